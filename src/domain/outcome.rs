@@ -1,0 +1,83 @@
+//! How an attempt ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How one attempt ended. `pgdial.outcome` in SQL has the same words; which of
+/// them are retried, and when, is decided there (`pgdial.retry_base`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Somebody answered.
+    Answered,
+    /// The line was busy.
+    Busy,
+    /// It rang and nobody answered.
+    NoAnswer,
+    /// The callee, or their phone, said no.
+    Declined,
+    /// There is no such number.
+    InvalidNumber,
+    /// A machine answered.
+    Voicemail,
+    /// The network could not reach the number.
+    Unreachable,
+    /// The provider will not ring this number, or not for us.
+    Blocked,
+    /// The provider has no room now.
+    Capacity,
+    /// The provider's account is refused: credentials, money, permission.
+    Account,
+    /// The provider failed.
+    ProviderFault,
+    /// It was called off.
+    Canceled,
+    /// Nobody could find out.
+    Unknown,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 13] = [
+        Self::Answered,
+        Self::Busy,
+        Self::NoAnswer,
+        Self::Declined,
+        Self::InvalidNumber,
+        Self::Voicemail,
+        Self::Unreachable,
+        Self::Blocked,
+        Self::Capacity,
+        Self::Account,
+        Self::ProviderFault,
+        Self::Canceled,
+        Self::Unknown,
+    ];
+
+    /// The word in SQL, JSON and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Declined => "declined",
+            Self::InvalidNumber => "invalid_number",
+            Self::Voicemail => "voicemail",
+            Self::Unreachable => "unreachable",
+            Self::Blocked => "blocked",
+            Self::Capacity => "capacity",
+            Self::Account => "account",
+            Self::ProviderFault => "provider_fault",
+            Self::Canceled => "canceled",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

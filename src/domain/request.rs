@@ -1,0 +1,48 @@
+//! What a caller asks for.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// One requested call, as the HTTP API, the CLI and `pgdial.enqueue_many` take it.
+///
+/// Limits that need no database (lengths, ranges) are checked by
+/// `pgdial.read_request`, the one place that every way in goes through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallRequest {
+    /// The number to ring, E.164: `+14155550100`. Spaces, dots, hyphens, slashes and parentheses are dropped.
+    #[schema(example = "+14155550100")]
+    pub to: String,
+    /// What the provider should say: its name for the script, agent or assistant. 1 to 200 characters.
+    #[schema(example = "welcome")]
+    pub script_id: String,
+    /// Passed to the provider verbatim. A JSON object of at most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+    /// The campaign that it belongs to; `default` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
+    /// The number to show to the callee, E.164; the provider's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// 0 to 9, higher first; 0 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 9)]
+    pub priority: Option<i16>,
+    /// Not before this instant (RFC 3339); at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_at: Option<DateTime<Utc>>,
+    /// Not dialled after this instant (RFC 3339); never expires when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// How many attempts, 1 to 20; the campaign's (3) when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 20)]
+    pub max_attempts: Option<i32>,
+    /// The same key with the same request is the same call. 1 to 255 characters.
+    /// Over HTTP a single request carries it in the `Idempotency-Key` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
