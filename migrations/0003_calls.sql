@@ -1,0 +1,106 @@
+-- Calls: one row each, with the facts of the current attempt.
+--
+-- A row is born waiting. The claim takes it to dialing, stamps claim_no, lease,
+-- deadline and trunk, and from then on the row itself is the slot and the lock on
+-- the number: no counter, no second table, nothing in a process. Only a verb that
+-- names the row's claim_no moves it on (P6). The CHECKs below tie each state to
+-- its columns, so that an UPDATE by hand fails instead of ringing somebody twice.
+
+create type pgdial.call_state as enum (
+    'waiting', 'dialing', 'unresolved', 'in_call',
+    'completed', 'failed', 'canceled', 'expired', 'suppressed'
+);
+
+create type pgdial.outcome as enum (
+    'answered', 'busy', 'no_answer', 'declined', 'invalid_number', 'voicemail', 'unreachable',
+    'blocked', 'capacity', 'account', 'provider_fault', 'canceled', 'unknown'
+);
+
+create table pgdial.calls (
+    id uuid primary key,                                   -- UUIDv7: sorts by creation
+    phone text not null constraint calls_phone_is_e164 check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+    campaign text not null,                                -- no foreign key: its row locks would make every enqueue meet
+    script_id text not null check (length(script_id) between 1 and 200),
+    metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
+    from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),
+    priority smallint not null default 0 check (priority between 0 and 9),
+    run_at timestamptz not null,
+    expires_at timestamptz,
+    max_attempts int not null check (max_attempts between 1 and 20),
+    state pgdial.call_state not null default 'waiting',
+    attempt int not null default 0 check (attempt >= 0),   -- counts towards max_attempts, guards nothing
+    deferrals int not null default 0,
+    claim_no bigint not null default 0,                    -- never goes down: with the id the fencing token
+    claimed_at timestamptz,
+    claimed_by uuid,
+    lease_until timestamptz,
+    deadline_at timestamptz,
+    hold_until timestamptz,                                -- the number stays taken until then
+    trunk text,                                            -- stamped by the claim; null while waiting
+    provider_call_id text,
+    answered_at timestamptz,
+    outcome pgdial.outcome,                                -- of the latest attempt that ended
+    result jsonb check (pg_column_size(result) <= 131072), -- the final report's other fields, verbatim
+    last_error text,
+    cancel_requested_at timestamptz,
+    cancel_requested_by text,
+    cancel_requested_why text,
+    owner text not null,                                   -- who enqueued it: an API key's name, or the SQL role
+    idempotency_key text check (length(idempotency_key) between 1 and 255),
+    request_hash bytea not null,
+    created_at timestamptz not null,
+    started_at timestamptz,
+    ended_at timestamptz,
+
+    constraint calls_waiting_holds_nothing check (
+        state <> 'waiting'
+        or (lease_until is null and deadline_at is null and trunk is null and claimed_by is null
+            and provider_call_id is null and answered_at is null and ended_at is null
+            and cancel_requested_at is null)
+    ),
+    constraint calls_in_flight_is_claimed check (
+        state not in ('dialing', 'unresolved', 'in_call')
+        or (claim_no > 0 and claimed_at is not null and claimed_by is not null and trunk is not null
+            and deadline_at is not null and ended_at is null)
+    ),
+    constraint calls_dialing_has_lease check (state <> 'dialing' or lease_until is not null),
+    constraint calls_finished_has_outcome check (
+        state not in ('completed', 'failed') or (outcome is not null and ended_at is not null)
+    ),
+    constraint calls_terminal_has_ended_at check (
+        state not in ('canceled', 'expired', 'suppressed') or ended_at is not null
+    )
+) with (
+    fillfactor = 80,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_insert_scale_factor = 0.1,
+    autovacuum_analyze_scale_factor = 0.05
+);
+
+-- The last line of defence of P1: a second call in flight to a number cannot exist.
+-- Not the mechanism that avoids it; that is the claim.
+create unique index calls_one_in_flight_per_phone on pgdial.calls (phone)
+    where state in ('dialing', 'unresolved', 'in_call');
+
+-- What the claim reads, in the order in which it reads. Terminal rows cost it nothing.
+create index calls_claimable on pgdial.calls (campaign, priority desc, run_at, id) include (phone)
+    where state = 'waiting';
+
+create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';
+create index calls_deadline on pgdial.calls (deadline_at) where state in ('dialing', 'unresolved', 'in_call');
+create index calls_held on pgdial.calls (hold_until) include (phone) where hold_until is not null;
+create index calls_expiry on pgdial.calls (expires_at) where state = 'waiting' and expires_at is not null;
+create index calls_ended on pgdial.calls (ended_at) where ended_at is not null;
+create index calls_phone on pgdial.calls (phone, id);
+create index calls_provider_id on pgdial.calls (trunk, provider_call_id) where provider_call_id is not null;
+create unique index calls_idempotency on pgdial.calls (owner, idempotency_key) where idempotency_key is not null;
+
+-- One request inside enqueue_many, read and checked, with the id it will have.
+create type pgdial.asked as (
+    ordinal int, id uuid, phone text, script_id text, metadata jsonb, campaign text, from_number text,
+    priority smallint, run_at timestamptz, expires_at timestamptz, max_attempts int,
+    idempotency_key text, request_hash bytea, verdict text, detail text
+);
+
+-- One call that the claim has chosen and locked.
+create type pgdial.picked as (id uuid, phone text, campaign text, trunk text);

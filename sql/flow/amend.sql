@@ -1,0 +1,61 @@
+-- amend: waiting -> waiting, with other scriptId, metadata, priority, runAt, expiresAt or
+-- maxAttempts (not below the attempts used). Never the number or the campaign: cancel
+-- the call and enqueue another.
+-- p_items: [{id, by, changes}], changes as in PATCH /calls/{id}; null clears expiresAt.
+-- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), locked_out, not_found.
+-- Index: primary key.
+create or replace function pgdial.amend_many(p_items jsonb)
+returns table (ordinal int, verdict text, detail jsonb)
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_item record;
+    v_call pgdial.calls;
+    v_changes jsonb;
+    v_new record;
+    v_problem text;
+    v_now timestamptz;
+begin
+    for v_item in select * from pgdial.locked_items(p_items) loop
+        v_now := coalesce(v_now, pgdial.now());
+        ordinal := v_item.ordinal;
+        verdict := v_item.verdict;
+        detail := '{}';
+        if verdict is null then
+            select c.* into v_call from pgdial.calls c where c.id = v_item.id;
+            v_changes := v_item.item -> 'changes';
+            -- Read as a request to the same number, so that the limits stand in one place.
+            select * into v_new from pgdial.read_request(jsonb_build_object(
+                'to', v_call.phone, 'scriptId', v_call.script_id) || (v_changes - 'to' - 'campaign'));
+            v_problem := case
+                when v_changes ? 'to' or v_changes ? 'campaign' then
+                    '"to" and "campaign" cannot be changed: cancel the call and enqueue another'
+                when v_new.problem is not null then v_new.problem
+                when v_new.max_attempts < v_call.attempt then
+                    format('"maxAttempts" cannot be below the %s attempts already used', v_call.attempt)
+                when v_new.expires_at <= v_now then '"expiresAt" lies in the past: cancel the call instead' end;
+            if v_call.state::text <> 'waiting' then
+                verdict := 'not_waiting';
+                detail := jsonb_build_object('state', v_call.state);
+            elsif v_problem is not null then
+                verdict := 'invalid';
+                detail := jsonb_build_object('problem', v_problem);
+            else
+                update pgdial.calls c
+                set script_id = v_new.script_id,
+                    metadata = case when v_changes ? 'metadata' then v_new.metadata else c.metadata end,
+                    priority = case when v_changes ? 'priority' then v_new.priority else c.priority end,
+                    -- A held number stays held: the retry of an unexplained dial never comes forward.
+                    run_at = greatest(coalesce(v_new.run_at, c.run_at), c.hold_until),
+                    expires_at = case when v_changes ? 'expiresAt' then v_new.expires_at else c.expires_at end,
+                    max_attempts = coalesce(v_new.max_attempts, c.max_attempts)
+                where c.id = v_item.id and c.state::text = 'waiting';
+                perform pgdial.note(v_call, 'amended', v_now, jsonb_build_object(
+                    'by', v_item.item ->> 'by', 'changes', v_changes - 'metadata'));
+                verdict := 'amended';
+            end if;
+        end if;
+        return next;
+    end loop;
+end $$;

@@ -1,0 +1,66 @@
+-- pause, resume: stop and start the dialing of a campaign or of a trunk, with who and
+-- why. Live calls are left alone. The switch is the column `paused`, so a plain
+-- UPDATE does the same; the trigger keeps the columns beside it true.
+-- Answers whether there is such a campaign or trunk.
+create or replace function pgdial.pause(p_kind text, p_name text, p_why text, p_by text default session_user)
+returns boolean
+language plpgsql volatile
+as $$
+begin
+    case p_kind
+        when 'campaign' then
+            update pgdial.campaigns set paused = true, paused_at = pgdial.now(), paused_by = p_by, paused_why = p_why
+            where name = p_name;
+        when 'trunk' then
+            update pgdial.trunks set paused = true, paused_at = pgdial.now(), paused_by = p_by, paused_why = p_why
+            where name = p_name;
+        else
+            raise exception 'pgdial.pause: "%" is neither campaign nor trunk', p_kind;
+    end case;
+    return found;
+end $$;
+
+create or replace function pgdial.resume(p_kind text, p_name text) returns boolean
+language plpgsql volatile
+as $$
+begin
+    case p_kind
+        when 'campaign' then update pgdial.campaigns set paused = false where name = p_name;
+        when 'trunk' then update pgdial.trunks set paused = false where name = p_name;
+        else raise exception 'pgdial.resume: "%" is neither campaign nor trunk', p_kind;
+    end case;
+    return found;
+end $$;
+
+create or replace function pgdial.stamp_pause() returns trigger
+language plpgsql
+as $$
+begin
+    if not new.paused then
+        new.paused_at := null; new.paused_by := null; new.paused_why := null;
+    elsif new.paused_at is null then
+        new.paused_at := pgdial.now();
+        new.paused_by := coalesce(new.paused_by, session_user);
+    end if;
+    return new;
+end $$;
+
+create or replace trigger stamp_pause before insert or update on pgdial.trunks
+    for each row execute function pgdial.stamp_pause();
+create or replace trigger stamp_pause before insert or update on pgdial.campaigns
+    for each row execute function pgdial.stamp_pause();
+
+-- A lane that goes while calls name it would leave them waiting for ever, without a reason.
+create or replace function pgdial.keep_used_lane() returns trigger
+language plpgsql
+as $$
+begin
+    if exists (select from pgdial.calls c where c.campaign = old.name
+               and c.state in ('waiting', 'dialing', 'unresolved', 'in_call')) then
+        raise exception 'campaign "%" still has calls: pause it, or cancel them first', old.name;
+    end if;
+    return old;
+end $$;
+
+create or replace trigger keep_used_lane before delete on pgdial.campaigns
+    for each row execute function pgdial.keep_used_lane();

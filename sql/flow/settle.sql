@@ -1,0 +1,31 @@
+-- settle: an attempt in flight ends: completed, waiting again (retried), failed or canceled.
+-- p_items: [{id, claim_no, outcome, why?}]. The worker's way for a dial that was
+-- certainly refused; webhooks come through webhook.sql. Both end in end_attempt.
+-- Verdicts: completed, retried, failed, canceled, stale, locked_out, not_found.
+-- Races: a webhook, the sweep; the first writer wins by claim_no and state.
+-- Index: primary key.
+create or replace function pgdial.settle(p_items jsonb)
+returns table (ordinal int, verdict text, detail jsonb)
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_item record;
+    v_call pgdial.calls;
+    v_now timestamptz;
+begin
+    for v_item in select * from pgdial.locked_items(p_items) loop
+        v_now := coalesce(v_now, pgdial.now());
+        ordinal := v_item.ordinal;
+        verdict := v_item.verdict;
+        if verdict is null then
+            select c.* into v_call from pgdial.calls c
+            where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
+              and c.state::text in ('dialing', 'unresolved', 'in_call');
+            verdict := case when found then pgdial.end_attempt(
+                v_call, (v_item.item ->> 'outcome')::pgdial.outcome,
+                jsonb_build_object('why', v_item.item ->> 'why'), null, v_now) else 'stale' end;
+        end if;
+        return next;
+    end loop;
+end $$;

@@ -1,0 +1,219 @@
+-- sweep: settle what time has overtaken. Every worker runs it; any of them may die.
+-- p_keep: how long finished calls are kept; null = for ever.  p_limit: rows of each kind.
+-- Answers wait_ms (until the next row falls due, at most 30 s), counts, and cancels: live
+-- calls whose end somebody wishes, for the caller to ask their providers.
+-- Races: with webhooks, late dial results and other sweeps: rows are taken with skip
+-- locked and each stands in a guard of its own, so that one that cannot be moved (a
+-- constraint) holds up none of the others: it is noted and put off.
+create or replace function pgdial.sweep(
+    p_trunks text[], p_keep interval, p_limit int default 100,
+    out wait_ms bigint, out counts jsonb, out cancels jsonb
+)
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+set max_parallel_workers_per_gather = 0
+as $$
+declare
+    v_now constant timestamptz := pgdial.now();
+begin
+    counts := jsonb_build_object(
+        'unresolved', pgdial.sweep_leases(v_now, p_limit),
+        'unknown', pgdial.sweep_deadlines(v_now, p_limit),
+        'expired', pgdial.sweep_expiries(v_now, p_limit),
+        'suppressed', pgdial.sweep_suppressed(v_now, p_limit),
+        'parked_applied', pgdial.sweep_parked(v_now, p_limit),
+        'removed', pgdial.sweep_finished(v_now, p_keep, p_limit * 10));
+
+    cancels := coalesce((
+        select jsonb_agg(jsonb_build_object('id', c.id, 'claim_no', c.claim_no, 'trunk', c.trunk,
+                                            'provider_call_id', c.provider_call_id))
+        from pgdial.calls c
+        where c.state in ('dialing', 'unresolved', 'in_call') and c.trunk = any (p_trunks)
+          and c.cancel_requested_at is not null and c.provider_call_id is not null), '[]');
+    wait_ms := pgdial.sweep_due(v_now, p_keep, p_limit, counts);
+end $$;
+
+-- sweep_due: milliseconds until the next row falls due; 0 while batches come back full.
+create or replace function pgdial.sweep_due(p_now timestamptz, p_keep interval, p_limit int, p_counts jsonb)
+returns bigint
+language sql stable
+as $$
+    select case
+        when exists (select from jsonb_each_text(p_counts) c where c.value::int >= p_limit) then 0
+        else ceil(extract(epoch from greatest('10 milliseconds', least('30 seconds', (
+            select min(t.at) from (values
+                ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
+                ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
+                ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
+                ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked')),
+                -- Only a short keep is worth waking for, and at most once a second: a row
+                -- that is kept for another reason must not keep us awake.
+                (case when p_keep < '1 hour' then (select greatest(min(c.ended_at) + p_keep, p_now + '1 second')
+                  from pgdial.calls c where c.ended_at is not null having count(*) > 0) end)
+            ) t (at)) - p_now))) * 1000)::bigint end
+$$;
+
+-- sweep_leases: dialing -> unresolved: the worker that claimed it did not say what came
+-- of the dial. It may ring; nobody dials it again.
+create or replace function pgdial.sweep_leases(p_now timestamptz, p_limit int) returns int
+language plpgsql volatile
+as $$
+declare
+    v_call pgdial.calls;
+    v_n int := 0;
+begin
+    for v_call in
+        select c.* from pgdial.calls c where c.state = 'dialing' and c.lease_until <= p_now
+        order by c.lease_until limit p_limit for update skip locked
+    loop
+        begin
+            update pgdial.calls c
+            set state = 'unresolved', lease_until = null,
+                last_error = 'its worker did not say what came of the dial'
+            where c.id = v_call.id and c.claim_no = v_call.claim_no and c.state::text = 'dialing';
+            perform pgdial.note(v_call, 'unresolved', p_now,
+                jsonb_build_object('why', 'its worker did not say what came of the dial'));
+        exception when integrity_constraint_violation then
+            perform pgdial.put_off(v_call, sqlerrm, p_now);
+        end;
+        v_n := v_n + 1;
+    end loop;
+    return v_n;
+end $$;
+
+-- sweep_deadlines: in flight past its deadline: nobody could find out how it ended. The
+-- slot is given back, the number is held for another max_duration.
+create or replace function pgdial.sweep_deadlines(p_now timestamptz, p_limit int) returns int
+language plpgsql volatile
+as $$
+declare
+    v_call pgdial.calls;
+    v_n int := 0;
+begin
+    for v_call in
+        select c.* from pgdial.calls c
+        where c.state in ('dialing', 'unresolved', 'in_call') and c.deadline_at <= p_now
+        order by c.deadline_at limit p_limit for update skip locked
+    loop
+        begin
+            perform pgdial.end_attempt(v_call, 'unknown',
+                jsonb_build_object('why', 'no report of how it ended before its deadline'), null, p_now);
+        exception when integrity_constraint_violation then
+            perform pgdial.put_off(v_call, sqlerrm, p_now);
+        end;
+        v_n := v_n + 1;
+    end loop;
+    return v_n;
+end $$;
+
+-- put_off: a row in flight that cannot be moved comes back in a minute, with an event.
+create or replace function pgdial.put_off(p_call pgdial.calls, p_why text, p_now timestamptz) returns void
+language plpgsql volatile
+as $$
+begin
+    update pgdial.calls c
+    set lease_until = case when c.lease_until is not null then p_now + '1 minute' end,
+        deadline_at = greatest(c.deadline_at, p_now + '1 minute')
+    where c.id = p_call.id and c.claim_no = p_call.claim_no;
+    perform pgdial.note(p_call, 'put_off', p_now, jsonb_build_object('why', p_why));
+end $$;
+
+-- sweep_expiries: waiting -> expired. The claim only passes such rows over.
+create or replace function pgdial.sweep_expiries(p_now timestamptz, p_limit int) returns int
+language sql volatile
+as $$
+    with due as (
+        select c.id from pgdial.calls c
+        where c.state = 'waiting' and c.expires_at is not null and c.expires_at <= p_now
+        order by c.expires_at limit p_limit for update skip locked
+    ), ended as (
+        update pgdial.calls c set state = 'expired', ended_at = p_now
+        where c.id = any (array(select d.id from due d)) and c.state::text = 'waiting'
+        returning c.id, c.claim_no, c.attempt, c.expires_at
+    ), noted as (
+        insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
+        select p_now, e.id, e.claim_no, e.attempt, 'expired', jsonb_build_object('expires_at', e.expires_at)
+        from ended e
+    )
+    select count(*)::int from ended
+$$;
+
+-- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list.
+-- Only pending entries are looked at: enqueue refuses the others. An entry stays
+-- pending for a minute, for enqueues that had read the list before it was there.
+create or replace function pgdial.sweep_suppressed(p_now timestamptz, p_limit int) returns int
+language sql volatile
+as $$
+    with entry as (
+        select d.phone, d.reason, d.at from pgdial.do_not_call d where d.pending
+        order by d.at limit p_limit for update skip locked
+    ), due as (
+        select c.id, e.reason
+        from entry e cross join lateral (
+            select c.id from pgdial.calls c where c.phone = e.phone and c.state = 'waiting'
+            for update skip locked) c
+    ), ended as (
+        update pgdial.calls c set state = 'suppressed', ended_at = p_now, last_error = d.reason
+        from due d where c.id = d.id and c.state::text = 'waiting'
+        returning c.id, c.claim_no, c.attempt, d.reason
+    ), noted as (
+        insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
+        select p_now, e.id, e.claim_no, e.attempt, 'suppressed', jsonb_build_object('why', e.reason)
+        from ended e
+    ), done as (
+        update pgdial.do_not_call d set pending = false
+        from entry e where d.phone = e.phone and e.at < p_now - '1 minute'::interval
+        returning d.phone
+    )
+    select ((select count(*) from ended) + (select count(*) from done))::int
+$$;
+
+-- sweep_parked: webhook events that could not be applied when they came.
+create or replace function pgdial.sweep_parked(p_now timestamptz, p_limit int) returns int
+language plpgsql volatile
+as $$
+declare
+    v_event pgdial.webhook_events;
+    v_call_id uuid;
+    v_n int := 0;
+begin
+    for v_event in
+        select w.* from pgdial.webhook_events w where w.verdict = 'parked' and w.try_at <= p_now
+        order by w.try_at limit p_limit for update skip locked
+    loop
+        v_call_id := coalesce(v_event.call_id, pgdial.event_call(
+            v_event.trunk, nullif(v_event.reference, ''), v_event.report));
+        perform from pgdial.calls c where c.id = v_call_id for update skip locked;
+        if pgdial.apply_event(v_event, v_call_id, found, p_now) = 'parked' then
+            update pgdial.webhook_events w
+            set try_at = p_now + greatest('1 second', (p_now - w.received_at) / 4) where w.id = v_event.id;
+        else
+            v_n := v_n + 1;
+        end if;
+    end loop;
+    return v_n;
+end $$;
+
+-- sweep_finished: remove finished calls older than p_keep, and old webhook events.
+-- Never a call whose idempotency key is younger than 24 h (its repeat must find it) or
+-- whose number is still held.
+create or replace function pgdial.sweep_finished(p_now timestamptz, p_keep interval, p_limit int) returns int
+language sql volatile
+as $$
+    with old_event as (
+        delete from pgdial.webhook_events w
+        where w.id = any (array(
+            select o.id from pgdial.webhook_events o
+            where p_keep is not null and o.received_at < p_now - greatest(p_keep, '7 days')
+            order by o.received_at limit p_limit for update skip locked))
+    ), old as (
+        select c.id from pgdial.calls c
+        where c.ended_at <= p_now - p_keep
+          and (c.idempotency_key is null or c.created_at < p_now - '24 hours'::interval)
+          and (c.hold_until is null or c.hold_until <= p_now)
+        order by c.ended_at limit p_limit for update skip locked
+    ), removed as (
+        delete from pgdial.calls c where c.id = any (array(select o.id from old o)) returning c.id
+    )
+    select count(*)::int from removed
+$$;

@@ -1,0 +1,23 @@
+-- wake: tell idle workers that there may be work. A hint, never a promise: the poll
+-- is what makes sure. One identical payload, which Postgres folds within a transaction.
+-- p_what: claim (a call may be due, a slot or a number free) or sweep (an event is
+-- parked, a cancel is wished).
+create or replace function pgdial.wake(p_what text default 'claim') returns void
+language sql volatile
+as $$ select pg_notify('pgdial_wake', p_what) $$;
+
+-- A person's UPDATE of a trunk, a campaign or the clock wakes workers too.
+create or replace function pgdial.wake_on_change() returns trigger
+language plpgsql
+as $$
+begin
+    perform pg_notify('pgdial_wake', 'claim');
+    return null;
+end $$;
+
+create or replace trigger wake after insert or update on pgdial.trunks
+    for each statement execute function pgdial.wake_on_change();
+create or replace trigger wake after insert or update on pgdial.campaigns
+    for each statement execute function pgdial.wake_on_change();
+create or replace trigger wake after update on pgdial.clock
+    for each statement execute function pgdial.wake_on_change();

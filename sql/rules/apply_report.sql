@@ -1,0 +1,121 @@
+-- apply_report: one report about one dial, judged and applied. Webhooks, parked
+-- events and look-ups all come through here, so that they cannot disagree.
+-- The caller holds the row's lock.  p_claim_no: the claim that the report is about.
+-- Answers the verdict that webhook_events keeps: applied, noted, stale, late_answer, mismatch.
+create or replace function pgdial.apply_report(
+    p_id uuid, p_claim_no bigint, p_trunk text, p_report jsonb, p_now timestamptz
+) returns text
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_call pgdial.calls;
+    v_outcome text := p_report ->> 'outcome';
+    v_provider_id text := p_report ->> 'provider_call_id';
+    v_detail jsonb;
+    v_verdict text;
+begin
+    select c.* into v_call from pgdial.calls c where c.id = p_id;
+    if not found then
+        return 'stale';   -- removed by the retention
+    end if;
+    if not pgdial.report_fits(v_call, p_claim_no, p_trunk, p_report) then
+        perform pgdial.note(v_call, 'mismatch', p_now, jsonb_build_object(
+            'trunk', p_trunk, 'event_claim_no', p_claim_no, 'status', p_report ->> 'status'));
+        return 'mismatch';
+    end if;
+
+    v_detail := jsonb_build_object('status', p_report ->> 'status', 'event_claim_no', p_claim_no,
+        'why', case when v_outcome not in ('answered', 'voicemail')
+                    then 'the provider reports ' || coalesce(p_report ->> 'status', v_outcome) end);
+    v_verdict := pgdial.judge(v_call.state, v_call.claim_no, v_call.outcome is not distinct from 'unknown', p_claim_no,
+        case when p_report ->> 'kind' <> 'ended' then p_report ->> 'kind'
+             when v_outcome in ('answered', 'voicemail') then 'completed'
+             -- After an answer nothing goes back: the person has already spoken to us.
+             when v_outcome in ('capacity', 'account') and v_call.answered_at is null then 'capacity'
+             else 'ended' end);
+
+    if v_verdict in ('accept', 'answer', 'settle', 'put_back') and v_call.provider_call_id is null then
+        update pgdial.calls c set provider_call_id = v_provider_id
+        where c.id = p_id and c.claim_no = p_claim_no returning c.* into v_call;
+    end if;
+    case v_verdict
+        when 'accept', 'answer' then
+            perform pgdial.accept_call(v_call, v_verdict = 'answer', v_detail, p_now);
+            return 'applied';
+        when 'settle' then
+            perform pgdial.end_attempt(v_call, v_outcome::pgdial.outcome, v_detail, p_report -> 'result', p_now);
+            return 'applied';
+        when 'put_back' then
+            perform pgdial.put_back(v_call, v_outcome, null, v_detail, p_now);
+            return 'applied';
+        when 'complete_late' then
+            perform pgdial.complete_late(v_call, v_outcome, v_detail, p_report -> 'result', p_now);
+            return 'applied';
+        when 'late_answer' then
+            perform pgdial.note(v_call, 'late_answer', p_now, v_detail);
+            return 'late_answer';
+        else
+            return v_verdict;   -- noted, stale, mismatch
+    end case;
+end $$;
+
+-- report_fits: is the report about this dial, on this trunk, and about nothing else?
+-- The tag in the URL proves that the trunk was told this reference; the trunk of an
+-- earlier claim stands in its active event, that of the present one in the row.
+create or replace function pgdial.report_fits(
+    p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb
+) returns boolean
+language sql stable
+as $$
+    select p_claim_no between 1 and p_call.claim_no
+       and coalesce(p_report ->> 'reference', p_call.id || '-' || p_claim_no) = p_call.id || '-' || p_claim_no
+       and p_trunk = case
+            when p_claim_no = p_call.claim_no and p_call.trunk is not null then p_call.trunk
+            else (select e.detail ->> 'trunk' from pgdial.call_events e
+                  where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active' limit 1) end
+       and (p_claim_no <> p_call.claim_no or p_call.provider_call_id is null
+            or coalesce(p_report ->> 'provider_call_id', p_call.provider_call_id) = p_call.provider_call_id)
+$$;
+
+-- accept_call: the provider has it. Progress never moves a state backwards: an
+-- in_call row stays in_call, and answered_at is written once.
+create or replace function pgdial.accept_call(
+    p_call pgdial.calls, p_answered boolean, p_detail jsonb, p_now timestamptz
+) returns void
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    update pgdial.calls c
+    set state = 'in_call', lease_until = null,
+        answered_at = case when p_answered then coalesce(c.answered_at, p_now) else c.answered_at end
+    where c.id = p_call.id and c.claim_no = p_call.claim_no
+      and (c.state::text <> 'in_call' or (p_answered and c.answered_at is null));
+    if found then
+        if p_call.state::text <> 'in_call' then
+            perform pgdial.note(p_call, 'in_call', p_now, p_detail || jsonb_build_object(
+                'provider_call_id', p_call.provider_call_id, 'by', 'webhook'));
+        end if;
+        if p_answered then
+            perform pgdial.note(p_call, 'answered', p_now, p_detail);
+        end if;
+    end if;
+end $$;
+
+-- complete_late: a dial that was given up was answered after all. The call is
+-- completed, and so its retry will not ring the person a second time.
+create or replace function pgdial.complete_late(
+    p_call pgdial.calls, p_outcome text, p_detail jsonb, p_result jsonb, p_now timestamptz
+) returns void
+language plpgsql volatile
+as $$
+begin
+    update pgdial.calls c
+    set state = 'completed', outcome = coalesce(p_outcome, 'answered')::pgdial.outcome, ended_at = p_now,
+        answered_at = coalesce(c.answered_at, p_now), result = coalesce(p_result, c.result),
+        hold_until = null, last_error = null
+    where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('waiting', 'failed');
+    perform pgdial.note(p_call, 'completed', p_now, p_detail || jsonb_build_object(
+        'late', true, 'outcome', coalesce(p_outcome, 'answered'), 'result', p_result));
+end $$;

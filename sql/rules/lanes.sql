@@ -1,0 +1,59 @@
+-- lanes: for each campaign on these trunks, how many calls it may have claimed now,
+-- and if none, why, and when time alone opens it. It only reads. The claim uses room,
+-- `why` uses reason: the rules stand here and nowhere else.
+-- p_trunks: null = all.  p_now: read once by the caller, after the gate.
+-- Reasons: trunk_paused, campaign_paused, trunk_full, campaign_full, pacing.
+create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
+language sql stable
+as $$
+    with flying as materialized (
+        -- By the stamped trunk, never by the campaign's present one: a campaign that
+        -- moves leaves its live calls, and their slots, where they are.
+        select c.trunk, c.campaign, count(*)::int as n
+        from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call')
+        group by c.trunk, c.campaign
+    ), trunk as (
+        select t.name, t.paused, t.slots - coalesce(f.n, 0) as free, p.allowed, p.opens_at
+        from pgdial.trunks t
+             left join (select trunk, sum(n)::int as n from flying group by trunk) f on f.trunk = t.name
+             left join lateral pgdial.pace(t, p_now) p on true
+        where p_trunks is null or t.name = any (p_trunks)
+    ), lane as (
+        select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
+               g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.opens_at,
+               case when t.paused then 'trunk_paused'
+                    when g.paused then 'campaign_paused'
+                    when t.free <= 0 then 'trunk_full'
+                    when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full'
+                    when t.allowed <= 0 then 'pacing' end as reason
+        from pgdial.campaigns g
+             join trunk t on t.name = g.trunk
+             left join (select campaign, sum(n)::int as n from flying group by campaign) f on f.campaign = g.name
+    )
+    select l.campaign, l.trunk, l.weight, l.in_flight,
+           case when l.reason is null then least(l.cap_room, l.free, l.allowed) else 0 end,
+           greatest(least(l.free, l.allowed), 0),
+           l.reason, case when l.reason = 'pacing' then l.opens_at end
+    from lane l
+$$;
+
+-- pace: what the bucket of a trunk allows now; null where the trunk has no pace.
+-- A bucket holds a tenth of a second of calls, at least one: a restart or an idle
+-- hour never turns into a burst.
+create or replace function pgdial.pace(
+    p_trunk pgdial.trunks, p_now timestamptz,
+    out tokens double precision, out allowed int, out opens_at timestamptz
+)
+language sql stable
+as $$
+    select t.tokens, floor(t.tokens + 1e-6)::int,
+           p_now + greatest(0, 1 - t.tokens) / p_trunk.calls_per_second::double precision * '1 second'::interval
+               + '1 millisecond'
+    from (select least(
+              greatest(1, p_trunk.calls_per_second / 10)::double precision,
+              coalesce((select b.tokens + greatest(0, extract(epoch from p_now - b.as_of)::double precision)
+                               * p_trunk.calls_per_second::double precision
+                        from pgdial.trunk_pace b where b.trunk = p_trunk.name),
+                       1))) as t (tokens)
+    where p_trunk.calls_per_second is not null
+$$;

@@ -1,0 +1,20 @@
+-- lock_calls: lock rows first, in id order; answers the ids that are now ours.
+-- Every verb on known ids begins with it, so that no two of them lock in different orders.
+-- In a batch it waits for nobody (skip locked): one row held by a person must not
+-- hold up the others. A single id waits 500 ms, which is how a caller tries again.
+-- Index: primary key, pinned by the absence of any state in the WHERE.
+create or replace function pgdial.lock_calls(p_ids uuid[]) returns uuid[]
+language plpgsql volatile
+set lock_timeout = '500ms'
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_ids uuid[] := array(select distinct i from unnest(p_ids) i where i is not null order by i);
+begin
+    if cardinality(v_ids) = 1 then
+        return array(select c.id from pgdial.calls c where c.id = v_ids[1] for update);
+    end if;
+    return array(select c.id from pgdial.calls c where c.id = any (v_ids) order by c.id for update skip locked);
+exception when lock_not_available then
+    return '{}';
+end $$;

@@ -1,0 +1,22 @@
+-- locked_items: the items of a verb, with what lock_calls made of their rows.
+-- p_items: an array of objects, each with "id". verdict: null = locked, go on;
+-- locked_out = somebody holds the row; not_found = there is no such call.
+create or replace function pgdial.locked_items(p_items jsonb)
+returns table (ordinal int, item jsonb, id uuid, verdict text)
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_locked uuid[];
+begin
+    v_locked := pgdial.lock_calls(array(
+        select (i ->> 'id')::uuid from jsonb_array_elements(p_items) i));
+    return query
+        select e.n::int, e.i, k.id,
+               case when k.id = any (v_locked) then null
+                    when exists (select from pgdial.calls c where c.id = k.id) then 'locked_out'
+                    else 'not_found' end
+        from jsonb_array_elements(p_items) with ordinality as e (i, n),
+             lateral (select (e.i ->> 'id')::uuid) as k (id)
+        order by e.n;
+end $$;

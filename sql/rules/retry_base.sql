@@ -1,0 +1,12 @@
+-- retry_base: the base of the backoff after an outcome; null = it is not retried.
+-- No retry after an answer, whatever came then: the person has already spoken to us.
+create or replace function pgdial.retry_base(p_campaign pgdial.campaigns, p_outcome pgdial.outcome) returns interval
+language sql immutable
+as $$
+    select case p_outcome
+        when 'busy' then p_campaign.busy_base
+        when 'no_answer' then p_campaign.no_answer_base
+        when 'unreachable' then p_campaign.fault_base
+        when 'provider_fault' then p_campaign.fault_base
+    end
+$$;
