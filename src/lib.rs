@@ -3,5 +3,8 @@
 /// What a call is, in plain values.
 pub mod domain;
 
+/// The life of a call, one verb a file.
+pub mod flow;
+
 /// The outside phone company: adapters, signatures, and the fake provider.
 pub mod provider;

@@ -1,0 +1,174 @@
+//! The life of a call, one verb a file; the only way to a row.
+//!
+//! SQL decides, Rust names: each verb is one SQL function of the same name in
+//! `sql/flow/`, and a method of [`Calls`] here that turns its verdicts into a type.
+//! A verdict such as `Stale` is an expected result, never an error: the row had
+//! moved on, the first writer won, and nothing was applied.
+//!
+//! Nobody outside this module sees the pool.
+
+/// (nothing) → waiting.
+pub mod enqueue;
+
+/// waiting → dialing.
+pub mod claim;
+
+/// dialing, unresolved → `in_call`.
+pub mod dialed;
+
+/// in flight → completed, waiting again, failed or canceled.
+pub mod settle;
+
+/// dialing → unresolved.
+pub mod doubt;
+
+/// in flight → waiting, the attempt not counted.
+pub mod defer;
+
+/// An event of the provider: kept once, applied once.
+pub mod webhook;
+
+/// waiting → canceled; a wish for a call in flight.
+pub mod cancel;
+
+/// terminal → waiting.
+pub mod redrive;
+
+/// waiting → waiting, changed.
+pub mod amend;
+
+/// The end of a hold.
+pub mod release;
+
+/// What time has overtaken.
+pub mod sweep;
+
+/// Campaigns and trunks.
+pub mod lanes;
+
+/// Numbers not to ring.
+pub mod do_not_call;
+
+/// Workers that are alive.
+pub mod workers;
+
+/// Wakes between processes.
+pub mod wake;
+
+/// Questions.
+pub mod read;
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sqlx::{PgPool, types::Json};
+
+use self::wake::Wakes;
+
+/// The queue, as everybody but `flow` and `db` sees it: its verbs.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    pool: PgPool,
+    wakes: std::sync::Arc<Wakes>,
+}
+
+/// What nobody expected of the database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The statement failed, or its connection.
+    #[error("the database did not answer as it should")]
+    Database(#[from] sqlx::Error),
+    /// A function answered with a word or a shape that this release does not know.
+    #[error(
+        "the database answered {got:?} to {verb}: another release of pgdial is installed there"
+    )]
+    Contract {
+        /// The verb.
+        verb: &'static str,
+        /// What it said.
+        got: String,
+    },
+    /// Somebody's open transaction holds the row of the call.
+    #[error("somebody's open transaction holds the call: try again")]
+    LockedOut,
+}
+
+/// One line of a verb's answer.
+#[derive(Debug)]
+pub(crate) struct Answer<V> {
+    pub(crate) verdict: V,
+    pub(crate) detail: Value,
+}
+
+impl Calls {
+    /// The verbs over this pool.
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            wakes: std::sync::Arc::default(),
+        }
+    }
+
+    /// Sends items through a verb; one answer for each, in their order.
+    ///
+    /// In a batch the verb waits for no row: an item whose row somebody holds is
+    /// tried again alone here, which waits half a second at most, and so cannot hold
+    /// up the others.
+    pub(crate) async fn apply<I: Serialize, V: DeserializeOwned>(
+        &self,
+        verb: &'static str,
+        sql: &'static str,
+        items: &[I],
+    ) -> Result<Vec<Result<Answer<V>, Error>>, Error> {
+        let mut rows: Vec<Row> = sqlx::query_as(sql)
+            .bind(Json(items))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.sort_by_key(|row| row.0);
+        let mut answers = Vec::with_capacity(rows.len());
+        for (item, (_, mut word, mut detail)) in items.iter().zip(rows) {
+            if word == LOCKED_OUT && items.len() > 1 {
+                let alone: Row = sqlx::query_as(sql)
+                    .bind(Json([item]))
+                    .fetch_one(&self.pool)
+                    .await?;
+                (_, word, detail) = alone;
+            }
+            answers.push(if word == LOCKED_OUT {
+                Err(Error::LockedOut)
+            } else {
+                let detail = detail.map_or(Value::Null, |detail| detail.0);
+                known_word(verb, &word).map(|verdict| Answer { verdict, detail })
+            });
+        }
+        Ok(answers)
+    }
+
+    /// The same for one item.
+    pub(crate) async fn apply_one<I: Serialize, V: DeserializeOwned>(
+        &self,
+        verb: &'static str,
+        sql: &'static str,
+        item: I,
+    ) -> Result<Answer<V>, Error> {
+        let answers = self.apply(verb, sql, &[item]).await?;
+        answers.into_iter().next().unwrap_or_else(|| {
+            Err(Error::Contract {
+                verb,
+                got: "no row".to_owned(),
+            })
+        })
+    }
+}
+
+type Row = (i32, String, Option<Json<Value>>);
+
+const LOCKED_OUT: &str = "locked_out";
+
+/// A verdict's word as its type.
+pub(crate) fn known_word<V: DeserializeOwned>(verb: &'static str, word: &str) -> Result<V, Error> {
+    serde_json::from_value(Value::String(word.to_owned())).map_err(|_not_a_word| Error::Contract {
+        verb,
+        got: word.to_owned(),
+    })
+}

@@ -1,0 +1,64 @@
+//! amend: waiting → waiting, with other wishes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Calls, Error, wake::Wake};
+use crate::domain::CallId;
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amended {
+    /// Changed.
+    Amended,
+    /// It is no longer waiting.
+    NotWaiting,
+    /// The change cannot be made; the text says what to do.
+    Invalid(String),
+    /// There is no such call.
+    NotFound,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    id: CallId,
+    by: &'a str,
+    changes: &'a Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Amended,
+    NotWaiting,
+    Invalid,
+    NotFound,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Detail {
+    problem: String,
+}
+
+impl Calls {
+    /// Changes a waiting call; `changes` is the object of `PATCH /calls/{id}`.
+    pub async fn amend(&self, id: CallId, by: &str, changes: &Value) -> Result<Amended, Error> {
+        let sql = "select ordinal, verdict, detail from pgdial.amend_many($1)";
+        let answer = self
+            .apply_one::<_, Verdict>("amend", sql, Item { id, by, changes })
+            .await?;
+        Ok(match answer.verdict {
+            Verdict::Amended => {
+                self.wake(Wake::Claim);
+                Amended::Amended
+            }
+            Verdict::NotWaiting => Amended::NotWaiting,
+            Verdict::Invalid => {
+                let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+                Amended::Invalid(detail.problem)
+            }
+            Verdict::NotFound => Amended::NotFound,
+        })
+    }
+}

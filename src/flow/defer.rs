@@ -1,0 +1,94 @@
+//! defer, `give_back`: in flight → waiting, the attempt not counted.
+
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Calls, Error, wake::Wake};
+use crate::domain::{CallId, Reference};
+
+/// Why a dial that certainly rings nobody goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeferReason {
+    /// The provider has no room.
+    Capacity,
+    /// The provider refuses the account; the trunk pauses itself.
+    Account,
+    /// It was too late to dial within the lease.
+    Late,
+    /// The worker is shutting down and had not dialled it.
+    Shutdown,
+}
+
+/// What became of the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deferred {
+    /// It waits.
+    Deferred,
+    /// It had been without capacity 20 times.
+    Failed,
+    /// Somebody had asked to cancel it.
+    Canceled,
+    /// It had moved on before.
+    Stale,
+    /// There is no such call (any more).
+    NotFound,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    id: CallId,
+    claim_no: i64,
+    reason: DeferReason,
+    retry_after_sec: Option<u32>,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+struct Held {
+    id: CallId,
+    claim_no: i64,
+}
+
+impl Calls {
+    /// Puts the call of this dial back.
+    pub async fn defer(
+        &self,
+        dial: Reference,
+        reason: DeferReason,
+        retry_after_sec: Option<u32>,
+        why: &str,
+    ) -> Result<Deferred, Error> {
+        let item = Item {
+            id: dial.call,
+            claim_no: dial.claim_no,
+            reason,
+            retry_after_sec,
+            why,
+        };
+        let sql = "select ordinal, verdict, detail from pgdial.defer($1)";
+        let deferred = self.apply_one("defer", sql, item).await?.verdict;
+        self.wake(Wake::Claim);
+        Ok(deferred)
+    }
+
+    /// After a claim whose reply was lost: what this worker was given there and never
+    /// received goes back. `held` is what it does hold. Answers how many went back.
+    pub async fn give_back(&self, worker: Uuid, held: &[Reference]) -> Result<i32, Error> {
+        let held: Vec<Held> = held
+            .iter()
+            .map(|dial| Held {
+                id: dial.call,
+                claim_no: dial.claim_no,
+            })
+            .collect();
+        let (count,) = sqlx::query_as("select pgdial.give_back($1, $2)")
+            .bind(worker)
+            .bind(Json(held))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,58 @@
+//! dialed: dialing, unresolved → `in_call`: the provider has accepted the dial.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Calls, Error};
+use crate::domain::{CallId, Reference};
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialed {
+    /// False: stale; it has ended already, or another claim has the row.
+    pub in_call: bool,
+    /// Somebody wishes the call ended: ask the provider.
+    pub cancel: bool,
+    /// The provider answered with another id than its webhook had named.
+    pub conflict: bool,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    id: CallId,
+    claim_no: i64,
+    provider_call_id: &'a str,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    InCall,
+    Stale,
+    NotFound,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Detail {
+    cancel: bool,
+    conflict: bool,
+}
+
+impl Calls {
+    /// Records the provider's id.
+    pub async fn dialed(&self, dial: Reference, provider_call_id: &str) -> Result<Dialed, Error> {
+        let item = Item {
+            id: dial.call,
+            claim_no: dial.claim_no,
+            provider_call_id,
+        };
+        let sql = "select ordinal, verdict, detail from pgdial.dialed($1)";
+        let answer = self.apply_one::<_, Verdict>("dialed", sql, item).await?;
+        let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+        Ok(Dialed {
+            in_call: answer.verdict == Verdict::InCall,
+            cancel: detail.cancel,
+            conflict: detail.conflict,
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The list of numbers not to ring.
+
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::{Calls, Error};
+use crate::domain::Phone;
+
+impl Calls {
+    /// Adds a number; false: it was on the list. Waiting calls to it are passed over at once.
+    pub async fn do_not_call_add(
+        &self,
+        phone: &Phone,
+        by: &str,
+        reason: &str,
+    ) -> Result<bool, Error> {
+        let (added,) = sqlx::query_as("select pgdial.do_not_call_add($1, $2, $3)")
+            .bind(phone.as_e164())
+            .bind(reason)
+            .bind(by)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(added)
+    }
+
+    /// Removes a number; false: it was not on the list.
+    pub async fn do_not_call_remove(&self, phone: &Phone) -> Result<bool, Error> {
+        let (removed,) = sqlx::query_as("select pgdial.do_not_call_remove($1)")
+            .bind(phone.as_e164())
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(removed)
+    }
+
+    /// The newest entries, as JSON.
+    pub async fn do_not_call_list(&self, limit: i64) -> Result<Vec<Value>, Error> {
+        let rows: Vec<(Json<Value>,)> =
+            sqlx::query_as(include_str!("../../sql/read/do_not_call.sql"))
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+}

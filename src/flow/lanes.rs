@@ -1,0 +1,138 @@
+//! Campaigns and trunks: show, create, set, pause, resume.
+
+use std::fmt;
+
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::{Calls, Error};
+
+/// A campaign or a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneKind {
+    /// A named lane of calls, with its own cap and policies.
+    Campaign,
+    /// A provider account.
+    Trunk,
+}
+
+impl LaneKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Campaign => "campaign",
+            Self::Trunk => "trunk",
+        }
+    }
+}
+
+impl fmt::Display for LaneKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A change that the database did not take.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// A value does not fit; the text says which and why.
+    #[error("{0}")]
+    Refused(String),
+    /// The database failed.
+    #[error(transparent)]
+    Flow(#[from] Error),
+}
+
+impl Calls {
+    /// All campaigns or trunks, or the one of this name, as JSON.
+    pub async fn lanes(&self, kind: LaneKind, name: Option<&str>) -> Result<Vec<Value>, Error> {
+        let sql = match kind {
+            LaneKind::Campaign => include_str!("../../sql/read/campaigns.sql"),
+            LaneKind::Trunk => include_str!("../../sql/read/trunks.sql"),
+        };
+        let rows: Vec<(Json<Value>,)> =
+            sqlx::query_as(sql).bind(name).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
+    /// Creates one; false: the name is taken.
+    pub async fn create_lane(
+        &self,
+        kind: LaneKind,
+        name: &str,
+        changes: &Value,
+    ) -> Result<bool, ChangeError> {
+        let sql = match kind {
+            LaneKind::Campaign => "select pgdial.create_campaign($1, $2)",
+            LaneKind::Trunk => "select pgdial.create_trunk($1, $2)",
+        };
+        self.change(sql, name, changes).await
+    }
+
+    /// Changes one; false: there is none of this name.
+    pub async fn set_lane(
+        &self,
+        kind: LaneKind,
+        name: &str,
+        changes: &Value,
+    ) -> Result<bool, ChangeError> {
+        let sql = match kind {
+            LaneKind::Campaign => "select pgdial.set_campaign($1, $2)",
+            LaneKind::Trunk => "select pgdial.set_trunk($1, $2)",
+        };
+        self.change(sql, name, changes).await
+    }
+
+    async fn change(
+        &self,
+        sql: &'static str,
+        name: &str,
+        changes: &Value,
+    ) -> Result<bool, ChangeError> {
+        let answer = sqlx::query_as(sql)
+            .bind(name)
+            .bind(Json(changes))
+            .fetch_one(&self.pool)
+            .await;
+        match answer {
+            Ok((done,)) => Ok(done),
+            Err(sqlx::Error::Database(refusal)) if is_about_input(refusal.code().as_deref()) => {
+                Err(ChangeError::Refused(refusal.message().to_owned()))
+            }
+            Err(error) => Err(ChangeError::Flow(error.into())),
+        }
+    }
+
+    /// Stops its dialing before the next claim; live calls are left alone. False: no such one.
+    pub async fn pause(
+        &self,
+        kind: LaneKind,
+        name: &str,
+        by: &str,
+        why: &str,
+    ) -> Result<bool, Error> {
+        let (found,) = sqlx::query_as("select pgdial.pause($1, $2, $3, $4)")
+            .bind(kind.as_str())
+            .bind(name)
+            .bind(why)
+            .bind(by)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(found)
+    }
+
+    /// Starts its dialing again. False: no such one.
+    pub async fn resume(&self, kind: LaneKind, name: &str) -> Result<bool, Error> {
+        let (found,) = sqlx::query_as("select pgdial.resume($1, $2)")
+            .bind(kind.as_str())
+            .bind(name)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(found)
+    }
+}
+
+/// SQLSTATE class 22 (data) and 23 (constraints): the value is wrong, not the database.
+fn is_about_input(code: Option<&str>) -> bool {
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}

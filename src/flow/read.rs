@@ -1,0 +1,97 @@
+//! Questions: they write nothing.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Json;
+use utoipa::ToSchema;
+
+use super::{Calls, Error};
+use crate::domain::{CallId, CallState, Phone};
+
+/// Which calls a page shows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In this state only.
+    pub state: Option<CallState>,
+    /// To this number only.
+    pub to: Option<Phone>,
+    /// Of this campaign only.
+    pub campaign: Option<String>,
+    /// Created before this one only: the last of the page before.
+    pub below: Option<CallId>,
+}
+
+/// One reason why a call is not being dialled, or what is awaited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reason {
+    /// A stable word: `trunk_paused`, `number_taken`, `no_worker`, ..., or `next`.
+    pub reason: String,
+    /// A plain sentence.
+    pub message: String,
+    /// What it concerns: a trunk, a campaign, a call.
+    pub object: Option<String>,
+    /// When it changes by itself, where that is known.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Calls {
+    /// One call with its attempts and events, as the API shows it.
+    pub async fn show(&self, id: CallId) -> Result<Option<Value>, Error> {
+        let row: Option<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/call.sql"))
+            .bind(id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|row| row.0.0))
+    }
+
+    /// One page of calls, newest first.
+    pub async fn page(&self, filter: &Filter, limit: i64) -> Result<Vec<Value>, Error> {
+        let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/page.sql"))
+            .bind(filter.state.map(CallState::as_str))
+            .bind(filter.to.as_ref().map(Phone::as_e164))
+            .bind(filter.campaign.as_deref())
+            .bind(filter.below.map(|id| id.0))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
+    /// Why is this call not being dialled? In the order of what must change first.
+    /// Empty: there is no such call.
+    pub async fn why(&self, id: CallId) -> Result<Vec<Reason>, Error> {
+        type Row = (String, String, Option<String>, Option<DateTime<Utc>>);
+        let rows: Vec<Row> = sqlx::query_as(
+            "select reason, message, object, until from pgdial.why($1) order by ord",
+        )
+        .bind(id.0)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(reason, message, object, until)| Reason {
+                reason,
+                message,
+                object,
+                until,
+            })
+            .collect())
+    }
+
+    /// The queue in numbers.
+    pub async fn stats(&self) -> Result<Value, Error> {
+        let (stats,): (Json<Value>,) = sqlx::query_as(include_str!("../../sql/read/stats.sql"))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(stats.0)
+    }
+
+    /// Is the database there, and on which clock?
+    pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
+        let (now,) = sqlx::query_as("select pgdial.now()")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(now)
+    }
+}

@@ -1,0 +1,53 @@
+//! settle: an attempt in flight ends.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Calls, Error, wake::Wake};
+use crate::domain::{CallId, Outcome, Reference};
+
+/// What became of the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// It reached somebody.
+    Completed,
+    /// It waits for its next attempt.
+    Retried,
+    /// No attempts are left, or the outcome is not retried.
+    Failed,
+    /// Somebody had asked to cancel it.
+    Canceled,
+    /// It had moved on before; nothing was applied.
+    Stale,
+    /// There is no such call (any more).
+    NotFound,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    id: CallId,
+    claim_no: i64,
+    outcome: Outcome,
+    why: &'a str,
+}
+
+impl Calls {
+    /// Ends the attempt of this dial. A slot and a number are free afterwards.
+    pub async fn settle(
+        &self,
+        dial: Reference,
+        outcome: Outcome,
+        why: &str,
+    ) -> Result<Settled, Error> {
+        let item = Item {
+            id: dial.call,
+            claim_no: dial.claim_no,
+            outcome,
+            why,
+        };
+        let sql = "select ordinal, verdict, detail from pgdial.settle($1)";
+        let settled = self.apply_one("settle", sql, item).await?.verdict;
+        self.wake(Wake::Claim);
+        Ok(settled)
+    }
+}

@@ -1,0 +1,222 @@
+//! Wakes between processes: hints that there may be work, never promises.
+//!
+//! Sending: a wake goes to this process at once, and to the others by one NOTIFY
+//! outside any data transaction. At most one NOTIFY of a process is under way;
+//! wakes that arrive meanwhile become the next one. (A NOTIFY inside every insert
+//! cut inserts to a quarter: Postgres serialises the commits of notifiers.)
+//!
+//! Hearing: one dedicated connection listens and reconnects. After each reconnect
+//! everybody is woken once, for what was missed. Between the wakes stands the poll,
+//! which is what makes sure.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use sqlx::postgres::PgListener;
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Calls, Error};
+
+/// What there may be to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// A call may be due, a slot or a number free.
+    Claim,
+    /// An event is parked, a cancel is wished.
+    Sweep,
+}
+
+impl Wake {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
+const CHANNEL: &str = "pgdial_wake";
+
+/// The wakes of one process.
+#[derive(Debug)]
+pub(crate) struct Wakes {
+    /// This process, in its own notifications: it need not hear them again.
+    origin: Uuid,
+    claim: Notify,
+    sweep: Notify,
+    outgoing: Notify,
+    outgoing_claim: AtomicBool,
+    outgoing_sweep: AtomicBool,
+    listening: AtomicBool,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        Self {
+            origin: Uuid::new_v4(),
+            claim: Notify::new(),
+            sweep: Notify::new(),
+            outgoing: Notify::new(),
+            outgoing_claim: AtomicBool::new(false),
+            outgoing_sweep: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Wakes {
+    // notify_one keeps a permit when nobody waits yet: a wake between a claim's query
+    // and the wait after it is not lost.
+    fn local(&self, wake: Wake) {
+        match wake {
+            Wake::Claim => self.claim.notify_one(),
+            Wake::Sweep => self.sweep.notify_one(),
+        }
+    }
+}
+
+/// LISTEN does not deliver here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// A notification sent from one connection did not reach another.
+    #[error(
+        "LISTEN is accepted but nothing is delivered: DATABASE_URL leads through a pooler in \
+         transaction mode. Connect to Postgres directly, or use the pooler's session mode"
+    )]
+    Undelivered,
+    /// The database failed.
+    #[error(transparent)]
+    Flow(#[from] Error),
+}
+
+impl Calls {
+    /// Tells this process at once, and the others soon.
+    pub fn wake(&self, wake: Wake) {
+        self.wakes.local(wake);
+        match wake {
+            Wake::Claim => self.wakes.outgoing_claim.store(true, Ordering::Release),
+            Wake::Sweep => self.wakes.outgoing_sweep.store(true, Ordering::Release),
+        }
+        self.wakes.outgoing.notify_one();
+    }
+
+    /// Waits for the next wake of this kind. One waiter a kind and process.
+    pub async fn woken(&self, wake: Wake) {
+        match wake {
+            Wake::Claim => self.wakes.claim.notified().await,
+            Wake::Sweep => self.wakes.sweep.notified().await,
+        }
+    }
+
+    /// Is a connection listening now? If not, poll faster.
+    pub fn is_listening(&self) -> bool {
+        self.wakes.listening.load(Ordering::Acquire)
+    }
+
+    /// Loop: sends this process's wakes to the others, until stopped. A failure is
+    /// logged and not repeated: the others' poll finds the work.
+    pub async fn run_notifier(&self, stop: CancellationToken) {
+        while stop
+            .run_until_cancelled(self.wakes.outgoing.notified())
+            .await
+            .is_some()
+        {
+            self.send_wakes().await;
+        }
+        self.send_wakes().await;
+    }
+
+    /// Sends what is outstanding. A short-lived process calls it before it ends.
+    pub async fn send_wakes(&self) {
+        for (flag, wake) in [
+            (&self.wakes.outgoing_claim, Wake::Claim),
+            (&self.wakes.outgoing_sweep, Wake::Sweep),
+        ] {
+            if flag.swap(false, Ordering::AcqRel) {
+                let payload = format!("{} {}", wake.as_str(), self.wakes.origin);
+                let sent = sqlx::query("select pgdial.wake($1)")
+                    .bind(payload)
+                    .execute(&self.pool)
+                    .await;
+                if let Err(error) = sent {
+                    tracing::warn!(%error, wake = wake.as_str(), "wake not sent; the poll will find the work");
+                }
+            }
+        }
+    }
+
+    /// Does a notification arrive at all? Asked once, before a worker starts.
+    pub async fn check_listen(&self) -> Result<(), ListenError> {
+        let probe = format!("probe {}", Uuid::new_v4());
+        let mut listener = PgListener::connect_with(&self.pool)
+            .await
+            .map_err(Error::from)?;
+        listener.listen(CHANNEL).await.map_err(Error::from)?;
+        sqlx::query("select pgdial.wake($1)")
+            .bind(&probe)
+            .execute(&self.pool)
+            .await
+            .map_err(Error::from)?;
+        let heard = timeout(Duration::from_secs(5), async {
+            loop {
+                match listener.recv().await {
+                    Ok(notification) if notification.payload() == probe => return Ok(()),
+                    Ok(_) => {}
+                    Err(error) => return Err(Error::from(error)),
+                }
+            }
+        });
+        heard
+            .await
+            .map_err(|_elapsed| ListenError::Undelivered)?
+            .map_err(ListenError::from)
+    }
+
+    /// Loop: listens, and wakes this process, until stopped. Reconnects for ever,
+    /// with a pause that grows to 5 s; meanwhile the poll is faster.
+    pub async fn run_listener(&self, stop: CancellationToken) {
+        let mut pause = Duration::from_millis(100);
+        while !stop.is_cancelled() {
+            let listened = stop.run_until_cancelled(self.listen_once(&mut pause)).await;
+            self.wakes.listening.store(false, Ordering::Release);
+            if let Some(Err(error)) = listened {
+                tracing::warn!(%error, "listener lost its connection; polling faster until it is back");
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+        }
+    }
+
+    async fn listen_once(&self, pause: &mut Duration) -> Result<(), Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(CHANNEL).await?;
+        self.wakes.listening.store(true, Ordering::Release);
+        *pause = Duration::from_millis(100);
+        self.wakes.local(Wake::Claim);
+        self.wakes.local(Wake::Sweep);
+        loop {
+            // None: the connection was lost. Ours to reconnect, so that we know, and wake.
+            let Some(notification) = listener.try_recv().await? else {
+                return Err(Error::Database(sqlx::Error::WorkerCrashed));
+            };
+            self.hear(notification.payload());
+        }
+    }
+
+    fn hear(&self, payload: &str) {
+        let (what, origin) = payload.split_once(' ').unwrap_or((payload, ""));
+        if origin == self.wakes.origin.to_string() || what == "probe" {
+            return;
+        }
+        self.wakes.local(if what == Wake::Sweep.as_str() {
+            Wake::Sweep
+        } else {
+            Wake::Claim
+        });
+    }
+}

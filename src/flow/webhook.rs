@@ -1,0 +1,88 @@
+//! webhook: an event that passed its signature, kept once and applied once.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+
+use super::{Calls, Error, wake::Wake};
+use crate::domain::{Reference, Report};
+
+/// An event whose signature (and tag, where there is a reference) was verified.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// The trunk whose secret signed it.
+    pub trunk: &'a str,
+    /// The dial that its URL names; none = match by the provider's id.
+    pub reference: Option<Reference>,
+    /// What makes it the same event when it is delivered again.
+    pub event_id: &'a str,
+    /// When it says that it was signed, unix seconds; the database compares it with its own clock.
+    pub signed_at: Option<i64>,
+    /// The raw body.
+    pub body: &'a [u8],
+    /// The body as the trunk's adapter reads it.
+    pub report: &'a Report,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It moved the call.
+    Applied,
+    /// It says nothing that moves a call.
+    Noted,
+    /// The call had moved on.
+    Stale,
+    /// An earlier dial was answered after all, and a later one is in flight: alert.
+    LateAnswer,
+    /// It is not about the call that its URL names.
+    Mismatch,
+    /// Its call is not known yet, or locked: the sweep applies it.
+    Parked,
+    /// Signed, but not of the protocol's form.
+    Unparsable,
+    /// It was kept before; nothing changes.
+    Duplicate,
+    /// Its signature is more than 300 s off the database's clock; nothing was kept.
+    TooOld,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    trunk: &'a str,
+    reference: Option<Reference>,
+    event_id: &'a str,
+    signed_at: Option<i64>,
+    body: String,
+    report: &'a Report,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Detail {
+    freed: bool,
+}
+
+impl Calls {
+    /// Keeps and applies one event; durable when this returns.
+    pub async fn webhook(&self, event: Event<'_>) -> Result<Verdict, Error> {
+        let item = Item {
+            trunk: event.trunk,
+            reference: event.reference,
+            event_id: event.event_id,
+            signed_at: event.signed_at,
+            body: BASE64_STANDARD.encode(event.body),
+            report: event.report,
+        };
+        let sql = "select ordinal, verdict, detail from pgdial.webhook($1)";
+        let answer = self.apply_one::<_, Verdict>("webhook", sql, item).await?;
+        let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+        if detail.freed {
+            self.wake(Wake::Claim);
+        }
+        if answer.verdict == Verdict::Parked {
+            self.wake(Wake::Sweep);
+        }
+        Ok(answer.verdict)
+    }
+}
