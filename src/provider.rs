@@ -1,1 +1,168 @@
-//! The outside phone company.
+//! The outside phone company: what we ask of it, and what it may tell us.
+//!
+//! [`Provider`] is the whole interface between the dialer and an account at a
+//! provider (a trunk). The dialer calls [`Provider::place`] for a claimed call, the
+//! sweep and the dialer call [`Provider::cancel`] for a call that somebody called
+//! off, and the webhook's handler calls [`Provider::read_report`] after
+//! [`signature`] and [`tag`] have accepted the request. Nothing in this module sees
+//! a row, and nothing in it tries twice: who tries again is decided in SQL.
+//!
+//! # The one promise of an adapter
+//!
+//! `place` sends **at most one** request that could make a telephone ring, and it
+//! never calls an uncertain answer certain. Everything else may be wrong and costs
+//! a retry; this one wakes somebody up twice. In practice:
+//!
+//! - No retry, no redirect, no proxy from the environment, and no connection that an
+//!   earlier request has used: a reused one may die under the POST, and then nobody
+//!   can tell whether it arrived. SDKs of providers retry by default; use none.
+//! - The phase decides before the answer does. Nothing was written yet: there is
+//!   certainly no call, [`Refusal::Transient`]. From the first byte on, an error, a
+//!   time-out or an answer that cannot be read is [`Placement::Unknown`].
+//! - [`Order::deadline`] is looked at before connecting and again directly before the
+//!   first byte goes out. When it is over, the answer is [`Placement::Late`].
+//!
+//! # Writing another adapter
+//!
+//! 1. Make `src/provider/acme.rs` with a struct that holds a parsed base address, the
+//!    key as a `SecretString` (so that `Debug` cannot show it) and the connector of
+//!    [`http`], whose `exchange` keeps the promises about phases above.
+//! 2. Write down their answers as a table from status and code to [`Placement`], with
+//!    a test for each line, as `http/answer.rs` does. When their documentation does not
+//!    say that a refusal means *no call*, it is `Unknown`.
+//! 3. Write down their status words as a table to [`ReportKind`](crate::domain::ReportKind)
+//!    and [`Outcome`](crate::domain::Outcome), as [`protocol`] does. A word that you do
+//!    not know is `ReportKind::Unknown`; never guess that a call is over.
+//! 4. Send [`Order::webhook_url`] as it is: its tag is how a report finds its dial, even
+//!    when the answer to `place` was lost. Send the reference as their idempotency key
+//!    if they have one, and as their free field (metadata, tag, client state) if not.
+//! 5. Run it against the fake provider's misbehaviour, or a recording of theirs, and
+//!    let the ledger judge it: no reference may ring twice.
+//!
+//! ```
+//! use futures_util::future::BoxFuture;
+//! use pgdial::{
+//!     domain::{Placement, Report},
+//!     provider::{self, Cancellation, Order, Provider, protocol},
+//! };
+//!
+//! /// An adapter for people who type: somebody at Acme reads the order and dials.
+//! #[derive(Debug)]
+//! struct Acme;
+//!
+//! impl Provider for Acme {
+//!     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
+//!         Box::pin(async move {
+//!             if order.deadline.is_over() {
+//!                 return Placement::Late;
+//!             }
+//!             let provider_call_id = format!("acme-{}", order.call.reference());
+//!             Placement::Placed { provider_call_id }
+//!         })
+//!     }
+//!
+//!     fn cancel<'a>(
+//!         &'a self,
+//!         _provider_call_id: &'a str,
+//!     ) -> BoxFuture<'a, Result<Cancellation, provider::Error>> {
+//!         Box::pin(async { Ok(Cancellation::Unsupported) })
+//!     }
+//!
+//!     fn read_report(&self, body: &[u8]) -> Report {
+//!         protocol::read_report(body)
+//!     }
+//! }
+//! ```
+//!
+//! [`Refusal::Transient`]: crate::domain::Refusal::Transient
+
+use std::fmt::Debug;
+
+use futures_util::future::BoxFuture;
+
+use crate::domain::{ClaimedCall, Placement, Report};
+
+pub mod deadline;
+pub mod http;
+pub mod protocol;
+pub mod signature;
+pub mod tag;
+
+mod words;
+
+pub use deadline::{Deadline, Stopwatch};
+
+/// One account at one provider.
+///
+/// Object-safe, so that a trunk's adapter is a value chosen by configuration.
+/// Dropping a future that `place` returned is allowed at any time, and means the same
+/// as a time-out: whoever drops it after it was polled must take the result as unknown.
+pub trait Provider: Send + Sync + Debug {
+    /// Asks for one call, at most once. See the promise above.
+    fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement>;
+
+    /// Asks for the end of a call. Asking again is harmless.
+    fn cancel<'a>(
+        &'a self,
+        provider_call_id: &'a str,
+    ) -> BoxFuture<'a, Result<Cancellation, Error>>;
+
+    /// Reads the body of a webhook whose signature was accepted. Never fails: what cannot
+    /// be read is kept as `Unparsable`, because an error would make the provider send it
+    /// again and in the end switch the webhook off.
+    fn read_report(&self, body: &[u8]) -> Report;
+}
+
+/// What to place.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The call, claimed and committed.
+    pub call: &'a ClaimedCall,
+    /// Where the provider reports, made by [`tag::webhook_url`].
+    pub webhook_url: String,
+    /// When it is too late to begin.
+    pub deadline: Deadline,
+}
+
+/// What came of asking for the end of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancellation {
+    /// It will end; the webhook says how.
+    Agreed,
+    /// There is nothing to end: it is over, or the provider does not know it.
+    AlreadyOver,
+    /// The provider cannot end calls.
+    Unsupported,
+}
+
+/// Why an adapter could not be made, or a question to the provider has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be used.
+    #[error(
+        "the provider's address must be http:// or https:// with a host and without user, query or fragment, as in https://voice.example.com"
+    )]
+    BadAddress,
+    /// The key cannot be sent in a header.
+    #[error("the provider's key must be visible ASCII")]
+    BadKey,
+    /// An https address, but the system has no certificates to check it against.
+    #[error(
+        "the system's root certificates cannot be loaded (on Debian: apt install ca-certificates)"
+    )]
+    NoRoots(#[source] std::io::Error),
+    /// The provider did not answer.
+    #[error("the provider did not answer: {why}")]
+    NoAnswer {
+        /// What was seen; no number, no secret.
+        why: String,
+    },
+    /// The provider answered something else than yes or no.
+    #[error("the provider answered {status}: {why}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's words; no number, no secret.
+        why: String,
+    },
+}

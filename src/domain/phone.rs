@@ -133,7 +133,8 @@ mod tests {
             let plain = format!("+{digits}");
             let mut spaced = plain.clone();
             spaced.insert(at, ' ');
-            prop_assert_eq!(Phone::parse(&spaced).unwrap().as_e164(), plain);
+            let phone = Phone::parse(&spaced).unwrap();
+            prop_assert_eq!(phone.as_e164(), plain);
         }
     }
 }

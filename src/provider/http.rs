@@ -1,0 +1,213 @@
+//! The generic adapter: any provider that speaks the protocol over HTTP.
+//!
+//! `POST {address}/api/v1/calls` places, `POST {address}/api/v1/calls/{id}/cancel`
+//! ends. Every dial has a connection of its own, on purpose: an idle one may be closed
+//! by the other side under our POST, and then nobody can tell whether it arrived. A
+//! handshake costs milliseconds, and a call lasts minutes.
+//!
+//! `exchange` keeps the phases apart, `answer` holds the table of answers.
+
+use std::time::Duration;
+
+use chrono::SecondsFormat;
+use futures_util::future::BoxFuture;
+use http_body_util::Full;
+use hyper::{
+    Request, Uri,
+    body::Bytes,
+    header::{self, HeaderValue},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::Value;
+
+use self::exchange::{Connector, Exchange};
+use super::{Cancellation, Deadline, Error, Order, Provider, protocol, words};
+use crate::domain::{Phone, Placement, Refusal, Report};
+
+mod answer;
+mod exchange;
+
+/// How long one request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For the name, the connection and the TLS handshake together.
+    pub connect: Duration,
+    /// For everything. A dial begins at most `Deadline::latest_start` after the claim was
+    /// asked for, so this and that together must fit into the lease.
+    pub total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A provider account behind an HTTP address.
+#[derive(Debug)]
+pub struct HttpProvider {
+    /// How long a request may take.
+    pub limits: Limits,
+    address: String,
+    host: HeaderValue,
+    key: Option<SecretString>,
+    authorization: Option<HeaderValue>,
+    connector: Connector,
+}
+
+/// The body of the request, as DESIGN's protocol has it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlaceBody<'a> {
+    to: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    script_id: &'a str,
+    metadata: &'a Value,
+    webhook_url: &'a str,
+    reference: &'a str,
+    max_duration_sec: i32,
+    ring_timeout_sec: i32,
+}
+
+impl HttpProvider {
+    /// An adapter for the provider at `address` (`https://voice.example.com`, a path allowed),
+    /// with the key that it asks for, if any. Connects to nothing yet.
+    pub fn new(address: &str, key: Option<SecretString>) -> Result<Self, Error> {
+        let address = address.trim().trim_end_matches('/');
+        let uri: Uri = address.parse().map_err(|_e| Error::BadAddress)?;
+        let authority = uri.authority().ok_or(Error::BadAddress)?;
+        if address.contains(['?', '#', '@']) || authority.host().is_empty() {
+            return Err(Error::BadAddress);
+        }
+        Ok(Self {
+            limits: Limits::default(),
+            address: address.to_owned(),
+            host: HeaderValue::from_str(authority.as_str()).map_err(|_e| Error::BadAddress)?,
+            authorization: key.as_ref().map(bearer).transpose()?,
+            key,
+            connector: Connector::new(&uri)?,
+        })
+    }
+
+    async fn place_now(&self, order: Order<'_>) -> Placement {
+        match self.place_request(&order) {
+            Ok(request) => {
+                let deadline = Some(order.deadline);
+                match self
+                    .connector
+                    .exchange(request, self.limits, deadline)
+                    .await
+                {
+                    Exchange::Answered(answer) => answer::placement(&answer, self.key()),
+                    Exchange::NotSent { why } => Placement::Refused(Refusal::Transient { why }),
+                    Exchange::Late => Placement::Late,
+                    Exchange::Lost { why } => Placement::Unknown { why },
+                }
+            }
+            Err(error) => Placement::Refused(Refusal::Transient {
+                why: words::chain(&error),
+            }),
+        }
+    }
+
+    fn place_request(&self, order: &Order<'_>) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let call = order.call;
+        let reference = call.reference().to_string();
+        let body = PlaceBody {
+            to: call.phone.as_e164(),
+            from: call.from_number.as_ref().map(Phone::as_e164),
+            script_id: &call.script_id,
+            metadata: &call.metadata,
+            webhook_url: &order.webhook_url,
+            reference: &reference,
+            max_duration_sec: call.max_duration_sec,
+            ring_timeout_sec: call.ring_timeout_sec,
+        };
+        // Strings, numbers and a Value: serialising them cannot fail.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let dial_before = call
+            .lease_until
+            .to_rfc3339_opts(SecondsFormat::Micros, true);
+        self.post("/api/v1/calls")
+            .header("idempotency-key", reference)
+            .header("x-dial-before", dial_before)
+            .body(Full::from(body))
+    }
+
+    async fn cancel_now(&self, provider_call_id: &str) -> Result<Cancellation, Error> {
+        let path = format!("/api/v1/calls/{}/cancel", words::percent(provider_call_id));
+        let request = self
+            .post(&path)
+            .body(Full::from("{}"))
+            .map_err(|error| Error::NoAnswer {
+                why: words::chain(&error),
+            })?;
+        match self
+            .connector
+            .exchange(request, self.limits, None::<Deadline>)
+            .await
+        {
+            Exchange::Answered(answer) => answer::cancellation(&answer, self.key()),
+            Exchange::NotSent { why } | Exchange::Lost { why } => Err(Error::NoAnswer { why }),
+            Exchange::Late => Err(Error::NoAnswer {
+                why: "too late".to_owned(),
+            }),
+        }
+    }
+
+    /// A POST in absolute form; `exchange` connects by it and sends the path alone.
+    fn post(&self, path: &str) -> hyper::http::request::Builder {
+        let request = Request::post(format!("{}{path}", self.address))
+            .header(header::HOST, self.host.clone())
+            .header(
+                header::USER_AGENT,
+                concat!("pgdial/", env!("CARGO_PKG_VERSION")),
+            )
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONNECTION, "close");
+        match &self.authorization {
+            Some(value) => request.header(header::AUTHORIZATION, value.clone()),
+            None => request,
+        }
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(ExposeSecret::expose_secret)
+    }
+}
+
+impl Provider for HttpProvider {
+    fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
+        Box::pin(self.place_now(order))
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        provider_call_id: &'a str,
+    ) -> BoxFuture<'a, Result<Cancellation, Error>> {
+        Box::pin(self.cancel_now(provider_call_id))
+    }
+
+    fn read_report(&self, body: &[u8]) -> Report {
+        protocol::read_report(body)
+    }
+}
+
+fn bearer(key: &SecretString) -> Result<HeaderValue, Error> {
+    let key = key.expose_secret();
+    if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Error::BadKey);
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_e| Error::BadKey)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;

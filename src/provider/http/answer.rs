@@ -1,0 +1,200 @@
+//! What an answer means: the table from status and code to [`Placement`].
+//!
+//! The invariant: `Placed` only with an id, `Refused` only where the provider says that
+//! there is no call, `Unknown` for all the rest. A doubt costs a look-up; a wrong
+//! certainty costs a person a second call.
+
+use chrono::DateTime;
+use hyper::{StatusCode, header};
+use serde_json::Value;
+
+use super::exchange::Answer;
+use crate::{
+    domain::{Outcome, Placement, Refusal},
+    provider::{Cancellation, Error, protocol, words},
+};
+
+/// Codes by which a 429 means this number and not the rate (Bland answers so).
+const FORBIDDEN: [&str; 6] = [
+    "BLACKLISTED",
+    "BLOCKED",
+    "DENYLISTED",
+    "DO_NOT_CALL",
+    "NUMBER_BLACKLISTED",
+    "NUMBER_BLOCKED",
+];
+/// Codes that say that there is no such number.
+const NO_SUCH_NUMBER: [&str; 3] = [
+    "INVALID_NUMBER",
+    "INVALID_PHONE_NUMBER",
+    "INVALID_DESTINATION",
+];
+
+/// What came of a place request that was answered.
+pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
+    let said = Said::read(answer, key);
+    let why = said.why;
+    match answer.status.as_u16() {
+        200..=299 => match said.call_id {
+            Some(provider_call_id) => Placement::Placed { provider_call_id },
+            None => Placement::Unknown { why },
+        },
+        401..=403 => Placement::Refused(Refusal::Account { why }),
+        // A conflict on our own key: another request with it is under way, or was. So there may be a call.
+        408 | 409 => Placement::Unknown { why },
+        412 if said.codes.iter().any(|code| code == "LATE") => Placement::Late,
+        429 if !said.forbidden => Placement::Refused(Refusal::Capacity {
+            retry_after_sec: retry_after(answer),
+            why,
+        }),
+        400..=499 => {
+            let no_such_number = said
+                .codes
+                .iter()
+                .any(|code| NO_SUCH_NUMBER.contains(&code.as_str()));
+            let outcome = if no_such_number {
+                Outcome::InvalidNumber
+            } else {
+                Outcome::Blocked
+            };
+            Placement::Refused(Refusal::Permanent { outcome, why })
+        }
+        // 3xx: whoever answered so may have passed it on. 5xx, a 503 with Retry-After too:
+        // it may have failed after it dialled.
+        _ => Placement::Unknown { why },
+    }
+}
+
+/// What came of asking for the end of a call.
+pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancellation, Error> {
+    match answer.status.as_u16() {
+        200..=299 => Ok(Cancellation::Agreed),
+        404 | 409 | 410 => Ok(Cancellation::AlreadyOver),
+        405 | 501 => Ok(Cancellation::Unsupported),
+        status => Err(Error::Refused {
+            status,
+            why: Said::read(answer, key).why,
+        }),
+    }
+}
+
+/// What the body says.
+struct Said {
+    /// The id, unless `success` is false.
+    call_id: Option<String>,
+    /// Everything that may be a code, normalised like a status word.
+    codes: Vec<String>,
+    /// It says that this number is not to be called.
+    forbidden: bool,
+    /// Status and words, safe to keep.
+    why: String,
+}
+
+impl Said {
+    fn read(answer: &Answer, key: Option<&str>) -> Self {
+        let body = protocol::parse(&answer.body).unwrap_or_default();
+        let text = |pointer: &str| protocol::name(body.pointer(pointer).cloned());
+        let call_id = match body.get("success") {
+            Some(Value::Bool(false)) => None,
+            _ => text("/callId"),
+        };
+        let codes: Vec<_> = [
+            "/code",
+            "/error/code",
+            "/errorCode",
+            "/error",
+            "/status",
+            "/error/status",
+        ]
+        .into_iter()
+        .filter_map(text)
+        .map(|code| protocol::normal_word(&code))
+        .collect();
+        let spoken = [
+            "/message",
+            "/error/message",
+            "/detail",
+            "/error",
+            "/reason",
+            "/title",
+        ]
+        .into_iter()
+        .find_map(|pointer| body.pointer(pointer)?.as_str().map(str::to_owned))
+        .or_else(|| plain_text(answer));
+        let forbidden = codes.iter().any(|code| FORBIDDEN.contains(&code.as_str()))
+            || spoken
+                .iter()
+                .any(|words| words.to_lowercase().contains("blacklisted"));
+        Self {
+            why: why(answer.status, codes.first(), spoken.as_ref(), key),
+            call_id,
+            codes,
+            forbidden,
+        }
+    }
+}
+
+/// `HTTP 422: INVALID_NUMBER: not a telephone number`, without numbers and without the key.
+fn why(
+    status: StatusCode,
+    code: Option<&String>,
+    spoken: Option<&String>,
+    key: Option<&str>,
+) -> String {
+    let mut line = format!("HTTP {}", status.as_u16());
+    for part in [code, spoken].into_iter().flatten() {
+        line.push_str(": ");
+        line.push_str(part);
+    }
+    if status.is_success() && spoken.is_none() {
+        line.push_str(": no call id in the answer");
+    }
+    // The code was put into capitals, so the key is looked for in any case.
+    words::safe(&without(&line, key))
+}
+
+/// Masks every occurrence of the key, whatever its case.
+fn without(line: &str, key: Option<&str>) -> String {
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return line.to_owned();
+    };
+    // ASCII only changes case byte by byte, so places in one text are places in the other.
+    let (lower, key) = (line.to_ascii_lowercase(), key.to_ascii_lowercase());
+    let mut out = String::with_capacity(line.len());
+    let mut from = 0;
+    while let Some(at) = lower.get(from..).and_then(|rest| rest.find(&key)) {
+        out.push_str(line.get(from..from + at).unwrap_or_default());
+        out.push_str("[key]");
+        from += at + key.len();
+    }
+    out.push_str(line.get(from..).unwrap_or_default());
+    out
+}
+
+/// A body that is no JSON and no web page.
+fn plain_text(answer: &Answer) -> Option<String> {
+    let text = std::str::from_utf8(&answer.body).ok()?.trim();
+    let speaks = !text.is_empty() && !text.starts_with(['<', '{', '[']);
+    speaks.then(|| text.to_owned())
+}
+
+/// Seconds to wait. A date is read against the answer's own `Date`, because our clock is no
+/// measure for theirs; without one it is passed over.
+fn retry_after(answer: &Answer) -> Option<u32> {
+    let text = answer
+        .headers
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(seconds);
+    }
+    let until = DateTime::parse_from_rfc2822(text).ok()?;
+    let date = answer.headers.get(header::DATE)?.to_str().ok()?;
+    let now = DateTime::parse_from_rfc2822(date).ok()?;
+    u32::try_from((until - now).num_seconds().max(0)).ok()
+}
+
+#[cfg(test)]
+mod tests;

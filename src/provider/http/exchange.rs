@@ -1,0 +1,205 @@
+//! One request on one fresh connection, with its phases kept apart.
+//!
+//! What went wrong *before* the first byte was written certainly placed no call; what
+//! went wrong *after* may have. A client with a pool, retries or redirects blurs that
+//! line, so this is hyper's connection itself, driven by the future that waits for the
+//! answer: nothing runs in the background, and dropping the future closes the socket.
+
+use std::{error::Error as StdError, pin::pin, time::Duration};
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Request, StatusCode, Uri,
+    body::{Bytes, Incoming},
+    client::conn::http1::{self, Connection, SendRequest},
+    rt::{Read, Write},
+};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::time::timeout;
+use tower::{Service, ServiceExt};
+
+use super::{Deadline, Error, Limits};
+use crate::provider::{Stopwatch, words};
+
+/// The most that is read of an answer's body.
+const LARGEST_BODY: usize = 64 * 1024;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// How far a request came.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    /// The provider answered.
+    Answered(Answer),
+    /// Nothing was written: no address, no connection, no TLS.
+    NotSent { why: String },
+    /// The deadline was over before anything was written.
+    Late,
+    /// Bytes may have gone out, and no whole answer came back.
+    Lost { why: String },
+}
+
+/// An answer. `body` is empty when it was larger than we read; the status still counts.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Opens connections. Without TLS where the address has none, so that a provider on
+/// this host can be reached from an image without certificates.
+#[derive(Debug, Clone)]
+pub(super) enum Connector {
+    Plain(HttpConnector),
+    Tls(HttpsConnector<HttpConnector>),
+}
+
+impl Connector {
+    pub(super) fn new(address: &Uri) -> Result<Self, Error> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        match address.scheme_str() {
+            Some("http") => Ok(Self::Plain(tcp)),
+            Some("https") => {
+                tcp.enforce_http(false);
+                let tls = hyper_rustls::HttpsConnectorBuilder::new()
+                    .with_native_roots()
+                    .map_err(Error::NoRoots)?
+                    .https_only()
+                    .enable_http1()
+                    .wrap_connector(tcp);
+                Ok(Self::Tls(tls))
+            }
+            _ => Err(Error::BadAddress),
+        }
+    }
+
+    /// Sends the request, once. Its URI is in absolute form.
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        limits: Limits,
+        deadline: Option<Deadline>,
+    ) -> Exchange {
+        match self {
+            Self::Plain(connector) => over(connector.clone(), request, limits, deadline).await,
+            Self::Tls(connector) => over(connector.clone(), request, limits, deadline).await,
+        }
+    }
+}
+
+pub(super) async fn over<C>(
+    connector: C,
+    mut request: Request<Full<Bytes>>,
+    limits: Limits,
+    deadline: Option<Deadline>,
+) -> Exchange
+where
+    C: Service<Uri, Error: Into<BoxError>, Response: Read + Write + Unpin>,
+{
+    let is_late = || deadline.is_some_and(|deadline| deadline.is_over());
+    if is_late() {
+        return Exchange::Late;
+    }
+    let begun = Stopwatch::start();
+    let opened = open(connector, request.uri().clone());
+    let (sender, connection) = match timeout(limits.connect.min(limits.total), opened).await {
+        Ok(Ok(parts)) => parts,
+        Ok(Err(error)) => {
+            let why = words::chain(error.as_ref());
+            return Exchange::NotSent {
+                why: format!("no connection: {why}"),
+            };
+        }
+        Err(_elapsed) => {
+            let why = format!("no connection within {}", spoken(limits.connect));
+            return Exchange::NotSent { why };
+        }
+    };
+    // On the wire goes the path alone; the host has its header.
+    *request.uri_mut() = origin_form(request.uri());
+    let left = limits.total.saturating_sub(begun.elapsed());
+    if left.is_zero() {
+        let why = "the time was over before anything was sent".to_owned();
+        return Exchange::NotSent { why };
+    }
+    // The last look: the first poll below writes. Between here and there is no await.
+    if is_late() {
+        return Exchange::Late;
+    }
+    match timeout(left, talk(sender, connection, request)).await {
+        Ok(Ok(answer)) => Exchange::Answered(answer),
+        Ok(Err(error)) => {
+            let why = words::chain(error.as_ref());
+            Exchange::Lost {
+                why: format!("no answer: {why}"),
+            }
+        }
+        Err(_elapsed) => {
+            let why = format!("no answer within {}", spoken(limits.total));
+            Exchange::Lost { why }
+        }
+    }
+}
+
+type Parts<S> = (SendRequest<Full<Bytes>>, Connection<S, Full<Bytes>>);
+
+/// A connection, and hyper's state for it. Writes nothing of the request.
+async fn open<C>(connector: C, uri: Uri) -> Result<Parts<C::Response>, BoxError>
+where
+    C: Service<Uri, Error: Into<BoxError>, Response: Read + Write + Unpin>,
+{
+    let stream = connector.oneshot(uri).await.map_err(Into::into)?;
+    Ok(http1::handshake(stream).await?)
+}
+
+/// Writes the request and reads the whole answer, driving the connection itself.
+async fn talk<S>(
+    sender: SendRequest<Full<Bytes>>,
+    connection: Connection<S, Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, BoxError>
+where
+    S: Read + Write + Unpin,
+{
+    let mut connection = pin!(connection);
+    let mut answer = pin!(receive(sender, request));
+    tokio::select! {
+        biased;
+        answer = &mut answer => return answer,
+        // The connection has ended; what it read, or why it failed, waits in its channel.
+        _ended = &mut connection => {}
+    }
+    answer.await
+}
+
+async fn receive(
+    mut sender: SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, BoxError> {
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: read(body).await?,
+    })
+}
+
+async fn read(body: Incoming) -> Result<Bytes, BoxError> {
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Ok(Bytes::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query()
+        .map_or_else(Uri::default, |path| Uri::from(path.clone()))
+}
+
+fn spoken(limit: Duration) -> String {
+    humantime::format_duration(limit).to_string()
+}

@@ -1,0 +1,136 @@
+//! The tag that ties a webhook's URL to one dial.
+//!
+//! A signature proves who sent a body, not which dial it is about: a signed body can
+//! be sent to another call's URL. So the URL names the trunk and the reference, and
+//! the tag, which only a holder of the trunk's secret can make, proves that we wrote
+//! that URL. The dialer makes it; the webhook's handler checks it before it looks for
+//! the row. It is not logged, as no query string is.
+
+use hmac::Mac;
+
+use super::{
+    signature::{Secrets, WebhookSecret},
+    words::percent,
+};
+use crate::domain::Reference;
+
+/// Separates tags from everything else that the secret signs.
+const PURPOSE: &[u8] = b"pgdial-tag-v1\n";
+/// Half a SHA-256 is enough for a MAC and keeps the URL short.
+const BYTES: usize = 16;
+
+/// The tag of a dial, by the signing secret.
+pub fn make(secrets: &Secrets, trunk: &str, reference: Reference) -> String {
+    let mac = keyed(secrets.signing(), trunk, reference).finalize();
+    hex::encode(
+        mac.into_bytes()
+            .iter()
+            .take(BYTES)
+            .copied()
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// Whether any active secret has made this tag. Constant time.
+pub fn verify(secrets: &Secrets, trunk: &str, reference: Reference, tag: &str) -> bool {
+    // The left-most bytes are compared: the length must be fixed, or a tag of one byte would do.
+    let Ok(given) = <[u8; BYTES]>::try_from(hex::decode(tag).unwrap_or_default()) else {
+        return false;
+    };
+    let mut good = false;
+    for secret in secrets.all() {
+        good |= keyed(secret, trunk, reference)
+            .verify_truncated_left(&given)
+            .is_ok();
+    }
+    good
+}
+
+/// Where the provider reports on this dial:
+/// `{public}/callbacks/call-status?trunk=T&reference=R&tag=X`.
+pub fn webhook_url(
+    public_url: &str,
+    trunk: &str,
+    reference: Reference,
+    secrets: &Secrets,
+) -> String {
+    format!(
+        "{}/callbacks/call-status?trunk={}&reference={reference}&tag={}",
+        public_url.trim_end_matches('/'),
+        percent(trunk),
+        make(secrets, trunk, reference),
+    )
+}
+
+fn keyed(secret: &WebhookSecret, trunk: &str, reference: Reference) -> hmac::Hmac<sha2::Sha256> {
+    // A reference has one spelling and no line end, so the last line end is always the
+    // one between the two, whatever a trunk is called.
+    secret
+        .mac()
+        .chain_update(PURPOSE)
+        .chain_update(trunk)
+        .chain_update(b"\n")
+        .chain_update(reference.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFERENCE: &str = "0197f5e0-0000-7000-8000-000000000001-2";
+
+    fn secrets(text: &str) -> Secrets {
+        text.parse().unwrap()
+    }
+
+    fn reference(text: &str) -> Reference {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_tag_is_the_first_half_of_the_mac() {
+        // printf 'pgdial-tag-v1\ndefault\n<reference>' | openssl dgst -sha256 -hmac supersecret
+        let tag = make(&secrets("supersecret"), "default", reference(REFERENCE));
+        assert_eq!(tag, "e3727b90cdc88c5208ad5caca6b457ce");
+    }
+
+    #[test]
+    fn a_tag_is_good_for_its_trunk_and_reference_only() {
+        let (secret, dial) = (secrets("supersecret"), reference(REFERENCE));
+        let tag = make(&secret, "default", dial);
+        assert!(verify(&secret, "default", dial, &tag));
+        assert!(!verify(&secret, "other", dial, &tag));
+        assert!(!verify(&secrets("another"), "default", dial, &tag));
+        let next = reference("0197f5e0-0000-7000-8000-000000000001-3");
+        assert!(!verify(&secret, "default", next, &tag));
+    }
+
+    #[test]
+    fn a_shortened_or_broken_tag_is_not_good() {
+        let (secret, dial) = (secrets("supersecret"), reference(REFERENCE));
+        let tag = make(&secret, "default", dial);
+        let (one, short) = (tag.get(..2).unwrap(), tag.get(..30).unwrap());
+        for bad in ["", "zz", short, one, &format!("{tag}00")] {
+            assert!(!verify(&secret, "default", dial, bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_retired_secret_still_verifies() {
+        let dial = reference(REFERENCE);
+        let tag = make(&secrets("old"), "default", dial);
+        assert!(verify(&secrets("new,old"), "default", dial, &tag));
+    }
+
+    #[test]
+    fn the_url_carries_trunk_reference_and_tag() {
+        let (secret, dial) = (secrets("supersecret"), reference(REFERENCE));
+        let tag = make(&secret, "a&b", dial);
+        assert_eq!(
+            webhook_url("https://calls.example.com/x/", "a&b", dial, &secret),
+            format!(
+                "https://calls.example.com/x/callbacks/call-status?trunk=a%26b&reference={REFERENCE}&tag={tag}"
+            )
+        );
+    }
+}
