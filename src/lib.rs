@@ -8,3 +8,9 @@ pub mod flow;
 
 /// The outside phone company: adapters, signatures, and the fake provider.
 pub mod provider;
+
+/// Which provider accounts this process knows, with their secrets.
+pub mod trunks;
+
+/// Connections, migrations, and a private server.
+pub mod db;
