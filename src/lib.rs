@@ -14,3 +14,9 @@ pub mod trunks;
 
 /// Connections, migrations, and a private server.
 pub mod db;
+
+/// Settings, read once.
+pub mod config;
+
+/// The command line.
+pub mod cli;

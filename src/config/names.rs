@@ -1,0 +1,128 @@
+//! The names there are. A variable that is nearly one of them is a setting that
+//! somebody believes to be in force.
+
+use super::{
+    Variables,
+    trunks::{PARTS, PREFIX},
+};
+
+/// Every variable of ours, except those of further trunks.
+const KNOWN: [&str; 17] = [
+    "PGDIAL_API_KEYS",
+    "PGDIAL_ENV_FILE",
+    "PGDIAL_GRACE",
+    "PGDIAL_KEEP_FINISHED",
+    "PGDIAL_LISTEN",
+    "PGDIAL_LOG",
+    "PGDIAL_LOG_FORMAT",
+    "PGDIAL_MAX_CONNECTIONS",
+    "PGDIAL_MIGRATE",
+    "PGDIAL_PERMITS",
+    // Read by `demo` and by the tests, for a private server.
+    "PGDIAL_PG_BINDIR",
+    "PGDIAL_POLL",
+    "PGDIAL_PROVIDER_KEY",
+    "PGDIAL_PROVIDER_URL",
+    "PGDIAL_PUBLIC_URL",
+    "PGDIAL_WEBHOOK_SECRETS",
+    // Read by docker-compose.yml.
+    "PGDIAL_PORT",
+];
+
+/// A warning for each `PGDIAL_` variable that means nothing.
+pub(super) fn unknown(variables: &Variables) -> Vec<String> {
+    variables
+        .names()
+        .filter(|name| name.starts_with("PGDIAL_") && !is_known(name))
+        .map(|name| match nearest(name) {
+            Some(near) => {
+                format!("{name} is not a setting and changes nothing; did you mean {near}?")
+            }
+            None => format!("{name} is not a setting and changes nothing"),
+        })
+        .collect()
+}
+
+fn is_known(name: &str) -> bool {
+    let of_trunk = || {
+        name.strip_prefix(PREFIX)
+            .is_some_and(|rest| PARTS.iter().any(|part| rest.ends_with(part)))
+    };
+    KNOWN.contains(&name) || of_trunk()
+}
+
+/// The known name that is fewest letters away, if few.
+fn nearest(name: &str) -> Option<String> {
+    let known = KNOWN.iter().map(|known| (*known).to_owned());
+    // PGDIAL_TRUNK_EU_PROVIDR_URL: its own prefix, with each of the three parts.
+    let of_trunk = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('_'));
+    let of_trunk = of_trunk.into_iter().flat_map(|(trunk, _)| {
+        PARTS
+            .iter()
+            .map(move |part| format!("{PREFIX}{trunk}_{part}"))
+    });
+    known
+        .chain(of_trunk)
+        .map(|known| (distance(name, &known), known))
+        .min()
+        .filter(|(away, _)| *away <= 4)
+        .map(|(_, known)| known)
+}
+
+/// Levenshtein's: how many letters to add, drop or change.
+pub(crate) fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (at, left) in one.chars().enumerate() {
+        let mut corner = at;
+        let mut last = at + 1;
+        for (right, cell) in other.chars().zip(row.iter_mut().skip(1)) {
+            let change = corner + usize::from(left != right);
+            corner = *cell;
+            last = change.min(corner + 1).min(last + 1);
+            *cell = last;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = at + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_variable_is_named_with_the_nearest_known_one() {
+        let variables = Variables::from_iter([
+            ("PGDIAL_PERMIT", "3"),
+            ("PGDIAL_TRUNK_EU_PROVIDR_URL", "x"),
+            ("PGDIAL_ENTIRELY_DIFFERENT", "x"),
+            ("PGDIAL_LISTEN", "x"),
+            ("PGDIAL_TRUNK_EU_PROVIDER_URL", "x"),
+            ("HOME", "x"),
+        ]);
+        assert_eq!(
+            unknown(&variables),
+            [
+                "PGDIAL_ENTIRELY_DIFFERENT is not a setting and changes nothing",
+                "PGDIAL_PERMIT is not a setting and changes nothing; did you mean PGDIAL_PERMITS?",
+                "PGDIAL_TRUNK_EU_PROVIDR_URL is not a setting and changes nothing; did you mean PGDIAL_TRUNK_EU_PROVIDER_URL?",
+            ]
+        );
+    }
+
+    #[test]
+    fn distances_are_levenshtein_s() {
+        for (one, other, away) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("kitten", "sitting", 3),
+            ("flaw", "lawn", 2),
+        ] {
+            assert_eq!(distance(one, other), away, "{one} {other}");
+        }
+    }
+}

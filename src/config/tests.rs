@@ -1,0 +1,286 @@
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const RIGHT: [(&str, &str); 3] = [
+    ("DATABASE_URL", "postgres://pgdial@localhost/pgdial"),
+    ("PGDIAL_PROVIDER_URL", "http://127.0.0.1:9090"),
+    (
+        "PGDIAL_WEBHOOK_SECRETS",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ),
+];
+
+/// Right settings, with these on top; a hyphen takes one away.
+fn variables(changes: &[(&str, &str)]) -> Variables {
+    let kept = RIGHT
+        .iter()
+        .filter(|(name, _)| changes.iter().all(|(other, _)| other != name));
+    let set = changes.iter().filter(|(_, value)| *value != "-");
+    kept.chain(set).copied().collect()
+}
+
+fn read(changes: &[(&str, &str)], api: Api) -> Result<(Run, Vec<String>), Problems> {
+    Run::read(
+        &Common::default(),
+        &Settings::default(),
+        &variables(changes),
+        api,
+    )
+}
+
+fn right(changes: &[(&str, &str)]) -> Run {
+    read(changes, Api::Open)
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .0
+}
+
+fn wrong(changes: &[(&str, &str)]) -> String {
+    read(changes, Api::Open).unwrap_err().to_string()
+}
+
+#[test]
+fn three_settings_are_enough_on_one_host() {
+    let (run, warnings) = read(&[], Api::Open).unwrap();
+    assert_eq!(run.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(run.public_url, "http://127.0.0.1:8080");
+    assert_eq!(run.trunks.names(), ["default"]);
+    assert_eq!(
+        (run.permits, run.max_connections, run.migrate),
+        (30, 20, false)
+    );
+    assert_eq!(run.keep_finished, Some(Duration::from_hours(7 * 24)));
+    assert_eq!(run.poll, Some(Duration::from_secs(30)));
+    assert_eq!(run.grace, Duration::from_secs(35));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("listening on 127.0.0.1:8080 only"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_worker_alone_needs_no_keys_and_is_not_warned_about_them() {
+    let (_, warnings) = read(&[], Api::Closed).unwrap();
+    assert_eq!(warnings, [""; 0]);
+    let outside = [
+        ("PGDIAL_LISTEN", "0.0.0.0:80"),
+        ("PGDIAL_PUBLIC_URL", "https://calls.example.com"),
+    ];
+    assert!(read(&outside, Api::Closed).is_ok());
+    assert!(read(&outside, Api::Open).is_err());
+}
+
+#[test]
+fn every_setting_is_read() {
+    let run = right(&[
+        ("PGDIAL_LISTEN", "[::]:9000"),
+        ("PGDIAL_PUBLIC_URL", "https://calls.example.com/x/"),
+        ("PGDIAL_PROVIDER_KEY", "key-of-ours"),
+        (
+            "PGDIAL_API_KEYS",
+            "crm:0123456789abcdef, ops:fedcba9876543210",
+        ),
+        ("PGDIAL_PERMITS", "1000"),
+        ("PGDIAL_KEEP_FINISHED", "forever"),
+        ("PGDIAL_POLL", "off"),
+        ("PGDIAL_GRACE", "1m 5s"),
+        ("PGDIAL_MIGRATE", "yes"),
+        ("PGDIAL_MAX_CONNECTIONS", "3"),
+        ("PGDIAL_LOG", "warn,pgdial=debug"),
+        ("PGDIAL_LOG_FORMAT", "json"),
+    ]);
+    assert_eq!(run.public_url, "https://calls.example.com/x");
+    let names: Vec<&str> = run.api_keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["crm", "ops"]);
+    assert_eq!((run.keep_finished, run.poll), (None, None));
+    assert_eq!(run.grace, Duration::from_secs(65));
+    assert!(run.migrate);
+    assert_eq!(run.permits, 1000);
+}
+
+#[test]
+fn nothing_kept_is_a_length_of_time_too() {
+    assert_eq!(
+        right(&[("PGDIAL_KEEP_FINISHED", "0s")]).keep_finished,
+        Some(Duration::ZERO)
+    );
+}
+
+#[test]
+fn a_flag_wins_over_the_variable() {
+    let settings = Settings {
+        permits: Some("5".to_owned()),
+        ..Settings::default()
+    };
+    let variables = variables(&[("PGDIAL_PERMITS", "6")]);
+    let (run, _) = Run::read(&Common::default(), &settings, &variables, Api::Closed).unwrap();
+    assert_eq!(run.permits, 5);
+}
+
+#[test]
+fn other_trunks_have_variables_of_their_own() {
+    let other = [
+        (
+            "PGDIAL_TRUNK_EU_WEST_PROVIDER_URL",
+            "https://eu.example.com",
+        ),
+        ("PGDIAL_TRUNK_EU_WEST_PROVIDER_KEY", "key-of-ours"),
+        (
+            "PGDIAL_TRUNK_EU_WEST_WEBHOOK_SECRETS",
+            "one-long-enough-secret,another-long-secret",
+        ),
+    ];
+    assert_eq!(right(&other).trunks.names(), ["default", "eu_west"]);
+    let alone = [
+        other.as_slice(),
+        &[
+            ("PGDIAL_PROVIDER_URL", "-"),
+            ("PGDIAL_WEBHOOK_SECRETS", "-"),
+        ],
+    ]
+    .concat();
+    assert_eq!(right(&alone).trunks.names(), ["eu_west"]);
+}
+
+#[test]
+fn an_incomplete_trunk_names_the_missing_variable() {
+    let words = wrong(&[("PGDIAL_TRUNK_EU_PROVIDER_URL", "https://eu.example.com")]);
+    assert!(
+        words.contains("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS is not set"),
+        "{words}"
+    );
+    let words = wrong(&[("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS", "one-long-enough-secret")]);
+    assert!(
+        words.contains("PGDIAL_TRUNK_EU_PROVIDER_URL is not set"),
+        "{words}"
+    );
+    let words = wrong(&[(
+        "PGDIAL_TRUNK_DEFAULT_PROVIDER_URL",
+        "https://eu.example.com",
+    )]);
+    assert!(
+        words.contains("whose variables are PGDIAL_PROVIDER_URL"),
+        "{words}"
+    );
+    let words = wrong(&[("PGDIAL_TRUNK_9_PROVIDER_URL", "https://eu.example.com")]);
+    assert!(words.contains("begins with a letter"), "{words}");
+}
+
+#[test]
+fn every_wrong_setting_is_reported_and_none_of_its_secrets() {
+    let problems = read(
+        &[
+            ("DATABASE_URL", "mysql://root:hidden@localhost/x"),
+            ("PGDIAL_LISTEN", "8080"),
+            ("PGDIAL_PERMITS", "0"),
+            ("PGDIAL_API_KEYS", "crm:hidden,:hidden-hidden-hidden"),
+            ("PGDIAL_WEBHOOK_SECRETS", "-"),
+            ("PGDIAL_WEBHOOK_SECRET", "hidden"),
+            ("PGDIAL_LOG", "a=b=c"),
+        ],
+        Api::Open,
+    )
+    .unwrap_err();
+    let names: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "PGDIAL_LOG",
+            "DATABASE_URL",
+            "PGDIAL_LISTEN",
+            "PGDIAL_WEBHOOK_SECRETS",
+            "PGDIAL_API_KEYS",
+            "PGDIAL_API_KEYS",
+            "PGDIAL_PERMITS",
+        ]
+    );
+    let words = problems.to_string();
+    assert!(
+        words.contains("did you mean PGDIAL_WEBHOOK_SECRETS?"),
+        "{words}"
+    );
+    assert!(!words.contains("hidden"), "{words}");
+}
+
+#[test]
+fn secrets_of_examples_are_refused() {
+    for (name, value) in [
+        ("PGDIAL_WEBHOOK_SECRETS", "change-me"),
+        ("PGDIAL_WEBHOOK_SECRETS", "CHANGE_ME"),
+        ("PGDIAL_WEBHOOK_SECRETS", "supersecret"),
+        (
+            "PGDIAL_WEBHOOK_SECRETS",
+            "a-good-and-long-secret,supersecret",
+        ),
+        ("PGDIAL_WEBHOOK_SECRETS", "whsec_change-me"),
+        ("PGDIAL_WEBHOOK_SECRETS", ""),
+        ("PGDIAL_WEBHOOK_SECRETS", "a-good-and-long-secret,"),
+        ("PGDIAL_PROVIDER_KEY", "change-me"),
+        ("PGDIAL_PROVIDER_KEY", ""),
+        ("PGDIAL_API_KEYS", "crm:change-me-change-me"),
+        ("PGDIAL_API_KEYS", ""),
+        (
+            "DATABASE_URL",
+            "postgres://pgdial:change-me@localhost/pgdial",
+        ),
+    ] {
+        let words = wrong(&[(name, value)]);
+        assert!(
+            words.contains(&format!("wrong: {name}")),
+            "{name}={value}: {words}"
+        );
+    }
+}
+
+#[test]
+fn a_loopback_address_is_no_place_for_webhooks_from_elsewhere() {
+    let (_, warnings) = read(
+        &[("PGDIAL_PROVIDER_URL", "https://voice.example.com")],
+        Api::Closed,
+    )
+    .unwrap();
+    assert!(
+        warnings[0].contains("cannot send its webhooks there"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn what_is_known_about_a_process_shows_no_secret() {
+    let run = right(&[
+        ("DATABASE_URL", "postgres://pgdial:hidden@localhost/pgdial"),
+        ("PGDIAL_PROVIDER_KEY", "hidden-key"),
+        ("PGDIAL_API_KEYS", "crm:hidden-hidden-hidden"),
+        ("PGDIAL_WEBHOOK_SECRETS", "hidden-and-long-enough"),
+    ]);
+    assert!(run.database_url.expose_secret().contains("hidden"));
+    let shown = format!("{run:?}");
+    assert!(!shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn a_database_is_all_that_most_commands_need() {
+    let url = database_url(&Common::default(), &variables(&[])).unwrap();
+    assert_eq!(url.expose_secret(), RIGHT[0].1);
+    let missing = database_url(&Common::default(), &Variables::default()).unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .contains("DATABASE_URL (--database-url) is not set")
+    );
+}
+
+#[test]
+fn signing_by_hand_takes_any_secret() {
+    let known = variables(&[("PGDIAL_WEBHOOK_SECRETS", "supersecret")]);
+    assert!(webhook_secrets(&known, "default").is_ok());
+    let missing = webhook_secrets(&known, "eu").unwrap_err().to_string();
+    assert!(
+        missing.contains("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS is not set"),
+        "{missing}"
+    );
+}
