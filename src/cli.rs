@@ -1,0 +1,315 @@
+//! The command line: what is asked for, and who does it.
+//!
+//! A command is one function that takes its arguments, the queue's verbs
+//! ([`Calls`]) and the two streams ([`Out`]), and answers with a stable exit code
+//! ([`Exit`]) or with words for a person ([`Failure`]); it prints nothing by any other
+//! way and reads no environment. Data goes to stdout, everything else to stderr.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use secrecy::ExposeSecret;
+
+use self::pending::{app, db, demo, telemetry};
+use crate::{
+    config::{self, Common, Log, Run, Settings, Variables},
+    flow::Calls,
+};
+
+/// `calls`: look at calls, and change their course.
+pub mod calls;
+
+/// `dnc`: the list of numbers not to ring.
+pub mod dnc;
+
+/// `enqueue`: one call.
+pub mod enqueue;
+
+/// How a command ends.
+pub mod exit;
+
+/// `fake-provider`: a provider that only pretends to call.
+pub mod fake_provider;
+
+/// `healthcheck`: for containers.
+pub mod healthcheck;
+
+/// `import`: calls from a CSV file.
+pub mod import;
+
+/// `campaigns` and `trunks`.
+pub mod lanes;
+
+/// Where a command writes.
+pub mod out;
+
+/// `release`: the end of a hold.
+pub mod release;
+
+/// `sign`: a webhook by hand.
+pub mod sign;
+
+/// Single values of the command line.
+pub mod values;
+
+pub(crate) mod pending;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use exit::{Exit, Failure};
+pub use out::Out;
+
+/// Outbound AI phone calls from a queue that lives in Postgres and in nothing else.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pgdial",
+    version,
+    after_help = exit::CODES,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    everywhere: Everywhere,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Everywhere {
+    /// JSON on stdout, for programs, with whole telephone numbers.
+    #[arg(long, global = true, help_heading = config::GLOBAL)]
+    json: bool,
+    /// Show whole telephone numbers in tables, not masked ones.
+    #[arg(long, global = true, help_heading = config::GLOBAL)]
+    full_numbers: bool,
+    /// Who asks, as the history shows it; also whose idempotency keys these are. Default: `cli:` and the user's name.
+    #[arg(long, global = true, value_name = "NAME", help_heading = config::GLOBAL)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run API, worker and sweep in one process.
+    #[command(after_help = SECRETS)]
+    Serve(Box<Settings>),
+    /// Run the API alone: orders and webhooks.
+    #[command(after_help = SECRETS)]
+    Api(Box<Settings>),
+    /// Run worker and sweep alone.
+    #[command(after_help = SECRETS)]
+    Work(Box<Settings>),
+    /// Bring the database to this release.
+    Migrate,
+    /// Show everything on this machine: a private Postgres, a provider that pretends, and calls.
+    Demo(DemoArgs),
+    /// Ask for one call.
+    Enqueue(enqueue::EnqueueArgs),
+    /// Ask for many calls, from a CSV file.
+    #[command(after_long_help = import::COLUMNS)]
+    Import(import::ImportArgs),
+    /// Look at calls, and change their course.
+    #[command(subcommand)]
+    Calls(calls::CallsCommand),
+    /// Named lanes of calls: cap, weight, policies, pause.
+    #[command(subcommand)]
+    Campaigns(lanes::LaneCommand<lanes::CampaignChanges>),
+    /// Provider accounts: slots, pace, pause.
+    #[command(subcommand)]
+    Trunks(lanes::LaneCommand<lanes::TrunkChanges>),
+    /// The list of numbers not to ring.
+    #[command(subcommand)]
+    Dnc(dnc::DncCommand),
+    /// Free the number of a call whose end nobody knows.
+    Release(release::ReleaseArgs),
+    /// Run a provider that only pretends to call.
+    FakeProvider(fake_provider::FakeProviderArgs),
+    /// Sign a webhook's body by hand, to send it with curl.
+    Sign(sign::SignArgs),
+    /// Ask a URL once; done if it answers 200. For a container's HEALTHCHECK.
+    Healthcheck(healthcheck::HealthcheckArgs),
+}
+
+const SECRETS: &str = "\
+Secrets come from the environment or the .env file only:
+  PGDIAL_WEBHOOK_SECRETS  what signs webhooks, comma-separated: the first signs, all verify
+  PGDIAL_PROVIDER_KEY     the key that the provider asks for, if it does
+  PGDIAL_API_KEYS         who may use the API, as name:key, comma-separated
+Another trunk than `default` is described by PGDIAL_TRUNK_<NAME>_PROVIDER_URL, _PROVIDER_KEY
+and _WEBHOOK_SECRETS. Wrong settings are reported all at once, with exit code 64.";
+
+/// What the demo may be told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoArgs {
+    /// Stay when the calls are over, until stopped.
+    #[arg(long)]
+    pub stay: bool,
+    /// Calls from this CSV file (see `pgdial import --help`) instead of the demo's own.
+    #[arg(long, value_name = "FILE")]
+    pub calls: Option<PathBuf>,
+}
+
+/// A command line that was understood, with every setting that it needs.
+#[derive(Debug)]
+pub struct Invocation {
+    log: Log,
+    cli: Cli,
+    variables: Variables,
+    /// Of a process that stays: what it does, and everything it needs to know.
+    run: Option<(app::Role, Run)>,
+    warnings: Vec<String>,
+}
+
+impl Invocation {
+    /// Of this process. Otherwise its end: help was printed, or what is wrong was.
+    pub fn of_process() -> Result<Self, ExitCode> {
+        let cli = Cli::try_parse().map_err(|told| {
+            // Help and version are no errors, and go to stdout.
+            told.print().ok();
+            ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(Exit::Usage as u8))
+        })?;
+        Self::of(cli).map_err(|failure| end(&Err(failure)))
+    }
+
+    fn of(cli: Cli) -> Result<Self, Failure> {
+        let variables = Variables::of_process(cli.common.env_file())?;
+        let (mut run, mut warnings) = (None, Vec::new());
+        if let Some((role, settings, api)) = cli.command.stays() {
+            let (settings, odd) = Run::read(&cli.common, settings, &variables, api)?;
+            run = Some((role, settings));
+            warnings = odd;
+        }
+        let stays =
+            run.is_some() || matches!(cli.command, Command::FakeProvider(_) | Command::Demo(_));
+        let log = Log::read(&cli.common, &variables, if stays { "info" } else { "warn" })?;
+        Ok(Self {
+            log,
+            cli,
+            variables,
+            run,
+            warnings,
+        })
+    }
+
+    /// Starts the log of this process, on stderr.
+    pub fn start_log(&self) {
+        telemetry::init(&self.log.filter, self.log.format);
+    }
+
+    /// Does what was asked for.
+    pub async fn run(self) -> ExitCode {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        let everywhere = &self.cli.everywhere;
+        let no_color = self.variables.get("NO_COLOR").is_some();
+        let numbers = if everywhere.full_numbers {
+            out::Numbers::Full
+        } else {
+            out::Numbers::Masked
+        };
+        let mut out = Out::of_process(everywhere.json, numbers, no_color);
+        end(&self.dispatch(&mut out).await)
+    }
+
+    async fn dispatch(self, out: &mut Out) -> Result<Exit, Failure> {
+        if let Some((role, run)) = self.run {
+            app::run(role, run).await?;
+            return Ok(Exit::Ok);
+        }
+        match &self.cli.command {
+            Command::Demo(args) => demo::run(args, &self.variables).await.map(|()| Exit::Ok),
+            Command::FakeProvider(args) => fake_provider::run(args).await.map(|()| Exit::Ok),
+            Command::Sign(args) => sign::run(args, &self.variables, out),
+            Command::Healthcheck(args) => healthcheck::run(args, out).await,
+            Command::Import(args) if args.dry_run => import::run(args, None, "", out).await,
+            Command::Migrate => migrate(&self.cli.common, &self.variables, out).await,
+            command => {
+                let calls = connect(&self.cli.common, &self.variables).await?;
+                let by = self.cli.everywhere.by.clone();
+                let by = by.unwrap_or_else(|| values::usual_by(&self.variables));
+                let done = command.with_calls(&calls, &by, out).await;
+                calls.send_wakes().await;
+                done
+            }
+        }
+    }
+}
+
+impl Command {
+    /// Of a command that stays: what it does, what it was told, and whether it takes orders.
+    fn stays(&self) -> Option<(app::Role, &Settings, config::Api)> {
+        match self {
+            Self::Serve(settings) => Some((app::Role::Serve, settings, config::Api::Open)),
+            Self::Api(settings) => Some((app::Role::Api, settings, config::Api::Open)),
+            Self::Work(settings) => Some((app::Role::Work, settings, config::Api::Closed)),
+            _ => None,
+        }
+    }
+
+    async fn with_calls(&self, calls: &Calls, by: &str, out: &mut Out) -> Result<Exit, Failure> {
+        match self {
+            Self::Enqueue(args) => enqueue::run(args, calls, by, out).await,
+            Self::Import(args) => import::run(args, Some(calls), by, out).await,
+            Self::Calls(command) => calls::run(command, calls, by, out).await,
+            Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
+            Self::Trunks(command) => lanes::run(command, calls, by, out).await,
+            Self::Dnc(command) => dnc::run(command, calls, by, out).await,
+            Self::Release(args) => release::run(args, calls, by, out).await,
+            // Named one by one: a new command must be placed here or in `dispatch`.
+            Self::Serve(_)
+            | Self::Api(_)
+            | Self::Work(_)
+            | Self::Migrate
+            | Self::Demo(_)
+            | Self::FakeProvider(_)
+            | Self::Sign(_)
+            | Self::Healthcheck(_) => {
+                Err(Failure::usage(Cli::command().render_usage().to_string()))
+            }
+        }
+    }
+}
+
+/// Says what failed, if anything did, and gives the code.
+fn end(done: &Result<Exit, Failure>) -> ExitCode {
+    use std::io::Write;
+    match done {
+        Ok(exit) => (*exit).into(),
+        Err(failure) => {
+            let words = failure.to_string();
+            if !words.is_empty() {
+                writeln!(std::io::stderr(), "{words}").ok();
+            }
+            failure.exit().into()
+        }
+    }
+}
+
+/// Commands need few connections; an import sends one batch at a time.
+const CONNECTIONS: u32 = 4;
+
+async fn connect(common: &Common, variables: &Variables) -> Result<Calls, Failure> {
+    let url = config::database_url(common, variables)?;
+    let pool = db::connect(url.expose_secret(), "cli", CONNECTIONS).await?;
+    db::check_schema(&pool).await?;
+    Ok(Calls::new(pool))
+}
+
+async fn migrate(common: &Common, variables: &Variables, out: &mut Out) -> Result<Exit, Failure> {
+    let url = config::database_url(common, variables)?;
+    let pool = db::connect(url.expose_secret(), "migrate", CONNECTIONS).await?;
+    let migrated = db::migrate(&pool).await?;
+    if out.style.json {
+        out.json(&serde_json::json!({ "applied": migrated.applied }))?;
+    } else {
+        out.line(migrated.to_string())?;
+    }
+    Ok(Exit::Ok)
+}

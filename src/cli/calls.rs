@@ -1,0 +1,238 @@
+//! `calls`: look at calls, and change their course.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    Exit, Failure, Out,
+    out::{instant, text},
+};
+use crate::{
+    domain::CallId,
+    flow::{self, Calls, amend::Amended, cancel::Canceled, read::Filter, redrive::Redriven},
+};
+
+/// What may be asked.
+mod args;
+
+/// One call with its history.
+mod show;
+
+pub use args::{AmendArgs, AmendChanges, CallsCommand, CancelArgs, ListArgs, RedriveArgs};
+
+/// Does it.
+pub async fn run(
+    command: &CallsCommand,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    match command {
+        CallsCommand::List(args) => list(args, calls, out).await,
+        CallsCommand::Show { id } => {
+            let call = calls.show(*id).await?.ok_or_else(|| no_such_call(*id))?;
+            show::show(&call, out)
+        }
+        CallsCommand::Why { id } => why(*id, calls, out).await,
+        CallsCommand::Cancel(args) => cancel(args, calls, by, out).await,
+        CallsCommand::Redrive(args) => redrive(args, calls, by, out).await,
+        CallsCommand::Amend(args) => amend(args, calls, by, out).await,
+    }
+}
+
+pub(super) fn no_such_call(id: CallId) -> Failure {
+    Failure::failed(format!("there is no call {id}"))
+        .hint("`pgdial calls list` shows the newest; finished ones go after PGDIAL_KEEP_FINISHED")
+}
+
+async fn list(args: &ListArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+    let filter = Filter {
+        state: args.state,
+        to: args.to.clone(),
+        campaign: args.campaign.clone(),
+        below: args.below,
+    };
+    let page = calls.page(&filter, args.limit).await?;
+    if out.style.json {
+        out.json(&page)?;
+        return Ok(Exit::Ok);
+    }
+    let rows = page.iter().map(|call| {
+        vec![
+            text(&call["id"]),
+            out.phone(&call["to"]),
+            text(&call["state"]),
+            format!("{}/{}", text(&call["attempt"]), text(&call["maxAttempts"])),
+            text(&call["outcome"]),
+            text(&call["campaign"]),
+            instant(&call["runAt"]),
+        ]
+    });
+    let rows = rows.collect();
+    out.table(
+        &[
+            "call", "to", "state", "attempt", "outcome", "campaign", "run at",
+        ],
+        rows,
+    )?;
+    // A full page: there may be another one.
+    if let Some(last) = page.last()
+        && i64::try_from(page.len()).is_ok_and(|count| count == args.limit)
+    {
+        out.note(format!("more: add --below {}", text(&last["id"])));
+    }
+    Ok(Exit::Ok)
+}
+
+async fn why(id: CallId, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+    let reasons = calls.why(id).await?;
+    if reasons.is_empty() {
+        return Err(no_such_call(id));
+    }
+    if out.style.json {
+        out.json(&reasons)?;
+        return Ok(Exit::Ok);
+    }
+    let rows = reasons.into_iter().map(|reason| {
+        let until = reason.until.map_or(Value::Null, |until| json!(until));
+        vec![reason.reason, text(&reason.message.into()), instant(&until)]
+    });
+    let rows = rows.collect();
+    out.table(&["reason", "because", "until"], rows)?;
+    Ok(Exit::Ok)
+}
+
+/// What became of one of several calls.
+#[derive(Debug, Serialize)]
+struct Done {
+    id: CallId,
+    verdict: Value,
+    detail: String,
+    #[serde(skip)]
+    refused: bool,
+}
+
+impl Done {
+    /// A call that somebody's transaction holds is refused; the others are done all the same.
+    fn of<V: Serialize>(
+        id: CallId,
+        answer: Result<V, flow::Error>,
+        words: impl FnOnce(&V) -> (String, bool),
+    ) -> Result<Self, Failure> {
+        match answer {
+            Ok(verdict) => {
+                let (detail, refused) = words(&verdict);
+                Ok(Self {
+                    id,
+                    verdict: json!(verdict),
+                    detail,
+                    refused,
+                })
+            }
+            Err(error @ flow::Error::LockedOut) => Ok(Self {
+                id,
+                verdict: json!("locked_out"),
+                detail: error.to_string(),
+                refused: true,
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn cancel(
+    args: &CancelArgs,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let mut done = Vec::with_capacity(args.ids.len());
+    for id in &args.ids {
+        let answer = calls.cancel(*id, by, args.why.as_deref()).await;
+        done.push(Done::of(*id, answer, |verdict| match verdict {
+            Canceled::Canceled => ("it will not ring".to_owned(), false),
+            Canceled::Requested => {
+                let words =
+                    "it is in flight: the provider is asked until it agrees or the call ends";
+                (words.to_owned(), false)
+            }
+            Canceled::AlreadyOver => ("it was over already".to_owned(), true),
+            Canceled::NotFound => ("there is no such call".to_owned(), true),
+        })?);
+    }
+    report(&done, out)
+}
+
+async fn redrive(
+    args: &RedriveArgs,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let mut done = Vec::with_capacity(args.ids.len());
+    for id in &args.ids {
+        let answer = calls
+            .redrive(*id, by, args.why.as_deref(), args.force)
+            .await;
+        let held_until = answer.as_ref().ok().and_then(|(_, until)| *until);
+        let held_until = held_until.map_or(Value::Null, |until| json!(until));
+        let answer = answer.map(|(verdict, _)| verdict);
+        done.push(Done::of(*id, answer, |verdict| match verdict {
+            Redriven::Waiting => ("it waits for its turn".to_owned(), false),
+            Redriven::NotOver => ("it is not over yet".to_owned(), true),
+            Redriven::NeedsForce => {
+                ("somebody has already spoken to us: add --force to call again".to_owned(), true)
+            }
+            Redriven::Held => {
+                let until = instant(&held_until);
+                let words = format!(
+                    "nobody knows whether it still rings: wait until {until}, or `pgdial release {id} --why ...`"
+                );
+                (words, true)
+            }
+            Redriven::Suppressed => ("its number is on the do-not-call list".to_owned(), true),
+            Redriven::NotFound => ("there is no such call".to_owned(), true),
+        })?);
+    }
+    report(&done, out)
+}
+
+fn report(done: &[Done], out: &mut Out) -> Result<Exit, Failure> {
+    if out.style.json {
+        out.json(&done)?;
+    } else {
+        let row = |one: &Done| vec![one.id.to_string(), text(&one.verdict), one.detail.clone()];
+        out.table(
+            &["call", "verdict", "detail"],
+            done.iter().map(row).collect(),
+        )?;
+    }
+    let refused = done.iter().any(|one| one.refused);
+    Ok(if refused { Exit::Failed } else { Exit::Ok })
+}
+
+async fn amend(args: &AmendArgs, calls: &Calls, by: &str, out: &mut Out) -> Result<Exit, Failure> {
+    let id = args.id;
+    let amended = calls.amend(id, by, &args.changes.given()).await?;
+    let word = match &amended {
+        Amended::Amended => "amended",
+        Amended::NotWaiting => "not_waiting",
+        Amended::Invalid(_) => "invalid",
+        Amended::NotFound => "not_found",
+    };
+    if out.style.json {
+        out.json(&json!({ "id": id, "verdict": word }))?;
+    }
+    match amended {
+        Amended::Amended => {
+            out.note("amended");
+            Ok(Exit::Ok)
+        }
+        Amended::NotWaiting => Err(Failure::failed(
+            "the call no longer waits: it cannot be changed",
+        )
+        .hint(format!("`pgdial calls show {id}` says how it stands"))),
+        Amended::Invalid(problem) => Err(Failure::failed(format!("not amended: {problem}"))),
+        Amended::NotFound => Err(no_such_call(id)),
+    }
+}

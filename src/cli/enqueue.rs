@@ -1,0 +1,122 @@
+//! `enqueue`: one call. The id goes to stdout, everything else to stderr.
+
+use serde_json::{Map, Value, json};
+
+use super::{Exit, Failure, Out, values};
+use crate::{
+    domain::CallId,
+    flow::{Calls, enqueue::Enqueued},
+};
+
+/// Ask for one call.
+#[derive(Debug, Clone, clap::Args)]
+pub struct EnqueueArgs {
+    /// The number to ring, E.164: +14155550100.
+    pub to: String,
+    /// What the provider should say: its name for the script, agent or assistant.
+    #[arg(long, visible_alias = "script-id", value_name = "ID")]
+    pub script: String,
+    /// Passed to the provider verbatim: a JSON object.
+    #[arg(long, value_name = "JSON", value_parser = values::object)]
+    pub metadata: Option<Map<String, Value>>,
+    /// The campaign that it belongs to. Default: `default`.
+    #[arg(long, value_name = "NAME")]
+    pub campaign: Option<String>,
+    /// The number to show to the callee.
+    #[arg(long, value_name = "NUMBER")]
+    pub from: Option<String>,
+    /// 0 to 9, higher first.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub priority: Option<u8>,
+    /// Not before this instant, as in 2026-01-31T09:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub run_at: Option<String>,
+    /// Not after this instant.
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<String>,
+    /// How many attempts, 1 to 20. Default: the campaign's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub max_attempts: Option<u8>,
+    /// The same key (of the same --by) with the same request is the same call.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+impl EnqueueArgs {
+    /// The request, as `POST /calls` takes it. What was not given is null, and so absent.
+    fn request(&self) -> Value {
+        json!({
+            "to": self.to, "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
+            "from": self.from, "priority": self.priority, "runAt": self.run_at, "expiresAt": self.expires_at,
+            "maxAttempts": self.max_attempts, "idempotencyKey": self.idempotency_key,
+        })
+    }
+}
+
+/// Enqueues it.
+pub async fn run(
+    args: &EnqueueArgs,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let answers = calls.enqueue(by, &[args.request()]).await?;
+    let answer = answers
+        .first()
+        .ok_or_else(|| Failure::failed("the database gave no answer"))?;
+    let Verdict { word, id, detail } = Verdict::of(answer);
+    if out.style.json {
+        out.json(&json!({ "id": id, "verdict": word, "detail": detail }))?;
+    }
+    let Some(id) = id else {
+        return Err(refused(word, detail.unwrap_or(word)));
+    };
+    if !out.style.json {
+        out.line(id.to_string())?;
+        if word == "duplicate" {
+            out.note("the same call as before: its idempotency key is known");
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn refused(word: &str, detail: &str) -> Failure {
+    let failure = Failure::failed(format!("not enqueued: {detail}"));
+    match word {
+        "unknown_campaign" => failure.hint("`pgdial campaigns list` shows those there are"),
+        "suppressed" => failure.hint("`pgdial dnc list` shows who put it there"),
+        "key_locked" => failure.hint("try again"),
+        _ => failure,
+    }
+}
+
+/// What became of one request, as words.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict<'a> {
+    /// The stable word.
+    pub word: &'static str,
+    /// The call, if there is one.
+    pub id: Option<CallId>,
+    /// A sentence, if there is none.
+    pub detail: Option<&'a str>,
+}
+
+impl<'a> Verdict<'a> {
+    /// The words of an answer.
+    pub fn of(answer: &'a Enqueued) -> Self {
+        let (word, id, detail): (_, _, Option<&String>) = match answer {
+            Enqueued::New(id) => ("new", Some(*id), None),
+            Enqueued::Duplicate(id) => ("duplicate", Some(*id), None),
+            Enqueued::KeyReused(detail) => ("key_reused", None, Some(detail)),
+            Enqueued::KeyLocked(detail) => ("key_locked", None, Some(detail)),
+            Enqueued::Suppressed(detail) => ("suppressed", None, Some(detail)),
+            Enqueued::UnknownCampaign(detail) => ("unknown_campaign", None, Some(detail)),
+            Enqueued::Invalid(detail) => ("invalid", None, Some(detail)),
+        };
+        Self {
+            word,
+            id,
+            detail: detail.map(String::as_str),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! How a command ends: a stable code for programs, and for people a sentence that says
+//! what failed and a hint that says what to do.
+
+use std::{error::Error as StdError, fmt, io, process::ExitCode};
+
+use super::pending::db;
+use crate::{
+    config::Problems,
+    flow::{self, lanes::ChangeError},
+};
+
+/// The codes. They are part of the interface: scripts depend on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// What was asked for failed, or was refused.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A setting is wrong (`EX_USAGE`).
+    Settings = 64,
+    /// The database cannot be reached (`EX_UNAVAILABLE`).
+    Unreachable = 69,
+    /// A fault of pgdial (`EX_SOFTWARE`).
+    Internal = 70,
+}
+
+/// For the end of every `--help`.
+pub(super) const CODES: &str = "\
+Exit codes:
+  0   done
+  1   what was asked for failed, or was refused
+  2   the command line is wrong
+  64  a setting is wrong
+  69  the database cannot be reached
+  70  a fault of pgdial";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub enum Failure {
+    /// Whoever read our output has gone, as `head` does: not an error.
+    ReaderGone,
+    /// Settings are wrong.
+    Settings(Problems),
+    /// Anything else.
+    Told {
+        /// With which code to end.
+        exit: Exit,
+        /// One sentence: what failed.
+        what: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+impl Failure {
+    /// What was asked for failed.
+    pub fn failed(what: impl Into<String>) -> Self {
+        Self::told(Exit::Failed, what)
+    }
+
+    /// The command line asks for something that makes no sense.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::told(Exit::Usage, what)
+    }
+
+    fn told(exit: Exit, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Self::Told {
+            exit,
+            what,
+            hint: None,
+        }
+    }
+
+    /// The same, with what to do.
+    #[must_use]
+    pub fn hint(self, text: impl Into<String>) -> Self {
+        match self {
+            Self::Told {
+                exit,
+                what,
+                hint: _,
+            } => Self::Told {
+                exit,
+                what,
+                hint: Some(text.into()),
+            },
+            other => other,
+        }
+    }
+
+    /// The code to end with.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::ReaderGone => Exit::Ok,
+            Self::Settings(_) => Exit::Settings,
+            Self::Told { exit, .. } => *exit,
+        }
+    }
+}
+
+/// Any error, by what is at the bottom of it. (`Failure` itself is no `Error`, so that
+/// this one conversion serves all of them.)
+impl<E: StdError + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let top: &(dyn StdError + 'static) = &error;
+        if let Some(problems) = top.downcast_ref::<Problems>() {
+            return Self::Settings(problems.clone());
+        }
+        // Of our own streams only: another one that breaks is a fault.
+        if top
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            return Self::ReaderGone;
+        }
+        let what = in_one_line(top);
+        causes_of(top)
+            .find_map(|cause| known(cause, &what))
+            .unwrap_or_else(|| Self::told(Exit::Internal, what))
+    }
+}
+
+/// What a known error means for whoever waits for the end.
+fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
+    if let Some(error) = cause.downcast_ref::<sqlx::Error>() {
+        return Some(of_database(error, what));
+    }
+    if let Some(error) = cause.downcast_ref::<flow::Error>() {
+        return match error {
+            flow::Error::LockedOut => Some(Failure::failed(what)),
+            flow::Error::Contract { .. } => {
+                Some(Failure::failed(what).hint("run `pgdial migrate` with the newest release"))
+            }
+            // Its cause says more.
+            flow::Error::Database(_) => None,
+        };
+    }
+    if let Some(ChangeError::Refused(why)) = cause.downcast_ref::<ChangeError>() {
+        return Some(Failure::failed(why));
+    }
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        let failure = Failure::failed(what);
+        return Some(match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                failure.hint("another process listens there: stop it, or set PGDIAL_LISTEN")
+            }
+            _ => failure,
+        });
+    }
+    // Whatever else it says of the database has no cause of its own, and says what to do.
+    (cause.is::<db::Error>() && cause.source().is_none()).then(|| Failure::failed(what))
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReaderGone => Ok(()),
+            Self::Settings(problems) => write!(
+                f,
+                "error: {problems}\nhint: set them in the environment or in .env, then start again"
+            ),
+            Self::Told { what, hint, .. } => {
+                write!(f, "error: {what}")?;
+                hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
+            }
+        }
+    }
+}
+
+/// An error, and what caused it, and what caused that.
+fn causes_of<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+/// An error and its causes, each said once.
+fn in_one_line(error: &(dyn StdError + 'static)) -> String {
+    causes_of(error).fold(String::new(), |line, cause| {
+        let words = cause.to_string();
+        match line.as_str() {
+            "" => words,
+            // Some libraries put their cause into their own words too.
+            said if said.contains(&words) => line,
+            said => format!("{said}: {words}"),
+        }
+    })
+}
+
+fn of_database(error: &sqlx::Error, what: &str) -> Failure {
+    let code = match error {
+        sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => "08000".to_owned(),
+        _ => String::new(),
+    };
+    let class = code.get(..2).unwrap_or_default();
+    match (class, code.as_str()) {
+        // Connection, start and stop, too many connections, credentials, no such database.
+        ("08" | "28", _) | (_, "57P01" | "57P02" | "57P03" | "53300" | "3D000") => Failure::told(
+            Exit::Unreachable,
+            format!("the database cannot be reached: {what}"),
+        )
+        .hint("is DATABASE_URL right, and Postgres running there?"),
+        (_, "3F000" | "42P01" | "42883" | "42703" | "42704") => Failure::failed(format!(
+            "the database has no pgdial schema that fits this release: {what}"
+        ))
+        .hint("run `pgdial migrate`"),
+        (_, "42501") => Failure::failed(format!("the database does not allow it: {what}"))
+            .hint("connect as the role that ran `pgdial migrate`, or grant this one the rights"),
+        ("23" | "22", _) => Failure::failed(what),
+        (_, "55P03" | "57014") => {
+            Failure::failed(what).hint("another transaction is in the way: try again")
+        }
+        _ => Failure::told(Exit::Internal, what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> io::Error {
+        io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused")
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_error() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(failure.exit(), Exit::Ok);
+        assert_eq!(failure.to_string(), "");
+    }
+
+    #[test]
+    fn a_database_that_is_not_there_ends_with_69_and_says_so_once() {
+        let failure = Failure::from(flow::Error::Database(sqlx::Error::Io(refused())));
+        assert_eq!(failure.exit(), Exit::Unreachable);
+        let words = failure.to_string();
+        assert_eq!(words.matches("connection refused").count(), 1, "{words}");
+        assert!(words.contains("hint: is DATABASE_URL right"), "{words}");
+    }
+
+    #[test]
+    fn the_bottom_of_a_chain_decides() {
+        let deep = ChangeError::Flow(flow::Error::Database(sqlx::Error::PoolTimedOut));
+        assert_eq!(Failure::from(deep).exit(), Exit::Unreachable);
+        let refused = ChangeError::Refused("no".to_owned());
+        assert_eq!(Failure::from(refused).exit(), Exit::Failed);
+        let port = io::Error::from(io::ErrorKind::AddrInUse);
+        assert!(
+            Failure::from(port)
+                .to_string()
+                .contains("hint: another process")
+        );
+        assert_eq!(Failure::from(fmt::Error).exit(), Exit::Internal);
+    }
+
+    #[test]
+    fn every_code_is_in_the_help() {
+        for exit in [
+            Exit::Ok,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Settings,
+            Exit::Unreachable,
+            Exit::Internal,
+        ] {
+            let code = format!("\n  {:<4}", exit as u8);
+            assert!(CODES.contains(&code), "{exit:?}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `campaigns` and `trunks`: rows that a person may change while it runs.
+//!
+//! Both have the same commands and differ in what can be set, so the commands are
+//! generic over that ([`Changes`]).
+
+use serde_json::{Map, Value};
+
+use super::{
+    Exit, Failure, Out,
+    out::{instant, text},
+};
+use crate::flow::{Calls, lanes::LaneKind};
+
+/// What can be set of a campaign.
+mod campaign;
+
+/// What can be set of a trunk.
+mod trunk;
+
+pub use campaign::CampaignChanges;
+pub use trunk::TrunkChanges;
+
+/// Look at them, change them, pause them.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum LaneCommand<C: clap::Args> {
+    /// All of them, with what is in flight.
+    List,
+    /// One, with everything that can be set.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Make a new one; what is not given has its usual value.
+    Create {
+        /// Its name: lower-case letters, digits and underscores (in a campaign's also hyphens).
+        name: String,
+        #[command(flatten)]
+        #[expect(
+            missing_docs,
+            reason = "a doc comment here would take the place of the command's own help"
+        )]
+        changes: C,
+    },
+    /// Change one. It holds from the next claim on; running calls keep what they have.
+    Set {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        #[expect(
+            missing_docs,
+            reason = "a doc comment here would take the place of the command's own help"
+        )]
+        changes: C,
+    },
+    /// Stop its dialing. Live calls are left alone.
+    Pause {
+        /// Its name.
+        name: String,
+        /// Shown to everybody who asks why nothing rings.
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Start its dialing again.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What can be set.
+pub trait Changes: clap::Args {
+    /// Of what.
+    const KIND: LaneKind;
+    /// As SQL takes it: only what was given.
+    fn given(&self) -> Map<String, Value>;
+    /// May a new one have this name?
+    fn is_name(name: &str) -> bool;
+    /// All of them as a table.
+    fn table(lanes: &[Value], out: &mut Out) -> Result<(), Failure>;
+    /// One of them as names and values.
+    fn pairs(lane: &Value) -> Vec<(&'static str, String)>;
+}
+
+fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    let given = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    given.collect()
+}
+
+fn or_none(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        value => text(value),
+    }
+}
+
+/// `no`, or who stopped it, when and why.
+fn paused(lane: &Value) -> String {
+    if lane["paused"] != Value::Bool(true) {
+        return "no".to_owned();
+    }
+    let (by, at) = (text(&lane["pausedBy"]), instant(&lane["pausedAt"]));
+    format!("by {by} at {at}: {}", text(&lane["pausedWhy"]))
+}
+
+/// Does it.
+pub async fn run<C: Changes>(
+    command: &LaneCommand<C>,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let kind = C::KIND;
+    match command {
+        LaneCommand::List => {
+            let lanes = calls.lanes(kind, None).await?;
+            if out.style.json {
+                out.json(&lanes)?;
+            } else {
+                C::table(&lanes, out)?;
+            }
+        }
+        LaneCommand::Show { name } => show::<C>(name, calls, out).await?,
+        LaneCommand::Create { name, changes } => create(name, changes, calls, out).await?,
+        LaneCommand::Set { name, changes } => set(name, changes, calls, out).await?,
+        LaneCommand::Pause { name, why } => {
+            there_is(calls.pause(kind, name, by, why).await?, kind, name)?;
+            out.note(format!("{kind} {name} is paused; live calls go on"));
+        }
+        LaneCommand::Resume { name } => {
+            there_is(calls.resume(kind, name).await?, kind, name)?;
+            out.note(format!("{kind} {name} dials again"));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn show<C: Changes>(name: &str, calls: &Calls, out: &mut Out) -> Result<(), Failure> {
+    let lanes = calls.lanes(C::KIND, Some(name)).await?;
+    let lane = lanes.first().ok_or_else(|| no_such_lane(C::KIND, name))?;
+    if out.style.json {
+        out.json(lane)
+    } else {
+        out.pairs(C::pairs(lane))
+    }
+}
+
+async fn create<C: Changes>(
+    name: &str,
+    changes: &C,
+    calls: &Calls,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let kind = C::KIND;
+    if !C::is_name(name) {
+        return Err(
+            Failure::usage(format!("{name:?} cannot be the name of a {kind}"))
+                .hint("lower-case letters, digits and underscores, as in eu_west"),
+        );
+    }
+    let made = calls.create_lane(kind, name, &changes.given().into()).await;
+    if !made.map_err(|refusal| refused(refusal.into()))? {
+        return Err(Failure::failed(format!("there is a {kind} {name} already"))
+            .hint(format!("`pgdial {kind}s set {name} ...` changes it")));
+    }
+    if kind == LaneKind::Trunk {
+        let start = format!("PGDIAL_TRUNK_{}_", name.to_ascii_uppercase());
+        out.note(format!(
+            "processes dial on it once they know {start}PROVIDER_URL and {start}WEBHOOK_SECRETS"
+        ));
+    }
+    show::<C>(name, calls, out).await
+}
+
+async fn set<C: Changes>(
+    name: &str,
+    changes: &C,
+    calls: &Calls,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let given = changes.given();
+    if given.is_empty() {
+        return Err(Failure::usage("nothing to change was given").hint(format!(
+            "`pgdial {}s set --help` shows what can be set",
+            C::KIND
+        )));
+    }
+    let found = calls.set_lane(C::KIND, name, &given.into()).await;
+    there_is(
+        found.map_err(|refusal| refused(refusal.into()))?,
+        C::KIND,
+        name,
+    )?;
+    show::<C>(name, calls, out).await
+}
+
+/// The one refusal that the command line cannot foresee is an unknown trunk.
+fn refused(failure: Failure) -> Failure {
+    if failure.to_string().contains("campaigns_trunk_fkey") {
+        return Failure::failed("there is no such trunk")
+            .hint("`pgdial trunks list` shows those there are");
+    }
+    failure
+}
+
+fn there_is(found: bool, kind: LaneKind, name: &str) -> Result<(), Failure> {
+    found.then_some(()).ok_or_else(|| no_such_lane(kind, name))
+}
+
+fn no_such_lane(kind: LaneKind, name: &str) -> Failure {
+    Failure::failed(format!("there is no {kind} {name:?}"))
+        .hint(format!("`pgdial {kind}s list` shows those there are"))
+}

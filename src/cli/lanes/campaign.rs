@@ -1,0 +1,124 @@
+//! What can be set of a campaign, and how it is shown.
+
+use serde_json::{Map, Value, json};
+
+use super::{Changes, only_given, or_none, paused};
+use crate::{
+    cli::{
+        Failure, Out,
+        out::text,
+        values::{self, Interval, Limit},
+    },
+    flow::lanes::LaneKind,
+};
+
+/// What can be set of a campaign.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct CampaignChanges {
+    /// The trunk that it dials on.
+    #[arg(long, value_name = "NAME")]
+    pub trunk: Option<String>,
+    /// Its calls in flight at most, or none: then only the trunk's slots.
+    #[arg(long, value_name = "N|none", value_parser = values::cap)]
+    pub cap: Option<Limit<u32>>,
+    /// Its share of the slots beside other campaigns that have work, 1 to 1000.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub weight: Option<u16>,
+    /// Attempts of a new call that does not say, 1 to 20.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub max_attempts: Option<u8>,
+    /// How long it may ring, 1s to 10m.
+    #[arg(long, value_name = "TIME", value_parser = values::ring_timeout)]
+    pub ring_timeout: Option<Interval>,
+    /// How long a call may last, 1s to 6h.
+    #[arg(long, value_name = "TIME", value_parser = values::max_duration)]
+    pub max_duration: Option<Interval>,
+    /// The first wait after busy; it doubles with each attempt.
+    #[arg(long, value_name = "TIME", value_parser = values::backoff)]
+    pub busy_base: Option<Interval>,
+    /// The first wait after nobody answered.
+    #[arg(long, value_name = "TIME", value_parser = values::backoff)]
+    pub no_answer_base: Option<Interval>,
+    /// The first wait after a fault.
+    #[arg(long, value_name = "TIME", value_parser = values::backoff)]
+    pub fault_base: Option<Interval>,
+    /// No wait is longer than this.
+    #[arg(long, value_name = "TIME", value_parser = values::backoff)]
+    pub backoff_cap: Option<Interval>,
+    /// Retry a call whose attempt nobody could explain, after its hold: it may ring someone twice.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub redial_unknown: Option<bool>,
+}
+
+impl Changes for CampaignChanges {
+    const KIND: LaneKind = LaneKind::Campaign;
+
+    fn given(&self) -> Map<String, Value> {
+        let time = |time: Option<Interval>| time.map(|time| json!(time.to_sql()));
+        only_given([
+            ("trunk", self.trunk.clone().map(Value::from)),
+            ("cap", self.cap.map(Limit::into_json)),
+            ("weight", self.weight.map(Value::from)),
+            ("maxAttempts", self.max_attempts.map(Value::from)),
+            ("ringTimeout", time(self.ring_timeout)),
+            ("maxDuration", time(self.max_duration)),
+            ("busyBase", time(self.busy_base)),
+            ("noAnswerBase", time(self.no_answer_base)),
+            ("faultBase", time(self.fault_base)),
+            ("backoffCap", time(self.backoff_cap)),
+            ("redialUnknown", self.redial_unknown.map(Value::from)),
+        ])
+    }
+
+    fn is_name(name: &str) -> bool {
+        let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        (1..=63).contains(&name.len())
+            && name.bytes().next().is_some_and(lower)
+            && name.bytes().all(|b| lower(b) || b == b'_' || b == b'-')
+    }
+
+    fn table(lanes: &[Value], out: &mut Out) -> Result<(), Failure> {
+        let row = |lane: &Value| {
+            vec![
+                text(&lane["name"]),
+                text(&lane["trunk"]),
+                text(&lane["inFlight"]),
+                or_none(&lane["cap"]),
+                text(&lane["weight"]),
+                paused(lane),
+                text(&lane["reason"]),
+            ]
+        };
+        let header = [
+            "campaign",
+            "trunk",
+            "in flight",
+            "cap",
+            "weight",
+            "paused",
+            "closed because",
+        ];
+        out.table(&header, lanes.iter().map(row).collect())
+    }
+
+    fn pairs(lane: &Value) -> Vec<(&'static str, String)> {
+        vec![
+            ("campaign", text(&lane["name"])),
+            ("trunk", text(&lane["trunk"])),
+            ("paused", paused(lane)),
+            ("in flight", text(&lane["inFlight"])),
+            ("room", text(&lane["room"])),
+            ("closed because", text(&lane["reason"])),
+            ("cap", or_none(&lane["cap"])),
+            ("weight", text(&lane["weight"])),
+            ("max attempts", text(&lane["maxAttempts"])),
+            ("ring timeout", text(&lane["ringTimeout"])),
+            ("max duration", text(&lane["maxDuration"])),
+            ("busy base", text(&lane["busyBase"])),
+            ("no answer base", text(&lane["noAnswerBase"])),
+            ("fault base", text(&lane["faultBase"])),
+            ("backoff cap", text(&lane["backoffCap"])),
+            ("redial unknown", text(&lane["redialUnknown"])),
+        ]
+    }
+}

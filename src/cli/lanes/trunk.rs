@@ -1,0 +1,67 @@
+//! What can be set of a trunk, and how it is shown.
+
+use serde_json::{Map, Value};
+
+use super::{Changes, only_given, or_none, paused};
+use crate::{
+    cli::{
+        Failure, Out,
+        out::text,
+        values::{self, Limit},
+    },
+    config,
+    flow::lanes::LaneKind,
+};
+
+/// What can be set of a trunk.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TrunkChanges {
+    /// Calls in flight at most, summed over all processes, 0 to 100000.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub slots: Option<u32>,
+    /// Dials a second at most, or none.
+    #[arg(long, value_name = "N|none", value_parser = values::pace)]
+    pub calls_per_second: Option<Limit<f64>>,
+}
+
+impl Changes for TrunkChanges {
+    const KIND: LaneKind = LaneKind::Trunk;
+
+    fn given(&self) -> Map<String, Value> {
+        only_given([
+            ("slots", self.slots.map(Value::from)),
+            (
+                "callsPerSecond",
+                self.calls_per_second.map(Limit::into_json),
+            ),
+        ])
+    }
+
+    fn is_name(name: &str) -> bool {
+        config::is_trunk_name(name)
+    }
+
+    fn table(lanes: &[Value], out: &mut Out) -> Result<(), Failure> {
+        let row = |lane: &Value| {
+            vec![
+                text(&lane["name"]),
+                text(&lane["inFlight"]),
+                text(&lane["slots"]),
+                or_none(&lane["callsPerSecond"]),
+                paused(lane),
+            ]
+        };
+        let header = ["trunk", "in flight", "slots", "calls/s", "paused"];
+        out.table(&header, lanes.iter().map(row).collect())
+    }
+
+    fn pairs(lane: &Value) -> Vec<(&'static str, String)> {
+        vec![
+            ("trunk", text(&lane["name"])),
+            ("paused", paused(lane)),
+            ("in flight", text(&lane["inFlight"])),
+            ("slots", text(&lane["slots"])),
+            ("calls per second", or_none(&lane["callsPerSecond"])),
+        ]
+    }
+}

@@ -1,0 +1,254 @@
+//! Where a command writes: data on stdout, words about it on stderr.
+//!
+//! For people a table that fits the terminal, coloured only there and never with
+//! `NO_COLOR`; for programs (`--json`) one JSON value. Telephone numbers are masked in
+//! tables, because terminals are shared and recorded; `--full-numbers` shows them, and
+//! JSON always does, because a program that asks for calls needs their numbers.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Failure;
+use crate::domain::Phone;
+
+/// How to write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Style {
+    /// JSON instead of tables.
+    pub json: bool,
+    /// How tables show telephone numbers.
+    pub numbers: Numbers,
+    /// Colours and bold.
+    pub color: bool,
+    /// Fit tables into so many columns; none = as wide as they are.
+    pub width: Option<u16>,
+    /// Somebody is looking at stdout.
+    pub terminal: bool,
+}
+
+/// How tables show telephone numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Numbers {
+    /// The first three and the last two digits.
+    #[default]
+    Masked,
+    /// Whole.
+    Full,
+}
+
+/// The two streams of a command.
+pub struct Out {
+    data: Box<dyn Write + Send>,
+    words: Box<dyn Write + Send>,
+    /// How to write.
+    pub style: Style,
+}
+
+impl std::fmt::Debug for Out {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Out")
+            .field("style", &self.style)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Out {
+    /// The process's own streams.
+    pub fn of_process(json: bool, numbers: Numbers, no_color: bool) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let style = Style {
+            json,
+            numbers,
+            color: terminal && !no_color,
+            width: Table::new().width(),
+            terminal,
+        };
+        Self::new(Box::new(io::stdout()), Box::new(io::stderr()), style)
+    }
+
+    /// Any two streams.
+    pub fn new(data: Box<dyn Write + Send>, words: Box<dyn Write + Send>, style: Style) -> Self {
+        Self { data, words, style }
+    }
+
+    /// One line of data.
+    pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
+        Ok(writeln!(self.data, "{}", text.as_ref())?)
+    }
+
+    /// One JSON value, over several lines.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+        self.line(text)
+    }
+
+    /// One JSON value in one line, for streams of them.
+    pub fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(value).map_err(io::Error::from)?;
+        self.line(text)
+    }
+
+    /// A word to the person; nothing is lost when nobody hears it.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        writeln!(self.words, "{}", text.as_ref()).ok();
+    }
+
+    /// Writes a stream of data itself.
+    pub fn data(&mut self) -> &mut (dyn Write + Send) {
+        self.data.as_mut()
+    }
+
+    /// A table.
+    pub fn table(&mut self, header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+        let mut table = self.bare_table();
+        let bold = |name: &&str| Cell::new(name.to_uppercase()).add_attribute(Attribute::Bold);
+        table.set_header(header.iter().map(bold));
+        for row in rows {
+            table.add_row(row.into_iter().map(cell));
+        }
+        self.lines_of(&table)
+    }
+
+    /// Names and values below each other; those without a value are left out.
+    pub fn pairs(&mut self, pairs: Vec<(&str, String)>) -> Result<(), Failure> {
+        let mut table = self.bare_table();
+        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+            table.add_row([Cell::new(name).add_attribute(Attribute::Bold), cell(value)]);
+        }
+        self.lines_of(&table)
+    }
+
+    fn bare_table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).force_no_tty();
+        if self.style.color {
+            table.enforce_styling();
+        }
+        if let Some(width) = self.style.width {
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width);
+        }
+        table
+    }
+
+    fn lines_of(&mut self, table: &Table) -> Result<(), Failure> {
+        let lines: Vec<String> = table.lines().collect();
+        lines.iter().try_for_each(|line| self.line(line.trim_end()))
+    }
+
+    /// A number as this table may show it.
+    pub fn phone(&self, value: &Value) -> String {
+        let text = text(value);
+        if self.style.numbers == Numbers::Full {
+            return text;
+        }
+        match Phone::parse(&text) {
+            Ok(phone) => phone.to_string(),
+            Err(_) => text,
+        }
+    }
+}
+
+/// One cell, with the colour of its word.
+fn cell(text: String) -> Cell {
+    let color = match text.as_str() {
+        "completed" | "answered" => Some(Color::Green),
+        "failed" | "unresolved" | "paused" => Some(Color::Red),
+        "dialing" | "in_call" => Some(Color::Cyan),
+        "canceled" | "expired" | "suppressed" => Some(Color::DarkGrey),
+        _ => None,
+    };
+    let cell = Cell::new(text);
+    match color {
+        Some(color) => cell.fg(color),
+        None => cell,
+    }
+}
+
+/// A JSON value as a cell shows it. Control characters are shown as spaces: a provider's
+/// words must not move the cursor of whoever reads them.
+pub fn text(value: &Value) -> String {
+    let text = match value {
+        Value::Null => return String::new(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        other => other.to_string(),
+    };
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// An instant of Postgres's JSON as people read it, in UTC.
+pub fn instant(value: &Value) -> String {
+    let written = text(value);
+    match chrono::DateTime::parse_from_rfc3339(&written) {
+        Ok(at) => at.to_utc().format("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Err(_) => written,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::testing::Captured;
+
+    #[test]
+    fn a_table_masks_numbers_unless_told_otherwise() {
+        let mut captured = Captured::new(Style::default());
+        let number = json!("+14155550100");
+        assert_eq!(captured.out.phone(&number), "+141******00");
+        captured.out.style.numbers = Numbers::Full;
+        assert_eq!(captured.out.phone(&number), "+14155550100");
+    }
+
+    #[test]
+    fn a_table_is_plain_without_a_terminal_and_coloured_with_one() {
+        let rows = || vec![vec!["1".to_owned(), "failed".to_owned()]];
+        let mut plain = Captured::new(Style::default());
+        plain.out.table(&["id", "state"], rows()).unwrap();
+        assert_eq!(plain.data(), " ID  STATE\n 1   failed\n");
+        let mut colored = Captured::new(Style {
+            color: true,
+            ..Style::default()
+        });
+        colored.out.table(&["id", "state"], rows()).unwrap();
+        assert!(colored.data().contains("\u{1b}["), "{}", colored.data());
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal() {
+        let mut narrow = Captured::new(Style {
+            width: Some(30),
+            ..Style::default()
+        });
+        let words = "a long sentence that does not fit into one line".to_owned();
+        narrow.out.table(&["why"], vec![vec![words]]).unwrap();
+        let data = narrow.data();
+        assert!(
+            data.lines().count() > 2 && data.lines().all(|line| line.len() <= 30),
+            "{data}"
+        );
+    }
+
+    #[test]
+    fn words_of_others_cannot_steer_the_terminal() {
+        assert_eq!(text(&json!("a\u{1b}[2Jb\nc")), "a [2Jb c");
+    }
+
+    #[test]
+    fn instants_are_shown_in_utc() {
+        assert_eq!(
+            instant(&json!("2026-01-02T03:04:05.678+02:00")),
+            "2026-01-02 01:04:05Z"
+        );
+        assert_eq!(instant(&Value::Null), "");
+    }
+}

@@ -1,0 +1,47 @@
+//! `release`: somebody knows that an unexplained dial is over; its number is free again.
+
+use serde_json::json;
+
+use super::{Exit, Failure, Out};
+use crate::{
+    domain::CallId,
+    flow::{Calls, release::Released},
+};
+
+/// Free the number of a call whose end nobody knows.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReleaseArgs {
+    /// The call.
+    #[arg(value_name = "CALL")]
+    pub id: CallId,
+    /// How you know that it does not ring any more; kept in the call's history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
+/// Releases it.
+pub async fn run(
+    args: &ReleaseArgs,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let released = calls.release(args.id, by, &args.why).await?;
+    let word = match released {
+        Released::Released => "released",
+        Released::NotHeld => "not_held",
+        Released::NotFound => "not_found",
+    };
+    if out.style.json {
+        out.json(&json!({ "id": args.id, "verdict": word }))?;
+    }
+    match released {
+        Released::Released => {
+            out.note("released: the number may be rung again");
+            Ok(Exit::Ok)
+        }
+        Released::NotHeld => Err(Failure::failed("the call holds no number")
+            .hint(format!("`pgdial calls why {}` says how it stands", args.id))),
+        Released::NotFound => Err(super::calls::no_such_call(args.id)),
+    }
+}

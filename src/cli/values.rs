@@ -1,0 +1,165 @@
+//! Single values of the command line, parsed where they come in.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use serde_json::{Map, Value};
+
+use crate::config::{self, Variables};
+
+/// A length of time, in the words that SQL takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval(pub Duration);
+
+impl Interval {
+    /// `300 seconds`, or `1500 milliseconds`.
+    pub fn to_sql(self) -> String {
+        if self.0.subsec_nanos() == 0 {
+            format!("{} seconds", self.0.as_secs())
+        } else {
+            format!("{} milliseconds", self.0.as_millis())
+        }
+    }
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// `90s`, `5m`, `1h 30m`: the base of a backoff.
+pub fn backoff(text: &str) -> Result<Interval, String> {
+    within(text, MILLISECOND..=SECOND * 86_400 * 365)
+}
+
+/// How long it may ring.
+pub fn ring_timeout(text: &str) -> Result<Interval, String> {
+    within(text, SECOND..=SECOND * 600)
+}
+
+/// How long a call may last.
+pub fn max_duration(text: &str) -> Result<Interval, String> {
+    within(text, SECOND..=SECOND * 6 * 3600)
+}
+
+fn within(text: &str, range: RangeInclusive<Duration>) -> Result<Interval, String> {
+    let time = config::duration(text)?;
+    if range.contains(&time) {
+        return Ok(Interval(time));
+    }
+    let (least, most) = range.into_inner();
+    let (least, most) = (
+        humantime::format_duration(least),
+        humantime::format_duration(most),
+    );
+    Err(format!("not between {least} and {most}"))
+}
+
+/// A limit, or `none`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit<N> {
+    /// At most so many.
+    Of(N),
+    /// As many as there are.
+    Unlimited,
+}
+
+impl<N: Into<Value>> Limit<N> {
+    /// The number, or null.
+    pub fn into_json(self) -> Value {
+        match self {
+            Self::Of(number) => number.into(),
+            Self::Unlimited => Value::Null,
+        }
+    }
+}
+
+/// `12`, or `none`.
+pub fn cap(text: &str) -> Result<Limit<u32>, String> {
+    match text {
+        "none" => Ok(Limit::Unlimited),
+        text => match text.parse() {
+            Ok(number) if number <= i32::MAX.unsigned_abs() => Ok(Limit::Of(number)),
+            _ => Err("a whole number, or none".to_owned()),
+        },
+    }
+}
+
+/// `2.5`, or `none`.
+pub fn pace(text: &str) -> Result<Limit<f64>, String> {
+    match text {
+        "none" => Ok(Limit::Unlimited),
+        text => match text.parse() {
+            Ok(number) if (0.001..=999_999.0).contains(&number) => Ok(Limit::Of(number)),
+            _ => Err("a number from 0.001 to 999999, or none".to_owned()),
+        },
+    }
+}
+
+/// A JSON object.
+pub fn object(text: &str) -> Result<Map<String, Value>, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(r#"not a JSON object, as in {"name":"Ada"}"#.to_owned()),
+        Err(error) => Err(format!(
+            r#"{error}; a JSON object looks like {{"name":"Ada"}}"#
+        )),
+    }
+}
+
+/// An instant, or `never`: null clears it.
+pub fn instant_or_never(text: &str) -> Result<Value, String> {
+    Ok(match text {
+        "never" => Value::Null,
+        text => Value::from(text),
+    })
+}
+
+/// Who asks, when nobody says: the user of this shell, or of this container by number.
+pub fn usual_by(variables: &Variables) -> String {
+    let user = variables.get("USER").or_else(|| variables.get("LOGNAME"));
+    match user {
+        Some(user) => format!("cli:{user}"),
+        None => format!("cli:uid{}", rustix::process::getuid().as_raw()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_go_to_sql_in_its_words() {
+        for (text, sql) in [
+            ("90s", "90 seconds"),
+            ("5m", "300 seconds"),
+            ("1h 30m", "5400 seconds"),
+            ("1500ms", "1500 milliseconds"),
+        ] {
+            assert_eq!(backoff(text).unwrap().to_sql(), sql);
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_without_a_unit_or_out_of_range_are_refused() {
+        assert!(backoff("90").unwrap_err().contains("without a unit"));
+        assert!(backoff("0s").is_err());
+        assert!(backoff("soon").is_err());
+        assert_eq!(ring_timeout("11m").unwrap_err(), "not between 1s and 10m");
+        assert_eq!(max_duration("7h").unwrap_err(), "not between 1s and 6h");
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        assert_eq!(cap("none"), Ok(Limit::Unlimited));
+        assert_eq!(cap("0"), Ok(Limit::Of(0)));
+        assert!(cap("-1").is_err() && cap("3000000000").is_err());
+        assert_eq!(pace("2.5"), Ok(Limit::Of(2.5)));
+        assert!(pace("0").is_err() && pace("NaN").is_err());
+        assert_eq!(pace("none").unwrap().into_json(), Value::Null);
+    }
+
+    #[test]
+    fn who_asks_is_the_user_unless_there_is_none() {
+        let ada = Variables::from_iter([("USER", "ada")]);
+        assert_eq!(usual_by(&ada), "cli:ada");
+        assert!(usual_by(&Variables::default()).starts_with("cli:uid"));
+    }
+}
