@@ -12,5 +12,23 @@ pub mod provider;
 /// Which provider accounts this process knows, with their secrets.
 pub mod trunks;
 
+/// The claim loop.
+pub mod dispatcher;
+
+/// One dial.
+pub mod dialer;
+
+/// The sweep loop.
+pub mod sweeper;
+
+/// The heartbeat loop.
+pub mod heartbeat;
+
+/// The life of a process: its loops, its signals, its end.
+pub mod lifecycle;
+
+/// Logs.
+pub mod telemetry;
+
 /// Connections, migrations, and a private server.
 pub mod db;

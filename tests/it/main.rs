@@ -1,0 +1,5 @@
+//! Integration tests: one binary, one private Postgres, one database a test.
+
+mod support;
+
+mod claim;
