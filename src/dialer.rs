@@ -21,7 +21,7 @@ use crate::{
 const LATEST_START: Duration = Duration::from_secs(30);
 /// For how long a result is offered to the database. Past this the sweep has long
 /// taken the row over, and the webhook or the deadline ends it.
-const RECORD_FOR: Duration = Duration::from_secs(120);
+const RECORD_FOR: Duration = Duration::from_mins(2);
 
 /// Dials claimed calls. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -111,7 +111,9 @@ impl Dialer {
                             "the provider answered with another id than its webhook had named");
                     }
                     if dialed.cancel {
-                        self.ask_to_cancel(call, &provider_call_id).await;
+                        self.trunks
+                            .ask_to_cancel(&call.trunk, call.id, &provider_call_id)
+                            .await;
                     }
                 }
             }
@@ -186,20 +188,6 @@ impl Dialer {
                     tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no,
                         error = &error as &dyn std::error::Error, "result never recorded; the sweep takes over");
                     return None;
-                }
-            }
-        }
-    }
-
-    async fn ask_to_cancel(&self, call: &ClaimedCall, provider_call_id: &str) {
-        if let Some(trunk) = self.trunks.get(&call.trunk) {
-            // Whatever it answers: the wish is in the row, and the sweep asks again.
-            match trunk.provider.cancel(provider_call_id).await {
-                Ok(answer) => {
-                    tracing::info!(call.id = %call.id, ?answer, "asked the provider to end the call")
-                }
-                Err(error) => {
-                    tracing::warn!(call.id = %call.id, %error, "asked the provider to end the call")
                 }
             }
         }

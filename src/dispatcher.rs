@@ -100,19 +100,20 @@ impl Dispatcher {
         let mut reply_lost = false;
         while let Some(permits) = stop.run_until_cancelled(self.free_permits()).await {
             // The claim itself is never cancelled: a lost reply would be lost calls.
-            let claimed = match reply_lost {
-                true => self
-                    .calls
-                    .give_back(self.worker, &self.held.all())
+            let claimed = if reply_lost {
+                let held = self.held.all();
+                self.calls
+                    .give_back(self.worker, &held)
                     .await
-                    .map(|_| None),
-                false => self.claim(permits).await.map(Some),
+                    .map(|_count| None)
+            } else {
+                self.claim(permits).await
             };
             match claimed {
                 Ok(wait) => {
                     reply_lost = false;
                     pause = PAUSE.0;
-                    if let Some(Some(wait)) = wait {
+                    if let Some(wait) = wait {
                         self.rest(&stop, wait).await;
                     }
                 }

@@ -7,11 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::Reference,
-    flow::{
-        Calls, Error,
-        sweep::{CancelWish, Swept},
-        wake::Wake,
-    },
+    flow::{Calls, Error, sweep::Swept, wake::Wake},
     provider::Stopwatch,
     trunks::Trunks,
 };
@@ -19,7 +15,7 @@ use crate::{
 /// How often a provider is asked again to end the same call.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How often partitions and statistics are looked after.
-const KEEP_HOUSE: Duration = Duration::from_secs(60);
+const KEEP_HOUSE: Duration = Duration::from_mins(1);
 /// The longest rest: also how long an event that nobody woke us for waits at most.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
@@ -102,7 +98,10 @@ impl Sweeper {
                 .is_none_or(|at| at.elapsed() >= ASK_AGAIN)
             {
                 self.asked.insert(wish.reference(), Stopwatch::start());
-                self.ask_to_cancel(wish).await;
+                let call = wish.reference().call;
+                self.trunks
+                    .ask_to_cancel(&wish.trunk, call, &wish.provider_call_id)
+                    .await;
             }
         }
         let mut rest = swept.wait.min(LONGEST_REST);
@@ -113,21 +112,6 @@ impl Sweeper {
             // Calls that are not kept go as they finish: looked for once a second.
             Some(keep) if keep < LONGEST_REST => rest.min(keep.max(Duration::from_secs(1))),
             _ => rest,
-        }
-    }
-
-    async fn ask_to_cancel(&self, wish: &CancelWish) {
-        let Some(trunk) = self.trunks.get(&wish.trunk) else {
-            return;
-        };
-        let id = wish.reference().call;
-        match trunk.provider.cancel(&wish.provider_call_id).await {
-            Ok(answer) => {
-                tracing::info!(call.id = %id, ?answer, "asked the provider to end the call")
-            }
-            Err(error) => {
-                tracing::warn!(call.id = %id, %error, "asked the provider to end the call")
-            }
         }
     }
 }

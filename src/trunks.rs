@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::provider::{Provider, signature::Secrets};
+use crate::{
+    domain::CallId,
+    provider::{Provider, signature::Secrets},
+};
 
 /// One provider account.
 #[derive(Debug, Clone)]
@@ -27,6 +30,20 @@ impl Trunks {
     /// The trunk of this name.
     pub fn get(&self, name: &str) -> Option<&Trunk> {
         self.0.get(name)
+    }
+
+    /// Asks a provider to end a call that somebody wishes ended. Whatever it answers is
+    /// only logged: the wish is in the row, and the sweep asks again until the call ends.
+    pub async fn ask_to_cancel(&self, trunk: &str, call: CallId, provider_call_id: &str) {
+        let Some(trunk) = self.get(trunk) else { return };
+        match trunk.provider.cancel(provider_call_id).await {
+            Ok(answer) => {
+                tracing::info!(call.id = %call, ?answer, "asked the provider to end the call")
+            }
+            Err(error) => {
+                tracing::warn!(call.id = %call, %error, "could not ask the provider to end the call")
+            }
+        }
     }
 
     /// Their names, sorted.

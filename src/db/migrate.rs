@@ -168,10 +168,10 @@ pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
 /// puts older functions over newer ones.
 async fn apply_functions(tx: &mut PgConnection, found: Option<&Found>) -> Result<bool, Error> {
     let digest = functions_digest();
-    if let Some((release, applied)) = found.and_then(|found| found.functions.as_ref()) {
-        if *applied == digest || is_newer(release, RELEASE) {
-            return Ok(false);
-        }
+    if let Some((release, applied)) = found.and_then(|found| found.functions.as_ref())
+        && (*applied == digest || is_newer(release, RELEASE))
+    {
+        return Ok(false);
     }
     sqlx::query("set local check_function_bodies = off")
         .execute(&mut *tx)
