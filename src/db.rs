@@ -103,3 +103,23 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPo
         Ok(pool)
     }
 }
+
+/// Makes an empty database of this name, in place of the one that is there. For a
+/// private server only: `admin_url` is its superuser's.
+pub async fn recreate_database(admin_url: &str, name: &'static str) -> Result<(), Error> {
+    use sqlx::{AssertSqlSafe, Connection, PgConnection};
+    let mut connection = PgConnection::connect(admin_url)
+        .await
+        .map_err(Error::Connect)?;
+    // The name is one of our own constants.
+    for sql in [
+        format!("drop database if exists {name} with (force)"),
+        format!("create database {name}"),
+    ] {
+        sqlx::query(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await?;
+    }
+    connection.close().await?;
+    Ok(())
+}
