@@ -38,10 +38,10 @@ impl Trunks {
         let Some(trunk) = self.get(trunk) else { return };
         match trunk.provider.cancel(provider_call_id).await {
             Ok(answer) => {
-                tracing::info!(call.id = %call, ?answer, "asked the provider to end the call")
+                tracing::info!(call.id = %call, ?answer, "asked the provider to end the call");
             }
             Err(error) => {
-                tracing::warn!(call.id = %call, %error, "could not ask the provider to end the call")
+                tracing::warn!(call.id = %call, %error, "could not ask the provider to end the call");
             }
         }
     }
