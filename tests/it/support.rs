@@ -1,6 +1,8 @@
 //! What tests stand on: a real Postgres, a migrated database each, and short words
 //! for the verbs.
 
+pub(crate) mod processes;
+
 use std::sync::{
     OnceLock,
     atomic::{AtomicU32, Ordering},
@@ -247,4 +249,18 @@ async fn admin(sql: &str) {
         .await
         .unwrap();
     connection.close().await.unwrap();
+}
+
+/// Waits until a condition holds, looking again and again; fails with its name when it
+/// does not come true. A deadline for what must happen, not a measure of how fast.
+pub(crate) async fn eventually<F>(what: &str, mut holds: impl FnMut() -> F)
+where
+    F: Future<Output = bool>,
+{
+    let looked = tokio::time::timeout(processes::PATIENCE, async {
+        while !holds().await {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    assert!(looked.await.is_ok(), "did not come true: {what}");
 }
