@@ -19,6 +19,8 @@ pub struct Summary {
     pub attempts: usize,
     /// Attempts after the first.
     pub retries: usize,
+    /// Calls in flight at the end of the history.
+    pub in_flight: usize,
     /// The most calls in flight at once.
     pub slots_used: usize,
     /// Milliseconds from enqueue to claim, of calls that found a free slot.
@@ -31,7 +33,6 @@ impl Summary {
     /// Reads a history in its order; `slots` is the cap.
     pub fn of(history: &[Happened], slots: usize) -> Self {
         let mut summary = Self::default();
-        let mut in_flight = 0_usize;
         let mut enqueued = BTreeMap::new();
         let mut freed_at: Option<DateTime<Utc>> = None;
         for event in history {
@@ -42,8 +43,8 @@ impl Summary {
                 }
                 "active" => {
                     summary.attempts += 1;
-                    in_flight += 1;
-                    summary.slots_used = summary.slots_used.max(in_flight);
+                    summary.in_flight += 1;
+                    summary.slots_used = summary.slots_used.max(summary.in_flight);
                     let first = enqueued.remove(&event.dial.call);
                     summary.retries += usize::from(first.is_none());
                     if let Some(freed) = freed_at.take() {
@@ -54,13 +55,13 @@ impl Summary {
                         summary.pickup_ms.push(ms(waiting, event.at));
                     }
                 }
-                "completed" | "retried" | "failed" | "canceled" | "deferred" if in_flight > 0 => {
+                "completed" | "retried" | "failed" | "canceled" | "deferred" if summary.in_flight > 0 => {
                     if let Some(outcome) = &event.outcome {
                         *summary.outcomes.entry(outcome.clone()).or_default() += 1;
                     }
                     // Only a full house with calls behind it says how fast a slot is refilled.
-                    freed_at = (in_flight == slots && !enqueued.is_empty()).then_some(event.at);
-                    in_flight -= 1;
+                    freed_at = (summary.in_flight == slots && !enqueued.is_empty()).then_some(event.at);
+                    summary.in_flight -= 1;
                 }
                 _ => {}
             }

@@ -46,6 +46,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Unsigned webhooks would be refused, every one of them.
+    #[error("webhooks need a secret: --webhook-secrets, or PGDIAL_WEBHOOK_SECRETS")]
+    NoSecret,
     /// The ledger cannot be written; without it nothing rings.
     #[error("cannot open the ledger {}", path.display())]
     Ledger {
@@ -66,6 +69,7 @@ pub struct FakeProvider {
 impl FakeProvider {
     /// Starts one. It listens when this returns.
     pub async fn start(options: FakeOptions) -> Result<Self, Error> {
+        let secrets = options.webhook_secrets.clone().ok_or(Error::NoSecret)?;
         let ledger = Ledger::open(&options.ledger).map_err(|source| Error::Ledger {
             path: options.ledger.clone(),
             source,
@@ -79,7 +83,7 @@ impl FakeProvider {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let calls = Arc::new(Calls::new(&options));
         let desk = Desk {
-            courier: Arc::new(Courier::new(&options, tasks.clone(), stop.clone())),
+            courier: Arc::new(Courier::new(&options, secrets, tasks.clone(), stop.clone())),
             guide: Arc::new(Guide {
                 calls: Arc::clone(&calls),
                 ledger: Arc::new(ledger),

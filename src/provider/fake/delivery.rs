@@ -68,7 +68,12 @@ enum Sender {
 }
 
 impl Courier {
-    pub(super) fn new(options: &FakeOptions, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        options: &FakeOptions,
+        secrets: Secrets,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let builder = Client::builder(Tracked {
             tasks: tasks.clone(),
             stop: stop.clone(),
@@ -79,7 +84,7 @@ impl Courier {
         };
         Self {
             client,
-            secrets: options.webhook_secrets.clone(),
+            secrets,
             scheme: options.scheme,
             redeliver_for: options.redeliver_for,
             redeliver_times: options.redeliver_times,

@@ -132,6 +132,23 @@ impl Machine {
         self.folder.path().join("ledger.jsonl")
     }
 
+    /// How many rings the ledger has seen begin.
+    pub(crate) fn rings_begun(&self) -> usize {
+        self.witnessed("ring_started")
+    }
+
+    /// How many rings the ledger has seen end.
+    pub(crate) fn rings_ended(&self) -> usize {
+        self.witnessed("ring_ended")
+    }
+
+    fn witnessed(&self, event: &str) -> usize {
+        std::fs::read_to_string(self.ledger())
+            .unwrap_or_default()
+            .matches(event)
+            .count()
+    }
+
     /// Waits until no call is waiting or in flight.
     pub(crate) async fn until_all_over(&self) {
         eventually("every call is over", || async {
