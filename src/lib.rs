@@ -14,3 +14,6 @@ pub mod trunks;
 
 /// Connections, migrations, and a private server.
 pub mod db;
+
+/// The HTTP API, the webhook, and what operators scrape.
+pub mod http;

@@ -37,6 +37,11 @@ impl Trunks {
 
 impl FromIterator<Trunk> for Trunks {
     fn from_iter<I: IntoIterator<Item = Trunk>>(trunks: I) -> Self {
-        Self(trunks.into_iter().map(|trunk| (trunk.name.clone(), trunk)).collect())
+        Self(
+            trunks
+                .into_iter()
+                .map(|trunk| (trunk.name.clone(), trunk))
+                .collect(),
+        )
     }
 }
