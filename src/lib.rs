@@ -32,3 +32,6 @@ pub mod telemetry;
 
 /// Connections, migrations, and a private server.
 pub mod db;
+
+/// The HTTP API, the webhook, and what operators scrape.
+pub mod http;
