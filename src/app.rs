@@ -106,7 +106,11 @@ pub enum Error {
 /// Runs a process until it is told to stop.
 pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
     let url = settings.database_url.expose_secret();
-    let connections = if role == Role::Work { WORKER_CONNECTIONS } else { API_CONNECTIONS };
+    let connections = if role == Role::Work {
+        WORKER_CONNECTIONS
+    } else {
+        API_CONNECTIONS
+    };
     let pool = db::connect(url, role.as_str(), connections).await?;
     if settings.migrate {
         let migrated = db::migrate(&pool).await?;
@@ -119,7 +123,16 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
     if role != Role::Work {
         let listener = bind(settings.listen).await?;
         let trunks = settings.worker.trunks.clone();
-        start_api(&mut supervisor, calls.clone(), listener, http::Settings::new(settings.api_keys, trunks));
+        start_api(
+            &mut supervisor,
+            calls.clone(),
+            listener,
+            http::Settings {
+                api_keys: settings.api_keys,
+                trunks,
+                ..http::Settings::default()
+            },
+        );
         tracing::info!(address = %settings.listen, "listening");
     }
     match role {
@@ -136,13 +149,23 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
 
 /// Takes an address.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|cause| Error::Bind { address, cause })
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| Error::Bind { address, cause })
 }
 
 /// Starts the API and the webhook endpoint.
-pub fn start_api(supervisor: &mut Supervisor, calls: Calls, listener: TcpListener, settings: http::Settings) {
+pub fn start_api(
+    supervisor: &mut Supervisor,
+    calls: Calls,
+    listener: TcpListener,
+    settings: http::Settings,
+) {
     let stop = supervisor.stop();
-    supervisor.spawn("api", http::serve(listener, http::router(calls, settings), stop));
+    supervisor.spawn(
+        "api",
+        http::serve(listener, http::router(calls, settings), stop),
+    );
 }
 
 /// Starts what sends this process's wakes to the others: one for each process.
@@ -165,16 +188,30 @@ pub async fn start_worker(
     let stop = supervisor.stop();
     let worker = Worker {
         id: Uuid::new_v4(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
         pid: std::process::id(),
         release: env!("CARGO_PKG_VERSION"),
         permits: settings.permits,
         trunks: settings.trunks.names(),
         stopping: false,
     };
-    let dialer = Dialer::new(calls.clone(), settings.trunks.clone(), &settings.public_url, stop.clone());
-    let dispatcher =
-        Dispatcher::new(calls.clone(), dialer, worker.id, worker.trunks.clone(), settings.permits, settings.poll);
+    let dialer = Dialer::new(
+        calls.clone(),
+        settings.trunks.clone(),
+        &settings.public_url,
+        stop.clone(),
+    );
+    let dispatcher = Dispatcher::new(
+        calls.clone(),
+        dialer,
+        worker.id,
+        worker.trunks.clone(),
+        settings.permits,
+        settings.poll,
+    );
     let sweeper = Sweeper::new(calls.clone(), settings.trunks, settings.keep_finished);
     tracing::info!(worker.id = %worker.id, worker.permits = worker.permits, worker.trunks = ?worker.trunks, "working");
 
@@ -184,7 +221,10 @@ pub async fn start_worker(
         listener.run_listener(listener_stop).await;
         Ok::<(), std::convert::Infallible>(())
     });
-    supervisor.spawn("heartbeat", heartbeat::run(calls.clone(), worker, stop.clone()));
+    supervisor.spawn(
+        "heartbeat",
+        heartbeat::run(calls.clone(), worker, stop.clone()),
+    );
     supervisor.spawn("dispatcher", dispatcher.run(stop.clone()));
     supervisor.spawn("sweeper", sweeper.run(stop));
     Ok(())

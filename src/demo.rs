@@ -125,7 +125,11 @@ impl Demo {
         let (url, psql, postgres) = match place.database_url {
             Some(url) => {
                 use secrecy::ExposeSecret;
-                (url.expose_secret().to_owned(), "psql \"$DATABASE_URL\"".to_owned(), None)
+                (
+                    url.expose_secret().to_owned(),
+                    "psql \"$DATABASE_URL\"".to_owned(),
+                    None,
+                )
             }
             None => private_database(place.environment).await?,
         };
@@ -146,7 +150,10 @@ impl Demo {
 
         let listener = app::bind(place.listen).await?;
         let api = listener.local_addr().unwrap_or(place.listen);
-        let settings = http::Settings::new(http::ApiKeys::default(), trunks.clone());
+        let settings = http::Settings {
+            trunks: trunks.clone(),
+            ..http::Settings::default()
+        };
         app::start_api(supervisor, calls.clone(), listener, settings);
         let worker = WorkerSettings {
             trunks,
@@ -159,7 +166,14 @@ impl Demo {
         app::start_worker(supervisor, &calls.beside(pool), worker).await?;
         app::start_notifier(supervisor, calls.clone());
         let owner = format!("demo-{}", Uuid::new_v4());
-        Ok(Self { calls, provider, owner, api, psql, postgres })
+        Ok(Self {
+            calls,
+            provider,
+            owner,
+            api,
+            psql,
+            postgres,
+        })
     }
 
     /// Enqueues the list; answers how many calls there are.
@@ -168,7 +182,10 @@ impl Demo {
         let results = self.calls.enqueue(&self.owner, &requests).await?;
         for (line, result) in (2..).zip(&results) {
             if !matches!(result, Enqueued::New(_)) {
-                return Err(Error::NotTaken { line, why: format!("{result:?}") });
+                return Err(Error::NotTaken {
+                    line,
+                    why: format!("{result:?}"),
+                });
             }
         }
         Ok(results.len())
@@ -221,18 +238,27 @@ async fn set_up_campaign(calls: &Calls) -> Result<(), Error> {
         "busyBase": "1 second", "noAnswerBase": "1 second", "faultBase": "1 second",
         "ringTimeout": "10 seconds", "maxDuration": "1 minute",
     });
-    if !calls.create_lane(LaneKind::Campaign, CAMPAIGN, &policies).await? {
-        calls.set_lane(LaneKind::Campaign, CAMPAIGN, &policies).await?;
+    if !calls
+        .create_lane(LaneKind::Campaign, CAMPAIGN, &policies)
+        .await?
+    {
+        calls
+            .set_lane(LaneKind::Campaign, CAMPAIGN, &policies)
+            .await?;
     }
     Ok(())
 }
 
 fn fake_options(ledger: PathBuf, secrets: Secrets) -> Result<FakeOptions, Error> {
     let mut options = FakeOptions::new(ledger, secrets);
-    options.ring = "0.2s..0.6s".parse().map_err(|_bad| Error::Own("ring time"))?;
+    options.ring = "0.2s..0.6s"
+        .parse()
+        .map_err(|_bad| Error::Own("ring time"))?;
     options.talk = "0.5s..2s".parse().map_err(|_bad| Error::Own("talk time"))?;
     for rule in RULES {
-        options.rules.push(rule.parse().map_err(|_bad| Error::Own("rule"))?);
+        options
+            .rules
+            .push(rule.parse().map_err(|_bad| Error::Own("rule"))?);
     }
     Ok(options)
 }

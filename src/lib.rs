@@ -24,6 +24,12 @@ pub mod sweeper;
 /// The heartbeat loop.
 pub mod heartbeat;
 
+/// The processes: which loops each consists of.
+pub mod app;
+
+/// The demo.
+pub mod demo;
+
 /// The life of a process: its loops, its signals, its end.
 pub mod lifecycle;
 

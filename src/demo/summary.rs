@@ -55,17 +55,23 @@ impl Summary {
                         summary.pickup_ms.push(ms(waiting, event.at));
                     }
                 }
-                "completed" | "retried" | "failed" | "canceled" | "deferred" if summary.in_flight > 0 => {
+                "completed" | "retried" | "failed" | "canceled" | "deferred"
+                    if summary.in_flight > 0 =>
+                {
                     if let Some(outcome) = &event.outcome {
                         *summary.outcomes.entry(outcome.clone()).or_default() += 1;
                     }
                     // Only a full house with calls behind it says how fast a slot is refilled.
-                    freed_at = (summary.in_flight == slots && !enqueued.is_empty()).then_some(event.at);
+                    freed_at =
+                        (summary.in_flight == slots && !enqueued.is_empty()).then_some(event.at);
                     summary.in_flight -= 1;
                 }
                 _ => {}
             }
-            if CallState::ALL.iter().any(|state| state.is_terminal() && state.as_str() == event.kind) {
+            if CallState::ALL
+                .iter()
+                .any(|state| state.is_terminal() && state.as_str() == event.kind)
+            {
                 *summary.ended.entry(event.kind.clone()).or_default() += 1;
             }
         }
@@ -92,7 +98,10 @@ pub fn percentile(values: &[f64], share: f64) -> Option<f64> {
     sorted.get(at).copied()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds of a short run fit")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "microseconds of a short run fit"
+)]
 fn ms(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
     (to - from).num_microseconds().unwrap_or(i64::MAX) as f64 / 1000.0
 }
@@ -109,7 +118,10 @@ mod tests {
         Happened {
             at: DateTime::UNIX_EPOCH + TimeDelta::milliseconds(at_ms),
             kind: kind.to_owned(),
-            dial: Reference { call: CallId(Uuid::from_u128(call)), claim_no },
+            dial: Reference {
+                call: CallId(Uuid::from_u128(call)),
+                claim_no,
+            },
             outcome: None,
         }
     }
@@ -129,7 +141,10 @@ mod tests {
             ],
             1,
         );
-        assert_eq!((summary.calls, summary.attempts, summary.retries), (2, 3, 1));
+        assert_eq!(
+            (summary.calls, summary.attempts, summary.retries),
+            (2, 3, 1)
+        );
         assert_eq!((summary.slots_used, summary.over()), (1, 2));
         assert_eq!(summary.pickup_ms, [3.0]);
         assert_eq!(summary.refill_ms, [2.0]);
