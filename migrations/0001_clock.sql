@@ -1,5 +1,4 @@
 -- The schema, its own history, and the only clock.
--- compatible-from: 1
 
 create schema pgdial;
 comment on schema pgdial is 'pgdial: outbound calls from a queue in Postgres';

@@ -5,19 +5,24 @@
 //! ([`Exit`]) or with words for a person ([`Failure`]); it prints nothing by any other
 //! way and reads no environment. Data goes to stdout, everything else to stderr.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use secrecy::ExposeSecret;
 
-use self::pending::{app, db, demo, telemetry};
 use crate::{
+    app,
     config::{self, Common, Log, Run, Settings, Variables},
+    db,
     flow::Calls,
+    telemetry,
 };
 
 /// `calls`: look at calls, and change their course.
 pub mod calls;
+
+/// `demo`: everything on one machine.
+pub mod demo;
 
 /// `dnc`: the list of numbers not to ring.
 pub mod dnc;
@@ -43,6 +48,9 @@ pub mod lanes;
 /// Where a command writes.
 pub mod out;
 
+/// `serve`, `api` and `work`: processes that stay.
+mod process;
+
 /// `release`: the end of a hold.
 pub mod release;
 
@@ -51,8 +59,6 @@ pub mod sign;
 
 /// Single values of the command line.
 pub mod values;
-
-pub(crate) mod pending;
 
 #[cfg(test)]
 mod testing;
@@ -108,7 +114,7 @@ enum Command {
     /// Bring the database to this release.
     Migrate,
     /// Show everything on this machine: a private Postgres, a provider that pretends, and calls.
-    Demo(DemoArgs),
+    Demo(demo::DemoArgs),
     /// Ask for one call.
     Enqueue(enqueue::EnqueueArgs),
     /// Ask for many calls, from a CSV file.
@@ -143,17 +149,6 @@ Secrets come from the environment or the .env file only:
   PGDIAL_API_KEYS         who may use the API, as name:key, comma-separated
 Another trunk than `default` is described by PGDIAL_TRUNK_<NAME>_PROVIDER_URL, _PROVIDER_KEY
 and _WEBHOOK_SECRETS. Wrong settings are reported all at once, with exit code 64.";
-
-/// What the demo may be told.
-#[derive(Debug, Clone, clap::Args)]
-pub struct DemoArgs {
-    /// Stay when the calls are over, until stopped.
-    #[arg(long)]
-    pub stay: bool,
-    /// Calls from this CSV file (see `pgdial import --help`) instead of the demo's own.
-    #[arg(long, value_name = "FILE")]
-    pub calls: Option<PathBuf>,
-}
 
 /// A command line that was understood, with every setting that it needs.
 #[derive(Debug)]
@@ -198,8 +193,9 @@ impl Invocation {
     }
 
     /// Starts the log of this process, on stderr.
-    pub fn start_log(&self) {
-        telemetry::init(&self.log.filter, self.log.format);
+    pub fn start_log(&self) -> Result<(), ExitCode> {
+        let started = telemetry::init(&self.log.filter, self.log.format);
+        started.map_err(|error| end(&Err(error.into())))
     }
 
     /// Does what was asked for.
@@ -220,12 +216,17 @@ impl Invocation {
 
     async fn dispatch(self, out: &mut Out) -> Result<Exit, Failure> {
         if let Some((role, run)) = self.run {
-            app::run(role, run).await?;
-            return Ok(Exit::Ok);
+            return process::run(role, run).await;
         }
         match &self.cli.command {
-            Command::Demo(args) => demo::run(args, &self.variables).await.map(|()| Exit::Ok),
-            Command::FakeProvider(args) => fake_provider::run(args).await.map(|()| Exit::Ok),
+            Command::Demo(args) => {
+                demo::run(out, args, &self.cli.common, &self.variables).await?;
+                Ok(Exit::Ok)
+            }
+            Command::FakeProvider(args) => {
+                fake_provider::run(out, args, &self.variables).await?;
+                Ok(Exit::Ok)
+            }
             Command::Sign(args) => sign::run(args, &self.variables, out),
             Command::Healthcheck(args) => healthcheck::run(args, out).await,
             Command::Import(args) if args.dry_run => import::run(args, None, "", out).await,

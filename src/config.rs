@@ -17,7 +17,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::trunks::Trunks;
+use crate::{telemetry::LogFormat, trunks::Trunks};
 
 /// What a command line may say.
 mod flags;
@@ -58,8 +58,6 @@ use problem::Collected;
 pub struct Run {
     /// The database.
     pub database_url: SecretString,
-    /// Connections to it at most.
-    pub max_connections: u32,
     /// Where the API listens.
     pub listen: SocketAddr,
     /// Where the provider reaches us, without a slash at its end.
@@ -87,15 +85,6 @@ pub struct Log {
     pub filter: String,
     /// Lines for people or for programs.
     pub format: LogFormat,
-}
-
-/// Lines for people or for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// What a process does with the listen address.
@@ -137,12 +126,6 @@ impl Run {
             1..=1000,
             30,
         ));
-        let max_connections = bad.keep(read::number(
-            given.of(settings.max_connections.as_ref(), "PGDIAL_MAX_CONNECTIONS"),
-            ("PGDIAL_MAX_CONNECTIONS", "--max-connections"),
-            3..=1000,
-            20,
-        ));
         let keep_finished = bad.keep(read::keep_finished(
             given.of(settings.keep_finished.as_ref(), "PGDIAL_KEEP_FINISHED"),
         ));
@@ -158,7 +141,6 @@ impl Run {
         let run = (|| {
             Some(Self {
                 database_url: database_url?,
-                max_connections: max_connections?,
                 listen: listen?,
                 public_url: public_url?,
                 trunks: known?,

@@ -1,4 +1,125 @@
 //! Connections, migrations, and a private server.
+//!
+//! Only this module and [`crate::flow`] see a pool or a statement.
 
 /// A private Postgres server from the machine's own binaries.
 pub mod private;
+
+/// What the database looks like, brought up to date.
+pub mod migrate;
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+pub use migrate::{Migrated, check_schema, migrate};
+
+/// The oldest Postgres that pgdial runs on: `unique` semantics aside, the hashed
+/// `<> all` of 15 is what keeps a claim fast behind many taken numbers.
+pub const OLDEST_POSTGRES: u32 = 15;
+
+/// Why there is no database to work with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The URL cannot be read.
+    #[error(
+        "DATABASE_URL is not a Postgres URL, as in postgres://user:password@host:5432/database"
+    )]
+    BadUrl(#[source] sqlx::Error),
+    /// Nobody answers there, or they refuse us.
+    #[error("cannot connect to Postgres")]
+    Connect(#[source] sqlx::Error),
+    /// A statement failed.
+    #[error("the database refused a statement")]
+    Statement(#[from] sqlx::Error),
+    /// The server is too old.
+    #[error("Postgres {found} is too old: pgdial needs {OLDEST_POSTGRES} or newer")]
+    TooOld {
+        /// Its major version.
+        found: u32,
+    },
+    /// There is no schema `pgdial`.
+    #[error("the database has no schema pgdial yet: run `pgdial migrate`")]
+    NoSchema,
+    /// The schema is older than this release.
+    #[error("the schema is at {found}, this release needs {needed}: run `pgdial migrate`")]
+    SchemaOlder {
+        /// What is there.
+        found: String,
+        /// What is needed.
+        needed: String,
+    },
+    /// The schema is newer, and says that this release may not run against it.
+    #[error(
+        "the schema was made by a newer release ({found}) that this one must not run against: upgrade pgdial"
+    )]
+    SchemaNewer {
+        /// What is there.
+        found: String,
+    },
+    /// A migration that was applied has another text than ours.
+    #[error(
+        "migration {version} was applied with another text: this database belongs to another build of pgdial"
+    )]
+    MigrationChanged {
+        /// Which one.
+        version: i32,
+    },
+}
+
+/// Opens a pool. `role` is shown in `pg_stat_activity` as `pgdial <role>`.
+///
+/// Every session is bounded: a statement by 30 s, a wait for a lock by 5 s, an idle
+/// transaction by 30 s. Verbs set shorter limits of their own. `pgdial.notify` is off:
+/// wakes go out beside the data transactions, see [`crate::flow::wake`].
+pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPool, Error> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(Error::BadUrl)?
+        .application_name(&format!("pgdial {role}"))
+        .options([
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "30s"),
+            ("default_transaction_isolation", "read committed"),
+            ("pgdial.notify", "off"),
+        ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_with(options)
+        .await
+        .map_err(Error::Connect)?;
+    let (number,): (i32,) = sqlx::query_as("select current_setting('server_version_num')::int")
+        .fetch_one(&pool)
+        .await?;
+    let found = u32::try_from(number / 10_000).unwrap_or(0);
+    if found < OLDEST_POSTGRES {
+        Err(Error::TooOld { found })
+    } else {
+        Ok(pool)
+    }
+}
+
+/// Makes an empty database of this name, in place of the one that is there. For a
+/// private server only: `admin_url` is its superuser's.
+pub async fn recreate_database(admin_url: &str, name: &'static str) -> Result<(), Error> {
+    use sqlx::{AssertSqlSafe, Connection, PgConnection};
+    let mut connection = PgConnection::connect(admin_url)
+        .await
+        .map_err(Error::Connect)?;
+    // The name is one of our own constants.
+    for sql in [
+        format!("drop database if exists {name} with (force)"),
+        format!("create database {name}"),
+    ] {
+        sqlx::query(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await?;
+    }
+    connection.close().await?;
+    Ok(())
+}

@@ -109,6 +109,16 @@ impl Calls {
         }
     }
 
+    /// The same queue over another pool: it hears and sends the same wakes. A process
+    /// that serves and works has one pool for each, so that neither starves the other.
+    #[must_use]
+    pub fn beside(&self, pool: PgPool) -> Self {
+        Self {
+            pool,
+            wakes: std::sync::Arc::clone(&self.wakes),
+        }
+    }
+
     /// Sends items through a verb; one answer for each, in their order.
     ///
     /// In a batch the verb waits for no row: an item whose row somebody holds is

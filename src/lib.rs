@@ -12,6 +12,30 @@ pub mod provider;
 /// Which provider accounts this process knows, with their secrets.
 pub mod trunks;
 
+/// The claim loop.
+pub mod dispatcher;
+
+/// One dial.
+pub mod dialer;
+
+/// The sweep loop.
+pub mod sweeper;
+
+/// The heartbeat loop.
+pub mod heartbeat;
+
+/// The processes: which loops each consists of.
+pub mod app;
+
+/// The demo.
+pub mod demo;
+
+/// The life of a process: its loops, its signals, its end.
+pub mod lifecycle;
+
+/// Logs.
+pub mod telemetry;
+
 /// Connections, migrations, and a private server.
 pub mod db;
 
@@ -20,3 +44,6 @@ pub mod config;
 
 /// The command line.
 pub mod cli;
+
+/// The HTTP API, the webhook, and what operators scrape.
+pub mod http;

@@ -10,7 +10,9 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(end) => return end,
     };
-    invocation.start_log();
+    if let Err(end) = invocation.start_log() {
+        return end;
+    }
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(invocation.run()),
         Err(error) => {

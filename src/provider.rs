@@ -36,7 +36,7 @@
 //! 4. Send [`Order::webhook_url`] as it is: its tag is how a report finds its dial, even
 //!    when the answer to `place` was lost. Send the reference as their idempotency key
 //!    if they have one, and as their free field (metadata, tag, client state) if not.
-//! 5. Run it against the fake provider's misbehaviour, or a recording of theirs, and
+//! 5. Run it against the [`fake`] provider's misbehaviour, or a recording of theirs, and
 //!    let the ledger judge it: no reference may ring twice.
 //!
 //! ```
@@ -75,6 +75,20 @@
 //! ```
 //!
 //! [`Refusal::Transient`]: crate::domain::Refusal::Transient
+//! [`Placement::Unknown`]: crate::domain::Placement::Unknown
+//! [`Placement::Late`]: crate::domain::Placement::Late
+//! [`Placement`]: crate::domain::Placement
+//! [`Provider`]: crate::provider::Provider
+//! [`Provider::place`]: crate::provider::Provider::place
+//! [`Provider::cancel`]: crate::provider::Provider::cancel
+//! [`Provider::read_report`]: crate::provider::Provider::read_report
+//! [`Order::deadline`]: crate::provider::Order::deadline
+//! [`Order::webhook_url`]: crate::provider::Order::webhook_url
+//! [`fake`]: crate::provider::fake
+//! [`http`]: crate::provider::http
+//! [`protocol`]: crate::provider::protocol
+//! [`signature`]: crate::provider::signature
+//! [`tag`]: crate::provider::tag
 
 use std::fmt::Debug;
 
@@ -83,6 +97,7 @@ use futures_util::future::BoxFuture;
 use crate::domain::{ClaimedCall, Placement, Report};
 
 pub mod deadline;
+pub mod fake;
 pub mod http;
 pub mod protocol;
 pub mod signature;

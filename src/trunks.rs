@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::provider::{Provider, signature::Secrets};
+use crate::{
+    domain::CallId,
+    provider::{Provider, signature::Secrets},
+};
 
 /// One provider account.
 #[derive(Debug, Clone)]
@@ -29,6 +32,20 @@ impl Trunks {
         self.0.get(name)
     }
 
+    /// Asks a provider to end a call that somebody wishes ended. Whatever it answers is
+    /// only logged: the wish is in the row, and the sweep asks again until the call ends.
+    pub async fn ask_to_cancel(&self, trunk: &str, call: CallId, provider_call_id: &str) {
+        let Some(trunk) = self.get(trunk) else { return };
+        match trunk.provider.cancel(provider_call_id).await {
+            Ok(answer) => {
+                tracing::info!(call.id = %call, ?answer, "asked the provider to end the call");
+            }
+            Err(error) => {
+                tracing::warn!(call.id = %call, %error, "could not ask the provider to end the call");
+            }
+        }
+    }
+
     /// Their names, sorted.
     pub fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
@@ -37,6 +54,11 @@ impl Trunks {
 
 impl FromIterator<Trunk> for Trunks {
     fn from_iter<I: IntoIterator<Item = Trunk>>(trunks: I) -> Self {
-        Self(trunks.into_iter().map(|trunk| (trunk.name.clone(), trunk)).collect())
+        Self(
+            trunks
+                .into_iter()
+                .map(|trunk| (trunk.name.clone(), trunk))
+                .collect(),
+        )
     }
 }

@@ -3,10 +3,10 @@
 
 use std::{error::Error as StdError, fmt, io, process::ExitCode};
 
-use super::pending::db;
 use crate::{
     config::Problems,
     flow::{self, lanes::ChangeError},
+    lifecycle,
 };
 
 /// The codes. They are part of the interface: scripts depend on them.
@@ -125,7 +125,14 @@ impl<E: StdError + 'static> From<E> for Failure {
         let what = in_one_line(top);
         causes_of(top)
             .find_map(|cause| known(cause, &what))
-            .unwrap_or_else(|| Self::told(Exit::Internal, what))
+            .unwrap_or_else(|| {
+                let exit = if causes_of(top).any(is_fault) {
+                    Exit::Internal
+                } else {
+                    Exit::Failed
+                };
+                Self::told(exit, what)
+            })
     }
 }
 
@@ -156,8 +163,13 @@ fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
             _ => failure,
         });
     }
-    // Whatever else it says of the database has no cause of its own, and says what to do.
-    (cause.is::<db::Error>() && cause.source().is_none()).then(|| Failure::failed(what))
+    None
+}
+
+/// A loop or a task of ours died, of something that nobody foresaw.
+fn is_fault(cause: &(dyn StdError + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(lifecycle::Error::Died { .. }))
+        || cause.is::<tokio::task::JoinError>()
 }
 
 impl fmt::Display for Failure {
@@ -269,7 +281,12 @@ mod tests {
                 .to_string()
                 .contains("hint: another process")
         );
-        assert_eq!(Failure::from(fmt::Error).exit(), Exit::Internal);
+        let cause = "odd".into();
+        let died = lifecycle::Error::Died {
+            name: "sweeper",
+            cause,
+        };
+        assert_eq!(Failure::from(died).exit(), Exit::Internal);
     }
 
     #[test]

@@ -1,17 +1,38 @@
 //! `fake-provider`: a provider that only pretends to call, for trying and testing.
-//!
-//! Its options and its server are written elsewhere at the same time; this file then
-//! flattens those options and starts that server.
 
-use super::Failure;
+use super::{Failure, Out};
+use crate::{
+    config::Variables,
+    lifecycle::Supervisor,
+    provider::fake::{FakeOptions, FakeProvider},
+};
 
 /// Run a provider that only pretends to call.
 #[derive(Debug, Clone, clap::Args)]
-pub struct FakeProviderArgs {}
+pub struct FakeProviderArgs {
+    #[command(flatten)]
+    options: FakeOptions,
+}
 
 /// Runs until stopped.
-pub async fn run(args: &FakeProviderArgs) -> Result<(), Failure> {
-    std::future::ready(()).await;
-    tracing::debug!(?args, "fake-provider");
-    Err(Failure::failed("fake-provider is not there yet"))
+pub async fn run(out: &mut Out, args: &FakeProviderArgs, variables: &Variables) -> Result<(), Failure> {
+    let mut options = args.options.clone();
+    if let (None, Some(secrets)) = (&options.webhook_secrets, variables.get("PGDIAL_WEBHOOK_SECRETS")) {
+        let secrets = secrets.parse().map_err(|error| Failure::usage(format!("PGDIAL_WEBHOOK_SECRETS: {error}")))?;
+        options.webhook_secrets = Some(secrets);
+    }
+    if options.key.is_none() {
+        options.key = variables.get("PGDIAL_PROVIDER_KEY").map(Into::into);
+    }
+    let provider = FakeProvider::start(options).await?;
+    out.note(format!("listening on {}, ledger {}", provider.url(), provider.ledger().display()));
+    let mut supervisor = Supervisor::default();
+    let stop = supervisor.stop();
+    supervisor.spawn("provider", async move {
+        stop.cancelled().await;
+        provider.shutdown().await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+    supervisor.run(std::time::Duration::from_secs(10)).await?;
+    Ok(())
 }

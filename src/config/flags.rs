@@ -108,14 +108,6 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub grace: Option<String>,
-    /// Connections to Postgres at most, 3 to 1000. Default: 20.
-    #[arg(
-        long,
-        value_name = "N",
-        env = "PGDIAL_MAX_CONNECTIONS",
-        hide_env_values = true
-    )]
-    pub max_connections: Option<String>,
     /// Migrate the database before starting.
     #[arg(
         long,

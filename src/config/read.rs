@@ -6,7 +6,8 @@ use hyper::Uri;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 
-use super::{ApiKey, LogFormat, Problem};
+use super::{ApiKey, Problem};
+use crate::telemetry::LogFormat;
 
 type Named = (&'static str, &'static str);
 

@@ -128,7 +128,7 @@ pub(super) fn api_keys(text: Option<&str>) -> Result<Vec<ApiKey>, Vec<Problem>> 
 fn api_key(entry: &str) -> Result<ApiKey, String> {
     let (name, key) = entry.split_once(':').ok_or("is not name:key")?;
     let (name, key) = (name.trim(), key.trim());
-    let named = (1..=64).contains(&name.len())
+    let named = (1..=60).contains(&name.len())
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));

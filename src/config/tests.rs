@@ -45,10 +45,7 @@ fn three_settings_are_enough_on_one_host() {
     assert_eq!(run.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(run.public_url, "http://127.0.0.1:8080");
     assert_eq!(run.trunks.names(), ["default"]);
-    assert_eq!(
-        (run.permits, run.max_connections, run.migrate),
-        (30, 20, false)
-    );
+    assert_eq!((run.permits, run.migrate), (30, false));
     assert_eq!(run.keep_finished, Some(Duration::from_hours(7 * 24)));
     assert_eq!(run.poll, Some(Duration::from_secs(30)));
     assert_eq!(run.grace, Duration::from_secs(35));
@@ -86,7 +83,6 @@ fn every_setting_is_read() {
         ("PGDIAL_POLL", "off"),
         ("PGDIAL_GRACE", "1m 5s"),
         ("PGDIAL_MIGRATE", "yes"),
-        ("PGDIAL_MAX_CONNECTIONS", "3"),
         ("PGDIAL_LOG", "warn,pgdial=debug"),
         ("PGDIAL_LOG_FORMAT", "json"),
     ]);

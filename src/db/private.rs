@@ -7,11 +7,11 @@
 //! The invariant: **no server outlives the process that started it**, however
 //! that process ends. The server runs under a small shell that holds the other
 //! end of a pipe; when the pipe closes, by drop, panic or SIGKILL alike, the
-//! shell shuts the server down (see [`server`]).
+//! shell shuts the server down (see `server`).
 //!
 //! Everything here blocks, for less than a second as a rule: an async caller
-//! wraps [`PrivatePostgres::start`] in `spawn_blocking`. Nothing here reads the
-//! process environment; [`Environment`] carries what configuration has read.
+//! wraps `PrivatePostgres::start` in `spawn_blocking`. Nothing here reads the
+//! process environment; `Environment` carries what configuration has read.
 
 use std::{
     ffi::OsString,

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{Calls, Error};
-use crate::domain::{CallId, CallState, Phone};
+use crate::domain::{CallId, CallState, Phone, Reference};
 
 /// Which calls a page shows.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +34,19 @@ pub struct Reason {
     pub object: Option<String>,
     /// When it changes by itself, where that is known.
     pub until: Option<DateTime<Utc>>,
+}
+
+/// One event of a call's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// When, on the database's clock.
+    pub at: DateTime<Utc>,
+    /// What: `waiting`, `active`, `in_call`, `retried`, `completed`, ...
+    pub kind: String,
+    /// To which claim of which call.
+    pub dial: Reference,
+    /// How the attempt ended, where it did.
+    pub outcome: Option<String>,
 }
 
 impl Calls {
@@ -93,5 +107,29 @@ impl Calls {
             .fetch_one(&self.pool)
             .await?;
         Ok(now)
+    }
+
+    /// What happened to one owner's calls, in order.
+    pub async fn timeline(&self, owner: &str) -> Result<Vec<Happened>, Error> {
+        type Row = (DateTime<Utc>, String, Uuid, i64, Option<String>);
+        let rows: Vec<Row> = sqlx::query_as(include_str!("../../sql/read/timeline.sql"))
+            .bind(owner)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(at, kind, call, claim_no, outcome)| {
+                let dial = Reference {
+                    call: CallId(call),
+                    claim_no,
+                };
+                Happened {
+                    at,
+                    kind,
+                    dial,
+                    outcome,
+                }
+            })
+            .collect())
     }
 }

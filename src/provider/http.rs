@@ -59,7 +59,7 @@ pub struct HttpProvider {
     connector: Connector,
 }
 
-/// The body of the request, as DESIGN's protocol has it.
+/// The body of a place request.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PlaceBody<'a> {

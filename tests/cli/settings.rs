@@ -70,11 +70,6 @@ fn a_wrong_setting_is_named_explained_and_ends_with_64() {
         ("PGDIAL_LOG", "a=b=c", "no filter"),
         ("PGDIAL_LOG_FORMAT", "xml", "text or json"),
         ("PGDIAL_MIGRATE", "perhaps", "neither true nor false"),
-        (
-            "PGDIAL_MAX_CONNECTIONS",
-            "many",
-            "a whole number from 3 to 1000",
-        ),
     ];
     for (name, value, what) in table {
         let output = pgdial(&["serve"], &with(&[(name, value)]), b"");

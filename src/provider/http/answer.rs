@@ -40,6 +40,9 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
             None => Placement::Unknown { why },
         },
         401..=403 => Placement::Refused(Refusal::Account { why }),
+        // No words of theirs: this is not their API. A wrong address must pause the trunk,
+        // not fail a whole campaign number by number.
+        404 | 405 if said.codes.is_empty() => Placement::Refused(Refusal::Account { why }),
         // A conflict on our own key: another request with it is under way, or was. So there may be a call.
         408 | 409 => Placement::Unknown { why },
         412 if said.codes.iter().any(|code| code == "LATE") => Placement::Late,

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Runs the server and never leaves it behind. Started by src/db/private/server.rs.
 #
 # arguments: the log, a folder to remove at the end (or ''), the server's command line

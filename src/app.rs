@@ -1,0 +1,231 @@
+//! The processes: which loops `serve`, `api` and `work` consist of.
+
+use std::{net::SocketAddr, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::{
+    db,
+    dialer::Dialer,
+    dispatcher::Dispatcher,
+    flow::{Calls, workers::Worker},
+    heartbeat, http,
+    lifecycle::{self, Supervisor},
+    sweeper::Sweeper,
+    trunks::Trunks,
+};
+
+/// Connections for the verbs of the API, and for those of the worker with its listener.
+///
+/// One pool each, so that a flood of requests cannot starve the dialing, nor the other
+/// way round. Both are small on purpose: on a few cores more connections only make
+/// Postgres switch between them.
+pub const API_CONNECTIONS: u32 = 8;
+/// See [`API_CONNECTIONS`].
+pub const WORKER_CONNECTIONS: u32 = 8;
+
+/// Which loops a process consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The API and a worker.
+    Serve,
+    /// The API and the webhook endpoint alone.
+    Api,
+    /// A worker alone.
+    Work,
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Api => "api",
+            Self::Work => "work",
+        }
+    }
+}
+
+/// What a process needs to know, parsed.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where the database is.
+    pub database_url: SecretString,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Who may use the API.
+    pub api_keys: http::ApiKeys,
+    /// Apply outstanding migrations first.
+    pub migrate: bool,
+    /// How long dials under way and requests may take to end.
+    pub grace: Duration,
+    /// The worker's share.
+    pub worker: WorkerSettings,
+}
+
+/// What a worker needs to know.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// The provider accounts.
+    pub trunks: Trunks,
+    /// Where providers reach us.
+    pub public_url: String,
+    /// Dials at once.
+    pub permits: usize,
+    /// How often to look without having been woken; none = never.
+    pub poll: Option<Duration>,
+    /// How long finished calls are kept; none = for ever.
+    pub keep_finished: Option<Duration>,
+}
+
+/// Why a process cannot start, or ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// LISTEN.
+    #[error(transparent)]
+    Listen(#[from] crate::flow::wake::ListenError),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A loop died.
+    #[error(transparent)]
+    Lifecycle(#[from] lifecycle::Error),
+}
+
+/// Runs a process until it is told to stop.
+pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
+    let url = settings.database_url.expose_secret();
+    let connections = if role == Role::Work {
+        WORKER_CONNECTIONS
+    } else {
+        API_CONNECTIONS
+    };
+    let pool = db::connect(url, role.as_str(), connections).await?;
+    if settings.migrate {
+        let migrated = db::migrate(&pool).await?;
+        tracing::info!("{migrated}");
+    }
+    db::check_schema(&pool).await?;
+    let calls = Calls::new(pool);
+
+    let mut supervisor = Supervisor::default();
+    if role != Role::Work {
+        let listener = bind(settings.listen).await?;
+        let trunks = settings.worker.trunks.clone();
+        start_api(
+            &mut supervisor,
+            calls.clone(),
+            listener,
+            http::Settings {
+                api_keys: settings.api_keys,
+                trunks,
+                ..http::Settings::default()
+            },
+        );
+        tracing::info!(address = %settings.listen, "listening");
+    }
+    match role {
+        Role::Api => {}
+        Role::Work => start_worker(&mut supervisor, &calls, settings.worker).await?,
+        Role::Serve => {
+            let pool = db::connect(url, "worker", WORKER_CONNECTIONS).await?;
+            start_worker(&mut supervisor, &calls.beside(pool), settings.worker).await?;
+        }
+    }
+    start_notifier(&mut supervisor, calls);
+    Ok(supervisor.run(settings.grace).await?)
+}
+
+/// Takes an address.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| Error::Bind { address, cause })
+}
+
+/// Starts the API and the webhook endpoint.
+pub fn start_api(
+    supervisor: &mut Supervisor,
+    calls: Calls,
+    listener: TcpListener,
+    settings: http::Settings,
+) {
+    let stop = supervisor.stop();
+    supervisor.spawn(
+        "api",
+        http::serve(listener, http::router(calls, settings), stop),
+    );
+}
+
+/// Starts what sends this process's wakes to the others: one for each process.
+pub fn start_notifier(supervisor: &mut Supervisor, calls: Calls) {
+    let stop = supervisor.stop();
+    supervisor.spawn("notifier", async move {
+        calls.run_notifier(stop).await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+}
+
+/// Starts a worker: it listens, claims, dials, sweeps, and shows that it is alive.
+/// Refuses a pooler through which LISTEN does not deliver.
+pub async fn start_worker(
+    supervisor: &mut Supervisor,
+    calls: &Calls,
+    settings: WorkerSettings,
+) -> Result<(), Error> {
+    calls.check_listen().await?;
+    let stop = supervisor.stop();
+    let worker = Worker {
+        id: Uuid::new_v4(),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        pid: std::process::id(),
+        release: env!("CARGO_PKG_VERSION"),
+        permits: settings.permits,
+        trunks: settings.trunks.names(),
+        stopping: false,
+    };
+    let dialer = Dialer::new(
+        calls.clone(),
+        settings.trunks.clone(),
+        &settings.public_url,
+        stop.clone(),
+    );
+    let dispatcher = Dispatcher::new(
+        calls.clone(),
+        dialer,
+        worker.id,
+        worker.trunks.clone(),
+        settings.permits,
+        settings.poll,
+    );
+    let sweeper = Sweeper::new(calls.clone(), settings.trunks, settings.keep_finished);
+    tracing::info!(worker.id = %worker.id, worker.permits = worker.permits, worker.trunks = ?worker.trunks, "working");
+
+    let listener = calls.clone();
+    let listener_stop = stop.clone();
+    supervisor.spawn("listener", async move {
+        listener.run_listener(listener_stop).await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+    supervisor.spawn(
+        "heartbeat",
+        heartbeat::run(calls.clone(), worker, stop.clone()),
+    );
+    supervisor.spawn("dispatcher", dispatcher.run(stop.clone()));
+    supervisor.spawn("sweeper", sweeper.run(stop));
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! `demo`: shows the whole of pgdial at work, and judges what the provider's ledger says.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use secrecy::SecretString;
+
+use super::{Failure, Out};
+use crate::{
+    config::{Common, Variables},
+    demo::{
+        self, Demo, Place,
+        summary::{Summary, percentile},
+    },
+    lifecycle::Supervisor,
+    provider::{Stopwatch, fake::ledger::Verdict},
+};
+
+/// How long the demo's calls may take at most before something is wrong.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Ring 100 numbers through a fake provider, and judge its ledger.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoArgs {
+    /// Keep everything running afterwards, and print the addresses.
+    #[arg(long)]
+    pub stay: bool,
+    /// Ring this list instead of the one that comes with it: columns to, scriptId, metadata.name, metadata.note.
+    #[arg(long, value_name = "FILE")]
+    pub calls: Option<PathBuf>,
+    /// Where the API listens. Default: a free port; with --stay 127.0.0.1:8080.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// Runs the demo; fails when a promise was broken.
+pub async fn run(
+    out: &mut Out,
+    args: &DemoArgs,
+    common: &Common,
+    variables: &Variables,
+) -> Result<(), Failure> {
+    let list = match &args.calls {
+        None => demo::CALLS_CSV.to_owned(),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?,
+    };
+    let usual = if args.stay { 8080 } else { 0 };
+    let database_url = common.database_url.as_deref().or_else(|| variables.get("DATABASE_URL"));
+    let place = Place {
+        database_url: database_url.map(SecretString::from),
+        environment: variables.private_postgres(),
+        listen: args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], usual))),
+        ledger: std::env::temp_dir().join(format!("pgdial-demo-{}.ledger.jsonl", uuid::Uuid::new_v4())),
+    };
+    let mut supervisor = Supervisor::default();
+    out.note("starting Postgres, the API, a worker and a fake provider");
+    let demo = Demo::start(place, &mut supervisor).await?;
+
+    let stop = supervisor.stop();
+    let mut running = std::pin::pin!(supervisor.run(Duration::from_secs(10)));
+    let shown = tokio::select! {
+        // A loop died, or somebody pressed ^C before the end.
+        ended = &mut running => {
+            ended?;
+            Err(Failure::failed("the demo was stopped before its end"))
+        }
+        shown = show(out, args, &demo, &list) => shown,
+    };
+    if args.stay && shown.is_ok() {
+        (&mut running).await?;
+    } else {
+        stop.cancel();
+        (&mut running).await?;
+    }
+    // Postgres goes last, when nobody uses it any more.
+    drop(demo.stop().await);
+    shown
+}
+
+async fn show(out: &mut Out, args: &DemoArgs, demo: &Demo, list: &str) -> Result<(), Failure> {
+    let clock = Stopwatch::start();
+    let count = demo.enqueue(list).await?;
+    out.note(format!("enqueued {count} calls; {} slots", demo::SLOTS));
+    let summary = until_over(out, demo, count, clock).await?;
+    let verdict = demo.verdict().map_err(|error| Failure::failed(format!("cannot read the ledger: {error}")))?;
+    report(out, &summary, &verdict, clock.elapsed())?;
+    let kept = verdict.holds(demo::SLOTS) && summary.over() == count && summary.slots_used <= demo::SLOTS;
+    out.line(if kept {
+        "verdict: every call ended, no reference rang twice, no number had two rings at once, never above the cap"
+    } else {
+        "verdict: A PROMISE WAS BROKEN"
+    })?;
+    out.line(format!("ledger: {}", demo.ledger().display()))?;
+    if !kept {
+        return Err(Failure::failed("a promise was broken; the ledger is the evidence"));
+    }
+    if args.stay {
+        stay(out, demo)?;
+    }
+    Ok(())
+}
+
+/// Shows the progress until every call is over: a bar on a terminal, plain lines elsewhere.
+async fn until_over(out: &mut Out, demo: &Demo, count: usize, clock: Stopwatch) -> Result<Summary, Failure> {
+    let bar = out.style.terminal.then(|| progress_bar(count));
+    let mut said = Duration::ZERO;
+    loop {
+        let summary = demo.summary().await?;
+        let line = describe(&summary);
+        if let Some(bar) = &bar {
+            bar.set_position(summary.over() as u64);
+            bar.set_message(line);
+        } else if clock.elapsed() - said >= Duration::from_secs(1) {
+            said = clock.elapsed();
+            out.note(format!("{} of {count} over; {line}", summary.over()));
+        }
+        if summary.over() >= count {
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+            return Ok(summary);
+        }
+        if clock.elapsed() > PATIENCE {
+            return Err(Failure::failed(format!("only {} of {count} calls ended in time", summary.over())));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn progress_bar(count: usize) -> ProgressBar {
+    let bar = ProgressBar::new(count as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} over  {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn describe(summary: &Summary) -> String {
+    format!("{} in flight, {} attempts, {} retries", summary.in_flight, summary.attempts, summary.retries)
+}
+
+fn report(out: &mut Out, summary: &Summary, verdict: &Verdict, took: Duration) -> Result<(), Failure> {
+    let words = |counts: &std::collections::BTreeMap<String, usize>| {
+        counts.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    let latency = |values: &[f64]| match (percentile(values, 0.5), percentile(values, 0.99)) {
+        (Some(median), Some(worst)) => format!("p50 {median:.1} ms, p99 {worst:.1} ms ({} times)", values.len()),
+        _ => "not measured".to_owned(),
+    };
+    out.pairs(vec![
+        ("calls", format!("{}: {}", summary.calls, words(&summary.ended))),
+        ("outcomes", words(&summary.outcomes)),
+        ("attempts", format!("{} ({} retries)", summary.attempts, summary.retries)),
+        ("slots used", format!("{} of {}", summary.slots_used, demo::SLOTS)),
+        ("pickup", latency(&summary.pickup_ms)),
+        ("refill", latency(&summary.refill_ms)),
+        (
+            "rings",
+            format!("{} to {} numbers, at most {} at once", verdict.rings, verdict.numbers, verdict.peak),
+        ),
+        ("took", format!("{:.1} s", took.as_secs_f64())),
+    ])
+}
+
+fn stay(out: &mut Out, demo: &Demo) -> Result<(), Failure> {
+    out.pairs(vec![
+        ("api", format!("http://{}/api/v1/calls", demo.api)),
+        ("docs", format!("http://{}/docs", demo.api)),
+        ("metrics", format!("http://{}/metrics", demo.api)),
+        ("provider", demo.provider_url()),
+        ("psql", demo.psql.clone()),
+    ])?;
+    out.note("running until you press ^C");
+    Ok(())
+}

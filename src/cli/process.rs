@@ -1,0 +1,39 @@
+//! `serve`, `api` and `work`: from the settings as they were told to those that each
+//! part takes.
+
+use secrecy::ExposeSecret;
+
+use super::{Exit, Failure};
+use crate::{
+    app::{self, Role, WorkerSettings},
+    config::{ApiKey, Run},
+    http::ApiKeys,
+};
+
+/// Runs until stopped.
+pub(super) async fn run(role: Role, run: Run) -> Result<Exit, Failure> {
+    let settings = app::Settings {
+        database_url: run.database_url,
+        listen: run.listen,
+        api_keys: api_keys(&run.api_keys)?,
+        migrate: run.migrate,
+        grace: run.grace,
+        worker: WorkerSettings {
+            trunks: run.trunks,
+            public_url: run.public_url,
+            permits: run.permits,
+            poll: run.poll,
+            keep_finished: run.keep_finished,
+        },
+    };
+    app::run(role, settings).await?;
+    Ok(Exit::Ok)
+}
+
+/// The API keeps hashes only.
+fn api_keys(keys: &[ApiKey]) -> Result<ApiKeys, Failure> {
+    let pairs = keys
+        .iter()
+        .map(|key| format!("{}:{}", key.name, key.key.expose_secret()));
+    Ok(pairs.collect::<Vec<_>>().join(",").parse()?)
+}

@@ -1,0 +1,356 @@
+//! What the database looks like, brought up to date.
+//!
+//! `migrations/` say what the data is: numbered, forward only, never edited after a
+//! release. `sql/rules`, `sql/flow` and `sql/views` say what may happen to it:
+//! functions and views that are `create or replace`d whole after the migrations,
+//! so that one file always holds the current text. Both in one transaction under one
+//! advisory lock. Nothing migrates by itself: `serve`, `api` and `work` only check.
+
+use std::fmt::{self, Write as _};
+
+use sha2::{Digest, Sha256};
+use sqlx::{PgConnection, PgPool};
+
+use super::Error;
+
+/// This release.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+struct Migration {
+    version: i32,
+    name: &'static str,
+    sql: &'static str,
+    /// Binaries that know at least this migration may run against the result. Raised
+    /// only by a migration that an older release could not live with.
+    compatible_from: i32,
+}
+
+macro_rules! migration {
+    ($version:literal, $name:literal, compatible_from = $from:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../migrations/", $name, ".sql")),
+            compatible_from: $from,
+        }
+    };
+}
+
+const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_clock", compatible_from = 1),
+    migration!(2, "0002_lanes", compatible_from = 1),
+    migration!(3, "0003_calls", compatible_from = 1),
+    migration!(4, "0004_events", compatible_from = 1),
+];
+
+macro_rules! functions {
+    ($($name:literal,)*) => {
+        &[$(($name, include_str!(concat!("../../sql/", $name, ".sql"))),)*]
+    };
+}
+
+/// Every file of functions and views. Their order matters to nobody but views:
+/// bodies are not checked while they are created.
+const FUNCTIONS: &[(&str, &str)] = functions![
+    "rules/normal_phone",
+    "rules/uuid_v7",
+    "rules/read_timestamp",
+    "rules/read_request",
+    "rules/lock_calls",
+    "rules/locked_items",
+    "rules/note",
+    "rules/retry_base",
+    "rules/backoff",
+    "rules/judge",
+    "rules/lanes",
+    "rules/end_attempt",
+    "rules/put_back",
+    "rules/apply_report",
+    "flow/wake",
+    "flow/enqueue",
+    "flow/claim",
+    "flow/dialed",
+    "flow/settle",
+    "flow/doubt",
+    "flow/defer",
+    "flow/webhook",
+    "flow/cancel",
+    "flow/redrive",
+    "flow/amend",
+    "flow/release",
+    "flow/sweep",
+    "flow/housekeeping",
+    "flow/pause",
+    "flow/lanes_admin",
+    "flow/do_not_call",
+    "flow/worker_seen",
+    "views/overview",
+    "views/why",
+];
+
+/// What a migration did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// The migrations that were applied now.
+    pub applied: Vec<&'static str>,
+    /// Whether the functions were applied now.
+    pub functions: bool,
+}
+
+impl fmt::Display for Migrated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.applied.is_empty() && !self.functions {
+            return write!(f, "the schema is up to date (release {RELEASE})");
+        }
+        write!(f, "applied {} migrations", self.applied.len())?;
+        for name in &self.applied {
+            write!(f, "\n  {name}")?;
+        }
+        if self.functions {
+            write!(f, "\napplied the functions of release {RELEASE}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What `schema_history` says.
+struct Found {
+    migrations: Vec<(i32, String)>,
+    compatible_from: i32,
+    functions: Option<(String, String)>,
+}
+
+/// Brings the schema up to date. Safe to run from several places at once: the second
+/// waits for the first, and finds nothing to do.
+pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
+    let mut tx = pool.begin().await?;
+    // Class and key beside those of the gate (1) and of housekeeping (2).
+    sqlx::query("set local lock_timeout = '60s'")
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("select pg_advisory_xact_lock(x'70676469'::int, 3)")
+        .execute(&mut *tx)
+        .await?;
+
+    let found = read_history(&mut tx).await?;
+    let mut migrated = Migrated::default();
+    for migration in MIGRATIONS {
+        let digest = digest([migration.sql]);
+        let known = found.as_ref().and_then(|found| {
+            found
+                .migrations
+                .iter()
+                .find(|(version, _)| *version == migration.version)
+        });
+        match known {
+            Some((_, applied)) if *applied == digest => {}
+            Some(_) => {
+                return Err(Error::MigrationChanged {
+                    version: migration.version,
+                });
+            }
+            None => {
+                sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
+                write_history(&mut tx, "migration", migration, &digest).await?;
+                migrated.applied.push(migration.name);
+            }
+        }
+    }
+    migrated.functions = apply_functions(&mut tx, found.as_ref()).await?;
+    sqlx::query("select pgdial.ensure_partitions(pgdial.now(), 8)")
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(migrated)
+}
+
+/// Applies the functions, unless they are there, or newer ones are: a binary never
+/// puts older functions over newer ones.
+async fn apply_functions(tx: &mut PgConnection, found: Option<&Found>) -> Result<bool, Error> {
+    let digest = functions_digest();
+    if let Some((release, applied)) = found.and_then(|found| found.functions.as_ref())
+        && (*applied == digest || is_newer(release, RELEASE))
+    {
+        return Ok(false);
+    }
+    sqlx::query("set local check_function_bodies = off")
+        .execute(&mut *tx)
+        .await?;
+    for &(_, sql) in FUNCTIONS {
+        sqlx::raw_sql(sql).execute(&mut *tx).await?;
+    }
+    sqlx::query("revoke execute on all functions in schema pgdial from public")
+        .execute(&mut *tx)
+        .await?;
+    if let Some(newest) = MIGRATIONS.last() {
+        write_history(tx, "functions", newest, &digest).await?;
+    }
+    Ok(true)
+}
+
+/// May this release run against the database? It must know what is there.
+pub async fn check_schema(pool: &PgPool) -> Result<(), Error> {
+    let mut connection = pool.acquire().await?;
+    let found = read_history(&mut connection)
+        .await?
+        .ok_or(Error::NoSchema)?;
+    let newest = found
+        .migrations
+        .iter()
+        .map(|(version, _)| *version)
+        .max()
+        .unwrap_or(0);
+    let ours = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    let Some((release, digest)) = found.functions else {
+        return Err(Error::NoSchema);
+    };
+    if found.compatible_from > ours {
+        return Err(Error::SchemaNewer {
+            found: format!("{release}, migration {newest}"),
+        });
+    }
+    if newest < ours || (digest != functions_digest() && !is_newer(&release, RELEASE)) {
+        return Err(Error::SchemaOlder {
+            found: format!("release {release}, migration {newest}"),
+            needed: format!("release {RELEASE}, migration {ours}"),
+        });
+    }
+    Ok(())
+}
+
+async fn read_history(connection: &mut PgConnection) -> Result<Option<Found>, Error> {
+    let (exists,): (bool,) =
+        sqlx::query_as("select to_regclass('pgdial.schema_history') is not null")
+            .fetch_one(&mut *connection)
+            .await?;
+    if !exists {
+        return Ok(None);
+    }
+    let rows: Vec<(String, i32, String, String, i32)> = sqlx::query_as(
+        "select h.kind, h.version, h.digest, h.release, h.compatible_from \
+         from pgdial.schema_history h order by h.seq",
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found = Found {
+        migrations: Vec::new(),
+        compatible_from: 0,
+        functions: None,
+    };
+    for (kind, version, digest, release, compatible_from) in rows {
+        found.compatible_from = found.compatible_from.max(compatible_from);
+        if kind == "migration" {
+            found.migrations.push((version, digest));
+        } else {
+            found.functions = Some((release, digest));
+        }
+    }
+    Ok(Some(found))
+}
+
+async fn write_history(
+    connection: &mut PgConnection,
+    kind: &str,
+    migration: &Migration,
+    digest: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "insert into pgdial.schema_history (kind, version, name, digest, release, compatible_from) \
+         values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(kind)
+    .bind(migration.version)
+    .bind(if kind == "migration" {
+        migration.name
+    } else {
+        "functions"
+    })
+    .bind(digest)
+    .bind(RELEASE)
+    .bind(migration.compatible_from)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn functions_digest() -> String {
+    digest(FUNCTIONS.iter().map(|(_, sql)| *sql))
+}
+
+fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text);
+        hash.update([0]);
+    }
+    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _infallible = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Is release `a` newer than `b`? Numbers compare as numbers: 0.10.0 is newer than 0.9.0.
+fn is_newer(a: &str, b: &str) -> bool {
+    let numbers = |release: &str| -> Vec<u64> {
+        release
+            .split(['.', '-'])
+            .map_while(|part| part.parse().ok())
+            .collect()
+    };
+    numbers(a) > numbers(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn releases_compare_as_numbers() {
+        assert!(is_newer("0.10.0", "0.9.9"));
+        assert!(!is_newer("0.1.0", "0.1.0"));
+        assert!(!is_newer("0.1.0", "0.1.1"));
+    }
+
+    #[test]
+    fn every_file_of_functions_and_migrations_is_listed() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let stems = |folder: &str| -> BTreeSet<String> {
+            fs::read_dir(root.join(folder))
+                .unwrap()
+                .map(|entry| {
+                    entry
+                        .unwrap()
+                        .path()
+                        .file_stem()
+                        .unwrap()
+                        .to_string_lossy()
+                        .into_owned()
+                })
+                .collect()
+        };
+        let listed: BTreeSet<String> = FUNCTIONS
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        let there: BTreeSet<String> = ["rules", "flow", "views"]
+            .iter()
+            .flat_map(|folder| {
+                stems(&format!("sql/{folder}"))
+                    .into_iter()
+                    .map(move |s| format!("{folder}/{s}"))
+            })
+            .collect();
+        assert_eq!(listed, there);
+        let migrations: BTreeSet<String> = MIGRATIONS.iter().map(|m| m.name.to_owned()).collect();
+        assert_eq!(migrations, stems("migrations"));
+        assert!(
+            MIGRATIONS
+                .iter()
+                .zip(1..)
+                .all(|(migration, version)| migration.version == version)
+        );
+    }
+}

@@ -1,0 +1,288 @@
+//! The whole of pgdial on one machine, with nothing to configure.
+//!
+//! A private Postgres, the API, a worker and the fake provider, which speaks real
+//! HTTP and sends signed webhooks; 100 calls from a list, some numbers twice, some
+//! that fail by rule. At the end the provider's ledger is judged: did anything ring
+//! that should not have?
+
+/// The figures of a run.
+pub mod summary;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use self::summary::Summary;
+use crate::{
+    app::{self, WorkerSettings},
+    db::{self, private},
+    flow::{self, Calls, enqueue::Enqueued, lanes::ChangeError, lanes::LaneKind},
+    http,
+    lifecycle::Supervisor,
+    provider::{
+        self,
+        fake::{self, FakeOptions, FakeProvider, ledger},
+        http::HttpProvider,
+        signature::Secrets,
+    },
+    trunks::{Trunk, Trunks},
+};
+
+/// The list that the demo rings.
+pub const CALLS_CSV: &str = include_str!("demo/calls.csv");
+/// The trunk's slots.
+pub const SLOTS: usize = 30;
+/// The campaign, so that a demo inside a database in use touches nothing else.
+const CAMPAIGN: &str = "demo";
+const DATABASE: &str = "pgdial_demo";
+
+/// What some numbers of the list do.
+const RULES: [&str; 9] = [
+    "*00=busy",
+    "*11=seq:busy/completed",
+    "*22=seq:no_answer/no_answer/completed",
+    "*33=invalid_number",
+    "*44=voicemail",
+    "*55=declined",
+    "*66=dup,reorder",
+    "*77=early",
+    "*88=error_after_accept",
+];
+
+/// Why the demo could not run to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No private Postgres.
+    #[error(transparent)]
+    Postgres(#[from] private::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// A verb.
+    #[error(transparent)]
+    Flow(#[from] flow::Error),
+    /// The campaign.
+    #[error(transparent)]
+    Campaign(#[from] ChangeError),
+    /// The fake provider.
+    #[error(transparent)]
+    Fake(#[from] fake::Error),
+    /// The adapter.
+    #[error(transparent)]
+    Provider(#[from] provider::Error),
+    /// The API or the worker.
+    #[error(transparent)]
+    App(#[from] app::Error),
+    /// A task was lost.
+    #[error("a task of the demo was lost")]
+    Task(#[from] tokio::task::JoinError),
+    /// The demo's own settings are wrong.
+    #[error("the demo's own {0} cannot be read")]
+    Own(&'static str),
+    /// The list has a call that was not taken.
+    #[error("line {line} of the list was not taken: {why}")]
+    NotTaken {
+        /// Which line, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Where the demo runs.
+#[derive(Debug)]
+pub struct Place {
+    /// An existing database; none = a private Postgres.
+    pub database_url: Option<SecretString>,
+    /// The surroundings in which Postgres is looked for.
+    pub environment: private::Environment,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where the provider keeps its ledger.
+    pub ledger: PathBuf,
+}
+
+/// A running demo.
+#[derive(Debug)]
+pub struct Demo {
+    calls: Calls,
+    provider: FakeProvider,
+    owner: String,
+    /// The API's address.
+    pub api: SocketAddr,
+    /// How to look inside with psql.
+    pub psql: String,
+    // Last: dropped last, after everybody who uses it.
+    postgres: Option<private::PrivatePostgres>,
+}
+
+impl Demo {
+    /// Starts everything; the loops run in `supervisor`.
+    pub async fn start(place: Place, supervisor: &mut Supervisor) -> Result<Self, Error> {
+        let (url, psql, postgres) = match place.database_url {
+            Some(url) => {
+                use secrecy::ExposeSecret;
+                (
+                    url.expose_secret().to_owned(),
+                    "psql \"$DATABASE_URL\"".to_owned(),
+                    None,
+                )
+            }
+            None => private_database(place.environment).await?,
+        };
+        let pool = db::connect(&url, "demo", app::API_CONNECTIONS).await?;
+        db::migrate(&pool).await?;
+        let calls = Calls::new(pool);
+        set_up_campaign(&calls).await?;
+
+        let secret = format!("demo-{}-{}", Uuid::new_v4(), Uuid::new_v4());
+        let secrets: Secrets = secret.parse().map_err(|_bad| Error::Own("secret"))?;
+        let provider = FakeProvider::start(fake_options(place.ledger, secrets.clone())?).await?;
+        let trunk = Trunk {
+            name: "default".to_owned(),
+            provider: std::sync::Arc::new(HttpProvider::new(&provider.url(), None)?),
+            secrets,
+        };
+        let trunks: Trunks = [trunk].into_iter().collect();
+
+        let listener = app::bind(place.listen).await?;
+        let api = listener.local_addr().unwrap_or(place.listen);
+        let settings = http::Settings {
+            trunks: trunks.clone(),
+            ..http::Settings::default()
+        };
+        app::start_api(supervisor, calls.clone(), listener, settings);
+        let worker = WorkerSettings {
+            trunks,
+            public_url: format!("http://{api}"),
+            permits: SLOTS,
+            poll: Some(Duration::from_secs(30)),
+            keep_finished: Some(Duration::from_hours(24)),
+        };
+        let pool = db::connect(&url, "demo worker", app::WORKER_CONNECTIONS).await?;
+        app::start_worker(supervisor, &calls.beside(pool), worker).await?;
+        app::start_notifier(supervisor, calls.clone());
+        let owner = format!("demo-{}", Uuid::new_v4());
+        Ok(Self {
+            calls,
+            provider,
+            owner,
+            api,
+            psql,
+            postgres,
+        })
+    }
+
+    /// Enqueues the list; answers how many calls there are.
+    pub async fn enqueue(&self, csv: &str) -> Result<usize, Error> {
+        let requests = requests_of(csv)?;
+        let results = self.calls.enqueue(&self.owner, &requests).await?;
+        for (line, result) in (2..).zip(&results) {
+            if !matches!(result, Enqueued::New(_)) {
+                return Err(Error::NotTaken {
+                    line,
+                    why: format!("{result:?}"),
+                });
+            }
+        }
+        Ok(results.len())
+    }
+
+    /// The figures so far.
+    pub async fn summary(&self) -> Result<Summary, Error> {
+        Ok(Summary::of(&self.calls.timeline(&self.owner).await?, SLOTS))
+    }
+
+    /// What the provider's ledger says.
+    pub fn verdict(&self) -> std::io::Result<ledger::Verdict> {
+        Ok(ledger::judge(&ledger::read(self.provider.ledger())?))
+    }
+
+    /// The provider's address.
+    pub fn provider_url(&self) -> String {
+        self.provider.url()
+    }
+
+    /// Where the ledger is.
+    pub fn ledger(&self) -> &std::path::Path {
+        self.provider.ledger()
+    }
+
+    /// Ends the provider; the rest ends with its supervisor, Postgres last.
+    pub async fn stop(self) -> Option<private::PrivatePostgres> {
+        self.provider.shutdown().await;
+        self.postgres
+    }
+}
+
+type Database = (String, String, Option<private::PrivatePostgres>);
+
+/// A private server with an empty database.
+async fn private_database(environment: private::Environment) -> Result<Database, Error> {
+    let started = tokio::task::spawn_blocking(move || {
+        let folder = private::DataDir::usual(&environment);
+        private::PrivatePostgres::start(&private::Options::new(environment, folder))
+    });
+    let postgres = started.await??;
+    db::recreate_database(&postgres.url(), DATABASE).await?;
+    let (url, psql) = (postgres.url_for(DATABASE), postgres.psql_line_for(DATABASE));
+    Ok((url, psql, Some(postgres)))
+}
+
+/// Retries in seconds instead of minutes, and calls of a minute at most.
+async fn set_up_campaign(calls: &Calls) -> Result<(), Error> {
+    let policies = json!({
+        "busyBase": "1 second", "noAnswerBase": "1 second", "faultBase": "1 second",
+        "ringTimeout": "10 seconds", "maxDuration": "1 minute",
+    });
+    if !calls
+        .create_lane(LaneKind::Campaign, CAMPAIGN, &policies)
+        .await?
+    {
+        calls
+            .set_lane(LaneKind::Campaign, CAMPAIGN, &policies)
+            .await?;
+    }
+    Ok(())
+}
+
+fn fake_options(ledger: PathBuf, secrets: Secrets) -> Result<FakeOptions, Error> {
+    let mut options = FakeOptions::new(ledger, secrets);
+    options.ring = "0.2s..0.6s"
+        .parse()
+        .map_err(|_bad| Error::Own("ring time"))?;
+    options.talk = "0.5s..2s".parse().map_err(|_bad| Error::Own("talk time"))?;
+    for rule in RULES {
+        options
+            .rules
+            .push(rule.parse().map_err(|_bad| Error::Own("rule"))?);
+    }
+    Ok(options)
+}
+
+fn requests_of(csv: &str) -> Result<Vec<Value>, Error> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let rows = reader.deserialize::<Row>();
+    rows.map(|row| {
+        let row = row.map_err(|_bad| Error::Own("list"))?;
+        Ok(json!({
+            "to": row.to, "scriptId": row.script_id, "campaign": CAMPAIGN,
+            "metadata": { "name": row.name, "note": row.note },
+        }))
+    })
+    .collect()
+}
+
+#[derive(serde::Deserialize)]
+struct Row {
+    to: String,
+    #[serde(rename = "scriptId")]
+    script_id: String,
+    #[serde(rename = "metadata.name")]
+    name: String,
+    #[serde(rename = "metadata.note")]
+    note: String,
+}

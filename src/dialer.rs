@@ -1,0 +1,200 @@
+//! One dial: ask the provider once, and record what came of it.
+//!
+//! Claim number, lease and deadline were committed by the claim before this begins.
+//! The dial request is sent at most once (P1); recording its result is repeated until
+//! the database takes it, because every verb restates its guard and a repetition
+//! finds nothing left to do.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::{ClaimedCall, Outcome, Placement, Reference, Refusal},
+    flow::{Calls, Error, defer::DeferReason},
+    provider::{Deadline, Order, Stopwatch, tag},
+    trunks::{Trunk, Trunks},
+};
+
+/// A dial begins at most this long after its claim was sent: the lease (60 s) less the
+/// time limit of one dial (30 s), so that a dial ends while its lease still holds.
+const LATEST_START: Duration = Duration::from_secs(30);
+/// For how long a result is offered to the database. Past this the sweep has long
+/// taken the row over, and the webhook or the deadline ends it.
+const RECORD_FOR: Duration = Duration::from_mins(2);
+
+/// Dials claimed calls. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Dialer {
+    calls: Calls,
+    trunks: Trunks,
+    public_url: Arc<str>,
+    stop: CancellationToken,
+}
+
+impl Dialer {
+    /// `public_url` is where providers reach us; once `stop` is cancelled, calls that
+    /// were not dialled yet are handed back.
+    pub fn new(calls: Calls, trunks: Trunks, public_url: &str, stop: CancellationToken) -> Self {
+        Self {
+            calls,
+            trunks,
+            public_url: public_url.into(),
+            stop,
+        }
+    }
+
+    /// Dials one claimed call. `claimed_at` was started before its claim was sent.
+    pub async fn dial(&self, call: ClaimedCall, claimed_at: Stopwatch) {
+        let reference = call.reference();
+        let placement = match self.trunks.get(&call.trunk) {
+            // A claim names only trunks that we know; if one is missing all the same, it rings nobody.
+            None => Dial::Handed(DeferReason::Shutdown, "this worker does not know the trunk"),
+            Some(_) if self.stop.is_cancelled() => {
+                Dial::Handed(DeferReason::Shutdown, "the worker is stopping")
+            }
+            Some(trunk) => Dial::Sent(self.place(trunk, &call, claimed_at).await),
+        };
+        match placement {
+            Dial::Handed(reason, why) => {
+                self.record(reference, claimed_at, || {
+                    self.calls.defer(reference, reason, None, why)
+                })
+                .await;
+            }
+            Dial::Sent(placement) => {
+                tracing::debug!(call.id = %reference.call, call.claim_no = reference.claim_no,
+                    call.attempt = call.attempt, ?placement, "dialled");
+                self.record_placement(&call, claimed_at, placement).await;
+            }
+        }
+    }
+
+    async fn place(&self, trunk: &Trunk, call: &ClaimedCall, claimed_at: Stopwatch) -> Placement {
+        let webhook_url = tag::webhook_url(
+            &self.public_url,
+            &trunk.name,
+            call.reference(),
+            &trunk.secrets,
+        );
+        let deadline = Deadline {
+            started: claimed_at,
+            latest_start: LATEST_START,
+        };
+        trunk
+            .provider
+            .place(Order {
+                call,
+                webhook_url,
+                deadline,
+            })
+            .await
+    }
+
+    async fn record_placement(
+        &self,
+        call: &ClaimedCall,
+        claimed_at: Stopwatch,
+        placement: Placement,
+    ) {
+        let dial = call.reference();
+        match placement {
+            Placement::Placed { provider_call_id } => {
+                let dialed = self
+                    .record(dial, claimed_at, || {
+                        self.calls.dialed(dial, &provider_call_id)
+                    })
+                    .await;
+                if let Some(dialed) = dialed {
+                    if dialed.conflict {
+                        tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, provider.call_id = provider_call_id,
+                            "the provider answered with another id than its webhook had named");
+                    }
+                    if dialed.cancel {
+                        self.trunks
+                            .ask_to_cancel(&call.trunk, call.id, &provider_call_id)
+                            .await;
+                    }
+                }
+            }
+            Placement::Refused(Refusal::Permanent { outcome, why }) => {
+                self.record(dial, claimed_at, || self.calls.settle(dial, outcome, &why))
+                    .await;
+            }
+            Placement::Refused(Refusal::Transient { why }) => {
+                self.record(dial, claimed_at, || {
+                    self.calls.settle(dial, Outcome::ProviderFault, &why)
+                })
+                .await;
+            }
+            Placement::Refused(Refusal::Capacity {
+                retry_after_sec,
+                why,
+            }) => {
+                self.record(dial, claimed_at, || {
+                    self.calls
+                        .defer(dial, DeferReason::Capacity, retry_after_sec, &why)
+                })
+                .await;
+            }
+            Placement::Refused(Refusal::Account { why }) => {
+                tracing::error!(
+                    trunk = call.trunk,
+                    why,
+                    "the provider refuses the account; the trunk pauses itself"
+                );
+                self.record(dial, claimed_at, || {
+                    self.calls.defer(dial, DeferReason::Account, None, &why)
+                })
+                .await;
+            }
+            Placement::Late => {
+                let why = "too late to dial within the lease";
+                self.record(dial, claimed_at, || {
+                    self.calls.defer(dial, DeferReason::Late, None, why)
+                })
+                .await;
+            }
+            Placement::Unknown { why } => {
+                tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no, why, "nobody knows whether it rings");
+                self.record(dial, claimed_at, || self.calls.doubt(dial, &why))
+                    .await;
+            }
+        }
+    }
+
+    /// Offers a result until the database takes it. `None`: it never did; the row's
+    /// lease and deadline bring it to an end.
+    async fn record<T, F>(
+        &self,
+        dial: Reference,
+        claimed_at: Stopwatch,
+        verb: impl Fn() -> F,
+    ) -> Option<T>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match verb().await {
+                Ok(verdict) => return Some(verdict),
+                Err(error) if claimed_at.elapsed() < RECORD_FOR => {
+                    tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no,
+                        error = &error as &dyn std::error::Error, "result not recorded yet; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                Err(error) => {
+                    tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no,
+                        error = &error as &dyn std::error::Error, "result never recorded; the sweep takes over");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+enum Dial {
+    Handed(DeferReason, &'static str),
+    Sent(Placement),
+}

@@ -1,0 +1,222 @@
+//! The claim loop: wake, claim, hand each call to a dial, never more than the permits.
+//!
+//! A permit is held from the claim until the dial's result is recorded, so that this
+//! process never has more claims and dials under way than `--permits`. The cap of all
+//! processes together (P3) is the database's; nothing is decided here.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    dialer::Dialer,
+    domain::{ClaimedCall, Reference},
+    flow::{Calls, Error, wake::Wake},
+    provider::Stopwatch,
+};
+
+/// How often a worker looks without having been woken, when LISTEN is down.
+const POLL_WHEN_DEAF: Duration = Duration::from_secs(1);
+/// The first pause after a failed claim, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The claim loop of one worker.
+#[derive(Debug)]
+pub struct Dispatcher {
+    calls: Calls,
+    dialer: Dialer,
+    worker: Uuid,
+    trunks: Vec<String>,
+    permits: Arc<Semaphore>,
+    /// How often it looks without having been woken; none = never (wakes and due times only).
+    poll: Option<Duration>,
+    held: Held,
+    dials: TaskTracker,
+}
+
+/// The dials that this worker holds: what `give_back` must leave alone.
+#[derive(Debug, Clone, Default)]
+struct Held(Arc<Mutex<HashSet<Reference>>>);
+
+impl Held {
+    fn insert(&self, dial: Reference) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(dial);
+    }
+
+    fn remove(&self, dial: Reference) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&dial);
+    }
+
+    fn all(&self) -> Vec<Reference> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .collect()
+    }
+}
+
+impl Dispatcher {
+    /// A worker that dials at most `permits` calls at once.
+    pub fn new(
+        calls: Calls,
+        dialer: Dialer,
+        worker: Uuid,
+        trunks: Vec<String>,
+        permits: usize,
+        poll: Option<Duration>,
+    ) -> Self {
+        let permits = Arc::new(Semaphore::new(permits));
+        let (held, dials) = (Held::default(), TaskTracker::new());
+        Self {
+            calls,
+            dialer,
+            worker,
+            trunks,
+            permits,
+            poll,
+            held,
+            dials,
+        }
+    }
+
+    /// Loop: claims until stopped, then waits for the dials under way. Live calls are
+    /// left to the database (P4).
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+        let mut pause = PAUSE.0;
+        let mut reply_lost = false;
+        while let Some(permits) = stop.run_until_cancelled(self.free_permits()).await {
+            // The claim itself is never cancelled: a lost reply would be lost calls.
+            let claimed = if reply_lost {
+                let held = self.held.all();
+                self.calls
+                    .give_back(self.worker, &held)
+                    .await
+                    .map(|_count| None)
+            } else {
+                self.claim(permits).await
+            };
+            match claimed {
+                Ok(wait) => {
+                    reply_lost = false;
+                    pause = PAUSE.0;
+                    if let Some(wait) = wait {
+                        self.rest(&stop, wait).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "claim failed; trying again"
+                    );
+                    reply_lost = true;
+                    stop.run_until_cancelled(tokio::time::sleep(jittered(pause)))
+                        .await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+            }
+        }
+        self.dials.close();
+        self.dials.wait().await;
+        Ok(())
+    }
+
+    /// At least one permit, and all that are free now.
+    async fn free_permits(&self) -> Vec<OwnedSemaphorePermit> {
+        let mut permits = Vec::new();
+        if let Ok(first) = Arc::clone(&self.permits).acquire_owned().await {
+            permits.push(first);
+        }
+        while let Ok(next) = Arc::clone(&self.permits).try_acquire_owned() {
+            permits.push(next);
+        }
+        permits
+    }
+
+    /// Claims for these permits. `Some(rest)`: nothing was there, rest that long.
+    async fn claim(&self, mut permits: Vec<OwnedSemaphorePermit>) -> Result<Option<Rest>, Error> {
+        // Started before the claim is sent, so that the lease can only look shorter than it is.
+        let claimed_at = Stopwatch::start();
+        let claim = self
+            .calls
+            .claim(self.worker, &self.trunks, permits.len())
+            .await?;
+        if claim.gate_timeout {
+            return Ok(Some(Rest::Briefly));
+        }
+        if claim.calls.is_empty() {
+            return Ok(Some(Rest::Until(claim.wait)));
+        }
+        for call in claim.calls {
+            self.start(call, claimed_at, permits.pop());
+        }
+        // Fewer than wanted but some: the next claim at once says how long to rest.
+        Ok(None)
+    }
+
+    fn start(
+        &self,
+        call: ClaimedCall,
+        claimed_at: Stopwatch,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let (dialer, held, reference) = (self.dialer.clone(), self.held.clone(), call.reference());
+        held.insert(reference);
+        self.dials.spawn(async move {
+            dialer.dial(call, claimed_at).await;
+            held.remove(reference);
+            drop(permit);
+        });
+    }
+
+    /// Waits for a wake, for the next due call, or for the poll.
+    async fn rest(&self, stop: &CancellationToken, rest: Rest) {
+        let due = match rest {
+            Rest::Briefly => Some(jittered(Duration::from_millis(50))),
+            Rest::Until(due) => due.map(|due| due.max(Duration::from_millis(1))),
+        };
+        let poll = self.poll.map(|poll| {
+            jittered(if self.calls.is_listening() {
+                poll
+            } else {
+                poll.min(POLL_WHEN_DEAF)
+            })
+        });
+        let longest = [due, poll].into_iter().flatten().min();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.calls.woken(Wake::Claim) => {}
+            () = sleep_or_never(longest) => {}
+        }
+    }
+}
+
+enum Rest {
+    Briefly,
+    Until(Option<Duration>),
+}
+
+async fn sleep_or_never(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// 0.8 to 1.2 times as long, so that many workers do not come at once.
+fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(rand::random_range(0.8..1.2))
+}

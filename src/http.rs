@@ -1,0 +1,167 @@
+//! The HTTP API, the webhook, and what operators scrape.
+//!
+//! This module turns requests into verbs of [`Calls`] and verdicts into statuses; it
+//! decides nothing about a call and never sees the pool. `serve` and `api` run it.
+//!
+//! | path | for whom | key |
+//! |---|---|---|
+//! | `/api/v1/...` | callers of the API | yes, where keys are configured |
+//! | `/callbacks/call-status` | providers, by signature | no |
+//! | `/healthz`, `/readyz`, `/metrics` | operators | no: no numbers, no names of people |
+//! | `/`, `/docs`, `/openapi.json` | readers | no |
+//!
+//! Every answer has an `x-request-id`; every error is a [`Problem`]; a panic is a 500 for
+//! its own request and nothing for the others.
+
+/// Error answers, in one shape.
+mod problem;
+
+/// What happens to every request.
+mod edge;
+
+/// Who asks.
+mod auth;
+
+/// What a request brings.
+mod body;
+
+/// One call.
+mod calls;
+
+/// Many calls at once.
+mod batch;
+
+/// Pages of calls.
+mod listing;
+
+/// Where a page ended.
+mod cursor;
+
+/// The webhook.
+mod callbacks;
+
+/// Alive, ready.
+mod health;
+
+/// What Prometheus scrapes.
+pub mod metrics;
+
+/// What the API answers, as types.
+pub mod schema;
+
+/// The OpenAPI document.
+mod openapi;
+
+/// The page that shows it.
+mod page;
+
+/// Connections.
+mod serve;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::HeaderName,
+    middleware::from_fn_with_state,
+    routing::{get, patch, post},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
+};
+
+pub use self::{
+    auth::{ApiKeys, BadApiKeys},
+    problem::{Code, Document, Problem},
+    serve::{Error, Server, serve},
+};
+use crate::{flow::Calls, trunks::Trunks};
+
+/// What the API is told by configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Who may use the API; none: everybody.
+    pub api_keys: ApiKeys,
+    /// Whose webhooks are believed.
+    pub trunks: Trunks,
+    /// What else this process counts.
+    pub more_metrics: Vec<Arc<dyn metrics::Metrics>>,
+}
+
+/// What every handler shares.
+#[derive(Debug, Clone)]
+struct App {
+    calls: Calls,
+    trunks: Arc<Trunks>,
+    counters: Arc<metrics::Counters>,
+    stats: Arc<metrics::Cache>,
+    more_metrics: Arc<[Arc<dyn metrics::Metrics>]>,
+}
+
+/// All routes, with all their layers.
+pub fn router(calls: Calls, settings: Settings) -> Router {
+    router_with(calls, settings, Router::new())
+}
+
+/// The same with more routes beside ours, under the same edge.
+pub fn router_with(calls: Calls, settings: Settings, more: Router) -> Router {
+    let app = App {
+        calls,
+        trunks: Arc::new(settings.trunks),
+        counters: Arc::default(),
+        stats: Arc::default(),
+        more_metrics: settings.more_metrics.into(),
+    };
+    let secret = [
+        "authorization",
+        "cookie",
+        "x-signature",
+        "webhook-signature",
+    ];
+    let secret = secret.map(HeaderName::from_static);
+    Router::new()
+        .nest("/api/v1", api(settings.api_keys))
+        .route("/callbacks/call-status", post(callbacks::call_status))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::openapi))
+        .route("/docs", get(page::page))
+        .route("/", get(page::page))
+        .with_state(app.clone())
+        .merge(more)
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(edge::panicked))
+        .layer(from_fn_with_state(app, edge::edge))
+        .layer(SetSensitiveRequestHeadersLayer::new(secret))
+}
+
+fn api(keys: ApiKeys) -> Router<App> {
+    Router::new()
+        .route("/calls", post(calls::create_call).get(listing::list_calls))
+        .route("/calls/batch", post(batch::create_calls))
+        .route(
+            "/calls/{id}",
+            get(calls::show_call).merge(patch(calls::amend_call)),
+        )
+        .route("/calls/{id}/cancel", post(calls::cancel_call))
+        .route("/calls/{id}/redrive", post(calls::redrive_call))
+        .route("/calls/{id}/why", get(calls::why_call))
+        .route("/stats", get(calls::stats))
+        .route_layer(from_fn_with_state(keys, auth::require_key))
+}
+
+async fn no_such_route() -> Problem {
+    Problem::new(
+        Code::NoSuchRoute,
+        "there is nothing at this path: /docs shows what there is",
+    )
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        Code::MethodNotAllowed,
+        "this path does not take this method: the Allow header names those that it takes",
+    )
+}

@@ -1,0 +1,232 @@
+//! Who asks: bearer API keys, kept hashed and compared in constant time.
+//!
+//! The key's name is the owner that is written on rows and scopes idempotency keys.
+//! With no key configured everybody is `anonymous`; that the server then binds
+//! loopback only is the business of whoever binds it.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header},
+    middleware::Next,
+    response::Response,
+};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::problem::{Code, Problem};
+
+/// Who asks when no key is configured.
+const ANONYMOUS: &str = "anonymous";
+
+/// The API keys of this process. Two keys may have one name, so that a key can be changed without a pause.
+#[derive(Clone, Default)]
+pub struct ApiKeys(Arc<[ApiKey]>);
+
+#[derive(Clone)]
+struct ApiKey {
+    owner: Arc<str>,
+    hash: [u8; 32],
+}
+
+/// Why a list of API keys cannot be used. Says nothing of a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadApiKeys {
+    /// Not `name:key`.
+    #[error("API keys are name:key pairs, separated by commas, as in crm:9f2c...,desk:71ab...")]
+    NoPair,
+    /// The name does not do.
+    #[error("the name of an API key has 1 to 60 letters, digits, dots, hyphens or underscores")]
+    BadName,
+    /// The key does not do.
+    #[error(
+        "the API key {0:?} is empty or has characters that no header can carry: use visible ASCII"
+    )]
+    BadKey(String),
+    /// Whose key is it?
+    #[error("the API keys {0:?} and {1:?} are the same key")]
+    SameKey(String, String),
+}
+
+impl ApiKeys {
+    /// No key: everything is allowed.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether no key is configured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whose key this is. Looks at every key, so that the time says nothing.
+    fn owner(&self, key: &[u8]) -> Option<Arc<str>> {
+        let given = digest(key);
+        let mut owner = None;
+        for known in self.0.iter() {
+            if bool::from(known.hash.ct_eq(&given)) {
+                owner = Some(&known.owner);
+            }
+        }
+        owner.cloned()
+    }
+
+    fn admit(&self, headers: &HeaderMap) -> Option<Owner> {
+        if self.is_empty() {
+            return Some(Owner(ANONYMOUS.into()));
+        }
+        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (given.next(), given.next()) else {
+            return None;
+        };
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            self.owner(key.trim().as_bytes()).map(Owner)
+        } else {
+            None
+        }
+    }
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+/// Reads `PGDIAL_API_KEYS`. An empty text is no key; an empty place in a list is an error.
+impl FromStr for ApiKeys {
+    type Err = BadApiKeys;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().is_empty() {
+            return Ok(Self::none());
+        }
+        let mut keys: Vec<ApiKey> = Vec::new();
+        for pair in text.split(',') {
+            let (name, key) = pair.trim().split_once(':').ok_or(BadApiKeys::NoPair)?;
+            let named = (1..=60).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+            if !named {
+                return Err(BadApiKeys::BadName);
+            }
+            if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
+                return Err(BadApiKeys::BadKey(name.to_owned()));
+            }
+            let hash = digest(key.as_bytes());
+            if let Some(same) = keys.iter().find(|k| k.hash == hash && &*k.owner != name) {
+                return Err(BadApiKeys::SameKey(same.owner.to_string(), name.to_owned()));
+            }
+            keys.push(ApiKey {
+                owner: name.into(),
+                hash,
+            });
+        }
+        Ok(Self(keys.into()))
+    }
+}
+
+impl fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|key| &key.owner))
+            .finish()
+    }
+}
+
+/// Who asks: the name of their API key.
+#[derive(Debug, Clone)]
+pub(super) struct Owner(Arc<str>);
+
+impl Owner {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The layer over the API: no owner, no answer.
+pub(super) async fn require_key(
+    State(keys): State<ApiKeys>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let owner = keys.admit(request.headers()).ok_or_else(|| {
+        Problem::new(
+            Code::Unauthorized,
+            "send an API key of this server: Authorization: Bearer <key>",
+        )
+        .challenge("Bearer")
+    })?;
+    request.extensions_mut().insert(owner);
+    Ok(next.run(request).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(keys: &str, authorization: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for value in authorization {
+            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        let keys: ApiKeys = keys.parse().unwrap();
+        keys.admit(&headers).map(|owner| owner.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_key_names_its_owner() {
+        let keys = "crm:one,desk:two, crm:three";
+        assert_eq!(asked(keys, &["Bearer one"]).as_deref(), Some("crm"));
+        assert_eq!(asked(keys, &["bearer two"]).as_deref(), Some("desk"));
+        assert_eq!(asked(keys, &["Bearer  three"]).as_deref(), Some("crm"));
+    }
+
+    #[test]
+    fn anything_else_is_nobody() {
+        for given in [
+            &[][..],
+            &["Bearer"],
+            &["Bearer "],
+            &["Bearer onetwo"],
+            &["Bearer on"],
+            &["Basic one"],
+            &["one"],
+            &["Bearer crm:one"],
+            &["Bearer one", "Bearer one"],
+        ] {
+            assert_eq!(asked("crm:one", given), None, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn without_keys_everybody_is_anonymous() {
+        assert_eq!(asked("", &[]).as_deref(), Some(ANONYMOUS));
+        assert_eq!(asked(" ", &["Bearer x"]).as_deref(), Some(ANONYMOUS));
+    }
+
+    #[test]
+    fn a_list_that_was_not_filled_in_is_refused() {
+        for (text, why) in [
+            ("one", BadApiKeys::NoPair),
+            ("crm:one,", BadApiKeys::NoPair),
+            (":one", BadApiKeys::BadName),
+            ("c r m:one", BadApiKeys::BadName),
+            ("crm:", BadApiKeys::BadKey("crm".to_owned())),
+            ("crm:o ne", BadApiKeys::BadKey("crm".to_owned())),
+            (
+                "crm:one,desk:one",
+                BadApiKeys::SameKey("crm".to_owned(), "desk".to_owned()),
+            ),
+        ] {
+            assert_eq!(text.parse::<ApiKeys>().err(), Some(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let keys: ApiKeys = "crm:supersecret".parse().unwrap();
+        assert_eq!(format!("{keys:?}"), r#"["crm"]"#);
+    }
+}

@@ -1,0 +1,279 @@
+//! One call over HTTP: enqueue, show, amend, cancel, redrive, why.
+//!
+//! Each handler turns a verdict of the verb into a status. The database decides; nothing
+//! here looks at a call's state before it acts, because it may change in between.
+
+use axum::{
+    Extension, Json,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{
+    App,
+    auth::Owner,
+    body::{self, Id},
+    problem::{Code, Problem},
+    schema::{Amendment, Call, CancelAnswer, CancelRequest, RedriveRequest, Stats, WhyAnswer},
+};
+use crate::{
+    domain::{CallId, CallRequest},
+    flow::{amend::Amended, cancel::Canceled, enqueue::Enqueued, redrive::Redriven},
+};
+
+/// The caller's key for a request.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const LONGEST_WHY: usize = 500;
+
+/// Enqueue a call.
+///
+/// With an `Idempotency-Key` the same request may be sent any number of times, at the
+/// same time too, and is one call.
+#[utoipa::path(
+    post, path = "/api/v1/calls", tag = "calls", request_body = CallRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, of your choice. The same key with the same request is the same call for at least 24 hours.")),
+    responses(
+        (status = 201, description = "A new call; `Location` names it.", body = Call, headers(("Location" = String, description = "The path of the call."))),
+        (status = 200, description = "This key with this request was seen before: the same call, with `Idempotent-Replayed: true`.", body = Call, headers(("Idempotent-Replayed" = bool, description = "Always true."))),
+    ),
+)]
+pub(super) async fn create_call(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(request.headers())?;
+    let mut wanted = body::object(request).await?;
+    if let Some(key) = key {
+        put_key(&mut wanted, key)?;
+    }
+    let enqueued = app.calls.enqueue(owner.as_str(), &[wanted]).await?;
+    let enqueued = enqueued.into_iter().next().ok_or_else(Problem::internal)?;
+    app.counters.enqueued.add(verdict(&enqueued));
+    match enqueued {
+        Enqueued::New(id) => {
+            let location = [(header::LOCATION, format!("/api/v1/calls/{id}"))];
+            Ok((StatusCode::CREATED, location, Json(after(&app, id).await)).into_response())
+        }
+        Enqueued::Duplicate(id) => {
+            let replayed = [(REPLAYED, HeaderValue::from_static("true"))];
+            Ok((replayed, Json(after(&app, id).await)).into_response())
+        }
+        refused => Err(refusal(refused)),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(value.as_bytes()).ok();
+    match (text, values.next()) {
+        (Some(text), None) => Ok(Some(text.to_owned())),
+        _ => Err(Problem::new(
+            Code::InvalidRequest,
+            "send one Idempotency-Key header, in UTF-8",
+        )),
+    }
+}
+
+/// The header and the field are one thing; two different keys leave us to guess.
+fn put_key(wanted: &mut Value, key: String) -> Result<(), Problem> {
+    let key = Value::String(key);
+    if let Some(fields) = wanted.as_object_mut() {
+        match fields.get("idempotencyKey") {
+            Some(inside) if !inside.is_null() && *inside != key => {
+                return Err(Problem::new(
+                    Code::InvalidRequest,
+                    "the Idempotency-Key header and \"idempotencyKey\" differ: send one of them",
+                ));
+            }
+            _ => fields.insert("idempotencyKey".to_owned(), key),
+        };
+    }
+    Ok(())
+}
+
+/// The verdict's word, for the counter.
+pub(super) const fn verdict(enqueued: &Enqueued) -> &'static str {
+    match enqueued {
+        Enqueued::New(_) => "new",
+        Enqueued::Duplicate(_) => "duplicate",
+        Enqueued::KeyReused(_) => "key_reused",
+        Enqueued::KeyLocked(_) => "key_locked",
+        Enqueued::Suppressed(_) => "suppressed",
+        Enqueued::UnknownCampaign(_) => "unknown_campaign",
+        Enqueued::Invalid(_) => "invalid",
+    }
+}
+
+fn refusal(enqueued: Enqueued) -> Problem {
+    match enqueued {
+        Enqueued::New(_) | Enqueued::Duplicate(_) => Problem::internal(),
+        Enqueued::KeyReused(detail) => Problem::new(Code::IdempotencyKeyReused, detail),
+        Enqueued::KeyLocked(detail) => {
+            Problem::new(Code::IdempotencyKeyLocked, detail).retry_after(1)
+        }
+        Enqueued::Suppressed(detail) => Problem::new(Code::Suppressed, detail),
+        Enqueued::UnknownCampaign(detail) => Problem::new(Code::UnknownCampaign, detail),
+        Enqueued::Invalid(detail) => Problem::new(Code::InvalidRequest, detail),
+    }
+}
+
+/// The call after a change that is committed. If the database goes away just now, the
+/// answer is its id alone: an error would make the caller do it again.
+async fn after(app: &App, id: CallId) -> Value {
+    match app.calls.show(id).await {
+        Ok(Some(call)) => call,
+        Ok(None) => json!({ "id": id }),
+        Err(error) => {
+            tracing::warn!(call.id = %id, %error, "the call was changed but could not be read back");
+            json!({ "id": id })
+        }
+    }
+}
+
+/// Show a call with its attempts and events.
+#[utoipa::path(
+    get, path = "/api/v1/calls/{id}", tag = "calls", params(("id" = CallId, Path, description = "The call.")),
+    responses((status = 200, description = "The call.", body = Call)),
+)]
+pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Json<Value>, Problem> {
+    let call = app.calls.show(id).await?;
+    call.map(Json).ok_or_else(Problem::no_such_call)
+}
+
+/// Change a waiting call.
+///
+/// Only the given fields change. `to` and `campaign` never do: cancel and enqueue again.
+#[utoipa::path(
+    patch, path = "/api/v1/calls/{id}", tag = "calls", request_body = Amendment,
+    params(("id" = CallId, Path, description = "The call.")),
+    responses((status = 200, description = "The changed call.", body = Call)),
+)]
+pub(super) async fn amend_call(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let changes = body::object(request).await?;
+    match app.calls.amend(id, owner.as_str(), &changes).await? {
+        Amended::Amended => Ok(Json(after(&app, id).await)),
+        Amended::NotWaiting => Err(Problem::new(
+            Code::NotWaiting,
+            "only a waiting call can be changed: this one is being dialled, or is over",
+        )),
+        Amended::Invalid(detail) => Err(Problem::new(Code::InvalidRequest, detail)),
+        Amended::NotFound => Err(Problem::no_such_call()),
+    }
+}
+
+/// Cancel a call.
+///
+/// A waiting call will not ring. For a call in flight the wish is written down, and the
+/// provider is asked until it agrees or the call ends; such a call is never retried.
+#[utoipa::path(
+    post, path = "/api/v1/calls/{id}/cancel", tag = "calls", request_body = Option<CancelRequest>,
+    params(("id" = CallId, Path, description = "The call.")),
+    responses((status = 200, description = "Canceled, or requested.", body = CancelAnswer)),
+)]
+pub(super) async fn cancel_call(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let CancelRequest { why } = body::optional(request).await?;
+    check_why(why.as_deref())?;
+    let canceled = app.calls.cancel(id, owner.as_str(), why.as_deref()).await?;
+    match canceled {
+        Canceled::Canceled | Canceled::Requested => {
+            let call = after(&app, id).await;
+            Ok(Json(json!({ "result": canceled, "call": call })))
+        }
+        Canceled::AlreadyOver => Err(Problem::new(
+            Code::AlreadyOver,
+            "the call is over: there is nothing to cancel",
+        )),
+        Canceled::NotFound => Err(Problem::no_such_call()),
+    }
+}
+
+/// Put a finished call back into the queue, with all its attempts again.
+#[utoipa::path(
+    post, path = "/api/v1/calls/{id}/redrive", tag = "calls", request_body = Option<RedriveRequest>,
+    params(("id" = CallId, Path, description = "The call.")),
+    responses((status = 200, description = "The call, which waits again.", body = Call)),
+)]
+pub(super) async fn redrive_call(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let RedriveRequest { why, force } = body::optional(request).await?;
+    check_why(why.as_deref())?;
+    let answer = app
+        .calls
+        .redrive(id, owner.as_str(), why.as_deref(), force)
+        .await?;
+    Err(match answer {
+        (Redriven::Waiting, _) => return Ok(Json(after(&app, id).await)),
+        (Redriven::NotOver, _) => Problem::new(Code::NotOver, "the call is not over yet"),
+        (Redriven::NeedsForce, _) => Problem::new(
+            Code::NeedsForce,
+            "the call was completed: to ring them again, send {\"force\": true}",
+        ),
+        (Redriven::Held, until) => Problem::new(
+            Code::Held,
+            "nobody knows how its last dial ended, so it may still ring: \
+             wait until \"until\", or release it (select pgdial.release(id, why))",
+        )
+        .until(until),
+        (Redriven::Suppressed, _) => {
+            Problem::new(Code::Suppressed, "the number is on the do-not-call list")
+                .status(StatusCode::CONFLICT)
+        }
+        (Redriven::NotFound, _) => Problem::no_such_call(),
+    })
+}
+
+fn check_why(why: Option<&str>) -> Result<(), Problem> {
+    if why.is_some_and(|why| why.chars().count() > LONGEST_WHY) {
+        return Err(Problem::new(
+            Code::InvalidRequest,
+            "\"why\" has at most 500 characters",
+        ));
+    }
+    Ok(())
+}
+
+/// Why is this call not being dialled, or what is awaited?
+#[utoipa::path(
+    get, path = "/api/v1/calls/{id}/why", tag = "calls", params(("id" = CallId, Path, description = "The call.")),
+    responses((status = 200, description = "Every reason that holds now, in the order in which they must change.", body = WhyAnswer)),
+)]
+pub(super) async fn why_call(
+    State(app): State<App>,
+    Id(id): Id,
+) -> Result<Json<WhyAnswer>, Problem> {
+    let reasons = app.calls.why(id).await?;
+    if reasons.is_empty() {
+        return Err(Problem::no_such_call());
+    }
+    Ok(Json(WhyAnswer { reasons }))
+}
+
+/// The queue in numbers.
+#[utoipa::path(
+    get, path = "/api/v1/stats", tag = "operations",
+    responses((status = 200, description = "The queue now.", body = Stats)),
+)]
+pub(super) async fn stats(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    Ok(Json(app.calls.stats().await?))
+}

@@ -1,0 +1,267 @@
+//! The OpenAPI document, generated from the handlers and the types.
+//!
+//! What an operation may refuse stands in one table here, by operation, and is written
+//! into the document with the meaning of each code; a test asks every operation of the
+//! document for real, another compares the whole with a committed copy.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Content, Ref, RefOr, ResponseBuilder,
+        extensions::Extensions,
+        path::{Operation, PathItem},
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use super::{
+    batch, callbacks, calls, health, listing, metrics,
+    problem::{Code, Document},
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "pgdial",
+        description = "Outbound AI calls from a queue in Postgres.\n\nSend an `Authorization: Bearer <key>` where the server has API keys. Errors are RFC 9457 problem documents; `code` is stable.",
+        license(name = "MIT OR Apache-2.0"),
+    ),
+    paths(
+        calls::create_call, batch::create_calls, listing::list_calls, calls::show_call,
+        calls::amend_call, calls::cancel_call, calls::redrive_call, calls::why_call,
+        calls::stats, callbacks::call_status, health::healthz, health::readyz,
+        metrics::metrics, openapi,
+    ),
+    components(schemas(Document<'_>)),
+    tags(
+        (name = "calls", description = "Enqueue calls, and see what became of them."),
+        (name = "webhooks", description = "What the provider tells us."),
+        (name = "operations", description = "For those who run it."),
+    ),
+    modifiers(&Refusals),
+)]
+struct Api;
+
+/// What each operation may refuse, besides `internal` and `timed_out`, which all may.
+const REFUSALS: [(&str, &[Code]); 14] = {
+    use Code as C;
+    [
+        (
+            "create_call",
+            &[
+                C::MalformedJson,
+                C::BodyUnreadable,
+                C::Unauthorized,
+                C::BodyTooSlow,
+                C::IdempotencyKeyLocked,
+                C::BodyTooLarge,
+                C::UnsupportedMediaType,
+                C::InvalidRequest,
+                C::IdempotencyKeyReused,
+                C::Suppressed,
+                C::UnknownCampaign,
+                C::Unavailable,
+            ],
+        ),
+        (
+            "create_calls",
+            &[
+                C::MalformedJson,
+                C::BodyUnreadable,
+                C::Unauthorized,
+                C::BodyTooSlow,
+                C::BodyTooLarge,
+                C::BatchTooLarge,
+                C::UnsupportedMediaType,
+                C::InvalidRequest,
+                C::Unavailable,
+            ],
+        ),
+        (
+            "list_calls",
+            &[C::Unauthorized, C::InvalidQuery, C::Unavailable],
+        ),
+        (
+            "show_call",
+            &[C::Unauthorized, C::NotFound, C::InvalidId, C::Unavailable],
+        ),
+        (
+            "amend_call",
+            &[
+                C::MalformedJson,
+                C::BodyUnreadable,
+                C::Unauthorized,
+                C::NotFound,
+                C::BodyTooSlow,
+                C::Locked,
+                C::NotWaiting,
+                C::BodyTooLarge,
+                C::UnsupportedMediaType,
+                C::InvalidRequest,
+                C::InvalidId,
+                C::Unavailable,
+            ],
+        ),
+        (
+            "cancel_call",
+            &[
+                C::MalformedJson,
+                C::BodyUnreadable,
+                C::Unauthorized,
+                C::NotFound,
+                C::BodyTooSlow,
+                C::Locked,
+                C::AlreadyOver,
+                C::BodyTooLarge,
+                C::UnsupportedMediaType,
+                C::InvalidRequest,
+                C::InvalidId,
+                C::Unavailable,
+            ],
+        ),
+        (
+            "redrive_call",
+            &[
+                C::MalformedJson,
+                C::BodyUnreadable,
+                C::Unauthorized,
+                C::NotFound,
+                C::BodyTooSlow,
+                C::Locked,
+                C::NotOver,
+                C::NeedsForce,
+                C::Held,
+                C::BodyTooLarge,
+                C::UnsupportedMediaType,
+                C::InvalidRequest,
+                C::InvalidId,
+                C::Unavailable,
+            ],
+        ),
+        (
+            "why_call",
+            &[C::Unauthorized, C::NotFound, C::InvalidId, C::Unavailable],
+        ),
+        ("stats", &[C::Unauthorized, C::Unavailable]),
+        (
+            "call_status",
+            &[
+                C::BodyUnreadable,
+                C::WebhookRejected,
+                C::BodyTooSlow,
+                C::BodyTooLarge,
+                C::Unavailable,
+            ],
+        ),
+        ("healthz", &[]),
+        ("readyz", &[C::Unavailable]),
+        ("metrics", &[]),
+        ("openapi", &[]),
+    ]
+};
+
+/// Writes the refusals, and who needs a key, into every operation.
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let components = api.components.get_or_insert_default();
+        components
+            .security_schemes
+            .insert("apiKey".to_owned(), RefOr::T(bearer));
+        for operation in api.paths.paths.values_mut().flat_map(operations) {
+            let id = operation.operation_id.clone().unwrap_or_default();
+            let own = REFUSALS
+                .iter()
+                .find(|row| row.0 == id)
+                .map_or(&[][..], |row| row.1);
+            let all = own.iter().copied().chain([Code::Internal, Code::TimedOut]);
+            document(operation, all);
+            if own.contains(&Code::Unauthorized) {
+                let key = SecurityRequirement::new("apiKey", [""; 0]);
+                // An empty requirement beside it: a server without keys asks for none.
+                operation.security = Some(vec![key, SecurityRequirement::default()]);
+            }
+        }
+        let codes: Vec<_> = Code::ALL
+            .iter()
+            .map(|code| {
+                json!({"code": code.as_str(), "status": code.status().as_u16(), "title": code.title()})
+            })
+            .collect();
+        let codes = Extensions::builder().add("x-problem-codes", codes).build();
+        api.extensions.get_or_insert_default().merge(codes);
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.patch]
+        .into_iter()
+        .filter_map(Option::as_mut)
+}
+
+/// Codes of one status share a response.
+fn document(operation: &mut Operation, codes: impl Iterator<Item = Code>) {
+    let mut by_status: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for code in codes {
+        let line = format!("`{}`: {}.", code.as_str(), code.title());
+        by_status
+            .entry(code.status().as_str().to_owned())
+            .or_default()
+            .push(line);
+    }
+    for (status, lines) in by_status {
+        let schema = Ref::from_schema_name("Problem");
+        let response = ResponseBuilder::new()
+            .description(lines.join(" "))
+            .content("application/problem+json", Content::new(Some(schema)))
+            .build();
+        operation
+            .responses
+            .responses
+            .insert(status, RefOr::T(response));
+    }
+}
+
+/// The document, as text. It does not change while the process runs.
+static TEXT: LazyLock<String> =
+    LazyLock::new(|| Api::openapi().to_pretty_json().unwrap_or_default());
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operations",
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
+)]
+pub(super) async fn openapi() -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, TEXT.as_str()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_says_what_it_refuses() {
+        let mut api = Api::openapi();
+        let mut ids: Vec<_> = api
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(operations)
+            .map(|operation| operation.operation_id.clone().unwrap())
+            .collect();
+        let mut listed = REFUSALS.map(|row| row.0).to_vec();
+        ids.sort();
+        listed.sort_unstable();
+        assert_eq!(ids, listed);
+    }
+}

@@ -1,0 +1,259 @@
+//! Errors as RFC 9457 problem documents, in one shape everywhere.
+//!
+//! A handler answers `Err(Problem)`. The problem travels in the response's extensions
+//! to the edge, which alone knows the request id, writes the document, and logs what
+//! the caller is not told. So a document never holds a cause, and a cause is logged
+//! exactly once.
+
+use std::{borrow::Cow, error::Error as StdError, sync::Arc};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::flow;
+
+/// The stable words.
+mod code;
+
+pub use code::Code;
+
+/// A problem document (RFC 9457), as it is sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+#[serde(rename_all = "camelCase")]
+pub struct Document<'a> {
+    /// Where the code is explained.
+    #[serde(rename = "type")]
+    #[schema(example = "/docs#invalid_request")]
+    kind: String,
+    /// A short line, the same for every occurrence of the code.
+    #[schema(example = "The request cannot be taken")]
+    title: &'a str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    status: u16,
+    /// What happened here, and what to do.
+    #[schema(example = "\"to\" is missing: the number to ring, as in \"+14155550100\"")]
+    detail: &'a str,
+    /// What went wrong, as a stable word.
+    #[schema(example = "invalid_request")]
+    code: Code,
+    /// The name of this request in our logs; also in the `x-request-id` header.
+    request_id: &'a str,
+    /// Until when it stands in the way, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<DateTime<Utc>>,
+}
+
+/// An error answer on its way to the edge.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    until: Option<DateTime<Utc>>,
+    retry_after_sec: Option<u32>,
+    challenge: Option<&'static str>,
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Problem {
+    /// A problem with the status that its code has.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            status: code.status(),
+            detail: detail.into(),
+            until: None,
+            retry_after_sec: None,
+            challenge: None,
+            cause: None,
+        }
+    }
+
+    /// There is no call with this id.
+    pub(super) fn no_such_call() -> Self {
+        Self::new(
+            Code::NotFound,
+            "there is no call with this id: it never was, or it was removed after its retention",
+        )
+    }
+
+    /// The same code under another status.
+    pub(super) const fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Trying again makes sense after so many seconds.
+    pub(super) const fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_sec = Some(seconds);
+        self
+    }
+
+    /// What the sender of a 401 must show next time.
+    pub(super) const fn challenge(mut self, challenge: &'static str) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    /// Until when it stands in the way.
+    pub(super) const fn until(mut self, until: Option<DateTime<Utc>>) -> Self {
+        self.until = until;
+        self
+    }
+
+    /// What is logged and not told.
+    pub(super) fn cause(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
+        self.cause = Some(Arc::new(cause));
+        self
+    }
+
+    /// The stable word.
+    pub(super) const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The cause and its own causes in one line, for the log.
+    pub(super) fn causes(&self) -> Option<String> {
+        let first: &dyn StdError = self.cause.as_deref()?;
+        let chain = std::iter::successors(Some(first), |&error| error.source());
+        Some(
+            chain
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(": "),
+        )
+    }
+
+    /// Writes the document into the response that carried it, whose headers (`Allow`) stay.
+    pub(super) fn write(&self, carrier: Response, request_id: &str) -> Response {
+        let document = Document {
+            kind: format!("/docs#{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+            until: self.until,
+        };
+        let (mut parts, _nothing) = carrier.into_parts();
+        parts.status = self.status;
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        let text = serde_json::to_vec(&document).unwrap_or_default();
+        Response::from_parts(parts, Body::from(text))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(seconds) = self.retry_after_sec {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(challenge) = self.challenge {
+            let value = HeaderValue::from_static(challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, value);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<flow::Error> for Problem {
+    fn from(error: flow::Error) -> Self {
+        match error {
+            flow::Error::LockedOut => Self::new(
+                Code::Locked,
+                "somebody's open transaction holds the call: try again",
+            )
+            .retry_after(1),
+            flow::Error::Contract { .. } => Self::internal().cause(error),
+            other => Self::unavailable().cause(other),
+        }
+    }
+}
+
+impl Problem {
+    /// A fault of ours.
+    pub(super) fn internal() -> Self {
+        Self::new(
+            Code::Internal,
+            "something went wrong here; our log knows it by the request id",
+        )
+    }
+
+    /// The database does not answer.
+    pub(super) fn unavailable() -> Self {
+        Self::new(
+            Code::Unavailable,
+            "the database does not answer now: try again, with the same idempotency key where there is one",
+        )
+        .retry_after(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn written(problem: Problem) -> (StatusCode, Value) {
+        let response = problem.write(problem.clone().into_response(), "req-1");
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_document_has_the_members_of_rfc_9457_and_ours() {
+        let problem = Problem::new(Code::InvalidRequest, "\"to\" is missing");
+        let (status, document) = written(problem).await;
+        assert_eq!(status, 422);
+        assert_eq!(
+            document,
+            json!({"type": "/docs#invalid_request", "title": "The request cannot be taken",
+                   "status": 422, "detail": "\"to\" is missing", "code": "invalid_request",
+                   "requestId": "req-1"})
+        );
+    }
+
+    #[tokio::test]
+    async fn a_cause_is_for_the_log_only() {
+        let problem = Problem::from(flow::Error::Contract {
+            verb: "cancel",
+            got: "a secret word".to_owned(),
+        });
+        assert!(problem.causes().unwrap().contains("a secret word"));
+        let (status, document) = written(problem).await;
+        assert_eq!(status, 500);
+        assert!(!document.to_string().contains("secret"), "{document}");
+    }
+
+    #[test]
+    fn every_code_is_listed_once_under_its_own_word() {
+        let mut words: Vec<_> = Code::ALL.map(Code::as_str).to_vec();
+        for code in Code::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Code::ALL.len());
+    }
+}

@@ -1,0 +1,179 @@
+//! The stable words for what can go wrong, each with its status and its title.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What went wrong, as a word that programs may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each word has its status and title in `row`")]
+pub enum Code {
+    MalformedJson,
+    BodyUnreadable,
+    Unauthorized,
+    WebhookRejected,
+    NoSuchRoute,
+    NotFound,
+    MethodNotAllowed,
+    BodyTooSlow,
+    IdempotencyKeyLocked,
+    Locked,
+    NotWaiting,
+    AlreadyOver,
+    NotOver,
+    NeedsForce,
+    Held,
+    BodyTooLarge,
+    BatchTooLarge,
+    UnsupportedMediaType,
+    InvalidRequest,
+    InvalidQuery,
+    InvalidId,
+    IdempotencyKeyReused,
+    Suppressed,
+    UnknownCampaign,
+    Refused,
+    Internal,
+    Unavailable,
+    TimedOut,
+}
+
+impl Code {
+    /// Every code, by status.
+    pub const ALL: [Self; 28] = [
+        Self::MalformedJson,
+        Self::BodyUnreadable,
+        Self::Unauthorized,
+        Self::WebhookRejected,
+        Self::NoSuchRoute,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::BodyTooSlow,
+        Self::IdempotencyKeyLocked,
+        Self::Locked,
+        Self::NotWaiting,
+        Self::AlreadyOver,
+        Self::NotOver,
+        Self::NeedsForce,
+        Self::Held,
+        Self::BodyTooLarge,
+        Self::BatchTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidRequest,
+        Self::InvalidQuery,
+        Self::InvalidId,
+        Self::IdempotencyKeyReused,
+        Self::Suppressed,
+        Self::UnknownCampaign,
+        Self::Refused,
+        Self::Internal,
+        Self::Unavailable,
+        Self::TimedOut,
+    ];
+
+    const fn row(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::MalformedJson => ("malformed_json", S::BAD_REQUEST, "The body is not JSON"),
+            Self::BodyUnreadable => ("body_unreadable", S::BAD_REQUEST, "The body did not arrive"),
+            Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "An API key is needed"),
+            Self::WebhookRejected => (
+                "webhook_rejected",
+                S::UNAUTHORIZED,
+                "The webhook is not believed",
+            ),
+            Self::NoSuchRoute => ("no_such_route", S::NOT_FOUND, "There is nothing here"),
+            Self::NotFound => ("not_found", S::NOT_FOUND, "There is no such call"),
+            Self::MethodNotAllowed => (
+                "method_not_allowed",
+                S::METHOD_NOT_ALLOWED,
+                "Not with this method",
+            ),
+            Self::BodyTooSlow => (
+                "body_too_slow",
+                S::REQUEST_TIMEOUT,
+                "The body took too long to arrive",
+            ),
+            Self::IdempotencyKeyLocked => (
+                "idempotency_key_locked",
+                S::CONFLICT,
+                "The idempotency key is in use now",
+            ),
+            Self::Locked => ("locked", S::CONFLICT, "Somebody holds the call"),
+            Self::NotWaiting => ("not_waiting", S::CONFLICT, "The call is no longer waiting"),
+            Self::AlreadyOver => ("already_over", S::CONFLICT, "The call is over"),
+            Self::NotOver => ("not_over", S::CONFLICT, "The call is not over yet"),
+            Self::NeedsForce => ("needs_force", S::CONFLICT, "The call was completed"),
+            Self::Held => ("held", S::CONFLICT, "The number is held"),
+            Self::BodyTooLarge => (
+                "body_too_large",
+                S::PAYLOAD_TOO_LARGE,
+                "The body is too large",
+            ),
+            Self::BatchTooLarge => (
+                "batch_too_large",
+                S::PAYLOAD_TOO_LARGE,
+                "The batch has too many items",
+            ),
+            Self::UnsupportedMediaType => (
+                "unsupported_media_type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "Not in this format",
+            ),
+            Self::InvalidRequest => (
+                "invalid_request",
+                S::UNPROCESSABLE_ENTITY,
+                "The request cannot be taken",
+            ),
+            Self::InvalidQuery => (
+                "invalid_query",
+                S::UNPROCESSABLE_ENTITY,
+                "A query parameter cannot be taken",
+            ),
+            Self::InvalidId => (
+                "invalid_id",
+                S::UNPROCESSABLE_ENTITY,
+                "This is not the id of a call",
+            ),
+            Self::IdempotencyKeyReused => (
+                "idempotency_key_reused",
+                S::UNPROCESSABLE_ENTITY,
+                "The idempotency key names another request",
+            ),
+            Self::Suppressed => (
+                "suppressed",
+                S::UNPROCESSABLE_ENTITY,
+                "The number is on the do-not-call list",
+            ),
+            Self::UnknownCampaign => (
+                "unknown_campaign",
+                S::UNPROCESSABLE_ENTITY,
+                "There is no such campaign",
+            ),
+            Self::Refused => ("refused", S::BAD_REQUEST, "The request cannot be taken"),
+            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "A fault of ours"),
+            Self::Unavailable => (
+                "unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "The database does not answer now",
+            ),
+            Self::TimedOut => ("timed_out", S::SERVICE_UNAVAILABLE, "It took too long"),
+        }
+    }
+
+    /// The word in JSON.
+    pub const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status that usually goes with it.
+    pub const fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    /// A short line, the same for every occurrence.
+    pub const fn title(self) -> &'static str {
+        self.row().2
+    }
+}

@@ -1,0 +1,195 @@
+//! What the API answers, as types: the schemas of the OpenAPI document.
+//!
+//! The answers themselves are built by SQL (`sql/read/`) and passed through; the tests
+//! read real answers into these types, so that the document cannot drift from them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+use super::problem::Code;
+use crate::{domain::CallId, flow::read::Reason};
+
+/// Calls, as they are shown.
+mod call;
+
+pub use call::{Attempt, Call, CallEvent, CallPage, CallSummary};
+
+/// What became of one item of a batch.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResult {
+    /// Which item, from 0; empty lines do not count.
+    pub index: usize,
+    /// What became of it.
+    pub status: BatchStatus,
+    /// The call, unless it is an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<CallId>,
+    /// What went wrong, as the word that a single request would have been answered with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// What happened, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What became of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchStatus {
+    /// A new call.
+    Created,
+    /// The same key with the same request: the same call.
+    Duplicate,
+    /// No call; `code` and `detail` say why.
+    Error,
+}
+
+/// What to change in a waiting call. `to` and `campaign` cannot be changed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Amendment {
+    /// What the provider should say. 1 to 200 characters.
+    pub script_id: Option<String>,
+    /// Replaces the metadata as a whole. At most 16 KiB.
+    pub metadata: Option<Map<String, Value>>,
+    /// 0 to 9, higher first.
+    #[schema(minimum = 0, maximum = 9)]
+    pub priority: Option<i16>,
+    /// Not before this instant (RFC 3339).
+    pub run_at: Option<DateTime<Utc>>,
+    /// Not after this instant (RFC 3339); null: it never expires.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// How many attempts in all, 1 to 20; not below those used.
+    #[schema(minimum = 1, maximum = 20)]
+    pub max_attempts: Option<i32>,
+}
+
+/// Why a call is canceled.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CancelRequest {
+    /// For the history. At most 500 characters.
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+/// Why a call is put back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RedriveRequest {
+    /// For the history. At most 500 characters.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// Also a call that was completed: somebody will be rung again.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What became of a cancel.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CancelAnswer {
+    /// `canceled`: it will not ring. `requested`: it is in flight, and the provider is
+    /// asked until it agrees or the call ends.
+    #[schema(example = "canceled")]
+    pub result: String,
+    /// The call as it is now.
+    pub call: Call,
+}
+
+/// Why a call is not being dialled.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WhyAnswer {
+    /// Every reason that holds now, in the order in which they must change.
+    pub reasons: Vec<Reason>,
+}
+
+/// The queue in numbers.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stats {
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+    /// How many calls are in each state.
+    pub calls: BTreeMap<String, i64>,
+    /// The longest that a call has been due.
+    pub oldest_due_at: Option<DateTime<Utc>>,
+    /// The trunks and what they have in flight.
+    pub trunks: Option<Vec<TrunkStats>>,
+    /// The campaigns and what they have in flight.
+    pub campaigns: Option<Vec<CampaignStats>>,
+    /// Workers that are alive.
+    pub workers: i64,
+    /// Events that wait for their call.
+    pub webhooks_parked: i64,
+}
+
+/// A trunk in numbers.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrunkStats {
+    /// Its name.
+    pub name: String,
+    /// Calls in flight at most.
+    pub slots: i64,
+    /// Its pace; null: unpaced.
+    pub calls_per_second: Option<f64>,
+    /// Whether it dials.
+    pub paused: bool,
+    /// Why not.
+    pub paused_why: Option<String>,
+    /// Calls in flight.
+    pub in_flight: i64,
+}
+
+/// A campaign in numbers.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CampaignStats {
+    /// Its name.
+    pub name: String,
+    /// Its trunk.
+    pub trunk: Option<String>,
+    /// Calls in flight.
+    pub in_flight: Option<i64>,
+    /// Calls that it may have claimed now.
+    pub room: Option<i64>,
+    /// Why there is no room.
+    pub reason: Option<String>,
+}
+
+/// A process that answers.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `ready`.
+    #[schema(example = "ok")]
+    pub status: &'static str,
+    /// The release of pgdial.
+    pub release: &'static str,
+}
+
+/// What a provider sends (the generic protocol). Other fields are kept as the call's result.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReport {
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// Any case. Progress: `QUEUED`, `RINGING`, `IN_PROGRESS`. Final: `COMPLETED`, `BUSY`,
+    /// `NO_ANSWER`, `DECLINED`, `INVALID_NUMBER`, `VOICEMAIL`, `FAILED`, `BLOCKED`,
+    /// `CAPACITY`, `ACCOUNT`, `CANCELED`.
+    #[schema(example = "COMPLETED")]
+    pub status: String,
+    /// How long it lasted, seconds.
+    pub duration_sec: Option<f64>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// The reference under which it was placed.
+    pub reference: Option<String>,
+    /// The same in every delivery of this event.
+    pub event_id: Option<String>,
+}

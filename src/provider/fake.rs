@@ -1,0 +1,151 @@
+//! A provider that can be told to misbehave, and that keeps the evidence.
+//!
+//! It speaks the protocol of the generic adapter over real HTTP, sends signed webhooks
+//! until they are accepted, and writes every ring into a [`ledger`]: it is the witness
+//! against which pgdial's promises are judged, so nothing in it shares state with the
+//! code that it watches. Tests, the demo and the `fake-provider` command run it.
+//!
+//! Every background task is tracked and ends with [`FakeProvider::shutdown`]; calls that
+//! are up end there too, their rings are closed in the ledger and nobody is told. Killed,
+//! it leaves open rings behind, and its next process knows none of its calls.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{calls::Calls, delivery::Courier, ledger::Ledger, life::Guide, server::Desk};
+
+mod calls;
+mod clock;
+mod delivery;
+pub mod ledger;
+mod life;
+mod options;
+mod problem;
+mod rules;
+mod server;
+
+pub use options::{BadOption, FakeOptions, Scheme, Span, Weights};
+pub use rules::{Behaviour, Ending, Rule};
+
+/// Why the fake provider cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is not ours, or taken.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Unsigned webhooks would be refused, every one of them.
+    #[error("webhooks need a secret: --webhook-secrets, or PGDIAL_WEBHOOK_SECRETS")]
+    NoSecret,
+    /// The ledger cannot be written; without it nothing rings.
+    #[error("cannot open the ledger {}", path.display())]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A running fake provider. Dropping it stops it too, without waiting.
+pub struct FakeProvider {
+    address: SocketAddr,
+    desk: Desk,
+}
+
+impl FakeProvider {
+    /// Starts one. It listens when this returns.
+    pub async fn start(options: FakeOptions) -> Result<Self, Error> {
+        let secrets = options.webhook_secrets.clone().ok_or(Error::NoSecret)?;
+        let ledger = Ledger::open(&options.ledger).map_err(|source| Error::Ledger {
+            path: options.ledger.clone(),
+            source,
+        })?;
+        let refused = |source| Error::Listen {
+            address: options.listen,
+            source,
+        };
+        let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let calls = Arc::new(Calls::new(&options));
+        let desk = Desk {
+            courier: Arc::new(Courier::new(&options, secrets, tasks.clone(), stop.clone())),
+            guide: Arc::new(Guide {
+                calls: Arc::clone(&calls),
+                ledger: Arc::new(ledger),
+                stop: stop.clone(),
+            }),
+            calls,
+            key: options.key,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        let router = server::router(desk.clone());
+        tasks.spawn(server::serve(listener, router, tasks.clone(), stop));
+        tasks.close();
+        Ok(Self { address, desk })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What to give to the adapter: `http://127.0.0.1:8090`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The ledger's file; [`ledger::read`] and [`ledger::judge`] read it.
+    pub fn ledger(&self) -> &Path {
+        self.desk.guide.ledger.path()
+    }
+
+    /// Calls that are not over.
+    pub fn active(&self) -> usize {
+        self.desk.calls.active()
+    }
+
+    /// Webhooks that nobody has accepted yet and that will be sent again.
+    pub fn undelivered(&self) -> usize {
+        self.desk.courier.undelivered()
+    }
+
+    /// Ends every call and every task, and waits for them.
+    pub async fn shutdown(self) {
+        self.desk.stop.cancel();
+        self.desk.tasks.wait().await;
+    }
+}
+
+impl Drop for FakeProvider {
+    fn drop(&mut self) {
+        self.desk.stop.cancel();
+    }
+}
+
+impl fmt::Debug for FakeProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeProvider")
+            .field("address", &self.address)
+            .field("ledger", &self.ledger())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! The fake provider's memory: its calls, and who asked for which.
+//!
+//! Everything here dies with the process, as a carrier's switch would lose its calls;
+//! what rang is in the ledger.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hyper::Uri;
+use rand::{SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    ledger::Ring,
+    options::{FakeOptions, Span, Weights},
+    rules::{Behaviour, Ending, Plan, Refusal, Rule},
+};
+use crate::domain::Phone;
+
+/// The longest that a call may last whose webhooks all come before the answer.
+const IN_NO_TIME: Duration = Duration::from_millis(20);
+
+/// What a caller asks for. Unknown fields are welcome: other programs speak this protocol too.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Wish {
+    pub(super) to: String,
+    #[serde(default, deserialize_with = "address")]
+    pub(super) webhook_url: Option<Uri>,
+    #[serde(default)]
+    pub(super) reference: Option<String>,
+    #[serde(default)]
+    pub(super) max_duration_sec: Option<u64>,
+    #[serde(default)]
+    pub(super) ring_timeout_sec: Option<u64>,
+}
+
+/// An address that can be sent to, or none.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uri>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let uri: Uri = text.parse().map_err(Error::custom)?;
+    match uri.scheme_str() {
+        Some("http" | "https") => Ok(Some(uri)),
+        _ => Err(Error::custom("webhookUrl must be http:// or https://")),
+    }
+}
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: String,
+    pub(super) number: Phone,
+    pub(super) reference: String,
+    pub(super) webhook_url: Option<Uri>,
+    pub(super) plan: Plan,
+    pub(super) ending: Ending,
+    pub(super) ring: Duration,
+    pub(super) ring_timeout: Duration,
+    pub(super) talk: Duration,
+    /// Somebody asked for its end.
+    pub(super) hang_up: CancellationToken,
+    /// Every webhook had its first attempt.
+    pub(super) reported: CancellationToken,
+    shown: Mutex<Shown>,
+}
+
+/// What a look-up shows.
+#[derive(Debug, Clone)]
+struct Shown {
+    status: &'static str,
+    is_over: bool,
+    /// The final report's own fields.
+    rest: Map<String, Value>,
+}
+
+impl Call {
+    pub(super) fn ring(&self) -> Ring<'_> {
+        Ring {
+            call_id: &self.id,
+            number: self.number.as_e164(),
+            reference: &self.reference,
+        }
+    }
+
+    /// The protocol's object: the answer to a look-up, and a webhook without its event id.
+    pub(super) fn object(&self) -> Map<String, Value> {
+        let shown = lock(&self.shown).clone();
+        let mut object = Map::new();
+        object.insert("callId".to_owned(), json!(self.id));
+        object.insert("status".to_owned(), json!(shown.status));
+        object.insert("reference".to_owned(), json!(self.reference));
+        object.extend(shown.rest);
+        object
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.shown).is_over
+    }
+
+    pub(super) fn show(&self, status: &'static str) {
+        lock(&self.shown).status = status;
+    }
+}
+
+/// What became of a wish.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// There is a new call.
+    New(Arc<Call>),
+    /// The same key was here before.
+    Replayed(Arc<Call>),
+    /// The same key was here before with another wish.
+    KeyReused,
+    /// A rule says no.
+    Refused(Refusal),
+    /// Every slot holds a call.
+    Full,
+}
+
+/// All calls of this process.
+#[derive(Debug)]
+pub(super) struct Calls {
+    ring: Span,
+    talk: Span,
+    endings: Weights,
+    rules: Vec<Rule>,
+    slots: Option<usize>,
+    idempotent: bool,
+    pages: Mutex<Pages>,
+}
+
+#[derive(Debug)]
+struct Pages {
+    rng: StdRng,
+    active: usize,
+    by_id: HashMap<String, Arc<Call>>,
+    by_reference: HashMap<String, Vec<Arc<Call>>>,
+    by_key: HashMap<String, (Vec<u8>, Arc<Call>)>,
+    placed: HashMap<Phone, usize>,
+}
+
+impl Calls {
+    pub(super) fn new(options: &FakeOptions) -> Self {
+        Self {
+            ring: options.ring,
+            talk: options.talk,
+            endings: options.endings.clone(),
+            rules: options.rules.clone(),
+            slots: options.slots,
+            idempotent: options.idempotent,
+            pages: Mutex::new(Pages {
+                rng: StdRng::seed_from_u64(options.seed.unwrap_or_else(rand::random)),
+                active: 0,
+                by_id: HashMap::new(),
+                by_reference: HashMap::new(),
+                by_key: HashMap::new(),
+                placed: HashMap::new(),
+            }),
+        }
+    }
+
+    /// The call that this key stands for, where keys are honoured.
+    pub(super) fn replay(&self, key: Option<&str>, body: &[u8]) -> Option<Taken> {
+        self.replay_in(&lock(&self.pages), key, body)
+    }
+
+    fn replay_in(&self, pages: &Pages, key: Option<&str>, body: &[u8]) -> Option<Taken> {
+        let (earlier, call) = pages.by_key.get(key.filter(|_| self.idempotent)?)?;
+        Some(if earlier == body {
+            Taken::Replayed(Arc::clone(call))
+        } else {
+            Taken::KeyReused
+        })
+    }
+
+    /// Takes the wish, or says why not. Under one lock, so that neither the slots nor a key
+    /// can be taken twice.
+    pub(super) fn take(&self, wish: Wish, number: Phone, key: Option<&str>, body: &[u8]) -> Taken {
+        let mut pages = lock(&self.pages);
+        if let Some(replayed) = self.replay_in(&pages, key, body) {
+            return replayed;
+        }
+        let nth = pages.placed.get(&number).copied().unwrap_or(0);
+        let plan = Plan::read(&self.rules, number.as_e164(), nth);
+        if let Some(refusal) = plan.refusal {
+            return Taken::Refused(refusal);
+        }
+        if self.slots.is_some_and(|slots| pages.active >= slots) {
+            return Taken::Full;
+        }
+        let call = Arc::new(self.plan_call(&mut pages.rng, wish, number, plan, key));
+        pages.active += 1;
+        *pages.placed.entry(call.number.clone()).or_default() += 1;
+        pages.by_id.insert(call.id.clone(), Arc::clone(&call));
+        let known = pages
+            .by_reference
+            .entry(call.reference.clone())
+            .or_default();
+        known.push(Arc::clone(&call));
+        if let Some(key) = key {
+            pages
+                .by_key
+                .insert(key.to_owned(), (body.to_owned(), Arc::clone(&call)));
+        }
+        Taken::New(call)
+    }
+
+    fn plan_call(
+        &self,
+        rng: &mut StdRng,
+        wish: Wish,
+        number: Phone,
+        plan: Plan,
+        key: Option<&str>,
+    ) -> Call {
+        let ending = plan.ending.unwrap_or_else(|| self.endings.draw(rng));
+        let id = format!("call_{}", Uuid::new_v4().simple());
+        let most = if plan.does(&Behaviour::Early) {
+            IN_NO_TIME
+        } else {
+            Duration::MAX
+        };
+        let limit = |seconds: Option<u64>| seconds.map_or(Duration::MAX, Duration::from_secs);
+        Call {
+            reference: wish
+                .reference
+                .or(key.map(str::to_owned))
+                .unwrap_or_else(|| id.clone()),
+            id,
+            number,
+            webhook_url: wish.webhook_url,
+            ending,
+            ring: self.ring.draw(rng).min(most),
+            ring_timeout: limit(wish.ring_timeout_sec),
+            talk: self
+                .talk
+                .draw(rng)
+                .min(most)
+                .min(limit(wish.max_duration_sec)),
+            plan,
+            hang_up: CancellationToken::new(),
+            reported: CancellationToken::new(),
+            shown: Mutex::new(Shown {
+                status: "QUEUED",
+                is_over: false,
+                rest: Map::new(),
+            }),
+        }
+    }
+
+    /// Marks the end of a call and gives its slot back. The ledger already has it.
+    pub(super) fn end(&self, call: &Call, status: &'static str, rest: Map<String, Value>) {
+        *lock(&call.shown) = Shown {
+            status,
+            is_over: true,
+            rest,
+        };
+        let mut pages = lock(&self.pages);
+        pages.active = pages.active.saturating_sub(1);
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<Arc<Call>> {
+        lock(&self.pages).by_id.get(id).cloned()
+    }
+
+    /// The calls with this reference; more than one only if the caller has rung twice.
+    pub(super) fn list(&self, reference: &str) -> Vec<Arc<Call>> {
+        lock(&self.pages)
+            .by_reference
+            .get(reference)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    pub(super) fn active(&self) -> usize {
+        lock(&self.pages).active
+    }
+}
+
+/// Nothing here is left half-changed by a panic, so a poisoned lock is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

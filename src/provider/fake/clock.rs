@@ -1,0 +1,27 @@
+//! The fake provider's own clock.
+//!
+//! The real providers have one too, and it is not ours: nothing here decides anything
+//! about a row. It stamps the ledger and the signatures, and judges `X-Dial-Before`.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Milliseconds since 1970; never goes backwards within the process, whatever the host's clock does.
+pub(super) fn unix_ms() -> i64 {
+    static LATEST: AtomicI64 = AtomicI64::new(0);
+    let now = host_ms();
+    LATEST.fetch_max(now, Ordering::SeqCst).max(now)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the fake provider stands for another company, whose clock is not the database's"
+)]
+fn host_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}

@@ -1,0 +1,283 @@
+//! Signed webhooks, sent again until they are answered 2xx, as real providers do.
+//!
+//! Each call has an [`Outbox`], whose carrier makes the first attempt for its events in
+//! order; a failed one is tried again by a task of its own, so that one event that is
+//! refused does not hold up the next, and they may overtake each other: that, too, is
+//! what providers do. An event keeps its id through every redelivery, and is signed
+//! anew each time.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http_body_util::Full;
+use hyper::{Request, Uri, body::Bytes, header};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    clock,
+    options::{FakeOptions, Scheme},
+    rules::{Behaviour, Plan},
+};
+use crate::provider::signature::{self, Secrets};
+
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One webhook.
+#[derive(Debug, Clone)]
+pub(super) struct Webhook {
+    pub(super) event_id: String,
+    pub(super) body: Bytes,
+    /// It says how the call ended.
+    pub(super) is_last: bool,
+}
+
+/// Signs and sends webhooks.
+#[derive(Debug)]
+pub(super) struct Courier {
+    client: Sender,
+    secrets: Secrets,
+    scheme: Scheme,
+    redeliver_for: Duration,
+    redeliver_times: u32,
+    undelivered: AtomicUsize,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Without TLS where the system has no certificates: a fake provider mostly talks to its own host.
+#[derive(Debug)]
+enum Sender {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl Courier {
+    pub(super) fn new(
+        options: &FakeOptions,
+        secrets: Secrets,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let builder = Client::builder(Tracked {
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        });
+        let client = match hyper_rustls::HttpsConnectorBuilder::new().with_native_roots() {
+            Ok(tls) => Sender::Tls(builder.build(tls.https_or_http().enable_http1().build())),
+            Err(_no_roots) => Sender::Plain(builder.build_http()),
+        };
+        Self {
+            client,
+            secrets,
+            scheme: options.scheme,
+            redeliver_for: options.redeliver_for,
+            redeliver_times: options.redeliver_times,
+            undelivered: AtomicUsize::new(0),
+            tasks,
+            stop,
+        }
+    }
+
+    /// Webhooks that are still to be delivered.
+    pub(super) fn undelivered(&self) -> usize {
+        self.undelivered.load(Ordering::SeqCst)
+    }
+
+    /// Makes the first attempt; goes on in the background if it fails.
+    async fn deliver(self: &Arc<Self>, url: &Uri, webhook: Webhook) {
+        if self.attempt(url, &webhook).await {
+            self.undelivered.fetch_sub(1, Ordering::SeqCst);
+            return;
+        }
+        let (courier, url) = (Arc::clone(self), url.clone());
+        self.tasks.spawn(async move {
+            let again = courier.redeliver(&url, &webhook);
+            courier.stop.run_until_cancelled(again).await;
+            courier.undelivered.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+
+    async fn redeliver(&self, url: &Uri, webhook: &Webhook) {
+        let began = Instant::now();
+        for time in 0..self.redeliver_times {
+            let at = usize::try_from(time).unwrap_or(usize::MAX);
+            tokio::time::sleep(PAUSES.get(at).copied().unwrap_or(LAST_PAUSE)).await;
+            if self.attempt(url, webhook).await {
+                return;
+            }
+            if began.elapsed() >= self.redeliver_for {
+                break;
+            }
+        }
+        tracing::warn!(
+            event.id = webhook.event_id,
+            "gave up a webhook that nobody accepts"
+        );
+    }
+
+    /// One attempt: whether it was answered 2xx.
+    async fn attempt(&self, url: &Uri, webhook: &Webhook) -> bool {
+        let Ok(request) = self.signed(url, webhook) else {
+            return false;
+        };
+        let answer = match &self.client {
+            Sender::Plain(client) => client.request(request),
+            Sender::Tls(client) => client.request(request),
+        };
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(response)) => response.status().is_success(),
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    fn signed(
+        &self,
+        url: &Uri,
+        webhook: &Webhook,
+    ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let request = Request::post(url.clone()).header(header::CONTENT_TYPE, "application/json");
+        let (id, body) = (&webhook.event_id, &webhook.body);
+        let request = match self.scheme {
+            Scheme::Standard => {
+                let now = clock::unix_ms() / 1000;
+                request
+                    .header(signature::ID, id)
+                    .header(signature::TIMESTAMP, now)
+                    .header(
+                        signature::SIGNATURE,
+                        signature::sign_standard(&self.secrets, id, now, body),
+                    )
+            }
+            Scheme::XSignature => {
+                request.header(signature::PLAIN, signature::sign_plain(&self.secrets, body))
+            }
+        };
+        request.body(Full::new(body.clone()))
+    }
+}
+
+/// The webhooks of one call, in the order in which things happened. Closed by dropping it.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    courier: Arc<Courier>,
+    queue: Option<mpsc::UnboundedSender<(Instant, Webhook)>>,
+}
+
+impl Outbox {
+    /// Opens one; `reported` is cancelled when it is closed and every first attempt was made.
+    pub(super) fn open(
+        courier: &Arc<Courier>,
+        url: Option<Uri>,
+        plan: &Plan,
+        reported: CancellationToken,
+    ) -> Self {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let url = url.filter(|_| !plan.does(&Behaviour::Lost));
+        if url.is_none() {
+            reported.cancel();
+        }
+        let queued = url.map(|url| {
+            let carrier = Carrier {
+                courier: Arc::clone(courier),
+                url,
+                late: plan.late.unwrap_or_default(),
+                copies: if plan.does(&Behaviour::Dup) { 2 } else { 1 },
+                reorder: plan.does(&Behaviour::Reorder),
+                queue,
+            };
+            let stop = courier.stop.clone();
+            courier.tasks.spawn(async move {
+                stop.run_until_cancelled(carrier.carry()).await;
+                reported.cancel();
+            });
+            sender
+        });
+        Self {
+            courier: Arc::clone(courier),
+            queue: queued,
+        }
+    }
+
+    /// Puts a webhook behind the others. Without a URL, or when they get lost, it is gone.
+    pub(super) fn post(&self, webhook: Webhook) {
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        // Counted before it can be delivered, or the count would go below nothing.
+        self.courier.undelivered.fetch_add(1, Ordering::SeqCst);
+        if queue.send((Instant::now(), webhook)).is_err() {
+            self.courier.undelivered.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Takes the webhooks of one call to their first attempt.
+#[derive(Debug)]
+struct Carrier {
+    courier: Arc<Courier>,
+    url: Uri,
+    late: Duration,
+    copies: usize,
+    reorder: bool,
+    queue: mpsc::UnboundedReceiver<(Instant, Webhook)>,
+}
+
+impl Carrier {
+    async fn carry(mut self) {
+        let mut held = Vec::new();
+        while let Some((posted, webhook)) = self.queue.recv().await {
+            tokio::time::sleep_until(posted + self.late).await;
+            if self.reorder && !webhook.is_last {
+                held.push(webhook);
+                continue;
+            }
+            self.deliver(webhook).await;
+            for webhook in held.drain(..) {
+                self.deliver(webhook).await;
+            }
+        }
+    }
+
+    async fn deliver(&self, webhook: Webhook) {
+        for _copy in 1..self.copies {
+            self.courier.undelivered.fetch_add(1, Ordering::SeqCst);
+            self.courier.deliver(&self.url, webhook.clone()).await;
+        }
+        self.courier.deliver(&self.url, webhook).await;
+    }
+}
+
+/// Runs the client's connections as tracked tasks, so that none outlives the fake provider.
+#[derive(Debug, Clone)]
+struct Tracked {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(future).await;
+        });
+    }
+}

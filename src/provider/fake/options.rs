@@ -1,0 +1,300 @@
+//! What the fake provider can be told. The `fake-provider` subcommand flattens
+//! [`FakeOptions`]; tests and the demo begin with [`FakeOptions::new`].
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use rand::RngExt;
+use secrecy::SecretString;
+
+use super::rules::{Ending, Rule};
+use crate::provider::signature::Secrets;
+
+const RING: Span = Span {
+    from: Duration::from_secs(1),
+    to: Duration::from_secs(3),
+};
+const TALK: Span = Span {
+    from: Duration::from_secs(2),
+    to: Duration::from_secs(8),
+};
+const REDELIVER_FOR: Duration = Duration::from_mins(10);
+const REDELIVER_TIMES: u32 = 400;
+
+/// How the fake provider behaves.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FakeOptions {
+    /// Listen on this address.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    pub listen: SocketAddr,
+    /// Append every ring to this file, one JSON line at its start and one at its end.
+    #[arg(long, value_name = "FILE", default_value = "ledger.jsonl")]
+    pub ledger: PathBuf,
+    /// Sign webhooks with the first of these secrets (comma-separated, `whsec_...` or plain).
+    /// Without it: `PGDIAL_WEBHOOK_SECRETS`.
+    #[arg(long, value_name = "SECRETS")]
+    pub webhook_secrets: Option<Secrets>,
+    /// How webhooks are signed.
+    #[arg(long, value_enum, default_value_t = Scheme::Standard)]
+    pub scheme: Scheme,
+    /// Demand this API key. Without it: `PGDIAL_PROVIDER_KEY`, if that is set.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<SecretString>,
+    /// How long it rings.
+    #[arg(long, value_name = "FROM..TO", default_value_t = RING)]
+    pub ring: Span,
+    /// How long people talk.
+    #[arg(long, value_name = "FROM..TO", default_value_t = TALK)]
+    pub talk: Span,
+    /// Answer 429 while so many calls are up.
+    #[arg(long, value_name = "COUNT")]
+    pub slots: Option<usize>,
+    /// Honour Idempotency-Key: the same key is the same call. Without it a repeated key rings again.
+    #[arg(long)]
+    pub idempotent: bool,
+    /// How calls end that no rule speaks of, by weight: `completed=70,busy=20,no_answer=10`.
+    #[arg(long, value_name = "ENDING=WEIGHT,...", default_value_t = Weights::default())]
+    pub endings: Weights,
+    /// Do something to some numbers: `PATTERN=BEHAVIOUR[,BEHAVIOUR...]`. The first rule that matches decides.
+    ///
+    /// PATTERN is a glob over the number (`*07`, `+1415*`). BEHAVIOUR is how the call ends
+    /// (completed, fault, voicemail, busy, `no_answer`, declined, failed, canceled, `invalid_number`,
+    /// blocked, capacity, account, or one after the other `seq:busy/no_answer/completed`), how the
+    /// request is answered (`slow:20s`, `error_after_accept`, `reset_after_accept`, `reject:404`, `rate_limit`,
+    /// `rate_limit:5`), or what becomes of the webhooks (dup, reorder, early, `late:5s`, lost,
+    /// `unknown_word`, garbage) and look-ups (`false_404`).
+    #[arg(long = "rule", value_name = "RULE")]
+    pub rules: Vec<Rule>,
+    /// Make the same choices in every run.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Send a webhook that is not answered 2xx again and again for so long.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
+    pub redeliver_for: Duration,
+    /// Send it again at most so often.
+    #[arg(long, value_name = "COUNT", default_value_t = REDELIVER_TIMES)]
+    pub redeliver_times: u32,
+}
+
+impl FakeOptions {
+    /// The defaults, on a free port of this machine.
+    pub fn new(ledger: PathBuf, webhook_secrets: Secrets) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ledger,
+            webhook_secrets: Some(webhook_secrets),
+            scheme: Scheme::Standard,
+            key: None,
+            ring: RING,
+            talk: TALK,
+            slots: None,
+            idempotent: false,
+            endings: Weights::default(),
+            rules: Vec::new(),
+            seed: None,
+            redeliver_for: REDELIVER_FOR,
+            redeliver_times: REDELIVER_TIMES,
+        }
+    }
+}
+
+/// How webhooks are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scheme {
+    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+    Standard,
+    /// `x-signature`: hex of the HMAC over the body.
+    XSignature,
+}
+
+/// Why an option cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadOption {
+    /// Not a duration.
+    #[error("`{0}` is not a duration: write 0.5s, 20s, 2m or 200ms")]
+    Duration(String),
+    /// Not a range.
+    #[error("`{0}` is not a range of durations: write 0.5s..2s, the shorter one first")]
+    Span(String),
+    /// Not a way to end.
+    #[error("`{0}` is no way for a call to end: write completed, busy, no_answer, ...")]
+    Ending(String),
+    /// Not weights.
+    #[error("`{0}` are no weights: write completed=70,busy=30, at least one above 0")]
+    Weights(String),
+    /// Not a behaviour.
+    #[error("`{0}` is no behaviour: see the help on --rule")]
+    Behaviour(String),
+    /// Not a rule.
+    #[error("`{0}` is no rule: write PATTERN=BEHAVIOUR, as in *07=busy")]
+    Rule(String),
+}
+
+/// A duration as people write it, with fractions of seconds too.
+pub(super) fn duration(text: &str) -> Result<Duration, BadOption> {
+    let fraction = || {
+        let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    };
+    humantime::parse_duration(text)
+        .ok()
+        .or_else(fraction)
+        .ok_or_else(|| BadOption::Duration(text.to_owned()))
+}
+
+/// A range of durations, one of which is drawn for each call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    from: Duration,
+    to: Duration,
+}
+
+impl Span {
+    /// Always this long.
+    pub const fn exactly(duration: Duration) -> Self {
+        Self {
+            from: duration,
+            to: duration,
+        }
+    }
+
+    pub(super) fn draw(self, rng: &mut impl rand::Rng) -> Duration {
+        rng.random_range(self.from..=self.to)
+    }
+}
+
+impl FromStr for Span {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let (from, to) = (duration(from)?, duration(to)?);
+        if from <= to {
+            Ok(Self { from, to })
+        } else {
+            Err(BadOption::Span(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spoken = humantime::format_duration;
+        write!(f, "{}..{}", spoken(self.from), spoken(self.to))
+    }
+}
+
+/// How calls end that no rule speaks of. All complete by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weights(Vec<(Ending, u32)>);
+
+impl Weights {
+    pub(super) fn draw(&self, rng: &mut impl rand::Rng) -> Ending {
+        let total: u32 = self.0.iter().map(|(_, weight)| weight).sum();
+        let mut left = rng.random_range(0..total.max(1));
+        for (ending, weight) in &self.0 {
+            if left < *weight {
+                return *ending;
+            }
+            left -= weight;
+        }
+        Ending::Completed
+    }
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self(vec![(Ending::Completed, 1)])
+    }
+}
+
+impl FromStr for Weights {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || BadOption::Weights(text.to_owned());
+        let mut weights = Vec::new();
+        for part in text.split(',') {
+            let (ending, weight) = part.split_once('=').ok_or_else(bad)?;
+            weights.push((
+                ending.trim().parse()?,
+                weight.trim().parse::<u16>().map_err(|_e| bad())?.into(),
+            ));
+        }
+        if weights.iter().any(|(_, weight)| *weight > 0) {
+            Ok(Self(weights))
+        } else {
+            Err(bad())
+        }
+    }
+}
+
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (ending, weight)) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma}{}={weight}", ending.word())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        options: FakeOptions,
+    }
+
+    #[test]
+    fn the_flags_are_sound_and_their_defaults_are_those_of_new() {
+        <Program as clap::CommandFactory>::command().debug_assert();
+        let parsed = Program::parse_from(["x", "--webhook-secrets", "s"]).options;
+        let mut made = FakeOptions::new("ledger.jsonl".into(), "s".parse().unwrap());
+        made.listen = "127.0.0.1:8090".parse().unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{made:?}"));
+    }
+
+    #[test]
+    fn an_empty_secret_is_none() {
+        assert!(Program::try_parse_from(["x", "--webhook-secrets", ""]).is_err());
+    }
+
+    #[test]
+    fn ranges_read_and_draw_from_within() {
+        let span: Span = "0.5s..2s".parse().unwrap();
+        assert_eq!(span.to_string(), "500ms..2s");
+        let mut rng = StdRng::seed_from_u64(7);
+        for _ in 0..50 {
+            assert!(
+                (Duration::from_millis(500)..=Duration::from_secs(2))
+                    .contains(&span.draw(&mut rng))
+            );
+        }
+        assert_eq!(
+            "3s".parse::<Span>().unwrap(),
+            Span::exactly(Duration::from_secs(3))
+        );
+        for text in ["", "2s..1s", "1s..", "-1s..2s", "x..y", "nans"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn weights_draw_only_what_has_one() {
+        let weights: Weights = "busy=3,completed=0,no_answer=1".parse().unwrap();
+        assert_eq!(weights.to_string(), "busy=3,completed=0,no_answer=1");
+        let mut rng = StdRng::seed_from_u64(7);
+        let drawn: Vec<_> = (0..200).map(|_| weights.draw(&mut rng)).collect();
+        assert!(drawn.contains(&Ending::Busy) && drawn.contains(&Ending::NoAnswer));
+        assert!(!drawn.contains(&Ending::Completed));
+        for text in ["", "busy", "busy=x", "busy=0", "bussy=1", "busy=-1"] {
+            assert!(text.parse::<Weights>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The fake provider's HTTP side: the protocol of the generic adapter, and its misbehaviour.
+//!
+//! A call's life runs in a task of its own and never in a handler: hyper drops the
+//! handler when the caller hangs up, and a caller that has lost patience has still
+//! placed a call.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{Path, Query, State},
+    http::{HeaderMap, Request, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use chrono::DateTime;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::rt::TokioIo;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use super::{
+    calls::{Call, Calls, Taken, Wish},
+    clock,
+    delivery::{Courier, Outbox},
+    ledger,
+    life::Guide,
+    problem::Problem,
+    rules::{Behaviour, Refusal},
+};
+use crate::domain::Phone;
+
+/// Everything that a handler needs.
+#[derive(Debug, Clone)]
+pub(super) struct Desk {
+    pub(super) calls: Arc<Calls>,
+    pub(super) guide: Arc<Guide>,
+    pub(super) courier: Arc<Courier>,
+    pub(super) key: Option<SecretString>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+/// Cancelled by a handler that wants its connection reset.
+#[derive(Debug, Clone)]
+struct Cut(CancellationToken);
+
+pub(super) fn router(desk: Desk) -> Router {
+    Router::new()
+        .route("/api/v1/calls", post(place).get(list))
+        .route("/api/v1/calls/{id}", get(show))
+        .route("/api/v1/calls/{id}/cancel", post(cancel))
+        .route("/ledger", get(read_ledger))
+        .route("/healthz", get(health))
+        .with_state(desk)
+}
+
+/// Accepts connections until it is told to stop, and then drops them.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        // A caller that is gone before it was accepted is no reason to stop.
+        if let Ok((stream, _peer)) = accepted {
+            tasks.spawn(converse(stream, router.clone(), stop.clone()));
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let cut = CancellationToken::new();
+    let marked = Cut(cut.clone());
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(marked.clone());
+        router.clone().oneshot(request)
+    });
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _ended = &mut connection => return,
+        () = stop.cancelled() => return,
+        () = cut.cancelled() => {}
+    }
+    // With no time to linger, closing the socket sends RST instead of FIN.
+    let stream = connection.into_parts().io.into_inner();
+    if let Err(error) = stream.set_zero_linger() {
+        tracing::warn!(%error, "a connection is closed and not reset");
+    }
+}
+
+async fn place(
+    State(desk): State<Desk>,
+    Extension(Cut(cut)): Extension<Cut>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    desk.admit(&headers)?;
+    let wish: Wish = serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_request", error.to_string()))?;
+    let number = Phone::parse(&wish.to).map_err(|error| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "INVALID_NUMBER",
+            error.to_string(),
+        )
+    })?;
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|value| value.to_str().ok());
+    // A repeated key comes first: "late" says that there is no call, and here there is one.
+    let taken = match desk.calls.replay(key, &body) {
+        Some(replayed) => replayed,
+        None if is_late(&headers) => {
+            return Err(Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "late",
+                "it is past X-Dial-Before",
+            ));
+        }
+        None => desk.calls.take(wish, number, key, &body),
+    };
+    match taken {
+        Taken::New(call) => Ok(desk.begin(call, cut).await),
+        Taken::Replayed(call) => {
+            let replayed = [("idempotent-replayed", "true")];
+            Ok((StatusCode::OK, replayed, Json(call.object())).into_response())
+        }
+        Taken::KeyReused => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reuse",
+            "the key was used for another request",
+        )),
+        Taken::Refused(Refusal::Status(code)) => {
+            let status = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST);
+            Err(Problem::new(
+                status,
+                "rejected",
+                "a rule rejects this number",
+            ))
+        }
+        Taken::Refused(Refusal::RateLimit(after)) => Err(Problem::too_many("rate_limited", after)),
+        Taken::Full => Err(Problem::too_many("too_many_concurrent_calls", None)),
+    }
+}
+
+impl Desk {
+    /// Starts a call's life, and answers as its plan says.
+    async fn begin(&self, call: Arc<Call>, cut: CancellationToken) -> Response {
+        let outbox = Outbox::open(
+            &self.courier,
+            call.webhook_url.clone(),
+            &call.plan,
+            call.reported.clone(),
+        );
+        let (guide, living) = (Arc::clone(&self.guide), Arc::clone(&call));
+        self.tasks
+            .spawn(async move { guide.lead(&living, outbox).await });
+        if let Some(late) = call.plan.slow {
+            self.stop
+                .run_until_cancelled(tokio::time::sleep(late))
+                .await;
+        }
+        if call.plan.does(&Behaviour::Early) && call.webhook_url.is_some() {
+            self.stop
+                .run_until_cancelled(call.reported.cancelled())
+                .await;
+        }
+        if call.plan.does(&Behaviour::ResetAfterAccept) {
+            cut.cancel();
+            // The connection goes, and this handler with it.
+            std::future::pending::<Infallible>().await;
+        }
+        if call.plan.does(&Behaviour::ErrorAfterAccept) {
+            return Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "something broke",
+            )
+            .into_response();
+        }
+        let accepted = json!({"callId": call.id, "status": "QUEUED", "reference": call.reference});
+        (StatusCode::ACCEPTED, Json(accepted)).into_response()
+    }
+
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .map_or(&[][..], |value| value.as_bytes());
+        let expected = format!("Bearer {}", key.expose_secret());
+        if bool::from(expected.as_bytes().ct_eq(given)) {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "the API key is missing or wrong",
+            ))
+        }
+    }
+}
+
+/// The request's own time limit has passed. One that cannot be read is none.
+fn is_late(headers: &HeaderMap) -> bool {
+    let limit = headers
+        .get("x-dial-before")
+        .and_then(|value| value.to_str().ok());
+    let limit = limit.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    limit.is_some_and(|limit| clock::unix_ms() > limit.timestamp_millis())
+}
+
+async fn show(
+    State(desk): State<Desk>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    desk.admit(&headers)?;
+    match desk.calls.find(&id).filter(is_visible) {
+        Some(call) => Ok(Json(call.object()).into_response()),
+        None => Err(Problem::unknown_call()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Search {
+    reference: String,
+}
+
+async fn list(
+    State(desk): State<Desk>,
+    headers: HeaderMap,
+    Query(search): Query<Search>,
+) -> Result<Response, Problem> {
+    desk.admit(&headers)?;
+    let calls = desk.calls.list(&search.reference);
+    let shown: Vec<_> = calls
+        .iter()
+        .filter(|call| is_visible(call))
+        .map(|call| call.object())
+        .collect();
+    Ok(Json(json!({"calls": shown})).into_response())
+}
+
+fn is_visible(call: &Arc<Call>) -> bool {
+    !call.plan.does(&Behaviour::False404)
+}
+
+async fn cancel(
+    State(desk): State<Desk>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    desk.admit(&headers)?;
+    let call = desk.calls.find(&id).ok_or_else(Problem::unknown_call)?;
+    if call.is_over() {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "already_over",
+            "the call is over",
+        ));
+    }
+    call.hang_up.cancel();
+    Ok((StatusCode::ACCEPTED, Json(call.object())).into_response())
+}
+
+async fn read_ledger(State(desk): State<Desk>) -> Result<Json<Vec<ledger::Interval>>, Problem> {
+    match tokio::fs::read_to_string(desk.guide.ledger.path()).await {
+        Ok(text) => Ok(Json(ledger::intervals(&text))),
+        Err(error) => Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "ledger",
+            error.to_string(),
+        )),
+    }
+}
+
+async fn health(State(desk): State<Desk>) -> Json<Value> {
+    Json(json!({
+        "status": "ok",
+        "active": desk.calls.active(),
+        "undelivered": desk.courier.undelivered(),
+    }))
+}

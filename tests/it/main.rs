@@ -1,0 +1,6 @@
+//! Integration tests: one binary, one private Postgres, one database a test.
+
+mod support;
+
+mod claim;
+mod processes;

@@ -1,0 +1,226 @@
+//! The built program as separate processes, with the fake provider's ledger as witness.
+
+use std::{
+    fs::File,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use super::{TestDb, eventually};
+
+const SECRET: &str = "whsec_dGVzdHMgc2hhcmUgdGhpcyBzZWNyZXQgb24gcHVycG9zZQ==";
+
+/// A database, the addresses and the files of one set of processes.
+pub(crate) struct Machine {
+    pub(crate) db: TestDb,
+    pub(crate) api: SocketAddr,
+    pub(crate) provider: SocketAddr,
+    folder: TempDir,
+}
+
+/// A running process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Machine {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            db: TestDb::new().await,
+            api: free_address(),
+            provider: free_address(),
+            folder,
+        }
+    }
+
+    /// Starts `pgdial <args>` against this machine's database and provider.
+    pub(crate) fn start(&self, name: &str, args: &[&str]) -> Process {
+        let log = self.folder.path().join(format!("{name}.log"));
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        let child = self
+            .command(args)
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Process { child, log }
+    }
+
+    /// The same command, not started: for those that end by themselves.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgdial"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_remove("PGDIAL_API_KEYS")
+            .env("DATABASE_URL", &self.db.url)
+            .env("PGDIAL_LISTEN", self.api.to_string())
+            .env("PGDIAL_PUBLIC_URL", format!("http://{}", self.api))
+            .env("PGDIAL_PROVIDER_URL", format!("http://{}", self.provider))
+            .env("PGDIAL_WEBHOOK_SECRETS", SECRET)
+            .env("PGDIAL_LOG", "info")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the fake provider with these rules and talk times.
+    pub(crate) async fn start_provider(&self, args: &[&str]) -> Process {
+        let listen = self.provider.to_string();
+        let ledger = self.ledger();
+        let ledger = ledger.to_str().unwrap();
+        let mut all = vec!["fake-provider", "--listen", &listen, "--ledger", ledger];
+        all.extend(args);
+        let process = self.start("provider", &all);
+        self.until_healthy(self.provider, &process).await;
+        process
+    }
+
+    /// Starts the API and waits until it answers.
+    pub(crate) async fn start_api(&self) -> Process {
+        let process = self.start("api", &["api"]);
+        self.until_healthy(self.api, &process).await;
+        process
+    }
+
+    /// Starts a worker and waits until it shows that it is alive.
+    pub(crate) async fn start_worker(&self, name: &str, args: &[&str]) -> Process {
+        let mut all = vec!["work"];
+        all.extend(args);
+        let before = self.workers().await;
+        let process = self.start(name, &all);
+        eventually("a worker shows that it is alive", || async {
+            self.workers().await > before
+        })
+        .await;
+        process
+    }
+
+    async fn workers(&self) -> i64 {
+        self.db
+            .text("select count(*) from pgdial.workers")
+            .await
+            .parse()
+            .unwrap()
+    }
+
+    async fn until_healthy(&self, address: SocketAddr, process: &Process) {
+        let url = format!("http://{address}/healthz");
+        let log = process.log.clone();
+        eventually(
+            &format!("{url} answers (see {})", log.display()),
+            || async {
+                reqwest::get(&url)
+                    .await
+                    .is_ok_and(|answer| answer.status().is_success())
+            },
+        )
+        .await;
+    }
+
+    /// The fake provider's ledger file.
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.folder.path().join("ledger.jsonl")
+    }
+
+    /// How many rings the ledger has seen begin.
+    pub(crate) fn rings_begun(&self) -> usize {
+        self.witnessed("ring_started")
+    }
+
+    /// How many rings the ledger has seen end.
+    pub(crate) fn rings_ended(&self) -> usize {
+        self.witnessed("ring_ended")
+    }
+
+    fn witnessed(&self, event: &str) -> usize {
+        std::fs::read_to_string(self.ledger())
+            .unwrap_or_default()
+            .matches(event)
+            .count()
+    }
+
+    /// Waits until no call is waiting or in flight.
+    pub(crate) async fn until_all_over(&self) {
+        eventually("every call is over", || async {
+            self.db
+                .text("select count(*) from pgdial.calls where ended_at is null")
+                .await
+                == "0"
+        })
+        .await;
+    }
+
+    /// Lets the independent script judge the ledger; its words when it found nothing wrong.
+    pub(crate) fn judge(&self, cap: usize) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/judge-ledger");
+        let output = Command::new(script)
+            .arg(self.ledger())
+            .args(["--cap", &cap.to_string()])
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{words}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        words
+    }
+}
+
+impl Process {
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end. Answers whether it ended well.
+    pub(crate) async fn stop(mut self) -> bool {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let mut status = None;
+        eventually("the process ends after SIGTERM", || {
+            status = status.or_else(|| self.child.try_wait().unwrap());
+            let ended = status.is_some();
+            async move { ended }
+        })
+        .await;
+        status.unwrap().success()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already gone is fine: a test may have killed it.
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// How long a thing may take that does happen; far more than it needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
