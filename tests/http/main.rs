@@ -25,6 +25,9 @@ mod batch;
 /// What providers send.
 mod webhooks;
 
+/// What nobody is believed to have sent.
+mod forgeries;
+
 /// The edge: panics, keys, ids, health, metrics, slow clients.
 mod edge;
 
