@@ -1,0 +1,292 @@
+use std::collections::BTreeSet;
+
+use pgdial::{
+    domain::Outcome,
+    http::schema::{Call, CallPage, CancelAnswer, Stats, WhyAnswer},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+const TO: &str = "+14155550100";
+
+/// The answer is of the documented type, with no field more and none less.
+fn is_a<T: DeserializeOwned + Serialize>(answer: &Value) {
+    let typed: T =
+        serde_json::from_value(answer.clone()).unwrap_or_else(|e| panic!("{e}: {answer}"));
+    let again = serde_json::to_value(typed).unwrap();
+    let names = |value: &Value| -> BTreeSet<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(names(&again), names(answer));
+}
+
+#[tokio::test]
+async fn an_enqueued_call_is_created_and_shown_where_location_says() {
+    let world = World::new().await;
+    let body = json!({"to": "+1 (415) 555-0100", "scriptId": "welcome", "metadata": {"n": 1.5},
+        "from": "+14155550199", "priority": 3, "runAt": "2035-01-01T00:00:00+01:00", "maxAttempts": 5});
+    let created = world.send("POST", "/api/v1/calls", &body).await;
+    assert_eq!(created.status, 201);
+    assert_eq!(created.body["state"], "waiting");
+    assert_eq!(created.body["to"], TO);
+    assert_eq!(created.body["owner"], "anonymous");
+    let shown = world.get(created.header("location")).await;
+    assert_eq!(shown.status, 200);
+    assert_eq!(shown.body, created.body);
+    is_a::<Call>(&shown.body);
+}
+
+#[tokio::test]
+async fn a_call_with_a_history_is_of_the_documented_type() {
+    let world = World::new().await;
+    let call = world.dialing(TO).await;
+    world.calls.dialed(call.reference(), "p-1").await.unwrap();
+    world
+        .calls
+        .settle(call.reference(), Outcome::Busy, "486")
+        .await
+        .unwrap();
+    let shown = world.get(&format!("/api/v1/calls/{}", call.id)).await;
+    is_a::<Call>(&shown.body);
+    assert_eq!(shown.body["attempts"][0]["providerCallId"], "p-1");
+    is_a::<CallPage>(&world.get("/api/v1/calls").await.body);
+    is_a::<Stats>(&world.get("/api/v1/stats").await.body);
+    let why = world.get(&format!("/api/v1/calls/{}/why", call.id)).await;
+    is_a::<WhyAnswer>(&why.body);
+    assert_eq!(why.body["reasons"][0]["reason"], "retry_due");
+}
+
+#[tokio::test]
+async fn pages_hold_every_call_once_newest_first_whatever_arrives_meanwhile() {
+    let world = World::new().await;
+    // One batch: all of them have the same createdAt.
+    let batch: Vec<_> = (0..7)
+        .map(|n| json!({"to": format!("+1415555010{n}"), "scriptId": "s"}))
+        .collect();
+    world
+        .send("POST", "/api/v1/calls/batch", &json!(batch))
+        .await;
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/calls?limit=3".to_owned();
+    loop {
+        let page = world.get(&path).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        seen.extend(
+            page.body["calls"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["id"].to_string()),
+        );
+        world.enqueue("+14155550177").await;
+        match page.body["nextCursor"].as_str() {
+            Some(cursor) => path = format!("/api/v1/calls?limit=3&cursor={cursor}"),
+            None => break,
+        }
+    }
+    let mut sorted = seen.clone();
+    sorted.sort_by(|a, b| b.cmp(a));
+    sorted.dedup();
+    assert_eq!(seen.len(), 7);
+    assert_eq!(seen, sorted);
+}
+
+#[tokio::test]
+async fn a_page_that_ends_exactly_is_the_last_one() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        world.enqueue(TO).await;
+    }
+    let page = world.get("/api/v1/calls?limit=2").await;
+    assert_eq!(page.body["calls"].as_array().unwrap().len(), 2);
+    assert_eq!(page.body["nextCursor"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_page_shows_only_what_is_asked_for() {
+    let world = World::new().await;
+    world
+        .sql("insert into pgdial.campaigns (name, trunk) values ('spring', 'default')")
+        .await;
+    let body = json!({"to": TO, "scriptId": "s", "campaign": "spring"});
+    world.send("POST", "/api/v1/calls", &body).await;
+    let canceled = world.enqueue("+14155550101").await;
+    world
+        .ask("POST", &format!("/api/v1/calls/{canceled}/cancel"))
+        .send()
+        .await
+        .unwrap();
+    for (query, count) in [
+        ("", 2),
+        ("?state=canceled", 1),
+        ("?state=waiting", 1),
+        ("?state=in_call", 0),
+        ("?to=%2B14155550100", 1),
+        ("?to=+14155550100", 1),
+        ("?campaign=spring", 1),
+        ("?campaign=none", 0),
+        (
+            "?campaign=spring&state=waiting&to=%2B14155550100&limit=200",
+            1,
+        ),
+    ] {
+        let page = world.get(&format!("/api/v1/calls{query}")).await;
+        assert_eq!(
+            page.body["calls"].as_array().map(Vec::len),
+            Some(count),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_call_can_be_amended_and_one_in_flight_cannot() {
+    let world = World::new().await;
+    let id = world.enqueue(TO).await;
+    let path = format!("/api/v1/calls/{id}");
+    let changes = json!({"scriptId": "other", "priority": 9, "metadata": {"a": 1}});
+    let amended = world.send("PATCH", &path, &changes).await;
+    assert_eq!(amended.status, 200);
+    assert_eq!(
+        (&amended.body["scriptId"], &amended.body["priority"]),
+        (&json!("other"), &json!(9))
+    );
+    for changes in [
+        json!({"to": "+14155550101"}),
+        json!({"campaign": "x"}),
+        json!({"priority": 10}),
+    ] {
+        let refused = world.send("PATCH", &path, &changes).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (422, "invalid_request"),
+            "{changes}"
+        );
+    }
+    assert_eq!(world.claim().await.len(), 1);
+    let refused = world.send("PATCH", &path, &changes).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "not_waiting")
+    );
+}
+
+#[tokio::test]
+async fn cancel_ends_a_waiting_call_and_wishes_for_one_in_flight() {
+    let world = World::new().await;
+    let id = world.enqueue(TO).await;
+    let why = json!({"why": "they called back"});
+    let canceled = world
+        .send("POST", &format!("/api/v1/calls/{id}/cancel"), &why)
+        .await;
+    assert_eq!(canceled.status, 200);
+    is_a::<CancelAnswer>(&canceled.body);
+    assert_eq!(canceled.body["result"], "canceled");
+    assert_eq!(canceled.body["call"]["state"], "canceled");
+    let again = world.ask("POST", &format!("/api/v1/calls/{id}/cancel"));
+    let again = crate::support::Send::answer(again).await;
+    assert_eq!((again.status.as_u16(), again.code()), (409, "already_over"));
+
+    let call = world.dialing("+14155550101").await;
+    let wished = world
+        .send("POST", &format!("/api/v1/calls/{}/cancel", call.id), &why)
+        .await;
+    assert_eq!(wished.body["result"], "requested");
+    assert_eq!(
+        wished.body["call"]["cancelRequestedWhy"],
+        "they called back"
+    );
+}
+
+#[tokio::test]
+async fn redrive_says_why_not() {
+    let world = World::new().await;
+    let id = world.enqueue(TO).await;
+    let path = format!("/api/v1/calls/{id}/redrive");
+    let redrive = |body: Value| {
+        let (world, path) = (&world, &path);
+        async move { world.send("POST", path, &body).await }
+    };
+    let refused = redrive(json!({})).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (409, "not_over"));
+
+    let call = world.claim().await.remove(0);
+    world
+        .calls
+        .settle(call.reference(), Outcome::Answered, "")
+        .await
+        .unwrap();
+    let refused = redrive(json!({})).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "needs_force")
+    );
+    let forced = redrive(json!({"force": true, "why": "they asked"})).await;
+    assert_eq!(
+        (forced.status.as_u16(), forced.body["state"].as_str()),
+        (200, Some("waiting"))
+    );
+
+    let call = world.claim().await.remove(0);
+    world
+        .calls
+        .settle(call.reference(), Outcome::Declined, "")
+        .await
+        .unwrap();
+    world
+        .sql("update pgdial.calls set hold_until = pgdial.now() + '1 hour'")
+        .await;
+    let refused = redrive(json!({})).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (409, "held"));
+    assert!(refused.body["until"].as_str().is_some());
+    world.sql("update pgdial.calls set hold_until = null").await;
+
+    world
+        .calls
+        .do_not_call_add(&TO.parse().unwrap(), "a test", "they asked")
+        .await
+        .unwrap();
+    let refused = redrive(json!({})).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "suppressed")
+    );
+}
+
+#[tokio::test]
+async fn a_call_whose_row_somebody_holds_is_locked_and_says_try_again() {
+    let world = World::new().await;
+    let id = world.enqueue(TO).await;
+    let mut holder = world.pool.begin().await.unwrap();
+    sqlx::query("select 1 from pgdial.calls for update")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let refused = world
+        .send("POST", &format!("/api/v1/calls/{id}/cancel"), &json!({}))
+        .await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (409, "locked"));
+    assert_eq!(refused.header("retry-after"), "1");
+    holder.rollback().await.unwrap();
+    assert_eq!(world.state(&id).await, "waiting");
+}
+
+#[tokio::test]
+async fn a_number_not_to_ring_is_refused_with_the_reason() {
+    let world = World::new().await;
+    world
+        .calls
+        .do_not_call_add(&TO.parse().unwrap(), "a test", "they asked")
+        .await
+        .unwrap();
+    let refused = world
+        .send("POST", "/api/v1/calls", &json!({"to": TO, "scriptId": "s"}))
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (422, "suppressed")
+    );
+    assert!(refused.detail().contains("they asked"));
+}

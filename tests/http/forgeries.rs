@@ -1,0 +1,158 @@
+use pgdial::{
+    domain::Reference,
+    provider::{
+        signature::{sign_plain, sign_standard},
+        tag,
+    },
+};
+use serde_json::Value;
+
+use crate::{
+    support::{Answer, OTHER_SECRETS, SECRETS, Send, World, secrets},
+    webhooks::{TO, UNKNOWN, now, plain, report, standard, url, verdict_of},
+};
+
+async fn events(world: &World) -> i64 {
+    world
+        .number("select count(*) from pgdial.webhook_events")
+        .await
+}
+
+/// One answer for everything that is not believed, and nothing kept.
+async fn is_rejected(world: &World, answer: &Answer) {
+    assert_eq!(
+        (answer.status.as_u16(), answer.code()),
+        (401, "webhook_rejected"),
+        "{answer:?}"
+    );
+    assert_eq!(answer.header("www-authenticate"), "Webhook-Signature");
+    assert_eq!(events(world).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_not_signed_by_the_trunk_is_rejected() {
+    let world = World::new().await;
+    let call = world.dialing(TO).await;
+    let (url, body, at) = (
+        url(call.reference()),
+        report("COMPLETED"),
+        now(&world).await,
+    );
+    let raw = |headers: &[(&'static str, String)]| {
+        let mut ask = world.ask("POST", &url).body(body.clone());
+        for (name, value) in headers {
+            ask = ask.header(*name, value);
+        }
+        ask.answer()
+    };
+    let good = sign_plain(&secrets(SECRETS), body.as_bytes());
+    let v1 = sign_standard(&secrets(SECRETS), "m-1", at, body.as_bytes());
+    for answer in [
+        raw(&[]).await,
+        raw(&[("x-signature", String::new())]).await,
+        raw(&[("x-signature", "zz".to_owned())]).await,
+        raw(&[("x-signature", good.get(..32).unwrap().to_owned())]).await,
+        raw(&[(
+            "x-signature",
+            sign_plain(&secrets(SECRETS), b"another body"),
+        )])
+        .await,
+        // The weaker scheme does not help a message that claims the stronger one.
+        raw(&[
+            ("webhook-id", "m-1".to_owned()),
+            ("x-signature", good.clone()),
+        ])
+        .await,
+        raw(&[
+            ("webhook-id", "m-1".to_owned()),
+            ("webhook-timestamp", at.to_string()),
+        ])
+        .await,
+        raw(&[
+            ("webhook-id", "m-2".to_owned()),
+            ("webhook-timestamp", at.to_string()),
+            ("webhook-signature", v1.clone()),
+        ])
+        .await,
+        raw(&[
+            ("webhook-id", "m-1".to_owned()),
+            ("webhook-timestamp", "soon".to_owned()),
+            ("webhook-signature", v1),
+        ])
+        .await,
+        standard(&world, &url, "somebody else", "m-1", at, &body).await,
+        plain(&world, &url, OTHER_SECRETS, &body).await,
+        // Too old, too new.
+        standard(&world, &url, SECRETS, "m-1", at - 400, &body).await,
+        standard(&world, &url, SECRETS, "m-1", at + 400, &body).await,
+        standard(&world, &url, SECRETS, "m-1", 0, &body).await,
+    ] {
+        is_rejected(&world, &answer).await;
+    }
+    assert_eq!(world.state(&call.id.to_string()).await, "dialing");
+}
+
+#[tokio::test]
+async fn a_report_cannot_be_attached_to_another_call_or_trunk() {
+    let world = World::new().await;
+    let call = world.dialing(TO).await;
+    let (reference, body) = (call.reference(), report("COMPLETED"));
+    let good = tag::make(&secrets(SECRETS), "default", reference);
+    let path = |trunk: &str, reference: &str, tag: &str| {
+        format!("/callbacks/call-status?trunk={trunk}&reference={reference}&tag={tag}")
+    };
+    let next = Reference {
+        claim_no: 2,
+        ..reference
+    };
+    for url in [
+        path("default", &reference.to_string(), ""),
+        path("default", &reference.to_string(), good.get(..2).unwrap()),
+        path("default", &next.to_string(), &good),
+        path("default", UNKNOWN, &good),
+        path("default", "1", &good),
+        path("default", &reference.to_string().to_uppercase(), &good),
+        format!("/callbacks/call-status?reference={reference}"),
+        path("other", &reference.to_string(), &good),
+        path("nowhere", &reference.to_string(), &good),
+        path("default%00", &reference.to_string(), &good),
+    ] {
+        is_rejected(&world, &plain(&world, &url, SECRETS, &body).await).await;
+    }
+    // The other trunk's own signature and tag are good; the call is not on that trunk.
+    let url = tag::webhook_url("", "other", reference, &secrets(OTHER_SECRETS));
+    assert_eq!(plain(&world, &url, OTHER_SECRETS, &body).await.status, 200);
+    assert_eq!(verdict_of(&world).await, "mismatch");
+    assert_eq!(world.state(&call.id.to_string()).await, "dialing");
+}
+
+#[tokio::test]
+async fn an_unknown_trunk_is_refused_like_a_bad_signature() {
+    let world = World::new().await;
+    let body = report("COMPLETED");
+    let without = |answer: Answer| {
+        let mut body: Value = answer.body;
+        body["requestId"] = Value::Null;
+        (answer.status, body)
+    };
+    let unknown = plain(
+        &world,
+        "/callbacks/call-status?trunk=nowhere",
+        SECRETS,
+        &body,
+    )
+    .await;
+    let wrong = plain(
+        &world,
+        "/callbacks/call-status?trunk=default",
+        "wrong",
+        &body,
+    )
+    .await;
+    assert_eq!(without(unknown), without(wrong));
+    let metrics = world.get("/metrics").await.text;
+    for reason in ["unknown_trunk", "signature"] {
+        let line = format!("pgdial_webhook_rejections_total{{reason=\"{reason}\"}} 1");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}

@@ -1,0 +1,38 @@
+//! The HTTP API, the webhook and the server, over real sockets and a real Postgres.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+/// A database, a server, a client.
+mod support;
+
+/// One call, and pages of them.
+mod calls;
+
+/// What is refused, and how.
+mod bad_input;
+
+/// The same key twice.
+mod idempotency;
+
+/// Many calls at once.
+mod batch;
+
+/// What providers send.
+mod webhooks;
+
+/// What nobody is believed to have sent.
+mod forgeries;
+
+/// The edge: panics, keys, ids, health, metrics, slow clients.
+mod edge;
+
+/// The `OpenAPI` document and its page.
+mod openapi;
+
+/// What is logged, and what never is.
+mod logs;

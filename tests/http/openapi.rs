@@ -1,0 +1,75 @@
+use serde_json::Value;
+
+use crate::support::{Send, World};
+
+#[tokio::test]
+async fn the_document_is_the_committed_one() {
+    let world = World::new().await;
+    let answer = world.get("/openapi.json").await;
+    assert_eq!(answer.header("content-type"), "application/json");
+    let mut document = answer.body;
+    document["info"]["version"] = "(the release)".into();
+    insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&document).unwrap());
+}
+
+#[tokio::test]
+async fn every_operation_of_the_document_is_served() {
+    let world = World::new().await;
+    let document = world.get("/openapi.json").await.body;
+    let mut count = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let path = path.replace("{id}", "0197f5e0-0000-7000-8000-000000000001");
+            let answer = world.ask(&method.to_uppercase(), &path).answer().await;
+            let code = answer.body["code"].as_str().unwrap_or_default();
+            assert!(
+                !["no_such_route", "method_not_allowed", "internal"].contains(&code),
+                "{method} {path}"
+            );
+            let documented = &item[method]["responses"];
+            assert!(
+                documented.get(answer.status.as_str()).is_some(),
+                "{method} {path}: {}",
+                answer.status
+            );
+            count += 1;
+        }
+    }
+    assert_eq!(count, 14);
+}
+
+#[tokio::test]
+async fn every_reference_of_the_document_leads_somewhere() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| match value {
+                Value::String(to) if name == "$ref" => found.push(to.clone()),
+                other => references(other, found),
+            }),
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let world = World::new().await;
+    let document = world.get("/openapi.json").await.body;
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 20);
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_one_file_under_a_strict_policy() {
+    let world = World::new().await;
+    for path in ["/", "/docs"] {
+        let answer = world.get(path).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+}
