@@ -1,6 +1,6 @@
 //! The HTTP API, the webhook, and what operators scrape.
 //!
-//! This module turns requests into verbs of [`Calls`] and verdicts into statuses; it
+//! This module turns requests into verbs of [`crate::flow::Calls`] and verdicts into statuses; it
 //! decides nothing about a call and never sees the pool. `serve` and `api` run it.
 //!
 //! | path | for whom | key |
@@ -10,7 +10,7 @@
 //! | `/healthz`, `/readyz`, `/metrics` | operators | no: no numbers, no names of people |
 //! | `/`, `/docs`, `/openapi.json` | readers | no |
 //!
-//! Every answer has an `x-request-id`; every error is a [`Problem`]; a panic is a 500 for
+//! Every answer has an `x-request-id`; every error is a [`crate::http::Problem`]; a panic is a 500 for
 //! its own request and nothing for the others.
 
 /// Error answers, in one shape.
@@ -58,7 +58,7 @@ mod page;
 /// Connections.
 mod serve;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -78,7 +78,7 @@ pub use self::{
 use crate::{flow::Calls, trunks::Trunks};
 
 /// What the API is told by configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Who may use the API; none: everybody.
     pub api_keys: ApiKeys,
@@ -86,6 +86,19 @@ pub struct Settings {
     pub trunks: Trunks,
     /// What else this process counts.
     pub more_metrics: Vec<Arc<dyn metrics::Metrics>>,
+    /// How long one request may take in all.
+    pub time_limit: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            api_keys: ApiKeys::none(),
+            trunks: Trunks::default(),
+            more_metrics: Vec::new(),
+            time_limit: Duration::from_secs(30),
+        }
+    }
 }
 
 /// What every handler shares.
@@ -96,6 +109,7 @@ struct App {
     counters: Arc<metrics::Counters>,
     stats: Arc<metrics::Cache>,
     more_metrics: Arc<[Arc<dyn metrics::Metrics>]>,
+    time_limit: Duration,
 }
 
 /// All routes, with all their layers.
@@ -111,6 +125,7 @@ pub fn router_with(calls: Calls, settings: Settings, more: Router) -> Router {
         counters: Arc::default(),
         stats: Arc::default(),
         more_metrics: settings.more_metrics.into(),
+        time_limit: settings.time_limit,
     };
     let secret = [
         "authorization",

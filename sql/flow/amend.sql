@@ -15,6 +15,7 @@ declare
     v_changes jsonb;
     v_new record;
     v_problem text;
+    v_fixed constant text[] := array['to', 'campaign', 'from', 'idempotencyKey'];
     v_now timestamptz;
 begin
     for v_item in select * from pgdial.locked_items(p_items) loop
@@ -25,12 +26,19 @@ begin
         if verdict is null then
             select c.* into v_call from pgdial.calls c where c.id = v_item.id;
             v_changes := v_item.item -> 'changes';
-            -- Read as a request to the same number, so that the limits stand in one place.
-            select * into v_new from pgdial.read_request(jsonb_build_object(
-                'to', v_call.phone, 'scriptId', v_call.script_id) || (v_changes - 'to' - 'campaign'));
+            if jsonb_typeof(v_changes) is distinct from 'object' then
+                v_changes := '{"changes": "not an object"}';   -- an unknown field, and so refused
+            end if;
+            -- Read as a request to the same number with its times, so that the limits, and
+            -- how they belong together, stand in one place.
+            select * into v_new from pgdial.read_request(
+                jsonb_build_object('to', v_call.phone, 'scriptId', v_call.script_id, 'expiresAt', v_call.expires_at)
+                || case when v_changes ? 'expiresAt' then jsonb_build_object('runAt', v_call.run_at) else '{}' end
+                || (v_changes - v_fixed));
             v_problem := case
-                when v_changes ? 'to' or v_changes ? 'campaign' then
-                    '"to" and "campaign" cannot be changed: cancel the call and enqueue another'
+                when v_changes ?| v_fixed then format(
+                    '%s cannot be changed: cancel the call and enqueue another',
+                    (select string_agg(format('"%s"', f), ', ') from unnest(v_fixed) f where v_changes ? f))
                 when v_new.problem is not null then v_new.problem
                 when v_new.max_attempts < v_call.attempt then
                     format('"maxAttempts" cannot be below the %s attempts already used', v_call.attempt)

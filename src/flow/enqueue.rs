@@ -26,6 +26,9 @@ pub enum Enqueued {
     Invalid(String),
 }
 
+/// Locked keys that one batch waits for (2 s each) before the rest is answered `KeyLocked`.
+const MOST_WAITS: usize = 3;
+
 impl Calls {
     /// Takes requests as `POST /calls` takes them (see [`crate::domain::CallRequest`]),
     /// with `idempotencyKey` inside; one result for each, in their order. One that
@@ -63,10 +66,14 @@ impl Calls {
         let mut rows = self.enqueue_rows(owner, requests).await?;
         if requests.len() > 1 {
             // A key that somebody holds undid the whole batch: each item alone harms nobody.
+            // But each may wait 2 s for its key: after a few, the rest is left to the caller.
+            let mut waits = 0;
             for (request, row) in requests.iter().zip(&mut rows) {
                 if row.1 == "key_locked"
+                    && waits < MOST_WAITS
                     && let Some(alone) = self.enqueue_rows(owner, &[request]).await?.pop()
                 {
+                    waits += usize::from(alone.1 == "key_locked");
                     *row = alone;
                 }
             }

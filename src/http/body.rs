@@ -141,7 +141,7 @@ pub(super) async fn object(request: Request) -> Result<Value, Problem> {
     }
 }
 
-/// An optional JSON object of at most 64 KiB; no body is an object without fields.
+/// An optional JSON object of at most 64 KiB; no body, or null, is an object without fields.
 pub(super) async fn optional<T: DeserializeOwned + Default>(
     request: Request,
 ) -> Result<T, Problem> {
@@ -152,6 +152,9 @@ pub(super) async fn optional<T: DeserializeOwned + Default>(
     }
     typed?;
     let value = parse(&text)?;
+    if value.is_null() {
+        return Ok(T::default());
+    }
     if !value.is_object() {
         return Err(Problem::new(
             Code::InvalidRequest,

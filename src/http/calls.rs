@@ -204,7 +204,10 @@ pub(super) async fn cancel_call(
     }
 }
 
-/// Put a finished call back into the queue, with all its attempts again.
+/// Put a finished call back into the queue.
+///
+/// It has all its attempts again. A completed one needs `force`; one whose number is on the
+/// do-not-call list is refused with 409 `suppressed`.
 #[utoipa::path(
     post, path = "/api/v1/calls/{id}/redrive", tag = "calls", request_body = Option<RedriveRequest>,
     params(("id" = CallId, Path, description = "The call.")),

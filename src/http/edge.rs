@@ -4,7 +4,7 @@
 //! documents, and logs each answer once. It never logs a raw URI: the query of a
 //! webhook holds its tag, and that of a listing a telephone number.
 
-use std::{any::Any, fmt, time::Duration};
+use std::{any::Any, fmt};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -21,9 +21,6 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::provider::Stopwatch;
-
-/// How long one request may take in all.
-pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 100;
@@ -45,7 +42,7 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     );
     let whole = async {
         let watch = Stopwatch::start();
-        let response = timeout(TIME_LIMIT, next.run(request))
+        let response = timeout(app.time_limit, next.run(request))
             .await
             .unwrap_or_else(|_elapsed| too_slow().into_response());
         let response = finish(response, &id);
@@ -60,7 +57,7 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
 fn too_slow() -> Problem {
     Problem::new(
         Code::TimedOut,
-        "no answer within 30 s; whether it was done is unknown: \
+        "it took too long and was given up; whether it was done is unknown: \
          ask, or send it again with the same idempotency key",
     )
     .retry_after(5)

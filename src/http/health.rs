@@ -10,7 +10,9 @@ use super::{App, problem::Problem, schema::Health};
 const PATIENCE: Duration = Duration::from_secs(2);
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
-/// The process lives. It does not ask the database: restarting us would not mend that.
+/// The process lives.
+///
+/// It does not ask the database: restarting us would not mend that.
 #[utoipa::path(
     get, path = "/healthz", tag = "operations",
     responses((status = 200, description = "It lives.", body = Health)),
@@ -22,7 +24,9 @@ pub(super) async fn healthz() -> Json<Health> {
     })
 }
 
-/// The database answers within 2 s: send us requests.
+/// The process can do its work.
+///
+/// The database answered within 2 s.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
     responses((status = 200, description = "It is ready.", body = Health)),

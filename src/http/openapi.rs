@@ -30,7 +30,7 @@ use super::{
 #[openapi(
     info(
         title = "pgdial",
-        description = "Outbound AI calls from a queue in Postgres.\n\nSend an `Authorization: Bearer <key>` where the server has API keys. Errors are RFC 9457 problem documents; `code` is stable.",
+        description = "Outbound AI calls from a queue in Postgres.\n\nSend an `Authorization: Bearer <key>` where the server has API keys. Errors are RFC 9457 problem documents; `code` is stable. (Headers of more than 32 KiB, or more than 64 of them, are answered 431 without a document.)",
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
