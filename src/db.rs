@@ -11,7 +11,7 @@ pub mod migrate;
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    PgPool,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -87,27 +87,30 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPo
             ("default_transaction_isolation", "read committed"),
             ("pgdial.notify", "off"),
         ]);
-    let pool = PgPoolOptions::new()
+    // One plain connection first: a pool would only say that it timed out.
+    let mut first = PgConnection::connect_with(&options)
+        .await
+        .map_err(Error::Connect)?;
+    let (number,): (i32,) = sqlx::query_as("select current_setting('server_version_num')::int")
+        .fetch_one(&mut first)
+        .await?;
+    first.close().await?;
+    let found = u32::try_from(number / 10_000).unwrap_or(0);
+    if found < OLDEST_POSTGRES {
+        return Err(Error::TooOld { found });
+    }
+    PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(5))
         .connect_with(options)
         .await
-        .map_err(Error::Connect)?;
-    let (number,): (i32,) = sqlx::query_as("select current_setting('server_version_num')::int")
-        .fetch_one(&pool)
-        .await?;
-    let found = u32::try_from(number / 10_000).unwrap_or(0);
-    if found < OLDEST_POSTGRES {
-        Err(Error::TooOld { found })
-    } else {
-        Ok(pool)
-    }
+        .map_err(Error::Connect)
 }
 
 /// Makes an empty database of this name, in place of the one that is there. For a
 /// private server only: `admin_url` is its superuser's.
 pub async fn recreate_database(admin_url: &str, name: &'static str) -> Result<(), Error> {
-    use sqlx::{AssertSqlSafe, Connection, PgConnection};
+    use sqlx::AssertSqlSafe;
     let mut connection = PgConnection::connect(admin_url)
         .await
         .map_err(Error::Connect)?;

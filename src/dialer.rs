@@ -45,7 +45,8 @@ impl Dialer {
     }
 
     /// Dials one claimed call. `claimed_at` was started before its claim was sent.
-    pub async fn dial(&self, call: ClaimedCall, claimed_at: Stopwatch) {
+    /// False: its result was never recorded, so nobody may put the call back.
+    pub async fn dial(&self, call: ClaimedCall, claimed_at: Stopwatch) -> bool {
         let reference = call.reference();
         let placement = match self.trunks.get(&call.trunk) {
             // A claim names only trunks that we know; if one is missing all the same, it rings nobody.
@@ -57,15 +58,13 @@ impl Dialer {
         };
         match placement {
             Dial::Handed(reason, why) => {
-                self.record(reference, claimed_at, || {
-                    self.calls.defer(reference, reason, None, why)
-                })
-                .await;
+                self.put_back(reference, claimed_at, reason, None, why)
+                    .await
             }
             Dial::Sent(placement) => {
                 tracing::debug!(call.id = %reference.call, call.claim_no = reference.claim_no,
                     call.attempt = call.attempt, ?placement, "dialled");
-                self.record_placement(&call, claimed_at, placement).await;
+                self.record_placement(&call, claimed_at, placement).await
             }
         }
     }
@@ -91,12 +90,13 @@ impl Dialer {
             .await
     }
 
+    /// True: the database has it.
     async fn record_placement(
         &self,
         call: &ClaimedCall,
         claimed_at: Stopwatch,
         placement: Placement,
-    ) {
+    ) -> bool {
         let dial = call.reference();
         match placement {
             Placement::Placed { provider_call_id } => {
@@ -105,37 +105,31 @@ impl Dialer {
                         self.calls.dialed(dial, &provider_call_id)
                     })
                     .await;
-                if let Some(dialed) = dialed {
-                    if dialed.conflict {
-                        tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, provider.call_id = provider_call_id,
-                            "the provider answered with another id than its webhook had named");
-                    }
-                    if dialed.cancel {
-                        self.trunks
-                            .ask_to_cancel(&call.trunk, call.id, &provider_call_id)
-                            .await;
-                    }
+                if dialed.is_some_and(|dialed| dialed.conflict) {
+                    tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, provider.call_id = provider_call_id,
+                        "the provider answered with another id than its webhook had named");
                 }
+                dialed.is_some()
             }
             Placement::Refused(Refusal::Permanent { outcome, why }) => {
-                self.record(dial, claimed_at, || self.calls.settle(dial, outcome, &why))
-                    .await;
+                self.settle(dial, claimed_at, outcome, &why).await
             }
             Placement::Refused(Refusal::Transient { why }) => {
-                self.record(dial, claimed_at, || {
-                    self.calls.settle(dial, Outcome::ProviderFault, &why)
-                })
-                .await;
+                self.settle(dial, claimed_at, Outcome::ProviderFault, &why)
+                    .await
             }
             Placement::Refused(Refusal::Capacity {
                 retry_after_sec,
                 why,
             }) => {
-                self.record(dial, claimed_at, || {
-                    self.calls
-                        .defer(dial, DeferReason::Capacity, retry_after_sec, &why)
-                })
-                .await;
+                self.put_back(
+                    dial,
+                    claimed_at,
+                    DeferReason::Capacity,
+                    retry_after_sec,
+                    &why,
+                )
+                .await
             }
             Placement::Refused(Refusal::Account { why }) => {
                 tracing::error!(
@@ -143,24 +137,48 @@ impl Dialer {
                     why,
                     "the provider refuses the account; the trunk pauses itself"
                 );
-                self.record(dial, claimed_at, || {
-                    self.calls.defer(dial, DeferReason::Account, None, &why)
-                })
-                .await;
+                self.put_back(dial, claimed_at, DeferReason::Account, None, &why)
+                    .await
             }
             Placement::Late => {
                 let why = "too late to dial within the lease";
-                self.record(dial, claimed_at, || {
-                    self.calls.defer(dial, DeferReason::Late, None, why)
-                })
-                .await;
+                self.put_back(dial, claimed_at, DeferReason::Late, None, why)
+                    .await
             }
             Placement::Unknown { why } => {
                 tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no, why, "nobody knows whether it rings");
                 self.record(dial, claimed_at, || self.calls.doubt(dial, &why))
-                    .await;
+                    .await
+                    .is_some()
             }
         }
+    }
+
+    async fn settle(
+        &self,
+        dial: Reference,
+        claimed_at: Stopwatch,
+        outcome: Outcome,
+        why: &str,
+    ) -> bool {
+        self.record(dial, claimed_at, || self.calls.settle(dial, outcome, why))
+            .await
+            .is_some()
+    }
+
+    async fn put_back(
+        &self,
+        dial: Reference,
+        claimed_at: Stopwatch,
+        reason: DeferReason,
+        retry_after_sec: Option<u32>,
+        why: &str,
+    ) -> bool {
+        self.record(dial, claimed_at, || {
+            self.calls.defer(dial, reason, retry_after_sec, why)
+        })
+        .await
+        .is_some()
     }
 
     /// Offers a result until the database takes it. `None`: it never did; the row's

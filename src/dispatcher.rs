@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     dialer::Dialer,
-    domain::{ClaimedCall, Reference},
+    domain::{ClaimedCall, Outcome, Reference},
     flow::{Calls, Error, wake::Wake},
     provider::Stopwatch,
 };
@@ -99,22 +99,15 @@ impl Dispatcher {
         let mut pause = PAUSE.0;
         let mut reply_lost = false;
         while let Some(permits) = stop.run_until_cancelled(self.free_permits()).await {
+            if reply_lost {
+                reply_lost = !self.give_back().await;
+            }
             // The claim itself is never cancelled: a lost reply would be lost calls.
-            let claimed = if reply_lost {
-                let held = self.held.all();
-                self.calls
-                    .give_back(self.worker, &held)
-                    .await
-                    .map(|_count| None)
-            } else {
-                self.claim(permits).await
-            };
-            match claimed {
-                Ok(wait) => {
-                    reply_lost = false;
+            match self.claim(permits).await {
+                Ok(rest) => {
                     pause = PAUSE.0;
-                    if let Some(wait) = wait {
-                        self.rest(&stop, wait).await;
+                    if let Some(rest) = rest {
+                        self.rest(&stop, rest).await;
                     }
                 }
                 Err(error) => {
@@ -131,7 +124,26 @@ impl Dispatcher {
         }
         self.dials.close();
         self.dials.wait().await;
+        if reply_lost {
+            self.give_back().await;
+        }
+        // What went back just now is work for others, and the notifier may have stopped.
+        self.calls.send_wakes().await;
         Ok(())
+    }
+
+    /// Returns what a lost reply of a claim had brought. False: not all of it yet.
+    async fn give_back(&self) -> bool {
+        match self.calls.give_back(self.worker, &self.held.all()).await {
+            Ok(all) => all,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "give_back failed; trying again"
+                );
+                false
+            }
+        }
     }
 
     /// At least one permit, and all that are free now.
@@ -157,6 +169,12 @@ impl Dispatcher {
         if claim.gate_timeout {
             return Ok(Some(Rest::Briefly));
         }
+        for dial in claim.unreadable {
+            tracing::error!(call.id = %dial.call, "a claimed call cannot be read; it fails");
+            self.calls
+                .settle(dial, Outcome::Blocked, "pgdial could not read the call")
+                .await?;
+        }
         if claim.calls.is_empty() {
             return Ok(Some(Rest::Until(claim.wait)));
         }
@@ -176,8 +194,11 @@ impl Dispatcher {
         let (dialer, held, reference) = (self.dialer.clone(), self.held.clone(), call.reference());
         held.insert(reference);
         self.dials.spawn(async move {
-            dialer.dial(call, claimed_at).await;
-            held.remove(reference);
+            // Not recorded: it may ring, so it stays held, and give_back leaves it alone for
+            // the sweep to take over.
+            if dialer.dial(call, claimed_at).await {
+                held.remove(reference);
+            }
             drop(permit);
         });
     }

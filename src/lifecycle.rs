@@ -166,7 +166,7 @@ mod tests {
             Ok::<(), BoxError>(())
         });
         supervisor.spawn("weak", async { Err::<(), BoxError>("out of luck".into()) });
-        let error = supervisor.run(Duration::from_secs(60)).await.unwrap_err();
+        let error = supervisor.run(Duration::from_mins(1)).await.unwrap_err();
         assert!(
             matches!(error, Error::Died { name: "weak", .. }),
             "{error:?}"
@@ -178,7 +178,7 @@ mod tests {
     async fn a_loop_that_panics_or_just_ends_is_dead_too() {
         let mut supervisor = Supervisor::default();
         supervisor.spawn("quitter", async { Ok::<(), BoxError>(()) });
-        let error = supervisor.run(Duration::from_secs(60)).await.unwrap_err();
+        let error = supervisor.run(Duration::from_mins(1)).await.unwrap_err();
         assert!(
             matches!(
                 error,

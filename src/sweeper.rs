@@ -3,17 +3,24 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::Reference,
-    flow::{Calls, Error, sweep::Swept, wake::Wake},
+    flow::{
+        Calls, Error,
+        sweep::{CancelWish, Swept},
+        wake::Wake,
+    },
     provider::Stopwatch,
     trunks::Trunks,
 };
 
 /// How often a provider is asked again to end the same call.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// Questions under way at once.
+const MOST_ASKS: usize = 8;
 /// How often partitions and statistics are looked after.
 const KEEP_HOUSE: Duration = Duration::from_mins(1);
 /// The longest rest: also how long an event that nobody woke us for waits at most.
@@ -27,6 +34,9 @@ pub struct Sweeper {
     /// How long finished calls are kept; none = for ever.
     keep: Option<Duration>,
     asked: HashMap<Reference, Stopwatch>,
+    /// Questions under way. Never awaited in the loop: a provider that hangs must not
+    /// stop the sweep.
+    asks: JoinSet<()>,
 }
 
 impl Sweeper {
@@ -37,6 +47,7 @@ impl Sweeper {
             trunks,
             keep,
             asked: HashMap::new(),
+            asks: JoinSet::new(),
         }
     }
 
@@ -84,6 +95,12 @@ impl Sweeper {
         }
     }
 
+    fn is_to_be_asked(&self, wish: &CancelWish) -> bool {
+        self.asked
+            .get(&wish.reference())
+            .is_none_or(|at| at.elapsed() >= ASK_AGAIN)
+    }
+
     /// Says what was swept, asks for the cancels, and answers how long to rest.
     async fn follow_up(&mut self, swept: Swept) -> Duration {
         for (kind, count) in swept.counts.iter().filter(|(_, count)| **count > 0) {
@@ -91,17 +108,24 @@ impl Sweeper {
         }
         self.asked
             .retain(|dial, _| swept.cancels.iter().any(|wish| wish.reference() == *dial));
-        for wish in &swept.cancels {
-            if self
-                .asked
-                .get(&wish.reference())
-                .is_none_or(|at| at.elapsed() >= ASK_AGAIN)
-            {
-                self.asked.insert(wish.reference(), Stopwatch::start());
-                let call = wish.reference().call;
-                self.trunks
-                    .ask_to_cancel(&wish.trunk, call, &wish.provider_call_id)
-                    .await;
+        while self.asks.try_join_next().is_some() {}
+        for wish in swept
+            .cancels
+            .iter()
+            .filter(|wish| self.is_to_be_asked(wish))
+            .collect::<Vec<_>>()
+        {
+            self.asked.insert(wish.reference(), Stopwatch::start());
+            let (trunks, trunk, call) = (
+                self.trunks.clone(),
+                wish.trunk.clone(),
+                wish.reference().call,
+            );
+            let provider_call_id = wish.provider_call_id.clone();
+            self.asks
+                .spawn(async move { trunks.ask_to_cancel(&trunk, call, &provider_call_id).await });
+            if self.asks.len() >= MOST_ASKS {
+                break;
             }
         }
         let mut rest = swept.wait.min(LONGEST_REST);

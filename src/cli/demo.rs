@@ -48,12 +48,18 @@ pub async fn run(
             .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?,
     };
     let usual = if args.stay { 8080 } else { 0 };
-    let database_url = common.database_url.as_deref().or_else(|| variables.get("DATABASE_URL"));
+    let database_url = common
+        .database_url
+        .as_deref()
+        .or_else(|| variables.get("DATABASE_URL"));
     let place = Place {
         database_url: database_url.map(SecretString::from),
         environment: variables.private_postgres(),
-        listen: args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], usual))),
-        ledger: std::env::temp_dir().join(format!("pgdial-demo-{}.ledger.jsonl", uuid::Uuid::new_v4())),
+        listen: args
+            .listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], usual))),
+        ledger: std::env::temp_dir()
+            .join(format!("pgdial-demo-{}.ledger.jsonl", uuid::Uuid::new_v4())),
     };
     let mut supervisor = Supervisor::default();
     out.note("starting Postgres, the API, a worker and a fake provider");
@@ -85,9 +91,12 @@ async fn show(out: &mut Out, args: &DemoArgs, demo: &Demo, list: &str) -> Result
     let count = demo.enqueue(list).await?;
     out.note(format!("enqueued {count} calls; {} slots", demo::SLOTS));
     let summary = until_over(out, demo, count, clock).await?;
-    let verdict = demo.verdict().map_err(|error| Failure::failed(format!("cannot read the ledger: {error}")))?;
+    let verdict = demo
+        .verdict()
+        .map_err(|error| Failure::failed(format!("cannot read the ledger: {error}")))?;
     report(out, &summary, &verdict, clock.elapsed())?;
-    let kept = verdict.holds(demo::SLOTS) && summary.over() == count && summary.slots_used <= demo::SLOTS;
+    let kept =
+        verdict.holds(demo::SLOTS) && summary.over() == count && summary.slots_used <= demo::SLOTS;
     out.line(if kept {
         "verdict: every call ended, no reference rang twice, no number had two rings at once, never above the cap"
     } else {
@@ -95,7 +104,9 @@ async fn show(out: &mut Out, args: &DemoArgs, demo: &Demo, list: &str) -> Result
     })?;
     out.line(format!("ledger: {}", demo.ledger().display()))?;
     if !kept {
-        return Err(Failure::failed("a promise was broken; the ledger is the evidence"));
+        return Err(Failure::failed(
+            "a promise was broken; the ledger is the evidence",
+        ));
     }
     if args.stay {
         stay(out, demo)?;
@@ -104,7 +115,12 @@ async fn show(out: &mut Out, args: &DemoArgs, demo: &Demo, list: &str) -> Result
 }
 
 /// Shows the progress until every call is over: a bar on a terminal, plain lines elsewhere.
-async fn until_over(out: &mut Out, demo: &Demo, count: usize, clock: Stopwatch) -> Result<Summary, Failure> {
+async fn until_over(
+    out: &mut Out,
+    demo: &Demo,
+    count: usize,
+    clock: Stopwatch,
+) -> Result<Summary, Failure> {
     let bar = out.style.terminal.then(|| progress_bar(count));
     let mut said = Duration::ZERO;
     loop {
@@ -124,7 +140,10 @@ async fn until_over(out: &mut Out, demo: &Demo, count: usize, clock: Stopwatch) 
             return Ok(summary);
         }
         if clock.elapsed() > PATIENCE {
-            return Err(Failure::failed(format!("only {} of {count} calls ended in time", summary.over())));
+            return Err(Failure::failed(format!(
+                "only {} of {count} calls ended in time",
+                summary.over()
+            )));
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -139,27 +158,54 @@ fn progress_bar(count: usize) -> ProgressBar {
 }
 
 fn describe(summary: &Summary) -> String {
-    format!("{} in flight, {} attempts, {} retries", summary.in_flight, summary.attempts, summary.retries)
+    format!(
+        "{} in flight, {} attempts, {} retries",
+        summary.in_flight, summary.attempts, summary.retries
+    )
 }
 
-fn report(out: &mut Out, summary: &Summary, verdict: &Verdict, took: Duration) -> Result<(), Failure> {
+fn report(
+    out: &mut Out,
+    summary: &Summary,
+    verdict: &Verdict,
+    took: Duration,
+) -> Result<(), Failure> {
     let words = |counts: &std::collections::BTreeMap<String, usize>| {
-        counts.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ")
+        counts
+            .iter()
+            .map(|(word, count)| format!("{word} {count}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let latency = |values: &[f64]| match (percentile(values, 0.5), percentile(values, 0.99)) {
-        (Some(median), Some(worst)) => format!("p50 {median:.1} ms, p99 {worst:.1} ms ({} times)", values.len()),
+        (Some(median), Some(worst)) => format!(
+            "p50 {median:.1} ms, p99 {worst:.1} ms ({} times)",
+            values.len()
+        ),
         _ => "not measured".to_owned(),
     };
     out.pairs(vec![
-        ("calls", format!("{}: {}", summary.calls, words(&summary.ended))),
+        (
+            "calls",
+            format!("{}: {}", summary.calls, words(&summary.ended)),
+        ),
         ("outcomes", words(&summary.outcomes)),
-        ("attempts", format!("{} ({} retries)", summary.attempts, summary.retries)),
-        ("slots used", format!("{} of {}", summary.slots_used, demo::SLOTS)),
+        (
+            "attempts",
+            format!("{} ({} retries)", summary.attempts, summary.retries),
+        ),
+        (
+            "slots used",
+            format!("{} of {}", summary.slots_used, demo::SLOTS),
+        ),
         ("pickup", latency(&summary.pickup_ms)),
         ("refill", latency(&summary.refill_ms)),
         (
             "rings",
-            format!("{} to {} numbers, at most {} at once", verdict.rings, verdict.numbers, verdict.peak),
+            format!(
+                "{} to {} numbers, at most {} at once",
+                verdict.rings, verdict.numbers, verdict.peak
+            ),
         ),
         ("took", format!("{:.1} s", took.as_secs_f64())),
     ])

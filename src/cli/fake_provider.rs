@@ -15,17 +15,30 @@ pub struct FakeProviderArgs {
 }
 
 /// Runs until stopped.
-pub async fn run(out: &mut Out, args: &FakeProviderArgs, variables: &Variables) -> Result<(), Failure> {
+pub async fn run(
+    out: &mut Out,
+    args: &FakeProviderArgs,
+    variables: &Variables,
+) -> Result<(), Failure> {
     let mut options = args.options.clone();
-    if let (None, Some(secrets)) = (&options.webhook_secrets, variables.get("PGDIAL_WEBHOOK_SECRETS")) {
-        let secrets = secrets.parse().map_err(|error| Failure::usage(format!("PGDIAL_WEBHOOK_SECRETS: {error}")))?;
+    if let (None, Some(secrets)) = (
+        &options.webhook_secrets,
+        variables.get("PGDIAL_WEBHOOK_SECRETS"),
+    ) {
+        let secrets = secrets
+            .parse()
+            .map_err(|error| Failure::usage(format!("PGDIAL_WEBHOOK_SECRETS: {error}")))?;
         options.webhook_secrets = Some(secrets);
     }
     if options.key.is_none() {
         options.key = variables.get("PGDIAL_PROVIDER_KEY").map(Into::into);
     }
     let provider = FakeProvider::start(options).await?;
-    out.note(format!("listening on {}, ledger {}", provider.url(), provider.ledger().display()));
+    out.note(format!(
+        "listening on {}, ledger {}",
+        provider.url(),
+        provider.ledger().display()
+    ));
     let mut supervisor = Supervisor::default();
     let stop = supervisor.stop();
     supervisor.spawn("provider", async move {

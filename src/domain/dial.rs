@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     ids::{CallId, Reference},
@@ -25,8 +25,8 @@ pub struct ClaimedCall {
     pub from_number: Option<Phone>,
     /// What the provider should say.
     pub script_id: String,
-    /// Passed on verbatim.
-    pub metadata: Value,
+    /// Passed on verbatim: never parsed here, so that no metadata can make a claim unreadable.
+    pub metadata: Box<RawValue>,
     /// The provider account to use.
     pub trunk: String,
     /// The campaign that it belongs to.

@@ -75,8 +75,9 @@ impl Calls {
     }
 
     /// After a claim whose reply was lost: what this worker was given there and never
-    /// received goes back. `held` is what it does hold. Answers how many went back.
-    pub async fn give_back(&self, worker: Uuid, held: &[Reference]) -> Result<i32, Error> {
+    /// received goes back. `held` is what it does hold. True: all of it went back; false:
+    /// somebody holds some of the rows, try again.
+    pub async fn give_back(&self, worker: Uuid, held: &[Reference]) -> Result<bool, Error> {
         let held: Vec<Held> = held
             .iter()
             .map(|dial| Held {
@@ -84,11 +85,16 @@ impl Calls {
                 claim_no: dial.claim_no,
             })
             .collect();
-        let (count,) = sqlx::query_as("select pgdial.give_back($1, $2)")
-            .bind(worker)
-            .bind(Json(held))
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(count)
+        let (given, locked_out): (i32, i32) =
+            sqlx::query_as("select given, locked_out from pgdial.give_back($1, $2)")
+                .bind(worker)
+                .bind(Json(held))
+                .fetch_one(&self.pool)
+                .await?;
+        if given > 0 {
+            tracing::warn!(worker.id = %worker, given, "gave back what a lost reply of a claim had brought");
+            self.wake(Wake::Claim);
+        }
+        Ok(locked_out == 0)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error};
+use super::{Calls, Error, wake::Wake};
 use crate::domain::{CallId, Reference};
 
 /// What became of it.
@@ -10,8 +10,6 @@ use crate::domain::{CallId, Reference};
 pub struct Dialed {
     /// False: stale; it has ended already, or another claim has the row.
     pub in_call: bool,
-    /// Somebody wishes the call ended: ask the provider.
-    pub cancel: bool,
     /// The provider answered with another id than its webhook had named.
     pub conflict: bool,
 }
@@ -36,6 +34,7 @@ enum Verdict {
 struct Detail {
     cancel: bool,
     conflict: bool,
+    freed: bool,
 }
 
 impl Calls {
@@ -49,9 +48,15 @@ impl Calls {
         let sql = "select ordinal, verdict, detail from pgdial.dialed($1)";
         let answer = self.apply_one::<_, Verdict>("dialed", sql, item).await?;
         let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+        if detail.freed {
+            self.wake(Wake::Claim);
+        }
+        if detail.cancel {
+            // Somebody wishes the call ended, and now its name at the provider is known.
+            self.wake(Wake::Sweep);
+        }
         Ok(Dialed {
             in_call: answer.verdict == Verdict::InCall,
-            cancel: detail.cancel,
             conflict: detail.conflict,
         })
     }

@@ -19,7 +19,7 @@ use hyper::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use self::exchange::{Connector, Exchange};
 use super::{Cancellation, Deadline, Error, Order, Provider, protocol, words};
@@ -67,7 +67,7 @@ struct PlaceBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
     script_id: &'a str,
-    metadata: &'a Value,
+    metadata: &'a RawValue,
     webhook_url: &'a str,
     reference: &'a str,
     max_duration_sec: i32,

@@ -19,6 +19,9 @@ pub(super) use lenient::parse;
 
 /// The largest result that is kept; the raw body is kept beside it anyway.
 const LARGEST_RESULT: usize = 64 * 1024;
+/// The deepest result that is kept. It is shown inside other JSON, whose readers bound
+/// the depth of the whole: one deep result must not make a page of calls unreadable.
+const DEEPEST_RESULT: usize = 32;
 /// The longest id, reference or status word that is kept as it is, in characters.
 const LONGEST_NAME: usize = 255;
 
@@ -108,10 +111,20 @@ pub(super) fn name(value: Option<Value>) -> Option<String> {
 
 fn bounded(fields: Map<String, Value>) -> Value {
     let result = Value::Object(fields);
-    if result.to_string().len() > LARGEST_RESULT {
+    if is_deep(&result, DEEPEST_RESULT) || result.to_string().len() > LARGEST_RESULT {
         json!({"truncated": true})
     } else {
         result
+    }
+}
+
+/// Whether a value has more levels than this. The parser bounds the recursion.
+fn is_deep(value: &Value, levels: usize) -> bool {
+    let deeper = |value: &Value| levels == 0 || is_deep(value, levels - 1);
+    match value {
+        Value::Array(items) => items.iter().any(deeper),
+        Value::Object(fields) => fields.values().any(deeper),
+        _ => false,
     }
 }
 
