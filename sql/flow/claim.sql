@@ -51,8 +51,10 @@ exception when lock_not_available then
 end $$;
 
 -- pick: choose and lock due calls, in fair turns. It writes nothing.
--- Three rounds at most: a number that many waiting calls share yields one call a round,
--- and each number found joins the taken ones.
+-- A lane with nothing to give (its numbers are taken, its rows held) leaves the turns, so
+-- that it never keeps a slot from the others; a lane with nothing due never enters them.
+-- Three rounds at most otherwise: a number that many waiting calls share yields one call
+-- a round, and each number found joins the taken ones.
 create or replace function pgdial.pick(p_trunks text[], p_wanted int, p_now timestamptz) returns setof pgdial.picked
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -66,21 +68,32 @@ declare
         select c.phone from pgdial.calls c where c.hold_until > p_now);
     v_lanes pgdial.lane[] := array(
         select l from pgdial.lanes(p_trunks, p_now) l
-        where l.room > 0 and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w));
+        where l.room > 0 and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w)
+          and exists (select from generate_series(0, 9) p cross join lateral (
+                          select c.id from pgdial.calls c
+                          where c.state = 'waiting' and c.campaign = l.campaign and c.priority = p::smallint
+                            and c.run_at <= p_now order by c.run_at limit 1) d));
     v_found pgdial.picked[] := '{}';
     v_batch pgdial.picked[];
+    v_dry text[];
     v_turn record;
     v_before int;
+    v_rounds int := 0;
 begin
-    for v_round in 1..3 loop
+    while v_rounds < 3 and cardinality(v_found) < p_wanted loop
         v_before := cardinality(v_found);
-        exit when v_before >= p_wanted;
+        v_dry := '{}';
         for v_turn in select t.campaign, t.trunk, t.quota from pgdial.turns(v_lanes, v_found, p_wanted - v_before) t loop
             v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_taken, p_now);
             v_taken := v_taken || array(select b.phone from unnest(v_batch) b);
             v_found := v_found || v_batch;
+            if cardinality(v_batch) = 0 then
+                v_dry := v_dry || v_turn.campaign;
+            end if;
         end loop;
-        exit when cardinality(v_found) = v_before;
+        exit when cardinality(v_found) = v_before and cardinality(v_dry) = 0;
+        v_rounds := v_rounds + (cardinality(v_dry) = 0)::int;
+        v_lanes := array(select l from unnest(v_lanes) l where l.campaign <> all (v_dry));
     end loop;
     return query select f.* from unnest(v_found) f;
 end $$;
@@ -140,6 +153,7 @@ as $$
 declare
     v_priority smallint := 10;
     v_found pgdial.picked[] := '{}';
+    v_taken text[];
 begin
     while cardinality(v_found) < p_quota loop
         select c.priority into v_priority from pgdial.calls c
@@ -147,12 +161,14 @@ begin
         order by c.priority desc limit 1;
         exit when not found;
 
+        -- A variable, so that the custom plan has it as a constant: only then is <> all hashed.
+        v_taken := p_taken || array(select f.phone from unnest(v_found) f);
         v_found := v_found || array(
             with due as (
                 select c.id, c.phone, c.run_at from pgdial.calls c
                 where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_priority
                   and c.run_at <= p_now
-                  and c.phone <> all (p_taken || array(select f.phone from unnest(v_found) f))
+                  and c.phone <> all (v_taken)
                   and (c.expires_at is null or c.expires_at > p_now)
                   and not exists (select from pgdial.do_not_call d where d.phone = c.phone)
                 order by c.run_at, c.id limit p_quota - cardinality(v_found)
@@ -187,7 +203,7 @@ begin
             begin
                 v_calls := v_calls || pgdial.stamp_all(p_worker, array[v_one], p_now);
             exception when integrity_constraint_violation or lock_not_available then
-                update pgdial.calls c set run_at = p_now + '30 seconds' where c.id = v_one.id;
+                perform pgdial.pass_over(v_one.id, p_now);
                 insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
                 select p_now, c.id, c.claim_no, c.attempt, 'skipped',
                        jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate)
@@ -203,6 +219,17 @@ begin
          join lateral pgdial.pace(t, p_now) p on p.tokens is not null
     on conflict (trunk) do update set tokens = excluded.tokens, as_of = excluded.as_of;
     return v_calls;
+end $$;
+
+-- pass_over: a row that cannot be stamped comes back in 30 s. One that cannot be written
+-- at all (a constraint that it breaks already) stays where it is, and stops nobody.
+create or replace function pgdial.pass_over(p_id uuid, p_now timestamptz) returns void
+language plpgsql volatile
+as $$
+begin
+    update pgdial.calls c set run_at = p_now + '30 seconds' where c.id = p_id;
+exception when integrity_constraint_violation or lock_not_available then
+    raise warning 'pgdial: call % can be neither claimed nor put off: %', p_id, sqlerrm;
 end $$;
 
 -- stamp_all: one statement for the rows, their events and the answer.

@@ -2,8 +2,9 @@
 -- p_items: [{id, claim_no, provider_call_id}].
 -- Verdicts: in_call, stale (another claim, or it has ended already), locked_out, not_found.
 -- detail.cancel: somebody wishes the call ended: ask the provider.
--- Races: an early webhook may have set the provider's id, or ended the call, before us;
--- another id than the one already known is a conflict: kept as an event, not applied.
+-- Races: an early webhook may have set the provider's id, taken the call to in_call (then
+-- the id is stored all the same: a cancel needs it), or ended it, before us; another id
+-- than the one already known is a conflict: kept as an event, not applied.
 -- Index: primary key.
 create or replace function pgdial.dialed(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -29,23 +30,22 @@ begin
                     'provider_call_id', v_id, 'why', 'the provider answered with another id than its webhook'));
                 detail := jsonb_build_object('conflict', true);
             end if;
-            update pgdial.calls c
-            set state = 'in_call', lease_until = null, provider_call_id = coalesce(c.provider_call_id, v_id)
-            where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
-              and c.state::text in ('dialing', 'unresolved')
-            returning c.* into v_call;
-            if found then
-                perform pgdial.note(v_call, 'in_call', v_now, jsonb_build_object('provider_call_id', v_id));
+            if v_call.claim_no = (v_item.item ->> 'claim_no')::bigint
+               and v_call.state::text in ('dialing', 'unresolved', 'in_call') then
+                update pgdial.calls c
+                set state = 'in_call', lease_until = null, provider_call_id = coalesce(c.provider_call_id, v_id)
+                where c.id = v_item.id and c.claim_no = v_call.claim_no
+                  and c.state::text in ('dialing', 'unresolved', 'in_call');
+                if v_call.state::text <> 'in_call' then   -- else a webhook was faster, and has noted it
+                    perform pgdial.note(v_call, 'in_call', v_now, jsonb_build_object('provider_call_id', v_id));
+                end if;
                 perform pgdial.apply_parked(v_call.trunk, v_id, v_now);
                 verdict := 'in_call';
             else
-                verdict := case when v_call.state::text = 'in_call'
-                                 and v_call.claim_no = (v_item.item ->> 'claim_no')::bigint
-                                then 'in_call' else 'stale' end;   -- a webhook was faster
+                verdict := 'stale';
             end if;
             detail := detail || jsonb_build_object(
-                'cancel', verdict = 'in_call' and v_call.cancel_requested_at is not null,
-                'state', v_call.state);
+                'cancel', verdict = 'in_call' and v_call.cancel_requested_at is not null);
         end if;
         return next;
     end loop;

@@ -22,24 +22,32 @@ begin
         'workers', pgdial.forget_workers(v_now));
 end $$;
 
--- ensure_partitions: this week and p_weeks ahead. Made by create + attach, never by
--- "partition of", which would queue every writer behind one reader. Rows that landed
--- in the default partition meanwhile move to their week first.
+-- ensure_partitions: this week and p_weeks ahead, and every week that has rows in the
+-- default partition, which move to it. Made by create + attach, never by "partition of",
+-- which would queue every writer behind one reader. The default partition is locked
+-- before its rows move, so that none comes between the move and the attach.
+-- A week is 168 hours of UTC, whatever the session's time zone does with its clocks.
 create or replace function pgdial.ensure_partitions(p_now timestamptz, p_weeks int) returns int
 language plpgsql volatile
 set lock_timeout = '200ms'
+set timezone = 'UTC'
 as $$
 declare
     v_from timestamptz;
     v_name text;
     v_n int := 0;
 begin
-    for v_week in 0..p_weeks loop
-        v_from := date_trunc('week', p_now, 'UTC') + v_week * '7 days'::interval;
-        v_name := 'call_events_' || to_char(v_from at time zone 'UTC', 'IYYY"w"IW');
+    for v_from in
+        select date_trunc('week', p_now) + w * '7 days'::interval from generate_series(0, p_weeks) w
+        union
+        select date_trunc('week', d.at) from pgdial.call_events_default d
+        order by 1
+    loop
+        v_name := 'call_events_' || to_char(v_from, 'IYYY"w"IW');
         continue when to_regclass('pgdial.' || v_name) is not null;
         begin
             execute format('create table pgdial.%I (like pgdial.call_events including defaults including indexes)', v_name);
+            lock table pgdial.call_events_default in access exclusive mode;
             execute format('with moved as (delete from pgdial.call_events_default where at >= %L and at < %L returning *)'
                            ' insert into pgdial.%I select * from moved', v_from, v_from + '7 days'::interval, v_name);
             execute format('alter table pgdial.call_events attach partition pgdial.%I for values from (%L) to (%L)',
@@ -58,6 +66,7 @@ end $$;
 create or replace function pgdial.drop_partitions(p_now timestamptz, p_keep interval) returns int
 language plpgsql volatile
 set lock_timeout = '200ms'
+set timezone = 'UTC'
 as $$
 declare
     v_oldest timestamptz := coalesce((select c.created_at from pgdial.calls c order by c.id limit 1), p_now);

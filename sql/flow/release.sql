@@ -2,6 +2,7 @@
 -- Answers released, not_held, locked_out or not_found. Index: primary key.
 create or replace function pgdial.release(p_id uuid, p_why text, p_by text default session_user) returns text
 language plpgsql volatile
+set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_call pgdial.calls;
@@ -11,10 +12,12 @@ begin
         return case when exists (select from pgdial.calls c where c.id = p_id) then 'locked_out' else 'not_found' end;
     end if;
     v_now := pgdial.now();
-    update pgdial.calls c set hold_until = null where c.id = p_id and c.hold_until > v_now returning c.* into v_call;
-    if not found then
+    select c.* into v_call from pgdial.calls c where c.id = p_id;
+    if v_call.hold_until is null or v_call.hold_until <= v_now then
         return 'not_held';
     end if;
+    -- No hold_until in this WHERE: it would take the planner away from the primary key.
+    update pgdial.calls c set hold_until = null where c.id = p_id and c.claim_no = v_call.claim_no;
     perform pgdial.note(v_call, 'released', v_now, jsonb_build_object('by', p_by, 'why', p_why));
     perform pgdial.wake('claim');
     return 'released';

@@ -33,7 +33,8 @@ begin
     wait_ms := pgdial.sweep_due(v_now, p_keep, p_limit, counts);
 end $$;
 
--- sweep_due: milliseconds until the next row falls due; 0 while batches come back full.
+-- sweep_due: milliseconds until the next row falls due; 0 while batches come back full,
+-- a second while a due row is left over, so that one held row does not make us spin.
 create or replace function pgdial.sweep_due(p_now timestamptz, p_keep interval, p_limit int, p_counts jsonb)
 returns bigint
 language sql stable
@@ -41,7 +42,8 @@ as $$
     select case
         when exists (select from jsonb_each_text(p_counts) c where c.value::int >= p_limit) then 0
         else ceil(extract(epoch from greatest('10 milliseconds', least('30 seconds', (
-            select min(t.at) from (values
+            -- What is due and still there was held by somebody, or could not be moved.
+            select min(case when t.at <= p_now then p_now + '1 second' else t.at end) from (values
                 ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
@@ -106,67 +108,91 @@ begin
     return v_n;
 end $$;
 
--- put_off: a row in flight that cannot be moved comes back in a minute, with an event.
+-- put_off: a row that cannot be moved. In flight, it comes back in a minute; waiting, it
+-- stays due and is tried again (to move its expires_at would let the claim dial it).
+-- Its event is written once a minute at most.
 create or replace function pgdial.put_off(p_call pgdial.calls, p_why text, p_now timestamptz) returns void
 language plpgsql volatile
+set plan_cache_mode = force_custom_plan
 as $$
 begin
-    update pgdial.calls c
-    set lease_until = case when c.lease_until is not null then p_now + '1 minute' end,
-        deadline_at = greatest(c.deadline_at, p_now + '1 minute')
-    where c.id = p_call.id and c.claim_no = p_call.claim_no;
-    perform pgdial.note(p_call, 'put_off', p_now, jsonb_build_object('why', p_why));
+    begin
+        update pgdial.calls c
+        set lease_until = case when c.lease_until is not null then p_now + '1 minute' end,
+            deadline_at = greatest(c.deadline_at, p_now + '1 minute')
+        where c.id = p_call.id and c.claim_no = p_call.claim_no
+          and c.state::text in ('dialing', 'unresolved', 'in_call');
+    exception when integrity_constraint_violation then
+        null;   -- it cannot be written at all: it stays due, and harms no other
+    end;
+    if not exists (select from pgdial.call_events e
+                   where e.call_id = p_call.id and e.kind = 'put_off' and e.at > p_now - '1 minute'::interval) then
+        perform pgdial.note(p_call, 'put_off', p_now, jsonb_build_object('why', p_why));
+    end if;
 end $$;
 
 -- sweep_expiries: waiting -> expired. The claim only passes such rows over.
 create or replace function pgdial.sweep_expiries(p_now timestamptz, p_limit int) returns int
-language sql volatile
+language plpgsql volatile
 as $$
-    with due as (
-        select c.id from pgdial.calls c
+declare
+    v_call pgdial.calls;
+    v_n int := 0;
+begin
+    for v_call in
+        select c.* from pgdial.calls c
         where c.state = 'waiting' and c.expires_at is not null and c.expires_at <= p_now
         order by c.expires_at limit p_limit for update skip locked
-    ), ended as (
-        update pgdial.calls c set state = 'expired', ended_at = p_now
-        where c.id = any (array(select d.id from due d)) and c.state::text = 'waiting'
-        returning c.id, c.claim_no, c.attempt, c.expires_at
-    ), noted as (
-        insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
-        select p_now, e.id, e.claim_no, e.attempt, 'expired', jsonb_build_object('expires_at', e.expires_at)
-        from ended e
-    )
-    select count(*)::int from ended
-$$;
+    loop
+        begin
+            update pgdial.calls c set state = 'expired', ended_at = p_now
+            where c.id = v_call.id and c.state::text = 'waiting';
+            perform pgdial.note(v_call, 'expired', p_now, jsonb_build_object('expires_at', v_call.expires_at));
+        exception when integrity_constraint_violation then
+            perform pgdial.put_off(v_call, sqlerrm, p_now);
+        end;
+        v_n := v_n + 1;
+    end loop;
+    return v_n;
+end $$;
 
 -- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list.
 -- Only pending entries are looked at: enqueue refuses the others. An entry stays
--- pending for a minute, for enqueues that had read the list before it was there.
+-- pending for a minute, for enqueues that had read the list before it was there, and
+-- then until no call to it waits (somebody may have held one).
 create or replace function pgdial.sweep_suppressed(p_now timestamptz, p_limit int) returns int
-language sql volatile
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
 as $$
-    with entry as (
-        select d.phone, d.reason, d.at from pgdial.do_not_call d where d.pending
-        order by d.at limit p_limit for update skip locked
-    ), due as (
-        select c.id, e.reason
-        from entry e cross join lateral (
-            select c.id from pgdial.calls c where c.phone = e.phone and c.state = 'waiting'
-            for update skip locked) c
-    ), ended as (
-        update pgdial.calls c set state = 'suppressed', ended_at = p_now, last_error = d.reason
-        from due d where c.id = d.id and c.state::text = 'waiting'
-        returning c.id, c.claim_no, c.attempt, d.reason
-    ), noted as (
-        insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
-        select p_now, e.id, e.claim_no, e.attempt, 'suppressed', jsonb_build_object('why', e.reason)
-        from ended e
-    ), done as (
-        update pgdial.do_not_call d set pending = false
-        from entry e where d.phone = e.phone and e.at < p_now - '1 minute'::interval
-        returning d.phone
-    )
-    select ((select count(*) from ended) + (select count(*) from done))::int
-$$;
+declare
+    v_call pgdial.calls;
+    v_why text;
+    v_n int := 0;
+begin
+    for v_call in
+        select c.* from pgdial.do_not_call d join pgdial.calls c on c.phone = d.phone
+        where d.pending and c.state = 'waiting'
+        order by d.at limit p_limit for update of c skip locked
+    loop
+        begin
+            select d.reason into v_why from pgdial.do_not_call d where d.phone = v_call.phone;
+            update pgdial.calls c set state = 'suppressed', ended_at = p_now, last_error = v_why
+            where c.id = v_call.id and c.state::text = 'waiting';
+            perform pgdial.note(v_call, 'suppressed', p_now, jsonb_build_object('why', v_why));
+        exception when integrity_constraint_violation then
+            perform pgdial.put_off(v_call, sqlerrm, p_now);
+        end;
+        v_n := v_n + 1;
+    end loop;
+
+    update pgdial.do_not_call d set pending = false
+    where d.phone in (
+        select o.phone from pgdial.do_not_call o
+        where o.pending and o.at < p_now - '1 minute'::interval
+          and not exists (select from pgdial.calls c where c.phone = o.phone and c.state = 'waiting')
+        order by o.at limit p_limit * 100 for update skip locked);
+    return v_n;
+end $$;
 
 -- sweep_parked: webhook events that could not be applied when they came.
 create or replace function pgdial.sweep_parked(p_now timestamptz, p_limit int) returns int

@@ -104,7 +104,9 @@ begin
 end $$;
 
 -- complete_late: a dial that was given up was answered after all. The call is
--- completed, and so its retry will not ring the person a second time.
+-- completed, and so its retry will not ring the person a second time. While it still
+-- talks (no outcome yet) its number is held, so that no other call rings it meanwhile:
+-- the hold ends by itself after max_duration.
 create or replace function pgdial.complete_late(
     p_call pgdial.calls, p_outcome text, p_detail jsonb, p_result jsonb, p_now timestamptz
 ) returns void
@@ -114,7 +116,9 @@ begin
     update pgdial.calls c
     set state = 'completed', outcome = coalesce(p_outcome, 'answered')::pgdial.outcome, ended_at = p_now,
         answered_at = coalesce(c.answered_at, p_now), result = coalesce(p_result, c.result),
-        hold_until = null, last_error = null
+        hold_until = case when p_outcome is null then greatest(c.hold_until, p_now + coalesce(
+            (select g.max_duration from pgdial.campaigns g where g.name = c.campaign), '30 minutes')) end,
+        last_error = null
     where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('waiting', 'failed');
     perform pgdial.note(p_call, 'completed', p_now, p_detail || jsonb_build_object(
         'late', true, 'outcome', coalesce(p_outcome, 'answered'), 'result', p_result));

@@ -22,7 +22,7 @@ begin
     end if;
     if p_reason = 'capacity' then
         v_run_at := p_now + least('5 minutes',
-            greatest(coalesce(p_retry_after, '0'), '1 second' * (2 ^ p_call.deferrals)));
+            greatest(coalesce(p_retry_after, '0'), '1 second'::interval * (2 ^ p_call.deferrals)));
     end if;
     if p_reason = 'account' then
         perform pgdial.pause_trunk_for(p_call.trunk, v_detail ->> 'why', p_now);

@@ -1,0 +1,65 @@
+-- health: is the database itself well? One row for each thing that has slowed queues
+-- down elsewhere: its value, and "look" where it deserves a person's eye.
+-- Dead rows come from a vacuum that does not keep up, mostly because of an old
+-- transaction (its session and age are named); rows in the default partition from
+-- housekeeping that does not run.
+-- Cost: reads the catalog and the statistics, and counts the default partition, which is
+-- nearly always empty.
+begin read only;
+set local statement_timeout = '10s';
+
+with oldest as (
+    select a.pid, a.application_name, a.state, a.xact_start,
+           greatest(age(a.backend_xmin), age(a.backend_xid)) as xids
+    from pg_stat_activity a
+    where a.datname = current_database() and a.pid <> pg_backend_pid() and a.xact_start is not null
+    order by a.xact_start limit 1
+), part as (
+    select count(*) as ahead
+    from pg_inherits i join pg_class k on k.oid = i.inhrelid
+    where i.inhparent = 'pgdial.call_events'::regclass and k.relname ~ '^call_events_\d{4}w\d\d$'
+      and to_date(substr(k.relname, 13), 'IYYY"w"IW') > (select pgdial.now())::date
+), thing (ord, thing, value, look) as (
+    select 1, 'rows of ' || s.relname, s.n_live_tup || ' live, ' || s.n_dead_tup || ' dead, '
+           || pg_size_pretty(pg_total_relation_size(s.relid)),
+           s.n_dead_tup > 10000 and s.n_dead_tup > s.n_live_tup / 5
+    from pg_stat_user_tables s where s.schemaname = 'pgdial' and s.relname in ('calls', 'webhook_events')
+    union all
+    select 2, 'last vacuum of ' || s.relname, coalesce(greatest(s.last_vacuum, s.last_autovacuum)::text, 'never'), false
+    from pg_stat_user_tables s where s.schemaname = 'pgdial' and s.relname in ('calls', 'webhook_events')
+    union all
+    select 3, 'last analyze of ' || s.relname, coalesce(greatest(s.last_analyze, s.last_autoanalyze)::text, 'never'),
+           s.n_mod_since_analyze > greatest(1000, s.n_live_tup)
+    from pg_stat_user_tables s where s.schemaname = 'pgdial' and s.relname in ('calls', 'webhook_events')
+    union all
+    select 4, 'oldest transaction', coalesce((
+               select format('%s, %s since %s (pid %s), holds %s transactions', coalesce(nullif(o.application_name, ''), 'a session'),
+                             o.state, date_trunc('second', o.xact_start), o.pid, coalesce(o.xids, 0)) from oldest o), 'none'),
+           exists (select from oldest o where o.xact_start < clock_timestamp() - interval '5 minutes')
+    union all
+    select 5, 'weeks of call_events ahead', p.ahead::text, p.ahead < 4 from part p
+    union all
+    select 6, 'rows in call_events_default', count(*)::text, count(*) > 0 from pgdial.call_events_default
+    union all
+    select 7, 'webhook events parked', count(*)::text, count(*) > 0
+    from pgdial.webhook_events w where w.verdict = 'parked'
+    union all
+    select 8, 'notification queue used', round(100 * pg_notification_queue_usage()::numeric, 2) || ' %',
+           pg_notification_queue_usage() > 0.1
+    union all
+    select 9, 'invalid indexes', coalesce(string_agg(i.indexrelid::regclass::text, ', '), 'none'), count(*) > 0
+    from pg_index i join pg_class k on k.oid = i.indrelid
+    where k.relnamespace = 'pgdial'::regnamespace and not (i.indisvalid and i.indisready)
+    union all
+    select 10, 'clock', case when c.ahead = interval '0' then 'real' else 'moved by ' || c.ahead end, c.ahead <> interval '0'
+    from pgdial.clock c
+    union all
+    select 11, 'release of the functions', h.release || ', applied ' || date_trunc('second', h.applied_at), false
+    from (select s.release, s.applied_at from pgdial.schema_history s where s.kind = 'functions'
+          order by s.seq desc limit 1) h
+)
+select t.thing, t.value, case when t.look then 'look' else 'ok' end as verdict
+from thing t
+order by t.ord, t.thing;
+
+commit;
