@@ -16,7 +16,7 @@ comment on column pgdial.trunks.slots is 'calls in flight at most, summed over a
 -- The pacing bucket of a trunk that has a pace. Written only by the claim, under
 -- the gate; apart from trunks, so that a person's lock there never holds up a claim.
 create table pgdial.trunk_pace (
-    trunk text primary key references pgdial.trunks (name) on delete cascade,
+    trunk text primary key,              -- no foreign key: its row lock would make the gate wait for a person
     tokens double precision not null,
     as_of timestamptz not null
 ) with (fillfactor = 50);

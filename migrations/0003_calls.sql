@@ -40,7 +40,7 @@ create table pgdial.calls (
     provider_call_id text,
     answered_at timestamptz,
     outcome pgdial.outcome,                                -- of the latest attempt that ended
-    result jsonb check (pg_column_size(result) <= 131072), -- the final report's other fields, verbatim
+    result jsonb check (octet_length(result::text) <= 131072), -- the final report's other fields, verbatim
     last_error text,
     cancel_requested_at timestamptz,
     cancel_requested_by text,

@@ -51,28 +51,24 @@ exception when lock_not_available then
 end $$;
 
 -- pick: choose and lock due calls, in fair turns. It writes nothing.
--- A lane with nothing to give (its numbers are taken, its rows held) leaves the turns, so
--- that it never keeps a slot from the others; a lane with nothing due never enters them.
--- Three rounds at most otherwise: a number that many waiting calls share yields one call
--- a round, and each number found joins the taken ones.
+-- A lane that gave nothing in its turn (nothing due, its numbers taken, its rows held)
+-- leaves, and its share goes to the others. Three rounds at most in which no lane leaves:
+-- a number that many waiting calls share yields one call, and each number found joins
+-- the taken ones.
 create or replace function pgdial.pick(p_trunks text[], p_wanted int, p_now timestamptz) returns setof pgdial.picked
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
 as $$
 declare
     -- Numbers in flight or held, built once: a probe per row dies behind 100,000
-    -- waiting twins of one taken number, and <> all is hashed only as a constant.
+    -- waiting twins of one taken number.
     v_taken text[] := array(
         select c.phone from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call')
         union all
         select c.phone from pgdial.calls c where c.hold_until > p_now);
     v_lanes pgdial.lane[] := array(
         select l from pgdial.lanes(p_trunks, p_now) l
-        where l.room > 0 and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w)
-          and exists (select from generate_series(0, 9) p cross join lateral (
-                          select c.id from pgdial.calls c
-                          where c.state = 'waiting' and c.campaign = l.campaign and c.priority = p::smallint
-                            and c.run_at <= p_now order by c.run_at limit 1) d));
+        where l.room > 0 and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w));
     v_found pgdial.picked[] := '{}';
     v_batch pgdial.picked[];
     v_dry text[];
@@ -80,8 +76,9 @@ declare
     v_before int;
     v_rounds int := 0;
 begin
-    while v_rounds < 3 and cardinality(v_found) < p_wanted loop
+    loop
         v_before := cardinality(v_found);
+        exit when v_before >= p_wanted or v_rounds >= 3 or cardinality(v_lanes) = 0;
         v_dry := '{}';
         for v_turn in select t.campaign, t.trunk, t.quota from pgdial.turns(v_lanes, v_found, p_wanted - v_before) t loop
             v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_taken, p_now);
@@ -91,9 +88,9 @@ begin
                 v_dry := v_dry || v_turn.campaign;
             end if;
         end loop;
-        exit when cardinality(v_found) = v_before and cardinality(v_dry) = 0;
-        v_rounds := v_rounds + (cardinality(v_dry) = 0)::int;
+        exit when cardinality(v_found) = v_before and cardinality(v_dry) = 0;   -- no room in any lane
         v_lanes := array(select l from unnest(v_lanes) l where l.campaign <> all (v_dry));
+        v_rounds := v_rounds + (cardinality(v_dry) = 0)::int;
     end loop;
     return query select f.* from unnest(v_found) f;
 end $$;
@@ -143,7 +140,9 @@ $$;
 -- pick_from: up to p_quota due calls of one campaign, one per number, locked.
 -- Priority by priority, so that run_at stays a bound of the index: calls scheduled for
 -- later are never walked. The lock is taken inside the scan, so that rows held by a
--- person are passed over instead of being chosen and then missed.
+-- person are passed over instead of being chosen and then missed. Twins shorten a look,
+-- so it looks up to three times; a priority that is not exhausted then is not overtaken
+-- by a lower one.
 create or replace function pgdial.pick_from(
     p_campaign text, p_trunk text, p_quota int, p_taken text[], p_now timestamptz
 ) returns pgdial.picked[]
@@ -153,7 +152,8 @@ as $$
 declare
     v_priority smallint := 10;
     v_found pgdial.picked[] := '{}';
-    v_taken text[];
+    v_more pgdial.picked[] := '{}';
+    v_taken text[] := p_taken;
 begin
     while cardinality(v_found) < p_quota loop
         select c.priority into v_priority from pgdial.calls c
@@ -161,23 +161,28 @@ begin
         order by c.priority desc limit 1;
         exit when not found;
 
-        -- A variable, so that the custom plan has it as a constant: only then is <> all hashed.
-        v_taken := p_taken || array(select f.phone from unnest(v_found) f);
-        v_found := v_found || array(
-            with due as (
-                select c.id, c.phone, c.run_at from pgdial.calls c
-                where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_priority
-                  and c.run_at <= p_now
-                  and c.phone <> all (v_taken)
-                  and (c.expires_at is null or c.expires_at > p_now)
-                  and not exists (select from pgdial.do_not_call d where d.phone = c.phone)
-                order by c.run_at, c.id limit p_quota - cardinality(v_found)
-                for update of c skip locked
-            ), one_per_number as (
-                select distinct on (due.phone) due.id, due.phone, due.run_at from due
-                order by due.phone, due.run_at, due.id
-            )
-            select row(o.id, o.phone, p_campaign, p_trunk)::pgdial.picked from one_per_number o order by o.run_at, o.id);
+        for v_look in 1..3 loop
+            v_more := array(
+                with due as (
+                    select c.id, c.phone, c.run_at from pgdial.calls c
+                    where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_priority
+                      and c.run_at <= p_now
+                      and c.phone <> all (v_taken)      -- a plain variable: only a constant is hashed
+                      and (c.expires_at is null or c.expires_at > p_now)
+                      -- Not "not exists": as an anti join it would read every due row and the whole list.
+                      and (select d.phone from pgdial.do_not_call d where d.phone = c.phone) is null
+                    order by c.run_at, c.id limit p_quota - cardinality(v_found)
+                    for update of c skip locked
+                ), one_per_number as (
+                    select distinct on (due.phone) due.id, due.phone, due.run_at from due
+                    order by due.phone, due.run_at, due.id
+                )
+                select row(o.id, o.phone, p_campaign, p_trunk)::pgdial.picked from one_per_number o order by o.run_at, o.id);
+            v_found := v_found || v_more;
+            v_taken := v_taken || array(select m.phone from unnest(v_more) m);
+            exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
+        end loop;
+        exit when cardinality(v_more) > 0;
     end loop;
     return v_found;
 end $$;
@@ -198,11 +203,11 @@ begin
     end if;
     begin
         v_calls := pgdial.stamp_all(p_worker, p_picked, p_now);
-    exception when integrity_constraint_violation or lock_not_available then
+    exception when integrity_constraint_violation or raise_exception or lock_not_available then
         foreach v_one in array p_picked loop
             begin
                 v_calls := v_calls || pgdial.stamp_all(p_worker, array[v_one], p_now);
-            exception when integrity_constraint_violation or lock_not_available then
+            exception when integrity_constraint_violation or raise_exception or lock_not_available then
                 perform pgdial.pass_over(v_one.id, p_now);
                 insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
                 select p_now, c.id, c.claim_no, c.attempt, 'skipped',
@@ -228,7 +233,7 @@ language plpgsql volatile
 as $$
 begin
     update pgdial.calls c set run_at = p_now + '30 seconds' where c.id = p_id;
-exception when integrity_constraint_violation or lock_not_available then
+exception when integrity_constraint_violation or raise_exception or lock_not_available then
     raise warning 'pgdial: call % can be neither claimed nor put off: %', p_id, sqlerrm;
 end $$;
 

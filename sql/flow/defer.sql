@@ -1,7 +1,7 @@
 -- defer: in flight -> waiting, the attempt not counted, for a dial that certainly rings nobody.
 -- p_items: [{id, claim_no, reason, retry_after_sec?, why?}]; reasons as in put_back.
 -- Verdicts: deferred, failed (20 times without capacity), canceled (a cancel was
--- wished), stale, locked_out, not_found.  Index: primary key.
+-- wished), suppressed, stale, locked_out, not_found.  Index: primary key.
 create or replace function pgdial.defer(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile
@@ -19,7 +19,9 @@ begin
         if verdict is null then
             select c.* into v_call from pgdial.calls c
             where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
-              and c.state::text in ('dialing', 'unresolved', 'in_call') and c.answered_at is null;
+              and c.state::text in ('dialing', 'unresolved', 'in_call') and c.answered_at is null
+              -- What an early webhook has moved on is at the provider: never give that back.
+              and (v_item.item ->> 'reason' <> 'give_back' or c.state::text = 'dialing');
             verdict := case when found then pgdial.put_back(
                 v_call, v_item.item ->> 'reason', (v_item.item ->> 'retry_after_sec')::int * '1 second'::interval,
                 jsonb_build_object('why', v_item.item ->> 'why'), v_now) else 'stale' end;
@@ -31,23 +33,30 @@ end $$;
 -- give_back: after a claim whose reply was lost, the worker's own dialing rows that it
 -- never received are deferred: nobody will dial them.
 -- p_held: [{id, claim_no}] that the worker does hold. It passes the gate first, so that
--- the lost claim, if it is still running, ends before we look. Answers how many.
-create or replace function pgdial.give_back(p_worker uuid, p_held jsonb) returns int
+-- the lost claim, if it is still running, ends before we look. Rows past their lease
+-- belong to the sweep: a dial of theirs may have been sent and its result never recorded.
+-- Answers how many went back, and how many somebody holds (try again for those).
+create or replace function pgdial.give_back(
+    p_worker uuid, p_held jsonb, out given int, out locked_out int
+)
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 declare
+    v_now timestamptz;
     v_lost jsonb;
 begin
     if not pgdial.gate() then
         raise exception 'pgdial.give_back: the gate is busy' using errcode = 'lock_not_available';
     end if;
+    v_now := pgdial.now();
     select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'claim_no', c.claim_no, 'reason', 'give_back',
                                                  'why', 'the reply of the claim was lost')), '[]')
     into v_lost
     from pgdial.calls c
-    where c.state = 'dialing' and c.claimed_by = p_worker
+    where c.state = 'dialing' and c.claimed_by = p_worker and c.lease_until > v_now
       and not exists (select from jsonb_array_elements(p_held) h
                       where (h ->> 'id')::uuid = c.id and (h ->> 'claim_no')::bigint = c.claim_no);
-    return (select count(*) from pgdial.defer(v_lost) d where d.verdict = 'deferred');
+    select count(*) filter (where d.verdict in ('deferred', 'canceled', 'suppressed')),
+           count(*) filter (where d.verdict = 'locked_out')
+    into given, locked_out from pgdial.defer(v_lost) d;
 end $$;

@@ -1,7 +1,8 @@
 -- dialed: dialing, unresolved -> in_call: the provider has accepted the dial.
 -- p_items: [{id, claim_no, provider_call_id}].
 -- Verdicts: in_call, stale (another claim, or it has ended already), locked_out, not_found.
--- detail.cancel: somebody wishes the call ended: ask the provider.
+-- detail.cancel: somebody wishes the call ended: ask the provider. detail.freed: a parked
+-- event has ended it at once.
 -- Races: an early webhook may have set the provider's id, taken the call to in_call (then
 -- the id is stored all the same: a cancel needs it), or ended it, before us; another id
 -- than the one already known is a conflict: kept as an event, not applied.
@@ -39,7 +40,8 @@ begin
                 if v_call.state::text <> 'in_call' then   -- else a webhook was faster, and has noted it
                     perform pgdial.note(v_call, 'in_call', v_now, jsonb_build_object('provider_call_id', v_id));
                 end if;
-                perform pgdial.apply_parked(v_call.trunk, v_id, v_now);
+                perform pgdial.apply_parked(v_call, v_id, v_now);
+                detail := detail || jsonb_build_object('freed', not pgdial.is_taking(v_call.id, v_now));
                 verdict := 'in_call';
             else
                 verdict := 'stale';

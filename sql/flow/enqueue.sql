@@ -75,9 +75,11 @@ begin
                     when c.request_hash <> a.request_hash then
                         'this idempotency key was used for another request: use a new key for a new call' end
         from unnest(v_asked) a
-             left join pgdial.calls c on c.owner = p_owner and c.idempotency_key = a.idempotency_key
-        where a.verdict is null and a.idempotency_key is not null
-          and not exists (select from pgdial.calls n where n.id = a.id);
+             -- Lateral, one probe of calls_idempotency each: as a plain join it read the table.
+             left join lateral (
+                 select c.id, c.request_hash from pgdial.calls c
+                 where c.owner = p_owner and c.idempotency_key = a.idempotency_key offset 0) c on true
+        where a.verdict is null and a.idempotency_key is not null and c.id is distinct from a.id;
 end $$;
 
 -- enqueue: one call, for SQL. Inside the caller's transaction: a rollback rings nobody.

@@ -10,16 +10,16 @@ set lock_timeout = '200ms'
 as $$
 declare
     v_now constant timestamptz := pgdial.now();
+    v_done jsonb;
 begin
     -- One at a time: two processes making the same partition would only disturb each other.
     if not pg_try_advisory_xact_lock(x'70676469'::int, 2) then
         return jsonb_build_object('busy', true);
     end if;
-    return jsonb_build_object(
-        'attached', pgdial.ensure_partitions(v_now, 8),
-        'dropped', pgdial.drop_partitions(v_now, p_keep),
-        'analyzed', pgdial.refresh_statistics(),
-        'workers', pgdial.forget_workers(v_now));
+    -- Partitions last: their locks end with this transaction.
+    v_done := jsonb_build_object('analyzed', pgdial.refresh_statistics(), 'workers', pgdial.forget_workers(v_now));
+    return v_done || jsonb_build_object(
+        'attached', pgdial.ensure_partitions(v_now, 8), 'dropped', pgdial.drop_partitions(v_now, p_keep));
 end $$;
 
 -- ensure_partitions: this week and p_weeks ahead, and every week that has rows in the
@@ -53,7 +53,7 @@ begin
             execute format('alter table pgdial.call_events attach partition pgdial.%I for values from (%L) to (%L)',
                            v_name, v_from, v_from + '7 days'::interval);
             v_n := v_n + 1;
-        exception when lock_not_available then
+        exception when lock_not_available or check_violation then
             raise warning 'pgdial: partition % not attached yet, somebody holds call_events', v_name;
             exit;
         end;

@@ -50,22 +50,28 @@ create or replace trigger stamp_pause before insert or update on pgdial.trunks
 create or replace trigger stamp_pause before insert or update on pgdial.campaigns
     for each row execute function pgdial.stamp_pause();
 
--- A lane that goes while calls name it would leave them waiting for ever without a
--- reason, or in flight outside any cap.
+-- A lane that goes, or is renamed, while calls name it would leave them waiting for
+-- ever, or in flight outside any cap.
 create or replace function pgdial.keep_used_lane() returns trigger
 language plpgsql
 as $$
 begin
+    if tg_op = 'UPDATE' and new.name = old.name then
+        return new;
+    end if;
     if exists (select from pgdial.calls c
                where c.state in ('waiting', 'dialing', 'unresolved', 'in_call')
                  and old.name = case tg_table_name when 'campaigns' then c.campaign else c.trunk end) then
         raise exception '% "%" still has calls: pause it, or cancel them first',
             rtrim(tg_table_name, 's'), old.name using errcode = 'foreign_key_violation';
     end if;
-    return old;
+    if tg_table_name = 'trunks' then
+        delete from pgdial.trunk_pace p where p.trunk = old.name;
+    end if;
+    return case when tg_op = 'DELETE' then old else new end;
 end $$;
 
-create or replace trigger keep_used_lane before delete on pgdial.campaigns
+create or replace trigger keep_used_lane before delete or update of name on pgdial.campaigns
     for each row execute function pgdial.keep_used_lane();
-create or replace trigger keep_used_lane before delete on pgdial.trunks
+create or replace trigger keep_used_lane before delete or update of name on pgdial.trunks
     for each row execute function pgdial.keep_used_lane();

@@ -2,7 +2,7 @@
 -- so that nothing of an earlier claim can touch a later one.
 -- p_items: [{id, by, why?, force?}].  Verdicts: waiting, not_over, needs_force (it was
 -- completed: somebody spoke to us), held (nobody knows whether it still rings; detail
--- says until when: wait, or release it), suppressed, locked_out, not_found.
+-- says until when: wait, or release it), suppressed, unknown_campaign, locked_out, not_found.
 -- Index: primary key.
 create or replace function pgdial.redrive_many(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -27,6 +27,7 @@ begin
                 when v_call.state = 'completed' and not coalesce((v_item.item ->> 'force')::boolean, false)
                     then 'needs_force'
                 when exists (select from pgdial.do_not_call d where d.phone = v_call.phone) then 'suppressed'
+                when not exists (select from pgdial.campaigns g where g.name = v_call.campaign) then 'unknown_campaign'
                 else 'waiting' end;
             detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until);
             if verdict = 'waiting' then

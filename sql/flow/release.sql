@@ -17,7 +17,9 @@ begin
         return 'not_held';
     end if;
     -- No hold_until in this WHERE: it would take the planner away from the primary key.
-    update pgdial.calls c set hold_until = null where c.id = p_id and c.claim_no = v_call.claim_no;
+    update pgdial.calls c
+    set hold_until = null, run_at = case when c.state::text = 'waiting' then v_now else c.run_at end
+    where c.id = p_id and c.claim_no = v_call.claim_no;
     perform pgdial.note(v_call, 'released', v_now, jsonb_build_object('by', p_by, 'why', p_why));
     perform pgdial.wake('claim');
     return 'released';

@@ -15,14 +15,26 @@ set max_parallel_workers_per_gather = 0
 as $$
 declare
     v_now constant timestamptz := pgdial.now();
+    v_kind text;
+    v_n int;
 begin
-    counts := jsonb_build_object(
-        'unresolved', pgdial.sweep_leases(v_now, p_limit),
-        'unknown', pgdial.sweep_deadlines(v_now, p_limit),
-        'expired', pgdial.sweep_expiries(v_now, p_limit),
-        'suppressed', pgdial.sweep_suppressed(v_now, p_limit),
-        'parked_applied', pgdial.sweep_parked(v_now, p_limit),
-        'removed', pgdial.sweep_finished(v_now, p_keep, p_limit * 10));
+    counts := '{}';
+    foreach v_kind in array array['unresolved', 'unknown', 'expired', 'suppressed', 'parked_applied', 'removed'] loop
+        begin
+            v_n := case v_kind
+                when 'unresolved' then pgdial.sweep_leases(v_now, p_limit)
+                when 'unknown' then pgdial.sweep_deadlines(v_now, p_limit)
+                when 'expired' then pgdial.sweep_expiries(v_now, p_limit)
+                when 'suppressed' then pgdial.sweep_suppressed(v_now, p_limit)
+                when 'parked_applied' then pgdial.sweep_parked(v_now, p_limit)
+                when 'removed' then pgdial.sweep_finished(v_now, p_keep, p_limit * 10) end;
+        exception when others then
+            -- A guard for the kinds, beside those of the rows: none of them stops the others.
+            raise warning 'pgdial: sweep of % failed: % (%)', v_kind, sqlerrm, sqlstate;
+            v_n := 0;
+        end;
+        counts := counts || jsonb_build_object(v_kind, v_n);
+    end loop;
 
     cancels := coalesce((
         select jsonb_agg(jsonb_build_object('id', c.id, 'claim_no', c.claim_no, 'trunk', c.trunk,
@@ -75,7 +87,7 @@ begin
             where c.id = v_call.id and c.claim_no = v_call.claim_no and c.state::text = 'dialing';
             perform pgdial.note(v_call, 'unresolved', p_now,
                 jsonb_build_object('why', 'its worker did not say what came of the dial'));
-        exception when integrity_constraint_violation then
+        exception when integrity_constraint_violation or raise_exception or data_exception then
             perform pgdial.put_off(v_call, sqlerrm, p_now);
         end;
         v_n := v_n + 1;
@@ -100,7 +112,7 @@ begin
         begin
             perform pgdial.end_attempt(v_call, 'unknown',
                 jsonb_build_object('why', 'no report of how it ended before its deadline'), null, p_now);
-        exception when integrity_constraint_violation then
+        exception when integrity_constraint_violation or raise_exception or data_exception then
             perform pgdial.put_off(v_call, sqlerrm, p_now);
         end;
         v_n := v_n + 1;
@@ -122,7 +134,7 @@ begin
             deadline_at = greatest(c.deadline_at, p_now + '1 minute')
         where c.id = p_call.id and c.claim_no = p_call.claim_no
           and c.state::text in ('dialing', 'unresolved', 'in_call');
-    exception when integrity_constraint_violation then
+    exception when integrity_constraint_violation or raise_exception or data_exception then
         null;   -- it cannot be written at all: it stays due, and harms no other
     end;
     if not exists (select from pgdial.call_events e
@@ -148,7 +160,7 @@ begin
             update pgdial.calls c set state = 'expired', ended_at = p_now
             where c.id = v_call.id and c.state::text = 'waiting';
             perform pgdial.note(v_call, 'expired', p_now, jsonb_build_object('expires_at', v_call.expires_at));
-        exception when integrity_constraint_violation then
+        exception when integrity_constraint_violation or raise_exception or data_exception then
             perform pgdial.put_off(v_call, sqlerrm, p_now);
         end;
         v_n := v_n + 1;
@@ -179,7 +191,7 @@ begin
             update pgdial.calls c set state = 'suppressed', ended_at = p_now, last_error = v_why
             where c.id = v_call.id and c.state::text = 'waiting';
             perform pgdial.note(v_call, 'suppressed', p_now, jsonb_build_object('why', v_why));
-        exception when integrity_constraint_violation then
+        exception when integrity_constraint_violation or raise_exception or data_exception then
             perform pgdial.put_off(v_call, sqlerrm, p_now);
         end;
         v_n := v_n + 1;

@@ -18,7 +18,7 @@ declare
     v_item record;
     v_locked uuid[];
     v_call_id uuid;
-    v_flying boolean;
+    v_taken boolean;
 begin
     v_locked := pgdial.lock_calls(array(
         select pgdial.event_call(i ->> 'trunk', i ->> 'reference', i -> 'report')
@@ -29,9 +29,9 @@ begin
     loop
         ordinal := v_item.n;
         v_call_id := pgdial.event_call(v_item.i ->> 'trunk', v_item.i ->> 'reference', v_item.i -> 'report');
-        v_flying := pgdial.is_flying(v_call_id);
+        v_taken := pgdial.is_taking(v_call_id, v_now);
         verdict := pgdial.keep_event(v_item.i, v_call_id, v_call_id = any (v_locked), v_now);
-        detail := jsonb_build_object('freed', v_flying and not pgdial.is_flying(v_call_id));
+        detail := jsonb_build_object('freed', v_taken and not pgdial.is_taking(v_call_id, v_now));
         return next;
     end loop;
 end $$;
@@ -58,10 +58,11 @@ create or replace function pgdial.reference_claim_no(p_reference text) returns b
 language sql immutable
 as $$ select substr(p_reference, 38)::bigint $$;
 
-create or replace function pgdial.is_flying(p_id uuid) returns boolean
+-- is_taking: does this call take its number (in flight, or held)?
+create or replace function pgdial.is_taking(p_id uuid, p_now timestamptz) returns boolean
 language sql stable
 as $$
-    select coalesce((select c.state::text in ('dialing', 'unresolved', 'in_call')
+    select coalesce((select c.state::text in ('dialing', 'unresolved', 'in_call') or coalesce(c.hold_until > p_now, false)
                      from pgdial.calls c where c.id = p_id), false)
 $$;
 
@@ -116,9 +117,15 @@ begin
                        else (select c.claim_no from pgdial.calls c where c.id = p_call_id) end;
     begin
         v_verdict := pgdial.apply_report(p_call_id, v_claim_no, p_event.trunk, p_event.report, p_now);
-    exception when integrity_constraint_violation or data_exception then
-        raise warning 'pgdial: webhook event % stays parked: %', p_event.id, sqlerrm;
-        return 'parked';
+    exception when integrity_constraint_violation or data_exception or raise_exception then
+        raise warning 'pgdial: webhook event % is applied without its result: %', p_event.id, sqlerrm;
+        begin
+            -- How it ended must not be lost to what came with it.
+            v_verdict := pgdial.apply_report(p_call_id, v_claim_no, p_event.trunk, p_event.report - 'result', p_now);
+        exception when integrity_constraint_violation or data_exception or raise_exception then
+            raise warning 'pgdial: webhook event % stays parked: %', p_event.id, sqlerrm;
+            return 'parked';
+        end;
     end;
     update pgdial.webhook_events w set verdict = v_verdict, call_id = p_call_id where w.id = p_event.id;
     return v_verdict;
@@ -126,7 +133,7 @@ end $$;
 
 -- apply_parked: events that came before the provider's id was stored. The caller holds
 -- the call's row; an event that somebody else is applying is theirs (skip locked).
-create or replace function pgdial.apply_parked(p_trunk text, p_provider_call_id text, p_now timestamptz) returns void
+create or replace function pgdial.apply_parked(p_call pgdial.calls, p_provider_call_id text, p_now timestamptz) returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
 as $$
@@ -135,10 +142,10 @@ declare
 begin
     for v_event in
         select w.* from pgdial.webhook_events w
-        where w.verdict = 'parked' and w.trunk = p_trunk and w.reference = ''
+        where w.verdict = 'parked' and w.trunk = p_call.trunk and w.reference = ''
           and w.report ->> 'provider_call_id' = p_provider_call_id
         order by w.id for update skip locked
     loop
-        perform pgdial.apply_event(v_event, pgdial.event_call(p_trunk, null, v_event.report), true, p_now);
+        perform pgdial.apply_event(v_event, p_call.id, true, p_now);
     end loop;
 end $$;

@@ -12,6 +12,9 @@ declare
     v_call pgdial.calls;
     v_outcome text := p_report ->> 'outcome';
     v_provider_id text := p_report ->> 'provider_call_id';
+    -- jsonb's own text is longer than what the adapter measured; the raw body is kept anyway.
+    v_result constant jsonb := case when octet_length((p_report -> 'result')::text) > 131072
+                                    then '{"truncated": true}' else p_report -> 'result' end;
     v_detail jsonb;
     v_verdict text;
 begin
@@ -19,7 +22,7 @@ begin
     if not found then
         return 'stale';   -- removed by the retention
     end if;
-    if not pgdial.report_fits(v_call, p_claim_no, p_trunk, p_report) then
+    if pgdial.report_fits(v_call, p_claim_no, p_trunk, p_report) is not true then
         perform pgdial.note(v_call, 'mismatch', p_now, jsonb_build_object(
             'trunk', p_trunk, 'event_claim_no', p_claim_no, 'status', p_report ->> 'status'));
         return 'mismatch';
@@ -44,19 +47,21 @@ begin
             perform pgdial.accept_call(v_call, v_verdict = 'answer', v_detail, p_now);
             return 'applied';
         when 'settle' then
-            perform pgdial.end_attempt(v_call, v_outcome::pgdial.outcome, v_detail, p_report -> 'result', p_now);
+            perform pgdial.end_attempt(v_call, v_outcome::pgdial.outcome, v_detail, v_result, p_now);
             return 'applied';
         when 'put_back' then
             perform pgdial.put_back(v_call, v_outcome, null, v_detail, p_now);
             return 'applied';
         when 'complete_late' then
-            perform pgdial.complete_late(v_call, v_outcome, v_detail, p_report -> 'result', p_now);
+            perform pgdial.complete_late(v_call, v_outcome, v_detail, v_result, p_now);
             return 'applied';
         when 'late_answer' then
             perform pgdial.note(v_call, 'late_answer', p_now, v_detail);
             return 'late_answer';
+        when 'stale' then
+            return case when pgdial.end_hold(v_call, p_claim_no, p_report, v_detail, p_now) then 'applied' else 'stale' end;
         else
-            return v_verdict;   -- noted, stale, mismatch
+            return v_verdict;   -- noted, mismatch
     end case;
 end $$;
 
@@ -104,22 +109,40 @@ begin
 end $$;
 
 -- complete_late: a dial that was given up was answered after all. The call is
--- completed, and so its retry will not ring the person a second time. While it still
--- talks (no outcome yet) its number is held, so that no other call rings it meanwhile:
--- the hold ends by itself after max_duration.
+-- completed, and so its retry will not ring the person a second time. While they still
+-- talk (no outcome yet) the number stays taken; its final report ends that.
 create or replace function pgdial.complete_late(
     p_call pgdial.calls, p_outcome text, p_detail jsonb, p_result jsonb, p_now timestamptz
 ) returns void
 language plpgsql volatile
+set plan_cache_mode = force_custom_plan
 as $$
 begin
     update pgdial.calls c
     set state = 'completed', outcome = coalesce(p_outcome, 'answered')::pgdial.outcome, ended_at = p_now,
-        answered_at = coalesce(c.answered_at, p_now), result = coalesce(p_result, c.result),
+        answered_at = coalesce(c.answered_at, p_now), result = coalesce(p_result, c.result), last_error = null,
         hold_until = case when p_outcome is null then greatest(c.hold_until, p_now + coalesce(
-            (select g.max_duration from pgdial.campaigns g where g.name = c.campaign), '30 minutes')) end,
-        last_error = null
+            (select g.max_duration from pgdial.campaigns g where g.name = c.campaign), '30 minutes')) end
     where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('waiting', 'failed');
     perform pgdial.note(p_call, 'completed', p_now, p_detail || jsonb_build_object(
         'late', true, 'outcome', coalesce(p_outcome, 'answered'), 'result', p_result));
+end $$;
+
+-- end_hold: the final report of a dial that nobody could explain, or of one answered
+-- late: it is over now, so its number is free. True: there was a hold.
+create or replace function pgdial.end_hold(
+    p_call pgdial.calls, p_claim_no bigint, p_report jsonb, p_detail jsonb, p_now timestamptz
+) returns boolean
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    if p_call.hold_until is null or p_call.hold_until <= p_now or p_call.claim_no <> p_claim_no
+       or p_report ->> 'kind' <> 'ended' or p_call.state::text in ('dialing', 'unresolved', 'in_call') then
+        return false;
+    end if;
+    update pgdial.calls c set hold_until = null where c.id = p_call.id and c.claim_no = p_claim_no;
+    perform pgdial.note(p_call, 'released', p_now, p_detail || jsonb_build_object(
+        'by', 'webhook', 'outcome', p_report ->> 'outcome'));
+    return true;
 end $$;

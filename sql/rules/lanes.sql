@@ -51,8 +51,10 @@ as $$
                + '1 millisecond'
     from (select least(
               greatest(1, p_trunk.calls_per_second / 10)::double precision,
-              coalesce((select b.tokens + greatest(0, extract(epoch from p_now - b.as_of)::double precision)
-                               * p_trunk.calls_per_second::double precision
+              -- A bucket from the future (the clock went back) is as good as none.
+              coalesce((select case when b.as_of > p_now then 1
+                                    else b.tokens + extract(epoch from p_now - b.as_of)::double precision
+                                                    * p_trunk.calls_per_second::double precision end
                         from pgdial.trunk_pace b where b.trunk = p_trunk.name),
                        1))) as t (tokens)
     where p_trunk.calls_per_second is not null

@@ -2,8 +2,11 @@
 -- attempt not counted. The caller holds the row's lock and has checked its claim_no.
 -- p_reason: capacity, account, late, shutdown, give_back, not_placed, canceled_dial.
 -- Capacity waits greatest(p_retry_after, 1 s * 2^deferrals) up to 5 min, at most 20
--- times, then fails as capacity. Account pauses the trunk. The others go at once.
--- Answers deferred, failed, or canceled (a cancel was wished: it never goes back).
+-- times, then fails as capacity. Account pauses the trunk. Late and account wait 5 s, so
+-- that a provider whose clock is wrong, or a trunk whose row somebody holds, does not
+-- make every free permit dial in a circle. The others go at once.
+-- Answers deferred, failed, canceled (a cancel was wished: it never goes back), or
+-- suppressed (the number has joined the do-not-call list).
 create or replace function pgdial.put_back(
     p_call pgdial.calls, p_reason text, p_retry_after interval, p_detail jsonb, p_now timestamptz
 ) returns text
@@ -19,6 +22,12 @@ begin
     end if;
     if p_reason = 'capacity' and p_call.deferrals >= 20 then
         return pgdial.end_attempt(p_call, 'capacity', v_detail, null, p_now);
+    end if;
+    if exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
+        return pgdial.suppress_attempt(p_call, v_detail, p_now);
+    end if;
+    if p_reason in ('late', 'account') then
+        v_run_at := p_now + '5 seconds'::interval;
     end if;
     if p_reason = 'capacity' then
         v_run_at := p_now + least('5 minutes',
@@ -36,7 +45,8 @@ begin
                                 else c.outcome::text end::pgdial.outcome,
         lease_until = null, deadline_at = null, trunk = null, claimed_by = null,
         provider_call_id = null, answered_at = null
-    where c.id = p_call.id and c.claim_no = p_call.claim_no;
+    where c.id = p_call.id and c.claim_no = p_call.claim_no
+      and c.state::text in ('dialing', 'unresolved', 'in_call');
     perform pgdial.note(p_call, 'deferred', p_now, v_detail || jsonb_build_object('run_at', v_run_at));
     return 'deferred';
 end $$;
@@ -50,5 +60,5 @@ as $$
     set paused = true, paused_at = p_now, paused_by = 'pgdial',
         paused_why = 'the provider refuses the account: ' || coalesce(p_why, 'no words')
     where t.name = (select s.name from pgdial.trunks s where s.name = p_trunk and not s.paused
-                    for update skip locked)
+                    for no key update skip locked)
 $$;

@@ -54,6 +54,9 @@ begin
         when length(script_id) not between 1 and 200 then '"scriptId" must have 1 to 200 characters'
         when jsonb_typeof(metadata) <> 'object' then '"metadata" must be a JSON object'
         when octet_length(metadata::text) > 16384 then '"metadata" is larger than 16 KiB: send a reference to the data instead'
+        when metadata @? '$.**{33}' then '"metadata" has more than 32 levels: send a reference to the data instead'
+        when metadata @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))' then
+            '"metadata" has a number beyond 1e300: send it as a string'
         when p_request ? 'from' and from_number is null then
             '"from" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550199"'
         when p_request ? 'priority' and not (p_request -> 'priority')::text ~ '^[0-9]$' then

@@ -61,6 +61,6 @@ from pgdial.call_events a
                         order by i.seq limit 1) d on true
      left join lateral (select i.at, i.kind, i.detail from pgdial.call_events i
                         where i.call_id = a.call_id and i.claim_no = a.claim_no
-                          and i.kind in ('completed', 'retried', 'failed', 'canceled', 'deferred')
+                          and i.kind in ('completed', 'retried', 'failed', 'canceled', 'deferred', 'suppressed')
                         order by i.seq limit 1) e on true
 where a.kind = 'active';

@@ -22,6 +22,10 @@ as $$
         select 11, 'expired', 'its expiresAt has passed; the sweep will end it', c.id::text, null
         from c, n where c.expires_at <= n.now
         union all
+        select 12, 'no_campaign', format('there is no campaign %s any more: create it, or cancel the call', c.campaign),
+               c.campaign, null
+        from c where not exists (select from pgdial.campaigns g where g.name = c.campaign)
+        union all
         select 20, 'trunk_paused', format('trunk %s is paused by %s since %s: %s', t.name, t.paused_by,
                to_char(t.paused_at, 'YYYY-MM-DD HH24:MI:SSOF'), coalesce(t.paused_why, 'no reason given')), t.name, null
         from lane l join pgdial.trunks t on t.name = l.trunk where t.paused

@@ -31,6 +31,8 @@ pub enum Deferred {
     Failed,
     /// Somebody had asked to cancel it.
     Canceled,
+    /// Its number has joined the do-not-call list.
+    Suppressed,
     /// It had moved on before.
     Stale,
     /// There is no such call (any more).

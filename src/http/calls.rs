@@ -242,6 +242,11 @@ pub(super) async fn redrive_call(
             Problem::new(Code::Suppressed, "the number is on the do-not-call list")
                 .status(StatusCode::CONFLICT)
         }
+        (Redriven::UnknownCampaign, _) => Problem::new(
+            Code::UnknownCampaign,
+            "its campaign is gone: create it first",
+        )
+        .status(StatusCode::CONFLICT),
         (Redriven::NotFound, _) => Problem::no_such_call(),
     })
 }
