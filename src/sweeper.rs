@@ -63,7 +63,7 @@ impl Sweeper {
             let rest = match self.calls.sweep(&self.trunks.names(), self.keep).await {
                 Ok(swept) => {
                     pause = Duration::from_millis(200);
-                    self.follow_up(swept).await
+                    self.follow_up(&swept)
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -102,7 +102,7 @@ impl Sweeper {
     }
 
     /// Says what was swept, asks for the cancels, and answers how long to rest.
-    async fn follow_up(&mut self, swept: Swept) -> Duration {
+    fn follow_up(&mut self, swept: &Swept) -> Duration {
         for (kind, count) in swept.counts.iter().filter(|(_, count)| **count > 0) {
             tracing::info!(kind, count, "swept");
         }

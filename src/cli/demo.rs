@@ -122,15 +122,15 @@ async fn until_over(
     clock: Stopwatch,
 ) -> Result<Summary, Failure> {
     let bar = out.style.terminal.then(|| progress_bar(count));
-    let mut said = Duration::ZERO;
+    let mut said = Stopwatch::start();
     loop {
         let summary = demo.summary().await?;
         let line = describe(&summary);
         if let Some(bar) = &bar {
             bar.set_position(summary.over() as u64);
             bar.set_message(line);
-        } else if clock.elapsed() - said >= Duration::from_secs(1) {
-            said = clock.elapsed();
+        } else if said.elapsed() >= Duration::from_secs(1) {
+            said = Stopwatch::start();
             out.note(format!("{} of {count} over; {line}", summary.over()));
         }
         if summary.over() >= count {

@@ -184,7 +184,14 @@ async fn a_stopping_worker_finishes_its_dials_and_leaves_live_calls_alone() {
     let machine = Machine::new().await;
     machine.db.sql(SHORT).await;
     let _provider = machine
-        .start_provider(&["--ring", "50ms", "--talk", "4s", "--rule", "*0001=slow:2s,late:4s"])
+        .start_provider(&[
+            "--ring",
+            "50ms",
+            "--talk",
+            "4s",
+            "--rule",
+            "*0001=slow:2s,late:4s",
+        ])
         .await;
     let _api = machine.start_api().await;
     let worker = machine.start_worker("one", &[]).await;

@@ -113,7 +113,7 @@ async fn the_request_is_the_protocols() {
     ] {
         assert!(head.lines().any(|l| l == line), "{line} in {head}");
     }
-    let body: Value = serde_json::from_str(body).unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
     let call = claimed();
     assert_eq!(
         body,
