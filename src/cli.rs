@@ -18,46 +18,46 @@ use crate::{
     telemetry,
 };
 
-/// `calls`: look at calls, and change their course.
+// `calls`: look at calls, and change their course.
 pub mod calls;
 
-/// `demo`: everything on one machine.
+// `demo`: everything on one machine.
 pub mod demo;
 
-/// `dnc`: the list of numbers not to ring.
+// `dnc`: the list of numbers not to ring.
 pub mod dnc;
 
-/// `enqueue`: one call.
+// `enqueue`: one call.
 pub mod enqueue;
 
-/// How a command ends.
+// How a command ends.
 pub mod exit;
 
-/// `fake-provider`: a provider that only pretends to call.
+// `fake-provider`: a provider that only pretends to call.
 pub mod fake_provider;
 
-/// `healthcheck`: for containers.
+// `healthcheck`: for containers.
 pub mod healthcheck;
 
-/// `import`: calls from a CSV file.
+// `import`: calls from a CSV file.
 pub mod import;
 
-/// `campaigns` and `trunks`.
+// `campaigns` and `trunks`.
 pub mod lanes;
 
-/// Where a command writes.
+// Where a command writes.
 pub mod out;
 
-/// `serve`, `api` and `work`: processes that stay.
+// `serve`, `api` and `work`: processes that stay.
 mod process;
 
-/// `release`: the end of a hold.
+// `release`: the end of a hold.
 pub mod release;
 
-/// `sign`: a webhook by hand.
+// `sign`: a webhook by hand.
 pub mod sign;
 
-/// Single values of the command line.
+// Single values of the command line.
 pub mod values;
 
 #[cfg(test)]

@@ -19,25 +19,25 @@ use secrecy::SecretString;
 
 use crate::{telemetry::LogFormat, trunks::Trunks};
 
-/// What a command line may say.
+// What a command line may say.
 mod flags;
 
-/// What is wrong, collected.
+// What is wrong, collected.
 mod problem;
 
-/// The process environment and the `.env` file.
+// The process environment and the `.env` file.
 mod variables;
 
-/// Single settings from their texts.
+// Single settings from their texts.
 mod read;
 
-/// Secrets, keys, and what is none.
+// Secrets, keys, and what is none.
 mod secrets;
 
-/// Trunks from their variables.
+// Trunks from their variables.
 mod trunks;
 
-/// The names there are, and the nearest to one that is not.
+// The names there are, and the nearest to one that is not.
 mod names;
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 //!
 //! Only this module and [`crate::flow`] see a pool or a statement.
 
-/// A private Postgres server from the machine's own binaries.
+// A private Postgres server from the machine's own binaries.
 pub mod private;
 
-/// What the database looks like, brought up to date.
+// What the database looks like, brought up to date.
 pub mod migrate;
 
 use std::{str::FromStr, time::Duration};

@@ -5,7 +5,7 @@
 //! that fail by rule. At the end the provider's ledger is judged: did anything ring
 //! that should not have?
 
-/// The figures of a run.
+// The figures of a run.
 pub mod summary;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};

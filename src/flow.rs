@@ -7,55 +7,55 @@
 //!
 //! Nobody outside this module sees the pool.
 
-/// (nothing) → waiting.
+// (nothing) → waiting.
 pub mod enqueue;
 
-/// waiting → dialing.
+// waiting → dialing.
 pub mod claim;
 
-/// dialing, unresolved → `in_call`.
+// dialing, unresolved → `in_call`.
 pub mod dialed;
 
-/// in flight → completed, waiting again, failed or canceled.
+// in flight → completed, waiting again, failed or canceled.
 pub mod settle;
 
-/// dialing → unresolved.
+// dialing → unresolved.
 pub mod doubt;
 
-/// in flight → waiting, the attempt not counted.
+// in flight → waiting, the attempt not counted.
 pub mod defer;
 
-/// An event of the provider: kept once, applied once.
+// An event of the provider: kept once, applied once.
 pub mod webhook;
 
-/// waiting → canceled; a wish for a call in flight.
+// waiting → canceled; a wish for a call in flight.
 pub mod cancel;
 
-/// terminal → waiting.
+// terminal → waiting.
 pub mod redrive;
 
-/// waiting → waiting, changed.
+// waiting → waiting, changed.
 pub mod amend;
 
-/// The end of a hold.
+// The end of a hold.
 pub mod release;
 
-/// What time has overtaken.
+// What time has overtaken.
 pub mod sweep;
 
-/// Campaigns and trunks.
+// Campaigns and trunks.
 pub mod lanes;
 
-/// Numbers not to ring.
+// Numbers not to ring.
 pub mod do_not_call;
 
-/// Workers that are alive.
+// Workers that are alive.
 pub mod workers;
 
-/// Wakes between processes.
+// Wakes between processes.
 pub mod wake;
 
-/// Questions.
+// Questions.
 pub mod read;
 
 use serde::{Serialize, de::DeserializeOwned};

@@ -13,49 +13,49 @@
 //! Every answer has an `x-request-id`; every error is a [`crate::http::Problem`]; a panic is a 500 for
 //! its own request and nothing for the others.
 
-/// Error answers, in one shape.
+// Error answers, in one shape.
 mod problem;
 
-/// What happens to every request.
+// What happens to every request.
 mod edge;
 
-/// Who asks.
+// Who asks.
 mod auth;
 
-/// What a request brings.
+// What a request brings.
 mod body;
 
-/// One call.
+// One call.
 mod calls;
 
-/// Many calls at once.
+// Many calls at once.
 mod batch;
 
-/// Pages of calls.
+// Pages of calls.
 mod listing;
 
-/// Where a page ended.
+// Where a page ended.
 mod cursor;
 
-/// The webhook.
+// The webhook.
 mod callbacks;
 
-/// Alive, ready.
+// Alive, ready.
 mod health;
 
-/// What Prometheus scrapes.
+// What Prometheus scrapes.
 pub mod metrics;
 
-/// What the API answers, as types.
+// What the API answers, as types.
 pub mod schema;
 
-/// The OpenAPI document.
+// The OpenAPI document.
 mod openapi;
 
-/// The page that shows it.
+// The page that shows it.
 mod page;
 
-/// Connections.
+// Connections.
 mod serve;
 
 use std::{sync::Arc, time::Duration};

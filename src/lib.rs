@@ -1,49 +1,49 @@
 #![doc = include_str!("../README.md")]
 
-/// What a call is, in plain values.
+// What a call is, in plain values.
 pub mod domain;
 
-/// The life of a call, one verb a file.
+// The life of a call, one verb a file.
 pub mod flow;
 
-/// The outside phone company: adapters, signatures, and the fake provider.
+// The outside phone company: adapters, signatures, and the fake provider.
 pub mod provider;
 
-/// Which provider accounts this process knows, with their secrets.
+// Which provider accounts this process knows, with their secrets.
 pub mod trunks;
 
-/// The claim loop.
+// The claim loop.
 pub mod dispatcher;
 
-/// One dial.
+// One dial.
 pub mod dialer;
 
-/// The sweep loop.
+// The sweep loop.
 pub mod sweeper;
 
-/// The heartbeat loop.
+// The heartbeat loop.
 pub mod heartbeat;
 
-/// The processes: which loops each consists of.
+// The processes: which loops each consists of.
 pub mod app;
 
-/// The demo.
+// The demo.
 pub mod demo;
 
-/// The life of a process: its loops, its signals, its end.
+// The life of a process: its loops, its signals, its end.
 pub mod lifecycle;
 
-/// Logs.
+// Logs.
 pub mod telemetry;
 
-/// Connections, migrations, and a private server.
+// Connections, migrations, and a private server.
 pub mod db;
 
-/// Settings, read once.
+// Settings, read once.
 pub mod config;
 
-/// The command line.
+// The command line.
 pub mod cli;
 
-/// The HTTP API, the webhook, and what operators scrape.
+// The HTTP API, the webhook, and what operators scrape.
 pub mod http;

@@ -12,10 +12,10 @@ use crate::{
     flow::{self, Calls, amend::Amended, cancel::Canceled, read::Filter, redrive::Redriven},
 };
 
-/// What may be asked.
+// What may be asked.
 mod args;
 
-/// One call with its history.
+// One call with its history.
 mod show;
 
 pub use args::{AmendArgs, AmendChanges, CallsCommand, CancelArgs, ListArgs, RedriveArgs};

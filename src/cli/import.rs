@@ -20,10 +20,10 @@ use self::{
 use super::{Exit, Failure, Out, enqueue::Verdict};
 use crate::flow::{Calls, enqueue::Enqueued};
 
-/// One result for each row.
+// One result for each row.
 mod results;
 
-/// Requests from the rows of a file.
+// Requests from the rows of a file.
 mod rows;
 
 /// Rows in one round trip: large enough that the trip does not count, small enough that

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::flow::{Calls, lanes::LaneKind};
 
-/// What can be set of a campaign.
+// What can be set of a campaign.
 mod campaign;
 
-/// What can be set of a trunk.
+// What can be set of a trunk.
 mod trunk;
 
 pub use campaign::CampaignChanges;

@@ -18,22 +18,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who runs the server when we are root.
+// Who runs the server when we are root.
 mod account;
 
-/// What can go wrong, each with its way out.
+// What can go wrong, each with its way out.
 mod error;
 
-/// Where the server binaries are.
+// Where the server binaries are.
 mod find;
 
-/// The directory of one cluster, and the lock on it.
+// The directory of one cluster, and the lock on it.
 mod home;
 
-/// Creating a cluster, and the server under its watchdog.
+// Creating a cluster, and the server under its watchdog.
 mod server;
 
-/// How people and programs reach the server.
+// How people and programs reach the server.
 mod address;
 
 #[cfg(test)]

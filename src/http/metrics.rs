@@ -21,7 +21,7 @@ use tokio::{sync::Mutex, time::timeout};
 use super::App;
 use crate::{flow::Calls, provider::Stopwatch};
 
-/// What this process counts.
+// What this process counts.
 mod counters;
 
 pub(super) use counters::Counters;

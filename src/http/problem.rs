@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use crate::flow;
 
-/// The stable words.
+// The stable words.
 mod code;
 
 pub use code::Code;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::problem::Code;
 use crate::{domain::CallId, flow::read::Reason};
 
-/// Calls, as they are shown.
+// Calls, as they are shown.
 mod call;
 
 pub use call::{Attempt, Call, CallEvent, CallPage, CallSummary};
