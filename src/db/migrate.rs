@@ -63,6 +63,8 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/backoff",
     "rules/judge",
     "rules/lanes",
+    "rules/pick",
+    "rules/next_due",
     "rules/end_attempt",
     "rules/put_back",
     "rules/apply_report",

@@ -1,0 +1,48 @@
+-- next_due: the next moment at which time alone can open the way to a call that waits:
+-- a run_at in an open lane, the pace of a lane with work, the end of a hold; in 1 s
+-- where due rows were passed over because somebody holds them. Null: nothing but an
+-- event can.
+create or replace function pgdial.next_due(p_trunks text[], p_now timestamptz) returns timestamptz
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_lanes pgdial.lane[] := array(
+        select l from pgdial.lanes(p_trunks, p_now) l
+        where (l.reason is null or l.reason = 'pacing')
+          and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w));
+    v_at timestamptz;
+begin
+    select min(t.at) into v_at from (
+        select case when l.reason = 'pacing' then l.opens_at else n.run_at end
+        from unnest(v_lanes) l
+             cross join generate_series(0, 9) p
+             left join lateral (
+                 select c.run_at from pgdial.calls c
+                 where c.state = 'waiting' and c.campaign = l.campaign and c.priority = p::smallint
+                   and c.run_at > p_now order by c.run_at limit 1) n on true
+        union all
+        (select c.hold_until from pgdial.calls c where c.hold_until > p_now order by c.hold_until limit 1)
+    ) t (at);
+    if exists (
+        select from unnest(v_lanes) l
+        where l.reason is null
+          and cardinality(pgdial.passed_over(l.campaign, p_now)) > 0) then
+        v_at := least(v_at, p_now + '1 second');
+    end if;
+    return v_at;
+end $$;
+
+-- passed_over: is a due call of this campaign held by somebody's open transaction?
+-- (Those that can be locked are waiting for their number; a settle wakes them.)
+create or replace function pgdial.passed_over(p_campaign text, p_now timestamptz) returns uuid[]
+language sql volatile
+as $$
+    with head as (
+        select c.id from pgdial.calls c
+        where c.state = 'waiting' and c.campaign = p_campaign and c.run_at <= p_now
+        order by c.priority desc, c.run_at, c.id limit 20
+    )
+    select array(select h.id from head h
+                 where not exists (select from pgdial.calls c where c.id = h.id for update skip locked))
+$$;

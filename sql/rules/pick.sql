@@ -1,0 +1,136 @@
+-- pick: choose and lock due calls, in fair turns. It writes nothing.
+-- A lane that gave nothing in its turn (nothing due, its numbers taken, its rows held)
+-- leaves, and its share goes to the others. Three rounds at most in which no lane leaves:
+-- a number that many waiting calls share yields one call, and each number found joins
+-- the taken ones.
+create or replace function pgdial.pick(p_trunks text[], p_wanted int, p_now timestamptz) returns setof pgdial.picked
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    -- Numbers in flight or held, built once: a probe per row dies behind 100,000
+    -- waiting twins of one taken number.
+    v_taken text[] := array(
+        select c.phone from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call')
+        union all
+        select c.phone from pgdial.calls c where c.hold_until > p_now);
+    v_lanes pgdial.lane[] := array(
+        select l from pgdial.lanes(p_trunks, p_now) l
+        where l.room > 0 and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w));
+    v_found pgdial.picked[] := '{}';
+    v_batch pgdial.picked[];
+    v_dry text[];
+    v_turn record;
+    v_before int;
+    v_rounds int := 0;
+begin
+    loop
+        v_before := cardinality(v_found);
+        exit when v_before >= p_wanted or v_rounds >= 3 or cardinality(v_lanes) = 0;
+        v_dry := '{}';
+        for v_turn in select t.campaign, t.trunk, t.quota from pgdial.turns(v_lanes, v_found, p_wanted - v_before) t loop
+            v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_taken, p_now);
+            v_taken := v_taken || array(select b.phone from unnest(v_batch) b);
+            v_found := v_found || v_batch;
+            if cardinality(v_batch) = 0 then
+                v_dry := v_dry || v_turn.campaign;
+            end if;
+        end loop;
+        exit when cardinality(v_found) = v_before and cardinality(v_dry) = 0;   -- no room in any lane
+        v_lanes := array(select l from unnest(v_lanes) l where l.campaign <> all (v_dry));
+        v_rounds := v_rounds + (cardinality(v_dry) = 0)::int;
+    end loop;
+    return query select f.* from unnest(v_found) f;
+end $$;
+
+-- turns: how many calls each lane may give in this round. Each next call goes to the
+-- lane with the least in flight for its weight, ties by an exponential draw
+-- (-ln(random())/weight), so that even a single slot is shared by weight over time.
+create or replace function pgdial.turns(p_lanes pgdial.lane[], p_found pgdial.picked[], p_wanted int)
+returns table (campaign text, trunk text, quota int)
+language sql volatile
+as $$
+    with lane as (
+        select l.campaign, l.trunk, l.weight, l.in_flight + coalesce(c.n, 0) as busy,
+               l.room - coalesce(c.n, 0) as room, l.trunk_room - coalesce(t.n, 0) as trunk_room
+        from unnest(p_lanes) l
+             left join (select f.campaign, count(*)::int n from unnest(p_found) f group by 1) c using (campaign)
+             left join (select f.trunk, count(*)::int n from unnest(p_found) f group by 1) t on t.trunk = l.trunk
+    ), turn as (
+        select l.campaign, l.trunk, l.trunk_room,
+               (l.busy + k) / l.weight::double precision as load, -ln(1 - random()) / l.weight as draw
+        from lane l, generate_series(0, least(l.room, l.trunk_room, p_wanted) - 1) k
+    ), fair as (
+        select r.campaign, r.trunk, r.load, r.draw
+        from (select t.*, row_number() over (partition by t.trunk order by t.load, t.draw) as nth from turn t) r
+        where r.nth <= r.trunk_room
+        order by r.load, r.draw limit p_wanted
+    )
+    select f.campaign, f.trunk, count(*)::int
+    from fair f group by f.campaign, f.trunk order by min(f.load), min(f.draw)
+$$;
+
+-- waiting_campaigns: campaigns with a waiting call, by jumping along the index, so
+-- that a campaign with 500,000 waiting calls costs one probe.
+create or replace function pgdial.waiting_campaigns() returns table (campaign text)
+language sql stable
+as $$
+    with recursive w as (
+        (select c.campaign from pgdial.calls c where c.state = 'waiting' order by c.campaign limit 1)
+        union all
+        select (select c.campaign from pgdial.calls c
+                where c.state = 'waiting' and c.campaign > w.campaign order by c.campaign limit 1)
+        from w where w.campaign is not null
+    )
+    select w.campaign from w where w.campaign is not null
+$$;
+
+-- pick_from: up to p_quota due calls of one campaign, one per number, locked.
+-- Priority by priority, so that run_at stays a bound of the index: calls scheduled for
+-- later are never walked. The lock is taken inside the scan, so that rows held by a
+-- person are passed over instead of being chosen and then missed. Twins shorten a look,
+-- so it looks up to three times; a priority that is not exhausted then is not overtaken
+-- by a lower one.
+create or replace function pgdial.pick_from(
+    p_campaign text, p_trunk text, p_quota int, p_taken text[], p_now timestamptz
+) returns pgdial.picked[]
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_priority smallint := 10;
+    v_found pgdial.picked[] := '{}';
+    v_more pgdial.picked[] := '{}';
+    v_taken text[] := p_taken;
+begin
+    while cardinality(v_found) < p_quota loop
+        select c.priority into v_priority from pgdial.calls c
+        where c.state = 'waiting' and c.campaign = p_campaign and c.priority < v_priority
+        order by c.priority desc limit 1;
+        exit when not found;
+
+        for v_look in 1..3 loop
+            v_more := array(
+                with due as (
+                    select c.id, c.phone, c.run_at from pgdial.calls c
+                    where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_priority
+                      and c.run_at <= p_now
+                      and c.phone <> all (v_taken)      -- a plain variable: only a constant is hashed
+                      and (c.expires_at is null or c.expires_at > p_now)
+                      -- Not "not exists": as an anti join it would read every due row and the whole list.
+                      and (select d.phone from pgdial.do_not_call d where d.phone = c.phone) is null
+                    order by c.run_at, c.id limit p_quota - cardinality(v_found)
+                    for update of c skip locked
+                ), one_per_number as (
+                    select distinct on (due.phone) due.id, due.phone, due.run_at from due
+                    order by due.phone, due.run_at, due.id
+                )
+                select row(o.id, o.phone, p_campaign, p_trunk)::pgdial.picked from one_per_number o order by o.run_at, o.id);
+            v_found := v_found || v_more;
+            v_taken := v_taken || array(select m.phone from unnest(v_more) m);
+            exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
+        end loop;
+        exit when cardinality(v_more) > 0;
+    end loop;
+    return v_found;
+end $$;
