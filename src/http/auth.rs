@@ -2,13 +2,15 @@
 //!
 //! The key's name is the owner that is written on rows and scopes idempotency keys.
 //! With no key configured everybody is `anonymous`; that the server then binds
-//! loopback only is the business of whoever binds it.
+//! loopback only is the business of whoever binds it. Then only requests to a loopback
+//! name are answered: a web page whose own name was made to point here (DNS rebinding)
+//! could otherwise order calls through its reader's browser.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, header, uri::Authority},
     middleware::Next,
     response::Response,
 };
@@ -74,7 +76,7 @@ impl ApiKeys {
 
     fn admit(&self, headers: &HeaderMap) -> Option<Owner> {
         if self.is_empty() {
-            return Some(Owner(ANONYMOUS.into()));
+            return names_loopback(headers).then(|| Owner(ANONYMOUS.into()));
         }
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (given.next(), given.next()) else {
@@ -87,6 +89,19 @@ impl ApiKeys {
             None
         }
     }
+}
+
+/// Whether the request was sent to a name that only this host has.
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else {
+        return true; // no browser leaves it out
+    };
+    let Ok(Ok(host)) = host.to_str().map(str::parse::<Authority>) else {
+        return false;
+    };
+    let name = host.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn digest(key: &[u8]) -> [u8; 32] {
@@ -154,7 +169,8 @@ pub(super) async fn require_key(
     let owner = keys.admit(request.headers()).ok_or_else(|| {
         Problem::new(
             Code::Unauthorized,
-            "send an API key of this server: Authorization: Bearer <key>",
+            "send an API key of this server: Authorization: Bearer <key> \
+             (a server without keys answers under localhost and 127.0.0.1 only)",
         )
         .challenge("Bearer")
     })?;
@@ -165,6 +181,29 @@ pub(super) async fn require_key(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_keys_only_a_loopback_name_is_answered() {
+        for (host, answered) in [
+            ("localhost", true),
+            ("LOCALHOST:8080", true),
+            ("127.0.0.1:8080", true),
+            ("127.1.2.3", true),
+            ("[::1]:8080", true),
+            ("evil.example.com:8080", false),
+            ("localhost.evil.example.com", false),
+            ("10.0.0.1", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            assert_eq!(
+                ApiKeys::none().admit(&headers).is_some(),
+                answered,
+                "{host}"
+            );
+        }
+    }
 
     fn asked(keys: &str, authorization: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
