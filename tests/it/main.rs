@@ -1,6 +1,34 @@
 //! Integration tests: one binary, one private Postgres, one database a test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
 
 mod support;
 
+mod amend;
+mod cancel;
 mod claim;
+mod claim_turns;
+mod defer;
+mod dialed;
+mod do_not_call;
+mod doubt;
+mod enqueue;
+mod judge;
+mod lanes;
+mod migrate;
+mod partitions;
+mod pause;
 mod processes;
+mod redrive;
+mod release;
+mod retention;
+mod settle;
+mod sweep;
+mod wake;
+mod webhook;
+mod why;

@@ -3,9 +3,12 @@
 
 pub(crate) mod processes;
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use pgdial::{
@@ -13,11 +16,15 @@ use pgdial::{
         self,
         private::{Environment, Options, PrivatePostgres},
     },
-    domain::{CallId, ClaimedCall, Outcome, Report, ReportKind},
+    domain::{CallId, ClaimedCall, Outcome, Reference, Report, ReportKind},
     flow::{
         Calls,
         enqueue::Enqueued,
+        lanes::LaneKind,
+        settle::Settled,
+        sweep::Swept,
         webhook::{Event, Verdict},
+        workers::Worker,
     },
 };
 use serde_json::{Value, json};
@@ -34,10 +41,6 @@ fn server() -> &'static PrivatePostgres {
     SERVER.get_or_init(|| PrivatePostgres::start(&Options::for_tests(environment())).unwrap())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests find Postgres as the program does"
-)]
 fn environment() -> Environment {
     Environment {
         pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
@@ -161,16 +164,127 @@ impl TestDb {
         claimed
     }
 
-    /// A call that the provider has accepted as `prov-<number>`.
+    /// A call that the provider has accepted, see [`provider_id`].
     pub(crate) async fn in_call(&self, to: &str) -> ClaimedCall {
         let call = self.dialing(to).await;
         let dialed = self
             .calls
-            .dialed(call.reference(), &format!("prov-{to}"))
+            .dialed(call.reference(), &provider_id(to))
             .await
             .unwrap();
         assert!(dialed.in_call);
         call
+    }
+
+    /// A call whose dial nobody can explain: failed as unknown, its number held.
+    pub(crate) async fn given_up(&self, to: &str) -> ClaimedCall {
+        let call = self.in_call(to).await;
+        self.forward("1 hour").await;
+        self.sweep().await;
+        assert_eq!(self.column(call.id, "outcome").await, "unknown");
+        call
+    }
+
+    /// Settles a dial.
+    pub(crate) async fn settle(&self, call: &ClaimedCall, outcome: Outcome) -> Settled {
+        self.calls
+            .settle(call.reference(), outcome, "said so")
+            .await
+            .unwrap()
+    }
+
+    /// Sweeps once; finished calls are kept.
+    pub(crate) async fn sweep(&self) -> Swept {
+        self.calls
+            .sweep(&["default".to_owned()], None)
+            .await
+            .unwrap()
+    }
+
+    /// Creates a campaign on the trunk `default`.
+    pub(crate) async fn campaign(&self, name: &str, changes: Value) {
+        let kind = LaneKind::Campaign;
+        assert!(self.calls.create_lane(kind, name, &changes).await.unwrap());
+    }
+
+    /// Shows a worker process that can dial on these trunks.
+    pub(crate) async fn worker(&self, trunks: &[&str]) -> Worker {
+        let worker = Worker {
+            id: Uuid::new_v4(),
+            host: "host".to_owned(),
+            pid: 7,
+            release: "0.1.0",
+            permits: 30,
+            trunks: trunks.iter().map(ToString::to_string).collect(),
+            stopping: false,
+        };
+        self.calls.worker_seen(&worker).await.unwrap();
+        worker
+    }
+
+    /// One column of a call, as text; empty when null.
+    pub(crate) async fn column(&self, id: CallId, column: &str) -> String {
+        self.text(&format!(
+            "select {column} from pgdial.calls where id = '{id}'"
+        ))
+        .await
+    }
+
+    /// One whole number.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.text(sql).await.parse().unwrap()
+    }
+
+    /// The detail of the last event of this kind.
+    pub(crate) async fn detail(&self, id: CallId, kind: &str) -> Value {
+        let text = self
+            .text(&format!(
+                "select detail from pgdial.call_events where call_id = '{id}' and kind = '{kind}' \
+                 order by seq desc limit 1"
+            ))
+            .await;
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// What Postgres says to a statement that it refuses: SQLSTATE, and the message.
+    pub(crate) async fn refusal(&self, sql: &str) -> (String, String) {
+        refusal(&mut self.session().await, sql).await
+    }
+
+    /// Waits until this is true; level-triggered, with a deadline.
+    pub(crate) async fn until(&self, sql: &str) {
+        let polled = async {
+            while self.text(sql).await != "true" {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), polled)
+            .await
+            .unwrap_or_else(|_elapsed| panic!("it never became true: {sql}"));
+    }
+
+    /// Waits until this many sessions of this database stand in a queue for a lock.
+    pub(crate) async fn until_waiting(&self, sessions: usize) {
+        self.until(&format!(
+            "select count(*) >= {sessions} from pg_stat_activity \
+             where datname = current_database() and wait_event_type = 'Lock'"
+        ))
+        .await;
+    }
+
+    /// Makes the transition of rows with the script `poison` into this state fail.
+    pub(crate) async fn poison(&self, state: &str) {
+        self.sql(&format!(
+            "alter table pgdial.calls add constraint poison \
+             check (script_id <> 'poison' or state <> '{state}')"
+        ))
+        .await;
+    }
+
+    /// Enqueues a call whose row cannot be moved, see [`TestDb::poison`].
+    pub(crate) async fn enqueue_poison(&self, to: &str) -> CallId {
+        self.enqueue_as(json!({ "to": to, "scriptId": "poison" }))
+            .await
     }
 
     /// The state of a call.
@@ -194,17 +308,63 @@ impl TestDb {
         event_id: &str,
         report: Report,
     ) -> Verdict {
-        let body = event_id.as_bytes();
-        let reference = Some(call.reference());
+        self.event_from("default", Some(call.reference()), event_id, &report)
+            .await
+    }
+
+    /// One event of this trunk's provider; without a reference it is matched by the provider's id.
+    pub(crate) async fn event_from(
+        &self,
+        trunk: &str,
+        reference: Option<Reference>,
+        event_id: &str,
+        report: &Report,
+    ) -> Verdict {
         let event = Event {
-            trunk: "default",
+            trunk,
             reference,
             event_id,
             signed_at: None,
-            body,
-            report: &report,
+            body: event_id.as_bytes(),
+            report,
         };
         self.calls.webhook(event).await.unwrap()
+    }
+}
+
+/// What Postgres says to a statement that it refuses: SQLSTATE, and the message.
+pub(crate) async fn refusal(session: &mut PgConnection, sql: &str) -> (String, String) {
+    let refused = run(session, sql).await.unwrap_err();
+    let refused = refused.into_database_error().unwrap();
+    (
+        refused.code().unwrap().into_owned(),
+        refused.message().to_owned(),
+    )
+}
+
+/// Runs statements in this session.
+pub(crate) async fn run(session: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+        .execute(session)
+        .await
+        .map(drop)
+}
+
+/// One value in this session, as text.
+pub(crate) async fn ask(session: &mut PgConnection, sql: &str) -> String {
+    let sql = format!("select ({sql})::text");
+    let (text,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_one(session)
+        .await
+        .unwrap();
+    text.unwrap_or_default()
+}
+
+/// A report under the provider's id of a call.
+pub(crate) fn by_provider(id: &str, report: Report) -> Report {
+    Report {
+        provider_call_id: Some(id.to_owned()),
+        ..report
     }
 }
 
@@ -237,6 +397,11 @@ fn report(status: &str) -> Report {
     }
 }
 
+/// What the provider calls its call to this number.
+pub(crate) fn provider_id(to: &str) -> String {
+    format!("prov-{}", to.trim_start_matches('+'))
+}
+
 /// The n-th test number.
 pub(crate) fn number(n: usize) -> String {
     format!("+1415555{n:04}")
@@ -259,7 +424,7 @@ where
 {
     let looked = tokio::time::timeout(processes::PATIENCE, async {
         while !holds().await {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
     assert!(looked.await.is_ok(), "did not come true: {what}");

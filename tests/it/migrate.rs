@@ -1,0 +1,157 @@
+//! migrate, `check_schema`: what the database looks like, and who may run against it.
+
+use pgdial::db::{self, Error};
+
+use crate::support::TestDb;
+
+async fn text(pool: &sqlx::PgPool, sql: &str) -> String {
+    let sql = format!("select ({sql})::text");
+    let (text,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    text.unwrap_or_default()
+}
+
+async fn run(pool: &sqlx::PgPool, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_empty_database_is_migrated_once() {
+    let (_, pool) = TestDb::bare().await;
+    assert!(matches!(
+        db::check_schema(&pool).await,
+        Err(Error::NoSchema)
+    ));
+    let first = db::migrate(&pool).await.unwrap();
+    assert!(first.functions);
+    assert_eq!(first.applied.first().copied(), Some("0001_clock"));
+    db::check_schema(&pool).await.unwrap();
+    let history = "select count(*) from pgdial.schema_history";
+    let rows = text(&pool, history).await;
+    let second = db::migrate(&pool).await.unwrap();
+    assert_eq!(second, db::Migrated::default());
+    assert!(second.to_string().contains("up to date"));
+    assert_eq!(text(&pool, history).await, rows);
+}
+
+#[tokio::test]
+async fn two_migrations_at_once_do_the_work_once() {
+    let (_, pool) = TestDb::bare().await;
+    let (one, other) = tokio::join!(db::migrate(&pool), db::migrate(&pool));
+    let mut applied = [one.unwrap().applied.len(), other.unwrap().applied.len()];
+    applied.sort_unstable();
+    assert_eq!(applied[0], 0);
+    assert!(applied[1] > 0);
+    db::check_schema(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_whose_text_changed_is_refused() {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.schema_history set digest = 'other' where kind = 'migration' and version = 2")
+        .await;
+    let refused = db::migrate(&db.pool).await;
+    assert!(
+        matches!(refused, Err(Error::MigrationChanged { version: 2 })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn functions_of_an_older_text_are_replaced() {
+    let db = TestDb::new().await;
+    db.sql("insert into pgdial.schema_history (kind, version, name, digest, release, compatible_from) \
+            select kind, version, name, 'other', '0.0.1', 1 from pgdial.schema_history where kind = 'functions'; \
+            create or replace function pgdial.backoff(p_base interval, p_cap interval, p_attempt int) returns interval \
+            language sql as $$ select p_cap $$")
+        .await;
+    assert!(matches!(
+        db::check_schema(&db.pool).await,
+        Err(Error::SchemaOlder { .. })
+    ));
+    assert!(db::migrate(&db.pool).await.unwrap().functions);
+    db::check_schema(&db.pool).await.unwrap();
+    let ours = "pgdial.backoff('1 second', '1 hour', 1) < interval '2 seconds'";
+    assert_eq!(db.text(&format!("select {ours}")).await, "true");
+}
+
+#[tokio::test]
+async fn a_database_without_our_newest_migration_is_older() {
+    let db = TestDb::new().await;
+    db.sql("delete from pgdial.schema_history where version = (select max(version) from pgdial.schema_history) and kind = 'migration'")
+        .await;
+    let check = db::check_schema(&db.pool).await;
+    assert!(matches!(check, Err(Error::SchemaOlder { .. })), "{check:?}");
+}
+
+#[tokio::test]
+async fn newer_functions_are_not_overwritten_and_may_be_run_against() {
+    let db = TestDb::new().await;
+    db.sql("insert into pgdial.schema_history (kind, version, name, digest, release, compatible_from) \
+            values ('migration', 999, '0999_later', 'x', '99.0.0', 1), ('functions', 999, 'functions', 'x', '99.0.0', 1)")
+        .await;
+    db::check_schema(&db.pool).await.unwrap();
+    assert_eq!(
+        db::migrate(&db.pool).await.unwrap(),
+        db::Migrated::default()
+    );
+}
+
+#[tokio::test]
+async fn a_newer_database_that_says_no_is_not_run_against() {
+    let db = TestDb::new().await;
+    db.sql("insert into pgdial.schema_history (kind, version, name, digest, release, compatible_from) \
+            values ('migration', 999, '0999_later', 'x', '99.0.0', 999), ('functions', 999, 'functions', 'x', '99.0.0', 999)")
+        .await;
+    let check = db::check_schema(&db.pool).await;
+    assert!(matches!(check, Err(Error::SchemaNewer { .. })), "{check:?}");
+}
+
+#[tokio::test]
+async fn everything_stands_in_the_schema_pgdial_and_nothing_elsewhere() {
+    let (_, pool) = TestDb::bare().await;
+    let others = "select count(*) from pg_depend d where d.refclassid = 'pg_namespace'::regclass and d.deptype = 'n' \
+                  and d.refobjid not in (select oid from pg_namespace where nspname = 'pgdial') and d.objid >= 16384";
+    let before = text(&pool, others).await;
+    let extensions = "select string_agg(extname, ' ') from pg_extension";
+    db::migrate(&pool).await.unwrap();
+    assert_eq!(text(&pool, others).await, before);
+    assert_eq!(text(&pool, extensions).await, "plpgsql");
+    run(&pool, "drop schema pgdial cascade").await;
+    let left = "select count(*) from pg_class where oid >= 16384 and relnamespace <> 'pg_toast'::regnamespace";
+    assert_eq!(text(&pool, left).await, "0");
+}
+
+#[tokio::test]
+async fn a_stranger_may_run_nothing_and_read_nothing() {
+    let db = TestDb::new().await;
+    let open = "select string_agg(p.oid::regprocedure::text, ' ') from pg_proc p \
+                where p.pronamespace = 'pgdial'::regnamespace and exists \
+                (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)";
+    assert_eq!(db.text(open).await, "");
+    let readable = "select string_agg(c.relname, ' ') from pg_class c where c.relnamespace = 'pgdial'::regnamespace \
+                    and exists (select from aclexplode(c.relacl) a where a.grantee = 0)";
+    assert_eq!(db.text(readable).await, "");
+    let definers = "select string_agg(proname, ' ') from pg_proc where pronamespace = 'pgdial'::regnamespace \
+                    and prosecdef and not coalesce(array_to_string(proconfig, ' '), '') ~ 'search_path='";
+    assert_eq!(
+        db.text(definers).await,
+        "",
+        "a definer has a fixed search_path"
+    );
+}
+
+#[tokio::test]
+async fn functions_that_a_release_does_not_know_stay_closed_after_the_next_one() {
+    let db = TestDb::new().await;
+    db.sql(
+        "update pgdial.schema_history set digest = 'other' where kind = 'functions'; \
+            create function pgdial.left_over() returns int language sql as 'select 1'",
+    )
+    .await;
+    db::migrate(&db.pool).await.unwrap();
+    let open = "select has_function_privilege('public', 'pgdial.left_over()', 'execute')";
+    assert_eq!(db.text(open).await, "false");
+}

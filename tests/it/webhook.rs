@@ -1,0 +1,517 @@
+//! webhook: an event is kept once and applied once, whatever the order (P2, P4, P6).
+
+use pgdial::{
+    domain::{Outcome, Reference, Report, ReportKind},
+    flow::webhook::{Event, Verdict},
+};
+use serde_json::json;
+
+use crate::support::{TestDb, by_provider, ended, number, progress, provider_id, run};
+
+const KEPT: &str =
+    "select string_agg(verdict || ' ' || deliveries, ', ' order by id) from pgdial.webhook_events";
+
+fn ringing() -> Report {
+    progress(ReportKind::Progress)
+}
+
+fn answered() -> Report {
+    progress(ReportKind::Answered)
+}
+
+#[tokio::test]
+async fn events_in_order_move_the_call_along() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    assert_eq!(db.event(&call, "1", ringing()).await, Verdict::Applied);
+    assert_eq!(db.column(call.id, "answered_at").await, "");
+    assert_eq!(db.event(&call, "2", answered()).await, Verdict::Applied);
+    assert_ne!(db.column(call.id, "answered_at").await, "");
+    let last = Report {
+        result: json!({"durationSec": 42}),
+        ..ended(Outcome::Answered)
+    };
+    assert_eq!(db.event(&call, "3", last).await, Verdict::Applied);
+    let facts = "(state, outcome, result ->> 'durationSec', ended_at is not null)";
+    assert_eq!(db.column(call.id, facts).await, "(completed,answered,42,t)");
+    assert_eq!(
+        db.story(call.id).await,
+        "waiting active in_call answered completed"
+    );
+}
+
+#[tokio::test]
+async fn an_event_before_the_dial_is_recorded_is_applied() {
+    let db = TestDb::new().await;
+    let call = db.dialing(&number(1)).await;
+    let early = by_provider("p-1", ringing());
+    assert_eq!(db.event(&call, "1", early).await, Verdict::Applied);
+    let facts = "(state, provider_call_id, lease_until is null)";
+    assert_eq!(db.column(call.id, facts).await, "(in_call,p-1,t)");
+}
+
+#[tokio::test]
+async fn an_event_settles_a_dial_in_doubt() {
+    let db = TestDb::new().await;
+    let call = db.dialing(&number(1)).await;
+    db.calls.doubt(call.reference(), "reset").await.unwrap();
+    let verdict = db.event(&call, "1", ended(Outcome::Busy)).await;
+    assert_eq!(verdict, Verdict::Applied);
+    assert_eq!(
+        db.column(call.id, "(state, outcome)").await,
+        "(waiting,busy)"
+    );
+}
+
+#[tokio::test]
+async fn a_second_delivery_changes_nothing_and_is_counted() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let busy = || ended(Outcome::Busy);
+    assert_eq!(db.event(&call, "1", busy()).await, Verdict::Applied);
+    let after_first = db.story(call.id).await;
+    assert_eq!(db.event(&call, "1", busy()).await, Verdict::Duplicate);
+    assert_eq!(db.event(&call, "1", busy()).await, Verdict::Duplicate);
+    assert_eq!(db.story(call.id).await, after_first);
+    assert_eq!(db.text(KEPT).await, "applied 3");
+}
+
+#[tokio::test]
+async fn thirty_deliveries_at_once_are_applied_once() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let sent = (0..30).map(|_| db.event(&call, "1", ended(Outcome::Busy)));
+    let verdicts = futures_util::future::join_all(sent).await;
+    let applied = verdicts
+        .iter()
+        .filter(|verdict| **verdict == Verdict::Applied)
+        .count();
+    assert_eq!(applied, 1, "{verdicts:?}");
+    assert_eq!(db.story(call.id).await, "waiting active in_call retried");
+    assert_eq!(db.text(KEPT).await, "applied 30");
+}
+
+#[tokio::test]
+async fn progress_after_the_end_moves_nothing_backwards() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    db.event(&call, "1", ended(Outcome::Answered)).await;
+    assert_eq!(db.event(&call, "2", ringing()).await, Verdict::Stale);
+    assert_eq!(db.event(&call, "3", answered()).await, Verdict::Stale);
+    assert_eq!(db.state(call.id).await, "completed");
+    assert_eq!(db.story(call.id).await, "waiting active in_call completed");
+}
+
+#[tokio::test]
+async fn ringing_after_the_answer_keeps_the_answer() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    db.event(&call, "1", answered()).await;
+    let first = db.column(call.id, "answered_at").await;
+    db.event(&call, "2", ringing()).await;
+    db.event(&call, "3", answered()).await;
+    assert_eq!(db.column(call.id, "answered_at").await, first);
+    assert_eq!(db.story(call.id).await, "waiting active in_call answered");
+}
+
+#[tokio::test]
+async fn of_contradicting_ends_the_first_decides() {
+    let db = TestDb::new().await;
+    for (n, (first, second)) in [
+        (Outcome::Answered, Outcome::Busy),
+        (Outcome::Declined, Outcome::Answered),
+        (Outcome::InvalidNumber, Outcome::Busy),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call = db.in_call(&number(n)).await;
+        let reference = Some(call.reference());
+        let send = |id, outcome| {
+            let db = db.clone();
+            async move {
+                db.event_from("default", reference, id, &ended(outcome))
+                    .await
+            }
+        };
+        assert_eq!(send("1", first).await, Verdict::Applied);
+        assert_eq!(send("2", second).await, Verdict::Stale);
+        assert_eq!(db.column(call.id, "outcome").await, first.as_str());
+    }
+}
+
+#[tokio::test]
+async fn unknown_words_are_noted_and_change_nothing() {
+    let db = TestDb::new().await;
+    let call = db.dialing(&number(1)).await;
+    let odd = progress(ReportKind::Unknown);
+    assert_eq!(db.event(&call, "1", odd).await, Verdict::Noted);
+    assert_eq!(db.state(call.id).await, "dialing");
+    assert_eq!(db.text(KEPT).await, "noted 1");
+}
+
+#[tokio::test]
+async fn what_cannot_be_parsed_is_kept_as_it_came() {
+    let db = TestDb::new().await;
+    let call = db.dialing(&number(1)).await;
+    let report = progress(ReportKind::Unparsable);
+    let event = Event {
+        trunk: "default",
+        reference: Some(call.reference()),
+        event_id: "sha",
+        signed_at: None,
+        body: b"{\xff\x00 not json",
+        report: &report,
+    };
+    assert_eq!(db.calls.webhook(event).await.unwrap(), Verdict::Unparsable);
+    assert_eq!(db.calls.webhook(event).await.unwrap(), Verdict::Duplicate);
+    let kept = "select encode(body, 'escape') || ' ' || verdict from pgdial.webhook_events";
+    assert_eq!(db.text(kept).await, "{\\377\\000 not json unparsable");
+    assert_eq!(db.state(call.id).await, "dialing");
+}
+
+#[tokio::test]
+async fn a_body_about_another_dial_is_a_mismatch() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let other = db.in_call(&number(2)).await;
+    let of_other = Report {
+        reference: Some(other.reference().to_string()),
+        ..ended(Outcome::Busy)
+    };
+    assert_eq!(db.event(&call, "1", of_other).await, Verdict::Mismatch);
+    let under_other_id = by_provider("somebody-else", ended(Outcome::Busy));
+    assert_eq!(
+        db.event(&call, "2", under_other_id).await,
+        Verdict::Mismatch
+    );
+    for id in [call.id, other.id] {
+        assert_eq!(db.state(id).await, "in_call");
+    }
+    assert_eq!(db.text(KEPT).await, "mismatch 1, mismatch 1");
+    assert_eq!(
+        db.story(call.id).await,
+        "waiting active in_call mismatch mismatch"
+    );
+}
+
+#[tokio::test]
+async fn an_event_of_another_trunk_is_a_mismatch() {
+    let db = TestDb::new().await;
+    db.sql("insert into pgdial.trunks (name) values ('other')")
+        .await;
+    let call = db.in_call(&number(1)).await;
+    let report = ended(Outcome::Answered);
+    let reference = Some(call.reference());
+    assert_eq!(
+        db.event_from("other", reference, "1", &report).await,
+        Verdict::Mismatch
+    );
+    let by_id = by_provider(&provider_id(&number(1)), report);
+    assert_eq!(
+        db.event_from("other", None, "2", &by_id).await,
+        Verdict::Parked,
+        "the provider's id means something within its trunk only"
+    );
+    assert_eq!(db.state(call.id).await, "in_call");
+}
+
+#[tokio::test]
+async fn an_event_of_a_claim_that_never_was_is_a_mismatch() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let later = Reference {
+        claim_no: 2,
+        ..call.reference()
+    };
+    let report = ended(Outcome::Answered);
+    let verdict = db.event_from("default", Some(later), "1", &report).await;
+    assert_eq!(verdict, Verdict::Mismatch);
+    assert_eq!(db.state(call.id).await, "in_call");
+}
+
+#[tokio::test]
+async fn a_late_answer_completes_a_call_that_waits_for_its_retry() {
+    for kind in [
+        answered(),
+        ended(Outcome::Answered),
+        ended(Outcome::Voicemail),
+    ] {
+        let db = TestDb::new().await;
+        let call = db.in_call(&number(1)).await;
+        db.event(&call, "1", ended(Outcome::NoAnswer)).await;
+        assert_eq!(db.state(call.id).await, "waiting");
+        assert_eq!(db.event(&call, "2", kind).await, Verdict::Applied);
+        assert_eq!(db.state(call.id).await, "completed");
+        assert_eq!(db.detail(call.id, "completed").await["late"], json!(true));
+        db.forward("1 day").await;
+        assert!(db.claim(5).await.is_empty(), "its retry is off");
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_completes_a_call_that_nobody_could_explain() {
+    let db = TestDb::new().await;
+    let call = db.given_up(&number(1)).await;
+    let verdict = db.event(&call, "1", ended(Outcome::Answered)).await;
+    assert_eq!(verdict, Verdict::Applied);
+    let facts = "(state, outcome, hold_until is null, last_error is null)";
+    assert_eq!(db.column(call.id, facts).await, "(completed,answered,t,t)");
+}
+
+#[tokio::test]
+async fn a_late_answer_that_still_talks_keeps_its_number() {
+    let db = TestDb::new().await;
+    let call = db.given_up(&number(1)).await;
+    assert_eq!(db.event(&call, "1", answered()).await, Verdict::Applied);
+    assert_eq!(db.state(call.id).await, "completed");
+    let twin = db.enqueue(&number(1)).await;
+    assert!(db.claim(1).await.is_empty(), "somebody is on the phone");
+    db.forward("40 minutes").await;
+    assert_eq!(db.claim(1).await[0].id, twin);
+}
+
+#[tokio::test]
+async fn the_final_report_of_a_held_dial_frees_its_number() {
+    for (first, last) in [
+        (Some(answered()), ended(Outcome::Answered)),
+        (None, ended(Outcome::NoAnswer)),
+    ] {
+        let db = TestDb::new().await;
+        let call = db.given_up(&number(1)).await;
+        let twin = db.enqueue(&number(1)).await;
+        if let Some(first) = first {
+            db.event(&call, "1", first).await;
+        }
+        assert!(db.claim(1).await.is_empty());
+        let state = db.state(call.id).await;
+        assert_eq!(db.event(&call, "2", last).await, Verdict::Applied);
+        assert_eq!(db.state(call.id).await, state, "the outcome stands");
+        assert_eq!(db.claim(1).await[0].id, twin);
+    }
+}
+
+#[tokio::test]
+async fn a_final_report_of_an_earlier_claim_ends_no_later_hold() {
+    let db = TestDb::new().await;
+    let first = db.in_call(&number(1)).await;
+    db.event(&first, "1", ended(Outcome::Busy)).await;
+    db.forward("1 hour").await;
+    let second = db.claim(1).await.pop().unwrap();
+    db.calls.dialed(second.reference(), "p2").await.unwrap();
+    db.forward("1 hour").await;
+    db.sweep().await;
+    assert_eq!(
+        db.event(&first, "2", ended(Outcome::NoAnswer)).await,
+        Verdict::Stale
+    );
+    let held = db.column(first.id, "hold_until > pgdial.now()").await;
+    assert_eq!(held, "true");
+}
+
+#[tokio::test]
+async fn a_result_too_large_to_keep_does_not_lose_the_outcome() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let report = Report {
+        result: json!({ "transcript": "word ".repeat(40_000) }),
+        ..ended(Outcome::Answered)
+    };
+    assert_eq!(db.event(&call, "1", report).await, Verdict::Applied);
+    assert_eq!(
+        db.column(call.id, "(state, result)").await,
+        "(completed,\"{\"\"truncated\"\": true}\")"
+    );
+}
+
+#[tokio::test]
+async fn a_late_answer_during_a_later_dial_is_recorded_and_moves_nothing() {
+    let db = TestDb::new().await;
+    let first = db.in_call(&number(1)).await;
+    db.event(&first, "1", ended(Outcome::Busy)).await;
+    db.forward("1 hour").await;
+    let second = db.claim(1).await.pop().unwrap();
+    assert_eq!(db.event(&first, "2", ringing()).await, Verdict::Stale);
+    assert_eq!(
+        db.event(&first, "3", ended(Outcome::Declined)).await,
+        Verdict::Stale
+    );
+    assert_eq!(
+        db.event(&first, "4", ended(Outcome::Answered)).await,
+        Verdict::LateAnswer
+    );
+    assert_eq!(
+        db.column(first.id, "(state, claim_no, provider_call_id is null)")
+            .await,
+        "(dialing,2,t)"
+    );
+    assert_eq!(
+        db.story(first.id).await,
+        "waiting active in_call retried active late_answer"
+    );
+    assert_eq!(
+        db.event(&second, "5", ended(Outcome::Answered)).await,
+        Verdict::Applied
+    );
+}
+
+#[tokio::test]
+async fn a_late_answer_of_an_earlier_trunk_is_its_own() {
+    let db = TestDb::new().await;
+    db.sql("insert into pgdial.trunks (name) values ('other')")
+        .await;
+    let first = db.in_call(&number(1)).await;
+    db.event(&first, "1", ended(Outcome::Busy)).await;
+    db.sql("update pgdial.campaigns set trunk = 'other'").await;
+    let reference = Some(first.reference());
+    let report = ended(Outcome::Answered);
+    assert_eq!(
+        db.event_from("other", reference, "2", &report).await,
+        Verdict::Mismatch,
+        "claim 1 was the trunk default's"
+    );
+    assert_eq!(
+        db.event_from("default", reference, "3", &report).await,
+        Verdict::Applied
+    );
+}
+
+#[tokio::test]
+async fn calls_that_were_called_off_never_change() {
+    let db = TestDb::new().await;
+    let first = db.in_call(&number(1)).await;
+    db.event(&first, "1", ended(Outcome::Busy)).await;
+    db.calls.cancel(first.id, "tester", None).await.unwrap();
+    assert_eq!(
+        db.event(&first, "2", ended(Outcome::Answered)).await,
+        Verdict::Stale
+    );
+    assert_eq!(db.state(first.id).await, "canceled");
+}
+
+async fn signed(db: &TestDb, reference: Reference, event_id: &str, age: i64) -> Verdict {
+    let now = db
+        .number("select floor(extract(epoch from pgdial.now()))")
+        .await;
+    let report = ended(Outcome::Answered);
+    let event = Event {
+        trunk: "default",
+        reference: Some(reference),
+        event_id,
+        signed_at: Some(now - age),
+        body: b"{}",
+        report: &report,
+    };
+    db.calls.webhook(event).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_event_signed_too_long_ago_or_ahead_leaves_no_row() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    for age in [310, -310, i64::MAX / 4] {
+        assert_eq!(
+            signed(&db, call.reference(), "1", age).await,
+            Verdict::TooOld
+        );
+    }
+    assert_eq!(db.text(KEPT).await, "");
+    assert_eq!(db.state(call.id).await, "in_call");
+    assert_eq!(
+        signed(&db, call.reference(), "1", 290).await,
+        Verdict::Applied
+    );
+    // It is the database's clock that counts.
+    db.forward("10 minutes").await;
+    assert_eq!(signed(&db, call.reference(), "2", 0).await, Verdict::Stale);
+}
+
+#[tokio::test]
+async fn an_event_whose_call_somebody_holds_is_parked_and_applied_by_the_sweep() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let mut person = db.session().await;
+    run(&mut person, "begin; select from pgdial.calls for update")
+        .await
+        .unwrap();
+    assert_eq!(
+        db.event(&call, "1", ended(Outcome::Answered)).await,
+        Verdict::Parked
+    );
+    db.forward("1 second").await;
+    assert_eq!(db.sweep().await.counts["parked_applied"], 0, "still held");
+    run(&mut person, "commit").await.unwrap();
+    db.forward("1 second").await;
+    let swept = db.sweep().await;
+    assert_eq!(swept.counts["parked_applied"], 1);
+    assert_eq!(db.state(call.id).await, "completed");
+    assert_eq!(db.text(KEPT).await, "applied 1");
+}
+
+#[tokio::test]
+async fn a_second_delivery_of_a_parked_event_applies_it() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let mut person = db.session().await;
+    run(&mut person, "begin; select from pgdial.calls for update")
+        .await
+        .unwrap();
+    db.event(&call, "1", ended(Outcome::Answered)).await;
+    run(&mut person, "commit").await.unwrap();
+    assert_eq!(
+        db.event(&call, "1", ended(Outcome::Answered)).await,
+        Verdict::Applied
+    );
+    assert_eq!(db.text(KEPT).await, "applied 2");
+    assert_eq!(
+        db.event(&call, "1", ended(Outcome::Answered)).await,
+        Verdict::Duplicate
+    );
+}
+
+#[tokio::test]
+async fn an_event_by_the_providers_id_finds_its_call() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let report = by_provider(&provider_id(&number(1)), ended(Outcome::Busy));
+    let verdict = db.event_from("default", None, "1", &report).await;
+    assert_eq!(verdict, Verdict::Applied);
+    assert_eq!(db.state(call.id).await, "waiting");
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_applied_stays_parked_and_harms_no_other() {
+    let db = TestDb::new().await;
+    let poisoned = db.enqueue_poison(&number(1)).await;
+    let bad = db.claim(1).await.pop().unwrap();
+    let good = db.in_call(&number(2)).await;
+    db.poison("completed").await;
+    let report = || ended(Outcome::Answered);
+    assert_eq!(db.event(&bad, "1", report()).await, Verdict::Parked);
+    assert_eq!(db.event(&good, "2", report()).await, Verdict::Applied);
+    db.forward("1 second").await;
+    assert_eq!(db.sweep().await.counts["parked_applied"], 0);
+    assert_eq!(db.state(poisoned).await, "dialing");
+    db.sql("alter table pgdial.calls drop constraint poison")
+        .await;
+    db.forward("10 seconds").await;
+    assert_eq!(db.sweep().await.counts["parked_applied"], 1);
+    assert_eq!(db.state(poisoned).await, "completed");
+}
+
+#[tokio::test]
+async fn an_event_for_a_removed_call_is_stale() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    db.settle(&call, Outcome::Answered).await;
+    db.forward("1 hour").await;
+    let trunks = ["default".to_owned()];
+    let keep = Some(std::time::Duration::ZERO);
+    let swept = db.calls.sweep(&trunks, keep).await.unwrap();
+    assert_eq!(swept.counts["removed"], 1);
+    assert_eq!(
+        db.event(&call, "1", ended(Outcome::Answered)).await,
+        Verdict::Stale
+    );
+    assert_eq!(db.text(KEPT).await, "stale 1");
+}
