@@ -23,6 +23,7 @@ mod lanes;
 mod migrate;
 mod partitions;
 mod pause;
+mod plans;
 mod processes;
 mod redrive;
 mod release;
