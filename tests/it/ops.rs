@@ -1,0 +1,243 @@
+//! sql/ops: the questions that people ask, each run as it stands on a staged situation.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use pgdial::{
+    domain::{Outcome, ReportKind},
+    flow::defer::DeferReason,
+};
+use serde_json::json;
+use sqlx::{Column, Row};
+
+use crate::support::{TestDb, by_provider, ended, number, progress, run};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sql/ops")
+}
+
+type Line = BTreeMap<String, String>;
+
+/// What the file answers, as text.
+async fn ops(db: &TestDb, name: &str) -> Vec<Line> {
+    let sql = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();
+    let mut session = db.session().await;
+    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .fetch_all(&mut session)
+        .await
+        .unwrap();
+    let line = |row: &sqlx::postgres::PgRow| {
+        let value = |at: usize| row.try_get_unchecked::<Option<String>, _>(at).unwrap();
+        row.columns()
+            .iter()
+            .map(|column| {
+                let value = value(column.ordinal()).unwrap_or_default();
+                (column.name().to_owned(), value)
+            })
+            .collect()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// A bit of everything that may be asked for.
+async fn staged() -> TestDb {
+    let db = TestDb::new().await;
+    db.worker(&["default"]).await;
+    let lost = db.in_call(&number(1)).await;
+    db.forward("1 hour").await;
+    db.sweep().await;
+    assert_eq!(db.state(lost.id).await, "failed");
+    let done = db.in_call(&number(2)).await;
+    db.event(&done, "1", ended(Outcome::Answered)).await;
+    db.event(&done, "1", ended(Outcome::Answered)).await;
+    let retried = db.in_call(&number(3)).await;
+    db.event(&retried, "2", ended(Outcome::Busy)).await;
+    let deferred = db.dialing(&number(4)).await;
+    db.calls
+        .defer(deferred.reference(), DeferReason::Capacity, Some(60), "429")
+        .await
+        .unwrap();
+    let up = db.in_call(&number(5)).await;
+    db.event(&up, "3", progress(ReportKind::Answered)).await;
+    let doubted = db.dialing(&number(6)).await;
+    db.calls
+        .doubt(doubted.reference(), "read timeout")
+        .await
+        .unwrap();
+    let declined = db.in_call(&number(7)).await;
+    db.settle(&declined, Outcome::Declined).await;
+    let stray = by_provider("nobody", ended(Outcome::Busy));
+    db.event_from("default", None, "4", &stray).await;
+    db.enqueue(&number(1)).await;
+    db.campaign("later", json!({})).await;
+    db.enqueue_as(json!({ "to": number(8), "scriptId": "s", "campaign": "later", "runAt": "2126-01-01T00:00:00Z" }))
+        .await;
+    db
+}
+
+fn find<'a>(lines: &'a [Line], column: &str, value: &str) -> &'a Line {
+    lines
+        .iter()
+        .find(|line| line[column] == value)
+        .unwrap_or_else(|| panic!("no {column} = {value} in {lines:#?}"))
+}
+
+#[tokio::test]
+async fn overview_shows_how_far_each_campaign_is() {
+    let lines = ops(&staged().await, "overview").await;
+    assert_eq!(lines.len(), 2);
+    let line = find(&lines, "campaign", "default");
+    for (column, value) in [
+        ("in_flight", "2"),
+        ("room", "28"),
+        ("dialing", "open"),
+        ("waiting", "3"),
+        ("completed", "1"),
+        ("failed", "2"),
+        ("completed_percent", "33.3"),
+    ] {
+        assert_eq!(line[column], value, "{column}");
+    }
+}
+
+#[tokio::test]
+async fn live_shows_every_slot_in_use() {
+    let db = staged().await;
+    let lines = ops(&db, "live").await;
+    assert_eq!(lines.len(), 2);
+    let up = find(&lines, "state", "in_call");
+    assert_eq!((&*up["number"], &*up["answered"]), ("+141******05", "t"));
+    find(&lines, "state", "unresolved");
+}
+
+#[tokio::test]
+async fn stuck_shows_doubts_and_held_numbers() {
+    let lines = ops(&staged().await, "stuck").await;
+    assert_eq!(lines.len(), 2);
+    assert_eq!(
+        find(&lines, "state", "unresolved")["last_error"],
+        "read timeout"
+    );
+    assert!(find(&lines, "state", "failed")["why"].contains("held"));
+}
+
+#[tokio::test]
+async fn failures_are_counted_by_outcome() {
+    let lines = ops(&staged().await, "failures").await;
+    assert_eq!(lines.len(), 2);
+    assert_eq!(find(&lines, "outcome", "declined")["calls"], "1");
+    assert_eq!(find(&lines, "outcome", "declined")["last_error"], "said so");
+    find(&lines, "outcome", "unknown");
+}
+
+#[tokio::test]
+async fn waiting_shows_the_first_reason_of_the_oldest() {
+    let lines = ops(&staged().await, "waiting").await;
+    let reasons: Vec<&str> = lines.iter().map(|line| &*line["first_reason"]).collect();
+    assert_eq!(reasons.len(), 4);
+    assert_eq!(reasons[0], "no_worker", "the clock was moved by an hour");
+    assert_eq!(reasons[3], "scheduled");
+    assert!(reasons.contains(&"retry_due"));
+}
+
+#[tokio::test]
+async fn retries_show_what_comes_again_and_when() {
+    let lines = ops(&staged().await, "retries").await;
+    assert_eq!(lines.len(), 2);
+    assert_eq!(find(&lines, "latest_outcome", "busy")["attempts_made"], "1");
+    let deferred = find(&lines, "latest_outcome", "capacity");
+    assert_eq!(
+        (&*deferred["attempts_made"], &*deferred["most_deferrals"]),
+        ("0", "1")
+    );
+}
+
+#[tokio::test]
+async fn inbox_counts_events_by_verdict() {
+    let lines = ops(&staged().await, "inbox").await;
+    let applied = find(&lines, "verdict", "applied");
+    assert_eq!(
+        (
+            &*applied["events"],
+            &*applied["deliveries"],
+            &*applied["repeated"]
+        ),
+        ("3", "4", "1")
+    );
+    assert_eq!(find(&lines, "verdict", "parked")["latest_status"], "ENDED");
+}
+
+#[tokio::test]
+async fn workers_shows_who_is_alive_and_what_they_hold() {
+    let db = staged().await;
+    let alive = db.worker(&["default", "other"]).await;
+    db.enqueue(&number(9)).await;
+    let trunks = ["default".to_owned()];
+    let claimed = db.calls.claim(alive.id, &trunks, 1).await.unwrap();
+    assert_eq!(claimed.calls.len(), 1);
+    let lines = ops(&db, "workers").await;
+    assert_eq!(lines.len(), 2);
+    find(&lines, "state", "silent");
+    let line = find(&lines, "state", "alive");
+    assert_eq!(
+        (&*line["dialing"], &*line["trunks"]),
+        ("1", "default, other")
+    );
+}
+
+#[tokio::test]
+async fn health_points_at_what_deserves_an_eye() {
+    let db = staged().await;
+    db.forward("90 days").await;
+    db.enqueue(&number(20)).await;
+    let mut old = db.session().await;
+    run(
+        &mut old,
+        "set application_name = 'somebody'; begin; select 1",
+    )
+    .await
+    .unwrap();
+    let lines = ops(&db, "health").await;
+    let verdict = |thing: &str| &*find(&lines, "thing", thing)["verdict"];
+    assert_eq!(verdict("rows in call_events_default"), "look");
+    assert_eq!(verdict("weeks of call_events ahead"), "look");
+    assert_eq!(verdict("webhook events parked"), "look");
+    assert_eq!(verdict("clock"), "look");
+    assert_eq!(verdict("invalid indexes"), "ok");
+    let oldest = &find(&lines, "thing", "oldest transaction")["value"];
+    assert!(oldest.contains("somebody"), "{oldest}");
+    let fresh = TestDb::new().await;
+    db.pool.close().await;
+    let lines = ops(&fresh, "health").await;
+    assert!(
+        lines.iter().all(|line| line["verdict"] == "ok"),
+        "{lines:#?}"
+    );
+}
+
+#[tokio::test]
+async fn every_file_runs_read_only_within_a_time_limit_and_shows_no_number() {
+    let db = staged().await;
+    let mut names: Vec<String> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let all = "failures health inbox live overview retries stuck waiting workers";
+    assert_eq!(names.join(" "), all);
+    for name in names {
+        let text = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();
+        assert!(text.starts_with(&format!("-- {name}: ")), "{name}");
+        assert!(text.contains("\n-- Cost: "), "{name}: what does it cost?");
+        let statements = "\nbegin read only;\nset local statement_timeout = '";
+        assert!(text.contains(statements), "{name}");
+        assert!(text.ends_with("\ncommit;\n"), "{name}");
+        let lines = ops(&db, &name).await;
+        assert!(!lines.is_empty(), "{name} shows nothing");
+        let shown = format!("{lines:?}");
+        assert!(
+            !shown.contains("+1415555"),
+            "{name} shows a number: {shown}"
+        );
+    }
+}

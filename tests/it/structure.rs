@@ -1,0 +1,233 @@
+//! The rules of the repository's shape, held by reading its sources: who may name what,
+//! what every SQL file says of itself, and which test stands behind each promise.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below, in a stable order.
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, extension, found);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), extension, &mut found);
+    found.sort();
+    assert!(!found.is_empty(), "{folder} has no .{extension}");
+    found
+}
+
+fn name(path: &Path) -> String {
+    let path = path.strip_prefix(root()).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+/// The text without its line comments: a comment may name what code may not.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.lines().map(|line| {
+        let comment = line.trim_start().starts_with("//");
+        if comment { "" } else { line }
+    });
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// Does the code name this, as a word of its own?
+fn names(code: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        !before.is_some_and(part) && !after.is_some_and(part)
+    })
+}
+
+/// Lists every place under `folder` that names one of these, `allowed` files aside.
+fn trespasses(folder: &str, words: &[&str], allowed: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for path in files(folder, "rs") {
+        let name = name(&path);
+        if !allowed(&name) {
+            let code = code(&path);
+            let named = words.iter().filter(|word| names(&code, word));
+            found.extend(named.map(|word| format!("{name} names {word}")));
+        }
+    }
+    found
+}
+
+fn none(_: &str) -> bool {
+    false
+}
+
+#[test]
+fn only_flow_and_db_see_a_statement() {
+    // The roots of the two; the bench, which measures statements.
+    let may = |name: &str| {
+        ["src/flow/", "src/db/", "src/bench/"]
+            .iter()
+            .any(|folder| name.starts_with(folder))
+            || ["src/flow.rs", "src/db.rs", "src/bench.rs"].contains(&name)
+    };
+    // One turns an error of the database into an exit code, the other reads a URL:
+    // neither can run a statement.
+    let by_name =
+        |name: &str| may(name) || ["src/cli/exit.rs", "src/config/read.rs"].contains(&name);
+    assert_eq!(trespasses("src", &["sqlx"], &by_name), [""; 0]);
+    let statements = [
+        "query_as",
+        "query_scalar",
+        "raw_sql",
+        "execute",
+        "fetch_one",
+        "fetch_all",
+        "PgPool",
+        "PgConnection",
+        "Executor",
+    ];
+    let with_statements: Vec<String> = ["src/cli/exit.rs", "src/config/read.rs"]
+        .iter()
+        .filter(|name| root().join(name).exists())
+        .flat_map(|name| {
+            let code = code(&root().join(name));
+            let named = statements.iter().filter(|word| names(&code, word));
+            named
+                .map(|word| format!("{name} names {word}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(with_statements, [""; 0]);
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let words = ["tokio", "axum", "sqlx", "hyper", "reqwest", "tracing"];
+    assert_eq!(trespasses("src/domain", &words, &none), [""; 0]);
+}
+
+#[test]
+fn http_never_sees_a_pool() {
+    if root().join("src/http").exists() {
+        let words = ["PgPool", "sqlx", "PgConnection"];
+        assert_eq!(trespasses("src/http", &words, &none), [""; 0]);
+    } else {
+        assert!(!root().join("src/http.rs").exists());
+    }
+}
+
+#[test]
+fn a_provider_never_sees_a_row() {
+    let words = ["flow", "db", "sqlx", "PgPool"];
+    assert_eq!(trespasses("src/provider", &words, &none), [""; 0]);
+}
+
+#[test]
+fn loops_never_see_sql() {
+    for file in ["dispatcher.rs", "dialer.rs", "sweeper.rs", "heartbeat.rs"] {
+        let code = code(&root().join("src").join(file));
+        for word in ["PgPool", "sqlx", "select ", "pgdial."] {
+            assert!(!code.contains(word), "src/{file} contains {word:?}");
+        }
+    }
+}
+
+#[test]
+fn the_rule_about_words_can_find_one() {
+    assert!(names("use sqlx::PgPool;", "sqlx"));
+    assert!(!names("workflow dbx overflow_db", "flow"));
+    assert!(!names("workflow dbx overflow_db", "db"));
+}
+
+#[test]
+fn every_sql_file_begins_with_what_it_is() {
+    for folder in ["migrations", "sql"] {
+        for path in files(folder, "sql") {
+            let text = fs::read_to_string(&path).unwrap();
+            let header: Vec<&str> = text
+                .lines()
+                .take_while(|line| line.starts_with("--"))
+                .collect();
+            let words = header.join(" ").split_whitespace().count();
+            assert!(words >= 6, "{} has no header", name(&path));
+        }
+    }
+}
+
+#[test]
+fn every_sql_file_is_used() {
+    let sources: String = files("src", "rs").iter().map(|path| code(path)).collect();
+    for path in files("sql", "sql") {
+        let name = name(&path);
+        let stem = name.trim_start_matches("sql/").trim_end_matches(".sql");
+        let used = match stem.split('/').next().unwrap() {
+            // Run by tests/it/ops.rs, which lists them, and by people.
+            "ops" => {
+                let test = fs::read_to_string(root().join("tests/it/ops.rs")).unwrap();
+                test.contains(&format!("\"{}\"", stem.trim_start_matches("ops/")))
+            }
+            "read" => sources.matches(&format!("{name}\"")).count() == 1,
+            _ => sources.contains(&format!("\"{stem}\"")),
+        };
+        assert!(used, "{name} is not used");
+    }
+}
+
+#[test]
+fn every_verb_has_its_sql_its_method_and_its_test() {
+    for path in files("sql/flow", "sql") {
+        let verb = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let (method, tested) = match verb.as_str() {
+            "lanes_admin" => ("lanes", "lanes"),
+            "pause" => ("lanes", "pause"),
+            "worker_seen" => ("workers", "partitions"),
+            "housekeeping" => ("sweep", "partitions"),
+            "wake" => ("wake", "wake"),
+            verb => (verb, verb),
+        };
+        for file in [
+            format!("src/flow/{method}.rs"),
+            format!("tests/it/{tested}.rs"),
+        ] {
+            assert!(root().join(&file).exists(), "{verb} has no {file}");
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("pgdial."), "{verb}");
+    }
+}
+
+#[test]
+fn every_promise_has_its_test() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for promise in ["P1", "P2", "P3", "P4", "P5", "P6", "P7"] {
+        let row = readme
+            .lines()
+            .find(|line| line.replace("**", "").starts_with(&format!("| {promise} ")))
+            .unwrap_or_else(|| panic!("README.md has no table row for {promise}"));
+        let tests: Vec<&str> = row
+            .split('`')
+            .filter(|cell| cell.starts_with("tests/") && cell.contains("::"))
+            .collect();
+        assert!(!tests.is_empty(), "{promise} names no test: {row}");
+        for test in tests {
+            let (file, name) = test.split_once("::").unwrap();
+            let text = fs::read_to_string(root().join(file))
+                .unwrap_or_else(|error| panic!("{promise}: {file}: {error}"));
+            assert!(
+                text.contains(&format!("fn {name}(")),
+                "{promise}: {file} has no test {name}"
+            );
+        }
+    }
+}
