@@ -198,11 +198,6 @@ impl Process {
         .await;
         status.unwrap().success()
     }
-
-    /// What it has logged so far.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
 }
 
 impl Drop for Process {
