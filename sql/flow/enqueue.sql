@@ -17,7 +17,8 @@ declare
     v_asked pgdial.asked[];
 begin
     v_asked := array(
-        select row(a.n, pgdial.uuid_v7(v_now), r.phone, r.script_id, r.metadata, r.campaign, r.from_number,
+        -- A microsecond apart, so that a batch is dialled in its own order.
+        select row(a.n, pgdial.uuid_v7(v_now + a.n * '1 microsecond'::interval), r.phone, r.script_id, r.metadata, r.campaign, r.from_number,
                    r.priority, coalesce(r.run_at, v_now), r.expires_at,
                    coalesce(r.max_attempts, g.max_attempts), r.idempotency_key, r.request_hash,
                    case when r.problem is not null then 'invalid'

@@ -14,7 +14,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    v_now constant timestamptz := pgdial.now();
+    v_now timestamptz;
     v_item record;
     v_locked uuid[];
     v_call_id uuid;
@@ -23,6 +23,7 @@ begin
     v_locked := pgdial.lock_calls(array(
         select pgdial.event_call(i ->> 'trunk', i ->> 'reference', i -> 'report')
         from jsonb_array_elements(p_items) i));
+    v_now := pgdial.now();
 
     for v_item in select n::int as n, i from jsonb_array_elements(p_items) with ordinality as e (i, n)
                   order by i ->> 'trunk', i ->> 'reference', n

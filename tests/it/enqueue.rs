@@ -409,3 +409,19 @@ async fn a_number_is_read_alike_in_rust_and_in_sql() {
     }
     assert!(numbers > 200, "only {numbers} were numbers");
 }
+
+#[tokio::test]
+async fn a_batch_is_dialled_in_its_own_order() {
+    let db = TestDb::new().await;
+    let requests: Vec<_> = (0..300)
+        .map(|n| json!({ "to": number(n), "scriptId": "welcome" }))
+        .collect();
+    let enqueued = db.calls.enqueue("tester", &requests).await.unwrap();
+    let claimed: Vec<_> = db
+        .claim(30)
+        .await
+        .iter()
+        .map(|call| Enqueued::New(call.id))
+        .collect();
+    assert_eq!(claimed, enqueued[..30]);
+}

@@ -34,4 +34,5 @@ mod structure;
 mod sweep;
 mod wake;
 mod webhook;
+mod webhook_late;
 mod why;

@@ -251,16 +251,9 @@ impl TestDb {
         refusal(&mut self.session().await, sql).await
     }
 
-    /// Waits until this is true; level-triggered, with a deadline.
+    /// Waits until this is true.
     pub(crate) async fn until(&self, sql: &str) {
-        let polled = async {
-            while self.text(sql).await != "true" {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), polled)
-            .await
-            .unwrap_or_else(|_elapsed| panic!("it never became true: {sql}"));
+        eventually(sql, || async { self.text(sql).await == "true" }).await;
     }
 
     /// Waits until this many sessions of this database stand in a queue for a lock.

@@ -7,7 +7,7 @@ use sqlx::postgres::PgListener;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{TestDb, number, run};
+use crate::support::{TestDb, eventually, number, run};
 
 /// A process of its own: its loops run until the set is dropped.
 async fn another_process(db: &TestDb) -> (Calls, JoinSet<()>) {
@@ -24,12 +24,7 @@ async fn another_process(db: &TestDb) -> (Calls, JoinSet<()>) {
             }
         });
     }
-    let listening = async {
-        while !calls.is_listening() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), listening).await.unwrap();
+    eventually("it listens", || async { calls.is_listening() }).await;
     // Everybody is woken once by the connecting itself, for what was missed.
     woken(&calls, Wake::Claim).await;
     woken(&calls, Wake::Sweep).await;
@@ -104,12 +99,7 @@ async fn a_listener_that_loses_its_connection_comes_back_and_claims_what_it_miss
         .await;
     woken(&calls, Wake::Claim).await;
     let mut session = db.session().await;
-    let back = async {
-        while !calls.is_listening() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), back).await.unwrap();
+    eventually("it listens again", || async { calls.is_listening() }).await;
     run(&mut session, "select pgdial.wake()").await.unwrap();
     woken(&calls, Wake::Claim).await;
 }
