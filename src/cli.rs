@@ -308,7 +308,9 @@ async fn migrate(common: &Common, variables: &Variables, out: &mut Out) -> Resul
     let pool = db::connect(url.expose_secret(), "migrate", CONNECTIONS).await?;
     let migrated = db::migrate(&pool).await?;
     if out.style.json {
-        out.json(&serde_json::json!({ "applied": migrated.applied }))?;
+        out.json(
+            &serde_json::json!({ "applied": migrated.applied, "functions": migrated.functions }),
+        )?;
     } else {
         out.line(migrated.to_string())?;
     }

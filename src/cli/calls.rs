@@ -222,7 +222,11 @@ async fn amend(args: &AmendArgs, calls: &Calls, by: &str, out: &mut Out) -> Resu
         Amended::NotFound => "not_found",
     };
     if out.style.json {
-        out.json(&json!({ "id": id, "verdict": word }))?;
+        let detail = match &amended {
+            Amended::Invalid(problem) => Some(problem),
+            _ => None,
+        };
+        out.json(&json!({ "id": id, "verdict": word, "detail": detail }))?;
     }
     match amended {
         Amended::Amended => {

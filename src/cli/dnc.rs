@@ -33,7 +33,7 @@ pub enum DncCommand {
     /// The list, newest first.
     List {
         /// How many.
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
         limit: i64,
     },
     /// Put the numbers of a file on the list: one a line, or CSV with a column `phone` and perhaps `reason`.
@@ -149,9 +149,10 @@ async fn import(
         out.json(&json!({ "added": new, "alreadyListed": listed, "badLines": bad }))?;
     } else {
         out.note(format!(
-            "{new} added, {} already listed, {} bad lines",
+            "{new} added, {} already listed, {} bad {}",
             good.len() - new,
-            bad.len()
+            bad.len(),
+            if bad.len() == 1 { "line" } else { "lines" }
         ));
     }
     Ok(if bad.is_empty() {

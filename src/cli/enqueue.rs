@@ -26,7 +26,7 @@ pub struct EnqueueArgs {
     #[arg(long, value_name = "NUMBER")]
     pub from: Option<String>,
     /// 0 to 9, higher first.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub priority: Option<u8>,
     /// Not before this instant, as in 2026-01-31T09:00:00Z.
     #[arg(long, value_name = "TIME")]
@@ -35,7 +35,7 @@ pub struct EnqueueArgs {
     #[arg(long, value_name = "TIME")]
     pub expires_at: Option<String>,
     /// How many attempts, 1 to 20. Default: the campaign's.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub max_attempts: Option<u8>,
     /// The same key (of the same --by) with the same request is the same call.
     #[arg(long, value_name = "KEY")]

@@ -71,6 +71,11 @@ impl Failure {
         Self::told(Exit::Usage, what)
     }
 
+    /// A setting that only this command needs is wrong.
+    pub fn setting(what: impl Into<String>) -> Self {
+        Self::told(Exit::Settings, what)
+    }
+
     fn told(exit: Exit, what: impl Into<String>) -> Self {
         let what = what.into();
         Self::Told {
@@ -176,10 +181,17 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReaderGone => Ok(()),
-            Self::Settings(problems) => write!(
-                f,
-                "error: {problems}\nhint: set them in the environment or in .env, then start again"
-            ),
+            Self::Settings(problems) => {
+                let them = if problems.iter().count() == 1 {
+                    "it"
+                } else {
+                    "them"
+                };
+                write!(
+                    f,
+                    "error: {problems}\nhint: set {them} in the environment, in .env or by flag, then start again"
+                )
+            }
             Self::Told { what, hint, .. } => {
                 write!(f, "error: {what}")?;
                 hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
@@ -202,15 +214,27 @@ fn causes_of<'e>(
 
 /// An error and its causes, each said once.
 fn in_one_line(error: &(dyn StdError + 'static)) -> String {
-    causes_of(error).fold(String::new(), |line, cause| {
-        let words = cause.to_string();
-        match line.as_str() {
-            "" => words,
-            // Some libraries put their cause into their own words too.
-            said if said.contains(&words) => line,
-            said => format!("{said}: {words}"),
+    let mut line = String::new();
+    for cause in causes_of(error) {
+        let refusal = match cause.downcast_ref() {
+            Some(sqlx::Error::Database(refusal)) => Some(refusal.message().to_owned()),
+            _ => None,
+        };
+        // What lies below a refusal says it again, with a line of the server's source.
+        let last = refusal.is_some();
+        let words = refusal.unwrap_or_else(|| cause.to_string());
+        // Some libraries put their cause into their own words too.
+        if !line.contains(&words) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&words);
         }
-    })
+        if last {
+            break;
+        }
+    }
+    line
 }
 
 fn of_database(error: &sqlx::Error, what: &str) -> Failure {
@@ -230,7 +254,11 @@ fn of_database(error: &sqlx::Error, what: &str) -> Failure {
             Exit::Unreachable,
             format!("the database cannot be reached: {what}"),
         )
-        .hint("is DATABASE_URL right, and Postgres running there?"),
+        .hint(match (class, code.as_str()) {
+            ("28", _) => "are user and password of DATABASE_URL right?",
+            (_, "3D000") => "create that database, or name another one in DATABASE_URL",
+            _ => "is DATABASE_URL right, and Postgres running there?",
+        }),
         (_, "3F000" | "42P01" | "42883" | "42703" | "42704") => Failure::failed(format!(
             "the database has no pgdial schema that fits this release: {what}"
         ))

@@ -27,8 +27,15 @@ pub async fn run(
     ) {
         let secrets = secrets
             .parse()
-            .map_err(|error| Failure::usage(format!("PGDIAL_WEBHOOK_SECRETS: {error}")))?;
+            .map_err(|error| Failure::setting(format!("PGDIAL_WEBHOOK_SECRETS: {error}")))?;
         options.webhook_secrets = Some(secrets);
+    }
+    if options.webhook_secrets.is_none() {
+        return Err(
+            Failure::setting("PGDIAL_WEBHOOK_SECRETS is not set: webhooks are signed with it").hint(
+                "give it the same value as `pgdial serve` has: PGDIAL_WEBHOOK_SECRETS=whsec_$(openssl rand -base64 32)",
+            ),
+        );
     }
     if options.key.is_none() {
         options.key = variables.get("PGDIAL_PROVIDER_KEY").map(Into::into);

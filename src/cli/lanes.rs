@@ -73,6 +73,8 @@ pub trait Changes: clap::Args {
     const KIND: LaneKind;
     /// As SQL takes it: only what was given.
     fn given(&self) -> Map<String, Value>;
+    /// What its name may be.
+    const NAMES: &str;
     /// May a new one have this name?
     fn is_name(name: &str) -> bool;
     /// All of them as a table.
@@ -127,10 +129,12 @@ pub async fn run<C: Changes>(
         LaneCommand::Pause { name, why } => {
             there_is(calls.pause(kind, name, by, why).await?, kind, name)?;
             out.note(format!("{kind} {name} is paused; live calls go on"));
+            show_to_program::<C>(name, calls, out).await?;
         }
         LaneCommand::Resume { name } => {
             there_is(calls.resume(kind, name).await?, kind, name)?;
             out.note(format!("{kind} {name} dials again"));
+            show_to_program::<C>(name, calls, out).await?;
         }
     }
     Ok(Exit::Ok)
@@ -146,6 +150,18 @@ async fn show<C: Changes>(name: &str, calls: &Calls, out: &mut Out) -> Result<()
     }
 }
 
+/// A person has read what was done; a program gets the row.
+async fn show_to_program<C: Changes>(
+    name: &str,
+    calls: &Calls,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    if out.style.json {
+        show::<C>(name, calls, out).await?;
+    }
+    Ok(())
+}
+
 async fn create<C: Changes>(
     name: &str,
     changes: &C,
@@ -155,8 +171,7 @@ async fn create<C: Changes>(
     let kind = C::KIND;
     if !C::is_name(name) {
         return Err(
-            Failure::usage(format!("{name:?} cannot be the name of a {kind}"))
-                .hint("lower-case letters, digits and underscores, as in eu_west"),
+            Failure::usage(format!("{name:?} cannot be the name of a {kind}")).hint(C::NAMES),
         );
     }
     let made = calls.create_lane(kind, name, &changes.given().into()).await;

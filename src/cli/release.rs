@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReleaseArgs {
     /// The call.
-    #[arg(value_name = "CALL")]
+    #[arg(value_name = "CALL", value_parser = super::values::call_id)]
     pub id: CallId,
     /// How you know that it does not ring any more; kept in the call's history.
     #[arg(long, value_name = "TEXT")]

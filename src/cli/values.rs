@@ -4,7 +4,10 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::{Map, Value};
 
-use crate::config::{self, Variables};
+use crate::{
+    config::{self, Variables},
+    domain::CallId,
+};
 
 /// A length of time, in the words that SQL takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,13 @@ pub fn pace(text: &str) -> Result<Limit<f64>, String> {
     }
 }
 
+/// The name of a call.
+pub fn call_id(text: &str) -> Result<CallId, String> {
+    text.parse().map_err(|_no_uuid| {
+        "not the id of a call, as in 0197f5e0-0000-7000-8000-000000000001".to_owned()
+    })
+}
+
 /// A JSON object.
 pub fn object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
@@ -144,6 +154,14 @@ mod tests {
         assert!(backoff("soon").is_err());
         assert_eq!(ring_timeout("11m").unwrap_err(), "not between 1s and 10m");
         assert_eq!(max_duration("7h").unwrap_err(), "not between 1s and 6h");
+    }
+
+    #[test]
+    fn what_is_no_call_is_refused_with_an_example_of_one() {
+        for text in ["", "4711", "0197f5e0-0000-7000-8000-00000000000x"] {
+            assert!(call_id(text).unwrap_err().contains("as in 0197f5e0-"));
+        }
+        assert!(call_id("0197f5e0-0000-7000-8000-000000000001").is_ok());
     }
 
     #[test]

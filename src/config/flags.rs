@@ -1,4 +1,7 @@
 //! Flags of the same meaning as variables. Secrets have none: a process list shows flags.
+//!
+//! What every command has is not read from the environment by clap, which would name it
+//! in the usage line of every other mistake; [`Variables`](super::Variables) has it.
 
 use std::path::Path;
 
@@ -10,8 +13,7 @@ pub struct Common {
         long,
         global = true,
         value_name = "URL",
-        env = "DATABASE_URL",
-        hide_env_values = true,
+        help = "Postgres, as in `postgres://pgdial@localhost/pgdial` [env: DATABASE_URL]",
         help_heading = GLOBAL
     )]
     pub database_url: Option<String>,
@@ -30,8 +32,7 @@ pub struct Common {
         long,
         global = true,
         value_name = "FILTER",
-        env = "PGDIAL_LOG",
-        hide_env_values = true,
+        help = "What is logged, as in `info` or `warn,pgdial=debug`. Default: info for processes that stay, warn for the others [env: PGDIAL_LOG]",
         help_heading = GLOBAL
     )]
     pub log: Option<String>,
@@ -40,8 +41,7 @@ pub struct Common {
         long,
         global = true,
         value_name = "FORMAT",
-        env = "PGDIAL_LOG_FORMAT",
-        hide_env_values = true,
+        help = "How it is logged, on stderr: text or json. Default: text [env: PGDIAL_LOG_FORMAT]",
         help_heading = GLOBAL
     )]
     pub log_format: Option<String>,
@@ -87,7 +87,13 @@ pub struct Settings {
     )]
     pub provider_url: Option<String>,
     /// Dials that this process makes at once, 1 to 1000. Default: 30.
-    #[arg(long, value_name = "N", env = "PGDIAL_PERMITS", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PGDIAL_PERMITS",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
     pub permits: Option<String>,
     /// How long finished calls are kept: `7d`, `0s`, `forever`. Default: 7d.
     #[arg(

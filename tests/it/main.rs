@@ -13,6 +13,7 @@ mod amend;
 mod cancel;
 mod claim;
 mod claim_turns;
+mod cli;
 mod defer;
 mod dialed;
 mod do_not_call;

@@ -15,13 +15,13 @@ pub enum CallsCommand {
     /// One call with its attempts and its history.
     Show {
         /// The call.
-        #[arg(value_name = "CALL")]
+        #[arg(value_name = "CALL", value_parser = values::call_id)]
         id: CallId,
     },
     /// Why is this call not being dialled, or what is awaited?
     Why {
         /// The call.
-        #[arg(value_name = "CALL")]
+        #[arg(value_name = "CALL", value_parser = values::call_id)]
         id: CallId,
     },
     /// Cancel calls; of a live one, ask the provider to end it.
@@ -45,10 +45,10 @@ pub struct ListArgs {
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
     /// Created before this call only: the last one of the page before.
-    #[arg(long, value_name = "CALL")]
+    #[arg(long, value_name = "CALL", value_parser = values::call_id)]
     pub below: Option<CallId>,
     /// How many.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
     pub limit: i64,
 }
 
@@ -56,7 +56,7 @@ pub struct ListArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct CancelArgs {
     /// The calls.
-    #[arg(value_name = "CALL", required = true)]
+    #[arg(value_name = "CALL", required = true, value_parser = values::call_id)]
     pub ids: Vec<CallId>,
     /// Kept in the call's history.
     #[arg(long, value_name = "TEXT")]
@@ -67,7 +67,7 @@ pub struct CancelArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct RedriveArgs {
     /// The calls.
-    #[arg(value_name = "CALL", required = true)]
+    #[arg(value_name = "CALL", required = true, value_parser = values::call_id)]
     pub ids: Vec<CallId>,
     /// Kept in the call's history.
     #[arg(long, value_name = "TEXT")]
@@ -81,7 +81,7 @@ pub struct RedriveArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct AmendArgs {
     /// The call.
-    #[arg(value_name = "CALL")]
+    #[arg(value_name = "CALL", value_parser = values::call_id)]
     pub id: CallId,
     #[command(flatten)]
     #[expect(
@@ -102,7 +102,7 @@ pub struct AmendChanges {
     #[arg(long, value_name = "JSON", value_parser = values::object)]
     pub metadata: Option<Map<String, Value>>,
     /// 0 to 9, higher first.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub priority: Option<u8>,
     /// Not before this instant.
     #[arg(long, value_name = "TIME")]
@@ -111,7 +111,7 @@ pub struct AmendChanges {
     #[arg(long, value_name = "TIME", value_parser = values::instant_or_never)]
     pub expires_at: Option<Value>,
     /// How many attempts, 1 to 20, not below those already used.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub max_attempts: Option<u8>,
 }
 

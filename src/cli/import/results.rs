@@ -89,7 +89,8 @@ impl fmt::Display for Counts {
             (self.valid, "valid"),
             (self.errors, "with errors"),
         ];
-        write!(f, "{} rows", self.rows())?;
+        let rows = self.rows();
+        write!(f, "{rows} {}", if rows == 1 { "row" } else { "rows" })?;
         let parts = parts.into_iter().filter(|(count, _)| *count > 0);
         for (at, (count, word)) in parts.enumerate() {
             write!(f, "{} {count} {word}", if at == 0 { ":" } else { "," })?;

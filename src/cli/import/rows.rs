@@ -179,6 +179,11 @@ fn columns(header: &StringRecord, has_script: bool) -> Result<Vec<Column>, Failu
         "known are {}, metadata and metadata.NAME",
         FIELDS.join(", ")
     );
+    if header.is_empty() {
+        return Err(
+            Failure::failed("the file is empty: its first line names the columns").hint(known),
+        );
+    }
     let mut columns = Vec::new();
     let mut unknown = Vec::new();
     for name in header {
@@ -223,8 +228,9 @@ fn broken(error: &csv::Error, line: u64) -> Result<Row, Failure> {
         ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => {
+            let fields = if *len == 1 { "field" } else { "fields" };
             format!(
-                "the row has {len} fields, the header {expected_len}: is a field with a comma not quoted?"
+                "the row has {len} {fields}, the header {expected_len}: is a field with a comma not quoted?"
             )
         }
         ErrorKind::Utf8 { .. } => "the row is not UTF-8".to_owned(),

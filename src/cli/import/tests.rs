@@ -137,7 +137,7 @@ fn a_header_is_refused_with_what_is_wrong() {
         ("to;scriptId\n", false, "--delimiter"),
         ("to,metadata.\n", true, r#"unknown columns: "metadata.""#),
         ("To\n", true, r#"unknown columns: "To""#),
-        ("", true, r#"no column "to""#),
+        ("", true, "the file is empty"),
     ] {
         let args = if script { with_script() } else { args() };
         let refusal = refusal(header, &args);

@@ -19,13 +19,13 @@ pub struct CampaignChanges {
     #[arg(long, value_name = "NAME")]
     pub trunk: Option<String>,
     /// Its calls in flight at most, or none: then only the trunk's slots.
-    #[arg(long, value_name = "N|none", value_parser = values::cap)]
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::cap)]
     pub cap: Option<Limit<u32>>,
     /// Its share of the slots beside other campaigns that have work, 1 to 1000.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub weight: Option<u16>,
     /// Attempts of a new call that does not say, 1 to 20.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub max_attempts: Option<u8>,
     /// How long it may ring, 1s to 10m.
     #[arg(long, value_name = "TIME", value_parser = values::ring_timeout)]
@@ -52,6 +52,7 @@ pub struct CampaignChanges {
 
 impl Changes for CampaignChanges {
     const KIND: LaneKind = LaneKind::Campaign;
+    const NAMES: &str = "at most 63 lower-case letters, digits, underscores and hyphens, the first a letter or a digit, as in spring-2026";
 
     fn given(&self) -> Map<String, Value> {
         let time = |time: Option<Interval>| time.map(|time| json!(time.to_sql()));

@@ -17,15 +17,17 @@ use crate::{
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TrunkChanges {
     /// Calls in flight at most, summed over all processes, 0 to 100000.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub slots: Option<u32>,
     /// Dials a second at most, or none.
-    #[arg(long, value_name = "N|none", value_parser = values::pace)]
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::pace)]
     pub calls_per_second: Option<Limit<f64>>,
 }
 
 impl Changes for TrunkChanges {
     const KIND: LaneKind = LaneKind::Trunk;
+    const NAMES: &str =
+        "at most 31 lower-case letters, digits and underscores, the first a letter, as in eu_west";
 
     fn given(&self) -> Map<String, Value> {
         only_given([

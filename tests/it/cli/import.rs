@@ -1,0 +1,176 @@
+//! `import`
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::{DONE, REFUSED, pgdial, pgdial_reading};
+use crate::support::{number, processes::Machine};
+
+const ROWS: &str = "select count(*) from pgdial.calls";
+
+/// Every way a row can end.
+const MIXED: &str = "\
+to,scriptId,campaign,priority,idempotencyKey,metadata.name
++1 415 555 0100,welcome,,3,a,Ada
++14155550100,welcome,,3,a,Ada
++14155550101,other,,,a,
+555,welcome,,,,
++14155550102,,,,,
++14155550103,welcome,nope,,,
++14155550104,welcome,,11,,
++14155550105,welcome
++14155550106,welcome,,,,
++14155550107,welcome,,,,
+";
+
+/// line, result, code
+const RESULTS: [(i64, &str, &str); 10] = [
+    (2, "created", ""),
+    (3, "duplicate", ""),
+    (4, "error", "key_reused"),
+    (5, "error", "invalid"),
+    (6, "error", "invalid"),
+    (7, "error", "unknown_campaign"),
+    (8, "error", "invalid"),
+    (9, "error", "invalid"),
+    (10, "error", "suppressed"),
+    (11, "created", ""),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn import_answers_for_each_row_and_a_bad_one_harms_no_other() {
+    let machine = Machine::new().await;
+    machine
+        .db
+        .sql("select pgdial.do_not_call_add('+14155550106', 'a letter', 'tester')")
+        .await;
+    let ran = pgdial_reading(&machine, &["import", "-"], MIXED);
+    assert_eq!(ran.code, REFUSED, "{ran:?}");
+    assert_eq!(
+        ran.words,
+        "10 rows: 2 created, 1 duplicate, 7 with errors\n"
+    );
+    let lines: Vec<Vec<&str>> = ran
+        .data
+        .lines()
+        .map(|l| l.splitn(5, ',').collect())
+        .collect();
+    assert_eq!(lines[0], ["line", "result", "id", "code", "detail"]);
+    for (line, (at, result, code)) in lines[1..].iter().zip(RESULTS) {
+        assert_eq!(
+            [line[0], line[1], line[3]],
+            [&at.to_string(), result, code],
+            "{line:?}"
+        );
+        assert_eq!(line[2].is_empty(), result == "error", "{line:?}");
+        assert_eq!(line[4].is_empty(), result != "error", "{line:?}");
+    }
+    assert_eq!(lines[1][2], lines[2][2], "a duplicate names the first one");
+    let stored = "select string_agg(concat_ws(' ', phone, priority, metadata), ', ' order by phone) from pgdial.calls";
+    assert_eq!(
+        machine.db.text(stored).await,
+        r#"+14155550100 3 {"name": "Ada"}, +14155550107 0 {}"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn import_as_json_is_one_object_a_line() {
+    let machine = Machine::new().await;
+    let ran = pgdial_reading(&machine, &["import", "-", "--json"], MIXED);
+    let lines: Vec<Value> = ran
+        .data
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), RESULTS.len());
+    assert_eq!(lines[0]["line"], 2);
+    assert_eq!(lines[0]["result"], "created");
+    assert_eq!(lines[3]["code"], "invalid");
+    assert!(lines[3]["id"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_an_import_writes_nothing() {
+    let machine = Machine::new().await;
+    let ran = pgdial_reading(&machine, &["import", "-", "--dry-run"], MIXED);
+    assert_eq!(ran.code, REFUSED, "{ran:?}");
+    // Keys, campaigns and the do-not-call list are the database's to know.
+    assert_eq!(ran.words, "10 rows: 6 valid, 4 with errors\n");
+    assert_eq!(machine.db.text(ROWS).await, "0");
+    let ran = pgdial_reading(
+        &machine,
+        &["import", "-", "--dry-run", "--script", "welcome"],
+        "to\n+14155550100\n",
+    );
+    assert_eq!((ran.code, ran.words.as_str()), (DONE, "1 row: 1 valid\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_header_is_wrong_is_refused_as_a_whole() {
+    let machine = Machine::new().await;
+    for (file, words) in [
+        ("", "the file is empty: its first line names the columns"),
+        (
+            "to,scriptId,shoe size\n+14155550100,welcome,42\n",
+            "unknown columns: \"shoe size\"\nhint: known are to, scriptId,",
+        ),
+        (
+            "to;scriptId\n+14155550100;welcome\n",
+            "--delimiter says which",
+        ),
+        (
+            "scriptId\nwelcome\n",
+            "no column \"to\", the number to ring",
+        ),
+        (
+            "to\n+14155550100\n",
+            "give all rows one script with --script",
+        ),
+        ("to,to,scriptId\n", "the column \"to\" twice"),
+    ] {
+        pgdial_reading(&machine, &["import", "-"], file).refused(REFUSED, words);
+    }
+    pgdial(&machine, &["import", "missing.csv"]).refused(REFUSED, "missing.csv cannot be read");
+    assert_eq!(machine.db.text(ROWS).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_rows_are_taken_once_however_often_they_are_imported() {
+    let machine = Machine::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("list.csv");
+    let results = folder.path().join("results.csv");
+    let mut rows = "to;metadata.at\n".to_owned();
+    for n in 0..2000 {
+        writeln!(rows, "{};{n}", number(n)).unwrap();
+    }
+    std::fs::write(&file, rows).unwrap();
+    let import = || {
+        let (file, results) = (file.to_str().unwrap(), results.to_str().unwrap());
+        pgdial(
+            &machine,
+            &[
+                "import",
+                file,
+                "--results",
+                results,
+                "--delimiter",
+                ";",
+                "--script",
+                "welcome",
+                "--key-prefix",
+                "june",
+            ],
+        )
+    };
+    let first = import();
+    assert_eq!((first.code, first.data.as_str()), (DONE, ""), "{first:?}");
+    assert_eq!(first.words, "2000 rows: 2000 created\n");
+    let told = std::fs::read_to_string(&results).unwrap();
+    assert_eq!(told.matches(",created,").count(), 2000);
+    assert_eq!(told.lines().last().unwrap().split(',').next(), Some("2001"));
+    assert_eq!(import().words, "2000 rows: 2000 duplicate\n");
+    let stored = "select count(distinct phone) || ' ' || count(*) || ' ' || count(distinct idempotency_key) from pgdial.calls";
+    assert_eq!(machine.db.text(stored).await, "2000 2000 2000");
+}

@@ -1,0 +1,262 @@
+//! `campaigns` and `trunks`
+
+use serde_json::json;
+
+use super::{DONE, REFUSED, USAGE, pgdial, row};
+use crate::support::processes::Machine;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_is_created_changed_and_shown() {
+    let machine = Machine::new().await;
+    let create = ["campaigns", "create", "spring-2026"];
+    let shown = pgdial(
+        &machine,
+        &[&create[..], &["--weight", "2", "--cap", "10"]].concat(),
+    )
+    .done();
+    assert!(
+        shown.lines().any(|line| row(line) == ["cap", "10"]),
+        "{shown}"
+    );
+    pgdial(&machine, &create).refused(
+        REFUSED,
+        "there is a campaign spring-2026 already\nhint: `pgdial campaigns set spring-2026 ...` changes it",
+    );
+    let set = [
+        "campaigns",
+        "set",
+        "spring-2026",
+        "--cap",
+        "none",
+        "--ring-timeout",
+        "45s",
+        "--max-duration",
+        "1h 30m",
+        "--busy-base",
+        "1500ms",
+        "--max-attempts",
+        "7",
+        "--redial-unknown",
+        "--json",
+    ];
+    let set = pgdial(&machine, &set).json();
+    assert_eq!((&set["cap"], &set["weight"]), (&json!(null), &json!(2)));
+    let stored = "select concat_ws(' ', trunk, coalesce(cap, -1), weight, ring_timeout, max_duration, busy_base, max_attempts, redial_unknown) \
+        from pgdial.campaigns where name = 'spring-2026'";
+    assert_eq!(
+        machine.db.text(stored).await,
+        "default -1 2 00:00:45 01:30:00 00:00:01.5 7 t"
+    );
+    let list = pgdial(&machine, &["campaigns", "list"]).done();
+    let names: Vec<&str> = list.lines().skip(1).map(|line| row(line)[0]).collect();
+    assert_eq!(names, ["default", "spring-2026"]);
+    let listed = pgdial(&machine, &["campaigns", "list", "--json"]).json();
+    assert_eq!(
+        listed[1],
+        pgdial(&machine, &["campaigns", "show", "spring-2026", "--json"]).json()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_is_created_changed_and_shown() {
+    let machine = Machine::new().await;
+    let made = pgdial(&machine, &["trunks", "create", "eu_west", "--slots", "5"]);
+    assert!(
+        made.words
+            .contains("PGDIAL_TRUNK_EU_WEST_PROVIDER_URL and PGDIAL_TRUNK_EU_WEST_WEBHOOK_SECRETS"),
+        "{made:?}"
+    );
+    made.done();
+    pgdial(&machine, &["trunks", "create", "eu_west"])
+        .refused(REFUSED, "there is a trunk eu_west already");
+    pgdial(
+        &machine,
+        &[
+            "trunks",
+            "set",
+            "eu_west",
+            "--slots",
+            "60",
+            "--calls-per-second",
+            "2.5",
+        ],
+    )
+    .done();
+    let stored = "select slots || ' ' || coalesce(calls_per_second::text, 'none') from pgdial.trunks where name = 'eu_west'";
+    assert_eq!(machine.db.text(stored).await, "60 2.500");
+    pgdial(
+        &machine,
+        &["trunks", "set", "eu_west", "--calls-per-second", "none"],
+    )
+    .done();
+    assert_eq!(machine.db.text(stored).await, "60 none");
+    let shown = pgdial(&machine, &["trunks", "show", "eu_west"]).done();
+    assert!(
+        shown.lines().any(|line| row(line) == ["slots", "60"]),
+        "{shown}"
+    );
+    let list = pgdial(&machine, &["trunks", "list"]).done();
+    assert_eq!(
+        row(list.lines().nth(2).unwrap()),
+        ["eu_west", "0", "60", "none", "no"]
+    );
+    // A campaign may dial on it.
+    pgdial(
+        &machine,
+        &["campaigns", "create", "europe", "--trunk", "eu_west"],
+    )
+    .done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_a_row_with_its_author_and_its_reason() {
+    let machine = Machine::new().await;
+    for (kind, kinds, table) in [
+        ("campaign", "campaigns", "pgdial.campaigns"),
+        ("trunk", "trunks", "pgdial.trunks"),
+    ] {
+        let stored = format!(
+            "select concat_ws(' ', paused, paused_by, paused_why) from {table} where name = 'default'"
+        );
+        let ran = pgdial(&machine, &[kinds, "pause", "default", "--why", "lunch"]);
+        assert_eq!((ran.code, ran.data.as_str()), (DONE, ""), "{ran:?}");
+        assert_eq!(
+            ran.words,
+            format!("{kind} default is paused; live calls go on\n")
+        );
+        assert_eq!(machine.db.text(&stored).await, "t tester lunch");
+        let list = pgdial(&machine, &[kinds, "list"]).done();
+        assert!(
+            list.contains("by tester at ") && list.contains(": lunch"),
+            "{list}"
+        );
+        let ran = pgdial(&machine, &[kinds, "resume", "default", "--json"]);
+        assert_eq!(ran.words, format!("{kind} default dials again\n"));
+        assert_eq!(ran.json()["paused"], false);
+        assert!(machine.db.text(&stored).await.starts_with('f'));
+    }
+}
+
+/// What is run, with which code it ends, and what it says.
+type Refusal = (&'static [&'static str], i32, &'static str);
+
+/// Each is refused, and none leaves a trace.
+async fn all_refused(table: &str, refusals: &[Refusal]) {
+    let machine = Machine::new().await;
+    let rows = format!("select json_agg(r order by r.name) from {table} r");
+    let before = machine.db.text(&rows).await;
+    for (args, code, words) in refusals {
+        pgdial(&machine, args).refused(*code, words);
+    }
+    assert_eq!(machine.db.text(&rows).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_campaigns_change_nothing_and_say_what_would_be_right() {
+    let table: [Refusal; 13] = [
+        (
+            &["campaigns", "show", "nope"],
+            REFUSED,
+            "there is no campaign \"nope\"\nhint: `pgdial campaigns list`",
+        ),
+        (
+            &["campaigns", "set", "nope", "--cap", "1"],
+            REFUSED,
+            "there is no campaign \"nope\"",
+        ),
+        (
+            &["campaigns", "pause", "nope", "--why", "x"],
+            REFUSED,
+            "there is no campaign \"nope\"",
+        ),
+        (&["campaigns", "pause", "default"], USAGE, "--why <TEXT>"),
+        (
+            &["campaigns", "resume", "nope"],
+            REFUSED,
+            "there is no campaign \"nope\"",
+        ),
+        (
+            &["campaigns", "create", "Spring"],
+            USAGE,
+            "hyphens, the first a letter or a digit, as in spring-2026",
+        ),
+        (
+            &["campaigns", "create", "x", "--trunk", "nope"],
+            REFUSED,
+            "there is no such trunk\nhint: `pgdial trunks list`",
+        ),
+        (
+            &["campaigns", "set", "default", "--trunk", "nope"],
+            REFUSED,
+            "there is no such trunk",
+        ),
+        (
+            &["campaigns", "set", "default"],
+            USAGE,
+            "nothing to change was given\nhint: `pgdial campaigns set --help`",
+        ),
+        (
+            &["campaigns", "set", "default", "--cap", "lots"],
+            USAGE,
+            "a whole number, or none",
+        ),
+        (
+            &["campaigns", "set", "default", "--cap", "-1"],
+            USAGE,
+            "a whole number, or none",
+        ),
+        (
+            &["campaigns", "set", "default", "--ring-timeout", "60"],
+            USAGE,
+            "without a unit",
+        ),
+        (
+            &["campaigns", "set", "default", "--max-duration", "7h"],
+            USAGE,
+            "not between 1s and 6h",
+        ),
+    ];
+    all_refused("pgdial.campaigns", &table).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_trunks_change_nothing_and_say_what_would_be_right() {
+    let table: [Refusal; 7] = [
+        (
+            &["trunks", "show", "nope"],
+            REFUSED,
+            "there is no trunk \"nope\"\nhint: `pgdial trunks list`",
+        ),
+        (
+            &["trunks", "pause", "nope", "--why", "x"],
+            REFUSED,
+            "there is no trunk \"nope\"",
+        ),
+        (
+            &["trunks", "create", "eu-west"],
+            USAGE,
+            "digits and underscores, the first a letter, as in eu_west",
+        ),
+        (
+            &["trunks", "set", "default"],
+            USAGE,
+            "nothing to change was given",
+        ),
+        (
+            &["trunks", "set", "default", "--slots", "-1"],
+            USAGE,
+            "-1 is not in 0..=100000",
+        ),
+        (
+            &["trunks", "set", "default", "--slots", "100001"],
+            USAGE,
+            "is not in 0..=100000",
+        ),
+        (
+            &["trunks", "set", "default", "--calls-per-second", "0"],
+            USAGE,
+            "a number from 0.001 to 999999, or none",
+        ),
+    ];
+    all_refused("pgdial.trunks", &table).await;
+}
