@@ -115,6 +115,8 @@ pub struct Demo {
     pub api: SocketAddr,
     /// How to look inside with psql.
     pub psql: String,
+    /// What other commands need to see the same database.
+    pub database_url: String,
     // Last: dropped last, after everybody who uses it.
     postgres: Option<private::PrivatePostgres>,
 }
@@ -172,6 +174,7 @@ impl Demo {
             owner,
             api,
             psql,
+            database_url: url,
             postgres,
         })
     }

@@ -78,7 +78,7 @@ impl Supervisor {
         while !self.stop.is_cancelled() {
             tokio::select! {
                 () = signals.next() => {
-                    tracing::info!("stopping: no more claims; dials under way are finished");
+                    tracing::info!("stopping: what is under way is finished, nothing new begins");
                     break;
                 }
                 () = self.stop.cancelled() => break,

@@ -79,7 +79,7 @@ as $$
                coalesce(': ' || c.last_error, '')), c.id::text, null::timestamptz
         from c where c.state in ('completed', 'failed', 'canceled', 'expired', 'suppressed')
         union all
-        select 2, 'held', 'nobody knows how its last dial ended: its number stays taken (select pgdial.release(id, why) ends that)',
+        select 2, 'held', 'nobody knows how its last dial ended: its number stays taken (pgdial release ID --why ..., or select pgdial.release(id, why), ends that)',
                c.id::text, c.hold_until
         from c, n where c.hold_until > n.now and c.state <> 'waiting'
     ),

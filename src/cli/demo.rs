@@ -218,6 +218,13 @@ fn stay(out: &mut Out, demo: &Demo) -> Result<(), Failure> {
         ("metrics", format!("http://{}/metrics", demo.api)),
         ("provider", demo.provider_url()),
         ("psql", demo.psql.clone()),
+        (
+            "commands",
+            format!(
+                "export DATABASE_URL='{}'; pgdial calls list",
+                demo.database_url
+            ),
+        ),
     ])?;
     out.note("running until you press ^C");
     Ok(())

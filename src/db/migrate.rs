@@ -104,12 +104,11 @@ impl fmt::Display for Migrated {
         if self.applied.is_empty() && !self.functions {
             return write!(f, "the schema is up to date (release {RELEASE})");
         }
-        write!(f, "applied {} migrations", self.applied.len())?;
         for name in &self.applied {
-            write!(f, "\n  {name}")?;
+            writeln!(f, "applied migration {name}")?;
         }
         if self.functions {
-            write!(f, "\napplied the functions of release {RELEASE}")?;
+            write!(f, "applied the functions of release {RELEASE}")?;
         }
         Ok(())
     }
