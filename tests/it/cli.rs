@@ -101,10 +101,7 @@ async fn migrate_fills_an_empty_database_once() {
         Ran::of(command, "").done()
     };
     let first = migrate(&[]);
-    assert!(
-        first.starts_with("applied ") && first.contains("\n  0001_"),
-        "{first}"
-    );
+    assert!(first.starts_with("applied migration 0001_"), "{first}");
     assert!(
         first.contains("applied the functions of release"),
         "{first}"
