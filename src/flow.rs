@@ -28,6 +28,9 @@ pub mod defer;
 // An event of the provider: kept once, applied once.
 pub mod webhook;
 
+// What a provider said when it was asked.
+pub mod look_up;
+
 // waiting → canceled; a wish for a call in flight.
 pub mod cancel;
 

@@ -3,7 +3,8 @@
 //! [`Provider`] is the whole interface between the dialer and an account at a
 //! provider (a trunk). The dialer calls [`Provider::place`] for a claimed call, the
 //! sweep and the dialer call [`Provider::cancel`] for a call that somebody called
-//! off, and the webhook's handler calls [`Provider::read_report`] after
+//! off, the sweep calls [`Provider::look_up`] for a call of which nobody knows what
+//! became, and the webhook's handler calls [`Provider::read_report`] after
 //! [`signature`] and [`tag`] have accepted the request. Nothing in this module sees
 //! a row, and nothing in it tries twice: who tries again is decided in SQL.
 //!
@@ -36,14 +37,18 @@
 //! 4. Send [`Order::webhook_url`] as it is: its tag is how a report finds its dial, even
 //!    when the answer to `place` was lost. Send the reference as their idempotency key
 //!    if they have one, and as their free field (metadata, tag, client state) if not.
-//! 5. Run it against the [`fake`] provider's misbehaviour, or a recording of theirs, and
+//! 5. Answer `look_up` with what they say and no more: [`LookedUp::NotFound`] where they
+//!    say that there is no such call, [`LookedUp::Unsupported`] where they cannot be asked,
+//!    an error for the rest. Of a list, take only what names the reference: an API that
+//!    does not know a filter passes over it and lists everything.
+//! 6. Run it against the [`fake`] provider's misbehaviour, or a recording of theirs, and
 //!    let the ledger judge it: no reference may ring twice.
 //!
 //! ```
 //! use futures_util::future::BoxFuture;
 //! use pgdial::{
-//!     domain::{Placement, Report},
-//!     provider::{self, Cancellation, Order, Provider, protocol},
+//!     domain::{Placement, Reference, Report},
+//!     provider::{self, Cancellation, LookedUp, Order, Provider, protocol},
 //! };
 //!
 //! /// An adapter for people who type: somebody at Acme reads the order and dials.
@@ -68,6 +73,14 @@
 //!         Box::pin(async { Ok(Cancellation::Unsupported) })
 //!     }
 //!
+//!     fn look_up<'a>(
+//!         &'a self,
+//!         _dial: Reference,
+//!         _provider_call_id: Option<&'a str>,
+//!     ) -> BoxFuture<'a, Result<LookedUp, provider::Error>> {
+//!         Box::pin(async { Ok(LookedUp::Unsupported) })
+//!     }
+//!
 //!     fn read_report(&self, body: &[u8]) -> Report {
 //!         protocol::read_report(body)
 //!     }
@@ -81,6 +94,9 @@
 //! [`Provider`]: crate::provider::Provider
 //! [`Provider::place`]: crate::provider::Provider::place
 //! [`Provider::cancel`]: crate::provider::Provider::cancel
+//! [`Provider::look_up`]: crate::provider::Provider::look_up
+//! [`LookedUp::NotFound`]: crate::provider::LookedUp::NotFound
+//! [`LookedUp::Unsupported`]: crate::provider::LookedUp::Unsupported
 //! [`Provider::read_report`]: crate::provider::Provider::read_report
 //! [`Order::deadline`]: crate::provider::Order::deadline
 //! [`Order::webhook_url`]: crate::provider::Order::webhook_url
@@ -94,7 +110,7 @@ use std::fmt::Debug;
 
 use futures_util::future::BoxFuture;
 
-use crate::domain::{ClaimedCall, Placement, Report};
+use crate::domain::{ClaimedCall, Placement, Reference, Report};
 
 pub mod deadline;
 pub mod fake;
@@ -122,6 +138,17 @@ pub trait Provider: Send + Sync + Debug {
         provider_call_id: &'a str,
     ) -> BoxFuture<'a, Result<Cancellation, Error>>;
 
+    /// Asks what became of a dial: by the provider's id where we know it, else by our
+    /// reference. It rings nobody, so whoever calls it may ask again.
+    ///
+    /// An error proves nothing, and neither does a report that is about another call, which
+    /// is handed on as it is: the database compares its names, as it does for webhooks.
+    fn look_up<'a>(
+        &'a self,
+        dial: Reference,
+        provider_call_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<LookedUp, Error>>;
+
     /// Reads the body of a webhook whose signature was accepted. Never fails: what cannot
     /// be read is kept as `Unparsable`, because an error would make the provider send it
     /// again and in the end switch the webhook off.
@@ -147,6 +174,18 @@ pub enum Cancellation {
     /// There is nothing to end: it is over, or the provider does not know it.
     AlreadyOver,
     /// The provider cannot end calls.
+    Unsupported,
+}
+
+/// What the provider knows of a dial.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LookedUp {
+    /// This; never `Unparsable`.
+    Found(Report),
+    /// It says that there is no such call. Whether that proves anything, and how often it
+    /// must say so, is declared by the trunk: some providers forget, or learn of a call late.
+    NotFound,
+    /// It cannot be asked so.
     Unsupported,
 }
 

@@ -10,6 +10,7 @@ use crate::{
     domain::Reference,
     flow::{
         Calls, Error,
+        look_up::LookUpDue,
         sweep::{CancelWish, Swept},
         wake::Wake,
     },
@@ -63,6 +64,7 @@ impl Sweeper {
             let rest = match self.calls.sweep(&self.trunks.names(), self.keep).await {
                 Ok(swept) => {
                     pause = Duration::from_millis(200);
+                    self.look_up().await;
                     self.follow_up(&swept)
                 }
                 Err(error) => {
@@ -95,6 +97,28 @@ impl Sweeper {
         }
     }
 
+    /// Asks providers about dials that nobody has explained. What they say goes the way
+    /// of a webhook.
+    async fn look_up(&mut self) {
+        while self.asks.try_join_next().is_some() {}
+        let free = MOST_ASKS.saturating_sub(self.asks.len());
+        match self.calls.look_ups_due(&self.trunks.names(), free).await {
+            Ok(due) => {
+                for dial in due {
+                    let (calls, trunks) = (self.calls.clone(), self.trunks.clone());
+                    self.asks
+                        .spawn(async move { look_up(&calls, &trunks, &dial).await });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot tell which dials to look up; trying again"
+                );
+            }
+        }
+    }
+
     fn is_to_be_asked(&self, wish: &CancelWish) -> bool {
         self.asked
             .get(&wish.reference())
@@ -108,7 +132,6 @@ impl Sweeper {
         }
         self.asked
             .retain(|dial, _| swept.cancels.iter().any(|wish| wish.reference() == *dial));
-        while self.asks.try_join_next().is_some() {}
         for wish in swept
             .cancels
             .iter()
@@ -136,6 +159,41 @@ impl Sweeper {
             // Calls that are not kept go as they finish: looked for once a second.
             Some(keep) if keep < LONGEST_REST => rest.min(keep.max(Duration::from_secs(1))),
             _ => rest,
+        }
+    }
+}
+
+/// One question about one dial. Nothing is decided on an answer that did not come: the
+/// dial was booked, and is asked about again.
+async fn look_up(calls: &Calls, trunks: &Trunks, due: &LookUpDue) {
+    let (dial, trunk) = (due.reference(), trunks.get(&due.trunk));
+    let Some(trunk) = trunk else { return };
+    let answer = match trunk
+        .provider
+        .look_up(dial, due.provider_call_id.as_deref())
+        .await
+    {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no, %error, "look-up failed; asked again later");
+            return;
+        }
+    };
+    match calls.look_up(dial, &answer).await {
+        Ok(Some(answered)) => {
+            tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, verdict = ?answered.verdict, "looked up");
+            if let (true, Some(id)) = (answered.hang_up, &due.provider_call_id) {
+                trunks.ask_to_cancel(&trunk.name, dial.call, id).await;
+            }
+        }
+        Ok(None) => {
+            tracing::warn!(
+                trunk = trunk.name,
+                "the trunk says that it can be asked, its provider cannot: pgdial trunks set --look-up none"
+            );
+        }
+        Err(error) => {
+            tracing::warn!(call.id = %dial.call, error = &error as &dyn std::error::Error, "look-up not recorded; asked again later");
         }
     }
 }

@@ -109,7 +109,8 @@ as $$
         set state = 'dialing', claim_no = c.claim_no + 1, attempt = c.attempt + 1,
             claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
             deadline_at = p_now + g.ring_timeout + g.max_duration + '2 minutes',
-            trunk = p.trunk, started_at = coalesce(c.started_at, p_now), hold_until = null
+            trunk = p.trunk, started_at = coalesce(c.started_at, p_now), hold_until = null,
+            look_up_at = null, not_found = 0, not_found_since = null
         from unnest(p_picked) p join pgdial.campaigns g on g.name = p.campaign
         where c.id = p.id and c.state::text = 'waiting'
         returning c.*, g.ring_timeout, g.max_duration

@@ -59,6 +59,8 @@ as $$
                 ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
+                ((select min(pgdial.look_up_due(c)) from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
+                  where c.state in ('unresolved', 'in_call') and t.look_up <> 'none')),
                 ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked')),
                 -- Only a short keep is worth waking for, and at most once a second: a row
                 -- that is kept for another reason must not keep us awake.
@@ -95,8 +97,10 @@ begin
     return v_n;
 end $$;
 
--- sweep_deadlines: in flight past its deadline: nobody could find out how it ended. The
--- slot is given back, the number is held for another max_duration.
+-- sweep_deadlines: in flight past its deadline. Where the provider can be asked it is
+-- asked first, minute by minute, for max_duration at most. Then, and elsewhere at once:
+-- nobody could find out how it ended. The slot is given back, the number is held for
+-- another max_duration.
 create or replace function pgdial.sweep_deadlines(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 as $$
@@ -110,14 +114,33 @@ begin
         order by c.deadline_at limit p_limit for update skip locked
     loop
         begin
-            perform pgdial.end_attempt(v_call, 'unknown',
-                jsonb_build_object('why', 'no report of how it ended before its deadline'), null, p_now);
+            if v_call.state <> 'dialing' and p_now < pgdial.last_deadline(v_call) and exists (
+                select from pgdial.trunks t where t.name = v_call.trunk and t.look_up <> 'none') then
+                perform pgdial.ask_first(v_call, p_now);
+            else
+                perform pgdial.end_attempt(v_call, 'unknown',
+                    jsonb_build_object('why', 'no report of how it ended before its deadline'), null, p_now);
+            end if;
         exception when integrity_constraint_violation or raise_exception or data_exception then
             perform pgdial.put_off(v_call, sqlerrm, p_now);
         end;
         v_n := v_n + 1;
     end loop;
     return v_n;
+end $$;
+
+-- ask_first: the provider is asked at once, and the deadline comes back in a minute.
+create or replace function pgdial.ask_first(p_call pgdial.calls, p_now timestamptz) returns void
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    update pgdial.calls c set deadline_at = p_now + '1 minute', look_up_at = p_now
+    where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('unresolved', 'in_call');
+    if p_call.deadline_at <= pgdial.own_deadline(p_call) then
+        perform pgdial.note(p_call, 'overdue', p_now,
+            jsonb_build_object('why', 'past its deadline; the provider is asked'));
+    end if;
 end $$;
 
 -- put_off: a row that cannot be moved. In flight, it comes back in a minute; waiting, it

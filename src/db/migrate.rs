@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_lanes", compatible_from = 1),
     migration!(3, "0003_calls", compatible_from = 1),
     migration!(4, "0004_events", compatible_from = 1),
+    migration!(5, "0005_look_ups", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -59,6 +60,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/lock_calls",
     "rules/locked_items",
     "rules/note",
+    "rules/look_up_due",
     "rules/retry_base",
     "rules/backoff",
     "rules/judge",
@@ -76,6 +78,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/doubt",
     "flow/defer",
     "flow/webhook",
+    "flow/look_up",
     "flow/cancel",
     "flow/redrive",
     "flow/amend",

@@ -1,11 +1,13 @@
 //! The generic adapter: any provider that speaks the protocol over HTTP.
 //!
 //! `POST {address}/api/v1/calls` places, `POST {address}/api/v1/calls/{id}/cancel`
-//! ends. Every dial has a connection of its own, on purpose: an idle one may be closed
+//! ends, `GET {address}/api/v1/calls/{id}` and `GET {address}/api/v1/calls?reference=`
+//! look up. Every dial has a connection of its own, on purpose: an idle one may be closed
 //! by the other side under our POST, and then nobody can tell whether it arrived. A
 //! handshake costs milliseconds, and a call lasts minutes.
 //!
-//! `exchange` keeps the phases apart, `answer` holds the table of answers.
+//! `exchange` keeps the phases apart, `answer` holds the table of answers, `look_up` the
+//! one of answers to a look-up.
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use chrono::SecondsFormat;
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{
-    Request, Uri,
+    Method, Request, Uri,
     body::Bytes,
     header::{self, HeaderValue},
 };
@@ -21,12 +23,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use self::exchange::{Connector, Exchange};
-use super::{Cancellation, Deadline, Error, Order, Provider, protocol, words};
-use crate::domain::{Phone, Placement, Refusal, Report};
+use self::exchange::{Answer, Connector, Exchange};
+use super::{Cancellation, Deadline, Error, LookedUp, Order, Provider, protocol, words};
+use crate::domain::{Phone, Placement, Reference, Refusal, Report};
 
 mod answer;
 mod exchange;
+mod look_up;
 
 /// How long one request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,9 @@ pub struct HttpProvider {
     authorization: Option<HeaderValue>,
     connector: Connector,
 }
+
+/// A request, unless one of its parts cannot be one.
+type Built = Result<Request<Full<Bytes>>, hyper::http::Error>;
 
 /// The body of a place request.
 #[derive(Serialize)]
@@ -115,7 +121,7 @@ impl HttpProvider {
         }
     }
 
-    fn place_request(&self, order: &Order<'_>) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    fn place_request(&self, order: &Order<'_>) -> Built {
         let call = order.call;
         let reference = call.reference().to_string();
         let body = PlaceBody {
@@ -141,18 +147,39 @@ impl HttpProvider {
 
     async fn cancel_now(&self, provider_call_id: &str) -> Result<Cancellation, Error> {
         let path = format!("/api/v1/calls/{}/cancel", words::percent(provider_call_id));
-        let request = self
-            .post(&path)
-            .body(Full::from("{}"))
-            .map_err(|error| Error::NoAnswer {
-                why: words::chain(&error),
-            })?;
+        let answer = self.ask(self.post(&path).body(Full::from("{}"))).await?;
+        answer::cancellation(&answer, self.key())
+    }
+
+    async fn look_up_now(
+        &self,
+        dial: Reference,
+        provider_call_id: Option<&str>,
+    ) -> Result<LookedUp, Error> {
+        let get = |path: String| self.request(Method::GET, &path).body(Full::default());
+        // An id that we had to shorten is not theirs: asked for it, they would deny the call.
+        if let Some(id) = provider_call_id.filter(|id| protocol::is_verbatim(id)) {
+            let path = format!("/api/v1/calls/{}", words::percent(id));
+            let answer = self.ask(get(path)).await?;
+            return look_up::by_id(&answer, self.key());
+        }
+        let reference = words::percent(&dial.to_string());
+        let path = format!("/api/v1/calls?reference={reference}");
+        let answer = self.ask(get(path)).await?;
+        look_up::by_reference(&answer, dial, self.key())
+    }
+
+    /// Sends what rings nobody, so the phases do not matter: there is an answer, or none.
+    async fn ask(&self, request: Built) -> Result<Answer, Error> {
+        let request = request.map_err(|error| Error::NoAnswer {
+            why: words::chain(&error),
+        })?;
         match self
             .connector
             .exchange(request, self.limits, None::<Deadline>)
             .await
         {
-            Exchange::Answered(answer) => answer::cancellation(&answer, self.key()),
+            Exchange::Answered(answer) => Ok(answer),
             Exchange::NotSent { why } | Exchange::Lost { why } => Err(Error::NoAnswer { why }),
             Exchange::Late => Err(Error::NoAnswer {
                 why: "too late".to_owned(),
@@ -160,16 +187,22 @@ impl HttpProvider {
         }
     }
 
-    /// A POST in absolute form; `exchange` connects by it and sends the path alone.
     fn post(&self, path: &str) -> hyper::http::request::Builder {
-        let request = Request::post(format!("{}{path}", self.address))
+        self.request(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/json")
+    }
+
+    /// A request in absolute form; `exchange` connects by it and sends the path alone.
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.address))
             .header(header::HOST, self.host.clone())
             .header(
                 header::USER_AGENT,
                 concat!("pgdial/", env!("CARGO_PKG_VERSION")),
             )
             .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/json")
             .header(header::CONNECTION, "close");
         match &self.authorization {
             Some(value) => request.header(header::AUTHORIZATION, value.clone()),
@@ -192,6 +225,14 @@ impl Provider for HttpProvider {
         provider_call_id: &'a str,
     ) -> BoxFuture<'a, Result<Cancellation, Error>> {
         Box::pin(self.cancel_now(provider_call_id))
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        dial: Reference,
+        provider_call_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<LookedUp, Error>> {
+        Box::pin(self.look_up_now(dial, provider_call_id))
     }
 
     fn read_report(&self, body: &[u8]) -> Report {

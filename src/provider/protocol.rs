@@ -24,11 +24,26 @@ const LARGEST_RESULT: usize = 64 * 1024;
 const DEEPEST_RESULT: usize = 32;
 /// The longest id, reference or status word that is kept as it is, in characters.
 const LONGEST_NAME: usize = 255;
+/// What stands before the digest that a longer one becomes.
+const DIGEST: &str = "sha256:";
 
 /// Reads a report. What is not a JSON object with a `status` word is `Unparsable`; a
 /// word that is not the protocol's is `Unknown`.
 pub fn read_report(body: &[u8]) -> Report {
-    let Some(Value::Object(mut fields)) = parse(body) else {
+    read_object(parse(body).unwrap_or_default())
+}
+
+/// Reads the answer to a look-up by reference, `{"calls": [...]}`; `None` if it is none.
+pub(super) fn read_calls(body: &[u8]) -> Option<Vec<Report>> {
+    let mut body = parse(body)?;
+    match body.get_mut("calls")?.take() {
+        Value::Array(calls) => Some(calls.into_iter().map(read_object).collect()),
+        _ => None,
+    }
+}
+
+fn read_object(object: Value) -> Report {
+    let Value::Object(mut fields) = object else {
         return empty(ReportKind::Unparsable);
     };
     let provider_call_id = name(fields.remove("callId"));
@@ -103,10 +118,15 @@ pub(super) fn name(value: Option<Value>) -> Option<String> {
         None
     } else if text.chars().count() > LONGEST_NAME {
         // Cut off, two names could become one; a digest keeps them apart.
-        Some(format!("sha256:{}", hex::encode(Sha256::digest(&text))))
+        Some(format!("{DIGEST}{}", hex::encode(Sha256::digest(&text))))
     } else {
         Some(text)
     }
+}
+
+/// The name is as the provider gave it, and so it can be asked about by it.
+pub(super) fn is_verbatim(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with(DIGEST)
 }
 
 fn bounded(fields: Map<String, Value>) -> Value {

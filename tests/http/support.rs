@@ -5,10 +5,10 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use pgdial::{
     db::private::{Environment, Options, PrivatePostgres},
-    domain::{ClaimedCall, Placement, Report},
+    domain::{ClaimedCall, Placement, Reference, Report},
     flow::Calls,
     http::{self, ApiKeys, Server, Settings},
-    provider::{self, Cancellation, Order, Provider, protocol, signature::Secrets},
+    provider::{self, Cancellation, LookedUp, Order, Provider, protocol, signature::Secrets},
     trunks::{Trunk, Trunks},
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header::HeaderMap};
@@ -80,6 +80,14 @@ impl Provider for Reader {
         _provider_call_id: &'a str,
     ) -> BoxFuture<'a, Result<Cancellation, provider::Error>> {
         Box::pin(async { Ok(Cancellation::Unsupported) })
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        _dial: Reference,
+        _provider_call_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<LookedUp, provider::Error>> {
+        Box::pin(async { Ok(LookedUp::Unsupported) })
     }
 
     fn read_report(&self, body: &[u8]) -> Report {

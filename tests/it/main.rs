@@ -21,6 +21,7 @@ mod doubt;
 mod enqueue;
 mod judge;
 mod lanes;
+mod look_up;
 mod migrate;
 mod ops;
 mod partitions;

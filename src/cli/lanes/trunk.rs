@@ -22,6 +22,21 @@ pub struct TrunkChanges {
     /// Dials a second at most, or none.
     #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::pace)]
     pub calls_per_second: Option<Limit<f64>>,
+    /// Whether its provider can be asked about a dial: `authoritative` if what it does not know was not placed.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub look_up: Option<LookUp>,
+}
+
+/// What a provider's look-up is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LookUp {
+    /// It cannot be asked.
+    None,
+    /// What it knows counts; what it does not know proves nothing.
+    Hint,
+    /// What it does not know, several times over a window, was not placed.
+    Authoritative,
 }
 
 impl Changes for TrunkChanges {
@@ -36,6 +51,7 @@ impl Changes for TrunkChanges {
                 "callsPerSecond",
                 self.calls_per_second.map(Limit::into_json),
             ),
+            ("lookUp", self.look_up.map(|how| serde_json::json!(how))),
         ])
     }
 
@@ -64,6 +80,7 @@ impl Changes for TrunkChanges {
             ("in flight", text(&lane["inFlight"])),
             ("slots", text(&lane["slots"])),
             ("calls per second", or_none(&lane["callsPerSecond"])),
+            ("look-up", text(&lane["lookUp"])),
         ]
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     },
 };
 
+mod look_ups;
 mod requests;
 mod webhooks;
 

@@ -74,10 +74,15 @@ pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancell
         200..=299 => Ok(Cancellation::Agreed),
         404 | 409 | 410 => Ok(Cancellation::AlreadyOver),
         405 | 501 => Ok(Cancellation::Unsupported),
-        status => Err(Error::Refused {
-            status,
-            why: Said::read(answer, key).why,
-        }),
+        _ => Err(refused(answer, key)),
+    }
+}
+
+/// An answer that is neither yes nor no, with its words.
+pub(super) fn refused(answer: &Answer, key: Option<&str>) -> Error {
+    Error::Refused {
+        status: answer.status.as_u16(),
+        why: Said::read(answer, key).why,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{error::Error as StdError, pin::pin, time::Duration};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    HeaderMap, Request, StatusCode, Uri,
+    HeaderMap, Method, Request, StatusCode, Uri,
     body::{Bytes, Incoming},
     client::conn::http1::{self, Connection, SendRequest},
     rt::{Read, Write},
@@ -24,6 +24,9 @@ use crate::provider::{Stopwatch, words};
 
 /// The most that is read of an answer's body.
 const LARGEST_BODY: usize = 64 * 1024;
+/// The same of the answer to a look-up: reports hold transcripts, and one that is too large
+/// to be read would hide how the call ended.
+const LARGEST_REPORTS: usize = 1024 * 1024;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -179,16 +182,21 @@ async fn receive(
     mut sender: SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, BoxError> {
+    let largest = if request.method() == Method::GET {
+        LARGEST_REPORTS
+    } else {
+        LARGEST_BODY
+    };
     let (head, body) = sender.send_request(request).await?.into_parts();
     Ok(Answer {
         status: head.status,
         headers: head.headers,
-        body: read(body).await?,
+        body: read(body, largest).await?,
     })
 }
 
-async fn read(body: Incoming) -> Result<Bytes, BoxError> {
-    match Limited::new(body, LARGEST_BODY).collect().await {
+async fn read(body: Incoming, largest: usize) -> Result<Bytes, BoxError> {
+    match Limited::new(body, largest).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Ok(Bytes::new()),
         Err(error) => Err(error),

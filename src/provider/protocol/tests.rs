@@ -128,6 +128,37 @@ fn a_long_name_becomes_its_digest() {
     assert_ne!(a, b);
 }
 
+#[test]
+fn a_list_of_calls_is_read_call_by_call() {
+    let calls = read_calls(
+        br#"{"calls":[{"callId":"a","status":"BUSY","n":1},{"callId":"b","status":"RINGING"},7]}"#,
+    )
+    .unwrap();
+    let alone = read_report(br#"{"callId":"a","status":"BUSY","n":1}"#);
+    assert_eq!(calls[0], alone);
+    let kinds: Vec<_> = calls.iter().map(|call| call.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            ReportKind::Ended,
+            ReportKind::Progress,
+            ReportKind::Unparsable
+        ]
+    );
+    assert_eq!(read_calls(br#"{"calls":[]}"#), Some(Vec::new()));
+    for body in ["", "[]", "{}", r#"{"calls":null}"#, r#"{"calls":{}}"#] {
+        assert_eq!(read_calls(body.as_bytes()), None, "{body}");
+    }
+}
+
+#[test]
+fn a_digest_or_nothing_is_no_name_to_ask_by() {
+    let long = name(Some(json!("a".repeat(256)))).unwrap();
+    assert!(!is_verbatim(&long) && !is_verbatim(""));
+    let longest = name(Some(json!("a".repeat(255)))).unwrap();
+    assert!(is_verbatim(&longest) && is_verbatim("call_1"));
+}
+
 /// No NUL anywhere. Escaped backslashes are taken out first: `\\\\u0000` is six innocent characters.
 fn can_be_stored(report: &Report) -> bool {
     let text = serde_json::to_string(report).unwrap();

@@ -1,0 +1,98 @@
+-- look_ups_due: which dials to ask their providers about now. Each answered row is
+-- booked (look_up_at moves on), so that of several workers one asks.
+-- Answers a JSON array of {id, claim_no, trunk, provider_call_id}.
+-- Races: rows that somebody holds are passed over. Index: calls_deadline (in flight only).
+create or replace function pgdial.look_ups_due(p_trunks text[], p_limit int) returns jsonb
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_now constant timestamptz := pgdial.now();
+    v_due jsonb;
+begin
+    with due as (
+        select c.id from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
+        where c.state in ('unresolved', 'in_call') and c.trunk = any (p_trunks) and t.look_up <> 'none'
+          and pgdial.look_up_due(c) <= v_now
+        order by pgdial.look_up_due(c) limit p_limit for update of c skip locked
+    ), booked as (
+        update pgdial.calls c
+        set look_up_at = v_now + greatest('5 seconds', least('2 minutes', (v_now - c.claimed_at) / 2))
+        where c.id = any (array(select d.id from due d))
+        returning c.id, c.claim_no, c.trunk, c.provider_call_id
+    )
+    select coalesce(jsonb_agg(jsonb_build_object('id', b.id, 'claim_no', b.claim_no, 'trunk', b.trunk,
+                                                 'provider_call_id', b.provider_call_id)), '[]')
+    into v_due from booked b;
+    return v_due;
+end $$;
+
+-- look_up: what the provider said when it was asked about a dial.
+-- p_items: [{id, claim_no, answer: found | not_found, report?}].
+-- Found goes the way of a webhook (apply_report). Not found is believed only of an
+-- authoritative trunk, for a dial whose id was never learnt, at the third time within no
+-- less than 60 s: a provider's list may lag behind its calls. Then the call waits again,
+-- its attempt not counted. Past the deadline, not found settles as unknown.
+-- Verdicts: those of a webhook, not_found, not_placed (it waits again), settled, stale,
+-- locked_out.  detail: {freed, hang_up: it is up past its deadline, ask for its end}.
+-- Races: a webhook that is faster makes this stale. Index: primary key.
+create or replace function pgdial.look_up(p_items jsonb)
+returns table (ordinal int, verdict text, detail jsonb)
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_item record;
+    v_call pgdial.calls;
+    v_now timestamptz;
+begin
+    for v_item in select * from pgdial.locked_items(p_items) loop
+        v_now := coalesce(v_now, pgdial.now());
+        ordinal := v_item.ordinal;
+        verdict := v_item.verdict;
+        detail := '{}';
+        if verdict is null then
+            select c.* into v_call from pgdial.calls c
+            where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
+              and c.state::text in ('unresolved', 'in_call');
+            verdict := case
+                when not found then 'stale'
+                when v_item.item ->> 'answer' = 'found' then pgdial.apply_report(
+                    v_call.id, v_call.claim_no, v_call.trunk, v_item.item -> 'report', v_now)
+                else pgdial.not_found(v_call, v_now) end;
+            detail := jsonb_build_object(
+                'freed', verdict <> 'stale' and not pgdial.is_taking(v_item.id, v_now),
+                'hang_up', exists (
+                    select from pgdial.calls c where c.id = v_item.id and c.state::text = 'in_call'
+                    and c.claim_no = v_call.claim_no and v_now >= pgdial.own_deadline(c)));
+        end if;
+        return next;
+    end loop;
+end $$;
+
+-- not_found: the provider does not know this dial. The caller holds the row.
+create or replace function pgdial.not_found(p_call pgdial.calls, p_now timestamptz) returns text
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_authoritative constant boolean := exists (
+        select from pgdial.trunks t where t.name = p_call.trunk and t.look_up = 'authoritative');
+    v_call pgdial.calls;
+begin
+    update pgdial.calls c
+    set not_found = c.not_found + 1, not_found_since = coalesce(c.not_found_since, p_now)
+    where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('unresolved', 'in_call')
+    returning c.* into v_call;
+    if v_authoritative and v_call.state = 'unresolved' and v_call.provider_call_id is null
+       and v_call.not_found >= 3 and v_call.not_found_since <= p_now - '60 seconds'::interval then
+        perform pgdial.put_back(v_call, 'not_placed', null,
+            jsonb_build_object('why', 'the provider does not know the dial'), p_now);
+        return 'not_placed';
+    elsif pgdial.own_deadline(v_call) <= p_now then
+        perform pgdial.end_attempt(v_call, 'unknown',
+            jsonb_build_object('why', 'past its deadline, and the provider does not know it'), null, p_now);
+        return 'settled';
+    end if;
+    return 'not_found';
+end $$;

@@ -1,0 +1,123 @@
+//! `look_up`: what a provider said when it was asked about a dial.
+
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+
+use super::{Calls, Error, wake::Wake};
+use crate::{
+    domain::{CallId, Reference, Report},
+    provider::LookedUp,
+};
+
+/// A dial to ask its provider about.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LookUpDue {
+    id: CallId,
+    claim_no: i64,
+    /// The account to ask.
+    pub trunk: String,
+    /// The provider's name for the call, where it is known.
+    pub provider_call_id: Option<String>,
+}
+
+impl LookUpDue {
+    /// The dial.
+    pub const fn reference(&self) -> Reference {
+        Reference {
+            call: self.id,
+            claim_no: self.claim_no,
+        }
+    }
+}
+
+/// What became of the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It moved the call, as a webhook would have.
+    Applied,
+    /// It says nothing that moves a call.
+    Noted,
+    /// A webhook was faster.
+    Stale,
+    /// An earlier dial was answered after all.
+    LateAnswer,
+    /// It is not about this dial.
+    Mismatch,
+    /// The provider does not know it; that proves nothing yet.
+    NotFound,
+    /// Proved: there was no call. It waits again.
+    NotPlaced,
+    /// Past its deadline and not known: settled as unknown.
+    Settled,
+}
+
+/// What became of the call, and what is left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// It is still up past its deadline: ask for its end.
+    pub hang_up: bool,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    id: CallId,
+    claim_no: i64,
+    answer: &'static str,
+    report: Option<&'a Report>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Detail {
+    freed: bool,
+    hang_up: bool,
+}
+
+impl Calls {
+    /// Which dials to ask their providers about now, at most this many. They are booked:
+    /// of several workers one asks.
+    pub async fn look_ups_due(
+        &self,
+        trunks: &[String],
+        limit: usize,
+    ) -> Result<Vec<LookUpDue>, Error> {
+        let (due,): (Json<Vec<LookUpDue>>,) = sqlx::query_as("select pgdial.look_ups_due($1, $2)")
+            .bind(trunks)
+            .bind(i32::try_from(limit).unwrap_or(i32::MAX))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(due.0)
+    }
+
+    /// Applies an answer. `None`: the provider cannot be asked, so there is none.
+    pub async fn look_up(
+        &self,
+        dial: Reference,
+        answer: &LookedUp,
+    ) -> Result<Option<Answered>, Error> {
+        let (word, report) = match answer {
+            LookedUp::Found(report) => ("found", Some(report)),
+            LookedUp::NotFound => ("not_found", None),
+            LookedUp::Unsupported => return Ok(None),
+        };
+        let item = Item {
+            id: dial.call,
+            claim_no: dial.claim_no,
+            answer: word,
+            report,
+        };
+        let sql = "select ordinal, verdict, detail from pgdial.look_up($1)";
+        let answer = self.apply_one::<_, Verdict>("look_up", sql, item).await?;
+        let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+        if detail.freed {
+            self.wake(Wake::Claim);
+        }
+        Ok(Some(Answered {
+            verdict: answer.verdict,
+            hang_up: detail.hang_up,
+        }))
+    }
+}

@@ -1,0 +1,103 @@
+//! What an answer to a look-up means.
+//!
+//! The invariant: `Found` only with a report that can be read, `NotFound` only where the
+//! provider says so in the words of the protocol. On its word a call may be placed again,
+//! so everything else is an error, which proves nothing.
+
+use super::{answer::refused, exchange::Answer};
+use crate::{
+    domain::{Outcome, Reference, Report, ReportKind},
+    provider::{Error, LookedUp, protocol},
+};
+
+/// What came of asking for the call with an id.
+pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Error> {
+    match answer.status.as_u16() {
+        200 => {
+            let report = protocol::read_report(&answer.body);
+            if report.kind == ReportKind::Unparsable {
+                return Err(unread(answer, "it cannot be read as a report"));
+            }
+            Ok(LookedUp::Found(report))
+        }
+        404 | 410 => Ok(LookedUp::NotFound),
+        405 | 501 => Ok(LookedUp::Unsupported),
+        _ => Err(nothing(answer, key)),
+    }
+}
+
+/// What came of asking for the calls with our reference.
+pub(super) fn by_reference(
+    answer: &Answer,
+    dial: Reference,
+    key: Option<&str>,
+) -> Result<LookedUp, Error> {
+    match answer.status.as_u16() {
+        200 => listed(answer, dial),
+        // No such list. That there is none does not mean that it is empty.
+        404 | 405 | 501 => Ok(LookedUp::Unsupported),
+        _ => Err(nothing(answer, key)),
+    }
+}
+
+fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
+    let Some(calls) = protocol::read_calls(&answer.body) else {
+        return Err(unread(answer, "it cannot be read as a list of calls"));
+    };
+    if calls.is_empty() {
+        return Ok(LookedUp::NotFound);
+    }
+    if calls.iter().any(|call| call.kind == ReportKind::Unparsable) {
+        return Err(unread(answer, "a call in the list cannot be read"));
+    }
+    // A provider that does not know the parameter passes over it and lists every call of
+    // everybody; nothing later would tell a nameless one from ours.
+    let reference = dial.to_string();
+    let ours: Vec<Report> = calls
+        .into_iter()
+        .filter(|call| call.reference.as_ref() == Some(&reference))
+        .collect();
+    if ours.len() > 1 {
+        tracing::error!(
+            call.id = %dial.call, %reference, calls = ours.len(),
+            "the provider has several calls with one reference; somebody may have been rung twice"
+        );
+    }
+    match ours.into_iter().max_by_key(weight) {
+        Some(call) => Ok(LookedUp::Found(call)),
+        None => Err(unread(answer, "no call in the list names the reference")),
+    }
+}
+
+/// How much a report says, where several are about one dial. An answer first: it is what
+/// nothing may be placed after. Then what may still be up, a strange word among it, because
+/// the end of one call is not the end of the other.
+const fn weight(report: &Report) -> u8 {
+    match (report.kind, report.outcome) {
+        (ReportKind::Ended, Some(Outcome::Answered)) => 5,
+        (ReportKind::Answered, _) => 4,
+        (ReportKind::Progress, _) => 3,
+        (ReportKind::Unknown, _) => 2,
+        (ReportKind::Ended, Some(Outcome::Voicemail)) => 1,
+        (ReportKind::Ended | ReportKind::Unparsable, _) => 0,
+    }
+}
+
+/// An answer by which nothing is proved.
+fn nothing(answer: &Answer, key: Option<&str>) -> Error {
+    if answer.status.is_success() {
+        // Accepted, but not done; or a part of a list.
+        unread(answer, "it is no whole answer")
+    } else {
+        refused(answer, key)
+    }
+}
+
+fn unread(answer: &Answer, why: &str) -> Error {
+    Error::NoAnswer {
+        why: format!("HTTP {}: {why}", answer.status.as_u16()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

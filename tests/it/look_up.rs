@@ -1,0 +1,218 @@
+//! `look_up`: providers are asked about dials that nobody has explained (P1, P2).
+
+use pgdial::{
+    domain::{ClaimedCall, Outcome, ReportKind},
+    flow::look_up::{Answered, Verdict},
+    provider::LookedUp,
+};
+
+use crate::support::{TestDb, ended, number, processes::Machine, progress};
+
+async fn may_be_asked(how: &str) -> TestDb {
+    let db = TestDb::new().await;
+    db.sql(&format!("update pgdial.trunks set look_up = '{how}'"))
+        .await;
+    db
+}
+
+/// A dial of which nobody knows whether it rings.
+async fn in_doubt(db: &TestDb, n: usize) -> ClaimedCall {
+    let call = db.dialing(&number(n)).await;
+    assert!(db.calls.doubt(call.reference(), "no answer").await.unwrap());
+    call
+}
+
+/// How many dials are to be asked about now; booking them.
+async fn due(db: &TestDb) -> usize {
+    db.calls
+        .look_ups_due(&["default".to_owned()], 100)
+        .await
+        .unwrap()
+        .len()
+}
+
+async fn answer(db: &TestDb, call: &ClaimedCall, answer: LookedUp) -> Answered {
+    db.calls
+        .look_up(call.reference(), &answer)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_dial_in_doubt_is_asked_about_soon_and_then_less_often() {
+    let db = may_be_asked("hint").await;
+    in_doubt(&db, 1).await;
+    assert_eq!(due(&db).await, 0, "its webhook may be under way");
+    db.forward("6 seconds").await;
+    assert_eq!(due(&db).await, 1);
+    assert_eq!(due(&db).await, 0, "booked: of several workers one asks");
+    db.forward("6 seconds").await;
+    assert_eq!(due(&db).await, 1);
+}
+
+#[tokio::test]
+async fn a_trunk_that_cannot_be_asked_is_not() {
+    let db = TestDb::new().await;
+    in_doubt(&db, 1).await;
+    db.forward("5 minutes").await;
+    assert_eq!(due(&db).await, 0);
+    assert_eq!(
+        db.calls
+            .look_up(in_doubt(&db, 2).await.reference(), &LookedUp::Unsupported)
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn what_the_provider_knows_counts_like_a_webhook() {
+    let db = may_be_asked("hint").await;
+    let (over, up) = (in_doubt(&db, 1).await, in_doubt(&db, 2).await);
+    let found = answer(&db, &over, LookedUp::Found(ended(Outcome::Answered))).await;
+    assert_eq!(found.verdict, Verdict::Applied);
+    assert_eq!(db.state(over.id).await, "completed");
+    let found = answer(&db, &up, LookedUp::Found(progress(ReportKind::Progress))).await;
+    assert_eq!((found.verdict, found.hang_up), (Verdict::Applied, false));
+    assert_eq!(db.state(up.id).await, "in_call");
+}
+
+#[tokio::test]
+async fn a_call_whose_webhook_was_lost_is_found_before_its_deadline() {
+    let db = may_be_asked("hint").await;
+    let call = db.in_call(&number(1)).await;
+    db.forward("3 minutes").await;
+    assert_eq!(due(&db).await, 1);
+    answer(&db, &call, LookedUp::Found(ended(Outcome::Busy))).await;
+    assert_eq!(db.story(call.id).await, "waiting active in_call retried");
+}
+
+#[tokio::test]
+async fn not_found_is_never_believed_of_a_hint() {
+    let db = may_be_asked("hint").await;
+    let call = in_doubt(&db, 1).await;
+    for _ in 0..5 {
+        db.forward("1 minute").await;
+        assert_eq!(
+            answer(&db, &call, LookedUp::NotFound).await.verdict,
+            Verdict::NotFound
+        );
+    }
+    assert_eq!(db.state(call.id).await, "unresolved");
+}
+
+#[tokio::test]
+async fn not_found_is_believed_of_an_authority_at_the_third_time_over_a_window() {
+    let db = may_be_asked("authoritative").await;
+    let call = in_doubt(&db, 1).await;
+    for _ in 0..4 {
+        assert_eq!(
+            answer(&db, &call, LookedUp::NotFound).await.verdict,
+            Verdict::NotFound,
+            "within the window"
+        );
+    }
+    db.forward("61 seconds").await;
+    assert_eq!(
+        answer(&db, &call, LookedUp::NotFound).await.verdict,
+        Verdict::NotPlaced
+    );
+    assert_eq!(db.state(call.id).await, "waiting");
+    let again = db.claim(1).await.pop().unwrap();
+    assert_eq!(
+        (again.id, again.attempt, again.claim_no),
+        (call.id, 1, 2),
+        "the attempt was not counted"
+    );
+    assert_eq!(
+        answer(&db, &call, LookedUp::NotFound).await.verdict,
+        Verdict::Stale
+    );
+}
+
+#[tokio::test]
+async fn two_times_over_a_window_are_not_enough() {
+    let db = may_be_asked("authoritative").await;
+    let call = in_doubt(&db, 1).await;
+    answer(&db, &call, LookedUp::NotFound).await;
+    db.forward("5 minutes").await;
+    assert_eq!(
+        answer(&db, &call, LookedUp::NotFound).await.verdict,
+        Verdict::NotFound
+    );
+}
+
+#[tokio::test]
+async fn a_dial_that_has_an_id_is_never_taken_for_not_placed() {
+    let db = may_be_asked("authoritative").await;
+    let call = db.in_call(&number(1)).await;
+    for _ in 0..4 {
+        db.forward("1 minute").await;
+        assert_eq!(
+            answer(&db, &call, LookedUp::NotFound).await.verdict,
+            Verdict::NotFound
+        );
+    }
+    assert_eq!(db.state(call.id).await, "in_call");
+}
+
+#[tokio::test]
+async fn past_its_deadline_a_call_is_asked_about_before_it_is_given_up() {
+    let db = may_be_asked("hint").await;
+    let call = db.in_call(&number(1)).await;
+    db.forward("34 minutes").await;
+    db.sweep().await;
+    assert_eq!(db.state(call.id).await, "in_call");
+    assert_eq!(due(&db).await, 1);
+    let up = answer(&db, &call, LookedUp::Found(progress(ReportKind::Answered))).await;
+    assert!(up.hang_up, "it is up although it should have ended");
+    db.forward("31 minutes").await;
+    db.sweep().await;
+    assert_eq!(
+        db.story(call.id).await,
+        "waiting active in_call overdue answered failed"
+    );
+}
+
+#[tokio::test]
+async fn past_its_deadline_not_found_gives_it_up() {
+    let db = may_be_asked("hint").await;
+    let call = db.in_call(&number(1)).await;
+    db.forward("34 minutes").await;
+    db.sweep().await;
+    assert_eq!(
+        answer(&db, &call, LookedUp::NotFound).await.verdict,
+        Verdict::Settled
+    );
+    assert_eq!(db.text(&format!("select state || ' ' || outcome || ' ' || (hold_until > pgdial.now()) from pgdial.calls where id = '{}'", call.id)).await, "failed unknown true");
+}
+
+/// The provider says 500 although it dialled, and its webhooks are lost: only a look-up
+/// by our reference can tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dial_with_neither_answer_nor_webhook_is_found_by_its_reference() {
+    let machine = Machine::new().await;
+    machine
+        .db
+        .sql("update pgdial.trunks set look_up = 'authoritative'")
+        .await;
+    let _provider = machine
+        .start_provider(&[
+            "--ring",
+            "50ms",
+            "--talk",
+            "100ms",
+            "--rule",
+            "*=error_after_accept,lost",
+        ])
+        .await;
+    let _api = machine.start_api().await;
+    let _worker = machine.start_worker("one", &[]).await;
+    let id = machine.db.enqueue(&number(1)).await;
+    machine.db.calls.send_wakes().await;
+    machine.until_all_over().await;
+    assert_eq!(machine.db.state(id).await, "completed");
+    assert_eq!(machine.rings_begun(), 1);
+    machine.judge(30);
+}
