@@ -2,7 +2,7 @@
 -- p_items: [{id, claim_no, provider_call_id}].
 -- Verdicts: in_call, stale (another claim, or it has ended already), locked_out, not_found.
 -- detail.cancel: somebody wishes the call ended: ask the provider. detail.freed: a parked
--- event has ended it at once.
+-- event has ended it at once, or it has closed the trunk's breaker: others may dial.
 -- Races: an early webhook may have set the provider's id, taken the call to in_call (then
 -- the id is stored all the same: a cancel needs it), or ended it, before us; another id
 -- than the one already known is a conflict: kept as an event, not applied.
@@ -41,7 +41,8 @@ begin
                     perform pgdial.note(v_call, 'in_call', v_now, jsonb_build_object('provider_call_id', v_id));
                 end if;
                 perform pgdial.apply_parked(v_call, v_id, v_now);
-                detail := detail || jsonb_build_object('freed', not pgdial.is_taking(v_call.id, v_now));
+                detail := detail || jsonb_build_object('freed',
+                    pgdial.breaker_works(v_call.trunk) or not pgdial.is_taking(v_call.id, v_now));
                 verdict := 'in_call';
             else
                 verdict := 'stale';

@@ -1,7 +1,9 @@
 -- settle: an attempt in flight ends: completed, waiting again (retried), failed or canceled.
 -- p_items: [{id, claim_no, outcome, why?}]. The worker's way for a dial that was
 -- certainly refused; webhooks come through webhook.sql. Both end in end_attempt.
--- Verdicts: completed, retried, failed, canceled, stale, locked_out, not_found.
+-- A fault counts for the trunk's breaker; while that is open no attempt is used up.
+-- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale,
+-- locked_out, not_found.
 -- Races: a webhook, the sweep; the first writer wins by claim_no and state.
 -- Index: primary key.
 create or replace function pgdial.settle(p_items jsonb)
@@ -22,9 +24,18 @@ begin
             select c.* into v_call from pgdial.calls c
             where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
               and c.state::text in ('dialing', 'unresolved', 'in_call');
-            verdict := case when found then pgdial.end_attempt(
+            if not found then
+                verdict := 'stale';
+            elsif v_item.item ->> 'outcome' <> 'provider_fault' then
+                perform pgdial.breaker_works(v_call.trunk);
+            elsif pgdial.breaker_fault(v_call.trunk, v_item.item ->> 'why', v_now) and v_call.answered_at is null then
+                -- The provider is down, not the call: its attempts are kept for when it is back.
+                verdict := pgdial.put_back(v_call, 'fault', null,
+                    jsonb_build_object('why', v_item.item ->> 'why'), v_now);
+            end if;
+            verdict := coalesce(verdict, pgdial.end_attempt(
                 v_call, (v_item.item ->> 'outcome')::pgdial.outcome,
-                jsonb_build_object('why', v_item.item ->> 'why'), null, v_now) else 'stale' end;
+                jsonb_build_object('why', v_item.item ->> 'why'), null, v_now));
         end if;
         return next;
     end loop;

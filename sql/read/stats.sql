@@ -8,6 +8,7 @@ select jsonb_build_object(
     'trunks', (select jsonb_agg(jsonb_build_object(
                     'name', t.name, 'slots', t.slots, 'callsPerSecond', t.calls_per_second, 'paused', t.paused,
                     'pausedWhy', t.paused_why,
+                    'breakerOpenedAt', (select b.opened_at from pgdial.trunk_breaker b where b.trunk = t.name),
                     'inFlight', (select count(*) from pgdial.calls c
                                  where c.trunk = t.name and c.state in ('dialing', 'unresolved', 'in_call')))
                     order by t.name)

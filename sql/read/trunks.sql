@@ -1,7 +1,8 @@
 -- Trunks with what they have in flight, as JSON.  $1 name, or null for all.
 select jsonb_build_object(
     'name', t.name, 'slots', t.slots, 'callsPerSecond', t.calls_per_second, 'paused', t.paused,
-    'pausedAt', t.paused_at, 'pausedBy', t.paused_by, 'pausedWhy', t.paused_why, 'lookUp', t.look_up,
+    'pausedAt', t.paused_at, 'pausedBy', t.paused_by, 'pausedWhy', t.paused_why,
+                    'breakerOpenedAt', (select b.opened_at from pgdial.trunk_breaker b where b.trunk = t.name), 'lookUp', t.look_up,
     'inFlight', (select count(*) from pgdial.calls c
                  where c.trunk = t.name and c.state in ('dialing', 'unresolved', 'in_call'))) as trunk
 from pgdial.trunks t

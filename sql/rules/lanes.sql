@@ -2,7 +2,8 @@
 -- and if none, why, and when time alone opens it. It only reads. The claim uses room,
 -- `why` uses reason: the rules stand here and nowhere else.
 -- p_trunks: null = all.  p_now: read once by the caller, after the gate.
--- Reasons: trunk_paused, campaign_paused, trunk_full, campaign_full, pacing.
+-- Reasons: trunk_paused, campaign_paused, breaker, provider_full, trunk_full,
+-- campaign_full, pacing.
 create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
 language sql stable
 as $$
@@ -13,16 +14,20 @@ as $$
         from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call')
         group by c.trunk, c.campaign
     ), trunk as (
-        select t.name, t.paused, t.slots - coalesce(f.n, 0) as free, p.allowed, p.opens_at
+        select t.name, t.paused, t.slots - coalesce(f.n, 0) as free, least(p.allowed, b.allowed) as allowed,
+               b.allowed as breaker_allows, b.reason as breaker_reason,
+               case when b.allowed = 0 then b.opens_at else p.opens_at end as opens_at
         from pgdial.trunks t
              left join (select trunk, sum(n)::int as n from flying group by trunk) f on f.trunk = t.name
              left join lateral pgdial.pace(t, p_now) p on true
+             left join lateral pgdial.breaker(t.name, p_now) b on true
         where p_trunks is null or t.name = any (p_trunks)
     ), lane as (
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
                g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.opens_at,
                case when t.paused then 'trunk_paused'
                     when g.paused then 'campaign_paused'
+                    when t.breaker_allows = 0 then t.breaker_reason
                     when t.free <= 0 then 'trunk_full'
                     when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full'
                     when t.allowed <= 0 then 'pacing' end as reason
@@ -33,7 +38,7 @@ as $$
     select l.campaign, l.trunk, l.weight, l.in_flight,
            case when l.reason is null then least(l.cap_room, l.free, l.allowed) else 0 end,
            greatest(least(l.free, l.allowed), 0),
-           l.reason, case when l.reason = 'pacing' then l.opens_at end
+           l.reason, case when l.reason in ('pacing', 'breaker', 'provider_full') then l.opens_at end
     from lane l
 $$;
 

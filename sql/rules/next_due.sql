@@ -9,12 +9,12 @@ as $$
 declare
     v_lanes pgdial.lane[] := array(
         select l from pgdial.lanes(p_trunks, p_now) l
-        where (l.reason is null or l.reason = 'pacing')
+        where (l.reason is null or l.opens_at is not null)
           and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w));
     v_at timestamptz;
 begin
     select min(t.at) into v_at from (
-        select case when l.reason = 'pacing' then l.opens_at else n.run_at end
+        select coalesce(l.opens_at, n.run_at)
         from unnest(v_lanes) l
              cross join generate_series(0, 9) p
              left join lateral (

@@ -1,8 +1,8 @@
 -- put_back: a dial in flight that certainly rings nobody goes back to waiting, its
 -- attempt not counted. The caller holds the row's lock and has checked its claim_no.
--- p_reason: capacity, account, late, shutdown, give_back, not_placed, canceled_dial.
+-- p_reason: capacity, account, fault, late, shutdown, give_back, not_placed.
 -- Capacity waits greatest(p_retry_after, 1 s * 2^deferrals) up to 5 min, at most 20
--- times, then fails as capacity. Account pauses the trunk. Late and account wait 5 s, so
+-- times, then fails as capacity. Account pauses the trunk. Late, account and fault wait 5 s, so
 -- that a provider whose clock is wrong, or a trunk whose row somebody holds, does not
 -- make every free permit dial in a circle. The others go at once.
 -- Answers deferred, failed, canceled (a cancel was wished: it never goes back), or
@@ -26,12 +26,13 @@ begin
     if exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
         return pgdial.suppress_attempt(p_call, v_detail, p_now);
     end if;
-    if p_reason in ('late', 'account') then
+    if p_reason in ('late', 'account', 'fault') then
         v_run_at := p_now + '5 seconds'::interval;
     end if;
     if p_reason = 'capacity' then
         v_run_at := p_now + least('5 minutes',
             greatest(coalesce(p_retry_after, '0'), '1 second'::interval * (2 ^ p_call.deferrals)));
+        perform pgdial.breaker_hold_off(p_call.trunk, coalesce(p_retry_after, '1 second'), p_now);
     end if;
     if p_reason = 'account' then
         perform pgdial.pause_trunk_for(p_call.trunk, v_detail ->> 'why', p_now);

@@ -34,6 +34,12 @@ as $$
                to_char(g.paused_at, 'YYYY-MM-DD HH24:MI:SSOF'), coalesce(g.paused_why, 'no reason given')), g.name, null
         from c join pgdial.campaigns g on g.name = c.campaign where g.paused
         union all
+        select 25, l.reason, case l.reason
+               when 'breaker' then format('the provider of trunk %s fails since %s (%s faults in a row, the last: %s); one call at a time probes it',
+                                          b.trunk, b.opened_at, b.faults, coalesce(b.last_fault, 'no words'))
+               else format('the provider of trunk %s has no room and asked us to wait', b.trunk) end, b.trunk, b.not_before
+        from lane l join pgdial.trunk_breaker b on b.trunk = l.trunk where l.reason in ('breaker', 'provider_full')
+        union all
         select 30, case when c.attempt > 0 then 'retry_due' else 'scheduled' end,
                case when c.attempt > 0 then format('attempt %s ended %s; the next one is due at %s', c.attempt,
                                                    coalesce(c.outcome::text, 'without an outcome'), c.run_at)

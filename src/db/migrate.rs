@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_calls", compatible_from = 1),
     migration!(4, "0004_events", compatible_from = 1),
     migration!(5, "0005_look_ups", compatible_from = 1),
+    migration!(6, "0006_breaker", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -64,6 +65,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/retry_base",
     "rules/backoff",
     "rules/judge",
+    "rules/breaker",
     "rules/lanes",
     "rules/pick",
     "rules/next_due",

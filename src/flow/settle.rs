@@ -17,6 +17,8 @@ pub enum Settled {
     Failed,
     /// Somebody had asked to cancel it.
     Canceled,
+    /// The trunk's breaker is open: it waits, no attempt used up.
+    Deferred,
     /// It would have been retried, but its number has joined the do-not-call list.
     Suppressed,
     /// It had moved on before; nothing was applied.

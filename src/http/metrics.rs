@@ -153,6 +153,11 @@ fn write_queue(stats: &Value, out: &mut Exposition) {
             "paused",
             "1 while the trunk is paused.",
         ),
+        (
+            "pgdial_trunk_breaker_open",
+            "breakerOpenedAt",
+            "1 while the provider fails and one call at a time probes it.",
+        ),
     ] {
         out.family(name, "gauge", help);
         for trunk in trunks.into_iter().flatten() {
@@ -162,6 +167,7 @@ fn write_queue(stats: &Value, out: &mut Exposition) {
                 .unwrap_or_default();
             let value = match trunk.get(field) {
                 Some(Value::Bool(yes)) => i64::from(*yes),
+                Some(Value::String(_since)) => 1,
                 other => number(other),
             };
             out.value(name, Some(("trunk", label)), value);
@@ -204,6 +210,7 @@ mod tests {
             "pgdial_calls_in_flight{trunk=\"default\"} 3",
             "pgdial_trunk_slots{trunk=\"default\"} 30",
             "pgdial_trunk_paused{trunk=\"default\"} 1",
+            "pgdial_trunk_breaker_open{trunk=\"default\"} 0",
             "pgdial_workers 1",
             "pgdial_webhooks_parked 0",
         ] {

@@ -143,6 +143,8 @@ pub struct TrunkStats {
     pub paused: bool,
     /// Why not.
     pub paused_why: Option<String>,
+    /// Since when its breaker is open: its provider fails, one call at a time probes it.
+    pub breaker_opened_at: Option<DateTime<Utc>>,
     /// Calls in flight.
     pub in_flight: i64,
 }

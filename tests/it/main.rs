@@ -10,6 +10,7 @@
 mod support;
 
 mod amend;
+mod breaker;
 mod cancel;
 mod claim;
 mod claim_turns;

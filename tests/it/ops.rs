@@ -56,6 +56,7 @@ async fn staged() -> TestDb {
         .defer(deferred.reference(), DeferReason::Capacity, Some(60), "429")
         .await
         .unwrap();
+    db.let_trunks_dial().await;
     let up = db.in_call(&number(5)).await;
     db.event(&up, "3", progress(ReportKind::Answered)).await;
     let doubted = db.dialing(&number(6)).await;
@@ -223,7 +224,7 @@ async fn every_file_runs_read_only_within_a_time_limit_and_shows_no_number() {
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    let all = "failures health inbox live overview retries stuck waiting workers";
+    let all = "failures health inbox live overview retries stuck trunks waiting workers";
     assert_eq!(names.join(" "), all);
     for name in names {
         let text = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();

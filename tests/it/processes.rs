@@ -215,7 +215,7 @@ async fn a_worker_killed_while_dialing_rings_nobody_twice() {
     let machine = Machine::new().await;
     machine.db.sql(SHORT).await;
     let _provider = machine
-        .start_provider(&[&QUICK[..], &["--rule", "*=slow:1s"]].concat())
+        .start_provider(&[&QUICK[..], &["--rule", "*=slow:3s,late:5s"]].concat())
         .await;
     let _api = machine.start_api().await;
     let mut worker = machine.start_worker("one", &[]).await;

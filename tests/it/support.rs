@@ -147,6 +147,11 @@ impl TestDb {
         }
     }
 
+    /// Forgets that a provider asked to wait, or fails: the next claim need not wait either.
+    pub(crate) async fn let_trunks_dial(&self) {
+        self.sql("delete from pgdial.trunk_breaker").await;
+    }
+
     /// Claims up to this many calls on the trunk `default`.
     pub(crate) async fn claim(&self, wanted: usize) -> Vec<ClaimedCall> {
         self.calls

@@ -1,0 +1,62 @@
+-- The circuit breaker of a trunk. A run of faults opens it: then one call at a time
+-- probes, less and less often, and an accepted one closes it. A provider without room
+-- holds the trunk off for as long as it asks. All of it only skips and delays: the claim
+-- reads it (lanes), the verbs that learn of an answer write it.
+-- Races: whoever finds the row locked leaves it alone (skip locked); the next answer
+-- counts as well as this one. No verb waits here.
+
+-- breaker_fault: one more fault. Answers whether the breaker is open now.
+create or replace function pgdial.breaker_fault(p_trunk text, p_why text, p_now timestamptz) returns boolean
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    insert into pgdial.trunk_breaker (trunk) values (p_trunk) on conflict do nothing;
+    update pgdial.trunk_breaker b
+    set faults = b.faults + 1, last_fault = left(p_why, 200),
+        opened_at = case when b.faults + 1 >= 5 then coalesce(b.opened_at, p_now) end,
+        not_before = case when b.faults + 1 >= 5
+            then p_now + least('1 minute', '1 second'::interval * (2 ^ least(b.faults - 4, 10)))
+            else b.not_before end
+    where b.trunk = (select s.trunk from pgdial.trunk_breaker s where s.trunk = p_trunk for no key update skip locked);
+    return coalesce((select b.opened_at is not null from pgdial.trunk_breaker b where b.trunk = p_trunk), false);
+end $$;
+
+-- breaker_works: the provider gave an answer that means something: closed. True: it was open.
+create or replace function pgdial.breaker_works(p_trunk text) returns boolean
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_open boolean;
+begin
+    select b.opened_at is not null into v_open from pgdial.trunk_breaker b
+    where b.trunk = p_trunk and b.faults > 0 for no key update skip locked;
+    if found then
+        update pgdial.trunk_breaker b set faults = 0, last_fault = null, opened_at = null, not_before = null
+        where b.trunk = p_trunk;
+    end if;
+    return coalesce(v_open, false);
+end $$;
+
+-- breaker_hold_off: the provider has no room: nothing is dialled for so long (at most a minute).
+create or replace function pgdial.breaker_hold_off(p_trunk text, p_for interval, p_now timestamptz) returns void
+language plpgsql volatile
+as $$
+begin
+    insert into pgdial.trunk_breaker (trunk) values (p_trunk) on conflict do nothing;
+    update pgdial.trunk_breaker b
+    set not_before = greatest(b.not_before, p_now + least('1 minute', greatest('1 second', p_for)))
+    where b.trunk = (select s.trunk from pgdial.trunk_breaker s where s.trunk = p_trunk for no key update skip locked);
+end $$;
+
+-- breaker: what it allows now: null = any number of calls.
+create or replace function pgdial.breaker(
+    p_trunk text, p_now timestamptz, out allowed int, out opens_at timestamptz, out reason text
+)
+language sql stable
+as $$
+    select case when b.not_before > p_now then 0 when b.opened_at is not null then 1 end,
+           b.not_before, case when b.opened_at is not null then 'breaker' else 'provider_full' end
+    from pgdial.trunk_breaker b where b.trunk = p_trunk and (b.not_before > p_now or b.opened_at is not null)
+$$;
