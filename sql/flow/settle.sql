@@ -4,7 +4,9 @@
 -- A fault counts for the trunk's breaker; while that is open no attempt is used up.
 -- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale,
 -- locked_out, not_found.
--- Races: a webhook, the sweep; the first writer wins by claim_no and state.
+-- Races: a webhook, the sweep; the first writer wins by claim_no and state. A fault of
+-- a dial that a webhook has taken to in_call is stale: it is at the provider, and a retry
+-- would ring twice.
 -- Index: primary key.
 create or replace function pgdial.settle(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -25,6 +27,9 @@ begin
             where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
               and c.state::text in ('dialing', 'unresolved', 'in_call');
             if not found then
+                verdict := 'stale';
+            elsif v_call.state = 'in_call' and v_call.answered_at is null and v_call.cancel_requested_at is null
+                  and v_item.item ->> 'outcome' = 'provider_fault' then
                 verdict := 'stale';
             elsif v_item.item ->> 'outcome' <> 'provider_fault' then
                 perform pgdial.breaker_works(v_call.trunk);

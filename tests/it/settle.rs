@@ -2,13 +2,16 @@
 
 use pgdial::{
     domain::{CallId, Outcome, Reference, ReportKind},
-    flow::settle::Settled,
+    flow::{
+        defer::{DeferReason, Deferred},
+        settle::Settled,
+    },
 };
 use serde_json::json;
 
 use crate::support::{TestDb, number, progress, run};
 
-/// What DESIGN says of each outcome of an unanswered attempt with attempts left:
+/// What the rules say of each outcome of an unanswered attempt with attempts left:
 /// the verdict, and the base of its backoff in seconds.
 const ENDS: [(Outcome, Settled, Option<f64>); 13] = [
     (Outcome::Answered, Settled::Completed, None),
@@ -258,4 +261,24 @@ async fn a_number_that_joined_the_list_during_the_call_is_not_retried() {
         db.settle(&other, Outcome::Answered).await,
         Settled::Completed
     );
+}
+
+/// A provider that reports ringing and then refuses the dial contradicts itself; a retry
+/// could ring a second time while it rings.
+#[tokio::test]
+async fn a_refusal_of_a_dial_that_rings_already_brings_no_retry() {
+    let db = TestDb::new().await;
+    let call = db.dialing(&number(1)).await;
+    db.event(&call, "1", progress(ReportKind::Progress)).await;
+    let settled = db
+        .calls
+        .settle(call.reference(), Outcome::ProviderFault, "reset")
+        .await;
+    assert_eq!(settled.unwrap(), Settled::Stale);
+    let deferred = db
+        .calls
+        .defer(call.reference(), DeferReason::Capacity, None, "429")
+        .await;
+    assert_eq!(deferred.unwrap(), Deferred::Stale);
+    assert_eq!(db.state(call.id).await, "in_call");
 }
