@@ -5,6 +5,7 @@ create table pgdial.trunk_breaker (
     trunk text primary key,
     faults int not null default 0,       -- in a row: no answer, or one that means nothing
     last_fault text,
+    probes int not null default 0,       -- since it opened
     opened_at timestamptz,               -- null: closed. Open: one call at a time may probe
     not_before timestamptz               -- no dial before then
 ) with (fillfactor = 50);

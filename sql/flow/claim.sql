@@ -87,7 +87,7 @@ begin
          join lateral pgdial.pace(t, p_now) p on p.tokens is not null
     on conflict (trunk) do update set tokens = excluded.tokens, as_of = excluded.as_of;
     -- While a breaker is open one call probes; the next waits for its answer, or for this.
-    update pgdial.trunk_breaker b set not_before = p_now + '30 seconds'
+    update pgdial.trunk_breaker b set probes = b.probes + 1, not_before = p_now + '30 seconds'
     where b.trunk in (select s.trunk from pgdial.trunk_breaker s
                       where s.opened_at is not null and s.trunk in (select c ->> 'trunk' from jsonb_array_elements(v_calls) c)
                       for no key update skip locked);

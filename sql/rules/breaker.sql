@@ -16,7 +16,9 @@ begin
     set faults = b.faults + 1, last_fault = left(p_why, 200),
         opened_at = case when b.faults + 1 >= 5 then coalesce(b.opened_at, p_now) end,
         not_before = case when b.faults + 1 >= 5
-            then p_now + least('1 minute', '1 second'::interval * (2 ^ least(b.faults - 4, 10)))
+            -- By probes, not by faults: the dials that were under way when it opened fail
+            -- too, and say nothing new.
+            then p_now + least('1 minute', '1 second'::interval * (2 ^ least(b.probes, 10)))
             else b.not_before end
     where b.trunk = (select s.trunk from pgdial.trunk_breaker s where s.trunk = p_trunk for no key update skip locked);
     return coalesce((select b.opened_at is not null from pgdial.trunk_breaker b where b.trunk = p_trunk), false);
@@ -33,7 +35,7 @@ begin
     select b.opened_at is not null into v_open from pgdial.trunk_breaker b
     where b.trunk = p_trunk and b.faults > 0 for no key update skip locked;
     if found then
-        update pgdial.trunk_breaker b set faults = 0, last_fault = null, opened_at = null, not_before = null
+        update pgdial.trunk_breaker b set faults = 0, probes = 0, last_fault = null, opened_at = null, not_before = null
         where b.trunk = p_trunk;
     end if;
     return coalesce(v_open, false);

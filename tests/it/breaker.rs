@@ -91,6 +91,24 @@ async fn it_probes_less_and_less_often_but_every_minute() {
 }
 
 #[tokio::test]
+async fn dials_that_were_under_way_when_it_opened_do_not_put_off_the_probe() {
+    let db = TestDb::new().await;
+    for n in 0..30 {
+        db.enqueue(&number(n)).await;
+    }
+    for call in db.claim(30).await {
+        let settled = db.calls.settle(
+            call.reference(),
+            Outcome::ProviderFault,
+            "connection refused",
+        );
+        settled.await.unwrap();
+    }
+    db.forward("6 seconds").await;
+    assert_eq!(db.claim(10).await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_accepted_call_closes_it() {
     let db = failing().await;
     db.forward("6 seconds").await;
