@@ -11,7 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{ClaimedCall, Outcome, Placement, Reference, Refusal},
-    flow::{Calls, Error, defer::DeferReason},
+    flow::{
+        Calls, Error,
+        defer::{DeferReason, Deferred},
+        settle::Settled,
+    },
     provider::{Deadline, Order, Stopwatch, tag},
     trunks::{Trunk, Trunks},
 };
@@ -109,6 +113,7 @@ impl Dialer {
                     tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, provider.call_id = provider_call_id,
                         "the provider answered with another id than its webhook had named");
                 }
+                Self::say_stale(dial, dialed.is_some_and(|dialed| !dialed.in_call));
                 dialed.is_some()
             }
             Placement::Refused(Refusal::Permanent { outcome, why }) => {
@@ -147,9 +152,11 @@ impl Dialer {
             }
             Placement::Unknown { why } => {
                 tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no, why, "nobody knows whether it rings");
-                self.record(dial, claimed_at, || self.calls.doubt(dial, &why))
-                    .await
-                    .is_some()
+                let doubted = self
+                    .record(dial, claimed_at, || self.calls.doubt(dial, &why))
+                    .await;
+                Self::say_stale(dial, doubted == Some(false));
+                doubted.is_some()
             }
         }
     }
@@ -161,9 +168,11 @@ impl Dialer {
         outcome: Outcome,
         why: &str,
     ) -> bool {
-        self.record(dial, claimed_at, || self.calls.settle(dial, outcome, why))
-            .await
-            .is_some()
+        let settled = self
+            .record(dial, claimed_at, || self.calls.settle(dial, outcome, why))
+            .await;
+        Self::say_stale(dial, settled == Some(Settled::Stale));
+        settled.is_some()
     }
 
     async fn put_back(
@@ -174,11 +183,21 @@ impl Dialer {
         retry_after_sec: Option<u32>,
         why: &str,
     ) -> bool {
-        self.record(dial, claimed_at, || {
-            self.calls.defer(dial, reason, retry_after_sec, why)
-        })
-        .await
-        .is_some()
+        let deferred = self
+            .record(dial, claimed_at, || {
+                self.calls.defer(dial, reason, retry_after_sec, why)
+            })
+            .await;
+        Self::say_stale(dial, deferred == Some(Deferred::Stale));
+        deferred.is_some()
+    }
+
+    /// P6: the row had moved on, and nothing was applied. Expected now and then; often means
+    /// that webhooks are much faster than answers, or that leases run out.
+    fn say_stale(dial: Reference, stale: bool) {
+        if stale {
+            tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, "stale: a webhook or the sweep was faster");
+        }
     }
 
     /// Offers a result until the database takes it. `None`: it never did; the row's
