@@ -103,6 +103,15 @@ pub(crate) struct Answer<V> {
     pub(crate) detail: Value,
 }
 
+/// What comes with a verdict, as its type. The verdict is committed already, so a detail
+/// of another shape is no failure of the verb: it is logged, and taken as none.
+pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, detail: Value) -> D {
+    serde_json::from_value(detail).unwrap_or_else(|error| {
+        tracing::error!(verb, %error, "the verdict's detail cannot be read: another release is installed there");
+        D::default()
+    })
+}
+
 impl Calls {
     /// The verbs over this pool.
     pub fn new(pool: PgPool) -> Self {

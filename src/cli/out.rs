@@ -85,12 +85,6 @@ impl Out {
         self.line(text)
     }
 
-    /// One JSON value in one line, for streams of them.
-    pub fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(value).map_err(io::Error::from)?;
-        self.line(text)
-    }
-
     /// A word to the person; nothing is lost when nobody hears it.
     pub fn note(&mut self, text: impl AsRef<str>) {
         writeln!(self.words, "{}", text.as_ref()).ok();

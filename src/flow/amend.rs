@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Calls, Error, wake::Wake};
+use super::{Calls, Error, read_detail, wake::Wake};
 use crate::domain::CallId;
 
 /// What became of it.
@@ -55,7 +55,7 @@ impl Calls {
             }
             Verdict::NotWaiting => Amended::NotWaiting,
             Verdict::Invalid => {
-                let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+                let detail: Detail = read_detail("amend", answer.detail);
                 Amended::Invalid(detail.problem)
             }
             Verdict::NotFound => Amended::NotFound,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, wake::Wake};
+use super::{Calls, Error, read_detail, wake::Wake};
 use crate::domain::{CallId, Reference};
 
 /// What became of it.
@@ -47,7 +47,7 @@ impl Calls {
         };
         let sql = "select ordinal, verdict, detail from pgdial.dialed($1)";
         let answer = self.apply_one::<_, Verdict>("dialed", sql, item).await?;
-        let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+        let detail: Detail = read_detail("dialed", answer.detail);
         if detail.freed {
             self.wake(Wake::Claim);
         }

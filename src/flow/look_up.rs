@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 
-use super::{Calls, Error, wake::Wake};
+use super::{Calls, Error, read_detail, wake::Wake};
 use crate::{
     domain::{CallId, Reference, Report},
     provider::LookedUp,
@@ -111,7 +111,7 @@ impl Calls {
         };
         let sql = "select ordinal, verdict, detail from pgdial.look_up($1)";
         let answer = self.apply_one::<_, Verdict>("look_up", sql, item).await?;
-        let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+        let detail: Detail = read_detail("look_up", answer.detail);
         if detail.freed {
             self.wake(Wake::Claim);
         }

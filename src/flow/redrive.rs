@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, wake::Wake};
+use super::{Calls, Error, read_detail, wake::Wake};
 use crate::domain::CallId;
 
 /// What became of it.
@@ -53,7 +53,7 @@ impl Calls {
         let answer = self
             .apply_one("redrive", sql, Item { id, by, why, force })
             .await?;
-        let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+        let detail: Detail = read_detail("redrive", answer.detail);
         if answer.verdict == Redriven::Waiting {
             self.wake(Wake::Claim);
         }

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, wake::Wake};
+use super::{Calls, Error, read_detail, wake::Wake};
 use crate::domain::{Reference, Report};
 
 /// An event whose signature (and tag, where there is a reference) was verified.
@@ -76,7 +76,7 @@ impl Calls {
         };
         let sql = "select ordinal, verdict, detail from pgdial.webhook($1)";
         let answer = self.apply_one::<_, Verdict>("webhook", sql, item).await?;
-        let detail: Detail = serde_json::from_value(answer.detail).unwrap_or_default();
+        let detail: Detail = read_detail("webhook", answer.detail);
         if detail.freed {
             self.wake(Wake::Claim);
         }
