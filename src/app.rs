@@ -206,13 +206,18 @@ pub async fn start_worker(
     );
     let dispatcher = Dispatcher::new(
         calls.clone(),
-        dialer,
+        dialer.clone(),
         worker.id,
         worker.trunks.clone(),
         settings.permits,
         settings.poll,
     );
-    let sweeper = Sweeper::new(calls.clone(), settings.trunks, settings.keep_finished);
+    let sweeper = Sweeper::new(
+        calls.clone(),
+        settings.trunks,
+        dialer,
+        settings.keep_finished,
+    );
     tracing::info!(worker.id = %worker.id, worker.permits = worker.permits, worker.trunks = ?worker.trunks, "working");
 
     let listener = calls.clone();

@@ -23,6 +23,8 @@ use crate::{
 /// A dial begins at most this long after its claim was sent: the lease (60 s) less the
 /// time limit of one dial (30 s), so that a dial ends while its lease still holds.
 const LATEST_START: Duration = Duration::from_secs(30);
+/// A repetition begins at most this long after the database was asked; see `repeats_due`.
+const LATEST_REPEAT: Duration = Duration::from_secs(10);
 /// For how long a result is offered to the database. Past this the sweep has long
 /// taken the row over, and the webhook or the deadline ends it.
 const RECORD_FOR: Duration = Duration::from_mins(2);
@@ -58,7 +60,13 @@ impl Dialer {
             Some(_) if self.stop.is_cancelled() => {
                 Dial::Handed(DeferReason::Shutdown, "the worker is stopping")
             }
-            Some(trunk) => Dial::Sent(self.place(trunk, &call, claimed_at).await),
+            Some(trunk) => {
+                let deadline = Deadline {
+                    started: claimed_at,
+                    latest_start: LATEST_START,
+                };
+                Dial::Sent(self.place(trunk, &call, deadline).await)
+            }
         };
         match placement {
             Dial::Handed(reason, why) => {
@@ -73,17 +81,33 @@ impl Dialer {
         }
     }
 
-    async fn place(&self, trunk: &Trunk, call: &ClaimedCall, claimed_at: Stopwatch) -> Placement {
+    /// Sends the request of a dial in doubt once more, with the same key, on a trunk that
+    /// declares that its provider then rings once. `booked_at` was started before the
+    /// database was asked which. Only "placed" is believed: a refusal may be about this
+    /// request alone, and the first one may ring.
+    pub async fn repeat(&self, call: ClaimedCall, booked_at: Stopwatch) {
+        let dial = call.reference();
+        let Some(trunk) = self.trunks.get(&call.trunk) else {
+            return;
+        };
+        let deadline = Deadline {
+            started: booked_at,
+            latest_start: LATEST_REPEAT,
+        };
+        let placement = self.place(trunk, &call, deadline).await;
+        tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, ?placement, "sent again with the same key");
+        if let Placement::Placed { .. } = placement {
+            self.record_placement(&call, booked_at, placement).await;
+        }
+    }
+
+    async fn place(&self, trunk: &Trunk, call: &ClaimedCall, deadline: Deadline) -> Placement {
         let webhook_url = tag::webhook_url(
             &self.public_url,
             &trunk.name,
             call.reference(),
             &trunk.secrets,
         );
-        let deadline = Deadline {
-            started: claimed_at,
-            latest_start: LATEST_START,
-        };
         trunk
             .provider
             .place(Order {

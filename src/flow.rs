@@ -31,6 +31,9 @@ pub mod webhook;
 // What a provider said when it was asked.
 pub mod look_up;
 
+// The same dial request again, with the same key.
+pub mod repeat;
+
 // waiting → canceled; a wish for a call in flight.
 pub mod cancel;
 

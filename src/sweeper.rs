@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    dialer::Dialer,
     domain::Reference,
     flow::{
         Calls, Error,
@@ -32,6 +33,7 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 pub struct Sweeper {
     calls: Calls,
     trunks: Trunks,
+    dialer: Dialer,
     /// How long finished calls are kept; none = for ever.
     keep: Option<Duration>,
     asked: HashMap<Reference, Stopwatch>,
@@ -42,10 +44,11 @@ pub struct Sweeper {
 
 impl Sweeper {
     /// `keep` is how long finished calls are kept; none = for ever.
-    pub fn new(calls: Calls, trunks: Trunks, keep: Option<Duration>) -> Self {
+    pub fn new(calls: Calls, trunks: Trunks, dialer: Dialer, keep: Option<Duration>) -> Self {
         Self {
             calls,
             trunks,
+            dialer,
             keep,
             asked: HashMap::new(),
             asks: JoinSet::new(),
@@ -64,6 +67,8 @@ impl Sweeper {
             let rest = match self.calls.sweep(&self.trunks.names(), self.keep).await {
                 Ok(swept) => {
                     pause = Duration::from_millis(200);
+                    // First what may be sent again: its answer says more than a look-up.
+                    self.repeat().await;
                     self.look_up().await;
                     self.follow_up(&swept)
                 }
@@ -97,11 +102,35 @@ impl Sweeper {
         }
     }
 
+    /// Sends requests whose answers were lost again, where the trunk allows it.
+    async fn repeat(&mut self) {
+        let (asked_at, free) = (Stopwatch::start(), self.free_asks());
+        match self.calls.repeats_due(&self.trunks.names(), free).await {
+            Ok(due) => {
+                for call in due {
+                    let dialer = self.dialer.clone();
+                    self.asks
+                        .spawn(async move { dialer.repeat(call, asked_at).await });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot tell which dials to send again; trying again"
+                );
+            }
+        }
+    }
+
+    fn free_asks(&mut self) -> usize {
+        while self.asks.try_join_next().is_some() {}
+        MOST_ASKS.saturating_sub(self.asks.len())
+    }
+
     /// Asks providers about dials that nobody has explained. What they say goes the way
     /// of a webhook.
     async fn look_up(&mut self) {
-        while self.asks.try_join_next().is_some() {}
-        let free = MOST_ASKS.saturating_sub(self.asks.len());
+        let free = self.free_asks();
         match self.calls.look_ups_due(&self.trunks.names(), free).await {
             Ok(due) => {
                 for dial in due {

@@ -115,22 +115,17 @@ as $$
             claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
             deadline_at = p_now + g.ring_timeout + g.max_duration + '2 minutes',
             trunk = p.trunk, started_at = coalesce(c.started_at, p_now), hold_until = null,
-            look_up_at = null, not_found = 0, not_found_since = null
+            look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
         from unnest(p_picked) p join pgdial.campaigns g on g.name = p.campaign
         where c.id = p.id and c.state::text = 'waiting'
-        returning c.*, g.ring_timeout, g.max_duration
+        returning c, g.ring_timeout, g.max_duration
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
-        select p_now, c.id, c.claim_no, c.attempt, 'active',
-               jsonb_build_object('trunk', c.trunk, 'worker', p_worker, 'run_at', c.run_at)
-        from claimed c
+        select p_now, (d.c).id, (d.c).claim_no, (d.c).attempt, 'active',
+               jsonb_build_object('trunk', (d.c).trunk, 'worker', p_worker, 'run_at', (d.c).run_at)
+        from claimed d
     )
-    select coalesce(jsonb_agg(jsonb_build_object(
-        'id', c.id, 'claim_no', c.claim_no, 'attempt', c.attempt, 'phone', c.phone,
-        'from_number', c.from_number, 'script_id', c.script_id, 'metadata', c.metadata,
-        'trunk', c.trunk, 'campaign', c.campaign, 'lease_until', c.lease_until,
-        'ring_timeout_sec', extract(epoch from c.ring_timeout)::int,
-        'max_duration_sec', extract(epoch from c.max_duration)::int)
-        order by c.priority desc, c.run_at, c.id), '[]')
-    from claimed c
+    select coalesce(jsonb_agg(pgdial.dial_order(d.c, d.ring_timeout, d.max_duration, (d.c).lease_until)
+                              order by (d.c).priority desc, (d.c).run_at, (d.c).id), '[]')
+    from claimed d
 $$;

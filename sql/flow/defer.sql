@@ -2,7 +2,8 @@
 -- p_items: [{id, claim_no, reason, retry_after_sec?, why?}]; reasons as in put_back.
 -- Verdicts: deferred, failed (20 times without capacity), canceled (a cancel was
 -- wished), suppressed, stale (also when a webhook has taken it to in_call: then it is at
--- the provider, whatever its answer said), locked_out, not_found.  Index: primary key.
+-- the provider, whatever its answer said; and when its request was sent again meanwhile:
+-- then that one may ring), locked_out, not_found.  Index: primary key.
 create or replace function pgdial.defer(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile
@@ -20,7 +21,7 @@ begin
         if verdict is null then
             select c.* into v_call from pgdial.calls c
             where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
-              and c.state::text in ('dialing', 'unresolved')
+              and c.state::text in ('dialing', 'unresolved') and c.repeated_at is null
               -- What an early webhook has moved on is at the provider: never give that back.
               and (v_item.item ->> 'reason' <> 'give_back' or c.state::text = 'dialing');
             verdict := case when found then pgdial.put_back(

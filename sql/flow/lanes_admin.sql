@@ -36,12 +36,13 @@ create or replace function pgdial.set_trunk(p_name text, p_changes jsonb) return
 language plpgsql volatile
 as $$
 begin
-    perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp']);
+    perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent']);
     update pgdial.trunks t
     set slots = coalesce((p_changes ->> 'slots')::int, t.slots),
         calls_per_second = case when p_changes ? 'callsPerSecond' then (p_changes ->> 'callsPerSecond')::numeric
                                 else t.calls_per_second end,
-        look_up = coalesce(p_changes ->> 'lookUp', t.look_up)
+        look_up = coalesce(p_changes ->> 'lookUp', t.look_up),
+        idempotent = coalesce((p_changes ->> 'idempotent')::boolean, t.idempotent)
     where t.name = p_name;
     return found;
 end $$;

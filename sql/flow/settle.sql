@@ -6,7 +6,7 @@
 -- locked_out, not_found.
 -- Races: a webhook, the sweep; the first writer wins by claim_no and state. A fault of
 -- a dial that a webhook has taken to in_call is stale: it is at the provider, and a retry
--- would ring twice.
+-- would ring twice. The same when its request was sent again meanwhile: that one may ring.
 -- Index: primary key.
 create or replace function pgdial.settle(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -25,7 +25,7 @@ begin
         if verdict is null then
             select c.* into v_call from pgdial.calls c
             where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
-              and c.state::text in ('dialing', 'unresolved', 'in_call');
+              and c.state::text in ('dialing', 'unresolved', 'in_call') and c.repeated_at is null;
             if not found then
                 verdict := 'stale';
             elsif v_call.state = 'in_call' and v_call.answered_at is null and v_call.cancel_requested_at is null

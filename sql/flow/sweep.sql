@@ -60,7 +60,8 @@ as $$
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
                 ((select min(pgdial.look_up_due(c)) from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
-                  where c.state in ('unresolved', 'in_call') and t.look_up <> 'none')),
+                  where c.state in ('unresolved', 'in_call')
+                    and (t.look_up <> 'none' or t.idempotent and pgdial.is_repeatable(c, p_now)))),
                 ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked')),
                 -- Only a short keep is worth waking for, and at most once a second: a row
                 -- that is kept for another reason must not keep us awake.

@@ -8,7 +8,7 @@ set local statement_timeout = '10s';
 select t.name as trunk,
        (select count(*) from pgdial.calls c
         where c.trunk = t.name and c.state in ('dialing', 'unresolved', 'in_call')) as in_flight,
-       t.slots, t.calls_per_second, t.look_up,
+       t.slots, t.calls_per_second, t.look_up, t.idempotent,
        case when t.paused then 'paused by ' || t.paused_by || ': ' || coalesce(t.paused_why, 'no reason given')
             when b.opened_at is not null then 'its provider fails'
             when b.not_before > n.now then 'its provider has no room'

@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004_events", compatible_from = 1),
     migration!(5, "0005_look_ups", compatible_from = 1),
     migration!(6, "0006_breaker", compatible_from = 1),
+    migration!(7, "0007_repeats", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -61,6 +62,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/lock_calls",
     "rules/locked_items",
     "rules/note",
+    "rules/dial_order",
     "rules/look_up_due",
     "rules/retry_base",
     "rules/backoff",
@@ -81,6 +83,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/defer",
     "flow/webhook",
     "flow/look_up",
+    "flow/repeat",
     "flow/cancel",
     "flow/redrive",
     "flow/amend",

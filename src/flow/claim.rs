@@ -44,29 +44,38 @@ impl Calls {
                 .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
                 .fetch_one(&self.pool)
                 .await?;
-        // One by one: a call that cannot be read must not take the others with it.
-        let (mut readable, mut unreadable) = (Vec::with_capacity(calls.len()), Vec::new());
-        for call in &calls.0 {
-            match serde_json::from_str(call.get()) {
-                Ok(call) => readable.push(call),
-                Err(error) => {
-                    let name: Name =
-                        serde_json::from_str(call.get()).map_err(|_worse| Error::Contract {
-                            verb: "claim",
-                            got: error.to_string(),
-                        })?;
-                    unreadable.push(Reference {
-                        call: name.id,
-                        claim_no: name.claim_no,
-                    });
-                }
-            }
-        }
+        let (calls, unreadable) = read_orders("claim", &calls.0)?;
         Ok(Claim {
-            calls: readable,
+            calls,
             unreadable,
             wait: wait_ms.map(|ms| Duration::from_millis(ms.try_into().unwrap_or(0))),
             gate_timeout: verdict == "gate_timeout",
         })
     }
+}
+
+/// The calls that can be read, and the names of those that cannot. One by one: a call that
+/// cannot be read must not take the others with it.
+pub(super) fn read_orders(
+    verb: &'static str,
+    calls: &[Box<RawValue>],
+) -> Result<(Vec<ClaimedCall>, Vec<Reference>), Error> {
+    let (mut readable, mut unreadable) = (Vec::with_capacity(calls.len()), Vec::new());
+    for call in calls {
+        match serde_json::from_str(call.get()) {
+            Ok(call) => readable.push(call),
+            Err(error) => {
+                let name: Name =
+                    serde_json::from_str(call.get()).map_err(|_worse| Error::Contract {
+                        verb,
+                        got: error.to_string(),
+                    })?;
+                unreadable.push(Reference {
+                    call: name.id,
+                    claim_no: name.claim_no,
+                });
+            }
+        }
+    }
+    Ok((readable, unreadable))
 }

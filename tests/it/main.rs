@@ -31,6 +31,7 @@ mod plans;
 mod processes;
 mod redrive;
 mod release;
+mod repeat;
 mod retention;
 mod settle;
 mod structure;

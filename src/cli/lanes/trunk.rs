@@ -25,6 +25,9 @@ pub struct TrunkChanges {
     /// Whether its provider can be asked about a dial: `authoritative` if what it does not know was not placed.
     #[arg(long, value_enum, value_name = "HOW")]
     pub look_up: Option<LookUp>,
+    /// Whether its provider rings once for one Idempotency-Key: then a dial whose answer was lost is sent again.
+    #[arg(long, value_name = "BOOL")]
+    pub idempotent: Option<bool>,
 }
 
 /// What a provider's look-up is worth.
@@ -52,6 +55,7 @@ impl Changes for TrunkChanges {
                 self.calls_per_second.map(Limit::into_json),
             ),
             ("lookUp", self.look_up.map(|how| serde_json::json!(how))),
+            ("idempotent", self.idempotent.map(Value::from)),
         ])
     }
 
@@ -81,6 +85,7 @@ impl Changes for TrunkChanges {
             ("slots", text(&lane["slots"])),
             ("calls per second", or_none(&lane["callsPerSecond"])),
             ("look-up", text(&lane["lookUp"])),
+            ("idempotent", text(&lane["idempotent"])),
         ]
     }
 }

@@ -1,0 +1,224 @@
+//! `repeat`: the request of a dial in doubt is sent again with the same key, where the trunk
+//! declares that its provider then rings once (P1).
+
+use pgdial::{
+    domain::{CallId, ClaimedCall, Outcome},
+    flow::{defer::DeferReason, defer::Deferred, settle::Settled},
+    provider::LookedUp,
+};
+use serde_json::json;
+
+use crate::support::{TestDb, number, processes::Machine, provider_id};
+
+async fn idempotent() -> TestDb {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set idempotent = true").await;
+    db
+}
+
+/// A dial of which nobody knows whether it rings, old enough to be sent again.
+async fn in_doubt(db: &TestDb, n: usize) -> ClaimedCall {
+    let call = db.dialing(&number(n)).await;
+    assert!(db.calls.doubt(call.reference(), "no answer").await.unwrap());
+    db.forward("6 seconds").await;
+    call
+}
+
+async fn due(db: &TestDb) -> Vec<ClaimedCall> {
+    db.calls
+        .repeats_due(&["default".to_owned()], 100)
+        .await
+        .unwrap()
+}
+
+async fn is_due(db: &TestDb, id: CallId) -> bool {
+    due(db).await.iter().any(|call| call.id == id)
+}
+
+#[tokio::test]
+async fn only_where_the_trunk_says_so() {
+    let db = TestDb::new().await;
+    let call = in_doubt(&db, 1).await;
+    assert!(due(&db).await.is_empty());
+    db.sql("update pgdial.trunks set idempotent = true").await;
+    assert!(is_due(&db, call.id).await);
+}
+
+#[tokio::test]
+async fn it_is_the_same_request_and_one_worker_sends_it() {
+    let db = idempotent().await;
+    let first = in_doubt(&db, 1).await;
+    let again = due(&db).await.pop().unwrap();
+    assert_eq!(
+        (again.reference(), again.phone.as_e164(), &again.script_id),
+        (first.reference(), first.phone.as_e164(), &first.script_id)
+    );
+    assert_eq!(again.max_duration_sec, first.max_duration_sec);
+    assert_eq!(
+        (again.lease_until - first.lease_until).num_seconds(),
+        60,
+        "it may ring until two minutes after the claim"
+    );
+    assert!(due(&db).await.is_empty(), "booked");
+    db.forward("6 seconds").await;
+    assert!(
+        is_due(&db, first.id).await,
+        "and again, less and less often"
+    );
+    assert_eq!(
+        db.story(first.id).await,
+        "waiting active unresolved repeated repeated"
+    );
+}
+
+#[tokio::test]
+async fn not_so_late_that_it_would_outlive_its_deadline() {
+    let db = idempotent().await;
+    let call = in_doubt(&db, 1).await;
+    db.forward("80 seconds").await;
+    assert!(!is_due(&db, call.id).await);
+}
+
+/// The first request may not have arrived; then this one would ring.
+#[tokio::test]
+async fn not_where_a_new_dial_would_be_wrong() {
+    let db = idempotent().await;
+    let call = in_doubt(&db, 1).await;
+    for (wrong, right) in [
+        (
+            "update pgdial.trunks set paused = true",
+            "update pgdial.trunks set paused = false",
+        ),
+        (
+            "update pgdial.campaigns set paused = true",
+            "update pgdial.campaigns set paused = false",
+        ),
+        (
+            "insert into pgdial.trunk_breaker (trunk, not_before) values ('default', pgdial.now() + '1 minute')",
+            "delete from pgdial.trunk_breaker",
+        ),
+        (
+            "insert into pgdial.do_not_call (phone, reason, by) select phone, 'asked', 'me' from pgdial.calls",
+            "delete from pgdial.do_not_call",
+        ),
+        (
+            "update pgdial.calls set expires_at = pgdial.now() - interval '1 second'",
+            "update pgdial.calls set expires_at = null",
+        ),
+        (
+            "select pgdial.cancel(id) from pgdial.calls",
+            "update pgdial.calls set cancel_requested_at = null",
+        ),
+    ] {
+        db.let_trunks_dial().await;
+        db.sql(wrong).await;
+        assert!(!is_due(&db, call.id).await, "{wrong}");
+        db.sql(right).await;
+    }
+    assert!(is_due(&db, call.id).await);
+}
+
+/// The worker of the claim was stopped before it sent anything, and wakes up now.
+#[tokio::test]
+async fn what_the_first_sender_says_of_its_own_dial_counts_no_more() {
+    let db = idempotent().await;
+    let call = in_doubt(&db, 1).await;
+    assert!(is_due(&db, call.id).await);
+    let late = db
+        .calls
+        .defer(call.reference(), DeferReason::Late, None, "late");
+    assert_eq!(late.await.unwrap(), Deferred::Stale);
+    assert_eq!(
+        db.settle(&call, Outcome::ProviderFault).await,
+        Settled::Stale
+    );
+    assert_eq!(db.state(call.id).await, "unresolved");
+    let id = provider_id(&number(1));
+    assert!(
+        db.calls
+            .dialed(call.reference(), &id)
+            .await
+            .unwrap()
+            .in_call
+    );
+}
+
+/// What the provider did not know before the request was sent again proves nothing.
+#[tokio::test]
+async fn not_found_starts_again() {
+    let db = idempotent().await;
+    db.sql("update pgdial.trunks set look_up = 'authoritative'")
+        .await;
+    let call = in_doubt(&db, 1).await;
+    let not_found = || db.calls.look_up(call.reference(), &LookedUp::NotFound);
+    for _ in 0..3 {
+        not_found().await.unwrap();
+    }
+    db.forward("61 seconds").await;
+    assert!(is_due(&db, call.id).await);
+    not_found().await.unwrap();
+    assert_eq!(db.state(call.id).await, "unresolved");
+}
+
+#[tokio::test]
+async fn a_new_claim_knows_nothing_of_it() {
+    let db = idempotent().await;
+    let call = in_doubt(&db, 1).await;
+    assert!(is_due(&db, call.id).await);
+    db.forward("1 hour").await;
+    db.campaign("patient", json!({ "redialUnknown": true }))
+        .await;
+    db.sql("update pgdial.calls set campaign = 'patient'").await;
+    db.sweep().await;
+    db.forward("2 hours").await;
+    let again = db.claim(1).await.pop().unwrap();
+    assert_eq!((again.id, again.claim_no), (call.id, 2));
+    assert_eq!(
+        db.settle(&again, Outcome::ProviderFault).await,
+        Settled::Retried
+    );
+}
+
+/// The provider takes the call, its answer and its webhooks are lost, and it cannot be
+/// asked: the same key brings the same call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_found_by_sending_the_same_key_again() {
+    let machine = Machine::new().await;
+    let db = &machine.db;
+    db.sql("update pgdial.trunks set idempotent = true").await;
+    let _provider = machine
+        .start_provider(&["--idempotent", "--rule", "*=error_after_accept,lost"])
+        .await;
+    let _worker = machine.start_worker("one", &[]).await;
+    let id = db.enqueue(&number(1)).await;
+    db.calls.send_wakes().await;
+    db.until(&format!(
+        "select state = 'in_call' from pgdial.calls where id = '{id}'"
+    ))
+    .await;
+    assert_eq!(
+        db.story(id).await,
+        "waiting active unresolved repeated in_call"
+    );
+    assert_eq!(machine.rings_begun(), 1);
+    machine.judge(30);
+}
+
+/// Its worker died between claim and dial: another one sends the request, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dial_that_was_never_sent_is_sent_by_another_worker() {
+    let machine = Machine::new().await;
+    let db = &machine.db;
+    db.sql("update pgdial.trunks set idempotent = true").await;
+    let call = db.dialing(&number(1)).await;
+    db.forward("61 seconds").await;
+    let _provider = machine
+        .start_provider(&["--idempotent", "--ring", "50ms", "--talk", "100ms"])
+        .await;
+    let _api = machine.start_api().await;
+    let _worker = machine.start_worker("one", &[]).await;
+    machine.until_all_over().await;
+    assert_eq!(db.state(call.id).await, "completed");
+    assert_eq!(machine.rings_begun(), 1);
+    machine.judge(30);
+}
