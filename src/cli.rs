@@ -60,6 +60,9 @@ pub mod sign;
 // Single values of the command line.
 pub mod values;
 
+// `webhooks`: what providers told us.
+pub mod webhooks;
+
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -132,6 +135,9 @@ enum Command {
     /// The list of numbers not to ring.
     #[command(subcommand)]
     Dnc(dnc::DncCommand),
+    /// What providers told us: list it, read it, apply it again.
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     /// Free the number of a call whose end nobody knows.
     Release(release::ReleaseArgs),
     /// Run a provider that only pretends to call.
@@ -262,6 +268,7 @@ impl Command {
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(command) => lanes::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
+            Self::Webhooks(command) => webhooks::run(command, calls, by, out).await,
             Self::Release(args) => release::run(args, calls, by, out).await,
             // Named one by one: a new command must be placed here or in `dispatch`.
             Self::Serve(_)

@@ -28,6 +28,9 @@ pub mod defer;
 // An event of the provider: kept once, applied once.
 pub mod webhook;
 
+// Kept events, judged once more.
+pub mod replay;
+
 // What a provider said when it was asked.
 pub mod look_up;
 

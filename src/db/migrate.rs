@@ -82,6 +82,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/doubt",
     "flow/defer",
     "flow/webhook",
+    "flow/replay",
     "flow/look_up",
     "flow/repeat",
     "flow/cancel",

@@ -16,6 +16,7 @@ mod enqueue;
 mod import;
 mod lanes;
 mod release;
+mod webhooks;
 
 const DONE: i32 = 0;
 const REFUSED: i32 = 1;

@@ -32,6 +32,7 @@ mod processes;
 mod redrive;
 mod release;
 mod repeat;
+mod replay;
 mod retention;
 mod settle;
 mod structure;

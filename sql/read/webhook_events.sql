@@ -1,0 +1,12 @@
+-- Kept webhook events as JSON, newest first, without their bodies.
+-- $1 verdict, or null for all.  $2 trunk, or null.  $3 call, or null.  $4 how many.
+select jsonb_build_object(
+    'id', w.id, 'trunk', w.trunk, 'verdict', w.verdict, 'callId', w.call_id, 'reference', nullif(w.reference, ''),
+    'eventId', w.event_id, 'status', w.report ->> 'status', 'providerCallId', w.report ->> 'provider_call_id',
+    'receivedAt', w.received_at, 'deliveries', w.deliveries, 'lastDeliveryAt', w.last_delivery_at,
+    'triedAgainAt', case when w.verdict = 'parked' then w.try_at end) as event
+from pgdial.webhook_events w
+where ($1::text is null or w.verdict = $1) and ($2::text is null or w.trunk = $2)
+  and ($3::uuid is null or w.call_id = $3)
+order by w.id desc
+limit $4

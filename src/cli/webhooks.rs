@@ -1,0 +1,225 @@
+//! `webhooks`: what providers told us, and what became of it.
+
+use serde_json::json;
+
+use super::{
+    Exit, Failure, Out,
+    out::{instant, text},
+};
+use crate::{
+    domain::CallId,
+    flow::{
+        Calls,
+        replay::{Kept, Replayed},
+    },
+    provider::protocol,
+};
+
+/// What providers told us, and what became of it.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum WebhooksCommand {
+    /// Kept events, newest first.
+    List {
+        #[command(flatten)]
+        #[expect(
+            missing_docs,
+            reason = "a doc comment here would take the place of the command's own help"
+        )]
+        which: Which,
+    },
+    /// The body of one, as it came.
+    Show {
+        /// The event's number in `webhooks list`.
+        #[arg(value_name = "EVENT")]
+        event: i64,
+    },
+    /// Read events again and apply them: after an upgrade that understands more, or a repair.
+    ///
+    /// What has had its effect already has none again, and no event moves a call that has moved on.
+    Replay(ReplayArgs),
+}
+
+/// Which events.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// Only those that ended so.
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    pub verdict: Option<Verdict>,
+    /// Only those of this trunk.
+    #[arg(long, value_name = "TRUNK")]
+    pub trunk: Option<String>,
+    /// Only those about this call.
+    #[arg(long, value_name = "CALL", value_parser = super::values::call_id)]
+    pub call: Option<CallId>,
+    /// How many.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    pub limit: i64,
+}
+
+/// Which events to replay.
+#[derive(Debug, Clone, clap::Args)]
+#[command(group = clap::ArgGroup::new("events").required(true).args(["event", "verdict"]))]
+pub struct ReplayArgs {
+    /// These, by their numbers in `webhooks list`.
+    #[arg(value_name = "EVENT")]
+    pub event: Vec<i64>,
+    /// Or all that ended so, oldest first.
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    pub verdict: Option<Verdict>,
+    /// At most this many of them, the newest.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    pub limit: i64,
+    /// What was mended; kept in the history of their calls.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Verdict {
+    /// It moved its call.
+    Applied,
+    /// Progress, or a status word that we do not know.
+    Noted,
+    /// Its call had moved on.
+    Stale,
+    /// An earlier dial was answered after all, while a later one was in flight.
+    #[value(name = "late_answer")]
+    LateAnswer,
+    /// It is not about the call that its URL names.
+    Mismatch,
+    /// Its call is not known yet, or its row could not be moved.
+    Parked,
+    /// Signed, but not of the protocol's form.
+    Unparsable,
+}
+
+impl Verdict {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Noted => "noted",
+            Self::Stale => "stale",
+            Self::LateAnswer => "late_answer",
+            Self::Mismatch => "mismatch",
+            Self::Parked => "parked",
+            Self::Unparsable => "unparsable",
+        }
+    }
+}
+
+/// Does it.
+pub async fn run(
+    command: &WebhooksCommand,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    match command {
+        WebhooksCommand::List { which } => list(which, calls, out).await,
+        WebhooksCommand::Show { event } => {
+            let body = body(*event, calls).await?;
+            out.line(String::from_utf8_lossy(&body))?;
+            Ok(Exit::Ok)
+        }
+        WebhooksCommand::Replay(args) => replay(args, calls, by, out).await,
+    }
+}
+
+async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+    let kept = Kept {
+        verdict: which.verdict.map(Verdict::as_str),
+        trunk: which.trunk.as_deref(),
+        call: which.call,
+        limit: which.limit,
+    };
+    let events = calls.webhook_events(&kept).await?;
+    if out.style.json {
+        out.json(&events)?;
+        return Ok(Exit::Ok);
+    }
+    let rows = events.iter().map(|event| {
+        vec![
+            text(&event["id"]),
+            instant(&event["receivedAt"]),
+            text(&event["trunk"]),
+            text(&event["status"]),
+            text(&event["verdict"]),
+            text(&event["deliveries"]),
+            text(&event["callId"]),
+        ]
+    });
+    let header = [
+        "event",
+        "received",
+        "trunk",
+        "status",
+        "verdict",
+        "deliveries",
+        "call",
+    ];
+    let rows = rows.collect();
+    out.table(&header, rows)?;
+    Ok(Exit::Ok)
+}
+
+async fn body(event: i64, calls: &Calls) -> Result<Vec<u8>, Failure> {
+    let body = calls.webhook_body(event).await?;
+    body.ok_or_else(|| {
+        Failure::failed(format!("there is no webhook event {event}"))
+            .hint("`pgdial webhooks list` shows those there are")
+    })
+}
+
+async fn replay(
+    args: &ReplayArgs,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let mut rows = Vec::new();
+    for event in chosen(args, calls).await? {
+        // The generic adapter is the one that trunks of this program have.
+        let report = protocol::read_report(&body(event, calls).await?);
+        let verdict = calls
+            .replay(event, Some(&report), by, args.why.as_deref())
+            .await?;
+        rows.push((event, verdict));
+    }
+    if out.style.json {
+        let rows = rows
+            .iter()
+            .map(|(event, verdict)| json!({ "id": event, "verdict": verdict }));
+        out.json(&rows.collect::<Vec<_>>())?;
+    } else {
+        let rows = rows
+            .iter()
+            .map(|(event, verdict)| vec![event.to_string(), text(&json!(verdict))]);
+        let rows = rows.collect();
+        out.table(&["event", "verdict"], rows)?;
+    }
+    let left = |verdict| matches!(verdict, Replayed::Unparsable | Replayed::NotFound);
+    Ok(if rows.iter().any(|(_, verdict)| left(*verdict)) {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    })
+}
+
+/// The numbers of the events, oldest first.
+async fn chosen(args: &ReplayArgs, calls: &Calls) -> Result<Vec<i64>, Failure> {
+    let Some(verdict) = args.verdict else {
+        return Ok(args.event.clone());
+    };
+    let kept = Kept {
+        verdict: Some(verdict.as_str()),
+        limit: args.limit,
+        ..Kept::default()
+    };
+    let events = calls.webhook_events(&kept).await?;
+    Ok(events
+        .iter()
+        .rev()
+        .filter_map(|event| event["id"].as_i64())
+        .collect())
+}

@@ -1,0 +1,110 @@
+//! replay: kept webhook events, judged once more.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::{Calls, Error, read_detail, wake::Wake};
+use crate::domain::{CallId, Report};
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replayed {
+    /// It moved the call.
+    Applied,
+    /// It says nothing that moves a call.
+    Noted,
+    /// The call had moved on.
+    Stale,
+    /// An earlier dial was answered after all, and a later one is in flight.
+    LateAnswer,
+    /// It is not about the call that its URL names.
+    Mismatch,
+    /// Its call is still not known, or locked: the sweep tries it again.
+    Parked,
+    /// Still not of the protocol's form.
+    Unparsable,
+    /// It has had its effect; nothing changes.
+    AlreadyApplied,
+    /// There is no such event.
+    NotFound,
+}
+
+/// Which kept events to list.
+#[derive(Debug, Clone, Default)]
+pub struct Kept<'a> {
+    /// Only with this verdict.
+    pub verdict: Option<&'a str>,
+    /// Only of this trunk.
+    pub trunk: Option<&'a str>,
+    /// Only about this call.
+    pub call: Option<CallId>,
+    /// At most this many, the newest.
+    pub limit: i64,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    id: i64,
+    report: Option<&'a Report>,
+    by: &'a str,
+    why: Option<&'a str>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Detail {
+    freed: bool,
+}
+
+impl Calls {
+    /// Judges one kept event again; `report` is its body read afresh, none = as it was read.
+    pub async fn replay(
+        &self,
+        event: i64,
+        report: Option<&Report>,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<Replayed, Error> {
+        let item = Item {
+            id: event,
+            report,
+            by,
+            why,
+        };
+        let sql = "select ordinal, verdict, detail from pgdial.replay_many($1)";
+        let answer = self.apply_one::<_, Replayed>("replay", sql, item).await?;
+        let detail: Detail = read_detail("replay", answer.detail);
+        if detail.freed {
+            self.wake(Wake::Claim);
+        }
+        if answer.verdict == Replayed::Parked {
+            self.wake(Wake::Sweep);
+        }
+        Ok(answer.verdict)
+    }
+
+    /// Kept events as JSON, newest first, without their bodies.
+    pub async fn webhook_events(&self, which: &Kept<'_>) -> Result<Vec<Value>, Error> {
+        let rows: Vec<(Json<Value>,)> =
+            sqlx::query_as(include_str!("../../sql/read/webhook_events.sql"))
+                .bind(which.verdict)
+                .bind(which.trunk)
+                .bind(which.call.map(|call| call.0))
+                .bind(which.limit)
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
+    /// The body of a kept event as it came; none = there is no such event.
+    pub async fn webhook_body(&self, event: i64) -> Result<Option<Vec<u8>>, Error> {
+        let row: Option<(Vec<u8>,)> =
+            sqlx::query_as(include_str!("../../sql/read/webhook_body.sql"))
+                .bind(event)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map(|row| row.0))
+    }
+}

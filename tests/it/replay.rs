@@ -1,0 +1,154 @@
+//! `replay`: kept webhook events are judged once more (P2).
+
+use pgdial::{
+    domain::{Outcome, Report, ReportKind},
+    flow::{
+        replay::{Kept, Replayed},
+        webhook::Verdict,
+    },
+};
+
+use crate::support::{TestDb, by_provider, ended, number, progress};
+
+/// The number of the latest kept event.
+async fn latest(db: &TestDb) -> i64 {
+    db.number("select max(id) from pgdial.webhook_events").await
+}
+
+async fn replay(db: &TestDb, event: i64, report: Option<&Report>) -> Replayed {
+    db.calls
+        .replay(event, report, "me", Some("mended"))
+        .await
+        .unwrap()
+}
+
+fn unparsable() -> Report {
+    progress(ReportKind::Unparsable)
+}
+
+#[tokio::test]
+async fn an_event_that_could_not_be_read_is_applied_once_it_can() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    assert_eq!(
+        db.event(&call, "e", unparsable()).await,
+        Verdict::Unparsable
+    );
+    let event = latest(&db).await;
+    assert_eq!(replay(&db, event, None).await, Replayed::Unparsable);
+    let read = ended(Outcome::Answered);
+    assert_eq!(replay(&db, event, Some(&read)).await, Replayed::Applied);
+    assert_eq!(
+        db.story(call.id).await,
+        "waiting active in_call replayed completed"
+    );
+    let detail = db.detail(call.id, "replayed").await;
+    assert_eq!(
+        (&detail["by"], &detail["why"], &detail["was"]),
+        (&"me".into(), &"mended".into(), &"unparsable".into())
+    );
+}
+
+#[tokio::test]
+async fn what_has_had_its_effect_has_none_again() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    assert_eq!(
+        db.event(&call, "e", ended(Outcome::Busy)).await,
+        Verdict::Applied
+    );
+    let event = latest(&db).await;
+    let story = db.story(call.id).await;
+    for _ in 0..2 {
+        assert_eq!(replay(&db, event, None).await, Replayed::AlreadyApplied);
+    }
+    assert_eq!(db.story(call.id).await, story);
+}
+
+/// A word that this release knows by now, for a call that has been redialled since.
+#[tokio::test]
+async fn an_event_of_an_earlier_dial_moves_no_later_one() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let noted = db.event(&call, "e", progress(ReportKind::Unknown)).await;
+    assert_eq!(noted, Verdict::Noted);
+    let event = latest(&db).await;
+    db.event(&call, "f", ended(Outcome::Busy)).await;
+    db.forward("1 hour").await;
+    let again = db.claim(1).await.pop().unwrap();
+    let report = ended(Outcome::NoAnswer);
+    assert_eq!(replay(&db, event, Some(&report)).await, Replayed::Stale);
+    assert_eq!(db.state(again.id).await, "dialing");
+}
+
+#[tokio::test]
+async fn a_parked_event_is_applied_without_waiting_for_the_sweep() {
+    let db = TestDb::new().await;
+    let call = db.dialing(&number(1)).await;
+    let report = by_provider("p-1", ended(Outcome::Answered));
+    let parked = db.event_from("default", None, "e", &report).await;
+    assert_eq!(parked, Verdict::Parked);
+    let event = latest(&db).await;
+    assert_eq!(replay(&db, event, None).await, Replayed::Parked);
+    db.sql("update pgdial.calls set provider_call_id = 'p-1'")
+        .await;
+    assert_eq!(
+        db.text(&format!("select pgdial.replay({event}, 'the id is known')"))
+            .await,
+        "applied"
+    );
+    assert_eq!(db.state(call.id).await, "completed");
+}
+
+#[tokio::test]
+async fn an_event_whose_call_somebody_holds_stays_parked_for_the_sweep() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    db.event(&call, "e", unparsable()).await;
+    let mut person = db.session().await;
+    crate::support::run(&mut person, "begin; select * from pgdial.calls for update")
+        .await
+        .unwrap();
+    let (event, read) = (latest(&db).await, ended(Outcome::Answered));
+    assert_eq!(replay(&db, event, Some(&read)).await, Replayed::Parked);
+    crate::support::run(&mut person, "rollback").await.unwrap();
+    db.forward("5 seconds").await;
+    db.sweep().await;
+    assert_eq!(db.state(call.id).await, "completed");
+}
+
+#[tokio::test]
+async fn no_such_event_says_so() {
+    let db = TestDb::new().await;
+    assert_eq!(replay(&db, 4711, None).await, Replayed::NotFound);
+    assert_eq!(db.calls.webhook_body(4711).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn events_are_listed_by_verdict_trunk_and_call() {
+    let db = TestDb::new().await;
+    let (one, two) = (db.in_call(&number(1)).await, db.in_call(&number(2)).await);
+    db.event(&one, "e", unparsable()).await;
+    db.event(&two, "f", progress(ReportKind::Unknown)).await;
+    let list = async |which: Kept<'static>| db.calls.webhook_events(&which).await.unwrap();
+    let all = Kept {
+        limit: 10,
+        ..Kept::default()
+    };
+    assert_eq!(list(all.clone()).await.len(), 2);
+    let noted = list(Kept {
+        verdict: Some("noted"),
+        ..all.clone()
+    });
+    assert_eq!(noted.await[0]["eventId"], "f");
+    let about = list(Kept {
+        call: Some(one.id),
+        ..all.clone()
+    });
+    assert_eq!(about.await[0]["eventId"], "e");
+    let of_none = list(Kept {
+        trunk: Some("other"),
+        ..all
+    });
+    assert!(of_none.await.is_empty());
+}
