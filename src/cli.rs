@@ -51,6 +51,9 @@ pub mod out;
 // `serve`, `api` and `work`: processes that stay.
 mod process;
 
+// `recover`: after a restore or a failover.
+pub mod recover;
+
 // `release`: the end of a hold.
 pub mod release;
 
@@ -140,6 +143,9 @@ enum Command {
     Webhooks(webhooks::WebhooksCommand),
     /// Free the number of a call whose end nobody knows.
     Release(release::ReleaseArgs),
+    /// After a restore or a failover: ask the providers about what the database has lost.
+    #[command(after_long_help = recover::STEPS)]
+    Recover(recover::RecoverArgs),
     /// Run a provider that only pretends to call.
     FakeProvider(fake_provider::FakeProviderArgs),
     /// Sign a webhook's body by hand, to send it with curl.
@@ -237,15 +243,24 @@ impl Invocation {
             Command::Healthcheck(args) => healthcheck::run(args, out).await,
             Command::Import(args) if args.dry_run => import::run(args, None, "", out).await,
             Command::Migrate => migrate(&self.cli.common, &self.variables, out).await,
+            Command::Recover(args) => {
+                let trunks = config::trunks(&self.variables)?;
+                let calls = connect(&self.cli.common, &self.variables).await?;
+                recover::run(args, &calls, &trunks, &self.by(), out).await
+            }
             command => {
                 let calls = connect(&self.cli.common, &self.variables).await?;
-                let by = self.cli.everywhere.by.clone();
-                let by = by.unwrap_or_else(|| values::usual_by(&self.variables));
-                let done = command.with_calls(&calls, &by, out).await;
+                let done = command.with_calls(&calls, &self.by(), out).await;
                 calls.send_wakes().await;
                 done
             }
         }
+    }
+
+    /// Who asks.
+    fn by(&self) -> String {
+        let by = self.cli.everywhere.by.clone();
+        by.unwrap_or_else(|| values::usual_by(&self.variables))
     }
 }
 
@@ -275,6 +290,7 @@ impl Command {
             | Self::Api(_)
             | Self::Work(_)
             | Self::Migrate
+            | Self::Recover(_)
             | Self::Demo(_)
             | Self::FakeProvider(_)
             | Self::Sign(_)

@@ -203,6 +203,14 @@ pub fn database_url(common: &Common, variables: &Variables) -> Result<SecretStri
     bad.done(url, &[])
 }
 
+/// The provider accounts alone, for commands that ask them something.
+pub fn trunks(variables: &Variables) -> Result<Trunks, Problems> {
+    let mut bad = Collected::default();
+    let provider_url = variables.get(trunks::DEFAULT_URL);
+    let known = trunks::read(provider_url, variables, &mut bad);
+    bad.done(known, &names::unknown(variables))
+}
+
 /// The secrets that sign a trunk's webhooks, whatever they are: for signing by hand.
 pub fn webhook_secrets(
     variables: &Variables,

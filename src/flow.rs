@@ -49,6 +49,9 @@ pub mod amend;
 // The end of a hold.
 pub mod release;
 
+// After a restore, or a failover that may have lost commits.
+pub mod recover;
+
 // What time has overtaken.
 pub mod sweep;
 

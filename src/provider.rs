@@ -108,6 +108,7 @@
 
 use std::fmt::Debug;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 use crate::domain::{ClaimedCall, Placement, Reference, Report};
@@ -148,6 +149,16 @@ pub trait Provider: Send + Sync + Debug {
         dial: Reference,
         provider_call_id: Option<&'a str>,
     ) -> BoxFuture<'a, Result<LookedUp, Error>>;
+
+    /// Lists every call that was placed since then, whoever asked for it, with its number as
+    /// `to` in the result. Asked once, after a restore of the database, about dials that it
+    /// has forgotten: a list that may have gaps is `None`, as from a provider that has none.
+    fn calls_since(
+        &self,
+        _since: DateTime<Utc>,
+    ) -> BoxFuture<'_, Result<Option<Vec<Report>>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Reads the body of a webhook whose signature was accepted. Never fails: what cannot
     /// be read is kept as `Unparsable`, because an error would make the provider send it

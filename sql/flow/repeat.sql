@@ -27,6 +27,7 @@ begin
         where c.state = 'unresolved'
           and c.trunk = any (p_trunks) and t.idempotent and not t.paused and not g.paused
           and pgdial.is_repeatable(c, v_now) and pgdial.look_up_due(c) <= v_now
+          and pgdial.cluster_changed() is null
           and coalesce((select b.allowed from pgdial.breaker(c.trunk, v_now) b), 1) > 0
         order by c.claimed_at limit p_limit for update of c skip locked
     loop

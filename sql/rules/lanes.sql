@@ -2,8 +2,8 @@
 -- and if none, why, and when time alone opens it. It only reads. The claim uses room,
 -- `why` uses reason: the rules stand here and nowhere else.
 -- p_trunks: null = all.  p_now: read once by the caller, after the gate.
--- Reasons: trunk_paused, campaign_paused, breaker, provider_full, trunk_full,
--- campaign_full, pacing.
+-- Reasons: cluster_changed, trunk_paused, campaign_paused, breaker, provider_full,
+-- trunk_full, campaign_full, pacing.
 create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
 language sql stable
 as $$
@@ -13,6 +13,8 @@ as $$
         select c.trunk, c.campaign, count(*)::int as n
         from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call')
         group by c.trunk, c.campaign
+    ), cluster as materialized (
+        select pgdial.cluster_changed() as why
     ), trunk as (
         select t.name, t.paused, t.slots - coalesce(f.n, 0) as free, least(p.allowed, b.allowed) as allowed,
                b.allowed as breaker_allows, b.reason as breaker_reason,
@@ -25,7 +27,8 @@ as $$
     ), lane as (
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
                g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.opens_at,
-               case when t.paused then 'trunk_paused'
+               case when (select k.why from cluster k) is not null then 'cluster_changed'
+                    when t.paused then 'trunk_paused'
                     when g.paused then 'campaign_paused'
                     when t.breaker_allows = 0 then t.breaker_reason
                     when t.free <= 0 then 'trunk_full'

@@ -26,6 +26,10 @@ as $$
                c.campaign, null
         from c where not exists (select from pgdial.campaigns g where g.name = c.campaign)
         union all
+        select 15, 'cluster_changed', k.why || ': commits may be missing, so nothing is dialled until somebody runs `pgdial recover`',
+               'cluster', null
+        from (select pgdial.cluster_changed()) k (why) where k.why is not null
+        union all
         select 20, 'trunk_paused', format('trunk %s is paused by %s since %s: %s', t.name, t.paused_by,
                to_char(t.paused_at, 'YYYY-MM-DD HH24:MI:SSOF'), coalesce(t.paused_why, 'no reason given')), t.name, null
         from lane l join pgdial.trunks t on t.name = l.trunk where t.paused

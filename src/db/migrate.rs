@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005_look_ups", compatible_from = 1),
     migration!(6, "0006_breaker", compatible_from = 1),
     migration!(7, "0007_repeats", compatible_from = 1),
+    migration!(8, "0008_cluster", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -75,6 +76,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/put_back",
     "rules/apply_report",
     "flow/wake",
+    "rules/cluster",
     "flow/enqueue",
     "flow/claim",
     "flow/dialed",
@@ -89,6 +91,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/redrive",
     "flow/amend",
     "flow/release",
+    "flow/recover",
     "flow/sweep",
     "flow/housekeeping",
     "flow/pause",

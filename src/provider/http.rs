@@ -2,7 +2,7 @@
 //!
 //! `POST {address}/api/v1/calls` places, `POST {address}/api/v1/calls/{id}/cancel`
 //! ends, `GET {address}/api/v1/calls/{id}` and `GET {address}/api/v1/calls?reference=`
-//! look up. Every dial has a connection of its own, on purpose: an idle one may be closed
+//! look up, `GET {address}/api/v1/calls?since=` lists. Every dial has a connection of its own, on purpose: an idle one may be closed
 //! by the other side under our POST, and then nobody can tell whether it arrived. A
 //! handshake costs milliseconds, and a call lasts minutes.
 //!
@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{
@@ -30,6 +30,9 @@ use crate::domain::{Phone, Placement, Reference, Refusal, Report};
 mod answer;
 mod exchange;
 mod look_up;
+
+/// Of a list of calls; a provider whose cursor never ends must not keep us for ever.
+const MOST_PAGES: usize = 10_000;
 
 /// How long one request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +172,30 @@ impl HttpProvider {
         look_up::by_reference(&answer, dial, self.key())
     }
 
+    async fn calls_since_now(&self, since: DateTime<Utc>) -> Result<Option<Vec<Report>>, Error> {
+        let since = since.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let first = format!("/api/v1/calls?since={}", words::percent(&since));
+        let (mut calls, mut cursor) = (Vec::new(), None::<String>);
+        for _page in 0..MOST_PAGES {
+            let path = match &cursor {
+                Some(cursor) => format!("{first}&cursor={}", words::percent(cursor)),
+                None => first.clone(),
+            };
+            let request = self.request(Method::GET, &path).body(Full::default());
+            let Some(page) = look_up::page(&self.ask(request).await?, self.key())? else {
+                return Ok(None);
+            };
+            calls.extend(page.calls);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(Some(calls));
+            }
+        }
+        Err(Error::NoAnswer {
+            why: format!("its list of calls has more than {MOST_PAGES} pages"),
+        })
+    }
+
     /// Sends what rings nobody, so the phases do not matter: there is an answer, or none.
     async fn ask(&self, request: Built) -> Result<Answer, Error> {
         let request = request.map_err(|error| Error::NoAnswer {
@@ -233,6 +260,13 @@ impl Provider for HttpProvider {
         provider_call_id: Option<&'a str>,
     ) -> BoxFuture<'a, Result<LookedUp, Error>> {
         Box::pin(self.look_up_now(dial, provider_call_id))
+    }
+
+    fn calls_since(
+        &self,
+        since: DateTime<Utc>,
+    ) -> BoxFuture<'_, Result<Option<Vec<Report>>, Error>> {
+        Box::pin(self.calls_since_now(since))
     }
 
     fn read_report(&self, body: &[u8]) -> Report {

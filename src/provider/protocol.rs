@@ -42,6 +42,14 @@ pub(super) fn read_calls(body: &[u8]) -> Option<Vec<Report>> {
     }
 }
 
+/// Reads a page of calls, `{"calls": [...], "since": "...", "next": "..."}`; `None` if it is none.
+pub(super) fn read_page(body: &[u8]) -> Option<(Vec<Report>, Option<String>, Option<String>)> {
+    let calls = read_calls(body)?;
+    let mut body = parse(body)?;
+    let mut word = |field: &str| name(body.get_mut(field).map(Value::take));
+    Some((calls, word("since"), word("next")))
+}
+
 fn read_object(object: Value) -> Report {
     let Value::Object(mut fields) = object else {
         return empty(ReportKind::Unparsable);

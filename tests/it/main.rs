@@ -29,6 +29,7 @@ mod partitions;
 mod pause;
 mod plans;
 mod processes;
+mod recover;
 mod redrive;
 mod release;
 mod repeat;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    clock,
     ledger::Ring,
     options::{FakeOptions, Span, Weights},
     rules::{Behaviour, Ending, Plan, Refusal, Rule},
@@ -25,6 +26,9 @@ use crate::domain::Phone;
 
 /// The longest that a call may last whose webhooks all come before the answer.
 const IN_NO_TIME: Duration = Duration::from_millis(20);
+
+/// Calls on one page of a list.
+const PAGE: usize = 100;
 
 /// What a caller asks for. Unknown fields are welcome: other programs speak this protocol too.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,6 +73,8 @@ pub(super) struct Call {
     pub(super) hang_up: CancellationToken,
     /// Every webhook had its first attempt.
     pub(super) reported: CancellationToken,
+    /// Unix milliseconds.
+    pub(super) placed_at: i64,
     shown: Mutex<Shown>,
 }
 
@@ -142,6 +148,7 @@ struct Pages {
     rng: StdRng,
     active: usize,
     by_id: HashMap<String, Arc<Call>>,
+    in_order: Vec<Arc<Call>>,
     by_reference: HashMap<String, Vec<Arc<Call>>>,
     by_key: HashMap<String, (Vec<u8>, Arc<Call>)>,
     placed: HashMap<Phone, usize>,
@@ -160,6 +167,7 @@ impl Calls {
                 rng: StdRng::seed_from_u64(options.seed.unwrap_or_else(rand::random)),
                 active: 0,
                 by_id: HashMap::new(),
+                in_order: Vec::new(),
                 by_reference: HashMap::new(),
                 by_key: HashMap::new(),
                 placed: HashMap::new(),
@@ -200,6 +208,7 @@ impl Calls {
         pages.active += 1;
         *pages.placed.entry(call.number.clone()).or_default() += 1;
         pages.by_id.insert(call.id.clone(), Arc::clone(&call));
+        pages.in_order.push(Arc::clone(&call));
         let known = pages
             .by_reference
             .entry(call.reference.clone())
@@ -248,6 +257,7 @@ impl Calls {
             plan,
             hang_up: CancellationToken::new(),
             reported: CancellationToken::new(),
+            placed_at: clock::unix_ms(),
             shown: Mutex::new(Shown {
                 status: "QUEUED",
                 is_over: false,
@@ -278,6 +288,18 @@ impl Calls {
             .get(reference)
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// The calls placed since then, `skip` of them left out; and whether there are more.
+    pub(super) fn since(&self, unix_ms: i64, skip: usize) -> (Vec<Arc<Call>>, bool) {
+        let pages = lock(&self.pages);
+        let mut found = pages
+            .in_order
+            .iter()
+            .filter(|call| call.placed_at >= unix_ms)
+            .skip(skip);
+        let calls = found.by_ref().take(PAGE).cloned().collect();
+        (calls, found.next().is_some())
     }
 
     pub(super) fn active(&self) -> usize {

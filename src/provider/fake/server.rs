@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use chrono::DateTime;
+use chrono::{DateTime, FixedOffset};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret, SecretString};
@@ -237,7 +237,9 @@ async fn show(
 
 #[derive(Debug, Deserialize)]
 struct Search {
-    reference: String,
+    reference: Option<String>,
+    since: Option<DateTime<FixedOffset>>,
+    cursor: Option<usize>,
 }
 
 async fn list(
@@ -246,13 +248,28 @@ async fn list(
     Query(search): Query<Search>,
 ) -> Result<Response, Problem> {
     desk.admit(&headers)?;
-    let calls = desk.calls.list(&search.reference);
-    let shown: Vec<_> = calls
-        .iter()
-        .filter(|call| is_visible(call))
-        .map(|call| call.object())
-        .collect();
-    Ok(Json(json!({"calls": shown})).into_response())
+    let visible = |calls: Vec<Arc<Call>>| calls.into_iter().filter(is_visible);
+    if let Some(reference) = &search.reference {
+        let calls = visible(desk.calls.list(reference)).map(|call| call.object());
+        return Ok(Json(json!({"calls": calls.collect::<Vec<_>>()})).into_response());
+    }
+    let Some(since) = search.since else {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "say which calls: reference=... or since=...",
+        ));
+    };
+    let skip = search.cursor.unwrap_or(0);
+    let (calls, more) = desk.calls.since(since.timestamp_millis(), skip);
+    let next = more.then(|| (skip + calls.len()).to_string());
+    let calls = visible(calls).map(|call| {
+        let mut object = call.object();
+        object.insert("to".to_owned(), json!(call.number.as_e164()));
+        object
+    });
+    let calls: Vec<_> = calls.collect();
+    Ok(Json(json!({"calls": calls, "since": since.to_rfc3339(), "next": next})).into_response())
 }
 
 fn is_visible(call: &Arc<Call>) -> bool {

@@ -69,6 +69,32 @@ fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
     }
 }
 
+/// One page of a list of calls.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) calls: Vec<Report>,
+    /// What to ask for the next one with; none = this is the last.
+    pub(super) next: Option<String>,
+}
+
+/// What came of asking for the calls since a time. `None`: it has no such list. One that
+/// does not repeat the `since` is none either: a provider that does not know the parameter
+/// passes over it, and lists something else.
+pub(super) fn page(answer: &Answer, key: Option<&str>) -> Result<Option<Page>, Error> {
+    match answer.status.as_u16() {
+        200 => {}
+        400 | 404 | 405 | 422 | 501 => return Ok(None),
+        _ => return Err(nothing(answer, key)),
+    }
+    let Some((calls, since, next)) = protocol::read_page(&answer.body) else {
+        return Err(unread(answer, "it cannot be read as a list of calls"));
+    };
+    if calls.iter().any(|call| call.kind == ReportKind::Unparsable) {
+        return Err(unread(answer, "a call in the list cannot be read"));
+    }
+    Ok(since.map(|_as_asked| Page { calls, next }))
+}
+
 /// How much a report says, where several are about one dial. An answer first: it is what
 /// nothing may be placed after. Then what may still be up, a strange word among it, because
 /// the end of one call is not the end of the other.

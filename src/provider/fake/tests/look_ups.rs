@@ -1,5 +1,9 @@
 //! What the adapter learns when it asks the fake provider about a call.
 
+use std::collections::HashSet;
+
+use chrono::DateTime;
+
 use super::*;
 use crate::{
     domain::{Reference, Report},
@@ -143,4 +147,27 @@ async fn a_look_up_rings_nobody_and_a_wrong_key_proves_nothing() {
         );
     }
     assert_eq!(scene.rings(), []);
+}
+
+#[tokio::test]
+async fn calls_since_a_time_are_listed_with_their_numbers_page_by_page() {
+    let scene = Scene::new(|options| options.ring = Span::exactly(Duration::from_mins(1))).await;
+    let long_ago = DateTime::from_timestamp(0, 0).unwrap();
+    let call = claimed(1, "+14155550101");
+    for _ in 1..=101 {
+        scene.placed(&call).await;
+    }
+    let listed = scene.adapter.calls_since(long_ago).await.unwrap().unwrap();
+    let ids: HashSet<_> = listed
+        .iter()
+        .map(|report| &report.provider_call_id)
+        .collect();
+    assert_eq!((listed.len(), ids.len()), (101, 101), "each once");
+    for report in &listed {
+        assert_eq!(report.reference, Some(call.reference().to_string()));
+        assert_eq!(report.result["to"], "+14155550101");
+    }
+    let in_the_future = DateTime::from_timestamp(32_503_680_000, 0).unwrap();
+    let listed = scene.adapter.calls_since(in_the_future).await.unwrap();
+    assert_eq!(listed, Some(Vec::new()));
 }

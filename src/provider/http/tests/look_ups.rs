@@ -1,7 +1,7 @@
 //! Look-ups: what goes over the wire, and what comes of no answer.
 
 use super::*;
-use crate::domain::ReportKind;
+use crate::domain::{Report, ReportKind};
 
 fn dial() -> Reference {
     claimed().reference()
@@ -160,4 +160,59 @@ async fn a_long_transcript_does_not_hide_the_end() {
         matches!(&error, Error::NoAnswer { why } if why.starts_with("HTTP 200")),
         "{error}"
     );
+}
+
+/// Asks for the calls since a time, with these answers one after the other.
+async fn list_against(answers: &[String]) -> (Result<Option<Vec<Report>>, Error>, Vec<String>) {
+    let (listener, provider) = listen().await;
+    let server = async {
+        let mut seen = Vec::new();
+        for answer in answers {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let request = request(&mut socket).await;
+            seen.push(request.lines().next().unwrap_or_default().to_owned());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+        seen
+    };
+    let since = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    tokio::join!(provider.calls_since(since), server)
+}
+
+#[tokio::test]
+async fn a_list_is_read_page_by_page() {
+    let page = |calls: &str, next: &str| {
+        http(
+            "200 OK",
+            &format!(r#"{{"calls":[{calls}],"since":"2027-01-15T08:00:00Z","next":{next}}}"#),
+        )
+    };
+    let call = r#"{"callId":"a","status":"RINGING","to":"+14155550101"}"#;
+    let (listed, seen) = list_against(&[page(call, r#""x y""#), page("", "null")]).await;
+    assert_eq!(listed.unwrap().unwrap().len(), 1);
+    let first = "GET /api/v1/calls?since=2027-01-15T08%3A00%3A00%2E000000Z";
+    assert_eq!(seen[0], format!("{first} HTTP/1.1"));
+    assert_eq!(seen[1], format!("{first}&cursor=x%20y HTTP/1.1"));
+}
+
+/// To believe an empty list of a provider that has none would ring people twice.
+#[tokio::test]
+async fn a_list_that_does_not_say_since_when_is_none() {
+    for answer in [
+        http("200 OK", r#"{"calls":[]}"#),
+        http("400 Bad Request", "{}"),
+        http("404 Not Found", ""),
+    ] {
+        let (listed, _) = list_against(std::slice::from_ref(&answer)).await;
+        assert_eq!(listed.unwrap(), None, "{answer}");
+    }
+    for answer in [
+        http("200 OK", "{}"),
+        http("200 OK", r#"{"calls":[{"callId":"a"}],"since":"x"}"#),
+        http("500 Internal Server Error", ""),
+        http("401 Unauthorized", ""),
+    ] {
+        let (listed, _) = list_against(std::slice::from_ref(&answer)).await;
+        assert!(listed.is_err(), "{answer}");
+    }
 }
