@@ -21,3 +21,5 @@ create or replace trigger wake after insert or update on pgdial.campaigns
     for each statement execute function pgdial.wake_on_change();
 create or replace trigger wake after update on pgdial.clock
     for each statement execute function pgdial.wake_on_change();
+create or replace trigger wake after update on pgdial.cluster
+    for each statement execute function pgdial.wake_on_change();

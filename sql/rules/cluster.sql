@@ -15,6 +15,3 @@ as $$
     from pgdial.cluster k, pg_control_system() s,
          lateral (select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)) as w (timeline)
 $$;
-
-create or replace trigger wake after update on pgdial.cluster
-    for each statement execute function pgdial.wake_on_change();
