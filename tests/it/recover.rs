@@ -95,7 +95,7 @@ async fn it_begins_where_the_commits_end_and_leaves_pauses_alone() {
         .await;
     db.enqueue(&number(1)).await;
     let last = db
-        .text("select extract(epoch from max(created_at))::bigint from pgdial.calls")
+        .text("select floor(extract(epoch from max(created_at))) from pgdial.calls")
         .await;
     let since = db.calls.recover_begin("?", "me").await.unwrap().unwrap();
     assert_eq!(since.timestamp().to_string(), last);

@@ -215,19 +215,35 @@ fn every_promise_has_its_test() {
             .lines()
             .find(|line| line.replace("**", "").starts_with(&format!("| {promise} ")))
             .unwrap_or_else(|| panic!("README.md has no table row for {promise}"));
-        let tests: Vec<&str> = row
-            .split('`')
-            .filter(|cell| cell.starts_with("tests/") && cell.contains("::"))
-            .collect();
-        assert!(!tests.is_empty(), "{promise} names no test: {row}");
-        for test in tests {
-            let (file, name) = test.split_once("::").unwrap();
-            let text = fs::read_to_string(root().join(file))
-                .unwrap_or_else(|error| panic!("{promise}: {file}: {error}"));
-            assert!(
-                text.contains(&format!("fn {name}(")),
-                "{promise}: {file} has no test {name}"
-            );
-        }
+        assert_names_tests(row);
+    }
+}
+
+#[test]
+fn every_failure_has_its_test() {
+    let page = fs::read_to_string(root().join("docs/FAILURES.md")).unwrap();
+    let numbered = |line: &&str| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit();
+    let failures: Vec<&str> = page.lines().filter(numbered).collect();
+    assert!(failures.len() >= 30, "{}", failures.len());
+    for failure in failures {
+        assert_names_tests(failure);
+    }
+}
+
+/// The row of a table names tests (`file::test`), and there are such tests.
+fn assert_names_tests(row: &str) {
+    let tests: Vec<&str> = row
+        .split('`')
+        .filter(|cell| cell.starts_with("tests/") && cell.contains("::"))
+        .collect();
+    assert!(!tests.is_empty(), "no test is named: {row}");
+    for test in tests {
+        let (file, name) = test.split_once("::").unwrap();
+        let text = fs::read_to_string(root().join(file))
+            .unwrap_or_else(|error| panic!("{file}: {error}: {row}"));
+        assert!(
+            text.contains(&format!("fn {name}(")),
+            "{file} has no test {name}: {row}"
+        );
     }
 }
