@@ -13,5 +13,7 @@ as $$
             format('a standby has taken over, or the database was restored (timeline %s, before %s)', w.timeline, k.timeline)
         end
     from pgdial.cluster k, pg_control_system() s,
-         lateral (select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)) as w (timeline)
+         -- A standby that people read from cannot say, and dials nothing.
+         lateral (select case when pg_is_in_recovery() then k.timeline
+                              else substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end) as w (timeline)
 $$;
