@@ -22,7 +22,8 @@ may last. Then look (`pgdial calls list --state in_call`, `pgdial trunks list`),
 dialing: `pgdial trunks resume NAME`. It may be run again at any time.
 
 Processes stop dialing by themselves when they find the database on another server or
-timeline, until this command has run. Where every standby is synchronous nothing is lost, and
+timeline, until this command has run; a disk that was put back from a snapshot looks the same
+as before, so run it yourself then. Where every standby is synchronous nothing is lost, and
 you may say so once: update pgdial.cluster set synchronous = true";
 
 /// Commits younger than the last that is left, by which clocks may differ.
