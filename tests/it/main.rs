@@ -28,6 +28,7 @@ mod ops;
 mod partitions;
 mod pause;
 mod plans;
+mod poison;
 mod processes;
 mod redrive;
 mod release;
