@@ -15,6 +15,7 @@ mod cancel;
 mod claim;
 mod claim_turns;
 mod cli;
+mod crowds;
 mod defer;
 mod dialed;
 mod do_not_call;

@@ -1,6 +1,7 @@
 //! What tests stand on: a real Postgres, a migrated database each, and short words
 //! for the verbs.
 
+pub(crate) mod pages;
 pub(crate) mod processes;
 
 use std::{
