@@ -3,6 +3,7 @@
 
 pub(crate) mod pages;
 pub(crate) mod processes;
+pub(crate) mod wire;
 
 use std::{
     sync::{
