@@ -41,6 +41,7 @@ mod retention;
 mod settle;
 mod structure;
 mod sweep;
+mod upgrade;
 mod wake;
 mod webhook;
 mod webhook_late;
