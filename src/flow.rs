@@ -103,6 +103,12 @@ pub enum Error {
     /// Somebody's open transaction holds the row of the call.
     #[error("somebody's open transaction holds the call: try again")]
     LockedOut,
+    /// The row of this call cannot be written so; other calls are not concerned.
+    #[error("the database refuses to change the call: {why}")]
+    Refused {
+        /// What the constraint or the trigger says.
+        why: String,
+    },
 }
 
 /// One line of a verb's answer.
@@ -165,11 +171,13 @@ impl Calls {
                     .await?;
                 (_, word, detail) = alone;
             }
-            answers.push(if word == LOCKED_OUT {
-                Err(Error::LockedOut)
-            } else {
-                let detail = detail.map_or(Value::Null, |detail| detail.0);
-                known_word(verb, &word).map(|verdict| Answer { verdict, detail })
+            let detail = detail.map_or(Value::Null, |detail| detail.0);
+            answers.push(match word.as_str() {
+                LOCKED_OUT => Err(Error::LockedOut),
+                REFUSED => Err(Error::Refused {
+                    why: detail["why"].as_str().unwrap_or_default().to_owned(),
+                }),
+                word => known_word(verb, word).map(|verdict| Answer { verdict, detail }),
             });
         }
         Ok(answers)
@@ -195,6 +203,7 @@ impl Calls {
 type Row = (i32, String, Option<Json<Value>>);
 
 const LOCKED_OUT: &str = "locked_out";
+const REFUSED: &str = "refused";
 
 /// A verdict's word as its type.
 pub(crate) fn known_word<V: DeserializeOwned>(verb: &'static str, word: &str) -> Result<V, Error> {

@@ -3,7 +3,8 @@
 -- Verdicts: deferred, failed (20 times without capacity), canceled (a cancel was
 -- wished), suppressed, stale (also when a webhook has taken it to in_call: then it is at
 -- the provider, whatever its answer said; and when its request was sent again meanwhile:
--- then that one may ring), locked_out, not_found.  Index: primary key.
+-- then that one may ring), locked_out, refused (a constraint or a trigger says no:
+-- detail.why), not_found.  Index: primary key.
 create or replace function pgdial.defer(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile
@@ -18,15 +19,21 @@ begin
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;
+        detail := null;
         if verdict is null then
-            select c.* into v_call from pgdial.calls c
-            where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
-              and c.state::text in ('dialing', 'unresolved') and c.repeated_at is null
-              -- What an early webhook has moved on is at the provider: never give that back.
-              and (v_item.item ->> 'reason' <> 'give_back' or c.state::text = 'dialing');
-            verdict := case when found then pgdial.put_back(
-                v_call, v_item.item ->> 'reason', (v_item.item ->> 'retry_after_sec')::int * '1 second'::interval,
-                jsonb_build_object('why', v_item.item ->> 'why'), v_now) else 'stale' end;
+            begin
+                select c.* into v_call from pgdial.calls c
+                where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
+                  and c.state::text in ('dialing', 'unresolved') and c.repeated_at is null
+                  -- What an early webhook has moved on is at the provider: never give that back.
+                  and (v_item.item ->> 'reason' <> 'give_back' or c.state::text = 'dialing');
+                verdict := case when found then pgdial.put_back(
+                    v_call, v_item.item ->> 'reason', (v_item.item ->> 'retry_after_sec')::int * '1 second'::interval,
+                    jsonb_build_object('why', v_item.item ->> 'why'), v_now) else 'stale' end;
+            exception when integrity_constraint_violation or raise_exception or data_exception then
+                verdict := 'refused';   -- this one alone: the others go on
+                detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
+            end;
         end if;
         return next;
     end loop;
@@ -37,7 +44,8 @@ end $$;
 -- p_held: [{id, claim_no}] that the worker does hold. It passes the gate first, so that
 -- the lost claim, if it is still running, ends before we look. Rows past their lease
 -- belong to the sweep: a dial of theirs may have been sent and its result never recorded.
--- Answers how many went back, and how many somebody holds (try again for those).
+-- Answers how many went back, and how many somebody holds (try again for those). One that
+-- cannot be moved is left to the sweep.
 create or replace function pgdial.give_back(
     p_worker uuid, p_held jsonb, out given int, out locked_out int
 )

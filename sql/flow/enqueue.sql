@@ -4,7 +4,8 @@
 -- Verdicts: new, duplicate, key_reused (another request under the same key), key_locked
 -- (another transaction holds the key: try again), suppressed, unknown_campaign, invalid.
 -- Races: two writers of one key meet at calls_idempotency; the second waits for the
--- first, at most 2 s. Keys go in sorted order, so that batches cannot deadlock.
+-- first, at most 2 s. Keys go in sorted order, so that batches cannot deadlock. Transactions
+-- of a person that take several keys can: the one that Postgres stops hears key_locked.
 create or replace function pgdial.enqueue_many(p_owner text, p_requests jsonb)
 returns table (ordinal int, verdict text, id uuid, detail text)
 language plpgsql volatile
@@ -56,7 +57,7 @@ begin
             select a.ordinal, case when new.id is not null then 'new' else a.verdict end, new.id, a.detail
             from unnest(v_asked) a left join new on new.id = a.id
             where new.id is not null or a.verdict is not null;
-    exception when lock_not_available then
+    exception when lock_not_available or deadlock_detected then
         -- Nothing of this batch was written; the caller tries its items one by one.
         return query
             select a.ordinal, coalesce(a.verdict, 'key_locked'), null::uuid,

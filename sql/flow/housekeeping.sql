@@ -87,6 +87,7 @@ begin
             v_n := v_n + 1;
         exception when lock_not_available then
             raise warning 'pgdial: partition % not dropped yet, somebody reads it', v_part.name;
+            exit;   -- writers queue behind each try: one is enough
         end;
     end loop;
     return v_n;

@@ -2,7 +2,8 @@
 -- so that nothing of an earlier claim can touch a later one.
 -- p_items: [{id, by, why?, force?}].  Verdicts: waiting, not_over, needs_force (it was
 -- completed: somebody spoke to us), held (nobody knows whether it still rings; detail
--- says until when: wait, or release it), suppressed, unknown_campaign, locked_out, not_found.
+-- says until when: wait, or release it), suppressed, unknown_campaign, locked_out, refused
+-- (a constraint or a trigger says no: detail.why), not_found.
 -- Index: primary key.
 create or replace function pgdial.redrive_many(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -20,28 +21,34 @@ begin
         verdict := v_item.verdict;
         detail := '{}';
         if verdict is null then
-            select c.* into v_call from pgdial.calls c where c.id = v_item.id;
-            verdict := case
-                when v_call.state in ('waiting', 'dialing', 'unresolved', 'in_call') then 'not_over'
-                when v_call.hold_until > v_now then 'held'
-                when v_call.state = 'completed' and not coalesce((v_item.item ->> 'force')::boolean, false)
-                    then 'needs_force'
-                when exists (select from pgdial.do_not_call d where d.phone = v_call.phone) then 'suppressed'
-                when not exists (select from pgdial.campaigns g where g.name = v_call.campaign) then 'unknown_campaign'
-                else 'waiting' end;
-            detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until);
-            if verdict = 'waiting' then
-                update pgdial.calls c
-                set state = 'waiting', attempt = 0, deferrals = 0, run_at = v_now,
-                    expires_at = case when c.expires_at > v_now then c.expires_at end,
-                    outcome = null, last_error = null, result = null, ended_at = null, answered_at = null,
-                    lease_until = null, deadline_at = null, hold_until = null, trunk = null, claimed_by = null,
-                    provider_call_id = null, cancel_requested_at = null, cancel_requested_by = null,
-                    cancel_requested_why = null
-                where c.id = v_item.id and c.claim_no = v_call.claim_no and c.state = v_call.state;
-                perform pgdial.note(v_call, 'redriven', v_now, jsonb_build_object(
-                    'by', v_item.item ->> 'by', 'why', v_item.item ->> 'why', 'from', v_call.state));
-            end if;
+            begin
+                select c.* into v_call from pgdial.calls c where c.id = v_item.id;
+                verdict := case
+                    when v_call.state in ('waiting', 'dialing', 'unresolved', 'in_call') then 'not_over'
+                    when v_call.hold_until > v_now then 'held'
+                    when v_call.state = 'completed' and not coalesce((v_item.item ->> 'force')::boolean, false)
+                        then 'needs_force'
+                    when exists (select from pgdial.do_not_call d where d.phone = v_call.phone) then 'suppressed'
+                    when not exists (select from pgdial.campaigns g where g.name = v_call.campaign)
+                        then 'unknown_campaign'
+                    else 'waiting' end;
+                detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until);
+                if verdict = 'waiting' then
+                    update pgdial.calls c
+                    set state = 'waiting', attempt = 0, deferrals = 0, run_at = v_now,
+                        expires_at = case when c.expires_at > v_now then c.expires_at end,
+                        outcome = null, last_error = null, result = null, ended_at = null, answered_at = null,
+                        lease_until = null, deadline_at = null, hold_until = null, trunk = null, claimed_by = null,
+                        provider_call_id = null, cancel_requested_at = null, cancel_requested_by = null,
+                        cancel_requested_why = null
+                    where c.id = v_item.id and c.claim_no = v_call.claim_no and c.state = v_call.state;
+                    perform pgdial.note(v_call, 'redriven', v_now, jsonb_build_object(
+                        'by', v_item.item ->> 'by', 'why', v_item.item ->> 'why', 'from', v_call.state));
+                end if;
+            exception when integrity_constraint_violation or raise_exception or data_exception then
+                verdict := 'refused';   -- this one alone: the others go on
+                detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
+            end;
         end if;
         return next;
     end loop;

@@ -80,7 +80,8 @@ declare
     v_n int := 0;
 begin
     for v_call in
-        select c.* from pgdial.calls c where c.state = 'dialing' and c.lease_until <= p_now
+        select c.* from pgdial.calls c
+        where c.state = 'dialing' and c.lease_until <= p_now and not pgdial.was_put_off(c.id, p_now)
         order by c.lease_until limit p_limit for update skip locked
     loop
         begin
@@ -112,6 +113,7 @@ begin
     for v_call in
         select c.* from pgdial.calls c
         where c.state in ('dialing', 'unresolved', 'in_call') and c.deadline_at <= p_now
+          and not pgdial.was_put_off(c.id, p_now)
         order by c.deadline_at limit p_limit for update skip locked
     loop
         begin
@@ -144,9 +146,8 @@ begin
     end if;
 end $$;
 
--- put_off: a row that cannot be moved. In flight, it comes back in a minute; waiting, it
--- stays due and is tried again (to move its expires_at would let the claim dial it).
--- Its event is written once a minute at most.
+-- put_off: a row that cannot be moved is tried again in a minute. In flight, its lease and
+-- deadline move; waiting, it stays due (to move its expires_at would let the claim dial it).
 create or replace function pgdial.put_off(p_call pgdial.calls, p_why text, p_now timestamptz) returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -161,11 +162,19 @@ begin
     exception when integrity_constraint_violation or raise_exception or data_exception then
         null;   -- it cannot be written at all: it stays due, and harms no other
     end;
-    if not exists (select from pgdial.call_events e
-                   where e.call_id = p_call.id and e.kind = 'put_off' and e.at > p_now - '1 minute'::interval) then
+    if not pgdial.was_put_off(p_call.id, p_now) then
         perform pgdial.note(p_call, 'put_off', p_now, jsonb_build_object('why', p_why));
     end if;
 end $$;
+
+-- was_put_off: within the last minute? Such a row is left out: a full batch of rows that
+-- cannot be moved, again and again, would keep those behind them from their turn.
+create or replace function pgdial.was_put_off(p_id uuid, p_now timestamptz) returns boolean
+language sql stable
+as $$
+    select exists (select from pgdial.call_events e
+                   where e.call_id = p_id and e.kind = 'put_off' and e.at > p_now - '1 minute'::interval)
+$$;
 
 -- sweep_expiries: waiting -> expired. The claim only passes such rows over.
 create or replace function pgdial.sweep_expiries(p_now timestamptz, p_limit int) returns int
@@ -178,6 +187,7 @@ begin
     for v_call in
         select c.* from pgdial.calls c
         where c.state = 'waiting' and c.expires_at is not null and c.expires_at <= p_now
+          and not pgdial.was_put_off(c.id, p_now)
         order by c.expires_at limit p_limit for update skip locked
     loop
         begin
@@ -207,7 +217,7 @@ declare
 begin
     for v_call in
         select c.* from pgdial.do_not_call d join pgdial.calls c on c.phone = d.phone
-        where d.pending and c.state = 'waiting'
+        where d.pending and c.state = 'waiting' and not pgdial.was_put_off(c.id, p_now)
         order by d.at limit p_limit for update of c skip locked
     loop
         begin
@@ -258,24 +268,41 @@ end $$;
 
 -- sweep_finished: remove finished calls older than p_keep, and old webhook events.
 -- Never a call whose idempotency key is younger than 24 h (its repeat must find it) or
--- whose number is still held.
+-- whose number is still held. One that cannot be removed (a foreign key of yours refers
+-- to it) stays; the others go one by one then.
 create or replace function pgdial.sweep_finished(p_now timestamptz, p_keep interval, p_limit int) returns int
-language sql volatile
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
 as $$
-    with old_event as (
-        delete from pgdial.webhook_events w
-        where w.id = any (array(
-            select o.id from pgdial.webhook_events o
-            where p_keep is not null and o.received_at < p_now - greatest(p_keep, '7 days')
-            order by o.received_at limit p_limit for update skip locked))
-    ), old as (
+declare
+    v_old uuid[];
+    v_id uuid;
+    v_n int := 0;
+begin
+    delete from pgdial.webhook_events w
+    where w.id = any (array(
+        select o.id from pgdial.webhook_events o
+        where p_keep is not null and o.received_at < p_now - greatest(p_keep, '7 days')
+        order by o.received_at limit p_limit for update skip locked));
+
+    v_old := array(
         select c.id from pgdial.calls c
         where c.ended_at <= p_now - p_keep
           and (c.idempotency_key is null or c.created_at < p_now - '24 hours'::interval)
           and (c.hold_until is null or c.hold_until <= p_now)
-        order by c.ended_at limit p_limit for update skip locked
-    ), removed as (
-        delete from pgdial.calls c where c.id = any (array(select o.id from old o)) returning c.id
-    )
-    select count(*)::int from removed
-$$;
+        order by c.ended_at limit p_limit for update skip locked);
+    begin
+        delete from pgdial.calls c where c.id = any (v_old);
+        get diagnostics v_n = row_count;
+    exception when integrity_constraint_violation or raise_exception then
+        foreach v_id in array v_old loop
+            begin
+                delete from pgdial.calls c where c.id = v_id;
+                v_n := v_n + 1;
+            exception when integrity_constraint_violation or raise_exception then
+                raise warning 'pgdial: finished call % cannot be removed: %', v_id, sqlerrm;
+            end;
+        end loop;
+    end;
+    return v_n;
+end $$;

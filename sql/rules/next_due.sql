@@ -35,13 +35,19 @@ end $$;
 
 -- passed_over: is a due call of this campaign held by somebody's open transaction?
 -- (Those that can be locked are waiting for their number; a settle wakes them.)
+-- Priority by priority, so that run_at bounds the index: over all of them at once it
+-- walked every call that is scheduled for later.
 create or replace function pgdial.passed_over(p_campaign text, p_now timestamptz) returns uuid[]
 language sql volatile
 as $$
     with head as (
-        select c.id from pgdial.calls c
-        where c.state = 'waiting' and c.campaign = p_campaign and c.run_at <= p_now
-        order by c.priority desc, c.run_at, c.id limit 20
+        select h.id from generate_series(0, 9) p
+             cross join lateral (
+                 select c.id from pgdial.calls c
+                 where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p::smallint
+                   and c.run_at <= p_now
+                 order by c.run_at, c.id limit 20) h
+        order by p desc limit 20
     )
     select array(select h.id from head h
                  where not exists (select from pgdial.calls c where c.id = h.id for update skip locked))

@@ -113,7 +113,8 @@ struct Done {
 }
 
 impl Done {
-    /// A call that somebody's transaction holds is refused; the others are done all the same.
+    /// A call that somebody's transaction holds, or that cannot be written, is refused; the
+    /// others are done all the same.
     fn of<V: Serialize>(
         id: CallId,
         answer: Result<V, flow::Error>,
@@ -129,13 +130,18 @@ impl Done {
                     refused,
                 })
             }
-            Err(error @ flow::Error::LockedOut) => Ok(Self {
-                id,
-                verdict: json!("locked_out"),
-                detail: error.to_string(),
-                refused: true,
-            }),
+            Err(error @ flow::Error::LockedOut) => Ok(Self::refused(id, "locked_out", &error)),
+            Err(error @ flow::Error::Refused { .. }) => Ok(Self::refused(id, "refused", &error)),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn refused(id: CallId, verdict: &str, error: &flow::Error) -> Self {
+        Self {
+            id,
+            verdict: json!(verdict),
+            detail: error.to_string(),
+            refused: true,
         }
     }
 }

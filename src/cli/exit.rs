@@ -148,7 +148,7 @@ fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
     }
     if let Some(error) = cause.downcast_ref::<flow::Error>() {
         return match error {
-            flow::Error::LockedOut => Some(Failure::failed(what)),
+            flow::Error::LockedOut | flow::Error::Refused { .. } => Some(Failure::failed(what)),
             flow::Error::Contract { .. } => {
                 Some(Failure::failed(what).hint("run `pgdial migrate` with the newest release"))
             }

@@ -182,7 +182,9 @@ impl From<flow::Error> for Problem {
                 "somebody's open transaction holds the call: try again",
             )
             .retry_after(1),
-            flow::Error::Contract { .. } => Self::internal().cause(error),
+            flow::Error::Contract { .. } | flow::Error::Refused { .. } => {
+                Self::internal().cause(error)
+            }
             other => Self::unavailable().cause(other),
         }
     }

@@ -10,14 +10,14 @@ use crate::support::{TestDb, ask, number, run};
 
 const WEEKS: &str = "select count(*) from pg_inherits where inhparent = 'pgdial.call_events'::regclass \
                      and inhrelid <> 'pgdial.call_events_default'::regclass";
-const IN_DEFAULT: &str = "select count(*) from pgdial.call_events_default";
+pub(crate) const IN_DEFAULT: &str = "select count(*) from pgdial.call_events_default";
 
 async fn keep_house(db: &TestDb, keep: Option<Duration>) -> Value {
     db.calls.housekeeping(keep).await.unwrap()
 }
 
 /// Every week from the first to the last exists once, without a gap or an overlap.
-async fn assert_weeks_are_whole(db: &TestDb) {
+pub(crate) async fn assert_weeks_are_whole(db: &TestDb) {
     let bounds = "select bool_and(upper - lower = interval '168 hours' and (next is null or next >= upper) \
                   and extract(isodow from lower at time zone 'UTC') = 1 and (lower at time zone 'UTC')::time = '00:00')
         from (select lower, upper, lead(lower) over (order by lower) as next

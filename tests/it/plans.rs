@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt};
 
-use crate::support::{TestDb, ask, run};
+use crate::support::{TestDb, ask, pages::pages, run};
 
 /// What Postgres logs to the client, as sqlx hands it on.
 #[derive(Clone, Default)]
@@ -323,17 +323,6 @@ async fn what_runs_all_the_time_never_reads_the_table_from_end_to_end() {
     ] {
         assert_no_seq_scan(&plans(&mut session, &sql).await);
     }
-}
-
-/// The pages that a statement touches, its functions included.
-async fn pages(session: &mut PgConnection, sql: &str) -> i64 {
-    let explain = format!("explain (analyze, buffers, format json) {sql}");
-    let (plan,): (serde_json::Value,) = sqlx::query_as(sqlx::AssertSqlSafe(explain))
-        .fetch_one(session)
-        .await
-        .unwrap();
-    let count = |what: &str| plan[0]["Plan"][what].as_i64().unwrap();
-    count("Shared Hit Blocks") + count("Shared Read Blocks")
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! What tests stand on: a real Postgres, a migrated database each, and short words
 //! for the verbs.
 
+pub(crate) mod pages;
 pub(crate) mod processes;
+pub(crate) mod wire;
 
 use std::{
     sync::{

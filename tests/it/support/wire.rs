@@ -1,0 +1,142 @@
+//! The wire between a program and Postgres, which can lose replies: the statement arrives
+//! and is done, and the connection breaks before its answer comes back.
+
+use std::{
+    collections::HashMap,
+    str::FromStr,
+    sync::{Arc, Mutex},
+};
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixStream, tcp, unix},
+    sync::watch,
+    task::JoinSet,
+};
+
+use super::TestDb;
+
+/// How often the reply to a statement that contains this is lost yet.
+type Losses = Arc<Mutex<HashMap<&'static str, usize>>>;
+
+/// A TCP address that leads to a database; ends when dropped.
+pub(crate) struct Wire {
+    pub(crate) url: String,
+    losses: Losses,
+    _connections: JoinSet<()>,
+}
+
+impl Wire {
+    pub(crate) async fn to(db: &TestDb) -> Self {
+        let options = PgConnectOptions::from_str(&db.url).unwrap();
+        let socket = options.get_socket().unwrap().join(".s.PGSQL.5432");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!(
+            "postgres://{}@{}/{}?sslmode=disable",
+            options.get_username(),
+            listener.local_addr().unwrap(),
+            options.get_database().unwrap()
+        );
+        let losses = Losses::default();
+        let mut connections = JoinSet::new();
+        let lost = Arc::clone(&losses);
+        connections.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let server = UnixStream::connect(&socket).await.unwrap();
+                open.spawn(carry(client, server, Arc::clone(&lost)));
+            }
+        });
+        Self {
+            url,
+            losses,
+            _connections: connections,
+        }
+    }
+
+    /// The next replies to statements that contain this are lost.
+    pub(crate) fn lose(&self, replies: usize, to: &'static str) {
+        self.losses.lock().unwrap().insert(to, replies);
+    }
+
+    /// How many are to be lost yet.
+    pub(crate) fn to_lose(&self) -> usize {
+        self.losses.lock().unwrap().values().sum()
+    }
+}
+
+/// One connection, until one side ends it or its reply is lost.
+async fn carry(client: TcpStream, server: UnixStream, losses: Losses) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let (lose, is_lost) = watch::channel(false);
+    // Whichever ends first takes the other with it, and so both connections.
+    tokio::select! {
+        _ended = carry_statements(from_client, to_server, losses, lose) => {}
+        _ended = carry_replies(from_server, to_client, is_lost) => {}
+    }
+}
+
+async fn carry_statements(
+    mut from: tcp::OwnedReadHalf,
+    mut to: unix::OwnedWriteHalf,
+    losses: Losses,
+    lose: watch::Sender<bool>,
+) -> std::io::Result<()> {
+    // The first message has no type; later a statement is parsed once under a name, and
+    // bound by that name each time it runs.
+    let mut statements: HashMap<Vec<u8>, String> = HashMap::new();
+    let mut kind = None;
+    loop {
+        let length = from.read_u32().await?;
+        let mut body = vec![0; length as usize - 4];
+        from.read_exact(&mut body).await?;
+        let mut words = body.split(|byte| *byte == 0);
+        match (kind, words.next(), words.next()) {
+            (Some(b'P'), Some(name), Some(text)) => {
+                let text = String::from_utf8_lossy(text).into_owned();
+                statements.insert(name.to_vec(), text);
+            }
+            (Some(b'B'), Some(_portal), Some(name)) => {
+                let text = statements.get(name).map_or("", String::as_str);
+                let mut losses = losses.lock().unwrap();
+                if let Some((_, left)) = losses
+                    .iter_mut()
+                    .find(|(to, left)| **left > 0 && text.contains(**to))
+                {
+                    *left -= 1;
+                    lose.send_replace(true);
+                }
+            }
+            _ => {}
+        }
+        if let Some(kind) = kind {
+            to.write_u8(kind).await?;
+        }
+        to.write_u32(length).await?;
+        to.write_all(&body).await?;
+        kind = Some(from.read_u8().await?);
+    }
+}
+
+async fn carry_replies(
+    mut from: unix::OwnedReadHalf,
+    mut to: tcp::OwnedWriteHalf,
+    is_lost: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    /// Postgres is ready for the next statement, in no transaction: the last one is committed.
+    const READY: &[u8] = &[b'Z', 0, 0, 0, 5, b'I'];
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        let length = from.read(&mut piece).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        if !*is_lost.borrow() {
+            to.write_all(&piece[..length]).await?;
+        } else if piece[..length].ends_with(READY) {
+            return Ok(());
+        }
+    }
+}
