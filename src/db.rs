@@ -36,6 +36,11 @@ pub enum Error {
     /// A statement failed.
     #[error("the database refused a statement")]
     Statement(#[from] sqlx::Error),
+    /// Somebody's open transaction holds a table that a migration changes.
+    #[error(
+        "somebody's open transaction holds a table of pgdial: end it, and run `pgdial migrate` again"
+    )]
+    Held(#[source] sqlx::Error),
     /// The server is too old.
     #[error("Postgres {found} is too old: pgdial needs {OLDEST_POSTGRES} or newer")]
     TooOld {

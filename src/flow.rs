@@ -175,7 +175,11 @@ impl Calls {
             answers.push(match word.as_str() {
                 LOCKED_OUT => Err(Error::LockedOut),
                 REFUSED => Err(Error::Refused {
-                    why: detail["why"].as_str().unwrap_or_default().to_owned(),
+                    why: detail
+                        .get("why")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                        .to_owned(),
                 }),
                 word => known_word(verb, word).map(|verdict| Answer { verdict, detail }),
             });

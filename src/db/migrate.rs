@@ -6,7 +6,10 @@
 //! so that one file always holds the current text. Both in one transaction under one
 //! advisory lock. Nothing migrates by itself: `serve`, `api` and `work` only check.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
@@ -133,9 +136,23 @@ struct Found {
     functions: Option<(String, String)>,
 }
 
+/// How often a migration is tried that finds a table held, and the pause between: a minute.
+const TRIES: (u32, Duration) = (25, Duration::from_secs(2));
+
 /// Brings the schema up to date. Safe to run from several places at once: the second
-/// waits for the first, and finds nothing to do.
+/// waits for the first, and finds nothing to do. It runs beside the processes of an older
+/// release: behind somebody's open transaction it gives up soon and tries again.
 pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
+    for _ in 1..TRIES.0 {
+        match try_migrate(pool).await {
+            Err(Error::Held(_)) => tokio::time::sleep(TRIES.1).await,
+            done => return done,
+        }
+    }
+    try_migrate(pool).await
+}
+
+async fn try_migrate(pool: &PgPool) -> Result<Migrated, Error> {
     let mut tx = pool.begin().await?;
     // Class and key beside those of the gate (1) and of housekeeping (2).
     sqlx::query("set local lock_timeout = '60s'")
@@ -144,8 +161,23 @@ pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
     sqlx::query("select pg_advisory_xact_lock(x'70676469'::int, 3)")
         .execute(&mut *tx)
         .await?;
+    let migrated = bring_up_to_date(&mut tx)
+        .await
+        .map_err(|error| match error {
+            Error::Statement(error) if is_held(&error) => Error::Held(error),
+            error => error,
+        })?;
+    tx.commit().await?;
+    Ok(migrated)
+}
 
-    let found = read_history(&mut tx).await?;
+async fn bring_up_to_date(tx: &mut PgConnection) -> Result<Migrated, Error> {
+    // Every verb queues behind a change of its table that waits for somebody's open
+    // transaction: so it waits for less than any of them does.
+    sqlx::query("set local lock_timeout = '500ms'")
+        .execute(&mut *tx)
+        .await?;
+    let found = read_history(tx).await?;
     let mut migrated = Migrated::default();
     for migration in MIGRATIONS {
         let digest = digest([migration.sql]);
@@ -164,17 +196,22 @@ pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
             }
             None => {
                 sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
-                write_history(&mut tx, "migration", migration, &digest).await?;
+                write_history(tx, "migration", migration, &digest).await?;
                 migrated.applied.push(migration.name);
             }
         }
     }
-    migrated.functions = apply_functions(&mut tx, found.as_ref()).await?;
+    migrated.functions = apply_functions(tx, found.as_ref()).await?;
     sqlx::query("select pgdial.ensure_partitions(pgdial.now(), 8)")
         .execute(&mut *tx)
         .await?;
-    tx.commit().await?;
     Ok(migrated)
+}
+
+/// `lock_not_available`
+fn is_held(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    database.is_some_and(|error| error.code().as_deref() == Some("55P03"))
 }
 
 /// Applies the functions, unless they are there, or newer ones are: a binary never

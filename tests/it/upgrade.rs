@@ -7,7 +7,7 @@ use pgdial::{
     flow::settle::Settled,
 };
 
-use crate::support::{TestDb, eventually, number, processes::Machine};
+use crate::support::{TestDb, eventually, number, processes::Machine, run};
 
 /// What the next release leaves behind: a column, a function of its own, a changed
 /// function, and its lines in the history. From which migration on it may be run against
@@ -87,6 +87,31 @@ async fn this_release_refuses_what_the_next_one_says_it_must_not_run_against() {
     );
     assert_eq!(db::migrate(&db.pool).await.unwrap(), Migrated::default());
     assert_eq!(schema(&db).await, next);
+}
+
+/// As it was before a migration that changes the table of calls.
+const BEFORE: &str = "\
+    delete from pgdial.schema_history where version = 5 and kind = 'migration'; \
+    alter table pgdial.trunks drop column look_up; \
+    alter table pgdial.calls drop column look_up_at, drop column not_found, drop column not_found_since";
+
+#[tokio::test]
+async fn a_migration_that_waits_for_a_person_holds_up_nobody_else() {
+    let db = TestDb::new().await;
+    db.sql(BEFORE).await;
+    let mut person = db.session().await;
+    run(&mut person, "begin; select from pgdial.calls")
+        .await
+        .unwrap();
+    let (migrated, ()) = tokio::join!(db::migrate(&db.pool), async {
+        for n in 0..2 {
+            db.until_waiting(1).await;
+            db.enqueue(&number(n)).await;
+        }
+        run(&mut person, "commit").await.unwrap();
+    });
+    assert_eq!(migrated.unwrap().applied, ["0005_look_ups"]);
+    assert_eq!(db.claim(5).await.len(), 2);
 }
 
 /// The processes of this release go on while the next one migrates, and restart after it.
