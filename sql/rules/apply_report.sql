@@ -121,8 +121,11 @@ begin
     update pgdial.calls c
     set state = 'completed', outcome = coalesce(p_outcome, 'answered')::pgdial.outcome, ended_at = p_now,
         answered_at = coalesce(c.answered_at, p_now), result = coalesce(p_result, c.result), last_error = null,
-        hold_until = case when p_outcome is null then greatest(c.hold_until, p_now + coalesce(
-            (select g.max_duration from pgdial.campaigns g where g.name = c.campaign), '30 minutes')) end
+        hold_until = case
+            when p_outcome is null then greatest(c.hold_until, p_now + coalesce(
+                (select g.max_duration from pgdial.campaigns g where g.name = c.campaign), '30 minutes'))
+            -- The end of an earlier dial says nothing about a later one that nobody could explain.
+            when (p_detail ->> 'event_claim_no')::bigint < c.claim_no then c.hold_until end
     where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('waiting', 'failed');
     perform pgdial.note(p_call, 'completed', p_now, p_detail || jsonb_build_object(
         'late', true, 'outcome', coalesce(p_outcome, 'answered'), 'result', p_result));

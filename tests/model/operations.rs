@@ -167,11 +167,9 @@ pub(crate) enum Operation {
 }
 
 fn pick() -> impl Strategy<Value = Pick> {
-    (
-        prop::bool::weighted(0.8),
-        prop_oneof![3 => Just(0_u8), 1 => 0..16_u8],
-    )
-        .prop_map(|(apt, nth)| Pick { apt, nth })
+    let newest = Just(Pick { apt: true, nth: 0 });
+    let any_of_late = (any::<bool>(), 0..8_u8).prop_map(|(apt, nth)| Pick { apt, nth });
+    prop_oneof![3 => newest, 2 => any_of_late]
 }
 
 /// Mostly none.
@@ -187,10 +185,10 @@ fn enqueue() -> impl Strategy<Value = Operation> {
         0..4_usize,
         0..2_usize,
         select(vec![0_i16, 0, 5, 9]),
-        maybe(0.25, vec![SECOND, MINUTE, HOUR]),
-        maybe(0.2, vec![-SECOND, 30 * SECOND, 2 * MINUTE, 2 * HOUR]),
-        maybe(0.5, vec![1, 2, 3]),
-        prop::option::weighted(0.2, 0..3_u8),
+        maybe(0.1, vec![SECOND, MINUTE, HOUR]),
+        maybe(0.1, vec![-SECOND, 30 * SECOND, 2 * MINUTE, 2 * HOUR]),
+        maybe(0.3, vec![1, 2, 3]),
+        prop::option::weighted(0.1, 0..3_u8),
     )
         .prop_map(
             |(number, campaign, priority, later, expires, max_attempts, key)| Operation::Enqueue {
@@ -225,10 +223,10 @@ fn says() -> impl Strategy<Value = Says> {
     let words = move |outcome: &Outcome| *outcome != Outcome::Unknown; // no word of theirs means it
     let outcomes: Vec<Outcome> = outcomes.into_iter().filter(words).collect();
     prop_oneof![
-        3 => Just(Says::Progress),
+        2 => Just(Says::Progress),
         3 => Just(Says::Answered),
-        4 => select(vec![Outcome::Answered, Outcome::Busy, Outcome::NoAnswer]).prop_map(Says::Ended),
-        4 => select(outcomes).prop_map(Says::Ended),
+        5 => select(vec![Outcome::Answered, Outcome::Busy, Outcome::NoAnswer]).prop_map(Says::Ended),
+        3 => select(outcomes).prop_map(Says::Ended),
         1 => Just(Says::UnknownWord),
     ]
 }
@@ -298,7 +296,7 @@ fn forward() -> impl Strategy<Value = Operation> {
     ];
     prop_oneof![
         1 => select(steps.to_vec()).prop_map(Operation::Forward),
-        2 => (prop_oneof![3 => Just(0_u8), 1 => 0..6_u8], select(vec![0, -MILLISECOND, MILLISECOND]))
+        4 => (prop_oneof![3 => Just(0_u8), 1 => 0..6_u8], select(vec![0, -MILLISECOND, MILLISECOND]))
             .prop_map(|(nth, off)| Operation::ForwardTo { nth, off }),
     ]
 }
@@ -324,20 +322,20 @@ fn people() -> impl Strategy<Value = Operation> {
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     let worker = 0..2_usize;
     prop_oneof![
-        14 => enqueue(),
-        2 => (pick(), any::<bool>()).prop_map(|(call, changed)| Operation::EnqueueAgain { call, changed }),
+        9 => enqueue(),
+        1 => (pick(), any::<bool>()).prop_map(|(call, changed)| Operation::EnqueueAgain { call, changed }),
         18 => (worker.clone(), 1..5_usize, maybe(0.1, vec![0_usize, 1]))
             .prop_map(|(worker, wanted, only)| Operation::Claim { worker, wanted, only }),
         14 => result(),
-        18 => webhook(),
+        24 => webhook(),
         2 => pick().prop_map(Operation::WebhookAgain),
-        2 => Just(Operation::AskDue),
+        1 => Just(Operation::AskDue),
         6 => look_up(),
-        16 => people(),
-        10 => Just(Operation::Sweep),
-        2 => (worker.clone(), 0..3_usize).prop_map(|(worker, holds)| Operation::GiveBack { worker, holds }),
+        14 => people(),
+        14 => Just(Operation::Sweep),
+        1 => (worker.clone(), 0..3_usize).prop_map(|(worker, holds)| Operation::GiveBack { worker, holds }),
         1 => worker.prop_map(Operation::WorkerDies),
-        14 => forward(),
+        20 => forward(),
     ]
 }
 
