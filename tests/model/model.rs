@@ -6,6 +6,7 @@
 //! was allowed.
 
 mod attempt;
+mod breaker;
 mod claim;
 mod report;
 mod time;
@@ -15,8 +16,8 @@ use pgdial::domain::{CallId, CallState, Outcome, Reference, Report};
 use uuid::Uuid;
 
 pub(crate) use self::{
-    attempt::Breaker,
-    wishes::{Change, Wish},
+    breaker::Breaker,
+    wishes::{Change, Expiry, Wish},
 };
 
 /// Microseconds since the world began: what Postgres counts in, so that both are exact.

@@ -8,6 +8,17 @@ use pgdial::{
 
 use super::{Call, Delivery, Kept, LookUp, Model, SECOND, attempt::Back};
 
+/// Which call an event is about: its reference's, else the trunk's newest with the
+/// provider's id.
+#[derive(Debug, Clone, Copy)]
+enum About {
+    Call(usize),
+    /// A reference that no call has.
+    Nothing,
+    /// A provider's id that is not stored, so far.
+    Unknown,
+}
+
 impl Model {
     /// One delivery: kept once, applied once.
     pub(crate) fn webhook(&mut self, delivery: Delivery) -> Verdict {
@@ -21,14 +32,14 @@ impl Model {
             if self.kept[known].verdict != Verdict::Parked {
                 return Verdict::Duplicate;
             }
-            let index = self.event_call(&delivery);
-            return self.apply_kept(known, index);
+            let about = self.event_call(&delivery);
+            return self.apply_kept(known, about);
         }
         let verdict = match delivery.report.kind {
             ReportKind::Unparsable => Verdict::Unparsable,
             _ => Verdict::Parked,
         };
-        let index = self.event_call(&delivery);
+        let about = self.event_call(&delivery);
         self.kept.push(Kept {
             delivery,
             verdict,
@@ -37,38 +48,37 @@ impl Model {
             try_at: self.now + SECOND,
         });
         if verdict == Verdict::Parked {
-            self.apply_kept(self.kept.len() - 1, index)
+            self.apply_kept(self.kept.len() - 1, about)
         } else {
             verdict
         }
     }
 
-    /// Which call an event is about: its reference's, else the trunk's newest with the
-    /// provider's id. The first `None`: unknown so far. The second: there is no such call.
-    fn event_call(&self, delivery: &Delivery) -> Option<Option<usize>> {
+    fn event_call(&self, delivery: &Delivery) -> About {
+        let known = |index: Option<usize>| index.map_or(About::Nothing, About::Call);
         if let Some(reference) = delivery.reference {
-            return Some(self.find(reference.call));
+            return known(self.find(reference.call));
         }
         let named = |call: &&Call| {
             call.trunk == Some(delivery.trunk)
                 && call.provider_id.is_some()
                 && call.provider_id == delivery.report.provider_call_id
         };
-        let newest = self.calls.iter().filter(named).max_by_key(|call| call.id)?;
-        Some(self.find(newest.id))
+        let newest = self.calls.iter().filter(named).max_by_key(|call| call.id);
+        newest.map_or(About::Unknown, |call| known(self.find(call.id)))
     }
 
-    fn apply_kept(&mut self, kept: usize, index: Option<Option<usize>>) -> Verdict {
-        let Some(index) = index else {
-            return Verdict::Parked; // the provider's id may be stored any moment
-        };
+    fn apply_kept(&mut self, kept: usize, about: About) -> Verdict {
         let delivery = self.kept[kept].delivery.clone();
-        let verdict = index.map_or(Verdict::Stale, |index| {
-            let claim_no = delivery
-                .reference
-                .map_or_else(|| self.calls[index].claim_no(), |dial| dial.claim_no);
-            self.apply_report(index, claim_no, delivery.trunk, &delivery.report)
-        });
+        let verdict = match about {
+            About::Unknown => return Verdict::Parked, // its id may be stored any moment
+            About::Nothing => Verdict::Stale,
+            About::Call(index) => {
+                let present = self.calls[index].claim_no();
+                let claim_no = delivery.reference.map_or(present, |dial| dial.claim_no);
+                self.apply_report(index, claim_no, delivery.trunk, &delivery.report)
+            }
+        };
         self.kept[kept].verdict = verdict;
         verdict
     }
@@ -84,7 +94,7 @@ impl Model {
                 && delivery.reference.is_none()
                 && delivery.report.provider_call_id.as_deref() == Some(provider_id)
             {
-                self.apply_kept(kept, Some(Some(index)));
+                self.apply_kept(kept, About::Call(index));
             }
         }
     }
@@ -97,8 +107,8 @@ impl Model {
             .collect();
         parked.sort_by_key(|at| self.kept[*at].try_at);
         for at in parked {
-            let index = self.event_call(&self.kept[at].delivery);
-            if self.apply_kept(at, index) == Verdict::Parked {
+            let about = self.event_call(&self.kept[at].delivery);
+            if self.apply_kept(at, about) == Verdict::Parked {
                 let age = self.now - self.kept[at].received;
                 self.kept[at].try_at = self.now + SECOND.max(age / 4);
             }

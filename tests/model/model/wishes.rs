@@ -21,12 +21,19 @@ pub(crate) struct Wish {
     pub(crate) key: Option<u8>,
 }
 
-/// One change of a waiting call. `expires_at`: `Some(None)` clears it.
+/// When a call expires, as a change says it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expiry {
+    Never,
+    At(Moment),
+}
+
+/// One change of a waiting call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Change {
     pub(crate) priority: Option<i16>,
     pub(crate) run_at: Option<Moment>,
-    pub(crate) expires_at: Option<Option<Moment>>,
+    pub(crate) expires_at: Option<Expiry>,
     pub(crate) max_attempts: Option<i32>,
 }
 
@@ -160,7 +167,11 @@ impl Model {
         if call.state != CallState::Waiting {
             return Amended::NotWaiting;
         }
-        let expires_at = change.expires_at.unwrap_or(call.expires_at);
+        let expires_at = match change.expires_at {
+            Some(Expiry::At(at)) => Some(at),
+            Some(Expiry::Never) => None,
+            None => call.expires_at,
+        };
         let begins = change
             .run_at
             .or(change.expires_at.map(|_| call.run_at.earliest));
