@@ -97,6 +97,25 @@ async fn a_final_report_of_an_earlier_claim_ends_no_later_hold() {
 }
 
 #[tokio::test]
+async fn a_later_report_ends_no_talk_of_an_earlier_dial() {
+    let db = TestDb::new().await;
+    let first = db.in_call(&number(1)).await;
+    db.event(&first, "1", ended(Outcome::NoAnswer)).await;
+    db.forward("1 hour").await;
+    let second = db.claim(1).await.pop().unwrap();
+    db.event(&second, "2", ended(Outcome::Busy)).await;
+    let answered = progress(ReportKind::Answered);
+    assert_eq!(db.event(&first, "3", answered).await, Verdict::Applied);
+    // The second dial is reported once more; the talk of the first goes on.
+    let again = ended(Outcome::Busy);
+    assert_eq!(db.event(&second, "4", again).await, Verdict::Stale);
+    db.enqueue(&number(1)).await;
+    assert!(db.claim(1).await.is_empty(), "somebody is on the phone");
+    db.forward("40 minutes").await;
+    assert_eq!(db.claim(1).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_result_too_large_to_keep_does_not_lose_the_outcome() {
     let db = TestDb::new().await;
     let call = db.in_call(&number(1)).await;

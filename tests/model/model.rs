@@ -120,6 +120,8 @@ pub(crate) struct Call {
     pub(crate) lease_until: Option<Moment>,
     pub(crate) deadline_at: Option<Moment>,
     pub(crate) hold_until: Option<Moment>,
+    /// An earlier dial than the latest was answered after all.
+    pub(crate) earlier_answered: bool,
     pub(crate) trunk: Option<usize>,
     pub(crate) provider_id: Option<String>,
     pub(crate) answered_at: Option<Moment>,

@@ -182,6 +182,7 @@ impl Model {
         call.deadline_at = Some(now + lane.ring_timeout + lane.max_duration + 2 * MINUTE);
         call.trunk = Some(lane.trunk);
         call.hold_until = None;
+        call.earlier_answered = false;
         call.look_up_at = None;
         call.not_found = 0;
         call.not_found_since = None;

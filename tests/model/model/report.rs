@@ -271,14 +271,16 @@ impl Model {
         } else if claim_no == call.claim_no() {
             call.hold_until = None;
         }
+        call.earlier_answered |= claim_no < call.claim_no();
         call.note("completed");
     }
 
-    /// The final report of a dial whose number is held: it is over now.
+    /// The final report of a dial whose number is held: it is over now, unless the hold is
+    /// about a talk of an earlier dial.
     fn end_hold(&mut self, index: usize, is_present: bool, report: &Report) -> Verdict {
         let (now, call) = (self.now, &mut self.calls[index]);
         let held = call.hold_until.is_some_and(|until| until > now);
-        if held && is_present && report.kind == ReportKind::Ended {
+        if held && is_present && !call.earlier_answered && report.kind == ReportKind::Ended {
             call.hold_until = None;
             call.note("released");
             Verdict::Applied

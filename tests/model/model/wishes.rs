@@ -101,6 +101,7 @@ impl Model {
             lease_until: None,
             deadline_at: None,
             hold_until: None,
+            earlier_answered: false,
             trunk: None,
             provider_id: None,
             answered_at: None,
