@@ -6,6 +6,8 @@
 -- Races: two writers of one key meet at calls_idempotency; the second waits for the
 -- first, at most 2 s. Keys go in sorted order, so that batches cannot deadlock. Transactions
 -- of a person that take several keys can: the one that Postgres stops hears key_locked.
+-- A known key answers its call whatever has happened since: that the number may not be
+-- rung any more, or that expiresAt has passed, is no reason to deny what was accepted.
 create or replace function pgdial.enqueue_many(p_owner text, p_requests jsonb)
 returns table (ordinal int, verdict text, id uuid, detail text)
 language plpgsql volatile
@@ -23,10 +25,12 @@ begin
                    r.priority, coalesce(r.run_at, v_now), r.expires_at,
                    coalesce(r.max_attempts, g.max_attempts), r.idempotency_key, r.request_hash,
                    case when r.problem is not null then 'invalid'
+                        when k.known then 'known'
                         when g.name is null then 'unknown_campaign'
                         when d.phone is not null then 'suppressed'
                         when r.expires_at <= v_now then 'invalid' end,
                    case when r.problem is not null then r.problem
+                        when k.known then null
                         when g.name is null then format('there is no campaign "%s": create it, or use "default"', r.campaign)
                         when d.phone is not null then 'the number is on the do-not-call list: ' || d.reason
                         when r.expires_at <= v_now then '"expiresAt" lies in the past' end)::pgdial.asked
@@ -34,6 +38,9 @@ begin
              cross join lateral pgdial.read_request(a.request) as r
              left join pgdial.campaigns g on g.name = r.campaign
              left join pgdial.do_not_call d on d.phone = r.phone
+             left join lateral (
+                 select true as known from pgdial.calls c
+                 where c.owner = p_owner and c.idempotency_key = r.idempotency_key offset 0) k on true
         order by a.n);
 
     begin
@@ -56,11 +63,11 @@ begin
             )
             select a.ordinal, case when new.id is not null then 'new' else a.verdict end, new.id, a.detail
             from unnest(v_asked) a left join new on new.id = a.id
-            where new.id is not null or a.verdict is not null;
+            where new.id is not null or a.verdict <> 'known';
     exception when lock_not_available or deadlock_detected then
         -- Nothing of this batch was written; the caller tries its items one by one.
         return query
-            select a.ordinal, coalesce(a.verdict, 'key_locked'), null::uuid,
+            select a.ordinal, coalesce(nullif(a.verdict, 'known'), 'key_locked'), null::uuid,
                    coalesce(a.detail, 'another request with this idempotency key is under way: try again')
             from unnest(v_asked) a;
         return;
@@ -81,7 +88,7 @@ begin
              left join lateral (
                  select c.id, c.request_hash from pgdial.calls c
                  where c.owner = p_owner and c.idempotency_key = a.idempotency_key offset 0) c on true
-        where a.verdict is null and a.idempotency_key is not null and c.id is distinct from a.id;
+        where coalesce(a.verdict, 'known') = 'known' and a.idempotency_key is not null and c.id is distinct from a.id;
 end $$;
 
 -- enqueue: one call, for SQL. Inside the caller's transaction: a rollback rings nobody.

@@ -121,15 +121,20 @@ begin
     update pgdial.calls c
     set state = 'completed', outcome = coalesce(p_outcome, 'answered')::pgdial.outcome, ended_at = p_now,
         answered_at = coalesce(c.answered_at, p_now), result = coalesce(p_result, c.result), last_error = null,
-        hold_until = case when p_outcome is null then greatest(c.hold_until, p_now + coalesce(
-            (select g.max_duration from pgdial.campaigns g where g.name = c.campaign), '30 minutes')) end
+        hold_until = case
+            when p_outcome is null then greatest(c.hold_until, p_now + coalesce(
+                (select g.max_duration from pgdial.campaigns g where g.name = c.campaign), '30 minutes'))
+            -- The end of an earlier dial says nothing about a later one that nobody could explain.
+            when (p_detail ->> 'event_claim_no')::bigint < c.claim_no then c.hold_until end
     where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('waiting', 'failed');
     perform pgdial.note(p_call, 'completed', p_now, p_detail || jsonb_build_object(
         'late', true, 'outcome', coalesce(p_outcome, 'answered'), 'result', p_result));
 end $$;
 
 -- end_hold: the final report of a dial that nobody could explain, or of one answered
--- late: it is over now, so its number is free. True: there was a hold.
+-- late: it is over now, so its number is free. Where an earlier dial was answered late, the
+-- latest one's report says nothing about that talk: then only time, or a release, ends the
+-- hold. True: there was a hold.
 create or replace function pgdial.end_hold(
     p_call pgdial.calls, p_claim_no bigint, p_report jsonb, p_detail jsonb, p_now timestamptz
 ) returns boolean
@@ -138,7 +143,10 @@ set plan_cache_mode = force_custom_plan
 as $$
 begin
     if p_call.hold_until is null or p_call.hold_until <= p_now or p_call.claim_no <> p_claim_no
-       or p_report ->> 'kind' <> 'ended' or p_call.state::text in ('dialing', 'unresolved', 'in_call') then
+       or p_report ->> 'kind' <> 'ended' or p_call.state::text in ('dialing', 'unresolved', 'in_call')
+       or exists (select from pgdial.call_events e
+                  where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'completed'
+                    and (e.detail ->> 'event_claim_no')::bigint < p_claim_no) then
         return false;
     end if;
     update pgdial.calls c set hold_until = null where c.id = p_call.id and c.claim_no = p_claim_no;

@@ -82,6 +82,30 @@ async fn the_same_key_with_another_request_is_refused() {
 }
 
 #[tokio::test]
+async fn a_known_key_answers_its_call_whatever_has_happened_since() {
+    let db = TestDb::new().await;
+    let mut request = keyed("k", &number(1));
+    request["expiresAt"] = json!(
+        db.text("to_json(pgdial.now() + interval '1 minute') #>> '{}'")
+            .await
+    );
+    let Enqueued::New(id) = one(&db, request.clone()).await else {
+        panic!("not new");
+    };
+    // Its number may not be rung any more, and its expiresAt has passed: it was accepted all the same.
+    let phone = number(1).parse().unwrap();
+    db.calls
+        .do_not_call_add(&phone, "tester", "asked")
+        .await
+        .unwrap();
+    db.forward("2 minutes").await;
+    assert_eq!(one(&db, request.clone()).await, Enqueued::Duplicate(id));
+    request["priority"] = json!(1);
+    let other = one(&db, request).await;
+    assert!(matches!(other, Enqueued::KeyReused(_)), "{other:?}");
+}
+
+#[tokio::test]
 async fn keys_belong_to_their_owner() {
     let db = TestDb::new().await;
     let request = [keyed("k", &number(1))];

@@ -1,26 +1,18 @@
 //! What tests stand on: a real Postgres, a migrated database each, and short words
 //! for the verbs.
 
+mod database;
 pub(crate) mod pages;
 pub(crate) mod processes;
 pub(crate) mod wire;
 
-use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+pub(crate) use self::database::TestDb;
+
+use std::time::Duration;
 
 use pgdial::{
-    db::{
-        self,
-        private::{Environment, Options, PrivatePostgres},
-    },
     domain::{CallId, ClaimedCall, Outcome, Reference, Report, ReportKind},
     flow::{
-        Calls,
         enqueue::Enqueued,
         lanes::LaneKind,
         settle::Settled,
@@ -30,91 +22,10 @@ use pgdial::{
     },
 };
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection, PgPool};
-use tokio::sync::OnceCell;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-const TEMPLATE: &str = "pgdial_tpl";
-
-/// The one server of this test process. A static is never dropped: the server's
-/// watchdog ends it when the process is gone.
-fn server() -> &'static PrivatePostgres {
-    static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
-    SERVER.get_or_init(|| PrivatePostgres::start(&Options::for_tests(environment())).unwrap())
-}
-
-fn environment() -> Environment {
-    Environment {
-        pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
-        path: std::env::var_os("PATH"),
-        home: std::env::var_os("HOME").map(Into::into),
-        xdg_data_home: None,
-    }
-}
-
-/// A database of its own, migrated; dropped with the server.
-#[derive(Clone)]
-pub(crate) struct TestDb {
-    pub(crate) url: String,
-    pub(crate) pool: PgPool,
-    pub(crate) calls: Calls,
-}
-
 impl TestDb {
-    pub(crate) async fn new() -> Self {
-        static TEMPLATE_READY: OnceCell<()> = OnceCell::const_new();
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        TEMPLATE_READY
-            .get_or_init(|| async {
-                admin(&format!("create database {TEMPLATE}")).await;
-                let pool = db::connect(&server().url_for(TEMPLATE), "test", 2)
-                    .await
-                    .unwrap();
-                db::migrate(&pool).await.unwrap();
-                pool.close().await;
-            })
-            .await;
-        let name = format!("t_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        admin(&format!(
-            "create database {name} template {TEMPLATE} strategy file_copy"
-        ))
-        .await;
-        let url = server().url_for(&name);
-        let pool = db::connect(&url, "test", 12).await.unwrap();
-        Self {
-            url,
-            calls: Calls::new(pool.clone()),
-            pool,
-        }
-    }
-
-    /// An empty database, without the schema.
-    pub(crate) async fn bare() -> (String, PgPool) {
-        let name = format!("bare_{}", Uuid::new_v4().simple());
-        admin(&format!("create database {name}")).await;
-        let url = server().url_for(&name);
-        let pool = db::connect(&url, "test", 4).await.unwrap();
-        (url, pool)
-    }
-
-    /// Runs statements; for arranging situations that no verb makes.
-    pub(crate) async fn sql(&self, sql: &str) {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
-            .execute(&self.pool)
-            .await
-            .unwrap();
-    }
-
-    /// One value, as text.
-    pub(crate) async fn text(&self, sql: &str) -> String {
-        let sql = format!("select ({sql})::text");
-        let (text,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .fetch_one(&self.pool)
-            .await
-            .unwrap();
-        text.unwrap_or_default()
-    }
-
     /// A connection of one's own, as an operator with psql has.
     pub(crate) async fn session(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.unwrap()
@@ -405,15 +316,6 @@ pub(crate) fn provider_id(to: &str) -> String {
 /// The n-th test number.
 pub(crate) fn number(n: usize) -> String {
     format!("+1415555{n:04}")
-}
-
-async fn admin(sql: &str) {
-    let mut connection = PgConnection::connect(&server().url()).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
 }
 
 /// Waits until a condition holds, looking again and again; fails with its name when it

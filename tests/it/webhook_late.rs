@@ -77,20 +77,42 @@ async fn the_final_report_of_a_held_dial_frees_its_number() {
 
 #[tokio::test]
 async fn a_final_report_of_an_earlier_claim_ends_no_later_hold() {
+    for (last, verdict) in [
+        (ended(Outcome::NoAnswer), Verdict::Stale),
+        // It completes the call, but the later dial may still ring.
+        (ended(Outcome::Answered), Verdict::Applied),
+    ] {
+        let db = TestDb::new().await;
+        let first = db.in_call(&number(1)).await;
+        db.event(&first, "1", ended(Outcome::Busy)).await;
+        db.forward("1 hour").await;
+        let second = db.claim(1).await.pop().unwrap();
+        db.calls.dialed(second.reference(), "p2").await.unwrap();
+        db.forward("1 hour").await;
+        db.sweep().await;
+        assert_eq!(db.event(&first, "2", last).await, verdict);
+        let held = db.column(first.id, "hold_until > pgdial.now()").await;
+        assert_eq!(held, "true");
+    }
+}
+
+#[tokio::test]
+async fn a_later_report_ends_no_talk_of_an_earlier_dial() {
     let db = TestDb::new().await;
     let first = db.in_call(&number(1)).await;
-    db.event(&first, "1", ended(Outcome::Busy)).await;
+    db.event(&first, "1", ended(Outcome::NoAnswer)).await;
     db.forward("1 hour").await;
     let second = db.claim(1).await.pop().unwrap();
-    db.calls.dialed(second.reference(), "p2").await.unwrap();
-    db.forward("1 hour").await;
-    db.sweep().await;
-    assert_eq!(
-        db.event(&first, "2", ended(Outcome::NoAnswer)).await,
-        Verdict::Stale
-    );
-    let held = db.column(first.id, "hold_until > pgdial.now()").await;
-    assert_eq!(held, "true");
+    db.event(&second, "2", ended(Outcome::Busy)).await;
+    let answered = progress(ReportKind::Answered);
+    assert_eq!(db.event(&first, "3", answered).await, Verdict::Applied);
+    // The second dial is reported once more; the talk of the first goes on.
+    let again = ended(Outcome::Busy);
+    assert_eq!(db.event(&second, "4", again).await, Verdict::Stale);
+    db.enqueue(&number(1)).await;
+    assert!(db.claim(1).await.is_empty(), "somebody is on the phone");
+    db.forward("40 minutes").await;
+    assert_eq!(db.claim(1).await.len(), 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,109 @@
+//! A real Postgres a test process, a migrated database a test. Shared with `tests/model`
+//! and `tests/race`, so nothing here knows about the tests beside it.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use pgdial::{
+    db::{
+        self,
+        private::{Environment, Options, PrivatePostgres},
+    },
+    flow::Calls,
+};
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+const TEMPLATE: &str = "pgdial_tpl";
+
+/// The one server of this test process. A static is never dropped: the server's
+/// watchdog ends it when the process is gone.
+fn server() -> &'static PrivatePostgres {
+    static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
+    SERVER.get_or_init(|| PrivatePostgres::start(&Options::for_tests(environment())).unwrap())
+}
+
+fn environment() -> Environment {
+    Environment {
+        pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
+        path: std::env::var_os("PATH"),
+        home: std::env::var_os("HOME").map(Into::into),
+        xdg_data_home: None,
+    }
+}
+
+/// A database of its own, migrated; dropped with the server.
+#[derive(Clone)]
+pub(crate) struct TestDb {
+    pub(crate) url: String,
+    pub(crate) pool: PgPool,
+    pub(crate) calls: Calls,
+}
+
+impl TestDb {
+    pub(crate) async fn new() -> Self {
+        static TEMPLATE_READY: OnceCell<()> = OnceCell::const_new();
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        TEMPLATE_READY
+            .get_or_init(|| async {
+                admin(&format!("create database {TEMPLATE}")).await;
+                let pool = db::connect(&server().url_for(TEMPLATE), "test", 2)
+                    .await
+                    .unwrap();
+                db::migrate(&pool).await.unwrap();
+                pool.close().await;
+            })
+            .await;
+        let name = format!("t_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        admin(&format!(
+            "create database {name} template {TEMPLATE} strategy file_copy"
+        ))
+        .await;
+        let url = server().url_for(&name);
+        let pool = db::connect(&url, "test", 12).await.unwrap();
+        Self {
+            url,
+            calls: Calls::new(pool.clone()),
+            pool,
+        }
+    }
+
+    /// An empty database, without the schema.
+    pub(crate) async fn bare() -> (String, PgPool) {
+        let name = format!("bare_{}", Uuid::new_v4().simple());
+        admin(&format!("create database {name}")).await;
+        let url = server().url_for(&name);
+        let pool = db::connect(&url, "test", 4).await.unwrap();
+        (url, pool)
+    }
+
+    /// Runs statements; for arranging situations that no verb makes.
+    pub(crate) async fn sql(&self, sql: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&self.pool)
+            .await
+            .unwrap();
+    }
+
+    /// One value, as text.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let sql = format!("select ({sql})::text");
+        let (text,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_one(&self.pool)
+            .await
+            .unwrap();
+        text.unwrap_or_default()
+    }
+}
+
+async fn admin(sql: &str) {
+    let mut connection = PgConnection::connect(&server().url()).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}

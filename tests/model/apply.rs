@@ -1,0 +1,242 @@
+//! How an operation runs: on the library's verbs, then on the model, with a line of the story.
+
+/// What people ask for.
+mod people;
+
+/// What providers report.
+mod reports;
+
+/// What workers do.
+mod workers;
+
+use chrono::{DateTime, TimeDelta};
+use pgdial::flow::{enqueue::Enqueued, lanes::LaneKind};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    check,
+    database::TestDb,
+    model::{CAMPAIGNS, MILLISECOND, Model, Moment, NUMBERS, TRUNKS, Wish},
+    operations::Operation,
+};
+
+/// Whose idempotency keys, wishes and reasons these are.
+const BY: &str = "tester";
+
+type Step = Result<(), String>;
+
+/// The database and the model of it, side by side.
+pub(crate) struct Machine<'a> {
+    db: &'a TestDb,
+    pub(crate) model: Model,
+    /// The living ones.
+    workers: [Uuid; 2],
+    pub(crate) story: Vec<String>,
+}
+
+impl<'a> Machine<'a> {
+    /// An empty database with the model's trunks and campaigns.
+    pub(crate) async fn new(db: &'a TestDb, model: Model) -> Self {
+        check::empty(db).await;
+        for (name, trunk) in TRUNKS.iter().zip(&model.trunks) {
+            let changes = json!({ "slots": trunk.slots, "lookUp": trunk.look_up.as_str() });
+            create(db, LaneKind::Trunk, name, &changes).await;
+        }
+        for (name, lane) in CAMPAIGNS.iter().zip(&model.campaigns) {
+            let span = |moment: Moment| format!("{moment} microseconds");
+            let changes = json!({
+                "trunk": TRUNKS[lane.trunk],
+                "cap": lane.cap,
+                "redialUnknown": lane.redial_unknown,
+                "ringTimeout": span(lane.ring_timeout),
+                "maxDuration": span(lane.max_duration),
+                "busyBase": span(lane.busy_base),
+                "noAnswerBase": span(lane.no_answer_base),
+                "faultBase": span(lane.fault_base),
+                "backoffCap": span(lane.backoff_cap),
+            });
+            create(db, LaneKind::Campaign, name, &changes).await;
+        }
+        Self {
+            db,
+            model,
+            workers: [Uuid::new_v4(), Uuid::new_v4()],
+            story: Vec::new(),
+        }
+    }
+
+    /// One step of the story, and the comparison after it.
+    pub(crate) async fn step(&mut self, operation: &Operation) -> Step {
+        let told = self.story.len();
+        self.apply(operation).await?;
+        if self.story.len() == told {
+            return Ok(()); // there was nothing that it could be about
+        }
+        check::check(self.db, &mut self.model).await
+    }
+
+    fn tell(&mut self, words: impl Into<String>) {
+        self.story.push(words.into());
+    }
+
+    async fn apply(&mut self, operation: &Operation) -> Step {
+        match operation {
+            Operation::Enqueue { .. } | Operation::EnqueueAgain { .. } => {
+                let Some(wish) = self.wish(operation) else {
+                    return Ok(());
+                };
+                self.enqueue(&wish).await
+            }
+            Operation::Claim {
+                worker,
+                wanted,
+                only,
+            } => self.claim(*worker, *wanted, *only).await,
+            Operation::Result { dial, result } => match dial.dial(&self.model) {
+                Some(dial) if self.is_remembered(dial) => self.result(dial, *result).await,
+                _ => Ok(()),
+            },
+            Operation::Webhook {
+                dial,
+                says,
+                naming,
+                same_id,
+            } => match dial.dial(&self.model) {
+                Some(dial) => self.report(dial, *says, *naming, *same_id).await,
+                None => Ok(()),
+            },
+            Operation::WebhookAgain(pick) => {
+                let all: Vec<usize> = (0..self.model.kept.len()).collect();
+                let Some(kept) = pick.of(&all, |_| true) else {
+                    return Ok(());
+                };
+                let delivery = self.model.kept[kept].delivery.clone();
+                self.tell(format!("webhook {} again", delivery.event_id));
+                self.webhook(delivery).await
+            }
+            Operation::AskDue => self.ask_due().await,
+            Operation::LookUp { dial, says, naming } => match dial.dial(&self.model) {
+                Some(dial) => self.look_up(dial, *says, *naming).await,
+                None => Ok(()),
+            },
+            Operation::Sweep => self.sweep().await,
+            Operation::GiveBack { worker, holds } => self.give_back(*worker, *holds).await,
+            Operation::WorkerDies(worker) => {
+                self.workers[*worker] = Uuid::new_v4();
+                self.tell(format!("worker {worker} dies and starts afresh"));
+                Ok(())
+            }
+            Operation::Forward(by) => self.forward(*by).await,
+            Operation::ForwardTo { nth, off } => {
+                let moments = self.model.moments();
+                let moment = moments.get(usize::from(*nth) % moments.len().max(1));
+                // To whole milliseconds, so that halves and quarters of spans are exact.
+                let by = moment.map_or(0, |at| at + off - self.model.now);
+                let by = (by + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
+                if by > 0 {
+                    self.forward(by).await
+                } else {
+                    Ok(())
+                }
+            }
+            of_people => self.people(of_people).await,
+        }
+    }
+
+    /// What is asked for; the same again, or the same key with another request.
+    fn wish(&self, operation: &Operation) -> Option<Wish> {
+        match operation {
+            Operation::Enqueue {
+                number,
+                campaign,
+                priority,
+                later,
+                expires,
+                max_attempts,
+                key,
+            } => Some(Wish {
+                number: *number,
+                campaign: *campaign,
+                priority: *priority,
+                run_at: later.map(|by| self.model.now + by),
+                expires_at: expires.map(|by| self.model.now + by),
+                max_attempts: *max_attempts,
+                key: *key,
+            }),
+            Operation::EnqueueAgain { call, changed } => {
+                let call = call.call(&self.model, |call| call.wish.key.is_some())?;
+                let mut wish = self.model.calls[call].wish.clone();
+                wish.priority = (wish.priority + i16::from(*changed)) % 10;
+                Some(wish)
+            }
+            _ => None,
+        }
+    }
+
+    async fn enqueue(&mut self, wish: &Wish) -> Step {
+        let request = json!({
+            "to": NUMBERS[wish.number],
+            "scriptId": "welcome",
+            "campaign": CAMPAIGNS[wish.campaign],
+            "priority": wish.priority,
+            "runAt": wish.run_at.map(instant),
+            "expiresAt": wish.expires_at.map(instant),
+            "maxAttempts": wish.max_attempts,
+            "idempotencyKey": wish.key.map(|key| format!("key {key}")),
+        });
+        let answers = self.db.calls.enqueue(BY, &[request]).await;
+        let answer = answers.map_err(text)?.remove(0);
+        let answered = self.model.enqueued(wish, &answer);
+        let words = match &answer {
+            Enqueued::New(id) | Enqueued::Duplicate(id) => self
+                .model
+                .find(*id)
+                .map(|call| format!("call {}", call + 1)),
+            _ => None,
+        };
+        let words = words.unwrap_or_else(|| format!("{answer:?}"));
+        self.tell(format!("enqueue {wish} -> {words}"));
+        answered
+    }
+
+    async fn forward(&mut self, by: Moment) -> Step {
+        self.tell(format!(
+            "{:?} pass",
+            TimeDelta::microseconds(by).to_std().unwrap()
+        ));
+        let sql = format!("update pgdial.clock set ahead = ahead + interval '{by} microseconds'");
+        self.db.sql(&sql).await;
+        self.model.now += by;
+        Ok(())
+    }
+
+    /// The line of the story; the answer must be the model's.
+    fn answered<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        words: String,
+        answer: &T,
+        expected: &T,
+    ) -> Step {
+        self.tell(words + &format!(" -> {answer:?}"));
+        if answer == expected {
+            Ok(())
+        } else {
+            Err(format!("answered {answer:?}, expected {expected:?}"))
+        }
+    }
+}
+
+async fn create(db: &TestDb, kind: LaneKind, name: &str, changes: &Value) {
+    assert!(db.calls.create_lane(kind, name, changes).await.unwrap());
+}
+
+fn text(error: impl std::error::Error) -> String {
+    format!("{error:?}")
+}
+
+/// A moment of the model as the API writes it.
+fn instant(moment: Moment) -> Value {
+    let begins: DateTime<chrono::Utc> = "2030-01-01T00:00:00Z".parse().unwrap();
+    json!(begins + TimeDelta::microseconds(moment))
+}

@@ -1,0 +1,251 @@
+//! The reference model: what the verbs promise, over plain values.
+//!
+//! Written from the headers in `sql/`, the README and `docs/ARCHITECTURE.md`, one call, one
+//! report, one clock: no locks, no rows, no batches. Where Postgres may choose (which lane
+//! has its turn, the jitter of a backoff, ids) it is told the choice, and says whether it
+//! was allowed.
+
+mod attempt;
+mod breaker;
+mod claim;
+mod report;
+mod time;
+mod wishes;
+
+use pgdial::domain::{CallId, CallState, Outcome, Reference, Report};
+use uuid::Uuid;
+
+pub(crate) use self::{
+    breaker::Breaker,
+    wishes::{Change, Expiry, Wish},
+};
+
+/// Microseconds since the world began: what Postgres counts in, so that both are exact.
+pub(crate) type Moment = i64;
+pub(crate) const MILLISECOND: Moment = 1_000;
+pub(crate) const SECOND: Moment = 1_000 * MILLISECOND;
+pub(crate) const MINUTE: Moment = 60 * SECOND;
+pub(crate) const HOUR: Moment = 60 * MINUTE;
+
+pub(crate) const NUMBERS: [&str; 4] = [
+    "+14155550101",
+    "+14155550102",
+    "+14155550103",
+    "+14155550104",
+];
+pub(crate) const TRUNKS: [&str; 2] = ["north", "south"];
+pub(crate) const CAMPAIGNS: [&str; 2] = ["alpha", "beta"];
+
+/// What a trunk's provider can be asked about a dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookUp {
+    None,
+    Hint,
+    Authoritative,
+}
+
+impl LookUp {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Hint => "hint",
+            Self::Authoritative => "authoritative",
+        }
+    }
+}
+
+/// A provider account.
+#[derive(Debug, Clone)]
+pub(crate) struct Trunk {
+    pub(crate) slots: usize,
+    pub(crate) look_up: LookUp,
+    pub(crate) paused: bool,
+    pub(crate) breaker: Breaker,
+}
+
+/// A named lane of calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Campaign {
+    pub(crate) trunk: usize,
+    pub(crate) cap: Option<usize>,
+    pub(crate) redial_unknown: bool,
+    pub(crate) paused: bool,
+    pub(crate) ring_timeout: Moment,
+    pub(crate) max_duration: Moment,
+    pub(crate) busy_base: Moment,
+    pub(crate) no_answer_base: Moment,
+    pub(crate) fault_base: Moment,
+    pub(crate) backoff_cap: Moment,
+}
+
+/// When a call is due. Postgres draws the jitter of a backoff: until its draw has been
+/// read back, any moment of the span is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) earliest: Moment,
+    pub(crate) latest: Moment,
+}
+
+impl Due {
+    pub(crate) const fn at(moment: Moment) -> Self {
+        Self {
+            earliest: moment,
+            latest: moment,
+        }
+    }
+}
+
+/// One claim of a call, and so at most one dial.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dial {
+    pub(crate) worker: Uuid,
+    pub(crate) trunk: usize,
+}
+
+/// One call, with the facts of its current attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) wish: Wish,
+    pub(crate) priority: i16,
+    pub(crate) run_at: Due,
+    pub(crate) expires_at: Option<Moment>,
+    pub(crate) max_attempts: i32,
+    pub(crate) state: CallState,
+    pub(crate) attempt: i32,
+    pub(crate) deferrals: i32,
+    /// One for each claim; the claim's number is its place, from 1.
+    pub(crate) dials: Vec<Dial>,
+    pub(crate) claimed_at: Moment,
+    pub(crate) lease_until: Option<Moment>,
+    pub(crate) deadline_at: Option<Moment>,
+    pub(crate) hold_until: Option<Moment>,
+    /// An earlier dial than the latest was answered after all.
+    pub(crate) earlier_answered: bool,
+    pub(crate) trunk: Option<usize>,
+    pub(crate) provider_id: Option<String>,
+    pub(crate) answered_at: Option<Moment>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) cancel_wished: bool,
+    pub(crate) ended_at: Option<Moment>,
+    pub(crate) look_up_at: Option<Moment>,
+    pub(crate) not_found: i32,
+    pub(crate) not_found_since: Option<Moment>,
+    /// The kinds of its events, in order: one for each transition.
+    pub(crate) events: Vec<&'static str>,
+}
+
+impl Call {
+    pub(crate) fn claim_no(&self) -> i64 {
+        i64::try_from(self.dials.len()).unwrap()
+    }
+
+    fn note(&mut self, kind: &'static str) {
+        self.events.push(kind);
+    }
+
+    /// In flight or held: its number is taken.
+    pub(crate) fn takes_its_number(&self, now: Moment) -> bool {
+        self.state.is_in_flight() || self.hold_until.is_some_and(|until| until > now)
+    }
+
+    /// Back in the queue: it holds nothing of the dial that was.
+    fn wait_again(&mut self, run_at: Due) {
+        self.state = CallState::Waiting;
+        self.run_at = run_at;
+        self.lease_until = None;
+        self.deadline_at = None;
+        self.trunk = None;
+        self.provider_id = None;
+        self.answered_at = None;
+    }
+
+    fn end(&mut self, state: CallState, now: Moment) {
+        self.state = state;
+        self.ended_at = Some(now);
+        self.lease_until = None;
+        self.deadline_at = None;
+    }
+}
+
+/// A number that may not be rung.
+#[derive(Debug, Clone)]
+pub(crate) struct Forbidden {
+    pub(crate) number: usize,
+    pub(crate) at: Moment,
+    /// The sweep still looks for calls that wait for it.
+    pub(crate) pending: bool,
+}
+
+/// One event of a provider, as it comes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Delivery {
+    pub(crate) trunk: usize,
+    /// None: matched by the provider's id.
+    pub(crate) reference: Option<Reference>,
+    pub(crate) event_id: String,
+    pub(crate) report: Report,
+}
+
+/// An event that was kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) delivery: Delivery,
+    pub(crate) verdict: pgdial::flow::webhook::Verdict,
+    pub(crate) deliveries: i32,
+    pub(crate) received: Moment,
+    pub(crate) try_at: Moment,
+}
+
+/// Everything there is.
+#[derive(Debug, Clone)]
+pub(crate) struct Model {
+    pub(crate) now: Moment,
+    pub(crate) trunks: [Trunk; 2],
+    pub(crate) campaigns: [Campaign; 2],
+    pub(crate) calls: Vec<Call>,
+    pub(crate) forbidden: Vec<Forbidden>,
+    pub(crate) kept: Vec<Kept>,
+}
+
+impl Model {
+    pub(crate) fn new(trunks: [Trunk; 2], campaigns: [Campaign; 2]) -> Self {
+        Self {
+            now: 0,
+            trunks,
+            campaigns,
+            calls: Vec::new(),
+            forbidden: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    pub(crate) fn find(&self, id: CallId) -> Option<usize> {
+        self.calls.iter().position(|call| call.id == id)
+    }
+
+    pub(crate) fn in_flight_count(&self) -> usize {
+        let flying = |call: &&Call| call.state.is_in_flight();
+        self.calls.iter().filter(flying).count()
+    }
+
+    pub(crate) fn is_forbidden(&self, number: usize) -> bool {
+        self.forbidden.iter().any(|entry| entry.number == number)
+    }
+
+    fn campaign_of(&self, call: usize) -> &Campaign {
+        &self.campaigns[self.calls[call].wish.campaign]
+    }
+
+    /// The call of this dial, if the dial is its present one.
+    fn present(&self, dial: Reference) -> Option<usize> {
+        self.find(dial.call)
+            .filter(|call| self.calls[*call].claim_no() == dial.claim_no)
+    }
+
+    /// The same, in flight.
+    fn in_flight(&self, dial: Reference) -> Option<usize> {
+        self.present(dial)
+            .filter(|call| self.calls[*call].state.is_in_flight())
+    }
+}

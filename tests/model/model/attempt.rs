@@ -1,0 +1,264 @@
+//! What workers say of their dials, and how attempts end.
+
+use pgdial::{
+    domain::{CallState, Outcome, Reference},
+    flow::{
+        defer::{DeferReason, Deferred},
+        dialed::Dialed,
+        settle::Settled,
+    },
+};
+use uuid::Uuid;
+
+use super::{Due, MINUTE, Model, Moment, SECOND};
+
+/// Why a dial that rings nobody goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Back {
+    Capacity { retry_after: Option<Moment> },
+    Account,
+    Fault,
+    Late,
+    AtOnce,
+}
+
+impl Model {
+    /// The provider has accepted the dial.
+    pub(crate) fn dialed(&mut self, dial: Reference, provider_id: &str) -> Dialed {
+        let mut answer = Dialed {
+            in_call: false,
+            conflict: false,
+        };
+        let Some(index) = self.present(dial) else {
+            return answer;
+        };
+        let call = &mut self.calls[index];
+        if call
+            .provider_id
+            .as_deref()
+            .is_some_and(|id| id != provider_id)
+        {
+            call.note("conflict");
+            answer.conflict = true;
+        }
+        if call.state.is_in_flight() {
+            answer.in_call = true;
+            call.provider_id
+                .get_or_insert_with(|| provider_id.to_owned());
+            call.lease_until = None;
+            if call.state != CallState::InCall {
+                call.state = CallState::InCall;
+                call.note("in_call");
+            }
+            let trunk = call.trunk.unwrap();
+            self.match_parked(index, trunk, provider_id);
+            self.trunks[trunk].breaker.works();
+        }
+        answer
+    }
+
+    /// The provider refused it, for certain.
+    pub(crate) fn settle(&mut self, dial: Reference, outcome: Outcome) -> Settled {
+        let Some(index) = self.in_flight(dial) else {
+            return Settled::Stale;
+        };
+        let (now, call) = (self.now, self.calls[index].clone());
+        let breaker = &mut self.trunks[call.trunk.unwrap()].breaker;
+        if outcome != Outcome::ProviderFault {
+            breaker.works();
+        } else if call.state == CallState::InCall
+            && call.answered_at.is_none()
+            && !call.cancel_wished
+        {
+            return Settled::Stale; // it is at the provider: a retry would ring twice
+        } else if breaker.fault(now) && call.answered_at.is_none() {
+            self.put_back(index, Back::Fault);
+            return self.settled(index, Settled::Deferred);
+        }
+        self.end_attempt(index, outcome);
+        self.settled(index, Settled::Retried)
+    }
+
+    /// What a worker hears; `waiting` is the word for a call that waits again.
+    fn settled(&self, index: usize, waiting: Settled) -> Settled {
+        match self.calls[index].state {
+            CallState::Waiting => waiting,
+            CallState::Completed => Settled::Completed,
+            CallState::Canceled => Settled::Canceled,
+            CallState::Suppressed => Settled::Suppressed,
+            _ => Settled::Failed,
+        }
+    }
+
+    pub(crate) fn defer(
+        &mut self,
+        dial: Reference,
+        reason: DeferReason,
+        retry_after_sec: Option<u32>,
+    ) -> Deferred {
+        let index = self.in_flight(dial);
+        let Some(index) = index.filter(|at| self.calls[*at].state != CallState::InCall) else {
+            return Deferred::Stale; // in a call it is at the provider, whatever its answer said
+        };
+        let retry_after = retry_after_sec.map(|seconds| Moment::from(seconds) * SECOND);
+        self.put_back(
+            index,
+            match reason {
+                DeferReason::Capacity => Back::Capacity { retry_after },
+                DeferReason::Account => Back::Account,
+                DeferReason::Late => Back::Late,
+                DeferReason::Shutdown => Back::AtOnce,
+            },
+        );
+        match self.calls[index].state {
+            CallState::Waiting => Deferred::Deferred,
+            CallState::Canceled => Deferred::Canceled,
+            CallState::Suppressed => Deferred::Suppressed,
+            _ => Deferred::Failed,
+        }
+    }
+
+    /// Nobody knows whether it reached the provider. True: the doubt is written down.
+    pub(crate) fn doubt(&mut self, dial: Reference) -> bool {
+        let index = self.in_flight(dial);
+        let Some(index) = index.filter(|at| self.calls[*at].state == CallState::Dialing) else {
+            return false;
+        };
+        let (now, call) = (self.now, &mut self.calls[index]);
+        call.state = CallState::Unresolved;
+        call.lease_until = None;
+        call.note("unresolved");
+        let trunk = call.trunk.unwrap();
+        self.trunks[trunk].breaker.fault(now);
+        true
+    }
+
+    /// The worker's own dials that it never heard of, while their lease holds, go back.
+    pub(crate) fn give_back(&mut self, worker: Uuid, held: &[Reference]) {
+        for index in 0..self.calls.len() {
+            let call = &self.calls[index];
+            let reference = Reference {
+                call: call.id,
+                claim_no: call.claim_no(),
+            };
+            if call.state == CallState::Dialing
+                && call.dials.last().is_some_and(|dial| dial.worker == worker)
+                && call.lease_until > Some(self.now)
+                && !held.contains(&reference)
+            {
+                self.put_back(index, Back::AtOnce);
+            }
+        }
+    }
+
+    /// A dial that rings nobody: the call waits again, its attempt not counted.
+    pub(super) fn put_back(&mut self, index: usize, why: Back) {
+        let now = self.now;
+        let call = &self.calls[index];
+        if call.cancel_wished {
+            return self.end_attempt(index, Outcome::Canceled);
+        }
+        let is_full = matches!(why, Back::Capacity { .. });
+        if is_full && call.deferrals >= 20 {
+            return self.end_attempt(index, Outcome::Capacity);
+        }
+        let forbidden = self.is_forbidden(call.wish.number);
+        let trunk = call.trunk.unwrap();
+        let call = &mut self.calls[index];
+        call.attempt -= 1;
+        if forbidden {
+            call.end(CallState::Suppressed, now);
+            return call.note("suppressed");
+        }
+        let run_at = match why {
+            Back::Capacity { retry_after } => {
+                let pause = retry_after
+                    .unwrap_or(0)
+                    .max(SECOND << call.deferrals)
+                    .min(5 * MINUTE);
+                call.deferrals += 1;
+                call.outcome = Some(Outcome::Capacity);
+                let breaker = &mut self.trunks[trunk].breaker;
+                breaker.hold_off(retry_after.unwrap_or(SECOND), now);
+                now + pause
+            }
+            Back::Account => {
+                call.outcome = Some(Outcome::Account);
+                self.trunks[trunk].paused = true;
+                now + 5 * SECOND
+            }
+            Back::Fault | Back::Late => now + 5 * SECOND,
+            Back::AtOnce => now.min(call.run_at.earliest),
+        };
+        call.wait_again(Due::at(run_at));
+        call.note("deferred");
+    }
+
+    /// How an attempt ends, whoever found out.
+    pub(super) fn end_attempt(&mut self, index: usize, outcome: Outcome) {
+        let now = self.now;
+        let forbidden = self.is_forbidden(self.calls[index].wish.number);
+        let retry = self.retry(index, outcome);
+        let max_duration = self.campaign_of(index).max_duration;
+        let call = &mut self.calls[index];
+        let answered = call.answered_at.is_some();
+        let outcome = match outcome {
+            Outcome::Unreachable if answered => Outcome::ProviderFault,
+            Outcome::Canceled if answered => Outcome::Answered,
+            other => other,
+        };
+        call.outcome = Some(outcome);
+        let reached = matches!(outcome, Outcome::Answered | Outcome::Voicemail);
+        if outcome == Outcome::Unknown {
+            // It may still ring: the slot is given back, the number is not.
+            call.hold_until = Some(call.deadline_at.unwrap() + max_duration);
+        }
+        if reached || (call.cancel_wished && answered) {
+            if outcome == Outcome::Answered {
+                call.answered_at.get_or_insert(now);
+            }
+            call.end(CallState::Completed, now);
+            call.note("completed");
+        } else if call.cancel_wished || outcome == Outcome::Canceled {
+            call.end(CallState::Canceled, now);
+            call.note("canceled");
+        } else if let Some(retry) = retry {
+            if forbidden {
+                call.end(CallState::Suppressed, now);
+                call.note("suppressed");
+            } else {
+                let held = call.hold_until.unwrap_or(0);
+                call.wait_again(Due {
+                    earliest: retry.earliest.max(held),
+                    latest: retry.latest.max(held),
+                });
+                call.note("retried");
+            }
+        } else {
+            call.end(CallState::Failed, now);
+            call.note("failed");
+        }
+    }
+
+    /// When an attempt that ended so is tried again: not after an answer, not after the
+    /// last attempt, not where the outcome is final. Doubling, capped, with jitter.
+    fn retry(&self, index: usize, outcome: Outcome) -> Option<Due> {
+        let (call, lane) = (&self.calls[index], self.campaign_of(index));
+        let base = match outcome {
+            Outcome::Busy => lane.busy_base,
+            Outcome::NoAnswer => lane.no_answer_base,
+            Outcome::Unreachable | Outcome::ProviderFault => lane.fault_base,
+            Outcome::Unknown if lane.redial_unknown => lane.fault_base,
+            _ => return None,
+        };
+        if call.answered_at.is_some() || call.attempt >= call.max_attempts {
+            return None;
+        }
+        let pause = lane.backoff_cap.min(base << (call.attempt.max(1) - 1));
+        Some(Due {
+            // Postgres rounds to whole microseconds.
+            earliest: self.now + pause / 10 * 8 - 1,
+            latest: self.now + pause / 10 * 12 + 1,
+        })
+    }
+}

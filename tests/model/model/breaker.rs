@@ -1,0 +1,53 @@
+//! What the provider's recent answers allow.
+
+use super::{MINUTE, Moment, SECOND};
+
+/// The circuit breaker of a trunk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Breaker {
+    pub(crate) faults: i32,
+    probes: u32,
+    pub(crate) open: bool,
+    not_before: Option<Moment>,
+}
+
+impl Breaker {
+    /// Until when nothing is dialled.
+    pub(crate) fn not_before(&self) -> Option<Moment> {
+        self.not_before
+    }
+
+    /// Open, it lets one call probe at a time: each probe closes the way for 30 s.
+    pub(crate) fn allows(&self, now: Moment) -> bool {
+        self.not_before.is_none_or(|at| at <= now)
+    }
+
+    pub(super) fn probe(&mut self, now: Moment) {
+        if self.open {
+            self.probes += 1;
+            self.not_before = Some(now + 30 * SECOND);
+        }
+    }
+
+    /// Five faults in a row open it. True: it is open.
+    pub(super) fn fault(&mut self, now: Moment) -> bool {
+        self.faults += 1;
+        if self.faults >= 5 {
+            self.open = true;
+            self.not_before = Some(now + MINUTE.min(SECOND << self.probes.min(10)));
+        }
+        self.open
+    }
+
+    /// An answer that means something.
+    pub(super) fn works(&mut self) {
+        if self.faults > 0 {
+            *self = Self::default();
+        }
+    }
+
+    pub(super) fn hold_off(&mut self, pause: Moment, now: Moment) {
+        let until = now + pause.clamp(SECOND, MINUTE);
+        self.not_before = Some(self.not_before.map_or(until, |at| at.max(until)));
+    }
+}

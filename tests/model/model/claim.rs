@@ -1,0 +1,191 @@
+//! Claims: which calls may go, and what becomes of those that went.
+
+use std::time::Duration;
+
+use pgdial::{
+    domain::{CallId, CallState},
+    flow::claim::Claim,
+};
+use uuid::Uuid;
+
+use super::{Dial, MINUTE, Model, Moment, SECOND, TRUNKS};
+
+impl Model {
+    /// Takes over what a claim brought, or says what was wrong with it.
+    pub(crate) fn claimed(
+        &mut self,
+        worker: Uuid,
+        trunks: &[usize],
+        wanted: usize,
+        claim: &Claim,
+    ) -> Result<(), String> {
+        let chosen: Vec<CallId> = claim.calls.iter().map(|call| call.id).collect();
+        if chosen.len() > wanted || claim.gate_timeout || !claim.unreadable.is_empty() {
+            return Err(format!("wanted {wanted}, got {claim:?}"));
+        }
+        let before = self.clone();
+        for id in &chosen {
+            let call = self.find(*id).ok_or("a call that nobody enqueued")?;
+            self.may_go(call, trunks)?;
+            self.stamp(call, worker);
+        }
+        before.nobody_was_overtaken(&chosen, trunks)?;
+        for claimed in &claim.calls {
+            let call = &self.calls[self.find(claimed.id).unwrap()];
+            let (told, known) = (
+                (claimed.claim_no, claimed.attempt, claimed.trunk.as_str()),
+                (call.claim_no(), call.attempt, TRUNKS[call.trunk.unwrap()]),
+            );
+            if told != known {
+                return Err(format!("told the worker {told:?}, it is {known:?}"));
+            }
+        }
+        if chosen.len() < wanted {
+            self.nobody_is_left(trunks)?;
+            self.wakes_in_time(trunks, claim.wait)?;
+        }
+        Ok(())
+    }
+
+    /// Is nothing in the way of this call but its turn?
+    fn may_go(&self, index: usize, trunks: &[usize]) -> Result<(), String> {
+        let call = &self.calls[index];
+        let number = call.wish.number;
+        let refuse = |why: &str| Err(format!("call {}: {why}", index + 1));
+        if call.state != CallState::Waiting {
+            return refuse("it does not wait");
+        }
+        if call.run_at.earliest > self.now {
+            return refuse("it is not due");
+        }
+        if call.expires_at.is_some_and(|at| at <= self.now) {
+            return refuse("it has expired");
+        }
+        if self.is_forbidden(number) {
+            return refuse("its number may not be rung");
+        }
+        let taken =
+            |other: &super::Call| other.wish.number == number && other.takes_its_number(self.now);
+        if self.calls.iter().any(taken) {
+            return refuse("its number is taken");
+        }
+        if !trunks.contains(&self.campaign_of(index).trunk) {
+            return refuse("this worker cannot dial on its trunk");
+        }
+        self.lane_is_open(call.wish.campaign, true)
+            .map_err(|why| format!("call {}: {why}", index + 1))
+    }
+
+    /// May this lane dial one more? `breaker`: heed it, or assume that it has opened.
+    fn lane_is_open(&self, campaign: usize, breaker: bool) -> Result<(), &'static str> {
+        let lane = &self.campaigns[campaign];
+        let trunk = &self.trunks[lane.trunk];
+        let flying = || self.calls.iter().filter(|call| call.state.is_in_flight());
+        let on_trunk = flying().filter(|call| call.trunk == Some(lane.trunk));
+        let on_lane = flying().filter(|call| call.wish.campaign == campaign);
+        if trunk.paused {
+            Err("its trunk is paused")
+        } else if lane.paused {
+            Err("its campaign is paused")
+        } else if breaker && !trunk.breaker.allows(self.now) {
+            Err("its trunk's breaker is open, or its provider is full")
+        } else if on_trunk.count() >= trunk.slots {
+            Err("its trunk is full")
+        } else if lane.cap.is_some_and(|cap| on_lane.count() >= cap) {
+            Err("its campaign is full")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Within a campaign: higher priority first, then the one that is due longest. A call
+    /// whose number went to another call was not overtaken, unless that one comes later.
+    fn nobody_was_overtaken(&self, chosen: &[CallId], trunks: &[usize]) -> Result<(), String> {
+        for (index, left) in self.calls.iter().enumerate() {
+            let candidate = !chosen.contains(&left.id) && self.may_go(index, trunks).is_ok();
+            let rank = |call: &super::Call| (-call.priority, call.run_at.earliest, call.id);
+            let before = self.calls.iter().find(|went| {
+                chosen.contains(&went.id)
+                    && went.wish.campaign == left.wish.campaign
+                    && rank(left) < rank(went)
+            });
+            let number_went = self.calls.iter().any(|went| {
+                chosen.contains(&went.id)
+                    && went.wish.number == left.wish.number
+                    && (went.wish.campaign != left.wish.campaign || rank(went) < rank(left))
+            });
+            if let (true, Some(_), false) = (candidate, before, number_went) {
+                return Err(format!("call {} was overtaken", index + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// P7: a claim that brings fewer than wanted leaves none that could go.
+    fn nobody_is_left(&self, trunks: &[usize]) -> Result<(), String> {
+        let left = (0..self.calls.len()).find(|call| self.may_go(*call, trunks).is_ok());
+        left.map_or(Ok(()), |call| {
+            Err(format!("call {} could go, and was left", call + 1))
+        })
+    }
+
+    /// The worker that sleeps as long as the claim says is never late for a call that time
+    /// alone lets go.
+    fn wakes_in_time(&self, trunks: &[usize], wait: Option<Duration>) -> Result<(), String> {
+        let wakes = wait.map_or(Moment::MAX, |wait| {
+            self.now + Moment::try_from(wait.as_micros()).unwrap()
+        });
+        for (index, call) in self.calls.iter().enumerate() {
+            let lane = &self.campaigns[call.wish.campaign];
+            let breaker = self.trunks[lane.trunk].breaker.not_before();
+            let twins = || {
+                let twin = |other: &&super::Call| other.wish.number == call.wish.number;
+                self.calls.iter().filter(twin)
+            };
+            let held = twins().filter_map(|other| other.hold_until).max();
+            let goes = call
+                .run_at
+                .latest
+                .max(breaker.unwrap_or(0))
+                .max(held.unwrap_or(0))
+                .max(self.now);
+            let by_time_alone = call.state == CallState::Waiting
+                && trunks.contains(&lane.trunk)
+                && !self.is_forbidden(call.wish.number)
+                && !twins().any(|other| other.state.is_in_flight())
+                && call.expires_at.is_none_or(|at| at > goes)
+                && self.lane_is_open(call.wish.campaign, false).is_ok();
+            // The claim rounds up to whole milliseconds.
+            if by_time_alone && wakes > goes + super::MILLISECOND {
+                return Err(format!(
+                    "call {} can go in {} ms, the claim says {wait:?}",
+                    index + 1,
+                    (goes - self.now) / super::MILLISECOND
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn stamp(&mut self, index: usize, worker: Uuid) {
+        let (now, lane) = (self.now, self.campaign_of(index).clone());
+        self.trunks[lane.trunk].breaker.probe(now);
+        let call = &mut self.calls[index];
+        call.state = CallState::Dialing;
+        call.attempt += 1;
+        call.dials.push(Dial {
+            worker,
+            trunk: lane.trunk,
+        });
+        call.claimed_at = now;
+        call.lease_until = Some(now + 60 * SECOND);
+        call.deadline_at = Some(now + lane.ring_timeout + lane.max_duration + 2 * MINUTE);
+        call.trunk = Some(lane.trunk);
+        call.hold_until = None;
+        call.earlier_answered = false;
+        call.look_up_at = None;
+        call.not_found = 0;
+        call.not_found_since = None;
+        call.note("active");
+    }
+}

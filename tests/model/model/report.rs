@@ -1,0 +1,291 @@
+//! What providers report, by webhook or when asked, and what it means for a call.
+
+use pgdial::{
+    domain::{CallState, Outcome, Reference, Report, ReportKind},
+    flow::{look_up, webhook::Verdict},
+    provider::LookedUp,
+};
+
+use super::{Call, Delivery, Kept, LookUp, Model, SECOND, attempt::Back};
+
+/// Which call an event is about: its reference's, else the trunk's newest with the
+/// provider's id.
+#[derive(Debug, Clone, Copy)]
+enum About {
+    Call(usize),
+    /// A reference that no call has.
+    Nothing,
+    /// A provider's id that is not stored, so far.
+    Unknown,
+}
+
+impl Model {
+    /// One delivery: kept once, applied once.
+    pub(crate) fn webhook(&mut self, delivery: Delivery) -> Verdict {
+        let same = |kept: &Kept| {
+            let (known, new) = (&kept.delivery, &delivery);
+            (known.trunk, known.reference, &known.event_id)
+                == (new.trunk, new.reference, &new.event_id)
+        };
+        if let Some(known) = self.kept.iter().position(same) {
+            self.kept[known].deliveries += 1;
+            if self.kept[known].verdict != Verdict::Parked {
+                return Verdict::Duplicate;
+            }
+            let about = self.event_call(&delivery);
+            return self.apply_kept(known, about);
+        }
+        let verdict = match delivery.report.kind {
+            ReportKind::Unparsable => Verdict::Unparsable,
+            _ => Verdict::Parked,
+        };
+        let about = self.event_call(&delivery);
+        self.kept.push(Kept {
+            delivery,
+            verdict,
+            deliveries: 1,
+            received: self.now,
+            try_at: self.now + SECOND,
+        });
+        if verdict == Verdict::Parked {
+            self.apply_kept(self.kept.len() - 1, about)
+        } else {
+            verdict
+        }
+    }
+
+    fn event_call(&self, delivery: &Delivery) -> About {
+        let known = |index: Option<usize>| index.map_or(About::Nothing, About::Call);
+        if let Some(reference) = delivery.reference {
+            return known(self.find(reference.call));
+        }
+        let named = |call: &&Call| {
+            call.trunk == Some(delivery.trunk)
+                && call.provider_id.is_some()
+                && call.provider_id == delivery.report.provider_call_id
+        };
+        let newest = self.calls.iter().filter(named).max_by_key(|call| call.id);
+        newest.map_or(About::Unknown, |call| known(self.find(call.id)))
+    }
+
+    fn apply_kept(&mut self, kept: usize, about: About) -> Verdict {
+        let delivery = self.kept[kept].delivery.clone();
+        let verdict = match about {
+            About::Unknown => return Verdict::Parked, // its id may be stored any moment
+            About::Nothing => Verdict::Stale,
+            About::Call(index) => {
+                let present = self.calls[index].claim_no();
+                let claim_no = delivery.reference.map_or(present, |dial| dial.claim_no);
+                self.apply_report(index, claim_no, delivery.trunk, &delivery.report)
+            }
+        };
+        self.kept[kept].verdict = verdict;
+        verdict
+    }
+
+    /// Events that came before the provider's id was stored.
+    pub(super) fn match_parked(&mut self, index: usize, trunk: usize, provider_id: &str) {
+        for kept in 0..self.kept.len() {
+            let Kept {
+                delivery, verdict, ..
+            } = &self.kept[kept];
+            if *verdict == Verdict::Parked
+                && delivery.trunk == trunk
+                && delivery.reference.is_none()
+                && delivery.report.provider_call_id.as_deref() == Some(provider_id)
+            {
+                self.apply_kept(kept, About::Call(index));
+            }
+        }
+    }
+
+    /// The sweep tries parked events again, less and less often.
+    pub(super) fn sweep_parked(&mut self) {
+        let due = |kept: &Kept| kept.verdict == Verdict::Parked && kept.try_at <= self.now;
+        let mut parked: Vec<usize> = (0..self.kept.len())
+            .filter(|at| due(&self.kept[*at]))
+            .collect();
+        parked.sort_by_key(|at| self.kept[*at].try_at);
+        for at in parked {
+            let about = self.event_call(&self.kept[at].delivery);
+            if self.apply_kept(at, about) == Verdict::Parked {
+                let age = self.now - self.kept[at].received;
+                self.kept[at].try_at = self.now + SECOND.max(age / 4);
+            }
+        }
+    }
+
+    /// What the provider said when it was asked.
+    pub(crate) fn looked_up(&mut self, dial: Reference, answer: &LookedUp) -> look_up::Answered {
+        let index = self.in_flight(dial);
+        let Some(index) = index.filter(|at| self.calls[*at].state != CallState::Dialing) else {
+            return look_up::Answered {
+                verdict: look_up::Verdict::Stale,
+                hang_up: false,
+            };
+        };
+        let verdict = match answer {
+            LookedUp::Found(report) => {
+                let trunk = self.calls[index].trunk.unwrap();
+                match self.apply_report(index, dial.claim_no, trunk, report) {
+                    Verdict::Applied => look_up::Verdict::Applied,
+                    Verdict::Noted => look_up::Verdict::Noted,
+                    Verdict::LateAnswer => look_up::Verdict::LateAnswer,
+                    Verdict::Mismatch => look_up::Verdict::Mismatch,
+                    _ => look_up::Verdict::Stale,
+                }
+            }
+            _ => self.not_found(index),
+        };
+        let is_up = self.calls[index].state == CallState::InCall;
+        look_up::Answered {
+            verdict,
+            hang_up: is_up && self.now >= self.own_deadline(index),
+        }
+    }
+
+    /// Believed of an authoritative trunk, for a dial whose id was never learnt, at the
+    /// third time over a minute. Past the deadline it is the end all the same.
+    fn not_found(&mut self, index: usize) -> look_up::Verdict {
+        let (now, overdue) = (self.now, self.own_deadline(index) <= self.now);
+        let call = &mut self.calls[index];
+        call.not_found += 1;
+        let since = *call.not_found_since.get_or_insert(now);
+        let believed = self.trunks[call.trunk.unwrap()].look_up == LookUp::Authoritative
+            && call.state == CallState::Unresolved
+            && call.provider_id.is_none()
+            && call.not_found >= 3
+            && since <= now - 60 * SECOND;
+        if believed {
+            self.put_back(index, Back::AtOnce);
+            look_up::Verdict::NotPlaced
+        } else if overdue {
+            self.end_attempt(index, Outcome::Unknown);
+            look_up::Verdict::Settled
+        } else {
+            look_up::Verdict::NotFound
+        }
+    }
+
+    /// Is the report about this dial, on this trunk, and about nothing else?
+    fn fits(&self, index: usize, claim_no: i64, trunk: usize, report: &Report) -> bool {
+        let call = &self.calls[index];
+        let Some(dial) = usize::try_from(claim_no - 1)
+            .ok()
+            .and_then(|at| call.dials.get(at))
+        else {
+            return false;
+        };
+        let reference = Reference {
+            call: call.id,
+            claim_no,
+        };
+        let differs = |named: &Option<String>, known: &Option<String>| {
+            named.is_some() && known.is_some() && named != known
+        };
+        dial.trunk == trunk
+            && !differs(&report.reference, &Some(reference.to_string()))
+            && (claim_no < call.claim_no() || !differs(&report.provider_call_id, &call.provider_id))
+    }
+
+    /// One report about one dial, judged and applied.
+    fn apply_report(
+        &mut self,
+        index: usize,
+        claim_no: i64,
+        trunk: usize,
+        report: &Report,
+    ) -> Verdict {
+        if !self.fits(index, claim_no, trunk, report) {
+            self.calls[index].note("mismatch");
+            return Verdict::Mismatch;
+        }
+        if report.kind == ReportKind::Unknown {
+            return Verdict::Noted;
+        }
+        let call = &self.calls[index];
+        let is_present = claim_no == call.claim_no();
+        let reached = report.kind == ReportKind::Answered
+            || matches!(report.outcome, Some(Outcome::Answered | Outcome::Voicemail));
+        if !call.state.is_in_flight() {
+            let open = call.state == CallState::Waiting
+                || (call.state == CallState::Failed && call.outcome == Some(Outcome::Unknown));
+            if reached && open {
+                self.complete_late(index, claim_no, report);
+                return Verdict::Applied;
+            }
+            return self.end_hold(index, is_present, report);
+        }
+        if !is_present {
+            // It never moves a later dial; that somebody was spoken to is worth an alert.
+            if reached {
+                self.calls[index].note("late_answer");
+                return Verdict::LateAnswer;
+            }
+            return Verdict::Stale;
+        }
+        if call.provider_id.is_none() {
+            self.calls[index]
+                .provider_id
+                .clone_from(&report.provider_call_id);
+        }
+        self.follow(index, report);
+        Verdict::Applied
+    }
+
+    /// A report about the dial that is in flight.
+    fn follow(&mut self, index: usize, report: &Report) {
+        let (now, call) = (self.now, &mut self.calls[index]);
+        let Some(outcome) = report.outcome else {
+            if call.state != CallState::InCall {
+                call.state = CallState::InCall;
+                call.lease_until = None;
+                call.note("in_call");
+            }
+            if report.kind == ReportKind::Answered && call.answered_at.is_none() {
+                call.answered_at = Some(now);
+                call.note("answered");
+            }
+            return;
+        };
+        match (outcome, call.answered_at) {
+            (Outcome::Capacity, None) => {
+                self.put_back(index, Back::Capacity { retry_after: None });
+            }
+            (Outcome::Account, None) => self.put_back(index, Back::Account),
+            _ => self.end_attempt(index, outcome),
+        }
+    }
+
+    /// A dial that was given up was answered after all: it is not tried again. While they
+    /// still talk its number stays taken. The end of an earlier dial says nothing about a
+    /// later one that nobody could explain: that one's hold stays.
+    fn complete_late(&mut self, index: usize, claim_no: i64, report: &Report) {
+        let talk_ends = self.now + self.campaign_of(index).max_duration;
+        let (now, call) = (self.now, &mut self.calls[index]);
+        call.answered_at.get_or_insert(now);
+        call.end(CallState::Completed, now);
+        call.outcome = Some(report.outcome.unwrap_or(Outcome::Answered));
+        if report.outcome.is_none() {
+            call.hold_until = Some(call.hold_until.map_or(talk_ends, |at| at.max(talk_ends)));
+        } else if claim_no == call.claim_no() {
+            call.hold_until = None;
+        }
+        call.earlier_answered |= claim_no < call.claim_no();
+        call.note("completed");
+    }
+
+    /// The final report of a dial whose number is held: it is over now, unless the hold is
+    /// about a talk of an earlier dial.
+    fn end_hold(&mut self, index: usize, is_present: bool, report: &Report) -> Verdict {
+        let (now, call) = (self.now, &mut self.calls[index]);
+        let held = call.hold_until.is_some_and(|until| until > now);
+        if held && is_present && !call.earlier_answered && report.kind == ReportKind::Ended {
+            call.hold_until = None;
+            call.note("released");
+            Verdict::Applied
+        } else {
+            Verdict::Stale
+        }
+    }
+}

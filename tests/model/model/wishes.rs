@@ -1,0 +1,227 @@
+//! What people ask for: enqueue, cancel, redrive, amend, release, and numbers not to ring.
+
+use pgdial::{
+    domain::{CallId, CallState, Outcome},
+    flow::{
+        amend::Amended, cancel::Canceled, enqueue::Enqueued, redrive::Redriven, release::Released,
+    },
+};
+
+use super::{Call, Due, Forbidden, Model, Moment};
+
+/// One request for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) number: usize,
+    pub(crate) campaign: usize,
+    pub(crate) priority: i16,
+    pub(crate) run_at: Option<Moment>,
+    pub(crate) expires_at: Option<Moment>,
+    pub(crate) max_attempts: Option<i32>,
+    pub(crate) key: Option<u8>,
+}
+
+/// When a call expires, as a change says it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expiry {
+    Never,
+    At(Moment),
+}
+
+/// One change of a waiting call.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Change {
+    pub(crate) priority: Option<i16>,
+    pub(crate) run_at: Option<Moment>,
+    pub(crate) expires_at: Option<Expiry>,
+    pub(crate) max_attempts: Option<i32>,
+}
+
+/// Attempts where the request names none: the campaigns' default.
+const ATTEMPTS: i32 = 3;
+
+impl Model {
+    /// Takes over what an enqueue answered, or says what it should have answered.
+    pub(crate) fn enqueued(&mut self, wish: &Wish, answer: &Enqueued) -> Result<(), String> {
+        let begins = wish.run_at.unwrap_or(Moment::MIN);
+        let known = |call: &&Call| wish.key.is_some() && call.wish.key == wish.key;
+        let known = self.calls.iter().find(known);
+        let expected = if wish.expires_at.is_some_and(|at| at <= begins) {
+            "invalid"
+        } else if let Some(call) = known {
+            if call.wish == *wish {
+                "duplicate"
+            } else {
+                "key reused"
+            }
+        } else if self.is_forbidden(wish.number) {
+            "suppressed"
+        } else if wish.expires_at.is_some_and(|at| at <= self.now) {
+            "invalid"
+        } else {
+            "new"
+        };
+        let (answered, id) = match answer {
+            Enqueued::New(id) => ("new", Some(*id)),
+            Enqueued::Duplicate(id) => ("duplicate", Some(*id)),
+            Enqueued::KeyReused(_) => ("key reused", None),
+            Enqueued::Suppressed(_) => ("suppressed", None),
+            Enqueued::Invalid(_) => ("invalid", None),
+            _ => ("another word", None),
+        };
+        if answered != expected {
+            return Err(format!("answered {answer:?}, expected {expected}"));
+        }
+        match (expected, id) {
+            ("duplicate", id) if id != known.map(|call| call.id) => {
+                Err("answered another call's id".to_owned())
+            }
+            ("new", Some(id)) if self.find(id).is_some() => Err("an id twice".to_owned()),
+            ("new", Some(id)) => {
+                self.calls.push(self.fresh(id, wish));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn fresh(&self, id: CallId, wish: &Wish) -> Call {
+        Call {
+            id,
+            wish: wish.clone(),
+            priority: wish.priority,
+            run_at: Due::at(wish.run_at.unwrap_or(self.now)),
+            expires_at: wish.expires_at,
+            max_attempts: wish.max_attempts.unwrap_or(ATTEMPTS),
+            state: CallState::Waiting,
+            attempt: 0,
+            deferrals: 0,
+            dials: Vec::new(),
+            claimed_at: 0,
+            lease_until: None,
+            deadline_at: None,
+            hold_until: None,
+            earlier_answered: false,
+            trunk: None,
+            provider_id: None,
+            answered_at: None,
+            outcome: None,
+            cancel_wished: false,
+            ended_at: None,
+            look_up_at: None,
+            not_found: 0,
+            not_found_since: None,
+            events: vec!["waiting"],
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, index: usize) -> Canceled {
+        let (now, call) = (self.now, &mut self.calls[index]);
+        if call.state == CallState::Waiting {
+            call.outcome = Some(Outcome::Canceled);
+            call.end(CallState::Canceled, now);
+            call.note("canceled");
+            Canceled::Canceled
+        } else if call.state.is_in_flight() {
+            if !call.cancel_wished {
+                call.cancel_wished = true;
+                call.note("cancel_requested");
+            }
+            Canceled::Requested
+        } else {
+            Canceled::AlreadyOver
+        }
+    }
+
+    pub(crate) fn redrive(&mut self, index: usize, force: bool) -> Redriven {
+        let now = self.now;
+        let call = &self.calls[index];
+        if !call.state.is_terminal() {
+            return Redriven::NotOver;
+        }
+        if call.takes_its_number(now) {
+            return Redriven::Held;
+        }
+        if call.state == CallState::Completed && !force {
+            return Redriven::NeedsForce;
+        }
+        if self.is_forbidden(call.wish.number) {
+            return Redriven::Suppressed;
+        }
+        let call = &mut self.calls[index];
+        call.wait_again(Due::at(now));
+        call.attempt = 0;
+        call.deferrals = 0;
+        call.expires_at = call.expires_at.filter(|at| *at > now);
+        call.outcome = None;
+        call.ended_at = None;
+        call.hold_until = None;
+        call.cancel_wished = false;
+        call.note("redriven");
+        Redriven::Waiting
+    }
+
+    /// The sentence of a refusal is not the model's business.
+    pub(crate) fn amend(&mut self, index: usize, change: Change) -> Amended {
+        let now = self.now;
+        let call = &mut self.calls[index];
+        if call.state != CallState::Waiting {
+            return Amended::NotWaiting;
+        }
+        let expires_at = match change.expires_at {
+            Some(Expiry::At(at)) => Some(at),
+            Some(Expiry::Never) => None,
+            None => call.expires_at,
+        };
+        let begins = change
+            .run_at
+            .or(change.expires_at.map(|_| call.run_at.earliest));
+        if expires_at.is_some_and(|at| begins.is_some_and(|begins| at <= begins) || at <= now)
+            || change.max_attempts.is_some_and(|most| most < call.attempt)
+        {
+            return Amended::Invalid(String::new());
+        }
+        call.priority = change.priority.unwrap_or(call.priority);
+        call.max_attempts = change.max_attempts.unwrap_or(call.max_attempts);
+        call.expires_at = expires_at;
+        // A held number stays held: the retry of an unexplained dial never comes forward.
+        let wished = change.run_at.unwrap_or(call.run_at.earliest);
+        call.run_at = Due::at(call.hold_until.map_or(wished, |hold| hold.max(wished)));
+        call.note("amended");
+        Amended::Amended
+    }
+
+    pub(crate) fn release(&mut self, index: usize) -> Released {
+        let now = self.now;
+        let call = &mut self.calls[index];
+        if call.hold_until.is_none_or(|until| until <= now) {
+            return Released::NotHeld;
+        }
+        call.hold_until = None;
+        if call.state == CallState::Waiting {
+            call.run_at = Due::at(now);
+        }
+        call.note("released");
+        Released::Released
+    }
+
+    /// True: the number was new to the list.
+    pub(crate) fn forbid(&mut self, number: usize) -> bool {
+        let is_new = !self.is_forbidden(number);
+        if is_new {
+            self.forbidden.push(Forbidden {
+                number,
+                at: self.now,
+                pending: true,
+            });
+        }
+        is_new
+    }
+
+    /// True: the number was on the list.
+    pub(crate) fn allow(&mut self, number: usize) -> bool {
+        let before = self.forbidden.len();
+        self.forbidden.retain(|entry| entry.number != number);
+        self.forbidden.len() < before
+    }
+}

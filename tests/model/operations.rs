@@ -1,0 +1,258 @@
+//! What may happen, and how it reads.
+//!
+//! An operation names what it is about by a [`Pick`], not by an id: whatever shrinking
+//! takes away before it, it still means something.
+
+/// How operations are drawn.
+mod draw;
+
+use std::fmt;
+
+use pgdial::domain::{CallId, Outcome, Reference};
+
+pub(crate) use self::draw::{operation, world};
+use crate::model::{CAMPAIGNS, Call, Change, Model, Moment, SECOND, Wish};
+
+/// Which of the calls, or of the dials.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pick {
+    /// Among those that it suits, where there are any; else among all.
+    pub(crate) apt: bool,
+    /// 0 is the newest.
+    pub(crate) nth: u8,
+}
+
+impl Pick {
+    /// The picked one of these, newest last.
+    pub(crate) fn of<T: Copy>(self, all: &[T], suits: impl Fn(T) -> bool) -> Option<T> {
+        let apt: Vec<T> = all.iter().copied().filter(|one| suits(*one)).collect();
+        let from = if self.apt && !apt.is_empty() {
+            &apt
+        } else {
+            all
+        };
+        let nth = usize::from(self.nth) % from.len().max(1);
+        from.iter().rev().nth(nth).copied()
+    }
+
+    pub(crate) fn call(self, model: &Model, suits: impl Fn(&Call) -> bool) -> Option<usize> {
+        let all: Vec<usize> = (0..model.calls.len()).collect();
+        self.of(&all, |call| suits(&model.calls[call]))
+    }
+
+    /// A dial that some worker has still in mind, or any that was ever made.
+    pub(crate) fn dial(self, model: &Model) -> Option<(usize, usize)> {
+        let calls = model.calls.iter().enumerate();
+        let all: Vec<(usize, usize)> = calls
+            .flat_map(|(at, call)| (0..call.dials.len()).map(move |dial| (at, dial)))
+            .collect();
+        self.of(&all, |(at, dial)| {
+            let call = &model.calls[at];
+            call.state.is_in_flight() && dial + 1 == call.dials.len()
+        })
+    }
+}
+
+/// What a worker says of its dial.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DialResult {
+    /// `other_id`: the provider answers with another id than its webhooks name.
+    Placed {
+        other_id: bool,
+    },
+    Refused(Outcome),
+    Full {
+        retry_after_sec: Option<u32>,
+    },
+    AccountRefused,
+    Unknown,
+    Late,
+    Shutdown,
+}
+
+/// What a provider says of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    Progress,
+    Answered,
+    Ended(Outcome),
+    UnknownWord,
+    Garbage,
+}
+
+/// How an event names its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    Reference,
+    ReferenceWithoutId,
+    ProviderId,
+    WithOtherId,
+    FromOtherTrunk,
+    BodyNamesOtherDial,
+    FutureClaim,
+    UnknownCall,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Operation {
+    Enqueue {
+        number: usize,
+        campaign: usize,
+        priority: i16,
+        later: Option<Moment>,
+        expires: Option<Moment>,
+        max_attempts: Option<i32>,
+        key: Option<u8>,
+    },
+    EnqueueAgain {
+        call: Pick,
+        changed: bool,
+    },
+    Claim {
+        worker: usize,
+        wanted: usize,
+        only: Option<usize>,
+    },
+    Result {
+        dial: Pick,
+        result: DialResult,
+    },
+    Webhook {
+        dial: Pick,
+        says: Says,
+        naming: Naming,
+        /// With the id of the event before it.
+        same_id: bool,
+    },
+    WebhookAgain(Pick),
+    AskDue,
+    LookUp {
+        dial: Pick,
+        says: Option<Says>,
+        naming: Naming,
+    },
+    Cancel(Pick),
+    Redrive {
+        call: Pick,
+        force: bool,
+    },
+    /// Moments from now.
+    Amend {
+        call: Pick,
+        change: Change,
+    },
+    Release(Pick),
+    PauseCampaign(usize),
+    ResumeCampaign(usize),
+    PauseTrunk(usize),
+    ResumeTrunk(usize),
+    MoveCampaign {
+        campaign: usize,
+        trunk: usize,
+    },
+    Forbid(usize),
+    Allow(usize),
+    Sweep,
+    GiveBack {
+        worker: usize,
+        holds: usize,
+    },
+    WorkerDies(usize),
+    Forward(Moment),
+    /// To the n-th moment ahead at which something falls due, or just before or after.
+    ForwardTo {
+        nth: u8,
+        off: Moment,
+    },
+}
+
+/// A dial as people say it.
+pub(crate) fn dial_name((call, dial): (usize, usize)) -> String {
+    format!("dial {} of call {}", dial + 1, call + 1)
+}
+
+/// What the provider calls this dial, on its good days.
+pub(crate) fn provider_id((call, dial): (usize, usize)) -> String {
+    format!("p-{}-{}", call + 1, dial + 1)
+}
+
+/// The dial's reference.
+pub(crate) fn reference(model: &Model, (call, dial): (usize, usize)) -> Reference {
+    Reference {
+        call: model.calls[call].id,
+        claim_no: i64::try_from(dial + 1).unwrap(),
+    }
+}
+
+/// A call that was never enqueued.
+pub(crate) const STRANGER: CallId = CallId(uuid::Uuid::max());
+
+impl fmt::Display for DialResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Placed { other_id: false } => f.write_str("placed: result"),
+            Self::Placed { other_id: true } => f.write_str("placed under another id: result"),
+            Self::Refused(outcome) => write!(f, "refused as {outcome}: result"),
+            Self::Full { retry_after_sec } => write!(f, "full ({retry_after_sec:?}): result"),
+            Self::AccountRefused => f.write_str("account refused: result"),
+            Self::Unknown => f.write_str("unknown: result"),
+            Self::Late => f.write_str("too late: result"),
+            Self::Shutdown => f.write_str("not dialled, shutting down: result"),
+        }
+    }
+}
+
+impl fmt::Display for Says {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Progress => f.write_str("progress"),
+            Self::Answered => f.write_str("somebody answers"),
+            Self::Ended(outcome) => write!(f, "ended as {outcome}"),
+            Self::UnknownWord => f.write_str("an unknown word"),
+            Self::Garbage => f.write_str("garbage"),
+        }
+    }
+}
+
+impl fmt::Display for Naming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reference => "by reference",
+            Self::ReferenceWithoutId => "by reference, without the provider's id",
+            Self::ProviderId => "by the provider's id alone",
+            Self::WithOtherId => "with another provider's id",
+            Self::FromOtherTrunk => "from the other trunk",
+            Self::BodyNamesOtherDial => "its body names another dial",
+            Self::FutureClaim => "by a reference that was never made",
+            Self::UnknownCall => "by the reference of an unknown call",
+        })
+    }
+}
+
+impl fmt::Display for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "number {} in {}",
+            self.number + 1,
+            CAMPAIGNS[self.campaign]
+        )?;
+        let seconds = |moment: Moment| moment / SECOND;
+        if self.priority > 0 {
+            write!(f, ", priority {}", self.priority)?;
+        }
+        if let Some(at) = self.run_at {
+            write!(f, ", not before second {}", seconds(at))?;
+        }
+        if let Some(at) = self.expires_at {
+            write!(f, ", expires at second {}", seconds(at))?;
+        }
+        if let Some(most) = self.max_attempts {
+            write!(f, ", {most} attempts")?;
+        }
+        if let Some(key) = self.key {
+            write!(f, ", key {key}")?;
+        }
+        Ok(())
+    }
+}
