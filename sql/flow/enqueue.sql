@@ -8,7 +8,8 @@
 -- of a person that take several keys can: the one that Postgres stops hears key_locked.
 create or replace function pgdial.enqueue_many(p_owner text, p_requests jsonb)
 returns table (ordinal int, verdict text, id uuid, detail text)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 set plan_cache_mode = force_custom_plan
 as $$
@@ -93,7 +94,8 @@ create or replace function pgdial.enqueue(
     p_expires_at timestamptz default null, p_max_attempts int default null,
     p_idempotency_key text default null
 ) returns uuid
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v record;
