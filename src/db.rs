@@ -8,6 +8,9 @@ pub mod private;
 // What the database looks like, brought up to date.
 pub mod migrate;
 
+// Who owns it, and who else may do what.
+mod roles;
+
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
@@ -46,6 +49,14 @@ pub enum Error {
     TooOld {
         /// Its major version.
         found: u32,
+    },
+    /// Only its owner may migrate.
+    #[error(
+        "pgdial in this database belongs to the role {owner}: run `pgdial migrate` as a member of it"
+    )]
+    NotOwner {
+        /// Whose it is.
+        owner: String,
     },
     /// There is no schema `pgdial`.
     #[error("the database has no schema pgdial yet: run `pgdial migrate`")]

@@ -41,6 +41,7 @@ mod release;
 mod repeat;
 mod replay;
 mod retention;
+mod roles;
 mod settle;
 mod structure;
 mod sweep;

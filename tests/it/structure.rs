@@ -177,6 +177,11 @@ fn every_sql_file_is_used() {
                 let test = fs::read_to_string(root().join("tests/it/ops.rs")).unwrap();
                 test.contains(&format!("\"{}\"", stem.trim_start_matches("ops/")))
             }
+            // Run by administrators, and by every test.
+            "setup" => {
+                let test = fs::read_to_string(root().join("tests/it/support.rs")).unwrap();
+                test.contains(&format!("{name}\""))
+            }
             "read" => sources.matches(&format!("{name}\"")).count() == 1,
             _ => sources.contains(&format!("\"{stem}\"")),
         };

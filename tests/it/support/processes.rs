@@ -63,7 +63,7 @@ impl Machine {
             .args(args)
             .current_dir(self.folder.path())
             .env_remove("PGDIAL_API_KEYS")
-            .env("DATABASE_URL", &self.db.url)
+            .env("DATABASE_URL", self.db.url_as("dialer"))
             .env("PGDIAL_LISTEN", self.api.to_string())
             .env("PGDIAL_PUBLIC_URL", format!("http://{}", self.api))
             .env("PGDIAL_PROVIDER_URL", format!("http://{}", self.provider))
