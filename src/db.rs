@@ -11,6 +11,9 @@ pub mod migrate;
 // Who owns it, and who else may do what.
 mod roles;
 
+// Whether the way there is protected.
+mod tls;
+
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
@@ -103,6 +106,7 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPo
             ("default_transaction_isolation", "read committed"),
             ("pgdial.notify", "off"),
         ]);
+    tls::warn_if_undecided(&options);
     // One plain connection first: a pool would only say that it timed out.
     let mut first = PgConnection::connect_with(&options)
         .await

@@ -45,6 +45,7 @@ mod roles;
 mod settle;
 mod structure;
 mod sweep;
+mod tls;
 mod upgrade;
 mod wake;
 mod webhook;

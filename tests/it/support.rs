@@ -1,6 +1,7 @@
 //! What tests stand on: a real Postgres, a migrated database each, and short words
 //! for the verbs.
 
+pub(crate) mod certificates;
 pub(crate) mod pages;
 pub(crate) mod processes;
 pub(crate) mod wire;
@@ -54,7 +55,8 @@ fn server() -> &'static PrivatePostgres {
     SERVER.get_or_init(|| PrivatePostgres::start(&Options::for_tests(environment())).unwrap())
 }
 
-fn environment() -> Environment {
+/// Where to look for a Postgres.
+pub(crate) fn environment() -> Environment {
     Environment {
         pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
         path: std::env::var_os("PATH"),
