@@ -163,6 +163,22 @@ async fn an_application_that_may_only_enqueue_does_so_in_its_own_transaction() {
 }
 
 #[tokio::test]
+async fn a_dashboard_can_see_counts_and_no_number() {
+    let db = TestDb::new().await;
+    db.in_call(&number(1)).await;
+    db.sql("grant usage on schema pgdial to app; grant select on pgdial.call_overview to app")
+        .await;
+    let mut session = db.session_as("app").await;
+    let counted = "select state || ' ' || calls from pgdial.call_overview";
+    assert_eq!(ask(&mut session, counted).await, "in_call 1");
+    let hidden = [
+        "select * from pgdial.calls",
+        "select * from pgdial.live_calls",
+    ];
+    assert_denied("app", &mut session, &hidden).await;
+}
+
+#[tokio::test]
 async fn who_did_it_is_the_login_and_not_the_owner() {
     let db = TestDb::new().await;
     let held = db.given_up(&number(1)).await;
