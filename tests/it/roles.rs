@@ -332,7 +332,10 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
     // What a role may call and is not such a verb writes nothing that the role could not.
     let callers = "select string_agg(proname, ' ' order by proname) from pg_proc p where pronamespace = 'pgdial'::regnamespace \
          and not prosecdef and has_function_privilege('pgdial_worker', p.oid, 'execute')";
-    assert_eq!(db.text(callers).await, "breaker lanes now pace wake why");
+    assert_eq!(
+        db.text(callers).await,
+        "breaker cluster_changed lanes now pace wake why"
+    );
 }
 
 /// A verb that the program learns needs a line in sql/rules/grants.sql.
