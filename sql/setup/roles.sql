@@ -49,13 +49,16 @@ begin
         select format('alter schema pgdial owner to pgdial_owner')
         from pg_namespace n where n.nspname = 'pgdial' and n.nspowner <> 'pgdial_owner'::regrole
         union all
-        select format('alter %s pgdial.%I owner to pgdial_owner', case k.relkind when 'v' then 'view' else 'table' end, k.relname)
+        select format('alter %s pgdial.%I owner to pgdial_owner',
+                      case k.relkind when 'v' then 'view' else 'table' end, k.relname)
         from pg_class k
-        where k.relnamespace = to_regnamespace('pgdial') and k.relkind in ('r', 'p', 'v') and k.relowner <> 'pgdial_owner'::regrole
+        where k.relnamespace = to_regnamespace('pgdial') and k.relkind in ('r', 'p', 'v')
+          and k.relowner <> 'pgdial_owner'::regrole
         union all
         select format('alter type pgdial.%I owner to pgdial_owner', t.typname)
         from pg_type t left join pg_class k on k.oid = t.typrelid
-        where t.typnamespace = to_regnamespace('pgdial') and (t.typtype = 'e' or k.relkind = 'c') and t.typowner <> 'pgdial_owner'::regrole
+        where t.typnamespace = to_regnamespace('pgdial') and (t.typtype = 'e' or k.relkind = 'c')
+          and t.typowner <> 'pgdial_owner'::regrole
         union all
         select format('alter routine %s owner to pgdial_owner', p.oid::regprocedure)
         from pg_proc p
