@@ -153,12 +153,12 @@ impl Run {
             })
         })();
         let run = bad.done(run, &warnings)?;
-        warnings.extend(run.oddities(api, provider_url));
+        warnings.extend(run.oddities(api, &trunks::addresses(provider_url, variables)));
         Ok((run, warnings))
     }
 
     /// Allowed, and probably not meant.
-    fn oddities(&self, api: Api, provider_url: Option<&str>) -> Vec<String> {
+    fn oddities(&self, api: Api, providers: &[(String, &str)]) -> Vec<String> {
         let mut odd = Vec::new();
         if api == Api::Open && self.api_keys.is_empty() {
             odd.push(format!(
@@ -166,7 +166,14 @@ impl Run {
                 self.listen
             ));
         }
-        let elsewhere = provider_url.is_some_and(|url| !read::is_loopback_url(url));
+        for (name, url) in providers {
+            if read::is_open_to_others(url) {
+                odd.push(format!(
+                    "{name} is {url}: numbers and the provider's key can be read and changed on their way; use https:// unless the network is trusted"
+                ));
+            }
+        }
+        let elsewhere = providers.iter().any(|(_, url)| !read::is_loopback_url(url));
         if elsewhere && read::is_loopback_url(&self.public_url) {
             odd.push(format!(
                 "PGDIAL_PUBLIC_URL is {}: a provider on another host cannot send its webhooks there",

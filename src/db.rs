@@ -8,6 +8,12 @@ pub mod private;
 // What the database looks like, brought up to date.
 pub mod migrate;
 
+// Who owns it, and who else may do what.
+mod roles;
+
+// Whether the way there is protected.
+mod tls;
+
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
@@ -46,6 +52,14 @@ pub enum Error {
     TooOld {
         /// Its major version.
         found: u32,
+    },
+    /// Only its owner may migrate.
+    #[error(
+        "pgdial in this database belongs to the role {owner}: run `pgdial migrate` as a member of it"
+    )]
+    NotOwner {
+        /// Whose it is.
+        owner: String,
     },
     /// There is no schema `pgdial`.
     #[error("the database has no schema pgdial yet: run `pgdial migrate`")]
@@ -92,6 +106,7 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPo
             ("default_transaction_isolation", "read committed"),
             ("pgdial.notify", "off"),
         ]);
+    tls::warn_if_undecided(&options);
     // One plain connection first: a pool would only say that it timed out.
     let mut first = PgConnection::connect_with(&options)
         .await

@@ -6,7 +6,8 @@
 -- Index: primary key.
 create or replace function pgdial.cancel_many(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -57,7 +58,8 @@ end $$;
 -- cancel: one call, for SQL. Answers the verdict.
 create or replace function pgdial.cancel(p_id uuid, p_why text default null, p_by text default session_user)
 returns text
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_verdict text;

@@ -11,7 +11,8 @@ create or replace function pgdial.claim(
     p_worker uuid, p_trunks text[], p_wanted int,
     out verdict text, out wait_ms bigint, out calls jsonb
 )
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set max_parallel_workers_per_gather = 0
 as $$

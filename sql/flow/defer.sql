@@ -7,7 +7,8 @@
 -- detail.why), not_found.  Index: primary key.
 create or replace function pgdial.defer(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -49,7 +50,8 @@ end $$;
 create or replace function pgdial.give_back(
     p_worker uuid, p_held jsonb, out given int, out locked_out int
 )
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now timestamptz;

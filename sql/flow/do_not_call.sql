@@ -5,7 +5,8 @@
 -- null = not an E.164 number.
 create or replace function pgdial.do_not_call_add(p_phone text, p_reason text, p_by text default session_user)
 returns boolean
-language sql volatile
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
     with added as (
         insert into pgdial.do_not_call (phone, reason, by)
@@ -16,7 +17,8 @@ as $$
 $$;
 
 create or replace function pgdial.do_not_call_remove(p_phone text) returns boolean
-language sql volatile
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
     with removed as (
         delete from pgdial.do_not_call d where d.phone = pgdial.normal_phone(p_phone) returning d.phone

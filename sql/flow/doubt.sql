@@ -7,7 +7,8 @@
 -- same to rows whose lease is over.  Index: primary key.
 create or replace function pgdial.doubt(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare

@@ -10,7 +10,8 @@
 -- rung any more, or that expiresAt has passed, is no reason to deny what was accepted.
 create or replace function pgdial.enqueue_many(p_owner text, p_requests jsonb)
 returns table (ordinal int, verdict text, id uuid, detail text)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 set plan_cache_mode = force_custom_plan
 as $$
@@ -100,7 +101,8 @@ create or replace function pgdial.enqueue(
     p_expires_at timestamptz default null, p_max_attempts int default null,
     p_idempotency_key text default null
 ) returns uuid
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v record;

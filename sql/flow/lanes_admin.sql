@@ -2,7 +2,8 @@
 -- change while it runs. p_changes: a JSON object; an unknown field, or a value that
 -- does not fit, is an error that says what to do. Running calls keep what they have.
 create or replace function pgdial.set_campaign(p_name text, p_changes jsonb) returns boolean
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pgdial.known_fields(p_changes, array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration',
@@ -24,7 +25,8 @@ begin
 end $$;
 
 create or replace function pgdial.create_campaign(p_name text, p_changes jsonb default '{}') returns boolean
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     insert into pgdial.campaigns (name, trunk) values (p_name, coalesce(p_changes ->> 'trunk', 'default'))
@@ -33,7 +35,8 @@ begin
 end $$;
 
 create or replace function pgdial.set_trunk(p_name text, p_changes jsonb) returns boolean
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent']);
@@ -48,7 +51,8 @@ begin
 end $$;
 
 create or replace function pgdial.create_trunk(p_name text, p_changes jsonb default '{}') returns boolean
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     insert into pgdial.trunks (name) values (p_name) on conflict (name) do nothing;

@@ -3,7 +3,8 @@
 -- Answers a JSON array of {id, claim_no, trunk, provider_call_id}.
 -- Races: rows that somebody holds are passed over. Index: calls_deadline (in flight only).
 create or replace function pgdial.look_ups_due(p_trunks text[], p_limit int) returns jsonb
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -38,7 +39,8 @@ end $$;
 -- Races: a webhook that is faster makes this stale. Index: primary key.
 create or replace function pgdial.look_up(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare

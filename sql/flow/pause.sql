@@ -4,7 +4,8 @@
 -- Answers whether there is such a campaign or trunk.
 create or replace function pgdial.pause(p_kind text, p_name text, p_why text, p_by text default session_user)
 returns boolean
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     case p_kind
@@ -21,7 +22,8 @@ begin
 end $$;
 
 create or replace function pgdial.resume(p_kind text, p_name text) returns boolean
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     case p_kind

@@ -8,7 +8,8 @@
 -- least every 15 s while anything runs; null = there are none.
 -- Races: none: without it nothing is dialled (lanes), and with it nothing either.
 create or replace function pgdial.recover_begin(p_why text, p_by text, out since timestamptz)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_why constant text := 'recover: ' || coalesce(pgdial.cluster_changed() || '; ', '') || p_why;
@@ -36,7 +37,8 @@ end $$;
 -- Index: primary key.
 create or replace function pgdial.recover_listed(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -191,7 +193,8 @@ $$;
 -- Answers how many rows; call it until that is 0. Rows that somebody holds are passed over.
 -- Index: calls_claimable.
 create or replace function pgdial.recover_hold(p_trunk text, p_by text, p_limit int default 5000) returns int
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare

@@ -7,7 +7,8 @@
 -- Index: primary key.
 create or replace function pgdial.redrive_many(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -58,7 +59,8 @@ end $$;
 create or replace function pgdial.redrive(
     p_id uuid, p_why text default null, p_force boolean default false, p_by text default session_user
 ) returns text
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_verdict text;

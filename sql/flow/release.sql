@@ -1,7 +1,8 @@
 -- release: an operator knows that an unexplained dial is over: its number is free again.
 -- Answers released, not_held, locked_out or not_found. Index: primary key.
 create or replace function pgdial.release(p_id uuid, p_why text, p_by text default session_user) returns text
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare

@@ -12,7 +12,8 @@
 -- know so far proves nothing (not_found starts again).
 -- Index: calls_deadline (in flight only).
 create or replace function pgdial.repeats_due(p_trunks text[], p_limit int) returns jsonb
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare

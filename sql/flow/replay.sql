@@ -10,7 +10,8 @@
 -- Index: primary keys.
 create or replace function pgdial.replay_many(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
@@ -86,7 +87,8 @@ end $$;
 -- replay: one event, for SQL. Answers the verdict.
 create or replace function pgdial.replay(p_event bigint, p_why text default null, p_by text default session_user)
 returns text
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_verdict text;

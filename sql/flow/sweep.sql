@@ -9,7 +9,8 @@ create or replace function pgdial.sweep(
     p_trunks text[], p_keep interval, p_limit int default 100,
     out wait_ms bigint, out counts jsonb, out cancels jsonb
 )
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set max_parallel_workers_per_gather = 0
 as $$

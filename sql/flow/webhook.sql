@@ -9,7 +9,8 @@
 -- Index: primary key, calls_provider_id, webhook_events_once.
 create or replace function pgdial.webhook(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
-language plpgsql volatile
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column

@@ -1,5 +1,6 @@
 -- health: is the database itself well? One row for each thing that has slowed queues
--- down elsewhere: its value, and "look" where it deserves a person's eye.
+-- down elsewhere: its value, and "look" where it deserves a person's eye; "hidden" where
+-- this login may not see it (the sessions of others: grant it pg_read_all_stats).
 -- Dead rows come from a vacuum that does not keep up, mostly because of an old
 -- transaction (its session and age are named); rows in the default partition from
 -- housekeeping that does not run.
@@ -35,7 +36,8 @@ with oldest as (
     select 4, 'oldest transaction', coalesce((
                select format('%s, %s since %s (pid %s), holds %s transactions', coalesce(nullif(o.application_name, ''), 'a session'),
                              o.state, date_trunc('second', o.xact_start), o.pid, coalesce(o.xids, 0)) from oldest o), 'none'),
-           exists (select from oldest o where o.xact_start < clock_timestamp() - interval '5 minutes')
+           case when exists (select from oldest o where o.xact_start < clock_timestamp() - interval '5 minutes') then true
+                when pg_has_role('pg_read_all_stats', 'usage') then false end
     union all
     select 5, 'weeks of call_events ahead', p.ahead::text, p.ahead < 4 from part p
     union all
@@ -58,7 +60,7 @@ with oldest as (
     from (select s.release, s.applied_at from pgdial.schema_history s where s.kind = 'functions'
           order by s.seq desc limit 1) h
 )
-select t.thing, t.value, case when t.look then 'look' else 'ok' end as verdict
+select t.thing, t.value, case when t.look then 'look' when t.look is null then 'hidden' else 'ok' end as verdict
 from thing t
 order by t.ord, t.thing;
 

@@ -264,7 +264,7 @@ fn of_database(error: &sqlx::Error, what: &str) -> Failure {
         ))
         .hint("run `pgdial migrate`"),
         (_, "42501") => Failure::failed(format!("the database does not allow it: {what}"))
-            .hint("connect as the role that ran `pgdial migrate`, or grant this one the rights"),
+            .hint("connect as a member of pgdial_worker (sql/setup/roles.sql), or as the role that ran `pgdial migrate`"),
         ("23" | "22", _) => Failure::failed(what),
         (_, "55P03" | "57014") => {
             Failure::failed(what).hint("another transaction is in the way: try again")

@@ -96,6 +96,14 @@ pub(super) fn is_loopback_url(text: &str) -> bool {
     host == "localhost" || address.is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
+/// Can what goes to this URL be read on its way? A name without a dot leads no further than
+/// the network of whoever gave it, such as that of a compose file.
+pub(super) fn is_open_to_others(text: &str) -> bool {
+    let uri = text.parse::<Uri>().unwrap_or_default();
+    let far = uri.host().is_some_and(|host| host.contains(['.', ':']));
+    uri.scheme_str() == Some("http") && far && !is_loopback_url(text)
+}
+
 /// Without keys, nobody but this host.
 pub(super) fn guarded(listen: SocketAddr, keys: &[ApiKey]) -> Result<(), Problem> {
     if listen.ip().is_loopback() || !keys.is_empty() {

@@ -246,6 +246,39 @@ fn a_loopback_address_is_no_place_for_webhooks_from_elsewhere() {
 }
 
 #[test]
+fn a_provider_that_is_reached_in_the_clear_is_said() {
+    let clear = |url: &str| {
+        let names = ["PGDIAL_PROVIDER_URL", "PGDIAL_TRUNK_EU_PROVIDER_URL"];
+        let changes = [
+            (names[0], url),
+            (names[1], url),
+            ("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS", "long-enough-to-be-used"),
+            ("PGDIAL_PUBLIC_URL", "https://calls.example.com"),
+        ];
+        let (_, warnings) = read(&changes, Api::Closed).unwrap();
+        names.map(|name| {
+            let said = |words: &&String| words.starts_with(name) && words.contains("https://");
+            warnings.iter().filter(said).count()
+        })
+    };
+    for open in [
+        "http://voice.example.com",
+        "http://10.0.0.7:9090",
+        "http://[fd00::7]",
+    ] {
+        assert_eq!(clear(open), [1, 1], "{open}");
+    }
+    for fine in [
+        "https://voice.example.com",
+        "http://127.0.0.1:9090",
+        "http://[::1]:9090",
+        "http://provider:9090",
+    ] {
+        assert_eq!(clear(fine), [0, 0], "{fine}");
+    }
+}
+
+#[test]
 fn what_is_known_about_a_process_shows_no_secret() {
     let run = right(&[
         ("DATABASE_URL", "postgres://pgdial:hidden@localhost/pgdial"),

@@ -62,6 +62,24 @@ pub(super) fn read(
     trunks.into_iter().collect()
 }
 
+/// The provider's address of every trunk, with the variable that names it.
+pub(super) fn addresses<'a>(
+    default_url: Option<&'a str>,
+    variables: &'a Variables,
+) -> Vec<(String, &'a str)> {
+    let others = other_names(variables).unwrap_or_default();
+    let others = others.iter().filter_map(|name| {
+        let variable = names_of(name).url;
+        let url = variables.get(&variable)?;
+        Some((variable, url))
+    });
+    default_url
+        .map(|url| (DEFAULT_URL.to_owned(), url))
+        .into_iter()
+        .chain(others)
+        .collect()
+}
+
 /// The names in `PGDIAL_TRUNK_<NAME>_...`, lower case.
 fn other_names(variables: &Variables) -> Result<Vec<String>, Vec<Problem>> {
     // With the variable that brought it up, for the message.

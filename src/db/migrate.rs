@@ -14,7 +14,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 
-use super::Error;
+use super::{Error, roles};
 
 /// This release.
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -103,6 +103,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/worker_seen",
     "views/overview",
     "views/why",
+    "rules/grants",
 ];
 
 /// What a migration did.
@@ -179,6 +180,7 @@ async fn bring_up_to_date(tx: &mut PgConnection) -> Result<Migrated, Error> {
     sqlx::query("set local lock_timeout = '500ms'")
         .execute(&mut *tx)
         .await?;
+    roles::become_owner(tx).await?;
     let found = read_history(tx).await?;
     let mut migrated = Migrated::default();
     for migration in MIGRATIONS {
@@ -207,6 +209,7 @@ async fn bring_up_to_date(tx: &mut PgConnection) -> Result<Migrated, Error> {
     sqlx::query("select pgdial.ensure_partitions(pgdial.now(), 8)")
         .execute(&mut *tx)
         .await?;
+    roles::grant(tx).await?;
     Ok(migrated)
 }
 

@@ -148,7 +148,8 @@ async fn functions_that_a_release_does_not_know_stay_closed_after_the_next_one()
     let db = TestDb::new().await;
     db.sql(
         "update pgdial.schema_history set digest = 'other' where kind = 'functions'; \
-            create function pgdial.left_over() returns int language sql as 'select 1'",
+            set role pgdial_owner; create function pgdial.left_over() returns int language sql as 'select 1'; \
+            reset role",
     )
     .await;
     db::migrate(&db.pool).await.unwrap();

@@ -7,7 +7,7 @@ use pgdial::{
     flow::defer::DeferReason,
 };
 use serde_json::json;
-use sqlx::{Column, Row};
+use sqlx::{Column, PgConnection, Row};
 
 use crate::support::{TestDb, by_provider, ended, number, progress, run};
 
@@ -19,10 +19,13 @@ type Line = BTreeMap<String, String>;
 
 /// What the file answers, as text.
 async fn ops(db: &TestDb, name: &str) -> Vec<Line> {
+    ops_in(&mut db.session().await, name).await
+}
+
+async fn ops_in(session: &mut PgConnection, name: &str) -> Vec<Line> {
     let sql = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();
-    let mut session = db.session().await;
     let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-        .fetch_all(&mut session)
+        .fetch_all(session)
         .await
         .unwrap();
     let line = |row: &sqlx::postgres::PgRow| {
@@ -213,6 +216,16 @@ async fn health_points_at_what_deserves_an_eye() {
         lines.iter().all(|line| line["verdict"] == "ok"),
         "{lines:#?}"
     );
+}
+
+#[tokio::test]
+async fn health_says_what_a_reader_may_not_see() {
+    let db = TestDb::new().await;
+    let mut old = db.session().await;
+    run(&mut old, "begin; select 1").await.unwrap();
+    let lines = ops_in(&mut db.session_as("ann").await, "health").await;
+    let oldest = find(&lines, "thing", "oldest transaction");
+    assert_eq!(oldest["verdict"], "hidden", "not ok: nobody looked");
 }
 
 #[tokio::test]

@@ -177,6 +177,11 @@ fn every_sql_file_is_used() {
                 let test = fs::read_to_string(root().join("tests/it/ops.rs")).unwrap();
                 test.contains(&format!("\"{}\"", stem.trim_start_matches("ops/")))
             }
+            // Run by administrators, and by every test.
+            "setup" => {
+                let test = fs::read_to_string(root().join("tests/it/support.rs")).unwrap();
+                test.contains(&format!("{name}\""))
+            }
             "read" => sources.matches(&format!("{name}\"")).count() == 1,
             _ => sources.contains(&format!("\"{stem}\"")),
         };
@@ -238,12 +243,30 @@ fn assert_names_tests(row: &str) {
         .collect();
     assert!(!tests.is_empty(), "no test is named: {row}");
     for test in tests {
-        let (file, name) = test.split_once("::").unwrap();
-        let text = fs::read_to_string(root().join(file))
-            .unwrap_or_else(|error| panic!("{file}: {error}: {row}"));
-        assert!(
-            text.contains(&format!("fn {name}(")),
-            "{file} has no test {name}: {row}"
-        );
+        assert_test_exists(test, row);
     }
+}
+
+#[test]
+fn every_defence_has_its_test() {
+    let security = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let tests: Vec<&str> = security
+        .split('`')
+        .filter(|cell| cell.contains(".rs::"))
+        .collect();
+    assert!(tests.len() > 20, "{tests:?}");
+    for test in tests {
+        assert_test_exists(test, "SECURITY.md");
+    }
+}
+
+/// `tests/it/claim.rs::a_name` as documents name it.
+fn assert_test_exists(named: &str, by: &str) {
+    let (file, name) = named.split_once("::").unwrap();
+    let text = fs::read_to_string(root().join(file))
+        .unwrap_or_else(|error| panic!("{file}: {error}: {by}"));
+    assert!(
+        text.contains(&format!("fn {name}(")),
+        "{file} has no test {name}: {by}"
+    );
 }

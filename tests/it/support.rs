@@ -1,12 +1,13 @@
 //! What tests stand on: a real Postgres, a migrated database each, and short words
 //! for the verbs.
 
+pub(crate) mod certificates;
 mod database;
 pub(crate) mod pages;
 pub(crate) mod processes;
 pub(crate) mod wire;
 
-pub(crate) use self::database::TestDb;
+pub(crate) use self::database::{ROLES, TestDb, environment, url_as};
 
 use std::time::Duration;
 
@@ -29,6 +30,16 @@ impl TestDb {
     /// A connection of one's own, as an operator with psql has.
     pub(crate) async fn session(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.unwrap()
+    }
+
+    /// The same as this login.
+    pub(crate) async fn session_as(&self, login: &str) -> PgConnection {
+        PgConnection::connect(&self.url_as(login)).await.unwrap()
+    }
+
+    /// The URL of this database for a login.
+    pub(crate) fn url_as(&self, login: &str) -> String {
+        url_as(login, &self.url)
     }
 
     /// Moves the clock forward.

@@ -19,6 +19,17 @@ use uuid::Uuid;
 
 const TEMPLATE: &str = "pgdial_tpl";
 
+/// Who the tests are beside the superuser. The program under test is always `dialer`, so
+/// that every test of a verb also shows that the worker's rights are enough for it.
+const LOGINS: &str = "create role deploy login in role pgdial_owner; \
+     create role dialer login in role pgdial_worker; \
+     create role ann login in role pgdial_reader; \
+     create role app login; \
+     create role stranger login";
+
+/// What an administrator runs first.
+pub(crate) const ROLES: &str = include_str!("../../../sql/setup/roles.sql");
+
 /// The one server of this test process. A static is never dropped: the server's
 /// watchdog ends it when the process is gone.
 fn server() -> &'static PrivatePostgres {
@@ -26,7 +37,8 @@ fn server() -> &'static PrivatePostgres {
     SERVER.get_or_init(|| PrivatePostgres::start(&Options::for_tests(environment())).unwrap())
 }
 
-fn environment() -> Environment {
+/// Where to look for a Postgres.
+pub(crate) fn environment() -> Environment {
     Environment {
         pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
         path: std::env::var_os("PATH"),
@@ -40,6 +52,7 @@ fn environment() -> Environment {
 pub(crate) struct TestDb {
     pub(crate) url: String,
     pub(crate) pool: PgPool,
+    /// As the login `dialer`; everything else here is the superuser's.
     pub(crate) calls: Calls,
 }
 
@@ -53,6 +66,8 @@ impl TestDb {
                 let pool = db::connect(&server().url_for(TEMPLATE), "test", 2)
                     .await
                     .unwrap();
+                sqlx::raw_sql(ROLES).execute(&pool).await.unwrap();
+                sqlx::raw_sql(LOGINS).execute(&pool).await.unwrap();
                 db::migrate(&pool).await.unwrap();
                 pool.close().await;
             })
@@ -64,9 +79,12 @@ impl TestDb {
         .await;
         let url = server().url_for(&name);
         let pool = db::connect(&url, "test", 12).await.unwrap();
+        let dialer = db::connect(&url_as("dialer", &url), "test", 12)
+            .await
+            .unwrap();
         Self {
             url,
-            calls: Calls::new(pool.clone()),
+            calls: Calls::new(dialer),
             pool,
         }
     }
@@ -97,6 +115,11 @@ impl TestDb {
             .unwrap();
         text.unwrap_or_default()
     }
+}
+
+/// A URL of the private server for another login than its superuser.
+pub(crate) fn url_as(login: &str, url: &str) -> String {
+    url.replacen("://pgdial@", &format!("://{login}@"), 1)
 }
 
 async fn admin(sql: &str) {

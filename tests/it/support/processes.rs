@@ -41,18 +41,18 @@ impl Machine {
 
     /// Starts `pgdial <args>` against this machine's database and provider.
     pub(crate) fn start(&self, name: &str, args: &[&str]) -> Process {
+        self.start_command(name, self.command(args))
+    }
+
+    /// Starts a command that was made by [`Machine::command`] and changed.
+    pub(crate) fn start_command(&self, name: &str, mut command: Command) -> Process {
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let child = self
-            .command(args)
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .unwrap();
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Process { child, log }
     }
 
@@ -63,7 +63,7 @@ impl Machine {
             .args(args)
             .current_dir(self.folder.path())
             .env_remove("PGDIAL_API_KEYS")
-            .env("DATABASE_URL", &self.db.url)
+            .env("DATABASE_URL", self.db.url_as("dialer"))
             .env("PGDIAL_LISTEN", self.api.to_string())
             .env("PGDIAL_PUBLIC_URL", format!("http://{}", self.api))
             .env("PGDIAL_PROVIDER_URL", format!("http://{}", self.provider))
@@ -129,7 +129,12 @@ impl Machine {
 
     /// The fake provider's ledger file.
     pub(crate) fn ledger(&self) -> PathBuf {
-        self.folder.path().join("ledger.jsonl")
+        self.file("ledger.jsonl")
+    }
+
+    /// A file of this machine.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// How many rings the ledger has seen begin.
