@@ -96,8 +96,23 @@ impl Dialer {
         };
         let placement = self.place(trunk, &call, deadline).await;
         tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, ?placement, "sent again with the same key");
-        if let Placement::Placed { .. } = placement {
-            self.record_placement(&call, booked_at, placement).await;
+        match placement {
+            Placement::Placed { .. } => {
+                self.record_placement(&call, booked_at, placement).await;
+            }
+            Placement::Refused(Refusal::Capacity {
+                retry_after_sec, ..
+            }) => {
+                let held = self.calls.hold_off(&call.trunk, retry_after_sec).await;
+                if let Err(error) = held {
+                    tracing::warn!(
+                        trunk = call.trunk,
+                        error = &error as &dyn std::error::Error,
+                        "the provider asks to wait; that could not be recorded"
+                    );
+                }
+            }
+            _ => {}
         }
     }
 

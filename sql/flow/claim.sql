@@ -67,11 +67,11 @@ begin
     end if;
     begin
         v_calls := pgdial.stamp_all(p_worker, p_picked, p_now);
-    exception when integrity_constraint_violation or raise_exception or lock_not_available then
+    exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
         foreach v_one in array p_picked loop
             begin
                 v_calls := v_calls || pgdial.stamp_all(p_worker, array[v_one], p_now);
-            exception when integrity_constraint_violation or raise_exception or lock_not_available then
+            exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
                 perform pgdial.pass_over(v_one.id, p_now);
                 insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
                 select p_now, c.id, c.claim_no, c.attempt, 'skipped',
@@ -81,12 +81,8 @@ begin
         end loop;
     end;
 
-    insert into pgdial.trunk_pace as b (trunk, tokens, as_of)
-    select t.name, p.tokens - n.n, p_now
-    from (select c ->> 'trunk' as trunk, count(*) as n from jsonb_array_elements(v_calls) c group by 1) n
-         join pgdial.trunks t on t.name = n.trunk
-         join lateral pgdial.pace(t, p_now) p on p.tokens is not null
-    on conflict (trunk) do update set tokens = excluded.tokens, as_of = excluded.as_of;
+    perform pgdial.spend_pace(n.trunk, n.n, p_now)
+    from (select c ->> 'trunk' as trunk, count(*)::int as n from jsonb_array_elements(v_calls) c group by 1) n;
     -- While a breaker is open one call probes; the next waits for its answer, or for this.
     update pgdial.trunk_breaker b set probes = b.probes + 1, not_before = p_now + '30 seconds'
     where b.trunk in (select s.trunk from pgdial.trunk_breaker s
@@ -102,7 +98,7 @@ language plpgsql volatile
 as $$
 begin
     update pgdial.calls c set run_at = p_now + '30 seconds' where c.id = p_id;
-exception when integrity_constraint_violation or raise_exception or lock_not_available then
+exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
     raise warning 'pgdial: call % can be neither claimed nor put off: %', p_id, sqlerrm;
 end $$;
 
@@ -112,7 +108,7 @@ language sql volatile
 as $$
     with claimed as (
         update pgdial.calls c
-        set state = 'dialing', claim_no = c.claim_no + 1, attempt = c.attempt + 1,
+        set state = 'dialing', claim_no = greatest(c.claim_no, pgdial.claim_floor()) + 1, attempt = c.attempt + 1,
             claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
             deadline_at = p_now + g.ring_timeout + g.max_duration + '2 minutes',
             trunk = p.trunk, started_at = coalesce(c.started_at, p_now), hold_until = null,

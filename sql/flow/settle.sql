@@ -31,7 +31,7 @@ begin
                   and c.state::text in ('dialing', 'unresolved', 'in_call') and c.repeated_at is null;
                 if not found then
                     verdict := 'stale';
-                elsif v_call.state = 'in_call' and v_call.answered_at is null and v_call.cancel_requested_at is null
+                elsif v_call.state = 'in_call' and v_call.answered_at is null
                       and v_item.item ->> 'outcome' = 'provider_fault' then
                     verdict := 'stale';
                 elsif v_item.item ->> 'outcome' <> 'provider_fault' then

@@ -21,5 +21,6 @@ create or replace trigger wake after insert or update on pgdial.campaigns
     for each statement execute function pgdial.wake_on_change();
 create or replace trigger wake after update on pgdial.clock
     for each statement execute function pgdial.wake_on_change();
-create or replace trigger wake after update on pgdial.cluster
+-- Not when a worker is seen, which is all the time.
+create or replace trigger wake after update of system_identifier, database, timeline, synchronous on pgdial.cluster
     for each statement execute function pgdial.wake_on_change();

@@ -116,7 +116,7 @@ begin
         return 'parked';    -- somebody holds the row
     end if;
     v_claim_no := case when p_event.reference <> '' then pgdial.reference_claim_no(p_event.reference)
-                       else (select c.claim_no from pgdial.calls c where c.id = p_call_id) end;
+                       else pgdial.named_claim_no(p_call_id, p_event.report ->> 'provider_call_id') end;
     begin
         v_verdict := pgdial.apply_report(p_call_id, v_claim_no, p_event.trunk, p_event.report, p_now);
     exception when integrity_constraint_violation or data_exception or raise_exception then
@@ -132,6 +132,18 @@ begin
     update pgdial.webhook_events w set verdict = v_verdict, call_id = p_call_id where w.id = p_event.id;
     return v_verdict;
 end $$;
+
+-- named_claim_no: which claim of the call has this name at the provider? The row forgets it
+-- with a retry, the history does not. Null: none.
+create or replace function pgdial.named_claim_no(p_call_id uuid, p_provider_call_id text) returns bigint
+language sql stable
+as $$
+    select coalesce(
+        (select c.claim_no from pgdial.calls c where c.id = p_call_id and c.provider_call_id = p_provider_call_id),
+        (select e.claim_no from pgdial.call_events e
+         where e.call_id = p_call_id and e.detail ->> 'provider_call_id' = p_provider_call_id
+         order by e.seq desc limit 1))
+$$;
 
 -- apply_parked: events that came before the provider's id was stored. The caller holds
 -- the call's row; an event that somebody else is applying is theirs (skip locked).

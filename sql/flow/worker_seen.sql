@@ -1,5 +1,7 @@
 -- worker_seen: a worker process says that it is alive; every 15 s.
 -- p_worker: {id, host, pid, release, permits, trunks, stopping}.
+-- It also says that the database is where it was noted: what commits after that may be lost
+-- when it is not (recover_begin).
 create or replace function pgdial.worker_seen(p_worker jsonb) returns void
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -9,5 +11,8 @@ as $$
     from jsonb_to_record(p_worker) as r (id uuid, host text, pid int, release text, permits int,
                                          trunks text[], stopping boolean),
          (select pgdial.now()) as t (at)
-    on conflict (id) do update set seen_at = excluded.seen_at, stopping = excluded.stopping
+    on conflict (id) do update set seen_at = excluded.seen_at, stopping = excluded.stopping;
+
+    update pgdial.cluster k set seen_at = (select pgdial.now())
+    where k.lost_since is null and pgdial.cluster_changed() is null
 $$;

@@ -22,6 +22,10 @@ begin
     if not found then
         return 'stale';   -- removed by the retention
     end if;
+    if p_claim_no > v_call.claim_no and p_claim_no <= pgdial.claim_floor() then
+        perform pgdial.take_lost_claim(v_call, p_claim_no, p_trunk, p_report, p_now);
+        select c.* into v_call from pgdial.calls c where c.id = p_id;
+    end if;
     if pgdial.report_fits(v_call, p_claim_no, p_trunk, p_report) is not true then
         perform pgdial.note(v_call, 'mismatch', p_now, jsonb_build_object(
             'trunk', p_trunk, 'event_claim_no', p_claim_no, 'status', p_report ->> 'status'));
@@ -67,7 +71,8 @@ end $$;
 
 -- report_fits: is the report about this dial, on this trunk, and about nothing else?
 -- The tag in the URL proves that the trunk was told this reference; the trunk of an
--- earlier claim stands in its active event, that of the present one in the row.
+-- earlier claim stands in its active event, that of the present one in the row. A claim that
+-- was lost has neither, and is believed: its tag is ours all the same.
 create or replace function pgdial.report_fits(
     p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb
 ) returns boolean
@@ -77,8 +82,9 @@ as $$
        and coalesce(p_report ->> 'reference', p_call.id || '-' || p_claim_no) = p_call.id || '-' || p_claim_no
        and p_trunk = case
             when p_claim_no = p_call.claim_no and p_call.trunk is not null then p_call.trunk
-            else (select e.detail ->> 'trunk' from pgdial.call_events e
-                  where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active' limit 1) end
+            else coalesce((select e.detail ->> 'trunk' from pgdial.call_events e
+                           where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active' limit 1),
+                          case when p_claim_no <= pgdial.claim_floor() then p_trunk end) end
        and (p_claim_no <> p_call.claim_no or p_call.provider_call_id is null
             or coalesce(p_report ->> 'provider_call_id', p_call.provider_call_id) = p_call.provider_call_id)
 $$;

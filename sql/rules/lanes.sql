@@ -2,8 +2,8 @@
 -- and if none, why, and when time alone opens it. It only reads. The claim uses room,
 -- `why` uses reason: the rules stand here and nowhere else.
 -- p_trunks: null = all.  p_now: read once by the caller, after the gate.
--- Reasons: cluster_changed, trunk_paused, campaign_paused, breaker, provider_full,
--- trunk_full, campaign_full, pacing.
+-- Reasons: cluster_changed, trunk_paused, campaign_paused, trunk_held, breaker,
+-- provider_full, trunk_full, campaign_full, pacing.
 create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
 language sql stable
 as $$
@@ -18,6 +18,7 @@ as $$
     ), trunk as (
         select t.name, t.paused, t.slots - coalesce(f.n, 0) as free, least(p.allowed, b.allowed) as allowed,
                b.allowed as breaker_allows, b.reason as breaker_reason,
+               case when t.held_until > p_now then t.held_until end as held_until,
                case when b.allowed = 0 then b.opens_at else p.opens_at end as opens_at
         from pgdial.trunks t
              left join (select trunk, sum(n)::int as n from flying group by trunk) f on f.trunk = t.name
@@ -26,10 +27,11 @@ as $$
         where p_trunks is null or t.name = any (p_trunks)
     ), lane as (
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
-               g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.opens_at,
+               g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.held_until, t.opens_at,
                case when (select k.why from cluster k) is not null then 'cluster_changed'
                     when t.paused then 'trunk_paused'
                     when g.paused then 'campaign_paused'
+                    when t.held_until is not null then 'trunk_held'
                     when t.breaker_allows = 0 then t.breaker_reason
                     when t.free <= 0 then 'trunk_full'
                     when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full'
@@ -41,7 +43,8 @@ as $$
     select l.campaign, l.trunk, l.weight, l.in_flight,
            case when l.reason is null then least(l.cap_room, l.free, l.allowed) else 0 end,
            greatest(least(l.free, l.allowed), 0),
-           l.reason, case when l.reason in ('pacing', 'breaker', 'provider_full') then l.opens_at end
+           l.reason, case when l.reason = 'trunk_held' then l.held_until
+                          when l.reason in ('pacing', 'breaker', 'provider_full') then l.opens_at end
     from lane l
 $$;
 
@@ -66,4 +69,15 @@ as $$
                         from pgdial.trunk_pace b where b.trunk = p_trunk.name),
                        1))) as t (tokens)
     where p_trunk.calls_per_second is not null
+$$;
+
+-- spend_pace: so many calls of a paced trunk are dialled now. Behind the gate.
+create or replace function pgdial.spend_pace(p_trunk text, p_calls int, p_now timestamptz) returns void
+language sql volatile
+as $$
+    insert into pgdial.trunk_pace as b (trunk, tokens, as_of)
+    select t.name, p.tokens - p_calls, p_now
+    from pgdial.trunks t cross join lateral pgdial.pace(t, p_now) p
+    where t.name = p_trunk and p.tokens is not null
+    on conflict (trunk) do update set tokens = excluded.tokens, as_of = excluded.as_of
 $$;

@@ -8,11 +8,12 @@ as $$
         p_call.claimed_at + case p_call.state when 'unresolved' then '5 seconds'::interval else '2 minutes' end)
 $$;
 
--- own_deadline: the deadline that the claim gave it; sweeps may have put deadline_at off since.
+-- own_deadline: the deadline that the claim, or the latest repetition of its request, gave it;
+-- sweeps may have put deadline_at off since.
 create or replace function pgdial.own_deadline(p_call pgdial.calls) returns timestamptz
 language sql stable
 as $$
-    select p_call.claimed_at + '2 minutes'::interval + coalesce(
+    select coalesce(p_call.repeated_at, p_call.claimed_at) + '2 minutes'::interval + coalesce(
         (select g.ring_timeout + g.max_duration from pgdial.campaigns g where g.name = p_call.campaign), '31 minutes')
 $$;
 

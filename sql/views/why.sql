@@ -38,6 +38,10 @@ as $$
                to_char(g.paused_at, 'YYYY-MM-DD HH24:MI:SSOF'), coalesce(g.paused_why, 'no reason given')), g.name, null
         from c join pgdial.campaigns g on g.name = c.campaign where g.paused
         union all
+        select 24, l.reason, format('trunk %s is held until %s: a recovery could not ask its provider what may still ring', l.trunk, l.opens_at),
+               l.trunk, l.opens_at
+        from lane l where l.reason = 'trunk_held'
+        union all
         select 25, l.reason, case l.reason
                when 'breaker' then format('the provider of trunk %s fails since %s (%s faults in a row, the last: %s); one call at a time probes it',
                                           b.trunk, b.opened_at, b.faults, coalesce(b.last_fault, 'no words'))

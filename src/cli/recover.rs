@@ -3,42 +3,43 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::{Exit, Failure, Out, out::text};
 use crate::{
     domain::{Reference, Report},
-    flow::{Calls, lanes::LaneKind, recover::Recovered},
+    flow::{self, Calls, lanes::LaneKind, recover::Recovered},
     trunks::{Trunk, Trunks},
 };
 
 /// How it goes, for its help.
 pub const STEPS: &str = "\
 It pauses every trunk, waits until dials under way have ended, and asks each provider for its
-calls since the last commit that is left. What the database has forgotten it learns again;
-where a provider cannot be asked, the numbers of all due calls are held for as long as a call
-may last. Then look (`pgdial calls list --state in_call`, `pgdial trunks list`), and start the
-dialing: `pgdial trunks resume NAME`. It may be run again at any time.
+calls since commits may be lost. What the database has forgotten it learns again. A trunk
+whose provider cannot be asked dials nothing for as long as a call may last. Then look
+(`pgdial calls list --state in_call`), and start the dialing: `pgdial trunks resume NAME`.
+When a provider did not answer, run it again: it begins at the same time as before.
 
-Processes stop dialing by themselves when they find the database on another server or
-timeline, until this command has run; a disk that was put back from a snapshot looks the same
-as before, so run it yourself then. Where every standby is synchronous nothing is lost, and
-you may say so once: update pgdial.cluster set synchronous = true";
+Processes stop dialing by themselves when they find the database on another server, under
+another name or on another timeline, until this command has run to its end. (pg_upgrade
+changes the server too, and loses nothing.) A copy of the files that is started as it is
+looks the same as before, and so does a disk put back from a snapshot: pause the trunks
+first, and give --since. Make sure that the old server is down: two that dial do not know of each other.
 
-/// Commits younger than the last that is left, by which clocks may differ.
-const MARGIN: TimeDelta = TimeDelta::minutes(1);
+Where every standby is synchronous a failover loses nothing, and you may say so once:
+update pgdial.cluster set synchronous = true; that also silences a restore to a point in time.";
 
 /// After a restore or a failover: ask the providers about what the database has lost.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RecoverArgs {
-    /// From when on commits may be lost, RFC 3339. Default: one minute before the last that is left.
+    /// From when on commits may be lost, RFC 3339. Default: a minute before a worker last found all in its place.
     #[arg(long, value_name = "TIME")]
     pub since: Option<DateTime<Utc>>,
     /// How long to wait for dials under way, whose claims are lost: they end within a minute.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     pub wait: Duration,
-    /// Hold the due calls of this trunk without asking its provider; may be given several times.
+    /// Do not ask the provider of this trunk, hold it; may be given several times.
     #[arg(long, value_name = "TRUNK")]
     pub hold: Vec<String>,
     /// What happened; shown to everybody who asks why nothing rings.
@@ -51,10 +52,20 @@ pub struct RecoverArgs {
 enum Asked {
     /// Its provider's calls, by what they were to us; and those that are not ours.
     Listed(BTreeMap<Recovered, usize>, usize),
-    /// It cannot say; so many calls are held.
-    Held(i64),
+    /// It cannot say, and dials nothing until then.
+    Held(Option<DateTime<Utc>>),
     /// Nobody could ask it.
     Unasked(String),
+}
+
+impl Asked {
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Listed(verdicts, _) => !verdicts.contains_key(&Recovered::Failed),
+            Self::Held(_) => true,
+            Self::Unasked(_) => false,
+        }
+    }
 }
 
 /// Does it.
@@ -65,14 +76,14 @@ pub async fn run(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let left = calls.recover_begin(&args.why, by).await?;
-    out.note("every trunk is paused");
-    let Some(since) = args.since.or(left.map(|left| left - MARGIN)) else {
-        out.note("the database is empty: nothing can have been lost from it");
-        return Ok(Exit::Ok);
+    let Some(since) = calls.recover_begin(args.since, &args.why, by).await? else {
+        return Err(Failure::usage(
+            "the database runs where it ran: nothing says that commits are lost",
+        )
+        .hint("if you know that some are, say from when on: --since 2026-01-31T09:00:00Z"));
     };
     out.note(format!(
-        "waiting {} for dials under way, then asking about calls since {since}",
+        "every trunk is paused; waiting {} for dials under way, then asking about calls since {since}",
         humantime::format_duration(args.wait)
     ));
     tokio::time::sleep(args.wait).await;
@@ -81,48 +92,45 @@ pub async fn run(
     for lane in &calls.lanes(LaneKind::Trunk, None).await? {
         let name = text(&lane["name"]);
         let done = match trunks.get(&name) {
-            _ if args.hold.contains(&name) => Asked::Held(calls.recover_hold(&name, by).await?),
-            Some(trunk) => ask(trunk, since, calls, by).await?,
+            _ if args.hold.contains(&name) => Asked::Held(calls.recover_hold(&name).await?),
+            Some(trunk) => ask(trunk, since, calls).await?,
             None => Asked::Unasked("no variable says where its provider is".to_owned()),
         };
         asked.push((name, done));
     }
     show(&asked, out)?;
-    let unasked = |asked: &Asked| match asked {
-        Asked::Unasked(_) => true,
-        Asked::Listed(verdicts, _) => verdicts.contains_key(&Recovered::Failed),
-        Asked::Held(_) => false,
-    };
-    if asked.iter().any(|(_, done)| unasked(done)) {
-        out.note(
-            "not all is known: run it again, or hold what nobody can be asked about (--hold TRUNK)",
-        );
+    if !asked.iter().all(|(_, done)| done.is_done()) {
+        out.note("not all is known, so nothing is dialled yet: run it again, or hold a trunk that nobody can be asked about (--hold TRUNK)");
         return Ok(Exit::Failed);
+    }
+    let replayed = calls.recover_end(by).await?;
+    if replayed > 0 {
+        out.note(format!(
+            "{replayed} webhook events that had come before their claims were judged again"
+        ));
     }
     out.note("the trunks stay paused: look, then `pgdial trunks resume NAME`");
     Ok(Exit::Ok)
 }
 
-async fn ask(
-    trunk: &Trunk,
-    since: DateTime<Utc>,
-    calls: &Calls,
-    by: &str,
-) -> Result<Asked, Failure> {
+async fn ask(trunk: &Trunk, since: DateTime<Utc>, calls: &Calls) -> Result<Asked, Failure> {
     let listed = match trunk.provider.calls_since(since).await {
         Ok(Some(listed)) => listed,
-        Ok(None) => return Ok(Asked::Held(calls.recover_hold(&trunk.name, by).await?)),
+        Ok(None) => return Ok(Asked::Held(calls.recover_hold(&trunk.name).await?)),
         Err(error) => return Ok(Asked::Unasked(error.to_string())),
     };
     let (mut verdicts, mut foreign) = (BTreeMap::new(), 0);
     for report in &listed {
-        match reference(report) {
-            Some(dial) => {
-                let verdict = calls.recover_listed(&trunk.name, dial, report, by).await?;
-                *verdicts.entry(verdict).or_default() += 1;
-            }
-            None => foreign += 1,
-        }
+        let Some(dial) = reference(report) else {
+            foreign += 1;
+            continue;
+        };
+        let verdict = match calls.recover_listed(&trunk.name, dial, report).await {
+            // The next run takes it.
+            Err(flow::Error::LockedOut) => Recovered::Failed,
+            answer => answer?,
+        };
+        *verdicts.entry(verdict).or_default() += 1;
     }
     Ok(Asked::Listed(verdicts, foreign))
 }
@@ -138,37 +146,37 @@ fn show(asked: &[(String, Asked)], out: &mut Out) -> Result<(), Failure> {
             Asked::Listed(verdicts, foreign) => {
                 json!({ "trunk": trunk, "listed": verdicts, "foreign": foreign })
             }
-            Asked::Held(held) => json!({ "trunk": trunk, "heldUnasked": held }),
+            Asked::Held(until) => json!({ "trunk": trunk, "heldUntil": until }),
             Asked::Unasked(why) => json!({ "trunk": trunk, "unasked": why }),
         });
         return out.json(&rows.collect::<Vec<_>>());
     }
-    let rows = asked.iter().map(|(trunk, done)| {
-        let words = match done {
-            Asked::Listed(verdicts, foreign) => {
-                let mut words: Vec<_> = verdicts
-                    .iter()
-                    .map(|(verdict, count)| format!("{count} {}", text(&json!(verdict))))
-                    .collect();
-                if *foreign > 0 {
-                    words.push(format!("{foreign} not ours"));
-                }
-                format!(
-                    "listed: {}",
-                    if words.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        words.join(", ")
-                    }
-                )
-            }
-            Asked::Held(held) => {
-                format!("its provider cannot be asked: the numbers of {held} due calls are held")
-            }
-            Asked::Unasked(why) => format!("not asked: {why}"),
-        };
-        vec![trunk.clone(), words]
-    });
+    let rows = asked
+        .iter()
+        .map(|(trunk, done)| vec![trunk.clone(), words(done)]);
     let rows = rows.collect();
     out.table(&["trunk", "calls since then"], rows)
+}
+
+fn words(asked: &Asked) -> String {
+    match asked {
+        Asked::Listed(verdicts, foreign) => {
+            let mut words: Vec<_> = verdicts
+                .iter()
+                .map(|(verdict, count)| format!("{count} {}", text(&json!(verdict))))
+                .collect();
+            if *foreign > 0 {
+                words.push(format!("{foreign} not ours"));
+            }
+            if words.is_empty() {
+                words.push("none".to_owned());
+            }
+            format!("listed: {}", words.join(", "))
+        }
+        Asked::Held(until) => {
+            let until = until.map(|until| until.to_string()).unwrap_or_default();
+            format!("its provider cannot be asked: nothing is dialled until {until}")
+        }
+        Asked::Unasked(why) => format!("not asked: {why}"),
+    }
 }

@@ -7,7 +7,6 @@ use super::{
     out::{instant, text},
 };
 use crate::{
-    domain::CallId,
     flow::{
         Calls,
         replay::{Kept, Replayed},
@@ -35,7 +34,7 @@ pub enum WebhooksCommand {
     },
     /// Read events again and apply them: after an upgrade that understands more, or a repair.
     ///
-    /// What has had its effect already has none again, and no event moves a call that has moved on.
+    /// What was applied, or came too late, is not applied again, and no event moves a later dial.
     Replay(ReplayArgs),
 }
 
@@ -48,9 +47,6 @@ pub struct Which {
     /// Only those of this trunk.
     #[arg(long, value_name = "TRUNK")]
     pub trunk: Option<String>,
-    /// Only those about this call.
-    #[arg(long, value_name = "CALL", value_parser = super::values::call_id)]
-    pub call: Option<CallId>,
     /// How many.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
@@ -130,7 +126,6 @@ async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failu
     let kept = Kept {
         verdict: which.verdict.map(Verdict::as_str),
         trunk: which.trunk.as_deref(),
-        call: which.call,
         limit: which.limit,
     };
     let events = calls.webhook_events(&kept).await?;

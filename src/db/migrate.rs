@@ -78,6 +78,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/next_due",
     "rules/end_attempt",
     "rules/put_back",
+    "rules/lost_claim",
     "rules/apply_report",
     "flow/wake",
     "flow/enqueue",
@@ -207,6 +208,10 @@ async fn bring_up_to_date(tx: &mut PgConnection) -> Result<Migrated, Error> {
     }
     migrated.functions = apply_functions(tx, found.as_ref()).await?;
     sqlx::query("select pgdial.ensure_partitions(pgdial.now(), 8)")
+        .execute(&mut *tx)
+        .await?;
+    // Once: from then on it is for `recover` to say that the place is another.
+    sqlx::query("select pgdial.note_place() where not exists (select from pgdial.cluster)")
         .execute(&mut *tx)
         .await?;
     roles::grant(tx).await?;

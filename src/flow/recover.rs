@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Calls, Error};
+use super::{Calls, Error, wake::Wake};
 use crate::domain::{CallId, Reference, Report};
 
 /// What a dial that a provider lists was to the database.
@@ -15,13 +15,13 @@ pub enum Recovered {
     Known,
     /// The claim was lost; the row has it again.
     Adopted,
-    /// The call was lost, or had ended, and rings: its number is taken until it is over.
+    /// The call was lost, or had ended, or another has its number: that is taken until it is over.
     Held,
     /// Lost, and over by now: nothing to do.
     Over,
     /// It is another trunk's.
     Mismatch,
-    /// The row could not be changed: hold its number by hand.
+    /// A person must look: the log says why.
     Failed,
 }
 
@@ -33,14 +33,20 @@ struct Item<'a> {
     /// As the list says it; what is no number is refused in SQL.
     phone: Option<&'a str>,
     report: &'a Report,
-    by: &'a str,
 }
 
 impl Calls {
-    /// Pauses every trunk and accepts the place where the database runs now. Answers up to
-    /// when its commits are known to be there; none = it is empty.
-    pub async fn recover_begin(&self, why: &str, by: &str) -> Result<Option<DateTime<Utc>>, Error> {
-        let (since,) = sqlx::query_as("select pgdial.recover_begin($1, $2)")
+    /// Pauses every trunk, and answers from when on commits may be lost: `since`, or where the
+    /// database is known to have changed its place, the last time before. None: it has not,
+    /// so that must be said.
+    pub async fn recover_begin(
+        &self,
+        since: Option<DateTime<Utc>>,
+        why: &str,
+        by: &str,
+    ) -> Result<Option<DateTime<Utc>>, Error> {
+        let (since,) = sqlx::query_as("select pgdial.recover_begin($1, $2, $3)")
+            .bind(since)
             .bind(why)
             .bind(by)
             .fetch_one(&self.pool)
@@ -54,7 +60,6 @@ impl Calls {
         trunk: &str,
         dial: Reference,
         report: &Report,
-        by: &str,
     ) -> Result<Recovered, Error> {
         let item = Item {
             id: dial.call,
@@ -62,7 +67,6 @@ impl Calls {
             trunk,
             phone: report.result.get("to").and_then(Value::as_str),
             report,
-            by,
         };
         let sql = "select ordinal, verdict, detail from pgdial.recover_listed($1)";
         let answer = self.apply_one::<_, Recovered>("recover", sql, item).await?;
@@ -72,20 +76,24 @@ impl Calls {
         Ok(answer.verdict)
     }
 
-    /// Holds the numbers of the calls on this trunk that may have been dialled in the lost
-    /// time, because its provider cannot say. Answers how many.
-    pub async fn recover_hold(&self, trunk: &str, by: &str) -> Result<i64, Error> {
-        let mut held = 0;
-        loop {
-            let (batch,): (i32,) = sqlx::query_as("select pgdial.recover_hold($1, $2)")
-                .bind(trunk)
-                .bind(by)
-                .fetch_one(&self.pool)
-                .await?;
-            if batch == 0 {
-                return Ok(held);
-            }
-            held += i64::from(batch);
-        }
+    /// Holds a trunk whose provider cannot say what it has: it dials nothing until the end of
+    /// the longest call that may be up. None: there is no such trunk.
+    pub async fn recover_hold(&self, trunk: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        let (until,) = sqlx::query_as("select pgdial.recover_hold($1)")
+            .bind(trunk)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(until)
+    }
+
+    /// Accepts the place where the database runs, and judges again what webhooks said of lost
+    /// claims meanwhile. Answers how many.
+    pub async fn recover_end(&self, by: &str) -> Result<i32, Error> {
+        let (replayed,) = sqlx::query_as("select pgdial.recover_end($1)")
+            .bind(by)
+            .fetch_one(&self.pool)
+            .await?;
+        self.wake(Wake::Claim);
+        Ok(replayed)
     }
 }

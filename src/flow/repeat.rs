@@ -27,4 +27,14 @@ impl Calls {
         }
         Ok(calls)
     }
+
+    /// The provider has no room for a repetition: its trunk waits, so long or a second.
+    pub async fn hold_off(&self, trunk: &str, retry_after_sec: Option<u32>) -> Result<(), Error> {
+        sqlx::query("select pgdial.hold_off($1, $2)")
+            .bind(trunk)
+            .bind(retry_after_sec.and_then(|seconds| i32::try_from(seconds).ok()))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::{Calls, Error, read_detail, wake::Wake};
-use crate::domain::{CallId, Report};
+use crate::domain::Report;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub enum Replayed {
     Parked,
     /// Still not of the protocol's form.
     Unparsable,
-    /// It has had its effect; nothing changes.
+    /// It was judged before; nothing changes.
     AlreadyApplied,
     /// There is no such event.
     NotFound,
@@ -38,8 +38,6 @@ pub struct Kept<'a> {
     pub verdict: Option<&'a str>,
     /// Only of this trunk.
     pub trunk: Option<&'a str>,
-    /// Only about this call.
-    pub call: Option<CallId>,
     /// At most this many, the newest.
     pub limit: i64,
 }
@@ -91,7 +89,6 @@ impl Calls {
             sqlx::query_as(include_str!("../../sql/read/webhook_events.sql"))
                 .bind(which.verdict)
                 .bind(which.trunk)
-                .bind(which.call.map(|call| call.0))
                 .bind(which.limit)
                 .fetch_all(&self.pool)
                 .await?;

@@ -173,8 +173,8 @@ impl HttpProvider {
     }
 
     async fn calls_since_now(&self, since: DateTime<Utc>) -> Result<Option<Vec<Report>>, Error> {
-        let since = since.to_rfc3339_opts(SecondsFormat::Micros, true);
-        let first = format!("/api/v1/calls?since={}", words::percent(&since));
+        let text = since.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let first = format!("/api/v1/calls?since={}", words::percent(&text));
         let (mut calls, mut cursor) = (Vec::new(), None::<String>);
         for _page in 0..MOST_PAGES {
             let path = match &cursor {
@@ -182,7 +182,7 @@ impl HttpProvider {
                 None => first.clone(),
             };
             let request = self.request(Method::GET, &path).body(Full::default());
-            let Some(page) = look_up::page(&self.ask(request).await?, self.key())? else {
+            let Some(page) = look_up::page(&self.ask(request).await?, since, self.key())? else {
                 return Ok(None);
             };
             calls.extend(page.calls);

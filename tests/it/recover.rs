@@ -3,7 +3,7 @@
 
 use pgdial::{
     domain::{CallId, Outcome, Reference, Report, ReportKind},
-    flow::recover::Recovered,
+    flow::{recover::Recovered, webhook::Verdict},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,16 +14,26 @@ use crate::support::{TestDb, by_provider, ended, number, processes::Machine, pro
 const PROMOTED: &str = "update pgdial.cluster set timeline = '00000000'";
 /// As if the database had been copied to another server.
 const COPIED: &str = "update pgdial.cluster set system_identifier = 7";
+/// As if it had been copied beside itself, or restored under another name.
+const RENAMED: &str = "update pgdial.cluster set database = 7";
 
+/// A standby has taken over, and somebody begins to look what is missing.
 async fn begin(db: &TestDb) {
-    let since = db.calls.recover_begin("the standby took over", "me");
-    since.await.unwrap();
+    db.sql(PROMOTED).await;
+    let since = db.calls.recover_begin(None, "the standby took over", "me");
+    since.await.unwrap().unwrap();
+}
+
+/// All that could be asked was asked: the dialing begins again.
+async fn end(db: &TestDb) {
+    db.calls.recover_end("me").await.unwrap();
+    db.sql("select pgdial.resume('trunk', 'default')").await;
 }
 
 async fn listed(db: &TestDb, call: CallId, claim_no: i64, report: &Report) -> Recovered {
     let dial = Reference { call, claim_no };
     db.calls
-        .recover_listed("default", dial, report, "me")
+        .recover_listed("default", dial, report)
         .await
         .unwrap()
 }
@@ -45,7 +55,11 @@ async fn reason(db: &TestDb, id: CallId) -> String {
 
 #[tokio::test]
 async fn on_another_timeline_or_server_nothing_is_dialled_until_somebody_recovers() {
-    for (changed, why) in [(PROMOTED, "standby"), (COPIED, "another server")] {
+    for (changed, why) in [
+        (PROMOTED, "standby"),
+        (COPIED, "another server"),
+        (RENAMED, "another name"),
+    ] {
         let db = TestDb::new().await;
         let id = db.enqueue(&number(1)).await;
         db.sql(changed).await;
@@ -54,8 +68,9 @@ async fn on_another_timeline_or_server_nothing_is_dialled_until_somebody_recover
         let message = format!("select message from pgdial.why('{id}') where ord = 1");
         assert!(db.text(&message).await.contains(why));
         begin(&db).await;
-        assert_eq!(reason(&db, id).await, "trunk_paused");
         db.sql("select pgdial.resume('trunk', 'default')").await;
+        assert!(db.claim(1).await.is_empty(), "it has only begun");
+        end(&db).await;
         assert_eq!(db.claim(1).await.len(), 1);
     }
 }
@@ -88,20 +103,45 @@ async fn a_dial_in_doubt_is_not_sent_again_there() {
 }
 
 #[tokio::test]
-async fn it_begins_where_the_commits_end_and_leaves_pauses_alone() {
+async fn it_begins_where_a_worker_last_saw_all_in_its_place_however_often_it_is_begun() {
     let db = TestDb::new().await;
-    assert_eq!(db.calls.recover_begin("?", "me").await.unwrap(), None);
+    let begin = async |since| db.calls.recover_begin(since, "?", "me").await.unwrap();
+    assert_eq!(begin(None).await, None, "nothing has changed");
     db.sql("select pgdial.pause('trunk', 'default', 'on purpose', 'her')")
         .await;
-    db.enqueue(&number(1)).await;
-    let last = db
-        .text("select floor(extract(epoch from max(created_at))) from pgdial.calls")
-        .await;
-    let since = db.calls.recover_begin("?", "me").await.unwrap().unwrap();
-    assert_eq!(since.timestamp().to_string(), last);
+    db.worker(&["default"]).await;
+    let seen = db.number("select floor(extract(epoch from seen_at)) from pgdial.cluster");
+    let seen = seen.await;
+    db.sql(PROMOTED).await;
+    // The world goes on, and must not move the beginning.
+    for _ in 0..2 {
+        db.forward("1 hour").await;
+        db.worker(&["default"]).await;
+        db.enqueue(&number(1)).await;
+        let since = begin(None).await.unwrap();
+        assert_eq!(since.timestamp(), seen - 60);
+    }
+    let earlier = chrono::DateTime::from_timestamp(seen - 7200, 0);
+    assert_eq!(begin(earlier).await, earlier);
+    assert_eq!(begin(None).await, earlier, "once said, it is kept");
     assert_eq!(
         db.text("select paused_why from pgdial.trunks").await,
         "on purpose"
+    );
+}
+
+#[tokio::test]
+async fn where_nothing_has_changed_it_must_be_said_since_when() {
+    let db = TestDb::new().await;
+    let call = db.enqueue(&number(1)).await;
+    let since = chrono::DateTime::from_timestamp(1_800_000_000, 0);
+    let begun = db
+        .calls
+        .recover_begin(since, "a snapshot was put back", "me");
+    assert_eq!(begun.await.unwrap(), since);
+    assert_eq!(
+        listed(&db, call, 1, &up(&number(1))).await,
+        Recovered::Adopted
     );
 }
 
@@ -123,7 +163,7 @@ async fn a_lost_claim_is_the_rows_again() {
         ),
         ("1".to_owned(), "1".to_owned(), "p-1".to_owned())
     );
-    db.sql("select pgdial.resume('trunk', 'default')").await;
+    end(&db).await;
     db.enqueue(&number(1)).await;
     assert!(db.claim(1).await.is_empty(), "its number is taken");
     let busy = ended(Outcome::Busy);
@@ -180,7 +220,7 @@ async fn a_lost_call_that_rings_takes_its_number_until_it_ends() {
     let id = CallId(Uuid::new_v4());
     begin(&db).await;
     assert_eq!(listed(&db, id, 2, &up(&number(1))).await, Recovered::Held);
-    db.sql("select pgdial.resume('trunk', 'default')").await;
+    end(&db).await;
     let twin = db.enqueue(&number(1)).await;
     assert!(db.claim(1).await.is_empty(), "its number is taken");
     let dial = Reference {
@@ -201,7 +241,8 @@ async fn a_lost_call_that_is_over_leaves_nothing_and_one_without_a_number_fails(
         listed(&db, id, 1, &ended(Outcome::Answered)).await,
         Recovered::Over
     );
-    assert_eq!(listed(&db, id, 1, &up("nobody")).await, Recovered::Failed);
+    let nobody = listed(&db, id, 1, &up("nobody")).await;
+    assert_eq!(nobody, Recovered::Failed);
     assert_eq!(db.text("select count(*) from pgdial.calls").await, "0");
 }
 
@@ -222,47 +263,117 @@ async fn a_lost_redrive_holds_the_number_and_uses_up_its_claim() {
         ),
         ("failed".to_owned(), "2".to_owned())
     );
-    db.sql("select pgdial.resume('trunk', 'default')").await;
+    end(&db).await;
     db.enqueue(&number(1)).await;
     assert!(db.claim(1).await.is_empty());
 }
 
-/// Of two lost calls to one number only one row can be in flight; the other is not forgotten.
+/// Of two lost dials to one number only one row can be in flight; the other is not forgotten,
+/// and when it was answered nobody is rung again for it.
 #[tokio::test]
-async fn one_row_that_cannot_be_moved_harms_no_other() {
+async fn of_two_lost_dials_to_one_number_none_is_rung_again() {
     let db = TestDb::new().await;
-    db.in_call(&number(1)).await;
-    let twin = db.enqueue(&number(1)).await;
-    let other = db.enqueue(&number(2)).await;
+    let (a, b, c) = (
+        db.enqueue(&number(1)).await,
+        db.enqueue(&number(1)).await,
+        db.enqueue(&number(1)).await,
+    );
     begin(&db).await;
-    assert_eq!(listed(&db, twin, 1, &up(&number(1))).await, Recovered::Held);
-    assert_eq!(db.column(twin, "claim_no").await, "1", "used up");
-    let elsewhere = Report {
-        provider_call_id: Some("p-2".to_owned()),
-        ..up(&number(2))
+    let elsewhere = |id: &str, report: Report| Report {
+        provider_call_id: Some(id.to_owned()),
+        ..report
     };
-    assert_eq!(listed(&db, other, 1, &elsewhere).await, Recovered::Adopted);
+    assert_eq!(listed(&db, b, 1, &up(&number(1))).await, Recovered::Adopted);
+    let over = elsewhere("p-2", ended(Outcome::Answered));
+    assert_eq!(listed(&db, a, 1, &over).await, Recovered::Held);
+    assert_eq!(db.state(a).await, "completed");
+    let still_up = elsewhere("p-3", up(&number(1)));
+    assert_eq!(listed(&db, c, 1, &still_up).await, Recovered::Held);
+    assert_eq!(db.column(c, "claim_no").await, "1", "used up");
+    end(&db).await;
+    let dial = |call| Some(Reference { call, claim_no: 1 });
+    let answered = ended(Outcome::Answered);
+    db.event_from("default", dial(b), "e", &answered).await;
+    assert!(db.claim(1).await.is_empty(), "the third is up");
+    db.event_from("default", dial(c), "f", &answered).await;
+    assert_eq!(db.state(c).await, "completed");
+    assert!(db.claim(1).await.is_empty());
+}
+
+/// No claim that the last recovery could have lost: a list that is not about us, or a fault.
+#[tokio::test]
+async fn a_claim_that_never_was_is_for_a_person_and_stops_nobody() {
+    let db = TestDb::new().await;
+    let id = db.enqueue(&number(1)).await;
+    begin(&db).await;
+    assert_eq!(
+        listed(&db, id, i64::MAX, &ended(Outcome::Busy)).await,
+        Recovered::Failed
+    );
+    end(&db).await;
+    assert_eq!(db.claim(1).await[0].id, id);
+}
+
+/// The webhook came while nothing was known of its claim, or comes after the recovery.
+#[tokio::test]
+async fn a_webhook_of_a_lost_claim_counts_once_somebody_recovers() {
+    let db = TestDb::new().await;
+    let (before, after) = (db.enqueue(&number(1)).await, db.enqueue(&number(2)).await);
+    let event = async |call, name| {
+        let dial = Reference { call, claim_no: 1 };
+        let report = by_provider(name, ended(Outcome::Answered));
+        db.event_from("default", Some(dial), name, &report).await
+    };
+    assert_eq!(event(before, "p-1").await, Verdict::Mismatch);
+    begin(&db).await;
+    db.calls.recover_hold("default").await.unwrap().unwrap();
+    end(&db).await;
+    assert_eq!(db.state(before).await, "completed");
+    assert!(db.claim(9).await.is_empty());
+    assert_eq!(reason(&db, after).await, "trunk_held");
+    assert_eq!(event(after, "p-2").await, Verdict::Applied);
+    assert_eq!(db.state(after).await, "completed");
+    db.forward("34 minutes").await;
+    assert!(db.claim(9).await.is_empty());
 }
 
 #[tokio::test]
-async fn where_nobody_can_be_asked_the_numbers_of_due_calls_are_held() {
+async fn where_nobody_can_be_asked_the_trunk_is_held_and_no_reference_is_used_twice() {
     let db = TestDb::new().await;
-    let due = db.enqueue(&number(1)).await;
-    let later = db
-        .enqueue_as(json!({ "to": number(2), "scriptId": "s", "runAt": "2999-01-01T00:00:00Z" }))
-        .await;
+    db.enqueue(&number(1)).await;
     begin(&db).await;
-    assert_eq!(db.calls.recover_hold("default", "me").await.unwrap(), 1);
-    db.sql("select pgdial.resume('trunk', 'default')").await;
+    db.calls.recover_hold("default").await.unwrap().unwrap();
+    end(&db).await;
     assert!(db.claim(1).await.is_empty());
-    assert_eq!(db.story(later).await, "waiting");
     db.forward("34 minutes").await;
     let call = db.claim(1).await.pop().unwrap();
-    assert_eq!(
-        (call.id, call.claim_no),
-        (due, 1001),
-        "no reference is used twice"
-    );
+    assert_eq!(call.claim_no, 1_000_001);
+    // The answer of its lost first dial comes after all.
+    let dial = Some(Reference {
+        call: call.id,
+        claim_no: 1,
+    });
+    let answered = ended(Outcome::Answered);
+    let late = db.event_from("default", dial, "e", &answered).await;
+    assert_eq!(late, Verdict::LateAnswer);
+}
+
+#[tokio::test]
+async fn an_adopted_dial_is_not_sent_again() {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set idempotent = true").await;
+    let id = db.enqueue(&number(1)).await;
+    begin(&db).await;
+    let strange = Report {
+        kind: ReportKind::Unknown,
+        ..up(&number(1))
+    };
+    assert_eq!(listed(&db, id, 1, &strange).await, Recovered::Adopted);
+    end(&db).await;
+    db.forward("30 seconds").await;
+    let trunks = ["default".to_owned()];
+    assert!(db.calls.repeats_due(&trunks, 1).await.unwrap().is_empty());
+    assert_eq!(db.state(id).await, "unresolved");
 }
 
 /// Calls ring, the claims of which the database has forgotten, and one that it never heard of.

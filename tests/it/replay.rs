@@ -8,7 +8,7 @@ use pgdial::{
     },
 };
 
-use crate::support::{TestDb, by_provider, ended, number, progress};
+use crate::support::{TestDb, by_provider, ended, number, progress, provider_id};
 
 /// The number of the latest kept event.
 async fn latest(db: &TestDb) -> i64 {
@@ -125,7 +125,7 @@ async fn no_such_event_says_so() {
 }
 
 #[tokio::test]
-async fn events_are_listed_by_verdict_trunk_and_call() {
+async fn events_are_listed_by_verdict_and_trunk() {
     let db = TestDb::new().await;
     let (one, two) = (db.in_call(&number(1)).await, db.in_call(&number(2)).await);
     db.event(&one, "e", unparsable()).await;
@@ -141,14 +141,43 @@ async fn events_are_listed_by_verdict_trunk_and_call() {
         ..all.clone()
     });
     assert_eq!(noted.await[0]["eventId"], "f");
-    let about = list(Kept {
-        call: Some(one.id),
-        ..all.clone()
-    });
-    assert_eq!(about.await[0]["eventId"], "e");
     let of_none = list(Kept {
         trunk: Some("other"),
         ..all
     });
     assert!(of_none.await.is_empty());
+}
+
+/// What came too late for one dial must not end a later one.
+#[tokio::test]
+async fn a_stale_event_is_not_judged_again_after_a_redrive() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    db.settle(&call, Outcome::Declined).await;
+    let late = db.event(&call, "e", ended(Outcome::Busy)).await;
+    assert_eq!(late, Verdict::Stale);
+    db.sql("select pgdial.redrive(id) from pgdial.calls").await;
+    assert_eq!(db.claim(1).await[0].id, call.id);
+    let event = latest(&db).await;
+    assert_eq!(replay(&db, event, None).await, Replayed::AlreadyApplied);
+    assert_eq!(db.state(call.id).await, "dialing");
+}
+
+/// Without a reference the provider's id says which dial it is about, even when the row has
+/// forgotten that id with its retry.
+#[tokio::test]
+async fn an_event_by_the_providers_id_never_moves_a_later_dial() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let id = provider_id(&number(1));
+    let noted = by_provider(&id, progress(ReportKind::Unknown));
+    let verdict = db.event_from("default", None, "e", &noted).await;
+    assert_eq!(verdict, Verdict::Noted);
+    let event = latest(&db).await;
+    db.event(&call, "f", ended(Outcome::Busy)).await;
+    db.forward("1 hour").await;
+    assert_eq!(db.claim(1).await[0].claim_no, 2);
+    let busy = by_provider(&id, ended(Outcome::Busy));
+    assert_eq!(replay(&db, event, Some(&busy)).await, Replayed::Stale);
+    assert_eq!(db.state(call.id).await, "dialing");
 }

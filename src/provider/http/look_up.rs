@@ -4,6 +4,8 @@
 //! provider says so in the words of the protocol. On its word a call may be placed again,
 //! so everything else is an error, which proves nothing.
 
+use chrono::{DateTime, Utc};
+
 use super::{answer::refused, exchange::Answer};
 use crate::{
     domain::{Outcome, Reference, Report, ReportKind},
@@ -78,9 +80,13 @@ pub(super) struct Page {
 }
 
 /// What came of asking for the calls since a time. `None`: it has no such list. One that
-/// does not repeat the `since` is none either: a provider that does not know the parameter
-/// passes over it, and lists something else.
-pub(super) fn page(answer: &Answer, key: Option<&str>) -> Result<Option<Page>, Error> {
+/// does not repeat the same `since` is none either: a provider that does not know the
+/// parameter passes over it, and one that goes back less far lists with gaps.
+pub(super) fn page(
+    answer: &Answer,
+    asked: DateTime<Utc>,
+    key: Option<&str>,
+) -> Result<Option<Page>, Error> {
     match answer.status.as_u16() {
         200 => {}
         400 | 404 | 405 | 422 | 501 => return Ok(None),
@@ -92,7 +98,10 @@ pub(super) fn page(answer: &Answer, key: Option<&str>) -> Result<Option<Page>, E
     if calls.iter().any(|call| call.kind == ReportKind::Unparsable) {
         return Err(unread(answer, "a call in the list cannot be read"));
     }
-    Ok(since.map(|_as_asked| Page { calls, next }))
+    let since = since.and_then(|since| DateTime::parse_from_rfc3339(&since).ok());
+    let is_as_asked =
+        since.is_some_and(|since| since.timestamp_micros() <= asked.timestamp_micros());
+    Ok(is_as_asked.then_some(Page { calls, next }))
 }
 
 /// How much a report says, where several are about one dial. An answer first: it is what

@@ -79,6 +79,11 @@ impl TestDb {
         .await;
         let url = server().url_for(&name);
         let pool = db::connect(&url, "test", 12).await.unwrap();
+        // It is a copy, and would dial nothing.
+        sqlx::query("select pgdial.note_place()")
+            .execute(&pool)
+            .await
+            .unwrap();
         let dialer = db::connect(&url_as("dialer", &url), "test", 12)
             .await
             .unwrap();

@@ -200,6 +200,7 @@ async fn a_list_is_read_page_by_page() {
 async fn a_list_that_does_not_say_since_when_is_none() {
     for answer in [
         http("200 OK", r#"{"calls":[]}"#),
+        http("200 OK", r#"{"calls":[],"since":"2027-01-15T09:00:00Z"}"#),
         http("400 Bad Request", "{}"),
         http("404 Not Found", ""),
     ] {
