@@ -57,7 +57,7 @@ impl Machine {
     }
 
     /// The same command, not started: for those that end by themselves. As a member of
-    /// pgdial_worker: `migrate` needs another login.
+    /// `pgdial_worker`: `migrate` needs another login.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgdial"));
         command
