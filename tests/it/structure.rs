@@ -179,7 +179,7 @@ fn every_sql_file_is_used() {
             }
             // Run by administrators, and by every test.
             "setup" => {
-                let test = fs::read_to_string(root().join("tests/it/support.rs")).unwrap();
+                let test = fs::read_to_string(root().join("tests/it/support/database.rs")).unwrap();
                 test.contains(&format!("{name}\""))
             }
             "read" => sources.matches(&format!("{name}\"")).count() == 1,

@@ -139,7 +139,11 @@ async fn processes_of_this_release_go_on_and_restart_beside_the_next_one() {
     assert!(worker.stop().await);
     let worker = machine.start_worker("one", &[]).await;
     completes(3).await;
-    let output = machine.command(&["migrate"]).output().unwrap();
+    let output = machine
+        .command(&["migrate"])
+        .env("DATABASE_URL", machine.db.url_as("deploy"))
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(worker.stop().await);
     assert_eq!(schema(&machine.db).await, next);

@@ -56,7 +56,8 @@ impl Machine {
         Process { child, log }
     }
 
-    /// The same command, not started: for those that end by themselves.
+    /// The same command, not started: for those that end by themselves. As a member of
+    /// `pgdial_worker`: `migrate` needs another login.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgdial"));
         command
