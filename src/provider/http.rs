@@ -31,6 +31,11 @@ mod answer;
 mod exchange;
 mod look_up;
 
+// Doors for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 /// How long one request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
