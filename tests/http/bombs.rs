@@ -88,6 +88,13 @@ async fn numbers_without_end_are_refused_or_kept_as_they_can_be() {
         )
         .await;
     }
+    // What a double can hold comes back digit by digit.
+    let answer = enqueue(&world, with("\"metadata\":{\"n\":123456789.12345679}")).await;
+    assert!(
+        answer.text.contains("{\"n\":123456789.12345679}"),
+        "{}",
+        answer.text
+    );
     let tiny = format!("0.{}1", "0".repeat(15_000));
     let answer = enqueue(&world, with(&format!("\"metadata\":{{\"n\":{tiny}}}"))).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
