@@ -60,7 +60,7 @@ async fn a_hundred_thousand_fields_are_refused_like_one() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.body[0]["code"], "invalid_request");
     let items = "[],".repeat(1_000_000);
-    let answer = batch(&world, format!("[{}[]]", items)).await;
+    let answer = batch(&world, format!("[{items}[]]")).await;
     is(&world, "a million items", &answer, "413 batch_too_large").await;
     let lines = "{}\n".repeat(1_000_000);
     let answer = post(&world, "/api/v1/calls/batch", "application/x-ndjson", lines).await;

@@ -107,14 +107,14 @@ async fn calls_end_in_a_flood(start: impl AsyncFn(&Machine) -> Vec<Process>) {
     senders.join_all().await;
 
     let completed = "select count(*) from pgdial.calls where state = 'completed'";
-    assert_eq!(machine.db.number(completed).await, CALLS as i64);
+    assert_eq!(machine.db.text(completed).await, CALLS.to_string());
     machine.judge(30);
     // It went on meanwhile, and what was answered 2xx is kept (P2).
     let kept = answers.kept.load(Ordering::Relaxed);
     assert!(kept > before, "{kept} {before}");
     assert!(answers.rejected.load(Ordering::Relaxed) > 0);
     let unknown = "select count(*) from pgdial.webhook_events where reference = ''";
-    assert_eq!(machine.db.number(unknown).await, kept as i64);
+    assert_eq!(machine.db.text(unknown).await, kept.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
