@@ -58,6 +58,11 @@ mod page;
 // Connections.
 mod serve;
 
+// Doors for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{

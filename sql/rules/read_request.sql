@@ -59,9 +59,10 @@ begin
             '"metadata" has a number beyond 1e300: send it as a string'
         when p_request ? 'from' and from_number is null then
             '"from" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550199"'
-        when p_request ? 'priority' and not (p_request -> 'priority')::text ~ '^[0-9]$' then
+        -- 5.0 is a whole number to JSON and to JSON Schema.
+        when p_request ? 'priority' and not (p_request -> 'priority')::text ~ '^[0-9](\.0+)?$' then
             '"priority" must be a whole number from 0 to 9 (higher first)'
-        when p_request ? 'maxAttempts' and not (p_request -> 'maxAttempts')::text ~ '^([1-9]|1[0-9]|20)$' then
+        when p_request ? 'maxAttempts' and not (p_request -> 'maxAttempts')::text ~ '^([1-9]|1[0-9]|20)(\.0+)?$' then
             '"maxAttempts" must be a whole number from 1 to 20'
         when p_request ? 'runAt' and run_at is null then
             '"runAt" must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"'
@@ -74,8 +75,8 @@ begin
         return;
     end if;
 
-    priority := coalesce((p_request ->> 'priority')::smallint, 0);
-    max_attempts := (p_request ->> 'maxAttempts')::int;
+    priority := coalesce((p_request ->> 'priority')::numeric::smallint, 0);
+    max_attempts := (p_request ->> 'maxAttempts')::numeric::int;
     -- jsonb has one text for one value (keys sorted, numbers in one form), so the hash is over meaning.
     request_hash := sha256(convert_to(jsonb_build_array(
         phone, script_id, metadata, campaign, from_number, priority,

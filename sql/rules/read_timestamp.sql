@@ -3,9 +3,16 @@
 create or replace function pgdial.read_timestamp(p_text text) returns timestamptz
 language plpgsql stable
 as $$
+declare
+    -- Postgres takes offsets below 16 hours, RFC 3339 has them up to 23:59.
+    v_far text[] := regexp_match(p_text, '^(.+)([+-])(1[6-9]|2[0-3]):?([0-5]\d)?$');
 begin
     if p_text !~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)$' then
         return null;
+    end if;
+    if v_far is not null then
+        return (v_far[1] || 'Z')::timestamptz
+            - (v_far[2] || '1')::int * make_interval(hours => v_far[3]::int, mins => coalesce(v_far[4], '0')::int);
     end if;
     return p_text::timestamptz;
 exception when others then

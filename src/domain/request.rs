@@ -13,19 +13,29 @@ use utoipa::ToSchema;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallRequest {
     /// The number to ring, E.164: `+14155550100`. Spaces, dots, hyphens, slashes and parentheses are dropped.
-    #[schema(example = "+14155550100")]
+    #[schema(
+        example = "+14155550100",
+        pattern = r"^[ .()/-]*\+[ .()/-]*[1-9]([ .()/-]*[0-9]){6,14}[ .()/-]*$"
+    )]
     pub to: String,
     /// What the provider should say: its name for the script, agent or assistant. 1 to 200 characters.
-    #[schema(example = "welcome")]
+    #[schema(
+        example = "welcome",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub script_id: String,
     /// Passed to the provider verbatim. A JSON object of at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
     /// The campaign that it belongs to; `default` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^[^\u0000]*$")]
     pub campaign: Option<String>,
     /// The number to show to the callee, E.164; the provider's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^[ .()/-]*\+[ .()/-]*[1-9]([ .()/-]*[0-9]){6,14}[ .()/-]*$")]
     pub from: Option<String>,
     /// 0 to 9, higher first; 0 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,5 +54,6 @@ pub struct CallRequest {
     /// The same key with the same request is the same call. 1 to 255 characters.
     /// Over HTTP a single request carries it in the `Idempotency-Key` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255, pattern = r"^[^\u0000]*$")]
     pub idempotency_key: Option<String>,
 }

@@ -23,11 +23,11 @@ use crate::{domain::CallRequest, flow::enqueue::Enqueued};
 
 const LARGEST: usize = 4 * 1024 * 1024;
 const MOST_ITEMS: usize = 1000;
-const JSON: &str = "application/json";
-const NDJSON: &str = "application/x-ndjson";
+pub(super) const JSON: &str = "application/json";
+pub(super) const NDJSON: &str = "application/x-ndjson";
 
 /// One item: what it asks for, or why it cannot be read.
-type Item = Result<Value, String>;
+pub(super) type Item = Result<Value, String>;
 
 /// Enqueue up to 1,000 calls.
 ///
@@ -56,20 +56,7 @@ pub(super) async fn create_calls(
         "a batch has at most 4 MiB: split it, or use `pgdial import`",
     )
     .await?;
-    let items = if shape == JSON {
-        array(&text)?
-    } else {
-        lines(&text)
-    };
-    if items.len() > MOST_ITEMS {
-        return Err(Problem::new(
-            Code::BatchTooLarge,
-            format!(
-                "a batch has at most {MOST_ITEMS} items and this one has {}: split it, or use `pgdial import`",
-                items.len()
-            ),
-        ));
-    }
+    let items = read_items(shape, &text)?;
     let results = enqueue(&app, &owner, items).await?;
     if shape == JSON {
         return Ok(Json(results).into_response());
@@ -81,6 +68,25 @@ pub(super) async fn create_calls(
         text.push('\n');
     }
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from(text)).into_response())
+}
+
+/// The items of a batch of this media type.
+pub(super) fn read_items(shape: &str, text: &[u8]) -> Result<Vec<Item>, Problem> {
+    let items = if shape == JSON {
+        array(text)?
+    } else {
+        lines(text)
+    };
+    if items.len() > MOST_ITEMS {
+        return Err(Problem::new(
+            Code::BatchTooLarge,
+            format!(
+                "a batch has at most {MOST_ITEMS} items and this one has {}: split it, or use `pgdial import`",
+                items.len()
+            ),
+        ));
+    }
+    Ok(items)
 }
 
 fn array(text: &[u8]) -> Result<Vec<Item>, Problem> {

@@ -129,16 +129,20 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, Problem> {
 /// A JSON object of at most 64 KiB.
 pub(super) async fn object(request: Request) -> Result<Value, Problem> {
     require_type(request.headers(), &["application/json"])?;
-    let value = parse(&read_one(request).await?)?;
-    if value.is_object() {
-        storable(&value)?;
-        Ok(value)
-    } else {
-        Err(Problem::new(
+    read_object(&read_one(request).await?)
+}
+
+/// Text as a JSON object that can be stored.
+pub(super) fn read_object(text: &[u8]) -> Result<Value, Problem> {
+    let value = parse(text)?;
+    if !value.is_object() {
+        return Err(Problem::new(
             Code::InvalidRequest,
             "the body must be a JSON object",
-        ))
+        ));
     }
+    storable(&value)?;
+    Ok(value)
 }
 
 /// An optional JSON object of at most 64 KiB; no body, or null, is an object without fields.
@@ -151,18 +155,10 @@ pub(super) async fn optional<T: DeserializeOwned + Default>(
         return Ok(T::default());
     }
     typed?;
-    let value = parse(&text)?;
-    if value.is_null() {
+    if text.trim_ascii() == b"null" {
         return Ok(T::default());
     }
-    if !value.is_object() {
-        return Err(Problem::new(
-            Code::InvalidRequest,
-            "the body must be a JSON object",
-        ));
-    }
-    storable(&value)?;
-    serde_json::from_value(value)
+    serde_json::from_value(read_object(&text)?)
         .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
 }
 

@@ -26,7 +26,7 @@ use crate::{
         signature::{self, Rejection},
         tag,
     },
-    trunks::Trunk,
+    trunks::{Trunk, Trunks},
 };
 
 const LARGEST: usize = 256 * 1024;
@@ -73,7 +73,7 @@ pub(super) async fn call_status(
         trunk,
         reference,
         verified,
-    } = accept(&app, &address, &headers, &bytes).map_err(refuse)?;
+    } = accept(&app.trunks, &address, &headers, &bytes).map_err(refuse)?;
     let report = trunk.provider.read_report(&bytes);
     let webhook_id = indexable(verified.event_id);
     let event = Event {
@@ -94,14 +94,14 @@ pub(super) async fn call_status(
 
 /// What the URL says. The query is not ours alone (a provider may add to it), so what is
 /// unknown is passed over. It is never logged.
-struct Address {
+pub(super) struct Address {
     trunk: String,
     reference: Option<String>,
     tag: String,
 }
 
 impl Address {
-    fn read(uri: &Uri) -> Self {
+    pub(super) fn read(uri: &Uri) -> Self {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map(|query| query.0)
             .unwrap_or_default();
@@ -120,20 +120,20 @@ impl Address {
     }
 }
 
-struct Accepted<'a> {
-    trunk: &'a Trunk,
-    reference: Option<Reference>,
+pub(super) struct Accepted<'a> {
+    pub(super) trunk: &'a Trunk,
+    pub(super) reference: Option<Reference>,
     verified: signature::Verified,
 }
 
 /// Who sent it, and which dial may it be about? The error is the reason, for the counter.
-fn accept<'a>(
-    app: &'a App,
+pub(super) fn accept<'a>(
+    trunks: &'a Trunks,
     address: &Address,
     headers: &HeaderMap,
     bytes: &[u8],
 ) -> Result<Accepted<'a>, &'static str> {
-    let trunk = app.trunks.get(&address.trunk).ok_or("unknown_trunk")?;
+    let trunk = trunks.get(&address.trunk).ok_or("unknown_trunk")?;
     let verified = signature::verify(headers, bytes, &trunk.secrets).map_err(|why| match why {
         Rejection::Missing(_) => "unsigned",
         Rejection::Malformed(_) => "malformed",

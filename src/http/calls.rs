@@ -34,7 +34,7 @@ const LONGEST_WHY: usize = 500;
 /// same time too, and is one call.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls", request_body = CallRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, of your choice. The same key with the same request is the same call for at least 24 hours.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$", description = "1 to 255 characters, of your choice, in ASCII; for others use the field `idempotencyKey`. The same key with the same request is the same call for at least 24 hours.")),
     responses(
         (status = 201, description = "A new call; `Location` names it.", body = Call, headers(("Location" = String, description = "The path of the call."))),
         (status = 200, description = "This key with this request was seen before: the same call, with `Idempotent-Replayed: true`.", body = Call, headers(("Idempotent-Replayed" = bool, description = "Always true."))),

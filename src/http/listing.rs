@@ -22,10 +22,10 @@ const MOST: usize = 200;
     get, path = "/api/v1/calls", tag = "calls",
     params(
         ("state" = Option<CallState>, Query, description = "In this state only."),
-        ("to" = Option<String>, Query, description = "To this number only; write the + as %2B."),
-        ("campaign" = Option<String>, Query, description = "Of this campaign only."),
+        ("to" = Option<String>, Query, pattern = r"^[ .()/-]*\+[ .()/-]*[1-9]([ .()/-]*[0-9]){6,14}[ .()/-]*$", description = "To this number only; write the + as %2B."),
+        ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 200, description = "How many; 50 when absent."),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before."),
+        ("cursor" = Option<String>, Query, pattern = "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$", description = "`nextCursor` of the page before."),
     ),
     responses((status = 200, description = "A page; `nextCursor` is null on the last one.", body = CallPage)),
 )]
@@ -45,7 +45,7 @@ fn id_of(call: &Value) -> Option<CallId> {
     call.get("id")?.as_str()?.parse().ok()
 }
 
-fn read(uri: &Uri) -> Result<(Filter, usize), Problem> {
+pub(super) fn read(uri: &Uri) -> Result<(Filter, usize), Problem> {
     let refusal = |words: String| Problem::new(Code::InvalidQuery, words);
     let mut given = body::query(uri, &["state", "to", "campaign", "limit", "cursor"])?;
     let state = given.remove("state").map(|word| {
@@ -56,10 +56,11 @@ fn read(uri: &Uri) -> Result<(Filter, usize), Problem> {
         known.ok_or_else(|| refusal(format!("\"state\" is one of {}", states.join(", "))))
     });
     let to = given.remove("to").map(|text| {
-        // A bare + in a query is a space; nobody means the space.
-        let text = text
-            .strip_prefix(' ')
-            .map_or(text.clone(), |rest| format!("+{rest}"));
+        // A bare + in a query is a space; where there is no other +, nobody means the space.
+        let text = match text.strip_prefix(' ') {
+            Some(rest) if !rest.contains('+') => format!("+{rest}"),
+            _ => text,
+        };
         Phone::parse(&text).map_err(|error| refusal(format!("\"to\" is {error}")))
     });
     let limit = given.remove("limit").map_or(Ok(USUAL), |text| {
@@ -93,6 +94,7 @@ mod tests {
             "/x?to=+14155550100",
             "/x?to=%2B14155550100",
             "/x?to=%2B1+415+5550100",
+            "/x?to=+%2B14155550100",
         ] {
             let (filter, limit) = read(&text.parse().unwrap()).unwrap();
             assert_eq!(filter.to.unwrap().as_e164(), "+14155550100", "{text}");

@@ -53,6 +53,12 @@ pub enum BatchStatus {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Amendment {
     /// What the provider should say. 1 to 200 characters.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000]*$",
+        nullable = false
+    )]
     pub script_id: Option<String>,
     /// Replaces the metadata as a whole. At most 16 KiB.
     pub metadata: Option<Map<String, Value>>,
@@ -74,6 +80,7 @@ pub struct Amendment {
 pub struct CancelRequest {
     /// For the history. At most 500 characters.
     #[serde(default)]
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
     pub why: Option<String>,
 }
 
@@ -83,6 +90,7 @@ pub struct CancelRequest {
 pub struct RedriveRequest {
     /// For the history. At most 500 characters.
     #[serde(default)]
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
     pub why: Option<String>,
     /// Also a call that was completed: somebody will be rung again.
     #[serde(default)]

@@ -2,8 +2,8 @@
 //!
 //! `axum::serve` has no limit on how long a client may take to send its headers, so
 //! that a few slow ones could hold every connection. This loop sets one, bounds what
-//! headers may hold and how many connections there are, and on stop lets requests that
-//! are under way end, for a bounded time.
+//! headers may hold, how many connections there are and how long one may leave our answer
+//! unread, and on stop lets requests that are under way end, for a bounded time.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -21,6 +21,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 
+// Clients that do not read.
+mod stall;
+
+use self::stall::Watched;
+
 /// Between two attempts to accept after one failed (out of file descriptors, for one).
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many failures in a row are no passing trouble.
@@ -35,6 +40,8 @@ pub struct Server {
     pub largest_headers: usize,
     /// How many headers there may be.
     pub most_headers: usize,
+    /// How long a client may read nothing of an answer that waits for it.
+    pub stall_timeout: Duration,
     /// How many connections there may be; further ones wait to be accepted.
     pub most_connections: usize,
     /// On stop, how long requests under way may take to end.
@@ -47,6 +54,7 @@ impl Default for Server {
             header_timeout: Duration::from_secs(10),
             largest_headers: 32 * 1024,
             most_headers: 64,
+            stall_timeout: Duration::from_secs(30),
             most_connections: 2048,
             drain: Duration::from_secs(20),
         }
@@ -83,6 +91,7 @@ impl Server {
         let end = CancellationToken::new();
         let connections = Connections {
             http: self.http(),
+            stall_timeout: self.stall_timeout,
             router,
             stop: stop.clone(),
             end: end.clone(),
@@ -159,6 +168,7 @@ async fn accept(
 #[derive(Clone)]
 struct Connections {
     http: http1::Builder,
+    stall_timeout: Duration,
     router: Router,
     stop: CancellationToken,
     end: CancellationToken,
@@ -167,7 +177,8 @@ struct Connections {
 impl Connections {
     async fn run(self, stream: TcpStream, _permit: OwnedSemaphorePermit) {
         let service = TowerToHyperService::new(service(self.router));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let stream = TokioIo::new(Watched::new(stream, self.stall_timeout));
+        let connection = self.http.serve_connection(stream, service);
         let mut connection = std::pin::pin!(connection);
         let stopped = tokio::select! {
             ended = connection.as_mut() => Some(ended),

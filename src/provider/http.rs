@@ -31,6 +31,11 @@ mod answer;
 mod exchange;
 mod look_up;
 
+// Doors for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 /// Of a list of calls; a provider whose cursor never ends must not keep us for ever.
 const MOST_PAGES: usize = 10_000;
 

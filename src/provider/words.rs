@@ -12,8 +12,6 @@ const LONGEST: usize = 200;
 /// As many digits in a row, separators aside, are taken for a telephone number.
 /// Error codes have up to five.
 const NUMBER_DIGITS: usize = 6;
-/// As many separators may stand between two digits of one number: `1 (415) - 555`.
-const GAP: usize = 3;
 
 /// The text with every number masked, on one line, cut to 200 characters.
 pub(crate) fn safe(text: &str) -> String {
@@ -32,17 +30,12 @@ pub(crate) fn safe(text: &str) -> String {
 /// Replaces the digits of everything that looks like a telephone number by `*`.
 fn mask(mut line: Vec<char>) -> Vec<char> {
     let mut run: Vec<usize> = Vec::new();
-    let mut gap = 0;
     let mut runs: Vec<Vec<usize>> = Vec::new();
     for (at, c) in line.iter().enumerate() {
         if c.is_numeric() {
             run.push(at);
-            gap = 0;
-        } else if " .-()/\u{a0}_,".contains(*c) && gap < GAP {
-            gap += 1;
-        } else {
+        } else if !separates(*c) {
             runs.push(std::mem::take(&mut run));
-            gap = 0;
         }
     }
     runs.push(run);
@@ -56,6 +49,16 @@ fn mask(mut line: Vec<char>) -> Vec<char> {
         }
     }
     line
+}
+
+/// Whether a character may stand, any number of times, between two digits of one number:
+/// also the hyphens and spaces of typesetters, and what cannot be seen at all.
+fn separates(c: char) -> bool {
+    c.is_whitespace()
+        || ".-()/_,\u{ad}\u{2212}\u{feff}".contains(c)
+        || ('\u{200b}'..='\u{200f}').contains(&c)
+        || ('\u{2010}'..='\u{2015}').contains(&c)
+        || ('\u{2060}'..='\u{2064}').contains(&c)
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
@@ -102,6 +105,8 @@ mod tests {
             "415.555.0100",
             "4 1 5 5 5 5 0 1 0 0",
             "%2B14155550100",
+            "415 ----- (555) ..... 0100",
+            "+1\u{2011}415\u{202f}555\u{200b}0100",
             "tel:+1-415-555-0100",
             "١٤١٥٥٥٥٠١٠٠",
         ] {

@@ -290,3 +290,35 @@ async fn a_number_not_to_ring_is_refused_with_the_reason() {
     );
     assert!(refused.detail().contains("they asked"));
 }
+
+#[tokio::test]
+async fn an_instant_may_have_any_offset_that_rfc_3339_has() {
+    let world = World::new().await;
+    for (text, shown) in [
+        ("2035-01-02T00:00:00Z", "2035-01-02T00:00:00+00:00"),
+        (
+            "2035-01-02t05:30:00.25+05:30",
+            "2035-01-02T00:00:00.25+00:00",
+        ),
+        ("2035-01-02T00:00:00-19:15", "2035-01-02T19:15:00+00:00"),
+        ("2035-01-02T23:59:00+23:59", "2035-01-02T00:00:00+00:00"),
+    ] {
+        let body = json!({"to": "+14155550100", "scriptId": "s", "runAt": text});
+        let answer = world.send("POST", "/api/v1/calls", &body).await;
+        assert_eq!(answer.status, 201, "{text}: {}", answer.text);
+        assert_eq!(answer.body["runAt"], shown, "{text}");
+    }
+    for text in [
+        "2035-01-02T00:00:00+24:00",
+        "2035-02-30T00:00:00+17:00",
+        "2035-01-02T00:00:00+16:60",
+    ] {
+        let body = json!({"to": "+14155550100", "scriptId": "s", "runAt": text});
+        let answer = world.send("POST", "/api/v1/calls", &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code()),
+            (422, "invalid_request"),
+            "{text}"
+        );
+    }
+}

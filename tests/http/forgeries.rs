@@ -156,3 +156,68 @@ async fn an_unknown_trunk_is_refused_like_a_bad_signature() {
         assert!(metrics.contains(&line), "{metrics}");
     }
 }
+
+/// The value of a counter, by its name and label.
+fn counted(metrics: &str, series: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series));
+    let value = line.unwrap_or_else(|| panic!("{series} is not in\n{metrics}"));
+    value.trim().parse().unwrap()
+}
+
+/// Forged, stale and replayed ones: each moves its own counter, and no other.
+#[tokio::test]
+async fn whatever_is_not_believed_or_came_before_is_counted_under_its_reason() {
+    let world = World::new().await;
+    let call = world.dialing(TO).await;
+    let (url, body, at) = (
+        url(call.reference()),
+        report("COMPLETED"),
+        now(&world).await,
+    );
+    let untagged = format!("/callbacks/call-status?reference={}", call.reference());
+    let unsigned = world.ask("POST", &url).body(body.clone()).answer();
+    let malformed = world.ask("POST", &url).header("x-signature", "zz").answer();
+    assert_eq!(unsigned.await.status, 401);
+    assert_eq!(malformed.await.status, 401);
+    plain(&world, &url, "somebody else", &body).await;
+    plain(
+        &world,
+        "/callbacks/call-status?trunk=nowhere",
+        SECRETS,
+        &body,
+    )
+    .await;
+    plain(&world, &untagged, SECRETS, &body).await;
+    plain(&world, &url, SECRETS, &"x".repeat(256 * 1024 + 1)).await;
+    standard(&world, &url, SECRETS, "m-1", at - 400, &body).await;
+    for _first_and_replayed in 0..2 {
+        let answer = standard(&world, &url, SECRETS, "m-1", at, &body).await;
+        assert_eq!(answer.status, 200);
+    }
+    // About a call that is over: kept, and stale.
+    standard(&world, &url, SECRETS, "m-2", at, &report("RINGING")).await;
+
+    let metrics = world.get("/metrics").await.text;
+    for reason in [
+        "unsigned",
+        "malformed",
+        "signature",
+        "unknown_trunk",
+        "tag",
+        "unreadable",
+        "too_old",
+    ] {
+        let series = format!("pgdial_webhook_rejections_total{{reason=\"{reason}\"}}");
+        assert_eq!(counted(&metrics, &series), 1, "{reason}");
+    }
+    for (verdict, count) in [
+        ("applied", 1),
+        ("duplicate", 1),
+        ("stale", 1),
+        ("parked", 0),
+    ] {
+        let series = format!("pgdial_webhook_events_total{{verdict=\"{verdict}\"}}");
+        assert_eq!(counted(&metrics, &series), count, "{verdict}");
+    }
+    assert_eq!(events(&world).await, 2);
+}

@@ -117,3 +117,25 @@ async fn a_key_belongs_to_the_api_key_that_used_it() {
         (200, &crm.body["id"])
     );
 }
+
+#[tokio::test]
+async fn a_whole_number_is_one_however_it_is_written() {
+    let world = World::new().await;
+    let ask = |number: &str, attempts: &str| {
+        let body = format!(
+            "{{\"to\":\"+14155550100\",\"scriptId\":\"s\",\"idempotencyKey\":\"k\",\
+             \"priority\":{number},\"maxAttempts\":{attempts}}}"
+        );
+        let ask = world.ask("POST", "/api/v1/calls");
+        let ask = ask.header("content-type", "application/json").body(body);
+        ask.answer()
+    };
+    let new = ask("5.0", "20.00").await;
+    assert_eq!(new.status, 201, "{}", new.text);
+    assert_eq!(
+        (&new.body["priority"], &new.body["maxAttempts"]),
+        (&json!(5), &json!(20))
+    );
+    assert_eq!(ask("5", "20").await.status, 200);
+    assert_eq!(ask("5e0", "2e1").await.status, 200);
+}

@@ -31,6 +31,15 @@ mod forgeries;
 /// The edge: panics, keys, ids, health, metrics, slow clients.
 mod edge;
 
+/// What is no proper HTTP, or HTTP that two readers could read in two ways.
+mod raw;
+
+/// Clients that are too many, too slow or without end.
+mod floods;
+
+/// JSON that is small on the wire and large in memory.
+mod bombs;
+
 /// The `OpenAPI` document and its page.
 mod openapi;
 

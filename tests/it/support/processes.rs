@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{TestDb, eventually};
 
-const SECRET: &str = "whsec_dGVzdHMgc2hhcmUgdGhpcyBzZWNyZXQgb24gcHVycG9zZQ==";
+pub(crate) const SECRET: &str = "whsec_dGVzdHMgc2hhcmUgdGhpcyBzZWNyZXQgb24gcHVycG9zZQ==";
 
 /// A database, the addresses and the files of one set of processes.
 pub(crate) struct Machine {
@@ -89,6 +89,13 @@ impl Machine {
     /// Starts the API and waits until it answers.
     pub(crate) async fn start_api(&self) -> Process {
         let process = self.start("api", &["api"]);
+        self.until_healthy(self.api, &process).await;
+        process
+    }
+
+    /// Starts the API and a worker in one process, and waits until it answers.
+    pub(crate) async fn start_serve(&self) -> Process {
+        let process = self.start("serve", &["serve"]);
         self.until_healthy(self.api, &process).await;
         process
     }

@@ -1,0 +1,45 @@
+//! Doors for the fuzz targets in `fuzz/`: the pure functions that read what strangers send.
+//! Not an interface: they change with the code behind them. A refusal is its code's word.
+
+use axum::http::{HeaderMap, Uri};
+use serde_json::Value;
+
+use super::{batch, body, callbacks, cursor::Cursor, listing};
+use crate::{domain::Reference, flow::read::Filter, trunks::Trunks};
+
+/// A cursor, printed again.
+pub fn cursor(text: &str) -> Option<String> {
+    text.parse::<Cursor>().ok().map(|cursor| cursor.to_string())
+}
+
+/// The query of a listing: its filter and its limit.
+pub fn listing(uri: &Uri) -> Result<(Filter, usize), &'static str> {
+    listing::read(uri).map_err(|problem| problem.code().as_str())
+}
+
+/// The body of `POST /calls` and of `PATCH`.
+pub fn object(text: &[u8]) -> Result<Value, &'static str> {
+    body::read_object(text).map_err(|problem| problem.code().as_str())
+}
+
+/// The body of a batch, as an array.
+pub fn batch_array(text: &[u8]) -> Result<Vec<batch::Item>, &'static str> {
+    batch::read_items(batch::JSON, text).map_err(|problem| problem.code().as_str())
+}
+
+/// The body of a batch, one object a line.
+pub fn batch_lines(text: &[u8]) -> Result<Vec<batch::Item>, &'static str> {
+    batch::read_items(batch::NDJSON, text).map_err(|problem| problem.code().as_str())
+}
+
+/// Whether a webhook is believed: the trunk and the dial that it is about, or why not.
+pub fn webhook<'a>(
+    trunks: &'a Trunks,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(&'a str, Option<Reference>), &'static str> {
+    let address = callbacks::Address::read(uri);
+    callbacks::accept(trunks, &address, headers, body)
+        .map(|accepted| (accepted.trunk.name.as_str(), accepted.reference))
+}

@@ -1,0 +1,55 @@
+//! Doors for the fuzz targets in `fuzz/`: the pure functions that read a provider's answers.
+//! Not an interface: they change with the code behind them.
+
+use hyper::{HeaderMap, StatusCode, body::Bytes};
+
+use super::{answer, exchange, look_up};
+use crate::{
+    domain::{Placement, Reference},
+    provider::{Cancellation, Error, LookedUp, words},
+};
+
+/// A provider's answer, and the key that must not come back in any words about it.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    answer: exchange::Answer,
+    key: Option<&'a str>,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer as it was read off the wire.
+    pub fn new(status: StatusCode, headers: HeaderMap, body: &[u8], key: Option<&'a str>) -> Self {
+        let body = Bytes::copy_from_slice(body);
+        let answer = exchange::Answer {
+            status,
+            headers,
+            body,
+        };
+        Self { answer, key }
+    }
+
+    /// To a dial.
+    pub fn placement(&self) -> Placement {
+        answer::placement(&self.answer, self.key)
+    }
+
+    /// To a wish to end a call.
+    pub fn cancellation(&self) -> Result<Cancellation, Error> {
+        answer::cancellation(&self.answer, self.key)
+    }
+
+    /// To a question by the provider's id.
+    pub fn by_id(&self) -> Result<LookedUp, Error> {
+        look_up::by_id(&self.answer, self.key)
+    }
+
+    /// To a question by our reference.
+    pub fn by_reference(&self, dial: Reference) -> Result<LookedUp, Error> {
+        look_up::by_reference(&self.answer, dial, self.key)
+    }
+}
+
+/// A provider's words, made safe to keep and to log.
+pub fn safe(text: &str) -> String {
+    words::safe(text)
+}

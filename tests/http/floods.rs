@@ -1,0 +1,165 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, routing::get};
+use pgdial::http::Server;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Semaphore,
+    task::JoinSet,
+};
+
+use crate::support::{Wishes, World};
+
+/// A deadline for what must happen, not a measure of how fast.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+async fn world_of(server: Server, more: Router) -> World {
+    World::with(Wishes {
+        server,
+        more,
+        ..Wishes::default()
+    })
+    .await
+}
+
+/// All that the server says until it closes; nothing here closes the connection.
+async fn heard(mut stream: TcpStream) -> String {
+    let mut heard = Vec::new();
+    let read = stream.read_to_end(&mut heard);
+    // A reset is a close too.
+    let closed = tokio::time::timeout(PATIENCE, read).await;
+    assert!(closed.is_ok(), "the server did not close");
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+async fn healthz(world: &World) {
+    let answer = tokio::time::timeout(PATIENCE, world.get("/healthz")).await;
+    assert_eq!(answer.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn of_too_many_connections_each_is_answered_in_its_turn() {
+    const MOST: u8 = 4;
+    let (active, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (started, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let handler = {
+        let (active, peak) = (active.clone(), peak.clone());
+        let (started, go_on) = (started.clone(), go_on.clone());
+        move || async move {
+            let now = active.fetch_add(1, Ordering::SeqCst) + 1;
+            peak.fetch_max(now, Ordering::SeqCst);
+            started.add_permits(1);
+            go_on.acquire().await.unwrap().forget();
+            active.fetch_sub(1, Ordering::SeqCst);
+            "done"
+        }
+    };
+    let server = Server {
+        most_connections: MOST.into(),
+        ..Server::default()
+    };
+    let world = world_of(server, Router::new().route("/slow", get(handler))).await;
+    let mut clients = JoinSet::new();
+    for _ in 0..5 * MOST {
+        let mut stream = TcpStream::connect(&world.address).await.unwrap();
+        let ask = b"GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(ask).await.unwrap();
+        clients.spawn(heard(stream));
+    }
+    started.acquire_many(MOST.into()).await.unwrap().forget();
+    go_on.add_permits((5 * MOST).into());
+    for answer in clients.join_all().await {
+        assert!(answer.ends_with("done"), "{answer}");
+    }
+    assert_eq!(peak.load(Ordering::SeqCst), usize::from(MOST));
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_give_way_to_others() {
+    let server = Server {
+        most_connections: 4,
+        header_timeout: Duration::from_millis(200),
+        ..Server::default()
+    };
+    let world = world_of(server, Router::new()).await;
+    let mut idle = Vec::new();
+    for _ in 0..8 {
+        idle.push(TcpStream::connect(&world.address).await.unwrap());
+    }
+    healthz(&world).await;
+    for stream in idle {
+        assert!(!heard(stream).await.contains("200 OK"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let server = Server {
+        most_connections: 1,
+        stall_timeout: Duration::from_millis(200),
+        ..Server::default()
+    };
+    let world = world_of(server, Router::new()).await;
+    let mut greedy = TcpStream::connect(&world.address).await.unwrap();
+    // More than any socket buffers.
+    let ask = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(400);
+    greedy.write_all(ask.as_bytes()).await.unwrap();
+    // There is one connection: this one is answered when the other is gone.
+    healthz(&world).await;
+    assert!(heard(greedy).await.matches("200 OK").count() < 400);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_answered_and_its_connection_closed() {
+    let world = World::new().await;
+    let mut clients = JoinSet::new();
+    for path in [
+        "/api/v1/calls",
+        "/api/v1/calls/batch",
+        "/api/v1/calls/0197f5e0-0000-7000-8000-000000000001/cancel",
+        "/callbacks/call-status",
+    ] {
+        let mut stream = TcpStream::connect(&world.address).await.unwrap();
+        let ask = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: 100\r\n\r\n{{"
+        );
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        clients.spawn(heard(stream));
+    }
+    for answer in clients.join_all().await {
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+        assert!(answer.contains("\"body_too_slow\""), "{answer}");
+    }
+    healthz(&world).await;
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_refused_before_its_end() {
+    let world = World::new().await;
+    let stream = TcpStream::connect(&world.address).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let ask = "POST /callbacks/call-status HTTP/1.1\r\nhost: localhost\r\n\
+               transfer-encoding: chunked\r\n\r\n";
+    write.write_all(ask.as_bytes()).await.unwrap();
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    // Ends because the server closes, and for no other reason.
+    let endless = async { while write.write_all(chunk.as_bytes()).await.is_ok() {} };
+    let mut heard = Vec::new();
+    let read = read.read_to_end(&mut heard);
+    let both = tokio::time::timeout(PATIENCE, async { tokio::join!(endless, read) });
+    assert!(both.await.is_ok(), "the server did not close");
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(
+        heard.is_empty() || heard.starts_with("HTTP/1.1 413"),
+        "{heard}"
+    );
+    healthz(&world).await;
+}
