@@ -10,7 +10,10 @@ mod reports;
 mod workers;
 
 use chrono::{DateTime, TimeDelta};
-use pgdial::flow::{enqueue::Enqueued, lanes::LaneKind};
+use pgdial::{
+    domain::CallState,
+    flow::{enqueue::Enqueued, lanes::LaneKind},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -93,16 +96,18 @@ impl<'a> Machine<'a> {
                 wanted,
                 only,
             } => self.claim(*worker, *wanted, *only).await,
-            Operation::Result { dial, result } => match dial.dial(&self.model) {
-                Some(dial) if self.is_remembered(dial) => self.result(dial, *result).await,
-                _ => Ok(()),
-            },
+            Operation::Result { dial, result } => {
+                match dial.dial(&self.model, CallState::is_in_flight) {
+                    Some(dial) if self.is_remembered(dial) => self.result(dial, *result).await,
+                    _ => Ok(()),
+                }
+            }
             Operation::Webhook {
                 dial,
                 says,
                 naming,
                 same_id,
-            } => match dial.dial(&self.model) {
+            } => match dial.dial(&self.model, CallState::is_in_flight) {
                 Some(dial) => self.report(dial, *says, *naming, *same_id).await,
                 None => Ok(()),
             },
@@ -116,10 +121,12 @@ impl<'a> Machine<'a> {
                 self.webhook(delivery).await
             }
             Operation::AskDue => self.ask_due().await,
-            Operation::LookUp { dial, says, naming } => match dial.dial(&self.model) {
-                Some(dial) => self.look_up(dial, *says, *naming).await,
-                None => Ok(()),
-            },
+            Operation::LookUp { dial, says, naming } => {
+                match dial.dial(&self.model, |state| state == CallState::Unresolved) {
+                    Some(dial) => self.look_up(dial, *says, *naming).await,
+                    None => Ok(()),
+                }
+            }
             Operation::Sweep => self.sweep().await,
             Operation::GiveBack { worker, holds } => self.give_back(*worker, *holds).await,
             Operation::WorkerDies(worker) => {

@@ -46,7 +46,7 @@ use self::{
     apply::Machine,
     database::TestDb,
     model::{HOUR, Model},
-    operations::{DialResult, Operation, Pick},
+    operations::{Among, DialResult, Operation, Pick},
 };
 
 /// Stories in a plain `cargo test`, unless `PROPTEST_CASES` says otherwise.
@@ -136,7 +136,10 @@ async fn end_all(db: &TestDb, machine: &mut Machine<'_>) -> Result<(), String> {
     for entry in machine.model.forbidden.clone() {
         machine.step(&Operation::Allow(entry.number)).await?;
     }
-    let newest = Pick { apt: true, nth: 0 };
+    let newest = Pick {
+        among: Among::Apt,
+        nth: 0,
+    };
     let round = [
         Operation::Forward(3 * HOUR),
         Operation::Sweep,

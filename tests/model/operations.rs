@@ -8,29 +8,40 @@ mod draw;
 
 use std::fmt;
 
-use pgdial::domain::{CallId, Outcome, Reference};
+use pgdial::domain::{CallId, CallState, Outcome, Reference};
 
 pub(crate) use self::draw::{operation, world};
 use crate::model::{CAMPAIGNS, Call, Change, Model, Moment, SECOND, Wish};
 
+/// Where a pick looks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Among {
+    /// Those that the operation is meant for: dials in flight, calls that are over, ...
+    Apt,
+    /// The others: dials that were given up, calls that are not over, ...
+    Others,
+    All,
+}
+
 /// Which of the calls, or of the dials.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pick {
-    /// Among those that it suits, where there are any; else among all.
-    pub(crate) apt: bool,
+    pub(crate) among: Among,
     /// 0 is the newest.
     pub(crate) nth: u8,
 }
 
 impl Pick {
-    /// The picked one of these, newest last.
+    /// The picked one of these, newest last. Where there are none of the kind that it
+    /// looks for, one of all.
     pub(crate) fn of<T: Copy>(self, all: &[T], suits: impl Fn(T) -> bool) -> Option<T> {
-        let apt: Vec<T> = all.iter().copied().filter(|one| suits(*one)).collect();
-        let from = if self.apt && !apt.is_empty() {
-            &apt
-        } else {
-            all
+        let wanted = |one: &T| match self.among {
+            Among::Apt => suits(*one),
+            Among::Others => !suits(*one),
+            Among::All => true,
         };
+        let wanted: Vec<T> = all.iter().copied().filter(wanted).collect();
+        let from = if wanted.is_empty() { all } else { &wanted };
         let nth = usize::from(self.nth) % from.len().max(1);
         from.iter().rev().nth(nth).copied()
     }
@@ -40,15 +51,19 @@ impl Pick {
         self.of(&all, |call| suits(&model.calls[call]))
     }
 
-    /// A dial that some worker has still in mind, or any that was ever made.
-    pub(crate) fn dial(self, model: &Model) -> Option<(usize, usize)> {
+    /// The present dial of a call that suits, one that was given up, or any.
+    pub(crate) fn dial(
+        self,
+        model: &Model,
+        suits: impl Fn(CallState) -> bool,
+    ) -> Option<(usize, usize)> {
         let calls = model.calls.iter().enumerate();
         let all: Vec<(usize, usize)> = calls
             .flat_map(|(at, call)| (0..call.dials.len()).map(move |dial| (at, dial)))
             .collect();
         self.of(&all, |(at, dial)| {
             let call = &model.calls[at];
-            call.state.is_in_flight() && dial + 1 == call.dials.len()
+            suits(call.state) && dial + 1 == call.dials.len()
         })
     }
 }

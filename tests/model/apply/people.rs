@@ -48,7 +48,9 @@ impl Machine<'_> {
                 }
             }
             Operation::Release(pick) => {
-                let Some(call) = pick.call(&self.model, |call| call.hold_until.is_some()) else {
+                let Some(call) =
+                    pick.call(&self.model, |call| call.hold_until > Some(self.model.now))
+                else {
                     return Ok(());
                 };
                 let id = self.model.calls[call].id;

@@ -6,16 +6,17 @@ use std::fmt;
 use pgdial::domain::Outcome;
 use proptest::{prelude::*, sample::select};
 
-use super::{DialResult, Naming, Operation, Pick, Says};
+use super::{Among, DialResult, Naming, Operation, Pick, Says};
 use crate::model::{
     Breaker, Campaign, Change, Expiry, HOUR, LookUp, MILLISECOND, MINUTE, Model, Moment, SECOND,
     Trunk,
 };
 
 fn pick() -> impl Strategy<Value = Pick> {
-    let newest = Just(Pick { apt: true, nth: 0 });
-    let any_of_late = (any::<bool>(), 0..8_u8).prop_map(|(apt, nth)| Pick { apt, nth });
-    prop_oneof![3 => newest, 2 => any_of_late]
+    let among = select(vec![Among::Apt, Among::Others, Among::All]);
+    let any_of_late = (among, 0..6_u8).prop_map(|(among, nth)| Pick { among, nth });
+    let newest = |among: Among| Just(Pick { among, nth: 0 });
+    prop_oneof![3 => newest(Among::Apt), 1 => newest(Among::Others), 1 => any_of_late]
 }
 
 /// Mostly none.
@@ -105,7 +106,7 @@ fn webhook() -> impl Strategy<Value = Operation> {
 }
 
 fn look_up() -> impl Strategy<Value = Operation> {
-    (pick(), prop::option::weighted(0.3, says()), naming())
+    (pick(), prop::option::weighted(0.2, says()), naming())
         .prop_map(|(dial, says, naming)| Operation::LookUp { dial, says, naming })
 }
 
@@ -181,10 +182,10 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         24 => webhook(),
         2 => pick().prop_map(Operation::WebhookAgain),
         1 => Just(Operation::AskDue),
-        6 => look_up(),
-        14 => people(),
+        8 => look_up(),
+        12 => people(),
         14 => Just(Operation::Sweep),
-        1 => (worker.clone(), 0..3_usize).prop_map(|(worker, holds)| Operation::GiveBack { worker, holds }),
+        3 => (worker.clone(), 0..3_usize).prop_map(|(worker, holds)| Operation::GiveBack { worker, holds }),
         1 => worker.prop_map(Operation::WorkerDies),
         20 => forward(),
     ]

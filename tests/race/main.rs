@@ -1,0 +1,137 @@
+//! The race of workers, webhooks, sweep and operator, explored to its end.
+//!
+//! Modelled: two calls, two claims each, to one number or over one slot; workers that claim
+//! (and may never hear of it), dial, sleep, die and say late what they know; a provider
+//! that accepts late, refuses, loses its answers and reports in any order, again, or
+//! never; the sweep, and an operator who calls off. Each verb is one step, since it locks
+//! its row first; between any two steps anything else may happen. Every state that can be
+//! reached is checked: no two rings to one number at once, nobody rung again who is known
+//! to have been spoken to, nothing dialled that was called off (P1), never more in flight than slots
+//! (P3), and time alone ends every dial (P2).
+//!
+//! Left out: batches and locks that are not had, look-ups, the breaker, redrive and release,
+//! capacity's waits; `calls_one_in_flight_per_phone`, which would hide a missing gate; and a
+//! provider that rings twice for one request. A claim number names one dial here by
+//! construction: that the database never gives one twice is what `tests/model` checks.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
+/// A Postgres of our own.
+#[expect(dead_code, reason = "shared with tests/it, which needs more of it")]
+#[path = "../it/support/database.rs"]
+mod database;
+
+/// The search.
+mod explorer;
+
+/// What a report means.
+mod judge;
+
+/// What may happen next.
+mod steps;
+
+/// What the database does.
+mod verbs;
+
+/// What there is.
+mod world;
+
+use pgdial::domain::CallState;
+
+use self::{
+    database::TestDb,
+    explorer::explore,
+    judge::{Kind, judge},
+    world::{Sabotage, World},
+};
+
+/// Two calls to one number.
+const ONE_NUMBER: World = World {
+    one_number: true,
+    slots: 2,
+    redial_unknown: true,
+    sabotage: None,
+};
+
+/// Two calls to two numbers, over one slot.
+const ONE_SLOT: World = World {
+    one_number: false,
+    slots: 1,
+    redial_unknown: false,
+    sabotage: None,
+};
+
+#[test]
+fn nothing_that_can_happen_breaks_a_promise() {
+    for world in [ONE_NUMBER, ONE_SLOT] {
+        match explore(&world) {
+            Ok(states) => assert!(states > 100_000, "{world:?} has {states} states only"),
+            Err(example) => panic!("{world:?}\n{example}"),
+        }
+    }
+}
+
+#[test]
+fn every_guard_is_needed() {
+    for (world, guard, words) in [
+        (ONE_NUMBER, Sabotage::NoGate, "P1: two calls ring"),
+        (ONE_SLOT, Sabotage::NoGate, "P3"),
+        (
+            ONE_NUMBER,
+            Sabotage::SettleWithoutClaimNo,
+            "P1: two calls ring",
+        ),
+        (
+            ONE_NUMBER,
+            Sabotage::UnknownRetriedAtOnce,
+            "P1: two calls ring",
+        ),
+        (ONE_NUMBER, Sabotage::NoLateStartCheck, "P1: two calls ring"),
+        (ONE_NUMBER, Sabotage::NoHold, "P1: two calls ring"),
+        (ONE_NUMBER, Sabotage::LateAnswerIgnored, "somebody spoke"),
+        (ONE_NUMBER, Sabotage::WishIgnored, "called off"),
+        (ONE_NUMBER, Sabotage::NoDeadline, "P2"),
+        (
+            ONE_NUMBER,
+            Sabotage::GivesBackWhatItHolds,
+            "P1: two calls ring",
+        ),
+    ] {
+        let world = World {
+            sabotage: Some(guard),
+            ..world
+        };
+        let example = explore(&world).expect_err("nothing went wrong without it");
+        assert!(example.broken.contains(words), "{guard:?}:\n{example}");
+    }
+}
+
+#[tokio::test]
+async fn the_judge_of_the_race_is_the_judge_of_the_database() {
+    let db = TestDb::new().await;
+    let states = CallState::ALL.map(CallState::as_str);
+    let kinds = Kind::ALL.map(Kind::as_str);
+    let sql = format!(
+        "select string_agg(pgdial.judge(s::pgdial.call_state, r, u, e, k), ' ' order by i, r, u, e, j) \
+         from unnest(array{states:?}) with ordinality as s (s, i), unnest(array[0, 1, 2]::bigint[]) r, \
+              unnest(array[false, true]) u, unnest(array[-1, 0, 1, 2, 3]::bigint[]) e, \
+              unnest(array{kinds:?}) with ordinality as k (k, j)"
+    )
+    .replace('"', "'");
+    let mut expected = Vec::new();
+    for state in CallState::ALL {
+        for row in 0..3 {
+            for unknown in [false, true] {
+                for event in -1..4 {
+                    let judged = Kind::ALL.map(|kind| judge(state, row, unknown, event, kind));
+                    expected.extend(judged.map(judge::Judgement::as_str));
+                }
+            }
+        }
+    }
+    let answers = db.text(&sql).await;
+    assert_eq!(answers.split(' ').collect::<Vec<_>>(), expected);
+}

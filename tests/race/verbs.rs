@@ -1,0 +1,184 @@
+//! The verbs of the database, each one step: its row is locked for as long.
+
+use pgdial::domain::CallState;
+
+use crate::{
+    judge::{Judgement, Kind, judge},
+    world::{ATTEMPTS, DEADLINE, HOLD, Phone, Row, Sabotage, State, TALK_HOLD, Worker, World},
+};
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Answered,
+    NoAnswer,
+    Fault,
+    Canceled,
+    Unknown,
+}
+
+impl World {
+    pub(crate) fn claim(state: &mut State, call: usize, worker: Worker) {
+        let row = &mut state.rows[call];
+        if row.told {
+            state.misdialled =
+                Some("P1: somebody spoke to us, we knew it, and they are rung again");
+        } else if row.wished {
+            state.misdialled = Some("a call that was called off in flight is dialled again");
+        }
+        let dial = &mut state.dials[call][usize::from(row.claim_no)];
+        dial.worker = worker;
+        row.state = CallState::Dialing;
+        row.claim_no += 1;
+        row.attempt += 1;
+        row.age = 0;
+        row.hold = 0;
+        row.earlier_answered = false;
+        row.seen = false;
+    }
+
+    /// The worker's way to a row: its own claim, in flight.
+    fn own<'a>(&self, state: &'a mut State, call: usize, claim_no: u8) -> Option<&'a mut Row> {
+        let any_claim = self.lacks(Sabotage::SettleWithoutClaimNo);
+        let row = &mut state.rows[call];
+        (row.state.is_in_flight() && (any_claim || row.claim_no == claim_no)).then_some(row)
+    }
+
+    pub(crate) fn dialed(&self, state: &mut State, call: usize, claim_no: u8) {
+        if let Some(row) = self.own(state, call, claim_no) {
+            row.state = CallState::InCall;
+        }
+    }
+
+    /// The provider refused the dial, and may take the next one.
+    pub(crate) fn settle_fault(&self, state: &mut State, call: usize, claim_no: u8) {
+        if let Some(row) = self.own(state, call, claim_no)
+            && (row.state != CallState::InCall || row.answered || row.wished)
+        {
+            self.end_attempt(row, Outcome::Fault);
+        }
+    }
+
+    pub(crate) fn defer(&self, state: &mut State, call: usize, claim_no: u8) {
+        if let Some(row) = self.own(state, call, claim_no)
+            && row.state != CallState::InCall
+        {
+            self.put_back(row);
+        }
+    }
+
+    pub(crate) fn doubt(&self, state: &mut State, call: usize, claim_no: u8) {
+        let Some(row) = self.own(state, call, claim_no) else {
+            return;
+        };
+        if row.state == CallState::Dialing {
+            row.state = CallState::Unresolved;
+            if self.lacks(Sabotage::UnknownRetriedAtOnce) {
+                self.put_back(row);
+            }
+        }
+    }
+
+    /// Back to the queue, not counted; a call that was called off ends.
+    pub(crate) fn put_back(&self, row: &mut Row) {
+        if row.wished && !self.lacks(Sabotage::WishIgnored) {
+            self.end_attempt(row, Outcome::Canceled);
+        } else {
+            row.attempt -= 1;
+            wait_again(row);
+        }
+    }
+
+    pub(crate) fn sweep_lease(row: &mut Row) {
+        row.state = CallState::Unresolved;
+    }
+
+    pub(crate) fn sweep_deadline(&self, row: &mut Row) {
+        self.end_attempt(row, Outcome::Unknown);
+    }
+
+    pub(crate) fn wish(row: &mut Row) {
+        if row.state == CallState::Waiting {
+            row.state = CallState::Canceled;
+        } else {
+            row.wished = true;
+        }
+    }
+
+    pub(crate) fn webhook(&self, state: &mut State, call: usize, claim_no: u8, kind: Kind) {
+        let row = &mut state.rows[call];
+        let (present, event) = (i64::from(row.claim_no), i64::from(claim_no));
+        let is_final = matches!(kind, Kind::Completed | Kind::Ended);
+        match judge(row.state, present, row.unknown, event, kind) {
+            Judgement::Accept => row.state = CallState::InCall,
+            Judgement::Answer => {
+                row.state = CallState::InCall;
+                row.answered = true;
+            }
+            Judgement::Settle if kind == Kind::Completed => {
+                self.end_attempt(row, Outcome::Answered);
+            }
+            Judgement::Settle => {
+                let called_off =
+                    state.dials[call][usize::from(claim_no) - 1].phone == Phone::CalledOff;
+                let outcome = if called_off {
+                    Outcome::Canceled
+                } else {
+                    Outcome::NoAnswer
+                };
+                self.end_attempt(row, outcome);
+            }
+            Judgement::CompleteLate if self.lacks(Sabotage::LateAnswerIgnored) => row.told = true,
+            Judgement::CompleteLate => {
+                row.state = CallState::Completed;
+                row.told = true;
+                row.earlier_answered |= event < present;
+                if kind == Kind::Answered {
+                    row.hold = row.hold.max(TALK_HOLD);
+                } else if event == present {
+                    row.hold = 0;
+                }
+            }
+            Judgement::Stale => {
+                let over = is_final && event == present && !row.earlier_answered;
+                if over && !row.state.is_in_flight() {
+                    row.hold = 0;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end_attempt(&self, row: &mut Row, outcome: Outcome) {
+        let wished = row.wished && !self.lacks(Sabotage::WishIgnored);
+        let retried = match outcome {
+            Outcome::NoAnswer | Outcome::Fault => true,
+            Outcome::Unknown => self.redial_unknown,
+            Outcome::Answered | Outcome::Canceled => false,
+        };
+        row.unknown = outcome == Outcome::Unknown;
+        if row.unknown {
+            row.hold = HOLD;
+        }
+        if outcome == Outcome::Answered
+            || (row.answered && (wished || outcome == Outcome::Canceled))
+        {
+            row.state = CallState::Completed;
+        } else if wished || outcome == Outcome::Canceled {
+            row.state = CallState::Canceled;
+        } else if retried && !row.answered && row.attempt < ATTEMPTS {
+            wait_again(row);
+        } else {
+            row.state = CallState::Failed;
+        }
+    }
+
+    pub(crate) fn is_overdue(row: &Row) -> bool {
+        row.state.is_in_flight() && row.age >= DEADLINE
+    }
+}
+
+fn wait_again(row: &mut Row) {
+    row.state = CallState::Waiting;
+    row.answered = false;
+}

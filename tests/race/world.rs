@@ -1,0 +1,255 @@
+//! The race, as values: rows, dials, telephones, and the guards between them.
+
+use pgdial::domain::CallState;
+
+/// Calls in the race, and the claims that each may have. A second claim of one, while
+/// something of its first still lives, is where fencing is needed; the other call is
+/// there to be rung at the wrong moment.
+pub(crate) const CALLS: usize = 2;
+pub(crate) const CLAIMS: [usize; CALLS] = [2, 1];
+const MOST_CLAIMS: usize = 2;
+
+/// `max_attempts`.
+pub(crate) const ATTEMPTS: u8 = 2;
+
+/// Ticks since the claim. What matters is their order, which is that of the real times:
+/// a dial begins before half of the lease is over (30 s of 60 s) and takes no longer than
+/// the other half; the deadline leaves room for the longest talk.
+pub(crate) const LATEST_START: u8 = 1;
+pub(crate) const LONGEST_DIAL: u8 = 1;
+pub(crate) const LEASE: u8 = LATEST_START + LONGEST_DIAL;
+/// A talk may end late, by as much as the hold is long: that is what the hold is for.
+pub(crate) const LONGEST_TALK: u8 = 1;
+pub(crate) const DEADLINE: u8 = 3;
+pub(crate) const HOLD: u8 = 1;
+/// How long a number stays taken while somebody who answered late still talks.
+pub(crate) const TALK_HOLD: u8 = LONGEST_TALK + 1;
+/// Older than this makes no difference.
+pub(crate) const OLD: u8 = DEADLINE + 1;
+
+/// One guard taken away; the explorer must find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    /// The claim looks, and stamps what it saw a moment later.
+    NoGate,
+    /// A worker settles its call whichever claim is in flight.
+    SettleWithoutClaimNo,
+    /// A dial that nobody knows of goes back to the queue at once.
+    UnknownRetriedAtOnce,
+    /// The worker does not look at its clock before it dials.
+    NoLateStartCheck,
+    /// A number is free as soon as its slot is.
+    NoHold,
+    /// A late answer changes nothing.
+    LateAnswerIgnored,
+    /// A retry does not ask whether somebody called it off.
+    WishIgnored,
+    /// What has no report stays in flight.
+    NoDeadline,
+    /// A worker gives back what it has dialled.
+    GivesBackWhatItHolds,
+}
+
+/// A call's row.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that hold or not, each by itself"
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Row {
+    pub(crate) state: CallState,
+    pub(crate) claim_no: u8,
+    pub(crate) attempt: u8,
+    /// Since its claim.
+    pub(crate) age: u8,
+    pub(crate) hold: u8,
+    pub(crate) wished: bool,
+    pub(crate) answered: bool,
+    pub(crate) unknown: bool,
+    pub(crate) earlier_answered: bool,
+    /// We have been told that somebody spoke to us, when no later dial was in flight.
+    pub(crate) told: bool,
+    /// A claimer without a gate saw that it may go.
+    pub(crate) seen: bool,
+}
+
+impl Row {
+    pub(crate) fn is_taking(&self) -> bool {
+        self.state.is_in_flight() || self.hold > 0
+    }
+}
+
+/// What the worker knows of its dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Worker {
+    NotClaimed,
+    /// The claim's reply was lost: nobody knows that it is theirs.
+    Unheard,
+    Held,
+    Sent,
+    /// It has said what it knew, or never will.
+    Done,
+}
+
+/// What the telephone does. Only the provider knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Phone {
+    Quiet,
+    Refused,
+    Rings,
+    Talks,
+    RangOut,
+    SpokenTo,
+    CalledOff,
+}
+
+impl Phone {
+    pub(crate) fn is_up(self) -> bool {
+        matches!(self, Self::Rings | Self::Talks)
+    }
+
+    pub(crate) fn is_over(self) -> bool {
+        matches!(self, Self::RangOut | Self::SpokenTo | Self::CalledOff)
+    }
+}
+
+/// One dial: a claim's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Dial {
+    pub(crate) worker: Worker,
+    pub(crate) phone: Phone,
+    pub(crate) is_sent: bool,
+    /// Since the claim, on the worker's own clock.
+    pub(crate) age: u8,
+    /// Since the request went out, or since it rings.
+    pub(crate) for_ticks: u8,
+}
+
+/// Everything at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    pub(crate) rows: [Row; CALLS],
+    pub(crate) dials: [[Dial; MOST_CLAIMS]; CALLS],
+    /// A call was dialled although it was called off, or after we were told of an answer.
+    pub(crate) misdialled: Option<&'static str>,
+}
+
+/// What is raced: two calls to one number, or to two numbers over one slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct World {
+    pub(crate) one_number: bool,
+    pub(crate) slots: usize,
+    /// The campaign's `redial_unknown`.
+    pub(crate) redial_unknown: bool,
+    pub(crate) sabotage: Option<Sabotage>,
+}
+
+impl World {
+    pub(crate) fn lacks(&self, guard: Sabotage) -> bool {
+        self.sabotage == Some(guard)
+    }
+
+    pub(crate) fn fresh() -> State {
+        let row = Row {
+            state: CallState::Waiting,
+            claim_no: 0,
+            attempt: 0,
+            age: 0,
+            hold: 0,
+            wished: false,
+            answered: false,
+            unknown: false,
+            earlier_answered: false,
+            told: false,
+            seen: false,
+        };
+        let dial = Dial {
+            worker: Worker::NotClaimed,
+            phone: Phone::Quiet,
+            is_sent: false,
+            age: 0,
+            for_ticks: 0,
+        };
+        State {
+            rows: [row; CALLS],
+            dials: [[dial; MOST_CLAIMS]; CALLS],
+            misdialled: None,
+        }
+    }
+
+    /// May this call be claimed now?
+    pub(crate) fn may_go(&self, state: &State, call: usize) -> bool {
+        let row = &state.rows[call];
+        let is_taken = |other: &Row| {
+            if self.lacks(Sabotage::NoHold) {
+                other.state.is_in_flight()
+            } else {
+                other.is_taking()
+            }
+        };
+        let taken = if self.one_number {
+            state.rows.iter().any(is_taken)
+        } else {
+            is_taken(row)
+        };
+        row.state == CallState::Waiting
+            && usize::from(row.claim_no) < CLAIMS[call]
+            && !taken
+            && Self::in_flight(state) < self.slots
+    }
+
+    pub(crate) fn in_flight(state: &State) -> usize {
+        let flying = |row: &&Row| row.state.is_in_flight();
+        state.rows.iter().filter(flying).count()
+    }
+}
+
+impl State {
+    /// Forgets what can make no difference any more, so that moments that differ in
+    /// nothing else are one.
+    pub(crate) fn forget(&mut self) {
+        for (row, dials) in self.rows.iter_mut().zip(&mut self.dials) {
+            row.forget();
+            for dial in dials {
+                dial.forget(row);
+            }
+        }
+    }
+}
+
+impl Row {
+    fn forget(&mut self) {
+        self.earlier_answered &= self.hold > 0;
+        self.unknown &= self.state == CallState::Failed;
+        if self.state.is_terminal() {
+            (self.attempt, self.wished, self.answered, self.told) = (0, false, false, false);
+        }
+    }
+
+    /// Can a report still change it?
+    fn is_closed(&self) -> bool {
+        self.state.is_terminal() && !self.unknown && self.hold == 0
+    }
+}
+
+impl Dial {
+    fn forget(&mut self, row: &Row) {
+        if self.worker != Worker::Held {
+            self.age = 0; // looked at before the dial only
+        }
+        if self.phone != Phone::Quiet || self.for_ticks > LONGEST_DIAL {
+            self.is_sent = false; // it arrived, or never will
+        }
+        if !self.is_sent && !self.phone.is_up() {
+            self.for_ticks = 0;
+        }
+        if row.is_closed() {
+            if self.worker != Worker::Held {
+                self.worker = Worker::Done; // whatever it says is stale
+            }
+            if self.phone.is_over() || self.phone == Phone::Refused {
+                self.phone = Phone::Quiet;
+            }
+        }
+    }
+}
