@@ -148,13 +148,14 @@ async fn a_call_that_somebody_wishes_ended_never_goes_back_to_waiting() {
         let call = db.in_call(&number(n)).await;
         db.calls.cancel(call.id, "tester", None).await.unwrap();
         let settled = db.settle(&call, outcome).await;
-        let answered = matches!(outcome, Outcome::Answered | Outcome::Voicemail);
-        let expected = if answered {
-            Settled::Completed
-        } else {
-            Settled::Canceled
+        let expected = match outcome {
+            Outcome::Answered | Outcome::Voicemail => Settled::Completed,
+            // It rings, whatever the answer to its dial was: its webhook ends it.
+            Outcome::ProviderFault => Settled::Stale,
+            _ => Settled::Canceled,
         };
         assert_eq!(settled, expected, "{outcome}");
+        assert_ne!(db.state(call.id).await, "waiting", "{outcome}");
     }
 }
 
