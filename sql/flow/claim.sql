@@ -18,6 +18,7 @@ set max_parallel_workers_per_gather = 0
 as $$
 declare
     v_now timestamptz;
+    v_picked pgdial.picked[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         -- In repeatable read the snapshot is older than the gate: two claims would each see the free slots.
@@ -30,9 +31,12 @@ begin
         return;
     end if;
     v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
-    calls := pgdial.stamp(p_worker, array(select p from pgdial.pick(p_trunks, p_wanted, v_now) p), v_now);
+    v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_now) p);
+    calls := pgdial.stamp(p_worker, v_picked, v_now);
     verdict := case when jsonb_array_length(calls) > 0 then 'claimed' else 'none' end;
-    if jsonb_array_length(calls) < p_wanted then
+    if jsonb_array_length(calls) < cardinality(v_picked) then
+        wait_ms := 0;   -- some cannot be claimed, and are passed over now: others stand behind them
+    elsif jsonb_array_length(calls) < p_wanted then
         wait_ms := ceil(extract(epoch from pgdial.next_due(p_trunks, v_now) - v_now) * 1000);
     end if;
 end $$;
@@ -53,7 +57,7 @@ end $$;
 
 -- stamp: make the picked rows this worker's. From here on each of them is a slot and
 -- a taken number. If one row cannot be stamped (a constraint, an index), the others
--- still are: one by one, and the offender comes back in 30 s with an event.
+-- still are: one by one, and the offender is passed over for 30 s.
 create or replace function pgdial.stamp(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz) returns jsonb
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -72,11 +76,7 @@ begin
             begin
                 v_calls := v_calls || pgdial.stamp_all(p_worker, array[v_one], p_now);
             exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-                perform pgdial.pass_over(v_one.id, p_now);
-                insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
-                select p_now, c.id, c.claim_no, c.attempt, 'skipped',
-                       jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate)
-                from pgdial.calls c where c.id = v_one.id;
+                perform pgdial.pass_over(v_one.id, sqlerrm, p_now);
             end;
         end loop;
     end;
@@ -91,15 +91,21 @@ begin
     return v_calls;
 end $$;
 
--- pass_over: a row that cannot be stamped comes back in 30 s. One that cannot be written
--- at all (a constraint that it breaks already) stays where it is, and stops nobody.
-create or replace function pgdial.pass_over(p_id uuid, p_now timestamptz) returns void
+-- pass_over: a row that cannot be stamped is tried again in 30 s. Remembered beside the row,
+-- which perhaps cannot be written at all. Its event is written once an hour at most.
+create or replace function pgdial.pass_over(p_id uuid, p_why text, p_now timestamptz) returns void
 language plpgsql volatile
+set plan_cache_mode = force_custom_plan
 as $$
 begin
-    update pgdial.calls c set run_at = p_now + '30 seconds' where c.id = p_id;
-exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-    raise warning 'pgdial: call % can be neither claimed nor put off: %', p_id, sqlerrm;
+    insert into pgdial.unclaimable as o (call_id, until, why) values (p_id, p_now + '30 seconds'::interval, p_why)
+    on conflict (call_id) do update set until = excluded.until, why = excluded.why;
+    if not exists (select from pgdial.call_events e
+                   where e.call_id = p_id and e.kind = 'skipped' and e.at > p_now - '1 hour'::interval) then
+        insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
+        select p_now, c.id, c.claim_no, c.attempt, 'skipped', jsonb_build_object('why', p_why)
+        from pgdial.calls c where c.id = p_id;
+    end if;
 end $$;
 
 -- stamp_all: one statement for the rows, their events and the answer.

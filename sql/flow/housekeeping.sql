@@ -116,11 +116,14 @@ exception when lock_not_available then
     return v_n;   -- somebody else is analysing it
 end $$;
 
--- forget_workers: rows of processes that are gone, once nothing in flight names them.
+-- forget_workers: rows of processes that are gone, once nothing in flight names them; and
+-- old notes of calls that could not be claimed.
 create or replace function pgdial.forget_workers(p_now timestamptz) returns int
 language sql volatile
 as $$
-    with gone as (
+    with notes as (
+        delete from pgdial.unclaimable o where o.until < p_now - '1 hour'::interval
+    ), gone as (
         delete from pgdial.workers w
         where w.seen_at < p_now - '1 day'::interval
           and not exists (select from pgdial.calls c

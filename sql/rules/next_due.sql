@@ -23,6 +23,8 @@ begin
                    and c.run_at > p_now order by c.run_at limit 1) n on true
         union all
         (select c.hold_until from pgdial.calls c where c.hold_until > p_now order by c.hold_until limit 1)
+        union all
+        select min(o.until) from pgdial.unclaimable o where o.until > p_now
     ) t (at);
     if exists (
         select from unnest(v_lanes) l

@@ -102,6 +102,7 @@ declare
     v_found pgdial.picked[] := '{}';
     v_more pgdial.picked[] := '{}';
     v_taken text[] := p_taken;
+    v_unclaimable constant uuid[] := array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
 begin
     while cardinality(v_found) < p_quota loop
         select c.priority into v_priority from pgdial.calls c
@@ -116,6 +117,7 @@ begin
                     where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_priority
                       and c.run_at <= p_now
                       and c.phone <> all (v_taken)      -- a plain variable: only a constant is hashed
+                      and c.id <> all (v_unclaimable)
                       and (c.expires_at is null or c.expires_at > p_now)
                       -- Not "not exists": as an anti join it would read every due row and the whole list.
                       and (select d.phone from pgdial.do_not_call d where d.phone = c.phone) is null

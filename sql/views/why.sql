@@ -54,6 +54,9 @@ as $$
                     else format('it is scheduled for %s', c.run_at) end, c.id::text, c.run_at
         from c, n where c.run_at > n.now
         union all
+        select 35, 'unclaimable', 'it could not be claimed, and is tried again: ' || o.why, c.id::text, o.until
+        from c join pgdial.unclaimable o on o.call_id = c.id, n where o.until > n.now
+        union all
         select 40, 'no_worker', 'no live worker can dial on trunk ' || l.trunk || coalesce(
                ': the last one was seen at ' || (select max(w.seen_at)::text from pgdial.workers w where l.trunk = any (w.trunks)),
                ': start one with `pgdial work`'), l.trunk, null
