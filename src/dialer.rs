@@ -84,14 +84,19 @@ impl Dialer {
             started: claimed_at,
             latest_start: LATEST_START,
         };
-        trunk
+        #[cfg(feature = "crash-points")]
+        crate::crash::point("claimed");
+        let placement = trunk
             .provider
             .place(Order {
                 call,
                 webhook_url,
                 deadline,
             })
-            .await
+            .await;
+        #[cfg(feature = "crash-points")]
+        crate::crash::point("dialed");
+        placement
     }
 
     /// True: the database has it.
