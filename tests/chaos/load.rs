@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{postgres, stage::Stage};
 
 /// Callers at a time.
-const CALLERS: u64 = 8;
+const CALLERS: u32 = 24;
 /// Numbers that everybody rings again and again.
 const NUMBERS: u32 = 1_200;
 /// How long an answer may take before a caller asks again.
@@ -82,14 +82,14 @@ impl Load {
                 known: Arc::clone(&load.known),
                 stop: load.stop.clone(),
                 name: at,
-                rng: StdRng::seed_from_u64(seed.wrapping_mul(31).wrapping_add(at)),
+                rng: StdRng::seed_from_u64(seed.wrapping_mul(31).wrapping_add(at.into())),
                 http: reqwest::Client::builder()
                     .timeout(PATIENCE)
                     .build()
                     .unwrap(),
                 made: 0,
             };
-            let pause = Duration::from_secs_f64(CALLERS as f64 / per_second);
+            let pause = Duration::from_secs_f64(f64::from(CALLERS) / per_second);
             load.tasks.spawn_local(caller.run(pause));
         }
         let teller = tell(
@@ -113,7 +113,7 @@ struct Caller {
     stage: Arc<Stage>,
     known: Arc<Mutex<Known>>,
     stop: CancellationToken,
-    name: u64,
+    name: u32,
     rng: StdRng,
     http: reqwest::Client,
     made: u64,
@@ -152,14 +152,11 @@ impl Caller {
             draw = draw.wrapping_sub(*share);
             hit
         });
-        let number = match mark {
-            Some((digits, _, _)) => {
-                format!("+1415{:01}{:04}{digits}", self.name, self.made % 10_000)
-            }
-            None => {
-                let of_all = self.rng.random_range(0..NUMBERS);
-                format!("+14159{:04}{:02}", of_all / 80, of_all % 80)
-            }
+        let number = if let Some((digits, _, _)) = mark {
+            format!("+1415{:02}{:04}{digits}", self.name, self.made % 10_000)
+        } else {
+            let of_all = self.rng.random_range(0..NUMBERS);
+            format!("+14159{:04}{:02}", of_all / 80, of_all % 80)
         };
         let trunks = &self.stage.trunks;
         let campaign = trunks[self.rng.random_range(0..trunks.len())].name;

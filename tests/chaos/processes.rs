@@ -60,7 +60,7 @@ impl Keeper {
         let spawn = spawner(folder, name, args, variables, &keeper.crash_file);
         let (pid, ends) = (Arc::clone(&keeper.pid), Arc::clone(&keeper.ends));
         task.spawn_local(async move {
-            stop.run_until_cancelled(keep(spawn, &pid, &ends)).await;
+            keep(spawn, &pid, &ends, stop).await;
         });
         keeper
     }
@@ -100,15 +100,16 @@ async fn keep(
     mut spawn: impl FnMut() -> Command,
     pid: &Mutex<Option<Pid>>,
     ends: &Mutex<Vec<End>>,
+    stop: CancellationToken,
 ) {
     use std::os::unix::process::ExitStatusExt as _;
-    loop {
+    while !stop.is_cancelled() {
         let mut child = spawn().kill_on_drop(true).spawn().unwrap();
         let began = Instant::now();
         *lock(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let ended = child.wait().await;
+        let ended = stop.run_until_cancelled(child.wait()).await;
         *lock(pid) = None;
-        if let Ok(status) = ended
+        if let Some(Ok(status)) = ended
             && status.signal() != Some(Signal::KILL.as_raw())
         {
             lock(ends).push(End {
@@ -116,7 +117,7 @@ async fn keep(
                 lived: began.elapsed(),
             });
         }
-        sleep(RESTART).await;
+        stop.run_until_cancelled(sleep(RESTART)).await;
     }
 }
 

@@ -50,6 +50,9 @@ impl Scenario {
         Self::FailoverAsync,
     ];
 
+    /// Those that wait for no lease and no deadline.
+    pub(crate) const SHORT: [Self; 4] = [Self::Forged, Self::Canceled, Self::Early, Self::Claimers];
+
     pub(crate) fn name(self) -> String {
         clap::ValueEnum::to_possible_value(&self)
             .unwrap()

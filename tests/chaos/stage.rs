@@ -293,7 +293,7 @@ impl Stage {
             let url = format!("http://{}/healthz", trunk.address);
             until(
                 "the provider's calls end",
-                Duration::from_secs(60),
+                Duration::from_mins(1),
                 async || get(&url).await.is_some_and(|health| health["active"] == 0),
             )
             .await;

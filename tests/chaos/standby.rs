@@ -42,7 +42,7 @@ impl Standby {
         let home = make_home(base, &owner);
         copy(&programs, primary, &home, &owner).await;
         let server = start(&programs, &home, &owner);
-        until("the standby answers", Duration::from_secs(60), async || {
+        until("the standby answers", Duration::from_mins(1), async || {
             PgConnection::connect_with(&options.clone().socket(&home))
                 .await
                 .is_ok()

@@ -8,7 +8,7 @@ use crate::{load::Known, plan::Fault, recovery::Worst, stage::Stage};
 /// What one or all ledgers show, by `scripts/judge-ledger`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rings {
-    pub(crate) rings: usize,
+    pub(crate) count: usize,
     pub(crate) numbers: usize,
     pub(crate) twice: usize,
     pub(crate) overlapping: usize,
@@ -41,7 +41,7 @@ impl Rings {
             line.split_whitespace().next().unwrap().parse().unwrap()
         };
         Self {
-            rings: number("rings "),
+            count: number("rings "),
             numbers: number("numbers "),
             twice: number("references rung twice "),
             overlapping: number("overlapping rings "),
@@ -232,7 +232,7 @@ impl fmt::Display for Verdict {
         let row = |f: &mut fmt::Formatter<'_>, name: &str, value: String| {
             writeln!(f, "  {name:<28}{value}")
         };
-        writeln!(f, "  {:<28}{:>5}   {}", "fault", "times", "worst recovery")?;
+        writeln!(f, "  {:<28}{:>5}   worst recovery", "fault", "times")?;
         for (fault, count) in &self.faults {
             let name = fault.name();
             let worst = self.recoveries.get(&name);
@@ -263,7 +263,7 @@ impl fmt::Display for Verdict {
         row(
             f,
             "rings",
-            format!("{} of {} numbers", self.rings.rings, self.rings.numbers),
+            format!("{} of {} numbers", self.rings.count, self.rings.numbers),
         )?;
         row(
             f,

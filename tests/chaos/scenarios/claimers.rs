@@ -36,7 +36,7 @@ pub(super) async fn play() -> Played {
         stage.sql(&round).await;
         sleep(Duration::from_millis(300)).await;
     }
-    stage.until_all_over(Duration::from_secs(120)).await?;
+    stage.until_all_over(Duration::from_mins(2)).await?;
     let seen = watch.finish().await;
     let most = seen.get("default").copied().unwrap_or_default();
     let rings = judge(&stage).await?;
@@ -46,6 +46,6 @@ pub(super) async fn play() -> Played {
     })?;
     Ok(format!(
         "{} rings by 4 workers, at most {peak} at once with {SLOTS} slots",
-        rings.rings
+        rings.count
     ))
 }

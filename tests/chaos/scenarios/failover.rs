@@ -46,7 +46,7 @@ pub(super) async fn synchronous(seed: u64) -> Played {
         Some(broken) => Err(broken.clone()),
         None => Ok(format!(
             "{} calls accepted, {} rings, nothing lost",
-            verdict.accepted, verdict.rings.rings
+            verdict.accepted, verdict.rings.count
         )),
     }
 }

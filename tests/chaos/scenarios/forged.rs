@@ -66,10 +66,10 @@ pub(super) async fn play() -> Played {
     ensure(still == "dialing", || {
         format!("the story took too long: the second call is {still} already")
     })?;
-    stage.until_all_over(Duration::from_secs(60)).await?;
+    stage.until_all_over(Duration::from_mins(1)).await?;
     let rings = judge(&stage).await?;
-    ensure(rings.rings == 2, || {
-        format!("P1: {} rings for two calls", rings.rings)
+    ensure(rings.count == 2, || {
+        format!("P1: {} rings for two calls", rings.count)
     })?;
     let ended = stage.state(&second).await;
     ensure(ended == "completed", || {
@@ -169,8 +169,8 @@ async fn send(stage: &Stage, webhook: &Heard) -> u16 {
 /// The last webhook among what was heard, with the headers that sign it.
 fn last_webhook(pieces: &[Vec<u8>]) -> Result<Heard, String> {
     let pieces = pieces.iter().filter(|piece| is_whole(piece));
-    let texts = pieces.map(|piece| String::from_utf8_lossy(piece).into_owned());
-    let found = texts.filter(|text| text.contains("COMPLETED")).last();
+    let mut texts = pieces.map(|piece| String::from_utf8_lossy(piece).into_owned());
+    let found = texts.rfind(|text| text.contains("COMPLETED"));
     let text = found.ok_or("no webhook was heard")?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or("no body was heard")?;
     let path = head.split(' ').nth(1).ok_or("no path was heard")?;

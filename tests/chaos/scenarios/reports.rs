@@ -67,12 +67,12 @@ pub(super) async fn canceled() -> Played {
                 format!("a live call was not cancelled: {}", answer.status())
             })?;
         }
-        stage.until_all_over(Duration::from_secs(60)).await?;
+        stage.until_all_over(Duration::from_mins(1)).await?;
         stage.trunks[0].proxy.set(Mode::Pass);
     }
     let rings = judge(&stage).await?;
-    ensure(rings.rings == made, || {
-        format!("P1: {} rings for {made} cancelled calls", rings.rings)
+    ensure(rings.count == made, || {
+        format!("P1: {} rings for {made} cancelled calls", rings.count)
     })?;
     let others = count(&stage, "state not in ('canceled', 'completed')").await;
     ensure(others == 0, || {
@@ -133,8 +133,8 @@ pub(super) async fn late_answer() -> Played {
     .await?;
     stage.until_all_over(Duration::from_secs(150)).await?;
     let rings = judge(&stage).await?;
-    ensure(rings.rings == 20, || {
-        format!("P1: {} rings for 20 calls that were answered", rings.rings)
+    ensure(rings.count == 20, || {
+        format!("P1: {} rings for 20 calls that were answered", rings.count)
     })?;
     let completed = count(&stage, "state = 'completed' and outcome = 'answered'").await;
     ensure(completed == 20, || {
@@ -168,8 +168,8 @@ pub(super) async fn early() -> Played {
         format!("only {completed} of {} are still completed", 2 * CALLS)
     })?;
     let rings = judge(&stage).await?;
-    ensure(rings.rings == 2 * CALLS, || {
-        format!("P1: {} rings for {} calls", rings.rings, 2 * CALLS)
+    ensure(rings.count == 2 * CALLS, || {
+        format!("P1: {} rings for {} calls", rings.count, 2 * CALLS)
     })?;
     Ok(format!(
         "{} calls ended by webhooks that came before the dial's answer",

@@ -41,19 +41,19 @@ pub(super) async fn play() -> Played {
     .await?;
     stage.workers[0].signal(Signal::CONT);
 
-    stage.until_all_over(Duration::from_secs(120)).await?;
+    stage.until_all_over(Duration::from_mins(2)).await?;
     let judged = judge(&stage).await;
     ensure(!rang(&first), || {
         format!("P1: the dial of the resumed worker rang ({first})")
     })?;
     let judged = judged?;
-    ensure(judged.rings == 2, || {
-        format!("P1: {} rings for two calls", judged.rings)
+    ensure(judged.count == 2, || {
+        format!("P1: {} rings for two calls", judged.count)
     })?;
     for id in [call, other] {
-        let state = stage.state(&id).await;
-        ensure(state == "completed", || {
-            format!("P2: a call ended as {state}")
+        let ended = stage.state(&id).await;
+        ensure(ended == "completed", || {
+            format!("P2: a call ended as {ended}")
         })?;
     }
     Ok("the resumed worker rang nobody, both calls are completed".to_owned())
