@@ -7,6 +7,7 @@
     reason = "it fails by panicking, and its result is what it prints"
 )]
 
+mod caller;
 mod faults;
 mod load;
 mod plan;
@@ -14,7 +15,9 @@ mod postgres;
 mod processes;
 mod proxy;
 mod recovery;
+mod rings;
 mod scenarios;
+mod setup;
 mod stage;
 mod standby;
 mod storm;

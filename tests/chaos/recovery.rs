@@ -68,21 +68,27 @@ impl Recoveries {
         });
     }
 
-    /// From now, when the database can be reached again, until a worker claims.
+    /// From now, when the database can be reached again, until a worker claims. A call that
+    /// is due is put in for each campaign, so that there is something to claim.
     pub(crate) async fn until_claims(&self, kind: &str, is_limited: bool) {
         let began = Instant::now();
-        let Ok(since) = self.value("pgdial.now()").await else {
+        let Ok(since) = self.probe().await else {
             return;
         };
         let claimed = format!("exists (select from pgdial.calls where claimed_at > '{since}')");
-        if timeout(PATIENCE, self.until(&claimed, "true"))
-            .await
-            .is_ok()
-        {
-            self.record(kind, began.elapsed(), is_limited.then_some(AFTER_POSTGRES));
-        } else {
-            self.record(kind, PATIENCE, Some(AFTER_POSTGRES));
-        }
+        let claims = timeout(PATIENCE, self.until(&claimed, "true")).await;
+        let limit = (is_limited || claims.is_err()).then_some(AFTER_POSTGRES);
+        self.record(kind, began.elapsed(), limit);
+    }
+
+    async fn probe(&self) -> Result<String, sqlx::Error> {
+        let mut connection = self.stage.postgres.direct().await?;
+        let since = postgres::text(&mut connection, "pgdial.now()").await?;
+        let due =
+            "select pgdial.enqueue('+1416' || lpad(floor(random() * 1e6)::text, 6, '0') || '00',
+                       'probe', p_campaign => g.name) from pgdial.campaigns g";
+        postgres::run(&mut connection, due).await?;
+        Ok(since)
     }
 
     /// Postgres could not be used from then until now.
@@ -121,11 +127,6 @@ impl Recoveries {
             }
             sleep(Duration::from_millis(100)).await;
         }
-    }
-
-    async fn value(&self, sql: &str) -> Result<String, sqlx::Error> {
-        let mut connection = self.stage.postgres.direct().await?;
-        postgres::text(&mut connection, sql).await
     }
 
     fn outage_within(&self, began: Instant, ended: Instant) -> Duration {

@@ -12,7 +12,7 @@ use std::{path::Path, time::Duration};
 use pgdial::provider::fake::ledger::{self, Interval};
 use tokio::time::{Instant, sleep};
 
-use crate::{stage::Stage, verdict::Rings};
+use crate::{rings::Rings, stage::Stage};
 
 /// The story is told, or the promise that it broke.
 pub(crate) type Played = Result<String, String>;

@@ -11,7 +11,8 @@ use crate::{
     load::{Load, MARKED, lock},
     plan::{LANES, plan},
     postgres,
-    stage::{CAMPAIGN, Setup, Stage, TrunkSetup, until, words},
+    setup::{CAMPAIGN, Setup, TrunkSetup, words},
+    stage::{Stage, until},
     verdict::Verdict,
 };
 

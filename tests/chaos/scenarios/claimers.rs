@@ -6,7 +6,8 @@ use tokio::time::sleep;
 
 use super::{Played, ensure, judge};
 use crate::{
-    stage::{Setup, Stage, TrunkSetup},
+    setup::{Setup, TrunkSetup},
+    stage::Stage,
     storm::Watch,
 };
 

@@ -10,7 +10,8 @@ use super::Played;
 use crate::{
     load::{Load, lock},
     proxy::{Mode, Upstream},
-    stage::{Setup, Stage, until},
+    setup::Setup,
+    stage::{Stage, until},
     storm::{CALM, Watch},
     verdict::Verdict,
 };

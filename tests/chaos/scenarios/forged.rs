@@ -15,7 +15,8 @@ use serde_json::json;
 use super::{Played, comes, ensure, judge};
 use crate::{
     proxy::is_whole,
-    stage::{Setup, Stage, TrunkSetup},
+    setup::{Setup, TrunkSetup},
+    stage::Stage,
 };
 
 /// A webhook as it was heard on the wire.

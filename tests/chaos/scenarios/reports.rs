@@ -8,7 +8,8 @@ use tokio::time::sleep;
 use super::{Played, comes, ensure, judge};
 use crate::{
     proxy::Mode,
-    stage::{Setup, Stage, TrunkSetup, words},
+    setup::{Setup, TrunkSetup, words},
+    stage::Stage,
 };
 
 fn number(at: usize) -> String {

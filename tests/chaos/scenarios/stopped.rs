@@ -5,7 +5,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::{Played, comes, ensure, judge, rings};
-use crate::stage::{Setup, Stage, words};
+use crate::{
+    setup::{Setup, words},
+    stage::Stage,
+};
 
 const NUMBER: &str = "+14155550001";
 /// The lease, and the third time that an authoritative provider does not know the dial.
