@@ -101,7 +101,7 @@ pub(crate) const LANES: [Lane; 5] = [
             Fault::DatabaseRefused,
             Fault::PoolFull,
         ],
-        pause: (1_500, 4_500),
+        pause: (2_500, 6_000),
     },
     Lane {
         name: "processes",
@@ -115,7 +115,7 @@ pub(crate) const LANES: [Lane; 5] = [
             Fault::Crash("webhook_committed"),
             Fault::WorkerStopped,
         ],
-        pause: (1_500, 4_500),
+        pause: (2_000, 5_000),
     },
     Lane {
         name: "providers",
@@ -131,7 +131,7 @@ pub(crate) const LANES: [Lane; 5] = [
             Fault::WebhookRefused,
             Fault::WebhookBlackHole,
         ],
-        pause: (2_000, 5_000),
+        pause: (2_500, 6_000),
     },
     Lane {
         name: "people",

@@ -3,9 +3,9 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Output,
     time::Duration,
 };
 
@@ -29,7 +29,7 @@ pub(crate) struct Trunk {
     /// Between the workers and the provider.
     pub(crate) proxy: Proxy,
     pub(crate) ledger: PathBuf,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     _provider: Keeper,
 }
 
@@ -88,21 +88,7 @@ impl Stage {
             folder,
         };
         stage.migrate(setup).await;
-        for (at, address) in api_addresses.into_iter().enumerate() {
-            let mut variables = stage.variables.clone();
-            variables.insert("PGDIAL_LISTEN".to_owned(), address.to_string());
-            let name = format!("api-{}", at + 1);
-            stage.apis.push(Keeper::start(
-                stage.path(),
-                &name,
-                &words(&["api"]),
-                &variables,
-            ));
-        }
-        until("the API answers", Duration::from_secs(30), async || {
-            get(&format!("{}/readyz", stage.url())).await.is_some()
-        })
-        .await;
+        stage.start_apis(api_addresses).await;
         stage
     }
 
@@ -116,12 +102,16 @@ impl Stage {
     }
 
     async fn migrate(&self, setup: &Setup) {
-        let output = self.run_command(&["migrate"]).await;
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let migrated = tokio::process::Command::new(env!("CARGO_BIN_EXE_pgdial"))
+            .arg("migrate")
+            .current_dir(self.path())
+            .env_clear()
+            .envs(&self.variables)
+            .output()
+            .await
+            .unwrap();
+        let words = String::from_utf8_lossy(&migrated.stderr);
+        assert!(migrated.status.success(), "{words}");
         let mut role = self.postgres.as_the_role().await.unwrap();
         for trunk in &setup.trunks {
             let TrunkSetup {
@@ -141,15 +131,19 @@ impl Stage {
         }
     }
 
-    /// Runs `pgdial <args>` to its end.
-    async fn run_command(&self, args: &[&str]) -> Output {
-        tokio::process::Command::new(env!("CARGO_BIN_EXE_pgdial"))
-            .args(args)
-            .env_clear()
-            .envs(&self.variables)
-            .output()
-            .await
-            .unwrap()
+    async fn start_apis(&mut self, addresses: Vec<SocketAddr>) {
+        for (at, address) in addresses.into_iter().enumerate() {
+            let mut variables = self.variables.clone();
+            variables.insert("PGDIAL_LISTEN".to_owned(), address.to_string());
+            let name = format!("api-{}", at + 1);
+            let api = Keeper::start(self.path(), &name, &words(&["api"]), &variables);
+            self.apis.push(api);
+        }
+        let url = format!("{}/readyz", self.url());
+        until("the API answers", Duration::from_secs(30), async || {
+            get(&url).await.is_some()
+        })
+        .await;
     }
 
     /// Starts one more worker, and waits until it shows that it is alive.
