@@ -12,7 +12,7 @@ use crate::{
 };
 
 const SLOTS: usize = 5;
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 20;
 const NUMBERS: usize = 12;
 
 pub(super) async fn play() -> Played {
@@ -37,14 +37,15 @@ pub(super) async fn play() -> Played {
         stage.sql(&round).await;
         sleep(Duration::from_millis(300)).await;
     }
-    stage.until_all_over(Duration::from_mins(2)).await?;
+    let over = stage.until_all_over(Duration::from_mins(3)).await;
     let seen = watch.finish().await;
-    let most = seen.get("default").copied().unwrap_or_default();
     let rings = judge(&stage).await?;
+    let most = seen.get("default").copied().unwrap_or_default();
     let peak = rings.peak.max(most);
     ensure(peak <= SLOTS, || {
         format!("P3: {peak} calls in flight with {SLOTS} slots")
     })?;
+    over?;
     Ok(format!(
         "{} rings by 4 workers, at most {peak} at once with {SLOTS} slots",
         rings.count
