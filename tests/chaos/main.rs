@@ -23,7 +23,7 @@ mod standby;
 mod storm;
 mod verdict;
 
-use std::{sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use tokio::task::{JoinSet, LocalSet};
@@ -62,11 +62,14 @@ struct Arguments {
 
 // One thread does: everything that works hard here is a process of its own.
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let everything = LocalSet::new();
-    if !everything.run_until(run(arguments)).await {
-        std::process::exit(1);
+    // A code, and not an exit: whatever is still kept alive is killed when this is dropped.
+    if everything.run_until(run(arguments)).await {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
