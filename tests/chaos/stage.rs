@@ -52,11 +52,12 @@ impl Stage {
     /// Starts everything but the workers.
     pub(crate) async fn new(setup: &Setup) -> Self {
         // Passable, since the account that runs Postgres must reach its own folder in it.
-        let folder = tempfile::Builder::new()
+        let mut folder = tempfile::Builder::new()
             .prefix(&format!("pgdial-chaos-{}-", setup.name))
             .permissions(std::fs::Permissions::from_mode(0o711))
             .tempdir()
             .unwrap();
+        folder.disable_cleanup(std::env::var_os("CHAOS_KEEP").is_some());
         let postgres = Postgres::start(&folder.path().join("primary")).await;
         postgres.create_database().await;
         let network = Proxy::start(vec![Upstream::Unix(postgres.socket())]).await;
