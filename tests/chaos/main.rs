@@ -26,7 +26,10 @@ mod verdict;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::{JoinSet, LocalSet},
+};
 
 use crate::{
     plan::{LANES, plan},
@@ -65,8 +68,14 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let everything = LocalSet::new();
+    let mut told_to_end = signal(SignalKind::terminate()).unwrap();
+    let kept = tokio::select! {
+        kept = everything.run_until(run(arguments)) => kept,
+        _ = told_to_end.recv() => false,
+        _ = tokio::signal::ctrl_c() => false,
+    };
     // A code, and not an exit: whatever is still kept alive is killed when this is dropped.
-    if everything.run_until(run(arguments)).await {
+    if kept {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
