@@ -123,14 +123,19 @@ impl Dialer {
             call.reference(),
             &trunk.secrets,
         );
-        trunk
+        #[cfg(feature = "crash-points")]
+        crate::crash::point("claimed");
+        let placement = trunk
             .provider
             .place(Order {
                 call,
                 webhook_url,
                 deadline,
             })
-            .await
+            .await;
+        #[cfg(feature = "crash-points")]
+        crate::crash::point("dialed");
+        placement
     }
 
     /// True: the database has it.

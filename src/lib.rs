@@ -18,6 +18,10 @@ pub mod dispatcher;
 // One dial.
 pub mod dialer;
 
+// Places where a test can end this process.
+#[cfg(feature = "crash-points")]
+mod crash;
+
 // The sweep loop.
 pub mod sweeper;
 

@@ -138,6 +138,8 @@ impl Calls {
             (&self.wakes.outgoing_sweep, Wake::Sweep),
         ] {
             if flag.swap(false, Ordering::AcqRel) {
+                #[cfg(feature = "crash-points")]
+                crate::crash::point("recorded");
                 let payload = format!("{} {}", wake.as_str(), self.wakes.origin);
                 let sent = sqlx::query("select pgdial.wake($1)")
                     .bind(payload)

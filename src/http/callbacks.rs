@@ -84,7 +84,11 @@ pub(super) async fn call_status(
         body: &bytes,
         report: &report,
     };
+    #[cfg(feature = "crash-points")]
+    crate::crash::point("webhook_received");
     let verdict = app.calls.webhook(event).await.map_err(not_kept)?;
+    #[cfg(feature = "crash-points")]
+    crate::crash::point("webhook_committed");
     if verdict == Verdict::TooOld {
         return Err(refuse("too_old"));
     }

@@ -1,0 +1,201 @@
+//! One caller: enqueues over HTTP and SQL, and repeats what was not answered.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rand::{RngExt as _, rngs::StdRng};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    load::{Known, MARKED, PATIENCE, lock},
+    postgres,
+    stage::Stage,
+};
+
+/// Numbers that everybody rings again and again.
+const NUMBERS: u32 = 1_200;
+/// For how long a caller repeats a request after the storm.
+const REPEAT_FOR: Duration = Duration::from_secs(40);
+
+/// Somebody who wants calls made.
+pub(crate) struct Caller {
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) known: Arc<Mutex<Known>>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) name: u32,
+    pub(crate) rng: StdRng,
+    pub(crate) http: reqwest::Client,
+    /// How many calls it has wanted so far.
+    pub(crate) made: u64,
+}
+
+/// One call that somebody wants.
+struct Wish {
+    body: Value,
+    key: String,
+    mark: Option<&'static str>,
+}
+
+impl Caller {
+    /// Wants a call after each pause, until told to stop.
+    pub(crate) async fn run(mut self, pause: Duration) {
+        let mut next = Instant::now();
+        while !self.stop.is_cancelled() {
+            let many = if self.rng.random_ratio(1, 40) { 5 } else { 1 };
+            let wishes: Vec<Wish> = (0..many).map(|_| self.wish()).collect();
+            // After an outage the callers catch up, within limits.
+            next = next.max(Instant::now() - Duration::from_secs(20)) + pause * many;
+            match self.rng.random_range(0..10) {
+                0 => self.enqueue_by_sql(&wishes).await,
+                _ if many > 1 => self.post_batch(&wishes).await,
+                _ => self.post(&wishes[0]).await,
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    fn wish(&mut self) -> Wish {
+        self.made += 1;
+        let key = format!("caller-{}-{}", self.name, self.made);
+        let mut draw = self.rng.random_range(0..1_000);
+        let mark = MARKED.iter().find(|(_, _, share)| {
+            let hit = draw < *share;
+            draw = draw.wrapping_sub(*share);
+            hit
+        });
+        let number = if let Some((digits, _, _)) = mark {
+            format!("+1415{:02}{:04}{digits}", self.name, self.made % 10_000)
+        } else {
+            let of_all = self.rng.random_range(0..NUMBERS);
+            format!("+14159{:04}{:02}", of_all / 80, of_all % 80)
+        };
+        let trunks = &self.stage.trunks;
+        let campaign = trunks[self.rng.random_range(0..trunks.len())].name;
+        let priority = if self.rng.random_ratio(1, 20) { 5 } else { 0 };
+        Wish {
+            body: json!({"to": number, "scriptId": "chaos", "campaign": campaign, "priority": priority}),
+            key,
+            mark: mark.map(|(_, rule, _)| *rule),
+        }
+    }
+
+    /// Repeats until it is done, or nobody is expected to answer any more.
+    async fn insist<T>(&self, mut attempt: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+        let mut stopped: Option<Instant> = None;
+        loop {
+            if let Some(done) = attempt().await {
+                return Some(done);
+            }
+            if self.stop.is_cancelled()
+                && stopped.get_or_insert_with(Instant::now).elapsed() > REPEAT_FOR
+            {
+                return None;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn post(&mut self, wish: &Wish) {
+        let url = format!("{}/api/v1/calls", self.stage.url());
+        let request = || {
+            let request = self.http.post(&url).header("idempotency-key", &wish.key);
+            request.json(&wish.body).send()
+        };
+        let posted = self.insist(async || {
+            let answer = request().await.ok()?;
+            let status = answer.status().as_u16();
+            let body: Value = answer.json().await.ok()?;
+            matches!(status, 200 | 201).then(|| body["id"].as_str().map(str::to_owned))?
+        });
+        let Some(id) = posted.await else { return };
+        self.accept(&id, wish);
+        if self.rng.random_ratio(1, 30) {
+            self.repeat(request().await.ok(), &id).await;
+        }
+        if self.rng.random_ratio(1, 50) {
+            sleep(Duration::from_millis(self.rng.random_range(0..500))).await;
+            let canceled = self.http.post(format!("{url}/{id}/cancel")).send().await;
+            if canceled.is_ok_and(|answer| answer.status().is_success()) {
+                lock(&self.known).cancels += 1;
+            }
+        }
+    }
+
+    /// The same key again: the same call.
+    async fn repeat(&self, answer: Option<reqwest::Response>, id: &str) {
+        let Some(answer) = answer.filter(|answer| answer.status().is_success()) else {
+            return;
+        };
+        if let Ok(body) = answer.json::<Value>().await
+            && body["id"] != id
+        {
+            lock(&self.known).broken.push(format!(
+                "one idempotency key, two calls: {id} and {}",
+                body["id"]
+            ));
+        }
+    }
+
+    async fn post_batch(&self, wishes: &[Wish]) {
+        let url = format!("{}/api/v1/calls/batch", self.stage.url());
+        let items: Vec<Value> = wishes.iter().map(Wish::with_key).collect();
+        let posted = self.insist(async || {
+            let answer = self.http.post(&url).json(&items).send().await.ok()?;
+            let results: Vec<Value> = answer.error_for_status().ok()?.json().await.ok()?;
+            let ids: Vec<String> = results
+                .iter()
+                .filter_map(|r| r["id"].as_str().map(str::to_owned))
+                .collect();
+            (ids.len() == wishes.len()).then_some(ids)
+        });
+        for (id, wish) in posted.await.unwrap_or_default().iter().zip(wishes) {
+            self.accept(id, wish);
+        }
+    }
+
+    /// In a transaction of the caller's own. Only an answered commit counts.
+    async fn enqueue_by_sql(&self, wishes: &[Wish]) {
+        let committed = self.insist(async || {
+            timeout(PATIENCE, async {
+                let mut connection = self.stage.through_the_network().await.ok()?;
+                postgres::run(&mut connection, "begin").await.ok()?;
+                let mut ids = Vec::new();
+                for wish in wishes {
+                    let (to, campaign) = (wish.body["to"].as_str()?, wish.body["campaign"].as_str()?);
+                    let sql = format!(
+                        "pgdial.enqueue('{to}', 'chaos', p_campaign => '{campaign}', p_idempotency_key => '{}')",
+                        wish.key
+                    );
+                    ids.push(postgres::text(&mut connection, &sql).await.ok()?);
+                }
+                postgres::run(&mut connection, "commit").await.ok()?;
+                Some(ids)
+            })
+            .await
+            .ok()?
+        });
+        for (id, wish) in committed.await.unwrap_or_default().iter().zip(wishes) {
+            self.accept(id, wish);
+        }
+    }
+
+    fn accept(&self, id: &str, wish: &Wish) {
+        let mut known = lock(&self.known);
+        known.accepted.insert(id.to_owned());
+        if let Some(mark) = wish.mark {
+            *known.marked.entry(mark).or_default() += 1;
+        }
+    }
+}
+
+impl Wish {
+    fn with_key(&self) -> Value {
+        let mut item = self.body.clone();
+        item["idempotencyKey"] = json!(self.key);
+        item
+    }
+}

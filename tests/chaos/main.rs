@@ -1,0 +1,168 @@
+//! The chaos suite: separate processes, faults from every side, and the fake providers'
+//! ledgers as witnesses. `scripts/chaos` runs it, docs/CHAOS.md explains it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "it fails by panicking, and its result is what it prints"
+)]
+
+mod caller;
+mod faults;
+mod load;
+mod plan;
+mod postgres;
+mod processes;
+mod proxy;
+mod recovery;
+mod rings;
+mod scenarios;
+mod setup;
+mod stage;
+mod standby;
+mod storm;
+mod verdict;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::{JoinSet, LocalSet},
+};
+
+use crate::{
+    plan::{LANES, plan},
+    scenarios::Scenario,
+    stage::Stage,
+    verdict::Verdict,
+};
+
+/// Keeps calling while everything breaks, and judges what came of it.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "chaos")]
+struct Arguments {
+    /// How long faults are injected; then everything must come to rest.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1m")]
+    duration: Duration,
+    /// Repeats the plan of an earlier run.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only these scenarios, and no storm.
+    #[arg(long = "scenario", value_name = "NAME")]
+    scenarios: Vec<Scenario>,
+    /// Only the storm.
+    #[arg(long, conflicts_with = "scenarios")]
+    storm: bool,
+    /// In a few minutes: the scenarios that wait for no lease or deadline, and a storm after
+    /// which the database's clock is moved past the deadlines.
+    #[arg(long, conflicts_with_all = ["scenarios", "storm"])]
+    short: bool,
+    /// Prints the plan of the seed, and does nothing.
+    #[arg(long)]
+    plan: bool,
+}
+
+// One thread does: everything that works hard here is a process of its own.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let everything = LocalSet::new();
+    let mut told_to_end = signal(SignalKind::terminate()).unwrap();
+    let kept = tokio::select! {
+        kept = everything.run_until(run(arguments)) => kept,
+        _ = told_to_end.recv() => false,
+        _ = tokio::signal::ctrl_c() => false,
+    };
+    // A code, and not an exit: whatever is still kept alive is killed when this is dropped.
+    if kept {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// False: a promise was broken.
+async fn run(arguments: Arguments) -> bool {
+    let seed = arguments
+        .seed
+        .unwrap_or_else(|| rand::random::<u32>().into());
+    println!("seed {seed}");
+    if arguments.plan {
+        print_plan(seed, arguments.duration);
+        return true;
+    }
+    let chosen = match &arguments.scenarios[..] {
+        [] if arguments.storm => Vec::new(),
+        [] if arguments.short => Scenario::SHORT.to_vec(),
+        [] => Scenario::ALL.to_vec(),
+        chosen => chosen.to_vec(),
+    };
+    let mut broken = play(chosen, seed).await;
+    if arguments.scenarios.is_empty() {
+        let (stage, verdict) = storm::storm(seed, arguments.duration, arguments.short).await;
+        println!(
+            "storm of {} s, seed {seed}\n{verdict}",
+            arguments.duration.as_secs()
+        );
+        broken.extend(report("storm", stage, &verdict));
+    }
+    for line in &broken {
+        println!("BROKEN {line} (seed {seed})");
+    }
+    if broken.is_empty() {
+        println!("every promise was kept (seed {seed})");
+    }
+    broken.is_empty()
+}
+
+/// Plays scenarios, all at the same time: most of them wait for leases and deadlines.
+async fn play(scenarios: Vec<Scenario>, seed: u64) -> Vec<String> {
+    let mut playing = JoinSet::new();
+    for scenario in scenarios {
+        // A task in a task, so that one that panics is named like one that fails.
+        let story = tokio::task::spawn_local(scenario.play(seed));
+        playing.spawn_local(async move { (scenario, story.await) });
+    }
+    let mut broken = Vec::new();
+    while let Some(ended) = playing.join_next().await {
+        let (scenario, story) = ended.unwrap();
+        match story.unwrap_or_else(|panic| Err(format!("it could not be played: {panic}"))) {
+            Ok(words) => println!("scenario {:<14} kept: {words}", scenario.name()),
+            Err(why) => {
+                println!("scenario {:<14} BROKEN: {why}", scenario.name());
+                broken.push(format!("scenario {}: {why}", scenario.name()));
+            }
+        }
+    }
+    broken
+}
+
+/// What was broken. The logs and ledgers of a broken run are kept.
+fn report(name: &str, stage: Arc<Stage>, verdict: &Verdict) -> Vec<String> {
+    let broken: Vec<String> = verdict
+        .broken()
+        .into_iter()
+        .map(|line| format!("{name}: {line}"))
+        .collect();
+    if !broken.is_empty()
+        && let Some(stage) = Arc::into_inner(stage)
+    {
+        println!("  logs and ledgers            {}", stage.keep().display());
+    }
+    broken
+}
+
+fn print_plan(seed: u64, duration: Duration) {
+    for (at, lane) in LANES.iter().enumerate() {
+        for injection in plan(seed, at, duration) {
+            println!(
+                "{:<10} after {:>5} ms: {} ({} ms)",
+                lane.name,
+                injection.after.as_millis(),
+                injection.fault.name(),
+                injection.lasts.as_millis()
+            );
+        }
+    }
+}

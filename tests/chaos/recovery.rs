@@ -1,0 +1,151 @@
+//! How long it took, from the end of a fault until things went on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rustix::process::Pid;
+use sqlx::PgConnection;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{load::lock, postgres, stage::Stage};
+
+/// The lease of a claim, and what the sweep may take on top.
+const AFTER_A_DEATH: Duration = Duration::from_secs(60 + 5);
+/// From the first connection that Postgres takes to the first claim.
+const AFTER_POSTGRES: Duration = Duration::from_secs(5);
+/// Nothing is waited for longer.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// The worst of one kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Worst {
+    pub(crate) count: usize,
+    pub(crate) time: Duration,
+    pub(crate) limit: Option<Duration>,
+    /// Over its limit.
+    pub(crate) over: usize,
+}
+
+/// The recoveries of one stage; measuring goes on in the background.
+#[derive(Debug, Clone)]
+pub(crate) struct Recoveries {
+    stage: Arc<Stage>,
+    worst: Arc<Mutex<BTreeMap<String, Worst>>>,
+    /// When Postgres could not be used: a dead worker's calls cannot move on then.
+    outages: Arc<Mutex<Vec<(Instant, Instant)>>>,
+    measuring: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Recoveries {
+    pub(crate) fn new(stage: &Arc<Stage>) -> Self {
+        Self {
+            stage: Arc::clone(stage),
+            worst: Arc::default(),
+            outages: Arc::default(),
+            measuring: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// From the death of a worker until nobody waits for it: its claims are dialing no more.
+    pub(crate) fn after_death(&self, kind: &str, pid: Pid) {
+        let (own, kind, began) = (self.clone(), kind.to_owned(), Instant::now());
+        let claims = format!(
+            "select count(*) from pgdial.calls where state = 'dialing' and claimed_by =
+               (select id from pgdial.workers where pid = {} order by started_at desc limit 1)",
+            pid.as_raw_nonzero()
+        );
+        self.spawn(async move {
+            own.until(&claims, "0").await;
+            let ended = Instant::now();
+            let outage = own.outage_within(began, ended);
+            own.record(&kind, ended - began, Some(AFTER_A_DEATH + outage));
+        });
+    }
+
+    /// From now, when the database can be reached again, until a worker claims. A call that
+    /// is due is put in for each campaign, so that there is something to claim.
+    pub(crate) async fn until_claims(&self, kind: &str, is_limited: bool) {
+        let began = Instant::now();
+        let Ok(since) = self.probe().await else {
+            return;
+        };
+        let claimed = format!("exists (select from pgdial.calls where claimed_at > '{since}')");
+        let claims = timeout(PATIENCE, self.until(&claimed, "true")).await;
+        let limit = (is_limited || claims.is_err()).then_some(AFTER_POSTGRES);
+        self.record(kind, began.elapsed(), limit);
+    }
+
+    async fn probe(&self) -> Result<String, sqlx::Error> {
+        let mut connection = self.stage.postgres.direct().await?;
+        let since = postgres::text(&mut connection, "pgdial.now()").await?;
+        let due =
+            "select pgdial.enqueue('+1416' || lpad(floor(random() * 1e6)::text, 6, '0') || '00',
+                       'probe', p_campaign => g.name) from pgdial.campaigns g";
+        postgres::run(&mut connection, due).await?;
+        Ok(since)
+    }
+
+    /// Postgres could not be used from then until now.
+    pub(crate) fn outage_since(&self, began: Instant) {
+        lock(&self.outages).push((began, Instant::now()));
+    }
+
+    /// Waits for what is still measured, and answers the worst of each kind.
+    pub(crate) async fn finish(&self) -> BTreeMap<String, Worst> {
+        self.measuring.close();
+        if timeout(PATIENCE, self.measuring.wait()).await.is_err() {
+            self.stop.cancel();
+        }
+        lock(&self.worst).clone()
+    }
+
+    fn spawn(&self, measuring: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.measuring.spawn_local(async move {
+            stop.run_until_cancelled(measuring).await;
+        });
+    }
+
+    async fn until(&self, question: &str, answer: &str) {
+        let mut connection: Option<PgConnection> = None;
+        loop {
+            if connection.is_none() {
+                connection = self.stage.postgres.direct().await.ok();
+            }
+            if let Some(open) = &mut connection {
+                match postgres::text(open, question).await {
+                    Ok(said) if said == answer => return,
+                    Ok(_) => {}
+                    Err(_) => connection = None,
+                }
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn outage_within(&self, began: Instant, ended: Instant) -> Duration {
+        let outages = lock(&self.outages);
+        let parts = outages.iter().map(|(from, to)| {
+            (*to)
+                .min(ended)
+                .saturating_duration_since((*from).max(began))
+        });
+        parts.sum()
+    }
+
+    fn record(&self, kind: &str, time: Duration, limit: Option<Duration>) {
+        let mut worst = lock(&self.worst);
+        let worst = worst.entry(kind.to_owned()).or_default();
+        worst.count += 1;
+        worst.over += usize::from(limit.is_some_and(|limit| time > limit));
+        if time >= worst.time {
+            (worst.time, worst.limit) = (time, limit);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A standby takes over in the middle of the work: the processes' connections break, and
+//! the next ones lead to the other server.
+
+use std::{sync::Arc, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::sleep;
+
+use super::Played;
+use crate::{
+    load::{Load, lock},
+    proxy::{Mode, Upstream},
+    setup::Setup,
+    stage::{Stage, until},
+    storm::{CALM, Watch},
+    verdict::Verdict,
+};
+
+/// Calls in a second, and for how long before and after.
+const PER_SECOND: f64 = 15.0;
+const BEFORE: Duration = Duration::from_secs(6);
+
+/// A synchronous standby has every commit that was answered: every promise is kept.
+pub(super) async fn synchronous(seed: u64) -> Played {
+    let stage = Arc::new(Stage::full(&Setup::small("failover-sync")).await);
+    stage
+        .postgres
+        .start_standby(&stage.path().join("standby"))
+        .await;
+    stage
+        .sql("alter system set synchronous_standby_names = '*'")
+        .await;
+    stage.sql("select pg_reload_conf()").await;
+    until(
+        "the standby is synchronous",
+        Duration::from_secs(30),
+        async || {
+            stage
+                .text("select sync_state from pg_stat_replication")
+                .await
+                == "sync"
+        },
+    )
+    .await;
+    let verdict = fail_over(&stage, seed).await;
+    match verdict.broken().first() {
+        Some(broken) => Err(broken.clone()),
+        None => Ok(format!(
+            "{} calls accepted, {} rings, nothing lost",
+            verdict.accepted, verdict.rings.count
+        )),
+    }
+}
+
+/// An asynchronous one that is a second behind: what it has not heard of is lost. That is
+/// told, and is no failure; what is left must come to its end.
+pub(super) async fn asynchronous(seed: u64) -> Played {
+    let stage = Arc::new(Stage::full(&Setup::small("failover-async")).await);
+    stage
+        .postgres
+        .start_standby(&stage.path().join("standby"))
+        .await;
+    let verdict = fail_over(&stage, seed).await;
+    if !verdict.open.is_empty() {
+        return Err(format!(
+            "P2: calls are not terminal at the end: {:?}",
+            verdict.open
+        ));
+    }
+    Ok(format!(
+        "as documented, LOST {} of {} accepted calls and {} acknowledged webhooks; {} references rang twice, {} rings overlap",
+        verdict.absent.len(),
+        verdict.accepted,
+        verdict.events_lost.len(),
+        verdict.rings.twice,
+        verdict.rings.overlapping
+    ))
+}
+
+async fn fail_over(stage: &Arc<Stage>, seed: u64) -> Verdict {
+    trust_the_standby(stage).await;
+    let load = Load::start(stage, seed, PER_SECOND);
+    let watch = Watch::start(stage);
+    sleep(BEFORE).await;
+    let is_async = stage
+        .text("select sync_state from pg_stat_replication")
+        .await
+        == "async";
+    if is_async {
+        hold_back(stage).await;
+    }
+    // The network first: what the old server commits from here on, nobody hears of.
+    stage.network.set(Mode::Refuse);
+    stage.postgres.die().await;
+    stage.postgres.promote().await;
+    // Nobody follows the new server, and nobody waits for one that does.
+    stage
+        .sql("alter system reset synchronous_standby_names")
+        .await;
+    stage.sql("select pg_reload_conf()").await;
+    stage
+        .network
+        .lead_to(Upstream::Unix(stage.postgres.socket()));
+    sleep(BEFORE).await;
+    load.stop().await;
+    let drained = stage.until_all_over(CALM).await;
+    stage.until_silent().await;
+    let most = watch.finish().await;
+    let known = std::mem::take(&mut *lock(&load.known));
+    let mut verdict = Verdict::of(stage, &known, most).await;
+    verdict.broken.extend(drained.err());
+    verdict
+}
+
+/// The last second never reaches the standby.
+async fn hold_back(stage: &Stage) {
+    let sender = stage.text("select pid from pg_stat_replication").await;
+    let sender = Pid::from_raw(sender.parse().unwrap()).unwrap();
+    kill_process(sender, Signal::STOP).unwrap();
+    sleep(Duration::from_secs(1)).await;
+}
+
+/// Where trunks pause after a failover that nobody has vouched for, somebody vouches.
+async fn trust_the_standby(stage: &Stage) {
+    if stage
+        .text("to_regclass('pgdial.cluster') is not null")
+        .await
+        == "true"
+    {
+        stage
+            .sql("update pgdial.cluster set synchronous = true")
+            .await;
+    }
+}

@@ -1,0 +1,56 @@
+//! What a stage is to consist of.
+
+/// One trunk, with a campaign of the same name and a provider of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TrunkSetup {
+    pub(crate) name: &'static str,
+    pub(crate) look_up: &'static str,
+    pub(crate) slots: usize,
+}
+
+/// What a run consists of.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) name: &'static str,
+    pub(crate) trunks: Vec<TrunkSetup>,
+    /// What is changed of the campaigns, as JSON.
+    pub(crate) campaign: &'static str,
+    /// Arguments of the fake providers.
+    pub(crate) provider: Vec<String>,
+    pub(crate) apis: usize,
+    pub(crate) workers: usize,
+}
+
+impl Setup {
+    /// One trunk that can be asked, one API, two workers, calls that are over in no time.
+    pub(crate) fn small(name: &'static str) -> Self {
+        Self {
+            name,
+            trunks: vec![TrunkSetup {
+                name: "default",
+                look_up: "authoritative",
+                slots: 30,
+            }],
+            campaign: CAMPAIGN,
+            provider: words(&["--ring", "50ms..150ms", "--talk", "50ms..300ms"]),
+            apis: 1,
+            workers: 2,
+        }
+    }
+
+    /// With these rules of the fake provider in front.
+    pub(crate) fn rules(mut self, rules: &[&str]) -> Self {
+        for rule in rules {
+            self.provider.extend(words(&["--rule", rule]));
+        }
+        self
+    }
+}
+
+/// Short limits, quick retries.
+pub(crate) const CAMPAIGN: &str = r#"{"ringTimeout": "5 seconds", "maxDuration": "10 seconds", "maxAttempts": 5,
+    "busyBase": "1 second", "noAnswerBase": "1 second", "faultBase": "1 second", "backoffCap": "5 seconds"}"#;
+
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}

@@ -1,0 +1,315 @@
+//! Everything that one run needs: a Postgres, the proxies, the providers with their
+//! ledgers, and our own processes.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    postgres::{self, Postgres},
+    processes::{Keeper, free_address},
+    proxy::{Proxy, Upstream},
+    setup::{Setup, TrunkSetup, words},
+};
+
+/// One trunk of a running stage.
+#[derive(Debug)]
+pub(crate) struct Trunk {
+    pub(crate) name: &'static str,
+    pub(crate) slots: usize,
+    pub(crate) secret: String,
+    /// Between the workers and the provider.
+    pub(crate) proxy: Proxy,
+    pub(crate) ledger: PathBuf,
+    address: SocketAddr,
+    _provider: Keeper,
+}
+
+/// A running set of everything.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) postgres: Postgres,
+    /// Between our processes and Postgres.
+    pub(crate) network: Proxy,
+    /// Between providers and callers on one side and the APIs on the other.
+    pub(crate) door: Proxy,
+    pub(crate) trunks: Vec<Trunk>,
+    pub(crate) apis: Vec<Keeper>,
+    pub(crate) workers: Vec<Keeper>,
+    variables: HashMap<String, String>,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Starts everything but the workers.
+    pub(crate) async fn new(setup: &Setup) -> Self {
+        // Passable, since the account that runs Postgres must reach its own folder in it.
+        let mut folder = tempfile::Builder::new()
+            .prefix(&format!("pgdial-chaos-{}-", setup.name))
+            .permissions(std::fs::Permissions::from_mode(0o711))
+            .tempdir()
+            .unwrap();
+        folder.disable_cleanup(std::env::var_os("CHAOS_KEEP").is_some());
+        let postgres = Postgres::start(&folder.path().join("primary")).await;
+        postgres.create_database().await;
+        let network = Proxy::start(vec![Upstream::Unix(postgres.socket())]).await;
+        let api_addresses: Vec<_> = (0..setup.apis).map(|_| free_address()).collect();
+        let door = Proxy::start(api_addresses.iter().copied().map(Upstream::Tcp).collect()).await;
+        let mut variables = HashMap::from([
+            (
+                "DATABASE_URL".to_owned(),
+                Postgres::url_through(network.address),
+            ),
+            (
+                "PGDIAL_PUBLIC_URL".to_owned(),
+                format!("http://{}", door.address),
+            ),
+            ("PGDIAL_LOG".to_owned(), "info".to_owned()),
+        ]);
+        let mut trunks = Vec::new();
+        for trunk in &setup.trunks {
+            trunks.push(start_trunk(folder.path(), trunk, &setup.provider, &mut variables).await);
+        }
+        let mut stage = Self {
+            postgres,
+            network,
+            door,
+            trunks,
+            apis: Vec::new(),
+            workers: Vec::new(),
+            variables,
+            folder,
+        };
+        stage.migrate(setup).await;
+        stage.start_apis(api_addresses).await;
+        stage
+    }
+
+    /// The same, with the workers.
+    pub(crate) async fn full(setup: &Setup) -> Self {
+        let mut stage = Self::new(setup).await;
+        for _ in 0..setup.workers {
+            stage.start_worker().await;
+        }
+        stage
+    }
+
+    async fn migrate(&self, setup: &Setup) {
+        let migrated = tokio::process::Command::new(env!("CARGO_BIN_EXE_pgdial"))
+            .arg("migrate")
+            .current_dir(self.path())
+            .env_clear()
+            .envs(&self.variables)
+            .output()
+            .await
+            .unwrap();
+        let words = String::from_utf8_lossy(&migrated.stderr);
+        assert!(migrated.status.success(), "{words}");
+        let mut role = self.postgres.as_the_role().await.unwrap();
+        for trunk in &setup.trunks {
+            let TrunkSetup {
+                name,
+                look_up,
+                slots,
+            } = trunk;
+            let campaign = setup.campaign;
+            let sql = format!(
+                "select pgdial.create_trunk('{name}');
+                 select pgdial.set_trunk('{name}', '{{\"slots\": {slots}, \"lookUp\": \"{look_up}\"}}');
+                 select pgdial.create_campaign('{name}');
+                 select pgdial.set_campaign('{name}', '{{\"trunk\": \"{name}\"}}');
+                 select pgdial.set_campaign('{name}', '{campaign}')"
+            );
+            postgres::run(&mut role, &sql).await.unwrap();
+        }
+    }
+
+    async fn start_apis(&mut self, addresses: Vec<SocketAddr>) {
+        for (at, address) in addresses.into_iter().enumerate() {
+            let mut variables = self.variables.clone();
+            variables.insert("PGDIAL_LISTEN".to_owned(), address.to_string());
+            let name = format!("api-{}", at + 1);
+            let api = Keeper::start(self.path(), &name, &words(&["api"]), &variables);
+            self.apis.push(api);
+        }
+        let url = format!("{}/readyz", self.url());
+        until("the API answers", Duration::from_secs(30), async || {
+            get(&url).await.is_some()
+        })
+        .await;
+    }
+
+    /// Starts one more worker, and waits until it shows that it is alive.
+    pub(crate) async fn start_worker(&mut self) {
+        let name = format!("worker-{}", self.workers.len() + 1);
+        let alive = "select count(*) from pgdial.workers";
+        let before = self.text(alive).await;
+        self.workers.push(Keeper::start(
+            self.path(),
+            &name,
+            &words(&["work"]),
+            &self.variables,
+        ));
+        until(
+            "a worker shows that it is alive",
+            Duration::from_secs(30),
+            async || self.text(alive).await != before,
+        )
+        .await;
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where callers reach the APIs.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.door.address)
+    }
+
+    /// A value of the database, past every proxy; the server must be up.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let mut connection = self.postgres.direct().await.unwrap();
+        postgres::text(&mut connection, sql).await.unwrap()
+    }
+
+    /// Runs statements, past every proxy.
+    pub(crate) async fn sql(&self, sql: &str) {
+        let mut connection = self.postgres.direct().await.unwrap();
+        postgres::run(&mut connection, sql).await.unwrap();
+    }
+
+    /// Enqueues one call and tells the workers; answers its id.
+    pub(crate) async fn enqueue(&self, number: &str) -> String {
+        let sql = format!(
+            "pgdial.enqueue('{number}', 'chaos', p_campaign => '{}')",
+            self.trunks[0].name
+        );
+        let mut connection = self.through_the_network().await.unwrap();
+        postgres::text(&mut connection, &sql).await.unwrap()
+    }
+
+    /// As our processes connect.
+    pub(crate) async fn through_the_network(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&Postgres::url_through(self.network.address)).await
+    }
+
+    /// Where a call stands.
+    pub(crate) async fn state(&self, id: &str) -> String {
+        self.text(&format!("select state from pgdial.calls where id = '{id}'"))
+            .await
+    }
+
+    /// Waits until every call is over.
+    pub(crate) async fn until_all_over(&self, patience: Duration) -> Result<(), String> {
+        let open = "select count(*) from pgdial.calls where ended_at is null";
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            if self.text(open).await == "0" {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        let left = "select string_agg(c.n || ' ' || c.state || coalesce(' (' || c.last_error || ')', ''), ', ')
+                    from (select state, last_error, count(*) n from pgdial.calls where ended_at is null
+                          group by 1, 2 order by 3 desc limit 8) c";
+        Err(format!(
+            "not over within {} s: {}",
+            patience.as_secs(),
+            self.text(left).await
+        ))
+    }
+
+    /// Waits until the providers have no call that is up.
+    pub(crate) async fn until_silent(&self) {
+        for trunk in &self.trunks {
+            let url = format!("http://{}/healthz", trunk.address);
+            until(
+                "the provider's calls end",
+                Duration::from_mins(1),
+                async || get(&url).await.is_some_and(|health| health["active"] == 0),
+            )
+            .await;
+        }
+    }
+
+    /// Keeps the folder, with every log and ledger, for whoever wants to know more.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.path().to_owned()
+    }
+}
+
+async fn start_trunk(
+    folder: &Path,
+    setup: &TrunkSetup,
+    args: &[String],
+    variables: &mut HashMap<String, String>,
+) -> Trunk {
+    let name = setup.name;
+    let address = free_address();
+    let secret = format!("the-secret-of-{name}-{:032x}", rand::random::<u128>());
+    let ledger = folder.join(format!("ledger-{name}.jsonl"));
+    let mut all = words(&["fake-provider", "--listen", &address.to_string()]);
+    all.extend(words(&[
+        "--ledger",
+        &ledger.to_string_lossy(),
+        "--webhook-secrets",
+        &secret,
+    ]));
+    all.extend_from_slice(args);
+    let provider = Keeper::start(folder, &format!("provider-{name}"), &all, &HashMap::new());
+    let proxy = Proxy::start(vec![Upstream::Tcp(address)]).await;
+    let prefix = match name {
+        "default" => "PGDIAL".to_owned(),
+        name => format!("PGDIAL_TRUNK_{}", name.to_uppercase()),
+    };
+    variables.insert(
+        format!("{prefix}_PROVIDER_URL"),
+        format!("http://{}", proxy.address),
+    );
+    variables.insert(format!("{prefix}_WEBHOOK_SECRETS"), secret.clone());
+    let url = format!("http://{address}/healthz");
+    until(
+        "the provider answers",
+        Duration::from_secs(30),
+        async || get(&url).await.is_some(),
+    )
+    .await;
+    Trunk {
+        name,
+        slots: setup.slots,
+        secret,
+        proxy,
+        ledger,
+        address,
+        _provider: provider,
+    }
+}
+
+/// A JSON answer of 2xx.
+pub(crate) async fn get(url: &str) -> Option<serde_json::Value> {
+    let answer = reqwest::get(url).await.ok()?;
+    answer.error_for_status().ok()?.json().await.ok()
+}
+
+/// Waits until it is so. Used for what does happen; the patience is far more than it needs.
+pub(crate) async fn until(what: &str, patience: Duration, is_so: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(
+            began.elapsed() < patience,
+            "not within {} s: {what}",
+            patience.as_secs()
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
+}

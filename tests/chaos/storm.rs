@@ -1,0 +1,171 @@
+//! The storm: callers on one side, faults from every side on the other, and then the calm
+//! in which every call must come to its end.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    faults::Faults,
+    load::{Load, MARKED, lock},
+    plan::{LANES, plan},
+    postgres,
+    setup::{CAMPAIGN, Setup, TrunkSetup, words},
+    stage::{Stage, until},
+    verdict::Verdict,
+};
+
+/// Calls that the callers enqueue in a second.
+const PER_SECOND: f64 = 32.0;
+/// For the calls that nobody can explain: two deadlines, a hold, and their retries.
+pub(crate) const CALM: Duration = Duration::from_mins(5);
+
+fn setup(seed: u64) -> Setup {
+    let rules: Vec<String> = MARKED
+        .iter()
+        .map(|(digits, rule, _)| format!("*{digits}={rule}"))
+        .collect();
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let trunk = |name, look_up| TrunkSetup {
+        name,
+        look_up,
+        slots: 30,
+    };
+    let seed = (seed % 1_000_000).to_string();
+    Setup {
+        name: "storm",
+        trunks: vec![
+            trunk("default", "none"),
+            trunk("hint", "hint"),
+            trunk("sure", "authoritative"),
+        ],
+        campaign: CAMPAIGN,
+        provider: words(&[
+            "--ring",
+            "50ms..150ms",
+            "--talk",
+            "50ms..300ms",
+            "--endings",
+            "completed=72,busy=9,no_answer=7,failed=5,fault=2,voicemail=3,declined=2",
+            "--seed",
+            &seed,
+        ]),
+        apis: 2,
+        workers: 4,
+    }
+    .rules(&rules)
+}
+
+/// Storms for so long, waits for the calm, and judges. In a hurry the calm does not wait
+/// for deadlines.
+pub(crate) async fn storm(seed: u64, duration: Duration, hurry: bool) -> (Arc<Stage>, Verdict) {
+    let stage = Arc::new(Stage::full(&setup(seed)).await);
+    let faults = Faults::new(&stage);
+    let load = Load::start(&stage, seed, PER_SECOND);
+    let watch = Watch::start(&stage);
+    let (stop, lanes) = (CancellationToken::new(), TaskTracker::new());
+    for lane in 0..LANES.len() {
+        let (faults, stop) = (faults.clone(), stop.clone());
+        lanes.spawn_local(async move { faults.follow(plan(seed, lane, duration), stop).await });
+    }
+    lanes.close();
+    sleep(duration).await;
+    stop.cancel();
+    lanes.wait().await;
+    load.stop().await;
+    let calm = Instant::now();
+    if hurry {
+        pass_deadlines(&stage).await;
+    }
+    let (recoveries, drained) =
+        tokio::join!(faults.recoveries.finish(), stage.until_all_over(CALM));
+    let drained_in = calm.elapsed();
+    stage.until_silent().await;
+    let most = watch.finish().await;
+    let known = std::mem::take(&mut *lock(&load.known));
+    let mut verdict = Verdict::of(&stage, &known, most).await;
+    verdict.faults = lock(&faults.done).clone();
+    verdict.recoveries = recoveries;
+    verdict.drained_in = drained_in;
+    verdict.broken.extend(drained.err());
+    (stage, verdict)
+}
+
+/// Moves the database's clock past every deadline, while nothing rings and nobody dials:
+/// what is in flight then is what nobody will ever explain.
+async fn pass_deadlines(stage: &Stage) {
+    stage.sql("update pgdial.trunks set paused = true").await;
+    // A dial that was claimed is sent within 30 s, or never.
+    let begun =
+        "select count(*) from pgdial.calls where claimed_at > pgdial.now() - '30 seconds'::interval
+                 and state in ('dialing', 'unresolved')";
+    until("no dial can begin", Duration::from_mins(1), async || {
+        stage.text(begun).await == "0"
+    })
+    .await;
+    stage.until_silent().await;
+    let deadlines = "update pgdial.clock set ahead = ahead + '150 seconds';
+                     update pgdial.trunks set paused = false";
+    stage.sql(deadlines).await;
+}
+
+/// Looks again and again how many calls each trunk has in flight.
+pub(crate) struct Watch {
+    most: Arc<std::sync::Mutex<BTreeMap<String, usize>>>,
+    stop: CancellationToken,
+    task: TaskTracker,
+}
+
+impl Watch {
+    pub(crate) fn start(stage: &Arc<Stage>) -> Self {
+        let watch = Self {
+            most: Arc::default(),
+            stop: CancellationToken::new(),
+            task: TaskTracker::new(),
+        };
+        let (stage, most, stop) = (
+            Arc::clone(stage),
+            Arc::clone(&watch.most),
+            watch.stop.clone(),
+        );
+        watch.task.spawn_local(async move {
+            let mut connection = None;
+            while stop
+                .run_until_cancelled(sleep(Duration::from_millis(150)))
+                .await
+                .is_some()
+            {
+                if connection.is_none() {
+                    connection = stage.postgres.direct().await.ok();
+                }
+                let Some(open) = &mut connection else {
+                    continue;
+                };
+                match postgres::text(open, IN_FLIGHT).await {
+                    Ok(counts) => note(&most, &counts),
+                    Err(_) => connection = None,
+                }
+            }
+        });
+        watch.task.close();
+        watch
+    }
+
+    pub(crate) async fn finish(self) -> BTreeMap<String, usize> {
+        self.stop.cancel();
+        self.task.wait().await;
+        lock(&self.most).clone()
+    }
+}
+
+const IN_FLIGHT: &str = "select string_agg(trunk || '=' || n, ' ') from (
+    select trunk, count(*) n from pgdial.calls where state in ('dialing', 'unresolved', 'in_call') group by 1) t";
+
+fn note(most: &std::sync::Mutex<BTreeMap<String, usize>>, counts: &str) {
+    for (trunk, count) in counts.split(' ').filter_map(|one| one.split_once('=')) {
+        let mut most = lock(most);
+        let most = most.entry(trunk.to_owned()).or_default();
+        *most = (*most).max(count.parse().unwrap());
+    }
+}
