@@ -95,8 +95,11 @@ pub enum Error {
 /// Every session is bounded: a statement by 30 s, a wait for a lock by 5 s, an idle
 /// transaction by 30 s. Verbs set shorter limits of their own. `pgdial.notify` is off:
 /// wakes go out beside the data transactions, see [`crate::flow::wake`].
+///
+/// `synchronous_commit` is turned on where the server has it off: what is answered 2xx, and
+/// a claim before its dial, must outlive a crash (P1, P2). Stronger settings are left alone.
 pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPool, Error> {
-    let options = PgConnectOptions::from_str(url)
+    let mut options = PgConnectOptions::from_str(url)
         .map_err(Error::BadUrl)?
         .application_name(&format!("pgdial {role}"))
         .options([
@@ -111,10 +114,15 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPo
     let mut first = PgConnection::connect_with(&options)
         .await
         .map_err(Error::Connect)?;
-    let (number,): (i32,) = sqlx::query_as("select current_setting('server_version_num')::int")
-        .fetch_one(&mut first)
-        .await?;
+    let (number, is_synchronous): (i32, bool) = sqlx::query_as(
+        "select current_setting('server_version_num')::int, current_setting('synchronous_commit') <> 'off'",
+    )
+    .fetch_one(&mut first)
+    .await?;
     first.close().await?;
+    if !is_synchronous {
+        options = options.options([("synchronous_commit", "on")]);
+    }
     let found = u32::try_from(number / 10_000).unwrap_or(0);
     if found < OLDEST_POSTGRES {
         return Err(Error::TooOld { found });

@@ -6,6 +6,20 @@ pub(crate) struct TrunkSetup {
     pub(crate) name: &'static str,
     pub(crate) look_up: &'static str,
     pub(crate) slots: usize,
+    /// Its provider honours the idempotency key, and the trunk says so.
+    pub(crate) idempotent: bool,
+}
+
+impl TrunkSetup {
+    /// 30 slots, and a provider that rings for every request.
+    pub(crate) const fn new(name: &'static str, look_up: &'static str) -> Self {
+        Self {
+            name,
+            look_up,
+            slots: 30,
+            idempotent: false,
+        }
+    }
 }
 
 /// What a run consists of.
@@ -26,11 +40,7 @@ impl Setup {
     pub(crate) fn small(name: &'static str) -> Self {
         Self {
             name,
-            trunks: vec![TrunkSetup {
-                name: "default",
-                look_up: "authoritative",
-                slots: 30,
-            }],
+            trunks: vec![TrunkSetup::new("default", "authoritative")],
             campaign: CAMPAIGN,
             provider: words(&["--ring", "50ms..150ms", "--talk", "50ms..300ms"]),
             apis: 1,

@@ -102,28 +102,35 @@ impl Stage {
         stage
     }
 
-    async fn migrate(&self, setup: &Setup) {
-        let migrated = tokio::process::Command::new(env!("CARGO_BIN_EXE_pgdial"))
-            .arg("migrate")
+    /// Runs `pgdial <args>` to its end, which must be a good one; what it said.
+    pub(crate) async fn command(&self, args: &[&str]) -> String {
+        let done = tokio::process::Command::new(env!("CARGO_BIN_EXE_pgdial"))
+            .args(args)
             .current_dir(self.path())
             .env_clear()
             .envs(&self.variables)
             .output()
             .await
             .unwrap();
-        let words = String::from_utf8_lossy(&migrated.stderr);
-        assert!(migrated.status.success(), "{words}");
+        let words = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{words}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    async fn migrate(&self, setup: &Setup) {
+        self.command(&["migrate"]).await;
         let mut role = self.postgres.as_the_role().await.unwrap();
         for trunk in &setup.trunks {
             let TrunkSetup {
                 name,
                 look_up,
                 slots,
+                idempotent,
             } = trunk;
             let campaign = setup.campaign;
             let sql = format!(
                 "select pgdial.create_trunk('{name}');
-                 select pgdial.set_trunk('{name}', '{{\"slots\": {slots}, \"lookUp\": \"{look_up}\"}}');
+                 select pgdial.set_trunk('{name}', '{{\"slots\": {slots}, \"lookUp\": \"{look_up}\", \"idempotent\": {idempotent}}}');
                  select pgdial.create_campaign('{name}');
                  select pgdial.set_campaign('{name}', '{{\"trunk\": \"{name}\"}}');
                  select pgdial.set_campaign('{name}', '{campaign}')"
@@ -266,6 +273,9 @@ async fn start_trunk(
         &secret,
     ]));
     all.extend_from_slice(args);
+    if setup.idempotent {
+        all.push("--idempotent".to_owned());
+    }
     let provider = Keeper::start(folder, &format!("provider-{name}"), &all, &HashMap::new());
     let proxy = Proxy::start(vec![Upstream::Tcp(address)]).await;
     let prefix = match name {

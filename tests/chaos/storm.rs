@@ -27,18 +27,17 @@ fn setup(seed: u64) -> Setup {
         .map(|(digits, rule, _)| format!("*{digits}={rule}"))
         .collect();
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let trunk = |name, look_up| TrunkSetup {
-        name,
-        look_up,
-        slots: 30,
-    };
     let seed = (seed % 1_000_000).to_string();
     Setup {
         name: "storm",
         trunks: vec![
-            trunk("default", "none"),
-            trunk("hint", "hint"),
-            trunk("sure", "authoritative"),
+            TrunkSetup::new("default", "none"),
+            TrunkSetup::new("hint", "hint"),
+            TrunkSetup::new("sure", "authoritative"),
+            TrunkSetup {
+                idempotent: true,
+                ..TrunkSetup::new("echo", "none")
+            },
         ],
         campaign: CAMPAIGN,
         provider: words(&[

@@ -156,3 +156,22 @@ async fn functions_that_a_release_does_not_know_stay_closed_after_the_next_one()
     let open = "select has_function_privilege('public', 'pgdial.left_over()', 'execute')";
     assert_eq!(db.text(open).await, "false");
 }
+
+#[tokio::test]
+async fn commits_are_durable_where_the_server_says_otherwise_and_stronger_where_it_says_so() {
+    for (server, ours) in [("off", "on"), ("remote_apply", "remote_apply")] {
+        let database = TestDb::new().await;
+        let name = database.text("select current_database()").await;
+        database
+            .sql(&format!(
+                "alter database {name} set synchronous_commit = {server}"
+            ))
+            .await;
+        let pool = db::connect(&database.url, "test", 1).await.unwrap();
+        let (setting,): (String,) = sqlx::query_as("select current_setting('synchronous_commit')")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert_eq!(setting, ours);
+    }
+}

@@ -18,9 +18,8 @@ const NUMBERS: usize = 12;
 pub(super) async fn play() -> Played {
     let setup = Setup {
         trunks: vec![TrunkSetup {
-            name: "default",
-            look_up: "hint",
             slots: SLOTS,
+            ..TrunkSetup::new("default", "hint")
         }],
         workers: 4,
         ..Setup::small("claimers")

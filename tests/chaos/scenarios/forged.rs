@@ -27,11 +27,7 @@ struct Heard {
 }
 
 pub(super) async fn play() -> Played {
-    let trunk = |name| TrunkSetup {
-        name,
-        look_up: "none",
-        slots: 30,
-    };
+    let trunk = |name| TrunkSetup::new(name, "none");
     let setup = Setup {
         trunks: vec![trunk("default"), trunk("other")],
         ..Setup::small("forged")

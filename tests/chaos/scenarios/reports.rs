@@ -86,15 +86,13 @@ pub(super) async fn canceled() -> Played {
 
 /// Somebody answers a dial that was given up: the retry does not ring them again.
 pub(super) async fn late_answer() -> Played {
-    let trunk = |name, look_up| TrunkSetup {
-        name,
-        look_up,
-        slots: 30,
-    };
     // One provider reports the end before the answer; the other answers nothing, and
     // reports only after the deadline (1 s + 1 s + 2 min) has passed.
     let setup = Setup {
-        trunks: vec![trunk("default", "none"), trunk("hint", "hint")],
+        trunks: vec![
+            TrunkSetup::new("default", "none"),
+            TrunkSetup::new("hint", "hint"),
+        ],
         ..Setup::small("late-answer")
     };
     let stage =
