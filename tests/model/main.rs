@@ -50,7 +50,7 @@ use self::{
 };
 
 /// Stories in a plain `cargo test`, unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 48;
+const CASES: u32 = 64;
 
 /// So many rounds of time, claims and refusals end every call there can be.
 const LAST_ROUNDS: usize = 60;

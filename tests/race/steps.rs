@@ -9,7 +9,7 @@ use crate::{
     judge::Kind,
     world::{
         CALLS, CLAIMS, DEADLINE, HOLD, LATEST_START, LEASE, LONGEST_DIAL, LONGEST_TALK, OLD, Phone,
-        Row, Sabotage, State, TALK_HOLD, Worker, World,
+        RACED, Row, Sabotage, State, TALK_HOLD, Worker, World,
     },
 };
 
@@ -146,9 +146,11 @@ impl World {
             then(Step::Claim(call), &|state| {
                 Self::claim(state, call, Worker::Held);
             });
-            then(Step::ClaimUnheard(call), &|state| {
-                Self::claim(state, call, Worker::Unheard);
-            });
+            if call == RACED {
+                then(Step::ClaimUnheard(call), &|state| {
+                    Self::claim(state, call, Worker::Unheard);
+                });
+            }
         }
         if row.state == CallState::Dialing && row.age < LEASE {
             let dial = from.dials[call][usize::from(row.claim_no) - 1];
@@ -169,7 +171,7 @@ impl World {
                 self.sweep_deadline(&mut state.rows[call]);
             });
         }
-        if !row.state.is_terminal() && !row.wished {
+        if call == RACED && !row.state.is_terminal() && !row.wished {
             then(Step::Wish(call), &|state| Self::wish(&mut state.rows[call]));
         }
     }

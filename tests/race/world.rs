@@ -4,10 +4,11 @@ use pgdial::domain::CallState;
 
 /// Calls in the race, and the claims that each may have. A second claim of one, while
 /// something of its first still lives, is where fencing is needed; the other call is
-/// there to be rung at the wrong moment.
+/// there to be rung at the wrong moment: nobody calls it off, and no reply about it is lost.
 pub(crate) const CALLS: usize = 2;
 pub(crate) const CLAIMS: [usize; CALLS] = [2, 1];
 const MOST_CLAIMS: usize = 2;
+pub(crate) const RACED: usize = 0;
 
 /// `max_attempts`.
 pub(crate) const ATTEMPTS: u8 = 2;
