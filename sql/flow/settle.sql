@@ -4,9 +4,10 @@
 -- A fault counts for the trunk's breaker; while that is open no attempt is used up.
 -- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale,
 -- locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
--- Races: a webhook, the sweep; the first writer wins by claim_no and state. A fault of
--- a dial that a webhook has taken to in_call is stale: it is at the provider, and a retry
--- would ring twice. The same when its request was sent again meanwhile: that one may ring.
+-- Races: a webhook, the sweep; the first writer wins by claim_no and state. A refusal of a dial
+-- that a webhook has taken to in_call is stale: it is at the provider, whatever its answer
+-- said, and its number would be free while it rings. The same when its request was sent
+-- again meanwhile: that one may ring.
 -- Index: primary key.
 create or replace function pgdial.settle(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -31,13 +32,12 @@ begin
                   and c.state::text in ('dialing', 'unresolved', 'in_call') and c.repeated_at is null;
                 if not found then
                     verdict := 'stale';
-                elsif v_call.state = 'in_call' and v_call.answered_at is null
-                      and v_item.item ->> 'outcome' = 'provider_fault' then
+                elsif v_call.state = 'in_call'
+                      and v_item.item ->> 'outcome' in ('provider_fault', 'blocked', 'invalid_number') then
                     verdict := 'stale';
                 elsif v_item.item ->> 'outcome' <> 'provider_fault' then
                     perform pgdial.breaker_works(v_call.trunk);
-                elsif pgdial.breaker_fault(v_call.trunk, v_item.item ->> 'why', v_now)
-                      and v_call.answered_at is null then
+                elsif pgdial.breaker_fault(v_call.trunk, v_item.item ->> 'why', v_now) then
                     -- The provider is down, not the call: its attempts are kept for when it is back.
                     verdict := pgdial.put_back(v_call, 'fault', null,
                         jsonb_build_object('why', v_item.item ->> 'why'), v_now);

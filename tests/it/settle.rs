@@ -123,7 +123,6 @@ async fn nothing_is_retried_after_an_answer() {
     let db = TestDb::new().await;
     for (n, (outcome, kept)) in [
         (Outcome::Unreachable, "provider_fault"),
-        (Outcome::ProviderFault, "provider_fault"),
         (Outcome::Busy, "busy"),
         (Outcome::NoAnswer, "no_answer"),
     ]
@@ -151,7 +150,7 @@ async fn a_call_that_somebody_wishes_ended_never_goes_back_to_waiting() {
         let expected = match outcome {
             Outcome::Answered | Outcome::Voicemail => Settled::Completed,
             // It rings, whatever the answer to its dial was: its webhook ends it.
-            Outcome::ProviderFault => Settled::Stale,
+            Outcome::ProviderFault | Outcome::Blocked | Outcome::InvalidNumber => Settled::Stale,
             _ => Settled::Canceled,
         };
         assert_eq!(settled, expected, "{outcome}");
@@ -271,11 +270,13 @@ async fn a_refusal_of_a_dial_that_rings_already_brings_no_retry() {
     let db = TestDb::new().await;
     let call = db.dialing(&number(1)).await;
     db.event(&call, "1", progress(ReportKind::Progress)).await;
-    let settled = db
-        .calls
-        .settle(call.reference(), Outcome::ProviderFault, "reset")
-        .await;
-    assert_eq!(settled.unwrap(), Settled::Stale);
+    for outcome in [
+        Outcome::ProviderFault,
+        Outcome::Blocked,
+        Outcome::InvalidNumber,
+    ] {
+        assert_eq!(db.settle(&call, outcome).await, Settled::Stale);
+    }
     let deferred = db
         .calls
         .defer(call.reference(), DeferReason::Capacity, None, "429")

@@ -64,14 +64,11 @@ impl Model {
         };
         let (now, call) = (self.now, self.calls[index].clone());
         let breaker = &mut self.trunks[call.trunk.unwrap()].breaker;
-        if outcome != Outcome::ProviderFault {
+        if call.state == CallState::InCall {
+            return Settled::Stale; // it is at the provider, whatever its answer said
+        } else if outcome != Outcome::ProviderFault {
             breaker.works();
-        } else if call.state == CallState::InCall
-            && call.answered_at.is_none()
-            && !call.cancel_wished
-        {
-            return Settled::Stale; // it is at the provider: a retry would ring twice
-        } else if breaker.fault(now) && call.answered_at.is_none() {
+        } else if breaker.fault(now) {
             self.put_back(index, Back::Fault);
             return self.settled(index, Settled::Deferred);
         }
