@@ -132,9 +132,11 @@ struct Found {
 /// How often a migration is tried that finds a table held, and the pause between: a minute.
 const TRIES: (u32, Duration) = (25, Duration::from_secs(2));
 
-/// Brings the schema up to date. Safe to run from several places at once: the second
-/// waits for the first, and finds nothing to do. It runs beside the processes of an older
-/// release: behind somebody's open transaction it gives up soon and tries again.
+/// Brings the schema up to date.
+///
+/// Safe to run from several places at once: the second waits for the first, and finds
+/// nothing to do. It runs beside the processes of an older release: behind somebody's
+/// open transaction it gives up soon and tries again.
 pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
     for _ in 1..TRIES.0 {
         match try_migrate(pool).await {
