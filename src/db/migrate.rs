@@ -145,8 +145,8 @@ const TRIES: (u32, Duration) = (25, Duration::from_secs(2));
 /// Brings the schema up to date.
 ///
 /// Safe to run from several places at once: the second waits for the first, and finds
-/// nothing to do. It runs beside the processes of an older
-/// release: behind somebody's open transaction it gives up soon and tries again.
+/// nothing to do. It runs beside the processes of an older release: behind somebody's open
+/// transaction it gives up soon and tries again.
 pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
     for _ in 1..TRIES.0 {
         match try_migrate(pool).await {
@@ -363,55 +363,4 @@ fn is_newer(a: &str, b: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{collections::BTreeSet, fs, path::Path};
-
-    use super::*;
-
-    #[test]
-    fn releases_compare_as_numbers() {
-        assert!(is_newer("0.10.0", "0.9.9"));
-        assert!(!is_newer("0.1.0", "0.1.0"));
-        assert!(!is_newer("0.1.0", "0.1.1"));
-    }
-
-    #[test]
-    fn every_file_of_functions_and_migrations_is_listed() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let stems = |folder: &str| -> BTreeSet<String> {
-            fs::read_dir(root.join(folder))
-                .unwrap()
-                .map(|entry| {
-                    entry
-                        .unwrap()
-                        .path()
-                        .file_stem()
-                        .unwrap()
-                        .to_string_lossy()
-                        .into_owned()
-                })
-                .collect()
-        };
-        let listed: BTreeSet<String> = FUNCTIONS
-            .iter()
-            .map(|(name, _)| (*name).to_owned())
-            .collect();
-        let there: BTreeSet<String> = ["rules", "flow", "views"]
-            .iter()
-            .flat_map(|folder| {
-                stems(&format!("sql/{folder}"))
-                    .into_iter()
-                    .map(move |s| format!("{folder}/{s}"))
-            })
-            .collect();
-        assert_eq!(listed, there);
-        let migrations: BTreeSet<String> = MIGRATIONS.iter().map(|m| m.name.to_owned()).collect();
-        assert_eq!(migrations, stems("migrations"));
-        assert!(
-            MIGRATIONS
-                .iter()
-                .zip(1..)
-                .all(|(migration, version)| migration.version == version)
-        );
-    }
-}
+mod tests;
