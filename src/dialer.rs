@@ -1,9 +1,9 @@
 //! One dial: ask the provider once, and record what came of it.
 //!
 //! Claim number, lease and deadline were committed by the claim before this begins.
-//! The dial request is sent at most once (P1); recording its result is repeated until
-//! the database takes it, because every verb restates its guard and a repetition
-//! finds nothing left to do.
+//! The dial request is sent once (P1), and again only by [`Dialer::repeat`], with its key.
+//! Recording its result is repeated until the database takes it, because every verb
+//! restates its guard and a repetition finds nothing left to do.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -112,7 +112,9 @@ impl Dialer {
                     );
                 }
             }
-            _ => {}
+            // Proves nothing: the call stays in doubt, and its webhook, a look-up, another
+            // repetition or its deadline ends that.
+            Placement::Refused(_) | Placement::Late | Placement::Unknown { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@
 -- word is known by now.
 -- p_items: [{id, report?, by, why?}]. id: of webhook_events.  report: the body read afresh;
 -- without it, as it was read then.
--- Verdicts: those of a webhook; already_applied (it was judged, and has had its effect or
+-- Verdicts: those of a webhook; already_judged (it was judged, and has had its effect or
 -- none: a call that was redriven since must not end by it),
 -- locked_out, not_found.  detail: {freed}, a slot or number was.
 -- Races: the calls are locked first, as by every verb, then the event: the sweep and a
@@ -39,7 +39,7 @@ begin
             verdict := case when exists (select from pgdial.webhook_events w where w.id = (v_item.i ->> 'id')::bigint)
                             then 'locked_out' else 'not_found' end;
         elsif v_event.verdict in ('applied', 'stale', 'late_answer') then
-            verdict := 'already_applied';
+            verdict := 'already_judged';
         else
             v_call_id := pgdial.kept_event_call(v_event, v_item.i -> 'report');
             v_taken := pgdial.is_taking(v_call_id, v_now);

@@ -22,7 +22,8 @@ begin
     if not found then
         return 'stale';   -- removed by the retention
     end if;
-    if p_claim_no > v_call.claim_no and p_claim_no <= pgdial.claim_floor() then
+    if p_claim_no > v_call.claim_no and p_claim_no <= pgdial.claim_floor()
+       and pgdial.names_dial(p_report, p_id, p_claim_no) then
         perform pgdial.take_lost_claim(v_call, p_claim_no, p_trunk, p_report, p_now);
         select c.* into v_call from pgdial.calls c where c.id = p_id;
     end if;
@@ -79,7 +80,7 @@ create or replace function pgdial.report_fits(
 language sql stable
 as $$
     select p_claim_no between 1 and p_call.claim_no
-       and coalesce(p_report ->> 'reference', p_call.id || '-' || p_claim_no) = p_call.id || '-' || p_claim_no
+       and pgdial.names_dial(p_report, p_call.id, p_claim_no)
        and p_trunk = case
             when p_claim_no = p_call.claim_no and p_call.trunk is not null then p_call.trunk
             else coalesce((select e.detail ->> 'trunk' from pgdial.call_events e
@@ -87,6 +88,13 @@ as $$
                           case when p_claim_no <= pgdial.claim_floor() then p_trunk end) end
        and (p_claim_no <> p_call.claim_no or p_call.provider_call_id is null
             or coalesce(p_report ->> 'provider_call_id', p_call.provider_call_id) = p_call.provider_call_id)
+$$;
+
+-- names_dial: the report names this dial, or none.
+create or replace function pgdial.names_dial(p_report jsonb, p_id uuid, p_claim_no bigint) returns boolean
+language sql immutable
+as $$
+    select coalesce(p_report ->> 'reference', p_id || '-' || p_claim_no) = p_id || '-' || p_claim_no
 $$;
 
 -- accept_call: the provider has it. Progress never moves a state backwards: an

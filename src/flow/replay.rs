@@ -26,7 +26,7 @@ pub enum Replayed {
     /// Still not of the protocol's form.
     Unparsable,
     /// It was judged before; nothing changes.
-    AlreadyApplied,
+    AlreadyJudged,
     /// There is no such event.
     NotFound,
 }

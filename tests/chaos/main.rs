@@ -1,5 +1,8 @@
 //! The chaos suite: separate processes, faults from every side, and the fake providers'
 //! ledgers as witnesses. `scripts/chaos` runs it, docs/CHAOS.md explains it.
+//!
+//! Its sleeps are the faults themselves (for how long, after which pause) and the pace of its
+//! callers; nothing is concluded from one having passed.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,5 @@
 //! claim: waiting → dialing (P1, P3, P7).
 
-use std::time::Duration;
-
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
@@ -403,70 +401,6 @@ async fn a_campaign_that_moves_leaves_its_live_calls_on_their_trunk() {
     let counts = "select string_agg(n, ' ' order by n) from (select trunk || count(*) as n \
                   from pgdial.calls where state = 'dialing' group by trunk) t";
     assert_eq!(db.text(counts).await, "default3 other2");
-}
-
-#[tokio::test]
-async fn a_poisoned_row_stops_no_other_and_comes_back_later() {
-    let db = TestDb::new().await;
-    db.poison("dialing").await;
-    let poisoned = db.enqueue_poison(&number(1)).await;
-    for n in 2..6 {
-        db.enqueue(&number(n)).await;
-    }
-    assert_eq!(db.claim(5).await.len(), 4);
-    assert_eq!(db.state(poisoned).await, "waiting");
-    let first = format!("select reason from pgdial.why('{poisoned}') where reason = 'unclaimable'");
-    assert_eq!(db.text(&first).await, "unclaimable");
-    assert!(db.claim(5).await.is_empty(), "not before 30 s");
-    assert_eq!(db.story(poisoned).await, "waiting skipped");
-    let why = db.detail(poisoned, "skipped").await["why"].to_string();
-    assert!(why.contains("poison"), "{why}");
-    db.sql("alter table pgdial.calls drop constraint poison")
-        .await;
-    db.forward("30 seconds").await;
-    assert_eq!(db.claim(5).await[0].id, poisoned);
-}
-
-#[tokio::test]
-async fn a_row_that_cannot_be_written_at_all_stops_no_other() {
-    let db = TestDb::new().await;
-    let dead = db.enqueue_poison(&number(1)).await;
-    for n in 2..6 {
-        db.enqueue(&number(n)).await;
-    }
-    db.sql(
-        "alter table pgdial.calls add constraint poison check (script_id <> 'poison') not valid",
-    )
-    .await;
-    assert_eq!(db.claim(5).await.len(), 4);
-    assert_eq!(db.state(dead).await, "waiting");
-    assert_eq!(db.story(dead).await, "waiting skipped");
-}
-
-#[tokio::test]
-async fn more_of_them_than_a_claim_wants_stop_no_other() {
-    let db = TestDb::new().await;
-    for n in 0..30 {
-        db.enqueue_poison(&number(n)).await;
-    }
-    let good = db.enqueue(&number(30)).await;
-    db.sql(
-        "alter table pgdial.calls add constraint poison check (script_id <> 'poison') not valid",
-    )
-    .await;
-    let claim = async || {
-        let default = ["default".to_owned()];
-        db.calls.claim(Uuid::new_v4(), &default, 30).await.unwrap()
-    };
-    let first = claim().await;
-    assert!(first.calls.is_empty());
-    assert_eq!(first.wait, Some(Duration::ZERO), "there may be others");
-    assert_eq!(claim().await.calls[0].id, good);
-    let rest = claim().await;
-    assert!(rest.calls.is_empty());
-    assert!(rest.wait.unwrap() > Duration::from_secs(20), "{rest:?}");
-    let events = "select count(*) from pgdial.call_events where kind = 'skipped'";
-    assert_eq!(db.text(events).await, "30", "once each");
 }
 
 async fn again(db: &TestDb, id: CallId) -> ClaimedCall {

@@ -1,6 +1,6 @@
 //! Rows that cannot be written so, because of a constraint or of somebody's trigger: in
-//! every batch the others go through, and the bad one is named and kept (P7). What a
-//! claim does with them stands in claim.rs, with events in webhook.rs.
+//! every batch the others go through, and the bad one is named and kept (P7). With
+//! events they stand in webhook.rs.
 
 use std::{process::Command, time::Duration};
 
@@ -293,4 +293,62 @@ async fn a_finished_call_that_another_table_refers_to_stays_and_keeps_no_other()
     db.sql("drop table orders").await;
     let swept = db.calls.sweep(&trunks, Some(Duration::ZERO)).await.unwrap();
     assert_eq!(swept.counts["removed"], 1);
+}
+
+#[tokio::test]
+async fn a_poisoned_row_stops_no_other_and_comes_back_later() {
+    let db = TestDb::new().await;
+    db.poison("dialing").await;
+    let poisoned = db.enqueue_poison(&number(1)).await;
+    for n in 2..6 {
+        db.enqueue(&number(n)).await;
+    }
+    assert_eq!(db.claim(5).await.len(), 4);
+    assert_eq!(db.state(poisoned).await, "waiting");
+    let first = format!("select reason from pgdial.why('{poisoned}') where reason = 'unclaimable'");
+    assert_eq!(db.text(&first).await, "unclaimable");
+    assert!(db.claim(5).await.is_empty(), "not before 30 s");
+    assert_eq!(db.story(poisoned).await, "waiting skipped");
+    let why = db.detail(poisoned, "skipped").await["why"].to_string();
+    assert!(why.contains("poison"), "{why}");
+    db.sql("alter table pgdial.calls drop constraint poison")
+        .await;
+    db.forward("30 seconds").await;
+    assert_eq!(db.claim(5).await[0].id, poisoned);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_written_at_all_stops_no_other() {
+    let db = TestDb::new().await;
+    let dead = db.enqueue_poison(&number(1)).await;
+    for n in 2..6 {
+        db.enqueue(&number(n)).await;
+    }
+    db.sql(CONSTRAINT.0).await;
+    assert_eq!(db.claim(5).await.len(), 4);
+    assert_eq!(db.state(dead).await, "waiting");
+    assert_eq!(db.story(dead).await, "waiting skipped");
+}
+
+#[tokio::test]
+async fn more_of_them_than_a_claim_wants_stop_no_other() {
+    let db = TestDb::new().await;
+    for n in 0..30 {
+        db.enqueue_poison(&number(n)).await;
+    }
+    let good = db.enqueue(&number(30)).await;
+    db.sql(CONSTRAINT.0).await;
+    let claim = async || {
+        let default = ["default".to_owned()];
+        db.calls.claim(Uuid::new_v4(), &default, 30).await.unwrap()
+    };
+    let first = claim().await;
+    assert!(first.calls.is_empty());
+    assert_eq!(first.wait, Some(Duration::ZERO), "there may be others");
+    assert_eq!(claim().await.calls[0].id, good);
+    let rest = claim().await;
+    assert!(rest.calls.is_empty());
+    assert!(rest.wait.unwrap() > Duration::from_secs(20), "{rest:?}");
+    let events = "select count(*) from pgdial.call_events where kind = 'skipped'";
+    assert_eq!(db.text(events).await, "30", "once each");
 }

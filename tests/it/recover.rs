@@ -337,6 +337,27 @@ async fn a_webhook_of_a_lost_claim_counts_once_somebody_recovers() {
     assert!(db.claim(9).await.is_empty());
 }
 
+/// The tag in the URL would do, but its body is about something else.
+#[tokio::test]
+async fn a_body_about_another_dial_brings_no_lost_claim_back() {
+    let db = TestDb::new().await;
+    let id = db.enqueue(&number(1)).await;
+    begin(&db).await;
+    end(&db).await;
+    let dial = Reference {
+        call: id,
+        claim_no: 1,
+    };
+    let other = Report {
+        reference: Some(format!("{id}-2")),
+        ..by_provider("p-1", ended(Outcome::Answered))
+    };
+    let event = db.event_from("default", Some(dial), "e", &other).await;
+    assert_eq!(event, Verdict::Mismatch);
+    assert_eq!(db.column(id, "claim_no").await, "0");
+    assert_eq!(db.claim(1).await[0].id, id);
+}
+
 #[tokio::test]
 async fn where_nobody_can_be_asked_the_trunk_is_held_and_no_reference_is_used_twice() {
     let db = TestDb::new().await;

@@ -60,7 +60,7 @@ async fn what_has_had_its_effect_has_none_again() {
     let event = latest(&db).await;
     let story = db.story(call.id).await;
     for _ in 0..2 {
-        assert_eq!(replay(&db, event, None).await, Replayed::AlreadyApplied);
+        assert_eq!(replay(&db, event, None).await, Replayed::AlreadyJudged);
     }
     assert_eq!(db.story(call.id).await, story);
 }
@@ -159,7 +159,7 @@ async fn a_stale_event_is_not_judged_again_after_a_redrive() {
     db.sql("select pgdial.redrive(id) from pgdial.calls").await;
     assert_eq!(db.claim(1).await[0].id, call.id);
     let event = latest(&db).await;
-    assert_eq!(replay(&db, event, None).await, Replayed::AlreadyApplied);
+    assert_eq!(replay(&db, event, None).await, Replayed::AlreadyJudged);
     assert_eq!(db.state(call.id).await, "dialing");
 }
 
