@@ -1,44 +1,83 @@
--- claim: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
--- Answers verdict (claimed, none, gate_timeout), wait_ms (until time alone can open the
--- way; null = it cannot) and calls (a JSON array of what a dial needs).
+-- claim_calls: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
+-- Answers a row for each call, in the order in which they are due: what its dial needs; or
+-- one row without a call. Each has verdict (claimed, none, gate_timeout) and, when fewer came
+-- than wanted, wait_ms: 0 = look again; else until time alone can open the way; null = it cannot.
 -- P1, P3: one claimer at a time, behind the gate, makes the cap, the pace and one call
 -- per number exact, without counters that drift and without unique violations that
 -- would fail a whole batch. The gate is held for this one call, never across a round trip.
 -- Races: settles and webhooks only ever free slots and numbers; a person's open
 -- transaction is passed over (skip locked); everything else comes through the gate.
 -- Index: calls_claimable.
-create or replace function pgdial.claim(
-    p_worker uuid, p_trunks text[], p_wanted int,
-    out verdict text, out wait_ms bigint, out calls jsonb
+create or replace function pgdial.claim_calls(p_worker uuid, p_trunks text[], p_wanted int)
+returns table (
+    verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
+    metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int
 )
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
+-- One plan for a session: planning took longer than claiming. What it could get wrong
+-- on a table that has grown since, it may not choose.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 set max_parallel_workers_per_gather = 0
 as $$
+#variable_conflict use_column
 declare
     v_now timestamptz;
+    v_heads pgdial.head[];
     v_picked pgdial.picked[];
+    v_claimed pgdial.claimed[] := '{}';
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         -- In repeatable read the snapshot is older than the gate: two claims would each see the free slots.
         raise exception 'pgdial.claim needs read committed, this transaction is %',
             current_setting('transaction_isolation') using errcode = 'invalid_transaction_state';
     end if;
-    calls := '[]';
-    if not pgdial.gate() then
-        verdict := 'gate_timeout';
+    verdict := 'none';
+    -- Read before the gate, to keep that short: what is enqueued, or put back, from now on
+    -- sends a wake of its own. With nothing waiting there is no need to queue up there.
+    v_heads := array(select h from pgdial.heads() h);
+    if cardinality(v_heads) > 0 then
+        if not pgdial.gate() then
+            verdict := 'gate_timeout';
+            return next;
+            return;
+        end if;
+        v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
+        v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_now) p);
+        v_claimed := pgdial.stamp(p_worker, v_picked, v_now);
+    end if;
+    if cardinality(v_picked) > 0 then
+        -- Some could not be claimed, and are passed over now: others stand behind them.
+        wait_ms := case when cardinality(v_claimed) < p_wanted then 0 end;
+    else
+        v_now := coalesce(v_now, pgdial.now());
+        wait_ms := ceil(extract(epoch from pgdial.next_due(p_trunks, v_heads, v_now) - v_now) * 1000);
+    end if;
+    if cardinality(v_claimed) = 0 then
+        return next;
         return;
     end if;
-    v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
-    v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_now) p);
-    calls := pgdial.stamp(p_worker, v_picked, v_now);
-    verdict := case when jsonb_array_length(calls) > 0 then 'claimed' else 'none' end;
-    if jsonb_array_length(calls) < cardinality(v_picked) then
-        wait_ms := 0;   -- some cannot be claimed, and are passed over now: others stand behind them
-    elsif jsonb_array_length(calls) < p_wanted then
-        wait_ms := ceil(extract(epoch from pgdial.next_due(p_trunks, v_now) - v_now) * 1000);
-    end if;
+    return query select 'claimed', claim_calls.wait_ms, c.* from unnest(v_claimed) c;
+end $$;
+
+-- claim: the same as one JSON answer, as releases before claim_calls ask for it.
+create or replace function pgdial.claim(
+    p_worker uuid, p_trunks text[], p_wanted int,
+    out verdict text, out wait_ms bigint, out calls jsonb
+)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    select min(c.verdict), min(c.wait_ms),
+           coalesce(jsonb_agg(to_jsonb(c) - '{verdict,wait_ms}'::text[]) filter (where c.id is not null), '[]')
+    into verdict, wait_ms, calls
+    from pgdial.claim_calls(p_worker, p_trunks, p_wanted) c;
 end $$;
 
 -- gate: one claimer at a time, until the transaction ends. False after 2 s of waiting.
@@ -58,44 +97,54 @@ end $$;
 -- stamp: make the picked rows this worker's. From here on each of them is a slot and
 -- a taken number. If one row cannot be stamped (a constraint, an index), the others
 -- still are: one by one, and the offender is passed over for 30 s.
-create or replace function pgdial.stamp(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz) returns jsonb
+create or replace function pgdial.stamp(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz)
+returns pgdial.claimed[]
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_one pgdial.picked;
-    v_calls jsonb := '[]';
+    v_claimed pgdial.claimed[] := '{}';
 begin
     if cardinality(p_picked) = 0 then
-        return v_calls;
+        return v_claimed;
     end if;
     begin
-        v_calls := pgdial.stamp_all(p_worker, p_picked, p_now);
+        v_claimed := pgdial.stamp_all(p_worker, p_picked, p_now);
     exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
         foreach v_one in array p_picked loop
             begin
-                v_calls := v_calls || pgdial.stamp_all(p_worker, array[v_one], p_now);
+                v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_now);
             exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
                 perform pgdial.pass_over(v_one.id, sqlerrm, p_now);
             end;
         end loop;
     end;
 
-    perform pgdial.spend_pace(n.trunk, n.n, p_now)
-    from (select c ->> 'trunk' as trunk, count(*)::int as n from jsonb_array_elements(v_calls) c group by 1) n;
+    if exists (select from pgdial.trunks t where t.calls_per_second is not null)
+       or exists (select from pgdial.trunk_breaker b where b.opened_at is not null) then
+        perform pgdial.spend(n.trunk, n.n, p_now)
+        from (select c.trunk, count(*)::int as n from unnest(v_claimed) c group by 1) n;
+    end if;
+    return v_claimed;
+end $$;
+
+-- spend: so many calls of this trunk are dialled now: what that leaves of its pace, and of
+-- the probes of its breaker.
+create or replace function pgdial.spend(p_trunk text, p_calls int, p_now timestamptz) returns void
+language plpgsql volatile
+as $$
+begin
+    perform pgdial.spend_pace(p_trunk, p_calls, p_now);
     -- While a breaker is open one call probes; the next waits for its answer, or for this.
     update pgdial.trunk_breaker b set probes = b.probes + 1, not_before = p_now + '30 seconds'
     where b.trunk in (select s.trunk from pgdial.trunk_breaker s
-                      where s.opened_at is not null and s.trunk in (select c ->> 'trunk' from jsonb_array_elements(v_calls) c)
-                      for no key update skip locked);
-    return v_calls;
+                      where s.opened_at is not null and s.trunk = p_trunk for no key update skip locked);
 end $$;
 
 -- pass_over: a row that cannot be stamped is tried again in 30 s. Remembered beside the row,
 -- which perhaps cannot be written at all. Its event is written once an hour at most.
 create or replace function pgdial.pass_over(p_id uuid, p_why text, p_now timestamptz) returns void
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 begin
     insert into pgdial.unclaimable as o (call_id, until, why) values (p_id, p_now + '30 seconds'::interval, p_why)
@@ -109,26 +158,36 @@ begin
 end $$;
 
 -- stamp_all: one statement for the rows, their events and the answer.
-create or replace function pgdial.stamp_all(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz) returns jsonb
-language sql volatile
+create or replace function pgdial.stamp_all(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz)
+returns pgdial.claimed[]
+language plpgsql volatile
 as $$
-    with claimed as (
+declare
+    v_floor constant bigint := pgdial.claim_floor();
+    v_claimed pgdial.claimed[];
+begin
+    with stamped as (
         update pgdial.calls c
-        set state = 'dialing', claim_no = greatest(c.claim_no, pgdial.claim_floor()) + 1, attempt = c.attempt + 1,
+        set state = 'dialing', claim_no = greatest(c.claim_no, v_floor) + 1, attempt = c.attempt + 1,
             claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
             deadline_at = p_now + g.ring_timeout + g.max_duration + '2 minutes',
             trunk = p.trunk, started_at = coalesce(c.started_at, p_now), hold_until = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
         from unnest(p_picked) p join pgdial.campaigns g on g.name = p.campaign
         where c.id = p.id and c.state::text = 'waiting'
-        returning c, g.ring_timeout, g.max_duration
+        returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
+                  c.lease_until, extract(epoch from g.ring_timeout)::int as ring_timeout_sec,
+                  extract(epoch from g.max_duration)::int as max_duration_sec, c.priority, c.run_at
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
-        select p_now, (d.c).id, (d.c).claim_no, (d.c).attempt, 'active',
-               jsonb_build_object('trunk', (d.c).trunk, 'worker', p_worker, 'run_at', (d.c).run_at)
-        from claimed d
+        select p_now, s.id, s.claim_no, s.attempt, 'active',
+               jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at)
+        from stamped s
     )
-    select coalesce(jsonb_agg(pgdial.dial_order(d.c, d.ring_timeout, d.max_duration, (d.c).lease_until)
-                              order by (d.c).priority desc, (d.c).run_at, (d.c).id), '[]')
-    from claimed d
-$$;
+    select coalesce(array_agg(row(s.id, s.claim_no, s.attempt, s.phone, s.from_number, s.script_id, s.metadata, s.trunk,
+                                  s.campaign, s.lease_until, s.ring_timeout_sec, s.max_duration_sec)::pgdial.claimed
+                              order by s.priority desc, s.run_at, s.id), '{}')
+    into v_claimed
+    from stamped s;
+    return v_claimed;
+end $$;

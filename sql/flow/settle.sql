@@ -1,6 +1,6 @@
 -- settle: an attempt in flight ends: completed, waiting again (retried), failed or canceled.
 -- p_items: [{id, claim_no, outcome, why?}]. The worker's way for a dial that was
--- certainly refused; webhooks come through webhook.sql. Both end in end_attempt.
+-- certainly refused; webhooks come through webhook.sql. Both end in end_attempts.
 -- A fault counts for the trunk's breaker; while that is open no attempt is used up.
 -- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale,
 -- locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
@@ -13,43 +13,114 @@ create or replace function pgdial.settle(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     v_item record;
-    v_call pgdial.calls;
-    v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
-        v_now := coalesce(v_now, pgdial.now());
-        ordinal := v_item.ordinal;
-        verdict := v_item.verdict;
+    begin
+        return query select s.ordinal, s.verdict, null::jsonb from pgdial.settle_all(p_items) s;
+        return;
+    exception when integrity_constraint_violation or raise_exception or data_exception then
+        null;   -- one of them cannot be written, and undid the others: each alone
+    end;
+    for v_item in select e.n::int as n, e.i from jsonb_array_elements(p_items) with ordinality as e (i, n) loop
+        ordinal := v_item.n;
         detail := null;
-        if verdict is null then
-            begin
-                select c.* into v_call from pgdial.calls c
-                where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
-                  and c.state::text in ('dialing', 'unresolved', 'in_call') and c.repeated_at is null;
-                if not found then
-                    verdict := 'stale';
-                elsif v_call.state = 'in_call'
-                      and v_item.item ->> 'outcome' in ('provider_fault', 'blocked', 'invalid_number') then
-                    verdict := 'stale';
-                elsif v_item.item ->> 'outcome' <> 'provider_fault' then
-                    perform pgdial.breaker_works(v_call.trunk);
-                elsif pgdial.breaker_fault(v_call.trunk, v_item.item ->> 'why', v_now) then
-                    -- The provider is down, not the call: its attempts are kept for when it is back.
-                    verdict := pgdial.put_back(v_call, 'fault', null,
-                        jsonb_build_object('why', v_item.item ->> 'why'), v_now);
-                end if;
-                verdict := coalesce(verdict, pgdial.end_attempt(
-                    v_call, (v_item.item ->> 'outcome')::pgdial.outcome,
-                    jsonb_build_object('why', v_item.item ->> 'why'), null, v_now));
-            exception when integrity_constraint_violation or raise_exception or data_exception then
-                verdict := 'refused';   -- this one alone: the others go on
-                detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
-            end;
-        end if;
+        begin
+            select s.verdict into verdict from pgdial.settle_all(jsonb_build_array(v_item.i)) s;
+        exception when integrity_constraint_violation or raise_exception or data_exception then
+            verdict := 'refused';   -- this one alone: the others go on
+            detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
+        end;
         return next;
     end loop;
+end $$;
+
+-- settle_all: all of them or, by an error, none. Faults of a provider go one after the
+-- other, because each may open the breaker for the next; the others in one statement.
+-- Rows are locked as they are read, in id order; in a batch it waits for none of them.
+create or replace function pgdial.settle_all(p_items jsonb) returns table (ordinal int, verdict text)
+language plpgsql volatile
+as $$
+#variable_conflict use_column
+declare
+    v_now constant timestamptz := pgdial.now();
+    v_items constant pgdial.dial_item[] := array(
+        select row(e.n, e.i, k.id, k.claim_no, row_number() over (partition by k.id, k.claim_no order by e.n) = 1)::pgdial.dial_item
+        from jsonb_array_elements(p_items) with ordinality as e (i, n),
+             lateral (select (e.i ->> 'id')::uuid, (e.i ->> 'claim_no')::bigint) as k (id, claim_no));
+    v_endings pgdial.ending[];
+    v_ordinals int[];    -- of the items that they belong to
+begin
+    if cardinality(v_items) = 1 then
+        perform pgdial.lock_calls(array[v_items[1].id]);    -- alone it waits a little for its row
+    end if;
+    select coalesce(array_agg(pgdial.decide_ending(
+               l.c, g, (l.item ->> 'outcome')::pgdial.outcome, jsonb_build_object('why', l.item ->> 'why'), null, v_now)), '{}'),
+           coalesce(array_agg(l.ordinal), '{}')
+    into v_endings, v_ordinals
+    from (select c, i.item, i.ordinal from unnest(v_items) i join pgdial.calls c on c.id = i.id
+          where i.is_first and i.item ->> 'outcome' <> 'provider_fault' and pgdial.may_settle(c, i.item)
+          order by i.id for update of c skip locked) l
+         left join pgdial.campaigns g on g.name = (l.c).campaign;
+    if exists (select from pgdial.trunk_breaker b where b.faults > 0) then
+        perform pgdial.breaker_works(t.trunk)
+        from (select distinct c.trunk from unnest(v_endings) e join pgdial.calls c on c.id = e.id) t;
+    end if;
+    perform pgdial.end_attempts(v_endings, v_now);
+
+    return query
+        select e.ordinal, e.verdict
+        from unnest(v_ordinals, array(select n.verdict from unnest(v_endings) n)) e (ordinal, verdict)
+        union all
+        select i.ordinal, case when i.is_first then pgdial.why_not_settled(i.item) else 'stale' end
+        from unnest(v_items) i
+        where i.item ->> 'outcome' <> 'provider_fault' and i.ordinal not in (select o from unnest(v_ordinals) o);
+    return query
+        select f.ordinal, pgdial.settle_fault(f.item, v_now)
+        from (select i.* from unnest(v_items) i where i.item ->> 'outcome' = 'provider_fault' order by i.ordinal) f;
+end $$;
+
+-- may_settle: is the dial that the item names still in flight, and free to be settled?
+create or replace function pgdial.may_settle(p_call pgdial.calls, p_item jsonb) returns boolean
+language sql stable
+as $$
+    select p_call.claim_no = (p_item ->> 'claim_no')::bigint
+       and p_call.state::text in ('dialing', 'unresolved', 'in_call') and p_call.repeated_at is null
+       and (p_call.state::text <> 'in_call'
+            or p_item ->> 'outcome' not in ('provider_fault', 'blocked', 'invalid_number'))
+$$;
+
+-- why_not_settled: what to answer for an item whose row was not to be had. One that might
+-- be settled all the same is held by somebody.
+create or replace function pgdial.why_not_settled(p_item jsonb) returns text
+language plpgsql stable
+as $$
+begin
+    return coalesce((select case when pgdial.may_settle(c, p_item) then 'locked_out' else 'stale' end
+                     from pgdial.calls c where c.id = (p_item ->> 'id')::uuid), 'not_found');
+end $$;
+
+-- settle_fault: a fault of the provider counts for the breaker. While that is open the
+-- provider is down, not the call: its attempts are kept for when it is back.
+create or replace function pgdial.settle_fault(p_item jsonb, p_now timestamptz) returns text
+language plpgsql volatile
+as $$
+declare
+    v_detail constant jsonb := jsonb_build_object('why', p_item ->> 'why');
+    v_call pgdial.calls;
+begin
+    select c.* into v_call from pgdial.calls c
+    where c.id = (p_item ->> 'id')::uuid and pgdial.may_settle(c, p_item) for update skip locked;
+    if not found then
+        return pgdial.why_not_settled(p_item);
+    elsif pgdial.breaker_fault(v_call.trunk, p_item ->> 'why', p_now) then
+        return pgdial.put_back(v_call, 'fault', null, v_detail, p_now);
+    end if;
+    return pgdial.end_attempt(v_call, 'provider_fault', v_detail, null, p_now);
 end $$;

@@ -8,7 +8,6 @@
 -- breaker_fault: one more fault. Answers whether the breaker is open now.
 create or replace function pgdial.breaker_fault(p_trunk text, p_why text, p_now timestamptz) returns boolean
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 begin
     insert into pgdial.trunk_breaker (trunk) values (p_trunk) on conflict do nothing;
@@ -27,7 +26,6 @@ end $$;
 -- breaker_works: the provider gave an answer that means something: closed. True: it was open.
 create or replace function pgdial.breaker_works(p_trunk text) returns boolean
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_open boolean;
@@ -56,9 +54,11 @@ end $$;
 create or replace function pgdial.breaker(
     p_trunk text, p_now timestamptz, out allowed int, out opens_at timestamptz, out reason text
 )
-language sql stable
+language plpgsql stable
 as $$
+begin
     select case when b.not_before > p_now then 0 when b.opened_at is not null then 1 end,
            b.not_before, case when b.opened_at is not null then 'breaker' else 'provider_full' end
-    from pgdial.trunk_breaker b where b.trunk = p_trunk and (b.not_before > p_now or b.opened_at is not null)
-$$;
+    into allowed, opens_at, reason
+    from pgdial.trunk_breaker b where b.trunk = p_trunk and (b.not_before > p_now or b.opened_at is not null);
+end $$;

@@ -4,27 +4,30 @@
 -- A copy of the files that is started as it is looks the same, and so does a disk put back
 -- from a snapshot: those must be told by hand.
 create or replace function pgdial.cluster_changed() returns text
-language sql stable
+language plpgsql stable
 as $$
-    select case
+begin
+    return (select case
         when k.system_identifier <> p.system_identifier or k.database <> p.database then
             'the database is a copy, or was restored: it was noted on another server, or under another name'
         when k.timeline <> p.timeline and not k.synchronous then
             format('a standby has taken over, or the database was restored (timeline %s, before %s)', p.timeline, k.timeline)
         end
-    from pgdial.cluster k, pgdial.place() p
-$$;
+    from pgdial.cluster k, pgdial.place() p);
+end $$;
 
 -- place: where the database runs.
 -- pg_walfile_name, not pg_control_checkpoint: a promotion shows there at once, not with the
 -- next checkpoint. A standby that people read from cannot say (null), and dials nothing.
 create or replace function pgdial.place(out system_identifier bigint, out database oid, out timeline text)
-language sql stable
+language plpgsql stable
 as $$
+begin
     select s.system_identifier, d.oid,
            case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end
-    from pg_control_system() s, pg_database d where d.datname = current_database()
-$$;
+    into system_identifier, database, timeline
+    from pg_control_system() s, pg_database d where d.datname = current_database();
+end $$;
 
 -- note_place: this is where the database runs; what is missing from it was looked into.
 create or replace function pgdial.note_place() returns void
@@ -40,8 +43,11 @@ $$;
 
 -- claim_floor: claims up to this one may have been lost, each with a dial.
 create or replace function pgdial.claim_floor() returns bigint
-language sql stable
-as $$ select coalesce((select k.claim_floor from pgdial.cluster k), 0) $$;
+language plpgsql stable
+as $$
+begin
+    return coalesce((select k.claim_floor from pgdial.cluster k), 0);
+end $$;
 
 -- longest_call: from the request to the last moment at which a call of this campaign is up;
 -- null = of any campaign.

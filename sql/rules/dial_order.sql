@@ -4,7 +4,7 @@
 create or replace function pgdial.dial_order(
     p_call pgdial.calls, p_ring_timeout interval, p_max_duration interval, p_dial_before timestamptz
 ) returns jsonb
-language sql immutable
+language sql stable
 as $$
     select jsonb_build_object(
         'id', p_call.id, 'claim_no', p_call.claim_no, 'attempt', p_call.attempt, 'phone', p_call.phone,

@@ -1,84 +1,117 @@
--- end_attempt: how an attempt in flight ends; the one place that settles a row.
--- The caller holds the row's lock and has checked that it is in flight.
+-- How an attempt in flight ends. decide_ending decides, end_attempts writes, for one row or
+-- for a whole batch: the one place that settles rows.
+
+-- decide_ending: what becomes of a call whose attempt ended so. It writes nothing.
 -- p_outcome: how it ended.  p_detail: the provider's words, for the event.
 -- p_result: the final report's other fields, kept verbatim on the row.
--- Answers completed, retried, failed, canceled, or suppressed (it would be retried, but its
--- number has joined the do-not-call list meanwhile). Zero rows cannot be: the lock is held.
-create or replace function pgdial.end_attempt(
-    p_call pgdial.calls, p_outcome pgdial.outcome, p_detail jsonb, p_result jsonb, p_now timestamptz
-) returns text
+-- verdict: completed, retried, failed, canceled, or suppressed (it would be retried, but its
+-- number has joined the do-not-call list meanwhile).
+create or replace function pgdial.decide_ending(
+    p_call pgdial.calls, p_campaign pgdial.campaigns, p_outcome pgdial.outcome,
+    p_detail jsonb, p_result jsonb, p_now timestamptz
+) returns pgdial.ending
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 declare
-    v_campaign pgdial.campaigns;
     v_answered constant boolean := p_call.answered_at is not null;
     v_wished constant boolean := p_call.cancel_requested_at is not null;
-    v_outcome pgdial.outcome := p_outcome;
-    v_verdict text;
     v_base interval;
-    v_hold timestamptz;
-    v_run_at timestamptz;
+    v_end pgdial.ending;
 begin
-    select g.* into v_campaign from pgdial.campaigns g where g.name = p_call.campaign;
-    if v_answered then
-        v_outcome := case
-            when p_outcome in ('unreachable', 'provider_fault') then 'provider_fault'
-            when p_outcome = 'canceled' then 'answered'
-            else p_outcome end;
-    end if;
+    v_end.id := p_call.id;
+    v_end.claim_no := p_call.claim_no;
+    v_end.attempt := p_call.attempt;
+    v_end.provider_call_id := p_call.provider_call_id;
+    v_end.detail := p_detail;
+    v_end.result := p_result;
+    v_end.outcome := case
+        when not v_answered then p_outcome
+        when p_outcome in ('unreachable', 'provider_fault') then 'provider_fault'
+        when p_outcome = 'canceled' then 'answered'
+        else p_outcome end;
     -- Nobody knows whether it still rings: the slot is given back, the number is not.
-    if v_outcome = 'unknown' then
-        v_hold := p_call.deadline_at + coalesce(v_campaign.max_duration, '30 minutes');
+    if v_end.outcome = 'unknown' then
+        v_end.hold_until := p_call.deadline_at + coalesce(p_campaign.max_duration, '30 minutes');
     end if;
 
     v_base := case
         when v_answered or v_wished or p_call.attempt >= p_call.max_attempts then null
-        when v_outcome = 'unknown' and v_campaign.redial_unknown then v_campaign.fault_base
-        else pgdial.retry_base(v_campaign, v_outcome) end;
-    v_verdict := case
-        when v_outcome in ('answered', 'voicemail') then 'completed'
+        when v_end.outcome = 'unknown' and p_campaign.redial_unknown then p_campaign.fault_base
+        else pgdial.retry_base(p_campaign, v_end.outcome) end;
+    v_end.verdict := case
+        when v_end.outcome in ('answered', 'voicemail') then 'completed'
         when v_wished and v_answered then 'completed'
-        when v_wished or v_outcome = 'canceled' then 'canceled'
+        when v_wished or v_end.outcome = 'canceled' then 'canceled'
         when v_base is not null then 'retried'
         else 'failed' end;
 
-    if v_verdict = 'retried' and exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
-        v_verdict := 'suppressed';
+    if v_end.verdict = 'retried' then
+        if exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
+            v_end.verdict := 'suppressed';
+        else
+            v_end.run_at := greatest(
+                p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until);
+        end if;
     end if;
+    return v_end;
+end $$;
 
-    if v_verdict = 'retried' then
-        v_run_at := greatest(
-            p_now + pgdial.backoff(v_base, v_campaign.backoff_cap, p_call.attempt), v_hold);
-        update pgdial.calls c
-        set state = 'waiting', run_at = v_run_at, outcome = v_outcome, hold_until = v_hold,
-            last_error = p_detail ->> 'why', result = coalesce(p_result, c.result),
-            lease_until = null, deadline_at = null, trunk = null, claimed_by = null,
-            provider_call_id = null, answered_at = null
-        where c.id = p_call.id and c.claim_no = p_call.claim_no
-          and c.state::text in ('dialing', 'unresolved', 'in_call');
-    else
-        update pgdial.calls c
-        set state = v_verdict::pgdial.call_state, outcome = v_outcome, hold_until = v_hold,
-            last_error = case when v_verdict <> 'completed' then p_detail ->> 'why' end,
-            result = coalesce(p_result, c.result), ended_at = p_now,
-            answered_at = case when v_outcome = 'answered' then coalesce(c.answered_at, p_now) else c.answered_at end,
-            lease_until = null, deadline_at = null
-        where c.id = p_call.id and c.claim_no = p_call.claim_no
-          and c.state::text in ('dialing', 'unresolved', 'in_call');
-    end if;
+-- end_attempts: writes endings, their rows and their events. The caller holds the rows' locks
+-- and has checked that they are in flight, so zero rows cannot be.
+-- Index: primary key. The planner is kept from joining by a scan of the table, which
+-- it would choose while its statistics are those of a small one.
+create or replace function pgdial.end_attempts(p_endings pgdial.ending[], p_now timestamptz) returns void
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+begin
+    update pgdial.calls c
+    set state = case when e.verdict = 'retried' then 'waiting' else e.verdict end::pgdial.call_state,
+        outcome = e.outcome, hold_until = e.hold_until,
+        last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
+        result = coalesce(e.result, c.result), lease_until = null, deadline_at = null,
+        run_at = coalesce(e.run_at, c.run_at),
+        ended_at = case when e.verdict <> 'retried' then p_now end,
+        trunk = case when e.verdict <> 'retried' then c.trunk end,
+        claimed_by = case when e.verdict <> 'retried' then c.claimed_by end,
+        provider_call_id = case when e.verdict <> 'retried' then c.provider_call_id end,
+        answered_at = case when e.verdict = 'retried' then null
+                           when e.outcome = 'answered' then coalesce(c.answered_at, p_now)
+                           else c.answered_at end
+    from unnest(p_endings) e
+    where c.id = e.id and c.claim_no = e.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call');
 
-    perform pgdial.note(p_call, v_verdict, p_now, coalesce(p_detail, '{}') || jsonb_build_object(
-        'outcome', v_outcome, 'provider_call_id', p_call.provider_call_id, 'run_at', v_run_at,
-        'delay_ms', (extract(epoch from v_run_at - p_now) * 1000)::bigint,
-        'hold_until', v_hold, 'result', p_result));
-    return v_verdict;
+    insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
+    select p_now, e.id, e.claim_no, e.attempt, e.verdict, jsonb_strip_nulls(coalesce(e.detail, '{}') || jsonb_build_object(
+        'outcome', e.outcome, 'provider_call_id', e.provider_call_id, 'run_at', e.run_at,
+        'delay_ms', (extract(epoch from e.run_at - p_now) * 1000)::bigint,
+        'hold_until', e.hold_until, 'result', e.result))
+    from unnest(p_endings) e;
+end $$;
+
+-- end_attempt: the same for one row that is at hand. Answers the verdict.
+create or replace function pgdial.end_attempt(
+    p_call pgdial.calls, p_outcome pgdial.outcome, p_detail jsonb, p_result jsonb, p_now timestamptz
+) returns text
+language plpgsql volatile
+as $$
+declare
+    v_campaign pgdial.campaigns;
+    v_end pgdial.ending;
+begin
+    select g.* into v_campaign from pgdial.campaigns g where g.name = p_call.campaign;
+    v_end := pgdial.decide_ending(p_call, v_campaign, p_outcome, p_detail, p_result, p_now);
+    perform pgdial.end_attempts(array[v_end], p_now);
+    return v_end.verdict;
 end $$;
 
 -- suppress_attempt: a dial that rings nobody, to a number that nobody may ring any more.
 create or replace function pgdial.suppress_attempt(p_call pgdial.calls, p_detail jsonb, p_now timestamptz) returns text
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 begin
     update pgdial.calls c

@@ -7,6 +7,19 @@
 create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
 language sql stable
 as $$
+    select l.* from pgdial.lanes_of(array(select g.name from pgdial.campaigns g), p_trunks, p_now) l
+$$;
+
+-- lanes_of: the same for these campaigns alone: a claim asks only about those with work.
+-- plpgsql, like all that a claim calls: its plans stay with the session, while a language
+-- sql function that cannot be inlined is planned anew at each call.
+create or replace function pgdial.lanes_of(p_campaigns text[], p_trunks text[], p_now timestamptz)
+returns setof pgdial.lane
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    return query
     with flying as materialized (
         -- By the stamped trunk, never by the campaign's present one: a campaign that
         -- moves leaves its live calls, and their slots, where they are.
@@ -36,7 +49,8 @@ as $$
                     when t.free <= 0 then 'trunk_full'
                     when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full'
                     when t.allowed <= 0 then 'pacing' end as reason
-        from pgdial.campaigns g
+        from unnest(p_campaigns) w (name)
+             join pgdial.campaigns g on g.name = w.name
              join trunk t on t.name = g.trunk
              left join (select campaign, sum(n)::int as n from flying group by campaign) f on f.campaign = g.name
     )
@@ -45,8 +59,8 @@ as $$
            greatest(least(l.free, l.allowed), 0),
            l.reason, case when l.reason = 'trunk_held' then l.held_until
                           when l.reason in ('pacing', 'breaker', 'provider_full') then l.opens_at end
-    from lane l
-$$;
+    from lane l;
+end $$;
 
 -- pace: what the bucket of a trunk allows now; null where the trunk has no pace.
 -- A bucket holds a tenth of a second of calls, at least one: a restart or an idle
@@ -55,21 +69,24 @@ create or replace function pgdial.pace(
     p_trunk pgdial.trunks, p_now timestamptz,
     out tokens double precision, out allowed int, out opens_at timestamptz
 )
-language sql stable
+language plpgsql stable
 as $$
-    select t.tokens, floor(t.tokens + 1e-6)::int,
-           p_now + greatest(0, 1 - t.tokens) / p_trunk.calls_per_second::double precision * '1 second'::interval
-               + '1 millisecond'
-    from (select least(
-              greatest(1, p_trunk.calls_per_second / 10)::double precision,
-              -- A bucket from the future (the clock went back) is as good as none.
-              coalesce((select case when b.as_of > p_now then 1
-                                    else b.tokens + extract(epoch from p_now - b.as_of)::double precision
-                                                    * p_trunk.calls_per_second::double precision end
-                        from pgdial.trunk_pace b where b.trunk = p_trunk.name),
-                       1))) as t (tokens)
-    where p_trunk.calls_per_second is not null
-$$;
+begin
+    if p_trunk.calls_per_second is null then
+        return;
+    end if;
+    tokens := least(
+        greatest(1, p_trunk.calls_per_second / 10)::double precision,
+        -- A bucket from the future (the clock went back) is as good as none.
+        coalesce((select case when b.as_of > p_now then 1
+                              else b.tokens + extract(epoch from p_now - b.as_of)::double precision
+                                              * p_trunk.calls_per_second::double precision end
+                  from pgdial.trunk_pace b where b.trunk = p_trunk.name),
+                 1));
+    allowed := floor(tokens + 1e-6)::int;
+    opens_at := p_now + greatest(0, 1 - tokens) / p_trunk.calls_per_second::double precision * '1 second'::interval
+        + '1 millisecond'::interval;
+end $$;
 
 -- spend_pace: so many calls of a paced trunk are dialled now. Behind the gate.
 create or replace function pgdial.spend_pace(p_trunk text, p_calls int, p_now timestamptz) returns void

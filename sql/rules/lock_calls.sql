@@ -2,11 +2,14 @@
 -- Every verb on known ids begins with it, so that no two of them lock in different orders.
 -- In a batch it waits for nobody (skip locked): one row held by a person must not
 -- hold up the others. A single id waits 500 ms, which is how a caller tries again.
--- Index: primary key, pinned by the absence of any state in the WHERE.
+-- Index: primary key, pinned by the absence of any state in the WHERE, and because the
+-- planner may not read the table from end to end.
 create or replace function pgdial.lock_calls(p_ids uuid[]) returns uuid[]
 language plpgsql volatile
 set lock_timeout = '500ms'
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_ids uuid[] := array(select distinct i from unnest(p_ids) i where i is not null order by i);

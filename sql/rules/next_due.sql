@@ -2,25 +2,21 @@
 -- a run_at in an open lane, the pace of a lane with work, the end of a hold; in 1 s
 -- where due rows were passed over because somebody holds them. Null: nothing but an
 -- event can.
-create or replace function pgdial.next_due(p_trunks text[], p_now timestamptz) returns timestamptz
+create or replace function pgdial.next_due(p_trunks text[], p_heads pgdial.head[], p_now timestamptz) returns timestamptz
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_lanes pgdial.lane[] := array(
-        select l from pgdial.lanes(p_trunks, p_now) l
-        where (l.reason is null or l.opens_at is not null)
-          and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w));
+        select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(p_heads) h), p_trunks, p_now) l
+        where l.reason is null or l.opens_at is not null);
     v_at timestamptz;
 begin
     select min(t.at) into v_at from (
-        select coalesce(l.opens_at, n.run_at)
-        from unnest(v_lanes) l
-             cross join generate_series(0, 9) p
-             left join lateral (
-                 select c.run_at from pgdial.calls c
-                 where c.state = 'waiting' and c.campaign = l.campaign and c.priority = p::smallint
-                   and c.run_at > p_now order by c.run_at limit 1) n on true
+        select coalesce(l.opens_at, case when h.run_at > p_now then h.run_at else (
+                   select c.run_at from pgdial.calls c
+                   where c.state = 'waiting' and c.campaign = h.campaign and c.priority = h.priority
+                     and c.run_at > p_now order by c.run_at limit 1) end)
+        from unnest(v_lanes) l join unnest(p_heads) h on h.campaign = l.campaign
         union all
         (select c.hold_until from pgdial.calls c where c.hold_until > p_now order by c.hold_until limit 1)
         union all
@@ -40,17 +36,17 @@ end $$;
 -- Priority by priority, so that run_at bounds the index: over all of them at once it
 -- walked every call that is scheduled for later.
 create or replace function pgdial.passed_over(p_campaign text, p_now timestamptz) returns uuid[]
-language sql volatile
+language plpgsql volatile
 as $$
-    with head as (
-        select h.id from generate_series(0, 9) p
-             cross join lateral (
-                 select c.id from pgdial.calls c
-                 where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p::smallint
-                   and c.run_at <= p_now
-                 order by c.run_at, c.id limit 20) h
-        order by p desc limit 20
-    )
-    select array(select h.id from head h
-                 where not exists (select from pgdial.calls c where c.id = h.id for update skip locked))
-$$;
+begin
+    return array(
+        select h.id
+        from (select d.id from generate_series(0, 9) p
+                   cross join lateral (
+                       select c.id from pgdial.calls c
+                       where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p::smallint
+                         and c.run_at <= p_now
+                       order by c.run_at, c.id limit 20) d
+              order by p desc limit 20) h
+        where (select c.id from pgdial.calls c where c.id = h.id for update skip locked) is null);
+end $$;

@@ -3,11 +3,12 @@
 -- leaves, and its share goes to the others. Three rounds at most in which no lane leaves:
 -- a number that many waiting calls share yields one call, and each number found joins
 -- the taken ones.
-create or replace function pgdial.pick(p_trunks text[], p_wanted int, p_now timestamptz) returns setof pgdial.picked
+create or replace function pgdial.pick(p_trunks text[], p_wanted int, p_heads pgdial.head[], p_now timestamptz)
+returns setof pgdial.picked
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 declare
+    v_heads constant pgdial.head[] := array(select h from unnest(p_heads) h where h.run_at <= p_now);
     -- Numbers in flight or held, built once: a probe per row dies behind 100,000
     -- waiting twins of one taken number.
     v_taken text[] := array(
@@ -15,8 +16,9 @@ declare
         union all
         select c.phone from pgdial.calls c where c.hold_until > p_now);
     v_lanes pgdial.lane[] := array(
-        select l from pgdial.lanes(p_trunks, p_now) l
-        where l.room > 0 and l.campaign in (select w.campaign from pgdial.waiting_campaigns() w));
+        select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(v_heads) h), p_trunks, p_now) l
+        where l.room > 0);
+    v_unclaimable constant uuid[] := array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
     v_found pgdial.picked[] := '{}';
     v_batch pgdial.picked[];
     v_dry text[];
@@ -29,7 +31,7 @@ begin
         exit when v_before >= p_wanted or v_rounds >= 3 or cardinality(v_lanes) = 0;
         v_dry := '{}';
         for v_turn in select t.campaign, t.trunk, t.quota from pgdial.turns(v_lanes, v_found, p_wanted - v_before) t loop
-            v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_taken, p_now);
+            v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_taken, v_unclaimable, p_now);
             v_taken := v_taken || array(select b.phone from unnest(v_batch) b);
             v_found := v_found || v_batch;
             if cardinality(v_batch) = 0 then
@@ -48,8 +50,18 @@ end $$;
 -- (-ln(random())/weight), so that even a single slot is shared by weight over time.
 create or replace function pgdial.turns(p_lanes pgdial.lane[], p_found pgdial.picked[], p_wanted int)
 returns table (campaign text, trunk text, quota int)
-language sql volatile
+language plpgsql volatile
 as $$
+#variable_conflict use_column
+begin
+    if cardinality(p_lanes) = 1 then    -- the usual case has nothing to share
+        return query
+            select l.campaign, l.trunk, least(l.room - n.found, l.trunk_room - n.found, p_wanted)
+            from unnest(p_lanes) l, (select cardinality(p_found) as found) n
+            where least(l.room, l.trunk_room) > n.found;
+        return;
+    end if;
+    return query
     with lane as (
         select l.campaign, l.trunk, l.weight, l.in_flight + coalesce(c.n, 0) as busy,
                l.room - coalesce(c.n, 0) as room, l.trunk_room - coalesce(t.n, 0) as trunk_room
@@ -67,62 +79,75 @@ as $$
         order by r.load, r.draw limit p_wanted
     )
     select f.campaign, f.trunk, count(*)::int
-    from fair f group by f.campaign, f.trunk order by min(f.load), min(f.draw)
-$$;
+    from fair f group by f.campaign, f.trunk order by min(f.load), min(f.draw);
+end $$;
 
--- waiting_campaigns: campaigns with a waiting call, by jumping along the index, so
--- that a campaign with 500,000 waiting calls costs one probe.
-create or replace function pgdial.waiting_campaigns() returns table (campaign text)
-language sql stable
+-- heads: each campaign and priority with a waiting call, by jumping along the index, so
+-- that a campaign with 500,000 waiting calls costs two probes. What was claimed since
+-- the last vacuum still stands in the index before them: it is stepped over here, once,
+-- and the scans after it begin at run_at.
+create or replace function pgdial.heads() returns setof pgdial.head
+language plpgsql stable
 as $$
-    with recursive w as (
-        (select c.campaign from pgdial.calls c where c.state = 'waiting' order by c.campaign limit 1)
-        union all
-        select (select c.campaign from pgdial.calls c
-                where c.state = 'waiting' and c.campaign > w.campaign order by c.campaign limit 1)
-        from w where w.campaign is not null
-    )
-    select w.campaign from w where w.campaign is not null
-$$;
+declare
+    v_head pgdial.head;
+    v_next pgdial.head;
+begin
+    select c.campaign, c.priority, c.run_at into v_head from pgdial.calls c
+    where c.state = 'waiting' order by c.campaign, c.priority desc, c.run_at limit 1;
+    while found loop
+        return next v_head;
+        select c.campaign, c.priority, c.run_at into v_next from pgdial.calls c
+        where c.state = 'waiting' and c.campaign = v_head.campaign and c.priority < v_head.priority
+        order by c.priority desc, c.run_at limit 1;
+        if not found then
+            select c.campaign, c.priority, c.run_at into v_next from pgdial.calls c
+            where c.state = 'waiting' and c.campaign > v_head.campaign
+            order by c.campaign, c.priority desc, c.run_at limit 1;
+        end if;
+        v_head := v_next;
+    end loop;
+end $$;
 
 -- pick_from: up to p_quota due calls of one campaign, one per number, locked.
 -- Priority by priority, so that run_at stays a bound of the index: calls scheduled for
--- later are never walked. The lock is taken inside the scan, so that rows held by a
--- person are passed over instead of being chosen and then missed. Twins shorten a look,
--- so it looks up to three times; a priority that is not exhausted then is not overtaken
--- by a lower one.
+-- later are never walked. Candidates come from the index alone, in its order, and each is
+-- locked as it comes, so that rows held by a person are passed over instead of being chosen
+-- and then missed. Twins shorten a look, so it looks up to three times; a priority that is
+-- not exhausted then is not overtaken by a lower one.
 create or replace function pgdial.pick_from(
-    p_campaign text, p_trunk text, p_quota int, p_taken text[], p_now timestamptz
+    p_campaign text, p_trunk text, p_quota int, p_heads pgdial.head[], p_taken text[], p_unclaimable uuid[], p_now timestamptz
 ) returns pgdial.picked[]
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 declare
-    v_priority smallint := 10;
+    v_head pgdial.head;
     v_found pgdial.picked[] := '{}';
     v_more pgdial.picked[] := '{}';
     v_taken text[] := p_taken;
-    v_unclaimable constant uuid[] := array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
 begin
-    while cardinality(v_found) < p_quota loop
-        select c.priority into v_priority from pgdial.calls c
-        where c.state = 'waiting' and c.campaign = p_campaign and c.priority < v_priority
-        order by c.priority desc limit 1;
-        exit when not found;
-
+    for v_head in select h.* from unnest(p_heads) h where h.campaign = p_campaign order by h.priority desc loop
         for v_look in 1..3 loop
             v_more := array(
-                with due as (
-                    select c.id, c.phone, c.run_at from pgdial.calls c
-                    where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_priority
-                      and c.run_at <= p_now
-                      and c.phone <> all (v_taken)      -- a plain variable: only a constant is hashed
-                      and c.id <> all (v_unclaimable)
-                      and (c.expires_at is null or c.expires_at > p_now)
-                      -- Not "not exists": as an anti join it would read every due row and the whole list.
-                      and (select d.phone from pgdial.do_not_call d where d.phone = c.phone) is null
-                    order by c.run_at, c.id limit p_quota - cardinality(v_found)
-                    for update of c skip locked
+                with due as materialized (
+                    select k.id, k.phone, k.run_at
+                    from (select c.id, c.phone, c.run_at from pgdial.calls c
+                          where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_head.priority
+                            and c.run_at >= v_head.run_at and c.run_at <= p_now
+                            -- "in (select ...)" is hashed, an array that is a parameter is not.
+                            and c.phone not in (select t from unnest(v_taken) t)
+                            and c.id not in (select u from unnest(p_unclaimable) u)
+                          order by c.run_at, c.id) k
+                         cross join lateral (
+                             select c.id from pgdial.calls c
+                             -- Said again: somebody may have changed the row since the candidate was read.
+                             where c.id = k.id and c.state::text = 'waiting'
+                               and c.campaign = p_campaign and c.run_at <= p_now
+                               and (c.expires_at is null or c.expires_at > p_now)
+                               -- Not "not exists": as an anti join it would read the whole list.
+                               and (select d.phone from pgdial.do_not_call d where d.phone = k.phone) is null
+                             for update skip locked) l
+                    limit p_quota - cardinality(v_found)
                 ), one_per_number as (
                     select distinct on (due.phone) due.id, due.phone, due.run_at from due
                     order by due.phone, due.run_at, due.id
@@ -132,7 +157,7 @@ begin
             v_taken := v_taken || array(select m.phone from unnest(v_more) m);
             exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
         end loop;
-        exit when cardinality(v_more) > 0;
+        exit when cardinality(v_more) > 0 or cardinality(v_found) >= p_quota;
     end loop;
     return v_found;
 end $$;

@@ -11,7 +11,6 @@ create or replace function pgdial.put_back(
     p_call pgdial.calls, p_reason text, p_retry_after interval, p_detail jsonb, p_now timestamptz
 ) returns text
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_detail constant jsonb := coalesce(p_detail, '{}') || jsonb_build_object('reason', p_reason);

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Calls, Error};
@@ -23,12 +22,6 @@ pub struct Claim {
     pub gate_timeout: bool,
 }
 
-#[derive(Deserialize)]
-struct Name {
-    id: CallId,
-    claim_no: i64,
-}
-
 impl Calls {
     /// Claims at most `wanted` due calls on `trunks` for this worker, in one round trip.
     pub async fn claim(
@@ -37,45 +30,73 @@ impl Calls {
         trunks: &[String],
         wanted: usize,
     ) -> Result<Claim, Error> {
-        let (verdict, wait_ms, calls): (String, Option<i64>, Json<Vec<Box<RawValue>>>) =
-            sqlx::query_as("select verdict, wait_ms, calls from pgdial.claim($1, $2, $3)")
-                .bind(worker)
-                .bind(trunks)
-                .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
-                .fetch_one(&self.pool)
-                .await?;
-        let (calls, unreadable) = read_orders("claim", &calls.0)?;
-        Ok(Claim {
-            calls,
-            unreadable,
-            wait: wait_ms.map(|ms| Duration::from_millis(ms.try_into().unwrap_or(0))),
-            gate_timeout: verdict == "gate_timeout",
-        })
+        let rows: Vec<Row> = sqlx::query_as(
+            "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
+                    trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec \
+             from pgdial.claim_calls($1, $2, $3)",
+        )
+        .bind(worker)
+        .bind(trunks)
+        .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut claim = Claim {
+            calls: Vec::with_capacity(rows.len()),
+            unreadable: Vec::new(),
+            wait: None,
+            gate_timeout: false,
+        };
+        for row in rows {
+            let (verdict, wait_ms, id, claim_no) = (&row.0, row.1, row.2, row.3);
+            claim.gate_timeout = verdict == "gate_timeout";
+            claim.wait = wait_ms.map(|ms| Duration::from_millis(ms.try_into().unwrap_or(0)));
+            let (Some(id), Some(claim_no)) = (id, claim_no) else {
+                continue;
+            };
+            match read_call(CallId(id), claim_no, row) {
+                Some(call) => claim.calls.push(call),
+                None => claim.unreadable.push(Reference {
+                    call: CallId(id),
+                    claim_no,
+                }),
+            }
+        }
+        Ok(claim)
     }
 }
 
-/// The calls that can be read, and the names of those that cannot. One by one: a call that
-/// cannot be read must not take the others with it.
-pub(super) fn read_orders(
-    verb: &'static str,
-    calls: &[Box<RawValue>],
-) -> Result<(Vec<ClaimedCall>, Vec<Reference>), Error> {
-    let (mut readable, mut unreadable) = (Vec::with_capacity(calls.len()), Vec::new());
-    for call in calls {
-        match serde_json::from_str(call.get()) {
-            Ok(call) => readable.push(call),
-            Err(error) => {
-                let name: Name =
-                    serde_json::from_str(call.get()).map_err(|_worse| Error::Contract {
-                        verb,
-                        got: error.to_string(),
-                    })?;
-                unreadable.push(Reference {
-                    call: name.id,
-                    claim_no: name.claim_no,
-                });
-            }
-        }
-    }
-    Ok((readable, unreadable))
+type Row = (
+    String,
+    Option<i64>,
+    Option<Uuid>,
+    Option<i64>,
+    Option<i32>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<DateTime<Utc>>,
+    Option<i32>,
+    Option<i32>,
+);
+
+/// None: this release cannot read it.
+fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
+    let (_, _, _, _, attempt, phone, from_number, script_id, metadata, trunk, campaign, until, ring, max) = row;
+    Some(ClaimedCall {
+        id,
+        claim_no,
+        attempt: attempt?,
+        phone: phone?.parse().ok()?,
+        from_number: from_number.map(|from| from.parse()).transpose().ok()?,
+        script_id: script_id?,
+        metadata: RawValue::from_string(metadata?).ok()?,
+        trunk: trunk?,
+        campaign: campaign?,
+        lease_until: until?,
+        ring_timeout_sec: ring?,
+        max_duration_sec: max?,
+    })
 }

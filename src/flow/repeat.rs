@@ -1,10 +1,11 @@
 //! repeat: which dials in doubt are sent again, with the same key.
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::{Calls, Error, claim::read_orders};
-use crate::domain::ClaimedCall;
+use super::{Calls, Error};
+use crate::domain::{CallId, ClaimedCall, Reference};
 
 impl Calls {
     /// Dials in doubt whose request is to be sent again now, at most this many, on trunks
@@ -37,4 +38,36 @@ impl Calls {
             .await?;
         Ok(())
     }
+}
+
+#[derive(Deserialize)]
+struct Name {
+    id: CallId,
+    claim_no: i64,
+}
+
+/// The calls that can be read, and the names of those that cannot. One by one: a call that
+/// cannot be read must not take the others with it.
+fn read_orders(
+    verb: &'static str,
+    calls: &[Box<RawValue>],
+) -> Result<(Vec<ClaimedCall>, Vec<Reference>), Error> {
+    let (mut readable, mut unreadable) = (Vec::with_capacity(calls.len()), Vec::new());
+    for call in calls {
+        match serde_json::from_str(call.get()) {
+            Ok(call) => readable.push(call),
+            Err(error) => {
+                let name: Name =
+                    serde_json::from_str(call.get()).map_err(|_worse| Error::Contract {
+                        verb,
+                        got: error.to_string(),
+                    })?;
+                unreadable.push(Reference {
+                    call: name.id,
+                    claim_no: name.claim_no,
+                });
+            }
+        }
+    }
+    Ok((readable, unreadable))
 }

@@ -1,6 +1,6 @@
 //! claim: pauses, the pace of a trunk, and fair turns between campaigns (P3, P7).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use pgdial::{domain::Outcome, flow::claim::Claim, flow::lanes::LaneKind};
 use serde_json::json;
@@ -30,7 +30,9 @@ async fn a_paused_campaign_dials_nothing_and_holds_up_no_other() {
     let claimed = claim(&db, 5).await;
     assert_eq!(claimed.calls.len(), 1);
     assert_eq!(claimed.calls[0].id, other);
-    assert_eq!(claimed.wait, None, "only a person can end a pause");
+    let none = claim(&db, 5).await;
+    assert!(none.calls.is_empty());
+    assert_eq!(none.wait, None, "only a person can end a pause");
     db.calls.resume(LaneKind::Campaign, "quiet").await.unwrap();
     assert_eq!(claim(&db, 5).await.calls[0].id, quiet);
 }
@@ -86,8 +88,11 @@ async fn a_paced_trunk_opens_when_its_claim_said() {
     }
     let first = claim(&db, 5).await;
     assert_eq!(first.calls.len(), 1);
-    let wait = first.wait.unwrap().as_millis();
-    assert!((99_000..=100_001).contains(&wait), "{wait}");
+    assert_eq!(first.wait, Some(Duration::ZERO), "look again");
+    let none = claim(&db, 5).await;
+    assert!(none.calls.is_empty());
+    let wait = none.wait.unwrap().as_millis();
+    assert!((60_000..=100_001).contains(&wait), "{wait}");
     db.forward(&format!("{} milliseconds", wait - 2_000)).await;
     let early = claim(&db, 5).await;
     assert!(early.calls.is_empty(), "not before");

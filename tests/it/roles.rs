@@ -334,7 +334,7 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
          and not prosecdef and has_function_privilege('pgdial_worker', p.oid, 'execute')";
     assert_eq!(
         db.text(callers).await,
-        "breaker cluster_changed lanes now pace place wake why"
+        "breaker cluster_changed lanes lanes_of now pace place wake why"
     );
 }
 
@@ -350,7 +350,7 @@ async fn every_function_that_the_program_calls_is_the_workers() {
             called.extend(functions_in(&text));
         }
     }
-    assert!(called.contains("claim") && called.contains("lanes"));
+    assert!(called.contains("claim_calls") && called.contains("lanes"));
     for function in called {
         let may = format!(
             "select bool_and(has_function_privilege('pgdial_worker', oid, 'execute')) from pg_proc \
