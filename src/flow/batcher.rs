@@ -200,11 +200,8 @@ impl<V: Verb> Shared<V> {
                 *kept = None; // if it is broken, the pool closes it
                 if batch.len() > 1 && error.may_be_of_one_item() {
                     self.try_alone(batch);
-                    return;
-                }
-                let error = Arc::new(error);
-                for waiting in batch {
-                    tell(waiting, Err(Error::Shared(Arc::clone(&error))));
+                } else {
+                    tell_all(batch, error);
                 }
             }
         }
@@ -242,6 +239,19 @@ impl<V: Verb> Shared<V> {
 )]
 fn start(task: impl Future<Output = ()> + Send + 'static) {
     drop(tokio::spawn(task));
+}
+
+fn tell_all<V: Verb>(mut batch: Vec<Waiting<V>>, error: Error) {
+    if let [_] = *batch
+        && let Some(waiting) = batch.pop()
+    {
+        tell(waiting, Err(error));
+        return;
+    }
+    let error = Arc::new(error);
+    for waiting in batch {
+        tell(waiting, Err(Error::Shared(Arc::clone(&error))));
+    }
 }
 
 fn tell<V: Verb>(waiting: Waiting<V>, answer: Result<V::Answer, Error>) {
