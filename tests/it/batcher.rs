@@ -133,11 +133,11 @@ async fn a_row_that_somebody_holds_delays_its_own_item_alone() {
     let calls = dialing(&db, 50, "s").await;
     let (held, others) = (&calls[..2], &calls[2..]);
     let mut person = db.session().await;
-    let hold = format!(
+    let begin = format!(
         "begin; select from pgdial.calls where id in ('{}', '{}') for update",
         held[0].id, held[1].id
     );
-    run(&mut person, &hold).await.unwrap();
+    run(&mut person, &begin).await.unwrap();
     // One comes alone, so that nobody keeps it company; one with all the others.
     let alone = settle_all(&db.calls, &references(&held[..1]), Outcome::Busy);
     db.until_waiting(1).await;
@@ -280,11 +280,11 @@ async fn an_event_whose_call_somebody_holds_is_tried_again_alone() {
     let db = TestDb::new().await;
     let calls = dialing(&db, 10, "s").await;
     let mut person = db.session().await;
-    let hold = format!(
+    let begin = format!(
         "begin; select from pgdial.calls where id = '{}' for update",
         calls[4].id
     );
-    run(&mut person, &hold).await.unwrap();
+    run(&mut person, &begin).await.unwrap();
     let (events, ()) = tokio::join!(webhooks(&db, &calls, 10), db.until_waiting(1));
     let applied = |verdict: &&Verdict| **verdict == Verdict::Applied;
     assert_eq!(events.iter().filter(applied).count(), 9);
