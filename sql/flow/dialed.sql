@@ -130,8 +130,9 @@ begin
     into words, v_cancels, v_trunks from about a;
 
     v_closed := array(
-        select t.trunk from (select distinct u.trunk from unnest(words, v_trunks) u (word, trunk) where u.word = 'in_call') t
-        where pgdial.breaker_works(t.trunk));
+        select b.trunk from pgdial.trunk_breaker b
+        where b.trunk in (select u.trunk from unnest(words, v_trunks) u (word, trunk) where u.word = 'in_call')
+          and b.faults > 0 and pgdial.breaker_works(b.trunk));
     details := array(
         select case w.word when 'in_call' then jsonb_build_object('freed', w.trunk = any (v_closed), 'cancel', w.cancel)
                            when 'stale' then '{"cancel": false}' end

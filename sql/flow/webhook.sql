@@ -176,15 +176,18 @@ end $$;
 -- event_call: which call an event is about: the reference's, else the trunk's call with
 -- the provider's id. Null: unknown so far.
 create or replace function pgdial.event_call(p_trunk text, p_reference text, p_report jsonb) returns uuid
-language sql stable
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
-    select case
-        when p_reference is not null then pgdial.reference_call(p_reference)
-        -- No "order by id desc limit 1": the planner could walk all ids for it.
-        else (select (array_agg(c.id order by c.id desc))[1] from pgdial.calls c
-              where c.trunk = p_trunk and c.provider_call_id = p_report ->> 'provider_call_id')
-    end
-$$;
+begin
+    if p_reference is not null then
+        return pgdial.reference_call(p_reference);
+    end if;
+    -- No "order by id desc limit 1": the planner could walk all ids for it.
+    return (select (array_agg(c.id order by c.id desc))[1] from pgdial.calls c
+            where c.trunk = p_trunk and c.provider_call_id = p_report ->> 'provider_call_id');
+end $$;
 
 -- A reference is <call id>-<claim_no>; the id is a uuid, 36 characters long.
 create or replace function pgdial.reference_call(p_reference text) returns uuid
@@ -197,16 +200,17 @@ as $$ select substr(p_reference, 38)::bigint $$;
 
 -- is_too_old: signed more than 300 s from the database's clock. An unsigned time is none.
 create or replace function pgdial.is_too_old(p_item jsonb, p_now timestamptz) returns boolean
-language sql immutable
+language sql stable
 as $$ select coalesce(abs(extract(epoch from p_now) - (p_item ->> 'signed_at')::numeric) > 300, false) $$;
 
 -- is_taking: does this call take its number (in flight, or held)?
 create or replace function pgdial.is_taking(p_id uuid, p_now timestamptz) returns boolean
-language sql stable
+language plpgsql stable
 as $$
-    select coalesce((select c.state::text in ('dialing', 'unresolved', 'in_call') or coalesce(c.hold_until > p_now, false)
-                     from pgdial.calls c where c.id = p_id), false)
-$$;
+begin
+    return coalesce((select c.state::text in ('dialing', 'unresolved', 'in_call') or coalesce(c.hold_until > p_now, false)
+                     from pgdial.calls c where c.id = p_id), false);
+end $$;
 
 -- keep_event: one item: insert the event; only a new or a still parked one is applied.
 create or replace function pgdial.keep_event(p_item jsonb, p_call_id uuid, p_locked boolean, p_now timestamptz)

@@ -107,7 +107,7 @@ $$;
 
 -- names_dial: the report names this dial, or none.
 create or replace function pgdial.names_dial(p_report jsonb, p_id uuid, p_claim_no bigint) returns boolean
-language sql immutable
+language sql stable
 as $$
     select coalesce(p_report ->> 'reference', p_id || '-' || p_claim_no) = p_id || '-' || p_claim_no
 $$;
