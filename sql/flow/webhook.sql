@@ -33,7 +33,8 @@ declare
     v_taken boolean;
 begin
     v_locked := pgdial.lock_calls(array(
-        select pgdial.event_call(i ->> 'trunk', i ->> 'reference', i -> 'report')
+        select case when i ->> 'reference' is not null then pgdial.reference_call(i ->> 'reference')
+                    else pgdial.event_call(i ->> 'trunk', null, i -> 'report') end
         from jsonb_array_elements(p_items) i));
     v_now := pgdial.now();
 
@@ -86,7 +87,8 @@ begin
         select e.n::int as n, e.i ->> 'trunk' as trunk, coalesce(e.i ->> 'reference', '') as reference,
                e.i ->> 'event_id' as event_id, e.i ->> 'body' as body, e.i -> 'report' as report,
                e.i -> 'report' ->> 'kind' as kind, e.i -> 'report' ->> 'provider_call_id' as name,
-               pgdial.event_call(e.i ->> 'trunk', e.i ->> 'reference', e.i -> 'report') as call_id,
+               case when e.i ->> 'reference' is not null then pgdial.reference_call(e.i ->> 'reference')
+                    else pgdial.event_call(e.i ->> 'trunk', null, e.i -> 'report') end as call_id,
                not pgdial.is_too_old(e.i, p_now) as in_time
         from jsonb_array_elements(p_items) with ordinality as e (i, n)
     ), about as (

@@ -34,6 +34,7 @@ mod ops;
 mod partitions;
 mod pause;
 mod plans;
+mod plans_inbox;
 mod poison;
 mod processes;
 mod recover;
