@@ -7,21 +7,45 @@
 -- Races: an early webhook may have set the provider's id, taken the call to in_call (then
 -- the id is stored all the same: a cancel needs it), or ended it, before us; another id
 -- than the one already known is a conflict: kept as an event, not applied.
--- Index: primary key.
+-- What is plain is taken together (dialed_together); the others, and all where that fails,
+-- one by one.
+-- Index: primary key, webhook_events_parked_by_provider; pinned, since the plans are generic.
 create or replace function pgdial.dialed(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 declare
+    v_locks text[];
+    v_words text[];
+    v_details jsonb[];
     v_item record;
     v_call pgdial.calls;
     v_now timestamptz;
     v_id text;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
-        v_now := coalesce(v_now, pgdial.now());
+    v_locks := array(select l.verdict from pgdial.locked_items(p_items) l order by l.ordinal);
+    v_now := pgdial.now();
+    begin
+        select t.words, t.details into v_words, v_details from pgdial.dialed_together(p_items, v_locks, v_now) t;
+    exception when integrity_constraint_violation or raise_exception or data_exception then
+        v_words := '{}';
+    end;
+    return query select w.n::int, w.word, w.detail
+                 from unnest(v_words, v_details) with ordinality w (word, detail, n) where w.word is not null;
+    if array_position(v_words, null) is null and cardinality(v_words) = cardinality(v_locks) then
+        return;
+    end if;
+
+    for v_item in select e.n::int as ordinal, e.i as item, (e.i ->> 'id')::uuid as id, v_locks[e.n] as verdict
+                  from jsonb_array_elements(p_items) with ordinality e (i, n)
+                  where v_words[e.n] is null order by e.n
+    loop
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;
         detail := '{}';
@@ -59,4 +83,58 @@ begin
         end if;
         return next;
     end loop;
+end $$;
+
+-- dialed_together: a word and a detail for each item that is plain, null for the others. Plain:
+-- ours, no id in conflict, no parked event that waits for this id, no item of the same call
+-- before it.
+create or replace function pgdial.dialed_together(
+    p_items jsonb, p_locks text[], p_now timestamptz, out words text[], out details jsonb[]
+)
+language plpgsql volatile
+as $$
+declare
+    v_trunks text[];
+    v_cancels boolean[];
+    v_closed text[];
+begin
+    with item as (
+        select e.n, (e.i ->> 'id')::uuid as id, (e.i ->> 'claim_no')::bigint as claim_no,
+               e.i ->> 'provider_call_id' as name
+        from jsonb_array_elements(p_items) with ordinality as e (i, n)
+    ), about as (
+        select t.n, t.id, t.claim_no, t.name, c.attempt, c.trunk, c.state::text as state, c.provider_call_id as its_name,
+               c.cancel_requested_at is not null as cancel,
+               case when t.claim_no <> c.claim_no then 'stale'
+                    when c.provider_call_id <> t.name then null     -- a conflict
+                    when c.state::text not in ('dialing', 'unresolved', 'in_call') then 'stale'
+                    when (select w.id from pgdial.webhook_events w
+                          where w.verdict = 'parked' and w.trunk = c.trunk and w.reference is not distinct from ''
+                            and w.report ->> 'provider_call_id' = t.name limit 1) is null then 'in_call' end as word
+        from (select i.*, row_number() over (partition by i.id order by i.n) as nth from item i) t
+             left join pgdial.calls c on c.id = t.id and t.nth = 1 and p_locks[t.n] is null
+    ), moved as (
+        update pgdial.calls c
+        set state = 'in_call', lease_until = null, provider_call_id = coalesce(c.provider_call_id, a.name)
+        from about a
+        where a.word = 'in_call' and (a.state <> 'in_call' or a.its_name is null)   -- else a webhook was faster
+          and c.id = a.id and c.claim_no = a.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call')
+    ), noted as (
+        insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
+        select p_now, a.id, a.claim_no, a.attempt, 'in_call',
+               jsonb_strip_nulls(jsonb_build_object('provider_call_id', a.name))
+        from about a where a.word = 'in_call' and a.state <> 'in_call'
+        order by a.n
+    )
+    select array_agg(a.word order by a.n), array_agg(a.cancel order by a.n), array_agg(a.trunk order by a.n)
+    into words, v_cancels, v_trunks from about a;
+
+    v_closed := array(
+        select b.trunk from pgdial.trunk_breaker b
+        where b.trunk in (select u.trunk from unnest(words, v_trunks) u (word, trunk) where u.word = 'in_call')
+          and b.faults > 0 and pgdial.breaker_works(b.trunk));
+    details := array(
+        select case w.word when 'in_call' then jsonb_build_object('freed', w.trunk = any (v_closed), 'cancel', w.cancel)
+                           when 'stale' then '{"cancel": false}' end
+        from unnest(words, v_cancels, v_trunks) with ordinality w (word, cancel, trunk, n) order by w.n);
 end $$;

@@ -5,29 +5,51 @@
 -- signed_at: unix seconds; more than 300 s from the database's clock is too_old: no row.
 -- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable,
 -- duplicate (kept before, nothing changes), too_old.  detail: {freed}, a slot or number was.
+-- New events that follow their call's present dial are applied together
+-- (apply_together); the others, and all where that fails, one by one.
 -- Races: the row is locked first. Locked out, or unknown so far: parked, and applied by
 -- the sweep, or by `dialed` when it stores the provider's id. First writer wins.
--- Index: primary key, calls_provider_id, webhook_events_once.
+-- Index: primary key, calls_provider_id, webhook_events_once; pinned, since the plans are
+-- generic: planning costs more than all the rest.
 create or replace function pgdial.webhook(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
     v_now timestamptz;
     v_item record;
     v_locked uuid[];
+    v_done int[];
+    v_freed int[];
     v_call_id uuid;
     v_taken boolean;
 begin
     v_locked := pgdial.lock_calls(array(
-        select pgdial.event_call(i ->> 'trunk', i ->> 'reference', i -> 'report')
+        select case when i ->> 'reference' is not null then pgdial.reference_call(i ->> 'reference')
+                    else pgdial.event_call(i ->> 'trunk', null, i -> 'report') end
         from jsonb_array_elements(p_items) i));
     v_now := pgdial.now();
 
+    begin
+        select t.done, t.freed into v_done, v_freed from pgdial.apply_together(p_items, v_locked, v_now) t;
+    exception when integrity_constraint_violation or data_exception or raise_exception then
+        v_done := '{}';
+    end;
+    return query select d.n, 'applied', jsonb_build_object('freed', d.n = any (v_freed)) from unnest(v_done) d (n);
+    if cardinality(v_done) = jsonb_array_length(p_items) then
+        return;
+    end if;
+
     for v_item in select n::int as n, i from jsonb_array_elements(p_items) with ordinality as e (i, n)
+                  where n <> all (v_done)
                   order by i ->> 'trunk', i ->> 'reference', n
     loop
         ordinal := v_item.n;
@@ -39,18 +61,135 @@ begin
     end loop;
 end $$;
 
+-- apply_together: the plain events of a batch, in few statements. Plain: new, in time, of a call
+-- that is in flight and locked by us, and what `apply_report` would accept or settle: progress,
+-- an answer, or the end, about the present dial and its name at the provider. The first event
+-- of a call that is not plain, and what follows it there, wait for the one-by-one way, so
+-- that each call hears its events in their order.
+-- p_locked: the calls that are ours.  done: the ordinals that were applied.  freed: those of
+-- them that freed a slot or number.
+-- Races: an event that somebody parks at this moment (its call's row is ours, so nobody
+-- applies it) makes the whole fail: one by one then.
+create or replace function pgdial.apply_together(
+    p_items jsonb, p_locked uuid[], p_now timestamptz, out done int[], out freed int[]
+)
+language plpgsql volatile
+as $$
+declare
+    v_kept bigint;
+    v_ended int[];
+    v_ids uuid[];
+    v_reports jsonb[];
+    v_end record;
+    v_word text;
+begin
+    with item as (
+        select e.n::int as n, e.i ->> 'trunk' as trunk, coalesce(e.i ->> 'reference', '') as reference,
+               e.i ->> 'event_id' as event_id, e.i ->> 'body' as body, e.i -> 'report' as report,
+               e.i -> 'report' ->> 'kind' as kind, e.i -> 'report' ->> 'provider_call_id' as name,
+               case when e.i ->> 'reference' is not null then pgdial.reference_call(e.i ->> 'reference')
+                    else pgdial.event_call(e.i ->> 'trunk', null, e.i -> 'report') end as call_id,
+               not pgdial.is_too_old(e.i, p_now) as in_time
+        from jsonb_array_elements(p_items) with ordinality as e (i, n)
+    ), about as (
+        select t.*, c.claim_no, c.attempt, c.trunk as its_trunk, c.provider_call_id as its_name,
+               c.state::text as state, c.answered_at,
+               array_agg(t.kind) over earlier as kinds,
+               (array_agg(t.name) filter (where t.name is not null) over earlier)[1] as first_name,
+               count(*) over (partition by t.trunk, t.reference, t.event_id order by t.n) as nth
+        from item t join pgdial.calls c on c.id = t.call_id
+        where t.call_id = any (p_locked)
+        window earlier as (partition by t.call_id order by t.n rows between unbounded preceding and 1 preceding)
+    ), plain as (
+        select a.*, coalesce(a.its_name, a.first_name, a.name) as known,
+               bool_and(coalesce(
+                   a.in_time and a.nth = 1 and a.state in ('dialing', 'unresolved', 'in_call')
+                   and case when a.reference <> '' then pgdial.reference_claim_no(a.reference) = a.claim_no
+                            else a.name = a.its_name end
+                   and a.trunk = a.its_trunk and pgdial.names_dial(a.report, a.call_id, a.claim_no)
+                   and coalesce(a.name = coalesce(a.its_name, a.first_name), true)
+                   and (a.kind in ('progress', 'answered')
+                        or a.kind = 'ended' and a.report ->> 'outcome' not in ('capacity', 'account'))
+                   and coalesce('ended' <> all (a.kinds), true)
+                   -- Not "exists", which the planner may answer from a hash of the whole table.
+                   and (select w.id from pgdial.webhook_events w
+                        where w.trunk = a.trunk and w.reference = a.reference and w.event_id = a.event_id) is null,
+                   false)) over (partition by a.call_id order by a.n) as is_plain
+        from about a
+    ), heard as (
+        select p.call_id, p.claim_no, max(p.known) as name,
+               bool_or(p.kind <> 'ended') as accepted, bool_or(p.kind = 'answered') as answered
+        from plain p where p.is_plain group by p.call_id, p.claim_no
+    ), moved as (
+        -- Progress never moves a state backwards, and answered_at is written once: see accept_call.
+        update pgdial.calls c
+        set state = case when h.accepted then 'in_call' else c.state end,
+            lease_until = case when not h.accepted then c.lease_until end,
+            answered_at = case when h.answered then coalesce(c.answered_at, p_now) else c.answered_at end,
+            provider_call_id = coalesce(c.provider_call_id, h.name)
+        from heard h
+        where c.id = h.call_id and c.claim_no = h.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call')
+          and (h.accepted and c.state::text <> 'in_call' or h.answered and c.answered_at is null
+               or c.provider_call_id is null and h.name is not null)
+    ), noted as (
+        insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
+        select p_now, p.call_id, p.claim_no, p.attempt, k.kind, jsonb_strip_nulls(k.detail || jsonb_build_object(
+                   'status', p.report ->> 'status', 'event_claim_no', p.claim_no))
+        from plain p, lateral (values
+            ('in_call', p.kind <> 'ended' and p.state <> 'in_call' and p.kinds is null,
+             jsonb_build_object('provider_call_id', p.known, 'by', 'webhook')),
+            ('answered', p.kind = 'answered' and p.answered_at is null and coalesce('answered' <> all (p.kinds), true), '{}')
+        ) k (kind, happens, detail)
+        where p.is_plain and k.happens
+        order by p.n, k.kind desc
+    ), kept as (
+        insert into pgdial.webhook_events (trunk, reference, event_id, received_at, last_delivery_at,
+                                           try_at, verdict, call_id, report, body)
+        select p.trunk, p.reference, p.event_id, p_now, p_now,
+               p_now + '1 second'::interval, 'applied', p.call_id, p.report, decode(p.body, 'base64')
+        from plain p where p.is_plain
+        order by p.trunk, p.reference, p.event_id
+        on conflict do nothing
+        returning 1
+    )
+    select coalesce(array_agg(p.n), '{}'), array_agg(p.n) filter (where p.kind = 'ended'),
+           array_agg(p.call_id) filter (where p.kind = 'ended'),
+           array_agg(p.report) filter (where p.kind = 'ended'), (select count(*) from kept)
+    into done, v_ended, v_ids, v_reports, v_kept
+    from plain p where p.is_plain;
+    if v_kept < cardinality(done) then
+        raise exception 'somebody has kept an event of this batch at this moment';
+    end if;
+
+    freed := '{}';
+    if v_ended is null then
+        return;
+    end if;
+    for v_end in select c as call, e.report, pgdial.report_detail(e.report, c.claim_no) as detail
+                 from unnest(v_ended, v_ids, v_reports) e (n, id, report) join pgdial.calls c on c.id = e.id
+                 order by e.n
+    loop
+        v_word := pgdial.end_attempt(v_end.call, (v_end.report ->> 'outcome')::pgdial.outcome, v_end.detail,
+                                     pgdial.report_result(v_end.report), p_now);
+    end loop;
+    freed := array(select e.n from unnest(v_ended, v_ids) e (n, id) where not pgdial.is_taking(e.id, p_now));
+end $$;
+
 -- event_call: which call an event is about: the reference's, else the trunk's call with
 -- the provider's id. Null: unknown so far.
 create or replace function pgdial.event_call(p_trunk text, p_reference text, p_report jsonb) returns uuid
-language sql stable
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
-    select case
-        when p_reference is not null then pgdial.reference_call(p_reference)
-        else (select c.id from pgdial.calls c
-              where c.trunk = p_trunk and c.provider_call_id = p_report ->> 'provider_call_id'
-              order by c.id desc limit 1)
-    end
-$$;
+begin
+    if p_reference is not null then
+        return pgdial.reference_call(p_reference);
+    end if;
+    -- No "order by id desc limit 1": the planner could walk all ids for it.
+    return (select (array_agg(c.id order by c.id desc))[1] from pgdial.calls c
+            where c.trunk = p_trunk and c.provider_call_id = p_report ->> 'provider_call_id');
+end $$;
 
 -- A reference is <call id>-<claim_no>; the id is a uuid, 36 characters long.
 create or replace function pgdial.reference_call(p_reference text) returns uuid
@@ -61,26 +200,34 @@ create or replace function pgdial.reference_claim_no(p_reference text) returns b
 language sql immutable
 as $$ select substr(p_reference, 38)::bigint $$;
 
+-- is_too_old: signed more than 300 s from the database's clock. An unsigned time is none.
+create or replace function pgdial.is_too_old(p_item jsonb, p_now timestamptz) returns boolean
+language sql stable
+as $$ select coalesce(abs(extract(epoch from p_now) - (p_item ->> 'signed_at')::numeric) > 300, false) $$;
+
 -- is_taking: does this call take its number (in flight, or held)?
 create or replace function pgdial.is_taking(p_id uuid, p_now timestamptz) returns boolean
-language sql stable
+language plpgsql stable
 as $$
-    select coalesce((select c.state::text in ('dialing', 'unresolved', 'in_call') or coalesce(c.hold_until > p_now, false)
-                     from pgdial.calls c where c.id = p_id), false)
-$$;
+begin
+    return coalesce((select c.state::text in ('dialing', 'unresolved', 'in_call') or coalesce(c.hold_until > p_now, false)
+                     from pgdial.calls c where c.id = p_id), false);
+end $$;
 
 -- keep_event: one item: insert the event; only a new or a still parked one is applied.
 create or replace function pgdial.keep_event(p_item jsonb, p_call_id uuid, p_locked boolean, p_now timestamptz)
 returns text
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_report constant jsonb := p_item -> 'report';
     v_event pgdial.webhook_events;
     v_is_new boolean;
 begin
-    if abs(extract(epoch from p_now) - (p_item ->> 'signed_at')::numeric) > 300 then
+    if pgdial.is_too_old(p_item, p_now) then
         return 'too_old';
     end if;
     insert into pgdial.webhook_events as w (trunk, reference, event_id, received_at, last_delivery_at,
@@ -105,7 +252,9 @@ create or replace function pgdial.apply_event(
     p_event pgdial.webhook_events, p_call_id uuid, p_locked boolean, p_now timestamptz
 ) returns text
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_verdict text;
@@ -150,14 +299,17 @@ $$;
 -- the call's row; an event that somebody else is applying is theirs (skip locked).
 create or replace function pgdial.apply_parked(p_call pgdial.calls, p_provider_call_id text, p_now timestamptz) returns void
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_event pgdial.webhook_events;
 begin
     for v_event in
         select w.* from pgdial.webhook_events w
-        where w.verdict = 'parked' and w.trunk = p_call.trunk and w.reference = ''
+        where w.verdict = 'parked' and w.trunk = p_call.trunk
+          and w.reference is not distinct from ''     -- not by webhook_events_once: it finds the settled ones too
           and w.report ->> 'provider_call_id' = p_provider_call_id
         order by w.id for update skip locked
     loop

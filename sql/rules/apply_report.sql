@@ -6,16 +6,16 @@ create or replace function pgdial.apply_report(
     p_id uuid, p_claim_no bigint, p_trunk text, p_report jsonb, p_now timestamptz
 ) returns text
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_call pgdial.calls;
     v_outcome text := p_report ->> 'outcome';
     v_provider_id text := p_report ->> 'provider_call_id';
-    -- jsonb's own text is longer than what the adapter measured; the raw body is kept anyway.
-    v_result constant jsonb := case when octet_length((p_report -> 'result')::text) > 131072
-                                    then '{"truncated": true}' else p_report -> 'result' end;
-    v_detail jsonb;
+    v_result constant jsonb := pgdial.report_result(p_report);
+    v_detail constant jsonb := pgdial.report_detail(p_report, p_claim_no);
     v_verdict text;
 begin
     select c.* into v_call from pgdial.calls c where c.id = p_id;
@@ -33,9 +33,6 @@ begin
         return 'mismatch';
     end if;
 
-    v_detail := jsonb_build_object('status', p_report ->> 'status', 'event_claim_no', p_claim_no,
-        'why', case when v_outcome not in ('answered', 'voicemail')
-                    then 'the provider reports ' || coalesce(p_report ->> 'status', v_outcome) end);
     v_verdict := pgdial.judge(v_call.state, v_call.claim_no, v_call.outcome is not distinct from 'unknown', p_claim_no,
         case when p_report ->> 'kind' <> 'ended' then p_report ->> 'kind'
              when v_outcome in ('answered', 'voicemail') then 'completed'
@@ -70,6 +67,24 @@ begin
     end case;
 end $$;
 
+-- report_detail: the provider's words, for the event.
+create or replace function pgdial.report_detail(p_report jsonb, p_claim_no bigint) returns jsonb
+language sql stable
+as $$
+    select jsonb_build_object('status', p_report ->> 'status', 'event_claim_no', p_claim_no,
+        'why', case when p_report ->> 'outcome' not in ('answered', 'voicemail')
+                    then 'the provider reports ' || coalesce(p_report ->> 'status', p_report ->> 'outcome') end)
+$$;
+
+-- report_result: the report's other fields, as the row keeps them. jsonb's own text is longer
+-- than what the adapter measured; the raw body is kept anyway.
+create or replace function pgdial.report_result(p_report jsonb) returns jsonb
+language sql stable
+as $$
+    select case when octet_length((p_report -> 'result')::text) > 131072
+                then '{"truncated": true}' else p_report -> 'result' end
+$$;
+
 -- report_fits: is the report about this dial, on this trunk, and about nothing else?
 -- The tag in the URL proves that the trunk was told this reference; the trunk of an
 -- earlier claim stands in its active event, that of the present one in the row. A claim that
@@ -92,7 +107,7 @@ $$;
 
 -- names_dial: the report names this dial, or none.
 create or replace function pgdial.names_dial(p_report jsonb, p_id uuid, p_claim_no bigint) returns boolean
-language sql immutable
+language sql stable
 as $$
     select coalesce(p_report ->> 'reference', p_id || '-' || p_claim_no) = p_id || '-' || p_claim_no
 $$;
@@ -103,7 +118,9 @@ create or replace function pgdial.accept_call(
     p_call pgdial.calls, p_answered boolean, p_detail jsonb, p_now timestamptz
 ) returns void
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 begin
     update pgdial.calls c
@@ -129,7 +146,9 @@ create or replace function pgdial.complete_late(
     p_call pgdial.calls, p_outcome text, p_detail jsonb, p_result jsonb, p_now timestamptz
 ) returns void
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 begin
     update pgdial.calls c
@@ -153,7 +172,9 @@ create or replace function pgdial.end_hold(
     p_call pgdial.calls, p_claim_no bigint, p_report jsonb, p_detail jsonb, p_now timestamptz
 ) returns boolean
 language plpgsql volatile
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 begin
     if p_call.hold_until is null or p_call.hold_until <= p_now or p_call.claim_no <> p_claim_no

@@ -189,13 +189,12 @@ fn not_kept(error: crate::flow::Error) -> Problem {
 fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
     let word = word(verdict);
     app.counters.events.add(word);
-    let reference = reference.map(|reference| reference.to_string());
     match verdict {
         // A person must look: somebody may be rung twice, or a URL is used for another call.
         Verdict::LateAnswer | Verdict::Mismatch => {
             tracing::warn!(
                 verdict = word,
-                claim.reference = reference,
+                claim.reference = reference.map(tracing::field::display),
                 "webhook kept, but look at it"
             );
         }
@@ -206,7 +205,11 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
         | Verdict::Unparsable
         | Verdict::Duplicate
         | Verdict::TooOld => {
-            tracing::debug!(verdict = word, claim.reference = reference, "webhook kept");
+            tracing::debug!(
+                verdict = word,
+                claim.reference = reference.map(tracing::field::display),
+                "webhook kept"
+            );
         }
     }
 }

@@ -35,6 +35,7 @@ mod ops;
 mod partitions;
 mod pause;
 mod plans;
+mod plans_inbox;
 mod poison;
 mod processes;
 mod recover;

@@ -47,7 +47,7 @@ impl Visit for Message<'_> {
 
 /// A session on the large fixture, in a transaction that nobody commits. One at a time:
 /// a claim keeps the gate until its transaction ends.
-async fn session() -> (MutexGuard<'static, ()>, PgConnection) {
+pub(crate) async fn session() -> (MutexGuard<'static, ()>, PgConnection) {
     static TURN: Mutex<()> = Mutex::const_new(());
     static URL: OnceCell<String> = OnceCell::const_new();
     let url = URL
@@ -87,7 +87,7 @@ async fn forget_statistics(session: &mut PgConnection) {
 }
 
 /// The plans of every statement that this one runs, those inside functions too.
-async fn plans(session: &mut PgConnection, sql: &str) -> Vec<String> {
+pub(crate) async fn plans(session: &mut PgConnection, sql: &str) -> Vec<String> {
     run(
         session,
         "load 'auto_explain'; set auto_explain.log_min_duration = 0; \
@@ -116,7 +116,7 @@ async fn plans(session: &mut PgConnection, sql: &str) -> Vec<String> {
 }
 
 /// The indexes of calls that a plan reads, and how else it reads the table.
-fn accesses(plan: &str) -> Vec<String> {
+pub(crate) fn accesses(plan: &str) -> Vec<String> {
     plan.lines()
         .map(|line| line.trim().trim_start_matches("->").trim())
         .filter(|line| {
@@ -134,7 +134,8 @@ fn assert_no_seq_scan(plans: &[String]) {
     }
 }
 
-const CLAIM: &str = "select pgdial.claim_calls(gen_random_uuid(), '{default}', 30)";
+pub(crate) const CLAIM: &str =
+    "select pgdial.claim_calls(gen_random_uuid(), '{default}', 30)";
 
 async fn assert_claim_reads_in_order(session: &mut PgConnection) {
     let plans = plans(session, CLAIM).await;

@@ -25,14 +25,14 @@ use super::clock;
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct Line<T> {
     event: Event,
     at: i64,
     /// Which process wrote it: a ring that a killed process left open ended with that process.
     run: Uuid,
-    call_id: String,
-    number: String,
-    reference: String,
+    call_id: T,
+    number: T,
+    reference: T,
 }
 
 /// What happened to a ring.
@@ -96,9 +96,9 @@ impl Ledger {
             event,
             at: clock::unix_ms(),
             run: self.run,
-            call_id: ring.call_id.to_owned(),
-            number: ring.number.to_owned(),
-            reference: ring.reference.to_owned(),
+            call_id: ring.call_id,
+            number: ring.number,
+            reference: ring.reference,
         };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
@@ -138,7 +138,7 @@ pub fn intervals(text: &str) -> Vec<Interval> {
     let mut last_seen: HashMap<Uuid, i64> = HashMap::new();
     for line in text
         .lines()
-        .filter_map(|line| serde_json::from_str::<Line>(line).ok())
+        .filter_map(|line| serde_json::from_str::<Line<String>>(line).ok())
     {
         last_seen.insert(line.run, line.at);
         match line.event {
