@@ -105,7 +105,8 @@ begin
     ), about as (
         select t.n, t.id, t.claim_no, t.name, c.attempt, c.trunk, c.state::text as state, c.provider_call_id as its_name,
                c.cancel_requested_at is not null as cancel,
-               case when t.claim_no <> c.claim_no then 'stale'
+               case when c.id is null then null                    -- not ours, or not the first
+                    when t.claim_no <> c.claim_no then 'stale'
                     when c.provider_call_id <> t.name then null     -- a conflict
                     when c.state::text not in ('dialing', 'unresolved', 'in_call') then 'stale'
                     when (select w.id from pgdial.webhook_events w
