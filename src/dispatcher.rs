@@ -17,12 +17,15 @@ use uuid::Uuid;
 use crate::{
     dialer::Dialer,
     domain::{ClaimedCall, Outcome, Reference},
-    flow::{Calls, Error, wake::Wake},
+    flow::{Calls, Error, claim::Claimer, wake::Wake},
     provider::Stopwatch,
 };
 
 /// How often a worker looks without having been woken, when LISTEN is down.
 const POLL_WHEN_DEAF: Duration = Duration::from_secs(1);
+/// Calls in one claim at most: the gate is held for all of them, and their dials begin only
+/// when it answers.
+const MOST_CLAIMED: usize = 250;
 /// The first pause after a failed claim, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -32,8 +35,11 @@ pub struct Dispatcher {
     calls: Calls,
     dialer: Dialer,
     worker: Uuid,
-    trunks: Vec<String>,
+    claimer: Claimer,
     permits: Arc<Semaphore>,
+    /// Calls in one claim: half of the permits, so that the dials of one half are
+    /// recorded while the next half is claimed.
+    most_claimed: usize,
     /// How often it looks without having been woken; none = never (wakes and due times only).
     poll: Option<Duration>,
     held: Held,
@@ -79,23 +85,22 @@ impl Dispatcher {
         permits: usize,
         poll: Option<Duration>,
     ) -> Self {
-        let permits = Arc::new(Semaphore::new(permits));
-        let (held, dials) = (Held::default(), TaskTracker::new());
         Self {
+            claimer: calls.claimer(worker, trunks),
             calls,
             dialer,
             worker,
-            trunks,
-            permits,
+            permits: Arc::new(Semaphore::new(permits)),
+            most_claimed: permits.div_ceil(2).min(MOST_CLAIMED),
             poll,
-            held,
-            dials,
+            held: Held::default(),
+            dials: TaskTracker::new(),
         }
     }
 
     /// Loop: claims until stopped, then waits for the dials under way. Live calls are
     /// left to the database (P4).
-    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let mut pause = PAUSE.0;
         let mut reply_lost = false;
         while let Some(permits) = stop.run_until_cancelled(self.free_permits()).await {
@@ -146,7 +151,7 @@ impl Dispatcher {
         }
     }
 
-    /// At least one permit, and all that are free now.
+    /// At least one permit, and as many as one claim may use of those that are free now.
     async fn free_permits(&self) -> Vec<OwnedSemaphorePermit> {
         let mut permits = Vec::new();
         if let Ok(first) = Arc::clone(&self.permits).acquire_owned().await {
@@ -154,20 +159,22 @@ impl Dispatcher {
         }
         // Dials that are recorded by one statement end together: all their permits, not the first.
         tokio::task::yield_now().await;
-        while let Ok(next) = Arc::clone(&self.permits).try_acquire_owned() {
+        while permits.len() < self.most_claimed
+            && let Ok(next) = Arc::clone(&self.permits).try_acquire_owned()
+        {
             permits.push(next);
         }
         permits
     }
 
     /// Claims for these permits. `Some(rest)`: nothing was there, rest that long.
-    async fn claim(&self, mut permits: Vec<OwnedSemaphorePermit>) -> Result<Option<Rest>, Error> {
+    async fn claim(
+        &mut self,
+        mut permits: Vec<OwnedSemaphorePermit>,
+    ) -> Result<Option<Rest>, Error> {
         // Started before the claim is sent, so that the lease can only look shorter than it is.
         let claimed_at = Stopwatch::start();
-        let claim = self
-            .calls
-            .claim(self.worker, &self.trunks, permits.len())
-            .await?;
+        let claim = self.claimer.claim(permits.len()).await?;
         if claim.gate_timeout {
             return Ok(Some(Rest::Briefly));
         }

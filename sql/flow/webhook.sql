@@ -80,8 +80,6 @@ declare
     v_ended int[];
     v_ids uuid[];
     v_reports jsonb[];
-    v_end record;
-    v_word text;
 begin
     with item as (
         select e.n::int as n, e.i ->> 'trunk' as trunk, coalesce(e.i ->> 'reference', '') as reference,
@@ -165,13 +163,13 @@ begin
     if v_ended is null then
         return;
     end if;
-    for v_end in select c as call, e.report, pgdial.report_detail(e.report, c.claim_no) as detail
-                 from unnest(v_ended, v_ids, v_reports) e (n, id, report) join pgdial.calls c on c.id = e.id
-                 order by e.n
-    loop
-        v_word := pgdial.end_attempt(v_end.call, (v_end.report ->> 'outcome')::pgdial.outcome, v_end.detail,
-                                     pgdial.report_result(v_end.report), p_now);
-    end loop;
+    perform pgdial.end_attempts(array(
+        select pgdial.decide_ending(l.c, g, (l.report ->> 'outcome')::pgdial.outcome,
+                                    pgdial.report_detail(l.report, (l.c).claim_no), pgdial.report_result(l.report), p_now)
+        from (select c, e.report, e.n from unnest(v_ended, v_ids, v_reports) e (n, id, report)
+                   join pgdial.calls c on c.id = e.id) l
+             left join pgdial.campaigns g on g.name = (l.c).campaign
+        order by l.n), p_now);
     freed := array(select e.n from unnest(v_ended, v_ids) e (n, id) where not pgdial.is_taking(e.id, p_now));
 end $$;
 

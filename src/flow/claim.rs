@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use uuid::Uuid;
 
 use super::{Calls, Error};
@@ -22,47 +23,84 @@ pub struct Claim {
     pub gate_timeout: bool,
 }
 
+/// Claims for one worker, one after another. While claims bring something it keeps its
+/// connection: handing it back and taking it again costs a round trip.
+#[derive(Debug)]
+pub struct Claimer {
+    pool: PgPool,
+    worker: Uuid,
+    trunks: Vec<String>,
+    connection: Option<PoolConnection<Postgres>>,
+}
+
 impl Calls {
-    /// Claims at most `wanted` due calls on `trunks` for this worker, in one round trip.
+    /// A claimer for this worker.
+    pub fn claimer(&self, worker: Uuid, trunks: Vec<String>) -> Claimer {
+        Claimer {
+            pool: self.pool.clone(),
+            worker,
+            trunks,
+            connection: None,
+        }
+    }
+
+    /// One claim, see [`Claimer::claim`].
     pub async fn claim(
         &self,
         worker: Uuid,
         trunks: &[String],
         wanted: usize,
     ) -> Result<Claim, Error> {
+        self.claimer(worker, trunks.to_vec()).claim(wanted).await
+    }
+}
+
+impl Claimer {
+    /// Claims at most `wanted` due calls, in one round trip.
+    pub async fn claim(&mut self, wanted: usize) -> Result<Claim, Error> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.pool.acquire().await?,
+        };
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
                     trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec \
              from pgdial.claim_calls($1, $2, $3)",
         )
-        .bind(worker)
-        .bind(trunks)
+        .bind(self.worker)
+        .bind(&self.trunks)
         .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *connection)
         .await?;
-        let mut claim = Claim {
-            calls: Vec::with_capacity(rows.len()),
-            unreadable: Vec::new(),
-            wait: None,
-            gate_timeout: false,
-        };
-        for row in rows {
-            let (verdict, wait_ms, id, claim_no) = (&row.0, row.1, row.2, row.3);
-            claim.gate_timeout = verdict == "gate_timeout";
-            claim.wait = wait_ms.map(|ms| Duration::from_millis(ms.try_into().unwrap_or(0)));
-            let (Some(id), Some(claim_no)) = (id, claim_no) else {
-                continue;
-            };
-            match read_call(CallId(id), claim_no, row) {
-                Some(call) => claim.calls.push(call),
-                None => claim.unreadable.push(Reference {
-                    call: CallId(id),
-                    claim_no,
-                }),
-            }
+        let claim = read_claim(rows);
+        if !claim.calls.is_empty() {
+            self.connection = Some(connection);
         }
         Ok(claim)
     }
+}
+
+fn read_claim(rows: Vec<Row>) -> Claim {
+    let mut claim = Claim {
+        calls: Vec::with_capacity(rows.len()),
+        unreadable: Vec::new(),
+        wait: None,
+        gate_timeout: false,
+    };
+    for row in rows {
+        let (verdict, wait_ms, id, claim_no) = (&row.0, row.1, row.2, row.3);
+        claim.gate_timeout = verdict == "gate_timeout";
+        claim.wait = wait_ms.map(|ms| Duration::from_millis(ms.try_into().unwrap_or(0)));
+        let (Some(id), Some(claim_no)) = (id, claim_no) else {
+            continue;
+        };
+        let id = CallId(id);
+        match read_call(id, claim_no, row) {
+            Some(call) => claim.calls.push(call),
+            None => claim.unreadable.push(Reference { call: id, claim_no }),
+        }
+    }
+    claim
 }
 
 type Row = (
@@ -84,7 +122,22 @@ type Row = (
 
 /// None: this release cannot read it.
 fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
-    let (_, _, _, _, attempt, phone, from_number, script_id, metadata, trunk, campaign, until, ring, max) = row;
+    let (
+        _,
+        _,
+        _,
+        _,
+        attempt,
+        phone,
+        from_number,
+        script_id,
+        metadata,
+        trunk,
+        campaign,
+        until,
+        ring,
+        max,
+    ) = row;
     Some(ClaimedCall {
         id,
         claim_no,
