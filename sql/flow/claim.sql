@@ -38,6 +38,10 @@ begin
             current_setting('transaction_isolation') using errcode = 'invalid_transaction_state';
     end if;
     verdict := 'none';
+    if not pgdial.has_room(p_trunks) then
+        return next;    -- wait_ms: null, only an event can change that
+        return;
+    end if;
     -- Read before the gate, to keep that short: what is enqueued, or put back, from now on
     -- sends a wake of its own. With nothing waiting there is no need to queue up there.
     v_heads := array(select h from pgdial.heads() h);
@@ -54,8 +58,7 @@ begin
     if cardinality(v_picked) > 0 then
         -- Some could not be claimed, and are passed over now: others stand behind them.
         wait_ms := case when cardinality(v_claimed) < p_wanted then 0 end;
-    else
-        v_now := coalesce(v_now, pgdial.now());
+    elsif cardinality(v_heads) > 0 then
         wait_ms := ceil(extract(epoch from pgdial.next_due(p_trunks, v_heads, v_now) - v_now) * 1000);
     end if;
     if cardinality(v_claimed) = 0 then
@@ -78,6 +81,19 @@ begin
            coalesce(jsonb_agg(to_jsonb(c) - '{verdict,wait_ms}'::text[]) filter (where c.id is not null), '[]')
     into verdict, wait_ms, calls
     from pgdial.claim_calls(p_worker, p_trunks, p_wanted) c;
+end $$;
+
+-- has_room: is there a trunk that may have a call more? A look before the gate, so that workers
+-- which have nothing to hope for do not queue up there. lanes decides.
+create or replace function pgdial.has_room(p_trunks text[]) returns boolean
+language plpgsql stable
+as $$
+begin
+    return exists (
+        select from pgdial.trunks t
+             left join (select c.trunk, count(*) as n from pgdial.calls c
+                        where c.state in ('dialing', 'unresolved', 'in_call') group by c.trunk) f on f.trunk = t.name
+        where t.name = any (p_trunks) and not t.paused and t.slots > coalesce(f.n, 0));
 end $$;
 
 -- gate: one claimer at a time, until the transaction ends. False after 2 s of waiting.
