@@ -72,7 +72,7 @@ impl fmt::Display for Drained {
         };
         write!(
             f,
-            "limit: at most {} in flight; {better} were faster",
+            "limit: at most {} in flight; faster over {better}",
             self.batch
         )
     }
@@ -211,11 +211,11 @@ impl Enqueued {
 impl fmt::Display for Enqueued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let better = if self.singly > self.batched {
-            "a commit each on a connection each"
+            "a commit each over as many connections"
         } else {
-            "batches on one connection"
+            "batches over one connection"
         };
-        write!(f, "limit: {better} were faster ({} callers)", self.callers)
+        write!(f, "limit: {} callers, faster as {better}", self.callers)
     }
 }
 
@@ -299,11 +299,11 @@ impl Copied {
 impl fmt::Display for Copied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let better = if self.one > self.two {
-            "one connection was"
+            "one connection"
         } else {
-            "two connections were"
+            "two connections"
         };
-        write!(f, "limit: {better} faster")
+        write!(f, "limit: faster over {better}")
     }
 }
 

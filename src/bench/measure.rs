@@ -1,6 +1,6 @@
 //! What a scenario answers: samples, not one number.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Value, json};
 
@@ -147,6 +147,29 @@ impl Measure {
     }
 }
 
+/// One line for whoever waits.
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let median = median(&self.samples).map_or_else(|| "nothing".to_owned(), figure);
+        write!(f, "{} {median} {}", self.name, self.unit)?;
+        match self.ratio() {
+            Some(ratio) => write!(f, ", {ratio:.2} of the limit"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Three digits that count, or all before the point.
+pub fn figure(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
+}
+
 fn summary(samples: &[f64]) -> Value {
     let (least, most) = spread(samples).unzip();
     json!({ "median": median(samples), "min": least, "max": most, "runs": samples.len(), "samples": samples })
@@ -253,6 +276,22 @@ mod tests {
         assert_eq!(
             (&json["median"], &json["limit"]["max"]),
             (&json!(20.0), &json!(50.0))
+        );
+    }
+
+    #[test]
+    fn figures_show_what_counts() {
+        for (value, shown) in [
+            (12_345.6, "12346"),
+            (12.34, "12.3"),
+            (1.234, "1.23"),
+            (0.0456, "0.046"),
+        ] {
+            assert_eq!(figure(value), shown);
+        }
+        assert_eq!(
+            rate(100.0, 400.0).to_string(),
+            "drain 100 calls/s, 0.25 of the limit"
         );
     }
 
