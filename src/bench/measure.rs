@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Value, json};
 
-use super::usage::Used;
+use super::{bare::Bare, usage::Used};
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Measure {
     pub limit: Option<Limit>,
     /// CPU microseconds per call by who spent them (`postgres`, `pgdial`, ...), for each run.
     pub cpu: BTreeMap<&'static str, Vec<f64>>,
+    /// The same of the limit.
+    pub limit_cpu: BTreeMap<&'static str, Vec<f64>>,
     /// Most memory that processes held, bytes, by which (`pgdial`, ...), for each run.
     pub peak_rss: BTreeMap<&'static str, Vec<f64>>,
     /// What a reader should know.
@@ -65,6 +67,7 @@ impl Measure {
             samples,
             limit: None,
             cpu: BTreeMap::new(),
+            limit_cpu: BTreeMap::new(),
             peak_rss: BTreeMap::new(),
             notes: Vec::new(),
         }
@@ -78,10 +81,7 @@ impl Measure {
     /// The same with what it cost in CPU and memory.
     #[must_use]
     pub fn with_use(mut self, calls: usize, used: &Used) -> Self {
-        for (who, seconds) in &used.cpu {
-            let each = seconds * 1e6 / count(calls);
-            self.cpu.entry(who).or_default().push(each);
-        }
+        add_cpu(&mut self.cpu, calls, used);
         for (who, bytes) in &used.peak_rss {
             self.peak_rss.entry(who).or_default().push(*bytes);
         }
@@ -96,6 +96,15 @@ impl Measure {
             samples: vec![sample],
         });
         self
+    }
+
+    /// The same with what the bare script did in this run, its rate and its cost.
+    #[must_use]
+    pub fn with_bare(self, bare: &Bare) -> Self {
+        let Some(best) = bare.best() else { return self };
+        let mut measure = self.with_limit(bare.what, per_second(best.calls, &best.used));
+        add_cpu(&mut measure.limit_cpu, best.calls, &best.used);
+        measure.note(format!("limit: {}; faster: {}", bare.what, best.how))
     }
 
     /// The same with a note.
@@ -132,6 +141,7 @@ impl Measure {
                 let mut json = summary(&limit.samples);
                 if let Some(fields) = json.as_object_mut() {
                     fields.insert("what".to_owned(), limit.what.into());
+                    fields.insert("cpuMicrosPerCall".to_owned(), json!(medians(&self.limit_cpu)));
                 }
                 json
             }),
@@ -144,6 +154,13 @@ impl Measure {
             json.extend(more);
         }
         json
+    }
+}
+
+fn add_cpu(cpu: &mut BTreeMap<&'static str, Vec<f64>>, calls: usize, used: &Used) {
+    for (who, seconds) in &used.cpu {
+        let each = seconds * 1e6 / count(calls);
+        cpu.entry(who).or_default().push(each);
     }
 }
 
@@ -240,6 +257,7 @@ pub(super) fn merge(all: &mut Vec<Measure>, more: Vec<Measure>) {
         }
         for (known, more) in [
             (&mut known.cpu, measure.cpu),
+            (&mut known.limit_cpu, measure.limit_cpu),
             (&mut known.peak_rss, measure.peak_rss),
         ] {
             for (who, samples) in more {

@@ -218,7 +218,12 @@ fn row(measure: &Measure) -> Vec<String> {
             .ratio()
             .map(|ratio| format!("{ratio:.2}"))
             .unwrap_or_default(),
-        each(&measure.cpu, 1.0),
+        if measure.limit_cpu.is_empty() {
+            each(&measure.cpu, 1.0)
+        } else {
+            let (own, limit) = (each(&measure.cpu, 1.0), each(&measure.limit_cpu, 1.0));
+            format!("{own} (limit: {limit})")
+        },
         each(&measure.peak_rss, 1024.0 * 1024.0),
     ]
 }
