@@ -1,0 +1,66 @@
+//! A cheap HTTP client: one connection that is kept, one request at a time. On a machine
+//! with few CPUs whatever the client takes is missing to the server.
+
+use std::net::SocketAddr;
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, StatusCode,
+    body::Bytes,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, task::JoinSet};
+
+use super::Error;
+
+/// One kept connection.
+#[derive(Debug)]
+pub struct Client {
+    send: SendRequest<Full<Bytes>>,
+    host: String,
+    authorization: String,
+    // Ends with the client.
+    _connection: JoinSet<()>,
+}
+
+impl Client {
+    /// Connects; `key` is the API key.
+    pub async fn connect(address: SocketAddr, key: &str) -> Result<Self, Error> {
+        let failed = || format!("cannot connect to {address}");
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(Error::io(failed()))?;
+        stream.set_nodelay(true).map_err(Error::io(failed()))?;
+        let (send, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Error::io(failed())(std::io::Error::other(error)))?;
+        let mut running = JoinSet::new();
+        running.spawn(async move {
+            // Its end is seen by whoever sends.
+            connection.await.ok();
+        });
+        Ok(Self {
+            send,
+            host: address.to_string(),
+            authorization: format!("Bearer {key}"),
+            _connection: running,
+        })
+    }
+
+    /// Posts JSON; the status and the body of the answer.
+    pub async fn post(&mut self, path: &str, json: String) -> Result<(StatusCode, Bytes), Error> {
+        let failed =
+            |error: hyper::Error| Error::io("a request failed")(std::io::Error::other(error));
+        let request = Request::post(path)
+            .header("host", &self.host)
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(json)))
+            .map_err(|error| Error::Wrong(format!("a request cannot be made: {error}")))?;
+        let answer = self.send.send_request(request).await.map_err(failed)?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.map_err(failed)?;
+        Ok((status, body.to_bytes()))
+    }
+}
