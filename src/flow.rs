@@ -70,6 +70,11 @@ pub mod wake;
 // Questions.
 pub mod read;
 
+// A door for the benchmarks.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::{PgPool, types::Json};
