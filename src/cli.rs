@@ -18,6 +18,9 @@ use crate::{
     telemetry,
 };
 
+// `bench`: how fast it is here.
+pub mod bench;
+
 // `calls`: look at calls, and change their course.
 pub mod calls;
 
@@ -121,6 +124,9 @@ enum Command {
     Migrate,
     /// Show everything on this machine: a private Postgres, a provider that pretends, and calls.
     Demo(demo::DemoArgs),
+    /// Measure how fast pgdial is on this machine, and how fast plain Postgres.
+    #[command(after_long_help = bench::PLACE)]
+    Bench(bench::BenchArgs),
     /// Ask for one call.
     Enqueue(enqueue::EnqueueArgs),
     /// Ask for many calls, from a CSV file.
@@ -235,6 +241,7 @@ impl Invocation {
                 demo::run(out, args, &self.cli.common, &self.variables).await?;
                 Ok(Exit::Ok)
             }
+            Command::Bench(args) => bench::run(out, args, &self.cli.common, &self.variables).await,
             Command::FakeProvider(args) => {
                 fake_provider::run(out, args, &self.variables).await?;
                 Ok(Exit::Ok)
@@ -292,6 +299,7 @@ impl Command {
             | Self::Migrate
             | Self::Recover(_)
             | Self::Demo(_)
+            | Self::Bench(_)
             | Self::FakeProvider(_)
             | Self::Sign(_)
             | Self::Healthcheck(_) => {

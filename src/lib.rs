@@ -34,6 +34,9 @@ pub mod app;
 // The demo.
 pub mod demo;
 
+// The benchmark.
+pub mod bench;
+
 // The life of a process: its loops, its signals, its end.
 pub mod lifecycle;
 

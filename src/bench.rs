@@ -1,0 +1,200 @@
+//! `pgdial bench`: what this machine's Postgres can do, and how near to it pgdial comes.
+//!
+//! A scenario is a function from a [`Bed`] (a database made afresh, the verbs over it, and
+//! helpers to fill it) to [`Measure`]s. Where there is a fair comparison, it also runs the
+//! *bare limit* in the same database right after: a fixed script of plain statements that
+//! writes the same columns, indexes and events with one commit per batch, without the gate
+//! and without any function of pgdial ([`bare`]). The ratio of the two is what is left to win.
+//!
+//! Every scenario checks what it did: a figure of a run that lost a call, or rang somebody
+//! twice, is no figure but an [`Error::Wrong`].
+//!
+//! To add a scenario: one file here with an `async fn(&Bed, &Options) -> Result<Vec<Measure>,
+//! Error>`, and one entry in [`SCENARIOS`].
+
+use futures_util::future::BoxFuture;
+
+use crate::{app, db, flow, provider};
+
+// A database made afresh, and what fills it.
+pub mod bed;
+
+// The server that the beds stand on.
+pub mod server;
+
+// What a scenario answers.
+pub mod measure;
+
+// CPU time and memory, of us and of Postgres.
+pub mod usage;
+
+// What the figures were measured on.
+pub mod machine;
+
+// Providers inside this process.
+pub mod providers;
+
+// The same writes in plain SQL.
+pub mod bare;
+
+// waiting to terminal with an instant provider.
+mod drain;
+
+pub use bed::Bed;
+pub use machine::Machine;
+pub use measure::{Better, Limit, Measure};
+pub use server::{Place, Server};
+
+/// Why a scenario has no figures.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The check of the result failed: a defect of pgdial, or of the bench.
+    #[error("the run is not correct: {0}")]
+    Wrong(String),
+    /// It takes longer than anybody waits.
+    #[error("{0} did not come to its end in time")]
+    Slow(&'static str),
+    /// The server cannot be used for a bench.
+    #[error("{0}")]
+    Refused(String),
+    /// No private Postgres.
+    #[error(transparent)]
+    Postgres(#[from] db::private::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// A statement of the bench.
+    #[error("a statement of the bench failed")]
+    Statement(#[from] sqlx::Error),
+    /// A verb.
+    #[error(transparent)]
+    Flow(#[from] flow::Error),
+    /// The worker or the API.
+    #[error(transparent)]
+    App(#[from] app::Error),
+    /// The worker or the API died.
+    #[error(transparent)]
+    Lifecycle(#[from] crate::lifecycle::Error),
+    /// An adapter.
+    #[error(transparent)]
+    Provider(#[from] provider::Error),
+    /// A process, a file, a socket.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A task was lost.
+    #[error("a task of the bench was lost")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Error {
+    /// Of a process, a file or a socket.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |cause| Self::Io { what, cause }
+    }
+}
+
+/// How much of it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Runs of each scenario.
+    pub repeats: usize,
+    /// All sizes are multiplied by this.
+    pub scale: f64,
+    /// Rows in a batch of the bare script; none = as many as the scenario has slots.
+    pub batch: Option<usize>,
+}
+
+impl Options {
+    /// A size of a scenario at this scale, at least 1.
+    pub fn scaled(&self, size: usize) -> usize {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "sizes are millions, and scales are not negative"
+        )]
+        let scaled = (size as f64 * self.scale).round() as usize;
+        scaled.max(1)
+    }
+}
+
+/// How often a scenario gets a fresh bed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fresh {
+    /// For each repeat: the function measures once, and is called for each repeat.
+    EachRepeat,
+    /// Once: the function itself repeats [`Options::repeats`] times. For beds that take long to make.
+    Once,
+}
+
+type Run = for<'a> fn(&'a Bed, &'a Options) -> BoxFuture<'a, Result<Vec<Measure>, Error>>;
+
+/// One thing to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// How often it gets a fresh bed.
+    pub fresh: Fresh,
+    /// What it does.
+    pub run: Run,
+}
+
+/// All of them, in the order in which they run when nobody names one.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "drain-30",
+        about: "waiting to terminal with an instant provider in process, 30 slots",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(drain::with_slots(bed, options, 30)),
+    },
+    Scenario {
+        name: "drain-100",
+        about: "the same with 100 slots",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(drain::with_slots(bed, options, 100)),
+    },
+    Scenario {
+        name: "drain-500",
+        about: "the same with 500 slots",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(drain::with_slots(bed, options, 500)),
+    },
+];
+
+/// The scenario of this name.
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
+
+/// Runs one scenario, all its repeats; `said` hears of each.
+pub async fn run(
+    server: &Server,
+    scenario: &Scenario,
+    options: &Options,
+    mut said: impl FnMut(String),
+) -> Result<Vec<Measure>, Error> {
+    let calls = match scenario.fresh {
+        Fresh::EachRepeat => options.repeats,
+        Fresh::Once => 1,
+    };
+    let mut measures: Vec<Measure> = Vec::new();
+    for turn in 1..=calls {
+        said(format!("{} {turn}/{calls}", scenario.name));
+        let bed = Bed::make(server).await?;
+        let done = (scenario.run)(&bed, options).await;
+        bed.close().await;
+        measure::merge(&mut measures, done?);
+    }
+    Ok(measures)
+}

@@ -1,0 +1,265 @@
+//! `bench`: measures this machine, and says how near pgdial comes to bare Postgres on it.
+
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::{Exit, Failure, Out};
+use crate::{
+    bench::{self, Measure, Options, Place, SCENARIOS, Scenario, Server, measure},
+    config::{Common, Variables},
+};
+
+/// Measure: how fast this machine is with pgdial, and how fast without.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BenchArgs {
+    /// What to measure; see --list. Default: everything.
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+    /// Only say which scenarios there are.
+    #[arg(long)]
+    pub list: bool,
+    /// How often each scenario is run.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub repeats: u16,
+    /// Multiply every size by this.
+    #[arg(long, value_name = "F", default_value_t = 1.0, value_parser = scale)]
+    pub scale: f64,
+    /// One run at a tenth of the sizes: a look, not a figure.
+    #[arg(long, conflicts_with_all = ["repeats", "scale"])]
+    pub quick: bool,
+    /// Rows in a batch of the bare limit. Default: as many as the scenario has slots.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
+    pub batch: Option<u16>,
+}
+
+/// For `pgdial bench --help`.
+pub(super) const PLACE: &str = "\
+Without --database-url and DATABASE_URL it starts a private Postgres, durable, and throws it away
+at the end. With one it makes a database `pgdial_bench` beside that one, measures in it and drops
+it; the database that the URL names is not touched, and its role needs the right to create another.
+
+CPU is in microseconds per call, of all of Postgres and of each process of pgdial. `of limit` is how
+near a figure comes to plain SQL that writes the same in the same run: 1 is as fast.";
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(scale) if f64::is_finite(scale) && scale > 0.0 => Ok(scale),
+        _ => Err("not a number above 0".to_owned()),
+    }
+}
+
+impl BenchArgs {
+    fn options(&self) -> Options {
+        Options {
+            repeats: if self.quick { 1 } else { self.repeats.into() },
+            scale: if self.quick { 0.1 } else { self.scale },
+            batch: self.batch.map(usize::from),
+        }
+    }
+
+    fn chosen(&self) -> Result<Vec<&'static Scenario>, Failure> {
+        if self.scenarios.is_empty() {
+            return Ok(SCENARIOS.iter().collect());
+        }
+        let find = |name: &String| {
+            bench::find(name).ok_or_else(|| {
+                Failure::usage(format!("there is no scenario {name:?}"))
+                    .hint("`pgdial bench --list` shows them")
+            })
+        };
+        self.scenarios.iter().map(find).collect()
+    }
+}
+
+/// Measures. Fails when a scenario could not be run, or its result was wrong.
+pub async fn run(
+    out: &mut Out,
+    args: &BenchArgs,
+    common: &Common,
+    variables: &Variables,
+) -> Result<Exit, Failure> {
+    let chosen = args.chosen()?;
+    if args.list {
+        return list(out, &chosen);
+    }
+    let database_url = common
+        .database_url
+        .as_deref()
+        .or_else(|| variables.get("DATABASE_URL"));
+    let place = Place {
+        database_url: database_url.map(SecretString::from),
+        environment: variables.private_postgres(),
+    };
+    let server = Server::start(place).await?;
+    let options = args.options();
+    let done = tokio::select! {
+        done = measure_all(out, &server, &chosen, &options) => done,
+        _ = tokio::signal::ctrl_c() => Err(Failure::failed("the bench was stopped before its end")),
+    };
+    server.stop().await?;
+    done
+}
+
+fn list(out: &mut Out, chosen: &[&Scenario]) -> Result<Exit, Failure> {
+    if out.style.json {
+        let all = chosen.iter();
+        let all: Vec<_> = all
+            .map(|scenario| json!({ "name": scenario.name, "about": scenario.about }))
+            .collect();
+        out.json(&all)?;
+    } else {
+        let rows = chosen.iter();
+        let rows = rows.map(|scenario| vec![scenario.name.to_owned(), scenario.about.to_owned()]);
+        out.table(&["scenario", "what"], rows.collect())?;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn measure_all(
+    out: &mut Out,
+    server: &Server,
+    chosen: &[&'static Scenario],
+    options: &Options,
+) -> Result<Exit, Failure> {
+    let machine = server.machine();
+    for warning in machine.warnings() {
+        out.note(format!("WARNING: {warning}"));
+    }
+    if !out.style.json {
+        out.pairs(machine.pairs())?;
+        out.line(format!(
+            "{} runs each, sizes times {}\n",
+            options.repeats, options.scale
+        ))?;
+    }
+    let mut results = Vec::new();
+    for scenario in chosen {
+        let measured = bench::run(server, scenario, options, |word| out.note(word)).await;
+        let measured = measured.map_err(|error| Failure::from(error).to_string());
+        if let Err(failure) = &measured {
+            out.note(format!("{} FAILED: {failure}", scenario.name));
+        }
+        results.push((*scenario, measured));
+    }
+    let failed = results.iter().filter(|(_, done)| done.is_err()).count();
+    if out.style.json {
+        let scenarios: Vec<_> = results
+            .iter()
+            .map(|(scenario, measured)| {
+                json!({
+                    "name": scenario.name,
+                    "about": scenario.about,
+                    "error": measured.as_ref().err(),
+                    "measures": measured.iter().flatten().map(Measure::to_json).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        out.json(&json!({
+            "machine": machine.to_json(),
+            "repeats": options.repeats,
+            "scale": options.scale,
+            "scenarios": scenarios,
+        }))?;
+    } else {
+        let measures: Vec<&Measure> = results
+            .iter()
+            .flat_map(|(_, measured)| measured.iter().flatten())
+            .collect();
+        out.table(&HEADER, measures.iter().copied().map(row).collect())?;
+        for measure in measures {
+            for note in &measure.notes {
+                out.line(format!("{}: {note}", measure.name))?;
+            }
+        }
+    }
+    if failed > 0 {
+        return Err(Failure::failed(format!(
+            "{failed} of {} scenarios have no figures",
+            chosen.len()
+        )));
+    }
+    Ok(Exit::Ok)
+}
+
+const HEADER: [&str; 9] = [
+    "scenario", "unit", "median", "min-max", "runs", "limit", "of limit", "cpu us", "peak MB",
+];
+
+fn row(measure: &Measure) -> Vec<String> {
+    let limit = measure
+        .limit
+        .as_ref()
+        .and_then(|limit| measure::median(&limit.samples));
+    let spread = measure::spread(&measure.samples);
+    let each = |by: &std::collections::BTreeMap<&'static str, Vec<f64>>, unit: f64| {
+        let parts = by.iter().filter_map(|(who, samples)| {
+            Some(format!(
+                "{who} {}",
+                figure(measure::median(samples)? / unit)
+            ))
+        });
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    vec![
+        measure.name.clone(),
+        measure.unit.to_owned(),
+        measure::median(&measure.samples)
+            .map(figure)
+            .unwrap_or_default(),
+        spread
+            .map(|(least, most)| format!("{}-{}", figure(least), figure(most)))
+            .unwrap_or_default(),
+        measure.samples.len().to_string(),
+        limit.map(figure).unwrap_or_default(),
+        measure
+            .ratio()
+            .map(|ratio| format!("{ratio:.2}"))
+            .unwrap_or_default(),
+        each(&measure.cpu, 1.0),
+        each(&measure.peak_rss, 1024.0 * 1024.0),
+    ]
+}
+
+/// Three digits that count, or all before the point.
+fn figure(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_show_what_counts() {
+        for (value, shown) in [
+            (12_345.6, "12346"),
+            (12.34, "12.3"),
+            (1.234, "1.23"),
+            (0.0456, "0.046"),
+        ] {
+            assert_eq!(figure(value), shown);
+        }
+    }
+
+    #[test]
+    fn names_of_scenarios_are_unlike_each_other() {
+        for scenario in SCENARIOS {
+            let named = SCENARIOS.iter().filter(|other| other.name == scenario.name);
+            assert_eq!(named.count(), 1, "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn a_scale_is_a_number_above_0() {
+        assert_eq!(scale("0.1"), Ok(0.1));
+        for bad in ["0", "-1", "inf", "NaN", "much"] {
+            assert!(scale(bad).is_err(), "{bad}");
+        }
+    }
+}
