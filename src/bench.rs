@@ -39,17 +39,26 @@ pub mod providers;
 // The same writes in plain SQL.
 pub mod bare;
 
-// A client of the API.
-pub mod client;
-
-// This program in processes of its own.
-pub mod processes;
+// pgdial as other processes.
+pub mod process;
 
 // What a process asks of the database.
 pub mod door;
 
+// A cheap HTTP client.
+pub mod client;
+
+// (nothing) to waiting, one call at a time.
+mod enqueue;
+
+// (nothing) to waiting, a file at a time.
+mod bulk;
+
 // waiting to terminal with an instant provider.
 mod drain;
+
+// waiting to completed over HTTP and webhooks.
+mod lifecycle;
 
 // A provider that says when each dial began.
 mod dials;
@@ -187,8 +196,32 @@ pub struct Scenario {
     pub run: Run,
 }
 
+/// The telephone number of the nth call: as the ones that SQL seeds, they jump about, and no
+/// two of the first hundred million are the same (48271 and the prime have no common divisor).
+pub fn number(nth: usize) -> String {
+    format!("+1{}", 2_000_000_000 + nth * 48_271 % 99_999_989)
+}
+
 /// All of them, in the order in which they run when nobody names one.
 pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "enqueue-http",
+        about: "30 clients post one call at a time to `pgdial api`, each answered when durable",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(enqueue::over_http(bed, options)),
+    },
+    Scenario {
+        name: "enqueue-library",
+        about: "30 tasks enqueue one call at a time by the library, each answered when durable",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(enqueue::by_library(bed, options)),
+    },
+    Scenario {
+        name: "enqueue-bulk",
+        about: "`pgdial import` of a file of 1,000,000 numbers",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(bulk::import(bed, options)),
+    },
     Scenario {
         name: "drain-30",
         about: "waiting to terminal with an instant provider in process, 30 slots",
@@ -206,6 +239,36 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "the same with 500 slots",
         fresh: Fresh::EachRepeat,
         run: |bed, options| Box::pin(drain::with_slots(bed, options, 500)),
+    },
+    Scenario {
+        name: "slots-2000",
+        about: "the same with 2,000 slots",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(drain::with_slots(bed, options, 2_000)),
+    },
+    Scenario {
+        name: "workers-1",
+        about: "a drain of 500 slots by 1 worker",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(drain::with_workers(bed, options, 1)),
+    },
+    Scenario {
+        name: "workers-4",
+        about: "the same slots shared out to 4 workers",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(drain::with_workers(bed, options, 4)),
+    },
+    Scenario {
+        name: "workers-20",
+        about: "the same slots shared out to 20 workers",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(drain::with_workers(bed, options, 20)),
+    },
+    Scenario {
+        name: "lifecycle",
+        about: "waiting to completed over HTTP and signed webhooks, 200 slots, instant calls",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(lifecycle::run(bed, options)),
     },
     Scenario {
         name: "pickup-one",

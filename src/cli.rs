@@ -200,7 +200,13 @@ impl Invocation {
         }
         let stays =
             run.is_some() || matches!(cli.command, Command::FakeProvider(_) | Command::Demo(_));
-        let log = Log::read(&cli.common, &variables, if stays { "info" } else { "warn" })?;
+        let usual = match cli.command {
+            _ if stays => "info",
+            // Full pools and slow statements are what it makes on purpose.
+            Command::Bench(_) => "error",
+            _ => "warn",
+        };
+        let log = Log::read(&cli.common, &variables, usual)?;
         Ok(Self {
             log,
             cli,

@@ -77,11 +77,13 @@ impl Supervisor {
         let mut reason = None;
         while !self.stop.is_cancelled() {
             tokio::select! {
+                // First: a loop that ends because it was told to has not died.
+                biased;
+                () = self.stop.cancelled() => break,
                 () = signals.next() => {
                     tracing::info!("stopping: what is under way is finished, nothing new begins");
                     break;
                 }
-                () = self.stop.cancelled() => break,
                 ended = self.loops.join_next() => match ended {
                     Some(ended) => reason = Some(why_died(ended)),
                     None => break,
@@ -172,6 +174,20 @@ mod tests {
             "{error:?}"
         );
         assert!(seen.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn loops_that_end_when_they_are_told_to_have_not_died() {
+        // Often enough that a choice by chance would be seen.
+        for _ in 0..50 {
+            let mut supervisor = Supervisor::default();
+            let stop = supervisor.stop();
+            supervisor.spawn("obedient", async move {
+                stop.cancel();
+                Ok::<(), BoxError>(())
+            });
+            supervisor.run(Duration::from_mins(1)).await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -7,17 +7,30 @@
 //! the unique index is there), verdicts, leases that anybody looks at, retries, any function
 //! of pgdial, any check constraint, and a provider.
 
-use std::fmt;
+// What is written into them.
+mod rows;
+
+use std::{fmt, ops::Range, sync::Arc};
 
 use sqlx::{Connection, PgConnection, types::Uuid};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Bed, Error, measure, server};
+use self::rows::Rows;
+use super::{Bed, Error, measure, number, server};
 use crate::provider::Stopwatch;
 
 /// What the limit of a drain is.
 pub const DRAIN: &str = "claim and settle as one statement each, one commit a batch";
 
+/// What the limit of single enqueues is.
+pub const ENQUEUE: &str = "an insert of the call and its event in one statement: the better of one commit each \
+    on as many connections as there are callers, and batches as large as that on one connection";
+/// What the limit of a bulk import is.
+pub const BULK: &str = "COPY of the same calls and events, one connection or two";
+
+const ENQUEUE_SQL: &str = include_str!("bare/enqueue.sql");
+const COPY_CALLS: &str = include_str!("bare/copy_calls.sql");
+const COPY_EVENTS: &str = include_str!("bare/copy_events.sql");
 const CLAIM: &str = include_str!("bare/claim.sql");
 const SETTLE: &str = include_str!("bare/settle.sql");
 
@@ -172,6 +185,184 @@ async fn check(bed: &Bed, calls: usize) -> Result<(), Error> {
     if (ended, events) != (expected, expected * 2) {
         return Err(Error::Wrong(format!(
             "the bare script ended {ended} of {calls} calls with {events} events"
+        )));
+    }
+    Ok(())
+}
+
+/// What the bare script enqueued in its two forms, calls/s.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Enqueued {
+    /// Callers, and so connections of the one form and rows in a batch of the other.
+    pub callers: usize,
+    /// One commit each, all callers at once.
+    pub singly: f64,
+    /// One connection, a batch for each commit.
+    pub batched: f64,
+}
+
+impl Enqueued {
+    /// The better form is the limit.
+    pub const fn best(&self) -> f64 {
+        self.singly.max(self.batched)
+    }
+}
+
+impl fmt::Display for Enqueued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let better = if self.singly > self.batched {
+            "a commit each on a connection each"
+        } else {
+            "batches on one connection"
+        };
+        write!(f, "limit: {better} were faster ({} callers)", self.callers)
+    }
+}
+
+/// Enqueues half of the calls in each form.
+pub async fn enqueue(bed: &Bed, calls: usize, callers: usize) -> Result<Enqueued, Error> {
+    let rows = Arc::new(Rows::new(bed).await?);
+    let each = (calls / 2).div_ceil(callers);
+    let mut connections = Vec::new();
+    for _ in 0..callers {
+        connections.push(connect(bed).await?);
+    }
+    let clock = Stopwatch::start();
+    let mut running = JoinSet::new();
+    for (nth, mut connection) in connections.into_iter().enumerate() {
+        let rows = Arc::clone(&rows);
+        running.spawn(async move {
+            for row in nth * each..(nth + 1) * each {
+                insert(&mut connection, &rows, row..row + 1).await?;
+            }
+            connection.close().await?;
+            Ok::<(), Error>(())
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done??;
+    }
+    let first = each * callers;
+    let singly = measure::count(first) / clock.elapsed().as_secs_f64();
+
+    let mut connection = connect(bed).await?;
+    let clock = Stopwatch::start();
+    for nth in 0..each {
+        let from = first + nth * callers;
+        insert(&mut connection, &rows, from..from + callers).await?;
+    }
+    let batched = measure::count(first) / clock.elapsed().as_secs_f64();
+    connection.close().await?;
+    check_waiting(bed, first * 2).await?;
+    Ok(Enqueued {
+        callers,
+        singly,
+        batched,
+    })
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    rows: &Rows,
+    numbers: Range<usize>,
+) -> Result<(), Error> {
+    let ids: Vec<Uuid> = numbers.clone().map(|_| rows.id()).collect();
+    let phones: Vec<String> = numbers.clone().map(number).collect();
+    let metadata: Vec<String> = numbers.clone().map(Rows::metadata).collect();
+    let hashes: Vec<Vec<u8>> = numbers.map(Rows::hash).collect();
+    sqlx::query(ENQUEUE_SQL)
+        .bind(ids)
+        .bind(phones)
+        .bind(metadata)
+        .bind(hashes)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What the bare script copied in its two forms, calls/s.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Copied {
+    /// One connection: the calls, then their events.
+    pub one: f64,
+    /// Two connections at once, half each.
+    pub two: f64,
+}
+
+impl Copied {
+    /// The better form is the limit.
+    pub const fn best(&self) -> f64 {
+        self.one.max(self.two)
+    }
+}
+
+impl fmt::Display for Copied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let better = if self.one > self.two {
+            "one connection was"
+        } else {
+            "two connections were"
+        };
+        write!(f, "limit: {better} faster")
+    }
+}
+
+/// Copies all calls, and then all of them once more in the other form into empty tables.
+pub async fn copy_in(bed: &Bed, calls: usize) -> Result<Copied, Error> {
+    let rows = Arc::new(Rows::new(bed).await?);
+    let clock = Stopwatch::start();
+    copy_part(connect(bed).await?, Arc::clone(&rows), 0..calls).await?;
+    let one = measure::count(calls) / clock.elapsed().as_secs_f64();
+    check_waiting(bed, calls).await?;
+
+    make(bed).await?;
+    bed.settle_down().await?;
+    let clock = Stopwatch::start();
+    let mut running = JoinSet::new();
+    for part in [0..calls / 2, calls / 2..calls] {
+        running.spawn(copy_part(connect(bed).await?, Arc::clone(&rows), part));
+    }
+    while let Some(done) = running.join_next().await {
+        done??;
+    }
+    let two = measure::count(calls) / clock.elapsed().as_secs_f64();
+    check_waiting(bed, calls).await?;
+    Ok(Copied { one, two })
+}
+
+/// Rows in one COPY: as long as a transaction should be.
+const PORTION: usize = 50_000;
+
+async fn copy_part(
+    mut connection: PgConnection,
+    rows: Arc<Rows>,
+    part: Range<usize>,
+) -> Result<(), Error> {
+    for from in part.clone().step_by(PORTION) {
+        let to = part.end.min(from + PORTION);
+        let (mut calls, mut events) = (String::new(), String::new());
+        for nth in from..to {
+            rows.write(nth, &mut calls, &mut events);
+        }
+        let mut both = connection.begin().await?;
+        for (sql, lines) in [(COPY_CALLS, calls), (COPY_EVENTS, events)] {
+            let mut copy = both.copy_in_raw(sql).await?;
+            copy.send(lines.into_bytes()).await?;
+            copy.finish().await?;
+        }
+        both.commit().await?;
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+async fn check_waiting(bed: &Bed, calls: usize) -> Result<(), Error> {
+    let waiting = bed.number("select count(*) from bare.calls").await?;
+    let events = bed.number("select count(*) from bare.call_events").await?;
+    let expected = i64::try_from(calls).unwrap_or(i64::MAX);
+    if (waiting, events) != (expected, expected) {
+        return Err(Error::Wrong(format!(
+            "the bare script wrote {waiting} of {calls} calls with {events} events"
         )));
     }
     Ok(())

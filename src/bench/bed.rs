@@ -59,6 +59,11 @@ impl Bed {
         Meter::start(self.postmaster)
     }
 
+    /// The same where this process is not what is measured: its part is named `who`.
+    pub fn meter_as(&self, who: &'static str) -> Meter {
+        Meter::start_as(who, self.postmaster)
+    }
+
     /// Runs statements of the bench.
     pub async fn sql(&self, sql: &str) -> Result<(), Error> {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
@@ -86,12 +91,16 @@ impl Bed {
 
     /// Adds so many waiting calls, due now, each to a number of its own, with their events.
     pub async fn seed_waiting(&self, calls: usize) -> Result<(), Error> {
-        let mut seed = self.pool.begin().await?;
+        self.seed_more_waiting(0, calls).await
+    }
+
+    /// The same where so many are there `already`: no number comes twice.
+    pub async fn seed_more_waiting(&self, already: usize, calls: usize) -> Result<(), Error> {
         sqlx::query(include_str!("bed/seed_waiting.sql"))
-            .bind(i64::try_from(calls).unwrap_or(i64::MAX))
-            .execute(&mut *seed)
+            .bind(i64::try_from(already).unwrap_or(i64::MAX))
+            .bind(i64::try_from(already + calls).unwrap_or(i64::MAX))
+            .execute(&self.pool)
             .await?;
-        seed.commit().await?;
         self.settle_down().await
     }
 
@@ -165,28 +174,56 @@ impl Bed {
         }
     }
 
+    /// There are so many calls, each waiting, with its one event.
+    pub async fn check_waiting(&self, calls: usize) -> Result<(), Error> {
+        self.check(calls, "waiting", 0, &["waiting"], true).await
+    }
+
     /// Every one of `calls` calls is in this state, with these events in this order and no
-    /// others, claimed once.
+    /// others, claimed once. Finished calls that were seeded do not count.
     pub async fn check_lives(
         &self,
         calls: usize,
         state: &str,
         events: &[&str],
     ) -> Result<(), Error> {
+        self.check(calls, state, 1, events, true).await
+    }
+
+    /// The same with other events between them.
+    pub async fn check_lives_among(
+        &self,
+        calls: usize,
+        state: &str,
+        events: &[&str],
+    ) -> Result<(), Error> {
+        self.check(calls, state, 1, events, false).await
+    }
+
+    async fn check(
+        &self,
+        calls: usize,
+        state: &str,
+        claims: i64,
+        events: &[&str],
+        alone: bool,
+    ) -> Result<(), Error> {
         let (found, right): (i64, i64) = sqlx::query_as(include_str!("bed/check_lives.sql"))
             .bind(state)
+            .bind(claims)
             .bind(
                 events
                     .iter()
                     .map(|&event| event.to_owned())
                     .collect::<Vec<_>>(),
             )
+            .bind(alone)
             .fetch_one(&self.pool)
             .await?;
         let expected = i64::try_from(calls).unwrap_or(i64::MAX);
         if (found, right) != (expected, expected) {
             return Err(Error::Wrong(format!(
-                "of {calls} calls there are {found}, and {right} are {state} after one claim with the events {events:?}"
+                "of {calls} calls there are {found}, and {right} are {state} after {claims} claims with the events {events:?}"
             )));
         }
         Ok(())

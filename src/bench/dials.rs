@@ -206,10 +206,13 @@ impl Served {
     }
 }
 
-/// A request for a call to a number of its own.
+/// More than any scenario seeds.
+const SEEDED: usize = 50_000_000;
+
+/// A request for a call to a number of its own, unlike those that are seeded.
 pub(super) fn request(nth: usize) -> Value {
     json!({
-        "to": format!("+1{}", 4_000_000_000_usize + nth), "scriptId": "welcome",
+        "to": super::number(SEEDED + nth), "scriptId": "welcome",
         "metadata": {"name": format!("Person {nth}"), "order": nth},
     })
 }

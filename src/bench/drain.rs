@@ -20,14 +20,35 @@ pub(super) async fn with_slots(
     bare::copy_calls(bed).await?;
     bed.settle_down().await?;
 
-    let measure = drain(bed, &format!("drain-{slots}"), calls, slots, 1).await?;
+    let name = if slots > 500 { "slots" } else { "drain" };
+    let measure = drain(bed, &format!("{name}-{slots}"), calls, slots, 1).await?;
     bed.settle_down().await?;
-    let limit = bare::drain(bed, calls, options.batch.unwrap_or(slots)).await?;
+    // Larger batches are no faster, and nobody claims more than that at once.
+    let batch = options.batch.unwrap_or(slots.min(500));
+    let limit = bare::drain(bed, calls, batch).await?;
     Ok(vec![
         measure
             .with_limit(bare::DRAIN, limit.best())
             .note(limit.to_string()),
     ])
+}
+
+/// The slots of the scenarios with several workers, in all.
+const SHARED_SLOTS: usize = 500;
+
+pub(super) async fn with_workers(
+    bed: &Bed,
+    options: &Options,
+    workers: usize,
+) -> Result<Vec<Measure>, Error> {
+    let calls = options.scaled(CALLS).max(SHARED_SLOTS * 2);
+    bed.set_slots(SHARED_SLOTS).await?;
+    bed.seed_waiting(calls).await?;
+    let name = format!("workers-{workers}");
+    let measure = drain(bed, &name, calls, SHARED_SLOTS, workers).await?;
+    Ok(vec![measure.note(format!(
+        "{SHARED_SLOTS} slots in all; the workers share this process, each with its own connections and loops"
+    ))])
 }
 
 /// Drains what waits with so many workers, and checks every life.

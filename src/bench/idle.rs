@@ -5,20 +5,43 @@
 use std::{fs, time::Duration};
 
 use super::{
-    Bed, Error, Measure, Options, door::Door, measure::Better, processes::Process, usage::kilobytes,
+    Bed, Error, Measure, Options,
+    bed::secret,
+    door::Door,
+    measure::Better,
+    process::{Folder, Process, free_address},
+    usage::kilobytes,
 };
+use crate::provider::Stopwatch;
 
 const WINDOW: Duration = Duration::from_mins(1);
 /// First, what a start brings with it.
 const SETTLE: Duration = Duration::from_secs(10);
 
 pub(super) async fn idle(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
+    let folder = Folder::new()?;
     let mut running = Vec::new();
     for role in ["serve", "api", "work"] {
         let door = Door::open(&bed.url).await?;
-        let process = Process::start(role, &door.url).await?;
+        let address = free_address()?;
+        let variables = [
+            ("DATABASE_URL", door.url.clone()),
+            ("PGDIAL_LISTEN", address.to_string()),
+            ("PGDIAL_PUBLIC_URL", format!("http://{address}")),
+            ("PGDIAL_PROVIDER_URL", "http://127.0.0.1:9".to_owned()),
+            ("PGDIAL_WEBHOOK_SECRETS", secret()),
+            ("PGDIAL_API_KEYS", format!("bench:{}", secret())),
+        ];
+        let variables = variables
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let mut process = Process::start(bed, &folder, &[role], &variables)?;
+        if role != "work" {
+            process.until_listening(address).await?;
+        }
         running.push((role, process, door));
     }
+    until_working(bed).await?;
     let factor = options.scale.clamp(0.01, 1.0);
     tokio::time::sleep(SETTLE.mul_f64(factor)).await;
     let mut meter = bed.meter();
@@ -35,7 +58,9 @@ pub(super) async fn idle(bed: &Bed, options: &Options) -> Result<Vec<Measure>, E
     let seconds = used.elapsed.as_secs_f64();
     let mut measures = Vec::new();
     for ((role, process, door), before) in running.iter_mut().zip(before) {
-        process.check()?;
+        if let Some(status) = process.ended()? {
+            return Err(process.failed(status));
+        }
         if door.connections() == 0 {
             return Err(Error::Wrong(format!("pgdial {role} is not connected")));
         }
@@ -76,6 +101,18 @@ pub(super) async fn idle(bed: &Bed, options: &Options) -> Result<Vec<Measure>, E
         process.stop().await?;
     }
     Ok(measures)
+}
+
+/// Waits until both workers have said that they are there.
+async fn until_working(bed: &Bed) -> Result<(), Error> {
+    let clock = Stopwatch::start();
+    while bed.number("select count(*) from pgdial.workers").await? < 2 {
+        if clock.elapsed() > Duration::from_secs(30) {
+            return Err(Error::Slow("the start of a worker"));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// Nothing was there, and two of the three said that they are workers.

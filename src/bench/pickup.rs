@@ -11,9 +11,10 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Bed, Error, Measure, Options,
+    bed::secret,
     client::Client,
     dials::{Answer, Dials, Served, Witness, ms, new_call, percentiles, request},
-    processes::Process,
+    process::{Folder, Process, free_address},
 };
 use crate::{domain::CallId, flow::Calls};
 
@@ -45,9 +46,9 @@ impl Caller<'_> {
                 })
             }
             Self::Http(client) => {
-                let body = request.to_string().into_bytes();
+                let body = request.to_string();
                 let sent = dials.now();
-                let (status, answer) = client.post("/api/v1/calls", &[], body).await?;
+                let (status, answer) = client.post("/api/v1/calls", body).await?;
                 let answered = dials.now();
                 let call = serde_json::from_slice::<Value>(&answer)
                     .ok()
@@ -82,7 +83,7 @@ pub(super) async fn in_one_process(bed: &Bed, options: &Options) -> Result<Vec<M
     for name in ["pickup-one", "pickup-one over HTTP"] {
         let mut caller = match name {
             "pickup-one" => Caller::Library(&bed.calls),
-            _ => Caller::Http(Client::connect(served.api).await?),
+            _ => Caller::Http(Client::connect(served.api, "bench").await?),
         };
         let turn = measure(&mut caller, &mut dials, taken, calls).await?;
         taken += turn.calls.len();
@@ -105,8 +106,25 @@ pub(super) async fn in_two_processes(bed: &Bed, options: &Options) -> Result<Vec
     bed.set_slots(SLOTS).await?;
     let (witness, mut dials) = Witness::new(Answer::Refuse);
     let worker = bed.start_worker(witness, SLOTS).await?;
-    let api = Process::start("api", &bed.url).await?;
-    let mut caller = Caller::Http(Client::connect(api.listen).await?);
+    let (folder, address) = (Folder::new()?, free_address()?);
+    let key = secret();
+    let variables = [
+        ("PGDIAL_LISTEN", address.to_string()),
+        ("PGDIAL_PUBLIC_URL", format!("http://{address}")),
+        ("PGDIAL_PROVIDER_URL", "http://127.0.0.1:9".to_owned()),
+        ("PGDIAL_WEBHOOK_SECRETS", secret()),
+        ("PGDIAL_API_KEYS", format!("bench:{key}")),
+    ];
+    let mut api = Process::start(
+        bed,
+        &folder,
+        &["api"],
+        &variables
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str())),
+    )?;
+    api.until_listening(address).await?;
+    let mut caller = Caller::Http(Client::connect(address, &key).await?);
     let turn = measure(&mut caller, &mut dials, 0, calls).await?;
     drop(caller);
     check(bed, &mut dials, &turn.calls).await?;

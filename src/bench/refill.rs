@@ -26,7 +26,7 @@ pub(super) async fn refill(bed: &Bed, options: &Options) -> Result<Vec<Measure>,
     bed.seed_waiting(calls).await?;
     let (witness, mut dials) = Witness::new(Answer::Accept);
     let served = Served::start(bed, witness, SLOTS).await?;
-    let mut client = Client::connect(served.api).await?;
+    let mut client = Client::connect(served.api, "bench").await?;
 
     let mut live = VecDeque::new();
     for _slot in 0..SLOTS {
@@ -42,7 +42,7 @@ pub(super) async fn refill(bed: &Bed, options: &Options) -> Result<Vec<Measure>,
         let webhook = Webhook::sign(bed, &served.secrets, &oldest, nth).await?;
         let sent = dials.now();
         let (status, _) = client
-            .post(&webhook.path, &webhook.headers, webhook.body)
+            .post_with(&webhook.path, &webhook.headers, webhook.body)
             .await?;
         let answered = dials.now();
         if status != StatusCode::OK {
@@ -68,7 +68,7 @@ pub(super) async fn refill(bed: &Bed, options: &Options) -> Result<Vec<Measure>,
 struct Webhook {
     path: String,
     headers: [(&'static str, String); 3],
-    body: Vec<u8>,
+    body: String,
 }
 
 impl Webhook {
@@ -89,10 +89,10 @@ impl Webhook {
             "callId": dial.provider_call_id(), "reference": dial.reference.to_string(), "eventId": id,
             "status": "COMPLETED", "durationSec": 93, "transcript": "Yes, go on.",
         });
-        let body = body.to_string().into_bytes();
+        let body = body.to_string();
         // The signature's time is compared with the database's clock.
         let now = bed.number("extract(epoch from pgdial.now())").await?;
-        let signed = signature::sign_standard(secrets, &id, now, &body);
+        let signed = signature::sign_standard(secrets, &id, now, body.as_bytes());
         Ok(Self {
             path: path.to_owned(),
             headers: [

@@ -24,7 +24,7 @@ pub struct Used {
 #[derive(Debug)]
 pub struct Meter {
     clock: Stopwatch,
-    watched: Vec<(Watched, f64)>,
+    watched: Vec<Watched>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,63 +33,94 @@ struct Watched {
     pid: u32,
     /// With all its children, alive and ended.
     family: bool,
+    /// CPU seconds before, and when it was last looked at.
+    cpu: (f64, f64),
+    peak: Option<f64>,
+}
+
+impl Watched {
+    const fn new(who: &'static str, pid: u32, family: bool) -> Self {
+        let (cpu, peak) = ((0.0, 0.0), None);
+        Self {
+            who,
+            pid,
+            family,
+            cpu,
+            peak,
+        }
+    }
+
+    /// Nothing is forgotten of a process that has ended.
+    fn look(&mut self) {
+        self.cpu.1 = self.cpu.1.max(cpu_of(self.pid, self.family));
+        if !self.family {
+            self.peak = [self.peak, peak_rss(self.pid)]
+                .into_iter()
+                .flatten()
+                .reduce(f64::max);
+        }
+    }
 }
 
 impl Meter {
     /// Starts now, with this process and, where it can be seen, Postgres.
     pub(super) fn start(postmaster: Option<u32>) -> Self {
-        let own = Watched {
-            who: "pgdial",
-            pid: std::process::id(),
-            family: false,
-        };
-        let postgres = postmaster.map(|pid| Watched {
-            who: "postgres",
-            pid,
-            family: true,
-        });
+        Self::start_as("pgdial", postmaster)
+    }
+
+    /// The same, with this process under another name.
+    pub(super) fn start_as(who: &'static str, postmaster: Option<u32>) -> Self {
+        let own = Watched::new(who, std::process::id(), false);
+        let postgres = postmaster.map(|pid| Watched::new("postgres", pid, true));
         // The highest mark of earlier scenarios is not this one's. Refused: it stays.
         fs::write("/proc/self/clear_refs", "5").ok();
-        let watched = [Some(own), postgres].into_iter().flatten();
         let mut meter = Self {
             clock: Stopwatch::start(),
-            watched: watched.map(|watched| (watched, 0.0)).collect(),
+            watched: [Some(own), postgres].into_iter().flatten().collect(),
         };
         meter.restart();
         meter
     }
 
-    /// Also watches another process, under this name.
+    /// Also watches a process that is there already, and starts again.
     #[must_use]
     pub fn with(mut self, who: &'static str, pid: u32) -> Self {
-        let watched = Watched {
-            who,
-            pid,
-            family: false,
-        };
-        self.watched.push((watched, 0.0));
+        self.watched.push(Watched::new(who, pid, false));
         self.restart();
+        self
+    }
+
+    /// Also watches a process that was started just now: all of it counts.
+    #[must_use]
+    pub fn also(mut self, who: &'static str, pid: u32) -> Self {
+        self.watched.push(Watched::new(who, pid, false));
         self
     }
 
     /// Forgets what was so far.
     pub fn restart(&mut self) {
-        for (watched, before) in &mut self.watched {
-            *before = cpu_of(*watched);
+        for watched in &mut self.watched {
+            watched.cpu = (cpu_of(watched.pid, watched.family), 0.0);
         }
         self.clock = Stopwatch::start();
     }
 
-    /// What was used since the start. Ask before the processes end.
-    pub fn stop(&self) -> Used {
+    /// Looks at all of them: for processes that may end before the meter is stopped.
+    pub fn look(&mut self) {
+        self.watched.iter_mut().for_each(Watched::look);
+    }
+
+    /// What was used since the start.
+    pub fn stop(mut self) -> Used {
         let mut used = Used {
             elapsed: self.clock.elapsed(),
             ..Used::default()
         };
-        for (watched, before) in &self.watched {
-            let spent = (cpu_of(*watched) - before).max(0.0);
+        self.look();
+        for watched in self.watched {
+            let spent = (watched.cpu.1 - watched.cpu.0).max(0.0);
             *used.cpu.entry(watched.who).or_default() += spent;
-            if let Some(peak) = peak_rss(watched.pid).filter(|_| !watched.family) {
+            if let Some(peak) = watched.peak {
                 let most = used.peak_rss.entry(watched.who).or_default();
                 *most = most.max(peak);
             }
@@ -99,11 +130,11 @@ impl Meter {
 }
 
 /// CPU seconds of a process, or of a whole family.
-fn cpu_of(watched: Watched) -> f64 {
-    let own = stat(watched.pid);
-    let ticks = if watched.family {
+fn cpu_of(pid: u32, family: bool) -> f64 {
+    let own = stat(pid);
+    let ticks = if family {
         let ended = own.map_or(0, |own| own.of_ended_children);
-        let alive = children(watched.pid).into_iter().filter_map(stat);
+        let alive = children(pid).into_iter().filter_map(stat);
         own.map_or(0, |own| own.own) + ended + alive.map(|child| child.own).sum::<u64>()
     } else {
         own.map_or(0, |own| own.own)

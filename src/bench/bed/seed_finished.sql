@@ -4,7 +4,7 @@ with new as (
     insert into pgdial.calls (
         id, phone, campaign, script_id, metadata, run_at, max_attempts, state, attempt, claim_no, claimed_at,
         claimed_by, trunk, provider_call_id, answered_at, outcome, owner, request_hash, created_at, started_at, ended_at)
-    select pgdial.uuid_v7(t.at), '+1' || (3000000000 + i), 'default', 'welcome',
+    select pgdial.uuid_v7(t.at), '+1' || (3000000000 + i * 48271 % 99999989), 'default', 'welcome',
            jsonb_build_object('name', 'Person ' || i, 'order', i), t.at, 3, 'completed', 1, 1, t.at + interval '1 second',
            '00000000-0000-4000-8000-000000000001', 'default', 'seed-' || i, t.at + interval '2 seconds', 'answered',
            'bench', sha256(int8send(i)), t.at, t.at + interval '1 second', t.at + interval '30 seconds'
