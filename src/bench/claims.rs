@@ -8,7 +8,7 @@ use sqlx::types::Uuid;
 use super::{Bed, Error, Measure, Options, dials::percentiles};
 use crate::provider::Stopwatch;
 
-/// Claims of one turn at scale 1.
+/// Claims of one turn.
 const TIMES: usize = 30;
 /// Before them, not measured: plans are made.
 const WARM_UP: usize = 3;
@@ -60,7 +60,7 @@ pub(super) async fn twins(bed: &Bed, options: &Options) -> Result<Vec<Measure>, 
         .bind(i64::try_from(twins).unwrap_or(i64::MAX))
         .execute(&bed.pool)
         .await?;
-    measure(bed, options, "twins", twins).await
+    measure(bed, "twins", twins).await
 }
 
 /// 300,000 calls that are due later.
@@ -70,7 +70,7 @@ pub(super) async fn scheduled(bed: &Bed, options: &Options) -> Result<Vec<Measur
         .bind(i64::try_from(later).unwrap_or(i64::MAX))
         .execute(&bed.pool)
         .await?;
-    measure(bed, options, "scheduled-300k", later).await
+    measure(bed, "scheduled-300k", later).await
 }
 
 /// 5,000 campaigns; each hundredth has due calls.
@@ -81,19 +81,14 @@ pub(super) async fn campaigns(bed: &Bed, options: &Options) -> Result<Vec<Measur
         .execute(&bed.pool)
         .await?;
     bed.settle_down().await?;
-    let samples = times(bed, 30, options.scaled(TIMES)).await?;
+    let samples = times(bed, 30, TIMES).await?;
     Ok(percentiles("campaigns-5000", &samples))
 }
 
 /// Adds the calls that can be dialled, and measures.
-async fn measure(
-    bed: &Bed,
-    options: &Options,
-    name: &str,
-    beside: usize,
-) -> Result<Vec<Measure>, Error> {
+async fn measure(bed: &Bed, name: &str, beside: usize) -> Result<Vec<Measure>, Error> {
     bed.seed_waiting(DUE).await?;
-    let samples = times(bed, 30, options.scaled(TIMES)).await?;
+    let samples = times(bed, 30, TIMES).await?;
     // The rest is as it was.
     let waiting = bed
         .number("select count(*) from pgdial.calls where state = 'waiting'")

@@ -58,7 +58,7 @@ async fn once(bed: &Bed, options: &Options, name: &str) -> Result<Vec<Measure>, 
     forget(bed).await?;
 
     bed.seed_waiting(DUE).await?;
-    let claims = claims::times(bed, 30, options.scaled(CLAIMS)).await?;
+    let claims = claims::times(bed, 30, CLAIMS).await?;
     forget(bed).await?;
     let claim = median(&claims).ok_or(Error::Slow("a claim"))?;
     let lower = |what, ms| Measure::new(format!("{name} {what}"), "ms", Better::Lower, ms);

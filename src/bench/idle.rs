@@ -61,8 +61,11 @@ pub(super) async fn idle(bed: &Bed, options: &Options) -> Result<Vec<Measure>, E
         if let Some(status) = process.ended()? {
             return Err(process.failed(status));
         }
-        if door.connections() == 0 {
-            return Err(Error::Wrong(format!("pgdial {role} is not connected")));
+        // It asks for the schema's version at its start: a door that counts none is broken.
+        if door.connections() == 0 || before == 0 {
+            return Err(Error::Wrong(format!(
+                "pgdial {role} is not connected through its door"
+            )));
         }
         let mut add = |what: &str, unit, value| {
             measures.push(Measure::new(

@@ -57,11 +57,11 @@ pub(super) async fn scheduled(bed: &Bed, options: &Options) -> Result<Vec<Measur
         late.push(by.max(0.0) * 1e3);
     }
     let note = format!("the database's clock is known to {:.3} ms", error * 1e3);
-    let measures = percentiles("scheduled", &late);
-    Ok(measures
-        .into_iter()
-        .map(|measure| measure.note(note.clone()))
-        .collect())
+    let mut measures = percentiles("scheduled", &late);
+    if let Some(first) = measures.first_mut() {
+        first.notes.push(note);
+    }
+    Ok(measures)
 }
 
 /// Asks for the calls; when each is due, in seconds of the database's clock.
