@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::{TestDb, processes::Machine};
 
+mod bench;
 mod calls;
 mod dnc;
 mod enqueue;

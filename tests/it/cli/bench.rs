@@ -1,0 +1,162 @@
+//! `bench`: what it writes, and that it leaves everything else alone. No test looks at how
+//! fast anything was.
+
+use serde_json::Value;
+
+use super::{REFUSED, Ran, USAGE};
+use crate::support::processes::Machine;
+
+/// Some hundred calls: the checks of each scenario, not its figures.
+const SMALL: [&str; 4] = ["--scale", "0.01", "--repeats", "1"];
+
+fn bench(machine: &Machine, url: Option<&str>, args: &[&str]) -> Ran {
+    let mut command = machine.command(&["bench"]);
+    command.args(args).env_remove("PGDIAL_LOG");
+    match url {
+        Some(url) => command.env("DATABASE_URL", url),
+        None => command.env_remove("DATABASE_URL"),
+    };
+    Ran::of(command, "")
+}
+
+#[track_caller]
+fn is_figure(summary: &Value, runs: u64) {
+    assert!(summary["median"].as_f64().unwrap() > 0.0, "{summary}");
+    let (least, most) = (summary["min"].as_f64(), summary["max"].as_f64());
+    assert!(least.is_some() && least <= most, "{summary}");
+    assert_eq!(summary["runs"], runs, "{summary}");
+    let samples = summary["samples"].as_array().unwrap();
+    assert_eq!(samples.len() as u64, runs, "{summary}");
+}
+
+/// A scenario that could be run, with one rate and its limit.
+#[track_caller]
+fn is_rate(scenario: &Value, runs: u64) {
+    assert_eq!(scenario["error"], Value::Null, "{scenario}");
+    let measure = &scenario["measures"][0];
+    assert_eq!(
+        (&measure["unit"], &measure["better"]),
+        (&"calls/s".into(), &"higher".into())
+    );
+    is_figure(measure, runs);
+    is_figure(&measure["limit"], runs);
+    assert!(measure["limit"]["what"].is_string(), "{measure}");
+    assert!(measure["ratio"].as_f64().unwrap() > 0.0, "{measure}");
+    is_figure(&measure["cpuMicrosPerCall"]["postgres"], runs);
+    is_figure(&measure["cpuMicrosPerCall"]["pgdial"], runs);
+    is_figure(&measure["peakRssBytes"]["pgdial"], runs);
+    assert!(measure["notes"].is_array(), "{measure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_needs_no_server() {
+    let machine = Machine::new().await;
+    let nowhere = Some("postgres://pgdial@127.0.0.1:1/pgdial");
+    let list = bench(&machine, nowhere, &["--list"]).done();
+    for name in [
+        "enqueue-http",
+        "enqueue-library",
+        "enqueue-bulk",
+        "drain-30",
+        "drain-100",
+        "drain-500",
+        "slots-2000",
+        "workers-1",
+        "workers-4",
+        "workers-20",
+        "lifecycle",
+    ] {
+        let line = |line: &str| line.split_whitespace().next() == Some(name);
+        assert!(list.lines().any(line), "{name}: {list}");
+    }
+    let one = bench(&machine, nowhere, &["--list", "--json", "lifecycle"]).json();
+    assert_eq!(one.as_array().unwrap().len(), 1, "{one}");
+    bench(&machine, nowhere, &["dream"]).refused(USAGE, "there is no scenario \"dream\"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_server_it_measures_on_a_durable_one_of_its_own() {
+    let machine = Machine::new().await;
+    let args = [&["drain-30", "--json"], &SMALL[..]].concat();
+    let done = bench(&machine, None, &args).json();
+    let about = &done["machine"];
+    for field in ["cpuModel", "kernel", "postgres", "pgdial", "profile"] {
+        assert!(
+            about[field].as_str().is_some_and(|text| !text.is_empty()),
+            "{field}: {about}"
+        );
+    }
+    assert!(
+        about["cpus"].as_u64() > Some(0) && about["memoryBytes"].as_f64() > Some(0.0),
+        "{about}"
+    );
+    assert_eq!(about["server"], "private");
+    for (setting, value) in [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("max_connections", "200"),
+    ] {
+        assert_eq!(about["settings"][setting], value, "{about}");
+    }
+    assert_eq!(
+        (&done["repeats"], &done["scale"]),
+        (&1.into(), &0.01.into())
+    );
+    assert_eq!(done["scenarios"].as_array().unwrap().len(), 1);
+    assert_eq!(done["scenarios"][0]["name"], "drain-30");
+    is_rate(&done["scenarios"][0], 1);
+}
+
+/// One test, because they share the name of the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
+    let machine = Machine::new().await;
+    let db = &machine.db;
+    let there = "select count(*) from pg_database where datname = 'pgdial_bench'";
+    let run = |url: &str, args: &[&str]| bench(&machine, Some(url), &[args, &SMALL[..]].concat());
+
+    // The worker's login may not.
+    let refused = run(&db.url_as("dialer"), &["drain-30"]);
+    refused.refused(REFUSED, "the role dialer may not create databases");
+
+    // Somebody else's database of that name is nobody's to drop.
+    db.sql("create database pgdial_bench").await;
+    let refused = run(&db.url, &["drain-30"]);
+    refused.refused(REFUSED, "that the bench has not made");
+    assert_eq!(db.text(there).await, "1");
+    db.sql("drop database pgdial_bench").await;
+
+    db.enqueue("+14155550100").await;
+    let all = [
+        "enqueue-http",
+        "enqueue-library",
+        "enqueue-bulk",
+        "workers-4",
+        "lifecycle",
+    ];
+    let done = run(&db.url, &[&all[..], &["--json"]].concat()).json();
+    assert_eq!(done["machine"]["server"], "given");
+    let warnings = done["machine"]["warnings"].to_string();
+    assert!(warnings.contains("fsync is off"), "{warnings}");
+    let scenarios = done["scenarios"].as_array().unwrap();
+    for scenario in &scenarios[..3] {
+        is_rate(scenario, 1);
+    }
+    for (scenario, names) in [
+        (&scenarios[3], &["workers-4"][..]),
+        (&scenarios[4], &["lifecycle", "lifecycle-claim-to-end"]),
+    ] {
+        assert_eq!(scenario["error"], Value::Null, "{scenario}");
+        for (measure, name) in scenario["measures"].as_array().unwrap().iter().zip(names) {
+            assert_eq!(measure["name"], *name);
+            is_figure(measure, 1);
+        }
+    }
+    assert_eq!(db.text(there).await, "0", "it drops its database");
+    let untouched = "select string_agg(state::text, ',') from pgdial.calls";
+    assert_eq!(
+        db.text(untouched).await,
+        "waiting",
+        "nobody dials calls of the given one"
+    );
+}
