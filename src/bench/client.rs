@@ -72,6 +72,8 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::from(json)))
             .map_err(|error| Error::Wrong(format!("a request cannot be made: {error}")))?;
+        // The connection may still be busy with the end of the last answer.
+        self.send.ready().await.map_err(failed)?;
         let answer = self.send.send_request(request).await.map_err(failed)?;
         let status = answer.status();
         let body = answer.into_body().collect().await.map_err(failed)?;
