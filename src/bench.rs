@@ -350,11 +350,15 @@ pub async fn run(
     };
     let mut measures: Vec<Measure> = Vec::new();
     for turn in 1..=calls {
-        said(format!("{} {turn}/{calls}", scenario.name));
+        said(format!("{} {turn}/{calls} ...", scenario.name));
         let bed = Bed::make(server).await?;
         let done = (scenario.run)(&bed, options).await;
         bed.close().await;
-        measure::merge(&mut measures, done?);
+        let done = done?;
+        for measure in &done {
+            said(format!("{} {turn}/{calls}: {measure}", scenario.name));
+        }
+        measure::merge(&mut measures, done);
     }
     Ok(measures)
 }

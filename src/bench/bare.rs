@@ -10,23 +10,23 @@
 // What is written into them.
 mod rows;
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use sqlx::{Connection, PgConnection, types::Uuid};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::rows::Rows;
-use super::{Bed, Error, measure, number, server};
-use crate::provider::Stopwatch;
+use super::{Bed, Error, measure::per_second, number, server, usage::Used};
 
 /// What the limit of a drain is.
-pub const DRAIN: &str = "claim and settle as one statement each, one commit a batch";
+pub const DRAIN: &str =
+    "claim and settle, one statement and one commit a batch each, no more in flight than slots";
 
 /// What the limit of single enqueues is.
-pub const ENQUEUE: &str = "an insert of the call and its event in one statement: the better of one commit each \
-    on as many connections as there are callers, and batches as large as that on one connection";
+pub const ENQUEUE: &str =
+    "inserts of calls and events in one statement, singly or in batches of as many as callers";
 /// What the limit of a bulk import is.
-pub const BULK: &str = "COPY of the same calls and events, one connection or two";
+pub const BULK: &str = "COPY of the same calls and events";
 
 const ENQUEUE_SQL: &str = include_str!("bare/enqueue.sql");
 const COPY_CALLS: &str = include_str!("bare/copy_calls.sql");
@@ -45,54 +45,57 @@ pub async fn copy_calls(bed: &Bed) -> Result<(), Error> {
         .await
 }
 
-/// What the bare script moved in its two forms, calls/s.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Drained {
-    /// Rows in a batch.
-    pub batch: usize,
-    /// One connection, claim after settle.
-    pub sequential: f64,
-    /// Two connections, the next claim while the last batch settles; two halves of a batch in flight.
-    pub overlapped: f64,
+/// One way in which the script was run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Form {
+    /// Which.
+    pub how: &'static str,
+    /// Calls that it moved.
+    pub calls: usize,
+    /// What that took.
+    pub used: Used,
 }
 
-impl Drained {
-    /// The better form is the limit.
-    pub const fn best(&self) -> f64 {
-        self.sequential.max(self.overlapped)
-    }
+/// What the bare script did in all its forms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bare {
+    /// What it writes.
+    pub what: &'static str,
+    /// Its forms, in the order in which they ran.
+    pub forms: Vec<Form>,
 }
 
-impl fmt::Display for Drained {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let better = if self.sequential > self.overlapped {
-            "one connection"
-        } else {
-            "two connections"
-        };
-        write!(
-            f,
-            "limit: at most {} in flight; {better} were faster",
-            self.batch
-        )
+impl Bare {
+    /// The fastest form is the limit.
+    pub fn best(&self) -> Option<&Form> {
+        let rate = |form: &Form| per_second(form.calls, &form.used);
+        self.forms
+            .iter()
+            .max_by(|one, two| rate(one).total_cmp(&rate(two)))
     }
 }
 
 /// Drains the bare tables: one half by the sequential form, one by the overlapped one. Never
 /// more than `batch` calls are in flight, as many as pgdial has slots.
-pub async fn drain(bed: &Bed, calls: usize, batch: usize) -> Result<Drained, Error> {
-    let half = calls / 2;
-    let clock = Stopwatch::start();
-    let one = sequential(bed, half, batch).await?;
-    let sequential = measure::count(one) / clock.elapsed().as_secs_f64();
-    let clock = Stopwatch::start();
+pub async fn drain(bed: &Bed, calls: usize, batch: usize) -> Result<Bare, Error> {
+    let meter = bed.meter_as("bare");
+    let one = sequential(bed, calls / 2, batch).await?;
+    let sequential = Form {
+        how: "claim after settle over one connection",
+        calls: one,
+        used: meter.stop(),
+    };
+    let meter = bed.meter_as("bare");
     let two = overlapped(bed, batch.div_ceil(2)).await?;
-    let overlapped = measure::count(two) / clock.elapsed().as_secs_f64();
+    let overlapped = Form {
+        how: "claims and settles overlapped over two connections",
+        calls: two,
+        used: meter.stop(),
+    };
     check(bed, calls).await?;
-    Ok(Drained {
-        batch,
-        sequential,
-        overlapped,
+    Ok(Bare {
+        what: DRAIN,
+        forms: vec![sequential, overlapped],
     })
 }
 
@@ -190,44 +193,15 @@ async fn check(bed: &Bed, calls: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the bare script enqueued in its two forms, calls/s.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Enqueued {
-    /// Callers, and so connections of the one form and rows in a batch of the other.
-    pub callers: usize,
-    /// One commit each, all callers at once.
-    pub singly: f64,
-    /// One connection, a batch for each commit.
-    pub batched: f64,
-}
-
-impl Enqueued {
-    /// The better form is the limit.
-    pub const fn best(&self) -> f64 {
-        self.singly.max(self.batched)
-    }
-}
-
-impl fmt::Display for Enqueued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let better = if self.singly > self.batched {
-            "a commit each on a connection each"
-        } else {
-            "batches on one connection"
-        };
-        write!(f, "limit: {better} were faster ({} callers)", self.callers)
-    }
-}
-
 /// Enqueues half of the calls in each form.
-pub async fn enqueue(bed: &Bed, calls: usize, callers: usize) -> Result<Enqueued, Error> {
+pub async fn enqueue(bed: &Bed, calls: usize, callers: usize) -> Result<Bare, Error> {
     let rows = Arc::new(Rows::new(bed).await?);
     let each = (calls / 2).div_ceil(callers);
     let mut connections = Vec::new();
     for _ in 0..callers {
         connections.push(connect(bed).await?);
     }
-    let clock = Stopwatch::start();
+    let meter = bed.meter_as("bare");
     let mut running = JoinSet::new();
     for (nth, mut connection) in connections.into_iter().enumerate() {
         let rows = Arc::clone(&rows);
@@ -243,21 +217,28 @@ pub async fn enqueue(bed: &Bed, calls: usize, callers: usize) -> Result<Enqueued
         done??;
     }
     let first = each * callers;
-    let singly = measure::count(first) / clock.elapsed().as_secs_f64();
+    let singly = Form {
+        how: "one commit each over as many connections as callers",
+        calls: first,
+        used: meter.stop(),
+    };
 
     let mut connection = connect(bed).await?;
-    let clock = Stopwatch::start();
+    let meter = bed.meter_as("bare");
     for nth in 0..each {
         let from = first + nth * callers;
         insert(&mut connection, &rows, from..from + callers).await?;
     }
-    let batched = measure::count(first) / clock.elapsed().as_secs_f64();
+    let batched = Form {
+        how: "batches over one connection",
+        calls: first,
+        used: meter.stop(),
+    };
     connection.close().await?;
     check_waiting(bed, first * 2).await?;
-    Ok(Enqueued {
-        callers,
-        singly,
-        batched,
+    Ok(Bare {
+        what: ENQUEUE,
+        forms: vec![singly, batched],
     })
 }
 
@@ -280,44 +261,21 @@ async fn insert(
     Ok(())
 }
 
-/// What the bare script copied in its two forms, calls/s.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Copied {
-    /// One connection: the calls, then their events.
-    pub one: f64,
-    /// Two connections at once, half each.
-    pub two: f64,
-}
-
-impl Copied {
-    /// The better form is the limit.
-    pub const fn best(&self) -> f64 {
-        self.one.max(self.two)
-    }
-}
-
-impl fmt::Display for Copied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let better = if self.one > self.two {
-            "one connection was"
-        } else {
-            "two connections were"
-        };
-        write!(f, "limit: {better} faster")
-    }
-}
-
 /// Copies all calls, and then all of them once more in the other form into empty tables.
-pub async fn copy_in(bed: &Bed, calls: usize) -> Result<Copied, Error> {
+pub async fn copy_in(bed: &Bed, calls: usize) -> Result<Bare, Error> {
     let rows = Arc::new(Rows::new(bed).await?);
-    let clock = Stopwatch::start();
+    let meter = bed.meter_as("bare");
     copy_part(connect(bed).await?, Arc::clone(&rows), 0..calls).await?;
-    let one = measure::count(calls) / clock.elapsed().as_secs_f64();
+    let one = Form {
+        how: "one connection",
+        calls,
+        used: meter.stop(),
+    };
     check_waiting(bed, calls).await?;
 
     make(bed).await?;
     bed.settle_down().await?;
-    let clock = Stopwatch::start();
+    let meter = bed.meter_as("bare");
     let mut running = JoinSet::new();
     for part in [0..calls / 2, calls / 2..calls] {
         running.spawn(copy_part(connect(bed).await?, Arc::clone(&rows), part));
@@ -325,9 +283,16 @@ pub async fn copy_in(bed: &Bed, calls: usize) -> Result<Copied, Error> {
     while let Some(done) = running.join_next().await {
         done??;
     }
-    let two = measure::count(calls) / clock.elapsed().as_secs_f64();
+    let two = Form {
+        how: "two connections",
+        calls,
+        used: meter.stop(),
+    };
     check_waiting(bed, calls).await?;
-    Ok(Copied { one, two })
+    Ok(Bare {
+        what: BULK,
+        forms: vec![one, two],
+    })
 }
 
 /// Rows in one COPY: as long as a transaction should be.

@@ -50,9 +50,8 @@ pub(super) async fn import(bed: &Bed, options: &Options) -> Result<Vec<Measure>,
     let limit = bare::copy_in(bed, calls).await?;
     Ok(vec![
         Measure::rate("enqueue-bulk", calls, &used)
-            .with_limit(bare::BULK, limit.best())
-            .note("CSV; from the start of the process to its end")
-            .note(limit.to_string()),
+            .with_bare(&limit)
+            .note("CSV; from the start of the process to its end"),
     ])
 }
 

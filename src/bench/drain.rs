@@ -26,11 +26,7 @@ pub(super) async fn with_slots(
     // Larger batches are no faster, and nobody claims more than that at once.
     let batch = options.batch.unwrap_or(slots.min(500));
     let limit = bare::drain(bed, calls, batch).await?;
-    Ok(vec![
-        measure
-            .with_limit(bare::DRAIN, limit.best())
-            .note(limit.to_string()),
-    ])
+    Ok(vec![measure.with_bare(&limit)])
 }
 
 /// The slots of the scenarios with several workers, in all.

@@ -149,7 +149,5 @@ async fn with_limit(bed: &Bed, measure: Measure, calls: usize) -> Result<Measure
     bare::make(bed).await?;
     bed.settle_down().await?;
     let limit = bare::enqueue(bed, calls, CALLERS).await?;
-    Ok(measure
-        .with_limit(bare::ENQUEUE, limit.best())
-        .note(limit.to_string()))
+    Ok(measure.with_bare(&limit))
 }

@@ -1,6 +1,6 @@
 //! What the figures were measured on: without it they say nothing.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -34,11 +34,13 @@ pub struct Machine {
     postgres: String,
     server: &'static str,
     settings: Vec<(String, String)>,
+    /// The data lies in memory: there is nothing to sync.
+    in_memory: bool,
 }
 
 impl Machine {
-    /// Looks at both. `private`: the server was started for this run.
-    pub(super) async fn look(pool: &PgPool, private: bool) -> Result<Self, Error> {
+    /// Looks at both. `private`: the data directory, if the server was started for this run.
+    pub(super) async fn look(pool: &PgPool, private: Option<&Path>) -> Result<Self, Error> {
         let (postgres,): (String,) = sqlx::query_as("select current_setting('server_version')")
             .fetch_one(pool)
             .await?;
@@ -61,8 +63,13 @@ impl Machine {
                 kernel.machine().to_string_lossy()
             ),
             postgres,
-            server: if private { "private" } else { "given" },
+            server: if private.is_some() {
+                "private"
+            } else {
+                "given"
+            },
             settings,
+            in_memory: private.is_some_and(is_in_memory),
         })
     }
 
@@ -71,6 +78,9 @@ impl Machine {
         let mut warnings = Vec::new();
         if cfg!(debug_assertions) {
             warnings.push("this is a DEBUG build: the figures are worthless, use `cargo run --release -- bench`".to_owned());
+        }
+        if self.in_memory {
+            warnings.push("/tmp is in memory, and so is the private database: name a server on a disk in DATABASE_URL".to_owned());
         }
         for (name, value) in &self.settings {
             let weak = matches!(name.as_str(), "fsync" | "full_page_writes") && value == "off"
@@ -132,6 +142,19 @@ const PROFILE: &str = if cfg!(debug_assertions) {
 } else {
     "release"
 };
+
+/// The file system with the longest path that leads there is a tmpfs.
+fn is_in_memory(path: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let at = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        Some((fields.next()?, fields.next()?))
+    });
+    let nearest = at
+        .filter(|(mount, _)| path.starts_with(mount))
+        .max_by_key(|(mount, _)| mount.len());
+    nearest.is_some_and(|(_, kind)| kind == "tmpfs")
+}
 
 fn cpu_model() -> Option<String> {
     let about = fs::read_to_string("/proc/cpuinfo").ok()?;

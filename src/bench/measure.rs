@@ -1,10 +1,10 @@
 //! What a scenario answers: samples, not one number.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Value, json};
 
-use super::usage::Used;
+use super::{bare::Bare, usage::Used};
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Measure {
     pub limit: Option<Limit>,
     /// CPU microseconds per call by who spent them (`postgres`, `pgdial`, ...), for each run.
     pub cpu: BTreeMap<&'static str, Vec<f64>>,
+    /// The same of the limit.
+    pub limit_cpu: BTreeMap<&'static str, Vec<f64>>,
     /// Most memory that processes held, bytes, by which (`pgdial`, ...), for each run.
     pub peak_rss: BTreeMap<&'static str, Vec<f64>>,
     /// What a reader should know.
@@ -65,6 +67,7 @@ impl Measure {
             samples,
             limit: None,
             cpu: BTreeMap::new(),
+            limit_cpu: BTreeMap::new(),
             peak_rss: BTreeMap::new(),
             notes: Vec::new(),
         }
@@ -78,10 +81,7 @@ impl Measure {
     /// The same with what it cost in CPU and memory.
     #[must_use]
     pub fn with_use(mut self, calls: usize, used: &Used) -> Self {
-        for (who, seconds) in &used.cpu {
-            let each = seconds * 1e6 / count(calls);
-            self.cpu.entry(who).or_default().push(each);
-        }
+        add_cpu(&mut self.cpu, calls, used);
         for (who, bytes) in &used.peak_rss {
             self.peak_rss.entry(who).or_default().push(*bytes);
         }
@@ -96,6 +96,15 @@ impl Measure {
             samples: vec![sample],
         });
         self
+    }
+
+    /// The same with what the bare script did in this run, its rate and its cost.
+    #[must_use]
+    pub fn with_bare(self, bare: &Bare) -> Self {
+        let Some(best) = bare.best() else { return self };
+        let mut measure = self.with_limit(bare.what, per_second(best.calls, &best.used));
+        add_cpu(&mut measure.limit_cpu, best.calls, &best.used);
+        measure.note(format!("limit: {}; faster: {}", bare.what, best.how))
     }
 
     /// The same with a note.
@@ -132,6 +141,7 @@ impl Measure {
                 let mut json = summary(&limit.samples);
                 if let Some(fields) = json.as_object_mut() {
                     fields.insert("what".to_owned(), limit.what.into());
+                    fields.insert("cpuMicrosPerCall".to_owned(), json!(medians(&self.limit_cpu)));
                 }
                 json
             }),
@@ -145,6 +155,36 @@ impl Measure {
         }
         json
     }
+}
+
+fn add_cpu(cpu: &mut BTreeMap<&'static str, Vec<f64>>, calls: usize, used: &Used) {
+    for (who, seconds) in &used.cpu {
+        let each = seconds * 1e6 / count(calls);
+        cpu.entry(who).or_default().push(each);
+    }
+}
+
+/// One line for whoever waits.
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let median = median(&self.samples).map_or_else(|| "nothing".to_owned(), figure);
+        write!(f, "{} {median} {}", self.name, self.unit)?;
+        match self.ratio() {
+            Some(ratio) => write!(f, ", {ratio:.2} of the limit"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Three digits that count, or all before the point.
+pub fn figure(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
 }
 
 fn summary(samples: &[f64]) -> Value {
@@ -217,6 +257,7 @@ pub(super) fn merge(all: &mut Vec<Measure>, more: Vec<Measure>) {
         }
         for (known, more) in [
             (&mut known.cpu, measure.cpu),
+            (&mut known.limit_cpu, measure.limit_cpu),
             (&mut known.peak_rss, measure.peak_rss),
         ] {
             for (who, samples) in more {
@@ -253,6 +294,22 @@ mod tests {
         assert_eq!(
             (&json["median"], &json["limit"]["max"]),
             (&json!(20.0), &json!(50.0))
+        );
+    }
+
+    #[test]
+    fn figures_show_what_counts() {
+        for (value, shown) in [
+            (12_345.6, "12346"),
+            (12.34, "12.3"),
+            (1.234, "1.23"),
+            (0.0456, "0.046"),
+        ] {
+            assert_eq!(figure(value), shown);
+        }
+        assert_eq!(
+            rate(100.0, 400.0).to_string(),
+            "drain 100 calls/s, 0.25 of the limit"
         );
     }
 

@@ -64,7 +64,9 @@ impl Server {
             .await?;
         let pid = u32::try_from(pid).unwrap_or(0);
         server.postmaster = usage::postmaster_of(pid, DATABASE);
-        server.machine = Machine::look(&pool, server.postgres.is_some()).await?;
+        let private = server.postgres.as_ref();
+        let data = private.map(private::PrivatePostgres::data_dir);
+        server.machine = Machine::look(&pool, data).await?;
         pool.close().await;
         Ok(server)
     }

@@ -7,7 +7,10 @@ use serde_json::json;
 
 use super::{Exit, Failure, Out};
 use crate::{
-    bench::{self, Measure, Options, Place, SCENARIOS, Scenario, Server, measure},
+    bench::{
+        self, Measure, Options, Place, SCENARIOS, Scenario, Server,
+        measure::{self, figure},
+    },
     config::{self, Common, Variables},
 };
 
@@ -228,37 +231,19 @@ fn row(measure: &Measure) -> Vec<String> {
             .ratio()
             .map(|ratio| format!("{ratio:.2}"))
             .unwrap_or_default(),
-        each(&measure.cpu, 1.0),
+        if measure.limit_cpu.is_empty() {
+            each(&measure.cpu, 1.0)
+        } else {
+            let (own, limit) = (each(&measure.cpu, 1.0), each(&measure.limit_cpu, 1.0));
+            format!("{own} (limit: {limit})")
+        },
         each(&measure.peak_rss, 1024.0 * 1024.0),
     ]
-}
-
-/// Three digits that count, or all before the point.
-fn figure(value: f64) -> String {
-    let digits = match value.abs() {
-        size if size >= 100.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size >= 1.0 => 2,
-        _ => 3,
-    };
-    format!("{value:.digits$}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn figures_show_what_counts() {
-        for (value, shown) in [
-            (12_345.6, "12346"),
-            (12.34, "12.3"),
-            (1.234, "1.23"),
-            (0.0456, "0.046"),
-        ] {
-            assert_eq!(figure(value), shown);
-        }
-    }
 
     #[test]
     fn names_of_scenarios_are_unlike_each_other() {
