@@ -297,6 +297,8 @@ pub async fn copy_in(bed: &Bed, calls: usize) -> Result<Bare, Error> {
 
 /// Rows in one COPY: as long as a transaction should be.
 const PORTION: usize = 50_000;
+/// Lines in one message of it.
+const MESSAGE: usize = 500;
 
 async fn copy_part(
     mut connection: PgConnection,
@@ -305,19 +307,35 @@ async fn copy_part(
 ) -> Result<(), Error> {
     for from in part.clone().step_by(PORTION) {
         let to = part.end.min(from + PORTION);
-        let (mut calls, mut events) = (String::new(), String::new());
-        for nth in from..to {
-            rows.write(nth, &mut calls, &mut events);
-        }
         let mut both = connection.begin().await?;
-        for (sql, lines) in [(COPY_CALLS, calls), (COPY_EVENTS, events)] {
-            let mut copy = both.copy_in_raw(sql).await?;
-            copy.send(lines.into_bytes()).await?;
-            copy.finish().await?;
-        }
+        copy(&mut both, COPY_CALLS, from..to, |nth, lines| {
+            rows.call_line(nth, lines);
+        })
+        .await?;
+        copy(&mut both, COPY_EVENTS, from..to, |nth, lines| {
+            rows.event_line(nth, lines);
+        })
+        .await?;
         both.commit().await?;
     }
     connection.close().await?;
+    Ok(())
+}
+
+async fn copy(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    part: Range<usize>,
+    line: impl Fn(usize, &mut String) + Send + Sync,
+) -> Result<(), Error> {
+    let mut copy = connection.copy_in_raw(sql).await?;
+    let mut lines = String::new();
+    for from in part.clone().step_by(MESSAGE) {
+        lines.clear();
+        (from..part.end.min(from + MESSAGE)).for_each(|nth| line(nth, &mut lines));
+        copy.send(lines.as_bytes()).await?;
+    }
+    copy.finish().await?;
     Ok(())
 }
 

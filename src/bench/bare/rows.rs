@@ -45,11 +45,10 @@ impl Rows {
         Sha256::digest(nth.to_be_bytes()).to_vec()
     }
 
-    /// One line of each COPY, in text format. None of the texts has a character to escape
-    /// but the bytes of the hash.
-    pub(super) fn write(&self, nth: usize, calls: &mut String, events: &mut String) {
-        let (id, now) = (self.id(), self.now());
-        let at = now.to_rfc3339_opts(SecondsFormat::Micros, true);
+    /// The line of a call for COPY, in text format. None of the texts has a character to
+    /// escape but the bytes of the hash. Made again it is the same, so that nobody keeps it.
+    pub(super) fn call_line(&self, nth: usize, lines: &mut String) {
+        let (id, at) = self.name(nth);
         let (phone, metadata, hash) = (
             number(nth),
             Self::metadata(nth),
@@ -57,14 +56,31 @@ impl Rows {
         );
         // A String takes every write.
         writeln!(
-            calls,
+            lines,
             "{id}\t{phone}\tdefault\twelcome\t{metadata}\t{at}\t3\tbench\t\\\\x{hash}\t{at}"
         )
         .unwrap_or_default();
+    }
+
+    /// The line of its event.
+    pub(super) fn event_line(&self, nth: usize, lines: &mut String) {
+        let (id, at) = self.name(nth);
         writeln!(
-            events,
+            lines,
             "{at}\t{id}\t0\t0\twaiting\t{{\"by\": \"bench\", \"run_at\": \"{at}\"}}"
         )
         .unwrap_or_default();
+    }
+
+    /// Id and time, a microsecond apart.
+    fn name(&self, nth: usize) -> (Uuid, String) {
+        let at = self.begun + TimeDelta::microseconds(i64::try_from(nth).unwrap_or(0));
+        let ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+        let mut random = [0; 10];
+        for (byte, of) in random.iter_mut().zip(Self::hash(nth)) {
+            *byte = of;
+        }
+        let id = uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid();
+        (id, at.to_rfc3339_opts(SecondsFormat::Micros, true))
     }
 }
