@@ -12,6 +12,8 @@
 //! To add a scenario: one file here with an `async fn(&Bed, &Options) -> Result<Vec<Measure>,
 //! Error>`, and one entry in [`SCENARIOS`].
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 
 use crate::{app, db, flow, provider};
@@ -40,6 +42,9 @@ pub mod bare;
 // pgdial as other processes.
 pub mod process;
 
+// What a process asks of the database.
+pub mod door;
+
 // A cheap HTTP client.
 pub mod client;
 
@@ -54,6 +59,30 @@ mod drain;
 
 // waiting to completed over HTTP and webhooks.
 mod lifecycle;
+
+// A provider that says when each dial began.
+mod dials;
+
+// From the answer of an enqueue to the dial.
+mod pickup;
+
+// From a webhook to the next dial.
+mod refill;
+
+// How punctual calls with a time of their own are.
+mod scheduled;
+
+// What processes cost that have nothing to do.
+mod idle;
+
+// How long a claim takes beside what cannot be dialled.
+mod claims;
+
+// All that behind a long history.
+mod flat;
+
+// All that while somebody holds a snapshot.
+mod held;
 
 pub use bed::Bed;
 pub use machine::Machine;
@@ -125,6 +154,8 @@ pub struct Options {
     pub scale: f64,
     /// Rows in a batch of the bare script; none = as many as the scenario has slots.
     pub batch: Option<usize>,
+    /// How long the held snapshot is held before the drain under it.
+    pub hold: Duration,
 }
 
 impl Options {
@@ -238,6 +269,66 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "waiting to completed over HTTP and signed webhooks, 200 slots, instant calls",
         fresh: Fresh::EachRepeat,
         run: |bed, options| Box::pin(lifecycle::run(bed, options)),
+    },
+    Scenario {
+        name: "pickup-one",
+        about: "idle, a call every 20 ms: from its answer to its dial, API and worker in one process",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(pickup::in_one_process(bed, options)),
+    },
+    Scenario {
+        name: "pickup-two",
+        about: "the same with the API in a process of its own",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(pickup::in_two_processes(bed, options)),
+    },
+    Scenario {
+        name: "refill",
+        about: "all slots taken: from a webhook that ends a call to the dial of the next",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(refill::refill(bed, options)),
+    },
+    Scenario {
+        name: "scheduled",
+        about: "calls with a time of their own: how much later they are dialled",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(scheduled::scheduled(bed, options)),
+    },
+    Scenario {
+        name: "idle",
+        about: "serve, api and work with nothing to do: statements, CPU and memory of a minute",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(idle::idle(bed, options)),
+    },
+    Scenario {
+        name: "twins",
+        about: "a claim of 30 behind 100,000 calls to one number that is in flight",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(claims::twins(bed, options)),
+    },
+    Scenario {
+        name: "scheduled-300k",
+        about: "a claim of 30 beside 300,000 calls that are due later",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(claims::scheduled(bed, options)),
+    },
+    Scenario {
+        name: "campaigns-5000",
+        about: "a claim of 30 with 5,000 campaigns, 50 of which have due calls",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(claims::campaigns(bed, options)),
+    },
+    Scenario {
+        name: "flat",
+        about: "drain, pickup and claim with 0, 1 and 5 million finished calls",
+        fresh: Fresh::Once,
+        run: |bed, options| Box::pin(flat::flat(bed, options)),
+    },
+    Scenario {
+        name: "held-snapshot",
+        about: "drain and claim after minutes of 500 calls/s under a snapshot that is held, see --hold",
+        fresh: Fresh::Once,
+        run: |bed, options| Box::pin(held::held(bed, options)),
     },
 ];
 

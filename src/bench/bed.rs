@@ -151,14 +151,7 @@ impl Bed {
         };
         app::start_worker(&mut supervisor, &calls, settings).await?;
         app::start_notifier(&mut supervisor, calls);
-        let stop = supervisor.stop();
-        let mut running = JoinSet::new();
-        running.spawn(supervisor.run(Duration::from_secs(30)));
-        Ok(Worker {
-            stop,
-            running,
-            pool,
-        })
+        Ok(Worker::run(supervisor, pool))
     }
 
     /// Waits until each of these calls has ended.
@@ -264,6 +257,18 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Runs these loops, whose pool it is.
+    pub(super) fn run(supervisor: Supervisor, pool: PgPool) -> Self {
+        let stop = supervisor.stop();
+        let mut running = JoinSet::new();
+        running.spawn(supervisor.run(Duration::from_secs(30)));
+        Self {
+            stop,
+            running,
+            pool,
+        }
+    }
+
     /// Its end, when it comes by itself: it died.
     pub async fn died(&mut self) -> Error {
         match self.running.join_next().await {

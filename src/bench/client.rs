@@ -50,14 +50,30 @@ impl Client {
 
     /// Posts JSON; the status and the body of the answer.
     pub async fn post(&mut self, path: &str, json: String) -> Result<(StatusCode, Bytes), Error> {
+        self.post_with(path, &[], json).await
+    }
+
+    /// The same with more headers.
+    pub async fn post_with(
+        &mut self,
+        path: &str,
+        headers: &[(&'static str, String)],
+        json: String,
+    ) -> Result<(StatusCode, Bytes), Error> {
         let failed =
             |error: hyper::Error| Error::io("a request failed")(std::io::Error::other(error));
-        let request = Request::post(path)
+        let mut request = Request::post(path)
             .header("host", &self.host)
             .header("authorization", &self.authorization)
-            .header("content-type", "application/json")
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
             .body(Full::new(Bytes::from(json)))
             .map_err(|error| Error::Wrong(format!("a request cannot be made: {error}")))?;
+        // The connection may still be busy with the end of the last answer.
+        self.send.ready().await.map_err(failed)?;
         let answer = self.send.send_request(request).await.map_err(failed)?;
         let status = answer.status();
         let body = answer.into_body().collect().await.map_err(failed)?;

@@ -1,5 +1,7 @@
 //! `bench`: measures this machine, and says how near pgdial comes to bare Postgres on it.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -9,7 +11,7 @@ use crate::{
         self, Measure, Options, Place, SCENARIOS, Scenario, Server,
         measure::{self, figure},
     },
-    config::{Common, Variables},
+    config::{self, Common, Variables},
 };
 
 /// Measure: how fast this machine is with pgdial, and how fast without.
@@ -33,6 +35,9 @@ pub struct BenchArgs {
     /// Rows in a batch of the bare limit. Default: as many as the scenario has slots.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
     pub batch: Option<u16>,
+    /// How long `held-snapshot` holds its snapshot. Default: 30m, and 2m among all the others.
+    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
+    pub hold: Option<Duration>,
 }
 
 /// For `pgdial bench --help`.
@@ -57,7 +62,15 @@ impl BenchArgs {
             repeats: if self.quick { 1 } else { self.repeats.into() },
             scale: if self.quick { 0.1 } else { self.scale },
             batch: self.batch.map(usize::from),
+            hold: self.hold.unwrap_or_else(|| self.usual_hold()),
         }
+    }
+
+    /// Half an hour when that is what somebody wants to see, not when it would be most of the run.
+    fn usual_hold(&self) -> Duration {
+        let minutes = if self.scenarios.len() == 1 { 30 } else { 2 };
+        let scale = if self.quick { 0.1 } else { self.scale };
+        Duration::from_mins(minutes).mul_f64(scale.min(1.0))
     }
 
     fn chosen(&self) -> Result<Vec<&'static Scenario>, Failure> {

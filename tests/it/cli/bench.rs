@@ -48,6 +48,28 @@ fn is_rate(scenario: &Value, runs: u64) {
     assert!(measure["notes"].is_array(), "{measure}");
 }
 
+/// A scenario that could be run, with its percentiles. A dial that begins before the answer
+/// is read counts as 0.
+#[track_caller]
+fn is_latency(scenario: &Value, name: &str) {
+    assert_eq!(scenario["error"], Value::Null, "{scenario}");
+    let measures = scenario["measures"].as_array().unwrap();
+    let values: Vec<f64> = (0..4)
+        .zip(["p50", "p95", "p99", "worst"])
+        .map(|(at, part)| {
+            let measure = &measures[at];
+            assert_eq!(measure["name"], format!("{name} {part}"));
+            assert_eq!(
+                (&measure["unit"], &measure["better"]),
+                (&"ms".into(), &"lower".into())
+            );
+            assert_eq!(measure["runs"], 1);
+            measure["median"].as_f64().unwrap()
+        })
+        .collect();
+    assert!(values.is_sorted() && values[0] >= 0.0, "{values:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_needs_no_server() {
     let machine = Machine::new().await;
@@ -65,6 +87,16 @@ async fn the_list_needs_no_server() {
         "workers-4",
         "workers-20",
         "lifecycle",
+        "pickup-one",
+        "pickup-two",
+        "refill",
+        "scheduled",
+        "idle",
+        "twins",
+        "scheduled-300k",
+        "campaigns-5000",
+        "flat",
+        "held-snapshot",
     ] {
         let line = |line: &str| line.split_whitespace().next() == Some(name);
         assert!(list.lines().any(line), "{name}: {list}");
@@ -133,6 +165,9 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
         "enqueue-bulk",
         "workers-4",
         "lifecycle",
+        "pickup-two",
+        "refill",
+        "twins",
     ];
     let done = run(&db.url, &[&all[..], &["--json"]].concat()).json();
     assert_eq!(done["machine"]["server"], "given");
@@ -145,12 +180,16 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
     for (scenario, names) in [
         (&scenarios[3], &["workers-4"][..]),
         (&scenarios[4], &["lifecycle", "lifecycle-claim-to-end"]),
+        (&scenarios[7], &["twins p50", "twins p95"]),
     ] {
         assert_eq!(scenario["error"], Value::Null, "{scenario}");
         for (measure, name) in scenario["measures"].as_array().unwrap().iter().zip(names) {
             assert_eq!(measure["name"], *name);
             is_figure(measure, 1);
         }
+    }
+    for (scenario, name) in [(&scenarios[5], "pickup-two"), (&scenarios[6], "refill")] {
+        is_latency(scenario, name);
     }
     assert_eq!(db.text(there).await, "0", "it drops its database");
     let untouched = "select string_agg(state::text, ',') from pgdial.calls";
