@@ -27,6 +27,9 @@ pub use migrate::{Migrated, check_schema, migrate};
 /// `<> all` of 15 is what keeps a claim fast behind many taken numbers.
 pub const OLDEST_POSTGRES: u32 = 15;
 
+/// How long a connection is taken to be alive without asking it.
+const TRUSTED: Duration = Duration::from_secs(1);
+
 /// Why there is no database to work with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -96,6 +99,12 @@ pub enum Error {
 /// transaction by 30 s. Verbs set shorter limits of their own. `pgdial.notify` is off:
 /// wakes go out beside the data transactions, see [`crate::flow::wake`].
 ///
+/// The pool asks a connection for a sign of life only after a second without use. Asked before
+/// each statement it is a second round trip for each, and proves nothing about the moment
+/// after; a server that restarts is away for longer than most connections of a busy process
+/// are idle, and a statement that meets a broken one fails as one that was under way does:
+/// whoever sent it repeats it.
+///
 /// `synchronous_commit` is turned on where the server has it off: what is answered 2xx, and
 /// a claim before its dial, must outlive a crash (P1, P2). Stronger settings are left alone.
 pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPool, Error> {
@@ -130,6 +139,15 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPo
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for >= TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
         .map_err(Error::Connect)

@@ -70,17 +70,26 @@ pub mod wake;
 // Questions.
 pub mod read;
 
+// Many writers, one statement.
+pub(crate) mod batcher;
+
+// The batchers of the verbs.
+mod gathered;
+
+use std::sync::Arc;
+
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
-use self::wake::Wakes;
+use self::{gathered::Batchers, wake::Wakes};
 
 /// The queue, as everybody but `flow` and `db` sees it: its verbs.
 #[derive(Debug, Clone)]
 pub struct Calls {
     pool: PgPool,
-    wakes: std::sync::Arc<Wakes>,
+    wakes: Arc<Wakes>,
+    gathered: Arc<Batchers>,
 }
 
 /// What nobody expected of the database.
@@ -109,6 +118,30 @@ pub enum Error {
         /// What the constraint or the trigger says.
         why: String,
     },
+    /// The statement was written for several callers, and failed for all of them.
+    #[error(transparent)]
+    Shared(Arc<Error>),
+    /// Whoever was to write it is gone; whether it was done is unknown.
+    #[error("the statement was given up before the database answered")]
+    Abandoned,
+}
+
+impl Error {
+    fn encoding(error: serde_json::Error) -> Self {
+        Self::Database(sqlx::Error::Encode(error.into()))
+    }
+
+    /// May the statement have failed for what one of its items is? Not when the database
+    /// is gone, going, full or read-only: then trying again item by item only adds to it.
+    fn may_be_of_one_item(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        let code = error.code().unwrap_or_default();
+        !["08", "25", "53", "57P", "58"]
+            .iter()
+            .any(|class| code.starts_with(class))
+    }
 }
 
 /// One line of a verb's answer.
@@ -130,19 +163,22 @@ pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, det
 impl Calls {
     /// The verbs over this pool.
     pub fn new(pool: PgPool) -> Self {
-        Self {
-            pool,
-            wakes: std::sync::Arc::default(),
-        }
+        Self::with(pool, Arc::default())
     }
 
     /// The same queue over another pool: it hears and sends the same wakes. A process
     /// that serves and works has one pool for each, so that neither starves the other.
     #[must_use]
     pub fn beside(&self, pool: PgPool) -> Self {
+        Self::with(pool, Arc::clone(&self.wakes))
+    }
+
+    fn with(pool: PgPool, wakes: Arc<Wakes>) -> Self {
+        let gathered = Arc::new(Batchers::new(&pool, &wakes));
         Self {
             pool,
-            wakes: std::sync::Arc::clone(&self.wakes),
+            wakes,
+            gathered,
         }
     }
 
@@ -171,18 +207,9 @@ impl Calls {
                     .await?;
                 (_, word, detail) = alone;
             }
-            let detail = detail.map_or(Value::Null, |detail| detail.0);
-            answers.push(match word.as_str() {
-                LOCKED_OUT => Err(Error::LockedOut),
-                REFUSED => Err(Error::Refused {
-                    why: detail
-                        .get("why")
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .to_owned(),
-                }),
-                word => known_word(verb, word).map(|verdict| Answer { verdict, detail }),
-            });
+            answers.push(read_row(word, detail).and_then(|(word, detail)| {
+                known_word(verb, &word).map(|verdict| Answer { verdict, detail })
+            }));
         }
         Ok(answers)
     }
@@ -208,6 +235,22 @@ type Row = (i32, String, Option<Json<Value>>);
 
 const LOCKED_OUT: &str = "locked_out";
 const REFUSED: &str = "refused";
+
+/// A verdict's word and its detail, unless it is one that any verb may answer.
+fn read_row(word: String, detail: Option<Json<Value>>) -> Result<(String, Value), Error> {
+    let detail = detail.map_or(Value::Null, |detail| detail.0);
+    match word.as_str() {
+        LOCKED_OUT => Err(Error::LockedOut),
+        REFUSED => Err(Error::Refused {
+            why: detail
+                .get("why")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+        }),
+        _ => Ok((word, detail)),
+    }
+}
 
 /// A verdict's word as its type.
 pub(crate) fn known_word<V: DeserializeOwned>(verb: &'static str, word: &str) -> Result<V, Error> {

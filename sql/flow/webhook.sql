@@ -1,6 +1,7 @@
 -- webhook: keep an event that passed its signature, once, and apply it, in one transaction.
--- p_items: [{trunk, reference?, event_id, signed_at?, body (base64), report}].
+-- p_items: [{trunk, reference?, event_id, signed_at?, body (base64), report, again?}].
 -- reference: from the URL, its tag verified; null = match by the provider's id.
+-- again: the same delivery once more, after it was parked in a batch.
 -- signed_at: unix seconds; more than 300 s from the database's clock is too_old: no row.
 -- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable,
 -- duplicate (kept before, nothing changes), too_old.  detail: {freed}, a slot or number was.
@@ -88,7 +89,7 @@ begin
             p_now + '1 second', case when v_report ->> 'kind' = 'unparsable' then 'unparsable' else 'parked' end,
             p_call_id, v_report, decode(p_item ->> 'body', 'base64'))
     on conflict (trunk, reference, event_id) do update
-        set deliveries = w.deliveries + 1, last_delivery_at = excluded.last_delivery_at
+        set deliveries = w.deliveries + case when p_item ? 'again' then 0 else 1 end, last_delivery_at = excluded.last_delivery_at
     returning w.* into v_event;
     v_is_new := v_event.deliveries = 1;
     if v_event.verdict <> 'parked' then

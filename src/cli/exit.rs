@@ -148,12 +148,14 @@ fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
     }
     if let Some(error) = cause.downcast_ref::<flow::Error>() {
         return match error {
-            flow::Error::LockedOut | flow::Error::Refused { .. } => Some(Failure::failed(what)),
+            flow::Error::LockedOut | flow::Error::Refused { .. } | flow::Error::Abandoned => {
+                Some(Failure::failed(what))
+            }
             flow::Error::Contract { .. } => {
                 Some(Failure::failed(what).hint("run `pgdial migrate` with the newest release"))
             }
             // Its cause says more.
-            flow::Error::Database(_) => None,
+            flow::Error::Database(_) | flow::Error::Shared(_) => None,
         };
     }
     if let Some(ChangeError::Refused(why)) = cause.downcast_ref::<ChangeError>() {

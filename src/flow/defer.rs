@@ -4,7 +4,11 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Calls, Error, wake::Wake};
+use super::{
+    Calls, Error, LOCKED_OUT,
+    gathered::{NOBODY, SMALL, Statement},
+    wake::Wake,
+};
 use crate::domain::{CallId, Reference};
 
 /// Why a dial that certainly rings nobody goes back.
@@ -39,6 +43,17 @@ pub enum Deferred {
     NotFound,
 }
 
+const SQL: &str = "select ordinal, verdict, detail from pgdial.defer($1)";
+pub(super) const STATEMENT: Statement = Statement {
+    verb: "defer",
+    sql: SQL,
+    again: SQL,
+    held: LOCKED_OUT,
+    nobody: NOBODY,
+    limits: SMALL,
+    wakes: &[(Wake::Claim, |_, _| true)],
+};
+
 #[derive(Serialize)]
 struct Item<'a> {
     id: CallId,
@@ -70,10 +85,7 @@ impl Calls {
             retry_after_sec,
             why,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.defer($1)";
-        let deferred = self.apply_one("defer", sql, item).await?.verdict;
-        self.wake(Wake::Claim);
-        Ok(deferred)
+        Ok(self.gathered.defer.apply(&item).await?.verdict)
     }
 
     /// After a claim whose reply was lost: what this worker was given there and never

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, read_detail, wake::Wake};
+use super::{
+    Calls, Error, LOCKED_OUT,
+    gathered::{NOBODY, SMALL, Statement, says},
+    read_detail,
+    wake::Wake,
+};
 use crate::domain::{CallId, Reference};
 
 /// What became of it.
@@ -13,6 +18,21 @@ pub struct Dialed {
     /// The provider answered with another id than its webhook had named.
     pub conflict: bool,
 }
+
+const SQL: &str = "select ordinal, verdict, detail from pgdial.dialed($1)";
+pub(super) const STATEMENT: Statement = Statement {
+    verb: "dialed",
+    sql: SQL,
+    again: SQL,
+    held: LOCKED_OUT,
+    nobody: NOBODY,
+    limits: SMALL,
+    wakes: &[
+        (Wake::Claim, |_, detail| says(detail, "freed")),
+        // Somebody wishes the call ended, and now its name at the provider is known.
+        (Wake::Sweep, |_, detail| says(detail, "cancel")),
+    ],
+};
 
 #[derive(Serialize)]
 struct Item<'a> {
@@ -32,9 +52,7 @@ enum Verdict {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Detail {
-    cancel: bool,
     conflict: bool,
-    freed: bool,
 }
 
 impl Calls {
@@ -45,16 +63,8 @@ impl Calls {
             claim_no: dial.claim_no,
             provider_call_id,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.dialed($1)";
-        let answer = self.apply_one::<_, Verdict>("dialed", sql, item).await?;
+        let answer = self.gathered.dialed.apply::<_, Verdict>(&item).await?;
         let detail: Detail = read_detail("dialed", answer.detail);
-        if detail.freed {
-            self.wake(Wake::Claim);
-        }
-        if detail.cancel {
-            // Somebody wishes the call ended, and now its name at the provider is known.
-            self.wake(Wake::Sweep);
-        }
         Ok(Dialed {
             in_call: answer.verdict == Verdict::InCall,
             conflict: detail.conflict,

@@ -2,8 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error};
+use super::{
+    Calls, Error, LOCKED_OUT,
+    gathered::{NOBODY, SMALL, Statement},
+};
 use crate::domain::{CallId, Reference};
+
+const SQL: &str = "select ordinal, verdict, detail from pgdial.doubt($1)";
+pub(super) const STATEMENT: Statement = Statement {
+    verb: "doubt",
+    sql: SQL,
+    again: SQL,
+    held: LOCKED_OUT,
+    nobody: NOBODY,
+    limits: SMALL,
+    wakes: &[],
+};
 
 #[derive(Serialize)]
 struct Item<'a> {
@@ -28,9 +42,10 @@ impl Calls {
             claim_no: dial.claim_no,
             why,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.doubt($1)";
         let verdict = self
-            .apply_one::<_, Verdict>("doubt", sql, item)
+            .gathered
+            .doubt
+            .apply::<_, Verdict>(&item)
             .await?
             .verdict;
         Ok(verdict == Verdict::Unresolved)

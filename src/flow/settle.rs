@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, wake::Wake};
+use super::{
+    Calls, Error, LOCKED_OUT,
+    gathered::{NOBODY, SMALL, Statement},
+    wake::Wake,
+};
 use crate::domain::{CallId, Outcome, Reference};
 
 /// What became of the call.
@@ -27,6 +31,17 @@ pub enum Settled {
     NotFound,
 }
 
+const SQL: &str = "select ordinal, verdict, detail from pgdial.settle($1)";
+pub(super) const STATEMENT: Statement = Statement {
+    verb: "settle",
+    sql: SQL,
+    again: SQL,
+    held: LOCKED_OUT,
+    nobody: NOBODY,
+    limits: SMALL,
+    wakes: &[(Wake::Claim, |_, _| true)],
+};
+
 #[derive(Serialize)]
 struct Item<'a> {
     id: CallId,
@@ -49,9 +64,6 @@ impl Calls {
             outcome,
             why,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.settle($1)";
-        let settled = self.apply_one("settle", sql, item).await?.verdict;
-        self.wake(Wake::Claim);
-        Ok(settled)
+        Ok(self.gathered.settle.apply(&item).await?.verdict)
     }
 }

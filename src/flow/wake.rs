@@ -77,6 +77,16 @@ impl Wakes {
             Wake::Sweep => self.sweep.notify_one(),
         }
     }
+
+    /// Tells this process at once, and the others soon.
+    pub(super) fn wake(&self, wake: Wake) {
+        self.local(wake);
+        match wake {
+            Wake::Claim => self.outgoing_claim.store(true, Ordering::Release),
+            Wake::Sweep => self.outgoing_sweep.store(true, Ordering::Release),
+        }
+        self.outgoing.notify_one();
+    }
 }
 
 /// LISTEN does not deliver here.
@@ -97,12 +107,7 @@ pub enum ListenError {
 impl Calls {
     /// Tells this process at once, and the others soon.
     pub fn wake(&self, wake: Wake) {
-        self.wakes.local(wake);
-        match wake {
-            Wake::Claim => self.wakes.outgoing_claim.store(true, Ordering::Release),
-            Wake::Sweep => self.wakes.outgoing_sweep.store(true, Ordering::Release),
-        }
-        self.wakes.outgoing.notify_one();
+        self.wakes.wake(wake);
     }
 
     /// Waits for the next wake of this kind. One waiter a kind and process.

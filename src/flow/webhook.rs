@@ -3,7 +3,12 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, read_detail, wake::Wake};
+use super::{
+    Calls, Error,
+    batcher::Limits,
+    gathered::{Statement, says},
+    wake::Wake,
+};
 use crate::domain::{Reference, Report};
 
 /// An event whose signature (and tag, where there is a reference) was verified.
@@ -47,6 +52,28 @@ pub enum Verdict {
     TooOld,
 }
 
+const PARKED: &str = "parked";
+pub(super) const STATEMENT: Statement = Statement {
+    verb: "webhook",
+    sql: "select ordinal, verdict, detail from pgdial.webhook($1)",
+    // Kept already, and not counted as another delivery.
+    again: "select ordinal, verdict, detail from pgdial.webhook(jsonb_set($1, '{0,again}', 'true'))",
+    // Often its call is locked only by the `dialed` of the same moment.
+    held: PARKED,
+    // Signed in 1970: nothing is kept of it.
+    nobody: r#"{"trunk":"","reference":"00000000-0000-0000-0000-000000000000-0","event_id":"","signed_at":0,"body":"","report":{}}"#,
+    // Bodies have up to 256 KiB.
+    limits: Limits {
+        items: 100,
+        bytes: 1024 * 1024,
+        lanes: 1,
+    },
+    wakes: &[
+        (Wake::Claim, |_, detail| says(detail, "freed")),
+        (Wake::Sweep, |word, _| word == PARKED),
+    ],
+};
+
 #[derive(Serialize)]
 struct Item<'a> {
     trunk: &'a str,
@@ -57,14 +84,9 @@ struct Item<'a> {
     report: &'a Report,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Detail {
-    freed: bool,
-}
-
 impl Calls {
-    /// Keeps and applies one event; durable when this returns.
+    /// Keeps and applies one event; durable when this returns. It has been received, so
+    /// it is kept even when whoever delivered it does not wait for the answer.
     pub async fn webhook(&self, event: Event<'_>) -> Result<Verdict, Error> {
         let item = Item {
             trunk: event.trunk,
@@ -74,15 +96,6 @@ impl Calls {
             body: BASE64_STANDARD.encode(event.body),
             report: event.report,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.webhook($1)";
-        let answer = self.apply_one::<_, Verdict>("webhook", sql, item).await?;
-        let detail: Detail = read_detail("webhook", answer.detail);
-        if detail.freed {
-            self.wake(Wake::Claim);
-        }
-        if answer.verdict == Verdict::Parked {
-            self.wake(Wake::Sweep);
-        }
-        Ok(answer.verdict)
+        Ok(self.gathered.webhook.apply(&item).await?.verdict)
     }
 }

@@ -10,6 +10,7 @@
 mod support;
 
 mod amend;
+mod batcher;
 mod breaker;
 mod cancel;
 mod claim;

@@ -1,0 +1,308 @@
+//! The batcher: what many tasks want written at the same time goes as one statement.
+//!
+//! A commit costs much the same for one row as for a hundred. While a statement is under
+//! way the next items gather; as soon as it is done, what has gathered goes as one. An item
+//! that comes when nothing is under way goes at once: there is no timer, so the batches are
+//! as large as the load is and no larger.
+//!
+//! - Each caller has its own answer, after the commit and never before.
+//! - A caller that goes away disturbs nobody; its item is written all the same.
+//! - What is queued and unanswered is bounded, in bytes; past that a caller waits its turn.
+//! - An item that the statement fails on, or whose row is held, is tried alone, beside the
+//!   batches that follow, so that it harms nobody. A lost connection is everybody's error:
+//!   each caller knows what it may repeat.
+//! - Nothing runs while nothing is queued, and nothing has to be closed: whoever waits for
+//!   an answer keeps the process.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::Error;
+
+/// Items tried alone at the same time: each may wait half a second for its row.
+const ALONE: usize = 2;
+/// Batches that may be queued or unanswered, before callers wait.
+const QUEUED: u32 = 4;
+
+/// What a batcher writes.
+pub(crate) trait Verb: Send + Sync + 'static {
+    /// What a caller brings.
+    type Item: Send + Sync + 'static;
+    /// What it is answered.
+    type Answer: Send + 'static;
+
+    /// How large an item is.
+    fn bytes(item: &Self::Item) -> usize;
+
+    /// Writes them in one statement, and wakes whom that concerns, once; an answer for each,
+    /// in their order. `Try::Gathered` must not wait for rows; of `Try::Alone` there is one.
+    fn write(
+        &self,
+        connection: &mut PgConnection,
+        items: &[&Self::Item],
+        how: Try,
+    ) -> impl Future<Output = Result<Vec<Written<Self::Answer>>, Error>> + Send;
+}
+
+/// How often items are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Try {
+    /// The first time, with whatever has gathered.
+    Gathered,
+    /// The last time.
+    Alone,
+}
+
+/// What became of one item.
+#[derive(Debug)]
+pub(crate) enum Written<A> {
+    /// This, and it is durable.
+    Done(A),
+    /// Nothing yet: try it alone. After `Try::Alone`, it is abandoned.
+    NotYet,
+}
+
+/// How much at once. A batch and the queue are bounded by weight: an item weighs its bytes,
+/// and at least as much as makes a full batch of `items`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Items in one statement.
+    pub(crate) items: u32,
+    /// Bytes in one statement.
+    pub(crate) bytes: u32,
+    /// Statements under way, those of items tried alone aside: so many connections.
+    pub(crate) lanes: usize,
+}
+
+/// Gathers items for one verb on one pool. Cheap to clone.
+pub(crate) struct Batcher<V: Verb>(Arc<Shared<V>>);
+
+struct Shared<V: Verb> {
+    verb: V,
+    pool: PgPool,
+    limits: Limits,
+    room: Arc<Semaphore>,
+    alone: Semaphore,
+    queue: Mutex<Queue<V>>,
+}
+
+struct Queue<V: Verb> {
+    items: VecDeque<Waiting<V>>,
+    lanes: usize,
+}
+
+struct Waiting<V: Verb> {
+    item: V::Item,
+    weight: u32,
+    caller: oneshot::Sender<Result<V::Answer, Error>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl<V: Verb> fmt::Debug for Batcher<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher").finish_non_exhaustive()
+    }
+}
+
+impl<V: Verb> Clone for Batcher<V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<V: Verb> Batcher<V> {
+    pub(crate) fn new(verb: V, pool: PgPool, limits: Limits) -> Self {
+        Self(Arc::new(Shared {
+            verb,
+            pool,
+            limits,
+            room: Arc::new(Semaphore::new((limits.bytes * QUEUED) as usize)),
+            alone: Semaphore::new(ALONE),
+            queue: Mutex::new(Queue {
+                items: VecDeque::new(),
+                lanes: 0,
+            }),
+        }))
+    }
+
+    pub(crate) fn verb(&self) -> &V {
+        &self.0.verb
+    }
+
+    /// Writes an item with whatever else has gathered; durable when this returns. Dropped
+    /// before it returns, the item may be written or not.
+    pub(crate) async fn submit(&self, item: V::Item) -> Result<V::Answer, Error> {
+        let shared = &self.0;
+        let Limits { items, bytes, .. } = shared.limits;
+        let weight = u32::try_from(V::bytes(&item)).unwrap_or(u32::MAX);
+        let weight = weight.clamp(bytes / items, bytes * QUEUED);
+        let room = Arc::clone(&shared.room).acquire_many_owned(weight).await;
+        let (caller, answer) = oneshot::channel();
+        shared.enqueue(Waiting {
+            item,
+            weight,
+            caller,
+            _room: room.map_err(|_never_closed| Error::Abandoned)?,
+        });
+        answer
+            .await
+            .unwrap_or_else(|_its_lane_died| Err(Error::Abandoned))
+    }
+}
+
+impl<V: Verb> Shared<V> {
+    fn queue(&self) -> MutexGuard<'_, Queue<V>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enqueue(self: &Arc<Self>, waiting: Waiting<V>) {
+        let mut queue = self.queue();
+        queue.items.push_back(waiting);
+        if queue.lanes < self.limits.lanes {
+            queue.lanes += 1;
+            let lane = Lane {
+                shared: Arc::clone(self),
+                is_open: true,
+            };
+            start(lane.run());
+        }
+    }
+
+    /// One statement and its answers. The connection stays while batches follow one another.
+    async fn write(
+        self: &Arc<Self>,
+        kept: &mut Option<PoolConnection<Postgres>>,
+        batch: Vec<Waiting<V>>,
+        how: Try,
+    ) {
+        let items: Vec<&V::Item> = batch.iter().map(|waiting| &waiting.item).collect();
+        let written = match self.connection(kept).await {
+            Ok(connection) => self.verb.write(connection, &items, how).await,
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(written) => {
+                for (waiting, written) in batch.into_iter().zip(written) {
+                    match (written, how) {
+                        (Written::Done(answer), _) => tell(waiting, Ok(answer)),
+                        (Written::NotYet, Try::Gathered) => self.try_alone(vec![waiting]),
+                        (Written::NotYet, Try::Alone) => tell(waiting, Err(Error::Abandoned)),
+                    }
+                }
+            }
+            Err(error) => {
+                *kept = None; // if it is broken, the pool closes it
+                if batch.len() > 1 && error.may_be_of_one_item() {
+                    self.try_alone(batch);
+                } else {
+                    tell_all(batch, error);
+                }
+            }
+        }
+    }
+
+    async fn connection<'a>(
+        &self,
+        kept: &'a mut Option<PoolConnection<Postgres>>,
+    ) -> Result<&'a mut PgConnection, Error> {
+        let connection = match kept.take() {
+            Some(connection) => connection,
+            None => self.pool.acquire().await?,
+        };
+        Ok(kept.insert(connection))
+    }
+
+    /// Beside the lanes, one after another: they keep their order.
+    fn try_alone(self: &Arc<Self>, batch: Vec<Waiting<V>>) {
+        let shared = Arc::clone(self);
+        start(async move {
+            let _turn = shared.alone.acquire().await;
+            let mut connection = None;
+            for waiting in batch {
+                shared
+                    .write(&mut connection, vec![waiting], Try::Alone)
+                    .await;
+            }
+        });
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the callers watch it: when it dies, they are told"
+)]
+fn start(task: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(task));
+}
+
+fn tell_all<V: Verb>(mut batch: Vec<Waiting<V>>, error: Error) {
+    if let [_] = *batch
+        && let Some(waiting) = batch.pop()
+    {
+        tell(waiting, Err(error));
+        return;
+    }
+    let error = Arc::new(error);
+    for waiting in batch {
+        tell(waiting, Err(Error::Shared(Arc::clone(&error))));
+    }
+}
+
+fn tell<V: Verb>(waiting: Waiting<V>, answer: Result<V::Answer, Error>) {
+    // A caller that has gone needs none.
+    waiting.caller.send(answer).unwrap_or_default();
+}
+
+/// A place for one statement at a time, as long as something is queued.
+struct Lane<V: Verb> {
+    shared: Arc<Shared<V>>,
+    is_open: bool,
+}
+
+impl<V: Verb> Lane<V> {
+    async fn run(mut self) {
+        // What becomes ready in the same moment comes along: thirty dials that end together
+        // make one statement, not one and then twenty-nine.
+        tokio::task::yield_now().await;
+        let mut connection = None;
+        while let Some(batch) = self.next_batch() {
+            self.shared
+                .write(&mut connection, batch, Try::Gathered)
+                .await;
+        }
+    }
+
+    /// At least one item, however large; or the lane is closed.
+    fn next_batch(&mut self) -> Option<Vec<Waiting<V>>> {
+        let mut queue = self.shared.queue();
+        if queue.items.is_empty() {
+            queue.lanes -= 1;
+            self.is_open = false;
+            return None;
+        }
+        let mut weight = 0_u32;
+        let fitting = queue.items.iter().take_while(|waiting| {
+            weight = weight.saturating_add(waiting.weight);
+            weight <= self.shared.limits.bytes
+        });
+        let count = fitting.count().max(1);
+        Some(queue.items.drain(..count).collect())
+    }
+}
+
+impl<V: Verb> Drop for Lane<V> {
+    /// It panicked, or the runtime is gone. Whoever waits is told; the next item opens another.
+    fn drop(&mut self) {
+        if self.is_open {
+            let mut queue = self.shared.queue();
+            queue.lanes -= 1;
+            queue.items.clear();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The verbs that many tasks use at the same time, each with its batcher.
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
+use sqlx::{PgConnection, PgPool, types::Json};
+
+use super::{
+    Answer, Error, Row,
+    batcher::{Batcher, Limits, Try, Verb, Written},
+    defer, dialed, doubt, known_word, read_row, settle,
+    wake::{Wake, Wakes},
+    webhook,
+};
+
+/// One pool's batchers. Per verb, since a statement is one verb's; a batch of one must not
+/// wait behind another verb's large one either.
+#[derive(Debug)]
+pub(super) struct Batchers {
+    pub(super) dialed: Batcher<Gathered>,
+    pub(super) settle: Batcher<Gathered>,
+    pub(super) defer: Batcher<Gathered>,
+    pub(super) doubt: Batcher<Gathered>,
+    pub(super) webhook: Batcher<Gathered>,
+}
+
+impl Batchers {
+    pub(super) fn new(pool: &PgPool, wakes: &Arc<Wakes>) -> Self {
+        let batcher = |statement: &'static Statement| {
+            let wakes = Arc::clone(wakes);
+            let verb = Gathered { statement, wakes };
+            Batcher::new(verb, pool.clone(), statement.limits)
+        };
+        Self {
+            dialed: batcher(&dialed::STATEMENT),
+            settle: batcher(&settle::STATEMENT),
+            defer: batcher(&defer::STATEMENT),
+            doubt: batcher(&doubt::STATEMENT),
+            webhook: batcher(&webhook::STATEMENT),
+        }
+    }
+}
+
+/// Small items that end or move an attempt. One statement at a time: a second beside it
+/// would only split the batches, and on a few cores two commits are no faster than one.
+pub(super) const SMALL: Limits = Limits {
+    items: 250,
+    bytes: 256 * 1024,
+    lanes: 1,
+};
+
+/// An item about no call. A verb waits half a second for the row of a lone item; in its
+/// company it does not, and a row that somebody holds holds up nobody else.
+pub(super) const NOBODY: &str = r#"{"id":"00000000-0000-0000-0000-000000000000","claim_no":0}"#;
+
+/// Does this verdict, with its detail, concern them?
+type Concerns = fn(&str, &Value) -> bool;
+
+/// A verb's SQL, and what its verdicts mean for its batcher.
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) verb: &'static str,
+    pub(super) sql: &'static str,
+    /// For an item that is tried alone, after it was tried with others.
+    pub(super) again: &'static str,
+    /// The verdict after which it is.
+    pub(super) held: &'static str,
+    /// Keeps a lone item company, see [`NOBODY`].
+    pub(super) nobody: &'static str,
+    pub(super) limits: Limits,
+    /// Whom to wake, and when.
+    pub(super) wakes: &'static [(Wake, Concerns)],
+}
+
+/// Is this set in a verdict's detail?
+pub(super) fn says(detail: &Value, name: &str) -> bool {
+    detail.get(name).and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// A verb in its batcher.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    statement: &'static Statement,
+    wakes: Arc<Wakes>,
+}
+
+impl Verb for Gathered {
+    type Item = Box<RawValue>;
+    type Answer = Result<(String, Value), Error>;
+
+    fn bytes(item: &Self::Item) -> usize {
+        item.get().len()
+    }
+
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        items: &[&Self::Item],
+        how: Try,
+    ) -> Result<Vec<Written<Self::Answer>>, Error> {
+        let statement = self.statement;
+        let mut sent: Vec<&RawValue> = items.iter().map(|item| &***item).collect();
+        if how == Try::Gathered && items.len() == 1 {
+            sent.push(serde_json::from_str(statement.nobody).map_err(Error::encoding)?);
+        }
+        let sql = match how {
+            Try::Gathered => statement.sql,
+            Try::Alone => statement.again,
+        };
+        let mut rows: Vec<Row> = sqlx::query_as(sql)
+            .bind(Json(sent))
+            .fetch_all(connection)
+            .await?;
+        rows.sort_by_key(|row| row.0);
+        rows.truncate(items.len());
+        let is_held = |row: &Row| how == Try::Gathered && row.1 == statement.held;
+        // Before anybody has an answer: a short-lived process then knows whom to tell.
+        for (wake, concerns) in statement.wakes {
+            let concerned = |row: &Row| {
+                let detail = row.2.as_ref().map_or(&Value::Null, |detail| &detail.0);
+                concerns(&row.1, detail)
+            };
+            if rows.iter().filter(|row| !is_held(row)).any(concerned) {
+                self.wakes.wake(*wake);
+            }
+        }
+        let written = rows.into_iter().map(|row| {
+            if is_held(&row) {
+                Written::NotYet
+            } else {
+                Written::Done(read_row(row.1, row.2))
+            }
+        });
+        Ok(written.collect())
+    }
+}
+
+impl Batcher<Gathered> {
+    /// One item, with whatever others have gathered.
+    pub(super) async fn apply<I: Serialize, V: DeserializeOwned>(
+        &self,
+        item: &I,
+    ) -> Result<Answer<V>, Error> {
+        let item = to_raw_value(item).map_err(Error::encoding)?;
+        let (word, detail) = self.submit(item).await??;
+        let verdict = known_word(self.verb().statement.verb, &word)?;
+        Ok(Answer { verdict, detail })
+    }
+}
