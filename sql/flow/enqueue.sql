@@ -1,7 +1,8 @@
 -- enqueue: (nothing) -> waiting, or the call that the idempotency key already names.
 -- p_owners: whose keys these are (an API key's name, or the SQL role): one for all, or one each.
 -- p_requests: an array of objects as POST /calls takes them, with idempotencyKey inside.
--- p_wait_ms: how long to wait for somebody who is writing one of the keys.
+-- p_wait_ms: how long to wait for somebody who is writing one of the keys; null = 2 s.
+-- p_shown: whether the detail of a new call is the call, as sql/read/call.sql shows it.
 -- Verdicts: new, duplicate, key_reused (another request under the same key), key_locked
 -- (another transaction holds the key: try again), suppressed, unknown_campaign, invalid.
 -- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If
@@ -13,7 +14,7 @@
 -- Plans: one statement, planned once and pinned: every join is a probe of one row by its key,
 -- whatever the statistics say, as right for one request as for thousands, and as for a table
 -- that was empty when the plan was made. Planning anew took ten times as long as one request.
-create or replace function pgdial.enqueue_for(p_owners text[], p_requests jsonb, p_wait_ms int)
+create or replace function pgdial.enqueue_for(p_owners text[], p_requests jsonb, p_wait_ms int, p_shown boolean)
 returns table (ordinal int, verdict text, id uuid, detail text)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -74,8 +75,21 @@ begin
             select v_now, new.id, new.claim_no, new.attempt, 'waiting',
                    jsonb_build_object('by', new.owner, 'run_at', new.run_at)
             from new
+            returning call_id, seq
         )
-        select a.ordinal, 'new', a.id, null
+        select a.ordinal, 'new', a.id, case when p_shown then json_build_object(
+            'id', a.id, 'to', a.phone, 'from', a.from_number, 'scriptId', a.script_id, 'metadata', a.metadata,
+            'campaign', a.campaign, 'priority', a.priority, 'state', 'waiting', 'runAt', a.run_at, 'expiresAt', a.expires_at,
+            'attempt', 0, 'maxAttempts', a.max_attempts, 'deferrals', 0, 'claimNo', 0,
+            'trunk', null, 'providerCallId', null, 'claimedAt', null, 'leaseUntil', null,
+            'deadlineAt', null, 'holdUntil', null, 'answeredAt', null, 'outcome', null,
+            'result', null, 'lastError', null, 'cancelRequestedAt', null,
+            'cancelRequestedBy', null, 'cancelRequestedWhy', null,
+            'owner', a.owner, 'idempotencyKey', a.idempotency_key, 'createdAt', v_now,
+            'startedAt', null, 'endedAt', null, 'attempts', '[]'::json,
+            'events', json_build_array(json_build_object(
+                'seq', (select e.seq from noted e where e.call_id = a.id), 'at', v_now, 'kind', 'waiting',
+                'claimNo', 0, 'attempt', 0, 'detail', json_build_object('by', a.owner, 'run_at', a.run_at))))::text end
         from asked a where a.verdict is null and (a.id in (select new.id from new)) is true
         union all
         select a.ordinal, a.verdict, null, a.detail
@@ -120,7 +134,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return query select * from pgdial.enqueue_for(array[p_owner], p_requests, null);
+    return query select * from pgdial.enqueue_for(array[p_owner], p_requests, null, false);
 end $$;
 
 -- enqueue: one call, for SQL. Inside the caller's transaction: a rollback rings nobody.

@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_repeats", compatible_from = 1),
     migration!(8, "0008_cluster", compatible_from = 1),
     migration!(9, "0009_unclaimable", compatible_from = 1),
+    migration!(11, "0011_now", compatible_from = 1),
 ];
 
 macro_rules! functions {
