@@ -2,7 +2,7 @@
 //!
 //! Everything is bounded (in bytes and in time) and refused with a sentence that says
 //! what to do. What a field may hold is not decided here: that stands in
-//! `pgdial.read_request`, once for every way in.
+//! `pgdial.read_requests`, once for every way in.
 
 use std::{collections::BTreeMap, time::Duration};
 
