@@ -17,13 +17,20 @@ use crate::{
     trunks::Trunks,
 };
 
-/// Connections for the verbs of the API, and for those of the worker with its listener.
+/// Connections for the verbs of the API: at most eight.
 ///
-/// One pool each, so that a flood of requests cannot starve the dialing, nor the other
-/// way round. Both are small on purpose: on a few cores more connections only make
-/// Postgres switch between them.
+/// One pool for the API and one for the worker, so that a flood of requests cannot starve
+/// the dialing, nor the other way round. Both are small on purpose: on a few cores more
+/// connections only make Postgres switch between them. What many tasks write goes through
+/// batchers (`src/flow/batcher.rs`), so their number does not grow with the load: a
+/// statement at a time for each of those verbs, and two for their items that are tried alone.
+/// Here that is webhooks, and the rest is for everything else that is asked over HTTP.
 pub const API_CONNECTIONS: u32 = 8;
-/// See [`API_CONNECTIONS`].
+/// Connections for a worker: at most eight.
+///
+/// One listens. Claim, `dialed`, settle and sweep have one each while they are busy; defer,
+/// doubt and the heartbeat seldom do. That leaves two for items that wait for a row. Whoever
+/// comes when all are taken waits for one, most often for milliseconds.
 pub const WORKER_CONNECTIONS: u32 = 8;
 
 /// Which loops a process consists of.
