@@ -254,7 +254,7 @@ impl Verb for Singles {
                 return Written::NotYet;
             }
             let call = (row.1 == NEW).then(|| row.3.take()).flatten();
-            let call = call.and_then(|call| RawValue::from_string(call).ok());
+            let call = call.and_then(|call| RawValue::from_string(compact(&call)).ok());
             Written::Done(read_row(row).map(|enqueued| (enqueued, call)))
         });
         Ok(written.collect())
@@ -262,6 +262,22 @@ impl Verb for Singles {
 }
 
 const NEW: &str = "new";
+
+/// JSON without the spaces that Postgres writes between its parts.
+fn compact(json: &str) -> String {
+    let (mut in_text, mut is_escaped) = (false, false);
+    let kept = json.chars().filter(|char| {
+        let was_in_text = in_text;
+        match char {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => in_text = !in_text,
+            _ => {}
+        }
+        was_in_text || *char != ' '
+    });
+    kept.collect()
+}
 
 type Row = (i32, String, Option<Uuid>, Option<String>);
 
@@ -299,6 +315,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn spaces_go_but_those_of_texts_stay() {
+        let json = r#"{"a b" : [1, 2.50], "c\" d" : " e \\ ", "f\\" : {"g": null}}"#;
+        let expected = r#"{"a b":[1,2.50],"c\" d":" e \\ ","f\\":{"g":null}}"#;
+        assert_eq!(compact(json), expected);
+        assert_eq!(compact(expected), expected);
+    }
 
     #[test]
     fn a_nul_is_found_and_what_only_looks_like_one_is_not() {

@@ -72,7 +72,7 @@ pub(super) async fn create_calls(
     let text = body::read(
         request,
         LARGEST,
-        "an array has at most 4 MiB: split it, or send NDJSON",
+        "an array has at most 4 MiB: split it, send NDJSON, or use `pgdial import`",
     )
     .await?;
     let results = enqueue(&app, &owner, 0, array(&text)?).await?;

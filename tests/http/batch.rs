@@ -143,7 +143,7 @@ impl Open {
             stream: BufReader::new(stream),
         };
         let head = format!(
-            "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n\
+            "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
              transfer-encoding: chunked\r\n\r\n"
         );
         open.write(&head).await;
