@@ -24,7 +24,8 @@ use crate::{
 /// connections only make Postgres switch between them. What many tasks write goes through
 /// batchers (`src/flow/batcher.rs`), so their number does not grow with the load: a
 /// statement at a time for each of those verbs, and two for their items that are tried alone.
-/// Here that is webhooks, and the rest is for everything else that is asked over HTTP.
+/// Here that is webhooks, and enqueues, of which two statements may be under way; the rest is
+/// for everything else that is asked over HTTP.
 pub const API_CONNECTIONS: u32 = 8;
 /// Connections for a worker: at most eight.
 ///

@@ -1,95 +1,140 @@
 -- enqueue: (nothing) -> waiting, or the call that the idempotency key already names.
--- p_owner: whose keys these are (an API key's name, or the SQL role).
+-- p_owners: whose keys these are (an API key's name, or the SQL role): one for all, or one each.
 -- p_requests: an array of objects as POST /calls takes them, with idempotencyKey inside.
+-- p_wait_ms: how long to wait for somebody who is writing one of the keys; null = 2 s.
+-- p_shown: whether the detail of a new call is the call, as sql/read/call.sql shows it.
 -- Verdicts: new, duplicate, key_reused (another request under the same key), key_locked
 -- (another transaction holds the key: try again), suppressed, unknown_campaign, invalid.
--- Races: two writers of one key meet at calls_idempotency; the second waits for the
--- first, at most 2 s. Keys go in sorted order, so that batches cannot deadlock. Transactions
--- of a person that take several keys can: the one that Postgres stops hears key_locked.
+-- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If
+-- that takes too long, nothing is written, and every item hears key_locked: try them alone.
+-- Keys go in sorted order, so that batches cannot deadlock. Transactions of a person that take
+-- several keys can: the one that Postgres stops hears key_locked.
 -- A known key answers its call whatever has happened since: that the number may not be
 -- rung any more, or that expiresAt has passed, is no reason to deny what was accepted.
-create or replace function pgdial.enqueue_many(p_owner text, p_requests jsonb)
+-- Plans: one statement, planned once and pinned: every join is a probe of one row by its key,
+-- whatever the statistics say, as right for one request as for thousands, and as for a table
+-- that was empty when the plan was made. Planning anew took ten times as long as one request.
+create or replace function pgdial.enqueue_for(p_owners text[], p_requests jsonb, p_wait_ms int, p_shown boolean)
 returns table (ordinal int, verdict text, id uuid, detail text)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_memoize = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare
     v_now constant timestamptz := pgdial.now();
-    v_asked pgdial.asked[];
+    v_us constant bigint := extract(epoch from v_now) * 1000000;
+    v_owners constant int := cardinality(p_owners);
 begin
-    v_asked := array(
-        -- A microsecond apart, so that a batch is dialled in its own order.
-        select row(a.n, pgdial.uuid_v7(v_now + a.n * '1 microsecond'::interval), r.phone, r.script_id, r.metadata, r.campaign, r.from_number,
-                   r.priority, coalesce(r.run_at, v_now), r.expires_at,
-                   coalesce(r.max_attempts, g.max_attempts), r.idempotency_key, r.request_hash,
+    if p_wait_ms is not null then
+        perform set_config('lock_timeout', p_wait_ms::text, true);   -- until this function ends
+    end if;
+    return query
+        with asked as materialized (
+            -- A microsecond apart, so that a batch is dialled in its own order.
+            select r.ordinal, pgdial.uuid_v7_of(v_us + r.ordinal) as id, r.phone, r.script_id, r.metadata, r.campaign,
+                   r.from_number, r.priority, coalesce(r.run_at, v_now) as run_at, r.expires_at,
+                   coalesce(r.max_attempts, g.max_attempts) as max_attempts,
+                   p_owners[least(r.ordinal, v_owners)] as owner, r.idempotency_key, r.request_hash,
+                   -- What is refused, unless its key is known: looked up for these alone.
                    case when r.problem is not null then 'invalid'
-                        when k.known then 'known'
+                        when (g.name is null or d.phone is not null or r.expires_at <= v_now)
+                            and r.idempotency_key is not null and exists (
+                                select from pgdial.calls c
+                                where c.owner = p_owners[least(r.ordinal, v_owners)] and c.idempotency_key = r.idempotency_key)
+                            then 'known'
                         when g.name is null then 'unknown_campaign'
                         when d.phone is not null then 'suppressed'
-                        when r.expires_at <= v_now then 'invalid' end,
+                        when r.expires_at <= v_now then 'invalid' end as verdict,
                    case when r.problem is not null then r.problem
-                        when k.known then null
                         when g.name is null then format('there is no campaign "%s": create it, or use "default"', r.campaign)
                         when d.phone is not null then 'the number is on the do-not-call list: ' || d.reason
-                        when r.expires_at <= v_now then '"expiresAt" lies in the past' end)::pgdial.asked
-        from jsonb_array_elements(p_requests) with ordinality as a (request, n)
-             cross join lateral pgdial.read_request(a.request) as r
-             left join pgdial.campaigns g on g.name = r.campaign
-             left join pgdial.do_not_call d on d.phone = r.phone
-             left join lateral (
-                 select true as known from pgdial.calls c
-                 where c.owner = p_owner and c.idempotency_key = r.idempotency_key offset 0) k on true
-        order by a.n);
-
-    begin
-        return query
-            with new as (
-                insert into pgdial.calls as c (
-                    id, phone, campaign, script_id, metadata, from_number, priority, run_at, expires_at,
-                    max_attempts, owner, idempotency_key, request_hash, created_at)
-                select a.id, a.phone, a.campaign, a.script_id, a.metadata, a.from_number, a.priority, a.run_at,
-                       a.expires_at, a.max_attempts, p_owner, a.idempotency_key, a.request_hash, v_now
-                from unnest(v_asked) a where a.verdict is null
-                order by a.idempotency_key nulls first, a.ordinal
-                on conflict (owner, idempotency_key) where idempotency_key is not null do nothing
-                returning c.id, c.claim_no, c.attempt, c.run_at
-            ), noted as (
-                insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
-                select v_now, new.id, new.claim_no, new.attempt, 'waiting',
-                       jsonb_build_object('by', p_owner, 'run_at', new.run_at)
-                from new
-            )
-            select a.ordinal, case when new.id is not null then 'new' else a.verdict end, new.id, a.detail
-            from unnest(v_asked) a left join new on new.id = a.id
-            where new.id is not null or a.verdict <> 'known';
-    exception when lock_not_available or deadlock_detected then
-        -- Nothing of this batch was written; the caller tries its items one by one.
-        return query
-            select a.ordinal, coalesce(nullif(a.verdict, 'known'), 'key_locked'), null::uuid,
-                   coalesce(a.detail, 'another request with this idempotency key is under way: try again')
-            from unnest(v_asked) a;
-        return;
-    end;
-
-    -- A statement of its own: its snapshot sees the rows that the insert ran into.
+                        when r.expires_at <= v_now then '"expiresAt" lies in the past' end as detail
+            from pgdial.read_requests(p_requests) as r
+                 left join pgdial.campaigns g on g.name = r.campaign
+                 left join pgdial.do_not_call d on d.phone = r.phone
+        ), new as (
+            insert into pgdial.calls as c (
+                id, phone, campaign, script_id, metadata, from_number, priority, run_at, expires_at,
+                max_attempts, owner, idempotency_key, request_hash, created_at)
+            select a.id, a.phone, a.campaign, a.script_id, a.metadata, a.from_number, a.priority, a.run_at,
+                   a.expires_at, a.max_attempts, a.owner, a.idempotency_key, a.request_hash, v_now
+            from asked a where a.verdict is null
+            order by a.owner collate "C", a.idempotency_key collate "C" nulls first, a.ordinal
+            on conflict (owner, idempotency_key) where idempotency_key is not null do nothing
+            returning c.id, c.claim_no, c.attempt, c.run_at, c.owner
+        ), noted as (
+            insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
+            select v_now, new.id, new.claim_no, new.attempt, 'waiting',
+                   jsonb_build_object('by', new.owner, 'run_at', new.run_at)
+            from new
+            returning call_id, seq
+        )
+        select a.ordinal, 'new', a.id, case when p_shown then json_build_object(
+            'id', a.id, 'to', a.phone, 'from', a.from_number, 'scriptId', a.script_id, 'metadata', a.metadata,
+            'campaign', a.campaign, 'priority', a.priority, 'state', 'waiting', 'runAt', a.run_at, 'expiresAt', a.expires_at,
+            'attempt', 0, 'maxAttempts', a.max_attempts, 'deferrals', 0, 'claimNo', 0,
+            'trunk', null, 'providerCallId', null, 'claimedAt', null, 'leaseUntil', null,
+            'deadlineAt', null, 'holdUntil', null, 'answeredAt', null, 'outcome', null,
+            'result', null, 'lastError', null, 'cancelRequestedAt', null,
+            'cancelRequestedBy', null, 'cancelRequestedWhy', null,
+            'owner', a.owner, 'idempotencyKey', a.idempotency_key, 'createdAt', v_now,
+            'startedAt', null, 'endedAt', null, 'attempts', '[]'::json,
+            'events', json_build_array(json_build_object(
+                'seq', (select e.seq from noted e where e.call_id = a.id), 'at', v_now, 'kind', 'waiting',
+                'claimNo', 0, 'attempt', 0, 'detail', json_build_object('by', a.owner, 'run_at', a.run_at))))::text end
+        from asked a where a.verdict is null and (a.id in (select new.id from new)) is true
+        union all
+        select a.ordinal, a.verdict, null, a.detail
+        from asked a where a.verdict <> 'known'
+        union all
+        select a.ordinal, k.verdict, k.id, k.detail
+        from asked a cross join lateral pgdial.key_answer(a.owner, a.idempotency_key, a.request_hash) k
+        where coalesce(a.verdict, 'known') = 'known' and not (a.id in (select new.id from new));
+exception when lock_not_available or deadlock_detected then
+    -- Nothing of this batch was written.
     return query
-        select a.ordinal,
-               case when c.id is null then 'key_locked'
-                    when c.request_hash = a.request_hash then 'duplicate'
-                    else 'key_reused' end,
-               c.id,
-               case when c.id is null then 'the idempotency key was just released: try again'
-                    when c.request_hash <> a.request_hash then
-                        'this idempotency key was used for another request: use a new key for a new call' end
-        from unnest(v_asked) a
-             -- Lateral, one probe of calls_idempotency each: as a plain join it read the table.
-             left join lateral (
-                 select c.id, c.request_hash from pgdial.calls c
-                 where c.owner = p_owner and c.idempotency_key = a.idempotency_key offset 0) c on true
-        where coalesce(a.verdict, 'known') = 'known' and a.idempotency_key is not null and c.id is distinct from a.id;
+        select n::int, 'key_locked', null::uuid, 'another request with this idempotency key is under way: try again'
+        from generate_series(1, jsonb_array_length(p_requests)) n;
+end $$;
+
+-- key_answer: what a request hears whose key was there already.
+-- Volatile, so that its snapshot sees the row that the insert ran into.
+create or replace function pgdial.key_answer(
+    p_owner text, p_key text, p_hash bytea, out verdict text, out id uuid, out detail text)
+language plpgsql volatile
+as $$
+declare
+    v_hash bytea;
+begin
+    select c.id, c.request_hash into id, v_hash from pgdial.calls c
+    where c.owner = p_owner and c.idempotency_key = p_key;
+    if v_hash = p_hash then
+        verdict := 'duplicate';
+    elsif found then
+        verdict := 'key_reused';
+        detail := 'this idempotency key was used for another request: use a new key for a new call';
+    else
+        verdict := 'key_locked';
+        detail := 'the idempotency key was just released: try again';
+    end if;
+end $$;
+
+-- enqueue_many: the same for one owner.
+create or replace function pgdial.enqueue_many(p_owner text, p_requests jsonb)
+returns table (ordinal int, verdict text, id uuid, detail text)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query select * from pgdial.enqueue_for(array[p_owner], p_requests, null, false);
 end $$;
 
 -- enqueue: one call, for SQL. Inside the caller's transaction: a rollback rings nobody.

@@ -1,14 +1,99 @@
--- read_request: one request of enqueue, read and checked; the one place for its limits.
--- p_request: the JSON object of POST /calls, with idempotencyKey inside.
--- Answers the typed fields, the hash over the normalised request (two spellings of
--- one number are one request), and problem: null, or a sentence that says what to do.
+-- read_requests: requests of enqueue, read and checked; the one place for their limits.
+-- p_requests: an array of JSON objects as POST /calls takes them, with idempotencyKey inside.
+-- Answers for each, by its place from 1, the typed fields, the hash over the normalised
+-- request (two spellings of one number are one request; '' without a key, since only the
+-- requests of one key are compared), and problem: null, or a sentence that says what to do.
+-- One select that Postgres writes into the caller's statement: a call of plpgsql for each
+-- request took 40 us, this takes 5.
+create or replace function pgdial.read_requests(p_requests jsonb)
+returns table (
+    ordinal int, phone text, script_id text, metadata jsonb, campaign text, from_number text,
+    priority smallint, run_at timestamptz, expires_at timestamptz, max_attempts int,
+    idempotency_key text, request_hash bytea, problem text
+)
+language sql stable
+as $$
+    select q.n::int, q.phone, q.script_id, q.metadata, q.campaign, q.from_number,
+           case when q.problem is null then coalesce(q.priority::numeric::smallint, 0) end, q.run_at, q.expires_at,
+           case when q.problem is null then q.max_attempts::numeric::int end, q.idempotency_key,
+           -- jsonb has one text for one value (keys sorted, numbers in one form), so the hash is over meaning.
+           case when q.problem is null and q.idempotency_key is not null then
+               sha256(convert_to(jsonb_build_array(
+                   q.phone, q.script_id, q.metadata, q.campaign, q.from_number, coalesce(q.priority::numeric::smallint, 0),
+                   extract(epoch from q.run_at), extract(epoch from q.expires_at), q.max_attempts::numeric::int)::text, 'UTF8'))
+               else '' end,
+           q.problem
+    from (
+        select t.*, case
+            when not t.is_shaped then pgdial.misshapen(t.request)
+            when t.sent_to is null then '"to" is missing: the number to ring, as in "+14155550100"'
+            when t.phone is null then
+                '"to" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550100"'
+            when t.script_id is null then '"scriptId" is missing: what the provider should say, as in "welcome"'
+            when length(t.script_id) not between 1 and 200 then '"scriptId" must have 1 to 200 characters'
+            when jsonb_typeof(t.metadata) <> 'object' then '"metadata" must be a JSON object'
+            when octet_length(t.metadata::text) > 16384 then '"metadata" is larger than 16 KiB: send a reference to the data instead'
+            -- 32 levels take 64 brackets, and a number beyond 1e300 as many digits: little metadata has neither.
+            when octet_length(t.metadata::text) > 64 and t.metadata @? '$.**{33}' then
+                '"metadata" has more than 32 levels: send a reference to the data instead'
+            when octet_length(t.metadata::text) > 300
+                and t.metadata @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))' then
+                '"metadata" has a number beyond 1e300: send it as a string'
+            when t.sent_from is not null and t.from_number is null then
+                '"from" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550199"'
+            -- 5.0 is a whole number to JSON and to JSON Schema.
+            when t.priority !~ '^[0-9](\.0+)?$' then '"priority" must be a whole number from 0 to 9 (higher first)'
+            when t.max_attempts !~ '^([1-9]|1[0-9]|20)(\.0+)?$' then '"maxAttempts" must be a whole number from 1 to 20'
+            when t.sent_run_at is not null and t.run_at is null then
+                '"runAt" must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"'
+            when t.sent_expires_at is not null and t.expires_at is null then
+                '"expiresAt" must be an RFC 3339 time with an offset, as in "2026-01-31T17:00:00Z"'
+            when t.expires_at <= t.run_at then '"expiresAt" must be later than "runAt"'
+            when length(t.idempotency_key) not between 1 and 255 then 'an idempotency key has 1 to 255 characters'
+        end as problem
+        from (
+            select a.n, a.r as request,
+                   jsonb_typeof(a.r) = 'object' and case when jsonb_typeof(a.r) = 'object' then
+                       jsonb_strip_nulls(a.r - '{to,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey}'::text[]) = '{}' end
+                       and coalesce(jsonb_typeof(a.r -> 'to') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'scriptId') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'campaign') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'from') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'runAt') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'expiresAt') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'idempotencyKey') in ('string', 'null'), true) as is_shaped,
+                   a.r ->> 'to' as sent_to, pgdial.normal_phone(a.r ->> 'to') as phone,
+                   a.r ->> 'scriptId' as script_id,
+                   coalesce(nullif(a.r -> 'metadata', 'null'), '{}') as metadata,
+                   coalesce(a.r ->> 'campaign', 'default') as campaign,
+                   a.r ->> 'from' as sent_from, pgdial.normal_phone(a.r ->> 'from') as from_number,
+                   nullif(a.r -> 'priority', 'null')::text as priority,
+                   a.r ->> 'runAt' as sent_run_at, pgdial.read_timestamp(a.r ->> 'runAt') as run_at,
+                   a.r ->> 'expiresAt' as sent_expires_at, pgdial.read_timestamp(a.r ->> 'expiresAt') as expires_at,
+                   nullif(a.r -> 'maxAttempts', 'null')::text as max_attempts,
+                   a.r ->> 'idempotencyKey' as idempotency_key
+            from jsonb_array_elements(p_requests) with ordinality as a (r, n)
+            offset 0) t   -- a fence: what is used twice is made once
+        offset 0) q
+$$;
+
+-- read_request: one of them.
 create or replace function pgdial.read_request(
     p_request jsonb,
     out phone text, out script_id text, out metadata jsonb, out campaign text, out from_number text,
     out priority smallint, out run_at timestamptz, out expires_at timestamptz, out max_attempts int,
     out idempotency_key text, out request_hash bytea, out problem text
 )
-language plpgsql stable
+language sql stable
+as $$
+    select r.phone, r.script_id, r.metadata, r.campaign, r.from_number, r.priority, r.run_at, r.expires_at,
+           r.max_attempts, r.idempotency_key, r.request_hash, r.problem
+    from pgdial.read_requests(jsonb_build_array(p_request)) r
+$$;
+
+-- misshapen: what is wrong with a request that is no object of known fields in their types.
+create or replace function pgdial.misshapen(p_request jsonb) returns text
+language plpgsql immutable
 as $$
 declare
     v_known constant text[] := array['to', 'scriptId', 'metadata', 'campaign', 'from', 'priority',
@@ -16,69 +101,15 @@ declare
     v_field text;
 begin
     if jsonb_typeof(p_request) is distinct from 'object' then
-        problem := 'a request is a JSON object with at least "to" and "scriptId"';
-        return;
+        return 'a request is a JSON object with at least "to" and "scriptId"';
     end if;
-    p_request := jsonb_strip_nulls(p_request - 'metadata')
-        || case when jsonb_typeof(p_request -> 'metadata') in ('null') then '{}'
-                when p_request ? 'metadata' then jsonb_build_object('metadata', p_request -> 'metadata')
-                else '{}' end;
-
-    select k into v_field from jsonb_object_keys(p_request) k where k <> all (v_known) limit 1;
+    select k into v_field from jsonb_each(p_request) as e (k, v)
+    where k <> all (v_known) and jsonb_typeof(v) <> 'null' limit 1;
     if v_field is not null then
-        problem := format('unknown field "%s": known are %s', left(v_field, 60), array_to_string(v_known, ', '));
-        return;
+        return format('unknown field "%s": known are %s', left(v_field, 60), array_to_string(v_known, ', '));
     end if;
     select k into v_field from jsonb_each(p_request) as e (k, v)
     where k = any (array['to', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey'])
-      and jsonb_typeof(v) <> 'string' limit 1;
-    if v_field is not null then
-        problem := format('"%s" must be a string', v_field);
-        return;
-    end if;
-
-    phone := pgdial.normal_phone(p_request ->> 'to');
-    script_id := p_request ->> 'scriptId';
-    metadata := coalesce(p_request -> 'metadata', '{}');
-    campaign := coalesce(p_request ->> 'campaign', 'default');
-    from_number := pgdial.normal_phone(p_request ->> 'from');
-    run_at := pgdial.read_timestamp(p_request ->> 'runAt');
-    expires_at := pgdial.read_timestamp(p_request ->> 'expiresAt');
-    idempotency_key := p_request ->> 'idempotencyKey';
-
-    problem := case
-        when not p_request ? 'to' then '"to" is missing: the number to ring, as in "+14155550100"'
-        when phone is null then
-            '"to" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550100"'
-        when not p_request ? 'scriptId' then '"scriptId" is missing: what the provider should say, as in "welcome"'
-        when length(script_id) not between 1 and 200 then '"scriptId" must have 1 to 200 characters'
-        when jsonb_typeof(metadata) <> 'object' then '"metadata" must be a JSON object'
-        when octet_length(metadata::text) > 16384 then '"metadata" is larger than 16 KiB: send a reference to the data instead'
-        when metadata @? '$.**{33}' then '"metadata" has more than 32 levels: send a reference to the data instead'
-        when metadata @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))' then
-            '"metadata" has a number beyond 1e300: send it as a string'
-        when p_request ? 'from' and from_number is null then
-            '"from" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550199"'
-        -- 5.0 is a whole number to JSON and to JSON Schema.
-        when p_request ? 'priority' and not (p_request -> 'priority')::text ~ '^[0-9](\.0+)?$' then
-            '"priority" must be a whole number from 0 to 9 (higher first)'
-        when p_request ? 'maxAttempts' and not (p_request -> 'maxAttempts')::text ~ '^([1-9]|1[0-9]|20)(\.0+)?$' then
-            '"maxAttempts" must be a whole number from 1 to 20'
-        when p_request ? 'runAt' and run_at is null then
-            '"runAt" must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"'
-        when p_request ? 'expiresAt' and expires_at is null then
-            '"expiresAt" must be an RFC 3339 time with an offset, as in "2026-01-31T17:00:00Z"'
-        when expires_at <= run_at then '"expiresAt" must be later than "runAt"'
-        when length(idempotency_key) not between 1 and 255 then 'an idempotency key has 1 to 255 characters'
-    end;
-    if problem is not null then
-        return;
-    end if;
-
-    priority := coalesce((p_request ->> 'priority')::numeric::smallint, 0);
-    max_attempts := (p_request ->> 'maxAttempts')::numeric::int;
-    -- jsonb has one text for one value (keys sorted, numbers in one form), so the hash is over meaning.
-    request_hash := sha256(convert_to(jsonb_build_array(
-        phone, script_id, metadata, campaign, from_number, priority,
-        extract(epoch from run_at), extract(epoch from expires_at), max_attempts)::text, 'UTF8'));
+      and jsonb_typeof(v) not in ('string', 'null') limit 1;
+    return format('"%s" must be a string', v_field);
 end $$;

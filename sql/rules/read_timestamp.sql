@@ -1,7 +1,7 @@
 -- read_timestamp: an RFC 3339 instant with its offset, or null when it is none.
 -- A text without an offset would mean another instant in each session's time zone.
 create or replace function pgdial.read_timestamp(p_text text) returns timestamptz
-language plpgsql stable
+language plpgsql stable strict
 as $$
 declare
     -- Postgres takes offsets below 16 hours, RFC 3339 has them up to 23:59.

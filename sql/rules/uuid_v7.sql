@@ -3,12 +3,12 @@
 -- of different microseconds sort by time), then random bits.
 create or replace function pgdial.uuid_v7(p_at timestamptz) returns uuid
 language sql volatile parallel safe
+as $$ select pgdial.uuid_v7_of((extract(epoch from p_at) * 1000000)::bigint) $$;
+
+-- The same of microseconds since 1970; written so that Postgres can put it into the statement.
+create or replace function pgdial.uuid_v7_of(p_us bigint) returns uuid
+language sql volatile parallel safe
 as $$
-    select encode(
-        set_byte(set_byte(
-            overlay(uuid_send(gen_random_uuid())
-                    placing substring(int8send(t.us / 1000) from 3) from 1 for 6),
-            6, (112 | (t.fraction >> 8))::int), 7, (t.fraction & 255)::int), 'hex')::uuid
-    from (select m.us, m.us % 1000 * 4096 / 1000 as fraction
-          from (select (extract(epoch from p_at) * 1000000)::bigint as us) m) t
+    select encode(int8send((p_us / 1000 << 16) | x'7000'::bigint | (p_us % 1000 * 4096 / 1000))
+                  || substring(uuid_send(gen_random_uuid()) from 9), 'hex')::uuid
 $$;

@@ -61,6 +61,7 @@ macro_rules! functions {
 /// Every file of functions and views. Their order matters to nobody but views:
 /// bodies are not checked while they are created.
 const FUNCTIONS: &[(&str, &str)] = functions![
+    "rules/now",
     "rules/normal_phone",
     "rules/uuid_v7",
     "rules/read_timestamp",

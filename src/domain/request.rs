@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// One requested call, as the HTTP API, the CLI and `pgdial.enqueue_many` take it.
 ///
 /// Limits that need no database (lengths, ranges) are checked by
-/// `pgdial.read_request`, the one place that every way in goes through.
+/// `pgdial.read_requests`, the one place that every way in goes through.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallRequest {

@@ -1,10 +1,20 @@
 //! enqueue: (nothing) → waiting, or the call that the idempotency key already names.
 
-use serde_json::Value;
-use sqlx::types::Json;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
+use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{Calls, Error, wake::Wake};
+use super::{
+    Calls, Error,
+    batcher::{Batcher, Limits, Try, Verb, Written},
+    wake::{Wake, Wakes},
+};
 use crate::domain::CallId;
 
 /// What became of one request.
@@ -28,6 +38,31 @@ pub enum Enqueued {
 
 /// Locked keys that one batch waits for (2 s each) before the rest is answered `KeyLocked`.
 const MOST_WAITS: usize = 3;
+/// Into so many a batch is taken apart that ran into a locked key, before it goes one by one.
+const PART: usize = 64;
+/// How long requests that have gathered wait for a locked key; then each does alone.
+const GATHERED_WAIT_MS: i32 = 50;
+
+const NUL: &str = "a text contains the character U+0000, which cannot be stored: remove it";
+
+/// One request, written as JSON.
+#[derive(Debug, Clone)]
+pub struct Request {
+    json: Box<RawValue>,
+    holds_nul: bool,
+}
+
+impl Request {
+    /// What `POST /calls` takes (see [`crate::domain::CallRequest`]), with `idempotencyKey` inside.
+    pub fn new(value: &impl Serialize) -> Result<Self, Error> {
+        let json = to_raw_value(value).map_err(Error::encoding)?;
+        let holds_nul = holds_nul(json.get());
+        Ok(Self { json, holds_nul })
+    }
+}
+
+/// A single request and its answer: with the call itself, as JSON, if it is new.
+pub type Shown = (Enqueued, Option<Box<RawValue>>);
 
 impl Calls {
     /// Takes requests as `POST /calls` takes them (see [`crate::domain::CallRequest`]),
@@ -36,29 +71,46 @@ impl Calls {
     ///
     /// `owner` is whose idempotency keys these are.
     pub async fn enqueue(&self, owner: &str, requests: &[Value]) -> Result<Vec<Enqueued>, Error> {
-        let storable: Vec<&Value> = requests.iter().filter(|r| !holds_nul(r)).collect();
-        let mut stored = self.enqueue_storable(owner, &storable).await?.into_iter();
-        requests
+        let requests: Vec<Request> = requests
             .iter()
-            .map(|request| {
-                if holds_nul(request) {
-                    return Ok(Enqueued::Invalid(
-                        "a text contains the character U+0000, which cannot be stored: remove it"
-                            .to_owned(),
-                    ));
-                }
-                stored.next().ok_or(Error::Contract {
-                    verb: "enqueue",
-                    got: "no row".to_owned(),
-                })
-            })
-            .collect()
+            .map(Request::new)
+            .collect::<Result<_, _>>()?;
+        self.enqueue_all(owner, &requests).await
+    }
+
+    /// The same for requests that are written already.
+    pub async fn enqueue_all(
+        &self,
+        owner: &str,
+        requests: &[Request],
+    ) -> Result<Vec<Enqueued>, Error> {
+        let storable = requests.iter().filter(|request| !request.holds_nul);
+        let storable: Vec<&RawValue> = storable.map(|request| &*request.json).collect();
+        let mut stored = self.enqueue_storable(owner, &storable).await?.into_iter();
+        let answers = requests.iter().map(|request| {
+            if request.holds_nul {
+                return Ok(Enqueued::Invalid(NUL.to_owned()));
+            }
+            stored.next().ok_or_else(no_row)
+        });
+        answers.collect()
+    }
+
+    /// One request, together with those that others bring at the same time. With the call
+    /// itself, as [`Calls::show`] shows it, if it is new.
+    pub async fn enqueue_one(&self, owner: &str, request: &Value) -> Result<Shown, Error> {
+        let Request { json, holds_nul } = Request::new(request)?;
+        if holds_nul {
+            return Ok((Enqueued::Invalid(NUL.to_owned()), None));
+        }
+        let owner = owner.to_owned();
+        self.gathered.enqueue.submit((owner, json)).await?
     }
 
     async fn enqueue_storable(
         &self,
         owner: &str,
-        requests: &[&Value],
+        requests: &[&RawValue],
     ) -> Result<Vec<Enqueued>, Error> {
         if requests.is_empty() {
             return Ok(Vec::new());
@@ -68,13 +120,9 @@ impl Calls {
             // A key that somebody holds undid the whole batch: each item alone harms nobody.
             // But each may wait 2 s for its key: after a few, the rest is left to the caller.
             let mut waits = 0;
-            for (request, row) in requests.iter().zip(&mut rows) {
-                if row.1 == "key_locked"
-                    && waits < MOST_WAITS
-                    && let Some(alone) = self.enqueue_rows(owner, &[request]).await?.pop()
-                {
-                    waits += usize::from(alone.1 == "key_locked");
-                    *row = alone;
+            for (requests, rows) in requests.chunks(PART).zip(rows.chunks_mut(PART)) {
+                if waits < MOST_WAITS {
+                    waits += self.enqueue_apart(owner, requests, rows, waits).await?;
                 }
             }
         }
@@ -88,16 +136,147 @@ impl Calls {
         Ok(results)
     }
 
-    async fn enqueue_rows(&self, owner: &str, requests: &[&Value]) -> Result<Vec<Row>, Error> {
-        let mut rows: Vec<Row> =
-            sqlx::query_as("select ordinal, verdict, id, detail from pgdial.enqueue_many($1, $2)")
-                .bind(owner)
-                .bind(Json(requests))
-                .fetch_all(&self.pool)
-                .await?;
-        rows.sort_by_key(|row| row.0);
-        Ok(rows)
+    /// Those of a batch that hear `key_locked`, again: together, then one by one.
+    async fn enqueue_apart(
+        &self,
+        owner: &str,
+        requests: &[&RawValue],
+        rows: &mut [Row],
+        waited: usize,
+    ) -> Result<usize, Error> {
+        if rows.iter().all(|row| row.1 != KEY_LOCKED) {
+            return Ok(0);
+        }
+        let are_a_part = rows.len() == PART && rows.iter().all(|row| row.1 == KEY_LOCKED);
+        if are_a_part {
+            let again = self.enqueue_rows(owner, requests).await?;
+            for (row, again) in rows.iter_mut().zip(again) {
+                *row = again;
+            }
+        }
+        let mut waits = 0;
+        for (request, row) in requests.iter().zip(rows) {
+            if row.1 == KEY_LOCKED
+                && waited + waits < MOST_WAITS
+                && let Some(alone) = self.enqueue_rows(owner, &[request]).await?.pop()
+            {
+                waits += usize::from(alone.1 == KEY_LOCKED);
+                *row = alone;
+            }
+        }
+        Ok(waits)
     }
+
+    async fn enqueue_rows(&self, owner: &str, requests: &[&RawValue]) -> Result<Vec<Row>, Error> {
+        let rows: Vec<Row> = sqlx::query_as(SQL)
+            .bind([owner])
+            .bind(Json(requests))
+            .bind(None::<i32>)
+            .bind(false)
+            .fetch_all(&self.pool)
+            .await?;
+        in_order(rows, requests.len())
+    }
+}
+
+const SQL: &str = "select ordinal, verdict, id, detail from pgdial.enqueue_for($1, $2, $3, $4)";
+const KEY_LOCKED: &str = "key_locked";
+
+fn no_row() -> Error {
+    Error::Contract {
+        verb: "enqueue",
+        got: "no row".to_owned(),
+    }
+}
+
+/// As many rows as requests, in their order.
+fn in_order(mut rows: Vec<Row>, count: usize) -> Result<Vec<Row>, Error> {
+    if rows.len() != count {
+        return Err(no_row());
+    }
+    rows.sort_unstable_by_key(|row| row.0);
+    Ok(rows)
+}
+
+/// Single requests of any owners, gathered.
+#[derive(Debug)]
+pub(super) struct Singles {
+    wakes: Arc<Wakes>,
+}
+
+impl Singles {
+    pub(super) fn batcher(pool: &PgPool, wakes: &Arc<Wakes>) -> Batcher<Self> {
+        let wakes = Arc::clone(wakes);
+        Batcher::new(Self { wakes }, pool.clone(), LIMITS)
+    }
+}
+
+/// Two at a time: while one commits, the other's rows are made.
+const LIMITS: Limits = Limits {
+    items: 100,
+    bytes: 1024 * 1024,
+    lanes: 2,
+};
+
+impl Verb for Singles {
+    type Item = (String, Box<RawValue>);
+    type Answer = Result<Shown, Error>;
+
+    fn bytes((owner, json): &Self::Item) -> usize {
+        owner.len() + json.get().len()
+    }
+
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        items: &[&Self::Item],
+        how: Try,
+    ) -> Result<Vec<Written<Self::Answer>>, Error> {
+        let owners: Vec<&str> = items.iter().map(|item| item.0.as_str()).collect();
+        let requests: Vec<&RawValue> = items.iter().map(|item| &*item.1).collect();
+        let wait = match how {
+            Try::Gathered => Some(GATHERED_WAIT_MS),
+            Try::Alone => None,
+        };
+        let rows: Vec<Row> = sqlx::query_as(SQL)
+            .bind(owners)
+            .bind(Json(requests))
+            .bind(wait)
+            .bind(true)
+            .fetch_all(connection)
+            .await?;
+        let rows = in_order(rows, items.len())?;
+        if rows.iter().any(|row| row.1 == NEW) {
+            self.wakes.wake(Wake::Claim);
+        }
+        let written = rows.into_iter().map(|mut row| {
+            if how == Try::Gathered && row.1 == KEY_LOCKED {
+                return Written::NotYet;
+            }
+            let call = (row.1 == NEW).then(|| row.3.take()).flatten();
+            let call = call.and_then(|call| RawValue::from_string(compact(&call)).ok());
+            Written::Done(read_row(row).map(|enqueued| (enqueued, call)))
+        });
+        Ok(written.collect())
+    }
+}
+
+const NEW: &str = "new";
+
+/// JSON without the spaces that Postgres writes between its parts.
+fn compact(json: &str) -> String {
+    let (mut in_text, mut is_escaped) = (false, false);
+    let kept = json.chars().filter(|char| {
+        let was_in_text = in_text;
+        match char {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => in_text = !in_text,
+            _ => {}
+        }
+        was_in_text || *char != ' '
+    });
+    kept.collect()
 }
 
 type Row = (i32, String, Option<Uuid>, Option<String>);
@@ -105,10 +284,10 @@ type Row = (i32, String, Option<Uuid>, Option<String>);
 fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
     let detail = detail.unwrap_or_default();
     Ok(match (verdict.as_str(), id) {
-        ("new", Some(id)) => Enqueued::New(CallId(id)),
+        (NEW, Some(id)) => Enqueued::New(CallId(id)),
         ("duplicate", Some(id)) => Enqueued::Duplicate(CallId(id)),
         ("key_reused", _) => Enqueued::KeyReused(detail),
-        ("key_locked", _) => Enqueued::KeyLocked(detail),
+        (KEY_LOCKED, _) => Enqueued::KeyLocked(detail),
         ("suppressed", _) => Enqueued::Suppressed(detail),
         ("unknown_campaign", _) => Enqueued::UnknownCampaign(detail),
         ("invalid", _) => Enqueued::Invalid(detail),
@@ -121,14 +300,43 @@ fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
     })
 }
 
-/// Postgres cannot hold U+0000 in a text: it would fail the whole statement.
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(key, value)| key.contains('\0') || holds_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+/// Postgres cannot hold U+0000 in a text: it would fail the whole statement. In JSON as we
+/// write it, it is `\\u0000`, unless that backslash is itself escaped.
+fn holds_nul(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(at, _)| {
+        let before = json.as_bytes().get(..at).unwrap_or_default();
+        let escapes = before.iter().rev().take_while(|byte| **byte == b'\\');
+        escapes.count() % 2 == 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn spaces_go_but_those_of_texts_stay() {
+        let json = r#"{"a b" : [1, 2.50], "c\" d" : " e \\ ", "f\\" : {"g": null}}"#;
+        let expected = r#"{"a b":[1,2.50],"c\" d":" e \\ ","f\\":{"g":null}}"#;
+        assert_eq!(compact(json), expected);
+        assert_eq!(compact(expected), expected);
+    }
+
+    #[test]
+    fn a_nul_is_found_and_what_only_looks_like_one_is_not() {
+        for (value, holds) in [
+            (json!({"a": "\0"}), true),
+            (json!({"\0": 1}), true),
+            (json!(["x", {"a": ["\\\0"]}]), true),
+            (json!("\\u0000"), false),
+            (json!("\\\\u0000"), false),
+            (json!("u0000"), false),
+            (json!({"a": "\u{1}"}), false),
+        ] {
+            let request = Request::new(&value).unwrap();
+            assert_eq!(request.holds_nul, holds, "{value}");
+        }
     }
 }

@@ -12,7 +12,9 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use super::{
     Answer, Error, Row,
     batcher::{Batcher, Limits, Try, Verb, Written},
-    defer, dialed, doubt, known_word, read_row, settle,
+    defer, dialed, doubt,
+    enqueue::Singles,
+    known_word, read_row, settle,
     wake::{Wake, Wakes},
     webhook,
 };
@@ -26,6 +28,7 @@ pub(super) struct Batchers {
     pub(super) defer: Batcher<Gathered>,
     pub(super) doubt: Batcher<Gathered>,
     pub(super) webhook: Batcher<Gathered>,
+    pub(super) enqueue: Batcher<Singles>,
 }
 
 impl Batchers {
@@ -41,6 +44,7 @@ impl Batchers {
             defer: batcher(&defer::STATEMENT),
             doubt: batcher(&doubt::STATEMENT),
             webhook: batcher(&webhook::STATEMENT),
+            enqueue: Singles::batcher(pool, wakes),
         }
     }
 }

@@ -2,6 +2,14 @@
 //!
 //! One item that cannot be taken harms none of the others, and neither does a line that
 //! is no JSON: the answer has one result for each item, in the shape of the request.
+//!
+//! An array is read as a whole and so has bounds. NDJSON is a stream both ways: what has
+//! arrived is enqueued, its results are sent, then the next lines are read. A client that
+//! does not read its results is not read from either, and cut off after a while (see
+//! `serve::stall`); one that sends nothing more is told so and let go; of one that
+//! vanishes, what was sent before stays enqueued.
+
+use std::convert::Infallible;
 
 use axum::{
     Extension, Json,
@@ -10,8 +18,10 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use futures_util::stream;
 use serde_json::Value;
 
+use self::lines::Lines;
 use super::{
     App,
     auth::Owner,
@@ -21,18 +31,24 @@ use super::{
 };
 use crate::{domain::CallRequest, flow::enqueue::Enqueued};
 
+// The lines of a body, as they arrive.
+mod lines;
+
 const LARGEST: usize = 4 * 1024 * 1024;
 const MOST_ITEMS: usize = 1000;
 pub(super) const JSON: &str = "application/json";
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
 /// One item: what it asks for, or why it cannot be read.
-pub(super) type Item = Result<Value, String>;
+pub(super) type Item = Result<Value, (Code, String)>;
 
-/// Enqueue up to 1,000 calls.
+/// Enqueue many calls.
 ///
-/// A JSON array, or NDJSON with one object a line; an item carries its own
-/// `idempotencyKey`. The answer has one result for each item, in the same shape.
+/// A JSON array of up to 1,000 requests and 4 MiB, or NDJSON with one request a line, of any
+/// length; an item carries its own `idempotencyKey`. The answer has one result for each item,
+/// in the same shape. That to NDJSON begins while the request is still being sent: read it
+/// meanwhile. If such a batch cannot go on, its last line has the status `stopped`; send it
+/// again from there, or as a whole if its items have keys.
 #[utoipa::path(
     post, path = "/api/v1/calls/batch", tag = "calls",
     request_body(content((Vec<CallRequest> = "application/json"), (CallRequest = "application/x-ndjson"))),
@@ -50,47 +66,128 @@ pub(super) async fn create_calls(
             "a batch has no Idempotency-Key of its own: put \"idempotencyKey\" into each item",
         ));
     }
+    if shape == NDJSON {
+        return stream(app, owner, request.into_body()).await;
+    }
     let text = body::read(
         request,
         LARGEST,
-        "a batch has at most 4 MiB: split it, or use `pgdial import`",
+        "an array has at most 4 MiB: split it, send NDJSON, or use `pgdial import`",
     )
     .await?;
-    let items = read_items(shape, &text)?;
-    let results = enqueue(&app, &owner, items).await?;
-    if shape == JSON {
-        return Ok(Json(results).into_response());
+    let results = enqueue(&app, &owner, 0, array(&text)?).await?;
+    Ok(Json(results).into_response())
+}
+
+/// The first lines decide the status; what comes after them can only be told in its place.
+async fn stream(app: App, owner: Owner, body: Body) -> Result<Response, Problem> {
+    let mut streamed = Streamed {
+        app,
+        owner,
+        lines: Lines::of(body),
+        next: 0,
+        has_stopped: false,
+    };
+    let first = streamed.next().await?;
+    let kind = [(header::CONTENT_TYPE, NDJSON)];
+    if streamed.lines.has_ended() {
+        return Ok((kind, Body::from(first)).into_response());
     }
+    let rest = stream::unfold(
+        (Some(first), streamed),
+        |(ready, mut streamed)| async move {
+            let text = match ready {
+                Some(text) => text,
+                None if streamed.has_stopped || streamed.lines.has_ended() => return None,
+                None => streamed.next_or_stop().await,
+            };
+            Some((Ok::<_, Infallible>(text), (None, streamed)))
+        },
+    );
+    Ok((kind, Body::from_stream(rest)).into_response())
+}
+
+/// A batch in the middle.
+struct Streamed {
+    app: App,
+    owner: Owner,
+    lines: Lines,
+    /// The index of the next item.
+    next: usize,
+    has_stopped: bool,
+}
+
+impl Streamed {
+    /// The results of the items that have arrived, one a line.
+    async fn next(&mut self) -> Result<String, Problem> {
+        let items = self.lines.next().await?;
+        let count = items.len();
+        let results = match enqueue(&self.app, &self.owner, self.next, items).await {
+            Ok(results) => results,
+            Err(problem) => {
+                self.lines.linger().await;
+                return Err(problem);
+            }
+        };
+        self.next += count;
+        written(&results)
+    }
+
+    async fn next_or_stop(&mut self) -> String {
+        let problem = match self.next().await {
+            Ok(text) => return text,
+            Err(problem) => problem,
+        };
+        self.has_stopped = true;
+        tracing::warn!(
+            code = problem.code().as_str(),
+            error = problem.causes(),
+            index = self.next,
+            "a batch was stopped"
+        );
+        let stopped = BatchResult {
+            index: self.next,
+            status: BatchStatus::Stopped,
+            id: None,
+            code: Some(problem.code()),
+            detail: Some(problem.detail().to_owned()),
+        };
+        written(&[stopped]).unwrap_or_default()
+    }
+}
+
+fn written(results: &[BatchResult]) -> Result<String, Problem> {
     let mut text = String::new();
-    for result in &results {
+    for result in results {
         let line = serde_json::to_string(result).map_err(|e| Problem::internal().cause(e))?;
         text.push_str(&line);
         text.push('\n');
     }
-    Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from(text)).into_response())
+    Ok(text)
 }
 
-/// The items of a batch of this media type.
+/// The items of a batch of this media type, read as a whole.
+#[cfg(feature = "fuzzing")]
 pub(super) fn read_items(shape: &str, text: &[u8]) -> Result<Vec<Item>, Problem> {
-    let items = if shape == JSON {
-        array(text)?
-    } else {
-        lines(text)
-    };
-    if items.len() > MOST_ITEMS {
-        return Err(Problem::new(
-            Code::BatchTooLarge,
-            format!(
-                "a batch has at most {MOST_ITEMS} items and this one has {}: split it, or use `pgdial import`",
-                items.len()
-            ),
-        ));
+    if shape == JSON {
+        return array(text);
     }
-    Ok(items)
+    let mut splitter = lines::Splitter::default();
+    splitter.push(text);
+    splitter.end_line();
+    Ok(splitter.take())
 }
 
 fn array(text: &[u8]) -> Result<Vec<Item>, Problem> {
     match body::parse(text)? {
+        Value::Array(items) if items.len() > MOST_ITEMS => Err(Problem::new(
+            Code::BatchTooLarge,
+            format!(
+                "an array has at most {MOST_ITEMS} items and this one has {}: \
+                 split it, send NDJSON, or use `pgdial import`",
+                items.len()
+            ),
+        )),
         Value::Array(items) => Ok(items.into_iter().map(Ok).collect()),
         _ => Err(Problem::new(
             Code::InvalidRequest,
@@ -99,21 +196,14 @@ fn array(text: &[u8]) -> Result<Vec<Item>, Problem> {
     }
 }
 
-fn lines(text: &[u8]) -> Vec<Item> {
-    text.split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            // The parser counts lines too, and each item is its first: only the column says something.
-            serde_json::from_slice(line)
-                .map_err(|error| format!("the line is not JSON (column {})", error.column()))
-        })
-        .collect()
-}
-
-async fn enqueue(app: &App, owner: &Owner, items: Vec<Item>) -> Result<Vec<BatchResult>, Problem> {
+async fn enqueue(
+    app: &App,
+    owner: &Owner,
+    first: usize,
+    items: Vec<Item>,
+) -> Result<Vec<BatchResult>, Problem> {
     let mut requests = Vec::with_capacity(items.len());
-    let unread: Vec<Option<String>> = items
+    let unread: Vec<_> = items
         .into_iter()
         .map(|item| item.map(|request| requests.push(request)).err())
         .collect();
@@ -124,10 +214,10 @@ async fn enqueue(app: &App, owner: &Owner, items: Vec<Item>) -> Result<Vec<Batch
         .into_iter();
     unread
         .into_iter()
-        .enumerate()
-        .map(|(index, unread)| {
-            if let Some(detail) = unread {
-                return Ok(failed(index, Code::MalformedJson, detail));
+        .zip(first..)
+        .map(|(unread, index)| {
+            if let Some((code, detail)) = unread {
+                return Ok(failed(index, code, detail));
             }
             let enqueued = enqueued.next().ok_or_else(Problem::internal)?;
             app.counters.enqueued.add(calls::verdict(&enqueued));
@@ -162,19 +252,5 @@ const fn failed(index: usize, code: Code, detail: String) -> BatchResult {
         id: None,
         code: Some(code),
         detail: Some(detail),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn empty_lines_do_not_count_and_a_broken_line_is_its_own_error() {
-        let items = lines(b"{\"to\":1}\r\n\n  \n{\"to\":\n[1]");
-        assert_eq!(items.len(), 3);
-        assert!(items[0].is_ok() && items[2].is_ok());
-        assert_eq!(items[1], Err("the line is not JSON (column 6)".to_owned()));
-        assert_eq!(lines(b"\n\n").len(), 0);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything is bounded (in bytes and in time) and refused with a sentence that says
 //! what to do. What a field may hold is not decided here: that stands in
-//! `pgdial.read_request`, once for every way in.
+//! `pgdial.read_requests`, once for every way in.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,7 +24,7 @@ pub(super) const ONE_CALL: usize = 64 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// Of a body that is too large so much more is read and dropped: an answer that comes
 /// while the client still writes is lost in the reset of the connection.
-const LINGER: usize = 16 * 1024 * 1024;
+pub(super) const LINGER: usize = 16 * 1024 * 1024;
 
 /// The body, at most `limit` bytes of it.
 pub(super) async fn read(
@@ -43,13 +43,23 @@ pub(super) async fn read(
     }
     timeout(TIME_LIMIT, collect(request, limit))
         .await
-        .map_err(|_elapsed| {
-            Problem::new(
-                Code::BodyTooSlow,
-                "the body did not arrive within 15 s: send it again",
-            )
-        })??
+        .map_err(|_elapsed| too_slow())??
         .ok_or_else(refusal)
+}
+
+pub(super) fn too_slow() -> Problem {
+    Problem::new(
+        Code::BodyTooSlow,
+        "the body did not arrive within 15 s: send it again",
+    )
+}
+
+pub(super) fn unreadable(error: axum::Error) -> Problem {
+    Problem::new(
+        Code::BodyUnreadable,
+        "the body ended before its end: send it again",
+    )
+    .cause(error)
 }
 
 /// None: it is larger.
@@ -58,13 +68,7 @@ async fn collect(request: Request, limit: usize) -> Result<Option<Vec<u8>>, Prob
     let mut seen: usize = 0;
     let mut kept = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Problem::new(
-                Code::BodyUnreadable,
-                "the body ended before its end: send it again",
-            )
-            .cause(error)
-        })?;
+        let frame = frame.map_err(unreadable)?;
         let Ok(data) = frame.into_data() else {
             continue;
         };

@@ -50,13 +50,16 @@ pub(super) async fn create_call(
     if let Some(key) = key {
         put_key(&mut wanted, key)?;
     }
-    let enqueued = app.calls.enqueue(owner.as_str(), &[wanted]).await?;
-    let enqueued = enqueued.into_iter().next().ok_or_else(Problem::internal)?;
+    let (enqueued, call) = app.calls.enqueue_one(owner.as_str(), &wanted).await?;
     app.counters.enqueued.add(verdict(&enqueued));
     match enqueued {
         Enqueued::New(id) => {
             let location = [(header::LOCATION, format!("/api/v1/calls/{id}"))];
-            Ok((StatusCode::CREATED, location, Json(after(&app, id).await)).into_response())
+            let status = StatusCode::CREATED;
+            Ok(match call {
+                Some(call) => (status, location, Json(call)).into_response(),
+                None => (status, location, Json(after(&app, id).await)).into_response(),
+            })
         }
         Enqueued::Duplicate(id) => {
             let replayed = [(REPLAYED, HeaderValue::from_static("true"))];

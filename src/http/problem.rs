@@ -120,6 +120,11 @@ impl Problem {
         self.code
     }
 
+    /// What happened, and what to do.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The cause and its own causes in one line, for the log.
     pub(super) fn causes(&self) -> Option<String> {
         let first: &dyn StdError = self.cause.as_deref()?;

@@ -46,6 +46,9 @@ pub enum BatchStatus {
     Duplicate,
     /// No call; `code` and `detail` say why.
     Error,
+    /// The batch ends before its end: whether this item and the next ones, at most 1,000, were
+    /// enqueued is not known, and those after them were not. `code` and `detail` say why.
+    Stopped,
 }
 
 /// What to change in a waiting call. `to` and `campaign` cannot be changed.

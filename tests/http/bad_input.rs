@@ -275,13 +275,6 @@ async fn a_body_above_its_limit_says_the_limit() {
             "pgdial import",
         ),
         (
-            "POST CALLS/batch",
-            "application/x-ndjson",
-            of(4 << 20),
-            "413 body_too_large",
-            "split",
-        ),
-        (
             "POST CALLS",
             "application/json",
             "[".repeat(2000),

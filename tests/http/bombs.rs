@@ -62,9 +62,10 @@ async fn a_hundred_thousand_fields_are_refused_like_one() {
     let items = "[],".repeat(1_000_000);
     let answer = batch(&world, format!("[{items}[]]")).await;
     is(&world, "a million items", &answer, "413 batch_too_large").await;
-    let lines = "{}\n".repeat(1_000_000);
+    let lines = "{}\n".repeat(100_000);
     let answer = post(&world, "/api/v1/calls/batch", "application/x-ndjson", lines).await;
-    is(&world, "a million lines", &answer, "413 batch_too_large").await;
+    let refused = answer.text.matches("\"code\":\"invalid_request\"").count();
+    assert_eq!((answer.status.as_u16(), refused), (200, 100_000));
 }
 
 #[tokio::test]

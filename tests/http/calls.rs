@@ -322,3 +322,25 @@ async fn an_instant_may_have_any_offset_that_rfc_3339_has() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_new_call_is_answered_as_it_is_shown() {
+    let world = World::new().await;
+    for request in [
+        json!({"to": "+14155550100", "scriptId": "s"}),
+        json!({
+            "to": "+1 (415) 555-0101", "scriptId": "s", "metadata": {"b": [1.5, null], "a": "é\n"}, "from": "+14155550199",
+            "campaign": "default", "priority": 3, "runAt": "2126-01-31T09:00:00+02:00",
+            "expiresAt": "2126-01-31T10:00:00.000001Z", "maxAttempts": 7, "idempotencyKey": "k",
+        }),
+    ] {
+        let created = world.send("POST", "/api/v1/calls", &request).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        let shown = world.get(created.header("location")).await;
+        assert_eq!(created.body, shown.body);
+        let again = world.send("POST", "/api/v1/calls", &request).await;
+        if request.get("idempotencyKey").is_some() {
+            assert_eq!((again.status.as_u16(), again.body), (200, shown.body));
+        }
+    }
+}

@@ -116,6 +116,77 @@ async fn keys_belong_to_their_owner() {
 }
 
 #[tokio::test]
+async fn single_requests_of_many_owners_gather_and_each_has_its_own_answer() {
+    let db = TestDb::new().await;
+    let requests: Vec<_> = (0..120)
+        .map(|n| {
+            let to = if n % 7 == 6 {
+                "nobody".to_owned()
+            } else {
+                number(n % 7)
+            };
+            (["ann", "bob"][n % 2], keyed(&format!("k{}", n % 7), &to))
+        })
+        .collect();
+    let asked = requests
+        .iter()
+        .map(|(owner, request)| db.calls.enqueue_one(owner, request));
+    let mut ids = HashSet::new();
+    for ((owner, request), answer) in requests.iter().zip(join_all(asked).await) {
+        let (answer, call) = answer.unwrap();
+        let id = match answer {
+            Enqueued::New(id) => {
+                let shown: Value = serde_json::from_str(call.unwrap().get()).unwrap();
+                assert_eq!(shown, db.calls.show(id).await.unwrap().unwrap());
+                id
+            }
+            Enqueued::Duplicate(id) => id,
+            other => {
+                assert_eq!(request["to"], "nobody", "{other:?}");
+                continue;
+            }
+        };
+        let facts = "owner || ' ' || idempotency_key || ' ' || phone";
+        let key = request["idempotencyKey"].as_str().unwrap();
+        let to = request["to"].as_str().unwrap();
+        assert_eq!(db.column(id, facts).await, format!("{owner} {key} {to}"));
+        ids.insert(id);
+    }
+    assert_eq!(ids.len(), 12);
+    assert_eq!(db.number("select count(*) from pgdial.calls").await, 12);
+}
+
+#[tokio::test]
+async fn a_single_request_whose_key_is_held_does_not_hold_up_the_others() {
+    let db = TestDb::new().await;
+    let mut person = db.session().await;
+    let enqueue = format!(
+        "select pgdial.enqueue_many('tester', '{}')",
+        json!([keyed("k", &number(1))])
+    );
+    run(&mut person, &format!("begin; {enqueue}"))
+        .await
+        .unwrap();
+    let held = keyed("k", &number(1));
+    let held = db.calls.enqueue_one("tester", &held);
+    let mut held = std::pin::pin!(held);
+    let free: Vec<_> = (2..30)
+        .map(|n| keyed(&format!("k{n}"), &number(n)))
+        .collect();
+    let free = join_all(free.iter().map(|one| db.calls.enqueue_one("tester", one)));
+    let answers = tokio::select! {
+        biased;
+        answer = held.as_mut() => panic!("{answer:?} before the others"),
+        answers = free => answers,
+    };
+    for answer in answers {
+        assert!(matches!(answer.unwrap().0, Enqueued::New(_)));
+    }
+    run(&mut person, "commit").await.unwrap();
+    assert!(matches!(held.await.unwrap().0, Enqueued::Duplicate(_)));
+}
+
+#[tokio::test]
 async fn thirty_writers_of_one_key_make_one_call() {
     let db = TestDb::new().await;
     let answers = join_all((0..30).map(|_| one(&db, keyed("k", &number(1))))).await;

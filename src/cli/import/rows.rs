@@ -4,7 +4,7 @@
 //! here only its form is read. [`check`] repeats as much of it as needs no database, for
 //! `--dry-run`.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use csv::{ErrorKind, StringRecord};
 use serde_json::{Map, Value};
@@ -60,13 +60,69 @@ pub(super) struct Row {
 
 /// The rows of one file.
 pub(super) struct Rows<R> {
-    reader: csv::Reader<R>,
+    reader: csv::Reader<Bounded<R>>,
     columns: Vec<Column>,
+    usual: Usual,
+    /// Of the last record.
+    position: u64,
+}
+
+/// What the command line gives to rows that do not say.
+pub(super) struct Usual {
     campaign: Option<String>,
     script: Option<String>,
     key_prefix: Option<String>,
-    /// Of the last record.
-    position: u64,
+}
+
+impl Usual {
+    pub(super) fn of(args: &ImportArgs) -> Self {
+        Self {
+            campaign: args.campaign.clone(),
+            script: args.script.clone(),
+            key_prefix: args.key_prefix.clone(),
+        }
+    }
+
+    pub(super) fn fill_in(&self, request: &mut Map<String, Value>, line: u64) {
+        let mut fill = |name: &str, value: &dyn Fn() -> String| {
+            if !request.contains_key(name) {
+                request.insert(name.to_owned(), value().into());
+            }
+        };
+        if let Some(campaign) = &self.campaign {
+            fill("campaign", &|| campaign.clone());
+        }
+        if let Some(script) = &self.script {
+            fill("scriptId", &|| script.clone());
+        }
+        if let Some(prefix) = &self.key_prefix {
+            fill("idempotencyKey", &|| format!("{prefix}:{line}"));
+        }
+    }
+}
+
+/// Bytes of one row at most. A quote that is never closed makes one row of the rest of the
+/// file, which would be kept in memory as a whole.
+const LARGEST_ROW: usize = 1024 * 1024;
+
+/// A reader that gives no more than so much until it is told to go on.
+pub(super) struct Bounded<R> {
+    reader: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other(
+                "a row is larger than 1 MiB: is a quote not closed?",
+            ));
+        }
+        let most = into.len().min(self.left);
+        let read = self.reader.read(into.get_mut(..most).unwrap_or_default())?;
+        self.left -= read;
+        Ok(read)
+    }
 }
 
 impl<R: Read> Rows<R> {
@@ -77,7 +133,11 @@ impl<R: Read> Rows<R> {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .trim(csv::Trim::All)
-            .from_reader(reader);
+            .buffer_capacity(64 * 1024)
+            .from_reader(Bounded {
+                reader,
+                left: LARGEST_ROW,
+            });
         let header = reader
             .headers()
             .map_err(|error| unreadable(&error))?
@@ -86,9 +146,7 @@ impl<R: Read> Rows<R> {
         Ok(Self {
             reader,
             columns,
-            campaign: args.campaign.clone(),
-            script: args.script.clone(),
-            key_prefix: args.key_prefix.clone(),
+            usual: Usual::of(args),
             position: 0,
         })
     }
@@ -104,6 +162,7 @@ impl<R: Read> Rows<R> {
         let mut record = StringRecord::new();
         while rows.len() < most {
             let line = self.reader.position().line();
+            self.reader.get_mut().left = LARGEST_ROW;
             match self.reader.read_record(&mut record) {
                 Ok(false) => break,
                 Ok(true) => rows.push(Row {
@@ -143,27 +202,9 @@ impl<R: Read> Rows<R> {
             metadata.extend(keys);
             request.insert("metadata".to_owned(), metadata.into());
         }
-        self.fill_in(&mut request, record);
-        Ok(request.into())
-    }
-
-    /// What the command line gives to rows that do not say.
-    fn fill_in(&self, request: &mut Map<String, Value>, record: &StringRecord) {
         let line = record.position().map_or(0, csv::Position::line);
-        let key = self
-            .key_prefix
-            .as_ref()
-            .map(|prefix| format!("{prefix}:{line}"));
-        let usual = [
-            ("campaign", self.campaign.clone()),
-            ("scriptId", self.script.clone()),
-            ("idempotencyKey", key),
-        ];
-        for (name, value) in usual {
-            if let Some(value) = value {
-                request.entry(name).or_insert(value.into());
-            }
-        }
+        self.usual.fill_in(&mut request, line);
+        Ok(request.into())
     }
 }
 

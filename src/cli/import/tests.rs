@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::{out::Style, testing::Captured};
@@ -6,6 +6,7 @@ use crate::cli::{out::Style, testing::Captured};
 fn args() -> ImportArgs {
     ImportArgs {
         file: PathBuf::from("-"),
+        format: None,
         campaign: None,
         script: None,
         key_prefix: None,

@@ -174,3 +174,82 @@ async fn two_thousand_rows_are_taken_once_however_often_they_are_imported() {
     let stored = "select count(distinct phone) || ' ' || count(*) || ' ' || count(distinct idempotency_key) from pgdial.calls";
     assert_eq!(machine.db.text(stored).await, "2000 2000 2000");
 }
+
+/// The same as MIXED, more or less.
+const LINES: &str = r#"{"to":"+1 415 555 0100","scriptId":"welcome","priority":3,"idempotencyKey":"a","metadata":{"name":"Ada"}}
+{"to":"+14155550100","scriptId":"welcome","priority":3.0,"idempotencyKey":"a","metadata":{"name":"Ada"},"campaign":null}
+
+{"to":"+14155550101","idempotencyKey":"a"}
+{"to":
+["+14155550102"]
+{"to":"+14155550103","phone":"x"}
+{"to":"+14155550107"}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_json_are_imported_as_they_are() {
+    let machine = Machine::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("list.ndjson");
+    std::fs::write(&file, LINES).unwrap();
+    let file = file.to_str().unwrap();
+    let ran = pgdial(&machine, &["import", file, "--script", "other"]);
+    let told: Vec<_> = ran
+        .data
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let fields: Vec<_> = line.splitn(5, ',').collect();
+            format!("{} {} {}", fields[0], fields[1], fields[3])
+        })
+        .collect();
+    let expected = [
+        "1 created ",
+        "2 duplicate ",
+        "4 error key_reused",
+        "5 error invalid",
+        "6 error invalid",
+        "7 error invalid",
+        "8 created ",
+    ];
+    assert_eq!(told, expected, "{}", ran.data);
+    assert_eq!(ran.words, "7 rows: 2 created, 1 duplicate, 4 with errors\n");
+    let scripts = "select string_agg(script_id, ' ' order by id) from pgdial.calls";
+    assert_eq!(machine.db.text(scripts).await, "welcome other");
+    let csv = pgdial_reading(&machine, &["import", "-"], LINES);
+    assert!(csv.words.contains("unknown columns"), "{csv:?}");
+    let told = pgdial_reading(&machine, &["import", "-", "--format", "ndjson"], LINES);
+    assert!(told.data.contains("1,duplicate,"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_cut_off_says_which_lines_are_certain() {
+    let machine = Machine::new().await;
+    machine
+        .db
+        .sql(
+            "create function public.fail() returns trigger language plpgsql as \
+             'begin raise exception using errcode = ''admin_shutdown''; end'; \
+             create trigger fail before insert on pgdial.calls for each row \
+             when (new.script_id = 'last') execute function public.fail()",
+        )
+        .await;
+    // Three batches; the second one fails, and the third is under way by then, or never begun.
+    let mut rows = "to,scriptId\n".to_owned();
+    for n in 0..5000 {
+        let script = if n == 3000 { "last" } else { "welcome" };
+        writeln!(rows, "{},{script}", number(n)).unwrap();
+    }
+    let ran = pgdial_reading(&machine, &["import", "-"], &rows);
+    assert_eq!(ran.data.matches(",created,").count() % 2000 % 1000, 0);
+    assert!(ran.data.contains("\n2001,created,"), "{ran:?}");
+    assert!(!ran.data.contains("\n2002,"), "{}", ran.words);
+    assert!(
+        ran.words
+            .contains("whether lines 2002 to 4001 were enqueued is not known"),
+        "{}",
+        ran.words
+    );
+    // What was told is there, and the other way round.
+    let told = ran.data.matches(",created,").count().to_string();
+    assert_eq!(machine.db.text(ROWS).await, told);
+}
