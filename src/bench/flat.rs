@@ -9,7 +9,7 @@ use super::{
 use crate::provider::Stopwatch;
 
 const FINISHED: [usize; 3] = [0, 1_000_000, 5_000_000];
-const DRAINED: usize = 20_000;
+const DRAINED: usize = 60_000;
 const PICKED_UP: usize = 100;
 const CLAIMS: usize = 20;
 const SLOTS: usize = 30;

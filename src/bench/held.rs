@@ -17,7 +17,7 @@ use super::{
 };
 use crate::provider::Stopwatch;
 
-const DRAINED: usize = 20_000;
+const DRAINED: usize = 60_000;
 const SLOTS: usize = 30;
 /// Calls in one enqueue of the load.
 const PORTION: usize = 10;
