@@ -24,6 +24,9 @@ create type pgdial.claimed as (
     trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int
 );
 
+-- One call in flight: what the caps and the taken numbers rest on.
+create type pgdial.flying as (trunk text, campaign text, phone text);
+
 -- The first waiting call of a campaign and priority, by run_at: where the claim begins to read.
 create type pgdial.head as (campaign text, priority smallint, run_at timestamptz);
 

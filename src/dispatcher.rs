@@ -26,6 +26,8 @@ const POLL_WHEN_DEAF: Duration = Duration::from_secs(1);
 /// Calls in one claim at most: the gate is held for all of them, and their dials begin only
 /// when it answers.
 const MOST_CLAIMED: usize = 250;
+/// Turns of the runtime that it lets pass at most while permits come free.
+const MOST_TURNS: usize = 16;
 /// The first pause after a failed claim, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -157,12 +159,19 @@ impl Dispatcher {
         if let Ok(first) = Arc::clone(&self.permits).acquire_owned().await {
             permits.push(first);
         }
-        // Dials that are recorded by one statement end together: all their permits, not the first.
-        tokio::task::yield_now().await;
-        while permits.len() < self.most_claimed
-            && let Ok(next) = Arc::clone(&self.permits).try_acquire_owned()
-        {
-            permits.push(next);
+        // Dials that are recorded by one statement end together, and others follow while the
+        // process is busy: as many of their permits as come from turn to turn, not the first.
+        for _ in 0..MOST_TURNS {
+            tokio::task::yield_now().await;
+            let before = permits.len();
+            while permits.len() < self.most_claimed
+                && let Ok(next) = Arc::clone(&self.permits).try_acquire_owned()
+            {
+                permits.push(next);
+            }
+            if permits.len() == before {
+                break;
+            }
         }
         permits
     }
@@ -175,6 +184,7 @@ impl Dispatcher {
         // Started before the claim is sent, so that the lease can only look shorter than it is.
         let claimed_at = Stopwatch::start();
         let claim = self.claimer.claim(permits.len()).await?;
+        self.calls.finds_work(!claim.calls.is_empty());
         if claim.gate_timeout {
             return Ok(Some(Rest::Briefly));
         }

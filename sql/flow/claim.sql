@@ -28,6 +28,7 @@ as $$
 #variable_conflict use_column
 declare
     v_now timestamptz;
+    v_in_flight pgdial.flying[];
     v_heads pgdial.head[];
     v_picked pgdial.picked[];
     v_claimed pgdial.claimed[] := '{}';
@@ -38,28 +39,33 @@ begin
             current_setting('transaction_isolation') using errcode = 'invalid_transaction_state';
     end if;
     verdict := 'none';
-    if not pgdial.has_room(p_trunks) then
-        return next;    -- wait_ms: null, only an event can change that
+    if not pgdial.gate() then
+        verdict := 'gate_timeout';
+        return next;
         return;
     end if;
-    -- Read before the gate, to keep that short: what is enqueued, or put back, from now on
-    -- sends a wake of its own. With nothing waiting there is no need to queue up there.
-    v_heads := array(select h from pgdial.heads() h);
+    v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
+    v_in_flight := pgdial.in_flight();
+    if pgdial.has_room(p_trunks, v_in_flight) then
+        v_heads := array(select h from pgdial.heads() h);
+    end if;     -- else only an event can change that, and sends a wake
     if cardinality(v_heads) > 0 then
-        if not pgdial.gate() then
-            verdict := 'gate_timeout';
-            return next;
-            return;
-        end if;
-        v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
-        v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_now) p);
-        v_claimed := pgdial.stamp(p_worker, v_picked, v_now);
+        begin
+            -- Locked and stamped in one subtransaction: a row that is locked in one and
+            -- updated in another gets a multixact, which costs more than all the rest.
+            v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_claimed := pgdial.stamp_all(p_worker, v_picked, v_now);
+        exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
+            v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_now);
+        end;
+        perform pgdial.spend(v_claimed, v_now);
     end if;
     if cardinality(v_picked) > 0 then
         -- Some could not be claimed, and are passed over now: others stand behind them.
         wait_ms := case when cardinality(v_claimed) < p_wanted then 0 end;
     elsif cardinality(v_heads) > 0 then
-        wait_ms := ceil(extract(epoch from pgdial.next_due(p_trunks, v_heads, v_now) - v_now) * 1000);
+        wait_ms := ceil(extract(epoch from pgdial.next_due(p_trunks, v_heads, v_in_flight, v_now) - v_now) * 1000);
     end if;
     if cardinality(v_claimed) = 0 then
         return next;
@@ -83,17 +89,16 @@ begin
     from pgdial.claim_calls(p_worker, p_trunks, p_wanted) c;
 end $$;
 
--- has_room: is there a trunk that may have a call more? A look before the gate, so that workers
--- which have nothing to hope for do not queue up there. lanes decides.
-create or replace function pgdial.has_room(p_trunks text[]) returns boolean
+-- has_room: is there a trunk that may have a call more? A first look, so that a worker which
+-- has nothing to hope for reads no queue. lanes decides.
+create or replace function pgdial.has_room(p_trunks text[], p_in_flight pgdial.flying[]) returns boolean
 language plpgsql stable
 as $$
 begin
     return exists (
         select from pgdial.trunks t
-             left join (select c.trunk, count(*) as n from pgdial.calls c
-                        where c.state in ('dialing', 'unresolved', 'in_call') group by c.trunk) f on f.trunk = t.name
-        where t.name = any (p_trunks) and not t.paused and t.slots > coalesce(f.n, 0));
+        where t.name = any (p_trunks) and not t.paused
+          and t.slots > (select count(*) from unnest(p_in_flight) f where f.trunk = t.name));
 end $$;
 
 -- gate: one claimer at a time, until the transaction ends. False after 2 s of waiting.
@@ -110,51 +115,25 @@ exception when lock_not_available then
     return false;
 end $$;
 
--- stamp: make the picked rows this worker's. From here on each of them is a slot and
--- a taken number. If one row cannot be stamped (a constraint, an index), the others
--- still are: one by one, and the offender is passed over for 30 s.
-create or replace function pgdial.stamp(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz)
-returns pgdial.claimed[]
+-- spend: what these dials leave of the pace of their trunks, and of the probes of a breaker.
+create or replace function pgdial.spend(p_claimed pgdial.claimed[], p_now timestamptz) returns void
 language plpgsql volatile
 as $$
 declare
-    v_one pgdial.picked;
-    v_claimed pgdial.claimed[] := '{}';
+    v_trunk record;
 begin
-    if cardinality(p_picked) = 0 then
-        return v_claimed;
+    if cardinality(p_claimed) = 0
+       or not exists (select from pgdial.trunks t where t.calls_per_second is not null)
+          and not exists (select from pgdial.trunk_breaker b where b.opened_at is not null) then
+        return;
     end if;
-    begin
-        v_claimed := pgdial.stamp_all(p_worker, p_picked, p_now);
-    exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-        foreach v_one in array p_picked loop
-            begin
-                v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_now);
-            exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-                perform pgdial.pass_over(v_one.id, sqlerrm, p_now);
-            end;
-        end loop;
-    end;
-
-    if exists (select from pgdial.trunks t where t.calls_per_second is not null)
-       or exists (select from pgdial.trunk_breaker b where b.opened_at is not null) then
-        perform pgdial.spend(n.trunk, n.n, p_now)
-        from (select c.trunk, count(*)::int as n from unnest(v_claimed) c group by 1) n;
-    end if;
-    return v_claimed;
-end $$;
-
--- spend: so many calls of this trunk are dialled now: what that leaves of its pace, and of
--- the probes of its breaker.
-create or replace function pgdial.spend(p_trunk text, p_calls int, p_now timestamptz) returns void
-language plpgsql volatile
-as $$
-begin
-    perform pgdial.spend_pace(p_trunk, p_calls, p_now);
-    -- While a breaker is open one call probes; the next waits for its answer, or for this.
-    update pgdial.trunk_breaker b set probes = b.probes + 1, not_before = p_now + '30 seconds'
-    where b.trunk in (select s.trunk from pgdial.trunk_breaker s
-                      where s.opened_at is not null and s.trunk = p_trunk for no key update skip locked);
+    for v_trunk in select c.trunk, count(*)::int as n from unnest(p_claimed) c group by 1 loop
+        perform pgdial.spend_pace(v_trunk.trunk, v_trunk.n, p_now);
+        -- While a breaker is open one call probes; the next waits for its answer, or for this.
+        update pgdial.trunk_breaker b set probes = b.probes + 1, not_before = p_now + '30 seconds'
+        where b.trunk in (select s.trunk from pgdial.trunk_breaker s
+                          where s.opened_at is not null and s.trunk = v_trunk.trunk for no key update skip locked);
+    end loop;
 end $$;
 
 -- pass_over: a row that cannot be stamped is tried again in 30 s. Remembered beside the row,
@@ -173,7 +152,28 @@ begin
     end if;
 end $$;
 
--- stamp_all: one statement for the rows, their events and the answer.
+-- stamp_each: when one of them cannot be stamped (a constraint, an index), the others
+-- still are: one by one, and the offender is passed over for 30 s.
+create or replace function pgdial.stamp_each(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz)
+returns pgdial.claimed[]
+language plpgsql volatile
+as $$
+declare
+    v_one pgdial.picked;
+    v_claimed pgdial.claimed[] := '{}';
+begin
+    foreach v_one in array p_picked loop
+        begin
+            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_now);
+        exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
+            perform pgdial.pass_over(v_one.id, sqlerrm, p_now);
+        end;
+    end loop;
+    return v_claimed;
+end $$;
+
+-- stamp_all: make the picked rows this worker's. From here on each of them is a slot and a
+-- taken number. One statement for the rows, their events and the answer.
 create or replace function pgdial.stamp_all(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz)
 returns pgdial.claimed[]
 language plpgsql volatile

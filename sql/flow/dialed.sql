@@ -29,11 +29,14 @@ declare
     v_now timestamptz;
     v_id text;
 begin
-    v_locks := array(select l.verdict from pgdial.locked_items(p_items) l order by l.ordinal);
-    v_now := pgdial.now();
     begin
+        -- Locked and updated in one subtransaction, see lock_calls.
+        v_locks := array(select l.verdict from pgdial.locked_items(p_items) l order by l.ordinal);
+        v_now := pgdial.now();
         select t.words, t.details into v_words, v_details from pgdial.dialed_together(p_items, v_locks, v_now) t;
     exception when integrity_constraint_violation or raise_exception or data_exception then
+        v_locks := array(select l.verdict from pgdial.locked_items(p_items) l order by l.ordinal);
+        v_now := pgdial.now();
         v_words := '{}';
     end;
     return query select w.n::int, w.word, w.detail

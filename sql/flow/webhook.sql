@@ -26,21 +26,25 @@ as $$
 declare
     v_now timestamptz;
     v_item record;
+    v_ids uuid[];
     v_locked uuid[];
     v_done int[];
     v_freed int[];
     v_call_id uuid;
     v_taken boolean;
 begin
-    v_locked := pgdial.lock_calls(array(
+    v_ids := array(
         select case when i ->> 'reference' is not null then pgdial.reference_call(i ->> 'reference')
                     else pgdial.event_call(i ->> 'trunk', null, i -> 'report') end
-        from jsonb_array_elements(p_items) i));
-    v_now := pgdial.now();
-
+        from jsonb_array_elements(p_items) i);
     begin
+        -- Locked and updated in one subtransaction, see lock_calls.
+        v_locked := pgdial.lock_calls(v_ids);
+        v_now := pgdial.now();
         select t.done, t.freed into v_done, v_freed from pgdial.apply_together(p_items, v_locked, v_now) t;
     exception when integrity_constraint_violation or data_exception or raise_exception then
+        v_locked := pgdial.lock_calls(v_ids);
+        v_now := pgdial.now();
         v_done := '{}';
     end;
     return query select d.n, 'applied', jsonb_build_object('freed', d.n = any (v_freed)) from unnest(v_done) d (n);

@@ -7,14 +7,25 @@
 create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
 language sql stable
 as $$
-    select l.* from pgdial.lanes_of(array(select g.name from pgdial.campaigns g), p_trunks, p_now) l
+    select l.* from pgdial.lanes_of(array(select g.name from pgdial.campaigns g), p_trunks, pgdial.in_flight(), p_now) l
 $$;
+
+-- in_flight: every call in flight, read once for the caps and for the taken numbers: what has
+-- ended since the last vacuum still stands in the index between them.
+create or replace function pgdial.in_flight() returns pgdial.flying[]
+language plpgsql stable
+as $$
+begin
+    return array(select row(c.trunk, c.campaign, c.phone)::pgdial.flying
+                 from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'));
+end $$;
 
 -- lanes_of: the same for these campaigns alone: a claim asks only about those with work.
 -- plpgsql, like all that a claim calls: its plans stay with the session, while a language
 -- sql function that cannot be inlined is planned anew at each call.
-create or replace function pgdial.lanes_of(p_campaigns text[], p_trunks text[], p_now timestamptz)
-returns setof pgdial.lane
+create or replace function pgdial.lanes_of(
+    p_campaigns text[], p_trunks text[], p_in_flight pgdial.flying[], p_now timestamptz
+) returns setof pgdial.lane
 language plpgsql stable
 as $$
 #variable_conflict use_column
@@ -23,9 +34,7 @@ begin
     with flying as materialized (
         -- By the stamped trunk, never by the campaign's present one: a campaign that
         -- moves leaves its live calls, and their slots, where they are.
-        select c.trunk, c.campaign, count(*)::int as n
-        from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call')
-        group by c.trunk, c.campaign
+        select f.trunk, f.campaign, count(*)::int as n from unnest(p_in_flight) f group by f.trunk, f.campaign
     ), cluster as materialized (
         select pgdial.cluster_changed() as why
     ), trunk as (

@@ -12,12 +12,18 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-    v_ids uuid[] := array(select distinct i from unnest(p_ids) i where i is not null order by i);
+    v_ids constant uuid[] := array(select distinct i from unnest(p_ids) i where i is not null order by i);
+    v_locked constant uuid[] := array(
+        select c.id from pgdial.calls c where c.id = any (v_ids) order by c.id for update skip locked);
 begin
-    if cardinality(v_ids) = 1 then
-        return array(select c.id from pgdial.calls c where c.id = v_ids[1] for update);
+    if cardinality(v_ids) <> 1 or cardinality(v_locked) = 1 then
+        return v_locked;
     end if;
-    return array(select c.id from pgdial.calls c where c.id = any (v_ids) order by c.id for update skip locked);
-exception when lock_not_available then
-    return '{}';
+    -- In a block, which is a subtransaction, only where it has to wait: a row that is locked
+    -- in one and updated in another gets a multixact, which costs more than the update.
+    begin
+        return array(select c.id from pgdial.calls c where c.id = v_ids[1] for update);
+    exception when lock_not_available then
+        return '{}';
+    end;
 end $$;

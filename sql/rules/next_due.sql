@@ -2,12 +2,14 @@
 -- a run_at in an open lane, the pace of a lane with work, the end of a hold; in 1 s
 -- where due rows were passed over because somebody holds them. Null: nothing but an
 -- event can.
-create or replace function pgdial.next_due(p_trunks text[], p_heads pgdial.head[], p_now timestamptz) returns timestamptz
+create or replace function pgdial.next_due(
+    p_trunks text[], p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
+) returns timestamptz
 language plpgsql volatile
 as $$
 declare
     v_lanes pgdial.lane[] := array(
-        select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(p_heads) h), p_trunks, p_now) l
+        select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(p_heads) h), p_trunks, p_in_flight, p_now) l
         where l.reason is null or l.opens_at is not null);
     v_at timestamptz;
 begin

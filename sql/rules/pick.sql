@@ -3,8 +3,9 @@
 -- leaves, and its share goes to the others. Three rounds at most in which no lane leaves:
 -- a number that many waiting calls share yields one call, and each number found joins
 -- the taken ones.
-create or replace function pgdial.pick(p_trunks text[], p_wanted int, p_heads pgdial.head[], p_now timestamptz)
-returns setof pgdial.picked
+create or replace function pgdial.pick(
+    p_trunks text[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
+) returns setof pgdial.picked
 language plpgsql volatile
 as $$
 declare
@@ -12,11 +13,11 @@ declare
     -- Numbers in flight or held, built once: a probe per row dies behind 100,000
     -- waiting twins of one taken number.
     v_taken text[] := array(
-        select c.phone from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call')
+        select f.phone from unnest(p_in_flight) f
         union all
         select c.phone from pgdial.calls c where c.hold_until > p_now);
     v_lanes pgdial.lane[] := array(
-        select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(v_heads) h), p_trunks, p_now) l
+        select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(v_heads) h), p_trunks, p_in_flight, p_now) l
         where l.room > 0);
     v_unclaimable constant uuid[] := array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
     v_found pgdial.picked[] := '{}';

@@ -95,7 +95,20 @@ pub(super) async fn run(
             provider.placed()
         )));
     }
-    Ok(Measure::rate(name, calls, &used))
+    let claims = transactions(bed, "active").await?;
+    let settles = transactions(bed, "failed").await?;
+    Ok(Measure::rate(name, calls, &used).note(format!(
+        "{claims} calls in a claim and {settles} in a settle on the average"
+    )))
+}
+
+/// How many of the newest events of this kind one transaction wrote, on the average.
+async fn transactions(bed: &Bed, kind: &str) -> Result<i64, Error> {
+    bed.number(&format!(
+        "select count(*) / greatest(count(distinct e.xid), 1) from (select xid from pgdial.call_events \
+         where kind = '{kind}' order by seq desc limit 20000) e"
+    ))
+    .await
 }
 
 async fn first_death(workers: &mut [super::bed::Worker]) -> Error {

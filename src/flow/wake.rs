@@ -41,6 +41,13 @@ impl Wake {
 
 const CHANNEL: &str = "pgdial_wake";
 
+/// The first of several wakes is sent at once; those that come this soon after it go together.
+const BETWEEN_NOTIFIES: Duration = Duration::from_millis(10);
+/// The same while this process finds work itself: the slots and numbers that it frees are
+/// taken by its own next claim. Twenty workers that told each other of every one of
+/// them spent most of their time listening.
+const BETWEEN_NOTIFIES_WHEN_BUSY: Duration = Duration::from_millis(100);
+
 /// The wakes of one process.
 #[derive(Debug)]
 pub(crate) struct Wakes {
@@ -52,6 +59,8 @@ pub(crate) struct Wakes {
     outgoing_claim: AtomicBool,
     outgoing_sweep: AtomicBool,
     listening: AtomicBool,
+    is_busy: AtomicBool,
+    has_rested: Notify,
 }
 
 impl Default for Wakes {
@@ -64,6 +73,8 @@ impl Default for Wakes {
             outgoing_claim: AtomicBool::new(false),
             outgoing_sweep: AtomicBool::new(false),
             listening: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+            has_rested: Notify::new(),
         }
     }
 }
@@ -132,8 +143,29 @@ impl Calls {
             .is_some()
         {
             self.send_wakes().await;
+            stop.run_until_cancelled(self.pause_between_notifies())
+                .await;
         }
         self.send_wakes().await;
+    }
+
+    async fn pause_between_notifies(&self) {
+        tokio::time::sleep(BETWEEN_NOTIFIES).await;
+        if self.wakes.is_busy.load(Ordering::Acquire) {
+            let rest = BETWEEN_NOTIFIES_WHEN_BUSY.saturating_sub(BETWEEN_NOTIFIES);
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = self.wakes.has_rested.notified() => {}
+            }
+        }
+    }
+
+    /// Whether the claims of this process bring something at the moment.
+    pub fn finds_work(&self, is_busy: bool) {
+        let was_busy = self.wakes.is_busy.swap(is_busy, Ordering::AcqRel);
+        if was_busy && !is_busy {
+            self.wakes.has_rested.notify_one();
+        }
     }
 
     /// Sends what is outstanding. A short-lived process calls it before it ends.
