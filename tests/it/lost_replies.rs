@@ -149,7 +149,7 @@ async fn what_callers_and_providers_repeat_is_the_same_once_more() {
     let request = [json!({ "to": number(1), "scriptId": "s", "idempotencyKey": "k" })];
     let again = twice!(
         wire,
-        "pgdial.enqueue_many(",
+        "pgdial.enqueue_for(",
         calls.enqueue("tester", &request)
     );
     let [Enqueued::Duplicate(id)] = again[..] else {
