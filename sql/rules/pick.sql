@@ -55,11 +55,14 @@ language plpgsql volatile
 as $$
 #variable_conflict use_column
 begin
-    if cardinality(p_lanes) = 1 then    -- the usual case has nothing to share
+    if cardinality(p_lanes) = 1 then    -- the usual case, or the last that is left: nothing to share
         return query
-            select l.campaign, l.trunk, least(l.room - n.found, l.trunk_room - n.found, p_wanted)
-            from unnest(p_lanes) l, (select cardinality(p_found) as found) n
-            where least(l.room, l.trunk_room) > n.found;
+            select l.campaign, l.trunk, least(l.room - n.of_campaign, l.trunk_room - n.of_trunk, p_wanted)
+            from unnest(p_lanes) l,
+                 lateral (select count(*) filter (where f.campaign = l.campaign)::int as of_campaign,
+                                 count(*) filter (where f.trunk = l.trunk)::int as of_trunk
+                          from unnest(p_found) f) n
+            where l.room > n.of_campaign and l.trunk_room > n.of_trunk;
         return;
     end if;
     return query

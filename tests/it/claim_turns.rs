@@ -37,6 +37,20 @@ async fn a_paused_campaign_dials_nothing_and_holds_up_no_other() {
     assert_eq!(claim(&db, 5).await.calls[0].id, quiet);
 }
 
+/// The room of the last lane is measured by its own calls, not by those of lanes that left.
+#[tokio::test]
+async fn a_lane_that_is_left_over_takes_all_that_its_cap_allows() {
+    let db = TestDb::new().await;
+    db.campaign("capped", json!({ "cap": 3 })).await;
+    db.enqueue(&number(1)).await;
+    for n in [2, 3, 3, 4] {
+        let request = json!({ "to": number(n), "scriptId": "s", "campaign": "capped" });
+        db.enqueue_as(request).await;
+    }
+    let claimed = claim(&db, 4).await.calls;
+    assert_eq!(claimed.len(), 4, "number 3 once, the others all");
+}
+
 #[tokio::test]
 async fn a_paused_trunk_dials_nothing_and_keeps_its_live_calls() {
     let db = TestDb::new().await;
