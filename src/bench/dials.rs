@@ -14,6 +14,7 @@ use super::{
 use crate::{
     app, db,
     domain::{CallId, Outcome, Placement, Reference, Refusal, Report},
+    flow::enqueue::Enqueued,
     http,
     lifecycle::Supervisor,
     provider::{
@@ -217,10 +218,10 @@ pub(super) fn request(nth: usize) -> Value {
     })
 }
 
-/// The call of an enqueue's only result.
-pub(super) fn new_call(results: Vec<crate::flow::enqueue::Enqueued>) -> Result<CallId, Error> {
-    match <[_; 1]>::try_from(results) {
-        Ok([crate::flow::enqueue::Enqueued::New(id)]) => Ok(id),
+/// The call that an enqueue has made.
+pub(super) fn new_call(result: Enqueued) -> Result<CallId, Error> {
+    match result {
+        Enqueued::New(id) => Ok(id),
         other => Err(Error::Wrong(format!("a call was not taken: {other:?}"))),
     }
 }

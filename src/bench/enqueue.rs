@@ -131,8 +131,8 @@ async fn call_all(bed: &Bed, turns: Arc<Turns>) -> Result<(), Error> {
         let (calls, turns) = (bed.calls.clone(), Arc::clone(&turns));
         callers.spawn(async move {
             while let Some(nth) = turns.next() {
-                let done = calls.enqueue("bench", &[request(nth)]).await?;
-                if !matches!(done.as_slice(), [Enqueued::New(_)]) {
+                let (done, _) = calls.enqueue_one("bench", &request(nth)).await?;
+                if !matches!(done, Enqueued::New(_)) {
                     return Err(Error::Wrong(format!("a call was not taken: {done:?}")));
                 }
             }

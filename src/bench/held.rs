@@ -137,7 +137,7 @@ async fn load(bed: &Bed, long: Duration) -> Result<Load, Error> {
             .collect();
         last.clear();
         for enqueued in bed.calls.enqueue("bench", &requests).await? {
-            last.push(new_call(vec![enqueued])?.0);
+            last.push(new_call(enqueued)?.0);
         }
     }
     let all = tokio::time::timeout(super::bed::PATIENCE, provider.until_all()).await;

@@ -37,10 +37,10 @@ impl Caller<'_> {
         match self {
             Self::Library(calls) => {
                 let sent = dials.now();
-                let results = calls.enqueue("bench", &[request]).await?;
+                let (result, _) = calls.enqueue_one("bench", &request).await?;
                 let answered = dials.now();
                 Ok(Asked {
-                    call: new_call(results)?,
+                    call: new_call(result)?,
                     sent,
                     answered,
                 })

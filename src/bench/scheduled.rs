@@ -88,7 +88,7 @@ async fn enqueue(bed: &Bed, calls: usize) -> Result<HashMap<Uuid, f64>, Error> {
         .collect();
     for portion in requests.chunks(500) {
         for enqueued in bed.calls.enqueue("bench", portion).await? {
-            super::dials::new_call(vec![enqueued])?;
+            super::dials::new_call(enqueued)?;
         }
     }
     let due: Vec<(Uuid, f64)> =
