@@ -30,10 +30,13 @@ create type pgdial.flying as (trunk text, campaign text, phone text);
 -- The first waiting call of a campaign and priority, by run_at: where the claim begins to read.
 create type pgdial.head as (campaign text, priority smallint, run_at timestamptz);
 
--- Inside the claim: they answer other types now, or take other arguments.
+-- Inside the claim: they answer other types now, or take other arguments. A new database has
+-- none of them, and need not be told.
+set local client_min_messages = warning;
 drop function if exists pgdial.stamp(uuid, pgdial.picked[], timestamptz);
 drop function if exists pgdial.stamp_all(uuid, pgdial.picked[], timestamptz);
 drop function if exists pgdial.pick(text[], int, timestamptz);
 drop function if exists pgdial.pick_from(text, text, int, text[], timestamptz);
 drop function if exists pgdial.next_due(text[], timestamptz);
 drop function if exists pgdial.waiting_campaigns();
+reset client_min_messages;
