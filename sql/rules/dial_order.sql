@@ -1,5 +1,5 @@
--- dial_order: what a worker needs to send the request of a dial, as JSON; the same for
--- the first time and for a repetition, so that both ask for the same call.
+-- dial_order: what a worker needs to send the request of a dial once more, as JSON. It must ask
+-- for the same call as the first time: what stamp_all (sql/flow/claim.sql) answers.
 -- p_dial_before: the provider must refuse it later than that.
 create or replace function pgdial.dial_order(
     p_call pgdial.calls, p_ring_timeout interval, p_max_duration interval, p_dial_before timestamptz
