@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -26,6 +29,8 @@ const POLL_WHEN_DEAF: Duration = Duration::from_secs(1);
 /// Calls in one claim at most: the gate is held for all of them, and their dials begin only
 /// when it answers.
 const MOST_CLAIMED: usize = 250;
+/// A claim that takes longer has stood in line behind the claims of other workers.
+const CROWDED: Duration = Duration::from_millis(10);
 /// Turns of the runtime that it lets pass at most while permits come free.
 const MOST_TURNS: usize = 16;
 /// The first pause after a failed claim, and the longest.
@@ -39,9 +44,12 @@ pub struct Dispatcher {
     worker: Uuid,
     claimer: Claimer,
     permits: Arc<Semaphore>,
+    permits_in_all: usize,
     /// Calls in one claim: half of the permits, so that the dials of one half are
     /// recorded while the next half is claimed.
     most_claimed: usize,
+    /// Set while claims stand in line behind those of other workers.
+    crowd: Option<Crowd>,
     /// How often it looks without having been woken; none = never (wakes and due times only).
     poll: Option<Duration>,
     held: Held,
@@ -93,7 +101,9 @@ impl Dispatcher {
             dialer,
             worker,
             permits: Arc::new(Semaphore::new(permits)),
+            permits_in_all: permits,
             most_claimed: permits.div_ceil(2).min(MOST_CLAIMED),
+            crowd: None,
             poll,
             held: Held::default(),
             dials: TaskTracker::new(),
@@ -173,6 +183,14 @@ impl Dispatcher {
                 break;
             }
         }
+        if let Some(crowd) = &self.crowd {
+            while permits.len() < crowd.most_claimed
+                && let Ok(Ok(next)) =
+                    timeout_at(crowd.until, Arc::clone(&self.permits).acquire_owned()).await
+            {
+                permits.push(next);
+            }
+        }
         permits
     }
 
@@ -183,7 +201,13 @@ impl Dispatcher {
     ) -> Result<Option<Rest>, Error> {
         // Started before the claim is sent, so that the lease can only look shorter than it is.
         let claimed_at = Stopwatch::start();
+        let sent = Instant::now();
         let claim = self.claimer.claim(permits.len()).await?;
+        let took = sent.elapsed();
+        self.crowd = (took > CROWDED).then(|| Crowd {
+            most_claimed: self.permits_in_all.min(MOST_CLAIMED),
+            until: Instant::now() + took / 4,
+        });
         self.calls.finds_work(!claim.calls.is_empty());
         if claim.gate_timeout {
             return Ok(Some(Rest::Briefly));
@@ -242,6 +266,15 @@ impl Dispatcher {
             () = sleep_or_never(longest) => {}
         }
     }
+}
+
+/// What a worker does while the gate is crowded: fewer and larger claims, because all wait
+/// for each. By the time the gate opens its other dials have ended anyway.
+#[derive(Debug)]
+struct Crowd {
+    most_claimed: usize,
+    /// How long it lets permits gather: a part of what the last claim took.
+    until: Instant,
 }
 
 enum Rest {
