@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_cluster", compatible_from = 1),
     migration!(9, "0009_unclaimable", compatible_from = 1),
     migration!(10, "0010_set_based", compatible_from = 1),
+    migration!(14, "0014_questions", compatible_from = 1),
 ];
 
 macro_rules! functions {
