@@ -286,7 +286,7 @@ begin
         end;
     v_others := pgdial.turns_before(p_lane, v_before, p_flying, p_now);
     object := p_call.campaign;
-    if v_numbers >= v_room then
+    if v_numbers >= v_room and (v_rows > 1000 or v_numbers - pgdial.shared_numbers(p_call, p_flying, p_now) >= v_room) then
         reason := 'in_line';
         message := format('%s, and there is room for %s now', v_place, v_room);
     elsif v_rows <= v_most and v_before < v_room and v_before + v_others < p_lane.trunk_room
@@ -324,6 +324,22 @@ begin
                      and (q > p_call.priority or (c.run_at, c.id) < (p_call.run_at, p_call.id))
                    order by c.run_at, c.id limit p_most) b
           limit p_most) d;
+end $$;
+
+-- shared_numbers: to how many of the numbers before it another campaign may ring first. Then
+-- one call less comes before this one.
+create or replace function pgdial.shared_numbers(p_call pgdial.calls, p_flying pgdial.flying[], p_now timestamptz) returns int
+language plpgsql stable
+as $$
+begin
+    if not exists (select from pgdial.heads() h where h.campaign <> p_call.campaign and h.run_at <= p_now) then
+        return 0;
+    end if;
+    return (
+        select count(distinct a.phone)::int from pgdial.due_before(p_call, p_flying, 1000, p_now) a
+        where a.is_free and exists (
+            select from pgdial.calls t
+            where t.phone = a.phone and t.state::text = 'waiting' and t.campaign <> p_call.campaign and t.run_at <= p_now));
 end $$;
 
 -- turns_before: how many turns other campaigns of its trunk may have before the (p_before + 1)th

@@ -151,6 +151,7 @@ async fn dials_of_which_nobody_knows_count_as_faults() {
 #[tokio::test]
 async fn it_is_named_by_why_and_by_the_claim_that_waits_for_it() {
     let db = failing().await;
+    db.worker(&["default"]).await;
     let waiting = db.enqueue(&number(99)).await;
     let why = db.calls.why(waiting).await.unwrap();
     assert_eq!(why[0].reason, "breaker");

@@ -55,3 +55,5 @@ mod wake;
 mod webhook;
 mod webhook_late;
 mod why;
+mod why_next;
+mod why_staged;
