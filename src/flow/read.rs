@@ -62,6 +62,8 @@ impl Calls {
     /// One page of calls, newest first.
     pub async fn page(&self, filter: &Filter, limit: i64) -> Result<Vec<Value>, Error> {
         let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/page.sql"))
+            // Each question has a plan of its own.
+            .persistent(false)
             .bind(filter.state.map(CallState::as_str))
             .bind(filter.to.as_ref().map(Phone::as_e164))
             .bind(filter.campaign.as_deref())
