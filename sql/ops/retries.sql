@@ -1,8 +1,9 @@
 -- retries: what waits for another attempt, and when does it come?
 -- One row for each campaign, latest outcome and number of attempts made.
--- Cost: reads every waiting call once.
+-- Cost: reads every waiting call once: some tenths of a second for 200,000.
 begin read only;
 set local statement_timeout = '30s';
+set local jit = off;
 
 select c.campaign, coalesce(c.outcome::text, 'none') as latest_outcome, c.attempt as attempts_made,
        count(*) as calls,

@@ -4,6 +4,7 @@
 -- Cost: bounded by the calls in flight.
 begin read only;
 set local statement_timeout = '10s';
+set local jit = off;
 
 select t.name as trunk,
        (select count(*) from pgdial.calls c

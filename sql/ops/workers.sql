@@ -4,6 +4,7 @@
 -- Cost: bounded by the workers of a day and the calls in flight.
 begin read only;
 set local statement_timeout = '10s';
+set local jit = off;
 
 select w.host, w.pid, w.release,
        case when w.stopping then 'stopping'

@@ -320,7 +320,9 @@ begin
           from generate_series(9, p_call.priority, -1) q
                cross join lateral (
                    select c.id, c.phone from pgdial.calls c
-                   where c.state = 'waiting' and c.campaign = p_call.campaign and c.priority = q::smallint and c.run_at <= p_now
+                   where c.state = 'waiting' and c.campaign = p_call.campaign and c.priority = q::smallint
+                     -- A bound of the index; the row after it only tells ties apart.
+                     and c.run_at <= case when q > p_call.priority then p_now else p_call.run_at end
                      and (q > p_call.priority or (c.run_at, c.id) < (p_call.run_at, p_call.id))
                    order by c.run_at, c.id limit p_most) b
           limit p_most) d;

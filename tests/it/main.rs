@@ -51,6 +51,7 @@ mod structure;
 mod sweep;
 mod tls;
 mod upgrade;
+mod views;
 mod wake;
 mod webhook;
 mod webhook_late;
