@@ -7,12 +7,13 @@ begin read only;
 set local statement_timeout = '10s';
 set local jit = off;
 
+with n as materialized (select pgdial.now() as now)
 select c.campaign, c.priority, count(*) as waiting,
        count(*) filter (where c.run_at <= n.now) as due,
        date_trunc('second', n.now - min(c.run_at) filter (where c.run_at <= n.now)) as oldest_due_for,
        count(*) filter (where c.run_at > n.now) as later,
        date_trunc('second', min(c.run_at) filter (where c.run_at > n.now)) as next_due_at
-from pgdial.calls c, (select pgdial.now() as now) n
+from n, pgdial.calls c
 where c.state = 'waiting'
 group by c.campaign, c.priority, n.now
 order by c.campaign, c.priority desc

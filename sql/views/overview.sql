@@ -1,23 +1,26 @@
 -- Views for people and dashboards: they read these, not the tables, and so survive a
 -- change of the schema. None of them reads the history from end to end: what is not over is
 -- counted exactly, of what is over only the latest is looked at, and since says since when.
+-- A function in a view asks for the reader's own right to call it, a table for the view's: what a
+-- dashboard may be granted alone (latest_ended, call_overview) has pgdial.now() written out.
 
 -- latest_ended: the calls that ended last: those of 24 hours, 50,000 at most.
 create or replace view pgdial.latest_ended as
 select c.id, c.phone, c.campaign, c.trunk, c.state::text as state, c.outcome, c.attempt, c.last_error,
        c.created_at, c.started_at, c.answered_at, c.ended_at
 from pgdial.calls c
-where c.ended_at > (select pgdial.now()) - interval '24 hours'
+where c.ended_at > (select clock_timestamp() + k.ahead from pgdial.clock k) - interval '24 hours'
 order by c.ended_at desc
 limit 50000;
 
 -- waiting_calls: by campaign, how many wait, how many are due, and since when the oldest is.
 -- Cost: an entry of the index for each waiting call.
 create or replace view pgdial.waiting_calls as
+with n as materialized (select pgdial.now() as now)
 select c.campaign, count(*) as waiting, count(*) filter (where c.run_at <= n.now) as due,
        min(c.run_at) filter (where c.run_at <= n.now) as oldest_due_at,
        min(c.run_at) filter (where c.run_at > n.now) as next_run_at
-from (select pgdial.now() as now) n, pgdial.calls c
+from n, pgdial.calls c
 where c.state = 'waiting'
 group by c.campaign;
 
@@ -33,10 +36,11 @@ order by c.claimed_at;
 -- call_overview: calls by campaign and state. since is null where all of them are counted; else
 -- these are the ones that ended since then.
 create or replace view pgdial.call_overview as
-select w.campaign, 'waiting' as state, w.waiting as calls, null::timestamptz as since
-from pgdial.waiting_calls w
+select c.campaign, 'waiting' as state, count(*) as calls, null::timestamptz as since
+from pgdial.calls c where c.state = 'waiting' group by c.campaign
 union all
-select l.campaign, l.state, count(*), null from pgdial.live_calls l group by l.campaign, l.state
+select c.campaign, c.state::text, count(*), null
+from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call') group by c.campaign, c.state
 union all
 select e.campaign, e.state, count(*), min(min(e.ended_at)) over () from pgdial.latest_ended e group by e.campaign, e.state;
 

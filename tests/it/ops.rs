@@ -134,7 +134,10 @@ async fn number_shows_the_history_of_one_number() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["state"], "waiting");
     assert_eq!(lines[0]["first_reason"], "no_worker");
-    assert_eq!((&*lines[1]["state"], &*lines[1]["outcome"]), ("failed", "unknown"));
+    assert_eq!(
+        (&*lines[1]["state"], &*lines[1]["outcome"]),
+        ("failed", "unknown")
+    );
     assert_ne!(lines[1]["number_held_until"], "");
 }
 
@@ -272,7 +275,8 @@ async fn every_file_runs_read_only_within_a_time_limit_and_shows_no_number() {
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    let all = "failures health inbox live number overview queue retries stuck trunks waiting workers";
+    let all =
+        "failures health inbox live number overview queue retries stuck trunks waiting workers";
     assert_eq!(names.join(" "), all);
     for name in names {
         let text = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();
@@ -322,7 +326,10 @@ async fn an_answer_ends_within_the_time_that_its_file_gives_and_writes_nothing()
               select nextval('pgdial.call_events_seq');\n\ncommit;\n",
     };
     let error = format!("{:?}", db.calls.ask(&writes, None).await.unwrap_err());
-    assert!(error.contains("25006") || error.contains("42501"), "{error}");
+    assert!(
+        error.contains("25006") || error.contains("42501"),
+        "{error}"
+    );
     // The connection goes back as it was.
     db.enqueue(&number(1)).await;
 }
@@ -333,7 +340,13 @@ async fn what_people_read_shows_no_number_that_hides_in_words() {
     let call = db.in_call(&number(1)).await;
     let said = "no line to +1 (415) 555-0177, nor 4155550177";
     let outcome = Outcome::Declined;
-    db.calls.settle(call.reference(), outcome, said).await.unwrap();
+    db.calls
+        .settle(call.reference(), outcome, said)
+        .await
+        .unwrap();
     let lines = ops(&db, "failures").await;
-    assert_eq!(lines[0]["last_error"], "no line to +1 (41***77, nor 415***77");
+    assert_eq!(
+        lines[0]["last_error"],
+        "no line to +1 (41***77, nor 415***77"
+    );
 }

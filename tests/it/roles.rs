@@ -104,6 +104,8 @@ async fn a_reader_reads_everything_and_writes_nothing() {
     for file in fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let question = fs::read_to_string(&path).unwrap();
+        // As psql writes its variable.
+        let question = question.replace(":'phone'", "'+14155550001'");
         let answered = run(&mut session, &question).await;
         assert!(answered.is_ok(), "{}: {answered:?}", path.display());
     }

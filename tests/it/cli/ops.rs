@@ -38,10 +38,16 @@ async fn a_question_is_answered_as_a_table_or_as_json_in_the_order_of_its_column
     assert_eq!(cells[..6], ["default", "default", "0", "30", "open", "1"]);
     let ran = pgdial(&machine, &["ops", "overview", "--json"]).done();
     let at = |name: &str| ran.find(name).unwrap();
-    assert!(at("campaign") < at("trunk") && at("trunk") < at("in_flight"), "{ran}");
+    assert!(
+        at("campaign") < at("trunk") && at("trunk") < at("in_flight"),
+        "{ran}"
+    );
     let empty = pgdial(&machine, &["ops", "live"]);
     assert_eq!(empty.words.trim(), "nothing to show");
-    assert_eq!(pgdial(&machine, &["ops", "live", "--json"]).done().trim(), "[]");
+    assert_eq!(
+        pgdial(&machine, &["ops", "live", "--json"]).done().trim(),
+        "[]"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +57,10 @@ async fn one_number_is_asked_about_and_masked() {
     machine.db.enqueue(&number(2)).await;
     let ran = pgdial(&machine, &["ops", "number", "+1 415 555 0001", "--json"]).json();
     assert_eq!(ran.as_array().unwrap().len(), 1);
-    assert_eq!((&ran[0]["id"], &ran[0]["first_reason"]), (&id.into(), &"no_worker".into()));
+    assert_eq!(
+        (&ran[0]["id"], &ran[0]["first_reason"]),
+        (&id.into(), &"no_worker".into())
+    );
     assert_eq!(ran[0]["number"], "+141******01");
     pgdial(&machine, &["ops", "number"]).refused(USAGE, "pgdial ops number +14155550100");
     pgdial(&machine, &["ops", "number", "555"]).refused(USAGE, "not an E.164 number");
