@@ -52,9 +52,12 @@ pub fn show(args: &OpsArgs, out: &mut Out) -> Result<Exit, Failure> {
             .collect();
         out.json(&all)?;
     } else {
-        let name = |question: &Question| match question.takes_phone() {
-            true => format!("{} NUMBER", question.name),
-            false => question.name.to_owned(),
+        let name = |question: &Question| {
+            if question.takes_phone() {
+                format!("{} NUMBER", question.name)
+            } else {
+                question.name.to_owned()
+            }
         };
         let rows = QUESTIONS.iter();
         let rows = rows.map(|question| vec![name(question), question.asks()]);

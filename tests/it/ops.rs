@@ -122,7 +122,7 @@ async fn queue_shows_depth_and_age_of_each_campaign_and_priority() {
     assert_eq!(lines.len(), 3);
     let line = find(&lines, "priority", "7");
     assert_eq!((&*line["waiting"], &*line["due"]), ("1", "1"));
-    assert!(line["oldest_due_for"] >= "00:00:10".to_owned());
+    assert!(*line["oldest_due_for"] >= *"00:00:10");
     let later = find(&lines, "campaign", "later");
     assert_eq!((&*later["due"], &*later["later"]), ("0", "1"));
     assert!(later["next_due_at"].starts_with("2126-01-01"));

@@ -2,7 +2,11 @@
 //! takes every call of which why says `next`, and none of which it says anything else; only
 //! `in_turn` leaves it open.
 
-use std::{cell::Cell, collections::BTreeMap, fmt::Write as _};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use proptest::{
     collection::vec,
@@ -142,11 +146,11 @@ impl Situation {
             )
             .unwrap();
         }
-        let mut taken = BTreeMap::new();
+        let mut taken = BTreeSet::new();
         for (at, call) in self.calls.iter().enumerate() {
             // The schema knows no two calls in flight to one number.
             let kind = match call.kind {
-                Kind::InCall if taken.insert(call.number, ()).is_some() => Kind::Held,
+                Kind::InCall if !taken.insert(call.number) => Kind::Held,
                 kind => kind,
             };
             sql += &call.sql(at, kind, self.campaigns.len());
