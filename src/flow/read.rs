@@ -26,7 +26,8 @@ pub struct Filter {
 /// One reason why a call is not being dialled, or what is awaited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
-    /// A stable word: `trunk_paused`, `number_taken`, `no_worker`, ..., or `next`.
+    /// A stable word: `trunk_paused`, `number_taken`, `no_worker`, ...; `in_line` behind others,
+    /// `in_turn` where only the claim can tell, or `next`.
     pub reason: String,
     /// A plain sentence.
     pub message: String,
