@@ -38,7 +38,7 @@ begin
              left join lateral pgdial.pace(t, p_now) p on true
              left join lateral pgdial.breaker(t.name, p_now) b on true
         where p_trunks is null or t.name = any (p_trunks)
-    ), lane as (
+    ), lane as materialized (     -- so that reasons are found once
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
                g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
                -- One array and no more: the claim reads this for each campaign with work.
