@@ -325,11 +325,10 @@ async fn an_answer_ends_within_the_time_that_its_file_gives_and_writes_nothing()
         sql: "-- writes: ?\nbegin read only;\nset local statement_timeout = '10s';\n\n\
               select nextval('pgdial.call_events_seq');\n\ncommit;\n",
     };
-    let error = format!("{:?}", db.calls.ask(&writes, None).await.unwrap_err());
-    assert!(
-        error.contains("25006") || error.contains("42501"),
-        "{error}"
-    );
+    // As the superuser, who may do anything.
+    let all = pgdial::flow::Calls::new(db.pool.clone());
+    let error = format!("{:?}", all.ask(&writes, None).await.unwrap_err());
+    assert!(error.contains("25006"), "{error}");
     // The connection goes back as it was.
     db.enqueue(&number(1)).await;
 }
@@ -338,7 +337,7 @@ async fn an_answer_ends_within_the_time_that_its_file_gives_and_writes_nothing()
 async fn what_people_read_shows_no_number_that_hides_in_words() {
     let db = TestDb::new().await;
     let call = db.in_call(&number(1)).await;
-    let said = "no line to +1 (415) 555-0177, nor 4155550177";
+    let said = "no line to +1 (415) 555-0177, nor 4155550177, nor +4930123";
     let outcome = Outcome::Declined;
     db.calls
         .settle(call.reference(), outcome, said)
@@ -347,6 +346,6 @@ async fn what_people_read_shows_no_number_that_hides_in_words() {
     let lines = ops(&db, "failures").await;
     assert_eq!(
         lines[0]["last_error"],
-        "no line to +1 (41***77, nor 415***77"
+        "no line to +1 (41***77, nor 415***77, nor +493***23"
     );
 }
