@@ -24,9 +24,10 @@ pub struct Claim {
     pub gate_timeout: bool,
 }
 
-/// Claims for one worker, one after another, over the same connection while they follow each other:
-/// its session knows where to begin to read (`sql/rules/in_flight.sql`, `heads.sql`), and
-/// handing it back and taking it again costs a round trip.
+/// Claims for one worker, one after another.
+///
+/// They keep their connection while they follow each other: its session knows where to begin to
+/// read (`sql/rules/in_flight.sql`, `heads.sql`), and handing it back costs a round trip.
 #[derive(Debug)]
 pub struct Claimer {
     pool: PgPool,
