@@ -23,6 +23,7 @@ select w.trunk, w.verdict, count(*) as events, sum(w.deliveries) as deliveries,
 from (select l.id from latest l union select p.id from parked p) i
      join pgdial.webhook_events w on w.id = i.id
 group by w.trunk, w.verdict
-order by w.trunk, events desc;
+order by w.trunk, events desc
+limit 500;
 
 commit;

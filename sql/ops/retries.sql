@@ -13,6 +13,7 @@ select c.campaign, coalesce(c.outcome::text, 'none') as latest_outcome, c.attemp
 from pgdial.calls c, (select pgdial.now() as now) n
 where c.state = 'waiting' and (c.attempt > 0 or c.deferrals > 0)
 group by c.campaign, c.outcome, c.attempt
-order by c.campaign, calls desc, c.attempt;
+order by c.campaign, calls desc, c.attempt
+limit 500;
 
 commit;

@@ -19,6 +19,7 @@ select t.name as trunk,
 from pgdial.trunks t
      left join pgdial.trunk_breaker b on b.trunk = t.name,
      (select pgdial.now() as now) n
-order by t.name;
+order by t.name
+limit 500;
 
 commit;

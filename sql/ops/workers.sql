@@ -17,6 +17,7 @@ from n
      cross join pgdial.workers w
      left join pgdial.live_calls l on l.claimed_by = w.id
 group by w.id, n.now
-order by w.seen_at desc;
+order by w.seen_at desc
+limit 500;
 
 commit;

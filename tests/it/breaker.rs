@@ -186,8 +186,8 @@ async fn a_provider_without_room_holds_its_trunk_off() {
         .unwrap();
     assert_eq!(db.claim(10).await.len(), 0);
     assert_eq!(
-        reason(&db, &call).await.split(' ').next(),
-        Some("provider_full")
+        reason(&db, &call).await,
+        "retry_due no_worker provider_full"
     );
     db.forward("21 seconds").await;
     assert_eq!(db.claim(10).await.len(), 2, "no probe: it only wanted time");
