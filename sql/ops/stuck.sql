@@ -1,5 +1,5 @@
--- stuck: which calls are past their lease or deadline, in doubt, asked to end and still
--- up, or hold their number because nobody knows how a dial ended?
+-- stuck: which calls are overdue, in doubt, asked to end and still up, or hold a number for nobody?
+-- Past their lease or deadline; and numbers held because nobody knows how the dial ended.
 -- The 1,000 that are oldest at most.
 -- What to do about a held number that you know is free: select pgdial.release(id, why).
 -- Cost: bounded by the calls in flight and the numbers held; two partial indexes.
