@@ -266,7 +266,8 @@ declare
     v_numbers int;       -- and to how many numbers
     v_twin boolean;      -- its own among them
     v_room constant int := least(p_lane.room, p_lane.trunk_room);
-    v_others int;
+    v_rivals constant text[] := pgdial.rivals(p_call.campaign, p_now);
+    v_others int := p_lane.trunk_room;      -- of very many rivals: all of it
     v_place text;
 begin
     select count(*)::int, count(*) filter (where a.is_free)::int, count(distinct a.phone) filter (where a.is_free)::int,
@@ -284,9 +285,12 @@ begin
                     p_call.campaign, to_char(v_rows, 'FM999,990'),
                     case when v_before < v_rows then format(', %s of them held back', to_char(v_rows - v_before, 'FM999,990')) else '' end)
         end;
-    v_others := pgdial.turns_before(p_lane, v_before, p_flying, p_now);
+    if cardinality(v_rivals) <= 100 then
+        v_others := pgdial.turns_before(p_lane, v_rivals, v_before, p_flying, p_now);
+    end if;
     object := p_call.campaign;
-    if v_numbers >= v_room and (v_rows > 1000 or v_numbers - pgdial.shared_numbers(p_call, p_flying, p_now) >= v_room) then
+    if v_numbers >= v_room and (
+        v_rows > 1000 or v_rivals = '{}' or v_numbers - pgdial.shared_numbers(p_call, p_flying, p_now) >= v_room) then
         reason := 'in_line';
         message := format('%s, and there is room for %s now', v_place, v_room);
     elsif v_rows <= v_most and v_before < v_room and v_before + v_others < p_lane.trunk_room
@@ -328,15 +332,34 @@ begin
           limit p_most) d;
 end $$;
 
+-- rivals: the other campaigns that have due calls; of more than a hundred only 101. By jumping
+-- along the index.
+create or replace function pgdial.rivals(p_campaign text, p_now timestamptz) returns text[]
+language plpgsql stable
+as $$
+begin
+    return array(
+        with recursive known (name) as (
+            (select c.campaign from pgdial.calls c where c.state = 'waiting' order by c.campaign limit 1)
+            union all
+            select (select c.campaign from pgdial.calls c where c.state = 'waiting' and c.campaign > k.name order by c.campaign limit 1)
+            from known k where k.name is not null
+        )
+        select k.name from known k
+        where k.name <> p_campaign and exists (
+            select from generate_series(0, 9) q
+                 cross join lateral (
+                     select from pgdial.calls c
+                     where c.state = 'waiting' and c.campaign = k.name and c.priority = q::smallint and c.run_at <= p_now limit 1) d)
+        limit 101);
+end $$;
+
 -- shared_numbers: to how many of the numbers before it another campaign may ring first. Then
 -- one call less comes before this one.
 create or replace function pgdial.shared_numbers(p_call pgdial.calls, p_flying pgdial.flying[], p_now timestamptz) returns int
 language plpgsql stable
 as $$
 begin
-    if not exists (select from pgdial.heads() h where h.campaign <> p_call.campaign and h.run_at <= p_now) then
-        return 0;
-    end if;
     return (
         select count(distinct a.phone)::int from pgdial.due_before(p_call, p_flying, 1000, p_now) a
         where a.is_free and exists (
@@ -347,15 +370,15 @@ end $$;
 -- turns_before: how many turns other campaigns of its trunk may have before the (p_before + 1)th
 -- of this lane: those with no more load for their weight (pgdial.turns; ties are drawn, so here they
 -- are lost), at most as many as they have calls for.
-create or replace function pgdial.turns_before(p_lane pgdial.lane, p_before int, p_flying pgdial.flying[], p_now timestamptz)
-returns int
+create or replace function pgdial.turns_before(
+    p_lane pgdial.lane, p_rivals text[], p_before int, p_flying pgdial.flying[], p_now timestamptz
+) returns int
 language plpgsql stable
 as $$
 begin
     return (
         select count(*)::int
-        from pgdial.lanes_of(array(select distinct h.campaign from pgdial.heads() h
-                                   where h.run_at <= p_now and h.campaign <> p_lane.campaign), array[p_lane.trunk], p_flying, p_now) l
+        from pgdial.lanes_of(p_rivals, array[p_lane.trunk], p_flying, p_now) l
              cross join lateral (
                  select row_number() over () - 1 as k
                  from generate_series(0, 9) q
