@@ -173,9 +173,10 @@ begin
                     coalesce(pgdial.masked(v_breaker.last_fault), 'no words'), pgdial.in_utc(v_breaker.not_before))
                when 'provider_full' then format('the provider of trunk %s has no room, and asked us to wait until %s', v_trunk.name,
                     pgdial.in_utc(v_breaker.not_before))
-               when 'trunk_full' then pgdial.all_in_use('slots', 'trunk ' || v_trunk.name, v_trunk.slots, o.n, o.id, o.claimed_at, o.deadline_at)
-               when 'campaign_full' then pgdial.all_in_use('calls', 'campaign ' || v_campaign.name, v_campaign.cap, o.n, o.id,
-                    o.claimed_at, o.deadline_at)
+               when 'trunk_full' then format('%s of %s slots of trunk %s are in use', o.n, v_trunk.slots, v_trunk.name)
+                    || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
+               when 'campaign_full' then format('campaign %s has %s calls in flight, its cap is %s', v_campaign.name, o.n, v_campaign.cap)
+                    || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
                else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),
                     pgdial.in_utc((pgdial.pace(v_trunk, p_now)).opens_at)) end,
            case when r.reason = 'cluster_changed' then 'cluster' when r.reason like 'campaign%' then v_campaign.name else v_trunk.name end,
@@ -198,18 +199,14 @@ begin
          ) o on r.reason in ('trunk_full', 'campaign_full');
 end $$;
 
--- all_in_use: a full cap in words.
-create or replace function pgdial.all_in_use(
-    p_what text, p_of text, p_cap int, p_used int, p_oldest uuid, p_since timestamptz, p_until timestamptz
-) returns text
+-- oldest_live: the call that holds a slot for longest, in words; nothing where none does.
+create or replace function pgdial.oldest_live(p_id uuid, p_since timestamptz, p_until timestamptz) returns text
 language plpgsql immutable
 as $$
 begin
-    if p_cap = 0 then
-        return format('%s has a cap of 0 %s: nothing is dialled until it is raised', p_of, p_what);
-    end if;
-    return format('%s of %s %s of %s are in use; the oldest call, %s, is live since %s, until %s at most',
-                  p_used, p_cap, p_what, p_of, p_oldest, pgdial.in_utc(p_since), pgdial.in_utc(p_until));
+    return case when p_id is null then ''
+                else format('; the oldest call, %s, is live since %s, until %s at most', p_id, pgdial.in_utc(p_since),
+                            pgdial.in_utc(p_until)) end;
 end $$;
 
 -- why_nobody: is there a worker for the trunk, with a permit left, and is the gate free?

@@ -130,7 +130,7 @@ const REASONS: &[Staged] = &[
     Staged {
         reason: "campaign_full",
         come: "update pgdial.campaigns set cap = 1",
-        says: &["1 of 1 calls of campaign default are in use; the oldest call, "],
+        says: &["campaign default has 1 calls in flight, its cap is 1; the oldest call, "],
         timed: true,
         go: "update pgdial.campaigns set cap = null",
     },
