@@ -6,6 +6,8 @@
 -- the call. `in_turn` is said where only the claim can tell: campaigns share the last slots.
 -- Stable, so that all of it is about one moment; the next moment may differ, as the next claim may.
 -- It cannot see that calls before this one are locked by somebody: the claim passes over those.
+-- Nor what a worker remembers: while somebody holds an old snapshot, a claim may come to a call
+-- 5 s later (find_heads).
 -- Cost: what is in flight, and 10,000 entries of the index of waiting calls at most.
 create or replace function pgdial.why(p_id uuid)
 returns table (ord int, reason text, message text, object text, until timestamptz)
