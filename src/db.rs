@@ -21,6 +21,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub(crate) use migrate::MIGRATION;
 pub use migrate::{Migrated, check_schema, migrate};
 
 /// The oldest Postgres that pgdial runs on: `unique` semantics aside, the hashed

@@ -65,7 +65,10 @@ impl Dialer {
                     started: claimed_at,
                     latest_start: LATEST_START,
                 };
-                Dial::Sent(self.place(trunk, &call, deadline).await)
+                let sent = Stopwatch::start();
+                let placement = self.place(trunk, &call, deadline).await;
+                self.count(&call, &placement, sent);
+                Dial::Sent(placement)
             }
         };
         match placement {
@@ -95,6 +98,12 @@ impl Dialer {
             latest_start: LATEST_REPEAT,
         };
         let placement = self.place(trunk, &call, deadline).await;
+        let labels = [&*call.trunk, word(&placement)];
+        self.calls
+            .metrics()
+            .repeats
+            .with_label_values(&labels)
+            .inc();
         tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, ?placement, "sent again with the same key");
         match placement {
             Placement::Placed { .. } => {
@@ -138,6 +147,14 @@ impl Dialer {
         #[cfg(feature = "crash-points")]
         crate::crash::point("dialed");
         placement
+    }
+
+    fn count(&self, call: &ClaimedCall, placement: &Placement, sent: Stopwatch) {
+        let metrics = self.calls.metrics();
+        metrics.dialed(&call.trunk, word(placement), sent.elapsed());
+        if call.attempt > 1 {
+            metrics.retries.with_label_values(&[&call.trunk]).inc();
+        }
     }
 
     /// True: the database has it.
@@ -262,18 +279,33 @@ impl Dialer {
             match verb().await {
                 Ok(verdict) => return Some(verdict),
                 Err(error) if claimed_at.elapsed() < RECORD_FOR => {
+                    self.calls.metrics().records.add("again");
                     tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no,
                         error = &error as &dyn std::error::Error, "result not recorded yet; trying again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(2));
                 }
                 Err(error) => {
+                    self.calls.metrics().records.add("lost");
                     tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no,
                         error = &error as &dyn std::error::Error, "result never recorded; the sweep takes over");
                     return None;
                 }
             }
         }
+    }
+}
+
+/// A placement's word, for the counter.
+const fn word(placement: &Placement) -> &'static str {
+    match placement {
+        Placement::Placed { .. } => "placed",
+        Placement::Refused(Refusal::Permanent { .. }) => "refused",
+        Placement::Refused(Refusal::Transient { .. }) => "transient",
+        Placement::Refused(Refusal::Capacity { .. }) => "capacity",
+        Placement::Refused(Refusal::Account { .. }) => "account",
+        Placement::Late => "late",
+        Placement::Unknown { .. } => "unknown",
     }
 }
 

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_cluster", compatible_from = 1),
     migration!(9, "0009_unclaimable", compatible_from = 1),
     migration!(10, "0010_set_based", compatible_from = 1),
+    migration!(12, "0012_measured", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -109,6 +110,12 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "views/why",
     "rules/grants",
 ];
+
+/// The last migration that this release knows, and so needs.
+pub(crate) const MIGRATION: i32 = match MIGRATIONS.last() {
+    Some(last) => last.version,
+    None => 0,
+};
 
 /// What a migration did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

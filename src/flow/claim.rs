@@ -1,6 +1,6 @@
 //! claim: waiting → dialing, behind the gate.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Calls, Error};
 use crate::domain::{CallId, ClaimedCall, Reference};
+use crate::{metrics::Metrics, provider::Stopwatch};
 
 /// What a claim brought.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Claimer {
     worker: Uuid,
     trunks: Vec<String>,
     connection: Option<PoolConnection<Postgres>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Calls {
@@ -41,6 +43,7 @@ impl Calls {
             worker,
             trunks,
             connection: None,
+            metrics: Arc::clone(&self.metrics),
         }
     }
 
@@ -60,18 +63,28 @@ impl Claimer {
     pub async fn claim(&mut self, wanted: usize) -> Result<Claim, Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.pool.acquire().await?,
+            None => {
+                let asked = Stopwatch::start();
+                let connection = self.pool.acquire().await?;
+                let waited = asked.elapsed().as_secs_f64();
+                self.metrics.pool_wait_seconds.observe(waited);
+                connection
+            }
         };
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
-                    trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec \
-             from pgdial.claim_calls($1, $2, $3)",
+                    trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms \
+             from pgdial.claim_due($1, $2, $3)",
         )
         .bind(self.worker)
         .bind(&self.trunks)
         .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
         .fetch_all(&mut *connection)
         .await?;
+        for due_ms in rows.iter().filter_map(|row| row.14) {
+            let waited = Duration::from_millis(due_ms.try_into().unwrap_or(0));
+            self.metrics.pickup_seconds.observe(waited.as_secs_f64());
+        }
         let claim = read_claim(rows);
         if !claim.calls.is_empty() {
             self.connection = Some(connection);
@@ -118,6 +131,7 @@ type Row = (
     Option<DateTime<Utc>>,
     Option<i32>,
     Option<i32>,
+    Option<i64>,
 );
 
 /// None: this release cannot read it.
@@ -137,6 +151,7 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         until,
         ring,
         max,
+        _,
     ) = row;
     Some(ClaimedCall {
         id,

@@ -8,7 +8,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Calls, Error};
-use crate::domain::{CallId, CallState, Phone, Reference};
+use crate::{
+    domain::{CallId, CallState, Phone, Reference},
+    metrics::queue::Queue,
+};
+
+/// Waiting calls that a scrape counts: some 100 ms of an index.
+const MOST_COUNTED: i64 = 300_000;
+/// Campaigns with a line of their own in a scrape.
+const MOST_CAMPAIGNS: i64 = 200;
 
 /// Which calls a page shows.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +107,16 @@ impl Calls {
             .fetch_one(&self.pool)
             .await?;
         Ok(stats.0)
+    }
+
+    /// What /metrics shows of the queue.
+    pub(crate) async fn queue(&self) -> Result<Queue, Error> {
+        let (queue,): (Json<Queue>,) = sqlx::query_as(include_str!("../../sql/read/metrics.sql"))
+            .bind(MOST_COUNTED)
+            .bind(MOST_CAMPAIGNS)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(queue.0)
     }
 
     /// Is the database there, and on which clock?

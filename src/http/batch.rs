@@ -220,7 +220,7 @@ async fn enqueue(
                 return Ok(failed(index, code, detail));
             }
             let enqueued = enqueued.next().ok_or_else(Problem::internal)?;
-            app.counters.enqueued.add(calls::verdict(&enqueued));
+            app.calls.metrics().enqueued.add(calls::verdict(&enqueued));
             Ok(result(index, enqueued))
         })
         .collect()

@@ -23,6 +23,7 @@ use crate::{
     domain::Reference,
     flow::webhook::{Event, Verdict},
     provider::{
+        Stopwatch,
         signature::{self, Rejection},
         tag,
     },
@@ -62,10 +63,10 @@ pub(super) async fn call_status(
     let bytes = body::read(request, LARGEST, too_large)
         .await
         .inspect_err(|_| {
-            app.counters.rejections.add("unreadable");
+            app.calls.metrics().rejections.add("unreadable");
         })?;
     let refuse = |reason: &'static str| {
-        app.counters.rejections.add(reason);
+        app.calls.metrics().rejections.add(reason);
         tracing::info!(reason, "webhook refused");
         refusal()
     };
@@ -86,7 +87,10 @@ pub(super) async fn call_status(
     };
     #[cfg(feature = "crash-points")]
     crate::crash::point("webhook_received");
+    let began = Stopwatch::start();
     let verdict = app.calls.webhook(event).await.map_err(not_kept)?;
+    let took = began.elapsed().as_secs_f64();
+    app.calls.metrics().webhook_seconds.observe(took);
     #[cfg(feature = "crash-points")]
     crate::crash::point("webhook_committed");
     if verdict == Verdict::TooOld {
@@ -188,7 +192,7 @@ fn not_kept(error: crate::flow::Error) -> Problem {
 
 fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
     let word = word(verdict);
-    app.counters.events.add(word);
+    app.calls.metrics().events.add(word);
     match verdict {
         // A person must look: somebody may be rung twice, or a URL is used for another call.
         Verdict::LateAnswer | Verdict::Mismatch => {

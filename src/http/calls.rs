@@ -21,6 +21,7 @@ use super::{
 use crate::{
     domain::{CallId, CallRequest},
     flow::{amend::Amended, cancel::Canceled, enqueue::Enqueued, redrive::Redriven},
+    provider::Stopwatch,
 };
 
 /// The caller's key for a request.
@@ -50,8 +51,12 @@ pub(super) async fn create_call(
     if let Some(key) = key {
         put_key(&mut wanted, key)?;
     }
+    let (metrics, began) = (app.calls.metrics(), Stopwatch::start());
     let (enqueued, call) = app.calls.enqueue_one(owner.as_str(), &wanted).await?;
-    app.counters.enqueued.add(verdict(&enqueued));
+    metrics
+        .enqueue_seconds
+        .observe(began.elapsed().as_secs_f64());
+    metrics.enqueued.add(verdict(&enqueued));
     match enqueued {
         Enqueued::New(id) => {
             let location = [(header::LOCATION, format!("/api/v1/calls/{id}"))];
