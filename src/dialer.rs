@@ -42,6 +42,9 @@ impl Dialer {
     /// `public_url` is where providers reach us; once `stop` is cancelled, calls that
     /// were not dialled yet are handed back.
     pub fn new(calls: Calls, trunks: Trunks, public_url: &str, stop: CancellationToken) -> Self {
+        for trunk in trunks.names() {
+            calls.metrics().know_trunk(&trunk);
+        }
         Self {
             calls,
             trunks,

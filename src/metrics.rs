@@ -64,6 +64,17 @@ const VERDICTS: [(&str, &[&str]); 4] = [
     ("doubt", &["unresolved", "stale", "not_found"]),
 ];
 
+/// What the answer to a dial's request may mean.
+const PLACEMENTS: [&str; 7] = [
+    "placed",
+    "refused",
+    "transient",
+    "capacity",
+    "account",
+    "late",
+    "unknown",
+];
+
 /// A counter for each of some words that are known before.
 #[derive(Debug, Clone)]
 pub(crate) struct Words(Vec<(&'static str, IntCounter)>);
@@ -137,6 +148,7 @@ impl fmt::Debug for Metrics {
 
 impl Metrics {
     /// Nothing has happened yet.
+    #[expect(clippy::too_many_lines, reason = "a list of what is counted")]
     pub fn new() -> Self {
         let new = Maker(Registry::new());
         new.build_info();
@@ -259,6 +271,16 @@ impl Metrics {
         if let Some(words) = self.verdicts.get(verb) {
             words.add(word);
         }
+    }
+
+    /// A trunk that this process can dial: its counters are there from the start, as 0.
+    pub(crate) fn know_trunk(&self, trunk: &str) {
+        for result in PLACEMENTS {
+            self.dials.with_label_values(&[trunk, result]);
+            self.repeats.with_label_values(&[trunk, result]);
+        }
+        self.dial_seconds.with_label_values(&[trunk]);
+        self.retries.with_label_values(&[trunk]);
     }
 
     /// A dial of this trunk came to this.

@@ -69,4 +69,4 @@ select jsonb_build_object(
                           from pg_stat_activity a
                           where a.datname = current_database() and a.backend_type in ('client backend', 'walsender')
                             and a.backend_xmin is not null and a.pid <> pg_backend_pid()),
-    'notificationQueue', pg_notification_queue_usage()) as metrics
+    'notificationUsage', pg_notification_queue_usage()) as metrics

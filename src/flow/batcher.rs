@@ -243,15 +243,14 @@ impl<V: Verb> Shared<V> {
         &self,
         kept: &'a mut Option<PoolConnection<Postgres>>,
     ) -> Result<&'a mut PgConnection, Error> {
-        let connection = match kept.take() {
-            Some(connection) => connection,
-            None => {
-                let asked = Stopwatch::start();
-                let connection = self.pool.acquire().await?;
-                let waited = asked.elapsed().as_secs_f64();
-                self.metrics.pool_wait_seconds.observe(waited);
-                connection
-            }
+        let connection = if let Some(connection) = kept.take() {
+            connection
+        } else {
+            let asked = Stopwatch::start();
+            let connection = self.pool.acquire().await?;
+            let wait = &self.metrics.pool_wait_seconds;
+            wait.observe(asked.elapsed().as_secs_f64());
+            connection
         };
         Ok(kept.insert(connection))
     }

@@ -61,15 +61,14 @@ impl Calls {
 impl Claimer {
     /// Claims at most `wanted` due calls, in one round trip.
     pub async fn claim(&mut self, wanted: usize) -> Result<Claim, Error> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let asked = Stopwatch::start();
-                let connection = self.pool.acquire().await?;
-                let waited = asked.elapsed().as_secs_f64();
-                self.metrics.pool_wait_seconds.observe(waited);
-                connection
-            }
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let asked = Stopwatch::start();
+            let connection = self.pool.acquire().await?;
+            let wait = &self.metrics.pool_wait_seconds;
+            wait.observe(asked.elapsed().as_secs_f64());
+            connection
         };
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
@@ -82,8 +81,8 @@ impl Claimer {
         .fetch_all(&mut *connection)
         .await?;
         for due_ms in rows.iter().filter_map(|row| row.14) {
-            let waited = Duration::from_millis(due_ms.try_into().unwrap_or(0));
-            self.metrics.pickup_seconds.observe(waited.as_secs_f64());
+            let due_for = Duration::from_millis(due_ms.try_into().unwrap_or(0));
+            self.metrics.pickup_seconds.observe(due_for.as_secs_f64());
         }
         let claim = read_claim(rows);
         if !claim.calls.is_empty() {

@@ -18,7 +18,7 @@ pub(crate) struct Queue {
     parked: Parked,
     tables: Vec<Table>,
     oldest_snapshot_sec: f64,
-    notification_queue: f64,
+    notification_usage: f64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -318,7 +318,7 @@ impl Queue {
             one(
                 "pgdial_notification_queue_usage_ratio",
                 "How full the server's queue of notifications is, 0 to 1.",
-                self.notification_queue,
+                self.notification_usage,
             ),
         ]
     }
@@ -341,7 +341,7 @@ mod tests {
             "campaigns": [{"name": "default", "paused": false, "cap": null, "reason": "trunk_paused"},
                 {"name": "a\"b\\c\nd", "paused": true, "cap": 2, "reason": null}],
             "tables": [{"name": "calls", "dead": 7}],
-            "oldestSnapshotSec": 0.25, "notificationQueue": 0});
+            "oldestSnapshotSec": 0.25, "notificationUsage": 0});
         serde_json::from_value(queue).unwrap()
     }
 

@@ -43,5 +43,8 @@ mod bombs;
 /// The `OpenAPI` document and its page.
 mod openapi;
 
+/// What is counted.
+mod metrics;
+
 /// What is logged, and what never is.
 mod logs;

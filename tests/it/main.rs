@@ -29,6 +29,7 @@ mod lanes;
 mod long_absence;
 mod look_up;
 mod lost_replies;
+mod metrics;
 mod migrate;
 mod open_transactions;
 mod ops;
