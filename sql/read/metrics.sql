@@ -2,7 +2,7 @@
 -- $1 how many waiting calls are counted at most; beyond, `truncated` says that the counts are a
 -- lower bound.  $2 how many campaigns have a line of their own; the rest share `(others)`.
 -- Cost: what has not ended, and nothing of the history: waiting calls by calls_claimable, whose
--- order makes it an index scan whatever the statistics say; calls in flight by calls_deadline;
+-- order makes it an index scan whatever the statistics say; calls in flight by calls_in_flight;
 -- parked events by webhook_events_parked; the rest is configuration and statistics.
 -- oldestSnapshotSec: of the sessions that this login may see (pg_read_all_stats: all of them).
 with n as materialized (

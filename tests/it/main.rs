@@ -23,6 +23,7 @@ mod do_not_call;
 mod doubt;
 mod enqueue;
 mod floods;
+mod held_snapshot;
 mod idempotency;
 mod judge;
 mod lanes;
