@@ -224,6 +224,15 @@ pub fn trunks(variables: &Variables) -> Result<Trunks, Problems> {
     bad.done(known, &names::unknown(variables))
 }
 
+/// The same with what a process that stays is told by flags.
+pub fn trunks_told(settings: &Settings, variables: &Variables) -> Result<Trunks, Problems> {
+    let mut bad = Collected::default();
+    let given = Given { variables };
+    let provider_url = given.of(settings.provider_url.as_ref(), trunks::DEFAULT_URL);
+    let known = trunks::read(provider_url, variables, &mut bad);
+    bad.done(known, &[])
+}
+
 /// The secrets that sign a trunk's webhooks, whatever they are: for signing by hand.
 pub fn webhook_secrets(
     variables: &Variables,
