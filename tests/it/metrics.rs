@@ -23,12 +23,12 @@ async fn scrape(address: impl std::fmt::Display) -> String {
 }
 
 /// The value of one series, as it stands before the blank; 0 if it is not there.
-fn value(text: &str, series: &str) -> f64 {
+fn value(text: &str, series: &str) -> i64 {
     let found = text.lines().find_map(|line| {
         let rest = line.strip_prefix(series)?;
         rest.strip_prefix(' ')?.parse().ok()
     });
-    found.unwrap_or(0.0)
+    found.unwrap_or(0)
 }
 
 /// A process that has enqueued, claimed, dialled and been told; one campaign is paused.
@@ -51,9 +51,9 @@ async fn after_a_small_run(machine: &Machine) -> String {
     // The last answers are counted after their commits.
     eventually("every webhook is counted", || async {
         let text = scrape(machine.api).await;
-        value(&text, "pgdial_webhook_seconds_count") >= 3.0
-            && value(&text, "pgdial_permits_used") == 0.0
-            && value(&text, "pgdial_listening") == 1.0
+        value(&text, "pgdial_webhook_seconds_count") >= 3
+            && value(&text, "pgdial_permits_used") == 0
+            && value(&text, "pgdial_listening") == 1
     })
     .await;
     scrape(machine.api).await
@@ -66,32 +66,29 @@ async fn a_process_counts_what_it_does_and_the_documents_ask_for_nothing_else() 
     let _serve = machine.start_serve().await;
     let text = after_a_small_run(&machine).await;
     for (series, least) in [
-        ("pgdial_claim_calls_total", 3.0),
-        ("pgdial_claim_total{result=\"calls\"}", 1.0),
-        ("pgdial_claim_total{result=\"none\"}", 1.0),
-        ("pgdial_claim_seconds_count", 2.0),
-        ("pgdial_pickup_seconds_count", 3.0),
-        ("pgdial_refill_seconds_count", 1.0),
-        (
-            "pgdial_dial_total{result=\"placed\",trunk=\"default\"}",
-            3.0,
-        ),
-        ("pgdial_dial_seconds_count{trunk=\"default\"}", 3.0),
-        ("pgdial_enqueue_seconds_count", 3.0),
-        ("pgdial_batch_items_sum{verb=\"dialed\"}", 3.0),
-        ("pgdial_statement_seconds_count{verb=\"webhook\"}", 1.0),
-        ("pgdial_listener_connects_total", 1.0),
-        ("pgdial_permits", 30.0),
-        ("pgdial_pool_limit{pool=\"serve\"}", 8.0),
-        ("pgdial_pool_limit{pool=\"worker\"}", 8.0),
-        ("pgdial_pool_wait_seconds_count", 1.0),
-        ("pgdial_sweep_total{result=\"done\"}", 1.0),
-        ("pgdial_trunk_workers{trunk=\"default\"}", 1.0),
+        ("pgdial_claim_calls_total", 3),
+        ("pgdial_claim_total{result=\"calls\"}", 1),
+        ("pgdial_claim_total{result=\"none\"}", 1),
+        ("pgdial_claim_seconds_count", 2),
+        ("pgdial_pickup_seconds_count", 3),
+        ("pgdial_refill_seconds_count", 1),
+        ("pgdial_dial_total{result=\"placed\",trunk=\"default\"}", 3),
+        ("pgdial_dial_seconds_count{trunk=\"default\"}", 3),
+        ("pgdial_enqueue_seconds_count", 3),
+        ("pgdial_batch_items_sum{verb=\"dialed\"}", 3),
+        ("pgdial_statement_seconds_count{verb=\"webhook\"}", 1),
+        ("pgdial_listener_connects_total", 1),
+        ("pgdial_permits", 30),
+        ("pgdial_pool_limit{pool=\"serve\"}", 8),
+        ("pgdial_pool_limit{pool=\"worker\"}", 8),
+        ("pgdial_pool_wait_seconds_count", 1),
+        ("pgdial_sweep_total{result=\"done\"}", 1),
+        ("pgdial_trunk_workers{trunk=\"default\"}", 1),
         (
             "pgdial_campaign_blocked{campaign=\"spring\",reason=\"campaign_paused\"}",
-            1.0,
+            1,
         ),
-        ("pgdial_campaign_cap{campaign=\"spring\"}", 2.0),
+        ("pgdial_campaign_cap{campaign=\"spring\"}", 2),
     ] {
         assert!(value(&text, series) >= least, "{series} in\n{text}");
     }
@@ -100,7 +97,7 @@ async fn a_process_counts_what_it_does_and_the_documents_ask_for_nothing_else() 
         let series = format!("pgdial_verdicts_total{{verb=\"dialed\",verdict=\"{verdict}\"}}");
         value(&text, &series)
     };
-    assert_eq!(dialed("in_call") + dialed("stale"), 3.0, "{text}");
+    assert_eq!(dialed("in_call") + dialed("stale"), 3, "{text}");
     assert!(!text.contains(&number(0)[1..]), "a number in\n{text}");
 
     let exported = Exported::read(&text);
@@ -123,8 +120,8 @@ async fn a_worker_without_the_api_answers_metrics_where_it_is_told_to() {
     let args = ["--metrics-listen", &*address];
     let _worker = machine.start_worker("worker", &args).await;
     let text = scrape(&address).await;
-    assert_eq!(value(&text, "pgdial_database_up"), 1.0, "{text}");
-    assert_eq!(value(&text, "pgdial_permits"), 30.0, "{text}");
+    assert_eq!(value(&text, "pgdial_database_up"), 1, "{text}");
+    assert_eq!(value(&text, "pgdial_permits"), 30, "{text}");
     for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/api/v1/calls", 404)] {
         let answer = reqwest::get(format!("http://{address}{path}"));
         assert_eq!(answer.await.unwrap().status(), status, "{path}");

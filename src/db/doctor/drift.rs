@@ -108,7 +108,7 @@ fn functions_in(text: &str) -> Vec<Function> {
             name: word(head),
             body: body.to_owned(),
             is_definer: head.contains("security definer"),
-            settings: settings.map(|setting| plain(setting)).collect(),
+            settings: settings.map(plain).collect(),
         })
     });
     read.collect()

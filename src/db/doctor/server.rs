@@ -12,6 +12,7 @@ const OLD_SEC: f64 = 900.0;
 const SKEW_SEC: f64 = 2.0;
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "as the server says it")]
 struct Settings {
     version: String,
     login: String,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{DONE, REFUSED, Ran};
-use crate::support::processes::Machine;
+use crate::support::{processes::Machine, wire::Wire};
 
 /// What it says, and how it ends.
 fn examined(machine: &Machine, change: impl FnOnce(&mut std::process::Command)) -> (i32, Value) {
@@ -33,7 +33,7 @@ fn failing(told: &Value) -> Vec<&str> {
 }
 
 /// After breaking something: it fails, by this check, with these words.
-async fn finds(machine: &Machine, check: &str, verdict: &str, words: &[&str]) {
+fn finds(machine: &Machine, check: &str, verdict: &str, words: &[&str]) {
     let (code, told) = examined(machine, |_| {});
     let said = said(&told, check, verdict);
     let found = |line: &String| words.iter().all(|word| line.contains(word));
@@ -139,7 +139,7 @@ async fn what_differs_from_this_release_is_found_with_the_line_that_repairs_it()
         ),
     ] {
         machine.db.sql(break_it).await;
-        finds(&machine, "drift", "fail", words).await;
+        finds(&machine, "drift", "fail", words);
         if let Some(mend_it) = mend_it {
             machine.db.sql(mend_it).await;
             let (_, told) = examined(&machine, |_| {});
@@ -167,7 +167,7 @@ async fn what_differs_from_this_release_is_found_with_the_line_that_repairs_it()
         ),
     ] {
         machine.db.sql(break_it).await;
-        finds(&machine, "drift", "warn", words).await;
+        finds(&machine, "drift", "warn", words);
     }
     // The line that it names does repair what migrate can.
     let mut migrate = machine.command(&["migrate", "--again"]);
@@ -192,8 +192,7 @@ async fn a_queue_that_cannot_move_is_found() {
         "workers",
         "warn",
         &["no worker has ever been here"],
-    )
-    .await;
+    );
     machine
         .db
         .sql(
@@ -207,8 +206,7 @@ async fn a_queue_that_cannot_move_is_found() {
         "workers",
         "fail",
         &["no worker is alive", "on far, 00:10:0"],
-    )
-    .await;
+    );
     machine
         .db
         .sql("update pgdial.workers set seen_at = pgdial.now()")
@@ -221,15 +219,13 @@ async fn a_queue_that_cannot_move_is_found() {
             "no live worker knows the trunk default",
             "PGDIAL_PROVIDER_URL",
         ],
-    )
-    .await;
+    );
     finds(
         &machine,
         "workers",
         "warn",
         &["another release than this one: 0.0.1"],
-    )
-    .await;
+    );
     // A pause is somebody's will.
     machine
         .db
@@ -237,7 +233,11 @@ async fn a_queue_that_cannot_move_is_found() {
         .await;
     let (_, told) = examined(&machine, |_| {});
     assert_eq!(said(&told, "workers", "fail"), [""; 0]);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_without_room_and_a_database_that_moved_are_found() {
+    let machine = Machine::new().await;
     machine
         .db
         .sql("insert into pgdial.trunk_breaker (trunk, faults, last_fault, opened_at) values ('default', 9, 'no answer', now())")
@@ -247,8 +247,7 @@ async fn a_queue_that_cannot_move_is_found() {
         "provider",
         "fail",
         &["of default fails", "no answer"],
-    )
-    .await;
+    );
     machine
         .db
         .sql("update pgdial.trunk_breaker set opened_at = null, not_before = pgdial.now() + interval '1 hour'")
@@ -258,13 +257,12 @@ async fn a_queue_that_cannot_move_is_found() {
         "slots",
         "warn",
         &["has no room for more, with 0 of 30"],
-    )
-    .await;
+    );
     machine
         .db
         .sql("delete from pgdial.trunk_breaker; update pgdial.trunks set slots = 0")
         .await;
-    finds(&machine, "slots", "warn", &["none of its 0 slots free"]).await;
+    finds(&machine, "slots", "warn", &["none of its 0 slots free"]);
     machine
         .db
         .sql(
@@ -272,7 +270,7 @@ async fn a_queue_that_cannot_move_is_found() {
              values (now() + interval '2 years', gen_random_uuid(), 0, 0, 'waiting')",
         )
         .await;
-    finds(&machine, "partitions", "warn", &["call_events_default"]).await;
+    finds(&machine, "partitions", "warn", &["call_events_default"]);
     machine
         .db
         .sql("update pgdial.cluster set system_identifier = 1")
@@ -282,13 +280,12 @@ async fn a_queue_that_cannot_move_is_found() {
         "place",
         "fail",
         &["nothing is dialled", "pgdial recover"],
-    )
-    .await;
+    );
     machine
         .db
         .sql("update pgdial.clock set ahead = '1 hour'")
         .await;
-    finds(&machine, "clock", "fail", &["moved by 01:00:00"]).await;
+    finds(&machine, "clock", "fail", &["moved by 01:00:00"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,8 +297,7 @@ async fn wrong_settings_and_a_provider_that_is_not_there_are_found() {
         "provider",
         "fail",
         &["of default cannot be asked", "PGDIAL_PROVIDER_URL"],
-    )
-    .await;
+    );
     let provider = machine.start_provider(&[]).await;
     // Something answers there, which is no provider.
     let (code, told) = examined(&machine, |command| {
@@ -372,5 +368,27 @@ async fn wrong_settings_and_a_provider_that_is_not_there_are_found() {
     assert!(
         said(&told, "rights", "fail")[0].contains("ann may not call"),
         "{told:#}"
+    );
+}
+
+/// As through a pooler in transaction mode.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_on_which_no_notification_comes_is_found_and_a_worker_refuses_it() {
+    let machine = Machine::new().await;
+    let wire = Wire::deaf_to(&machine.db).await;
+    let (code, told) = examined(&machine, |command| {
+        command.env("DATABASE_URL", &wire.url);
+    });
+    let deaf = said(&told, "listen", "fail");
+    assert!(deaf[0].contains("a pooler in transaction mode"), "{told:#}");
+    assert_eq!(code, REFUSED);
+    // The look at a start is the same.
+    let mut worker = machine.command(&["work"]);
+    worker.env("DATABASE_URL", &wire.url);
+    let ran = Ran::of(worker, "");
+    assert_eq!(ran.code, REFUSED, "{ran:?}");
+    assert!(
+        ran.words.contains("a pooler in transaction mode"),
+        "{ran:?}"
     );
 }
