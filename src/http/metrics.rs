@@ -20,24 +20,34 @@ use crate::{
     provider::Stopwatch,
 };
 
-/// How old the database's part may be: many scrapers ask it once.
+/// How old the database's part may be at least: many scrapers ask it once.
 const FRESH: Duration = Duration::from_secs(1);
+/// And so many times as long as it took: scrapes take a twentieth of one backend at most.
+const REST: u32 = 20;
 /// How long the database may take before the scrape goes on without it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The database's part, not asked for more than once a second. A failure is kept as
 /// long: a database in trouble is not asked by every scraper at once.
 #[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<Option<(Stopwatch, Option<Arc<Queue>>)>>);
+pub(super) struct Cache(Mutex<Option<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    since: Stopwatch,
+    fresh_for: Duration,
+    queue: Option<Arc<Queue>>,
+}
 
 impl Cache {
     async fn queue(&self, calls: &Calls) -> Option<Arc<Queue>> {
         let mut kept = self.0.lock().await;
-        if let Some((asked, queue)) = &*kept
-            && asked.elapsed() < FRESH
+        if let Some(kept) = &*kept
+            && kept.since.elapsed() < kept.fresh_for
         {
-            return queue.clone();
+            return kept.queue.clone();
         }
+        let asked = Stopwatch::start();
         let queue = match timeout(PATIENCE, calls.queue()).await {
             Ok(Ok(queue)) => Some(Arc::new(queue)),
             Ok(Err(error)) => {
@@ -49,7 +59,11 @@ impl Cache {
                 None
             }
         };
-        *kept = Some((Stopwatch::start(), queue.clone()));
+        *kept = Some(Kept {
+            since: Stopwatch::start(),
+            fresh_for: FRESH.max(asked.elapsed() * REST),
+            queue: queue.clone(),
+        });
         queue
     }
 }
