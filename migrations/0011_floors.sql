@@ -17,7 +17,10 @@ drop index pgdial.calls_deadline;
 
 alter type pgdial.flying add attribute claim_seq bigint;
 
--- Inside the claim: it takes another argument now.
+-- Inside the claim: they take other arguments now. A new database has none of them, and need
+-- not be told.
+set local client_min_messages = warning;
 drop function if exists pgdial.stamp_all(uuid, pgdial.picked[], timestamptz);
 drop function if exists pgdial.stamp_each(uuid, pgdial.picked[], timestamptz);
 drop function if exists pgdial.passed_over(text, timestamptz);
+reset client_min_messages;

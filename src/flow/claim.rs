@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Calls, Error};
@@ -24,16 +25,22 @@ pub struct Claim {
     pub gate_timeout: bool,
 }
 
-/// Claims for one worker, one after another. While claims bring something it keeps its
-/// connection: handing it back and taking it again costs a round trip.
+/// Claims for one worker, one after another.
+///
+/// They keep their connection while they follow each other: its session knows where to begin to
+/// read (`sql/rules/in_flight.sql`, `heads.sql`), and handing it back costs a round trip.
 #[derive(Debug)]
 pub struct Claimer {
     pool: PgPool,
     worker: Uuid,
     trunks: Vec<String>,
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<(PoolConnection<Postgres>, Instant)>,
     metrics: Arc<Metrics>,
 }
+
+/// After so long without a claim the connection goes back to the pool, which asks for a sign of
+/// life before it gives it out again.
+const KEPT: Duration = Duration::from_secs(1);
 
 impl Calls {
     /// A claimer for this worker.
@@ -61,14 +68,15 @@ impl Calls {
 impl Claimer {
     /// Claims at most `wanted` due calls, in one round trip.
     pub async fn claim(&mut self, wanted: usize) -> Result<Claim, Error> {
-        let mut connection = if let Some(connection) = self.connection.take() {
-            connection
-        } else {
-            let asked = Stopwatch::start();
-            let connection = self.pool.acquire().await?;
-            let wait = &self.metrics.pool_wait_seconds;
-            wait.observe(asked.elapsed().as_secs_f64());
-            connection
+        let mut connection = match self.connection.take() {
+            Some((connection, used)) if used.elapsed() < KEPT => connection,
+            _ => {
+                let asked = Stopwatch::start();
+                let connection = self.pool.acquire().await?;
+                let wait = &self.metrics.pool_wait_seconds;
+                wait.observe(asked.elapsed().as_secs_f64());
+                connection
+            }
         };
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
@@ -84,11 +92,8 @@ impl Claimer {
             let due_for = Duration::from_millis(due_ms.try_into().unwrap_or(0));
             self.metrics.pickup_seconds.observe(due_for.as_secs_f64());
         }
-        let claim = read_claim(rows);
-        if !claim.calls.is_empty() {
-            self.connection = Some(connection);
-        }
-        Ok(claim)
+        self.connection = Some((connection, Instant::now()));
+        Ok(read_claim(rows))
     }
 }
 
