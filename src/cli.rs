@@ -253,6 +253,14 @@ impl Invocation {
         started.map_err(|error| end(&Err(error.into())))
     }
 
+    /// Begins to send traces, where the environment says where to: of processes that stay.
+    pub fn start_traces(&self) -> telemetry::trace::Exporting {
+        match self.run {
+            Some(_) => telemetry::export(&telemetry::trace::Traces::read(&self.variables)),
+            None => telemetry::trace::Exporting::default(),
+        }
+    }
+
     /// Does what was asked for.
     pub async fn run(self) -> ExitCode {
         for warning in &self.warnings {

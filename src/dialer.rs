@@ -17,6 +17,7 @@ use crate::{
         settle::Settled,
     },
     provider::{Deadline, Order, Stopwatch, tag},
+    telemetry::trace::Span,
     trunks::{Trunk, Trunks},
 };
 
@@ -55,7 +56,7 @@ impl Dialer {
 
     /// Dials one claimed call. `claimed_at` was started before its claim was sent.
     /// False: its result was never recorded, so nobody may put the call back.
-    pub async fn dial(&self, call: ClaimedCall, claimed_at: Stopwatch) -> bool {
+    pub async fn dial(&self, mut call: ClaimedCall, claimed_at: Stopwatch) -> bool {
         let reference = call.reference();
         let placement = match self.trunks.get(&call.trunk) {
             // A claim names only trunks that we know; if one is missing all the same, it rings nobody.
@@ -69,7 +70,10 @@ impl Dialer {
                     latest_start: LATEST_START,
                 };
                 let sent = Stopwatch::start();
+                let mut span = span_of("dial", &call);
+                call.traceparent = span.traceparent().or(call.traceparent.take());
                 let placement = self.place(trunk, &call, deadline).await;
+                span.add(&[("result", &word(&placement))]);
                 self.count(&call, &placement, sent);
                 Dial::Sent(placement)
             }
@@ -168,6 +172,7 @@ impl Dialer {
         placement: Placement,
     ) -> bool {
         let dial = call.reference();
+        let _until_recorded = span_of(verb(&placement), call);
         match placement {
             Placement::Placed { provider_call_id } => {
                 let dialed = self
@@ -296,6 +301,28 @@ impl Dialer {
                 }
             }
         }
+    }
+}
+
+/// A span of this call, below what it came from.
+fn span_of(name: &'static str, call: &ClaimedCall) -> Span {
+    Span::under(name, call.traceparent.as_deref()).with(&[
+        ("call.id", &call.id),
+        ("dial.reference", &call.reference()),
+        ("call.attempt", &call.attempt),
+        ("trunk", &call.trunk),
+        ("campaign", &call.campaign),
+    ])
+}
+
+/// The verb that records a placement.
+const fn verb(placement: &Placement) -> &'static str {
+    match placement {
+        Placement::Placed { .. } => "dialed",
+        Placement::Refused(Refusal::Permanent { .. } | Refusal::Transient { .. }) => "settle",
+        Placement::Refused(Refusal::Capacity { .. } | Refusal::Account { .. })
+        | Placement::Late => "defer",
+        Placement::Unknown { .. } => "doubt",
     }
 }
 

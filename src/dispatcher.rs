@@ -27,6 +27,7 @@ use crate::{
     },
     metrics::Used,
     provider::Stopwatch,
+    telemetry::trace::Span,
 };
 
 /// How often a worker looks without having been woken, when LISTEN is down.
@@ -233,7 +234,8 @@ impl Dispatcher {
         if claim.calls.is_empty() {
             return Ok(Some(Rest::Until(claim.wait)));
         }
-        for call in claim.calls {
+        for mut call in claim.calls {
+            trace(&mut call, took);
             self.start(call, claimed_at, permits.pop());
         }
         // Fewer than wanted but some: the next claim at once says how long to rest.
@@ -296,6 +298,18 @@ impl Dispatcher {
             () = sleep_or_never(longest) => {}
         }
     }
+}
+
+/// The claim as a span of each of its calls; what follows belongs to it.
+fn trace(call: &mut ClaimedCall, took: Duration) {
+    let span = Span::began("claim", call.traceparent.as_deref(), took).with(&[
+        ("call.id", &call.id),
+        ("call.claim_no", &call.claim_no),
+        ("call.attempt", &call.attempt),
+        ("trunk", &call.trunk),
+        ("campaign", &call.campaign),
+    ]);
+    call.traceparent = span.traceparent().or(call.traceparent.take());
 }
 
 /// What a worker does while the gate is crowded: fewer and larger claims, because all wait

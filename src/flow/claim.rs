@@ -80,7 +80,7 @@ impl Claimer {
         };
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
-                    trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms \
+                    trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
              from pgdial.claim_due($1, $2, $3)",
         )
         .bind(self.worker)
@@ -136,6 +136,7 @@ type Row = (
     Option<i32>,
     Option<i32>,
     Option<i64>,
+    Option<String>,
 );
 
 /// None: this release cannot read it.
@@ -156,6 +157,7 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         ring,
         max,
         _,
+        traceparent,
     ) = row;
     Some(ClaimedCall {
         id,
@@ -170,5 +172,6 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         lease_until: until?,
         ring_timeout_sec: ring?,
         max_duration_sec: max?,
+        traceparent,
     })
 }

@@ -119,6 +119,16 @@ impl Calls {
         Ok(queue.0)
     }
 
+    /// The trace that a call was asked for in; none also where that cannot be read now.
+    pub(crate) async fn traceparent(&self, id: CallId) -> Option<String> {
+        let asked = sqlx::query_as("select c.traceparent from pgdial.calls c where c.id = $1")
+            .bind(id.0)
+            .fetch_optional(&self.pool)
+            .await;
+        let row: Option<(Option<String>,)> = asked.unwrap_or_default();
+        row.and_then(|row| row.0)
+    }
+
     /// Is the database there, and on which clock?
     pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
         let (now,) = sqlx::query_as("select pgdial.now()")

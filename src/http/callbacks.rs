@@ -20,13 +20,14 @@ use super::{
     schema::StatusReport,
 };
 use crate::{
-    domain::Reference,
+    domain::{Reference, ReportKind},
     flow::webhook::{Event, Verdict},
     provider::{
         Stopwatch,
         signature::{self, Rejection},
         tag,
     },
+    telemetry::trace::Span,
     trunks::{Trunk, Trunks},
 };
 
@@ -88,7 +89,14 @@ pub(super) async fn call_status(
     #[cfg(feature = "crash-points")]
     crate::crash::point("webhook_received");
     let began = Stopwatch::start();
+    let mut span = trace(&app, trunk, reference).await;
+    // What ends a call ends its trace.
+    let settle = matches!(report.kind, ReportKind::Ended { .. })
+        .then(|| Span::under("settle", span.traceparent().as_deref()));
     let verdict = app.calls.webhook(event).await.map_err(not_kept)?;
+    drop(settle);
+    span.add(&[("verdict", &word(verdict))]);
+    drop(span);
     let took = began.elapsed().as_secs_f64();
     app.calls.metrics().webhook_seconds.observe(took);
     #[cfg(feature = "crash-points")]
@@ -98,6 +106,19 @@ pub(super) async fn call_status(
     }
     count(&app, verdict, reference);
     Ok(Json(json!({})))
+}
+
+/// In the trace of the call that it is about, which is asked for only where somebody collects traces.
+async fn trace(app: &App, trunk: &Trunk, reference: Option<Reference>) -> Span {
+    let parent = match reference {
+        Some(dial) if Span::is_on() => app.calls.traceparent(dial.call).await,
+        _ => None,
+    };
+    let span = Span::under("webhook", parent.as_deref()).with(&[("trunk", &trunk.name)]);
+    match reference {
+        Some(dial) => span.with(&[("call.id", &dial.call), ("dial.reference", &dial)]),
+        None => span,
+    }
 }
 
 /// What the URL says. The query is not ours alone (a provider may add to it), so what is

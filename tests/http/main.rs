@@ -43,6 +43,9 @@ mod bombs;
 /// The `OpenAPI` document and its page.
 mod openapi;
 
+/// Traces.
+mod traces;
+
 /// What is counted.
 mod metrics;
 

@@ -52,6 +52,8 @@ mod settle;
 mod structure;
 mod sweep;
 mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 mod upgrade;
 mod wake;
 mod webhook;
