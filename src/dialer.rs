@@ -85,7 +85,9 @@ impl Dialer {
             }
             Dial::Sent(placement) => {
                 tracing::debug!(call.id = %reference.call, call.claim_no = reference.claim_no,
-                    call.attempt = call.attempt, ?placement, "dialled");
+                    dial.reference = %reference, call.attempt = call.attempt, trunk = call.trunk,
+                    campaign = call.campaign, traceparent = call.traceparent.as_deref(),
+                    ?placement, "dialled");
                 self.record_placement(&call, claimed_at, placement).await
             }
         }

@@ -219,7 +219,7 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
         Verdict::LateAnswer | Verdict::Mismatch => {
             tracing::warn!(
                 verdict = word,
-                claim.reference = reference.map(tracing::field::display),
+                dial.reference = reference.map(tracing::field::display),
                 "webhook kept, but look at it"
             );
         }
@@ -232,7 +232,7 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
         | Verdict::TooOld => {
             tracing::debug!(
                 verdict = word,
-                claim.reference = reference.map(tracing::field::display),
+                dial.reference = reference.map(tracing::field::display),
                 "webhook kept"
             );
         }

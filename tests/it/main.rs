@@ -27,6 +27,7 @@ mod held_snapshot;
 mod idempotency;
 mod judge;
 mod lanes;
+mod logs;
 mod long_absence;
 mod look_up;
 mod lost_replies;

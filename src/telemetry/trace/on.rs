@@ -28,6 +28,13 @@ pub(crate) fn start(traces: &Traces) -> Exporting {
     let Some(endpoint) = &traces.endpoint else {
         return Exporting::default();
     };
+    if !endpoint.starts_with("http://") {
+        tracing::error!(
+            endpoint,
+            "no traces are sent: OTEL_EXPORTER_OTLP_ENDPOINT must be http://, to a collector beside pgdial"
+        );
+        return Exporting::default();
+    }
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_endpoint(format!("{endpoint}/v1/traces"))
