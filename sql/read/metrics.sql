@@ -1,9 +1,9 @@
 -- What /metrics shows of the queue, as one JSON object.
 -- $1 how many waiting calls are counted at most; beyond, `truncated` says that the counts are a
 -- lower bound.  $2 how many campaigns have a line of their own; the rest share `(others)`.
--- Cost: what has not ended, and nothing of the history: waiting calls by calls_claimable, whose
--- order makes it an index scan whatever the statistics say; calls in flight by calls_in_flight;
--- parked events by webhook_events_parked; the rest is configuration and statistics.
+-- Cost: what has not ended, and nothing of the history: waiting calls by calls_claimable, calls in flight
+-- by calls_in_flight, parked events by webhook_events_parked; the rest is configuration and statistics.
+-- Run it with enable_seqscan off: where many wait the planner would rather read the whole table.
 -- oldestSnapshotSec: of the sessions that this login may see (pg_read_all_stats: all of them).
 with n as materialized (
     select pgdial.now() as now

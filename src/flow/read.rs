@@ -111,11 +111,20 @@ impl Calls {
 
     /// What /metrics shows of the queue.
     pub(crate) async fn queue(&self) -> Result<Queue, Error> {
+        // Where many wait and vacuum has not been there, the planner would rather read the whole
+        // table, with its history.
+        let mut tx = self.pool.begin().await?;
+        sqlx::query(
+            "select set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
+        )
+        .execute(&mut *tx)
+        .await?;
         let (queue,): (Json<Queue>,) = sqlx::query_as(include_str!("../../sql/read/metrics.sql"))
             .bind(MOST_COUNTED)
             .bind(MOST_CAMPAIGNS)
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *tx)
             .await?;
+        tx.commit().await?;
         Ok(queue.0)
     }
 
