@@ -91,12 +91,14 @@ pub(super) async fn call_status(
     let began = Stopwatch::start();
     let mut span = trace(&app, trunk, reference).await;
     // What ends a call ends its trace.
-    let settle = matches!(report.kind, ReportKind::Ended { .. })
+    let settle = matches!(report.kind, ReportKind::Ended)
         .then(|| Span::under("settle", span.traceparent().as_deref()));
     let verdict = app.calls.webhook(event).await.map_err(not_kept)?;
-    drop(settle);
+    if let Some(settle) = settle {
+        settle.end();
+    }
     span.add(&[("verdict", &word(verdict))]);
-    drop(span);
+    span.end();
     let took = began.elapsed().as_secs_f64();
     app.calls.metrics().webhook_seconds.observe(took);
     #[cfg(feature = "crash-points")]

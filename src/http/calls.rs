@@ -66,7 +66,7 @@ pub(super) async fn create_call(
     if let Enqueued::New(id) | Enqueued::Duplicate(id) = &enqueued {
         span.add(&[("call.id", id)]);
     }
-    drop(span);
+    span.end();
     match enqueued {
         Enqueued::New(id) => {
             let location = [(header::LOCATION, format!("/api/v1/calls/{id}"))];

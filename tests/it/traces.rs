@@ -138,10 +138,10 @@ async fn one_trace_leads_from_the_request_to_the_report_that_ends_the_call() {
     })
     .await;
     machine.until_all_over().await;
-    let names = ["enqueue", "claim", "dial", "dialed", "webhook", "settle"];
+    let wanted = ["enqueue", "claim", "dial", "dialed", "webhook", "settle"];
     eventually("every span has arrived", || async {
         let spans = collector.spans();
-        names
+        wanted
             .iter()
             .all(|name| spans.iter().any(|span| span.name == *name))
     })

@@ -111,6 +111,11 @@ impl Span {
         }
     }
 
+    /// It is over; as dropping it says, too.
+    pub(crate) fn end(self) {
+        drop(self);
+    }
+
     /// Its own name, for what follows from it.
     pub(crate) fn traceparent(&self) -> Option<String> {
         let context = self.0.as_ref()?.span_context();
