@@ -57,6 +57,9 @@ pub mod lanes;
 // `man`: manual pages.
 pub mod man;
 
+// `ops`: the questions of people.
+pub mod ops;
+
 // Where a command writes.
 pub mod out;
 
@@ -170,6 +173,8 @@ enum Command {
     /// What providers told us: list it, read it, apply it again.
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Ask what the queue is doing: the questions of somebody on call.
+    Ops(ops::OpsArgs),
     /// Free the number of a call whose end nobody knows.
     Release(release::ReleaseArgs),
     /// After a restore or a failover: ask the providers about what the database has lost.
@@ -302,6 +307,7 @@ impl Invocation {
             Command::Migrate { again } => {
                 migrate(*again, &self.cli.common, &self.variables, out).await
             }
+            Command::Ops(args) if args.is_about_files() => ops::show(args, out),
             Command::Recover(args) => {
                 let trunks = config::trunks(&self.variables)?;
                 let calls = connect(&self.cli.common, &self.variables).await?;
@@ -344,6 +350,7 @@ impl Command {
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, by, out).await,
             Self::Release(args) => release::run(args, calls, by, out).await,
+            Self::Ops(args) => ops::run(args, calls, out).await,
             // Named one by one: a new command must be placed here or in `dispatch`.
             Self::Serve(_)
             | Self::Api(_)

@@ -73,6 +73,9 @@ pub mod read;
 // How full the pools are.
 mod pools;
 
+// Questions of people.
+pub mod ops;
+
 // Many writers, one statement.
 pub(crate) mod batcher;
 

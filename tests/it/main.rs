@@ -56,7 +56,10 @@ mod tls;
 #[cfg(feature = "otel")]
 mod traces;
 mod upgrade;
+mod views;
 mod wake;
 mod webhook;
 mod webhook_late;
 mod why;
+mod why_next;
+mod why_staged;
