@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_cluster", compatible_from = 1),
     migration!(9, "0009_unclaimable", compatible_from = 1),
     migration!(10, "0010_set_based", compatible_from = 1),
+    migration!(11, "0011_acting", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -69,6 +70,8 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/lock_calls",
     "rules/locked_items",
     "rules/note",
+    "rules/acts",
+    "rules/filter",
     "rules/dial_order",
     "rules/look_up_due",
     "rules/retry_base",
@@ -96,6 +99,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/repeat",
     "flow/cancel",
     "flow/redrive",
+    "flow/matching",
     "flow/amend",
     "flow/release",
     "flow/recover",
@@ -105,6 +109,8 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/lanes_admin",
     "flow/do_not_call",
     "flow/worker_seen",
+    "flow/drain",
+    "flow/forget",
     "views/overview",
     "views/why",
     "rules/grants",
