@@ -18,6 +18,9 @@ use crate::{
     telemetry,
 };
 
+// `acts`: who did what, when and why.
+pub mod acts;
+
 // `bench`: how fast it is here.
 pub mod bench;
 
@@ -38,6 +41,9 @@ pub mod exit;
 
 // `fake-provider`: a provider that only pretends to call.
 pub mod fake_provider;
+
+// `forget`: a number, out of every table.
+pub mod forget;
 
 // `healthcheck`: for containers.
 pub mod healthcheck;
@@ -68,6 +74,9 @@ pub mod values;
 
 // `webhooks`: what providers told us.
 pub mod webhooks;
+
+// `workers`: who is there, and who is told to go.
+pub mod workers;
 
 #[cfg(test)]
 mod testing;
@@ -147,6 +156,15 @@ enum Command {
     /// What providers told us: list it, read it, apply it again.
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Worker processes: who is there, and who is told to go.
+    #[command(subcommand)]
+    Workers(workers::WorkersCommand),
+    /// The audit: who did what to the queue, when and why.
+    #[command(subcommand)]
+    Acts(acts::ActsCommand),
+    /// Take a person's number, and what was said with it, out of every table.
+    #[command(after_long_help = forget::LIMITS)]
+    Forget(forget::ForgetArgs),
     /// Free the number of a call whose end nobody knows.
     Release(release::ReleaseArgs),
     /// After a restore or a failover: ask the providers about what the database has lost.
@@ -297,6 +315,9 @@ impl Command {
             Self::Trunks(command) => lanes::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, by, out).await,
+            Self::Workers(command) => workers::run(command, calls, by, out).await,
+            Self::Acts(command) => acts::run(command, calls, out).await,
+            Self::Forget(args) => forget::run(args, calls, by, out).await,
             Self::Release(args) => release::run(args, calls, by, out).await,
             // Named one by one: a new command must be placed here or in `dispatch`.
             Self::Serve(_)
