@@ -117,10 +117,10 @@ begin
         'doNotCall', (select count(*) from pgdial.do_not_call d where d.phone = p_phone and p_do_not_call = 'remove'));
 end $$;
 
--- number_pattern: the number as people write it, in the midst of a text.
+-- number_pattern: the number as people write it, in the midst of a text; not within a longer one.
 create or replace function pgdial.number_pattern(p_phone text) returns text
 language sql immutable
-as $$ select '\+?' || array_to_string(regexp_split_to_array(substr(p_phone, 2), ''), '[ .()/-]*') $$;
+as $$ select '(?<![0-9])\+?' || array_to_string(regexp_split_to_array(substr(p_phone, 2), ''), '[ .()/-]*') || '(?![0-9])' $$;
 
 -- webhooks_of: the kept events about these calls: by the references of their dials, and those
 -- that came without one.
@@ -230,9 +230,9 @@ begin
         why = regexp_replace(a.why, v_pattern, 'forgotten', 'g'),
         -- A number is written there as we write it, so it can only stand in strings; the words
         -- of people are in reason.
-        detail = replace((a.detail || case when a.detail ? 'reason' then jsonb_build_object(
+        detail = regexp_replace((a.detail || case when a.detail ? 'reason' then jsonb_build_object(
             'reason', regexp_replace(a.detail ->> 'reason', v_pattern, 'forgotten', 'g')) else '{}' end)::text,
-            p_phone, 'forgotten')::jsonb
+            '\' || p_phone || '(?![0-9])', 'forgotten', 'g')::jsonb
     where concat_ws(' ', a.name, a.why, a.detail) ~ v_pattern;
 end $$;
 

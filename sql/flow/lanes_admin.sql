@@ -74,45 +74,49 @@ end $$;
 create or replace function pgdial.set_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set pgdial.by = ''
-set pgdial.why = ''
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.set_campaign(p_name, p_changes);
 begin
-    perform pgdial.act_as(p_by, p_why);
-    return pgdial.set_campaign(p_name, p_changes);
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
 end $$;
 
 create or replace function pgdial.create_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set pgdial.by = ''
-set pgdial.why = ''
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.create_campaign(p_name, p_changes);
 begin
-    perform pgdial.act_as(p_by, p_why);
-    return pgdial.create_campaign(p_name, p_changes);
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
 end $$;
 
 create or replace function pgdial.set_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set pgdial.by = ''
-set pgdial.why = ''
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.set_trunk(p_name, p_changes);
 begin
-    perform pgdial.act_as(p_by, p_why);
-    return pgdial.set_trunk(p_name, p_changes);
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
 end $$;
 
 create or replace function pgdial.create_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set pgdial.by = ''
-set pgdial.why = ''
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.create_trunk(p_name, p_changes);
 begin
-    perform pgdial.act_as(p_by, p_why);
-    return pgdial.create_trunk(p_name, p_changes);
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
 end $$;
 
 -- fitting_values: each value, against what its column takes: a constraint of the table would

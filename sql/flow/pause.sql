@@ -39,12 +39,13 @@ end $$;
 create or replace function pgdial.resume_as(p_kind text, p_name text, p_why text, p_by text) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set pgdial.by = ''
-set pgdial.why = ''
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.resume(p_kind, p_name);
 begin
-    perform pgdial.act_as(p_by, p_why);
-    return pgdial.resume(p_kind, p_name);
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
 end $$;
 
 create or replace function pgdial.stamp_pause() returns trigger

@@ -11,14 +11,19 @@ begin
             jsonb_strip_nulls(coalesce(p_detail, '{}')));
 end $$;
 
--- act_as: whose the changes of trunks and campaigns are that this verb is about to make. Until
--- the verb ends: each that calls it has `set pgdial.by = ''` and `set pgdial.why = ''`. A person
--- who updates a row by hand may say why in the same way: set pgdial.why = 'ticket 4711'.
-create or replace function pgdial.act_as(p_by text, p_why text) returns void
+-- act_as: whose the changes of trunks and campaigns are that a verb is about to make, and why.
+-- Answers what held before, which the verb puts back at its end; an error does so by itself. A
+-- person who updates a row by hand may say why in the same way: set pgdial.why = 'ticket 4711'.
+-- Not a "set" clause on the verbs, which would end by itself: only a superuser may write one
+-- for a setting that Postgres does not know.
+create or replace function pgdial.act_as(p_by text, p_why text) returns text[]
 language plpgsql volatile
 as $$
+declare
+    v_before constant text[] := array[current_setting('pgdial.by', true), current_setting('pgdial.why', true)];
 begin
     perform set_config('pgdial.by', coalesce(p_by, ''), true), set_config('pgdial.why', coalesce(p_why, ''), true);
+    return v_before;
 end $$;
 
 -- note_change: what was changed of a trunk or a campaign, whoever did it and however: by a

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod acts;
 mod amend;
 mod batcher;
 mod breaker;
@@ -21,14 +22,17 @@ mod defer;
 mod dialed;
 mod do_not_call;
 mod doubt;
+mod drain;
 mod enqueue;
 mod floods;
+mod forget;
 mod idempotency;
 mod judge;
 mod lanes;
 mod long_absence;
 mod look_up;
 mod lost_replies;
+mod matching;
 mod migrate;
 mod open_transactions;
 mod ops;
