@@ -182,5 +182,5 @@ end $$;
 create or replace function pgdial.uuid_floor(p_at timestamptz) returns uuid
 language sql immutable parallel safe
 as $$
-    select rpad(lpad(to_hex(greatest((extract(epoch from p_at) * 1000)::bigint, 0)), 12, '0'), 32, '0')::uuid
+    select rpad(lpad(to_hex(greatest(floor(extract(epoch from p_at) * 1000)::bigint, 0)), 12, '0'), 32, '0')::uuid
 $$;
