@@ -191,6 +191,7 @@ pub fn start_notifier(supervisor: &mut Supervisor, calls: Calls) {
 }
 
 /// Starts a worker: it listens, claims, dials, sweeps, and shows that it is alive.
+///
 /// Refuses a pooler through which LISTEN does not deliver. Told to go (`drain`), it claims no
 /// more, and the rest of the process goes on.
 pub async fn start_worker(

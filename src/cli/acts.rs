@@ -60,7 +60,7 @@ pub async fn run(command: &ActsCommand, calls: &Calls, out: &mut Out) -> Result<
             text(&act["act"]),
             object(act, out),
             text(&act["why"]),
-            detail(&act["detail"]),
+            detail(&act["detail"], out),
         ]
     });
     let rows = rows.collect();
@@ -83,19 +83,22 @@ fn object(act: &Value, out: &Out) -> String {
     format!("{kind} {name}").trim_end().to_owned()
 }
 
-/// `slots 30 -> 60`, `matched 12`, ...
-fn detail(detail: &Value) -> String {
-    let parts = detail
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| {
-            let words = match value.as_array().map(Vec::as_slice) {
-                Some([old, new]) => format!("{} -> {}", or_none(old), or_none(new)),
-                _ => text(value),
-            };
-            format!("{name} {words}")
-        });
+/// `slots 30 -> 60`, `filter (to +141******00), matched 12`, ...
+fn detail(detail: &Value, out: &Out) -> String {
+    let parts = detail.as_object().into_iter().flatten();
+    let parts = parts.map(|(name, value)| match value {
+        Value::Object(_) => format!("{name} ({})", self::detail(value, out)),
+        Value::Array(pair) if name != "state" && name != "outcome" && pair.len() == 2 => {
+            let words = pair.iter().map(or_none).collect::<Vec<_>>();
+            format!("{name} {}", words.join(" -> "))
+        }
+        Value::Array(words) => {
+            let words = words.iter().map(text).collect::<Vec<_>>();
+            format!("{name} {}", words.join("|"))
+        }
+        value if name == "to" => format!("{name} {}", out.phone(value)),
+        value => format!("{name} {}", text(value)),
+    });
     parts.collect::<Vec<_>>().join(", ")
 }
 

@@ -1,7 +1,7 @@
 //! Workers that are alive.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ impl Calls {
             .bind(Json(worker))
             .fetch_one(&self.pool)
             .await?;
-        let told = told.map_or_else(|| Value::Object(Default::default()), |told| told.0);
+        let told = told.map_or_else(|| Value::Object(Map::default()), |told| told.0);
         Ok(read_detail("worker_alive", told))
     }
 

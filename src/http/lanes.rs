@@ -52,15 +52,12 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Problem> {
     let (mut changes, why) = read_changes(request).await?;
-    let name = match changes
+    let name = changes
         .as_object_mut()
-        .and_then(|fields| fields.remove("name"))
-    {
-        Some(Value::String(name)) => name,
-        _ => {
-            let detail = format!("\"name\" is missing: the name of the new {kind}");
-            return Err(Problem::new(Code::InvalidRequest, detail));
-        }
+        .and_then(|fields| fields.remove("name"));
+    let Some(Value::String(name)) = name else {
+        let detail = format!("\"name\" is missing: the name of the new {kind}");
+        return Err(Problem::new(Code::InvalidRequest, detail));
     };
     let (by, why) = (owner.by(), why.as_deref());
     let made = app

@@ -39,14 +39,14 @@ pub(super) async fn forget_number(
     let wish: ForgetWish = body::typed(request).await?;
     check_reason(&wish.why)?;
     let by = owner.by();
-    let forget = Forget {
+    let wanted = Forget {
         phone: &wish.to,
         dry_run: wish.dry_run,
         on_the_list: wish.do_not_call,
         by: &by,
         why: &wish.why,
     };
-    let forgot = app.calls.forget(&forget).await?;
+    let forgot = app.calls.forget(&wanted).await?;
     let call = forgot.call.map(|id| id.to_string()).unwrap_or_default();
     let refusal = match forgot.verdict {
         ForgetVerdict::Forgotten => return Ok(Json(forgot)),

@@ -48,7 +48,7 @@ use super::{
         calls::stats, callbacks::call_status, health::healthz, health::readyz,
         metrics::metrics, openapi,
     ),
-    components(schemas(Document<'_>)),
+    components(schemas(Document<'_>, crate::export::Format)),
     tags(
         (name = "calls", description = "Enqueue calls, and see what became of them."),
         (name = "webhooks", description = "What the provider tells us."),

@@ -260,9 +260,7 @@ async fn each_field_of_a_filter_narrows_it() {
     let db = TestDb::new().await;
     let [declined, unwilling, completed, hung_up, held, gone] = finished(&db).await;
     let waiting = db.enqueue(&number(9)).await;
-    let mut everything = vec![
-        declined, unwilling, completed, hung_up, held, gone, waiting,
-    ];
+    let mut everything = vec![declined, unwilling, completed, hung_up, held, gone, waiting];
     everything.sort();
     assert_eq!(found(&db, json!({})).await, everything);
     let mut of_outcome = found(&db, json!({ "outcome": ["declined", "canceled"] })).await;

@@ -202,7 +202,7 @@ pub struct TrunkChanges {
     #[schema(pattern = "^[a-z][a-z0-9_]{0,30}$")]
     pub name: Option<String>,
     /// Calls in flight at most, summed over all processes.
-    #[schema(minimum = 0, maximum = 100000)]
+    #[schema(minimum = 0, maximum = 100_000)]
     pub slots: Option<i32>,
     /// Dials a second at most; null: no pace.
     pub calls_per_second: Option<f64>,
