@@ -32,8 +32,8 @@ set lock_timeout = '2s'
 as $$
 declare
     v_phone constant text := pgdial.normal_phone(p_phone);
-    v_now timestamptz;
     v_ids uuid[];
+    v_more boolean;
     v_answer jsonb;
     v_counts jsonb;
 begin
@@ -49,29 +49,37 @@ begin
     if not p_dry_run and cardinality(pgdial.lock_calls(v_ids)) < cardinality(v_ids) then
         return jsonb_build_object('verdict', 'locked_out', 'dryRun', false);
     end if;
-    v_now := pgdial.now();
-    v_answer := pgdial.may_forget(v_phone, p_do_not_call, v_now) || jsonb_build_object('dryRun', p_dry_run);
+    v_more := exists (select from pgdial.calls c where c.phone = v_phone and c.id > v_ids[cardinality(v_ids)]);
+    v_counts := pgdial.count_number(v_phone, v_ids, p_do_not_call, not v_more);
+    v_answer := pgdial.may_forget(v_phone, p_do_not_call, pgdial.now())
+        || jsonb_build_object('dryRun', p_dry_run, 'counts', v_counts, 'more', v_more);
     if p_dry_run or v_answer ->> 'verdict' <> 'forgotten' then
-        return v_answer || jsonb_build_object(
-            'counts', pgdial.count_number(v_phone, v_ids, p_do_not_call),
-            'more', exists (select from pgdial.calls c where c.phone = v_phone and c.id > v_ids[cardinality(v_ids)]));
+        return v_answer;
     end if;
 
-    v_counts := pgdial.count_number(v_phone, v_ids, p_do_not_call);
     perform pgdial.cancel_to_forget(v_ids, p_by);
     perform pgdial.empty_calls(v_ids, v_phone, pgdial.now(), p_by);
-    if p_do_not_call = 'remove' then
-        delete from pgdial.do_not_call d where d.phone = v_phone;
-    elsif p_do_not_call = 'add' then
-        insert into pgdial.do_not_call (phone, reason, by) values (v_phone, 'asked to be forgotten', p_by)
-        on conflict (phone) do nothing;
+    if not v_more then
+        perform pgdial.empty_list(v_phone, p_do_not_call, p_by);
+        perform pgdial.empty_words(v_phone);
     end if;
-    perform pgdial.empty_words(v_phone);
     perform pgdial.note_act('forget', 'number', 'forgotten', p_by,
         regexp_replace(p_why, pgdial.number_pattern(v_phone), 'forgotten', 'g'),
         jsonb_build_object('counts', v_counts, 'doNotCall', p_do_not_call));
-    return v_answer || jsonb_build_object(
-        'counts', v_counts, 'more', exists (select from pgdial.calls c where c.phone = v_phone));
+    return v_answer;
+end $$;
+
+-- empty_list: what becomes of the number's entry in the list of numbers not to ring.
+create or replace function pgdial.empty_list(p_phone text, p_do_not_call text, p_by text) returns void
+language plpgsql volatile
+as $$
+begin
+    if p_do_not_call = 'remove' then
+        delete from pgdial.do_not_call d where d.phone = p_phone;
+    elsif p_do_not_call = 'add' then
+        insert into pgdial.do_not_call (phone, reason, by) values (p_phone, 'asked to be forgotten', p_by)
+        on conflict (phone) do nothing;
+    end if;
 end $$;
 
 -- may_forget: the verdict, with the call and the time that stand in the way.
@@ -102,8 +110,9 @@ begin
     return coalesce(v_refusal, jsonb_build_object('verdict', 'forgotten'));
 end $$;
 
--- count_number: how many rows of each table these calls have.
-create or replace function pgdial.count_number(p_phone text, p_ids uuid[], p_do_not_call text) returns jsonb
+-- count_number: how many rows of each table these calls have; with the last batch of them what
+-- is no call's as well.
+create or replace function pgdial.count_number(p_phone text, p_ids uuid[], p_do_not_call text, p_last boolean) returns jsonb
 language plpgsql stable
 set plan_cache_mode = force_custom_plan
 as $$
@@ -113,14 +122,21 @@ begin
         'waiting', (select count(*) from pgdial.calls c where c.id = any (p_ids) and c.state::text = 'waiting'),
         'callEvents', (select count(*) from pgdial.call_events e where e.call_id = any (p_ids)),
         'webhookEvents', (select count(*) from pgdial.webhooks_of(p_ids) w),
-        'acts', (select count(*) from pgdial.acts a where concat_ws(' ', a.name, a.why, a.detail) ~ pgdial.number_pattern(p_phone)),
-        'doNotCall', (select count(*) from pgdial.do_not_call d where d.phone = p_phone and p_do_not_call = 'remove'));
+        'acts', (select count(*) from pgdial.acts a where p_last and pgdial.names_number(concat_ws(' ', a.name, a.why, a.detail), p_phone)),
+        'doNotCall', (select count(*) from pgdial.do_not_call d where p_last and d.phone = p_phone and p_do_not_call = 'remove'));
 end $$;
 
 -- number_pattern: the number as people write it, in the midst of a text; not within a longer one.
 create or replace function pgdial.number_pattern(p_phone text) returns text
 language sql immutable
 as $$ select '(?<![0-9])\+?' || array_to_string(regexp_split_to_array(substr(p_phone, 2), ''), '[ .()/-]*') || '(?![0-9])' $$;
+
+-- names_number: does this text name the number? The cheap question first: there are many acts.
+create or replace function pgdial.names_number(p_text text, p_phone text) returns boolean
+language sql immutable
+as $$
+    select strpos(translate(p_text, ' .()/-', ''), substr(p_phone, 2)) > 0 and p_text ~ pgdial.number_pattern(p_phone)
+$$;
 
 -- webhooks_of: the kept events about these calls: by the references of their dials, and those
 -- that came without one.
@@ -233,7 +249,7 @@ begin
         detail = regexp_replace((a.detail || case when a.detail ? 'reason' then jsonb_build_object(
             'reason', regexp_replace(a.detail ->> 'reason', v_pattern, 'forgotten', 'g')) else '{}' end)::text,
             '\' || p_phone || '(?![0-9])', 'forgotten', 'g')::jsonb
-    where concat_ws(' ', a.name, a.why, a.detail) ~ v_pattern;
+    where pgdial.names_number(concat_ws(' ', a.name, a.why, a.detail), p_phone);
 end $$;
 
 -- forget_rest: what has come in about forgotten calls since, and keys that are no longer

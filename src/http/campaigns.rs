@@ -13,7 +13,9 @@ use super::{
     body::Name,
     lanes,
     problem::Problem,
-    schema::acting::{Campaign, CampaignChanges, Campaigns, PerhapsReasoned, Reasoned},
+    schema::acting::{
+        Campaign, CampaignChanges, Campaigns, NewCampaign, PerhapsReasoned, Reasoned,
+    },
 };
 use crate::flow::lanes::LaneKind;
 
@@ -44,7 +46,7 @@ pub(super) async fn show_campaign(
 ///
 /// What is not given has its usual value.
 #[utoipa::path(
-    post, path = "/api/v1/campaigns", tag = "operations", request_body = CampaignChanges,
+    post, path = "/api/v1/campaigns", tag = "operations", request_body = NewCampaign,
     responses((status = 201, description = "The new campaign; `Location` names it.", body = Campaign, headers(("Location" = String, description = "Its path.")))),
 )]
 pub(super) async fn create_campaign(

@@ -13,7 +13,7 @@ use super::{
     body::Name,
     lanes,
     problem::Problem,
-    schema::acting::{PerhapsReasoned, Reasoned, Trunk, TrunkChanges, Trunks},
+    schema::acting::{NewTrunk, PerhapsReasoned, Reasoned, Trunk, TrunkChanges, Trunks},
 };
 use crate::flow::lanes::LaneKind;
 
@@ -44,7 +44,7 @@ pub(super) async fn show_trunk(
 ///
 /// What is not given has its usual value.
 #[utoipa::path(
-    post, path = "/api/v1/trunks", tag = "operations", request_body = TrunkChanges,
+    post, path = "/api/v1/trunks", tag = "operations", request_body = NewTrunk,
     responses((status = 201, description = "The new trunk; `Location` names it.", body = Trunk, headers(("Location" = String, description = "Its path.")))),
 )]
 pub(super) async fn create_trunk(

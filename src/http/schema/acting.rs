@@ -13,11 +13,14 @@ use crate::flow::forget::OnTheList;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallFilter {
-    /// These calls; at most 10,000.
+    /// These calls.
+    #[schema(max_items = 10000)]
     pub ids: Option<Vec<CallId>>,
     /// In one of these states; a single word will do.
+    #[schema(min_items = 1)]
     pub state: Option<Vec<CallState>>,
     /// Whose latest attempt ended like this; a single word will do.
+    #[schema(min_items = 1)]
     pub outcome: Option<Vec<Outcome>>,
     /// To this number.
     #[schema(example = "+14155550100")]
@@ -129,13 +132,22 @@ pub struct Campaign {
     pub reason: Option<String>,
 }
 
+/// A new campaign.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NewCampaign {
+    /// Its name.
+    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    pub name: String,
+    /// What is not given has its usual value.
+    #[serde(flatten)]
+    pub changes: CampaignChanges,
+}
+
 /// What can be set of a campaign. Lengths of time as in `45 seconds` or `00:00:45`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CampaignChanges {
-    /// Of a new one only: its name.
-    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
-    pub name: Option<String>,
     /// The trunk that it dials on.
     pub trunk: Option<String>,
     /// Its calls in flight at most; null: only the trunk's slots.
@@ -194,13 +206,22 @@ pub struct Trunk {
     pub in_flight: i64,
 }
 
+/// A new trunk.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NewTrunk {
+    /// Its name.
+    #[schema(pattern = "^[a-z][a-z0-9_]{0,30}$")]
+    pub name: String,
+    /// What is not given has its usual value.
+    #[serde(flatten)]
+    pub changes: TrunkChanges,
+}
+
 /// What can be set of a trunk.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrunkChanges {
-    /// Of a new one only: its name.
-    #[schema(pattern = "^[a-z][a-z0-9_]{0,30}$")]
-    pub name: Option<String>,
     /// Calls in flight at most, summed over all processes.
     #[schema(minimum = 0, maximum = 100_000)]
     pub slots: Option<i32>,
