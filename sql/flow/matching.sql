@@ -1,15 +1,16 @@
 -- cancel_matching, redrive_matching: cancel, or redrive, what a filter means: see
 -- sql/rules/filter.sql for its fields. One batch at a time: what is left is for the next call, which
--- is given the cursor of this one. So no transaction holds thousands of rows for long, and
--- rows that were refused are not tried again and again.
+-- is given the cursor of this one. So no transaction holds thousands of rows for long, and of one
+-- run no call is met twice: neither one that was refused, nor one that was redriven and has
+-- failed again meanwhile.
 -- p_why: needed, for the audit.  p_limit: calls of one batch, 1 to 10,000.
 -- p_dry_run: only count, up to 100,000 calls, and say what would become of them as things stand.
 -- p_force (redrive): completed ones too, which are no matches without it.
 -- Answers {dryRun, matched, verdicts: {verdict: count}, cursor}; the verdicts are those of
 -- cancel_many and redrive_many. cursor null: that was all. A batch that did something leaves
 -- one act, and each call its own event.
--- Cost: bounded by the rows that are looked at, 200,000, or 1,000,000 in a dry run; perhaps a
--- batch of none, with a cursor.
+-- Cost: bounded by the rows that are looked at: a cancel at all that wait (of its campaign), once a
+-- batch; else 200,000, or 1,000,000 in a dry run; perhaps a batch of none, with a cursor.
 -- Races: each call is judged again under its own lock; one that is locked by somebody is
 -- counted as locked_out and left to the next run.
 create or replace function pgdial.cancel_matching(
@@ -23,7 +24,6 @@ declare
     v_filter constant pgdial.call_filter := pgdial.read_filter(p_filter);
     v_found record;
     v_verdicts jsonb;
-    v_stay int;
 begin
     perform pgdial.check_batch(p_why, p_limit);
     select * into v_found from pgdial.matching(v_filter, 'live', p_cursor,
@@ -34,8 +34,7 @@ begin
               from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
         return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
     end if;
-    select jsonb_object_agg(v.verdict, v.n), coalesce(sum(v.n) filter (where v.verdict not in ('canceled', 'requested')), 0)
-    into v_verdicts, v_stay
+    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
     from (select c.verdict, count(*) as n
           from pgdial.cancel_many((select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
                                    from unnest(v_found.ids) i)) c group by 1) v;
@@ -43,10 +42,7 @@ begin
         perform pgdial.wake('sweep');
     end if;
     perform pgdial.note_batch('cancel', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
-    return pgdial.batch_answer(false, v_found.ids, v_verdicts,
-        -- What was done is no longer among those that are walked: where this one stopped lies nearer.
-        case when v_found.cursor is not null and v_filter.ids is null and v_filter.phone is null
-             then (v_found.cursor::int - cardinality(v_found.ids) + v_stay)::text else v_found.cursor end);
+    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
 end $$;
 
 create or replace function pgdial.redrive_matching(

@@ -93,17 +93,19 @@ as $$
 $$;
 
 -- matching: at most p_limit calls that fit, from where p_cursor says on, looking at p_walk rows at
--- most: however many calls there are and however few fit, one call of it takes a bounded time.
+-- most (at all that are live): however many calls there are and however few fit, one call of it
+-- takes a bounded time.
 -- p_scope: live (waiting, or in flight without a wish that they end), over, or any.
 -- cursor: where to go on, as a text that means nothing to others; null = that was all.
--- stays: of those that were looked at and are no matter, for a scope whose matches leave it
--- (live): there the cursor counts the rows that stay.
--- Walks, each in the order of one index: by id for ids, calls_phone for a number,
--- calls_deadline and calls_claimable for what is live, calls_ended where an end is given, else the
--- primary key, which sorts by creation.
+-- From the first call to the last of one run no call is met twice, whatever becomes of it
+-- meanwhile: a call that is redriven and fails again would otherwise be redriven for ever. By id,
+-- which never changes; where an end is given by that, up to the time of the first call.
+-- Walks, each in the order of one index: by id for ids, calls_phone for a number, calls_ended where
+-- an end is given, else the primary key, which sorts by creation. What is live is sorted: all of
+-- calls_deadline, which is short, and of calls_claimable, of the campaign if one is given.
 create or replace function pgdial.matching(
     p_filter pgdial.call_filter, p_scope text, p_cursor text, p_limit int, p_walk int,
-    out ids uuid[], out cursor text, out walked int
+    out ids uuid[], out cursor text
 )
 language plpgsql stable
 set max_parallel_workers_per_gather = 0
@@ -120,62 +122,70 @@ declare
         when p_scope = 'live' then 'live'
         when p_filter.ended_after is not null or p_filter.ended_before is not null then 'ended'
         else 'created' end;
-    v_sql text;
     v_row record;
-    v_id uuid;
-    v_at timestamptz;
-    v_skip int;
+    v_id uuid := '00000000-0000-0000-0000-000000000000';
+    v_at timestamptz := coalesce(p_filter.ended_after, '-infinity');
+    v_until timestamptz := pgdial.now();
+    v_walked int := 0;
 begin
-    begin
-        v_skip := case when v_way = 'live' then coalesce(p_cursor, '0')::int end;
-        v_id := coalesce(case when v_way <> 'live' then split_part(p_cursor, '/', 1)::uuid end,
-                         '00000000-0000-0000-0000-000000000000');
-        v_at := case when v_way = 'ended' then split_part(p_cursor, '/', 2)::timestamptz end;
-    exception when data_exception then
-        raise exception 'the cursor is not one of ours, or belongs to another filter'
-            using errcode = 'invalid_parameter_value';
-    end;
-    v_sql := 'select c.id, c.ended_at, pgdial.fits(c, $1)'
-        || case p_scope when 'live' then ' and c.state in (''waiting'', ''dialing'', ''unresolved'', ''in_call'')'
-                                         ' and c.cancel_requested_at is null'
-                        when 'over' then ' and c.state not in (''waiting'', ''dialing'', ''unresolved'', ''in_call'')'
-                        else '' end
-        || ' as fits from pgdial.calls c where '
-        || case v_way
-            when 'ids' then 'c.id = any (($1).ids) and c.id > $2 order by c.id'
-            when 'phone' then 'c.phone = ($1).phone and c.id > $2 order by c.id'
-            when 'ended' then 'c.ended_at is not null and c.ended_at >= $3 and c.ended_at < $4'
-                              ' and (c.ended_at, c.id) > ($3, $2) order by c.ended_at, c.id'
-            when 'created' then 'c.id > $2 and c.id >= $5 and c.id < $6 order by c.id'
-            else 'c.state in (''dialing'', ''unresolved'', ''in_call'') and c.cancel_requested_at is null' end;
-    if v_way = 'live' then
-        -- Those in flight are few; of the waiting ones those come first that would be dialled first.
-        v_sql := format(
-            'select * from (%s offset 0) f union all select * from ('
-            'select c.id, c.ended_at, pgdial.fits(c, $1) from pgdial.calls c where c.state = ''waiting'' %s'
-            ' order by c.campaign, c.priority desc, c.run_at, c.id) w offset $7',
-            v_sql, case when p_filter.campaign is not null then 'and c.campaign = ($1).campaign' else '' end);
+    if p_cursor is not null then
+        begin
+            v_id := split_part(p_cursor, '/', 1)::uuid;
+            if v_way = 'ended' then
+                v_at := split_part(p_cursor, '/', 2)::timestamptz;
+                v_until := split_part(p_cursor, '/', 3)::timestamptz;
+            end if;
+        exception when data_exception then
+            raise exception 'the cursor is not one of ours, or belongs to another filter'
+                using errcode = 'invalid_parameter_value';
+        end;
     end if;
     ids := '{}';
-    walked := 0;
-    for v_row in execute v_sql using p_filter, v_id,
-        coalesce(v_at, p_filter.ended_after, '-infinity'), coalesce(p_filter.ended_before, 'infinity'),
+    for v_row in execute pgdial.walk(v_way, p_scope, p_filter.campaign is not null) using p_filter, v_id, v_at,
+        least(p_filter.ended_before, v_until),
         -- A batch has its ids within milliseconds after its created_at.
         pgdial.uuid_floor(coalesce(p_filter.created_after, to_timestamp(0))),
         pgdial.uuid_floor(coalesce(p_filter.created_before + '1 minute'::interval, to_timestamp(0) + '8000 years'::interval)),
-        v_skip
+        p_limit
     loop
         if v_row.fits then
             ids := ids || v_row.id;
         end if;
-        walked := walked + 1;
-        if cardinality(ids) >= p_limit or walked >= p_walk then
-            cursor := case v_way when 'live' then (v_skip + walked)::text
-                                 when 'ended' then v_row.id || '/' || v_row.ended_at
-                                 else v_row.id::text end;
+        v_walked := v_walked + 1;
+        if cardinality(ids) >= p_limit or v_walked >= p_walk then
+            cursor := concat_ws('/', v_row.id, case when v_way = 'ended' then v_row.ended_at end,
+                                case when v_way = 'ended' then v_until end);
             exit;
         end if;
     end loop;
+end $$;
+
+-- walk: the statement of matching. $1 the filter, $2 after this id, $3 and $4 ended from and before,
+-- $5 and $6 ids from and before, $7 how many.
+create or replace function pgdial.walk(p_way text, p_scope text, p_of_campaign boolean) returns text
+language plpgsql immutable
+as $$
+declare
+    v_waiting constant text := 'c.state = ''waiting''';
+    v_flying constant text := 'c.state in (''dialing'', ''unresolved'', ''in_call'') and c.cancel_requested_at is null';
+    v_live constant text := 'select c.id, c.ended_at, true as fits from pgdial.calls c where %s and c.id > $2 and pgdial.fits(c, $1)';
+begin
+    if p_way = 'live' then
+        return format(v_live, v_flying) || ' union all '
+            || format(v_live, v_waiting || case when p_of_campaign then ' and c.campaign = ($1).campaign' else '' end)
+            || ' order by id limit $7';
+    end if;
+    return 'select c.id, c.ended_at, pgdial.fits(c, $1)'
+        || case p_scope when 'live' then format(' and (%s or %s)', v_waiting, v_flying)
+                        when 'over' then ' and c.state not in (''waiting'', ''dialing'', ''unresolved'', ''in_call'')'
+                        else '' end
+        || ' as fits from pgdial.calls c where '
+        || case p_way
+            when 'ids' then 'c.id = any (($1).ids) and c.id > $2 order by c.id'
+            when 'phone' then 'c.phone = ($1).phone and c.id > $2 order by c.id'
+            when 'ended' then 'c.ended_at is not null and c.ended_at >= $3 and c.ended_at < $4'
+                              ' and (c.ended_at, c.id) > ($3, $2) order by c.ended_at, c.id'
+            else 'c.id > $2 and c.id >= $5 and c.id < $6 order by c.id' end;
 end $$;
 
 -- uuid_floor: below every id that was made at this time or later.

@@ -32,8 +32,8 @@ const PAGE: i32 = 1000;
 
 /// Cancel the calls that a filter means.
 ///
-/// Of those that wait or are in flight: one batch, those first that would be dialled first. With
-/// `cursor` in the answer there may be others: send it again with that.
+/// Of those that wait or are in flight: one batch, in the order of their ids. With `cursor` in the
+/// answer there may be others: send it again with that.
 #[utoipa::path(
     post, path = "/api/v1/calls/cancel", tag = "calls", request_body = BatchWish,
     responses((status = 200, description = "How many came to what, or would.", body = Batched)),

@@ -421,3 +421,52 @@ async fn an_export_shows_every_call_once_with_its_attempts() {
     );
     assert_eq!(exported[0]["to"], number(0));
 }
+
+/// Nobody is rung again and again by one wish.
+#[tokio::test]
+async fn a_call_that_fails_again_is_not_met_again_by_the_same_run() {
+    let db = TestDb::new().await;
+    for n in 0..2 {
+        let call = db.in_call(&number(n)).await;
+        db.settle(&call, Outcome::Declined).await;
+    }
+    for filter in [
+        json!({ "state": "failed" }),
+        json!({ "endedAfter": "2000-01-01T00:00:00Z" }),
+    ] {
+        let mut cursor = None::<String>;
+        for matched in [1, 1, 0] {
+            let next = batch(&filter, 1, cursor.as_deref());
+            let done = db.calls.redrive_matching(&next, false).await.unwrap();
+            assert_eq!(done.matched, matched, "{filter}");
+            cursor = done.cursor;
+            for call in db.claim(2).await {
+                db.settle(&call, Outcome::Declined).await;
+            }
+        }
+        assert_eq!(cursor, None);
+    }
+}
+
+/// What is dialled meanwhile makes no gap: rows are walked by what never changes.
+#[tokio::test]
+async fn a_claim_between_two_batches_hides_no_call() {
+    let db = TestDb::new().await;
+    db.campaign("other", json!({})).await;
+    for n in 0..4 {
+        enqueue_in(&db, "other", &number(n)).await;
+    }
+    for n in 4..8 {
+        db.enqueue(&number(n)).await;
+    }
+    let filter = json!({ "state": "waiting", "createdBefore": "2999-01-01T00:00:00Z" });
+    let first = db
+        .calls
+        .cancel_matching(&batch(&filter, 3, None))
+        .await
+        .unwrap();
+    assert_eq!(db.claim(3).await.len(), 3);
+    let rest = batch(&filter, 100, first.cursor.as_deref());
+    assert_eq!(db.calls.cancel_matching(&rest).await.unwrap().matched, 2);
+    assert_eq!(count(&db, "state = 'waiting'").await, 0);
+}
