@@ -22,7 +22,7 @@ as $$
 declare
     -- They read what the caller may read: with the caller's rights, but for export_ids and
     -- mentions, which need the rules of others for it.
-    v_reads constant text[] := array['now', 'in_flight', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
+    v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         'export_ids', 'mentions'];
     -- With the owner's rights, wake aside, which touches no row. A verb whose successor has a new
     -- name stays here for the one release that keeps it.

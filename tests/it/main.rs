@@ -26,6 +26,7 @@ mod drain;
 mod enqueue;
 mod floods;
 mod forget;
+mod held_snapshot;
 mod idempotency;
 mod judge;
 mod lanes;

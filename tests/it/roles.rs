@@ -334,7 +334,7 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
          and not prosecdef and has_function_privilege('pgdial_worker', p.oid, 'execute')";
     assert_eq!(
         db.text(callers).await,
-        "breaker cluster_changed in_flight lanes lanes_of now pace place wake why"
+        "breaker cluster_changed in_flight in_flight_from lanes lanes_of now pace place wake why"
     );
 }
 
