@@ -82,7 +82,8 @@ begin
     end if;
 end $$;
 
--- may_forget: the verdict, with the call and the time that stand in the way.
+-- may_forget: the verdict, with the call and the time that stand in the way. Written so that
+-- only calls_phone fits: other numbers have many holds and keys.
 create or replace function pgdial.may_forget(p_phone text, p_do_not_call text, p_now timestamptz) returns jsonb
 language plpgsql stable
 set plan_cache_mode = force_custom_plan
@@ -96,11 +97,11 @@ begin
         from pgdial.calls c where c.phone = p_phone and c.state in ('dialing', 'unresolved', 'in_call')
         union all
         select 2, 'held', c.id, c.hold_until
-        from pgdial.calls c where c.phone = p_phone and c.hold_until > p_now
+        from pgdial.calls c where c.phone = p_phone and coalesce(c.hold_until > p_now, false)
         union all
         select 3, 'key_needed', c.id, c.created_at + '24 hours'::interval
         from pgdial.calls c
-        where c.phone = p_phone and c.idempotency_key ~ pgdial.number_pattern(p_phone)
+        where c.phone = p_phone and coalesce(c.idempotency_key, '') ~ pgdial.number_pattern(p_phone)
           and c.created_at > p_now - '24 hours'::interval
           -- A repetition is refused by the list as well.
           and p_do_not_call <> 'add'

@@ -102,7 +102,7 @@ $$;
 -- which never changes; where an end is given by that, up to the time of the first call.
 -- Walks, each in the order of one index: by id for ids, calls_phone for a number, calls_ended where
 -- an end is given, else the primary key, which sorts by creation. What is live is sorted: all of
--- calls_deadline, which is short, and of calls_claimable, of the campaign if one is given.
+-- calls_in_flight, which is short, and of calls_claimable, of the campaign if one is given.
 create or replace function pgdial.matching(
     p_filter pgdial.call_filter, p_scope text, p_cursor text, p_limit int, p_walk int,
     out ids uuid[], out cursor text

@@ -40,6 +40,7 @@ mod ops;
 mod partitions;
 mod pause;
 mod plans;
+mod plans_acting;
 mod plans_inbox;
 mod poison;
 mod processes;
