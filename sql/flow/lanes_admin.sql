@@ -71,7 +71,7 @@ begin
     return found and pgdial.set_trunk(p_name, p_changes);
 end $$;
 
-create or replace function pgdial.set_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text) returns boolean
+create or replace function pgdial.set_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -83,7 +83,7 @@ begin
     return v_done;
 end $$;
 
-create or replace function pgdial.create_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text) returns boolean
+create or replace function pgdial.create_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -95,7 +95,7 @@ begin
     return v_done;
 end $$;
 
-create or replace function pgdial.set_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text) returns boolean
+create or replace function pgdial.set_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -107,7 +107,7 @@ begin
     return v_done;
 end $$;
 
-create or replace function pgdial.create_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text) returns boolean
+create or replace function pgdial.create_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$

@@ -36,7 +36,7 @@ begin
 end $$;
 
 -- resume_as: the same, with why, and on behalf of somebody.
-create or replace function pgdial.resume_as(p_kind text, p_name text, p_why text, p_by text) returns boolean
+create or replace function pgdial.resume_as(p_kind text, p_name text, p_why text, p_by text default session_user) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
