@@ -294,6 +294,27 @@ async fn a_row_that_somebody_holds_stops_it_before_anything_is_done() {
     assert_eq!(forget(&db).await.verdict, ForgetVerdict::Forgotten);
 }
 
+/// P1: who comes first, wins; a call that is claimed at this moment is not emptied.
+#[tokio::test]
+async fn a_claim_that_is_under_way_is_not_overtaken() {
+    let db = TestDb::new().await;
+    let id = db.enqueue(&number(1)).await;
+    let mut claimer = db.session().await;
+    let claim = "begin; select pgdial.claim_calls(gen_random_uuid(), '{default}', 1)";
+    run(&mut claimer, claim).await.unwrap();
+    assert_eq!(forget(&db).await.verdict, ForgetVerdict::LockedOut);
+    let (forgot, committed) = tokio::join!(forget(&db), run(&mut claimer, "commit"));
+    committed.unwrap();
+    // It waited for the claim, or did not.
+    assert!(
+        [ForgetVerdict::InFlight, ForgetVerdict::LockedOut].contains(&forgot.verdict),
+        "{forgot:?}"
+    );
+    assert_eq!(forget(&db).await.verdict, ForgetVerdict::InFlight);
+    assert_eq!(db.state(id).await, "dialing");
+    assert_eq!(db.column(id, "phone").await, number(1));
+}
+
 async fn enqueue_again(db: &TestDb, key: &str) -> Enqueued {
     let request = json!({ "to": number(1), "scriptId": "s", "idempotencyKey": key });
     let done = db.calls.enqueue("tester", &[request]).await.unwrap();
