@@ -54,6 +54,9 @@ pub mod import;
 // `campaigns` and `trunks`.
 pub mod lanes;
 
+// `ops`: the questions of people.
+pub mod ops;
+
 // Where a command writes.
 pub mod out;
 
@@ -165,6 +168,8 @@ enum Command {
     /// Take a person's number, and what was said with it, out of every table.
     #[command(after_long_help = forget::LIMITS)]
     Forget(forget::ForgetArgs),
+    /// Ask what the queue is doing: the questions of somebody on call.
+    Ops(ops::OpsArgs),
     /// Free the number of a call whose end nobody knows.
     Release(release::ReleaseArgs),
     /// After a restore or a failover: ask the providers about what the database has lost.
@@ -273,6 +278,7 @@ impl Invocation {
             Command::Sign(args) => sign::run(args, &self.variables, out),
             Command::Healthcheck(args) => healthcheck::run(args, out).await,
             Command::Import(args) if args.dry_run => import::run(args, None, "", out).await,
+            Command::Ops(args) if args.is_about_files() => ops::show(args, out),
             Command::Migrate => migrate(&self.cli.common, &self.variables, out).await,
             Command::Recover(args) => {
                 let trunks = config::trunks(&self.variables)?;
@@ -319,6 +325,7 @@ impl Command {
             Self::Acts(command) => acts::run(command, calls, out).await,
             Self::Forget(args) => forget::run(args, calls, by, out).await,
             Self::Release(args) => release::run(args, calls, by, out).await,
+            Self::Ops(args) => ops::run(args, calls, out).await,
             // Named one by one: a new command must be placed here or in `dispatch`.
             Self::Serve(_)
             | Self::Api(_)

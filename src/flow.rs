@@ -82,6 +82,9 @@ pub mod wake;
 // Questions.
 pub mod read;
 
+// Questions of people.
+pub mod ops;
+
 // Many writers, one statement.
 pub(crate) mod batcher;
 

@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(9, "0009_unclaimable", compatible_from = 1),
     migration!(10, "0010_set_based", compatible_from = 1),
     migration!(11, "0011_floors", compatible_from = 1),
+    migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
 ];
 

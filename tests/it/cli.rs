@@ -17,6 +17,7 @@ mod dnc;
 mod enqueue;
 mod import;
 mod lanes;
+mod ops;
 mod release;
 mod webhooks;
 

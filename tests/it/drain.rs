@@ -11,10 +11,19 @@ async fn a_worker_that_is_told_to_go_claims_nothing_and_others_do() {
     let (going, staying) = (db.worker(&["default"]).await, db.worker(&["default"]).await);
     let drained = db.calls.drain(going.id, "ann", "an old machine").await;
     assert_eq!(drained.unwrap(), Drained::Draining);
-    db.enqueue(&number(1)).await;
+    let waiting = db.enqueue(&number(1)).await;
     let trunks = ["default".to_owned()];
     let claim = db.calls.claim(going.id, &trunks, 5).await.unwrap();
     assert!(claim.calls.is_empty() && claim.wait.is_none(), "{claim:?}");
+    db.sql(&format!(
+        "update pgdial.workers set stopping = true where id = '{}'",
+        staying.id
+    ))
+    .await;
+    let why = db.calls.why(waiting).await.unwrap();
+    assert_eq!(why[0].reason, "no_worker");
+    assert_eq!(db.calls.stats().await.unwrap()["workers"], 0);
+    db.calls.worker_seen(&staying).await.unwrap();
     let claim = db.calls.claim(staying.id, &trunks, 5).await.unwrap();
     assert_eq!(claim.calls.len(), 1);
     let act = "select concat_ws(' ', by, act, kind, name, why) from pgdial.acts";
