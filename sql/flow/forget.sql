@@ -194,7 +194,7 @@ begin
     set phone = 'forgotten', from_number = null, metadata = '{}', result = null, last_error = null,
         script_id = regexp_replace(c.script_id, v_pattern, 'forgotten', 'g'),
         provider_call_id = case when c.provider_call_id !~ v_pattern then c.provider_call_id end,
-        cancel_requested_why = null, request_hash = '',
+        cancel_requested_why = null, request_hash = '', traceparent = null,
         cancel_requested_by = regexp_replace(c.cancel_requested_by, v_pattern, 'forgotten', 'g'),
         owner = regexp_replace(c.owner, v_pattern, 'forgotten', 'g'),
         idempotency_key = case when c.idempotency_key !~ v_pattern and c.created_at > p_now - '24 hours'::interval

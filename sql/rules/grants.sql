@@ -31,7 +31,7 @@ declare
     -- With the owner's rights, wake aside, which touches no row. A verb whose successor has a new
     -- name stays here for the one release that keeps it.
     v_verbs constant text[] := array[
-        'enqueue', 'enqueue_many', 'enqueue_for', 'claim', 'claim_calls', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
+        'enqueue', 'enqueue_many', 'enqueue_for', 'claim', 'claim_calls', 'claim_due', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
         'webhook', 'replay', 'replay_many', 'look_ups_due', 'look_up', 'repeats_due',
         'cancel', 'cancel_many', 'redrive', 'redrive_many', 'amend_many', 'release',
         'cancel_matching', 'redrive_matching', 'forget',

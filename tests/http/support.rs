@@ -163,7 +163,6 @@ impl World {
             api_keys: wishes.api_keys.parse::<ApiKeys>().unwrap(),
             trunks: trunks(),
             time_limit: wishes.time_limit,
-            ..Settings::default()
         };
         let router = http::router_with(calls.clone(), settings, wishes.more);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

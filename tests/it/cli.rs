@@ -14,6 +14,7 @@ mod acting;
 mod bench;
 mod calls;
 mod dnc;
+mod doctor;
 mod enqueue;
 mod import;
 mod lanes;

@@ -355,7 +355,7 @@ async fn every_function_that_the_program_calls_is_the_workers() {
             called.extend(functions_in(&text));
         }
     }
-    assert!(called.contains("claim_calls") && called.contains("lanes"));
+    assert!(called.contains("claim_due") && called.contains("lanes"));
     for function in called {
         let may = format!(
             "select bool_and(has_function_privilege('pgdial_worker', oid, 'execute')) from pg_proc \
