@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_cluster", compatible_from = 1),
     migration!(9, "0009_unclaimable", compatible_from = 1),
     migration!(10, "0010_set_based", compatible_from = 1),
+    migration!(11, "0013_events", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -107,6 +108,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/worker_seen",
     "views/overview",
     "views/why",
+    "views/events_after",
     "rules/grants",
 ];
 
