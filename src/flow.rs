@@ -70,6 +70,9 @@ pub mod wake;
 // Questions.
 pub mod read;
 
+// What happened, for those who follow.
+pub mod events;
+
 // Many writers, one statement.
 pub(crate) mod batcher;
 
@@ -90,6 +93,7 @@ pub struct Calls {
     pool: PgPool,
     wakes: Arc<Wakes>,
     gathered: Arc<Batchers>,
+    tail: Arc<events::Tail>,
 }
 
 /// What nobody expected of the database.
@@ -176,6 +180,7 @@ impl Calls {
     fn with(pool: PgPool, wakes: Arc<Wakes>) -> Self {
         let gathered = Arc::new(Batchers::new(&pool, &wakes));
         Self {
+            tail: events::Tail::new(pool.clone()),
             pool,
             wakes,
             gathered,

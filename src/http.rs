@@ -34,6 +34,9 @@ mod batch;
 // Pages of calls.
 mod listing;
 
+// Events as they happen.
+mod events;
+
 // Where a page ended.
 mod cursor;
 
@@ -71,6 +74,8 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, patch, post},
 };
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
@@ -91,9 +96,16 @@ pub struct Settings {
     pub trunks: Trunks,
     /// What else this process counts.
     pub more_metrics: Vec<Arc<dyn metrics::Metrics>>,
-    /// How long one request may take in all.
+    /// How long one request may take in all, to the headers of its answer.
     pub time_limit: Duration,
+    /// How many streams of events there may be.
+    pub most_streams: usize,
+    /// Ends the streams: they have no end of their own.
+    pub stop: CancellationToken,
 }
+
+/// Streams of events, where nobody says otherwise.
+pub const MOST_STREAMS: usize = 200;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -102,6 +114,8 @@ impl Default for Settings {
             trunks: Trunks::default(),
             more_metrics: Vec::new(),
             time_limit: Duration::from_secs(30),
+            most_streams: MOST_STREAMS,
+            stop: CancellationToken::new(),
         }
     }
 }
@@ -115,6 +129,8 @@ struct App {
     stats: Arc<metrics::Cache>,
     more_metrics: Arc<[Arc<dyn metrics::Metrics>]>,
     time_limit: Duration,
+    streams: Arc<Semaphore>,
+    stop: CancellationToken,
 }
 
 /// All routes, with all their layers.
@@ -131,6 +147,8 @@ pub fn router_with(calls: Calls, settings: Settings, more: Router) -> Router {
         stats: Arc::default(),
         more_metrics: settings.more_metrics.into(),
         time_limit: settings.time_limit,
+        streams: Arc::new(Semaphore::new(settings.most_streams)),
+        stop: settings.stop,
     };
     let secret = [
         "authorization",
@@ -168,6 +186,7 @@ fn api(keys: ApiKeys) -> Router<App> {
         .route("/calls/{id}/cancel", post(calls::cancel_call))
         .route("/calls/{id}/redrive", post(calls::redrive_call))
         .route("/calls/{id}/why", get(calls::why_call))
+        .route("/events", get(events::events))
         .route("/stats", get(calls::stats))
         .route_layer(from_fn_with_state(keys, auth::require_key))
 }

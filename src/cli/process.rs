@@ -16,6 +16,7 @@ pub(super) async fn run(role: Role, run: Run) -> Result<Exit, Failure> {
         database_url: run.database_url,
         listen: run.listen,
         api_keys: api_keys(&run.api_keys)?,
+        event_streams: run.event_streams,
         migrate: run.migrate,
         grace: run.grace,
         worker: WorkerSettings {

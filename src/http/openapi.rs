@@ -22,9 +22,10 @@ use utoipa::{
 };
 
 use super::{
-    batch, callbacks, calls, health, listing, metrics,
+    batch, callbacks, calls, events, health, listing, metrics,
     problem::{Code, Document},
 };
+use crate::flow::events::Heartbeat;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -36,10 +37,10 @@ use super::{
     paths(
         calls::create_call, batch::create_calls, listing::list_calls, calls::show_call,
         calls::amend_call, calls::cancel_call, calls::redrive_call, calls::why_call,
-        calls::stats, callbacks::call_status, health::healthz, health::readyz,
+        calls::stats, events::events, callbacks::call_status, health::healthz, health::readyz,
         metrics::metrics, openapi,
     ),
-    components(schemas(Document<'_>)),
+    components(schemas(Document<'_>, Heartbeat)),
     tags(
         (name = "calls", description = "Enqueue calls, and see what became of them."),
         (name = "webhooks", description = "What the provider tells us."),
@@ -50,7 +51,7 @@ use super::{
 struct Api;
 
 /// What each operation may refuse, besides `internal` and `timed_out`, which all may.
-const REFUSALS: [(&str, &[Code]); 14] = {
+const REFUSALS: [(&str, &[Code]); 15] = {
     use Code as C;
     [
         (
@@ -150,6 +151,16 @@ const REFUSALS: [(&str, &[Code]); 14] = {
             &[C::Unauthorized, C::NotFound, C::InvalidId, C::Unavailable],
         ),
         ("stats", &[C::Unauthorized, C::Unavailable]),
+        (
+            "events",
+            &[
+                C::Unauthorized,
+                C::CursorGone,
+                C::InvalidQuery,
+                C::TooManyStreams,
+                C::Unavailable,
+            ],
+        ),
         (
             "call_status",
             &[

@@ -24,6 +24,7 @@ pub enum Code {
     NotOver,
     NeedsForce,
     Held,
+    CursorGone,
     BodyTooLarge,
     BatchTooLarge,
     UnsupportedMediaType,
@@ -36,12 +37,13 @@ pub enum Code {
     Refused,
     Internal,
     Unavailable,
+    TooManyStreams,
     TimedOut,
 }
 
 impl Code {
     /// Every code, by status.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -57,6 +59,7 @@ impl Code {
         Self::NotOver,
         Self::NeedsForce,
         Self::Held,
+        Self::CursorGone,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
         Self::UnsupportedMediaType,
@@ -69,6 +72,7 @@ impl Code {
         Self::Refused,
         Self::Internal,
         Self::Unavailable,
+        Self::TooManyStreams,
         Self::TimedOut,
     ];
 
@@ -106,6 +110,11 @@ impl Code {
             Self::NotOver => ("not_over", S::CONFLICT, "The call is not over yet"),
             Self::NeedsForce => ("needs_force", S::CONFLICT, "The call was completed"),
             Self::Held => ("held", S::CONFLICT, "The number is held"),
+            Self::CursorGone => (
+                "cursor_gone",
+                S::GONE,
+                "What came after this event is no longer here",
+            ),
             Self::BodyTooLarge => (
                 "body_too_large",
                 S::PAYLOAD_TOO_LARGE,
@@ -157,6 +166,11 @@ impl Code {
                 "unavailable",
                 S::SERVICE_UNAVAILABLE,
                 "The database does not answer now",
+            ),
+            Self::TooManyStreams => (
+                "too_many_streams",
+                S::SERVICE_UNAVAILABLE,
+                "There are too many streams",
             ),
             Self::TimedOut => ("timed_out", S::SERVICE_UNAVAILABLE, "It took too long"),
         }
