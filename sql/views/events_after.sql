@@ -55,7 +55,8 @@ begin
     if v_call is not null then
         open v_events for
             select e.xid, e.seq, e.at, e.kind, e.call_id, e.claim_no, e.attempt, e.detail,
-                   c.campaign, coalesce(e.detail ->> 'trunk', c.trunk) as trunk, c.phone, c.state
+                   c.campaign, c.phone, c.state, case when e.claim_no > 0 then coalesce(
+                       e.detail ->> 'trunk', pgdial.trunk_of_claim(c, e.call_id, e.claim_no)) end as trunk
             from pgdial.call_events e left join pgdial.calls c on c.id = e.call_id
             where e.call_id = v_call and (e.xid, e.seq) > (v_after.xid, v_after.seq) and e.xid < v_horizon.below
               and e.seq >= v_from
@@ -63,7 +64,8 @@ begin
     else
         open v_events for
             select e.xid, e.seq, e.at, e.kind, e.call_id, e.claim_no, e.attempt, e.detail,
-                   c.campaign, coalesce(e.detail ->> 'trunk', c.trunk) as trunk, c.phone, c.state
+                   c.campaign, c.phone, c.state, case when e.claim_no > 0 then coalesce(
+                       e.detail ->> 'trunk', pgdial.trunk_of_claim(c, e.call_id, e.claim_no)) end as trunk
             from pgdial.call_events e left join pgdial.calls c on c.id = e.call_id
             where (e.xid, e.seq) > (v_after.xid, v_after.seq) and e.xid < v_horizon.below and e.seq >= v_from
             order by e.xid, e.seq limit case when v_is_filtered then c_looked else p_limit end + 1;
@@ -98,6 +100,18 @@ begin
             'heldBy', case when v_horizon.pid is not null or v_horizon.application_name is not null then
                 jsonb_build_object('pid', v_horizon.pid, 'applicationName', v_horizon.application_name,
                                    'since', v_horizon.since) end));
+end $$;
+
+-- trunk_of_claim: where it was dialled. The row knows it of its latest claim, until it waits again.
+create or replace function pgdial.trunk_of_claim(p_call pgdial.calls, p_id uuid, p_claim_no bigint) returns text
+language plpgsql stable
+as $$
+begin
+    if p_call.claim_no = p_claim_no and p_call.trunk is not null then
+        return p_call.trunk;
+    end if;
+    return (select e.detail ->> 'trunk' from pgdial.call_events e
+            where e.call_id = p_id and e.claim_no = p_claim_no and e.kind = 'active' order by e.seq limit 1);
 end $$;
 
 -- events_horizon: below this transaction everything is over. Who holds it up: a session, or a

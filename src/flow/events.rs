@@ -34,8 +34,8 @@ use sqlx::{PgPool, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub(super) use self::tail::Tail;
 pub use self::subscription::{Follow, Handlers, Subscription};
+pub(super) use self::tail::Tail;
 use super::{Calls, Error};
 use crate::domain::{CallId, CallState, Phone};
 
@@ -54,8 +54,12 @@ impl EventCursor {
     /// one database.
     fn position(&self) -> Position {
         let mut parts = self.0.split('-').skip(3);
-        let mut number =
-            || parts.next().and_then(|part| u64::from_str_radix(part, 16).ok()).unwrap_or(0);
+        let mut number = || {
+            parts
+                .next()
+                .and_then(|part| u64::from_str_radix(part, 16).ok())
+                .unwrap_or(0)
+        };
         (number(), number())
     }
 }
@@ -123,7 +127,11 @@ impl EventFilter {
             ("kind", (!self.kinds.is_empty()).then(|| json!(self.kinds))),
         ];
         if let Some(fields) = filter.as_object_mut() {
-            fields.extend(wishes.into_iter().filter_map(|(name, wish)| Some((name.to_owned(), wish?))));
+            fields.extend(
+                wishes
+                    .into_iter()
+                    .filter_map(|(name, wish)| Some((name.to_owned(), wish?))),
+            );
         }
         filter
     }
@@ -182,7 +190,8 @@ fn whole_number<S: Serializer>(phone: &Option<Phone>, serializer: S) -> Result<S
 impl Event {
     /// As one line of JSON. Made once, for whoever shares the event.
     pub fn json(&self) -> &str {
-        self.text.get_or_init(|| serde_json::to_string(self).unwrap_or_default())
+        self.text
+            .get_or_init(|| serde_json::to_string(self).unwrap_or_default())
     }
 }
 
@@ -292,7 +301,12 @@ fn read_page(mut rows: Vec<Row>) -> Result<EventPage, EventError> {
     };
     let last = rows.pop().ok_or_else(odd)?;
     let heartbeat = serde_json::from_value(last.12.0.clone()).map_err(Error::encoding)?;
-    let more = last.12.0.get("more").and_then(Value::as_bool).unwrap_or(false);
+    let more = last
+        .12
+        .0
+        .get("more")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
     let events = rows.into_iter().filter_map(read_event).collect();
     Ok(EventPage {
         events,
@@ -314,7 +328,9 @@ fn read_event(row: Row) -> Option<Event> {
         campaign: row.7,
         trunk: row.8,
         to: row.9.and_then(|phone| phone.parse().ok()),
-        state: row.10.and_then(|word| serde_json::from_value(word.into()).ok()),
+        state: row
+            .10
+            .and_then(|word| serde_json::from_value(word.into()).ok()),
         outcome: row.11,
         detail: row.12.0,
         text: OnceLock::new(),

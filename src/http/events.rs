@@ -27,8 +27,11 @@ use crate::{
     flow::events::{Event, EventError, EventFilter, Since, Subscription},
 };
 
-/// A heartbeat comes at least this often.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A heartbeat comes at least each so many looks, and when events begin to be withheld.
+const HEARTBEAT: u8 = 15;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// What is withheld for so long is worth a word, milliseconds.
+const WITHHELD: i64 = 1000;
 /// What is written at once.
 const CHUNK: usize = 64 * 1024;
 /// How soon a client that lost its stream comes back.
@@ -62,13 +65,15 @@ pub(super) async fn events(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let (filter, since) = read(&uri, &headers)?;
-    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_full| {
-        Problem::new(
-            Code::TooManyStreams,
-            "this process has no room for another stream: come back later",
-        )
-        .retry_after(5)
-    })?;
+    let permit = Arc::clone(&app.streams)
+        .try_acquire_owned()
+        .map_err(|_full| {
+            Problem::new(
+                Code::TooManyStreams,
+                "this process has no room for another stream: come back later",
+            )
+            .retry_after(5)
+        })?;
     let events = app.calls.events().filter(filter).since(since);
     let events = events.subscribe().await.map_err(refusal)?;
     let stream = Stream {
@@ -79,12 +84,21 @@ pub(super) async fn events(
     };
     let chunks = stream::unfold(stream, |mut stream| async move {
         let chunk = stream.chunk().await?;
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(chunk)), stream))
+        Some((
+            Ok::<_, std::convert::Infallible>(Bytes::from(chunk)),
+            stream,
+        ))
     });
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ),
         // For proxies that collect answers before they pass them on.
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        (
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
     ];
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
@@ -93,16 +107,26 @@ fn read(uri: &Uri, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem>
     let refusal = |words: &str| Problem::new(Code::InvalidQuery, words.to_owned());
     let mut given = body::query(uri, &["kind", "campaign", "trunk", "call", "after"])?;
     let kinds = given.remove("kind").unwrap_or_default();
-    let kinds = kinds.split(',').map(str::trim).filter(|kind| !kind.is_empty());
+    let kinds = kinds
+        .split(',')
+        .map(str::trim)
+        .filter(|kind| !kind.is_empty());
     let kinds: Vec<String> = kinds.map(str::to_owned).collect();
     if kinds.len() > KINDS {
         return Err(refusal("\"kind\" names 50 kinds at most"));
     }
     let call = given.remove("call").map(|text| text.parse());
-    let call = call.transpose().map_err(|_no_uuid| refusal("\"call\" is the id of a call, a UUID"))?;
+    let call = call
+        .transpose()
+        .map_err(|_no_uuid| refusal("\"call\" is the id of a call, a UUID"))?;
     let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str());
-    let last = last.transpose().map_err(|_odd| refusal("Last-Event-ID is no cursor: give it back as it was"))?;
-    let after = last.map(str::to_owned).filter(|last| !last.is_empty()).or(given.remove("after"));
+    let last = last
+        .transpose()
+        .map_err(|_odd| refusal("Last-Event-ID is no cursor: give it back as it was"))?;
+    let after = last
+        .map(str::to_owned)
+        .filter(|last| !last.is_empty())
+        .or(given.remove("after"));
     let since = match after.as_deref() {
         None | Some("" | "now") => Since::Now,
         Some("start") => Since::Start,
@@ -158,12 +182,12 @@ impl Stream {
                 self.stage = Stage::Ended;
                 return Some(RETRY.to_owned());
             }
-            next = tokio::time::timeout(HEARTBEAT, self.events.next()) => next,
+            next = next_or_silence(&mut self.events) => next,
         };
         match next {
-            Err(_elapsed) => Some(self.heartbeat()),
-            Ok(None) => None,
-            Ok(Some(Ok(event))) => {
+            Next::Silence => Some(self.heartbeat()),
+            Next::End => None,
+            Next::Event(event) => {
                 let mut chunk = written(&event);
                 while chunk.len() < CHUNK
                     && let Some(event) = self.events.next_ready()
@@ -172,7 +196,7 @@ impl Stream {
                 }
                 Some(chunk)
             }
-            Ok(Some(Err(error))) => {
+            Next::Error(error) => {
                 self.stage = Stage::Ended;
                 Some(last_words(error))
             }
@@ -182,13 +206,45 @@ impl Stream {
     /// With an id: where the filter lets nothing pass, the client gets on all the same.
     fn heartbeat(&self) -> String {
         let data = serde_json::to_string(&self.events.heartbeat()).unwrap_or_default();
-        format!("id: {}\nevent: heartbeat\ndata: {data}\n\n", self.events.cursor())
+        format!(
+            "id: {}\nevent: heartbeat\ndata: {data}\n\n",
+            self.events.cursor()
+        )
     }
+}
+
+enum Next {
+    Event(Arc<Event>),
+    Error(EventError),
+    /// Time for a heartbeat.
+    Silence,
+    End,
+}
+
+async fn next_or_silence(events: &mut Subscription) -> Next {
+    let is_withheld =
+        |events: &Subscription| events.heartbeat().lag_ms.is_some_and(|ms| ms >= WITHHELD);
+    let was_withheld = is_withheld(events);
+    for _ in 0..HEARTBEAT {
+        match tokio::time::timeout(BETWEEN_LOOKS, events.next()).await {
+            Ok(Some(Ok(event))) => return Next::Event(event),
+            Ok(Some(Err(error))) => return Next::Error(error),
+            Ok(None) => return Next::End,
+            Err(_elapsed) if !was_withheld && is_withheld(events) => break,
+            Err(_elapsed) => {}
+        }
+    }
+    Next::Silence
 }
 
 /// JSON has no line feed of its own, and a kind is one word.
 fn written(event: &Event) -> String {
-    format!("id: {}\nevent: {}\ndata: {}\n\n", event.cursor, event.kind, event.json())
+    format!(
+        "id: {}\nevent: {}\ndata: {}\n\n",
+        event.cursor,
+        event.kind,
+        event.json()
+    )
 }
 
 /// A stream cannot be answered with a status any more. The client comes back, and is told then.

@@ -70,7 +70,10 @@ impl Follow {
     pub async fn subscribe(self) -> Result<Subscription, EventError> {
         // Before the first look, so that no page falls between the two.
         let pages = self.tail.join();
-        let page = self.tail.read(&self.since.to_string(), &self.filter).await?;
+        let page = self
+            .tail
+            .read(&self.since.to_string(), &self.filter)
+            .await?;
         let mut subscription = Subscription {
             tail: self.tail,
             pages,
@@ -137,7 +140,9 @@ pub struct Handlers {
 impl fmt::Debug for Handlers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds: Vec<&String> = self.handlers.iter().map(|(kind, _)| kind).collect();
-        f.debug_struct("Handlers").field("kinds", &kinds).finish_non_exhaustive()
+        f.debug_struct("Handlers")
+            .field("kinds", &kinds)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +155,8 @@ impl Handlers {
     {
         let kind = kind.into();
         self.follow = self.follow.kind(kind.clone());
-        self.handlers.push((kind, Box::new(move |event| Box::pin(handler(event)))));
+        self.handlers
+            .push((kind, Box::new(move |event| Box::pin(handler(event)))));
         self
     }
 
@@ -259,8 +265,12 @@ impl Subscription {
             self.is_behind = true;
             return;
         }
-        let new = page.events.iter().filter(|event| event.cursor.position() > reached);
-        self.ready.extend(new.filter(|event| self.filter.lets_pass(event)).cloned());
+        let new = page
+            .events
+            .iter()
+            .filter(|event| event.cursor.position() > reached);
+        self.ready
+            .extend(new.filter(|event| self.filter.lets_pass(event)).cloned());
         if page.next.position() > reached {
             self.reached = page.next.clone();
         }

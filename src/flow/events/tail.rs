@@ -17,7 +17,9 @@ use std::{
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, broadcast};
 
-use super::{Event, EventCursor, EventError, EventFilter, EventPage, Heartbeat, Position, longer, read};
+use super::{
+    Event, EventCursor, EventError, EventFilter, EventPage, Heartbeat, Position, longer, read,
+};
 
 /// How often to ask for what is new.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
@@ -82,7 +84,11 @@ impl Tail {
     }
 
     /// For one who is behind.
-    pub(super) async fn read(&self, after: &str, filter: &EventFilter) -> Result<EventPage, EventError> {
+    pub(super) async fn read(
+        &self,
+        after: &str,
+        filter: &EventFilter,
+    ) -> Result<EventPage, EventError> {
         // Never closed; an error would only mean that nobody is counted.
         let _turn = self.readers.acquire().await;
         let page = read(&self.pool, after, PAGE, filter).await?;
