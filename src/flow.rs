@@ -70,6 +70,9 @@ pub mod wake;
 // Questions.
 pub mod read;
 
+// What is going on now, for a screen.
+pub mod board;
+
 // What happened, for those who follow.
 pub mod events;
 

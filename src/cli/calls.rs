@@ -18,7 +18,12 @@ mod args;
 // One call with its history.
 mod show;
 
-pub use args::{AmendArgs, AmendChanges, CallsCommand, CancelArgs, ListArgs, RedriveArgs};
+// Events as they happen.
+mod tail;
+
+pub use args::{
+    AmendArgs, AmendChanges, CallsCommand, CancelArgs, ListArgs, RedriveArgs, TailArgs,
+};
 
 /// Does it.
 pub async fn run(
@@ -36,6 +41,7 @@ pub async fn run(
         CallsCommand::Why { id } => why(*id, calls, out).await,
         CallsCommand::Cancel(args) => cancel(args, calls, by, out).await,
         CallsCommand::Redrive(args) => redrive(args, calls, by, out).await,
+        CallsCommand::Tail(args) => tail::run(args, calls, out).await,
         CallsCommand::Amend(args) => amend(args, calls, by, out).await,
     }
 }

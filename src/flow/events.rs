@@ -207,7 +207,7 @@ pub struct Heartbeat {
 }
 
 /// A session with an open transaction that has written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
     /// Its process on the server; null: it is prepared, or has just ended.
@@ -359,4 +359,28 @@ fn longer(pause: &mut Duration) -> Duration {
     let now = *pause;
     *pause = (now * 2).min(Duration::from_secs(5));
     now
+}
+
+#[cfg(test)]
+impl Event {
+    /// An event as no database wrote it.
+    pub(crate) fn for_tests(fields: Value) -> Self {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            cursor: "1-a-1-2-3-4".to_owned().into(),
+            at: serde_json::from_value(fields["at"].clone()).unwrap(),
+            kind: text("kind").unwrap(),
+            call_id: text("callId").unwrap().parse().unwrap(),
+            reference: None,
+            claim_no: 0,
+            attempt: 0,
+            campaign: text("campaign"),
+            trunk: None,
+            to: text("to").map(|to| to.parse().unwrap()),
+            state: None,
+            outcome: text("outcome"),
+            detail: json!({}),
+            text: OnceLock::new(),
+        }
+    }
 }
