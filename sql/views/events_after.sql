@@ -122,6 +122,7 @@ end $$;
 create or replace function pgdial.events_horizon(
     out below xid8, out pid int, out application_name text, out since timestamptz)
 language plpgsql volatile
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_snapshot constant pg_snapshot := pg_current_snapshot();
@@ -132,19 +133,21 @@ begin
         below := pg_snapshot_xmin(v_snapshot);
         return;
     end if;
-    select x.xid, a.pid, coalesce(a.application_name, 'prepared transaction ' || p.gid), coalesce(a.xact_start, p.prepared)
-    into below, pid, application_name, since
-    from pg_snapshot_xip(v_snapshot) x (xid)
-         left join pg_stat_activity a on a.backend_xid = x.xid::xid
-         left join pg_prepared_xacts p on p.transaction = x.xid::xid
-    where coalesce(a.datname, p.database, current_database()) = current_database()
-    order by x.xid limit 1;
-    below := coalesce(below, pg_snapshot_xmax(v_snapshot));
-    if v_mine < below then
-        below := v_mine;
-        select pg_backend_pid(), current_setting('application_name'), transaction_timestamp()
-        into pid, application_name, since;
-    end if;
+    -- What began after the last one that ended is not in the list: it is at the end, or beyond.
+    below := least(v_mine, coalesce((
+        select x.xid from pg_snapshot_xip(v_snapshot) x (xid)
+        where not exists (select from pg_stat_activity a
+                          where a.backend_xid = x.xid::xid and a.datname <> current_database())
+          and not exists (select from pg_prepared_xacts p
+                          where p.transaction = x.xid::xid and p.database <> current_database())
+        order by x.xid limit 1), pg_snapshot_xmax(v_snapshot)));
+    select h.pid, h.name, h.since into pid, application_name, since
+    from (select a.pid, a.application_name as name, a.xact_start as since
+          from pg_stat_activity a where a.backend_xid = below::xid
+          union all
+          select null, 'prepared transaction ' || p.gid, p.prepared
+          from pg_prepared_xacts p where p.transaction = below::xid) h
+    limit 1;
 end $$;
 
 -- events_withheld_ms: for how long the oldest event has been committed and not told; 0: none is.
@@ -299,6 +302,9 @@ begin
                 using errcode = 'invalid_parameter_value';
         end if;
     end loop;
+    if jsonb_typeof(p_filter -> 'kind') not in ('array', 'string') then
+        raise exception '"kind" of a filter is a word, or a list of words' using errcode = 'invalid_parameter_value';
+    end if;
     return case jsonb_typeof(p_filter -> 'kind')
         when 'array' then array(select jsonb_array_elements_text(p_filter -> 'kind'))
         when 'string' then array[p_filter ->> 'kind'] end;

@@ -115,12 +115,10 @@ pub fn since(text: &str) -> Result<Since, String> {
     if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
         return Ok(Since::Instant(at.to_utc()));
     }
-    config::duration(text)
-        .map(Since::Ago)
-        .map_err(|_neither| {
-            "write an instant, a length of time, or `start`, as in 2026-01-02T03:04:05Z or 10m"
-                .to_owned()
-        })
+    config::duration(text).map(Since::Ago).map_err(|_neither| {
+        "write an instant, a length of time, or `start`, as in 2026-01-02T03:04:05Z or 10m"
+            .to_owned()
+    })
 }
 
 /// The name of a call.

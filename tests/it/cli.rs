@@ -17,6 +17,7 @@ mod enqueue;
 mod import;
 mod lanes;
 mod release;
+mod tail;
 mod webhooks;
 
 const DONE: i32 = 0;

@@ -22,6 +22,7 @@ mod dialed;
 mod do_not_call;
 mod doubt;
 mod enqueue;
+mod events;
 mod floods;
 mod idempotency;
 mod judge;
