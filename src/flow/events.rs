@@ -28,7 +28,7 @@ mod subscription;
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{PgPool, types::Json};
 use utoipa::ToSchema;
@@ -170,7 +170,6 @@ pub struct Event {
     /// The trunk of the dial, where there is one.
     pub trunk: Option<String>,
     /// The number; null when the call was removed after its retention.
-    #[serde(serialize_with = "whole_number")]
     #[schema(value_type = Option<String>)]
     pub to: Option<Phone>,
     /// Where the call stands now, which may be further on; null when it was removed.
@@ -181,10 +180,6 @@ pub struct Event {
     pub detail: Value,
     #[serde(skip)]
     text: OnceLock<String>,
-}
-
-fn whole_number<S: Serializer>(phone: &Option<Phone>, serializer: S) -> Result<S::Ok, S::Error> {
-    phone.as_ref().map(Phone::as_e164).serialize(serializer)
 }
 
 impl Event {
@@ -364,7 +359,7 @@ fn longer(pause: &mut Duration) -> Duration {
 #[cfg(test)]
 impl Event {
     /// An event as no database wrote it.
-    pub(crate) fn for_tests(fields: Value) -> Self {
+    pub(crate) fn for_tests(fields: &Value) -> Self {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {
             cursor: "1-a-1-2-3-4".to_owned().into(),

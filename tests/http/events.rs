@@ -48,9 +48,10 @@ impl Listener {
     /// The next event, as the standard reads it; none: the stream has ended.
     async fn next(&mut self) -> Option<Heard> {
         loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
+            while let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
                 let (mut id, mut kind, mut data) = (None, String::new(), None);
-                for line in block.lines() {
+                for line in block.trim_end().lines() {
                     match line.split_once(": ").unwrap() {
                         ("id", value) => id = Some(value.to_owned()),
                         ("event", value) => value.clone_into(&mut kind),
@@ -59,7 +60,6 @@ impl Listener {
                         other => panic!("{other:?}"),
                     }
                 }
-                self.text = rest.to_owned();
                 if let Some(data) = data {
                     let id = id.unwrap();
                     self.last_id.clone_from(&id);

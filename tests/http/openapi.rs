@@ -38,8 +38,7 @@ async fn every_operation_of_the_document_is_served() {
             let documented = &item[method]["responses"];
             assert!(
                 documented.get(status.as_str()).is_some(),
-                "{method} {path}: {}",
-                status
+                "{method} {path}: {status}"
             );
             count += 1;
         }

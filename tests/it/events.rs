@@ -362,7 +362,10 @@ async fn looking_for_what_is_new_does_not_read_what_is_old() {
     let plan = &explained.0.0[0]["Plan"];
     let buffers =
         plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap();
-    assert_eq!(plan["Actual Rows"].as_f64().unwrap() as i64, 2);
+    assert!(
+        plan["Actual Rows"].as_f64().unwrap() < 3.0,
+        "the event and the heartbeat"
+    );
     assert!(buffers < 300, "{buffers}");
 }
 

@@ -93,20 +93,17 @@ fn line(event: &Event, out: &Out) -> String {
         .map_or(Value::Null, |to| to.as_e164().into());
     let number = out.phone(&number);
     let campaign = event.campaign.as_deref().unwrap_or("-");
-    let mut line = format!(
-        "{at}  {kind}  {number:16}  {campaign:12}  {}",
-        event.call_id
-    );
-    if event.claim_no > 0 {
-        line.push_str(&format!("  attempt {}", event.attempt));
-    }
-    for word in ["outcome", "why", "reason", "by", "run_at"] {
-        let said = text(event.detail.get(word).unwrap_or(&Value::Null));
-        if !said.is_empty() {
-            line.push_str(&format!("  {word}={said}"));
-        }
-    }
-    line
+    let said = ["outcome", "why", "reason", "by", "run_at"]
+        .into_iter()
+        .filter_map(|word| {
+            let said = text(event.detail.get(word)?);
+            (!said.is_empty()).then(|| format!("{word}={said}"))
+        });
+    let attempt = (event.claim_no > 0).then(|| format!("attempt {}", event.attempt));
+    let rest: Vec<String> = attempt.into_iter().chain(said).collect();
+    let rest = rest.join("  ");
+    let id = event.call_id;
+    format!("{at}  {kind}  {number:16}  {campaign:12}  {id}  {rest}")
 }
 
 fn colored(kind: &str, color: bool) -> String {

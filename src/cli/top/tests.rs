@@ -47,7 +47,7 @@ fn board() -> Board {
 }
 
 fn event(seconds: i64, kind: &str, call: u8) -> Event {
-    Event::for_tests(json!({
+    Event::for_tests(&json!({
         "at": at(seconds), "kind": kind, "callId": format!("0197f5e0-0000-7000-8000-0000000000{call:02}"),
         "to": format!("+141555501{call:02}"), "campaign": "spring", "outcome": (kind == "completed").then_some("answered"),
     }))

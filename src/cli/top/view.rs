@@ -56,7 +56,7 @@ fn draw_head(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
         board.in_flight
     );
     let percentile = |per_cent| top.pickup(per_cent).map_or_else(|| "-".to_owned(), short);
-    let mut second = format!(
+    let second = format!(
         "last {WINDOW_SECONDS} s: {:.1}/s enqueued  {:.1}/s dialed  {:.1}/s ended   pickup p50 {} p95 {}",
         rates.enqueued,
         rates.dialed,
@@ -64,17 +64,16 @@ fn draw_head(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
         percentile(50),
         percentile(95)
     );
-    if let Some(ms) = top.heartbeat.lag_ms.filter(|ms| *ms >= WITHHELD) {
+    let held = top.heartbeat.lag_ms.filter(|ms| *ms >= WITHHELD).map(|ms| {
         let holder = top.heartbeat.held_by.clone().unwrap_or_default();
         let name = printable(&holder.application_name.unwrap_or_default());
         let pid = holder
             .pid
             .map_or_else(String::new, |pid| format!(" pid {pid}"));
-        second.push_str(&format!(
-            "   events held back {} by {name}{pid}",
-            short(TimeDelta::milliseconds(ms))
-        ));
-    }
+        let held = short(TimeDelta::milliseconds(ms));
+        format!("   events held back {held} by {name}{pid}")
+    });
+    let second = second + &held.unwrap_or_default();
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let lines = vec![Line::styled(first, bold), Line::raw(second)];
     frame.render_widget(Paragraph::new(lines), area);
