@@ -28,8 +28,10 @@ as $$
 #variable_conflict use_column
 declare
     v_now timestamptz;
+    v_seq bigint;
     v_in_flight pgdial.flying[];
     v_heads pgdial.head[];
+    v_look_again_at timestamptz;
     v_picked pgdial.picked[];
     v_claimed pgdial.claimed[] := '{}';
 begin
@@ -45,27 +47,34 @@ begin
         return;
     end if;
     v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
-    v_in_flight := pgdial.in_flight();
+    v_in_flight := pgdial.in_flight_from(pgdial.known_floor());
     if pgdial.has_room(p_trunks, v_in_flight) then
-        v_heads := array(select h from pgdial.heads() h);
+        select h.heads, h.look_again_at into v_heads, v_look_again_at from pgdial.find_heads(v_now) h;
     end if;     -- else only an event can change that, and sends a wake
     if cardinality(v_heads) > 0 then
         begin
             -- Locked and stamped in one subtransaction: a row that is locked in one and
             -- updated in another gets a multixact, which costs more than all the rest.
             v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
-            v_claimed := pgdial.stamp_all(p_worker, v_picked, v_now);
+            if cardinality(v_picked) > 0 then
+                v_seq := nextval('pgdial.claim_order');
+                v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, v_now);
+            end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
-            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_now);
+            v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
+            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, v_now);
         end;
+        perform pgdial.keep_floor(v_in_flight, v_seq);
         perform pgdial.spend(v_claimed, v_now);
     end if;
     if cardinality(v_picked) > 0 then
         -- Some could not be claimed, and are passed over now: others stand behind them.
         wait_ms := case when cardinality(v_claimed) < p_wanted then 0 end;
-    elsif cardinality(v_heads) > 0 then
-        wait_ms := ceil(extract(epoch from pgdial.next_due(p_trunks, v_heads, v_in_flight, v_now) - v_now) * 1000);
+    else
+        wait_ms := ceil(extract(epoch from least(
+            v_look_again_at,
+            case when cardinality(v_heads) > 0 then pgdial.next_due(p_trunks, v_heads, v_in_flight, v_now) end) - v_now) * 1000);
     end if;
     if cardinality(v_claimed) = 0 then
         return next;
@@ -154,7 +163,7 @@ end $$;
 
 -- stamp_each: when one of them cannot be stamped (a constraint, an index), the others
 -- still are: one by one, and the offender is passed over for 30 s.
-create or replace function pgdial.stamp_each(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz)
+create or replace function pgdial.stamp_each(p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_now timestamptz)
 returns pgdial.claimed[]
 language plpgsql volatile
 as $$
@@ -164,7 +173,7 @@ declare
 begin
     foreach v_one in array p_picked loop
         begin
-            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_now);
+            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_seq, p_now);
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             perform pgdial.pass_over(v_one.id, sqlerrm, p_now);
         end;
@@ -174,7 +183,7 @@ end $$;
 
 -- stamp_all: make the picked rows this worker's. From here on each of them is a slot and a
 -- taken number. One statement for the rows, their events and the answer.
-create or replace function pgdial.stamp_all(p_worker uuid, p_picked pgdial.picked[], p_now timestamptz)
+create or replace function pgdial.stamp_all(p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_now timestamptz)
 returns pgdial.claimed[]
 language plpgsql volatile
 as $$
@@ -185,7 +194,7 @@ begin
     with stamped as (
         update pgdial.calls c
         set state = 'dialing', claim_no = greatest(c.claim_no, v_floor) + 1, attempt = c.attempt + 1,
-            claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
+            claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
             deadline_at = p_now + g.ring_timeout + g.max_duration + '2 minutes',
             trunk = p.trunk, started_at = coalesce(c.started_at, p_now), hold_until = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null

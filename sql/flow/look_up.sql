@@ -1,7 +1,7 @@
 -- look_ups_due: which dials to ask their providers about now. Each answered row is
 -- booked (look_up_at moves on), so that of several workers one asks.
 -- Answers a JSON array of {id, claim_no, trunk, provider_call_id}.
--- Races: rows that somebody holds are passed over. Index: calls_deadline (in flight only).
+-- Races: rows that somebody holds are passed over. Index: calls_in_flight (in flight only).
 create or replace function pgdial.look_ups_due(p_trunks text[], p_limit int) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

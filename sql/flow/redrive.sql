@@ -39,7 +39,7 @@ begin
                     set state = 'waiting', attempt = 0, deferrals = 0, run_at = v_now,
                         expires_at = case when c.expires_at > v_now then c.expires_at end,
                         outcome = null, last_error = null, result = null, ended_at = null, answered_at = null,
-                        lease_until = null, deadline_at = null, hold_until = null, trunk = null, claimed_by = null,
+                        claim_seq = default, lease_until = null, deadline_at = null, hold_until = null, trunk = null, claimed_by = null,
                         provider_call_id = null, cancel_requested_at = null, cancel_requested_by = null,
                         cancel_requested_why = null
                     where c.id = v_item.id and c.claim_no = v_call.claim_no and c.state = v_call.state;

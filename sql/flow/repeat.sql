@@ -9,7 +9,7 @@
 -- Races: from here on the worker of the claim is not believed when it says that its dial
 -- rings nobody (`defer` and `settle` look at repeated_at), and what the provider did not
 -- know so far proves nothing (not_found starts again).
--- Each row in a guard of its own. Index: calls_deadline (in flight only).
+-- Each row in a guard of its own. Index: calls_in_flight (in flight only).
 create or replace function pgdial.repeats_due(p_trunks text[], p_limit int) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

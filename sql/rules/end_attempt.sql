@@ -73,7 +73,7 @@ begin
     set state = case when e.verdict = 'retried' then 'waiting' else e.verdict end::pgdial.call_state,
         outcome = e.outcome, hold_until = e.hold_until,
         last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
-        result = coalesce(e.result, c.result), lease_until = null, deadline_at = null,
+        result = coalesce(e.result, c.result), claim_seq = default, lease_until = null, deadline_at = null,
         run_at = coalesce(e.run_at, c.run_at),
         ended_at = case when e.verdict <> 'retried' then p_now end,
         trunk = case when e.verdict <> 'retried' then c.trunk end,
@@ -116,7 +116,7 @@ as $$
 begin
     update pgdial.calls c
     set state = 'suppressed', ended_at = p_now, attempt = c.attempt - 1, last_error = p_detail ->> 'why',
-        lease_until = null, deadline_at = null
+        claim_seq = default, lease_until = null, deadline_at = null
     where c.id = p_call.id and c.claim_no = p_call.claim_no
       and c.state::text in ('dialing', 'unresolved', 'in_call');
     perform pgdial.note(p_call, 'suppressed', p_now, p_detail);

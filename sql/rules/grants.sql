@@ -21,7 +21,7 @@ language plpgsql volatile
 as $$
 declare
     -- With the caller's rights: they read what the caller may read.
-    v_reads constant text[] := array['now', 'in_flight', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
+    v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
         'write_event_cursor', 'read_event_cursor', 'events_at'];
     -- With the owner's rights, wake aside, which touches no row. A verb whose successor has a new

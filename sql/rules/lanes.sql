@@ -10,16 +10,6 @@ as $$
     select l.* from pgdial.lanes_of(array(select g.name from pgdial.campaigns g), p_trunks, pgdial.in_flight(), p_now) l
 $$;
 
--- in_flight: every call in flight, read once for the caps and for the taken numbers: what has
--- ended since the last vacuum still stands in the index between them.
-create or replace function pgdial.in_flight() returns pgdial.flying[]
-language plpgsql stable
-as $$
-begin
-    return array(select row(c.trunk, c.campaign, c.phone)::pgdial.flying
-                 from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'));
-end $$;
-
 -- lanes_of: the same for these campaigns alone: a claim asks only about those with work.
 -- plpgsql, like all that a claim calls: its plans stay with the session, while a language
 -- sql function that cannot be inlined is planned anew at each call.

@@ -27,7 +27,7 @@ begin
     if exists (
         select from unnest(v_lanes) l
         where l.reason is null
-          and cardinality(pgdial.passed_over(l.campaign, p_now)) > 0) then
+          and cardinality(pgdial.passed_over(l.campaign, p_heads, p_now)) > 0) then
         v_at := least(v_at, p_now + '1 second');
     end if;
     return v_at;
@@ -35,20 +35,20 @@ end $$;
 
 -- passed_over: is a due call of this campaign held by somebody's open transaction?
 -- (Those that can be locked are waiting for their number; a settle wakes them.)
--- Priority by priority, so that run_at bounds the index: over all of them at once it
--- walked every call that is scheduled for later.
-create or replace function pgdial.passed_over(p_campaign text, p_now timestamptz) returns uuid[]
+-- From each head on, so that neither what is scheduled for later nor what has gone is walked.
+create or replace function pgdial.passed_over(p_campaign text, p_heads pgdial.head[], p_now timestamptz) returns uuid[]
 language plpgsql volatile
 as $$
 begin
     return array(
         select h.id
-        from (select d.id from generate_series(0, 9) p
+        from (select d.id from unnest(p_heads) p
                    cross join lateral (
                        select c.id from pgdial.calls c
-                       where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p::smallint
-                         and c.run_at <= p_now
+                       where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p.priority
+                         and c.run_at >= p.run_at and c.run_at <= p_now
                        order by c.run_at, c.id limit 20) d
-              order by p desc limit 20) h
+              where p.campaign = p_campaign
+              order by p.priority desc limit 20) h
         where (select c.id from pgdial.calls c where c.id = h.id for update skip locked) is null);
 end $$;

@@ -86,33 +86,6 @@ begin
     from fair f group by f.campaign, f.trunk order by min(f.load), min(f.draw);
 end $$;
 
--- heads: each campaign and priority with a waiting call, by jumping along the index, so
--- that a campaign with 500,000 waiting calls costs two probes. What was claimed since
--- the last vacuum still stands in the index before them: it is stepped over here, once,
--- and the scans after it begin at run_at.
-create or replace function pgdial.heads() returns setof pgdial.head
-language plpgsql stable
-as $$
-declare
-    v_head pgdial.head;
-    v_next pgdial.head;
-begin
-    select c.campaign, c.priority, c.run_at into v_head from pgdial.calls c
-    where c.state = 'waiting' order by c.campaign, c.priority desc, c.run_at limit 1;
-    while found loop
-        return next v_head;
-        select c.campaign, c.priority, c.run_at into v_next from pgdial.calls c
-        where c.state = 'waiting' and c.campaign = v_head.campaign and c.priority < v_head.priority
-        order by c.priority desc, c.run_at limit 1;
-        if not found then
-            select c.campaign, c.priority, c.run_at into v_next from pgdial.calls c
-            where c.state = 'waiting' and c.campaign > v_head.campaign
-            order by c.campaign, c.priority desc, c.run_at limit 1;
-        end if;
-        v_head := v_next;
-    end loop;
-end $$;
-
 -- pick_from: up to p_quota due calls of one campaign, one per number, locked.
 -- Priority by priority, so that run_at stays a bound of the index: calls scheduled for
 -- later are never walked. Candidates come from the index alone, in its order, and each is

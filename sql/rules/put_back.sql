@@ -43,7 +43,7 @@ begin
         last_error = v_detail ->> 'why',
         outcome = case p_reason when 'capacity' then 'capacity' when 'account' then 'account'
                                 else c.outcome::text end::pgdial.outcome,
-        lease_until = null, deadline_at = null, trunk = null, claimed_by = null,
+        claim_seq = default, lease_until = null, deadline_at = null, trunk = null, claimed_by = null,
         provider_call_id = null, answered_at = null
     where c.id = p_call.id and c.claim_no = p_call.claim_no
       and c.state::text in ('dialing', 'unresolved', 'in_call');

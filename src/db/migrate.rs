@@ -50,7 +50,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_cluster", compatible_from = 1),
     migration!(9, "0009_unclaimable", compatible_from = 1),
     migration!(10, "0010_set_based", compatible_from = 1),
-    migration!(11, "0013_events", compatible_from = 1),
+    migration!(11, "0011_floors", compatible_from = 1),
+    migration!(12, "0013_events", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -77,7 +78,9 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/judge",
     "rules/breaker",
     "rules/cluster",
+    "rules/in_flight",
     "rules/lanes",
+    "rules/heads",
     "rules/pick",
     "rules/next_due",
     "rules/end_attempt",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Calls, Error};
@@ -23,15 +24,21 @@ pub struct Claim {
     pub gate_timeout: bool,
 }
 
-/// Claims for one worker, one after another. While claims bring something it keeps its
-/// connection: handing it back and taking it again costs a round trip.
+/// Claims for one worker, one after another.
+///
+/// They keep their connection while they follow each other: its session knows where to begin to
+/// read (`sql/rules/in_flight.sql`, `heads.sql`), and handing it back costs a round trip.
 #[derive(Debug)]
 pub struct Claimer {
     pool: PgPool,
     worker: Uuid,
     trunks: Vec<String>,
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<(PoolConnection<Postgres>, Instant)>,
 }
+
+/// After so long without a claim the connection goes back to the pool, which asks for a sign of
+/// life before it gives it out again.
+const KEPT: Duration = Duration::from_secs(1);
 
 impl Calls {
     /// A claimer for this worker.
@@ -59,8 +66,8 @@ impl Claimer {
     /// Claims at most `wanted` due calls, in one round trip.
     pub async fn claim(&mut self, wanted: usize) -> Result<Claim, Error> {
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.pool.acquire().await?,
+            Some((connection, used)) if used.elapsed() < KEPT => connection,
+            _ => self.pool.acquire().await?,
         };
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
@@ -72,11 +79,8 @@ impl Claimer {
         .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
         .fetch_all(&mut *connection)
         .await?;
-        let claim = read_claim(rows);
-        if !claim.calls.is_empty() {
-            self.connection = Some(connection);
-        }
-        Ok(claim)
+        self.connection = Some((connection, Instant::now()));
+        Ok(read_claim(rows))
     }
 }
 

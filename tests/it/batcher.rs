@@ -167,6 +167,36 @@ async fn a_row_that_somebody_holds_delays_its_own_item_alone() {
 }
 
 #[tokio::test]
+async fn an_accepted_dial_whose_row_somebody_holds_delays_none_of_the_others() {
+    let db = TestDb::new().await;
+    let calls = dialing(&db, 50, "s").await;
+    let held = &calls[0];
+    let mut person = db.session().await;
+    let begin = format!(
+        "begin; select from pgdial.calls where id = '{}' for update",
+        held.id
+    );
+    run(&mut person, &begin).await.unwrap();
+    let mut tasks = JoinSet::new();
+    for call in &calls {
+        let (queue, dial) = (db.calls.clone(), call.reference());
+        tasks.spawn(async move { (dial.call, queue.dialed(dial, &format!("p-{dial}")).await) });
+    }
+    for _ in 1..calls.len() {
+        let (id, answer) = tasks.join_next().await.unwrap().unwrap();
+        match answer {
+            Ok(answer) => assert!(answer.in_call && id != held.id),
+            // Half a second is over.
+            Err(error) => assert!(matches!(error, Error::LockedOut) && id == held.id),
+        }
+    }
+    run(&mut person, "commit").await.unwrap();
+    tasks.join_all().await;
+    let in_call = "select count(*) from pgdial.live_calls where state = 'in_call'";
+    assert!(db.number(in_call).await >= 49);
+}
+
+#[tokio::test]
 async fn what_a_caller_brought_that_went_away_is_written_all_the_same() {
     let db = TestDb::new().await;
     let calls = dialing(&db, 40, "s").await;

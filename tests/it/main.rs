@@ -24,6 +24,7 @@ mod doubt;
 mod enqueue;
 mod events;
 mod floods;
+mod held_snapshot;
 mod idempotency;
 mod judge;
 mod lanes;

@@ -72,6 +72,28 @@ async fn it_is_the_same_request_and_one_worker_sends_it() {
     );
 }
 
+/// What a dial needs is written twice: as the claim's columns and as JSON for a repetition.
+#[tokio::test]
+async fn it_asks_for_the_same_call_in_every_field() {
+    let db = idempotent().await;
+    let policies = json!({ "ringTimeout": "41 seconds", "maxDuration": "12 minutes" });
+    db.campaign("spring", policies).await;
+    let metadata = json!({ "name": "Ada", "n": 1.5, "of": [null, { "a": "ä" }] });
+    db.enqueue_as(
+        json!({ "to": number(1), "from": number(2), "scriptId": "welcome", "campaign": "spring",
+                          "metadata": metadata }),
+    )
+    .await;
+    let first = db.claim(1).await.pop().unwrap();
+    assert_eq!((first.ring_timeout_sec, first.max_duration_sec), (41, 720));
+    assert!(first.from_number.is_some() && first.metadata.get().contains("Ada"));
+    db.calls.doubt(first.reference(), "?").await.unwrap();
+    db.forward("6 seconds").await;
+    let mut again = due(&db).await.pop().unwrap();
+    again.lease_until = first.lease_until;
+    assert_eq!(format!("{again:?}"), format!("{first:?}"));
+}
+
 #[tokio::test]
 async fn not_so_late_that_the_provider_may_have_forgotten_the_key() {
     let db = idempotent().await;

@@ -335,8 +335,8 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
     assert_eq!(
         db.text(callers).await,
         "breaker cluster_changed event_filter event_place events_after events_at events_horizon events_withheld_ms \
-         in_flight lanes lanes_of newest_event now pace place read_event_cursor trunk_of_claim wake why \
-         write_event_cursor"
+         in_flight in_flight_from lanes lanes_of newest_event now pace place read_event_cursor trunk_of_claim wake \
+         why write_event_cursor"
     );
 }
 

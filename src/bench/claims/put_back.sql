@@ -2,7 +2,7 @@
 with back as (
     update pgdial.calls c
     set state = 'waiting', attempt = 0, claimed_at = null, claimed_by = null, lease_until = null,
-        deadline_at = null, trunk = null, started_at = null
+        claim_seq = default, deadline_at = null, trunk = null, started_at = null
     where c.claimed_by = $1 and c.state = 'dialing'
     returning c.id, c.claim_no
 )

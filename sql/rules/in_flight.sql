@@ -1,0 +1,46 @@
+-- in_flight: every call in flight.
+create or replace function pgdial.in_flight() returns pgdial.flying[]
+language plpgsql stable
+as $$
+begin
+    return pgdial.in_flight_from(0);
+end $$;
+
+-- in_flight_from: the same for the claim, which reads it once, for the caps and for the taken
+-- numbers, in the order of claim_seq. What has ended since the last vacuum still stands in the
+-- index before those that live: it begins at a floor, below which no claim has left any. What came
+-- into flight by another way (recover, a person's UPDATE) stands above all claims, and is read too.
+-- The floor decides the cap and one call per number (P1, P3), so it must be true, and not
+-- only likely: the claim knows and raises it behind the gate (keep_floor).
+-- Index: calls_in_flight.
+create or replace function pgdial.in_flight_from(p_floor bigint) returns pgdial.flying[]
+language plpgsql stable
+as $$
+begin
+    return array(select row(c.trunk, c.campaign, c.phone, c.claim_seq)::pgdial.flying
+                 from pgdial.calls c
+                 where c.state in ('dialing', 'unresolved', 'in_call') and c.claim_seq >= p_floor
+                 order by c.claim_seq);
+end $$;
+
+-- known_floor: no claim has left a call in flight below it. Kept in the session, which lives on
+-- one server and in one database: a new one begins at 0 and reads everything once.
+create or replace function pgdial.known_floor() returns bigint
+language plpgsql stable
+as $$
+begin
+    return coalesce(nullif(current_setting('pgdial.floor', true), ''), '0')::bigint;
+end $$;
+
+-- keep_floor: the least of what was in flight and of what this claim (p_seq) has added: whatever
+-- is claimed after it has a higher number. Not above p_seq, even when nothing was in flight: should
+-- the sequence ever be set back (it is not replicated logically), the next claims are above it all the same.
+-- p_seq: null = this claim took nothing, and the floor stays.
+create or replace function pgdial.keep_floor(p_in_flight pgdial.flying[], p_seq bigint) returns void
+language plpgsql volatile
+as $$
+begin
+    if p_seq is not null then
+        perform set_config('pgdial.floor', least(p_in_flight[1].claim_seq, p_seq)::text, false);
+    end if;
+end $$;
