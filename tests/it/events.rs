@@ -1,6 +1,9 @@
 //! The order of events: final when told, each once, and no silence where something is missing.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use pgdial::{
     domain::Outcome,
@@ -399,6 +402,31 @@ async fn a_subscription_follows_from_what_was_kept_into_what_happens() {
         (&json["to"], &json["kind"]),
         (&json!(number(1)), &json!("failed"))
     );
+}
+
+#[tokio::test]
+async fn a_follower_that_does_not_keep_up_loses_nothing() {
+    const TRANSACTIONS: i32 = 30;
+    let db = TestDb::new().await;
+    let mut slow = db.calls.events().subscribe().await.unwrap();
+    let mut quick = db.calls.events().kind("rare").subscribe().await.unwrap();
+    for nth in 0..TRANSACTIONS {
+        // More pages than are kept for anybody.
+        db.sql(&format!(
+            "insert into pgdial.call_events (at, call_id, claim_no, attempt, kind) \
+             select now(), gen_random_uuid(), 0, {nth}, case when n = 500 then 'rare' else 'common' end \
+             from generate_series(1, 500) n"
+        ))
+        .await;
+        let rare = quick.next().await.unwrap().unwrap();
+        assert_eq!((rare.kind.as_str(), rare.attempt), ("rare", nth));
+    }
+    let mut cursors = HashSet::new();
+    for nth in 0..TRANSACTIONS * 500 {
+        let event = slow.next().await.unwrap().unwrap();
+        assert_eq!(event.attempt, nth / 500);
+        assert!(cursors.insert(event.cursor.clone()), "twice");
+    }
 }
 
 #[tokio::test]
