@@ -54,7 +54,7 @@ const KINDS: usize = 50;
         ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
         ("trunk" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "On this trunk only."),
         ("call" = Option<CallId>, Query, description = "Of this call only."),
-        ("after" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Where to begin: the id of an event, `start` (the oldest that is kept), `now` (when absent), or an instant."),
+        ("after" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Where to begin: the id of an event, `start` (the oldest that is kept), `now` (when absent), or an instant (a few from before it come too)."),
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen; it wins over `after`."),
     ),
     responses((status = 200, description = "The stream. `data` is an Event, or for `heartbeat` a Heartbeat.", body = Event, content_type = "text/event-stream")),
@@ -127,6 +127,10 @@ fn read(uri: &Uri, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem>
         .map(str::to_owned)
         .filter(|last| !last.is_empty())
         .or(given.remove("after"));
+    // It comes back as an id, which is one line.
+    if after.iter().any(|text| text.contains(char::is_control)) {
+        return Err(refusal("\"after\" is no cursor: give one back as it was"));
+    }
     let since = match after.as_deref() {
         None | Some("" | "now") => Since::Now,
         Some("start") => Since::Start,

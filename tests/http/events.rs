@@ -206,6 +206,7 @@ async fn what_cannot_be_followed_is_refused_with_the_reason() {
         "?state=x",
         "?kind=a&kind=b",
         "?after=1-2-3",
+        "?after=2026-01-02T03:04:05Z%0A%0Adata:%20x",
     ] {
         assert_eq!(ask(query).await.code(), "invalid_query", "{query}");
     }

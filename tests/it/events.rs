@@ -67,7 +67,7 @@ async fn an_event_that_commits_late_is_told_before_those_that_it_held_up() {
 }
 
 #[tokio::test]
-async fn what_is_rolled_back_or_prepared_is_waited_for_and_other_databases_are_not() {
+async fn what_is_rolled_back_is_waited_for_and_other_databases_and_readers_are_not() {
     let db = TestDb::new().await;
     let other = TestDb::new().await;
     let mut elsewhere = other.session().await;
