@@ -84,6 +84,9 @@ mod flat;
 // All that while somebody holds a snapshot.
 mod held;
 
+// What people ask, on a long history.
+mod ops;
+
 pub use bed::Bed;
 pub use machine::Machine;
 pub use measure::{Better, Limit, Measure};
@@ -329,6 +332,12 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "drain and claim after minutes of 500 calls/s under a snapshot that is held, see --hold",
         fresh: Fresh::Once,
         run: |bed, options| Box::pin(held::held(bed, options)),
+    },
+    Scenario {
+        name: "ops",
+        about: "each question of `pgdial ops`, why, stats and pages, with 5 million finished and 200,000 waiting calls",
+        fresh: Fresh::Once,
+        run: |bed, options| Box::pin(ops::ops(bed, options)),
     },
 ];
 

@@ -48,6 +48,9 @@ pub mod import;
 // `campaigns` and `trunks`.
 pub mod lanes;
 
+// `ops`: the questions of people.
+pub mod ops;
+
 // Where a command writes.
 pub mod out;
 
@@ -152,6 +155,8 @@ enum Command {
     /// What providers told us: list it, read it, apply it again.
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Ask what the queue is doing: the questions of somebody on call.
+    Ops(ops::OpsArgs),
     /// Free the number of a call whose end nobody knows.
     Release(release::ReleaseArgs),
     /// After a restore or a failover: ask the providers about what the database has lost.
@@ -262,6 +267,7 @@ impl Invocation {
             Command::Sign(args) => sign::run(args, &self.variables, out),
             Command::Healthcheck(args) => healthcheck::run(args, out).await,
             Command::Import(args) if args.dry_run => import::run(args, None, "", out).await,
+            Command::Ops(args) if args.is_about_files() => ops::show(args, out),
             Command::Migrate => migrate(&self.cli.common, &self.variables, out).await,
             Command::Recover(args) => {
                 let trunks = config::trunks(&self.variables)?;
@@ -306,6 +312,7 @@ impl Command {
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, by, out).await,
             Self::Release(args) => release::run(args, calls, by, out).await,
+            Self::Ops(args) => ops::run(args, calls, out).await,
             // Named one by one: a new command must be placed here or in `dispatch`.
             Self::Serve(_)
             | Self::Api(_)

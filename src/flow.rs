@@ -70,6 +70,9 @@ pub mod wake;
 // Questions.
 pub mod read;
 
+// Questions of people.
+pub mod ops;
+
 // What is going on now, for a screen.
 pub mod board;
 

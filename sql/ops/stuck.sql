@@ -1,14 +1,17 @@
--- stuck: which calls are past their lease or deadline, in doubt, asked to end and still
--- up, or hold their number because nobody knows how a dial ended?
+-- stuck: which calls are overdue, in doubt, asked to end and still up, or hold a number for nobody?
+-- Past their lease or deadline; and numbers held because nobody knows how the dial ended.
+-- The 1,000 that are oldest at most.
 -- What to do about a held number that you know is free: select pgdial.release(id, why).
 -- Cost: bounded by the calls in flight and the numbers held; two partial indexes.
 begin read only;
 set local statement_timeout = '10s';
+set local jit = off;
 
 select s.id, left(s.phone, 4) || repeat('*', length(s.phone) - 6) || right(s.phone, 2) as number,
-       s.campaign, s.trunk, s.state, s.why, s.last_error, s.attempt,
+       s.campaign, s.trunk, s.state, s.why, pgdial.masked(s.last_error) as last_error, s.attempt,
        s.claimed_at, s.deadline_at, s.hold_until as number_held_until
 from pgdial.stuck_calls s
-order by coalesce(s.deadline_at, s.hold_until);
+order by coalesce(s.deadline_at, s.hold_until)
+limit 1000;
 
 commit;

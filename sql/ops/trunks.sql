@@ -4,6 +4,7 @@
 -- Cost: bounded by the calls in flight.
 begin read only;
 set local statement_timeout = '10s';
+set local jit = off;
 
 select t.name as trunk,
        (select count(*) from pgdial.calls c
@@ -18,6 +19,7 @@ select t.name as trunk,
 from pgdial.trunks t
      left join pgdial.trunk_breaker b on b.trunk = t.name,
      (select pgdial.now() as now) n
-order by t.name;
+order by t.name
+limit 500;
 
 commit;

@@ -4,6 +4,7 @@
 -- Cost: 20 index entries for each campaign and priority, and one pgdial.why for each row.
 begin read only;
 set local statement_timeout = '10s';
+set local jit = off;
 
 with head as (
     select h.id, h.phone, h.campaign, h.priority, h.run_at, h.attempt
@@ -21,7 +22,7 @@ select h.id, left(h.phone, 4) || repeat('*', length(h.phone) - 6) || right(h.pho
        greatest(date_trunc('second', (select pgdial.now()) - h.run_at), '0') as overdue,
        h.attempt as attempts_made, w.reason as first_reason, w.message, w.until
 from head h
-     left join lateral (select y.reason, y.message, y.until from pgdial.why(h.id) y order by y.ord limit 1) w on true
+     left join lateral (select y.reason, y.message, y.until from pgdial.why(h.id) y where y.ord = 1) w on true
 order by h.run_at, h.id;
 
 commit;

@@ -4,17 +4,20 @@
 -- Cost: bounded by the workers of a day and the calls in flight.
 begin read only;
 set local statement_timeout = '10s';
+set local jit = off;
 
+with n as materialized (select pgdial.now() as now)
 select w.host, w.pid, w.release,
        case when w.stopping then 'stopping'
             when w.seen_at > n.now - interval '45 seconds' then 'alive' else 'silent' end as state,
        date_trunc('second', n.now - w.seen_at) as last_seen, date_trunc('second', n.now - w.started_at) as up_for,
        w.permits, array_to_string(w.trunks, ', ') as trunks,
        count(l.id) filter (where l.state = 'dialing') as dialing, count(l.id) as in_flight, w.id
-from (select pgdial.now() as now) n
+from n
      cross join pgdial.workers w
      left join pgdial.live_calls l on l.claimed_by = w.id
 group by w.id, n.now
-order by w.seen_at desc;
+order by w.seen_at desc
+limit 500;
 
 commit;

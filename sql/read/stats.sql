@@ -1,10 +1,11 @@
 -- The queue in numbers: calls by state, slots, campaigns, workers, the inbox.
+-- Bounded however long the history is: estimated names the states whose number is one of
+-- Postgres's statistics (pgdial.calls_by_state).
 select jsonb_build_object(
     'now', n.now,
-    'calls', (select jsonb_object_agg(s.state, coalesce(k.calls, 0))
-              from unnest(enum_range(null::pgdial.call_state)) s (state)
-                   left join (select c.state, count(*) as calls from pgdial.calls c group by c.state) k using (state)),
-    'oldestDueAt', (select min(c.run_at) from pgdial.calls c where c.state = 'waiting' and c.run_at <= n.now),
+    'calls', s.calls,
+    'estimated', s.estimated,
+    'oldestDueAt', (select min(h.run_at) from pgdial.heads() h where h.run_at <= n.now),
     'trunks', (select jsonb_agg(jsonb_build_object(
                     'name', t.name, 'slots', t.slots, 'callsPerSecond', t.calls_per_second, 'paused', t.paused,
                     'pausedWhy', t.paused_why,
@@ -20,4 +21,7 @@ select jsonb_build_object(
     'workers', (select count(*) from pgdial.workers w
                 where not w.stopping and w.seen_at > n.now - '45 seconds'::interval),
     'webhooksParked', (select count(*) from pgdial.webhook_events w where w.verdict = 'parked')) as stats
-from (select pgdial.now() as now) n
+from (select pgdial.now() as now) n,
+     (select jsonb_object_agg(b.state, b.calls) as calls,
+             coalesce(jsonb_agg(b.state order by b.state) filter (where b.is_estimated), '[]') as estimated
+      from pgdial.calls_by_state b) s

@@ -1,9 +1,10 @@
 -- lanes: for each campaign on these trunks, how many calls it may have claimed now,
 -- and if none, why, and when time alone opens it. It only reads. The claim uses room,
--- `why` uses reason: the rules stand here and nowhere else.
+-- `why` uses reasons: the rules stand here and nowhere else.
 -- p_trunks: null = all.  p_now: read once by the caller, after the gate.
--- Reasons: cluster_changed, trunk_paused, campaign_paused, trunk_held, breaker,
--- provider_full, trunk_full, campaign_full, pacing.
+-- Reasons, in the order in which they must change: cluster_changed, trunk_paused,
+-- campaign_paused, trunk_held, breaker or provider_full, trunk_full, campaign_full, pacing.
+-- reasons has all that hold, reason and opens_at are of the first; null: the lane is open.
 create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
 language sql stable
 as $$
@@ -29,35 +30,39 @@ begin
         select pgdial.cluster_changed() as why
     ), trunk as (
         select t.name, t.paused, t.slots - coalesce(f.n, 0) as free, least(p.allowed, b.allowed) as allowed,
-               b.allowed as breaker_allows, b.reason as breaker_reason,
+               p.allowed as pace_allows, b.allowed as breaker_allows, b.reason as breaker_reason,
                case when t.held_until > p_now then t.held_until end as held_until,
-               case when b.allowed = 0 then b.opens_at else p.opens_at end as opens_at
+               p.opens_at as pace_opens_at, b.opens_at as breaker_opens_at
         from pgdial.trunks t
              left join (select trunk, sum(n)::int as n from flying group by trunk) f on f.trunk = t.name
              left join lateral pgdial.pace(t, p_now) p on true
              left join lateral pgdial.breaker(t.name, p_now) b on true
         where p_trunks is null or t.name = any (p_trunks)
-    ), lane as (
+    ), lane as materialized (     -- so that reasons are found once
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
-               g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.held_until, t.opens_at,
-               case when (select k.why from cluster k) is not null then 'cluster_changed'
-                    when t.paused then 'trunk_paused'
-                    when g.paused then 'campaign_paused'
-                    when t.held_until is not null then 'trunk_held'
-                    when t.breaker_allows = 0 then t.breaker_reason
-                    when t.free <= 0 then 'trunk_full'
-                    when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full'
-                    when t.allowed <= 0 then 'pacing' end as reason
+               g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
+               -- One array and no more: the claim reads this for each campaign with work.
+               nullif(array_remove(array[
+                    case when (select k.why from cluster k) is not null then 'cluster_changed' end,
+                    case when t.paused then 'trunk_paused' end,
+                    case when g.paused then 'campaign_paused' end,
+                    case when t.held_until is not null then 'trunk_held' end,
+                    case when t.breaker_allows = 0 then t.breaker_reason end,
+                    case when t.free <= 0 then 'trunk_full' end,
+                    case when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full' end,
+                    case when t.pace_allows <= 0 then 'pacing' end], null), '{}') as reasons
         from unnest(p_campaigns) w (name)
              join pgdial.campaigns g on g.name = w.name
              join trunk t on t.name = g.trunk
              left join (select campaign, sum(n)::int as n from flying group by campaign) f on f.campaign = g.name
     )
     select l.campaign, l.trunk, l.weight, l.in_flight,
-           case when l.reason is null then least(l.cap_room, l.free, l.allowed) else 0 end,
+           case when l.reasons is null then least(l.cap_room, l.free, l.allowed) else 0 end,
            greatest(least(l.free, l.allowed), 0),
-           l.reason, case when l.reason = 'trunk_held' then l.held_until
-                          when l.reason in ('pacing', 'breaker', 'provider_full') then l.opens_at end
+           l.reasons[1], case when l.reasons[1] = 'trunk_held' then l.held_until
+                              when l.reasons[1] = 'pacing' then l.pace_opens_at
+                              when l.reasons[1] in ('breaker', 'provider_full') then l.breaker_opens_at end,
+           l.reasons
     from lane l;
 end $$;
 

@@ -117,7 +117,8 @@ end $$;
 -- events_horizon: below this transaction everything is over. Who holds it up: a session, or a
 -- prepared transaction, under the name that it was given; nobody while nothing is open.
 -- Transactions of other databases of the server draw from the same numbers, and write nothing
--- here. One that is in the snapshot and no longer in the activity has ended since: it counts.
+-- here. One that is in the snapshot and no longer in the activity has ended since: whose it was
+-- is unknown, so it counts, and the next look does without it.
 -- since: null for those who may not see the sessions of others (pg_read_all_stats).
 create or replace function pgdial.events_horizon(
     out below xid8, out pid int, out application_name text, out since timestamptz)
@@ -125,22 +126,29 @@ language plpgsql volatile
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_snapshot constant pg_snapshot := pg_current_snapshot();
-    v_mine constant xid8 := pg_current_xact_id_if_assigned();
+    v_snapshot pg_snapshot := pg_current_snapshot();
+    v_lowest xid8;
+    v_is_there boolean;
 begin
     if pg_is_in_recovery() then
         -- There the snapshot lists nobody.
         below := pg_snapshot_xmin(v_snapshot);
         return;
     end if;
+    for v_look in 1..3 loop
+        v_snapshot := pg_current_snapshot();
+        -- Sessions are read once in a transaction, unless one asks to read them again.
+        perform pg_stat_clear_snapshot();
+        select x.xid, a.pid is not null or p.gid is not null into v_lowest, v_is_there
+        from pg_snapshot_xip(v_snapshot) x (xid)
+             left join pg_stat_activity a on a.backend_xid = x.xid::xid
+             left join pg_prepared_xacts p on p.transaction = x.xid::xid
+        where coalesce(a.datname, p.database, current_database()) = current_database()
+        order by x.xid limit 1;
+        exit when v_lowest is null or v_is_there;
+    end loop;
     -- What began after the last one that ended is not in the list: it is at the end, or beyond.
-    below := least(v_mine, coalesce((
-        select x.xid from pg_snapshot_xip(v_snapshot) x (xid)
-        where not exists (select from pg_stat_activity a
-                          where a.backend_xid = x.xid::xid and a.datname <> current_database())
-          and not exists (select from pg_prepared_xacts p
-                          where p.transaction = x.xid::xid and p.database <> current_database())
-        order by x.xid limit 1), pg_snapshot_xmax(v_snapshot)));
+    below := least(pg_current_xact_id_if_assigned(), coalesce(v_lowest, pg_snapshot_xmax(v_snapshot)));
     select h.pid, h.name, h.since into pid, application_name, since
     from (select a.pid, a.application_name as name, a.xact_start as since
           from pg_stat_activity a where a.backend_xid = below::xid

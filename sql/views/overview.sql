@@ -1,12 +1,28 @@
 -- Views for people and dashboards: they read these, not the tables, and so survive a
--- change of the schema. Each is bounded by what is waiting or in flight, or says not.
+-- change of the schema. None of them reads the history from end to end: what is not over is
+-- counted exactly, of what is over only the latest is looked at, and since says since when.
+-- A function in a view asks for the reader's own right to call it, a table for the view's: what a
+-- dashboard may be granted alone (latest_ended, call_overview) has pgdial.now() written out.
 
--- call_overview: calls by campaign and state. Counts every call kept.
-create or replace view pgdial.call_overview as
-select c.campaign, c.state::text as state, count(*) as calls,
-       min(c.created_at) as oldest_created, min(c.run_at) filter (where c.state = 'waiting') as next_run_at
+-- latest_ended: the calls that ended last: those of 24 hours, 50,000 at most.
+create or replace view pgdial.latest_ended as
+select c.id, c.phone, c.campaign, c.trunk, c.state::text as state, c.outcome, c.attempt, c.last_error,
+       c.created_at, c.started_at, c.answered_at, c.ended_at
 from pgdial.calls c
-group by c.campaign, c.state;
+where c.ended_at > (select clock_timestamp() + k.ahead from pgdial.clock k) - interval '24 hours'
+order by c.ended_at desc
+limit 50000;
+
+-- waiting_calls: by campaign, how many wait, how many are due, and since when the oldest is.
+-- Cost: an entry of the index for each waiting call.
+create or replace view pgdial.waiting_calls as
+with n as materialized (select pgdial.now() as now)
+select c.campaign, count(*) as waiting, count(*) filter (where c.run_at <= n.now) as due,
+       min(c.run_at) filter (where c.run_at <= n.now) as oldest_due_at,
+       min(c.run_at) filter (where c.run_at > n.now) as next_run_at
+from n, pgdial.calls c
+where c.state = 'waiting'
+group by c.campaign;
 
 -- live_calls: the slots in use, oldest first.
 create or replace view pgdial.live_calls as
@@ -17,20 +33,68 @@ from pgdial.calls c
 where c.state in ('dialing', 'unresolved', 'in_call')
 order by c.claimed_at;
 
--- campaign_progress: how far each campaign is, and whether it may dial now.
+-- call_overview: calls by campaign and state. since is null where all of them are counted; else
+-- these are the ones that ended since then.
+create or replace view pgdial.call_overview as
+select c.campaign, 'waiting' as state, count(*) as calls, null::timestamptz as since
+from pgdial.calls c where c.state = 'waiting' group by c.campaign
+union all
+select c.campaign, c.state::text, count(*), null
+from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call') group by c.campaign, c.state
+union all
+select e.campaign, e.state, count(*), min(min(e.ended_at)) over () from pgdial.latest_ended e group by e.campaign, e.state;
+
+-- campaign_progress: what each campaign has before it, whether it may dial now, and how its
+-- calls ended since then (see latest_ended).
 create or replace view pgdial.campaign_progress as
 select g.name as campaign, g.trunk, g.weight, g.cap, g.paused, l.in_flight, l.room, l.reason,
-       coalesce(n.waiting, 0) as waiting, coalesce(n.completed, 0) as completed, coalesce(n.failed, 0) as failed,
-       coalesce(n.other, 0) as canceled_expired_suppressed, coalesce(n.total, 0) as total
+       coalesce(w.waiting, 0) as waiting, coalesce(w.due, 0) as due, w.oldest_due_at,
+       coalesce(e.completed, 0) as completed, coalesce(e.failed, 0) as failed, coalesce(e.otherwise, 0) as ended_otherwise,
+       s.since
 from pgdial.campaigns g
      left join pgdial.lanes(null, (select pgdial.now())) l on l.campaign = g.name
+     left join pgdial.waiting_calls w on w.campaign = g.name
      left join (
-        select c.campaign, count(*) as total,
-               count(*) filter (where c.state = 'waiting') as waiting,
-               count(*) filter (where c.state = 'completed') as completed,
-               count(*) filter (where c.state = 'failed') as failed,
-               count(*) filter (where c.state in ('canceled', 'expired', 'suppressed')) as other
-        from pgdial.calls c group by c.campaign) n on n.campaign = g.name;
+        select e.campaign,
+               count(*) filter (where e.state = 'completed') as completed,
+               count(*) filter (where e.state = 'failed') as failed,
+               count(*) filter (where e.state not in ('completed', 'failed')) as otherwise
+        from pgdial.latest_ended e group by e.campaign) e on e.campaign = g.name
+     cross join (select min(e.ended_at) as since from pgdial.latest_ended e) s;
+
+-- calls_by_state: how many calls there are in each state. Exact for those in flight, up to a
+-- million for those that wait and up to 10,000 for each of the others; beyond that what Postgres's
+-- statistics say, and is_estimated.
+create or replace view pgdial.calls_by_state as
+with recursive known (campaign) as (
+    -- The campaigns with finished calls, by jumping along the index.
+    (select c.campaign from pgdial.calls c where c.ended_at is not null order by c.campaign limit 1)
+    union all
+    select (select c.campaign from pgdial.calls c where c.ended_at is not null and c.campaign > k.campaign order by c.campaign limit 1)
+    from known k where k.campaign is not null
+), counted (state, calls, most) as (
+    select 'waiting', (select count(*) from (select from pgdial.calls c where c.state = 'waiting' limit 1000001) w), 1000000
+    union all
+    select s.state, (select count(*) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call') and c.state::text = s.state), null
+    from unnest(array['dialing', 'unresolved', 'in_call']) s (state)
+    union all
+    select s.state::text, (
+        select count(*) from (
+            select from known k cross join lateral (
+                select from pgdial.calls c
+                where c.ended_at is not null and c.campaign = k.campaign and c.state = s.state limit 10001) o
+            limit 10001) o), 10000
+    from unnest(array['completed', 'failed', 'canceled', 'expired', 'suppressed']::pgdial.call_state[]) s (state)
+), estimated (state, calls) as (
+    select v.state, (k.reltuples * v.part)::bigint
+    from pg_class k
+         join pg_stats p on p.schemaname = 'pgdial' and p.tablename = 'calls' and p.attname = 'state' and not p.inherited
+         cross join lateral unnest(p.most_common_vals::text::text[], p.most_common_freqs) v (state, part)
+    where k.oid = 'pgdial.calls'::regclass
+)
+select n.state, case when n.calls > n.most then greatest(n.calls, e.calls) else n.calls end as calls,
+       coalesce(n.calls > n.most, false) as is_estimated
+from counted n left join estimated e on e.state = n.state;
 
 -- stuck_calls: in flight past their lease or deadline, unresolved, or asked to end and
 -- still up; and numbers held because nobody knows how a dial ended.

@@ -1,112 +1,508 @@
--- why: why is this call not being dialled, or what is awaited? Every reason that holds
--- now, in the order in which they must change; it shares pgdial.lanes with the claim.
--- Answers position, reason, message, object (what it concerns), until (when it changes
--- by itself, where that is known). Zero rows: there is no such call.
+-- why: why is this call not being dialled, or what is awaited, or how did it end? Every reason
+-- that holds now, in the order in which they must change; it shares pgdial.lanes with the claim.
+-- Answers position, reason, message, object (what it concerns), until (when it changes by
+-- itself at the latest, where that is known). Zero rows: there is no such call.
+-- `next` is said only where nothing else is, and a claim right now, with permits enough, takes
+-- the call. `in_turn` is said where only the claim can tell: campaigns share the last slots.
+-- Stable, so that all of it is about one moment; the next moment may differ, as the next claim may.
+-- It cannot see that calls before this one are locked by somebody: the claim passes over those.
+-- Cost: what is in flight, and 10,000 entries of the index of waiting calls at most.
 create or replace function pgdial.why(p_id uuid)
 returns table (ord int, reason text, message text, object text, until timestamptz)
-language sql volatile
+language plpgsql stable
 as $$
-    with n as materialized (select pgdial.now() as now),
-    c as materialized (select c.* from pgdial.calls c where c.id = p_id),
-    lane as (select l.* from n cross join pgdial.lanes(null, n.now) l where l.campaign = (select c.campaign from c)),
-    taken as (
-        select o.id, o.state, coalesce(o.hold_until, o.deadline_at) as until, o.started_at
-        from c, n, pgdial.calls o
-        where o.phone = c.phone and o.id <> c.id
-          and (o.state in ('dialing', 'unresolved', 'in_call') or o.hold_until > n.now)
-        limit 1),
-    waiting (ord, reason, message, object, until) as (
-        select 10, 'suppressed', 'the number is on the do-not-call list: ' || d.reason, 'do_not_call', null::timestamptz
-        from c join pgdial.do_not_call d on d.phone = c.phone
-        union all
-        select 11, 'expired', 'its expiresAt has passed; the sweep will end it', c.id::text, null
-        from c, n where c.expires_at <= n.now
-        union all
-        select 12, 'no_campaign', format('there is no campaign %s any more: create it, or cancel the call', c.campaign),
-               c.campaign, null
-        from c where not exists (select from pgdial.campaigns g where g.name = c.campaign)
-        union all
-        select 15, 'cluster_changed', k.why || ': commits may be missing, so nothing is dialled until somebody runs `pgdial recover`',
-               'cluster', null
-        from (select pgdial.cluster_changed()) k (why) where k.why is not null
-        union all
-        select 20, 'trunk_paused', format('trunk %s is paused by %s since %s: %s', t.name, t.paused_by,
-               to_char(t.paused_at, 'YYYY-MM-DD HH24:MI:SSOF'), coalesce(t.paused_why, 'no reason given')), t.name, null
-        from lane l join pgdial.trunks t on t.name = l.trunk where t.paused
-        union all
-        select 21, 'campaign_paused', format('campaign %s is paused by %s since %s: %s', g.name, g.paused_by,
-               to_char(g.paused_at, 'YYYY-MM-DD HH24:MI:SSOF'), coalesce(g.paused_why, 'no reason given')), g.name, null
-        from c join pgdial.campaigns g on g.name = c.campaign where g.paused
-        union all
-        select 24, l.reason, format('trunk %s is held until %s: a recovery could not ask its provider what may still ring', l.trunk, l.opens_at),
-               l.trunk, l.opens_at
-        from lane l where l.reason = 'trunk_held'
-        union all
-        select 25, l.reason, case l.reason
-               when 'breaker' then format('the provider of trunk %s fails since %s (%s faults in a row, the last: %s); one call at a time probes it',
-                                          b.trunk, b.opened_at, b.faults, coalesce(b.last_fault, 'no words'))
-               else format('the provider of trunk %s has no room and asked us to wait', b.trunk) end, b.trunk, b.not_before
-        from lane l join pgdial.trunk_breaker b on b.trunk = l.trunk where l.reason in ('breaker', 'provider_full')
-        union all
-        select 30, case when c.attempt > 0 then 'retry_due' else 'scheduled' end,
-               case when c.attempt > 0 then format('attempt %s ended %s; the next one is due at %s', c.attempt,
-                                                   coalesce(c.outcome::text, 'without an outcome'), c.run_at)
-                    else format('it is scheduled for %s', c.run_at) end, c.id::text, c.run_at
-        from c, n where c.run_at > n.now
-        union all
-        select 35, 'unclaimable', 'it could not be claimed, and is tried again: ' || o.why, c.id::text, o.until
-        from c join pgdial.unclaimable o on o.call_id = c.id, n where o.until > n.now
-        union all
-        select 40, 'no_worker', 'no live worker can dial on trunk ' || l.trunk || coalesce(
-               ': the last one was seen at ' || (select max(w.seen_at)::text from pgdial.workers w where l.trunk = any (w.trunks)),
-               ': start one with `pgdial work`'), l.trunk, null
-        from lane l, n
-        where not exists (select from pgdial.workers w
-                          where l.trunk = any (w.trunks) and not w.stopping and w.seen_at > n.now - '45 seconds'::interval)
-        union all
-        select 50, 'number_taken', case when t.state in ('dialing', 'unresolved', 'in_call')
-               then format('the number is taken by call %s, %s since %s', t.id, t.state, t.started_at)
-               else format('the number is held by call %s, whose end nobody knows', t.id) end, t.id::text, t.until
-        from taken t
-        union all
-        select 60, 'trunk_full', format('all %s slots of trunk %s are in use', t.slots, t.name), t.name, null
-        from lane l join pgdial.trunks t on t.name = l.trunk
-        where (select count(*) from pgdial.calls f where f.state in ('dialing', 'unresolved', 'in_call')
-               and f.trunk = t.name) >= t.slots
-        union all
-        select 61, 'campaign_full', format('campaign %s has %s calls in flight, its cap', g.name, g.cap), g.name, null
-        from lane l join pgdial.campaigns g on g.name = l.campaign where l.in_flight >= g.cap
-        union all
-        select 70, 'pacing', format('trunk %s places %s calls a second', t.name, t.calls_per_second), t.name, l.opens_at
-        from lane l join pgdial.trunks t on t.name = l.trunk where l.reason = 'pacing'
-    ),
-    flight (ord, reason, message, object, until) as (
-        select 1, c.state::text, case c.state
-            when 'dialing' then format('a worker is dialing since %s', c.claimed_at)
-            when 'unresolved' then 'the dial may have reached the provider: awaiting its webhook: ' || coalesce(c.last_error, '')
-            else 'the provider has accepted it: awaiting its final webhook' end,
-            coalesce(c.provider_call_id, c.id || '-' || c.claim_no), case when c.state = 'dialing' then c.lease_until else c.deadline_at end
-        from c where c.state in ('dialing', 'unresolved', 'in_call')
-        union all
-        select 2, 'cancel_requested', format('%s asked to cancel it at %s', c.cancel_requested_by, c.cancel_requested_at), c.id::text, null
-        from c where c.state in ('dialing', 'unresolved', 'in_call') and c.cancel_requested_at is not null
-    ),
-    over (ord, reason, message, object, until) as (
-        select 1, c.state::text, format('it ended at %s%s%s', c.ended_at, coalesce(' as ' || c.outcome::text, ''),
-               coalesce(': ' || c.last_error, '')), c.id::text, null::timestamptz
-        from c where c.state in ('completed', 'failed', 'canceled', 'expired', 'suppressed')
-        union all
-        select 2, 'held', 'nobody knows how its last dial ended: its number stays taken (pgdial release ID --why ..., or select pgdial.release(id, why), ends that)',
-               c.id::text, c.hold_until
-        from c, n where c.hold_until > n.now and c.state <> 'waiting'
-    ),
-    reasons as (
-        select w.* from waiting w, c where c.state = 'waiting'
-        union all select * from flight
-        union all select * from over
-        union all
-        select 99, 'next', 'nothing stands in its way: it is dialled in its turn', c.id::text, null
-        from c where c.state = 'waiting' and not exists (select from waiting)
-    )
-    select row_number() over (order by r.ord)::int, r.reason, r.message, r.object, r.until from reasons r order by r.ord
-$$;
+#variable_conflict use_column
+declare
+    v_now constant timestamptz := pgdial.now();
+    v_call pgdial.calls;
+begin
+    select c.* into v_call from pgdial.calls c where c.id = p_id;
+    if v_call.state = 'waiting' then
+        return query select w.* from pgdial.why_waiting(v_call, v_now) w;
+    elsif v_call.state in ('dialing', 'unresolved', 'in_call') then
+        return query select f.* from pgdial.why_in_flight(v_call, v_now) f;
+    elsif found then
+        return query select o.* from pgdial.why_over(v_call, v_now) o;
+    end if;
+end $$;
+
+-- why_waiting: everything that keeps this waiting call from being dialled; where nothing
+-- does, its place in line.
+create or replace function pgdial.why_waiting(p_call pgdial.calls, p_now timestamptz)
+returns table (ord int, reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    v_flying constant pgdial.flying[] := pgdial.in_flight();
+    v_lane pgdial.lane;
+begin
+    select l.* into v_lane from pgdial.lanes_of(array[p_call.campaign], null, v_flying, p_now) l;
+    return query
+    select row_number() over (order by r.ord)::int, r.reason, r.message, r.object, r.until
+    from (select * from pgdial.why_itself(p_call, p_now)
+          union all select * from pgdial.why_lane(v_lane, v_flying, p_now)
+          union all select * from pgdial.why_nobody(v_lane, p_now)) r
+    order by r.ord;
+    if not found then
+        return query select 1, p.reason, p.message, p.object, null::timestamptz
+                     from pgdial.place_in_line(p_call, v_lane, v_flying, p_now) p;
+    end if;
+end $$;
+
+-- why_itself: what is in the way of this call alone. What the claim restates of each row
+-- (pick_from) stands here once more.
+create or replace function pgdial.why_itself(p_call pgdial.calls, p_now timestamptz)
+returns table (ord int, reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select 10, 'suppressed', format('its number is on the do-not-call list, by %s since %s: %s', d.by,
+           pgdial.in_utc(d.at), pgdial.masked(d.reason)), 'do_not_call', null::timestamptz
+    from pgdial.do_not_call d where d.phone = p_call.phone
+    union all
+    select 11, 'expired', format('its expiresAt, %s, has passed: the sweep will end it', pgdial.in_utc(p_call.expires_at)),
+           p_call.id::text, null
+    where p_call.expires_at <= p_now
+    union all
+    select 12, 'no_campaign', format('there is no campaign %s any more: create it, or cancel the call', p_call.campaign),
+           p_call.campaign, null
+    where not exists (select from pgdial.campaigns g where g.name = p_call.campaign)
+    union all
+    select 30, case when p_call.attempt > 0 or p_call.deferrals > 0 then 'retry_due' else 'scheduled' end,
+           case when p_call.attempt > 0 then format('attempt %s of %s ended %s; the next one is due at %s', p_call.attempt,
+                     p_call.max_attempts, coalesce(p_call.outcome::text, 'without an outcome'), pgdial.in_utc(p_call.run_at))
+                when p_call.deferrals > 0 then format('it was put back (%s) and is due again at %s',
+                     pgdial.masked(coalesce(p_call.last_error, 'no words')), pgdial.in_utc(p_call.run_at))
+                else format('it is scheduled for %s', pgdial.in_utc(p_call.run_at)) end, p_call.id::text, p_call.run_at
+    where p_call.run_at > p_now
+    union all
+    select 31, 'unclaimable', format('it could not be claimed, and is tried again at %s: %s', pgdial.in_utc(o.until),
+           pgdial.masked(o.why)), p_call.id::text, o.until
+    from pgdial.unclaimable o where o.call_id = p_call.id and o.until > p_now
+    union all
+    select 32, 'locked', format('%s holds its row: the claim passes over it until that transaction ends', h.who), h.who, null
+    from pgdial.row_holder(p_call.id) h (who) where h.who is not null
+    union all
+    select 50, 'number_taken', t.message, t.object, t.until from pgdial.number_taken(p_call, p_now) t
+    union all
+    select 51, 'twin', format('call %s to the same number is due in campaign %s too, and comes first', t.id, p_call.campaign),
+           t.id::text, null
+    from pgdial.twin_before(p_call, p_now) t (id) where t.id is not null;
+end $$;
+
+-- number_taken: the call in flight to this number, or the one that holds it. Zero rows: it is free.
+-- A call that waits may hold its own number: nobody knows how its last dial ended.
+create or replace function pgdial.number_taken(p_call pgdial.calls, p_now timestamptz)
+returns table (message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+begin
+    return query
+    select case when o.state::text in ('dialing', 'unresolved', 'in_call')
+                then format('number %s is busy with call %s, %s since %s, until %s at most', pgdial.masked(o.phone), o.id, o.state,
+                            pgdial.in_utc(o.claimed_at), pgdial.in_utc(o.deadline_at))
+                else format('number %s is held until %s: nobody knows how the last dial of call %s ended (`pgdial release` ends that)',
+                            pgdial.masked(o.phone), pgdial.in_utc(o.hold_until), o.id) end,
+           o.id::text, case when o.state::text in ('dialing', 'unresolved', 'in_call') then o.deadline_at else o.hold_until end
+    from pgdial.calls o
+    where o.id in (select c.id from pgdial.calls c
+                   where c.phone = p_call.phone and c.state in ('dialing', 'unresolved', 'in_call')
+                   union all
+                   select c.id from pgdial.calls c where c.hold_until > p_now and c.phone = p_call.phone)
+    order by o.state::text in ('dialing', 'unresolved', 'in_call') desc, o.hold_until desc
+    limit 1;
+end $$;
+
+-- twin_before: a due call of the same campaign to the same number that the claim would take
+-- instead. Index: calls_phone; of many twins the thousand oldest are looked at.
+create or replace function pgdial.twin_before(p_call pgdial.calls, p_now timestamptz) returns uuid
+language plpgsql stable
+as $$
+begin
+    return (
+        select t.id
+        from (select o.id
+              from (select c.* from pgdial.calls c
+                    where c.phone = p_call.phone and c.state::text = 'waiting' order by c.id limit 1000) o
+              where o.campaign = p_call.campaign and o.run_at <= p_now
+                and (o.priority > p_call.priority
+                     or o.priority = p_call.priority and (o.run_at, o.id) < (p_call.run_at, p_call.id))
+                and (o.expires_at is null or o.expires_at > p_now)
+                and not exists (select from pgdial.unclaimable u where u.call_id = o.id and u.until > p_now)
+              order by o.priority desc, o.run_at, o.id limit 20) t
+        where pgdial.row_holder(t.id) is null limit 1);
+end $$;
+
+-- why_lane: every reason of its lane, in words. Whether each holds is said by lanes alone.
+create or replace function pgdial.why_lane(p_lane pgdial.lane, p_flying pgdial.flying[], p_now timestamptz)
+returns table (ord int, reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    v_trunk pgdial.trunks;
+    v_campaign pgdial.campaigns;
+    v_breaker pgdial.trunk_breaker;
+begin
+    if p_lane.reasons is null then
+        return;
+    end if;
+    select t.* into v_trunk from pgdial.trunks t where t.name = p_lane.trunk;
+    select g.* into v_campaign from pgdial.campaigns g where g.name = p_lane.campaign;
+    select b.* into v_breaker from pgdial.trunk_breaker b where b.trunk = p_lane.trunk;
+    return query
+    select case r.reason when 'cluster_changed' then 20 when 'trunk_paused' then 21 when 'campaign_paused' then 22
+                         when 'trunk_held' then 23 when 'breaker' then 45 when 'provider_full' then 45
+                         when 'trunk_full' then 60 when 'campaign_full' then 61 else 62 end,
+           r.reason,
+           case r.reason
+               when 'cluster_changed' then pgdial.cluster_changed()
+                    || ': commits may be missing, so nothing is dialled until somebody runs `pgdial recover`'
+               when 'trunk_paused' then format('trunk %s is paused by %s since %s: %s', v_trunk.name, v_trunk.paused_by,
+                    pgdial.in_utc(v_trunk.paused_at), coalesce(pgdial.masked(v_trunk.paused_why), 'no reason given'))
+               when 'campaign_paused' then format('campaign %s is paused by %s since %s: %s', v_campaign.name,
+                    v_campaign.paused_by, pgdial.in_utc(v_campaign.paused_at),
+                    coalesce(pgdial.masked(v_campaign.paused_why), 'no reason given'))
+               when 'trunk_held' then format('trunk %s is held until %s: a recovery could not ask its provider what may still ring',
+                    v_trunk.name, pgdial.in_utc(v_trunk.held_until))
+               when 'breaker' then format('the provider of trunk %s fails since %s (%s faults in a row, the last: %s); one call probes it at %s',
+                    v_trunk.name, pgdial.in_utc(v_breaker.opened_at), v_breaker.faults,
+                    coalesce(pgdial.masked(v_breaker.last_fault), 'no words'), pgdial.in_utc(v_breaker.not_before))
+               when 'provider_full' then format('the provider of trunk %s has no room, and asked us to wait until %s', v_trunk.name,
+                    pgdial.in_utc(v_breaker.not_before))
+               when 'trunk_full' then pgdial.all_in_use('slots', 'trunk ' || v_trunk.name, v_trunk.slots, o.n, o.id, o.claimed_at, o.deadline_at)
+               when 'campaign_full' then pgdial.all_in_use('calls', 'campaign ' || v_campaign.name, v_campaign.cap, o.n, o.id,
+                    o.claimed_at, o.deadline_at)
+               else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),
+                    pgdial.in_utc((pgdial.pace(v_trunk, p_now)).opens_at)) end,
+           case when r.reason = 'cluster_changed' then 'cluster' when r.reason like 'campaign%' then v_campaign.name else v_trunk.name end,
+           case r.reason when 'trunk_held' then v_trunk.held_until
+                         when 'breaker' then v_breaker.not_before
+                         when 'provider_full' then v_breaker.not_before
+                         when 'trunk_full' then o.free_at
+                         when 'campaign_full' then o.free_at
+                         when 'pacing' then (pgdial.pace(v_trunk, p_now)).opens_at end
+    from unnest(p_lane.reasons) r (reason)
+         -- The oldest live call, and when enough of them have ended for one more.
+         left join lateral (
+             select count(*)::int as n, (array_agg(c.id order by c.claimed_at, c.id))[1] as id, min(c.claimed_at) as claimed_at,
+                    (array_agg(c.deadline_at order by c.claimed_at, c.id))[1] as deadline_at,
+                    (array_agg(c.deadline_at order by c.deadline_at))[
+                        count(*) + 1 - case r.reason when 'trunk_full' then v_trunk.slots else v_campaign.cap end] as free_at
+             from pgdial.calls c
+             where c.state in ('dialing', 'unresolved', 'in_call')
+               and case r.reason when 'trunk_full' then c.trunk = v_trunk.name else c.campaign = v_campaign.name end
+         ) o on r.reason in ('trunk_full', 'campaign_full');
+end $$;
+
+-- all_in_use: a full cap in words.
+create or replace function pgdial.all_in_use(
+    p_what text, p_of text, p_cap int, p_used int, p_oldest uuid, p_since timestamptz, p_until timestamptz
+) returns text
+language plpgsql immutable
+as $$
+begin
+    if p_cap = 0 then
+        return format('%s has a cap of 0 %s: nothing is dialled until it is raised', p_of, p_what);
+    end if;
+    return format('%s of %s %s of %s are in use; the oldest call, %s, is live since %s, until %s at most',
+                  p_used, p_cap, p_what, p_of, p_oldest, pgdial.in_utc(p_since), pgdial.in_utc(p_until));
+end $$;
+
+-- why_nobody: is there a worker for the trunk, with a permit left, and is the gate free?
+-- A permit is held from the claim until the result of the dial is recorded.
+create or replace function pgdial.why_nobody(p_lane pgdial.lane, p_now timestamptz)
+returns table (ord int, reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    v_permits int;
+    v_dialing int;
+    v_last pgdial.workers;
+    v_gate text := pgdial.gate_holder();
+begin
+    if p_lane.trunk is null then
+        return;
+    end if;
+    select sum(w.permits), sum(least(w.permits, d.n)) into v_permits, v_dialing
+    from pgdial.workers w
+         cross join lateral (select count(*)::int as n from pgdial.calls c where c.state = 'dialing' and c.claimed_by = w.id) d
+    where p_lane.trunk = any (w.trunks) and not w.stopping and w.seen_at > p_now - '45 seconds'::interval;
+    if v_permits is null then
+        select w.* into v_last from pgdial.workers w where p_lane.trunk = any (w.trunks) order by w.seen_at desc limit 1;
+        return query select 40, 'no_worker', case when v_last.id is null
+            then format('no live worker can dial on trunk %s: start one with `pgdial work`', p_lane.trunk)
+            else format('no live worker can dial on trunk %s: the last one, on %s (pid %s), %s at %s', p_lane.trunk, v_last.host,
+                        v_last.pid, case when v_last.stopping then 'was stopping' else 'was seen' end,
+                        pgdial.in_utc(v_last.seen_at)) end, p_lane.trunk, null::timestamptz;
+    elsif v_dialing >= v_permits then
+        return query select 63, 'no_permit', format('the workers of trunk %s are dialing %s calls, as many as they have permits',
+                                                    p_lane.trunk, v_dialing), p_lane.trunk, null::timestamptz;
+    end if;
+    if v_gate is not null then
+        return query select 41, 'gate_held', format('%s holds the gate of the claims: nobody can claim until it lets go', v_gate),
+                            v_gate, null::timestamptz;
+    end if;
+end $$;
+
+-- place_in_line: of a call that nothing keeps from being dialled. What the claim would do is
+-- said only where it can be known: which of two campaigns gets the last slot it draws.
+-- Before: due calls of its campaign before it that a claim can take; 10,000 are looked at.
+create or replace function pgdial.place_in_line(
+    p_call pgdial.calls, p_lane pgdial.lane, p_flying pgdial.flying[], p_now timestamptz,
+    out reason text, out message text, out object text
+)
+language plpgsql stable
+as $$
+declare
+    v_most constant int := 10000;
+    v_due int;           -- of its campaign
+    v_rows int;          -- due before it
+    v_before int;        -- of these, those that can be dialled
+    v_numbers int;       -- and to how many numbers
+    v_twin boolean;      -- its own among them
+    v_room constant int := least(p_lane.room, p_lane.trunk_room);
+    v_others int;
+    v_place text;
+begin
+    select count(*)::int, count(*) filter (where a.is_free)::int, count(distinct a.phone) filter (where a.is_free)::int,
+           coalesce(bool_or(a.phone = p_call.phone), false)
+    into v_rows, v_before, v_numbers, v_twin
+    from pgdial.due_before(p_call, p_flying, v_most + 1, p_now) a;
+    v_due := (select count(*) from generate_series(9, 0, -1) q cross join lateral (
+                  select c.id from pgdial.calls c
+                  where c.state = 'waiting' and c.campaign = p_call.campaign and c.priority = q::smallint and c.run_at <= p_now
+                  limit v_most + 1) d);
+    v_place := case when v_rows > v_most
+        then format('more than %s due calls of campaign %s come before it', to_char(v_most, 'FM999,999'), p_call.campaign)
+        else format('%s of %s due calls of campaign %s: %s before it%s', to_char(v_rows + 1, 'FM999,999th'),
+                    case when v_due > v_most then 'more than ' || to_char(v_most, 'FM999,999') else to_char(v_due, 'FM999,999') end,
+                    p_call.campaign, to_char(v_rows, 'FM999,990'),
+                    case when v_before < v_rows then format(', %s of them held back', to_char(v_rows - v_before, 'FM999,990')) else '' end)
+        end;
+    v_others := pgdial.turns_before(p_lane, v_before, p_flying, p_now);
+    object := p_call.campaign;
+    if v_numbers >= v_room and (v_rows > 1000 or v_numbers - pgdial.shared_numbers(p_call, p_flying, p_now) >= v_room) then
+        reason := 'in_line';
+        message := format('%s, and there is room for %s now', v_place, v_room);
+    elsif v_rows <= v_most and v_before < v_room and v_before + v_others < p_lane.trunk_room
+          and not v_twin and not pgdial.has_twin_elsewhere(p_call, p_now) then
+        reason := 'next';
+        message := format('nothing stands in its way, the next claim takes it: %s, and there is room for %s now', v_place, v_room);
+        object := p_call.id::text;
+    else
+        reason := 'in_turn';
+        message := format('it is dialled with one of the next claims: %s, room for %s now%s', v_place, v_room,
+            case when v_others > 0 then format(', and other campaigns share the slots of trunk %s by weight', p_lane.trunk) else '' end);
+    end if;
+end $$;
+
+-- due_before: the due calls of its campaign before this one, in the order of the claim; is_free:
+-- a claim can take it.
+create or replace function pgdial.due_before(p_call pgdial.calls, p_flying pgdial.flying[], p_most int, p_now timestamptz)
+returns table (phone text, is_free boolean)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select d.phone,
+           d.phone not in (select f.phone from unnest(p_flying) f)
+           and d.phone not in (select c.phone from pgdial.calls c where c.hold_until > p_now)
+           and d.phone not in (select n.phone from pgdial.do_not_call n where n.pending)
+           and d.id not in (select c.id from pgdial.calls c where c.state = 'waiting' and c.expires_at <= p_now)
+           and d.id not in (select o.call_id from pgdial.unclaimable o where o.until > p_now)
+    from (select b.id, b.phone
+          from generate_series(9, p_call.priority, -1) q
+               cross join lateral (
+                   select c.id, c.phone from pgdial.calls c
+                   where c.state = 'waiting' and c.campaign = p_call.campaign and c.priority = q::smallint
+                     -- A bound of the index; the row after it only tells ties apart.
+                     and c.run_at <= case when q > p_call.priority then p_now else p_call.run_at end
+                     and (q > p_call.priority or (c.run_at, c.id) < (p_call.run_at, p_call.id))
+                   order by c.run_at, c.id limit p_most) b
+          limit p_most) d;
+end $$;
+
+-- shared_numbers: to how many of the numbers before it another campaign may ring first. Then
+-- one call less comes before this one.
+create or replace function pgdial.shared_numbers(p_call pgdial.calls, p_flying pgdial.flying[], p_now timestamptz) returns int
+language plpgsql stable
+as $$
+begin
+    if not exists (select from pgdial.heads() h where h.campaign <> p_call.campaign and h.run_at <= p_now) then
+        return 0;
+    end if;
+    return (
+        select count(distinct a.phone)::int from pgdial.due_before(p_call, p_flying, 1000, p_now) a
+        where a.is_free and exists (
+            select from pgdial.calls t
+            where t.phone = a.phone and t.state::text = 'waiting' and t.campaign <> p_call.campaign and t.run_at <= p_now));
+end $$;
+
+-- turns_before: how many turns other campaigns of its trunk may have before the (p_before + 1)th
+-- of this lane: those with no more load for their weight (pgdial.turns; ties are drawn, so here they
+-- are lost), at most as many as they have calls for.
+create or replace function pgdial.turns_before(p_lane pgdial.lane, p_before int, p_flying pgdial.flying[], p_now timestamptz)
+returns int
+language plpgsql stable
+as $$
+begin
+    return (
+        select count(*)::int
+        from pgdial.lanes_of(array(select distinct h.campaign from pgdial.heads() h
+                                   where h.run_at <= p_now and h.campaign <> p_lane.campaign), array[p_lane.trunk], p_flying, p_now) l
+             cross join lateral (
+                 select row_number() over () - 1 as k
+                 from generate_series(0, 9) q
+                      cross join lateral (
+                          select c.id from pgdial.calls c
+                          where c.state = 'waiting' and c.campaign = l.campaign and c.priority = q::smallint and c.run_at <= p_now
+                          limit p_lane.trunk_room) d
+                 limit least(l.room, p_lane.trunk_room)) t
+        where l.room > 0
+          and (l.in_flight + t.k) / l.weight::double precision
+              <= (p_lane.in_flight + p_before) / p_lane.weight::double precision);
+end $$;
+
+-- has_twin_elsewhere: does a due call of another campaign ring the same number? Which of the
+-- two comes first is a matter of turns.
+create or replace function pgdial.has_twin_elsewhere(p_call pgdial.calls, p_now timestamptz) returns boolean
+language plpgsql stable
+as $$
+begin
+    return exists (
+        select from pgdial.calls c
+        where c.phone = p_call.phone and c.state::text = 'waiting' and c.campaign <> p_call.campaign and c.run_at <= p_now);
+end $$;
+
+-- row_holder: whose open transaction has this row locked or changed; null = nobody's.
+-- By the transaction that stands in the row (several lockers at once are not seen: then a
+-- multixact does). Not by trying to lock it: a reader may not.
+create or replace function pgdial.row_holder(p_id uuid) returns text
+language plpgsql stable
+as $$
+declare
+    v_xid xid := (select c.xmax from pgdial.calls c where c.id = p_id and c.xmax <> '0'::xid);
+begin
+    return case when v_xid is not null then (
+        select pgdial.session_name(l.pid) from pg_locks l
+        where l.locktype = 'transactionid' and l.transactionid = v_xid and l.granted limit 1) end;
+end $$;
+
+-- gate_holder: who has held the gate of the claims for longer than a claim waits for it (2 s); null = nobody.
+create or replace function pgdial.gate_holder() returns text
+language plpgsql stable
+as $$
+begin
+    return (
+        select pgdial.session_name(l.pid)
+        from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+        where l.locktype = 'advisory' and l.granted and l.classid = x'70676469'::int::oid and l.objid = 1 and l.objsubid = 2
+          and l.database = (select d.oid from pg_database d where d.datname = current_database())
+          -- A claim's own hold is over in milliseconds.
+          and (a.state like 'idle%' or a.state_change < clock_timestamp() - '2 seconds'::interval
+               or exists (select from pg_locks w where w.locktype = 'advisory' and not w.granted and w.classid = l.classid
+                          and w.objid = 1 and w.database = l.database and w.waitstart < clock_timestamp() - '1 second'::interval))
+        limit 1);
+end $$;
+
+-- session_name: a session in words, as far as this login may see it.
+create or replace function pgdial.session_name(p_pid int) returns text
+language plpgsql stable
+as $$
+begin
+    return coalesce((
+        select format('%s (pid %s%s)', coalesce(nullif(a.application_name, ''), 'a session'), a.pid,
+                      ', in a transaction since ' || pgdial.in_utc(a.xact_start))
+        from pg_stat_activity a where a.pid = p_pid), 'a session that has ended');
+end $$;
+
+-- why_in_flight: what is awaited of this call, and until when.
+create or replace function pgdial.why_in_flight(p_call pgdial.calls, p_now timestamptz)
+returns table (ord int, reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    v_dial constant text := coalesce(p_call.provider_call_id, p_call.id || '-' || p_call.claim_no);
+    v_worker pgdial.workers;
+    v_asked text;
+begin
+    select w.* into v_worker from pgdial.workers w where w.id = p_call.claimed_by;
+    select format('; its provider is asked at %s', pgdial.in_utc(greatest(pgdial.look_up_due(p_call), p_now))) into v_asked
+    from pgdial.trunks t where t.name = p_call.trunk and t.look_up <> 'none';
+    return query
+    select 1, p_call.state::text, case p_call.state
+        when 'dialing' then format('a worker%s is dialing since %s, and says what came of it by %s',
+            case when v_worker.id is not null then format(' on %s (pid %s%s)', v_worker.host, v_worker.pid,
+                case when v_worker.seen_at <= p_now - '45 seconds'::interval
+                     then ', last seen at ' || pgdial.in_utc(v_worker.seen_at) else '' end) else '' end,
+            pgdial.in_utc(p_call.claimed_at), pgdial.in_utc(p_call.lease_until))
+        when 'unresolved' then format('the dial of %s may have reached the provider (%s): awaiting its webhook until %s%s',
+            pgdial.in_utc(p_call.claimed_at), pgdial.masked(coalesce(p_call.last_error, 'no words')), pgdial.in_utc(p_call.deadline_at),
+            coalesce(v_asked, ''))
+        else format('the provider has accepted it, %s: awaiting its final webhook until %s%s',
+            case when p_call.answered_at is not null then 'answered at ' || pgdial.in_utc(p_call.answered_at)
+                 else 'dialled at ' || pgdial.in_utc(p_call.claimed_at) end, pgdial.in_utc(p_call.deadline_at),
+            coalesce(v_asked, '')) end,
+        v_dial, case when p_call.state = 'dialing' then p_call.lease_until else p_call.deadline_at end
+    union all
+    select 2, 'cancel_requested', format('%s asked to cancel it at %s%s: the provider is asked until it agrees or the call ends',
+               p_call.cancel_requested_by, pgdial.in_utc(p_call.cancel_requested_at),
+               coalesce(', ' || pgdial.masked(p_call.cancel_requested_why), '')), v_dial, null
+    where p_call.cancel_requested_at is not null
+    union all
+    select 3, 'locked', format('%s holds its row: nothing about it is written until that transaction ends', h.who), h.who, null
+    from pgdial.row_holder(p_call.id) h (who) where h.who is not null;
+end $$;
+
+-- why_over: what ended this call, from its row and its last event.
+create or replace function pgdial.why_over(p_call pgdial.calls, p_now timestamptz)
+returns table (ord int, reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    v_detail jsonb;
+begin
+    select e.detail into v_detail from pgdial.call_events e
+    where e.call_id = p_call.id and e.kind = p_call.state::text order by e.seq desc limit 1;
+    return query
+    select 1, p_call.state::text, format('it ended at %s%s%s%s%s', pgdial.in_utc(p_call.ended_at),
+           case when p_call.outcome is not null then ' as ' || p_call.outcome else '' end,
+           case when p_call.attempt > 0 then format(' after attempt %s of %s', p_call.attempt, p_call.max_attempts) else '' end,
+           ', by ' || coalesce(v_detail ->> 'by', case when p_call.state = 'canceled' then p_call.cancel_requested_by end),
+           coalesce(': ' || case when p_call.state = 'expired'
+               then 'its expiresAt, ' || pgdial.in_utc(p_call.expires_at) || ', had passed'
+               else pgdial.masked(coalesce(p_call.last_error, v_detail ->> 'why', p_call.cancel_requested_why)) end, '')),
+           coalesce(p_call.provider_call_id, p_call.id::text), null::timestamptz
+    union all
+    select 2, 'held', format('nobody knows how its last dial ended: its number stays taken until %s'
+               ' (pgdial release ID --why ..., or select pgdial.release(id, why), ends that)', pgdial.in_utc(p_call.hold_until)),
+           p_call.id::text, p_call.hold_until
+    where p_call.hold_until > p_now;
+end $$;
+
+-- in_utc: an instant in words, everywhere the same.
+create or replace function pgdial.in_utc(p_at timestamptz) returns text
+language plpgsql immutable
+as $$
+begin
+    return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || 'Z';
+end $$;
+
+-- masked: the words of people and providers with every telephone number in them masked, however it
+-- is spaced: what begins with a +, and any run of nine digits or more.
+create or replace function pgdial.masked(p_words text) returns text
+language plpgsql immutable
+as $$
+begin
+    return regexp_replace(regexp_replace(p_words,
+        '(\+[ .()/-]*\d[ .()/-]*\d[ .()/-]*\d)(?:[ .()/-]*\d){2,}?([ .()/-]*\d[ .()/-]*\d)(?![ .()/-]*\d)', '\1***\2', 'g'),
+        '(\d[ .()/-]*\d[ .()/-]*\d)(?:[ .()/-]*\d){4,}?([ .()/-]*\d[ .()/-]*\d)(?![ .()/-]*\d)', '\1***\2', 'g');
+end $$;

@@ -51,7 +51,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(9, "0009_unclaimable", compatible_from = 1),
     migration!(10, "0010_set_based", compatible_from = 1),
     migration!(11, "0011_floors", compatible_from = 1),
-    migration!(12, "0013_events", compatible_from = 1),
+    migration!(13, "0013_events", compatible_from = 1),
+    migration!(14, "0014_questions", compatible_from = 1),
 ];
 
 macro_rules! functions {

@@ -26,7 +26,8 @@ pub struct Filter {
 /// One reason why a call is not being dialled, or what is awaited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
-    /// A stable word: `trunk_paused`, `number_taken`, `no_worker`, ..., or `next`.
+    /// A stable word: `trunk_paused`, `number_taken`, `no_worker`, ...; `in_line` behind others,
+    /// `in_turn` where only the claim can tell, or `next`.
     pub reason: String,
     /// A plain sentence.
     pub message: String,
@@ -62,6 +63,8 @@ impl Calls {
     /// One page of calls, newest first.
     pub async fn page(&self, filter: &Filter, limit: i64) -> Result<Vec<Value>, Error> {
         let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/page.sql"))
+            // Each question has a plan of its own.
+            .persistent(false)
             .bind(filter.state.map(CallState::as_str))
             .bind(filter.to.as_ref().map(Phone::as_e164))
             .bind(filter.campaign.as_deref())

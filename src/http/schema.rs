@@ -128,6 +128,9 @@ pub struct Stats {
     pub now: DateTime<Utc>,
     /// How many calls are in each state.
     pub calls: BTreeMap<String, i64>,
+    /// The states of which there are so many that Postgres's statistics were asked instead of
+    /// counting: more than 10,000, or a million that wait.
+    pub estimated: Vec<String>,
     /// The longest that a call has been due.
     pub oldest_due_at: Option<DateTime<Utc>>,
     /// The trunks and what they have in flight.

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use pgdial::{
     domain::Outcome,
+    flow::lanes::LaneKind,
     http::schema::{Call, CallPage, CancelAnswer, Stats, WhyAnswer},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -56,6 +57,40 @@ async fn a_call_with_a_history_is_of_the_documented_type() {
     let why = world.get(&format!("/api/v1/calls/{}/why", call.id)).await;
     is_a::<WhyAnswer>(&why.body);
     assert_eq!(why.body["reasons"][0]["reason"], "retry_due");
+}
+
+#[tokio::test]
+async fn why_lists_every_reason_in_order_and_no_whole_number() {
+    let world = World::new().await;
+    let live = world.dialing(TO).await;
+    let body = json!({"to": TO, "scriptId": "s", "runAt": "2126-01-01T00:00:00Z"});
+    let created = world.send("POST", "/api/v1/calls", &body).await;
+    let path = format!("{}/why", created.header("location"));
+    world
+        .calls
+        .pause(LaneKind::Campaign, "default", "ann", &format!("ask {TO}"))
+        .await
+        .unwrap();
+    let why = world.get(&path).await;
+    assert_eq!(why.status, 200);
+    is_a::<WhyAnswer>(&why.body);
+    let reasons = why.body["reasons"].as_array().unwrap();
+    let words: Vec<&str> = reasons
+        .iter()
+        .map(|reason| reason["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        words,
+        ["campaign_paused", "scheduled", "no_worker", "number_taken"]
+    );
+    assert_eq!(reasons[1]["until"], "2126-01-01T00:00:00Z");
+    assert_eq!(reasons[3]["object"], live.id.to_string());
+    assert!(!why.text.contains(TO), "{}", why.text);
+    let pause = reasons[0]["message"].as_str().unwrap();
+    assert!(
+        pause.starts_with("campaign default is paused by ann since 20"),
+        "{pause}"
+    );
 }
 
 #[tokio::test]

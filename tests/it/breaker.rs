@@ -151,6 +151,7 @@ async fn dials_of_which_nobody_knows_count_as_faults() {
 #[tokio::test]
 async fn it_is_named_by_why_and_by_the_claim_that_waits_for_it() {
     let db = failing().await;
+    db.worker(&["default"]).await;
     let waiting = db.enqueue(&number(99)).await;
     let why = db.calls.why(waiting).await.unwrap();
     assert_eq!(why[0].reason, "breaker");
@@ -185,8 +186,8 @@ async fn a_provider_without_room_holds_its_trunk_off() {
         .unwrap();
     assert_eq!(db.claim(10).await.len(), 0);
     assert_eq!(
-        reason(&db, &call).await.split(' ').next(),
-        Some("provider_full")
+        reason(&db, &call).await,
+        "retry_due no_worker provider_full"
     );
     db.forward("21 seconds").await;
     assert_eq!(db.claim(10).await.len(), 2, "no probe: it only wanted time");

@@ -16,6 +16,7 @@ mod dnc;
 mod enqueue;
 mod import;
 mod lanes;
+mod ops;
 mod release;
 mod tail;
 mod webhooks;

@@ -1,10 +1,14 @@
 //! sql/ops: the questions that people ask, each run as it stands on a staged situation.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use pgdial::{
     domain::{Outcome, ReportKind},
-    flow::defer::DeferReason,
+    flow::{defer::DeferReason, ops as questions},
 };
 use serde_json::json;
 use sqlx::{Column, PgConnection, Row};
@@ -24,6 +28,8 @@ async fn ops(db: &TestDb, name: &str) -> Vec<Line> {
 
 async fn ops_in(session: &mut PgConnection, name: &str) -> Vec<Line> {
     let sql = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();
+    // As psql writes its variable.
+    let sql = sql.replace(":'phone'", &format!("'{}'", number(1)));
     let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
         .fetch_all(session)
         .await
@@ -95,12 +101,44 @@ async fn overview_shows_how_far_each_campaign_is() {
         ("room", "28"),
         ("dialing", "open"),
         ("waiting", "3"),
+        ("due", "1"),
+        ("oldest_due_for", "00:00:00"),
         ("completed", "1"),
         ("failed", "2"),
         ("completed_percent", "33.3"),
     ] {
         assert_eq!(line[column], value, "{column}");
     }
+    assert_ne!(line["ended_since"], "");
+}
+
+#[tokio::test]
+async fn queue_shows_depth_and_age_of_each_campaign_and_priority() {
+    let db = staged().await;
+    let urgent = json!({ "to": number(11), "scriptId": "s", "priority": 7 });
+    db.enqueue_as(urgent).await;
+    db.forward("10 seconds").await;
+    let lines = ops(&db, "queue").await;
+    assert_eq!(lines.len(), 3);
+    let line = find(&lines, "priority", "7");
+    assert_eq!((&*line["waiting"], &*line["due"]), ("1", "1"));
+    assert!(*line["oldest_due_for"] >= *"00:00:10");
+    let later = find(&lines, "campaign", "later");
+    assert_eq!((&*later["due"], &*later["later"]), ("0", "1"));
+    assert!(later["next_due_at"].starts_with("2126-01-01"));
+}
+
+#[tokio::test]
+async fn number_shows_the_history_of_one_number() {
+    let lines = ops(&staged().await, "number").await;
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["state"], "waiting");
+    assert_eq!(lines[0]["first_reason"], "no_worker");
+    assert_eq!(
+        (&*lines[1]["state"], &*lines[1]["outcome"]),
+        ("failed", "unknown")
+    );
+    assert_ne!(lines[1]["number_held_until"], "");
 }
 
 #[tokio::test]
@@ -237,7 +275,8 @@ async fn every_file_runs_read_only_within_a_time_limit_and_shows_no_number() {
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    let all = "failures health inbox live overview retries stuck trunks waiting workers";
+    let all =
+        "failures health inbox live number overview queue retries stuck trunks waiting workers";
     assert_eq!(names.join(" "), all);
     for name in names {
         let text = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();
@@ -248,10 +287,65 @@ async fn every_file_runs_read_only_within_a_time_limit_and_shows_no_number() {
         assert!(text.ends_with("\ncommit;\n"), "{name}");
         let lines = ops(&db, &name).await;
         assert!(!lines.is_empty(), "{name} shows nothing");
+        assert_is_asked_alike(&db, &name, &lines).await;
         let shown = format!("{lines:?}");
         assert!(
             !shown.contains("+1415555"),
             "{name} shows a number: {shown}"
         );
     }
+}
+
+/// The program gives the same answer as psql, column by column.
+async fn assert_is_asked_alike(db: &TestDb, name: &str, by_psql: &[Line]) {
+    let question = questions::find(name).unwrap();
+    let phone = question.takes_phone().then(|| number(1));
+    let lines = db.calls.ask(question, phone.as_deref()).await.unwrap();
+    // The worker's login may not see the sessions of others, and time goes on.
+    assert_eq!(lines.len(), by_psql.len(), "{name}");
+    for (line, by_psql) in lines.iter().zip(by_psql) {
+        let columns: BTreeSet<&String> = line.0.iter().map(|(column, _)| column).collect();
+        assert_eq!(columns, by_psql.keys().collect(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_ends_within_the_time_that_its_file_gives_and_writes_nothing() {
+    let db = TestDb::new().await;
+    let sleeps = questions::Question {
+        name: "sleeps",
+        sql: "-- sleeps: ?\nbegin read only;\nset local statement_timeout = '100ms';\n\n\
+              select pg_sleep(600);\n\ncommit;\n",
+    };
+    let slow = db.calls.ask(&sleeps, None).await.unwrap_err();
+    let slow = format!("{slow:?}");
+    assert!(slow.contains("57014"), "{slow}");
+    let writes = questions::Question {
+        name: "writes",
+        sql: "-- writes: ?\nbegin read only;\nset local statement_timeout = '10s';\n\n\
+              select nextval('pgdial.call_events_seq');\n\ncommit;\n",
+    };
+    // As the superuser, who may do anything.
+    let all = pgdial::flow::Calls::new(db.pool.clone());
+    let error = format!("{:?}", all.ask(&writes, None).await.unwrap_err());
+    assert!(error.contains("25006"), "{error}");
+    // The connection goes back as it was.
+    db.enqueue(&number(1)).await;
+}
+
+#[tokio::test]
+async fn what_people_read_shows_no_number_that_hides_in_words() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let said = "no line to +1 (415) 555-0177, nor 4155550177, nor +4930123";
+    let outcome = Outcome::Declined;
+    db.calls
+        .settle(call.reference(), outcome, said)
+        .await
+        .unwrap();
+    let lines = ops(&db, "failures").await;
+    assert_eq!(
+        lines[0]["last_error"],
+        "no line to +1 (41***77, nor 415***77, nor +493***23"
+    );
 }

@@ -119,7 +119,7 @@ async fn a_retry_that_is_not_due_says_so() {
     let said = why(&db, call.id).await;
     assert_eq!(said[0].reason, "retry_due");
     assert!(
-        said[0].message.contains("attempt 1 ended busy"),
+        said[0].message.contains("attempt 1 of 3 ended busy"),
         "{}",
         said[0].message
     );

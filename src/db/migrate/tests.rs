@@ -43,10 +43,10 @@ fn every_file_of_functions_and_migrations_is_listed() {
     assert_eq!(listed, there);
     let migrations: BTreeSet<String> = MIGRATIONS.iter().map(|m| m.name.to_owned()).collect();
     assert_eq!(migrations, stems("migrations"));
-    assert!(
-        MIGRATIONS
-            .iter()
-            .zip(1..)
-            .all(|(migration, version)| migration.version == version)
-    );
+    let versions: Vec<i32> = MIGRATIONS.iter().map(|m| m.version).collect();
+    assert!(versions.windows(2).all(|pair| pair[0] < pair[1]));
+    for migration in MIGRATIONS {
+        let number = format!("{:04}_", migration.version);
+        assert!(migration.name.starts_with(&number), "{}", migration.name);
+    }
 }

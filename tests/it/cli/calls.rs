@@ -237,6 +237,16 @@ async fn why_says_what_a_call_waits_for() {
         why[0]["message"].as_str().unwrap().ends_with(": lunch"),
         "{why}"
     );
+    let table = pgdial(&machine, &["calls", "why", &id]).done();
+    let reasons: Vec<&str> = table.lines().map(|line| row(line)[0]).collect();
+    assert_eq!(reasons, ["REASON", "campaign_paused", "no_worker"]);
+    machine.db.worker(&["default"]).await;
+    pgdial(&machine, &["campaigns", "resume", "default"]).done();
+    let next = pgdial(&machine, &["calls", "why", &id]).done();
+    assert!(
+        next.contains("1st of 1 due calls of campaign default"),
+        "{next}"
+    );
     pgdial(&machine, &["calls", "why", NOBODY]).refused(REFUSED, "there is no call");
 }
 

@@ -1,0 +1,210 @@
+//! sql/views and sql/read on a long history: exact where that is cheap, honest where it is not,
+//! and never a walk through everything.
+
+use pgdial::{
+    domain::{CallId, CallState, Outcome},
+    flow::read::Filter,
+};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use crate::{
+    plans::session,
+    support::{TestDb, ask, ended, number, pages::pages, run},
+};
+
+const HISTORY: &str = "insert into pgdial.calls (id, phone, campaign, script_id, run_at, max_attempts, owner, request_hash, \
+        created_at, state, outcome, ended_at, claim_no) \
+     select pgdial.uuid_v7(now() - n * interval '1 second'), '+1' || (2000000000 + n), 'default', 's', now(), 3, 't', '', now(), \
+        'completed', 'answered', now() - n * interval '1 second', 1 from generate_series(1, 60000) n; \
+     analyze pgdial.calls";
+
+#[tokio::test]
+async fn stats_count_exactly_what_is_not_over_and_a_short_history() {
+    let db = TestDb::new().await;
+    db.in_call(&number(1)).await;
+    let done = db.in_call(&number(2)).await;
+    db.event(&done, "end", ended(Outcome::Answered)).await;
+    let failed = db.in_call(&number(3)).await;
+    db.settle(&failed, Outcome::Declined).await;
+    db.enqueue(&number(4)).await;
+    let stats = db.calls.stats().await.unwrap();
+    assert_eq!(
+        stats["calls"],
+        json!({"waiting": 1, "dialing": 0, "unresolved": 0, "in_call": 1, "completed": 1, "failed": 1,
+               "canceled": 0, "expired": 0, "suppressed": 0})
+    );
+    assert_eq!(stats["estimated"], json!([]));
+    let due = stats["oldestDueAt"].as_str().unwrap();
+    let due = chrono::DateTime::parse_from_rfc3339(due).unwrap();
+    assert!(due <= db.calls.now().await.unwrap());
+}
+
+#[tokio::test]
+async fn stats_of_a_long_history_name_what_they_estimate_and_count_what_is_rare() {
+    let db = TestDb::new().await;
+    let failed = db.in_call(&number(3)).await;
+    db.settle(&failed, Outcome::Declined).await;
+    db.sql(HISTORY).await;
+    let stats = db.calls.stats().await.unwrap();
+    assert_eq!(stats["estimated"], json!(["completed"]));
+    assert_eq!(
+        stats["calls"]["failed"], 1,
+        "no sample of statistics has it"
+    );
+    let completed = stats["calls"]["completed"].as_i64().unwrap();
+    assert!((55_000..65_000).contains(&completed), "{completed}");
+}
+
+#[tokio::test]
+async fn the_overview_looks_at_the_latest_that_ended_and_says_since_when() {
+    let db = TestDb::new().await;
+    db.sql(HISTORY).await;
+    db.enqueue(&number(1)).await;
+    let progress =
+        "select concat_ws(' ', waiting, due, completed, failed) from pgdial.campaign_progress";
+    assert_eq!(db.text(progress).await, "1 1 50000 0");
+    let overview = "select string_agg(concat_ws(' ', state, calls, since is null), ', ' order by state) \
+                    from pgdial.call_overview";
+    assert_eq!(db.text(overview).await, "completed 50000 f, waiting 1 t");
+    let since = "select bool_and(o.since = c.ended_at) from pgdial.call_overview o, \
+                 (select ended_at from pgdial.calls where ended_at is not null order by ended_at desc offset 49999 limit 1) c \
+                 where o.state = 'completed'";
+    assert_eq!(db.text(since).await, "true");
+}
+
+/// A call of each kind; the ids of all, newest first.
+async fn one_of_each(db: &TestDb) -> Vec<CallId> {
+    db.campaign("spring", json!({})).await;
+    let done = db.in_call(&number(1)).await;
+    db.event(&done, "end", ended(Outcome::Answered)).await;
+    let failed = db.in_call(&number(2)).await;
+    db.settle(&failed, Outcome::Declined).await;
+    let canceled = db.enqueue(&number(3)).await;
+    db.calls.cancel(canceled, "ann", None).await.unwrap();
+    let live = db.in_call(&number(4)).await;
+    let again = db.in_call(&number(1)).await;
+    let waiting = db.enqueue(&number(5)).await;
+    let spring = json!({ "to": number(1), "scriptId": "s", "campaign": "spring" });
+    let spring = db.enqueue_as(spring).await;
+    vec![
+        spring, waiting, again.id, live.id, canceled, failed.id, done.id,
+    ]
+}
+
+fn ids(page: &[Value]) -> Vec<CallId> {
+    let ids = page.iter().map(|call| call["id"].as_str().unwrap());
+    ids.map(|id| id.parse().unwrap()).collect()
+}
+
+/// A page is what a plain filter over everything would give, for every filter there is.
+#[tokio::test]
+async fn every_filter_finds_what_it_says_page_by_page() {
+    let db = TestDb::new().await;
+    let all = one_of_each(&db).await;
+    let states: Vec<Option<CallState>> =
+        CallState::ALL.into_iter().map(Some).chain([None]).collect();
+    for state in states {
+        for to in [None, Some(number(1)), Some(number(9))] {
+            for campaign in [None, Some("default"), Some("spring"), Some("nope")] {
+                let filter = Filter {
+                    state,
+                    to: to.as_ref().map(|to| to.parse().unwrap()),
+                    campaign: campaign.map(str::to_owned),
+                    below: None,
+                };
+                let mut want = Vec::new();
+                for id in &all {
+                    let row = db
+                        .column(*id, "concat_ws(' ', state, phone, campaign)")
+                        .await;
+                    let row: Vec<&str> = row.split(' ').collect();
+                    let fits = state.is_none_or(|state| state.as_str() == row[0])
+                        && to.as_ref().is_none_or(|to| to == row[1])
+                        && campaign.is_none_or(|campaign| campaign == row[2]);
+                    want.extend(fits.then_some(*id));
+                }
+                let page = db.calls.page(&filter, 50).await.unwrap();
+                assert_eq!(ids(&page), want, "{filter:?}");
+                let mut walked: Vec<CallId> = Vec::new();
+                let mut below = None;
+                loop {
+                    let filter = Filter {
+                        below,
+                        ..filter.clone()
+                    };
+                    let page = ids(&db.calls.page(&filter, 2).await.unwrap());
+                    walked.extend(&page);
+                    below = page.last().copied();
+                    if page.len() < 2 {
+                        break;
+                    }
+                }
+                assert_eq!(walked, want, "{filter:?}");
+            }
+        }
+    }
+}
+
+/// The pages that this page of calls touches, planned as the program's statement is.
+async fn touched(session: &mut PgConnection, arguments: &str) -> i64 {
+    let page = include_str!("../../sql/read/page.sql");
+    run(session, "deallocate all").await.unwrap();
+    let prepare = format!("prepare page (text, text, text, uuid, bigint) as {page}");
+    run(session, &prepare).await.unwrap();
+    // The first of a session fills its caches of the catalog.
+    pages(session, &format!("execute page ({arguments})")).await;
+    pages(session, &format!("execute page ({arguments})")).await
+}
+
+#[tokio::test]
+async fn a_page_touches_few_pages_whatever_is_asked_for() {
+    let (_turn, mut session) = session().await;
+    let whole: i64 = ask(
+        &mut session,
+        "select pg_relation_size('pgdial.calls') / 8192",
+    )
+    .await
+    .parse()
+    .unwrap();
+    assert!(whole > 3_000, "{whole} pages are no history");
+    // 100,000 failed calls, and none of these.
+    for arguments in [
+        "null, null, null, null, 51",
+        "'failed', null, null, null, 51",
+        "'completed', null, null, null, 51",
+        "'expired', null, 'default', null, 51",
+        "'failed', null, 'default', null, 51",
+        "'in_call', null, null, null, 51",
+        "null, null, 'nope', null, 51",
+        "'failed', null, 'nope', null, 51",
+        "null, '+12000000001', null, null, 51",
+        "'completed', '+12000000001', 'default', null, 51",
+    ] {
+        let touched = touched(&mut session, arguments).await;
+        assert!(touched < 400, "{touched} pages for {arguments}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_what_waits_reads_that_and_no_history() {
+    let db = TestDb::new().await;
+    db.sql(HISTORY).await;
+    // The oldest of all, so that the newest calls tell nothing about them.
+    db.sql(
+        "insert into pgdial.calls (id, phone, campaign, script_id, run_at, max_attempts, owner, request_hash, created_at) \
+         select pgdial.uuid_v7(now() - interval '9 days'), '+1' || (3000000000 + n), 'default', 's', now(), 3, 't', '', now() \
+         from generate_series(1, 1000) n",
+    )
+    .await;
+    db.sql("vacuum analyze pgdial.calls").await;
+    let mut session = db.session().await;
+    for arguments in [
+        "'waiting', null, null, null, 51",
+        "'waiting', null, 'default', null, 51",
+        "null, null, 'default', null, 51",
+    ] {
+        let touched = touched(&mut session, arguments).await;
+        assert!(touched < 400, "{touched} pages for {arguments}");
+    }
+}
