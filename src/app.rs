@@ -62,6 +62,8 @@ pub struct Settings {
     pub database_url: SecretString,
     /// Where the API listens.
     pub listen: SocketAddr,
+    /// Where metrics are answered besides.
+    pub metrics_listen: Option<SocketAddr>,
     /// Who may use the API.
     pub api_keys: http::ApiKeys,
     /// Streams of events at once.
@@ -145,6 +147,13 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
             },
         );
         tracing::info!(address = %settings.listen, "listening");
+    }
+    if let Some(address) = settings.metrics_listen {
+        let listener = bind(address).await?;
+        let routes = http::operators_router(calls.clone());
+        let stop = supervisor.stop();
+        supervisor.spawn("metrics", http::serve(listener, routes, stop));
+        tracing::info!(%address, "answering /metrics");
     }
     match role {
         Role::Api => {}

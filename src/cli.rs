@@ -5,7 +5,7 @@
 //! ([`Exit`]) or with words for a person ([`Failure`]); it prints nothing by any other
 //! way and reads no environment. Data goes to stdout, everything else to stderr.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::LazyLock};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use secrecy::ExposeSecret;
@@ -24,11 +24,17 @@ pub mod bench;
 // `calls`: look at calls, and change their course.
 pub mod calls;
 
+// `completions`: for a shell.
+pub mod completions;
+
 // `demo`: everything on one machine.
 pub mod demo;
 
 // `dnc`: the list of numbers not to ring.
 pub mod dnc;
+
+// `doctor`: what is wrong.
+pub mod doctor;
 
 // `enqueue`: one call.
 pub mod enqueue;
@@ -47,6 +53,9 @@ pub mod import;
 
 // `campaigns` and `trunks`.
 pub mod lanes;
+
+// `man`: manual pages.
+pub mod man;
 
 // `ops`: the questions of people.
 pub mod ops;
@@ -88,6 +97,7 @@ pub use out::Out;
 #[command(
     name = "pgdial",
     version,
+    long_version = version(),
     after_help = exit::CODES,
     max_term_width = 100,
     subcommand_required = true,
@@ -100,6 +110,15 @@ pub struct Cli {
     everywhere: Everywhere,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The release, and what it needs of the database.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let (release, migration) = (env!("CARGO_PKG_VERSION"), db::MIGRATION);
+        format!("{release}\nneeds the schema at migration {migration}")
+    });
+    &VERSION
 }
 
 #[derive(Debug, clap::Args)]
@@ -127,7 +146,11 @@ enum Command {
     #[command(after_help = SECRETS)]
     Work(Box<Settings>),
     /// Bring the database to this release.
-    Migrate,
+    Migrate {
+        /// Apply all functions and views once more, also those that are there: after somebody has changed one.
+        #[arg(long)]
+        again: bool,
+    },
     /// Show everything on this machine: a private Postgres, a provider that pretends, and calls.
     Demo(demo::DemoArgs),
     /// Measure how fast pgdial is on this machine, and how fast plain Postgres.
@@ -162,10 +185,18 @@ enum Command {
     /// After a restore or a failover: ask the providers about what the database has lost.
     #[command(after_long_help = recover::STEPS)]
     Recover(recover::RecoverArgs),
+    /// Look at settings, database, listener and providers, and say what to mend.
+    #[command(after_help = doctor::CODES)]
+    Doctor(Box<Settings>),
     /// Run a provider that only pretends to call.
     FakeProvider(fake_provider::FakeProviderArgs),
     /// Sign a webhook's body by hand, to send it with curl.
     Sign(sign::SignArgs),
+    /// Print completions for a shell, made from the commands themselves.
+    #[command(after_help = completions::WHERE)]
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one for each command.
+    Man(man::ManArgs),
     /// Ask a URL once; done if it answers 200. For a container's HEALTHCHECK.
     Healthcheck(healthcheck::HealthcheckArgs),
 }
@@ -234,6 +265,14 @@ impl Invocation {
         started.map_err(|error| end(&Err(error.into())))
     }
 
+    /// Begins to send traces, where the environment says where to: of processes that stay.
+    pub fn start_traces(&self) -> telemetry::trace::Exporting {
+        match self.run {
+            Some(_) => telemetry::export(&telemetry::trace::Traces::read(&self.variables)),
+            None => telemetry::trace::Exporting::default(),
+        }
+    }
+
     /// Does what was asked for.
     pub async fn run(self) -> ExitCode {
         for warning in &self.warnings {
@@ -266,9 +305,16 @@ impl Invocation {
             }
             Command::Sign(args) => sign::run(args, &self.variables, out),
             Command::Healthcheck(args) => healthcheck::run(args, out).await,
+            Command::Completions(args) => completions::run(args, Cli::command(), out),
+            Command::Man(args) => man::run(args, Cli::command(), out),
             Command::Import(args) if args.dry_run => import::run(args, None, "", out).await,
+            Command::Doctor(settings) => {
+                doctor::run(settings, &self.cli.common, &self.variables, out).await
+            }
+            Command::Migrate { again } => {
+                migrate(*again, &self.cli.common, &self.variables, out).await
+            }
             Command::Ops(args) if args.is_about_files() => ops::show(args, out),
-            Command::Migrate => migrate(&self.cli.common, &self.variables, out).await,
             Command::Recover(args) => {
                 let trunks = config::trunks(&self.variables)?;
                 let calls = connect(&self.cli.common, &self.variables).await?;
@@ -317,8 +363,11 @@ impl Command {
             Self::Serve(_)
             | Self::Api(_)
             | Self::Work(_)
-            | Self::Migrate
+            | Self::Migrate { .. }
             | Self::Recover(_)
+            | Self::Doctor(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Demo(_)
             | Self::Bench(_)
             | Self::FakeProvider(_)
@@ -355,10 +404,19 @@ async fn connect(common: &Common, variables: &Variables) -> Result<Calls, Failur
     Ok(Calls::new(pool))
 }
 
-async fn migrate(common: &Common, variables: &Variables, out: &mut Out) -> Result<Exit, Failure> {
+async fn migrate(
+    again: bool,
+    common: &Common,
+    variables: &Variables,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
     let url = config::database_url(common, variables)?;
     let pool = db::connect(url.expose_secret(), "migrate", CONNECTIONS).await?;
-    let migrated = db::migrate(&pool).await?;
+    let migrated = if again {
+        db::migrate_again(&pool).await?
+    } else {
+        db::migrate(&pool).await?
+    };
     if out.style.json {
         out.json(
             &serde_json::json!({ "applied": migrated.applied, "functions": migrated.functions }),

@@ -60,6 +60,8 @@ pub struct Run {
     pub database_url: SecretString,
     /// Where the API listens.
     pub listen: SocketAddr,
+    /// Where metrics are answered besides; none = where the API is alone.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the provider reaches us, without a slash at its end.
     pub public_url: String,
     /// The provider accounts that this process knows.
@@ -114,6 +116,9 @@ impl Run {
         let listen = bad.keep(read::listen(
             given.of(settings.listen.as_ref(), "PGDIAL_LISTEN"),
         ));
+        let metrics_listen = bad.keep(read::metrics_listen(
+            given.of(settings.metrics_listen.as_ref(), "PGDIAL_METRICS_LISTEN"),
+        ));
         let public_url = given.of(settings.public_url.as_ref(), "PGDIAL_PUBLIC_URL");
         let public_url = bad.keep(read::public_url(public_url, listen));
         let provider_url = given.of(settings.provider_url.as_ref(), trunks::DEFAULT_URL);
@@ -150,6 +155,7 @@ impl Run {
             Some(Self {
                 database_url: database_url?,
                 listen: listen?,
+                metrics_listen: metrics_listen?,
                 public_url: public_url?,
                 trunks: known?,
                 api_keys: api_keys?,
@@ -225,6 +231,15 @@ pub fn trunks(variables: &Variables) -> Result<Trunks, Problems> {
     let provider_url = variables.get(trunks::DEFAULT_URL);
     let known = trunks::read(provider_url, variables, &mut bad);
     bad.done(known, &names::unknown(variables))
+}
+
+/// The same with what a process that stays is told by flags.
+pub fn trunks_told(settings: &Settings, variables: &Variables) -> Result<Trunks, Problems> {
+    let mut bad = Collected::default();
+    let given = Given { variables };
+    let provider_url = given.of(settings.provider_url.as_ref(), trunks::DEFAULT_URL);
+    let known = trunks::read(provider_url, variables, &mut bad);
+    bad.done(known, &[])
 }
 
 /// The secrets that sign a trunk's webhooks, whatever they are: for signing by hand.

@@ -8,6 +8,9 @@ pub mod private;
 // What the database looks like, brought up to date.
 pub mod migrate;
 
+// How it stands to this release.
+pub mod doctor;
+
 // Who owns it, and who else may do what.
 mod roles;
 
@@ -21,7 +24,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-pub use migrate::{Migrated, check_schema, migrate};
+pub(crate) use migrate::MIGRATION;
+pub use migrate::{Migrated, check_schema, migrate, migrate_again};
 
 /// The oldest Postgres that pgdial runs on: `unique` semantics aside, the hashed
 /// `<> all` of 15 is what keeps a claim fast behind many taken numbers.

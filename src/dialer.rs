@@ -17,6 +17,7 @@ use crate::{
         settle::Settled,
     },
     provider::{Deadline, Order, Stopwatch, tag},
+    telemetry::trace::Span,
     trunks::{Trunk, Trunks},
 };
 
@@ -42,6 +43,9 @@ impl Dialer {
     /// `public_url` is where providers reach us; once `stop` is cancelled, calls that
     /// were not dialled yet are handed back.
     pub fn new(calls: Calls, trunks: Trunks, public_url: &str, stop: CancellationToken) -> Self {
+        for trunk in trunks.names() {
+            calls.metrics().know_trunk(&trunk);
+        }
         Self {
             calls,
             trunks,
@@ -52,7 +56,7 @@ impl Dialer {
 
     /// Dials one claimed call. `claimed_at` was started before its claim was sent.
     /// False: its result was never recorded, so nobody may put the call back.
-    pub async fn dial(&self, call: ClaimedCall, claimed_at: Stopwatch) -> bool {
+    pub async fn dial(&self, mut call: ClaimedCall, claimed_at: Stopwatch) -> bool {
         let reference = call.reference();
         let placement = match self.trunks.get(&call.trunk) {
             // A claim names only trunks that we know; if one is missing all the same, it rings nobody.
@@ -65,7 +69,13 @@ impl Dialer {
                     started: claimed_at,
                     latest_start: LATEST_START,
                 };
-                Dial::Sent(self.place(trunk, &call, deadline).await)
+                let sent = Stopwatch::start();
+                let mut span = span_of("dial", &call);
+                call.traceparent = span.traceparent().or(call.traceparent.take());
+                let placement = self.place(trunk, &call, deadline).await;
+                span.add(&[("result", &word(&placement))]);
+                self.count(&call, &placement, sent);
+                Dial::Sent(placement)
             }
         };
         match placement {
@@ -75,7 +85,9 @@ impl Dialer {
             }
             Dial::Sent(placement) => {
                 tracing::debug!(call.id = %reference.call, call.claim_no = reference.claim_no,
-                    call.attempt = call.attempt, ?placement, "dialled");
+                    dial.reference = %reference, call.attempt = call.attempt, trunk = call.trunk,
+                    campaign = call.campaign, traceparent = call.traceparent.as_deref(),
+                    ?placement, "dialled");
                 self.record_placement(&call, claimed_at, placement).await
             }
         }
@@ -95,6 +107,12 @@ impl Dialer {
             latest_start: LATEST_REPEAT,
         };
         let placement = self.place(trunk, &call, deadline).await;
+        let labels = [&*call.trunk, word(&placement)];
+        self.calls
+            .metrics()
+            .repeats
+            .with_label_values(&labels)
+            .inc();
         tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, ?placement, "sent again with the same key");
         match placement {
             Placement::Placed { .. } => {
@@ -140,6 +158,14 @@ impl Dialer {
         placement
     }
 
+    fn count(&self, call: &ClaimedCall, placement: &Placement, sent: Stopwatch) {
+        let metrics = self.calls.metrics();
+        metrics.dialed(&call.trunk, word(placement), sent.elapsed());
+        if call.attempt > 1 {
+            metrics.retries.with_label_values(&[&call.trunk]).inc();
+        }
+    }
+
     /// True: the database has it.
     async fn record_placement(
         &self,
@@ -148,6 +174,7 @@ impl Dialer {
         placement: Placement,
     ) -> bool {
         let dial = call.reference();
+        let _until_recorded = span_of(verb(&placement), call);
         match placement {
             Placement::Placed { provider_call_id } => {
                 let dialed = self
@@ -262,18 +289,55 @@ impl Dialer {
             match verb().await {
                 Ok(verdict) => return Some(verdict),
                 Err(error) if claimed_at.elapsed() < RECORD_FOR => {
+                    self.calls.metrics().records.add("again");
                     tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no,
                         error = &error as &dyn std::error::Error, "result not recorded yet; trying again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(2));
                 }
                 Err(error) => {
+                    self.calls.metrics().records.add("lost");
                     tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no,
                         error = &error as &dyn std::error::Error, "result never recorded; the sweep takes over");
                     return None;
                 }
             }
         }
+    }
+}
+
+/// A span of this call, below what it came from.
+fn span_of(name: &'static str, call: &ClaimedCall) -> Span {
+    Span::under(name, call.traceparent.as_deref()).with(&[
+        ("call.id", &call.id),
+        ("dial.reference", &call.reference()),
+        ("call.attempt", &call.attempt),
+        ("trunk", &call.trunk),
+        ("campaign", &call.campaign),
+    ])
+}
+
+/// The verb that records a placement.
+const fn verb(placement: &Placement) -> &'static str {
+    match placement {
+        Placement::Placed { .. } => "dialed",
+        Placement::Refused(Refusal::Permanent { .. } | Refusal::Transient { .. }) => "settle",
+        Placement::Refused(Refusal::Capacity { .. } | Refusal::Account { .. })
+        | Placement::Late => "defer",
+        Placement::Unknown { .. } => "doubt",
+    }
+}
+
+/// A placement's word, for the counter.
+const fn word(placement: &Placement) -> &'static str {
+    match placement {
+        Placement::Placed { .. } => "placed",
+        Placement::Refused(Refusal::Permanent { .. }) => "refused",
+        Placement::Refused(Refusal::Transient { .. }) => "transient",
+        Placement::Refused(Refusal::Capacity { .. }) => "capacity",
+        Placement::Refused(Refusal::Account { .. }) => "account",
+        Placement::Late => "late",
+        Placement::Unknown { .. } => "unknown",
     }
 }
 

@@ -20,8 +20,14 @@ use uuid::Uuid;
 use crate::{
     dialer::Dialer,
     domain::{ClaimedCall, Outcome, Reference},
-    flow::{Calls, Error, claim::Claimer, wake::Wake},
+    flow::{
+        Calls, Error,
+        claim::{Claim, Claimer},
+        wake::Wake,
+    },
+    metrics::Used,
     provider::Stopwatch,
+    telemetry::trace::Span,
 };
 
 /// How often a worker looks without having been woken, when LISTEN is down.
@@ -95,6 +101,10 @@ impl Dispatcher {
         permits: usize,
         poll: Option<Duration>,
     ) -> Self {
+        calls
+            .metrics()
+            .permits
+            .set(i64::try_from(permits).unwrap_or(i64::MAX));
         Self {
             claimer: calls.claimer(worker, trunks),
             calls,
@@ -128,6 +138,7 @@ impl Dispatcher {
                     }
                 }
                 Err(error) => {
+                    self.calls.metrics().claims.add("error");
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "claim failed; trying again"
@@ -202,8 +213,10 @@ impl Dispatcher {
         // Started before the claim is sent, so that the lease can only look shorter than it is.
         let claimed_at = Stopwatch::start();
         let sent = Instant::now();
+        let hinted = self.calls.take_hint();
         let claim = self.claimer.claim(permits.len()).await?;
         let took = sent.elapsed();
+        self.count(&claim, took, hinted);
         self.crowd = (took > CROWDED).then(|| Crowd {
             most_claimed: self.permits_in_all.min(MOST_CLAIMED),
             until: Instant::now() + took / 4,
@@ -221,11 +234,29 @@ impl Dispatcher {
         if claim.calls.is_empty() {
             return Ok(Some(Rest::Until(claim.wait)));
         }
-        for call in claim.calls {
+        for mut call in claim.calls {
+            trace(&mut call, took);
             self.start(call, claimed_at, permits.pop());
         }
         // Fewer than wanted but some: the next claim at once says how long to rest.
         Ok(None)
+    }
+
+    fn count(&self, claim: &Claim, took: Duration, hinted: Option<Duration>) {
+        let metrics = self.calls.metrics();
+        metrics.claim_seconds.observe(took.as_secs_f64());
+        let claimed = claim.calls.len() + claim.unreadable.len();
+        metrics.claims.add(match claimed {
+            _ if claim.gate_timeout => "gate_timeout",
+            0 => "none",
+            _ => "calls",
+        });
+        metrics.claimed.inc_by(claimed as u64);
+        // Without a call the hint was about something that this worker could not use.
+        if let (Some(hinted), 1..) = (hinted, claimed) {
+            let refill = hinted + took;
+            metrics.refill_seconds.observe(refill.as_secs_f64());
+        }
     }
 
     fn start(
@@ -236,13 +267,14 @@ impl Dispatcher {
     ) {
         let (dialer, held, reference) = (self.dialer.clone(), self.held.clone(), call.reference());
         held.insert(reference);
+        let used = Used::of(&self.calls.metrics().permits_used);
         self.dials.spawn(async move {
             // Not recorded: it may ring, so it stays held, and give_back leaves it alone for
             // the sweep to take over.
             if dialer.dial(call, claimed_at).await {
                 held.remove(reference);
             }
-            drop(permit);
+            drop((permit, used));
         });
     }
 
@@ -266,6 +298,18 @@ impl Dispatcher {
             () = sleep_or_never(longest) => {}
         }
     }
+}
+
+/// The claim as a span of each of its calls; what follows belongs to it.
+fn trace(call: &mut ClaimedCall, took: Duration) {
+    let span = Span::began("claim", call.traceparent.as_deref(), took).with(&[
+        ("call.id", &call.id),
+        ("call.claim_no", &call.claim_no),
+        ("call.attempt", &call.attempt),
+        ("trunk", &call.trunk),
+        ("campaign", &call.campaign),
+    ]);
+    call.traceparent = span.traceparent().or(call.traceparent.take());
 }
 
 /// What a worker does while the gate is crowded: fewer and larger claims, because all wait

@@ -70,6 +70,9 @@ pub mod wake;
 // Questions.
 pub mod read;
 
+// How full the pools are.
+mod pools;
+
 // Questions of people.
 pub mod ops;
 
@@ -91,7 +94,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
-use self::{gathered::Batchers, wake::Wakes};
+use self::{gathered::Batchers, pools::Pools, wake::Wakes};
+use crate::metrics::Metrics;
 
 /// The queue, as everybody but `flow` and `db` sees it: its verbs.
 #[derive(Debug, Clone)]
@@ -100,6 +104,8 @@ pub struct Calls {
     wakes: Arc<Wakes>,
     gathered: Arc<Batchers>,
     tail: Arc<events::Tail>,
+    metrics: Arc<Metrics>,
+    pools: Arc<Pools>,
 }
 
 /// What nobody expected of the database.
@@ -173,24 +179,37 @@ pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, det
 impl Calls {
     /// The verbs over this pool.
     pub fn new(pool: PgPool) -> Self {
-        Self::with(pool, Arc::default())
+        Self::with(pool, Arc::default(), Arc::default(), Arc::default())
     }
 
-    /// The same queue over another pool: it hears and sends the same wakes. A process
+    /// The same queue over another pool: it hears and sends the same wakes, and counts in the same place. A process
     /// that serves and works has one pool for each, so that neither starves the other.
     #[must_use]
     pub fn beside(&self, pool: PgPool) -> Self {
-        Self::with(pool, Arc::clone(&self.wakes))
+        Self::with(
+            pool,
+            Arc::clone(&self.wakes),
+            Arc::clone(&self.metrics),
+            Arc::clone(&self.pools),
+        )
     }
 
-    fn with(pool: PgPool, wakes: Arc<Wakes>) -> Self {
-        let gathered = Arc::new(Batchers::new(&pool, &wakes));
+    fn with(pool: PgPool, wakes: Arc<Wakes>, metrics: Arc<Metrics>, pools: Arc<Pools>) -> Self {
+        let gathered = Arc::new(Batchers::new(&pool, &wakes, &metrics));
+        pools.add(&pool);
         Self {
             tail: events::Tail::new(pool.clone()),
             pool,
             wakes,
             gathered,
+            metrics,
+            pools,
         }
+    }
+
+    /// What this process counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Sends items through a verb; one answer for each, in their order.

@@ -47,7 +47,7 @@ mod callbacks;
 mod health;
 
 // What Prometheus scrapes.
-pub mod metrics;
+pub(crate) mod metrics;
 
 // What the API answers, as types.
 pub mod schema;
@@ -94,8 +94,6 @@ pub struct Settings {
     pub api_keys: ApiKeys,
     /// Whose webhooks are believed.
     pub trunks: Trunks,
-    /// What else this process counts.
-    pub more_metrics: Vec<Arc<dyn metrics::Metrics>>,
     /// How long one request may take in all, to the headers of its answer.
     pub time_limit: Duration,
     /// How many streams of events there may be.
@@ -112,7 +110,6 @@ impl Default for Settings {
         Self {
             api_keys: ApiKeys::none(),
             trunks: Trunks::default(),
-            more_metrics: Vec::new(),
             time_limit: Duration::from_secs(30),
             most_streams: MOST_STREAMS,
             stop: CancellationToken::new(),
@@ -125,9 +122,7 @@ impl Default for Settings {
 struct App {
     calls: Calls,
     trunks: Arc<Trunks>,
-    counters: Arc<metrics::Counters>,
-    stats: Arc<metrics::Cache>,
-    more_metrics: Arc<[Arc<dyn metrics::Metrics>]>,
+    queue: Arc<metrics::Cache>,
     time_limit: Duration,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
@@ -138,18 +133,49 @@ pub fn router(calls: Calls, settings: Settings) -> Router {
     router_with(calls, settings, Router::new())
 }
 
+/// What operators ask of a process without the API: `/healthz`, `/readyz`, `/metrics`.
+pub fn operators_router(calls: Calls) -> Router {
+    let app = App {
+        calls,
+        trunks: Arc::default(),
+        queue: Arc::default(),
+        time_limit: Settings::default().time_limit,
+        // It has no streams.
+        streams: Arc::new(Semaphore::new(0)),
+        stop: CancellationToken::new(),
+    };
+    at_the_edge(app.clone(), operators().with_state(app))
+}
+
 /// The same with more routes beside ours, under the same edge.
 pub fn router_with(calls: Calls, settings: Settings, more: Router) -> Router {
     let app = App {
         calls,
         trunks: Arc::new(settings.trunks),
-        counters: Arc::default(),
-        stats: Arc::default(),
-        more_metrics: settings.more_metrics.into(),
+        queue: Arc::default(),
         time_limit: settings.time_limit,
         streams: Arc::new(Semaphore::new(settings.most_streams)),
         stop: settings.stop,
     };
+    let routes = operators()
+        .nest("/api/v1", api(settings.api_keys))
+        .route("/callbacks/call-status", post(callbacks::call_status))
+        .route("/openapi.json", get(openapi::openapi))
+        .route("/docs", get(page::page))
+        .route("/", get(page::page))
+        .with_state(app.clone())
+        .merge(more);
+    at_the_edge(app, routes)
+}
+
+fn operators() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+}
+
+fn at_the_edge(app: App, routes: Router) -> Router {
     let secret = [
         "authorization",
         "cookie",
@@ -157,17 +183,7 @@ pub fn router_with(calls: Calls, settings: Settings, more: Router) -> Router {
         "webhook-signature",
     ];
     let secret = secret.map(HeaderName::from_static);
-    Router::new()
-        .nest("/api/v1", api(settings.api_keys))
-        .route("/callbacks/call-status", post(callbacks::call_status))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
-        .route("/openapi.json", get(openapi::openapi))
-        .route("/docs", get(page::page))
-        .route("/", get(page::page))
-        .with_state(app.clone())
-        .merge(more)
+    routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(edge::panicked))

@@ -40,6 +40,9 @@ pub mod bench;
 // The life of a process: its loops, its signals, its end.
 pub mod lifecycle;
 
+// What this process counts.
+pub mod metrics;
+
 // Logs.
 pub mod telemetry;
 

@@ -13,6 +13,8 @@ fn main() -> ExitCode {
     if let Err(end) = invocation.start_log() {
         return end;
     }
+    // Dropped after the runtime: what the last calls left is sent then.
+    let _traces = invocation.start_traces();
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(invocation.run()),
         Err(error) => {

@@ -64,8 +64,10 @@ impl Sweeper {
                 kept_house = Some(Stopwatch::start());
                 self.keep_house().await;
             }
+            let began = Stopwatch::start();
             let rest = match self.calls.sweep(&self.trunks.names(), self.keep).await {
                 Ok(swept) => {
+                    self.count(&swept, began.elapsed());
                     pause = Duration::from_millis(200);
                     // First what may be sent again: its answer says more than a look-up.
                     self.repeat().await;
@@ -73,6 +75,7 @@ impl Sweeper {
                     self.follow_up(&swept)
                 }
                 Err(error) => {
+                    self.calls.metrics().sweeps.add("error");
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "sweep failed; trying again"
@@ -88,6 +91,16 @@ impl Sweeper {
             }
         }
         Ok(())
+    }
+
+    fn count(&self, swept: &Swept, took: Duration) {
+        let metrics = self.calls.metrics();
+        metrics.sweeps.add("done");
+        metrics.sweep_seconds.observe(took.as_secs_f64());
+        for (kind, count) in &swept.counts {
+            let moved = u64::try_from(*count).unwrap_or(0);
+            metrics.swept.with_label_values(&[kind]).inc_by(moved);
+        }
     }
 
     async fn keep_house(&self) {
@@ -204,18 +217,21 @@ async fn look_up(calls: &Calls, trunks: &Trunks, due: &LookUpDue) {
     {
         Ok(answer) => answer,
         Err(error) => {
+            calls.metrics().look_ups.add("error");
             tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no, %error, "look-up failed; asked again later");
             return;
         }
     };
     match calls.look_up(dial, &answer).await {
         Ok(Some(answered)) => {
+            calls.metrics().look_ups.add(answered.verdict.as_str());
             tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, verdict = ?answered.verdict, "looked up");
             if let (true, Some(id)) = (answered.hang_up, &due.provider_call_id) {
                 trunks.ask_to_cancel(&trunk.name, dial.call, id).await;
             }
         }
         Ok(None) => {
+            calls.metrics().look_ups.add("unsupported");
             tracing::warn!(
                 trunk = trunk.name,
                 "the trunk says that it can be asked, its provider cannot: pgdial trunks set --look-up none"

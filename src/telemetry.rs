@@ -1,5 +1,8 @@
 //! Logs: to stderr, for people or as JSON; data goes to stdout and nowhere else.
 
+// One trace a call.
+pub mod trace;
+
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How log lines look.
@@ -34,4 +37,9 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
         tracing::debug!(%error, "logging was already started");
     }
     Ok(())
+}
+
+/// Begins to send traces, where that is wished; until what it answers is dropped.
+pub fn export(traces: &trace::Traces) -> trace::Exporting {
+    trace::start(traces)
 }

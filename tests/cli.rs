@@ -84,11 +84,46 @@ fn help_and_version_go_to_stdout() {
     let output = pgdial(&["--help"], &[], b"");
     assert_eq!(output.status.code(), Some(0));
     assert!(data(&output).contains("Exit codes:"));
-    let output = pgdial(&["--version"], &[], b"");
+    let release = format!("pgdial {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(data(&pgdial(&["-V"], &[], b"")), release);
+    // The newest file of migrations/ says what this release needs.
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let files = std::fs::read_dir(folder).unwrap();
+    let number = |name: String| name.split('_').next()?.parse::<i32>().ok();
+    let newest = files.filter_map(|file| number(file.unwrap().file_name().into_string().unwrap()));
+    let newest = newest.max().unwrap();
     assert_eq!(
-        data(&output),
-        format!("pgdial {}\n", env!("CARGO_PKG_VERSION"))
+        data(&pgdial(&["--version"], &[], b"")),
+        format!("{release}needs the schema at migration {newest}\n")
     );
+}
+
+#[test]
+fn completions_and_manual_pages_are_made_from_the_commands() {
+    for (shell, line) in [
+        ("bash", "complete -F _pgdial"),
+        ("zsh", "#compdef pgdial"),
+        ("fish", "complete -c pgdial"),
+    ] {
+        let script = data(&pgdial(&["completions", shell], &[], b""));
+        assert!(script.contains(line), "{shell}: {script}");
+        // Commands and flags, global ones too.
+        for word in ["doctor", "fake-provider", "metrics-listen", "database-url"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+    let page = data(&pgdial(&["man"], &[], b""));
+    assert!(
+        page.contains(".TH pgdial 1") && page.contains("doctor"),
+        "{page}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("man1");
+    let output = pgdial(&["man", "--out", path.to_str().unwrap()], &[], b"");
+    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    for page in ["pgdial.1", "pgdial-serve.1", "pgdial-campaigns-set.1"] {
+        assert!(path.join(page).exists(), "{page}");
+    }
 }
 
 #[test]

@@ -1,17 +1,19 @@
--- claim_calls: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
+-- claim_due: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
 -- Answers a row for each call, in the order in which they are due: what its dial needs; or
 -- one row without a call. Each has verdict (claimed, none, gate_timeout) and, when fewer came
 -- than wanted, wait_ms: 0 = look again; else until time alone can open the way; null = it cannot.
+-- due_ms: how long the call was due before it was claimed.  traceparent: the trace that asked for it.
 -- P1, P3: one claimer at a time, behind the gate, makes the cap, the pace and one call
 -- per number exact, without counters that drift and without unique violations that
 -- would fail a whole batch. The gate is held for this one call, never across a round trip.
 -- Races: settles and webhooks only ever free slots and numbers; a person's open
 -- transaction is passed over (skip locked); everything else comes through the gate.
 -- Index: calls_claimable.
-create or replace function pgdial.claim_calls(p_worker uuid, p_trunks text[], p_wanted int)
+create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int)
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
-    metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int
+    metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
+    due_ms bigint, traceparent text
 )
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -80,7 +82,26 @@ begin
         return next;
         return;
     end if;
-    return query select 'claimed', claim_calls.wait_ms, c.* from unnest(v_claimed) c;
+    return query select 'claimed', claim_due.wait_ms, c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id,
+                        c.metadata, c.trunk, c.campaign, c.lease_until, c.ring_timeout_sec, c.max_duration_sec,
+                        greatest(0, extract(epoch from v_now - c.run_at) * 1000)::bigint, c.traceparent
+                 from unnest(v_claimed) c;
+end $$;
+
+-- claim_calls: the same without due_ms and traceparent, as the release before asks for it.
+create or replace function pgdial.claim_calls(p_worker uuid, p_trunks text[], p_wanted int)
+returns table (
+    verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
+    metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int
+)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return query select c.verdict, c.wait_ms, c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata,
+                        c.trunk, c.campaign, c.lease_until, c.ring_timeout_sec, c.max_duration_sec
+                 from pgdial.claim_due(p_worker, p_trunks, p_wanted) c;
 end $$;
 
 -- claim: the same as one JSON answer, as releases before claim_calls ask for it.
@@ -202,7 +223,7 @@ begin
         where c.id = p.id and c.state::text = 'waiting'
         returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
                   c.lease_until, extract(epoch from g.ring_timeout)::int as ring_timeout_sec,
-                  extract(epoch from g.max_duration)::int as max_duration_sec, c.priority, c.run_at
+                  extract(epoch from g.max_duration)::int as max_duration_sec, c.priority, c.run_at, c.traceparent
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
@@ -210,7 +231,7 @@ begin
         from stamped s
     )
     select coalesce(array_agg(row(s.id, s.claim_no, s.attempt, s.phone, s.from_number, s.script_id, s.metadata, s.trunk,
-                                  s.campaign, s.lease_until, s.ring_timeout_sec, s.max_duration_sec)::pgdial.claimed
+                                  s.campaign, s.lease_until, s.ring_timeout_sec, s.max_duration_sec, s.run_at, s.traceparent)::pgdial.claimed
                               order by s.priority desc, s.run_at, s.id), '{}')
     into v_claimed
     from stamped s;

@@ -32,6 +32,8 @@ declare
     v_now constant timestamptz := pgdial.now();
     v_us constant bigint := extract(epoch from v_now) * 1000000;
     v_owners constant int := cardinality(p_owners);
+    -- Looked for once: most have none.
+    v_traced constant boolean := p_requests @? '$[*].traceparent';
 begin
     if p_wait_ms is not null then
         perform set_config('lock_timeout', p_wait_ms::text, true);   -- until this function ends
@@ -43,6 +45,7 @@ begin
                    r.from_number, r.priority, coalesce(r.run_at, v_now) as run_at, r.expires_at,
                    coalesce(r.max_attempts, g.max_attempts) as max_attempts,
                    p_owners[least(r.ordinal, v_owners)] as owner, r.idempotency_key, r.request_hash,
+                   case when v_traced then p_requests -> (r.ordinal - 1) ->> 'traceparent' end as traceparent,
                    -- What is refused, unless its key is known: looked up for these alone.
                    case when r.problem is not null then 'invalid'
                         when (g.name is null or d.phone is not null or r.expires_at <= v_now)
@@ -63,9 +66,9 @@ begin
         ), new as (
             insert into pgdial.calls as c (
                 id, phone, campaign, script_id, metadata, from_number, priority, run_at, expires_at,
-                max_attempts, owner, idempotency_key, request_hash, created_at)
+                max_attempts, owner, idempotency_key, request_hash, created_at, traceparent)
             select a.id, a.phone, a.campaign, a.script_id, a.metadata, a.from_number, a.priority, a.run_at,
-                   a.expires_at, a.max_attempts, a.owner, a.idempotency_key, a.request_hash, v_now
+                   a.expires_at, a.max_attempts, a.owner, a.idempotency_key, a.request_hash, v_now, a.traceparent
             from asked a where a.verdict is null
             order by a.owner collate "C", a.idempotency_key collate "C" nulls first, a.ordinal
             on conflict (owner, idempotency_key) where idempotency_key is not null do nothing

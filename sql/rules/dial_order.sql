@@ -11,5 +11,5 @@ as $$
         'from_number', p_call.from_number, 'script_id', p_call.script_id, 'metadata', p_call.metadata,
         'trunk', p_call.trunk, 'campaign', p_call.campaign, 'lease_until', p_dial_before,
         'ring_timeout_sec', extract(epoch from p_ring_timeout)::int,
-        'max_duration_sec', extract(epoch from p_max_duration)::int)
+        'max_duration_sec', extract(epoch from p_max_duration)::int, 'traceparent', p_call.traceparent)
 $$;

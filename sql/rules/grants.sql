@@ -23,8 +23,8 @@ declare
     -- With the caller's rights: they read what the caller may read.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         -- What why is made of.
-        'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'all_in_use', 'why_nobody', 'place_in_line',
-        'due_before', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
+        'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
+        'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
         'why_in_flight', 'look_up_due', 'why_over', 'in_utc', 'masked',
         -- What events_after is made of.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
@@ -32,7 +32,7 @@ declare
     -- With the owner's rights, wake aside, which touches no row. A verb whose successor has a new
     -- name stays here for the one release that keeps it.
     v_verbs constant text[] := array[
-        'enqueue', 'enqueue_many', 'enqueue_for', 'claim', 'claim_calls', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
+        'enqueue', 'enqueue_many', 'enqueue_for', 'claim', 'claim_calls', 'claim_due', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
         'webhook', 'replay', 'replay_many', 'look_ups_due', 'look_up', 'repeats_due',
         'cancel', 'cancel_many', 'redrive', 'redrive_many', 'amend_many', 'release',
         'sweep', 'housekeeping', 'worker_seen', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',

@@ -1,5 +1,7 @@
 -- read_requests: requests of enqueue, read and checked; the one place for their limits.
 -- p_requests: an array of JSON objects as POST /calls takes them, with idempotencyKey inside.
+-- traceparent may be inside, too: the trace that a call is asked for in. It is checked here, and is
+-- no part of what is asked for: not of the hash, nor of the answer.
 -- Answers for each, by its place from 1, the typed fields, the hash over the normalised
 -- request (two spellings of one number are one request; '' without a key, since only the
 -- requests of one key are compared), and problem: null, or a sentence that says what to do.
@@ -49,19 +51,22 @@ as $$
             when t.sent_expires_at is not null and t.expires_at is null then
                 '"expiresAt" must be an RFC 3339 time with an offset, as in "2026-01-31T17:00:00Z"'
             when t.expires_at <= t.run_at then '"expiresAt" must be later than "runAt"'
+            when t.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
+                '"traceparent" must be as W3C says, as in "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"'
             when length(t.idempotency_key) not between 1 and 255 then 'an idempotency key has 1 to 255 characters'
         end as problem
         from (
             select a.n, a.r as request,
                    jsonb_typeof(a.r) = 'object' and case when jsonb_typeof(a.r) = 'object' then
-                       jsonb_strip_nulls(a.r - '{to,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey}'::text[]) = '{}' end
+                       jsonb_strip_nulls(a.r - '{to,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey,traceparent}'::text[]) = '{}' end
                        and coalesce(jsonb_typeof(a.r -> 'to') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'scriptId') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'campaign') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'from') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'runAt') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'expiresAt') in ('string', 'null'), true)
-                       and coalesce(jsonb_typeof(a.r -> 'idempotencyKey') in ('string', 'null'), true) as is_shaped,
+                       and coalesce(jsonb_typeof(a.r -> 'idempotencyKey') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'traceparent') in ('string', 'null'), true) as is_shaped,
                    a.r ->> 'to' as sent_to, pgdial.normal_phone(a.r ->> 'to') as phone,
                    a.r ->> 'scriptId' as script_id,
                    coalesce(nullif(a.r -> 'metadata', 'null'), '{}') as metadata,
@@ -71,7 +76,7 @@ as $$
                    a.r ->> 'runAt' as sent_run_at, pgdial.read_timestamp(a.r ->> 'runAt') as run_at,
                    a.r ->> 'expiresAt' as sent_expires_at, pgdial.read_timestamp(a.r ->> 'expiresAt') as expires_at,
                    nullif(a.r -> 'maxAttempts', 'null')::text as max_attempts,
-                   a.r ->> 'idempotencyKey' as idempotency_key
+                   a.r ->> 'idempotencyKey' as idempotency_key, a.r ->> 'traceparent' as traceparent
             from jsonb_array_elements(p_requests) with ordinality as a (r, n)
             offset 0) t   -- a fence: what is used twice is made once
         offset 0) q
@@ -97,7 +102,7 @@ language plpgsql immutable
 as $$
 declare
     v_known constant text[] := array['to', 'scriptId', 'metadata', 'campaign', 'from', 'priority',
-                                     'runAt', 'expiresAt', 'maxAttempts', 'idempotencyKey'];
+                                     'runAt', 'expiresAt', 'maxAttempts', 'idempotencyKey', 'traceparent'];
     v_field text;
 begin
     if jsonb_typeof(p_request) is distinct from 'object' then
@@ -109,7 +114,7 @@ begin
         return format('unknown field "%s": known are %s', left(v_field, 60), array_to_string(v_known, ', '));
     end if;
     select k into v_field from jsonb_each(p_request) as e (k, v)
-    where k = any (array['to', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey'])
+    where k = any (array['to', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent'])
       and jsonb_typeof(v) not in ('string', 'null') limit 1;
     return format('"%s" must be a string', v_field);
 end $$;

@@ -151,7 +151,8 @@ impl Out {
 fn cell(text: String) -> Cell {
     let color = match text.as_str() {
         "completed" | "answered" => Some(Color::Green),
-        "failed" | "unresolved" | "paused" => Some(Color::Red),
+        "warn" => Some(Color::Yellow),
+        "failed" | "fail" | "unresolved" | "paused" => Some(Color::Red),
         "dialing" | "in_call" => Some(Color::Cyan),
         "canceled" | "expired" | "suppressed" => Some(Color::DarkGrey),
         _ => None,

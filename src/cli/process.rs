@@ -15,6 +15,7 @@ pub(super) async fn run(role: Role, run: Run) -> Result<Exit, Failure> {
     let settings = app::Settings {
         database_url: run.database_url,
         listen: run.listen,
+        metrics_listen: run.metrics_listen,
         api_keys: api_keys(&run.api_keys)?,
         event_streams: run.event_streams,
         migrate: run.migrate,

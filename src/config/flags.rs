@@ -70,6 +70,14 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub listen: Option<String>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are answered besides, as for a worker without the API. Default: nowhere.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "PGDIAL_METRICS_LISTEN",
+        hide_env_values = true
+    )]
+    pub metrics_listen: Option<String>,
     /// Where the provider reaches us. Default: `http://` and the listen address, when that is loopback.
     #[arg(
         long,

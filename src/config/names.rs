@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Every variable of ours, except those of further trunks.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "PGDIAL_API_KEYS",
     "PGDIAL_ENV_FILE",
     "PGDIAL_EVENT_STREAMS",
@@ -16,6 +16,7 @@ const KNOWN: [&str; 17] = [
     "PGDIAL_LISTEN",
     "PGDIAL_LOG",
     "PGDIAL_LOG_FORMAT",
+    "PGDIAL_METRICS_LISTEN",
     "PGDIAL_MIGRATE",
     "PGDIAL_PERMITS",
     // Read by `demo` and by the tests, for a private server.

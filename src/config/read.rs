@@ -13,6 +13,7 @@ type Named = (&'static str, &'static str);
 
 const DATABASE_URL: Named = ("DATABASE_URL", "--database-url");
 const LISTEN: Named = ("PGDIAL_LISTEN", "--listen");
+const METRICS_LISTEN: Named = ("PGDIAL_METRICS_LISTEN", "--metrics-listen");
 const PUBLIC_URL: Named = ("PGDIAL_PUBLIC_URL", "--public-url");
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -45,7 +46,14 @@ fn password_in(url: &str) -> &str {
 }
 
 pub(super) fn listen(text: Option<&str>) -> Result<SocketAddr, Problem> {
-    let text = text.unwrap_or("127.0.0.1:8080");
+    address(text.unwrap_or("127.0.0.1:8080"), LISTEN)
+}
+
+pub(super) fn metrics_listen(text: Option<&str>) -> Result<Option<SocketAddr>, Problem> {
+    text.map(|text| address(text, METRICS_LISTEN)).transpose()
+}
+
+fn address(text: &str, name: Named) -> Result<SocketAddr, Problem> {
     let local = text
         .strip_prefix("localhost:")
         .map(|port| format!("127.0.0.1:{port}"));
@@ -55,7 +63,7 @@ pub(super) fn listen(text: Option<&str>) -> Result<SocketAddr, Problem> {
         .parse()
         .map_err(|_not_one| {
             let what = format!("is {text:?}, which is not an IP address with a port");
-            Problem::new(LISTEN, what, "127.0.0.1:8080")
+            Problem::new(name, what, "127.0.0.1:8080")
         })
 }
 

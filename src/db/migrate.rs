@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(9, "0009_unclaimable", compatible_from = 1),
     migration!(10, "0010_set_based", compatible_from = 1),
     migration!(11, "0011_floors", compatible_from = 1),
+    migration!(12, "0012_measured", compatible_from = 1),
     migration!(13, "0013_events", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
 ];
@@ -116,6 +117,21 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/grants",
 ];
 
+/// The last migration that this release knows, and so needs.
+pub(crate) const MIGRATION: i32 = match MIGRATIONS.last() {
+    Some(last) => last.version,
+    None => 0,
+};
+
+/// The texts of the migrations and of the functions, in the order in which they are applied.
+pub(super) fn texts() -> (
+    impl Iterator<Item = &'static str>,
+    impl Iterator<Item = &'static str>,
+) {
+    let migrations = MIGRATIONS.iter().map(|migration| migration.sql);
+    (migrations, FUNCTIONS.iter().map(|(_, sql)| *sql))
+}
+
 /// What a migration did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Migrated {
@@ -156,16 +172,35 @@ const TRIES: (u32, Duration) = (25, Duration::from_secs(2));
 /// nothing to do. It runs beside the processes of an older release: behind somebody's open
 /// transaction it gives up soon and tries again.
 pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
+    keep_trying(pool, Apply::New).await
+}
+
+/// The same, and the functions and views once more, also where they are there already: after
+/// somebody has changed one of them. Never over those of a newer release.
+pub async fn migrate_again(pool: &PgPool) -> Result<Migrated, Error> {
+    keep_trying(pool, Apply::Again).await
+}
+
+/// Which functions are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Apply {
+    /// Those that are not there.
+    New,
+    /// All.
+    Again,
+}
+
+async fn keep_trying(pool: &PgPool, apply: Apply) -> Result<Migrated, Error> {
     for _ in 1..TRIES.0 {
-        match try_migrate(pool).await {
+        match try_migrate(pool, apply).await {
             Err(Error::Held(_)) => tokio::time::sleep(TRIES.1).await,
             done => return done,
         }
     }
-    try_migrate(pool).await
+    try_migrate(pool, apply).await
 }
 
-async fn try_migrate(pool: &PgPool) -> Result<Migrated, Error> {
+async fn try_migrate(pool: &PgPool, apply: Apply) -> Result<Migrated, Error> {
     let mut tx = pool.begin().await?;
     // Class and key beside those of the gate (1) and of housekeeping (2).
     sqlx::query("set local lock_timeout = '60s'")
@@ -174,7 +209,7 @@ async fn try_migrate(pool: &PgPool) -> Result<Migrated, Error> {
     sqlx::query("select pg_advisory_xact_lock(x'70676469'::int, 3)")
         .execute(&mut *tx)
         .await?;
-    let migrated = bring_up_to_date(&mut tx)
+    let migrated = bring_up_to_date(&mut tx, apply)
         .await
         .map_err(|error| match error {
             Error::Statement(error) if is_held(&error) => Error::Held(error),
@@ -184,7 +219,7 @@ async fn try_migrate(pool: &PgPool) -> Result<Migrated, Error> {
     Ok(migrated)
 }
 
-async fn bring_up_to_date(tx: &mut PgConnection) -> Result<Migrated, Error> {
+async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrated, Error> {
     // Every verb queues behind a change of its table that waits for somebody's open
     // transaction: so it waits for less than any of them does.
     sqlx::query("set local lock_timeout = '500ms'")
@@ -215,7 +250,7 @@ async fn bring_up_to_date(tx: &mut PgConnection) -> Result<Migrated, Error> {
             }
         }
     }
-    migrated.functions = apply_functions(tx, found.as_ref()).await?;
+    migrated.functions = apply_functions(tx, found.as_ref(), apply).await?;
     sqlx::query("select pgdial.ensure_partitions(pgdial.now(), 8)")
         .execute(&mut *tx)
         .await?;
@@ -235,10 +270,14 @@ fn is_held(error: &sqlx::Error) -> bool {
 
 /// Applies the functions, unless they are there, or newer ones are: a binary never
 /// puts older functions over newer ones.
-async fn apply_functions(tx: &mut PgConnection, found: Option<&Found>) -> Result<bool, Error> {
+async fn apply_functions(
+    tx: &mut PgConnection,
+    found: Option<&Found>,
+    apply: Apply,
+) -> Result<bool, Error> {
     let digest = functions_digest();
     if let Some((release, applied)) = found.and_then(|found| found.functions.as_ref())
-        && (*applied == digest || is_newer(release, RELEASE))
+        && (*applied == digest && apply == Apply::New || is_newer(release, RELEASE))
     {
         return Ok(false);
     }

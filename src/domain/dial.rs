@@ -37,6 +37,9 @@ pub struct ClaimedCall {
     pub ring_timeout_sec: i32,
     /// How long it may last, seconds.
     pub max_duration_sec: i32,
+    /// The trace that it was asked for in (W3C `traceparent`); the provider is told.
+    #[serde(default)]
+    pub traceparent: Option<String>,
 }
 
 impl ClaimedCall {

@@ -56,4 +56,9 @@ pub struct CallRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 255, pattern = r"^[^\u0000]*$")]
     pub idempotency_key: Option<String>,
+    /// The trace that it is asked for in, as W3C's trace context writes it; told to the provider
+    /// with each dial. Over HTTP the `traceparent` header of the request is taken, where there is none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+    pub traceparent: Option<String>,
 }

@@ -24,6 +24,10 @@ use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Error;
+use crate::{
+    metrics::{Batches, Metrics},
+    provider::Stopwatch,
+};
 
 /// Items tried alone at the same time: each may wait half a second for its row.
 const ALONE: usize = 2;
@@ -89,6 +93,8 @@ struct Shared<V: Verb> {
     verb: V,
     pool: PgPool,
     limits: Limits,
+    batches: Option<Batches>,
+    metrics: Arc<Metrics>,
     room: Arc<Semaphore>,
     alone: Semaphore,
     queue: Mutex<Queue<V>>,
@@ -119,11 +125,19 @@ impl<V: Verb> Clone for Batcher<V> {
 }
 
 impl<V: Verb> Batcher<V> {
-    pub(crate) fn new(verb: V, pool: PgPool, limits: Limits) -> Self {
+    pub(crate) fn new(
+        verb: V,
+        pool: PgPool,
+        limits: Limits,
+        name: &'static str,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self(Arc::new(Shared {
             verb,
             pool,
             limits,
+            batches: metrics.batches(name),
+            metrics,
             room: Arc::new(Semaphore::new((limits.bytes * QUEUED) as usize)),
             alone: Semaphore::new(ALONE),
             queue: Mutex::new(Queue {
@@ -185,9 +199,17 @@ impl<V: Verb> Shared<V> {
     ) {
         let items: Vec<&V::Item> = batch.iter().map(|waiting| &waiting.item).collect();
         let written = match self.connection(kept).await {
-            Ok(connection) => self.verb.write(connection, &items, how).await,
+            Ok(connection) => {
+                let sent = Stopwatch::start();
+                let written = self.verb.write(connection, &items, how).await;
+                self.measure(sent, items.len());
+                written
+            }
             Err(error) => Err(error),
         };
+        if let (Err(_), Some(batches)) = (&written, &self.batches) {
+            batches.errors.inc();
+        }
         match written {
             Ok(written) => {
                 for (waiting, written) in batch.into_iter().zip(written) {
@@ -209,13 +231,26 @@ impl<V: Verb> Shared<V> {
         }
     }
 
+    fn measure(&self, sent: Stopwatch, items: usize) {
+        if let Some(batches) = &self.batches {
+            batches.seconds.observe(sent.elapsed().as_secs_f64());
+            let items = u32::try_from(items).unwrap_or(u32::MAX);
+            batches.items.observe(f64::from(items));
+        }
+    }
+
     async fn connection<'a>(
         &self,
         kept: &'a mut Option<PoolConnection<Postgres>>,
     ) -> Result<&'a mut PgConnection, Error> {
-        let connection = match kept.take() {
-            Some(connection) => connection,
-            None => self.pool.acquire().await?,
+        let connection = if let Some(connection) = kept.take() {
+            connection
+        } else {
+            let asked = Stopwatch::start();
+            let connection = self.pool.acquire().await?;
+            let wait = &self.metrics.pool_wait_seconds;
+            wait.observe(asked.elapsed().as_secs_f64());
+            connection
         };
         Ok(kept.insert(connection))
     }

@@ -1,6 +1,6 @@
 //! claim: waiting → dialing, behind the gate.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Calls, Error};
 use crate::domain::{CallId, ClaimedCall, Reference};
+use crate::{metrics::Metrics, provider::Stopwatch};
 
 /// What a claim brought.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub struct Claimer {
     worker: Uuid,
     trunks: Vec<String>,
     connection: Option<(PoolConnection<Postgres>, Instant)>,
+    metrics: Arc<Metrics>,
 }
 
 /// After so long without a claim the connection goes back to the pool, which asks for a sign of
@@ -48,6 +50,7 @@ impl Calls {
             worker,
             trunks,
             connection: None,
+            metrics: Arc::clone(&self.metrics),
         }
     }
 
@@ -67,18 +70,28 @@ impl Claimer {
     pub async fn claim(&mut self, wanted: usize) -> Result<Claim, Error> {
         let mut connection = match self.connection.take() {
             Some((connection, used)) if used.elapsed() < KEPT => connection,
-            _ => self.pool.acquire().await?,
+            _ => {
+                let asked = Stopwatch::start();
+                let connection = self.pool.acquire().await?;
+                let wait = &self.metrics.pool_wait_seconds;
+                wait.observe(asked.elapsed().as_secs_f64());
+                connection
+            }
         };
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
-                    trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec \
-             from pgdial.claim_calls($1, $2, $3)",
+                    trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
+             from pgdial.claim_due($1, $2, $3)",
         )
         .bind(self.worker)
         .bind(&self.trunks)
         .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
         .fetch_all(&mut *connection)
         .await?;
+        for due_ms in rows.iter().filter_map(|row| row.14) {
+            let due_for = Duration::from_millis(due_ms.try_into().unwrap_or(0));
+            self.metrics.pickup_seconds.observe(due_for.as_secs_f64());
+        }
         self.connection = Some((connection, Instant::now()));
         Ok(read_claim(rows))
     }
@@ -122,6 +135,8 @@ type Row = (
     Option<DateTime<Utc>>,
     Option<i32>,
     Option<i32>,
+    Option<i64>,
+    Option<String>,
 );
 
 /// None: this release cannot read it.
@@ -141,6 +156,8 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         until,
         ring,
         max,
+        _,
+        traceparent,
     ) = row;
     Some(ClaimedCall {
         id,
@@ -155,5 +172,6 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         lease_until: until?,
         ring_timeout_sec: ring?,
         max_duration_sec: max?,
+        traceparent,
     })
 }

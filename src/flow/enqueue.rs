@@ -15,7 +15,7 @@ use super::{
     batcher::{Batcher, Limits, Try, Verb, Written},
     wake::{Wake, Wakes},
 };
-use crate::domain::CallId;
+use crate::{domain::CallId, metrics::Metrics};
 
 /// What became of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,9 +205,14 @@ pub(super) struct Singles {
 }
 
 impl Singles {
-    pub(super) fn batcher(pool: &PgPool, wakes: &Arc<Wakes>) -> Batcher<Self> {
+    pub(super) fn batcher(
+        pool: &PgPool,
+        wakes: &Arc<Wakes>,
+        metrics: &Arc<Metrics>,
+    ) -> Batcher<Self> {
         let wakes = Arc::clone(wakes);
-        Batcher::new(Self { wakes }, pool.clone(), LIMITS)
+        let verb = Self { wakes };
+        Batcher::new(verb, pool.clone(), LIMITS, "enqueue", Arc::clone(metrics))
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     wake::{Wake, Wakes},
     webhook,
 };
+use crate::metrics::Metrics;
 
 /// One pool's batchers. Per verb, since a statement is one verb's; a batch of one must not
 /// wait behind another verb's large one either.
@@ -32,11 +33,21 @@ pub(super) struct Batchers {
 }
 
 impl Batchers {
-    pub(super) fn new(pool: &PgPool, wakes: &Arc<Wakes>) -> Self {
+    pub(super) fn new(pool: &PgPool, wakes: &Arc<Wakes>, metrics: &Arc<Metrics>) -> Self {
         let batcher = |statement: &'static Statement| {
-            let wakes = Arc::clone(wakes);
-            let verb = Gathered { statement, wakes };
-            Batcher::new(verb, pool.clone(), statement.limits)
+            let (wakes, metrics) = (Arc::clone(wakes), Arc::clone(metrics));
+            let verb = Gathered {
+                statement,
+                wakes,
+                metrics: Arc::clone(&metrics),
+            };
+            Batcher::new(
+                verb,
+                pool.clone(),
+                statement.limits,
+                statement.verb,
+                metrics,
+            )
         };
         Self {
             dialed: batcher(&dialed::STATEMENT),
@@ -44,7 +55,7 @@ impl Batchers {
             defer: batcher(&defer::STATEMENT),
             doubt: batcher(&doubt::STATEMENT),
             webhook: batcher(&webhook::STATEMENT),
-            enqueue: Singles::batcher(pool, wakes),
+            enqueue: Singles::batcher(pool, wakes, metrics),
         }
     }
 }
@@ -90,6 +101,7 @@ pub(super) fn says(detail: &Value, name: &str) -> bool {
 pub(super) struct Gathered {
     statement: &'static Statement,
     wakes: Arc<Wakes>,
+    metrics: Arc<Metrics>,
 }
 
 impl Verb for Gathered {
@@ -151,7 +163,10 @@ impl Batcher<Gathered> {
     ) -> Result<Answer<V>, Error> {
         let item = to_raw_value(item).map_err(Error::encoding)?;
         let (word, detail) = self.submit(item).await??;
-        let verdict = known_word(self.verb().statement.verb, &word)?;
+        let verb = self.verb();
+        // P6: stale ones above all.
+        verb.metrics.verdict(verb.statement.verb, &word);
+        let verdict = known_word(verb.statement.verb, &word)?;
         Ok(Answer { verdict, detail })
     }
 }

@@ -52,6 +52,22 @@ pub enum Verdict {
     Settled,
 }
 
+impl Verdict {
+    /// Its word, for the counter.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Noted => "noted",
+            Self::Stale => "stale",
+            Self::LateAnswer => "late_answer",
+            Self::Mismatch => "mismatch",
+            Self::NotFound => "not_found",
+            Self::NotPlaced => "not_placed",
+            Self::Settled => "settled",
+        }
+    }
+}
+
 /// What became of the call, and what is left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {

@@ -8,7 +8,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Calls, Error};
-use crate::domain::{CallId, CallState, Phone, Reference};
+use crate::{
+    domain::{CallId, CallState, Phone, Reference},
+    metrics::queue::Queue,
+};
+
+/// Waiting calls that a scrape counts: some 100 ms of an index.
+const MOST_COUNTED: i64 = 300_000;
+/// Campaigns with a line of their own in a scrape.
+const MOST_CAMPAIGNS: i64 = 200;
 
 /// Which calls a page shows.
 #[derive(Debug, Clone, Default)]
@@ -102,6 +110,35 @@ impl Calls {
             .fetch_one(&self.pool)
             .await?;
         Ok(stats.0)
+    }
+
+    /// What /metrics shows of the queue.
+    pub(crate) async fn queue(&self) -> Result<Queue, Error> {
+        // Where many wait and vacuum has not been there, the planner would rather read the whole
+        // table, with its history.
+        let mut tx = self.pool.begin().await?;
+        sqlx::query(
+            "select set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
+        )
+        .execute(&mut *tx)
+        .await?;
+        let (queue,): (Json<Queue>,) = sqlx::query_as(include_str!("../../sql/read/metrics.sql"))
+            .bind(MOST_COUNTED)
+            .bind(MOST_CAMPAIGNS)
+            .fetch_one(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(queue.0)
+    }
+
+    /// The trace that a call was asked for in; none also where that cannot be read now.
+    pub(crate) async fn traceparent(&self, id: CallId) -> Option<String> {
+        let asked = sqlx::query_as("select c.traceparent from pgdial.calls c where c.id = $1")
+            .bind(id.0)
+            .fetch_optional(&self.pool)
+            .await;
+        let row: Option<(Option<String>,)> = asked.unwrap_or_default();
+        row.and_then(|row| row.0)
     }
 
     /// Is the database there, and on which clock?

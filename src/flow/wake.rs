@@ -10,7 +10,7 @@
 //! which is what makes sure.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Calls, Error};
+use crate::provider::Stopwatch;
 
 /// What there may be to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,9 @@ pub(crate) struct Wakes {
     listening: AtomicBool,
     is_busy: AtomicBool,
     has_rested: Notify,
+    /// Since when this process knows that there may be work: microseconds after `born`, and 1; 0: it does not.
+    hinted: AtomicU64,
+    born: Stopwatch,
 }
 
 impl Default for Wakes {
@@ -75,6 +79,8 @@ impl Default for Wakes {
             listening: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
             has_rested: Notify::new(),
+            hinted: AtomicU64::new(0),
+            born: Stopwatch::start(),
         }
     }
 }
@@ -84,9 +90,21 @@ impl Wakes {
     // and the wait after it is not lost.
     fn local(&self, wake: Wake) {
         match wake {
-            Wake::Claim => self.claim.notify_one(),
+            Wake::Claim => {
+                self.claim.notify_one();
+                // The first hint counts: what comes before the next claim is answered by it too.
+                let now = self.age() + 1;
+                let (relaxed, none) = (Ordering::Relaxed, 0);
+                self.hinted
+                    .compare_exchange(none, now, relaxed, relaxed)
+                    .unwrap_or_default();
+            }
             Wake::Sweep => self.sweep.notify_one(),
         }
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX - 1)
     }
 
     /// Tells this process at once, and the others soon.
@@ -127,6 +145,15 @@ impl Calls {
             Wake::Claim => self.wakes.claim.notified().await,
             Wake::Sweep => self.wakes.sweep.notified().await,
         }
+    }
+
+    /// How long this process has known that there may be work; the next claim is for that.
+    pub(crate) fn take_hint(&self) -> Option<Duration> {
+        let hinted = self.wakes.hinted.swap(0, Ordering::Relaxed);
+        let since = hinted.checked_sub(1)?;
+        Some(Duration::from_micros(
+            self.wakes.age().saturating_sub(since),
+        ))
     }
 
     /// Is a connection listening now? If not, poll faster.
@@ -182,6 +209,8 @@ impl Calls {
                     .bind(payload)
                     .execute(&self.pool)
                     .await;
+                let result = if sent.is_ok() { "sent" } else { "error" };
+                self.metrics.notifies.add(result);
                 if let Err(error) = sent {
                     tracing::warn!(%error, wake = wake.as_str(), "wake not sent; the poll will find the work");
                 }
@@ -223,6 +252,7 @@ impl Calls {
         while !stop.is_cancelled() {
             let listened = stop.run_until_cancelled(self.listen_once(&mut pause)).await;
             self.wakes.listening.store(false, Ordering::Release);
+            self.metrics.listening.set(0);
             if let Some(Err(error)) = listened {
                 tracing::warn!(%error, "listener lost its connection; polling faster until it is back");
                 stop.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -235,6 +265,8 @@ impl Calls {
         let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.listen(CHANNEL).await?;
         self.wakes.listening.store(true, Ordering::Release);
+        self.metrics.listening.set(1);
+        self.metrics.listens.inc();
         *pause = Duration::from_millis(100);
         self.wakes.local(Wake::Claim);
         self.wakes.local(Wake::Sweep);
@@ -243,6 +275,7 @@ impl Calls {
             let Some(notification) = listener.try_recv().await? else {
                 return Err(Error::Database(sqlx::Error::WorkerCrashed));
             };
+            self.metrics.heard.inc();
             self.hear(notification.payload());
         }
     }

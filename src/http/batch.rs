@@ -29,7 +29,7 @@ use super::{
     problem::{Code, Problem},
     schema::{BatchResult, BatchStatus},
 };
-use crate::{domain::CallRequest, flow::enqueue::Enqueued};
+use crate::{domain::CallRequest, flow::enqueue::Enqueued, telemetry::trace::Span};
 
 // The lines of a body, as they arrive.
 mod lines;
@@ -66,8 +66,9 @@ pub(super) async fn create_calls(
             "a batch has no Idempotency-Key of its own: put \"idempotencyKey\" into each item",
         ));
     }
+    let trace = calls::traceparent(request.headers());
     if shape == NDJSON {
-        return stream(app, owner, request.into_body()).await;
+        return stream(app, owner, trace, request.into_body()).await;
     }
     let text = body::read(
         request,
@@ -75,15 +76,21 @@ pub(super) async fn create_calls(
         "an array has at most 4 MiB: split it, send NDJSON, or use `pgdial import`",
     )
     .await?;
-    let results = enqueue(&app, &owner, 0, array(&text)?).await?;
+    let results = enqueue(&app, &owner, trace.as_deref(), 0, array(&text)?).await?;
     Ok(Json(results).into_response())
 }
 
 /// The first lines decide the status; what comes after them can only be told in its place.
-async fn stream(app: App, owner: Owner, body: Body) -> Result<Response, Problem> {
+async fn stream(
+    app: App,
+    owner: Owner,
+    trace: Option<String>,
+    body: Body,
+) -> Result<Response, Problem> {
     let mut streamed = Streamed {
         app,
         owner,
+        trace,
         lines: Lines::of(body),
         next: 0,
         has_stopped: false,
@@ -111,6 +118,8 @@ async fn stream(app: App, owner: Owner, body: Body) -> Result<Response, Problem>
 struct Streamed {
     app: App,
     owner: Owner,
+    /// The trace that the request belongs to.
+    trace: Option<String>,
     lines: Lines,
     /// The index of the next item.
     next: usize,
@@ -122,7 +131,8 @@ impl Streamed {
     async fn next(&mut self) -> Result<String, Problem> {
         let items = self.lines.next().await?;
         let count = items.len();
-        let results = match enqueue(&self.app, &self.owner, self.next, items).await {
+        let trace = self.trace.as_deref();
+        let results = match enqueue(&self.app, &self.owner, trace, self.next, items).await {
             Ok(results) => results,
             Err(problem) => {
                 self.lines.linger().await;
@@ -199,13 +209,23 @@ fn array(text: &[u8]) -> Result<Vec<Item>, Problem> {
 async fn enqueue(
     app: &App,
     owner: &Owner,
+    trace: Option<&str>,
     first: usize,
     items: Vec<Item>,
 ) -> Result<Vec<BatchResult>, Problem> {
-    let mut requests = Vec::with_capacity(items.len());
+    let span = Span::under("enqueue", trace).with(&[("items", &items.len())]);
+    let ours = span.traceparent();
+    let trace = ours.as_deref().or(trace);
+    let mut requests: Vec<Value> = Vec::with_capacity(items.len());
     let unread: Vec<_> = items
         .into_iter()
-        .map(|item| item.map(|request| requests.push(request)).err())
+        .map(|item| {
+            let read = item.map(|mut request| {
+                calls::put_trace(&mut request, trace);
+                requests.push(request);
+            });
+            read.err()
+        })
         .collect();
     let mut enqueued = app
         .calls
@@ -220,7 +240,7 @@ async fn enqueue(
                 return Ok(failed(index, code, detail));
             }
             let enqueued = enqueued.next().ok_or_else(Problem::internal)?;
-            app.counters.enqueued.add(calls::verdict(&enqueued));
+            app.calls.metrics().enqueued.add(calls::verdict(&enqueued));
             Ok(result(index, enqueued))
         })
         .collect()

@@ -20,12 +20,14 @@ use super::{
     schema::StatusReport,
 };
 use crate::{
-    domain::Reference,
+    domain::{Reference, ReportKind},
     flow::webhook::{Event, Verdict},
     provider::{
+        Stopwatch,
         signature::{self, Rejection},
         tag,
     },
+    telemetry::trace::Span,
     trunks::{Trunk, Trunks},
 };
 
@@ -62,10 +64,10 @@ pub(super) async fn call_status(
     let bytes = body::read(request, LARGEST, too_large)
         .await
         .inspect_err(|_| {
-            app.counters.rejections.add("unreadable");
+            app.calls.metrics().rejections.add("unreadable");
         })?;
     let refuse = |reason: &'static str| {
-        app.counters.rejections.add(reason);
+        app.calls.metrics().rejections.add(reason);
         tracing::info!(reason, "webhook refused");
         refusal()
     };
@@ -86,7 +88,19 @@ pub(super) async fn call_status(
     };
     #[cfg(feature = "crash-points")]
     crate::crash::point("webhook_received");
+    let began = Stopwatch::start();
+    let mut span = trace(&app, trunk, reference).await;
+    // What ends a call ends its trace.
+    let settle = matches!(report.kind, ReportKind::Ended)
+        .then(|| Span::under("settle", span.traceparent().as_deref()));
     let verdict = app.calls.webhook(event).await.map_err(not_kept)?;
+    if let Some(settle) = settle {
+        settle.end();
+    }
+    span.add(&[("verdict", &word(verdict))]);
+    span.end();
+    let took = began.elapsed().as_secs_f64();
+    app.calls.metrics().webhook_seconds.observe(took);
     #[cfg(feature = "crash-points")]
     crate::crash::point("webhook_committed");
     if verdict == Verdict::TooOld {
@@ -94,6 +108,19 @@ pub(super) async fn call_status(
     }
     count(&app, verdict, reference);
     Ok(Json(json!({})))
+}
+
+/// In the trace of the call that it is about, which is asked for only where somebody collects traces.
+async fn trace(app: &App, trunk: &Trunk, reference: Option<Reference>) -> Span {
+    let parent = match reference {
+        Some(dial) if Span::is_on() => app.calls.traceparent(dial.call).await,
+        _ => None,
+    };
+    let span = Span::under("webhook", parent.as_deref()).with(&[("trunk", &trunk.name)]);
+    match reference {
+        Some(dial) => span.with(&[("call.id", &dial.call), ("dial.reference", &dial)]),
+        None => span,
+    }
 }
 
 /// What the URL says. The query is not ours alone (a provider may add to it), so what is
@@ -188,13 +215,13 @@ fn not_kept(error: crate::flow::Error) -> Problem {
 
 fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
     let word = word(verdict);
-    app.counters.events.add(word);
+    app.calls.metrics().events.add(word);
     match verdict {
         // A person must look: somebody may be rung twice, or a URL is used for another call.
         Verdict::LateAnswer | Verdict::Mismatch => {
             tracing::warn!(
                 verdict = word,
-                claim.reference = reference.map(tracing::field::display),
+                dial.reference = reference.map(tracing::field::display),
                 "webhook kept, but look at it"
             );
         }
@@ -207,7 +234,7 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
         | Verdict::TooOld => {
             tracing::debug!(
                 verdict = word,
-                claim.reference = reference.map(tracing::field::display),
+                dial.reference = reference.map(tracing::field::display),
                 "webhook kept"
             );
         }

@@ -21,10 +21,13 @@ use super::{
 use crate::{
     domain::{CallId, CallRequest},
     flow::{amend::Amended, cancel::Canceled, enqueue::Enqueued, redrive::Redriven},
+    provider::Stopwatch,
+    telemetry::trace::{self, Span},
 };
 
 /// The caller's key for a request.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const LONGEST_WHY: usize = 500;
 
@@ -46,12 +49,24 @@ pub(super) async fn create_call(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(request.headers())?;
+    let parent = traceparent(request.headers());
     let mut wanted = body::object(request).await?;
     if let Some(key) = key {
         put_key(&mut wanted, key)?;
     }
+    let mut span = Span::under("enqueue", parent.as_deref());
+    put_trace(&mut wanted, span.traceparent().or(parent).as_deref());
+    let (metrics, began) = (app.calls.metrics(), Stopwatch::start());
     let (enqueued, call) = app.calls.enqueue_one(owner.as_str(), &wanted).await?;
-    app.counters.enqueued.add(verdict(&enqueued));
+    metrics
+        .enqueue_seconds
+        .observe(began.elapsed().as_secs_f64());
+    metrics.enqueued.add(verdict(&enqueued));
+    span.add(&[("verdict", &verdict(&enqueued))]);
+    if let Enqueued::New(id) | Enqueued::Duplicate(id) = &enqueued {
+        span.add(&[("call.id", id)]);
+    }
+    span.end();
     match enqueued {
         Enqueued::New(id) => {
             let location = [(header::LOCATION, format!("/api/v1/calls/{id}"))];
@@ -66,6 +81,22 @@ pub(super) async fn create_call(
             Ok((replayed, Json(after(&app, id).await)).into_response())
         }
         refused => Err(refusal(refused)),
+    }
+}
+
+/// The trace that a request belongs to. One that cannot be read is no reason to refuse a call.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(TRACEPARENT)?.to_str().ok()?;
+    trace::is_traceparent(text).then(|| text.to_owned())
+}
+
+/// The call is asked for in this trace, unless it names one itself.
+pub(super) fn put_trace(wanted: &mut Value, trace: Option<&str>) {
+    if let (Some(fields), Some(trace)) = (wanted.as_object_mut(), trace) {
+        let named = fields.entry("traceparent").or_insert(Value::Null);
+        if named.is_null() {
+            *named = trace.into();
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
             .await
             .unwrap_or_else(|_elapsed| too_slow().into_response());
         let response = finish(response, &id);
-        app.counters.responses.add(class(response.status()));
+        app.calls.metrics().responses.add(class(response.status()));
         Span::current().record("http.status", response.status().as_u16());
         Span::current().record("duration_ms", watch.elapsed().as_secs_f64() * 1000.0);
         response

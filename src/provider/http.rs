@@ -147,10 +147,14 @@ impl HttpProvider {
         let dial_before = call
             .lease_until
             .to_rfc3339_opts(SecondsFormat::Micros, true);
-        self.post("/api/v1/calls")
+        let mut request = self
+            .post("/api/v1/calls")
             .header("idempotency-key", reference)
-            .header("x-dial-before", dial_before)
-            .body(Full::from(body))
+            .header("x-dial-before", dial_before);
+        if let Some(trace) = &call.traceparent {
+            request = request.header("traceparent", trace);
+        }
+        request.body(Full::from(body))
     }
 
     async fn cancel_now(&self, provider_call_id: &str) -> Result<Cancellation, Error> {

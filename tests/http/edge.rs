@@ -170,9 +170,10 @@ async fn metrics_show_the_queue_and_what_this_process_did() {
     );
     for line in [
         "pgdial_database_up 1",
-        "pgdial_calls{state=\"waiting\"} 1",
-        "pgdial_calls{state=\"dialing\"} 1",
-        "pgdial_calls{state=\"suppressed\"} 0",
+        "pgdial_calls{campaign=\"default\",state=\"waiting\"} 1",
+        "pgdial_calls{campaign=\"default\",state=\"dialing\"} 1",
+        "pgdial_calls{campaign=\"default\",state=\"unresolved\"} 0",
+        "pgdial_calls_due{campaign=\"default\"} 1",
         "pgdial_calls_in_flight{trunk=\"default\"} 1",
         "pgdial_trunk_slots{trunk=\"default\"} 30",
         "pgdial_trunk_paused{trunk=\"default\"} 0",
@@ -181,6 +182,10 @@ async fn metrics_show_the_queue_and_what_this_process_did() {
         "pgdial_enqueue_total{verdict=\"new\"} 2",
         "pgdial_webhook_rejections_total{reason=\"tag\"} 0",
         "pgdial_http_responses_total{class=\"2xx\"} 2",
+        "pgdial_enqueue_seconds_count 2",
+        "pgdial_pickup_seconds_count 1",
+        "pgdial_batch_items_sum{verb=\"enqueue\"} 2",
+        "pgdial_verdicts_total{verb=\"settle\",verdict=\"stale\"} 0",
     ] {
         assert!(
             answer.text.lines().any(|l| l == line),

@@ -46,5 +46,11 @@ mod bombs;
 /// The `OpenAPI` document and its page.
 mod openapi;
 
+/// Traces.
+mod traces;
+
+/// What is counted.
+mod metrics;
+
 /// What is logged, and what never is.
 mod logs;

@@ -169,7 +169,6 @@ impl World {
             time_limit: wishes.time_limit,
             most_streams: wishes.most_streams,
             stop: stop.clone(),
-            ..Settings::default()
         };
         let router = http::router_with(calls.clone(), settings, wishes.more);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,6 +13,7 @@ use crate::support::{TestDb, processes::Machine};
 mod bench;
 mod calls;
 mod dnc;
+mod doctor;
 mod enqueue;
 mod import;
 mod lanes;

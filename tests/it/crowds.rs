@@ -32,7 +32,7 @@ const CROWDS: &str = "alter table pgdial.calls set (autovacuum_enabled = off); \
             'in_call', 1, now(), gen_random_uuid(), 'default', now() + interval '1 hour'); \
     analyze pgdial.calls";
 
-const CLAIM: &str = "select pgdial.claim_calls(gen_random_uuid(), '{default}', 30)";
+const CLAIM: &str = "select pgdial.claim_due(gen_random_uuid(), '{default}', 30)";
 
 /// A session among the crowds, in a transaction that nobody commits, in which only these
 /// campaigns may dial. One at a time: a claim keeps the gate until its transaction ends.

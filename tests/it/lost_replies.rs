@@ -44,7 +44,7 @@ async fn what_a_lost_reply_of_a_claim_brought_is_given_back_and_can_be_claimed_a
         db.enqueue(&number(n)).await;
     }
     let (worker, trunks) = (Uuid::new_v4(), ["default".to_owned()]);
-    wire.lose(1, "pgdial.claim_calls(");
+    wire.lose(1, "pgdial.claim_due(");
     let lost = calls.claim(worker, &trunks, 5).await;
     assert!(matches!(lost, Err(Error::Database(_))), "{lost:?}");
     let states = "select string_agg(distinct state || ' ' || attempt, ', ') from pgdial.calls";
@@ -199,7 +199,7 @@ async fn processes_whose_replies_are_lost_ring_everybody_once() {
     let _api = machine.start_api().await;
     let _worker = machine.start_worker("one", &[]).await;
     for statement in [
-        "pgdial.claim_calls(",
+        "pgdial.claim_due(",
         "pgdial.dialed(",
         "pgdial.settle(",
         "pgdial.webhook(",

@@ -92,6 +92,29 @@ async fn place_against(bytes: &str) -> (Placement, String) {
     tokio::join!(place(&provider), server)
 }
 
+/// W3C's trace context; without a trace nothing is said of one.
+#[tokio::test]
+async fn the_provider_is_told_the_trace_of_the_call() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (listener, provider) = listen().await;
+    let mut call = claimed();
+    call.traceparent = Some(trace.to_owned());
+    let server = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let seen = request(&mut socket).await;
+        socket.write_all(PLACED.as_bytes()).await.unwrap();
+        seen
+    };
+    let placed = provider.place(order(&call, Duration::from_secs(30)));
+    let (_, seen) = tokio::join!(placed, server);
+    assert!(
+        seen.contains(&format!("traceparent: {trace}\r\n")),
+        "{seen}"
+    );
+    let (_, seen) = place_against(PLACED).await;
+    assert!(!seen.contains("traceparent"), "{seen}");
+}
+
 #[tokio::test]
 async fn the_request_is_the_protocols() {
     let (placement, seen) = place_against(PLACED).await;

@@ -1,5 +1,6 @@
 //! The wire between a program and Postgres, which can lose replies: the statement arrives
-//! and is done, and the connection breaks before its answer comes back.
+//! and is done, and the connection breaks before its answer comes back. Or it is deaf, as a pooler
+//! in transaction mode is: LISTEN is answered, and no notification ever comes.
 
 use std::{
     collections::HashMap,
@@ -29,6 +30,15 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) async fn to(db: &TestDb) -> Self {
+        Self::that(db, Hearing::Good).await
+    }
+
+    /// One that passes everything on but notifications.
+    pub(crate) async fn deaf_to(db: &TestDb) -> Self {
+        Self::that(db, Hearing::None).await
+    }
+
+    async fn that(db: &TestDb, hearing: Hearing) -> Self {
         let options = PgConnectOptions::from_str(&db.url).unwrap();
         let socket = options.get_socket().unwrap().join(".s.PGSQL.5432");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -45,7 +55,7 @@ impl Wire {
             let mut open = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&socket).await.unwrap();
-                open.spawn(carry(client, server, Arc::clone(&lost)));
+                open.spawn(carry(client, server, Arc::clone(&lost), hearing));
             }
         });
         Self {
@@ -66,15 +76,42 @@ impl Wire {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Hearing {
+    Good,
+    None,
+}
+
 /// One connection, until one side ends it or its reply is lost.
-async fn carry(client: TcpStream, server: UnixStream, losses: Losses) {
+async fn carry(client: TcpStream, server: UnixStream, losses: Losses, hearing: Hearing) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (lose, is_lost) = watch::channel(false);
     // Whichever ends first takes the other with it, and so both connections.
     tokio::select! {
         _ended = carry_statements(from_client, to_server, losses, lose) => {}
-        _ended = carry_replies(from_server, to_client, is_lost) => {}
+        _ended = async {
+            match hearing {
+                Hearing::Good => carry_replies(from_server, to_client, is_lost).await,
+                Hearing::None => carry_all_but_notifications(from_server, to_client).await,
+            }
+        } => {}
+    }
+}
+
+async fn carry_all_but_notifications(
+    mut from: unix::OwnedReadHalf,
+    mut to: tcp::OwnedWriteHalf,
+) -> std::io::Result<()> {
+    loop {
+        let (kind, length) = (from.read_u8().await?, from.read_u32().await?);
+        let mut body = vec![0; length as usize - 4];
+        from.read_exact(&mut body).await?;
+        if kind != b'A' {
+            to.write_u8(kind).await?;
+            to.write_u32(length).await?;
+            to.write_all(&body).await?;
+        }
     }
 }
 

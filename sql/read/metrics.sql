@@ -1,0 +1,72 @@
+-- What /metrics shows of the queue, as one JSON object.
+-- $1 how many waiting calls are counted at most; beyond, `truncated` says that the counts are a
+-- lower bound.  $2 how many campaigns have a line of their own; the rest share `(others)`.
+-- Cost: what has not ended, and nothing of the history: waiting calls by calls_claimable, calls in flight
+-- by calls_in_flight, parked events by webhook_events_parked; the rest is configuration and statistics.
+-- Run it with enable_seqscan off: where many wait the planner would rather read the whole table.
+-- oldestSnapshotSec: of the sessions that this login may see (pg_read_all_stats: all of them).
+with n as materialized (
+    select pgdial.now() as now
+), counted as materialized (
+    select c.campaign, c.run_at
+    from pgdial.calls c
+    where c.state = 'waiting'
+    order by c.campaign, c.priority desc, c.run_at, c.id
+    limit $1 + 1
+), waiting as materialized (
+    select w.campaign, count(*) as calls, count(*) filter (where w.run_at <= n.now) as due,
+           case when min(w.run_at) <= n.now then extract(epoch from n.now - min(w.run_at)) end as oldest
+    from counted w cross join n
+    group by w.campaign, n.now
+), shown as materialized (
+    select g.name from pgdial.campaigns g left join waiting w on w.campaign = g.name
+    order by w.calls desc nulls last, g.name
+    limit $2
+), queued as (
+    select coalesce(s.name, '(others)') as campaign, sum(w.calls) as calls, sum(w.due) as due, max(w.oldest) as oldest
+    from waiting w left join shown s on s.name = w.campaign
+    group by 1
+), flying as materialized (
+    select c.trunk, c.campaign, c.state, count(*) as calls, count(*) filter (where c.deadline_at < n.now) as stuck
+    from pgdial.calls c cross join n
+    where c.state in ('dialing', 'unresolved', 'in_call')
+    group by c.trunk, c.campaign, c.state
+), alive as materialized (
+    select w.trunks from pgdial.workers w cross join n
+    where not w.stopping and w.seen_at > n.now - '45 seconds'::interval
+)
+select jsonb_build_object(
+    'truncated', (select count(*) > $1 from counted),
+    'waiting', (select coalesce(jsonb_agg(jsonb_build_object(
+                    'campaign', q.campaign, 'calls', q.calls, 'due', q.due, 'oldestDueSec', q.oldest)), '[]')
+                from queued q),
+    'inFlight', (select coalesce(jsonb_agg(jsonb_build_object(
+                    'campaign', f.campaign, 'state', f.state, 'calls', f.calls)), '[]')
+                 from (select coalesce(s.name, '(others)') as campaign, f.state, sum(f.calls) as calls
+                       from flying f left join shown s on s.name = f.campaign group by 1, 2) f),
+    'trunks', (select coalesce(jsonb_agg(jsonb_build_object(
+                    'name', t.name, 'slots', t.slots, 'paused', t.paused,
+                    'held', coalesce(t.held_until > n.now, false),
+                    'breakerOpen', exists (select from pgdial.trunk_breaker b
+                                           where b.trunk = t.name and b.opened_at is not null),
+                    'inFlight', (select coalesce(sum(f.calls), 0) from flying f where f.trunk = t.name),
+                    'stuck', (select coalesce(sum(f.stuck), 0) from flying f where f.trunk = t.name),
+                    'workers', (select count(*) from alive a where t.name = any (a.trunks)))), '[]')
+               from pgdial.trunks t cross join n),
+    'campaigns', (select coalesce(jsonb_agg(jsonb_build_object(
+                    'name', l.campaign, 'paused', g.paused, 'cap', g.cap, 'reason', l.reason)), '[]')
+                  from n cross join lateral pgdial.lanes(null, n.now) l
+                       join shown s on s.name = l.campaign
+                       join pgdial.campaigns g on g.name = l.campaign),
+    'workers', (select count(*) from alive),
+    'parked', (select jsonb_build_object(
+                    'events', count(w.id), 'oldestSec', coalesce(extract(epoch from n.now - min(w.received_at)), 0))
+               from n left join pgdial.webhook_events w on w.verdict = 'parked' group by n.now),
+    'tables', (select coalesce(jsonb_agg(jsonb_build_object('name', s.relname, 'dead', s.n_dead_tup)), '[]')
+               from pg_stat_user_tables s
+               where s.schemaname = 'pgdial' and s.relname in ('calls', 'webhook_events', 'workers', 'trunk_pace')),
+    'oldestSnapshotSec', (select coalesce(max(extract(epoch from clock_timestamp() - a.xact_start)), 0)
+                          from pg_stat_activity a
+                          where a.datname = current_database() and a.backend_type in ('client backend', 'walsender')
+                            and a.backend_xmin is not null and a.pid <> pg_backend_pid()),
+    'notificationUsage', pg_notification_queue_usage()) as metrics

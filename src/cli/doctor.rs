@@ -1,0 +1,223 @@
+//! `doctor`: what is wrong, before anybody looks for it.
+//!
+//! It looks at the settings that `serve` would be started with, at the database and its server,
+//! at whether LISTEN delivers, and at whether the providers answer. It changes nothing and
+//! rings nobody: providers are asked about a reference that nobody has.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde_json::json;
+use tokio::{task::JoinSet, time::timeout};
+use uuid::Uuid;
+
+use super::{Exit, Failure, Out};
+use crate::{
+    config::{self, Api, Common, Problem, Run, Settings, Variables},
+    db::{
+        self,
+        doctor::{Check, Verdict},
+    },
+    domain::{CallId, Reference},
+    flow::{Calls, lanes::LaneKind, wake::ListenError},
+    provider::{self, LookedUp},
+    trunks::{Trunk, Trunks},
+};
+
+/// For its help.
+pub const CODES: &str = "\
+Each line is ok, warn (it works, and deserves a look) or fail (it does not work, or will cost
+calls), with what to do. It ends with 1 if anything fails. Run it with the settings of the
+process in question: the same environment, or the same .env file.";
+
+/// A provider that has not answered a question by then does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// One listens, one notifies, one looks.
+const CONNECTIONS: u32 = 3;
+
+/// Look at everything.
+pub async fn run(
+    settings: &Settings,
+    common: &Common,
+    variables: &Variables,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let mut found = of_settings(settings, common, variables);
+    let mut declared = Vec::new();
+    match config::database_url(common, variables) {
+        // Said among the settings.
+        Err(_problems) => {}
+        Ok(url) => match db::connect(url.expose_secret(), "doctor", CONNECTIONS).await {
+            Ok(pool) => {
+                found.extend(db::doctor::examine(url.expose_secret(), &pool).await);
+                let calls = Calls::new(pool);
+                found.extend(listen(&calls).await);
+                declared = calls.lanes(LaneKind::Trunk, None).await.unwrap_or_default();
+            }
+            Err(error) => found.push(unreachable(error)),
+        },
+    }
+    if let Ok(trunks) = config::trunks_told(settings, variables) {
+        found.extend(ask_all(&trunks, &declared).await);
+    }
+    tell(&found, out)
+}
+
+fn tell(found: &[Check], out: &mut Out) -> Result<Exit, Failure> {
+    let worst = found.iter().map(|check| check.verdict).max();
+    let worst = worst.unwrap_or(Verdict::Ok);
+    if out.style.json {
+        out.json(
+            &json!({ "verdict": worst, "release": env!("CARGO_PKG_VERSION"), "checks": found }),
+        )?;
+    } else {
+        let row = |check: &Check| {
+            vec![
+                check.verdict.as_str().to_owned(),
+                check.check.to_owned(),
+                check.message.clone(),
+                check.repair.clone().unwrap_or_default(),
+            ]
+        };
+        let header = ["", "check", "what", "what to do"];
+        out.table(&header, found.iter().map(row).collect())?;
+    }
+    Ok(match worst {
+        Verdict::Fail => Exit::Failed,
+        Verdict::Ok | Verdict::Warn => Exit::Ok,
+    })
+}
+
+/// What `serve` would say to them before it starts.
+fn of_settings(settings: &Settings, common: &Common, variables: &Variables) -> Vec<Check> {
+    match Run::read(common, settings, variables, Api::Open) {
+        Ok((_, warnings)) if warnings.is_empty() => {
+            vec![Check::ok("settings", "every setting is right")]
+        }
+        Ok((_, warnings)) => {
+            let warned = |words: String| {
+                Check::warn("settings", words, "change it, or leave it if it is meant")
+            };
+            warnings.into_iter().map(warned).collect()
+        }
+        Err(problems) => {
+            let refused = |problem: &Problem| {
+                let message = format!("{} {}", problem.name, problem.what);
+                Check::fail("settings", message, format!("as in {}", problem.example))
+            };
+            problems.iter().map(refused).collect()
+        }
+    }
+}
+
+fn unreachable(error: db::Error) -> Check {
+    let (what, hint) = match Failure::from(error) {
+        Failure::Told { what, hint, .. } => (what, hint),
+        other => (other.to_string(), None),
+    };
+    let usual = "is DATABASE_URL right, and Postgres running there?";
+    Check::fail("connection", what, hint.unwrap_or_else(|| usual.to_owned()))
+}
+
+/// Does a notification of one connection reach another?
+async fn listen(calls: &Calls) -> Vec<Check> {
+    vec![match calls.check_listen().await {
+        Ok(()) => Check::ok("listen", "a notification of one connection reaches another"),
+        Err(error @ ListenError::Undelivered) => Check::fail(
+            "listen",
+            error.to_string(),
+            "let DATABASE_URL lead to Postgres itself, or to the pooler's port for session mode",
+        ),
+        Err(error) => Check::warn(
+            "listen",
+            format!("could not be looked at: {error}"),
+            "mend what else fails here first",
+        ),
+    }]
+}
+
+/// Every provider at once: one that hangs delays no other.
+async fn ask_all(trunks: &Trunks, declared: &[serde_json::Value]) -> Vec<Check> {
+    let mut asks = JoinSet::new();
+    for name in trunks.names() {
+        let row = declared.iter().find(|row| row["name"] == *name);
+        let is_askable = row.is_some_and(|row| row["lookUp"] != "none");
+        if row.is_none() && !declared.is_empty() {
+            let told =
+                format!("the settings describe a trunk {name} that the database does not have");
+            let repair = format!("`pgdial trunks create {name}`, or remove its variables");
+            asks.spawn(async move { Check::fail("provider", told, repair) });
+        }
+        if let Some(trunk) = trunks.get(&name).cloned() {
+            asks.spawn(async move { ask(&trunk, is_askable).await });
+        }
+    }
+    let mut found = asks.join_all().await;
+    found.sort_by(|one, other| one.message.cmp(&other.message));
+    found
+}
+
+/// About a reference that nobody has: it rings nobody, and a right answer says so.
+async fn ask(trunk: &Trunk, is_askable: bool) -> Check {
+    let nobody = Reference {
+        call: CallId(Uuid::new_v4()),
+        claim_no: 1,
+    };
+    let name = &trunk.name;
+    let address = "is its address right (PGDIAL_PROVIDER_URL, PGDIAL_TRUNK_<NAME>_PROVIDER_URL), and may this host reach it?";
+    let fail = |what: String, repair: &str| {
+        Check::fail("provider", format!("the provider of {name} {what}"), repair)
+    };
+    match timeout(PATIENCE, trunk.provider.look_up(nobody, None)).await {
+        Ok(Ok(LookedUp::Found(_) | LookedUp::NotFound)) => Check::ok(
+            "provider",
+            format!("the provider of {name} answers, and knows the protocol"),
+        ),
+        Ok(Ok(LookedUp::Unsupported)) if is_askable => fail(
+            "answers, and cannot be asked for calls, though the trunk says that it can".to_owned(),
+            "is its address right, up to /api/v1? Else: `pgdial trunks set NAME --look-up none`",
+        ),
+        Ok(Ok(LookedUp::Unsupported)) => Check::warn(
+            "provider",
+            format!("the provider of {name} answers, and has no list of calls"),
+            "right if it has none; else its address is wrong: it ends before /api/v1",
+        ),
+        Ok(Err(provider::Error::Refused { status, why })) if matches!(status, 401 | 403) => fail(
+            format!("refuses our key ({status}: {why})"),
+            "set PGDIAL_PROVIDER_KEY (PGDIAL_TRUNK_<NAME>_PROVIDER_KEY) to the key of the account",
+        ),
+        Ok(Err(provider::Error::Refused { status, why })) => Check::warn(
+            "provider",
+            format!("the provider of {name} answers {status}: {why}"),
+            "ask the provider, or look at its log",
+        ),
+        Ok(Err(error)) => fail(format!("cannot be asked: {error}"), address),
+        Err(_elapsed) => fail("has not answered within 10 s".to_owned(), address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{out::Style, testing::Captured};
+
+    #[test]
+    fn only_what_fails_ends_with_1() {
+        let ok = || Check::ok("listen", "heard");
+        let warn = || Check::warn("clock", "late", "wait");
+        let fail = || Check::fail("schema", "none", "run `pgdial migrate`");
+        for (found, exit) in [
+            (vec![ok()], Exit::Ok),
+            (vec![warn(), ok()], Exit::Ok),
+            (vec![ok(), fail(), warn()], Exit::Failed),
+        ] {
+            let mut captured = Captured::new(Style::default());
+            assert_eq!(tell(&found, &mut captured.out).unwrap(), exit, "{found:?}");
+            for check in found {
+                assert!(captured.data().contains(&check.message), "{check:?}");
+                let repair = check.repair.unwrap_or_default();
+                assert!(captured.data().contains(&repair), "{repair}");
+            }
+        }
+    }
+}

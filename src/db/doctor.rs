@@ -1,0 +1,222 @@
+//! `doctor`: how this database and its server stand to this release. It only looks.
+//!
+//! Each check says in one sentence what it found, and what to do about it. One that cannot
+//! be made, for want of a right perhaps, is a warning of its own and keeps none of the others.
+
+use std::{str::FromStr, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions, types::Json,
+};
+
+use super::{Error, check_schema};
+
+// What differs from what this release makes.
+mod drift;
+
+// What keeps the queue from moving, or will.
+mod queue;
+
+// The server: its settings, sessions and clock.
+mod server;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, and deserves a person's look.
+    Warn,
+    /// It does not work, or will cost calls.
+    Fail,
+}
+
+impl Verdict {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at: a stable word.
+    pub check: &'static str,
+    /// How bad it is.
+    pub verdict: Verdict,
+    /// One sentence.
+    pub message: String,
+    /// What to do, where there is something to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<String>,
+}
+
+impl Check {
+    /// As it should be.
+    pub fn ok(check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            check,
+            verdict: Verdict::Ok,
+            message: message.into(),
+            repair: None,
+        }
+    }
+
+    /// It works, and deserves a look.
+    pub fn warn(
+        check: &'static str,
+        message: impl Into<String>,
+        repair: impl Into<String>,
+    ) -> Self {
+        Self {
+            check,
+            verdict: Verdict::Warn,
+            message: message.into(),
+            repair: Some(repair.into()),
+        }
+    }
+
+    /// It does not work.
+    pub fn fail(
+        check: &'static str,
+        message: impl Into<String>,
+        repair: impl Into<String>,
+    ) -> Self {
+        Self {
+            verdict: Verdict::Fail,
+            ..Self::warn(check, message, repair)
+        }
+    }
+}
+
+/// What one look brings.
+type Looked = Result<Vec<Check>, sqlx::Error>;
+
+/// The whole examination may take this long for each of its statements.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Looks at everything that a login can see. `url` is where `pool` leads.
+pub async fn examine(url: &str, pool: &PgPool) -> Vec<Check> {
+    let mut found = Vec::new();
+    keep(&mut found, "server", server_settings(url).await);
+    let is_ours = match check_schema(pool).await {
+        Ok(()) => true,
+        Err(error) => {
+            found.push(schema_problem(&error));
+            false
+        }
+    };
+    let mut connection = match pool.acquire().await {
+        Ok(connection) => connection,
+        Err(error) => {
+            keep(&mut found, "server", Err(error));
+            return found;
+        }
+    };
+    if is_ours {
+        keep(&mut found, "schema", schema(&mut connection).await);
+        keep(&mut found, "drift", drift::look(&mut connection).await);
+        keep(&mut found, "rights", drift::rights(&mut connection).await);
+        keep(
+            &mut found,
+            "partitions",
+            drift::partitions(&mut connection).await,
+        );
+    }
+    keep(&mut found, "clock", server::clock(&mut connection).await);
+    keep(
+        &mut found,
+        "snapshots",
+        server::snapshots(&mut connection).await,
+    );
+    if is_ours {
+        keep(&mut found, "bloat", server::bloat(&mut connection).await);
+        keep(&mut found, "place", queue::place(&mut connection).await);
+        keep(&mut found, "workers", queue::workers(&mut connection).await);
+        keep(&mut found, "slots", queue::slots(&mut connection).await);
+        keep(&mut found, "inbox", queue::inbox(&mut connection).await);
+    }
+    found
+}
+
+/// The rows of one of our own statements, by the names of their columns.
+async fn rows<T: DeserializeOwned + Send + Unpin>(
+    connection: &mut PgConnection,
+    sql: &'static str,
+) -> Result<Vec<T>, sqlx::Error>
+where
+    Json<T>: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    let sql = format!("select to_jsonb(r) from ({sql}) r");
+    let rows: Vec<(Json<T>,)> = sqlx::query_as(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.0.0).collect())
+}
+
+fn keep(found: &mut Vec<Check>, check: &'static str, looked: Looked) {
+    match looked {
+        Ok(checks) => found.extend(checks),
+        Err(error) => found.push(Check::warn(
+            check,
+            format!("could not be looked at: {error}"),
+            "connect as a member of pgdial_worker or pgdial_reader (sql/setup/roles.sql), or as the schema's owner",
+        )),
+    }
+}
+
+/// Over a plain connection: those of the pool bring settings of their own.
+async fn server_settings(url: &str) -> Looked {
+    let options = PgConnectOptions::from_str(url)?.application_name("pgdial doctor");
+    let limit = LIMIT.as_millis().to_string();
+    let options = options.options([("statement_timeout", limit)]);
+    let mut plain = PgConnection::connect_with(&options).await?;
+    let looked = server::settings(&mut plain).await;
+    plain.close().await?;
+    looked
+}
+
+fn schema_problem(error: &Error) -> Check {
+    let repair = match error {
+        Error::SchemaNewer { .. } => "install the newer release of pgdial here too",
+        Error::NoSchema | Error::SchemaOlder { .. } => {
+            "run `pgdial migrate`, as a member of the schema's owner"
+        }
+        _ => "connect as a login that may read the schema pgdial",
+    };
+    Check::fail("schema", error.to_string(), repair)
+}
+
+async fn schema(connection: &mut PgConnection) -> Looked {
+    let (release, applied, moved): (String, String, Option<String>) = sqlx::query_as(
+        "select h.release, date_trunc('second', h.applied_at)::text, \
+                (select nullif(c.ahead, '0')::text from pgdial.clock c) \
+         from pgdial.schema_history h where h.kind = 'functions' order by h.seq desc limit 1",
+    )
+    .fetch_one(connection)
+    .await?;
+    let ours = format!(
+        "{}, migration {}",
+        env!("CARGO_PKG_VERSION"),
+        super::MIGRATION
+    );
+    let message = format!(
+        "this release is {ours}; the database has the functions of {release}, applied {applied}"
+    );
+    let mut found = vec![Check::ok("schema", message)];
+    if let Some(moved) = moved {
+        found.push(Check::fail(
+            "clock",
+            format!("pgdial's own clock is moved by {moved}, which only tests do"),
+            "update pgdial.clock set ahead = '0'",
+        ));
+    }
+    Ok(found)
+}

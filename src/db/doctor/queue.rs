@@ -1,0 +1,194 @@
+//! What keeps the queue from moving, or will. Pauses are no illness: `why` tells of them.
+
+use serde::Deserialize;
+use sqlx::PgConnection;
+
+use super::{Check, Looked, rows};
+
+/// The database runs where pgdial last found it.
+pub(super) async fn place(connection: &mut PgConnection) -> Looked {
+    let (changed,): (Option<String>,) = sqlx::query_as("select pgdial.cluster_changed()")
+        .fetch_one(connection)
+        .await?;
+    Ok(vec![match changed {
+        Some(how) => Check::fail(
+            "place",
+            format!("nothing is dialled: {how}"),
+            "run `pgdial recover`, which asks the providers what the database may have lost",
+        ),
+        None => Check::ok("place", "the database runs where it was noted"),
+    }])
+}
+
+#[derive(Deserialize)]
+struct Workers {
+    known: i64,
+    alive: i64,
+    last: Option<String>,
+    others: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Unserved {
+    trunk: String,
+}
+
+/// Somebody claims, on every trunk.
+pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
+    let workers: Vec<Workers> = rows(
+        &mut *connection,
+        concat!(
+            "select count(*) as known, count(*) filter (where w.alive) as alive, \
+                (array_agg(format('on %s, %s ago', w.host, date_trunc('second', w.now - w.seen_at)) \
+                           order by w.seen_at desc))[1] as last, \
+                string_agg(distinct w.release, ', ') filter (where w.alive and w.release <> '",
+            env!("CARGO_PKG_VERSION"),
+            "') as others \
+         from (select w.*, n.now, not w.stopping and w.seen_at > n.now - interval '45 seconds' as alive \
+               from pgdial.workers w, (select pgdial.now()) n (now)) w"
+        ),
+    )
+    .await?;
+    let Some(workers) = workers.into_iter().next() else {
+        return Ok(Vec::new());
+    };
+    let start = "start `pgdial serve`, or `pgdial work`, and look at its log";
+    if workers.known == 0 {
+        let message = "no worker has ever been here: nothing is dialled";
+        return Ok(vec![Check::warn("workers", message, start)]);
+    }
+    if workers.alive == 0 {
+        let last = workers.last.unwrap_or_default();
+        let message =
+            format!("no worker is alive, so nothing is dialled; the last one was seen {last}");
+        return Ok(vec![Check::fail("workers", message, start)]);
+    }
+    let mut found = vec![Check::ok("workers", format!("{} alive", workers.alive))];
+    if let Some(others) = workers.others {
+        let message = format!("live workers have another release than this one: {others}");
+        found.push(Check::warn(
+            "workers",
+            message,
+            "finish the upgrade: restart them with this release",
+        ));
+    }
+    let unserved: Vec<Unserved> = rows(
+        connection,
+        "select t.name as trunk from pgdial.trunks t \
+         where not t.paused and exists (select from pgdial.campaigns g where g.trunk = t.name) \
+           and not exists (select from pgdial.workers w where not w.stopping and t.name = any (w.trunks) \
+                             and w.seen_at > (select pgdial.now()) - interval '45 seconds') order by 1",
+    )
+    .await?;
+    found.extend(unserved.into_iter().map(|Unserved { trunk }| {
+        let variable = if trunk == "default" {
+            "PGDIAL_PROVIDER_URL".to_owned()
+        } else {
+            format!("PGDIAL_TRUNK_{}_PROVIDER_URL", trunk.to_ascii_uppercase())
+        };
+        Check::fail(
+            "workers",
+            format!("no live worker knows the trunk {trunk}: its calls wait"),
+            format!("set {variable} for a worker, and restart it; or move its campaigns to another trunk"),
+        )
+    }));
+    Ok(found)
+}
+
+#[derive(Deserialize)]
+struct Trunk {
+    name: String,
+    slots: i32,
+    in_flight: i64,
+    stuck: i64,
+    fault: Option<String>,
+    is_full: bool,
+    permits: Option<i64>,
+}
+
+/// Slots, and what the provider said of late.
+pub(super) async fn slots(connection: &mut PgConnection) -> Looked {
+    let trunks: Vec<Trunk> = rows(
+        connection,
+        "select t.name, t.slots, f.in_flight, f.stuck, \
+                case when b.opened_at is not null then coalesce(b.last_fault, 'no words') end as fault, \
+                coalesce(b.opened_at is null and b.not_before > n.now, false) as is_full, \
+                (select sum(w.permits) from pgdial.workers w where not w.stopping and t.name = any (w.trunks) \
+                   and w.seen_at > n.now - interval '45 seconds') as permits \
+         from (select pgdial.now() as now) n cross join pgdial.trunks t \
+              left join pgdial.trunk_breaker b on b.trunk = t.name \
+              cross join lateral (select count(*) as in_flight, count(*) filter (where c.deadline_at < n.now) as stuck \
+                                  from pgdial.calls c where c.trunk = t.name \
+                                    and c.state in ('dialing', 'unresolved', 'in_call')) f order by 1",
+    )
+    .await?;
+    Ok(trunks.iter().flat_map(of_trunk).collect())
+}
+
+fn of_trunk(trunk: &Trunk) -> Vec<Check> {
+    let Trunk {
+        name,
+        slots,
+        in_flight,
+        stuck,
+        ..
+    } = trunk;
+    let mut found = Vec::new();
+    if let Some(fault) = &trunk.fault {
+        found.push(Check::fail(
+            "provider",
+            format!("the provider of {name} fails, and one call at a time probes it; it said: {fault}"),
+            "see below whether it can be reached, and ask the provider; the first call that it accepts opens the trunk again",
+        ));
+    }
+    if trunk.is_full {
+        found.push(Check::warn(
+            "slots",
+            format!("the provider of {name} has no room for more, with {in_flight} of {slots} slots used"),
+            format!("`pgdial trunks set {name} --slots N`, not above what the provider admits"),
+        ));
+    }
+    if *stuck > 0 {
+        found.push(Check::warn(
+            "slots",
+            format!("{stuck} calls of {name} are past their deadline and hold a slot each"),
+            "`pgdial calls list --state in_call`, and `pgdial calls why ID`; do webhooks arrive?",
+        ));
+    }
+    if i64::from(*slots) <= *in_flight {
+        found.push(Check::warn(
+            "slots",
+            format!("{name} has none of its {slots} slots free"),
+            format!("wait until calls end, or `pgdial trunks set {name} --slots N`"),
+        ));
+    } else if !trunk.is_full {
+        let free = i64::from(*slots) - in_flight;
+        let permits = trunk.permits.map_or_else(String::new, |permits| {
+            format!("; live workers dial {permits} at once")
+        });
+        found.push(Check::ok(
+            "slots",
+            format!("{name}: {free} of {slots} are free{permits}"),
+        ));
+    }
+    found
+}
+
+/// Events that wait for their call.
+pub(super) async fn inbox(connection: &mut PgConnection) -> Looked {
+    let (parked, old): (i64, bool) = sqlx::query_as(
+        "select count(*), coalesce(min(w.received_at) < (select pgdial.now()) - interval '5 minutes', false) \
+         from pgdial.webhook_events w where w.verdict = 'parked'",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(vec![if old {
+        Check::warn(
+            "inbox",
+            format!("{parked} webhook events wait for their call, some for more than 5 minutes"),
+            "`pgdial webhooks list --verdict parked`: do they belong to calls of another database?",
+        )
+    } else {
+        Check::ok("inbox", format!("{parked} webhook events are parked"))
+    }])
+}

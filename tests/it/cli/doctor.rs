@@ -1,0 +1,394 @@
+//! `doctor`: each thing that can be broken is broken once, and found with its repair.
+
+use serde_json::Value;
+
+use super::{DONE, REFUSED, Ran};
+use crate::support::{processes::Machine, wire::Wire};
+
+/// What it says, and how it ends.
+fn examined(machine: &Machine, change: impl FnOnce(&mut std::process::Command)) -> (i32, Value) {
+    let mut command = machine.command(&["doctor", "--json"]);
+    change(&mut command);
+    let ran = Ran::of(command, "");
+    let told = serde_json::from_str(&ran.data).unwrap_or_else(|_| panic!("{ran:?}"));
+    (ran.code, told)
+}
+
+/// The checks of this name with this verdict, as `message | repair`.
+fn said(told: &Value, check: &str, verdict: &str) -> Vec<String> {
+    let checks = told["checks"].as_array().unwrap().iter();
+    let ours = checks.filter(|c| c["check"] == check && c["verdict"] == verdict);
+    let words = |c: &Value, name: &str| c[name].as_str().unwrap_or_default().to_owned();
+    ours.map(|c| format!("{} | {}", words(c, "message"), words(c, "repair")))
+        .collect()
+}
+
+/// The checks that fail.
+fn failing(told: &Value) -> Vec<&str> {
+    let checks = told["checks"].as_array().unwrap().iter();
+    let failing = checks.filter(|check| check["verdict"] == "fail");
+    failing
+        .map(|check| check["check"].as_str().unwrap())
+        .collect()
+}
+
+/// After breaking something: it fails, by this check, with these words.
+fn finds(machine: &Machine, check: &str, verdict: &str, words: &[&str]) {
+    let (code, told) = examined(machine, |_| {});
+    let said = said(&told, check, verdict);
+    let found = |line: &String| words.iter().all(|word| line.contains(word));
+    assert!(said.iter().any(found), "{words:?} in\n{told:#}");
+    assert_eq!(
+        code,
+        if told["verdict"] == "fail" {
+            REFUSED
+        } else {
+            DONE
+        }
+    );
+    if verdict == "fail" {
+        assert_eq!(told["verdict"], "fail");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_machine_that_works_only_the_tests_own_server_fails() {
+    let machine = Machine::new().await;
+    let _provider = machine.start_provider(&[]).await;
+    let _worker = machine.start_worker("worker", &[]).await;
+    let (code, told) = examined(&machine, |_| {});
+    // It keeps nothing through a crash, and is found at that.
+    let failing = failing(&told);
+    assert_eq!(failing, ["durability", "durability"], "{told:#}");
+    assert!(said(&told, "durability", "fail")[0].contains("fsync is off"));
+    assert_eq!(code, REFUSED);
+    for check in [
+        "connection",
+        "schema",
+        "drift",
+        "rights",
+        "partitions",
+        "clock",
+        "snapshots",
+        "place",
+        "workers",
+        "slots",
+        "inbox",
+        "listen",
+        "provider",
+    ] {
+        assert_eq!(said(&told, check, "ok").len(), 1, "{check} in {told:#}");
+    }
+    assert!(said(&told, "provider", "ok")[0].contains("knows the protocol"));
+    // For people: a table, and the same end.
+    let ran = Ran::of(machine.command(&["doctor"]), "");
+    assert_eq!(ran.code, REFUSED, "{ran:?}");
+    assert!(
+        ran.data.contains("CHECK") && ran.data.contains("listen"),
+        "{}",
+        ran.data
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_from_this_release_is_found_with_the_line_that_repairs_it() {
+    let machine = Machine::new().await;
+    for (break_it, words, mend_it) in [
+        (
+            "drop index pgdial.calls_claimable",
+            &[
+                "calls_claimable is missing",
+                "create index concurrently calls_claimable on pgdial.calls",
+            ][..],
+            None,
+        ),
+        (
+            "update pg_index set indisvalid = false where indexrelid = 'pgdial.calls_phone'::regclass",
+            &[
+                "calls_phone is not valid",
+                "reindex index concurrently pgdial.calls_phone",
+            ],
+            None,
+        ),
+        (
+            "create or replace function pgdial.pace(p_trunk pgdial.trunks, p_now timestamptz, \
+                 out tokens double precision, out allowed int, out opens_at timestamptz) \
+             language plpgsql stable as $$ begin allowed := 1000; end $$",
+            &["function pgdial.pace is not as", "`pgdial migrate --again`"],
+            None,
+        ),
+        (
+            "alter function pgdial.settle(jsonb) security invoker",
+            &["function pgdial.settle is not as"],
+            None,
+        ),
+        (
+            "alter function pgdial.gate() set lock_timeout = '1h'",
+            &["function pgdial.gate is not as"],
+            Some("alter function pgdial.gate() set lock_timeout = '2s'"),
+        ),
+        (
+            "drop view pgdial.stuck_calls",
+            &["view pgdial.stuck_calls is missing"],
+            None,
+        ),
+        (
+            "alter table pgdial.calls drop constraint calls_in_flight_is_claimed",
+            &["constraint calls_in_flight_is_claimed"],
+            None,
+        ),
+    ] {
+        machine.db.sql(break_it).await;
+        finds(&machine, "drift", "fail", words);
+        if let Some(mend_it) = mend_it {
+            machine.db.sql(mend_it).await;
+            let (_, told) = examined(&machine, |_| {});
+            assert!(
+                !said(&told, "drift", "fail")
+                    .iter()
+                    .any(|line| line.contains(words[0]))
+            );
+        }
+    }
+    for (break_it, words) in [
+        (
+            "alter table pgdial.trunk_pace reset (fillfactor)",
+            &[
+                "trunk_pace is not set to fillfactor=50",
+                "alter table pgdial.trunk_pace set (fillfactor=50)",
+            ],
+        ),
+        (
+            "alter table pgdial.trunks disable trigger wake",
+            &[
+                "trigger wake on pgdial.trunks is missing or disabled",
+                "migrate",
+            ],
+        ),
+    ] {
+        machine.db.sql(break_it).await;
+        finds(&machine, "drift", "warn", words);
+    }
+    // The line that it names does repair what migrate can.
+    let mut migrate = machine.command(&["migrate", "--again"]);
+    migrate.env("DATABASE_URL", machine.db.url_as("deploy"));
+    let ran = Ran::of(migrate, "");
+    assert_eq!(ran.code, DONE, "{ran:?}");
+    let (_, told) = examined(&machine, |_| {});
+    let drift = said(&told, "drift", "fail");
+    assert!(
+        !drift
+            .iter()
+            .any(|line| line.contains("function") || line.contains("view")),
+        "{drift:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_cannot_move_is_found() {
+    let machine = Machine::new().await;
+    finds(
+        &machine,
+        "workers",
+        "warn",
+        &["no worker has ever been here"],
+    );
+    machine
+        .db
+        .sql(
+            "insert into pgdial.workers (id, host, pid, release, permits, trunks, started_at, seen_at) \
+             select gen_random_uuid(), 'far', 1, '0.0.1', 30, '{other}', n, n - interval '10 minutes' \
+             from (select pgdial.now()) n (n)",
+        )
+        .await;
+    finds(
+        &machine,
+        "workers",
+        "fail",
+        &["no worker is alive", "on far, 00:10:0"],
+    );
+    machine
+        .db
+        .sql("update pgdial.workers set seen_at = pgdial.now()")
+        .await;
+    finds(
+        &machine,
+        "workers",
+        "fail",
+        &[
+            "no live worker knows the trunk default",
+            "PGDIAL_PROVIDER_URL",
+        ],
+    );
+    finds(
+        &machine,
+        "workers",
+        "warn",
+        &["another release than this one: 0.0.1"],
+    );
+    // A pause is somebody's will.
+    machine
+        .db
+        .sql("update pgdial.trunks set paused = true")
+        .await;
+    let (_, told) = examined(&machine, |_| {});
+    assert_eq!(said(&told, "workers", "fail"), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_without_room_and_a_database_that_moved_are_found() {
+    let machine = Machine::new().await;
+    machine
+        .db
+        .sql("insert into pgdial.trunk_breaker (trunk, faults, last_fault, opened_at) values ('default', 9, 'no answer', now())")
+        .await;
+    finds(
+        &machine,
+        "provider",
+        "fail",
+        &["of default fails", "no answer"],
+    );
+    machine
+        .db
+        .sql("update pgdial.trunk_breaker set opened_at = null, not_before = pgdial.now() + interval '1 hour'")
+        .await;
+    finds(
+        &machine,
+        "slots",
+        "warn",
+        &["has no room for more, with 0 of 30"],
+    );
+    machine
+        .db
+        .sql("delete from pgdial.trunk_breaker; update pgdial.trunks set slots = 0")
+        .await;
+    finds(&machine, "slots", "warn", &["none of its 0 slots free"]);
+    machine
+        .db
+        .sql(
+            "insert into pgdial.call_events_default (at, call_id, claim_no, attempt, kind) \
+             values (now() + interval '2 years', gen_random_uuid(), 0, 0, 'waiting')",
+        )
+        .await;
+    finds(&machine, "partitions", "warn", &["call_events_default"]);
+    machine
+        .db
+        .sql("update pgdial.cluster set system_identifier = 1")
+        .await;
+    finds(
+        &machine,
+        "place",
+        "fail",
+        &["nothing is dialled", "pgdial recover"],
+    );
+    machine
+        .db
+        .sql("update pgdial.clock set ahead = '1 hour'")
+        .await;
+    finds(&machine, "clock", "fail", &["moved by 01:00:00"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_settings_and_a_provider_that_is_not_there_are_found() {
+    let machine = Machine::new().await;
+    // Nobody listens at the provider's address.
+    finds(
+        &machine,
+        "provider",
+        "fail",
+        &["of default cannot be asked", "PGDIAL_PROVIDER_URL"],
+    );
+    let provider = machine.start_provider(&[]).await;
+    // Something answers there, which is no provider.
+    let (code, told) = examined(&machine, |command| {
+        let url = format!("http://{}/nowhere", machine.provider);
+        command.env("PGDIAL_PROVIDER_URL", url);
+    });
+    assert_eq!(failing(&told), ["durability", "durability"], "{told:#}");
+    assert_eq!(code, REFUSED);
+    assert!(
+        said(&told, "provider", "warn")[0].contains("has no list of calls"),
+        "{told:#}"
+    );
+    for (name, text, words) in [
+        ("PGDIAL_WEBHOOK_SECRETS", "", "PGDIAL_WEBHOOK_SECRETS"),
+        ("PGDIAL_WEBHOOK_SECRETS", "change-me", "placeholder"),
+        (
+            "PGDIAL_PUBLIC_URL",
+            "calls.example.com",
+            "PGDIAL_PUBLIC_URL is",
+        ),
+        ("DATABASE_URL", "mysql://x", "must begin with postgres://"),
+    ] {
+        let (code, told) = examined(&machine, |command| {
+            command.env(name, text);
+        });
+        let said = said(&told, "settings", "fail");
+        assert!(
+            said.iter().any(|line| line.contains(words)),
+            "{name}={text}: {told:#}"
+        );
+        assert_eq!(code, REFUSED);
+    }
+    let (_, told) = examined(&machine, |command| {
+        command.env("PGDIAL_WEBHOOK_SECRETS", "short");
+    });
+    assert!(
+        said(&told, "settings", "warn")
+            .iter()
+            .any(|line| line.contains("shorter than"))
+    );
+    let (code, told) = examined(&machine, |command| {
+        command.env(
+            "PGDIAL_TRUNK_EU_PROVIDER_URL",
+            format!("http://{}", machine.provider),
+        );
+        command.env(
+            "PGDIAL_TRUNK_EU_WEBHOOK_SECRETS",
+            "a secret that is long enough",
+        );
+    });
+    let missing = said(&told, "provider", "fail");
+    assert!(missing[0].contains("`pgdial trunks create eu`"), "{told:#}");
+    assert_eq!(code, REFUSED);
+    drop(provider);
+
+    let (code, told) = examined(&machine, |command| {
+        command.env("DATABASE_URL", "postgres://pgdial@127.0.0.1:1/pgdial");
+    });
+    assert_eq!(said(&told, "connection", "fail").len(), 1, "{told:#}");
+    assert_eq!(code, REFUSED);
+    let (_, told) = examined(&machine, |command| {
+        command.env("DATABASE_URL", machine.db.url_as("stranger"));
+    });
+    assert!(!said(&told, "schema", "fail").is_empty(), "{told:#}");
+    let (_, told) = examined(&machine, |command| {
+        command.env("DATABASE_URL", machine.db.url_as("ann"));
+    });
+    assert!(
+        said(&told, "rights", "fail")[0].contains("ann may not call"),
+        "{told:#}"
+    );
+}
+
+/// As through a pooler in transaction mode.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_on_which_no_notification_comes_is_found_and_a_worker_refuses_it() {
+    let machine = Machine::new().await;
+    let wire = Wire::deaf_to(&machine.db).await;
+    let (code, told) = examined(&machine, |command| {
+        command.env("DATABASE_URL", &wire.url);
+    });
+    let deaf = said(&told, "listen", "fail");
+    assert!(deaf[0].contains("a pooler in transaction mode"), "{told:#}");
+    assert_eq!(code, REFUSED);
+    // The look at a start is the same.
+    let mut worker = machine.command(&["work"]);
+    worker.env("DATABASE_URL", &wire.url);
+    let ran = Ran::of(worker, "");
+    assert_eq!(ran.code, REFUSED, "{ran:?}");
+    assert!(
+        ran.words.contains("a pooler in transaction mode"),
+        "{ran:?}"
+    );
+}
