@@ -67,6 +67,8 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     /// Who may use the API.
     pub api_keys: http::ApiKeys,
+    /// Streams of events at once.
+    pub event_streams: usize,
     /// Apply outstanding migrations first.
     pub migrate: bool,
     /// How long dials under way and requests may take to end.
@@ -141,6 +143,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
             http::Settings {
                 api_keys: settings.api_keys,
                 trunks,
+                most_streams: settings.event_streams,
                 ..http::Settings::default()
             },
         );
@@ -184,6 +187,10 @@ pub fn start_api(
     settings: http::Settings,
 ) {
     let stop = supervisor.stop();
+    let settings = http::Settings {
+        stop: stop.clone(),
+        ..settings
+    };
     supervisor.spawn(
         "api",
         http::serve(listener, http::router(calls, settings), stop),

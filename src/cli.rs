@@ -81,6 +81,9 @@ pub mod release;
 // `sign`: a webhook by hand.
 pub mod sign;
 
+// `top`: everything at a glance, live.
+pub mod top;
+
 // Single values of the command line.
 pub mod values;
 
@@ -170,6 +173,8 @@ enum Command {
     /// Look at calls, and change their course.
     #[command(subcommand)]
     Calls(calls::CallsCommand),
+    /// Everything at a glance, live: slots, campaigns, rates, events; keys to pause and resume.
+    Top,
     /// Named lanes of calls: cap, weight, policies, pause.
     #[command(subcommand)]
     Campaigns(lanes::LaneCommand<lanes::CampaignChanges>),
@@ -258,6 +263,8 @@ impl Invocation {
             _ if stays => "info",
             // Full pools and slow statements are what it makes on purpose.
             Command::Bench(_) => "error",
+            // A line of log would stand in the middle of the screen.
+            Command::Top => "off",
             _ => "warn",
         };
         let log = Log::read(&cli.common, &variables, usual)?;
@@ -363,6 +370,7 @@ impl Command {
             Self::Enqueue(args) => enqueue::run(args, calls, by, out).await,
             Self::Import(args) => import::run(args, Some(calls), by, out).await,
             Self::Calls(command) => calls::run(command, calls, by, out).await,
+            Self::Top => top::run(calls, by, out).await,
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(command) => lanes::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,

@@ -76,6 +76,8 @@ pub struct Run {
     pub poll: Option<Duration>,
     /// How long a stop waits.
     pub grace: Duration,
+    /// Streams of events at once.
+    pub event_streams: usize,
     /// Migrate before starting.
     pub migrate: bool,
 }
@@ -138,6 +140,12 @@ impl Run {
         let grace = bad.keep(read::grace(
             given.of(settings.grace.as_ref(), "PGDIAL_GRACE"),
         ));
+        let event_streams = bad.keep(read::number(
+            given.of(settings.event_streams.as_ref(), "PGDIAL_EVENT_STREAMS"),
+            ("PGDIAL_EVENT_STREAMS", "--event-streams"),
+            0..=1000,
+            200,
+        ));
         let migrate = bad.keep(read::migrate(
             given.of(settings.migrate.as_ref(), "PGDIAL_MIGRATE"),
         ));
@@ -155,6 +163,7 @@ impl Run {
                 keep_finished: keep_finished?,
                 poll: poll?,
                 grace: grace?,
+                event_streams: event_streams?.try_into().ok()?,
                 migrate: migrate?,
             })
         })();

@@ -88,6 +88,12 @@ mod pools;
 // Questions of people.
 pub mod ops;
 
+// What is going on now, for a screen.
+pub mod board;
+
+// What happened, for those who follow.
+pub mod events;
+
 // Many writers, one statement.
 pub(crate) mod batcher;
 
@@ -109,6 +115,7 @@ pub struct Calls {
     pool: PgPool,
     wakes: Arc<Wakes>,
     gathered: Arc<Batchers>,
+    tail: Arc<events::Tail>,
     metrics: Arc<Metrics>,
     pools: Arc<Pools>,
 }
@@ -203,6 +210,7 @@ impl Calls {
         let gathered = Arc::new(Batchers::new(&pool, &wakes, &metrics));
         pools.add(&pool);
         Self {
+            tail: events::Tail::new(pool.clone()),
             pool,
             wakes,
             gathered,

@@ -51,6 +51,9 @@ mod numbers;
 // Pages of calls.
 mod listing;
 
+// Events as they happen.
+mod events;
+
 // Where a page ended.
 mod cursor;
 
@@ -88,6 +91,8 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, patch, post},
 };
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
@@ -106,9 +111,16 @@ pub struct Settings {
     pub api_keys: ApiKeys,
     /// Whose webhooks are believed.
     pub trunks: Trunks,
-    /// How long one request may take in all.
+    /// How long one request may take in all, to the headers of its answer.
     pub time_limit: Duration,
+    /// How many streams of events there may be.
+    pub most_streams: usize,
+    /// Ends the streams: they have no end of their own.
+    pub stop: CancellationToken,
 }
+
+/// Streams of events, where nobody says otherwise.
+pub const MOST_STREAMS: usize = 200;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -116,6 +128,8 @@ impl Default for Settings {
             api_keys: ApiKeys::none(),
             trunks: Trunks::default(),
             time_limit: Duration::from_secs(30),
+            most_streams: MOST_STREAMS,
+            stop: CancellationToken::new(),
         }
     }
 }
@@ -127,6 +141,8 @@ struct App {
     trunks: Arc<Trunks>,
     queue: Arc<metrics::Cache>,
     time_limit: Duration,
+    streams: Arc<Semaphore>,
+    stop: CancellationToken,
 }
 
 /// All routes, with all their layers.
@@ -141,6 +157,9 @@ pub fn operators_router(calls: Calls) -> Router {
         trunks: Arc::default(),
         queue: Arc::default(),
         time_limit: Settings::default().time_limit,
+        // It has no streams.
+        streams: Arc::new(Semaphore::new(0)),
+        stop: CancellationToken::new(),
     };
     at_the_edge(app.clone(), operators().with_state(app))
 }
@@ -152,6 +171,8 @@ pub fn router_with(calls: Calls, settings: Settings, more: Router) -> Router {
         trunks: Arc::new(settings.trunks),
         queue: Arc::default(),
         time_limit: settings.time_limit,
+        streams: Arc::new(Semaphore::new(settings.most_streams)),
+        stop: settings.stop,
     };
     let routes = operators()
         .nest("/api/v1", api(settings.api_keys))
@@ -201,6 +222,7 @@ fn api(keys: ApiKeys) -> Router<App> {
         .route("/calls/{id}/cancel", post(calls::cancel_call))
         .route("/calls/{id}/redrive", post(calls::redrive_call))
         .route("/calls/{id}/why", get(calls::why_call))
+        .route("/events", get(events::events))
         .route("/stats", get(calls::stats))
         .merge(operations())
         .route_layer(from_fn_with_state(keys, auth::require_key))

@@ -37,7 +37,10 @@ as $$
     select p.system_identifier, p.database, p.timeline, n.now, n.now
     from pgdial.place() p, (select pgdial.now() as now) n
     on conflict (only_row) do update
-    set system_identifier = excluded.system_identifier, database = excluded.database, timeline = excluded.timeline,
+    -- In another database transactions are counted anew: those of older events mean nothing here.
+    set events_from = case when (k.system_identifier, k.database) = (excluded.system_identifier, excluded.database)
+                           then k.events_from else nextval('pgdial.call_events_seq') end,
+        system_identifier = excluded.system_identifier, database = excluded.database, timeline = excluded.timeline,
         noted_at = excluded.noted_at, seen_at = excluded.seen_at, lost_since = null
 $$;
 

@@ -27,7 +27,10 @@ declare
         'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
         'why_in_flight', 'look_up_due', 'why_over', 'in_utc', 'masked',
-        'export_ids', 'mentions'];
+        'export_ids', 'mentions',
+        -- What events_after is made of.
+        'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
+        'write_event_cursor', 'read_event_cursor', 'events_at'];
     -- With the owner's rights, wake aside, which touches no row. A verb whose successor has a new
     -- name stays here for the one release that keeps it.
     v_verbs constant text[] := array[

@@ -24,9 +24,12 @@ mod export;
 // One call with its history.
 mod show;
 
+// Events as they happen.
+mod tail;
+
 pub use args::{
     AmendArgs, AmendChanges, CallsCommand, CancelArgs, ExportArgs, FilterArgs, ListArgs, ManyArgs,
-    RedriveArgs,
+    RedriveArgs, TailArgs,
 };
 
 /// Does it.
@@ -45,6 +48,7 @@ pub async fn run(
         CallsCommand::Why { id } => why(*id, calls, out).await,
         CallsCommand::Cancel(args) => cancel(args, calls, by, out).await,
         CallsCommand::Redrive(args) => redrive(args, calls, by, out).await,
+        CallsCommand::Tail(args) => tail::run(args, calls, out).await,
         CallsCommand::Amend(args) => amend(args, calls, by, out).await,
         CallsCommand::Export(args) => export::run(args, calls, out).await,
     }

@@ -17,6 +17,7 @@ pub(super) async fn run(role: Role, run: Run) -> Result<Exit, Failure> {
         listen: run.listen,
         metrics_listen: run.metrics_listen,
         api_keys: api_keys(&run.api_keys)?,
+        event_streams: run.event_streams,
         migrate: run.migrate,
         grace: run.grace,
         worker: WorkerSettings {

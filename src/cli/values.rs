@@ -96,6 +96,31 @@ pub fn pace(text: &str) -> Result<Limit<f64>, String> {
     }
 }
 
+/// From when on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// As far back as there is.
+    Start,
+    /// From this instant.
+    Instant(chrono::DateTime<chrono::Utc>),
+    /// From so long before now.
+    Ago(Duration),
+}
+
+/// `start`, an instant, or a length of time before now.
+pub fn since(text: &str) -> Result<Since, String> {
+    if text == "start" {
+        return Ok(Since::Start);
+    }
+    if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Ok(Since::Instant(at.to_utc()));
+    }
+    config::duration(text).map(Since::Ago).map_err(|_neither| {
+        "write an instant, a length of time, or `start`, as in 2026-01-02T03:04:05Z or 10m"
+            .to_owned()
+    })
+}
+
 /// The name of a call.
 pub fn call_id(text: &str) -> Result<CallId, String> {
     text.parse().map_err(|_no_uuid| {

@@ -122,6 +122,15 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub grace: Option<String>,
+    /// Streams of events (`GET /api/v1/events`) at once, 0 to 1000. Default: 200.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PGDIAL_EVENT_STREAMS",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
+    pub event_streams: Option<String>,
     /// Migrate the database before starting.
     #[arg(
         long,

@@ -7,9 +7,10 @@ use super::{
 };
 
 /// Every variable of ours, except those of further trunks.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "PGDIAL_API_KEYS",
     "PGDIAL_ENV_FILE",
+    "PGDIAL_EVENT_STREAMS",
     "PGDIAL_GRACE",
     "PGDIAL_KEEP_FINISHED",
     "PGDIAL_LISTEN",

@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010_set_based", compatible_from = 1),
     migration!(11, "0011_floors", compatible_from = 1),
     migration!(12, "0012_measured", compatible_from = 1),
+    migration!(13, "0013_events", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
 ];
@@ -118,6 +119,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/forget",
     "views/overview",
     "views/why",
+    "views/events_after",
     "rules/grants",
 ];
 

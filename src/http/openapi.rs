@@ -22,10 +22,11 @@ use utoipa::{
 };
 
 use super::{
-    acts, batch, callbacks, calls, campaigns, health, listing, matching, metrics, numbers,
+    acts, batch, callbacks, calls, campaigns, events, health, listing, matching, metrics, numbers,
     problem::{Code, Document},
     trunks, workers,
 };
+use crate::flow::events::Heartbeat;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,10 +46,10 @@ use super::{
         workers::list_workers, workers::drain_worker, acts::list_acts,
         numbers::forget_number, numbers::list_do_not_call, numbers::add_do_not_call,
         numbers::remove_do_not_call,
-        calls::stats, callbacks::call_status, health::healthz, health::readyz,
+        calls::stats, events::events, callbacks::call_status, health::healthz, health::readyz,
         metrics::metrics, openapi,
     ),
-    components(schemas(Document<'_>, crate::export::Format)),
+    components(schemas(Document<'_>, crate::export::Format, Heartbeat)),
     tags(
         (name = "calls", description = "Enqueue calls, and see what became of them."),
         (name = "webhooks", description = "What the provider tells us."),
@@ -59,7 +60,7 @@ use super::{
 struct Api;
 
 /// What each operation may refuse, besides `internal` and `timed_out`, which all may.
-const REFUSALS: [(&str, &[Code]); 36] = {
+const REFUSALS: [(&str, &[Code]); 37] = {
     use Code as C;
     [
         (
@@ -220,6 +221,16 @@ const REFUSALS: [(&str, &[Code]); 36] = {
         ("add_do_not_call", WITH_BODY),
         ("remove_do_not_call", WITH_BODY),
         ("stats", &[C::Unauthorized, C::Unavailable]),
+        (
+            "events",
+            &[
+                C::Unauthorized,
+                C::CursorGone,
+                C::InvalidQuery,
+                C::TooManyStreams,
+                C::Unavailable,
+            ],
+        ),
         (
             "call_status",
             &[

@@ -25,6 +25,9 @@ mod idempotency;
 /// Many calls at once.
 mod batch;
 
+/// Events as they happen.
+mod events;
+
 /// What providers send.
 mod webhooks;
 

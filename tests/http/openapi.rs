@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::support::{Send, World};
+use crate::support::World;
 
 #[tokio::test]
 async fn the_document_is_the_committed_one() {
@@ -20,22 +20,30 @@ async fn every_operation_of_the_document_is_served() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
             let path = path.replace("{id}", "0197f5e0-0000-7000-8000-000000000001");
-            let answer = world.ask(&method.to_uppercase(), &path).answer().await;
-            let code = answer.body["code"].as_str().unwrap_or_default();
-            assert!(
-                !["no_such_route", "method_not_allowed", "internal"].contains(&code),
-                "{method} {path}"
-            );
+            let answer = world
+                .ask(&method.to_uppercase(), &path)
+                .send()
+                .await
+                .unwrap();
+            let status = answer.status();
+            // A stream does not end, and so is not read.
+            if path != "/api/v1/events" {
+                let body: Value = answer.json().await.unwrap_or_default();
+                let code = body["code"].as_str().unwrap_or_default();
+                assert!(
+                    !["no_such_route", "method_not_allowed", "internal"].contains(&code),
+                    "{method} {path}"
+                );
+            }
             let documented = &item[method]["responses"];
             assert!(
-                documented.get(answer.status.as_str()).is_some(),
-                "{method} {path}: {}",
-                answer.status
+                documented.get(status.as_str()).is_some(),
+                "{method} {path}: {status}"
             );
             count += 1;
         }
     }
-    assert_eq!(count, 36);
+    assert_eq!(count, 37);
 }
 
 #[tokio::test]

@@ -108,6 +108,8 @@ pub(crate) struct Wishes {
     pub(crate) server: Server,
     /// How long one request may take.
     pub(crate) time_limit: Duration,
+    /// Streams of events at once.
+    pub(crate) most_streams: usize,
     /// More routes.
     pub(crate) more: axum::Router,
 }
@@ -118,6 +120,7 @@ impl Default for Wishes {
             api_keys: "",
             server: Server::default(),
             time_limit: Settings::default().time_limit,
+            most_streams: http::MOST_STREAMS,
             more: axum::Router::new(),
         }
     }
@@ -159,15 +162,17 @@ impl World {
             .await
             .unwrap();
         let calls = Calls::new(pool.clone());
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let settings = Settings {
             api_keys: wishes.api_keys.parse::<ApiKeys>().unwrap(),
             trunks: trunks(),
             time_limit: wishes.time_limit,
+            most_streams: wishes.most_streams,
+            stop: stop.clone(),
         };
         let router = http::router_with(calls.clone(), settings, wishes.more);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let serving = wishes.server.serve(listener, router, stop.clone());
         tasks.spawn(async move { serving.await.unwrap() });
         tasks.close();

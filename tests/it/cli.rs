@@ -20,6 +20,7 @@ mod import;
 mod lanes;
 mod ops;
 mod release;
+mod tail;
 mod webhooks;
 
 const DONE: i32 = 0;

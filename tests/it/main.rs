@@ -24,6 +24,7 @@ mod do_not_call;
 mod doubt;
 mod drain;
 mod enqueue;
+mod events;
 mod floods;
 mod forget;
 mod held_snapshot;

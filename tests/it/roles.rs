@@ -336,11 +336,12 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
          and not prosecdef and has_function_privilege('pgdial_worker', p.oid, 'execute')";
     assert_eq!(
         db.text(callers).await,
-        "breaker cluster_changed due_before gate_holder has_twin_elsewhere heads in_flight \
-         in_flight_from in_utc lanes lanes_of look_up_due masked now number_taken oldest_live \
-         pace place place_in_line rivals row_holder session_name shared_numbers turns_before \
-         twin_before wake why why_in_flight why_itself why_lane why_nobody why_over \
-         why_waiting"
+        "breaker cluster_changed due_before event_filter event_place events_after events_at \
+         events_horizon events_withheld_ms gate_holder has_twin_elsewhere heads in_flight \
+         in_flight_from in_utc lanes lanes_of look_up_due masked newest_event now number_taken \
+         oldest_live pace place place_in_line read_event_cursor rivals row_holder session_name \
+         shared_numbers trunk_of_claim turns_before twin_before wake why why_in_flight \
+         why_itself why_lane why_nobody why_over why_waiting write_event_cursor"
     );
 }
 
@@ -349,11 +350,14 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
 async fn every_function_that_the_program_calls_is_the_workers() {
     let db = TestDb::new().await;
     let mut called = BTreeSet::new();
-    for folder in ["src/flow", "sql/read"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        for file in fs::read_dir(folder).unwrap() {
-            let text = fs::read_to_string(file.unwrap().path()).unwrap();
-            called.extend(functions_in(&text));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![root.join("src/flow"), root.join("sql/read")];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            let inside = fs::read_dir(path).unwrap();
+            paths.extend(inside.map(|file| file.unwrap().path()));
+        } else {
+            called.extend(functions_in(&fs::read_to_string(path).unwrap()));
         }
     }
     assert!(called.contains("claim_due") && called.contains("lanes"));

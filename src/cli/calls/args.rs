@@ -31,6 +31,8 @@ pub enum CallsCommand {
     Cancel(CancelArgs),
     /// Put finished calls back, with all their attempts again.
     Redrive(RedriveArgs),
+    /// What happens to calls, as it happens.
+    Tail(TailArgs),
     /// Change a call that still waits. Its number and campaign cannot be changed.
     Amend(AmendArgs),
     /// Write calls with their results, as CSV or NDJSON.
@@ -170,6 +172,29 @@ pub struct ListArgs {
     /// How many.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
     pub limit: i64,
+}
+
+/// Which events, and from where.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TailArgs {
+    /// From when: an instant (RFC 3339), a length of time before now as in `10m`, or `start`, the oldest that is kept. Default: now.
+    #[arg(long, value_name = "TIME", value_parser = values::since, conflicts_with = "after")]
+    pub since: Option<values::Since>,
+    /// After this event: the `cursor` of a line of --json.
+    #[arg(long, value_name = "CURSOR")]
+    pub after: Option<String>,
+    /// Of these kinds only, as in `completed,failed`.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub kind: Vec<String>,
+    /// Of this campaign only.
+    #[arg(long, value_name = "NAME")]
+    pub campaign: Option<String>,
+    /// On this trunk only.
+    #[arg(long, value_name = "NAME")]
+    pub trunk: Option<String>,
+    /// Of this call only.
+    #[arg(long, value_name = "CALL", value_parser = values::call_id)]
+    pub call: Option<CallId>,
 }
 
 /// Which calls, and why.

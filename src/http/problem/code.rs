@@ -30,6 +30,7 @@ pub enum Code {
     InFlight,
     KeyNeeded,
     NameTaken,
+    CursorGone,
     BodyTooLarge,
     BatchTooLarge,
     UnsupportedMediaType,
@@ -43,12 +44,13 @@ pub enum Code {
     Refused,
     Internal,
     Unavailable,
+    TooManyStreams,
     TimedOut,
 }
 
 impl Code {
     /// Every code, by status.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -70,6 +72,7 @@ impl Code {
         Self::InFlight,
         Self::KeyNeeded,
         Self::NameTaken,
+        Self::CursorGone,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
         Self::UnsupportedMediaType,
@@ -83,6 +86,7 @@ impl Code {
         Self::Refused,
         Self::Internal,
         Self::Unavailable,
+        Self::TooManyStreams,
         Self::TimedOut,
     ];
 
@@ -139,6 +143,11 @@ impl Code {
                 "A young idempotency key is made of the number",
             ),
             Self::NameTaken => ("name_taken", S::CONFLICT, "The name is taken"),
+            Self::CursorGone => (
+                "cursor_gone",
+                S::GONE,
+                "What came after this event is no longer here",
+            ),
             Self::BodyTooLarge => (
                 "body_too_large",
                 S::PAYLOAD_TOO_LARGE,
@@ -195,6 +204,11 @@ impl Code {
                 "unavailable",
                 S::SERVICE_UNAVAILABLE,
                 "The database does not answer now",
+            ),
+            Self::TooManyStreams => (
+                "too_many_streams",
+                S::SERVICE_UNAVAILABLE,
+                "There are too many streams",
             ),
             Self::TimedOut => ("timed_out", S::SERVICE_UNAVAILABLE, "It took too long"),
         }

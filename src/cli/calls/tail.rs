@@ -1,0 +1,161 @@
+//! `calls tail`: what happens to calls, as it happens. Reads the database itself: no API is asked.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use super::TailArgs;
+use crate::{
+    cli::{
+        Exit, Failure, Out,
+        out::{instant, text},
+        values,
+    },
+    flow::{
+        Calls,
+        events::{Event, EventError, EventFilter, Since, Subscription},
+    },
+};
+
+/// How often to see whether events are withheld.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// What is withheld for so long is worth a word, milliseconds.
+const WITHHELD: i64 = 3000;
+
+/// Follows until Ctrl-C, or until whoever reads has gone.
+pub(super) async fn run(args: &TailArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+    let since = since(args, calls).await?;
+    let filter = EventFilter {
+        kinds: args.kind.clone(),
+        campaign: args.campaign.clone(),
+        trunk: args.trunk.clone(),
+        call: args.call,
+    };
+    let follow = calls.events().since(since.clone()).filter(filter);
+    let events = follow.subscribe().await.map_err(failure)?;
+    // Ctrl-C is how it ends: done, not failed.
+    tokio::select! {
+        ended = follow_to_the_end(events, &since, out) => ended?,
+        _interrupted = tokio::signal::ctrl_c() => {}
+    }
+    Ok(Exit::Ok)
+}
+
+async fn since(args: &TailArgs, calls: &Calls) -> Result<Since, Failure> {
+    if let Some(cursor) = &args.after {
+        return Ok(Since::Cursor(cursor.clone().into()));
+    }
+    Ok(match args.since {
+        None => Since::Now,
+        Some(values::Since::Start) => Since::Start,
+        Some(values::Since::Instant(at)) => Since::Instant(at),
+        // By the database's clock: this host's may be wrong.
+        Some(values::Since::Ago(ago)) => Since::Instant(calls.now().await? - ago),
+    })
+}
+
+async fn follow_to_the_end(
+    mut events: Subscription,
+    since: &Since,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let mut is_withheld = false;
+    loop {
+        match tokio::time::timeout(BETWEEN_LOOKS, events.next()).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(event)) => {
+                let event = event.map_err(failure)?;
+                // A few from before the instant come too.
+                if !matches!(since, Since::Instant(at) if event.at < *at) {
+                    write(&event, out)?;
+                }
+            }
+            Err(_elapsed) => is_withheld = tell_withheld(&events, is_withheld, out),
+        }
+    }
+}
+
+fn write(event: &Arc<Event>, out: &mut Out) -> Result<(), Failure> {
+    if out.style.json {
+        return out.line(event.json());
+    }
+    let line = line(event, out);
+    out.line(line.trim_end())
+}
+
+/// Time, kind, number, campaign, call, and what else there is to say.
+fn line(event: &Event, out: &Out) -> String {
+    let at = instant(&Value::from(event.at.to_rfc3339()));
+    let kind = colored(&event.kind, out.style.color);
+    let number = event
+        .to
+        .as_ref()
+        .map_or(Value::Null, |to| to.as_e164().into());
+    let number = out.phone(&number);
+    let campaign = event.campaign.as_deref().unwrap_or("-");
+    let said = ["outcome", "why", "reason", "by", "run_at"]
+        .into_iter()
+        .filter_map(|word| {
+            let said = text(event.detail.get(word)?);
+            (!said.is_empty()).then(|| format!("{word}={said}"))
+        });
+    let attempt = (event.claim_no > 0).then(|| format!("attempt {}", event.attempt));
+    let rest: Vec<String> = attempt.into_iter().chain(said).collect();
+    let rest = rest.join("  ");
+    let id = event.call_id;
+    format!("{at}  {kind}  {number:16}  {campaign:12}  {id}  {rest}")
+}
+
+fn colored(kind: &str, color: bool) -> String {
+    let kind: String = kind.chars().filter(|c| !c.is_control()).collect();
+    let code = match kind.as_str() {
+        "completed" => "32",
+        "failed" | "unresolved" | "overdue" => "31",
+        "active" | "in_call" => "36",
+        "retried" | "deferred" => "33",
+        _ => "",
+    };
+    let padded = format!("{kind:11}");
+    if color && !code.is_empty() {
+        format!("\u{1b}[{code}m{padded}\u{1b}[0m")
+    } else {
+        padded
+    }
+}
+
+/// Once each time, on stderr: why nothing comes although something happens.
+fn tell_withheld(events: &Subscription, was_withheld: bool, out: &mut Out) -> bool {
+    let heartbeat = events.heartbeat();
+    let is_withheld = heartbeat.lag_ms.is_some_and(|ms| ms >= WITHHELD);
+    if is_withheld && !was_withheld {
+        let holder = heartbeat.held_by.unwrap_or_default();
+        let name = text(&holder.application_name.unwrap_or_default().into());
+        let pid = holder
+            .pid
+            .map_or_else(String::new, |pid| format!(" (pid {pid})"));
+        out.note(format!(
+            "events are held back by an open transaction that has written: {name}{pid}"
+        ));
+    }
+    is_withheld
+}
+
+fn failure(error: EventError) -> Failure {
+    match error {
+        EventError::Refused(words) => Failure::usage(words),
+        EventError::Gone(words) => Failure::failed(words),
+        EventError::Flow(error) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_coloured_on_a_terminal_only_and_steers_nothing() {
+        assert_eq!(colored("completed", false), "completed  ");
+        assert_eq!(colored("completed", true), "\u{1b}[32mcompleted  \u{1b}[0m");
+        assert_eq!(colored("a\u{1b}[2J", true), "a[2J       ");
+    }
+}

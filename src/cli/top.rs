@@ -1,0 +1,144 @@
+//! `top`: a live view over the whole screen. It reads the queue once a second and follows the
+//! events; it changes nothing but what a key asks for: pause and resume.
+//!
+//! What is known stands in [`state`], how it looks in [`view`], both without any input or output.
+
+use std::{io, time::Duration};
+
+use crossterm::event::EventStream;
+use futures_util::StreamExt;
+use ratatui::DefaultTerminal;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Exit, Failure, Out, out::Numbers};
+use crate::flow::{
+    Calls,
+    events::{Event, EventError, Subscription},
+    lanes::LaneKind,
+};
+
+// What is known, and what keys do.
+mod state;
+
+// How it looks.
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use self::state::{Act, Top};
+
+/// How often the queue is read and the screen drawn.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The terminal as it was, whatever happens: on a panic a hook does the same before the message.
+struct Screen(DefaultTerminal);
+
+impl Screen {
+    fn take() -> io::Result<Self> {
+        ratatui::try_init().map(Self)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Nothing is left that could be told of a failure.
+        ratatui::try_restore().unwrap_or_default();
+    }
+}
+
+/// Shows it until `q`.
+pub async fn run(calls: &Calls, by: &str, out: &Out) -> Result<Exit, Failure> {
+    if !out.style.terminal || out.style.json {
+        return Err(Failure::usage("`top` fills a terminal, and stdout is none")
+            .hint("`pgdial ops live` prints the calls in flight once, `pgdial calls tail` what happens"));
+    }
+    let events = calls.events().subscribe().await.map_err(unfollowed)?;
+    let board = calls.board().await?;
+    let mut top = Top::new(out.style.numbers == Numbers::Full, out.style.color);
+    top.show(board);
+    let mut screen = Screen::take()?;
+    let ended = follow(&mut screen.0, &mut top, events, calls, by).await;
+    drop(screen);
+    ended?;
+    Ok(Exit::Ok)
+}
+
+async fn follow(
+    terminal: &mut DefaultTerminal,
+    top: &mut Top,
+    mut events: Subscription,
+    calls: &Calls,
+    by: &str,
+) -> Result<(), Failure> {
+    let mut keys = EventStream::new();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            key = keys.next() => {
+                let Some(key) = key.transpose()? else { return Ok(()) };
+                match top.press(&key) {
+                    Act::Quit => return Ok(()),
+                    Act::Nothing => {}
+                    act => top.say(change(act, calls, by).await),
+                }
+            }
+            _ = ticks.tick() => {
+                match calls.board().await {
+                    Ok(board) => top.show(board),
+                    Err(error) => top.say(format!("the database does not answer: {error}")),
+                }
+                top.held(events.heartbeat());
+            }
+            event = events.next() => {
+                match event {
+                    Some(Ok(event)) => see_all(top, &event, &mut events),
+                    Some(Err(error)) => return Err(unfollowed(error)),
+                    None => return Ok(()),
+                }
+                // Drawn with the next tick: a flood of events is no reason to draw more often.
+                continue;
+            }
+        }
+        terminal.draw(|frame| view::draw(top, frame))?;
+    }
+}
+
+fn see_all(top: &mut Top, first: &Event, events: &mut Subscription) {
+    top.see(first);
+    while let Some(event) = events.next_ready() {
+        top.see(&event);
+    }
+}
+
+/// Does it, and says what became of it.
+async fn change(act: Act, calls: &Calls, by: &str) -> String {
+    let (kind, name, done) = match act {
+        Act::Pause(kind, name, why) => {
+            let done = calls.pause(kind, &name, by, &why).await;
+            (kind, name, done.map(|found| (found, "paused")))
+        }
+        Act::Resume(kind, name) => {
+            let done = calls.resume(kind, &name).await;
+            (kind, name, done.map(|found| (found, "dialling again")))
+        }
+        Act::Quit | Act::Nothing => return String::new(),
+    };
+    let lane = match kind {
+        LaneKind::Campaign => "campaign",
+        LaneKind::Trunk => "trunk",
+    };
+    match done {
+        Ok((true, word)) => format!("{lane} {name} is {word}"),
+        Ok((false, _)) => format!("there is no {lane} {name} any more"),
+        Err(error) => format!("{lane} {name} was not changed: {error}"),
+    }
+}
+
+fn unfollowed(error: EventError) -> Failure {
+    match error {
+        EventError::Refused(words) | EventError::Gone(words) => Failure::failed(words),
+        EventError::Flow(error) => error.into(),
+    }
+}

@@ -1,0 +1,291 @@
+//! What `top` knows, and what its keys do. No input, no output, no clock: time is the database's.
+
+use std::collections::{HashMap, VecDeque};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use crate::{
+    domain::{CallId, Phone},
+    flow::{
+        board::Board,
+        events::{Event, Heartbeat},
+        lanes::LaneKind,
+    },
+};
+
+/// Rates are of the last so many seconds.
+pub(super) const WINDOW_SECONDS: i64 = 10;
+/// Pickups that the percentiles are of.
+const PICKUPS: usize = 1000;
+/// Calls whose due time is remembered until they are claimed.
+const DUE: usize = 20_000;
+/// Events that are shown.
+const LAST: usize = 50;
+const LONGEST_WHY: usize = 200;
+
+/// What a key asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    Nothing,
+    Quit,
+    Pause(LaneKind, String, String),
+    Resume(LaneKind, String),
+}
+
+/// What is being asked at the bottom of the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// Why to pause it; so far typed.
+    Why(LaneKind, String, String),
+    /// Whether to resume it.
+    Resume(LaneKind, String),
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Enqueued,
+    Dialed,
+    Ended,
+}
+
+/// An event as it is shown.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) at: DateTime<Utc>,
+    pub(super) kind: String,
+    pub(super) to: Option<Phone>,
+    pub(super) campaign: String,
+    pub(super) outcome: String,
+}
+
+/// Events a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Rates {
+    pub(super) enqueued: f64,
+    pub(super) dialed: f64,
+    pub(super) ended: f64,
+}
+
+/// Everything that is shown.
+#[derive(Debug, Default)]
+pub(super) struct Top {
+    pub(super) full_numbers: bool,
+    pub(super) color: bool,
+    pub(super) board: Option<Board>,
+    pub(super) heartbeat: Heartbeat,
+    pub(super) last: VecDeque<Seen>,
+    pub(super) asking: Option<Asking>,
+    pub(super) words: String,
+    pub(super) trunks_chosen: bool,
+    chosen: [usize; 2],
+    counted: VecDeque<(DateTime<Utc>, Counted)>,
+    due: HashMap<CallId, DateTime<Utc>>,
+    pickups: VecDeque<TimeDelta>,
+}
+
+impl Top {
+    pub(super) fn new(full_numbers: bool, color: bool) -> Self {
+        Self {
+            full_numbers,
+            color,
+            ..Self::default()
+        }
+    }
+
+    /// The queue as it is now.
+    pub(super) fn show(&mut self, board: Board) {
+        let since = board.now - TimeDelta::seconds(WINDOW_SECONDS);
+        self.counted.retain(|(at, _)| *at > since);
+        self.board = Some(board);
+        self.choose(0);
+    }
+
+    /// How far behind the events are.
+    pub(super) fn held(&mut self, heartbeat: Heartbeat) {
+        self.heartbeat = heartbeat;
+    }
+
+    /// A word at the bottom.
+    pub(super) fn say(&mut self, words: String) {
+        self.words = words;
+    }
+
+    /// One event.
+    pub(super) fn see(&mut self, event: &Event) {
+        let counted = match event.kind.as_str() {
+            "waiting" => Some(Counted::Enqueued),
+            "in_call" => Some(Counted::Dialed),
+            "completed" | "failed" | "canceled" | "expired" | "suppressed" => Some(Counted::Ended),
+            _ => None,
+        };
+        self.counted.extend(counted.map(|what| (event.at, what)));
+        self.time_pickup(event);
+        self.last.push_front(Seen {
+            at: event.at,
+            kind: printable(&event.kind),
+            to: event.to.clone(),
+            campaign: printable(event.campaign.as_deref().unwrap_or_default()),
+            outcome: printable(event.outcome.as_deref().unwrap_or_default()),
+        });
+        self.last.truncate(LAST);
+    }
+
+    /// From when it was due, or enqueued, to when it was claimed.
+    fn time_pickup(&mut self, event: &Event) {
+        match event.kind.as_str() {
+            "waiting" | "retried" | "deferred" => {
+                let run_at = event.detail.get("run_at").and_then(|at| at.as_str());
+                let run_at = run_at.and_then(|at| DateTime::parse_from_rfc3339(at).ok());
+                let due = run_at.map_or(event.at, |at| at.to_utc().max(event.at));
+                if self.due.len() >= DUE {
+                    // Calls for another day: rather no figure than ever more memory.
+                    self.due.clear();
+                }
+                self.due.insert(event.call_id, due);
+            }
+            "active" => {
+                if let Some(due) = self.due.remove(&event.call_id) {
+                    self.pickups
+                        .push_back((event.at - due).max(TimeDelta::zero()));
+                    if self.pickups.len() > PICKUPS {
+                        self.pickups.pop_front();
+                    }
+                }
+            }
+            "canceled" | "expired" | "suppressed" => {
+                self.due.remove(&event.call_id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Over the last ten seconds.
+    pub(super) fn rates(&self) -> Rates {
+        let of = |what| {
+            let count = self
+                .counted
+                .iter()
+                .filter(|(_, counted)| *counted == what)
+                .count();
+            u32::try_from(count).map_or(f64::MAX, f64::from) / 10.0
+        };
+        Rates {
+            enqueued: of(Counted::Enqueued),
+            dialed: of(Counted::Dialed),
+            ended: of(Counted::Ended),
+        }
+    }
+
+    /// So many per cent of the latest pickups took no longer than this.
+    pub(super) fn pickup(&self, per_cent: usize) -> Option<TimeDelta> {
+        let mut pickups: Vec<TimeDelta> = self.pickups.iter().copied().collect();
+        pickups.sort_unstable();
+        let at = (pickups.len() * per_cent).div_ceil(100).saturating_sub(1);
+        pickups.get(at).copied()
+    }
+
+    /// Which line of the chosen list is chosen.
+    pub(super) const fn line(&self, of_trunks: bool) -> usize {
+        let [campaign, trunk] = self.chosen;
+        if of_trunks { trunk } else { campaign }
+    }
+
+    /// The campaign or trunk that keys are about, and whether it is paused.
+    pub(super) fn lane(&self) -> Option<(LaneKind, String, bool)> {
+        let board = self.board.as_ref()?;
+        let line = self.line(self.trunks_chosen);
+        if self.trunks_chosen {
+            let trunk = board.trunks.get(line)?;
+            Some((LaneKind::Trunk, trunk.name.clone(), trunk.paused))
+        } else {
+            let campaign = board.campaigns.get(line)?;
+            Some((LaneKind::Campaign, campaign.name.clone(), campaign.paused))
+        }
+    }
+
+    /// Moves the choice, within what there is.
+    fn choose(&mut self, by: isize) {
+        let Some(board) = &self.board else { return };
+        let lengths = [board.campaigns.len(), board.trunks.len()];
+        for ((at, line), length) in self.chosen.iter_mut().enumerate().zip(lengths) {
+            if by != 0 && (at == 1) == self.trunks_chosen {
+                *line = line.saturating_add_signed(by);
+            }
+            *line = (*line).min(length.saturating_sub(1));
+        }
+    }
+
+    /// A key.
+    pub(super) fn press(&mut self, input: &Input) -> Act {
+        let Input::Key(key) = input else {
+            return Act::Nothing;
+        };
+        if key.kind == KeyEventKind::Release {
+            return Act::Nothing;
+        }
+        if key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL) {
+            return Act::Quit;
+        }
+        match self.asking.take() {
+            Some(asking) => self.answer(asking, key),
+            None => self.command(key),
+        }
+    }
+
+    fn command(&mut self, key: &KeyEvent) -> Act {
+        self.words.clear();
+        match key.code {
+            KeyCode::Char('q') | KeyCode::Esc => return Act::Quit,
+            KeyCode::Tab | KeyCode::BackTab | KeyCode::Left | KeyCode::Right => {
+                self.trunks_chosen = !self.trunks_chosen;
+            }
+            KeyCode::Up | KeyCode::Char('k') => self.choose(-1),
+            KeyCode::Down | KeyCode::Char('j') => self.choose(1),
+            KeyCode::Char('p') => {
+                self.asking = self
+                    .lane()
+                    .map(|(kind, name, _)| Asking::Why(kind, name, String::new()));
+            }
+            KeyCode::Char('r') => match self.lane() {
+                Some((kind, name, true)) => self.asking = Some(Asking::Resume(kind, name)),
+                Some((_, name, false)) => self.say(format!("{name} is not paused")),
+                None => {}
+            },
+            _ => {}
+        }
+        Act::Nothing
+    }
+
+    fn answer(&mut self, asking: Asking, key: &KeyEvent) -> Act {
+        match (asking, key.code) {
+            (_, KeyCode::Esc) => "nothing was changed".clone_into(&mut self.words),
+            (Asking::Why(kind, name, why), KeyCode::Enter) if !why.trim().is_empty() => {
+                return Act::Pause(kind, name, why.trim().to_owned());
+            }
+            (Asking::Resume(kind, name), KeyCode::Enter | KeyCode::Char('y')) => {
+                return Act::Resume(kind, name);
+            }
+            (Asking::Why(kind, name, mut why), code) => {
+                match code {
+                    KeyCode::Backspace => {
+                        why.pop();
+                    }
+                    KeyCode::Char(c) if why.chars().count() < LONGEST_WHY => why.push(c),
+                    _ => {}
+                }
+                self.asking = Some(Asking::Why(kind, name, why));
+            }
+            (asking @ Asking::Resume(..), _) => self.asking = Some(asking),
+        }
+        Act::Nothing
+    }
+}
+
+/// Words of others must not steer the terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

@@ -1,0 +1,335 @@
+//! How `top` looks: a pure picture of what is known.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Modifier, Style},
+    text::{Line, Span},
+    widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState},
+};
+
+use super::state::{Asking, Top, WINDOW_SECONDS, printable};
+use crate::{
+    domain::{CallState, Phone},
+    flow::{
+        board::{Board, CampaignLane, LiveCall, TrunkLane},
+        lanes::LaneKind,
+    },
+};
+
+const KEYS: &str = "q quit  tab campaigns/trunks  ↑↓ choose  p pause  r resume";
+/// Above it, more wait than were counted.
+const COUNTED: i64 = 10_000;
+/// What is withheld for so long is worth a word, milliseconds.
+const WITHHELD: i64 = 1000;
+
+/// The whole screen.
+pub(super) fn draw(top: &Top, frame: &mut Frame<'_>) {
+    let Some(board) = &top.board else { return };
+    let lanes = board.campaigns.len().max(board.trunks.len());
+    let lanes = u16::try_from(lanes).unwrap_or(u16::MAX).clamp(1, 10) + 2;
+    let rows = Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Length(lanes),
+        Constraint::Min(4),
+        Constraint::Length(8),
+        Constraint::Length(1),
+    ]);
+    let [head, middle, live, last, foot] = rows.areas(frame.area());
+    draw_head(top, board, frame, head);
+    let columns = Layout::horizontal([Constraint::Percentage(58), Constraint::Percentage(42)]);
+    let [campaigns, trunks] = columns.areas(middle);
+    draw_campaigns(top, board, frame, campaigns);
+    draw_trunks(top, board, frame, trunks);
+    draw_live(top, board, frame, live);
+    draw_last(top, frame, last);
+    draw_foot(top, frame, foot);
+}
+
+fn draw_head(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
+    let rates = top.rates();
+    let slots: i64 = board.trunks.iter().map(|trunk| trunk.slots).sum();
+    let first = format!(
+        "pgdial  {}  {} of {slots} slots",
+        board.now.format("%H:%M:%SZ"),
+        board.in_flight
+    );
+    let percentile = |per_cent| top.pickup(per_cent).map_or_else(|| "-".to_owned(), short);
+    let second = format!(
+        "last {WINDOW_SECONDS} s: {:.1}/s enqueued  {:.1}/s dialed  {:.1}/s ended   pickup p50 {} p95 {}",
+        rates.enqueued,
+        rates.dialed,
+        rates.ended,
+        percentile(50),
+        percentile(95)
+    );
+    let held = top.heartbeat.lag_ms.filter(|ms| *ms >= WITHHELD).map(|ms| {
+        let holder = top.heartbeat.held_by.clone().unwrap_or_default();
+        let name = printable(&holder.application_name.unwrap_or_default());
+        let pid = holder
+            .pid
+            .map_or_else(String::new, |pid| format!(" pid {pid}"));
+        let held = short(TimeDelta::milliseconds(ms));
+        format!("   events held back {held} by {name}{pid}")
+    });
+    let second = second + &held.unwrap_or_default();
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let lines = vec![Line::styled(first, bold), Line::raw(second)];
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn block(title: &str, is_chosen: bool) -> Block<'_> {
+    let style = if is_chosen {
+        Style::new().add_modifier(Modifier::BOLD)
+    } else {
+        Style::new()
+    };
+    Block::new()
+        .borders(Borders::TOP)
+        .title(Span::styled(title, style))
+}
+
+fn draw_table<'t>(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    block: Block<'t>,
+    header: &[&'static str],
+    widths: &[Constraint],
+    rows: Vec<Row<'t>>,
+    chosen: Option<usize>,
+) {
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let header = Row::new(header.iter().map(|name| Cell::from(*name))).style(bold);
+    let table = Table::new(rows, widths.to_vec())
+        .header(header)
+        .block(block)
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+    let mut state = TableState::new().with_selected(chosen);
+    frame.render_stateful_widget(table, area, &mut state);
+}
+
+fn draw_campaigns(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
+    let row = |lane: &CampaignLane| {
+        let waiting = if lane.waiting > COUNTED {
+            format!("{COUNTED}+")
+        } else {
+            lane.waiting.to_string()
+        };
+        let room = lane
+            .room
+            .map_or_else(|| "-".to_owned(), |room| room.to_string());
+        let why = why(
+            lane.reason.as_deref(),
+            lane.paused,
+            lane.paused_why.as_deref(),
+        );
+        let row = Row::new([
+            printable(&lane.name),
+            waiting,
+            lane.in_flight.to_string(),
+            room,
+            why,
+        ]);
+        row.style(lane_style(top, lane.paused))
+    };
+    let widths = [
+        Constraint::Fill(2),
+        Constraint::Length(8),
+        Constraint::Length(9),
+        Constraint::Length(5),
+        Constraint::Fill(3),
+    ];
+    let header = ["campaign", "waiting", "in flight", "room", "because"];
+    let rows = board.campaigns.iter().map(row).collect();
+    let chosen = (!top.trunks_chosen).then(|| top.line(false));
+    draw_table(
+        frame,
+        area,
+        block("campaigns ", !top.trunks_chosen),
+        &header,
+        &widths,
+        rows,
+        chosen,
+    );
+}
+
+fn draw_trunks(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
+    let row = |lane: &TrunkLane| {
+        let slots = format!("{}/{}", lane.in_flight, lane.slots);
+        let breaker = lane.breaker_opened_at.map(|_| "breaker open");
+        let why = why(breaker, lane.paused, lane.paused_why.as_deref());
+        let row = Row::new([printable(&lane.name), slots, why]);
+        row.style(lane_style(
+            top,
+            lane.paused || lane.breaker_opened_at.is_some(),
+        ))
+    };
+    let widths = [
+        Constraint::Fill(2),
+        Constraint::Length(9),
+        Constraint::Fill(3),
+    ];
+    let header = ["trunk", "slots", "because"];
+    let rows = board.trunks.iter().map(row).collect();
+    let chosen = top.trunks_chosen.then(|| top.line(true));
+    draw_table(
+        frame,
+        area,
+        block("trunks ", top.trunks_chosen),
+        &header,
+        &widths,
+        rows,
+        chosen,
+    );
+}
+
+/// A reason as people read it: what a person wrote says most.
+fn why(reason: Option<&str>, is_paused: bool, paused_why: Option<&str>) -> String {
+    match (is_paused, paused_why) {
+        (true, Some(why)) => format!("paused: {}", printable(why)),
+        (true, None) => "paused".to_owned(),
+        (false, _) => reason.unwrap_or_default().replace('_', " "),
+    }
+}
+
+fn lane_style(top: &Top, is_stopped: bool) -> Style {
+    colored(top, is_stopped.then_some(Color::Red))
+}
+
+fn colored(top: &Top, color: Option<Color>) -> Style {
+    match color.filter(|_| top.color) {
+        Some(color) => Style::new().fg(color),
+        None => Style::new(),
+    }
+}
+
+fn draw_live(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
+    let now = board.now;
+    let row = |call: &LiveCall| {
+        let state = match (call.state, call.answered_at) {
+            (CallState::InCall, Some(_)) => "talking",
+            (CallState::InCall, None) => "ringing",
+            (state, _) => state.as_str(),
+        };
+        let is_late = call.deadline_at <= now;
+        let color = match call.state {
+            _ if is_late => Some(Color::Red),
+            CallState::Unresolved => Some(Color::Yellow),
+            CallState::InCall => Some(Color::Cyan),
+            _ => None,
+        };
+        let worker = call.worker.as_deref().unwrap_or("gone");
+        Row::new([
+            number(top, Some(&call.to)),
+            printable(&call.campaign),
+            printable(&call.trunk),
+            state.to_owned(),
+            short(now - call.claimed_at),
+            left(call.deadline_at, now),
+            printable(worker),
+        ])
+        .style(colored(top, color))
+    };
+    let widths = [
+        Constraint::Length(16),
+        Constraint::Fill(1),
+        Constraint::Fill(1),
+        Constraint::Length(10),
+        Constraint::Length(7),
+        Constraint::Length(12),
+        Constraint::Fill(1),
+    ];
+    let header = [
+        "number", "campaign", "trunk", "state", "age", "deadline", "worker",
+    ];
+    let shown = board.live.iter().take(usize::from(area.height)).map(row);
+    let title = format!("in flight: {} ", board.in_flight);
+    draw_table(
+        frame,
+        area,
+        block(&title, false),
+        &header,
+        &widths,
+        shown.collect(),
+        None,
+    );
+}
+
+fn draw_last(top: &Top, frame: &mut Frame<'_>, area: Rect) {
+    let rows = top.last.iter().take(usize::from(area.height)).map(|seen| {
+        Row::new([
+            seen.at.format("%H:%M:%S").to_string(),
+            seen.kind.clone(),
+            number(top, seen.to.as_ref()),
+            seen.campaign.clone(),
+            seen.outcome.clone(),
+        ])
+    });
+    let widths = [
+        Constraint::Length(8),
+        Constraint::Length(16),
+        Constraint::Length(16),
+        Constraint::Fill(1),
+        Constraint::Fill(1),
+    ];
+    let header = ["at", "event", "number", "campaign", "outcome"];
+    draw_table(
+        frame,
+        area,
+        block("last events ", false),
+        &header,
+        &widths,
+        rows.collect(),
+        None,
+    );
+}
+
+fn draw_foot(top: &Top, frame: &mut Frame<'_>, area: Rect) {
+    let kind = |kind: &LaneKind| match kind {
+        LaneKind::Campaign => "campaign",
+        LaneKind::Trunk => "trunk",
+    };
+    let text = match &top.asking {
+        Some(Asking::Why(of, name, why)) => {
+            format!(
+                "pause {} {name}, because (enter: do it, esc: do not): {why}_",
+                kind(of)
+            )
+        }
+        Some(Asking::Resume(of, name)) => {
+            format!("let {} {name} dial again? enter: yes, esc: no", kind(of))
+        }
+        None if top.words.is_empty() => KEYS.to_owned(),
+        None => printable(&top.words),
+    };
+    frame.render_widget(Paragraph::new(text), area);
+}
+
+fn number(top: &Top, phone: Option<&Phone>) -> String {
+    match phone {
+        None => String::new(),
+        Some(phone) if top.full_numbers => phone.as_e164().to_owned(),
+        Some(phone) => phone.to_string(),
+    }
+}
+
+/// How long is left, or how long it is late.
+fn left(deadline: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    if deadline > now {
+        format!("in {}", short(deadline - now))
+    } else {
+        format!("late {}", short(now - deadline))
+    }
+}
+
+/// A length of time in few letters.
+fn short(length: TimeDelta) -> String {
+    let ms = length.num_milliseconds().max(0);
+    match ms {
+        ..1000 => format!("{ms}ms"),
+        1000..60_000 => format!("{}s", ms / 1000),
+        60_000..3_600_000 => format!("{}m{:02}s", ms / 60_000, ms / 1000 % 60),
+        _ => format!("{}h{:02}m", ms / 3_600_000, ms / 60_000 % 60),
+    }
+}

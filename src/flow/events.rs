@@ -1,0 +1,381 @@
+//! What happened, in an order in which nothing is ever skipped: for programs that follow.
+//!
+//! The order and its cursors are `pgdial.events_after` (`sql/views/events_after.sql`): an event
+//! is told once everything before it is final, so one open writing transaction holds back all
+//! that comes after it; [`Heartbeat`] says for how long, and whose it is.
+//!
+//! ```no_run
+//! use pgdial::flow::{Calls, events::{EventError, Since}};
+//!
+//! async fn follow(calls: &Calls, kept: Option<String>) -> Result<(), EventError> {
+//!     let since = kept.map_or(Since::Now, |cursor| Since::Cursor(cursor.into()));
+//!     let mut events = calls.events().since(since).kind("completed").kind("failed").subscribe().await?;
+//!     while let Some(event) = events.next().await {
+//!         let event = event?;
+//!         println!("{} {} {:?}", event.call_id, event.kind, event.outcome);
+//!         // Keep event.cursor with what you did, in one transaction: then it is done once.
+//!     }
+//!     Ok(())
+//! }
+//! ```
+
+// One reader for all who are up to date.
+mod tail;
+
+// Those who follow.
+mod subscription;
+
+use std::{fmt, sync::OnceLock, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::{PgPool, types::Json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use self::subscription::{Follow, Handlers, Subscription};
+pub(super) use self::tail::Tail;
+use super::{Calls, Error};
+use crate::domain::{CallId, CallState, Phone};
+
+/// A place in the order of events, as the database wrote it. Give it back as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct EventCursor(String);
+
+impl EventCursor {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where it stands: `1-PLACE-TIMELINE-XID-SEQ-AT`, in hex. Good for comparing the cursors of
+    /// one database.
+    fn position(&self) -> Position {
+        let mut parts = self.0.split('-').skip(3);
+        let mut number = || {
+            parts
+                .next()
+                .and_then(|part| u64::from_str_radix(part, 16).ok())
+                .unwrap_or(0)
+        };
+        (number(), number())
+    }
+}
+
+type Position = (u64, u64);
+
+impl From<String> for EventCursor {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for EventCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where to begin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Since {
+    /// With the oldest event that is kept.
+    Start,
+    /// With what happens from here on.
+    #[default]
+    Now,
+    /// With this instant; a few that came before it come too.
+    Instant(DateTime<Utc>),
+    /// After the event of this cursor.
+    Cursor(EventCursor),
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("start"),
+            Self::Now => f.write_str("now"),
+            Self::Instant(at) => f.write_str(&at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+            Self::Cursor(cursor) => cursor.fmt(f),
+        }
+    }
+}
+
+/// Which events; all, where nothing is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of these kinds; none: of all.
+    pub kinds: Vec<String>,
+    /// Of calls of this campaign.
+    pub campaign: Option<String>,
+    /// Of calls on this trunk.
+    pub trunk: Option<String>,
+    /// Of this call.
+    pub call: Option<CallId>,
+}
+
+impl EventFilter {
+    /// As `pgdial.events_after` takes it.
+    fn to_json(&self) -> Value {
+        let mut filter = json!({});
+        let wishes = [
+            ("campaign", self.campaign.clone().map(Value::from)),
+            ("trunk", self.trunk.clone().map(Value::from)),
+            ("call", self.call.map(|call| json!(call))),
+            ("kind", (!self.kinds.is_empty()).then(|| json!(self.kinds))),
+        ];
+        if let Some(fields) = filter.as_object_mut() {
+            fields.extend(
+                wishes
+                    .into_iter()
+                    .filter_map(|(name, wish)| Some((name.to_owned(), wish?))),
+            );
+        }
+        filter
+    }
+
+    /// The same question, of an event that was read for all.
+    fn lets_pass(&self, event: &Event) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+            && (self.campaign.is_none() || self.campaign == event.campaign)
+            && (self.trunk.is_none() || self.trunk == event.trunk)
+            && self.call.is_none_or(|call| call == event.call_id)
+    }
+}
+
+/// One thing that happened to a call.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Event {
+    /// Its place in the order.
+    #[schema(value_type = String)]
+    pub cursor: EventCursor,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What: `waiting`, `active`, `in_call`, `retried`, `completed`, `failed`, ...
+    pub kind: String,
+    /// To which call.
+    pub call_id: CallId,
+    /// The dial that it belongs to, as the provider knows it; null before the first.
+    pub reference: Option<String>,
+    /// The claim that it belongs to; 0 before the first.
+    pub claim_no: i64,
+    /// The attempt that it belongs to.
+    pub attempt: i32,
+    /// The campaign of the call.
+    pub campaign: Option<String>,
+    /// The trunk of the dial, where there is one.
+    pub trunk: Option<String>,
+    /// The number; null when the call was removed after its retention.
+    #[schema(value_type = Option<String>)]
+    pub to: Option<Phone>,
+    /// Where the call stands now, which may be further on; null when it was removed.
+    pub state: Option<CallState>,
+    /// How the attempt ended, where it did.
+    pub outcome: Option<String>,
+    /// What else is known: the provider's words, who, why.
+    pub detail: Value,
+    #[serde(skip)]
+    text: OnceLock<String>,
+}
+
+impl Event {
+    /// As one line of JSON. Made once, for whoever shares the event.
+    pub fn json(&self) -> &str {
+        self.text
+            .get_or_init(|| serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+/// How far behind the events are, and because of whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Heartbeat {
+    /// For how long the oldest event has been withheld, milliseconds; 0: none is; null: unknown,
+    /// the database does not answer.
+    pub lag_ms: Option<i64>,
+    /// Whose open transaction withholds events, or would.
+    pub held_by: Option<Holder>,
+}
+
+/// A session with an open transaction that has written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Holder {
+    /// Its process on the server; null: it is prepared, or has just ended.
+    pub pid: Option<i32>,
+    /// What it calls itself.
+    pub application_name: Option<String>,
+    /// Since when; null for those who may not see the sessions of others.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// What comes after a cursor.
+#[derive(Debug, Clone)]
+pub struct EventPage {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// Where to go on, even if the filter let nothing pass.
+    pub next: EventCursor,
+    /// There is more already.
+    pub more: bool,
+    /// How far behind they are.
+    pub heartbeat: Heartbeat,
+}
+
+/// Why events cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// The cursor, or the filter, is none.
+    #[error("{0}")]
+    Refused(String),
+    /// Events after the cursor are gone: it is older than what is kept, or of another database.
+    #[error("{0}")]
+    Gone(String),
+    /// The database.
+    #[error(transparent)]
+    Flow(#[from] Error),
+}
+
+impl From<sqlx::Error> for EventError {
+    fn from(error: sqlx::Error) -> Self {
+        let told = error.as_database_error();
+        let told = told.map(|told| (told.code().unwrap_or_default(), told.message().to_owned()));
+        match told {
+            Some((code, words)) if code == "PDGON" || code == "PDMOV" => Self::Gone(words),
+            Some((code, words)) if code.starts_with("22") => Self::Refused(words),
+            _ => Self::Flow(error.into()),
+        }
+    }
+}
+
+type Row = (
+    String,
+    DateTime<Utc>,
+    String,
+    Option<Uuid>,
+    Option<String>,
+    Option<i64>,
+    Option<i32>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Json<Value>,
+);
+
+async fn read(
+    pool: &PgPool,
+    after: &str,
+    limit: i32,
+    filter: &EventFilter,
+) -> Result<EventPage, EventError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select cursor, at, kind, call_id, reference, claim_no, attempt, campaign, trunk, phone, state, \
+                outcome, detail \
+         from pgdial.events_after($1, $2, $3)",
+    )
+    .bind(after)
+    .bind(limit)
+    .bind(Json(filter.to_json()))
+    .fetch_all(pool)
+    .await?;
+    read_page(rows)
+}
+
+/// The last row is the heartbeat.
+fn read_page(mut rows: Vec<Row>) -> Result<EventPage, EventError> {
+    let odd = || Error::Contract {
+        verb: "events_after",
+        got: "no heartbeat".to_owned(),
+    };
+    let last = rows.pop().ok_or_else(odd)?;
+    let heartbeat = serde_json::from_value(last.12.0.clone()).map_err(Error::encoding)?;
+    let more = last
+        .12
+        .0
+        .get("more")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
+    let events = rows.into_iter().filter_map(read_event).collect();
+    Ok(EventPage {
+        events,
+        next: last.0.into(),
+        more,
+        heartbeat,
+    })
+}
+
+fn read_event(row: Row) -> Option<Event> {
+    Some(Event {
+        cursor: row.0.into(),
+        at: row.1,
+        kind: row.2,
+        call_id: CallId(row.3?),
+        reference: row.4,
+        claim_no: row.5?,
+        attempt: row.6?,
+        campaign: row.7,
+        trunk: row.8,
+        to: row.9.and_then(|phone| phone.parse().ok()),
+        state: row
+            .10
+            .and_then(|word| serde_json::from_value(word.into()).ok()),
+        outcome: row.11,
+        detail: row.12.0,
+        text: OnceLock::new(),
+    })
+}
+
+impl Calls {
+    /// One page of events.
+    pub async fn events_after(
+        &self,
+        since: &Since,
+        limit: i32,
+        filter: &EventFilter,
+    ) -> Result<EventPage, EventError> {
+        read(&self.pool, &since.to_string(), limit, filter).await
+    }
+
+    /// Follows events as they happen, see [`crate::flow::events`].
+    pub fn events(&self) -> Follow {
+        Follow::new(std::sync::Arc::clone(&self.tail))
+    }
+}
+
+/// How long to wait before the database is asked again: longer each time.
+fn longer(pause: &mut Duration) -> Duration {
+    let now = *pause;
+    *pause = (now * 2).min(Duration::from_secs(5));
+    now
+}
+
+#[cfg(test)]
+impl Event {
+    /// An event as no database wrote it.
+    pub(crate) fn for_tests(fields: &Value) -> Self {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            cursor: "1-a-1-2-3-4".to_owned().into(),
+            at: serde_json::from_value(fields["at"].clone()).unwrap(),
+            kind: text("kind").unwrap(),
+            call_id: text("callId").unwrap().parse().unwrap(),
+            reference: None,
+            claim_no: 0,
+            attempt: 0,
+            campaign: text("campaign"),
+            trunk: None,
+            to: text("to").map(|to| to.parse().unwrap()),
+            state: None,
+            outcome: text("outcome"),
+            detail: json!({}),
+            text: OnceLock::new(),
+        }
+    }
+}
