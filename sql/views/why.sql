@@ -6,6 +6,8 @@
 -- the call. `in_turn` is said where only the claim can tell: campaigns share the last slots.
 -- Stable, so that all of it is about one moment; the next moment may differ, as the next claim may.
 -- It cannot see that calls before this one are locked by somebody: the claim passes over those.
+-- Nor what a worker remembers: while somebody holds an old snapshot, a claim may come to a call
+-- 5 s later (find_heads).
 -- Cost: what is in flight, and 10,000 entries of the index of waiting calls at most.
 create or replace function pgdial.why(p_id uuid)
 returns table (ord int, reason text, message text, object text, until timestamptz)
@@ -173,9 +175,10 @@ begin
                     coalesce(pgdial.masked(v_breaker.last_fault), 'no words'), pgdial.in_utc(v_breaker.not_before))
                when 'provider_full' then format('the provider of trunk %s has no room, and asked us to wait until %s', v_trunk.name,
                     pgdial.in_utc(v_breaker.not_before))
-               when 'trunk_full' then pgdial.all_in_use('slots', 'trunk ' || v_trunk.name, v_trunk.slots, o.n, o.id, o.claimed_at, o.deadline_at)
-               when 'campaign_full' then pgdial.all_in_use('calls', 'campaign ' || v_campaign.name, v_campaign.cap, o.n, o.id,
-                    o.claimed_at, o.deadline_at)
+               when 'trunk_full' then format('%s of %s slots of trunk %s are in use', o.n, v_trunk.slots, v_trunk.name)
+                    || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
+               when 'campaign_full' then format('campaign %s has %s calls in flight, its cap is %s', v_campaign.name, o.n, v_campaign.cap)
+                    || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
                else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),
                     pgdial.in_utc((pgdial.pace(v_trunk, p_now)).opens_at)) end,
            case when r.reason = 'cluster_changed' then 'cluster' when r.reason like 'campaign%' then v_campaign.name else v_trunk.name end,
@@ -198,18 +201,14 @@ begin
          ) o on r.reason in ('trunk_full', 'campaign_full');
 end $$;
 
--- all_in_use: a full cap in words.
-create or replace function pgdial.all_in_use(
-    p_what text, p_of text, p_cap int, p_used int, p_oldest uuid, p_since timestamptz, p_until timestamptz
-) returns text
+-- oldest_live: the call that holds a slot for longest, in words; nothing where none does.
+create or replace function pgdial.oldest_live(p_id uuid, p_since timestamptz, p_until timestamptz) returns text
 language plpgsql immutable
 as $$
 begin
-    if p_cap = 0 then
-        return format('%s has a cap of 0 %s: nothing is dialled until it is raised', p_of, p_what);
-    end if;
-    return format('%s of %s %s of %s are in use; the oldest call, %s, is live since %s, until %s at most',
-                  p_used, p_cap, p_what, p_of, p_oldest, pgdial.in_utc(p_since), pgdial.in_utc(p_until));
+    return case when p_id is null then ''
+                else format('; the oldest call, %s, is live since %s, until %s at most', p_id, pgdial.in_utc(p_since),
+                            pgdial.in_utc(p_until)) end;
 end $$;
 
 -- why_nobody: is there a worker for the trunk, with a permit left, and is the gate free?
@@ -266,7 +265,8 @@ declare
     v_numbers int;       -- and to how many numbers
     v_twin boolean;      -- its own among them
     v_room constant int := least(p_lane.room, p_lane.trunk_room);
-    v_others int;
+    v_rivals constant text[] := pgdial.rivals(p_call.campaign, p_now);
+    v_others int := p_lane.trunk_room;      -- of very many rivals: all of it
     v_place text;
 begin
     select count(*)::int, count(*) filter (where a.is_free)::int, count(distinct a.phone) filter (where a.is_free)::int,
@@ -284,9 +284,12 @@ begin
                     p_call.campaign, to_char(v_rows, 'FM999,990'),
                     case when v_before < v_rows then format(', %s of them held back', to_char(v_rows - v_before, 'FM999,990')) else '' end)
         end;
-    v_others := pgdial.turns_before(p_lane, v_before, p_flying, p_now);
+    if cardinality(v_rivals) <= 100 then
+        v_others := pgdial.turns_before(p_lane, v_rivals, v_before, p_flying, p_now);
+    end if;
     object := p_call.campaign;
-    if v_numbers >= v_room and (v_rows > 1000 or v_numbers - pgdial.shared_numbers(p_call, p_flying, p_now) >= v_room) then
+    if v_numbers >= v_room and (
+        v_rows > 1000 or v_rivals = '{}' or v_numbers - pgdial.shared_numbers(p_call, p_flying, p_now) >= v_room) then
         reason := 'in_line';
         message := format('%s, and there is room for %s now', v_place, v_room);
     elsif v_rows <= v_most and v_before < v_room and v_before + v_others < p_lane.trunk_room
@@ -328,15 +331,34 @@ begin
           limit p_most) d;
 end $$;
 
+-- rivals: the other campaigns that have due calls; of more than a hundred only 101. By jumping
+-- along the index.
+create or replace function pgdial.rivals(p_campaign text, p_now timestamptz) returns text[]
+language plpgsql stable
+as $$
+begin
+    return array(
+        with recursive known (name) as (
+            (select c.campaign from pgdial.calls c where c.state = 'waiting' order by c.campaign limit 1)
+            union all
+            select (select c.campaign from pgdial.calls c where c.state = 'waiting' and c.campaign > k.name order by c.campaign limit 1)
+            from known k where k.name is not null
+        )
+        select k.name from known k
+        where k.name <> p_campaign and exists (
+            select from generate_series(0, 9) q
+                 cross join lateral (
+                     select from pgdial.calls c
+                     where c.state = 'waiting' and c.campaign = k.name and c.priority = q::smallint and c.run_at <= p_now limit 1) d)
+        limit 101);
+end $$;
+
 -- shared_numbers: to how many of the numbers before it another campaign may ring first. Then
 -- one call less comes before this one.
 create or replace function pgdial.shared_numbers(p_call pgdial.calls, p_flying pgdial.flying[], p_now timestamptz) returns int
 language plpgsql stable
 as $$
 begin
-    if not exists (select from pgdial.heads() h where h.campaign <> p_call.campaign and h.run_at <= p_now) then
-        return 0;
-    end if;
     return (
         select count(distinct a.phone)::int from pgdial.due_before(p_call, p_flying, 1000, p_now) a
         where a.is_free and exists (
@@ -347,15 +369,15 @@ end $$;
 -- turns_before: how many turns other campaigns of its trunk may have before the (p_before + 1)th
 -- of this lane: those with no more load for their weight (pgdial.turns; ties are drawn, so here they
 -- are lost), at most as many as they have calls for.
-create or replace function pgdial.turns_before(p_lane pgdial.lane, p_before int, p_flying pgdial.flying[], p_now timestamptz)
-returns int
+create or replace function pgdial.turns_before(
+    p_lane pgdial.lane, p_rivals text[], p_before int, p_flying pgdial.flying[], p_now timestamptz
+) returns int
 language plpgsql stable
 as $$
 begin
     return (
         select count(*)::int
-        from pgdial.lanes_of(array(select distinct h.campaign from pgdial.heads() h
-                                   where h.run_at <= p_now and h.campaign <> p_lane.campaign), array[p_lane.trunk], p_flying, p_now) l
+        from pgdial.lanes_of(p_rivals, array[p_lane.trunk], p_flying, p_now) l
              cross join lateral (
                  select row_number() over () - 1 as k
                  from generate_series(0, 9) q

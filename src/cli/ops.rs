@@ -19,7 +19,7 @@ use crate::{
 pub struct OpsArgs {
     /// Which question; none = list them.
     pub name: Option<String>,
-    /// The number that `number` asks about, as in +14155550100.
+    /// The number that `number` asks about, as in +14155550100. Answers show none whole, in JSON neither.
     #[arg(value_name = "NUMBER")]
     pub phone: Option<Phone>,
     /// List the questions.

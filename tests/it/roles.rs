@@ -336,10 +336,11 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
          and not prosecdef and has_function_privilege('pgdial_worker', p.oid, 'execute')";
     assert_eq!(
         db.text(callers).await,
-        "all_in_use breaker cluster_changed due_before gate_holder has_twin_elsewhere heads \
-         in_flight in_flight_from in_utc lanes lanes_of look_up_due masked now number_taken pace place \
-         place_in_line row_holder session_name shared_numbers turns_before twin_before wake \
-         why why_in_flight why_itself why_lane why_nobody why_over why_waiting"
+        "breaker cluster_changed due_before gate_holder has_twin_elsewhere heads in_flight \
+         in_flight_from in_utc lanes lanes_of look_up_due masked now number_taken oldest_live \
+         pace place place_in_line rivals row_holder session_name shared_numbers turns_before \
+         twin_before wake why why_in_flight why_itself why_lane why_nobody why_over \
+         why_waiting"
     );
 }
 

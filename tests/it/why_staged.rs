@@ -130,7 +130,7 @@ const REASONS: &[Staged] = &[
     Staged {
         reason: "campaign_full",
         come: "update pgdial.campaigns set cap = 1",
-        says: &["1 of 1 calls of campaign default are in use; the oldest call, "],
+        says: &["campaign default has 1 calls in flight, its cap is 1; the oldest call, "],
         timed: true,
         go: "update pgdial.campaigns set cap = null",
     },
@@ -360,6 +360,24 @@ async fn which_campaign_gets_the_last_slot_is_left_open() {
         assert_eq!(words(&said(&db, id).await), ["next"]);
         assert!(is_taken(&db, id).await);
     }
+}
+
+#[tokio::test]
+async fn among_very_many_campaigns_its_turn_is_left_open_and_costs_little() {
+    let (db, id) = stage().await;
+    db.sql(
+        "insert into pgdial.campaigns (name, trunk) select 'm' || n, 'default' from generate_series(1, 3000) n; \
+         insert into pgdial.calls (id, phone, campaign, script_id, run_at, max_attempts, owner, request_hash, created_at) \
+         select gen_random_uuid(), '+1' || (2000000000 + n), 'm' || n, 's', now(), 3, 't', '', now() \
+         from generate_series(1, 3000) n; analyze pgdial.calls",
+    )
+    .await;
+    assert_eq!(words(&said(&db, id).await), ["in_turn"]);
+    let mut session = db.session().await;
+    let why = about("select * from pgdial.why('$id')", id);
+    run(&mut session, &why).await.unwrap();
+    let touched = crate::support::pages::pages(&mut session, &why).await;
+    assert!(touched < 3_000, "{touched} pages");
 }
 
 #[tokio::test]
