@@ -23,6 +23,17 @@ RULES = [
     r"^a text contains the character U\+0000",
     r"^this idempotency key was used for another request",
     r'^the Idempotency-Key header and "idempotencyKey" differ',
+    r"^an empty filter means every call",
+    r'^"all" is true, or left out$',
+    r"^the cursor is not one of ours",
+    r'^completed calls are redriven with "force" only',
+    r'^"force" is for redrive',
+    r'^"why" is empty',
+    r"E\.164",
+    r"^there is no trunk of this name",
+    r"^nothing to change was given$",
+    r'^"(ringTimeout|maxDuration|busyBase|noAnswerBase|faultBase|backoffCap|callsPerSecond|lookUp)" must be ',
+    r'^"(created|ended)(After|Before)" must be an RFC 3339 time',
 ]
 
 # Ids of calls that there are, from the answers so far.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -154,7 +155,11 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
     }
     match role {
         Role::Api => {}
-        Role::Work => start_worker(&mut supervisor, &calls, settings.worker).await?,
+        Role::Work => {
+            // A worker alone that is told to go has nothing left to be there for.
+            let when_drained = supervisor.stop();
+            start_worker_until(&mut supervisor, &calls, settings.worker, when_drained).await?;
+        }
         Role::Serve => {
             let pool = db::connect(url, "worker", WORKER_CONNECTIONS).await?;
             start_worker(&mut supervisor, &calls.beside(pool), settings.worker).await?;
@@ -195,11 +200,24 @@ pub fn start_notifier(supervisor: &mut Supervisor, calls: Calls) {
 }
 
 /// Starts a worker: it listens, claims, dials, sweeps, and shows that it is alive.
-/// Refuses a pooler through which LISTEN does not deliver.
+///
+/// Refuses a pooler through which LISTEN does not deliver. Told to go (`drain`), it claims no
+/// more, and the rest of the process goes on.
 pub async fn start_worker(
     supervisor: &mut Supervisor,
     calls: &Calls,
     settings: WorkerSettings,
+) -> Result<(), Error> {
+    let drained = supervisor.stop().child_token();
+    start_worker_until(supervisor, calls, settings, drained).await
+}
+
+/// The same; `drained` is cancelled when it is told to go, and ends its claims.
+async fn start_worker_until(
+    supervisor: &mut Supervisor,
+    calls: &Calls,
+    settings: WorkerSettings,
+    drained: CancellationToken,
 ) -> Result<(), Error> {
     calls.check_listen().await?;
     let stop = supervisor.stop();
@@ -245,9 +263,15 @@ pub async fn start_worker(
     });
     supervisor.spawn(
         "heartbeat",
-        heartbeat::run(calls.clone(), worker, stop.clone()),
+        heartbeat::run(calls.clone(), worker, stop.clone(), drained.clone()),
     );
-    supervisor.spawn("dispatcher", dispatcher.run(stop.clone()));
+    let until = stop.clone();
+    supervisor.spawn("dispatcher", async move {
+        dispatcher.run(drained).await?;
+        // Drained, it has done its part; a loop that ended before the process would be a dead one.
+        until.cancelled().await;
+        Ok::<(), crate::flow::Error>(())
+    });
     supervisor.spawn("sweeper", sweeper.run(stop));
     Ok(())
 }

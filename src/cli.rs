@@ -18,6 +18,9 @@ use crate::{
     telemetry,
 };
 
+// `acts`: who did what, when and why.
+pub mod acts;
+
 // `bench`: how fast it is here.
 pub mod bench;
 
@@ -44,6 +47,9 @@ pub mod exit;
 
 // `fake-provider`: a provider that only pretends to call.
 pub mod fake_provider;
+
+// `forget`: a number, out of every table.
+pub mod forget;
 
 // `healthcheck`: for containers.
 pub mod healthcheck;
@@ -80,6 +86,9 @@ pub mod values;
 
 // `webhooks`: what providers told us.
 pub mod webhooks;
+
+// `workers`: who is there, and who is told to go.
+pub mod workers;
 
 #[cfg(test)]
 mod testing;
@@ -173,6 +182,15 @@ enum Command {
     /// What providers told us: list it, read it, apply it again.
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Worker processes: who is there, and who is told to go.
+    #[command(subcommand)]
+    Workers(workers::WorkersCommand),
+    /// The audit: who did what to the queue, when and why.
+    #[command(subcommand)]
+    Acts(acts::ActsCommand),
+    /// Take a person's number, and what was said with it, out of every table.
+    #[command(after_long_help = forget::LIMITS)]
+    Forget(forget::ForgetArgs),
     /// Ask what the queue is doing: the questions of somebody on call.
     Ops(ops::OpsArgs),
     /// Free the number of a call whose end nobody knows.
@@ -349,6 +367,9 @@ impl Command {
             Self::Trunks(command) => lanes::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, by, out).await,
+            Self::Workers(command) => workers::run(command, calls, by, out).await,
+            Self::Acts(command) => acts::run(command, calls, out).await,
+            Self::Forget(args) => forget::run(args, calls, by, out).await,
             Self::Release(args) => release::run(args, calls, by, out).await,
             Self::Ops(args) => ops::run(args, calls, out).await,
             // Named one by one: a new command must be placed here or in `dispatch`.

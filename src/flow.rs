@@ -43,6 +43,9 @@ pub mod cancel;
 // terminal → waiting.
 pub mod redrive;
 
+// Cancel, redrive and export by a filter.
+pub mod matching;
+
 // waiting → waiting, changed.
 pub mod amend;
 
@@ -61,8 +64,17 @@ pub mod lanes;
 // Numbers not to ring.
 pub mod do_not_call;
 
+// A number, out of every table.
+pub mod forget;
+
 // Workers that are alive.
 pub mod workers;
+
+// A worker is told to go.
+pub mod drain;
+
+// The audit.
+pub mod acts;
 
 // Wakes between processes.
 pub mod wake;

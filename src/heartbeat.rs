@@ -1,27 +1,43 @@
-//! The heartbeat loop: this worker shows the others that it is alive.
+//! The heartbeat loop: this worker shows the others that it is alive, and hears whether it is
+//! told to go.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::flow::{Calls, Error, workers::Worker};
+use crate::flow::{Calls, Error, wake::Wake, workers::Worker};
 
 /// How often. A worker not seen for three times as long counts as gone.
 const BEAT: Duration = Duration::from_secs(15);
 
-/// Loop: beats until stopped, and then once more to say that it stops.
-pub async fn run(calls: Calls, mut worker: Worker, stop: CancellationToken) -> Result<(), Error> {
+/// Loop: beats until stopped, and then once more to say that it stops. `drained` is cancelled
+/// when somebody tells this worker to go.
+pub async fn run(
+    calls: Calls,
+    mut worker: Worker,
+    stop: CancellationToken,
+    drained: CancellationToken,
+) -> Result<(), Error> {
     loop {
         worker.stopping = stop.is_cancelled();
-        if let Err(error) = calls.worker_seen(&worker).await {
-            tracing::warn!(
+        match calls.worker_alive(&worker).await {
+            Ok(told) if told.draining && !drained.is_cancelled() => {
+                tracing::info!(worker.id = %worker.id, "told to go (drain): nothing more is claimed");
+                drained.cancel();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "heartbeat failed; the next one is due in 15 s"
-            );
+            ),
         }
         if worker.stopping {
             return Ok(());
         }
-        stop.run_until_cancelled(tokio::time::sleep(BEAT)).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = calls.woken(Wake::Beat) => {}
+            () = tokio::time::sleep(BEAT) => {}
+        }
     }
 }

@@ -31,6 +31,23 @@ mod calls;
 // Many calls at once.
 mod batch;
 
+// Many calls at once, by a filter.
+mod matching;
+
+// Campaigns and trunks.
+mod campaigns;
+mod lanes;
+mod trunks;
+
+// Worker processes.
+mod workers;
+
+// The audit.
+mod acts;
+
+// Numbers not to ring, and to forget.
+mod numbers;
+
 // Pages of calls.
 mod listing;
 
@@ -174,6 +191,9 @@ fn api(keys: ApiKeys) -> Router<App> {
     Router::new()
         .route("/calls", post(calls::create_call).get(listing::list_calls))
         .route("/calls/batch", post(batch::create_calls))
+        .route("/calls/cancel", post(matching::cancel_calls))
+        .route("/calls/redrive", post(matching::redrive_calls))
+        .route("/calls/export", get(matching::export_calls))
         .route(
             "/calls/{id}",
             get(calls::show_call).merge(patch(calls::amend_call)),
@@ -182,7 +202,32 @@ fn api(keys: ApiKeys) -> Router<App> {
         .route("/calls/{id}/redrive", post(calls::redrive_call))
         .route("/calls/{id}/why", get(calls::why_call))
         .route("/stats", get(calls::stats))
+        .merge(operations())
         .route_layer(from_fn_with_state(keys, auth::require_key))
+}
+
+/// What changes the course of everything, not of one call.
+fn operations() -> Router<App> {
+    let campaigns = get(campaigns::list_campaigns).post(campaigns::create_campaign);
+    let campaign = get(campaigns::show_campaign).patch(campaigns::change_campaign);
+    let trunks = get(trunks::list_trunks).post(trunks::create_trunk);
+    let trunk = get(trunks::show_trunk).patch(trunks::change_trunk);
+    let do_not_call = get(numbers::list_do_not_call).post(numbers::add_do_not_call);
+    Router::new()
+        .route("/campaigns", campaigns)
+        .route("/campaigns/{name}", campaign)
+        .route("/campaigns/{name}/pause", post(campaigns::pause_campaign))
+        .route("/campaigns/{name}/resume", post(campaigns::resume_campaign))
+        .route("/trunks", trunks)
+        .route("/trunks/{name}", trunk)
+        .route("/trunks/{name}/pause", post(trunks::pause_trunk))
+        .route("/trunks/{name}/resume", post(trunks::resume_trunk))
+        .route("/workers", get(workers::list_workers))
+        .route("/workers/{id}/drain", post(workers::drain_worker))
+        .route("/acts", get(acts::list_acts))
+        .route("/numbers/forget", post(numbers::forget_number))
+        .route("/do-not-call", do_not_call)
+        .route("/do-not-call/remove", post(numbers::remove_do_not_call))
 }
 
 async fn no_such_route() -> Problem {

@@ -31,6 +31,9 @@ pub mod heartbeat;
 // The processes: which loops each consists of.
 pub mod app;
 
+// How exported calls are written.
+pub mod export;
+
 // The demo.
 pub mod demo;
 

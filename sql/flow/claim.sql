@@ -43,6 +43,10 @@ begin
             current_setting('transaction_isolation') using errcode = 'invalid_transaction_state';
     end if;
     verdict := 'none';
+    if (select w.draining from pgdial.workers w where w.id = p_worker) then
+        return next;    -- it was told to go: nothing, for as long as it asks
+        return;
+    end if;
     if not pgdial.gate() then
         verdict := 'gate_timeout';
         return next;

@@ -17,7 +17,8 @@ begin
         return jsonb_build_object('busy', true);
     end if;
     -- Partitions last: their locks end with this transaction.
-    v_done := jsonb_build_object('analyzed', pgdial.refresh_statistics(), 'workers', pgdial.forget_workers(v_now));
+    v_done := jsonb_build_object('analyzed', pgdial.refresh_statistics(), 'workers', pgdial.forget_workers(v_now),
+                                 'emptied', pgdial.forget_rest(v_now), 'acts', pgdial.drop_acts(v_now, p_keep));
     return v_done || jsonb_build_object(
         'attached', pgdial.ensure_partitions(v_now, 8), 'dropped', pgdial.drop_partitions(v_now, p_keep));
 end $$;
@@ -132,3 +133,18 @@ as $$
     )
     select count(*)::int from gone
 $$;
+
+-- drop_acts: what people did is kept as long as finished calls are, and 400 days at least.
+create or replace function pgdial.drop_acts(p_now timestamptz, p_keep interval) returns int
+language plpgsql volatile
+as $$
+declare
+    v_n int;
+begin
+    delete from pgdial.acts a
+    where a.seq in (select o.seq from pgdial.acts o
+                    where o.at < p_now - greatest(p_keep, '400 days'::interval) and p_keep is not null
+                    order by o.seq limit 10000);
+    get diagnostics v_n = row_count;
+    return v_n;
+end $$;

@@ -1,6 +1,8 @@
 -- create_campaign, set_campaign, create_trunk, set_trunk: the rows that a person may
 -- change while it runs. p_changes: a JSON object; an unknown field, or a value that
 -- does not fit, is an error that says what to do. Running calls keep what they have.
+-- ..._as: the same, with why, and on behalf of somebody. The audit is written by a trigger
+-- (sql/rules/acts.sql): one act with the old and the new values.
 create or replace function pgdial.set_campaign(p_name text, p_changes jsonb) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -8,6 +10,7 @@ as $$
 begin
     perform pgdial.known_fields(p_changes, array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration',
         'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown']);
+    perform pgdial.fitting_values(p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
         cap = case when p_changes ? 'cap' then (p_changes ->> 'cap')::int else g.cap end,
@@ -29,6 +32,10 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if p_name !~ '^[a-z0-9][a-z0-9_-]{0,62}$' then
+        raise exception '"name" of a campaign has 1 to 63 lower-case letters, digits, underscores and hyphens, '
+            'the first a letter or a digit, as in spring-2026' using errcode = 'invalid_parameter_value';
+    end if;
     insert into pgdial.campaigns (name, trunk) values (p_name, coalesce(p_changes ->> 'trunk', 'default'))
     on conflict (name) do nothing;
     return found and pgdial.set_campaign(p_name, p_changes);
@@ -40,6 +47,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent']);
+    perform pgdial.fitting_values(p_changes);
     update pgdial.trunks t
     set slots = coalesce((p_changes ->> 'slots')::int, t.slots),
         calls_per_second = case when p_changes ? 'callsPerSecond' then (p_changes ->> 'callsPerSecond')::numeric
@@ -55,8 +63,114 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if p_name !~ '^[a-z][a-z0-9_]{0,30}$' then
+        raise exception '"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
+            'the first a letter, as in eu_west' using errcode = 'invalid_parameter_value';
+    end if;
     insert into pgdial.trunks (name) values (p_name) on conflict (name) do nothing;
     return found and pgdial.set_trunk(p_name, p_changes);
+end $$;
+
+create or replace function pgdial.set_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.set_campaign(p_name, p_changes);
+begin
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
+end $$;
+
+create or replace function pgdial.create_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.create_campaign(p_name, p_changes);
+begin
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
+end $$;
+
+create or replace function pgdial.set_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.set_trunk(p_name, p_changes);
+begin
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
+end $$;
+
+create or replace function pgdial.create_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.create_trunk(p_name, p_changes);
+begin
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
+end $$;
+
+-- fitting_values: each value, against what its column takes: a constraint of the table would
+-- say no as well, but not what to do.
+create or replace function pgdial.fitting_values(p_changes jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    v_field text;
+    v_value text;
+    v_fits boolean;
+    v_wanted text;
+begin
+    for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k where p_changes ->> k is not null loop
+        case
+            when v_field in ('cap', 'slots', 'weight', 'maxAttempts') then
+                v_fits := v_value ~ '^[0-9]{1,9}$' and v_value::int between
+                    case when v_field in ('weight', 'maxAttempts') then 1 else 0 end
+                    and case v_field when 'slots' then 100000 when 'weight' then 1000 when 'maxAttempts' then 20 else 999999999 end;
+                v_wanted := case v_field when 'cap' then 'a whole number from 0, or null for none'
+                    when 'slots' then 'a whole number from 0 to 100000'
+                    when 'weight' then 'a whole number from 1 to 1000' else 'a whole number from 1 to 20' end;
+            when v_field = 'callsPerSecond' then
+                v_fits := v_value ~ '^[0-9]{1,6}(\.[0-9]+)?$' and v_value::numeric >= 0.001;
+                v_wanted := 'a number from 0.001 to 999999, or null for none';
+            when v_field = 'lookUp' then
+                v_fits := v_value in ('none', 'hint', 'authoritative');
+                v_wanted := 'none, hint or authoritative';
+            when v_field in ('idempotent', 'redialUnknown') then
+                v_fits := v_value in ('true', 'false');
+                v_wanted := 'true or false';
+            when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap') then
+                v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
+                    then '1 second'::interval else '1 millisecond' end,
+                    case v_field when 'ringTimeout' then '10 minutes'::interval when 'maxDuration' then '6 hours' else '365 days' end);
+                v_wanted := format('a length of time %s, as in "45 seconds"', case v_field
+                    when 'ringTimeout' then 'from 1 second to 10 minutes'
+                    when 'maxDuration' then 'from 1 second to 6 hours' else 'from 1 millisecond to a year' end);
+            else
+                v_fits := true;     -- a name: its foreign key knows
+        end case;
+        if not v_fits then
+            raise exception '"%" must be %', v_field, v_wanted using errcode = 'invalid_parameter_value';
+        end if;
+    end loop;
+end $$;
+
+create or replace function pgdial.is_length_between(p_text text, p_least interval, p_most interval) returns boolean
+language plpgsql stable
+as $$
+begin
+    return p_text::interval between p_least and p_most;
+exception when data_exception then
+    return false;   -- no length of time at all
 end $$;
 
 create or replace function pgdial.known_fields(p_changes jsonb, p_known text[]) returns void

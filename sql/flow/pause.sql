@@ -1,6 +1,7 @@
 -- pause, resume: stop and start the dialing of a campaign or of a trunk, with who and
 -- why. Live calls are left alone. The switch is the column `paused`, so a plain
--- UPDATE does the same; the trigger keeps the columns beside it true.
+-- UPDATE does the same; the trigger keeps the columns beside it true, and another one writes
+-- the audit (sql/rules/acts.sql).
 -- Answers whether there is such a campaign or trunk.
 create or replace function pgdial.pause(p_kind text, p_name text, p_why text, p_by text default session_user)
 returns boolean
@@ -32,6 +33,19 @@ begin
         else raise exception 'pgdial.resume: "%" is neither campaign nor trunk', p_kind;
     end case;
     return found;
+end $$;
+
+-- resume_as: the same, with why, and on behalf of somebody.
+create or replace function pgdial.resume_as(p_kind text, p_name text, p_why text, p_by text default session_user) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_done constant boolean := pgdial.resume(p_kind, p_name);
+begin
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_done;
 end $$;
 
 create or replace function pgdial.stamp_pause() returns trigger

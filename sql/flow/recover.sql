@@ -33,6 +33,8 @@ begin
     -- Further than any call was ever claimed: no reference of a lost claim is used again.
     set lost_since = since,
         claim_floor = k.claim_floor + case when k.lost_since is null then 1000000 else 0 end;
+    perform pgdial.note_act('recover_begin', 'cluster', null, p_by, p_why,
+                            jsonb_build_object('since', since, 'changed', v_changed));
 end $$;
 
 -- recover_listed: what a provider says of dials that it has.
@@ -149,5 +151,7 @@ begin
     where w.verdict = 'mismatch';
     perform pgdial.note_place();
     perform pgdial.replay_many(v_items);
+    perform pgdial.note_act('recover_end', 'cluster', null, p_by, null,
+                            jsonb_build_object('replayed', jsonb_array_length(v_items)));
     return jsonb_array_length(v_items);
 end $$;

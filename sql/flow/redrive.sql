@@ -3,7 +3,7 @@
 -- p_items: [{id, by, why?, force?}].  Verdicts: waiting, not_over, needs_force (it was
 -- completed: somebody spoke to us), held (nobody knows whether it still rings; detail
 -- says until when: wait, or release it), suppressed, unknown_campaign, locked_out, refused
--- (a constraint or a trigger says no: detail.why), not_found.
+-- (a constraint or a trigger says no, or its number was forgotten: detail.why), not_found.
 -- Index: primary key.
 create or replace function pgdial.redrive_many(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -24,16 +24,9 @@ begin
         if verdict is null then
             begin
                 select c.* into v_call from pgdial.calls c where c.id = v_item.id;
-                verdict := case
-                    when v_call.state in ('waiting', 'dialing', 'unresolved', 'in_call') then 'not_over'
-                    when v_call.hold_until > v_now then 'held'
-                    when v_call.state = 'completed' and not coalesce((v_item.item ->> 'force')::boolean, false)
-                        then 'needs_force'
-                    when exists (select from pgdial.do_not_call d where d.phone = v_call.phone) then 'suppressed'
-                    when not exists (select from pgdial.campaigns g where g.name = v_call.campaign)
-                        then 'unknown_campaign'
-                    else 'waiting' end;
-                detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until);
+                verdict := pgdial.redrive_verdict(v_call, coalesce((v_item.item ->> 'force')::boolean, false), v_now);
+                detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until)
+                    || case verdict when 'refused' then '{"why": "its number was forgotten"}'::jsonb else '{}' end;
                 if verdict = 'waiting' then
                     update pgdial.calls c
                     set state = 'waiting', attempt = 0, deferrals = 0, run_at = v_now,
@@ -53,6 +46,24 @@ begin
         end if;
         return next;
     end loop;
+end $$;
+
+-- redrive_verdict: what a redrive of this call would come to.
+create or replace function pgdial.redrive_verdict(p_call pgdial.calls, p_force boolean, p_now timestamptz) returns text
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+as $$
+begin
+    return case
+        when p_call.state in ('waiting', 'dialing', 'unresolved', 'in_call') then 'not_over'
+        when p_call.hold_until > p_now then 'held'
+        when p_call.state = 'completed' and not p_force then 'needs_force'
+        when p_call.phone = 'forgotten' then 'refused'
+        when exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then 'suppressed'
+        when not exists (select from pgdial.campaigns g where g.name = p_call.campaign) then 'unknown_campaign'
+        else 'waiting' end;
 end $$;
 
 -- redrive: one call, for SQL. Answers the verdict.

@@ -16,3 +16,14 @@ as $$
     update pgdial.cluster k set seen_at = (select pgdial.now())
     where k.lost_since is null and pgdial.cluster_changed() is null
 $$;
+
+-- worker_alive: the same, and what the worker is told: {draining}.
+create or replace function pgdial.worker_alive(p_worker jsonb) returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform pgdial.worker_seen(p_worker);
+    return (select jsonb_build_object('draining', w.draining)
+            from pgdial.workers w where w.id = (p_worker ->> 'id')::uuid);
+end $$;

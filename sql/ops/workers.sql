@@ -9,7 +9,8 @@ set local jit = off;
 with n as materialized (select pgdial.now() as now)
 select w.host, w.pid, w.release,
        case when w.stopping then 'stopping'
-            when w.seen_at > n.now - interval '45 seconds' then 'alive' else 'silent' end as state,
+            when w.seen_at <= n.now - interval '45 seconds' then 'silent'
+            when w.draining then 'draining' else 'alive' end as state,
        date_trunc('second', n.now - w.seen_at) as last_seen, date_trunc('second', n.now - w.started_at) as up_for,
        w.permits, array_to_string(w.trunks, ', ') as trunks,
        count(l.id) filter (where l.state = 'dialing') as dialing, count(l.id) as in_flight, w.id

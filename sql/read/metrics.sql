@@ -33,7 +33,7 @@ with n as materialized (
     group by c.trunk, c.campaign, c.state
 ), alive as materialized (
     select w.trunks from pgdial.workers w cross join n
-    where not w.stopping and w.seen_at > n.now - '45 seconds'::interval
+    where not w.stopping and not w.draining and w.seen_at > n.now - '45 seconds'::interval
 )
 select jsonb_build_object(
     'truncated', (select count(*) > $1 from counted),

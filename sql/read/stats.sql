@@ -19,7 +19,7 @@ select jsonb_build_object(
                     order by l.campaign)
                   from pgdial.lanes(null, n.now) l),
     'workers', (select count(*) from pgdial.workers w
-                where not w.stopping and w.seen_at > n.now - '45 seconds'::interval),
+                where not w.stopping and not w.draining and w.seen_at > n.now - '45 seconds'::interval),
     'webhooksParked', (select count(*) from pgdial.webhook_events w where w.verdict = 'parked')) as stats
 from (select pgdial.now() as now) n,
      (select jsonb_object_agg(b.state, b.calls) as calls,

@@ -20,21 +20,25 @@ create or replace function pgdial.grant_roles() returns void
 language plpgsql volatile
 as $$
 declare
-    -- With the caller's rights: they read what the caller may read.
+    -- They read what the caller may read: with the caller's rights, but for export_ids and
+    -- mentions, which need the rules of others for it.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         -- What why is made of.
         'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
-        'why_in_flight', 'look_up_due', 'why_over', 'in_utc', 'masked'];
+        'why_in_flight', 'look_up_due', 'why_over', 'in_utc', 'masked',
+        'export_ids', 'mentions'];
     -- With the owner's rights, wake aside, which touches no row. A verb whose successor has a new
     -- name stays here for the one release that keeps it.
     v_verbs constant text[] := array[
         'enqueue', 'enqueue_many', 'enqueue_for', 'claim', 'claim_calls', 'claim_due', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
         'webhook', 'replay', 'replay_many', 'look_ups_due', 'look_up', 'repeats_due',
         'cancel', 'cancel_many', 'redrive', 'redrive_many', 'amend_many', 'release',
-        'sweep', 'housekeeping', 'worker_seen', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
+        'cancel_matching', 'redrive_matching', 'forget',
+        'sweep', 'housekeeping', 'worker_seen', 'worker_alive', 'drain', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
         'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk',
-        'do_not_call_add', 'do_not_call_remove'];
+        'resume_as', 'create_campaign_as', 'set_campaign_as', 'create_trunk_as', 'set_trunk_as',
+        'do_not_call_add', 'do_not_call_remove', 'do_not_call_remove_as'];
     v_role text;
     v_function text;
 begin

@@ -230,13 +230,15 @@ begin
     select sum(w.permits), sum(least(w.permits, d.n)) into v_permits, v_dialing
     from pgdial.workers w
          cross join lateral (select count(*)::int as n from pgdial.calls c where c.state = 'dialing' and c.claimed_by = w.id) d
-    where p_lane.trunk = any (w.trunks) and not w.stopping and w.seen_at > p_now - '45 seconds'::interval;
+    where p_lane.trunk = any (w.trunks) and not w.stopping and not w.draining
+      and w.seen_at > p_now - '45 seconds'::interval;
     if v_permits is null then
         select w.* into v_last from pgdial.workers w where p_lane.trunk = any (w.trunks) order by w.seen_at desc limit 1;
         return query select 40, 'no_worker', case when v_last.id is null
             then format('no live worker can dial on trunk %s: start one with `pgdial work`', p_lane.trunk)
             else format('no live worker can dial on trunk %s: the last one, on %s (pid %s), %s at %s', p_lane.trunk, v_last.host,
-                        v_last.pid, case when v_last.stopping then 'was stopping' else 'was seen' end,
+                        v_last.pid, case when v_last.stopping then 'was stopping' when v_last.draining then 'was told to go, and seen'
+                                         else 'was seen' end,
                         pgdial.in_utc(v_last.seen_at)) end, p_lane.trunk, null::timestamptz;
     elsif v_dialing >= v_permits then
         return query select 63, 'no_permit', format('the workers of trunk %s are dialing %s calls, as many as they have permits',

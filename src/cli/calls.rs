@@ -15,10 +15,19 @@ use crate::{
 // What may be asked.
 mod args;
 
+// All that a filter means.
+mod many;
+
+// Calls as a file.
+mod export;
+
 // One call with its history.
 mod show;
 
-pub use args::{AmendArgs, AmendChanges, CallsCommand, CancelArgs, ListArgs, RedriveArgs};
+pub use args::{
+    AmendArgs, AmendChanges, CallsCommand, CancelArgs, ExportArgs, FilterArgs, ListArgs, ManyArgs,
+    RedriveArgs,
+};
 
 /// Does it.
 pub async fn run(
@@ -37,6 +46,7 @@ pub async fn run(
         CallsCommand::Cancel(args) => cancel(args, calls, by, out).await,
         CallsCommand::Redrive(args) => redrive(args, calls, by, out).await,
         CallsCommand::Amend(args) => amend(args, calls, by, out).await,
+        CallsCommand::Export(args) => export::run(args, calls, out).await,
     }
 }
 
@@ -152,6 +162,10 @@ async fn cancel(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
+    if many::is_filter(&args.ids, &args.many)? {
+        let why = args.why.as_deref();
+        return many::run(many::Verb::Cancel, &args.many, why, (calls, by), out).await;
+    }
     let mut done = Vec::with_capacity(args.ids.len());
     for id in &args.ids {
         let answer = calls.cancel(*id, by, args.why.as_deref()).await;
@@ -175,6 +189,17 @@ async fn redrive(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
+    if many::is_filter(&args.ids, &args.many)? {
+        let (why, force) = (args.why.as_deref(), args.force);
+        return many::run(
+            many::Verb::Redrive { force },
+            &args.many,
+            why,
+            (calls, by),
+            out,
+        )
+        .await;
+    }
     let mut done = Vec::with_capacity(args.ids.len());
     for id in &args.ids {
         let answer = calls

@@ -29,6 +29,9 @@ pub enum DncCommand {
         /// The numbers.
         #[arg(value_name = "NUMBER", required = true)]
         phones: Vec<Phone>,
+        /// Kept with the act.
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
     },
     /// The list, newest first.
     List {
@@ -68,10 +71,11 @@ pub async fn run(
             verdicts(&rows, out)?;
             Ok(Exit::Ok)
         }
-        DncCommand::Remove { phones } => {
+        DncCommand::Remove { phones, why } => {
             let mut rows = Vec::new();
             for phone in phones {
-                let removed = calls.do_not_call_remove(phone).await?;
+                let removed = calls.do_not_call_remove_as(phone, by, why.as_deref());
+                let removed = removed.await?;
                 rows.push((phone, if removed { "removed" } else { "not_listed" }));
             }
             verdicts(&rows, out)?;

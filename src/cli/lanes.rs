@@ -40,6 +40,9 @@ pub enum LaneCommand<C: clap::Args> {
             reason = "a doc comment here would take the place of the command's own help"
         )]
         changes: C,
+        /// Kept with the act.
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
     },
     /// Change one. It holds from the next claim on; running calls keep what they have.
     Set {
@@ -51,6 +54,9 @@ pub enum LaneCommand<C: clap::Args> {
             reason = "a doc comment here would take the place of the command's own help"
         )]
         changes: C,
+        /// Kept with the act.
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
     },
     /// Stop its dialing. Live calls are left alone.
     Pause {
@@ -64,6 +70,9 @@ pub enum LaneCommand<C: clap::Args> {
     Resume {
         /// Its name.
         name: String,
+        /// Kept with the act.
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
     },
 }
 
@@ -124,15 +133,20 @@ pub async fn run<C: Changes>(
             }
         }
         LaneCommand::Show { name } => show::<C>(name, calls, out).await?,
-        LaneCommand::Create { name, changes } => create(name, changes, calls, out).await?,
-        LaneCommand::Set { name, changes } => set(name, changes, calls, out).await?,
+        LaneCommand::Create { name, changes, why } => {
+            create(name, changes, (calls, by, why.as_deref()), out).await?;
+        }
+        LaneCommand::Set { name, changes, why } => {
+            set(name, changes, (calls, by, why.as_deref()), out).await?;
+        }
         LaneCommand::Pause { name, why } => {
             there_is(calls.pause(kind, name, by, why).await?, kind, name)?;
             out.note(format!("{kind} {name} is paused; live calls go on"));
             show_to_program::<C>(name, calls, out).await?;
         }
-        LaneCommand::Resume { name } => {
-            there_is(calls.resume(kind, name).await?, kind, name)?;
+        LaneCommand::Resume { name, why } => {
+            let resumed = calls.resume_as(kind, name, by, why.as_deref()).await?;
+            there_is(resumed, kind, name)?;
             out.note(format!("{kind} {name} dials again"));
             show_to_program::<C>(name, calls, out).await?;
         }
@@ -165,7 +179,7 @@ async fn show_to_program<C: Changes>(
 async fn create<C: Changes>(
     name: &str,
     changes: &C,
-    calls: &Calls,
+    (calls, by, why): (&Calls, &str, Option<&str>),
     out: &mut Out,
 ) -> Result<(), Failure> {
     let kind = C::KIND;
@@ -174,7 +188,8 @@ async fn create<C: Changes>(
             Failure::usage(format!("{name:?} cannot be the name of a {kind}")).hint(C::NAMES),
         );
     }
-    let made = calls.create_lane(kind, name, &changes.given().into()).await;
+    let changes = changes.given().into();
+    let made = calls.create_lane_as(kind, name, &changes, by, why).await;
     if !made.map_err(|refusal| refused(refusal.into()))? {
         return Err(Failure::failed(format!("there is a {kind} {name} already"))
             .hint(format!("`pgdial {kind}s set {name} ...` changes it")));
@@ -191,7 +206,7 @@ async fn create<C: Changes>(
 async fn set<C: Changes>(
     name: &str,
     changes: &C,
-    calls: &Calls,
+    (calls, by, why): (&Calls, &str, Option<&str>),
     out: &mut Out,
 ) -> Result<(), Failure> {
     let given = changes.given();
@@ -201,7 +216,8 @@ async fn set<C: Changes>(
             C::KIND
         )));
     }
-    let found = calls.set_lane(C::KIND, name, &given.into()).await;
+    let given = given.into();
+    let found = calls.set_lane_as(C::KIND, name, &given, by, why).await;
     there_is(
         found.map_err(|refusal| refused(refusal.into()))?,
         C::KIND,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     config::{self, Variables},
-    domain::CallId,
+    domain::{CallId, Outcome},
 };
 
 /// A length of time, in the words that SQL takes.
@@ -100,6 +100,14 @@ pub fn pace(text: &str) -> Result<Limit<f64>, String> {
 pub fn call_id(text: &str) -> Result<CallId, String> {
     text.parse().map_err(|_no_uuid| {
         "not the id of a call, as in 0197f5e0-0000-7000-8000-000000000001".to_owned()
+    })
+}
+
+/// How an attempt ended.
+pub fn outcome(text: &str) -> Result<Outcome, String> {
+    serde_json::from_value(Value::from(text)).map_err(|_no_outcome| {
+        let known = Outcome::ALL.map(Outcome::as_str);
+        format!("one of {}", known.join(", "))
     })
 }
 

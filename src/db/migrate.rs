@@ -53,6 +53,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(11, "0011_floors", compatible_from = 1),
     migration!(12, "0012_measured", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
+    migration!(15, "0015_acting", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -72,6 +73,8 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/lock_calls",
     "rules/locked_items",
     "rules/note",
+    "rules/acts",
+    "rules/filter",
     "rules/dial_order",
     "rules/look_up_due",
     "rules/retry_base",
@@ -101,6 +104,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/repeat",
     "flow/cancel",
     "flow/redrive",
+    "flow/matching",
     "flow/amend",
     "flow/release",
     "flow/recover",
@@ -110,6 +114,8 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/lanes_admin",
     "flow/do_not_call",
     "flow/worker_seen",
+    "flow/drain",
+    "flow/forget",
     "views/overview",
     "views/why",
     "rules/grants",

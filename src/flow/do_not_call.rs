@@ -32,6 +32,23 @@ impl Calls {
         Ok(removed)
     }
 
+    /// The same on behalf of somebody, with why.
+    pub async fn do_not_call_remove_as(
+        &self,
+        phone: &Phone,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<bool, Error> {
+        let sql = "select pgdial.do_not_call_remove_as($1, $2, $3)";
+        let (removed,) = sqlx::query_as(sql)
+            .bind(phone.as_e164())
+            .bind(why)
+            .bind(by)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(removed)
+    }
+
     /// The newest entries, as JSON.
     pub async fn do_not_call_list(&self, limit: i64) -> Result<Vec<Value>, Error> {
         let rows: Vec<(Json<Value>,)> =

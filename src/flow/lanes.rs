@@ -43,6 +43,18 @@ pub enum ChangeError {
     Flow(#[from] Error),
 }
 
+impl ChangeError {
+    /// What the database says of a value, as words for whoever sent it.
+    pub(super) fn of(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(refusal) if is_about_input(refusal.code().as_deref()) => {
+                Self::Refused(refusal.message().to_owned())
+            }
+            error => Self::Flow(error.into()),
+        }
+    }
+}
+
 impl Calls {
     /// All campaigns or trunks, or the one of this name, as JSON.
     pub async fn lanes(&self, kind: LaneKind, name: Option<&str>) -> Result<Vec<Value>, Error> {
@@ -94,13 +106,56 @@ impl Calls {
             .bind(Json(changes))
             .fetch_one(&self.pool)
             .await;
-        match answer {
-            Ok((done,)) => Ok(done),
-            Err(sqlx::Error::Database(refusal)) if is_about_input(refusal.code().as_deref()) => {
-                Err(ChangeError::Refused(refusal.message().to_owned()))
-            }
-            Err(error) => Err(ChangeError::Flow(error.into())),
-        }
+        answer.map(|(done,)| done).map_err(ChangeError::of)
+    }
+
+    /// Creates one on behalf of somebody; false: the name is taken.
+    pub async fn create_lane_as(
+        &self,
+        kind: LaneKind,
+        name: &str,
+        changes: &Value,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<bool, ChangeError> {
+        let sql = match kind {
+            LaneKind::Campaign => "select pgdial.create_campaign_as($1, $2, $3, $4)",
+            LaneKind::Trunk => "select pgdial.create_trunk_as($1, $2, $3, $4)",
+        };
+        self.change_as(sql, name, changes, (by, why)).await
+    }
+
+    /// Changes one on behalf of somebody; false: there is none of this name.
+    pub async fn set_lane_as(
+        &self,
+        kind: LaneKind,
+        name: &str,
+        changes: &Value,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<bool, ChangeError> {
+        let sql = match kind {
+            LaneKind::Campaign => "select pgdial.set_campaign_as($1, $2, $3, $4)",
+            LaneKind::Trunk => "select pgdial.set_trunk_as($1, $2, $3, $4)",
+        };
+        self.change_as(sql, name, changes, (by, why)).await
+    }
+
+    async fn change_as(
+        &self,
+        sql: &'static str,
+        name: &str,
+        changes: &Value,
+        (by, why): (&str, Option<&str>),
+    ) -> Result<bool, ChangeError> {
+        let answer = sqlx::query_as(sql)
+            .bind(name)
+            .bind(Json(changes))
+            .bind(why)
+            .bind(by)
+            .fetch_one(&self.pool)
+            .await;
+        answer.map(|(done,)| done).map_err(ChangeError::of)
     }
 
     /// Stops its dialing before the next claim; live calls are left alone. False: no such one.
@@ -126,6 +181,24 @@ impl Calls {
         let (found,) = sqlx::query_as("select pgdial.resume($1, $2)")
             .bind(kind.as_str())
             .bind(name)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(found)
+    }
+
+    /// The same on behalf of somebody, with why.
+    pub async fn resume_as(
+        &self,
+        kind: LaneKind,
+        name: &str,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<bool, Error> {
+        let (found,) = sqlx::query_as("select pgdial.resume_as($1, $2, $3, $4)")
+            .bind(kind.as_str())
+            .bind(name)
+            .bind(why)
+            .bind(by)
             .fetch_one(&self.pool)
             .await?;
         Ok(found)

@@ -29,6 +29,8 @@ pub enum Wake {
     Claim,
     /// An event is parked, a cancel is wished.
     Sweep,
+    /// A worker was told something: this one, perhaps.
+    Beat,
 }
 
 impl Wake {
@@ -36,6 +38,7 @@ impl Wake {
         match self {
             Self::Claim => "claim",
             Self::Sweep => "sweep",
+            Self::Beat => "drain",
         }
     }
 }
@@ -56,6 +59,7 @@ pub(crate) struct Wakes {
     origin: Uuid,
     claim: Notify,
     sweep: Notify,
+    beat: Notify,
     outgoing: Notify,
     outgoing_claim: AtomicBool,
     outgoing_sweep: AtomicBool,
@@ -73,6 +77,7 @@ impl Default for Wakes {
             origin: Uuid::new_v4(),
             claim: Notify::new(),
             sweep: Notify::new(),
+            beat: Notify::new(),
             outgoing: Notify::new(),
             outgoing_claim: AtomicBool::new(false),
             outgoing_sweep: AtomicBool::new(false),
@@ -100,6 +105,7 @@ impl Wakes {
                     .unwrap_or_default();
             }
             Wake::Sweep => self.sweep.notify_one(),
+            Wake::Beat => self.beat.notify_one(),
         }
     }
 
@@ -113,6 +119,8 @@ impl Wakes {
         match wake {
             Wake::Claim => self.outgoing_claim.store(true, Ordering::Release),
             Wake::Sweep => self.outgoing_sweep.store(true, Ordering::Release),
+            // The verb itself tells the others, with its commit.
+            Wake::Beat => return,
         }
         self.outgoing.notify_one();
     }
@@ -144,6 +152,7 @@ impl Calls {
         match wake {
             Wake::Claim => self.wakes.claim.notified().await,
             Wake::Sweep => self.wakes.sweep.notified().await,
+            Wake::Beat => self.wakes.beat.notified().await,
         }
     }
 
@@ -270,6 +279,7 @@ impl Calls {
         *pause = Duration::from_millis(100);
         self.wakes.local(Wake::Claim);
         self.wakes.local(Wake::Sweep);
+        self.wakes.local(Wake::Beat);
         loop {
             // None: the connection was lost. Ours to reconnect, so that we know, and wake.
             let Some(notification) = listener.try_recv().await? else {
@@ -285,10 +295,8 @@ impl Calls {
         if origin == self.wakes.origin.to_string() || what == "probe" {
             return;
         }
-        self.wakes.local(if what == Wake::Sweep.as_str() {
-            Wake::Sweep
-        } else {
-            Wake::Claim
-        });
+        let mut others = [Wake::Sweep, Wake::Beat].into_iter();
+        let wake = others.find(|wake| wake.as_str() == what);
+        self.wakes.local(wake.unwrap_or(Wake::Claim));
     }
 }

@@ -1,10 +1,11 @@
 //! Workers that are alive.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Calls, Error};
+use super::{Calls, Error, read_detail};
 
 /// A worker process, as it shows itself to the others.
 #[derive(Debug, Clone, Serialize)]
@@ -25,7 +26,33 @@ pub struct Worker {
     pub stopping: bool,
 }
 
+/// What a worker is told when it shows itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// To go: claim no more, and end when the dials have ended.
+    pub draining: bool,
+}
+
 impl Calls {
+    /// Says that this worker is alive, and hears what it is told.
+    pub async fn worker_alive(&self, worker: &Worker) -> Result<Told, Error> {
+        let (told,): (Option<Json<Value>>,) = sqlx::query_as("select pgdial.worker_alive($1)")
+            .bind(Json(worker))
+            .fetch_one(&self.pool)
+            .await?;
+        let told = told.map_or_else(|| Value::Object(Map::default()), |told| told.0);
+        Ok(read_detail("worker_alive", told))
+    }
+
+    /// Worker processes as JSON, the latest first.
+    pub async fn workers(&self) -> Result<Vec<Value>, Error> {
+        let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/workers.sql"))
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
     /// Says that this worker is alive.
     pub async fn worker_seen(&self, worker: &Worker) -> Result<(), Error> {
         sqlx::query("select pgdial.worker_seen($1)")

@@ -158,6 +158,11 @@ impl Owner {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Who, as the audit names them: an API key is neither a person nor a login.
+    pub(super) fn by(&self) -> String {
+        format!("api:{}", self.0)
+    }
 }
 
 /// The layer over the API: no owner, no answer.

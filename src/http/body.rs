@@ -166,6 +166,12 @@ pub(super) async fn optional<T: DeserializeOwned + Default>(
         .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
 }
 
+/// A JSON object of at most 64 KiB, as this type.
+pub(super) async fn typed<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    serde_json::from_value(object(request).await?)
+        .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
+}
+
 async fn read_one(request: Request) -> Result<Vec<u8>, Problem> {
     read(request, ONE_CALL, "a body here has at most 64 KiB").await
 }
@@ -235,6 +241,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
                     "the id of a call is a UUID, as in 0197f5e0-0000-7000-8000-000000000001",
                 )
             })
+    }
+}
+
+/// The name in the path.
+#[derive(Debug, Clone)]
+pub(super) struct Name(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        // U+0000 would fail the statement, and no name has it.
+        path.ok()
+            .filter(|Path(name)| !name.contains('\0'))
+            .map(|Path(name)| Self(name))
+            .ok_or_else(|| Problem::new(Code::InvalidId, "the name in the path cannot be read"))
     }
 }
 

@@ -285,7 +285,7 @@ pub(super) async fn redrive_call(
     })
 }
 
-fn check_why(why: Option<&str>) -> Result<(), Problem> {
+pub(super) fn check_why(why: Option<&str>) -> Result<(), Problem> {
     if why.is_some_and(|why| why.chars().count() > LONGEST_WHY) {
         return Err(Problem::new(
             Code::InvalidRequest,

@@ -22,8 +22,9 @@ use utoipa::{
 };
 
 use super::{
-    batch, callbacks, calls, health, listing, metrics,
+    acts, batch, callbacks, calls, campaigns, health, listing, matching, metrics, numbers,
     problem::{Code, Document},
+    trunks, workers,
 };
 
 #[derive(OpenApi)]
@@ -36,10 +37,18 @@ use super::{
     paths(
         calls::create_call, batch::create_calls, listing::list_calls, calls::show_call,
         calls::amend_call, calls::cancel_call, calls::redrive_call, calls::why_call,
+        matching::cancel_calls, matching::redrive_calls, matching::export_calls,
+        campaigns::list_campaigns, campaigns::create_campaign, campaigns::show_campaign,
+        campaigns::change_campaign, campaigns::pause_campaign, campaigns::resume_campaign,
+        trunks::list_trunks, trunks::create_trunk, trunks::show_trunk,
+        trunks::change_trunk, trunks::pause_trunk, trunks::resume_trunk,
+        workers::list_workers, workers::drain_worker, acts::list_acts,
+        numbers::forget_number, numbers::list_do_not_call, numbers::add_do_not_call,
+        numbers::remove_do_not_call,
         calls::stats, callbacks::call_status, health::healthz, health::readyz,
         metrics::metrics, openapi,
     ),
-    components(schemas(Document<'_>)),
+    components(schemas(Document<'_>, crate::export::Format)),
     tags(
         (name = "calls", description = "Enqueue calls, and see what became of them."),
         (name = "webhooks", description = "What the provider tells us."),
@@ -50,7 +59,7 @@ use super::{
 struct Api;
 
 /// What each operation may refuse, besides `internal` and `timed_out`, which all may.
-const REFUSALS: [(&str, &[Code]); 14] = {
+const REFUSALS: [(&str, &[Code]); 36] = {
     use Code as C;
     [
         (
@@ -149,6 +158,67 @@ const REFUSALS: [(&str, &[Code]); 14] = {
             "why_call",
             &[C::Unauthorized, C::NotFound, C::InvalidId, C::Unavailable],
         ),
+        ("cancel_calls", WITH_BODY),
+        ("redrive_calls", WITH_BODY),
+        (
+            "export_calls",
+            &[C::Unauthorized, C::InvalidQuery, C::Unavailable],
+        ),
+        ("list_campaigns", &[C::Unauthorized, C::Unavailable]),
+        ("create_campaign", CREATE),
+        ("show_campaign", SHOW_CAMPAIGN),
+        ("change_campaign", CHANGE_CAMPAIGN),
+        ("pause_campaign", CHANGE_CAMPAIGN),
+        ("resume_campaign", CHANGE_CAMPAIGN),
+        ("list_trunks", &[C::Unauthorized, C::Unavailable]),
+        ("create_trunk", CREATE),
+        ("show_trunk", SHOW_TRUNK),
+        ("change_trunk", CHANGE_TRUNK),
+        ("pause_trunk", CHANGE_TRUNK),
+        ("resume_trunk", CHANGE_TRUNK),
+        ("list_workers", &[C::Unauthorized, C::Unavailable]),
+        (
+            "drain_worker",
+            &[
+                C::MalformedJson,
+                C::BodyUnreadable,
+                C::Unauthorized,
+                C::NoSuchWorker,
+                C::BodyTooSlow,
+                C::BodyTooLarge,
+                C::UnsupportedMediaType,
+                C::InvalidRequest,
+                C::InvalidId,
+                C::Unavailable,
+            ],
+        ),
+        (
+            "list_acts",
+            &[C::Unauthorized, C::InvalidQuery, C::Unavailable],
+        ),
+        (
+            "forget_number",
+            &[
+                C::MalformedJson,
+                C::BodyUnreadable,
+                C::Unauthorized,
+                C::BodyTooSlow,
+                C::Locked,
+                C::Held,
+                C::InFlight,
+                C::KeyNeeded,
+                C::BodyTooLarge,
+                C::UnsupportedMediaType,
+                C::InvalidRequest,
+                C::Unavailable,
+            ],
+        ),
+        (
+            "list_do_not_call",
+            &[C::Unauthorized, C::InvalidQuery, C::Unavailable],
+        ),
+        ("add_do_not_call", WITH_BODY),
+        ("remove_do_not_call", WITH_BODY),
         ("stats", &[C::Unauthorized, C::Unavailable]),
         (
             "call_status",
@@ -166,6 +236,72 @@ const REFUSALS: [(&str, &[Code]); 14] = {
         ("openapi", &[]),
     ]
 };
+
+/// Of an operation that takes a body and says nothing else.
+const WITH_BODY: &[Code] = &[
+    Code::MalformedJson,
+    Code::BodyUnreadable,
+    Code::Unauthorized,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidRequest,
+    Code::Unavailable,
+];
+
+const CREATE: &[Code] = &[
+    Code::MalformedJson,
+    Code::BodyUnreadable,
+    Code::Unauthorized,
+    Code::BodyTooSlow,
+    Code::NameTaken,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidRequest,
+    Code::UnknownTrunk,
+    Code::Unavailable,
+];
+
+const SHOW_CAMPAIGN: &[Code] = &[
+    Code::Unauthorized,
+    Code::NoSuchCampaign,
+    Code::InvalidId,
+    Code::Unavailable,
+];
+
+const CHANGE_CAMPAIGN: &[Code] = &[
+    Code::MalformedJson,
+    Code::BodyUnreadable,
+    Code::Unauthorized,
+    Code::NoSuchCampaign,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidRequest,
+    Code::InvalidId,
+    Code::UnknownTrunk,
+    Code::Unavailable,
+];
+
+const SHOW_TRUNK: &[Code] = &[
+    Code::Unauthorized,
+    Code::NoSuchTrunk,
+    Code::InvalidId,
+    Code::Unavailable,
+];
+
+const CHANGE_TRUNK: &[Code] = &[
+    Code::MalformedJson,
+    Code::BodyUnreadable,
+    Code::Unauthorized,
+    Code::NoSuchTrunk,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidRequest,
+    Code::InvalidId,
+    Code::Unavailable,
+];
 
 /// Writes the refusals, and who needs a key, into every operation.
 struct Refusals;

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flow;
+use crate::flow::{self, lanes::ChangeError};
 
 // The stable words.
 mod code;
@@ -191,6 +191,20 @@ impl From<flow::Error> for Problem {
                 Self::internal().cause(error)
             }
             other => Self::unavailable().cause(other),
+        }
+    }
+}
+
+/// A value that does not fit is the caller's; the database says what to do.
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Refused(words) if words.contains("campaigns_trunk_fkey") => Self::new(
+                Code::UnknownTrunk,
+                "there is no trunk of this name: GET /api/v1/trunks shows those there are",
+            ),
+            ChangeError::Refused(words) => Self::new(Code::InvalidRequest, words),
+            ChangeError::Flow(error) => error.into(),
         }
     }
 }

@@ -12,6 +12,9 @@ use utoipa::ToSchema;
 use super::problem::Code;
 use crate::{domain::CallId, flow::read::Reason};
 
+// What people do to the queue.
+pub mod acting;
+
 // Calls, as they are shown.
 mod call;
 

@@ -69,6 +69,27 @@ async fn no_query_no_key_no_signature_and_no_number_is_logged() {
         .bearer_auth("wrongkey")
         .answer()
         .await;
+    for (path, body) in [
+        (
+            "calls/redrive",
+            serde_json::json!({"filter": {"to": "+14155550100"}, "why": "x"}),
+        ),
+        (
+            "do-not-call/remove",
+            serde_json::json!({"to": "+14155550100", "why": "x"}),
+        ),
+        (
+            "numbers/forget",
+            serde_json::json!({"to": "+14155550100", "why": "x", "dryRun": true}),
+        ),
+        ("numbers/forget", serde_json::json!({"to": "+14155550100x"})),
+    ] {
+        let ask = world.ask("POST", &format!("/api/v1/{path}"));
+        ask.bearer_auth("secretkey").json(&body).answer().await;
+    }
+    let export = "/api/v1/calls/export?to=%2B14155550100";
+    let export = world.ask("GET", export).bearer_auth("secretkey").answer();
+    assert!(export.await.text.contains("5550100"));
     let call = world.claim().await.remove(0);
     let url = tag::webhook_url("", "default", call.reference(), &secrets(SECRETS));
     let signature = sign_plain(&secrets(SECRETS), b"{}");

@@ -13,6 +13,9 @@ mod support;
 /// One call, and pages of them.
 mod calls;
 
+/// What people do to all of it.
+mod acting;
+
 /// What is refused, and how.
 mod bad_input;
 

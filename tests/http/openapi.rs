@@ -35,7 +35,7 @@ async fn every_operation_of_the_document_is_served() {
             count += 1;
         }
     }
-    assert_eq!(count, 14);
+    assert_eq!(count, 36);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::{TestDb, processes::Machine};
 
+mod acting;
 mod bench;
 mod calls;
 mod dnc;
@@ -209,7 +210,7 @@ async fn what_is_no_call_or_no_such_call_is_refused_by_every_command() {
     ];
     for command in commands {
         let ran = pgdial(&machine, &[command, &["4711"]].concat());
-        ran.refused(USAGE, "'4711' for '<CALL>");
+        ran.refused(USAGE, "invalid value '4711' for '");
         ran.refused(USAGE, "not the id of a call, as in ");
         // The usage line names what this command takes, not what the environment says.
         assert!(!ran.words.contains("--database-url"), "{ran:?}");

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod acts;
 mod amend;
 mod batcher;
 mod breaker;
@@ -21,8 +22,10 @@ mod defer;
 mod dialed;
 mod do_not_call;
 mod doubt;
+mod drain;
 mod enqueue;
 mod floods;
+mod forget;
 mod held_snapshot;
 mod idempotency;
 mod judge;
@@ -31,6 +34,7 @@ mod logs;
 mod long_absence;
 mod look_up;
 mod lost_replies;
+mod matching;
 mod metrics;
 mod migrate;
 mod open_transactions;
@@ -38,6 +42,7 @@ mod ops;
 mod partitions;
 mod pause;
 mod plans;
+mod plans_acting;
 mod plans_inbox;
 mod poison;
 mod processes;

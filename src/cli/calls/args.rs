@@ -1,10 +1,13 @@
 //! What may be asked of `calls`.
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value};
 
 use crate::{
     cli::values,
-    domain::{CallId, CallState, Phone},
+    domain::{CallId, CallState, Outcome, Phone},
+    export::Format,
 };
 
 /// Look at calls, and change their course.
@@ -30,6 +33,123 @@ pub enum CallsCommand {
     Redrive(RedriveArgs),
     /// Change a call that still waits. Its number and campaign cannot be changed.
     Amend(AmendArgs),
+    /// Write calls with their results, as CSV or NDJSON.
+    #[command(after_long_help = EXPORT)]
+    Export(ExportArgs),
+}
+
+/// What an export is, for its help.
+const EXPORT: &str = "\
+NDJSON has a JSON object on each line: the call, its result, and each attempt with its trunk,
+times and outcome. CSV has one line a call, with the columns id, to, from, campaign, script_id,
+priority, state, outcome, attempt, max_attempts, attempts (how each ended, in order),
+created_at, run_at, started_at, answered_at, ended_at, trunk, provider_call_id, last_error,
+owner, idempotency_key, metadata and result (both as JSON). Where a text could be taken for
+a formula by a spreadsheet, an apostrophe stands before it. Numbers are whole.
+Pages are read one after another: calls that change meanwhile are written as they are then.";
+
+/// Which calls: all that is given must hold.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct FilterArgs {
+    /// Of this campaign.
+    #[arg(long, value_name = "NAME", help_heading = FILTER)]
+    pub campaign: Option<String>,
+    /// In this state; may be given several times.
+    #[arg(long, value_name = "STATE", help_heading = FILTER)]
+    pub state: Vec<CallState>,
+    /// Whose latest attempt ended like this; may be given several times.
+    #[arg(long, value_name = "OUTCOME", help_heading = FILTER, value_parser = values::outcome)]
+    pub outcome: Vec<Outcome>,
+    /// To this number.
+    #[arg(long, value_name = "NUMBER", help_heading = FILTER)]
+    pub to: Option<Phone>,
+    /// Enqueued at this instant or later, as in 2026-01-31T09:00:00Z.
+    #[arg(long, value_name = "TIME", help_heading = FILTER)]
+    pub created_after: Option<String>,
+    /// Enqueued before this instant.
+    #[arg(long, value_name = "TIME", help_heading = FILTER)]
+    pub created_before: Option<String>,
+    /// Ended at this instant or later.
+    #[arg(long, value_name = "TIME", help_heading = FILTER)]
+    pub ended_after: Option<String>,
+    /// Ended before this instant.
+    #[arg(long, value_name = "TIME", help_heading = FILTER)]
+    pub ended_before: Option<String>,
+}
+
+const FILTER: &str = "Which calls";
+
+impl FilterArgs {
+    /// As `POST /calls/cancel` takes it: only what was given.
+    pub(super) fn given(&self) -> Map<String, Value> {
+        let words = |words: Vec<&str>| (!words.is_empty()).then(|| Value::from(words));
+        let text = |text: &Option<String>| text.clone().map(Value::from);
+        let given: [(&str, Option<Value>); 8] = [
+            ("campaign", text(&self.campaign)),
+            (
+                "state",
+                words(self.state.iter().map(|state| state.as_str()).collect()),
+            ),
+            (
+                "outcome",
+                words(
+                    self.outcome
+                        .iter()
+                        .map(|outcome| outcome.as_str())
+                        .collect(),
+                ),
+            ),
+            ("to", self.to.as_ref().map(|to| to.as_e164().into())),
+            ("createdAfter", text(&self.created_after)),
+            ("createdBefore", text(&self.created_before)),
+            ("endedAfter", text(&self.ended_after)),
+            ("endedBefore", text(&self.ended_before)),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        given.collect()
+    }
+}
+
+/// How much of what a filter means.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ManyArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub filter: FilterArgs,
+    /// Every call: a filter that is left out is more often a mistake.
+    #[arg(long, help_heading = FILTER)]
+    pub every_call: bool,
+    /// Calls at most, 1 to 10000; with --all: of one batch, each of which is a transaction.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub limit: i32,
+    /// All that match, batch after batch.
+    #[arg(long)]
+    pub all: bool,
+    /// Only say how many would come to what.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Which calls, and where to.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub filter: FilterArgs,
+    /// In which form; CSV if FILE ends in .csv, else NDJSON.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Into this file, instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Which calls.
@@ -55,10 +175,16 @@ pub struct ListArgs {
 /// Which calls, and why.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CancelArgs {
-    /// The calls.
-    #[arg(value_name = "CALL", required = true, value_parser = values::call_id)]
+    /// The calls; or say which with a filter.
+    #[arg(value_name = "CALL", value_parser = values::call_id)]
     pub ids: Vec<CallId>,
-    /// Kept in the call's history.
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub many: ManyArgs,
+    /// Kept in the call's history; with a filter it is needed.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
 }
@@ -66,10 +192,16 @@ pub struct CancelArgs {
 /// Which calls, and why.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RedriveArgs {
-    /// The calls.
-    #[arg(value_name = "CALL", required = true, value_parser = values::call_id)]
+    /// The calls; or say which with a filter.
+    #[arg(value_name = "CALL", value_parser = values::call_id)]
     pub ids: Vec<CallId>,
-    /// Kept in the call's history.
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub many: ManyArgs,
+    /// Kept in the call's history; with a filter it is needed.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
     /// Even a completed one: somebody has already spoken to us.

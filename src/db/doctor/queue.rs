@@ -76,7 +76,7 @@ pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
         connection,
         "select t.name as trunk from pgdial.trunks t \
          where not t.paused and exists (select from pgdial.campaigns g where g.trunk = t.name) \
-           and not exists (select from pgdial.workers w where not w.stopping and t.name = any (w.trunks) \
+           and not exists (select from pgdial.workers w where not w.stopping and not w.draining and t.name = any (w.trunks) \
                              and w.seen_at > (select pgdial.now()) - interval '45 seconds') order by 1",
     )
     .await?;
@@ -113,7 +113,7 @@ pub(super) async fn slots(connection: &mut PgConnection) -> Looked {
         "select t.name, t.slots, f.in_flight, f.stuck, \
                 case when b.opened_at is not null then coalesce(b.last_fault, 'no words') end as fault, \
                 coalesce(b.opened_at is null and b.not_before > n.now, false) as is_full, \
-                (select sum(w.permits) from pgdial.workers w where not w.stopping and t.name = any (w.trunks) \
+                (select sum(w.permits) from pgdial.workers w where not w.stopping and not w.draining and t.name = any (w.trunks) \
                    and w.seen_at > n.now - interval '45 seconds') as permits \
          from (select pgdial.now() as now) n cross join pgdial.trunks t \
               left join pgdial.trunk_breaker b on b.trunk = t.name \

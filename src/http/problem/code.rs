@@ -15,6 +15,9 @@ pub enum Code {
     WebhookRejected,
     NoSuchRoute,
     NotFound,
+    NoSuchCampaign,
+    NoSuchTrunk,
+    NoSuchWorker,
     MethodNotAllowed,
     BodyTooSlow,
     IdempotencyKeyLocked,
@@ -24,6 +27,9 @@ pub enum Code {
     NotOver,
     NeedsForce,
     Held,
+    InFlight,
+    KeyNeeded,
+    NameTaken,
     BodyTooLarge,
     BatchTooLarge,
     UnsupportedMediaType,
@@ -33,6 +39,7 @@ pub enum Code {
     IdempotencyKeyReused,
     Suppressed,
     UnknownCampaign,
+    UnknownTrunk,
     Refused,
     Internal,
     Unavailable,
@@ -41,13 +48,16 @@ pub enum Code {
 
 impl Code {
     /// Every code, by status.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 35] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
         Self::WebhookRejected,
         Self::NoSuchRoute,
         Self::NotFound,
+        Self::NoSuchCampaign,
+        Self::NoSuchTrunk,
+        Self::NoSuchWorker,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
         Self::IdempotencyKeyLocked,
@@ -57,6 +67,9 @@ impl Code {
         Self::NotOver,
         Self::NeedsForce,
         Self::Held,
+        Self::InFlight,
+        Self::KeyNeeded,
+        Self::NameTaken,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
         Self::UnsupportedMediaType,
@@ -66,12 +79,14 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::Suppressed,
         Self::UnknownCampaign,
+        Self::UnknownTrunk,
         Self::Refused,
         Self::Internal,
         Self::Unavailable,
         Self::TimedOut,
     ];
 
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each code")]
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
@@ -85,6 +100,13 @@ impl Code {
             ),
             Self::NoSuchRoute => ("no_such_route", S::NOT_FOUND, "There is nothing here"),
             Self::NotFound => ("not_found", S::NOT_FOUND, "There is no such call"),
+            Self::NoSuchCampaign => (
+                "no_such_campaign",
+                S::NOT_FOUND,
+                "No campaign has this name",
+            ),
+            Self::NoSuchTrunk => ("no_such_trunk", S::NOT_FOUND, "No trunk has this name"),
+            Self::NoSuchWorker => ("no_such_worker", S::NOT_FOUND, "There is no such worker"),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 S::METHOD_NOT_ALLOWED,
@@ -106,6 +128,17 @@ impl Code {
             Self::NotOver => ("not_over", S::CONFLICT, "The call is not over yet"),
             Self::NeedsForce => ("needs_force", S::CONFLICT, "The call was completed"),
             Self::Held => ("held", S::CONFLICT, "The number is held"),
+            Self::InFlight => (
+                "in_flight",
+                S::CONFLICT,
+                "A call to the number is in flight",
+            ),
+            Self::KeyNeeded => (
+                "key_needed",
+                S::CONFLICT,
+                "A young idempotency key is made of the number",
+            ),
+            Self::NameTaken => ("name_taken", S::CONFLICT, "The name is taken"),
             Self::BodyTooLarge => (
                 "body_too_large",
                 S::PAYLOAD_TOO_LARGE,
@@ -150,6 +183,11 @@ impl Code {
                 "unknown_campaign",
                 S::UNPROCESSABLE_ENTITY,
                 "There is no such campaign",
+            ),
+            Self::UnknownTrunk => (
+                "unknown_trunk",
+                S::UNPROCESSABLE_ENTITY,
+                "There is no such trunk",
             ),
             Self::Refused => ("refused", S::BAD_REQUEST, "The request cannot be taken"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "A fault of ours"),

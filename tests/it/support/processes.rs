@@ -199,11 +199,16 @@ impl Process {
     }
 
     /// SIGTERM, and waits for the end. Answers whether it ended well.
-    pub(crate) async fn stop(mut self) -> bool {
+    pub(crate) async fn stop(self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.ended().await
+    }
+
+    /// Waits for the end. Answers whether it ended well.
+    pub(crate) async fn ended(mut self) -> bool {
         let mut status = None;
-        eventually("the process ends after SIGTERM", || {
+        eventually("the process ends", || {
             status = status.or_else(|| self.child.try_wait().unwrap());
             let ended = status.is_some();
             async move { ended }

@@ -1,0 +1,134 @@
+-- cancel_matching, redrive_matching: cancel, or redrive, what a filter means: see
+-- sql/rules/filter.sql for its fields. One batch at a time: what is left is for the next call, which
+-- is given the cursor of this one. So no transaction holds thousands of rows for long, and of one
+-- run no call is met twice: neither one that was refused, nor one that was redriven and has
+-- failed again meanwhile.
+-- p_why: needed, for the audit.  p_limit: calls of one batch, 1 to 10,000.
+-- p_dry_run: only count, up to 100,000 calls, and say what would become of them as things stand.
+-- p_force (redrive): completed ones too, which are no matches without it.
+-- Answers {dryRun, matched, verdicts: {verdict: count}, cursor}; the verdicts are those of
+-- cancel_many and redrive_many. cursor null: that was all. A batch that did something leaves
+-- one act, and each call its own event.
+-- Cost: bounded by the rows that are looked at: a cancel at all that wait (of its campaign), once a
+-- batch; else 200,000, or 1,000,000 in a dry run; perhaps a batch of none, with a cursor.
+-- Races: each call is judged again under its own lock; one that is locked by somebody is
+-- counted as locked_out and left to the next run.
+create or replace function pgdial.cancel_matching(
+    p_filter jsonb, p_why text, p_limit int default 1000, p_dry_run boolean default false,
+    p_cursor text default null, p_by text default session_user
+) returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_filter constant pgdial.call_filter := pgdial.read_filter(p_filter);
+    v_found record;
+    v_verdicts jsonb;
+begin
+    perform pgdial.check_batch(p_why, p_limit);
+    select * into v_found from pgdial.matching(v_filter, 'live', p_cursor,
+        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    if p_dry_run then
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select case when c.state::text = 'waiting' then 'canceled' else 'requested' end as verdict, count(*) as n
+              from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
+        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    end if;
+    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+    from (select c.verdict, count(*) as n
+          from pgdial.cancel_many((select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
+                                   from unnest(v_found.ids) i)) c group by 1) v;
+    if v_verdicts ? 'requested' then
+        perform pgdial.wake('sweep');
+    end if;
+    perform pgdial.note_batch('cancel', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
+    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+end $$;
+
+create or replace function pgdial.redrive_matching(
+    p_filter jsonb, p_why text, p_limit int default 1000, p_dry_run boolean default false,
+    p_cursor text default null, p_force boolean default false, p_by text default session_user
+) returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_filter pgdial.call_filter := pgdial.read_filter(p_filter);
+    v_now constant timestamptz := pgdial.now();
+    v_found record;
+    v_verdicts jsonb;
+begin
+    perform pgdial.check_batch(p_why, p_limit);
+    if not p_force and 'completed' = any (v_filter.states) then
+        raise exception 'completed calls are redriven with "force" only: somebody has already spoken to us'
+            using errcode = 'invalid_parameter_value';
+    end if;
+    if not p_force then
+        v_filter.states := coalesce(v_filter.states, array['failed', 'canceled', 'expired', 'suppressed']);
+    end if;
+    select * into v_found from pgdial.matching(v_filter, 'over', p_cursor,
+        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    if p_dry_run then
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select pgdial.redrive_verdict(c, p_force, v_now) as verdict, count(*) as n
+              from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
+        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    end if;
+    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+    from (select r.verdict, count(*) as n
+          from pgdial.redrive_many((select coalesce(jsonb_agg(jsonb_build_object(
+                    'id', i, 'by', p_by, 'why', p_why, 'force', p_force)), '[]')
+                from unnest(v_found.ids) i)) r group by 1) v;
+    if v_verdicts ? 'waiting' then
+        perform pgdial.wake('claim');
+    end if;
+    perform pgdial.note_batch('redrive', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
+    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+end $$;
+
+-- export_ids: the calls of one page of an export, and where the next one begins. An empty filter
+-- means all: it only reads, what every role here may read anyway.
+create or replace function pgdial.export_ids(
+    p_filter jsonb, p_cursor text, p_limit int, out ids uuid[], out cursor text
+)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    select m.ids, m.cursor into ids, cursor
+    from pgdial.matching(pgdial.read_filter(p_filter || '{"all": true}'), 'any', p_cursor, p_limit, 200000) m;
+end $$;
+
+create or replace function pgdial.check_batch(p_why text, p_limit int) returns void
+language plpgsql stable
+as $$
+begin
+    if coalesce(p_limit, 0) not between 1 and 10000 then
+        raise exception '"limit" is a whole number from 1 to 10000' using errcode = 'invalid_parameter_value';
+    elsif coalesce(trim(p_why), '') = '' then
+        raise exception '"why" is missing: it is kept with the act' using errcode = 'invalid_parameter_value';
+    end if;
+end $$;
+
+create or replace function pgdial.batch_answer(p_dry_run boolean, p_ids uuid[], p_verdicts jsonb, p_cursor text)
+returns jsonb
+language sql immutable
+as $$
+    select jsonb_build_object('dryRun', p_dry_run, 'matched', cardinality(p_ids),
+                              'verdicts', coalesce(p_verdicts, '{}'), 'cursor', p_cursor)
+$$;
+
+create or replace function pgdial.note_batch(
+    p_act text, p_filter jsonb, p_read pgdial.call_filter, p_ids uuid[], p_verdicts jsonb, p_by text, p_why text
+) returns void
+language plpgsql volatile
+as $$
+begin
+    if cardinality(p_ids) > 0 then
+        perform pgdial.note_act(p_act, 'calls', null, p_by, p_why, jsonb_build_object(
+            -- The number in one form, and no long list of ids: each of them has its event.
+            'filter', (p_filter - 'ids') || case when p_read.phone is not null
+                                                 then jsonb_build_object('to', p_read.phone) else '{}' end,
+            'ids', cardinality(p_read.ids), 'matched', cardinality(p_ids), 'verdicts', p_verdicts));
+    end if;
+end $$;

@@ -1,0 +1,203 @@
+-- read_filter: which calls somebody means, read and checked. p_filter: a JSON object with
+--   ids (an array), state, outcome (a word or an array of them), to, campaign,
+--   createdAfter, createdBefore, endedAfter, endedBefore (RFC 3339; "after" includes the instant).
+-- What it cannot read it refuses with a sentence that says what to do. {"all": true}
+-- stands for every call: an empty filter is more often a mistake than a wish.
+create or replace function pgdial.read_filter(p_filter jsonb) returns pgdial.call_filter
+language plpgsql stable
+as $$
+declare
+    v_filter constant jsonb := case when jsonb_typeof(p_filter) = 'object' then jsonb_strip_nulls(p_filter) end;
+    v_read pgdial.call_filter;
+    v_problem text;
+begin
+    if v_filter is null then
+        raise exception 'a filter is a JSON object, as in {"campaign": "spring-2026", "state": "failed"}'
+            using errcode = 'invalid_parameter_value';
+    end if;
+    perform pgdial.known_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'campaign',
+        'createdAfter', 'createdBefore', 'endedAfter', 'endedBefore', 'all']);
+    if v_filter - 'all' = '{}' and v_filter -> 'all' is distinct from 'true' then
+        raise exception 'an empty filter means every call: say {"all": true} if that is meant'
+            using errcode = 'invalid_parameter_value';
+    end if;
+    v_read.ids := case when v_filter ? 'ids' then pgdial.read_ids(v_filter -> 'ids') end;
+    v_read.states := pgdial.read_words(v_filter, 'state', enum_range(null::pgdial.call_state)::text[]);
+    v_read.outcomes := pgdial.read_words(v_filter, 'outcome', enum_range(null::pgdial.outcome)::text[]);
+    v_read.campaign := v_filter ->> 'campaign';
+    v_read.phone := pgdial.normal_phone(v_filter ->> 'to');
+    v_read.created_after := pgdial.read_timestamp(v_filter ->> 'createdAfter');
+    v_read.created_before := pgdial.read_timestamp(v_filter ->> 'createdBefore');
+    v_read.ended_after := pgdial.read_timestamp(v_filter ->> 'endedAfter');
+    v_read.ended_before := pgdial.read_timestamp(v_filter ->> 'endedBefore');
+    v_problem := case
+        when v_filter ? 'to' and v_read.phone is null then
+            '"to" is not an E.164 number: write + and the country code, as in "+14155550100"'
+        when jsonb_typeof(v_filter -> 'campaign') <> 'string' then '"campaign" must be a string: the name of one'
+        when v_filter ? 'all' and v_filter -> 'all' <> 'true' then '"all" is true, or left out'
+        when v_filter ? 'createdAfter' and v_read.created_after is null then '"createdAfter"'
+        when v_filter ? 'createdBefore' and v_read.created_before is null then '"createdBefore"'
+        when v_filter ? 'endedAfter' and v_read.ended_after is null then '"endedAfter"'
+        when v_filter ? 'endedBefore' and v_read.ended_before is null then '"endedBefore"' end;
+    if v_problem is not null then
+        raise exception '%', case when v_problem ~ ' ' then v_problem
+            else v_problem || ' must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"' end
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return v_read;
+end $$;
+
+create or replace function pgdial.read_words(p_filter jsonb, p_field text, p_known text[]) returns text[]
+language plpgsql immutable
+as $$
+declare
+    v_given constant jsonb := p_filter -> p_field;
+    v_words text[];
+begin
+    if v_given is null then
+        return null;
+    end if;
+    v_words := case jsonb_typeof(v_given) when 'array' then array(select jsonb_array_elements_text(v_given))
+                                          else array[v_given #>> '{}'] end;
+    if cardinality(v_words) = 0 or not v_words <@ p_known then
+        raise exception '"%" is one or several of %', p_field, array_to_string(p_known, ', ')
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return v_words;
+end $$;
+
+create or replace function pgdial.read_ids(p_ids jsonb) returns uuid[]
+language plpgsql immutable
+as $$
+begin
+    if jsonb_typeof(p_ids) = 'array' and jsonb_array_length(p_ids) <= 10000 then
+        return array(select jsonb_array_elements_text(p_ids)::uuid);
+    end if;
+    raise exception '"ids" is an array of at most 10000 ids of calls' using errcode = 'invalid_parameter_value';
+exception when invalid_text_representation then
+    raise exception '"ids" holds something that is no id of a call' using errcode = 'invalid_parameter_value';
+end $$;
+
+-- fits: is this call one of those? Postgres writes it into the statement.
+create or replace function pgdial.fits(p_call pgdial.calls, p_filter pgdial.call_filter) returns boolean
+language sql stable
+as $$
+    select ((p_filter).states is null or (p_call).state::text = any ((p_filter).states))
+       and ((p_filter).outcomes is null or (p_call).outcome::text = any ((p_filter).outcomes))
+       and ((p_filter).phone is null or (p_call).phone = (p_filter).phone)
+       and ((p_filter).campaign is null or (p_call).campaign = (p_filter).campaign)
+       and ((p_filter).created_after is null or (p_call).created_at >= (p_filter).created_after)
+       and ((p_filter).created_before is null or (p_call).created_at < (p_filter).created_before)
+       and ((p_filter).ended_after is null or (p_call).ended_at >= (p_filter).ended_after)
+       and ((p_filter).ended_before is null or (p_call).ended_at < (p_filter).ended_before)
+$$;
+
+-- matching: at most p_limit calls that fit, from where p_cursor says on, looking at p_walk rows at
+-- most (at all that are live): however many calls there are and however few fit, one call of it
+-- takes a bounded time.
+-- p_scope: live (waiting, or in flight without a wish that they end), over, or any.
+-- cursor: where to go on, as a text that means nothing to others; null = that was all.
+-- From the first call to the last of one run no call is met twice, whatever becomes of it
+-- meanwhile: a call that is redriven and fails again would otherwise be redriven for ever. By id,
+-- which never changes; where an end is given by that, up to the time of the first call.
+-- Walks, each in the order of one index: by id for ids, calls_phone for a number, calls_ended where
+-- an end is given, else the primary key, which sorts by creation. What is live is sorted: all of
+-- calls_in_flight, which is short, and of calls_claimable, of the campaign if one is given.
+create or replace function pgdial.matching(
+    p_filter pgdial.call_filter, p_scope text, p_cursor text, p_limit int, p_walk int,
+    out ids uuid[], out cursor text
+)
+language plpgsql stable
+set max_parallel_workers_per_gather = 0
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+-- What counts is how many rows are looked at: priced by their pages, all ids in order look cheaper
+-- than the few that wait.
+set random_page_cost = 0.01
+set seq_page_cost = 0.01
+set datestyle = 'ISO'
+set timezone = 'UTC'
+as $$
+declare
+    v_way constant text := case
+        when p_filter.ids is not null then 'ids'
+        when p_filter.phone is not null then 'phone'
+        when p_scope = 'live' then 'live'
+        when p_filter.ended_after is not null or p_filter.ended_before is not null then 'ended'
+        else 'created' end;
+    v_row record;
+    v_id uuid := '00000000-0000-0000-0000-000000000000';
+    v_at timestamptz := coalesce(p_filter.ended_after, '-infinity');
+    v_until timestamptz := pgdial.now();
+    v_walked int := 0;
+begin
+    if p_cursor is not null then
+        begin
+            v_id := split_part(p_cursor, '/', 1)::uuid;
+            if v_way = 'ended' then
+                v_at := split_part(p_cursor, '/', 2)::timestamptz;
+                v_until := split_part(p_cursor, '/', 3)::timestamptz;
+            end if;
+        exception when data_exception then
+            raise exception 'the cursor is not one of ours, or belongs to another filter'
+                using errcode = 'invalid_parameter_value';
+        end;
+    end if;
+    ids := '{}';
+    for v_row in execute pgdial.walk(v_way, p_scope, p_filter.campaign is not null) using p_filter, v_id, v_at,
+        least(p_filter.ended_before, v_until),
+        -- A batch has its ids within milliseconds after its created_at.
+        pgdial.uuid_floor(coalesce(p_filter.created_after, to_timestamp(0))),
+        pgdial.uuid_floor(coalesce(p_filter.created_before + '1 minute'::interval, to_timestamp(0) + '8000 years'::interval)),
+        p_limit, p_walk
+    loop
+        if v_row.fits then
+            ids := ids || v_row.id;
+        end if;
+        v_walked := v_walked + 1;
+        if cardinality(ids) >= p_limit or v_walked >= p_walk then
+            cursor := concat_ws('/', v_row.id, case when v_way = 'ended' then v_row.ended_at end,
+                                case when v_way = 'ended' then v_until end);
+            exit;
+        end if;
+    end loop;
+end $$;
+
+-- walk: the statement of matching. $1 the filter, $2 after this id, $3 and $4 ended from and before,
+-- $5 and $6 ids from and before, $7 how many matches, $8 how many rows.
+create or replace function pgdial.walk(p_way text, p_scope text, p_of_campaign boolean) returns text
+language plpgsql immutable
+as $$
+declare
+    v_waiting constant text := 'c.state = ''waiting''';
+    v_flying constant text := 'c.state in (''dialing'', ''unresolved'', ''in_call'') and c.cancel_requested_at is null';
+    v_live constant text := 'select c.id, c.ended_at, true as fits from pgdial.calls c where %s and c.id > $2 and pgdial.fits(c, $1)';
+begin
+    if p_way = 'live' then
+        -- Fenced: the order leads the planner along all ids, too, past everything that has ended.
+        return 'select * from (' || format(v_live, v_flying) || ' union all '
+            || format(v_live, v_waiting || case when p_of_campaign then ' and c.campaign = ($1).campaign' else '' end)
+            || ' offset 0) u order by u.id limit $7';
+    end if;
+    return 'select c.id, c.ended_at, pgdial.fits(c, $1)'
+        || case p_scope when 'live' then format(' and (%s or %s)', v_waiting, v_flying)
+                        when 'over' then ' and c.state not in (''waiting'', ''dialing'', ''unresolved'', ''in_call'')'
+                        else '' end
+        || ' as fits from pgdial.calls c where '
+        || case p_way
+            when 'ids' then 'c.id = any (($1).ids) and c.id > $2 order by c.id'
+            when 'phone' then 'c.phone = ($1).phone and c.id > $2 order by c.id'
+            when 'ended' then 'c.ended_at is not null and c.ended_at >= $3 and c.ended_at < $4'
+                              ' and (c.ended_at, c.id) > ($3, $2) order by c.ended_at, c.id'
+            else 'c.id > $2 and c.id >= $5 and c.id < $6 order by c.id' end
+        -- So that the planner knows how soon it ends, and sorts nothing that it need not read.
+        || ' limit $8';
+end $$;
+
+-- uuid_floor: below every id that was made at this time or later.
+create or replace function pgdial.uuid_floor(p_at timestamptz) returns uuid
+language sql immutable parallel safe
+as $$
+    select rpad(lpad(to_hex(greatest(floor(extract(epoch from p_at) * 1000)::bigint, 0)), 12, '0'), 32, '0')::uuid
+$$;

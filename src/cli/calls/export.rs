@@ -1,0 +1,52 @@
+//! `calls export`: pages of calls, written as they come; what is in memory is one page.
+
+use std::{fs::File, io::Write, path::Path};
+
+use serde_json::Value;
+
+use super::args::ExportArgs;
+use crate::{
+    cli::{Exit, Failure, Out},
+    export::{Format, Writer},
+    flow::Calls,
+};
+
+/// Calls of one page.
+const PAGE: i32 = 2000;
+
+/// Does it.
+pub(super) async fn run(args: &ExportArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+    let filter = Value::Object(args.filter.given());
+    let by_name = args.out.as_deref().and_then(Path::extension);
+    let format = args.format.unwrap_or(match by_name {
+        Some(extension) if extension.eq_ignore_ascii_case("csv") => Format::Csv,
+        _ => Format::Ndjson,
+    });
+    let mut file = match &args.out {
+        Some(path) => Some(File::create(path).map_err(|error| {
+            Failure::failed(format!("{} cannot be written: {error}", path.display()))
+        })?),
+        None => None,
+    };
+    let mut writer = Writer::new(format);
+    let (mut count, mut cursor) = (0_usize, None::<String>);
+    loop {
+        let (page, next) = calls.export(&filter, cursor.as_deref(), PAGE).await?;
+        count += page.len();
+        let bytes = writer.write(&page)?;
+        match &mut file {
+            Some(file) => file.write_all(&bytes)?,
+            None => out.data().write_all(&bytes)?,
+        }
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if let Some(file) = file {
+        file.sync_all()?;
+    }
+    let calls = if count == 1 { "call" } else { "calls" };
+    out.note(format!("{count} {calls} exported"));
+    Ok(Exit::Ok)
+}

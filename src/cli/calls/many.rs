@@ -1,0 +1,145 @@
+//! `calls cancel` and `calls redrive` with a filter, batch after batch.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::args::ManyArgs;
+use crate::{
+    cli::{Exit, Failure, Out},
+    domain::CallId,
+    flow::{
+        Calls,
+        matching::{Batch, Batched},
+    },
+};
+
+/// What to do with them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verb {
+    Cancel,
+    Redrive { force: bool },
+}
+
+impl Verb {
+    async fn batch(self, calls: &Calls, batch: &Batch<'_>) -> Result<Batched, Failure> {
+        Ok(match self {
+            Self::Cancel => calls.cancel_matching(batch).await?,
+            Self::Redrive { force } => calls.redrive_matching(batch, force).await?,
+        })
+    }
+
+    /// The verdicts that are what was asked for.
+    const fn wanted(self) -> &'static [&'static str] {
+        match self {
+            Self::Cancel => &["canceled", "requested"],
+            Self::Redrive { .. } => &["waiting"],
+        }
+    }
+}
+
+/// Is it a filter that was given, and not ids? Both, or neither, makes no sense.
+pub(super) fn is_filter(ids: &[CallId], many: &ManyArgs) -> Result<bool, Failure> {
+    let filtered = many.every_call || !many.filter.given().is_empty();
+    match (ids.is_empty(), filtered) {
+        (false, true) => Err(Failure::usage("give calls, or a filter, not both")),
+        (false, false) if many.all || many.dry_run => Err(Failure::usage(
+            "--all and --dry-run go with a filter, not with calls",
+        )),
+        (false, false) => Ok(false),
+        (true, true) => Ok(true),
+        (true, false) => Err(Failure::usage("which calls?").hint(
+            "give their ids, or a filter such as --campaign; --every-call means all of them",
+        )),
+    }
+}
+
+/// Does it.
+pub(super) async fn run(
+    verb: Verb,
+    many: &ManyArgs,
+    why: Option<&str>,
+    (calls, by): (&Calls, &str),
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let why = why.filter(|why| !why.trim().is_empty());
+    let why = why
+        .ok_or_else(|| Failure::usage("with a filter --why is needed: it is kept with the act"))?;
+    let mut filter = many.filter.given();
+    if many.every_call {
+        filter.insert("all".to_owned(), true.into());
+    }
+    let filter = Value::Object(filter);
+    let (mut matched, mut verdicts, mut cursor) = (0_i64, BTreeMap::new(), None::<String>);
+    loop {
+        let left = i64::from(many.limit).saturating_sub(matched);
+        let limit = if many.all || many.dry_run {
+            many.limit
+        } else {
+            i32::try_from(left).unwrap_or(1)
+        };
+        let batch = Batch {
+            filter: &filter,
+            limit,
+            dry_run: many.dry_run,
+            cursor: cursor.as_deref(),
+            by,
+            why,
+        };
+        let batched = verb.batch(calls, &batch).await?;
+        matched = matched.saturating_add(batched.matched);
+        for (verdict, count) in batched.verdicts {
+            *verdicts.entry(verdict).or_insert(0_i64) += count;
+        }
+        cursor = batched.cursor;
+        let is_enough = if many.dry_run {
+            !many.all
+        } else {
+            !many.all && matched >= i64::from(many.limit)
+        };
+        if cursor.is_none() || is_enough {
+            break;
+        }
+        // Who is told soon need not wait for the last batch.
+        calls.send_wakes().await;
+    }
+    show(many, matched, &verdicts, cursor.is_some(), out)?;
+    let refused = verdicts
+        .keys()
+        .any(|verdict| !verb.wanted().contains(&verdict.as_str()));
+    Ok(if refused && !many.dry_run {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    })
+}
+
+fn show(
+    many: &ManyArgs,
+    matched: i64,
+    verdicts: &BTreeMap<String, i64>,
+    more: bool,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    if out.style.json {
+        return out.json(&json!({
+            "dryRun": many.dry_run, "matched": matched, "verdicts": verdicts, "more": more
+        }));
+    }
+    let rows = verdicts
+        .iter()
+        .map(|(verdict, count)| vec![verdict.clone(), count.to_string()]);
+    out.table(&["verdict", "calls"], rows.collect())?;
+    if matched == 0 {
+        out.note("no call matches");
+    }
+    if many.dry_run {
+        let at_least = if more { "at least " } else { "" };
+        out.note(format!(
+            "a dry run: nothing was done; {at_least}{matched} would be looked at"
+        ));
+    } else if more {
+        out.note("there may be more: do it again, or add --all");
+    }
+    Ok(())
+}

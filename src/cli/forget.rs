@@ -1,0 +1,164 @@
+//! `forget`: a person's number, and what was said with it, out of every table.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{Exit, Failure, Out, out::instant};
+use crate::{
+    domain::Phone,
+    flow::{
+        Calls,
+        forget::{Forget, ForgetVerdict, Forgot, OnTheList},
+    },
+};
+
+/// What it does, for its help.
+pub const LIMITS: &str = "\
+What remains of the calls is that they were: when, on which campaign and trunk, how they ended.
+Waiting calls are canceled. It is refused while a call to the number is in flight or held, and
+while a young idempotency key is made of the number (unless --do-not-call add).
+An entry in the do-not-call list stays, or the person would be rung again; say
+--do-not-call remove if it shall go too. The audit keeps that a number was forgotten, not which.
+It cannot reach: the metadata of calls to others (--search counts those rows), backups, logs of
+others, and the provider's own records.";
+
+/// Forget a number: take it, and what was said with it, out of every table.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ForgetArgs {
+    /// The number.
+    #[arg(value_name = "NUMBER")]
+    pub phone: Phone,
+    /// On which ground; kept with the act, without the number.
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Do it. Without this only what would be emptied is counted.
+    #[arg(long)]
+    pub yes: bool,
+    /// What becomes of its entry in the do-not-call list.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "keep")]
+    pub do_not_call: DoNotCall,
+    /// Afterwards, count where the number still stands. Reads every row of every table.
+    #[arg(long)]
+    pub search: bool,
+}
+
+/// What becomes of its entry in the do-not-call list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DoNotCall {
+    /// One that is there stays.
+    Keep,
+    /// One is made.
+    Add,
+    /// It goes too.
+    Remove,
+}
+
+/// Does it.
+pub async fn run(
+    args: &ForgetArgs,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let wish = Forget {
+        phone: &args.phone,
+        dry_run: !args.yes,
+        on_the_list: match args.do_not_call {
+            DoNotCall::Keep => OnTheList::Keep,
+            DoNotCall::Add => OnTheList::Add,
+            DoNotCall::Remove => OnTheList::Remove,
+        },
+        by,
+        why: &args.why,
+    };
+    let mut counts = BTreeMap::new();
+    let last = loop {
+        let forgot = calls.forget(&wish).await?;
+        for (what, count) in &forgot.counts {
+            *counts.entry(what.clone()).or_insert(0_i64) += count;
+        }
+        if !(forgot.more && args.yes && forgot.verdict == ForgetVerdict::Forgotten) {
+            break forgot;
+        }
+    };
+    let mentions = if args.search {
+        Some(calls.mentions(&args.phone).await?)
+    } else {
+        None
+    };
+    show(&last, &counts, mentions.as_deref(), out)?;
+    refusal(&last).map_or(Ok(Exit::Ok), Err)
+}
+
+fn show(
+    last: &Forgot,
+    counts: &BTreeMap<String, i64>,
+    mentions: Option<&[(String, String, i64)]>,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    if out.style.json {
+        let mentions = mentions.map(|mentions| {
+            let one = |(table, column, rows): &(String, String, i64)| json!({ "table": table, "column": column, "rows": rows });
+            mentions.iter().map(one).collect::<Vec<_>>()
+        });
+        return out.json(&json!({
+            "verdict": last.verdict, "dryRun": last.dry_run, "counts": counts, "more": last.more,
+            "call": last.call, "until": last.until, "mentions": mentions
+        }));
+    }
+    let rows = counts
+        .iter()
+        .map(|(what, count)| vec![words(what).to_owned(), count.to_string()]);
+    out.table(&["what", "rows"], rows.collect())?;
+    if let Some(mentions) = mentions {
+        let rows = mentions
+            .iter()
+            .map(|(table, column, rows)| vec![format!("{table}.{column}"), rows.to_string()]);
+        out.table(&["still in", "rows"], rows.collect())?;
+    }
+    if last.verdict == ForgetVerdict::Forgotten {
+        out.note(match (last.dry_run, last.more) {
+            (true, true) => "nothing was done: there are more calls than were counted; add --yes to forget the number",
+            (true, false) => "nothing was done: add --yes to forget the number",
+            (false, _) => "forgotten",
+        });
+    }
+    Ok(())
+}
+
+fn words(what: &str) -> &str {
+    match what {
+        "calls" => "calls",
+        "waiting" => "of them waiting, to be canceled",
+        "callEvents" => "events of these calls",
+        "webhookEvents" => "webhooks about them",
+        "acts" => "acts that name the number",
+        "doNotCall" => "entries of the do-not-call list",
+        other => other,
+    }
+}
+
+fn refusal(last: &Forgot) -> Option<Failure> {
+    let call = last.call.map(|id| id.to_string()).unwrap_or_default();
+    let until = last
+        .until
+        .map(|until| instant(&json!(until)))
+        .unwrap_or_default();
+    Some(match last.verdict {
+        ForgetVerdict::Forgotten => return None,
+        ForgetVerdict::InFlight => Failure::failed(format!("not forgotten: call {call} to this number is in flight"))
+            .hint(format!("`pgdial calls cancel {call}`, and again when it is over")),
+        ForgetVerdict::Held => Failure::failed(format!(
+            "not forgotten: nobody knows whether call {call} still rings"
+        ))
+        .hint(format!("wait until {until}, or `pgdial release {call} --why ...`")),
+        ForgetVerdict::KeyNeeded => Failure::failed(format!(
+            "not forgotten: the idempotency key of call {call} is made of this number, and a repetition of its request must not ring"
+        ))
+        .hint(format!("wait until {until}, or add --do-not-call add")),
+        ForgetVerdict::LockedOut => {
+            Failure::failed("not forgotten: somebody's open transaction holds a call to this number").hint("try again")
+        }
+    })
+}

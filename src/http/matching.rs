@@ -1,0 +1,195 @@
+//! Many calls at once, by a filter: cancel, redrive, export.
+
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::{Request, State},
+    http::{Uri, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use serde_json::{Map, Value};
+
+use super::{
+    App,
+    auth::Owner,
+    body,
+    lanes::check_reason,
+    problem::{Code, Problem},
+    schema::acting::BatchWish,
+};
+use crate::{
+    domain::{CallState, Outcome},
+    export::{Format, Writer},
+    flow::{
+        lanes::ChangeError,
+        matching::{Batch, Batched},
+    },
+};
+
+/// Calls of one page of an export: what is in memory at once.
+const PAGE: i32 = 1000;
+
+/// Cancel the calls that a filter means.
+///
+/// Of those that wait or are in flight: one batch, in the order of their ids. With `cursor` in the
+/// answer there may be others: send it again with that.
+#[utoipa::path(
+    post, path = "/api/v1/calls/cancel", tag = "calls", request_body = BatchWish,
+    responses((status = 200, description = "How many came to what, or would.", body = Batched)),
+)]
+pub(super) async fn cancel_calls(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    request: Request,
+) -> Result<Json<Batched>, Problem> {
+    let wish: BatchWish = body::typed(request).await?;
+    if wish.force {
+        return Err(Problem::new(
+            Code::InvalidRequest,
+            "\"force\" is for redrive: a cancel needs none",
+        ));
+    }
+    let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
+    let batch = batch(&wish, &filter, &by)?;
+    Ok(Json(app.calls.cancel_matching(&batch).await?))
+}
+
+/// Put the finished calls that a filter means back into the queue.
+///
+/// One batch of them; completed ones only with `force`. With `cursor` in the answer there may
+/// be others: send it again with that.
+#[utoipa::path(
+    post, path = "/api/v1/calls/redrive", tag = "calls", request_body = BatchWish,
+    responses((status = 200, description = "How many came to what, or would.", body = Batched)),
+)]
+pub(super) async fn redrive_calls(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    request: Request,
+) -> Result<Json<Batched>, Problem> {
+    let wish: BatchWish = body::typed(request).await?;
+    let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
+    let batch = batch(&wish, &filter, &by)?;
+    let batched = app.calls.redrive_matching(&batch, wish.force).await?;
+    Ok(Json(batched))
+}
+
+fn batch<'a>(wish: &'a BatchWish, filter: &'a Value, by: &'a str) -> Result<Batch<'a>, Problem> {
+    check_reason(&wish.why)?;
+    Ok(Batch {
+        filter,
+        limit: wish.limit,
+        dry_run: wish.dry_run,
+        cursor: wish.cursor.as_deref(),
+        by,
+        why: &wish.why,
+    })
+}
+
+/// Export calls with their results.
+///
+/// All that fit the query, as a stream in pages: NDJSON has everything, and each attempt; CSV has
+/// one line a call. A stream that is cut off before its end was not whole.
+#[utoipa::path(
+    get, path = "/api/v1/calls/export", tag = "calls",
+    params(
+        ("format" = Option<Format>, Query, description = "`ndjson` when absent."),
+        ("state" = Option<CallState>, Query, description = "In this state only."),
+        ("outcome" = Option<Outcome>, Query, description = "Whose latest attempt ended like this only."),
+        ("to" = Option<String>, Query, pattern = r"^[ .()/-]*\+[ .()/-]*[1-9]([ .()/-]*[0-9]){6,14}[ .()/-]*$", description = "To this number only; write the + as %2B."),
+        ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
+        ("createdAfter" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Enqueued at this instant or later."),
+        ("createdBefore" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Enqueued before this instant."),
+        ("endedAfter" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended at this instant or later."),
+        ("endedBefore" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended before this instant."),
+    ),
+    responses((status = 200, description = "The calls.", content((String = "application/x-ndjson"), (String = "text/csv")))),
+)]
+pub(super) async fn export_calls(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
+    let (filter, format) = read(&uri)?;
+    let mut pages = Pages {
+        app,
+        filter,
+        cursor: None,
+        writer: Writer::new(format),
+        is_over: false,
+    };
+    // Before the answer begins: a query that makes no sense has a problem for an answer.
+    let first = pages.next().await?;
+    let rest = stream::try_unfold((Some(first), pages), |(ready, mut pages)| async move {
+        let bytes = match ready {
+            Some(bytes) => bytes,
+            None if pages.is_over => return Ok(None),
+            None => pages.next().await.map_err(|problem| {
+                tracing::warn!(error = problem.causes(), "an export was cut off");
+                std::io::Error::other("the export cannot go on")
+            })?,
+        };
+        Ok::<_, std::io::Error>(Some((bytes, (None, pages))))
+    });
+    let kind = [(header::CONTENT_TYPE, format.media_type())];
+    Ok((kind, Body::from_stream(rest)).into_response())
+}
+
+/// An export in the middle.
+struct Pages {
+    app: App,
+    filter: Value,
+    cursor: Option<String>,
+    writer: Writer,
+    is_over: bool,
+}
+
+impl Pages {
+    async fn next(&mut self) -> Result<Vec<u8>, Problem> {
+        let (calls, cursor) = self
+            .app
+            .calls
+            .export(&self.filter, self.cursor.as_deref(), PAGE)
+            .await
+            .map_err(|error| match error {
+                ChangeError::Refused(words) => Problem::new(Code::InvalidQuery, words),
+                ChangeError::Flow(error) => error.into(),
+            })?;
+        self.is_over = cursor.is_none();
+        self.cursor = cursor;
+        let written = self.writer.write(&calls);
+        written.map_err(|error| Problem::internal().cause(error))
+    }
+}
+
+fn read(uri: &Uri) -> Result<(Value, Format), Problem> {
+    let known = [
+        "format",
+        "state",
+        "outcome",
+        "to",
+        "campaign",
+        "createdAfter",
+        "createdBefore",
+        "endedAfter",
+        "endedBefore",
+    ];
+    let mut given = body::query(uri, &known)?;
+    let format = match given.remove("format").as_deref() {
+        None | Some("ndjson") => Format::Ndjson,
+        Some("csv") => Format::Csv,
+        Some(_) => {
+            return Err(Problem::new(
+                Code::InvalidQuery,
+                "\"format\" is csv or ndjson",
+            ));
+        }
+    };
+    let filter: Map<_, _> = given
+        .into_iter()
+        // A bare + in a query is a space.
+        .map(|(name, text)| match text.strip_prefix(' ') {
+            Some(rest) if name == "to" && !rest.contains('+') => (name, format!("+{rest}")),
+            _ => (name, text),
+        })
+        .map(|(name, text)| (name, Value::String(text)))
+        .collect();
+    Ok((Value::Object(filter), format))
+}

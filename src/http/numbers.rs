@@ -1,0 +1,143 @@
+//! Numbers over HTTP: not to be rung, and to be forgotten.
+//!
+//! A number stands in the body, never in the path: paths are logged, by us and by others.
+
+use axum::{
+    Extension, Json,
+    extract::{Request, State},
+    http::Uri,
+};
+use serde_json::{Value, json};
+
+use super::{
+    App,
+    auth::Owner,
+    body,
+    lanes::check_reason,
+    problem::{Code, Problem},
+    schema::acting::{ForgetWish, List, ListAnswer, ListWish},
+};
+use crate::flow::forget::{Forget, ForgetVerdict, Forgot};
+
+const USUAL: i64 = 50;
+const MOST: i64 = 1000;
+
+/// Forget a number.
+///
+/// Takes the number, and what was said with it, out of every table; waiting calls to it are
+/// canceled. Refused while a call of it is in flight or held. With `more` there are other calls:
+/// send it again.
+#[utoipa::path(
+    post, path = "/api/v1/numbers/forget", tag = "operations", request_body = ForgetWish,
+    responses((status = 200, description = "What was emptied, or would be.", body = Forgot)),
+)]
+pub(super) async fn forget_number(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    request: Request,
+) -> Result<Json<Forgot>, Problem> {
+    let wish: ForgetWish = body::typed(request).await?;
+    check_reason(&wish.why)?;
+    let by = owner.by();
+    let wanted = Forget {
+        phone: &wish.to,
+        dry_run: wish.dry_run,
+        on_the_list: wish.do_not_call,
+        by: &by,
+        why: &wish.why,
+    };
+    let forgot = app.calls.forget(&wanted).await?;
+    let call = forgot.call.map(|id| id.to_string()).unwrap_or_default();
+    let refusal = match forgot.verdict {
+        ForgetVerdict::Forgotten => return Ok(Json(forgot)),
+        ForgetVerdict::InFlight => Problem::new(
+            Code::InFlight,
+            format!("call {call} to this number is in flight: try again when it is over"),
+        ),
+        ForgetVerdict::Held => Problem::new(
+            Code::Held,
+            format!(
+                "nobody knows how the last dial of call {call} ended, so it may still ring: \
+                 wait until \"until\", or release it"
+            ),
+        ),
+        ForgetVerdict::KeyNeeded => Problem::new(
+            Code::KeyNeeded,
+            format!(
+                "the idempotency key of call {call} is made of this number, and a repetition of its request \
+                 must not ring: wait until \"until\", or say \"doNotCall\": \"add\""
+            ),
+        ),
+        ForgetVerdict::LockedOut => Problem::new(
+            Code::Locked,
+            "somebody's open transaction holds a call to this number: try again",
+        )
+        .retry_after(1),
+    };
+    Err(refusal.until(forgot.until))
+}
+
+/// List the numbers not to ring, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/do-not-call", tag = "operations",
+    params(("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many; 50 when absent.")),
+    responses((status = 200, description = "The newest entries.", body = List)),
+)]
+pub(super) async fn list_do_not_call(
+    State(app): State<App>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    let mut given = body::query(&uri, &["limit"])?;
+    let limit = given.remove("limit").map_or(Ok(USUAL), |text| {
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| (1..=MOST).contains(number));
+        number.ok_or_else(|| {
+            let words = format!("\"limit\" is a whole number from 1 to {MOST}");
+            Problem::new(Code::InvalidQuery, words)
+        })
+    });
+    let entries = app.calls.do_not_call_list(limit?).await?;
+    Ok(Json(json!({ "entries": entries })))
+}
+
+/// Put a number on the do-not-call list.
+///
+/// Waiting calls to it are passed over at once; live ones are left alone.
+#[utoipa::path(
+    post, path = "/api/v1/do-not-call", tag = "operations", request_body = ListWish,
+    responses((status = 200, description = "It is on the list.", body = ListAnswer)),
+)]
+pub(super) async fn add_do_not_call(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    request: Request,
+) -> Result<Json<ListAnswer>, Problem> {
+    let wish: ListWish = body::typed(request).await?;
+    check_reason(&wish.why)?;
+    let by = owner.by();
+    let added = app.calls.do_not_call_add(&wish.to, &by, &wish.why);
+    let changed = added.await?;
+    Ok(Json(ListAnswer { changed }))
+}
+
+/// Take a number off the do-not-call list.
+#[utoipa::path(
+    post, path = "/api/v1/do-not-call/remove", tag = "operations", request_body = ListWish,
+    responses((status = 200, description = "It is not on the list.", body = ListAnswer)),
+)]
+pub(super) async fn remove_do_not_call(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    request: Request,
+) -> Result<Json<ListAnswer>, Problem> {
+    let wish: ListWish = body::typed(request).await?;
+    check_reason(&wish.why)?;
+    let by = owner.by();
+    let removed = app
+        .calls
+        .do_not_call_remove_as(&wish.to, &by, Some(&wish.why));
+    let changed = removed.await?;
+    Ok(Json(ListAnswer { changed }))
+}

@@ -1,0 +1,389 @@
+//! What people do to the queue over HTTP: bodies and answers.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{CallId, CallState, Outcome, Phone};
+use crate::flow::forget::OnTheList;
+
+/// Which calls: all that is given must hold. At least one field, or `{"all": true}`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallFilter {
+    /// These calls.
+    #[schema(max_items = 10000)]
+    pub ids: Option<Vec<CallId>>,
+    /// In one of these states; a single word will do.
+    #[schema(min_items = 1)]
+    pub state: Option<Vec<CallState>>,
+    /// Whose latest attempt ended like this; a single word will do.
+    #[schema(min_items = 1)]
+    pub outcome: Option<Vec<Outcome>>,
+    /// To this number.
+    #[schema(example = "+14155550100")]
+    pub to: Option<String>,
+    /// Of this campaign.
+    pub campaign: Option<String>,
+    /// Enqueued at this instant or later (RFC 3339).
+    pub created_after: Option<DateTime<Utc>>,
+    /// Enqueued before this instant.
+    pub created_before: Option<DateTime<Utc>>,
+    /// Ended at this instant or later.
+    pub ended_after: Option<DateTime<Utc>>,
+    /// Ended before this instant.
+    pub ended_before: Option<DateTime<Utc>>,
+    /// Every call is meant.
+    pub all: Option<bool>,
+}
+
+/// Cancel, or redrive, all calls that a filter means: one batch of them.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchWish {
+    /// Which calls.
+    #[schema(value_type = CallFilter)]
+    pub filter: Map<String, Value>,
+    /// Kept with the act and in each call's history. 1 to 500 characters.
+    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    pub why: String,
+    /// Calls of this batch.
+    #[serde(default = "usual_limit")]
+    #[schema(minimum = 1, maximum = 10000)]
+    pub limit: i32,
+    /// Only count, up to 100,000 calls.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// `cursor` of the batch before.
+    #[schema(pattern = r"^[^\u0000]*$")]
+    pub cursor: Option<String>,
+    /// Redrive only: completed calls too. Somebody will be rung again.
+    #[serde(default)]
+    pub force: bool,
+}
+
+const fn usual_limit() -> i32 {
+    1000
+}
+
+/// Why it is done.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reasoned {
+    /// Kept with the act. 1 to 500 characters.
+    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    pub why: String,
+}
+
+/// Why it is done, if somebody wants to say.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PerhapsReasoned {
+    /// Kept with the act. At most 500 characters.
+    #[serde(default)]
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    pub why: Option<String>,
+}
+
+/// A campaign.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Campaign {
+    /// Its name.
+    pub name: String,
+    /// The trunk that it dials on.
+    pub trunk: String,
+    /// Its calls in flight at most; null: only the trunk's slots.
+    pub cap: Option<i32>,
+    /// Its share of the slots beside other campaigns that have work.
+    pub weight: i32,
+    /// Whether it dials.
+    pub paused: bool,
+    /// Since when not.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// By whom.
+    pub paused_by: Option<String>,
+    /// Why.
+    pub paused_why: Option<String>,
+    /// Attempts of a new call that does not say.
+    pub max_attempts: i32,
+    /// How long it may ring.
+    #[schema(example = "00:01:00")]
+    pub ring_timeout: String,
+    /// How long a call may last.
+    pub max_duration: String,
+    /// The first wait after busy.
+    pub busy_base: String,
+    /// The first wait after nobody answered.
+    pub no_answer_base: String,
+    /// The first wait after a fault.
+    pub fault_base: String,
+    /// No wait is longer than this.
+    pub backoff_cap: String,
+    /// Retry a call whose attempt nobody could explain, after its hold.
+    pub redial_unknown: bool,
+    /// Calls in flight.
+    pub in_flight: Option<i64>,
+    /// Calls that it may have claimed now.
+    pub room: Option<i64>,
+    /// Why there is no room.
+    pub reason: Option<String>,
+}
+
+/// A new campaign.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NewCampaign {
+    /// Its name.
+    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    pub name: String,
+    /// What is not given has its usual value.
+    #[serde(flatten)]
+    pub changes: CampaignChanges,
+}
+
+/// What can be set of a campaign. Lengths of time as in `45 seconds` or `00:00:45`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CampaignChanges {
+    /// The trunk that it dials on.
+    pub trunk: Option<String>,
+    /// Its calls in flight at most; null: only the trunk's slots.
+    #[schema(minimum = 0)]
+    pub cap: Option<i32>,
+    /// Its share of the slots beside other campaigns that have work.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub weight: Option<i32>,
+    /// Attempts of a new call that does not say.
+    #[schema(minimum = 1, maximum = 20)]
+    pub max_attempts: Option<i32>,
+    /// How long it may ring, 1 second to 10 minutes.
+    pub ring_timeout: Option<String>,
+    /// How long a call may last, 1 second to 6 hours.
+    pub max_duration: Option<String>,
+    /// The first wait after busy; it doubles with each attempt.
+    pub busy_base: Option<String>,
+    /// The first wait after nobody answered.
+    pub no_answer_base: Option<String>,
+    /// The first wait after a fault.
+    pub fault_base: Option<String>,
+    /// No wait is longer than this.
+    pub backoff_cap: Option<String>,
+    /// Retry a call whose attempt nobody could explain, after its hold: it may ring someone twice.
+    pub redial_unknown: Option<bool>,
+    /// Kept with the act. At most 500 characters.
+    #[schema(max_length = 500)]
+    pub why: Option<String>,
+}
+
+/// A trunk.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Trunk {
+    /// Its name.
+    pub name: String,
+    /// Calls in flight at most, summed over all processes.
+    pub slots: i32,
+    /// Its pace; null: unpaced.
+    pub calls_per_second: Option<f64>,
+    /// Whether it dials.
+    pub paused: bool,
+    /// Since when not.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// By whom.
+    pub paused_by: Option<String>,
+    /// Why.
+    pub paused_why: Option<String>,
+    /// What its provider can be asked: `none`, `hint` or `authoritative`.
+    pub look_up: String,
+    /// Its provider rings once for one Idempotency-Key.
+    pub idempotent: bool,
+    /// Since when its breaker is open.
+    pub breaker_opened_at: Option<DateTime<Utc>>,
+    /// Calls in flight.
+    pub in_flight: i64,
+}
+
+/// A new trunk.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NewTrunk {
+    /// Its name.
+    #[schema(pattern = "^[a-z][a-z0-9_]{0,30}$")]
+    pub name: String,
+    /// What is not given has its usual value.
+    #[serde(flatten)]
+    pub changes: TrunkChanges,
+}
+
+/// What can be set of a trunk.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrunkChanges {
+    /// Calls in flight at most, summed over all processes.
+    #[schema(minimum = 0, maximum = 100_000)]
+    pub slots: Option<i32>,
+    /// Dials a second at most; null: no pace.
+    pub calls_per_second: Option<f64>,
+    /// `none`, `hint` or `authoritative`.
+    pub look_up: Option<String>,
+    /// Its provider rings once for one Idempotency-Key.
+    pub idempotent: Option<bool>,
+    /// Kept with the act. At most 500 characters.
+    #[schema(max_length = 500)]
+    pub why: Option<String>,
+}
+
+/// The campaigns, by name.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Campaigns {
+    /// All of them.
+    pub campaigns: Vec<Campaign>,
+}
+
+/// The trunks, by name.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Trunks {
+    /// All of them.
+    pub trunks: Vec<Trunk>,
+}
+
+/// A worker process.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkerProcess {
+    /// Made afresh at each start.
+    pub id: Uuid,
+    /// Where it runs.
+    pub host: String,
+    /// Its process there.
+    pub pid: i32,
+    /// Its release of pgdial.
+    pub release: String,
+    /// Dials that it makes at once.
+    pub permits: i32,
+    /// The trunks that it can dial.
+    pub trunks: Vec<String>,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it was last seen.
+    pub seen_at: DateTime<Utc>,
+    /// It no longer claims, and ends.
+    pub stopping: bool,
+    /// It was told to go.
+    pub draining: bool,
+    /// It was seen within 45 s and does not stop.
+    pub alive: bool,
+    /// Calls in flight that it claimed.
+    pub in_flight: i64,
+}
+
+/// The workers, the latest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Workers {
+    /// Those of the last day.
+    pub workers: Vec<WorkerProcess>,
+}
+
+/// What became of a drain.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DrainAnswer {
+    /// `draining`, `already_draining` or `stopping`.
+    #[schema(example = "draining")]
+    pub result: String,
+}
+
+/// One act.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Act {
+    /// Its place among all acts.
+    pub seq: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who, in their own words: `api:` and the name of the key, `cli:` and the user, an SQL role.
+    pub by: String,
+    /// Whose connection to the database it was.
+    pub login: String,
+    /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
+    #[schema(example = "pause")]
+    pub act: String,
+    /// On a `campaign`, `trunk`, `worker` or `number`, on `calls`, on the `cluster`.
+    #[schema(example = "trunk")]
+    pub kind: String,
+    /// Which one.
+    pub name: Option<String>,
+    /// Why.
+    pub why: Option<String>,
+    /// What: old and new values, or filter and counts.
+    pub detail: Value,
+}
+
+/// A page of acts, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ActPage {
+    /// The acts.
+    pub acts: Vec<Act>,
+    /// Give it back as `cursor` for the next page; null: this is the last.
+    pub next_cursor: Option<String>,
+}
+
+/// A number that is to be forgotten.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ForgetWish {
+    /// The number.
+    #[schema(value_type = String, example = "+14155550100")]
+    pub to: Phone,
+    /// On which ground; kept with the act, without the number. 1 to 500 characters.
+    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    pub why: String,
+    /// Only count.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// What becomes of its entry in the do-not-call list.
+    #[serde(default)]
+    pub do_not_call: OnTheList,
+}
+
+/// A number for the do-not-call list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListWish {
+    /// The number.
+    #[schema(value_type = String, example = "+14155550100")]
+    pub to: Phone,
+    /// Kept with the entry, and shown to whoever asks for a call. 1 to 500 characters.
+    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    pub why: String,
+}
+
+/// Whether the list changed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ListAnswer {
+    /// False: the number was there, or was not.
+    pub changed: bool,
+}
+
+/// An entry of the do-not-call list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ListEntry {
+    /// The number.
+    pub phone: String,
+    /// Why.
+    pub reason: String,
+    /// Who put it there.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// The newest entries of the do-not-call list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct List {
+    /// Newest first.
+    pub entries: Vec<ListEntry>,
+}

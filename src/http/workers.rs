@@ -1,0 +1,56 @@
+//! Worker processes over HTTP: who is there, and who is told to go.
+
+use axum::{
+    Extension, Json,
+    extract::{Request, State},
+};
+use serde_json::{Value, json};
+
+use super::{
+    App,
+    auth::Owner,
+    body::{self, Name},
+    lanes::check_reason,
+    problem::{Code, Problem},
+    schema::acting::{DrainAnswer, Reasoned, Workers},
+};
+use crate::flow::drain::Drained;
+
+/// List the worker processes.
+#[utoipa::path(
+    get, path = "/api/v1/workers", tag = "operations",
+    responses((status = 200, description = "Those of the last day, the latest first.", body = Workers)),
+)]
+pub(super) async fn list_workers(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    Ok(Json(json!({ "workers": app.calls.workers().await? })))
+}
+
+/// Tell a worker to go.
+///
+/// It claims nothing more and finishes its dials; then a process of `pgdial work` ends, and one of
+/// `pgdial serve` goes on without its worker. To have it back, start it again.
+#[utoipa::path(
+    post, path = "/api/v1/workers/{id}/drain", tag = "operations", request_body = Reasoned,
+    params(("id" = uuid::Uuid, Path, description = "The worker.")),
+    responses((status = 200, description = "It goes, or was going.", body = DrainAnswer)),
+)]
+pub(super) async fn drain_worker(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Name(id): Name,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let Ok(id) = id.parse() else {
+        let detail = "the id of a worker is a UUID: GET /api/v1/workers shows those there are";
+        return Err(Problem::new(Code::InvalidId, detail));
+    };
+    let Reasoned { why } = body::typed(request).await?;
+    check_reason(&why)?;
+    match app.calls.drain(id, &owner.by(), &why).await? {
+        Drained::NotFound => Err(Problem::new(
+            Code::NoSuchWorker,
+            "there is no worker with this id: GET /api/v1/workers shows those there are",
+        )),
+        drained => Ok(Json(json!({ "result": drained }))),
+    }
+}
