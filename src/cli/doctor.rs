@@ -103,7 +103,11 @@ fn of_settings(settings: &Settings, common: &Common, variables: &Variables) -> V
         Err(problems) => {
             let refused = |problem: &Problem| {
                 let message = format!("{} {}", problem.name, problem.what);
-                Check::fail("settings", message, format!("as in {}", problem.example))
+                Check::fail(
+                    "settings",
+                    message,
+                    format!("set it, as in {}", problem.example),
+                )
             };
             problems.iter().map(refused).collect()
         }

@@ -70,10 +70,16 @@ impl Expected {
             if let Some(rest) = statement.strip_prefix("drop index pgdial.") {
                 self.indexes.remove(&word(rest));
             }
-            if statement.starts_with("alter table pgdial.") && statement.ends_with("not valid") {
-                let added = words_after(statement, "add constraint ");
-                self.constraints.extend(added.iter().cloned());
-                self.not_valid.extend(added);
+            if let Some(rest) = statement.strip_prefix("alter table pgdial.") {
+                for dropped in words_after(rest, "drop constraint ") {
+                    self.constraints.remove(&dropped);
+                    self.not_valid.remove(&dropped);
+                }
+                let added = words_after(rest, "add constraint ");
+                if statement.ends_with("not valid") {
+                    self.not_valid.extend(added.iter().cloned());
+                }
+                self.constraints.extend(added);
             }
             if let Some(rest) = statement.strip_prefix("create table pgdial.") {
                 let constraints = words_after(rest, "constraint ");
