@@ -24,8 +24,13 @@ returns table (cursor text, at timestamptz, kind text, call_id uuid, reference t
                campaign text, trunk text, phone text, state text, outcome text, detail jsonb)
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-set enable_hashjoin = off set enable_mergejoin = off set jit = off set max_parallel_workers_per_gather = 0
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set max_parallel_workers_per_gather = 0
 as $$
 #variable_conflict use_column
 declare
@@ -162,7 +167,9 @@ end $$;
 create or replace function pgdial.events_withheld_ms(p_below xid8, p_from bigint) returns bigint
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 begin
     return coalesce((
@@ -175,7 +182,9 @@ end $$;
 create or replace function pgdial.newest_event(p_below xid8, p_from bigint) returns pgdial.event_cursor
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 begin
     return (select row(e.xid, e.seq, e.at)::pgdial.event_cursor from pgdial.call_events e
@@ -270,7 +279,9 @@ end $$;
 create or replace function pgdial.events_at(p_at timestamptz, p_from bigint, p_below xid8) returns pgdial.event_cursor
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
     v_low bigint := 0;

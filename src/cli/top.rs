@@ -119,8 +119,8 @@ async fn change(act: Act, calls: &Calls, by: &str) -> String {
             let done = calls.pause(kind, &name, by, &why).await;
             (kind, name, done.map(|found| (found, "paused")))
         }
-        Act::Resume(kind, name) => {
-            let done = calls.resume(kind, &name).await;
+        Act::Resume(kind, name, why) => {
+            let done = calls.resume_as(kind, &name, by, why.as_deref()).await;
             (kind, name, done.map(|found| (found, "dialling again")))
         }
         Act::Quit | Act::Nothing => return String::new(),

@@ -30,16 +30,30 @@ pub(super) enum Act {
     Nothing,
     Quit,
     Pause(LaneKind, String, String),
-    Resume(LaneKind, String),
+    /// The last is why, if that was said.
+    Resume(LaneKind, String, Option<String>),
 }
 
-/// What is being asked at the bottom of the screen.
+/// What is being asked at the bottom of the screen: why to pause a lane, or why to resume it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asking {
-    /// Why to pause it; so far typed.
-    Why(LaneKind, String, String),
-    /// Whether to resume it.
-    Resume(LaneKind, String),
+pub(super) struct Asking {
+    pub(super) kind: LaneKind,
+    pub(super) name: String,
+    /// To resume it, which needs no reason; to pause it otherwise.
+    pub(super) resume: bool,
+    /// So far typed.
+    pub(super) why: String,
+}
+
+impl Asking {
+    fn of((kind, name, resume): (LaneKind, String, bool)) -> Self {
+        Self {
+            kind,
+            name,
+            resume,
+            why: String::new(),
+        }
+    }
 }
 
 /// What is counted.
@@ -244,12 +258,11 @@ impl Top {
             KeyCode::Up | KeyCode::Char('k') => self.choose(-1),
             KeyCode::Down | KeyCode::Char('j') => self.choose(1),
             KeyCode::Char('p') => {
-                self.asking = self
-                    .lane()
-                    .map(|(kind, name, _)| Asking::Why(kind, name, String::new()));
+                let lane = self.lane();
+                self.asking = lane.map(|(kind, name, _)| Asking::of((kind, name, false)));
             }
             KeyCode::Char('r') => match self.lane() {
-                Some((kind, name, true)) => self.asking = Some(Asking::Resume(kind, name)),
+                Some(lane @ (_, _, true)) => self.asking = Some(Asking::of(lane)),
                 Some((_, name, false)) => self.say(format!("{name} is not paused")),
                 None => {}
             },
@@ -258,27 +271,27 @@ impl Top {
         Act::Nothing
     }
 
-    fn answer(&mut self, asking: Asking, key: &KeyEvent) -> Act {
-        match (asking, key.code) {
-            (_, KeyCode::Esc) => "nothing was changed".clone_into(&mut self.words),
-            (Asking::Why(kind, name, why), KeyCode::Enter) if !why.trim().is_empty() => {
-                return Act::Pause(kind, name, why.trim().to_owned());
+    fn answer(&mut self, mut asking: Asking, key: &KeyEvent) -> Act {
+        let why = asking.why.trim().to_owned();
+        match key.code {
+            KeyCode::Esc => {
+                "nothing was changed".clone_into(&mut self.words);
+                return Act::Nothing;
             }
-            (Asking::Resume(kind, name), KeyCode::Enter | KeyCode::Char('y')) => {
-                return Act::Resume(kind, name);
+            KeyCode::Enter if asking.resume => {
+                let why = (!why.is_empty()).then_some(why);
+                return Act::Resume(asking.kind, asking.name, why);
             }
-            (Asking::Why(kind, name, mut why), code) => {
-                match code {
-                    KeyCode::Backspace => {
-                        why.pop();
-                    }
-                    KeyCode::Char(c) if why.chars().count() < LONGEST_WHY => why.push(c),
-                    _ => {}
-                }
-                self.asking = Some(Asking::Why(kind, name, why));
+            KeyCode::Enter if !why.is_empty() => {
+                return Act::Pause(asking.kind, asking.name, why);
             }
-            (asking @ Asking::Resume(..), _) => self.asking = Some(asking),
+            KeyCode::Backspace => {
+                asking.why.pop();
+            }
+            KeyCode::Char(c) if asking.why.chars().count() < LONGEST_WHY => asking.why.push(c),
+            _ => {}
         }
+        self.asking = Some(asking);
         Act::Nothing
     }
 }

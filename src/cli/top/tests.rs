@@ -163,8 +163,20 @@ fn what_is_paused_dials_again_when_asked_to() {
         press(&mut top, KeyCode::Down);
     }
     press(&mut top, KeyCode::Char('r'));
-    let resume = Act::Resume(LaneKind::Campaign, "winter".to_owned());
-    assert_eq!(press(&mut top, KeyCode::Enter), resume);
+    let winter = |why: Option<&str>| {
+        Act::Resume(
+            LaneKind::Campaign,
+            "winter".to_owned(),
+            why.map(str::to_owned),
+        )
+    };
+    assert_eq!(press(&mut top, KeyCode::Enter), winter(None));
+    press(&mut top, KeyCode::Char('r'));
+    for c in "quiet now".chars() {
+        press(&mut top, KeyCode::Char(c));
+    }
+    assert!(picture(&top, 100, 28).contains("resume campaign winter, because"));
+    assert_eq!(press(&mut top, KeyCode::Enter), winter(Some("quiet now")));
     press(&mut top, KeyCode::Tab);
     assert_eq!(top.lane().unwrap().1, "default");
     assert_eq!(top.lane().unwrap().0, LaneKind::Trunk);

@@ -9,7 +9,7 @@ use ratatui::{
     widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState},
 };
 
-use super::state::{Asking, Top, WINDOW_SECONDS, printable};
+use super::state::{Top, WINDOW_SECONDS, printable};
 use crate::{
     domain::{CallState, Phone},
     flow::{
@@ -286,19 +286,17 @@ fn draw_last(top: &Top, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn draw_foot(top: &Top, frame: &mut Frame<'_>, area: Rect) {
-    let kind = |kind: &LaneKind| match kind {
-        LaneKind::Campaign => "campaign",
-        LaneKind::Trunk => "trunk",
-    };
     let text = match &top.asking {
-        Some(Asking::Why(of, name, why)) => {
+        Some(asking) => {
+            let lane = match asking.kind {
+                LaneKind::Campaign => "campaign",
+                LaneKind::Trunk => "trunk",
+            };
+            let verb = if asking.resume { "resume" } else { "pause" };
             format!(
-                "pause {} {name}, because (enter: do it, esc: do not): {why}_",
-                kind(of)
+                "{verb} {lane} {}, because (enter: do it, esc: do not): {}_",
+                asking.name, asking.why
             )
-        }
-        Some(Asking::Resume(of, name)) => {
-            format!("let {} {name} dial again? enter: yes, esc: no", kind(of))
         }
         None if top.words.is_empty() => KEYS.to_owned(),
         None => printable(&top.words),

@@ -64,6 +64,7 @@ impl Expected {
             let statement = statement.trim();
             for start in ["create index ", "create unique index "] {
                 if let Some(rest) = statement.strip_prefix(start) {
+                    let rest = rest.trim_start_matches("if not exists ");
                     self.indexes.insert(word(rest), statement.to_owned());
                 }
             }
