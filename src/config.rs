@@ -242,6 +242,20 @@ pub fn trunks_told(settings: &Settings, variables: &Variables) -> Result<Trunks,
     bad.done(known, &[])
 }
 
+/// The address of a trunk's provider as it is set, without a password that stands in it.
+pub fn provider_address(settings: &Settings, variables: &Variables, trunk: &str) -> Option<String> {
+    let names = trunks::names_of(trunk);
+    let flag = settings.provider_url.as_deref();
+    let set = match (names.url == trunks::DEFAULT_URL, flag) {
+        (true, Some(flag)) => Some(flag),
+        _ => variables.get(&names.url),
+    }?;
+    Some(match (set.split_once("://"), set.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => set.to_owned(),
+    })
+}
+
 /// The secrets that sign a trunk's webhooks, whatever they are: for signing by hand.
 pub fn webhook_secrets(
     variables: &Variables,

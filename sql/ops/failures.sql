@@ -1,4 +1,5 @@
--- failures: how do calls fail now, and in whose words?
+-- failures: which calls have ended as failed, and in whose words?
+-- (Calls that wait for another attempt stand in `retries`, the faults of a provider in `trunks`.)
 -- One row for each campaign, outcome and last error: how many, the latest, and one
 -- call to look at (pgdial calls show ID). Of the calls that ended in the last 24 hours, the latest
 -- 50,000 of all at most: counted_since says how far that goes back.

@@ -1,5 +1,5 @@
 -- trunks: may each provider account dial now, and if not, why?
--- One row for each trunk: slots in use, pace, pause switch, and its breaker: since when
+-- One row for each trunk: slots in use, pace, pause switch, live workers, and its breaker: since when
 -- its provider fails, the last fault, and when a call may try again.
 -- Cost: bounded by the calls in flight.
 begin read only;
@@ -13,12 +13,17 @@ select t.name as trunk,
        case when t.paused then 'paused by ' || t.paused_by || ': ' || coalesce(t.paused_why, 'no reason given')
             when b.opened_at is not null then 'its provider fails'
             when b.not_before > n.now then 'its provider has no room'
+            when w.n = 0 then 'no live worker can dial on it'
             else 'open' end as dialing,
+       w.n as workers,
        b.faults as faults_in_a_row, b.last_fault, b.opened_at as failing_since,
-       greatest(b.not_before - n.now, '0') as tries_again_in
+       case when b.not_before > n.now then date_trunc('second', b.not_before - n.now) end as tries_again_in
 from pgdial.trunks t
      left join pgdial.trunk_breaker b on b.trunk = t.name,
-     (select pgdial.now() as now) n
+     (select pgdial.now() as now) n,
+     lateral (select count(*) as n from pgdial.workers w
+              where t.name = any (w.trunks) and not w.stopping and not w.draining
+                and w.seen_at > n.now - interval '45 seconds') w
 order by t.name
 limit 500;
 

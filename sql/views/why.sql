@@ -73,10 +73,12 @@ begin
            p_call.campaign, null
     where not exists (select from pgdial.campaigns g where g.name = p_call.campaign)
     union all
-    select 30, case when p_call.attempt > 0 or p_call.deferrals > 0 then 'retry_due' else 'scheduled' end,
+    -- Put back by a dial that came to nothing: what that dial met, a breaker for one, must change first.
+    select case when p_call.attempt = 0 and p_call.claim_no > 0 then 46 else 30 end,
+           case when p_call.claim_no > 0 then 'retry_due' else 'scheduled' end,
            case when p_call.attempt > 0 then format('attempt %s of %s ended %s; the next one is due at %s', p_call.attempt,
                      p_call.max_attempts, coalesce(p_call.outcome::text, 'without an outcome'), pgdial.in_utc(p_call.run_at))
-                when p_call.deferrals > 0 then format('it was put back (%s) and is due again at %s',
+                when p_call.claim_no > 0 then format('it was put back (%s) and is due again at %s',
                      pgdial.masked(coalesce(p_call.last_error, 'no words')), pgdial.in_utc(p_call.run_at))
                 else format('it is scheduled for %s', pgdial.in_utc(p_call.run_at)) end, p_call.id::text, p_call.run_at
     where p_call.run_at > p_now
@@ -235,7 +237,7 @@ begin
     if v_permits is null then
         select w.* into v_last from pgdial.workers w where p_lane.trunk = any (w.trunks) order by w.seen_at desc limit 1;
         return query select 40, 'no_worker', case when v_last.id is null
-            then format('no live worker can dial on trunk %s: start one with `pgdial work`', p_lane.trunk)
+            then format('no live worker can dial on trunk %s: start `pgdial serve`, or `pgdial work` beside a running API', p_lane.trunk)
             else format('no live worker can dial on trunk %s: the last one, on %s (pid %s), %s at %s', p_lane.trunk, v_last.host,
                         v_last.pid, case when v_last.stopping then 'was stopping' when v_last.draining then 'was told to go, and seen'
                                          else 'was seen' end,

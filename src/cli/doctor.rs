@@ -58,8 +58,11 @@ pub async fn run(
         },
     }
     if let Ok(trunks) = config::trunks_told(settings, variables) {
-        found.extend(ask_all(&trunks, &declared).await);
+        let address = |trunk: &str| config::provider_address(settings, variables, trunk);
+        found.extend(ask_all(&trunks, &declared, address).await);
     }
+    // What is wrong first; and stable, so that what belongs together stays so.
+    found.sort_by_key(|check| std::cmp::Reverse(check.verdict));
     tell(&found, out)
 }
 
@@ -141,7 +144,11 @@ async fn listen(calls: &Calls) -> Vec<Check> {
 }
 
 /// Every provider at once: one that hangs delays no other.
-async fn ask_all(trunks: &Trunks, declared: &[serde_json::Value]) -> Vec<Check> {
+async fn ask_all(
+    trunks: &Trunks,
+    declared: &[serde_json::Value],
+    address: impl Fn(&str) -> Option<String>,
+) -> Vec<Check> {
     let mut asks = JoinSet::new();
     for name in trunks.names() {
         let row = declared.iter().find(|row| row["name"] == *name);
@@ -153,7 +160,8 @@ async fn ask_all(trunks: &Trunks, declared: &[serde_json::Value]) -> Vec<Check> 
             asks.spawn(async move { Check::fail("provider", told, repair) });
         }
         if let Some(trunk) = trunks.get(&name).cloned() {
-            asks.spawn(async move { ask(&trunk, is_askable).await });
+            let address = address(&name).unwrap_or_default();
+            asks.spawn(async move { ask(&trunk, is_askable, &address).await });
         }
     }
     let mut found = asks.join_all().await;
@@ -162,7 +170,7 @@ async fn ask_all(trunks: &Trunks, declared: &[serde_json::Value]) -> Vec<Check> 
 }
 
 /// About a reference that nobody has: it rings nobody, and a right answer says so.
-async fn ask(trunk: &Trunk, is_askable: bool) -> Check {
+async fn ask(trunk: &Trunk, is_askable: bool, at: &str) -> Check {
     let nobody = Reference {
         call: CallId(Uuid::new_v4()),
         claim_no: 1,
@@ -170,7 +178,11 @@ async fn ask(trunk: &Trunk, is_askable: bool) -> Check {
     let name = &trunk.name;
     let address = "is its address right (PGDIAL_PROVIDER_URL, PGDIAL_TRUNK_<NAME>_PROVIDER_URL), and may this host reach it?";
     let fail = |what: String, repair: &str| {
-        Check::fail("provider", format!("the provider of {name} {what}"), repair)
+        Check::fail(
+            "provider",
+            format!("the provider of {name}, at {at}, {what}"),
+            repair,
+        )
     };
     match timeout(PATIENCE, trunk.provider.look_up(nobody, None)).await {
         Ok(Ok(LookedUp::Found(_) | LookedUp::NotFound)) => Check::ok(

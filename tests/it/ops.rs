@@ -91,6 +91,18 @@ fn find<'a>(lines: &'a [Line], column: &str, value: &str) -> &'a Line {
         .unwrap_or_else(|| panic!("no {column} = {value} in {lines:#?}"))
 }
 
+/// Open, and nobody there: whoever asks whether it dials must not read "open".
+#[tokio::test]
+async fn overview_and_trunks_say_when_no_worker_is_alive() {
+    let db = TestDb::new().await;
+    let dialing = async |question| ops(&db, question).await[0]["dialing"].clone();
+    assert_eq!(dialing("overview").await, "no_worker");
+    assert_eq!(dialing("trunks").await, "no live worker can dial on it");
+    db.worker(&["default"]).await;
+    assert_eq!(dialing("overview").await, "open");
+    assert_eq!(dialing("trunks").await, "open");
+}
+
 #[tokio::test]
 async fn overview_shows_how_far_each_campaign_is() {
     let lines = ops(&staged().await, "overview").await;
@@ -99,7 +111,7 @@ async fn overview_shows_how_far_each_campaign_is() {
     for (column, value) in [
         ("in_flight", "2"),
         ("room", "28"),
-        ("dialing", "open"),
+        ("dialing", "no_worker"),
         ("waiting", "3"),
         ("due", "1"),
         ("oldest_due_for", "00:00:00"),

@@ -2,7 +2,7 @@
 
 use pgdial::{
     domain::{CallId, Outcome},
-    flow::{amend::Amended, lanes::LaneKind, read::Reason, release::Released},
+    flow::{amend::Amended, defer::DeferReason, lanes::LaneKind, read::Reason, release::Released},
 };
 use serde_json::json;
 
@@ -127,6 +127,25 @@ async fn a_retry_that_is_not_due_says_so() {
         .column(call.id, "extract(epoch from run_at)::bigint")
         .await;
     assert!((said[0].until.unwrap().timestamp() - due.parse::<i64>().unwrap()).abs() <= 1);
+}
+
+/// A dial that came to nothing puts its call off for five seconds: nobody scheduled that, and it is not
+/// what must change first.
+#[tokio::test]
+async fn a_call_that_a_fault_put_back_names_the_breaker_first() {
+    let db = TestDb::new().await;
+    db.worker(&["default"]).await;
+    let call = db.dialing(&number(1)).await;
+    let late = db
+        .calls
+        .defer(call.reference(), DeferReason::Late, None, "HTTP 500")
+        .await;
+    late.unwrap();
+    db.sql("insert into pgdial.trunk_breaker values ('default', 5, 'HTTP 500', 1, pgdial.now(), pgdial.now() + interval '1 minute')")
+        .await;
+    assert_eq!(reasons(&db, call.id).await, ["breaker", "retry_due"]);
+    let put_back = &why(&db, call.id).await[1].message;
+    assert!(put_back.contains("put back (HTTP 500)"), "{put_back}");
 }
 
 #[tokio::test]

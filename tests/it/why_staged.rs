@@ -305,11 +305,11 @@ async fn a_provider_without_room_and_a_put_back_call() {
         .await
         .unwrap();
     let now = said(&db, id).await;
-    assert_eq!(words(&now), ["retry_due", "provider_full"]);
+    assert_eq!(words(&now), ["provider_full", "retry_due"]);
     assert!(
-        now[0].message.contains("put back (429)"),
+        now[1].message.contains("put back (429)"),
         "{}",
-        now[0].message
+        now[1].message
     );
     db.forward("61 seconds").await;
     db.worker(&["default"]).await;

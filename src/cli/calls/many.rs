@@ -63,8 +63,15 @@ pub(super) async fn run(
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     let why = why.filter(|why| !why.trim().is_empty());
-    let why = why
-        .ok_or_else(|| Failure::usage("with a filter --why is needed: it is kept with the act"))?;
+    let why = match why {
+        Some(why) => why,
+        None if many.dry_run => "a dry run", // kept nowhere
+        None => {
+            return Err(Failure::usage(
+                "with a filter --why is needed: it is kept with the act",
+            ));
+        }
+    };
     let mut filter = many.filter.given();
     if many.every_call {
         filter.insert("all".to_owned(), true.into());
@@ -136,7 +143,7 @@ fn show(
     if many.dry_run {
         let at_least = if more { "at least " } else { "" };
         out.note(format!(
-            "a dry run: nothing was done; {at_least}{matched} would be looked at"
+            "a dry run: nothing was done; this is what would become of {at_least}{matched} calls"
         ));
     } else if more {
         out.note("there may be more: do it again, or add --all");

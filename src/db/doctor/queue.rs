@@ -1,4 +1,4 @@
-//! What keeps the queue from moving, or will. Pauses are no illness: `why` tells of them.
+//! What keeps the queue from moving, or will.
 
 use serde::Deserialize;
 use sqlx::PgConnection;
@@ -26,6 +26,7 @@ struct Workers {
     alive: i64,
     last: Option<String>,
     others: Option<String>,
+    due: bool,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +40,7 @@ pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
         &mut *connection,
         concat!(
             "select count(*) as known, count(*) filter (where w.alive) as alive, \
+                exists (select from pgdial.calls c where c.state = 'waiting' and c.run_at <= (select pgdial.now())) as due, \
                 (array_agg(format('on %s, %s ago', w.host, date_trunc('second', w.now - w.seen_at)) \
                            order by w.seen_at desc))[1] as last, \
                 string_agg(distinct w.release, ', ') filter (where w.alive and w.release <> '",
@@ -55,7 +57,13 @@ pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
     let start = "start `pgdial serve`, or `pgdial work`, and look at its log";
     if workers.known == 0 {
         let message = "no worker has ever been here: nothing is dialled";
-        return Ok(vec![Check::warn("workers", message, start)]);
+        // Before its first worker a new installation is as it should be; with calls it is not.
+        let check = if workers.due {
+            Check::fail
+        } else {
+            Check::warn
+        };
+        return Ok(vec![check("workers", message, start)]);
     }
     if workers.alive == 0 {
         let last = workers.last.unwrap_or_default();
@@ -93,6 +101,36 @@ pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
         )
     }));
     Ok(found)
+}
+
+#[derive(Deserialize)]
+struct Pause {
+    kind: String,
+    name: String,
+    told: String,
+}
+
+/// What somebody has stopped: meant, perhaps, and the first thing that a person must know who
+/// asks why nothing rings.
+pub(super) async fn pauses(connection: &mut PgConnection) -> Looked {
+    let pauses: Vec<Pause> = rows(
+        connection,
+        "select l.kind, l.name, format('by %s since %s: %s', l.paused_by, pgdial.in_utc(l.paused_at), \
+                                       coalesce(pgdial.masked(l.paused_why), 'no reason given')) as told \
+         from (select 'trunk' as kind, name, paused_by, paused_at, paused_why from pgdial.trunks where paused \
+               union all \
+               select 'campaign', name, paused_by, paused_at, paused_why from pgdial.campaigns where paused) l \
+         order by l.kind desc, l.name limit 20",
+    )
+    .await?;
+    let paused = |Pause { kind, name, told }| {
+        Check::warn(
+            "pauses",
+            format!("the {kind} {name} is paused {told}"),
+            format!("when that is over: `pgdial {kind}s resume {name}`; it does not end by itself"),
+        )
+    };
+    Ok(pauses.into_iter().map(paused).collect())
 }
 
 #[derive(Deserialize)]
@@ -138,7 +176,7 @@ fn of_trunk(trunk: &Trunk) -> Vec<Check> {
         found.push(Check::fail(
             "provider",
             format!("the provider of {name} fails, and one call at a time probes it; it said: {fault}"),
-            "see below whether it can be reached, and ask the provider; the first call that it accepts opens the trunk again",
+            "see whether it can be reached, which is asked here too, and ask the provider; the first call that it accepts opens the trunk again",
         ));
     }
     if trunk.is_full {

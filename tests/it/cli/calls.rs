@@ -223,7 +223,7 @@ async fn why_says_what_a_call_waits_for() {
     let id = machine.db.enqueue(&number(1)).await.to_string();
     let why = pgdial(&machine, &["calls", "why", &id]).done();
     assert!(
-        why.contains("no live worker can dial on trunk default: start one with `pgdial work`"),
+        why.contains("no live worker can dial on trunk default: start `pgdial serve`"),
         "{why}"
     );
     pgdial(

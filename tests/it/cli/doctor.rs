@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{DONE, REFUSED, Ran};
-use crate::support::{processes::Machine, wire::Wire};
+use crate::support::{number, processes::Machine, wire::Wire};
 
 /// What it says, and how it ends.
 fn examined(machine: &Machine, change: impl FnOnce(&mut std::process::Command)) -> (i32, Value) {
@@ -193,6 +193,23 @@ async fn a_queue_that_cannot_move_is_found() {
         "warn",
         &["no worker has ever been here"],
     );
+    machine.db.enqueue(&number(1)).await;
+    finds(
+        &machine,
+        "workers",
+        "fail",
+        &["no worker has ever been here"],
+    );
+    let pause = "select pgdial.pause('trunk', 'default', 'until noon', 'nora')";
+    machine.db.sql(pause).await;
+    finds(
+        &machine,
+        "pauses",
+        "warn",
+        &["the trunk default is paused by nora since", "until noon"],
+    );
+    let resume = "select pgdial.resume('trunk', 'default')";
+    machine.db.sql(resume).await;
     machine
         .db
         .sql(
@@ -296,7 +313,11 @@ async fn wrong_settings_and_a_provider_that_is_not_there_are_found() {
         &machine,
         "provider",
         "fail",
-        &["of default cannot be asked", "PGDIAL_PROVIDER_URL"],
+        &[
+            "of default, at http://127.0.0.1:",
+            "cannot be asked",
+            "PGDIAL_PROVIDER_URL",
+        ],
     );
     let provider = machine.start_provider(&[]).await;
     // Something answers there, which is no provider.

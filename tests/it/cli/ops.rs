@@ -35,7 +35,10 @@ async fn a_question_is_answered_as_a_table_or_as_json_in_the_order_of_its_column
         "{table}"
     );
     let cells = row(lines.next().unwrap());
-    assert_eq!(cells[..6], ["default", "default", "0", "30", "open", "1"]);
+    assert_eq!(
+        cells[..6],
+        ["default", "default", "0", "30", "no_worker", "1"]
+    );
     let ran = pgdial(&machine, &["ops", "overview", "--json"]).done();
     let at = |name: &str| ran.find(name).unwrap();
     assert!(
