@@ -123,14 +123,14 @@ pub(super) async fn pauses(connection: &mut PgConnection) -> Looked {
          order by l.kind desc, l.name limit 20",
     )
     .await?;
-    let paused = |Pause { kind, name, told }| {
+    let told = |Pause { kind, name, told }| {
         Check::warn(
             "pauses",
             format!("the {kind} {name} is paused {told}"),
             format!("when that is over: `pgdial {kind}s resume {name}`; it does not end by itself"),
         )
     };
-    Ok(pauses.into_iter().map(paused).collect())
+    Ok(pauses.into_iter().map(told).collect())
 }
 
 #[derive(Deserialize)]
