@@ -2,8 +2,8 @@
 -- so that nothing of an earlier claim can touch a later one.
 -- p_items: [{id, by, why?, force?}].  Verdicts: waiting, not_over, needs_force (it was
 -- completed: somebody spoke to us), held (nobody knows whether it still rings; detail
--- says until when: wait, or release it), suppressed, unknown_campaign, locked_out, refused
--- (a constraint or a trigger says no, or its number was forgotten: detail.why), not_found.
+-- says until when: wait, or release it), suppressed, forgotten (there is no number any
+-- more), unknown_campaign, locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
 -- Index: primary key.
 create or replace function pgdial.redrive_many(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -25,8 +25,7 @@ begin
             begin
                 select c.* into v_call from pgdial.calls c where c.id = v_item.id;
                 verdict := pgdial.redrive_verdict(v_call, coalesce((v_item.item ->> 'force')::boolean, false), v_now);
-                detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until)
-                    || case verdict when 'refused' then '{"why": "its number was forgotten"}'::jsonb else '{}' end;
+                detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until);
                 if verdict = 'waiting' then
                     update pgdial.calls c
                     set state = 'waiting', attempt = 0, deferrals = 0, run_at = v_now,
@@ -60,7 +59,7 @@ begin
         when p_call.state in ('waiting', 'dialing', 'unresolved', 'in_call') then 'not_over'
         when p_call.hold_until > p_now then 'held'
         when p_call.state = 'completed' and not p_force then 'needs_force'
-        when p_call.phone = 'forgotten' then 'refused'
+        when p_call.phone = 'forgotten' then 'forgotten'
         when exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then 'suppressed'
         when not exists (select from pgdial.campaigns g where g.name = p_call.campaign) then 'unknown_campaign'
         else 'waiting' end;

@@ -20,6 +20,8 @@ pub enum Redriven {
     Held,
     /// Its number is on the do-not-call list.
     Suppressed,
+    /// Its number was forgotten: there is nobody to ring.
+    Forgotten,
     /// Its campaign is gone.
     UnknownCampaign,
     /// There is no such call.

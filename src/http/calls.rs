@@ -276,6 +276,11 @@ pub(super) async fn redrive_call(
             Problem::new(Code::Suppressed, "the number is on the do-not-call list")
                 .status(StatusCode::CONFLICT)
         }
+        (Redriven::Forgotten, _) => Problem::new(
+            Code::Suppressed,
+            "its number was forgotten: there is nobody to ring",
+        )
+        .status(StatusCode::CONFLICT),
         (Redriven::UnknownCampaign, _) => Problem::new(
             Code::UnknownCampaign,
             "its campaign is gone: create it first",

@@ -104,7 +104,7 @@ fn batch<'a>(wish: &'a BatchWish, filter: &'a Value, by: &'a str) -> Result<Batc
         ("endedAfter" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended at this instant or later."),
         ("endedBefore" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended before this instant."),
     ),
-    responses((status = 200, description = "The calls.", content((String = "application/x-ndjson"), (String = "text/csv")))),
+    responses((status = 200, description = "The calls.", content((serde_json::Value = "application/x-ndjson"), (String = "text/csv")))),
 )]
 pub(super) async fn export_calls(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let (filter, format) = read(&uri)?;

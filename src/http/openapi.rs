@@ -14,7 +14,7 @@ use serde_json::json;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Content, Ref, RefOr, ResponseBuilder,
+        Content, Ref, RefOr, ResponseBuilder, Schema,
         extensions::Extensions,
         path::{Operation, PathItem},
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
@@ -55,9 +55,42 @@ use crate::flow::events::Heartbeat;
         (name = "webhooks", description = "What the provider tells us."),
         (name = "operations", description = "For those who run it."),
     ),
-    modifiers(&Refusals),
+    modifiers(&Refusals, &Flat),
 )]
 struct Api;
+
+/// A new campaign or trunk is its name and its changes: one object, where the derived schema says
+/// two, each of which forbids the fields of the other.
+struct Flat;
+
+impl Modify for Flat {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let Some(components) = &mut document.components else {
+            return;
+        };
+        for (name, changes) in [
+            ("NewCampaign", "CampaignChanges"),
+            ("NewTrunk", "TrunkChanges"),
+        ] {
+            let Some(RefOr::T(Schema::Object(mut flat))) = components.schemas.get(changes).cloned()
+            else {
+                continue;
+            };
+            let Some(RefOr::T(Schema::AllOf(parts))) = components.schemas.get(name) else {
+                continue;
+            };
+            for part in &parts.items {
+                if let RefOr::T(Schema::Object(own)) = part {
+                    flat.properties.extend(own.properties.clone());
+                    flat.required.extend(own.required.clone());
+                }
+            }
+            flat.description.clone_from(&parts.description);
+            let flat = RefOr::T(Schema::Object(flat));
+            components.schemas.insert(name.to_owned(), flat);
+        }
+    }
+}
 
 /// What each operation may refuse, besides `internal` and `timed_out`, which all may.
 const REFUSALS: [(&str, &[Code]); 37] = {
