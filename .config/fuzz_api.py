@@ -30,6 +30,9 @@ RULES = [
     r'^"force" is for redrive',
     r'^"why" is empty',
     r"E\.164",
+    # JSON Schema counts 3.0 among the whole numbers; here they are written without a fraction.
+    r'^"(cap|slots|weight|maxAttempts)" must be a whole number',
+    r"^invalid type: floating point",
     r"^the number is on the do-not-call list",
     r"^there is no trunk of this name",
     r"^nothing to change was given$",

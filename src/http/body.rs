@@ -20,6 +20,8 @@ use crate::domain::CallId;
 
 /// A body with one call in it.
 pub(super) const ONE_CALL: usize = 64 * 1024;
+/// A body with a filter in it, which may name 10,000 calls.
+const FILTER: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// Of a body that is too large so much more is read and dropped: an answer that comes
@@ -169,6 +171,14 @@ pub(super) async fn optional<T: DeserializeOwned + Default>(
 /// A JSON object of at most 64 KiB, as this type.
 pub(super) async fn typed<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     serde_json::from_value(object(request).await?)
+        .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
+}
+
+/// A JSON object of at most 1 MiB, as this type: a filter may hold 10,000 ids.
+pub(super) async fn typed_filter<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    require_type(request.headers(), &["application/json"])?;
+    let text = read(request, FILTER, "a body here has at most 1 MiB").await?;
+    serde_json::from_value(read_object(&text)?)
         .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
 }
 

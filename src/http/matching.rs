@@ -43,7 +43,7 @@ pub(super) async fn cancel_calls(
     Extension(owner): Extension<Owner>,
     request: Request,
 ) -> Result<Json<Batched>, Problem> {
-    let wish: BatchWish = body::typed(request).await?;
+    let wish: BatchWish = body::typed_filter(request).await?;
     if wish.force {
         return Err(Problem::new(
             Code::InvalidRequest,
@@ -68,7 +68,7 @@ pub(super) async fn redrive_calls(
     Extension(owner): Extension<Owner>,
     request: Request,
 ) -> Result<Json<Batched>, Problem> {
-    let wish: BatchWish = body::typed(request).await?;
+    let wish: BatchWish = body::typed_filter(request).await?;
     let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
     let batch = batch(&wish, &filter, &by)?;
     let batched = app.calls.redrive_matching(&batch, wish.force).await?;

@@ -151,7 +151,7 @@ pub struct CampaignChanges {
     /// The trunk that it dials on.
     pub trunk: Option<String>,
     /// Its calls in flight at most; null: only the trunk's slots.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 999_999_999)]
     pub cap: Option<i32>,
     /// Its share of the slots beside other campaigns that have work.
     #[schema(minimum = 1, maximum = 1000)]
