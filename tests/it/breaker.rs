@@ -187,7 +187,7 @@ async fn a_provider_without_room_holds_its_trunk_off() {
     assert_eq!(db.claim(10).await.len(), 0);
     assert_eq!(
         reason(&db, &call).await,
-        "retry_due no_worker provider_full"
+        "no_worker provider_full retry_due"
     );
     db.forward("21 seconds").await;
     assert_eq!(db.claim(10).await.len(), 2, "no probe: it only wanted time");
