@@ -164,21 +164,23 @@ pub(super) async fn optional<T: DeserializeOwned + Default>(
     if text.trim_ascii() == b"null" {
         return Ok(T::default());
     }
-    serde_json::from_value(read_object(&text)?)
-        .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
+    as_type(read_object(&text)?)
 }
 
 /// A JSON object of at most 64 KiB, as this type.
 pub(super) async fn typed<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
-    serde_json::from_value(object(request).await?)
-        .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
+    as_type(object(request).await?)
 }
 
 /// A JSON object of at most 1 MiB, as this type: a filter may hold 10,000 ids.
 pub(super) async fn typed_filter<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     require_type(request.headers(), &["application/json"])?;
     let text = read(request, FILTER, "a body here has at most 1 MiB").await?;
-    serde_json::from_value(read_object(&text)?)
+    as_type(read_object(&text)?)
+}
+
+fn as_type<T: DeserializeOwned>(object: Value) -> Result<T, Problem> {
+    serde_json::from_value(object)
         .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
 }
 
