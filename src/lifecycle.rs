@@ -70,7 +70,7 @@ impl Supervisor {
             .spawn(async move { (name, body.await.map_err(Into::into)) });
     }
 
-    /// Runs until a signal (TERM, INT), until the token is cancelled, or until a loop
+    /// Runs until a signal (TERM, INT, HUP), until the token is cancelled, or until a loop
     /// dies; then lets the others end within `grace`. A second signal ends at once.
     pub async fn run(mut self, grace: Duration) -> Result<(), Error> {
         let mut signals = Signals::new()?;
@@ -136,6 +136,8 @@ fn why_died(ended: Result<(&'static str, Result<(), BoxError>), tokio::task::Joi
 struct Signals {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
+    /// A terminal that is closed, or a supervisor that means "reload": settings are read at a start.
+    hup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -143,6 +145,7 @@ impl Signals {
         Ok(Self {
             term: signal(SignalKind::terminate()).map_err(Error::Signals)?,
             int: signal(SignalKind::interrupt()).map_err(Error::Signals)?,
+            hup: signal(SignalKind::hangup()).map_err(Error::Signals)?,
         })
     }
 
@@ -150,6 +153,7 @@ impl Signals {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
+            _ = self.hup.recv() => {}
         }
     }
 }
