@@ -124,7 +124,9 @@ async fn of_clients_that_keep_us_waiting_the_first_give_way_to_whoever_comes() {
     let (sent_away, heard_out): (Vec<_>, Vec<_>) = answers.iter().partition(|text| text.is_empty());
     assert_eq!(sent_away.len(), MOST + 1, "{answers:?}");
     assert!(
-        heard_out.iter().all(|text| text.starts_with("HTTP/1.1 408")),
+        heard_out
+            .iter()
+            .all(|text| text.starts_with("HTTP/1.1 408")),
         "{heard_out:?}"
     );
 }
