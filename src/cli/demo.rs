@@ -56,7 +56,7 @@ pub async fn run(
         ledger: std::env::temp_dir()
             .join(format!("pgdial-demo-{}.ledger.jsonl", uuid::Uuid::new_v4())),
     };
-    let mut supervisor = Supervisor::default();
+    let mut supervisor = Supervisor::new()?;
     out.note("starting Postgres, the API, a worker and a fake provider");
     let demo = Demo::start(place, &mut supervisor).await?;
 

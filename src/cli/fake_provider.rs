@@ -37,7 +37,7 @@ pub async fn run(
         provider.url(),
         provider.ledger().display()
     ));
-    let mut supervisor = Supervisor::default();
+    let mut supervisor = Supervisor::new()?;
     let stop = supervisor.stop();
     supervisor.spawn("provider", async move {
         stop.cancelled().await;
