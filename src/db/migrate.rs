@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_events", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
+    migration!(21, "0021_numbers", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -67,6 +68,7 @@ macro_rules! functions {
 /// bodies are not checked while they are created.
 const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
+    "rules/phone_plans",
     "rules/normal_phone",
     "rules/uuid_v7",
     "rules/read_timestamp",
