@@ -124,7 +124,7 @@ begin
     v_text := pgdial.phone_in_ascii(p_text);
     -- The quotes by which spreadsheets keep a number a text ('+1..., ="+1..."), and the .0 of one that was none.
     v_text := btrim(regexp_replace(btrim(v_text, v_blanks), '^="', '"'), v_quotes || v_blanks);
-    v_text := lower(case when v_text ~ '^[0-9]+[.]0$' then left(v_text, -2) else v_text end);
+    v_text := lower(case when v_text ~ '^[0-9]*[.]0$' then left(v_text, -2) else v_text end);
     -- RFC 3966.
     v_text := regexp_replace(v_text, '^tel:', '');
     if strpos(v_text, ';phone-context=') > 0 then
