@@ -18,7 +18,7 @@ $$;
 create or replace function pgdial.is_normal_phone(p_text text) returns boolean
 language sql immutable parallel safe
 as $$
-    select case when p_text ~ '^\+[1-9][0-9]{6,14}$' then
+    select case when p_text ~ '^[+][1-9][0-9]{6,14}$' then
         (pgdial.phone_heads())[1 + substr(p_text, 2, 3)::int] & (1 << (length(p_text) - 8)) <> 0
         and (pgdial.phone_heads())[1 + substr(p_text, 2, 3)::int] & (512 << substr(p_text, 5, 1)::int) <> 0
     else false end
@@ -112,8 +112,8 @@ create or replace function pgdial.spelled_phone(p_text text, out digits text, ou
 language plpgsql immutable parallel safe
 as $$
 declare
-    v_quotes constant text := E'\'"\u2018\u2019\u201b\u201c\u201d';
-    v_blanks constant text := E' \t\n\r\f';
+    v_quotes constant text := '''"' || chr(8216) || chr(8217) || chr(8219) || chr(8220) || chr(8221);
+    v_blanks constant text := ' ' || chr(9) || chr(10) || chr(12) || chr(13);
     v_text text;
     v_rest text;
 begin
