@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
     migration!(20, "0020_upkeep", compatible_from = 1),
+    migration!(21, "0021_numbers", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -68,6 +69,7 @@ macro_rules! functions {
 /// bodies are not checked while they are created.
 const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
+    "rules/phone_plans",
     "rules/normal_phone",
     "rules/uuid_v7",
     "rules/read_timestamp",
