@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_events", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
+    migration!(23, "0023_gate", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -86,6 +87,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/in_flight",
     "rules/lanes",
     "rules/heads",
+    "rules/skips",
     "rules/pick",
     "rules/next_due",
     "rules/end_attempt",
