@@ -246,14 +246,23 @@ async fn numbers_of_one_country_need_its_name_and_no_more() {
     assert_eq!(ran.words, "21 rows: 21 created\n", "{}", ran.data);
     assert_eq!(taken, "21 21");
     // The same again, in another spelling: the same keys.
-    machine.db.sql("truncate pgdial.calls, pgdial.call_events").await;
+    machine
+        .db
+        .sql("truncate pgdial.calls, pgdial.call_events")
+        .await;
     let keyed = |file: &str, more: &[&str]| {
         let args = [&["import", "-", "--script", "s", "--key-prefix", "k"], more].concat();
         super::pgdial_reading(&machine, &args, file).words
     };
-    assert_eq!(keyed("to\n(415) 555-0100\n", &["--region", "US"]), "1 row: 1 created\n");
+    assert_eq!(
+        keyed("to\n(415) 555-0100\n", &["--region", "US"]),
+        "1 row: 1 created\n"
+    );
     assert_eq!(keyed("Phone\n+14155550100\n", &[]), "1 row: 1 duplicate\n");
-    assert_eq!(keyed("to\n415.555.0100\n+1 415 555 0100\n", &["--region", "US"]), "2 rows: 2 duplicate\n");
+    assert_eq!(
+        keyed("to\n415.555.0100\n+1 415 555 0100\n", &["--region", "US"]),
+        "2 rows: 2 duplicate\n"
+    );
 }
 
 /// However the same list was saved, importing it again makes no second call.
