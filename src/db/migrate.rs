@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_events", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
+    migration!(18, "0018_doubts", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -78,6 +79,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/filter",
     "rules/dial_order",
     "rules/look_up_due",
+    "rules/unheard",
     "rules/retry_base",
     "rules/backoff",
     "rules/judge",
@@ -105,6 +107,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/repeat",
     "flow/cancel",
     "flow/redrive",
+    "flow/resolve",
     "flow/matching",
     "flow/amend",
     "flow/release",
@@ -118,6 +121,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/drain",
     "flow/forget",
     "views/overview",
+    "views/doubts",
     "views/why",
     "views/events_after",
     "rules/grants",

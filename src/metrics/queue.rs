@@ -46,6 +46,7 @@ struct Trunk {
     held: bool,
     breaker_open: bool,
     in_flight: u32,
+    in_doubt: u32,
     stuck: u32,
     workers: u32,
 }
@@ -226,6 +227,11 @@ impl Queue {
                 |t| f64::from(t.in_flight),
             ),
             of(
+                "pgdial_calls_in_doubt",
+                "Calls in flight of which nobody knows whether they ring, by trunk.",
+                |t| f64::from(t.in_doubt),
+            ),
+            of(
                 "pgdial_calls_stuck",
                 "Calls in flight that are past their deadline, by trunk.",
                 |t| f64::from(t.stuck),
@@ -337,7 +343,7 @@ mod tests {
             "waiting": [{"campaign": "default", "calls": 5, "due": 2, "oldestDueSec": 1.5}],
             "inFlight": [{"campaign": "default", "state": "in_call", "calls": 3}],
             "trunks": [{"name": "default", "slots": 30, "paused": true, "held": false,
-                "breakerOpen": false, "inFlight": 3, "stuck": 0, "workers": 1}],
+                "breakerOpen": false, "inFlight": 3, "inDoubt": 1, "stuck": 0, "workers": 1}],
             "campaigns": [{"name": "default", "paused": false, "cap": null, "reason": "trunk_paused"},
                 {"name": "a\"b\\c\nd", "paused": true, "cap": 2, "reason": null}],
             "tables": [{"name": "calls", "dead": 7}],
@@ -356,6 +362,7 @@ mod tests {
             "pgdial_calls_due{campaign=\"default\"} 2",
             "pgdial_oldest_due_age_seconds{campaign=\"default\"} 1.5",
             "pgdial_calls_in_flight{trunk=\"default\"} 3",
+            "pgdial_calls_in_doubt{trunk=\"default\"} 1",
             "pgdial_trunk_slots{trunk=\"default\"} 30",
             "pgdial_trunk_paused{trunk=\"default\"} 1",
             "pgdial_campaign_blocked{campaign=\"default\",reason=\"trunk_paused\"} 1",
