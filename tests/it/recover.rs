@@ -131,8 +131,8 @@ async fn a_server_that_does_not_tell_where_it_runs_is_worked_with() {
                 pgdial::flow::settle::Settled::Completed
             );
             assert_eq!(db.state(id).await, "completed");
-            let trunks = ["default".to_owned()];
-            assert!(db.calls.repeats_due(&trunks, 1).await.unwrap().is_empty());
+            let due = db.calls.repeats_due(&each(&["default"], 1)).await;
+            assert!(due.unwrap().is_empty());
             let seen = format!(
                 "select count(*) from pgdial.workers where id = '{}'",
                 worker.id
