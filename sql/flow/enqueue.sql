@@ -7,6 +7,7 @@
 -- (another transaction holds the key: try again), suppressed, unknown_campaign, invalid.
 -- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If
 -- that takes too long, nothing is written, and every item hears key_locked: try them alone.
+-- Where a table is locked instead (VACUUM FULL, ALTER TABLE), the error is raised: no key is at fault.
 -- Keys go in sorted order, so that batches cannot deadlock. Transactions of a person that take
 -- several keys can: the one that Postgres stops hears key_locked.
 -- A known key answers its call whatever has happened since: that the number may not be
@@ -103,9 +104,24 @@ begin
         where coalesce(a.verdict, 'known') = 'known' and not (a.id in (select new.id from new));
 exception when lock_not_available or deadlock_detected then
     -- Nothing of this batch was written.
+    if pgdial.is_table_locked() then
+        raise;
+    end if;
     return query
         select n::int, 'key_locked', null::uuid, 'another request with this idempotency key is under way: try again'
         from generate_series(1, jsonb_array_length(p_requests)) n;
+end $$;
+
+-- is_table_locked: does somebody hold, or wait for, a lock on a table of ours that keeps writers out?
+create or replace function pgdial.is_table_locked() returns boolean
+language plpgsql volatile
+as $$
+begin
+    return exists (
+        select from pg_locks l join pg_class c on c.oid = l.relation
+        where l.database = (select d.oid from pg_database d where d.datname = current_database())
+          and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+          and l.pid <> pg_backend_pid() and c.relnamespace = 'pgdial'::regnamespace);
 end $$;
 
 -- key_answer: what a request hears whose key was there already.
