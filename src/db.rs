@@ -17,32 +17,42 @@ mod roles;
 // Whether the way there is protected.
 mod tls;
 
-use std::{str::FromStr, time::Duration};
+// Which servers a URL names.
+mod targets;
 
-use sqlx::{
-    Connection, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+// What a session is told, and whether it keeps it.
+mod session;
+
+// The sessions of a process.
+pub(crate) mod pool;
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
 
 pub(crate) use migrate::MIGRATION;
 pub use migrate::{Migrated, check_schema, migrate, migrate_again};
+pub use pool::{Lent, Pool};
+pub use session::Refusal;
+pub use targets::Targets;
 
 /// The oldest Postgres that pgdial runs on: `unique` semantics aside, the hashed
 /// `<> all` of 15 is what keeps a claim fast behind many taken numbers.
 pub const OLDEST_POSTGRES: u32 = 15;
 
-/// How long a connection is taken to be alive without asking it.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// How long a second session may take to show that the first is its own.
+const SECOND: Duration = Duration::from_secs(2);
 
 /// Why there is no database to work with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL cannot be read.
-    #[error(
-        "DATABASE_URL is not a Postgres URL, as in postgres://user:password@host:5432/database"
-    )]
-    BadUrl(#[source] sqlx::Error),
+    /// The URL cannot be read, or asks for what cannot be kept.
+    #[error("DATABASE_URL {0}; it is as in postgres://user:password@host:5432/database")]
+    BadUrl(String),
+    /// It is there, and pgdial does not work on it.
+    #[error("pgdial does not work there")]
+    Refused(#[from] Refusal),
     /// Nobody answers there, or they refuse us.
     #[error("cannot connect to Postgres")]
     Connect(#[source] sqlx::Error),
@@ -122,62 +132,58 @@ pub enum Error {
 
 /// Opens a pool. `role` is shown in `pg_stat_activity` as `pgdial <role>`.
 ///
-/// Every session is bounded: a statement by 30 s, a wait for a lock by 5 s, an idle
-/// transaction by 30 s. Verbs set shorter limits of their own. `pgdial.notify` is off:
-/// wakes go out beside the data transactions, see [`crate::flow::wake`].
-///
-/// The pool asks a connection for a sign of life only after a second without use. Asked before
-/// each statement it is a second round trip for each, and proves nothing about the moment
-/// after; a server that restarts is away for longer than most connections of a busy process
-/// are idle, and a statement that meets a broken one fails as one that was under way does:
-/// whoever sent it repeats it.
-///
-/// `synchronous_commit` is turned on where the server has it off: what is answered 2xx, and
-/// a claim before its dial, must outlive a crash (P1, P2). Stronger settings are left alone.
-pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<PgPool, Error> {
-    let mut options = PgConnectOptions::from_str(url)
-        .map_err(Error::BadUrl)?
-        .application_name(&format!("pgdial {role}"))
-        .options([
-            ("statement_timeout", "30s"),
-            ("lock_timeout", "5s"),
-            ("idle_in_transaction_session_timeout", "30s"),
-            ("default_transaction_isolation", "read committed"),
-            ("pgdial.notify", "off"),
-        ]);
-    tls::warn_if_undecided(&options);
-    // One plain connection first: a pool would only say that it timed out.
-    let mut first = PgConnection::connect_with(&options)
-        .await
-        .map_err(Error::Connect)?;
-    let (number, is_synchronous): (i32, bool) = sqlx::query_as(
-        "select current_setting('server_version_num')::int, current_setting('synchronous_commit') <> 'off'",
-    )
-    .fetch_one(&mut first)
-    .await?;
-    first.close().await?;
-    if !is_synchronous {
-        options = options.options([("synchronous_commit", "on")]);
+/// Refuses a server that is too old or cannot be written to, and a pooler that mixes sessions up.
+pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<Pool, Error> {
+    let targets = Targets::read(url).map_err(Error::BadUrl)?;
+    for server in targets.servers() {
+        tls::warn_if_undecided(server);
     }
-    let found = u32::try_from(number / 10_000).unwrap_or(0);
+    let pool = Pool::new(targets, format!("pgdial {role}"), max_connections);
+    let mut first = pool
+        .open_first()
+        .await
+        .map_err(|error| match Refusal::of(&error) {
+            Some(refusal) => Error::Refused(refusal),
+            None => Error::Connect(error),
+        })?;
+    let number = pool::answered(pool::LANE, server_version(&mut first)).await;
+    first.after(&number);
+    let found = u32::try_from(number? / 10_000).unwrap_or(0);
     if found < OLDEST_POSTGRES {
         return Err(Error::TooOld { found });
     }
-    PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(Duration::from_secs(5))
-        .test_before_acquire(false)
-        .before_acquire(|connection, used| {
-            Box::pin(async move {
-                if used.idle_for >= TRUSTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options)
-        .await
-        .map_err(Error::Connect)
+    let own = pool::answered(SECOND, has_its_own(&mut first, &pool)).await;
+    first.after(&own);
+    // A second session that does not come proves nothing.
+    if matches!(own, Ok(false)) {
+        return Err(Refusal::TransactionMode.into());
+    }
+    Ok(pool)
+}
+
+async fn server_version(session: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    let (number,) = sqlx::query_as("select current_setting('server_version_num')::int")
+        .persistent(false)
+        .fetch_one(session)
+        .await?;
+    Ok(number)
+}
+
+/// Is a session answered by a process of its own, also while there is another? In a pooler's
+/// transaction mode two that take turns share one, or one wanders.
+async fn has_its_own(first: &mut PgConnection, pool: &Pool) -> Result<bool, sqlx::Error> {
+    let mut other = pool.plain().await?;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        seen.push((
+            session::answering(&mut *first).await?,
+            session::answering(&mut other).await?,
+        ));
+    }
+    other.close().await?;
+    Ok(seen
+        .iter()
+        .all(|pair| pair.0 != pair.1 && Some(pair) == seen.first()))
 }
 
 /// Makes an empty database of this name, in place of the one that is there. For a

@@ -91,6 +91,9 @@ pub mod read;
 // How full the pools are.
 mod pools;
 
+// What this process fails to do.
+pub(crate) mod health;
+
 // Questions of people.
 pub mod ops;
 
@@ -113,20 +116,24 @@ use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sqlx::{PgPool, types::Json};
+use sqlx::types::Json;
 
-use self::{gathered::Batchers, pools::Pools, wake::Wakes};
-use crate::metrics::Metrics;
+use self::{gathered::Batchers, health::Health, pools::Pools, wake::Wakes};
+use crate::{
+    db::{Pool, pool::OfDatabase},
+    metrics::Metrics,
+};
 
 /// The queue, as everybody but `flow` and `db` sees it: its verbs.
 #[derive(Debug, Clone)]
 pub struct Calls {
-    pool: PgPool,
+    pool: Pool,
     wakes: Arc<Wakes>,
     gathered: Arc<Batchers>,
     tail: Arc<events::Tail>,
     metrics: Arc<Metrics>,
     pools: Arc<Pools>,
+    health: Arc<Health>,
 }
 
 /// What nobody expected of the database.
@@ -169,15 +176,26 @@ impl Error {
     }
 
     /// May the statement have failed for what one of its items is? Not when the database
-    /// is gone, going, full or read-only: then trying again item by item only adds to it.
+    /// is gone, going, full or read-only, or a table is locked: then trying again item by
+    /// item only adds to it.
     fn may_be_of_one_item(&self) -> bool {
         let Self::Database(sqlx::Error::Database(error)) = self else {
             return false;
         };
         let code = error.code().unwrap_or_default();
-        !["08", "25", "53", "57P", "58"]
+        !["08", "25", "26", "42P05", "53", "55P03", "57P", "58"]
             .iter()
             .any(|class| code.starts_with(class))
+    }
+}
+
+impl OfDatabase for Error {
+    fn of_database(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Shared(error) => error.of_database(),
+            _ => None,
+        }
     }
 }
 
@@ -199,24 +217,37 @@ pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, det
 
 impl Calls {
     /// The verbs over this pool.
-    pub fn new(pool: PgPool) -> Self {
-        Self::with(pool, Arc::default(), Arc::default(), Arc::default())
+    pub fn new(pool: Pool) -> Self {
+        Self::with(
+            pool,
+            Arc::default(),
+            Arc::default(),
+            Arc::default(),
+            Arc::default(),
+        )
     }
 
     /// The same queue over another pool: it hears and sends the same wakes, and counts in the same place. A process
     /// that serves and works has one pool for each, so that neither starves the other.
     #[must_use]
-    pub fn beside(&self, pool: PgPool) -> Self {
+    pub fn beside(&self, pool: Pool) -> Self {
         Self::with(
             pool,
             Arc::clone(&self.wakes),
             Arc::clone(&self.metrics),
             Arc::clone(&self.pools),
+            Arc::clone(&self.health),
         )
     }
 
-    fn with(pool: PgPool, wakes: Arc<Wakes>, metrics: Arc<Metrics>, pools: Arc<Pools>) -> Self {
-        let gathered = Arc::new(Batchers::new(&pool, &wakes, &metrics));
+    fn with(
+        pool: Pool,
+        wakes: Arc<Wakes>,
+        metrics: Arc<Metrics>,
+        pools: Arc<Pools>,
+        health: Arc<Health>,
+    ) -> Self {
+        let gathered = Arc::new(Batchers::new(&pool, &wakes, &metrics, &health));
         pools.add(&pool);
         Self {
             tail: events::Tail::new(pool.clone()),
@@ -225,6 +256,7 @@ impl Calls {
             gathered,
             metrics,
             pools,
+            health,
         }
     }
 

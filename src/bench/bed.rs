@@ -31,7 +31,7 @@ pub struct Bed {
     pub pool: PgPool,
     /// The verbs, over a pool as the API has it.
     pub calls: Calls,
-    verbs: PgPool,
+    verbs: db::Pool,
     postmaster: Option<u32>,
 }
 
@@ -253,12 +253,12 @@ pub fn secret() -> String {
 pub struct Worker {
     stop: tokio_util::sync::CancellationToken,
     running: JoinSet<Result<(), lifecycle::Error>>,
-    pool: PgPool,
+    pool: db::Pool,
 }
 
 impl Worker {
     /// Runs these loops, whose pool it is.
-    pub(super) fn run(supervisor: Supervisor, pool: PgPool) -> Self {
+    pub(super) fn run(supervisor: Supervisor, pool: db::Pool) -> Self {
         let stop = supervisor.stop();
         let mut running = JoinSet::new();
         running.spawn(supervisor.run(Duration::from_secs(30)));

@@ -47,7 +47,8 @@ enum Server {
 impl Door {
     /// Opens one to the database of this URL.
     pub async fn open(database_url: &str) -> Result<Self, Error> {
-        let options = PgConnectOptions::from_str(database_url).map_err(db::Error::BadUrl)?;
+        let options = PgConnectOptions::from_str(database_url)
+            .map_err(|error| db::Error::BadUrl(error.to_string()))?;
         let port = options.get_port();
         let named = options.get_host();
         let folder = match options.get_socket() {

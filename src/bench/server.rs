@@ -148,7 +148,8 @@ async fn connect(url: &SecretString) -> Result<PgConnection, Error> {
 
 /// The bench's own statements are long, and no news.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, Error> {
-    let options = PgConnectOptions::from_str(url).map_err(db::Error::BadUrl)?;
+    let options =
+        PgConnectOptions::from_str(url).map_err(|error| db::Error::BadUrl(error.to_string()))?;
     Ok(options
         .application_name("pgdial bench")
         .disable_statement_logging())

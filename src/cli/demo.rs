@@ -58,7 +58,7 @@ pub async fn run(
     };
     let mut supervisor = Supervisor::new()?;
     out.note("starting Postgres, the API, a worker and a fake provider");
-    let demo = Demo::start(place, &mut supervisor).await?;
+    let demo = Box::pin(Demo::start(place, &mut supervisor)).await?;
 
     let stop = supervisor.stop();
     let mut running = std::pin::pin!(supervisor.run(Duration::from_secs(10)));

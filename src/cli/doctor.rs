@@ -49,9 +49,10 @@ pub async fn run(
         Err(_problems) => {}
         Ok(url) => match db::connect(url.expose_secret(), "doctor", CONNECTIONS).await {
             Ok(pool) => {
-                found.extend(db::doctor::examine(url.expose_secret(), &pool).await);
+                found.extend(db::doctor::examine(&pool).await);
                 let calls = Calls::new(pool);
                 found.extend(listen(&calls).await);
+                found.push(writes(&calls).await);
                 declared = calls.lanes(LaneKind::Trunk, None).await.unwrap_or_default();
             }
             Err(error) => found.push(unreachable(error)),
@@ -124,6 +125,23 @@ fn unreachable(error: db::Error) -> Check {
     };
     let usual = "is DATABASE_URL right, and Postgres running there?";
     Check::fail("connection", what, hint.unwrap_or_else(|| usual.to_owned()))
+}
+
+/// Does a commit come to its end?
+async fn writes(calls: &Calls) -> Check {
+    let repair = "is a synchronous standby missing (synchronous_standby_names), the disk full, the server stopped? Its log says more";
+    match calls.write_nothing().await {
+        Ok(()) => Check::ok("write", "a commit comes to its end"),
+        Err(error) => {
+            let why = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            Check::fail(
+                "write",
+                format!("a commit does not come to its end: {why}"),
+                repair,
+            )
+        }
+    }
 }
 
 /// Does a notification of one connection reach another?

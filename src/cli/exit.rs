@@ -5,6 +5,7 @@ use std::{error::Error as StdError, fmt, io, process::ExitCode};
 
 use crate::{
     config::Problems,
+    db::{self, Refusal},
     flow::{self, lanes::ChangeError},
     lifecycle,
 };
@@ -143,6 +144,12 @@ impl<E: StdError + 'static> From<E> for Failure {
 
 /// What a known error means for whoever waits for the end.
 fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
+    if let Some(refusal) = cause.downcast_ref() {
+        return Some(of_refusal(refusal));
+    }
+    if let Some(error @ db::Error::BadUrl(_)) = cause.downcast_ref() {
+        return Some(Failure::setting(error.to_string()));
+    }
     if let Some(error) = cause.downcast_ref::<sqlx::Error>() {
         return Some(of_database(error, what));
     }
@@ -239,7 +246,30 @@ fn in_one_line(error: &(dyn StdError + 'static)) -> String {
     line
 }
 
+/// A way to Postgres that is to be changed; a standby may be the primary in a moment.
+fn of_refusal(refusal: &Refusal) -> Failure {
+    let exit = match refusal {
+        Refusal::Standby | Refusal::ReadOnly => Exit::Unreachable,
+        _ => Exit::Settings,
+    };
+    Failure::told(exit, refusal.to_string()).hint(refusal.cure())
+}
+
+/// The pooler's word for what it must be told to pass over: the name of a setting.
+fn refused_parameter(words: &str) -> Option<&str> {
+    let (_, name) = words.split_once("unsupported startup parameter")?;
+    name.split([' ', ':', '"']).rfind(|word| !word.is_empty())
+}
+
 fn of_database(error: &sqlx::Error, what: &str) -> Failure {
+    if let Some(refusal) = Refusal::of(error) {
+        return of_refusal(&refusal);
+    }
+    if let Some(name) = refused_parameter(what) {
+        return Failure::setting(format!("the pooler refuses the connection: {what}")).hint(format!(
+            "take {name} out of DATABASE_URL, or in pgbouncer.ini: ignore_startup_parameters = {name}"
+        ));
+    }
     let code = match error {
         sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
         sqlx::Error::Io(_)
@@ -317,6 +347,38 @@ mod tests {
             cause,
         };
         assert_eq!(Failure::from(died).exit(), Exit::Internal);
+    }
+
+    #[test]
+    fn a_way_that_pgdial_does_not_take_is_a_setting_and_a_standby_is_none() {
+        for (refusal, exit) in [
+            (Refusal::Standby, Exit::Unreachable),
+            (Refusal::ReadOnly, Exit::Unreachable),
+            (Refusal::TransactionMode, Exit::Settings),
+        ] {
+            let later = Failure::from(sqlx::Error::from(refusal.clone()));
+            let failure = Failure::from(db::Error::Refused(refusal.clone()));
+            assert_eq!(later.to_string(), failure.to_string());
+            assert_eq!(failure.exit(), exit, "{refusal}");
+            assert!(failure.to_string().contains(refusal.cure()), "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_a_pooler_is_to_pass_over_is_named() {
+        for (words, name) in [
+            (
+                "unsupported startup parameter: extra_float_digits",
+                "extra_float_digits",
+            ),
+            (
+                "unsupported startup parameter in options: lock_timeout",
+                "lock_timeout",
+            ),
+        ] {
+            assert_eq!(refused_parameter(words), Some(name));
+        }
+        assert_eq!(refused_parameter("unsupported frontend protocol"), None);
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Single settings from their texts: pure, and each with an example when it refuses.
 
-use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use hyper::Uri;
 use secrecy::SecretString;
-use sqlx::postgres::PgConnectOptions;
 
 use super::{ApiKey, Problem};
-use crate::telemetry::LogFormat;
+use crate::{db::Targets, telemetry::LogFormat};
 
 type Named = (&'static str, &'static str);
 
@@ -30,9 +29,9 @@ pub(super) fn database_url(text: Option<&str>) -> Result<SecretString, Problem> 
     if super::secrets::is_unfilled(password_in(text)) {
         return bad("has the placeholder of an example as its password");
     }
-    match PgConnectOptions::from_str(text) {
+    match Targets::read(text) {
         Ok(_) => Ok(text.into()),
-        Err(error) => bad(&format!("is not the URL of a database ({error})")),
+        Err(what) => bad(&what),
     }
 }
 

@@ -3,14 +3,12 @@
 //! Each check says in one sentence what it found, and what to do about it. One that cannot
 //! be made, for want of a right perhaps, is a warning of its own and keeps none of the others.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions, types::Json,
-};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, types::Json};
 
-use super::{Error, check_schema};
+use super::{Error, Pool, check_schema, pool::answered};
 
 // What differs from what this release makes.
 mod drift;
@@ -105,10 +103,10 @@ type Looked = Result<Vec<Check>, sqlx::Error>;
 /// The whole examination may take this long for each of its statements.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Looks at everything that a login can see. `url` is where `pool` leads.
-pub async fn examine(url: &str, pool: &PgPool) -> Vec<Check> {
+/// Looks at everything that a login can see.
+pub async fn examine(pool: &Pool) -> Vec<Check> {
     let mut found = Vec::new();
-    keep(&mut found, "server", server_settings(url).await);
+    keep(&mut found, "server", server_settings(pool).await);
     let is_ours = match check_schema(pool).await {
         Ok(()) => true,
         Err(error) => {
@@ -202,13 +200,10 @@ fn code_of(error: &sqlx::Error) -> Option<String> {
     database.code().map(std::borrow::Cow::into_owned)
 }
 
-/// Over a plain connection: those of the pool bring settings of their own.
-async fn server_settings(url: &str) -> Looked {
-    let options = PgConnectOptions::from_str(url)?.application_name("pgdial doctor");
-    let limit = LIMIT.as_millis().to_string();
-    let options = options.options([("statement_timeout", limit)]);
-    let mut plain = PgConnection::connect_with(&options).await?;
-    let looked = server::settings(&mut plain).await;
+/// Over a plain session: those of the pool have settings of their own.
+async fn server_settings(pool: &Pool) -> Looked {
+    let mut plain = pool.plain().await?;
+    let looked = answered(LIMIT, server::settings(&mut plain)).await;
     plain.close().await?;
     looked
 }

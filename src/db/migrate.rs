@@ -12,9 +12,9 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 
-use super::{Error, roles};
+use super::{Error, Pool, roles};
 
 /// This release.
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -196,13 +196,13 @@ const TRIES: (u32, Duration) = (25, Duration::from_secs(2));
 /// Safe to run from several places at once: the second waits for the first, and finds
 /// nothing to do. It runs beside the processes of an older release: behind somebody's open
 /// transaction it gives up soon and tries again.
-pub async fn migrate(pool: &PgPool) -> Result<Migrated, Error> {
+pub async fn migrate(pool: &Pool) -> Result<Migrated, Error> {
     keep_trying(pool, Apply::New).await
 }
 
 /// The same, and the functions and views once more, also where they are there already: after
 /// somebody has changed one of them. Never over those of a newer release.
-pub async fn migrate_again(pool: &PgPool) -> Result<Migrated, Error> {
+pub async fn migrate_again(pool: &Pool) -> Result<Migrated, Error> {
     keep_trying(pool, Apply::Again).await
 }
 
@@ -215,7 +215,7 @@ enum Apply {
     Again,
 }
 
-async fn keep_trying(pool: &PgPool, apply: Apply) -> Result<Migrated, Error> {
+async fn keep_trying(pool: &Pool, apply: Apply) -> Result<Migrated, Error> {
     for _ in 1..TRIES.0 {
         match try_migrate(pool, apply).await {
             Err(Error::Held(_)) => tokio::time::sleep(TRIES.1).await,
@@ -225,8 +225,9 @@ async fn keep_trying(pool: &PgPool, apply: Apply) -> Result<Migrated, Error> {
     try_migrate(pool, apply).await
 }
 
-async fn try_migrate(pool: &PgPool, apply: Apply) -> Result<Migrated, Error> {
-    let mut tx = pool.begin().await?;
+async fn try_migrate(pool: &Pool, apply: Apply) -> Result<Migrated, Error> {
+    let mut session = pool.acquire().await?;
+    let mut tx = session.begin().await?;
     // Class and key beside those of the gate (1) and of housekeeping (2).
     // Our texts write a backslash as it stands; a session where it escapes would read other patterns.
     sqlx::raw_sql("set local lock_timeout = '60s'; set local standard_conforming_strings = on")
@@ -353,7 +354,7 @@ async fn check_encoding(connection: &mut PgConnection) -> Result<(), Error> {
 }
 
 /// May this release run against the database? It must know what is there.
-pub async fn check_schema(pool: &PgPool) -> Result<(), Error> {
+pub async fn check_schema(pool: &Pool) -> Result<(), Error> {
     let mut connection = pool.acquire().await?;
     check_encoding(&mut connection).await?;
     let found = read_history(&mut connection)

@@ -10,7 +10,8 @@
 //! - What is queued and unanswered is bounded, in bytes; past that a caller waits its turn.
 //! - An item that the statement fails on, or whose row is held, is tried alone, beside the
 //!   batches that follow, so that it harms nobody. A lost connection is everybody's error:
-//!   each caller knows what it may repeat.
+//!   each caller knows what it may repeat. So is one that does not answer: it is given up
+//!   after a while, and the next batch has another.
 //! - Nothing runs while nothing is queued, and nothing has to be closed: whoever waits for
 //!   an answer keeps the process.
 
@@ -20,11 +21,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::PgConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::Error;
+use super::{
+    Error,
+    health::{Health, Work},
+};
 use crate::{
+    db::{
+        Lent, Pool,
+        pool::{LANE, answered},
+    },
     metrics::{Batches, Metrics},
     provider::Stopwatch,
 };
@@ -91,10 +99,12 @@ pub(crate) struct Batcher<V: Verb>(Arc<Shared<V>>);
 
 struct Shared<V: Verb> {
     verb: V,
-    pool: PgPool,
+    pool: Pool,
     limits: Limits,
     batches: Option<Batches>,
     metrics: Arc<Metrics>,
+    name: &'static str,
+    health: Arc<Health>,
     room: Arc<Semaphore>,
     alone: Semaphore,
     queue: Mutex<Queue<V>>,
@@ -127,10 +137,11 @@ impl<V: Verb> Clone for Batcher<V> {
 impl<V: Verb> Batcher<V> {
     pub(crate) fn new(
         verb: V,
-        pool: PgPool,
+        pool: Pool,
         limits: Limits,
         name: &'static str,
         metrics: Arc<Metrics>,
+        health: Arc<Health>,
     ) -> Self {
         Self(Arc::new(Shared {
             verb,
@@ -138,6 +149,8 @@ impl<V: Verb> Batcher<V> {
             limits,
             batches: metrics.batches(name),
             metrics,
+            name,
+            health,
             room: Arc::new(Semaphore::new((limits.bytes * QUEUED) as usize)),
             alone: Semaphore::new(ALONE),
             queue: Mutex::new(Queue {
@@ -191,22 +204,21 @@ impl<V: Verb> Shared<V> {
     }
 
     /// One statement and its answers. The connection stays while batches follow one another.
-    async fn write(
-        self: &Arc<Self>,
-        kept: &mut Option<PoolConnection<Postgres>>,
-        batch: Vec<Waiting<V>>,
-        how: Try,
-    ) {
+    async fn write(self: &Arc<Self>, kept: &mut Option<Lent>, batch: Vec<Waiting<V>>, how: Try) {
         let items: Vec<&V::Item> = batch.iter().map(|waiting| &waiting.item).collect();
+        let trying = self.health.trying(Work::Lane(self.name));
         let written = match self.connection(kept).await {
             Ok(connection) => {
                 let sent = Stopwatch::start();
-                let written = self.verb.write(connection, &items, how).await;
+                let writing = self.verb.write(&mut *connection, &items, how);
+                let written = answered(LANE, writing).await;
+                connection.after(&written);
                 self.measure(sent, items.len());
                 written
             }
             Err(error) => Err(error),
         };
+        trying.ended(&written);
         if let (Err(_), Some(batches)) = (&written, &self.batches) {
             batches.errors.inc();
         }
@@ -221,7 +233,7 @@ impl<V: Verb> Shared<V> {
                 }
             }
             Err(error) => {
-                *kept = None; // if it is broken, the pool closes it
+                *kept = None; // if it is broken, it is closed
                 if batch.len() > 1 && error.may_be_of_one_item() {
                     self.try_alone(batch);
                 } else {
@@ -239,10 +251,7 @@ impl<V: Verb> Shared<V> {
         }
     }
 
-    async fn connection<'a>(
-        &self,
-        kept: &'a mut Option<PoolConnection<Postgres>>,
-    ) -> Result<&'a mut PgConnection, Error> {
+    async fn connection<'a>(&self, kept: &'a mut Option<Lent>) -> Result<&'a mut Lent, Error> {
         let connection = if let Some(connection) = kept.take() {
             connection
         } else {

@@ -4,13 +4,23 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Calls, Error, shares::Shares};
+use super::{
+    Calls, Error,
+    health::{Health, Work},
+    shares::Shares,
+};
 use crate::domain::{CallId, ClaimedCall, Phone, Reference};
-use crate::{metrics::Metrics, provider::Stopwatch};
+use crate::{
+    db::{
+        Lent, Pool,
+        pool::{LANE, answered},
+    },
+    metrics::Metrics,
+    provider::Stopwatch,
+};
 
 /// What a claim brought.
 #[derive(Debug)]
@@ -31,10 +41,11 @@ pub struct Claim {
 /// read (`sql/rules/in_flight.sql`, `heads.sql`), and handing it back costs a round trip.
 #[derive(Debug)]
 pub struct Claimer {
-    pool: PgPool,
+    pool: Pool,
     worker: Uuid,
-    connection: Option<(PoolConnection<Postgres>, Instant)>,
+    connection: Option<(Lent, Instant)>,
     metrics: Arc<Metrics>,
+    health: Arc<Health>,
 }
 
 /// After so long without a claim the connection goes back to the pool, which asks for a sign of
@@ -49,6 +60,7 @@ impl Calls {
             worker,
             connection: None,
             metrics: Arc::clone(&self.metrics),
+            health: Arc::clone(&self.health),
         }
     }
 
@@ -67,6 +79,13 @@ impl Calls {
 impl Claimer {
     /// Claims at most `wanted` due calls, of each trunk its share at most, in one round trip.
     pub async fn claim(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
+        let trying = self.health.trying(Work::Claim);
+        let claimed = self.claim_now(shares, wanted).await;
+        trying.ended(&claimed);
+        claimed
+    }
+
+    async fn claim_now(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
         let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
         // Shares that bound nothing cost the claim nothing.
         let most = shares.counts();
@@ -81,7 +100,7 @@ impl Claimer {
                 connection
             }
         };
-        let rows: Vec<Row> = sqlx::query_as(
+        let claiming = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
                     trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
              from pgdial.claim_due($1, $2, $3, $4)",
@@ -90,8 +109,10 @@ impl Claimer {
         .bind(shares.trunks())
         .bind(wanted)
         .bind(most)
-        .fetch_all(&mut *connection)
-        .await?;
+        .fetch_all(&mut *connection);
+        let rows: Result<Vec<Row>, sqlx::Error> = answered(LANE, claiming).await;
+        connection.after(&rows);
+        let rows = rows?;
         for due_ms in rows.iter().filter_map(|row| row.14) {
             let due_for = Duration::from_millis(due_ms.try_into().unwrap_or(0));
             self.metrics.pickup_seconds.observe(due_for.as_secs_f64());

@@ -7,15 +7,16 @@ use serde_json::{
     Value,
     value::{RawValue, to_raw_value},
 };
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{
     Calls, Error,
     batcher::{Batcher, Limits, Try, Verb, Written},
+    health::Health,
     wake::{Wake, Wakes},
 };
-use crate::{domain::CallId, metrics::Metrics};
+use crate::{db::Pool, domain::CallId, metrics::Metrics};
 
 /// What became of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,13 +207,15 @@ pub(super) struct Singles {
 
 impl Singles {
     pub(super) fn batcher(
-        pool: &PgPool,
+        pool: &Pool,
         wakes: &Arc<Wakes>,
         metrics: &Arc<Metrics>,
+        health: &Arc<Health>,
     ) -> Batcher<Self> {
         let wakes = Arc::clone(wakes);
         let verb = Self { wakes };
-        Batcher::new(verb, pool.clone(), LIMITS, "enqueue", Arc::clone(metrics))
+        let (metrics, health) = (Arc::clone(metrics), Arc::clone(health));
+        Batcher::new(verb, pool.clone(), LIMITS, "enqueue", metrics, health)
     }
 }
 

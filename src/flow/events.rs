@@ -30,14 +30,17 @@ use std::{fmt, sync::OnceLock, time::Duration};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::{PgPool, types::Json};
+use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::subscription::{Follow, Handlers, Subscription};
 pub(super) use self::tail::Tail;
 use super::{Calls, Error};
-use crate::domain::{CallId, CallState, Phone};
+use crate::{
+    db::Pool,
+    domain::{CallId, CallState, Phone},
+};
 
 /// A place in the order of events, as the database wrote it. Give it back as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -270,7 +273,7 @@ type Row = (
 );
 
 async fn read(
-    pool: &PgPool,
+    pool: &Pool,
     after: &str,
     limit: i32,
     filter: &EventFilter,

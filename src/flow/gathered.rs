@@ -7,18 +7,19 @@ use serde_json::{
     Value,
     value::{RawValue, to_raw_value},
 };
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{PgConnection, types::Json};
 
 use super::{
     Answer, Error, Row,
     batcher::{Batcher, Limits, Try, Verb, Written},
     defer, dialed, doubt,
     enqueue::Singles,
+    health::Health,
     known_word, read_row, settle,
     wake::{Wake, Wakes},
     webhook,
 };
-use crate::metrics::Metrics;
+use crate::{db::Pool, metrics::Metrics};
 
 /// One pool's batchers. Per verb, since a statement is one verb's; a batch of one must not
 /// wait behind another verb's large one either.
@@ -33,7 +34,12 @@ pub(super) struct Batchers {
 }
 
 impl Batchers {
-    pub(super) fn new(pool: &PgPool, wakes: &Arc<Wakes>, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        pool: &Pool,
+        wakes: &Arc<Wakes>,
+        metrics: &Arc<Metrics>,
+        health: &Arc<Health>,
+    ) -> Self {
         let batcher = |statement: &'static Statement| {
             let (wakes, metrics) = (Arc::clone(wakes), Arc::clone(metrics));
             let verb = Gathered {
@@ -47,6 +53,7 @@ impl Batchers {
                 statement.limits,
                 statement.verb,
                 metrics,
+                Arc::clone(health),
             )
         };
         Self {
@@ -55,7 +62,7 @@ impl Batchers {
             defer: batcher(&defer::STATEMENT),
             doubt: batcher(&doubt::STATEMENT),
             webhook: batcher(&webhook::STATEMENT),
-            enqueue: Singles::batcher(pool, wakes, metrics),
+            enqueue: Singles::batcher(pool, wakes, metrics, health),
         }
     }
 }

@@ -8,9 +8,10 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::{Calls, Error};
+use crate::db::pool::{ANSWER, answered};
 
 /// One file of `sql/ops`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,13 +117,6 @@ impl<'de> Deserialize<'de> for Line {
 impl Calls {
     /// Asks one of [`QUESTIONS`]. `phone` is bound where the question takes one.
     pub async fn ask(&self, question: &Question, phone: Option<&str>) -> Result<Vec<Line>, Error> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query("set transaction read only")
-            .execute(&mut *tx)
-            .await?;
-        for setting in question.settings() {
-            sqlx::query(setting).execute(&mut *tx).await?;
-        }
         // row_to_json, not to_jsonb: it keeps the columns in their order.
         let statement = question.statement().replace(PHONE, "$1");
         let sql = format!("select row_to_json(line)::text from (\n{statement}\n) line");
@@ -130,9 +124,23 @@ impl Calls {
         if question.takes_phone() {
             query = query.bind(phone);
         }
-        let rows: Vec<(String,)> = query.fetch_all(&mut *tx).await?;
-        tx.rollback().await?;
-        rows.iter()
+        let mut lent = self.pool.acquire().await?;
+        let asked = async {
+            let mut tx = lent.begin().await?;
+            sqlx::query("set transaction read only")
+                .execute(&mut *tx)
+                .await?;
+            for setting in question.settings() {
+                sqlx::query(setting).execute(&mut *tx).await?;
+            }
+            let rows: Vec<(String,)> = query.fetch_all(&mut *tx).await?;
+            tx.rollback().await?;
+            Ok::<_, Error>(rows)
+        };
+        let rows = answered(ANSWER, asked).await;
+        lent.after(&rows);
+        rows?
+            .iter()
             .map(|(row,)| serde_json::from_str(row).map_err(Error::encoding))
             .collect()
     }

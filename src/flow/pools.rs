@@ -2,38 +2,53 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sqlx::PgPool;
-
 use super::Calls;
-use crate::metrics::queue::PoolUse;
+use crate::{
+    db::{Pool, Refusal},
+    metrics::queue::PoolUse,
+};
 
 /// The pools that verbs of this process go through: one, or two where it serves and works.
 #[derive(Debug, Default)]
-pub(super) struct Pools(Mutex<Vec<PgPool>>);
+pub(super) struct Pools(Mutex<Vec<Pool>>);
 
 impl Pools {
-    pub(super) fn add(&self, pool: &PgPool) {
+    pub(super) fn add(&self, pool: &Pool) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(pool.clone());
+    }
+}
+
+impl Pools {
+    pub(super) fn all(&self) -> Vec<Pool> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clone()
+    }
+
+    /// Why one of them has no new session.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.all().iter().find_map(Pool::refusal)
+    }
+
+    /// Do commits wait for a standby?
+    pub(super) fn await_standby(&self) -> bool {
+        self.all().iter().any(Pool::awaits_standby)
     }
 }
 
 impl Calls {
     /// One line for each pool, by the name that its sessions show.
     pub(crate) fn pool_use(&self) -> Vec<PoolUse> {
-        let all = self.pools.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(of).collect()
+        self.pools.all().iter().map(of).collect()
     }
 }
 
-fn of(pool: &PgPool) -> PoolUse {
-    let options = pool.connect_options();
-    let name = options.get_application_name().unwrap_or_default();
-    let (size, idle) = (pool.size() as usize, pool.num_idle());
+fn of(pool: &Pool) -> PoolUse {
+    let (name, sessions) = (pool.application(), pool.sessions());
     PoolUse {
         name: name.strip_prefix("pgdial ").unwrap_or(name).to_owned(),
-        idle,
-        used: size.saturating_sub(idle),
-        most: pool.options().get_max_connections(),
+        idle: sessions.idle,
+        used: sessions.lent,
+        most: sessions.most,
     }
 }

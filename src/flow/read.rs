@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{Connection, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Calls, Error};
 use crate::{
+    db::pool::{ANSWER, answered},
     domain::{CallId, CallState, Phone, Reference},
     metrics::queue::{Queue, Server},
 };
@@ -116,19 +117,26 @@ impl Calls {
     pub(crate) async fn queue(&self) -> Result<Queue, Error> {
         // Where many wait and vacuum has not been there, the planner would rather read the whole
         // table, with its history.
-        let mut tx = self.pool.begin().await?;
-        sqlx::query(
-            "select set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
-        )
-        .execute(&mut *tx)
-        .await?;
-        let (Json(mut queue),): (Json<Queue>,) =
-            sqlx::query_as(include_str!("../../sql/read/metrics.sql"))
-                .bind(MOST_COUNTED)
-                .bind(MOST_CAMPAIGNS)
-                .fetch_one(&mut *tx)
-                .await?;
-        tx.commit().await?;
+        let mut lent = self.pool.acquire().await?;
+        let asked = async {
+            let mut tx = lent.begin().await?;
+            sqlx::query(
+                "select set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
+            )
+            .execute(&mut *tx)
+            .await?;
+            let (Json(queue),): (Json<Queue>,) =
+                sqlx::query_as(include_str!("../../sql/read/metrics.sql"))
+                    .bind(MOST_COUNTED)
+                    .bind(MOST_CAMPAIGNS)
+                    .fetch_one(&mut *tx)
+                    .await?;
+            tx.commit().await?;
+            Ok::<_, Error>(queue)
+        };
+        let queue = answered(ANSWER, asked).await;
+        lent.after(&queue);
+        let mut queue = queue?;
         let asked = sqlx::query_as(include_str!("../../sql/read/metrics_server.sql"))
             .fetch_one(&self.pool)
             .await;

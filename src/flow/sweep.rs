@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::{postgres::types::PgInterval, types::Json};
 
-use super::{Calls, Error, wake::Wake};
+use super::{Calls, Error, health::Work, wake::Wake};
 use crate::domain::{CallId, Reference};
 
 /// What a sweep did, and what it leaves to do.
@@ -47,13 +47,18 @@ const BATCH: i32 = 100;
 impl Calls {
     /// Settles what time has overtaken. `keep` is how long finished calls stay; none = for ever.
     pub async fn sweep(&self, trunks: &[String], keep: Option<Duration>) -> Result<Swept, Error> {
-        let (wait_ms, counts, cancels): (i64, Json<BTreeMap<String, i64>>, Json<Vec<CancelWish>>) =
+        type Row = (i64, Json<BTreeMap<String, i64>>, Json<Vec<CancelWish>>);
+        let trying = self.health.trying(Work::Sweep);
+        let row: Result<Row, Error> =
             sqlx::query_as("select wait_ms, counts, cancels from pgdial.sweep($1, $2, $3)")
                 .bind(trunks)
                 .bind(keep.map(interval))
                 .bind(BATCH)
                 .fetch_one(&self.pool)
-                .await?;
+                .await
+                .map_err(Error::from);
+        trying.ended(&row);
+        let (wait_ms, counts, cancels) = row?;
         let freed = ["not_placed", "unknown", "parked_applied"];
         if freed
             .iter()
@@ -72,6 +77,20 @@ impl Calls {
     /// that one that fails or takes too long ends alone. Answers what was done, and under `failed`
     /// what was not.
     pub async fn housekeeping(&self, keep: Option<Duration>) -> Result<Value, Error> {
+        let trying = self.health.trying(Work::Housekeeping);
+        let kept = self.take_steps(keep).await;
+        let failed = kept.as_ref().ok().and_then(|done| done.get("failed"));
+        match failed
+            .and_then(Value::as_object)
+            .and_then(|all| all.iter().next())
+        {
+            Some((step, why)) => trying.failed(format!("{step}: {why}")),
+            None => trying.ended(&kept),
+        }
+        kept
+    }
+
+    async fn take_steps(&self, keep: Option<Duration>) -> Result<Value, Error> {
         let steps: Vec<(String,)> =
             sqlx::query_as("select s.step from pgdial.housekeeping_steps s order by s.ordinal")
                 .fetch_all(&self.pool)

@@ -14,13 +14,13 @@ use std::{
     time::Duration,
 };
 
-use sqlx::postgres::PgListener;
+use sqlx::{Executor, postgres::PgListener};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Calls, Error};
-use crate::provider::Stopwatch;
+use crate::{db::pool::answered, provider::Stopwatch};
 
 /// What there may be to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,11 @@ const BETWEEN_NOTIFIES: Duration = Duration::from_millis(10);
 /// taken by its own next claim. Twenty workers that told each other of every one of
 /// them spent most of their time listening.
 const BETWEEN_NOTIFIES_WHEN_BUSY: Duration = Duration::from_millis(100);
+
+/// A connection that has heard nothing for so long is asked whether it is still one.
+const QUIET: Duration = Duration::from_secs(15);
+/// How long a listening connection may take for an answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The wakes of one process.
 #[derive(Debug)]
@@ -230,10 +235,7 @@ impl Calls {
     /// Does a notification arrive at all? Asked once, before a worker starts.
     pub async fn check_listen(&self) -> Result<(), ListenError> {
         let probe = format!("probe {}", Uuid::new_v4());
-        let mut listener = PgListener::connect_with(&self.pool)
-            .await
-            .map_err(Error::from)?;
-        listener.listen(CHANNEL).await.map_err(Error::from)?;
+        let mut listener = self.listening().await?;
         sqlx::query("select pgdial.wake($1)")
             .bind(&probe)
             .execute(&self.pool)
@@ -259,7 +261,8 @@ impl Calls {
     pub async fn run_listener(&self, stop: CancellationToken) {
         let mut pause = Duration::from_millis(100);
         while !stop.is_cancelled() {
-            let listened = stop.run_until_cancelled(self.listen_once(&mut pause)).await;
+            let listening = Box::pin(self.listen_once(&mut pause));
+            let listened = stop.run_until_cancelled(listening).await;
             self.wakes.listening.store(false, Ordering::Release);
             self.metrics.listening.set(0);
             if let Some(Err(error)) = listened {
@@ -271,8 +274,7 @@ impl Calls {
     }
 
     async fn listen_once(&self, pause: &mut Duration) -> Result<(), Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen(CHANNEL).await?;
+        let mut listener = self.listening().await?;
         self.wakes.listening.store(true, Ordering::Release);
         self.metrics.listening.set(1);
         self.metrics.listens.inc();
@@ -281,13 +283,27 @@ impl Calls {
         self.wakes.local(Wake::Sweep);
         self.wakes.local(Wake::Beat);
         loop {
+            let Ok(heard) = timeout(QUIET, listener.try_recv()).await else {
+                // Nobody tells of a connection that was lost without a word.
+                answered(ANSWER, listener.execute("select")).await?;
+                continue;
+            };
             // None: the connection was lost. Ours to reconnect, so that we know, and wake.
-            let Some(notification) = listener.try_recv().await? else {
+            let Some(notification) = heard? else {
                 return Err(Error::Database(sqlx::Error::WorkerCrashed));
             };
             self.metrics.heard.inc();
             self.hear(notification.payload());
         }
+    }
+
+    async fn listening(&self) -> Result<PgListener, Error> {
+        let listening = Box::pin(async {
+            let mut listener = PgListener::connect_with(&self.pool.for_listener()).await?;
+            listener.listen(CHANNEL).await?;
+            Ok(listener)
+        });
+        answered(ANSWER, listening).await
     }
 
     fn hear(&self, payload: &str) {

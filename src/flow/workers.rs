@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Calls, Error, read_detail};
+use super::{Calls, Error, health::Work, read_detail};
+use crate::db::pool::{LANE, answered};
 
 /// A worker process, as it shows itself to the others.
 #[derive(Debug, Clone, Serialize)]
@@ -37,10 +38,14 @@ pub struct Told {
 impl Calls {
     /// Says that this worker is alive, and hears what it is told.
     pub async fn worker_alive(&self, worker: &Worker) -> Result<Told, Error> {
-        let (told,): (Option<Json<Value>>,) = sqlx::query_as("select pgdial.worker_alive($1)")
+        let asked = sqlx::query_as("select pgdial.worker_alive($1)")
             .bind(Json(worker))
-            .fetch_one(&self.pool)
-            .await?;
+            .fetch_one(&self.pool);
+        let trying = self.health.trying(Work::Heartbeat);
+        let told: Result<(Option<Json<Value>>,), Error> =
+            answered(LANE, asked).await.map_err(Error::from);
+        trying.ended(&told);
+        let (told,) = told?;
         let told = told.map_or_else(|| Value::Object(Map::default()), |told| told.0);
         Ok(read_detail("worker_alive", told))
     }

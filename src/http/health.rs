@@ -1,13 +1,14 @@
-//! Is the process alive, and can it do its work?
-
-use std::time::Duration;
+//! Is the process alive, and does it do its work?
 
 use axum::{Json, extract::State};
-use tokio::time::timeout;
 
-use super::{App, problem::Problem, schema::Health};
+use super::{
+    App,
+    problem::{Code, Problem},
+    schema::{Health, Ready},
+};
+use crate::flow::health::Trouble;
 
-const PATIENCE: Duration = Duration::from_secs(2);
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
 /// The process lives.
@@ -24,20 +25,30 @@ pub(super) async fn healthz() -> Json<Health> {
     })
 }
 
-/// The process can do its work.
+/// The process does its work.
 ///
-/// The database answered within 2 s.
+/// Requests, webhooks, claims and sweeps, each by what it last came to, and a commit of nothing
+/// through the same connections. A 503 says which of them fails, since when, and of what.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
-    responses((status = 200, description = "It is ready.", body = Health)),
+    responses((status = 200, description = "It is ready; `notes` say what fails beside that.", body = Ready)),
 )]
-pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Health>, Problem> {
-    match timeout(PATIENCE, app.calls.now()).await {
-        Ok(Ok(_now)) => Ok(Json(Health {
+pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Ready>, Problem> {
+    let troubles = app.calls.troubles().await;
+    let (vital, others): (Vec<_>, Vec<_>) =
+        troubles.iter().partition(|trouble| trouble.work.is_vital());
+    if vital.is_empty() {
+        return Ok(Json(Ready {
             status: "ready",
             release: RELEASE,
-        })),
-        Ok(Err(error)) => Err(Problem::unavailable().cause(error)),
-        Err(elapsed) => Err(Problem::unavailable().cause(elapsed)),
+            notes: others.into_iter().map(sentence).collect(),
+        }));
     }
+    let words: Vec<String> = vital.into_iter().map(sentence).collect();
+    Err(Problem::new(Code::Unavailable, words.join("; ")).retry_after(2))
+}
+
+fn sentence(trouble: &Trouble) -> String {
+    let (work, since) = (trouble.work.as_str(), trouble.since.as_secs());
+    format!("{work} has failed for {since} s: {}", trouble.why)
 }

@@ -74,8 +74,9 @@ impl Cache {
     responses((status = 200, description = "Prometheus text format 0.0.4. `pgdial_database_up` is 0, and the gauges of the queue are absent, while the database does not answer.", body = String, content_type = "text/plain")),
 )]
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let queue = app.queue.queue(&app.calls).await;
+    let (queue, _troubles) = tokio::join!(app.queue.queue(&app.calls), app.calls.troubles());
     let mut families = queue::families(queue.as_deref());
+    families.extend(queue::failing(&app.calls.failing_seconds()));
     families.extend(queue::pools(&app.calls.pool_use()));
     families.extend(app.calls.metrics().families());
     let kind = [(

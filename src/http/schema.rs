@@ -199,11 +199,24 @@ pub struct CampaignStats {
 /// A process that answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok` or `ready`.
+    /// `ok`.
     #[schema(example = "ok")]
     pub status: &'static str,
     /// The release of pgdial.
     pub release: &'static str,
+}
+
+/// A process that does its work.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Ready {
+    /// `ready`.
+    #[schema(example = "ready")]
+    pub status: &'static str,
+    /// The release of pgdial.
+    pub release: &'static str,
+    /// What fails and keeps nobody waiting, such as housekeeping.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What a provider sends (the generic protocol). Other fields are kept as the call's result.

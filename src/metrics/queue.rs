@@ -152,6 +152,19 @@ pub(crate) fn families(queue: Option<&Queue>) -> Vec<MetricFamily> {
     all.into_iter().flatten().collect()
 }
 
+/// Work of this process, with for how long it has failed.
+pub(crate) fn failing(seconds: &[(&'static str, f64)]) -> Option<MetricFamily> {
+    let values = seconds
+        .iter()
+        .map(|(work, seconds)| ([(*work).to_owned()], *seconds));
+    gauges(
+        "pgdial_failing_seconds",
+        "For how long this work of the process has failed, or waited for an answer; 0 when its last try went well.",
+        ["work"],
+        values,
+    )
+}
+
 /// The pools of this process.
 pub(crate) fn pools(pools: &[PoolUse]) -> Vec<MetricFamily> {
     let connections = pools.iter().flat_map(|pool| {

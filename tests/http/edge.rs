@@ -135,7 +135,7 @@ async fn answers_are_not_cached_and_not_sniffed() {
 #[tokio::test]
 async fn a_database_that_is_gone_is_503_and_the_process_still_lives() {
     let world = World::new().await;
-    world.pool.close().await;
+    world.verbs.close().await;
     for (method, path) in [
         ("GET", "/readyz"),
         ("GET", "/api/v1/calls"),

@@ -39,6 +39,7 @@ mod edge;
 
 /// What is no proper HTTP, or HTTP that two readers could read in two ways.
 mod raw;
+mod ready;
 
 /// Clients that are too many, too slow or without end.
 mod floods;

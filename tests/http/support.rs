@@ -4,7 +4,10 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use pgdial::{
-    db::private::{Environment, Options, PrivatePostgres},
+    db::{
+        self,
+        private::{Environment, Options, PrivatePostgres},
+    },
     domain::{ClaimedCall, Placement, Reference, Report},
     flow::Calls,
     http::{self, ApiKeys, Server, Settings},
@@ -129,6 +132,8 @@ impl Default for Wishes {
 /// A database and a server over it.
 pub(crate) struct World {
     pub(crate) pool: PgPool,
+    /// Where the verbs go through.
+    pub(crate) verbs: db::Pool,
     pub(crate) calls: Calls,
     pub(crate) address: String,
     pub(crate) client: Client,
@@ -156,12 +161,14 @@ impl World {
             &format!("create database {name} template template_pgdial"),
         )
         .await;
+        let url = postgres.url_for(&name);
         let pool = PgPoolOptions::new()
             .max_connections(8)
-            .connect(&postgres.url_for(&name))
+            .connect(&url)
             .await
             .unwrap();
-        let calls = Calls::new(pool.clone());
+        let verbs = db::connect(&url, "http", 8).await.unwrap();
+        let calls = Calls::new(verbs.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let settings = Settings {
             api_keys: wishes.api_keys.parse::<ApiKeys>().unwrap(),
@@ -178,6 +185,7 @@ impl World {
         tasks.close();
         Self {
             pool,
+            verbs,
             calls,
             address,
             client: Client::new(),

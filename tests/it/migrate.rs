@@ -4,7 +4,7 @@ use pgdial::db::{self, Error};
 
 use crate::support::TestDb;
 
-async fn text(pool: &sqlx::PgPool, sql: &str) -> String {
+async fn text(pool: &db::Pool, sql: &str) -> String {
     let sql = format!("select ({sql})::text");
     let (text,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .fetch_one(pool)
@@ -13,7 +13,7 @@ async fn text(pool: &sqlx::PgPool, sql: &str) -> String {
     text.unwrap_or_default()
 }
 
-async fn run(pool: &sqlx::PgPool, sql: &'static str) {
+async fn run(pool: &db::Pool, sql: &'static str) {
     sqlx::raw_sql(sql).execute(pool).await.unwrap();
 }
 

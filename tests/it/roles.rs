@@ -320,12 +320,12 @@ async fn a_schema_from_before_the_roles_changes_hands() {
     assert_denied_on(&dialer, OWNERS[0]).await;
 }
 
-async fn assert_denied_on(pool: &sqlx::PgPool, statement: &str) {
+async fn assert_denied_on(pool: &db::Pool, statement: &str) {
     let mut session = pool.acquire().await.unwrap();
     assert_denied("dialer", &mut session, &[statement]).await;
 }
 
-async fn assert_one_owner(pool: &sqlx::PgPool) {
+async fn assert_one_owner(pool: &db::Pool) {
     let foreign: Vec<(String,)> = sqlx::query_as(
         "select o.what || ' ' || o.name from ( \
              select 'relation', relname::text, relowner from pg_class where relnamespace = 'pgdial'::regnamespace \

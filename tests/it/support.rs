@@ -4,6 +4,7 @@
 pub(crate) mod certificates;
 mod database;
 pub(crate) mod pages;
+pub(crate) mod path;
 pub(crate) mod processes;
 pub(crate) mod wire;
 

@@ -24,6 +24,10 @@ struct Settings {
     idle_limit: String,
     most: i64,
     used: i64,
+    login_most: i64,
+    login_used: i64,
+    database_most: i64,
+    database_used: i64,
 }
 
 /// What the server is told, as a session without our own settings sees it.
@@ -36,8 +40,14 @@ pub(super) async fn settings(plain: &mut PgConnection) -> Looked {
                 current_setting('autovacuum')::bool as autovacuum, \
                 current_setting('synchronous_commit') as synchronous_commit, \
                 current_setting('idle_in_transaction_session_timeout') as idle_limit, \
-                current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8 as most, \
-                (select count(*) from pg_stat_activity a where a.backend_type = 'client backend') as used",
+                current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8 \
+                    - coalesce(current_setting('reserved_connections', true)::int8, 0) as most, \
+                (select count(*) from pg_stat_activity a where a.backend_type = 'client backend') as used, \
+                (select r.rolconnlimit from pg_roles r where r.rolname = session_user) as login_most, \
+                (select count(*) from pg_stat_activity a where a.usename = session_user and a.backend_type = 'client backend') as login_used, \
+                d.datconnlimit as database_most, \
+                (select count(*) from pg_stat_activity a where a.datname = d.datname and a.backend_type = 'client backend') as database_used \
+         from pg_database d where d.datname = current_database()",
     )
     .await?;
     let Some(settings) = settings.into_iter().next() else {
@@ -112,15 +122,43 @@ fn room(settings: &Settings) -> Vec<Check> {
             "alter database ... set idle_in_transaction_session_timeout = '5min'",
         ));
     }
-    let left = settings.most - settings.used;
-    let message = format!("{left} of {} connections are free", settings.most);
-    found.push(if left < 20 {
-        let repair = "a serve process needs 16, an api or a work 8: raise max_connections, or look who has them (pg_stat_activity)";
+    found.push(connections(settings));
+    found
+}
+
+/// Whichever limit is reached first. -1 is none, and a superuser has none of a login or a database.
+fn connections(settings: &Settings) -> Check {
+    let limits = [
+        (settings.most, settings.used, "", "raise max_connections"),
+        (
+            settings.login_most,
+            settings.login_used,
+            " of this login",
+            "alter role ... connection limit",
+        ),
+        (
+            settings.database_most,
+            settings.database_used,
+            " of this database",
+            "alter database ... connection limit",
+        ),
+    ];
+    let [server, ..] = limits;
+    let counted = limits
+        .into_iter()
+        .filter(|(most, ..)| *most >= 0 && !settings.is_superuser);
+    let first = counted.min_by_key(|(most, used, ..)| most - used);
+    let (most, used, whose, raise) = first.unwrap_or(server);
+    let left = most - used;
+    let message = format!("{left} of {most} connections{whose} are free");
+    if left < 20 {
+        let repair = format!(
+            "a serve process takes up to 17, an api or a work 9: {raise}, or look who has them (pg_stat_activity)"
+        );
         Check::warn("connections", message, repair)
     } else {
         Check::ok("connections", message)
-    });
-    found
+    }
 }
 
 /// The database's clock beside this host's. Nothing rests on the host's (P5).

@@ -14,12 +14,12 @@ use std::{
     time::Duration,
 };
 
-use sqlx::PgPool;
 use tokio::sync::{Semaphore, broadcast};
 
 use super::{
     Event, EventCursor, EventError, EventFilter, EventPage, Heartbeat, Position, longer, read,
 };
+use crate::db::Pool;
 
 /// How often to ask for what is new.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
@@ -41,7 +41,7 @@ pub(super) struct Page {
 
 #[derive(Debug)]
 pub(in crate::flow) struct Tail {
-    pool: PgPool,
+    pool: Pool,
     pages: broadcast::Sender<Arc<Page>>,
     readers: Semaphore,
     state: Mutex<State>,
@@ -54,7 +54,7 @@ struct State {
 }
 
 impl Tail {
-    pub(in crate::flow) fn new(pool: PgPool) -> Arc<Self> {
+    pub(in crate::flow) fn new(pool: Pool) -> Arc<Self> {
         Arc::new(Self {
             pool,
             pages: broadcast::channel(KEPT).0,

@@ -13,7 +13,7 @@ use pgdial::{
     },
     flow::Calls,
 };
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ pub(crate) fn environment() -> Environment {
 #[derive(Clone)]
 pub(crate) struct TestDb {
     pub(crate) url: String,
-    pub(crate) pool: PgPool,
+    pub(crate) pool: db::Pool,
     /// As the login `dialer`; everything else here is the superuser's.
     pub(crate) calls: Calls,
 }
@@ -95,7 +95,7 @@ impl TestDb {
     }
 
     /// An empty database, without the schema.
-    pub(crate) async fn bare() -> (String, PgPool) {
+    pub(crate) async fn bare() -> (String, db::Pool) {
         let name = format!("bare_{}", Uuid::new_v4().simple());
         admin(&format!("create database {name}")).await;
         let url = server().url_for(&name);

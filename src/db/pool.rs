@@ -1,0 +1,617 @@
+//! The sessions of one process with Postgres, each lent to one task at a time.
+//!
+//! - Nobody waits for ever: having a session is bounded, and so is each answer ([`answered`]).
+//!   A network that drops in silence, a frozen pooler or server look no different from a long
+//!   statement, and TCP tells of neither.
+//! - A session that missed its limit, broke, or turned out to be read-only is closed, never lent
+//!   again, and those that lie idle go with it: what befell one has most often befallen all.
+//! - One whose statement nobody waits for any more is drained first, within the same limit.
+//! - Whoever waits takes what comes first, a session that comes back or a new one: behind a pooler
+//!   that is full a new one does not come.
+//! - What was given up may still be under way on the server. It is asked to end, except where
+//!   its commit waits for a standby: somebody may hear later that it is durable. While as
+//!   many are left as the pool may have, no more are opened.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures_util::{
+    TryStreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use sqlx::{
+    Connection, Either, Error, Execute, Executor, PgConnection, Postgres,
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow, PgTypeInfo},
+};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    session::{self, Backend, Refusal},
+    targets::Targets,
+};
+
+/// The longest answer: the server ends a statement after 30 s itself.
+pub(crate) const ANSWER: Duration = Duration::from_secs(35);
+/// The same for what many wait for behind one session.
+pub(crate) const LANE: Duration = Duration::from_secs(15);
+/// How long an idle session is taken to be alive without asking it. Asked before each statement
+/// it is a second round trip for each, and proves nothing about the moment after.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// How long a sign of life may take.
+const SIGN: Duration = Duration::from_secs(2);
+/// The oldest session: memory of the server grows with what a session has seen.
+const LIFETIME: Duration = Duration::from_mins(30);
+/// The longest idle one.
+const IDLE: Duration = Duration::from_mins(10);
+/// Between two tries to have a session from a server that starts, or is not the primary yet.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Between two looks at what was given up.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+/// A pool. Cheap to clone; sessions end with the last clone.
+#[derive(Clone)]
+pub struct Pool(Arc<Shared>);
+
+struct Shared {
+    targets: Targets,
+    application: String,
+    most: u32,
+    room: Arc<Semaphore>,
+    returned: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Idle>,
+    /// Which of the targets answered last.
+    server: usize,
+    given_up: Vec<Backend>,
+    /// Somebody looks after what was given up.
+    is_looked_after: bool,
+    /// Why the last session was none.
+    refusal: Option<Refusal>,
+    /// Commits wait for a standby: why what was given up does not end.
+    awaits_standby: bool,
+    is_closed: bool,
+}
+
+struct Session {
+    connection: PgConnection,
+    backend: Backend,
+    opened: Instant,
+}
+
+struct Idle {
+    session: Session,
+    since: Instant,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("application", &self.0.application)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many sessions there are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sessions {
+    pub(crate) idle: usize,
+    pub(crate) lent: usize,
+    pub(crate) most: u32,
+}
+
+impl Pool {
+    /// Opens nothing yet.
+    pub(super) fn new(targets: Targets, application: String, most: u32) -> Self {
+        Self(Arc::new(Shared {
+            targets: targets.named(&application),
+            application,
+            most,
+            room: Arc::new(Semaphore::new(most as usize)),
+            returned: Notify::new(),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// A session, within the time that a URL's servers may take.
+    pub async fn acquire(&self) -> Result<Lent, Error> {
+        let shared = &self.0;
+        let mut failed = None;
+        let limit = shared.targets.limit_of_all();
+        let acquired = timeout(limit, shared.acquire(&mut failed)).await;
+        acquired.unwrap_or_else(|_elapsed| Err(failed.unwrap_or(Error::PoolTimedOut)))
+    }
+
+    /// Closes what is idle now, and the rest when it comes back.
+    pub async fn close(&self) {
+        let idle = {
+            let mut state = self.0.state();
+            state.is_closed = true;
+            std::mem::take(&mut state.idle)
+        };
+        self.0.room.close();
+        for Idle { session, .. } in idle {
+            close(session).await;
+        }
+    }
+
+    /// The name that its sessions show.
+    pub(crate) fn application(&self) -> &str {
+        &self.0.application
+    }
+
+    pub(crate) fn sessions(&self) -> Sessions {
+        let most = self.0.most;
+        Sessions {
+            idle: self.0.state().idle.len(),
+            lent: (most as usize).saturating_sub(self.0.room.available_permits()),
+            most,
+        }
+    }
+
+    /// Why there is no new session at the moment, where it is there and not taken.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.0.state().refusal.clone()
+    }
+
+    /// Do commits wait for a standby that does not come?
+    pub(crate) fn awaits_standby(&self) -> bool {
+        self.0.state().awaits_standby
+    }
+
+    /// A session beside the pool, as the server gives it to anybody.
+    pub(super) async fn plain(&self) -> Result<PgConnection, Error> {
+        let options = self.0.current();
+        let limit = self.0.targets.limit();
+        answered(limit, PgConnection::connect_with(&options)).await
+    }
+
+    /// One for a listener, which the driver takes from a pool of its own.
+    pub(crate) fn for_listener(&self) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(self.0.targets.limit())
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(self.0.current())
+    }
+
+    /// The first session, without a second try; told apart are a server that is not there
+    /// and one that pgdial does not work on.
+    pub(super) async fn open_first(&self) -> Result<Lent, Error> {
+        let permit = Arc::clone(&self.0.room).acquire_owned().await;
+        let permit = permit.map_err(|_closed| Error::PoolClosed)?;
+        let session = self.0.open_any().await?;
+        Ok(self.0.lend(session, permit))
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self) -> PgConnectOptions {
+        let servers = self.targets.servers();
+        let at = self.state().server;
+        // There is always one.
+        servers
+            .get(at)
+            .or(servers.first())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn lend(self: &Arc<Self>, session: Session, permit: OwnedSemaphorePermit) -> Lent {
+        Lent {
+            session: Some(session),
+            fate: Fate::Return,
+            pool: Arc::clone(self),
+            permit: Some(permit),
+        }
+    }
+
+    /// `failed` is what stood in the way last, for whom time is up.
+    async fn acquire(self: &Arc<Self>, failed: &mut Option<Error>) -> Result<Lent, Error> {
+        let permit = Arc::clone(&self.room).acquire_owned().await;
+        let permit = permit.map_err(|_closed| Error::PoolClosed)?;
+        let mut opening = pin!(self.open(failed));
+        loop {
+            if let Some(session) = self.alive().await {
+                return Ok(self.lend(session, permit));
+            }
+            tokio::select! {
+                opened = &mut opening => return opened.map(|session| self.lend(session, permit)),
+                () = self.returned.notified() => {}
+            }
+        }
+    }
+
+    /// An idle session that shows a sign of life, if it was not used just now.
+    async fn alive(&self) -> Option<Session> {
+        loop {
+            let Idle { mut session, since } = self.state().idle.pop()?;
+            if session.opened.elapsed() >= LIFETIME {
+                start(close(session));
+                continue;
+            }
+            if since.elapsed() < TRUSTED {
+                return Some(session);
+            }
+            match answered(SIGN, session.connection.ping()).await {
+                Ok(()) => return Some(session),
+                Err(error) => {
+                    tracing::debug!(%error, "an idle session was dead");
+                    if is_unanswered(&error) {
+                        self.state().idle.clear();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens one, from whichever server is there: one that is starting, full, or not yet the primary
+    /// is asked again.
+    async fn open(&self, failed: &mut Option<Error>) -> Result<Session, Error> {
+        loop {
+            if self.state().given_up.len() >= self.most as usize {
+                *failed = Some(unanswered(
+                    "statements that were given up are still under way in Postgres",
+                ));
+            } else {
+                match self.open_any().await {
+                    Err(error) if may_pass(&error) => *failed = Some(error),
+                    done => return done,
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Each server once, beginning with the one that answered last.
+    async fn open_any(&self) -> Result<Session, Error> {
+        let servers = self.targets.servers();
+        let first = self.state().server;
+        let mut failed = None;
+        for at in (0..servers.len()).map(|turn| (first + turn) % servers.len()) {
+            let Some(options) = servers.get(at) else {
+                continue;
+            };
+            // Boxed: the driver's is large, and whoever waits for a session would be.
+            let opening = Box::pin(async {
+                let mut connection = PgConnection::connect_with(options).await?;
+                let backend = session::prepare(&mut connection, &self.application).await?;
+                Ok((connection, backend))
+            });
+            let opened = answered(self.targets.limit(), opening);
+            match opened.await {
+                Ok((connection, backend)) => {
+                    let mut state = self.state();
+                    state.server = at;
+                    state.refusal = None;
+                    drop(state);
+                    return Ok(Session {
+                        connection,
+                        backend,
+                        opened: Instant::now(),
+                    });
+                }
+                // That one is a standby says less than why another did not answer.
+                Err(error) if failed.is_none() || Refusal::of(&error).is_none() => {
+                    failed = Some(error);
+                }
+                Err(_standby) => {}
+            }
+        }
+        self.state().refusal = failed.as_ref().and_then(Refusal::of);
+        Err(failed.unwrap_or(Error::PoolClosed))
+    }
+
+    fn give_back(&self, session: Session) {
+        let mut state = self.state();
+        if !state.is_closed {
+            let since = Instant::now();
+            state.idle.retain(|idle| idle.since.elapsed() < IDLE);
+            state.idle.push(Idle { session, since });
+        }
+        drop(state);
+        self.returned.notify_one();
+    }
+
+    /// Closes it, and what is idle. `under_way`: the server may still be at its statement.
+    fn give_up(self: &Arc<Self>, session: Session, under_way: bool) {
+        let Session {
+            backend,
+            connection,
+            ..
+        } = session;
+        drop(connection);
+        let mut state = self.state();
+        state.idle.clear();
+        if under_way {
+            state.given_up.push(backend);
+            if !state.is_looked_after {
+                state.is_looked_after = true;
+                start(look_after(Arc::downgrade(self)));
+            }
+        }
+    }
+
+    /// Ends what was given up and does not wait for a standby. Which are left.
+    async fn end_given_up(&self) -> Result<(), Error> {
+        let given_up = self.state().given_up.clone();
+        let (pids, since): (Vec<_>, Vec<_>) = given_up
+            .iter()
+            .map(|backend| (backend.pid, backend.since))
+            .unzip();
+        let Session { mut connection, .. } = self.open_any().await?;
+        let left: Vec<Left> = answered(SIGN, async {
+            sqlx::query_as(
+                "select a.pid, a.wait_event is not distinct from 'SyncRep', \
+                        case when a.wait_event is distinct from 'SyncRep' then pg_terminate_backend(a.pid) end \
+                 from pg_stat_activity a \
+                 join unnest($1::int[], $2::timestamptz[]) as g (pid, since) on (a.pid, a.backend_start) = (g.pid, g.since) \
+                 where a.state is distinct from 'idle'",
+            )
+            .bind(pids)
+            .bind(since)
+            .fetch_all(&mut connection)
+            .await
+        })
+        .await?;
+        connection.close().await.unwrap_or_default();
+        let mut state = self.state();
+        state.awaits_standby = left.iter().any(|(_, awaits, _)| *awaits);
+        state.given_up.retain(|backend| {
+            !given_up.contains(backend) || left.iter().any(|(pid, ..)| *pid == backend.pid)
+        });
+        Ok(())
+    }
+}
+
+/// What is left: process, waits for a standby, was asked to end.
+type Left = (i32, bool, Option<bool>);
+
+/// Until nothing that was given up is left, or the pool is gone.
+async fn look_after(shared: Weak<Shared>) {
+    loop {
+        let Some(pool) = shared.upgrade() else { return };
+        if let Err(error) = pool.end_given_up().await {
+            tracing::debug!(%error, "what was given up cannot be looked at");
+        }
+        {
+            let mut state = pool.state();
+            if state.given_up.is_empty() || state.is_closed {
+                state.is_looked_after = false;
+                return;
+            }
+        }
+        drop(pool);
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// A session, back in its pool when it is dropped.
+pub struct Lent {
+    session: Option<Session>,
+    fate: Fate,
+    pool: Arc<Shared>,
+    /// Room is free once the session is back, or gone.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What becomes of a session when it is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is as it was.
+    Return,
+    /// A statement may be under way, a transaction open.
+    Drain,
+    /// It is closed.
+    Close { under_way: bool },
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent")
+            .field("fate", &self.fate)
+            .finish_non_exhaustive()
+    }
+}
+
+const HELD: &str = "held until it is dropped";
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    #[expect(clippy::expect_used, reason = "taken by drop alone")]
+    fn deref(&self) -> &PgConnection {
+        &self.session.as_ref().expect(HELD).connection
+    }
+}
+
+impl DerefMut for Lent {
+    #[expect(clippy::expect_used, reason = "taken by drop alone")]
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.fate = Fate::Drain;
+        &mut self.session.as_mut().expect(HELD).connection
+    }
+}
+
+/// What may have come of a statement.
+pub(crate) trait OfDatabase {
+    /// The driver's own word, if it is one.
+    fn of_database(&self) -> Option<&Error>;
+}
+
+impl OfDatabase for Error {
+    fn of_database(&self) -> Option<&Error> {
+        Some(self)
+    }
+}
+
+impl Lent {
+    /// Says what came of what was asked, so that the session need not be drained, or is closed.
+    pub(crate) fn after<T, E: OfDatabase>(&mut self, result: &Result<T, E>) {
+        self.fate = match result.as_ref().map_err(OfDatabase::of_database) {
+            Ok(_) => Fate::Return,
+            Err(Some(error)) if is_unanswered(error) => Fate::Close { under_way: true },
+            Err(Some(error)) if is_broken(error) => Fate::Close { under_way: false },
+            // A transaction may have been left open.
+            Err(_) => Fate::Drain,
+        };
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(mut session) = self.session.take() else {
+            return;
+        };
+        match self.fate {
+            Fate::Return => self.pool.give_back(session),
+            Fate::Close { under_way } => self.pool.give_up(session, under_way),
+            Fate::Drain => {
+                let (pool, permit) = (Arc::clone(&self.pool), self.permit.take());
+                start(async move {
+                    match answered(LANE, session.connection.ping()).await {
+                        Ok(()) => pool.give_back(session),
+                        Err(error) => pool.give_up(session, is_unanswered(&error)),
+                    }
+                    drop(permit);
+                });
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "bounded, and nobody waits for it: a session that is lost is opened again"
+)]
+fn start(task: impl Future<Output = ()> + Send + 'static) {
+    // Without a runtime the process ends, and its sessions with it.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        drop(runtime.spawn(task));
+    }
+}
+
+async fn close(session: Session) {
+    answered(SIGN, session.connection.close())
+        .await
+        .unwrap_or_default();
+}
+
+/// The answer to a statement, or that there was none in time. Whoever hears that must close the
+/// session ([`Lent::after`]).
+pub(crate) async fn answered<T, E: From<Error>>(
+    limit: Duration,
+    statement: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    timeout(limit, statement).await.unwrap_or_else(|_elapsed| {
+        let words = format!("Postgres did not answer within {} s", limit.as_secs_f32());
+        Err(unanswered(&words).into())
+    })
+}
+
+fn unanswered(words: &str) -> Error {
+    Error::Io(std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        words.to_owned(),
+    ))
+}
+
+fn is_unanswered(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
+}
+
+/// Is it the session that failed, and not the statement?
+fn is_broken(error: &Error) -> bool {
+    match error {
+        Error::Database(refusal) => {
+            let code = refusal.code().unwrap_or_default();
+            code.starts_with("08") || code.starts_with("57P") || Refusal::of(error).is_some()
+        }
+        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// Is it worth asking the same servers again in a moment?
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Io(_) => true,
+        // Starting, stopping, full.
+        Error::Database(refusal) => matches!(
+            refusal.code().as_deref(),
+            Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08P01")
+        ),
+        _ => Refusal::of(error).is_some_and(|refusal| refusal.may_pass()),
+    }
+}
+
+/// A statement by itself, on whichever session is free.
+impl<'p> Executor<'p> for &'_ Pool {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        let rows = async move {
+            let mut lent = pool.acquire().await?;
+            let all = lent.fetch_many(query).try_collect::<Vec<_>>();
+            let rows = answered(ANSWER, all).await;
+            lent.after(&rows);
+            rows.map(|rows| stream::iter(rows.into_iter().map(Ok)))
+        };
+        Box::pin(stream::once(rows).try_flatten())
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        Box::pin(async move {
+            let mut lent = pool.acquire().await?;
+            let row = answered(ANSWER, lent.fetch_optional(query)).await;
+            lent.after(&row);
+            row
+        })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: sqlx::SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<sqlx::postgres::PgStatement, Error>>
+    where
+        'p: 'e,
+    {
+        let pool = self.clone();
+        Box::pin(async move {
+            let mut lent = pool.acquire().await?;
+            let prepared = answered(ANSWER, lent.prepare_with(sql, parameters)).await;
+            lent.after(&prepared);
+            prepared
+        })
+    }
+}
