@@ -119,9 +119,10 @@ impl Dialer {
                 self.record_placement(&call, booked_at, placement).await;
             }
             Placement::Refused(Refusal::Capacity {
-                retry_after_sec, ..
+                retry_after_sec,
+                why,
             }) => {
-                let held = self.calls.hold_off(&call.trunk, retry_after_sec).await;
+                let held = self.calls.hold_off(dial, retry_after_sec, &why).await;
                 if let Err(error) = held {
                     tracing::warn!(
                         trunk = call.trunk,
@@ -189,11 +190,16 @@ impl Dialer {
                 Self::say_stale(dial, dialed.is_some_and(|dialed| !dialed.in_call));
                 dialed.is_some()
             }
-            Placement::Refused(Refusal::Permanent { outcome, why }) => {
-                self.settle(dial, claimed_at, outcome, &why).await
+            Placement::Refused(Refusal::Permanent {
+                outcome,
+                of_number,
+                why,
+            }) => {
+                self.settle(dial, claimed_at, outcome, of_number, &why)
+                    .await
             }
             Placement::Refused(Refusal::Transient { why }) => {
-                self.settle(dial, claimed_at, Outcome::ProviderFault, &why)
+                self.settle(dial, claimed_at, Outcome::ProviderFault, false, &why)
                     .await
             }
             Placement::Refused(Refusal::Capacity {
@@ -209,8 +215,15 @@ impl Dialer {
                 )
                 .await
             }
+            Placement::Refused(Refusal::Forbidden { why }) => {
+                tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no, trunk = call.trunk, why,
+                    "the provider does not allow this call, or the account");
+                self.put_back(dial, claimed_at, DeferReason::Forbidden, None, &why)
+                    .await
+            }
             Placement::Refused(Refusal::Account { why }) => {
                 tracing::error!(
+                    call.id = %dial.call,
                     trunk = call.trunk,
                     why,
                     "the provider refuses the account; the trunk pauses itself"
@@ -239,10 +252,13 @@ impl Dialer {
         dial: Reference,
         claimed_at: Stopwatch,
         outcome: Outcome,
+        of_number: bool,
         why: &str,
     ) -> bool {
         let settled = self
-            .record(dial, claimed_at, || self.calls.settle(dial, outcome, why))
+            .record(dial, claimed_at, || {
+                self.calls.settle_refusal(dial, outcome, of_number, why)
+            })
             .await;
         Self::say_stale(dial, settled == Some(Settled::Stale));
         settled.is_some()
@@ -322,7 +338,9 @@ const fn verb(placement: &Placement) -> &'static str {
     match placement {
         Placement::Placed { .. } => "dialed",
         Placement::Refused(Refusal::Permanent { .. } | Refusal::Transient { .. }) => "settle",
-        Placement::Refused(Refusal::Capacity { .. } | Refusal::Account { .. })
+        Placement::Refused(
+            Refusal::Capacity { .. } | Refusal::Forbidden { .. } | Refusal::Account { .. },
+        )
         | Placement::Late => "defer",
         Placement::Unknown { .. } => "doubt",
     }
@@ -335,6 +353,7 @@ const fn word(placement: &Placement) -> &'static str {
         Placement::Refused(Refusal::Permanent { .. }) => "refused",
         Placement::Refused(Refusal::Transient { .. }) => "transient",
         Placement::Refused(Refusal::Capacity { .. }) => "capacity",
+        Placement::Refused(Refusal::Forbidden { .. }) => "forbidden",
         Placement::Refused(Refusal::Account { .. }) => "account",
         Placement::Late => "late",
         Placement::Unknown { .. } => "unknown",

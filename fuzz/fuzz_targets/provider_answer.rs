@@ -57,7 +57,7 @@ fn check_placement(status: u16, placement: &Placement, retry_after: Option<&str>
                 "{status}"
             );
             match refusal {
-                Refusal::Permanent { outcome, why } => {
+                Refusal::Permanent { outcome, why, .. } => {
                     assert!(matches!(outcome, Outcome::Blocked | Outcome::InvalidNumber));
                     is_safe(why);
                 }
@@ -65,13 +65,16 @@ fn check_placement(status: u16, placement: &Placement, retry_after: Option<&str>
                     retry_after_sec,
                     why,
                 } => {
-                    assert_eq!(status, 429);
-                    if let Some(seconds) = retry_after.and_then(|text| text.trim().parse().ok()) {
-                        assert_eq!(*retry_after_sec, Some(seconds));
+                    assert!(matches!(status, 429 | 503));
+                    assert!(retry_after_sec.is_none_or(|wait| wait <= 86_400));
+                    if let Some(seconds) = retry_after.and_then(|text| text.trim().parse::<u32>().ok())
+                        && seconds < 1_000_000_000
+                    {
+                        assert_eq!(*retry_after_sec, Some(seconds.min(86_400)));
                     }
                     is_safe(why);
                 }
-                Refusal::Account { why } => is_safe(why),
+                Refusal::Forbidden { why } | Refusal::Account { why } => is_safe(why),
                 Refusal::Transient { .. } => panic!("an answer is never transient: {refusal:?}"),
             }
         }

@@ -68,13 +68,13 @@ begin
         begin
             -- Locked and stamped in one subtransaction: a row that is locked in one and
             -- updated in another gets a multixact, which costs more than all the rest.
-            v_picked := array(select p from pgdial.pick(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             if cardinality(v_picked) > 0 then
                 v_seq := nextval('pgdial.claim_order');
                 v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-            v_picked := array(select p from pgdial.pick(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
             v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, v_now);
         end;

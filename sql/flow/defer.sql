@@ -1,6 +1,6 @@
 -- defer: dialing, unresolved -> waiting, the attempt not counted, for a dial that certainly rings nobody.
 -- p_items: [{id, claim_no, reason, retry_after_sec?, why?}]; reasons as in put_back.
--- Verdicts: deferred, failed (20 times without capacity), canceled (a cancel was
+-- Verdicts: deferred, failed (20 times without capacity, or 5 times forbidden), canceled (a cancel was
 -- wished), suppressed, stale (also when a webhook has taken it to in_call: then it is at
 -- the provider, whatever its answer said; and when its request was sent again meanwhile:
 -- then that one may ring), locked_out, refused (a constraint or a trigger says no:
@@ -31,7 +31,7 @@ begin
                   -- What an early webhook has moved on is at the provider: never give that back.
                   and (v_item.item ->> 'reason' <> 'give_back' or c.state::text = 'dialing');
                 verdict := case when found then pgdial.put_back(
-                    v_call, v_item.item ->> 'reason', (v_item.item ->> 'retry_after_sec')::int * '1 second'::interval,
+                    v_call, v_item.item ->> 'reason', pgdial.asked_wait(v_item.item -> 'retry_after_sec'),
                     jsonb_build_object('why', v_item.item ->> 'why'), v_now) else 'stale' end;
             exception when integrity_constraint_violation or raise_exception or data_exception then
                 verdict := 'refused';   -- this one alone: the others go on

@@ -3,7 +3,8 @@
 -- Verdicts: in_call, stale (another claim, or it has ended already), locked_out, refused
 -- (a constraint or a trigger says no: detail.why), not_found.
 -- detail.cancel: somebody wishes the call ended: ask the provider. detail.freed: a parked
--- event has ended it at once, or it has closed the trunk's breaker: others may dial.
+-- event has ended it at once, it has closed the trunk's breaker, or its campaign is no longer on trial:
+-- others may dial.
 -- Races: an early webhook may have set the provider's id, taken the call to in_call (then
 -- the id is stored all the same: a cancel needs it), or ended it, before us; another id
 -- than the one already known is a conflict: kept as an event, not applied.
@@ -28,6 +29,7 @@ declare
     v_call pgdial.calls;
     v_now timestamptz;
     v_id text;
+    v_opened boolean;
 begin
     begin
         -- Locked and updated in one subtransaction, see lock_calls.
@@ -67,12 +69,14 @@ begin
                     set state = 'in_call', lease_until = null, provider_call_id = coalesce(c.provider_call_id, v_id)
                     where c.id = v_item.id and c.claim_no = v_call.claim_no
                       and c.state::text in ('dialing', 'unresolved', 'in_call');
+                    v_opened := false;
                     if v_call.state::text <> 'in_call' then   -- else a webhook was faster, and has noted it
                         perform pgdial.note(v_call, 'in_call', v_now, jsonb_build_object('provider_call_id', v_id));
+                        v_opened := pgdial.accepted(array[v_call.id], array[v_call.campaign], array[v_call.trunk], v_now);
                     end if;
                     perform pgdial.apply_parked(v_call, v_id, v_now);
                     detail := detail || jsonb_build_object('freed',
-                        pgdial.breaker_works(v_call.trunk) or not pgdial.is_taking(v_call.id, v_now));
+                        pgdial.breaker_works(v_call.trunk) or v_opened or not pgdial.is_taking(v_call.id, v_now));
                     verdict := 'in_call';
                 else
                     verdict := 'stale';
@@ -100,13 +104,17 @@ declare
     v_trunks text[];
     v_cancels boolean[];
     v_closed text[];
+    v_ids uuid[];
+    v_campaigns text[];
+    v_opened boolean := false;
+    v_trunk text;
 begin
     with item as (
         select e.n, (e.i ->> 'id')::uuid as id, (e.i ->> 'claim_no')::bigint as claim_no,
                e.i ->> 'provider_call_id' as name
         from jsonb_array_elements(p_items) with ordinality as e (i, n)
     ), about as (
-        select t.n, t.id, t.claim_no, t.name, c.attempt, c.trunk, c.state::text as state, c.provider_call_id as its_name,
+        select t.n, t.id, t.claim_no, t.name, c.attempt, c.trunk, c.campaign, c.state::text as state, c.provider_call_id as its_name,
                c.cancel_requested_at is not null as cancel,
                case when c.id is null then null                    -- not ours, or not the first
                     when t.claim_no <> c.claim_no then 'stale'
@@ -130,15 +138,27 @@ begin
         from about a where a.word = 'in_call' and a.state <> 'in_call'
         order by a.n
     )
-    select array_agg(a.word order by a.n), array_agg(a.cancel order by a.n), array_agg(a.trunk order by a.n)
-    into words, v_cancels, v_trunks from about a;
+    select array_agg(a.word order by a.n), array_agg(a.cancel order by a.n), array_agg(a.trunk order by a.n),
+           array_agg(a.id) filter (where a.word = 'in_call' and a.state <> 'in_call'),
+           array_agg(distinct a.campaign) filter (where a.word = 'in_call' and a.state <> 'in_call')
+    into words, v_cancels, v_trunks, v_ids, v_campaigns from about a;
+    if v_ids is not null then
+        v_opened := pgdial.accepted(v_ids, v_campaigns, v_trunks, p_now);
+    end if;
 
-    v_closed := array(
-        select b.trunk from pgdial.trunk_breaker b
-        where b.trunk in (select u.trunk from unnest(words, v_trunks) u (word, trunk) where u.word = 'in_call')
-          and b.faults > 0 and pgdial.breaker_works(b.trunk));
+    v_closed := '{}';
+    if exists (select from pgdial.trunk_breaker b where b.faults > 0) then
+        -- Not as a condition on trunk_breaker: it might be asked of trunks that are none of ours.
+        foreach v_trunk in array array(
+            select distinct u.trunk from unnest(words, v_trunks) u (word, trunk) where u.word = 'in_call')
+        loop
+            if pgdial.breaker_works(v_trunk) then
+                v_closed := v_closed || v_trunk;
+            end if;
+        end loop;
+    end if;
     details := array(
-        select case w.word when 'in_call' then jsonb_build_object('freed', w.trunk = any (v_closed), 'cancel', w.cancel)
+        select case w.word when 'in_call' then jsonb_build_object('freed', v_opened or w.trunk = any (v_closed), 'cancel', w.cancel)
                            when 'stale' then '{"cancel": false}' end
         from unnest(words, v_cancels, v_trunks) with ordinality w (word, cancel, trunk, n) order by w.n);
 end $$;

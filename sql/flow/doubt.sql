@@ -31,7 +31,7 @@ begin
                   and c.state::text = 'dialing'
                 returning c.* into v_call;
                 if found then
-                    perform pgdial.breaker_fault(v_call.trunk, v_item.item ->> 'why', v_now);
+                    perform pgdial.weigh(v_call, 'fault', v_item.item ->> 'why', null, v_now);
                     perform pgdial.note(v_call, 'unresolved', v_now, jsonb_build_object('why', v_item.item ->> 'why'));
                     verdict := 'unresolved';
                 else

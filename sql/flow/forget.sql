@@ -241,6 +241,7 @@ begin
     update pgdial.trunks t set paused_why = regexp_replace(t.paused_why, v_pattern, 'forgotten', 'g') where t.paused_why ~ v_pattern;
     update pgdial.campaigns g set paused_why = regexp_replace(g.paused_why, v_pattern, 'forgotten', 'g') where g.paused_why ~ v_pattern;
     update pgdial.trunk_breaker b set last_fault = regexp_replace(b.last_fault, v_pattern, 'forgotten', 'g') where b.last_fault ~ v_pattern;
+    update pgdial.answers a set reason = regexp_replace(a.reason, v_pattern, 'forgotten', 'g') where a.reason ~ v_pattern;
     update pgdial.acts a
     set name = case when a.kind = 'number' and a.name ~ v_pattern then 'forgotten' else a.name end,
         why = regexp_replace(a.why, v_pattern, 'forgotten', 'g'),

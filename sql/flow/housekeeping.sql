@@ -55,7 +55,7 @@ as $$
 begin
     case p_step
         when 'refresh_statistics' then done := pgdial.refresh_statistics();
-        when 'forget_workers' then done := pgdial.forget_workers(p_now);
+        when 'forget_workers' then done := pgdial.forget_workers(p_now) + pgdial.drop_answers(p_now);
         when 'forget_rest' then done := pgdial.forget_rest(p_now);
         when 'drop_acts' then done := pgdial.drop_acts(p_now, p_keep);
         when 'ensure_partitions' then select e.done, e.trouble into done, trouble from pgdial.ensure_partitions(p_now, 8) e;
@@ -75,6 +75,19 @@ begin
         failures = case when p_trouble is null then 0 else s.failures + 1 end,
         error = coalesce(pgdial.masked(p_trouble), s.error)
     where s.step in (select o.step from pgdial.housekeeping_steps o where o.step = p_step for update skip locked);
+end $$;
+
+-- drop_answers: what providers said to campaigns that have dialled nothing since (sql/rules/evidence.sql).
+create or replace function pgdial.drop_answers(p_now timestamptz) returns int
+language plpgsql volatile
+as $$
+declare
+    v_n int;
+begin
+    delete from pgdial.answers a
+    where a.seq in (select s.seq from pgdial.answers s where s.at <= p_now - '1 hour'::interval for update skip locked);
+    get diagnostics v_n = row_count;
+    return v_n;
 end $$;
 
 -- ensure_partitions: this week and p_weeks ahead, and every week that has rows in the

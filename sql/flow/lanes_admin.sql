@@ -9,7 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pgdial.known_fields(p_changes, array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration',
-        'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'region']);
+        'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region']);
     perform pgdial.fitting_values(p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
@@ -23,6 +23,7 @@ begin
         fault_base = coalesce((p_changes ->> 'faultBase')::interval, g.fault_base),
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
+        guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end
     where g.name = p_name;
     return found;
@@ -135,12 +136,13 @@ declare
 begin
     for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k where p_changes ->> k is not null loop
         case
-            when v_field in ('cap', 'slots', 'weight', 'maxAttempts') then
+            when v_field in ('cap', 'slots', 'weight', 'maxAttempts', 'guard') then
                 v_fits := v_value ~ '^[0-9]{1,9}$' and v_value::int between
-                    case when v_field in ('weight', 'maxAttempts') then 1 else 0 end
-                    and case v_field when 'slots' then 100000 when 'weight' then 1000 when 'maxAttempts' then 20 else 999999999 end;
+                    case when v_field in ('weight', 'maxAttempts', 'guard') then 1 else 0 end
+                    and case v_field when 'slots' then 100000 when 'weight' then 1000 when 'maxAttempts' then 20 when 'guard' then 100 else 999999999 end;
                 v_wanted := case v_field when 'cap' then 'a whole number from 0, or null for none'
                     when 'slots' then 'a whole number from 0 to 100000'
+                    when 'guard' then 'a whole number from 1 to 100, or null for none'
                     when 'weight' then 'a whole number from 1 to 1000' else 'a whole number from 1 to 20' end;
             when v_field = 'callsPerSecond' then
                 v_fits := v_value ~ '^[0-9]{1,6}([.][0-9]+)?$' and v_value::numeric >= 0.001;

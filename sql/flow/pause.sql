@@ -52,6 +52,9 @@ create or replace function pgdial.stamp_pause() returns trigger
 language plpgsql
 as $$
 begin
+    if tg_op = 'UPDATE' and old.paused and not new.paused then
+        new.resumed_at := pgdial.now();     -- what providers said before counts no more
+    end if;
     if not new.paused then
         new.paused_at := null; new.paused_by := null; new.paused_why := null;
     elsif new.paused_at is null then
@@ -83,6 +86,8 @@ begin
     end if;
     if tg_table_name = 'trunks' then
         delete from pgdial.trunk_pace p where p.trunk = old.name;
+    else
+        delete from pgdial.campaign_trust t where t.campaign = old.name;
     end if;
     return case when tg_op = 'DELETE' then old else new end;
 end $$;

@@ -97,10 +97,17 @@ begin
     return pgdial.dial_order(v_call, v_campaign.ring_timeout, v_campaign.max_duration, p_now + '1 minute'::interval);
 end $$;
 
--- hold_off: the provider answered a repetition that it has no room; its trunk waits.
-create or replace function pgdial.hold_off(p_trunk text, p_retry_after_sec int) returns void
-language sql volatile security definer
+-- hold_off: the provider answered the repetition of this dial that it has no room. What that says
+-- about its trunk is weighed; the call stays in doubt.
+create or replace function pgdial.hold_off(p_id uuid, p_retry_after_sec bigint, p_why text) returns void
+language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select pgdial.breaker_hold_off(p_trunk, coalesce(p_retry_after_sec, 1) * '1 second'::interval, pgdial.now())
-$$;
+declare
+    v_call pgdial.calls;
+begin
+    select c.* into v_call from pgdial.calls c where c.id = p_id and c.trunk is not null;
+    if found then
+        perform pgdial.weigh(v_call, 'capacity', p_why, pgdial.asked_wait(to_jsonb(p_retry_after_sec)), pgdial.now());
+    end if;
+end $$;

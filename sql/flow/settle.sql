@@ -1,7 +1,8 @@
 -- settle: an attempt in flight ends: completed, waiting again (retried), failed or canceled.
--- p_items: [{id, claim_no, outcome, why?}]. The worker's way for a dial that was
+-- p_items: [{id, claim_no, outcome, why?, of_number?}]. The worker's way for a dial that was
 -- certainly refused; webhooks come through webhook.sql. Both end in end_attempts.
--- A fault counts for the trunk's breaker; while that is open no attempt is used up.
+-- A fault counts for the trunk's breaker; while that is open no attempt is used up. Blocked counts for
+-- the campaign's guard, unless the provider speaks of the number (of_number).
 -- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale,
 -- locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
 -- Races: a webhook, the sweep; the first writer wins by claim_no and state. A refusal of a dial
@@ -56,6 +57,7 @@ declare
              lateral (select (e.i ->> 'id')::uuid, (e.i ->> 'claim_no')::bigint) as k (id, claim_no));
     v_endings pgdial.ending[];
     v_ordinals int[];    -- of the items that they belong to
+    v_trunks text[];
 begin
     if cardinality(v_items) = 1 then
         perform pgdial.lock_calls(array[v_items[1].id]);    -- alone it waits a little for its row
@@ -69,10 +71,13 @@ begin
           order by i.id for update of c skip locked) l
          left join pgdial.campaigns g on g.name = (l.c).campaign;
     if exists (select from pgdial.trunk_breaker b where b.faults > 0) then
-        perform pgdial.breaker_works(t.trunk)
-        from (select distinct c.trunk from unnest(v_endings) e join pgdial.calls c on c.id = e.id) t;
+        v_trunks := array(select distinct c.trunk from unnest(v_endings) e join pgdial.calls c on c.id = e.id);
+        perform pgdial.breaker_works(t), pgdial.works(array[t], v_now) from unnest(v_trunks) t;
     end if;
     perform pgdial.end_attempts(v_endings, v_now);
+    perform pgdial.weigh(c, 'refused', i.item ->> 'why', null, v_now)
+    from unnest(v_items) i join unnest(v_ordinals) o on o = i.ordinal join pgdial.calls c on c.id = i.id
+    where i.item ->> 'outcome' = 'blocked' and (i.item ->> 'of_number')::boolean is not true and c.trunk is not null;
 
     return query
         select e.ordinal, e.verdict
@@ -119,7 +124,7 @@ begin
     where c.id = (p_item ->> 'id')::uuid and pgdial.may_settle(c, p_item) for update skip locked;
     if not found then
         return pgdial.why_not_settled(p_item);
-    elsif pgdial.breaker_fault(v_call.trunk, p_item ->> 'why', p_now) then
+    elsif pgdial.weigh(v_call, 'fault', p_item ->> 'why', null, p_now) then
         return pgdial.put_back(v_call, 'fault', null, v_detail, p_now);
     end if;
     return pgdial.end_attempt(v_call, 'provider_fault', v_detail, null, p_now);

@@ -71,7 +71,7 @@ end $$;
 -- of a call that is not plain, and what follows it there, wait for the one-by-one way, so
 -- that each call hears its events in their order.
 -- p_locked: the calls that are ours.  done: the ordinals that were applied.  freed: those of
--- them that freed a slot or number.
+-- them that freed a slot or number, or ended the trial of a campaign.
 -- Races: an event that somebody parks at this moment (its call's row is ours, so nobody
 -- applies it) makes the whole fail: one by one then.
 create or replace function pgdial.apply_together(
@@ -84,6 +84,9 @@ declare
     v_ended int[];
     v_ids uuid[];
     v_reports jsonb[];
+    v_accepted uuid[];
+    v_campaigns text[];
+    v_trunks text[];
 begin
     with item as (
         select e.n::int as n, e.i ->> 'trunk' as trunk, coalesce(e.i ->> 'reference', '') as reference,
@@ -94,7 +97,7 @@ begin
                not pgdial.is_too_old(e.i, p_now) as in_time
         from jsonb_array_elements(p_items) with ordinality as e (i, n)
     ), about as (
-        select t.*, c.claim_no, c.attempt, c.trunk as its_trunk, c.provider_call_id as its_name,
+        select t.*, c.claim_no, c.attempt, c.campaign, c.trunk as its_trunk, c.provider_call_id as its_name,
                c.state::text as state, c.answered_at,
                array_agg(t.kind) over earlier as kinds,
                (array_agg(t.name) filter (where t.name is not null) over earlier)[1] as first_name,
@@ -156,14 +159,21 @@ begin
     )
     select coalesce(array_agg(p.n), '{}'), array_agg(p.n) filter (where p.kind = 'ended'),
            array_agg(p.call_id) filter (where p.kind = 'ended'),
-           array_agg(p.report) filter (where p.kind = 'ended'), (select count(*) from kept)
-    into done, v_ended, v_ids, v_reports, v_kept
+           array_agg(p.report) filter (where p.kind = 'ended'), (select count(*) from kept),
+           array_agg(p.call_id) filter (where p.state <> 'in_call' and p.kinds is null),
+           array_agg(distinct p.campaign) filter (where p.state <> 'in_call' and p.kinds is null),
+           array_agg(distinct p.trunk) filter (where p.state <> 'in_call' and p.kinds is null)
+    into done, v_ended, v_ids, v_reports, v_kept, v_accepted, v_campaigns, v_trunks
     from plain p where p.is_plain;
     if v_kept < cardinality(done) then
         raise exception 'somebody has kept an event of this batch at this moment';
     end if;
 
     freed := '{}';
+    -- By the first that is heard of a dial, be it its end, we know that it was accepted.
+    if v_accepted is not null and pgdial.accepted(v_accepted, v_campaigns, v_trunks, p_now) then
+        freed := done[1:1];
+    end if;
     if v_ended is null then
         return;
     end if;
@@ -174,7 +184,7 @@ begin
                    join pgdial.calls c on c.id = e.id) l
              left join pgdial.campaigns g on g.name = (l.c).campaign
         order by l.n), p_now);
-    freed := array(select e.n from unnest(v_ended, v_ids) e (n, id) where not pgdial.is_taking(e.id, p_now));
+    freed := freed || array(select e.n from unnest(v_ended, v_ids) e (n, id) where not pgdial.is_taking(e.id, p_now));
 end $$;
 
 -- event_call: which call an event is about: the reference's, else the trunk's call with

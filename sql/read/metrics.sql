@@ -59,6 +59,9 @@ select jsonb_build_object(
                   from n cross join lateral pgdial.lanes(null, n.now) l
                        join shown s on s.name = l.campaign
                        join pgdial.campaigns g on g.name = l.campaign),
+    'pausedItself', jsonb_build_object(
+                    'trunk', (select count(*) from pgdial.trunks t where t.paused and t.paused_by = 'pgdial'),
+                    'campaign', (select count(*) from pgdial.campaigns g where g.paused and g.paused_by = 'pgdial')),
     'workers', (select count(*) from alive),
     'parked', (select jsonb_build_object(
                     'events', count(w.id), 'oldestSec', coalesce(extract(epoch from n.now - min(w.received_at)), 0))

@@ -26,6 +26,18 @@ begin
     return v_before;
 end $$;
 
+-- act_about: which calls are the cause of the change that follows; the audit names them. Returns what
+-- held before, to put back.
+create or replace function pgdial.act_about(p_calls uuid[]) returns text
+language plpgsql volatile
+as $$
+declare
+    v_before constant text := coalesce(current_setting('pgdial.about', true), '');
+begin
+    perform set_config('pgdial.about', to_jsonb(p_calls)::text, true);
+    return v_before;
+end $$;
+
 -- note_change: what was changed of a trunk or a campaign, whoever did it and however: by a
 -- verb, by the program itself, by a plain UPDATE. One act for each row, with the old and the
 -- new value of each field. A change that changes nothing leaves none.
@@ -36,7 +48,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_kind constant text := rtrim(tg_table_name, 's');
-    v_own constant text[] := array['paused', 'paused_at', 'paused_by', 'paused_why', 'created_at'];
+    v_own constant text[] := array['paused', 'paused_at', 'paused_by', 'paused_why', 'resumed_at', 'created_at'];
+    v_about constant text := nullif(current_setting('pgdial.about', true), '');
     v_old jsonb := '{}';
     v_new jsonb := '{}';
     v_pause boolean := false;
@@ -65,7 +78,8 @@ begin
             v_act, v_kind, coalesce(v_new ->> 'name', v_old ->> 'name'),
             coalesce(case when v_act = 'pause' then v_new ->> 'paused_by' end, current_setting('pgdial.by', true)),
             coalesce(case when v_act = 'pause' then v_new ->> 'paused_why' end, current_setting('pgdial.why', true)),
-            v_changes);
+            case when v_about is null then v_changes
+                 else coalesce(v_changes, '{}') || jsonb_build_object('calls', v_about::jsonb) end);
     end if;
     return null;
 end $$;

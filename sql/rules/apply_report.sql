@@ -49,10 +49,15 @@ begin
             perform pgdial.accept_call(v_call, v_verdict = 'answer', v_detail, p_now);
             return 'applied';
         when 'settle' then
+            if v_call.state::text <> 'in_call' then     -- its end came before all else, and says that it was accepted
+                perform pgdial.accepted(array[v_call.id], array[v_call.campaign], array[v_call.trunk], p_now);
+            end if;
             perform pgdial.end_attempt(v_call, v_outcome::pgdial.outcome, v_detail, v_result, p_now);
             return 'applied';
         when 'put_back' then
-            perform pgdial.put_back(v_call, v_outcome, null, v_detail, p_now);
+            -- One report about one call: not yet about the account.
+            perform pgdial.put_back(v_call, case v_outcome when 'account' then 'forbidden' else v_outcome end,
+                null, v_detail, p_now);
             return 'applied';
         when 'complete_late' then
             perform pgdial.complete_late(v_call, v_outcome, v_detail, v_result, p_now);
@@ -130,6 +135,7 @@ begin
       and (c.state::text <> 'in_call' or (p_answered and c.answered_at is null));
     if found then
         if p_call.state::text <> 'in_call' then
+            perform pgdial.accepted(array[p_call.id], array[p_call.campaign], array[p_call.trunk], p_now);
             perform pgdial.note(p_call, 'in_call', p_now, p_detail || jsonb_build_object(
                 'provider_call_id', p_call.provider_call_id, 'by', 'webhook'));
         end if;

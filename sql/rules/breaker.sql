@@ -1,20 +1,21 @@
--- The circuit breaker of a trunk. A run of faults opens it: then one call at a time
--- probes, less and less often, and an accepted one closes it. A provider without room
--- holds the trunk off for as long as it asks. All of it only skips and delays: the claim
+-- The circuit breaker of a trunk. A run of faults over several numbers opens it: then one call at a
+-- time probes, less and less often and each time another (pick), and an accepted one closes it. A
+-- provider without room holds the trunk off for as long as it asks. All of it only skips and delays: the claim
 -- reads it (lanes), the verbs that learn of an answer write it.
 -- Races: whoever finds the row locked leaves it alone (skip locked); the next answer
 -- counts as well as this one. No verb waits here.
 
 -- breaker_fault: one more fault. Answers whether the breaker is open now.
-create or replace function pgdial.breaker_fault(p_trunk text, p_why text, p_now timestamptz) returns boolean
+-- p_of_trunk: the run speaks about the whole trunk (speaks_of_trunk). Once open, each fault does.
+create or replace function pgdial.breaker_fault(p_trunk text, p_why text, p_of_trunk boolean, p_now timestamptz) returns boolean
 language plpgsql volatile
 as $$
 begin
     insert into pgdial.trunk_breaker (trunk) values (p_trunk) on conflict do nothing;
     update pgdial.trunk_breaker b
     set faults = b.faults + 1, last_fault = left(p_why, 200),
-        opened_at = case when b.faults + 1 >= 5 then coalesce(b.opened_at, p_now) end,
-        not_before = case when b.faults + 1 >= 5
+        opened_at = case when b.faults + 1 >= 5 and p_of_trunk then coalesce(b.opened_at, p_now) else b.opened_at end,
+        not_before = case when b.opened_at is not null or b.faults + 1 >= 5 and p_of_trunk
             -- By probes, not by faults: the dials that were under way when it opened fail
             -- too, and say nothing new.
             then p_now + least('1 minute', '1 second'::interval * (2 ^ least(b.probes, 10)))
@@ -46,7 +47,7 @@ as $$
 begin
     insert into pgdial.trunk_breaker (trunk) values (p_trunk) on conflict do nothing;
     update pgdial.trunk_breaker b
-    set not_before = greatest(b.not_before, p_now + least('1 minute', greatest('1 second', p_for)))
+    set not_before = greatest(b.not_before, p_now + least('1 minute', greatest('1 second', coalesce(p_for, '0'))))
     where b.trunk = (select s.trunk from pgdial.trunk_breaker s where s.trunk = p_trunk for no key update skip locked);
 end $$;
 

@@ -3,7 +3,9 @@
 -- `why` uses reasons: the rules stand here and nowhere else.
 -- p_trunks: null = all.  p_now: read once by the caller, after the gate.
 -- Reasons, in the order in which they must change: cluster_changed, trunk_paused,
--- campaign_paused, trunk_held, breaker or provider_full, trunk_full, campaign_full, pacing.
+-- campaign_paused, trunk_held, breaker or provider_full, trunk_full, campaign_full, on_trial, pacing.
+-- On trial: none of its calls was accepted of late, so no more of them are on their way to the provider
+-- than its guard allows, less those that were refused in a row; one always may.
 -- reasons has all that hold, reason and opens_at are of the first; null: the lane is open.
 create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
 language sql stable
@@ -20,12 +22,15 @@ create or replace function pgdial.lanes_of(
 language plpgsql stable
 as $$
 #variable_conflict use_column
+declare
+    v_trouble constant boolean := exists (select from pgdial.answers);
 begin
     return query
     with flying as materialized (
         -- By the stamped trunk, never by the campaign's present one: a campaign that
         -- moves leaves its live calls, and their slots, where they are.
-        select f.trunk, f.campaign, count(*)::int as n from unnest(p_in_flight) f group by f.trunk, f.campaign
+        select f.trunk, f.campaign, count(*)::int as n, count(*) filter (where f.is_dialing)::int as dialing
+        from unnest(p_in_flight) f group by f.trunk, f.campaign
     ), cluster as materialized (
         select pgdial.cluster_changed() as why
     ), trunk as (
@@ -40,7 +45,7 @@ begin
         where p_trunks is null or t.name = any (p_trunks)
     ), lane as materialized (     -- so that reasons are found once
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
-               g.cap - coalesce(f.n, 0) as cap_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
+               g.cap - coalesce(f.n, 0) as cap_room, r.trial_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
                -- One array and no more: the claim reads this for each campaign with work.
                nullif(array_remove(array[
                     case when (select k.why from cluster k) is not null then 'cluster_changed' end,
@@ -50,14 +55,24 @@ begin
                     case when t.breaker_allows = 0 then t.breaker_reason end,
                     case when t.free <= 0 then 'trunk_full' end,
                     case when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full' end,
+                    case when r.trial_room <= 0 then 'on_trial' end,
                     case when t.pace_allows <= 0 then 'pacing' end], null), '{}') as reasons
         from unnest(p_campaigns) w (name)
              join pgdial.campaigns g on g.name = w.name
              join trunk t on t.name = g.trunk
-             left join (select campaign, sum(n)::int as n from flying group by campaign) f on f.campaign = g.name
+             left join (select campaign, sum(n)::int as n, sum(dialing)::int as dialing from flying group by campaign) f
+                 on f.campaign = g.name
+             left join pgdial.campaign_trust k on k.campaign = g.name
+             left join lateral (
+                 select case when v_trouble then cardinality(pgdial.run_of_campaign(
+                     g.name, greatest(g.resumed_at, p_now - '1 hour'::interval))) else 0 end as refused) s on true
+             left join lateral (
+                 select case when s.refused >= 3 or not pgdial.is_trusted(k.accepted_at, g.resumed_at, p_now)
+                             then greatest(1, g.guard - s.refused) - coalesce(f.dialing, 0) end as trial_room
+                 where g.guard is not null) r on true
     )
     select l.campaign, l.trunk, l.weight, l.in_flight,
-           case when l.reasons is null then least(l.cap_room, l.free, l.allowed) else 0 end,
+           case when l.reasons is null then least(l.cap_room, l.trial_room, l.free, l.allowed) else 0 end,
            greatest(least(l.free, l.allowed), 0),
            l.reasons[1], case when l.reasons[1] = 'trunk_held' then l.held_until
                               when l.reasons[1] = 'pacing' then l.pace_opens_at

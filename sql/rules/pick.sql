@@ -1,11 +1,53 @@
+-- choose: what a claim takes: calls that providers have no quarrel with; where these leave room, one
+-- of those that are like what was refused (suspects), and not while another of them is dialled on its
+-- trunk. An open breaker is probed by a call that it was not probed with, as long as there is one.
+-- p_most: of each of p_trunks so many at most; null = no matter.
+create or replace function pgdial.choose(
+    p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
+) returns pgdial.picked[]
+language plpgsql volatile
+as $$
+declare
+    v_suspects pgdial.suspect[] := '{}';
+    v_tried uuid[] := '{}';
+    v_found pgdial.picked[];
+    v_rest text[];
+begin
+    if exists (select from pgdial.answers) then
+        v_suspects := pgdial.suspects(p_now);
+        v_tried := pgdial.tried(p_now);
+    end if;
+    v_found := array(select p from pgdial.pick(p_trunks, p_most, p_wanted, p_heads, p_in_flight, v_suspects, v_tried, p_now) p);
+    if cardinality(v_found) >= p_wanted or cardinality(v_suspects) + cardinality(v_tried) = 0 then
+        return v_found;
+    end if;
+    v_rest := array(
+        select t from unnest(p_trunks) with ordinality u (t, n)
+        where coalesce(p_most[u.n] > (select count(*) from unnest(v_found) f where f.trunk = t), true)
+          and t not in (select c.trunk from pgdial.calls c
+                        where c.state = 'dialing' and c.trunk is not null and (c.campaign, c.script_id, coalesce(c.from_number, ''))
+                              in (select s.campaign, s.script_id, s.from_number from unnest(v_suspects) s)));
+    for v_pass in 1..2 loop
+        exit when cardinality(v_rest) = 0;
+        v_found := v_found || array(
+            select p from pgdial.pick(v_rest, null, 1, p_heads, p_in_flight || array(
+                select row(f.trunk, f.campaign, f.phone, null, true)::pgdial.flying from unnest(v_found) f),
+                '{}', case v_pass when 1 then v_tried else '{}'::uuid[] end, p_now) p);
+        exit when cardinality(v_found) > 0;
+    end loop;
+    return v_found;
+end $$;
+
 -- pick: choose and lock due calls, in fair turns. It writes nothing but hints for the next claims.
+-- p_avoid: calls like these are left out; p_tried: these calls are.
 -- A lane that gave nothing in its turn (nothing due, its numbers taken, its rows held)
 -- leaves, and its share goes to the others. Three rounds at most in which no lane leaves:
 -- a number that many waiting calls share yields one call, and each number found joins
 -- the taken ones.
 -- p_most: of each of p_trunks so many at most; null = no matter.
 create or replace function pgdial.pick(
-    p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
+    p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[],
+    p_avoid pgdial.suspect[], p_tried uuid[], p_now timestamptz
 ) returns setof pgdial.picked
 language plpgsql volatile
 as $$
@@ -21,7 +63,7 @@ declare
         select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(v_heads) h), p_trunks, p_in_flight, p_now) l
         where l.room > 0);
     v_skips constant pgdial.skip[] := pgdial.skips(p_now);
-    v_unclaimable constant uuid[] := array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
+    v_unclaimable constant uuid[] := p_tried || array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
     v_found pgdial.picked[] := '{}';
     v_batch pgdial.picked[];
     v_dry text[];
@@ -40,7 +82,8 @@ begin
         exit when v_before >= p_wanted or v_rounds >= 3 or cardinality(v_lanes) = 0;
         v_dry := '{}';
         for v_turn in select t.campaign, t.trunk, t.quota from pgdial.turns(v_lanes, v_found, p_wanted - v_before) t loop
-            v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_skips, v_taken, v_unclaimable, p_now);
+            v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_skips, v_taken, v_unclaimable,
+                p_avoid, p_now);
             v_taken := v_taken || array(select b.phone from unnest(v_batch) b);
             v_found := v_found || v_batch;
             if cardinality(v_batch) = 0 then
@@ -99,11 +142,11 @@ end $$;
 -- later are never walked. Candidates come from the index alone, in its order, and each is
 -- locked as it comes, so that rows held by a person are passed over instead of being chosen
 -- and then missed. Twins shorten a look, so it looks up to three times; a priority that is
--- not exhausted then is not overtaken by a lower one. Of a crowd that cannot be claimed it
--- sees a part only, and remembers how far it came (skips).
+-- not exhausted then is not overtaken by a lower one. Of a crowd that cannot be claimed, or is
+-- left out, it sees a part only, and remembers how far it came (skips).
 create or replace function pgdial.pick_from(
     p_campaign text, p_trunk text, p_quota int, p_heads pgdial.head[], p_skips pgdial.skip[], p_taken text[],
-    p_unclaimable uuid[], p_now timestamptz
+    p_unclaimable uuid[], p_avoid pgdial.suspect[], p_now timestamptz
 ) returns pgdial.picked[]
 language plpgsql volatile
 as $$
@@ -139,6 +182,8 @@ begin
                                and (c.expires_at is null or c.expires_at > p_now)
                                -- Not "not exists": as an anti join it would read the whole list.
                                and (select d.phone from pgdial.do_not_call d where d.phone = k.phone) is null
+                               and (cardinality(p_avoid) = 0 or (c.campaign, c.script_id, coalesce(c.from_number, ''))
+                                    not in (select s.campaign, s.script_id, s.from_number from unnest(p_avoid) s))
                              for update skip locked) l
                     limit p_quota - cardinality(v_found)
                 ), one_per_number as (

@@ -1,8 +1,10 @@
 -- put_back: a dial in flight that certainly rings nobody goes back to waiting, its
 -- attempt not counted. The caller holds the row's lock and has checked its claim_no.
--- p_reason: capacity, account, fault, late, shutdown, give_back, not_placed.
+-- p_reason: capacity, account, forbidden, fault, late, shutdown, give_back, not_placed.
 -- Capacity waits greatest(p_retry_after, 1 s * 2^deferrals) up to 5 min, at most 20
--- times, then fails as capacity. Account pauses the trunk. Late, account and fault wait 5 s, so
+-- times, then fails as capacity. Forbidden waits 5 s * 2^n, at most 5 times, then fails as account.
+-- Whether either is about more than this call is weighed (sql/rules/evidence.sql); account is, by
+-- definition, and pauses the trunk. Late, account and fault wait 5 s, so
 -- that a provider whose clock is wrong, or a trunk whose row somebody holds, does not
 -- make every free permit dial in a circle. The others go at once.
 -- Answers deferred, failed, canceled (a cancel was wished: it never goes back), or
@@ -15,12 +17,26 @@ as $$
 declare
     v_detail constant jsonb := coalesce(p_detail, '{}') || jsonb_build_object('reason', p_reason);
     v_run_at timestamptz := least(p_call.run_at, p_now);
+    v_times int;
 begin
+    if p_reason in ('capacity', 'forbidden') then
+        perform pgdial.weigh(p_call, p_reason, v_detail ->> 'why', p_retry_after, p_now);
+    elsif p_reason = 'account' then
+        perform pgdial.pause_trunk_for(p_call.trunk, v_detail ->> 'why', array[
+            row(null, p_now, null, null, null, null, p_call.id, null, null, null)::pgdial.answers], p_now);
+    end if;
     if p_call.cancel_requested_at is not null then
         return pgdial.end_attempt(p_call, 'canceled', v_detail, null, p_now);
     end if;
     if p_reason = 'capacity' and p_call.deferrals >= 20 then
         return pgdial.end_attempt(p_call, 'capacity', v_detail, null, p_now);
+    end if;
+    if p_reason = 'forbidden' then
+        v_times := pgdial.times_forbidden(p_call.id);
+        if v_times >= 5 then
+            return pgdial.end_attempt(p_call, 'account', v_detail, null, p_now);
+        end if;
+        v_run_at := p_now + '5 seconds'::interval * (2 ^ v_times);
     end if;
     if exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
         return pgdial.suppress_attempt(p_call, v_detail, p_now);
@@ -31,18 +47,14 @@ begin
     if p_reason = 'capacity' then
         v_run_at := p_now + least('5 minutes',
             greatest(coalesce(p_retry_after, '0'), '1 second'::interval * (2 ^ p_call.deferrals)));
-        perform pgdial.breaker_hold_off(p_call.trunk, coalesce(p_retry_after, '1 second'), p_now);
-    end if;
-    if p_reason = 'account' then
-        perform pgdial.pause_trunk_for(p_call.trunk, v_detail ->> 'why', p_now);
     end if;
 
     update pgdial.calls c
     set state = 'waiting', run_at = v_run_at, attempt = c.attempt - 1,
         deferrals = c.deferrals + (p_reason = 'capacity')::int,
         last_error = v_detail ->> 'why',
-        outcome = case p_reason when 'capacity' then 'capacity' when 'account' then 'account'
-                                else c.outcome::text end::pgdial.outcome,
+        outcome = case when p_reason = 'capacity' then 'capacity' when p_reason in ('account', 'forbidden') then 'account'
+                       else c.outcome::text end::pgdial.outcome,
         claim_seq = default, lease_until = null, deadline_at = null, trunk = null, claimed_by = null,
         provider_call_id = null, answered_at = null
     where c.id = p_call.id and c.claim_no = p_call.claim_no
@@ -51,14 +63,23 @@ begin
     return 'deferred';
 end $$;
 
--- pause_trunk_for: a trunk whose account is refused pauses itself, with the reason.
--- It waits for nobody: when a person holds the row, the next refusal pauses it.
-create or replace function pgdial.pause_trunk_for(p_trunk text, p_why text, p_now timestamptz) returns void
-language sql volatile
+-- times_forbidden: how often it was put back as forbidden, since it was last redriven.
+-- Index: call_events_by_call.
+create or replace function pgdial.times_forbidden(p_id uuid) returns int
+language plpgsql stable
 as $$
-    update pgdial.trunks t
-    set paused = true, paused_at = p_now, paused_by = 'pgdial',
-        paused_why = 'the provider refuses the account: ' || coalesce(p_why, 'no words')
-    where t.name = (select s.name from pgdial.trunks s where s.name = p_trunk and not s.paused
-                    for no key update skip locked)
+begin
+    return (select count(*)::int from pgdial.call_events e
+            where e.call_id = p_id and e.kind = 'deferred' and e.detail ->> 'reason' = 'forbidden'
+              and e.seq > coalesce((select max(r.seq) from pgdial.call_events r
+                                    where r.call_id = p_id and r.kind = 'redriven'), 0));
+end $$;
+
+-- asked_wait: the seconds that a provider asks us to wait, as JSON; up to a day, and null for what is
+-- no such time: no value of a provider makes a verb fail.
+create or replace function pgdial.asked_wait(p_seconds jsonb) returns interval
+language sql immutable
+as $$
+    select case when jsonb_typeof(p_seconds) = 'number' and p_seconds::numeric >= 0
+                then least(p_seconds::numeric, 86400)::double precision * '1 second'::interval end
 $$;

@@ -90,6 +90,12 @@ begin
     select 32, 'locked', format('%s holds its row: the claim passes over it until that transaction ends', h.who), h.who, null
     from pgdial.row_holder(p_call.id) h (who) where h.who is not null
     union all
+    select 47, 'suspect', format('calls with script %s%s were refused by several numbers in a row, and none was accepted: others go first, and of these one at a time',
+           p_call.script_id, coalesce(' from ' || pgdial.masked(p_call.from_number), '')), p_call.script_id, null
+    where (p_call.campaign, p_call.script_id, coalesce(p_call.from_number, ''))
+          in (select s.campaign, s.script_id, s.from_number from unnest(pgdial.suspects(p_now)) s)
+       or p_call.id = any (pgdial.tried(p_now))
+    union all
     select 50, 'number_taken', t.message, t.object, t.until from pgdial.number_taken(p_call, p_now) t
     union all
     select 51, 'twin', format('call %s to the same number is due in campaign %s too, and comes first', t.id, p_call.campaign),
@@ -160,7 +166,7 @@ begin
     return query
     select case r.reason when 'cluster_changed' then 20 when 'trunk_paused' then 21 when 'campaign_paused' then 22
                          when 'trunk_held' then 23 when 'breaker' then 45 when 'provider_full' then 45
-                         when 'trunk_full' then 60 when 'campaign_full' then 61 else 62 end,
+                         when 'trunk_full' then 60 when 'campaign_full' then 61 when 'on_trial' then 62 else 63 end,
            r.reason,
            case r.reason
                when 'cluster_changed' then pgdial.cluster_changed()
@@ -183,9 +189,11 @@ begin
                                  from pgdial.doubts(v_trunk.name) d), '')
                when 'campaign_full' then format('campaign %s has %s calls in flight, its cap is %s', v_campaign.name, o.n, v_campaign.cap)
                     || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
+               when 'on_trial' then format('no call of campaign %s was accepted of late, so only a few are dialled until one is: wait for their answers',
+                    v_campaign.name)
                else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),
                     pgdial.in_utc((pgdial.pace(v_trunk, p_now)).opens_at)) end,
-           case when r.reason = 'cluster_changed' then 'cluster' when r.reason like 'campaign%' then v_campaign.name else v_trunk.name end,
+           case when r.reason = 'cluster_changed' then 'cluster' when r.reason like 'campaign%' or r.reason = 'on_trial' then v_campaign.name else v_trunk.name end,
            case r.reason when 'trunk_held' then v_trunk.held_until
                          when 'breaker' then v_breaker.not_before
                          when 'provider_full' then v_breaker.not_before
@@ -245,7 +253,7 @@ begin
                                          else 'was seen' end,
                         pgdial.in_utc(v_last.seen_at)) end, p_lane.trunk, null::timestamptz;
     elsif v_dialing >= v_permits then
-        return query select 63, 'no_permit', format('the workers of trunk %s are dialing %s calls, as many as they have permits',
+        return query select 64, 'no_permit', format('the workers of trunk %s are dialing %s calls, as many as they have permits',
                                                     p_lane.trunk, v_dialing), p_lane.trunk, null::timestamptz;
     end if;
     if v_gate is not null then

@@ -126,6 +126,7 @@ impl Provider for Witness {
             },
             Answer::Refuse => Placement::Refused(Refusal::Permanent {
                 outcome: Outcome::InvalidNumber,
+                of_number: true,
                 why: "no such number".to_owned(),
             }),
         };

@@ -46,6 +46,7 @@ pub(super) async fn run(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Er
     )?;
     provider.until_listening(at_provider).await?;
     bed.set_slots(0).await?;
+    bed.guard("10").await?;
     let mut pgdial = Process::start(
         bed,
         &folder,

@@ -75,6 +75,7 @@ impl Provider for Instant {
             }
             Placement::Refused(Refusal::Permanent {
                 outcome: Outcome::InvalidNumber,
+                of_number: true,
                 why: "no such number".to_owned(),
             })
         })

@@ -94,6 +94,14 @@ pub fn cap(text: &str) -> Result<Limit<u32>, String> {
     }
 }
 
+/// `10`, or `none`.
+pub fn guard(text: &str) -> Result<Limit<u32>, String> {
+    match cap(text) {
+        Ok(guard @ (Limit::Unlimited | Limit::Of(1..=100))) => Ok(guard),
+        _ => Err("a whole number from 1 to 100, or none".to_owned()),
+    }
+}
+
 /// `2.5`, or `none`.
 pub fn pace(text: &str) -> Result<Limit<f64>, String> {
     match text {

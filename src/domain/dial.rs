@@ -78,6 +78,8 @@ pub enum Refusal {
     Permanent {
         /// `blocked`, or `invalid_number` where the provider says so.
         outcome: Outcome,
+        /// The provider speaks of this number, and not of the request: its script, its caller id.
+        of_number: bool,
         /// The provider's words.
         why: String,
     },
@@ -90,6 +92,12 @@ pub enum Refusal {
     Capacity {
         /// Seconds that the provider asks us to wait.
         retry_after_sec: Option<u32>,
+        /// The provider's words.
+        why: String,
+    },
+    /// It is not allowed, and the provider does not say what: this call, its caller id, or the
+    /// whole account. No attempt is used up; several numbers in a row pause the trunk.
+    Forbidden {
         /// The provider's words.
         why: String,
     },

@@ -19,6 +19,8 @@ pub enum DeferReason {
     Capacity,
     /// The provider refuses the account; the trunk pauses itself.
     Account,
+    /// The provider does not allow it, and perhaps nothing on this account.
+    Forbidden,
     /// It was too late to dial within the lease.
     Late,
     /// The worker is shutting down and had not dialled it.
@@ -31,7 +33,7 @@ pub enum DeferReason {
 pub enum Deferred {
     /// It waits.
     Deferred,
-    /// It had been without capacity 20 times.
+    /// It had been without capacity 20 times, or forbidden 5 times.
     Failed,
     /// Somebody had asked to cancel it.
     Canceled,

@@ -17,8 +17,12 @@ pub(super) const STATEMENT: Statement = Statement {
     held: LOCKED_OUT,
     nobody: NOBODY,
     limits: SMALL,
-    // Where its provider can be asked, the sweep does so from 5 s after the claim on.
-    wakes: &[(Wake::Sweep, |verdict, _| verdict == "unresolved")],
+    wakes: &[
+        // Where its provider can be asked, the sweep does so from 5 s after the claim on.
+        (Wake::Sweep, |verdict, _| verdict == "unresolved"),
+        // Of a campaign on trial another one may be dialled.
+        (Wake::Claim, |_, _| true),
+    ],
 };
 
 #[derive(Serialize)]

@@ -25,11 +25,17 @@ impl Calls {
         Ok(calls)
     }
 
-    /// The provider has no room for a repetition: its trunk waits, so long or a second.
-    pub async fn hold_off(&self, trunk: &str, retry_after_sec: Option<u32>) -> Result<(), Error> {
-        sqlx::query("select pgdial.hold_off($1, $2)")
-            .bind(trunk)
-            .bind(retry_after_sec.and_then(|seconds| i32::try_from(seconds).ok()))
+    /// The provider has no room for the repetition of this dial.
+    pub async fn hold_off(
+        &self,
+        dial: Reference,
+        retry_after_sec: Option<u32>,
+        why: &str,
+    ) -> Result<(), Error> {
+        sqlx::query("select pgdial.hold_off($1, $2, $3)")
+            .bind(dial.call.0)
+            .bind(retry_after_sec.map(i64::from))
+            .bind(why)
             .execute(&self.pool)
             .await?;
         Ok(())

@@ -47,6 +47,7 @@ struct Item<'a> {
     id: CallId,
     claim_no: i64,
     outcome: Outcome,
+    of_number: bool,
     why: &'a str,
 }
 
@@ -58,10 +59,23 @@ impl Calls {
         outcome: Outcome,
         why: &str,
     ) -> Result<Settled, Error> {
+        self.settle_refusal(dial, outcome, false, why).await
+    }
+
+    /// The same. `of_number`: the provider refused this number, which says nothing about the
+    /// campaign.
+    pub async fn settle_refusal(
+        &self,
+        dial: Reference,
+        outcome: Outcome,
+        of_number: bool,
+        why: &str,
+    ) -> Result<Settled, Error> {
         let item = Item {
             id: dial.call,
             claim_no: dial.claim_no,
             outcome,
+            of_number,
             why,
         };
         Ok(self.gathered.settle.apply(&item).await?.verdict)

@@ -20,6 +20,7 @@ pub(crate) struct Queue {
     campaigns: Vec<Campaign>,
     workers: u32,
     parked: Parked,
+    paused_itself: PausedItself,
     housekeeping: Vec<Step>,
     /// None: it does not say.
     #[serde(skip)]
@@ -73,6 +74,13 @@ struct Campaign {
     paused: bool,
     cap: Option<u32>,
     reason: Option<String>,
+}
+
+/// How many have paused themselves.
+#[derive(Debug, Clone, Deserialize)]
+struct PausedItself {
+    trunk: u32,
+    campaign: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -333,7 +341,17 @@ impl Queue {
     }
 
     fn of_the_rest(&self) -> Vec<Option<MetricFamily>> {
+        let itself = [
+            (["trunk".to_owned()], self.paused_itself.trunk),
+            (["campaign".to_owned()], self.paused_itself.campaign),
+        ];
         vec![
+            gauges(
+                "pgdial_paused_itself",
+                "Trunks and campaigns that have paused themselves because of what their provider said.",
+                ["kind"],
+                itself.map(|(kind, n)| (kind, f64::from(n))),
+            ),
             one(
                 "pgdial_workers",
                 "Workers that are alive.",
@@ -414,7 +432,7 @@ mod tests {
                 "breakerOpen": false, "inFlight": 3, "inDoubt": 1, "stuck": 0, "workers": 1}],
             "campaigns": [{"name": "default", "trunk": "default", "paused": false, "cap": null, "reason": "trunk_paused"},
                 {"name": "a\"b\\c\nd", "trunk": "default", "paused": true, "cap": 2, "reason": null}],
-            "housekeeping": [{"step": "drop_acts", "failures": 2, "doneSec": 61.5},
+            "pausedItself": {"trunk": 1, "campaign": 0}, "housekeeping": [{"step": "drop_acts", "failures": 2, "doneSec": 61.5},
                 {"step": "drop_partitions", "failures": 0, "doneSec": null}]});
         let server = json!({"tables": [{"name": "calls", "dead": 7}],
             "oldestSnapshotSec": 0.25, "notificationUsage": 0});
@@ -440,6 +458,7 @@ mod tests {
             "pgdial_calls_in_doubt{trunk=\"default\"} 1",
             "pgdial_trunk_slots{trunk=\"default\"} 30",
             "pgdial_trunk_paused{trunk=\"default\"} 1",
+            "pgdial_paused_itself{kind=\"trunk\"} 1",
             "pgdial_campaign_blocked{campaign=\"default\",reason=\"trunk_paused\"} 1",
             "pgdial_workers 1",
             "pgdial_table_dead_rows{table=\"calls\"} 7",

@@ -32,7 +32,7 @@ mod rules;
 mod server;
 
 pub use options::{BadOption, FakeOptions, Scheme, Span, Weights};
-pub use rules::{Behaviour, Ending, Rule};
+pub use rules::{Asked, Behaviour, Ending, Rule};
 
 /// Why the fake provider cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -178,8 +178,12 @@ async fn a_trunk_that_pauses_itself_says_so() {
     deferred.await.unwrap();
     assert_eq!(
         acts(&db).await,
-        ["pgdial pause trunk default the provider refuses the account: 401: the key is not known"]
+        [format!(
+            "pgdial pause trunk default the provider refuses the account: 401: the key is not known; calls {}",
+            call.id
+        )]
     );
+    assert_eq!(detail(&db).await, json!({ "calls": [call.id] }));
 }
 
 #[tokio::test]

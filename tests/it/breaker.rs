@@ -118,6 +118,19 @@ async fn an_accepted_call_closes_it() {
 }
 
 #[tokio::test]
+async fn a_call_that_one_trunk_accepts_says_nothing_about_another() {
+    let db = failing().await;
+    db.sql("insert into pgdial.trunk_breaker (trunk, faults) values ('other', 3)")
+        .await;
+    db.forward("6 seconds").await;
+    let probe = db.claim(10).await.pop().unwrap();
+    db.calls.dialed(probe.reference(), "prov-1").await.unwrap();
+    let faults =
+        "select string_agg(trunk || ' ' || faults, ', ' order by trunk) from pgdial.trunk_breaker";
+    assert_eq!(db.text(faults).await, "default 0, other 3");
+}
+
+#[tokio::test]
 async fn an_answer_that_means_something_ends_the_run() {
     let db = TestDb::new().await;
     for n in 0..12 {
@@ -178,19 +191,29 @@ async fn it_is_named_by_why_and_by_the_claim_that_waits_for_it() {
 #[tokio::test]
 async fn a_provider_without_room_holds_its_trunk_off() {
     let db = TestDb::new().await;
-    let call = db.dialing(&number(1)).await;
-    db.enqueue(&number(2)).await;
-    db.calls
-        .defer(call.reference(), DeferReason::Capacity, Some(20), "429")
-        .await
-        .unwrap();
+    let mut call = db.dialing(&number(1)).await;
+    for n in 2..5 {
+        let reason = DeferReason::Capacity;
+        let deferred = db.calls.defer(call.reference(), reason, Some(20), "429");
+        deferred.await.unwrap();
+        if n < 4 {
+            call = db.dialing(&number(n)).await;
+        }
+    }
+    db.enqueue(&number(5)).await;
     assert_eq!(db.claim(10).await.len(), 0);
     assert_eq!(
         reason(&db, &call).await,
-        "no_worker provider_full retry_due"
+        "no_worker provider_full retry_due suspect"
     );
     db.forward("21 seconds").await;
-    assert_eq!(db.claim(10).await.len(), 2, "no probe: it only wanted time");
+    let next = db.claim(10).await;
+    assert_eq!(next.len(), 1, "one after the other, until one is accepted");
+    db.calls
+        .dialed(next[0].reference(), "prov-1")
+        .await
+        .unwrap();
+    assert_eq!(db.claim(10).await.len(), 3);
 }
 
 #[tokio::test]

@@ -93,9 +93,10 @@ async fn a_refused_account_pauses_its_trunk_and_says_why() {
     let pause = db
         .text("select (paused, paused_by, paused_why, paused_at is not null) from pgdial.trunks")
         .await;
+    let calls = format!("; calls {}", call.id);
     assert_eq!(
         pause,
-        "(t,pgdial,\"the provider refuses the account: 402 no money\",t)"
+        format!("(t,pgdial,\"the provider refuses the account: 402 no money{calls}\",t)")
     );
     assert_eq!(db.column(call.id, "(state, attempt)").await, "(waiting,0)");
     assert!(db.claim(5).await.is_empty());
@@ -106,9 +107,10 @@ async fn a_call_that_somebody_wishes_ended_is_canceled_instead() {
     let db = TestDb::new().await;
     for (n, reason) in [
         DeferReason::Capacity,
-        DeferReason::Account,
+        DeferReason::Forbidden,
         DeferReason::Late,
         DeferReason::Shutdown,
+        DeferReason::Account,
     ]
     .into_iter()
     .enumerate()

@@ -26,6 +26,7 @@ mod doubt;
 mod drain;
 mod enqueue;
 mod events;
+mod evidence;
 mod fairness;
 mod floods;
 mod forget;

@@ -75,7 +75,8 @@ impl TestDb {
 
     /// Forgets that a provider asked to wait, or fails: the next claim need not wait either.
     pub(crate) async fn let_trunks_dial(&self) {
-        self.sql("delete from pgdial.trunk_breaker").await;
+        self.sql("delete from pgdial.trunk_breaker; delete from pgdial.answers")
+            .await;
     }
 
     /// Claims up to this many calls on the trunk `default`.

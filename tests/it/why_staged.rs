@@ -304,6 +304,9 @@ async fn a_provider_without_room_and_a_put_back_call() {
         .defer(call.reference(), reason, Some(60), "429")
         .await
         .unwrap();
+    // Others met the same.
+    db.sql("insert into pgdial.trunk_breaker (trunk, not_before) values ('default', pgdial.now() + interval '1 minute')")
+        .await;
     let now = said(&db, id).await;
     assert_eq!(words(&now), ["provider_full", "retry_due"]);
     assert!(

@@ -52,6 +52,7 @@ impl<'a> Machine<'a> {
                 "trunk": TRUNKS[lane.trunk],
                 "cap": lane.cap,
                 "redialUnknown": lane.redial_unknown,
+                "guard": lane.guard,
                 "ringTimeout": span(lane.ring_timeout),
                 "maxDuration": span(lane.max_duration),
                 "busyBase": span(lane.busy_base),

@@ -21,6 +21,7 @@ const PREPARE: &str = "
 const EMPTY: &str = "
     delete from pgdial.calls; delete from pgdial.call_events; delete from pgdial.webhook_events;
     delete from pgdial.do_not_call; delete from pgdial.trunk_breaker;
+    delete from pgdial.answers; delete from pgdial.campaign_trust;
     delete from pgdial.campaigns where name <> 'default'; delete from pgdial.trunks where name <> 'default';
     update pgdial.clock set ahead = '0'; select setseed(0.5);";
 
@@ -84,6 +85,13 @@ pub(crate) async fn check(db: &TestDb, model: &mut Model) -> Result<(), String> 
             row,
             &mut problems,
         );
+    }
+    for (name, lane) in CAMPAIGNS.iter().zip(&model.campaigns) {
+        let (row, what) = (
+            &found.0["campaigns"][name],
+            format!("campaign {name}: paused"),
+        );
+        compare(&what, &json!(lane.paused), row, &mut problems);
     }
     let entry = |entry: &Forbidden| (NUMBERS[entry.number].to_owned(), json!(entry.pending));
     let forbidden: Map<String, Value> = model.forbidden.iter().map(entry).collect();

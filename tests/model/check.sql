@@ -76,5 +76,6 @@ select jsonb_build_object(
                    'paused', t.paused, 'faults', coalesce(b.faults, 0), 'open', b.opened_at is not null,
                    'not_before', since(b.not_before)))
                from pgdial.trunks t left join pgdial.trunk_breaker b on b.trunk = t.name where t.name <> 'default'),
+    'campaigns', (select jsonb_object_agg(g.name, g.paused) from pgdial.campaigns g),
     'do_not_call', (select jsonb_object_agg(d.phone, d.pending) from pgdial.do_not_call d),
     'broken', (select jsonb_agg(b.promise) from broken b))

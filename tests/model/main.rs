@@ -151,7 +151,8 @@ async fn end_all(db: &TestDb, machine: &mut Machine<'_>) -> Result<(), String> {
     ];
     let refused = Operation::Result {
         dial: newest,
-        result: DialResult::Refused(Outcome::Blocked),
+        // What a campaign pauses itself for would leave the others waiting.
+        result: DialResult::Refused(Outcome::InvalidNumber),
     };
     for _ in 0..LAST_ROUNDS {
         let open = |call: &model::Call| !call.state.is_terminal();

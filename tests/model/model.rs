@@ -8,6 +8,7 @@
 mod attempt;
 mod breaker;
 mod claim;
+mod evidence;
 mod report;
 mod time;
 mod wishes;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     breaker::Breaker,
+    evidence::Heard,
     wishes::{Change, Expiry, Wish},
 };
 
@@ -60,6 +62,7 @@ pub(crate) struct Trunk {
     pub(crate) slots: usize,
     pub(crate) look_up: LookUp,
     pub(crate) paused: bool,
+    pub(crate) resumed_at: Option<Moment>,
     pub(crate) breaker: Breaker,
 }
 
@@ -69,7 +72,11 @@ pub(crate) struct Campaign {
     pub(crate) trunk: usize,
     pub(crate) cap: Option<usize>,
     pub(crate) redial_unknown: bool,
+    pub(crate) guard: Option<usize>,
+    /// When a call of it was last accepted, to within ten seconds.
+    pub(crate) accepted_at: Option<Moment>,
     pub(crate) paused: bool,
+    pub(crate) resumed_at: Option<Moment>,
     pub(crate) ring_timeout: Moment,
     pub(crate) max_duration: Moment,
     pub(crate) busy_base: Moment,
@@ -114,6 +121,8 @@ pub(crate) struct Call {
     pub(crate) state: CallState,
     pub(crate) attempt: i32,
     pub(crate) deferrals: i32,
+    /// How often it was put back as forbidden.
+    pub(crate) forbidden: i32,
     /// One for each claim; the claim's number is its place, from 1.
     pub(crate) dials: Vec<Dial>,
     pub(crate) claimed_at: Moment,
@@ -206,6 +215,7 @@ pub(crate) struct Model {
     pub(crate) calls: Vec<Call>,
     pub(crate) forbidden: Vec<Forbidden>,
     pub(crate) kept: Vec<Kept>,
+    pub(crate) heard: Vec<Heard>,
 }
 
 impl Model {
@@ -217,6 +227,21 @@ impl Model {
             calls: Vec::new(),
             forbidden: Vec::new(),
             kept: Vec::new(),
+            heard: Vec::new(),
+        }
+    }
+
+    pub(crate) fn resume_trunk(&mut self, at: usize) {
+        let trunk = &mut self.trunks[at];
+        if std::mem::take(&mut trunk.paused) {
+            trunk.resumed_at = Some(self.now);
+        }
+    }
+
+    pub(crate) fn resume_campaign(&mut self, at: usize) {
+        let lane = &mut self.campaigns[at];
+        if std::mem::take(&mut lane.paused) {
+            lane.resumed_at = Some(self.now);
         }
     }
 

@@ -49,6 +49,10 @@ pub struct CampaignChanges {
     /// Retry a call whose attempt nobody could explain, after its hold: it may ring someone twice.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub redial_unknown: Option<bool>,
+    /// After so many refused dials in a row, for one reason, it pauses itself: 1 to 100, or none.
+    /// Until a first call is accepted no more than these are on their way.
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::guard)]
+    pub guard: Option<Limit<u32>>,
     /// Where its numbers are dialled, if they come without + and country code, as in US; or none: each must have them.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
@@ -72,6 +76,7 @@ impl Changes for CampaignChanges {
             ("faultBase", time(self.fault_base)),
             ("backoffCap", time(self.backoff_cap)),
             ("redialUnknown", self.redial_unknown.map(Value::from)),
+            ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
         ])
     }
@@ -125,6 +130,7 @@ impl Changes for CampaignChanges {
             ("fault base", text(&lane["faultBase"])),
             ("backoff cap", text(&lane["backoffCap"])),
             ("redial unknown", text(&lane["redialUnknown"])),
+            ("guard", or_none(&lane["guard"])),
             ("region", or_none(&lane["region"])),
         ]
     }

@@ -134,6 +134,8 @@ pub struct Campaign {
     pub backoff_cap: String,
     /// Retry a call whose attempt nobody could explain, after its hold.
     pub redial_unknown: bool,
+    /// After so many refused dials in a row, for one reason, it pauses itself; null: never.
+    pub guard: Option<i32>,
     /// Where its numbers are dialled, if they come without + and country code.
     #[schema(example = "US")]
     pub region: Option<String>,
@@ -186,6 +188,10 @@ pub struct CampaignChanges {
     pub backoff_cap: Option<String>,
     /// Retry a call whose attempt nobody could explain, after its hold: it may ring someone twice.
     pub redial_unknown: Option<bool>,
+    /// After so many refused dials in a row, for one reason, it pauses itself; null: never. Until a
+    /// first call is accepted no more than these are on their way.
+    #[schema(minimum = 1, maximum = 100)]
+    pub guard: Option<i32>,
     /// Where its numbers are dialled, if they come without + and country code (ISO 3166, two letters);
     /// null: nowhere, each must have them.
     #[schema(

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hyper::Uri;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use super::{
     clock,
     ledger::Ring,
     options::{FakeOptions, Span, Weights},
-    rules::{Behaviour, Ending, Plan, Refusal, Rule},
+    rules::{Asked, Behaviour, Ending, Plan, Refusal, Rule},
 };
 use crate::domain::Phone;
 
@@ -35,6 +35,12 @@ const PAGE: usize = 100;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Wish {
     pub(super) to: String,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    script_id: Option<String>,
+    #[serde(default)]
+    metadata: Option<Map<String, Value>>,
     #[serde(default, deserialize_with = "address")]
     pub(super) webhook_url: Option<Uri>,
     #[serde(default)]
@@ -197,9 +203,16 @@ impl Calls {
             return replayed;
         }
         let nth = pages.placed.get(&number).copied().unwrap_or(0);
-        let plan = Plan::read(&self.rules, number.as_e164(), nth);
-        if let Some(refusal) = plan.refusal {
-            return Taken::Refused(refusal);
+        let asked = Asked {
+            to: number.as_e164(),
+            from: wish.from.as_deref(),
+            script: wish.script_id.as_deref(),
+            metadata: wish.metadata.as_ref(),
+        };
+        let rng = &mut pages.rng;
+        let plan = Plan::read(&self.rules, asked, nth, || rng.random_range(0.0..100.0));
+        if let (Some(refusal), false) = (&plan.refusal, plan.does(&Behaviour::PlacesAnyway)) {
+            return Taken::Refused(refusal.clone());
         }
         if self.slots.is_some_and(|slots| pages.active >= slots) {
             return Taken::Full;

@@ -53,13 +53,16 @@ pub struct FakeOptions {
     /// How calls end that no rule speaks of, by weight: `completed=70,busy=20,no_answer=10`.
     #[arg(long, value_name = "ENDING=WEIGHT,...", default_value_t = Weights::default())]
     pub endings: Weights,
-    /// Do something to some numbers: `PATTERN=BEHAVIOUR[,BEHAVIOUR...]`. The first rule that matches decides.
+    /// Do something to some calls: `PATTERN=BEHAVIOUR[,BEHAVIOUR...]`. The first rule that matches decides.
     ///
-    /// PATTERN is a glob over the number (`*07`, `+1415*`). BEHAVIOUR is how the call ends
+    /// PATTERN is a glob over the number (`*07`, `+1415*`), or over something else that the request
+    /// says (`script:bad*`, `from:+1800*`, `metadata.campaign:spring`), or a share of the requests (`5%`), or several
+    /// of these at once (`script:bad*&50%`). BEHAVIOUR is how the call ends
     /// (completed, fault, voicemail, busy, `no_answer`, declined, failed, canceled, `invalid_number`,
     /// blocked, capacity, account, or one after the other `seq:busy/no_answer/completed`), how the
-    /// request is answered (`slow:20s`, `error_after_accept`, `reset_after_accept`, `reject:404`, `rate_limit`,
-    /// `rate_limit:5`), or what becomes of the webhooks (dup, reorder, early, `late:5s`, lost,
+    /// request is answered (`slow:20s`, `error_after_accept`, `reset_after_accept`, `reject:404`,
+    /// `reject:400:no such script`, `rate_limit`, `rate_limit:5`; with a refusal also `retry_after:2.5`, and
+    /// `places_anyway`, which rings all the same), or what becomes of the webhooks (dup, reorder, early, `late:5s`, lost,
     /// `unknown_word`, garbage) and look-ups (`false_404`).
     #[arg(long = "rule", value_name = "RULE")]
     pub rules: Vec<Rule>,
@@ -126,6 +129,9 @@ pub enum BadOption {
     /// Not a rule.
     #[error("`{0}` is no rule: write PATTERN=BEHAVIOUR, as in *07=busy")]
     Rule(String),
+    /// Not a pattern.
+    #[error("`{0}` is no pattern: write *07, script:bad*, from:+1800*, metadata.KEY:text or 5%")]
+    Pattern(String),
 }
 
 /// A duration as people write it, with fractions of seconds too.

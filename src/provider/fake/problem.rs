@@ -2,10 +2,12 @@
 
 use axum::{
     Json,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+
+use super::rules::Refusal;
 
 /// An answer other than yes.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     message: String,
-    retry_after: Option<u32>,
+    retry_after: Option<String>,
 }
 
 impl Problem {
@@ -26,15 +28,18 @@ impl Problem {
         }
     }
 
-    pub(super) fn too_many(code: &'static str, retry_after: Option<u32>) -> Self {
-        Self {
-            retry_after,
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, "try later")
-        }
-    }
-
     pub(super) fn unknown_call() -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_call", "no such call")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+        Self {
+            retry_after: refusal.retry_after,
+            ..Self::new(status, refusal.code, refusal.words)
+        }
     }
 }
 
@@ -42,10 +47,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Json(json!({"code": self.code, "message": self.message}));
         let mut response = (self.status, body).into_response();
-        if let Some(seconds) = self.retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, seconds.into());
+        if let Some(after) = self.retry_after
+            && let Ok(after) = HeaderValue::from_str(&after)
+        {
+            response.headers_mut().insert(header::RETRY_AFTER, after);
         }
         response
     }

@@ -1,12 +1,17 @@
-//! What happens to which number: `*07=busy`, `+1415*=seq:busy/completed,dup`.
+//! What happens to which request: `*07=busy`, `script:bad*&50%=reject:500`.
 //!
-//! A rule is a glob over the E.164 number and a list of behaviours; the first rule that
-//! matches a number decides, and without one the call ends by the default weights. The
+//! A rule is a pattern (a glob over the E.164 number, or what `pattern` knows) and a list of
+//! behaviours; the first rule that matches a request decides, and without one the call ends by the default weights. The
 //! server reads a [`Plan`] once, when a request comes in, and the call's life follows it.
 
 use std::{str::FromStr, time::Duration};
 
+use self::pattern::Pattern;
 use super::options::{BadOption, duration};
+
+mod pattern;
+
+pub use pattern::Asked;
 
 /// How a call ends when nobody cancels it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,10 +121,14 @@ pub enum Behaviour {
     ErrorAfterAccept,
     /// Accepts, and resets the connection.
     ResetAfterAccept,
-    /// Answers this status; there is no call.
-    Reject(u16),
+    /// Answers this status, with these words; there is no call.
+    Reject(u16, Option<String>),
     /// Answers 429, with these seconds in Retry-After if given; there is no call.
     RateLimit(Option<u32>),
+    /// Says so in Retry-After, whatever it is, when it refuses.
+    RetryAfter(String),
+    /// Refuses, and rings all the same.
+    PlacesAnyway,
     /// Sends every webhook twice.
     Dup,
     /// Sends the last webhook first.
@@ -157,15 +166,20 @@ impl FromStr for Behaviour {
             ("late", Some(value)) => Self::Late(duration(value)?),
             ("error_after_accept", None) => Self::ErrorAfterAccept,
             ("reset_after_accept", None) => Self::ResetAfterAccept,
-            ("reject", Some(code)) => match code.parse() {
-                Ok(code @ 300..=599) => Self::Reject(code),
-                _ => return Err(bad()),
-            },
+            ("reject", Some(value)) => {
+                let (code, words) = value.split_once(':').unzip();
+                match code.unwrap_or(value).parse() {
+                    Ok(code @ 300..=599) => Self::Reject(code, words.map(str::to_owned)),
+                    _ => return Err(bad()),
+                }
+            }
             ("rate_limit", None) => Self::RateLimit(None),
             ("rate_limit", Some(value)) => match value.parse() {
                 Ok(seconds) => Self::RateLimit(Some(seconds)),
                 Err(_) => return Err(bad()),
             },
+            ("retry_after", Some(value)) if is_header(value) => Self::RetryAfter(value.to_owned()),
+            ("places_anyway", None) => Self::PlacesAnyway,
             ("dup", None) => Self::Dup,
             ("reorder", None) => Self::Reorder,
             ("early", None) => Self::Early,
@@ -179,10 +193,15 @@ impl FromStr for Behaviour {
     }
 }
 
+/// It can stand in a header.
+fn is_header(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+}
+
 /// `PATTERN=BEHAVIOUR[,BEHAVIOUR...]`. In a pattern `*` is any text and `?` any one character.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    pattern: String,
+    pattern: Pattern,
     behaviours: Vec<Behaviour>,
 }
 
@@ -198,28 +217,16 @@ impl FromStr for Rule {
             .map(|word| word.trim().parse())
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            pattern: pattern.trim().to_owned(),
+            pattern: pattern.parse()?,
             behaviours,
         })
     }
 }
 
 impl Rule {
-    /// The rule is about this number.
-    pub fn matches(&self, number: &str) -> bool {
-        glob(self.pattern.as_bytes(), number.as_bytes())
-    }
-}
-
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern, text) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            glob(rest, text) || matches!(text, [_, tail @ ..] if glob(pattern, tail))
-        }
-        ([b'?', rest @ ..], [_, tail @ ..]) => glob(rest, tail),
-        ([p, rest @ ..], [t, tail @ ..]) if p == t => glob(rest, tail),
-        _ => false,
+    /// The rule is about this request. `draw` gives a number from 0 to 100.
+    pub fn matches(&self, asked: Asked<'_>, draw: impl FnMut() -> f64) -> bool {
+        self.pattern.matches(asked, draw)
     }
 }
 
@@ -234,18 +241,36 @@ pub(super) struct Plan {
     pub(super) faults: Vec<Behaviour>,
 }
 
-/// Answers by which there is no call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    Status(u16),
-    RateLimit(Option<u32>),
+/// An answer by which there is no call, or should be none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: &'static str,
+    pub(super) words: String,
+    pub(super) retry_after: Option<String>,
+}
+
+impl Refusal {
+    fn new(status: u16, code: &'static str, words: Option<&str>) -> Self {
+        Self {
+            status,
+            code,
+            words: words.unwrap_or("a rule rejects this number").to_owned(),
+            retry_after: None,
+        }
+    }
 }
 
 impl Plan {
     /// The plan for the `nth` call (from 0) to a number.
-    pub(super) fn read(rules: &[Rule], number: &str, nth: usize) -> Self {
+    pub(super) fn read(
+        rules: &[Rule],
+        asked: Asked<'_>,
+        nth: usize,
+        mut draw: impl FnMut() -> f64,
+    ) -> Self {
         let mut plan = Self::default();
-        let found = rules.iter().find(|rule| rule.matches(number));
+        let found = rules.iter().find(|rule| rule.matches(asked, &mut draw));
         for behaviour in found.into_iter().flat_map(|rule| &rule.behaviours) {
             match behaviour {
                 Behaviour::End(ending) => plan.ending = Some(*ending),
@@ -254,8 +279,20 @@ impl Plan {
                 }
                 Behaviour::Slow(by) => plan.slow = Some(*by),
                 Behaviour::Late(by) => plan.late = Some(*by),
-                Behaviour::Reject(code) => plan.refusal = Some(Refusal::Status(*code)),
-                Behaviour::RateLimit(after) => plan.refusal = Some(Refusal::RateLimit(*after)),
+                Behaviour::Reject(status, words) => {
+                    plan.refusal = Some(Refusal::new(*status, "rejected", words.as_deref()));
+                }
+                Behaviour::RateLimit(after) => {
+                    plan.refusal = Some(Refusal {
+                        retry_after: after.map(|seconds| seconds.to_string()),
+                        ..Refusal::new(429, "rate_limited", Some("try later"))
+                    });
+                }
+                Behaviour::RetryAfter(after) => {
+                    if let Some(refusal) = &mut plan.refusal {
+                        refusal.retry_after = Some(after.clone());
+                    }
+                }
                 fault => plan.faults.push(fault.clone()),
             }
         }

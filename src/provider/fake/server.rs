@@ -32,7 +32,7 @@ use super::{
     ledger,
     life::Guide,
     problem::Problem,
-    rules::{Behaviour, Refusal},
+    rules::Behaviour,
 };
 use crate::domain::Phone;
 
@@ -142,16 +142,12 @@ async fn place(
             "idempotency_key_reuse",
             "the key was used for another request",
         )),
-        Taken::Refused(Refusal::Status(code)) => {
-            let status = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST);
-            Err(Problem::new(
-                status,
-                "rejected",
-                "a rule rejects this number",
-            ))
-        }
-        Taken::Refused(Refusal::RateLimit(after)) => Err(Problem::too_many("rate_limited", after)),
-        Taken::Full => Err(Problem::too_many("too_many_concurrent_calls", None)),
+        Taken::Refused(refusal) => Err(refusal.into()),
+        Taken::Full => Err(Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_concurrent_calls",
+            "try later",
+        )),
     }
 }
 
@@ -181,6 +177,9 @@ impl Desk {
             cut.cancel();
             // The connection goes, and this handler with it.
             std::future::pending::<Infallible>().await;
+        }
+        if let Some(refusal) = call.plan.refusal.clone() {
+            return Problem::from(refusal).into_response();
         }
         if call.plan.does(&Behaviour::ErrorAfterAccept) {
             return Problem::new(

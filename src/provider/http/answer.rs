@@ -4,8 +4,7 @@
 //! there is no call, `Unknown` for all the rest. A doubt costs a look-up; a wrong
 //! certainty costs a person a second call.
 
-use chrono::DateTime;
-use hyper::{StatusCode, header};
+use hyper::StatusCode;
 use serde_json::Value;
 
 use super::exchange::Answer;
@@ -14,7 +13,8 @@ use crate::{
     provider::{Cancellation, Error, protocol, words},
 };
 
-/// Codes by which a 429 means this number and not the rate (Bland answers so).
+/// Codes by which a 429 means this number and not the rate (Bland answers so), and a 403 this number
+/// and not the account.
 const FORBIDDEN: [&str; 6] = [
     "BLACKLISTED",
     "BLOCKED",
@@ -30,42 +30,61 @@ const NO_SUCH_NUMBER: [&str; 3] = [
     "INVALID_DESTINATION",
 ];
 
+mod retry_after;
+mod spoken;
+
 /// What came of a place request that was answered.
 pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
     let said = Said::read(answer, key);
     let why = said.why;
     match answer.status.as_u16() {
         200..=299 => match said.call_id {
-            Some(provider_call_id) => Placement::Placed { provider_call_id },
-            None => Placement::Unknown { why },
+            Some(provider_call_id) if !said.failed => Placement::Placed { provider_call_id },
+            // It says itself that it did not succeed, and names no call.
+            None if said.failed => Placement::Refused(Refusal::Permanent {
+                outcome: Outcome::Blocked,
+                of_number: said.forbidden,
+                why,
+            }),
+            _ => Placement::Unknown { why },
         },
-        401..=403 => Placement::Refused(Refusal::Account { why }),
+        401 | 402 => Placement::Refused(Refusal::Account { why }),
+        403 if !said.forbidden && !said.no_such_number => {
+            Placement::Refused(Refusal::Forbidden { why })
+        }
         // No words of theirs: this is not their API. A wrong address must pause the trunk,
         // not fail a whole campaign number by number.
-        404 | 405 if said.codes.is_empty() => Placement::Refused(Refusal::Account { why }),
+        404 | 405 if said.codes.is_empty() => Placement::Refused(Refusal::Forbidden { why }),
         // A conflict on our own key: another request with it is under way, or was. So there may be a call.
         408 | 409 => Placement::Unknown { why },
         412 if said.codes.iter().any(|code| code == "LATE") => Placement::Late,
-        429 if !said.forbidden => Placement::Refused(Refusal::Capacity {
-            retry_after_sec: retry_after(answer),
-            why,
-        }),
+        429 if !said.forbidden => capacity(answer, &said.body, why),
+        // The protocol's word for "not accepted, try later". Every other 5xx may have failed
+        // after it dialled.
+        503 => capacity(answer, &said.body, why),
         400..=499 => {
-            let no_such_number = said
-                .codes
-                .iter()
-                .any(|code| NO_SUCH_NUMBER.contains(&code.as_str()));
-            let outcome = if no_such_number {
+            let outcome = if said.no_such_number {
                 Outcome::InvalidNumber
             } else {
                 Outcome::Blocked
             };
-            Placement::Refused(Refusal::Permanent { outcome, why })
+            let of_number = said.no_such_number || said.forbidden;
+            Placement::Refused(Refusal::Permanent {
+                outcome,
+                of_number,
+                why,
+            })
         }
-        // 3xx: whoever answered so may have passed it on. 5xx, a 503 with Retry-After too:
-        // it may have failed after it dialled.
+        // 3xx: whoever answered so may have passed it on.
         _ => Placement::Unknown { why },
     }
+}
+
+fn capacity(answer: &Answer, body: &Value, why: String) -> Placement {
+    Placement::Refused(Refusal::Capacity {
+        retry_after_sec: retry_after::seconds(&answer.headers, body),
+        why,
+    })
 }
 
 /// What came of asking for the end of a call.
@@ -88,56 +107,57 @@ pub(super) fn refused(answer: &Answer, key: Option<&str>) -> Error {
 
 /// What the body says.
 struct Said {
-    /// The id, unless `success` is false.
     call_id: Option<String>,
+    /// It says that it did not succeed.
+    failed: bool,
     /// Everything that may be a code, normalised like a status word.
     codes: Vec<String>,
     /// It says that this number is not to be called.
     forbidden: bool,
+    no_such_number: bool,
     /// Status and words, safe to keep.
     why: String,
+    body: Value,
 }
+
+/// Where codes stand.
+const CODES: [&str; 8] = [
+    "/code",
+    "/error/code",
+    "/errorCode",
+    "/error_code",
+    "/errors/0/code",
+    "/error",
+    "/status",
+    "/error/status",
+];
 
 impl Said {
     fn read(answer: &Answer, key: Option<&str>) -> Self {
         let body = protocol::parse(&answer.body).unwrap_or_default();
         let text = |pointer: &str| protocol::name(body.pointer(pointer).cloned());
-        let call_id = match body.get("success") {
-            Some(Value::Bool(false)) => None,
-            _ => text("/callId"),
-        };
-        let codes: Vec<_> = [
-            "/code",
-            "/error/code",
-            "/errorCode",
-            "/error",
-            "/status",
-            "/error/status",
-        ]
-        .into_iter()
-        .filter_map(text)
-        .map(|code| protocol::normal_word(&code))
-        .collect();
-        let spoken = [
-            "/message",
-            "/error/message",
-            "/detail",
-            "/error",
-            "/reason",
-            "/title",
-        ]
-        .into_iter()
-        .find_map(|pointer| body.pointer(pointer)?.as_str().map(str::to_owned))
-        .or_else(|| plain_text(answer));
-        let forbidden = codes.iter().any(|code| FORBIDDEN.contains(&code.as_str()))
+        let codes: Vec<_> = CODES
+            .into_iter()
+            .filter_map(text)
+            .map(|code| protocol::normal_word(&code))
+            .collect();
+        let spoken = spoken::words(&body).or_else(|| plain_text(answer));
+        let is_one_of = |known: &[&str]| codes.iter().any(|code| known.contains(&code.as_str()));
+        let forbidden = is_one_of(&FORBIDDEN)
             || spoken
                 .iter()
                 .any(|words| words.to_lowercase().contains("blacklisted"));
+        let status = answer.status.as_str();
+        let code = codes.iter().find(|code| *code != status);
         Self {
-            why: why(answer.status, codes.first(), spoken.as_ref(), key),
-            call_id,
+            why: why(answer.status, code, spoken.as_ref(), key),
+            call_id: text("/callId"),
+            failed: matches!(body.get("success"), Some(Value::Bool(false)))
+                || text("/success").is_some_and(|word| word.eq_ignore_ascii_case("false")),
+            no_such_number: is_one_of(&NO_SUCH_NUMBER),
             codes,
             forbidden,
+            body,
         }
     }
 }
@@ -154,7 +174,7 @@ fn why(
         line.push_str(": ");
         line.push_str(part);
     }
-    if status.is_success() && spoken.is_none() {
+    if status.is_success() && spoken.is_none() && code.is_none() {
         line.push_str(": no call id in the answer");
     }
     // The code was put into capitals, so the key is looked for in any case.
@@ -184,24 +204,6 @@ fn plain_text(answer: &Answer) -> Option<String> {
     let text = std::str::from_utf8(&answer.body).ok()?.trim();
     let speaks = !text.is_empty() && !text.starts_with(['<', '{', '[']);
     speaks.then(|| text.to_owned())
-}
-
-/// Seconds to wait. A date is read against the answer's own `Date`, because our clock is no
-/// measure for theirs; without one it is passed over.
-fn retry_after(answer: &Answer) -> Option<u32> {
-    let text = answer
-        .headers
-        .get(header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(seconds);
-    }
-    let until = DateTime::parse_from_rfc2822(text).ok()?;
-    let date = answer.headers.get(header::DATE)?.to_str().ok()?;
-    let now = DateTime::parse_from_rfc2822(date).ok()?;
-    u32::try_from((until - now).num_seconds().max(0)).ok()
 }
 
 #[cfg(test)]

@@ -22,11 +22,12 @@ use tower::{Service, ServiceExt};
 use super::{Deadline, Error, Limits};
 use crate::provider::{Stopwatch, words};
 
-/// The most that is read of an answer's body.
-const LARGEST_BODY: usize = 64 * 1024;
+/// The most that is read of an answer's body. Some providers repeat the whole script in it, and
+/// an answer that is not read hides the call's id.
+const LARGEST_BODY: usize = 1024 * 1024;
 /// The same of the answer to a look-up: reports hold transcripts, and one that is too large
 /// to be read would hide how the call ended.
-const LARGEST_REPORTS: usize = 1024 * 1024;
+const LARGEST_REPORTS: usize = 4 * 1024 * 1024;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 

@@ -86,7 +86,8 @@ async fn place_against(bytes: &str) -> (Placement, String) {
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let seen = request(&mut socket).await;
-        socket.write_all(bytes.as_bytes()).await.unwrap();
+        // What is too large is not read to its end, and its socket closed.
+        let _closed = socket.write_all(bytes.as_bytes()).await;
         seen
     };
     tokio::join!(place(&provider), server)
@@ -325,10 +326,24 @@ fn watch_is_short(watch: Stopwatch) -> bool {
 }
 
 #[tokio::test]
+async fn the_id_is_found_in_a_large_answer() {
+    let body = format!(r#"{{"script":"{}","callId":"x"}}"#, "z".repeat(200_000));
+    let length = body.len();
+    let answer = format!("HTTP/1.1 201 Created\r\ncontent-length: {length}\r\n\r\n{body}");
+    let (placement, _) = place_against(&answer).await;
+    assert_eq!(
+        placement,
+        Placement::Placed {
+            provider_call_id: "x".to_owned()
+        }
+    );
+}
+
+#[tokio::test]
 async fn an_answer_without_end_is_not_read_to_its_end() {
     let endless = format!(
         "HTTP/1.1 202 Accepted\r\ncontent-length: 10000000\r\n\r\n{{\"callId\":\"x\",\"y\":\"{}",
-        "z".repeat(70_000)
+        "z".repeat(1_200_000)
     );
     let (placement, _) = place_against(&endless).await;
     assert!(
@@ -337,7 +352,7 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     );
     let refused = format!(
         "HTTP/1.1 422 No\r\ncontent-length: 10000000\r\n\r\n{}",
-        "z".repeat(70_000)
+        "z".repeat(1_200_000)
     );
     let (placement, _) = place_against(&refused).await;
     assert!(

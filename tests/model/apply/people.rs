@@ -130,7 +130,7 @@ impl Machine<'_> {
                 (format!("pause {}", CAMPAIGNS[at]), answer.map_err(text))
             }
             Operation::ResumeCampaign(at) => {
-                self.model.campaigns[at].paused = false;
+                self.model.resume_campaign(at);
                 let answer = calls.resume(LaneKind::Campaign, CAMPAIGNS[at]).await;
                 (format!("resume {}", CAMPAIGNS[at]), answer.map_err(text))
             }
@@ -140,7 +140,7 @@ impl Machine<'_> {
                 (format!("pause {}", TRUNKS[at]), answer.map_err(text))
             }
             Operation::ResumeTrunk(at) => {
-                self.model.trunks[at].paused = false;
+                self.model.resume_trunk(at);
                 let answer = calls.resume(LaneKind::Trunk, TRUNKS[at]).await;
                 (format!("resume {}", TRUNKS[at]), answer.map_err(text))
             }

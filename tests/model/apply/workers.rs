@@ -73,6 +73,7 @@ impl Machine<'_> {
                     .await
             }
             DialResult::AccountRefused => self.defer(name, words, DeferReason::Account, None).await,
+            DialResult::Forbidden => self.defer(name, words, DeferReason::Forbidden, None).await,
             DialResult::Late => self.defer(name, words, DeferReason::Late, None).await,
             DialResult::Shutdown => self.defer(name, words, DeferReason::Shutdown, None).await,
         }

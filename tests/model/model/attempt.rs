@@ -10,13 +10,19 @@ use pgdial::{
 };
 use uuid::Uuid;
 
-use super::{Due, MINUTE, Model, Moment, SECOND};
+use super::{Due, MINUTE, Model, Moment, SECOND, evidence::Kind};
 
 /// Why a dial that rings nobody goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Back {
-    Capacity { retry_after: Option<Moment> },
+    Capacity {
+        retry_after: Option<Moment>,
+        reason: &'static str,
+    },
     Account,
+    Forbidden {
+        reason: &'static str,
+    },
     Fault,
     Late,
     AtOnce,
@@ -46,11 +52,12 @@ impl Model {
             call.provider_id
                 .get_or_insert_with(|| provider_id.to_owned());
             call.lease_until = None;
+            let trunk = call.trunk.unwrap();
             if call.state != CallState::InCall {
                 call.state = CallState::InCall;
                 call.note("in_call");
+                self.accepted(index, trunk);
             }
-            let trunk = call.trunk.unwrap();
             self.match_parked(index, trunk, provider_id);
             self.trunks[trunk].breaker.works();
         }
@@ -62,17 +69,19 @@ impl Model {
         let Some(index) = self.in_flight(dial) else {
             return Settled::Stale;
         };
-        let (now, call) = (self.now, self.calls[index].clone());
-        let breaker = &mut self.trunks[call.trunk.unwrap()].breaker;
+        let call = &self.calls[index];
         if call.state == CallState::InCall {
             return Settled::Stale; // it is at the provider, whatever its answer said
         } else if outcome != Outcome::ProviderFault {
-            breaker.works();
-        } else if breaker.fault(now) {
+            self.works(call.trunk.unwrap());
+        } else if self.weigh(index, Kind::Fault, "said so", None) {
             self.put_back(index, Back::Fault);
             return self.settled(index, Settled::Deferred);
         }
         self.end_attempt(index, outcome);
+        if outcome == Outcome::Blocked {
+            self.weigh(index, Kind::Refused, "said so", None);
+        }
         self.settled(index, Settled::Retried)
     }
 
@@ -101,7 +110,11 @@ impl Model {
         self.put_back(
             index,
             match reason {
-                DeferReason::Capacity => Back::Capacity { retry_after },
+                DeferReason::Capacity => Back::Capacity {
+                    retry_after,
+                    reason: "said so",
+                },
+                DeferReason::Forbidden => Back::Forbidden { reason: "said so" },
                 DeferReason::Account => Back::Account,
                 DeferReason::Late => Back::Late,
                 DeferReason::Shutdown => Back::AtOnce,
@@ -121,12 +134,11 @@ impl Model {
         let Some(index) = index.filter(|at| self.calls[*at].state == CallState::Dialing) else {
             return false;
         };
-        let (now, call) = (self.now, &mut self.calls[index]);
+        let call = &mut self.calls[index];
         call.state = CallState::Unresolved;
         call.lease_until = None;
         call.note("unresolved");
-        let trunk = call.trunk.unwrap();
-        self.trunks[trunk].breaker.fault(now);
+        self.weigh(index, Kind::Fault, "no answer", None);
         true
     }
 
@@ -151,16 +163,30 @@ impl Model {
     /// A dial that rings nobody: the call waits again, its attempt not counted.
     pub(super) fn put_back(&mut self, index: usize, why: Back) {
         let now = self.now;
+        match why {
+            Back::Capacity {
+                retry_after,
+                reason,
+            } => {
+                self.weigh(index, Kind::Capacity, reason, retry_after);
+            }
+            Back::Forbidden { reason } => {
+                self.weigh(index, Kind::Forbidden, reason, None);
+            }
+            Back::Account => self.trunks[self.calls[index].trunk.unwrap()].paused = true,
+            _ => {}
+        }
         let call = &self.calls[index];
         if call.cancel_wished {
             return self.end_attempt(index, Outcome::Canceled);
         }
-        let is_full = matches!(why, Back::Capacity { .. });
-        if is_full && call.deferrals >= 20 {
+        if matches!(why, Back::Capacity { .. }) && call.deferrals >= 20 {
             return self.end_attempt(index, Outcome::Capacity);
         }
+        if matches!(why, Back::Forbidden { .. }) && call.forbidden >= 5 {
+            return self.end_attempt(index, Outcome::Account);
+        }
         let forbidden = self.is_forbidden(call.wish.number);
-        let trunk = call.trunk.unwrap();
         let call = &mut self.calls[index];
         call.attempt -= 1;
         if forbidden {
@@ -168,21 +194,23 @@ impl Model {
             return call.note("suppressed");
         }
         let run_at = match why {
-            Back::Capacity { retry_after } => {
+            Back::Capacity { retry_after, .. } => {
                 let pause = retry_after
                     .unwrap_or(0)
                     .max(SECOND << call.deferrals)
                     .min(5 * MINUTE);
                 call.deferrals += 1;
                 call.outcome = Some(Outcome::Capacity);
-                let breaker = &mut self.trunks[trunk].breaker;
-                breaker.hold_off(retry_after.unwrap_or(SECOND), now);
                 now + pause
             }
             Back::Account => {
                 call.outcome = Some(Outcome::Account);
-                self.trunks[trunk].paused = true;
                 now + 5 * SECOND
+            }
+            Back::Forbidden { .. } => {
+                call.outcome = Some(Outcome::Account);
+                call.forbidden += 1;
+                now + (5 * SECOND << (call.forbidden - 1))
             }
             Back::Fault | Back::Late => now + 5 * SECOND,
             Back::AtOnce => now.min(call.run_at.earliest),

@@ -29,11 +29,11 @@ impl Breaker {
         }
     }
 
-    /// Five faults in a row open it. True: it is open.
-    pub(super) fn fault(&mut self, now: Moment) -> bool {
+    /// Five faults in a row open it, where they speak of the whole trunk. True: it is open.
+    pub(super) fn fault(&mut self, of_trunk: bool, now: Moment) -> bool {
         self.faults += 1;
-        if self.faults >= 5 {
-            self.open = true;
+        self.open |= self.faults >= 5 && of_trunk;
+        if self.open {
             self.not_before = Some(now + MINUTE.min(SECOND << self.probes.min(10)));
         }
         self.open

@@ -30,6 +30,7 @@ impl Model {
             self.stamp(call, worker);
         }
         before.nobody_was_overtaken(&chosen, trunks)?;
+        before.doubtful_ones_go_last(&chosen, trunks)?;
         for claimed in &claim.calls {
             let call = &self.calls[self.find(claimed.id).unwrap()];
             let (told, known) = (
@@ -41,8 +42,44 @@ impl Model {
             }
         }
         if chosen.len() < wanted {
-            self.nobody_is_left(trunks)?;
+            self.nobody_is_left(&before, &chosen, trunks)?;
             self.wakes_in_time(trunks, claim.wait)?;
+        }
+        Ok(())
+    }
+
+    /// How much there is against a call: nothing, that it is like others that were refused, or that
+    /// an open breaker was probed with it.
+    fn doubts(&self, index: usize) -> u8 {
+        if self.was_tried(index) {
+            2
+        } else {
+            u8::from(self.is_suspect(self.calls[index].wish.campaign))
+        }
+    }
+
+    /// One at most with something against it, and only where nothing better can go.
+    fn doubtful_ones_go_last(&self, chosen: &[CallId], trunks: &[usize]) -> Result<(), String> {
+        let went: Vec<usize> = chosen.iter().filter_map(|id| self.find(*id)).collect();
+        let doubtful: Vec<usize> = went
+            .iter()
+            .copied()
+            .filter(|at| self.doubts(*at) > 0)
+            .collect();
+        let Some(one) = doubtful.first() else {
+            return Ok(());
+        };
+        let refuse = |why: &str| Err(format!("call {}: {why}", one + 1));
+        if doubtful.len() > 1 {
+            return refuse("two went that are in doubt");
+        }
+        if self.suspect_is_dialing(self.campaign_of(*one).trunk) {
+            return refuse("another one like it is on its way");
+        }
+        let better =
+            |at: usize| self.doubts(at) < self.doubts(*one) && self.may_go(at, trunks).is_ok();
+        if went.len() == 1 && (0..self.calls.len()).any(better) {
+            return refuse("others could go that have nothing against them");
         }
         Ok(())
     }
@@ -93,6 +130,8 @@ impl Model {
             Err("its trunk is full")
         } else if lane.cap.is_some_and(|cap| on_lane.count() >= cap) {
             Err("its campaign is full")
+        } else if self.trial_room(campaign) == Some(0) {
+            Err("its campaign is on trial")
         } else {
             Ok(())
         }
@@ -108,6 +147,7 @@ impl Model {
                 chosen.contains(&went.id)
                     && went.wish.campaign == left.wish.campaign
                     && rank(left) < rank(went)
+                    && self.doubts(index) <= self.doubts(self.find(went.id).unwrap())
             });
             let number_went = self.calls.iter().any(|went| {
                 chosen.contains(&went.id)
@@ -121,9 +161,25 @@ impl Model {
         Ok(())
     }
 
-    /// P7: a claim that brings fewer than wanted leaves none that could go.
-    fn nobody_is_left(&self, trunks: &[usize]) -> Result<(), String> {
-        let left = (0..self.calls.len()).find(|call| self.may_go(*call, trunks).is_ok());
+    /// P7: a claim that brings fewer than wanted leaves none that could go, but those that wait for
+    /// the answer of one like them.
+    fn nobody_is_left(
+        &self,
+        before: &Self,
+        chosen: &[CallId],
+        trunks: &[usize],
+    ) -> Result<(), String> {
+        let waits = |at: usize| match before.doubts(at) {
+            0 => false,
+            1 => {
+                let went = chosen.iter().filter_map(|id| before.find(*id));
+                before.suspect_is_dialing(before.campaign_of(at).trunk)
+                    || went.map(|at| before.doubts(at)).any(|doubts| doubts > 0)
+            }
+            _ => !chosen.is_empty() || before.suspect_is_dialing(before.campaign_of(at).trunk),
+        };
+        let left =
+            (0..self.calls.len()).find(|call| self.may_go(*call, trunks).is_ok() && !waits(*call));
         left.map_or(Ok(()), |call| {
             Err(format!("call {} could go, and was left", call + 1))
         })
@@ -153,6 +209,7 @@ impl Model {
                 && trunks.contains(&lane.trunk)
                 && !self.is_forbidden(call.wish.number)
                 && !twins().any(|other| other.state.is_in_flight())
+                && !(self.doubts(index) > 0 && self.suspect_is_dialing(lane.trunk))
                 && call.expires_at.is_none_or(|at| at > goes)
                 && self.lane_is_open(call.wish.campaign, false).is_ok();
             // The claim rounds up to whole milliseconds.

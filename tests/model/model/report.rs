@@ -241,7 +241,10 @@ impl Model {
                 call.state = CallState::InCall;
                 call.lease_until = None;
                 call.note("in_call");
+                let trunk = call.trunk.unwrap();
+                self.accepted(index, trunk);
             }
+            let call = &mut self.calls[index];
             if report.kind == ReportKind::Answered && call.answered_at.is_none() {
                 call.answered_at = Some(now);
                 call.note("answered");
@@ -250,10 +253,23 @@ impl Model {
         };
         match (outcome, call.answered_at) {
             (Outcome::Capacity, None) => {
-                self.put_back(index, Back::Capacity { retry_after: None });
+                let (retry_after, reason) = (None, "report");
+                self.put_back(
+                    index,
+                    Back::Capacity {
+                        retry_after,
+                        reason,
+                    },
+                );
             }
-            (Outcome::Account, None) => self.put_back(index, Back::Account),
-            _ => self.end_attempt(index, outcome),
+            (Outcome::Account, None) => self.put_back(index, Back::Forbidden { reason: "report" }),
+            _ => {
+                if call.state != CallState::InCall {
+                    let trunk = call.trunk.unwrap();
+                    self.accepted(index, trunk);
+                }
+                self.end_attempt(index, outcome);
+            }
         }
     }
 

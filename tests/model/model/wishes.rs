@@ -96,6 +96,7 @@ impl Model {
             state: CallState::Waiting,
             attempt: 0,
             deferrals: 0,
+            forbidden: 0,
             dials: Vec::new(),
             claimed_at: 0,
             lease_until: None,
@@ -152,6 +153,7 @@ impl Model {
         call.wait_again(Due::at(now));
         call.attempt = 0;
         call.deferrals = 0;
+        call.forbidden = 0;
         call.expires_at = call.expires_at.filter(|at| *at > now);
         call.outcome = None;
         call.ended_at = None;

@@ -58,6 +58,7 @@ fn result() -> impl Strategy<Value = Operation> {
         2 => maybe(0.5, vec![3, 40, 400])
             .prop_map(|retry_after_sec| DialResult::Full { retry_after_sec }),
         1 => Just(DialResult::AccountRefused),
+        2 => Just(DialResult::Forbidden),
         3 => Just(DialResult::Unknown),
         1 => Just(DialResult::Late),
         1 => Just(DialResult::Shutdown),
@@ -199,24 +200,29 @@ pub(crate) fn world() -> impl Strategy<Value = Model> {
             slots,
             look_up,
             paused: false,
+            resumed_at: None,
             breaker: Breaker::default(),
         })
     };
     let lane = |trunk: usize, ring_timeout: Moment, max_duration: Moment| {
-        (maybe(0.4, vec![1_usize, 2]), any::<bool>()).prop_map(move |(cap, redial_unknown)| {
-            Campaign {
+        let guard = maybe(0.5, vec![1_usize, 2, 4]);
+        (maybe(0.4, vec![1_usize, 2]), any::<bool>(), guard).prop_map(
+            move |(cap, redial_unknown, guard)| Campaign {
                 trunk,
                 cap,
                 redial_unknown,
+                guard,
+                accepted_at: None,
                 paused: false,
+                resumed_at: None,
                 ring_timeout,
                 max_duration,
                 busy_base: MINUTE,
                 no_answer_base: 2 * MINUTE,
                 fault_base: 5 * SECOND,
                 backoff_cap: 3 * MINUTE,
-            }
-        })
+            },
+        )
     };
     let trunks = (trunk(), trunk());
     let lanes = (

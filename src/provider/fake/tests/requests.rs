@@ -67,6 +67,23 @@ async fn a_repeated_key_is_the_same_call_where_keys_are_honoured() {
 }
 
 #[tokio::test]
+async fn a_refusal_may_ring_all_the_same() {
+    let mut scene =
+        Scene::with_rules(&["script:*=reject:503:no room,retry_after:2.5,places_anyway"]).await;
+    let answer = scene.place(&claimed(1, "+14155550101")).await;
+    assert_eq!(
+        answer,
+        Placement::Refused(Refusal::Capacity {
+            retry_after_sec: Some(3),
+            why: "HTTP 503: REJECTED: no room".to_owned()
+        })
+    );
+    let statuses = scene.statuses().await;
+    assert_eq!(statuses.last().map(String::as_str), Some("COMPLETED"));
+    assert_eq!(scene.rings().len(), 1);
+}
+
+#[tokio::test]
 async fn a_refusal_rings_nobody() {
     let scene = Scene::with_rules(&[
         "*1=reject:422",

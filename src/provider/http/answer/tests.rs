@@ -23,6 +23,7 @@ fn meaning(status: u16, body: &str) -> String {
         }) => {
             format!("capacity {retry_after_sec:?}")
         }
+        Placement::Refused(Refusal::Forbidden { .. }) => "forbidden".to_owned(),
         Placement::Refused(Refusal::Account { .. }) => "account".to_owned(),
     }
 }
@@ -38,6 +39,14 @@ fn every_line_of_the_table_holds() {
             "placed prov_1",
         ),
         (200, r#"{"callId":"prov_1","success":false}"#, "unknown"),
+        (200, r#"{"callId":"prov_1","success":"false"}"#, "unknown"),
+        (
+            200,
+            r#"{"success":false,"message":"no agent"}"#,
+            "permanent blocked",
+        ),
+        (200, r#"{"success":true}"#, "unknown"),
+        (200, r#"{"status":"error","message":"no agent"}"#, "unknown"),
         (200, r#"{"callId":""}"#, "unknown"),
         (200, r#"{"id":"prov_1"}"#, "unknown"),
         (204, "", "unknown"),
@@ -47,11 +56,18 @@ fn every_line_of_the_table_holds() {
         (400, "", "permanent blocked"),
         (401, "", "account"),
         (402, "", "account"),
-        (403, r#"{"code":"INVALID_NUMBER"}"#, "account"),
-        (404, "", "account"),
-        (404, "<html>nginx</html>", "account"),
+        (403, "", "forbidden"),
+        (403, r#"{"code":"D35"}"#, "forbidden"),
+        (
+            403,
+            r#"{"code":"INVALID_NUMBER"}"#,
+            "permanent invalid_number",
+        ),
+        (403, r#"{"code":"number_blocked"}"#, "permanent blocked"),
+        (404, "", "forbidden"),
+        (404, "<html>nginx</html>", "forbidden"),
         (404, r#"{"code":"script_unknown"}"#, "permanent blocked"),
-        (405, "", "account"),
+        (405, "", "forbidden"),
         (408, "", "unknown"),
         (409, r#"{"code":"idempotency_state_unknown"}"#, "unknown"),
         (412, r#"{"code":"late"}"#, "late"),
@@ -88,7 +104,10 @@ fn every_line_of_the_table_holds() {
         ),
         (500, r#"{"callId":"x"}"#, "unknown"),
         (501, "", "unknown"),
-        (503, "", "unknown"),
+        (502, "", "unknown"),
+        (503, "", "capacity None"),
+        (503, r#"{"callId":"x"}"#, "capacity None"),
+        (529, "", "unknown"),
         (504, "", "unknown"),
         (599, "", "unknown"),
     ] {
@@ -103,40 +122,17 @@ fn a_late_word_counts_with_its_own_status_only() {
 }
 
 #[test]
-fn retry_after_is_seconds_or_a_date_against_their_own_clock() {
-    let date = "Fri, 02 Jan 2026 03:04:05 GMT";
-    for (retry_after, now, expected) in [
-        ("5", None, Some(5)),
-        (" 0 ", None, Some(0)),
-        ("-1", None, None),
-        ("soon", None, None),
-        ("99999999999", None, None),
-        (date, None, None),
-        (date, Some("Fri, 02 Jan 2026 03:03:05 GMT"), Some(60)),
-        (date, Some("Fri, 02 Jan 2026 03:05:05 GMT"), Some(0)),
-    ] {
-        let mut answer = answer(429, "");
-        let value = |text| HeaderValue::from_str(text).unwrap();
-        answer
-            .headers
-            .insert(header::RETRY_AFTER, value(retry_after));
-        if let Some(now) = now {
-            answer.headers.insert(header::DATE, value(now));
-        }
-        assert_eq!(
-            super::retry_after(&answer),
-            expected,
-            "{retry_after} {now:?}"
-        );
-    }
-}
-
-#[test]
-fn a_503_with_retry_after_may_still_have_placed_the_call() {
+fn a_503_says_not_accepted_and_how_long_to_wait() {
     let mut busy = answer(503, "");
     busy.headers
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    assert!(matches!(placement(&busy, None), Placement::Unknown { .. }));
+        .insert("retry-after", HeaderValue::from_static("2.5"));
+    let Placement::Refused(Refusal::Capacity {
+        retry_after_sec, ..
+    }) = placement(&busy, None)
+    else {
+        panic!("not a refusal");
+    };
+    assert_eq!(retry_after_sec, Some(3));
 }
 
 #[test]
@@ -163,6 +159,10 @@ fn a_long_message_is_cut_and_a_web_page_is_not_repeated() {
     assert!(long.starts_with("HTTP 500: no no") && long.chars().count() == 200);
     assert_eq!(why("<html><body>oops</body></html>"), "HTTP 500");
     assert_eq!(why("upstream gone"), "HTTP 500: upstream gone");
+    assert_eq!(
+        why(r#"{"status":500,"message":["scriptId must be a UUID"],"error":"Bad Request"}"#),
+        "HTTP 500: BAD_REQUEST: scriptId must be a UUID"
+    );
 }
 
 #[test]
