@@ -133,10 +133,11 @@ begin
     select array_agg(a.word order by a.n), array_agg(a.cancel order by a.n), array_agg(a.trunk order by a.n)
     into words, v_cancels, v_trunks from about a;
 
-    v_closed := array(
+    with heard as materialized (    -- or the planner might ask breaker_works first, of every trunk
         select b.trunk from pgdial.trunk_breaker b
-        where b.trunk in (select u.trunk from unnest(words, v_trunks) u (word, trunk) where u.word = 'in_call')
-          and b.faults > 0 and pgdial.breaker_works(b.trunk));
+        where b.trunk in (select u.trunk from unnest(words, v_trunks) u (word, trunk) where u.word = 'in_call') and b.faults > 0
+    )
+    select array(select h.trunk from heard h where pgdial.breaker_works(h.trunk)) into v_closed;
     details := array(
         select case w.word when 'in_call' then jsonb_build_object('freed', w.trunk = any (v_closed), 'cancel', w.cancel)
                            when 'stale' then '{"cancel": false}' end

@@ -111,11 +111,13 @@ begin
     end if;
     insert into pgdial.calls (id, phone, campaign, script_id, run_at, max_attempts, state, attempt, claim_no,
                               claimed_at, trunk, provider_call_id, outcome, hold_until, last_error,
+                              ring_timeout_sec, max_duration_sec,
                               owner, request_hash, created_at, started_at, ended_at)
-    values ((p_item ->> 'id')::uuid, v_phone, 'default', '(lost)', p_now, 1, 'failed', 1, (p_item ->> 'claim_no')::bigint,
-            p_now, p_item ->> 'trunk', p_item #>> '{report,provider_call_id}', 'unknown',
-            p_now + pgdial.longest_call(), 'its request was lost with the database, but it rings',
-            'recover', '', p_now, p_now, p_now)
+    select (p_item ->> 'id')::uuid, v_phone, 'default', '(lost)', p_now, 1, 'failed', 1, (p_item ->> 'claim_no')::bigint,
+           p_now, p_item ->> 'trunk', p_item #>> '{report,provider_call_id}', 'unknown',
+           p_now + pgdial.longest_call(), 'its request was lost with the database, but it rings',
+           t.ring_timeout_sec, t.max_duration_sec, 'recover', '', p_now, p_now, p_now
+    from pgdial.longest_told(null) t
     returning * into v_call;
     perform pgdial.note_lost_claim(v_call, v_call, v_call.trunk, p_item -> 'report', p_now);
     return 'held';

@@ -66,31 +66,29 @@ as $$
 $$;
 
 -- book_repeat: one of them, whose row is ours. Null: its trunk's pace has no room now.
--- The deadline moves on with the request, by the limits that it names.
+-- The deadline moves on with the request.
 create or replace function pgdial.book_repeat(p_call pgdial.calls, p_now timestamptz) returns jsonb
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    v_campaign pgdial.campaigns;
-    v_call pgdial.calls;
+    v_call pgdial.calls := p_call;
 begin
     if exists (select from pgdial.trunks t cross join lateral pgdial.pace(t, p_now) p
                where t.name = p_call.trunk and p.allowed <= 0) then
         return null;
     end if;
     perform pgdial.spend_pace(p_call.trunk, 1, p_now);
-    select g.* into v_campaign from pgdial.campaigns g where g.name = p_call.campaign;
+    v_call.repeated_at := p_now;
     update pgdial.calls c
-    set repeated_at = p_now, look_up_at = p_now + greatest('5 seconds', (p_now - c.claimed_at) / 2),
-        not_found = 0, not_found_since = null,
-        deadline_at = greatest(c.deadline_at,
-            p_now + v_campaign.ring_timeout + v_campaign.max_duration + '2 minutes'::interval)
+    set repeated_at = p_now, deadline_at = greatest(c.deadline_at, pgdial.own_deadline(v_call)),
+        look_up_at = p_now + greatest('5 seconds', (p_now - c.claimed_at) / 2),
+        not_found = 0, not_found_since = null
     where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text = 'unresolved'
     returning c.* into v_call;
     perform pgdial.note(v_call, 'repeated', p_now,
         jsonb_build_object('why', 'nobody knows whether it rings; sent again with the same key'));
-    return pgdial.dial_order(v_call, v_campaign.ring_timeout, v_campaign.max_duration, p_now + '1 minute'::interval);
+    return pgdial.dial_order(v_call, p_now + '1 minute'::interval);
 end $$;
 
 -- hold_off: the provider answered a repetition that it has no room; its trunk waits.

@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_events", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
+    migration!(16, "0016_rings", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -92,6 +93,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/put_back",
     "rules/lost_claim",
     "rules/apply_report",
+    "rules/late_report",
     "flow/wake",
     "flow/enqueue",
     "flow/claim",

@@ -11,6 +11,7 @@ mod support;
 
 mod acts;
 mod amend;
+mod answered;
 mod batcher;
 mod breaker;
 mod cancel;
@@ -31,6 +32,8 @@ mod held_snapshot;
 mod idempotency;
 mod judge;
 mod lanes;
+mod late_signs;
+mod limits;
 mod logs;
 mod long_absence;
 mod look_up;
