@@ -20,6 +20,12 @@ comment on column pgdial.calls.answered_before is
 comment on column pgdial.calls.forced_claim_no is
     'the latest claim before a redrive with force: what is reported of it, or of earlier ones, does not end the call';
 
+-- Which account at the provider a dial was sent to. The trunk's name stays when its address changes.
+alter table pgdial.calls add column account text;
+comment on column pgdial.calls.account is
+    'where the latest claim dials: adapter, host and a digest; no other account is asked about it';
+alter table pgdial.workers add column accounts text[];     -- of its trunks, in their order
+
 alter type pgdial.ending add attribute answered_at timestamptz;     -- somebody answered, and since when that is known
 
 -- They take other arguments. A new database has none of them, and need not be told.
@@ -28,4 +34,11 @@ drop function if exists pgdial.judge(pgdial.call_state, bigint, boolean, bigint,
 drop function if exists pgdial.complete_late(pgdial.calls, text, jsonb, jsonb, timestamptz);
 drop function if exists pgdial.end_hold(pgdial.calls, bigint, jsonb, jsonb, timestamptz);
 drop function if exists pgdial.dial_order(pgdial.calls, interval, interval, timestamptz);
+drop function if exists pgdial.claim_due(uuid, text[], int);
+drop function if exists pgdial.stamp_all(uuid, pgdial.picked[], bigint, timestamptz);
+drop function if exists pgdial.stamp_each(uuid, pgdial.picked[], bigint, timestamptz);
+drop function if exists pgdial.look_ups_due(text[], int);
+drop function if exists pgdial.repeats_due(text[], int);
+drop function if exists pgdial.repeatable(text[], timestamptz);
+drop function if exists pgdial.sweep(text[], interval, int);
 reset client_min_messages;

@@ -100,7 +100,7 @@ pub(crate) mod batcher;
 // The batchers of the verbs.
 mod gathered;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -118,6 +118,8 @@ pub struct Calls {
     tail: Arc<events::Tail>,
     metrics: Arc<Metrics>,
     pools: Arc<Pools>,
+    /// Where the trunks of this process dial.
+    accounts: Arc<BTreeMap<String, String>>,
 }
 
 /// What nobody expected of the database.
@@ -198,12 +200,13 @@ impl Calls {
     /// that serves and works has one pool for each, so that neither starves the other.
     #[must_use]
     pub fn beside(&self, pool: PgPool) -> Self {
-        Self::with(
+        let beside = Self::with(
             pool,
             Arc::clone(&self.wakes),
             Arc::clone(&self.metrics),
             Arc::clone(&self.pools),
-        )
+        );
+        beside.at((*self.accounts).clone())
     }
 
     fn with(pool: PgPool, wakes: Arc<Wakes>, metrics: Arc<Metrics>, pools: Arc<Pools>) -> Self {
@@ -216,7 +219,21 @@ impl Calls {
             gathered,
             metrics,
             pools,
+            accounts: Arc::default(),
         }
+    }
+
+    /// The same queue for a process whose trunks dial at these accounts.
+    #[must_use]
+    pub fn at(mut self, accounts: BTreeMap<String, String>) -> Self {
+        self.accounts = Arc::new(accounts);
+        self
+    }
+
+    /// The accounts of these trunks, in their order; none where this process does not say.
+    fn accounts_of(&self, trunks: &[String]) -> Option<Vec<Option<String>>> {
+        let account = |trunk: &String| self.accounts.get(trunk).cloned();
+        (!self.accounts.is_empty()).then(|| trunks.iter().map(account).collect())
     }
 
     /// What this process counts.

@@ -2,6 +2,7 @@
 -- Answers a row for each call, in the order in which they are due: what its dial needs; or
 -- one row without a call. Each has verdict (claimed, none, gate_timeout) and, when fewer came
 -- than wanted, wait_ms: 0 = look again; else until time alone can open the way; null = it cannot.
+-- p_accounts: where each of these trunks dials (is_its_account); null: not said.
 -- due_ms: how long the call was due before it was claimed.  traceparent: the trace that asked for it.
 -- P1, P3: one claimer at a time, behind the gate, makes the cap, the pace and one call
 -- per number exact, without counters that drift and without unique violations that
@@ -9,7 +10,7 @@
 -- Races: settles and webhooks only ever free slots and numbers; a person's open
 -- transaction is passed over (skip locked); everything else comes through the gate.
 -- Index: calls_claimable.
-create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int)
+create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int, p_accounts text[] default null)
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
     metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
@@ -64,12 +65,12 @@ begin
             v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
             if cardinality(v_picked) > 0 then
                 v_seq := nextval('pgdial.claim_order');
-                v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, v_now);
+                v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, p_trunks, p_accounts, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
             v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
-            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, v_now);
+            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, p_trunks, p_accounts, v_now);
         end;
         perform pgdial.keep_floor(v_in_flight, v_seq);
         perform pgdial.spend(v_claimed, v_now);
@@ -188,8 +189,9 @@ end $$;
 
 -- stamp_each: when one of them cannot be stamped (a constraint, an index), the others
 -- still are: one by one, and the offender is passed over for 30 s.
-create or replace function pgdial.stamp_each(p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_now timestamptz)
-returns pgdial.claimed[]
+create or replace function pgdial.stamp_each(
+    p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_now timestamptz
+) returns pgdial.claimed[]
 language plpgsql volatile
 as $$
 declare
@@ -198,7 +200,7 @@ declare
 begin
     foreach v_one in array p_picked loop
         begin
-            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_seq, p_now);
+            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_seq, p_trunks, p_accounts, p_now);
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             perform pgdial.pass_over(v_one.id, sqlerrm, p_now);
         end;
@@ -208,8 +210,9 @@ end $$;
 
 -- stamp_all: make the picked rows this worker's. From here on each of them is a slot and a
 -- taken number. One statement for the rows, their events and the answer.
-create or replace function pgdial.stamp_all(p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_now timestamptz)
-returns pgdial.claimed[]
+create or replace function pgdial.stamp_all(
+    p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_now timestamptz
+) returns pgdial.claimed[]
 language plpgsql volatile
 as $$
 declare
@@ -222,7 +225,7 @@ begin
             claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
             ring_timeout_sec = t.ring, max_duration_sec = t.talk,
             deadline_at = p_now + (t.ring + t.talk) * '1 second'::interval + '2 minutes'::interval,     -- own_deadline
-            trunk = p.trunk, started_at = coalesce(c.started_at, p_now), hold_until = null,
+            trunk = p.trunk, account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
         from unnest(p_picked) p join pgdial.campaigns g on g.name = p.campaign
              cross join lateral (values (extract(epoch from g.ring_timeout)::int, extract(epoch from g.max_duration)::int)) t (ring, talk)

@@ -38,12 +38,12 @@ begin
 end $$;
 
 -- recover_listed: what a provider says of dials that it has.
--- p_items: [{id, claim_no, trunk, phone?, report}]; id and claim_no from the reference.
+-- p_items: [{id, claim_no, trunk, phone?, account?, report}]; id and claim_no from the reference.
 -- Verdicts: known (the row has this claim; the report counts like a webhook), adopted (the
 -- claim was lost: the row has it again, and the report counts), held (the row itself was
 -- lost, has ended, or another call has its number: the number is taken until the call is
 -- over), over (lost with its row, and over by now: nothing to do), mismatch (of another
--- trunk), failed (a person must look: detail.why), locked_out.
+-- trunk, or sent to another account than the one that lists it), failed (a person must look: detail.why), locked_out.
 -- Each in a guard of its own. Index: primary key.
 create or replace function pgdial.recover_listed(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -87,6 +87,8 @@ begin
     select c.* into v_call from pgdial.calls c where c.id = (p_item ->> 'id')::uuid;
     if not found then
         return case when v_report ->> 'kind' = 'ended' then 'over' else pgdial.recover_lost_row(p_item, p_now) end;
+    elsif v_claim_no = v_call.claim_no and v_call.account <> p_item ->> 'account' then
+        return 'mismatch';
     elsif v_claim_no > v_call.claim_no then
         if v_claim_no > pgdial.claim_floor() then
             raise exception 'claim % was never made: the last recovery allows for %', v_claim_no, pgdial.claim_floor();

@@ -10,7 +10,7 @@
 -- rings nobody (`defer` and `settle` look at repeated_at), and what the provider did not
 -- know so far proves nothing (not_found starts again).
 -- Each row in a guard of its own. Index: calls_in_flight (in flight only).
-create or replace function pgdial.repeats_due(p_trunks text[], p_limit int) returns jsonb
+create or replace function pgdial.repeats_due(p_trunks text[], p_limit int, p_accounts text[] default null) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -21,12 +21,12 @@ declare
     v_due jsonb := '[]';
 begin
     -- Most of the time there is none, and then nobody waits at the gate for it.
-    if not exists (select from pgdial.repeatable(p_trunks, v_now)) or not pgdial.gate() then
+    if not exists (select from pgdial.repeatable(p_trunks, p_accounts, v_now)) or not pgdial.gate() then
         return v_due;
     end if;
     v_now := pgdial.now();
     for v_call in
-        select c.* from pgdial.calls c where c.id = any (array(select r from pgdial.repeatable(p_trunks, v_now) r))
+        select c.* from pgdial.calls c where c.id = any (array(select r from pgdial.repeatable(p_trunks, p_accounts, v_now) r))
         order by c.claimed_at limit p_limit for update skip locked
     loop
         begin
@@ -39,7 +39,7 @@ begin
 end $$;
 
 -- repeatable: the dials in doubt that may be sent again now.
-create or replace function pgdial.repeatable(p_trunks text[], p_now timestamptz) returns setof uuid
+create or replace function pgdial.repeatable(p_trunks text[], p_accounts text[], p_now timestamptz) returns setof uuid
 language sql stable
 as $$
     select c.id
@@ -47,7 +47,7 @@ as $$
          join pgdial.trunks t on t.name = c.trunk
          join pgdial.campaigns g on g.name = c.campaign
          left join lateral pgdial.breaker(t.name, p_now) b on true
-    where c.state = 'unresolved' and c.trunk = any (p_trunks)
+    where c.state = 'unresolved' and c.trunk = any (p_trunks) and pgdial.is_its_account(c, p_trunks, p_accounts)
       and t.idempotent and not t.paused and not g.paused and coalesce(t.held_until <= p_now, true)
       and b.allowed is null and pgdial.cluster_changed() is null
       and pgdial.is_repeatable(c, p_now) and pgdial.look_up_due(c) <= p_now

@@ -77,6 +77,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/note",
     "rules/acts",
     "rules/filter",
+    "rules/account",
     "rules/dial_order",
     "rules/look_up_due",
     "rules/retry_base",

@@ -34,6 +34,7 @@ pub struct Claimer {
     pool: PgPool,
     worker: Uuid,
     trunks: Vec<String>,
+    accounts: Option<Vec<Option<String>>>,
     connection: Option<(PoolConnection<Postgres>, Instant)>,
     metrics: Arc<Metrics>,
 }
@@ -48,6 +49,7 @@ impl Calls {
         Claimer {
             pool: self.pool.clone(),
             worker,
+            accounts: self.accounts_of(&trunks),
             trunks,
             connection: None,
             metrics: Arc::clone(&self.metrics),
@@ -81,11 +83,12 @@ impl Claimer {
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
                     trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
-             from pgdial.claim_due($1, $2, $3)",
+             from pgdial.claim_due($1, $2, $3, $4)",
         )
         .bind(self.worker)
         .bind(&self.trunks)
         .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
+        .bind(&self.accounts)
         .fetch_all(&mut *connection)
         .await?;
         for due_ms in rows.iter().filter_map(|row| row.14) {

@@ -100,11 +100,13 @@ impl Calls {
         trunks: &[String],
         limit: usize,
     ) -> Result<Vec<LookUpDue>, Error> {
-        let (due,): (Json<Vec<LookUpDue>>,) = sqlx::query_as("select pgdial.look_ups_due($1, $2)")
-            .bind(trunks)
-            .bind(i32::try_from(limit).unwrap_or(i32::MAX))
-            .fetch_one(&self.pool)
-            .await?;
+        let (due,): (Json<Vec<LookUpDue>>,) =
+            sqlx::query_as("select pgdial.look_ups_due($1, $2, $3)")
+                .bind(trunks)
+                .bind(i32::try_from(limit).unwrap_or(i32::MAX))
+                .bind(self.accounts_of(trunks))
+                .fetch_one(&self.pool)
+                .await?;
         Ok(due.0)
     }
 

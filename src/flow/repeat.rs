@@ -17,9 +17,10 @@ impl Calls {
         limit: usize,
     ) -> Result<Vec<ClaimedCall>, Error> {
         let (due,): (Json<Vec<Box<RawValue>>>,) =
-            sqlx::query_as("select pgdial.repeats_due($1, $2)")
+            sqlx::query_as("select pgdial.repeats_due($1, $2, $3)")
                 .bind(trunks)
                 .bind(i32::try_from(limit).unwrap_or(i32::MAX))
+                .bind(self.accounts_of(trunks))
                 .fetch_one(&self.pool)
                 .await?;
         let (calls, unreadable) = read_orders("repeats_due", &due.0)?;

@@ -48,10 +48,11 @@ impl Calls {
     /// Settles what time has overtaken. `keep` is how long finished calls stay; none = for ever.
     pub async fn sweep(&self, trunks: &[String], keep: Option<Duration>) -> Result<Swept, Error> {
         let (wait_ms, counts, cancels): (i64, Json<BTreeMap<String, i64>>, Json<Vec<CancelWish>>) =
-            sqlx::query_as("select wait_ms, counts, cancels from pgdial.sweep($1, $2, $3)")
+            sqlx::query_as("select wait_ms, counts, cancels from pgdial.sweep($1, $2, $3, $4)")
                 .bind(trunks)
                 .bind(keep.map(interval))
                 .bind(BATCH)
+                .bind(self.accounts_of(trunks))
                 .fetch_one(&self.pool)
                 .await?;
         let freed = ["unknown", "parked_applied"];

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod accounts;
 mod acts;
 mod amend;
 mod answered;
