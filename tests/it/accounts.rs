@@ -10,7 +10,7 @@ use pgdial::{
 };
 use secrecy::SecretString;
 
-use crate::support::{TestDb, ask, by_provider, number, processes::Machine, progress, run};
+use crate::support::{TestDb, by_provider, number, processes::Machine, progress, run};
 
 const TRUNKS: &str = "default";
 
@@ -237,14 +237,8 @@ async fn a_trunk_that_is_deleted_beside_a_claim_leaves_no_call_behind() {
     assert_eq!(claim.unwrap().calls.len(), 1);
     let refused = run(&mut person, "commit").await.unwrap_err().to_string();
     assert!(refused.contains("still has calls"), "{refused}");
-    assert_eq!(
-        ask(
-            &mut person,
-            "count(*) from pgdial.trunks where name = 'old'"
-        )
-        .await,
-        "1"
-    );
+    let kept = db.number("select count(*) from pgdial.trunks where name = 'old'");
+    assert_eq!(kept.await, 1);
     assert_eq!(db.column(id, "trunk").await, "old");
 }
 
