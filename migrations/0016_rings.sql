@@ -35,9 +35,13 @@ drop function if exists pgdial.complete_late(pgdial.calls, text, jsonb, jsonb, t
 drop function if exists pgdial.end_hold(pgdial.calls, bigint, jsonb, jsonb, timestamptz);
 drop function if exists pgdial.dial_order(pgdial.calls, interval, interval, timestamptz);
 drop function if exists pgdial.claim_due(uuid, text[], int);
+drop function if exists pgdial.claim_due(uuid, text[], int, int[]);
 drop function if exists pgdial.stamp_all(uuid, pgdial.picked[], bigint, timestamptz);
 drop function if exists pgdial.stamp_each(uuid, pgdial.picked[], bigint, timestamptz);
 drop function if exists pgdial.look_ups_due(text[], int);
+drop function if exists pgdial.look_ups_due(text[], int[]);
+drop function if exists pgdial.repeats_due(text[], int[]);
+drop function if exists pgdial.repeatable(text[], int[], timestamptz);
 drop function if exists pgdial.repeats_due(text[], int);
 drop function if exists pgdial.repeatable(text[], timestamptz);
 drop function if exists pgdial.sweep(text[], interval, int);

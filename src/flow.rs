@@ -49,6 +49,9 @@ pub mod matching;
 // waiting → waiting, changed.
 pub mod amend;
 
+// A person ends a doubt.
+pub mod resolve;
+
 // The end of a hold.
 pub mod release;
 
@@ -96,6 +99,9 @@ pub mod board;
 
 // What happened, for those who follow.
 pub mod events;
+
+// How much of something each trunk may have.
+pub mod shares;
 
 // Many writers, one statement.
 pub(crate) mod batcher;
@@ -193,6 +199,15 @@ pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, det
     })
 }
 
+/// The accounts of these trunks, in their order; none where the process does not say.
+fn accounts_of(
+    accounts: &BTreeMap<String, String>,
+    trunks: &[String],
+) -> Option<Vec<Option<String>>> {
+    let account = |trunk: &String| accounts.get(trunk).cloned();
+    (!accounts.is_empty()).then(|| trunks.iter().map(account).collect())
+}
+
 impl Calls {
     /// The verbs over this pool.
     pub fn new(pool: PgPool) -> Self {
@@ -233,10 +248,8 @@ impl Calls {
         self
     }
 
-    /// The accounts of these trunks, in their order; none where this process does not say.
     fn accounts_of(&self, trunks: &[String]) -> Option<Vec<Option<String>>> {
-        let account = |trunk: &String| self.accounts.get(trunk).cloned();
-        (!self.accounts.is_empty()).then(|| trunks.iter().map(account).collect())
+        accounts_of(&self.accounts, trunks)
     }
 
     /// What this process counts.

@@ -1,4 +1,5 @@
 -- claim_due: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
+-- p_most: of each of these trunks so many at most; null = no matter.
 -- Answers a row for each call, in the order in which they are due: what its dial needs; or
 -- one row without a call. Each has verdict (claimed, none, gate_timeout) and, when fewer came
 -- than wanted, wait_ms: 0 = look again; else until time alone can open the way; null = it cannot.
@@ -10,7 +11,7 @@
 -- Races: settles and webhooks only ever free slots and numbers; a person's open
 -- transaction is passed over (skip locked); everything else comes through the gate.
 -- Index: calls_claimable.
-create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int, p_accounts text[] default null)
+create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null)
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
     metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
@@ -32,6 +33,8 @@ as $$
 declare
     v_now timestamptz;
     v_seq bigint;
+    v_trunks text[];
+    v_most int[];
     v_in_flight pgdial.flying[];
     v_heads pgdial.head[];
     v_look_again_at timestamptz;
@@ -54,34 +57,41 @@ begin
         return;
     end if;
     v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
+    v_trunks := array(select t from unnest(p_trunks) t where pgdial.lock_pace(t));
+    if p_most is not null then
+        v_most := array(select p_most[array_position(p_trunks, t)] from unnest(v_trunks) t);
+    end if;
     v_in_flight := pgdial.in_flight_from(pgdial.known_floor());
-    if pgdial.has_room(p_trunks, v_in_flight) then
+    if pgdial.has_room(v_trunks, v_in_flight) then
         select h.heads, h.look_again_at into v_heads, v_look_again_at from pgdial.find_heads(v_now) h;
     end if;     -- else only an event can change that, and sends a wake
     if cardinality(v_heads) > 0 then
         begin
             -- Locked and stamped in one subtransaction: a row that is locked in one and
             -- updated in another gets a multixact, which costs more than all the rest.
-            v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_picked := array(select p from pgdial.pick(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now) p);
             if cardinality(v_picked) > 0 then
                 v_seq := nextval('pgdial.claim_order');
                 v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, p_trunks, p_accounts, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-            v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_picked := array(select p from pgdial.pick(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now) p);
             v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
             v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, p_trunks, p_accounts, v_now);
         end;
         perform pgdial.keep_floor(v_in_flight, v_seq);
         perform pgdial.spend(v_claimed, v_now);
     end if;
-    if cardinality(v_picked) > 0 then
+    if cardinality(v_claimed) = 0 and exists (select from unnest(pgdial.skips(v_now)) s where s.seen_at = v_now) then
+        wait_ms := 0;   -- a crowd that cannot be claimed was walked in part: go on behind it
+    elsif cardinality(v_picked) > 0 then
         -- Some could not be claimed, and are passed over now: others stand behind them.
         wait_ms := case when cardinality(v_claimed) < p_wanted then 0 end;
     else
         wait_ms := ceil(extract(epoch from least(
             v_look_again_at,
-            case when cardinality(v_heads) > 0 then pgdial.next_due(p_trunks, v_heads, v_in_flight, v_now) end) - v_now) * 1000);
+            case when cardinality(v_trunks) < cardinality(p_trunks) then v_now + '1 second'::interval end,
+            case when cardinality(v_heads) > 0 then pgdial.next_due(v_trunks, v_heads, v_in_flight, v_now) end) - v_now) * 1000);
     end if;
     if cardinality(v_claimed) = 0 then
         return next;

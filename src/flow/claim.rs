@@ -1,6 +1,6 @@
 //! claim: waiting → dialing, behind the gate.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -8,8 +8,8 @@ use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Calls, Error};
-use crate::domain::{CallId, ClaimedCall, Reference};
+use super::{Calls, Error, accounts_of, shares::Shares};
+use crate::domain::{CallId, ClaimedCall, Phone, Reference};
 use crate::{metrics::Metrics, provider::Stopwatch};
 
 /// What a claim brought.
@@ -33,8 +33,7 @@ pub struct Claim {
 pub struct Claimer {
     pool: PgPool,
     worker: Uuid,
-    trunks: Vec<String>,
-    accounts: Option<Vec<Option<String>>>,
+    accounts: Arc<BTreeMap<String, String>>,
     connection: Option<(PoolConnection<Postgres>, Instant)>,
     metrics: Arc<Metrics>,
 }
@@ -45,12 +44,11 @@ const KEPT: Duration = Duration::from_secs(1);
 
 impl Calls {
     /// A claimer for this worker.
-    pub fn claimer(&self, worker: Uuid, trunks: Vec<String>) -> Claimer {
+    pub fn claimer(&self, worker: Uuid) -> Claimer {
         Claimer {
             pool: self.pool.clone(),
             worker,
-            accounts: self.accounts_of(&trunks),
-            trunks,
+            accounts: Arc::clone(&self.accounts),
             connection: None,
             metrics: Arc::clone(&self.metrics),
         }
@@ -63,13 +61,18 @@ impl Calls {
         trunks: &[String],
         wanted: usize,
     ) -> Result<Claim, Error> {
-        self.claimer(worker, trunks.to_vec()).claim(wanted).await
+        let shares = trunks.iter().map(|trunk| (trunk.clone(), wanted)).collect();
+        self.claimer(worker).claim(&shares, wanted).await
     }
 }
 
 impl Claimer {
-    /// Claims at most `wanted` due calls, in one round trip.
-    pub async fn claim(&mut self, wanted: usize) -> Result<Claim, Error> {
+    /// Claims at most `wanted` due calls, of each trunk its share at most, in one round trip.
+    pub async fn claim(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
+        let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
+        // Shares that bound nothing cost the claim nothing.
+        let most = shares.counts();
+        let most = most.iter().any(|count| *count < wanted).then_some(most);
         let mut connection = match self.connection.take() {
             Some((connection, used)) if used.elapsed() < KEPT => connection,
             _ => {
@@ -83,12 +86,13 @@ impl Claimer {
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
                     trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
-             from pgdial.claim_due($1, $2, $3, $4)",
+             from pgdial.claim_due($1, $2, $3, $4, $5)",
         )
         .bind(self.worker)
-        .bind(&self.trunks)
-        .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
-        .bind(&self.accounts)
+        .bind(shares.trunks())
+        .bind(wanted)
+        .bind(most)
+        .bind(accounts_of(&self.accounts, shares.trunks()))
         .fetch_all(&mut *connection)
         .await?;
         for due_ms in rows.iter().filter_map(|row| row.14) {
@@ -166,8 +170,11 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         id,
         claim_no,
         attempt: attempt?,
-        phone: phone?.parse().ok()?,
-        from_number: from_number.map(|from| from.parse()).transpose().ok()?,
+        phone: Phone::stored(&phone?).ok()?,
+        from_number: from_number
+            .map(|from| Phone::stored(&from))
+            .transpose()
+            .ok()?,
         script_id: script_id?,
         metadata: RawValue::from_string(metadata?).ok()?,
         trunk: trunk?,

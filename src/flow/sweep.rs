@@ -55,7 +55,7 @@ impl Calls {
                 .bind(self.accounts_of(trunks))
                 .fetch_one(&self.pool)
                 .await?;
-        let freed = ["unknown", "parked_applied"];
+        let freed = ["not_placed", "unknown", "parked_applied"];
         if freed
             .iter()
             .any(|kind| counts.get(*kind).is_some_and(|count| *count > 0))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pgdial::{
     domain::{ClaimedCall, ReportKind},
-    flow::{Calls, recover::Recovered},
+    flow::{Calls, recover::Recovered, shares::Shares},
     provider::{LookedUp, Provider, http::HttpProvider},
 };
 use secrecy::SecretString;
@@ -22,6 +22,10 @@ fn at(db: &TestDb, account: &str) -> Calls {
 
 fn trunks() -> Vec<String> {
     vec![TRUNKS.to_owned()]
+}
+
+fn some() -> Shares {
+    [(TRUNKS.to_owned(), 9)].into_iter().collect()
 }
 
 /// A dial in doubt that was sent to the account `old`.
@@ -46,11 +50,11 @@ async fn only_the_account_that_was_dialled_is_asked_or_asked_again() {
     db.sql("update pgdial.calls set provider_call_id = 'p'")
         .await;
     let (old, new) = (at(&db, "old"), at(&db, "new"));
-    assert!(new.repeats_due(&trunks(), 9).await.unwrap().is_empty());
-    assert_eq!(old.repeats_due(&trunks(), 9).await.unwrap().len(), 1);
+    assert!(new.repeats_due(&some()).await.unwrap().is_empty());
+    assert_eq!(old.repeats_due(&some()).await.unwrap().len(), 1);
     db.forward("10 seconds").await;
-    assert!(new.look_ups_due(&trunks(), 9).await.unwrap().is_empty());
-    assert_eq!(old.look_ups_due(&trunks(), 9).await.unwrap().len(), 1);
+    assert!(new.look_ups_due(&some()).await.unwrap().is_empty());
+    assert_eq!(old.look_ups_due(&some()).await.unwrap().len(), 1);
     db.calls.cancel(call.id, "ann", None).await.unwrap();
     assert!(new.sweep(&trunks(), None).await.unwrap().cancels.is_empty());
     assert_eq!(old.sweep(&trunks(), None).await.unwrap().cancels.len(), 1);
@@ -185,8 +189,8 @@ async fn a_copy_of_the_database_touches_nothing_at_a_provider() {
     let old = at(&db, "old");
     let up = by_provider("p", progress(ReportKind::Answered));
     db.sql("update pgdial.cluster set database = 1").await;
-    assert!(old.look_ups_due(&trunks(), 9).await.unwrap().is_empty());
-    assert!(old.repeats_due(&trunks(), 9).await.unwrap().is_empty());
+    assert!(old.look_ups_due(&some()).await.unwrap().is_empty());
+    assert!(old.repeats_due(&some()).await.unwrap().is_empty());
     assert!(old.sweep(&trunks(), None).await.unwrap().cancels.is_empty());
     let asked = old
         .look_up(call.reference(), &LookedUp::Found(up.clone()))
@@ -203,7 +207,7 @@ async fn a_copy_of_the_database_touches_nothing_at_a_provider() {
     );
     assert!(db.text(&reasons).await.contains("cluster_changed"));
     db.sql("select pgdial.note_place()").await;
-    assert_eq!(old.look_ups_due(&trunks(), 9).await.unwrap().len(), 1);
+    assert_eq!(old.look_ups_due(&some()).await.unwrap().len(), 1);
     assert_eq!(old.sweep(&trunks(), None).await.unwrap().cancels.len(), 1);
     let asked = old.look_up(call.reference(), &LookedUp::Found(up)).await;
     assert!(asked.unwrap().unwrap().hang_up);
@@ -255,7 +259,7 @@ async fn the_leases_of_the_program_are_those_of_the_database() {
         .await;
     assert_eq!(given, LEASE.as_secs().to_string());
     let again = at(&db, "old")
-        .repeats_due(&trunks(), 9)
+        .repeats_due(&some())
         .await
         .unwrap()
         .pop()

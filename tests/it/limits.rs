@@ -2,12 +2,16 @@
 
 use pgdial::{
     domain::{ClaimedCall, Outcome, ReportKind},
-    flow::look_up::Verdict,
+    flow::{look_up::Verdict, shares::Shares},
     provider::LookedUp,
 };
 use serde_json::json;
 
 use crate::support::{TestDb, by_provider, number, progress, provider_id};
+
+fn some() -> Shares {
+    [("default".to_owned(), 9)].into_iter().collect()
+}
 
 /// A call that was told it may ring a minute and talk two hours; then its campaign changes.
 async fn told_two_hours(db: &TestDb) -> ClaimedCall {
@@ -81,7 +85,7 @@ async fn a_repetition_asks_for_the_very_same_call() {
         .await
         .unwrap();
     db.forward("6 seconds").await;
-    let due = db.calls.repeats_due(&["default".to_owned()], 10).await;
+    let due = db.calls.repeats_due(&some()).await;
     let mut again = due.unwrap().pop().unwrap();
     again.lease_until = first.lease_until;
     assert_eq!(format!("{again:?}"), format!("{first:?}"));
