@@ -226,6 +226,7 @@ async fn start_worker_until(
     settings: WorkerSettings,
     drained: CancellationToken,
 ) -> Result<(), Error> {
+    let calls = &calls.clone().at(settings.trunks.accounts());
     calls.check_listen().await?;
     let stop = supervisor.stop();
     let worker = Worker {

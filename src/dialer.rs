@@ -16,7 +16,7 @@ use crate::{
         defer::{DeferReason, Deferred},
         settle::Settled,
     },
-    provider::{Deadline, Order, Stopwatch, tag},
+    provider::{Deadline, Order, Stopwatch, http::Limits, tag},
     telemetry::trace::Span,
     trunks::{Trunk, Trunks},
 };
@@ -24,8 +24,18 @@ use crate::{
 /// A dial begins at most this long after its claim was sent: the lease (60 s) less the
 /// time limit of one dial (30 s), so that a dial ends while its lease still holds.
 const LATEST_START: Duration = Duration::from_secs(30);
+/// How long a claim is its worker's alone. The database's word, `lease_until` in `stamp_all`.
+pub const LEASE: Duration = Duration::from_mins(1);
+/// How long a repetition is, likewise: `book_repeat`.
+pub const REPEAT_LEASE: Duration = Duration::from_mins(1);
 /// A repetition begins at most this long after the database was asked; see `repeats_due`.
 const LATEST_REPEAT: Duration = Duration::from_secs(10);
+/// P1: what begins in time ends while nobody else may take the call over.
+const _: () = {
+    let longest = Limits::DEFAULT.total.as_millis();
+    assert!(LATEST_START.as_millis() + longest <= LEASE.as_millis());
+    assert!(LATEST_REPEAT.as_millis() + longest <= REPEAT_LEASE.as_millis());
+};
 /// For how long a result is offered to the database. Past this the sweep has long
 /// taken the row over, and the webhook or the deadline ends it.
 const RECORD_FOR: Duration = Duration::from_mins(2);

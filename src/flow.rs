@@ -112,7 +112,7 @@ pub(crate) mod batcher;
 // The batchers of the verbs.
 mod gathered;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -134,6 +134,8 @@ pub struct Calls {
     metrics: Arc<Metrics>,
     pools: Arc<Pools>,
     health: Arc<Health>,
+    /// Where the trunks of this process dial.
+    accounts: Arc<BTreeMap<String, String>>,
 }
 
 /// What nobody expected of the database.
@@ -215,6 +217,15 @@ pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, det
     })
 }
 
+/// The accounts of these trunks, in their order; none where the process does not say.
+fn accounts_of(
+    accounts: &BTreeMap<String, String>,
+    trunks: &[String],
+) -> Option<Vec<Option<String>>> {
+    let account = |trunk: &String| accounts.get(trunk).cloned();
+    (!accounts.is_empty()).then(|| trunks.iter().map(account).collect())
+}
+
 impl Calls {
     /// The verbs over this pool.
     pub fn new(pool: Pool) -> Self {
@@ -231,13 +242,14 @@ impl Calls {
     /// that serves and works has one pool for each, so that neither starves the other.
     #[must_use]
     pub fn beside(&self, pool: Pool) -> Self {
-        Self::with(
+        let beside = Self::with(
             pool,
             Arc::clone(&self.wakes),
             Arc::clone(&self.metrics),
             Arc::clone(&self.pools),
             Arc::clone(&self.health),
-        )
+        );
+        beside.at((*self.accounts).clone())
     }
 
     fn with(
@@ -257,7 +269,19 @@ impl Calls {
             metrics,
             pools,
             health,
+            accounts: Arc::default(),
         }
+    }
+
+    /// The same queue for a process whose trunks dial at these accounts.
+    #[must_use]
+    pub fn at(mut self, accounts: BTreeMap<String, String>) -> Self {
+        self.accounts = Arc::new(accounts);
+        self
+    }
+
+    fn accounts_of(&self, trunks: &[String]) -> Option<Vec<Option<String>>> {
+        accounts_of(&self.accounts, trunks)
     }
 
     /// What this process counts.

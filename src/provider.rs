@@ -41,7 +41,9 @@
 //!    say that there is no such call, [`LookedUp::Unsupported`] where they cannot be asked,
 //!    an error for the rest. Of a list, take only what names the reference: an API that
 //!    does not know a filter passes over it and lists everything.
-//! 6. Run it against the [`fake`] provider's misbehaviour, or a recording of theirs, and
+//! 6. Answer `account` with [`account_of`](crate::provider::account_of) their host, and their id of
+//!    the account where there is one: a dial is only ever asked about where it was sent.
+//! 7. Run it against the [`fake`] provider's misbehaviour, or a recording of theirs, and
 //!    let the ledger judge it: no reference may ring twice.
 //!
 //! ```
@@ -110,6 +112,7 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use sha2::{Digest, Sha256};
 
 use crate::domain::{ClaimedCall, Placement, Reference, Report};
 
@@ -132,6 +135,14 @@ pub use deadline::{Deadline, Stopwatch};
 pub trait Provider: Send + Sync + Debug {
     /// Asks for one call, at most once. See the promise above.
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement>;
+
+    /// Names the account: adapter, host, and whatever tells it from another one there (the address, an
+    /// account id), as a digest. Never a secret, nothing from which one could be found, and not what a
+    /// change of keys changes. A dial belongs to the account that it was sent to: no other one is asked
+    /// about it, or sent it again. None: the adapter cannot say.
+    fn account(&self) -> Option<String> {
+        None
+    }
 
     /// Asks for the end of a call. Asking again is harmless.
     fn cancel<'a>(
@@ -164,6 +175,18 @@ pub trait Provider: Send + Sync + Debug {
     /// be read is kept as `Unparsable`, because an error would make the provider send it
     /// again and in the end switch the webhook off.
     fn read_report(&self, body: &[u8]) -> Report;
+}
+
+/// An account in words that may be seen: `http voice.example.com 3f9a1c2b7d55`. `parts` tell it from
+/// others at the host, and only their digest is kept.
+pub fn account_of(adapter: &str, host: &str, parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    let digest = hex::encode(digest.finalize());
+    format!("{adapter} {host} {}", digest.get(..12).unwrap_or_default())
 }
 
 /// What to place.

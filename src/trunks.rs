@@ -46,6 +46,14 @@ impl Trunks {
         }
     }
 
+    /// The account of each, where its adapter can say.
+    pub fn accounts(&self) -> BTreeMap<String, String> {
+        let accounts = self.0.iter();
+        accounts
+            .filter_map(|(name, trunk)| Some((name.clone(), trunk.provider.account()?)))
+            .collect()
+    }
+
     /// Their names, sorted.
     pub fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()

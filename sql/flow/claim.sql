@@ -3,6 +3,7 @@
 -- Answers a row for each call, in the order in which they are due: what its dial needs; or
 -- one row without a call. Each has verdict (claimed, none, gate_timeout) and, when fewer came
 -- than wanted, wait_ms: 0 = look again; else until time alone can open the way; null = it cannot.
+-- p_accounts: where each of these trunks dials (is_its_account); null: not said.
 -- due_ms: how long the call was due before it was claimed.  traceparent: the trace that asked for it.
 -- P1, P3: one claimer at a time, behind the gate, makes the cap, the pace and one call
 -- per number exact, without counters that drift and without unique violations that
@@ -10,7 +11,7 @@
 -- Races: settles and webhooks only ever free slots and numbers; a person's open
 -- transaction is passed over (skip locked); everything else comes through the gate.
 -- Index: calls_claimable.
-create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null)
+create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null)
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
     metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
@@ -71,12 +72,12 @@ begin
             v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             if cardinality(v_picked) > 0 then
                 v_seq := nextval('pgdial.claim_order');
-                v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, v_now);
+                v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, p_trunks, p_accounts, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
-            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, v_now);
+            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, p_trunks, p_accounts, v_now);
         end;
         perform pgdial.keep_floor(v_in_flight, v_seq);
         perform pgdial.spend(v_claimed, v_now);
@@ -198,8 +199,9 @@ end $$;
 
 -- stamp_each: when one of them cannot be stamped (a constraint, an index), the others
 -- still are: one by one, and the offender is passed over for 30 s.
-create or replace function pgdial.stamp_each(p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_now timestamptz)
-returns pgdial.claimed[]
+create or replace function pgdial.stamp_each(
+    p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_now timestamptz
+) returns pgdial.claimed[]
 language plpgsql volatile
 as $$
 declare
@@ -208,7 +210,7 @@ declare
 begin
     foreach v_one in array p_picked loop
         begin
-            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_seq, p_now);
+            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_seq, p_trunks, p_accounts, p_now);
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             perform pgdial.pass_over(v_one.id, sqlerrm, p_now);
         end;
@@ -218,8 +220,9 @@ end $$;
 
 -- stamp_all: make the picked rows this worker's. From here on each of them is a slot and a
 -- taken number. One statement for the rows, their events and the answer.
-create or replace function pgdial.stamp_all(p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_now timestamptz)
-returns pgdial.claimed[]
+create or replace function pgdial.stamp_all(
+    p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_now timestamptz
+) returns pgdial.claimed[]
 language plpgsql volatile
 as $$
 declare
@@ -230,18 +233,20 @@ begin
         update pgdial.calls c
         set state = 'dialing', claim_no = greatest(c.claim_no, v_floor) + 1, attempt = c.attempt + 1,
             claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
-            deadline_at = p_now + g.ring_timeout + g.max_duration + '2 minutes',
-            trunk = p.trunk, started_at = coalesce(c.started_at, p_now), hold_until = null,
+            ring_timeout_sec = t.ring, max_duration_sec = t.talk,
+            deadline_at = p_now + (t.ring + t.talk) * '1 second'::interval + '2 minutes'::interval,     -- own_deadline
+            trunk = p.trunk, account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
         from unnest(p_picked) p join pgdial.campaigns g on g.name = p.campaign
+             cross join lateral (values (extract(epoch from g.ring_timeout)::int, extract(epoch from g.max_duration)::int)) t (ring, talk)
         where c.id = p.id and c.state::text = 'waiting'
         returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
-                  c.lease_until, extract(epoch from g.ring_timeout)::int as ring_timeout_sec,
-                  extract(epoch from g.max_duration)::int as max_duration_sec, c.priority, c.run_at, c.traceparent
+                  c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
-               jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at)
+               jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at,
+                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec)
         from stamped s
     )
     select coalesce(array_agg(row(s.id, s.claim_no, s.attempt, s.phone, s.from_number, s.script_id, s.metadata, s.trunk,

@@ -1,9 +1,10 @@
 -- look_ups_due: which dials to ask their providers about now. Each answered row is
 -- booked (look_up_at moves on), so that of several workers one asks.
 -- p_most: of each trunk so many at most, so that a provider that hangs holds up its own alone.
--- Answers a JSON array of {id, claim_no, trunk, provider_call_id}.
+-- p_accounts: where these trunks dial (is_its_account).
+-- Answers a JSON array of {id, claim_no, trunk, provider_call_id}; empty where the database is a copy.
 -- Races: rows that somebody holds are passed over. Index: calls_in_flight (in flight only).
-create or replace function pgdial.look_ups_due(p_trunks text[], p_most int[]) returns jsonb
+create or replace function pgdial.look_ups_due(p_trunks text[], p_most int[], p_accounts text[] default null) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -12,6 +13,9 @@ declare
     v_now constant timestamptz := pgdial.now();
     v_due jsonb;
 begin
+    if pgdial.cluster_changed() is not null then
+        return '[]';    -- a copy knows of calls that are not its own: it touches nothing at a provider
+    end if;
     with due as (
         select d.id
         from unnest(p_trunks, p_most) a (trunk, most)
@@ -19,6 +23,7 @@ begin
              cross join lateral (
                  select c.id from pgdial.calls c
                  where c.state in ('unresolved', 'in_call') and c.trunk = a.trunk and pgdial.look_up_due(c) <= v_now
+                    and pgdial.is_its_account(c, p_trunks, p_accounts)
                  order by pgdial.look_up_due(c) limit a.most for update skip locked) d
     ), booked as (
         update pgdial.calls c
@@ -70,7 +75,8 @@ begin
                 'freed', verdict <> 'stale' and not pgdial.is_taking(v_item.id, v_now),
                 'hang_up', exists (
                     select from pgdial.calls c where c.id = v_item.id and c.state::text = 'in_call'
-                    and c.claim_no = v_call.claim_no and v_now >= pgdial.own_deadline(c)));
+                    and c.claim_no = v_call.claim_no and v_now >= pgdial.own_deadline(c)
+                    and pgdial.cluster_changed() is null));
         end if;
         return next;
     end loop;

@@ -92,7 +92,39 @@ begin
     return case when tg_op = 'DELETE' then old else new end;
 end $$;
 
+-- agree_with_claims: the same once more at the commit, behind the gate: a claim that was under way at the
+-- first look has ended then, and the next one sees the lane gone. Not earlier: the transaction of a
+-- person may stay open for long, and the gate may not wait for that.
+create or replace function pgdial.agree_with_claims() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'UPDATE' and new.name = old.name then
+        return null;
+    end if;
+    if not pgdial.gate() then
+        raise exception 'claims are under way: try again' using errcode = 'lock_not_available';
+    end if;
+    if exists (select from pgdial.calls c
+               where c.state in ('dialing', 'unresolved', 'in_call')
+                 and old.name = case tg_table_name when 'campaigns' then c.campaign else c.trunk end) then
+        raise exception '% "%" still has calls: pause it, or cancel them first',
+            rtrim(tg_table_name, 's'), old.name using errcode = 'foreign_key_violation';
+    end if;
+    return null;
+end $$;
+
 create or replace trigger keep_used_lane before delete or update of name on pgdial.campaigns
     for each row execute function pgdial.keep_used_lane();
 create or replace trigger keep_used_lane before delete or update of name on pgdial.trunks
     for each row execute function pgdial.keep_used_lane();
+
+do $$
+begin
+    -- A constraint trigger cannot be replaced.
+    if not exists (select from pg_trigger t where t.tgname = 'agree_with_claims' and t.tgrelid = 'pgdial.trunks'::regclass) then
+        create constraint trigger agree_with_claims after delete or update of name on pgdial.trunks
+            deferrable initially deferred for each row execute function pgdial.agree_with_claims();
+    end if;
+end $$;

@@ -39,12 +39,12 @@ begin
 end $$;
 
 -- recover_listed: what a provider says of dials that it has.
--- p_items: [{id, claim_no, trunk, phone?, report}]; id and claim_no from the reference.
+-- p_items: [{id, claim_no, trunk, phone?, account?, report}]; id and claim_no from the reference.
 -- Verdicts: known (the row has this claim; the report counts like a webhook), adopted (the
 -- claim was lost: the row has it again, and the report counts), held (the row itself was
 -- lost, has ended, or another call has its number: the number is taken until the call is
 -- over), over (lost with its row, and over by now: nothing to do), mismatch (of another
--- trunk), failed (a person must look: detail.why), locked_out.
+-- trunk, or sent to another account than the one that lists it), failed (a person must look: detail.why), locked_out.
 -- Each in a guard of its own. Index: primary key.
 create or replace function pgdial.recover_listed(p_items jsonb)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -88,6 +88,8 @@ begin
     select c.* into v_call from pgdial.calls c where c.id = (p_item ->> 'id')::uuid;
     if not found then
         return case when v_report ->> 'kind' = 'ended' then 'over' else pgdial.recover_lost_row(p_item, p_now) end;
+    elsif v_claim_no = v_call.claim_no and v_call.account <> p_item ->> 'account' then
+        return 'mismatch';
     elsif v_claim_no > v_call.claim_no then
         if v_claim_no > pgdial.claim_floor() then
             raise exception 'claim % was never made: the last recovery allows for %', v_claim_no, pgdial.claim_floor();
@@ -114,11 +116,13 @@ begin
     end if;
     insert into pgdial.calls (id, phone, campaign, script_id, run_at, max_attempts, state, attempt, claim_no,
                               claimed_at, trunk, provider_call_id, outcome, hold_until, last_error,
+                              ring_timeout_sec, max_duration_sec,
                               owner, request_hash, created_at, started_at, ended_at)
-    values ((p_item ->> 'id')::uuid, v_phone, 'default', '(lost)', p_now, 1, 'failed', 1, (p_item ->> 'claim_no')::bigint,
-            p_now, p_item ->> 'trunk', p_item #>> '{report,provider_call_id}', 'unknown',
-            p_now + pgdial.longest_call(), 'its request was lost with the database, but it rings',
-            'recover', '', p_now, p_now, p_now)
+    select (p_item ->> 'id')::uuid, v_phone, 'default', '(lost)', p_now, 1, 'failed', 1, (p_item ->> 'claim_no')::bigint,
+           p_now, p_item ->> 'trunk', p_item #>> '{report,provider_call_id}', 'unknown',
+           p_now + pgdial.longest_call(), 'its request was lost with the database, but it rings',
+           t.ring_timeout_sec, t.max_duration_sec, 'recover', '', p_now, p_now, p_now
+    from pgdial.longest_told(null) t
     returning * into v_call;
     perform pgdial.note_lost_claim(v_call, v_call, v_call.trunk, p_item -> 'report', p_now);
     return 'held';

@@ -1,7 +1,10 @@
 -- redrive: terminal -> waiting, with all its attempts again. claim_no goes on counting,
 -- so that nothing of an earlier claim can touch a later one.
--- p_items: [{id, by, why?, force?}].  Verdicts: waiting, not_over, needs_force (it was
--- completed: somebody spoke to us), held (nobody knows whether it still rings; detail
+-- p_items: [{id, by, why?, force?}].  force: a person says that somebody who has answered is to be
+-- rung again, with all attempts until they answer. What is still reported of earlier dials holds the
+-- number, but does not end the call; the next redrive needs force again.
+-- Verdicts: waiting, not_over, needs_force (somebody has answered it: now, or before an earlier
+-- redrive), held (nobody knows whether it still rings; detail
 -- says until when: wait, or release it), suppressed, forgotten (there is no number any
 -- more), unknown_campaign, locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
 -- Index: primary key.
@@ -15,6 +18,7 @@ declare
     v_item record;
     v_call pgdial.calls;
     v_now timestamptz;
+    v_force boolean;
 begin
     for v_item in select * from pgdial.locked_items(p_items) loop
         v_now := coalesce(v_now, pgdial.now());
@@ -24,19 +28,23 @@ begin
         if verdict is null then
             begin
                 select c.* into v_call from pgdial.calls c where c.id = v_item.id;
-                verdict := pgdial.redrive_verdict(v_call, coalesce((v_item.item ->> 'force')::boolean, false), v_now);
+                v_force := coalesce((v_item.item ->> 'force')::boolean, false);
+                verdict := pgdial.redrive_verdict(v_call, v_force, v_now);
                 detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until);
                 if verdict = 'waiting' then
                     update pgdial.calls c
                     set state = 'waiting', attempt = 0, deferrals = 0, run_at = v_now,
                         expires_at = case when c.expires_at > v_now then c.expires_at end,
-                        outcome = null, last_error = null, result = null, ended_at = null, answered_at = null,
+                        outcome = null, last_error = null, result = null, ended_at = null,
+                        answered_at = null, answered_before = coalesce(c.answered_before, c.answered_at),
+                        forced_claim_no = case when v_force then c.claim_no else c.forced_claim_no end,
                         claim_seq = default, lease_until = null, deadline_at = null, hold_until = null, trunk = null, claimed_by = null,
                         provider_call_id = null, cancel_requested_at = null, cancel_requested_by = null,
                         cancel_requested_why = null
                     where c.id = v_item.id and c.claim_no = v_call.claim_no and c.state = v_call.state;
                     perform pgdial.note(v_call, 'redriven', v_now, jsonb_build_object(
-                        'by', v_item.item ->> 'by', 'why', v_item.item ->> 'why', 'from', v_call.state));
+                        'by', v_item.item ->> 'by', 'why', v_item.item ->> 'why', 'from', v_call.state,
+                        'force', case when v_force then true end));
                 end if;
             exception when integrity_constraint_violation or raise_exception or data_exception then
                 verdict := 'refused';   -- this one alone: the others go on
@@ -58,7 +66,8 @@ begin
     return case
         when p_call.state in ('waiting', 'dialing', 'unresolved', 'in_call') then 'not_over'
         when p_call.hold_until > p_now then 'held'
-        when p_call.state = 'completed' and not p_force then 'needs_force'
+        when not p_force and (p_call.state = 'completed' or p_call.answered_at is not null or p_call.answered_before is not null)
+            then 'needs_force'
         when p_call.phone = 'forgotten' then 'forgotten'
         when exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then 'suppressed'
         when not exists (select from pgdial.campaigns g where g.name = p_call.campaign) then 'unknown_campaign'

@@ -11,7 +11,7 @@
 -- rings nobody (`defer` and `settle` look at repeated_at), and what the provider did not
 -- know so far proves nothing (not_found starts again).
 -- Each row in a guard of its own. Index: calls_in_flight (in flight only).
-create or replace function pgdial.repeats_due(p_trunks text[], p_most int[]) returns jsonb
+create or replace function pgdial.repeats_due(p_trunks text[], p_most int[], p_accounts text[] default null) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -22,12 +22,12 @@ declare
     v_due jsonb := '[]';
 begin
     -- Most of the time there is none, and then nobody waits at the gate for it.
-    if not exists (select from pgdial.repeatable(p_trunks, p_most, v_now)) or not pgdial.gate() then
+    if not exists (select from pgdial.repeatable(p_trunks, p_most, p_accounts, v_now)) or not pgdial.gate() then
         return v_due;
     end if;
     v_now := pgdial.now();
     for v_call in
-        select c.* from pgdial.calls c where c.id = any (array(select r from pgdial.repeatable(p_trunks, p_most, v_now) r))
+        select c.* from pgdial.calls c where c.id = any (array(select r from pgdial.repeatable(p_trunks, p_most, p_accounts, v_now) r))
         order by c.claimed_at for update skip locked
     loop
         begin
@@ -40,7 +40,7 @@ begin
 end $$;
 
 -- repeatable: the dials in doubt that may be sent again now, of each trunk the oldest.
-create or replace function pgdial.repeatable(p_trunks text[], p_most int[], p_now timestamptz) returns setof uuid
+create or replace function pgdial.repeatable(p_trunks text[], p_most int[], p_accounts text[], p_now timestamptz) returns setof uuid
 language sql stable
 as $$
     select d.id
@@ -49,7 +49,7 @@ as $$
          left join lateral pgdial.breaker(t.name, p_now) b on true
          cross join lateral (
              select c.id from pgdial.calls c join pgdial.campaigns g on g.name = c.campaign
-             where c.state = 'unresolved' and c.trunk = a.trunk and not g.paused
+             where c.state = 'unresolved' and c.trunk = a.trunk and not g.paused and pgdial.is_its_account(c, p_trunks, p_accounts)
                and pgdial.is_repeatable(c, p_now) and pgdial.look_up_due(c) <= p_now
              order by c.claimed_at limit a.most) d
     where t.idempotent and not t.paused and coalesce(t.held_until <= p_now, true)
@@ -69,14 +69,13 @@ as $$
 $$;
 
 -- book_repeat: one of them, whose row is ours. Null: its trunk's pace has no room now.
--- The deadline moves on with the request, by the limits that it names.
+-- The deadline moves on with the request.
 create or replace function pgdial.book_repeat(p_call pgdial.calls, p_now timestamptz) returns jsonb
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    v_campaign pgdial.campaigns;
-    v_call pgdial.calls;
+    v_call pgdial.calls := p_call;
 begin
     if not pgdial.lock_pace(p_call.trunk)
        or exists (select from pgdial.trunks t cross join lateral pgdial.pace(t, p_now) p
@@ -84,17 +83,16 @@ begin
         return null;
     end if;
     perform pgdial.spend_pace(p_call.trunk, 1, p_now);
-    select g.* into v_campaign from pgdial.campaigns g where g.name = p_call.campaign;
+    v_call.repeated_at := p_now;
     update pgdial.calls c
-    set repeated_at = p_now, look_up_at = p_now + greatest('5 seconds', (p_now - c.claimed_at) / 2),
-        not_found = 0, not_found_since = null,
-        deadline_at = greatest(c.deadline_at,
-            p_now + v_campaign.ring_timeout + v_campaign.max_duration + '2 minutes'::interval)
+    set repeated_at = p_now, deadline_at = greatest(c.deadline_at, pgdial.own_deadline(v_call)),
+        look_up_at = p_now + greatest('5 seconds', (p_now - c.claimed_at) / 2),
+        not_found = 0, not_found_since = null
     where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text = 'unresolved'
     returning c.* into v_call;
     perform pgdial.note(v_call, 'repeated', p_now,
         jsonb_build_object('why', 'nobody knows whether it rings; sent again with the same key'));
-    return pgdial.dial_order(v_call, v_campaign.ring_timeout, v_campaign.max_duration, p_now + '1 minute'::interval);
+    return pgdial.dial_order(v_call, p_now + '1 minute'::interval);
 end $$;
 
 -- hold_off: the provider answered the repetition of this dial that it has no room. What that says

@@ -1,12 +1,13 @@
 -- sweep: settle what time has overtaken. Every worker runs it; any of them may die.
 -- p_keep: how long finished calls are kept; null = for ever.  p_limit: rows of each kind.
+-- p_accounts: where these trunks dial (is_its_account).
 -- Answers wait_ms (until the next row falls due, at most 30 s), counts, and cancels: live
 -- calls whose end somebody wishes, for the caller to ask their providers.
 -- Races: with webhooks, late dial results and other sweeps: rows are taken with skip
 -- locked and each stands in a guard of its own, so that one that cannot be moved (a
 -- constraint) holds up none of the others: it is noted and put off.
 create or replace function pgdial.sweep(
-    p_trunks text[], p_keep interval, p_limit int default 100,
+    p_trunks text[], p_keep interval, p_limit int default 100, p_accounts text[] default null,
     out wait_ms bigint, out counts jsonb, out cancels jsonb
 )
 language plpgsql volatile security definer
@@ -43,7 +44,9 @@ begin
                                             'provider_call_id', c.provider_call_id))
         from pgdial.calls c
         where c.state in ('dialing', 'unresolved', 'in_call') and c.trunk = any (p_trunks)
-          and c.cancel_requested_at is not null and c.provider_call_id is not null), '[]');
+          and c.cancel_requested_at is not null and c.provider_call_id is not null
+          -- A copy knows of calls that are not its own.
+          and pgdial.is_its_account(c, p_trunks, p_accounts) and pgdial.cluster_changed() is null), '[]');
     wait_ms := pgdial.sweep_due(v_now, p_keep, p_limit, counts);
 end $$;
 

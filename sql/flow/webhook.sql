@@ -114,7 +114,8 @@ begin
                    and a.trunk = a.its_trunk and pgdial.names_dial(a.report, a.call_id, a.claim_no)
                    and coalesce(a.name = coalesce(a.its_name, a.first_name), true)
                    and (a.kind in ('progress', 'answered')
-                        or a.kind = 'ended' and a.report ->> 'outcome' not in ('capacity', 'account'))
+                        or a.kind = 'ended' and a.report ->> 'outcome' not in ('capacity', 'account')
+                           and (a.report ->> 'outcome' in ('answered', 'voicemail') or not pgdial.proves_answer(a.report)))
                    and coalesce('ended' <> all (a.kinds), true)
                    -- Not "exists", which the planner may answer from a hash of the whole table.
                    and (select w.id from pgdial.webhook_events w

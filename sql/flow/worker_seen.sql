@@ -1,15 +1,15 @@
 -- worker_seen: a worker process says that it is alive; every 15 s.
--- p_worker: {id, host, pid, release, permits, trunks, stopping}.
+-- p_worker: {id, host, pid, release, permits, trunks, accounts?, stopping}.
 -- It also says that the database is where it was noted: what commits after that may be lost
 -- when it is not (recover_begin).
 create or replace function pgdial.worker_seen(p_worker jsonb) returns void
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    insert into pgdial.workers as w (id, host, pid, release, permits, trunks, started_at, seen_at, stopping)
-    select r.id, r.host, r.pid, r.release, r.permits, r.trunks, t.at, t.at, r.stopping
+    insert into pgdial.workers as w (id, host, pid, release, permits, trunks, accounts, started_at, seen_at, stopping)
+    select r.id, r.host, r.pid, r.release, r.permits, r.trunks, r.accounts, t.at, t.at, r.stopping
     from jsonb_to_record(p_worker) as r (id uuid, host text, pid int, release text, permits int,
-                                         trunks text[], stopping boolean),
+                                         trunks text[], accounts text[], stopping boolean),
          (select pgdial.now()) as t (at)
     on conflict (id) do update set seen_at = excluded.seen_at, stopping = excluded.stopping;
 

@@ -16,6 +16,11 @@ declare
     v_provider_id text := p_report ->> 'provider_call_id';
     v_result constant jsonb := pgdial.report_result(p_report);
     v_detail constant jsonb := pgdial.report_detail(p_report, p_claim_no);
+    -- An answer, or the end after one, whatever the end is called.
+    v_reached constant boolean := p_report ->> 'kind' = 'answered' or v_outcome in ('answered', 'voicemail')
+        or pgdial.proves_answer(p_report);
+    v_is_present boolean;
+    v_known boolean;
     v_verdict text;
 begin
     select c.* into v_call from pgdial.calls c where c.id = p_id;
@@ -33,12 +38,19 @@ begin
         return 'mismatch';
     end if;
 
-    v_verdict := pgdial.judge(v_call.state, v_call.claim_no, v_call.outcome is not distinct from 'unknown', p_claim_no,
+    v_is_present := p_claim_no = v_call.claim_no and v_call.state::text in ('dialing', 'unresolved', 'in_call');
+    v_known := coalesce(p_claim_no <= v_call.forced_claim_no, false);
+    v_verdict := pgdial.judge(
+        v_call.state, v_call.claim_no, v_call.outcome is not distinct from 'unknown',
+        v_known or v_call.answered_at is not null, not v_is_present and pgdial.is_over(p_id, p_claim_no), p_claim_no,
         case when p_report ->> 'kind' <> 'ended' then p_report ->> 'kind'
-             when v_outcome in ('answered', 'voicemail') then 'completed'
+             when v_reached then 'completed'
              -- After an answer nothing goes back: the person has already spoken to us.
              when v_outcome in ('capacity', 'account') and v_call.answered_at is null then 'capacity'
              else 'ended' end);
+    if v_known and v_reached and v_call.answered_before is null then
+        update pgdial.calls c set answered_before = p_now where c.id = p_id and c.claim_no = v_call.claim_no;
+    end if;
 
     if v_verdict in ('accept', 'answer', 'settle', 'put_back') and v_call.provider_call_id is null then
         update pgdial.calls c set provider_call_id = v_provider_id
@@ -52,6 +64,9 @@ begin
             if v_call.state::text <> 'in_call' then     -- its end came before all else, and says that it was accepted
                 perform pgdial.accepted(array[v_call.id], array[v_call.campaign], array[v_call.trunk], p_now);
             end if;
+            if v_reached then
+                v_call.answered_at := coalesce(v_call.answered_at, p_now);
+            end if;
             perform pgdial.end_attempt(v_call, v_outcome::pgdial.outcome, v_detail, v_result, p_now);
             return 'applied';
         when 'put_back' then
@@ -60,25 +75,36 @@ begin
                 null, v_detail, p_now);
             return 'applied';
         when 'complete_late' then
-            perform pgdial.complete_late(v_call, v_outcome, v_detail, v_result, p_now);
+            perform pgdial.complete_late(v_call, p_claim_no, v_outcome::pgdial.outcome, v_detail, v_result, p_now);
             return 'applied';
         when 'late_answer' then
-            perform pgdial.note(v_call, 'late_answer', p_now, v_detail);
+            perform pgdial.late_answer(v_call, p_claim_no, v_outcome::pgdial.outcome, v_detail, p_now);
             return 'late_answer';
-        when 'stale' then
-            return case when pgdial.end_hold(v_call, p_claim_no, p_report, v_detail, p_now) then 'applied' else 'stale' end;
+        when 'hold' then
+            perform pgdial.hold_number(v_call, p_claim_no, v_reached, v_detail, p_now);
+            return 'applied';
+        when 'end_hold' then
+            return pgdial.end_hold(v_call, p_claim_no, v_outcome::pgdial.outcome, v_detail, p_now);
         else
-            return v_verdict;   -- noted, mismatch
+            return v_verdict;   -- noted, stale, mismatch
     end case;
 end $$;
 
--- report_detail: the provider's words, for the event.
+-- report_detail: the provider's words, for the event. ended: it is the provider's last word of the dial.
 create or replace function pgdial.report_detail(p_report jsonb, p_claim_no bigint) returns jsonb
 language sql stable
 as $$
     select jsonb_build_object('status', p_report ->> 'status', 'event_claim_no', p_claim_no,
+        'ended', case when p_report ->> 'kind' = 'ended' then true end,
         'why', case when p_report ->> 'outcome' not in ('answered', 'voicemail')
                     then 'the provider reports ' || coalesce(p_report ->> 'status', p_report ->> 'outcome') end)
+$$;
+
+-- proves_answer: does it prove that somebody, or a machine, had answered, whatever its outcome is called?
+create or replace function pgdial.proves_answer(p_report jsonb) returns boolean
+language sql immutable
+as $$
+    select coalesce((p_report ->> 'answered')::boolean, false)
 $$;
 
 -- report_result: the report's other fields, as the row keeps them. jsonb's own text is longer
@@ -143,55 +169,4 @@ begin
             perform pgdial.note(p_call, 'answered', p_now, p_detail);
         end if;
     end if;
-end $$;
-
--- complete_late: a dial that was given up was answered after all. The call is
--- completed, and so its retry will not ring the person a second time. While they still
--- talk (no outcome yet) the number stays taken; its final report ends that.
-create or replace function pgdial.complete_late(
-    p_call pgdial.calls, p_outcome text, p_detail jsonb, p_result jsonb, p_now timestamptz
-) returns void
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
-begin
-    update pgdial.calls c
-    set state = 'completed', outcome = coalesce(p_outcome, 'answered')::pgdial.outcome, ended_at = p_now,
-        answered_at = coalesce(c.answered_at, p_now), result = coalesce(p_result, c.result), last_error = null,
-        hold_until = case
-            when p_outcome is null then greatest(c.hold_until, p_now + coalesce(
-                (select g.max_duration from pgdial.campaigns g where g.name = c.campaign), '30 minutes'))
-            -- The end of an earlier dial says nothing about a later one that nobody could explain.
-            when (p_detail ->> 'event_claim_no')::bigint < c.claim_no then c.hold_until end
-    where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('waiting', 'failed');
-    perform pgdial.note(p_call, 'completed', p_now, p_detail || jsonb_build_object(
-        'late', true, 'outcome', coalesce(p_outcome, 'answered'), 'result', p_result));
-end $$;
-
--- end_hold: the final report of a dial that nobody could explain, or of one answered
--- late: it is over now, so its number is free. Where an earlier dial was answered late, the
--- latest one's report says nothing about that talk: then only time, or a release, ends the
--- hold. True: there was a hold.
-create or replace function pgdial.end_hold(
-    p_call pgdial.calls, p_claim_no bigint, p_report jsonb, p_detail jsonb, p_now timestamptz
-) returns boolean
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
-begin
-    if p_call.hold_until is null or p_call.hold_until <= p_now or p_call.claim_no <> p_claim_no
-       or p_report ->> 'kind' <> 'ended' or p_call.state::text in ('dialing', 'unresolved', 'in_call')
-       or exists (select from pgdial.call_events e
-                  where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'completed'
-                    and (e.detail ->> 'event_claim_no')::bigint < p_claim_no) then
-        return false;
-    end if;
-    update pgdial.calls c set hold_until = null where c.id = p_call.id and c.claim_no = p_claim_no;
-    perform pgdial.note(p_call, 'released', p_now, p_detail || jsonb_build_object(
-        'by', 'webhook', 'outcome', p_report ->> 'outcome'));
-    return true;
 end $$;

@@ -99,12 +99,23 @@ begin
     return coalesce((select k.claim_floor from pgdial.cluster k), 0);
 end $$;
 
+-- longest_told: what the provider was told at most with a claim of this campaign that was lost; where
+-- there is no such campaign, with one of any.
+create or replace function pgdial.longest_told(
+    p_campaign text, out ring_timeout_sec int, out max_duration_sec int
+)
+language sql stable
+as $$
+    select coalesce(extract(epoch from max(g.ring_timeout))::int, 60), coalesce(extract(epoch from max(g.max_duration))::int, 1800)
+    from pgdial.campaigns g
+    where g.name = coalesce((select k.name from pgdial.campaigns k where k.name = p_campaign), g.name)
+$$;
+
 -- longest_call: from the request to the last moment at which a call of this campaign is up;
 -- null = of any campaign.
 create or replace function pgdial.longest_call(p_campaign text default null) returns interval
 language sql stable
 as $$
-    select coalesce((select max(g.ring_timeout + g.max_duration) from pgdial.campaigns g
-                     where g.name = coalesce((select k.name from pgdial.campaigns k where k.name = p_campaign), g.name)),
-                    '31 minutes') + '2 minutes'::interval
+    select (t.ring_timeout_sec + t.max_duration_sec) * '1 second'::interval + '2 minutes'::interval
+    from pgdial.longest_told(p_campaign) t
 $$;

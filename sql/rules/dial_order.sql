@@ -1,15 +1,13 @@
 -- dial_order: what a worker needs to send the request of a dial once more, as JSON. It must ask
 -- for the same call as the first time: what stamp_all (sql/flow/claim.sql) answers.
 -- p_dial_before: the provider must refuse it later than that.
-create or replace function pgdial.dial_order(
-    p_call pgdial.calls, p_ring_timeout interval, p_max_duration interval, p_dial_before timestamptz
-) returns jsonb
+create or replace function pgdial.dial_order(p_call pgdial.calls, p_dial_before timestamptz) returns jsonb
 language sql stable
 as $$
     select jsonb_build_object(
         'id', p_call.id, 'claim_no', p_call.claim_no, 'attempt', p_call.attempt, 'phone', p_call.phone,
         'from_number', p_call.from_number, 'script_id', p_call.script_id, 'metadata', p_call.metadata,
         'trunk', p_call.trunk, 'campaign', p_call.campaign, 'lease_until', p_dial_before,
-        'ring_timeout_sec', extract(epoch from p_ring_timeout)::int,
-        'max_duration_sec', extract(epoch from p_max_duration)::int, 'traceparent', p_call.traceparent)
+        'ring_timeout_sec', p_call.ring_timeout_sec, 'max_duration_sec', p_call.max_duration_sec,
+        'traceparent', p_call.traceparent)
 $$;

@@ -24,14 +24,12 @@ begin
     v_end.provider_call_id := p_call.provider_call_id;
     v_end.detail := p_detail;
     v_end.result := p_result;
-    v_end.outcome := case
-        when not v_answered then p_outcome
-        when p_outcome in ('unreachable', 'provider_fault') then 'provider_fault'
-        when p_outcome = 'canceled' then 'answered'
-        else p_outcome end;
+    v_end.outcome := case when v_answered then pgdial.after_an_answer(p_outcome) else p_outcome end;
+    v_end.answered_at := case when v_end.outcome in ('answered', 'voicemail') then coalesce(p_call.answered_at, p_now)
+                              else p_call.answered_at end;
     -- Nobody knows whether it still rings: the slot is given back, the number is not.
     if v_end.outcome = 'unknown' then
-        v_end.hold_until := p_call.deadline_at + coalesce(p_campaign.max_duration, '30 minutes');
+        v_end.hold_until := p_call.deadline_at + p_call.max_duration_sec * '1 second'::interval;
     end if;
 
     v_base := case
@@ -50,11 +48,19 @@ begin
             v_end.verdict := 'suppressed';
         else
             v_end.run_at := greatest(
-                p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until);
+                p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until, p_call.hold_until);
         end if;
     end if;
     return v_end;
 end $$;
+
+-- after_an_answer: how an attempt ended, by the provider's word, in which somebody had answered.
+create or replace function pgdial.after_an_answer(p_outcome pgdial.outcome) returns pgdial.outcome
+language sql immutable
+as $$
+    select case when p_outcome in ('unreachable', 'provider_fault') then 'provider_fault'
+                when p_outcome = 'canceled' then 'answered' else p_outcome end::pgdial.outcome
+$$;
 
 -- end_attempts: writes endings, their rows and their events. The caller holds the rows' locks
 -- and has checked that they are in flight, so zero rows cannot be.
@@ -71,17 +77,15 @@ as $$
 begin
     update pgdial.calls c
     set state = case when e.verdict = 'retried' then 'waiting' else e.verdict end::pgdial.call_state,
-        outcome = e.outcome, hold_until = e.hold_until,
+        outcome = e.outcome, answered_at = coalesce(c.answered_at, e.answered_at),
+        hold_until = greatest(c.hold_until, e.hold_until),     -- an earlier dial may hold the number as well
         last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
         result = coalesce(e.result, c.result), claim_seq = default, lease_until = null, deadline_at = null,
         run_at = coalesce(e.run_at, c.run_at),
         ended_at = case when e.verdict <> 'retried' then p_now end,
         trunk = case when e.verdict <> 'retried' then c.trunk end,
         claimed_by = case when e.verdict <> 'retried' then c.claimed_by end,
-        provider_call_id = case when e.verdict <> 'retried' then c.provider_call_id end,
-        answered_at = case when e.verdict = 'retried' then null
-                           when e.outcome = 'answered' then coalesce(c.answered_at, p_now)
-                           else c.answered_at end
+        provider_call_id = case when e.verdict <> 'retried' then c.provider_call_id end
     from unnest(p_endings) e
     where c.id = e.id and c.claim_no = e.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call');
 

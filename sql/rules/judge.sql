@@ -1,11 +1,15 @@
 -- judge: what a report means for a row. Pure; tested as an exhaustive table.
--- p_unknown: the row failed as unknown (or is held as such).  p_kind: progress,
--- answered, completed (ended after an answer or by voicemail), capacity, ended, unknown.
+-- p_unknown: the row failed as unknown (or is held as such).  p_answered: somebody has
+-- answered this call already, or a person knows what its earlier claims came to (force).
+-- p_over: the end of the dial that the report is about was reported before.
+-- p_kind: progress, answered, completed (ended, and somebody or a machine had answered), capacity,
+-- ended, unknown.
 -- Verdicts: accept (it is at the provider), answer, settle, put_back (no attempt used up),
--- complete_late (a dial that was given up was answered), late_answer (the same, but a
--- later dial is in flight: recorded, alerted), noted, stale, mismatch.
+-- complete_late (a dial that was given up was answered), late_answer (the same, where the call
+-- is over or a later dial is in flight: nothing rings them again; recorded, alerted), hold (a dial
+-- that was given up is up), end_hold (and now it is over), noted, stale, mismatch.
 create or replace function pgdial.judge(
-    p_state pgdial.call_state, p_claim_no bigint, p_unknown boolean,
+    p_state pgdial.call_state, p_claim_no bigint, p_unknown boolean, p_answered boolean, p_over boolean,
     p_event_claim_no bigint, p_kind text
 ) returns text
 language sql immutable
@@ -13,16 +17,17 @@ as $$
     select case
         when p_event_claim_no > p_claim_no or p_event_claim_no < 1 then 'mismatch'
         when p_kind = 'unknown' then 'noted'
-        when p_state in ('dialing', 'unresolved', 'in_call') then case
-            when p_event_claim_no = p_claim_no then case p_kind
-                when 'progress' then 'accept'
-                when 'answered' then 'answer'
-                when 'capacity' then 'put_back'
-                else 'settle' end
-            when p_kind in ('answered', 'completed') then 'late_answer'
-            else 'stale' end
-        when p_kind in ('answered', 'completed')
-             and (p_state = 'waiting' or (p_state = 'failed' and p_unknown)) then 'complete_late'
-        else 'stale'
+        when p_state in ('dialing', 'unresolved', 'in_call') and p_event_claim_no = p_claim_no then case p_kind
+            when 'progress' then 'accept'
+            when 'answered' then 'answer'
+            when 'capacity' then 'put_back'
+            else 'settle' end
+        -- It is about a dial that is over for us, or an earlier one.
+        when p_kind in ('answered', 'completed') and not p_answered then case
+            when p_state = 'waiting' or (p_state = 'failed' and p_unknown) then 'complete_late'
+            else 'late_answer' end
+        when p_over then 'stale'
+        when p_kind in ('progress', 'answered') then 'hold'
+        else 'end_hold'
     end
 $$;

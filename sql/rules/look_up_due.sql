@@ -16,20 +16,19 @@ create or replace function pgdial.look_up_after(p_longest interval) returns inte
 language sql immutable
 as $$ select greatest('5 seconds', least('2 minutes', p_longest / 2)) $$;
 
--- own_deadline: the deadline that the claim, or the latest repetition of its request, gave it;
--- sweeps may have put deadline_at off since.
+-- own_deadline: the deadline that the claim, or the latest repetition of its request, gave it, by
+-- the limits that the provider was told; sweeps may have put deadline_at off since.
 create or replace function pgdial.own_deadline(p_call pgdial.calls) returns timestamptz
-language sql stable
+language sql immutable
 as $$
-    select coalesce(p_call.repeated_at, p_call.claimed_at) + '2 minutes'::interval + coalesce(
-        (select g.ring_timeout + g.max_duration from pgdial.campaigns g where g.name = p_call.campaign), '31 minutes')
+    select coalesce(p_call.repeated_at, p_call.claimed_at)
+        + (p_call.ring_timeout_sec + p_call.max_duration_sec) * '1 second'::interval + '2 minutes'::interval
 $$;
 
 -- last_deadline: when it is settled as unknown whatever the provider may still say:
 -- max_duration after its own deadline, in which the provider could not be asked.
 create or replace function pgdial.last_deadline(p_call pgdial.calls) returns timestamptz
-language sql stable
+language sql immutable
 as $$
-    select pgdial.own_deadline(p_call) + coalesce(
-        (select g.max_duration from pgdial.campaigns g where g.name = p_call.campaign), '30 minutes')
+    select pgdial.own_deadline(p_call) + p_call.max_duration_sec * '1 second'::interval
 $$;

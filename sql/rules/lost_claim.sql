@@ -38,10 +38,12 @@ begin
     set state = 'unresolved', claim_no = p_claim_no,
         attempt = c.attempt + (p_call.state::text = 'waiting')::int,
         claimed_at = p_now, claimed_by = '00000000-0000-0000-0000-000000000000',
-        lease_until = null, deadline_at = p_now + pgdial.longest_call(c.campaign), hold_until = null,
+        lease_until = null, deadline_at = p_now + pgdial.longest_call(c.campaign),
+        ring_timeout_sec = t.ring_timeout_sec, max_duration_sec = t.max_duration_sec,
         trunk = p_trunk, started_at = coalesce(c.started_at, p_now),
-        provider_call_id = p_report ->> 'provider_call_id', answered_at = null,
+        provider_call_id = p_report ->> 'provider_call_id',
         look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
+    from pgdial.longest_told(p_call.campaign) t
     where c.id = p_call.id and c.claim_no = p_call.claim_no
       and c.state::text in ('waiting', 'dialing', 'unresolved', 'in_call')
     returning c.* into v_call;
@@ -63,10 +65,12 @@ declare
 begin
     update pgdial.calls c
     set claim_no = p_claim_no, hold_until = greatest(c.hold_until, v_hold),
+        ring_timeout_sec = t.ring_timeout_sec, max_duration_sec = t.max_duration_sec,
         -- A waiting row has neither; another one names the latest dial.
         trunk = case when c.state::text <> 'waiting' then p_trunk end,
         provider_call_id = case when c.state::text <> 'waiting' then p_report ->> 'provider_call_id' end,
         run_at = case when c.state::text = 'waiting' then greatest(c.run_at, v_hold) else c.run_at end
+    from pgdial.longest_told(p_call.campaign) t
     where c.id = p_call.id and c.claim_no = p_call.claim_no
       and c.state::text not in ('dialing', 'unresolved', 'in_call')
     returning c.* into v_call;
@@ -84,7 +88,9 @@ create or replace function pgdial.note_lost_claim(
 language plpgsql volatile
 as $$
 begin
-    perform pgdial.note(p_call, 'active', p_now, jsonb_build_object('trunk', p_trunk, 'recovered', true));
+    perform pgdial.note(p_call, 'active', p_now, jsonb_build_object('trunk', p_trunk, 'recovered', true,
+        'ring_timeout_sec', p_call.ring_timeout_sec, 'max_duration_sec', p_call.max_duration_sec));
     perform pgdial.note(p_call, 'recovered', p_now, jsonb_build_object(
-        'was', p_before.state, 'was_claim_no', p_before.claim_no, 'status', p_report ->> 'status'));
+        'was', p_before.state, 'was_claim_no', p_before.claim_no, 'status', p_report ->> 'status',
+        'hold_until', p_call.hold_until));
 end $$;

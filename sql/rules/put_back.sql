@@ -7,8 +7,9 @@
 -- definition, and pauses the trunk. Late, account and fault wait 5 s, so
 -- that a provider whose clock is wrong, or a trunk whose row somebody holds, does not
 -- make every free permit dial in a circle. The others go at once.
--- Answers deferred, failed, canceled (a cancel was wished: it never goes back), or
--- suppressed (the number has joined the do-not-call list).
+-- Answers deferred, failed, canceled (a cancel was wished: it never goes back), completed (an
+-- earlier dial of it was answered: neither does that), or suppressed (the number has joined the
+-- do-not-call list).
 create or replace function pgdial.put_back(
     p_call pgdial.calls, p_reason text, p_retry_after interval, p_detail jsonb, p_now timestamptz
 ) returns text
@@ -27,6 +28,9 @@ begin
     end if;
     if p_call.cancel_requested_at is not null then
         return pgdial.end_attempt(p_call, 'canceled', v_detail, null, p_now);
+    end if;
+    if p_call.answered_at is not null then
+        return pgdial.end_attempt(p_call, 'answered', v_detail, null, p_now);
     end if;
     if p_reason = 'capacity' and p_call.deferrals >= 20 then
         return pgdial.end_attempt(p_call, 'capacity', v_detail, null, p_now);
@@ -50,13 +54,13 @@ begin
     end if;
 
     update pgdial.calls c
-    set state = 'waiting', run_at = v_run_at, attempt = c.attempt - 1,
+    set state = 'waiting', run_at = greatest(v_run_at, c.hold_until), attempt = c.attempt - 1,
         deferrals = c.deferrals + (p_reason = 'capacity')::int,
         last_error = v_detail ->> 'why',
         outcome = case when p_reason = 'capacity' then 'capacity' when p_reason in ('account', 'forbidden') then 'account'
                        else c.outcome::text end::pgdial.outcome,
         claim_seq = default, lease_until = null, deadline_at = null, trunk = null, claimed_by = null,
-        provider_call_id = null, answered_at = null
+        provider_call_id = null
     where c.id = p_call.id and c.claim_no = p_call.claim_no
       and c.state::text in ('dialing', 'unresolved', 'in_call');
     perform pgdial.note(p_call, 'deferred', p_now, v_detail || jsonb_build_object('run_at', v_run_at));

@@ -62,6 +62,9 @@ begin
     select min(h.received_at), count(distinct h.call_id) into v_first, v_others
     from (select w.received_at, w.call_id from pgdial.webhook_events w
           where w.trunk = p_call.trunk and w.received_at >= v_due and w.verdict = 'applied'
+            -- That another account tells of its calls proves nothing (is_its_account).
+            and (p_call.account is null
+                 or (select c.account from pgdial.calls c where c.id = w.call_id) = p_call.account)
           order by w.received_at limit 100) h;
     return v_others >= 3
        and p_now >= v_first + greatest('1 minute', v_first - coalesce(p_call.repeated_at, p_call.claimed_at));

@@ -466,12 +466,15 @@ as $$
 #variable_conflict use_column
 declare
     v_dial constant text := coalesce(p_call.provider_call_id, p_call.id || '-' || p_call.claim_no);
+    v_changed constant text := pgdial.cluster_changed();
+    v_account_is_gone constant boolean := pgdial.account_is_gone(p_call, p_now);
     v_worker pgdial.workers;
     v_asked text;
 begin
     select w.* into v_worker from pgdial.workers w where w.id = p_call.claimed_by;
     select format('; its provider is asked at %s', pgdial.in_utc(greatest(pgdial.look_up_due(p_call), p_now))) into v_asked
-    from pgdial.trunks t where t.name = p_call.trunk and t.look_up <> 'none';
+    from pgdial.trunks t
+    where t.name = p_call.trunk and t.look_up <> 'none' and v_changed is null and not v_account_is_gone;
     return query
     select 1, p_call.state::text, case p_call.state
         when 'dialing' then format('a worker%s is dialing since %s, and says what came of it by %s',
@@ -492,6 +495,14 @@ begin
                p_call.cancel_requested_by, pgdial.in_utc(p_call.cancel_requested_at),
                coalesce(', ' || pgdial.masked(p_call.cancel_requested_why), '')), v_dial, null
     where p_call.cancel_requested_at is not null
+    union all
+    select 4, 'cluster_changed', format('%s: its provider is neither asked about it nor told to end it until somebody runs `pgdial recover`',
+               v_changed), 'cluster', null
+    where v_changed is not null
+    union all
+    select 5, 'other_account', format('it was dialled at %s, and the live workers of trunk %s dial elsewhere: nobody asks about it, '
+               'repeats or ends it, until one of that account is back', p_call.account, p_call.trunk), p_call.account, null
+    where v_account_is_gone
     union all
     select 3, 'locked', format('%s holds its row: nothing about it is written until that transaction ends', h.who), h.who, null
     from pgdial.row_holder(p_call.id) h (who) where h.who is not null;

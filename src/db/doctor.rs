@@ -157,6 +157,11 @@ pub async fn examine(pool: &Pool) -> Vec<Check> {
         keep(&mut found, "bloat", server::bloat(&mut connection).await);
         keep(&mut found, "place", queue::place(&mut connection).await);
         keep(&mut found, "workers", queue::workers(&mut connection).await);
+        keep(
+            &mut found,
+            "accounts",
+            queue::accounts(&mut connection).await,
+        );
         keep(&mut found, "pauses", queue::pauses(&mut connection).await);
         keep(&mut found, "slots", queue::slots(&mut connection).await);
         keep(&mut found, "inbox", queue::inbox(&mut connection).await);

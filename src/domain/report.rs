@@ -28,6 +28,8 @@ pub struct Report {
     pub kind: ReportKind,
     /// How it ended; set when `kind` is `Ended`.
     pub outcome: Option<Outcome>,
+    /// It proves that somebody, or a machine, had answered, whatever its status word says.
+    pub answered: bool,
     /// The provider's id of the call.
     pub provider_call_id: Option<String>,
     /// The reference that the body itself names.

@@ -1,6 +1,6 @@
 //! claim: waiting → dialing, behind the gate.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Calls, Error,
+    Calls, Error, accounts_of,
     health::{Health, Work},
     shares::Shares,
 };
@@ -43,6 +43,7 @@ pub struct Claim {
 pub struct Claimer {
     pool: Pool,
     worker: Uuid,
+    accounts: Arc<BTreeMap<String, String>>,
     connection: Option<(Lent, Instant)>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -58,6 +59,7 @@ impl Calls {
         Claimer {
             pool: self.pool.clone(),
             worker,
+            accounts: Arc::clone(&self.accounts),
             connection: None,
             metrics: Arc::clone(&self.metrics),
             health: Arc::clone(&self.health),
@@ -103,12 +105,13 @@ impl Claimer {
         let claiming = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
                     trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
-             from pgdial.claim_due($1, $2, $3, $4)",
+             from pgdial.claim_due($1, $2, $3, $4, $5)",
         )
         .bind(self.worker)
         .bind(shares.trunks())
         .bind(wanted)
         .bind(most)
+        .bind(accounts_of(&self.accounts, shares.trunks()))
         .fetch_all(&mut *connection);
         let rows: Result<Vec<Row>, sqlx::Error> = answered(LANE, claiming).await;
         connection.after(&rows);

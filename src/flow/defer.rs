@@ -37,6 +37,8 @@ pub enum Deferred {
     Failed,
     /// Somebody had asked to cancel it.
     Canceled,
+    /// An earlier dial of it was answered.
+    Completed,
     /// Its number has joined the do-not-call list.
     Suppressed,
     /// It had moved on before.

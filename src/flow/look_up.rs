@@ -96,11 +96,13 @@ impl Calls {
     /// Which dials to ask their providers about now, of each trunk at most so many. They are
     /// booked: of several workers one asks.
     pub async fn look_ups_due(&self, most: &Shares) -> Result<Vec<LookUpDue>, Error> {
-        let (due,): (Json<Vec<LookUpDue>>,) = sqlx::query_as("select pgdial.look_ups_due($1, $2)")
-            .bind(most.trunks())
-            .bind(most.counts())
-            .fetch_one(&self.pool)
-            .await?;
+        let (due,): (Json<Vec<LookUpDue>>,) =
+            sqlx::query_as("select pgdial.look_ups_due($1, $2, $3)")
+                .bind(most.trunks())
+                .bind(most.counts())
+                .bind(self.accounts_of(most.trunks()))
+                .fetch_one(&self.pool)
+                .await?;
         Ok(due.0)
     }
 

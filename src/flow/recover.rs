@@ -32,6 +32,8 @@ struct Item<'a> {
     trunk: &'a str,
     /// As the list says it; what is no number is refused in SQL.
     phone: Option<&'a str>,
+    /// Which account lists it.
+    account: Option<&'a str>,
     report: &'a Report,
 }
 
@@ -66,6 +68,7 @@ impl Calls {
             claim_no: dial.claim_no,
             trunk,
             phone: report.result.get("to").and_then(Value::as_str),
+            account: self.accounts.get(trunk).map(String::as_str),
             report,
         };
         let sql = "select ordinal, verdict, detail from pgdial.recover_listed($1)";

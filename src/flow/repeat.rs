@@ -13,9 +13,10 @@ impl Calls {
     /// workers one sends. `lease_until` is the end of the time in which it may still ring.
     pub async fn repeats_due(&self, most: &Shares) -> Result<Vec<ClaimedCall>, Error> {
         let (due,): (Json<Vec<Box<RawValue>>>,) =
-            sqlx::query_as("select pgdial.repeats_due($1, $2)")
+            sqlx::query_as("select pgdial.repeats_due($1, $2, $3)")
                 .bind(most.trunks())
                 .bind(most.counts())
+                .bind(self.accounts_of(most.trunks()))
                 .fetch_one(&self.pool)
                 .await?;
         let (calls, unreadable) = read_orders("repeats_due", &due.0)?;

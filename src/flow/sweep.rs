@@ -50,10 +50,11 @@ impl Calls {
         type Row = (i64, Json<BTreeMap<String, i64>>, Json<Vec<CancelWish>>);
         let trying = self.health.trying(Work::Sweep);
         let row: Result<Row, Error> =
-            sqlx::query_as("select wait_ms, counts, cancels from pgdial.sweep($1, $2, $3)")
+            sqlx::query_as("select wait_ms, counts, cancels from pgdial.sweep($1, $2, $3, $4)")
                 .bind(trunks)
                 .bind(keep.map(interval))
                 .bind(BATCH)
+                .bind(self.accounts_of(trunks))
                 .fetch_one(&self.pool)
                 .await
                 .map_err(Error::from);

@@ -27,6 +27,14 @@ pub struct Worker {
     pub stopping: bool,
 }
 
+#[derive(Serialize)]
+struct Seen<'a> {
+    #[serde(flatten)]
+    worker: &'a Worker,
+    /// Of its trunks, in their order.
+    accounts: Option<Vec<Option<String>>>,
+}
+
 /// What a worker is told when it shows itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -39,7 +47,7 @@ impl Calls {
     /// Says that this worker is alive, and hears what it is told.
     pub async fn worker_alive(&self, worker: &Worker) -> Result<Told, Error> {
         let asked = sqlx::query_as("select pgdial.worker_alive($1)")
-            .bind(Json(worker))
+            .bind(Json(self.seen(worker)))
             .fetch_one(&self.pool);
         let trying = self.health.trying(Work::Heartbeat);
         let told: Result<(Option<Json<Value>>,), Error> =
@@ -48,6 +56,11 @@ impl Calls {
         let (told,) = told?;
         let told = told.map_or_else(|| Value::Object(Map::default()), |told| told.0);
         Ok(read_detail("worker_alive", told))
+    }
+
+    fn seen<'a>(&self, worker: &'a Worker) -> Seen<'a> {
+        let accounts = self.accounts_of(&worker.trunks);
+        Seen { worker, accounts }
     }
 
     /// Worker processes as JSON, the latest first.
@@ -61,7 +74,7 @@ impl Calls {
     /// Says that this worker is alive.
     pub async fn worker_seen(&self, worker: &Worker) -> Result<(), Error> {
         sqlx::query("select pgdial.worker_seen($1)")
-            .bind(Json(worker))
+            .bind(Json(self.seen(worker)))
             .execute(&self.pool)
             .await?;
         Ok(())

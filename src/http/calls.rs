@@ -246,7 +246,7 @@ pub(super) async fn cancel_call(
 
 /// Put a finished call back into the queue.
 ///
-/// It has all its attempts again. A completed one needs `force`; one whose number is on the
+/// It has all its attempts again. One that was answered needs `force`; one whose number is on the
 /// do-not-call list is refused with 409 `suppressed`.
 #[utoipa::path(
     post, path = "/api/v1/calls/{id}/redrive", tag = "calls", request_body = Option<RedriveRequest>,
@@ -270,7 +270,7 @@ pub(super) async fn redrive_call(
         (Redriven::NotOver, _) => Problem::new(Code::NotOver, "the call is not over yet"),
         (Redriven::NeedsForce, _) => Problem::new(
             Code::NeedsForce,
-            "the call was completed: to ring them again, send {\"force\": true}",
+            "somebody has answered the call: to ring them again, send {\"force\": true}",
         ),
         (Redriven::Held, until) => Problem::new(
             Code::Held,

@@ -18,13 +18,16 @@ use hyper::{
     Method, Request, Uri,
     body::Bytes,
     header::{self, HeaderValue},
+    http::uri::Authority,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::exchange::{Answer, Connector, Exchange};
-use super::{Cancellation, Deadline, Error, LookedUp, Order, Provider, protocol, words};
+use super::{
+    Cancellation, Deadline, Error, LookedUp, Order, Provider, account_of, protocol, words,
+};
 use crate::domain::{Phone, Placement, Reference, Refusal, Report};
 
 mod answer;
@@ -49,12 +52,17 @@ pub struct Limits {
     pub total: Duration,
 }
 
+impl Limits {
+    /// Those that every dial has.
+    pub const DEFAULT: Self = Self {
+        connect: Duration::from_secs(5),
+        total: Duration::from_secs(30),
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            total: Duration::from_secs(30),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -64,10 +72,22 @@ pub struct HttpProvider {
     /// How long a request may take.
     pub limits: Limits,
     address: String,
+    account: String,
     host: HeaderValue,
     key: Option<SecretString>,
     authorization: Option<HeaderValue>,
     connector: Connector,
+}
+
+/// The account behind an address, however that is spelled.
+fn account(uri: &Uri, authority: &Authority) -> String {
+    let scheme = uri.scheme_str().unwrap_or("http").to_ascii_lowercase();
+    let host = authority.host().to_ascii_lowercase();
+    let port = authority
+        .port_u16()
+        .unwrap_or(if scheme == "https" { 443 } else { 80 });
+    let path = uri.path().trim_end_matches('/');
+    account_of("http", &host, &[&scheme, &host, &port.to_string(), path])
 }
 
 /// A request, unless one of its parts cannot be one.
@@ -100,6 +120,7 @@ impl HttpProvider {
         }
         Ok(Self {
             limits: Limits::default(),
+            account: account(&uri, authority),
             address: address.to_owned(),
             host: HeaderValue::from_str(authority.as_str()).map_err(|_e| Error::BadAddress)?,
             authorization: key.as_ref().map(bearer).transpose()?,
@@ -252,6 +273,11 @@ impl HttpProvider {
 }
 
 impl Provider for HttpProvider {
+    /// By the address alone: nobody can tell two keys of one account from those of two.
+    fn account(&self) -> Option<String> {
+        Some(self.account.clone())
+    }
+
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
         Box::pin(self.place_now(order))
     }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{Outcome, Report, ReportKind};
 
+mod answered;
 mod lenient;
 
 pub(super) use lenient::parse;
@@ -62,9 +63,12 @@ fn read_object(object: Value) -> Report {
         Some(word) => read_status(word),
         None => (ReportKind::Unparsable, None),
     };
+    let answered = kind == ReportKind::Answered
+        || outcome.is_some_and(|outcome| answered::proves_answer(outcome, &fields));
     Report {
         kind,
         outcome,
+        answered,
         provider_call_id,
         reference,
         event_id,
@@ -160,6 +164,7 @@ fn empty(kind: ReportKind) -> Report {
     Report {
         kind,
         outcome: None,
+        answered: false,
         provider_call_id: None,
         reference: None,
         event_id: None,

@@ -26,8 +26,19 @@ const KINDS: [&str; 6] = [
 ];
 const ROW_CLAIM: i64 = 5;
 
+/// What is known of the row and of the dial that the report is about.
+#[derive(Clone, Copy)]
+struct Known {
+    /// The row failed as unknown.
+    unknown: bool,
+    /// Somebody has answered the call already.
+    answered: bool,
+    /// The end of this very dial was reported before.
+    over: bool,
+}
+
 /// Written as the rules are told, one after another.
-fn expected(state: &str, unknown: bool, event_claim: i64, kind: &str) -> &'static str {
+fn expected(state: &str, known: Known, event_claim: i64, kind: &str) -> &'static str {
     // A claim that the row never had is not ours.
     if !(1..=ROW_CLAIM).contains(&event_claim) {
         return "mismatch";
@@ -36,17 +47,8 @@ fn expected(state: &str, unknown: bool, event_claim: i64, kind: &str) -> &'stati
     if kind == "unknown" {
         return "noted";
     }
-    let reached_somebody = kind == "answered" || kind == "completed";
     let in_flight = ["dialing", "unresolved", "in_call"].contains(&state);
-    if in_flight && event_claim < ROW_CLAIM {
-        // An event of an earlier claim never moves a later dial; an answer is recorded.
-        return if reached_somebody {
-            "late_answer"
-        } else {
-            "stale"
-        };
-    }
-    if in_flight {
+    if in_flight && event_claim == ROW_CLAIM {
         return match kind {
             "progress" => "accept",
             "answered" => "answer",
@@ -54,13 +56,20 @@ fn expected(state: &str, unknown: bool, event_claim: i64, kind: &str) -> &'stati
             _ => "settle",
         };
     }
-    // No dial is in flight: an answer completes a call that waits, or failed because
-    // nobody knew. Of contradicting ends the first decides; the other ends never change.
-    let open = state == "waiting" || (state == "failed" && unknown);
-    if open && reached_somebody {
-        "complete_late"
-    } else {
-        "stale"
+    // The first answer that we hear of: it completes a call that waits, or that failed because
+    // nobody knew; elsewhere the state stays, but nothing may ring them again.
+    let open = state == "waiting" || (state == "failed" && known.unknown);
+    if !known.answered && (kind == "answered" || kind == "completed") {
+        return if open { "complete_late" } else { "late_answer" };
+    }
+    // Of contradicting words about one dial its end decides; what comes out of order is stale.
+    if known.over {
+        return "stale";
+    }
+    // Who rings or talks holds the number, until it is reported to be over.
+    match kind {
+        "progress" | "answered" => "hold",
+        _ => "end_hold",
     }
 }
 
@@ -68,8 +77,9 @@ fn expected(state: &str, unknown: bool, event_claim: i64, kind: &str) -> &'stati
 async fn every_report_means_for_every_row_what_the_rules_say() {
     let db = TestDb::new().await;
     let sql = format!(
-        "select string_agg(concat_ws(' ', s, u, e, k, pgdial.judge(s::pgdial.call_state, {ROW_CLAIM}, u, e, k)), ';') \
-         from unnest(array{STATES:?}) s, unnest(array[true, false]) u, unnest(array[-1, 0, 1, 4, 5, 6, 7]::bigint[]) e, \
+        "select string_agg(concat_ws(' ', s, u, a, o, e, k, pgdial.judge(s::pgdial.call_state, {ROW_CLAIM}, u, a, o, e, k)), ';') \
+         from unnest(array{STATES:?}) s, unnest(array[true, false]) u, unnest(array[true, false]) a, \
+              unnest(array[true, false]) o, unnest(array[-1, 0, 1, 4, 5, 6, 7]::bigint[]) e, \
               unnest(array{KINDS:?}) k"
     )
     .replace('"', "'");
@@ -77,15 +87,20 @@ async fn every_report_means_for_every_row_what_the_rules_say() {
     let mut counted: HashMap<&str, usize> = HashMap::new();
     for line in answers.split(';') {
         let words: Vec<&str> = line.split(' ').collect();
-        let [state, unknown, event_claim, kind, verdict] = words[..] else {
+        let [state, unknown, answered, over, event_claim, kind, verdict] = words[..] else {
             panic!("{line}");
         };
-        let expected = expected(state, unknown == "t", event_claim.parse().unwrap(), kind);
+        let known = Known {
+            unknown: unknown == "t",
+            answered: answered == "t",
+            over: over == "t",
+        };
+        let expected = expected(state, known, event_claim.parse().unwrap(), kind);
         assert_eq!(verdict, expected, "{line}");
         *counted.entry(verdict).or_default() += 1;
     }
-    assert_eq!(counted.values().sum::<usize>(), 9 * 2 * 7 * 6);
-    assert_eq!(counted.len(), 9, "every verdict occurs: {counted:?}");
+    assert_eq!(counted.values().sum::<usize>(), 9 * 8 * 7 * 6);
+    assert_eq!(counted.len(), 11, "every verdict occurs: {counted:?}");
     let immutable = "select provolatile from pg_proc where proname = 'judge'";
     assert_eq!(db.text(immutable).await, "i");
 }
@@ -94,7 +109,9 @@ async fn every_report_means_for_every_row_what_the_rules_say() {
 async fn a_call_that_was_never_claimed_fits_no_event() {
     let db = TestDb::new().await;
     for event_claim in [0, 1, 2] {
-        let sql = format!("select pgdial.judge('waiting', 0, false, {event_claim}, 'completed')");
+        let sql = format!(
+            "select pgdial.judge('waiting', 0, false, false, false, {event_claim}, 'completed')"
+        );
         assert_eq!(db.text(&sql).await, "mismatch", "{event_claim}");
     }
 }

@@ -9,8 +9,10 @@
 
 mod support;
 
+mod accounts;
 mod acts;
 mod amend;
+mod answered;
 mod batcher;
 mod breaker;
 mod cancel;
@@ -35,6 +37,8 @@ mod housekeeping;
 mod idempotency;
 mod judge;
 mod lanes;
+mod late_signs;
+mod limits;
 mod logs;
 mod long_absence;
 mod look_up;

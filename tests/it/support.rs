@@ -320,6 +320,7 @@ fn report(status: &str) -> Report {
     Report {
         kind: ReportKind::Unknown,
         outcome: None,
+        answered: false,
         provider_call_id: None,
         reference: None,
         event_id: None,

@@ -193,7 +193,7 @@ async fn calls_that_were_called_off_never_change() {
     db.calls.cancel(first.id, "tester", None).await.unwrap();
     assert_eq!(
         db.event(&first, "2", ended(Outcome::Answered)).await,
-        Verdict::Stale
+        Verdict::LateAnswer
     );
     assert_eq!(db.state(first.id).await, "canceled");
 }

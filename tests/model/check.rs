@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use crate::{
     database::TestDb,
-    model::{CAMPAIGNS, Call, Due, Forbidden, Kept, Model, NUMBERS, TRUNKS, Trunk},
+    model::{CAMPAIGNS, Call, Due, Forbidden, Kept, Model, NUMBERS, SECOND, TRUNKS, Trunk},
 };
 
 /// The world begins here, and its clock stands still but for what a step adds: moments in
@@ -166,6 +166,10 @@ fn call_as_row(call: &Call) -> Value {
         "cancel_wished": call.cancel_wished,
         "look_up_at": call.look_up_at,
         "not_found": call.not_found,
+        "answered_before": call.answered_before,
+        "told": call.dials.last().map_or([60, 1800], |dial| {
+            [dial.ring_timeout / SECOND, dial.max_duration / SECOND]
+        }),
         "events": call.events.join(" "),
     })
 }

@@ -42,12 +42,12 @@ with tick as (
     where not case
         when t.before is null then t.kind = 'waiting'
         when t.before in ('waiting', 'retried', 'deferred', 'redriven')
-            then t.kind in ('active', 'canceled', 'expired', 'suppressed') or (t.kind = 'completed' and t.late)
+            then t.kind in ('active', 'canceled', 'expired', 'suppressed') or (t.kind in ('completed', 'failed') and t.late)
         when t.before in ('active', 'unresolved', 'in_call')
             then t.kind in ('completed', 'retried', 'deferred', 'failed', 'canceled', 'suppressed')
                  or (t.kind = 'unresolved' and t.before = 'active')
                  or (t.kind = 'in_call' and t.before <> 'in_call')
-        when t.before = 'failed' then t.kind = 'redriven' or (t.kind = 'completed' and t.late)
+        when t.before = 'failed' then t.kind = 'redriven' or (t.kind in ('completed', 'failed') and t.late)
         else t.kind = 'redriven' end
     union all
     select format('a cancel was wished, and call %s went back', s.call_id)
@@ -67,7 +67,8 @@ select jsonb_build_object(
         'hold_until', since(c.hold_until), 'trunk', c.trunk, 'provider_call_id', c.provider_call_id,
         'answered_at', since(c.answered_at), 'ended_at', since(c.ended_at), 'outcome', c.outcome,
         'cancel_wished', c.cancel_requested_at is not null, 'look_up_at', since(c.look_up_at),
-        'not_found', c.not_found,
+        'not_found', c.not_found, 'answered_before', c.answered_before is not null,
+        'told', jsonb_build_array(c.ring_timeout_sec, c.max_duration_sec),
         'events', (select string_agg(s.kind, ' ' order by s.seq) from call_story s where s.call_id = c.id)))
         from pgdial.calls c),
     'webhook_events', (select jsonb_agg(jsonb_build_array(w.event_id, w.verdict, w.deliveries) order by w.id)

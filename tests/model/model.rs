@@ -100,6 +100,13 @@ impl Due {
             latest: moment,
         }
     }
+
+    fn not_before(self, moment: Moment) -> Self {
+        Self {
+            earliest: self.earliest.max(moment),
+            latest: self.latest.max(moment),
+        }
+    }
 }
 
 /// One claim of a call, and so at most one dial.
@@ -107,6 +114,17 @@ impl Due {
 pub(crate) struct Dial {
     pub(crate) worker: Uuid,
     pub(crate) trunk: usize,
+    /// What the provider was told, whatever becomes of the campaign.
+    pub(crate) ring_timeout: Moment,
+    pub(crate) max_duration: Moment,
+    pub(crate) known: Option<Known>,
+}
+
+/// What is known last of a dial that was reported to be over, or that holds its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    Over,
+    UpUntil(Moment),
 }
 
 /// One call, with the facts of its current attempt.
@@ -129,11 +147,14 @@ pub(crate) struct Call {
     pub(crate) lease_until: Option<Moment>,
     pub(crate) deadline_at: Option<Moment>,
     pub(crate) hold_until: Option<Moment>,
-    /// An earlier dial than the latest was answered after all.
-    pub(crate) earlier_answered: bool,
     pub(crate) trunk: Option<usize>,
     pub(crate) provider_id: Option<String>,
+    /// Since it was enqueued, or redriven.
     pub(crate) answered_at: Option<Moment>,
+    /// Before it was redriven with force.
+    pub(crate) answered_before: bool,
+    /// Claims up to this one: with force, what they came to is known.
+    pub(crate) forced_claim_no: i64,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cancel_wished: bool,
     pub(crate) ended_at: Option<Moment>,
@@ -147,6 +168,19 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn claim_no(&self) -> i64 {
         i64::try_from(self.dials.len()).unwrap()
+    }
+
+    /// The dial of this claim.
+    fn dial(&mut self, claim_no: i64) -> &mut Dial {
+        &mut self.dials[usize::try_from(claim_no - 1).unwrap()]
+    }
+
+    fn latest(&self) -> Dial {
+        *self.dials.last().unwrap()
+    }
+
+    fn hold(&mut self, until: Moment) {
+        self.hold_until = Some(self.hold_until.map_or(until, |at| at.max(until)));
     }
 
     fn note(&mut self, kind: &'static str) {
@@ -166,7 +200,6 @@ impl Call {
         self.deadline_at = None;
         self.trunk = None;
         self.provider_id = None;
-        self.answered_at = None;
     }
 
     fn end(&mut self, state: CallState, now: Moment) {

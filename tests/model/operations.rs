@@ -92,6 +92,8 @@ pub(crate) enum Says {
     Progress,
     Answered,
     Ended(Outcome),
+    /// Ended so, and its body proves that somebody had answered.
+    Dropped(Outcome),
     UnknownWord,
     Garbage,
 }
@@ -166,6 +168,11 @@ pub(crate) enum Operation {
         campaign: usize,
         trunk: usize,
     },
+    /// How long its calls may last from now on.
+    SetMaxDuration {
+        campaign: usize,
+        to: Moment,
+    },
     Forbid(usize),
     Allow(usize),
     Sweep,
@@ -225,6 +232,7 @@ impl fmt::Display for Says {
             Self::Progress => f.write_str("progress"),
             Self::Answered => f.write_str("somebody answers"),
             Self::Ended(outcome) => write!(f, "ended as {outcome}"),
+            Self::Dropped(outcome) => write!(f, "ended as {outcome} after an answer"),
             Self::UnknownWord => f.write_str("an unknown word"),
             Self::Garbage => f.write_str("garbage"),
         }

@@ -44,6 +44,8 @@ pub(crate) enum Judgement {
     PutBack,
     CompleteLate,
     LateAnswer,
+    Hold,
+    EndHold,
     Noted,
     Stale,
     Mismatch,
@@ -58,6 +60,8 @@ impl Judgement {
             Self::PutBack => "put_back",
             Self::CompleteLate => "complete_late",
             Self::LateAnswer => "late_answer",
+            Self::Hold => "hold",
+            Self::EndHold => "end_hold",
             Self::Noted => "noted",
             Self::Stale => "stale",
             Self::Mismatch => "mismatch",
@@ -65,10 +69,21 @@ impl Judgement {
     }
 }
 
+/// What is known of the row and of the dial that the report is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    /// The row failed as unknown.
+    pub(crate) unknown: bool,
+    /// Somebody has answered the call.
+    pub(crate) answered: bool,
+    /// The end of the dial was reported.
+    pub(crate) over: bool,
+}
+
 pub(crate) fn judge(
     state: CallState,
     claim_no: i64,
-    unknown: bool,
+    known: Known,
     event_claim_no: i64,
     kind: Kind,
 ) -> Judgement {
@@ -76,16 +91,18 @@ pub(crate) fn judge(
     if !(1..=claim_no).contains(&event_claim_no) {
         return Judgement::Mismatch;
     }
+    let is_present = state.is_in_flight() && event_claim_no == claim_no;
+    let is_open = state == CallState::Waiting || (state == CallState::Failed && known.unknown);
     match kind {
         Kind::Unknown => Judgement::Noted,
-        _ if state.is_in_flight() && event_claim_no < claim_no && reached => Judgement::LateAnswer,
-        _ if state.is_in_flight() && event_claim_no < claim_no => Judgement::Stale,
-        Kind::Progress if state.is_in_flight() => Judgement::Accept,
-        Kind::Answered if state.is_in_flight() => Judgement::Answer,
-        Kind::Capacity if state.is_in_flight() => Judgement::PutBack,
-        _ if state.is_in_flight() => Judgement::Settle,
-        _ if reached && state == CallState::Waiting => Judgement::CompleteLate,
-        _ if reached && state == CallState::Failed && unknown => Judgement::CompleteLate,
-        _ => Judgement::Stale,
+        Kind::Progress if is_present => Judgement::Accept,
+        Kind::Answered if is_present => Judgement::Answer,
+        Kind::Capacity if is_present => Judgement::PutBack,
+        _ if is_present => Judgement::Settle,
+        _ if reached && !known.answered && is_open => Judgement::CompleteLate,
+        _ if reached && !known.answered => Judgement::LateAnswer,
+        _ if known.over => Judgement::Stale,
+        Kind::Progress | Kind::Answered => Judgement::Hold,
+        _ => Judgement::EndHold,
     }
 }

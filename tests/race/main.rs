@@ -6,8 +6,8 @@
 //! never; the sweep, and an operator who calls off. Each verb is one step, since it locks
 //! its row first; between any two steps anything else may happen. Every state that can be
 //! reached is checked: no two rings to one number at once, nobody rung again who is known
-//! to have been spoken to, nothing dialled that was called off (P1), never more in flight than slots
-//! (P3), and time alone ends every dial (P2).
+//! to have been spoken to, or whose telephone is known to ring, nothing dialled that was
+//! called off (P1), never more in flight than slots (P3), and time alone ends every dial (P2).
 //!
 //! Left out: batches and locks that are not had, look-ups, the breaker, redrive and release,
 //! capacity's waits; `calls_one_in_flight_per_phone`, which would hide a missing gate; and a
@@ -44,7 +44,7 @@ use pgdial::domain::CallState;
 use self::{
     database::TestDb,
     explorer::explore,
-    judge::{Kind, judge},
+    judge::{Kind, Known, judge},
     world::{Sabotage, World},
 };
 
@@ -53,7 +53,14 @@ const ONE_NUMBER: World = World {
     one_number: true,
     slots: 2,
     redial_unknown: true,
+    lies: false,
     sabotage: None,
+};
+
+/// The same, at a provider whose refusals are not to be believed.
+const LIAR: World = World {
+    lies: true,
+    ..ONE_NUMBER
 };
 
 /// Two calls to two numbers, over one slot.
@@ -61,12 +68,13 @@ const ONE_SLOT: World = World {
     one_number: false,
     slots: 1,
     redial_unknown: false,
+    lies: false,
     sabotage: None,
 };
 
 #[test]
 fn nothing_that_can_happen_breaks_a_promise() {
-    for world in [ONE_NUMBER, ONE_SLOT] {
+    for world in [ONE_NUMBER, ONE_SLOT, LIAR] {
         match explore(&world) {
             Ok(states) => assert!(states > 100_000, "{world:?} has {states} states only"),
             Err(example) => panic!("{world:?}\n{example}"),
@@ -90,8 +98,13 @@ fn every_guard_is_needed() {
             "P1: two calls ring",
         ),
         (ONE_NUMBER, Sabotage::NoLateStartCheck, "P1: two calls ring"),
-        (ONE_NUMBER, Sabotage::NoHold, "P1: two calls ring"),
+        (ONE_NUMBER, Sabotage::NoHold, "its number is held"),
         (ONE_NUMBER, Sabotage::LateAnswerIgnored, "somebody spoke"),
+        (
+            LIAR,
+            Sabotage::LateProgressIgnored,
+            "it rings, we were told",
+        ),
         (ONE_NUMBER, Sabotage::WishIgnored, "called off"),
         (ONE_NUMBER, Sabotage::NoDeadline, "P2"),
         (
@@ -115,18 +128,24 @@ async fn the_judge_of_the_race_is_the_judge_of_the_database() {
     let states = CallState::ALL.map(CallState::as_str);
     let kinds = Kind::ALL.map(Kind::as_str);
     let sql = format!(
-        "select string_agg(pgdial.judge(s::pgdial.call_state, r, u, e, k), ' ' order by i, r, u, e, j) \
+        "select string_agg(pgdial.judge(s::pgdial.call_state, r, u, a, o, e, k), ' ' order by i, r, u, a, o, e, j) \
          from unnest(array{states:?}) with ordinality as s (s, i), unnest(array[0, 1, 2]::bigint[]) r, \
-              unnest(array[false, true]) u, unnest(array[-1, 0, 1, 2, 3]::bigint[]) e, \
+              unnest(array[false, true]) u, unnest(array[false, true]) a, unnest(array[false, true]) o, \
+              unnest(array[-1, 0, 1, 2, 3]::bigint[]) e, \
               unnest(array{kinds:?}) with ordinality as k (k, j)"
     )
     .replace('"', "'");
     let mut expected = Vec::new();
     for state in CallState::ALL {
         for row in 0..3 {
-            for unknown in [false, true] {
+            for bits in 0..8 {
+                let known = Known {
+                    unknown: bits & 4 != 0,
+                    answered: bits & 2 != 0,
+                    over: bits & 1 != 0,
+                };
                 for event in -1..4 {
-                    let judged = Kind::ALL.map(|kind| judge(state, row, unknown, event, kind));
+                    let judged = Kind::ALL.map(|kind| judge(state, row, known, event, kind));
                     expected.extend(judged.map(judge::Judgement::as_str));
                 }
             }

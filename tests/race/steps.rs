@@ -8,8 +8,8 @@ use crate::{
     explorer::Explored,
     judge::Kind,
     world::{
-        CALLS, CLAIMS, DEADLINE, HOLD, LATEST_START, LEASE, LONGEST_DIAL, LONGEST_TALK, OLD, Phone,
-        RACED, Row, Sabotage, State, TALK_HOLD, Worker, World,
+        CALLS, CLAIMS, DEADLINE, HOLD, Known, LATEST_START, LEASE, LONGEST_DIAL, LONGEST_TALK, OLD,
+        Phone, RACED, Row, Sabotage, State, TALK_HOLD, Worker, World,
     },
 };
 
@@ -113,7 +113,7 @@ impl Explored for World {
         };
         if state.misdialled.is_some() {
             state.misdialled
-        } else if most > 1 {
+        } else if most > 1 && !self.lies {
             Some("P1: two calls ring one number")
         } else if Self::in_flight(state) > self.slots {
             Some("P3: more in flight than there are slots")
@@ -144,11 +144,11 @@ impl World {
         };
         if goes && row.state == CallState::Waiting && usize::from(row.claim_no) < CLAIMS[call] {
             then(Step::Claim(call), &|state| {
-                Self::claim(state, call, Worker::Held);
+                self.claim(state, call, Worker::Held);
             });
             if call == RACED {
                 then(Step::ClaimUnheard(call), &|state| {
-                    Self::claim(state, call, Worker::Unheard);
+                    self.claim(state, call, Worker::Unheard);
                 });
             }
         }
@@ -169,6 +169,10 @@ impl World {
         if Self::is_overdue(row) && !self.lacks(Sabotage::NoDeadline) {
             then(Step::SweepDeadline(call), &|state| {
                 self.sweep_deadline(&mut state.rows[call]);
+                if state.rows[call].unknown {
+                    let dial = usize::from(row.claim_no) - 1;
+                    state.dials[call][dial].known = Known::Up(HOLD);
+                }
             });
         }
         if call == RACED && !row.state.is_terminal() && !row.wished {
@@ -206,10 +210,13 @@ impl World {
                 then(Step::HearsRefused(call, no), Worker::Done, &|state| {
                     self.settle_fault(state, call, no);
                 });
+            }
+            if dial.phone == Phone::Refused || self.lies && dial.phone == Phone::Rings {
                 then(Step::HearsFull(call, no), Worker::Done, &|state| {
                     self.defer(state, call, no);
                 });
-            } else if dial.phone != Phone::Quiet {
+            }
+            if !matches!(dial.phone, Phone::Refused | Phone::Quiet) {
                 then(Step::HearsPlaced(call, no), Worker::Done, &|state| {
                     self.dialed(state, call, no);
                 });
@@ -315,6 +322,9 @@ fn tick(from: &State) -> Option<State> {
         }
         if dial.is_sent || dial.phone.is_up() {
             dial.for_ticks = OLD.min(dial.for_ticks + 1);
+        }
+        if let Known::Up(ticks) = dial.known {
+            dial.known = Known::Up(ticks.saturating_sub(1));
         }
     }
     state.rows = state.rows.map(|row| older(&row));

@@ -3,8 +3,11 @@
 use pgdial::domain::CallState;
 
 use crate::{
-    judge::{Judgement, Kind, judge},
-    world::{ATTEMPTS, DEADLINE, HOLD, Phone, Row, Sabotage, State, TALK_HOLD, Worker, World},
+    judge::{self, Judgement, Kind, judge},
+    world::{
+        ATTEMPTS, CALLS, DEADLINE, HOLD, Known, Phone, Row, Sabotage, State, TALK_HOLD, Worker,
+        World,
+    },
 };
 
 /// How an attempt ended.
@@ -18,9 +21,16 @@ enum Outcome {
 }
 
 impl World {
-    pub(crate) fn claim(state: &mut State, call: usize, worker: Worker) {
+    pub(crate) fn claim(&self, state: &mut State, call: usize, worker: Worker) {
+        let same_number = |other: usize| self.one_number || other == call;
+        let is_known_to_ring = (0..CALLS).filter(|other| same_number(*other)).any(|other| {
+            let mut dials = state.dials[other].iter();
+            dials.any(|dial| dial.phone.is_up() && matches!(dial.known, Known::Up(_)))
+        });
         let row = &mut state.rows[call];
-        if row.told {
+        if is_known_to_ring {
+            state.misdialled = Some("P1: it rings, its number is held, and it is rung again");
+        } else if row.told {
             state.misdialled =
                 Some("P1: somebody spoke to us, we knew it, and they are rung again");
         } else if row.wished {
@@ -33,7 +43,6 @@ impl World {
         row.attempt += 1;
         row.age = 0;
         row.hold = 0;
-        row.earlier_answered = false;
         row.seen = false;
     }
 
@@ -83,9 +92,11 @@ impl World {
     pub(crate) fn put_back(&self, row: &mut Row) {
         if row.wished && !self.lacks(Sabotage::WishIgnored) {
             self.end_attempt(row, Outcome::Canceled);
+        } else if row.answered {
+            self.end_attempt(row, Outcome::Answered);
         } else {
             row.attempt -= 1;
-            wait_again(row);
+            row.state = CallState::Waiting;
         }
     }
 
@@ -107,9 +118,16 @@ impl World {
 
     pub(crate) fn webhook(&self, state: &mut State, call: usize, claim_no: u8, kind: Kind) {
         let row = &mut state.rows[call];
+        let dial = &mut state.dials[call][usize::from(claim_no) - 1];
         let (present, event) = (i64::from(row.claim_no), i64::from(claim_no));
         let is_final = matches!(kind, Kind::Completed | Kind::Ended);
-        match judge(row.state, present, row.unknown, event, kind) {
+        let known = judge::Known {
+            unknown: row.unknown,
+            answered: row.answered,
+            over: dial.known == Known::Over,
+        };
+        let judged = judge(row.state, present, known, event, kind);
+        match judged {
             Judgement::Accept => row.state = CallState::InCall,
             Judgement::Answer => {
                 row.state = CallState::InCall;
@@ -119,33 +137,47 @@ impl World {
                 self.end_attempt(row, Outcome::Answered);
             }
             Judgement::Settle => {
-                let called_off =
-                    state.dials[call][usize::from(claim_no) - 1].phone == Phone::CalledOff;
-                let outcome = if called_off {
+                let outcome = if dial.phone == Phone::CalledOff {
                     Outcome::Canceled
                 } else {
                     Outcome::NoAnswer
                 };
                 self.end_attempt(row, outcome);
             }
-            Judgement::CompleteLate if self.lacks(Sabotage::LateAnswerIgnored) => row.told = true,
-            Judgement::CompleteLate => {
-                row.state = CallState::Completed;
+            Judgement::CompleteLate | Judgement::LateAnswer
+                if self.lacks(Sabotage::LateAnswerIgnored) =>
+            {
                 row.told = true;
-                row.earlier_answered |= event < present;
-                if kind == Kind::Answered {
-                    row.hold = row.hold.max(TALK_HOLD);
-                } else if event == present {
-                    row.hold = 0;
-                }
             }
-            Judgement::Stale => {
-                let over = is_final && event == present && !row.earlier_answered;
-                if over && !row.state.is_in_flight() {
-                    row.hold = 0;
+            Judgement::CompleteLate | Judgement::LateAnswer => {
+                row.told = true;
+                row.answered = true;
+                if judged == Judgement::CompleteLate {
+                    row.state = CallState::Completed;
                 }
             }
             _ => {}
+        }
+        let late = matches!(
+            judged,
+            Judgement::CompleteLate | Judgement::LateAnswer | Judgement::Hold | Judgement::EndHold
+        );
+        if late && !is_final {
+            dial.known = Known::Up(TALK_HOLD);
+            if !self.lacks(Sabotage::LateProgressIgnored) {
+                row.hold = row.hold.max(TALK_HOLD);
+            }
+        } else if late {
+            dial.known = Known::Over;
+            let others = state.dials[call]
+                .iter()
+                .filter_map(|dial| match dial.known {
+                    Known::Up(ticks) => Some(ticks),
+                    _ => None,
+                });
+            row.hold = row.hold.min(others.max().unwrap_or(0));
+        } else if judged == Judgement::Settle {
+            dial.known = Known::Over;
         }
     }
 
@@ -158,7 +190,7 @@ impl World {
         };
         row.unknown = outcome == Outcome::Unknown;
         if row.unknown {
-            row.hold = HOLD;
+            row.hold = row.hold.max(HOLD);
         }
         if outcome == Outcome::Answered
             || (row.answered && (wished || outcome == Outcome::Canceled))
@@ -167,7 +199,7 @@ impl World {
         } else if wished || outcome == Outcome::Canceled {
             row.state = CallState::Canceled;
         } else if retried && !row.answered && row.attempt < ATTEMPTS {
-            wait_again(row);
+            row.state = CallState::Waiting;
         } else {
             row.state = CallState::Failed;
         }
@@ -176,9 +208,4 @@ impl World {
     pub(crate) fn is_overdue(row: &Row) -> bool {
         row.state.is_in_flight() && row.age >= DEADLINE
     }
-}
-
-fn wait_again(row: &mut Row) {
-    row.state = CallState::Waiting;
-    row.answered = false;
 }

@@ -23,7 +23,7 @@ pub(crate) const LEASE: u8 = LATEST_START + LONGEST_DIAL;
 pub(crate) const LONGEST_TALK: u8 = 1;
 pub(crate) const DEADLINE: u8 = 3;
 pub(crate) const HOLD: u8 = 1;
-/// How long a number stays taken while somebody who answered late still talks.
+/// How long a number stays taken by a dial that shows itself when it is over for us.
 pub(crate) const TALK_HOLD: u8 = LONGEST_TALK + 1;
 /// Older than this makes no difference.
 pub(crate) const OLD: u8 = DEADLINE + 1;
@@ -43,6 +43,8 @@ pub(crate) enum Sabotage {
     NoHold,
     /// A late answer changes nothing.
     LateAnswerIgnored,
+    /// That it rings changes nothing where the dial was put back.
+    LateProgressIgnored,
     /// A retry does not ask whether somebody called it off.
     WishIgnored,
     /// What has no report stays in flight.
@@ -67,8 +69,7 @@ pub(crate) struct Row {
     pub(crate) wished: bool,
     pub(crate) answered: bool,
     pub(crate) unknown: bool,
-    pub(crate) earlier_answered: bool,
-    /// We have been told that somebody spoke to us, when no later dial was in flight.
+    /// We have been told that somebody spoke to us.
     pub(crate) told: bool,
     /// A claimer without a gate saw that it may go.
     pub(crate) seen: bool,
@@ -114,6 +115,15 @@ impl Phone {
     }
 }
 
+/// What the database knows of a dial that was reported to be over, or that holds its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Known {
+    Nothing,
+    Over,
+    /// It may be up for so long.
+    Up(u8),
+}
+
 /// One dial: a claim's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Dial {
@@ -124,6 +134,7 @@ pub(crate) struct Dial {
     pub(crate) age: u8,
     /// Since the request went out, or since it rings.
     pub(crate) for_ticks: u8,
+    pub(crate) known: Known,
 }
 
 /// Everything at one moment.
@@ -142,6 +153,9 @@ pub(crate) struct World {
     pub(crate) slots: usize,
     /// The campaign's `redial_unknown`.
     pub(crate) redial_unknown: bool,
+    /// The provider answers that it has no room, and rings all the same. Then nobody can rule out
+    /// a second ring, but once it shows that it rings, we know.
+    pub(crate) lies: bool,
     pub(crate) sabotage: Option<Sabotage>,
 }
 
@@ -160,7 +174,6 @@ impl World {
             wished: false,
             answered: false,
             unknown: false,
-            earlier_answered: false,
             told: false,
             seen: false,
         };
@@ -170,6 +183,7 @@ impl World {
             is_sent: false,
             age: 0,
             for_ticks: 0,
+            known: Known::Nothing,
         };
         State {
             rows: [row; CALLS],
@@ -220,14 +234,13 @@ impl State {
 
 impl Row {
     fn forget(&mut self) {
-        self.earlier_answered &= self.hold > 0;
         self.unknown &= self.state == CallState::Failed;
         if self.state.is_terminal() {
-            (self.attempt, self.wished, self.answered, self.told) = (0, false, false, false);
+            (self.attempt, self.wished, self.told) = (0, false, false);
         }
     }
 
-    /// Can a report still change it?
+    /// Can a report still change it? (A dial that is over may hold its number for nothing.)
     fn is_closed(&self) -> bool {
         self.state.is_terminal() && !self.unknown && self.hold == 0
     }
@@ -244,7 +257,13 @@ impl Dial {
         if !self.is_sent && !self.phone.is_up() {
             self.for_ticks = 0;
         }
+        if row.hold == 0 && self.known != Known::Over {
+            self.known = Known::Nothing;
+        }
         if row.is_closed() {
+            if !self.phone.is_up() {
+                self.known = Known::Nothing;
+            }
             if self.worker != Worker::Held {
                 self.worker = Worker::Done; // whatever it says is stale
             }

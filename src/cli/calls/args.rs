@@ -238,7 +238,7 @@ pub struct RedriveArgs {
     /// Kept in the call's history; with a filter it is needed.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
-    /// Even a completed one: somebody has already spoken to us.
+    /// Even one that somebody has answered, now or in an earlier run: ring them again.
     #[arg(long)]
     pub force: bool,
 }

@@ -114,6 +114,38 @@ pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
 }
 
 #[derive(Deserialize)]
+struct Elsewhere {
+    trunk: String,
+    account: String,
+    calls: i64,
+}
+
+/// Dials of an account that no live worker has: nobody can be asked about them.
+pub(super) async fn accounts(connection: &mut PgConnection) -> Looked {
+    let elsewhere: Vec<Elsewhere> = rows(
+        connection,
+        "select c.trunk, c.account, count(*) as calls from pgdial.calls c \
+         where c.state in ('dialing', 'unresolved', 'in_call') and pgdial.account_is_gone(c, (select pgdial.now())) \
+         group by 1, 2 order by 1, 2",
+    )
+    .await?;
+    let warn = |Elsewhere {
+                    trunk,
+                    account,
+                    calls,
+                }| {
+        Check::warn(
+            "accounts",
+            format!(
+                "{calls} calls of trunk {trunk} were dialled at {account}, and its live workers dial elsewhere: nobody asks about them or ends them"
+            ),
+            "their webhooks or their deadlines end them; run a worker with the old PGDIAL_..._PROVIDER_URL until then",
+        )
+    };
+    Ok(elsewhere.into_iter().map(warn).collect())
+}
+
+#[derive(Deserialize)]
 struct Pause {
     kind: String,
     name: String,

@@ -132,7 +132,7 @@ impl Code {
             Self::NotWaiting => ("not_waiting", S::CONFLICT, "The call is no longer waiting"),
             Self::AlreadyOver => ("already_over", S::CONFLICT, "The call is over"),
             Self::NotOver => ("not_over", S::CONFLICT, "The call is not over yet"),
-            Self::NeedsForce => ("needs_force", S::CONFLICT, "The call was completed"),
+            Self::NeedsForce => ("needs_force", S::CONFLICT, "Somebody has answered the call"),
             Self::NotInDoubt => (
                 "not_in_doubt",
                 S::CONFLICT,

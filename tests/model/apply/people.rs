@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{BY, Machine, Step, instant, text};
 use crate::{
-    model::{CAMPAIGNS, Call, Change, Expiry, Moment, NUMBERS, TRUNKS},
+    model::{CAMPAIGNS, Call, Change, Expiry, Moment, NUMBERS, SECOND, TRUNKS},
     operations::Operation,
 };
 
@@ -150,6 +150,19 @@ impl Machine<'_> {
                 let answer = calls.set_lane(LaneKind::Campaign, name, &change).await;
                 (
                     format!("move {name} to {}", TRUNKS[trunk]),
+                    answer.map_err(text),
+                )
+            }
+            Operation::SetMaxDuration { campaign, to } => {
+                self.model.campaigns[campaign].max_duration = to;
+                let seconds = to / SECOND;
+                let (name, change) = (
+                    CAMPAIGNS[campaign],
+                    json!({ "maxDuration": format!("{seconds} seconds") }),
+                );
+                let answer = calls.set_lane(LaneKind::Campaign, name, &change).await;
+                (
+                    format!("calls of {name} may last {seconds} s"),
                     answer.map_err(text),
                 )
             }

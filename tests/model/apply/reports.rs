@@ -112,7 +112,7 @@ fn said(says: Says, dial: (usize, usize), naming: Naming, other: Reference) -> R
     let (kind, outcome): (ReportKind, Option<Outcome>) = match says {
         Says::Progress => (ReportKind::Progress, None),
         Says::Answered => (ReportKind::Answered, None),
-        Says::Ended(outcome) => (ReportKind::Ended, Some(outcome)),
+        Says::Ended(outcome) | Says::Dropped(outcome) => (ReportKind::Ended, Some(outcome)),
         Says::UnknownWord => (ReportKind::Unknown, None),
         Says::Garbage => (ReportKind::Unparsable, None),
     };
@@ -120,6 +120,7 @@ fn said(says: Says, dial: (usize, usize), naming: Naming, other: Reference) -> R
     Report {
         kind,
         outcome,
+        answered: matches!(says, Says::Answered | Says::Dropped(_)),
         provider_call_id: names_itself.then(|| said_id(dial, naming == Naming::WithOtherId)),
         reference: (naming == Naming::BodyNamesOtherDial).then(|| other.to_string()),
         event_id: None,

@@ -10,7 +10,7 @@ use pgdial::{
 };
 use uuid::Uuid;
 
-use super::{Due, MINUTE, Model, Moment, SECOND, evidence::Kind};
+use super::{Due, Known, MINUTE, Model, Moment, SECOND, evidence::Kind};
 
 /// Why a dial that rings nobody goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,7 @@ impl Model {
             CallState::Waiting => Deferred::Deferred,
             CallState::Canceled => Deferred::Canceled,
             CallState::Suppressed => Deferred::Suppressed,
+            CallState::Completed => Deferred::Completed,
             _ => Deferred::Failed,
         }
     }
@@ -180,7 +181,11 @@ impl Model {
         if call.cancel_wished {
             return self.end_attempt(index, Outcome::Canceled);
         }
-        if matches!(why, Back::Capacity { .. }) && call.deferrals >= 20 {
+        if call.answered_at.is_some() {
+            return self.end_attempt(index, Outcome::Answered); // an earlier dial was
+        }
+        let is_full = matches!(why, Back::Capacity { .. });
+        if is_full && call.deferrals >= 20 {
             return self.end_attempt(index, Outcome::Capacity);
         }
         if matches!(why, Back::Forbidden { .. }) && call.forbidden >= 5 {
@@ -215,7 +220,7 @@ impl Model {
             Back::Fault | Back::Late => now + 5 * SECOND,
             Back::AtOnce => now.min(call.run_at.earliest),
         };
-        call.wait_again(Due::at(run_at));
+        call.wait_again(Due::at(run_at.max(call.hold_until.unwrap_or(0))));
         call.note("deferred");
     }
 
@@ -224,24 +229,22 @@ impl Model {
         let now = self.now;
         let forbidden = self.is_forbidden(self.calls[index].wish.number);
         let retry = self.retry(index, outcome);
-        let max_duration = self.campaign_of(index).max_duration;
         let call = &mut self.calls[index];
         let answered = call.answered_at.is_some();
         let outcome = match outcome {
-            Outcome::Unreachable if answered => Outcome::ProviderFault,
-            Outcome::Canceled if answered => Outcome::Answered,
+            outcome if answered => after_an_answer(outcome),
             other => other,
         };
         call.outcome = Some(outcome);
         let reached = matches!(outcome, Outcome::Answered | Outcome::Voicemail);
         if outcome == Outcome::Unknown {
             // It may still ring: the slot is given back, the number is not.
-            call.hold_until = Some(call.deadline_at.unwrap() + max_duration);
+            let until = call.deadline_at.unwrap() + call.latest().max_duration;
+            call.hold(until);
+            call.dial(call.claim_no()).known = Some(Known::UpUntil(until));
         }
         if reached || (call.cancel_wished && answered) {
-            if outcome == Outcome::Answered {
-                call.answered_at.get_or_insert(now);
-            }
+            call.answered_at.get_or_insert(now);
             call.end(CallState::Completed, now);
             call.note("completed");
         } else if call.cancel_wished || outcome == Outcome::Canceled {
@@ -252,11 +255,7 @@ impl Model {
                 call.end(CallState::Suppressed, now);
                 call.note("suppressed");
             } else {
-                let held = call.hold_until.unwrap_or(0);
-                call.wait_again(Due {
-                    earliest: retry.earliest.max(held),
-                    latest: retry.latest.max(held),
-                });
+                call.wait_again(retry.not_before(call.hold_until.unwrap_or(0)));
                 call.note("retried");
             }
         } else {
@@ -266,7 +265,7 @@ impl Model {
     }
 
     /// When an attempt that ended so is tried again: not after an answer, not after the
-    /// last attempt, not where the outcome is final. Doubling, capped, with jitter.
+    /// last attempt, not where the outcome is final.
     fn retry(&self, index: usize, outcome: Outcome) -> Option<Due> {
         let (call, lane) = (&self.calls[index], self.campaign_of(index));
         let base = match outcome {
@@ -279,11 +278,26 @@ impl Model {
         if call.answered_at.is_some() || call.attempt >= call.max_attempts {
             return None;
         }
+        Some(self.backoff(index, base))
+    }
+
+    /// Doubling with the attempt, capped, with jitter.
+    pub(super) fn backoff(&self, index: usize, base: Moment) -> Due {
+        let (call, lane) = (&self.calls[index], self.campaign_of(index));
         let pause = lane.backoff_cap.min(base << (call.attempt.max(1) - 1));
-        Some(Due {
+        Due {
             // Postgres rounds to whole microseconds.
             earliest: self.now + pause / 10 * 8 - 1,
             latest: self.now + pause / 10 * 12 + 1,
-        })
+        }
+    }
+}
+
+/// How an attempt ended, by the provider's word, in which somebody had answered.
+pub(super) const fn after_an_answer(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Unreachable => Outcome::ProviderFault,
+        Outcome::Canceled => Outcome::Answered,
+        other => other,
     }
 }

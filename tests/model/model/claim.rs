@@ -233,13 +233,15 @@ impl Model {
         call.dials.push(Dial {
             worker,
             trunk: lane.trunk,
+            ring_timeout: lane.ring_timeout,
+            max_duration: lane.max_duration,
+            known: None,
         });
         call.claimed_at = now;
         call.lease_until = Some(now + 60 * SECOND);
         call.deadline_at = Some(now + lane.ring_timeout + lane.max_duration + 2 * MINUTE);
         call.trunk = Some(lane.trunk);
         call.hold_until = None;
-        call.earlier_answered = false;
         call.look_up_at = None;
         call.not_found = 0;
         call.not_found_since = None;

@@ -6,7 +6,10 @@ use pgdial::{
     provider::LookedUp,
 };
 
-use super::{Call, Delivery, Kept, LookUp, Model, SECOND, attempt::Back};
+use super::{
+    Call, Delivery, Due, Kept, Known, LookUp, MINUTE, Model, SECOND,
+    attempt::{Back, after_an_answer},
+};
 
 /// Which call an event is about: its reference's, else the trunk's newest with the
 /// provider's id.
@@ -204,37 +207,26 @@ impl Model {
             return Verdict::Noted;
         }
         let call = &self.calls[index];
-        let is_present = claim_no == call.claim_no();
-        let reached = report.kind == ReportKind::Answered
+        let reached = report.answered
+            || report.kind == ReportKind::Answered
             || matches!(report.outcome, Some(Outcome::Answered | Outcome::Voicemail));
-        if !call.state.is_in_flight() {
-            let open = call.state == CallState::Waiting
-                || (call.state == CallState::Failed && call.outcome == Some(Outcome::Unknown));
-            if reached && open {
-                self.complete_late(index, claim_no, report);
-                return Verdict::Applied;
-            }
-            return self.end_hold(index, is_present, report);
-        }
-        if !is_present {
-            // It never moves a later dial; that somebody was spoken to is worth an alert.
-            if reached {
-                self.calls[index].note("late_answer");
-                return Verdict::LateAnswer;
-            }
-            return Verdict::Stale;
+        if !call.state.is_in_flight() || claim_no != call.claim_no() {
+            return self.hear_late(index, claim_no, report, reached);
         }
         if call.provider_id.is_none() {
             self.calls[index]
                 .provider_id
                 .clone_from(&report.provider_call_id);
         }
-        self.follow(index, report);
+        self.follow(index, report, reached);
+        if report.outcome.is_some() {
+            self.calls[index].dial(claim_no).known = Some(Known::Over);
+        }
         Verdict::Applied
     }
 
     /// A report about the dial that is in flight.
-    fn follow(&mut self, index: usize, report: &Report) {
+    fn follow(&mut self, index: usize, report: &Report, reached: bool) {
         let (now, call) = (self.now, &mut self.calls[index]);
         let Some(outcome) = report.outcome else {
             if call.state != CallState::InCall {
@@ -251,6 +243,9 @@ impl Model {
             }
             return;
         };
+        if reached {
+            call.answered_at.get_or_insert(now);
+        }
         match (outcome, call.answered_at) {
             (Outcome::Capacity, None) => {
                 let (retry_after, reason) = (None, "report");
@@ -273,35 +268,110 @@ impl Model {
         }
     }
 
-    /// A dial that was given up was answered after all: it is not tried again. While they
-    /// still talk its number stays taken. The end of an earlier dial says nothing about a
-    /// later one that nobody could explain: that one's hold stays.
-    fn complete_late(&mut self, index: usize, claim_no: i64, report: &Report) {
-        let talk_ends = self.now + self.campaign_of(index).max_duration;
-        let (now, call) = (self.now, &mut self.calls[index]);
-        call.answered_at.get_or_insert(now);
-        call.end(CallState::Completed, now);
-        call.outcome = Some(report.outcome.unwrap_or(Outcome::Answered));
-        if report.outcome.is_none() {
-            call.hold_until = Some(call.hold_until.map_or(talk_ends, |at| at.max(talk_ends)));
-        } else if claim_no == call.claim_no() {
-            call.hold_until = None;
+    /// A report about a dial that is over for us, or about an earlier one than that in flight:
+    /// an answer that was not known ends the call where it waits for another dial, or where
+    /// nobody knew; whoever rings or talks holds the number, until that is reported to be over.
+    fn hear_late(
+        &mut self,
+        index: usize,
+        claim_no: i64,
+        report: &Report,
+        reached: bool,
+    ) -> Verdict {
+        let now = self.now;
+        let call = &mut self.calls[index];
+        let forced = claim_no <= call.forced_claim_no;
+        let is_over = call.dial(claim_no).known == Some(Known::Over);
+        let talks_until = now + call.dial(claim_no).max_duration + 2 * MINUTE;
+        call.answered_before |= forced && reached;
+        if reached && !forced && call.answered_at.is_none() {
+            call.answered_at = Some(now);
+            if report.outcome.is_none() {
+                call.hold(talks_until);
+                call.dial(claim_no).known = Some(Known::UpUntil(talks_until));
+            } else {
+                call.end_hold_of(claim_no);
+            }
+            let open = call.state == CallState::Waiting
+                || (call.state == CallState::Failed && call.outcome == Some(Outcome::Unknown));
+            if !open {
+                call.note("late_answer");
+                return Verdict::LateAnswer;
+            }
+            let outcome = after_an_answer(report.outcome.unwrap_or(Outcome::Answered));
+            call.outcome = Some(outcome);
+            let completed = matches!(outcome, Outcome::Answered | Outcome::Voicemail);
+            let state = if completed {
+                CallState::Completed
+            } else {
+                CallState::Failed
+            };
+            call.end(state, now);
+            call.note(if completed { "completed" } else { "failed" });
+            return Verdict::Applied;
         }
-        call.earlier_answered |= claim_no < call.claim_no();
-        call.note("completed");
+        if is_over {
+            return Verdict::Stale;
+        }
+        let Some(outcome) = report.outcome else {
+            let ringing = if reached {
+                0
+            } else {
+                call.dial(claim_no).ring_timeout
+            };
+            let until = talks_until + ringing;
+            call.hold(until);
+            call.dial(claim_no).known = Some(Known::UpUntil(until));
+            if call.state == CallState::Waiting {
+                call.run_at = call.run_at.not_before(until);
+            }
+            call.note("held");
+            return Verdict::Applied;
+        };
+        self.end_hold(index, claim_no, outcome)
     }
 
-    /// The final report of a dial whose number is held: it is over now, unless the hold is
-    /// about a talk of an earlier dial.
-    fn end_hold(&mut self, index: usize, is_present: bool, report: &Report) -> Verdict {
-        let (now, call) = (self.now, &mut self.calls[index]);
-        let held = call.hold_until.is_some_and(|until| until > now);
-        if held && is_present && !call.earlier_answered && report.kind == ReportKind::Ended {
-            call.hold_until = None;
-            call.note("released");
-            Verdict::Applied
-        } else {
-            Verdict::Stale
+    /// It is over now: what it held is free, and a call that waits is due as after any attempt
+    /// that ended so.
+    fn end_hold(&mut self, index: usize, claim_no: i64, outcome: Outcome) -> Verdict {
+        let lane = self.campaign_of(index);
+        let base = match outcome {
+            Outcome::Busy => lane.busy_base,
+            Outcome::Unreachable | Outcome::ProviderFault => lane.fault_base,
+            _ => lane.no_answer_base,
+        };
+        let (now, again) = (self.now, self.backoff(index, base));
+        let call = &mut self.calls[index];
+        let before = call.hold_until;
+        call.end_hold_of(claim_no);
+        if before.is_none_or(|until| until <= now) || before == call.hold_until {
+            call.hold_until = before;
+            call.note("late_end");
+            return Verdict::Stale;
         }
+        if call.state == CallState::Waiting {
+            let again = again.not_before(call.hold_until.unwrap_or(0));
+            call.run_at = Due {
+                earliest: call.run_at.earliest.min(again.earliest),
+                latest: call.run_at.latest.min(again.latest),
+            };
+        }
+        call.note("released");
+        Verdict::Applied
+    }
+}
+
+impl Call {
+    /// The hold that is left is of the other dials.
+    fn end_hold_of(&mut self, claim_no: i64) {
+        self.dial(claim_no).known = Some(Known::Over);
+        let Some(held) = self.hold_until else {
+            return;
+        };
+        let others = self.dials.iter().filter_map(|dial| match dial.known {
+            Some(Known::UpUntil(until)) => Some(until.min(held)),
+            _ => None,
+        });
+        self.hold_until = others.max();
     }
 }

@@ -36,7 +36,7 @@ impl Model {
     /// minute, for `max_duration` at most.
     fn overdue(&mut self, index: usize) {
         let (now, own) = (self.now, self.own_deadline(index));
-        let last = own + self.campaign_of(index).max_duration;
+        let last = own + self.calls[index].latest().max_duration;
         let call = &mut self.calls[index];
         let can_ask = self.trunks[call.trunk.unwrap()].look_up != LookUp::None;
         if can_ask && now < last {
@@ -52,8 +52,8 @@ impl Model {
 
     /// The deadline that the claim gave; sweeps may have put it off since.
     pub(super) fn own_deadline(&self, index: usize) -> Moment {
-        let lane = self.campaign_of(index);
-        self.calls[index].claimed_at + lane.ring_timeout + lane.max_duration + 2 * MINUTE
+        let (call, told) = (&self.calls[index], self.calls[index].latest());
+        call.claimed_at + told.ring_timeout + told.max_duration + 2 * MINUTE
     }
 
     /// Numbers that may not be rung: their calls end. An entry is looked at for a minute,
@@ -98,8 +98,8 @@ impl Model {
         let first = match call.state {
             CallState::Unresolved => 5 * SECOND,
             CallState::InCall => {
-                let lane = self.campaign_of(index);
-                ((lane.ring_timeout + lane.max_duration) / 2).clamp(5 * SECOND, 2 * MINUTE)
+                let told = call.latest();
+                ((told.ring_timeout + told.max_duration) / 2).clamp(5 * SECOND, 2 * MINUTE)
             }
             _ => return None,
         };

@@ -102,10 +102,11 @@ impl Model {
             lease_until: None,
             deadline_at: None,
             hold_until: None,
-            earlier_answered: false,
             trunk: None,
             provider_id: None,
             answered_at: None,
+            answered_before: false,
+            forced_claim_no: 0,
             outcome: None,
             cancel_wished: false,
             ended_at: None,
@@ -143,7 +144,8 @@ impl Model {
         if call.takes_its_number(now) {
             return Redriven::Held;
         }
-        if call.state == CallState::Completed && !force {
+        let answered = call.answered_at.is_some() || call.answered_before;
+        if (call.state == CallState::Completed || answered) && !force {
             return Redriven::NeedsForce;
         }
         if self.is_forbidden(call.wish.number) {
@@ -151,6 +153,10 @@ impl Model {
         }
         let call = &mut self.calls[index];
         call.wait_again(Due::at(now));
+        call.answered_before |= call.answered_at.take().is_some();
+        if force {
+            call.forced_claim_no = call.claim_no();
+        }
         call.attempt = 0;
         call.deferrals = 0;
         call.forbidden = 0;

@@ -74,7 +74,8 @@ fn says() -> impl Strategy<Value = Says> {
         2 => Just(Says::Progress),
         3 => Just(Says::Answered),
         5 => select(vec![Outcome::Answered, Outcome::Busy, Outcome::NoAnswer]).prop_map(Says::Ended),
-        3 => select(outcomes).prop_map(Says::Ended),
+        3 => select(outcomes.clone()).prop_map(Says::Ended),
+        1 => select(outcomes).prop_map(Says::Dropped),
         1 => Just(Says::UnknownWord),
     ]
 }
@@ -165,7 +166,9 @@ fn people() -> impl Strategy<Value = Operation> {
         2 => lane.clone().prop_map(Operation::ResumeCampaign),
         1 => lane.clone().prop_map(Operation::PauseTrunk),
         3 => lane.clone().prop_map(Operation::ResumeTrunk),
-        1 => (lane.clone(), lane).prop_map(|(campaign, trunk)| Operation::MoveCampaign { campaign, trunk }),
+        1 => (lane.clone(), lane.clone()).prop_map(|(campaign, trunk)| Operation::MoveCampaign { campaign, trunk }),
+        1 => (lane, select(vec![10 * SECOND, 10 * MINUTE]))
+            .prop_map(|(campaign, to)| Operation::SetMaxDuration { campaign, to }),
         1 => (0..4_usize).prop_map(Operation::Forbid),
         2 => (0..4_usize).prop_map(Operation::Allow),
     ]

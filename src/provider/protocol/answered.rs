@@ -1,0 +1,98 @@
+//! Does a final report prove that somebody had answered, whatever its status word says?
+//!
+//! A call that was answered is not tried again, so a wrong yes costs a retry, and a wrong no
+//! rings somebody a second time who has already heard us.
+
+use serde_json::{Map, Value};
+
+use super::normal_word;
+use crate::domain::Outcome;
+
+/// Fields of the time at which somebody answered.
+const ANSWERED_AT: [&str; 3] = ["answeredAt", "answerTime", "answered_at"];
+/// Fields of who did.
+const ANSWERED_BY: [&str; 2] = ["answeredBy", "answered_by"];
+/// Words there that say that nobody is known to have.
+const NOBODY: [&str; 5] = ["UNKNOWN", "NONE", "NOBODY", "NO_ANSWER", "NULL"];
+/// Fields of the seconds of talk.
+const TALK: [&str; 4] = ["durationSec", "talkSec", "billableSec", "duration_sec"];
+
+/// By its outcome, by when and by whom it was answered, or by its talk.
+pub(super) fn proves_answer(outcome: Outcome, fields: &Map<String, Value>) -> bool {
+    let said = |names: &[&str]| names.iter().find_map(|name| fields.get(*name)).cloned();
+    match outcome {
+        Outcome::Answered | Outcome::Voicemail => true,
+        _ if said(&ANSWERED_AT).is_some_and(|at| is_said(&at)) => true,
+        _ if said(&ANSWERED_BY).is_some_and(|by| is_somebody(&by)) => true,
+        Outcome::Unreachable
+        | Outcome::ProviderFault
+        | Outcome::Canceled
+        | Outcome::Capacity
+        | Outcome::Account => said(&TALK).is_some_and(|talk| seconds(&talk) > 0.0),
+        // The word itself says that nobody did: what lasted then was the ringing.
+        _ => false,
+    }
+}
+
+fn is_said(at: &Value) -> bool {
+    match at {
+        Value::String(text) => !text.trim().is_empty() && text.trim() != "0",
+        Value::Number(number) => number.as_f64().is_some_and(|number| number > 0.0),
+        _ => false,
+    }
+}
+
+fn is_somebody(by: &Value) -> bool {
+    by.as_str()
+        .map(normal_word)
+        .is_some_and(|word| !word.is_empty() && !NOBODY.contains(&word.as_str()))
+}
+
+fn seconds(talk: &Value) -> f64 {
+    let number = talk.as_f64().or_else(|| talk.as_str()?.trim().parse().ok());
+    number.unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::provider::protocol::read_report;
+
+    fn proves(body: &serde_json::Value) -> bool {
+        read_report(body.to_string().as_bytes()).answered
+    }
+
+    #[test]
+    fn an_answer_is_proved_by_the_word_or_by_what_stands_beside_it() {
+        for body in [
+            json!({ "status": "IN_PROGRESS" }),
+            json!({ "status": "COMPLETED" }),
+            json!({ "status": "VOICEMAIL" }),
+            json!({ "status": "FAILED", "answeredAt": "2026-01-02T03:04:05Z" }),
+            json!({ "status": "BUSY", "answeredAt": 1_767_323_045 }),
+            json!({ "status": "FAILED", "answeredBy": "human" }),
+            json!({ "status": "CANCELED", "durationSec": 12 }),
+            json!({ "status": "FAILED", "durationSec": "0.4" }),
+            json!({ "status": "ACCOUNT", "talkSec": 31.5 }),
+        ] {
+            assert!(proves(&body), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_the_ringing_proves_none() {
+        for body in [
+            json!({ "status": "RINGING", "durationSec": 12 }),
+            json!({ "status": "NO_ANSWER", "durationSec": 30 }),
+            json!({ "status": "BUSY", "durationSec": 2 }),
+            json!({ "status": "FAILED", "durationSec": 0, "answeredAt": null, "answeredBy": "unknown" }),
+            json!({ "status": "FAILED", "answeredAt": "", "answeredBy": "" }),
+            json!({ "status": "FAILED", "durationSec": "long", "answeredBy": ["human"] }),
+            json!({ "status": "TELEPORTED", "answeredAt": "2026-01-02T03:04:05Z" }),
+            json!({ "answeredBy": "human" }),
+        ] {
+            assert!(!proves(&body), "{body}");
+        }
+    }
+}
