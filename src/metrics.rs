@@ -426,6 +426,7 @@ impl Maker {
             "unknown",
             "expired",
             "suppressed",
+            "unmatched",
             "parked_applied",
             "removed",
         ] {
@@ -464,6 +465,7 @@ impl Maker {
                 "mismatch",
                 "parked",
                 "unparsable",
+                "unmatched",
                 "duplicate",
             ],
         )
@@ -481,6 +483,7 @@ impl Maker {
                 "signature",
                 "tag",
                 "too_old",
+                "no_room",
                 "unreadable",
             ],
         )

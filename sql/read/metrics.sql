@@ -2,7 +2,7 @@
 -- $1 how many waiting calls are counted at most; beyond, `truncated` says that the counts are a
 -- lower bound.  $2 how many campaigns have a line of their own; the rest share `(others)`.
 -- Cost: what has not ended, and nothing of the history: waiting calls by calls_claimable, calls in flight
--- by calls_in_flight, parked events by webhook_events_parked; the rest is configuration and statistics.
+-- by calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown; the rest is configuration and statistics.
 -- Run it with enable_seqscan off: where many wait the planner would rather read the whole table.
 -- oldestSnapshotSec: of the sessions that this login may see (pg_read_all_stats: all of them).
 with n as materialized (
@@ -60,8 +60,12 @@ select jsonb_build_object(
                        join pgdial.campaigns g on g.name = l.campaign),
     'workers', (select count(*) from alive),
     'parked', (select jsonb_build_object(
-                    'events', count(w.id), 'oldestSec', coalesce(extract(epoch from n.now - min(w.received_at)), 0))
-               from n left join pgdial.webhook_events w on w.verdict = 'parked' group by n.now),
+                    'events', count(w.received_at), 'oldestSec', coalesce(extract(epoch from n.now - min(w.received_at)), 0))
+               from n left join (
+                    select e.received_at from pgdial.webhook_events e where e.verdict = 'parked' and e.call_id is not null
+                    union all
+                    select e.received_at from pgdial.webhook_events e where e.verdict = 'parked' and e.call_id is null) w on true
+               group by n.now),
     'tables', (select coalesce(jsonb_agg(jsonb_build_object('name', s.relname, 'dead', s.n_dead_tup)), '[]')
                from pg_stat_user_tables s
                where s.schemaname = 'pgdial' and s.relname in ('calls', 'webhook_events', 'workers', 'trunk_pace')),

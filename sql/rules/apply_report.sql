@@ -17,6 +17,7 @@ declare
     v_result constant jsonb := pgdial.report_result(p_report);
     v_detail constant jsonb := pgdial.report_detail(p_report, p_claim_no);
     v_verdict text;
+    v_moved boolean;
 begin
     select c.* into v_call from pgdial.calls c where c.id = p_id;
     if not found then
@@ -43,6 +44,11 @@ begin
     if v_verdict in ('accept', 'answer', 'settle', 'put_back') and v_call.provider_call_id is null then
         update pgdial.calls c set provider_call_id = v_provider_id
         where c.id = p_id and c.claim_no = p_claim_no returning c.* into v_call;
+        if pgdial.is_awaited(p_trunk, v_provider_id) then
+            -- What came before this report is heard before it.
+            perform pgdial.apply_parked(v_call, v_provider_id, p_now);
+            return pgdial.apply_report(p_id, p_claim_no, p_trunk, p_report, p_now);
+        end if;
     end if;
     case v_verdict
         when 'accept', 'answer' then
@@ -61,9 +67,13 @@ begin
             perform pgdial.note(v_call, 'late_answer', p_now, v_detail);
             return 'late_answer';
         when 'stale' then
-            return case when pgdial.end_hold(v_call, p_claim_no, p_report, v_detail, p_now) then 'applied' else 'stale' end;
+            v_moved := pgdial.end_hold(v_call, p_claim_no, p_report, v_detail, p_now);
+            v_moved := pgdial.add_result(v_call, p_claim_no, p_report, v_detail, p_now) or v_moved;
+            return case when v_moved then 'applied' else 'stale' end;
+        when 'noted' then
+            return case when pgdial.add_result(v_call, p_claim_no, p_report, v_detail, p_now) then 'applied' else 'noted' end;
         else
-            return v_verdict;   -- noted, mismatch
+            return v_verdict;   -- mismatch
     end case;
 end $$;
 
@@ -102,14 +112,14 @@ as $$
                            where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active' limit 1),
                           case when p_claim_no <= pgdial.claim_floor() then p_trunk end) end
        and (p_claim_no <> p_call.claim_no or p_call.provider_call_id is null
-            or coalesce(p_report ->> 'provider_call_id', p_call.provider_call_id) = p_call.provider_call_id)
+            or coalesce(pgdial.same_name(p_report ->> 'provider_call_id', p_call.provider_call_id), true))
 $$;
 
 -- names_dial: the report names this dial, or none.
 create or replace function pgdial.names_dial(p_report jsonb, p_id uuid, p_claim_no bigint) returns boolean
 language sql stable
 as $$
-    select coalesce(p_report ->> 'reference', p_id || '-' || p_claim_no) = p_id || '-' || p_claim_no
+    select coalesce(lower(p_report ->> 'reference'), p_id || '-' || p_claim_no) = p_id || '-' || p_claim_no
 $$;
 
 -- accept_call: the provider has it. Progress never moves a state backwards: an

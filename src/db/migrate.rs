@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_events", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
+    migration!(19, "0019_inbox", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -68,6 +69,7 @@ macro_rules! functions {
 const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
     "rules/normal_phone",
+    "rules/same_name",
     "rules/uuid_v7",
     "rules/read_timestamp",
     "rules/read_request",
@@ -92,6 +94,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/put_back",
     "rules/lost_claim",
     "rules/apply_report",
+    "rules/add_result",
     "flow/wake",
     "flow/enqueue",
     "flow/claim",

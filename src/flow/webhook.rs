@@ -48,8 +48,12 @@ pub enum Verdict {
     Unparsable,
     /// It was kept before; nothing changes.
     Duplicate,
+    /// Nothing in it says which call it is about.
+    Unmatched,
     /// Its signature is more than 300 s off the database's clock; nothing was kept.
     TooOld,
+    /// Nobody here knows its call, and its trunk has sent too many such events; nothing was kept.
+    NoRoom,
 }
 
 const PARKED: &str = "parked";

@@ -26,7 +26,7 @@ use crate::provider::{Stopwatch, words};
 const LARGEST_BODY: usize = 64 * 1024;
 /// The same of the answer to a look-up: reports hold transcripts, and one that is too large
 /// to be read would hide how the call ended.
-const LARGEST_REPORTS: usize = 1024 * 1024;
+const LARGEST_REPORTS: usize = 4 * 1024 * 1024;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
