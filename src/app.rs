@@ -134,7 +134,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
     db::check_schema(&pool).await?;
     let calls = Calls::new(pool);
 
-    let mut supervisor = Supervisor::default();
+    let mut supervisor = Supervisor::new()?;
     if role != Role::Work {
         let listener = bind(settings.listen).await?;
         let trunks = settings.worker.trunks.clone();

@@ -15,7 +15,7 @@ use crate::{
     config::{self, Common, Log, Run, Settings, Variables},
     db,
     flow::Calls,
-    telemetry,
+    shown, telemetry,
 };
 
 // `acts`: who did what, when and why.
@@ -407,8 +407,8 @@ fn end(done: &Result<Exit, Failure>) -> ExitCode {
         Ok(exit) => (*exit).into(),
         Err(failure) => {
             let words = failure.to_string();
-            if !words.is_empty() {
-                writeln!(std::io::stderr(), "{words}").ok();
+            for line in words.lines() {
+                writeln!(std::io::stderr(), "{}", shown::plain(line)).ok();
             }
             failure.exit().into()
         }

@@ -158,7 +158,6 @@ impl Run {
             given.of(settings.migrate.as_ref(), "PGDIAL_MIGRATE"),
         ));
         let mut warnings = names::unknown(variables);
-        warnings.extend(secrets::short_ones(variables));
         let run = (|| {
             Some(Self {
                 database_url: database_url?,
@@ -234,6 +233,18 @@ pub fn database_url(common: &Common, variables: &Variables) -> Result<SecretStri
     bad.done(url, &[])
 }
 
+/// The database, for commands that can do without: they start one of their own.
+pub fn database_url_if_set(
+    common: &Common,
+    variables: &Variables,
+) -> Result<Option<SecretString>, Problems> {
+    let given = Given { variables };
+    let is_set = given
+        .of(common.database_url.as_ref(), "DATABASE_URL")
+        .is_some();
+    is_set.then(|| database_url(common, variables)).transpose()
+}
+
 /// The provider accounts alone, for commands that ask them something.
 pub fn trunks(variables: &Variables) -> Result<Trunks, Problems> {
     let mut bad = Collected::default();
@@ -290,6 +301,9 @@ pub fn public_url(settings: &Settings, variables: &Variables) -> Result<String, 
 
 fn database_url_of(common: &Common, variables: &Variables) -> Result<SecretString, Problem> {
     let given = Given { variables };
+    if let Some(flag) = &common.database_url {
+        read::without_password(flag)?;
+    }
     read::database_url(given.of(common.database_url.as_ref(), "DATABASE_URL"))
 }
 

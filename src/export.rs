@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::shown;
+
 /// In which form.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum,
@@ -79,7 +81,8 @@ impl Writer {
         match self.format {
             Format::Ndjson => {
                 for call in calls {
-                    serde_json::to_writer(&mut bytes, call)?;
+                    let line = shown::json(&serde_json::to_string(call)?);
+                    bytes.extend_from_slice(line.as_bytes());
                     bytes.push(b'\n');
                 }
             }
@@ -112,8 +115,8 @@ fn cell(call: &Value, field: &str) -> String {
 fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => shown::plain(text),
+        other => shown::json(&other.to_string()),
     }
 }
 
@@ -131,7 +134,10 @@ fn attempts(value: &Value) -> String {
 /// A spreadsheet takes a text that begins like this for a formula, and runs it: callers and
 /// providers write these texts. An apostrophe says that it is a text.
 fn harmless(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+    if text
+        .trim_start()
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+    {
         format!("'{text}")
     } else {
         text
@@ -179,7 +185,7 @@ mod tests {
 
     #[test]
     fn no_cell_is_a_formula() {
-        for word in ["=1+1", "+cmd", "-2", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
+        for word in ["=1+1", "+cmd", "-2", "@SUM(A1)", "＝1"] {
             for field in [
                 "scriptId",
                 "lastError",
@@ -194,6 +200,11 @@ mod tests {
         }
         assert_eq!(cell(&json!({ "result": -5 }), "result"), "'-5");
         assert_eq!(cell(&json!({ "owner": "crm" }), "owner"), "crm");
+        assert_eq!(cell(&json!({ "owner": "\t=1" }), "owner"), "' =1");
+        let steering =
+            json!({ "scriptId": "a\u{1b}\u{9b}\u{202e}b\r\nc", "metadata": {"a": "\u{202e}"} });
+        assert_eq!(cell(&steering, "scriptId"), "a   b  c");
+        assert_eq!(cell(&steering, "metadata"), r#"{"a":"\u202e"}"#);
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub mod app;
 // How exported calls are written.
 pub mod export;
 
+// Texts of others, shown so that they steer nothing.
+pub mod shown;
+
 // The demo.
 pub mod demo;
 

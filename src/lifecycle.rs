@@ -40,10 +40,10 @@ pub enum Error {
 }
 
 /// The loops of a process.
-#[derive(Default)]
 pub struct Supervisor {
     loops: JoinSet<(&'static str, Result<(), BoxError>)>,
     stop: CancellationToken,
+    signals: Signals,
 }
 
 impl fmt::Debug for Supervisor {
@@ -55,6 +55,16 @@ impl fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
+    /// Without loops. From here on a signal to stop is heard, and obeyed once it runs: one
+    /// that comes while a process starts must not end it in the middle.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self {
+            loops: JoinSet::new(),
+            stop: CancellationToken::new(),
+            signals: Signals::new()?,
+        })
+    }
+
     /// What every loop must watch.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
@@ -70,17 +80,16 @@ impl Supervisor {
             .spawn(async move { (name, body.await.map_err(Into::into)) });
     }
 
-    /// Runs until a signal (TERM, INT), until the token is cancelled, or until a loop
+    /// Runs until a signal (TERM, INT, HUP), until the token is cancelled, or until a loop
     /// dies; then lets the others end within `grace`. A second signal ends at once.
     pub async fn run(mut self, grace: Duration) -> Result<(), Error> {
-        let mut signals = Signals::new()?;
         let mut reason = None;
         while !self.stop.is_cancelled() {
             tokio::select! {
                 // First: a loop that ends because it was told to has not died.
                 biased;
                 () = self.stop.cancelled() => break,
-                () = signals.next() => {
+                () = self.signals.next() => {
                     tracing::info!("stopping: what is under way is finished, nothing new begins");
                     break;
                 }
@@ -95,8 +104,8 @@ impl Supervisor {
         }
         self.stop.cancel();
         let drained = tokio::select! {
-            drained = timeout(grace, self.drain()) => drained,
-            () = signals.next() => Ok(None),
+            drained = timeout(grace, drain(&mut self.loops)) => drained,
+            () = self.signals.next() => Ok(None),
         };
         match (reason, drained) {
             (Some(error), _) | (None, Ok(Some(error))) => Err(error),
@@ -106,17 +115,17 @@ impl Supervisor {
             }),
         }
     }
+}
 
-    async fn drain(&mut self) -> Option<Error> {
-        let mut first = None;
-        while let Some(ended) = self.loops.join_next().await {
-            match ended {
-                Ok((_, Ok(()))) => {}
-                died => first = first.or(Some(why_died(died))),
-            }
+async fn drain(loops: &mut JoinSet<(&'static str, Result<(), BoxError>)>) -> Option<Error> {
+    let mut first = None;
+    while let Some(ended) = loops.join_next().await {
+        match ended {
+            Ok((_, Ok(()))) => {}
+            died => first = first.or(Some(why_died(died))),
         }
-        first
     }
+    first
 }
 
 fn why_died(ended: Result<(&'static str, Result<(), BoxError>), tokio::task::JoinError>) -> Error {
@@ -136,6 +145,8 @@ fn why_died(ended: Result<(&'static str, Result<(), BoxError>), tokio::task::Joi
 struct Signals {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
+    /// A terminal that is closed, or a supervisor that means "reload": settings are read at a start.
+    hup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -143,6 +154,7 @@ impl Signals {
         Ok(Self {
             term: signal(SignalKind::terminate()).map_err(Error::Signals)?,
             int: signal(SignalKind::interrupt()).map_err(Error::Signals)?,
+            hup: signal(SignalKind::hangup()).map_err(Error::Signals)?,
         })
     }
 
@@ -150,6 +162,7 @@ impl Signals {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
+            _ = self.hup.recv() => {}
         }
     }
 }
@@ -160,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_death_of_one_loop_stops_the_others_and_is_the_reason() {
-        let mut supervisor = Supervisor::default();
+        let mut supervisor = Supervisor::new().unwrap();
         let stop = supervisor.stop();
         let seen = stop.clone();
         supervisor.spawn("patient", async move {
@@ -180,7 +193,7 @@ mod tests {
     async fn loops_that_end_when_they_are_told_to_have_not_died() {
         // Often enough that a choice by chance would be seen.
         for _ in 0..50 {
-            let mut supervisor = Supervisor::default();
+            let mut supervisor = Supervisor::new().unwrap();
             let stop = supervisor.stop();
             supervisor.spawn("obedient", async move {
                 stop.cancel();
@@ -192,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_loop_that_panics_or_just_ends_is_dead_too() {
-        let mut supervisor = Supervisor::default();
+        let mut supervisor = Supervisor::new().unwrap();
         supervisor.spawn("quitter", async { Ok::<(), BoxError>(()) });
         let error = supervisor.run(Duration::from_mins(1)).await.unwrap_err();
         assert!(

@@ -142,9 +142,9 @@ fn a_database_that_is_not_there_ends_with_69() {
 fn signatures_are_those_of_the_published_vectors() {
     let order = br#"{"callId":"prov_123","status":"COMPLETED","durationSec":42,"completedAt":"2026-01-02T03:04:05Z"}"#;
     let node = br#"{"callId":"5574cf22-ccb1-42fb-94d5-8a04335db6b2","status":"COMPLETED","durationSec":25,"completedAt":"2025-07-23T12:00:00Z"}"#;
-    let standard = |secret, id, at| vec!["--secret", secret, "--id", id, "--timestamp", at];
-    let plain = || vec!["--scheme", "x-signature", "--secret", "supersecret"];
-    let table: Vec<(Vec<&str>, &[u8], &str)> = vec![
+    let standard = |secret, id, at| (secret, vec!["--id", id, "--timestamp", at]);
+    let plain = || ("supersecret", vec!["--scheme", "x-signature"]);
+    let table: Vec<((&str, Vec<&str>), &[u8], &str)> = vec![
         (
             standard(
                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -183,8 +183,9 @@ fn signatures_are_those_of_the_published_vectors() {
             "x-signature: 1e1f0ab7864a60d184009f1211ca3d770f13231c7aeca8bd758caadeabe99902",
         ),
     ];
-    for (args, body, line) in table {
-        let output = pgdial(&[vec!["sign", "-"], args].concat(), &[], body);
+    for ((secret, args), body, line) in table {
+        let variables = [("PGDIAL_WEBHOOK_SECRETS", secret)];
+        let output = pgdial(&[vec!["sign", "-"], args].concat(), &variables, body);
         assert_eq!(output.status.code(), Some(0), "{}", words(&output));
         assert!(
             data(&output).lines().any(|printed| printed == line),
@@ -249,8 +250,9 @@ fn an_import_of_a_file_that_is_not_there_or_not_ours_is_refused() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_pgdial"))
-        .args(["sign", "-", "--secret", "supersecret"])
+        .args(["sign", "-"])
         .env_clear()
+        .env("PGDIAL_WEBHOOK_SECRETS", "supersecret")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -141,7 +141,7 @@ impl Bed {
     ) -> Result<Worker, Error> {
         let pool = db::connect(&self.url, "bench worker", app::WORKER_CONNECTIONS).await?;
         let calls = Calls::new(pool.clone());
-        let mut supervisor = Supervisor::default();
+        let mut supervisor = Supervisor::new()?;
         let settings = WorkerSettings {
             trunks: trunks(provider)?,
             public_url: "http://127.0.0.1:1".to_owned(),

@@ -178,7 +178,7 @@ impl Served {
         let api = listener
             .local_addr()
             .map_err(Error::io("the API has no address"))?;
-        let mut supervisor = Supervisor::default();
+        let mut supervisor = Supervisor::new()?;
         let settings = http::Settings {
             trunks: trunks.clone(),
             ..http::Settings::default()

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde_json::json;
 
 use super::{Exit, Failure, Out};
@@ -98,12 +97,8 @@ pub async fn run(
     if args.list {
         return list(out, &chosen);
     }
-    let database_url = common
-        .database_url
-        .as_deref()
-        .or_else(|| variables.get("DATABASE_URL"));
     let place = Place {
-        database_url: database_url.map(SecretString::from),
+        database_url: config::database_url_if_set(common, variables)?,
         environment: variables.private_postgres(),
     };
     let server = Server::start(place).await?;

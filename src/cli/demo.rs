@@ -3,11 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use secrecy::SecretString;
 
 use super::{Failure, Out};
 use crate::{
-    config::{Common, Variables},
+    config::{self, Common, Variables},
     demo::{
         self, Demo, Place,
         summary::{Summary, percentile},
@@ -48,12 +47,8 @@ pub async fn run(
             .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?,
     };
     let usual = if args.stay { 8080 } else { 0 };
-    let database_url = common
-        .database_url
-        .as_deref()
-        .or_else(|| variables.get("DATABASE_URL"));
     let place = Place {
-        database_url: database_url.map(SecretString::from),
+        database_url: config::database_url_if_set(common, variables)?,
         environment: variables.private_postgres(),
         listen: args
             .listen
@@ -61,7 +56,7 @@ pub async fn run(
         ledger: std::env::temp_dir()
             .join(format!("pgdial-demo-{}.ledger.jsonl", uuid::Uuid::new_v4())),
     };
-    let mut supervisor = Supervisor::default();
+    let mut supervisor = Supervisor::new()?;
     out.note("starting Postgres, the API, a worker and a fake provider");
     let demo = Demo::start(place, &mut supervisor).await?;
 

@@ -21,32 +21,23 @@ pub async fn run(
     variables: &Variables,
 ) -> Result<(), Failure> {
     let mut options = args.options.clone();
-    if let (None, Some(secrets)) = (
-        &options.webhook_secrets,
-        variables.get("PGDIAL_WEBHOOK_SECRETS"),
-    ) {
-        let secrets = secrets
-            .parse()
-            .map_err(|error| Failure::setting(format!("PGDIAL_WEBHOOK_SECRETS: {error}")))?;
-        options.webhook_secrets = Some(secrets);
-    }
-    if options.webhook_secrets.is_none() {
-        return Err(
-            Failure::setting("PGDIAL_WEBHOOK_SECRETS is not set: webhooks are signed with it").hint(
-                "give it the same value as `pgdial serve` has: PGDIAL_WEBHOOK_SECRETS=whsec_$(openssl rand -base64 32)",
-            ),
-        );
-    }
-    if options.key.is_none() {
-        options.key = variables.get("PGDIAL_PROVIDER_KEY").map(Into::into);
-    }
+    let secrets = variables.get("PGDIAL_WEBHOOK_SECRETS").ok_or_else(|| {
+        Failure::setting("PGDIAL_WEBHOOK_SECRETS is not set: webhooks are signed with it").hint(
+            "give it the same value as `pgdial serve` has: PGDIAL_WEBHOOK_SECRETS=whsec_$(openssl rand -base64 32)",
+        )
+    })?;
+    let secrets = secrets
+        .parse()
+        .map_err(|error| Failure::setting(format!("PGDIAL_WEBHOOK_SECRETS: {error}")))?;
+    options.webhook_secrets = Some(secrets);
+    options.key = variables.get("PGDIAL_PROVIDER_KEY").map(Into::into);
     let provider = FakeProvider::start(options).await?;
     out.note(format!(
         "listening on {}, ledger {}",
         provider.url(),
         provider.ledger().display()
     ));
-    let mut supervisor = Supervisor::default();
+    let mut supervisor = Supervisor::new()?;
     let stop = supervisor.stop();
     supervisor.spawn("provider", async move {
         stop.cancelled().await;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Failure;
-use crate::domain::Phone;
+use crate::{domain::Phone, shown};
 
 /// How to write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,20 +74,34 @@ impl Out {
         Self { data, words, style }
     }
 
-    /// One line of data.
+    /// Lines of data.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
-        Ok(writeln!(self.data, "{}", text.as_ref())?)
+        let text = text.as_ref();
+        text.split('\n')
+            .try_for_each(|line| self.styled(&shown::plain(line)))
+    }
+
+    /// One line that may be coloured: whoever calls this has made its texts harmless.
+    fn styled(&mut self, line: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.data, "{line}")?)
     }
 
     /// One JSON value, over several lines.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
-        self.line(text)
+        self.styled(&shown::json(&text))
+    }
+
+    /// One JSON value on one line.
+    pub fn json_line(&mut self, text: &str) -> Result<(), Failure> {
+        self.styled(&shown::json(text))
     }
 
     /// A word to the person; nothing is lost when nobody hears it.
     pub fn note(&mut self, text: impl AsRef<str>) {
-        writeln!(self.words, "{}", text.as_ref()).ok();
+        for line in text.as_ref().split('\n') {
+            writeln!(self.words, "{}", shown::plain(line)).ok();
+        }
     }
 
     /// Writes a stream of data itself.
@@ -131,7 +145,9 @@ impl Out {
 
     fn lines_of(&mut self, table: &Table) -> Result<(), Failure> {
         let lines: Vec<String> = table.lines().collect();
-        lines.iter().try_for_each(|line| self.line(line.trim_end()))
+        lines
+            .iter()
+            .try_for_each(|line| self.styled(line.trim_end()))
     }
 
     /// A number as this table may show it.
@@ -149,6 +165,9 @@ impl Out {
 
 /// One cell, with the colour of its word.
 fn cell(text: String) -> Cell {
+    // A cell may have several lines.
+    let lines: Vec<String> = text.split('\n').map(shown::plain).collect();
+    let text = lines.join("\n");
     let color = match text.as_str() {
         "completed" | "answered" => Some(Color::Green),
         "warn" => Some(Color::Yellow),
@@ -164,8 +183,7 @@ fn cell(text: String) -> Cell {
     }
 }
 
-/// A JSON value as a cell shows it. Control characters are shown as spaces: a provider's
-/// words must not move the cursor of whoever reads them.
+/// A JSON value as a cell shows it, on one line.
 pub fn text(value: &Value) -> String {
     let text = match value {
         Value::Null => return String::new(),
@@ -174,9 +192,7 @@ pub fn text(value: &Value) -> String {
         Value::Bool(false) => "no".to_owned(),
         other => other.to_string(),
     };
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    shown::plain(&text)
 }
 
 /// An instant of Postgres's JSON as people read it, in UTC.
@@ -236,6 +252,20 @@ mod tests {
     #[test]
     fn words_of_others_cannot_steer_the_terminal() {
         assert_eq!(text(&json!("a\u{1b}[2Jb\nc")), "a [2Jb c");
+        let steering = "\u{1b}[2J\u{9b}\u{202e}x";
+        let mut captured = Captured::new(Style::default());
+        let out = &mut captured.out;
+        out.line(steering).unwrap();
+        out.note(steering);
+        out.json(&json!({ "a": steering })).unwrap();
+        out.json_line(&json!(steering).to_string()).unwrap();
+        out.table(&["a"], vec![vec![steering.to_owned()]]).unwrap();
+        out.pairs(vec![("a", steering.to_owned())]).unwrap();
+        for text in [captured.data(), captured.words()] {
+            assert!(text.contains('x'), "{text:?}");
+            let bare = text.replace('\n', "");
+            assert!(!bare.chars().any(shown::steers), "{text:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Sign a webhook's body.
+/// Sign a webhook's body with the trunk's secret, from `PGDIAL_WEBHOOK_SECRETS`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SignArgs {
     /// The body, byte for byte; `-` is stdin.
@@ -26,9 +26,6 @@ pub struct SignArgs {
     /// Standard Webhooks, or the plain x-signature.
     #[arg(long, value_enum, default_value_t = Scheme::Standard)]
     pub scheme: Scheme,
-    /// The secret: `whsec_...` or plain. Default: the trunk's, from `PGDIAL_WEBHOOK_SECRETS`; a process list shows this one.
-    #[arg(long, value_name = "SECRET", hide_default_value = true)]
-    pub secret: Option<Secrets>,
     /// The message's id. Default: a new one.
     #[arg(long, value_name = "ID", value_parser = message_id)]
     pub id: Option<String>,
@@ -65,10 +62,7 @@ fn message_id(text: &str) -> Result<String, String> {
 
 /// Prints headers, URL and a line for a shell.
 pub fn run(args: &SignArgs, variables: &Variables, out: &mut Out) -> Result<Exit, Failure> {
-    let secrets = match &args.secret {
-        Some(secrets) => secrets.clone(),
-        None => config::webhook_secrets(variables, &args.trunk)?,
-    };
+    let secrets = config::webhook_secrets(variables, &args.trunk)?;
     let settings = Settings {
         public_url: args.public_url.clone(),
         ..Settings::default()

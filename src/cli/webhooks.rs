@@ -122,7 +122,11 @@ pub async fn run(
         WebhooksCommand::List { which } => list(which, calls, out).await,
         WebhooksCommand::Show { event } => {
             let body = body(*event, calls).await?;
-            out.line(String::from_utf8_lossy(&body))?;
+            if out.style.terminal {
+                out.line(String::from_utf8_lossy(&body))?;
+            } else {
+                out.data().write_all(&body)?;
+            }
             Ok(Exit::Ok)
         }
         WebhooksCommand::Replay(args) => replay(args, calls, by, out).await,

@@ -36,6 +36,23 @@ pub(super) fn database_url(text: Option<&str>) -> Result<SecretString, Problem> 
     }
 }
 
+/// A flag stands in the process list, which everybody on the machine can read.
+pub(super) fn without_password(flag: &str) -> Result<(), Problem> {
+    let query = flag.split_once('?').map_or("", |(_, query)| query);
+    let hidden =
+        password_in(flag).is_empty() && !query.split('&').any(|pair| pair.starts_with("password="));
+    if hidden {
+        return Ok(());
+    }
+    let what = "has a password on the command line, where every user of this machine can read it: \
+                set DATABASE_URL instead, in the environment or in the file of --env-file, or use ~/.pgpass";
+    Err(Problem::new(
+        DATABASE_URL,
+        what,
+        "postgres://pgdial@localhost:5432/pgdial",
+    ))
+}
+
 /// `postgres://user:password@host/...`, or nothing.
 fn password_in(url: &str) -> &str {
     let authority = url

@@ -4,16 +4,14 @@ use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Problem, Variables};
+use super::Problem;
 use crate::provider::signature::{BadSecret, Secrets};
 
 pub(super) const API_KEYS: &str = "PGDIAL_API_KEYS";
 pub(super) const API_KEYS_EXAMPLE: &str = "crm:$(openssl rand -hex 24)";
 const SECRETS_EXAMPLE: &str = "whsec_$(openssl rand -base64 32)";
-/// A key shorter than this can be guessed over the network.
-const SHORTEST_KEY: usize = 16;
-/// A webhook secret shorter than this is worth a warning.
-const SHORT_SECRET: usize = 16;
+/// What is shorter can be guessed: a key over the network, a secret from one webhook that was seen.
+const SHORTEST: usize = 24;
 
 /// Who may use the API.
 #[derive(Debug, Clone)]
@@ -55,10 +53,18 @@ pub(super) fn webhook_secrets(name: &str, text: Option<&str>) -> Result<Secrets,
         let what = "holds the placeholder of an example: anybody could sign with it";
         return Err(Problem::of_variable(name, what, SECRETS_EXAMPLE));
     }
-    any_webhook_secrets(name, text)
+    let secrets = any_webhook_secrets(name, text)?;
+    if let Some(short) = secrets.all().find(|secret| secret.bytes() < SHORTEST) {
+        let what = format!(
+            "has a secret of {} bytes: at least {SHORTEST} are needed",
+            short.bytes()
+        );
+        return Err(Problem::of_variable(name, what, SECRETS_EXAMPLE));
+    }
+    Ok(secrets)
 }
 
-/// The same without the look at placeholders.
+/// The same without the look at placeholders and lengths.
 pub(super) fn any_webhook_secrets(name: &str, text: Option<&str>) -> Result<Secrets, Problem> {
     let bad = |what: &str| Err(Problem::of_variable(name, what, SECRETS_EXAMPLE));
     match text.map(str::parse::<Secrets>) {
@@ -138,9 +144,9 @@ fn api_key(entry: &str) -> Result<ApiKey, String> {
     if is_placeholder(key) {
         return Err(format!("({name}) holds the placeholder of an example"));
     }
-    if key.len() < SHORTEST_KEY {
+    if key.len() < SHORTEST {
         return Err(format!(
-            "({name}) has a key of {} characters: at least {SHORTEST_KEY} are needed",
+            "({name}) has a key of {} characters: at least {SHORTEST} are needed",
             key.len()
         ));
     }
@@ -151,22 +157,4 @@ fn api_key(entry: &str) -> Result<ApiKey, String> {
         name: name.to_owned(),
         key: key.into(),
     })
-}
-
-/// Webhook secrets that are allowed, and easy to guess.
-pub(super) fn short_ones(variables: &Variables) -> Vec<String> {
-    let secrets = variables
-        .names()
-        .filter(|name| name.starts_with("PGDIAL_") && name.ends_with("WEBHOOK_SECRETS"));
-    let short = |name: &&str| {
-        let text = variables.get(name).unwrap_or_default();
-        text.split(',')
-            .any(|secret| secret.trim().len() < SHORT_SECRET)
-    };
-    secrets
-        .filter(short)
-        .map(|name| {
-            format!("{name} has a secret shorter than {SHORT_SECRET} characters: 24 random bytes or more are usual")
-        })
-        .collect()
 }

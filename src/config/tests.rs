@@ -76,7 +76,7 @@ fn every_setting_is_read() {
         ("PGDIAL_PROVIDER_KEY", "key-of-ours"),
         (
             "PGDIAL_API_KEYS",
-            "crm:0123456789abcdef, ops:fedcba9876543210",
+            "crm:0123456789abcdef01234567, ops:fedcba987654321001234567",
         ),
         ("PGDIAL_PERMITS", "1000"),
         ("PGDIAL_KEEP_FINISHED", "forever"),
@@ -124,7 +124,7 @@ fn other_trunks_have_variables_of_their_own() {
         ("PGDIAL_TRUNK_EU_WEST_PROVIDER_KEY", "key-of-ours"),
         (
             "PGDIAL_TRUNK_EU_WEST_WEBHOOK_SECRETS",
-            "one-long-enough-secret,another-long-secret",
+            "one-secret-long-enough-for-it,another-secret-of-enough-bytes",
         ),
     ];
     assert_eq!(right(&other).trunks.names(), ["default", "eu_west"]);
@@ -146,7 +146,10 @@ fn an_incomplete_trunk_names_the_missing_variable() {
         words.contains("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS is not set"),
         "{words}"
     );
-    let words = wrong(&[("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS", "one-long-enough-secret")]);
+    let words = wrong(&[(
+        "PGDIAL_TRUNK_EU_WEBHOOK_SECRETS",
+        "one-secret-that-is-long-enough",
+    )]);
     assert!(
         words.contains("PGDIAL_TRUNK_EU_PROVIDER_URL is not set"),
         "{words}"
@@ -252,7 +255,10 @@ fn a_provider_that_is_reached_in_the_clear_is_said() {
         let changes = [
             (names[0], url),
             (names[1], url),
-            ("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS", "long-enough-to-be-used"),
+            (
+                "PGDIAL_TRUNK_EU_WEBHOOK_SECRETS",
+                "long-enough-to-be-used-here",
+            ),
             ("PGDIAL_PUBLIC_URL", "https://calls.example.com"),
         ];
         let (_, warnings) = read(&changes, Api::Closed).unwrap();
@@ -283,8 +289,8 @@ fn what_is_known_about_a_process_shows_no_secret() {
     let run = right(&[
         ("DATABASE_URL", "postgres://pgdial:hidden@localhost/pgdial"),
         ("PGDIAL_PROVIDER_KEY", "hidden-key"),
-        ("PGDIAL_API_KEYS", "crm:hidden-hidden-hidden"),
-        ("PGDIAL_WEBHOOK_SECRETS", "hidden-and-long-enough"),
+        ("PGDIAL_API_KEYS", "crm:hidden-hidden-hidden-hidden"),
+        ("PGDIAL_WEBHOOK_SECRETS", "hidden-and-by-far-long-enough"),
     ]);
     assert!(run.database_url.expose_secret().contains("hidden"));
     let shown = format!("{run:?}");

@@ -3,14 +3,15 @@
 //! The key's name is the owner that is written on rows and scopes idempotency keys.
 //! With no key configured everybody is `anonymous`; that the server then binds
 //! loopback only is the business of whoever binds it. Then only requests to a loopback
-//! name are answered: a web page whose own name was made to point here (DNS rebinding)
-//! could otherwise order calls through its reader's browser.
+//! name are answered, and none that a browser sends for a page of another site: such a page,
+//! or one whose own name was made to point here (DNS rebinding), could otherwise order calls
+//! through its reader's browser.
 
 use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header, uri::Authority},
+    http::{HeaderMap, HeaderValue, header, uri::Authority},
     middleware::Next,
     response::Response,
 };
@@ -76,7 +77,8 @@ impl ApiKeys {
 
     fn admit(&self, headers: &HeaderMap) -> Option<Owner> {
         if self.is_empty() {
-            return names_loopback(headers).then(|| Owner(ANONYMOUS.into()));
+            let local = names_loopback(headers) && !is_cross_site(headers);
+            return local.then(|| Owner(ANONYMOUS.into()));
         }
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (given.next(), given.next()) else {
@@ -102,6 +104,24 @@ fn names_loopback(headers: &HeaderMap) -> bool {
     let name = host.host().trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether a browser says that a page of another origin asks. Every browser sends one of the two
+/// headers with whatever can change something; what is no browser sends neither.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
+        return true;
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return false;
+    };
+    let (origin, host) = (origin.to_str(), headers.get(header::HOST));
+    let authority = origin.ok().and_then(|text| Some(text.split_once("://")?.1));
+    match (authority, host.and_then(|host| host.to_str().ok())) {
+        (Some(authority), Some(host)) => !authority.eq_ignore_ascii_case(host),
+        _ => true,
+    }
 }
 
 fn digest(key: &[u8]) -> [u8; 32] {
@@ -175,7 +195,7 @@ pub(super) async fn require_key(
         Problem::new(
             Code::Unauthorized,
             "send an API key of this server: Authorization: Bearer <key> \
-             (a server without keys answers under localhost and 127.0.0.1 only)",
+             (a server without keys answers under localhost and 127.0.0.1 only, and no page of another site)",
         )
         .challenge("Bearer")
     })?;
@@ -186,6 +206,37 @@ pub(super) async fn require_key(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_keys_no_page_of_another_site_is_answered() {
+        for (origin, site, answered) in [
+            ("", "", true),
+            ("", "none", true),
+            ("", "same-origin", true),
+            ("http://localhost:8080", "", true),
+            ("http://LOCALHOST:8080", "same-origin", true),
+            ("", "cross-site", false),
+            ("", "same-site", false),
+            ("https://evil.example.com", "", false),
+            ("http://localhost:3000", "", false),
+            ("http://localhost:8080.evil.example.com", "", false),
+            ("null", "", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "localhost:8080".parse().unwrap());
+            for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
+                if !value.is_empty() {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            let admitted = ApiKeys::none().admit(&headers).is_some();
+            assert_eq!(admitted, answered, "{origin:?} {site:?}");
+            // A key is proof enough: a page of another site has none.
+            let keys: ApiKeys = "crm:one".parse().unwrap();
+            headers.insert(header::AUTHORIZATION, "Bearer one".parse().unwrap());
+            assert!(keys.admit(&headers).is_some());
+        }
+    }
 
     #[test]
     fn without_keys_only_a_loopback_name_is_answered() {

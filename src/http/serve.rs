@@ -3,33 +3,40 @@
 //! `axum::serve` has no limit on how long a client may take to send its headers, so
 //! that a few slow ones could hold every connection. This loop sets one, bounds what
 //! headers may hold, how many connections there are and how long one may leave our answer
-//! unread, and on stop lets requests that are under way end, for a bounded time.
+//! unread, and on stop lets requests that are under way end, for a bounded time. When every
+//! place is taken, a client that keeps us waiting gives way to the next ([`crowd`]).
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, time::Duration};
 
-use axum::{Router, body::Body, extract::Request, response::Response};
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use axum::{Router, body::Body, response::Response};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::io::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 // Clients that do not read.
 mod stall;
 
-use self::stall::Watched;
+// Clients that keep us waiting.
+mod crowd;
+
+// File descriptors.
+mod descriptors;
+
+use self::{
+    crowd::{Crowd, Guest, Watch},
+    stall::Watched,
+};
 
 /// Between two attempts to accept after one failed (out of file descriptors, for one).
 const PAUSE: Duration = Duration::from_millis(100);
-/// So many failures in a row are no passing trouble.
-const MOST_FAILURES: u32 = 100;
+/// Of failures in a row every so many is logged.
+const LOG_EVERY: u32 = 100;
 
 /// What a client may take of us.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +49,13 @@ pub struct Server {
     pub most_headers: usize,
     /// How long a client may read nothing of an answer that waits for it.
     pub stall_timeout: Duration,
-    /// How many connections there may be; further ones wait to be accepted.
+    /// How many connections there may be. For a further one a client that keeps us waiting
+    /// gives way; without one it waits. By default half of the file descriptors that this
+    /// process may have, 2048 at most.
     pub most_connections: usize,
+    /// How long a client may keep us waiting (idle, or with a part of its request) before it
+    /// gives way to a further connection.
+    pub patience: Duration,
     /// On stop, how long requests under way may take to end.
     pub drain: Duration,
 }
@@ -55,7 +67,8 @@ impl Default for Server {
             largest_headers: 32 * 1024,
             most_headers: 64,
             stall_timeout: Duration::from_secs(30),
-            most_connections: 2048,
+            most_connections: descriptors::most_connections(),
+            patience: Duration::from_millis(250),
             drain: Duration::from_secs(20),
         }
     }
@@ -65,8 +78,8 @@ impl Default for Server {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The listener no longer gives connections.
-    #[error("no connection could be accepted for 10 s")]
+    /// The listener is broken.
+    #[error("the listener gives no more connections")]
     Accept(#[source] io::Error),
 }
 
@@ -121,17 +134,21 @@ impl Server {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let permits = Arc::new(Semaphore::new(self.most_connections));
-        let mut failures = 0;
-        while let Some(accepted) = stop.run_until_cancelled(accept(listener, &permits)).await {
+        let crowd = Crowd::new(self.most_connections, self.patience);
+        let mut failures: u32 = 0;
+        while let Some(accepted) = stop.run_until_cancelled(accept(listener, &crowd)).await {
             match accepted {
-                Ok((stream, permit)) => {
+                Ok((stream, guest)) => {
                     failures = 0;
-                    tasks.spawn(connections.clone().run(stream, permit));
+                    tasks.spawn(connections.clone().run(stream, guest));
                 }
-                Err(error) if failures < MOST_FAILURES => {
-                    failures += 1;
-                    tracing::warn!(%error, "a connection could not be accepted");
+                Err(error) if passes(&error) => {
+                    if failures.is_multiple_of(LOG_EVERY) {
+                        tracing::warn!(%error, failures, "a connection could not be accepted; trying again");
+                    }
+                    failures = failures.saturating_add(1);
+                    // Out of descriptors: somebody who keeps us waiting has one.
+                    crowd.make_room();
                     stop.run_until_cancelled(sleep(PAUSE)).await;
                 }
                 Err(error) => return Err(Error::Accept(error)),
@@ -151,17 +168,21 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, _peer) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, permit))
+async fn accept(listener: &TcpListener, crowd: &Crowd) -> io::Result<(TcpStream, Guest)> {
+    let (stream, peer) = listener.accept().await?;
+    let guest = crowd.admit(peer.ip()).await;
+    // A client that is gone already is found out by its first read.
+    stream.set_nodelay(true).ok();
+    Ok((stream, guest))
+}
+
+/// Whether the next attempt may succeed: a process must not die because it has run out of
+/// something, or because a client or its network gave up. What is wrong with the listener stays wrong.
+fn passes(error: &io::Error) -> bool {
+    !matches!(
+        Errno::from_io_error(error),
+        Some(Errno::BADF | Errno::FAULT | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP)
+    )
 }
 
 /// What every connection gets.
@@ -175,13 +196,15 @@ struct Connections {
 }
 
 impl Connections {
-    async fn run(self, stream: TcpStream, _permit: OwnedSemaphorePermit) {
-        let service = TowerToHyperService::new(service(self.router));
+    async fn run(self, stream: TcpStream, guest: Guest) {
+        let (router, watch) = (self.router, guest.watch());
+        let service = service_fn(move |request| answer(router.clone(), watch.clone(), request));
         let stream = TokioIo::new(Watched::new(stream, self.stall_timeout));
         let connection = self.http.serve_connection(stream, service);
         let mut connection = std::pin::pin!(connection);
         let stopped = tokio::select! {
             ended = connection.as_mut() => Some(ended),
+            () = guest.must_leave() => return,
             () = self.stop.cancelled() => None,
         };
         let ended = if stopped.is_some() {
@@ -197,10 +220,12 @@ impl Connections {
     }
 }
 
-fn service(
+async fn answer(
     router: Router,
-) -> impl Service<hyper::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-+ Clone
-+ Send {
-    router.map_request(|request: hyper::Request<Incoming>| -> Request { request.map(Body::new) })
+    watch: Watch,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let request = request.map(|body| watch.clone().request(body));
+    let response = router.oneshot(request).await?;
+    Ok(response.map(|body: Body| watch.answer(body)))
 }

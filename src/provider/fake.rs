@@ -47,7 +47,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Unsigned webhooks would be refused, every one of them.
-    #[error("webhooks need a secret: --webhook-secrets, or PGDIAL_WEBHOOK_SECRETS")]
+    #[error("webhooks need a secret: set PGDIAL_WEBHOOK_SECRETS")]
     NoSecret,
     /// The ledger cannot be written; without it nothing rings.
     #[error("cannot open the ledger {}", path.display())]

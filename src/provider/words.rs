@@ -7,6 +7,8 @@
 
 use std::fmt::Write as _;
 
+use crate::shown;
+
 /// The longest text that is kept of what a provider says.
 const LONGEST: usize = 200;
 /// As many digits in a row, separators aside, are taken for a telephone number.
@@ -17,7 +19,7 @@ const NUMBER_DIGITS: usize = 6;
 pub(crate) fn safe(text: &str) -> String {
     let line: Vec<char> = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if shown::steers(c) { ' ' } else { c })
         .collect();
     let masked: String = mask(line).into_iter().collect();
     let masked = masked.trim();

@@ -266,17 +266,13 @@ async fn start_trunk(
     let secret = format!("the-secret-of-{name}-{:032x}", rand::random::<u128>());
     let ledger = folder.join(format!("ledger-{name}.jsonl"));
     let mut all = words(&["fake-provider", "--listen", &address.to_string()]);
-    all.extend(words(&[
-        "--ledger",
-        &ledger.to_string_lossy(),
-        "--webhook-secrets",
-        &secret,
-    ]));
+    all.extend(words(&["--ledger", &ledger.to_string_lossy()]));
     all.extend_from_slice(args);
     if setup.idempotent {
         all.push("--idempotent".to_owned());
     }
-    let provider = Keeper::start(folder, &format!("provider-{name}"), &all, &HashMap::new());
+    let signs = HashMap::from([("PGDIAL_WEBHOOK_SECRETS".to_owned(), secret.clone())]);
+    let provider = Keeper::start(folder, &format!("provider-{name}"), &all, &signs);
     let proxy = Proxy::start(vec![Upstream::Tcp(address)]).await;
     let prefix = match name {
         "default" => "PGDIAL".to_owned(),

@@ -56,10 +56,20 @@ fn a_wrong_setting_is_named_explained_and_ends_with_64() {
         ("PGDIAL_WEBHOOK_SECRETS", "supersecret", "placeholder"),
         ("PGDIAL_WEBHOOK_SECRETS", "whsec_***", "not base64"),
         ("PGDIAL_API_KEYS", "crm", "entry 1 is not name:key"),
-        ("PGDIAL_API_KEYS", "crm:short", "at least 16"),
+        (
+            "PGDIAL_WEBHOOK_SECRETS",
+            "whsec_c2hvcnQ=",
+            "has a secret of 5 bytes: at least 24",
+        ),
+        (
+            "PGDIAL_WEBHOOK_SECRETS",
+            "this one is long enough for it,a-short-one-behind-it",
+            "has a secret of 21 bytes: at least 24",
+        ),
+        ("PGDIAL_API_KEYS", "crm:short", "at least 24"),
         (
             "PGDIAL_API_KEYS",
-            "a:0123456789abcdef,b:0123456789abcdef",
+            "a:0123456789abcdef01234567,b:0123456789abcdef01234567",
             "the same key twice",
         ),
         ("PGDIAL_PERMITS", "0", "a whole number from 1 to 1000"),
@@ -89,6 +99,38 @@ fn a_wrong_setting_is_named_explained_and_ends_with_64() {
             "{name}={value}: {words}"
         );
         assert_eq!(data(&output), "", "{name}={value}");
+    }
+}
+
+#[test]
+fn no_secret_is_taken_from_the_command_line() {
+    for url in [
+        "postgres://pgdial:secret@localhost/pgdial",
+        "postgres://localhost/pgdial?user=pgdial&password=secret",
+    ] {
+        let output = pgdial(&["calls", "list", "--database-url", url], &with(&[]), b"");
+        let words = words(&output);
+        assert_eq!(output.status.code(), Some(SETTINGS), "{words}");
+        assert!(
+            words.contains("has a password on the command line"),
+            "{words}"
+        );
+        assert!(
+            !words.contains("secret@") && !words.contains("=secret"),
+            "{words}"
+        );
+    }
+    for (command, flag) in [
+        ("sign", "--secret"),
+        ("fake-provider", "--webhook-secrets"),
+        ("fake-provider", "--key"),
+    ] {
+        let output = pgdial(&[command, flag, "x"], &with(&[]), b"");
+        assert!(
+            words(&output).contains(&format!("unexpected argument '{flag}'")),
+            "{}",
+            words(&output)
+        );
     }
 }
 

@@ -100,6 +100,38 @@ async fn connections_that_say_nothing_give_way_to_others() {
 }
 
 #[tokio::test]
+async fn of_clients_that_keep_us_waiting_the_first_give_way_to_whoever_comes() {
+    const MOST: usize = 4;
+    let server = Server {
+        most_connections: MOST,
+        ..Server::default()
+    };
+    let world = world_of(server, Router::new()).await;
+    let mut slow = Vec::new();
+    for _ in 0..2 * MOST {
+        let mut stream = TcpStream::connect(&world.address).await.unwrap();
+        let ask = b"POST /api/v1/calls HTTP/1.1\r\nhost: localhost\r\n\
+                    content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+        stream.write_all(ask).await.unwrap();
+        slow.push(stream);
+    }
+    healthz(&world).await;
+    let mut clients = JoinSet::new();
+    for stream in slow {
+        clients.spawn(heard(stream));
+    }
+    let answers = clients.join_all().await;
+    let (sent_away, heard_out): (Vec<_>, Vec<_>) = answers.iter().partition(|text| text.is_empty());
+    assert_eq!(sent_away.len(), MOST + 1, "{answers:?}");
+    assert!(
+        heard_out
+            .iter()
+            .all(|text| text.starts_with("HTTP/1.1 408")),
+        "{heard_out:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off() {
     let server = Server {
         most_connections: 1,

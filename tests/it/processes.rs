@@ -209,6 +209,17 @@ async fn a_stopping_worker_finishes_its_dials_and_leaves_live_calls_alone() {
     machine.judge(30);
 }
 
+/// A terminal that is closed is no kill.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_signal_to_stop_ends_it_well() {
+    use rustix::process::Signal;
+    let machine = Machine::new().await;
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let serve = machine.start_serve().await;
+        assert!(serve.stop_by(signal).await, "{signal:?}");
+    }
+}
+
 /// The death of a worker between claim and dial, or of its answer, rings nobody twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_while_dialing_rings_nobody_twice() {

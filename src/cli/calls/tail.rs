@@ -77,7 +77,7 @@ async fn follow_to_the_end(
 
 fn write(event: &Arc<Event>, out: &mut Out) -> Result<(), Failure> {
     if out.style.json {
-        return out.line(event.json());
+        return out.json_line(event.json());
     }
     let line = line(event, out);
     out.line(line.trim_end())

@@ -298,7 +298,5 @@ impl Top {
 
 /// Words of others must not steer the terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    crate::shown::plain(text)
 }

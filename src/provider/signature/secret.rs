@@ -23,6 +23,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Clone)]
 pub struct WebhookSecret {
     keyed: Hmac<Sha256>,
+    bytes: usize,
 }
 
 /// Why a text is no secret. Says nothing of the text.
@@ -45,12 +46,20 @@ impl WebhookSecret {
         self.keyed.clone()
     }
 
+    /// How long it is, in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn from_bytes(bytes: &[u8]) -> Result<Self, BadSecret> {
         if bytes.is_empty() {
             return Err(BadSecret::Empty);
         }
         match Hmac::new_from_slice(bytes) {
-            Ok(keyed) => Ok(Self { keyed }),
+            Ok(keyed) => Ok(Self {
+                keyed,
+                bytes: bytes.len(),
+            }),
             Err(_) => Err(BadSecret::NoKey),
         }
     }

@@ -200,8 +200,13 @@ impl Process {
 
     /// SIGTERM, and waits for the end. Answers whether it ended well.
     pub(crate) async fn stop(self) -> bool {
+        self.stop_by(rustix::process::Signal::TERM).await
+    }
+
+    /// The same by another signal.
+    pub(crate) async fn stop_by(self, signal: rustix::process::Signal) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
         self.ended().await
     }
 

@@ -1,0 +1,71 @@
+//! Texts that others wrote (callers, providers), shown so that they cannot steer what shows them.
+//!
+//! A control character moves a terminal's cursor, or ends a spreadsheet's cell; a bidirectional
+//! override makes a line read as another. Whoever reads JSON as a program gets every character:
+//! there they are escaped, not removed.
+
+/// Whether a terminal or a spreadsheet would obey this character instead of showing it.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{061c}' | '\u{200e}' | '\u{200f}'      // marks of direction
+            | '\u{2028}'..='\u{202e}'                 // line and paragraph ends, embeddings, overrides
+            | '\u{2060}'..='\u{206f}'                 // invisible operators, isolates
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text on one line, with a space for each character that steers.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if steers(c) { ' ' } else { c })
+        .collect()
+}
+
+/// JSON text with the same meaning, in which such characters are escaped. Outside of strings JSON has none but
+/// line ends, which stay.
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) && !matches!(c, '\n' | '\r' | '\t') {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_is_shown_as_a_space() {
+        assert_eq!(
+            plain("a\u{1b}[2Jb\nc\u{9b}d\u{202e}e\u{7}"),
+            "a [2Jb c d e "
+        );
+        // Letters, accents, emoji with their joiners, and scripts from right to left stay.
+        for text in ["Żółć", "👩‍👩‍👧", "שלום", "e\u{301}"] {
+            assert_eq!(plain(text), text);
+        }
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = serde_json::json!({ "a\u{202e}": "\u{9b}\u{e0041}\n\u{1b}", "b": ["é"] });
+        let written = json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(
+            !written.chars().any(|c| steers(c) && c != '\n'),
+            "{written}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&written).unwrap(),
+            value
+        );
+    }
+}
