@@ -112,7 +112,10 @@ begin
                     when t.claim_no <> c.claim_no then 'stale'
                     when not pgdial.same_name(c.provider_call_id, t.name) then null     -- a conflict
                     when c.state::text not in ('dialing', 'unresolved', 'in_call') then 'stale'
-                    when not pgdial.is_awaited(c.trunk, t.name) then 'in_call' end as word
+                    when (select w.id from pgdial.webhook_events w
+                          where w.verdict in ('parked', 'unmatched') and w.trunk = c.trunk and w.reference is not distinct from ''
+                            and w.report ->> 'provider_call_id' = any (pgdial.spellings(t.name)) limit 1) is null
+                    then 'in_call' end as word
         from (select i.*, row_number() over (partition by i.id order by i.n) as nth from item i) t
              left join pgdial.calls c on c.id = t.id and t.nth = 1 and p_locks[t.n] is null
     ), moved as (

@@ -27,7 +27,7 @@ begin
                 when 'unknown' then pgdial.sweep_deadlines(v_now, p_limit)
                 when 'expired' then pgdial.sweep_expiries(v_now, p_limit)
                 when 'suppressed' then pgdial.sweep_suppressed(v_now, p_limit)
-                when 'unmatched' then pgdial.sweep_unmatched(v_now, p_limit * 20)
+                when 'unmatched' then pgdial.sweep_unmatched(v_now, p_limit * 5)
                 when 'parked_applied' then pgdial.sweep_parked(v_now, p_limit)
                 when 'removed' then pgdial.sweep_finished(v_now, p_keep, p_limit * 10) end;
         exception when others then

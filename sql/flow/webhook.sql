@@ -112,7 +112,11 @@ begin
                             else pgdial.same_name(a.name, a.its_name) end
                    and a.trunk = a.its_trunk and pgdial.names_dial(a.report, a.call_id, a.claim_no)
                    and coalesce(pgdial.same_name(a.name, coalesce(a.its_name, a.first_name)), true)
-                   and (a.its_name is not null or not pgdial.is_awaited(a.trunk, a.name))
+                   -- Nothing waits for the name that it stores: see is_awaited.
+                   and (a.its_name is not null or (
+                        select w.id from pgdial.webhook_events w
+                        where w.verdict in ('parked', 'unmatched') and w.trunk = a.trunk and w.reference is not distinct from ''
+                          and w.report ->> 'provider_call_id' = any (pgdial.spellings(a.name)) limit 1) is null)
                    and (a.kind in ('progress', 'answered')
                         or a.kind = 'ended' and a.report ->> 'outcome' not in ('capacity', 'account'))
                    and coalesce('ended' <> all (a.kinds), true)
@@ -253,7 +257,7 @@ declare
 begin
     if pgdial.is_too_old(p_item, p_now) then
         return 'too_old';
-    elsif p_call_id is null and not pgdial.has_room(p_item ->> 'trunk', p_now) then
+    elsif p_call_id is null and not p_item ? 'again' and not pgdial.has_room(p_item ->> 'trunk', p_now) then
         return 'no_room';
     end if;
     insert into pgdial.webhook_events as w (trunk, reference, event_id, body_digest, received_at, last_delivery_at,
@@ -274,7 +278,10 @@ begin
     if p_call_id is null and v_is_new and not p_item ? 'again' then
         perform pgdial.take_room(v_event, p_now);
     end if;
-    if v_event.verdict = 'unparsable' and v_is_new and p_locked and pgdial.adds_result(v_event, p_now) then
+    if v_event.verdict = 'unparsable' and v_is_new and p_locked
+       and pgdial.adds_result(v_event, pgdial.event_claim_no(v_event), p_now) then
+        -- A body without a status word moves no call. After the end it may still bring an analysis.
+        update pgdial.webhook_events w set verdict = 'applied' where w.id = v_event.id;
         return 'applied';
     elsif v_event.verdict <> 'parked' then
         return case when v_is_new then v_event.verdict else 'duplicate' end;
@@ -282,22 +289,51 @@ begin
     return pgdial.apply_event(v_event, p_call_id, p_locked, p_now);
 end $$;
 
--- adds_result: a body without a status word moves no call. After the end it may still bring an
--- analysis, say.
-create or replace function pgdial.adds_result(p_event pgdial.webhook_events, p_now timestamptz) returns boolean
+-- adds_result: an event that moves its call no more may add to its result. The caller holds the call's row.
+create or replace function pgdial.adds_result(p_event pgdial.webhook_events, p_claim_no bigint, p_now timestamptz)
+returns boolean
 language plpgsql volatile
 as $$
 declare
-    v_claim_no constant bigint := pgdial.event_claim_no(p_event);
     v_call pgdial.calls;
 begin
     select c.* into v_call from pgdial.calls c where c.id = p_event.call_id;
-    if not found or pgdial.report_fits(v_call, v_claim_no, p_event.trunk, p_event.report) is not true
-       or not pgdial.add_result(v_call, v_claim_no, p_event.report, pgdial.report_detail(p_event.report, v_claim_no), p_now) then
-        return false;
+    return found and coalesce(pgdial.report_fits(v_call, p_claim_no, p_event.trunk, p_event.report), false)
+       and pgdial.add_result(v_call, p_claim_no, p_event.report, pgdial.report_detail(p_event.report, p_claim_no), p_now);
+end $$;
+
+-- adopt_name: some providers answer a dial with one id and report on it under another. The tag in
+-- the URL proves which dial it is about, so the first report decides how the dial is called, and the
+-- answer's id stays in the history. Not where a report named it before (that leg is another: what
+-- becomes of it says nothing about ours), and never a name that another call has.
+create or replace function pgdial.adopt_name(p_event pgdial.webhook_events, p_claim_no bigint, p_now timestamptz)
+returns void
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+    v_name constant text := p_event.report ->> 'provider_call_id';
+    v_call pgdial.calls;
+begin
+    if p_event.reference = '' or v_name is null or p_event.report ->> 'kind' not in ('progress', 'answered', 'ended') then
+        return;
     end if;
-    update pgdial.webhook_events w set verdict = 'applied' where w.id = p_event.id;
-    return true;
+    select c.* into v_call from pgdial.calls c where c.id = p_event.call_id;
+    if v_call.claim_no = p_claim_no and v_call.trunk = p_event.trunk
+       and v_call.state::text in ('dialing', 'unresolved', 'in_call')
+       and not pgdial.same_name(v_call.provider_call_id, v_name)
+       and pgdial.names_dial(p_event.report, v_call.id, p_claim_no)
+       and pgdial.event_call(p_event.trunk, null, p_event.report) is null
+       and not exists (select from pgdial.webhook_events w
+                       where w.trunk = p_event.trunk and w.reference = p_event.reference and w.id <> p_event.id
+                         and w.verdict = 'applied' and w.report ->> 'provider_call_id' is not null) then
+        update pgdial.calls c set provider_call_id = v_name
+        where c.id = v_call.id and c.claim_no = p_claim_no and c.state::text in ('dialing', 'unresolved', 'in_call');
+        perform pgdial.note(v_call, 'renamed', p_now, jsonb_build_object(
+            'provider_call_id', v_name, 'was', v_call.provider_call_id,
+            'why', 'the provider reports on it under another id than it answered with'));
+    end if;
 end $$;
 
 -- event_claim_no: which claim of its call an event is about. Null: none.
@@ -352,10 +388,14 @@ begin
     elsif not coalesce(p_locked, false) and exists (select from pgdial.calls c where c.id = p_call_id) then
         return 'parked';    -- somebody holds the row
     end if;
-    v_claim_no := case when p_event.reference <> '' then pgdial.reference_claim_no(p_event.reference)
-                       else pgdial.named_claim_no(p_call_id, p_event.report ->> 'provider_call_id') end;
+    p_event.call_id := p_call_id;
+    v_claim_no := pgdial.event_claim_no(p_event);
     begin
+        perform pgdial.adopt_name(p_event, v_claim_no, p_now);
         v_verdict := pgdial.apply_report(p_call_id, v_claim_no, p_event.trunk, p_event.report, p_now);
+        if v_verdict in ('stale', 'noted') and pgdial.adds_result(p_event, v_claim_no, p_now) then
+            v_verdict := 'applied';
+        end if;
     exception when integrity_constraint_violation or data_exception or raise_exception then
         raise warning 'pgdial: webhook event % is applied without its result: %', p_event.id, sqlerrm;
         begin

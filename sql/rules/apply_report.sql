@@ -17,7 +17,6 @@ declare
     v_result constant jsonb := pgdial.report_result(p_report);
     v_detail constant jsonb := pgdial.report_detail(p_report, p_claim_no);
     v_verdict text;
-    v_moved boolean;
 begin
     select c.* into v_call from pgdial.calls c where c.id = p_id;
     if not found then
@@ -67,13 +66,9 @@ begin
             perform pgdial.note(v_call, 'late_answer', p_now, v_detail);
             return 'late_answer';
         when 'stale' then
-            v_moved := pgdial.end_hold(v_call, p_claim_no, p_report, v_detail, p_now);
-            v_moved := pgdial.add_result(v_call, p_claim_no, p_report, v_detail, p_now) or v_moved;
-            return case when v_moved then 'applied' else 'stale' end;
-        when 'noted' then
-            return case when pgdial.add_result(v_call, p_claim_no, p_report, v_detail, p_now) then 'applied' else 'noted' end;
+            return case when pgdial.end_hold(v_call, p_claim_no, p_report, v_detail, p_now) then 'applied' else 'stale' end;
         else
-            return v_verdict;   -- mismatch
+            return v_verdict;   -- noted, mismatch
     end case;
 end $$;
 

@@ -107,7 +107,14 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
     let request = Request::from_parts(parts.clone(), body);
     let (bytes, _room) = body::read_within(request, &app.bodies)
         .await
-        .inspect_err(|_| app.calls.metrics().rejections.add("unreadable"))?;
+        .inspect_err(|problem| {
+            let reason = match problem.code() {
+                Code::NoRoom => "no_room",
+                _ => "unreadable",
+            };
+            app.calls.metrics().rejections.add(reason);
+            tracing::info!(reason, "webhook refused");
+        })?;
     let limit = app.bodies.largest();
     let (verified, bytes) = verify(&claimed, &parts.headers, &bytes, limit).map_err(refuse)?;
     let Claimed { trunk, reference } = claimed;

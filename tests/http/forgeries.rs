@@ -198,7 +198,7 @@ async fn whatever_is_not_believed_or_came_before_is_counted_under_its_reason() {
     )
     .await;
     plain(&world, &untagged, SECRETS, &body).await;
-    plain(&world, &url, SECRETS, &"x".repeat(256 * 1024 + 1)).await;
+    plain(&world, &url, SECRETS, &"x".repeat(4 * 1024 * 1024 + 1)).await;
     standard(&world, &url, SECRETS, "m-1", at - 400, &body).await;
     for _first_and_replayed in 0..2 {
         let answer = standard(&world, &url, SECRETS, "m-1", at, &body).await;

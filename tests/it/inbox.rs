@@ -96,7 +96,7 @@ async fn in_one_batch_too_and_without_a_reference() {
         3
     );
     assert_eq!(db.state(call.id).await, "completed");
-    assert_eq!(db.column(call.id, "answered_at is not null").await, "t");
+    assert_eq!(db.column(call.id, "answered_at is not null").await, "true");
 }
 
 #[tokio::test]
@@ -194,6 +194,7 @@ async fn events_that_nobody_can_match_keep_none_from_its_turn() {
 #[tokio::test]
 async fn rows_that_stay_held_keep_no_other_event_from_its_turn() {
     let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set slots = 500").await;
     let mut held = Vec::new();
     for n in 0..150 {
         held.push(db.in_call(&number(n)).await);

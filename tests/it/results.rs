@@ -17,7 +17,7 @@ async fn completed(db: &TestDb) -> ClaimedCall {
     let call = db.in_call(&number(1)).await;
     let last = with(
         ended(Outcome::Answered),
-        json!({"durationSec": 42, "cost": null, "analysis": {"ok": true}}),
+        json!({"durationSec": 42, "analysis": {"ok": true}}),
     );
     assert_eq!(db.event(&call, "end", last).await, Verdict::Applied);
     call

@@ -27,11 +27,20 @@ pub(super) fn bounded(mut fields: Map<String, Value>) -> Value {
             cut.note(name, "");
         }
     }
-    if size_of(&fields) > LARGEST {
+    let most = if cut.0.is_empty() {
+        LARGEST
+    } else {
+        LARGEST - MARK
+    };
+    if size_of(&fields) > most {
         shrink(&mut fields, LARGEST - MARK, "", &mut cut);
     }
     if !cut.0.is_empty() {
         fields.insert("truncated".to_owned(), json!(cut.0));
+        if size_of(&fields) > LARGEST {
+            // Names of nothing but escapes.
+            fields.insert("truncated".to_owned(), json!(true));
+        }
     }
     Value::Object(fields)
 }
