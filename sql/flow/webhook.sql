@@ -355,17 +355,24 @@ begin
                        where i.trunk = p_trunk and i.since > p_now - '1 hour'::interval and i.bytes >= i.most_bytes);
 end $$;
 
--- take_room: one more of those. A kilobyte each for the row and its index entries.
+-- take_room: one more of those. A kilobyte each for the row and its index entries. Where somebody
+-- holds the count, the event is kept and not counted: nobody waits for it.
 create or replace function pgdial.take_room(p_event pgdial.webhook_events, p_now timestamptz) returns void
 language plpgsql volatile
 as $$
 declare
     v_bytes constant bigint := 1024 + octet_length(p_event.body) + octet_length(p_event.report::text);
 begin
-    insert into pgdial.trunk_inbox as i (trunk, since, bytes) values (p_event.trunk, p_now, v_bytes)
-    on conflict (trunk) do update
+    perform from pgdial.trunk_inbox i where i.trunk = p_event.trunk for update skip locked;
+    if found then
+        update pgdial.trunk_inbox i
         set since = case when i.since > p_now - '1 hour'::interval then i.since else p_now end,
-            bytes = case when i.since > p_now - '1 hour'::interval then i.bytes else 0 end + v_bytes;
+            bytes = case when i.since > p_now - '1 hour'::interval then i.bytes else 0 end + v_bytes
+        where i.trunk = p_event.trunk;
+    else
+        insert into pgdial.trunk_inbox (trunk, since, bytes) values (p_event.trunk, p_now, v_bytes)
+        on conflict (trunk) do nothing;
+    end if;
 end $$;
 
 -- apply_event: a parked event whose row is locked by us is applied, and says so. One

@@ -6,7 +6,7 @@ use pgdial::{
     provider::LookedUp,
 };
 
-use super::{Call, Delivery, Kept, LookUp, Model, SECOND, attempt::Back};
+use super::{Call, Delivery, Kept, LookUp, Model, HOUR, SECOND, attempt::Back};
 
 /// Which call an event is about: its reference's, else the trunk's newest with the
 /// provider's id.
@@ -24,12 +24,8 @@ impl Model {
     pub(crate) fn webhook(&mut self, delivery: Delivery) -> Verdict {
         let same = |kept: &Kept| {
             let (known, new) = (&kept.delivery, &delivery);
-            (
-                known.trunk,
-                known.reference,
-                &known.event_id,
-                &known.report,
-            ) == (new.trunk, new.reference, &new.event_id, &new.report)
+            (known.trunk, known.reference, &known.event_id, &known.report)
+                == (new.trunk, new.reference, &new.event_id, &new.report)
         };
         let about = self.event_call(&delivery);
         if let Some(known) = self.kept.iter().position(same) {
@@ -181,6 +177,10 @@ impl Model {
                 self.apply_kept(at, About::Call(index));
             }
         }
+        // What was nobody's is kept for a day.
+        let old = self.now - 24 * HOUR;
+        self.kept
+            .retain(|kept| kept.verdict != Verdict::Unmatched || kept.received >= old);
     }
 
     /// What the provider said when it was asked.

@@ -151,7 +151,7 @@ async fn a_long_transcript_does_not_hide_the_end() {
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         request(&mut socket).await;
-        let answer = http("200 OK", &body(2_000_000));
+        let answer = http("200 OK", &body(5_000_000));
         socket.write_all(answer.as_bytes()).await.is_ok()
     };
     let (found, _) = tokio::join!(provider.look_up(dial(), Some("a")), server);
