@@ -68,6 +68,29 @@ pub enum Error {
         /// Whose it is.
         owner: String,
     },
+    /// It may give the owner's role to others, and not act as it.
+    #[error(
+        "{login} may give out the role {owner} and not act as it: `grant {owner} to {login}`, then run `pgdial migrate` again"
+    )]
+    MayNotAct {
+        /// Whose the schema is, or will be.
+        owner: String,
+        /// Who asked.
+        login: String,
+    },
+    /// The database cannot keep every character.
+    #[error(
+        "the database has the encoding {found}, and pgdial needs UTF8: create one with `create database NAME encoding 'UTF8' template template0`, and move there"
+    )]
+    Encoding {
+        /// What it has.
+        found: String,
+    },
+    /// Row level security hides the schema from this login.
+    #[error(
+        "row level security hides the rows of pgdial.schema_history from this login; an event trigger may have switched it on: as the owner, `alter table ... disable row level security` for each table of pgdial"
+    )]
+    RowSecurity,
     /// There is no schema `pgdial`.
     #[error("the database has no schema pgdial yet: run `pgdial migrate`")]
     NoSchema,

@@ -106,6 +106,8 @@ pub struct Metrics {
     pub(crate) enqueue_seconds: Histogram,
     pub(crate) events: Words,
     pub(crate) rejections: Words,
+    /// By trunk and outcome.
+    pub(crate) reported: IntCounterVec,
     pub(crate) webhook_seconds: Histogram,
     pub(crate) responses: Words,
 
@@ -163,6 +165,11 @@ impl Metrics {
             ),
             events: new.events(),
             rejections: new.rejections(),
+            reported: new.counters(
+                "pgdial_reported_outcomes_total",
+                "Ends of attempts that webhooks reported and that counted, by outcome.",
+                &["trunk", "outcome"],
+            ),
             webhook_seconds: new.histogram(
                 "pgdial_webhook_seconds",
                 "From a believed webhook's last byte to the commit of what it says.",

@@ -105,7 +105,12 @@ impl Sweeper {
 
     async fn keep_house(&self) {
         match self.calls.housekeeping(self.keep).await {
-            Ok(done) => tracing::debug!(%done, "kept house"),
+            Ok(done) => {
+                tracing::debug!(%done, "kept house");
+                if let Some(failed) = done.get("failed") {
+                    tracing::warn!(%failed, "steps of housekeeping failed; trying again in a minute");
+                }
+            }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -57,8 +57,10 @@ begin
         return v_answer;
     end if;
 
-    perform pgdial.cancel_to_forget(v_ids, p_by);
-    perform pgdial.empty_calls(v_ids, v_phone, pgdial.now(), p_by);
+    if v_ids <> '{}' then
+        perform pgdial.cancel_to_forget(v_ids, p_by);
+        perform pgdial.empty_calls(v_ids, v_phone, pgdial.now(), p_by);
+    end if;
     if not v_more then
         perform pgdial.empty_list(v_phone, p_do_not_call, p_by);
         perform pgdial.empty_words(v_phone);
@@ -130,7 +132,7 @@ end $$;
 -- number_pattern: the number as people write it, in the midst of a text; not within a longer one.
 create or replace function pgdial.number_pattern(p_phone text) returns text
 language sql immutable
-as $$ select '(?<![0-9])\+?' || array_to_string(regexp_split_to_array(substr(p_phone, 2), ''), '[ .()/-]*') || '(?![0-9])' $$;
+as $$ select '(?<![0-9])[+]?' || array_to_string(regexp_split_to_array(substr(p_phone, 2), ''), '[ .()/-]*') || '(?![0-9])' $$;
 
 -- names_number: does this text name the number? The cheap question first: there are many acts.
 create or replace function pgdial.names_number(p_text text, p_phone text) returns boolean
@@ -249,7 +251,7 @@ begin
         -- of people are in reason.
         detail = regexp_replace((a.detail || case when a.detail ? 'reason' then jsonb_build_object(
             'reason', regexp_replace(a.detail ->> 'reason', v_pattern, 'forgotten', 'g')) else '{}' end)::text,
-            '\' || p_phone || '(?![0-9])', 'forgotten', 'g')::jsonb
+            '[+]' || substr(p_phone, 2) || '(?![0-9])', 'forgotten', 'g')::jsonb
     where pgdial.names_number(concat_ws(' ', a.name, a.why, a.detail), p_phone);
 end $$;
 
@@ -265,6 +267,9 @@ begin
     delete from pgdial.forgotten f where f.at < p_now - '30 days'::interval;
     v_ids := array(select c.id from pgdial.forgotten f join pgdial.calls c on c.id = f.call_id
                    order by f.at desc limit 10000 for update of c skip locked);
+    if v_ids = '{}' then
+        return 0;   -- and no statement at all over the history
+    end if;
     update pgdial.calls c
     set result = null, last_error = null,
         idempotency_key = case when c.created_at > p_now - '24 hours'::interval then c.idempotency_key end

@@ -1,34 +1,86 @@
--- housekeeping: partitions and statistics, once in a while, by any worker.
+-- housekeeping: partitions, statistics, and what need not be kept any longer; once in a while, by any worker.
 -- Security definer, because attaching, dropping and analysing belong to the owner.
--- p_keep: how long history is kept; null = for ever. Answers what was done.
+-- p_keep: how long history is kept; null = for ever.  p_step: this step alone; null = all.
+-- Answers how much each step did, and under `failed` what went wrong in which; `busy`: another
+-- process is at it. Each step stands alone: it is undone alone, and pgdial.housekeeping_steps keeps
+-- what became of it, for doctor and the metrics. Workers ask for one step a statement, so that one that
+-- takes too long ends alone too.
 -- Locks: 200 ms at most for attach and drop; who does not get them tries next time, so
 -- that a reader with a long transaction delays nobody.
-create or replace function pgdial.housekeeping(p_keep interval) returns jsonb
+create or replace function pgdial.housekeeping(p_keep interval, p_step text default null) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '200ms'
 as $$
 declare
     v_now constant timestamptz := pgdial.now();
-    v_done jsonb;
+    v_step text;
+    v_detail text;
+    v_did record;
+    v_done jsonb := '{}';
+    v_failed jsonb := '{}';
+    v_canceled boolean := false;
 begin
     -- One at a time: two processes making the same partition would only disturb each other.
     if not pg_try_advisory_xact_lock(x'70676469'::int, 2) then
         return jsonb_build_object('busy', true);
     end if;
-    -- Partitions last: their locks end with this transaction.
-    v_done := jsonb_build_object('analyzed', pgdial.refresh_statistics(), 'workers', pgdial.forget_workers(v_now),
-                                 'emptied', pgdial.forget_rest(v_now), 'acts', pgdial.drop_acts(v_now, p_keep));
-    return v_done || jsonb_build_object(
-        'attached', pgdial.ensure_partitions(v_now, 8), 'dropped', pgdial.drop_partitions(v_now, p_keep));
+    for v_step in
+        select s.step from pgdial.housekeeping_steps s where s.step = coalesce(p_step, s.step) order by s.ordinal
+    loop
+        begin
+            select d.done, d.trouble into v_did from pgdial.housekeeping_step(v_step, v_now, p_keep) d;
+        exception
+            when query_canceled then     -- no time is left, or somebody wants it ended
+                select null::int as done, sqlerrm as trouble into v_did;
+                v_canceled := true;
+            when others then
+                get stacked diagnostics v_detail = pg_exception_detail;
+                select null::int as done, concat_ws(': ', sqlerrm, nullif(v_detail, '')) as trouble into v_did;
+        end;
+        perform pgdial.note_step(v_step, v_did.trouble, v_now);
+        v_done := v_done || jsonb_build_object(v_step, v_did.done);
+        v_failed := v_failed || jsonb_strip_nulls(jsonb_build_object(v_step, pgdial.masked(v_did.trouble)));
+        exit when v_canceled;
+    end loop;
+    return jsonb_strip_nulls(v_done || jsonb_build_object('failed', nullif(v_failed, '{}')));
+end $$;
+
+-- housekeeping_step: one step; how much it did, and what it could not do of it.
+create or replace function pgdial.housekeeping_step(
+    p_step text, p_now timestamptz, p_keep interval, out done int, out trouble text
+)
+language plpgsql volatile
+as $$
+begin
+    case p_step
+        when 'refresh_statistics' then done := pgdial.refresh_statistics();
+        when 'forget_workers' then done := pgdial.forget_workers(p_now);
+        when 'forget_rest' then done := pgdial.forget_rest(p_now);
+        when 'drop_acts' then done := pgdial.drop_acts(p_now, p_keep);
+        when 'ensure_partitions' then select e.done, e.trouble into done, trouble from pgdial.ensure_partitions(p_now, 8) e;
+        when 'drop_partitions' then select d.done, d.trouble into done, trouble from pgdial.drop_partitions(p_now, p_keep) d;
+    end case;
+end $$;
+
+-- note_step: what became of a step. Without a number: an error may quote a row.
+-- Races: a row that a person holds is passed over, and keeps nobody from the step itself.
+create or replace function pgdial.note_step(p_step text, p_trouble text, p_now timestamptz) returns void
+language plpgsql volatile
+as $$
+begin
+    update pgdial.housekeeping_steps s
+    set done_at = case when p_trouble is null then p_now else s.done_at end,
+        failed_at = case when p_trouble is null then s.failed_at else p_now end,
+        failures = case when p_trouble is null then 0 else s.failures + 1 end,
+        error = coalesce(pgdial.masked(p_trouble), s.error)
+    where s.step in (select o.step from pgdial.housekeeping_steps o where o.step = p_step for update skip locked);
 end $$;
 
 -- ensure_partitions: this week and p_weeks ahead, and every week that has rows in the
--- default partition, which move to it. Made by create + attach, never by "partition of",
--- which would queue every writer behind one reader. The default partition is locked
--- before its rows move, so that none comes between the move and the attach.
+-- default partition, which move to it. Answers how many it made, and what stands in the way of others.
 -- A week is 168 hours of UTC, whatever the session's time zone does with its clocks.
-create or replace function pgdial.ensure_partitions(p_now timestamptz, p_weeks int) returns int
+create or replace function pgdial.ensure_partitions(p_now timestamptz, p_weeks int, out done int, out trouble text)
 language plpgsql volatile
 set lock_timeout = '200ms'
 set timezone = 'UTC'
@@ -36,8 +88,10 @@ as $$
 declare
     v_from timestamptz;
     v_name text;
-    v_n int := 0;
+    v_detail text;
+    v_troubles text[] := '{}';
 begin
+    done := 0;
     for v_from in
         select date_trunc('week', p_now) + w * '7 days'::interval from generate_series(0, p_weeks) w
         union
@@ -45,26 +99,57 @@ begin
         order by 1
     loop
         v_name := 'call_events_' || to_char(v_from, 'IYYY"w"IW');
-        continue when to_regclass('pgdial.' || v_name) is not null;
+        continue when exists (select from pg_inherits i join pg_class k on k.oid = i.inhrelid
+                              where i.inhparent = 'pgdial.call_events'::regclass and k.relname = v_name);
+        if to_regclass('pgdial.' || v_name) is not null then
+            v_troubles := v_troubles || format('pgdial.%s is there already, and no partition of call_events: attach it, or give it another name', v_name);
+            continue;
+        end if;
         begin
-            execute format('create table pgdial.%I (like pgdial.call_events including defaults including indexes)', v_name);
-            lock table pgdial.call_events_default in access exclusive mode;
-            execute format('with moved as (delete from pgdial.call_events_default where at >= %L and at < %L returning *)'
-                           ' insert into pgdial.%I select * from moved', v_from, v_from + '7 days'::interval, v_name);
-            execute format('alter table pgdial.call_events attach partition pgdial.%I for values from (%L) to (%L)',
-                           v_name, v_from, v_from + '7 days'::interval);
-            v_n := v_n + 1;
-        exception when lock_not_available or check_violation then
-            raise warning 'pgdial: partition % not attached yet, somebody holds call_events', v_name;
-            exit;
+            perform pgdial.make_week(v_name, v_from);
+            done := done + 1;
+        exception when others then
+            get stacked diagnostics v_detail = pg_exception_detail;
+            v_troubles := v_troubles || concat_ws(': ', v_name || ' cannot be attached', sqlerrm, nullif(v_detail, ''));
+            exit when sqlstate = '55P03';   -- somebody holds call_events, and writers queue behind each try: one is enough
         end;
     end loop;
-    return v_n;
+    trouble := nullif(array_to_string(v_troubles, '; '), '');
+end $$;
+
+-- make_week: one partition. Made by create + attach, never by "partition of", which would queue every
+-- writer behind one reader. The default partition is locked before its rows move, so that none comes
+-- between the move and the attach.
+-- They move by way of a table that no publication has, and into the new week through its parent: who
+-- follows the table by logical replication hears of no table that it does not know.
+create or replace function pgdial.make_week(p_name text, p_from timestamptz) returns void
+language plpgsql volatile
+as $$
+declare
+    v_moves boolean;
+begin
+    execute format('create table pgdial.%I (like pgdial.call_events including defaults including indexes)', p_name);
+    -- Default privileges of the owner may have opened it.
+    execute format('revoke all on pgdial.%I from public', p_name);
+    lock table pgdial.call_events_default in access exclusive mode;
+    v_moves := exists (select from pgdial.call_events_default d where d.at >= p_from and d.at < p_from + '7 days'::interval);
+    if v_moves then
+        create unlogged table pgdial.call_events_moving (like pgdial.call_events);
+        execute 'with moved as (delete from pgdial.call_events_default where at >= $1 and at < $2 returning *)'
+                ' insert into pgdial.call_events_moving select * from moved' using p_from, p_from + '7 days'::interval;
+    end if;
+    execute format('alter table pgdial.call_events attach partition pgdial.%I for values from (%L) to (%L)',
+                   p_name, p_from, p_from + '7 days'::interval);
+    if v_moves then
+        execute 'insert into pgdial.call_events select * from pgdial.call_events_moving';
+        drop table pgdial.call_events_moving;
+    end if;
 end $$;
 
 -- drop_partitions: weeks that are older than p_keep and that no remaining call has
 -- events in. Ids sort by creation, so the oldest call is the first of the primary key.
-create or replace function pgdial.drop_partitions(p_now timestamptz, p_keep interval) returns int
+-- Answers how many, and which could not be dropped: somebody's view of one keeps no other.
+create or replace function pgdial.drop_partitions(p_now timestamptz, p_keep interval, out done int, out trouble text)
 language plpgsql volatile
 set lock_timeout = '200ms'
 set timezone = 'UTC'
@@ -72,26 +157,30 @@ as $$
 declare
     v_oldest timestamptz := coalesce((select c.created_at from pgdial.calls c order by c.id limit 1), p_now);
     v_part record;
-    v_n int := 0;
+    v_detail text;
+    v_troubles text[] := '{}';
 begin
+    done := 0;
     if p_keep is null then
-        return 0;
+        return;
     end if;
     for v_part in
         select k.relname as name, to_date(substr(k.relname, 13), 'IYYY"w"IW')::timestamp at time zone 'UTC' + '7 days' as ends
         from pg_inherits i join pg_class k on k.oid = i.inhrelid
-        where i.inhparent = 'pgdial.call_events'::regclass and k.relname ~ '^call_events_\d{4}w\d\d$'
+        where i.inhparent = 'pgdial.call_events'::regclass and k.relname ~ '^call_events_[0-9]{4}w[0-9]{2}$'
+        order by 1
     loop
         continue when v_part.ends > least(v_oldest, p_now - p_keep);
         begin
             execute format('drop table pgdial.%I', v_part.name);
-            v_n := v_n + 1;
-        exception when lock_not_available then
-            raise warning 'pgdial: partition % not dropped yet, somebody reads it', v_part.name;
-            exit;   -- writers queue behind each try: one is enough
+            done := done + 1;
+        exception when others then
+            get stacked diagnostics v_detail = pg_exception_detail;
+            v_troubles := v_troubles || concat_ws(': ', v_part.name || ' cannot be dropped', sqlerrm, nullif(v_detail, ''));
+            exit when sqlstate = '55P03';   -- somebody reads it, and writers queue behind each try: one is enough
         end;
     end loop;
-    return v_n;
+    trouble := nullif(array_to_string(v_troubles, '; '), '');
 end $$;
 
 -- refresh_statistics: analyse a table that has grown much since it was analysed. The

@@ -140,7 +140,7 @@ begin
                     when 'slots' then 'a whole number from 0 to 100000'
                     when 'weight' then 'a whole number from 1 to 1000' else 'a whole number from 1 to 20' end;
             when v_field = 'callsPerSecond' then
-                v_fits := v_value ~ '^[0-9]{1,6}(\.[0-9]+)?$' and v_value::numeric >= 0.001;
+                v_fits := v_value ~ '^[0-9]{1,6}([.][0-9]+)?$' and v_value::numeric >= 0.001;
                 v_wanted := 'a number from 0.001 to 999999, or null for none';
             when v_field = 'lookUp' then
                 v_fits := v_value in ('none', 'hint', 'authoritative');

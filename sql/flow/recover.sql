@@ -19,6 +19,7 @@ declare
     v_changed constant text := pgdial.cluster_changed();
     v_cluster pgdial.cluster;
 begin
+    perform pgdial.raise_sequences();
     select k.* into v_cluster from pgdial.cluster k for update;
     since := least(v_cluster.lost_since, coalesce(p_since,
         case when v_changed is not null then v_cluster.seen_at - '1 minute'::interval end));

@@ -13,7 +13,11 @@ as $$
          (select pgdial.now()) as t (at)
     on conflict (id) do update set seen_at = excluded.seen_at, stopping = excluded.stopping;
 
-    update pgdial.cluster k set seen_at = (select pgdial.now())
+    update pgdial.cluster k
+    set seen_at = (select pgdial.now()),
+        -- What a server did not say before, and does now.
+        system_identifier = coalesce(k.system_identifier, p.system_identifier), timeline = coalesce(k.timeline, p.timeline)
+    from pgdial.place() p
     where k.lost_since is null and pgdial.cluster_changed() is null
 $$;
 

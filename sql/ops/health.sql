@@ -21,7 +21,7 @@ with oldest as (
            min(k.week) as first, sum(pg_total_relation_size(k.oid)) as bytes
     from (select c.oid, to_date(substr(c.relname, 13), 'IYYY"w"IW') as week
           from pg_inherits i join pg_class c on c.oid = i.inhrelid
-          where i.inhparent = 'pgdial.call_events'::regclass and c.relname ~ '^call_events_\d{4}w\d\d$') k
+          where i.inhparent = 'pgdial.call_events'::regclass and c.relname ~ '^call_events_[0-9]{4}w[0-9]{2}$') k
 ), horizon (who, xids) as (
     -- What keeps vacuum from removing dead rows besides transactions of this database.
     select 'replication slot ' || s.slot_name, greatest(age(s.xmin), age(s.catalog_xmin)) from pg_replication_slots s

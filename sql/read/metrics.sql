@@ -2,9 +2,8 @@
 -- $1 how many waiting calls are counted at most; beyond, `truncated` says that the counts are a
 -- lower bound.  $2 how many campaigns have a line of their own; the rest share `(others)`.
 -- Cost: what has not ended, and nothing of the history: waiting calls by calls_claimable, calls in flight
--- by calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown; the rest is configuration and statistics.
+-- by calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown; the rest is configuration.
 -- Run it with enable_seqscan off: where many wait the planner would rather read the whole table.
--- oldestSnapshotSec: of the sessions that this login may see (pg_read_all_stats: all of them).
 with n as materialized (
     select pgdial.now() as now
 ), counted as materialized (
@@ -23,9 +22,10 @@ with n as materialized (
     order by w.calls desc nulls last, g.name
     limit $2
 ), queued as (
-    select coalesce(s.name, '(others)') as campaign, sum(w.calls) as calls, sum(w.due) as due, max(w.oldest) as oldest
-    from waiting w left join shown s on s.name = w.campaign
-    group by 1
+    select coalesce(s.name, '(others)') as campaign, coalesce(g.trunk, '') as trunk,
+           sum(w.calls) as calls, sum(w.due) as due, max(w.oldest) as oldest
+    from waiting w left join shown s on s.name = w.campaign left join pgdial.campaigns g on g.name = w.campaign
+    group by 1, 2
 ), flying as materialized (
     select c.trunk, c.campaign, c.state, count(*) as calls, count(*) filter (where c.deadline_at < n.now) as stuck
     from pgdial.calls c cross join n
@@ -38,7 +38,7 @@ with n as materialized (
 select jsonb_build_object(
     'truncated', (select count(*) > $1 from counted),
     'waiting', (select coalesce(jsonb_agg(jsonb_build_object(
-                    'campaign', q.campaign, 'calls', q.calls, 'due', q.due, 'oldestDueSec', q.oldest)), '[]')
+                    'campaign', q.campaign, 'trunk', q.trunk, 'calls', q.calls, 'due', q.due, 'oldestDueSec', q.oldest)), '[]')
                 from queued q),
     'inFlight', (select coalesce(jsonb_agg(jsonb_build_object(
                     'campaign', f.campaign, 'state', f.state, 'calls', f.calls)), '[]')
@@ -54,7 +54,7 @@ select jsonb_build_object(
                     'workers', (select count(*) from alive a where t.name = any (a.trunks)))), '[]')
                from pgdial.trunks t cross join n),
     'campaigns', (select coalesce(jsonb_agg(jsonb_build_object(
-                    'name', l.campaign, 'paused', g.paused, 'cap', g.cap, 'reason', l.reason)), '[]')
+                    'name', l.campaign, 'trunk', g.trunk, 'paused', g.paused, 'cap', g.cap, 'reason', l.reason)), '[]')
                   from n cross join lateral pgdial.lanes(null, n.now) l
                        join shown s on s.name = l.campaign
                        join pgdial.campaigns g on g.name = l.campaign),
@@ -66,11 +66,6 @@ select jsonb_build_object(
                     union all
                     select e.received_at from pgdial.webhook_events e where e.verdict = 'parked' and e.call_id is null) w on true
                group by n.now),
-    'tables', (select coalesce(jsonb_agg(jsonb_build_object('name', s.relname, 'dead', s.n_dead_tup)), '[]')
-               from pg_stat_user_tables s
-               where s.schemaname = 'pgdial' and s.relname in ('calls', 'webhook_events', 'workers', 'trunk_pace')),
-    'oldestSnapshotSec', (select coalesce(max(extract(epoch from clock_timestamp() - a.xact_start)), 0)
-                          from pg_stat_activity a
-                          where a.datname = current_database() and a.backend_type in ('client backend', 'walsender')
-                            and a.backend_xmin is not null and a.pid <> pg_backend_pid()),
-    'notificationUsage', pg_notification_queue_usage()) as metrics
+    'housekeeping', (select coalesce(jsonb_agg(jsonb_build_object(
+                         'step', h.step, 'failures', h.failures, 'doneSec', extract(epoch from n.now - h.done_at))), '[]')
+                     from pgdial.housekeeping_steps h cross join n)) as metrics

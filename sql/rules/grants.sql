@@ -9,7 +9,7 @@
 --   pgdial_reader  reads every row and writes nothing, not even through a verb. Numbers and what was
 --                  said on the phone are in what it reads: the question that a person on
 --                  call is asked begins with a number, and reports stand in the history.
--- Nobody else may anything.
+-- Nobody else may anything: `pgdial migrate` takes from PUBLIC what it has (src/db/roles.rs).
 --
 -- Why not the caller's rights and grants on columns: the worker would have to insert, update and
 -- delete calls, and whoever stole its password could make a call in flight that nobody claimed,
@@ -21,7 +21,7 @@ language plpgsql volatile
 as $$
 declare
     -- They read what the caller may read: with the caller's rights, but for export_ids and
-    -- mentions, which need the rules of others for it.
+    -- mentions, which need the rules of others for it, and place, which says what the owner knows.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         -- What why is made of.
         'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',

@@ -5,6 +5,6 @@
 create or replace function pgdial.normal_phone(p_text text) returns text
 language sql immutable parallel safe
 as $$
-    select case when p_text ~ '^\+[1-9][0-9]{6,14}$' then p_text   -- most are in their form already
-                when translate(p_text, ' .-()/', '') ~ '^\+[1-9][0-9]{6,14}$' then translate(p_text, ' .-()/', '') end
+    select case when p_text ~ '^[+][1-9][0-9]{6,14}$' then p_text   -- most are in their form already
+                when translate(p_text, ' .-()/', '') ~ '^[+][1-9][0-9]{6,14}$' then translate(p_text, ' .-()/', '') end
 $$;

@@ -44,8 +44,8 @@ as $$
             when t.sent_from is not null and t.from_number is null then
                 '"from" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550199"'
             -- 5.0 is a whole number to JSON and to JSON Schema.
-            when t.priority !~ '^[0-9](\.0+)?$' then '"priority" must be a whole number from 0 to 9 (higher first)'
-            when t.max_attempts !~ '^([1-9]|1[0-9]|20)(\.0+)?$' then '"maxAttempts" must be a whole number from 1 to 20'
+            when t.priority !~ '^[0-9]([.]0+)?$' then '"priority" must be a whole number from 0 to 9 (higher first)'
+            when t.max_attempts !~ '^([1-9]|1[0-9]|20)([.]0+)?$' then '"maxAttempts" must be a whole number from 1 to 20'
             when t.sent_run_at is not null and t.run_at is null then
                 '"runAt" must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"'
             when t.sent_expires_at is not null and t.expires_at is null then

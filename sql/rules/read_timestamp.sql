@@ -5,9 +5,9 @@ language plpgsql stable strict
 as $$
 declare
     -- Postgres takes offsets below 16 hours, RFC 3339 has them up to 23:59.
-    v_far text[] := regexp_match(p_text, '^(.+)([+-])(1[6-9]|2[0-3]):?([0-5]\d)?$');
+    v_far text[] := regexp_match(p_text, '^(.+)([+-])(1[6-9]|2[0-3]):?([0-5][0-9])?$');
 begin
-    if p_text !~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)$' then
+    if p_text !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$' then
         return null;
     end if;
     if v_far is not null then

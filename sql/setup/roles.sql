@@ -17,6 +17,9 @@
 --     grant usage on schema pgdial to app;
 --     grant execute on function pgdial.enqueue to app;
 --
+-- Whoever makes the roles without being a superuser may give them to logins, and from Postgres 16 on
+-- not act as them: to migrate with the same login, `grant pgdial_owner to` it first.
+--
 -- Two things that are yours to decide. Whoever may connect may take an advisory lock, and so
 -- hold up the claim, with no right on anything here; in a database that holds pgdial alone:
 --
@@ -41,6 +44,13 @@ begin
         end;
         execute format('grant connect on database %I to %I', current_database(), v_role);
     end loop;
+    -- By these pgdial notices that it runs elsewhere (sql/rules/cluster.sql), also where they are
+    -- taken from PUBLIC. Whoever may not give them leaves that as it is.
+    begin
+        grant execute on function pg_control_system(), pg_current_wal_lsn(), pg_walfile_name(pg_lsn) to pgdial_owner;
+    exception when insufficient_privilege then
+        null;
+    end;
     -- The schema is made by the first migration, with everything in it.
     execute format('grant create on database %I to pgdial_owner', current_database());
 

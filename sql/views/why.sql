@@ -527,8 +527,10 @@ end $$;
 create or replace function pgdial.masked(p_words text) returns text
 language plpgsql immutable
 as $$
+declare
+    v_masked constant text := chr(92) || '1***' || chr(92) || '2';   -- what it keeps of a number; chr(92): a backslash
 begin
     return regexp_replace(regexp_replace(p_words,
-        '(\+[ .()/-]*\d[ .()/-]*\d[ .()/-]*\d)(?:[ .()/-]*\d){2,}?([ .()/-]*\d[ .()/-]*\d)(?![ .()/-]*\d)', '\1***\2', 'g'),
-        '(\d[ .()/-]*\d[ .()/-]*\d)(?:[ .()/-]*\d){4,}?([ .()/-]*\d[ .()/-]*\d)(?![ .()/-]*\d)', '\1***\2', 'g');
+        '([+](?:[ .()/-]*[[:digit:]]){3})(?:[ .()/-]*[[:digit:]]){2,}?([ .()/-]*[[:digit:]][ .()/-]*[[:digit:]])(?![ .()/-]*[[:digit:]])', v_masked, 'g'),
+        '([[:digit:]](?:[ .()/-]*[[:digit:]]){2})(?:[ .()/-]*[[:digit:]]){4,}?([ .()/-]*[[:digit:]][ .()/-]*[[:digit:]])(?![ .()/-]*[[:digit:]])', v_masked, 'g');
 end $$;

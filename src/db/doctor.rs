@@ -21,6 +21,9 @@ mod queue;
 // The server: its settings, sessions and clock.
 mod server;
 
+// What keeps house, and what others have set up around our tables.
+mod upkeep;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -124,12 +127,28 @@ pub async fn examine(url: &str, pool: &PgPool) -> Vec<Check> {
         keep(&mut found, "schema", schema(&mut connection).await);
         keep(&mut found, "drift", drift::look(&mut connection).await);
         keep(&mut found, "rights", drift::rights(&mut connection).await);
+        keep(&mut found, "rights", upkeep::open(&mut connection).await);
+        keep(
+            &mut found,
+            "identity",
+            upkeep::identity(&mut connection).await,
+        );
+        keep(
+            &mut found,
+            "housekeeping",
+            upkeep::housekeeping(&mut connection).await,
+        );
         keep(
             &mut found,
             "partitions",
             drift::partitions(&mut connection).await,
         );
     }
+    keep(
+        &mut found,
+        "row security",
+        upkeep::row_security(&mut connection).await,
+    );
     keep(&mut found, "clock", server::clock(&mut connection).await);
     keep(
         &mut found,
@@ -165,12 +184,22 @@ where
 fn keep(found: &mut Vec<Check>, check: &'static str, looked: Looked) {
     match looked {
         Ok(checks) => found.extend(checks),
-        Err(error) => found.push(Check::warn(
-            check,
-            format!("could not be looked at: {error}"),
-            "connect as a member of pgdial_worker or pgdial_reader (sql/setup/roles.sql), or as the schema's owner",
-        )),
+        Err(error) => {
+            // The server's own functions are its administrator's to give.
+            let repair = if code_of(&error).as_deref() == Some("42501") {
+                "give this login what the message names, or connect as a member of pgdial_worker or pgdial_reader (sql/setup/roles.sql)"
+            } else {
+                "connect as a member of pgdial_worker or pgdial_reader (sql/setup/roles.sql), or as the schema's owner"
+            };
+            let message = format!("could not be looked at: {error}");
+            found.push(Check::warn(check, message, repair));
+        }
     }
+}
+
+fn code_of(error: &sqlx::Error) -> Option<String> {
+    let database = error.as_database_error()?;
+    database.code().map(std::borrow::Cow::into_owned)
 }
 
 /// Over a plain connection: those of the pool bring settings of their own.
@@ -190,6 +219,10 @@ fn schema_problem(error: &Error) -> Check {
         Error::NoSchema | Error::SchemaOlder { .. } => {
             "run `pgdial migrate`, as a member of the schema's owner"
         }
+        Error::Encoding { .. } => {
+            "`pg_dump` it, `create database NAME encoding 'UTF8' template template0`, and `pg_restore` it there"
+        }
+        Error::RowSecurity => "see the lines about row security",
         _ => "connect as a login that may read the schema pgdial",
     };
     Check::fail("schema", error.to_string(), repair)

@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
     migration!(19, "0019_inbox", compatible_from = 1),
+    migration!(20, "0020_upkeep", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -148,10 +149,20 @@ pub struct Migrated {
     pub applied: Vec<&'static str>,
     /// Whether the functions were applied now.
     pub functions: bool,
+    /// How many rights everybody had in the schema, and has no longer: after a restore without
+    /// access privileges, every function.
+    pub closed: usize,
 }
 
 impl fmt::Display for Migrated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.closed > 0 {
+            writeln!(
+                f,
+                "took {} rights from PUBLIC, which is to have none",
+                self.closed
+            )?;
+        }
         if self.applied.is_empty() && !self.functions {
             return write!(f, "the schema is up to date (release {RELEASE})");
         }
@@ -212,7 +223,8 @@ async fn keep_trying(pool: &PgPool, apply: Apply) -> Result<Migrated, Error> {
 async fn try_migrate(pool: &PgPool, apply: Apply) -> Result<Migrated, Error> {
     let mut tx = pool.begin().await?;
     // Class and key beside those of the gate (1) and of housekeeping (2).
-    sqlx::query("set local lock_timeout = '60s'")
+    // Our texts write a backslash as it stands; a session where it escapes would read other patterns.
+    sqlx::raw_sql("set local lock_timeout = '60s'; set local standard_conforming_strings = on")
         .execute(&mut *tx)
         .await?;
     sqlx::query("select pg_advisory_xact_lock(x'70676469'::int, 3)")
@@ -234,9 +246,17 @@ async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrate
     sqlx::query("set local lock_timeout = '500ms'")
         .execute(&mut *tx)
         .await?;
+    check_encoding(tx).await?;
     roles::become_owner(tx).await?;
     let found = read_history(tx).await?;
-    let mut migrated = Migrated::default();
+    let mut migrated = Migrated {
+        closed: roles::open_to_public(tx)
+            .await?
+            .iter()
+            .filter(|open| open.is_ours)
+            .count(),
+        ..Migrated::default()
+    };
     for migration in MIGRATIONS {
         let digest = digest([migration.sql]);
         let known = found.as_ref().and_then(|found| {
@@ -260,15 +280,27 @@ async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrate
         }
     }
     migrated.functions = apply_functions(tx, found.as_ref(), apply).await?;
-    sqlx::query("select pgdial.ensure_partitions(pgdial.now(), 8)")
-        .execute(&mut *tx)
-        .await?;
+    make_partitions(tx).await?;
     // Once: from then on it is for `recover` to say that the place is another.
     sqlx::query("select pgdial.note_place() where not exists (select from pgdial.cluster)")
         .execute(&mut *tx)
         .await?;
+    roles::close_to_public(tx).await?;
     roles::grant(tx).await?;
     Ok(migrated)
+}
+
+/// Weeks ahead. What stands in the way of one keeps nothing else from being done: housekeeping
+/// tries again, and says so.
+async fn make_partitions(tx: &mut PgConnection) -> Result<(), Error> {
+    let (trouble,): (Option<String>,) =
+        sqlx::query_as("select trouble from pgdial.ensure_partitions(pgdial.now(), 8)")
+            .fetch_one(tx)
+            .await?;
+    if let Some(trouble) = trouble {
+        tracing::warn!(trouble, "not every week of events has its partition yet");
+    }
+    Ok(())
 }
 
 /// `lock_not_available`
@@ -296,18 +328,29 @@ async fn apply_functions(
     for &(_, sql) in FUNCTIONS {
         sqlx::raw_sql(sql).execute(&mut *tx).await?;
     }
-    sqlx::query("revoke execute on all functions in schema pgdial from public")
-        .execute(&mut *tx)
-        .await?;
     if let Some(newest) = MIGRATIONS.last() {
         write_history(tx, "functions", newest, &digest).await?;
     }
     Ok(true)
 }
 
+/// Every character that a person may write must have its place: a database of another encoding
+/// refuses some, with them the webhook that brings one, and says the same of each repetition.
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), Error> {
+    let (found,): (String,) = sqlx::query_as("select current_setting('server_encoding')")
+        .fetch_one(connection)
+        .await?;
+    if found == "UTF8" {
+        Ok(())
+    } else {
+        Err(Error::Encoding { found })
+    }
+}
+
 /// May this release run against the database? It must know what is there.
 pub async fn check_schema(pool: &PgPool) -> Result<(), Error> {
     let mut connection = pool.acquire().await?;
+    check_encoding(&mut connection).await?;
     let found = read_history(&mut connection)
         .await?
         .ok_or(Error::NoSchema)?;
@@ -319,7 +362,11 @@ pub async fn check_schema(pool: &PgPool) -> Result<(), Error> {
         .unwrap_or(0);
     let ours = MIGRATIONS.last().map_or(0, |migration| migration.version);
     let Some((release, digest)) = found.functions else {
-        return Err(Error::NoSchema);
+        return Err(if hides_rows(&mut connection).await? {
+            Error::RowSecurity
+        } else {
+            Error::NoSchema
+        });
     };
     if found.compatible_from > ours {
         return Err(Error::SchemaNewer {
@@ -333,6 +380,14 @@ pub async fn check_schema(pool: &PgPool) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+/// Row level security lets this login see none of the history.
+async fn hides_rows(connection: &mut PgConnection) -> Result<bool, Error> {
+    let (hides,): (bool,) = sqlx::query_as("select row_security_active('pgdial.schema_history')")
+        .fetch_one(connection)
+        .await?;
+    Ok(hides)
 }
 
 async fn read_history(connection: &mut PgConnection) -> Result<Option<Found>, Error> {

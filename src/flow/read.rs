@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Calls, Error};
 use crate::{
     domain::{CallId, CallState, Phone, Reference},
-    metrics::queue::Queue,
+    metrics::queue::{Queue, Server},
 };
 
 /// Waiting calls that a scrape counts: some 100 ms of an index.
@@ -122,13 +122,21 @@ impl Calls {
         )
         .execute(&mut *tx)
         .await?;
-        let (queue,): (Json<Queue>,) = sqlx::query_as(include_str!("../../sql/read/metrics.sql"))
-            .bind(MOST_COUNTED)
-            .bind(MOST_CAMPAIGNS)
-            .fetch_one(&mut *tx)
-            .await?;
+        let (Json(mut queue),): (Json<Queue>,) =
+            sqlx::query_as(include_str!("../../sql/read/metrics.sql"))
+                .bind(MOST_COUNTED)
+                .bind(MOST_CAMPAIGNS)
+                .fetch_one(&mut *tx)
+                .await?;
         tx.commit().await?;
-        Ok(queue.0)
+        let asked = sqlx::query_as(include_str!("../../sql/read/metrics_server.sql"))
+            .fetch_one(&self.pool)
+            .await;
+        match asked {
+            Ok((Json::<Server>(server),)) => queue.server = Some(server),
+            Err(error) => tracing::debug!(%error, "the server does not say how it is"),
+        }
+        Ok(queue)
     }
 
     /// The trace that a call was asked for in; none also where that cannot be read now.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::{postgres::types::PgInterval, types::Json};
 
 use super::{Calls, Error, wake::Wake};
@@ -68,13 +68,38 @@ impl Calls {
         })
     }
 
-    /// Partitions, statistics, forgotten workers. Answers what was done.
+    /// Partitions, statistics, forgotten workers: step by step, each a statement of its own, so
+    /// that one that fails or takes too long ends alone. Answers what was done, and under `failed`
+    /// what was not.
     pub async fn housekeeping(&self, keep: Option<Duration>) -> Result<Value, Error> {
-        let (done,): (Json<Value>,) = sqlx::query_as("select pgdial.housekeeping($1)")
-            .bind(keep.map(interval))
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(done.0)
+        let steps: Vec<(String,)> =
+            sqlx::query_as("select s.step from pgdial.housekeeping_steps s order by s.ordinal")
+                .fetch_all(&self.pool)
+                .await?;
+        let (mut done, mut failed) = (Map::new(), Map::new());
+        for (step,) in steps {
+            let asked: Result<(Json<Map<String, Value>>,), sqlx::Error> =
+                sqlx::query_as("select pgdial.housekeeping($1, $2)")
+                    .bind(keep.map(interval))
+                    .bind(&step)
+                    .fetch_one(&self.pool)
+                    .await;
+            match asked {
+                Ok((Json(mut answer),)) => {
+                    if let Some(Value::Object(troubles)) = answer.remove("failed") {
+                        failed.extend(troubles);
+                    }
+                    done.append(&mut answer);
+                }
+                Err(error) => {
+                    failed.insert(step, error.to_string().into());
+                }
+            }
+        }
+        if !failed.is_empty() {
+            done.insert("failed".to_owned(), failed.into());
+        }
+        Ok(done.into())
     }
 }
 

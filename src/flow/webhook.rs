@@ -101,6 +101,12 @@ impl Calls {
             body: BASE64_STANDARD.encode(event.body),
             report: event.report,
         };
-        Ok(self.gathered.webhook.apply(&item).await?.verdict)
+        let verdict = self.gathered.webhook.apply(&item).await?.verdict;
+        if let (Verdict::Applied, Some(outcome)) = (verdict, event.report.outcome) {
+            let reported = &self.metrics().reported;
+            let counted = reported.with_label_values(&[event.trunk, outcome.as_str()]);
+            counted.inc();
+        }
+        Ok(verdict)
     }
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use prometheus::{GaugeVec, Opts, core::Collector, proto::MetricFamily};
+use prometheus::{
+    GaugeVec, Opts,
+    core::Collector,
+    proto::{Metric, MetricFamily},
+};
 use serde::Deserialize;
 
 /// What sql/read/metrics.sql answers.
@@ -16,6 +20,16 @@ pub(crate) struct Queue {
     campaigns: Vec<Campaign>,
     workers: u32,
     parked: Parked,
+    housekeeping: Vec<Step>,
+    /// None: it does not say.
+    #[serde(skip)]
+    pub(crate) server: Option<Server>,
+}
+
+/// What sql/read/metrics_server.sql answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Server {
     tables: Vec<Table>,
     oldest_snapshot_sec: f64,
     notification_usage: f64,
@@ -25,6 +39,7 @@ pub(crate) struct Queue {
 #[serde(rename_all = "camelCase")]
 struct Waiting {
     campaign: String,
+    trunk: String,
     calls: u32,
     due: u32,
     oldest_due_sec: Option<f64>,
@@ -53,6 +68,7 @@ struct Trunk {
 #[derive(Debug, Clone, Deserialize)]
 struct Campaign {
     name: String,
+    trunk: String,
     paused: bool,
     cap: Option<u32>,
     reason: Option<String>,
@@ -63,6 +79,14 @@ struct Campaign {
 struct Parked {
     events: u32,
     oldest_sec: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Step {
+    step: String,
+    failures: u32,
+    done_sec: Option<f64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -83,7 +107,8 @@ pub(crate) struct PoolUse {
 /// States that a call may be in and that are no end.
 const LIVING: [&str; 4] = ["waiting", "dialing", "unresolved", "in_call"];
 
-/// A family of gauges: its values by their labels.
+/// A family of gauges: its values by their labels, and in their order, so that two scrapes of the
+/// same state are the same text.
 pub(crate) fn gauges<const N: usize>(
     name: &str,
     help: &str,
@@ -94,10 +119,13 @@ pub(crate) fn gauges<const N: usize>(
     for (labels, value) in values {
         family.with_label_values(&labels).set(value);
     }
-    family
-        .collect()
-        .pop()
-        .filter(|family| !family.get_metric().is_empty())
+    let mut family = family.collect().pop()?;
+    let values = |metric: &Metric| -> Vec<String> {
+        let labels = metric.get_label().iter();
+        labels.map(|label| label.value().to_owned()).collect()
+    };
+    family.mut_metric().sort_by_key(values);
+    Some(family).filter(|family| !family.get_metric().is_empty())
 }
 
 fn one(name: &str, help: &str, value: f64) -> Option<MetricFamily> {
@@ -117,6 +145,8 @@ pub(crate) fn families(queue: Option<&Queue>) -> Vec<MetricFamily> {
         all.extend(queue.of_trunks());
         all.extend(queue.of_campaigns());
         all.extend(queue.of_the_rest());
+        all.extend(queue.of_housekeeping());
+        all.extend(queue.server.iter().flat_map(Server::families));
     }
     all.into_iter().flatten().collect()
 }
@@ -169,19 +199,16 @@ impl Queue {
             .iter()
             .map(|f| (&f.campaign, f.state.as_str(), f.calls));
         for (campaign, state, count) in waiting.chain(flying) {
-            calls.insert([campaign.clone(), state.to_owned()], f64::from(count));
+            let all = calls.entry([campaign.clone(), state.to_owned()]);
+            *all.or_default() += f64::from(count);
         }
         let by_campaign = |value: fn(&Waiting) -> f64| {
-            let mut all: BTreeMap<[String; 1], f64> = self
-                .campaigns
-                .iter()
-                .map(|campaign| ([campaign.name.clone()], 0.0))
+            let named = self.campaigns.iter();
+            let mut all: BTreeMap<[String; 2], f64> = named
+                .map(|campaign| ([campaign.name.clone(), campaign.trunk.clone()], 0.0))
                 .collect();
-            all.extend(
-                self.waiting
-                    .iter()
-                    .map(|w| ([w.campaign.clone()], value(w))),
-            );
+            let waiting = self.waiting.iter();
+            all.extend(waiting.map(|w| ([w.campaign.clone(), w.trunk.clone()], value(w))));
             all
         };
         vec![
@@ -193,14 +220,14 @@ impl Queue {
             ),
             gauges(
                 "pgdial_calls_due",
-                "Waiting calls whose time has come, by campaign.",
-                ["campaign"],
+                "Waiting calls whose time has come, by campaign and its trunk.",
+                ["campaign", "trunk"],
                 by_campaign(|waiting| f64::from(waiting.due)),
             ),
             gauges(
                 "pgdial_oldest_due_age_seconds",
-                "For how long the oldest due call waits, by campaign; 0: none is due.",
-                ["campaign"],
+                "For how long the oldest due call waits, by campaign and its trunk; 0: none is due.",
+                ["campaign", "trunk"],
                 by_campaign(|waiting| waiting.oldest_due_sec.unwrap_or(0.0)),
             ),
             one(
@@ -287,7 +314,6 @@ impl Queue {
     }
 
     fn of_the_rest(&self) -> Vec<Option<MetricFamily>> {
-        let dead = self.tables.iter();
         vec![
             one(
                 "pgdial_workers",
@@ -304,6 +330,35 @@ impl Queue {
                 "For how long the oldest parked event waits; 0: none does.",
                 self.parked.oldest_sec,
             ),
+        ]
+    }
+
+    fn of_housekeeping(&self) -> Vec<Option<MetricFamily>> {
+        let steps = self.housekeeping.iter();
+        let done = steps
+            .clone()
+            .filter_map(|s| Some(([s.step.clone()], s.done_sec?)));
+        vec![
+            gauges(
+                "pgdial_housekeeping_failures",
+                "How often in a row a step of housekeeping has failed since it last succeeded.",
+                ["step"],
+                steps.map(|s| ([s.step.clone()], f64::from(s.failures))),
+            ),
+            gauges(
+                "pgdial_housekeeping_success_age_seconds",
+                "How long ago a step of housekeeping last succeeded; absent: it never has.",
+                ["step"],
+                done,
+            ),
+        ]
+    }
+}
+
+impl Server {
+    fn families(&self) -> Vec<Option<MetricFamily>> {
+        let dead = self.tables.iter();
+        vec![
             gauges(
                 "pgdial_table_dead_rows",
                 "Dead rows that vacuum has not removed, as the server estimates them.",
@@ -334,15 +389,20 @@ mod tests {
     fn example() -> Queue {
         let queue = json!({
             "truncated": false, "workers": 1, "parked": {"events": 0, "oldestSec": 0},
-            "waiting": [{"campaign": "default", "calls": 5, "due": 2, "oldestDueSec": 1.5}],
+            "waiting": [{"campaign": "default", "trunk": "default", "calls": 5, "due": 2, "oldestDueSec": 1.5}],
             "inFlight": [{"campaign": "default", "state": "in_call", "calls": 3}],
             "trunks": [{"name": "default", "slots": 30, "paused": true, "held": false,
                 "breakerOpen": false, "inFlight": 3, "stuck": 0, "workers": 1}],
-            "campaigns": [{"name": "default", "paused": false, "cap": null, "reason": "trunk_paused"},
-                {"name": "a\"b\\c\nd", "paused": true, "cap": 2, "reason": null}],
-            "tables": [{"name": "calls", "dead": 7}],
+            "campaigns": [{"name": "default", "trunk": "default", "paused": false, "cap": null, "reason": "trunk_paused"},
+                {"name": "a\"b\\c\nd", "trunk": "default", "paused": true, "cap": 2, "reason": null}],
+            "housekeeping": [{"step": "drop_acts", "failures": 2, "doneSec": 61.5},
+                {"step": "drop_partitions", "failures": 0, "doneSec": null}]});
+        let server = json!({"tables": [{"name": "calls", "dead": 7}],
             "oldestSnapshotSec": 0.25, "notificationUsage": 0});
-        serde_json::from_value(queue).unwrap()
+        Queue {
+            server: Some(serde_json::from_value(server).unwrap()),
+            ..serde_json::from_value(queue).unwrap()
+        }
     }
 
     #[test]
@@ -353,8 +413,10 @@ mod tests {
             "pgdial_calls{campaign=\"default\",state=\"waiting\"} 5",
             "pgdial_calls{campaign=\"default\",state=\"in_call\"} 3",
             "pgdial_calls{campaign=\"default\",state=\"unresolved\"} 0",
-            "pgdial_calls_due{campaign=\"default\"} 2",
-            "pgdial_oldest_due_age_seconds{campaign=\"default\"} 1.5",
+            "pgdial_calls_due{campaign=\"default\",trunk=\"default\"} 2",
+            "pgdial_oldest_due_age_seconds{campaign=\"default\",trunk=\"default\"} 1.5",
+            "pgdial_housekeeping_failures{step=\"drop_acts\"} 2",
+            "pgdial_housekeeping_success_age_seconds{step=\"drop_acts\"} 61.5",
             "pgdial_calls_in_flight{trunk=\"default\"} 3",
             "pgdial_trunk_slots{trunk=\"default\"} 30",
             "pgdial_trunk_paused{trunk=\"default\"} 1",
@@ -364,6 +426,26 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_server_that_does_not_say_how_it_is_keeps_nothing_else_back() {
+        let queue = Queue {
+            server: None,
+            ..example()
+        };
+        let text = text(&families(Some(&queue)));
+        assert!(text.contains("\npgdial_workers 1\n"), "{text}");
+        assert!(!text.contains("pgdial_table_dead_rows"), "{text}");
+    }
+
+    #[test]
+    fn the_same_state_is_the_same_text() {
+        let values = (0..40).map(|n| ([format!("c{n}")], f64::from(n)));
+        let family = gauges("pgdial_x", "X.", ["campaign"], values).unwrap();
+        let names = family.get_metric().iter();
+        let names: Vec<&str> = names.map(|m| m.get_label()[0].value()).collect();
+        assert!(names.is_sorted(), "{names:?}");
     }
 
     #[test]

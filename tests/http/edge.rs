@@ -173,7 +173,7 @@ async fn metrics_show_the_queue_and_what_this_process_did() {
         "pgdial_calls{campaign=\"default\",state=\"waiting\"} 1",
         "pgdial_calls{campaign=\"default\",state=\"dialing\"} 1",
         "pgdial_calls{campaign=\"default\",state=\"unresolved\"} 0",
-        "pgdial_calls_due{campaign=\"default\"} 1",
+        "pgdial_calls_due{campaign=\"default\",trunk=\"default\"} 1",
         "pgdial_calls_in_flight{trunk=\"default\"} 1",
         "pgdial_trunk_slots{trunk=\"default\"} 30",
         "pgdial_trunk_paused{trunk=\"default\"} 0",

@@ -58,7 +58,7 @@ async fn after_sixty_days_off_everything_works_before_and_after_the_house_is_kep
         assert_eq!(db.number(events).await, before + 5);
 
         let done = keep_house(&db).await;
-        assert!(done["attached"].as_i64().unwrap() >= 8, "{done}");
+        assert!(done["ensure_partitions"].as_i64().unwrap() >= 8, "{done}");
         assert_eq!(db.number(IN_DEFAULT).await, 0);
         assert_weeks_are_whole(&db).await;
         assert_eq!(db.number(events).await, before + 5, "none lost, none twice");
@@ -109,7 +109,7 @@ async fn a_reader_across_a_change_of_weeks_holds_up_neither_writers_nor_for_good
         }
     });
     assert_eq!(
-        (&tried["attached"], &tried["dropped"]),
+        (&tried["ensure_partitions"], &tried["drop_partitions"]),
         (&0.into(), &0.into())
     );
     let completed = "select count(*) from pgdial.calls where state = 'completed'";
@@ -122,8 +122,8 @@ async fn a_reader_across_a_change_of_weeks_holds_up_neither_writers_nor_for_good
 
     run(&mut reader, "commit").await.unwrap();
     let tried = keep_house(&db).await;
-    assert_eq!(tried["attached"], 9);
-    assert_ne!(tried["dropped"], 0);
+    assert_eq!(tried["ensure_partitions"], 9);
+    assert_ne!(tried["drop_partitions"], 0);
     assert_eq!(db.number(IN_DEFAULT).await, 0);
     assert_weeks_are_whole(&db).await;
 }

@@ -74,6 +74,10 @@ async fn a_process_counts_what_it_does_and_the_documents_ask_for_nothing_else() 
         ("pgdial_refill_seconds_count", 1),
         ("pgdial_dial_total{result=\"placed\",trunk=\"default\"}", 3),
         ("pgdial_dial_seconds_count{trunk=\"default\"}", 3),
+        (
+            "pgdial_reported_outcomes_total{outcome=\"answered\",trunk=\"default\"}",
+            3,
+        ),
         ("pgdial_enqueue_seconds_count", 3),
         ("pgdial_batch_items_sum{verb=\"dialed\"}", 3),
         ("pgdial_statement_seconds_count{verb=\"webhook\"}", 1),
@@ -179,6 +183,38 @@ fn alerts() -> Vec<Asked> {
     rules.map(alert).collect()
 }
 
+/// As sites that show Markdown make it of a heading.
+fn anchor_of(heading: &str) -> String {
+    let words = heading.trim_start_matches(['#', ' ']).to_lowercase();
+    let kept = words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// Each names the heading that speaks of it.
+#[test]
+fn a_runbook_is_about_its_alert() {
+    let rules = file("docs/prometheus/alerts.yml");
+    for (alert, anchor) in [
+        ("PgdialBreakerOpen", "dials-fail"),
+        ("PgdialTrunkHeld", "after-a-restore-or-a-failover"),
+        (
+            "PgdialLateAnswerOrMismatch",
+            "a-webhook-came-late-or-about-another-call",
+        ),
+        ("PgdialListenerDeaf", "notifications-do-not-arrive"),
+        ("PgdialHousekeepingFails", "housekeeping-fails"),
+    ] {
+        let rule = rules
+            .split("- alert: ")
+            .find(|rule| rule.starts_with(alert))
+            .unwrap();
+        let link = format!("runbook_url: \"docs/OPERATIONS.md#{anchor}\"");
+        assert!(rule.contains(&link), "{rule}");
+    }
+}
+
 fn alert(rule: &Yaml) -> Asked {
     let text = |yaml: &Yaml| {
         yaml.as_str()
@@ -188,21 +224,16 @@ fn alert(rule: &Yaml) -> Asked {
     let name = text(&rule["alert"]);
     let annotations = &rule["annotations"];
     assert!(["critical", "warning"].contains(&&*text(&rule["labels"]["severity"])));
-    let runbook = text(&annotations["runbook"]);
-    let (document, heading) = runbook.split_once(": ").unwrap();
+    let runbook = text(&annotations["runbook_url"]);
+    let (document, anchor) = runbook.split_once('#').unwrap();
     // Whoever is woken up finds the heading.
-    if Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(document)
-        .exists()
-    {
-        let headed = file(document)
-            .lines()
-            .any(|line| line.starts_with('#') && line.trim_start_matches(['#', ' ']) == heading);
-        assert!(
-            headed,
-            "{document} has no heading {heading:?}, which {name} names"
-        );
-    }
+    let headed = file(document)
+        .lines()
+        .any(|line| line.starts_with('#') && anchor_of(line) == anchor);
+    assert!(
+        headed,
+        "{document} has no heading {anchor:?}, which {name} names"
+    );
     let summary = text(&annotations["summary"]);
     (
         format!("alert {name}"),

@@ -157,6 +157,132 @@ async fn functions_that_a_release_does_not_know_stay_closed_after_the_next_one()
     assert_eq!(db.text(open).await, "false");
 }
 
+/// As after `pg_restore --no-acl`, and more.
+const OPENED: &str = "grant all on all functions in schema pgdial to public; \
+     grant usage, create on schema pgdial to public; \
+     grant select on pgdial.calls to public; grant update (metadata) on pgdial.calls to public; \
+     grant usage on sequence pgdial.claim_order to public; grant usage on type pgdial.call_state to public; \
+     grant select on pgdial.call_overview to public; \
+     alter default privileges for role pgdial_owner in schema pgdial grant select on tables to public";
+
+/// Every right of PUBLIC in the schema, by the catalogs themselves.
+const OPEN: &str = "select string_agg(o.name, ' ') from ( \
+         select oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner)) from pg_proc where pronamespace = 'pgdial'::regnamespace \
+         union all select relname, relacl from pg_class where relnamespace = 'pgdial'::regnamespace \
+         union all select attname, attacl from pg_attribute a join pg_class c on c.oid = a.attrelid where c.relnamespace = 'pgdial'::regnamespace \
+         union all select nspname, nspacl from pg_namespace where nspname = 'pgdial' \
+         union all select typname, coalesce(typacl, acldefault('T', typowner)) from pg_type t where typnamespace = 'pgdial'::regnamespace \
+             and (typtype = 'e' or typtype = 'c' and exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c')) \
+         union all select 'later', defaclacl from pg_default_acl where defaclnamespace = 'pgdial'::regnamespace \
+     ) o (name, acl), aclexplode(o.acl) x where x.grantee = 0";
+
+#[tokio::test]
+async fn what_a_restore_without_acls_opens_the_next_migrate_closes() {
+    let db = TestDb::new().await;
+    assert_eq!(db.text(OPEN).await, "");
+    // A release that comes later leaves what a person granted to a role.
+    db.sql("grant usage on schema pgdial to app; grant execute on function pgdial.enqueue to app")
+        .await;
+    db.sql(OPENED).await;
+    let open = db.text(OPEN).await;
+    for name in [
+        "forget(",
+        "metadata",
+        "calls",
+        "claim_order",
+        "call_state",
+        "later",
+    ] {
+        assert!(open.contains(name), "{name} in {open}");
+    }
+    let migrated = db::migrate(&db.pool).await.unwrap();
+    assert!(!migrated.functions, "nothing else was to be done");
+    assert!(migrated.to_string().starts_with("took "), "{migrated}");
+    assert_eq!(db.text(OPEN).await, "");
+    assert_eq!(
+        db::migrate(&db.pool).await.unwrap(),
+        db::Migrated::default()
+    );
+    let may = "select has_function_privilege('app', 'pgdial.enqueue', 'execute')";
+    assert_eq!(db.text(&may.replace("'pgdial.enqueue'", "(select oid from pg_proc where pronamespace = 'pgdial'::regnamespace and proname = 'enqueue')")).await, "true");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_keep_every_character_is_refused() {
+    let db = TestDb::new().await;
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("enc_{}", uuid::Uuid::new_v4().simple());
+        db.sql(&format!(
+            "create database {name} encoding '{encoding}' lc_collate 'C' lc_ctype 'C' template template0"
+        ))
+        .await;
+        let url = db
+            .url
+            .replace(&db.text("select current_database()").await, &name);
+        let pool = db::connect(&url, "test", 1).await.unwrap();
+        for refused in [
+            db::migrate(&pool).await.map(drop),
+            db::check_schema(&pool).await,
+        ] {
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, Error::Encoding { .. }), "{refused:?}");
+            let words = refused.to_string();
+            assert!(
+                words.contains(encoding) && words.contains("encoding 'UTF8'"),
+                "{words}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_a_backslash_escapes_the_same_schema_is_made_and_works() {
+    let (_, pool) = TestDb::bare().await;
+    run(&pool, "do $$ begin execute format('alter database %I set standard_conforming_strings = off', current_database()); end $$").await;
+    let (url,) = sqlx::query_as::<_, (String,)>("select current_database()::text")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    let db = TestDb::new().await;
+    let url = db
+        .url
+        .replace(&db.text("select current_database()").await, &url);
+    let pool = db::connect(&url, "test", 1).await.unwrap();
+    run(&pool, "set standard_conforming_strings = off").await;
+    db::migrate(&pool).await.unwrap();
+    run(&pool, "set standard_conforming_strings = off").await;
+    // As an application does, whose sessions are its own.
+    run(
+        &pool,
+        "select pgdial.enqueue('+14155550101', 'welcome', p_metadata => '{\"a\": 1}')",
+    )
+    .await;
+    run(&pool, "select pgdial.do_not_call_add('+14155550102', 'asked'); select pgdial.housekeeping('1 day')").await;
+    let masked = text(&pool, "pgdial.masked('call +14155550101 now')").await;
+    assert_eq!(masked, "call +141***01 now");
+    let read = "pgdial.read_timestamp('2030-01-01T00:00:00.5Z') is not null";
+    assert_eq!(text(&pool, read).await, "true");
+    let failed = "select count(*) from pgdial.housekeeping_steps where failures > 0";
+    assert_eq!(text(&pool, failed).await, "0");
+    let ours = "select string_agg(pg_get_constraintdef(oid), ' ' order by conname) from pg_constraint \
+                where connamespace = 'pgdial'::regnamespace and contype = 'c' and conparentid = 0";
+    run(&pool, "set standard_conforming_strings = on").await;
+    assert_eq!(text(&pool, ours).await, db.text(ours).await);
+}
+
+/// As an event trigger does that switches it on for each new table.
+#[tokio::test]
+async fn row_level_security_is_named_where_it_hides_the_schema() {
+    let db = TestDb::new().await;
+    db.sql("alter table pgdial.schema_history enable row level security")
+        .await;
+    db::check_schema(&db.pool).await.unwrap();
+    let worker = db::connect(&db.url_as("dialer"), "test", 1).await.unwrap();
+    let refused = db::check_schema(&worker).await.unwrap_err();
+    assert!(matches!(refused, Error::RowSecurity), "{refused:?}");
+    assert!(refused.to_string().contains("disable row level security"));
+}
+
 #[tokio::test]
 async fn commits_are_durable_where_the_server_says_otherwise_and_stronger_where_it_says_so() {
     for (server, ours) in [("off", "on"), ("remote_apply", "remote_apply")] {

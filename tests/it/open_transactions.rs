@@ -169,8 +169,8 @@ async fn a_snapshot_held_over_hundreds_of_lives_stops_nothing() {
     let swept = db.calls.sweep(&trunks, keep).await.unwrap();
     assert_eq!(swept.counts["removed"], 300);
     let done = db.calls.housekeeping(keep).await.unwrap();
-    assert_eq!(done["attached"], 9, "{done}");
-    assert_ne!(done["dropped"], 0, "{done}");
+    assert_eq!(done["ensure_partitions"], 9, "{done}");
+    assert_ne!(done["drop_partitions"], 0, "{done}");
     let id = db.enqueue(&number(1)).await;
     assert_eq!(db.claim(30).await[0].id, id);
     run(&mut reader, "commit").await.unwrap();

@@ -32,11 +32,11 @@ pub(crate) async fn assert_weeks_are_whole(db: &TestDb) {
 async fn eight_weeks_ahead_are_always_there() {
     let db = TestDb::new().await;
     assert_eq!(db.number(WEEKS).await, 9);
-    assert_eq!(keep_house(&db, None).await["attached"], 0);
+    assert_eq!(keep_house(&db, None).await["ensure_partitions"], 0);
     db.forward("7 days").await;
-    assert_eq!(keep_house(&db, None).await["attached"], 1);
+    assert_eq!(keep_house(&db, None).await["ensure_partitions"], 1);
     db.forward("70 days").await;
-    assert_eq!(keep_house(&db, None).await["attached"], 9);
+    assert_eq!(keep_house(&db, None).await["ensure_partitions"], 9);
     assert_weeks_are_whole(&db).await;
     db.in_call(&number(1)).await;
     assert_eq!(db.number(IN_DEFAULT).await, 0);
@@ -106,7 +106,7 @@ async fn house_is_kept_while_events_land_in_default() {
     .await
     .unwrap();
     let done = keep_house(&db, None).await;
-    assert!(done["attached"].as_i64().unwrap() < 9, "{done}");
+    assert!(done["ensure_partitions"].as_i64().unwrap() < 9, "{done}");
     run(&mut writer, "commit").await.unwrap();
     keep_house(&db, None).await;
     assert_eq!(db.number(IN_DEFAULT).await, 0);
@@ -124,14 +124,24 @@ async fn a_week_goes_only_when_no_call_has_events_in_it() {
         .enqueue_as(json!({ "to": number(1), "scriptId": "s", "runAt": "2126-01-01T00:00:00Z" }))
         .await;
     db.forward("21 days").await;
-    assert_eq!(keep_house(&db, None).await["dropped"], 0, "kept for ever");
-    assert_eq!(keep_house(&db, day).await["dropped"], 0, "a call remains");
+    assert_eq!(
+        keep_house(&db, None).await["drop_partitions"],
+        0,
+        "kept for ever"
+    );
+    assert_eq!(
+        keep_house(&db, day).await["drop_partitions"],
+        0,
+        "a call remains"
+    );
     assert_eq!(db.story(old).await, "waiting");
     db.calls.cancel(old, "ann", None).await.unwrap();
     db.forward("2 days").await;
     db.calls.sweep(&[], day).await.unwrap();
     assert_eq!(db.number("select count(*) from pgdial.calls").await, 0);
-    let dropped = keep_house(&db, day).await["dropped"].as_i64().unwrap();
+    let dropped = keep_house(&db, day).await["drop_partitions"]
+        .as_i64()
+        .unwrap();
     assert!((3..=4).contains(&dropped), "{dropped}");
     assert_weeks_are_whole(&db).await;
 }
@@ -156,10 +166,10 @@ async fn a_reader_with_an_open_transaction_stops_nobody() {
         .await;
         assert_eq!(db.claim(10).await.len(), 10);
     });
-    assert_eq!(done["attached"], 0, "not while somebody reads");
+    assert_eq!(done["ensure_partitions"], 0, "not while somebody reads");
     assert_eq!(db.state(call.id).await, "completed");
     run(&mut reader, "commit").await.unwrap();
-    assert_eq!(keep_house(&db, None).await["attached"], 9);
+    assert_eq!(keep_house(&db, None).await["ensure_partitions"], 9);
     assert_eq!(db.number(IN_DEFAULT).await, 0);
 }
 
@@ -187,7 +197,7 @@ async fn statistics_follow_a_table_that_fills() {
     // Counts of a session reach the view when it is idle for a moment, or asked to.
     db.until("select n_mod_since_analyze >= 2000 from pg_stat_user_tables where schemaname = 'pgdial' and relname = 'calls'")
         .await;
-    assert_eq!(keep_house(&db, None).await["analyzed"], 1);
+    assert_eq!(keep_house(&db, None).await["refresh_statistics"], 1);
     let known = "select reltuples from pg_class where oid = 'pgdial.calls'::regclass";
     assert_eq!(db.text(known).await, "2000");
 }
@@ -201,7 +211,7 @@ async fn workers_that_are_long_gone_are_forgotten() {
     let trunks = ["default".to_owned()];
     db.calls.claim(busy.id, &trunks, 1).await.unwrap();
     db.forward("25 hours").await;
-    assert_eq!(keep_house(&db, None).await["workers"], 1);
+    assert_eq!(keep_house(&db, None).await["forget_workers"], 1);
     let left = "select string_agg(id::text, ' ') from pgdial.workers";
     assert_eq!(db.text(left).await, busy.id.to_string());
 }

@@ -75,6 +75,114 @@ async fn on_another_timeline_or_server_nothing_is_dialled_until_somebody_recover
     }
 }
 
+/// As Aurora answers without logical replication, and servers that withhold it.
+fn refusing(function: &str, returns: &str, state: &str) -> String {
+    let name = function.split('(').next().unwrap();
+    format!(
+        "set allow_system_table_mods = on; \
+         alter function pg_catalog.{function} rename to {name}_before; \
+         create function pg_catalog.{function} returns {returns} language plpgsql as \
+         $$ begin raise exception using errcode = '{state}', message = 'not on this server'; end $$; \
+         grant execute on function pg_catalog.{function} to public; reset allow_system_table_mods"
+    )
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_where_it_runs_is_worked_with() {
+    for (function, returns) in [
+        ("pg_current_wal_lsn()", "pg_lsn"),
+        (
+            "pg_control_system(out pg_control_version int, out catalog_version_no int, out system_identifier int8, \
+             out pg_control_last_modified timestamptz)",
+            "record",
+        ),
+    ] {
+        // Installed there, and installed before.
+        let (url, fresh) = TestDb::bare().await;
+        let old = TestDb::new().await;
+        let signature = if returns == "record" {
+            "pg_control_system()"
+        } else {
+            function
+        };
+        let broken = refusing(signature, returns, "55000").replacen(
+            &format!("create function pg_catalog.{signature}"),
+            &format!("create function pg_catalog.{function}"),
+            1,
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(broken.clone()))
+            .execute(&fresh)
+            .await
+            .unwrap();
+        old.sql(&broken).await;
+        pgdial::db::migrate(&fresh).await.unwrap();
+        let new = TestDb {
+            calls: pgdial::flow::Calls::new(fresh.clone()),
+            url,
+            pool: fresh,
+        };
+        for db in [new, old] {
+            let id = db.enqueue(&number(1)).await;
+            let worker = db.worker(&["default"]).await;
+            let claimed = db.claim(1).await;
+            assert_eq!(claimed.len(), 1, "{function}");
+            assert_eq!(
+                db.settle(&claimed[0], Outcome::Answered).await,
+                pgdial::flow::settle::Settled::Completed
+            );
+            assert_eq!(db.state(id).await, "completed");
+            let trunks = ["default".to_owned()];
+            assert!(db.calls.repeats_due(&trunks, 1).await.unwrap().is_empty());
+            let seen = format!(
+                "select count(*) from pgdial.workers where id = '{}'",
+                worker.id
+            );
+            assert_eq!(db.number(&seen).await, 1);
+            db.text("select count(*) from pgdial.events_after(null)")
+                .await;
+            // Sessions from before have planned it with the function that was there.
+            let mut session = db.session().await;
+            let untold = crate::support::ask(&mut session, "(pgdial.place()).untold").await;
+            assert_eq!(untold, "not on this server");
+            // What can be told is compared all the same.
+            db.sql(RENAMED).await;
+            db.enqueue(&number(2)).await;
+            assert!(db.claim(1).await.is_empty());
+            begin_again(&db).await;
+            assert_eq!(db.claim(1).await.len(), 1);
+        }
+    }
+}
+
+async fn begin_again(db: &TestDb) {
+    let since = db.calls.recover_begin(None, "moved", "me").await.unwrap();
+    assert!(since.is_some());
+    end(db).await;
+}
+
+/// Whoever shuts the guard must say so: a copy on a server that withholds it would ring.
+#[tokio::test]
+async fn a_right_that_is_taken_away_stops_the_dialing_and_says_which() {
+    let db = TestDb::new().await;
+    db.enqueue(&number(1)).await;
+    // The owner has it of its own: taken from PUBLIC, as hardening guides say, it does no harm.
+    db.sql("revoke execute on function pg_control_system() from public")
+        .await;
+    assert_eq!(db.claim(1).await.len(), 1);
+    let id = db.enqueue(&number(2)).await;
+    db.sql("revoke execute on function pg_control_system() from pgdial_owner")
+        .await;
+    assert!(db.claim(1).await.is_empty());
+    let told = format!("select message from pgdial.why('{id}') where reason = 'cluster_changed'");
+    let told = db.text(&told).await;
+    assert!(
+        told.contains("pg_control_system") && told.contains("grant execute"),
+        "{told}"
+    );
+    begin_again(&db).await;
+    assert_eq!(db.claim(1).await.len(), 1, "it goes on without");
+}
+
 #[tokio::test]
 async fn a_synchronous_standby_has_lost_nothing() {
     let db = TestDb::new().await;

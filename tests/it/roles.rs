@@ -250,6 +250,54 @@ async fn whichever_member_migrates_everything_has_one_owner() {
     assert_one_owner(&superuser).await;
 }
 
+/// From Postgres 16 on whoever makes a role may give it to others, and not act as it.
+#[tokio::test]
+async fn whoever_made_the_roles_and_may_not_act_as_the_owner_is_told_the_line() {
+    let db = TestDb::new().await;
+    let (url, superuser) = TestDb::bare().await;
+    let login = format!("creator_{}", uuid::Uuid::new_v4().simple());
+    let prepare = format!(
+        "create role {login} login createrole; \
+         do $$ begin execute format('alter database %I owner to {login}', current_database()); end $$"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(prepare))
+        .execute(&superuser)
+        .await
+        .unwrap();
+    let creator = db::connect(&url_as(&login, &url), "test", 1).await.unwrap();
+    // The roles are there, so they were made by another: as if by this one.
+    let set = db
+        .number("select current_setting('server_version_num')::int / 10000")
+        .await
+        >= 16;
+    let made = if set {
+        format!("grant pgdial_owner to {login} with admin true, inherit false, set false")
+    } else {
+        format!("grant pgdial_owner to {login} with admin option")
+    };
+    sqlx::raw_sql(sqlx::AssertSqlSafe(made))
+        .execute(&superuser)
+        .await
+        .unwrap();
+    sqlx::raw_sql(ROLES).execute(&creator).await.unwrap();
+    let migrated = db::migrate(&creator).await;
+    if set {
+        let refused = migrated.unwrap_err();
+        assert!(matches!(&refused, Error::MayNotAct { .. }), "{refused:?}");
+        let words = refused.to_string();
+        let line = words.split('`').nth(1).unwrap().to_owned();
+        assert_eq!(line, format!("grant pgdial_owner to {login}"));
+        sqlx::raw_sql(sqlx::AssertSqlSafe(line))
+            .execute(&creator)
+            .await
+            .unwrap();
+        db::migrate(&creator).await.unwrap();
+    } else {
+        migrated.unwrap();
+    }
+    assert_one_owner(&superuser).await;
+}
+
 #[tokio::test]
 async fn a_schema_from_before_the_roles_changes_hands() {
     TestDb::new().await;
@@ -339,7 +387,7 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
         "breaker cluster_changed due_before event_filter event_place events_after events_at \
          events_horizon events_withheld_ms gate_holder has_twin_elsewhere heads in_flight \
          in_flight_from in_utc lanes lanes_of look_up_due masked newest_event now number_taken \
-         oldest_live pace place place_in_line read_event_cursor rivals row_holder session_name \
+         oldest_live pace place_in_line read_event_cursor rivals row_holder session_name \
          shared_numbers trunk_of_claim turns_before twin_before wake why why_in_flight \
          why_itself why_lane why_nobody why_over why_waiting write_event_cursor"
     );

@@ -23,6 +23,8 @@ struct Expected {
     constraints: BTreeSet<String>,
     /// Those that a migration adds without reading the rows that are there.
     not_valid: BTreeSet<String>,
+    /// What columns are held against, as it stands between quotes.
+    patterns: BTreeSet<String>,
     /// Storage settings by table.
     settings: BTreeMap<String, Vec<String>>,
     /// What `grants.sql` gives the worker.
@@ -43,7 +45,9 @@ impl Expected {
         let mut all = Self::default();
         let (migrations, functions) = texts();
         for text in migrations {
-            all.read_tables(&without_comments(text));
+            let text = without_comments(text);
+            all.read_tables(&text);
+            all.patterns.extend(patterns_in(&text));
         }
         for text in functions {
             all.functions.extend(functions_in(text));
@@ -112,6 +116,11 @@ fn words_after(text: &str, start: &str) -> Vec<String> {
     text.split(start).skip(1).map(word).collect()
 }
 
+fn patterns_in(text: &str) -> impl Iterator<Item = String> {
+    let after = text.split("~ '").skip(1);
+    after.filter_map(|rest| Some(rest.split_once('\'')?.0.to_owned()))
+}
+
 fn functions_in(text: &str) -> Vec<Function> {
     let after = text.split("create or replace function pgdial.").skip(1);
     let read = after.filter_map(|text| {
@@ -165,6 +174,7 @@ pub(super) async fn look(connection: &mut PgConnection) -> Looked {
     found.extend(functions(connection, &expected).await?);
     found.extend(indexes(connection, &expected).await?);
     found.extend(tables(connection, &expected).await?);
+    found.extend(patterns(connection, &expected).await?);
     if found.is_empty() {
         let message = format!(
             "{} functions, {} views and {} indexes are those of this release",
@@ -315,6 +325,29 @@ async fn tables(connection: &mut PgConnection, expected: &Expected) -> Looked {
     Ok(found)
 }
 
+/// Patterns that were read otherwise than they are written: a session in which a backslash escapes
+/// made them, and no number fits.
+async fn patterns(connection: &mut PgConnection, expected: &Expected) -> Looked {
+    // The server writes them down as this session reads them.
+    sqlx::query("select set_config('standard_conforming_strings', 'on', false)")
+        .execute(&mut *connection)
+        .await?;
+    let there: Vec<(String, String, String)> = sqlx::query_as(
+        "select c.conname::text, c.conrelid::regclass::text, pg_get_constraintdef(c.oid) from pg_constraint c \
+         where c.connamespace = 'pgdial'::regnamespace and c.contype = 'c' and c.conparentid = 0",
+    )
+    .fetch_all(connection)
+    .await?;
+    let damaged = there.iter().filter_map(|(name, table, definition)| {
+        let strange = patterns_in(definition).find(|pattern| !expected.patterns.contains(pattern))?;
+        let message = format!("constraint {name} of {table} compares with '{strange}', which no migration writes: \
+             it was made in a session with standard_conforming_strings off");
+        let repair = "while no call is kept: `drop schema pgdial cascade`, then `pgdial migrate`; else drop it, and add it again as migrations/ say";
+        Some(Check::fail("drift", message, repair))
+    });
+    Ok(damaged.collect())
+}
+
 /// May this login do what the program does?
 pub(super) async fn rights(connection: &mut PgConnection) -> Looked {
     let verbs: Vec<String> = Expected::read().verbs.into_iter().collect();
@@ -358,7 +391,7 @@ pub(super) async fn rights(connection: &mut PgConnection) -> Looked {
 pub(super) async fn partitions(connection: &mut PgConnection) -> Looked {
     let (ahead, beside): (i64, bool) = sqlx::query_as(
         "select (select count(*) from pg_inherits i join pg_class k on k.oid = i.inhrelid \
-                 where i.inhparent = 'pgdial.call_events'::regclass and k.relname ~ '^call_events_\\d{4}w\\d\\d$' \
+                 where i.inhparent = 'pgdial.call_events'::regclass and k.relname ~ '^call_events_[0-9]{4}w[0-9]{2}$' \
                    and to_date(substr(k.relname, 13), 'IYYY\"w\"IW') > ((select pgdial.now()) at time zone 'UTC')::date), \
                 exists (select from pgdial.call_events_default)",
     )
@@ -403,6 +436,7 @@ mod tests {
         assert!(expected.constraints.contains("calls_in_flight_is_claimed"));
         assert!(expected.not_valid.contains("calls_phone_is_e164"));
         assert!(!expected.not_valid.contains("calls_in_flight_is_claimed"));
+        assert!(expected.patterns.contains(r"^\+[1-9][0-9]{6,14}$"));
         assert_eq!(expected.settings["trunk_pace"], ["fillfactor=50"]);
         assert_eq!(expected.settings["calls"].len(), 4);
         assert!(expected.verbs.contains("claim_due") && expected.verbs.contains("why"));

@@ -7,14 +7,24 @@ use super::{Check, Looked, rows};
 
 /// The database runs where pgdial last found it.
 pub(super) async fn place(connection: &mut PgConnection) -> Looked {
-    let (changed,): (Option<String>,) = sqlx::query_as("select pgdial.cluster_changed()")
-        .fetch_one(connection)
-        .await?;
-    Ok(vec![match changed {
-        Some(how) => Check::fail(
+    let (changed, untold): (Option<String>, Option<String>) =
+        sqlx::query_as("select pgdial.cluster_changed(), (select p.untold from pgdial.place() p)")
+            .fetch_one(connection)
+            .await?;
+    if let Some(how) = changed {
+        return Ok(vec![Check::fail(
             "place",
             format!("nothing is dialled: {how}"),
-            "run `pgdial recover`, which asks the providers what the database may have lost",
+            "run `pgdial recover`, which asks the providers what the database may have lost; after pg_upgrade, which loses nothing, it finds nothing",
+        )]);
+    }
+    Ok(vec![match untold {
+        Some(refusal) => Check::warn(
+            "place",
+            format!(
+                "the server does not tell all of where it runs, so a copy, a restore or a failover may not be noticed: {refusal}"
+            ),
+            "grant execute on that function to the schema's owner; where nobody can, run `pgdial recover` yourself after a restore or a failover",
         ),
         None => Check::ok("place", "the database runs where it was noted"),
     }])

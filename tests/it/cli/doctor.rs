@@ -68,6 +68,8 @@ async fn of_a_machine_that_works_only_the_tests_own_server_fails() {
         "drift",
         "rights",
         "partitions",
+        "identity",
+        "housekeeping",
         "clock",
         "snapshots",
         "place",
@@ -181,6 +183,150 @@ async fn what_differs_from_this_release_is_found_with_the_line_that_repairs_it()
             .iter()
             .any(|line| line.contains("function") || line.contains("view")),
         "{drift:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_have_set_up_around_it_is_found() {
+    let machine = Machine::new().await;
+    let db = &machine.db;
+    db.sql("grant execute on all functions in schema pgdial to public; grant select on pgdial.calls to public")
+        .await;
+    finds(
+        &machine,
+        "rights",
+        "fail",
+        &["PUBLIC", "pgdial.", "`pgdial migrate`"],
+    );
+    db.sql("alter default privileges for role pgdial_owner grant select on tables to public")
+        .await;
+    finds(
+        &machine,
+        "rights",
+        "warn",
+        &[
+            "PUBLIC",
+            "tables that pgdial_owner makes later",
+            "alter default privileges for role pgdial_owner revoke all on tables from public",
+        ],
+    );
+    db.sql("alter default privileges for role pgdial_owner revoke select on tables from public")
+        .await;
+    let mut migrate = machine.command(&["migrate"]);
+    migrate.env("DATABASE_URL", db.url_as("deploy"));
+    let ran = Ran::of(migrate, "");
+    assert_eq!(ran.code, DONE, "{ran:?}");
+    assert!(
+        ran.data.contains("took ") && ran.data.contains("from PUBLIC"),
+        "{ran:?}"
+    );
+    let (_, told) = examined(&machine, |_| {});
+    assert_eq!(said(&told, "rights", "fail"), [""; 0], "{told:#}");
+
+    db.sql("alter table pgdial.acts replica identity nothing")
+        .await;
+    finds(
+        &machine,
+        "identity",
+        "fail",
+        &["pgdial.acts", "replica identity default"],
+    );
+    db.sql("create function public.locked() returns event_trigger language plpgsql as $$ begin end $$; \
+            create event trigger locked on ddl_command_end execute function public.locked(); \
+            alter table pgdial.calls enable row level security")
+        .await;
+    finds(
+        &machine,
+        "row security",
+        "fail",
+        &[
+            "pgdial.calls",
+            "dialer",
+            "locked",
+            "disable row level security",
+        ],
+    );
+    db.sql("alter table pgdial.schema_history enable row level security")
+        .await;
+    finds(&machine, "schema", "fail", &["row level security"]);
+    db.sql(
+        "drop event trigger locked; alter table pgdial.calls disable row level security; \
+            alter table pgdial.schema_history disable row level security",
+    )
+    .await;
+    // As a session makes it in which a backslash escapes.
+    db.sql("alter table pgdial.do_not_call drop constraint do_not_call_phone_check; \
+            alter table pgdial.do_not_call add constraint do_not_call_phone_check check (phone ~ '^+[1-9][0-9]{6,14}$') not valid")
+        .await;
+    finds(
+        &machine,
+        "drift",
+        "fail",
+        &["do_not_call_phone_check", "standard_conforming_strings off"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_housekeeping_that_fails_is_found_with_what_it_says() {
+    let machine = Machine::new().await;
+    let db = &machine.db;
+    let fail = "update pgdial.housekeeping_steps set failures = failures + 4, failed_at = pgdial.now(), \
+        error = 'call_events_2020w01 cannot be dropped: a view' where step = 'drop_partitions'";
+    db.sql(fail).await;
+    finds(
+        &machine,
+        "housekeeping",
+        "warn",
+        &[
+            "drop_partitions has failed 4 times in a row",
+            "call_events_2020w01",
+            "never succeeded",
+        ],
+    );
+    db.sql(fail).await;
+    finds(
+        &machine,
+        "housekeeping",
+        "fail",
+        &[
+            "drop_partitions has failed 8 times",
+            "select pgdial.housekeeping(null, 'drop_partitions')",
+        ],
+    );
+    db.sql("update pgdial.housekeeping_steps set failures = 0, done_at = pgdial.now() - interval '1 hour'; \
+            insert into pgdial.workers (id, host, pid, release, permits, trunks, started_at, seen_at) \
+            select gen_random_uuid(), 'far', 1, '0.1.0', 30, '{default}', n - interval '1 hour', n from (select pgdial.now()) n (n)")
+        .await;
+    finds(
+        &machine,
+        "housekeeping",
+        "fail",
+        &[
+            "forget_rest is not done, though a worker is alive",
+            "60 min ago",
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_say_where_it_runs_is_told() {
+    let machine = Machine::new().await;
+    let db = &machine.db;
+    db.sql("revoke execute on function pg_control_system() from public, pgdial_owner")
+        .await;
+    finds(
+        &machine,
+        "place",
+        "fail",
+        &["pg_control_system", "grant execute on that function"],
+    );
+    db.sql("update pgdial.cluster set system_identifier = null")
+        .await;
+    finds(
+        &machine,
+        "place",
+        "warn",
+        &["may not be noticed", "pg_control_system", "grant execute"],
     );
 }
 

@@ -103,6 +103,19 @@ impl TestDb {
         (url, pool)
     }
 
+    /// An empty database that an administrator has prepared by these statements, for the logins
+    /// that every other one has.
+    pub(crate) async fn prepared(statements: &'static str) -> Self {
+        drop(Self::new().await);
+        let (url, pool) = Self::bare().await;
+        sqlx::raw_sql(statements).execute(&pool).await.unwrap();
+        Self {
+            calls: Calls::new(pool.clone()),
+            url,
+            pool,
+        }
+    }
+
     /// Runs statements; for arranging situations that no verb makes.
     pub(crate) async fn sql(&self, sql: &str) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))

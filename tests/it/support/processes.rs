@@ -30,9 +30,14 @@ pub(crate) struct Process {
 
 impl Machine {
     pub(crate) async fn new() -> Self {
+        Self::on(TestDb::new().await)
+    }
+
+    /// On this database.
+    pub(crate) fn on(db: TestDb) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
-            db: TestDb::new().await,
+            db,
             api: free_address(),
             provider: free_address(),
             folder,

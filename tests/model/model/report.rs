@@ -6,7 +6,7 @@ use pgdial::{
     provider::LookedUp,
 };
 
-use super::{Call, Delivery, Kept, LookUp, Model, HOUR, SECOND, attempt::Back};
+use super::{Call, Delivery, HOUR, Kept, LookUp, Model, SECOND, attempt::Back};
 
 /// Which call an event is about: its reference's, else the trunk's newest with the
 /// provider's id.
