@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(15, "0015_acting", compatible_from = 1),
     migration!(19, "0019_inbox", compatible_from = 1),
     migration!(20, "0020_upkeep", compatible_from = 1),
+    migration!(23, "0023_gate", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -89,6 +90,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/in_flight",
     "rules/lanes",
     "rules/heads",
+    "rules/skips",
     "rules/pick",
     "rules/next_due",
     "rules/end_attempt",
