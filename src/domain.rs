@@ -26,7 +26,7 @@ pub mod report;
 
 pub use dial::{ClaimedCall, Placement, Refusal};
 pub use ids::{CallId, Reference};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Resolution};
 pub use phone::Phone;
 pub use report::{Report, ReportKind};
 pub use request::CallRequest;

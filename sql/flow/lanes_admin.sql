@@ -46,14 +46,16 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent']);
+    perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin']);
     perform pgdial.fitting_values(p_changes);
     update pgdial.trunks t
     set slots = coalesce((p_changes ->> 'slots')::int, t.slots),
         calls_per_second = case when p_changes ? 'callsPerSecond' then (p_changes ->> 'callsPerSecond')::numeric
                                 else t.calls_per_second end,
         look_up = coalesce(p_changes ->> 'lookUp', t.look_up),
-        idempotent = coalesce((p_changes ->> 'idempotent')::boolean, t.idempotent)
+        idempotent = coalesce((p_changes ->> 'idempotent')::boolean, t.idempotent),
+        reports_within = case when p_changes ? 'reportsWithin' then (p_changes ->> 'reportsWithin')::interval
+                              else t.reports_within end
     where t.name = p_name;
     return found;
 end $$;
@@ -155,6 +157,9 @@ begin
                 v_wanted := format('a length of time %s, as in "45 seconds"', case v_field
                     when 'ringTimeout' then 'from 1 second to 10 minutes'
                     when 'maxDuration' then 'from 1 second to 6 hours' else 'from 1 millisecond to a year' end);
+            when v_field = 'reportsWithin' then
+                v_fits := pgdial.is_length_between(v_value, '1 second', '1 hour');
+                v_wanted := 'a length of time from 1 second to 1 hour, as in "45 seconds", or null for unknown';
             else
                 v_fits := true;     -- a name: its foreign key knows
         end case;

@@ -95,7 +95,7 @@ $$;
 -- matching: at most p_limit calls that fit, from where p_cursor says on, looking at p_walk rows at
 -- most (at all that are live): however many calls there are and however few fit, one call of it
 -- takes a bounded time.
--- p_scope: live (waiting, or in flight without a wish that they end), over, or any.
+-- p_scope: live (waiting, or in flight without a wish that they end), flying (in flight), over, or any.
 -- cursor: where to go on, as a text that means nothing to others; null = that was all.
 -- From the first call to the last of one run no call is met twice, whatever becomes of it
 -- meanwhile: a call that is redriven and fails again would otherwise be redriven for ever. By id,
@@ -123,7 +123,7 @@ declare
     v_way constant text := case
         when p_filter.ids is not null then 'ids'
         when p_filter.phone is not null then 'phone'
-        when p_scope = 'live' then 'live'
+        when p_scope in ('live', 'flying') then p_scope
         when p_filter.ended_after is not null or p_filter.ended_before is not null then 'ended'
         else 'created' end;
     v_row record;
@@ -171,17 +171,21 @@ language plpgsql immutable
 as $$
 declare
     v_waiting constant text := 'c.state = ''waiting''';
-    v_flying constant text := 'c.state in (''dialing'', ''unresolved'', ''in_call'') and c.cancel_requested_at is null';
+    v_flying constant text := 'c.state in (''dialing'', ''unresolved'', ''in_call'')';
+    v_unwished constant text := v_flying || ' and c.cancel_requested_at is null';
     v_live constant text := 'select c.id, c.ended_at, true as fits from pgdial.calls c where %s and c.id > $2 and pgdial.fits(c, $1)';
 begin
     if p_way = 'live' then
         -- Fenced: the order leads the planner along all ids, too, past everything that has ended.
-        return 'select * from (' || format(v_live, v_flying) || ' union all '
+        return 'select * from (' || format(v_live, v_unwished) || ' union all '
             || format(v_live, v_waiting || case when p_of_campaign then ' and c.campaign = ($1).campaign' else '' end)
             || ' offset 0) u order by u.id limit $7';
+    elsif p_way = 'flying' then
+        return 'select * from (' || format(v_live, v_flying) || ' offset 0) u order by u.id limit $7';
     end if;
     return 'select c.id, c.ended_at, pgdial.fits(c, $1)'
-        || case p_scope when 'live' then format(' and (%s or %s)', v_waiting, v_flying)
+        || case p_scope when 'live' then format(' and (%s or %s)', v_waiting, v_unwished)
+                        when 'flying' then ' and ' || v_flying
                         when 'over' then ' and c.state not in (''waiting'', ''dialing'', ''unresolved'', ''in_call'')'
                         else '' end
         || ' as fits from pgdial.calls c where '

@@ -42,6 +42,14 @@ pub fn max_duration(text: &str) -> Result<Interval, String> {
     within(text, SECOND..=SECOND * 6 * 3600)
 }
 
+/// Within what time a provider tells of every call, or `none`.
+pub fn reports_within(text: &str) -> Result<Limit<String>, String> {
+    match text {
+        "none" => Ok(Limit::Unlimited),
+        text => within(text, SECOND..=SECOND * 3600).map(|time| Limit::Of(time.to_sql())),
+    }
+}
+
 fn within(text: &str, range: RangeInclusive<Duration>) -> Result<Interval, String> {
     let time = config::duration(text)?;
     if range.contains(&time) {
@@ -55,12 +63,12 @@ fn within(text: &str, range: RangeInclusive<Duration>) -> Result<Interval, Strin
     Err(format!("not between {least} and {most}"))
 }
 
-/// A limit, or `none`.
+/// What is set, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit<N> {
-    /// At most so many.
+    /// This.
     Of(N),
-    /// As many as there are.
+    /// Nothing: no limit, nobody knows.
     Unlimited,
 }
 
@@ -187,6 +195,7 @@ mod tests {
         assert!(backoff("soon").is_err());
         assert_eq!(ring_timeout("11m").unwrap_err(), "not between 1s and 10m");
         assert_eq!(max_duration("7h").unwrap_err(), "not between 1s and 6h");
+        assert_eq!(reports_within("2h").unwrap_err(), "not between 1s and 1h");
     }
 
     #[test]

@@ -177,11 +177,13 @@ async fn a_path_or_an_id_that_is_not_there_is_said_so() {
         POST NOBODY/cancel       | | | 404 not_found     | no call
         POST NOBODY/cancel       | application/json | null           | 404 not_found | no call
         POST NOBODY/redrive      | | | 404 not_found     | no call
+        POST NOBODY/resolve      | application/json | {"as":"busy","why":"x"} | 404 not_found | no call
         GET CALLS/7              | | | 422 invalid_id    | UUID
         GET CALLS/%FF%00         | | | 422 invalid_id    | UUID
         PATCH CALLS/7            | application/json | {"priority":1} | 422 invalid_id | UUID
         POST CALLS/x/cancel      | | | 422 invalid_id    | UUID
         POST CALLS/x/redrive     | | | 422 invalid_id    | UUID
+        POST CALLS/x/resolve     | application/json | {"as":"busy","why":"x"} | 422 invalid_id | UUID
         GET CALLS/x/why          | | | 422 invalid_id    | UUID
         "#,
     )

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     cli::values,
-    domain::{CallId, CallState, Outcome, Phone},
+    domain::{CallId, CallState, Outcome, Phone, Resolution},
     export::Format,
 };
 
@@ -31,6 +31,8 @@ pub enum CallsCommand {
     Cancel(CancelArgs),
     /// Put finished calls back, with all their attempts again.
     Redrive(RedriveArgs),
+    /// Say what came of dials that nobody can explain: in doubt, or past their deadline.
+    Resolve(ResolveArgs),
     /// What happens to calls, as it happens.
     Tail(TailArgs),
     /// Change a call that still waits. Its number and campaign cannot be changed.
@@ -232,6 +234,26 @@ pub struct RedriveArgs {
     /// Even a completed one: somebody has already spoken to us.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Which calls, what came of them, and how you know.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ResolveArgs {
+    /// The calls; or say which with a filter: those in doubt that fit it.
+    #[arg(value_name = "CALL", value_parser = values::call_id)]
+    pub ids: Vec<CallId>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub many: ManyArgs,
+    /// What came of the dial.
+    #[arg(long = "as", value_enum, value_name = "WHAT")]
+    pub resolution: Resolution,
+    /// How you know; kept in the call's history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
 }
 
 /// Which call, and what to change.

@@ -26,6 +26,7 @@ pub enum Code {
     AlreadyOver,
     NotOver,
     NeedsForce,
+    NotInDoubt,
     Held,
     InFlight,
     KeyNeeded,
@@ -51,7 +52,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, by status.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -69,6 +70,7 @@ impl Code {
         Self::AlreadyOver,
         Self::NotOver,
         Self::NeedsForce,
+        Self::NotInDoubt,
         Self::Held,
         Self::InFlight,
         Self::KeyNeeded,
@@ -133,6 +135,11 @@ impl Code {
             Self::AlreadyOver => ("already_over", S::CONFLICT, "The call is over"),
             Self::NotOver => ("not_over", S::CONFLICT, "The call is not over yet"),
             Self::NeedsForce => ("needs_force", S::CONFLICT, "The call was completed"),
+            Self::NotInDoubt => (
+                "not_in_doubt",
+                S::CONFLICT,
+                "There is no doubt about the call to end",
+            ),
             Self::Held => ("held", S::CONFLICT, "The number is held"),
             Self::InFlight => (
                 "in_flight",

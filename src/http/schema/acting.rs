@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{CallId, CallState, Outcome, Phone};
+use crate::domain::{CallId, CallState, Outcome, Phone, Resolution};
 use crate::flow::forget::OnTheList;
 
 /// Which calls: all that is given must hold. At least one field, or `{"all": true}`.
@@ -39,7 +39,7 @@ pub struct CallFilter {
     pub all: Option<bool>,
 }
 
-/// Cancel, or redrive, all calls that a filter means: one batch of them.
+/// Cancel, redrive or resolve all calls that a filter means: one batch of them.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchWish {
@@ -62,6 +62,8 @@ pub struct BatchWish {
     /// Redrive only: completed calls too. Somebody will be rung again.
     #[serde(default)]
     pub force: bool,
+    /// Resolve only, and needed there: what came of the dials.
+    pub r#as: Option<Resolution>,
 }
 
 const fn usual_limit() -> i32 {
@@ -200,6 +202,8 @@ pub struct Trunk {
     pub look_up: String,
     /// Its provider rings once for one Idempotency-Key.
     pub idempotent: bool,
+    /// Within what time its provider sends a first report of every call that it places; null: nobody knows.
+    pub reports_within: Option<String>,
     /// Since when its breaker is open.
     pub breaker_opened_at: Option<DateTime<Utc>>,
     /// Calls in flight.
@@ -231,6 +235,10 @@ pub struct TrunkChanges {
     pub look_up: Option<String>,
     /// Its provider rings once for one Idempotency-Key.
     pub idempotent: Option<bool>,
+    /// Within what time its provider sends a first report of every call that it places, from
+    /// 1 second to 1 hour: one in doubt of which it told nothing by then was not placed. null: nobody knows.
+    #[schema(example = "30 seconds")]
+    pub reports_within: Option<String>,
     /// Kept with the act. At most 500 characters.
     #[schema(max_length = 500)]
     pub why: Option<String>,
