@@ -9,7 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pgdial.known_fields(p_changes, array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration',
-        'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown']);
+        'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'region']);
     perform pgdial.fitting_values(p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
@@ -22,7 +22,8 @@ begin
         no_answer_base = coalesce((p_changes ->> 'noAnswerBase')::interval, g.no_answer_base),
         fault_base = coalesce((p_changes ->> 'faultBase')::interval, g.fault_base),
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
-        redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown)
+        redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
+        region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end
     where g.name = p_name;
     return found;
 end $$;
@@ -150,6 +151,9 @@ begin
             when v_field in ('idempotent', 'redialUnknown') then
                 v_fits := v_value in ('true', 'false');
                 v_wanted := 'true or false';
+            when v_field = 'region' then
+                v_fits := pgdial.region_problem(v_value) is null;
+                v_wanted := 'a country in two letters, as in US, or null for none';
             when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap') then
                 v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
                     then '1 second'::interval else '1 millisecond' end,

@@ -1,5 +1,5 @@
 -- read_filter: which calls somebody means, read and checked. p_filter: a JSON object with
---   ids (an array), state, outcome (a word or an array of them), to, campaign,
+--   ids (an array), state, outcome (a word or an array of them), to (with region), campaign,
 --   createdAfter, createdBefore, endedAfter, endedBefore (RFC 3339; "after" includes the instant).
 -- What it cannot read it refuses with a sentence that says what to do. {"all": true}
 -- stands for every call: an empty filter is more often a mistake than a wish.
@@ -15,9 +15,9 @@ begin
         raise exception 'a filter is a JSON object, as in {"campaign": "spring-2026", "state": "failed"}'
             using errcode = 'invalid_parameter_value';
     end if;
-    perform pgdial.known_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'campaign',
+    perform pgdial.known_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'region', 'campaign',
         'createdAfter', 'createdBefore', 'endedAfter', 'endedBefore', 'all']);
-    if v_filter - 'all' = '{}' and v_filter -> 'all' is distinct from 'true' then
+    if v_filter - '{all,region}'::text[] = '{}' and v_filter -> 'all' is distinct from 'true' then
         raise exception 'an empty filter means every call: say {"all": true} if that is meant'
             using errcode = 'invalid_parameter_value';
     end if;
@@ -25,14 +25,12 @@ begin
     v_read.states := pgdial.read_words(v_filter, 'state', enum_range(null::pgdial.call_state)::text[]);
     v_read.outcomes := pgdial.read_words(v_filter, 'outcome', enum_range(null::pgdial.outcome)::text[]);
     v_read.campaign := v_filter ->> 'campaign';
-    v_read.phone := pgdial.normal_phone(v_filter ->> 'to');
+    v_read.phone := case when v_filter ? 'to' then pgdial.needed_phone(v_filter ->> 'to', v_filter ->> 'region', '"to"') end;
     v_read.created_after := pgdial.read_timestamp(v_filter ->> 'createdAfter');
     v_read.created_before := pgdial.read_timestamp(v_filter ->> 'createdBefore');
     v_read.ended_after := pgdial.read_timestamp(v_filter ->> 'endedAfter');
     v_read.ended_before := pgdial.read_timestamp(v_filter ->> 'endedBefore');
     v_problem := case
-        when v_filter ? 'to' and v_read.phone is null then
-            '"to" is not an E.164 number: write + and the country code, as in "+14155550100"'
         when jsonb_typeof(v_filter -> 'campaign') <> 'string' then '"campaign" must be a string: the name of one'
         when v_filter ? 'all' and v_filter -> 'all' <> 'true' then '"all" is true, or left out'
         when v_filter ? 'createdAfter' and v_read.created_after is null then '"createdAfter"'

@@ -64,9 +64,11 @@ pub(super) fn no_such_call(id: CallId) -> Failure {
 }
 
 async fn list(args: &ListArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+    let to = args.to.as_ref();
+    let to = to.map(|number| number.dialled_in(args.region));
     let filter = Filter {
         state: args.state,
-        to: args.to.clone(),
+        to: to.transpose()?,
         campaign: args.campaign.clone(),
         below: args.below,
     };

@@ -4,9 +4,10 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::{Map, Value};
 
+use super::Failure;
 use crate::{
     config::{self, Variables},
-    domain::{CallId, Outcome},
+    domain::{CallId, Outcome, Phone, Region},
 };
 
 /// A length of time, in the words that SQL takes.
@@ -101,6 +102,40 @@ pub fn pace(text: &str) -> Result<Limit<f64>, String> {
             Ok(number) if (0.001..=999_999.0).contains(&number) => Ok(Limit::Of(number)),
             _ => Err("a number from 0.001 to 999999, or none".to_owned()),
         },
+    }
+}
+
+/// `US`, or `none`.
+pub fn region_or_none(text: &str) -> Result<Limit<Region>, String> {
+    match text {
+        "none" => Ok(Limit::Unlimited),
+        text => text
+            .parse()
+            .map(Limit::Of)
+            .map_err(|error| format!("{error}; or none")),
+    }
+}
+
+/// A telephone number as somebody spelled it: which one it is depends on where it is dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number(String);
+
+impl From<String> for Number {
+    fn from(spelled: String) -> Self {
+        Self(spelled)
+    }
+}
+
+impl Number {
+    /// As it is written.
+    pub fn spelled(&self) -> &str {
+        &self.0
+    }
+
+    /// The number that rings when this is dialled there.
+    pub fn dialled_in(&self, region: Option<Region>) -> Result<Phone, Failure> {
+        Phone::parse_in(&self.0, region)
+            .map_err(|error| Failure::usage(format!("{:?} is {error}", self.0)))
     }
 }
 

@@ -58,6 +58,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(18, "0018_doubts", compatible_from = 1),
     migration!(19, "0019_inbox", compatible_from = 1),
     migration!(20, "0020_upkeep", compatible_from = 1),
+    migration!(21, "0021_numbers", compatible_from = 1),
     migration!(23, "0023_gate", compatible_from = 1),
 ];
 
@@ -71,6 +72,7 @@ macro_rules! functions {
 /// bodies are not checked while they are created.
 const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
+    "rules/phone_plans",
     "rules/normal_phone",
     "rules/same_name",
     "rules/uuid_v7",

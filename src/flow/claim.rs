@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Calls, Error, shares::Shares};
-use crate::domain::{CallId, ClaimedCall, Reference};
+use crate::domain::{CallId, ClaimedCall, Phone, Reference};
 use crate::{metrics::Metrics, provider::Stopwatch};
 
 /// What a claim brought.
@@ -167,8 +167,11 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         id,
         claim_no,
         attempt: attempt?,
-        phone: phone?.parse().ok()?,
-        from_number: from_number.map(|from| from.parse()).transpose().ok()?,
+        phone: Phone::stored(&phone?).ok()?,
+        from_number: from_number
+            .map(|from| Phone::stored(&from))
+            .transpose()
+            .ok()?,
         script_id: script_id?,
         metadata: RawValue::from_string(metadata?).ok()?,
         trunk: trunk?,

@@ -154,7 +154,8 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
         POST numbers/forget | {"to": "+14155550100"} | 422 invalid_request | why
         POST numbers/forget | {"to": "+14155550100", "why": "x", "doNotCall": "drop"} | 422 invalid_request | drop
         POST do-not-call | {"to": "+14155550100"} | 422 invalid_request | why
-        POST do-not-call/remove | {"to": "x", "why": "x"} | 422 invalid_request | E.164
+        POST do-not-call/remove | {"to": "x", "why": "x"} | 422 invalid_request | "to" is not a number
+        POST do-not-call | {"to": "+14155550100", "region": "UK", "why": "x"} | 422 invalid_request | "region" is not a country
     "#;
     for line in table.trim().lines() {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();

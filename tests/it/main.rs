@@ -45,6 +45,7 @@ mod open_transactions;
 mod ops;
 mod partitions;
 mod pause;
+mod phone;
 mod plans;
 mod plans_acting;
 mod plans_inbox;
