@@ -11,6 +11,10 @@ import re
 import requests
 import schemathesis
 
+SIGNATURES = {
+    "webhook-id", "webhook-timestamp", "webhook-signature", "svix-id", "svix-timestamp", "svix-signature",
+    "x-signature", "x-hub-signature-256", "x-webhook-signature",
+}
 SECRET = os.environ["FUZZ_API_SECRET"].encode()
 
 # The rules that hold between fields, or between a request and the database.
@@ -63,7 +67,7 @@ class Signed(requests.auth.AuthBase):
 
     def __call__(self, request):
         names = {name.lower() for name in request.headers}
-        if not names & {"x-signature", "webhook-id", "webhook-timestamp", "webhook-signature"}:
+        if not names & SIGNATURES:
             body = request.body or b""
             body = body.encode() if isinstance(body, str) else body
             request.headers["x-signature"] = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
@@ -72,7 +76,7 @@ class Signed(requests.auth.AuthBase):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    if case.operation.path == "/callbacks/call-status":
+    if case.operation.path.startswith("/callbacks/call-status"):
         kwargs["auth"] = Signed()
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return

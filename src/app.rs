@@ -69,6 +69,8 @@ pub struct Settings {
     pub api_keys: http::ApiKeys,
     /// Streams of events at once.
     pub event_streams: usize,
+    /// The largest webhook, in bytes.
+    pub largest_webhook: usize,
     /// Apply outstanding migrations first.
     pub migrate: bool,
     /// How long dials under way and requests may take to end.
@@ -144,6 +146,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
                 api_keys: settings.api_keys,
                 trunks,
                 most_streams: settings.event_streams,
+                largest_webhook: settings.largest_webhook,
                 ..http::Settings::default()
             },
         );

@@ -78,6 +78,8 @@ pub struct Run {
     pub grace: Duration,
     /// Streams of events at once.
     pub event_streams: usize,
+    /// The largest webhook, in bytes.
+    pub largest_webhook: usize,
     /// Migrate before starting.
     pub migrate: bool,
 }
@@ -146,6 +148,12 @@ impl Run {
             0..=1000,
             200,
         ));
+        let largest_webhook = bad.keep(read::number(
+            given.of(settings.largest_webhook.as_ref(), "PGDIAL_LARGEST_WEBHOOK"),
+            ("PGDIAL_LARGEST_WEBHOOK", "--largest-webhook"),
+            64..=65536,
+            4096,
+        ));
         let migrate = bad.keep(read::migrate(
             given.of(settings.migrate.as_ref(), "PGDIAL_MIGRATE"),
         ));
@@ -163,6 +171,7 @@ impl Run {
                 poll: poll?,
                 grace: grace?,
                 event_streams: event_streams?.try_into().ok()?,
+                largest_webhook: usize::try_from(largest_webhook?).ok()? * 1024,
                 migrate: migrate?,
             })
         })();

@@ -6,7 +6,7 @@
 //! | path | for whom | key |
 //! |---|---|---|
 //! | `/api/v1/...` | callers of the API | yes, where keys are configured |
-//! | `/callbacks/call-status` | providers, by signature | no |
+//! | `/callbacks/call-status/...` | providers, by signature | no |
 //! | `/healthz`, `/readyz`, `/metrics` | operators | no: no numbers, no names of people |
 //! | `/`, `/docs`, `/openapi.json` | readers | no |
 //!
@@ -27,6 +27,9 @@ mod body;
 
 // One call.
 mod calls;
+
+// What providers said about one.
+mod call_webhooks;
 
 // Many calls at once.
 mod batch;
@@ -59,6 +62,7 @@ mod cursor;
 
 // The webhook.
 mod callbacks;
+mod encoding;
 
 // Alive, ready.
 mod health;
@@ -102,7 +106,7 @@ pub use self::{
     problem::{Code, Document, Problem},
     serve::{Error, Server, serve},
 };
-use crate::{flow::Calls, trunks::Trunks};
+use crate::{flow::Calls, provider::signature, trunks::Trunks};
 
 /// What the API is told by configuration.
 #[derive(Debug, Clone)]
@@ -113,11 +117,16 @@ pub struct Settings {
     pub trunks: Trunks,
     /// How long one request may take in all, to the headers of its answer.
     pub time_limit: Duration,
+    /// The largest webhook, in bytes.
+    pub largest_webhook: usize,
     /// How many streams of events there may be.
     pub most_streams: usize,
     /// Ends the streams: they have no end of their own.
     pub stop: CancellationToken,
 }
+
+/// The largest webhook, where nobody says otherwise: a long talk's transcript with every word's time.
+pub const LARGEST_WEBHOOK: usize = 4 * 1024 * 1024;
 
 /// Streams of events, where nobody says otherwise.
 pub const MOST_STREAMS: usize = 200;
@@ -128,6 +137,7 @@ impl Default for Settings {
             api_keys: ApiKeys::none(),
             trunks: Trunks::default(),
             time_limit: Duration::from_secs(30),
+            largest_webhook: LARGEST_WEBHOOK,
             most_streams: MOST_STREAMS,
             stop: CancellationToken::new(),
         }
@@ -141,6 +151,7 @@ struct App {
     trunks: Arc<Trunks>,
     queue: Arc<metrics::Cache>,
     time_limit: Duration,
+    bodies: Arc<body::Room>,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
 }
@@ -157,7 +168,8 @@ pub fn operators_router(calls: Calls) -> Router {
         trunks: Arc::default(),
         queue: Arc::default(),
         time_limit: Settings::default().time_limit,
-        // It has no streams.
+        // It has neither webhooks nor streams.
+        bodies: Arc::new(body::Room::new(0)),
         streams: Arc::new(Semaphore::new(0)),
         stop: CancellationToken::new(),
     };
@@ -171,18 +183,31 @@ pub fn router_with(calls: Calls, settings: Settings, more: Router) -> Router {
         trunks: Arc::new(settings.trunks),
         queue: Arc::default(),
         time_limit: settings.time_limit,
+        bodies: Arc::new(body::Room::new(settings.largest_webhook)),
         streams: Arc::new(Semaphore::new(settings.most_streams)),
         stop: settings.stop,
     };
     let routes = operators()
         .nest("/api/v1", api(settings.api_keys))
-        .route("/callbacks/call-status", post(callbacks::call_status))
+        .merge(webhooks())
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(page::page))
         .route("/", get(page::page))
         .with_state(app.clone())
         .merge(more);
     at_the_edge(app, routes)
+}
+
+/// A base that ends in a slash and a path that begins with one make two; some clients add one behind.
+fn webhooks() -> Router<App> {
+    let mut routes = Router::new();
+    for path in ["/callbacks/call-status", "//callbacks/call-status"] {
+        routes = routes
+            .route(path, post(callbacks::call_status))
+            .route(&format!("{path}/"), post(callbacks::call_status))
+            .route(&format!("{path}/{{*dial}}"), post(callbacks::dial_status));
+    }
+    routes
 }
 
 fn operators() -> Router<App> {
@@ -193,13 +218,10 @@ fn operators() -> Router<App> {
 }
 
 fn at_the_edge(app: App, routes: Router) -> Router {
-    let secret = [
-        "authorization",
-        "cookie",
-        "x-signature",
-        "webhook-signature",
-    ];
-    let secret = secret.map(HeaderName::from_static);
+    let secret = ["authorization", "cookie"].into_iter();
+    let secret = secret
+        .chain(signature::SECRET_HEADERS)
+        .map(HeaderName::from_static);
     routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
@@ -224,6 +246,7 @@ fn api(keys: ApiKeys) -> Router<App> {
         .route("/calls/{id}/redrive", post(calls::redrive_call))
         .route("/calls/{id}/resolve", post(calls::resolve_call))
         .route("/calls/{id}/why", get(calls::why_call))
+        .route("/calls/{id}/webhooks", get(call_webhooks::call_webhooks))
         .route("/events", get(events::events))
         .route("/stats", get(calls::stats))
         .merge(operations())

@@ -433,6 +433,7 @@ impl Maker {
             "unknown",
             "expired",
             "suppressed",
+            "unmatched",
             "parked_applied",
             "removed",
         ] {
@@ -471,6 +472,7 @@ impl Maker {
                 "mismatch",
                 "parked",
                 "unparsable",
+                "unmatched",
                 "duplicate",
             ],
         )
@@ -488,6 +490,7 @@ impl Maker {
                 "signature",
                 "tag",
                 "too_old",
+                "no_room",
                 "unreadable",
             ],
         )

@@ -208,7 +208,7 @@ fn signing_prints_the_url_of_a_dial_and_a_line_for_the_shell() {
         b"{}",
     );
     let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let url = "https://calls.example.com/callbacks/call-status?trunk=default&reference=0197f5e0-0000-7000-8000-000000000001-2&tag=e3727b90cdc88c5208ad5caca6b457ce";
+    let url = "https://calls.example.com/callbacks/call-status/default/0197f5e0-0000-7000-8000-000000000001-2/e3727b90cdc88c5208ad5caca6b457ce";
     assert_eq!(printed["url"], url);
     let curl = printed["curl"].as_str().unwrap();
     assert!(curl.starts_with("curl ") && curl.contains(url), "{curl}");

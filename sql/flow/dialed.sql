@@ -58,7 +58,7 @@ begin
             begin
                 v_id := v_item.item ->> 'provider_call_id';
                 select c.* into v_call from pgdial.calls c where c.id = v_item.id;
-                if v_call.claim_no = (v_item.item ->> 'claim_no')::bigint and v_call.provider_call_id <> v_id then
+                if v_call.claim_no = (v_item.item ->> 'claim_no')::bigint and not pgdial.same_name(v_call.provider_call_id, v_id) then
                     perform pgdial.note(v_call, 'conflict', v_now, jsonb_build_object(
                         'provider_call_id', v_id, 'why', 'the provider answered with another id than its webhook'));
                     detail := jsonb_build_object('conflict', true);
@@ -118,11 +118,12 @@ begin
                c.cancel_requested_at is not null as cancel,
                case when c.id is null then null                    -- not ours, or not the first
                     when t.claim_no <> c.claim_no then 'stale'
-                    when c.provider_call_id <> t.name then null     -- a conflict
+                    when not pgdial.same_name(c.provider_call_id, t.name) then null     -- a conflict
                     when c.state::text not in ('dialing', 'unresolved', 'in_call') then 'stale'
                     when (select w.id from pgdial.webhook_events w
-                          where w.verdict = 'parked' and w.trunk = c.trunk and w.reference is not distinct from ''
-                            and w.report ->> 'provider_call_id' = t.name limit 1) is null then 'in_call' end as word
+                          where w.verdict in ('parked', 'unmatched') and w.trunk = c.trunk and w.reference is not distinct from ''
+                            and w.report ->> 'provider_call_id' = any (pgdial.spellings(t.name)) limit 1) is null
+                    then 'in_call' end as word
         from (select i.*, row_number() over (partition by i.id order by i.n) as nth from item i) t
              left join pgdial.calls c on c.id = t.id and t.nth = 1 and p_locks[t.n] is null
     ), moved as (

@@ -71,11 +71,13 @@ declare
     v_call pgdial.calls;
 begin
     update pgdial.webhook_events w
-    set report = v_report, try_at = p_now + '1 second',
-        verdict = case when v_report ->> 'kind' = 'unparsable' then 'unparsable' else 'parked' end
+    set report = v_report, try_at = p_now + '1 second', call_id = coalesce(w.call_id, p_call_id),
+        verdict = case when v_report ->> 'kind' = 'unparsable' then 'unparsable'
+                       when coalesce(p_call_id::text, v_report ->> 'provider_call_id') is null then 'unmatched'
+                       else 'parked' end
     where w.id = p_event.id returning w.* into v_event;
-    if v_event.verdict = 'unparsable' then
-        return 'unparsable';
+    if v_event.verdict <> 'parked' then
+        return v_event.verdict;
     end if;
     select c.* into v_call from pgdial.calls c where c.id = p_call_id;
     if found and p_locked then

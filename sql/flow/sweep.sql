@@ -21,7 +21,7 @@ declare
     v_n int;
 begin
     counts := '{}';
-    foreach v_kind in array array['unresolved', 'not_placed', 'unknown', 'expired', 'suppressed', 'parked_applied', 'removed'] loop
+    foreach v_kind in array array['unresolved', 'not_placed', 'unknown', 'expired', 'suppressed', 'unmatched', 'parked_applied', 'removed'] loop
         begin
             v_n := case v_kind
                 when 'unresolved' then pgdial.sweep_leases(v_now, p_limit)
@@ -29,6 +29,7 @@ begin
                 when 'unknown' then pgdial.sweep_deadlines(v_now, p_limit)
                 when 'expired' then pgdial.sweep_expiries(v_now, p_limit * 20)
                 when 'suppressed' then pgdial.sweep_suppressed(v_now, p_limit * 20)
+                when 'unmatched' then pgdial.sweep_unmatched(v_now, p_limit * 5)
                 when 'parked_applied' then pgdial.sweep_parked(v_now, p_limit)
                 when 'removed' then pgdial.sweep_finished(v_now, p_keep, p_limit * 10) end;
         exception when others then
@@ -74,7 +75,8 @@ as $$
                 ((select greatest(min(pgdial.unheard_at(c, t.reports_within)), p_now + '5 seconds')
                   from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
                   where c.state = 'unresolved' and t.reports_within is not null having count(*) > 0)),
-                ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked')),
+                ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is not null)),
+                ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is null)),
                 -- Only a short keep is worth waking for, and at most once a second: a row
                 -- that is kept for another reason must not keep us awake.
                 (case when p_keep < '1 hour' then (select greatest(min(c.ended_at) + p_keep, p_now + '1 second')
@@ -288,28 +290,69 @@ begin
     return v_n;
 end $$;
 
--- sweep_parked: webhook events that could not be applied when they came.
+-- sweep_unmatched: events of calls that were not known when they came. Whoever stores a
+-- provider's id applies what waits for it (apply_parked); what comes at that very moment is found
+-- here, and goes to sweep_parked. The newest first: were it the oldest, an account that other
+-- software uses too would keep ours from their turn. After ten minutes nobody asks any more.
+-- Answers how many it gave up.  Index: webhook_events_unknown, calls_provider_id.
+create or replace function pgdial.sweep_unmatched(p_now timestamptz, p_limit int) returns int
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_n int;
+begin
+    with due as materialized (
+        select w.id, p_now - w.received_at as age, pgdial.event_call(w.trunk, null, w.report) as call_id
+        from pgdial.webhook_events w
+        where w.verdict = 'parked' and w.call_id is null and w.try_at <= p_now
+        order by w.try_at desc limit p_limit for update skip locked
+    ), tried as (
+        update pgdial.webhook_events w
+        set call_id = d.call_id,
+            verdict = case when d.call_id is null and d.age >= '10 minutes'::interval then 'unmatched' else 'parked' end,
+            try_at = case when d.call_id is null then p_now + greatest('1 second', d.age * 4) else p_now end
+        from due d where w.id = d.id
+        returning w.verdict
+    )
+    select count(*) filter (where t.verdict = 'unmatched') into v_n from tried t;
+    return v_n;
+end $$;
+
+-- sweep_parked: webhook events whose call is known, and that could not be applied when they
+-- came. Call by call, so that each hears its events in their order; those that came due last
+-- first, so that a crowd that cannot be moved keeps none of the others from its turn.
+-- Index: webhook_events_parked, webhook_events_by_call.
 create or replace function pgdial.sweep_parked(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 as $$
 declare
     v_event pgdial.webhook_events;
     v_call_id uuid;
+    v_locked boolean;
     v_n int := 0;
 begin
-    for v_event in
-        select w.* from pgdial.webhook_events w where w.verdict = 'parked' and w.try_at <= p_now
-        order by w.try_at limit p_limit for update skip locked
+    foreach v_call_id in array array(
+        select distinct d.call_id from (
+            select w.call_id from pgdial.webhook_events w
+            where w.verdict = 'parked' and w.call_id is not null and w.try_at <= p_now
+            order by w.try_at desc limit p_limit) d
+        order by 1)
     loop
-        v_call_id := coalesce(v_event.call_id, pgdial.event_call(
-            v_event.trunk, nullif(v_event.reference, ''), v_event.report));
         perform from pgdial.calls c where c.id = v_call_id for update skip locked;
-        if pgdial.apply_event(v_event, v_call_id, found, p_now) = 'parked' then
-            update pgdial.webhook_events w
-            set try_at = p_now + greatest('1 second', (p_now - w.received_at) / 4) where w.id = v_event.id;
-        else
-            v_n := v_n + 1;
-        end if;
+        v_locked := found;
+        for v_event in
+            select w.* from pgdial.webhook_events w
+            where w.call_id = v_call_id and w.verdict = 'parked'
+            order by w.id limit p_limit for update skip locked
+        loop
+            if pgdial.apply_event(v_event, v_call_id, v_locked, p_now) = 'parked' then
+                update pgdial.webhook_events w
+                set try_at = p_now + greatest('1 second', (p_now - w.received_at) / 4) where w.id = v_event.id;
+            else
+                v_n := v_n + 1;
+            end if;
+        end loop;
     end loop;
     return v_n;
 end $$;
@@ -327,6 +370,11 @@ declare
     v_id uuid;
     v_n int := 0;
 begin
+    -- What was about nobody's call here is kept for a day.
+    delete from pgdial.webhook_events w
+    where w.received_at < p_now - '1 day'::interval and w.id = any (array(
+        select o.id from pgdial.webhook_events o where o.verdict = 'unmatched'
+        order by o.id limit p_limit for update skip locked));
     delete from pgdial.webhook_events w
     where w.id = any (array(
         select o.id from pgdial.webhook_events o

@@ -1,10 +1,12 @@
--- webhook: keep an event that passed its signature, once, and apply it, in one transaction.
+-- webhook: keep an event that passed its signature, once, and apply it, in one transaction. An
+-- event is one by its trunk, reference, id and body: the same id with another body is another.
 -- p_items: [{trunk, reference?, event_id, signed_at?, body (base64), report, again?}].
 -- reference: from the URL, its tag verified; null = match by the provider's id.
 -- again: the same delivery once more, after it was parked in a batch.
 -- signed_at: unix seconds; more than 300 s from the database's clock is too_old: no row.
--- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable,
--- duplicate (kept before, nothing changes), too_old.  detail: {freed}, a slot or number was.
+-- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable, unmatched (nothing
+-- in it says which call it is about), duplicate (kept before, nothing changes), too_old, no_room
+-- (nothing is kept: see has_room).  detail: {freed}, a slot or number was.
 -- New events that follow their call's present dial are applied together
 -- (apply_together); the others, and all where that fails, one by one.
 -- Races: the row is locked first. Locked out, or unknown so far: parked, and applied by
@@ -90,18 +92,18 @@ declare
 begin
     with item as (
         select e.n::int as n, e.i ->> 'trunk' as trunk, coalesce(e.i ->> 'reference', '') as reference,
-               e.i ->> 'event_id' as event_id, e.i ->> 'body' as body, e.i -> 'report' as report,
+               e.i ->> 'event_id' as event_id, decode(e.i ->> 'body', 'base64') as body, e.i -> 'report' as report,
                e.i -> 'report' ->> 'kind' as kind, e.i -> 'report' ->> 'provider_call_id' as name,
                case when e.i ->> 'reference' is not null then pgdial.reference_call(e.i ->> 'reference')
                     else pgdial.event_call(e.i ->> 'trunk', null, e.i -> 'report') end as call_id,
                not pgdial.is_too_old(e.i, p_now) as in_time
         from jsonb_array_elements(p_items) with ordinality as e (i, n)
     ), about as (
-        select t.*, c.claim_no, c.attempt, c.campaign, c.trunk as its_trunk, c.provider_call_id as its_name,
+        select t.*, pgdial.body_digest(t.body) as digest, c.claim_no, c.attempt, c.campaign, c.trunk as its_trunk, c.provider_call_id as its_name,
                c.state::text as state, c.answered_at,
                array_agg(t.kind) over earlier as kinds,
                (array_agg(t.name) filter (where t.name is not null) over earlier)[1] as first_name,
-               count(*) over (partition by t.trunk, t.reference, t.event_id order by t.n) as nth
+               count(*) over (partition by t.trunk, t.reference, t.event_id, pgdial.body_digest(t.body) order by t.n) as nth
         from item t join pgdial.calls c on c.id = t.call_id
         where t.call_id = any (p_locked)
         window earlier as (partition by t.call_id order by t.n rows between unbounded preceding and 1 preceding)
@@ -110,16 +112,22 @@ begin
                bool_and(coalesce(
                    a.in_time and a.nth = 1 and a.state in ('dialing', 'unresolved', 'in_call')
                    and case when a.reference <> '' then pgdial.reference_claim_no(a.reference) = a.claim_no
-                            else a.name = a.its_name end
+                            else pgdial.same_name(a.name, a.its_name) end
                    and a.trunk = a.its_trunk and pgdial.names_dial(a.report, a.call_id, a.claim_no)
-                   and coalesce(a.name = coalesce(a.its_name, a.first_name), true)
+                   and coalesce(pgdial.same_name(a.name, coalesce(a.its_name, a.first_name)), true)
+                   -- Nothing waits for the name that it stores: see is_awaited.
+                   and (a.its_name is not null or (
+                        select w.id from pgdial.webhook_events w
+                        where w.verdict in ('parked', 'unmatched') and w.trunk = a.trunk and w.reference is not distinct from ''
+                          and w.report ->> 'provider_call_id' = any (pgdial.spellings(a.name)) limit 1) is null)
                    and (a.kind in ('progress', 'answered')
                         or a.kind = 'ended' and a.report ->> 'outcome' not in ('capacity', 'account')
                            and (a.report ->> 'outcome' in ('answered', 'voicemail') or not pgdial.proves_answer(a.report)))
                    and coalesce('ended' <> all (a.kinds), true)
                    -- Not "exists", which the planner may answer from a hash of the whole table.
                    and (select w.id from pgdial.webhook_events w
-                        where w.trunk = a.trunk and w.reference = a.reference and w.event_id = a.event_id) is null,
+                        where w.trunk = a.trunk and w.reference = a.reference and w.event_id = a.event_id
+                          and w.body_digest = a.digest) is null,
                    false)) over (partition by a.call_id order by a.n) as is_plain
         from about a
     ), heard as (
@@ -149,12 +157,12 @@ begin
         where p.is_plain and k.happens
         order by p.n, k.kind desc
     ), kept as (
-        insert into pgdial.webhook_events (trunk, reference, event_id, received_at, last_delivery_at,
+        insert into pgdial.webhook_events (trunk, reference, event_id, body_digest, received_at, last_delivery_at,
                                            try_at, verdict, call_id, report, body)
-        select p.trunk, p.reference, p.event_id, p_now, p_now,
-               p_now + '1 second'::interval, 'applied', p.call_id, p.report, decode(p.body, 'base64')
+        select p.trunk, p.reference, p.event_id, p.digest, p_now, p_now,
+               p_now + '1 second'::interval, 'applied', p.call_id, p.report, p.body
         from plain p where p.is_plain
-        order by p.trunk, p.reference, p.event_id
+        order by p.trunk, p.reference, p.event_id, p.digest
         on conflict do nothing
         returning 1
     )
@@ -201,7 +209,24 @@ begin
     end if;
     -- No "order by id desc limit 1": the planner could walk all ids for it.
     return (select (array_agg(c.id order by c.id desc))[1] from pgdial.calls c
-            where c.trunk = p_trunk and c.provider_call_id = p_report ->> 'provider_call_id');
+            where c.trunk = p_trunk and c.provider_call_id = any (pgdial.spellings(p_report ->> 'provider_call_id')));
+end $$;
+
+-- body_digest: what tells bodies apart.
+create or replace function pgdial.body_digest(p_body bytea) returns bytea
+language sql immutable
+as $$ select substr(sha256(p_body), 1, 16) $$;
+
+-- is_awaited: has an event come that waits for a call of this name? See apply_parked.
+create or replace function pgdial.is_awaited(p_trunk text, p_name text) returns boolean
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+begin
+    return (select w.id from pgdial.webhook_events w
+            where w.verdict in ('parked', 'unmatched') and w.trunk = p_trunk and w.reference is not distinct from ''
+              and w.report ->> 'provider_call_id' = any (pgdial.spellings(p_name)) limit 1) is not null;
 end $$;
 
 -- A reference is <call id>-<claim_no>; the id is a uuid, 36 characters long.
@@ -227,7 +252,7 @@ begin
                      from pgdial.calls c where c.id = p_id), false);
 end $$;
 
--- keep_event: one item: insert the event; only a new or a still parked one is applied.
+-- keep_event: one item: insert the event; only a new one, or one that still waits, is applied.
 create or replace function pgdial.keep_event(p_item jsonb, p_call_id uuid, p_locked boolean, p_now timestamptz)
 returns text
 language plpgsql volatile
@@ -237,25 +262,128 @@ set jit = off
 as $$
 declare
     v_report constant jsonb := p_item -> 'report';
+    v_body constant bytea := decode(p_item ->> 'body', 'base64');
     v_event pgdial.webhook_events;
     v_is_new boolean;
 begin
     if pgdial.is_too_old(p_item, p_now) then
         return 'too_old';
+    elsif p_call_id is null and not p_item ? 'again' and not pgdial.has_room(p_item ->> 'trunk', p_now) then
+        return 'no_room';
     end if;
-    insert into pgdial.webhook_events as w (trunk, reference, event_id, received_at, last_delivery_at,
+    insert into pgdial.webhook_events as w (trunk, reference, event_id, body_digest, received_at, last_delivery_at,
                                             try_at, verdict, call_id, report, body)
-    values (p_item ->> 'trunk', coalesce(p_item ->> 'reference', ''), p_item ->> 'event_id', p_now, p_now,
-            p_now + '1 second', case when v_report ->> 'kind' = 'unparsable' then 'unparsable' else 'parked' end,
-            p_call_id, v_report, decode(p_item ->> 'body', 'base64'))
-    on conflict (trunk, reference, event_id) do update
-        set deliveries = w.deliveries + case when p_item ? 'again' then 0 else 1 end, last_delivery_at = excluded.last_delivery_at
+    values (p_item ->> 'trunk', coalesce(p_item ->> 'reference', ''), p_item ->> 'event_id', pgdial.body_digest(v_body),
+            p_now, p_now, p_now + '1 second',
+            case when v_report ->> 'kind' = 'unparsable' then 'unparsable'
+                 when coalesce(p_item ->> 'reference', v_report ->> 'provider_call_id') is null then 'unmatched'
+                 else 'parked' end,
+            p_call_id, v_report, v_body)
+    on conflict (trunk, reference, event_id, body_digest) do update
+        set deliveries = w.deliveries + case when p_item ? 'again' then 0 else 1 end, last_delivery_at = excluded.last_delivery_at,
+            -- It waited for a call that is known by now.
+            verdict = case when w.verdict = 'unmatched' and p_call_id is not null then 'parked' else w.verdict end,
+            call_id = coalesce(w.call_id, p_call_id)
     returning w.* into v_event;
     v_is_new := v_event.deliveries = 1;
-    if v_event.verdict <> 'parked' then
+    if p_call_id is null and v_is_new and not p_item ? 'again' then
+        perform pgdial.take_room(v_event, p_now);
+    end if;
+    if v_event.verdict = 'unparsable' and v_is_new and p_locked
+       and pgdial.adds_result(v_event, pgdial.event_claim_no(v_event), p_now) then
+        -- A body without a status word moves no call. After the end it may still bring an analysis.
+        update pgdial.webhook_events w set verdict = 'applied' where w.id = v_event.id;
+        return 'applied';
+    elsif v_event.verdict <> 'parked' then
         return case when v_is_new then v_event.verdict else 'duplicate' end;
     end if;
     return pgdial.apply_event(v_event, p_call_id, p_locked, p_now);
+end $$;
+
+-- adds_result: an event that moves its call no more may add to its result. The caller holds the call's row.
+create or replace function pgdial.adds_result(p_event pgdial.webhook_events, p_claim_no bigint, p_now timestamptz)
+returns boolean
+language plpgsql volatile
+as $$
+declare
+    v_call pgdial.calls;
+begin
+    select c.* into v_call from pgdial.calls c where c.id = p_event.call_id;
+    return found and coalesce(pgdial.report_fits(v_call, p_claim_no, p_event.trunk, p_event.report), false)
+       and pgdial.add_result(v_call, p_claim_no, p_event.report, pgdial.report_detail(p_event.report, p_claim_no), p_now);
+end $$;
+
+-- adopt_name: some providers answer a dial with one id and report on it under another. The tag in
+-- the URL proves which dial it is about, so the first report decides how the dial is called, and the
+-- answer's id stays in the history. Not where a report named it before (that leg is another: what
+-- becomes of it says nothing about ours), and never a name that another call has.
+create or replace function pgdial.adopt_name(p_event pgdial.webhook_events, p_claim_no bigint, p_now timestamptz)
+returns void
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+    v_name constant text := p_event.report ->> 'provider_call_id';
+    v_call pgdial.calls;
+begin
+    if p_event.reference = '' or v_name is null or p_event.report ->> 'kind' not in ('progress', 'answered', 'ended') then
+        return;
+    end if;
+    select c.* into v_call from pgdial.calls c where c.id = p_event.call_id;
+    if v_call.claim_no = p_claim_no and v_call.trunk = p_event.trunk
+       and v_call.state::text in ('dialing', 'unresolved', 'in_call')
+       and not pgdial.same_name(v_call.provider_call_id, v_name)
+       and pgdial.names_dial(p_event.report, v_call.id, p_claim_no)
+       and pgdial.event_call(p_event.trunk, null, p_event.report) is null
+       and not exists (select from pgdial.webhook_events w
+                       where w.trunk = p_event.trunk and w.reference = p_event.reference and w.id <> p_event.id
+                         and w.verdict = 'applied' and w.report ->> 'provider_call_id' is not null) then
+        update pgdial.calls c set provider_call_id = v_name
+        where c.id = v_call.id and c.claim_no = p_claim_no and c.state::text in ('dialing', 'unresolved', 'in_call');
+        perform pgdial.note(v_call, 'renamed', p_now, jsonb_build_object(
+            'provider_call_id', v_name, 'was', v_call.provider_call_id,
+            'why', 'the provider reports on it under another id than it answered with'));
+    end if;
+end $$;
+
+-- event_claim_no: which claim of its call an event is about. Null: none.
+create or replace function pgdial.event_claim_no(p_event pgdial.webhook_events) returns bigint
+language plpgsql stable
+as $$
+begin
+    return case when p_event.reference <> '' then pgdial.reference_claim_no(p_event.reference)
+                else pgdial.named_claim_no(p_event.call_id, p_event.report ->> 'provider_call_id') end;
+end $$;
+
+-- has_room: may this trunk's account send more about calls that nobody here knows? What it has sent
+-- is bounded for each hour, and the events that are about a call of ours are not counted.
+create or replace function pgdial.has_room(p_trunk text, p_now timestamptz) returns boolean
+language plpgsql stable
+as $$
+begin
+    return not exists (select from pgdial.trunk_inbox i
+                       where i.trunk = p_trunk and i.since > p_now - '1 hour'::interval and i.bytes >= i.most_bytes);
+end $$;
+
+-- take_room: one more of those. A kilobyte each for the row and its index entries. Where somebody
+-- holds the count, the event is kept and not counted: nobody waits for it.
+create or replace function pgdial.take_room(p_event pgdial.webhook_events, p_now timestamptz) returns void
+language plpgsql volatile
+as $$
+declare
+    v_bytes constant bigint := 1024 + octet_length(p_event.body) + octet_length(p_event.report::text);
+begin
+    perform from pgdial.trunk_inbox i where i.trunk = p_event.trunk for update skip locked;
+    if found then
+        update pgdial.trunk_inbox i
+        set since = case when i.since > p_now - '1 hour'::interval then i.since else p_now end,
+            bytes = case when i.since > p_now - '1 hour'::interval then i.bytes else 0 end + v_bytes
+        where i.trunk = p_event.trunk;
+    else
+        insert into pgdial.trunk_inbox (trunk, since, bytes) values (p_event.trunk, p_now, v_bytes)
+        on conflict (trunk) do nothing;
+    end if;
 end $$;
 
 -- apply_event: a parked event whose row is locked by us is applied, and says so. One
@@ -278,10 +406,14 @@ begin
     elsif not coalesce(p_locked, false) and exists (select from pgdial.calls c where c.id = p_call_id) then
         return 'parked';    -- somebody holds the row
     end if;
-    v_claim_no := case when p_event.reference <> '' then pgdial.reference_claim_no(p_event.reference)
-                       else pgdial.named_claim_no(p_call_id, p_event.report ->> 'provider_call_id') end;
+    p_event.call_id := p_call_id;
+    v_claim_no := pgdial.event_claim_no(p_event);
     begin
+        perform pgdial.adopt_name(p_event, v_claim_no, p_now);
         v_verdict := pgdial.apply_report(p_call_id, v_claim_no, p_event.trunk, p_event.report, p_now);
+        if v_verdict in ('stale', 'noted') and pgdial.adds_result(p_event, v_claim_no, p_now) then
+            v_verdict := 'applied';
+        end if;
     exception when integrity_constraint_violation or data_exception or raise_exception then
         raise warning 'pgdial: webhook event % is applied without its result: %', p_event.id, sqlerrm;
         begin
@@ -302,14 +434,16 @@ create or replace function pgdial.named_claim_no(p_call_id uuid, p_provider_call
 language sql stable
 as $$
     select coalesce(
-        (select c.claim_no from pgdial.calls c where c.id = p_call_id and c.provider_call_id = p_provider_call_id),
+        (select c.claim_no from pgdial.calls c
+         where c.id = p_call_id and pgdial.same_name(c.provider_call_id, p_provider_call_id)),
         (select e.claim_no from pgdial.call_events e
-         where e.call_id = p_call_id and e.detail ->> 'provider_call_id' = p_provider_call_id
+         where e.call_id = p_call_id and pgdial.same_name(e.detail ->> 'provider_call_id', p_provider_call_id)
          order by e.seq desc limit 1))
 $$;
 
--- apply_parked: events that came before the provider's id was stored. The caller holds
--- the call's row; an event that somebody else is applying is theirs (skip locked).
+-- apply_parked: events that came before the provider's id was stored, whoever stores it. The
+-- caller holds the call's row; an event that somebody else is applying is theirs (skip locked).
+-- Races: an event that comes at this very moment is seen by neither: sweep_unmatched finds it.
 create or replace function pgdial.apply_parked(p_call pgdial.calls, p_provider_call_id text, p_now timestamptz) returns void
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -321,9 +455,9 @@ declare
 begin
     for v_event in
         select w.* from pgdial.webhook_events w
-        where w.verdict = 'parked' and w.trunk = p_call.trunk
+        where w.verdict in ('parked', 'unmatched') and w.trunk = p_call.trunk
           and w.reference is not distinct from ''     -- not by webhook_events_once: it finds the settled ones too
-          and w.report ->> 'provider_call_id' = p_provider_call_id
+          and w.report ->> 'provider_call_id' = any (pgdial.spellings(p_provider_call_id))
         order by w.id for update skip locked
     loop
         perform pgdial.apply_event(v_event, p_call.id, true, p_now);

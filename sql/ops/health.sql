@@ -61,7 +61,12 @@ with oldest as (
     from (select count(*) as n from (select from pgdial.call_events_default limit 10001) e) d
     union all
     select 7, 'webhook events parked', case when w.n > 10000 then 'more than 10000' else w.n::text end, w.n > 0
-    from (select count(*) as n from (select from pgdial.webhook_events e where e.verdict = 'parked' limit 10001) p) w
+    from (select count(*) as n from (select from pgdial.webhook_events e
+                                     where e.verdict = 'parked' and e.call_id is not null limit 10001) p) w
+    union all
+    select 7, 'webhook events of unknown calls', case when w.n > 10000 then 'more than 10000' else w.n::text end, w.n > 10000
+    from (select count(*) as n from (select from pgdial.webhook_events e
+                                     where e.verdict = 'parked' and e.call_id is null limit 10001) p) w
     union all
     select 8, 'notification queue used', round(100 * pg_notification_queue_usage()::numeric, 2) || ' %',
            pg_notification_queue_usage() > 0.1

@@ -2,7 +2,7 @@
 -- $1 how many waiting calls are counted at most; beyond, `truncated` says that the counts are a
 -- lower bound.  $2 how many campaigns have a line of their own; the rest share `(others)`.
 -- Cost: what has not ended, and nothing of the history: waiting calls by calls_claimable, calls in flight
--- by calls_in_flight, parked events by webhook_events_parked; the rest is configuration.
+-- by calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown; the rest is configuration.
 -- Run it with enable_seqscan off: where many wait the planner would rather read the whole table.
 with n as materialized (
     select pgdial.now() as now
@@ -64,8 +64,12 @@ select jsonb_build_object(
                     'campaign', (select count(*) from pgdial.campaigns g where g.paused and g.paused_by = 'pgdial')),
     'workers', (select count(*) from alive),
     'parked', (select jsonb_build_object(
-                    'events', count(w.id), 'oldestSec', coalesce(extract(epoch from n.now - min(w.received_at)), 0))
-               from n left join pgdial.webhook_events w on w.verdict = 'parked' group by n.now),
+                    'events', count(w.received_at), 'oldestSec', coalesce(extract(epoch from n.now - min(w.received_at)), 0))
+               from n left join (
+                    select e.received_at from pgdial.webhook_events e where e.verdict = 'parked' and e.call_id is not null
+                    union all
+                    select e.received_at from pgdial.webhook_events e where e.verdict = 'parked' and e.call_id is null) w on true
+               group by n.now),
     'housekeeping', (select coalesce(jsonb_agg(jsonb_build_object(
                          'step', h.step, 'failures', h.failures, 'doneSec', extract(epoch from n.now - h.done_at))), '[]')
                      from pgdial.housekeeping_steps h cross join n)) as metrics

@@ -55,6 +55,11 @@ begin
     if v_verdict in ('accept', 'answer', 'settle', 'put_back') and v_call.provider_call_id is null then
         update pgdial.calls c set provider_call_id = v_provider_id
         where c.id = p_id and c.claim_no = p_claim_no returning c.* into v_call;
+        if pgdial.is_awaited(p_trunk, v_provider_id) then
+            -- What came before this report is heard before it.
+            perform pgdial.apply_parked(v_call, v_provider_id, p_now);
+            return pgdial.apply_report(p_id, p_claim_no, p_trunk, p_report, p_now);
+        end if;
     end if;
     case v_verdict
         when 'accept', 'answer' then
@@ -133,14 +138,14 @@ as $$
                            where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active' limit 1),
                           case when p_claim_no <= pgdial.claim_floor() then p_trunk end) end
        and (p_claim_no <> p_call.claim_no or p_call.provider_call_id is null
-            or coalesce(p_report ->> 'provider_call_id', p_call.provider_call_id) = p_call.provider_call_id)
+            or coalesce(pgdial.same_name(p_report ->> 'provider_call_id', p_call.provider_call_id), true))
 $$;
 
 -- names_dial: the report names this dial, or none.
 create or replace function pgdial.names_dial(p_report jsonb, p_id uuid, p_claim_no bigint) returns boolean
 language sql stable
 as $$
-    select coalesce(p_report ->> 'reference', p_id || '-' || p_claim_no) = p_id || '-' || p_claim_no
+    select coalesce(lower(p_report ->> 'reference'), p_id || '-' || p_claim_no) = p_id || '-' || p_claim_no
 $$;
 
 -- accept_call: the provider has it. Progress never moves a state backwards: an

@@ -118,7 +118,8 @@ create or replace view pgdial.attempts as
 select a.call_id, a.claim_no, a.attempt, a.detail ->> 'trunk' as trunk, a.at as claimed_at,
        d.at as in_call_at, coalesce(d.detail ->> 'provider_call_id', e.detail ->> 'provider_call_id') as provider_call_id,
        e.at as ended_at, e.kind as ended_as, e.detail ->> 'outcome' as outcome,
-       coalesce(e.detail ->> 'why', e.detail ->> 'reason') as why, e.detail -> 'result' as result
+       coalesce(e.detail ->> 'why', e.detail ->> 'reason') as why,
+       case when r.added is null then e.detail -> 'result' else coalesce(e.detail -> 'result', '{}') || r.added end as result
 from pgdial.call_events a
      left join lateral (select i.at, i.detail from pgdial.call_events i
                         where i.call_id = a.call_id and i.claim_no = a.claim_no and i.kind = 'in_call'
@@ -127,4 +128,7 @@ from pgdial.call_events a
                         where i.call_id = a.call_id and i.claim_no = a.claim_no
                           and i.kind in ('completed', 'retried', 'failed', 'canceled', 'deferred', 'suppressed')
                         order by i.seq limit 1) e on true
+     left join lateral (select jsonb_object_agg(k.key, k.value order by i.seq) as added
+                        from pgdial.call_events i cross join jsonb_each(i.detail -> 'result') k
+                        where i.call_id = a.call_id and i.claim_no = a.claim_no and i.kind = 'result_added') r on true
 where a.kind = 'active';

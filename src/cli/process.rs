@@ -18,6 +18,7 @@ pub(super) async fn run(role: Role, run: Run) -> Result<Exit, Failure> {
         metrics_listen: run.metrics_listen,
         api_keys: api_keys(&run.api_keys)?,
         event_streams: run.event_streams,
+        largest_webhook: run.largest_webhook,
         migrate: run.migrate,
         grace: run.grace,
         worker: WorkerSettings {

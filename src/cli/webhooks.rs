@@ -1,12 +1,13 @@
 //! `webhooks`: what providers told us, and what became of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Exit, Failure, Out,
     out::{instant, text},
 };
 use crate::{
+    domain::CallId,
     flow::{
         Calls,
         replay::{Kept, Replayed},
@@ -47,6 +48,9 @@ pub struct Which {
     /// Only those of this trunk.
     #[arg(long, value_name = "TRUNK")]
     pub trunk: Option<String>,
+    /// Only those about this call.
+    #[arg(long, value_name = "CALL", conflicts_with_all = ["verdict", "trunk"])]
+    pub call: Option<CallId>,
     /// How many.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
@@ -88,6 +92,8 @@ pub enum Verdict {
     Parked,
     /// Signed, but not of the protocol's form.
     Unparsable,
+    /// Nobody here knows its call.
+    Unmatched,
 }
 
 impl Verdict {
@@ -100,6 +106,7 @@ impl Verdict {
             Self::Mismatch => "mismatch",
             Self::Parked => "parked",
             Self::Unparsable => "unparsable",
+            Self::Unmatched => "unmatched",
         }
     }
 }
@@ -127,12 +134,17 @@ pub async fn run(
 }
 
 async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
-    let kept = Kept {
-        verdict: which.verdict.map(Verdict::as_str),
-        trunk: which.trunk.as_deref(),
-        limit: which.limit,
+    let events = match which.call {
+        Some(call) => of_call(call, which.limit, calls).await?,
+        None => {
+            let kept = Kept {
+                verdict: which.verdict.map(Verdict::as_str),
+                trunk: which.trunk.as_deref(),
+                limit: which.limit,
+            };
+            calls.webhook_events(&kept).await?
+        }
     };
-    let events = calls.webhook_events(&kept).await?;
     if out.style.json {
         out.json(&events)?;
         return Ok(Exit::Ok);
@@ -160,6 +172,21 @@ async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failu
     let rows = rows.collect();
     out.table(&header, rows)?;
     Ok(Exit::Ok)
+}
+
+/// Those about one call. Their bodies, which are read with them, are for `show`.
+async fn of_call(call: CallId, limit: i64, calls: &Calls) -> Result<Vec<Value>, Failure> {
+    const PAGE_BYTES: i64 = 16 * 1024 * 1024;
+    let (mut events, mut below) = (Vec::new(), None);
+    loop {
+        let left = limit - i64::try_from(events.len()).unwrap_or(limit);
+        let page = calls.call_webhooks(call, below, left, PAGE_BYTES).await?;
+        events.extend(page.events.into_iter().map(|event| event.0));
+        below = events.last().and_then(|event| event["id"].as_i64());
+        if !page.more || i64::try_from(events.len()).unwrap_or(limit) >= limit {
+            return Ok(events);
+        }
+    }
 }
 
 async fn body(event: i64, calls: &Calls) -> Result<Vec<u8>, Failure> {

@@ -131,6 +131,15 @@ pub struct Settings {
         allow_negative_numbers = true
     )]
     pub event_streams: Option<String>,
+    /// The largest webhook, in KiB, 64 to 65536. Eight of that size take all the room for them. Default: 4096.
+    #[arg(
+        long,
+        value_name = "KIB",
+        env = "PGDIAL_LARGEST_WEBHOOK",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
+    pub largest_webhook: Option<String>,
     /// Migrate the database before starting.
     #[arg(
         long,

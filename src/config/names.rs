@@ -7,10 +7,11 @@ use super::{
 };
 
 /// Every variable of ours, except those of further trunks.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "PGDIAL_API_KEYS",
     "PGDIAL_ENV_FILE",
     "PGDIAL_EVENT_STREAMS",
+    "PGDIAL_LARGEST_WEBHOOK",
     "PGDIAL_GRACE",
     "PGDIAL_KEEP_FINISHED",
     "PGDIAL_LISTEN",

@@ -18,7 +18,10 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use sqlx::PgConnection;
@@ -39,6 +42,8 @@ use crate::{
 
 /// Items tried alone at the same time: each may wait half a second for its row.
 const ALONE: usize = 2;
+/// Items that may wait for that, of those that are kept in any case.
+const MOST_KEPT: usize = 4;
 /// Turns of the runtime that a lane lets pass at most before each statement.
 const MOST_TURNS: usize = 16;
 /// Batches that may be queued or unanswered, before callers wait.
@@ -53,6 +58,9 @@ pub(crate) trait Verb: Send + Sync + 'static {
 
     /// How large an item is.
     fn bytes(item: &Self::Item) -> usize;
+
+    /// An item was left as it was kept: wake whoever looks after it.
+    fn left(&self) {}
 
     /// Writes them in one statement, and wakes whom that concerns, once; an answer for each,
     /// in their order. `Try::Gathered` must not wait for rows; of `Try::Alone` there is one.
@@ -80,6 +88,8 @@ pub(crate) enum Written<A> {
     Done(A),
     /// Nothing yet: try it alone. After `Try::Alone`, it is abandoned.
     NotYet,
+    /// This, durable; a try alone may do more, where not many wait for theirs.
+    Kept(A),
 }
 
 /// How much at once. A batch and the queue are bounded by weight: an item weighs its bytes,
@@ -107,6 +117,7 @@ struct Shared<V: Verb> {
     health: Arc<Health>,
     room: Arc<Semaphore>,
     alone: Semaphore,
+    waiting_alone: AtomicUsize,
     queue: Mutex<Queue<V>>,
 }
 
@@ -153,6 +164,7 @@ impl<V: Verb> Batcher<V> {
             health,
             room: Arc::new(Semaphore::new((limits.bytes * QUEUED) as usize)),
             alone: Semaphore::new(ALONE),
+            waiting_alone: AtomicUsize::new(0),
             queue: Mutex::new(Queue {
                 items: VecDeque::new(),
                 lanes: 0,
@@ -228,6 +240,15 @@ impl<V: Verb> Shared<V> {
                     match (written, how) {
                         (Written::Done(answer), _) => tell(waiting, Ok(answer)),
                         (Written::NotYet, Try::Gathered) => self.try_alone(vec![waiting]),
+                        (Written::Kept(_), Try::Gathered)
+                            if self.waiting_alone.load(Ordering::Relaxed) < MOST_KEPT =>
+                        {
+                            self.try_alone(vec![waiting]);
+                        }
+                        (Written::Kept(answer), _) => {
+                            self.verb.left();
+                            tell(waiting, Ok(answer));
+                        }
                         (Written::NotYet, Try::Alone) => tell(waiting, Err(Error::Abandoned)),
                     }
                 }
@@ -267,8 +288,14 @@ impl<V: Verb> Shared<V> {
     /// Beside the lanes, one after another: they keep their order.
     fn try_alone(self: &Arc<Self>, batch: Vec<Waiting<V>>) {
         let shared = Arc::clone(self);
+        shared
+            .waiting_alone
+            .fetch_add(batch.len(), Ordering::Relaxed);
         start(async move {
             let _turn = shared.alone.acquire().await;
+            shared
+                .waiting_alone
+                .fetch_sub(batch.len(), Ordering::Relaxed);
             let mut connection = None;
             for waiting in batch {
                 shared

@@ -119,6 +119,14 @@ impl Verb for Gathered {
         item.get().len()
     }
 
+    fn left(&self) {
+        let statement = self.statement;
+        let concerned = |wake: &&(Wake, Concerns)| (wake.1)(statement.held, &Value::Null);
+        for (wake, _) in statement.wakes.iter().filter(concerned) {
+            self.wakes.wake(*wake);
+        }
+    }
+
     async fn write(
         &self,
         connection: &mut PgConnection,
@@ -152,7 +160,9 @@ impl Verb for Gathered {
             }
         }
         let written = rows.into_iter().map(|row| {
-            if is_held(&row) {
+            if is_held(&row) && row.1 == webhook::PARKED {
+                Written::Kept(read_row(row.1, row.2))
+            } else if is_held(&row) {
                 Written::NotYet
             } else {
                 Written::Done(read_row(row.1, row.2))

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::{Calls, Error, read_detail, wake::Wake};
-use crate::domain::Report;
+use crate::domain::{CallId, Report};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub enum Replayed {
     Parked,
     /// Still not of the protocol's form.
     Unparsable,
+    /// Nothing in it says which call it is about.
+    Unmatched,
     /// It was judged before; nothing changes.
     AlreadyJudged,
     /// There is no such event.
@@ -40,6 +42,15 @@ pub struct Kept<'a> {
     pub trunk: Option<&'a str>,
     /// At most this many, the newest.
     pub limit: i64,
+}
+
+/// Kept events with their bodies.
+#[derive(Debug)]
+pub struct KeptPage {
+    /// Each as JSON, and its body as it came.
+    pub events: Vec<(Value, Vec<u8>)>,
+    /// There are further ones below the last.
+    pub more: bool,
 }
 
 #[derive(Serialize)]
@@ -93,6 +104,28 @@ impl Calls {
                 .fetch_all(&self.pool)
                 .await?;
         Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
+    /// Kept events about one call, newest first, at most so many and so many bytes of bodies, but
+    /// always one whole.
+    pub async fn call_webhooks(
+        &self,
+        call: CallId,
+        below: Option<i64>,
+        limit: i64,
+        bytes: i64,
+    ) -> Result<KeptPage, Error> {
+        let rows: Vec<(Json<Value>, Vec<u8>, bool)> =
+            sqlx::query_as(include_str!("../../sql/read/call_webhooks.sql"))
+                .bind(call.0)
+                .bind(below)
+                .bind(limit)
+                .bind(bytes)
+                .fetch_all(&self.pool)
+                .await?;
+        let more = rows.last().is_some_and(|row| row.2);
+        let events = rows.into_iter().map(|row| (row.0.0, row.1)).collect();
+        Ok(KeptPage { events, more })
     }
 
     /// The body of a kept event as it came; none = there is no such event.

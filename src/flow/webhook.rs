@@ -48,11 +48,16 @@ pub enum Verdict {
     Unparsable,
     /// It was kept before; nothing changes.
     Duplicate,
+    /// Nothing in it says which call it is about.
+    Unmatched,
     /// Its signature is more than 300 s off the database's clock; nothing was kept.
     TooOld,
+    /// Nobody here knows its call, and its trunk has sent too many such events; nothing was kept.
+    NoRoom,
 }
 
-const PARKED: &str = "parked";
+/// It is kept, and the sweep tries it again.
+pub(super) const PARKED: &str = "parked";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "webhook",
     sql: "select ordinal, verdict, detail from pgdial.webhook($1)",
@@ -62,7 +67,7 @@ pub(super) const STATEMENT: Statement = Statement {
     held: PARKED,
     // Signed in 1970: nothing is kept of it.
     nobody: r#"{"trunk":"","reference":"00000000-0000-0000-0000-000000000000-0","event_id":"","signed_at":0,"body":"","report":{}}"#,
-    // Bodies have up to 256 KiB.
+    // Bodies have some KiB as a rule; a larger one goes alone.
     limits: Limits {
         items: 100,
         bytes: 1024 * 1024,

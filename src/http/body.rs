@@ -4,16 +4,20 @@
 //! what to do. What a field may hold is not decided here: that stands in
 //! `pgdial.read_requests`, once for every way in.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
+    body::{Body, Bytes},
     extract::{FromRequestParts, Path, Query, Request},
     http::{HeaderMap, Uri, header, request::Parts},
 };
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::problem::{Code, Problem};
 use crate::domain::CallId;
@@ -28,22 +32,114 @@ const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// while the client still writes is lost in the reset of the connection.
 pub(super) const LINGER: usize = 16 * 1024 * 1024;
 
+/// How long the body of what is refused anyway may take.
+const DISCARD_LIMIT: Duration = Duration::from_secs(2);
+/// So much of each body under way needs no room: the connections are counted as well.
+const FREE: usize = 16 * 1024;
+/// Room is taken in pieces of this size.
+const PIECE: u32 = 64 * 1024;
+/// How long a body waits for room.
+const ROOM_LIMIT: Duration = Duration::from_secs(5);
+/// So many of the largest bodies may be under way.
+const MOST_LARGEST: usize = 8;
+
+/// Room for large bodies of strangers, in bytes: what a process holds of them is bounded, however
+/// many there are.
+#[derive(Debug)]
+pub(super) struct Room {
+    largest: usize,
+    bytes: Arc<Semaphore>,
+}
+
+impl Room {
+    pub(super) fn new(largest: usize) -> Self {
+        let bytes = largest.saturating_mul(MOST_LARGEST);
+        let bytes = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
+        Self { largest, bytes }
+    }
+
+    /// The largest body.
+    pub(super) const fn largest(&self) -> usize {
+        self.largest
+    }
+
+    async fn take(&self, held: &mut Option<OwnedSemaphorePermit>) -> Result<(), Problem> {
+        let more = Arc::clone(&self.bytes).acquire_many_owned(PIECE);
+        let Ok(Ok(more)) = timeout(ROOM_LIMIT, more).await else {
+            return Err(Problem::new(
+                Code::NoRoom,
+                "too many bodies are under way: send it again later",
+            )
+            .retry_after(5));
+        };
+        match held {
+            Some(held) => held.merge(more),
+            None => *held = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// A stranger's body, and the room that it takes until it is dropped.
+pub(super) async fn read_within(
+    request: Request,
+    room: &Room,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+    let limit = room.largest;
+    let refusal = || {
+        let limit = limit / 1024;
+        Problem::new(
+            Code::BodyTooLarge,
+            format!("a webhook has at most {limit} KiB"),
+        )
+    };
+    if is_hopeless(request.headers(), limit) {
+        return Err(refusal());
+    }
+    let mut held = None;
+    let body = timeout(TIME_LIMIT, collect(request, limit, Some((room, &mut held))))
+        .await
+        .map_err(|_elapsed| too_slow())??
+        .ok_or_else(refusal)?;
+    Ok((body, held))
+}
+
+/// Reads what is refused in any case, and keeps nothing of it: an answer that comes while the
+/// client still writes is lost. Whoever asks first, or takes too long, is answered at once.
+pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
+    let all = async {
+        let mut seen: usize = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+            if seen > LINGER {
+                return;
+            }
+        }
+    };
+    if !headers.contains_key(header::EXPECT) {
+        timeout(DISCARD_LIMIT, all).await.unwrap_or_default();
+    }
+}
+
+/// It asks before it sends, and would send too much.
+fn is_hopeless(headers: &HeaderMap, limit: usize) -> bool {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    headers.contains_key(header::EXPECT) && declared.is_some_and(|length| length > limit)
+}
+
 /// The body, at most `limit` bytes of it.
 pub(super) async fn read(
     request: Request,
     limit: usize,
     too_large: &'static str,
 ) -> Result<Vec<u8>, Problem> {
-    let headers = request.headers();
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let waits_for_us = headers.contains_key(header::EXPECT);
     let refusal = || Problem::new(Code::BodyTooLarge, too_large);
-    if waits_for_us && declared.is_some_and(|length| length > limit) {
+    if is_hopeless(request.headers(), limit) {
         return Err(refusal());
     }
-    timeout(TIME_LIMIT, collect(request, limit))
+    timeout(TIME_LIMIT, collect(request, limit, None))
         .await
         .map_err(|_elapsed| too_slow())??
         .ok_or_else(refusal)
@@ -64,8 +160,12 @@ pub(super) fn unreadable(error: axum::Error) -> Problem {
     .cause(error)
 }
 
-/// None: it is larger.
-async fn collect(request: Request, limit: usize) -> Result<Option<Vec<u8>>, Problem> {
+/// None: it is larger.  `room`: what it takes of that, as it comes.
+async fn collect(
+    request: Request,
+    limit: usize,
+    mut room: Option<(&Room, &mut Option<OwnedSemaphorePermit>)>,
+) -> Result<Option<Vec<u8>>, Problem> {
     let mut body = request.into_body();
     let mut seen: usize = 0;
     let mut kept = Vec::new();
@@ -76,6 +176,14 @@ async fn collect(request: Request, limit: usize) -> Result<Option<Vec<u8>>, Prob
         };
         seen = seen.saturating_add(data.len());
         if seen <= limit {
+            if let Some((room, held)) = &mut room {
+                let taken = |held: &Option<OwnedSemaphorePermit>| {
+                    FREE + held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+                };
+                while seen > taken(held) {
+                    room.take(held).await?;
+                }
+            }
             kept.extend_from_slice(&data);
         } else {
             kept = Vec::new();

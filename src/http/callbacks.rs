@@ -1,10 +1,12 @@
 //! The webhook: what a provider says about a call.
 //!
-//! Order matters: the raw bytes are verified with the secrets of the trunk that the URL
-//! names and no other, then the tag that ties the URL to a dial, and only then is the
-//! body read. What passed is kept before it is answered (P2); 2xx means durable.
-//! Whatever is refused here is refused with one and the same answer, so that nobody
-//! learns which trunks exist or how close a guess was; the reason is counted.
+//! Order matters: the URL names the trunk, whose secrets and no other made its tag; a
+//! request that claims no signature is refused before its body is read; the raw bytes are
+//! verified, and only then is the body read as a report. What passed is kept before it is answered
+//! (P2); 2xx means durable. Whatever is refused here is refused with one and the same answer, so
+//! that nobody learns which trunks exist or how close a guess was; the reason is counted.
+
+use std::borrow::Cow;
 
 use axum::{
     Json,
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    App, body,
+    App, body, encoding,
     problem::{Code, Problem},
     schema::StatusReport,
 };
@@ -23,7 +25,7 @@ use crate::{
     domain::{Reference, ReportKind},
     flow::webhook::{Event, Verdict},
     provider::{
-        Stopwatch,
+        Stopwatch, protocol,
         signature::{self, Rejection},
         tag,
     },
@@ -31,25 +33,25 @@ use crate::{
     trunks::{Trunk, Trunks},
 };
 
-const LARGEST: usize = 256 * 1024;
 const LONGEST_ID: usize = 255;
 const USUAL_TRUNK: &str = "default";
+/// Where webhooks go.
+pub(super) const PATH: [&str; 2] = ["callbacks", "call-status"];
 
-/// Report how a call goes (for the provider).
+/// Report how a call goes, by the provider's id (for the provider).
 ///
-/// Signed by Standard Webhooks headers, or by `x-signature: hex(hmac_sha256(secret, body))`.
-/// The URL, with its reference and tag, was given to the provider with the dial.
-/// Any signed body is answered 200, after it is durable; anything else is 401.
+/// As the operation with the dial in its path, for accounts that have one URL for all calls. The
+/// query may name the dial too.
 #[utoipa::path(
     post, path = "/callbacks/call-status", tag = "webhooks", request_body = StatusReport,
     params(
-        ("trunk" = Option<String>, Query, description = "The trunk whose secrets sign; `default` when absent."),
+        ("trunk" = Option<String>, Query, description = "The trunk whose secrets sign; `default` when absent. Or in the path, as `/callbacks/call-status/{trunk}`."),
         ("reference" = Option<String>, Query, description = "The dial that it is about; without it the event is matched by the provider's call id."),
         ("tag" = Option<String>, Query, description = "Ties the reference to this URL."),
-        ("webhook-id" = Option<String>, Header, description = "Standard Webhooks."),
-        ("webhook-timestamp" = Option<String>, Header, description = "Standard Webhooks."),
-        ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks."),
-        ("x-signature" = Option<String>, Header, description = "The plain scheme."),
+        ("webhook-id" = Option<String>, Header, description = "Standard Webhooks; also as `svix-id`."),
+        ("webhook-timestamp" = Option<String>, Header, description = "Standard Webhooks; also as `svix-timestamp`."),
+        ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
+        ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
     responses((status = 200, description = "Kept.", body = Object)),
 )]
@@ -58,26 +60,66 @@ pub(super) async fn call_status(
     uri: Uri,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let address = Address::read(&uri);
-    let headers = request.headers().clone();
-    let too_large = "a webhook has at most 256 KiB";
-    let bytes = body::read(request, LARGEST, too_large)
-        .await
-        .inspect_err(|_| {
-            app.calls.metrics().rejections.add("unreadable");
-        })?;
+    receive(&app, &uri, request).await
+}
+
+/// Report how a call goes (for the provider).
+///
+/// Signed by Standard Webhooks headers, or by `x-signature: hex(hmac_sha256(secret, body))`.
+/// The URL, with its reference and tag, was given to the provider with the dial.
+/// Any signed body is answered 200, after it is durable; anything else is 401.
+#[utoipa::path(
+    post, path = "/callbacks/call-status/{trunk}/{reference}/{tag}", tag = "webhooks", request_body = StatusReport,
+    params(
+        ("trunk" = String, Path, description = "The trunk whose secrets sign."),
+        ("reference" = String, Path, description = "The dial that it is about."),
+        ("tag" = String, Path, description = "Ties the reference to this URL."),
+        ("webhook-id" = Option<String>, Header, description = "Standard Webhooks; also as `svix-id`."),
+        ("webhook-timestamp" = Option<String>, Header, description = "Standard Webhooks; also as `svix-timestamp`."),
+        ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
+        ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
+    ),
+    responses((status = 200, description = "Kept.", body = Object)),
+)]
+pub(super) async fn dial_status(
+    State(app): State<App>,
+    uri: Uri,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    receive(&app, &uri, request).await
+}
+
+async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, Problem> {
     let refuse = |reason: &'static str| {
         app.calls.metrics().rejections.add(reason);
         tracing::info!(reason, "webhook refused");
         refusal()
     };
-    let Accepted {
-        trunk,
-        reference,
-        verified,
-    } = accept(&app.trunks, &address, &headers, &bytes).map_err(refuse)?;
+    let address = Address::read(uri);
+    let (parts, body) = request.into_parts();
+    let claimed = match claim(&app.trunks, &address, &parts.headers) {
+        Ok(claimed) => claimed,
+        Err(reason) => {
+            body::discard(&parts.headers, body).await;
+            return Err(refuse(reason));
+        }
+    };
+    let request = Request::from_parts(parts.clone(), body);
+    let (bytes, _room) = body::read_within(request, &app.bodies)
+        .await
+        .inspect_err(|problem| {
+            let reason = match problem.code() {
+                Code::NoRoom => "no_room",
+                _ => "unreadable",
+            };
+            app.calls.metrics().rejections.add(reason);
+            tracing::info!(reason, "webhook refused");
+        })?;
+    let limit = app.bodies.largest();
+    let (verified, bytes) = verify(&claimed, &parts.headers, &bytes, limit).map_err(refuse)?;
+    let Claimed { trunk, reference } = claimed;
     let report = trunk.provider.read_report(&bytes);
-    let webhook_id = indexable(verified.event_id);
+    let webhook_id = indexable(protocol::folded(verified.event_id));
     let event = Event {
         trunk: &trunk.name,
         reference,
@@ -89,7 +131,7 @@ pub(super) async fn call_status(
     #[cfg(feature = "crash-points")]
     crate::crash::point("webhook_received");
     let began = Stopwatch::start();
-    let mut span = trace(&app, trunk, reference).await;
+    let mut span = trace(app, trunk, reference).await;
     // What ends a call ends its trace.
     let settle = matches!(report.kind, ReportKind::Ended)
         .then(|| Span::under("settle", span.traceparent().as_deref()));
@@ -103,10 +145,17 @@ pub(super) async fn call_status(
     app.calls.metrics().webhook_seconds.observe(took);
     #[cfg(feature = "crash-points")]
     crate::crash::point("webhook_committed");
-    if verdict == Verdict::TooOld {
-        return Err(refuse("too_old"));
+    match verdict {
+        Verdict::TooOld => return Err(refuse("too_old")),
+        Verdict::NoRoom => {
+            app.calls.metrics().rejections.add("no_room");
+            tracing::info!(reason = "no_room", trunk = trunk.name, "webhook refused");
+            return Err(no_room(
+                "the account reports too many calls that are not known here",
+            ));
+        }
+        kept => count(app, kept, reference),
     }
-    count(&app, verdict, reference);
     Ok(Json(json!({})))
 }
 
@@ -123,8 +172,9 @@ async fn trace(app: &App, trunk: &Trunk, reference: Option<Reference>) -> Span {
     }
 }
 
-/// What the URL says. The query is not ours alone (a provider may add to it), so what is
-/// unknown is passed over. It is never logged.
+/// What the URL says: the path, and what is missing there the query. Neither is ours alone (a
+/// provider may add to the query, or join our URL with a slash too many), so what is unknown is
+/// passed over. It is never logged.
 pub(super) struct Address {
     trunk: String,
     reference: Option<String>,
@@ -133,15 +183,18 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn read(uri: &Uri) -> Self {
+        let mut path = uri.path().split('/').filter(|part| !part.is_empty());
+        // Behind the two words of the route, which may stand behind more.
+        while path.next().is_some_and(|part| part != PATH[1]) {}
+        let mut path = path.map(decoded);
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map(|query| query.0)
             .unwrap_or_default();
         // Of two the first counts; the tag holds for one trunk and one reference anyway.
-        let first = |name: &str| {
+        let mut first = |name: &str| {
             let found = pairs.iter().find(|pair| pair.0 == name);
-            found
-                .map(|pair| pair.1.clone())
-                .filter(|value| !value.is_empty())
+            let found = found.map(|pair| pair.1.clone());
+            path.next().or(found).filter(|value| !value.is_empty())
         };
         Self {
             trunk: first("trunk").unwrap_or_else(|| USUAL_TRUNK.to_owned()),
@@ -151,25 +204,29 @@ impl Address {
     }
 }
 
-pub(super) struct Accepted<'a> {
-    pub(super) trunk: &'a Trunk,
-    pub(super) reference: Option<Reference>,
-    verified: signature::Verified,
+/// A part of the path without its percent signs.
+fn decoded(part: &str) -> String {
+    let query = format!("p={}", part.replace('+', "%2B"));
+    form_urlencoded::parse(query.as_bytes())
+        .next()
+        .map(|pair| pair.1.into_owned())
+        .unwrap_or_default()
 }
 
-/// Who sent it, and which dial may it be about? The error is the reason, for the counter.
-pub(super) fn accept<'a>(
+/// Who says that it sends this, and about which dial.
+pub(super) struct Claimed<'a> {
+    pub(super) trunk: &'a Trunk,
+    pub(super) reference: Option<Reference>,
+}
+
+/// What can be told without the body. The error is the reason, for the counter.
+pub(super) fn claim<'a>(
     trunks: &'a Trunks,
     address: &Address,
     headers: &HeaderMap,
-    bytes: &[u8],
-) -> Result<Accepted<'a>, &'static str> {
+) -> Result<Claimed<'a>, &'static str> {
     let trunk = trunks.get(&address.trunk).ok_or("unknown_trunk")?;
-    let verified = signature::verify(headers, bytes, &trunk.secrets).map_err(|why| match why {
-        Rejection::Missing(_) => "unsigned",
-        Rejection::Malformed(_) => "malformed",
-        Rejection::Mismatch => "signature",
-    })?;
+    signature::claimed(headers).map_err(reason)?;
     let reference = match &address.reference {
         None => None,
         Some(text) => {
@@ -180,11 +237,35 @@ pub(super) fn accept<'a>(
             Some(reference)
         }
     };
-    Ok(Accepted {
-        trunk,
-        reference,
-        verified,
-    })
+    Ok(Claimed { trunk, reference })
+}
+
+/// Is it signed by the trunk, and what is to be read of it? Whether a provider signs before it
+/// compresses or after depends on its HTTP client.
+pub(super) fn verify<'b>(
+    claimed: &Claimed<'_>,
+    headers: &HeaderMap,
+    bytes: &'b [u8],
+    limit: usize,
+) -> Result<(signature::Verified, Cow<'b, [u8]>), &'static str> {
+    let verify = |bytes: &[u8]| signature::verify(headers, bytes, &claimed.trunk.secrets);
+    let decoded = encoding::decoded(headers, bytes, limit);
+    match (verify(bytes), decoded) {
+        (Ok(verified), decoded) => Ok((verified, decoded.map_or(bytes.into(), Cow::Owned))),
+        (Err(_), Some(decoded)) => {
+            let verified = verify(&decoded).map_err(reason)?;
+            Ok((verified, decoded.into()))
+        }
+        (Err(why), None) => Err(reason(why)),
+    }
+}
+
+fn reason(why: Rejection) -> &'static str {
+    match why {
+        Rejection::Missing(_) => "unsigned",
+        Rejection::Malformed(_) => "malformed",
+        Rejection::Mismatch => "signature",
+    }
 }
 
 /// A name that an index can hold; the body's own id was bounded when it was read.
@@ -213,6 +294,10 @@ fn not_kept(error: crate::flow::Error) -> Problem {
         .cause(error)
 }
 
+pub(super) fn no_room(detail: &'static str) -> Problem {
+    Problem::new(Code::NoRoom, format!("{detail}: send it again later")).retry_after(60)
+}
+
 fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
     let word = word(verdict);
     app.calls.metrics().events.add(word);
@@ -230,8 +315,10 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
         | Verdict::Stale
         | Verdict::Parked
         | Verdict::Unparsable
+        | Verdict::Unmatched
         | Verdict::Duplicate
-        | Verdict::TooOld => {
+        | Verdict::TooOld
+        | Verdict::NoRoom => {
             tracing::debug!(
                 verdict = word,
                 dial.reference = reference.map(tracing::field::display),
@@ -250,7 +337,9 @@ const fn word(verdict: Verdict) -> &'static str {
         Verdict::Mismatch => "mismatch",
         Verdict::Parked => "parked",
         Verdict::Unparsable => "unparsable",
+        Verdict::Unmatched => "unmatched",
         Verdict::Duplicate => "duplicate",
         Verdict::TooOld => "too_old",
+        Verdict::NoRoom => "no_room",
     }
 }

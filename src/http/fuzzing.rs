@@ -40,6 +40,7 @@ pub fn webhook<'a>(
     body: &[u8],
 ) -> Result<(&'a str, Option<Reference>), &'static str> {
     let address = callbacks::Address::read(uri);
-    callbacks::accept(trunks, &address, headers, body)
-        .map(|accepted| (accepted.trunk.name.as_str(), accepted.reference))
+    let claimed = callbacks::claim(trunks, &address, headers)?;
+    callbacks::verify(&claimed, headers, body, super::LARGEST_WEBHOOK)?;
+    Ok((claimed.trunk.name.as_str(), claimed.reference))
 }

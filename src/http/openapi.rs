@@ -22,7 +22,8 @@ use utoipa::{
 };
 
 use super::{
-    acts, batch, callbacks, calls, campaigns, events, health, listing, matching, metrics, numbers,
+    acts, batch, call_webhooks, callbacks, calls, campaigns, events, health, listing, matching,
+    metrics, numbers,
     problem::{Code, Document},
     trunks, workers,
 };
@@ -38,7 +39,7 @@ use crate::flow::events::Heartbeat;
     paths(
         calls::create_call, batch::create_calls, listing::list_calls, calls::show_call,
         calls::amend_call, calls::cancel_call, calls::redrive_call, calls::resolve_call,
-        calls::why_call,
+        calls::why_call, call_webhooks::call_webhooks,
         matching::cancel_calls, matching::redrive_calls, matching::resolve_calls, matching::export_calls,
         campaigns::list_campaigns, campaigns::create_campaign, campaigns::show_campaign,
         campaigns::change_campaign, campaigns::pause_campaign, campaigns::resume_campaign,
@@ -47,7 +48,7 @@ use crate::flow::events::Heartbeat;
         workers::list_workers, workers::drain_worker, acts::list_acts,
         numbers::forget_number, numbers::list_do_not_call, numbers::add_do_not_call,
         numbers::remove_do_not_call,
-        calls::stats, events::events, callbacks::call_status, health::healthz, health::readyz,
+        calls::stats, events::events, callbacks::call_status, callbacks::dial_status, health::healthz, health::readyz,
         metrics::metrics, openapi,
     ),
     components(schemas(Document<'_>, crate::export::Format, Heartbeat)),
@@ -93,8 +94,18 @@ impl Modify for Flat {
     }
 }
 
+/// What a webhook's handler may refuse.
+const WEBHOOK: &[Code] = &[
+    Code::BodyUnreadable,
+    Code::WebhookRejected,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::NoRoom,
+    Code::Unavailable,
+];
+
 /// What each operation may refuse, besides `internal` and `timed_out`, which all may.
-const REFUSALS: [(&str, &[Code]); 39] = {
+const REFUSALS: [(&str, &[Code]); 41] = {
     use Code as C;
     [
         (
@@ -186,6 +197,16 @@ const REFUSALS: [(&str, &[Code]); 39] = {
                 C::UnsupportedMediaType,
                 C::InvalidRequest,
                 C::InvalidId,
+                C::Unavailable,
+            ],
+        ),
+        (
+            "call_webhooks",
+            &[
+                C::Unauthorized,
+                C::NotFound,
+                C::InvalidId,
+                C::InvalidQuery,
                 C::Unavailable,
             ],
         ),
@@ -283,16 +304,8 @@ const REFUSALS: [(&str, &[Code]); 39] = {
                 C::Unavailable,
             ],
         ),
-        (
-            "call_status",
-            &[
-                C::BodyUnreadable,
-                C::WebhookRejected,
-                C::BodyTooSlow,
-                C::BodyTooLarge,
-                C::Unavailable,
-            ],
-        ),
+        ("call_status", WEBHOOK),
+        ("dial_status", WEBHOOK),
         ("healthz", &[]),
         ("readyz", &[C::Unavailable]),
         ("metrics", &[]),

@@ -21,7 +21,7 @@ pub mod acting;
 // Calls, as they are shown.
 mod call;
 
-pub use call::{Attempt, Call, CallEvent, CallPage, CallSummary};
+pub use call::{Attempt, Call, CallEvent, CallPage, CallSummary, WebhookEvent, WebhookPage};
 
 /// What became of one item of a batch.
 #[derive(Debug, Clone, Serialize, ToSchema)]

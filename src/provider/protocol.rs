@@ -10,28 +10,54 @@
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use crate::domain::{Outcome, Report, ReportKind};
+use crate::domain::{Outcome, Reference, Report, ReportKind};
 
 mod answered;
+mod bounded;
 mod lenient;
+mod status;
 
-pub(super) use lenient::parse;
+use self::bounded::bounded;
+pub use self::status::read_status;
+pub(super) use self::{lenient::parse, status::normal_word};
 
-/// The largest result that is kept; the raw body is kept beside it anyway.
-const LARGEST_RESULT: usize = 64 * 1024;
-/// The deepest result that is kept. It is shown inside other JSON, whose readers bound
-/// the depth of the whole: one deep result must not make a page of calls unreadable.
-const DEEPEST_RESULT: usize = 32;
 /// The longest id, reference or status word that is kept as it is, in characters.
 const LONGEST_NAME: usize = 255;
 /// What stands before the digest that a longer one becomes.
 const DIGEST: &str = "sha256:";
 
-/// Reads a report. What is not a JSON object with a `status` word is `Unparsable`; a
-/// word that is not the protocol's is `Unknown`.
+/// Reads a report. What is not a JSON object, or a form, with a `status` word is `Unparsable`;
+/// a word that is not the protocol's is `Unknown`.
 pub fn read_report(body: &[u8]) -> Report {
-    read_object(parse(body).unwrap_or_default())
+    let object = parse(body).map(unwrapped).or_else(|| form(body));
+    read_object(object.unwrap_or_default())
+}
+
+/// The object in a list of one, or in a string: some gateways encode a body twice. A list of
+/// several says nothing about which of them counts.
+fn unwrapped(value: Value) -> Value {
+    match value {
+        Value::String(text) => parse(text.as_bytes()).unwrap_or_default(),
+        Value::Array(mut items) if items.len() == 1 => items.pop().unwrap_or_default(),
+        value => value,
+    }
+}
+
+/// A form with the protocol's own fields; of a field that is there twice the first counts.
+fn form(body: &[u8]) -> Option<Value> {
+    let mut fields = Map::new();
+    for (name, value) in form_urlencoded::parse(body) {
+        let stored = |text: &str| text.replace('\0', "\u{fffd}");
+        fields
+            .entry(stored(&name))
+            .or_insert_with(|| stored(&value).into());
+    }
+    let is_report = fields
+        .keys()
+        .any(|name| name.eq_ignore_ascii_case("status"));
+    is_report.then_some(Value::Object(fields))
 }
 
 /// Reads the answer to a look-up by reference, `{"calls": [...]}`; `None` if it is none.
@@ -55,13 +81,21 @@ fn read_object(object: Value) -> Report {
     let Value::Object(mut fields) = object else {
         return empty(ReportKind::Unparsable);
     };
-    let provider_call_id = name(fields.remove("callId"));
-    let reference = name(fields.remove("reference"));
-    let event_id = name(fields.remove("eventId"));
-    let status = name(fields.remove("status"));
+    let provider_call_id = name(take(&mut fields, "callId"));
+    let reference = name(take(&mut fields, "reference")).map(|text| match text.parse() {
+        Ok(Reference { call, claim_no }) => Reference { call, claim_no }.to_string(),
+        Err(_not_ours) => text,
+    });
+    let event_id = name(take(&mut fields, "eventId")).map(folded);
+    let status = name(take(&mut fields, "status"));
     let (kind, outcome) = match &status {
         Some(word) => read_status(word),
         None => (ReportKind::Unparsable, None),
+    };
+    // Who lets a machine answer calls that completed, too.
+    let outcome = match outcome {
+        Some(Outcome::Answered) if status::by_machine(&fields) => Some(Outcome::Voicemail),
+        outcome => outcome,
     };
     let answered = kind == ReportKind::Answered
         || outcome.is_some_and(|outcome| answered::proves_answer(outcome, &fields));
@@ -77,46 +111,24 @@ fn read_object(object: Value) -> Report {
     }
 }
 
-/// What a status word says: any case, with `_`, `-` or a space between its parts.
-pub fn read_status(word: &str) -> (ReportKind, Option<Outcome>) {
-    let word = normal_word(word);
-    match word.as_str() {
-        "QUEUED" | "RINGING" => return (ReportKind::Progress, None),
-        "IN_PROGRESS" => return (ReportKind::Answered, None),
-        _ => {}
-    }
-    let outcome = match word.as_str() {
-        "COMPLETED" => Outcome::Answered,
-        "BUSY" => Outcome::Busy,
-        "NO_ANSWER" => Outcome::NoAnswer,
-        "DECLINED" => Outcome::Declined,
-        "INVALID_NUMBER" => Outcome::InvalidNumber,
-        "VOICEMAIL" => Outcome::Voicemail,
-        // Whether somebody had answered before is in the row, not here:
-        // the database makes a provider fault of it then.
-        "FAILED" => Outcome::Unreachable,
-        "BLOCKED" => Outcome::Blocked,
-        "CAPACITY" => Outcome::Capacity,
-        "ACCOUNT" => Outcome::Account,
-        "CANCELED" | "CANCELLED" => Outcome::Canceled,
-        // Never guess that a call is over: somebody may be talking.
-        _ => return (ReportKind::Unknown, None),
+/// A field of the protocol's; one that is spelled in another case will do where it is missing.
+fn take(fields: &mut Map<String, Value>, own: &str) -> Option<Value> {
+    let spelled = |name: &&String| name.eq_ignore_ascii_case(own);
+    let name = match fields.contains_key(own) {
+        true => own.to_owned(),
+        false => fields.keys().find(spelled)?.clone(),
     };
-    (ReportKind::Ended, Some(outcome))
+    fields.remove(&name)
 }
 
-/// `no-answer` and `No Answer` are `NO_ANSWER`.
-pub(super) fn normal_word(word: &str) -> String {
-    word.trim()
-        .chars()
-        .map(|c| {
-            if c == '-' || c == ' ' {
-                '_'
-            } else {
-                c.to_ascii_uppercase()
-            }
-        })
-        .collect()
+/// An event's id in the spelling that its repetitions share: a UUID in either case is one.
+pub(crate) fn folded(id: String) -> String {
+    match Uuid::try_parse(&id) {
+        Ok(uuid) if uuid.hyphenated().to_string().eq_ignore_ascii_case(&id) => {
+            id.to_ascii_lowercase()
+        }
+        _ => id,
+    }
 }
 
 /// A name as the database can hold and index it, or none. Numbers are names too.
@@ -139,25 +151,6 @@ pub(super) fn name(value: Option<Value>) -> Option<String> {
 /// The name is as the provider gave it, and so it can be asked about by it.
 pub(super) fn is_verbatim(name: &str) -> bool {
     !name.is_empty() && !name.starts_with(DIGEST)
-}
-
-fn bounded(fields: Map<String, Value>) -> Value {
-    let result = Value::Object(fields);
-    if is_deep(&result, DEEPEST_RESULT) || result.to_string().len() > LARGEST_RESULT {
-        json!({"truncated": true})
-    } else {
-        result
-    }
-}
-
-/// Whether a value has more levels than this. The parser bounds the recursion.
-fn is_deep(value: &Value, levels: usize) -> bool {
-    let deeper = |value: &Value| levels == 0 || is_deep(value, levels - 1);
-    match value {
-        Value::Array(items) => items.iter().any(deeper),
-        Value::Object(fields) => fields.values().any(deeper),
-        _ => false,
-    }
 }
 
 fn empty(kind: ReportKind) -> Report {

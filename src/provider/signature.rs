@@ -1,8 +1,10 @@
 //! Who sent a webhook: two signature schemes over the raw bytes.
 //!
 //! - **Standard Webhooks**: `webhook-id`, `webhook-timestamp` and `webhook-signature`
-//!   with one or more `v1,<base64>` entries over `{id}.{timestamp}.{body}`.
-//! - **Plain**: `x-signature: hex(hmac_sha256(secret, body))`, with or without `sha256=`.
+//!   with one or more `v1,<base64>` entries over `{id}.{timestamp}.{body}`; or the same under
+//!   the names `svix-id` and so on, as Svix sends them.
+//! - **Plain**: `x-signature: hex(hmac_sha256(secret, body))`, with or without `sha256=`, or in
+//!   base64; or the same as `x-hub-signature-256` or `x-webhook-signature`.
 //!
 //! The invariant: what [`verify`] accepts was made by somebody who holds one of the
 //! trunk's active secrets, over exactly these bytes. The webhook's handler calls it
@@ -33,6 +35,23 @@ pub const SIGNATURE: &str = "webhook-signature";
 /// The plain signature.
 pub const PLAIN: &str = "x-signature";
 
+/// The headers of Standard Webhooks, under both their names. Those of one name belong together.
+const STANDARD: [[&str; 3]; 2] = [
+    [ID, TIMESTAMP, SIGNATURE],
+    ["svix-id", "svix-timestamp", "svix-signature"],
+];
+/// The plain signature's header, under all its names.
+const PLAINS: [&str; 3] = [PLAIN, "x-hub-signature-256", "x-webhook-signature"];
+
+/// Every header that may hold a signature: none of them belongs in a log.
+pub const SECRET_HEADERS: [&str; 5] = [
+    SIGNATURE,
+    "svix-signature",
+    PLAIN,
+    "x-hub-signature-256",
+    "x-webhook-signature",
+];
+
 /// A body that a holder of a secret has signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
@@ -56,43 +75,66 @@ pub enum Rejection {
     Mismatch,
 }
 
+/// Which scheme the headers claim, before anything of the body is there. An error: it need not be read.
+pub fn claimed(headers: &HeaderMap) -> Result<Scheme, Rejection> {
+    let there = |name: &&&'static str| headers.contains_key(**name);
+    if let Some(names) = STANDARD
+        .iter()
+        .find(|names| names.iter().any(|name| there(&name)))
+    {
+        return match names.iter().find(|name| !there(name)) {
+            Some(missing) => Err(Rejection::Missing(missing)),
+            None => Ok(Scheme::Standard(names)),
+        };
+    }
+    let plain = PLAINS.iter().find(there);
+    plain
+        .map(|name| Scheme::Plain(name))
+        .ok_or(Rejection::Missing(PLAIN))
+}
+
+/// How a webhook says that it is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// By Standard Webhooks, with these names for id, time and signature.
+    Standard(&'static [&'static str; 3]),
+    /// By the plain scheme, in this header.
+    Plain(&'static str),
+}
+
 /// Accepts or rejects a webhook by its headers and the bytes of its body.
 pub fn verify(headers: &HeaderMap, body: &[u8], secrets: &Secrets) -> Result<Verified, Rejection> {
-    if [ID, TIMESTAMP, SIGNATURE]
-        .iter()
-        .any(|name| headers.contains_key(*name))
-    {
-        verify_standard(headers, body, secrets)
-    } else {
-        verify_plain(headers, body, secrets)
+    match claimed(headers)? {
+        Scheme::Standard(names) => verify_standard(headers, names, body, secrets),
+        Scheme::Plain(name) => verify_plain(headers, name, body, secrets),
     }
 }
 
 fn verify_standard(
     headers: &HeaderMap,
+    [id, timestamp, signature]: &[&'static str; 3],
     body: &[u8],
     secrets: &Secrets,
 ) -> Result<Verified, Rejection> {
-    let id = one(headers, ID)?;
-    let timestamp = one(headers, TIMESTAMP)?;
-    let signed_at = seconds(timestamp).ok_or(Rejection::Malformed(TIMESTAMP))?;
+    let malformed_id = Rejection::Malformed(id);
+    let id = one(headers, id)?;
+    let malformed_time = Rejection::Malformed(timestamp);
+    let timestamp = one(headers, timestamp)?;
+    let signed_at = seconds(timestamp).ok_or(malformed_time)?;
     // The parts are joined by dots: with one inside the id, two messages would have one signature.
     if id.is_empty() || id.contains('.') {
-        return Err(Rejection::Malformed(ID));
+        return Err(malformed_id);
     }
     let mut listed = Vec::new();
-    for value in headers.get_all(SIGNATURE) {
+    for value in headers.get_all(*signature) {
         let text = value
             .to_str()
-            .map_err(|_e| Rejection::Malformed(SIGNATURE))?;
+            .map_err(|_e| Rejection::Malformed(signature))?;
         // Other versions (v1a is ed25519) and broken entries are passed over: one good one is enough.
         listed.extend(
             text.split_whitespace()
                 .filter_map(|entry| BASE64.decode(entry.strip_prefix("v1,")?).ok()),
         );
-    }
-    if !headers.contains_key(SIGNATURE) {
-        return Err(Rejection::Missing(SIGNATURE));
     }
     let mut good = false;
     for secret in secrets.all() {
@@ -113,12 +155,16 @@ fn verify_standard(
 
 fn verify_plain(
     headers: &HeaderMap,
+    name: &'static str,
     body: &[u8],
     secrets: &Secrets,
 ) -> Result<Verified, Rejection> {
-    let text = one(headers, PLAIN)?.trim();
-    let given = hex::decode(text.strip_prefix("sha256=").unwrap_or(text))
-        .map_err(|_e| Rejection::Malformed(PLAIN))?;
+    let text = one(headers, name)?.trim();
+    let text = text.strip_prefix("sha256=").unwrap_or(text);
+    // 64 characters in hex and 44 in base64: one text cannot be both.
+    let given = hex::decode(text)
+        .or_else(|_no_hex| BASE64.decode(text))
+        .map_err(|_e| Rejection::Malformed(name))?;
     let mut good = false;
     for secret in secrets.all() {
         good |= secret.mac().chain_update(body).verify_slice(&given).is_ok();

@@ -4,7 +4,8 @@
 //! be sent to another call's URL. So the URL names the trunk and the reference, and
 //! the tag, which only a holder of the trunk's secret can make, proves that we wrote
 //! that URL. The dialer makes it; the webhook's handler checks it before it looks for
-//! the row. It is not logged, as no query string is.
+//! the row. It stands in the path, since proxies and providers are known to drop a query. It is
+//! not logged, as no path of a request is.
 
 use hmac::Mac;
 
@@ -46,20 +47,24 @@ pub fn verify(secrets: &Secrets, trunk: &str, reference: Reference, tag: &str) -
     good
 }
 
-/// Where the provider reports on this dial:
-/// `{public}/callbacks/call-status?trunk=T&reference=R&tag=X`.
+/// Where the provider reports on this dial: `{public}/callbacks/call-status/TRUNK/REFERENCE/TAG`.
 pub fn webhook_url(
     public_url: &str,
     trunk: &str,
     reference: Reference,
     secrets: &Secrets,
 ) -> String {
-    format!(
-        "{}/callbacks/call-status?trunk={}&reference={reference}&tag={}",
-        public_url.trim_end_matches('/'),
-        percent(trunk),
+    let (trunk_url, tag) = (
+        trunk_url(public_url, trunk),
         make(secrets, trunk, reference),
-    )
+    );
+    format!("{trunk_url}/{reference}/{tag}")
+}
+
+/// Where the provider reports on calls of this trunk that it names by its own id.
+pub fn trunk_url(public_url: &str, trunk: &str) -> String {
+    let public_url = public_url.trim_end_matches('/');
+    format!("{public_url}/callbacks/call-status/{}", percent(trunk))
 }
 
 fn keyed(secret: &WebhookSecret, trunk: &str, reference: Reference) -> hmac::Hmac<sha2::Sha256> {
@@ -128,9 +133,7 @@ mod tests {
         let tag = make(&secret, "a&b", dial);
         assert_eq!(
             webhook_url("https://calls.example.com/x/", "a&b", dial, &secret),
-            format!(
-                "https://calls.example.com/x/callbacks/call-status?trunk=a%26b&reference={REFERENCE}&tag={tag}"
-            )
+            format!("https://calls.example.com/x/callbacks/call-status/a%26b/{REFERENCE}/{tag}")
         );
     }
 }

@@ -140,8 +140,18 @@ async fn a_text_of_16_mib_is_refused_with_the_limit() {
         "413 body_too_large",
     )
     .await;
-    let webhook = post(&world, "/callbacks/call-status", "application/json", text).await;
-    is(&world, "webhook", &webhook, "413 body_too_large").await;
+    let webhook = |ask: reqwest::RequestBuilder| ask.body(text.clone()).answer();
+    let ask = world.ask("POST", "/callbacks/call-status");
+    let signed = webhook(ask.header("x-signature", "00")).await;
+    is(&world, "webhook", &signed, "413 body_too_large").await;
+    let ask = world.ask("POST", "/callbacks/call-status");
+    is(
+        &world,
+        "unsigned",
+        &webhook(ask).await,
+        "401 webhook_rejected",
+    )
+    .await;
 }
 
 #[tokio::test]

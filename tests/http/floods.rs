@@ -15,7 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{Wishes, World};
+use crate::support::{Send, Wishes, World};
 
 /// A deadline for what must happen, not a measure of how fast.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -160,7 +160,7 @@ async fn a_body_that_does_not_come_is_answered_and_its_connection_closed() {
     ] {
         let mut stream = TcpStream::connect(&world.address).await.unwrap();
         let ask = format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-signature: 00\r\n\
              content-length: 100\r\n\r\n{{"
         );
         stream.write_all(ask.as_bytes()).await.unwrap();
@@ -178,7 +178,7 @@ async fn a_body_without_end_is_refused_before_its_end() {
     let world = World::new().await;
     let stream = TcpStream::connect(&world.address).await.unwrap();
     let (mut read, mut write) = stream.into_split();
-    let ask = "POST /callbacks/call-status HTTP/1.1\r\nhost: localhost\r\n\
+    let ask = "POST /callbacks/call-status HTTP/1.1\r\nhost: localhost\r\nx-signature: 00\r\n\
                transfer-encoding: chunked\r\n\r\n";
     write.write_all(ask.as_bytes()).await.unwrap();
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
@@ -194,4 +194,68 @@ async fn a_body_without_end_is_refused_before_its_end() {
         "{heard}"
     );
     healthz(&world).await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_claims_no_signature_is_refused_without_its_body() {
+    let world = World::new().await;
+    let mut clients = JoinSet::new();
+    for path in [
+        "/callbacks/call-status",
+        "/callbacks/call-status/nowhere",
+        "/callbacks/call-status?trunk=nowhere",
+    ] {
+        // It says that it would send more, and never does.
+        let mut stream = TcpStream::connect(&world.address).await.unwrap();
+        let ask = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+             content-length: 4000000\r\n\r\n"
+        );
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        clients.spawn(heard(stream));
+    }
+    for answer in clients.join_all().await {
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        assert!(answer.contains("\"webhook_rejected\""), "{answer}");
+    }
+    healthz(&world).await;
+}
+
+/// Forged bodies that never end take all the room for large ones: small ones need none, and a large
+/// one is asked for again.
+#[tokio::test]
+async fn large_bodies_of_strangers_take_no_more_than_their_room() {
+    const LARGEST: usize = 64 * 1024;
+    let world = World::with(Wishes {
+        largest_webhook: LARGEST,
+        ..Wishes::default()
+    })
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(&world.address).await.unwrap();
+        let ask = format!(
+            "POST /callbacks/call-status HTTP/1.1\r\nhost: localhost\r\nx-signature: 00\r\n\
+             content-length: {LARGEST}\r\n\r\n{}",
+            "x".repeat(LARGEST - 1)
+        );
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    let send = |length: usize| {
+        let ask = world.ask("POST", "/callbacks/call-status");
+        ask.header("x-signature", "00")
+            .body("x".repeat(length))
+            .answer()
+    };
+    let until = async |status: u16| while send(LARGEST).await.status != status {};
+    let full = tokio::time::timeout(PATIENCE, until(429)).await;
+    assert!(full.is_ok(), "there is always room");
+    let refused = send(LARGEST).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (429, "no_room"));
+    assert!(refused.header("retry-after").parse::<u32>().is_ok());
+    assert_eq!(send(1000).await.status, 401);
+    drop(held);
+    let free = tokio::time::timeout(PATIENCE, until(401)).await;
+    assert!(free.is_ok(), "there is never room again");
 }

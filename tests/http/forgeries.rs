@@ -105,13 +105,23 @@ async fn a_report_cannot_be_attached_to_another_call_or_trunk() {
         claim_no: 2,
         ..reference
     };
+    let in_path = |trunk: &str, reference: &str, tag: &str| {
+        format!("/callbacks/call-status/{trunk}/{reference}/{tag}")
+    };
     for url in [
+        in_path("default", &reference.to_string(), ""),
+        in_path("default", &next.to_string(), &good),
+        in_path("default", UNKNOWN, &good),
+        in_path("other", &reference.to_string(), &good),
+        in_path("nowhere", &reference.to_string(), &good),
+        in_path("%64efault%00", &reference.to_string(), &good),
+        // What the path says is not overruled.
+        in_path("default", UNKNOWN, &good) + &format!("?reference={reference}&tag={good}"),
         path("default", &reference.to_string(), ""),
         path("default", &reference.to_string(), good.get(..2).unwrap()),
         path("default", &next.to_string(), &good),
         path("default", UNKNOWN, &good),
         path("default", "1", &good),
-        path("default", &reference.to_string().to_uppercase(), &good),
         format!("/callbacks/call-status?reference={reference}"),
         path("other", &reference.to_string(), &good),
         path("nowhere", &reference.to_string(), &good),
@@ -188,7 +198,7 @@ async fn whatever_is_not_believed_or_came_before_is_counted_under_its_reason() {
     )
     .await;
     plain(&world, &untagged, SECRETS, &body).await;
-    plain(&world, &url, SECRETS, &"x".repeat(256 * 1024 + 1)).await;
+    plain(&world, &url, SECRETS, &"x".repeat(4 * 1024 * 1024 + 1)).await;
     standard(&world, &url, SECRETS, "m-1", at - 400, &body).await;
     for _first_and_replayed in 0..2 {
         let answer = standard(&world, &url, SECRETS, "m-1", at, &body).await;

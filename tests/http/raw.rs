@@ -102,7 +102,7 @@ async fn a_body_in_broken_chunks_is_refused_and_closed() {
         POST /api/v1/calls HTTP/1.1⏎host: localhost⏎content-type: application/json⏎transfer-encoding: chunked⏎⏎-2⏎{}⏎0⏎⏎ | 400
         POST /api/v1/calls HTTP/1.1⏎host: localhost⏎content-type: application/json⏎transfer-encoding: chunked⏎⏎2⏎{}xx⏎0⏎⏎ | 400
         POST /api/v1/calls HTTP/1.1⏎host: localhost⏎content-type: application/json⏎transfer-encoding: chunked⏎⏎FFFFFFFFFFFFFFFFF⏎{}⏎0⏎⏎ | 400
-        POST /callbacks/call-status HTTP/1.1⏎host: localhost⏎transfer-encoding: chunked⏎⏎ZZ⏎{}⏎0⏎⏎ | 400
+        POST /callbacks/call-status HTTP/1.1⏎host: localhost⏎x-signature: 00⏎transfer-encoding: chunked⏎⏎ZZ⏎{}⏎0⏎⏎ | 400
         ",
     )
     .await;

@@ -113,6 +113,7 @@ pub(crate) struct Wishes {
     pub(crate) time_limit: Duration,
     /// Streams of events at once.
     pub(crate) most_streams: usize,
+    pub(crate) largest_webhook: usize,
     /// More routes.
     pub(crate) more: axum::Router,
 }
@@ -124,6 +125,7 @@ impl Default for Wishes {
             server: Server::default(),
             time_limit: Settings::default().time_limit,
             most_streams: http::MOST_STREAMS,
+            largest_webhook: http::LARGEST_WEBHOOK,
             more: axum::Router::new(),
         }
     }
@@ -175,6 +177,7 @@ impl World {
             trunks: trunks(),
             time_limit: wishes.time_limit,
             most_streams: wishes.most_streams,
+            largest_webhook: wishes.largest_webhook,
             stop: stop.clone(),
         };
         let router = http::router_with(calls.clone(), settings, wishes.more);

@@ -7,7 +7,7 @@ use pgdial::{
 };
 use serde_json::json;
 
-use crate::support::{Answer, SECRETS, Send, World, secrets};
+use crate::support::{Answer, OTHER_SECRETS, SECRETS, Send, World, secrets};
 
 pub(crate) const TO: &str = "+14155550100";
 pub(crate) const UNKNOWN: &str = "0197f5e0-0000-7000-8000-000000000001-1";
@@ -242,34 +242,230 @@ async fn signed_garbage_is_kept_as_unparsable_and_answered_200() {
 }
 
 #[tokio::test]
-async fn a_webhook_of_256_kib_is_kept_and_a_larger_one_is_refused() {
+async fn a_webhook_of_4_mib_is_kept_with_its_small_facts_and_a_larger_one_is_refused() {
+    const LARGEST: usize = 4 * 1024 * 1024;
     let world = World::new().await;
     let call = world.dialing(TO).await;
     let body = |length: usize| {
-        let empty = json!({"callId": "p-1", "status": "BUSY", "transcript": ""})
+        let report = |text: String| {
+            json!({"callId": "p-1", "status": "COMPLETED", "durationSec": 42, "cost": 0.5,
+                   "recordingUrl": "https://x/1", "transcript": text})
             .to_string()
-            .len();
-        json!({"callId": "p-1", "status": "BUSY", "transcript": "x".repeat(length - empty)})
-            .to_string()
+        };
+        report("x".repeat(length - report(String::new()).len()))
     };
-    let refused = plain(
-        &world,
-        &url(call.reference()),
-        SECRETS,
-        &body(256 * 1024 + 1),
-    )
-    .await;
+    let refused = plain(&world, &url(call.reference()), SECRETS, &body(LARGEST + 1)).await;
     assert_eq!(
         (refused.status.as_u16(), refused.code()),
         (413, "body_too_large")
     );
+    let whole = body(LARGEST);
+    let answer = plain(&world, &url(call.reference()), SECRETS, &whole).await;
+    assert_eq!(answer.status, 200);
+    let shown = world.get(&format!("/api/v1/calls/{}", call.id)).await.body;
     assert_eq!(
-        plain(&world, &url(call.reference()), SECRETS, &body(256 * 1024))
-            .await
-            .status,
-        200
+        shown["result"],
+        json!({"durationSec": 42, "cost": 0.5, "recordingUrl": "https://x/1", "truncated": ["transcript"]})
     );
-    assert_eq!(verdict_of(&world).await, "applied");
+    let kept = world
+        .get(&format!("/api/v1/calls/{}/webhooks", call.id))
+        .await
+        .body;
+    assert_eq!(kept["webhooks"][0]["body"], whole, "the body is whole");
+}
+
+#[tokio::test]
+async fn a_webhook_finds_its_dial_however_its_url_arrives() {
+    let world = World::new().await;
+    for (n, change) in [
+        |url: &str| url.to_owned(),
+        |url: &str| format!("{url}/"),
+        |url: &str| format!("/{url}"),
+        |url: &str| url.replace("call-status/", "call-status//"),
+        |url: &str| format!("{url}?utm_source=x&reference=none"),
+        |url: &str| url.replace("default", "d%65fault"),
+        |url: &str| {
+            let mut parts = url.split('/').skip(3);
+            let mut next = || parts.next().unwrap().to_owned();
+            let (trunk, reference, tag) = (next(), next(), next());
+            format!("/callbacks/call-status?trunk={trunk}&reference={reference}&tag={tag}")
+        },
+        |url: &str| {
+            let mut parts = url.split('/').skip(3);
+            let mut next = || parts.next().unwrap().to_owned();
+            let (trunk, reference, tag) = (next(), next(), next());
+            format!(
+                "/callbacks/call-status/{trunk}?reference={}&tag={tag}",
+                reference.to_uppercase()
+            )
+        },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call = world.dialing(&format!("+1415555{n:04}")).await;
+        let url = change(&url(call.reference()));
+        let answer = plain(&world, &url, SECRETS, r#"{"status":"BUSY"}"#).await;
+        assert_eq!(
+            (answer.status.as_u16(), verdict_of(&world).await.as_str()),
+            (200, "applied"),
+            "{url}"
+        );
+    }
+    // Of an account with one URL for all: its trunk is in the path, so that no query can be lost.
+    let nobodys = tag::trunk_url("", "other");
+    let answer = plain(&world, &nobodys, OTHER_SECRETS, &report("BUSY")).await;
+    assert_eq!(
+        (answer.status.as_u16(), verdict_of(&world).await.as_str()),
+        (200, "parked")
+    );
+}
+
+fn gzip(body: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, body.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_compressed_webhook_is_read_whether_it_was_signed_before_or_after() {
+    let world = World::new().await;
+    let body = report("COMPLETED");
+    for (n, signed) in [body.as_bytes().to_vec(), gzip(&body)]
+        .into_iter()
+        .enumerate()
+    {
+        let call = world.dialing(&format!("+1415555{n:04}")).await;
+        let answer = world
+            .ask("POST", &url(call.reference()))
+            .header("content-encoding", "gzip")
+            .header("x-signature", sign_plain(&secrets(SECRETS), &signed))
+            .body(gzip(&body))
+            .answer()
+            .await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(world.state(&call.id.to_string()).await, "completed");
+        let kept = world
+            .get(&format!("/api/v1/calls/{}/webhooks", call.id))
+            .await
+            .body;
+        assert_eq!(kept["webhooks"][0]["body"], body);
+    }
+    let forged = world
+        .ask("POST", "/callbacks/call-status")
+        .header("content-encoding", "gzip")
+        .header(
+            "x-signature",
+            sign_plain(&secrets("another"), body.as_bytes()),
+        )
+        .body(gzip(&body))
+        .answer()
+        .await;
+    assert_eq!(forged.status, 401);
+}
+
+#[tokio::test]
+async fn svix_and_hub_signatures_are_those_of_their_schemes() {
+    let world = World::new().await;
+    let (at, body) = (now(&world).await, report("BUSY"));
+    let standard = sign_standard(&secrets(SECRETS), "m-1", at, body.as_bytes());
+    let plain = sign_plain(&secrets(SECRETS), body.as_bytes());
+    for (n, headers) in [
+        vec![
+            ("svix-id", "m-1".to_owned()),
+            ("svix-timestamp", at.to_string()),
+            ("svix-signature", standard),
+        ],
+        vec![("x-hub-signature-256", format!("sha256={plain}"))],
+        vec![("x-webhook-signature", plain)],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call = world.dialing(&format!("+1415555{n:04}")).await;
+        let mut ask = world.ask("POST", &url(call.reference())).body(body.clone());
+        for (name, value) in headers {
+            ask = ask.header(name, value);
+        }
+        assert_eq!(ask.answer().await.status, 200);
+        assert_eq!(verdict_of(&world).await, "applied");
+    }
+}
+
+#[tokio::test]
+async fn what_was_reported_about_a_call_is_shown_as_it_came() {
+    let world = World::new().await;
+    let call = world.dialing(TO).await;
+    for body in [
+        report("RINGING"),
+        report("COMPLETED"),
+        "{\"summary\": \"<b>\u{7}\"}".to_owned(),
+    ] {
+        plain(&world, &url(call.reference()), SECRETS, &body).await;
+    }
+    let odd = b"\xff\x00";
+    let ask = world.ask("POST", &url(call.reference())).body(odd.to_vec());
+    ask.header("x-signature", sign_plain(&secrets(SECRETS), odd))
+        .answer()
+        .await;
+    let path = format!("/api/v1/calls/{}/webhooks", call.id);
+    let page = world.get(&format!("{path}?limit=2")).await.body;
+    assert_eq!(page["webhooks"][0]["bodyBase64"], "/wA=");
+    assert_eq!(page["webhooks"][0]["verdict"], "unparsable");
+    assert_eq!(page["webhooks"][1]["body"], "{\"summary\": \"<b>\u{7}\"}");
+    assert_eq!(page["webhooks"][1]["verdict"], "applied");
+    let next = page["nextCursor"].as_str().unwrap();
+    let page = world
+        .get(&format!("{path}?limit=2&cursor={next}"))
+        .await
+        .body;
+    let statuses: Vec<_> = page["webhooks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|w| &w["status"])
+        .collect();
+    assert_eq!(statuses, ["COMPLETED", "RINGING"]);
+    assert_eq!(page["nextCursor"], serde_json::Value::Null);
+    let nobody = path.replace(&call.id.to_string(), "0197f5e0-0000-7000-8000-000000000001");
+    assert_eq!(world.get(&nobody).await.code(), "not_found");
+    for query in ["limit=0", "limit=101", "cursor=0", "cursor=x", "after=1"] {
+        assert_eq!(
+            world.get(&format!("{path}?{query}")).await.code(),
+            "invalid_query",
+            "{query}"
+        );
+    }
+    let shown = world.get(&format!("/api/v1/calls/{}", call.id)).await.body;
+    assert_eq!(shown["result"]["summary"], "<b>\u{7}");
+}
+
+#[tokio::test]
+async fn what_other_writers_take_for_json_settles_its_call_too() {
+    let world = World::new().await;
+    let deep = format!(
+        "{{\"x\":{}1{},\"status\":\"BUSY\"}}",
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    for (n, body) in [
+        r#"{"status":"BUSY","durationSec":NaN,"n":-Infinity}"#,
+        r#"{"status":"BUSY","durationSec":1e400}"#,
+        "\u{feff}{\"status\":\"BUSY\"}",
+        "{\"status\":\"BUSY\",\"t\":\"a\nb\"}",
+        "{\"status\":\"BUSY\"}\0",
+        &deep,
+        "status=BUSY&durationSec=12",
+        r#"[{"status":"user-busy"}]"#,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call = world.dialing(&format!("+1415555{n:04}")).await;
+        plain(&world, &url(call.reference()), SECRETS, body).await;
+        let shown = world.get(&format!("/api/v1/calls/{}", call.id)).await.body;
+        assert_eq!(shown["outcome"], "busy", "{body}");
+    }
 }
 
 #[tokio::test]

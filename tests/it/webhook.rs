@@ -181,7 +181,7 @@ async fn a_body_about_another_dial_is_a_mismatch() {
         ..ended(Outcome::Busy)
     };
     assert_eq!(db.event(&call, "1", of_other).await, Verdict::Mismatch);
-    let under_other_id = by_provider("somebody-else", ended(Outcome::Busy));
+    let under_other_id = by_provider(&provider_id(&number(2)), ended(Outcome::Busy));
     assert_eq!(
         db.event(&call, "2", under_other_id).await,
         Verdict::Mismatch
@@ -194,6 +194,28 @@ async fn a_body_about_another_dial_is_a_mismatch() {
         db.story(call.id).await,
         "waiting active in_call mismatch mismatch"
     );
+}
+
+#[tokio::test]
+async fn the_first_report_at_its_url_says_how_a_dial_is_called() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let named = |id: &str, report| by_provider(id, report);
+    assert_eq!(
+        db.event(&call, "1", named("leg-b", ringing())).await,
+        Verdict::Applied
+    );
+    assert_eq!(db.column(call.id, "provider_call_id").await, "leg-b");
+    assert_eq!(
+        db.detail(call.id, "renamed").await["was"],
+        provider_id(&number(1))
+    );
+    // Another leg of it, of which the end says nothing about ours.
+    let other_leg = named("leg-c", ended(Outcome::Busy));
+    assert_eq!(db.event(&call, "2", other_leg).await, Verdict::Mismatch);
+    let over = named("leg-b", ended(Outcome::Answered));
+    assert_eq!(db.event(&call, "3", over).await, Verdict::Applied);
+    assert_eq!(db.state(call.id).await, "completed");
 }
 
 #[tokio::test]

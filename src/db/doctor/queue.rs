@@ -282,7 +282,7 @@ fn of_trunk(trunk: &Trunk) -> Vec<Check> {
 pub(super) async fn inbox(connection: &mut PgConnection) -> Looked {
     let (parked, old): (i64, bool) = sqlx::query_as(
         "select count(*), coalesce(min(w.received_at) < (select pgdial.now()) - interval '5 minutes', false) \
-         from pgdial.webhook_events w where w.verdict = 'parked'",
+         from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is not null",
     )
     .fetch_one(connection)
     .await?;
@@ -290,7 +290,7 @@ pub(super) async fn inbox(connection: &mut PgConnection) -> Looked {
         Check::warn(
             "inbox",
             format!("{parked} webhook events wait for their call, some for more than 5 minutes"),
-            "`pgdial webhooks list --verdict parked`: do they belong to calls of another database?",
+            "`pgdial webhooks list --verdict parked`: does somebody hold their rows, or does a constraint forbid the change?",
         )
     } else {
         Check::ok("inbox", format!("{parked} webhook events are parked"))

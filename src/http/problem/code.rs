@@ -44,6 +44,7 @@ pub enum Code {
     UnknownTrunk,
     Refused,
     Internal,
+    NoRoom,
     Unavailable,
     TooManyStreams,
     TimedOut,
@@ -51,7 +52,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, by status.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -87,6 +88,7 @@ impl Code {
         Self::UnknownTrunk,
         Self::Refused,
         Self::Internal,
+        Self::NoRoom,
         Self::Unavailable,
         Self::TooManyStreams,
         Self::TimedOut,
@@ -207,6 +209,11 @@ impl Code {
             ),
             Self::Refused => ("refused", S::BAD_REQUEST, "The request cannot be taken"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "A fault of ours"),
+            Self::NoRoom => (
+                "no_room",
+                S::TOO_MANY_REQUESTS,
+                "There is no room for it now",
+            ),
             Self::Unavailable => (
                 "unavailable",
                 S::SERVICE_UNAVAILABLE,

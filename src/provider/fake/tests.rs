@@ -112,7 +112,7 @@ impl Scene {
             refusals: Arc::clone(&refusals),
         };
         let router = Router::new()
-            .route("/callbacks/call-status", post(receive))
+            .route("/callbacks/call-status/{*dial}", post(receive))
             .with_state(state);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public_url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,21 +1,28 @@
 //! JSON as providers really send it, made storable.
 //!
 //! A transcript that somebody cut in the middle of an emoji holds half a surrogate
-//! pair (`"\ud83d"`), which JavaScript writes without a word and `serde_json` refuses.
-//! The outcome in the same body must not be lost for that, so a body that does not
-//! parse is mended and tried once more. Its signature was checked over the raw bytes.
+//! pair (`"\ud83d"`), Python writes `NaN`, a template forgets a comma or a line end, a gateway
+//! sends UTF-16. The outcome in the same body must not be lost for that, so a body that does
+//! not parse is mended and tried once more. Its signature was checked over the raw bytes.
+//!
+//! Only what has one meaning is mended. A body that was cut off, or two in a row, stay unread.
+
+use std::{iter::Peekable, str::Chars};
 
 use serde_json::{Map, Value};
+
+/// Deeper levels are dropped: the parser takes at most 128.
+const DEEPEST: usize = 100;
 
 /// The value, with every NUL replaced; `None` when it is no JSON even after mending.
 pub(in crate::provider) fn parse(body: &[u8]) -> Option<Value> {
     let parsed = serde_json::from_slice(body)
-        .or_else(|_| serde_json::from_str(&mend(&String::from_utf8_lossy(body))))
+        .or_else(|_| serde_json::from_str(&mend(&text(body))))
         .ok()?;
     Some(without_nul(parsed))
 }
 
-/// Recursion is bounded: the parser takes at most 128 levels.
+/// Recursion is bounded, as the parser's is.
 fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(clean(text)),
@@ -38,44 +45,187 @@ fn clean(text: String) -> String {
     }
 }
 
-/// Replaces the escapes of lone surrogates by the escape of U+FFFD.
+/// The bytes as text, without a byte order mark and without NULs behind its end.
+fn text(body: &[u8]) -> String {
+    let text = match body {
+        // A mark, or an ASCII character that is two bytes wide.
+        [0xff, 0xfe, ..] | [1..=0x7f, 0, ..] => utf16(body, u16::from_le_bytes),
+        [0xfe, 0xff, ..] | [0, 1..=0x7f, ..] => utf16(body, u16::from_be_bytes),
+        _ => String::from_utf8_lossy(body).into_owned(),
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    let padding = |c: char| c == '\0' || c.is_whitespace();
+    text.trim_end_matches(padding).to_owned()
+}
+
+fn utf16(body: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let (units, _odd) = body.as_chunks::<2>();
+    char::decode_utf16(units.iter().map(|pair| unit(*pair)))
+        .map(|decoded| decoded.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
+}
+
+/// Near JSON as JSON. What cannot be mended comes out as it was, for the parser to refuse.
 fn mend(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        let (before, escape) = rest.split_at(at);
-        out.push_str(before);
-        // An escape is two characters long, `\uXXXX` six, a pair of surrogates twelve.
-        let length = match (surrogate(escape), escape.get(6..).and_then(surrogate)) {
-            (Some(Half::High), Some(Half::Low)) => 12,
-            (Some(_), _) => {
-                out.push_str("\\ufffd");
-                rest = escape.get(6..).unwrap_or_default();
-                continue;
+    let mut mender = Mender {
+        rest: text.chars().peekable(),
+        out: String::with_capacity(text.len()),
+        depth: 0,
+    };
+    while let Some(c) = mender.rest.next() {
+        mender.token(c);
+    }
+    mender.out
+}
+
+struct Mender<'t> {
+    rest: Peekable<Chars<'t>>,
+    out: String,
+    depth: usize,
+}
+
+impl Mender<'_> {
+    fn token(&mut self, c: char) {
+        match c {
+            '"' | '\'' => self.string(c),
+            '{' | '[' if self.depth == DEEPEST => self.skip(),
+            '{' | '[' => {
+                self.depth += 1;
+                self.out.push(c);
             }
-            (None, _) => escape.chars().take(2).map(char::len_utf8).sum(),
+            '}' | ']' => {
+                self.depth = self.depth.saturating_sub(1);
+                self.drop_comma();
+                self.out.push(c);
+            }
+            ',' | ':' => self.out.push(c),
+            c if c.is_whitespace() => self.out.push(' '),
+            c => self.word(c),
+        }
+    }
+
+    /// `[1, 2, ]`
+    fn drop_comma(&mut self) {
+        let kept = self.out.trim_end_matches(' ');
+        if let Some(kept) = kept.strip_suffix(',') {
+            self.out.truncate(kept.len());
+        }
+    }
+
+    /// A list or an object that is too deep, with all that is in it.
+    fn skip(&mut self) {
+        let (length, mut open) = (self.out.len(), 1_usize);
+        while open > 0 {
+            match self.rest.next() {
+                Some(quote @ ('"' | '\'')) => {
+                    self.string(quote);
+                    self.out.truncate(length);
+                }
+                Some('{' | '[') => open += 1,
+                Some('}' | ']') => open -= 1,
+                Some(_) => {}
+                None => return,
+            }
+        }
+        self.out.push_str("null");
+    }
+
+    /// A number, a literal, or what stands in their place.
+    fn word(&mut self, first: char) {
+        let mut word = String::from(first);
+        let ends = |c: &char| c.is_whitespace() || ",:{}[]\"'".contains(*c);
+        while let Some(c) = self.rest.next_if(|c| !ends(c)) {
+            word.push(c);
+        }
+        let number = word.parse::<f64>();
+        match (word.as_str(), number) {
+            ("True", _) => self.out.push_str("true"),
+            ("False", _) => self.out.push_str("false"),
+            ("None" | "undefined", _) => self.out.push_str("null"),
+            // NaN, Infinity, 1e400: no number of JSON's.
+            (_, Ok(number)) if !number.is_finite() => self.out.push_str("null"),
+            // 007, +5, .5
+            (word, Ok(number)) if serde_json::from_str::<Value>(word).is_err() => {
+                self.out.push_str(&number.to_string());
+            }
+            (word, _) => self.out.push_str(word),
+        }
+    }
+
+    fn string(&mut self, quote: char) {
+        self.out.push('"');
+        while let Some(c) = self.rest.next() {
+            match c {
+                '\\' => self.escape(),
+                c if c == quote => {
+                    self.out.push('"');
+                    return;
+                }
+                '"' => self.out.push_str("\\\""),
+                // A raw line end, say.
+                c if c < ' ' => self.code(u32::from(c)),
+                c => self.out.push(c),
+            }
+        }
+    }
+
+    fn escape(&mut self) {
+        match self.rest.next() {
+            Some('u') => self.unicode(),
+            Some(c @ ('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't')) => {
+                self.out.push('\\');
+                self.out.push(c);
+            }
+            Some('\'') => self.out.push('\''),
+            // `C:\dir`: no escape, but a backslash.
+            Some(c) if c >= ' ' => {
+                self.out.push_str("\\\\");
+                self.out.push(c);
+            }
+            Some(c) => self.code(u32::from(c)),
+            None => self.out.push('\\'),
+        }
+    }
+
+    /// The escape of a character, or of half of one, which becomes U+FFFD.
+    fn unicode(&mut self) {
+        let Some(code) = self.digits() else {
+            self.out.push_str("\\\\u");
+            return;
         };
-        let (kept, after) = escape.split_at(length);
-        out.push_str(kept);
-        rest = after;
+        if !(0xd800..=0xdfff).contains(&code) {
+            self.code(code);
+            return;
+        }
+        let mut ahead = self.rest.clone();
+        let low = (ahead.next() == Some('\\') && ahead.next() == Some('u'))
+            .then(|| hex(&mut ahead))
+            .flatten()
+            .filter(|low| code < 0xdc00 && (0xdc00..=0xdfff).contains(low));
+        if let Some(low) = low {
+            self.rest = ahead;
+            self.code(code);
+            self.code(low);
+        } else {
+            self.code(u32::from(char::REPLACEMENT_CHARACTER));
+        }
     }
-    out.push_str(rest);
-    out
+
+    fn digits(&mut self) -> Option<u32> {
+        let mut ahead = self.rest.clone();
+        let code = hex(&mut ahead)?;
+        self.rest = ahead;
+        Some(code)
+    }
+
+    fn code(&mut self, code: u32) {
+        self.out.push_str(&format!("\\u{code:04x}"));
+    }
 }
 
-enum Half {
-    High,
-    Low,
-}
-
-/// Which half of a pair the text begins with, if it begins with the escape of one.
-fn surrogate(text: &str) -> Option<Half> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    match u16::from_str_radix(digits, 16).ok()? {
-        0xD800..=0xDBFF => Some(Half::High),
-        0xDC00..=0xDFFF => Some(Half::Low),
-        _ => None,
-    }
+/// Four hexadecimal digits.
+fn hex(rest: &mut Peekable<Chars<'_>>) -> Option<u32> {
+    (0..4).try_fold(0, |code, _| Some(code * 16 + rest.next()?.to_digit(16)?))
 }
 
 #[cfg(test)]
@@ -116,8 +266,70 @@ mod tests {
             b"{\"a\":\"\\u",
             b"{\"a\":\"\\ud83d",
             b"\\\xc3",
+            b"{\"a\":1} x",
+            b"{\"a\":1}{\"a\":2}",
+            b"{\"a\":1",
         ] {
-            assert_eq!(parse(body), None);
+            assert_eq!(parse(body), None, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn what_other_writers_take_for_json_is_read() {
+        for (body, value) in [
+            (
+                "{\"a\":NaN,\"b\":-Infinity,\"c\":1e400,\"d\":2}",
+                json!({"a": null, "b": null, "c": null, "d": 2}),
+            ),
+            (
+                "{\"a\":-1e999,\"b\":1.5e3,\"c\":[NaN]}",
+                json!({"a": null, "b": 1500.0, "c": [null]}),
+            ),
+            (
+                "{\"a\":007,\"b\":+5,\"c\":.5}",
+                json!({"a": 7, "b": 5, "c": 0.5}),
+            ),
+            ("\u{feff}{\"a\":1}", json!({"a": 1})),
+            (
+                "{\"a\":\"one\ntwo\tthree\"}",
+                json!({"a": "one\ntwo\tthree"}),
+            ),
+            ("{\"a\":1}\0\0\n", json!({"a": 1})),
+            ("{\"a\":[1,2, ],}", json!({"a": [1, 2]})),
+            (
+                "{'a': 'it\\'s \"x\"', 'b': True, 'c': None}",
+                json!({"a": "it's \"x\"", "b": true, "c": null}),
+            ),
+            ("{\"a\":\"C:\\dir\\u12\"}", json!({"a": "C:\\dir\\u12"})),
+            (
+                "{\"NaN\":\"NaN, ] ,}\",\"b\":NaN}",
+                json!({"NaN": "NaN, ] ,}", "b": null}),
+            ),
+        ] {
+            assert_eq!(parse(body.as_bytes()), Some(value), "{body}");
+        }
+    }
+
+    #[test]
+    fn utf16_is_read_with_a_mark_and_without() {
+        let text = "{\"a\":\"é😀\"}";
+        let value = json!({"a": "é😀"});
+        for mark in ["\u{feff}", ""] {
+            let units: Vec<u16> = format!("{mark}{text}").encode_utf16().collect();
+            let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+            let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+            assert_eq!(parse(&little).unwrap(), value);
+            assert_eq!(parse(&big).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn levels_that_nobody_reads_hide_nothing_beside_them() {
+        for levels in [120, 200, 100_000] {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            let deep = format!("{{\"a\":{open}\"]\\\"\"{close},\"status\":\"BUSY\"}}");
+            let parsed = parse(deep.as_bytes()).unwrap();
+            assert_eq!(parsed["status"], "BUSY", "{levels}");
         }
     }
 }

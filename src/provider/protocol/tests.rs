@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{bounded::LARGEST as LARGEST_RESULT, *};
 
 fn ended(outcome: Outcome) -> (ReportKind, Option<Outcome>) {
     (ReportKind::Ended, Some(outcome))
@@ -24,8 +24,23 @@ fn every_status_word_of_the_protocol_is_known_in_any_case() {
         ("ACCOUNT", ended(Outcome::Account)),
         ("CANCELED", ended(Outcome::Canceled)),
         ("CANCELLED", ended(Outcome::Canceled)),
+        ("UNANSWERED", ended(Outcome::NoAnswer)),
+        ("DIAL_BUSY", ended(Outcome::Busy)),
+        ("REJECTED", ended(Outcome::Declined)),
+        ("VOICEMAIL_REACHED", ended(Outcome::Voicemail)),
+        ("ANSWERED", (ReportKind::Answered, None)),
     ] {
+        let camel: String = word
+            .split('_')
+            .map(|part| part[..1].to_owned() + &part[1..].to_lowercase())
+            .collect();
         for spelled in [
+            camel.clone(),
+            camel[..1].to_lowercase() + &camel[1..],
+            word.replace('_', "\u{2011}"),
+            word.replace('_', "\u{a0}"),
+            format!("\u{feff}{word}\u{200b}"),
+            format!("{word}.\u{fffd}"),
             word.to_owned(),
             word.to_lowercase(),
             word.replace('_', "-"),
@@ -46,6 +61,12 @@ fn a_strange_word_is_never_taken_for_the_end() {
         "COMPLETE",
         "NO__ANSWER",
         "ＢＵＳＹ",
+        "timeout",
+        "machine",
+        "hangup",
+        "done",
+        "not_connected",
+        "...",
     ] {
         assert_eq!(read_status(word), (ReportKind::Unknown, None), "{word}");
     }
@@ -77,7 +98,9 @@ fn what_is_not_of_the_protocols_form_is_unparsable() {
         "not json",
         "null",
         "[]",
+        "[[]]",
         "\"COMPLETED\"",
+        "status",
         "{}",
         r#"{"status":null}"#,
         r#"{"status":["BUSY"]}"#,
@@ -99,9 +122,9 @@ fn an_unparsable_object_still_names_its_call() {
 }
 
 #[test]
-fn a_large_result_is_replaced_and_the_outcome_kept() {
+fn of_a_large_result_the_largest_part_goes_and_the_outcome_is_kept() {
     let fits = json!({"status": "BUSY", "x": "y".repeat(LARGEST_RESULT - 8)});
-    let large = json!({"status": "BUSY", "x": "y".repeat(LARGEST_RESULT - 7)});
+    let large = json!({"status": "BUSY", "x": "y".repeat(LARGEST_RESULT - 7), "cost": 1});
     assert_eq!(
         read_report(fits.to_string().as_bytes())
             .result
@@ -110,8 +133,93 @@ fn a_large_result_is_replaced_and_the_outcome_kept() {
         LARGEST_RESULT
     );
     let report = read_report(large.to_string().as_bytes());
-    assert_eq!(report.result, json!({"truncated": true}));
+    assert_eq!(report.result, json!({"cost": 1, "truncated": ["x"]}));
     assert_eq!(report.outcome, Some(Outcome::Busy));
+}
+
+#[test]
+fn a_machine_that_answers_is_voicemail() {
+    for (field, who) in [
+        ("answeredBy", "voicemail"),
+        ("answered_by", "Voicemail"),
+        ("AnsweredBy", "machine_end_beep"),
+        ("AnsweredBy", "machine"),
+        ("answered-by", "answering-machine"),
+        ("answeredBy", "fax"),
+    ] {
+        let report = read_report(
+            json!({"status": "completed", field: who})
+                .to_string()
+                .as_bytes(),
+        );
+        assert_eq!(report.outcome, Some(Outcome::Voicemail), "{field} {who}");
+        assert_eq!(report.result, json!({field: who}));
+    }
+    for (status, field, who) in [
+        ("completed", "answeredBy", json!("human")),
+        ("completed", "answeredBy", json!("machinery")),
+        ("completed", "answeredBy", json!(null)),
+        ("completed", "wasAnsweredBy", json!("machine")),
+    ] {
+        let report = read_report(json!({"status": status, field: who}).to_string().as_bytes());
+        assert_eq!(report.outcome, Some(Outcome::Answered), "{field} {who}");
+    }
+    let busy = read_report(br#"{"status":"busy","answeredBy":"machine"}"#);
+    assert_eq!(busy.outcome, Some(Outcome::Busy));
+    let up = read_report(br#"{"status":"in-progress","answeredBy":"machine"}"#);
+    assert_eq!((up.kind, up.outcome), (ReportKind::Answered, None));
+}
+
+#[test]
+fn forms_lists_of_one_and_bodies_encoded_twice_are_read() {
+    let whole = read_report(br#"{"status":"BUSY","callId":"p-1","sec":"12"}"#);
+    for body in [
+        "callId=p-1&status=BUSY&sec=12",
+        "status=BUSY&sec=12&callId=p%2D1&status=COMPLETED",
+        r#"[{"status":"BUSY","callId":"p-1","sec":"12"}]"#,
+        r#""{\"status\":\"BUSY\",\"callId\":\"p-1\",\"sec\":\"12\"}""#,
+        r#"{"Status":"BUSY","CALLID":"p-1","sec":"12"}"#,
+    ] {
+        let mut report = read_report(body.as_bytes());
+        report.status = Some("BUSY".to_owned());
+        assert_eq!(report, whole, "{body}");
+    }
+    for body in [
+        "CallStatus=completed&CallSid=1",
+        "status",
+        r#"[{"status":"BUSY"},{"status":"COMPLETED"}]"#,
+        r#"{"status":"BUSY"} {"status":"COMPLETED"}"#,
+    ] {
+        assert_eq!(
+            read_report(body.as_bytes()).kind,
+            ReportKind::Unparsable,
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn names_of_uuid_shape_have_one_spelling() {
+    let id = "0197F5E0-0000-7000-8000-00000000000A";
+    let report = read_report(
+        json!({"status": "BUSY", "eventId": id, "reference": format!("{id}-1"), "callId": id})
+            .to_string()
+            .as_bytes(),
+    );
+    assert_eq!(report.event_id.unwrap(), id.to_lowercase());
+    assert_eq!(
+        report.reference.unwrap(),
+        format!("{}-1", id.to_lowercase())
+    );
+    assert_eq!(
+        report.provider_call_id.unwrap(),
+        id,
+        "it is asked about by this name"
+    );
+    assert_eq!(
+        read_report(br#"{"eventId":"Evt-A"}"#).event_id.unwrap(),
+        "Evt-A"
+    );
 }
 
 #[test]

@@ -108,6 +108,37 @@ fn no_good_v1_signature_is_a_mismatch() {
 }
 
 #[test]
+fn the_same_schemes_pass_under_their_other_names() {
+    let svix = headers(&[
+        ("svix-id", SPEC_ID),
+        ("svix-timestamp", SPEC_TIME),
+        ("svix-signature", SPEC_GOOD),
+    ]);
+    assert!(verify(&svix, SPEC_BODY, &secrets(SPEC_SECRET)).is_ok());
+    let mixed = headers(&[
+        ("svix-id", SPEC_ID),
+        (TIMESTAMP, SPEC_TIME),
+        (SIGNATURE, SPEC_GOOD),
+    ]);
+    assert_eq!(
+        verify(&mixed, SPEC_BODY, &secrets(SPEC_SECRET)),
+        Err(Rejection::Missing(ID))
+    );
+    let base64 = BASE64.encode(hex::decode(BODY_HEX).unwrap());
+    for name in PLAINS {
+        for value in [BODY_HEX, &format!("sha256={BODY_HEX}"), &base64] {
+            let plain = headers(&[(name, value)]);
+            assert!(
+                verify(&plain, BODY, &secrets("supersecret")).is_ok(),
+                "{name}: {value}"
+            );
+            let other = verify(&plain, b"another", &secrets("supersecret"));
+            assert_eq!(other, Err(Rejection::Mismatch), "{name}: {value}");
+        }
+    }
+}
+
+#[test]
 fn a_missing_header_is_named() {
     let all = [
         (ID, SPEC_ID),
@@ -130,7 +161,13 @@ fn a_missing_header_is_named() {
 #[test]
 fn a_failed_standard_signature_never_falls_back_to_the_plain_one() {
     let secret = secrets("supersecret");
-    for stray in [(ID, "evt_1"), (TIMESTAMP, "1"), (SIGNATURE, "v1,AAAA")] {
+    for stray in [
+        (ID, "evt_1"),
+        (TIMESTAMP, "1"),
+        (SIGNATURE, "v1,AAAA"),
+        ("svix-id", "evt_1"),
+        ("svix-signature", "v1,AAAA"),
+    ] {
         let map = headers(&[stray, (PLAIN, BODY_HEX)]);
         assert!(verify(&map, BODY, &secret).is_err(), "{stray:?}");
     }

@@ -66,12 +66,13 @@ impl Machine<'_> {
     }
 
     pub(super) async fn webhook(&mut self, delivery: Delivery) -> Step {
+        let body = format!("{:?}", delivery.report);
         let event = Event {
             trunk: TRUNKS[delivery.trunk],
             reference: delivery.reference,
             event_id: &delivery.event_id,
             signed_at: None,
-            body: delivery.event_id.as_bytes(),
+            body: body.as_bytes(),
             report: &delivery.report,
         };
         let answer = self.db.calls.webhook(event).await.map_err(text)?;

@@ -7,7 +7,7 @@ use pgdial::{
 };
 
 use super::{
-    Call, Delivery, Due, Kept, Known, LookUp, MINUTE, Model, SECOND,
+    Call, Delivery, Due, HOUR, Kept, Known, LookUp, MINUTE, Model, SECOND,
     attempt::{Back, after_an_answer},
 };
 
@@ -23,26 +23,29 @@ enum About {
 }
 
 impl Model {
-    /// One delivery: kept once, applied once.
+    /// One delivery: kept once, applied once. The same id with another body is another event.
     pub(crate) fn webhook(&mut self, delivery: Delivery) -> Verdict {
         let same = |kept: &Kept| {
             let (known, new) = (&kept.delivery, &delivery);
-            (known.trunk, known.reference, &known.event_id)
-                == (new.trunk, new.reference, &new.event_id)
-        };
-        if let Some(known) = self.kept.iter().position(same) {
-            self.kept[known].deliveries += 1;
-            if self.kept[known].verdict != Verdict::Parked {
-                return Verdict::Duplicate;
-            }
-            let about = self.event_call(&delivery);
-            return self.apply_kept(known, about);
-        }
-        let verdict = match delivery.report.kind {
-            ReportKind::Unparsable => Verdict::Unparsable,
-            _ => Verdict::Parked,
+            (known.trunk, known.reference, &known.event_id, &known.report)
+                == (new.trunk, new.reference, &new.event_id, &new.report)
         };
         let about = self.event_call(&delivery);
+        if let Some(known) = self.kept.iter().position(same) {
+            self.kept[known].deliveries += 1;
+            return match (self.kept[known].verdict, about) {
+                (Verdict::Unmatched, About::Unknown) => Verdict::Duplicate,
+                (Verdict::Parked | Verdict::Unmatched, about) => self.apply_kept(known, about),
+                _ => Verdict::Duplicate,
+            };
+        }
+        let names_nothing =
+            delivery.reference.is_none() && delivery.report.provider_call_id.is_none();
+        let verdict = match delivery.report.kind {
+            ReportKind::Unparsable => Verdict::Unparsable,
+            _ if names_nothing => Verdict::Unmatched,
+            _ => Verdict::Parked,
+        };
         self.kept.push(Kept {
             delivery,
             verdict,
@@ -62,6 +65,11 @@ impl Model {
         if let Some(reference) = delivery.reference {
             return known(self.find(reference.call));
         }
+        self.by_name(delivery)
+    }
+
+    fn by_name(&self, delivery: &Delivery) -> About {
+        let known = |index: Option<usize>| index.map_or(About::Nothing, About::Call);
         let named = |call: &&Call| {
             call.trunk == Some(delivery.trunk)
                 && call.provider_id.is_some()
@@ -79,11 +87,57 @@ impl Model {
             About::Call(index) => {
                 let present = self.calls[index].claim_no();
                 let claim_no = delivery.reference.map_or(present, |dial| dial.claim_no);
+                self.adopt_name(kept, index);
                 self.apply_report(index, claim_no, delivery.trunk, &delivery.report)
             }
         };
         self.kept[kept].verdict = verdict;
         verdict
+    }
+
+    /// The first report at its URL says how a dial is called, whatever the answer to it said.
+    fn adopt_name(&mut self, kept: usize, index: usize) {
+        let delivery = &self.kept[kept].delivery;
+        let (report, call) = (&delivery.report, &self.calls[index]);
+        let Some(dial) = delivery.reference else {
+            return;
+        };
+        let named_before = self.kept.iter().enumerate().any(|(at, other)| {
+            at != kept
+                && other.verdict == Verdict::Applied
+                && (other.delivery.trunk, other.delivery.reference)
+                    == (delivery.trunk, delivery.reference)
+                && other.delivery.report.provider_call_id.is_some()
+        });
+        let is_odd = |known: &String| report.provider_call_id.as_ref().is_some_and(|n| n != known);
+        if matches!(
+            report.kind,
+            ReportKind::Progress | ReportKind::Answered | ReportKind::Ended
+        ) && (dial.claim_no, Some(delivery.trunk)) == (call.claim_no(), call.trunk)
+            && call.state.is_in_flight()
+            && call.provider_id.as_ref().is_some_and(is_odd)
+            && report
+                .reference
+                .as_ref()
+                .is_none_or(|named| *named == dial.to_string())
+            && matches!(self.by_name(delivery), About::Unknown)
+            && !named_before
+        {
+            let name = report.provider_call_id.clone();
+            self.calls[index].provider_id = name;
+            self.calls[index].note("renamed");
+        }
+    }
+
+    /// Has an event come that waits for a call of this name?
+    fn is_awaited(&self, trunk: usize, name: Option<&String>) -> bool {
+        self.kept.iter().any(|kept| {
+            matches!(kept.verdict, Verdict::Parked | Verdict::Unmatched)
+                && kept.delivery.trunk == trunk
+                && kept.delivery.reference.is_none()
+                && name.is_some()
+                && kept.delivery.report.provider_call_id.as_ref() == name
+        })
     }
 
     /// Events that came before the provider's id was stored.
@@ -92,7 +146,7 @@ impl Model {
             let Kept {
                 delivery, verdict, ..
             } = &self.kept[kept];
-            if *verdict == Verdict::Parked
+            if matches!(verdict, Verdict::Parked | Verdict::Unmatched)
                 && delivery.trunk == trunk
                 && delivery.reference.is_none()
                 && delivery.report.provider_call_id.as_deref() == Some(provider_id)
@@ -102,20 +156,34 @@ impl Model {
         }
     }
 
-    /// The sweep tries parked events again, less and less often.
+    /// The sweep tries parked events again, less and less often, for ten minutes; nobody holds
+    /// rows here, so their calls were not known.
     pub(super) fn sweep_parked(&mut self) {
         let due = |kept: &Kept| kept.verdict == Verdict::Parked && kept.try_at <= self.now;
-        let mut parked: Vec<usize> = (0..self.kept.len())
-            .filter(|at| due(&self.kept[*at]))
-            .collect();
-        parked.sort_by_key(|at| self.kept[*at].try_at);
-        for at in parked {
-            let about = self.event_call(&self.kept[at].delivery);
-            if self.apply_kept(at, about) == Verdict::Parked {
-                let age = self.now - self.kept[at].received;
-                self.kept[at].try_at = self.now + SECOND.max(age / 4);
+        let parked = (0..self.kept.len()).filter(|at| due(&self.kept[*at]));
+        let mut known = Vec::new();
+        for at in parked.collect::<Vec<_>>() {
+            match self.event_call(&self.kept[at].delivery) {
+                About::Call(index) => known.push((self.calls[index].id, at, index)),
+                About::Nothing | About::Unknown => {
+                    let age = self.now - self.kept[at].received;
+                    self.kept[at].try_at = self.now + SECOND.max(age * 4);
+                    if age >= 600 * SECOND {
+                        self.kept[at].verdict = Verdict::Unmatched;
+                    }
+                }
             }
         }
+        known.sort_unstable_by_key(|(call, at, _)| (*call, *at));
+        for (_, at, index) in known {
+            if self.kept[at].verdict == Verdict::Parked {
+                self.apply_kept(at, About::Call(index));
+            }
+        }
+        // What was nobody's is kept for a day.
+        let old = self.now - 24 * HOUR;
+        self.kept
+            .retain(|kept| kept.verdict != Verdict::Unmatched || kept.received >= old);
     }
 
     /// What the provider said when it was asked.
@@ -217,6 +285,14 @@ impl Model {
             self.calls[index]
                 .provider_id
                 .clone_from(&report.provider_call_id);
+            if let (true, Some(name)) = (
+                self.is_awaited(trunk, report.provider_call_id.as_ref()),
+                &report.provider_call_id,
+            ) {
+                // What came before is heard before.
+                self.match_parked(index, trunk, name);
+                return self.apply_report(index, claim_no, trunk, report);
+            }
         }
         self.follow(index, report, reached);
         if report.outcome.is_some() {
