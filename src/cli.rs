@@ -54,11 +54,14 @@ pub mod forget;
 // `healthcheck`: for containers.
 pub mod healthcheck;
 
-// `import`: calls from a CSV file.
+// `import`: calls from a list.
 pub mod import;
 
 // `campaigns` and `trunks`.
 pub mod lanes;
+
+// Lists of numbers as people keep them.
+mod lists;
 
 // `man`: manual pages.
 pub mod man;
@@ -167,7 +170,7 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Ask for one call.
     Enqueue(enqueue::EnqueueArgs),
-    /// Ask for many calls, from a CSV file.
+    /// Ask for many calls, from a list: CSV, NDJSON or a workbook.
     #[command(after_long_help = import::COLUMNS)]
     Import(import::ImportArgs),
     /// Look at calls, and change their course.
@@ -326,6 +329,9 @@ impl Invocation {
             Command::Completions(args) => completions::run(args, Cli::command(), out),
             Command::Man(args) => man::run(args, Cli::command(), out),
             Command::Import(args) if args.dry_run => import::run(args, None, "", out).await,
+            Command::Dnc(dnc::DncCommand::Import(args)) if args.dry_run => {
+                dnc::import::run(args, None, "", out).await
+            }
             Command::Doctor(settings) => {
                 doctor::run(settings, &self.cli.common, &self.variables, out).await
             }

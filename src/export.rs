@@ -35,7 +35,7 @@ impl Format {
 }
 
 /// The columns of the CSV, and the field of the call that each shows.
-const COLUMNS: [(&str, &str); 23] = [
+const COLUMNS: [(&str, &str); 24] = [
     ("id", "id"),
     ("to", "to"),
     ("from", "from"),
@@ -49,6 +49,7 @@ const COLUMNS: [(&str, &str); 23] = [
     ("attempts", "attempts"),
     ("created_at", "createdAt"),
     ("run_at", "runAt"),
+    ("expires_at", "expiresAt"),
     ("started_at", "startedAt"),
     ("answered_at", "answeredAt"),
     ("ended_at", "endedAt"),
@@ -131,17 +132,25 @@ fn attempts(value: &Value) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
-/// A spreadsheet takes a text that begins like this for a formula, and runs it: callers and
-/// providers write these texts. An apostrophe says that it is a text.
+/// Callers and providers write these texts. An apostrophe says that it is a text; where one stands
+/// already there are two, so that `import` finds what was meant.
 fn harmless(text: String) -> String {
-    if text
-        .trim_start()
-        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
-    {
+    if is_formula(&text) {
         format!("'{text}")
     } else {
         text
     }
+}
+
+/// Whether a spreadsheet takes this text for a formula and runs it, spaces and apostrophes in front aside.
+pub(crate) fn is_formula(text: &str) -> bool {
+    text.trim_start_matches(|c: char| c == '\'' || c.is_whitespace())
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+}
+
+/// The names of the columns of the CSV.
+pub(crate) fn columns() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|(name, _)| *name)
 }
 
 #[cfg(test)]

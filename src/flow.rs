@@ -64,6 +64,9 @@ pub mod lanes;
 // Numbers not to ring.
 pub mod do_not_call;
 
+// Numbers that wait already.
+pub mod queued;
+
 // A number, out of every table.
 pub mod forget;
 

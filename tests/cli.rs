@@ -230,7 +230,11 @@ fn a_dry_run_of_an_import_needs_no_database() {
         data.starts_with("line,result,id,code,detail\n2,valid,,,\n3,error,,invalid,"),
         "{data}"
     );
-    assert_eq!(words(&output), "2 rows: 1 valid, 1 with errors\n");
+    let words = words(&output);
+    assert!(
+        words.ends_with("\n2 rows: 1 valid, 1 with errors\n"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -238,13 +242,9 @@ fn an_import_of_a_file_that_is_not_there_or_not_ours_is_refused() {
     let output = pgdial(&["import", "/no/such/file.csv", "--dry-run"], &[], b"");
     assert_eq!(output.status.code(), Some(1));
     assert!(words(&output).starts_with("error: /no/such/file.csv cannot be read"));
-    let output = pgdial(
-        &["import", "-", "--dry-run"],
-        &[],
-        b"to,scriptId,shoe size\n",
-    );
+    let output = pgdial(&["import", "-", "--dry-run"], &[], b"scriptId,shoe size\n");
     assert_eq!(output.status.code(), Some(1));
-    assert!(words(&output).contains("unknown columns: \"shoe size\""));
+    assert!(words(&output).contains("its columns are \"scriptId\", \"shoe size\""));
 }
 
 #[test]

@@ -24,6 +24,48 @@ begin
     return v_added;
 end $$;
 
+-- do_not_call_add_many: the same for a list of numbers, with a reason each. One that is none harms no other.
+-- Verdicts, in their order: added, listed (already, or before in this list), invalid.
+-- One act for all of them: who put a number on the list, and why, stands in its row.
+-- Races: the numbers go in sorted order, so that two lists with the same ones wait for each other
+-- and never deadlock. Nobody is passed over: a number that somebody else is adding must be there
+-- when this returns.
+-- Plans: no join. The numbers that are new are looked up in a hash, whatever their count was when
+-- the plan was made.
+create or replace function pgdial.do_not_call_add_many(p_phones text[], p_reasons text[], p_by text default session_user)
+returns text[]
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now constant timestamptz := pgdial.now();
+    v_verdicts text[];
+    v_added int;
+begin
+    with asked as materialized (
+        select i.n, p.phone, coalesce(i.reason, '') as reason,
+               row_number() over (partition by p.phone collate "C" order by i.n) = 1 as is_first
+        from unnest(p_phones, p_reasons) with ordinality as i (phone, reason, n),
+             lateral (select pgdial.normal_phone(i.phone) as phone) p
+    ), new as (
+        insert into pgdial.do_not_call as d (phone, reason, by, at)
+        select a.phone, a.reason, p_by, v_now from asked a
+        where a.phone is not null and a.is_first order by a.phone collate "C"
+        on conflict (phone) do nothing
+        returning d.phone
+    )
+    select array_agg(case when a.phone is null then 'invalid'
+                          when a.is_first and a.phone in (select new.phone from new) then 'added'
+                          else 'listed' end order by a.n)
+    into v_verdicts from asked a;
+    v_added := cardinality(array_positions(v_verdicts, 'added'));
+    if v_added > 0 then
+        perform pgdial.note_act('do_not_call_add', 'number', null, p_by, null, jsonb_build_object('added', v_added));
+    end if;
+    perform pgdial.wake('sweep');
+    return coalesce(v_verdicts, '{}');
+end $$;
+
 create or replace function pgdial.do_not_call_remove(p_phone text) returns boolean
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -4,7 +4,7 @@
 select jsonb_build_object(
     'id', c.id, 'to', c.phone, 'from', c.from_number, 'campaign', c.campaign, 'scriptId', c.script_id,
     'metadata', c.metadata, 'priority', c.priority, 'state', c.state, 'outcome', c.outcome, 'attempt', c.attempt,
-    'maxAttempts', c.max_attempts, 'createdAt', c.created_at, 'runAt', c.run_at, 'startedAt', c.started_at,
+    'maxAttempts', c.max_attempts, 'createdAt', c.created_at, 'runAt', c.run_at, 'expiresAt', c.expires_at, 'startedAt', c.started_at,
     'answeredAt', c.answered_at, 'endedAt', c.ended_at, 'trunk', c.trunk, 'providerCallId', c.provider_call_id,
     'lastError', c.last_error, 'owner', c.owner, 'idempotencyKey', c.idempotency_key, 'result', c.result,
     'attempts', coalesce((

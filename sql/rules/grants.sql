@@ -41,7 +41,7 @@ declare
         'sweep', 'housekeeping', 'worker_seen', 'worker_alive', 'drain', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
         'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk',
         'resume_as', 'create_campaign_as', 'set_campaign_as', 'create_trunk_as', 'set_trunk_as',
-        'do_not_call_add', 'do_not_call_remove', 'do_not_call_remove_as'];
+        'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove', 'do_not_call_remove_as'];
     v_role text;
     v_function text;
 begin

@@ -1,4 +1,4 @@
-//! `import`: calls from a CSV or NDJSON file of any size, with one result for each row.
+//! `import`: calls from a list of any size, CSV, NDJSON or a workbook, with one result for each row.
 //!
 //! A thread reads the file while the database writes: two batches are under way on two
 //! connections, two more wait, and that is all that is kept in memory. A row that cannot
@@ -7,36 +7,46 @@
 //! file again, if its rows have idempotency keys.
 
 use std::{
-    fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
     thread,
 };
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use self::{
     lines::Lines,
+    requests::{Refusal, Requests, Row},
     results::{Counts, Results, RowResult},
-    rows::{Row, Rows},
+    rows::Rows,
 };
-use super::{Exit, Failure, Out, enqueue::Verdict};
+use super::{
+    Exit, Failure, Out,
+    enqueue::Verdict,
+    lists::{Opened, ReadArgs},
+};
 use crate::flow::{
     Calls,
     enqueue::{Enqueued, Request},
+    queued::Wanted,
 };
+
+// What each column is.
+mod columns;
+
+// Requests from the lines of an NDJSON file.
+mod lines;
+
+// What every row goes through.
+mod requests;
 
 // One result for each row.
 mod results;
 
-// Requests from the rows of a CSV file.
+// Requests from the rows of a list.
 mod rows;
-
-// Requests from the lines of an NDJSON file.
-mod lines;
 
 /// Rows in one round trip: large enough that the trip does not count, small enough that
 /// its transaction is short.
@@ -45,6 +55,11 @@ const BATCH: usize = 2000;
 const AT_ONCE: usize = 2;
 /// After so many batches the workers are told; the first one tells them at once.
 const WAKE_EVERY: u64 = 16;
+
+/// Rows that a dry run shows as they are understood.
+const SHOWN: usize = 3;
+/// They stand in the first lines, or are not shown.
+const FIRST_LINES: u64 = 20;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -56,24 +71,41 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the name of the file says.
-    fn of(file: &Path) -> Self {
-        let extension = file.extension().unwrap_or_default();
-        if extension.eq_ignore_ascii_case("ndjson") || extension.eq_ignore_ascii_case("jsonl") {
-            Self::Ndjson
-        } else {
-            Self::Csv
+    /// What its name says, or its first character.
+    fn of(path: &Path, file: &Opened) -> Result<Self, Failure> {
+        let extension = path.extension().unwrap_or_default();
+        let is_named = ["ndjson", "jsonl"]
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known));
+        match file.first_char() {
+            Some('[') => Err(Failure::failed("the file is one JSON array")
+                .hint("write one object a line, as `jq -c '.[]'` does")),
+            Some('{') => Ok(Self::Ndjson),
+            _ if is_named => Ok(Self::Ndjson),
+            _ => Ok(Self::Csv),
         }
     }
 }
 
-/// Calls from a CSV or NDJSON file.
+/// What becomes of a row whose number stood in the file before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnDuplicate {
+    /// It is left out, and said.
+    #[default]
+    Skip,
+    /// It is an error.
+    Error,
+    /// It is a call of its own.
+    Allow,
+}
+
+/// Calls from a CSV or NDJSON file, or a workbook.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ImportArgs {
-    /// CSV with a header, or NDJSON with one request a line; `-` is stdin.
+    /// CSV, a workbook (xlsx, xls, ods), or NDJSON with one request a line; `-` is stdin.
     #[arg(value_name = "FILE|-")]
     pub file: PathBuf,
-    /// How it is written. Default: ndjson for FILE.ndjson and FILE.jsonl, else csv.
+    /// How it is written. Default: what its name and its beginning show.
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// The campaign of rows that name none.
@@ -82,35 +114,48 @@ pub struct ImportArgs {
     /// The script of rows that name none.
     #[arg(long, visible_alias = "script-id", value_name = "ID")]
     pub script: Option<String>,
-    /// Gives rows without an idempotencyKey the key PREFIX:LINE, so that importing the file again makes no second call.
+    /// Gives rows without an idempotencyKey the key PREFIX:HASH, the hash being that of what the row asks for, so that importing the list again, reordered or saved anew, makes no second call.
     #[arg(long, value_name = "PREFIX")]
     pub key_prefix: Option<String>,
-    /// Enqueue nothing: only say which rows could not be read. Needs no database, and so knows no campaigns and no do-not-call list.
+    /// What becomes of a row whose number stood in the file before, in the same campaign and under another idempotencyKey or none.
+    #[arg(long, value_name = "WHAT", default_value = "skip")]
+    pub on_duplicate: OnDuplicate,
+    /// Leave out numbers to which their campaign has a call waiting or in flight.
+    #[arg(long)]
+    pub skip_queued: bool,
+    /// Enqueue nothing: say how the file is read, show its first rows, and which rows cannot be taken. Needs no database, and so knows no campaigns and no do-not-call list.
     #[arg(long)]
     pub dry_run: bool,
     /// Where the result of each row goes, as CSV. Default: stdout, unless that is a terminal.
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
-    /// What stands between the fields of CSV.
-    #[arg(long, value_name = "CHAR", default_value = ",")]
-    pub delimiter: char,
+    /// How the file is read.
+    #[command(flatten)]
+    pub read: ReadArgs,
 }
 
 /// For `pgdial import --help`.
 pub(super) const COLUMNS: &str = "\
-Columns of CSV, in any order; an unknown one is refused:
-  to              the number to ring, E.164 (required)
+Columns of CSV and of a sheet, in any order, and in any spelling of case, spaces and signs:
+  to              the number to ring (required); without it the one column with a name like
+                  Phone, Phone Number, Mobile, Number, Telefon. Where several have such names,
+                  --map says which
   scriptId        what the provider should say (or --script)
   campaign, from, priority, runAt, expiresAt, maxAttempts, idempotencyKey
   metadata        a JSON object, passed to the provider
   metadata.NAME   one text of it; wins over the same name in metadata
-An empty field is as if it were not there.
+Any other column is metadata under its own name. An empty field is as if it were not there, and a
+row that is shorter than the header as if its last fields were empty. A list of numbers alone
+needs no header. The columns of `calls export` are understood: of such a file the waiting calls
+are taken.
 
 A line of NDJSON is the body of a POST /api/v1/calls, with idempotencyKey inside, of at most
 64 KiB; empty lines are passed over.
 
-Results, one a row: line, result (created, duplicate, error; with --dry-run: valid), id, code, detail.
-With --json they are JSON, one object a line.";
+Results, one a row: line, result (created, duplicate, skipped, error; with --dry-run: valid), id,
+code, detail. A duplicate has the idempotencyKey of a call that there is; skipped are the second
+row of a number (same_number), numbers that wait already (queued), exported calls that do not wait
+(not_waiting). With --json they are JSON, one object a line.";
 
 /// Imports, or only looks when there is no queue.
 pub async fn run(
@@ -119,11 +164,12 @@ pub async fn run(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let (reader, size) = open(&args.file)?;
-    let source = match args.format.unwrap_or_else(|| Format::of(&args.file)) {
-        Format::Csv => Source::Csv(Rows::open(reader, args)?),
-        Format::Ndjson => Source::Ndjson(Lines::open(reader, args)),
-    };
+    let file = Opened::path(&args.file, &args.read)?;
+    let size = file.size;
+    let source = Source::open(file, args)?;
+    if args.dry_run || !source.is_as_expected() {
+        out.note(source.about(args.dry_run));
+    }
     let mut results = Results::open(args.results.as_deref(), out)?;
     let mut import = Import {
         progress: progress(size),
@@ -131,7 +177,7 @@ pub async fn run(
         unknown: Vec::new(),
     };
     let ended = import
-        .run(read(source, calls.is_none())?, calls, by, &mut results, out)
+        .run(read(source, args)?, calls, by, &mut results, out)
         .await;
     import.progress.finish_and_clear();
     let counts = import.counts;
@@ -174,6 +220,7 @@ impl Import {
                 batch = batches.recv(), if has_more && under_way.len() < AT_ONCE => match batch {
                     Some(Ok(batch)) if batch.rows.is_empty() => has_more = false,
                     Some(Ok(batch)) => {
+                        show(&batch.rows, out);
                         under_way.push_back(enqueue(batch, number, calls, by));
                         number += 1;
                     }
@@ -210,18 +257,60 @@ impl Import {
 }
 
 /// Where rows come from.
-enum Source<R> {
-    Csv(Rows<R>),
-    Ndjson(Lines<R>),
+enum Source {
+    List(Rows),
+    /// With the encoding, where it is worth a word.
+    Lines(Lines, Option<&'static str>),
 }
 
-impl<R: Read> Source<R> {
-    fn batch(&mut self, dry_run: bool) -> Result<Batch, Failure> {
-        let (rows, position) = match self {
-            Self::Csv(rows) => (rows.batch(BATCH)?, rows.position()),
-            Self::Ndjson(lines) => (lines.batch(BATCH)?, lines.position()),
+impl Source {
+    fn open(file: Opened, args: &ImportArgs) -> Result<Self, Failure> {
+        let format = match args.format {
+            Some(format) => format,
+            None => Format::of(&args.file, &file)?,
         };
-        let rows = rows.into_iter().map(|row| Ready::from(row, dry_run));
+        let requests = Requests::of(args);
+        match format {
+            Format::Csv => {
+                let list = file.list(&args.read, false)?;
+                Ok(Self::List(Rows::open(list, args, requests)?))
+            }
+            Format::Ndjson if !args.read.map.is_empty() => {
+                Err(Failure::usage("--map is about the columns of CSV"))
+            }
+            Format::Ndjson => {
+                let encoding = file.encoding_name();
+                Ok(Self::Lines(Lines::new(file.text(), requests), encoding))
+            }
+        }
+    }
+
+    fn is_as_expected(&self) -> bool {
+        match self {
+            Self::List(rows) => rows.is_as_expected(),
+            Self::Lines(_, encoding) => encoding.is_none(),
+        }
+    }
+
+    /// How it is read, in words.
+    fn about(&self, with_columns: bool) -> String {
+        match self {
+            Self::List(rows) if with_columns => {
+                format!("read as {}; {}", rows.about(), rows.columns.in_words())
+            }
+            Self::List(rows) => format!("read as {}", rows.about()),
+            Self::Lines(_, encoding) => {
+                format!("read as NDJSON, {}", encoding.unwrap_or("UTF-8"))
+            }
+        }
+    }
+
+    fn batch(&mut self, how: How) -> Result<Batch, Failure> {
+        let (rows, position) = match self {
+            Self::List(rows) => (rows.batch(BATCH)?, rows.position()),
+            Self::Lines(lines, _) => (lines.batch(BATCH)?, lines.position()),
+        };
+        let rows = rows.into_iter().map(|row| Ready::from(row, how));
         Ok(Batch {
             rows: rows.collect(),
             position,
@@ -235,35 +324,80 @@ struct Batch {
     position: u64,
 }
 
+/// What is done with the rows.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    dry_run: bool,
+    skip_queued: bool,
+}
+
 /// A row as it goes to the database; no request in a dry run.
 struct Ready {
     line: u64,
-    request: Result<Option<Request>, String>,
+    request: Result<Option<Request>, Refusal>,
+    /// In a dry run: what is understood.
+    shown: Option<Value>,
+    /// Where numbers that wait already are left out.
+    wanted: Option<Wanted>,
 }
 
 impl Ready {
-    fn from(Row { line, request }: Row, dry_run: bool) -> Self {
+    fn from(Row { line, request }: Row, how: How) -> Self {
+        let (mut shown, mut wanted) = (None, None);
         let request = request.and_then(|request| {
-            if dry_run {
-                return rows::check(&request).map(|()| None);
+            if how.dry_run {
+                requests::check(&request)?;
+                shown = Some(request);
+                return Ok(None);
+            }
+            if how.skip_queued {
+                wanted = Wanted::of(&request);
             }
             let request = Request::new(&request).map_err(|error| error.to_string())?;
             Ok(Some(request))
         });
-        Self { line, request }
+        Self {
+            line,
+            request,
+            shown,
+            wanted,
+        }
+    }
+}
+
+/// The first rows of a dry run, as they are understood.
+fn show(rows: &[Ready], out: &mut Out) {
+    let understood = rows
+        .iter()
+        .filter_map(|row| Some((row.line, row.shown.as_ref()?)));
+    for (line, request) in understood
+        .filter(|(line, _)| *line <= FIRST_LINES)
+        .take(SHOWN)
+    {
+        let mut request = request.clone();
+        for name in ["to", "from"] {
+            if let Some(number) = request.get_mut(name) {
+                *number = out.phone(number).into();
+            }
+        }
+        out.note(format!("line {line}: {request}"));
     }
 }
 
 /// A thread of its own: it reads on while the database writes. Nobody waits for its end, since
 /// a pipe may never give the next byte; it ends when nobody takes its batches.
-fn read<R: Read + Send + 'static>(
-    mut source: Source<R>,
-    dry_run: bool,
+fn read(
+    mut source: Source,
+    args: &ImportArgs,
 ) -> Result<mpsc::Receiver<Result<Batch, Failure>>, Failure> {
     let (sender, batches) = mpsc::channel(1);
+    let how = How {
+        dry_run: args.dry_run,
+        skip_queued: args.skip_queued,
+    };
     let read = move || {
         loop {
-            let batch = source.batch(dry_run);
+            let batch = source.batch(how);
             let is_last = batch.as_ref().map_or(true, |batch| batch.rows.is_empty());
             if sender.blocking_send(batch).is_err() || is_last {
                 break;
@@ -274,24 +408,6 @@ fn read<R: Read + Send + 'static>(
         .name("import".to_owned())
         .spawn(read)?;
     Ok(batches)
-}
-
-/// The file, or stdin, and its size where that is known.
-pub(super) fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
-    if path == Path::new("-") {
-        return Ok((Box::new(io::stdin()), None));
-    }
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
-    match opened {
-        Ok((about, _)) if about.is_dir() => {
-            Err(Failure::failed(format!("{} is a folder", path.display())))
-        }
-        Ok((about, file)) => Ok((Box::new(file), Some(about.len()))),
-        Err(error) => Err(Failure::failed(format!(
-            "{} cannot be read: {error}",
-            path.display()
-        ))),
-    }
 }
 
 /// On stderr, and only when somebody looks at it: indicatif sees to that.
@@ -321,47 +437,81 @@ async fn enqueue(batch: Batch, number: u64, calls: Option<&Calls>, by: &str) -> 
     let Batch { rows, position } = batch;
     let line = |row: Option<&Ready>| row.map_or(0, |row| row.line);
     let lines = (line(rows.first()), line(rows.last()));
+    let taken = match calls {
+        Some(calls) => enqueue_rows(rows, number, calls, by).await,
+        None => told(
+            rows.into_iter()
+                .map(|row| (row.line, row.request.map(drop))),
+            None,
+        ),
+    };
+    Done {
+        lines,
+        position,
+        taken,
+    }
+}
+
+async fn enqueue_rows(
+    mut rows: Vec<Ready>,
+    number: u64,
+    calls: &Calls,
+    by: &str,
+) -> Result<Vec<RowResult>, Failure> {
+    leave_out_queued(&mut rows, calls, by).await?;
     let mut requests = Vec::with_capacity(rows.len());
     let rows: Vec<_> = rows
         .into_iter()
         .map(|row| {
-            let asked = row.request.map(|request| request.map(|r| requests.push(r)));
+            let asked = row.request.map(|request| requests.extend(request));
             (row.line, asked)
         })
         .collect();
-    let answers = match calls {
-        Some(calls) => calls.enqueue_all(by, &requests).await,
-        None => Ok(Vec::new()),
-    };
-    if let Some(calls) = calls
-        && number.is_multiple_of(WAKE_EVERY)
-    {
+    let answers = calls.enqueue_all(by, &requests).await;
+    if number.is_multiple_of(WAKE_EVERY) {
         // Workers may begin with what is durable, while the rest is still read.
         calls.send_wakes().await;
     }
-    Done {
-        lines,
-        position,
-        taken: answers
-            .map_err(Failure::from)
-            .and_then(|answers| told(rows, answers)),
-    }
+    told(rows, Some(answers?))
 }
 
-/// A result for each row, from the answers for those that had a request.
+/// Numbers that wait already. Whoever enqueues one a moment later is not seen: no promise
+/// rests on it, since one call rings after the other.
+async fn leave_out_queued(rows: &mut [Ready], calls: &Calls, by: &str) -> Result<(), Failure> {
+    let (mut places, mut wanted) = (Vec::new(), Vec::new());
+    for (place, row) in rows.iter_mut().enumerate() {
+        if let Some(one) = row.wanted.take() {
+            places.push(place);
+            wanted.push(one);
+        }
+    }
+    for (at, id) in calls.queued(by, &wanted).await? {
+        if let Some(row) = places.get(at).and_then(|place| rows.get_mut(*place)) {
+            row.request = Err(Refusal::queued(id));
+        }
+    }
+    Ok(())
+}
+
+/// A result for each row, from the answers for those that had a request; in a dry run there is none.
 fn told(
-    rows: Vec<(u64, Result<Option<()>, String>)>,
-    answers: Vec<Enqueued>,
+    rows: impl IntoIterator<Item = (u64, Result<(), Refusal>)>,
+    answers: Option<Vec<Enqueued>>,
 ) -> Result<Vec<RowResult>, Failure> {
-    let mut answers = answers.into_iter();
+    let mut answers = answers.map(Vec::into_iter);
     let results = rows.into_iter().map(|(line, asked)| match asked {
-        Err(problem) => Ok(RowResult::error(line, "invalid", problem)),
-        Ok(None) => Ok(RowResult::valid(line)),
-        Ok(Some(())) => match answers.next() {
-            Some(answer) => Ok(taken(line, &answer)),
-            None => Err(Failure::failed(
-                "the database gave fewer answers than requests",
-            )),
+        Err(refusal) if refusal.is_error => {
+            Ok(RowResult::error(line, refusal.code, refusal.detail))
+        }
+        Err(refusal) => Ok(RowResult::skipped(line, refusal.code, refusal.detail)),
+        Ok(()) => match &mut answers {
+            None => Ok(RowResult::valid(line)),
+            Some(answers) => match answers.next() {
+                Some(answer) => Ok(taken(line, &answer)),
+                None => Err(Failure::failed(
+                    "the database gave fewer answers than requests",
+                )),
+            },
         },
     });
     results.collect()

@@ -6,6 +6,17 @@ use sqlx::types::Json;
 use super::{Calls, Error};
 use crate::domain::Phone;
 
+/// What became of one number of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// It is on the list.
+    Added,
+    /// It was there before.
+    Listed,
+    /// It is no number.
+    Invalid,
+}
+
 impl Calls {
     /// Adds a number; false: it was on the list. Waiting calls to it are passed over at once.
     pub async fn do_not_call_add(
@@ -21,6 +32,34 @@ impl Calls {
             .fetch_one(&self.pool)
             .await?;
         Ok(added)
+    }
+
+    /// Adds a list of numbers, each with its reason, in one statement; one answer for each, in their
+    /// order. Durable when this returns.
+    pub async fn do_not_call_add_many(
+        &self,
+        entries: &[(Phone, String)],
+        by: &str,
+    ) -> Result<Vec<Listing>, Error> {
+        let phones: Vec<&str> = entries.iter().map(|(phone, _)| phone.as_e164()).collect();
+        let reasons: Vec<&str> = entries.iter().map(|(_, reason)| reason.as_str()).collect();
+        let sql = "select pgdial.do_not_call_add_many($1, $2, $3)";
+        let (verdicts,): (Vec<String>,) = sqlx::query_as(sql)
+            .bind(phones)
+            .bind(reasons)
+            .bind(by)
+            .fetch_one(&self.pool)
+            .await?;
+        let listings = verdicts.into_iter().map(|verdict| match verdict.as_str() {
+            "added" => Ok(Listing::Added),
+            "listed" => Ok(Listing::Listed),
+            "invalid" => Ok(Listing::Invalid),
+            _ => Err(Error::Contract {
+                verb: "do_not_call_add_many",
+                got: verdict,
+            }),
+        });
+        listings.collect()
     }
 
     /// Removes a number; false: it was not on the list.

@@ -116,6 +116,11 @@ pub(super) fn require_type<'t>(headers: &HeaderMap, taken: &[&'t str]) -> Result
         .ok_or_else(refusal)
 }
 
+/// Text without the byte order mark that some programs write in front of it.
+pub(super) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// Text as JSON; the refusal says where it stops being JSON.
 pub(super) fn parse(text: &[u8]) -> Result<Value, Problem> {
     if text.trim_ascii().is_empty() {
@@ -124,7 +129,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, Problem> {
             "the body is empty: send a JSON object",
         ));
     }
-    serde_json::from_slice(text).map_err(|error| {
+    serde_json::from_slice(without_mark(text)).map_err(|error| {
         Problem::new(
             Code::MalformedJson,
             format!("the body is not JSON: {error}"),

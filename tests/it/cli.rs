@@ -18,6 +18,8 @@ mod doctor;
 mod enqueue;
 mod import;
 mod lanes;
+mod lists;
+mod migrating;
 mod ops;
 mod release;
 mod tail;

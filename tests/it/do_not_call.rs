@@ -1,6 +1,9 @@
 //! Numbers not to ring.
 
-use pgdial::{domain::Phone, flow::enqueue::Enqueued};
+use pgdial::{
+    domain::Phone,
+    flow::{do_not_call::Listing, enqueue::Enqueued},
+};
 use serde_json::json;
 
 use crate::support::{TestDb, ask, number};
@@ -75,4 +78,52 @@ async fn sql_takes_numbers_as_people_write_them() {
     assert_eq!(ask(&mut session, none).await, "");
     let remove = "pgdial.do_not_call_remove('+1-415-555-0001')";
     assert_eq!(ask(&mut session, remove).await, "true");
+}
+
+#[tokio::test]
+async fn a_list_of_numbers_is_added_at_once_and_each_has_its_verdict() {
+    let db = TestDb::new().await;
+    let waiting = db.enqueue(&number(1)).await;
+    let mut session = db.session().await;
+    let add = "pgdial.do_not_call_add_many(array['+1 415 555 0001', '911', '+14155550002', '+1-415-555-0001', null], \
+               array['a', 'b', null, 'd', 'e'], 'ann')";
+    assert_eq!(
+        ask(&mut session, add).await,
+        "{added,invalid,added,listed,invalid}"
+    );
+    assert_eq!(
+        ask(&mut session, add).await,
+        "{listed,invalid,listed,listed,invalid}"
+    );
+    let none = "pgdial.do_not_call_add_many('{}', '{}', 'ann')";
+    assert_eq!(ask(&mut session, none).await, "{}");
+    let list = "select string_agg(phone || ' ' || reason || ' ' || by, ', ' order by phone) from pgdial.do_not_call";
+    assert_eq!(db.text(list).await, "+14155550001 a ann, +14155550002  ann");
+    let acts = "select string_agg(act || detail, ' ') from pgdial.acts where by = 'ann'";
+    assert_eq!(db.text(acts).await, r#"do_not_call_add{"added": 2}"#);
+    assert!(db.claim(1).await.is_empty());
+    db.calls.sweep(&["default".to_owned()], None).await.unwrap();
+    assert_eq!(db.state(waiting).await, "suppressed");
+}
+
+/// Two lists with the same numbers in opposite orders wait for each other, and both are taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_are_added_at_the_same_time_do_not_deadlock() {
+    let db = TestDb::new().await;
+    let entries: Vec<_> = (0..500).map(|n| (phone(n), "asked".to_owned())).collect();
+    let reversed: Vec<_> = entries.iter().rev().cloned().collect();
+    for _ in 0..10 {
+        let (one, other) = tokio::join!(
+            db.calls.do_not_call_add_many(&entries, "ann"),
+            db.calls.do_not_call_add_many(&reversed, "bob"),
+        );
+        let added = |listings: Vec<Listing>| {
+            let added = listings
+                .iter()
+                .filter(|listing| **listing == Listing::Added);
+            added.count()
+        };
+        assert_eq!(added(one.unwrap()) + added(other.unwrap()), 500);
+        db.sql("truncate pgdial.do_not_call").await;
+    }
 }

@@ -1,46 +1,47 @@
 //! Requests from the lines of an NDJSON file: each is the body of a `POST /calls`.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 
 use serde_json::{Map, Value};
 
-use super::{
-    ImportArgs,
-    rows::{Row, Usual},
+use super::requests::{Refusal, Requests, Row};
+use crate::cli::{
+    Failure,
+    lists::{Decoder, names},
 };
-use crate::cli::Failure;
 
 /// A line may be as long as the body of a single request.
 const LONGEST: usize = 64 * 1024;
 
 /// The lines of one file.
-pub(super) struct Lines<R> {
-    reader: BufReader<R>,
-    usual: Usual,
+pub(super) struct Lines {
+    reader: BufReader<Decoder>,
+    requests: Requests,
+    /// The last line ended with CR: an LF that follows belongs to it.
+    after_cr: bool,
     line: u64,
-    position: u64,
 }
 
-/// What stands between two line feeds.
+/// What stands between two line ends.
 enum Line {
     End,
     TooLong,
     Whole,
 }
 
-impl<R: Read> Lines<R> {
-    pub(super) fn open(reader: R, args: &ImportArgs) -> Self {
+impl Lines {
+    pub(super) fn new(reader: Decoder, requests: Requests) -> Self {
         Self {
             reader: BufReader::with_capacity(LONGEST, reader),
-            usual: Usual::of(args),
+            requests,
+            after_cr: false,
             line: 0,
-            position: 0,
         }
     }
 
     /// Bytes read, for the progress bar.
-    pub(super) const fn position(&self) -> u64 {
-        self.position
+    pub(super) fn position(&self) -> u64 {
+        self.reader.get_ref().position()
     }
 
     /// The next rows, at most so many; none at the end. Empty lines are none.
@@ -51,14 +52,11 @@ impl<R: Read> Lines<R> {
             text.clear();
             let request = match self.read(&mut text)? {
                 Line::End => break,
-                Line::TooLong => Err("the line is longer than 64 KiB".to_owned()),
+                Line::TooLong => Err("the line is longer than 64 KiB".to_owned().into()),
                 Line::Whole if text.trim_ascii().is_empty() => continue,
-                Line::Whole => self.request(&text),
+                Line::Whole => request(&text),
             };
-            rows.push(Row {
-                line: self.line,
-                request,
-            });
+            rows.push(self.requests.finish(self.line, request));
         }
         Ok(rows)
     }
@@ -67,22 +65,29 @@ impl<R: Read> Lines<R> {
     fn read(&mut self, text: &mut Vec<u8>) -> Result<Line, Failure> {
         let mut length = 0;
         loop {
-            let piece = self
+            let mut piece = self
                 .reader
                 .fill_buf()
                 .map_err(|error| Failure::failed(format!("the file cannot be read: {error}")))?;
-            if piece.is_empty() && length == 0 {
+            let mut taken = 0;
+            if std::mem::take(&mut self.after_cr)
+                && let Some(rest) = piece.strip_prefix(b"\n")
+            {
+                (piece, taken) = (rest, 1);
+            }
+            if piece.is_empty() && taken == 0 && length == 0 {
                 return Ok(Line::End);
             }
-            let end = piece.iter().position(|byte| *byte == b'\n');
-            let taken = end.map_or(piece.len(), |end| end + 1);
-            length += taken;
+            let end = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            self.after_cr = end.is_some_and(|end| piece.get(end) == Some(&b'\r'));
+            let count = end.map_or(piece.len(), |end| end + 1);
+            length += count;
             if length <= LONGEST {
-                text.extend_from_slice(piece.get(..taken).unwrap_or_default());
+                text.extend_from_slice(piece.get(..count).unwrap_or_default());
             }
-            let is_last = end.is_some() || piece.is_empty();
+            let is_last = end.is_some() || (piece.is_empty() && taken == 0);
+            taken += count;
             self.reader.consume(taken);
-            self.position += taken as u64;
             if is_last {
                 self.line += 1;
                 return Ok(if length <= LONGEST {
@@ -93,24 +98,39 @@ impl<R: Read> Lines<R> {
             }
         }
     }
+}
 
-    fn request(&self, text: &[u8]) -> Result<Value, String> {
-        // The first line may begin with a byte order mark.
-        let text = match (self.line, text) {
-            (1, [0xef, 0xbb, 0xbf, rest @ ..]) => rest,
-            _ => text,
-        };
-        let mut request: Value = serde_json::from_slice(text)
-            .map_err(|error| format!("the line is not JSON (column {})", error.column()))?;
-        if let Value::Object(fields) = &mut request {
-            self.fill_in(fields);
+/// The request of a line. To the API null is as if it were not there.
+fn request(text: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(mut fields)) => {
+            fields.retain(|_, value| !value.is_null());
+            match fields.get("state").and_then(Value::as_str) {
+                Some(state) if is_export(&fields) && state != "waiting" => {
+                    return Err(Refusal::not_waiting(state));
+                }
+                _ if is_export(&fields) => fields.retain(|name, _| is_asked_for(name)),
+                _ => {}
+            }
+            Ok(fields)
         }
-        Ok(request)
+        Ok(_) => Err(
+            "a request is a JSON object with at least \"to\" and \"scriptId\""
+                .to_owned()
+                .into(),
+        ),
+        Err(error) => Err(format!("the line is not JSON (column {})", error.column()).into()),
     }
+}
 
-    fn fill_in(&self, fields: &mut Map<String, Value>) {
-        // To the API null is as if it were not there.
-        fields.retain(|_, value| !value.is_null());
-        self.usual.fill_in(fields, self.line);
-    }
+/// A call as `calls export` writes it, which says more than a request does.
+fn is_export(fields: &Map<String, Value>) -> bool {
+    ["id", "createdAt", "attempts"]
+        .iter()
+        .all(|name| fields.contains_key(*name))
+}
+
+fn is_asked_for(name: &str) -> bool {
+    let mut others = names::OTHERS.iter().map(|known| known.field);
+    ["to", "metadata"].contains(&name) || others.any(|field| field == name)
 }

@@ -9,7 +9,7 @@ use crate::{
     domain::CallId,
 };
 
-/// Errors that a person is shown at the end, when the results go nowhere else.
+/// Rows that a person is shown at the end, when the results go nowhere else.
 const SHOWN: usize = 10;
 
 /// What became of one row.
@@ -43,6 +43,13 @@ impl RowResult {
         }
     }
 
+    pub(super) fn skipped(line: u64, code: &str, detail: String) -> Self {
+        Self {
+            result: "skipped",
+            ..Self::error(line, code, detail)
+        }
+    }
+
     pub(super) fn error(line: u64, code: &str, detail: String) -> Self {
         Self {
             line,
@@ -60,6 +67,7 @@ pub(super) struct Counts {
     pub(super) created: u64,
     pub(super) duplicates: u64,
     pub(super) valid: u64,
+    pub(super) skipped: u64,
     pub(super) errors: u64,
 }
 
@@ -70,6 +78,7 @@ impl Counts {
                 "created" => &mut self.created,
                 "duplicate" => &mut self.duplicates,
                 "valid" => &mut self.valid,
+                "skipped" => &mut self.skipped,
                 _ => &mut self.errors,
             };
             *count += 1;
@@ -77,7 +86,7 @@ impl Counts {
     }
 
     pub(super) const fn rows(&self) -> u64 {
-        self.created + self.duplicates + self.valid + self.errors
+        self.created + self.duplicates + self.valid + self.skipped + self.errors
     }
 }
 
@@ -87,6 +96,7 @@ impl fmt::Display for Counts {
             (self.created, "created"),
             (self.duplicates, "duplicate"),
             (self.valid, "valid"),
+            (self.skipped, "skipped"),
             (self.errors, "with errors"),
         ];
         let rows = self.rows();
@@ -114,7 +124,7 @@ pub(super) struct Results {
     to: To,
     json: bool,
     begun: bool,
-    first_errors: Vec<RowResult>,
+    first_odd: Vec<RowResult>,
 }
 
 impl Results {
@@ -131,15 +141,18 @@ impl Results {
             json: out.style.json && matches!(to, To::Stdout),
             to,
             begun: false,
-            first_errors: Vec::new(),
+            first_odd: Vec::new(),
         })
     }
 
     /// Writes one batch, so that a file tells what is durable even if we are killed.
     pub(super) fn write(&mut self, results: &[RowResult], out: &mut Out) -> Result<(), Failure> {
-        let errors = results.iter().filter(|result| result.result == "error");
-        let missing = SHOWN - self.first_errors.len().min(SHOWN);
-        self.first_errors.extend(errors.take(missing).cloned());
+        let told = ["error", "skipped"];
+        let odd = results
+            .iter()
+            .filter(|result| told.contains(&result.result));
+        let missing = SHOWN - self.first_odd.len().min(SHOWN);
+        self.first_odd.extend(odd.take(missing).cloned());
         let bytes = self.in_bytes(results)?;
         match &mut self.to {
             To::Nowhere => Ok(()),
@@ -181,19 +194,21 @@ impl Results {
         matches!(self.to, To::File(_))
     }
 
-    /// The first errors, for a person who sees no results otherwise.
+    /// The first rows that were not taken, for a person who sees no results otherwise.
     pub(super) fn last_words(&self, out: &mut Out) {
         if !matches!(self.to, To::Nowhere) {
             return;
         }
-        for error in &self.first_errors {
-            out.note(format!(
-                "line {}: {}",
-                error.line,
-                error.detail.as_deref().unwrap_or_default()
-            ));
+        for row in &self.first_odd {
+            let detail = row.detail.as_deref().unwrap_or_default();
+            let word = if row.result == "skipped" {
+                "skipped: "
+            } else {
+                ""
+            };
+            out.note(format!("line {}: {word}{detail}", row.line));
         }
-        if self.first_errors.len() == SHOWN {
+        if self.first_odd.len() == SHOWN {
             out.note("there may be more: --results FILE keeps the result of every row");
         }
     }

@@ -1,327 +1,115 @@
-//! Requests from the rows of a file, as `POST /calls` takes them.
-//!
-//! Whether a request can be taken is decided in SQL, where every way in goes through;
-//! here only its form is read. [`check`] repeats as much of it as needs no database, for
-//! `--dry-run`.
+//! Requests from the rows of a list.
 
-use std::io::{self, Read};
-
-use csv::{ErrorKind, StringRecord};
-use serde_json::{Map, Value};
-
-use super::ImportArgs;
-use crate::{
-    cli::{Failure, values},
-    domain::{CallRequest, Phone},
+use super::{
+    ImportArgs,
+    columns::Columns,
+    requests::{Requests, Row},
+};
+use crate::cli::{
+    Failure,
+    lists::{self, List, Record, names},
 };
 
-const FIELDS: [&str; 9] = [
-    "to",
-    "scriptId",
-    "campaign",
-    "from",
-    "priority",
-    "runAt",
-    "expiresAt",
-    "maxAttempts",
-    "idempotencyKey",
-];
-
-/// What a column is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Column {
-    Field(&'static str),
-    Metadata,
-    MetadataOf(String),
+/// The rows of one list.
+pub(super) struct Rows {
+    list: List,
+    pub(super) columns: Columns,
+    requests: Requests,
+    /// The first row, where there is no header.
+    first: Option<Record>,
 }
 
-impl Column {
-    fn named(name: &str) -> Option<Self> {
-        match (name, name.strip_prefix("metadata.")) {
-            ("metadata", _) => Some(Self::Metadata),
-            (_, Some("")) => None,
-            (_, Some(key)) => Some(Self::MetadataOf(key.to_owned())),
-            _ => FIELDS
-                .iter()
-                .find(|field| **field == name)
-                .map(|field| Self::Field(field)),
-        }
-    }
-}
-
-/// One row.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// Where it begins in the file, from 1.
-    pub(super) line: u64,
-    /// The request, or why there is none.
-    pub(super) request: Result<Value, String>,
-}
-
-/// The rows of one file.
-pub(super) struct Rows<R> {
-    reader: csv::Reader<Bounded<R>>,
-    columns: Vec<Column>,
-    usual: Usual,
-    /// Of the last record.
-    position: u64,
-}
-
-/// What the command line gives to rows that do not say.
-pub(super) struct Usual {
-    campaign: Option<String>,
-    script: Option<String>,
-    key_prefix: Option<String>,
-}
-
-impl Usual {
-    pub(super) fn of(args: &ImportArgs) -> Self {
-        Self {
-            campaign: args.campaign.clone(),
-            script: args.script.clone(),
-            key_prefix: args.key_prefix.clone(),
-        }
-    }
-
-    pub(super) fn fill_in(&self, request: &mut Map<String, Value>, line: u64) {
-        let mut fill = |name: &str, value: &dyn Fn() -> String| {
-            if !request.contains_key(name) {
-                request.insert(name.to_owned(), value().into());
-            }
-        };
-        if let Some(campaign) = &self.campaign {
-            fill("campaign", &|| campaign.clone());
-        }
-        if let Some(script) = &self.script {
-            fill("scriptId", &|| script.clone());
-        }
-        if let Some(prefix) = &self.key_prefix {
-            fill("idempotencyKey", &|| format!("{prefix}:{line}"));
-        }
-    }
-}
-
-/// Bytes of one row at most. A quote that is never closed makes one row of the rest of the
-/// file, which would be kept in memory as a whole.
-const LARGEST_ROW: usize = 1024 * 1024;
-
-/// A reader that gives no more than so much until it is told to go on.
-pub(super) struct Bounded<R> {
-    reader: R,
-    left: usize,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::Error::other(
-                "a row is larger than 1 MiB: is a quote not closed?",
-            ));
-        }
-        let most = into.len().min(self.left);
-        let read = self.reader.read(into.get_mut(..most).unwrap_or_default())?;
-        self.left -= read;
-        Ok(read)
-    }
-}
-
-impl<R: Read> Rows<R> {
+impl Rows {
     /// Reads the header, which must be right as a whole.
-    pub(super) fn open(reader: R, args: &ImportArgs) -> Result<Self, Failure> {
-        let delimiter = u8::try_from(args.delimiter)
-            .map_err(|_wide| Failure::usage("--delimiter is one ASCII character"))?;
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .trim(csv::Trim::All)
-            .buffer_capacity(64 * 1024)
-            .from_reader(Bounded {
-                reader,
-                left: LARGEST_ROW,
-            });
-        let header = reader
-            .headers()
-            .map_err(|error| unreadable(&error))?
-            .clone();
-        let columns = columns(&header, args.script.is_some())?;
+    pub(super) fn open(
+        mut list: List,
+        args: &ImportArgs,
+        requests: Requests,
+    ) -> Result<Self, Failure> {
+        let Some(first) = list.next()? else {
+            return Err(Failure::failed(
+                "the file is empty: its first line names the columns",
+            ));
+        };
+        let line = first.line;
+        let fields = first.fields.as_ref().map_err(|why| {
+            Failure::failed(format!("the header, line {line}, cannot be read: {why}"))
+        })?;
+        let header: Vec<String> = fields.clone();
+        let (header, first) = if is_header(&header) {
+            (header, None)
+        } else {
+            (by_place(&header, args, line)?, Some(first))
+        };
+        let columns = Columns::of(header, args)?;
+        if let Some(number_at) = columns.number_at() {
+            list.expect(columns.width(), number_at);
+        }
         Ok(Self {
-            reader,
+            list,
             columns,
-            usual: Usual::of(args),
-            position: 0,
+            requests,
+            first,
         })
     }
 
     /// Bytes read, for the progress bar.
     pub(super) const fn position(&self) -> u64 {
-        self.position
+        self.list.position()
+    }
+
+    /// How the list is read, in words.
+    pub(super) fn about(&self) -> &str {
+        &self.list.about
+    }
+
+    /// Nobody needs to be told.
+    pub(super) const fn is_as_expected(&self) -> bool {
+        self.list.is_as_expected
     }
 
     /// The next rows, at most so many; none at the end.
     pub(super) fn batch(&mut self, most: usize) -> Result<Vec<Row>, Failure> {
         let mut rows = Vec::with_capacity(most);
-        let mut record = StringRecord::new();
         while rows.len() < most {
-            let line = self.reader.position().line();
-            self.reader.get_mut().left = LARGEST_ROW;
-            match self.reader.read_record(&mut record) {
-                Ok(false) => break,
-                Ok(true) => rows.push(Row {
-                    line: record.position().map_or(line, csv::Position::line),
-                    request: self.request(&record),
-                }),
-                Err(error) => rows.push(broken(&error, line)?),
-            }
+            let record = match self.first.take() {
+                Some(first) => first,
+                None => match self.list.next()? {
+                    Some(record) => record,
+                    None => break,
+                },
+            };
+            let Record {
+                line,
+                fields,
+                must_be_whole,
+            } = record;
+            let request = match fields {
+                Ok(fields) => self.columns.request(fields, must_be_whole),
+                Err(why) => Err(why.into()),
+            };
+            rows.push(self.requests.finish(line, request));
         }
-        self.position = self.reader.position().byte();
         Ok(rows)
     }
-
-    fn request(&self, record: &StringRecord) -> Result<Value, String> {
-        let mut request = Map::new();
-        let (mut metadata, mut keys) = (None, Map::new());
-        for (column, field) in self.columns.iter().zip(record) {
-            match column {
-                _ if field.is_empty() => {}
-                Column::Field(name @ ("priority" | "maxAttempts")) => {
-                    request.insert((*name).to_owned(), number(field));
-                }
-                Column::Field(name) => {
-                    request.insert((*name).to_owned(), field.into());
-                }
-                Column::Metadata => {
-                    let object = values::object(field).map_err(|why| format!("metadata: {why}"))?;
-                    metadata = Some(object);
-                }
-                Column::MetadataOf(key) => {
-                    keys.insert(key.clone(), field.into());
-                }
-            }
-        }
-        if metadata.is_some() || !keys.is_empty() {
-            let mut metadata = metadata.unwrap_or_default();
-            metadata.extend(keys);
-            request.insert("metadata".to_owned(), metadata.into());
-        }
-        let line = record.position().map_or(0, csv::Position::line);
-        self.usual.fill_in(&mut request, line);
-        Ok(request.into())
-    }
 }
 
-/// A number, or the text as it is: SQL then says what it should have been.
-fn number(field: &str) -> Value {
-    field
-        .parse::<i64>()
-        .map_or_else(|_| field.into(), Value::from)
+/// Names, and not the first row of a list that has none.
+fn is_header(fields: &[String]) -> bool {
+    let is_named = |name: &String| names::NUMBER.is_own(name) || names::NUMBER.is_alike(name);
+    fields.iter().any(is_named) || !fields.iter().any(|field| lists::looks_like_a_number(field))
 }
 
-fn columns(header: &StringRecord, has_script: bool) -> Result<Vec<Column>, Failure> {
-    let known = format!(
-        "known are {}, metadata and metadata.NAME",
-        FIELDS.join(", ")
-    );
-    if header.is_empty() {
-        return Err(
-            Failure::failed("the file is empty: its first line names the columns").hint(known),
-        );
+/// The names of columns that have none: their places. A single one holds the number.
+fn by_place(fields: &[String], args: &ImportArgs, line: u64) -> Result<Vec<String>, Failure> {
+    if fields.len() == 1 && args.read.map.is_empty() {
+        return Ok(vec![names::NUMBER.field.to_owned()]);
     }
-    let mut columns = Vec::new();
-    let mut unknown = Vec::new();
-    for name in header {
-        match Column::named(name) {
-            Some(column) if columns.contains(&column) => {
-                return Err(Failure::failed(format!(
-                    "the header has the column {name:?} twice"
-                )));
-            }
-            Some(column) => columns.push(column),
-            None => unknown.push(format!("{name:?}")),
-        }
+    if args.read.map.is_empty() {
+        return Err(Failure::failed(format!(
+            "the file has no header: line {line} holds a number"
+        ))
+        .hint("name the columns in a first line, or by their place, as in --map 1=to --map 2=metadata.name"));
     }
-    if !unknown.is_empty() {
-        let hint = match header.get(0) {
-            Some(first) if header.len() == 1 && first.contains([';', '\t', '|']) => {
-                "is another character between the fields? --delimiter says which".to_owned()
-            }
-            _ => known,
-        };
-        let unknown = unknown.join(", ");
-        return Err(
-            Failure::failed(format!("the header has unknown columns: {unknown}")).hint(hint),
-        );
-    }
-    if !columns.contains(&Column::Field("to")) {
-        return Err(
-            Failure::failed("the header has no column \"to\", the number to ring").hint(known),
-        );
-    }
-    if !has_script && !columns.contains(&Column::Field("scriptId")) {
-        return Err(Failure::failed("the header has no column \"scriptId\"")
-            .hint("add it, or give all rows one script with --script"));
-    }
-    Ok(columns)
-}
-
-/// A record that is none: the next one may be right again, unless the file itself fails.
-fn broken(error: &csv::Error, line: u64) -> Result<Row, Failure> {
-    let at = error.position().map_or(line, csv::Position::line);
-    let why = match error.kind() {
-        ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => {
-            let fields = if *len == 1 { "field" } else { "fields" };
-            format!(
-                "the row has {len} {fields}, the header {expected_len}: is a field with a comma not quoted?"
-            )
-        }
-        ErrorKind::Utf8 { .. } => "the row is not UTF-8".to_owned(),
-        _ => return Err(unreadable(error)),
-    };
-    Ok(Row {
-        line: at,
-        request: Err(why),
-    })
-}
-
-fn unreadable(error: &csv::Error) -> Failure {
-    Failure::failed(format!("the file cannot be read: {error}"))
-}
-
-/// What can be said about a request without the database.
-pub(super) fn check(request: &Value) -> Result<(), String> {
-    let text = |name: &str| request.get(name).and_then(Value::as_str);
-    if text("to").is_none() {
-        return Err("\"to\" is missing: the number to ring, as in +14155550100".to_owned());
-    }
-    if text("scriptId").is_none() {
-        return Err("\"scriptId\" is missing: what the provider should say".to_owned());
-    }
-    for name in ["to", "from"] {
-        if let Some(number) = text(name) {
-            Phone::parse(number).map_err(|why| format!("{name:?}: {why}"))?;
-        }
-    }
-    for (name, least, most) in [("priority", 0, 9), ("maxAttempts", 1, 20)] {
-        if let Some(number) = request.get(name)
-            && !number
-                .as_i64()
-                .is_some_and(|number| (least..=most).contains(&number))
-        {
-            return Err(format!(
-                "{name:?} must be a whole number from {least} to {most}"
-            ));
-        }
-    }
-    for name in ["runAt", "expiresAt"] {
-        if let Some(time) = text(name) {
-            chrono::DateTime::parse_from_rfc3339(time).map_err(|_not_one| {
-                format!(
-                    "{name:?} must be an RFC 3339 time with an offset, as in 2026-01-31T09:00:00Z"
-                )
-            })?;
-        }
-    }
-    serde_json::from_value::<CallRequest>(request.clone())
-        .map(drop)
-        .map_err(|error| error.to_string())
+    Ok((1..=fields.len()).map(|place| place.to_string()).collect())
 }

@@ -32,6 +32,8 @@ pub(super) struct Splitter {
     is_too_long: bool,
     items: Vec<Item>,
     bytes: usize,
+    /// A byte order mark stands before the first line alone.
+    has_begun: bool,
 }
 
 impl Splitter {
@@ -57,7 +59,11 @@ impl Splitter {
 
     /// The last line needs no line feed.
     pub(super) fn end_line(&mut self) {
-        let line = self.kept.trim_ascii();
+        let line = match std::mem::replace(&mut self.has_begun, true) {
+            true => self.kept.as_slice(),
+            false => body::without_mark(&self.kept),
+        };
+        let line = line.trim_ascii();
         if self.is_too_long {
             let detail = "the line is longer than 64 KiB".to_owned();
             self.items.push(Err((Code::BodyTooLarge, detail)));
@@ -192,6 +198,13 @@ mod tests {
         );
         assert_eq!(items[1], Err(broken));
         assert_eq!(split(&[b"\n\n"]).len(), 0);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line_and_of_no_other() {
+        let items = split(&[b"\xef\xbb", b"\xbf{}\n{}\n\xef\xbb\xbf{}"]);
+        let are_right: Vec<bool> = items.iter().map(Result::is_ok).collect();
+        assert_eq!(are_right, [true, true, false]);
     }
 
     #[test]

@@ -106,10 +106,92 @@ async fn an_imported_list_names_its_bad_lines_and_takes_the_others() {
     assert_eq!(again.code, DONE);
     assert_eq!(
         again.json(),
-        json!({ "added": 1, "alreadyListed": 1, "badLines": [] })
+        json!({ "added": 1, "alreadyListed": 1, "duplicates": 0, "badLines": [] })
     );
     pgdial_reading(&machine, &["dnc", "import", "-"], "name\nAda\n")
         .refused(REFUSED, "no column `phone`");
     pgdial(&machine, &["dnc", "import", "missing.csv"])
         .refused(REFUSED, "missing.csv cannot be read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_says_exactly_what_it_did_and_goes_on_where_it_ended() {
+    let machine = Machine::new().await;
+    let rows = |numbers: std::ops::Range<usize>| {
+        let rows = numbers.map(|n| format!("{},register\n", number(n)));
+        rows.collect::<String>()
+    };
+    let import = |file: &str, more: &[&str]| {
+        let args = [&["dnc", "import", "-"], more].concat();
+        pgdial_reading(&machine, &args, file)
+    };
+    // A NUL, a stray quote, no number, and a number twice: none harms another.
+    let odd =
+        "+14155550001,a\0b\n+14155550002,\"6' tall\nnobody,\n+1 415 555 0003,\n+14155550003,\n";
+    let file = format!(
+        "phone,reason\n{}{odd}{}",
+        rows(10_000..16_000),
+        rows(16_000..22_000)
+    );
+    let dry = import(&file, &["--dry-run"]);
+    assert!(
+        dry.words
+            .ends_with("12001 valid, 3 bad lines, 1 twice in the file\n"),
+        "{dry:?}"
+    );
+    assert_eq!(
+        machine
+            .db
+            .number("select count(*) from pgdial.do_not_call")
+            .await,
+        0
+    );
+    let ran = import(&file, &[]);
+    assert_eq!(ran.code, REFUSED);
+    for words in [
+        "line 6002: the reason contains the character U+0000",
+        "line 6003: a quote is opened and never closed",
+        "line 6004: not an E.164 number",
+        "\n12001 added, 0 already listed, 3 bad lines, 1 twice in the file\n",
+    ] {
+        assert!(ran.words.contains(words), "{words}: {}", ran.words);
+    }
+    assert_eq!(
+        machine
+            .db
+            .number("select count(*) from pgdial.do_not_call")
+            .await,
+        12_001
+    );
+    let again = import(&file, &["--json"]);
+    let told: serde_json::Value = serde_json::from_str(&again.data).unwrap();
+    assert_eq!(
+        told,
+        json!({ "added": 0, "alreadyListed": 12_001, "duplicates": 1, "badLines": [6002, 6003, 6004] })
+    );
+    let acts = "select string_agg(act || ' ' || (detail ->> 'added'), ', ' order by seq) from pgdial.acts where by = 'tester'";
+    assert_eq!(
+        machine.db.text(acts).await,
+        "do_not_call_add 5000, do_not_call_add 5000, do_not_call_add 2001"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_several_numbers_or_without_names_says_which() {
+    let machine = Machine::new().await;
+    let import = |file: &str, more: &[&str]| {
+        let args = [&["dnc", "import", "-"], more].concat();
+        pgdial_reading(&machine, &args, file)
+    };
+    let two = "Home Phone,Mobile,Why\n,+14155550001,letter\n+14155550002,+14155550003,\n";
+    import(two, &[]).refused(REFUSED, "several columns could be");
+    let told = ["--map", "Mobile=phone", "--map", "Home Phone=phone"];
+    import(two, &told).done();
+    let bare = "Ada,+14155550004\n";
+    import(bare, &[]).refused(REFUSED, "--map 2=phone");
+    import(bare, &["--map", "2=phone", "--map", "1=reason"]).done();
+    assert_eq!(
+        machine.db.text(LISTED).await,
+        "+14155550001 letter tester, +14155550003 asked not to be called tester, +14155550004 Ada tester"
+    );
 }

@@ -1,0 +1,271 @@
+//! What each column of a file is: a field of the request, or something to tell the provider.
+
+use serde_json::{Map, Value};
+
+use super::{ImportArgs, requests::Refusal};
+use crate::{
+    cli::{
+        Failure,
+        lists::{self, names},
+        values,
+    },
+    export,
+};
+
+/// What one column is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Column {
+    Field(&'static str),
+    /// The number to ring. Of several, the first that is not empty, in this order.
+    Number(usize),
+    Metadata,
+    MetadataOf(String),
+    /// Of an exported call: whether it waits.
+    State,
+    /// Nothing that a request has room for.
+    LeftOut,
+    /// It has no name, and so may hold nothing.
+    Nameless,
+}
+
+/// The columns of one file.
+#[derive(Debug)]
+pub(super) struct Columns {
+    header: Vec<String>,
+    columns: Vec<Column>,
+}
+
+impl Columns {
+    /// What the header says, and `--map`; it must be right as a whole.
+    pub(super) fn of(header: Vec<String>, args: &ImportArgs) -> Result<Self, Failure> {
+        twice(&header)?;
+        let mut columns: Vec<Option<Column>> = vec![None; header.len()];
+        for (name, field) in &args.read.map {
+            let at = names::column(&header, name)?;
+            let numbers = columns.iter().flatten();
+            let numbers = numbers.filter(|column| matches!(column, Column::Number(_)));
+            let column = mapped(name, field, numbers.count())?;
+            if let Some(place) = columns.get_mut(at) {
+                *place = Some(column);
+            }
+        }
+        let is_export = export::columns().all(|name| header.iter().any(|column| column == name));
+        for known in [&names::NUMBER].into_iter().chain(&names::OTHERS) {
+            let is_there = |column: &Column| match column {
+                Column::Number(_) => known.field == "to",
+                Column::Field(field) => *field == known.field,
+                _ => false,
+            };
+            if columns.iter().flatten().any(is_there) {
+                continue;
+            }
+            let is_given = known.field == "scriptId" && args.script.is_some();
+            let is_free = |at: usize| {
+                let name = header.get(at).map_or("", String::as_str);
+                columns.get(at).is_some_and(Option::is_none) && (!is_given || known.is_own(name))
+            };
+            let Some(at) = known.find(&header, is_free)? else {
+                continue;
+            };
+            if let Some(place) = columns.get_mut(at) {
+                *place = Some(match known.field {
+                    "to" => Column::Number(0),
+                    field => Column::Field(field),
+                });
+            }
+        }
+        let columns = columns.into_iter().zip(&header);
+        let columns: Vec<Column> = columns
+            .map(|(column, name)| column.unwrap_or_else(|| other(name, is_export)))
+            .collect();
+        let found = Self { header, columns };
+        found.check(args.script.is_some())?;
+        Ok(found)
+    }
+
+    fn check(&self, has_script: bool) -> Result<(), Failure> {
+        let names: Vec<String> = self.header.iter().map(|name| format!("{name:?}")).collect();
+        let names = names.join(", ");
+        if self.number_at().is_none() {
+            return Err(
+                Failure::failed("the header has no column with the number to ring").hint(format!(
+                    "its columns are {names}: name one \"to\", or say which it is with --map COLUMN=to"
+                )),
+            );
+        }
+        if !has_script && !self.columns.contains(&Column::Field("scriptId")) {
+            return Err(Failure::failed("the header has no column \"scriptId\"")
+                .hint("add it, or give all rows one script with --script"));
+        }
+        Ok(())
+    }
+
+    /// How many there are.
+    pub(super) const fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Where the number stands, the first where there are several.
+    pub(super) fn number_at(&self) -> Option<usize> {
+        let is_number = |column: &Column| matches!(column, Column::Number(0));
+        self.columns.iter().position(is_number)
+    }
+
+    /// Each with what it is, in words.
+    pub(super) fn in_words(&self) -> String {
+        let words = self.header.iter().zip(&self.columns);
+        let words = words.filter_map(|(name, column)| match column {
+            Column::Field(field) => Some(format!("{name:?} is {field}")),
+            Column::Number(_) => Some(format!("{name:?} is to")),
+            Column::Metadata => Some(format!("{name:?} is metadata")),
+            Column::MetadataOf(key) => Some(format!("{name:?} is metadata {key:?}")),
+            Column::State => Some(format!(
+                "{name:?} says whether it waits: what does not is skipped"
+            )),
+            Column::LeftOut => Some(format!("{name:?} is left out")),
+            Column::Nameless => None,
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The request of one row. A row may be shorter than the header, as if the rest were empty.
+    pub(super) fn request(
+        &self,
+        mut fields: Vec<String>,
+        must_be_whole: bool,
+    ) -> Result<Map<String, Value>, Refusal> {
+        while fields.len() > self.width() && fields.last().is_some_and(String::is_empty) {
+            fields.pop();
+        }
+        if fields.len() > self.width() || (must_be_whole && fields.len() < self.width()) {
+            return Err(self.other_length(fields.len()).into());
+        }
+        let mut request = Map::new();
+        let (mut metadata, mut keys) = (None, Map::new());
+        let mut number: Option<(usize, String)> = None;
+        for ((column, name), field) in self.columns.iter().zip(&self.header).zip(fields) {
+            if field.is_empty() {
+                continue;
+            }
+            let field = lists::meant(field);
+            match column {
+                Column::Field(name @ ("priority" | "maxAttempts")) => {
+                    request.insert((*name).to_owned(), whole(field));
+                }
+                Column::Field(name) => {
+                    request.insert((*name).to_owned(), field.into());
+                }
+                Column::Number(rank) => {
+                    if number.as_ref().is_none_or(|(before, _)| rank < before) {
+                        number = Some((*rank, field));
+                    }
+                }
+                Column::Metadata => {
+                    let object = values::object(&field).map_err(|why| format!("{name}: {why}"))?;
+                    metadata = Some(object);
+                }
+                Column::MetadataOf(key) => {
+                    keys.insert(key.clone(), field.into());
+                }
+                Column::State if field != "waiting" => return Err(Refusal::not_waiting(&field)),
+                Column::State | Column::LeftOut => {}
+                Column::Nameless => {
+                    return Err(format!(
+                        "{field:?} stands under no name: name its column in the header, or is a comma not quoted?"
+                    )
+                    .into());
+                }
+            }
+        }
+        if let Some((_, number)) = number {
+            request.insert("to".to_owned(), number.into());
+        }
+        if metadata.is_some() || !keys.is_empty() {
+            let mut metadata = metadata.unwrap_or_default();
+            metadata.extend(keys);
+            request.insert("metadata".to_owned(), metadata.into());
+        }
+        Ok(request)
+    }
+
+    fn other_length(&self, count: usize) -> String {
+        let fields = if count == 1 { "field" } else { "fields" };
+        format!(
+            "the row has {count} {fields}, the header {}: is a field with a comma not quoted?",
+            self.width()
+        )
+    }
+}
+
+/// What nobody has spoken for: words for the provider, unless the file is an export of ours.
+fn other(name: &str, is_export: bool) -> Column {
+    let key = name.get(..METADATA.len()).and_then(|start| {
+        let is_one = start.eq_ignore_ascii_case(METADATA);
+        name.get(METADATA.len()..).filter(|_| is_one)
+    });
+    match key {
+        _ if name.is_empty() => Column::Nameless,
+        Some("") => Column::Nameless,
+        Some(key) => Column::MetadataOf(key.to_owned()),
+        None if names::plain(name) == "metadata" => Column::Metadata,
+        None if is_export && name == "state" => Column::State,
+        None if is_export && export::columns().any(|column| column == name) => Column::LeftOut,
+        None => Column::MetadataOf(name.to_owned()),
+    }
+}
+
+const METADATA: &str = "metadata.";
+
+/// What `--map` says of a column.
+fn mapped(column: &str, field: &str, numbers: usize) -> Result<Column, Failure> {
+    if field == "-" {
+        return Ok(Column::LeftOut);
+    }
+    if names::NUMBER.is_own(field) {
+        return Ok(Column::Number(numbers));
+    }
+    let others = &names::OTHERS;
+    if let Some(known) = others.iter().find(|known| known.is_own(field)) {
+        return Ok(Column::Field(known.field));
+    }
+    match other(field, false) {
+        Column::MetadataOf(_) if names::plain(field) == names::plain("metadata") => {
+            Ok(Column::Metadata)
+        }
+        Column::MetadataOf(key) if field.len() > key.len() => Ok(Column::MetadataOf(key)),
+        Column::Metadata => Ok(Column::Metadata),
+        _ => {
+            let others = others.iter().map(|known| known.field);
+            let known: Vec<&str> = ["to"].into_iter().chain(others).collect();
+            Err(
+                Failure::failed(format!("--map {column:?}: there is no field {field:?}")).hint(
+                    format!(
+                        "the fields are {}, metadata, metadata.NAME, and - for none",
+                        known.join(", ")
+                    ),
+                ),
+            )
+        }
+    }
+}
+
+/// Two columns of one name: which of them counts?
+fn twice(header: &[String]) -> Result<(), Failure> {
+    for (at, name) in header.iter().enumerate() {
+        if !name.is_empty() && header.iter().take(at).any(|before| before == name) {
+            return Err(Failure::failed(format!(
+                "the header has the column {name:?} twice"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A number, or the text as it is: SQL then says what it should have been.
+fn whole(field: String) -> Value {
+    // A spreadsheet writes 5 as 5.0.
+    let digits = field.strip_suffix(".0").unwrap_or(&field);
+    digits
+        .parse::<i64>()
+        .map_or_else(|_| field.clone().into(), Value::from)
+}

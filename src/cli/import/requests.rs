@@ -1,0 +1,232 @@
+//! What every row goes through on its way to a request, however its file is written.
+//!
+//! Whether a request can be taken is decided in SQL, where every way in goes through; here only
+//! its form is read. [`check`] repeats as much of it as needs no database, for `--dry-run`
+//! and to know which row of a number counts.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::{ImportArgs, OnDuplicate};
+use crate::{
+    cli::lists,
+    domain::{CallId, CallRequest, Phone},
+};
+
+/// Why a row is no request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) is_error: bool,
+    pub(super) code: &'static str,
+    pub(super) detail: String,
+}
+
+impl From<String> for Refusal {
+    fn from(detail: String) -> Self {
+        Self {
+            is_error: true,
+            code: "invalid",
+            detail,
+        }
+    }
+}
+
+impl Refusal {
+    /// The campaign has a call to this number already.
+    pub(super) fn queued(id: CallId) -> Self {
+        Self {
+            is_error: false,
+            code: "queued",
+            detail: format!("call {id} of the same campaign waits or is in flight to this number"),
+        }
+    }
+
+    /// An exported call that is under way or over.
+    pub(super) fn not_waiting(state: &str) -> Self {
+        Self {
+            is_error: false,
+            code: "not_waiting",
+            detail: format!(
+                "the call is {state}, not waiting: leave \"state\" out of the file to ring it again"
+            ),
+        }
+    }
+}
+
+/// A row: where it begins in the file, from 1, and its request, or why there is none.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) line: u64,
+    pub(super) request: Result<Value, Refusal>,
+}
+
+/// What is the same for all rows of a file, and what those before have shown.
+pub(super) struct Requests {
+    campaign: Option<String>,
+    script: Option<String>,
+    key_prefix: Option<String>,
+    on_duplicate: OnDuplicate,
+    seen: Seen,
+}
+
+impl Requests {
+    pub(super) fn of(args: &ImportArgs) -> Self {
+        Self {
+            campaign: args.campaign.clone(),
+            script: args.script.clone(),
+            key_prefix: args.key_prefix.clone(),
+            on_duplicate: args.on_duplicate,
+            seen: Seen::default(),
+        }
+    }
+
+    /// The request of a row: with what the command line gives to rows that do not say, and
+    /// a key. The second one of a number is refused, unless both have the same key.
+    pub(super) fn finish(
+        &mut self,
+        line: u64,
+        request: Result<Map<String, Value>, Refusal>,
+    ) -> Row {
+        let request = request.and_then(|request| self.finished(line, request));
+        Row { line, request }
+    }
+
+    fn finished(&mut self, line: u64, mut request: Map<String, Value>) -> Result<Value, Refusal> {
+        for (name, value) in [("campaign", &self.campaign), ("scriptId", &self.script)] {
+            if let (Some(value), false) = (value, request.contains_key(name)) {
+                request.insert(name.to_owned(), value.clone().into());
+            }
+        }
+        for name in ["to", "from"] {
+            if let Some(phone) = request.get(name).and_then(Value::as_str)
+                && let Ok(phone) = Phone::parse(phone)
+            {
+                request.insert(name.to_owned(), phone.as_e164().into());
+            }
+        }
+        if let Some(prefix) = &self.key_prefix
+            && !request.contains_key("idempotencyKey")
+        {
+            let key = format!("{prefix}:{}", fingerprint(&request));
+            request.insert("idempotencyKey".to_owned(), key.into());
+        }
+        let request = Value::Object(request);
+        if self.on_duplicate != OnDuplicate::Allow
+            && check(&request).is_ok()
+            && let Some(first) = self.seen.before(line, &request)
+        {
+            return Err(Refusal {
+                is_error: self.on_duplicate == OnDuplicate::Error,
+                code: "same_number",
+                detail: format!("the number of line {first}, in the same campaign"),
+            });
+        }
+        Ok(request)
+    }
+}
+
+/// Of what a row asks for, whatever its place in the file and the order of its columns.
+fn fingerprint(request: &Map<String, Value>) -> String {
+    let digest = Sha256::digest(Value::Object(request.clone()).to_string());
+    hex::encode(digest.get(..12).unwrap_or_default())
+}
+
+/// The numbers of a file, by campaign: some thirty bytes for each.
+#[derive(Default)]
+struct Seen {
+    campaigns: HashMap<String, usize>,
+    /// The line of the first, and a part of its key.
+    numbers: HashMap<(u64, u32), (u32, u32)>,
+}
+
+impl Seen {
+    /// The line that had this number for this campaign before, unless it is the same request by its key.
+    fn before(&mut self, line: u64, request: &Value) -> Option<u32> {
+        let text = |name: &str| request.get(name).and_then(Value::as_str);
+        let number = lists::packed(&Phone::parse(text("to")?).ok()?);
+        let campaign = text("campaign").unwrap_or("default");
+        let campaign = if let Some(at) = self.campaigns.get(campaign) {
+            *at
+        } else {
+            let next = self.campaigns.len();
+            self.campaigns.insert(campaign.to_owned(), next);
+            next
+        };
+        let key = text("idempotencyKey").map_or(0, part_of);
+        let campaign = u32::try_from(campaign).unwrap_or(u32::MAX);
+        match self.numbers.entry((number, campaign)) {
+            Entry::Vacant(entry) => {
+                entry.insert((u32::try_from(line).unwrap_or(u32::MAX), key));
+                None
+            }
+            Entry::Occupied(entry) => {
+                let (first, its_key) = *entry.get();
+                (key == 0 || key != its_key).then_some(first)
+            }
+        }
+    }
+}
+
+/// A part of a key's digest, never 0.
+fn part_of(key: &str) -> u32 {
+    let digest = Sha256::digest(key);
+    let bytes = digest.first_chunk().copied().unwrap_or_default();
+    u32::from_be_bytes(bytes).max(1)
+}
+
+const TEXTS: [&str; 7] = [
+    "to",
+    "scriptId",
+    "campaign",
+    "from",
+    "runAt",
+    "expiresAt",
+    "idempotencyKey",
+];
+
+/// What can be said about a request without the database.
+pub(super) fn check(request: &Value) -> Result<(), String> {
+    let text = |name: &str| request.get(name).and_then(Value::as_str);
+    for name in TEXTS {
+        if request.get(name).is_some_and(|value| !value.is_string()) {
+            return Err(format!("{name:?} must be a string"));
+        }
+    }
+    if text("to").is_none() {
+        return Err("\"to\" is missing: the number to ring, as in +14155550100".to_owned());
+    }
+    if text("scriptId").is_none() {
+        return Err("\"scriptId\" is missing: what the provider should say".to_owned());
+    }
+    for name in ["to", "from"] {
+        if let Some(number) = text(name) {
+            Phone::parse(number).map_err(|why| format!("{name:?}: {why}"))?;
+        }
+    }
+    for (name, least, most) in [("priority", 0, 9), ("maxAttempts", 1, 20)] {
+        if let Some(number) = request.get(name)
+            && !number
+                .as_i64()
+                .is_some_and(|number| (least..=most).contains(&number))
+        {
+            return Err(format!(
+                "{name:?} must be a whole number from {least} to {most}"
+            ));
+        }
+    }
+    for name in ["runAt", "expiresAt"] {
+        if let Some(time) = text(name) {
+            chrono::DateTime::parse_from_rfc3339(time).map_err(|_not_one| {
+                format!(
+                    "{name:?} must be an RFC 3339 time with an offset, as in 2026-01-31T09:00:00Z"
+                )
+            })?;
+        }
+    }
+    CallRequest::deserialize(request)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,205 @@
+//! What the columns of strangers are called: by spreadsheets, customer databases, voice platforms.
+//!
+//! Names are compared without case, spaces and signs. Our own name for a field wins; otherwise
+//! one column may have a name that is like it. Where several do, a person has to say which:
+//! nobody's office is rung because its column came first.
+
+use crate::cli::Failure;
+
+/// A field that a column may be, by our name for it, and by names that mean the same.
+pub(in crate::cli) struct Known {
+    pub(in crate::cli) field: &'static str,
+    own: &'static [&'static str],
+    alike: &'static [&'static str],
+}
+
+/// The number to ring.
+pub(in crate::cli) const NUMBER: Known = Known {
+    field: "to",
+    own: &["to"],
+    alike: &[
+        "phone",
+        "phonenumber",
+        "phoneno",
+        "number",
+        "tonumber",
+        "recipient",
+        "recipientnumber",
+        "recipientphonenumber",
+        "customernumber",
+        "customerphone",
+        "customerphonenumber",
+        "contactnumber",
+        "contactphone",
+        "contactphonenumber",
+        "leadphone",
+        "primaryphone",
+        "mainphone",
+        "mobile",
+        "mobilephone",
+        "mobilenumber",
+        "mobilephonenumber",
+        "cell",
+        "cellphone",
+        "cellnumber",
+        "cellphonenumber",
+        "telephone",
+        "telephonenumber",
+        "tel",
+        "telno",
+        "workphone",
+        "workdirectphone",
+        "workphonenumber",
+        "homephone",
+        "homephonenumber",
+        "corporatephone",
+        "companyphone",
+        "companyphonenumber",
+        "businessphone",
+        "otherphone",
+        "phone1",
+        "phone2",
+        "phone3",
+        "phone1value",
+        "phone2value",
+        "phone3value",
+        "alternatephone",
+        "altphone",
+        "msisdn",
+        "e164",
+        "telefon",
+        "telefonnummer",
+        "telefonnr",
+        "telnr",
+        "rufnummer",
+        "nummer",
+        "handy",
+        "handynummer",
+        "mobil",
+        "mobilnummer",
+        "mobiltelefon",
+        "mobilfunknummer",
+        "téléphone",
+        "numéro",
+        "numérodetéléphone",
+        "portable",
+        "teléfono",
+        "telefono",
+        "móvil",
+        "movil",
+        "celular",
+        "número",
+        "numero",
+        "telefone",
+        "cellulare",
+        "telefoonnummer",
+        "telefoon",
+        "mobiel",
+    ],
+};
+
+/// Why a number may not be rung.
+pub(in crate::cli) const REASON: Known = Known {
+    field: "reason",
+    own: &["reason"],
+    alike: &[
+        "why",
+        "comment",
+        "comments",
+        "note",
+        "notes",
+        "grund",
+        "bemerkung",
+    ],
+};
+
+/// What else a call is made of.
+pub(in crate::cli) const OTHERS: [Known; 8] = [
+    Known {
+        field: "scriptId",
+        own: &["scriptid", "script"],
+        alike: &["assistantid", "agentid"],
+    },
+    of("campaign", &["campaign"]),
+    of("from", &["from", "fromnumber"]),
+    of("priority", &["priority"]),
+    of("runAt", &["runat"]),
+    of("expiresAt", &["expiresat"]),
+    of("maxAttempts", &["maxattempts"]),
+    of("idempotencyKey", &["idempotencykey"]),
+];
+
+const fn of(field: &'static str, own: &'static [&'static str]) -> Known {
+    Known {
+        field,
+        own,
+        alike: &[],
+    }
+}
+
+/// A name without case, spaces and signs.
+pub(in crate::cli) fn plain(name: &str) -> String {
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+impl Known {
+    pub(in crate::cli) fn is_own(&self, name: &str) -> bool {
+        self.own.contains(&plain(name).as_str())
+    }
+
+    pub(in crate::cli) fn is_alike(&self, name: &str) -> bool {
+        self.alike.contains(&plain(name).as_str())
+    }
+
+    /// The column that is this field, of those that are not spoken for.
+    pub(in crate::cli) fn find(
+        &self,
+        header: &[String],
+        is_free: impl Fn(usize) -> bool,
+    ) -> Result<Option<usize>, Failure> {
+        let named = |is_named: &dyn Fn(&str) -> bool| {
+            let columns = header.iter().enumerate();
+            let named = columns.filter(|(at, name)| is_free(*at) && is_named(name));
+            named.map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let own = named(&|name| self.is_own(name));
+        let found = if own.is_empty() {
+            named(&|name| self.is_alike(name))
+        } else {
+            own
+        };
+        match *found {
+            [] => Ok(None),
+            [at] => Ok(Some(at)),
+            [first, ..] => {
+                let names = found.iter().filter_map(|at| header.get(*at));
+                let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
+                let first = header.get(first).map_or("", String::as_str);
+                let field = self.field;
+                Err(Failure::failed(format!(
+                    "several columns could be {field:?}: {}",
+                    names.join(", ")
+                ))
+                .hint(format!(
+                    "say which with --map \"{first}={field}\"; given several times, the first that is not empty counts"
+                )))
+            }
+        }
+    }
+}
+
+/// The column that a person named: as it is spelled, or without case, spaces and signs.
+pub(in crate::cli) fn column(header: &[String], name: &str) -> Result<usize, Failure> {
+    let exact = header.iter().position(|column| column == name);
+    let alike = || {
+        header
+            .iter()
+            .position(|column| plain(column) == plain(name))
+    };
+    exact.or_else(alike).ok_or_else(|| {
+        let names: Vec<String> = header.iter().map(|name| format!("{name:?}")).collect();
+        Failure::failed(format!("--map: there is no column {name:?}"))
+            .hint(format!("the columns are {}", names.join(", ")))
+    })
+}
