@@ -4,6 +4,8 @@
 //! override makes a line read as another. Whoever reads JSON as a program gets every character:
 //! there they are escaped, not removed.
 
+use std::fmt::Write as _;
+
 /// Whether a terminal or a spreadsheet would obey this character instead of showing it.
 pub fn steers(c: char) -> bool {
     c.is_control()
@@ -30,7 +32,8 @@ pub fn json(text: &str) -> String {
         if steers(c) && !matches!(c, '\n' | '\r' | '\t') {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a String cannot fail.
+                write!(out, "\\u{unit:04x}").ok();
             }
         } else {
             out.push(c);

@@ -31,6 +31,7 @@ as $$
 declare
     v_now timestamptz;
     v_seq bigint;
+    v_trunks text[];
     v_in_flight pgdial.flying[];
     v_heads pgdial.head[];
     v_look_again_at timestamptz;
@@ -53,34 +54,38 @@ begin
         return;
     end if;
     v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
+    v_trunks := array(select t from unnest(p_trunks) t where pgdial.lock_pace(t));
     v_in_flight := pgdial.in_flight_from(pgdial.known_floor());
-    if pgdial.has_room(p_trunks, v_in_flight) then
+    if pgdial.has_room(v_trunks, v_in_flight) then
         select h.heads, h.look_again_at into v_heads, v_look_again_at from pgdial.find_heads(v_now) h;
     end if;     -- else only an event can change that, and sends a wake
     if cardinality(v_heads) > 0 then
         begin
             -- Locked and stamped in one subtransaction: a row that is locked in one and
             -- updated in another gets a multixact, which costs more than all the rest.
-            v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_picked := array(select p from pgdial.pick(v_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
             if cardinality(v_picked) > 0 then
                 v_seq := nextval('pgdial.claim_order');
                 v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-            v_picked := array(select p from pgdial.pick(p_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_picked := array(select p from pgdial.pick(v_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
             v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
             v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, v_now);
         end;
         perform pgdial.keep_floor(v_in_flight, v_seq);
         perform pgdial.spend(v_claimed, v_now);
     end if;
-    if cardinality(v_picked) > 0 then
+    if cardinality(v_claimed) = 0 and exists (select from unnest(pgdial.skips(v_now)) s where s.seen_at = v_now) then
+        wait_ms := 0;   -- a crowd that cannot be claimed was walked in part: go on behind it
+    elsif cardinality(v_picked) > 0 then
         -- Some could not be claimed, and are passed over now: others stand behind them.
         wait_ms := case when cardinality(v_claimed) < p_wanted then 0 end;
     else
         wait_ms := ceil(extract(epoch from least(
             v_look_again_at,
-            case when cardinality(v_heads) > 0 then pgdial.next_due(p_trunks, v_heads, v_in_flight, v_now) end) - v_now) * 1000);
+            case when cardinality(v_trunks) < cardinality(p_trunks) then v_now + '1 second'::interval end,
+            case when cardinality(v_heads) > 0 then pgdial.next_due(v_trunks, v_heads, v_in_flight, v_now) end) - v_now) * 1000);
     end if;
     if cardinality(v_claimed) = 0 then
         return next;

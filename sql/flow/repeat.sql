@@ -75,8 +75,9 @@ declare
     v_campaign pgdial.campaigns;
     v_call pgdial.calls;
 begin
-    if exists (select from pgdial.trunks t cross join lateral pgdial.pace(t, p_now) p
-               where t.name = p_call.trunk and p.allowed <= 0) then
+    if not pgdial.lock_pace(p_call.trunk)
+       or exists (select from pgdial.trunks t cross join lateral pgdial.pace(t, p_now) p
+                  where t.name = p_call.trunk and p.allowed <= 0) then
         return null;
     end if;
     perform pgdial.spend_pace(p_call.trunk, 1, p_now);

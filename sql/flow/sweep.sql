@@ -25,8 +25,8 @@ begin
             v_n := case v_kind
                 when 'unresolved' then pgdial.sweep_leases(v_now, p_limit)
                 when 'unknown' then pgdial.sweep_deadlines(v_now, p_limit)
-                when 'expired' then pgdial.sweep_expiries(v_now, p_limit)
-                when 'suppressed' then pgdial.sweep_suppressed(v_now, p_limit)
+                when 'expired' then pgdial.sweep_expiries(v_now, p_limit * 20)
+                when 'suppressed' then pgdial.sweep_suppressed(v_now, p_limit * 20)
                 when 'parked_applied' then pgdial.sweep_parked(v_now, p_limit)
                 when 'removed' then pgdial.sweep_finished(v_now, p_keep, p_limit * 10) end;
         exception when others then
@@ -177,30 +177,19 @@ as $$
                    where e.call_id = p_id and e.kind = 'put_off' and e.at > p_now - '1 minute'::interval)
 $$;
 
--- sweep_expiries: waiting -> expired. The claim only passes such rows over.
+-- sweep_expiries: waiting -> expired. The claim only passes such rows over. Many may expire at
+-- one moment, at the end of a campaign's day: they go together, and one by one where one cannot be moved.
 create or replace function pgdial.sweep_expiries(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 as $$
 declare
-    v_call pgdial.calls;
-    v_n int := 0;
-begin
-    for v_call in
-        select c.* from pgdial.calls c
+    v_ids constant uuid[] := array(
+        select c.id from pgdial.calls c
         where c.state = 'waiting' and c.expires_at is not null and c.expires_at <= p_now
           and not pgdial.was_put_off(c.id, p_now)
-        order by c.expires_at limit p_limit for update skip locked
-    loop
-        begin
-            update pgdial.calls c set state = 'expired', ended_at = p_now
-            where c.id = v_call.id and c.state::text = 'waiting';
-            perform pgdial.note(v_call, 'expired', p_now, jsonb_build_object('expires_at', v_call.expires_at));
-        exception when integrity_constraint_violation or raise_exception or data_exception then
-            perform pgdial.put_off(v_call, sqlerrm, p_now);
-        end;
-        v_n := v_n + 1;
-    end loop;
-    return v_n;
+        order by c.expires_at limit p_limit);
+begin
+    return pgdial.end_waiting(v_ids, 'expired', p_now, p_limit);
 end $$;
 
 -- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list.
@@ -212,32 +201,79 @@ language plpgsql volatile
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    v_call pgdial.calls;
-    v_why text;
-    v_n int := 0;
-begin
-    for v_call in
-        select c.* from pgdial.do_not_call d join pgdial.calls c on c.phone = d.phone
+    v_ids constant uuid[] := array(
+        select c.id from pgdial.do_not_call d join pgdial.calls c on c.phone = d.phone
         where d.pending and c.state = 'waiting' and not pgdial.was_put_off(c.id, p_now)
-        order by d.at limit p_limit for update of c skip locked
-    loop
-        begin
-            select d.reason into v_why from pgdial.do_not_call d where d.phone = v_call.phone;
-            update pgdial.calls c set state = 'suppressed', ended_at = p_now, last_error = v_why
-            where c.id = v_call.id and c.state::text = 'waiting';
-            perform pgdial.note(v_call, 'suppressed', p_now, jsonb_build_object('why', v_why));
-        exception when integrity_constraint_violation or raise_exception or data_exception then
-            perform pgdial.put_off(v_call, sqlerrm, p_now);
-        end;
-        v_n := v_n + 1;
-    end loop;
-
+        order by d.at limit p_limit);
+    v_n constant int := pgdial.end_waiting(v_ids, 'suppressed', p_now, p_limit);
+begin
     update pgdial.do_not_call d set pending = false
     where d.phone in (
         select o.phone from pgdial.do_not_call o
         where o.pending and o.at < p_now - '1 minute'::interval
           and not exists (select from pgdial.calls c where c.phone = o.phone and c.state = 'waiting')
-        order by o.at limit p_limit * 100 for update skip locked);
+        order by o.at limit p_limit * 5 for update skip locked);
+    return v_n;
+end $$;
+
+-- end_waiting: these waiting calls are over (expired, suppressed), together; where that fails the
+-- first p_limit of them one by one, and the one that cannot be moved is put off.
+create or replace function pgdial.end_waiting(p_ids uuid[], p_state pgdial.call_state, p_now timestamptz, p_limit int)
+returns int
+language plpgsql volatile
+as $$
+declare
+    v_call pgdial.calls;
+    v_n int := 0;
+begin
+    begin
+        return pgdial.end_waiting_together(p_ids, p_state, p_now);
+    exception when integrity_constraint_violation or raise_exception or data_exception then
+        null;
+    end;
+    for v_call in
+        select c.* from unnest(p_ids) with ordinality i (id, n) join pgdial.calls c on c.id = i.id
+        where c.state::text = 'waiting'
+        order by i.n limit p_limit for update of c skip locked
+    loop
+        begin
+            perform pgdial.end_waiting_together(array[v_call.id], p_state, p_now);
+        exception when integrity_constraint_violation or raise_exception or data_exception then
+            perform pgdial.put_off(v_call, sqlerrm, p_now);
+        end;
+        v_n := v_n + 1;
+    end loop;
+    return v_n;
+end $$;
+
+-- end_waiting_together: those that nobody holds, with their events; answers how many.
+create or replace function pgdial.end_waiting_together(p_ids uuid[], p_state pgdial.call_state, p_now timestamptz)
+returns int
+language plpgsql volatile
+as $$
+declare
+    v_n int;
+begin
+    with ours as materialized (
+        select c.id from pgdial.calls c
+        where c.id = any (p_ids) and c.state::text = 'waiting'
+        order by c.id for update skip locked
+    ), moved as (
+        update pgdial.calls c
+        set state = p_state, ended_at = p_now,
+            last_error = case when p_state = 'suppressed'
+                then (select d.reason from pgdial.do_not_call d where d.phone = c.phone) else c.last_error end
+        where c.id in (select o.id from ours o) and c.state::text = 'waiting'
+          and (p_state <> 'suppressed' or exists (select from pgdial.do_not_call d where d.phone = c.phone))
+        returning c.id, c.claim_no, c.attempt, c.expires_at, c.last_error
+    ), noted as (
+        insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
+        select p_now, m.id, m.claim_no, m.attempt, p_state,
+               case when p_state = 'expired' then jsonb_build_object('expires_at', m.expires_at)
+                    else jsonb_build_object('why', m.last_error) end
+        from moved m
+    )
+    select count(*) into v_n from moved;
     return v_n;
 end $$;
 

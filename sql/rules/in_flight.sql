@@ -24,12 +24,20 @@ begin
 end $$;
 
 -- known_floor: no claim has left a call in flight below it. Kept in the session, which lives on
--- one server and in one database: a new one begins at 0 and reads everything once.
+-- one server and in one database: a new one begins at 0 and reads everything once. So does one whose
+-- sequence was made anew (truncate ... restart identity) or set back: the claims of other sessions are
+-- numbered from its beginning then.
 create or replace function pgdial.known_floor() returns bigint
 language plpgsql stable
 as $$
+declare
+    v_known constant text[] := string_to_array(nullif(current_setting('pgdial.floor', true), ''), '/');
 begin
-    return coalesce(nullif(current_setting('pgdial.floor', true), ''), '0')::bigint;
+    if v_known[1] = pg_relation_filenode('pgdial.claim_order')::text
+       and v_known[2]::bigint <= (select o.last_value from pgdial.claim_order o) then
+        return v_known[2];
+    end if;
+    return 0;
 end $$;
 
 -- keep_floor: the least of what was in flight and of what this claim (p_seq) has added: whatever
@@ -41,6 +49,7 @@ language plpgsql volatile
 as $$
 begin
     if p_seq is not null then
-        perform set_config('pgdial.floor', least(p_in_flight[1].claim_seq, p_seq)::text, false);
+        perform set_config('pgdial.floor',
+            pg_relation_filenode('pgdial.claim_order') || '/' || least(p_in_flight[1].claim_seq, p_seq), false);
     end if;
 end $$;

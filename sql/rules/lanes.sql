@@ -92,13 +92,31 @@ begin
         + '1 millisecond'::interval;
 end $$;
 
--- spend_pace: so many calls of a paced trunk are dialled now. Behind the gate.
-create or replace function pgdial.spend_pace(p_trunk text, p_calls int, p_now timestamptz) returns void
-language sql volatile
+-- lock_pace: may the pace of this trunk be spent until the transaction ends? False while somebody
+-- else holds its row: the trunk has no turn then, and no other trunk waits for it.
+create or replace function pgdial.lock_pace(p_trunk text) returns boolean
+language plpgsql volatile
 as $$
+begin
+    if not exists (select from pgdial.trunks t where t.name = p_trunk and t.calls_per_second is not null) then
+        return true;
+    end if;
+    perform from pgdial.trunk_pace b where b.trunk = p_trunk for no key update skip locked;
+    return found or not exists (select from pgdial.trunk_pace b where b.trunk = p_trunk);
+end $$;
+
+-- spend_pace: so many calls of a paced trunk are dialled now. Behind the gate, after lock_pace.
+create or replace function pgdial.spend_pace(p_trunk text, p_calls int, p_now timestamptz) returns void
+language plpgsql volatile
+-- Its first row may be somebody's uncommitted one: the pace is unspent then, and the gate waits no longer.
+set lock_timeout = '100ms'
+as $$
+begin
     insert into pgdial.trunk_pace as b (trunk, tokens, as_of)
     select t.name, p.tokens - p_calls, p_now
     from pgdial.trunks t cross join lateral pgdial.pace(t, p_now) p
     where t.name = p_trunk and p.tokens is not null
-    on conflict (trunk) do update set tokens = excluded.tokens, as_of = excluded.as_of
-$$;
+    on conflict (trunk) do update set tokens = excluded.tokens, as_of = excluded.as_of;
+exception when lock_not_available then
+    null;
+end $$;

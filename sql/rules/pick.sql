@@ -1,4 +1,4 @@
--- pick: choose and lock due calls, in fair turns. It writes nothing.
+-- pick: choose and lock due calls, in fair turns. It writes nothing but hints for the next claims.
 -- A lane that gave nothing in its turn (nothing due, its numbers taken, its rows held)
 -- leaves, and its share goes to the others. Three rounds at most in which no lane leaves:
 -- a number that many waiting calls share yields one call, and each number found joins
@@ -19,6 +19,7 @@ declare
     v_lanes pgdial.lane[] := array(
         select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(v_heads) h), p_trunks, p_in_flight, p_now) l
         where l.room > 0);
+    v_skips constant pgdial.skip[] := pgdial.skips(p_now);
     v_unclaimable constant uuid[] := array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
     v_found pgdial.picked[] := '{}';
     v_batch pgdial.picked[];
@@ -32,7 +33,7 @@ begin
         exit when v_before >= p_wanted or v_rounds >= 3 or cardinality(v_lanes) = 0;
         v_dry := '{}';
         for v_turn in select t.campaign, t.trunk, t.quota from pgdial.turns(v_lanes, v_found, p_wanted - v_before) t loop
-            v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_taken, v_unclaimable, p_now);
+            v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_skips, v_taken, v_unclaimable, p_now);
             v_taken := v_taken || array(select b.phone from unnest(v_batch) b);
             v_found := v_found || v_batch;
             if cardinality(v_batch) = 0 then
@@ -91,30 +92,38 @@ end $$;
 -- later are never walked. Candidates come from the index alone, in its order, and each is
 -- locked as it comes, so that rows held by a person are passed over instead of being chosen
 -- and then missed. Twins shorten a look, so it looks up to three times; a priority that is
--- not exhausted then is not overtaken by a lower one.
+-- not exhausted then is not overtaken by a lower one. Of a crowd that cannot be claimed it
+-- sees a part only, and remembers how far it came (skips).
 create or replace function pgdial.pick_from(
-    p_campaign text, p_trunk text, p_quota int, p_heads pgdial.head[], p_taken text[], p_unclaimable uuid[], p_now timestamptz
+    p_campaign text, p_trunk text, p_quota int, p_heads pgdial.head[], p_skips pgdial.skip[], p_taken text[],
+    p_unclaimable uuid[], p_now timestamptz
 ) returns pgdial.picked[]
 language plpgsql volatile
 as $$
 declare
+    c_walk constant int := 2000;    -- candidates that one claim looks at in a queue, at most
     v_head pgdial.head;
+    v_skip pgdial.skip;
     v_found pgdial.picked[] := '{}';
     v_more pgdial.picked[] := '{}';
     v_taken text[] := p_taken;
 begin
     for v_head in select h.* from unnest(p_heads) h where h.campaign = p_campaign order by h.priority desc loop
+        select s.* into v_skip from unnest(p_skips) s where s.campaign = p_campaign and s.priority = v_head.priority;
+        if not found then
+            v_skip := row(p_campaign, v_head.priority, v_head.run_at, '00000000-0000-0000-0000-000000000000'::uuid, p_now, p_now);
+        end if;
         for v_look in 1..3 loop
             v_more := array(
                 with due as materialized (
                     select k.id, k.phone, k.run_at
                     from (select c.id, c.phone, c.run_at from pgdial.calls c
                           where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_head.priority
-                            and c.run_at >= v_head.run_at and c.run_at <= p_now
+                            and c.run_at <= p_now and (c.run_at, c.id) > (v_skip.run_at, v_skip.id)
                             -- "in (select ...)" is hashed, an array that is a parameter is not.
                             and c.phone not in (select t from unnest(v_taken) t)
                             and c.id not in (select u from unnest(p_unclaimable) u)
-                          order by c.run_at, c.id) k
+                          order by c.run_at, c.id limit c_walk) k
                          cross join lateral (
                              select c.id from pgdial.calls c
                              -- Said again: somebody may have changed the row since the candidate was read.
@@ -134,6 +143,19 @@ begin
             v_taken := v_taken || array(select m.phone from unnest(v_more) m);
             exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
         end loop;
+        if cardinality(v_found) = 0 then
+            select c.run_at, c.id into v_skip.run_at, v_skip.id
+            from pgdial.calls c
+            where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_head.priority
+              and c.run_at <= p_now and (c.run_at, c.id) > (v_skip.run_at, v_skip.id)
+              and c.phone not in (select t from unnest(v_taken) t)
+              and c.id not in (select u from unnest(p_unclaimable) u)
+            order by c.run_at, c.id offset c_walk - 1 limit 1;
+            if found then
+                v_skip.seen_at := p_now;
+                perform pgdial.skip_past(v_skip);
+            end if;
+        end if;
         exit when cardinality(v_more) > 0 or cardinality(v_found) >= p_quota;
     end loop;
     return v_found;

@@ -115,7 +115,7 @@ impl Out {
         let bold = |name: &&str| Cell::new(name.to_uppercase()).add_attribute(Attribute::Bold);
         table.set_header(header.iter().map(bold));
         for row in rows {
-            table.add_row(row.into_iter().map(cell));
+            table.add_row(row.iter().map(|text| cell(text)));
         }
         self.lines_of(&table)
     }
@@ -124,7 +124,7 @@ impl Out {
     pub fn pairs(&mut self, pairs: Vec<(&str, String)>) -> Result<(), Failure> {
         let mut table = self.bare_table();
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
-            table.add_row([Cell::new(name).add_attribute(Attribute::Bold), cell(value)]);
+            table.add_row([Cell::new(name).add_attribute(Attribute::Bold), cell(&value)]);
         }
         self.lines_of(&table)
     }
@@ -164,7 +164,7 @@ impl Out {
 }
 
 /// One cell, with the colour of its word.
-fn cell(text: String) -> Cell {
+fn cell(text: &str) -> Cell {
     // A cell may have several lines.
     let lines: Vec<String> = text.split('\n').map(shown::plain).collect();
     let text = lines.join("\n");

@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
     migration!(20, "0020_upkeep", compatible_from = 1),
+    migration!(23, "0023_gate", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -87,6 +88,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/in_flight",
     "rules/lanes",
     "rules/heads",
+    "rules/skips",
     "rules/pick",
     "rules/next_due",
     "rules/end_attempt",

@@ -123,6 +123,42 @@ async fn forty_numbers_one_after_the_other_are_all_found() {
     }
 }
 
+/// Everybody of a campaign may expire at one moment, or join the do-not-call list: a claim looks
+/// at a part of them, and the next ones go on behind, to the calls that can be dialled.
+#[tokio::test]
+async fn a_crowd_that_can_no_longer_be_dialled_is_walked_a_part_at_a_time() {
+    for ends in [
+        "update pgdial.calls set expires_at = now() - interval '1 minute' where campaign = 'forty'",
+        "insert into pgdial.do_not_call (phone, reason, by) select distinct phone, 'asked', 'ann' \
+         from pgdial.calls where campaign = 'forty'",
+    ] {
+        let (_turn, mut session) = only("forty").await;
+        run(&mut session, ends).await.unwrap();
+        run(
+            &mut session,
+            "update pgdial.calls set campaign = 'forty' where campaign = 'default'",
+        )
+        .await
+        .unwrap();
+        let look = "(select count(id) || ' ' || coalesce(min(wait_ms)::text, '-') \
+                     from pgdial.claim_calls(gen_random_uuid(), '{default}', 30))";
+        let mut looks = 1;
+        while ask(&mut session, look).await == "0 0" {
+            looks += 1;
+        }
+        // 40,000 of them, 2,000 in a look.
+        assert!((20..=22).contains(&looks), "{looks} looks: {ends}");
+        assert_eq!(
+            ask(
+                &mut session,
+                "(select count(*)::text from pgdial.live_calls where campaign = 'forty')"
+            )
+            .await,
+            "30"
+        );
+    }
+}
+
 #[tokio::test]
 async fn calls_for_later_are_not_walked() {
     let (_turn, mut session) = only("default").await;

@@ -167,3 +167,29 @@ async fn end_all(db: &TestDb) {
         assert!(matches!(settled, Settled::Failed), "{settled:?}");
     }
 }
+
+/// A table emptied with its numbers: the claims of another session begin at one again, below
+/// what this one knew.
+#[tokio::test]
+async fn the_cap_holds_when_the_numbers_of_claims_begin_anew() {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set slots = 3").await;
+    let claim = "select count(id)::text from pgdial.claim_calls(gen_random_uuid(), '{default}', 2)";
+    let claim = format!("({claim})");
+    let (mut one, mut other) = (db.session().await, db.session().await);
+    for n in 0..6 {
+        db.enqueue(&number(n)).await;
+        ask(&mut one, &claim).await;
+        db.sql("update pgdial.calls set state = 'failed', outcome = 'busy', ended_at = now(), lease_until = null, \
+                deadline_at = null, claim_seq = default where state = 'dialing'").await;
+    }
+    db.enqueue(&number(6)).await;
+    ask(&mut one, &claim).await;
+    db.sql("truncate pgdial.calls restart identity").await;
+    for n in 10..20 {
+        db.enqueue(&number(n)).await;
+    }
+    assert_eq!(ask(&mut other, &claim).await, "2");
+    assert_eq!(ask(&mut one, &claim).await, "1");
+    assert_eq!(ask(&mut one, &claim).await, "0");
+}

@@ -175,3 +175,45 @@ async fn a_snapshot_held_over_hundreds_of_lives_stops_nothing() {
     assert_eq!(db.claim(30).await[0].id, id);
     run(&mut reader, "commit").await.unwrap();
 }
+
+/// The pace of one trunk, held: that trunk has no turn, and no other waits for it.
+#[tokio::test]
+async fn a_held_pace_stops_its_trunk_alone() {
+    let db = TestDb::new().await;
+    db.sql(
+        "insert into pgdial.trunks (name, calls_per_second) values ('paced', 1000), ('free', null); \
+         insert into pgdial.campaigns (name, trunk) values ('paced', 'paced'), ('free', 'free')",
+    )
+    .await;
+    let request = |n: usize, campaign: &str| json!({ "to": number(n), "scriptId": "s", "campaign": campaign });
+    let claim = async || {
+        let trunks = ["paced".to_owned(), "free".to_owned()];
+        let claim = db
+            .calls
+            .claim(uuid::Uuid::new_v4(), &trunks, 1)
+            .await
+            .unwrap();
+        claim
+            .calls
+            .into_iter()
+            .map(|call| call.trunk)
+            .collect::<Vec<_>>()
+    };
+    // The first claim makes the row.
+    db.enqueue_as(request(1, "paced")).await;
+    assert_eq!(claim().await, ["paced"]);
+    let mut person = db.session().await;
+    run(
+        &mut person,
+        "begin; update pgdial.trunk_pace set tokens = tokens",
+    )
+    .await
+    .unwrap();
+    db.enqueue_as(request(2, "paced")).await;
+    db.enqueue_as(request(3, "free")).await;
+    assert_eq!(claim().await, ["free"]);
+    assert_eq!(claim().await, [""; 0]);
+    run(&mut person, "rollback").await.unwrap();
+    db.forward("1 second").await;
+    assert_eq!(claim().await, ["paced"]);
+}

@@ -312,14 +312,19 @@ async fn the_sweep_says_when_the_next_row_falls_due() {
 async fn full_batches_are_swept_without_a_rest() {
     let db = TestDb::new().await;
     let at = in_seconds(&db, 60).await;
-    let batch: Vec<_> = (0..150)
-        .map(|n| json!({ "to": number(n), "scriptId": "s", "expiresAt": at }))
-        .collect();
-    db.calls.enqueue("tester", &batch).await.unwrap();
+    for batch in [0..1050, 1050..2100] {
+        let batch: Vec<_> = batch
+            .map(|n| json!({ "to": number(n), "scriptId": "s", "expiresAt": at }))
+            .collect();
+        db.calls.enqueue("tester", &batch).await.unwrap();
+    }
     db.forward("1 minute").await;
     let first = db.sweep().await;
-    assert_eq!((first.counts["expired"], first.wait), (100, Duration::ZERO));
-    assert_eq!(db.sweep().await.counts["expired"], 50);
+    assert_eq!(
+        (first.counts["expired"], first.wait),
+        (2000, Duration::ZERO)
+    );
+    assert_eq!(db.sweep().await.counts["expired"], 100);
 }
 
 #[tokio::test]
@@ -356,4 +361,37 @@ async fn many_sweeps_at_once_move_each_row_once() {
     assert_eq!(moved, 30);
     let events = "select count(*) from pgdial.call_events where kind = 'unresolved'";
     assert_eq!(db.number(events).await, 30);
+}
+
+/// A whole campaign at six o'clock: together, and around the one that cannot be moved.
+#[tokio::test]
+async fn many_that_expire_at_one_moment_go_together_and_around_one_that_cannot() {
+    let db = TestDb::new().await;
+    for n in 0..30 {
+        let at = "to_char(pgdial.now() + interval '30 seconds', 'YYYY-MM-DD\"T\"HH24:MI:SS.USOF')";
+        let at = db.text(&format!("select {at}")).await;
+        db.enqueue_as(json!({ "to": number(n), "scriptId": "s", "expiresAt": at }))
+            .await;
+    }
+    let poisoned = format!(
+        "alter table pgdial.calls add constraint never check (phone <> '{}' or state <> 'expired') not valid",
+        number(7)
+    );
+    db.sql(&poisoned).await;
+    db.forward("1 minute").await;
+    db.sweep().await;
+    assert_eq!(
+        db.number("select count(*) from pgdial.calls where state = 'expired'")
+            .await,
+        29
+    );
+    assert_eq!(
+        db.number("select count(*) from pgdial.call_events where kind = 'expired' and detail ? 'expires_at'").await,
+        29
+    );
+    assert_eq!(
+        db.number("select count(*) from pgdial.call_events where kind = 'put_off'")
+            .await,
+        1
+    );
 }

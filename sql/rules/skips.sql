@@ -1,0 +1,31 @@
+-- skips: a crowd at the head of a queue that cannot be claimed (a million calls that have expired, or
+-- whose numbers have joined the do-not-call list, or whose rows somebody holds) is walked once and
+-- not by each claim, and never by more than so many rows behind the gate. A claim that
+-- ends its walk there says so (wait_ms = 0), and the next goes on behind.
+-- For 10 s, then the walk begins anew: what has become claimable before the place waits as long at most.
+-- The sweep takes the crowd away meanwhile.
+-- Kept in the session, which lives on one server and in one database.
+
+-- skips: the places that still count.
+create or replace function pgdial.skips(p_now timestamptz) returns pgdial.skip[]
+language plpgsql stable
+as $$
+declare
+    v_known constant text := nullif(current_setting('pgdial.skips', true), '');
+begin
+    if v_known is null then
+        return '{}';
+    end if;
+    -- From the future: the clock has gone back.
+    return array(select s from unnest(v_known::pgdial.skip[]) s where s.since between p_now - '10 seconds'::interval and p_now);
+end $$;
+
+-- skip_past: nothing up to here can be claimed.
+create or replace function pgdial.skip_past(p_skip pgdial.skip) returns void
+language plpgsql volatile
+as $$
+begin
+    perform set_config('pgdial.skips', (array(
+        select k from unnest(pgdial.skips(p_skip.seen_at)) k
+        where k.campaign <> p_skip.campaign or k.priority <> p_skip.priority) || p_skip)::text, false);
+end $$;
