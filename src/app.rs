@@ -250,7 +250,7 @@ async fn start_worker_until(
         calls.clone(),
         dialer.clone(),
         worker.id,
-        worker.trunks.clone(),
+        &worker.trunks,
         settings.permits,
         settings.poll,
     );

@@ -1,8 +1,9 @@
 //! The claim loop: wake, claim, hand each call to a dial, never more than the permits.
 //!
 //! A permit is held from the claim until the dial's result is recorded, so that this
-//! process never has more claims and dials under way than `--permits`. The cap of all
-//! processes together (P3) is the database's; nothing is decided here.
+//! process never has more claims and dials under way than `--permits`; which trunk they are
+//! for is shared out (`dispatcher/turns.rs`). The cap of all processes together (P3) is the
+//! database's; nothing is decided here.
 
 use std::{
     collections::HashSet,
@@ -17,6 +18,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
+mod turns;
+
+use self::turns::{Room, Turns};
 use crate::{
     dialer::Dialer,
     domain::{ClaimedCall, Outcome, Reference},
@@ -30,6 +34,9 @@ use crate::{
     telemetry::trace::Span,
 };
 
+/// How long it leaves trunks alone that had nothing, while those that have work have their share:
+/// each dial that ends would be a claim for nothing.
+const LEFT_ALONE: Duration = Duration::from_millis(50);
 /// How often a worker looks without having been woken, when LISTEN is down.
 const POLL_WHEN_DEAF: Duration = Duration::from_secs(1);
 /// Calls in one claim at most: the gate is held for all of them, and their dials begin only
@@ -51,6 +58,7 @@ pub struct Dispatcher {
     claimer: Claimer,
     permits: Arc<Semaphore>,
     permits_in_all: usize,
+    turns: Arc<Turns>,
     /// Calls in one claim: half of the permits, so that the dials of one half are
     /// recorded while the next half is claimed.
     most_claimed: usize,
@@ -59,6 +67,8 @@ pub struct Dispatcher {
     /// How often it looks without having been woken; none = never (wakes and due times only).
     poll: Option<Duration>,
     held: Held,
+    /// When a claim last showed that trunks which it brought no calls of have none.
+    others_had_nothing: Option<Instant>,
     dials: TaskTracker,
 }
 
@@ -97,7 +107,7 @@ impl Dispatcher {
         calls: Calls,
         dialer: Dialer,
         worker: Uuid,
-        trunks: Vec<String>,
+        trunks: &[String],
         permits: usize,
         poll: Option<Duration>,
     ) -> Self {
@@ -106,7 +116,8 @@ impl Dispatcher {
             .permits
             .set(i64::try_from(permits).unwrap_or(i64::MAX));
         Self {
-            claimer: calls.claimer(worker, trunks),
+            turns: Arc::new(Turns::new(trunks, permits)),
+            claimer: calls.claimer(worker),
             calls,
             dialer,
             worker,
@@ -116,6 +127,7 @@ impl Dispatcher {
             crowd: None,
             poll,
             held: Held::default(),
+            others_had_nothing: None,
             dials: TaskTracker::new(),
         }
     }
@@ -129,12 +141,19 @@ impl Dispatcher {
             if reply_lost {
                 reply_lost = !self.give_back().await;
             }
+            let room = self.turns.room();
+            if let Some(until) = self.nobody_to_claim_for(&room) {
+                drop(permits);
+                stop.run_until_cancelled(timeout_at(until, self.turns.dial_ended()))
+                    .await;
+                continue;
+            }
             // The claim itself is never cancelled: a lost reply would be lost calls.
-            match self.claim(permits).await {
+            match self.claim(permits, &room).await {
                 Ok(rest) => {
                     pause = PAUSE.0;
                     if let Some(rest) = rest {
-                        self.rest(&stop, rest).await;
+                        self.rest(&stop, rest, &room).await;
                     }
                 }
                 Err(error) => {
@@ -205,16 +224,27 @@ impl Dispatcher {
         permits
     }
 
+    /// Those that have work have their share of the permits, and the others had nothing a moment
+    /// ago: until then, or until a dial ends, nobody is claimed for.
+    fn nobody_to_claim_for(&self, room: &Room) -> Option<Instant> {
+        if room.shares.is_empty() {
+            return Some(Instant::now() + POLL_WHEN_DEAF);
+        }
+        let until = self.others_had_nothing? + LEFT_ALONE;
+        (room.leaves_out && !room.expects_work && until > Instant::now()).then_some(until)
+    }
+
     /// Claims for these permits. `Some(rest)`: nothing was there, rest that long.
     async fn claim(
         &mut self,
         mut permits: Vec<OwnedSemaphorePermit>,
+        room: &Room,
     ) -> Result<Option<Rest>, Error> {
         // Started before the claim is sent, so that the lease can only look shorter than it is.
         let claimed_at = Stopwatch::start();
         let sent = Instant::now();
         let hinted = self.calls.take_hint();
-        let claim = self.claimer.claim(permits.len()).await?;
+        let claim = self.claimer.claim(&room.shares, permits.len()).await?;
         let took = sent.elapsed();
         self.count(&claim, took, hinted);
         self.crowd = (took > CROWDED).then(|| Crowd {
@@ -225,6 +255,10 @@ impl Dispatcher {
         if claim.gate_timeout {
             return Ok(Some(Rest::Briefly));
         }
+        self.turns.claimed(room, permits.len(), &claim.calls);
+        if claim.calls.len() < permits.len() {
+            self.others_had_nothing = Some(Instant::now());
+        }
         for dial in claim.unreadable {
             tracing::error!(call.id = %dial.call, "a claimed call cannot be read; it fails");
             self.calls
@@ -232,7 +266,9 @@ impl Dispatcher {
                 .await?;
         }
         if claim.calls.is_empty() {
-            return Ok(Some(Rest::Until(claim.wait)));
+            // Those that had their share may have more, now that the others have no work.
+            let may_have_more = room.expects_work && room.leaves_out;
+            return Ok((!may_have_more).then_some(Rest::Until(claim.wait)));
         }
         for mut call in claim.calls {
             trace(&mut call, took);
@@ -268,6 +304,7 @@ impl Dispatcher {
         let (dialer, held, reference) = (self.dialer.clone(), self.held.clone(), call.reference());
         held.insert(reference);
         let used = Used::of(&self.calls.metrics().permits_used);
+        let permit = self.turns.take(&call.trunk, permit);
         self.dials.spawn(async move {
             // Not recorded: it may ring, so it stays held, and give_back leaves it alone for
             // the sweep to take over.
@@ -278,8 +315,9 @@ impl Dispatcher {
         });
     }
 
-    /// Waits for a wake, for the next due call, or for the poll.
-    async fn rest(&self, stop: &CancellationToken, rest: Rest) {
+    /// Waits for a wake, for the next due call, or for the poll; where a trunk has its share of
+    /// the permits, for the end of a dial too.
+    async fn rest(&self, stop: &CancellationToken, rest: Rest, room: &Room) {
         let due = match rest {
             Rest::Briefly => Some(jittered(Duration::from_millis(50))),
             Rest::Until(due) => due.map(|due| due.max(Duration::from_millis(1))),
@@ -295,6 +333,7 @@ impl Dispatcher {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.calls.woken(Wake::Claim) => {}
+            () = self.turns.dial_ended(), if room.leaves_out => {}
             () = sleep_or_never(longest) => {}
         }
     }

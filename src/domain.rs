@@ -26,8 +26,8 @@ pub mod report;
 
 pub use dial::{ClaimedCall, Placement, Refusal};
 pub use ids::{CallId, Reference};
-pub use outcome::Outcome;
-pub use phone::Phone;
+pub use outcome::{Outcome, Resolution};
+pub use phone::{Phone, PhoneError, Region};
 pub use report::{Report, ReportKind};
 pub use request::CallRequest;
 pub use state::CallState;

@@ -49,6 +49,9 @@ pub mod matching;
 // waiting → waiting, changed.
 pub mod amend;
 
+// A person ends a doubt.
+pub mod resolve;
+
 // The end of a hold.
 pub mod release;
 
@@ -96,6 +99,9 @@ pub mod board;
 
 // What happened, for those who follow.
 pub mod events;
+
+// How much of something each trunk may have.
+pub mod shares;
 
 // Many writers, one statement.
 pub(crate) mod batcher;

@@ -214,6 +214,7 @@ fn api(keys: ApiKeys) -> Router<App> {
         .route("/calls/batch", post(batch::create_calls))
         .route("/calls/cancel", post(matching::cancel_calls))
         .route("/calls/redrive", post(matching::redrive_calls))
+        .route("/calls/resolve", post(matching::resolve_calls))
         .route("/calls/export", get(matching::export_calls))
         .route(
             "/calls/{id}",
@@ -221,6 +222,7 @@ fn api(keys: ApiKeys) -> Router<App> {
         )
         .route("/calls/{id}/cancel", post(calls::cancel_call))
         .route("/calls/{id}/redrive", post(calls::redrive_call))
+        .route("/calls/{id}/resolve", post(calls::resolve_call))
         .route("/calls/{id}/why", get(calls::why_call))
         .route("/events", get(events::events))
         .route("/stats", get(calls::stats))

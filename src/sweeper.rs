@@ -3,9 +3,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod asks;
+
+use self::asks::Asks;
 use crate::{
     dialer::Dialer,
     domain::Reference,
@@ -21,8 +23,6 @@ use crate::{
 
 /// How often a provider is asked again to end the same call.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
-/// Questions under way at once.
-const MOST_ASKS: usize = 8;
 /// How often partitions and statistics are looked after.
 const KEEP_HOUSE: Duration = Duration::from_mins(1);
 /// The longest rest: also how long an event that nobody woke us for waits at most.
@@ -37,21 +37,19 @@ pub struct Sweeper {
     /// How long finished calls are kept; none = for ever.
     keep: Option<Duration>,
     asked: HashMap<Reference, Stopwatch>,
-    /// Questions under way. Never awaited in the loop: a provider that hangs must not
-    /// stop the sweep.
-    asks: JoinSet<()>,
+    asks: Asks,
 }
 
 impl Sweeper {
     /// `keep` is how long finished calls are kept; none = for ever.
     pub fn new(calls: Calls, trunks: Trunks, dialer: Dialer, keep: Option<Duration>) -> Self {
         Self {
+            asks: Asks::new(trunks.names()),
             calls,
             trunks,
             dialer,
             keep,
             asked: HashMap::new(),
-            asks: JoinSet::new(),
         }
     }
 
@@ -122,13 +120,13 @@ impl Sweeper {
 
     /// Sends requests whose answers were lost again, where the trunk allows it.
     async fn repeat(&mut self) {
-        let (asked_at, free) = (Stopwatch::start(), self.free_asks());
-        match self.calls.repeats_due(&self.trunks.names(), free).await {
+        let (asked_at, free) = (Stopwatch::start(), self.asks.free());
+        match self.calls.repeats_due(&free).await {
             Ok(due) => {
                 for call in due {
-                    let dialer = self.dialer.clone();
+                    let (dialer, trunk) = (self.dialer.clone(), call.trunk.clone());
                     self.asks
-                        .spawn(async move { dialer.repeat(call, asked_at).await });
+                        .spawn(&trunk, async move { dialer.repeat(call, asked_at).await });
                 }
             }
             Err(error) => {
@@ -140,21 +138,16 @@ impl Sweeper {
         }
     }
 
-    fn free_asks(&mut self) -> usize {
-        while self.asks.try_join_next().is_some() {}
-        MOST_ASKS.saturating_sub(self.asks.len())
-    }
-
     /// Asks providers about dials that nobody has explained. What they say goes the way
     /// of a webhook.
     async fn look_up(&mut self) {
-        let free = self.free_asks();
-        match self.calls.look_ups_due(&self.trunks.names(), free).await {
+        match self.calls.look_ups_due(&self.asks.free()).await {
             Ok(due) => {
                 for dial in due {
                     let (calls, trunks) = (self.calls.clone(), self.trunks.clone());
+                    let trunk = dial.trunk.clone();
                     self.asks
-                        .spawn(async move { look_up(&calls, &trunks, &dial).await });
+                        .spawn(&trunk, async move { look_up(&calls, &trunks, &dial).await });
                 }
             }
             Err(error) => {
@@ -167,9 +160,8 @@ impl Sweeper {
     }
 
     fn is_to_be_asked(&self, wish: &CancelWish) -> bool {
-        self.asked
-            .get(&wish.reference())
-            .is_none_or(|at| at.elapsed() >= ASK_AGAIN)
+        let asked = self.asked.get(&wish.reference());
+        asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN) && self.asks.has_room(&wish.trunk)
     }
 
     /// Says what was swept, asks for the cancels, and answers how long to rest.
@@ -179,24 +171,16 @@ impl Sweeper {
         }
         self.asked
             .retain(|dial, _| swept.cancels.iter().any(|wish| wish.reference() == *dial));
-        for wish in swept
-            .cancels
-            .iter()
-            .filter(|wish| self.is_to_be_asked(wish))
-            .collect::<Vec<_>>()
-        {
-            self.asked.insert(wish.reference(), Stopwatch::start());
-            let (trunks, trunk, call) = (
-                self.trunks.clone(),
-                wish.trunk.clone(),
-                wish.reference().call,
-            );
-            let provider_call_id = wish.provider_call_id.clone();
-            self.asks
-                .spawn(async move { trunks.ask_to_cancel(&trunk, call, &provider_call_id).await });
-            if self.asks.len() >= MOST_ASKS {
-                break;
+        for wish in &swept.cancels {
+            if !self.is_to_be_asked(wish) {
+                continue;
             }
+            self.asked.insert(wish.reference(), Stopwatch::start());
+            let (trunks, call) = (self.trunks.clone(), wish.reference().call);
+            let (trunk, id) = (wish.trunk.clone(), wish.provider_call_id.clone());
+            self.asks.spawn(&wish.trunk, async move {
+                trunks.ask_to_cancel(&trunk, call, &id).await;
+            });
         }
         let mut rest = swept.wait.min(LONGEST_REST);
         if !swept.cancels.is_empty() {

@@ -17,7 +17,7 @@ declare
     v_changes jsonb;
     v_new record;
     v_problem text;
-    v_fixed constant text[] := array['to', 'campaign', 'from', 'idempotencyKey'];
+    v_fixed constant text[] := array['to', 'region', 'campaign', 'from', 'idempotencyKey'];
     v_now timestamptz;
 begin
     for v_item in select * from pgdial.locked_items(p_items) loop
@@ -32,10 +32,11 @@ begin
                 if jsonb_typeof(v_changes) is distinct from 'object' then
                     v_changes := '{"changes": "not an object"}';   -- an unknown field, and so refused
                 end if;
-                -- Read as a request to the same number with its times, so that the limits, and
-                -- how they belong together, stand in one place.
+                -- Read as a request with its times, so that the limits, and how they belong together,
+                -- stand in one place. To any number: its own may have been possible only when it
+                -- was taken.
                 select * into v_new from pgdial.read_request(
-                    jsonb_build_object('to', v_call.phone, 'scriptId', v_call.script_id, 'expiresAt', v_call.expires_at)
+                    jsonb_build_object('to', '+14155550100', 'scriptId', v_call.script_id, 'expiresAt', v_call.expires_at)
                     || case when v_changes ? 'expiresAt' then jsonb_build_object('runAt', v_call.run_at) else '{}' end
                     || (v_changes - v_fixed));
                 v_problem := case

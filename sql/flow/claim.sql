@@ -1,4 +1,5 @@
 -- claim_due: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
+-- p_most: of each of these trunks so many at most; null = no matter.
 -- Answers a row for each call, in the order in which they are due: what its dial needs; or
 -- one row without a call. Each has verdict (claimed, none, gate_timeout) and, when fewer came
 -- than wanted, wait_ms: 0 = look again; else until time alone can open the way; null = it cannot.
@@ -9,7 +10,7 @@
 -- Races: settles and webhooks only ever free slots and numbers; a person's open
 -- transaction is passed over (skip locked); everything else comes through the gate.
 -- Index: calls_claimable.
-create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int)
+create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null)
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
     metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
@@ -32,6 +33,7 @@ declare
     v_now timestamptz;
     v_seq bigint;
     v_trunks text[];
+    v_most int[];
     v_in_flight pgdial.flying[];
     v_heads pgdial.head[];
     v_look_again_at timestamptz;
@@ -55,6 +57,9 @@ begin
     end if;
     v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
     v_trunks := array(select t from unnest(p_trunks) t where pgdial.lock_pace(t));
+    if p_most is not null then
+        v_most := array(select p_most[array_position(p_trunks, t)] from unnest(v_trunks) t);
+    end if;
     v_in_flight := pgdial.in_flight_from(pgdial.known_floor());
     if pgdial.has_room(v_trunks, v_in_flight) then
         select h.heads, h.look_again_at into v_heads, v_look_again_at from pgdial.find_heads(v_now) h;
@@ -63,13 +68,13 @@ begin
         begin
             -- Locked and stamped in one subtransaction: a row that is locked in one and
             -- updated in another gets a multixact, which costs more than all the rest.
-            v_picked := array(select p from pgdial.pick(v_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_picked := array(select p from pgdial.pick(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now) p);
             if cardinality(v_picked) > 0 then
                 v_seq := nextval('pgdial.claim_order');
                 v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-            v_picked := array(select p from pgdial.pick(v_trunks, p_wanted, v_heads, v_in_flight, v_now) p);
+            v_picked := array(select p from pgdial.pick(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now) p);
             v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
             v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, v_now);
         end;

@@ -1,20 +1,18 @@
 -- do_not_call_add, do_not_call_remove: the list of numbers not to ring. A waiting call
 -- to such a number is passed over by the claim at once and suppressed by the sweep;
 -- a live one is left alone (cancel it).
--- Add answers whether the number was new to the list, remove whether it was on it;
--- null = not an E.164 number. What changes the list leaves an act.
+-- Add answers whether the number was new to the list, remove whether it was on it; what is no
+-- number is an error that says so. What changes the list leaves an act.
+-- A number as it is dialled in a region: pgdial.normal_phone('(415) 555-0100', 'US').
 create or replace function pgdial.do_not_call_add(p_phone text, p_reason text, p_by text default session_user)
 returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_phone constant text := pgdial.normal_phone(p_phone);
+    v_phone constant text := pgdial.needed_phone(p_phone, null, 'the number');
     v_added boolean;
 begin
-    if v_phone is null then
-        return null;
-    end if;
     insert into pgdial.do_not_call (phone, reason, by) values (v_phone, p_reason, p_by) on conflict (phone) do nothing;
     v_added := found;
     if v_added then
@@ -46,7 +44,7 @@ begin
         select i.n, p.phone, coalesce(i.reason, '') as reason,
                row_number() over (partition by p.phone collate "C" order by i.n) = 1 as is_first
         from unnest(p_phones, p_reasons) with ordinality as i (phone, reason, n),
-             lateral (select pgdial.normal_phone(i.phone) as phone) p
+             lateral (select pgdial.normal_phone(i.phone) as phone offset 0) p   -- a fence: read once
     ), new as (
         insert into pgdial.do_not_call as d (phone, reason, by, at)
         select a.phone, a.reason, p_by, v_now from asked a
@@ -77,12 +75,9 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_phone constant text := pgdial.normal_phone(p_phone);
+    v_phone constant text := pgdial.needed_phone(p_phone, null, 'the number');
     v_reason text;
 begin
-    if v_phone is null then
-        return null;
-    end if;
     delete from pgdial.do_not_call d where d.phone = v_phone returning d.reason into v_reason;
     if not found then
         return false;

@@ -147,7 +147,7 @@ create or replace function pgdial.enqueue(
     p_to text, p_script_id text, p_metadata jsonb default '{}', p_campaign text default 'default',
     p_from text default null, p_priority int default 0, p_run_at timestamptz default null,
     p_expires_at timestamptz default null, p_max_attempts int default null,
-    p_idempotency_key text default null
+    p_idempotency_key text default null, p_region text default null
 ) returns uuid
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -157,7 +157,7 @@ declare
 begin
     select e.verdict, e.id, e.detail into v
     from pgdial.enqueue_many(session_user::text, jsonb_build_array(jsonb_build_object(
-        'to', p_to, 'scriptId', p_script_id, 'metadata', p_metadata, 'campaign', p_campaign, 'from', p_from,
+        'to', p_to, 'region', p_region, 'scriptId', p_script_id, 'metadata', p_metadata, 'campaign', p_campaign, 'from', p_from,
         'priority', p_priority, 'runAt', p_run_at, 'expiresAt', p_expires_at,
         'maxAttempts', p_max_attempts, 'idempotencyKey', p_idempotency_key))) e;
     if v.verdict in ('new', 'duplicate') then

@@ -31,16 +31,13 @@ set jit = off
 set lock_timeout = '2s'
 as $$
 declare
-    v_phone constant text := pgdial.normal_phone(p_phone);
+    v_phone constant text := pgdial.needed_phone(p_phone, null, '"to"');
     v_ids uuid[];
     v_more boolean;
     v_answer jsonb;
     v_counts jsonb;
 begin
-    if v_phone is null then
-        raise exception '"to" is not an E.164 number: write + and the country code, as in "+14155550100"'
-            using errcode = 'invalid_parameter_value';
-    elsif p_do_not_call is null or p_do_not_call not in ('keep', 'add', 'remove') then
+    if p_do_not_call is null or p_do_not_call not in ('keep', 'add', 'remove') then
         raise exception '"doNotCall" is keep, add or remove' using errcode = 'invalid_parameter_value';
     end if;
     perform pgdial.check_batch(p_why, p_limit);

@@ -9,7 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pgdial.known_fields(p_changes, array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration',
-        'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown']);
+        'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'region']);
     perform pgdial.fitting_values(p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
@@ -22,7 +22,8 @@ begin
         no_answer_base = coalesce((p_changes ->> 'noAnswerBase')::interval, g.no_answer_base),
         fault_base = coalesce((p_changes ->> 'faultBase')::interval, g.fault_base),
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
-        redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown)
+        redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
+        region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end
     where g.name = p_name;
     return found;
 end $$;
@@ -46,14 +47,16 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent']);
+    perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin']);
     perform pgdial.fitting_values(p_changes);
     update pgdial.trunks t
     set slots = coalesce((p_changes ->> 'slots')::int, t.slots),
         calls_per_second = case when p_changes ? 'callsPerSecond' then (p_changes ->> 'callsPerSecond')::numeric
                                 else t.calls_per_second end,
         look_up = coalesce(p_changes ->> 'lookUp', t.look_up),
-        idempotent = coalesce((p_changes ->> 'idempotent')::boolean, t.idempotent)
+        idempotent = coalesce((p_changes ->> 'idempotent')::boolean, t.idempotent),
+        reports_within = case when p_changes ? 'reportsWithin' then (p_changes ->> 'reportsWithin')::interval
+                              else t.reports_within end
     where t.name = p_name;
     return found;
 end $$;
@@ -148,6 +151,9 @@ begin
             when v_field in ('idempotent', 'redialUnknown') then
                 v_fits := v_value in ('true', 'false');
                 v_wanted := 'true or false';
+            when v_field = 'region' then
+                v_fits := pgdial.region_problem(v_value) is null;
+                v_wanted := 'a country in two letters, as in US, or null for none';
             when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap') then
                 v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
                     then '1 second'::interval else '1 millisecond' end,
@@ -155,6 +161,9 @@ begin
                 v_wanted := format('a length of time %s, as in "45 seconds"', case v_field
                     when 'ringTimeout' then 'from 1 second to 10 minutes'
                     when 'maxDuration' then 'from 1 second to 6 hours' else 'from 1 millisecond to a year' end);
+            when v_field = 'reportsWithin' then
+                v_fits := pgdial.is_length_between(v_value, '1 second', '1 hour');
+                v_wanted := 'a length of time from 1 second to 1 hour, as in "45 seconds", or null for unknown';
             else
                 v_fits := true;     -- a name: its foreign key knows
         end case;

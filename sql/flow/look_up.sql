@@ -1,8 +1,9 @@
 -- look_ups_due: which dials to ask their providers about now. Each answered row is
 -- booked (look_up_at moves on), so that of several workers one asks.
+-- p_most: of each trunk so many at most, so that a provider that hangs holds up its own alone.
 -- Answers a JSON array of {id, claim_no, trunk, provider_call_id}.
 -- Races: rows that somebody holds are passed over. Index: calls_in_flight (in flight only).
-create or replace function pgdial.look_ups_due(p_trunks text[], p_limit int) returns jsonb
+create or replace function pgdial.look_ups_due(p_trunks text[], p_most int[]) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -12,10 +13,13 @@ declare
     v_due jsonb;
 begin
     with due as (
-        select c.id from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
-        where c.state in ('unresolved', 'in_call') and c.trunk = any (p_trunks) and t.look_up <> 'none'
-          and pgdial.look_up_due(c) <= v_now
-        order by pgdial.look_up_due(c) limit p_limit for update of c skip locked
+        select d.id
+        from unnest(p_trunks, p_most) a (trunk, most)
+             join pgdial.trunks t on t.name = a.trunk and t.look_up <> 'none'
+             cross join lateral (
+                 select c.id from pgdial.calls c
+                 where c.state in ('unresolved', 'in_call') and c.trunk = a.trunk and pgdial.look_up_due(c) <= v_now
+                 order by pgdial.look_up_due(c) limit a.most for update skip locked) d
     ), booked as (
         update pgdial.calls c
         set look_up_at = v_now + greatest('5 seconds', least('2 minutes', (v_now - c.claimed_at) / 2))

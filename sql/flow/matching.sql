@@ -1,13 +1,14 @@
--- cancel_matching, redrive_matching: cancel, or redrive, what a filter means: see
--- sql/rules/filter.sql for its fields. One batch at a time: what is left is for the next call, which
+-- cancel_matching, redrive_matching, resolve_matching: cancel, redrive or resolve what a filter
+-- means: see sql/rules/filter.sql for its fields. One batch at a time: what is left is for the next call, which
 -- is given the cursor of this one. So no transaction holds thousands of rows for long, and of one
 -- run no call is met twice: neither one that was refused, nor one that was redriven and has
 -- failed again meanwhile.
 -- p_why: needed, for the audit.  p_limit: calls of one batch, 1 to 10,000.
 -- p_dry_run: only count, up to 100,000 calls, and say what would become of them as things stand.
 -- p_force (redrive): completed ones too, which are no matches without it.
+-- p_as (resolve): what came of them all; in doubt unless the filter names other states in flight.
 -- Answers {dryRun, matched, verdicts: {verdict: count}, cursor}; the verdicts are those of
--- cancel_many and redrive_many. cursor null: that was all. A batch that did something leaves
+-- cancel_many, redrive_many and resolve_many. cursor null: that was all. A batch that did something leaves
 -- one act, and each call its own event.
 -- Cost: bounded by the rows that are looked at: a cancel at all that wait (of its campaign), once a
 -- batch; else 200,000, or 1,000,000 in a dry run; perhaps a batch of none, with a cursor.
@@ -83,6 +84,42 @@ begin
         perform pgdial.wake('claim');
     end if;
     perform pgdial.note_batch('redrive', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
+    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+end $$;
+
+create or replace function pgdial.resolve_matching(
+    p_filter jsonb, p_as text, p_why text, p_limit int default 1000, p_dry_run boolean default false,
+    p_cursor text default null, p_by text default session_user
+) returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_filter pgdial.call_filter := pgdial.read_filter(p_filter);
+    v_now constant timestamptz := pgdial.now();
+    v_found record;
+    v_verdicts jsonb;
+begin
+    perform pgdial.check_batch(p_why, p_limit);
+    perform pgdial.check_resolution(p_as, p_why);
+    v_filter.states := coalesce(v_filter.states, array['unresolved']);
+    select * into v_found from pgdial.matching(v_filter, 'flying', p_cursor,
+        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    if p_dry_run then
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select pgdial.resolve_verdict(c, p_as, v_now) as verdict, count(*) as n
+              from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
+        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    end if;
+    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+    from (select r.verdict, count(*) as n
+          from pgdial.resolve_many((select coalesce(jsonb_agg(jsonb_build_object(
+                    'id', i, 'as', p_as, 'by', p_by, 'why', p_why)), '[]')
+                from unnest(v_found.ids) i)) r group by 1) v;
+    if v_verdicts ? 'resolved' then
+        perform pgdial.wake('claim');
+    end if;
+    perform pgdial.note_batch('resolve', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
     return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
 end $$;
 

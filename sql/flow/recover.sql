@@ -99,12 +99,14 @@ begin
 end $$;
 
 -- recover_lost_row: its enqueue was lost, but it rings: a row that takes the number until
--- the provider reports the end. Without a number there is nothing to take.
+-- the provider reports the end. Without a number there is nothing to take. It rings, whatever
+-- the plan of its country says.
 create or replace function pgdial.recover_lost_row(p_item jsonb, p_now timestamptz) returns text
 language plpgsql volatile
 as $$
 declare
-    v_phone constant text := pgdial.normal_phone(p_item ->> 'phone');
+    v_phone constant text := coalesce(pgdial.normal_phone(p_item ->> 'phone'),
+                                      substring(p_item ->> 'phone' from '^[+][1-9][0-9]{6,14}$'));
     v_call pgdial.calls;
 begin
     if v_phone is null then

@@ -1,6 +1,7 @@
 -- repeats_due: dials in doubt whose request is to be sent again now, with the same key, on
 -- trunks that declare that their provider honours it (P1). Rows are booked (look_up_at moves
 -- on), so that of several workers one sends.
+-- p_most: of each trunk so many at most.
 -- Answers a JSON array shaped as the claim's. The answer goes to `dialed`; any other than
 -- "placed" proves nothing and leaves the call in doubt.
 -- Only within 5 minutes of the claim (the provider must know the key for 10), and only where
@@ -10,7 +11,7 @@
 -- rings nobody (`defer` and `settle` look at repeated_at), and what the provider did not
 -- know so far proves nothing (not_found starts again).
 -- Each row in a guard of its own. Index: calls_in_flight (in flight only).
-create or replace function pgdial.repeats_due(p_trunks text[], p_limit int) returns jsonb
+create or replace function pgdial.repeats_due(p_trunks text[], p_most int[]) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -21,13 +22,13 @@ declare
     v_due jsonb := '[]';
 begin
     -- Most of the time there is none, and then nobody waits at the gate for it.
-    if not exists (select from pgdial.repeatable(p_trunks, v_now)) or not pgdial.gate() then
+    if not exists (select from pgdial.repeatable(p_trunks, p_most, v_now)) or not pgdial.gate() then
         return v_due;
     end if;
     v_now := pgdial.now();
     for v_call in
-        select c.* from pgdial.calls c where c.id = any (array(select r from pgdial.repeatable(p_trunks, v_now) r))
-        order by c.claimed_at limit p_limit for update skip locked
+        select c.* from pgdial.calls c where c.id = any (array(select r from pgdial.repeatable(p_trunks, p_most, v_now) r))
+        order by c.claimed_at for update skip locked
     loop
         begin
             v_due := v_due || coalesce(pgdial.book_repeat(v_call, v_now), '[]');
@@ -38,19 +39,21 @@ begin
     return v_due;
 end $$;
 
--- repeatable: the dials in doubt that may be sent again now.
-create or replace function pgdial.repeatable(p_trunks text[], p_now timestamptz) returns setof uuid
+-- repeatable: the dials in doubt that may be sent again now, of each trunk the oldest.
+create or replace function pgdial.repeatable(p_trunks text[], p_most int[], p_now timestamptz) returns setof uuid
 language sql stable
 as $$
-    select c.id
-    from pgdial.calls c
-         join pgdial.trunks t on t.name = c.trunk
-         join pgdial.campaigns g on g.name = c.campaign
+    select d.id
+    from unnest(p_trunks, p_most) a (trunk, most)
+         join pgdial.trunks t on t.name = a.trunk
          left join lateral pgdial.breaker(t.name, p_now) b on true
-    where c.state = 'unresolved' and c.trunk = any (p_trunks)
-      and t.idempotent and not t.paused and not g.paused and coalesce(t.held_until <= p_now, true)
+         cross join lateral (
+             select c.id from pgdial.calls c join pgdial.campaigns g on g.name = c.campaign
+             where c.state = 'unresolved' and c.trunk = a.trunk and not g.paused
+               and pgdial.is_repeatable(c, p_now) and pgdial.look_up_due(c) <= p_now
+             order by c.claimed_at limit a.most) d
+    where t.idempotent and not t.paused and coalesce(t.held_until <= p_now, true)
       and b.allowed is null and pgdial.cluster_changed() is null
-      and pgdial.is_repeatable(c, p_now) and pgdial.look_up_due(c) <= p_now
 $$;
 
 -- is_repeatable: may the request of this dial in doubt be sent again, if its trunk allows it?

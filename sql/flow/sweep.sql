@@ -20,10 +20,11 @@ declare
     v_n int;
 begin
     counts := '{}';
-    foreach v_kind in array array['unresolved', 'unknown', 'expired', 'suppressed', 'parked_applied', 'removed'] loop
+    foreach v_kind in array array['unresolved', 'not_placed', 'unknown', 'expired', 'suppressed', 'parked_applied', 'removed'] loop
         begin
             v_n := case v_kind
                 when 'unresolved' then pgdial.sweep_leases(v_now, p_limit)
+                when 'not_placed' then pgdial.sweep_unheard(v_now, p_limit)
                 when 'unknown' then pgdial.sweep_deadlines(v_now, p_limit)
                 when 'expired' then pgdial.sweep_expiries(v_now, p_limit * 20)
                 when 'suppressed' then pgdial.sweep_suppressed(v_now, p_limit * 20)
@@ -63,6 +64,13 @@ as $$
                 ((select min(pgdial.look_up_due(c)) from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
                   where c.state in ('unresolved', 'in_call')
                     and (t.look_up <> 'none' or t.idempotent and pgdial.is_repeatable(c, p_now)))),
+                -- Nobody wakes the sweep for a call that is accepted from now on.
+                ((select p_now + min(pgdial.look_up_after(g.ring_timeout + g.max_duration))
+                  from pgdial.campaigns g join pgdial.trunks t on t.name = g.trunk where t.look_up <> 'none')),
+                -- What it waits for is what others send: looked for every 5 s from then on.
+                ((select greatest(min(pgdial.unheard_at(c, t.reports_within)), p_now + '5 seconds')
+                  from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
+                  where c.state = 'unresolved' and t.reports_within is not null having count(*) > 0)),
                 ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked')),
                 -- Only a short keep is worth waking for, and at most once a second: a row
                 -- that is kept for another reason must not keep us awake.

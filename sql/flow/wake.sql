@@ -1,7 +1,7 @@
 -- wake: tell idle workers that there may be work. A hint, never a promise: the poll
 -- is what makes sure. One identical payload, which Postgres folds within a transaction.
 -- p_what: claim (a call may be due, a slot or a number free), sweep (an event is
--- parked, a cancel is wished) or drain (a worker was told to go).
+-- parked, a cancel is wished, a dial in doubt) or drain (a worker was told to go).
 create or replace function pgdial.wake(p_what text default 'claim') returns void
 language sql volatile
 as $$ select pg_notify('pgdial_wake', p_what) $$;

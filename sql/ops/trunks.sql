@@ -1,6 +1,7 @@
 -- trunks: may each provider account dial now, and if not, why?
 -- One row for each trunk: slots in use, pace, pause switch, live workers, and its breaker: since when
--- its provider fails, the last fault, and when a call may try again.
+-- its provider fails, the last fault, and when a call may try again; how many slots dials in doubt
+-- hold, and where those are more than a third, what would spare them that.
 -- Cost: bounded by the calls in flight.
 begin read only;
 set local statement_timeout = '10s';
@@ -9,7 +10,7 @@ set local jit = off;
 select t.name as trunk,
        (select count(*) from pgdial.calls c
         where c.trunk = t.name and c.state in ('dialing', 'unresolved', 'in_call')) as in_flight,
-       t.slots, t.calls_per_second, t.look_up, t.idempotent,
+       t.slots, t.calls_per_second, t.look_up, t.idempotent, t.reports_within,
        case when t.paused then 'paused by ' || t.paused_by || ': ' || coalesce(t.paused_why, 'no reason given')
             when b.opened_at is not null then 'its provider fails'
             when b.not_before > n.now then 'its provider has no room'
@@ -17,7 +18,9 @@ select t.name as trunk,
             else 'open' end as dialing,
        w.n as workers,
        b.faults as faults_in_a_row, b.last_fault, b.opened_at as failing_since,
-       case when b.not_before > n.now then date_trunc('second', b.not_before - n.now) end as tries_again_in
+       case when b.not_before > n.now then date_trunc('second', b.not_before - n.now) end as tries_again_in,
+       (select count(*) from pgdial.calls c where c.trunk = t.name and c.state = 'unresolved') as in_doubt,
+       (select d.advice from pgdial.doubts(t.name) d) as doubts_hold_slots
 from pgdial.trunks t
      left join pgdial.trunk_breaker b on b.trunk = t.name,
      (select pgdial.now() as now) n,

@@ -50,6 +50,7 @@ select jsonb_build_object(
                     'breakerOpen', exists (select from pgdial.trunk_breaker b
                                            where b.trunk = t.name and b.opened_at is not null),
                     'inFlight', (select coalesce(sum(f.calls), 0) from flying f where f.trunk = t.name),
+                    'inDoubt', (select coalesce(sum(f.calls), 0) from flying f where f.trunk = t.name and f.state = 'unresolved'),
                     'stuck', (select coalesce(sum(f.stuck), 0) from flying f where f.trunk = t.name),
                     'workers', (select count(*) from alive a where t.name = any (a.trunks)))), '[]')
                from pgdial.trunks t cross join n),

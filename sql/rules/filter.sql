@@ -1,5 +1,5 @@
 -- read_filter: which calls somebody means, read and checked. p_filter: a JSON object with
---   ids (an array), state, outcome (a word or an array of them), to, campaign,
+--   ids (an array), state, outcome (a word or an array of them), to (with region), campaign,
 --   createdAfter, createdBefore, endedAfter, endedBefore (RFC 3339; "after" includes the instant).
 -- What it cannot read it refuses with a sentence that says what to do. {"all": true}
 -- stands for every call: an empty filter is more often a mistake than a wish.
@@ -15,9 +15,9 @@ begin
         raise exception 'a filter is a JSON object, as in {"campaign": "spring-2026", "state": "failed"}'
             using errcode = 'invalid_parameter_value';
     end if;
-    perform pgdial.known_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'campaign',
+    perform pgdial.known_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'region', 'campaign',
         'createdAfter', 'createdBefore', 'endedAfter', 'endedBefore', 'all']);
-    if v_filter - 'all' = '{}' and v_filter -> 'all' is distinct from 'true' then
+    if v_filter - '{all,region}'::text[] = '{}' and v_filter -> 'all' is distinct from 'true' then
         raise exception 'an empty filter means every call: say {"all": true} if that is meant'
             using errcode = 'invalid_parameter_value';
     end if;
@@ -25,14 +25,12 @@ begin
     v_read.states := pgdial.read_words(v_filter, 'state', enum_range(null::pgdial.call_state)::text[]);
     v_read.outcomes := pgdial.read_words(v_filter, 'outcome', enum_range(null::pgdial.outcome)::text[]);
     v_read.campaign := v_filter ->> 'campaign';
-    v_read.phone := pgdial.normal_phone(v_filter ->> 'to');
+    v_read.phone := case when v_filter ? 'to' then pgdial.needed_phone(v_filter ->> 'to', v_filter ->> 'region', '"to"') end;
     v_read.created_after := pgdial.read_timestamp(v_filter ->> 'createdAfter');
     v_read.created_before := pgdial.read_timestamp(v_filter ->> 'createdBefore');
     v_read.ended_after := pgdial.read_timestamp(v_filter ->> 'endedAfter');
     v_read.ended_before := pgdial.read_timestamp(v_filter ->> 'endedBefore');
     v_problem := case
-        when v_filter ? 'to' and v_read.phone is null then
-            '"to" is not an E.164 number: write + and the country code, as in "+14155550100"'
         when jsonb_typeof(v_filter -> 'campaign') <> 'string' then '"campaign" must be a string: the name of one'
         when v_filter ? 'all' and v_filter -> 'all' <> 'true' then '"all" is true, or left out'
         when v_filter ? 'createdAfter' and v_read.created_after is null then '"createdAfter"'
@@ -95,7 +93,7 @@ $$;
 -- matching: at most p_limit calls that fit, from where p_cursor says on, looking at p_walk rows at
 -- most (at all that are live): however many calls there are and however few fit, one call of it
 -- takes a bounded time.
--- p_scope: live (waiting, or in flight without a wish that they end), over, or any.
+-- p_scope: live (waiting, or in flight without a wish that they end), flying (in flight), over, or any.
 -- cursor: where to go on, as a text that means nothing to others; null = that was all.
 -- From the first call to the last of one run no call is met twice, whatever becomes of it
 -- meanwhile: a call that is redriven and fails again would otherwise be redriven for ever. By id,
@@ -123,7 +121,7 @@ declare
     v_way constant text := case
         when p_filter.ids is not null then 'ids'
         when p_filter.phone is not null then 'phone'
-        when p_scope = 'live' then 'live'
+        when p_scope in ('live', 'flying') then p_scope
         when p_filter.ended_after is not null or p_filter.ended_before is not null then 'ended'
         else 'created' end;
     v_row record;
@@ -171,17 +169,21 @@ language plpgsql immutable
 as $$
 declare
     v_waiting constant text := 'c.state = ''waiting''';
-    v_flying constant text := 'c.state in (''dialing'', ''unresolved'', ''in_call'') and c.cancel_requested_at is null';
+    v_flying constant text := 'c.state in (''dialing'', ''unresolved'', ''in_call'')';
+    v_unwished constant text := v_flying || ' and c.cancel_requested_at is null';
     v_live constant text := 'select c.id, c.ended_at, true as fits from pgdial.calls c where %s and c.id > $2 and pgdial.fits(c, $1)';
 begin
     if p_way = 'live' then
         -- Fenced: the order leads the planner along all ids, too, past everything that has ended.
-        return 'select * from (' || format(v_live, v_flying) || ' union all '
+        return 'select * from (' || format(v_live, v_unwished) || ' union all '
             || format(v_live, v_waiting || case when p_of_campaign then ' and c.campaign = ($1).campaign' else '' end)
             || ' offset 0) u order by u.id limit $7';
+    elsif p_way = 'flying' then
+        return 'select * from (' || format(v_live, v_flying) || ' offset 0) u order by u.id limit $7';
     end if;
     return 'select c.id, c.ended_at, pgdial.fits(c, $1)'
-        || case p_scope when 'live' then format(' and (%s or %s)', v_waiting, v_flying)
+        || case p_scope when 'live' then format(' and (%s or %s)', v_waiting, v_unwished)
+                        when 'flying' then ' and ' || v_flying
                         when 'over' then ' and c.state not in (''waiting'', ''dialing'', ''unresolved'', ''in_call'')'
                         else '' end
         || ' as fits from pgdial.calls c where '

@@ -26,7 +26,7 @@ declare
         -- What why is made of.
         'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
-        'why_in_flight', 'look_up_due', 'why_over', 'in_utc', 'masked',
+        'why_in_flight', 'look_up_due', 'look_up_after', 'own_deadline', 'doubts', 'why_over', 'in_utc', 'masked',
         'export_ids', 'mentions',
         -- What events_after is made of.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
@@ -36,8 +36,8 @@ declare
     v_verbs constant text[] := array[
         'enqueue', 'enqueue_many', 'enqueue_for', 'claim', 'claim_calls', 'claim_due', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
         'webhook', 'replay', 'replay_many', 'look_ups_due', 'look_up', 'repeats_due',
-        'cancel', 'cancel_many', 'redrive', 'redrive_many', 'amend_many', 'release',
-        'cancel_matching', 'redrive_matching', 'forget',
+        'cancel', 'cancel_many', 'redrive', 'redrive_many', 'resolve', 'resolve_many', 'amend_many', 'release',
+        'cancel_matching', 'redrive_matching', 'resolve_matching', 'forget',
         'sweep', 'housekeeping', 'worker_seen', 'worker_alive', 'drain', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
         'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk',
         'resume_as', 'create_campaign_as', 'set_campaign_as', 'create_trunk_as', 'set_trunk_as',

@@ -1,12 +1,20 @@
 -- look_up_due: when is the provider asked about this dial? One in doubt 5 s after its
--- claim, then less and less often; a call that is up when it should have ended twice
--- over, so that a lost webhook is found before the deadline.
+-- claim, an accepted one when its report may be lost (look_up_after); then less and less often.
 create or replace function pgdial.look_up_due(p_call pgdial.calls) returns timestamptz
-language sql immutable
+language sql stable
 as $$
-    select coalesce(p_call.look_up_at,
-        p_call.claimed_at + case p_call.state when 'unresolved' then '5 seconds'::interval else '2 minutes' end)
+    select coalesce(p_call.look_up_at, p_call.claimed_at + case p_call.state
+        when 'unresolved' then '5 seconds'::interval
+        else pgdial.look_up_after(
+            pgdial.own_deadline(p_call) - coalesce(p_call.repeated_at, p_call.claimed_at) - '2 minutes'::interval) end)
 $$;
+
+-- look_up_after: how long after its claim a call that may take so long is asked about. Half of
+-- that, so that a lost webhook costs a short call seconds; never more than 2 minutes, and never so
+-- soon that its webhook may still be under way.
+create or replace function pgdial.look_up_after(p_longest interval) returns interval
+language sql immutable
+as $$ select greatest('5 seconds', least('2 minutes', p_longest / 2)) $$;
 
 -- own_deadline: the deadline that the claim, or the latest repetition of its request, gave it;
 -- sweeps may have put deadline_at off since.

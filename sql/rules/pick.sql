@@ -3,8 +3,9 @@
 -- leaves, and its share goes to the others. Three rounds at most in which no lane leaves:
 -- a number that many waiting calls share yields one call, and each number found joins
 -- the taken ones.
+-- p_most: of each of p_trunks so many at most; null = no matter.
 create or replace function pgdial.pick(
-    p_trunks text[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
+    p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
 ) returns setof pgdial.picked
 language plpgsql volatile
 as $$
@@ -28,6 +29,12 @@ declare
     v_before int;
     v_rounds int := 0;
 begin
+    if p_most is not null then
+        for v_lane in 1 .. cardinality(v_lanes) loop
+            v_lanes[v_lane].trunk_room := least(
+                v_lanes[v_lane].trunk_room, p_most[array_position(p_trunks, v_lanes[v_lane].trunk)]);
+        end loop;
+    end if;
     loop
         v_before := cardinality(v_found);
         exit when v_before >= p_wanted or v_rounds >= 3 or cardinality(v_lanes) = 0;

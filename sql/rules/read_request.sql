@@ -3,7 +3,7 @@
 -- traceparent may be inside, too: the trace that a call is asked for in. It is checked here, and is
 -- no part of what is asked for: not of the hash, nor of the answer.
 -- Answers for each, by its place from 1, the typed fields, the hash over the normalised
--- request (two spellings of one number are one request; '' without a key, since only the
+-- request (two spellings of one number are one request, whatever their region; '' without a key, since only the
 -- requests of one key are compared), and problem: null, or a sentence that says what to do.
 -- One select that Postgres writes into the caller's statement: a call of plpgsql for each
 -- request took 40 us, this takes 5.
@@ -29,8 +29,8 @@ as $$
         select t.*, case
             when not t.is_shaped then pgdial.misshapen(t.request)
             when t.sent_to is null then '"to" is missing: the number to ring, as in "+14155550100"'
-            when t.phone is null then
-                '"to" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550100"'
+            when pgdial.region_problem(t.region) is not null then '"region" is ' || pgdial.region_problem(t.region)
+            when t.phone is null then '"to" is ' || pgdial.phone_problem(t.sent_to, pgdial.region_for(t.region, t.campaign))
             when t.script_id is null then '"scriptId" is missing: what the provider should say, as in "welcome"'
             when length(t.script_id) not between 1 and 200 then '"scriptId" must have 1 to 200 characters'
             when jsonb_typeof(t.metadata) <> 'object' then '"metadata" must be a JSON object'
@@ -42,7 +42,7 @@ as $$
                 and t.metadata @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))' then
                 '"metadata" has a number beyond 1e300: send it as a string'
             when t.sent_from is not null and t.from_number is null then
-                '"from" is not an E.164 number: write + and the country code, then 7 to 15 digits in all, as in "+14155550199"'
+                '"from" is ' || pgdial.phone_problem(t.sent_from, pgdial.region_for(t.region, t.campaign))
             -- 5.0 is a whole number to JSON and to JSON Schema.
             when t.priority !~ '^[0-9]([.]0+)?$' then '"priority" must be a whole number from 0 to 9 (higher first)'
             when t.max_attempts !~ '^([1-9]|1[0-9]|20)([.]0+)?$' then '"maxAttempts" must be a whole number from 1 to 20'
@@ -58,8 +58,9 @@ as $$
         from (
             select a.n, a.r as request,
                    jsonb_typeof(a.r) = 'object' and case when jsonb_typeof(a.r) = 'object' then
-                       jsonb_strip_nulls(a.r - '{to,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey,traceparent}'::text[]) = '{}' end
+                       jsonb_strip_nulls(a.r - '{to,region,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey,traceparent}'::text[]) = '{}' end
                        and coalesce(jsonb_typeof(a.r -> 'to') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'region') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'scriptId') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'campaign') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'from') in ('string', 'null'), true)
@@ -67,11 +68,13 @@ as $$
                        and coalesce(jsonb_typeof(a.r -> 'expiresAt') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'idempotencyKey') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'traceparent') in ('string', 'null'), true) as is_shaped,
-                   a.r ->> 'to' as sent_to, pgdial.normal_phone(a.r ->> 'to') as phone,
+                   a.r ->> 'region' as region, a.r ->> 'to' as sent_to,
+                   pgdial.normal_phone(a.r ->> 'to', pgdial.region_for(a.r ->> 'region', coalesce(a.r ->> 'campaign', 'default'))) as phone,
                    a.r ->> 'scriptId' as script_id,
                    coalesce(nullif(a.r -> 'metadata', 'null'), '{}') as metadata,
                    coalesce(a.r ->> 'campaign', 'default') as campaign,
-                   a.r ->> 'from' as sent_from, pgdial.normal_phone(a.r ->> 'from') as from_number,
+                   a.r ->> 'from' as sent_from,
+                   pgdial.normal_phone(a.r ->> 'from', pgdial.region_for(a.r ->> 'region', coalesce(a.r ->> 'campaign', 'default'))) as from_number,
                    nullif(a.r -> 'priority', 'null')::text as priority,
                    a.r ->> 'runAt' as sent_run_at, pgdial.read_timestamp(a.r ->> 'runAt') as run_at,
                    a.r ->> 'expiresAt' as sent_expires_at, pgdial.read_timestamp(a.r ->> 'expiresAt') as expires_at,
@@ -101,7 +104,7 @@ create or replace function pgdial.misshapen(p_request jsonb) returns text
 language plpgsql immutable
 as $$
 declare
-    v_known constant text[] := array['to', 'scriptId', 'metadata', 'campaign', 'from', 'priority',
+    v_known constant text[] := array['to', 'region', 'scriptId', 'metadata', 'campaign', 'from', 'priority',
                                      'runAt', 'expiresAt', 'maxAttempts', 'idempotencyKey', 'traceparent'];
     v_field text;
 begin
@@ -114,7 +117,7 @@ begin
         return format('unknown field "%s": known are %s', left(v_field, 60), array_to_string(v_known, ', '));
     end if;
     select k into v_field from jsonb_each(p_request) as e (k, v)
-    where k = any (array['to', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent'])
+    where k = any (array['to', 'region', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent'])
       and jsonb_typeof(v) not in ('string', 'null') limit 1;
     return format('"%s" must be a string', v_field);
 end $$;

@@ -179,6 +179,8 @@ begin
                     pgdial.in_utc(v_breaker.not_before))
                when 'trunk_full' then format('%s of %s slots of trunk %s are in use', o.n, v_trunk.slots, v_trunk.name)
                     || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
+                    || coalesce((select format('; %s of them by dials in doubt: %s', d.in_doubt, d.advice)
+                                 from pgdial.doubts(v_trunk.name) d), '')
                when 'campaign_full' then format('campaign %s has %s calls in flight, its cap is %s', v_campaign.name, o.n, v_campaign.cap)
                     || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
                else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),

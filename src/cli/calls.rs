@@ -8,8 +8,11 @@ use super::{
     out::{instant, text},
 };
 use crate::{
-    domain::CallId,
-    flow::{self, Calls, amend::Amended, cancel::Canceled, read::Filter, redrive::Redriven},
+    domain::{CallId, CallState},
+    flow::{
+        self, Calls, amend::Amended, cancel::Canceled, read::Filter, redrive::Redriven,
+        resolve::Resolved,
+    },
 };
 
 // What may be asked.
@@ -29,7 +32,7 @@ mod tail;
 
 pub use args::{
     AmendArgs, AmendChanges, CallsCommand, CancelArgs, ExportArgs, FilterArgs, ListArgs, ManyArgs,
-    RedriveArgs, TailArgs,
+    RedriveArgs, ResolveArgs, TailArgs,
 };
 
 /// Does it.
@@ -48,6 +51,7 @@ pub async fn run(
         CallsCommand::Why { id } => why(*id, calls, out).await,
         CallsCommand::Cancel(args) => cancel(args, calls, by, out).await,
         CallsCommand::Redrive(args) => redrive(args, calls, by, out).await,
+        CallsCommand::Resolve(args) => resolve(args, calls, by, out).await,
         CallsCommand::Tail(args) => tail::run(args, calls, out).await,
         CallsCommand::Amend(args) => amend(args, calls, by, out).await,
         CallsCommand::Export(args) => export::run(args, calls, out).await,
@@ -60,9 +64,11 @@ pub(super) fn no_such_call(id: CallId) -> Failure {
 }
 
 async fn list(args: &ListArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+    let to = args.to.as_ref();
+    let to = to.map(|number| number.dialled_in(args.region));
     let filter = Filter {
         state: args.state,
-        to: args.to.clone(),
+        to: to.transpose()?,
         campaign: args.campaign.clone(),
         below: args.below,
     };
@@ -229,6 +235,47 @@ async fn redrive(
             Redriven::Forgotten => ("its number was forgotten".to_owned(), true),
             Redriven::UnknownCampaign => ("its campaign is gone: create it first".to_owned(), true),
             Redriven::NotFound => ("there is no such call".to_owned(), true),
+        })?);
+    }
+    report(&done, out)
+}
+
+async fn resolve(
+    args: &ResolveArgs,
+    calls: &Calls,
+    by: &str,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let (why, r#as) = (args.why.as_deref(), args.resolution);
+    if many::is_filter(&args.ids, &args.many)? {
+        let verb = many::Verb::Resolve { r#as };
+        return many::run(verb, &args.many, why, (calls, by), out).await;
+    }
+    let why = why.filter(|why| !why.trim().is_empty()).ok_or_else(|| {
+        Failure::usage("--why is missing: it is kept with the call").hint("how do you know?")
+    })?;
+    let mut done = Vec::with_capacity(args.ids.len());
+    for id in &args.ids {
+        let answer = calls.resolve(*id, r#as, by, why).await;
+        let state = answer.as_ref().ok().and_then(|(_, state)| *state);
+        let state = state.map_or("gone", CallState::as_str);
+        let answer = answer.map(|(verdict, _)| verdict);
+        done.push(Done::of(*id, answer, |verdict| match verdict {
+            Resolved::Resolved => (format!("it is {state} now"), false),
+            Resolved::NotInDoubt => {
+                let words = format!("it is {state}, and there is no doubt about it to end");
+                (words, true)
+            }
+            Resolved::Answered => {
+                let words =
+                    "somebody spoke to us, so it was placed: say with which outcome it ended";
+                (words.to_owned(), true)
+            }
+            Resolved::UnderWay => {
+                let words = "its request was sent again within the last minute, and that may ring";
+                (words.to_owned(), true)
+            }
+            Resolved::NotFound => ("there is no such call".to_owned(), true),
         })?);
     }
     report(&done, out)

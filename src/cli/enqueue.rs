@@ -4,15 +4,18 @@ use serde_json::{Map, Value, json};
 
 use super::{Exit, Failure, Out, values};
 use crate::{
-    domain::CallId,
+    domain::{CallId, Region},
     flow::{Calls, enqueue::Enqueued},
 };
 
 /// Ask for one call.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EnqueueArgs {
-    /// The number to ring, E.164: +14155550100.
+    /// The number to ring, as in +14155550100.
     pub to: String,
+    /// Where it is dialled as it stands, if it has no + and country code, as in US. Default: the campaign's.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<Region>,
     /// What the provider should say: its name for the script, agent or assistant.
     #[arg(long, visible_alias = "script-id", value_name = "ID")]
     pub script: String,
@@ -46,7 +49,7 @@ impl EnqueueArgs {
     /// The request, as `POST /calls` takes it. What was not given is null, and so absent.
     fn request(&self) -> Value {
         json!({
-            "to": self.to, "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
+            "to": self.to, "region": self.region.as_ref().map(Region::as_str), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
             "from": self.from, "priority": self.priority, "runAt": self.run_at, "expiresAt": self.expires_at,
             "maxAttempts": self.max_attempts, "idempotencyKey": self.idempotency_key,
         })

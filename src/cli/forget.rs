@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Exit, Failure, Out, out::instant};
+use super::{Exit, Failure, Out, out::instant, values::Number};
 use crate::{
-    domain::Phone,
+    domain::Region,
     flow::{
         Calls,
         forget::{Forget, ForgetVerdict, Forgot, OnTheList},
@@ -28,7 +28,10 @@ others, and the provider's own records.";
 pub struct ForgetArgs {
     /// The number.
     #[arg(value_name = "NUMBER")]
-    pub phone: Phone,
+    pub phone: Number,
+    /// Where it is dialled as it stands, if it has no + and country code, as in US.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<Region>,
     /// On which ground; kept with the act, without the number.
     #[arg(long, value_name = "TEXT")]
     pub why: String,
@@ -61,8 +64,9 @@ pub async fn run(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
+    let phone = args.phone.dialled_in(args.region)?;
     let wish = Forget {
-        phone: &args.phone,
+        phone: &phone,
         dry_run: !args.yes,
         on_the_list: match args.do_not_call {
             DoNotCall::Keep => OnTheList::Keep,
@@ -83,7 +87,7 @@ pub async fn run(
         }
     };
     let mentions = if args.search {
-        Some(calls.mentions(&args.phone).await?)
+        Some(calls.mentions(&phone).await?)
     } else {
         None
     };

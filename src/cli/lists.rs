@@ -12,7 +12,7 @@ use std::{
 use encoding_rs::Encoding;
 
 use super::Failure;
-use crate::domain::Phone;
+use crate::domain::{Phone, Region};
 
 // Bytes of any encoding as UTF-8.
 mod encoding;
@@ -42,6 +42,9 @@ pub struct ReadArgs {
     /// What stands between the fields of CSV: one character, or `tab`. Default: what the first lines show.
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     pub delimiter: Option<Delimiter>,
+    /// Where numbers are dialled as they stand, if they have no + and country code, as in US.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<Region>,
     /// The sheet of a workbook. Default: the first.
     #[arg(long, value_name = "NAME")]
     pub sheet: Option<String>,

@@ -5,9 +5,10 @@ use serde_json::json;
 use super::{
     Exit, Failure, Out,
     out::{instant, text},
+    values::Number,
 };
 use crate::{
-    domain::Phone,
+    domain::{Phone, Region},
     flow::{
         Calls,
         ops::{self, QUESTIONS, Question},
@@ -21,7 +22,10 @@ pub struct OpsArgs {
     pub name: Option<String>,
     /// The number that `number` asks about, as in +14155550100. Answers show none whole, in JSON neither.
     #[arg(value_name = "NUMBER")]
-    pub phone: Option<Phone>,
+    pub phone: Option<Number>,
+    /// Where it is dialled as it stands, if it has no + and country code, as in US.
+    #[arg(long, requires = "phone", value_name = "REGION")]
+    pub region: Option<Region>,
     /// List the questions.
     #[arg(long, conflicts_with_all = ["name", "sql"])]
     pub list: bool,
@@ -87,8 +91,11 @@ pub async fn run(args: &OpsArgs, calls: &Calls, out: &mut Out) -> Result<Exit, F
             format!("{name} takes no number")
         }));
     }
+    let phone = args.phone.as_ref();
+    let phone = phone.map(|number| number.dialled_in(args.region));
+    let phone = phone.transpose()?;
     let lines = calls
-        .ask(question, args.phone.as_ref().map(Phone::as_e164))
+        .ask(question, phone.as_ref().map(Phone::as_e164))
         .await?;
     if out.style.json {
         out.json(&lines)?;

@@ -156,7 +156,7 @@ impl Out {
         if self.style.numbers == Numbers::Full {
             return text;
         }
-        match Phone::parse(&text) {
+        match Phone::stored(&text) {
             Ok(phone) => phone.to_string(),
             Err(_) => text,
         }

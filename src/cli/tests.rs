@@ -85,7 +85,7 @@ fn what_cannot_be_meant_is_refused_with_a_reason() {
         ),
         ("calls show 12", "invalid value '12' for '<CALL>'"),
         ("calls list --state ringing", "in_call"),
-        ("calls list --to 555", "not an E.164 number"),
+        ("calls list --to 555 --region UK", "not a country"),
         (
             "calls amend 0197f5e0-0000-7000-8000-000000000001",
             "required",

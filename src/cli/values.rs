@@ -4,9 +4,10 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::{Map, Value};
 
+use super::Failure;
 use crate::{
     config::{self, Variables},
-    domain::{CallId, Outcome},
+    domain::{CallId, Outcome, Phone, Region},
 };
 
 /// A length of time, in the words that SQL takes.
@@ -42,6 +43,14 @@ pub fn max_duration(text: &str) -> Result<Interval, String> {
     within(text, SECOND..=SECOND * 6 * 3600)
 }
 
+/// Within what time a provider tells of every call, or `none`.
+pub fn reports_within(text: &str) -> Result<Limit<String>, String> {
+    match text {
+        "none" => Ok(Limit::Unlimited),
+        text => within(text, SECOND..=SECOND * 3600).map(|time| Limit::Of(time.to_sql())),
+    }
+}
+
 fn within(text: &str, range: RangeInclusive<Duration>) -> Result<Interval, String> {
     let time = config::duration(text)?;
     if range.contains(&time) {
@@ -55,12 +64,12 @@ fn within(text: &str, range: RangeInclusive<Duration>) -> Result<Interval, Strin
     Err(format!("not between {least} and {most}"))
 }
 
-/// A limit, or `none`.
+/// What is set, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit<N> {
-    /// At most so many.
+    /// This.
     Of(N),
-    /// As many as there are.
+    /// Nothing: no limit, nobody knows.
     Unlimited,
 }
 
@@ -93,6 +102,40 @@ pub fn pace(text: &str) -> Result<Limit<f64>, String> {
             Ok(number) if (0.001..=999_999.0).contains(&number) => Ok(Limit::Of(number)),
             _ => Err("a number from 0.001 to 999999, or none".to_owned()),
         },
+    }
+}
+
+/// `US`, or `none`.
+pub fn region_or_none(text: &str) -> Result<Limit<Region>, String> {
+    match text {
+        "none" => Ok(Limit::Unlimited),
+        text => text
+            .parse()
+            .map(Limit::Of)
+            .map_err(|error| format!("{error}; or none")),
+    }
+}
+
+/// A telephone number as somebody spelled it: which one it is depends on where it is dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number(String);
+
+impl From<String> for Number {
+    fn from(spelled: String) -> Self {
+        Self(spelled)
+    }
+}
+
+impl Number {
+    /// As it is written.
+    pub fn spelled(&self) -> &str {
+        &self.0
+    }
+
+    /// The number that rings when this is dialled there.
+    pub fn dialled_in(&self, region: Option<Region>) -> Result<Phone, Failure> {
+        Phone::parse_in(&self.0, region)
+            .map_err(|error| Failure::usage(format!("{:?} is {error}", self.0)))
     }
 }
 
@@ -187,6 +230,7 @@ mod tests {
         assert!(backoff("soon").is_err());
         assert_eq!(ring_timeout("11m").unwrap_err(), "not between 1s and 10m");
         assert_eq!(max_duration("7h").unwrap_err(), "not between 1s and 6h");
+        assert_eq!(reports_within("2h").unwrap_err(), "not between 1s and 1h");
     }
 
     #[test]

@@ -55,7 +55,9 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_events", compatible_from = 1),
     migration!(14, "0014_questions", compatible_from = 1),
     migration!(15, "0015_acting", compatible_from = 1),
+    migration!(18, "0018_doubts", compatible_from = 1),
     migration!(20, "0020_upkeep", compatible_from = 1),
+    migration!(21, "0021_numbers", compatible_from = 1),
     migration!(23, "0023_gate", compatible_from = 1),
 ];
 
@@ -69,6 +71,7 @@ macro_rules! functions {
 /// bodies are not checked while they are created.
 const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
+    "rules/phone_plans",
     "rules/normal_phone",
     "rules/uuid_v7",
     "rules/read_timestamp",
@@ -80,6 +83,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/filter",
     "rules/dial_order",
     "rules/look_up_due",
+    "rules/unheard",
     "rules/retry_base",
     "rules/backoff",
     "rules/judge",
@@ -108,6 +112,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/repeat",
     "flow/cancel",
     "flow/redrive",
+    "flow/resolve",
     "flow/matching",
     "flow/amend",
     "flow/release",
@@ -121,6 +126,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/drain",
     "flow/forget",
     "views/overview",
+    "views/doubts",
     "views/why",
     "views/events_after",
     "rules/grants",

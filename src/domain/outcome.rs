@@ -76,6 +76,37 @@ impl Outcome {
     }
 }
 
+/// What a person knows of a dial that pgdial cannot explain: how it ended, or that there was none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Resolution {
+    /// Nobody was rung: the call waits again, its attempt not counted.
+    NotPlaced,
+    /// Somebody answered.
+    Answered,
+    /// A machine answered.
+    Voicemail,
+    /// The line was busy.
+    Busy,
+    /// It rang and nobody answered.
+    NoAnswer,
+    /// The callee, or their phone, said no.
+    Declined,
+    /// There is no such number.
+    InvalidNumber,
+    /// The network could not reach the number.
+    Unreachable,
+    /// The provider will not ring this number, or not for us.
+    Blocked,
+    /// The provider failed.
+    ProviderFault,
+    /// It was called off.
+    Canceled,
+    /// It was placed, and nobody can find out more: its number stays held.
+    Unknown,
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -12,12 +12,20 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallRequest {
-    /// The number to ring, E.164: `+14155550100`. Spaces, dots, hyphens, slashes and parentheses are dropped.
-    #[schema(
-        example = "+14155550100",
-        pattern = r"^[ .()/-]*\+[ .()/-]*[1-9]([ .()/-]*[0-9]){6,14}[ .()/-]*$"
-    )]
+    /// The number to ring: `+14155550100`, with separators or as a `tel:` URI; with a region also as
+    /// it is dialled there. Kept in E.164. A number that its country cannot have is refused.
+    #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
     pub to: String,
+    /// Where `to` and `from` are dialled as they stand, if they have no + and country code: ISO 3166,
+    /// two letters. The campaign's when absent; without either the + is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(
+        example = "US",
+        min_length = 2,
+        max_length = 2,
+        pattern = "^[A-Za-z]{2}$"
+    )]
+    pub region: Option<String>,
     /// What the provider should say: its name for the script, agent or assistant. 1 to 200 characters.
     #[schema(
         example = "welcome",
@@ -33,9 +41,9 @@ pub struct CallRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = r"^[^\u0000]*$")]
     pub campaign: Option<String>,
-    /// The number to show to the callee, E.164; the provider's own when absent.
+    /// The number to show to the callee; the provider's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = r"^[ .()/-]*\+[ .()/-]*[1-9]([ .()/-]*[0-9]){6,14}[ .()/-]*$")]
+    #[schema(max_length = 250, pattern = r"^[^\u0000]*$")]
     pub from: Option<String>,
     /// 0 to 9, higher first; 0 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,8 +8,8 @@ use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Calls, Error};
-use crate::domain::{CallId, ClaimedCall, Reference};
+use super::{Calls, Error, shares::Shares};
+use crate::domain::{CallId, ClaimedCall, Phone, Reference};
 use crate::{metrics::Metrics, provider::Stopwatch};
 
 /// What a claim brought.
@@ -33,7 +33,6 @@ pub struct Claim {
 pub struct Claimer {
     pool: PgPool,
     worker: Uuid,
-    trunks: Vec<String>,
     connection: Option<(PoolConnection<Postgres>, Instant)>,
     metrics: Arc<Metrics>,
 }
@@ -44,11 +43,10 @@ const KEPT: Duration = Duration::from_secs(1);
 
 impl Calls {
     /// A claimer for this worker.
-    pub fn claimer(&self, worker: Uuid, trunks: Vec<String>) -> Claimer {
+    pub fn claimer(&self, worker: Uuid) -> Claimer {
         Claimer {
             pool: self.pool.clone(),
             worker,
-            trunks,
             connection: None,
             metrics: Arc::clone(&self.metrics),
         }
@@ -61,13 +59,18 @@ impl Calls {
         trunks: &[String],
         wanted: usize,
     ) -> Result<Claim, Error> {
-        self.claimer(worker, trunks.to_vec()).claim(wanted).await
+        let shares = trunks.iter().map(|trunk| (trunk.clone(), wanted)).collect();
+        self.claimer(worker).claim(&shares, wanted).await
     }
 }
 
 impl Claimer {
-    /// Claims at most `wanted` due calls, in one round trip.
-    pub async fn claim(&mut self, wanted: usize) -> Result<Claim, Error> {
+    /// Claims at most `wanted` due calls, of each trunk its share at most, in one round trip.
+    pub async fn claim(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
+        let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
+        // Shares that bound nothing cost the claim nothing.
+        let most = shares.counts();
+        let most = most.iter().any(|count| *count < wanted).then_some(most);
         let mut connection = match self.connection.take() {
             Some((connection, used)) if used.elapsed() < KEPT => connection,
             _ => {
@@ -81,11 +84,12 @@ impl Claimer {
         let rows: Vec<Row> = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
                     trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
-             from pgdial.claim_due($1, $2, $3)",
+             from pgdial.claim_due($1, $2, $3, $4)",
         )
         .bind(self.worker)
-        .bind(&self.trunks)
-        .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
+        .bind(shares.trunks())
+        .bind(wanted)
+        .bind(most)
         .fetch_all(&mut *connection)
         .await?;
         for due_ms in rows.iter().filter_map(|row| row.14) {
@@ -163,8 +167,11 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         id,
         claim_no,
         attempt: attempt?,
-        phone: phone?.parse().ok()?,
-        from_number: from_number.map(|from| from.parse()).transpose().ok()?,
+        phone: Phone::stored(&phone?).ok()?,
+        from_number: from_number
+            .map(|from| Phone::stored(&from))
+            .transpose()
+            .ok()?,
         script_id: script_id?,
         metadata: RawValue::from_string(metadata?).ok()?,
         trunk: trunk?,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Calls, Error, LOCKED_OUT,
     gathered::{NOBODY, SMALL, Statement},
+    wake::Wake,
 };
 use crate::domain::{CallId, Reference};
 
@@ -16,7 +17,8 @@ pub(super) const STATEMENT: Statement = Statement {
     held: LOCKED_OUT,
     nobody: NOBODY,
     limits: SMALL,
-    wakes: &[],
+    // Where its provider can be asked, the sweep does so from 5 s after the claim on.
+    wakes: &[(Wake::Sweep, |verdict, _| verdict == "unresolved")],
 };
 
 #[derive(Serialize)]

@@ -322,7 +322,7 @@ fn read_event(row: Row) -> Option<Event> {
         attempt: row.6?,
         campaign: row.7,
         trunk: row.8,
-        to: row.9.and_then(|phone| phone.parse().ok()),
+        to: row.9.and_then(|phone| Phone::stored(&phone).ok()),
         state: row
             .10
             .and_then(|word| serde_json::from_value(word.into()).ok()),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 
-use super::{Calls, Error, read_detail, wake::Wake};
+use super::{Calls, Error, read_detail, shares::Shares, wake::Wake};
 use crate::{
     domain::{CallId, Reference, Report},
     provider::LookedUp,
@@ -93,16 +93,12 @@ struct Detail {
 }
 
 impl Calls {
-    /// Which dials to ask their providers about now, at most this many. They are booked:
-    /// of several workers one asks.
-    pub async fn look_ups_due(
-        &self,
-        trunks: &[String],
-        limit: usize,
-    ) -> Result<Vec<LookUpDue>, Error> {
+    /// Which dials to ask their providers about now, of each trunk at most so many. They are
+    /// booked: of several workers one asks.
+    pub async fn look_ups_due(&self, most: &Shares) -> Result<Vec<LookUpDue>, Error> {
         let (due,): (Json<Vec<LookUpDue>>,) = sqlx::query_as("select pgdial.look_ups_due($1, $2)")
-            .bind(trunks)
-            .bind(i32::try_from(limit).unwrap_or(i32::MAX))
+            .bind(most.trunks())
+            .bind(most.counts())
             .fetch_one(&self.pool)
             .await?;
         Ok(due.0)

@@ -1,4 +1,4 @@
-//! matching: cancel, redrive or export all calls that a filter means, a batch at a time.
+//! matching: cancel, redrive, resolve or export all calls that a filter means, a batch at a time.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Calls, Error, lanes::ChangeError, wake::Wake};
+use crate::domain::Resolution;
 
 /// Which calls, how many at once, and who wants it.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +81,30 @@ impl Calls {
             .await;
         let batched = read("redrive_matching", answer)?;
         if batched.verdicts.contains_key("waiting") && !batched.dry_run {
+            self.wake(Wake::Claim);
+        }
+        Ok(batched)
+    }
+
+    /// Ends one batch of doubts by what a person knows of them all.
+    pub async fn resolve_matching(
+        &self,
+        batch: &Batch<'_>,
+        r#as: Resolution,
+    ) -> Result<Batched, ChangeError> {
+        let sql = "select pgdial.resolve_matching($1, $2 #>> '{}', $3, $4, $5, $6, $7)";
+        let answer = sqlx::query_as(sql)
+            .bind(Json(batch.filter))
+            .bind(Json(r#as))
+            .bind(batch.why)
+            .bind(batch.limit)
+            .bind(batch.dry_run)
+            .bind(batch.cursor)
+            .bind(batch.by)
+            .fetch_one(&self.pool)
+            .await;
+        let batched = read("resolve_matching", answer)?;
+        if batched.verdicts.contains_key("resolved") && !batched.dry_run {
             self.wake(Wake::Claim);
         }
         Ok(batched)

@@ -4,22 +4,18 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::{Calls, Error};
+use super::{Calls, Error, shares::Shares};
 use crate::domain::{CallId, ClaimedCall, Reference};
 
 impl Calls {
-    /// Dials in doubt whose request is to be sent again now, at most this many, on trunks
-    /// that declare that their provider rings once for one key. They are booked: of several
+    /// Dials in doubt whose request is to be sent again now, of each trunk at most so many, on
+    /// those that declare that their provider rings once for one key. They are booked: of several
     /// workers one sends. `lease_until` is the end of the time in which it may still ring.
-    pub async fn repeats_due(
-        &self,
-        trunks: &[String],
-        limit: usize,
-    ) -> Result<Vec<ClaimedCall>, Error> {
+    pub async fn repeats_due(&self, most: &Shares) -> Result<Vec<ClaimedCall>, Error> {
         let (due,): (Json<Vec<Box<RawValue>>>,) =
             sqlx::query_as("select pgdial.repeats_due($1, $2)")
-                .bind(trunks)
-                .bind(i32::try_from(limit).unwrap_or(i32::MAX))
+                .bind(most.trunks())
+                .bind(most.counts())
                 .fetch_one(&self.pool)
                 .await?;
         let (calls, unreadable) = read_orders("repeats_due", &due.0)?;

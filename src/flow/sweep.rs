@@ -54,7 +54,7 @@ impl Calls {
                 .bind(BATCH)
                 .fetch_one(&self.pool)
                 .await?;
-        let freed = ["unknown", "parked_applied"];
+        let freed = ["not_placed", "unknown", "parked_applied"];
         if freed
             .iter()
             .any(|kind| counts.get(*kind).is_some_and(|count| *count > 0))

@@ -27,7 +27,7 @@ use crate::provider::Stopwatch;
 pub enum Wake {
     /// A call may be due, a slot or a number free.
     Claim,
-    /// An event is parked, a cancel is wished.
+    /// An event is parked, a cancel is wished, a dial in doubt.
     Sweep,
     /// A worker was told something: this one, perhaps.
     Beat,

@@ -1,4 +1,4 @@
-//! One call over HTTP: enqueue, show, amend, cancel, redrive, why.
+//! One call over HTTP: enqueue, show, amend, cancel, redrive, resolve, why.
 //!
 //! Each handler turns a verdict of the verb into a status. The database decides; nothing
 //! here looks at a call's state before it acts, because it may change in between.
@@ -15,12 +15,18 @@ use super::{
     App,
     auth::Owner,
     body::{self, Id},
+    lanes::check_reason,
     problem::{Code, Problem},
-    schema::{Amendment, Call, CancelAnswer, CancelRequest, RedriveRequest, Stats, WhyAnswer},
+    schema::{
+        Amendment, Call, CancelAnswer, CancelRequest, RedriveRequest, ResolveRequest, Stats,
+        WhyAnswer,
+    },
 };
 use crate::{
-    domain::{CallId, CallRequest},
-    flow::{amend::Amended, cancel::Canceled, enqueue::Enqueued, redrive::Redriven},
+    domain::{CallId, CallRequest, CallState},
+    flow::{
+        amend::Amended, cancel::Canceled, enqueue::Enqueued, redrive::Redriven, resolve::Resolved,
+    },
     provider::Stopwatch,
     telemetry::trace::{self, Span},
 };
@@ -288,6 +294,41 @@ pub(super) async fn redrive_call(
         .status(StatusCode::CONFLICT),
         (Redriven::NotFound, _) => Problem::no_such_call(),
     })
+}
+
+/// Say what came of a dial that nobody can explain.
+///
+/// Of a call in doubt, past its deadline, or given up as `unknown`. `not_placed`: nobody was rung,
+/// and it waits again, no attempt used up. An outcome goes the same way as the provider's report.
+#[utoipa::path(
+    post, path = "/api/v1/calls/{id}/resolve", tag = "calls", request_body = ResolveRequest,
+    params(("id" = CallId, Path, description = "The call.")),
+    responses((status = 200, description = "The call as it is now.", body = Call)),
+)]
+pub(super) async fn resolve_call(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let ResolveRequest { r#as, why } = body::typed(request).await?;
+    check_reason(&why)?;
+    let (resolved, state) = app.calls.resolve(id, r#as, owner.as_str(), &why).await?;
+    let refused = |detail: String| Err(Problem::new(Code::NotInDoubt, detail));
+    match resolved {
+        Resolved::Resolved => Ok(Json(after(&app, id).await)),
+        Resolved::NotInDoubt => refused(format!(
+            "the call is {}, and there is no doubt about it to end",
+            state.map_or("gone", CallState::as_str)
+        )),
+        Resolved::Answered => refused(
+            "somebody spoke to us, so it was placed: say with which outcome it ended".to_owned(),
+        ),
+        Resolved::UnderWay => refused(
+            "its request was sent again within the last minute, and that may ring".to_owned(),
+        ),
+        Resolved::NotFound => Err(Problem::no_such_call()),
+    }
 }
 
 pub(super) fn check_why(why: Option<&str>) -> Result<(), Problem> {

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use super::{
     App, body,
     cursor::Cursor,
+    numbers::number,
     problem::{Code, Problem},
     schema::CallPage,
 };
 use crate::{
-    domain::{CallId, CallState, Phone},
+    domain::{CallId, CallState},
     flow::read::Filter,
 };
 
@@ -22,7 +23,8 @@ const MOST: usize = 200;
     get, path = "/api/v1/calls", tag = "calls",
     params(
         ("state" = Option<CallState>, Query, description = "In this state only."),
-        ("to" = Option<String>, Query, pattern = r"^[ .()/-]*\+[ .()/-]*[1-9]([ .()/-]*[0-9]){6,14}[ .()/-]*$", description = "To this number only; write the + as %2B."),
+        ("to" = Option<String>, Query, max_length = 250, description = "To this number only; write the + as %2B."),
+        ("region" = Option<String>, Query, pattern = "^[A-Za-z]{2}$", description = "Where that is dialled, if it has no + and country code: ISO 3166, two letters."),
         ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 200, description = "How many; 50 when absent."),
         ("cursor" = Option<String>, Query, pattern = "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$", description = "`nextCursor` of the page before."),
@@ -47,7 +49,10 @@ fn id_of(call: &Value) -> Option<CallId> {
 
 pub(super) fn read(uri: &Uri) -> Result<(Filter, usize), Problem> {
     let refusal = |words: String| Problem::new(Code::InvalidQuery, words);
-    let mut given = body::query(uri, &["state", "to", "campaign", "limit", "cursor"])?;
+    let mut given = body::query(
+        uri,
+        &["state", "to", "region", "campaign", "limit", "cursor"],
+    )?;
     let state = given.remove("state").map(|word| {
         let states = CallState::ALL.map(CallState::as_str);
         let known = CallState::ALL
@@ -55,13 +60,14 @@ pub(super) fn read(uri: &Uri) -> Result<(Filter, usize), Problem> {
             .find(|state| state.as_str() == word);
         known.ok_or_else(|| refusal(format!("\"state\" is one of {}", states.join(", "))))
     });
+    let region = given.remove("region");
     let to = given.remove("to").map(|text| {
         // A bare + in a query is a space; where there is no other +, nobody means the space.
         let text = match text.strip_prefix(' ') {
             Some(rest) if !rest.contains('+') => format!("+{rest}"),
             _ => text,
         };
-        Phone::parse(&text).map_err(|error| refusal(format!("\"to\" is {error}")))
+        number(&text, region.as_deref()).map_err(refusal)
     });
     let limit = given.remove("limit").map_or(Ok(USUAL), |text| {
         let number = text

@@ -1,4 +1,4 @@
-//! Many calls at once, by a filter: cancel, redrive, export.
+//! Many calls at once, by a filter: cancel, redrive, resolve, export.
 
 use axum::{
     Extension, Json,
@@ -44,12 +44,8 @@ pub(super) async fn cancel_calls(
     request: Request,
 ) -> Result<Json<Batched>, Problem> {
     let wish: BatchWish = body::typed_filter(request).await?;
-    if wish.force {
-        return Err(Problem::new(
-            Code::InvalidRequest,
-            "\"force\" is for redrive: a cancel needs none",
-        ));
-    }
+    only_for("redrive", "force", wish.force)?;
+    only_for("resolve", "as", wish.r#as.is_some())?;
     let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
     let batch = batch(&wish, &filter, &by)?;
     Ok(Json(app.calls.cancel_matching(&batch).await?))
@@ -69,10 +65,46 @@ pub(super) async fn redrive_calls(
     request: Request,
 ) -> Result<Json<Batched>, Problem> {
     let wish: BatchWish = body::typed_filter(request).await?;
+    only_for("resolve", "as", wish.r#as.is_some())?;
     let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
     let batch = batch(&wish, &filter, &by)?;
     let batched = app.calls.redrive_matching(&batch, wish.force).await?;
     Ok(Json(batched))
+}
+
+/// Say what came of the dials in doubt that a filter means.
+///
+/// Of calls that are `unresolved`, unless the filter names other states in flight; see
+/// `/calls/{id}/resolve`. One batch of them: with `cursor` in the answer there may be others.
+#[utoipa::path(
+    post, path = "/api/v1/calls/resolve", tag = "calls", request_body = BatchWish,
+    responses((status = 200, description = "How many came to what, or would.", body = Batched)),
+)]
+pub(super) async fn resolve_calls(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    request: Request,
+) -> Result<Json<Batched>, Problem> {
+    let wish: BatchWish = body::typed_filter(request).await?;
+    only_for("redrive", "force", wish.force)?;
+    let missing = || {
+        Problem::new(
+            Code::InvalidRequest,
+            "\"as\" is missing: what came of the dials",
+        )
+    };
+    let r#as = wish.r#as.ok_or_else(missing)?;
+    let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
+    let batch = batch(&wish, &filter, &by)?;
+    Ok(Json(app.calls.resolve_matching(&batch, r#as).await?))
+}
+
+fn only_for(verb: &str, field: &str, is_given: bool) -> Result<(), Problem> {
+    if is_given {
+        let words = format!("\"{field}\" is for {verb}: nothing else needs it");
+        return Err(Problem::new(Code::InvalidRequest, words));
+    }
+    Ok(())
 }
 
 fn batch<'a>(wish: &'a BatchWish, filter: &'a Value, by: &'a str) -> Result<Batch<'a>, Problem> {
@@ -97,7 +129,8 @@ fn batch<'a>(wish: &'a BatchWish, filter: &'a Value, by: &'a str) -> Result<Batc
         ("format" = Option<Format>, Query, description = "`ndjson` when absent."),
         ("state" = Option<CallState>, Query, description = "In this state only."),
         ("outcome" = Option<Outcome>, Query, description = "Whose latest attempt ended like this only."),
-        ("to" = Option<String>, Query, pattern = r"^[ .()/-]*\+[ .()/-]*[1-9]([ .()/-]*[0-9]){6,14}[ .()/-]*$", description = "To this number only; write the + as %2B."),
+        ("to" = Option<String>, Query, max_length = 250, description = "To this number only; write the + as %2B."),
+        ("region" = Option<String>, Query, pattern = "^[A-Za-z]{2}$", description = "Where that is dialled, if it has no + and country code: ISO 3166, two letters."),
         ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
         ("createdAfter" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Enqueued at this instant or later."),
         ("createdBefore" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Enqueued before this instant."),
@@ -165,6 +198,7 @@ fn read(uri: &Uri) -> Result<(Value, Format), Problem> {
         "state",
         "outcome",
         "to",
+        "region",
         "campaign",
         "createdAfter",
         "createdBefore",

@@ -17,10 +17,24 @@ use super::{
     problem::{Code, Problem},
     schema::acting::{ForgetWish, List, ListAnswer, ListWish},
 };
-use crate::flow::forget::{Forget, ForgetVerdict, Forgot};
+use crate::{
+    domain::{Phone, Region},
+    flow::forget::{Forget, ForgetVerdict, Forgot},
+};
 
 const USUAL: i64 = 50;
 const MOST: i64 = 1000;
+
+/// A number and where it is dialled, as a request has them; or what is wrong with one of them.
+pub(super) fn number(to: &str, region: Option<&str>) -> Result<Phone, String> {
+    let region = region.map(str::parse::<Region>).transpose();
+    let region = region.map_err(|error| format!("\"region\" is {error}"))?;
+    Phone::parse_in(to, region).map_err(|error| format!("\"to\" is {error}"))
+}
+
+fn needed(to: &str, region: Option<&str>) -> Result<Phone, Problem> {
+    number(to, region).map_err(|words| Problem::new(Code::InvalidRequest, words))
+}
 
 /// Forget a number.
 ///
@@ -40,7 +54,7 @@ pub(super) async fn forget_number(
     check_reason(&wish.why)?;
     let by = owner.by();
     let wanted = Forget {
-        phone: &wish.to,
+        phone: &needed(&wish.to, wish.region.as_deref())?,
         dry_run: wish.dry_run,
         on_the_list: wish.do_not_call,
         by: &by,
@@ -116,8 +130,9 @@ pub(super) async fn add_do_not_call(
 ) -> Result<Json<ListAnswer>, Problem> {
     let wish: ListWish = body::typed(request).await?;
     check_reason(&wish.why)?;
+    let phone = needed(&wish.to, wish.region.as_deref())?;
     let by = owner.by();
-    let added = app.calls.do_not_call_add(&wish.to, &by, &wish.why);
+    let added = app.calls.do_not_call_add(&phone, &by, &wish.why);
     let changed = added.await?;
     Ok(Json(ListAnswer { changed }))
 }
@@ -134,10 +149,11 @@ pub(super) async fn remove_do_not_call(
 ) -> Result<Json<ListAnswer>, Problem> {
     let wish: ListWish = body::typed(request).await?;
     check_reason(&wish.why)?;
+    let phone = needed(&wish.to, wish.region.as_deref())?;
     let by = owner.by();
     let removed = app
         .calls
-        .do_not_call_remove_as(&wish.to, &by, Some(&wish.why));
+        .do_not_call_remove_as(&phone, &by, Some(&wish.why));
     let changed = removed.await?;
     Ok(Json(ListAnswer { changed }))
 }

@@ -37,8 +37,9 @@ use crate::flow::events::Heartbeat;
     ),
     paths(
         calls::create_call, batch::create_calls, listing::list_calls, calls::show_call,
-        calls::amend_call, calls::cancel_call, calls::redrive_call, calls::why_call,
-        matching::cancel_calls, matching::redrive_calls, matching::export_calls,
+        calls::amend_call, calls::cancel_call, calls::redrive_call, calls::resolve_call,
+        calls::why_call,
+        matching::cancel_calls, matching::redrive_calls, matching::resolve_calls, matching::export_calls,
         campaigns::list_campaigns, campaigns::create_campaign, campaigns::show_campaign,
         campaigns::change_campaign, campaigns::pause_campaign, campaigns::resume_campaign,
         trunks::list_trunks, trunks::create_trunk, trunks::show_trunk,
@@ -93,7 +94,7 @@ impl Modify for Flat {
 }
 
 /// What each operation may refuse, besides `internal` and `timed_out`, which all may.
-const REFUSALS: [(&str, &[Code]); 37] = {
+const REFUSALS: [(&str, &[Code]); 39] = {
     use Code as C;
     [
         (
@@ -189,11 +190,29 @@ const REFUSALS: [(&str, &[Code]); 37] = {
             ],
         ),
         (
+            "resolve_call",
+            &[
+                C::MalformedJson,
+                C::BodyUnreadable,
+                C::Unauthorized,
+                C::NotFound,
+                C::BodyTooSlow,
+                C::Locked,
+                C::NotInDoubt,
+                C::BodyTooLarge,
+                C::UnsupportedMediaType,
+                C::InvalidRequest,
+                C::InvalidId,
+                C::Unavailable,
+            ],
+        ),
+        (
             "why_call",
             &[C::Unauthorized, C::NotFound, C::InvalidId, C::Unavailable],
         ),
         ("cancel_calls", WITH_BODY),
         ("redrive_calls", WITH_BODY),
+        ("resolve_calls", WITH_BODY),
         (
             "export_calls",
             &[C::Unauthorized, C::InvalidQuery, C::Unavailable],

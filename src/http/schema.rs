@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use super::problem::Code;
-use crate::{domain::CallId, flow::read::Reason};
+use crate::{
+    domain::{CallId, Resolution},
+    flow::read::Reason,
+};
 
 // What people do to the queue.
 pub mod acting;
@@ -101,6 +104,17 @@ pub struct RedriveRequest {
     /// Also a call that was completed: somebody will be rung again.
     #[serde(default)]
     pub force: bool,
+}
+
+/// What a person knows of a dial that pgdial cannot explain.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResolveRequest {
+    /// What came of it: `not_placed`, or how it ended.
+    pub r#as: Resolution,
+    /// How they know; kept in the call's history. 1 to 500 characters.
+    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    pub why: String,
 }
 
 /// What became of a cancel.

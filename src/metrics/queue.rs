@@ -61,6 +61,7 @@ struct Trunk {
     held: bool,
     breaker_open: bool,
     in_flight: u32,
+    in_doubt: u32,
     stuck: u32,
     workers: u32,
 }
@@ -253,6 +254,11 @@ impl Queue {
                 |t| f64::from(t.in_flight),
             ),
             of(
+                "pgdial_calls_in_doubt",
+                "Calls in flight of which nobody knows whether they ring, by trunk.",
+                |t| f64::from(t.in_doubt),
+            ),
+            of(
                 "pgdial_calls_stuck",
                 "Calls in flight that are past their deadline, by trunk.",
                 |t| f64::from(t.stuck),
@@ -392,7 +398,7 @@ mod tests {
             "waiting": [{"campaign": "default", "trunk": "default", "calls": 5, "due": 2, "oldestDueSec": 1.5}],
             "inFlight": [{"campaign": "default", "state": "in_call", "calls": 3}],
             "trunks": [{"name": "default", "slots": 30, "paused": true, "held": false,
-                "breakerOpen": false, "inFlight": 3, "stuck": 0, "workers": 1}],
+                "breakerOpen": false, "inFlight": 3, "inDoubt": 1, "stuck": 0, "workers": 1}],
             "campaigns": [{"name": "default", "trunk": "default", "paused": false, "cap": null, "reason": "trunk_paused"},
                 {"name": "a\"b\\c\nd", "trunk": "default", "paused": true, "cap": 2, "reason": null}],
             "housekeeping": [{"step": "drop_acts", "failures": 2, "doneSec": 61.5},
@@ -418,6 +424,7 @@ mod tests {
             "pgdial_housekeeping_failures{step=\"drop_acts\"} 2",
             "pgdial_housekeeping_success_age_seconds{step=\"drop_acts\"} 61.5",
             "pgdial_calls_in_flight{trunk=\"default\"} 3",
+            "pgdial_calls_in_doubt{trunk=\"default\"} 1",
             "pgdial_trunk_slots{trunk=\"default\"} 30",
             "pgdial_trunk_paused{trunk=\"default\"} 1",
             "pgdial_campaign_blocked{campaign=\"default\",reason=\"trunk_paused\"} 1",

@@ -68,7 +68,7 @@ impl Caller {
             hit
         });
         let number = if let Some((digits, _, _)) = mark {
-            format!("+1415{:02}{:04}{digits}", self.name, self.made % 10_000)
+            format!("+14{:02}5{:04}{digits}", self.name, self.made % 10_000)
         } else {
             let of_all = self.rng.random_range(0..NUMBERS);
             format!("+14159{:04}{:02}", of_all / 80, of_all % 80)

@@ -85,7 +85,7 @@ impl Recoveries {
         let mut connection = self.stage.postgres.direct().await?;
         let since = postgres::text(&mut connection, "pgdial.now()").await?;
         let due =
-            "select pgdial.enqueue('+1416' || lpad(floor(random() * 1e6)::text, 6, '0') || '00',
+            "select pgdial.enqueue('+1416' || lpad(floor(random() * 1e5)::text, 5, '0') || '00',
                        'probe', p_campaign => g.name) from pgdial.campaigns g";
         postgres::run(&mut connection, due).await?;
         Ok(since)

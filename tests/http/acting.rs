@@ -130,6 +130,7 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
         PATCH trunks/default | {"slots": 100001} | 422 invalid_request | from 0 to 100000
         PATCH trunks/default | {"callsPerSecond": 0} | 422 invalid_request | "callsPerSecond" must be a number
         PATCH trunks/default | {"lookUp": "x"} | 422 invalid_request | none, hint or authoritative
+        PATCH trunks/default | {"reportsWithin": "2 hours"} | 422 invalid_request | from 1 second to 1 hour
         PATCH trunks/nobody | {"slots": 1} | 404 no_such_trunk | no trunk has this name
         POST campaigns/default/pause | {} | 422 invalid_request | why
         POST campaigns/default/pause | {"why": " "} | 422 invalid_request | "why" is empty
@@ -145,12 +146,16 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
         POST calls/cancel | {"filter": {"all": true}, "why": "x", "limit": 10001} | 422 invalid_request | "limit"
         POST calls/cancel | {"filter": {"all": true}, "why": "x", "cursor": "?"} | 422 invalid_request | cursor
         POST calls/redrive | {"filter": {"state": "completed"}, "why": "x"} | 422 invalid_request | "force" only
+        POST calls/cancel | {"filter": {"all": true}, "why": "x", "as": "busy"} | 422 invalid_request | for resolve
+        POST calls/resolve | {"filter": {"all": true}, "why": "x"} | 422 invalid_request | "as" is missing
+        POST calls/resolve | {"filter": {"all": true}, "why": "x", "as": "capacity"} | 422 invalid_request | unknown variant
         POST calls/redrive | [] | 422 invalid_request | JSON object
         POST numbers/forget | {"to": "555", "why": "x"} | 422 invalid_request | E.164
         POST numbers/forget | {"to": "+14155550100"} | 422 invalid_request | why
         POST numbers/forget | {"to": "+14155550100", "why": "x", "doNotCall": "drop"} | 422 invalid_request | drop
         POST do-not-call | {"to": "+14155550100"} | 422 invalid_request | why
-        POST do-not-call/remove | {"to": "x", "why": "x"} | 422 invalid_request | E.164
+        POST do-not-call/remove | {"to": "x", "why": "x"} | 422 invalid_request | "to" is not a number
+        POST do-not-call | {"to": "+14155550100", "region": "UK", "why": "x"} | 422 invalid_request | "region" is not a country
     "#;
     for line in table.trim().lines() {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();

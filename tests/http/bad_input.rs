@@ -79,13 +79,13 @@ async fn a_request_without_a_good_number_or_script_says_which_is_missing() {
         POST CALLS | application/json | {"to":"+14155550100"}                           | 422 invalid_request | "scriptId" is missing
         POST CALLS | application/json | {"to":4155550100,"scriptId":"s"}                | 422 invalid_request | "to" must be a string
         POST CALLS | application/json | {"to":["+14155550100"],"scriptId":"s"}          | 422 invalid_request | "to" must be a string
-        POST CALLS | application/json | {"to":"","scriptId":"s"}                        | 422 invalid_request | E.164
+        POST CALLS | application/json | {"to":"","scriptId":"s"}                        | 422 invalid_request | "to" is not a number: it is empty
         POST CALLS | application/json | {"to":"4155550100","scriptId":"s"}              | 422 invalid_request | E.164
-        POST CALLS | application/json | {"to":"+0123456789","scriptId":"s"}             | 422 invalid_request | E.164
-        POST CALLS | application/json | {"to":"+123456","scriptId":"s"}                 | 422 invalid_request | E.164
-        POST CALLS | application/json | {"to":"+1234567890123456","scriptId":"s"}       | 422 invalid_request | E.164
-        POST CALLS | application/json | {"to":"+1415555\n0100","scriptId":"s"}          | 422 invalid_request | E.164
-        POST CALLS | application/json | {"to":"+14155550100;ext=1","scriptId":"s"}      | 422 invalid_request | E.164
+        POST CALLS | application/json | {"to":"+0123456789","scriptId":"s"}             | 422 invalid_request | no country code
+        POST CALLS | application/json | {"to":"+123456","scriptId":"s"}                 | 422 invalid_request | "to" is not a number of +1: 10 digits
+        POST CALLS | application/json | {"to":"+1234567890123456","scriptId":"s"}       | 422 invalid_request | not 15
+        POST CALLS | application/json | {"to":"+1415555\n0100","scriptId":"s"}          | 422 invalid_request | "to" is not a number
+        POST CALLS | application/json | {"to":"+14155550100;ext=1","scriptId":"s"}      | 422 invalid_request | leave the extension out
         POST CALLS | application/json | {"to":"+14155550100\u0000","scriptId":"s"}      | 422 invalid_request | U+0000
         POST CALLS | application/json | {"to":"+14155550100","scriptId":""}             | 422 invalid_request | 1 to 200
         POST CALLS | application/json | {"to":"+14155550100","scriptId":7}              | 422 invalid_request | "scriptId" must be a string
@@ -105,6 +105,8 @@ const FIELDS: &str = r#"
     "metadata":{"a\u0000":1}            | U+0000
     "from":"5550199"                    | "from" is not an E.164 number
     "from":1                            | "from" must be a string
+    "region":1                          | "region" must be a string
+    "region":"UK"                       | "region" is not a country
     "campaign":1                        | "campaign" must be a string
     "priority":10                       | 0 to 9
     "priority":-1                       | 0 to 9
@@ -177,11 +179,13 @@ async fn a_path_or_an_id_that_is_not_there_is_said_so() {
         POST NOBODY/cancel       | | | 404 not_found     | no call
         POST NOBODY/cancel       | application/json | null           | 404 not_found | no call
         POST NOBODY/redrive      | | | 404 not_found     | no call
+        POST NOBODY/resolve      | application/json | {"as":"busy","why":"x"} | 404 not_found | no call
         GET CALLS/7              | | | 422 invalid_id    | UUID
         GET CALLS/%FF%00         | | | 422 invalid_id    | UUID
         PATCH CALLS/7            | application/json | {"priority":1} | 422 invalid_id | UUID
         POST CALLS/x/cancel      | | | 422 invalid_id    | UUID
         POST CALLS/x/redrive     | | | 422 invalid_id    | UUID
+        POST CALLS/x/resolve     | application/json | {"as":"busy","why":"x"} | 422 invalid_id | UUID
         GET CALLS/x/why          | | | 422 invalid_id    | UUID
         "#,
     )

@@ -197,6 +197,7 @@ async fn a_compressed_body_is_refused_unread() {
         ("PATCH", call.to_owned()),
         ("POST", format!("{call}/cancel")),
         ("POST", format!("{call}/redrive")),
+        ("POST", format!("{call}/resolve")),
     ] {
         for coding in ["gzip", "br", "identity, deflate"] {
             let ask = world.ask(method, &path).header("content-encoding", coding);

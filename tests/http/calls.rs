@@ -236,6 +236,45 @@ async fn cancel_ends_a_waiting_call_and_wishes_for_one_in_flight() {
 }
 
 #[tokio::test]
+async fn resolve_ends_a_doubt_and_says_why_not() {
+    let world = World::new().await;
+    let call = world.dialing(TO).await;
+    let path = format!("/api/v1/calls/{}/resolve", call.id);
+    let busy = json!({"as": "busy", "why": "their console says so"});
+    let refused = world.send("POST", &path, &busy).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "not_in_doubt")
+    );
+    world.calls.doubt(call.reference(), "x").await.unwrap();
+    for (body, words) in [
+        (json!({"as": "busy"}), "why"),
+        (json!({"as": "busy", "why": " "}), "\"why\" is empty"),
+        (json!({"as": "rang", "why": "x"}), "not_placed"),
+        (json!({"why": "x"}), "as"),
+    ] {
+        let refused = world.send("POST", &path, &body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (422, "invalid_request")
+        );
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{detail}");
+    }
+    let resolved = world.send("POST", &path, &busy).await;
+    assert_eq!(
+        (resolved.status.as_u16(), &resolved.body["outcome"]),
+        (200, &json!("busy"))
+    );
+
+    let call = world.dialing("+14155550101").await;
+    world.calls.doubt(call.reference(), "x").await.unwrap();
+    let all = json!({"filter": {"all": true}, "as": "not_placed", "why": "none of them"});
+    let resolved = world.send("POST", "/api/v1/calls/resolve", &all).await;
+    assert_eq!(resolved.body["verdicts"], json!({"resolved": 1}));
+}
+
+#[tokio::test]
 async fn redrive_says_why_not() {
     let world = World::new().await;
     let id = world.enqueue(TO).await;

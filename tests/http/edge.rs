@@ -52,6 +52,10 @@ async fn without_the_right_key_the_api_answers_nothing_and_the_rest_answers() {
             "/api/v1/calls/0197f5e0-0000-7000-8000-000000000001/redrive",
         ),
         (
+            "POST",
+            "/api/v1/calls/0197f5e0-0000-7000-8000-000000000001/resolve",
+        ),
+        (
             "GET",
             "/api/v1/calls/0197f5e0-0000-7000-8000-000000000001/why",
         ),

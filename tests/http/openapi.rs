@@ -43,7 +43,7 @@ async fn every_operation_of_the_document_is_served() {
             count += 1;
         }
     }
-    assert_eq!(count, 37);
+    assert_eq!(count, 39);
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ async fn a_single_slot_is_shared_by_weight() {
     for (name, weight) in [("one", 1), ("uno", 1), ("two", 2)] {
         db.campaign(name, json!({ "weight": weight })).await;
         let requests: Vec<_> = (0..400)
-            .map(|n| json!({ "to": format!("+1{weight}{}{n:07}", name.len() + usize::from(name == "uno")), "scriptId": "s", "campaign": name }))
+            .map(|n| json!({ "to": format!("+1{weight}{}{n:08}", name.len() + usize::from(name == "uno")), "scriptId": "s", "campaign": name }))
             .collect();
         db.calls.enqueue("tester", &requests).await.unwrap();
     }

@@ -74,8 +74,13 @@ async fn sql_takes_numbers_as_people_write_them() {
     let add = "pgdial.do_not_call_add('+1 415 555 0001', 'asked')";
     assert_eq!(ask(&mut session, add).await, "true");
     assert_eq!(ask(&mut session, add).await, "false");
-    let none = "pgdial.do_not_call_add('911', 'asked')";
-    assert_eq!(ask(&mut session, none).await, "");
+    let (_, message) = db
+        .refusal("select pgdial.do_not_call_add('911', 'asked')")
+        .await;
+    assert!(
+        message.starts_with("the number is not an E.164 number: write +"),
+        "{message}"
+    );
     let remove = "pgdial.do_not_call_remove('+1-415-555-0001')";
     assert_eq!(ask(&mut session, remove).await, "true");
 }

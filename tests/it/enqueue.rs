@@ -3,11 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use pgdial::{domain::Phone, flow::enqueue::Enqueued};
-use proptest::{
-    strategy::{Strategy, ValueTree},
-    test_runner::TestRunner,
-};
+use pgdial::flow::enqueue::Enqueued;
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
 
@@ -285,10 +281,10 @@ async fn each_limit_is_refused_with_a_sentence() {
     let db = TestDb::new().await;
     for (field, value, words) in [
         ("to", json!(5), "must be a string"),
-        ("to", json!("+0123456789"), "E.164"),
+        ("to", json!("+0123456789"), "no country code"),
         ("scriptId", json!(""), "1 to 200"),
         ("scriptId", json!("x".repeat(201)), "1 to 200"),
-        ("from", json!("nobody"), "E.164"),
+        ("from", json!("nobody"), "\"from\" is not a number"),
         ("priority", json!(10), "0 to 9"),
         ("priority", json!(-1), "0 to 9"),
         ("priority", json!(1.5), "0 to 9"),
@@ -444,65 +440,6 @@ async fn an_enqueue_in_sql_wakes_nobody_when_told_so() {
     let nothing = Vec::<String>::new();
     assert_eq!(heard_before_mark(&db, &mut listener).await, nothing);
     assert_eq!(db.claim(5).await.len(), 1, "the poll finds it");
-}
-
-/// Odd texts around numbers: what people paste, and what they should not.
-fn odd_text() -> impl Strategy<Value = String> {
-    let piece = proptest::prop_oneof![
-        8 => "[0-9]{1,6}",
-        3 => "[ .()/-]{1,3}",
-        3 => proptest::strategy::Just("+".to_owned()),
-        1 => "[\\n\\r\\t\u{a0}\u{2009}\u{ff0b}]",
-        1 => "[٠-٩０-９]{1,3}",
-        1 => "\\PC{1,3}",
-    ];
-    proptest::collection::vec(piece, 0..7).prop_map(|pieces| pieces.concat())
-}
-
-#[tokio::test]
-async fn a_number_is_read_alike_in_rust_and_in_sql() {
-    let db = TestDb::new().await;
-    let mut runner = TestRunner::default();
-    let mut texts: Vec<String> = (0..5000)
-        .map(|_| odd_text().new_tree(&mut runner).unwrap().current())
-        .map(|text| text.replace('\0', ""))
-        .collect();
-    // Half of them start like a number, so that both answers are common.
-    for (n, text) in texts.iter_mut().enumerate() {
-        if n % 2 == 0 {
-            text.insert_str(0, "+1415");
-        }
-    }
-    texts.extend(
-        [
-            "",
-            "+",
-            "+1234567\n",
-            "\n+1234567",
-            "+12345678901234567",
-            "+1234567\r",
-        ]
-        .map(str::to_owned),
-    );
-    let mut connection = db.pool.acquire().await.unwrap();
-    let rows: Vec<(String, Option<String>)> =
-        sqlx::query_as("select t, pgdial.normal_phone(t) from unnest($1::text[]) t")
-            .bind(&texts)
-            .fetch_all(&mut *connection)
-            .await
-            .unwrap();
-    assert_eq!(rows.len(), texts.len());
-    let mut numbers = 0;
-    for (text, in_sql) in rows {
-        let in_rust = Phone::parse(&text).ok();
-        numbers += i32::from(in_rust.is_some());
-        assert_eq!(
-            in_rust.as_ref().map(Phone::as_e164),
-            in_sql.as_deref(),
-            "{text:?}"
-        );
-    }
-    assert!(numbers > 200, "only {numbers} were numbers");
 }
 
 #[tokio::test]

@@ -1,12 +1,23 @@
 //! `look_up`: providers are asked about dials that nobody has explained (P1, P2).
 
+use std::time::Duration;
+
 use pgdial::{
     domain::{ClaimedCall, Outcome, ReportKind},
-    flow::look_up::{Answered, Verdict},
+    flow::{
+        look_up::{Answered, Verdict},
+        wake::Wake,
+    },
     provider::LookedUp,
 };
+use serde_json::json;
+use uuid::Uuid;
 
-use crate::support::{TestDb, ended, number, processes::Machine, progress};
+use crate::support::{
+    TestDb, each, ended, number,
+    processes::{Machine, PATIENCE},
+    progress,
+};
 
 async fn may_be_asked(how: &str) -> TestDb {
     let db = TestDb::new().await;
@@ -25,7 +36,7 @@ async fn in_doubt(db: &TestDb, n: usize) -> ClaimedCall {
 /// How many dials are to be asked about now; booking them.
 async fn due(db: &TestDb) -> usize {
     db.calls
-        .look_ups_due(&["default".to_owned()], 100)
+        .look_ups_due(&each(&["default"], 100))
         .await
         .unwrap()
         .len()
@@ -49,6 +60,80 @@ async fn a_dial_in_doubt_is_asked_about_soon_and_then_less_often() {
     assert_eq!(due(&db).await, 0, "booked: of several workers one asks");
     db.forward("6 seconds").await;
     assert_eq!(due(&db).await, 1);
+}
+
+/// Half of the longest time that it may take, 2 minutes at most and 5 s at least.
+#[tokio::test]
+async fn an_accepted_call_is_asked_about_in_proportion_to_its_limits() {
+    let db = may_be_asked("hint").await;
+    for (n, (ring, talk, first)) in [(5, 15, 10), (1, 1, 5), (60, 1800, 120)]
+        .into_iter()
+        .enumerate()
+    {
+        db.sql(&format!(
+            "update pgdial.campaigns set ring_timeout = '{ring} seconds', max_duration = '{talk} seconds'"
+        ))
+        .await;
+        let call = db.in_call(&number(n)).await;
+        db.forward(&format!("{} seconds", first - 1)).await;
+        assert_eq!(due(&db).await, 0, "{ring} {talk}");
+        db.forward("1 second").await;
+        assert_eq!(due(&db).await, 1, "{ring} {talk}");
+        answer(&db, &call, LookedUp::Found(ended(Outcome::Answered))).await;
+    }
+}
+
+/// No wake comes for a call that is accepted while the sweep rests.
+#[tokio::test]
+async fn the_sweep_rests_no_longer_than_a_call_from_now_on_could_wait() {
+    let db = may_be_asked("hint").await;
+    db.sql("update pgdial.campaigns set ring_timeout = '5 seconds', max_duration = '15 seconds'")
+        .await;
+    assert_eq!(db.sweep().await.wait, Duration::from_secs(10));
+    db.sql("update pgdial.trunks set look_up = 'none'").await;
+    assert_eq!(db.sweep().await.wait, Duration::from_secs(30));
+}
+
+/// One provider hangs: what is asked of another is not less for it.
+#[tokio::test]
+async fn each_trunk_has_its_own_questions() {
+    let db = may_be_asked("hint").await;
+    db.sql("insert into pgdial.trunks (name, look_up) values ('b', 'hint')")
+        .await;
+    db.campaign("other", json!({ "trunk": "b" })).await;
+    let id = db
+        .enqueue_as(json!({ "to": number(9), "scriptId": "welcome", "campaign": "other" }))
+        .await;
+    let claimed = db.calls.claim(Uuid::new_v4(), &["b".to_owned()], 1).await;
+    let call = claimed.unwrap().calls.pop().unwrap();
+    db.calls.doubt(call.reference(), "no answer").await.unwrap();
+    for n in 0..5 {
+        in_doubt(&db, n).await;
+    }
+    db.forward("6 seconds").await;
+    let due = db.calls.look_ups_due(&each(&["b", "default"], 2)).await;
+    let of = |trunk: &str| {
+        due.as_ref()
+            .unwrap()
+            .iter()
+            .filter(|dial| dial.trunk == trunk)
+            .count()
+    };
+    assert_eq!((of("default"), of("b")), (2, 1));
+    assert_eq!(db.column(id, "look_up_at is not null").await, "true");
+}
+
+/// An idle sweep hears of a doubt at once, and so asks 5 s after the claim.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doubt_wakes_the_sweep() {
+    let db = may_be_asked("hint").await;
+    let call = db.dialing(&number(1)).await;
+    assert!(db.calls.doubt(call.reference(), "no answer").await.unwrap());
+    tokio::time::timeout(PATIENCE, db.calls.woken(Wake::Sweep))
+        .await
+        .unwrap();
+    let wait = db.sweep().await.wait;
+    assert!(wait <= Duration::from_secs(5), "{wait:?}");
 }
 
 #[tokio::test]

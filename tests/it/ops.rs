@@ -361,3 +361,32 @@ async fn what_people_read_shows_no_number_that_hides_in_words() {
         "no line to +1 (41***77, nor 415***77, nor +493***23"
     );
 }
+
+/// Ops, and why of a call that would have one of the slots, say what to declare.
+#[tokio::test]
+async fn doubts_that_hold_more_than_a_third_of_the_slots_are_named() {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set slots = 3, look_up = 'hint'")
+        .await;
+    let told = async || ops(&db, "trunks").await[0].clone();
+    for n in 1..=3 {
+        let call = db.dialing(&number(n)).await;
+        db.calls.doubt(call.reference(), "x").await.unwrap();
+        assert_eq!(told().await["in_doubt"], n.to_string());
+        assert_eq!(told().await["doubts_hold_slots"].is_empty(), n == 1);
+    }
+    let advice = &told().await["doubts_hold_slots"];
+    assert!(
+        advice.contains("--reports-within") && advice.contains("calls resolve"),
+        "{advice}"
+    );
+    assert!(!advice.contains("--look-up"), "declared: {advice}");
+    let waiting = db.enqueue(&number(9)).await;
+    let reasons = db.calls.why(waiting).await.unwrap();
+    let full = reasons.iter().find(|reason| reason.reason == "trunk_full");
+    let message = &full.unwrap().message;
+    assert!(
+        message.contains("3 of them by dials in doubt: if it rings once"),
+        "{message}"
+    );
+}

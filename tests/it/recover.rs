@@ -8,7 +8,7 @@ use pgdial::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{TestDb, by_provider, ended, number, processes::Machine, progress};
+use crate::support::{TestDb, by_provider, each, ended, number, processes::Machine, progress};
 
 /// As if a standby had been promoted.
 const PROMOTED: &str = "update pgdial.cluster set timeline = '00000000'";
@@ -131,8 +131,8 @@ async fn a_server_that_does_not_tell_where_it_runs_is_worked_with() {
                 pgdial::flow::settle::Settled::Completed
             );
             assert_eq!(db.state(id).await, "completed");
-            let trunks = ["default".to_owned()];
-            assert!(db.calls.repeats_due(&trunks, 1).await.unwrap().is_empty());
+            let due = db.calls.repeats_due(&each(&["default"], 1)).await;
+            assert!(due.unwrap().is_empty());
             let seen = format!(
                 "select count(*) from pgdial.workers where id = '{}'",
                 worker.id
@@ -206,8 +206,8 @@ async fn a_dial_in_doubt_is_not_sent_again_there() {
     db.calls.doubt(call.reference(), "no answer").await.unwrap();
     db.forward("6 seconds").await;
     db.sql(PROMOTED).await;
-    let trunks = ["default".to_owned()];
-    assert!(db.calls.repeats_due(&trunks, 1).await.unwrap().is_empty());
+    let due = db.calls.repeats_due(&each(&["default"], 1)).await;
+    assert!(due.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -500,8 +500,8 @@ async fn an_adopted_dial_is_not_sent_again() {
     assert_eq!(listed(&db, id, 1, &strange).await, Recovered::Adopted);
     end(&db).await;
     db.forward("30 seconds").await;
-    let trunks = ["default".to_owned()];
-    assert!(db.calls.repeats_due(&trunks, 1).await.unwrap().is_empty());
+    let due = db.calls.repeats_due(&each(&["default"], 1)).await;
+    assert!(due.unwrap().is_empty());
     assert_eq!(db.state(id).await, "unresolved");
 }
 

@@ -8,7 +8,7 @@ use pgdial::{
 };
 use serde_json::json;
 
-use crate::support::{TestDb, number, processes::Machine, provider_id};
+use crate::support::{TestDb, each, number, processes::Machine, provider_id};
 
 async fn idempotent() -> TestDb {
     let db = TestDb::new().await;
@@ -26,7 +26,7 @@ async fn in_doubt(db: &TestDb, n: usize) -> ClaimedCall {
 
 async fn due(db: &TestDb) -> Vec<ClaimedCall> {
     db.calls
-        .repeats_due(&["default".to_owned()], 100)
+        .repeats_due(&each(&["default"], 100))
         .await
         .unwrap()
 }

@@ -384,10 +384,10 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
          and not prosecdef and has_function_privilege('pgdial_worker', p.oid, 'execute')";
     assert_eq!(
         db.text(callers).await,
-        "breaker cluster_changed due_before event_filter event_place events_after events_at \
+        "breaker cluster_changed doubts due_before event_filter event_place events_after events_at \
          events_horizon events_withheld_ms gate_holder has_twin_elsewhere heads in_flight \
-         in_flight_from in_utc lanes lanes_of look_up_due masked newest_event now number_taken \
-         oldest_live pace place_in_line read_event_cursor rivals row_holder session_name \
+         in_flight_from in_utc lanes lanes_of look_up_after look_up_due masked newest_event now \
+         number_taken oldest_live own_deadline pace place_in_line read_event_cursor rivals row_holder session_name \
          shared_numbers trunk_of_claim turns_before twin_before wake why why_in_flight \
          why_itself why_lane why_nobody why_over why_waiting write_event_cursor"
     );

@@ -171,6 +171,8 @@ fn every_sql_file_begins_with_what_it_is() {
 fn no_function_reads_otherwise_where_a_backslash_escapes() {
     for path in files("sql", "sql") {
         let text = fs::read_to_string(&path).unwrap();
+        // Between dollars it is no escape: the table of numbers has its JSON there.
+        let text: String = text.split("$plans$").step_by(2).collect();
         let code = text.lines().map(|line| line.split("-- ").next().unwrap());
         let strange: Vec<&str> = code.filter(|line| line.contains('\\')).collect();
         assert_eq!(strange, [""; 0], "{}", name(&path));

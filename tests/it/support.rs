@@ -17,6 +17,7 @@ use pgdial::{
         enqueue::Enqueued,
         lanes::LaneKind,
         settle::Settled,
+        shares::Shares,
         sweep::Swept,
         webhook::{Event, Verdict},
         workers::Worker,
@@ -252,6 +253,12 @@ impl TestDb {
         };
         self.calls.webhook(event).await.unwrap()
     }
+}
+
+/// So many for each of these trunks.
+pub(crate) fn each(trunks: &[&str], count: usize) -> Shares {
+    let share = |trunk: &&str| (trunk.to_string(), count);
+    trunks.iter().map(share).collect()
 }
 
 /// What Postgres says to a statement that it refuses: SQLSTATE, and the message.

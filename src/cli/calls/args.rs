@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use crate::{
-    cli::values,
-    domain::{CallId, CallState, Outcome, Phone},
+    cli::values::{self, Number},
+    domain::{CallId, CallState, Outcome, Region, Resolution},
     export::Format,
 };
 
@@ -31,6 +31,8 @@ pub enum CallsCommand {
     Cancel(CancelArgs),
     /// Put finished calls back, with all their attempts again.
     Redrive(RedriveArgs),
+    /// Say what came of dials that nobody can explain: in doubt, or past their deadline.
+    Resolve(ResolveArgs),
     /// What happens to calls, as it happens.
     Tail(TailArgs),
     /// Change a call that still waits. Its number and campaign cannot be changed.
@@ -64,7 +66,10 @@ pub struct FilterArgs {
     pub outcome: Vec<Outcome>,
     /// To this number.
     #[arg(long, value_name = "NUMBER", help_heading = FILTER)]
-    pub to: Option<Phone>,
+    pub to: Option<Number>,
+    /// Where it is dialled as it stands, if it has no + and country code, as in US.
+    #[arg(long, value_name = "REGION", requires = "to", help_heading = FILTER)]
+    pub region: Option<Region>,
     /// Enqueued at this instant or later, as in 2026-01-31T09:00:00Z.
     #[arg(long, value_name = "TIME", help_heading = FILTER)]
     pub created_after: Option<String>,
@@ -86,7 +91,7 @@ impl FilterArgs {
     pub(super) fn given(&self) -> Map<String, Value> {
         let words = |words: Vec<&str>| (!words.is_empty()).then(|| Value::from(words));
         let text = |text: &Option<String>| text.clone().map(Value::from);
-        let given: [(&str, Option<Value>); 8] = [
+        let given: [(&str, Option<Value>); 9] = [
             ("campaign", text(&self.campaign)),
             (
                 "state",
@@ -101,7 +106,8 @@ impl FilterArgs {
                         .collect(),
                 ),
             ),
-            ("to", self.to.as_ref().map(|to| to.as_e164().into())),
+            ("to", self.to.as_ref().map(|to| to.spelled().into())),
+            ("region", self.region.map(Value::from)),
             ("createdAfter", text(&self.created_after)),
             ("createdBefore", text(&self.created_before)),
             ("endedAfter", text(&self.ended_after)),
@@ -162,7 +168,10 @@ pub struct ListArgs {
     pub state: Option<CallState>,
     /// To this number only.
     #[arg(long, value_name = "NUMBER")]
-    pub to: Option<Phone>,
+    pub to: Option<Number>,
+    /// Where it is dialled as it stands, if it has no + and country code, as in US.
+    #[arg(long, value_name = "REGION", requires = "to")]
+    pub region: Option<Region>,
     /// Of this campaign only.
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
@@ -232,6 +241,26 @@ pub struct RedriveArgs {
     /// Even a completed one: somebody has already spoken to us.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Which calls, what came of them, and how you know.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ResolveArgs {
+    /// The calls; or say which with a filter: those in doubt that fit it.
+    #[arg(value_name = "CALL", value_parser = values::call_id)]
+    pub ids: Vec<CallId>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub many: ManyArgs,
+    /// What came of the dial.
+    #[arg(long = "as", value_enum, value_name = "WHAT")]
+    pub resolution: Resolution,
+    /// How you know; kept in the call's history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
 }
 
 /// Which call, and what to change.

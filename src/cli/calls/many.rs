@@ -1,4 +1,4 @@
-//! `calls cancel` and `calls redrive` with a filter, batch after batch.
+//! `calls cancel`, `calls redrive` and `calls resolve` with a filter, batch after batch.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::ManyArgs;
 use crate::{
     cli::{Exit, Failure, Out},
-    domain::CallId,
+    domain::{CallId, Resolution},
     flow::{
         Calls,
         matching::{Batch, Batched},
@@ -19,6 +19,7 @@ use crate::{
 pub(super) enum Verb {
     Cancel,
     Redrive { force: bool },
+    Resolve { r#as: Resolution },
 }
 
 impl Verb {
@@ -26,6 +27,7 @@ impl Verb {
         Ok(match self {
             Self::Cancel => calls.cancel_matching(batch).await?,
             Self::Redrive { force } => calls.redrive_matching(batch, force).await?,
+            Self::Resolve { r#as } => calls.resolve_matching(batch, r#as).await?,
         })
     }
 
@@ -34,6 +36,7 @@ impl Verb {
         match self {
             Self::Cancel => &["canceled", "requested"],
             Self::Redrive { .. } => &["waiting"],
+            Self::Resolve { .. } => &["resolved"],
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         Exit, Failure, Out,
         lists::{self, List, Opened, ReadArgs, Record, names},
     },
-    domain::Phone,
+    domain::{Phone, Region},
     flow::{Calls, do_not_call::Listing},
 };
 
@@ -118,6 +118,7 @@ struct Entries {
     first: Option<Record>,
     layout: Layout,
     reason: String,
+    region: Option<Region>,
     seen: HashSet<u64>,
 }
 
@@ -151,6 +152,7 @@ impl Entries {
             first,
             layout,
             reason: args.reason.clone(),
+            region: args.read.region,
             seen: HashSet::new(),
         })
     }
@@ -175,7 +177,7 @@ impl Entries {
                 match listing {
                     Listing::Added => counts.added += 1,
                     Listing::Listed => counts.listed += 1,
-                    Listing::Invalid => counts.bad.push((line, NO_NUMBER.to_owned())),
+                    Listing::Invalid => counts.bad.push((line, "not a number".to_owned())),
                 }
             }
         }
@@ -218,7 +220,7 @@ impl Entries {
         if reason.contains('\0') {
             return Err("the reason contains the character U+0000: remove it".to_owned());
         }
-        let phone = Phone::parse(&number).map_err(|_bad| NO_NUMBER.to_owned())?;
+        let phone = Phone::parse_in(&number, self.region).map_err(|why| why.to_string())?;
         let reason = match reason {
             "" => self.reason.clone(),
             reason => lists::meant(reason.to_owned()),
@@ -226,8 +228,6 @@ impl Entries {
         Ok((phone, reason))
     }
 }
-
-const NO_NUMBER: &str = "not an E.164 number, as in +14155550100";
 
 /// Names, and not the first number of a list that has none.
 fn is_header(fields: &[String]) -> bool {

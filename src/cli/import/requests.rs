@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{ImportArgs, OnDuplicate};
 use crate::{
     cli::lists,
-    domain::{CallId, CallRequest, Phone},
+    domain::{CallId, CallRequest, Phone, Region},
 };
 
 /// Why a row is no request.
@@ -68,6 +68,7 @@ pub(super) struct Requests {
     campaign: Option<String>,
     script: Option<String>,
     key_prefix: Option<String>,
+    region: Option<Region>,
     on_duplicate: OnDuplicate,
     seen: Seen,
 }
@@ -78,6 +79,7 @@ impl Requests {
             campaign: args.campaign.clone(),
             script: args.script.clone(),
             key_prefix: args.key_prefix.clone(),
+            region: args.read.region,
             on_duplicate: args.on_duplicate,
             seen: Seen::default(),
         }
@@ -100,13 +102,10 @@ impl Requests {
                 request.insert(name.to_owned(), value.clone().into());
             }
         }
-        for name in ["to", "from"] {
-            if let Some(phone) = request.get(name).and_then(Value::as_str)
-                && let Ok(phone) = Phone::parse(phone)
-            {
-                request.insert(name.to_owned(), phone.as_e164().into());
-            }
+        if let (Some(region), false) = (self.region, request.contains_key("region")) {
+            request.insert("region".to_owned(), region.into());
         }
+        normalise(&mut request);
         if let Some(prefix) = &self.key_prefix
             && !request.contains_key("idempotencyKey")
         {
@@ -126,6 +125,28 @@ impl Requests {
         }
         Ok(request)
     }
+}
+
+/// Numbers in the one form that they have, whose region says nothing more. What is none stays as it is: SQL
+/// says why, or knows the region of its campaign.
+fn normalise(request: &mut Map<String, Value>) {
+    let region = region_of(request.get("region"));
+    let mut are_all = true;
+    for name in ["to", "from"] {
+        if let Some(spelled) = request.get_mut(name) {
+            match spelled.as_str().map(|text| Phone::parse_in(text, region)) {
+                Some(Ok(phone)) => *spelled = phone.as_e164().into(),
+                _ => are_all = false,
+            }
+        }
+    }
+    if are_all && region.is_some() {
+        request.remove("region");
+    }
+}
+
+fn region_of(value: Option<&Value>) -> Option<Region> {
+    value.and_then(Value::as_str)?.parse().ok()
 }
 
 /// Of what a row asks for, whatever its place in the file and the order of its columns.
@@ -201,9 +222,10 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
     if text("scriptId").is_none() {
         return Err("\"scriptId\" is missing: what the provider should say".to_owned());
     }
+    let region = region_of(request.get("region"));
     for name in ["to", "from"] {
         if let Some(number) = text(name) {
-            Phone::parse(number).map_err(|why| format!("{name:?}: {why}"))?;
+            Phone::parse_in(number, region).map_err(|why| format!("{name:?}: {why}"))?;
         }
     }
     for (name, least, most) in [("priority", 0, 9), ("maxAttempts", 1, 20)] {

@@ -9,6 +9,7 @@ use crate::{
         out::text,
         values::{self, Interval, Limit},
     },
+    domain::Region,
     flow::lanes::LaneKind,
 };
 
@@ -48,6 +49,9 @@ pub struct CampaignChanges {
     /// Retry a call whose attempt nobody could explain, after its hold: it may ring someone twice.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub redial_unknown: Option<bool>,
+    /// Where its numbers are dialled, if they come without + and country code, as in US; or none: each must have them.
+    #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
+    pub region: Option<Limit<Region>>,
 }
 
 impl Changes for CampaignChanges {
@@ -68,6 +72,7 @@ impl Changes for CampaignChanges {
             ("faultBase", time(self.fault_base)),
             ("backoffCap", time(self.backoff_cap)),
             ("redialUnknown", self.redial_unknown.map(Value::from)),
+            ("region", self.region.map(Limit::into_json)),
         ])
     }
 
@@ -120,6 +125,7 @@ impl Changes for CampaignChanges {
             ("fault base", text(&lane["faultBase"])),
             ("backoff cap", text(&lane["backoffCap"])),
             ("redial unknown", text(&lane["redialUnknown"])),
+            ("region", or_none(&lane["region"])),
         ]
     }
 }

@@ -28,6 +28,10 @@ pub struct TrunkChanges {
     /// Whether its provider rings once for one Idempotency-Key: then a dial whose answer was lost is sent again.
     #[arg(long, value_name = "BOOL")]
     pub idempotent: Option<bool>,
+    /// Within what time its provider sends a first report of every call that it places, 1s to 1h, or none:
+    /// a dial in doubt of which it told nothing by then was not placed.
+    #[arg(long, value_name = "TIME|none", value_parser = values::reports_within)]
+    pub reports_within: Option<Limit<String>>,
 }
 
 /// What a provider's look-up is worth.
@@ -56,6 +60,10 @@ impl Changes for TrunkChanges {
             ),
             ("lookUp", self.look_up.map(|how| serde_json::json!(how))),
             ("idempotent", self.idempotent.map(Value::from)),
+            (
+                "reportsWithin",
+                self.reports_within.clone().map(Limit::into_json),
+            ),
         ])
     }
 
@@ -86,6 +94,7 @@ impl Changes for TrunkChanges {
             ("calls per second", or_none(&lane["callsPerSecond"])),
             ("look-up", text(&lane["lookUp"])),
             ("idempotent", text(&lane["idempotent"])),
+            ("reports within", or_none(&lane["reportsWithin"])),
         ]
     }
 }

@@ -157,7 +157,7 @@ struct Trunk {
 /// Slots, and what the provider said of late.
 pub(super) async fn slots(connection: &mut PgConnection) -> Looked {
     let trunks: Vec<Trunk> = rows(
-        connection,
+        &mut *connection,
         "select t.name, t.slots, f.in_flight, f.stuck, \
                 case when b.opened_at is not null then coalesce(b.last_fault, 'no words') end as fault, \
                 coalesce(b.opened_at is null and b.not_before > n.now, false) as is_full, \
@@ -170,7 +170,31 @@ pub(super) async fn slots(connection: &mut PgConnection) -> Looked {
                                     and c.state in ('dialing', 'unresolved', 'in_call')) f order by 1",
     )
     .await?;
-    Ok(trunks.iter().flat_map(of_trunk).collect())
+    let mut found: Vec<Check> = trunks.iter().flat_map(of_trunk).collect();
+    found.extend(doubts(connection).await?);
+    Ok(found)
+}
+
+#[derive(Deserialize)]
+struct Doubts {
+    trunk: String,
+    slots: i32,
+    in_doubt: i32,
+    advice: String,
+}
+
+/// Dials in doubt that hold more than a third of the slots.
+async fn doubts(connection: &mut PgConnection) -> Looked {
+    let doubts: Vec<Doubts> = rows(connection, "select * from pgdial.doubts()").await?;
+    let told = |doubts: Doubts| {
+        let (of, trunk) = (doubts.slots, doubts.trunk);
+        let message = format!(
+            "dials in doubt hold {} of {of} slots of {trunk}",
+            doubts.in_doubt
+        );
+        Check::warn("slots", message, doubts.advice)
+    };
+    Ok(doubts.into_iter().map(told).collect())
 }
 
 fn of_trunk(trunk: &Trunk) -> Vec<Check> {

@@ -26,6 +26,7 @@ pub enum Code {
     AlreadyOver,
     NotOver,
     NeedsForce,
+    NotInDoubt,
     Held,
     InFlight,
     KeyNeeded,
@@ -50,7 +51,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, by status.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -68,6 +69,7 @@ impl Code {
         Self::AlreadyOver,
         Self::NotOver,
         Self::NeedsForce,
+        Self::NotInDoubt,
         Self::Held,
         Self::InFlight,
         Self::KeyNeeded,
@@ -131,6 +133,11 @@ impl Code {
             Self::AlreadyOver => ("already_over", S::CONFLICT, "The call is over"),
             Self::NotOver => ("not_over", S::CONFLICT, "The call is not over yet"),
             Self::NeedsForce => ("needs_force", S::CONFLICT, "The call was completed"),
+            Self::NotInDoubt => (
+                "not_in_doubt",
+                S::CONFLICT,
+                "There is no doubt about the call to end",
+            ),
             Self::Held => ("held", S::CONFLICT, "The number is held"),
             Self::InFlight => (
                 "in_flight",

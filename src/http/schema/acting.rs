@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{CallId, CallState, Outcome, Phone};
+use crate::domain::{CallId, CallState, Outcome, Resolution};
 use crate::flow::forget::OnTheList;
 
 /// Which calls: all that is given must hold. At least one field, or `{"all": true}`.
@@ -25,6 +25,14 @@ pub struct CallFilter {
     /// To this number.
     #[schema(example = "+14155550100")]
     pub to: Option<String>,
+    /// Where it is dialled as it stands, if it has no + and country code: ISO 3166, two letters.
+    #[schema(
+        example = "US",
+        min_length = 2,
+        max_length = 2,
+        pattern = "^[A-Za-z]{2}$"
+    )]
+    pub region: Option<String>,
     /// Of this campaign.
     pub campaign: Option<String>,
     /// Enqueued at this instant or later (RFC 3339).
@@ -39,7 +47,7 @@ pub struct CallFilter {
     pub all: Option<bool>,
 }
 
-/// Cancel, or redrive, all calls that a filter means: one batch of them.
+/// Cancel, redrive or resolve all calls that a filter means: one batch of them.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchWish {
@@ -62,6 +70,8 @@ pub struct BatchWish {
     /// Redrive only: completed calls too. Somebody will be rung again.
     #[serde(default)]
     pub force: bool,
+    /// Resolve only, and needed there: what came of the dials.
+    pub r#as: Option<Resolution>,
 }
 
 const fn usual_limit() -> i32 {
@@ -124,6 +134,9 @@ pub struct Campaign {
     pub backoff_cap: String,
     /// Retry a call whose attempt nobody could explain, after its hold.
     pub redial_unknown: bool,
+    /// Where its numbers are dialled, if they come without + and country code.
+    #[schema(example = "US")]
+    pub region: Option<String>,
     /// Calls in flight.
     pub in_flight: Option<i64>,
     /// Calls that it may have claimed now.
@@ -173,6 +186,15 @@ pub struct CampaignChanges {
     pub backoff_cap: Option<String>,
     /// Retry a call whose attempt nobody could explain, after its hold: it may ring someone twice.
     pub redial_unknown: Option<bool>,
+    /// Where its numbers are dialled, if they come without + and country code (ISO 3166, two letters);
+    /// null: nowhere, each must have them.
+    #[schema(
+        example = "US",
+        min_length = 2,
+        max_length = 2,
+        pattern = "^[A-Za-z]{2}$"
+    )]
+    pub region: Option<String>,
     /// Kept with the act. At most 500 characters.
     #[schema(max_length = 500)]
     pub why: Option<String>,
@@ -200,6 +222,8 @@ pub struct Trunk {
     pub look_up: String,
     /// Its provider rings once for one Idempotency-Key.
     pub idempotent: bool,
+    /// Within what time its provider sends a first report of every call that it places; null: nobody knows.
+    pub reports_within: Option<String>,
     /// Since when its breaker is open.
     pub breaker_opened_at: Option<DateTime<Utc>>,
     /// Calls in flight.
@@ -231,6 +255,10 @@ pub struct TrunkChanges {
     pub look_up: Option<String>,
     /// Its provider rings once for one Idempotency-Key.
     pub idempotent: Option<bool>,
+    /// Within what time its provider sends a first report of every call that it places, from
+    /// 1 second to 1 hour: one in doubt of which it told nothing by then was not placed. null: nobody knows.
+    #[schema(example = "30 seconds")]
+    pub reports_within: Option<String>,
     /// Kept with the act. At most 500 characters.
     #[schema(max_length = 500)]
     pub why: Option<String>,
@@ -336,8 +364,16 @@ pub struct ActPage {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ForgetWish {
     /// The number.
-    #[schema(value_type = String, example = "+14155550100")]
-    pub to: Phone,
+    #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
+    pub to: String,
+    /// Where it is dialled as it stands, if it has no + and country code: ISO 3166, two letters.
+    #[schema(
+        example = "US",
+        min_length = 2,
+        max_length = 2,
+        pattern = "^[A-Za-z]{2}$"
+    )]
+    pub region: Option<String>,
     /// On which ground; kept with the act, without the number. 1 to 500 characters.
     #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
     pub why: String,
@@ -354,8 +390,16 @@ pub struct ForgetWish {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListWish {
     /// The number.
-    #[schema(value_type = String, example = "+14155550100")]
-    pub to: Phone,
+    #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
+    pub to: String,
+    /// Where it is dialled as it stands, if it has no + and country code: ISO 3166, two letters.
+    #[schema(
+        example = "US",
+        min_length = 2,
+        max_length = 2,
+        pattern = "^[A-Za-z]{2}$"
+    )]
+    pub region: Option<String>,
     /// Kept with the entry, and shown to whoever asks for a call. 1 to 500 characters.
     #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
     pub why: String,

@@ -109,7 +109,7 @@ async fn place(
     desk.admit(&headers)?;
     let wish: Wish = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_request", error.to_string()))?;
-    let number = Phone::parse(&wish.to).map_err(|error| {
+    let number = Phone::stored(&wish.to).map_err(|error| {
         Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "INVALID_NUMBER",

@@ -299,3 +299,47 @@ async fn amend_changes_what_was_given_of_a_call_that_waits() {
     db.claim(1).await;
     amend(&["--priority", "1"]).refused(REFUSED, "the call no longer waits: it cannot be changed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resolve_ends_a_doubt_by_what_a_person_knows() {
+    let machine = Machine::new().await;
+    let db = &machine.db;
+    let (doubted, live) = (db.dialing(&number(1)).await, db.in_call(&number(2)).await);
+    db.calls.doubt(doubted.reference(), "x").await.unwrap();
+    let ids = [&*doubted.id.to_string(), &live.id.to_string(), NOBODY];
+    let resolve = [
+        "calls",
+        "resolve",
+        "--as",
+        "not_placed",
+        "--why",
+        "they say so",
+    ];
+    let (code, answers) = verdicts(&machine, &resolve, &ids);
+    assert_eq!(
+        (code, answers),
+        (
+            REFUSED,
+            vec![json!("resolved"), json!("not_in_doubt"), json!("not_found")]
+        )
+    );
+    assert_eq!(db.state(doubted.id).await, "waiting");
+    assert_eq!(db.detail(doubted.id, "resolved").await["as"], "not_placed");
+    pgdial(
+        &machine,
+        &["calls", "resolve", ids[0], "--as", "capacity", "--why", "x"],
+    )
+    .refused(USAGE, "possible values: not_placed, answered");
+    pgdial(&machine, &["calls", "resolve", ids[0], "--as", "busy"])
+        .refused(USAGE, "--why is missing");
+    let dry = [
+        "calls",
+        "resolve",
+        "--as",
+        "busy",
+        "--campaign",
+        "default",
+        "--dry-run",
+    ];
+    assert!(pgdial(&machine, &dry).words.contains("no call matches"));
+}

@@ -92,7 +92,7 @@ async fn an_imported_list_names_its_bad_lines_and_takes_the_others() {
     assert_eq!((ran.code, ran.data.as_str()), (REFUSED, ""), "{ran:?}");
     assert_eq!(
         ran.words,
-        "line 3: not an E.164 number, as in +14155550100\n2 added, 0 already listed, 1 bad line\n"
+        "line 3: not an E.164 number: write + and the country code, as in +14155550100, or say in which region it is dialled, as in US\n2 added, 0 already listed, 1 bad line\n"
     );
     assert_eq!(
         machine.db.text(LISTED).await,
@@ -151,7 +151,7 @@ async fn a_long_list_says_exactly_what_it_did_and_goes_on_where_it_ended() {
     for words in [
         "line 6002: the reason contains the character U+0000",
         "line 6003: a quote is opened and never closed",
-        "line 6004: not an E.164 number",
+        "line 6004: not a number",
         "\n12001 added, 0 already listed, 3 bad lines, 1 twice in the file\n",
     ] {
         assert!(ran.words.contains(words), "{words}: {}", ran.words);

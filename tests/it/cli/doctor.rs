@@ -426,6 +426,12 @@ async fn a_provider_without_room_and_a_database_that_moved_are_found() {
         .sql("delete from pgdial.trunk_breaker; update pgdial.trunks set slots = 0")
         .await;
     finds(&machine, "slots", "warn", &["none of its 0 slots free"]);
+    machine.db.sql("update pgdial.trunks set slots = 2").await;
+    let doubted = machine.db.dialing(&number(7)).await;
+    let doubted = machine.db.calls.doubt(doubted.reference(), "x").await;
+    assert!(doubted.unwrap());
+    let found = "dials in doubt hold 1 of 2 slots of default";
+    finds(&machine, "slots", "warn", &[found]);
     machine
         .db
         .sql(

@@ -147,11 +147,19 @@ async fn a_request_that_cannot_be_taken_leaves_no_row_and_says_what_would_be_rig
     for (more, code, words) in table {
         pgdial(&machine, &[&base[..], more].concat()).refused(code, words);
     }
-    for to in ["4155550100", "+1415", "+1415555010x", "tel:+14155550100"] {
-        pgdial(&machine, &["enqueue", to, "--script", "welcome"]).refused(
-            REFUSED,
-            "\"to\" is not an E.164 number: write + and the country code",
-        );
+    for (to, words) in [
+        (
+            "4155550100",
+            "an E.164 number: write + and the country code",
+        ),
+        (
+            "+1415",
+            "a number of +1: 10 digits follow the country code, not 3",
+        ),
+        ("+1415555010a", "a number: digits may stand in it"),
+    ] {
+        pgdial(&machine, &["enqueue", to, "--script", "welcome"])
+            .refused(REFUSED, &format!("\"to\" is not {words}"));
     }
     pgdial(&machine, &["enqueue", "+14155550100", "--script", ""]).refused(REFUSED, "scriptId");
     pgdial(&machine, &["enqueue", "+14155550100"]).refused(USAGE, "--script <ID>");

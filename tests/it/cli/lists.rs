@@ -82,6 +82,8 @@ const CALLS: &[Case] = &[
         &[r#"+14155550121 s {"Title": "CTO", "Company": "Acme", "Country": "United States", "Last Name": "Example", "First Name": "Ada", "Corporate Phone": "+1 415-555-0199"}"#]),
     refused("22-google.csv", SCRIPT, &["\"Phone 1 - Value\", \"Phone 2 - Value\"", "--map"], NONE),
     refused("23-salesforce.csv", SCRIPT, &[r#""Phone", "MobilePhone""#, "--map"], NONE),
+    case("23-salesforce.csv", &["--script", "s", "--region", "US", "--map", "MobilePhone=to", "--map", "Phone=to"], &[],
+        &[r#"+14155550125 s {"DoNotCall": "1", "Last Name": "Example", "First Name": "Ada", "Salutation": "Ms."}"#]),
     case("25-vapi.csv", SCRIPT, &[], &[r#"+14155550128 s {"name": "Ada", "account_tier": "premium"}"#]),
     case("26-retell.csv", SCRIPT, &[], &[r#"+14155550129 s {"first_name": "Ada"}"#]),
     case("27-elevenlabs.csv", SCRIPT, &[],
@@ -122,6 +124,8 @@ const CALLS: &[Case] = &[
     refused("55-metadata-json-excel.csv", NONE, &["2,error", "a JSON object looks like"], &[r#"+14155550175 welcome {"name": "Ada"}"#]),
     case("56-boolean-formatted.csv", NONE, &[], &[r#"+14155550176 welcome {"paid": "TRUE", "amount": "1,234.50"}"#]),
     case("57-utf8-emoji-rtl.csv", NONE, &[], &["+14155550177 welcome {\"name\": \"😀 \u{202e}abc\"}"]),
+    // Numbers of one country, and of none.
+    refused("r3-us-national.csv", NONE, &["21 rows: 21 with errors", "say in which region"], NONE),
     // Workbooks, and JSON.
     case("leads.xlsx", SCRIPT, &["a workbook, sheet \"Leads\"", "5,skipped,,same_number"],
         &[r#"+14155550180 s {"Age": "42", "Paid": "TRUE", "When": "2027-01-15T09:00:00", "First Name": "Zoë"}"#,
@@ -140,6 +144,15 @@ const NUMBERS: &[Case] = &[
     case("d2-utf16.csv", NONE, &["UTF-16LE"], &["+14155550192 asked not to be called"]),
     case("d3-semicolon.csv", NONE, &["semicolons"], &["+14155550193 asked"]),
     case("d4-semicolon-noheader.csv", NONE, &["semicolons"], &["+14155550194 asked"]),
+    refused("d5-national-dnc.txt", NONE, &["line 1: not an E.164 number", "2 bad lines"], NONE),
+    case("d5-national-dnc.txt", &["--region", "US"], &["2 added"],
+        &["+14155550101 asked not to be called", "+14155550102 asked not to be called"]),
+    refused("d6-ftc-flat.txt", NONE, &["2 bad lines"], NONE),
+    case("d6-ftc-flat.txt", &["--region", "US"], &["2 added"],
+        &["+14155550101 asked not to be called", "+14155550102 asked not to be called"]),
+    case("d7-vicidial-dnc.txt", &["--region", "US"], &["2 added"],
+        &["+14155550103 asked not to be called", "+14155550104 asked not to be called"]),
+    case("d9-tel.csv", NONE, &["1 added"], &["+14155550196 asked not to be called"]),
     case("d8-header-number.csv", NONE, &[], &["+14155550195 asked not to be called"]),
     case("d8b-header-phone-number.csv", NONE, &[], &["+14155550195 x"]),
     refused("d9b-name-first.csv", NONE, &["line 1 does not begin with a number", "--map 2=phone"], NONE),
@@ -218,6 +231,38 @@ async fn a_stray_quote_costs_its_own_row_and_no_other() {
             .sql("truncate pgdial.calls, pgdial.call_events")
             .await;
     }
+}
+
+/// Numbers as one country dials them are those of that country, however they are spelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_one_country_need_its_name_and_no_more() {
+    let machine = Machine::new().await;
+    let import = |file: &str, more: &[&str]| {
+        let path = format!("{}/tests/lists/{file}", env!("CARGO_MANIFEST_DIR"));
+        pgdial(&machine, &[&["import", &path], more].concat())
+    };
+    let ran = import("r3-us-national.csv", &["--region", "US"]);
+    let taken = machine.db.text("select count(*) || ' ' || count(distinct phone) from pgdial.calls where phone like '+1415555____'").await;
+    assert_eq!(ran.words, "21 rows: 21 created\n", "{}", ran.data);
+    assert_eq!(taken, "21 21");
+    // The same again, in another spelling: the same keys.
+    machine
+        .db
+        .sql("truncate pgdial.calls, pgdial.call_events")
+        .await;
+    let keyed = |file: &str, more: &[&str]| {
+        let args = [&["import", "-", "--script", "s", "--key-prefix", "k"], more].concat();
+        super::pgdial_reading(&machine, &args, file).words
+    };
+    assert_eq!(
+        keyed("to\n(415) 555-0100\n", &["--region", "US"]),
+        "1 row: 1 created\n"
+    );
+    assert_eq!(keyed("Phone\n+14155550100\n", &[]), "1 row: 1 duplicate\n");
+    assert_eq!(
+        keyed("to\n415.555.0100\n+1 415 555 0100\n", &["--region", "US"]),
+        "2 rows: 2 duplicate\n"
+    );
 }
 
 /// However the same list was saved, importing it again makes no second call.

@@ -91,6 +91,23 @@ impl Machine {
         process
     }
 
+    /// Starts a second provider, with a ledger of its own, and says where it listens.
+    pub(crate) async fn start_another_provider(&self, args: &[&str]) -> (Process, SocketAddr) {
+        let address = free_address();
+        let listen = address.to_string();
+        let mut all = vec![
+            "fake-provider",
+            "--listen",
+            &listen,
+            "--ledger",
+            "another.jsonl",
+        ];
+        all.extend(args);
+        let process = self.start("another", &all);
+        self.until_healthy(address, &process).await;
+        (process, address)
+    }
+
     /// Starts the API and waits until it answers.
     pub(crate) async fn start_api(&self) -> Process {
         let process = self.start("api", &["api"]);

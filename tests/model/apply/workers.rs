@@ -95,13 +95,9 @@ impl Machine<'_> {
     }
 
     pub(super) async fn ask_due(&mut self) -> Step {
-        let trunks = TRUNKS.map(ToOwned::to_owned);
-        let due = self
-            .db
-            .calls
-            .look_ups_due(&trunks, 100)
-            .await
-            .map_err(text)?;
+        let each = TRUNKS.map(|trunk| (trunk.to_owned(), 100));
+        let each = each.into_iter().collect();
+        let due = self.db.calls.look_ups_due(&each).await.map_err(text)?;
         let mut due: Vec<Reference> = due.iter().map(LookUpDue::reference).collect();
         let mut expected = self.model.look_ups_due();
         due.sort_unstable();

@@ -91,12 +91,16 @@ impl Model {
         due
     }
 
-    /// One in doubt is asked about 5 s after its claim, one that is up after 2 minutes.
+    /// One in doubt is asked about 5 s after its claim, an accepted one after half of the longest
+    /// time that it may take: not within 5 s, and after 2 minutes at the latest.
     fn look_up_due(&self, index: usize) -> Option<Moment> {
         let call = &self.calls[index];
         let first = match call.state {
             CallState::Unresolved => 5 * SECOND,
-            CallState::InCall => 2 * MINUTE,
+            CallState::InCall => {
+                let lane = self.campaign_of(index);
+                ((lane.ring_timeout + lane.max_duration) / 2).clamp(5 * SECOND, 2 * MINUTE)
+            }
             _ => return None,
         };
         let can_ask = self.trunks[call.trunk.unwrap()].look_up != LookUp::None;

@@ -1,0 +1,139 @@
+-- resolve: a person knows what came of a dial that pgdial cannot explain: one in doubt, one past its
+-- deadline, or one that was given up as unknown.
+-- p_items: [{id, as, by, why}].  as: not_placed (nobody was rung: it waits again, its attempt not
+-- counted), or the outcome with which the dial ended; capacity and account are not_placed.
+-- Verdicts: resolved, not_in_doubt (it waits, is within its deadline, or its end is known),
+-- answered (somebody spoke to us, so it was placed), under_way (its request was sent again within
+-- the last minute: that may ring), locked_out, refused (a constraint or a trigger says no:
+-- detail.why), not_found.  detail: {state: what the call is now}.
+-- Races: a webhook or a look-up that was faster has ended the doubt. What comes in later about this
+-- dial is judged as that of any dial that was put back or settled.  Index: primary key.
+create or replace function pgdial.resolve_many(p_items jsonb)
+returns table (ordinal int, verdict text, detail jsonb)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_item record;
+    v_call pgdial.calls;
+    v_now timestamptz;
+begin
+    for v_item in select * from pgdial.locked_items(p_items) loop
+        v_now := coalesce(v_now, pgdial.now());
+        ordinal := v_item.ordinal;
+        verdict := v_item.verdict;
+        detail := '{}';
+        if verdict is null then
+            begin
+                select c.* into v_call from pgdial.calls c where c.id = v_item.id;
+                verdict := pgdial.resolve_verdict(v_call, v_item.item ->> 'as', v_now);
+                if verdict = 'resolved' then
+                    perform pgdial.resolve_as(v_call, v_item.item ->> 'as', jsonb_build_object(
+                        'by', v_item.item ->> 'by', 'why', v_item.item ->> 'why'), v_now);
+                end if;
+                select jsonb_build_object('state', c.state) into detail from pgdial.calls c where c.id = v_item.id;
+            exception when integrity_constraint_violation or raise_exception or data_exception then
+                verdict := 'refused';   -- this one alone: the others go on
+                detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
+            end;
+        end if;
+        return next;
+    end loop;
+end $$;
+
+-- resolve_verdict: what a resolve of this call would come to.
+create or replace function pgdial.resolve_verdict(p_call pgdial.calls, p_as text, p_now timestamptz) returns text
+language plpgsql stable
+as $$
+begin
+    return case
+        when not (p_call.state::text = 'unresolved'
+                  or p_call.state::text in ('dialing', 'in_call') and pgdial.own_deadline(p_call) <= p_now
+                  or p_call.state::text = 'failed' and p_call.outcome::text = 'unknown'
+                     and p_call.phone <> 'forgotten') then 'not_in_doubt'
+        when p_as <> 'not_placed' then 'resolved'
+        when p_call.answered_at is not null then 'answered'
+        when p_call.repeated_at > p_now - '1 minute'::interval then 'under_way'
+        else 'resolved' end;
+end $$;
+
+-- resolve_as: the same way as the provider's own word, with who said so and why in its events.
+-- The caller holds the row's lock.
+create or replace function pgdial.resolve_as(p_call pgdial.calls, p_as text, p_detail jsonb, p_now timestamptz)
+returns void
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    perform pgdial.note(p_call, 'resolved', p_now, p_detail || jsonb_build_object('as', p_as));
+    if p_call.state::text = 'failed' then
+        perform pgdial.resolve_given_up(p_call, p_as, p_detail, p_now);
+    elsif p_as = 'not_placed' then
+        perform pgdial.put_back(p_call, 'not_placed', null, p_detail, p_now);
+    else
+        perform pgdial.end_attempt(p_call, p_as::pgdial.outcome, p_detail, null, p_now);
+    end if;
+end $$;
+
+-- resolve_given_up: its attempt ended long ago, so an outcome is written down and nothing is
+-- retried: a redrive does that. In any case its number is free.
+create or replace function pgdial.resolve_given_up(p_call pgdial.calls, p_as text, p_detail jsonb, p_now timestamptz)
+returns void
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_ended constant text := case when p_as in ('answered', 'voicemail') then 'completed'
+                                  when p_as = 'canceled' then 'canceled'
+                                  when p_as <> 'not_placed' then 'failed'
+                                  when exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then 'suppressed' end;
+begin
+    update pgdial.calls c
+    set state = coalesce(v_ended, 'waiting')::pgdial.call_state, hold_until = null, last_error = p_detail ->> 'why',
+        outcome = case when p_as <> 'not_placed' then p_as end::pgdial.outcome,
+        attempt = case when p_as = 'not_placed' then c.attempt - 1 else c.attempt end,
+        answered_at = case when p_as = 'answered' then coalesce(c.answered_at, p_now) else c.answered_at end,
+        ended_at = case when v_ended is not null then c.ended_at end,
+        run_at = case when v_ended is null then p_now else c.run_at end,
+        trunk = case when v_ended is not null then c.trunk end,
+        claimed_by = case when v_ended is not null then c.claimed_by end,
+        provider_call_id = case when v_ended is not null then c.provider_call_id end,
+        claim_seq = default, lease_until = null, deadline_at = null,
+        cancel_requested_at = null, cancel_requested_by = null, cancel_requested_why = null
+    where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text = 'failed';
+    perform pgdial.note(p_call, coalesce(v_ended, 'deferred'), p_now, p_detail || jsonb_build_object(
+        'outcome', case when p_as <> 'not_placed' then p_as end, 'reason', case when p_as = 'not_placed' then p_as end));
+end $$;
+
+-- resolve: one call, for SQL. Answers the verdict.
+create or replace function pgdial.resolve(p_id uuid, p_as text, p_why text, p_by text default session_user) returns text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_verdict text;
+begin
+    perform pgdial.check_resolution(p_as, p_why);
+    select r.verdict into v_verdict
+    from pgdial.resolve_many(jsonb_build_array(jsonb_build_object('id', p_id, 'as', p_as, 'by', p_by, 'why', p_why))) r;
+    if v_verdict = 'resolved' then
+        perform pgdial.wake('claim');
+    end if;
+    return v_verdict;
+end $$;
+
+create or replace function pgdial.check_resolution(p_as text, p_why text) returns void
+language plpgsql stable
+as $$
+declare
+    v_known constant text[] := array['not_placed'] || array_remove(array_remove(
+        enum_range(null::pgdial.outcome)::text[], 'capacity'), 'account');
+begin
+    if p_as is null or p_as <> all (v_known) then
+        raise exception '"as" says what came of the dial: one of %', array_to_string(v_known, ', ')
+            using errcode = 'invalid_parameter_value';
+    elsif coalesce(trim(p_why), '') = '' then
+        raise exception '"why" is missing: it is kept with the call' using errcode = 'invalid_parameter_value';
+    end if;
+end $$;

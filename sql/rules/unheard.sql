@@ -1,0 +1,79 @@
+-- sweep_unheard: dials in doubt of which a trunk's provider would have told by now, if it had placed
+-- them: it declares (trunks.reports_within) how soon it sends a first report of each call. They were
+-- not placed, and wait again, the attempt not counted.
+-- Silence alone proves nothing: perhaps nobody could reach us. So it counts only where reports of
+-- several other calls of the trunk were taken after the report was due, and with a margin for what
+-- the provider sends again: a minute at least, and as long as it took until one of them came.
+-- Index: calls_in_flight, then each row's own events.
+create or replace function pgdial.sweep_unheard(p_now timestamptz, p_limit int) returns int
+language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_call pgdial.calls;
+    v_n int := 0;
+begin
+    for v_call in
+        select c.* from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
+        where c.state = 'unresolved' and c.provider_call_id is null and pgdial.unheard_at(c, t.reports_within) <= p_now
+          and pgdial.is_unheard(c, t.reports_within, p_now) and not pgdial.was_put_off(c.id, p_now)
+        order by c.claimed_at limit p_limit for update of c skip locked
+    loop
+        begin
+            perform pgdial.put_back(v_call, 'not_placed', null, jsonb_build_object(
+                'why', 'its provider tells of every call that it places, and told only of others'), p_now);
+        exception when integrity_constraint_violation or raise_exception or data_exception then
+            perform pgdial.put_off(v_call, sqlerrm, p_now);
+        end;
+        v_n := v_n + 1;
+    end loop;
+    return v_n;
+end $$;
+
+-- unheard_at: the earliest moment at which silence about this dial in doubt may count. Null: it
+-- never does.
+create or replace function pgdial.unheard_at(p_call pgdial.calls, p_within interval) returns timestamptz
+language sql immutable
+as $$ select coalesce(p_call.repeated_at, p_call.claimed_at) + p_within + '1 minute'::interval $$;
+
+-- is_unheard: is there nothing of this dial, and enough of others?
+-- What names no reference is matched by the provider's id, which is not known here: while such
+-- a report of the trunk is parked, it may be about this dial.
+create or replace function pgdial.is_unheard(p_call pgdial.calls, p_within interval, p_now timestamptz) returns boolean
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+declare
+    v_due constant timestamptz := pgdial.dial_ended_at(p_call) + p_within;
+    v_first timestamptz;
+    v_others int;
+begin
+    if p_call.claimed_by = '00000000-0000-0000-0000-000000000000'   -- adopted by a recovery: nobody knows its age
+       or (select w.id from pgdial.webhook_events w
+           where w.trunk = p_call.trunk and w.reference = p_call.id || '-' || p_call.claim_no limit 1) is not null
+       or (select w.id from pgdial.webhook_events w
+           where w.verdict = 'parked' and w.trunk = p_call.trunk and w.reference is not distinct from ''
+             and w.received_at >= p_call.claimed_at limit 1) is not null then
+        return false;
+    end if;
+    select min(h.received_at), count(distinct h.call_id) into v_first, v_others
+    from (select w.received_at, w.call_id from pgdial.webhook_events w
+          where w.trunk = p_call.trunk and w.received_at >= v_due and w.verdict = 'applied'
+          order by w.received_at limit 100) h;
+    return v_others >= 3
+       and p_now >= v_first + greatest('1 minute', v_first - coalesce(p_call.repeated_at, p_call.claimed_at));
+end $$;
+
+-- dial_ended_at: when the provider can have accepted this dial in doubt at the latest: when the
+-- doubt was written down, or when the time of its repetition was over.
+create or replace function pgdial.dial_ended_at(p_call pgdial.calls) returns timestamptz
+language plpgsql stable
+as $$
+begin
+    return greatest(p_call.repeated_at + '1 minute'::interval, (
+        select max(e.at) from pgdial.call_events e
+        where e.call_id = p_call.id and e.claim_no = p_call.claim_no and e.kind = 'unresolved'), p_call.claimed_at);
+end $$;

@@ -1,0 +1,242 @@
+//! resolve: a person knows what came of a dial that nobody can explain (P1, P2, P6).
+
+use pgdial::{
+    domain::{CallId, CallState, ClaimedCall, Outcome, ReportKind, Resolution},
+    flow::{matching::Batch, resolve::Resolved, webhook::Verdict},
+};
+use serde_json::json;
+
+use crate::support::{TestDb, ask, each, ended, number, progress};
+
+async fn in_doubt(db: &TestDb, n: usize) -> ClaimedCall {
+    let call = db.dialing(&number(n)).await;
+    assert!(db.calls.doubt(call.reference(), "no answer").await.unwrap());
+    call
+}
+
+async fn resolve(db: &TestDb, id: CallId, r#as: Resolution) -> Resolved {
+    let answer = db.calls.resolve(id, r#as, "ann", "their console says so");
+    answer.await.unwrap().0
+}
+
+#[tokio::test]
+async fn what_was_not_placed_waits_again_and_its_attempt_is_not_counted() {
+    let db = TestDb::new().await;
+    let call = in_doubt(&db, 1).await;
+    let resolved = resolve(&db, call.id, Resolution::NotPlaced).await;
+    assert_eq!(resolved, Resolved::Resolved);
+    let story = "waiting active unresolved resolved deferred";
+    assert_eq!(db.story(call.id).await, story);
+    let words = db.detail(call.id, "resolved").await;
+    let said = json!({ "as": "not_placed", "by": "ann", "why": "their console says so" });
+    assert_eq!(words, said);
+    let again = db.claim(1).await.pop().unwrap();
+    assert_eq!((again.id, again.attempt, again.claim_no), (call.id, 1, 2));
+    assert_eq!(
+        db.event(&call, "1", ended(Outcome::Busy)).await,
+        Verdict::Stale,
+        "what ends the dial that was not placed ends no other"
+    );
+}
+
+#[tokio::test]
+async fn an_outcome_goes_the_way_of_the_providers_report() {
+    let db = TestDb::new().await;
+    for (n, (r#as, state, outcome)) in [
+        (Resolution::Answered, "completed", "answered"),
+        (Resolution::Busy, "waiting", "busy"),
+        (Resolution::Declined, "failed", "declined"),
+        (Resolution::Canceled, "canceled", "canceled"),
+        (Resolution::Unknown, "failed", "unknown"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call = in_doubt(&db, n).await;
+        assert_eq!(resolve(&db, call.id, r#as).await, Resolved::Resolved);
+        let facts = db.column(call.id, "state || ' ' || outcome").await;
+        assert_eq!(facts, format!("{state} {outcome}"));
+        let held = db.column(call.id, "hold_until is not null").await;
+        assert_eq!(held, (outcome == "unknown").to_string(), "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_doubt_is_resolved() {
+    let db = TestDb::new().await;
+    let waiting = db.enqueue(&number(1)).await;
+    let answer = db.calls.resolve(waiting, Resolution::Busy, "ann", "x");
+    assert_eq!(
+        answer.await.unwrap(),
+        (Resolved::NotInDoubt, Some(CallState::Waiting))
+    );
+    db.sql("delete from pgdial.calls").await;
+    let dialing = db.dialing(&number(2)).await;
+    let live = db.in_call(&number(3)).await;
+    let over = db.in_call(&number(4)).await;
+    db.settle(&over, Outcome::Declined).await;
+    for id in [dialing.id, live.id, over.id] {
+        for r#as in [Resolution::NotPlaced, Resolution::Answered] {
+            assert_eq!(resolve(&db, id, r#as).await, Resolved::NotInDoubt);
+        }
+    }
+    let nobody = CallId(uuid::Uuid::new_v4());
+    assert_eq!(
+        resolve(&db, nobody, Resolution::Busy).await,
+        Resolved::NotFound
+    );
+}
+
+/// Where the provider can be asked it is, minute by minute; the sweep moves deadline_at on.
+#[tokio::test]
+async fn a_call_past_its_own_deadline_is_resolved() {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set look_up = 'hint'").await;
+    let call = db.in_call(&number(1)).await;
+    db.forward("32 minutes").await;
+    assert_eq!(
+        resolve(&db, call.id, Resolution::Busy).await,
+        Resolved::NotInDoubt
+    );
+    db.forward("2 minutes").await;
+    db.sweep().await;
+    assert_eq!(
+        resolve(&db, call.id, Resolution::Busy).await,
+        Resolved::Resolved
+    );
+    assert_eq!(db.state(call.id).await, "waiting");
+}
+
+#[tokio::test]
+async fn whoever_has_answered_was_rung() {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set look_up = 'hint'").await;
+    let call = db.in_call(&number(1)).await;
+    db.event(&call, "1", progress(ReportKind::Answered)).await;
+    db.forward("34 minutes").await;
+    db.sweep().await;
+    assert_eq!(
+        resolve(&db, call.id, Resolution::NotPlaced).await,
+        Resolved::Answered
+    );
+    assert_eq!(
+        resolve(&db, call.id, Resolution::Answered).await,
+        Resolved::Resolved
+    );
+    assert_eq!(db.state(call.id).await, "completed");
+}
+
+/// Its slot was given back long ago, its number not.
+#[tokio::test]
+async fn what_was_given_up_as_unknown_is_resolved() {
+    let db = TestDb::new().await;
+    let (heard, none) = (db.given_up(&number(1)).await, db.given_up(&number(2)).await);
+    db.sql("update pgdial.calls set hold_until = pgdial.now() + interval '1 hour'")
+        .await;
+    assert_eq!(
+        resolve(&db, heard.id, Resolution::Answered).await,
+        Resolved::Resolved
+    );
+    assert_eq!(
+        resolve(&db, none.id, Resolution::NotPlaced).await,
+        Resolved::Resolved
+    );
+    let facts = "(state, outcome, hold_until is null, attempt)";
+    assert_eq!(db.column(heard.id, facts).await, "(completed,answered,t,1)");
+    assert_eq!(db.column(none.id, facts).await, "(waiting,,t,0)");
+    assert_eq!(db.claim(2).await[0].id, none.id);
+}
+
+/// A repetition that is under way may ring, whatever the first request came to.
+#[tokio::test]
+async fn not_while_its_request_is_being_sent_again() {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set idempotent = true").await;
+    let call = in_doubt(&db, 1).await;
+    db.forward("6 seconds").await;
+    let due = db.calls.repeats_due(&each(&["default"], 1)).await;
+    assert_eq!(due.unwrap().len(), 1);
+    assert_eq!(
+        resolve(&db, call.id, Resolution::NotPlaced).await,
+        Resolved::UnderWay
+    );
+    db.forward("1 minute").await;
+    assert_eq!(
+        resolve(&db, call.id, Resolution::NotPlaced).await,
+        Resolved::Resolved
+    );
+}
+
+#[tokio::test]
+async fn a_number_not_to_ring_is_not_rung_after_a_resolve() {
+    let db = TestDb::new().await;
+    let (given_up, doubted) = (db.given_up(&number(1)).await, in_doubt(&db, 2).await);
+    for n in 1..=2 {
+        let phone = number(n).parse().unwrap();
+        db.calls
+            .do_not_call_add(&phone, "ann", "they asked")
+            .await
+            .unwrap();
+    }
+    for call in [doubted, given_up] {
+        assert_eq!(
+            resolve(&db, call.id, Resolution::NotPlaced).await,
+            Resolved::Resolved
+        );
+        assert_eq!(db.state(call.id).await, "suppressed");
+    }
+}
+
+#[tokio::test]
+async fn sql_resolves_as_the_program_does_and_says_what_it_cannot_read() {
+    let db = TestDb::new().await;
+    let call = in_doubt(&db, 1).await;
+    let mut session = db.session().await;
+    let sql = format!(
+        "pgdial.resolve('{}', 'not_placed', 'I asked them')",
+        call.id
+    );
+    assert_eq!(ask(&mut session, &sql).await, "resolved");
+    assert_eq!(ask(&mut session, &sql).await, "not_in_doubt");
+    for (word, why, words) in [
+        ("capacity", "x", "one of not_placed, answered"),
+        ("rang", "x", "one of not_placed, answered"),
+        ("busy", " ", "\"why\" is missing"),
+    ] {
+        let id = call.id;
+        let sql = format!("select pgdial.resolve('{id}', '{word}', '{why}')");
+        let (code, message) = db.refusal(&sql).await;
+        assert!(code == "22023" && message.contains(words), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn all_doubts_that_a_filter_means_are_resolved_and_the_dry_run_foretells_it() {
+    let db = TestDb::new().await;
+    let wished = in_doubt(&db, 1).await;
+    db.calls.cancel(wished.id, "ann", None).await.unwrap();
+    let doubted = in_doubt(&db, 2).await;
+    let live = db.in_call(&number(3)).await;
+    let filter = json!({ "campaign": "default" });
+    let batch = |dry_run| Batch {
+        filter: &filter,
+        limit: 1000,
+        dry_run,
+        cursor: None,
+        by: "ann",
+        why: "none of them reached the provider",
+    };
+    let wanted = [("resolved".to_owned(), 2)].into();
+    for dry_run in [true, false] {
+        let answer = db
+            .calls
+            .resolve_matching(&batch(dry_run), Resolution::NotPlaced)
+            .await;
+        assert_eq!(answer.unwrap().verdicts, wanted);
+    }
+    assert_eq!(db.state(wished.id).await, "canceled", "it never goes back");
+    assert_eq!(db.state(doubted.id).await, "waiting");
+    assert_eq!(db.state(live.id).await, "in_call");
+    let act = "select act || ' ' || by || ' ' || (detail -> 'verdicts')::text from pgdial.acts where kind = 'calls'";
+    assert_eq!(db.text(act).await, "resolve ann {\"resolved\": 2}");
+}

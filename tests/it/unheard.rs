@@ -1,0 +1,165 @@
+//! unheard: what a provider would have told of was not placed (P1, P2).
+
+use pgdial::domain::{ClaimedCall, Outcome, ReportKind};
+
+use crate::support::{TestDb, by_provider, each, ended, number, progress};
+
+/// Its provider tells of every call within 10 s.
+async fn tells_of_all() -> TestDb {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.trunks set reports_within = '10 seconds'")
+        .await;
+    db
+}
+
+async fn in_doubt(db: &TestDb) -> ClaimedCall {
+    let call = db.dialing(&number(1)).await;
+    assert!(db.calls.doubt(call.reference(), "HTTP 500").await.unwrap());
+    call
+}
+
+/// Calls to these other numbers are dialled, and their provider tells of them.
+async fn tell_of_others(db: &TestDb, numbers: std::ops::Range<usize>) {
+    for n in numbers {
+        let call = db.in_call(&number(n)).await;
+        db.event(&call, "1", ended(Outcome::Answered)).await;
+    }
+}
+
+/// How many dials the sweep takes for not placed.
+async fn not_placed(db: &TestDb) -> i64 {
+    db.sweep().await.counts["not_placed"]
+}
+
+#[tokio::test]
+async fn a_doubt_of_which_nothing_was_told_waits_again_once_others_were_told_of() {
+    let db = tells_of_all().await;
+    let call = in_doubt(&db).await;
+    db.forward("11 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    assert_eq!(not_placed(&db).await, 0, "it may be sent again yet");
+    db.forward("50 seconds").await;
+    assert_eq!(not_placed(&db).await, 0);
+    db.forward("12 seconds").await;
+    assert_eq!(not_placed(&db).await, 1);
+    assert_eq!(
+        db.story(call.id).await,
+        "waiting active unresolved deferred"
+    );
+    let again = db.claim(1).await.pop().unwrap();
+    assert_eq!((again.id, again.attempt, again.claim_no), (call.id, 1, 2));
+}
+
+/// While nobody could reach us there is nothing to hear, of this dial or of any other.
+#[tokio::test]
+async fn silence_alone_proves_nothing() {
+    let db = tells_of_all().await;
+    let call = in_doubt(&db).await;
+    tell_of_others(&db, 2..6).await;
+    db.forward("11 seconds").await;
+    tell_of_others(&db, 2..4).await;
+    db.forward("20 minutes").await;
+    assert_eq!(not_placed(&db).await, 0, "two others, after it was due");
+    assert_eq!(db.state(call.id).await, "unresolved");
+}
+
+/// After an outage of ours the provider sends again what it could not deliver, and takes as long
+/// for it as the outage was, perhaps.
+#[tokio::test]
+async fn the_margin_is_as_long_as_nobody_reached_us() {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    db.forward("10 minutes").await;
+    tell_of_others(&db, 2..5).await;
+    db.forward("9 minutes").await;
+    assert_eq!(not_placed(&db).await, 0);
+    db.forward("70 seconds").await;
+    assert_eq!(not_placed(&db).await, 1);
+}
+
+#[tokio::test]
+async fn where_the_trunk_declares_nothing_nothing_follows() {
+    let db = TestDb::new().await;
+    in_doubt(&db).await;
+    db.forward("1 minute").await;
+    tell_of_others(&db, 2..5).await;
+    db.forward("10 minutes").await;
+    assert_eq!(not_placed(&db).await, 0);
+}
+
+/// A word about the dial that moves nothing is a word: it was placed.
+#[tokio::test]
+async fn whatever_was_told_of_the_dial_itself_speaks_against_it() {
+    let db = tells_of_all().await;
+    let call = in_doubt(&db).await;
+    db.event(&call, "1", progress(ReportKind::Unknown)).await;
+    db.forward("11 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    db.forward("10 minutes").await;
+    assert_eq!(not_placed(&db).await, 0);
+}
+
+/// It names the provider's id alone, which nobody here knows of this dial.
+#[tokio::test]
+async fn a_report_that_nobody_can_match_may_be_about_it() {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    let nameless = by_provider("p-1", progress(ReportKind::Progress));
+    db.event_from("default", None, "1", &nameless).await;
+    db.forward("11 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    db.forward("10 minutes").await;
+    assert_eq!(not_placed(&db).await, 0);
+    db.sql("delete from pgdial.webhook_events where verdict = 'parked'")
+        .await;
+    assert_eq!(not_placed(&db).await, 1);
+}
+
+/// The repetition may have been placed, later than the first request.
+#[tokio::test]
+async fn a_repetition_begins_it_anew() {
+    let db = tells_of_all().await;
+    db.sql("update pgdial.trunks set idempotent = true").await;
+    in_doubt(&db).await;
+    db.forward("80 seconds").await;
+    let due = db.calls.repeats_due(&each(&["default"], 9)).await;
+    assert_eq!(due.unwrap().len(), 1);
+    tell_of_others(&db, 2..5).await;
+    db.forward("65 seconds").await;
+    assert_eq!(
+        not_placed(&db).await,
+        0,
+        "what was told was told before it was due"
+    );
+    db.forward("10 seconds").await;
+    tell_of_others(&db, 5..8).await;
+    db.forward("2 minutes").await;
+    assert_eq!(not_placed(&db).await, 1);
+}
+
+#[tokio::test]
+async fn another_trunks_reports_prove_nothing() {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    db.sql("insert into pgdial.trunks (name) values ('other')")
+        .await;
+    db.forward("11 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    db.sql("update pgdial.webhook_events set trunk = 'other'")
+        .await;
+    db.forward("10 minutes").await;
+    assert_eq!(not_placed(&db).await, 0);
+}
+
+/// A person who wished its end, or a list that it joined, holds after it as after any dial.
+#[tokio::test]
+async fn what_was_not_placed_and_is_not_wanted_ends() {
+    let db = tells_of_all().await;
+    let call = in_doubt(&db).await;
+    db.calls.cancel(call.id, "ann", None).await.unwrap();
+    db.forward("11 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    db.forward("2 minutes").await;
+    assert_eq!(not_placed(&db).await, 1);
+    assert_eq!(db.state(call.id).await, "canceled");
+}
