@@ -75,17 +75,16 @@ pub(super) async fn open_to_public(
     Ok(rows.into_iter().map(open).collect())
 }
 
-/// Takes from PUBLIC what it may do. At each migration: a restore opens what no release has.
+/// Takes from PUBLIC what it may do. At each migration: a restore opens what no release has. What is
+/// another owner's, or was given by another than the owner, stays and is said.
 pub(super) async fn close_to_public(tx: &mut PgConnection) -> Result<(), Error> {
-    let (ours, others): (Vec<Open>, Vec<Open>) = open_to_public(&mut *tx)
-        .await?
-        .into_iter()
-        .partition(|open| open.is_ours);
-    let revokes: Vec<String> = ours.into_iter().map(|open| open.revoke).collect();
+    let open = open_to_public(&mut *tx).await?;
+    let ours = open.into_iter().filter(|open| open.is_ours);
+    let revokes: Vec<String> = ours.map(|open| open.revoke).collect();
     sqlx::raw_sql(AssertSqlSafe(revokes.join("; ")))
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-    for open in others {
+    for open in open_to_public(tx).await? {
         tracing::warn!(
             open.what,
             open.revoke,
