@@ -3,7 +3,7 @@
 //! Modelled: two calls, two claims each, to one number or over one slot; workers that claim
 //! (and may never hear of it), dial, sleep, die and say late what they know; a provider
 //! that accepts late, refuses, loses its answers and reports in any order, again, or
-//! never; the sweep, and an operator who calls off. Each verb is one step, since it locks
+//! never; the sweep, and an operator who calls off, or knows what was not placed. Each verb is one step, since it locks
 //! its row first; between any two steps anything else may happen. Every state that can be
 //! reached is checked: no two rings to one number at once, nobody rung again who is known
 //! to have been spoken to, or whose telephone is known to ring, nothing dialled that was
@@ -99,6 +99,7 @@ fn every_guard_is_needed() {
         ),
         (ONE_NUMBER, Sabotage::NoLateStartCheck, "P1: two calls ring"),
         (ONE_NUMBER, Sabotage::NoHold, "its number is held"),
+        (ONE_NUMBER, Sabotage::SilenceBelieved, "P1: two calls ring"),
         (ONE_NUMBER, Sabotage::LateAnswerIgnored, "somebody spoke"),
         (
             LIAR,

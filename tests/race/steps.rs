@@ -23,6 +23,7 @@ pub(crate) enum Step {
     GiveBack(usize),
     SweepLease(usize),
     SweepDeadline(usize),
+    NotPlaced(usize),
     Wish(usize),
     Send(usize, u8),
     HandBack(usize, u8),
@@ -49,6 +50,7 @@ impl fmt::Display for Step {
             Self::GiveBack(call) => write!(f, "give back {}", name(call)),
             Self::SweepLease(call) => write!(f, "sweep: the lease of {} is over", name(call)),
             Self::SweepDeadline(call) => write!(f, "sweep: {} is past its deadline", name(call)),
+            Self::NotPlaced(call) => write!(f, "{} is said not to have been placed", name(call)),
             Self::Wish(call) => write!(f, "cancel {}", name(call)),
             Self::Send(call, no) => write!(f, "dial {}-{no}", name(call)),
             Self::HandBack(call, no) => {
@@ -174,6 +176,15 @@ impl World {
                     state.dials[call][dial].known = Known::Up(HOLD);
                 }
             });
+        }
+        // By a person, by an authority, or by a provider that tells of every call.
+        if row.state == CallState::Unresolved {
+            let dial = from.dials[call][usize::from(row.claim_no) - 1];
+            if dial.is_over_unplaced() || self.lacks(Sabotage::SilenceBelieved) {
+                then(Step::NotPlaced(call), &|state| {
+                    self.put_back(&mut state.rows[call]);
+                });
+            }
         }
         if call == RACED && !row.state.is_terminal() && !row.wished {
             then(Step::Wish(call), &|state| Self::wish(&mut state.rows[call]));

@@ -51,6 +51,8 @@ pub(crate) enum Sabotage {
     NoDeadline,
     /// A worker gives back what it has dialled.
     GivesBackWhatItHolds,
+    /// A dial of which nobody has told anything yet is taken for not placed.
+    SilenceBelieved,
 }
 
 /// A call's row.
@@ -135,6 +137,18 @@ pub(crate) struct Dial {
     /// Since the request went out, or since it rings.
     pub(crate) for_ticks: u8,
     pub(crate) known: Known,
+}
+
+impl Dial {
+    /// It rings nobody, and never will.
+    pub(crate) fn is_over_unplaced(&self) -> bool {
+        let cannot = if self.is_sent {
+            self.for_ticks > LONGEST_DIAL
+        } else {
+            self.worker != Worker::Held || self.age > LATEST_START
+        };
+        self.phone == Phone::Refused || self.phone == Phone::Quiet && cannot
+    }
 }
 
 /// Everything at one moment.
