@@ -16,7 +16,7 @@ fn a_wrong_setting_is_named_explained_and_ends_with_64() {
         (
             "DATABASE_URL",
             "postgres://localhost:port/x",
-            "is not the URL of a database",
+            "which is not a number up to 65535",
         ),
         (
             "DATABASE_URL",

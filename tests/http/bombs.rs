@@ -169,7 +169,7 @@ async fn text_that_is_no_utf8_or_holds_a_nul_is_refused() {
     .await;
     for (bytes, expected) in [
         (&b"\xff\xfe{\x00}\x00"[..], "400 malformed_json"),
-        (b"\xef\xbb\xbf{}", "400 malformed_json"),
+        (b"\xef\xbb\xbf{}", "422 invalid_request"), // a mark of the encoding is none of the text
         (b"{\"to\":\"\x00\"}", "400 malformed_json"),
         (b"\x00", "400 malformed_json"),
         (b"{\"to\\u0000\":1}", "422 invalid_request"),

@@ -322,7 +322,7 @@ async fn redrive_says_why_not() {
         .do_not_call_add(&TO.parse().unwrap(), "a test", "they asked")
         .await
         .unwrap();
-    let refused = redrive(json!({})).await;
+    let refused = redrive(json!({"force": true, "why": "they asked"})).await;
     assert_eq!(
         (refused.status.as_u16(), refused.code()),
         (409, "suppressed")

@@ -220,7 +220,8 @@ impl Model {
             Back::Fault | Back::Late => now + 5 * SECOND,
             Back::AtOnce => now.min(call.run_at.earliest),
         };
-        call.wait_again(Due::at(run_at.max(call.hold_until.unwrap_or(0))));
+        let hold = call.hold_until.unwrap_or(run_at);
+        call.wait_again(Due::at(run_at.max(hold)));
         call.note("deferred");
     }
 
