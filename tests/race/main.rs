@@ -101,11 +101,7 @@ fn every_guard_is_needed() {
         (ONE_NUMBER, Sabotage::NoHold, "its number is held"),
         (ONE_NUMBER, Sabotage::SilenceBelieved, "P1: two calls ring"),
         (ONE_NUMBER, Sabotage::LateAnswerIgnored, "somebody spoke"),
-        (
-            LIAR,
-            Sabotage::LateProgressIgnored,
-            "it rings, we were told",
-        ),
+        (LIAR, Sabotage::LateProgressIgnored, "its number is held"),
         (ONE_NUMBER, Sabotage::WishIgnored, "called off"),
         (ONE_NUMBER, Sabotage::NoDeadline, "P2"),
         (

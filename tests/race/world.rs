@@ -271,8 +271,8 @@ impl Dial {
         if !self.is_sent && !self.phone.is_up() {
             self.for_ticks = 0;
         }
-        if row.hold == 0 && self.known != Known::Over {
-            self.known = Known::Nothing;
+        if self.known == Known::Up(0) {
+            self.known = Known::Nothing; // it can no longer ring
         }
         if row.is_closed() {
             if !self.phone.is_up() {
