@@ -307,7 +307,7 @@ impl Invocation {
             out::Numbers::Masked
         };
         let mut out = Out::of_process(everywhere.json, numbers, no_color);
-        end(&self.dispatch(&mut out).await)
+        end(&Box::pin(self.dispatch(&mut out)).await)
     }
 
     async fn dispatch(self, out: &mut Out) -> Result<Exit, Failure> {

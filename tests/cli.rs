@@ -138,13 +138,16 @@ fn a_database_that_is_not_there_ends_with_69() {
     assert!(words(&output).contains("hint: is DATABASE_URL right, and Postgres running there?"));
 }
 
+/// The secret with the arguments, the body, and the line that they give.
+type Vector<'v> = ((&'v str, Vec<&'v str>), &'v [u8], &'v str);
+
 #[test]
 fn signatures_are_those_of_the_published_vectors() {
     let order = br#"{"callId":"prov_123","status":"COMPLETED","durationSec":42,"completedAt":"2026-01-02T03:04:05Z"}"#;
     let node = br#"{"callId":"5574cf22-ccb1-42fb-94d5-8a04335db6b2","status":"COMPLETED","durationSec":25,"completedAt":"2025-07-23T12:00:00Z"}"#;
     let standard = |secret, id, at| (secret, vec!["--id", id, "--timestamp", at]);
     let plain = || ("supersecret", vec!["--scheme", "x-signature"]);
-    let table: Vec<((&str, Vec<&str>), &[u8], &str)> = vec![
+    let table: Vec<Vector<'_>> = vec![
         (
             standard(
                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",

@@ -32,7 +32,7 @@ pub(super) async fn flat(bed: &Bed, options: &Options) -> Result<Vec<Measure>, E
             clock.elapsed().as_secs_f64()
         );
         for _repeat in 0..options.repeats.max(1) {
-            let figures = once(bed, options, name).await?;
+            let figures = Box::pin(once(bed, options, name)).await?;
             merge(
                 &mut measures,
                 figures.into_iter().map(|m| m.note(note.clone())).collect(),

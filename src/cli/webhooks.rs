@@ -134,16 +134,15 @@ pub async fn run(
 }
 
 async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
-    let events = match which.call {
-        Some(call) => of_call(call, which.limit, calls).await?,
-        None => {
-            let kept = Kept {
-                verdict: which.verdict.map(Verdict::as_str),
-                trunk: which.trunk.as_deref(),
-                limit: which.limit,
-            };
-            calls.webhook_events(&kept).await?
-        }
+    let events = if let Some(call) = which.call {
+        of_call(call, which.limit, calls).await?
+    } else {
+        let kept = Kept {
+            verdict: which.verdict.map(Verdict::as_str),
+            trunk: which.trunk.as_deref(),
+            limit: which.limit,
+        };
+        calls.webhook_events(&kept).await?
     };
     if out.style.json {
         out.json(&events)?;

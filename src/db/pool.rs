@@ -498,10 +498,7 @@ impl Drop for Lent {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "bounded, and nobody waits for it: a session that is lost is opened again"
-)]
+/// Bounded, and nobody waits for it: a session that is lost is opened again.
 fn start(task: impl Future<Output = ()> + Send + 'static) {
     // Without a runtime the process ends, and its sessions with it.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {

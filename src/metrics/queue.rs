@@ -27,7 +27,7 @@ pub(crate) struct Queue {
     pub(crate) server: Option<Server>,
 }
 
-/// What sql/read/metrics_server.sql answers.
+/// What `sql/read/metrics_server.sql` returns.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Server {
@@ -93,7 +93,8 @@ struct Parked {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Step {
-    step: String,
+    #[serde(rename = "step")]
+    name: String,
     failures: u32,
     done_sec: Option<f64>,
 }
@@ -374,13 +375,13 @@ impl Queue {
         let steps = self.housekeeping.iter();
         let done = steps
             .clone()
-            .filter_map(|s| Some(([s.step.clone()], s.done_sec?)));
+            .filter_map(|s| Some(([s.name.clone()], s.done_sec?)));
         vec![
             gauges(
                 "pgdial_housekeeping_failures",
                 "How often in a row a step of housekeeping has failed since it last succeeded.",
                 ["step"],
-                steps.map(|s| ([s.step.clone()], f64::from(s.failures))),
+                steps.map(|s| ([s.name.clone()], f64::from(s.failures))),
             ),
             gauges(
                 "pgdial_housekeeping_success_age_seconds",

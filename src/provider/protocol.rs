@@ -114,9 +114,10 @@ fn read_object(object: Value) -> Report {
 /// A field of the protocol's; one that is spelled in another case will do where it is missing.
 fn take(fields: &mut Map<String, Value>, own: &str) -> Option<Value> {
     let spelled = |name: &&String| name.eq_ignore_ascii_case(own);
-    let name = match fields.contains_key(own) {
-        true => own.to_owned(),
-        false => fields.keys().find(spelled)?.clone(),
+    let name = if fields.contains_key(own) {
+        own.to_owned()
+    } else {
+        fields.keys().find(spelled)?.clone()
     };
     fields.remove(&name)
 }

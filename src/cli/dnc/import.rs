@@ -17,6 +17,9 @@ use crate::{
     flow::{Calls, do_not_call::Listing},
 };
 
+/// Numbers with their reasons, and the lines that they stand on.
+type Batch = (Vec<u64>, Vec<(Phone, String)>);
+
 /// Numbers in one statement.
 const BATCH: usize = 5000;
 /// Bad lines that a person is shown.
@@ -184,7 +187,7 @@ impl Entries {
     }
 
     /// The next numbers with their lines; none at the end.
-    fn batch(&mut self, counts: &mut Counts) -> Result<(Vec<u64>, Vec<(Phone, String)>), Failure> {
+    fn batch(&mut self, counts: &mut Counts) -> Result<Batch, Failure> {
         let (mut lines, mut entries) = (Vec::new(), Vec::new());
         while entries.len() < BATCH {
             let record = match self.first.take() {

@@ -150,7 +150,7 @@ impl Columns {
             let field = lists::meant(field);
             match column {
                 Column::Field(name @ ("priority" | "maxAttempts")) => {
-                    request.insert((*name).to_owned(), whole(field));
+                    request.insert((*name).to_owned(), whole(&field));
                 }
                 Column::Field(name) => {
                     request.insert((*name).to_owned(), field.into());
@@ -262,10 +262,10 @@ fn twice(header: &[String]) -> Result<(), Failure> {
 }
 
 /// A number, or the text as it is: SQL then says what it should have been.
-fn whole(field: String) -> Value {
+fn whole(field: &str) -> Value {
     // A spreadsheet writes 5 as 5.0.
-    let digits = field.strip_suffix(".0").unwrap_or(&field);
+    let digits = field.strip_suffix(".0").unwrap_or(field);
     digits
         .parse::<i64>()
-        .map_or_else(|_| field.clone().into(), Value::from)
+        .map_or_else(|_| field.into(), Value::from)
 }

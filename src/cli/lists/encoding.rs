@@ -134,7 +134,7 @@ impl Scan {
 pub(in crate::cli) struct Decoder {
     raw: Box<dyn Read + Send>,
     /// None: it is UTF-8 already.
-    decoder: Option<encoding_rs::Decoder>,
+    from: Option<encoding_rs::Decoder>,
     is_first: bool,
     text: Vec<u8>,
     at: usize,
@@ -146,7 +146,7 @@ impl Decoder {
     pub(super) fn new(raw: Box<dyn Read + Send>, encoding: &'static Encoding) -> Self {
         Self {
             raw,
-            decoder: (encoding != UTF_8).then(|| encoding.new_decoder()),
+            from: (encoding != UTF_8).then(|| encoding.new_decoder()),
             is_first: true,
             text: Vec::new(),
             at: 0,
@@ -162,7 +162,7 @@ impl Decoder {
 
     /// It was not UTF-8.
     pub(super) const fn is_decoded(&self) -> bool {
-        self.decoder.is_some()
+        self.from.is_some()
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -172,7 +172,7 @@ impl Decoder {
         bytes.truncate(count);
         self.has_ended = count == 0;
         self.at = 0;
-        let Some(decoder) = &mut self.decoder else {
+        let Some(decoder) = &mut self.from else {
             if self.is_first && bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
                 self.at = 3;
             }

@@ -173,13 +173,13 @@ impl Known {
             [] => Ok(None),
             [at] => Ok(Some(at)),
             [first, ..] => {
-                let names = found.iter().filter_map(|at| header.get(*at));
-                let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
+                let columns = found.iter().filter_map(|at| header.get(*at));
+                let columns: Vec<String> = columns.map(|name| format!("{name:?}")).collect();
                 let first = header.get(first).map_or("", String::as_str);
                 let field = self.field;
                 Err(Failure::failed(format!(
                     "several columns could be {field:?}: {}",
-                    names.join(", ")
+                    columns.join(", ")
                 ))
                 .hint(format!(
                     "say which with --map \"{first}={field}\"; given several times, the first that is not empty counts"

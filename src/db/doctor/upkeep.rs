@@ -11,7 +11,8 @@ const LASTING: i32 = 5;
 
 #[derive(Deserialize)]
 struct Step {
-    step: String,
+    #[serde(rename = "step")]
+    name: String,
     failures: i32,
     error: Option<String>,
     done_sec: Option<f64>,
@@ -50,7 +51,7 @@ pub(super) async fn housekeeping(connection: &mut PgConnection) -> Looked {
 }
 
 fn of_step(step: &Step) -> Option<Check> {
-    let Step { step: name, .. } = step;
+    let Step { name, .. } = step;
     let last = step.done_sec.map_or_else(
         || "it has never succeeded".to_owned(),
         |sec| format!("it last succeeded {:.0} min ago", sec / 60.0),

@@ -8,6 +8,10 @@ use serde::Deserialize;
 /// One text for both: SQL makes a function of it, here its JSON is read.
 const TABLE: &str = include_str!("../../../sql/rules/phone_plans.sql");
 
+#[expect(
+    clippy::panic,
+    reason = "the table is compiled in, and every test that reads a number reads it"
+)]
 pub(super) static PLANS: LazyLock<Plans> = LazyLock::new(|| {
     let json = TABLE.split("$plans$").nth(1).unwrap_or_default();
     serde_json::from_str(json).unwrap_or_else(|error| panic!("sql/rules/phone_plans.sql: {error}"))
@@ -19,7 +23,8 @@ pub(super) struct Plans {
     pub pluses: String,
     pub between: String,
     main: HashMap<String, String>,
-    plans: HashMap<String, Plan>,
+    #[serde(rename = "plans")]
+    by_region: HashMap<String, Plan>,
 }
 
 impl Plans {
@@ -27,11 +32,11 @@ impl Plans {
     pub(super) fn main(&self, digits: &str) -> Option<&Plan> {
         let codes = (1..=3).filter_map(|size| digits.get(..size));
         let mut regions = codes.filter_map(|code| self.main.get(code));
-        regions.next().and_then(|region| self.plans.get(region))
+        regions.next().and_then(|region| self.by_region.get(region))
     }
 
     pub(super) fn of(&self, region: Region) -> Option<&Plan> {
-        self.plans.get(region.as_str())
+        self.by_region.get(region.as_str())
     }
 }
 
@@ -164,7 +169,10 @@ impl FromStr for Region {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let letters = text.trim().to_ascii_uppercase();
-        let letters: [u8; 2] = letters.as_bytes().try_into().map_err(|_| UnknownRegion)?;
+        let letters: [u8; 2] = letters
+            .as_bytes()
+            .try_into()
+            .map_err(|_size| UnknownRegion)?;
         let region = Self(letters);
         // Plans of no country have digits for a name.
         PLANS.of(region).map(|_| region).ok_or(UnknownRegion)

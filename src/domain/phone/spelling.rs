@@ -54,7 +54,9 @@ fn in_ascii(text: &str) -> Cow<'_, str> {
         } else if PLANS.between.contains(c) {
             ' '
         } else {
-            digit().map_or(c, |at| char::from(b"0123456789"[at % 10]))
+            digit()
+                .and_then(|at| char::from_digit(u32::try_from(at % 10).ok()?, 10))
+                .unwrap_or(c)
         }
     };
     Cow::Owned(text.chars().map(plain).collect())

@@ -59,9 +59,10 @@ impl Splitter {
 
     /// The last line needs no line feed.
     pub(super) fn end_line(&mut self) {
-        let line = match std::mem::replace(&mut self.has_begun, true) {
-            true => self.kept.as_slice(),
-            false => body::without_mark(&self.kept),
+        let line = if std::mem::replace(&mut self.has_begun, true) {
+            self.kept.as_slice()
+        } else {
+            body::without_mark(&self.kept)
         };
         let line = line.trim_ascii();
         if self.is_too_long {

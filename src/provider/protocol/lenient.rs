@@ -7,7 +7,7 @@
 //!
 //! Only what has one meaning is mended. A body that was cut off, or two in a row, stay unread.
 
-use std::{iter::Peekable, str::Chars};
+use std::{fmt::Write as _, iter::Peekable, str::Chars};
 
 use serde_json::{Map, Value};
 
@@ -219,7 +219,8 @@ impl Mender<'_> {
     }
 
     fn code(&mut self, code: u32) {
-        self.out.push_str(&format!("\\u{code:04x}"));
+        // Writing to a String cannot fail.
+        write!(self.out, "\\u{code:04x}").ok();
     }
 }
 

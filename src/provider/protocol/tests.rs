@@ -32,11 +32,15 @@ fn every_status_word_of_the_protocol_is_known_in_any_case() {
     ] {
         let camel: String = word
             .split('_')
-            .map(|part| part[..1].to_owned() + &part[1..].to_lowercase())
+            .map(|part| {
+                let (first, rest) = part.split_at(1);
+                first.to_owned() + &rest.to_lowercase()
+            })
             .collect();
+        let (first, rest) = camel.split_at(1);
         for spelled in [
             camel.clone(),
-            camel[..1].to_lowercase() + &camel[1..],
+            first.to_lowercase() + rest,
             word.replace('_', "\u{2011}"),
             word.replace('_', "\u{a0}"),
             format!("\u{feff}{word}\u{200b}"),

@@ -215,7 +215,7 @@ impl Model {
             Back::Forbidden { .. } => {
                 call.outcome = Some(Outcome::Account);
                 call.forbidden += 1;
-                now + (5 * SECOND << (call.forbidden - 1))
+                now + ((5 * SECOND) << (call.forbidden - 1))
             }
             Back::Fault | Back::Late => now + 5 * SECOND,
             Back::AtOnce => now.min(call.run_at.earliest),

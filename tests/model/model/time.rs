@@ -99,7 +99,8 @@ impl Model {
             CallState::Unresolved => 5 * SECOND,
             CallState::InCall => {
                 let told = call.latest();
-                ((told.ring_timeout + told.max_duration) / 2).clamp(5 * SECOND, 2 * MINUTE)
+                let longest = told.ring_timeout + told.max_duration;
+                (longest / 2).clamp(5 * SECOND, 2 * MINUTE)
             }
             _ => return None,
         };
