@@ -7,6 +7,7 @@ use std::sync::{
 
 use axum::{Router, http::StatusCode, routing::get};
 use serde_json::json;
+use tokio_util::task::TaskTracker;
 
 use crate::support::{
     TestDb, eventually, number,
@@ -94,7 +95,7 @@ async fn a_provider_that_answers_no_question_delays_none_of_another() {
     let listener = tokio::net::TcpListener::bind(machine.provider)
         .await
         .unwrap();
-    let serving = tokio::spawn(async move { axum::serve(listener, hangs).await });
+    let serving = TaskTracker::new().spawn(async move { axum::serve(listener, hangs).await });
 
     enqueue(db, "default", 100..130).await;
     eventually("as many questions as may be are under way", || async {

@@ -49,6 +49,10 @@ async fn ops_in(session: &mut PgConnection, name: &str) -> Vec<Line> {
 
 /// A bit of everything that may be asked for.
 async fn staged() -> TestDb {
+    Box::pin(stage()).await
+}
+
+async fn stage() -> TestDb {
     let db = TestDb::new().await;
     db.worker(&["default"]).await;
     let lost = db.in_call(&number(1)).await;

@@ -50,7 +50,7 @@ struct Case {
 /// The committed cases; scripts/phone-plans compare names others.
 fn cases() -> Vec<Case> {
     let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/phone_cases.tsv");
-    let path = std::env::var("PHONE_CASES").unwrap_or_else(|_unset| committed.to_owned());
+    let path = std::env::var_os("PHONE_CASES").unwrap_or_else(|| committed.into());
     let file = std::fs::read_to_string(path).unwrap();
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let lines = file.lines().filter(|line| !line.starts_with('#'));

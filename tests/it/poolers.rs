@@ -1,4 +1,4 @@
-//! PgBouncer between us and Postgres, as Debian installs it.
+//! `PgBouncer` between us and Postgres, as Debian installs it.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{TestDb, ask, eventually, number};
 
-/// A running PgBouncer before a database; ends when dropped.
+/// A running `PgBouncer` before a database; ends when dropped.
 struct Bouncer {
     url: String,
     child: Child,
@@ -32,6 +32,7 @@ struct Bouncer {
 
 impl Bouncer {
     /// None, and loudly, where it is not installed.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     async fn before(db: &TestDb, settings: &str) -> Option<Self> {
         let places = [
             "/usr/sbin/pgbouncer",

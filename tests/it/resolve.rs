@@ -87,7 +87,7 @@ async fn only_a_doubt_is_resolved() {
     );
 }
 
-/// Where the provider can be asked it is, minute by minute; the sweep moves deadline_at on.
+/// Where the provider can be asked it is, minute by minute; the sweep moves `deadline_at` on.
 #[tokio::test]
 async fn a_call_past_its_own_deadline_is_resolved() {
     let db = TestDb::new().await;

@@ -141,7 +141,7 @@ pub(crate) struct Dial {
 
 impl Dial {
     /// It rings nobody, and never will.
-    pub(crate) fn is_over_unplaced(&self) -> bool {
+    pub(crate) fn is_over_unplaced(self) -> bool {
         let cannot = if self.is_sent {
             self.for_ticks > LONGEST_DIAL
         } else {

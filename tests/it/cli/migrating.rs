@@ -55,7 +55,9 @@ async fn what_the_page_says_can_be_done_as_it_says() {
     assert!(shell.len() >= 3, "{shell:?}");
     for block in &shell {
         let mut command = Command::new("sh");
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let mut path = bin.as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap());
         command
             .args(["-e", "-c", block])
             .env("PATH", path)
