@@ -67,7 +67,8 @@ fn check_placement(status: u16, placement: &Placement, retry_after: Option<&str>
                 } => {
                     assert!(matches!(status, 429 | 503));
                     assert!(retry_after_sec.is_none_or(|wait| wait <= 86_400));
-                    if let Some(seconds) = retry_after.and_then(|text| text.trim().parse::<u32>().ok())
+                    if let Some(seconds) =
+                        retry_after.and_then(|text| text.trim().parse::<u32>().ok())
                         && seconds < 1_000_000_000
                     {
                         assert_eq!(*retry_after_sec, Some(seconds.min(86_400)));
