@@ -41,7 +41,7 @@
 //!    say that there is no such call, [`LookedUp::Unsupported`] where they cannot be asked,
 //!    an error for the rest. Of a list, take only what names the reference: an API that
 //!    does not know a filter passes over it and lists everything.
-//! 6. Answer `account` with [`account_of`](crate::provider::account_of) their host, and their id of
+//! 6. Answer `account` with [`account_of`] their host, and their id of
 //!    the account where there is one: a dial is only ever asked about where it was sent.
 //! 7. Run it against the [`fake`] provider's misbehaviour, or a recording of theirs, and
 //!    let the ledger judge it: no reference may ring twice.
