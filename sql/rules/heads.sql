@@ -26,6 +26,13 @@ begin
         v_started := clock_timestamp();     -- a duration: of the work, not of the calls
         heads := array(select h from pgdial.heads() h);
         v_took := clock_timestamp() - v_started;
+        if coalesce(current_setting('pgdial.has_walked', true), '') = '' then
+            -- The first of a session makes its plans and fills its caches, and says nothing of the walk.
+            perform set_config('pgdial.has_walked', 'yes', false);
+            v_started := clock_timestamp();
+            heads := array(select h from pgdial.heads() h);
+            v_took := clock_timestamp() - v_started;
+        end if;
         -- Longer than the probes of so many heads; and so many that remembering them is dear are not remembered.
         if cardinality(heads) > 100 or v_took < '1 millisecond'::interval * (1 + 0.2 * cardinality(heads)) then
             if v_known is not null then
