@@ -37,12 +37,14 @@ RULES = [
     r'^"(to|from)" is ',
     r'^"region" (is|must be) ',
     # JSON Schema counts 3.0 among the whole numbers; here they are written without a fraction.
-    r'^"(cap|slots|weight|maxAttempts)" must be a whole number',
+    r'^"(cap|slots|weight|maxAttempts|guard)" must be a whole number',
     r"^invalid type: floating point",
     r"^the number is on the do-not-call list",
+    # One body for cancel, redrive and resolve.
+    r'^"as" is (for resolve|missing)',
     r"^there is no trunk of this name",
     r"^nothing to change was given$",
-    r'^"(ringTimeout|maxDuration|busyBase|noAnswerBase|faultBase|backoffCap|callsPerSecond|lookUp)" must be ',
+    r'^"(ringTimeout|maxDuration|busyBase|noAnswerBase|faultBase|backoffCap|callsPerSecond|lookUp|reportsWithin)" must be ',
     r'^"(created|ended)(After|Before)" must be an RFC 3339 time',
 ]
 

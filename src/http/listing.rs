@@ -24,7 +24,7 @@ const MOST: usize = 200;
     params(
         ("state" = Option<CallState>, Query, description = "In this state only."),
         ("to" = Option<String>, Query, max_length = 250, description = "To this number only; write the + as %2B."),
-        ("region" = Option<String>, Query, pattern = "^[A-Za-z]{2}$", description = "Where that is dialled, if it has no + and country code: ISO 3166, two letters."),
+        ("region" = Option<String>, Query, description = "Where that is dialled, if it has no + and country code: ISO 3166, two letters."),
         ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 200, description = "How many; 50 when absent."),
         ("cursor" = Option<String>, Query, pattern = "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$", description = "`nextCursor` of the page before."),

@@ -130,7 +130,7 @@ fn batch<'a>(wish: &'a BatchWish, filter: &'a Value, by: &'a str) -> Result<Batc
         ("state" = Option<CallState>, Query, description = "In this state only."),
         ("outcome" = Option<Outcome>, Query, description = "Whose latest attempt ended like this only."),
         ("to" = Option<String>, Query, max_length = 250, description = "To this number only; write the + as %2B."),
-        ("region" = Option<String>, Query, pattern = "^[A-Za-z]{2}$", description = "Where that is dialled, if it has no + and country code: ISO 3166, two letters."),
+        ("region" = Option<String>, Query, description = "Where that is dialled, if it has no + and country code: ISO 3166, two letters."),
         ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
         ("createdAfter" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Enqueued at this instant or later."),
         ("createdBefore" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Enqueued before this instant."),

@@ -10,7 +10,7 @@ use crate::support::{
     processes::{Machine, Process},
 };
 
-const KEY: &str = "a-key-of-the-tests";
+const KEY: &str = "a-key-of-the-tests-that-is-long";
 /// What the webhook secret of [`Machine`] stands for.
 const SECRET_BYTES: &str = "tests share this secret on purpose";
 
