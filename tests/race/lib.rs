@@ -13,6 +13,7 @@
 //! capacity's waits; `calls_one_in_flight_per_phone`, which would hide a missing gate; and a
 //! provider that rings twice for one request. A claim number names one dial here by
 //! construction: that the database never gives one twice is what `tests/model` checks.
+#![cfg(test)]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
