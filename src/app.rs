@@ -11,7 +11,7 @@ use crate::{
     db,
     dialer::Dialer,
     dispatcher::Dispatcher,
-    flow::{Calls, workers::Worker},
+    flow::{Calls, heartbeat::Worker},
     heartbeat, http,
     lifecycle::{self, Supervisor},
     sweeper::Sweeper,

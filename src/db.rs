@@ -122,7 +122,9 @@ pub enum Error {
     },
     /// A migration that was applied has another text than ours.
     #[error(
-        "migration {version} was applied with another text: this database belongs to another build of pgdial"
+        "this database was made by a development build of pgdial: its migration {version} is not the one \
+         of this release. Nothing carries its data on: export what you need with that build (`pgdial \
+         calls export`), then run `drop schema pgdial cascade` and `pgdial migrate`"
     )]
     MigrationChanged {
         /// Which one.

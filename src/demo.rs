@@ -242,11 +242,11 @@ async fn set_up_campaign(calls: &Calls) -> Result<(), Error> {
         "ringTimeout": "10 seconds", "maxDuration": "1 minute",
     });
     if !calls
-        .create_lane(LaneKind::Campaign, CAMPAIGN, &policies)
+        .create_lane(LaneKind::Campaign, CAMPAIGN, &policies, "demo", None)
         .await?
     {
         calls
-            .set_lane(LaneKind::Campaign, CAMPAIGN, &policies)
+            .set_lane(LaneKind::Campaign, CAMPAIGN, &policies, "demo", None)
             .await?;
     }
     Ok(())

@@ -61,8 +61,14 @@ pub mod recover;
 // What time has overtaken.
 pub mod sweep;
 
+// Partitions, statistics, what is to be forgotten.
+pub mod housekeeping;
+
 // Campaigns and trunks.
 pub mod lanes;
+
+// Their dialing, stopped and started.
+pub mod pause;
 
 // Numbers not to ring.
 pub mod do_not_call;
@@ -74,7 +80,7 @@ pub mod queued;
 pub mod forget;
 
 // Workers that are alive.
-pub mod workers;
+pub mod heartbeat;
 
 // A worker is told to go.
 pub mod drain;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::flow::{Calls, Error, wake::Wake, workers::Worker};
+use crate::flow::{Calls, Error, heartbeat::Worker, wake::Wake};
 
 /// How often. A worker not seen for three times as long counts as gone.
 const BEAT: Duration = Duration::from_secs(15);
@@ -20,7 +20,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     loop {
         worker.stopping = stop.is_cancelled();
-        match calls.worker_alive(&worker).await {
+        match calls.heartbeat(&worker).await {
             Ok(told) if told.draining && !drained.is_cancelled() => {
                 tracing::info!(worker.id = %worker.id, "told to go (drain): nothing more is claimed");
                 drained.cancel();

@@ -1,4 +1,4 @@
--- claim_due: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
+-- claim: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
 -- p_most: of each of these trunks so many at most; null = no matter.
 -- Answers a row for each call, in the order in which they are due: what its dial needs; or
 -- one row without a call. Each has verdict (claimed, none, gate_timeout) and, when fewer came
@@ -11,7 +11,9 @@
 -- Races: settles and webhooks only ever free slots and numbers; a person's open
 -- transaction is passed over (skip locked); everything else comes through the gate.
 -- Index: calls_claimable.
-create or replace function pgdial.claim_due(p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null)
+create or replace function pgdial.claim(
+    p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null
+)
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
     metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
@@ -97,41 +99,10 @@ begin
         return next;
         return;
     end if;
-    return query select 'claimed', claim_due.wait_ms, c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id,
+    return query select 'claimed', claim.wait_ms, c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id,
                         c.metadata, c.trunk, c.campaign, c.lease_until, c.ring_timeout_sec, c.max_duration_sec,
                         greatest(0, extract(epoch from v_now - c.run_at) * 1000)::bigint, c.traceparent
                  from unnest(v_claimed) c;
-end $$;
-
--- claim_calls: the same without due_ms and traceparent, as the release before asks for it.
-create or replace function pgdial.claim_calls(p_worker uuid, p_trunks text[], p_wanted int)
-returns table (
-    verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
-    metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int
-)
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-    return query select c.verdict, c.wait_ms, c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata,
-                        c.trunk, c.campaign, c.lease_until, c.ring_timeout_sec, c.max_duration_sec
-                 from pgdial.claim_due(p_worker, p_trunks, p_wanted) c;
-end $$;
-
--- claim: the same as one JSON answer, as releases before claim_calls ask for it.
-create or replace function pgdial.claim(
-    p_worker uuid, p_trunks text[], p_wanted int,
-    out verdict text, out wait_ms bigint, out calls jsonb
-)
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    select min(c.verdict), min(c.wait_ms),
-           coalesce(jsonb_agg(to_jsonb(c) - '{verdict,wait_ms}'::text[]) filter (where c.id is not null), '[]')
-    into verdict, wait_ms, calls
-    from pgdial.claim_calls(p_worker, p_trunks, p_wanted) c;
 end $$;
 
 -- has_room: is there a trunk that may have a call more? A first look, so that a worker which

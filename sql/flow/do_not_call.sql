@@ -64,13 +64,9 @@ begin
     return coalesce(v_verdicts, '{}');
 end $$;
 
-create or replace function pgdial.do_not_call_remove(p_phone text) returns boolean
-language sql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$ select pgdial.do_not_call_remove_as(p_phone, null, session_user) $$;
-
--- do_not_call_remove_as: the same, with why, and on behalf of somebody.
-create or replace function pgdial.do_not_call_remove_as(p_phone text, p_why text, p_by text default session_user) returns boolean
+create or replace function pgdial.do_not_call_remove(
+    p_phone text, p_why text default null, p_by text default session_user
+) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$

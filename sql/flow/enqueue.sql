@@ -15,7 +15,7 @@
 -- Plans: one statement, planned once and pinned: every join is a probe of one row by its key,
 -- whatever the statistics say, as right for one request as for thousands, and as for a table
 -- that was empty when the plan was made. Planning anew took ten times as long as one request.
-create or replace function pgdial.enqueue_for(p_owners text[], p_requests jsonb, p_wait_ms int, p_shown boolean)
+create or replace function pgdial.enqueue_many(p_owners text[], p_requests jsonb, p_wait_ms int default null, p_shown boolean default false)
 returns table (ordinal int, verdict text, id uuid, detail text)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -146,16 +146,6 @@ begin
     end if;
 end $$;
 
--- enqueue_many: the same for one owner.
-create or replace function pgdial.enqueue_many(p_owner text, p_requests jsonb)
-returns table (ordinal int, verdict text, id uuid, detail text)
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return query select * from pgdial.enqueue_for(array[p_owner], p_requests, null, false);
-end $$;
-
 -- enqueue: one call, for SQL. Inside the caller's transaction: a rollback rings nobody.
 -- Wakes idle workers at commit, unless `set pgdial.notify = off` (for bulk).
 -- Errors are raised with a hint; the same key with the same request answers the same id.
@@ -172,7 +162,7 @@ declare
     v record;
 begin
     select e.verdict, e.id, e.detail into v
-    from pgdial.enqueue_many(session_user::text, jsonb_build_array(jsonb_build_object(
+    from pgdial.enqueue_many(array[session_user::text], jsonb_build_array(jsonb_build_object(
         'to', p_to, 'region', p_region, 'scriptId', p_script_id, 'metadata', p_metadata, 'campaign', p_campaign, 'from', p_from,
         'priority', p_priority, 'runAt', p_run_at, 'expiresAt', p_expires_at,
         'maxAttempts', p_max_attempts, 'idempotencyKey', p_idempotency_key))) e;

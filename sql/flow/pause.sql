@@ -22,30 +22,24 @@ begin
     return found;
 end $$;
 
-create or replace function pgdial.resume(p_kind text, p_name text) returns boolean
+create or replace function pgdial.resume(
+    p_kind text, p_name text, p_why text default null, p_by text default session_user
+) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_found boolean;
 begin
     case p_kind
         when 'campaign' then update pgdial.campaigns set paused = false where name = p_name;
         when 'trunk' then update pgdial.trunks set paused = false where name = p_name;
         else raise exception 'pgdial.resume: "%" is neither campaign nor trunk', p_kind;
     end case;
-    return found;
-end $$;
-
--- resume_as: the same, with why, and on behalf of somebody.
-create or replace function pgdial.resume_as(p_kind text, p_name text, p_why text, p_by text default session_user) returns boolean
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_before constant text[] := pgdial.act_as(p_by, p_why);
-    v_done constant boolean := pgdial.resume(p_kind, p_name);
-begin
+    v_found := found;
     perform pgdial.act_as(v_before[1], v_before[2]);
-    return v_done;
+    return v_found;
 end $$;
 
 create or replace function pgdial.stamp_pause() returns trigger

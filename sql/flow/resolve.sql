@@ -29,7 +29,7 @@ begin
                 select c.* into v_call from pgdial.calls c where c.id = v_item.id;
                 verdict := pgdial.resolve_verdict(v_call, v_item.item ->> 'as', v_now);
                 if verdict = 'resolved' then
-                    perform pgdial.resolve_as(v_call, v_item.item ->> 'as', jsonb_build_object(
+                    perform pgdial.apply_resolution(v_call, v_item.item ->> 'as', jsonb_build_object(
                         'by', v_item.item ->> 'by', 'why', v_item.item ->> 'why'), v_now);
                 end if;
                 select jsonb_build_object('state', c.state) into detail from pgdial.calls c where c.id = v_item.id;
@@ -58,9 +58,9 @@ begin
         else 'resolved' end;
 end $$;
 
--- resolve_as: the same way as the provider's own word, with who said so and why in its events.
+-- apply_resolution: the same way as the provider's own word, with who said so and why in its events.
 -- The caller holds the row's lock.
-create or replace function pgdial.resolve_as(p_call pgdial.calls, p_as text, p_detail jsonb, p_now timestamptz)
+create or replace function pgdial.apply_resolution(p_call pgdial.calls, p_as text, p_detail jsonb, p_now timestamptz)
 returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan

@@ -65,7 +65,7 @@ pub async fn run(
         DncCommand::Remove { phones, why } => {
             let mut rows = Vec::new();
             for phone in phones {
-                let removed = calls.do_not_call_remove_as(phone, by, why.as_deref());
+                let removed = calls.do_not_call_remove(phone, by, why.as_deref());
                 let removed = removed.await?;
                 rows.push((phone, if removed { "removed" } else { "not_listed" }));
             }

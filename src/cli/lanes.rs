@@ -145,7 +145,7 @@ pub async fn run<C: Changes>(
             show_to_program::<C>(name, calls, out).await?;
         }
         LaneCommand::Resume { name, why } => {
-            let resumed = calls.resume_as(kind, name, by, why.as_deref()).await?;
+            let resumed = calls.resume(kind, name, by, why.as_deref()).await?;
             there_is(resumed, kind, name)?;
             out.note(format!("{kind} {name} dials again"));
             show_to_program::<C>(name, calls, out).await?;
@@ -189,7 +189,7 @@ async fn create<C: Changes>(
         );
     }
     let changes = changes.given().into();
-    let made = calls.create_lane_as(kind, name, &changes, by, why).await;
+    let made = calls.create_lane(kind, name, &changes, by, why).await;
     if !made.map_err(|refusal| refused(refusal.into()))? {
         return Err(Failure::failed(format!("there is a {kind} {name} already"))
             .hint(format!("`pgdial {kind}s set {name} ...` changes it")));
@@ -217,7 +217,7 @@ async fn set<C: Changes>(
         )));
     }
     let given = given.into();
-    let found = calls.set_lane_as(C::KIND, name, &given, by, why).await;
+    let found = calls.set_lane(C::KIND, name, &given, by, why).await;
     there_is(
         found.map_err(|refusal| refused(refusal.into()))?,
         C::KIND,

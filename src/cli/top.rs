@@ -120,7 +120,7 @@ async fn change(act: Act, calls: &Calls, by: &str) -> String {
             (kind, name, done.map(|found| (found, "paused")))
         }
         Act::Resume(kind, name, why) => {
-            let done = calls.resume_as(kind, &name, by, why.as_deref()).await;
+            let done = calls.resume(kind, &name, by, why.as_deref()).await;
             (kind, name, done.map(|found| (found, "dialling again")))
         }
         Act::Quit | Act::Nothing => return String::new(),

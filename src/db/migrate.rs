@@ -40,28 +40,10 @@ macro_rules! migration {
 }
 
 const MIGRATIONS: &[Migration] = &[
-    migration!(1, "0001_clock", compatible_from = 1),
-    migration!(2, "0002_lanes", compatible_from = 1),
-    migration!(3, "0003_calls", compatible_from = 1),
-    migration!(4, "0004_events", compatible_from = 1),
-    migration!(5, "0005_look_ups", compatible_from = 1),
-    migration!(6, "0006_breaker", compatible_from = 1),
-    migration!(7, "0007_repeats", compatible_from = 1),
-    migration!(8, "0008_cluster", compatible_from = 1),
-    migration!(9, "0009_unclaimable", compatible_from = 1),
-    migration!(10, "0010_set_based", compatible_from = 1),
-    migration!(11, "0011_floors", compatible_from = 1),
-    migration!(12, "0012_measured", compatible_from = 1),
-    migration!(13, "0013_events", compatible_from = 1),
-    migration!(14, "0014_questions", compatible_from = 1),
-    migration!(15, "0015_acting", compatible_from = 1),
-    migration!(16, "0016_rings", compatible_from = 1),
-    migration!(17, "0017_evidence", compatible_from = 1),
-    migration!(18, "0018_doubts", compatible_from = 1),
-    migration!(19, "0019_inbox", compatible_from = 1),
-    migration!(20, "0020_upkeep", compatible_from = 1),
-    migration!(21, "0021_numbers", compatible_from = 1),
-    migration!(23, "0023_gate", compatible_from = 1),
+    migration!(1, "0001_settings", compatible_from = 1),
+    migration!(2, "0002_calls", compatible_from = 1),
+    migration!(3, "0003_events", compatible_from = 1),
+    migration!(4, "0004_types", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -128,9 +110,9 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/sweep",
     "flow/housekeeping",
     "flow/pause",
-    "flow/lanes_admin",
+    "flow/lanes",
     "flow/do_not_call",
-    "flow/worker_seen",
+    "flow/heartbeat",
     "flow/drain",
     "flow/forget",
     "views/overview",
@@ -194,6 +176,18 @@ struct Found {
     migrations: Vec<(i32, String)>,
     compatible_from: i32,
     functions: Option<(String, String)>,
+}
+
+impl Found {
+    /// Whether it was applied; an error if it was, with another text.
+    fn has(&self, migration: &Migration) -> Result<bool, Error> {
+        let Migration { version, sql, .. } = *migration;
+        match self.migrations.iter().find(|(found, _)| *found == version) {
+            Some((_, applied)) if *applied == digest([sql]) => Ok(true),
+            Some(_) => Err(Error::MigrationChanged { version }),
+            None => Ok(false),
+        }
+    }
 }
 
 /// How often a migration is tried that finds a table held, and the pause between: a minute.
@@ -272,25 +266,13 @@ async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrate
         ..Migrated::default()
     };
     for migration in MIGRATIONS {
-        let digest = digest([migration.sql]);
-        let known = found.as_ref().and_then(|found| {
-            found
-                .migrations
-                .iter()
-                .find(|(version, _)| *version == migration.version)
-        });
-        match known {
-            Some((_, applied)) if *applied == digest => {}
-            Some(_) => {
-                return Err(Error::MigrationChanged {
-                    version: migration.version,
-                });
-            }
-            None => {
-                sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
-                write_history(tx, "migration", migration, &digest).await?;
-                migrated.applied.push(migration.name);
-            }
+        if !found
+            .as_ref()
+            .map_or(Ok(false), |found| found.has(migration))?
+        {
+            sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
+            write_history(tx, "migration", migration, &digest([migration.sql])).await?;
+            migrated.applied.push(migration.name);
         }
     }
     migrated.functions = apply_functions(tx, found.as_ref(), apply).await?;
@@ -374,7 +356,10 @@ pub async fn check_schema(pool: &Pool) -> Result<(), Error> {
         .map(|(version, _)| *version)
         .max()
         .unwrap_or(0);
-    let ours = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    let ours = MIGRATION;
+    for migration in MIGRATIONS {
+        found.has(migration)?;
+    }
     let Some((release, digest)) = found.functions else {
         return Err(if hides_rows(&mut connection).await? {
             Error::RowSecurity

@@ -105,7 +105,7 @@ impl Claimer {
         let claiming = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
                     trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
-             from pgdial.claim_due($1, $2, $3, $4, $5)",
+             from pgdial.claim($1, $2, $3, $4, $5)",
         )
         .bind(self.worker)
         .bind(shares.trunks())

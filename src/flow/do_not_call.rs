@@ -63,22 +63,13 @@ impl Calls {
     }
 
     /// Removes a number; false: it was not on the list.
-    pub async fn do_not_call_remove(&self, phone: &Phone) -> Result<bool, Error> {
-        let (removed,) = sqlx::query_as("select pgdial.do_not_call_remove($1)")
-            .bind(phone.as_e164())
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(removed)
-    }
-
-    /// The same on behalf of somebody, with why.
-    pub async fn do_not_call_remove_as(
+    pub async fn do_not_call_remove(
         &self,
         phone: &Phone,
         by: &str,
         why: Option<&str>,
     ) -> Result<bool, Error> {
-        let sql = "select pgdial.do_not_call_remove_as($1, $2, $3)";
+        let sql = "select pgdial.do_not_call_remove($1, $2, $3)";
         let (removed,) = sqlx::query_as(sql)
             .bind(phone.as_e164())
             .bind(why)

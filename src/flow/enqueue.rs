@@ -180,7 +180,7 @@ impl Calls {
     }
 }
 
-const SQL: &str = "select ordinal, verdict, id, detail from pgdial.enqueue_for($1, $2, $3, $4)";
+const SQL: &str = "select ordinal, verdict, id, detail from pgdial.enqueue_many($1, $2, $3, $4)";
 const KEY_LOCKED: &str = "key_locked";
 
 fn no_row() -> Error {

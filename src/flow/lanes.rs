@@ -1,4 +1,4 @@
-//! Campaigns and trunks: show, create, set, pause, resume.
+//! Campaigns and trunks: show, create, set.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum LaneKind {
 }
 
 impl LaneKind {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Campaign => "campaign",
             Self::Trunk => "trunk",
@@ -73,12 +73,14 @@ impl Calls {
         kind: LaneKind,
         name: &str,
         changes: &Value,
+        by: &str,
+        why: Option<&str>,
     ) -> Result<bool, ChangeError> {
         let sql = match kind {
-            LaneKind::Campaign => "select pgdial.create_campaign($1, $2)",
-            LaneKind::Trunk => "select pgdial.create_trunk($1, $2)",
+            LaneKind::Campaign => "select pgdial.create_campaign($1, $2, $3, $4)",
+            LaneKind::Trunk => "select pgdial.create_trunk($1, $2, $3, $4)",
         };
-        self.change(sql, name, changes).await
+        self.change(sql, name, changes, (by, why)).await
     }
 
     /// Changes one; false: there is none of this name.
@@ -87,61 +89,17 @@ impl Calls {
         kind: LaneKind,
         name: &str,
         changes: &Value,
+        by: &str,
+        why: Option<&str>,
     ) -> Result<bool, ChangeError> {
         let sql = match kind {
-            LaneKind::Campaign => "select pgdial.set_campaign($1, $2)",
-            LaneKind::Trunk => "select pgdial.set_trunk($1, $2)",
+            LaneKind::Campaign => "select pgdial.set_campaign($1, $2, $3, $4)",
+            LaneKind::Trunk => "select pgdial.set_trunk($1, $2, $3, $4)",
         };
-        self.change(sql, name, changes).await
+        self.change(sql, name, changes, (by, why)).await
     }
 
     async fn change(
-        &self,
-        sql: &'static str,
-        name: &str,
-        changes: &Value,
-    ) -> Result<bool, ChangeError> {
-        let answer = sqlx::query_as(sql)
-            .bind(name)
-            .bind(Json(changes))
-            .fetch_one(&self.pool)
-            .await;
-        answer.map(|(done,)| done).map_err(ChangeError::of)
-    }
-
-    /// Creates one on behalf of somebody; false: the name is taken.
-    pub async fn create_lane_as(
-        &self,
-        kind: LaneKind,
-        name: &str,
-        changes: &Value,
-        by: &str,
-        why: Option<&str>,
-    ) -> Result<bool, ChangeError> {
-        let sql = match kind {
-            LaneKind::Campaign => "select pgdial.create_campaign_as($1, $2, $3, $4)",
-            LaneKind::Trunk => "select pgdial.create_trunk_as($1, $2, $3, $4)",
-        };
-        self.change_as(sql, name, changes, (by, why)).await
-    }
-
-    /// Changes one on behalf of somebody; false: there is none of this name.
-    pub async fn set_lane_as(
-        &self,
-        kind: LaneKind,
-        name: &str,
-        changes: &Value,
-        by: &str,
-        why: Option<&str>,
-    ) -> Result<bool, ChangeError> {
-        let sql = match kind {
-            LaneKind::Campaign => "select pgdial.set_campaign_as($1, $2, $3, $4)",
-            LaneKind::Trunk => "select pgdial.set_trunk_as($1, $2, $3, $4)",
-        };
-        self.change_as(sql, name, changes, (by, why)).await
-    }
-
-    async fn change_as(
         &self,
         sql: &'static str,
         name: &str,
@@ -156,52 +114,6 @@ impl Calls {
             .fetch_one(&self.pool)
             .await;
         answer.map(|(done,)| done).map_err(ChangeError::of)
-    }
-
-    /// Stops its dialing before the next claim; live calls are left alone. False: no such one.
-    pub async fn pause(
-        &self,
-        kind: LaneKind,
-        name: &str,
-        by: &str,
-        why: &str,
-    ) -> Result<bool, Error> {
-        let (found,) = sqlx::query_as("select pgdial.pause($1, $2, $3, $4)")
-            .bind(kind.as_str())
-            .bind(name)
-            .bind(why)
-            .bind(by)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(found)
-    }
-
-    /// Starts its dialing again. False: no such one.
-    pub async fn resume(&self, kind: LaneKind, name: &str) -> Result<bool, Error> {
-        let (found,) = sqlx::query_as("select pgdial.resume($1, $2)")
-            .bind(kind.as_str())
-            .bind(name)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(found)
-    }
-
-    /// The same on behalf of somebody, with why.
-    pub async fn resume_as(
-        &self,
-        kind: LaneKind,
-        name: &str,
-        by: &str,
-        why: Option<&str>,
-    ) -> Result<bool, Error> {
-        let (found,) = sqlx::query_as("select pgdial.resume_as($1, $2, $3, $4)")
-            .bind(kind.as_str())
-            .bind(name)
-            .bind(why)
-            .bind(by)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(found)
     }
 }
 

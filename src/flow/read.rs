@@ -105,6 +105,14 @@ impl Calls {
             .collect())
     }
 
+    /// Worker processes as JSON, the latest first.
+    pub async fn workers(&self) -> Result<Vec<Value>, Error> {
+        let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/workers.sql"))
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
     /// The queue in numbers.
     pub async fn stats(&self) -> Result<Value, Error> {
         let (stats,): (Json<Value>,) = sqlx::query_as(include_str!("../../sql/read/stats.sql"))

@@ -62,7 +62,7 @@ pub(super) async fn create(
     let (by, why) = (owner.by(), why.as_deref());
     let made = app
         .calls
-        .create_lane_as(kind, &name, &changes, &by, why)
+        .create_lane(kind, &name, &changes, &by, why)
         .await?;
     if !made {
         let detail = format!("there is a {kind} of this name already: PATCH changes it");
@@ -88,11 +88,7 @@ pub(super) async fn change(
         ));
     }
     let (by, why) = (owner.by(), why.as_deref());
-    if !app
-        .calls
-        .set_lane_as(kind, name, &changes, &by, why)
-        .await?
-    {
+    if !app.calls.set_lane(kind, name, &changes, &by, why).await? {
         return Err(no_such(kind));
     }
     show(app, kind, name).await
@@ -143,7 +139,7 @@ pub(super) async fn resume(
     let PerhapsReasoned { why } = body::optional(request).await?;
     check_why(why.as_deref())?;
     let (by, why) = (owner.by(), why.as_deref());
-    if !app.calls.resume_as(kind, name, &by, why).await? {
+    if !app.calls.resume(kind, name, &by, why).await? {
         return Err(no_such(kind));
     }
     show(app, kind, name).await

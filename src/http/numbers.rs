@@ -151,9 +151,7 @@ pub(super) async fn remove_do_not_call(
     check_reason(&wish.why)?;
     let phone = needed(&wish.to, wish.region.as_deref())?;
     let by = owner.by();
-    let removed = app
-        .calls
-        .do_not_call_remove_as(&phone, &by, Some(&wish.why));
+    let removed = app.calls.do_not_call_remove(&phone, &by, Some(&wish.why));
     let changed = removed.await?;
     Ok(Json(ListAnswer { changed }))
 }

@@ -1,7 +1,7 @@
 //! What people do to the queue, over HTTP: lanes, workers, numbers, many calls; and the audit.
 
 use pgdial::{
-    flow::workers::Worker,
+    flow::heartbeat::Worker,
     http::schema::{
         Call, CallPage,
         acting::{
@@ -205,7 +205,7 @@ async fn a_worker_is_listed_and_told_to_go() {
         trunks: vec!["default".to_owned()],
         stopping: false,
     };
-    world.calls.worker_alive(&worker).await.unwrap();
+    world.calls.heartbeat(&worker).await.unwrap();
     let path = format!("/api/v1/workers/{}/drain", worker.id);
     for result in ["draining", "already_draining"] {
         let answer = world.send("POST", &path, &json!({ "why": "old" })).await;

@@ -246,7 +246,7 @@ async fn a_batch_that_cannot_go_on_says_where_it_stopped() {
     open.send(&line(0)).await;
     assert_eq!(open.result().await.unwrap()["status"], "created");
     world
-        .sql("alter function pgdial.enqueue_for rename to gone")
+        .sql("alter function pgdial.enqueue_many rename to gone")
         .await;
     open.send(&line(1)).await;
     open.write("0\r\n\r\n").await;
@@ -257,7 +257,7 @@ async fn a_batch_that_cannot_go_on_says_where_it_stopped() {
     );
     assert_eq!(open.result().await, None);
     world
-        .sql("alter function pgdial.gone rename to enqueue_for")
+        .sql("alter function pgdial.gone rename to enqueue_many")
         .await;
     // Nothing was answered yet: the status says it.
     world.sql("drop table pgdial.do_not_call cascade").await;

@@ -64,7 +64,7 @@ async fn a_key_that_somebodys_transaction_holds_is_locked() {
     let mut holder = world.pool.begin().await.unwrap();
     let mut same = request();
     same["idempotencyKey"] = json!("k1");
-    sqlx::query("select * from pgdial.enqueue_many('anonymous', $1)")
+    sqlx::query("select * from pgdial.enqueue_many('{anonymous}', $1)")
         .bind(json!([same]))
         .execute(&mut *holder)
         .await

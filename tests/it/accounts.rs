@@ -90,7 +90,7 @@ async fn why_says_that_the_dial_is_of_another_account() {
         call.id
     );
     assert_eq!(db.text(&reasons).await, "unresolved", "it does not say");
-    at(&db, "old").worker_seen(&worker).await.unwrap();
+    at(&db, "old").heartbeat(&worker).await.unwrap();
     assert_eq!(db.text(&reasons).await, "unresolved");
     db.sql("update pgdial.workers set accounts = '{new}'").await;
     assert_eq!(db.text(&reasons).await, "unresolved other_account");

@@ -26,19 +26,19 @@ async fn every_verb_on_a_lane_leaves_who_and_why() {
     let db = TestDb::new().await;
     let (campaign, trunk) = (LaneKind::Campaign, LaneKind::Trunk);
     let (calls, none) = (&db.calls, &json!({}));
-    let made = calls.create_lane_as(trunk, "eu", none, "ann", Some("growth"));
+    let made = calls.create_lane(trunk, "eu", none, "ann", Some("growth"));
     assert!(made.await.unwrap());
-    let made = calls.create_lane_as(campaign, "spring", none, "ann", None);
+    let made = calls.create_lane(campaign, "spring", none, "ann", None);
     assert!(made.await.unwrap());
     let changes = json!({ "cap": 5, "busyBase": "90 seconds" });
-    let set = calls.set_lane_as(campaign, "spring", &changes, "bob", Some("too many"));
+    let set = calls.set_lane(campaign, "spring", &changes, "bob", Some("too many"));
     assert!(set.await.unwrap());
     assert_eq!(
         detail(&db).await,
         json!({ "cap": [null, 5], "busyBase": ["00:05:00", "00:01:30"] })
     );
     assert!(calls.pause(trunk, "eu", "cli:ann", "fire").await.unwrap());
-    let resumed = calls.resume_as(trunk, "eu", "bob", Some("out"));
+    let resumed = calls.resume(trunk, "eu", "bob", Some("out"));
     assert!(resumed.await.unwrap());
     db.sql("delete from pgdial.campaigns where name = 'spring'")
         .await;
@@ -110,7 +110,7 @@ async fn an_update_after_a_verb_in_the_same_transaction_is_not_the_verbs() {
     let mut person = db.session().await;
     run(
         &mut person,
-        "begin; select pgdial.set_trunk_as('default', '{\"slots\": 5}', 'why', 'api:crm'); \
+        "begin; select pgdial.set_trunk('default', '{\"slots\": 5}', 'why', 'api:crm'); \
          update pgdial.trunks set slots = 6; commit",
     )
     .await
@@ -153,7 +153,7 @@ async fn the_list_of_numbers_not_to_ring_has_its_history() {
     for removed in [true, false] {
         let asked = db
             .calls
-            .do_not_call_remove_as(&phone, "bob", Some("asked again"));
+            .do_not_call_remove(&phone, "bob", Some("asked again"));
         assert_eq!(asked.await.unwrap(), removed);
     }
     let n = number(1);

@@ -44,7 +44,10 @@ async fn a_paused_campaign_dials_nothing_and_holds_up_no_other() {
     assert_eq!(claimed.calls.len(), 1);
     assert_eq!(claimed.calls[0].id, other);
     assert_eq!(nothing(&db).await, None, "only a person can end a pause");
-    db.calls.resume(LaneKind::Campaign, "quiet").await.unwrap();
+    db.calls
+        .resume(LaneKind::Campaign, "quiet", "tester", None)
+        .await
+        .unwrap();
     assert_eq!(claim(&db, 5).await.calls[0].id, quiet);
 }
 
@@ -73,7 +76,10 @@ async fn a_paused_trunk_dials_nothing_and_keeps_its_live_calls() {
         .unwrap();
     assert!(claim(&db, 5).await.calls.is_empty());
     assert_eq!(db.state(live.id).await, "in_call");
-    db.calls.resume(LaneKind::Trunk, "default").await.unwrap();
+    db.calls
+        .resume(LaneKind::Trunk, "default", "tester", None)
+        .await
+        .unwrap();
     assert_eq!(claim(&db, 5).await.calls.len(), 1);
 }
 

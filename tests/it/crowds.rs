@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -32,7 +31,7 @@ const CROWDS: &str = "alter table pgdial.calls set (autovacuum_enabled = off); \
             'in_call', 1, now(), gen_random_uuid(), 'default', now() + interval '1 hour'); \
     analyze pgdial.calls";
 
-const CLAIM: &str = "select pgdial.claim_due(gen_random_uuid(), '{default}', 30)";
+const CLAIM: &str = "select pgdial.claim(gen_random_uuid(), '{default}', 30)";
 
 /// A session among the crowds, in a transaction that nobody commits, in which only these
 /// campaigns may dial. One at a time: a claim keeps the gate until its transaction ends.
@@ -69,10 +68,10 @@ async fn pages_of_a_claim(session: &mut PgConnection) -> i64 {
 
 /// The numbers that a claim brings, one for each call.
 async fn claimed(session: &mut PgConnection) -> Vec<String> {
-    let calls = "(pgdial.claim(gen_random_uuid(), '{default}', 30)).calls";
-    let calls: Vec<Value> = serde_json::from_str(&ask(session, calls).await).unwrap();
-    let numbers = calls.iter().map(|call| call["phone"].as_str().unwrap());
-    numbers.map(str::to_owned).collect()
+    let phones =
+        "select string_agg(phone, ' ') from pgdial.claim(gen_random_uuid(), '{default}', 30)";
+    let phones = ask(session, phones).await;
+    phones.split_whitespace().map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -141,7 +140,7 @@ async fn a_crowd_that_can_no_longer_be_dialled_is_walked_a_part_at_a_time() {
         .await
         .unwrap();
         let look = "(select count(id) || ' ' || coalesce(min(wait_ms)::text, '-') \
-                     from pgdial.claim_calls(gen_random_uuid(), '{default}', 30))";
+                     from pgdial.claim(gen_random_uuid(), '{default}', 30))";
         let mut looks = 1;
         while ask(&mut session, look).await == "0 0" {
             looks += 1;

@@ -45,8 +45,18 @@ async fn a_number_taken_off_the_list_may_ring_again() {
         .await
         .unwrap();
     assert!(db.claim(1).await.is_empty());
-    assert!(db.calls.do_not_call_remove(&phone(1)).await.unwrap());
-    assert!(!db.calls.do_not_call_remove(&phone(1)).await.unwrap());
+    assert!(
+        db.calls
+            .do_not_call_remove(&phone(1), "tester", None)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !db.calls
+            .do_not_call_remove(&phone(1), "tester", None)
+            .await
+            .unwrap()
+    );
     assert_eq!(db.claim(1).await[0].id, id);
 }
 

@@ -1,6 +1,6 @@
 //! drain: a worker is told to go (P2).
 
-use pgdial::flow::{drain::Drained, workers::Told};
+use pgdial::flow::drain::Drained;
 use uuid::Uuid;
 
 use crate::support::{TestDb, eventually, number, processes::Machine};
@@ -23,7 +23,7 @@ async fn a_worker_that_is_told_to_go_claims_nothing_and_others_do() {
     let why = db.calls.why(waiting).await.unwrap();
     assert_eq!(why[0].reason, "no_worker");
     assert_eq!(db.calls.stats().await.unwrap()["workers"], 0);
-    db.calls.worker_seen(&staying).await.unwrap();
+    db.calls.heartbeat(&staying).await.unwrap();
     let claim = db.calls.claim(staying.id, &trunks, 5).await.unwrap();
     assert_eq!(claim.calls.len(), 1);
     let act = "select concat_ws(' ', by, act, kind, name, why) from pgdial.acts";
@@ -31,24 +31,6 @@ async fn a_worker_that_is_told_to_go_claims_nothing_and_others_do() {
         db.text(act).await,
         format!("ann drain worker {} an old machine", going.id)
     );
-}
-
-#[tokio::test]
-async fn it_hears_of_it_with_its_heartbeat_and_forgets_it_with_none() {
-    let db = TestDb::new().await;
-    let worker = db.worker(&["default"]).await;
-    let told = db.calls.worker_alive(&worker).await.unwrap();
-    assert_eq!(told, Told { draining: false });
-    db.calls.drain(worker.id, "ann", "x").await.unwrap();
-    // As releases before this one say that they are alive.
-    db.calls.worker_seen(&worker).await.unwrap();
-    for _ in 0..2 {
-        let told = db.calls.worker_alive(&worker).await.unwrap();
-        assert_eq!(told, Told { draining: true });
-    }
-    let workers = db.calls.workers().await.unwrap();
-    assert_eq!(workers[0]["draining"], true);
-    assert_eq!(workers[0]["alive"], true);
 }
 
 #[tokio::test]
@@ -61,7 +43,7 @@ async fn who_is_going_or_gone_is_told_so() {
     assert_eq!(drain(Uuid::new_v4()).await, Drained::NotFound);
     worker.id = Uuid::new_v4();
     worker.stopping = true;
-    db.calls.worker_seen(&worker).await.unwrap();
+    db.calls.heartbeat(&worker).await.unwrap();
     assert_eq!(drain(worker.id).await, Drained::Stopping);
     assert_eq!(db.number("select count(*) from pgdial.acts").await, 1);
 }

@@ -157,7 +157,7 @@ async fn a_single_request_whose_key_is_held_does_not_hold_up_the_others() {
     let db = TestDb::new().await;
     let mut person = db.session().await;
     let enqueue = format!(
-        "select pgdial.enqueue_many('tester', '{}')",
+        "select pgdial.enqueue_many(array['tester'], '{}')",
         json!([keyed("k", &number(1))])
     );
     run(&mut person, &format!("begin; {enqueue}"))
@@ -316,7 +316,7 @@ async fn a_key_that_an_open_transaction_holds_is_named_and_harms_no_other_item()
     let db = TestDb::new().await;
     let mut person = db.session().await;
     let enqueue = format!(
-        "select pgdial.enqueue_many('tester', '{}')",
+        "select pgdial.enqueue_many(array['tester'], '{}')",
         json!([keyed("k", &number(1))])
     );
     run(&mut person, &format!("begin; {enqueue}"))

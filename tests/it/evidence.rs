@@ -124,7 +124,10 @@ async fn three_forbidden_numbers_in_a_row_pause_the_trunk_and_are_named() {
         assert!(audit.contains(&call.id.to_string()), "{audit}");
     }
     // What was said before a person resumes it counts no more.
-    db.calls.resume(LaneKind::Trunk, "default").await.unwrap();
+    db.calls
+        .resume(LaneKind::Trunk, "default", "tester", None)
+        .await
+        .unwrap();
     db.forward("10 seconds").await;
     forbid(&db, &db.claim(1).await[0]).await;
     assert_eq!(paused(&db).await, "nobody");
@@ -377,7 +380,10 @@ async fn a_wrong_script_costs_ten_leads_and_pauses_its_campaign_alone() {
         format!("pgdial: 10 of its latest 10 dials were refused: {REFUSED} (script bad); calls ");
     assert!(why.starts_with(&expected), "{why}");
     // Resumed without having been mended, it costs as many again.
-    db.calls.resume(LaneKind::Campaign, "spring").await.unwrap();
+    db.calls
+        .resume(LaneKind::Campaign, "spring", "tester", None)
+        .await
+        .unwrap();
     let again = db.claim(30).await;
     assert_eq!(again.len(), 10);
     for call in &again {

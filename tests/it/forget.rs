@@ -114,7 +114,7 @@ async fn well_known(db: &TestDb) -> Vec<CallId> {
     db.sql(
         "select pgdial.pause('trunk', 'default', 'fraud by +1-415-555-0001'); \
          select pgdial.pause('campaign', 'default', '14155550001 complained'); \
-         select pgdial.resume_as('campaign', 'default', 'it was not (415) 555 0001 but +14155550001', 'ann'); \
+         select pgdial.resume('campaign', 'default', 'it was not (415) 555 0001 but +14155550001', 'ann'); \
          insert into pgdial.trunk_breaker (trunk, last_fault) values ('default', 'cannot dial 14155550001') \
              on conflict (trunk) do update set last_fault = excluded.last_fault; \
          insert into pgdial.answers (at, trunk, campaign, script_id, from_number, call_id, number, kind, reason) \
@@ -302,7 +302,7 @@ async fn a_claim_that_is_under_way_is_not_overtaken() {
     let db = TestDb::new().await;
     let id = db.enqueue(&number(1)).await;
     let mut claimer = db.session().await;
-    let claim = "begin; select pgdial.claim_calls(gen_random_uuid(), '{default}', 1)";
+    let claim = "begin; select pgdial.claim(gen_random_uuid(), '{default}', 1)";
     run(&mut claimer, claim).await.unwrap();
     assert_eq!(forget(&db).await.verdict, ForgetVerdict::LockedOut);
     let (forgot, committed) = tokio::join!(forget(&db), run(&mut claimer, "commit"));

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use crate::support::{TestDb, ask, number, pages::pages, run};
 
-const CLAIM_ONE: &str = "select id from pgdial.claim_calls(gen_random_uuid(), '{default}', 1)";
+const CLAIM_ONE: &str = "select id from pgdial.claim(gen_random_uuid(), '{default}', 1)";
 const COMMIT: &str = "commit; begin";
 /// So many entries that a walk over them touches more pages than any claim.
 const GONE: usize = 50_000;
@@ -87,7 +87,7 @@ async fn a_campaign_that_is_new_is_found_when_all_are_looked_for_again() {
     let mut session = db.session().await;
     ask(
         &mut session,
-        "select count(*)::text from pgdial.claim_calls(gen_random_uuid(), '{default}', 1)",
+        "select count(*)::text from pgdial.claim(gen_random_uuid(), '{default}', 1)",
     )
     .await;
     db.campaign("new", json!({})).await;
@@ -95,13 +95,13 @@ async fn a_campaign_that_is_new_is_found_when_all_are_looked_for_again() {
         .enqueue_as(json!({ "to": number(1), "scriptId": "s", "campaign": "new" }))
         .await;
     let wait = "select concat_ws(' ', verdict, wait_ms between 0 and 5000) \
-                from pgdial.claim_calls(gen_random_uuid(), '{default}', 1)";
+                from pgdial.claim(gen_random_uuid(), '{default}', 1)";
     assert_eq!(ask(&mut session, wait).await, "none t");
     db.forward("5 seconds").await;
     assert_eq!(
         ask(
             &mut session,
-            "select id::text from pgdial.claim_calls(gen_random_uuid(), '{default}', 1)"
+            "select id::text from pgdial.claim(gen_random_uuid(), '{default}', 1)"
         )
         .await,
         call.to_string()
@@ -117,9 +117,8 @@ async fn the_cap_counts_what_others_have_claimed_since() {
         db.enqueue(&number(n)).await;
     }
     let [mut one, mut other] = [db.session().await, db.session().await];
-    let claim = "select count(id)::text from pgdial.claim_calls(gen_random_uuid(), '{default}', 9)";
-    let claim_one =
-        "select count(id)::text from pgdial.claim_calls(gen_random_uuid(), '{default}', 1)";
+    let claim = "select count(id)::text from pgdial.claim(gen_random_uuid(), '{default}', 9)";
+    let claim_one = "select count(id)::text from pgdial.claim(gen_random_uuid(), '{default}', 1)";
     assert_eq!(ask(&mut one, claim_one).await, "1");
     assert_eq!(ask(&mut other, claim_one).await, "1");
     end_all(&db).await;
@@ -134,7 +133,7 @@ async fn the_cap_counts_what_nobody_has_claimed() {
     let db = TestDb::new().await;
     db.sql("update pgdial.trunks set slots = 2").await;
     let mut session = db.session().await;
-    let claim = "select count(id)::text from pgdial.claim_calls(gen_random_uuid(), '{default}', 9)";
+    let claim = "select count(id)::text from pgdial.claim(gen_random_uuid(), '{default}', 9)";
     let first = db.enqueue(&number(1)).await;
     assert_eq!(ask(&mut session, claim).await, "1");
     end_all(&db).await;
@@ -174,7 +173,7 @@ async fn end_all(db: &TestDb) {
 async fn the_cap_holds_when_the_numbers_of_claims_begin_anew() {
     let db = TestDb::new().await;
     db.sql("update pgdial.trunks set slots = 3").await;
-    let claim = "select count(id)::text from pgdial.claim_calls(gen_random_uuid(), '{default}', 2)";
+    let claim = "select count(id)::text from pgdial.claim(gen_random_uuid(), '{default}', 2)";
     let claim = format!("({claim})");
     let (mut one, mut other) = (db.session().await, db.session().await);
     for n in 0..6 {

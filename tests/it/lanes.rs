@@ -12,19 +12,29 @@ async fn a_campaign_is_created_changed_and_shown() {
     let changes = json!({ "cap": 5, "weight": 3, "maxAttempts": 7, "busyBase": "10 seconds" });
     assert!(
         db.calls
-            .create_lane(kind, "spring", &changes)
+            .create_lane(kind, "spring", &changes, "tester", None)
             .await
             .unwrap()
     );
     assert!(
         !db.calls
-            .create_lane(kind, "spring", &changes)
+            .create_lane(kind, "spring", &changes, "tester", None)
             .await
             .unwrap()
     );
     let set = json!({ "cap": null, "redialUnknown": true, "ringTimeout": "30 seconds" });
-    assert!(db.calls.set_lane(kind, "spring", &set).await.unwrap());
-    assert!(!db.calls.set_lane(kind, "autumn", &set).await.unwrap());
+    assert!(
+        db.calls
+            .set_lane(kind, "spring", &set, "tester", None)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !db.calls
+            .set_lane(kind, "autumn", &set, "tester", None)
+            .await
+            .unwrap()
+    );
     let shown = db.calls.lanes(kind, Some("spring")).await.unwrap();
     let shown = &shown[0];
     assert_eq!(shown["cap"], json!(null));
@@ -47,9 +57,19 @@ async fn a_trunk_is_created_changed_and_shown() {
     let db = TestDb::new().await;
     let kind = LaneKind::Trunk;
     let changes = json!({ "slots": 5 });
-    assert!(db.calls.create_lane(kind, "other", &changes).await.unwrap());
+    assert!(
+        db.calls
+            .create_lane(kind, "other", &changes, "tester", None)
+            .await
+            .unwrap()
+    );
     let set = json!({ "callsPerSecond": 2.5 });
-    assert!(db.calls.set_lane(kind, "other", &set).await.unwrap());
+    assert!(
+        db.calls
+            .set_lane(kind, "other", &set, "tester", None)
+            .await
+            .unwrap()
+    );
     let shown = db.calls.lanes(kind, Some("other")).await.unwrap();
     assert_eq!(shown[0]["slots"], 5);
     assert_eq!(shown[0]["callsPerSecond"].as_f64(), Some(2.5));
@@ -71,12 +91,18 @@ async fn a_change_that_does_not_fit_is_refused_and_changes_nothing() {
         (LaneKind::Trunk, json!([1])),
         (LaneKind::Trunk, json!("slots")),
     ] {
-        let set = db.calls.set_lane(kind, "default", &changes).await;
+        let set = db
+            .calls
+            .set_lane(kind, "default", &changes, "tester", None)
+            .await;
         assert!(
             matches!(set, Err(ChangeError::Refused(_))),
             "{changes}: {set:?}"
         );
-        let create = db.calls.create_lane(kind, "fresh", &changes).await;
+        let create = db
+            .calls
+            .create_lane(kind, "fresh", &changes, "tester", None)
+            .await;
         assert!(
             matches!(create, Err(ChangeError::Refused(_))),
             "{changes}: {create:?}"
@@ -114,7 +140,7 @@ async fn fewer_slots_than_calls_in_flight_leave_them_alone_and_start_none() {
     db.claim(10).await;
     let set = json!({ "slots": 4 });
     db.calls
-        .set_lane(LaneKind::Trunk, "default", &set)
+        .set_lane(LaneKind::Trunk, "default", &set, "tester", None)
         .await
         .unwrap();
     assert!(db.claim(5).await.is_empty());

@@ -44,7 +44,7 @@ async fn what_a_lost_reply_of_a_claim_brought_is_given_back_and_can_be_claimed_a
         db.enqueue(&number(n)).await;
     }
     let (worker, trunks) = (Uuid::new_v4(), ["default".to_owned()]);
-    wire.lose(1, "pgdial.claim_due(");
+    wire.lose(1, "pgdial.claim(");
     let lost = calls.claim(worker, &trunks, 5).await;
     assert!(matches!(lost, Err(Error::Database(_))), "{lost:?}");
     let states = "select string_agg(distinct state || ' ' || attempt, ', ') from pgdial.calls";
@@ -149,7 +149,7 @@ async fn what_callers_and_providers_repeat_is_the_same_once_more() {
     let request = [json!({ "to": number(1), "scriptId": "s", "idempotencyKey": "k" })];
     let again = twice!(
         wire,
-        "pgdial.enqueue_for(",
+        "pgdial.enqueue_many(",
         calls.enqueue("tester", &request)
     );
     let [Enqueued::Duplicate(id)] = again[..] else {
@@ -199,7 +199,7 @@ async fn processes_whose_replies_are_lost_ring_everybody_once() {
     let _api = machine.start_api().await;
     let _worker = machine.start_worker("one", &[]).await;
     for statement in [
-        "pgdial.claim_due(",
+        "pgdial.claim(",
         "pgdial.dialed(",
         "pgdial.settle(",
         "pgdial.webhook(",

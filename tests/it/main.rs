@@ -32,6 +32,7 @@ mod evidence;
 mod fairness;
 mod floods;
 mod forget;
+mod heartbeat;
 mod held_snapshot;
 mod housekeeping;
 mod idempotency;

@@ -201,17 +201,3 @@ async fn statistics_follow_a_table_that_fills() {
     let known = "select reltuples from pg_class where oid = 'pgdial.calls'::regclass";
     assert_eq!(db.text(known).await, "2000");
 }
-
-#[tokio::test]
-async fn workers_that_are_long_gone_are_forgotten() {
-    let db = TestDb::new().await;
-    let busy = db.worker(&["default"]).await;
-    db.worker(&["default"]).await;
-    db.enqueue(&number(1)).await;
-    let trunks = ["default".to_owned()];
-    db.calls.claim(busy.id, &trunks, 1).await.unwrap();
-    db.forward("25 hours").await;
-    assert_eq!(keep_house(&db, None).await["forget_workers"], 1);
-    let left = "select string_agg(id::text, ' ') from pgdial.workers";
-    assert_eq!(db.text(left).await, busy.id.to_string());
-}

@@ -17,10 +17,20 @@ async fn a_pause_says_who_and_why_and_a_resume_forgets_it() {
         let paused = db.calls.pause(kind, "default", "ann", "lunch").await;
         assert!(paused.unwrap());
         assert_eq!(db.text(&facts).await, "(t,ann,lunch,t)");
-        assert!(db.calls.resume(kind, "default").await.unwrap());
+        assert!(
+            db.calls
+                .resume(kind, "default", "tester", None)
+                .await
+                .unwrap()
+        );
         assert_eq!(db.text(&facts).await, "(f,,,f)");
         assert!(!db.calls.pause(kind, "nobody", "ann", "x").await.unwrap());
-        assert!(!db.calls.resume(kind, "nobody").await.unwrap());
+        assert!(
+            !db.calls
+                .resume(kind, "nobody", "tester", None)
+                .await
+                .unwrap()
+        );
     }
 }
 

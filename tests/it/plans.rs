@@ -134,7 +134,7 @@ fn assert_no_seq_scan(plans: &[String]) {
     }
 }
 
-pub(crate) const CLAIM: &str = "select pgdial.claim_due(gen_random_uuid(), '{default}', 30)";
+pub(crate) const CLAIM: &str = "select pgdial.claim(gen_random_uuid(), '{default}', 30)";
 
 async fn assert_claim_reads_in_order(session: &mut PgConnection) {
     let plans = plans(session, CLAIM).await;

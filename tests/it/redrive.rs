@@ -70,7 +70,10 @@ async fn a_number_not_to_ring_is_not_redriven() {
         .await
         .unwrap();
     assert_eq!(redrive(&db, call.id, true).await, Redriven::Suppressed);
-    db.calls.do_not_call_remove(&phone).await.unwrap();
+    db.calls
+        .do_not_call_remove(&phone, "tester", None)
+        .await
+        .unwrap();
     assert_eq!(redrive(&db, call.id, false).await, Redriven::Waiting);
 }
 

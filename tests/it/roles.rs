@@ -53,7 +53,7 @@ const OWNERS: [&str; 46] = [
     "drop index pgdial.calls_one_in_flight_per_phone",
     "drop table pgdial.calls",
     "drop function pgdial.now()",
-    "alter function pgdial.claim(uuid, text[], int) reset all",
+    "alter function pgdial.claim(uuid, text[], int, int[], text[]) reset all",
     "create or replace function pgdial.now() returns timestamptz language sql as 'select now()'",
     "create function pgdial.mine() returns int language sql as 'select 1'",
     "create table pgdial.mine ()",
@@ -64,7 +64,7 @@ const OWNERS: [&str; 46] = [
 /// What the worker may do and a reader may not.
 const VERBS: [&str; 12] = [
     "select pgdial.enqueue('+14155550101', 'welcome')",
-    "select pgdial.enqueue_many('x', '[]')",
+    "select pgdial.enqueue_many('{x}', '[]')",
     "select pgdial.claim(gen_random_uuid(), array['default'], 1)",
     "select pgdial.settle('[]')",
     "select pgdial.webhook('[]')",
@@ -408,7 +408,7 @@ async fn every_function_that_the_program_calls_is_the_workers() {
             called.extend(functions_in(&fs::read_to_string(path).unwrap()));
         }
     }
-    assert!(called.contains("claim_due") && called.contains("lanes"));
+    assert!(called.contains("claim") && called.contains("lanes"));
     for function in called {
         let may = format!(
             "select bool_and(has_function_privilege('pgdial_worker', oid, 'execute')) from pg_proc \

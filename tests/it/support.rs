@@ -16,12 +16,12 @@ use pgdial::{
     domain::{CallId, ClaimedCall, Outcome, Reference, Report, ReportKind},
     flow::{
         enqueue::Enqueued,
+        heartbeat::Worker,
         lanes::LaneKind,
         settle::Settled,
         shares::Shares,
         sweep::Swept,
         webhook::{Event, Verdict},
-        workers::Worker,
     },
 };
 use serde_json::{Value, json};
@@ -136,7 +136,12 @@ impl TestDb {
     /// Creates a campaign on the trunk `default`.
     pub(crate) async fn campaign(&self, name: &str, changes: Value) {
         let kind = LaneKind::Campaign;
-        assert!(self.calls.create_lane(kind, name, &changes).await.unwrap());
+        assert!(
+            self.calls
+                .create_lane(kind, name, &changes, "tester", None)
+                .await
+                .unwrap()
+        );
     }
 
     /// Shows a worker process that can dial on these trunks.
@@ -150,7 +155,7 @@ impl TestDb {
             trunks: trunks.iter().map(ToString::to_string).collect(),
             stopping: false,
         };
-        self.calls.worker_seen(&worker).await.unwrap();
+        self.calls.heartbeat(&worker).await.unwrap();
         worker
     }
 

@@ -140,5 +140,10 @@ async fn the_pools_of_one_process_share_their_wakes() {
     beside.wake(Wake::Sweep);
     woken(&db.calls, Wake::Sweep).await;
     let kind = LaneKind::Trunk;
-    assert!(beside.resume(kind, "default").await.unwrap());
+    assert!(
+        beside
+            .resume(kind, "default", "tester", None)
+            .await
+            .unwrap()
+    );
 }

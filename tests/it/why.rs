@@ -79,9 +79,24 @@ async fn removing_the_first_reason_shows_the_next_one_until_it_is_dialled() {
         assert!(db.claim(1).await.is_empty(), "{expected:?}");
         let (campaign, trunk) = (LaneKind::Campaign, LaneKind::Trunk);
         match expected.remove(0) {
-            "suppressed" => assert!(db.calls.do_not_call_remove(&phone).await.unwrap()),
-            "trunk_paused" => assert!(db.calls.resume(trunk, "default").await.unwrap()),
-            "campaign_paused" => assert!(db.calls.resume(campaign, "default").await.unwrap()),
+            "suppressed" => assert!(
+                db.calls
+                    .do_not_call_remove(&phone, "tester", None)
+                    .await
+                    .unwrap()
+            ),
+            "trunk_paused" => assert!(
+                db.calls
+                    .resume(trunk, "default", "tester", None)
+                    .await
+                    .unwrap()
+            ),
+            "campaign_paused" => assert!(
+                db.calls
+                    .resume(campaign, "default", "tester", None)
+                    .await
+                    .unwrap()
+            ),
             "scheduled" => {
                 let now = json!({ "runAt": "2020-01-01T00:00:00Z" });
                 let amended = db.calls.amend(id, "ann", &now).await.unwrap();
@@ -191,10 +206,10 @@ async fn a_worker_that_stops_or_falls_silent_is_no_worker() {
     assert_eq!(reasons(&db, id).await, ["next"]);
     db.forward("46 seconds").await;
     assert_eq!(reasons(&db, id).await, ["no_worker"]);
-    db.calls.worker_seen(&worker).await.unwrap();
+    db.calls.heartbeat(&worker).await.unwrap();
     assert_eq!(reasons(&db, id).await, ["next"]);
     worker.stopping = true;
-    db.calls.worker_seen(&worker).await.unwrap();
+    db.calls.heartbeat(&worker).await.unwrap();
     assert_eq!(reasons(&db, id).await, ["no_worker"]);
     db.worker(&["other"]).await;
     assert_eq!(reasons(&db, id).await, ["no_worker"]);

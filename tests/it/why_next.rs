@@ -240,7 +240,7 @@ async fn disagreement(
         .unwrap();
         run(session, "savepoint claim").await.unwrap();
         let claimed: Vec<(Option<String>,)> = sqlx::query_as(
-            "select id::text from pgdial.claim_calls(gen_random_uuid(), '{default}', 1000)",
+            "select id::text from pgdial.claim(gen_random_uuid(), '{default}', 1000)",
         )
         .fetch_all(&mut *session)
         .await

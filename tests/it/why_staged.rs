@@ -183,7 +183,7 @@ async fn is_taken(db: &TestDb, id: CallId) -> bool {
     let mut session = db.session().await;
     run(&mut session, "begin").await.unwrap();
     let claim = "select bool_or(id = '$id') is true \
-                 from pgdial.claim_calls(gen_random_uuid(), '{default}', 100)";
+                 from pgdial.claim(gen_random_uuid(), '{default}', 100)";
     let taken = crate::support::ask(&mut session, &about(claim, id)).await;
     run(&mut session, "rollback").await.unwrap();
     taken == "true"

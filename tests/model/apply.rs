@@ -236,7 +236,12 @@ impl<'a> Machine<'a> {
 }
 
 async fn create(db: &TestDb, kind: LaneKind, name: &str, changes: &Value) {
-    assert!(db.calls.create_lane(kind, name, changes).await.unwrap());
+    assert!(
+        db.calls
+            .create_lane(kind, name, changes, "tester", None)
+            .await
+            .unwrap()
+    );
 }
 
 fn text(error: impl std::error::Error) -> String {

@@ -439,11 +439,11 @@ mod tests {
         assert!(expected.patterns.contains(r"^\+[1-9][0-9]{6,14}$"));
         assert_eq!(expected.settings["trunk_pace"], ["fillfactor=50"]);
         assert_eq!(expected.settings["calls"].len(), 4);
-        assert!(expected.verbs.contains("claim_due") && expected.verbs.contains("why"));
+        assert!(expected.verbs.contains("claim") && expected.verbs.contains("why"));
         let claim = expected
             .functions
             .iter()
-            .find(|f| f.name == "claim_due")
+            .find(|f| f.name == "claim")
             .unwrap();
         assert!(
             claim.is_definer && claim.settings.contains("jit=off"),

@@ -74,7 +74,11 @@ impl Machine<'_> {
 
     async fn allow(&mut self, number: usize) -> Step {
         let phone = NUMBERS[number].parse().unwrap();
-        let answer = self.db.calls.do_not_call_remove(&phone).await;
+        let answer = self
+            .db
+            .calls
+            .do_not_call_remove(&phone, "tester", None)
+            .await;
         let expected = self.model.allow(number);
         let words = format!("allow number {}", number + 1);
         self.answered(words, &answer.map_err(text)?, &expected)
@@ -131,7 +135,9 @@ impl Machine<'_> {
             }
             Operation::ResumeCampaign(at) => {
                 self.model.resume_campaign(at);
-                let answer = calls.resume(LaneKind::Campaign, CAMPAIGNS[at]).await;
+                let answer = calls
+                    .resume(LaneKind::Campaign, CAMPAIGNS[at], "tester", None)
+                    .await;
                 (format!("resume {}", CAMPAIGNS[at]), answer.map_err(text))
             }
             Operation::PauseTrunk(at) => {
@@ -141,13 +147,17 @@ impl Machine<'_> {
             }
             Operation::ResumeTrunk(at) => {
                 self.model.resume_trunk(at);
-                let answer = calls.resume(LaneKind::Trunk, TRUNKS[at]).await;
+                let answer = calls
+                    .resume(LaneKind::Trunk, TRUNKS[at], "tester", None)
+                    .await;
                 (format!("resume {}", TRUNKS[at]), answer.map_err(text))
             }
             Operation::MoveCampaign { campaign, trunk } => {
                 self.model.campaigns[campaign].trunk = trunk;
                 let (name, change) = (CAMPAIGNS[campaign], json!({ "trunk": TRUNKS[trunk] }));
-                let answer = calls.set_lane(LaneKind::Campaign, name, &change).await;
+                let answer = calls
+                    .set_lane(LaneKind::Campaign, name, &change, "tester", None)
+                    .await;
                 (
                     format!("move {name} to {}", TRUNKS[trunk]),
                     answer.map_err(text),
@@ -160,7 +170,9 @@ impl Machine<'_> {
                     CAMPAIGNS[campaign],
                     json!({ "maxDuration": format!("{seconds} seconds") }),
                 );
-                let answer = calls.set_lane(LaneKind::Campaign, name, &change).await;
+                let answer = calls
+                    .set_lane(LaneKind::Campaign, name, &change, "tester", None)
+                    .await;
                 (
                     format!("calls of {name} may last {seconds} s"),
                     answer.map_err(text),

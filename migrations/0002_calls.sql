@@ -18,7 +18,7 @@ create type pgdial.outcome as enum (
 
 create table pgdial.calls (
     id uuid primary key,                                   -- UUIDv7: sorts by creation
-    phone text not null constraint calls_phone_is_e164 check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+    phone text not null,
     campaign text not null,                                -- no foreign key: its row locks would make every enqueue meet
     script_id text not null check (length(script_id) between 1 and 200),
     metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
@@ -31,14 +31,24 @@ create table pgdial.calls (
     attempt int not null default 0 check (attempt >= 0),   -- counts towards max_attempts, guards nothing
     deferrals int not null default 0,
     claim_no bigint not null default 0,                    -- never goes down: with the id the fencing token
+    claim_seq bigint not null default 9223372036854775807, -- while in flight: which of all claims took it
     claimed_at timestamptz,
     claimed_by uuid,
     lease_until timestamptz,
     deadline_at timestamptz,
     hold_until timestamptz,                                -- the number stays taken until then
     trunk text,                                            -- stamped by the claim; null while waiting
+    account text,
+    ring_timeout_sec int not null default 60,              -- what the provider was told with the latest claim, which
+    max_duration_sec int not null default 1800,            -- stamps both; before the first they mean nothing
     provider_call_id text,
-    answered_at timestamptz,
+    answered_at timestamptz,                               -- since it was enqueued, or redriven; ends all retries
+    answered_before timestamptz,
+    forced_claim_no bigint,
+    look_up_at timestamptz,                                -- when the sweep asks next; null: by its state
+    not_found int not null default 0,                      -- how often the provider did not know the present claim
+    not_found_since timestamptz,
+    repeated_at timestamptz,                               -- of the present claim: then only the provider's word moves it
     outcome pgdial.outcome,                                -- of the latest attempt that ended
     result jsonb check (octet_length(result::text) <= 131072), -- the final report's other fields, verbatim
     last_error text,
@@ -48,10 +58,17 @@ create table pgdial.calls (
     owner text not null,                                   -- who enqueued it: an API key's name, or the SQL role
     idempotency_key text check (length(idempotency_key) between 1 and 255),
     request_hash bytea not null,
+    traceparent text constraint calls_traceparent_is_w3c
+        check (traceparent ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'),
     created_at timestamptz not null,
     started_at timestamptz,
     ended_at timestamptz,
 
+    -- A call that is over may lose its number (pgdial.forget).
+    constraint calls_phone_is_e164 check (
+        phone ~ '^\+[1-9][0-9]{6,14}$'
+        or (phone = 'forgotten' and state in ('completed', 'failed', 'canceled', 'expired', 'suppressed'))
+    ),
     constraint calls_waiting_holds_nothing check (
         state <> 'waiting'
         or (lease_until is null and deadline_at is null and trunk is null and claimed_by is null
@@ -77,30 +94,57 @@ create table pgdial.calls (
     autovacuum_analyze_scale_factor = 0.05
 );
 
+comment on column pgdial.calls.claim_seq is
+    'which of all claims took it, while it is in flight; the highest number: none, or not by a claim';
+comment on column pgdial.calls.account is
+    'where the latest claim dials: adapter, host and a digest; no other account is asked about it';
+comment on column pgdial.calls.answered_before is
+    'somebody answered this call before it was redriven with force: without force nothing rings them again';
+comment on column pgdial.calls.forced_claim_no is
+    'the latest claim before a redrive with force: what is reported of it, or of earlier ones, does not end the call';
+comment on column pgdial.calls.traceparent is 'the trace that it was asked for in; says nothing about the call itself';
+
 -- The last line of defence of P1: a second call in flight to a number cannot exist.
 -- Not the mechanism that avoids it; that is the claim.
 create unique index calls_one_in_flight_per_phone on pgdial.calls (phone)
     where state in ('dialing', 'unresolved', 'in_call');
+
+-- Where a claim may begin to read what is in flight. An index keeps an entry for every call that
+-- has ended until a vacuum removes it, and none can while somebody holds an old snapshot: a claim
+-- that reads from the beginning becomes slower with each call. Claims come one after the other
+-- (the gate), so a number that each takes from a sequence rises with time, and what was in flight
+-- once and is still lies at or above the least of them: pgdial.in_flight_from.
+-- The sweep reads the same index whole for deadlines: it is at most as much as there are slots.
+create sequence pgdial.claim_order owned by pgdial.calls.claim_seq;   -- so that it changes hands with the table
+create index calls_in_flight on pgdial.calls (claim_seq) where state in ('dialing', 'unresolved', 'in_call');
 
 -- What the claim reads, in the order in which it reads. Terminal rows cost it nothing.
 create index calls_claimable on pgdial.calls (campaign, priority desc, run_at, id) include (phone)
     where state = 'waiting';
 
 create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';
-create index calls_deadline on pgdial.calls (deadline_at) where state in ('dialing', 'unresolved', 'in_call');
 create index calls_held on pgdial.calls (hold_until) include (phone) where hold_until is not null;
 create index calls_expiry on pgdial.calls (expires_at) where state = 'waiting' and expires_at is not null;
 create index calls_ended on pgdial.calls (ended_at) where ended_at is not null;
+-- A page of calls by state or campaign, and a count of each, without a walk through the
+-- history. Partial: a call enters it once, when it ends, and waiting calls cost nothing.
+-- By campaign first, because one campaign is asked for more often than one state of all, and
+-- campaigns can be jumped over one by one.
+create index calls_over on pgdial.calls (campaign, state, id) where ended_at is not null;
 create index calls_phone on pgdial.calls (phone, id);
 create index calls_provider_id on pgdial.calls (trunk, provider_call_id) where provider_call_id is not null;
 create unique index calls_idempotency on pgdial.calls (owner, idempotency_key) where idempotency_key is not null;
 
--- One request inside enqueue_many, read and checked, with the id it will have.
-create type pgdial.asked as (
-    ordinal int, id uuid, phone text, script_id text, metadata jsonb, campaign text, from_number text,
-    priority smallint, run_at timestamptz, expires_at timestamptz, max_attempts int,
-    idempotency_key text, request_hash bytea, verdict text, detail text
+-- Waiting calls that could not be claimed (a constraint, somebody's trigger): the claim passes
+-- them over for a while. Beside the rows, because some of them cannot be written at all.
+create table pgdial.unclaimable (
+    call_id uuid primary key,
+    until timestamptz not null,
+    why text not null
 );
 
--- One call that the claim has chosen and locked.
-create type pgdial.picked as (id uuid, phone text, campaign text, trunk text);
+-- Calls whose number was forgotten, for as long as something about them may still come in.
+create table pgdial.forgotten (
+    call_id uuid primary key,
+    at timestamptz not null
+);

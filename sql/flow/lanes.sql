@@ -1,12 +1,17 @@
 -- create_campaign, set_campaign, create_trunk, set_trunk: the rows that a person may
 -- change while it runs. p_changes: a JSON object; an unknown field, or a value that
 -- does not fit, is an error that says what to do. Running calls keep what they have.
--- ..._as: the same, with why, and on behalf of somebody. The audit is written by a trigger
--- (sql/rules/acts.sql): one act with the old and the new values.
-create or replace function pgdial.set_campaign(p_name text, p_changes jsonb) returns boolean
+-- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql): one act with the old
+-- and the new values.
+create or replace function pgdial.set_campaign(
+    p_name text, p_changes jsonb, p_why text default null, p_by text default session_user
+) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_found boolean;
 begin
     perform pgdial.known_fields(p_changes, array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration',
         'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region']);
@@ -26,13 +31,20 @@ begin
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end
     where g.name = p_name;
-    return found;
+    v_found := found;
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_found;
 end $$;
 
-create or replace function pgdial.create_campaign(p_name text, p_changes jsonb default '{}') returns boolean
+create or replace function pgdial.create_campaign(
+    p_name text, p_changes jsonb default '{}', p_why text default null, p_by text default session_user
+) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_created boolean;
 begin
     if p_name !~ '^[a-z0-9][a-z0-9_-]{0,62}$' then
         raise exception '"name" of a campaign has 1 to 63 lower-case letters, digits, underscores and hyphens, '
@@ -40,13 +52,20 @@ begin
     end if;
     insert into pgdial.campaigns (name, trunk) values (p_name, coalesce(p_changes ->> 'trunk', 'default'))
     on conflict (name) do nothing;
-    return found and pgdial.set_campaign(p_name, p_changes);
+    v_created := found and pgdial.set_campaign(p_name, p_changes, p_why, p_by);
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_created;
 end $$;
 
-create or replace function pgdial.set_trunk(p_name text, p_changes jsonb) returns boolean
+create or replace function pgdial.set_trunk(
+    p_name text, p_changes jsonb, p_why text default null, p_by text default session_user
+) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_found boolean;
 begin
     perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin']);
     perform pgdial.fitting_values(p_changes);
@@ -59,68 +78,29 @@ begin
         reports_within = case when p_changes ? 'reportsWithin' then (p_changes ->> 'reportsWithin')::interval
                               else t.reports_within end
     where t.name = p_name;
-    return found;
+    v_found := found;
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_found;
 end $$;
 
-create or replace function pgdial.create_trunk(p_name text, p_changes jsonb default '{}') returns boolean
+create or replace function pgdial.create_trunk(
+    p_name text, p_changes jsonb default '{}', p_why text default null, p_by text default session_user
+) returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_created boolean;
 begin
     if p_name !~ '^[a-z][a-z0-9_]{0,30}$' then
         raise exception '"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
             'the first a letter, as in eu_west' using errcode = 'invalid_parameter_value';
     end if;
     insert into pgdial.trunks (name) values (p_name) on conflict (name) do nothing;
-    return found and pgdial.set_trunk(p_name, p_changes);
-end $$;
-
-create or replace function pgdial.set_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_before constant text[] := pgdial.act_as(p_by, p_why);
-    v_done constant boolean := pgdial.set_campaign(p_name, p_changes);
-begin
+    v_created := found and pgdial.set_trunk(p_name, p_changes, p_why, p_by);
     perform pgdial.act_as(v_before[1], v_before[2]);
-    return v_done;
-end $$;
-
-create or replace function pgdial.create_campaign_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_before constant text[] := pgdial.act_as(p_by, p_why);
-    v_done constant boolean := pgdial.create_campaign(p_name, p_changes);
-begin
-    perform pgdial.act_as(v_before[1], v_before[2]);
-    return v_done;
-end $$;
-
-create or replace function pgdial.set_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_before constant text[] := pgdial.act_as(p_by, p_why);
-    v_done constant boolean := pgdial.set_trunk(p_name, p_changes);
-begin
-    perform pgdial.act_as(v_before[1], v_before[2]);
-    return v_done;
-end $$;
-
-create or replace function pgdial.create_trunk_as(p_name text, p_changes jsonb, p_why text, p_by text default session_user) returns boolean
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_before constant text[] := pgdial.act_as(p_by, p_why);
-    v_done constant boolean := pgdial.create_trunk(p_name, p_changes);
-begin
-    perform pgdial.act_as(v_before[1], v_before[2]);
-    return v_done;
+    return v_created;
 end $$;
 
 -- fitting_values: each value, against what its column takes: a constraint of the table would

@@ -1,4 +1,4 @@
-//! Workers that are alive.
+//! heartbeat: a worker shows that it is alive, and hears what it is told.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -45,8 +45,8 @@ pub struct Told {
 
 impl Calls {
     /// Says that this worker is alive, and hears what it is told.
-    pub async fn worker_alive(&self, worker: &Worker) -> Result<Told, Error> {
-        let asked = sqlx::query_as("select pgdial.worker_alive($1)")
+    pub async fn heartbeat(&self, worker: &Worker) -> Result<Told, Error> {
+        let asked = sqlx::query_as("select pgdial.heartbeat($1)")
             .bind(Json(self.seen(worker)))
             .fetch_one(&self.pool);
         let trying = self.health.trying(Work::Heartbeat);
@@ -55,28 +55,11 @@ impl Calls {
         trying.ended(&told);
         let (told,) = told?;
         let told = told.map_or_else(|| Value::Object(Map::default()), |told| told.0);
-        Ok(read_detail("worker_alive", told))
+        Ok(read_detail("heartbeat", told))
     }
 
     fn seen<'a>(&self, worker: &'a Worker) -> Seen<'a> {
         let accounts = self.accounts_of(&worker.trunks);
         Seen { worker, accounts }
-    }
-
-    /// Worker processes as JSON, the latest first.
-    pub async fn workers(&self) -> Result<Vec<Value>, Error> {
-        let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/workers.sql"))
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows.into_iter().map(|row| row.0.0).collect())
-    }
-
-    /// Says that this worker is alive.
-    pub async fn worker_seen(&self, worker: &Worker) -> Result<(), Error> {
-        sqlx::query("select pgdial.worker_seen($1)")
-            .bind(Json(self.seen(worker)))
-            .execute(&self.pool)
-            .await?;
-        Ok(())
     }
 }

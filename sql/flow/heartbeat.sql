@@ -1,11 +1,13 @@
--- worker_seen: a worker process says that it is alive; every 15 s.
+-- heartbeat: a worker process says that it is alive, and hears what it is told; every 15 s.
 -- p_worker: {id, host, pid, release, permits, trunks, accounts?, stopping}.
+-- Answers {draining}.
 -- It also says that the database is where it was noted: what commits after that may be lost
 -- when it is not (recover_begin).
-create or replace function pgdial.worker_seen(p_worker jsonb) returns void
-language sql volatile security definer
+create or replace function pgdial.heartbeat(p_worker jsonb) returns jsonb
+language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+begin
     insert into pgdial.workers as w (id, host, pid, release, permits, trunks, accounts, started_at, seen_at, stopping)
     select r.id, r.host, r.pid, r.release, r.permits, r.trunks, r.accounts, t.at, t.at, r.stopping
     from jsonb_to_record(p_worker) as r (id uuid, host text, pid int, release text, permits int,
@@ -18,16 +20,8 @@ as $$
         -- What a server did not say before, and does now.
         system_identifier = coalesce(k.system_identifier, p.system_identifier), timeline = coalesce(k.timeline, p.timeline)
     from pgdial.place() p
-    where k.lost_since is null and pgdial.cluster_changed() is null
-$$;
+    where k.lost_since is null and pgdial.cluster_changed() is null;
 
--- worker_alive: the same, and what the worker is told: {draining}.
-create or replace function pgdial.worker_alive(p_worker jsonb) returns jsonb
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform pgdial.worker_seen(p_worker);
     return (select jsonb_build_object('draining', w.draining)
             from pgdial.workers w where w.id = (p_worker ->> 'id')::uuid);
 end $$;

@@ -1,0 +1,189 @@
+-- The schema, its history and its clock; what a person may set while it runs; who is alive;
+-- where the database is.
+
+create schema pgdial;
+comment on schema pgdial is 'pgdial: outbound calls from a queue in Postgres';
+
+-- One row for each migration, and one for each time a release applied the functions.
+create table pgdial.schema_history (
+    seq bigint generated always as identity primary key,
+    kind text not null check (kind in ('migration', 'functions')),
+    version int not null,                 -- the newest migration that it knows
+    name text not null,
+    digest text not null,                 -- sha256 of the text that was applied
+    release text not null,                -- the release of pgdial that applied it
+    compatible_from int not null,         -- binaries that know at least this migration may run
+    applied_at timestamptz not null default clock_timestamp(),
+    applied_by text not null default session_user
+);
+
+-- Real time plus an offset that tests may move; in production the offset stays zero.
+create table pgdial.clock (
+    only_row boolean primary key default true check (only_row),
+    ahead interval not null default '0'
+);
+insert into pgdial.clock default values;
+
+-- The time that every decision rests on. It is volatile (clock_timestamp, not the
+-- start of the transaction): a claim that waited at the gate must not spend its
+-- lease there. So never write it bare in a WHERE, where it would cost the index
+-- bound: read it once into a variable, or write (select pgdial.now()).
+create function pgdial.now() returns timestamptz
+language sql volatile parallel safe
+as $$ select clock_timestamp() + (select c.ahead from pgdial.clock c) $$;
+
+create table pgdial.trunks (
+    name text primary key check (name ~ '^[a-z][a-z0-9_]{0,30}$'),
+    slots int not null default 30 check (slots between 0 and 100000),
+    calls_per_second numeric(9, 3) check (calls_per_second > 0),   -- null: unpaced
+    paused boolean not null default false,
+    paused_at timestamptz,
+    paused_by text,
+    paused_why text,
+    resumed_at timestamptz,
+    held_until timestamptz,               -- no dial before then: calls that nobody remembers may still be up
+    look_up text not null default 'none' check (look_up in ('none', 'hint', 'authoritative')),
+    idempotent boolean not null default false,
+    reports_within interval check (reports_within between '1 second' and '1 hour'),
+    created_at timestamptz not null default pgdial.now()
+);
+comment on column pgdial.trunks.slots is 'calls in flight at most, summed over all processes (P3)';
+comment on column pgdial.trunks.resumed_at is 'what was said before counts no more';
+comment on column pgdial.trunks.look_up is
+    'none: cannot be asked; hint: what it knows counts, what it does not know proves nothing; '
+    'authoritative: what it does not know, several times over a window, was not placed';
+comment on column pgdial.trunks.idempotent is
+    'its provider rings once for one Idempotency-Key, however often it comes within some minutes; '
+    'so a dial whose answer was lost may be sent again';
+comment on column pgdial.trunks.reports_within is
+    'its provider sends a first report of every call that it has placed within this time; null: nobody knows';
+
+-- The pacing bucket of a trunk that has a pace. Written only by the claim, under
+-- the gate; apart from trunks, so that a person's lock there never holds up a claim.
+create table pgdial.trunk_pace (
+    trunk text primary key,              -- no foreign key: its row lock would make the gate wait for a person
+    tokens double precision not null,
+    as_of timestamptz not null
+) with (fillfactor = 50);
+
+-- The circuit breaker of a trunk: what its provider's recent answers allow. Apart from trunks,
+-- and without a foreign key, for the same reasons; a missing row is a closed breaker.
+create table pgdial.trunk_breaker (
+    trunk text primary key,
+    faults int not null default 0,       -- in a row: no answer, or one that means nothing
+    last_fault text,
+    probes int not null default 0,       -- since it opened
+    opened_at timestamptz,               -- null: closed. Open: one call at a time may probe
+    not_before timestamptz               -- no dial before then
+) with (fillfactor = 50);
+
+-- What a trunk's account has sent within an hour about calls that nobody here knows.
+create table pgdial.trunk_inbox (
+    trunk text primary key,
+    since timestamptz not null,           -- the hour's beginning
+    bytes bigint not null default 0,
+    most_bytes bigint not null default 1073741824
+) with (fillfactor = 50);
+comment on column pgdial.trunk_inbox.most_bytes is 'beyond it, such events are refused until the hour is over';
+
+create table pgdial.campaigns (
+    name text primary key check (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    trunk text not null references pgdial.trunks (name),
+    cap int check (cap >= 0),                                      -- null: the trunk's slots only
+    weight int not null default 1 check (weight between 1 and 1000),
+    paused boolean not null default false,
+    paused_at timestamptz,
+    paused_by text,
+    paused_why text,
+    max_attempts int not null default 3 check (max_attempts between 1 and 20),
+    ring_timeout interval not null default '60 seconds'
+        check (ring_timeout between '1 second' and '10 minutes'),
+    max_duration interval not null default '30 minutes'
+        check (max_duration between '1 second' and '6 hours'),
+    busy_base interval not null default '5 minutes' check (busy_base > '0'),
+    no_answer_base interval not null default '30 minutes' check (no_answer_base > '0'),
+    fault_base interval not null default '5 seconds' check (fault_base > '0'),
+    backoff_cap interval not null default '4 hours' check (backoff_cap > '0'),
+    redial_unknown boolean not null default false,
+    guard int default 10 check (guard between 1 and 100),
+    resumed_at timestamptz,
+    region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
+    created_at timestamptz not null default pgdial.now()
+);
+comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';
+comment on column pgdial.campaigns.weight is 'its share of the slots beside other campaigns that have work';
+comment on column pgdial.campaigns.redial_unknown is 'retry a call whose attempt nobody could explain, after its hold';
+comment on column pgdial.campaigns.guard is
+    'after so many refused dials in a row, for one reason, it pauses itself; null: never';
+comment on column pgdial.campaigns.resumed_at is 'what was said before counts no more';
+comment on column pgdial.campaigns.region is
+    'where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them';
+
+-- When a call of the campaign was last accepted, to within ten seconds. Apart from campaigns, so
+-- that a person's lock there holds up no verb.
+create table pgdial.campaign_trust (
+    campaign text primary key,
+    accepted_at timestamptz not null
+) with (fillfactor = 50);
+
+insert into pgdial.trunks (name) values ('default');
+insert into pgdial.campaigns (name, trunk) values ('default', 'default');
+
+-- One row for each worker process. The id is made afresh at each start: a host
+-- name that comes back would make a dead worker's claims look alive.
+create table pgdial.workers (
+    id uuid primary key,
+    host text not null,
+    pid int not null,
+    release text not null,
+    permits int not null,
+    trunks text[] not null,
+    started_at timestamptz not null,
+    seen_at timestamptz not null,
+    stopping boolean not null default false,
+    draining boolean not null default false,   -- told to go: it claims no more, and ends when its dials have ended
+    accounts text[]                            -- of its trunks, in their order
+) with (fillfactor = 50);
+
+create table pgdial.do_not_call (
+    phone text primary key check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+    reason text not null,
+    by text not null,
+    at timestamptz not null default pgdial.now(),
+    pending boolean not null default true        -- the sweep has not yet looked for waiting calls
+);
+create index do_not_call_pending on pgdial.do_not_call (at) where pending;
+
+-- Where this database runs, so that one that was restored, copied, or taken over by a
+-- standby is noticed before anybody is rung: commits may be missing from it, claims whose
+-- dials ring among them.
+
+create table pgdial.cluster (
+    only_row boolean primary key default true check (only_row),
+    system_identifier bigint,                -- of the server; null: it is withheld here
+    database oid not null,                   -- of this database in it
+    timeline text,                           -- another one: a promotion, or a restore in time; null: withheld
+    synchronous boolean not null default false,
+    noted_at timestamptz not null,
+    seen_at timestamptz not null,            -- when a worker last found it unchanged
+    lost_since timestamptz,                  -- from when on commits may be lost, while that is looked into
+    claim_floor bigint not null default 0,   -- claims up to this one may be lost; new ones lie above it
+    events_from bigint not null default 0    -- earlier events bring the transaction numbers of another server
+) with (fillfactor = 50);
+comment on column pgdial.cluster.synchronous is
+    'told by an operator: a standby that takes over has every commit, so a new timeline loses nothing';
+
+-- One row for each step of housekeeping, in the order in which they are done (pgdial.housekeeping).
+create table pgdial.housekeeping_steps (
+    step text primary key,
+    ordinal int not null unique,
+    done_at timestamptz,                  -- when it last succeeded
+    failed_at timestamptz,                -- when it last failed
+    failures int not null default 0,      -- in a row, since it last succeeded
+    error text                            -- what it said when it last failed
+) with (fillfactor = 50);
+comment on table pgdial.housekeeping_steps is 'what became of each step of housekeeping, which workers do once a minute';
+-- Partitions last: their locks end with the transaction.
+insert into pgdial.housekeeping_steps (step, ordinal) values
+    ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4),
+    ('ensure_partitions', 5), ('drop_partitions', 6);
