@@ -14,11 +14,6 @@
 //! provider that rings twice for one request. A claim number names one dial here by
 //! construction: that the database never gives one twice is what `tests/model` checks.
 #![cfg(test)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, and so do its helpers"
-)]
 
 /// A Postgres of our own.
 #[expect(dead_code, reason = "shared with tests/it, which needs more of it")]
