@@ -9,7 +9,7 @@ use crate::{
     domain::Region,
     flow::{
         Calls,
-        forget::{Forget, ForgetVerdict, Forgot, OnTheList},
+        forget::{Forget, ForgetDoNotCall, ForgetResponse, ForgetVerdict},
     },
 };
 
@@ -69,9 +69,9 @@ pub async fn run(
         phone: &phone,
         dry_run: !args.yes,
         on_the_list: match args.do_not_call {
-            DoNotCall::Keep => OnTheList::Keep,
-            DoNotCall::Add => OnTheList::Add,
-            DoNotCall::Remove => OnTheList::Remove,
+            DoNotCall::Keep => ForgetDoNotCall::Keep,
+            DoNotCall::Add => ForgetDoNotCall::Add,
+            DoNotCall::Remove => ForgetDoNotCall::Remove,
         },
         by,
         why: &args.why,
@@ -96,7 +96,7 @@ pub async fn run(
 }
 
 fn show(
-    last: &Forgot,
+    last: &ForgetResponse,
     counts: &BTreeMap<String, i64>,
     mentions: Option<&[(String, String, i64)]>,
     out: &mut Out,
@@ -143,7 +143,7 @@ fn words(what: &str) -> &str {
     }
 }
 
-fn refusal(last: &Forgot) -> Option<Failure> {
+fn refusal(last: &ForgetResponse) -> Option<Failure> {
     let call = last.call.map(|id| id.to_string()).unwrap_or_default();
     let until = last
         .until

@@ -14,7 +14,7 @@ use crate::domain::{CallId, Phone};
 /// What becomes of the number's entry in the list of numbers not to ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum OnTheList {
+pub enum ForgetDoNotCall {
     /// One that is there stays: without it the person would be rung again.
     #[default]
     Keep,
@@ -24,7 +24,7 @@ pub enum OnTheList {
     Remove,
 }
 
-impl OnTheList {
+impl ForgetDoNotCall {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Keep => "keep",
@@ -53,7 +53,7 @@ pub enum ForgetVerdict {
 /// What became of one batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Forgot {
+pub struct ForgetResponse {
     /// How it ended.
     pub verdict: ForgetVerdict,
     /// Nothing was done: this is what would be.
@@ -80,7 +80,7 @@ pub struct Forget<'a> {
     /// Only count.
     pub dry_run: bool,
     /// What becomes of its entry there.
-    pub on_the_list: OnTheList,
+    pub on_the_list: ForgetDoNotCall,
     /// Who.
     pub by: &'a str,
     /// On which ground.
@@ -92,7 +92,7 @@ const LIMIT: i32 = 1000;
 
 impl Calls {
     /// Forgets one batch of the calls to a number, and with the last one all else.
-    pub async fn forget(&self, wish: &Forget<'_>) -> Result<Forgot, ChangeError> {
+    pub async fn forget(&self, wish: &Forget<'_>) -> Result<ForgetResponse, ChangeError> {
         let (Json(answer),): (Json<Value>,) =
             sqlx::query_as("select pgdial.forget($1, $2, $3, $4, $5, $6)")
                 .bind(wish.phone.as_e164())

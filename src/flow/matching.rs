@@ -31,7 +31,7 @@ pub struct Batch<'a> {
 /// What became of one batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Batched {
+pub struct BatchResponse {
     /// Nothing was done: this is what would become of them.
     pub dry_run: bool,
     /// How many calls the filter found in this batch.
@@ -44,7 +44,7 @@ pub struct Batched {
 
 impl Calls {
     /// Cancels one batch of the calls that wait or are in flight.
-    pub async fn cancel_matching(&self, batch: &Batch<'_>) -> Result<Batched, ChangeError> {
+    pub async fn cancel_matching(&self, batch: &Batch<'_>) -> Result<BatchResponse, ChangeError> {
         let sql = "select pgdial.cancel_matching($1, $2, $3, $4, $5, $6)";
         let answer = sqlx::query_as(sql)
             .bind(Json(batch.filter))
@@ -67,7 +67,7 @@ impl Calls {
         &self,
         batch: &Batch<'_>,
         force: bool,
-    ) -> Result<Batched, ChangeError> {
+    ) -> Result<BatchResponse, ChangeError> {
         let sql = "select pgdial.redrive_matching($1, $2, $3, $4, $5, $6, $7)";
         let answer = sqlx::query_as(sql)
             .bind(Json(batch.filter))
@@ -91,7 +91,7 @@ impl Calls {
         &self,
         batch: &Batch<'_>,
         r#as: Resolution,
-    ) -> Result<Batched, ChangeError> {
+    ) -> Result<BatchResponse, ChangeError> {
         let sql = "select pgdial.resolve_matching($1, $2 #>> '{}', $3, $4, $5, $6, $7)";
         let answer = sqlx::query_as(sql)
             .bind(Json(batch.filter))
@@ -138,7 +138,7 @@ impl Calls {
 fn read(
     verb: &'static str,
     answer: Result<(Json<Value>,), sqlx::Error>,
-) -> Result<Batched, ChangeError> {
+) -> Result<BatchResponse, ChangeError> {
     let (Json(answer),) = answer.map_err(ChangeError::of)?;
     serde_json::from_value(answer.clone()).map_err(|_another_shape| {
         let got = answer.to_string();

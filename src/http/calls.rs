@@ -18,8 +18,8 @@ use super::{
     lanes::check_reason,
     problem::{Code, Problem},
     schema::{
-        Amendment, Call, CancelAnswer, CancelRequest, RedriveRequest, ResolveRequest, Stats,
-        WhyAnswer,
+        AmendRequest, Call, CancelRequest, CancelResponse, RedriveRequest, ResolveRequest, Stats,
+        WhyResponse,
     },
 };
 use crate::{
@@ -191,7 +191,7 @@ pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Json
 ///
 /// Only the given fields change. `to` and `campaign` never do: cancel and enqueue again.
 #[utoipa::path(
-    patch, path = "/api/v1/calls/{id}", tag = "calls", request_body = Amendment,
+    patch, path = "/api/v1/calls/{id}", tag = "calls", request_body = AmendRequest,
     params(("id" = CallId, Path, description = "The call.")),
     responses((status = 200, description = "The changed call.", body = Call)),
 )]
@@ -215,12 +215,12 @@ pub(super) async fn amend_call(
 
 /// Cancel a call.
 ///
-/// A waiting call will not ring. For a call in flight the wish is written down, and the
+/// A waiting call will not ring. For a call in flight the request is recorded, and the
 /// provider is asked until it agrees or the call ends; such a call is never retried.
 #[utoipa::path(
     post, path = "/api/v1/calls/{id}/cancel", tag = "calls", request_body = Option<CancelRequest>,
     params(("id" = CallId, Path, description = "The call.")),
-    responses((status = 200, description = "Canceled, or requested.", body = CancelAnswer)),
+    responses((status = 200, description = "Canceled, or requested.", body = CancelResponse)),
 )]
 pub(super) async fn cancel_call(
     State(app): State<App>,
@@ -344,17 +344,17 @@ pub(super) fn check_why(why: Option<&str>) -> Result<(), Problem> {
 /// Why is this call not being dialled, or what is awaited?
 #[utoipa::path(
     get, path = "/api/v1/calls/{id}/why", tag = "calls", params(("id" = CallId, Path, description = "The call.")),
-    responses((status = 200, description = "Every reason that holds now, in the order in which they must change.", body = WhyAnswer)),
+    responses((status = 200, description = "Every reason that holds now, in the order in which they must change.", body = WhyResponse)),
 )]
 pub(super) async fn why_call(
     State(app): State<App>,
     Id(id): Id,
-) -> Result<Json<WhyAnswer>, Problem> {
+) -> Result<Json<WhyResponse>, Problem> {
     let reasons = app.calls.why(id).await?;
     if reasons.is_empty() {
         return Err(Problem::no_such_call());
     }
-    Ok(Json(WhyAnswer { reasons }))
+    Ok(Json(WhyResponse { reasons }))
 }
 
 /// The queue in numbers.

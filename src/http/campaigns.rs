@@ -14,7 +14,8 @@ use super::{
     lanes,
     problem::Problem,
     schema::acting::{
-        Campaign, CampaignChanges, Campaigns, NewCampaign, PerhapsReasoned, Reasoned,
+        Campaign, Campaigns, CreateCampaignRequest, OptionalReasonRequest, ReasonRequest,
+        SetCampaignRequest,
     },
 };
 use crate::flow::lanes::LaneKind;
@@ -46,7 +47,7 @@ pub(super) async fn show_campaign(
 ///
 /// What is not given has its usual value.
 #[utoipa::path(
-    post, path = "/api/v1/campaigns", tag = "operations", request_body = NewCampaign,
+    post, path = "/api/v1/campaigns", tag = "operations", request_body = CreateCampaignRequest,
     responses((status = 201, description = "The new campaign; `Location` names it.", body = Campaign, headers(("Location" = String, description = "Its path.")))),
 )]
 pub(super) async fn create_campaign(
@@ -61,7 +62,7 @@ pub(super) async fn create_campaign(
 ///
 /// Only the given fields change. It holds from the next claim on; running calls keep what they have.
 #[utoipa::path(
-    patch, path = "/api/v1/campaigns/{name}", tag = "operations", request_body = CampaignChanges,
+    patch, path = "/api/v1/campaigns/{name}", tag = "operations", request_body = SetCampaignRequest,
     params(("name" = String, Path, description = "Its name.")),
     responses((status = 200, description = "The changed campaign.", body = Campaign)),
 )]
@@ -78,7 +79,7 @@ pub(super) async fn change_campaign(
 ///
 /// Before the next claim. Live calls are left alone.
 #[utoipa::path(
-    post, path = "/api/v1/campaigns/{name}/pause", tag = "operations", request_body = Reasoned,
+    post, path = "/api/v1/campaigns/{name}/pause", tag = "operations", request_body = ReasonRequest,
     params(("name" = String, Path, description = "Its name.")),
     responses((status = 200, description = "It is paused.", body = Campaign)),
 )]
@@ -93,7 +94,7 @@ pub(super) async fn pause_campaign(
 
 /// Start its dialing again.
 #[utoipa::path(
-    post, path = "/api/v1/campaigns/{name}/resume", tag = "operations", request_body = Option<PerhapsReasoned>,
+    post, path = "/api/v1/campaigns/{name}/resume", tag = "operations", request_body = Option<OptionalReasonRequest>,
     params(("name" = String, Path, description = "Its name.")),
     responses((status = 200, description = "It dials.", body = Campaign)),
 )]

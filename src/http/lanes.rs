@@ -14,7 +14,7 @@ use super::{
     body,
     calls::check_why,
     problem::{Code, Problem},
-    schema::acting::{PerhapsReasoned, Reasoned},
+    schema::acting::{OptionalReasonRequest, ReasonRequest},
 };
 use crate::flow::lanes::LaneKind;
 
@@ -121,7 +121,7 @@ pub(super) async fn pause(
     name: &str,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let Reasoned { why } = body::typed(request).await?;
+    let ReasonRequest { why } = body::typed(request).await?;
     check_reason(&why)?;
     if !app.calls.pause(kind, name, &owner.by(), &why).await? {
         return Err(no_such(kind));
@@ -136,7 +136,7 @@ pub(super) async fn resume(
     name: &str,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let PerhapsReasoned { why } = body::optional(request).await?;
+    let OptionalReasonRequest { why } = body::optional(request).await?;
     check_why(why.as_deref())?;
     let (by, why) = (owner.by(), why.as_deref());
     if !app.calls.resume(kind, name, &by, why).await? {

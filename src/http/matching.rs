@@ -16,14 +16,14 @@ use super::{
     body,
     lanes::check_reason,
     problem::{Code, Problem},
-    schema::acting::BatchWish,
+    schema::acting::BatchRequest,
 };
 use crate::{
     domain::{CallState, Outcome},
     export::{Format, Writer},
     flow::{
         lanes::ChangeError,
-        matching::{Batch, Batched},
+        matching::{Batch, BatchResponse},
     },
 };
 
@@ -35,19 +35,19 @@ const PAGE: i32 = 1000;
 /// Of those that wait or are in flight: one batch, in the order of their ids. With `cursor` in the
 /// answer there may be others: send it again with that.
 #[utoipa::path(
-    post, path = "/api/v1/calls/cancel", tag = "calls", request_body = BatchWish,
-    responses((status = 200, description = "How many came to what, or would.", body = Batched)),
+    post, path = "/api/v1/calls/cancel", tag = "calls", request_body = BatchRequest,
+    responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
 )]
 pub(super) async fn cancel_calls(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     request: Request,
-) -> Result<Json<Batched>, Problem> {
-    let wish: BatchWish = body::typed_filter(request).await?;
-    only_for("redrive", "force", wish.force)?;
-    only_for("resolve", "as", wish.r#as.is_some())?;
-    let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
-    let batch = batch(&wish, &filter, &by)?;
+) -> Result<Json<BatchResponse>, Problem> {
+    let request: BatchRequest = body::typed_filter(request).await?;
+    only_for("redrive", "force", request.force)?;
+    only_for("resolve", "as", request.r#as.is_some())?;
+    let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
+    let batch = batch(&request, &filter, &by)?;
     Ok(Json(app.calls.cancel_matching(&batch).await?))
 }
 
@@ -56,19 +56,19 @@ pub(super) async fn cancel_calls(
 /// One batch of them; completed ones only with `force`. With `cursor` in the answer there may
 /// be others: send it again with that.
 #[utoipa::path(
-    post, path = "/api/v1/calls/redrive", tag = "calls", request_body = BatchWish,
-    responses((status = 200, description = "How many came to what, or would.", body = Batched)),
+    post, path = "/api/v1/calls/redrive", tag = "calls", request_body = BatchRequest,
+    responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
 )]
 pub(super) async fn redrive_calls(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     request: Request,
-) -> Result<Json<Batched>, Problem> {
-    let wish: BatchWish = body::typed_filter(request).await?;
-    only_for("resolve", "as", wish.r#as.is_some())?;
-    let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
-    let batch = batch(&wish, &filter, &by)?;
-    let batched = app.calls.redrive_matching(&batch, wish.force).await?;
+) -> Result<Json<BatchResponse>, Problem> {
+    let request: BatchRequest = body::typed_filter(request).await?;
+    only_for("resolve", "as", request.r#as.is_some())?;
+    let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
+    let batch = batch(&request, &filter, &by)?;
+    let batched = app.calls.redrive_matching(&batch, request.force).await?;
     Ok(Json(batched))
 }
 
@@ -77,25 +77,25 @@ pub(super) async fn redrive_calls(
 /// Of calls that are `unresolved`, unless the filter names other states in flight; see
 /// `/calls/{id}/resolve`. One batch of them: with `cursor` in the answer there may be others.
 #[utoipa::path(
-    post, path = "/api/v1/calls/resolve", tag = "calls", request_body = BatchWish,
-    responses((status = 200, description = "How many came to what, or would.", body = Batched)),
+    post, path = "/api/v1/calls/resolve", tag = "calls", request_body = BatchRequest,
+    responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
 )]
 pub(super) async fn resolve_calls(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     request: Request,
-) -> Result<Json<Batched>, Problem> {
-    let wish: BatchWish = body::typed_filter(request).await?;
-    only_for("redrive", "force", wish.force)?;
+) -> Result<Json<BatchResponse>, Problem> {
+    let request: BatchRequest = body::typed_filter(request).await?;
+    only_for("redrive", "force", request.force)?;
     let missing = || {
         Problem::new(
             Code::InvalidRequest,
             "\"as\" is missing: what came of the dials",
         )
     };
-    let r#as = wish.r#as.ok_or_else(missing)?;
-    let (filter, by) = (Value::Object(wish.filter.clone()), owner.by());
-    let batch = batch(&wish, &filter, &by)?;
+    let r#as = request.r#as.ok_or_else(missing)?;
+    let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
+    let batch = batch(&request, &filter, &by)?;
     Ok(Json(app.calls.resolve_matching(&batch, r#as).await?))
 }
 
@@ -107,15 +107,19 @@ fn only_for(verb: &str, field: &str, is_given: bool) -> Result<(), Problem> {
     Ok(())
 }
 
-fn batch<'a>(wish: &'a BatchWish, filter: &'a Value, by: &'a str) -> Result<Batch<'a>, Problem> {
-    check_reason(&wish.why)?;
+fn batch<'a>(
+    request: &'a BatchRequest,
+    filter: &'a Value,
+    by: &'a str,
+) -> Result<Batch<'a>, Problem> {
+    check_reason(&request.why)?;
     Ok(Batch {
         filter,
-        limit: wish.limit,
-        dry_run: wish.dry_run,
-        cursor: wish.cursor.as_deref(),
+        limit: request.limit,
+        dry_run: request.dry_run,
+        cursor: request.cursor.as_deref(),
         by,
-        why: &wish.why,
+        why: &request.why,
     })
 }
 

@@ -15,11 +15,11 @@ use super::{
     body,
     lanes::check_reason,
     problem::{Code, Problem},
-    schema::acting::{ForgetWish, List, ListAnswer, ListWish},
+    schema::acting::{DoNotCallList, DoNotCallRequest, DoNotCallResponse, ForgetRequest},
 };
 use crate::{
     domain::{Phone, Region},
-    flow::forget::{Forget, ForgetVerdict, Forgot},
+    flow::forget::{Forget, ForgetResponse, ForgetVerdict},
 };
 
 const USUAL: i64 = 50;
@@ -42,23 +42,23 @@ fn needed(to: &str, region: Option<&str>) -> Result<Phone, Problem> {
 /// canceled. Refused while a call of it is in flight or held. With `more` there are other calls:
 /// send it again.
 #[utoipa::path(
-    post, path = "/api/v1/numbers/forget", tag = "operations", request_body = ForgetWish,
-    responses((status = 200, description = "What was emptied, or would be.", body = Forgot)),
+    post, path = "/api/v1/numbers/forget", tag = "operations", request_body = ForgetRequest,
+    responses((status = 200, description = "What was emptied, or would be.", body = ForgetResponse)),
 )]
 pub(super) async fn forget_number(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     request: Request,
-) -> Result<Json<Forgot>, Problem> {
-    let wish: ForgetWish = body::typed(request).await?;
-    check_reason(&wish.why)?;
+) -> Result<Json<ForgetResponse>, Problem> {
+    let request: ForgetRequest = body::typed(request).await?;
+    check_reason(&request.why)?;
     let by = owner.by();
     let wanted = Forget {
-        phone: &needed(&wish.to, wish.region.as_deref())?,
-        dry_run: wish.dry_run,
-        on_the_list: wish.do_not_call,
+        phone: &needed(&request.to, request.region.as_deref())?,
+        dry_run: request.dry_run,
+        on_the_list: request.do_not_call,
         by: &by,
-        why: &wish.why,
+        why: &request.why,
     };
     let forgot = app.calls.forget(&wanted).await?;
     let call = forgot.call.map(|id| id.to_string()).unwrap_or_default();
@@ -95,7 +95,7 @@ pub(super) async fn forget_number(
 #[utoipa::path(
     get, path = "/api/v1/do-not-call", tag = "operations",
     params(("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many; 50 when absent.")),
-    responses((status = 200, description = "The newest entries.", body = List)),
+    responses((status = 200, description = "The newest entries.", body = DoNotCallList)),
 )]
 pub(super) async fn list_do_not_call(
     State(app): State<App>,
@@ -120,38 +120,40 @@ pub(super) async fn list_do_not_call(
 ///
 /// Waiting calls to it are passed over at once; live ones are left alone.
 #[utoipa::path(
-    post, path = "/api/v1/do-not-call", tag = "operations", request_body = ListWish,
-    responses((status = 200, description = "It is on the list.", body = ListAnswer)),
+    post, path = "/api/v1/do-not-call", tag = "operations", request_body = DoNotCallRequest,
+    responses((status = 200, description = "It is on the list.", body = DoNotCallResponse)),
 )]
 pub(super) async fn add_do_not_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     request: Request,
-) -> Result<Json<ListAnswer>, Problem> {
-    let wish: ListWish = body::typed(request).await?;
-    check_reason(&wish.why)?;
-    let phone = needed(&wish.to, wish.region.as_deref())?;
+) -> Result<Json<DoNotCallResponse>, Problem> {
+    let request: DoNotCallRequest = body::typed(request).await?;
+    check_reason(&request.why)?;
+    let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
-    let added = app.calls.do_not_call_add(&phone, &by, &wish.why);
+    let added = app.calls.do_not_call_add(&phone, &by, &request.why);
     let changed = added.await?;
-    Ok(Json(ListAnswer { changed }))
+    Ok(Json(DoNotCallResponse { changed }))
 }
 
 /// Take a number off the do-not-call list.
 #[utoipa::path(
-    post, path = "/api/v1/do-not-call/remove", tag = "operations", request_body = ListWish,
-    responses((status = 200, description = "It is not on the list.", body = ListAnswer)),
+    post, path = "/api/v1/do-not-call/remove", tag = "operations", request_body = DoNotCallRequest,
+    responses((status = 200, description = "It is not on the list.", body = DoNotCallResponse)),
 )]
 pub(super) async fn remove_do_not_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     request: Request,
-) -> Result<Json<ListAnswer>, Problem> {
-    let wish: ListWish = body::typed(request).await?;
-    check_reason(&wish.why)?;
-    let phone = needed(&wish.to, wish.region.as_deref())?;
+) -> Result<Json<DoNotCallResponse>, Problem> {
+    let request: DoNotCallRequest = body::typed(request).await?;
+    check_reason(&request.why)?;
+    let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
-    let removed = app.calls.do_not_call_remove(&phone, &by, Some(&wish.why));
+    let removed = app
+        .calls
+        .do_not_call_remove(&phone, &by, Some(&request.why));
     let changed = removed.await?;
-    Ok(Json(ListAnswer { changed }))
+    Ok(Json(DoNotCallResponse { changed }))
 }

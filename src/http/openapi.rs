@@ -71,8 +71,8 @@ impl Modify for Flat {
             return;
         };
         for (name, changes) in [
-            ("NewCampaign", "CampaignChanges"),
-            ("NewTrunk", "TrunkChanges"),
+            ("CreateCampaignRequest", "SetCampaignRequest"),
+            ("CreateTrunkRequest", "SetTrunkRequest"),
         ] {
             let Some(RefOr::T(Schema::Object(mut flat))) = components.schemas.get(changes).cloned()
             else {

@@ -60,7 +60,7 @@ pub enum BatchStatus {
 /// What to change in a waiting call. `to` and `campaign` cannot be changed.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Amendment {
+pub struct AmendRequest {
     /// What the provider should say. 1 to 200 characters.
     #[schema(
         min_length = 1,
@@ -120,7 +120,7 @@ pub struct ResolveRequest {
 /// What became of a cancel.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CancelAnswer {
+pub struct CancelResponse {
     /// `canceled`: it will not ring. `requested`: it is in flight, and the provider is
     /// asked until it agrees or the call ends.
     #[schema(example = "canceled")]
@@ -132,7 +132,7 @@ pub struct CancelAnswer {
 /// Why a call is not being dialled.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WhyAnswer {
+pub struct WhyResponse {
     /// Every reason that holds now, in the order in which they must change.
     pub reasons: Vec<Reason>,
 }

@@ -13,7 +13,9 @@ use super::{
     body::Name,
     lanes,
     problem::Problem,
-    schema::acting::{NewTrunk, PerhapsReasoned, Reasoned, Trunk, TrunkChanges, Trunks},
+    schema::acting::{
+        CreateTrunkRequest, OptionalReasonRequest, ReasonRequest, SetTrunkRequest, Trunk, Trunks,
+    },
 };
 use crate::flow::lanes::LaneKind;
 
@@ -44,7 +46,7 @@ pub(super) async fn show_trunk(
 ///
 /// What is not given has its usual value.
 #[utoipa::path(
-    post, path = "/api/v1/trunks", tag = "operations", request_body = NewTrunk,
+    post, path = "/api/v1/trunks", tag = "operations", request_body = CreateTrunkRequest,
     responses((status = 201, description = "The new trunk; `Location` names it.", body = Trunk, headers(("Location" = String, description = "Its path.")))),
 )]
 pub(super) async fn create_trunk(
@@ -59,7 +61,7 @@ pub(super) async fn create_trunk(
 ///
 /// Only the given fields change. It holds from the next claim on; running calls keep what they have.
 #[utoipa::path(
-    patch, path = "/api/v1/trunks/{name}", tag = "operations", request_body = TrunkChanges,
+    patch, path = "/api/v1/trunks/{name}", tag = "operations", request_body = SetTrunkRequest,
     params(("name" = String, Path, description = "Its name.")),
     responses((status = 200, description = "The changed trunk.", body = Trunk)),
 )]
@@ -76,7 +78,7 @@ pub(super) async fn change_trunk(
 ///
 /// Before the next claim. Live calls are left alone.
 #[utoipa::path(
-    post, path = "/api/v1/trunks/{name}/pause", tag = "operations", request_body = Reasoned,
+    post, path = "/api/v1/trunks/{name}/pause", tag = "operations", request_body = ReasonRequest,
     params(("name" = String, Path, description = "Its name.")),
     responses((status = 200, description = "It is paused.", body = Trunk)),
 )]
@@ -91,7 +93,7 @@ pub(super) async fn pause_trunk(
 
 /// Start its dialing again.
 #[utoipa::path(
-    post, path = "/api/v1/trunks/{name}/resume", tag = "operations", request_body = Option<PerhapsReasoned>,
+    post, path = "/api/v1/trunks/{name}/resume", tag = "operations", request_body = Option<OptionalReasonRequest>,
     params(("name" = String, Path, description = "Its name.")),
     responses((status = 200, description = "It dials.", body = Trunk)),
 )]

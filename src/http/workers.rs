@@ -12,7 +12,7 @@ use super::{
     body::{self, Name},
     lanes::check_reason,
     problem::{Code, Problem},
-    schema::acting::{DrainAnswer, Reasoned, Workers},
+    schema::acting::{DrainResponse, ReasonRequest, Workers},
 };
 use crate::flow::drain::Drained;
 
@@ -30,9 +30,9 @@ pub(super) async fn list_workers(State(app): State<App>) -> Result<Json<Value>, 
 /// It claims nothing more and finishes its dials; then a process of `pgdial work` ends, and one of
 /// `pgdial serve` goes on without its worker. To have it back, start it again.
 #[utoipa::path(
-    post, path = "/api/v1/workers/{id}/drain", tag = "operations", request_body = Reasoned,
+    post, path = "/api/v1/workers/{id}/drain", tag = "operations", request_body = ReasonRequest,
     params(("id" = uuid::Uuid, Path, description = "The worker.")),
-    responses((status = 200, description = "It goes, or was going.", body = DrainAnswer)),
+    responses((status = 200, description = "It goes, or was going.", body = DrainResponse)),
 )]
 pub(super) async fn drain_worker(
     State(app): State<App>,
@@ -44,7 +44,7 @@ pub(super) async fn drain_worker(
         let detail = "the id of a worker is a UUID: GET /api/v1/workers shows those there are";
         return Err(Problem::new(Code::InvalidId, detail));
     };
-    let Reasoned { why } = body::typed(request).await?;
+    let ReasonRequest { why } = body::typed(request).await?;
     check_reason(&why)?;
     match app.calls.drain(id, &owner.by(), &why).await? {
         Drained::NotFound => Err(Problem::new(

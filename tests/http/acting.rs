@@ -5,8 +5,8 @@ use pgdial::{
     http::schema::{
         Call, CallPage,
         acting::{
-            Act, ActPage, Campaign, Campaigns, DrainAnswer, List, ListAnswer, Trunk, Trunks,
-            Workers,
+            Act, ActPage, Campaign, Campaigns, DoNotCallList, DoNotCallResponse, DrainResponse,
+            Trunk, Trunks, Workers,
         },
     },
 };
@@ -209,7 +209,7 @@ async fn a_worker_is_listed_and_told_to_go() {
     let path = format!("/api/v1/workers/{}/drain", worker.id);
     for result in ["draining", "already_draining"] {
         let answer = world.send("POST", &path, &json!({ "why": "old" })).await;
-        assert_eq!(typed::<DrainAnswer>(&answer).result, result);
+        assert_eq!(typed::<DrainResponse>(&answer).result, result);
     }
     let listed: Workers = typed(&world.get("/api/v1/workers").await);
     let listed = &listed.workers[0];
@@ -331,9 +331,9 @@ async fn the_list_of_numbers_not_to_ring_is_kept_over_http() {
     let wish = json!({ "to": "+1 415 555 0100", "why": "asked" });
     for changed in [true, false] {
         let answer = world.send("POST", "/api/v1/do-not-call", &wish).await;
-        assert_eq!(typed::<ListAnswer>(&answer).changed, changed);
+        assert_eq!(typed::<DoNotCallResponse>(&answer).changed, changed);
     }
-    let list: List = typed(&world.get("/api/v1/do-not-call").await);
+    let list: DoNotCallList = typed(&world.get("/api/v1/do-not-call").await);
     let entry = &list.entries[0];
     assert_eq!(
         (
@@ -347,7 +347,7 @@ async fn the_list_of_numbers_not_to_ring_is_kept_over_http() {
         let answer = world
             .send("POST", "/api/v1/do-not-call/remove", &wish)
             .await;
-        assert_eq!(typed::<ListAnswer>(&answer).changed, changed);
+        assert_eq!(typed::<DoNotCallResponse>(&answer).changed, changed);
     }
     assert_eq!(acts(&world).await.len(), 2);
 }

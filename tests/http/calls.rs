@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use pgdial::{
     domain::Outcome,
     flow::lanes::LaneKind,
-    http::schema::{Call, CallPage, CancelAnswer, Stats, WhyAnswer},
+    http::schema::{Call, CallPage, CancelResponse, Stats, WhyResponse},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ async fn a_call_with_a_history_is_of_the_documented_type() {
     is_a::<CallPage>(&world.get("/api/v1/calls").await.body);
     is_a::<Stats>(&world.get("/api/v1/stats").await.body);
     let why = world.get(&format!("/api/v1/calls/{}/why", call.id)).await;
-    is_a::<WhyAnswer>(&why.body);
+    is_a::<WhyResponse>(&why.body);
     assert_eq!(why.body["reasons"][0]["reason"], "retry_due");
 }
 
@@ -73,7 +73,7 @@ async fn why_lists_every_reason_in_order_and_no_whole_number() {
         .unwrap();
     let why = world.get(&path).await;
     assert_eq!(why.status, 200);
-    is_a::<WhyAnswer>(&why.body);
+    is_a::<WhyResponse>(&why.body);
     let reasons = why.body["reasons"].as_array().unwrap();
     let words: Vec<&str> = reasons
         .iter()
@@ -217,7 +217,7 @@ async fn cancel_ends_a_waiting_call_and_wishes_for_one_in_flight() {
         .send("POST", &format!("/api/v1/calls/{id}/cancel"), &why)
         .await;
     assert_eq!(canceled.status, 200);
-    is_a::<CancelAnswer>(&canceled.body);
+    is_a::<CancelResponse>(&canceled.body);
     assert_eq!(canceled.body["result"], "canceled");
     assert_eq!(canceled.body["call"]["state"], "canceled");
     let again = world.ask("POST", &format!("/api/v1/calls/{id}/cancel"));

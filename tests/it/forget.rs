@@ -4,7 +4,7 @@ use pgdial::{
     domain::{CallId, Outcome, Phone, Report, ReportKind},
     flow::{
         enqueue::Enqueued,
-        forget::{Forget, ForgetVerdict, Forgot, OnTheList},
+        forget::{Forget, ForgetDoNotCall, ForgetResponse, ForgetVerdict},
         redrive::Redriven,
         webhook::Verdict,
     },
@@ -20,7 +20,7 @@ fn phone() -> Phone {
     number(1).parse().unwrap()
 }
 
-async fn wish(db: &TestDb, dry_run: bool, on_the_list: OnTheList) -> Forgot {
+async fn wish(db: &TestDb, dry_run: bool, on_the_list: ForgetDoNotCall) -> ForgetResponse {
     let phone = phone();
     let wish = Forget {
         phone: &phone,
@@ -32,8 +32,8 @@ async fn wish(db: &TestDb, dry_run: bool, on_the_list: OnTheList) -> Forgot {
     db.calls.forget(&wish).await.unwrap()
 }
 
-async fn forget(db: &TestDb) -> Forgot {
-    wish(db, false, OnTheList::Keep).await
+async fn forget(db: &TestDb) -> ForgetResponse {
+    wish(db, false, ForgetDoNotCall::Keep).await
 }
 
 /// Every column of every table that can hold a text, by what it is in the catalogue: `table.column`
@@ -163,7 +163,7 @@ async fn nothing_of_the_number_is_left_in_any_column_of_any_table() {
         assert!(before.contains(&place.to_owned()), "{place}: {before:?}");
     }
     db.forward("25 hours").await;
-    let kept = wish(&db, true, OnTheList::Remove).await;
+    let kept = wish(&db, true, ForgetDoNotCall::Remove).await;
     assert_eq!(kept.counts["calls"], 2);
     assert_eq!(kept.counts["webhookEvents"], 4);
     assert_eq!(
@@ -172,7 +172,7 @@ async fn nothing_of_the_number_is_left_in_any_column_of_any_table() {
         "a dry run empties nothing"
     );
 
-    let forgot = wish(&db, false, OnTheList::Remove).await;
+    let forgot = wish(&db, false, ForgetDoNotCall::Remove).await;
     assert_eq!(forgot.verdict, ForgetVerdict::Forgotten);
     assert_eq!((forgot.more, &forgot.counts), (false, &kept.counts));
     // The other number ends with the same digits, and its words begin with them.
@@ -238,7 +238,7 @@ async fn a_number_in_flight_or_held_is_not_forgotten() {
     let call = db.in_call(&number(1)).await;
     let twin = db.enqueue(&number(1)).await;
     for dry_run in [true, false] {
-        let forgot = wish(&db, dry_run, OnTheList::Add).await;
+        let forgot = wish(&db, dry_run, ForgetDoNotCall::Add).await;
         assert_eq!(forgot.verdict, ForgetVerdict::InFlight);
         assert_eq!(forgot.call, Some(call.id));
         assert!(forgot.until.is_some());
@@ -359,7 +359,7 @@ async fn a_young_key_that_is_made_of_the_number_waits_for_its_day() {
     );
     assert_eq!(db.column(id, "phone").await, number(1));
     // The list does what the key did.
-    let listed = wish(&db, false, OnTheList::Add).await;
+    let listed = wish(&db, false, ForgetDoNotCall::Add).await;
     assert_eq!(listed.verdict, ForgetVerdict::Forgotten);
     let repeated = enqueue_again(&db, key).await;
     assert!(matches!(repeated, Enqueued::Suppressed(_)), "{repeated:?}");
@@ -380,9 +380,9 @@ async fn an_entry_of_the_list_stays_unless_it_shall_go() {
     let listed = "select string_agg(phone || ' ' || reason, ',') from pgdial.do_not_call";
     forget(&db).await;
     assert_eq!(db.text(listed).await, "+14155550001 letter of May");
-    wish(&db, false, OnTheList::Remove).await;
+    wish(&db, false, ForgetDoNotCall::Remove).await;
     assert_eq!(db.text(listed).await, "");
-    wish(&db, false, OnTheList::Add).await;
+    wish(&db, false, ForgetDoNotCall::Add).await;
     assert_eq!(db.text(listed).await, "+14155550001 asked to be forgotten");
 }
 

@@ -9,7 +9,7 @@ use pgdial::{
         private::{Options, PrivatePostgres},
     },
     domain::{Outcome, Phone},
-    flow::forget::{Forget, ForgetVerdict, OnTheList},
+    flow::forget::{Forget, ForgetDoNotCall, ForgetVerdict},
 };
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ async fn forget(db: &TestDb, to: &str) -> ForgetVerdict {
     let wish = Forget {
         phone: &phone,
         dry_run: false,
-        on_the_list: OnTheList::Keep,
+        on_the_list: ForgetDoNotCall::Keep,
         by: "ann",
         why: "letter",
     };

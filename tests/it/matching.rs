@@ -4,7 +4,7 @@ use pgdial::{
     domain::{CallId, Outcome},
     flow::{
         lanes::ChangeError,
-        matching::{Batch, Batched},
+        matching::{Batch, BatchResponse},
     },
 };
 use serde_json::{Value, json};
@@ -23,8 +23,8 @@ const fn batch<'a>(filter: &'a Value, limit: i32, cursor: Option<&'a str>) -> Ba
 }
 
 /// Cancels batch after batch; the verdicts of all of them.
-async fn cancel_all(db: &TestDb, filter: Value, limit: i32) -> Vec<Batched> {
-    let mut batches: Vec<Batched> = Vec::new();
+async fn cancel_all(db: &TestDb, filter: Value, limit: i32) -> Vec<BatchResponse> {
+    let mut batches: Vec<BatchResponse> = Vec::new();
     loop {
         let cursor = batches.last().and_then(|last| last.cursor.clone());
         let next = batch(&filter, limit, cursor.as_deref());

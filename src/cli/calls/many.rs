@@ -10,7 +10,7 @@ use crate::{
     domain::{CallId, Resolution},
     flow::{
         Calls,
-        matching::{Batch, Batched},
+        matching::{Batch, BatchResponse},
     },
 };
 
@@ -23,7 +23,7 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    async fn batch(self, calls: &Calls, batch: &Batch<'_>) -> Result<Batched, Failure> {
+    async fn batch(self, calls: &Calls, batch: &Batch<'_>) -> Result<BatchResponse, Failure> {
         Ok(match self {
             Self::Cancel => calls.cancel_matching(batch).await?,
             Self::Redrive { force } => calls.redrive_matching(batch, force).await?,

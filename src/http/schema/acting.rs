@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{CallId, CallState, Outcome, Resolution};
-use crate::flow::forget::OnTheList;
+use crate::flow::forget::ForgetDoNotCall;
 
 /// Which calls: all that is given must hold. At least one field, or `{"all": true}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -50,7 +50,7 @@ pub struct CallFilter {
 /// Cancel, redrive or resolve all calls that a filter means: one batch of them.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BatchWish {
+pub struct BatchRequest {
     /// Which calls.
     #[schema(value_type = CallFilter)]
     pub filter: Map<String, Value>,
@@ -81,7 +81,7 @@ const fn usual_limit() -> i32 {
 /// Why it is done.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Reasoned {
+pub struct ReasonRequest {
     /// Kept with the act. 1 to 500 characters.
     #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
     pub why: String,
@@ -90,7 +90,7 @@ pub struct Reasoned {
 /// Why it is done, if somebody wants to say.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PerhapsReasoned {
+pub struct OptionalReasonRequest {
     /// Kept with the act. At most 500 characters.
     #[serde(default)]
     #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
@@ -150,19 +150,19 @@ pub struct Campaign {
 /// A new campaign.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct NewCampaign {
+pub struct CreateCampaignRequest {
     /// Its name.
     #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
     pub name: String,
     /// What is not given has its usual value.
     #[serde(flatten)]
-    pub changes: CampaignChanges,
+    pub changes: SetCampaignRequest,
 }
 
 /// What can be set of a campaign. Lengths of time as in `45 seconds` or `00:00:45`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CampaignChanges {
+pub struct SetCampaignRequest {
     /// The trunk that it dials on.
     pub trunk: Option<String>,
     /// Its calls in flight at most; null: only the trunk's slots.
@@ -239,19 +239,19 @@ pub struct Trunk {
 /// A new trunk.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct NewTrunk {
+pub struct CreateTrunkRequest {
     /// Its name.
     #[schema(pattern = "^[a-z][a-z0-9_]{0,30}$")]
     pub name: String,
     /// What is not given has its usual value.
     #[serde(flatten)]
-    pub changes: TrunkChanges,
+    pub changes: SetTrunkRequest,
 }
 
 /// What can be set of a trunk.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TrunkChanges {
+pub struct SetTrunkRequest {
     /// Calls in flight at most, summed over all processes.
     #[schema(minimum = 0, maximum = 100_000)]
     pub slots: Option<i32>,
@@ -287,7 +287,7 @@ pub struct Trunks {
 /// A worker process.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WorkerProcess {
+pub struct Worker {
     /// Made afresh at each start.
     pub id: Uuid,
     /// Where it runs.
@@ -318,12 +318,12 @@ pub struct WorkerProcess {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Workers {
     /// Those of the last day.
-    pub workers: Vec<WorkerProcess>,
+    pub workers: Vec<Worker>,
 }
 
 /// What became of a drain.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct DrainAnswer {
+pub struct DrainResponse {
     /// `draining`, `already_draining` or `stopping`.
     #[schema(example = "draining")]
     pub result: String,
@@ -368,7 +368,7 @@ pub struct ActPage {
 /// A number that is to be forgotten.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ForgetWish {
+pub struct ForgetRequest {
     /// The number.
     #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
     pub to: String,
@@ -388,13 +388,13 @@ pub struct ForgetWish {
     pub dry_run: bool,
     /// What becomes of its entry in the do-not-call list.
     #[serde(default)]
-    pub do_not_call: OnTheList,
+    pub do_not_call: ForgetDoNotCall,
 }
 
 /// A number for the do-not-call list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ListWish {
+pub struct DoNotCallRequest {
     /// The number.
     #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
     pub to: String,
@@ -413,14 +413,14 @@ pub struct ListWish {
 
 /// Whether the list changed.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ListAnswer {
+pub struct DoNotCallResponse {
     /// False: the number was there, or was not.
     pub changed: bool,
 }
 
 /// An entry of the do-not-call list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ListEntry {
+pub struct DoNotCallEntry {
     /// The number.
     pub phone: String,
     /// Why.
@@ -433,7 +433,7 @@ pub struct ListEntry {
 
 /// The newest entries of the do-not-call list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct List {
+pub struct DoNotCallList {
     /// Newest first.
-    pub entries: Vec<ListEntry>,
+    pub entries: Vec<DoNotCallEntry>,
 }
