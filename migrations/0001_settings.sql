@@ -17,6 +17,16 @@ create table pgdial.schema_history (
     applied_by text not null default session_user
 );
 
+-- What the catalog held of ours when it was last migrated (sql/read/fingerprints.sql): what differs
+-- from it now was done by somebody else.
+create table pgdial.expected (
+    kind text not null,
+    name text not null,
+    definition text not null,
+    server int not null,                  -- the major version whose words these are
+    primary key (kind, name)
+);
+
 -- Real time plus an offset that tests may move; in production the offset stays zero.
 create table pgdial.clock (
     only_row boolean primary key default true check (only_row),

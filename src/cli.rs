@@ -180,10 +180,10 @@ enum Command {
     Top,
     /// Named lanes of calls: cap, weight, policies, pause.
     #[command(subcommand)]
-    Campaigns(lanes::LaneCommand<lanes::SetCampaignRequest>),
+    Campaigns(lanes::LaneCommand<lanes::CampaignChanges>),
     /// Provider accounts: slots, pace, pause.
     #[command(subcommand)]
-    Trunks(lanes::LaneCommand<lanes::SetTrunkRequest>),
+    Trunks(lanes::LaneCommand<lanes::TrunkChanges>),
     /// The list of numbers not to ring.
     #[command(subcommand)]
     Dnc(dnc::DncCommand),

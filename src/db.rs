@@ -8,6 +8,9 @@ pub mod private;
 // What the database looks like, brought up to date.
 pub mod migrate;
 
+// What the catalog holds of ours.
+mod fingerprints;
+
 // How it stands to this release.
 pub mod doctor;
 

@@ -94,6 +94,9 @@ pub mod wake;
 // Questions.
 pub mod read;
 
+// What they return.
+pub mod view;
+
 // How full the pools are.
 mod pools;
 

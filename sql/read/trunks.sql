@@ -2,7 +2,7 @@
 select jsonb_build_object(
     'name', t.name, 'slots', t.slots, 'callsPerSecond', t.calls_per_second, 'paused', t.paused,
     'pausedAt', t.paused_at, 'pausedBy', t.paused_by, 'pausedWhy', t.paused_why,
-    'lookUp', t.look_up, 'idempotent', t.idempotent, 'reportsWithin', t.reports_within,
+    'lookUp', t.look_up, 'idempotent', t.idempotent, 'reportsWithin', pgdial.iso_8601(t.reports_within),
     'breakerOpenedAt', (select b.opened_at from pgdial.trunk_breaker b where b.trunk = t.name),
     'inFlight', (select count(*) from pgdial.calls c
                  where c.trunk = t.name and c.state in ('dialing', 'unresolved', 'in_call'))) as trunk

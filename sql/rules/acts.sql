@@ -45,6 +45,7 @@ end $$;
 create or replace function pgdial.note_change() returns trigger
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
+set intervalstyle = iso_8601
 as $$
 declare
     v_kind constant text := rtrim(tg_table_name, 's');

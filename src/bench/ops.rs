@@ -126,6 +126,6 @@ async fn ask(bed: &Bed, asked: &Asked) -> Result<Value, Error> {
         }
         Asked::Page(filter) => json!(bed.calls.page(filter, 50).await?),
         Asked::Why(id) => json!(bed.calls.why(*id).await?),
-        Asked::Stats => bed.calls.stats().await?,
+        Asked::Stats => json!(bed.calls.stats().await?),
     })
 }

@@ -1,12 +1,12 @@
 //! `acts`: who did what to the queue, when and why.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Exit, Failure, Out,
-    out::{instant, text},
+    out::{instant, or_empty, text},
 };
-use crate::flow::{Calls, acts::ActFilter};
+use crate::flow::{Calls, acts::ActFilter, view::Act};
 
 /// The audit.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -55,12 +55,12 @@ pub async fn run(command: &ActsCommand, calls: &Calls, out: &mut Out) -> Result<
     }
     let rows = acts.iter().map(|act| {
         vec![
-            instant(&act["at"]),
-            text(&act["by"]),
-            text(&act["act"]),
+            instant(act.at),
+            act.by.clone(),
+            act.act.clone(),
             object(act, out),
-            text(&act["why"]),
-            detail(&act["detail"], out),
+            or_empty(act.why.as_ref()),
+            detail(&act.detail.0, out),
         ]
     });
     let rows = rows.collect();
@@ -68,26 +68,25 @@ pub async fn run(command: &ActsCommand, calls: &Calls, out: &mut Out) -> Result<
     if let Some(last) = acts.last()
         && i64::try_from(acts.len()).is_ok_and(|count| count == args.limit)
     {
-        out.note(format!("more: add --below {}", text(&last["seq"])));
+        out.note(format!("more: add --below {}", last.seq));
     }
     Ok(Exit::Ok)
 }
 
 /// What it was done to; a number as this table may show it.
-fn object(act: &Value, out: &Out) -> String {
-    let kind = text(&act["kind"]);
-    let name = match kind.as_str() {
-        "number" => out.phone(&act["name"]),
-        _ => text(&act["name"]),
+fn object(act: &Act, out: &Out) -> String {
+    let name = act.name.as_deref().unwrap_or_default();
+    let name = match act.kind.as_str() {
+        "number" => out.phone(name),
+        _ => name.to_owned(),
     };
-    format!("{kind} {name}").trim_end().to_owned()
+    format!("{} {name}", act.kind).trim_end().to_owned()
 }
 
 /// `slots 30 -> 60`, `filter (to +141******00), matched 12`, ...
-fn detail(detail: &Value, out: &Out) -> String {
-    let parts = detail.as_object().into_iter().flatten();
-    let parts = parts.map(|(name, value)| match value {
-        Value::Object(_) => format!("{name} ({})", self::detail(value, out)),
+fn detail(detail: &Map<String, Value>, out: &Out) -> String {
+    let parts = detail.iter().map(|(name, value)| match value {
+        Value::Object(inner) => format!("{name} ({})", self::detail(inner, out)),
         Value::Array(pair) if name != "state" && name != "outcome" && pair.len() == 2 => {
             let words = pair.iter().map(or_none).collect::<Vec<_>>();
             format!("{name} {}", words.join(" -> "))
@@ -96,7 +95,7 @@ fn detail(detail: &Value, out: &Out) -> String {
             let words = words.iter().map(text).collect::<Vec<_>>();
             format!("{name} {}", words.join("|"))
         }
-        value if name == "to" => format!("{name} {}", out.phone(value)),
+        Value::String(number) if name == "to" => format!("{name} {}", out.phone(number)),
         value => format!("{name} {}", text(value)),
     });
     parts.collect::<Vec<_>>().join(", ")

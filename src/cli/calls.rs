@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Exit, Failure, Out,
-    out::{instant, text},
+    out::{instant, or_empty, text},
 };
 use crate::{
     domain::{CallId, CallState},
@@ -79,13 +79,13 @@ async fn list(args: &ListArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Fai
     }
     let rows = page.iter().map(|call| {
         vec![
-            text(&call["id"]),
-            out.phone(&call["to"]),
-            text(&call["state"]),
-            format!("{}/{}", text(&call["attempt"]), text(&call["maxAttempts"])),
-            text(&call["outcome"]),
-            text(&call["campaign"]),
-            instant(&call["runAt"]),
+            call.id.to_string(),
+            out.phone(&call.to),
+            call.state.as_str().to_owned(),
+            format!("{}/{}", call.attempt, call.max_attempts),
+            or_empty(call.outcome),
+            call.campaign.clone(),
+            instant(call.run_at),
         ]
     });
     let rows = rows.collect();
@@ -99,7 +99,7 @@ async fn list(args: &ListArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Fai
     if let Some(last) = page.last()
         && i64::try_from(page.len()).is_ok_and(|count| count == args.limit)
     {
-        out.note(format!("more: add --below {}", text(&last["id"])));
+        out.note(format!("more: add --below {}", last.id));
     }
     Ok(Exit::Ok)
 }
@@ -114,8 +114,8 @@ async fn why(id: CallId, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> 
         return Ok(Exit::Ok);
     }
     let rows = reasons.into_iter().map(|reason| {
-        let until = reason.until.map_or(Value::Null, |until| json!(until));
-        vec![reason.reason, text(&reason.message.into()), instant(&until)]
+        let until = or_empty(reason.until.map(instant));
+        vec![reason.reason, text(&reason.message.into()), until]
     });
     let rows = rows.collect();
     out.table(&["reason", "because", "until"], rows)?;
@@ -216,7 +216,6 @@ async fn redrive(
             .redrive(*id, by, args.why.as_deref(), args.force)
             .await;
         let held_until = answer.as_ref().ok().and_then(|(_, until)| *until);
-        let held_until = held_until.map_or(Value::Null, |until| json!(until));
         let answer = answer.map(|(verdict, _)| verdict);
         done.push(Done::of(*id, answer, |verdict| match verdict {
             Redriven::Waiting => ("it waits for its turn".to_owned(), false),
@@ -225,7 +224,7 @@ async fn redrive(
                 ("somebody has already spoken to us: add --force to call again".to_owned(), true)
             }
             Redriven::Held => {
-                let until = instant(&held_until);
+                let until = or_empty(held_until.map(instant));
                 let words = format!(
                     "nobody knows whether it still rings: wait until {until}, or `pgdial release {id} --why ...`"
                 );

@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use super::{
-    Exit, Failure, Out,
-    out::{instant, text},
-};
+use super::{Exit, Failure, Out, out::instant};
 use crate::{domain::Phone, flow::Calls};
 
 // The numbers of a file.
@@ -87,7 +84,7 @@ fn verdicts(rows: &[(&Phone, &str)], out: &mut Out) -> Result<(), Failure> {
     }
     let rows = rows
         .iter()
-        .map(|(phone, word)| vec![out.phone(&json!(phone)), (*word).to_owned()]);
+        .map(|(phone, word)| vec![out.phone(phone.as_e164()), (*word).to_owned()]);
     let rows = rows.collect();
     out.table(&["number", "verdict"], rows)
 }
@@ -100,10 +97,10 @@ async fn list(limit: i64, calls: &Calls, out: &mut Out) -> Result<Exit, Failure>
     }
     let rows = entries.iter().map(|entry| {
         vec![
-            out.phone(&entry["phone"]),
-            instant(&entry["at"]),
-            text(&entry["by"]),
-            text(&entry["reason"]),
+            out.phone(&entry.phone),
+            instant(entry.at),
+            entry.by.clone(),
+            entry.reason.clone(),
         ]
     });
     let rows = rows.collect();

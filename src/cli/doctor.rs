@@ -19,7 +19,7 @@ use crate::{
         doctor::{Check, Verdict},
     },
     domain::{CallId, Reference},
-    flow::{Calls, lanes::LaneKind, wake::ListenError},
+    flow::{Calls, view::Trunk as Declared, wake::ListenError},
     provider::{self, LookedUp},
     trunks::{Trunk, Trunks},
 };
@@ -53,7 +53,7 @@ pub async fn run(
                 let calls = Calls::new(pool);
                 found.extend(listen(&calls).await);
                 found.push(writes(&calls).await);
-                declared = calls.lanes(LaneKind::Trunk, None).await.unwrap_or_default();
+                declared = calls.trunks(None).await.unwrap_or_default();
             }
             Err(error) => found.push(unreachable(error)),
         },
@@ -164,13 +164,13 @@ async fn listen(calls: &Calls) -> Vec<Check> {
 /// Every provider at once: one that hangs delays no other.
 async fn ask_all(
     trunks: &Trunks,
-    declared: &[serde_json::Value],
+    declared: &[Declared],
     address: impl Fn(&str) -> Option<String>,
 ) -> Vec<Check> {
     let mut asks = JoinSet::new();
     for name in trunks.names() {
-        let row = declared.iter().find(|row| row["name"] == *name);
-        let is_askable = row.is_some_and(|row| row["lookUp"] != "none");
+        let row = declared.iter().find(|row| row.name == *name);
+        let is_askable = row.is_some_and(|row| row.look_up != "none");
         if row.is_none() && !declared.is_empty() {
             let told =
                 format!("the settings describe a trunk {name} that the database does not have");

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Exit, Failure, Out, out::instant, values::Number};
+use super::{
+    Exit, Failure, Out,
+    out::{instant, or_empty},
+    values::Number,
+};
 use crate::{
     domain::Region,
     flow::{
@@ -145,10 +149,7 @@ fn words(what: &str) -> &str {
 
 fn refusal(last: &ForgetResponse) -> Option<Failure> {
     let call = last.call.map(|id| id.to_string()).unwrap_or_default();
-    let until = last
-        .until
-        .map(|until| instant(&json!(until)))
-        .unwrap_or_default();
+    let until = or_empty(last.until.map(instant));
     Some(match last.verdict {
         ForgetVerdict::Forgotten => return None,
         ForgetVerdict::InFlight => Failure::failed(format!("not forgotten: call {call} to this number is in flight"))

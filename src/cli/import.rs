@@ -376,8 +376,8 @@ fn show(rows: &[Ready], out: &mut Out) {
     {
         let mut request = request.clone();
         for name in ["to", "from"] {
-            if let Some(number) = request.get_mut(name) {
-                *number = out.phone(number).into();
+            if let Some(Value::String(number)) = request.get_mut(name) {
+                *number = out.phone(number);
             }
         }
         out.note(format!("line {line}: {request}"));

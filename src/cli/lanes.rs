@@ -3,13 +3,15 @@
 //! Both have the same commands and differ in what can be set, so the commands are
 //! generic over that ([`Changes`]).
 
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
     Exit, Failure, Out,
-    out::{instant, text},
+    out::{instant, or_empty},
 };
-use crate::flow::{Calls, lanes::LaneKind};
+use crate::flow::{Calls, Error, lanes::LaneKind};
 
 // What can be set of a campaign.
 mod campaign;
@@ -86,10 +88,17 @@ pub trait Changes: clap::Args {
     const NAMES: &str;
     /// May a new one have this name?
     fn is_name(name: &str) -> bool;
+    /// As it is shown.
+    type Lane: Serialize;
+    /// All of them, or the one of this name.
+    fn lanes(
+        calls: &Calls,
+        name: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<Self::Lane>, Error>>;
     /// All of them as a table.
-    fn table(lanes: &[Value], out: &mut Out) -> Result<(), Failure>;
+    fn table(lanes: &[Self::Lane], out: &mut Out) -> Result<(), Failure>;
     /// One of them as names and values.
-    fn pairs(lane: &Value) -> Vec<(&'static str, String)>;
+    fn pairs(lane: &Self::Lane) -> Vec<(&'static str, String)>;
 }
 
 fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
@@ -99,20 +108,18 @@ fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String,
     given.collect()
 }
 
-fn or_none(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_owned(),
-        value => text(value),
-    }
-}
-
 /// `no`, or who stopped it, when and why.
-fn paused(lane: &Value) -> String {
-    if lane["paused"] != Value::Bool(true) {
+fn paused(
+    is_paused: bool,
+    by: Option<&String>,
+    at: Option<DateTime<Utc>>,
+    why: Option<&String>,
+) -> String {
+    if !is_paused {
         return "no".to_owned();
     }
-    let (by, at) = (text(&lane["pausedBy"]), instant(&lane["pausedAt"]));
-    format!("by {by} at {at}: {}", text(&lane["pausedWhy"]))
+    let (by, at) = (or_empty(by), or_empty(at.map(instant)));
+    format!("by {by} at {at}: {}", or_empty(why))
 }
 
 /// Does it.
@@ -125,7 +132,7 @@ pub async fn run<C: Changes>(
     let kind = C::KIND;
     match command {
         LaneCommand::List => {
-            let lanes = calls.lanes(kind, None).await?;
+            let lanes = C::lanes(calls, None).await?;
             if out.style.json {
                 out.json(&lanes)?;
             } else {
@@ -155,7 +162,7 @@ pub async fn run<C: Changes>(
 }
 
 async fn show<C: Changes>(name: &str, calls: &Calls, out: &mut Out) -> Result<(), Failure> {
-    let lanes = calls.lanes(C::KIND, Some(name)).await?;
+    let lanes = C::lanes(calls, Some(name)).await?;
     let lane = lanes.first().ok_or_else(|| no_such_lane(C::KIND, name))?;
     if out.style.json {
         out.json(lane)

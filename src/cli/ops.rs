@@ -112,11 +112,8 @@ pub async fn run(args: &OpsArgs, calls: &Calls, out: &mut Out) -> Result<Exit, F
         let values = line.0.iter().map(|(_, value)| value);
         values
             .map(|value| {
-                if value.is_string() {
-                    instant(value)
-                } else {
-                    text(value)
-                }
+                let at = value.as_str().and_then(|text| text.parse().ok());
+                at.map_or_else(|| text(value), instant)
             })
             .collect()
     });

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Exit, Failure, Out, out::text};
 use crate::{
     domain::{Reference, Report},
-    flow::{self, Calls, lanes::LaneKind, recover::Recovered},
+    flow::{self, Calls, recover::Recovered},
     trunks::{Trunk, Trunks},
 };
 
@@ -90,8 +90,8 @@ pub async fn run(
     tokio::time::sleep(args.wait).await;
 
     let mut asked = Vec::new();
-    for lane in &calls.lanes(LaneKind::Trunk, None).await? {
-        let name = text(&lane["name"]);
+    for lane in calls.trunks(None).await? {
+        let name = lane.name;
         let done = match trunks.get(&name) {
             _ if args.hold.contains(&name) => Asked::Held(calls.recover_hold(&name).await?),
             Some(trunk) => ask(trunk, since, calls).await?,

@@ -1,16 +1,17 @@
 //! `webhooks`: what providers told us, and what became of it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Exit, Failure, Out,
-    out::{instant, text},
+    out::{instant, or_empty, text},
 };
 use crate::{
     domain::CallId,
     flow::{
         Calls,
         replay::{Kept, Replayed},
+        view::WebhookEvent,
     },
     provider::protocol,
 };
@@ -150,13 +151,13 @@ async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failu
     }
     let rows = events.iter().map(|event| {
         vec![
-            text(&event["id"]),
-            instant(&event["receivedAt"]),
-            text(&event["trunk"]),
-            text(&event["status"]),
-            text(&event["verdict"]),
-            text(&event["deliveries"]),
-            text(&event["callId"]),
+            event.id.to_string(),
+            instant(event.received_at),
+            event.trunk.clone(),
+            or_empty(event.status.as_ref()),
+            event.verdict.clone(),
+            event.deliveries.to_string(),
+            or_empty(event.call_id),
         ]
     });
     let header = [
@@ -174,14 +175,14 @@ async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failu
 }
 
 /// Those about one call. Their bodies, which are read with them, are for `show`.
-async fn of_call(call: CallId, limit: i64, calls: &Calls) -> Result<Vec<Value>, Failure> {
+async fn of_call(call: CallId, limit: i64, calls: &Calls) -> Result<Vec<WebhookEvent>, Failure> {
     const PAGE_BYTES: i64 = 16 * 1024 * 1024;
     let (mut events, mut below) = (Vec::new(), None);
     loop {
         let left = limit - i64::try_from(events.len()).unwrap_or(limit);
         let page = calls.call_webhooks(call, below, left, PAGE_BYTES).await?;
         events.extend(page.events.into_iter().map(|event| event.0));
-        below = events.last().and_then(|event| event["id"].as_i64());
+        below = events.last().map(|event: &WebhookEvent| event.id);
         if !page.more || i64::try_from(events.len()).unwrap_or(limit) >= limit {
             return Ok(events);
         }
@@ -242,9 +243,5 @@ async fn chosen(args: &ReplayArgs, calls: &Calls) -> Result<Vec<i64>, Failure> {
         ..Kept::default()
     };
     let events = calls.webhook_events(&kept).await?;
-    Ok(events
-        .iter()
-        .rev()
-        .filter_map(|event| event["id"].as_i64())
-        .collect())
+    Ok(events.iter().rev().map(|event| event.id).collect())
 }

@@ -1,13 +1,10 @@
 //! `workers`: who is there, and who is told to go.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    Exit, Failure, Out,
-    out::{instant, text},
-};
-use crate::flow::{Calls, drain::Drained};
+use super::{Exit, Failure, Out, out::instant};
+use crate::flow::{Calls, drain::Drained, view::Worker};
 
 /// Worker processes.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -46,13 +43,13 @@ async fn list(calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
     }
     let rows = workers.iter().map(|worker| {
         vec![
-            text(&worker["id"]),
-            format!("{}:{}", text(&worker["host"]), text(&worker["pid"])),
+            worker.id.to_string(),
+            format!("{}:{}", worker.host, worker.pid),
             state(worker).to_owned(),
-            format!("{}/{}", text(&worker["inFlight"]), text(&worker["permits"])),
-            names(&worker["trunks"]),
-            text(&worker["release"]),
-            instant(&worker["seenAt"]),
+            format!("{}/{}", worker.in_flight, worker.permits),
+            worker.trunks.join(", "),
+            worker.release.clone(),
+            instant(worker.seen_at),
         ]
     });
     let rows = rows.collect();
@@ -69,22 +66,16 @@ async fn list(calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn state(worker: &Value) -> &'static str {
-    let is = |field: &str| worker[field] == Value::Bool(true);
-    if is("stopping") {
+fn state(worker: &Worker) -> &'static str {
+    if worker.stopping {
         "stopped"
-    } else if !is("alive") {
+    } else if !worker.alive {
         "gone"
-    } else if is("draining") {
+    } else if worker.draining {
         "draining"
     } else {
         "alive"
     }
-}
-
-fn names(value: &Value) -> String {
-    let names = value.as_array().into_iter().flatten().map(text);
-    names.collect::<Vec<_>>().join(", ")
 }
 
 async fn drain(

@@ -14,7 +14,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 
-use super::{Error, Pool, roles};
+use super::{Error, Pool, fingerprints, roles};
 
 /// This release.
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -58,6 +58,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
     "rules/phone_plans",
     "rules/normal_phone",
+    "rules/iso_8601",
     "rules/same_name",
     "rules/uuid_v7",
     "rules/read_timestamp",
@@ -127,15 +128,6 @@ pub(crate) const MIGRATION: i32 = match MIGRATIONS.last() {
     Some(last) => last.version,
     None => 0,
 };
-
-/// The texts of the migrations and of the functions, in the order in which they are applied.
-pub(super) fn texts() -> (
-    impl Iterator<Item = &'static str>,
-    impl Iterator<Item = &'static str>,
-) {
-    let migrations = MIGRATIONS.iter().map(|migration| migration.sql);
-    (migrations, FUNCTIONS.iter().map(|(_, sql)| *sql))
-}
 
 /// What a migration did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -257,6 +249,7 @@ async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrate
     check_encoding(tx).await?;
     roles::become_owner(tx).await?;
     let found = read_history(tx).await?;
+    let before = fingerprints::there(tx).await?;
     let mut migrated = Migrated {
         closed: roles::open_to_public(tx)
             .await?
@@ -276,6 +269,9 @@ async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrate
         }
     }
     migrated.functions = apply_functions(tx, found.as_ref(), apply).await?;
+    if migrated.functions || !migrated.applied.is_empty() {
+        fingerprints::keep(tx, &before).await?;
+    }
     make_partitions(tx).await?;
     // Once: from then on it is for `recover` to say that the place is another.
     sqlx::query("select pgdial.note_place() where not exists (select from pgdial.cluster)")

@@ -3,10 +3,9 @@
 //! It is written by the verbs themselves, in the transaction of the act, and by a trigger for
 //! whatever changes a trunk or a campaign (`sql/rules/acts.sql`).
 
-use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{Calls, Error};
+use super::{Calls, Error, view::Act};
 
 /// Which acts a page shows.
 #[derive(Debug, Clone, Default)]
@@ -24,9 +23,9 @@ pub struct ActFilter {
 }
 
 impl Calls {
-    /// One page of acts as JSON, newest first.
-    pub async fn acts(&self, filter: &ActFilter, limit: i64) -> Result<Vec<Value>, Error> {
-        let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/acts.sql"))
+    /// One page of acts, newest first.
+    pub async fn acts(&self, filter: &ActFilter, limit: i64) -> Result<Vec<Act>, Error> {
+        let rows: Vec<(Json<Act>,)> = sqlx::query_as(include_str!("../../sql/read/acts.sql"))
             .bind(filter.act.as_deref())
             .bind(filter.kind.as_deref())
             .bind(filter.name.as_deref())

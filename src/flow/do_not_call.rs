@@ -1,9 +1,8 @@
 //! The list of numbers not to ring.
 
-use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{Calls, Error};
+use super::{Calls, Error, view::DoNotCallEntry};
 use crate::domain::Phone;
 
 /// What became of one number of a list.
@@ -79,9 +78,9 @@ impl Calls {
         Ok(removed)
     }
 
-    /// The newest entries, as JSON.
-    pub async fn do_not_call_list(&self, limit: i64) -> Result<Vec<Value>, Error> {
-        let rows: Vec<(Json<Value>,)> =
+    /// The newest entries.
+    pub async fn do_not_call_list(&self, limit: i64) -> Result<Vec<DoNotCallEntry>, Error> {
+        let rows: Vec<(Json<DoNotCallEntry>,)> =
             sqlx::query_as(include_str!("../../sql/read/do_not_call.sql"))
                 .bind(limit)
                 .fetch_all(&self.pool)

@@ -14,6 +14,7 @@ use super::{
     Calls, Error,
     batcher::{Batcher, Limits, Try, Verb, Written},
     health::Health,
+    view::Call,
     wake::{Wake, Wakes},
 };
 use crate::{db::Pool, domain::CallId, metrics::Metrics};
@@ -62,8 +63,8 @@ impl Request {
     }
 }
 
-/// A single request and its answer: with the call itself, as JSON, if it is new.
-pub type Shown = (Enqueued, Option<Box<RawValue>>);
+/// A single request and its answer: with the call itself, if it is new.
+pub type Shown = (Enqueued, Option<Box<Call>>);
 
 impl Calls {
     /// Takes requests as `POST /calls` takes them (see [`crate::domain::CallRequest`]),
@@ -262,7 +263,7 @@ impl Verb for Singles {
                 return Written::NotYet;
             }
             let call = (row.1 == NEW).then(|| row.3.take()).flatten();
-            let call = call.and_then(|call| RawValue::from_string(compact(&call)).ok());
+            let call = call.and_then(|call| serde_json::from_str(&call).ok());
             Written::Done(read_row(row).map(|enqueued| (enqueued, call)))
         });
         Ok(written.collect())
@@ -270,22 +271,6 @@ impl Verb for Singles {
 }
 
 const NEW: &str = "new";
-
-/// JSON without the spaces that Postgres writes between its parts.
-fn compact(json: &str) -> String {
-    let (mut in_text, mut is_escaped) = (false, false);
-    let kept = json.chars().filter(|char| {
-        let was_in_text = in_text;
-        match char {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            '"' => in_text = !in_text,
-            _ => {}
-        }
-        was_in_text || *char != ' '
-    });
-    kept.collect()
-}
 
 type Row = (i32, String, Option<Uuid>, Option<String>);
 
@@ -323,14 +308,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn spaces_go_but_those_of_texts_stay() {
-        let json = r#"{"a b" : [1, 2.50], "c\" d" : " e \\ ", "f\\" : {"g": null}}"#;
-        let expected = r#"{"a b":[1,2.50],"c\" d":" e \\ ","f\\":{"g":null}}"#;
-        assert_eq!(compact(json), expected);
-        assert_eq!(compact(expected), expected);
-    }
 
     #[test]
     fn a_nul_is_found_and_what_only_looks_like_one_is_not() {

@@ -36,7 +36,7 @@ use uuid::Uuid;
 
 pub use self::subscription::{Follow, Handlers, Subscription};
 pub(super) use self::tail::Tail;
-use super::{Calls, Error};
+use super::{Calls, Error, view::Detail};
 use crate::{
     db::Pool,
     domain::{CallId, CallState, Phone},
@@ -180,7 +180,7 @@ pub struct Event {
     /// How the attempt ended, where it did.
     pub outcome: Option<String>,
     /// What else is known: the provider's words, who, why.
-    pub detail: Value,
+    pub detail: Detail,
     #[serde(skip)]
     text: OnceLock<String>,
 }
@@ -330,7 +330,7 @@ fn read_event(row: Row) -> Option<Event> {
             .10
             .and_then(|word| serde_json::from_value(word.into()).ok()),
         outcome: row.11,
-        detail: row.12.0,
+        detail: serde_json::from_value(row.12.0).ok()?,
         text: OnceLock::new(),
     })
 }
@@ -377,7 +377,7 @@ impl Event {
             to: text("to").map(|to| to.parse().unwrap()),
             state: None,
             outcome: text("outcome"),
-            detail: json!({}),
+            detail: Detail::default(),
             text: OnceLock::new(),
         }
     }

@@ -5,7 +5,10 @@ use std::fmt;
 use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{Calls, Error};
+use super::{
+    Calls, Error,
+    view::{Campaign, Trunk},
+};
 
 /// A campaign or a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +59,18 @@ impl ChangeError {
 }
 
 impl Calls {
-    /// All campaigns or trunks, or the one of this name, as JSON.
-    pub async fn lanes(&self, kind: LaneKind, name: Option<&str>) -> Result<Vec<Value>, Error> {
-        let sql = match kind {
-            LaneKind::Campaign => include_str!("../../sql/read/campaigns.sql"),
-            LaneKind::Trunk => include_str!("../../sql/read/trunks.sql"),
-        };
-        let rows: Vec<(Json<Value>,)> =
+    /// All campaigns, or the one of this name.
+    pub async fn campaigns(&self, name: Option<&str>) -> Result<Vec<Campaign>, Error> {
+        let sql = include_str!("../../sql/read/campaigns.sql");
+        let rows: Vec<(Json<Campaign>,)> =
+            sqlx::query_as(sql).bind(name).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
+    /// All trunks, or the one of this name.
+    pub async fn trunks(&self, name: Option<&str>) -> Result<Vec<Trunk>, Error> {
+        let sql = include_str!("../../sql/read/trunks.sql");
+        let rows: Vec<(Json<Trunk>,)> =
             sqlx::query_as(sql).bind(name).fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|row| row.0.0).collect())
     }

@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::{Connection, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Calls, Error};
+use super::{
+    Calls, Error,
+    view::{Call, CallSummary, Stats, Worker},
+};
 use crate::{
     db::pool::{ANSWER, answered},
     domain::{CallId, CallState, Phone, Reference},
@@ -60,9 +62,9 @@ pub struct Happened {
 }
 
 impl Calls {
-    /// One call with its attempts and events, as the API shows it.
-    pub async fn show(&self, id: CallId) -> Result<Option<Value>, Error> {
-        let row: Option<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/call.sql"))
+    /// One call with its attempts and events.
+    pub async fn show(&self, id: CallId) -> Result<Option<Call>, Error> {
+        let row: Option<(Json<Call>,)> = sqlx::query_as(include_str!("../../sql/read/call.sql"))
             .bind(id.0)
             .fetch_optional(&self.pool)
             .await?;
@@ -70,17 +72,18 @@ impl Calls {
     }
 
     /// One page of calls, newest first.
-    pub async fn page(&self, filter: &Filter, limit: i64) -> Result<Vec<Value>, Error> {
-        let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/page.sql"))
-            // Each question has a plan of its own.
-            .persistent(false)
-            .bind(filter.state.map(CallState::as_str))
-            .bind(filter.to.as_ref().map(Phone::as_e164))
-            .bind(filter.campaign.as_deref())
-            .bind(filter.below.map(|id| id.0))
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+    pub async fn page(&self, filter: &Filter, limit: i64) -> Result<Vec<CallSummary>, Error> {
+        let rows: Vec<(Json<CallSummary>,)> =
+            sqlx::query_as(include_str!("../../sql/read/page.sql"))
+                // Each question has a plan of its own.
+                .persistent(false)
+                .bind(filter.state.map(CallState::as_str))
+                .bind(filter.to.as_ref().map(Phone::as_e164))
+                .bind(filter.campaign.as_deref())
+                .bind(filter.below.map(|id| id.0))
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await?;
         Ok(rows.into_iter().map(|row| row.0.0).collect())
     }
 
@@ -105,17 +108,17 @@ impl Calls {
             .collect())
     }
 
-    /// Worker processes as JSON, the latest first.
-    pub async fn workers(&self) -> Result<Vec<Value>, Error> {
-        let rows: Vec<(Json<Value>,)> = sqlx::query_as(include_str!("../../sql/read/workers.sql"))
+    /// Worker processes, the latest first.
+    pub async fn workers(&self) -> Result<Vec<Worker>, Error> {
+        let rows: Vec<(Json<Worker>,)> = sqlx::query_as(include_str!("../../sql/read/workers.sql"))
             .fetch_all(&self.pool)
             .await?;
         Ok(rows.into_iter().map(|row| row.0.0).collect())
     }
 
     /// The queue in numbers.
-    pub async fn stats(&self) -> Result<Value, Error> {
-        let (stats,): (Json<Value>,) = sqlx::query_as(include_str!("../../sql/read/stats.sql"))
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        let (stats,): (Json<Stats>,) = sqlx::query_as(include_str!("../../sql/read/stats.sql"))
             .fetch_one(&self.pool)
             .await?;
         Ok(stats.0)

@@ -1,10 +1,9 @@
 //! replay: kept webhook events, judged once more.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{Calls, Error, read_detail, wake::Wake};
+use super::{Calls, Error, read_detail, view::WebhookEvent, wake::Wake};
 use crate::domain::{CallId, Report};
 
 /// What became of an event.
@@ -47,8 +46,8 @@ pub struct Kept<'a> {
 /// Kept events with their bodies.
 #[derive(Debug)]
 pub struct KeptPage {
-    /// Each as JSON, and its body as it came.
-    pub events: Vec<(Value, Vec<u8>)>,
+    /// Each, and its body as it came.
+    pub events: Vec<(WebhookEvent, Vec<u8>)>,
     /// There are further ones below the last.
     pub more: bool,
 }
@@ -94,9 +93,9 @@ impl Calls {
         Ok(answer.verdict)
     }
 
-    /// Kept events as JSON, newest first, without their bodies.
-    pub async fn webhook_events(&self, which: &Kept<'_>) -> Result<Vec<Value>, Error> {
-        let rows: Vec<(Json<Value>,)> =
+    /// Kept events, newest first, without their bodies.
+    pub async fn webhook_events(&self, which: &Kept<'_>) -> Result<Vec<WebhookEvent>, Error> {
+        let rows: Vec<(Json<WebhookEvent>,)> =
             sqlx::query_as(include_str!("../../sql/read/webhook_events.sql"))
                 .bind(which.verdict)
                 .bind(which.trunk)
@@ -115,7 +114,7 @@ impl Calls {
         limit: i64,
         bytes: i64,
     ) -> Result<KeptPage, Error> {
-        let rows: Vec<(Json<Value>, Vec<u8>, bool)> =
+        let rows: Vec<(Json<WebhookEvent>, Vec<u8>, bool)> =
             sqlx::query_as(include_str!("../../sql/read/call_webhooks.sql"))
                 .bind(call.0)
                 .bind(below)

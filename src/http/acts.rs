@@ -1,7 +1,6 @@
 //! The audit over HTTP: what people did to the queue.
 
 use axum::{Json, extract::State, http::Uri};
-use serde_json::{Value, json};
 
 use super::{
     App, body,
@@ -29,7 +28,7 @@ const MOST: usize = 200;
     ),
     responses((status = 200, description = "A page; `nextCursor` is null on the last one.", body = ActPage)),
 )]
-pub(super) async fn list_acts(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn list_acts(State(app): State<App>, uri: Uri) -> Result<Json<ActPage>, Problem> {
     let (filter, limit) = read(&uri)?;
     // One more than shown tells whether there is another page.
     let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
@@ -37,9 +36,8 @@ pub(super) async fn list_acts(State(app): State<App>, uri: Uri) -> Result<Json<V
     let more = acts.len() > limit;
     acts.truncate(limit);
     let last = acts.last().filter(|_| more);
-    let next = last.and_then(|act| act.get("seq")?.as_i64());
-    let next = next.map(|seq| seq.to_string());
-    Ok(Json(json!({ "acts": acts, "nextCursor": next })))
+    let next_cursor = last.map(|act| act.seq.to_string());
+    Ok(Json(ActPage { acts, next_cursor }))
 }
 
 fn read(uri: &Uri) -> Result<(ActFilter, usize), Problem> {

@@ -2,15 +2,14 @@
 
 use axum::{Json, extract::State, http::Uri};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::{Value, json};
 
 use super::{
     App,
     body::{self, Id},
     problem::{Code, Problem},
-    schema::WebhookPage,
+    schema::{WebhookPage, WebhookWithBody},
 };
-use crate::domain::CallId;
+use crate::{domain::CallId, flow::view::WebhookEvent};
 
 const USUAL: i64 = 20;
 const MOST: i64 = 100;
@@ -34,7 +33,7 @@ pub(super) async fn call_webhooks(
     State(app): State<App>,
     Id(id): Id,
     uri: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<WebhookPage>, Problem> {
     let (limit, below) = read(&uri)?;
     let page = app
         .calls
@@ -44,22 +43,24 @@ pub(super) async fn call_webhooks(
         return Err(Problem::no_such_call());
     }
     let last = page.events.last().filter(|_| page.more);
-    let next = last.and_then(|event| event.0.get("id")?.as_i64());
-    let next = next.map(|id| id.to_string());
-    let events: Vec<Value> = page.events.into_iter().map(with_body).collect();
-    Ok(Json(json!({ "webhooks": events, "nextCursor": next })))
+    let next_cursor = last.map(|event| event.0.id.to_string());
+    let webhooks = page.events.into_iter().map(with_body).collect();
+    Ok(Json(WebhookPage {
+        webhooks,
+        next_cursor,
+    }))
 }
 
-fn with_body((mut event, body): (Value, Vec<u8>)) -> Value {
-    let (text, base64) = match String::from_utf8(body) {
+fn with_body((event, body): (WebhookEvent, Vec<u8>)) -> WebhookWithBody {
+    let (body, body_base64) = match String::from_utf8(body) {
         Ok(text) => (Some(text), None),
         Err(other) => (None, Some(BASE64_STANDARD.encode(other.as_bytes()))),
     };
-    if let Some(fields) = event.as_object_mut() {
-        fields.insert("body".to_owned(), json!(text));
-        fields.insert("bodyBase64".to_owned(), json!(base64));
+    WebhookWithBody {
+        event,
+        body,
+        body_base64,
     }
-    event
 }
 
 fn read(uri: &Uri) -> Result<(i64, Option<i64>), Problem> {

@@ -18,14 +18,18 @@ use super::{
     lanes::check_reason,
     problem::{Code, Problem},
     schema::{
-        AmendRequest, Call, CancelRequest, CancelResponse, RedriveRequest, ResolveRequest, Stats,
-        WhyResponse,
+        AmendRequest, CancelRequest, CancelResponse, RedriveRequest, ResolveRequest, WhyResponse,
     },
 };
 use crate::{
     domain::{CallId, CallRequest, CallState},
     flow::{
-        amend::Amended, cancel::Canceled, enqueue::Enqueued, redrive::Redriven, resolve::Resolved,
+        amend::Amended,
+        cancel::Canceled,
+        enqueue::Enqueued,
+        redrive::Redriven,
+        resolve::Resolved,
+        view::{Call, Stats},
     },
     provider::Stopwatch,
     telemetry::trace::{self, Span},
@@ -168,7 +172,7 @@ fn refusal(enqueued: Enqueued) -> Problem {
 /// answer is its id alone: an error would make the caller do it again.
 async fn after(app: &App, id: CallId) -> Value {
     match app.calls.show(id).await {
-        Ok(Some(call)) => call,
+        Ok(Some(call)) => json!(call),
         Ok(None) => json!({ "id": id }),
         Err(error) => {
             tracing::warn!(call.id = %id, %error, "the call was changed but could not be read back");
@@ -182,7 +186,7 @@ async fn after(app: &App, id: CallId) -> Value {
     get, path = "/api/v1/calls/{id}", tag = "calls", params(("id" = CallId, Path, description = "The call.")),
     responses((status = 200, description = "The call.", body = Call)),
 )]
-pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Json<Value>, Problem> {
+pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Json<Call>, Problem> {
     let call = app.calls.show(id).await?;
     call.map(Json).ok_or_else(Problem::no_such_call)
 }
@@ -362,6 +366,6 @@ pub(super) async fn why_call(
     get, path = "/api/v1/stats", tag = "operations",
     responses((status = 200, description = "The queue now.", body = Stats)),
 )]
-pub(super) async fn stats(State(app): State<App>) -> Result<Json<Value>, Problem> {
+pub(super) async fn stats(State(app): State<App>) -> Result<Json<Stats>, Problem> {
     Ok(Json(app.calls.stats().await?))
 }

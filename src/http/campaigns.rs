@@ -5,7 +5,6 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use serde_json::Value;
 
 use super::{
     App,
@@ -14,21 +13,19 @@ use super::{
     lanes,
     problem::Problem,
     schema::acting::{
-        Campaign, Campaigns, CreateCampaignRequest, OptionalReasonRequest, ReasonRequest,
-        SetCampaignRequest,
+        Campaigns, CreateCampaignRequest, OptionalReasonRequest, ReasonRequest, SetCampaignRequest,
     },
 };
-use crate::flow::lanes::LaneKind;
-
-const KIND: LaneKind = LaneKind::Campaign;
+use crate::flow::view::Campaign;
 
 /// List the campaigns, with what they have in flight.
 #[utoipa::path(
     get, path = "/api/v1/campaigns", tag = "operations",
     responses((status = 200, description = "All of them, by name.", body = Campaigns)),
 )]
-pub(super) async fn list_campaigns(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    lanes::list(&app, KIND).await
+pub(super) async fn list_campaigns(State(app): State<App>) -> Result<Json<Campaigns>, Problem> {
+    let campaigns = app.calls.campaigns(None).await?;
+    Ok(Json(Campaigns { campaigns }))
 }
 
 /// Show a campaign.
@@ -39,8 +36,8 @@ pub(super) async fn list_campaigns(State(app): State<App>) -> Result<Json<Value>
 pub(super) async fn show_campaign(
     State(app): State<App>,
     Name(name): Name,
-) -> Result<Json<Value>, Problem> {
-    lanes::show(&app, KIND, &name).await
+) -> Result<Json<Campaign>, Problem> {
+    lanes::show(&app, &name).await
 }
 
 /// Make a new campaign.
@@ -55,7 +52,7 @@ pub(super) async fn create_campaign(
     Extension(owner): Extension<Owner>,
     request: Request,
 ) -> Result<Response, Problem> {
-    lanes::create(&app, &owner, KIND, request).await
+    lanes::create::<Campaign>(&app, &owner, request).await
 }
 
 /// Change a campaign.
@@ -71,8 +68,8 @@ pub(super) async fn change_campaign(
     Extension(owner): Extension<Owner>,
     Name(name): Name,
     request: Request,
-) -> Result<Json<Value>, Problem> {
-    lanes::change(&app, &owner, KIND, &name, request).await
+) -> Result<Json<Campaign>, Problem> {
+    lanes::change(&app, &owner, &name, request).await
 }
 
 /// Stop the dialing of a campaign.
@@ -88,8 +85,8 @@ pub(super) async fn pause_campaign(
     Extension(owner): Extension<Owner>,
     Name(name): Name,
     request: Request,
-) -> Result<Json<Value>, Problem> {
-    lanes::pause(&app, &owner, KIND, &name, request).await
+) -> Result<Json<Campaign>, Problem> {
+    lanes::pause(&app, &owner, &name, request).await
 }
 
 /// Start its dialing again.
@@ -103,6 +100,6 @@ pub(super) async fn resume_campaign(
     Extension(owner): Extension<Owner>,
     Name(name): Name,
     request: Request,
-) -> Result<Json<Value>, Problem> {
-    lanes::resume(&app, &owner, KIND, &name, request).await
+) -> Result<Json<Campaign>, Problem> {
+    lanes::resume(&app, &owner, &name, request).await
 }

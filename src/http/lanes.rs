@@ -6,7 +6,8 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     App,
@@ -16,20 +17,39 @@ use super::{
     problem::{Code, Problem},
     schema::acting::{OptionalReasonRequest, ReasonRequest},
 };
-use crate::flow::lanes::LaneKind;
+use crate::flow::{
+    Error,
+    lanes::LaneKind,
+    view::{Campaign, Trunk},
+};
 
-pub(super) async fn list(app: &App, kind: LaneKind) -> Result<Json<Value>, Problem> {
-    let lanes = app.calls.lanes(kind, None).await?;
-    Ok(Json(match kind {
-        LaneKind::Campaign => json!({ "campaigns": lanes }),
-        LaneKind::Trunk => json!({ "trunks": lanes }),
-    }))
+/// A campaign or a trunk, as it is shown.
+pub(super) trait Lane: Serialize + Sized {
+    const KIND: LaneKind;
+
+    async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error>;
 }
 
-pub(super) async fn show(app: &App, kind: LaneKind, name: &str) -> Result<Json<Value>, Problem> {
-    let lanes = app.calls.lanes(kind, Some(name)).await?;
+impl Lane for Campaign {
+    const KIND: LaneKind = LaneKind::Campaign;
+
+    async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error> {
+        app.calls.campaigns(name).await
+    }
+}
+
+impl Lane for Trunk {
+    const KIND: LaneKind = LaneKind::Trunk;
+
+    async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error> {
+        app.calls.trunks(name).await
+    }
+}
+
+pub(super) async fn show<L: Lane>(app: &App, name: &str) -> Result<Json<L>, Problem> {
+    let lanes = L::all(app, Some(name)).await?;
     let lane = lanes.into_iter().next();
-    lane.map(Json).ok_or_else(|| no_such(kind))
+    lane.map(Json).ok_or_else(|| no_such(L::KIND))
 }
 
 fn no_such(kind: LaneKind) -> Problem {
@@ -45,10 +65,9 @@ fn no_such(kind: LaneKind) -> Problem {
     }
 }
 
-pub(super) async fn create(
+pub(super) async fn create<L: Lane>(
     app: &App,
     owner: &Owner,
-    kind: LaneKind,
     request: Request,
 ) -> Result<Response, Problem> {
     let (mut changes, why) = read_changes(request).await?;
@@ -56,10 +75,10 @@ pub(super) async fn create(
         .as_object_mut()
         .and_then(|fields| fields.remove("name"));
     let Some(Value::String(name)) = name else {
-        let detail = format!("\"name\" is missing: the name of the new {kind}");
+        let detail = format!("\"name\" is missing: the name of the new {}", L::KIND);
         return Err(Problem::new(Code::InvalidRequest, detail));
     };
-    let (by, why) = (owner.by(), why.as_deref());
+    let (kind, by, why) = (L::KIND, owner.by(), why.as_deref());
     let made = app
         .calls
         .create_lane(kind, &name, &changes, &by, why)
@@ -69,17 +88,16 @@ pub(super) async fn create(
         return Err(Problem::new(Code::NameTaken, detail));
     }
     let location = [(header::LOCATION, format!("/api/v1/{kind}s/{name}"))];
-    let lane = show(app, kind, &name).await?;
+    let lane = show::<L>(app, &name).await?;
     Ok((StatusCode::CREATED, location, lane).into_response())
 }
 
-pub(super) async fn change(
+pub(super) async fn change<L: Lane>(
     app: &App,
     owner: &Owner,
-    kind: LaneKind,
     name: &str,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<L>, Problem> {
     let (changes, why) = read_changes(request).await?;
     if changes.as_object().is_none_or(serde_json::Map::is_empty) {
         return Err(Problem::new(
@@ -88,10 +106,14 @@ pub(super) async fn change(
         ));
     }
     let (by, why) = (owner.by(), why.as_deref());
-    if !app.calls.set_lane(kind, name, &changes, &by, why).await? {
-        return Err(no_such(kind));
+    if !app
+        .calls
+        .set_lane(L::KIND, name, &changes, &by, why)
+        .await?
+    {
+        return Err(no_such(L::KIND));
     }
-    show(app, kind, name).await
+    show(app, name).await
 }
 
 /// What to change, and why; the reason is no field of the row.
@@ -114,35 +136,33 @@ async fn read_changes(request: Request) -> Result<(Value, Option<String>), Probl
     Ok((changes, why))
 }
 
-pub(super) async fn pause(
+pub(super) async fn pause<L: Lane>(
     app: &App,
     owner: &Owner,
-    kind: LaneKind,
     name: &str,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<L>, Problem> {
     let ReasonRequest { why } = body::typed(request).await?;
     check_reason(&why)?;
-    if !app.calls.pause(kind, name, &owner.by(), &why).await? {
-        return Err(no_such(kind));
+    if !app.calls.pause(L::KIND, name, &owner.by(), &why).await? {
+        return Err(no_such(L::KIND));
     }
-    show(app, kind, name).await
+    show(app, name).await
 }
 
-pub(super) async fn resume(
+pub(super) async fn resume<L: Lane>(
     app: &App,
     owner: &Owner,
-    kind: LaneKind,
     name: &str,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<L>, Problem> {
     let OptionalReasonRequest { why } = body::optional(request).await?;
     check_why(why.as_deref())?;
     let (by, why) = (owner.by(), why.as_deref());
-    if !app.calls.resume(kind, name, &by, why).await? {
-        return Err(no_such(kind));
+    if !app.calls.resume(L::KIND, name, &by, why).await? {
+        return Err(no_such(L::KIND));
     }
-    show(app, kind, name).await
+    show(app, name).await
 }
 
 /// A reason that there must be.

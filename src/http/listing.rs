@@ -1,7 +1,6 @@
 //! Pages of calls.
 
 use axum::{Json, extract::State, http::Uri};
-use serde_json::{Value, json};
 
 use super::{
     App, body,
@@ -10,10 +9,7 @@ use super::{
     problem::{Code, Problem},
     schema::CallPage,
 };
-use crate::{
-    domain::{CallId, CallState},
-    flow::read::Filter,
-};
+use crate::{domain::CallState, flow::read::Filter};
 
 const USUAL: usize = 50;
 const MOST: usize = 200;
@@ -31,20 +27,19 @@ const MOST: usize = 200;
     ),
     responses((status = 200, description = "A page; `nextCursor` is null on the last one.", body = CallPage)),
 )]
-pub(super) async fn list_calls(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn list_calls(
+    State(app): State<App>,
+    uri: Uri,
+) -> Result<Json<CallPage>, Problem> {
     let (filter, limit) = read(&uri)?;
     // One more than shown tells whether there is another page.
     let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let mut calls = app.calls.page(&filter, wanted).await?;
     let more = calls.len() > limit;
     calls.truncate(limit);
-    let last = calls.last().filter(|_| more).and_then(id_of);
-    let next = last.map(|id| Cursor(id).to_string());
-    Ok(Json(json!({ "calls": calls, "nextCursor": next })))
-}
-
-fn id_of(call: &Value) -> Option<CallId> {
-    call.get("id")?.as_str()?.parse().ok()
+    let last = calls.last().filter(|_| more);
+    let next_cursor = last.map(|call| Cursor(call.id).to_string());
+    Ok(Json(CallPage { calls, next_cursor }))
 }
 
 pub(super) fn read(uri: &Uri) -> Result<(Filter, usize), Problem> {

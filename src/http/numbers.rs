@@ -7,7 +7,6 @@ use axum::{
     extract::{Request, State},
     http::Uri,
 };
-use serde_json::{Value, json};
 
 use super::{
     App,
@@ -100,7 +99,7 @@ pub(super) async fn forget_number(
 pub(super) async fn list_do_not_call(
     State(app): State<App>,
     uri: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<DoNotCallList>, Problem> {
     let mut given = body::query(&uri, &["limit"])?;
     let limit = given.remove("limit").map_or(Ok(USUAL), |text| {
         let number = text
@@ -113,7 +112,7 @@ pub(super) async fn list_do_not_call(
         })
     });
     let entries = app.calls.do_not_call_list(limit?).await?;
-    Ok(Json(json!({ "entries": entries })))
+    Ok(Json(DoNotCallList { entries }))
 }
 
 /// Put a number on the do-not-call list.

@@ -1,18 +1,14 @@
-//! What the API answers, as types: the schemas of the OpenAPI document.
-//!
-//! The answers themselves are built by SQL (`sql/read/`) and passed through; the tests
-//! read real answers into these types, so that the document cannot drift from them.
+//! The bodies of requests, and answers around what the queue shows ([`crate::flow::view`]).
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use super::problem::Code;
 use crate::{
     domain::{CallId, Resolution},
-    flow::read::Reason,
+    flow::{read::Reason, view::Call},
 };
 
 // What people do to the queue.
@@ -21,7 +17,7 @@ pub mod acting;
 // Calls, as they are shown.
 mod call;
 
-pub use call::{Attempt, Call, CallEvent, CallPage, CallSummary, WebhookEvent, WebhookPage};
+pub use call::{CallPage, WebhookPage, WebhookWithBody};
 
 /// What became of one item of a batch.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -135,65 +131,6 @@ pub struct CancelResponse {
 pub struct WhyResponse {
     /// Every reason that holds now, in the order in which they must change.
     pub reasons: Vec<Reason>,
-}
-
-/// The queue in numbers.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Stats {
-    /// The database's clock.
-    pub now: DateTime<Utc>,
-    /// How many calls are in each state.
-    pub calls: BTreeMap<String, i64>,
-    /// The states of which there are so many that Postgres's statistics were asked instead of
-    /// counting: more than 10,000, or a million that wait.
-    pub estimated: Vec<String>,
-    /// The longest that a call has been due.
-    pub oldest_due_at: Option<DateTime<Utc>>,
-    /// The trunks and what they have in flight.
-    pub trunks: Option<Vec<TrunkStats>>,
-    /// The campaigns and what they have in flight.
-    pub campaigns: Option<Vec<CampaignStats>>,
-    /// Workers that are alive.
-    pub workers: i64,
-    /// Events that wait for their call.
-    pub webhooks_parked: i64,
-}
-
-/// A trunk in numbers.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TrunkStats {
-    /// Its name.
-    pub name: String,
-    /// Calls in flight at most.
-    pub slots: i64,
-    /// Its pace; null: unpaced.
-    pub calls_per_second: Option<f64>,
-    /// Whether it dials.
-    pub paused: bool,
-    /// Why not.
-    pub paused_why: Option<String>,
-    /// Since when its breaker is open: its provider fails, one call at a time probes it.
-    pub breaker_opened_at: Option<DateTime<Utc>>,
-    /// Calls in flight.
-    pub in_flight: i64,
-}
-
-/// A campaign in numbers.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CampaignStats {
-    /// Its name.
-    pub name: String,
-    /// Its trunk.
-    pub trunk: Option<String>,
-    /// Calls in flight.
-    pub in_flight: Option<i64>,
-    /// Calls that it may have claimed now.
-    pub room: Option<i64>,
-    /// Why there is no room.
-    pub reason: Option<String>,
 }
 
 /// A process that answers.

@@ -5,7 +5,6 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use serde_json::Value;
 
 use super::{
     App,
@@ -14,20 +13,19 @@ use super::{
     lanes,
     problem::Problem,
     schema::acting::{
-        CreateTrunkRequest, OptionalReasonRequest, ReasonRequest, SetTrunkRequest, Trunk, Trunks,
+        CreateTrunkRequest, OptionalReasonRequest, ReasonRequest, SetTrunkRequest, Trunks,
     },
 };
-use crate::flow::lanes::LaneKind;
-
-const KIND: LaneKind = LaneKind::Trunk;
+use crate::flow::view::Trunk;
 
 /// List the trunks, with what they have in flight.
 #[utoipa::path(
     get, path = "/api/v1/trunks", tag = "operations",
     responses((status = 200, description = "All of them, by name.", body = Trunks)),
 )]
-pub(super) async fn list_trunks(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    lanes::list(&app, KIND).await
+pub(super) async fn list_trunks(State(app): State<App>) -> Result<Json<Trunks>, Problem> {
+    let trunks = app.calls.trunks(None).await?;
+    Ok(Json(Trunks { trunks }))
 }
 
 /// Show a trunk.
@@ -38,8 +36,8 @@ pub(super) async fn list_trunks(State(app): State<App>) -> Result<Json<Value>, P
 pub(super) async fn show_trunk(
     State(app): State<App>,
     Name(name): Name,
-) -> Result<Json<Value>, Problem> {
-    lanes::show(&app, KIND, &name).await
+) -> Result<Json<Trunk>, Problem> {
+    lanes::show(&app, &name).await
 }
 
 /// Make a new trunk.
@@ -54,7 +52,7 @@ pub(super) async fn create_trunk(
     Extension(owner): Extension<Owner>,
     request: Request,
 ) -> Result<Response, Problem> {
-    lanes::create(&app, &owner, KIND, request).await
+    lanes::create::<Trunk>(&app, &owner, request).await
 }
 
 /// Change a trunk.
@@ -70,8 +68,8 @@ pub(super) async fn change_trunk(
     Extension(owner): Extension<Owner>,
     Name(name): Name,
     request: Request,
-) -> Result<Json<Value>, Problem> {
-    lanes::change(&app, &owner, KIND, &name, request).await
+) -> Result<Json<Trunk>, Problem> {
+    lanes::change(&app, &owner, &name, request).await
 }
 
 /// Stop the dialing on a trunk.
@@ -87,8 +85,8 @@ pub(super) async fn pause_trunk(
     Extension(owner): Extension<Owner>,
     Name(name): Name,
     request: Request,
-) -> Result<Json<Value>, Problem> {
-    lanes::pause(&app, &owner, KIND, &name, request).await
+) -> Result<Json<Trunk>, Problem> {
+    lanes::pause(&app, &owner, &name, request).await
 }
 
 /// Start its dialing again.
@@ -102,6 +100,6 @@ pub(super) async fn resume_trunk(
     Extension(owner): Extension<Owner>,
     Name(name): Name,
     request: Request,
-) -> Result<Json<Value>, Problem> {
-    lanes::resume(&app, &owner, KIND, &name, request).await
+) -> Result<Json<Trunk>, Problem> {
+    lanes::resume(&app, &owner, &name, request).await
 }

@@ -21,8 +21,9 @@ use crate::flow::drain::Drained;
     get, path = "/api/v1/workers", tag = "operations",
     responses((status = 200, description = "Those of the last day, the latest first.", body = Workers)),
 )]
-pub(super) async fn list_workers(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    Ok(Json(json!({ "workers": app.calls.workers().await? })))
+pub(super) async fn list_workers(State(app): State<App>) -> Result<Json<Workers>, Problem> {
+    let workers = app.calls.workers().await?;
+    Ok(Json(Workers { workers }))
 }
 
 /// Tell a worker to go.

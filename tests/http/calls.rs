@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use pgdial::{
     domain::Outcome,
     flow::lanes::LaneKind,
-    http::schema::{Call, CallPage, CancelResponse, Stats, WhyResponse},
+    flow::view::{Call, Stats},
+    http::schema::{CallPage, CancelResponse, WhyResponse},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -369,13 +370,10 @@ async fn a_number_not_to_ring_is_refused_with_the_reason() {
 async fn an_instant_may_have_any_offset_that_rfc_3339_has() {
     let world = World::new().await;
     for (text, shown) in [
-        ("2035-01-02T00:00:00Z", "2035-01-02T00:00:00+00:00"),
-        (
-            "2035-01-02t05:30:00.25+05:30",
-            "2035-01-02T00:00:00.25+00:00",
-        ),
-        ("2035-01-02T00:00:00-19:15", "2035-01-02T19:15:00+00:00"),
-        ("2035-01-02T23:59:00+23:59", "2035-01-02T00:00:00+00:00"),
+        ("2035-01-02T00:00:00Z", "2035-01-02T00:00:00Z"),
+        ("2035-01-02t05:30:00.25+05:30", "2035-01-02T00:00:00.250Z"),
+        ("2035-01-02T00:00:00-19:15", "2035-01-02T19:15:00Z"),
+        ("2035-01-02T23:59:00+23:59", "2035-01-02T00:00:00Z"),
     ] {
         let body = json!({"to": "+14155550100", "scriptId": "s", "runAt": text});
         let answer = world.send("POST", "/api/v1/calls", &body).await;

@@ -1,6 +1,6 @@
 //! The audit: every act leaves who, when and why, in the transaction of the act.
 
-use pgdial::flow::{acts::ActFilter, defer::DeferReason, lanes::LaneKind};
+use pgdial::flow::{acts::ActFilter, defer::DeferReason, lanes::LaneKind, view::Act};
 use serde_json::{Value, json};
 
 use crate::support::{TestDb, number, run};
@@ -8,7 +8,8 @@ use crate::support::{TestDb, number, run};
 /// The acts so far, oldest first: who, act, kind, name and why.
 async fn acts(db: &TestDb) -> Vec<String> {
     let acts = db.calls.acts(&ActFilter::default(), 1000).await.unwrap();
-    let words = |act: &Value| {
+    let words = |act: &Act| {
+        let act = json!(act);
         let word = |field: &str| act[field].as_str().unwrap_or("-").to_owned();
         ["by", "act", "kind", "name", "why"].map(word).join(" ")
     };
@@ -18,7 +19,7 @@ async fn acts(db: &TestDb) -> Vec<String> {
 /// The detail of the newest act.
 async fn detail(db: &TestDb) -> Value {
     let acts = db.calls.acts(&ActFilter::default(), 1).await.unwrap();
-    acts[0]["detail"].clone()
+    json!(acts[0].detail)
 }
 
 #[tokio::test]
@@ -35,7 +36,7 @@ async fn every_verb_on_a_lane_leaves_who_and_why() {
     assert!(set.await.unwrap());
     assert_eq!(
         detail(&db).await,
-        json!({ "cap": [null, 5], "busyBase": ["00:05:00", "00:01:30"] })
+        json!({ "cap": [null, 5], "busyBase": ["PT5M", "PT1M30S"] })
     );
     assert!(calls.pause(trunk, "eu", "cli:ann", "fire").await.unwrap());
     let resumed = calls.resume(trunk, "eu", "bob", Some("out"));
@@ -222,15 +223,15 @@ async fn acts_are_paged_and_filtered() {
         below: None,
     };
     let page = db.calls.acts(&of_trunks, 2).await.unwrap();
-    let slots: Vec<_> = page.iter().map(|act| &act["detail"]["slots"][1]).collect();
+    let slots: Vec<_> = page.iter().map(|act| &act.detail.0["slots"][1]).collect();
     assert_eq!(slots, [3, 2]);
     let rest = ActFilter {
-        below: page[1]["seq"].as_i64(),
+        below: Some(page[1].seq),
         ..of_trunks
     };
     let page = db.calls.acts(&rest, 2).await.unwrap();
     assert_eq!(page.len(), 1);
-    assert_eq!(page[0]["detail"]["slots"][1], 1);
+    assert_eq!(page[0].detail.0["slots"][1], 1);
 }
 
 #[tokio::test]

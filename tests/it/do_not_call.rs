@@ -71,10 +71,10 @@ async fn the_list_shows_the_newest_first() {
         db.forward("1 second").await;
     }
     let list = db.calls.do_not_call_list(2).await.unwrap();
-    let phones: Vec<_> = list.iter().map(|entry| entry["phone"].clone()).collect();
+    let phones: Vec<_> = list.iter().map(|entry| entry.phone.as_str()).collect();
     assert_eq!(phones, [json!(number(2)), json!(number(1))]);
-    assert_eq!(list[0]["by"], "ann");
-    assert_eq!(list[0]["reason"], "asked");
+    assert_eq!(list[0].by, "ann");
+    assert_eq!(list[0].reason, "asked");
 }
 
 #[tokio::test]

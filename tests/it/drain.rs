@@ -22,7 +22,7 @@ async fn a_worker_that_is_told_to_go_claims_nothing_and_others_do() {
     .await;
     let why = db.calls.why(waiting).await.unwrap();
     assert_eq!(why[0].reason, "no_worker");
-    assert_eq!(db.calls.stats().await.unwrap()["workers"], 0);
+    assert_eq!(db.calls.stats().await.unwrap().workers, 0);
     db.calls.heartbeat(&staying).await.unwrap();
     let claim = db.calls.claim(staying.id, &trunks, 5).await.unwrap();
     assert_eq!(claim.calls.len(), 1);

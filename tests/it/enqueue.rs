@@ -132,8 +132,8 @@ async fn single_requests_of_many_owners_gather_and_each_has_its_own_answer() {
         let (answer, call) = answer.unwrap();
         let id = match answer {
             Enqueued::New(id) => {
-                let shown: Value = serde_json::from_str(call.unwrap().get()).unwrap();
-                assert_eq!(shown, db.calls.show(id).await.unwrap().unwrap());
+                let shown = json!(call.unwrap());
+                assert_eq!(shown, json!(db.calls.show(id).await.unwrap().unwrap()));
                 id
             }
             Enqueued::Duplicate(id) => id,

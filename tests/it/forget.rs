@@ -210,8 +210,8 @@ async fn nothing_of_the_number_is_left_in_any_column_of_any_table() {
         assert_eq!(db.column(id, "outcome").await, outcome);
     }
     let shown = db.calls.show(known[0]).await.unwrap().unwrap();
-    assert_eq!(shown["to"], "forgotten");
-    assert_eq!(shown["attempts"][0]["outcome"], "answered");
+    assert_eq!(shown.to, "forgotten");
+    assert_eq!(shown.attempts[0].outcome.as_deref(), Some("answered"));
     let act = "select concat_ws(' ', by, kind, name, why) from pgdial.acts where act = 'forget'";
     assert_eq!(
         db.text(act).await,

@@ -18,8 +18,7 @@ async fn a_worker_hears_that_it_is_to_go_and_forgets_it_with_no_heartbeat() {
         assert_eq!(told, Told { draining: true });
     }
     let workers = db.calls.workers().await.unwrap();
-    assert_eq!(workers[0]["draining"], true);
-    assert_eq!(workers[0]["alive"], true);
+    assert!(workers[0].draining && workers[0].alive);
 }
 
 #[tokio::test]

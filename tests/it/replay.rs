@@ -140,7 +140,7 @@ async fn events_are_listed_by_verdict_and_trunk() {
         verdict: Some("noted"),
         ..all.clone()
     });
-    assert_eq!(noted.await[0]["eventId"], "f");
+    assert_eq!(noted.await[0].event_id, "f");
     let of_none = list(Kept {
         trunk: Some("other"),
         ..all

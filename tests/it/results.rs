@@ -25,9 +25,9 @@ async fn completed(db: &TestDb) -> ClaimedCall {
 
 async fn result(db: &TestDb, call: &ClaimedCall) -> Value {
     let shown = db.calls.show(call.id).await.unwrap().unwrap();
-    let attempt = shown["attempts"].as_array().unwrap().last().unwrap();
-    assert_eq!(shown["result"], attempt["result"]);
-    shown["result"].clone()
+    let attempt = shown.attempts.last().unwrap();
+    assert_eq!(shown.result, attempt.result);
+    json!(shown.result)
 }
 
 #[tokio::test]
@@ -127,9 +127,12 @@ async fn of_an_attempt_that_is_retried_it_is_that_attempts() {
     db.event(&second, "end", with(named, json!({"n": 2}))).await;
     assert_eq!(db.event(&first, "more", cost(3)).await, Verdict::Applied);
     let shown = db.calls.show(first.id).await.unwrap().unwrap();
-    assert_eq!(shown["result"], json!({"n": 2}));
-    assert_eq!(shown["attempts"][0]["result"], json!({"n": 1, "cost": 3}));
-    assert_eq!(shown["attempts"][1]["result"], json!({"n": 2}));
+    assert_eq!(shown.result.unwrap(), json!({"n": 2}));
+    assert_eq!(
+        shown.attempts[0].result.clone().unwrap(),
+        json!({"n": 1, "cost": 3})
+    );
+    assert_eq!(shown.attempts[1].result.clone().unwrap(), json!({"n": 2}));
 }
 
 #[tokio::test]
@@ -175,10 +178,7 @@ async fn what_was_said_of_a_call_is_read_page_by_page() {
     db.event(&call, "1", progress(ReportKind::Unknown)).await;
     db.event(&call, "22", progress(ReportKind::Unknown)).await;
     let ids = |page: &pgdial::flow::replay::KeptPage| {
-        let ids = page
-            .events
-            .iter()
-            .map(|event| event.0["eventId"].as_str().unwrap().to_owned());
+        let ids = page.events.iter().map(|event| event.0.event_id.clone());
         (ids.collect::<Vec<_>>().join(" "), page.more)
     };
     let page = db
@@ -194,7 +194,7 @@ async fn what_was_said_of_a_call_is_read_page_by_page() {
         .await
         .unwrap();
     assert_eq!(ids(&page), ("22 1".to_owned(), true));
-    let below = page.events[1].0["id"].as_i64();
+    let below = Some(page.events[1].0.id);
     let page = db
         .calls
         .call_webhooks(call.id, below, 2, 1000)

@@ -1,111 +1,106 @@
 //! One call with its history, for people.
 
-use serde_json::Value;
-
-use crate::cli::{
-    Exit, Failure, Out,
-    out::{instant, text},
+use crate::{
+    cli::{
+        Exit, Failure, Out,
+        out::{instant, or_empty, text},
+    },
+    flow::view::{Attempt, Call, CallEvent, Detail},
 };
 
 /// Shows the object of `GET /calls/{id}`.
-pub(super) fn show(call: &Value, out: &mut Out) -> Result<Exit, Failure> {
+pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
     if out.style.json {
         out.json(call)?;
         return Ok(Exit::Ok);
     }
     facts(call, out)?;
-    let attempts: Vec<_> = rows(&call["attempts"]).map(attempt).collect();
-    if !attempts.is_empty() {
+    if !call.attempts.is_empty() {
         out.line("")?;
         let header = [
             "attempt", "claim", "trunk", "claimed", "in call", "ended", "as", "outcome", "why",
         ];
-        out.table(&header, attempts)?;
+        out.table(&header, call.attempts.iter().map(attempt).collect())?;
     }
-    let events: Vec<_> = rows(&call["events"]).map(event).collect();
-    if !events.is_empty() {
+    if !call.events.is_empty() {
         out.line("")?;
-        out.table(&["at", "event", "claim", "detail"], events)?;
+        let header = ["at", "event", "claim", "detail"];
+        out.table(&header, call.events.iter().map(event).collect())?;
     }
     Ok(Exit::Ok)
 }
 
-fn facts(call: &Value, out: &mut Out) -> Result<(), Failure> {
-    let plain = |name: &str| text(&call[name]);
-    let time = |name: &str| instant(&call[name]);
-    let canceled = match plain("cancelRequestedBy") {
-        by if by.is_empty() => by,
-        by => format!(
-            "{} by {by} {}",
-            time("cancelRequestedAt"),
-            plain("cancelRequestedWhy")
-        ),
-    };
+fn facts(call: &Call, out: &mut Out) -> Result<(), Failure> {
+    let time = |at: Option<_>| or_empty(at.map(instant));
+    let canceled = call.cancel_requested_by.as_ref().map(|by| {
+        let at = time(call.cancel_requested_at);
+        format!(
+            "{at} by {by} {}",
+            or_empty(call.cancel_requested_why.as_ref())
+        )
+    });
+    let from = call.from.as_deref();
     let pairs = vec![
-        ("call", plain("id")),
-        ("to", out.phone(&call["to"])),
-        ("from", out.phone(&call["from"])),
-        ("state", plain("state")),
-        ("outcome", plain("outcome")),
-        ("last error", plain("lastError")),
+        ("call", call.id.to_string()),
+        ("to", out.phone(&call.to)),
+        ("from", or_empty(from.map(|from| out.phone(from)))),
+        ("state", call.state.as_str().to_owned()),
+        ("outcome", or_empty(call.outcome)),
+        ("last error", or_empty(call.last_error.as_ref())),
         (
             "attempt",
-            format!("{} of {}", plain("attempt"), plain("maxAttempts")),
+            format!("{} of {}", call.attempt, call.max_attempts),
         ),
-        ("campaign", plain("campaign")),
-        ("priority", plain("priority")),
-        ("script", plain("scriptId")),
-        ("metadata", plain("metadata")),
-        ("run at", time("runAt")),
-        ("expires at", time("expiresAt")),
-        ("trunk", plain("trunk")),
-        ("provider's id", plain("providerCallId")),
-        ("lease until", time("leaseUntil")),
-        ("deadline", time("deadlineAt")),
-        ("held until", time("holdUntil")),
-        ("cancel asked", canceled),
-        ("owner", plain("owner")),
-        ("idempotency key", plain("idempotencyKey")),
-        ("created", time("createdAt")),
-        ("started", time("startedAt")),
-        ("answered", time("answeredAt")),
-        ("ended", time("endedAt")),
-        ("result", plain("result")),
+        ("campaign", call.campaign.clone()),
+        ("priority", call.priority.to_string()),
+        ("script", call.script_id.clone()),
+        ("metadata", text(&call.metadata.clone().into())),
+        ("run at", instant(call.run_at)),
+        ("expires at", time(call.expires_at)),
+        ("trunk", or_empty(call.trunk.as_ref())),
+        ("provider's id", or_empty(call.provider_call_id.as_ref())),
+        ("lease until", time(call.lease_until)),
+        ("deadline", time(call.deadline_at)),
+        ("held until", time(call.hold_until)),
+        ("cancel asked", or_empty(canceled)),
+        ("owner", call.owner.clone()),
+        ("idempotency key", or_empty(call.idempotency_key.as_ref())),
+        ("created", instant(call.created_at)),
+        ("started", time(call.started_at)),
+        ("answered", time(call.answered_at)),
+        ("ended", time(call.ended_at)),
+        ("result", or_empty(call.result.as_ref().map(text))),
     ];
     out.pairs(pairs)
 }
 
-fn rows(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
-}
-
-fn attempt(attempt: &Value) -> Vec<String> {
+fn attempt(attempt: &Attempt) -> Vec<String> {
+    let time = |at: Option<_>| or_empty(at.map(instant));
     vec![
-        text(&attempt["attempt"]),
-        text(&attempt["claimNo"]),
-        text(&attempt["trunk"]),
-        instant(&attempt["claimedAt"]),
-        instant(&attempt["inCallAt"]),
-        instant(&attempt["endedAt"]),
-        text(&attempt["endedAs"]),
-        text(&attempt["outcome"]),
-        text(&attempt["why"]),
+        attempt.attempt.to_string(),
+        attempt.claim_no.to_string(),
+        or_empty(attempt.trunk.as_ref()),
+        time(attempt.claimed_at),
+        time(attempt.in_call_at),
+        time(attempt.ended_at),
+        or_empty(attempt.ended_as.as_ref()),
+        or_empty(attempt.outcome.as_ref()),
+        or_empty(attempt.why.as_ref()),
     ]
 }
 
-fn event(event: &Value) -> Vec<String> {
+fn event(event: &CallEvent) -> Vec<String> {
     vec![
-        instant(&event["at"]),
-        text(&event["kind"]),
-        text(&event["claimNo"]),
-        in_words(&event["detail"]),
+        instant(event.at),
+        event.kind.clone(),
+        event.claim_no.to_string(),
+        in_words(&event.detail),
     ]
 }
 
 /// `{"by": "api", "why": null}` -> `by=api`.
-fn in_words(detail: &Value) -> String {
-    let fields = detail.as_object().into_iter().flatten();
-    let told = fields.filter(|(_, value)| !value.is_null());
+fn in_words(detail: &Detail) -> String {
+    let told = detail.0.iter().filter(|(_, value)| !value.is_null());
     told.map(|(name, value)| format!("{name}={}", text(value)))
         .collect::<Vec<_>>()
         .join(" ")
@@ -121,12 +116,16 @@ mod tests {
     #[test]
     fn a_call_is_shown_with_its_attempts_and_events_and_its_number_masked() {
         let mut captured = Captured::new(Style::default());
+        let at = "2026-01-02T03:04:05Z";
         let call = json!({
-            "id": "0197f5e0-0000-7000-8000-000000000001", "to": "+14155550100", "state": "completed",
-            "attempt": 1, "maxAttempts": 3, "outcome": "answered", "lastError": null,
+            "id": "0197f5e0-0000-7000-8000-000000000001", "to": "+14155550100", "scriptId": "welcome",
+            "metadata": {}, "campaign": "default", "priority": 0, "state": "completed", "runAt": at,
+            "attempt": 1, "maxAttempts": 3, "deferrals": 0, "claimNo": 1, "outcome": "answered",
+            "owner": "crm", "createdAt": at,
             "attempts": [{"attempt": 1, "claimNo": 1, "trunk": "default", "outcome": "answered"}],
-            "events": [{"at": "2026-01-02T03:04:05Z", "kind": "waiting", "claimNo": 0, "detail": {"by": "crm", "why": null}}],
+            "events": [{"seq": 1, "at": at, "kind": "waiting", "claimNo": 0, "attempt": 0, "detail": {"by": "crm", "why": null}}],
         });
+        let call = serde_json::from_value(call).unwrap();
         assert_eq!(show(&call, &mut captured.out).unwrap(), Exit::Ok);
         let data = captured.data();
         assert!(

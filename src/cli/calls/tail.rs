@@ -2,13 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
-
 use super::TailArgs;
 use crate::{
     cli::{
         Exit, Failure, Out,
-        out::{instant, text},
+        out::{instant, or_empty, text},
         values,
     },
     flow::{
@@ -85,18 +83,14 @@ fn write(event: &Arc<Event>, out: &mut Out) -> Result<(), Failure> {
 
 /// Time, kind, number, campaign, call, and what else there is to say.
 fn line(event: &Event, out: &Out) -> String {
-    let at = instant(&Value::from(event.at.to_rfc3339()));
+    let at = instant(event.at);
     let kind = colored(&event.kind, out.style.color);
-    let number = event
-        .to
-        .as_ref()
-        .map_or(Value::Null, |to| to.as_e164().into());
-    let number = out.phone(&number);
+    let number = or_empty(event.to.as_ref().map(|to| out.phone(to.as_e164())));
     let campaign = event.campaign.as_deref().unwrap_or("-");
     let said = ["outcome", "why", "reason", "by", "run_at"]
         .into_iter()
         .filter_map(|word| {
-            let said = text(event.detail.get(word)?);
+            let said = text(event.detail.0.get(word)?);
             (!said.is_empty()).then(|| format!("{word}={said}"))
         });
     let attempt = (event.claim_no > 0).then(|| format!("attempt {}", event.attempt));

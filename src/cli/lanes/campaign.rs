@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Changes, only_given, or_none, paused};
+use super::{Changes, only_given, paused};
 use crate::{
     cli::{
         Failure, Out,
-        out::text,
+        out::{or_empty, or_none, yes},
         values::{self, Interval, Limit},
     },
     domain::Region,
-    flow::lanes::LaneKind,
+    flow::{Calls, Error, lanes::LaneKind, view::Campaign},
 };
 
 /// What can be set of a campaign.
@@ -88,16 +88,25 @@ impl Changes for CampaignChanges {
             && name.bytes().all(|b| lower(b) || b == b'_' || b == b'-')
     }
 
-    fn table(lanes: &[Value], out: &mut Out) -> Result<(), Failure> {
-        let row = |lane: &Value| {
+    type Lane = Campaign;
+
+    fn lanes(
+        calls: &Calls,
+        name: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<Campaign>, Error>> {
+        calls.campaigns(name)
+    }
+
+    fn table(lanes: &[Campaign], out: &mut Out) -> Result<(), Failure> {
+        let row = |lane: &Campaign| {
             vec![
-                text(&lane["name"]),
-                text(&lane["trunk"]),
-                text(&lane["inFlight"]),
-                or_none(&lane["cap"]),
-                text(&lane["weight"]),
-                paused(lane),
-                text(&lane["reason"]),
+                lane.name.clone(),
+                lane.trunk.clone(),
+                or_empty(lane.in_flight),
+                or_none(lane.cap),
+                lane.weight.to_string(),
+                is_paused(lane),
+                or_empty(lane.reason.as_ref()),
             ]
         };
         let header = [
@@ -112,26 +121,31 @@ impl Changes for CampaignChanges {
         out.table(&header, lanes.iter().map(row).collect())
     }
 
-    fn pairs(lane: &Value) -> Vec<(&'static str, String)> {
+    fn pairs(lane: &Campaign) -> Vec<(&'static str, String)> {
         vec![
-            ("campaign", text(&lane["name"])),
-            ("trunk", text(&lane["trunk"])),
-            ("paused", paused(lane)),
-            ("in flight", text(&lane["inFlight"])),
-            ("room", text(&lane["room"])),
-            ("closed because", text(&lane["reason"])),
-            ("cap", or_none(&lane["cap"])),
-            ("weight", text(&lane["weight"])),
-            ("max attempts", text(&lane["maxAttempts"])),
-            ("ring timeout", text(&lane["ringTimeout"])),
-            ("max duration", text(&lane["maxDuration"])),
-            ("busy base", text(&lane["busyBase"])),
-            ("no answer base", text(&lane["noAnswerBase"])),
-            ("fault base", text(&lane["faultBase"])),
-            ("backoff cap", text(&lane["backoffCap"])),
-            ("redial unknown", text(&lane["redialUnknown"])),
-            ("guard", or_none(&lane["guard"])),
-            ("region", or_none(&lane["region"])),
+            ("campaign", lane.name.clone()),
+            ("trunk", lane.trunk.clone()),
+            ("paused", is_paused(lane)),
+            ("in flight", or_empty(lane.in_flight)),
+            ("room", or_empty(lane.room)),
+            ("closed because", or_empty(lane.reason.as_ref())),
+            ("cap", or_none(lane.cap)),
+            ("weight", lane.weight.to_string()),
+            ("max attempts", lane.max_attempts.to_string()),
+            ("ring timeout", lane.ring_timeout.to_string()),
+            ("max duration", lane.max_duration.to_string()),
+            ("busy base", lane.busy_base.to_string()),
+            ("no answer base", lane.no_answer_base.to_string()),
+            ("fault base", lane.fault_base.to_string()),
+            ("backoff cap", lane.backoff_cap.to_string()),
+            ("redial unknown", yes(lane.redial_unknown).to_owned()),
+            ("guard", or_none(lane.guard)),
+            ("region", or_none(lane.region.as_ref())),
         ]
     }
+}
+
+fn is_paused(lane: &Campaign) -> String {
+    let (by, why) = (lane.paused_by.as_ref(), lane.paused_why.as_ref());
+    paused(lane.paused, by, lane.paused_at, why)
 }

@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{Changes, only_given, or_none, paused};
+use super::{Changes, only_given, paused};
 use crate::{
     cli::{
         Failure, Out,
-        out::text,
+        out::{or_none, yes},
         values::{self, Limit},
     },
     config,
-    flow::lanes::LaneKind,
+    flow::{Calls, Error, lanes::LaneKind, view::Trunk},
 };
 
 /// What can be set of a trunk.
@@ -71,30 +71,41 @@ impl Changes for TrunkChanges {
         config::is_trunk_name(name)
     }
 
-    fn table(lanes: &[Value], out: &mut Out) -> Result<(), Failure> {
-        let row = |lane: &Value| {
+    type Lane = Trunk;
+
+    fn lanes(calls: &Calls, name: Option<&str>) -> impl Future<Output = Result<Vec<Trunk>, Error>> {
+        calls.trunks(name)
+    }
+
+    fn table(lanes: &[Trunk], out: &mut Out) -> Result<(), Failure> {
+        let row = |lane: &Trunk| {
             vec![
-                text(&lane["name"]),
-                text(&lane["inFlight"]),
-                text(&lane["slots"]),
-                or_none(&lane["callsPerSecond"]),
-                paused(lane),
+                lane.name.clone(),
+                lane.in_flight.to_string(),
+                lane.slots.to_string(),
+                or_none(lane.calls_per_second),
+                is_paused(lane),
             ]
         };
         let header = ["trunk", "in flight", "slots", "calls/s", "paused"];
         out.table(&header, lanes.iter().map(row).collect())
     }
 
-    fn pairs(lane: &Value) -> Vec<(&'static str, String)> {
+    fn pairs(lane: &Trunk) -> Vec<(&'static str, String)> {
         vec![
-            ("trunk", text(&lane["name"])),
-            ("paused", paused(lane)),
-            ("in flight", text(&lane["inFlight"])),
-            ("slots", text(&lane["slots"])),
-            ("calls per second", or_none(&lane["callsPerSecond"])),
-            ("look-up", text(&lane["lookUp"])),
-            ("idempotent", text(&lane["idempotent"])),
-            ("reports within", or_none(&lane["reportsWithin"])),
+            ("trunk", lane.name.clone()),
+            ("paused", is_paused(lane)),
+            ("in flight", lane.in_flight.to_string()),
+            ("slots", lane.slots.to_string()),
+            ("calls per second", or_none(lane.calls_per_second)),
+            ("look-up", lane.look_up.clone()),
+            ("idempotent", yes(lane.idempotent).to_owned()),
+            ("reports within", or_none(lane.reports_within.as_ref())),
         ]
     }
+}
+
+fn is_paused(lane: &Trunk) -> String {
+    let (by, why) = (lane.paused_by.as_ref(), lane.paused_why.as_ref());
+    paused(lane.paused, by, lane.paused_at, why)
 }

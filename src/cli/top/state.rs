@@ -150,7 +150,7 @@ impl Top {
     fn time_pickup(&mut self, event: &Event) {
         match event.kind.as_str() {
             "waiting" | "retried" | "deferred" => {
-                let run_at = event.detail.get("run_at").and_then(|at| at.as_str());
+                let run_at = event.detail.0.get("run_at").and_then(|at| at.as_str());
                 let run_at = run_at.and_then(|at| DateTime::parse_from_rfc3339(at).ok());
                 let due = run_at.map_or(event.at, |at| at.to_utc().max(event.at));
                 if self.due.len() >= DUE {

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::domain::{CallId, CallState, Outcome, Resolution};
 use crate::flow::forget::ForgetDoNotCall;
+use crate::flow::view::{Act, Campaign, DoNotCallEntry, Trunk, Worker};
 
 /// Which calls: all that is given must hold. At least one field, or `{"all": true}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -97,56 +97,6 @@ pub struct OptionalReasonRequest {
     pub why: Option<String>,
 }
 
-/// A campaign.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Campaign {
-    /// Its name.
-    pub name: String,
-    /// The trunk that it dials on.
-    pub trunk: String,
-    /// Its calls in flight at most; null: only the trunk's slots.
-    pub cap: Option<i32>,
-    /// Its share of the slots beside other campaigns that have work.
-    pub weight: i32,
-    /// Whether it dials.
-    pub paused: bool,
-    /// Since when not.
-    pub paused_at: Option<DateTime<Utc>>,
-    /// By whom.
-    pub paused_by: Option<String>,
-    /// Why.
-    pub paused_why: Option<String>,
-    /// Attempts of a new call that does not say.
-    pub max_attempts: i32,
-    /// How long it may ring.
-    #[schema(example = "00:01:00")]
-    pub ring_timeout: String,
-    /// How long a call may last.
-    pub max_duration: String,
-    /// The first wait after busy.
-    pub busy_base: String,
-    /// The first wait after nobody answered.
-    pub no_answer_base: String,
-    /// The first wait after a fault.
-    pub fault_base: String,
-    /// No wait is longer than this.
-    pub backoff_cap: String,
-    /// Retry a call whose attempt nobody could explain, after its hold.
-    pub redial_unknown: bool,
-    /// After so many refused dials in a row, for one reason, it pauses itself; null: never.
-    pub guard: Option<i32>,
-    /// Where its numbers are dialled, if they come without + and country code.
-    #[schema(example = "US")]
-    pub region: Option<String>,
-    /// Calls in flight.
-    pub in_flight: Option<i64>,
-    /// Calls that it may have claimed now.
-    pub room: Option<i64>,
-    /// Why there is no room.
-    pub reason: Option<String>,
-}
-
 /// A new campaign.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -206,36 +156,6 @@ pub struct SetCampaignRequest {
     pub why: Option<String>,
 }
 
-/// A trunk.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Trunk {
-    /// Its name.
-    pub name: String,
-    /// Calls in flight at most, summed over all processes.
-    pub slots: i32,
-    /// Its pace; null: unpaced.
-    pub calls_per_second: Option<f64>,
-    /// Whether it dials.
-    pub paused: bool,
-    /// Since when not.
-    pub paused_at: Option<DateTime<Utc>>,
-    /// By whom.
-    pub paused_by: Option<String>,
-    /// Why.
-    pub paused_why: Option<String>,
-    /// What its provider can be asked: `none`, `hint` or `authoritative`.
-    pub look_up: String,
-    /// Its provider rings once for one Idempotency-Key.
-    pub idempotent: bool,
-    /// Within what time its provider sends a first report of every call that it places; null: nobody knows.
-    pub reports_within: Option<String>,
-    /// Since when its breaker is open.
-    pub breaker_opened_at: Option<DateTime<Utc>>,
-    /// Calls in flight.
-    pub in_flight: i64,
-}
-
 /// A new trunk.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -284,36 +204,6 @@ pub struct Trunks {
     pub trunks: Vec<Trunk>,
 }
 
-/// A worker process.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Worker {
-    /// Made afresh at each start.
-    pub id: Uuid,
-    /// Where it runs.
-    pub host: String,
-    /// Its process there.
-    pub pid: i32,
-    /// Its release of pgdial.
-    pub release: String,
-    /// Dials that it makes at once.
-    pub permits: i32,
-    /// The trunks that it can dial.
-    pub trunks: Vec<String>,
-    /// When it started.
-    pub started_at: DateTime<Utc>,
-    /// When it was last seen.
-    pub seen_at: DateTime<Utc>,
-    /// It no longer claims, and ends.
-    pub stopping: bool,
-    /// It was told to go.
-    pub draining: bool,
-    /// It was seen within 45 s and does not stop.
-    pub alive: bool,
-    /// Calls in flight that it claimed.
-    pub in_flight: i64,
-}
-
 /// The workers, the latest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Workers {
@@ -327,32 +217,6 @@ pub struct DrainResponse {
     /// `draining`, `already_draining` or `stopping`.
     #[schema(example = "draining")]
     pub result: String,
-}
-
-/// One act.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Act {
-    /// Its place among all acts.
-    pub seq: i64,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Who, in their own words: `api:` and the name of the key, `cli:` and the user, an SQL role.
-    pub by: String,
-    /// Whose connection to the database it was.
-    pub login: String,
-    /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
-    #[schema(example = "pause")]
-    pub act: String,
-    /// On a `campaign`, `trunk`, `worker` or `number`, on `calls`, on the `cluster`.
-    #[schema(example = "trunk")]
-    pub kind: String,
-    /// Which one.
-    pub name: Option<String>,
-    /// Why.
-    pub why: Option<String>,
-    /// What: old and new values, or filter and counts.
-    pub detail: Value,
 }
 
 /// A page of acts, newest first.
@@ -416,19 +280,6 @@ pub struct DoNotCallRequest {
 pub struct DoNotCallResponse {
     /// False: the number was there, or was not.
     pub changed: bool,
-}
-
-/// An entry of the do-not-call list.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct DoNotCallEntry {
-    /// The number.
-    pub phone: String,
-    /// Why.
-    pub reason: String,
-    /// Who put it there.
-    pub by: String,
-    /// When.
-    pub at: DateTime<Utc>,
 }
 
 /// The newest entries of the do-not-call list.

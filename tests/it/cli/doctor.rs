@@ -100,7 +100,7 @@ async fn what_differs_from_this_release_is_found_with_the_line_that_repairs_it()
             "drop index pgdial.calls_claimable",
             &[
                 "calls_claimable is missing",
-                "create index concurrently calls_claimable on pgdial.calls",
+                "CREATE INDEX CONCURRENTLY calls_claimable ON pgdial.calls",
             ][..],
             None,
         ),
@@ -162,10 +162,7 @@ async fn what_differs_from_this_release_is_found_with_the_line_that_repairs_it()
         ),
         (
             "alter table pgdial.trunks disable trigger wake",
-            &[
-                "trigger wake on pgdial.trunks is missing or disabled",
-                "migrate",
-            ],
+            &["trigger wake on pgdial.trunks is not as", "migrate"],
         ),
     ] {
         machine.db.sql(break_it).await;
@@ -262,7 +259,10 @@ async fn what_others_have_set_up_around_it_is_found() {
         &machine,
         "drift",
         "fail",
-        &["do_not_call_phone_check", "standard_conforming_strings off"],
+        &[
+            "do_not_call_phone_check",
+            "drop constraint do_not_call_phone_check, add constraint",
+        ],
     );
 }
 
