@@ -18,7 +18,9 @@ begin
     update pgdial.cluster k
     set seen_at = (select pgdial.now()),
         -- What a server did not say before, and does now.
-        system_identifier = coalesce(k.system_identifier, p.system_identifier), timeline = coalesce(k.timeline, p.timeline)
+        system_identifier = coalesce(k.system_identifier, p.system_identifier),
+        -- cluster_changed passes another one only where somebody vouches that nothing is lost by it.
+        timeline = case when k.synchronous then coalesce(p.timeline, k.timeline) else coalesce(k.timeline, p.timeline) end
     from pgdial.place() p
     where k.lost_since is null and pgdial.cluster_changed() is null;
 

@@ -162,6 +162,7 @@ pub async fn examine(pool: &Pool) -> Vec<Check> {
             "accounts",
             queue::accounts(&mut connection).await,
         );
+        keep(&mut found, "gate", queue::gate(&mut connection).await);
         keep(&mut found, "pauses", queue::pauses(&mut connection).await);
         keep(&mut found, "slots", queue::slots(&mut connection).await);
         keep(&mut found, "inbox", queue::inbox(&mut connection).await);

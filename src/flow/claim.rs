@@ -53,6 +53,9 @@ pub struct Claimer {
 /// life before it gives it out again.
 const KEPT: Duration = Duration::from_secs(1);
 
+/// To whoever asks how the process is: the database answers, and nothing is dialled.
+const GATE_KEPT: &str = "another session keeps the gate of the claims; `pgdial doctor` names it";
+
 impl Calls {
     /// A claimer for this worker.
     pub fn claimer(&self, worker: Uuid) -> Claimer {
@@ -83,7 +86,10 @@ impl Claimer {
     pub async fn claim(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
         let trying = self.health.trying(Work::Claim);
         let claimed = self.claim_now(shares, wanted).await;
-        trying.ended(&claimed);
+        match &claimed {
+            Ok(claim) if claim.gate_timeout => trying.failed(GATE_KEPT.to_owned()),
+            ended => trying.ended(ended),
+        }
         claimed
     }
 

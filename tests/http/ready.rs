@@ -72,6 +72,25 @@ async fn requests_that_wait_for_their_answer_are_told_though_others_are_served()
     until(&world, 200, "ready").await;
 }
 
+/// The database answers, and nobody is dialled: a session is frozen, or somebody left it open.
+#[tokio::test]
+async fn a_gate_that_another_session_keeps_is_told() {
+    let world = World::new().await;
+    world.enqueue(TO).await;
+    let mut holder = world.pool.begin().await.unwrap();
+    sqlx::query("select pgdial.gate()")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    assert!(world.claim().await.is_empty());
+    let told = world.get("/readyz").await;
+    assert_eq!(told.status, 503, "{}", told.text);
+    assert!(told.text.contains("claim has failed"), "{}", told.text);
+    holder.rollback().await.unwrap();
+    assert_eq!(world.claim().await.len(), 1);
+    assert_eq!(world.get("/readyz").await.status, 200);
+}
+
 /// No key is at fault, and many clients take 409 for "it is there already".
 #[tokio::test]
 async fn a_locked_table_is_unavailable_and_no_conflict() {

@@ -205,6 +205,7 @@ fn a_runbook_is_about_its_alert() {
         ),
         ("PgdialListenerDeaf", "notifications-do-not-arrive"),
         ("PgdialHousekeepingFails", "housekeeping-fails"),
+        ("PgdialWorkFails", "a-process-fails-at-its-work"),
     ] {
         let rule = rules
             .split("- alert: ")

@@ -199,6 +199,25 @@ async fn a_synchronous_standby_has_lost_nothing() {
 }
 
 #[tokio::test]
+async fn a_timeline_that_lost_nothing_is_noted_and_holds_nothing_later() {
+    let db = TestDb::new().await;
+    db.sql("update pgdial.cluster set synchronous = true").await;
+    db.sql(PROMOTED).await;
+    db.worker(&["default"]).await;
+    db.sql("update pgdial.cluster set synchronous = false")
+        .await;
+    db.enqueue(&number(1)).await;
+    assert_eq!(db.claim(1).await.len(), 1);
+    db.sql(PROMOTED).await;
+    db.worker(&["default"]).await;
+    db.enqueue(&number(2)).await;
+    assert!(
+        db.claim(1).await.is_empty(),
+        "a worker alone vouches for nothing"
+    );
+}
+
+#[tokio::test]
 async fn a_dial_in_doubt_is_not_sent_again_there() {
     let db = TestDb::new().await;
     db.sql("update pgdial.trunks set idempotent = true").await;

@@ -145,6 +145,21 @@ pub(super) async fn accounts(connection: &mut PgConnection) -> Looked {
     Ok(elsewhere.into_iter().map(warn).collect())
 }
 
+/// Claims go one at a time, so whoever stays in the gate stops them all.
+pub(super) async fn gate(connection: &mut PgConnection) -> Looked {
+    let (holder,): (Option<String>,) = sqlx::query_as("select pgdial.gate_holder()")
+        .fetch_one(connection)
+        .await?;
+    let fail = |holder| {
+        Check::fail(
+            "gate",
+            format!("nothing is dialled: {holder} keeps the gate of the claims"),
+            "end it: select pg_terminate_backend(PID); if it stays, its process is stopped, and kill -CONT on the server lets it end",
+        )
+    };
+    Ok(holder.map(fail).into_iter().collect())
+}
+
 #[derive(Deserialize)]
 struct Pause {
     kind: String,

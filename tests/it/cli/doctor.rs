@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{DONE, REFUSED, Ran};
-use crate::support::{number, processes::Machine, wire::Wire};
+use crate::support::{number, processes::Machine, run, wire::Wire};
 
 /// What it says, and how it ends.
 fn examined(machine: &Machine, change: impl FnOnce(&mut std::process::Command)) -> (i32, Value) {
@@ -449,6 +449,19 @@ async fn a_provider_without_room_and_a_database_that_moved_are_found() {
         "place",
         "fail",
         &["nothing is dialled", "pgdial recover"],
+    );
+    let mut holder = machine.db.session_as("dialer").await;
+    run(
+        &mut holder,
+        "begin; select pg_advisory_xact_lock(x'70676469'::int, 1)",
+    )
+    .await
+    .unwrap();
+    finds(
+        &machine,
+        "gate",
+        "fail",
+        &["nothing is dialled", "pg_terminate_backend"],
     );
     machine
         .db
