@@ -1,4 +1,4 @@
--- drain: a worker is told to go. It claims nothing from now on (claim_calls says so, whatever
+-- drain: a worker is told to go. It claims nothing from now on (claim says so, whatever
 -- its release), hears of it with its next heartbeat, for which it is woken, finishes the dials
 -- under way, and then a process of `work` ends; one of `serve` goes on as API and sweep. There is
 -- no way back but to start the process again, which is a new worker.
