@@ -14,9 +14,7 @@ select p.campaign, p.trunk, p.in_flight, p.room, coalesce(p.reason, case when w.
        date_trunc('second', p.since) as ended_since
 from pgdial.campaign_progress p
      cross join lateral (
-         select count(*) as n from pgdial.workers w
-         where p.trunk = any (w.trunks) and not w.stopping and not w.draining
-           and w.seen_at > (select pgdial.now()) - interval '45 seconds') w
+         select count(*) as n from pgdial.live_workers w where p.trunk = any (w.trunks) and not w.draining) w
 order by p.waiting desc, p.campaign
 limit 500;
 

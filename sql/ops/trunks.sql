@@ -24,9 +24,8 @@ select t.name as trunk,
 from pgdial.trunks t
      left join pgdial.trunk_breaker b on b.trunk = t.name,
      (select pgdial.now() as now) n,
-     lateral (select count(*) as n from pgdial.workers w
-              where t.name = any (w.trunks) and not w.stopping and not w.draining
-                and w.seen_at > n.now - interval '45 seconds') w
+     lateral (select count(*) as n from pgdial.live_workers w
+              where t.name = any (w.trunks) and not w.draining) w
 order by t.name
 limit 500;
 

@@ -32,8 +32,7 @@ with n as materialized (
     where c.state in ('dialing', 'unresolved', 'in_call')
     group by c.trunk, c.campaign, c.state
 ), alive as materialized (
-    select w.trunks from pgdial.workers w cross join n
-    where not w.stopping and not w.draining and w.seen_at > n.now - '45 seconds'::interval
+    select w.trunks from pgdial.live_workers w where not w.draining
 )
 select jsonb_build_object(
     'truncated', (select count(*) > $1 from counted),

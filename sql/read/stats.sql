@@ -18,8 +18,7 @@ select jsonb_build_object(
                     'name', l.campaign, 'trunk', l.trunk, 'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason)
                     order by l.campaign)
                   from pgdial.lanes(null, n.now) l),
-    'workers', (select count(*) from pgdial.workers w
-                where not w.stopping and not w.draining and w.seen_at > n.now - '45 seconds'::interval),
+    'workers', (select count(*) from pgdial.live_workers w where not w.draining),
     'webhooksParked', 
         (select count(*) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is not null)
         + (select count(*) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is null)) as stats

@@ -9,12 +9,11 @@ as $$
 $$;
 
 -- account_is_gone: a live worker has the trunk of this dial, but none the account that it was sent to.
-create or replace function pgdial.account_is_gone(p_call pgdial.calls, p_now timestamptz) returns boolean
+create or replace function pgdial.account_is_gone(p_call pgdial.calls) returns boolean
 language plpgsql stable
 as $$
 begin
     return p_call.account is not null and coalesce((
         select not bool_or(pgdial.is_its_account(p_call, w.trunks, w.accounts))
-        from pgdial.workers w
-        where p_call.trunk = any (w.trunks) and not w.stopping and w.seen_at > p_now - '45 seconds'::interval), false);
+        from pgdial.live_workers w where p_call.trunk = any (w.trunks)), false);
 end $$;

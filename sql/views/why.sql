@@ -240,10 +240,9 @@ begin
         return;
     end if;
     select sum(w.permits), sum(least(w.permits, d.n)) into v_permits, v_dialing
-    from pgdial.workers w
+    from pgdial.live_workers w
          cross join lateral (select count(*)::int as n from pgdial.calls c where c.state = 'dialing' and c.claimed_by = w.id) d
-    where p_lane.trunk = any (w.trunks) and not w.stopping and not w.draining
-      and w.seen_at > p_now - '45 seconds'::interval;
+    where p_lane.trunk = any (w.trunks) and not w.draining;
     if v_permits is null then
         select w.* into v_last from pgdial.workers w where p_lane.trunk = any (w.trunks) order by w.seen_at desc limit 1;
         return query select 40, 'no_worker', case when v_last.id is null
@@ -467,7 +466,7 @@ as $$
 declare
     v_dial constant text := coalesce(p_call.provider_call_id, p_call.id || '-' || p_call.claim_no);
     v_changed constant text := pgdial.cluster_changed();
-    v_account_is_gone constant boolean := pgdial.account_is_gone(p_call, p_now);
+    v_account_is_gone constant boolean := pgdial.account_is_gone(p_call);
     v_worker pgdial.workers;
     v_asked text;
 begin
@@ -479,7 +478,7 @@ begin
     select 1, p_call.state::text, case p_call.state
         when 'dialing' then format('a worker%s is dialing since %s, and says what came of it by %s',
             case when v_worker.id is not null then format(' on %s (pid %s%s)', v_worker.host, v_worker.pid,
-                case when v_worker.seen_at <= p_now - '45 seconds'::interval
+                case when not exists (select from pgdial.live_workers a where a.id = v_worker.id)
                      then ', last seen at ' || pgdial.in_utc(v_worker.seen_at) else '' end) else '' end,
             pgdial.in_utc(p_call.claimed_at), pgdial.in_utc(p_call.lease_until))
         when 'unresolved' then format('the dial of %s may have reached the provider (%s): awaiting its webhook until %s%s',

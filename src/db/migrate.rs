@@ -116,6 +116,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/heartbeat",
     "flow/drain",
     "flow/forget",
+    "views/live_workers",
     "views/overview",
     "views/doubts",
     "views/why",

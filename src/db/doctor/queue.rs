@@ -56,8 +56,8 @@ pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
                 string_agg(distinct w.release, ', ') filter (where w.alive and w.release <> '",
             env!("CARGO_PKG_VERSION"),
             "') as others \
-         from (select w.*, n.now, not w.stopping and w.seen_at > n.now - interval '45 seconds' as alive \
-               from pgdial.workers w, (select pgdial.now()) n (now)) w"
+         from (select w.*, n.now, a.id is not null as alive \
+               from pgdial.workers w left join pgdial.live_workers a on a.id = w.id, (select pgdial.now()) n (now)) w"
         ),
     )
     .await?;
@@ -94,8 +94,7 @@ pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
         connection,
         "select t.name as trunk from pgdial.trunks t \
          where not t.paused and exists (select from pgdial.campaigns g where g.trunk = t.name) \
-           and not exists (select from pgdial.workers w where not w.stopping and not w.draining and t.name = any (w.trunks) \
-                             and w.seen_at > (select pgdial.now()) - interval '45 seconds') order by 1",
+           and not exists (select from pgdial.live_workers w where not w.draining and t.name = any (w.trunks)) order by 1",
     )
     .await?;
     found.extend(unserved.into_iter().map(|Unserved { trunk }| {
@@ -125,7 +124,7 @@ pub(super) async fn accounts(connection: &mut PgConnection) -> Looked {
     let elsewhere: Vec<Elsewhere> = rows(
         connection,
         "select c.trunk, c.account, count(*) as calls from pgdial.calls c \
-         where c.state in ('dialing', 'unresolved', 'in_call') and pgdial.account_is_gone(c, (select pgdial.now())) \
+         where c.state in ('dialing', 'unresolved', 'in_call') and pgdial.account_is_gone(c) \
          group by 1, 2 order by 1, 2",
     )
     .await?;
@@ -208,8 +207,7 @@ pub(super) async fn slots(connection: &mut PgConnection) -> Looked {
         "select t.name, t.slots, f.in_flight, f.stuck, \
                 case when b.opened_at is not null then coalesce(b.last_fault, 'no words') end as fault, \
                 coalesce(b.opened_at is null and b.not_before > n.now, false) as is_full, \
-                (select sum(w.permits) from pgdial.workers w where not w.stopping and not w.draining and t.name = any (w.trunks) \
-                   and w.seen_at > n.now - interval '45 seconds') as permits \
+                (select sum(w.permits) from pgdial.live_workers w where not w.draining and t.name = any (w.trunks)) as permits \
          from (select pgdial.now() as now) n cross join pgdial.trunks t \
               left join pgdial.trunk_breaker b on b.trunk = t.name \
               cross join lateral (select count(*) as in_flight, count(*) filter (where c.deadline_at < n.now) as stuck \

@@ -26,8 +26,7 @@ pub(super) async fn housekeeping(connection: &mut PgConnection) -> Looked {
         // Overdue: where a worker is alive, and has been long enough to have done it.
         "select s.step, s.failures, s.error, extract(epoch from n.now - s.done_at)::float8 as done_sec, \
                 coalesce(s.done_at < n.now - interval '10 minutes', true) \
-                and exists (select from pgdial.workers w where not w.stopping and w.seen_at > n.now - interval '45 seconds' \
-                              and w.started_at < n.now - interval '10 minutes') as overdue \
+                and exists (select from pgdial.live_workers w where w.started_at < n.now - interval '10 minutes') as overdue \
          from pgdial.housekeeping_steps s, (select pgdial.now()) n (now) order by s.ordinal",
     )
     .await?;
