@@ -27,7 +27,10 @@ begin
                  order by pgdial.look_up_due(c) limit a.most for update skip locked) d
     ), booked as (
         update pgdial.calls c
-        set look_up_at = v_now + greatest('5 seconds', least('2 minutes', (v_now - c.claimed_at) / 2))
+        set look_up_at = v_now + greatest('5 seconds', least('2 minutes', (v_now - c.claimed_at) / 2,
+                -- When its silence may first count: it holds a slot until then.
+                case when c.not_found_since > v_now - '60 seconds'::interval
+                     then c.not_found_since + '60 seconds'::interval - v_now end))
         where c.id = any (array(select d.id from due d))
         returning c.id, c.claim_no, c.trunk, c.provider_call_id
     )

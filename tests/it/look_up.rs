@@ -216,6 +216,23 @@ async fn not_found_is_believed_of_an_authority_at_the_third_time_over_a_window()
     );
 }
 
+/// The asks grow rarer, but one of them falls on the end of the window: its slot is taken until then.
+#[tokio::test]
+async fn an_authority_is_asked_when_its_silence_may_first_count() {
+    let db = may_be_asked("authoritative").await;
+    let call = in_doubt(&db, 1).await;
+    db.forward("6 seconds").await;
+    assert_eq!(due(&db).await, 1);
+    answer(&db, &call, LookedUp::NotFound).await;
+    for _ in 0..61 {
+        db.forward("1 second").await;
+        if due(&db).await > 0 {
+            answer(&db, &call, LookedUp::NotFound).await;
+        }
+    }
+    assert_eq!(db.state(call.id).await, "waiting");
+}
+
 #[tokio::test]
 async fn two_times_over_a_window_are_not_enough() {
     let db = may_be_asked("authoritative").await;
