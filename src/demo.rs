@@ -184,7 +184,7 @@ impl Demo {
         let requests = requests_of(csv)?;
         let results = self.calls.enqueue(&self.owner, &requests).await?;
         for (line, result) in (2..).zip(&results) {
-            if !matches!(result, Enqueued::New(_)) {
+            if !matches!(result, Enqueued::Created(_)) {
                 return Err(Error::NotTaken {
                     line,
                     why: format!("{result:?}"),

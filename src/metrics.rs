@@ -448,7 +448,7 @@ impl Maker {
             "Requests of the HTTP API to enqueue a call.",
             "verdict",
             &[
-                "new",
+                "created",
                 "duplicate",
                 "key_reused",
                 "key_locked",

@@ -3,7 +3,7 @@
 -- p_requests: an array of objects as POST /calls takes them, with idempotencyKey inside.
 -- p_wait_ms: how long to wait for somebody who is writing one of the keys; null = 2 s.
 -- p_shown: whether the detail of a new call is the call, as sql/read/call.sql shows it.
--- Verdicts: new, duplicate, key_reused (another request under the same key), key_locked
+-- Verdicts: created, duplicate, key_reused (another request under the same key), key_locked
 -- (another transaction holds the key: try again), suppressed, unknown_campaign, invalid.
 -- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If
 -- that takes too long, nothing is written, and every item hears key_locked: try them alone.
@@ -77,11 +77,11 @@ begin
         ), noted as (
             insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
             select v_now, new.id, new.claim_no, new.attempt, 'waiting',
-                   jsonb_build_object('by', new.owner, 'run_at', new.run_at)
+                   jsonb_build_object('owner', new.owner, 'run_at', new.run_at)
             from new
             returning call_id, seq
         )
-        select a.ordinal, 'new', a.id, case when p_shown then json_build_object(
+        select a.ordinal, 'created', a.id, case when p_shown then json_build_object(
             'id', a.id, 'to', a.phone, 'from', a.from_number, 'scriptId', a.script_id, 'metadata', a.metadata,
             'campaign', a.campaign, 'priority', a.priority, 'state', 'waiting', 'runAt', a.run_at, 'expiresAt', a.expires_at,
             'attempt', 0, 'maxAttempts', a.max_attempts, 'deferrals', 0, 'claimNo', 0,
@@ -93,7 +93,7 @@ begin
             'startedAt', null, 'endedAt', null, 'attempts', '[]'::json,
             'events', json_build_array(json_build_object(
                 'seq', (select e.seq from noted e where e.call_id = a.id), 'at', v_now, 'kind', 'waiting',
-                'claimNo', 0, 'attempt', 0, 'detail', json_build_object('by', a.owner, 'run_at', a.run_at))))::text end
+                'claimNo', 0, 'attempt', 0, 'detail', json_build_object('owner', a.owner, 'run_at', a.run_at))))::text end
         from asked a where a.verdict is null and (a.id in (select new.id from new)) is true
         union all
         select a.ordinal, a.verdict, null, a.detail
@@ -166,7 +166,7 @@ begin
         'to', p_to, 'region', p_region, 'scriptId', p_script_id, 'metadata', p_metadata, 'campaign', p_campaign, 'from', p_from,
         'priority', p_priority, 'runAt', p_run_at, 'expiresAt', p_expires_at,
         'maxAttempts', p_max_attempts, 'idempotencyKey', p_idempotency_key))) e;
-    if v.verdict in ('new', 'duplicate') then
+    if v.verdict in ('created', 'duplicate') then
         if coalesce(current_setting('pgdial.notify', true), '') <> 'off' then
             perform pgdial.wake('claim');
         end if;

@@ -4,7 +4,8 @@
 -- no part of what is asked for: not of the hash, nor of the answer.
 -- Answers for each, by its place from 1, the typed fields, the hash over the normalised
 -- request (two spellings of one number are one request, whatever their region; '' without a key, since only the
--- requests of one key are compared), and problem: null, or a sentence that says what to do.
+-- requests of one key are compared), and problem: null, or a sentence for each fault that says what
+-- to do, each on a line of its own.
 -- One select that Postgres writes into the caller's statement: a call of plpgsql for each
 -- request took 40 us, this takes 5.
 create or replace function pgdial.read_requests(p_requests jsonb)
@@ -26,35 +27,33 @@ as $$
                else '' end,
            q.problem
     from (
-        select t.*, case
-            when not t.is_shaped then pgdial.misshapen(t.request)
-            when t.sent_to is null then '"to" is missing: the number to ring, as in "+14155550100"'
-            when pgdial.region_problem(t.region) is not null then '"region" is ' || pgdial.region_problem(t.region)
-            when t.phone is null then '"to" is ' || pgdial.phone_problem(t.sent_to, pgdial.region_for(t.region, t.campaign))
-            when t.script_id is null then '"scriptId" is missing: what the provider should say, as in "welcome"'
-            when length(t.script_id) not between 1 and 200 then '"scriptId" must have 1 to 200 characters'
-            when jsonb_typeof(t.metadata) <> 'object' then '"metadata" must be a JSON object'
-            when octet_length(t.metadata::text) > 16384 then '"metadata" is larger than 16 KiB: send a reference to the data instead'
-            -- 32 levels take 64 brackets, and a number beyond 1e300 as many digits: little metadata has neither.
-            when octet_length(t.metadata::text) > 64 and t.metadata @? '$.**{33}' then
-                '"metadata" has more than 32 levels: send a reference to the data instead'
-            when octet_length(t.metadata::text) > 300
-                and t.metadata @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))' then
-                '"metadata" has a number beyond 1e300: send it as a string'
-            when t.sent_from is not null and t.from_number is null then
-                '"from" is ' || pgdial.phone_problem(t.sent_from, pgdial.region_for(t.region, t.campaign))
+        select t.*, case when not t.is_shaped then pgdial.misshapen(t.request) else nullif(concat_ws(E'\n',
+            case when t.sent_to is null then '"to" is missing: the number to ring, as in "+14155550100"'
+                 when pgdial.region_problem(t.region) is not null then '"region" is ' || pgdial.region_problem(t.region)
+                 when t.phone is null then '"to" is ' || pgdial.phone_problem(t.sent_to, pgdial.region_for(t.region, t.campaign)) end,
+            case when t.script_id is null then '"scriptId" is missing: what the provider should say, as in "welcome"'
+                 when length(t.script_id) not between 1 and 200 then '"scriptId" must have 1 to 200 characters' end,
+            case when jsonb_typeof(t.metadata) <> 'object' then '"metadata" must be a JSON object'
+                 when octet_length(t.metadata::text) > 16384 then '"metadata" is larger than 16 KiB: send a reference to the data instead'
+                 -- 32 levels take 64 brackets, and a number beyond 1e300 as many digits: little metadata has neither.
+                 when octet_length(t.metadata::text) > 64 and t.metadata @? '$.**{33}' then
+                     '"metadata" has more than 32 levels: send a reference to the data instead'
+                 when octet_length(t.metadata::text) > 300
+                     and t.metadata @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))' then
+                     '"metadata" has a number beyond 1e300: send it as a string' end,
+            case when t.sent_from is not null and t.from_number is null and pgdial.region_problem(t.region) is null then
+                     '"from" is ' || pgdial.phone_problem(t.sent_from, pgdial.region_for(t.region, t.campaign)) end,
             -- 5.0 is a whole number to JSON and to JSON Schema.
-            when t.priority !~ '^[0-9]([.]0+)?$' then '"priority" must be a whole number from 0 to 9 (higher first)'
-            when t.max_attempts !~ '^([1-9]|1[0-9]|20)([.]0+)?$' then '"maxAttempts" must be a whole number from 1 to 20'
-            when t.sent_run_at is not null and t.run_at is null then
-                '"runAt" must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"'
-            when t.sent_expires_at is not null and t.expires_at is null then
-                '"expiresAt" must be an RFC 3339 time with an offset, as in "2026-01-31T17:00:00Z"'
-            when t.expires_at <= t.run_at then '"expiresAt" must be later than "runAt"'
-            when t.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
-                '"traceparent" must be as W3C says, as in "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"'
-            when length(t.idempotency_key) not between 1 and 255 then 'an idempotency key has 1 to 255 characters'
-        end as problem
+            case when t.priority !~ '^[0-9]([.]0+)?$' then '"priority" must be a whole number from 0 to 9 (higher first)' end,
+            case when t.max_attempts !~ '^([1-9]|1[0-9]|20)([.]0+)?$' then '"maxAttempts" must be a whole number from 1 to 20' end,
+            case when t.sent_run_at is not null and t.run_at is null then
+                     '"runAt" must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"' end,
+            case when t.sent_expires_at is not null and t.expires_at is null then
+                     '"expiresAt" must be an RFC 3339 time with an offset, as in "2026-01-31T17:00:00Z"'
+                 when t.expires_at <= t.run_at then '"expiresAt" must be later than "runAt"' end,
+            case when t.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
+                     '"traceparent" must be as W3C says, as in "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"' end,
+            case when length(t.idempotency_key) not between 1 and 255 then '"idempotencyKey" must have 1 to 255 characters' end), '') end as problem
         from (
             select a.n, a.r as request,
                    jsonb_typeof(a.r) = 'object' and case when jsonb_typeof(a.r) = 'object' then
@@ -106,18 +105,15 @@ as $$
 declare
     v_known constant text[] := array['to', 'region', 'scriptId', 'metadata', 'campaign', 'from', 'priority',
                                      'runAt', 'expiresAt', 'maxAttempts', 'idempotencyKey', 'traceparent'];
-    v_field text;
 begin
     if jsonb_typeof(p_request) is distinct from 'object' then
         return 'a request is a JSON object with at least "to" and "scriptId"';
     end if;
-    select k into v_field from jsonb_each(p_request) as e (k, v)
-    where k <> all (v_known) and jsonb_typeof(v) <> 'null' limit 1;
-    if v_field is not null then
-        return format('unknown field "%s": known are %s', left(v_field, 60), array_to_string(v_known, ', '));
-    end if;
-    select k into v_field from jsonb_each(p_request) as e (k, v)
-    where k = any (array['to', 'region', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent'])
-      and jsonb_typeof(v) not in ('string', 'null') limit 1;
-    return format('"%s" must be a string', v_field);
+    return (select string_agg(case when k <> all (v_known)
+                then format('"%s" is an unknown field: known are %s', left(k, 60), array_to_string(v_known, ', '))
+                else format('"%s" must be a string', k) end, E'\n' order by k)
+            from jsonb_each(p_request) as e (k, v)
+            where k <> all (v_known) and jsonb_typeof(v) <> 'null'
+               or k = any (array['to', 'region', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent'])
+                  and jsonb_typeof(v) not in ('string', 'null'));
 end $$;

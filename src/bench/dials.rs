@@ -222,7 +222,7 @@ pub(super) fn request(nth: usize) -> Value {
 /// The call that an enqueue has made.
 pub(super) fn new_call(result: Enqueued) -> Result<CallId, Error> {
     match result {
-        Enqueued::New(id) => Ok(id),
+        Enqueued::Created(id) => Ok(id),
         other => Err(Error::Wrong(format!("a call was not taken: {other:?}"))),
     }
 }

@@ -132,7 +132,7 @@ async fn call_all(bed: &Bed, turns: Arc<Turns>) -> Result<(), Error> {
         callers.spawn(async move {
             while let Some(nth) = turns.next() {
                 let (done, _) = calls.enqueue_one("bench", &request(nth)).await?;
-                if !matches!(done, Enqueued::New(_)) {
+                if !matches!(done, Enqueued::Created(_)) {
                     return Err(Error::Wrong(format!("a call was not taken: {done:?}")));
                 }
             }

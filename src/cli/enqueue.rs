@@ -72,7 +72,7 @@ pub async fn run(
         out.json(&json!({ "id": id, "verdict": word, "detail": detail }))?;
     }
     let Some(id) = id else {
-        return Err(refused(word, detail.unwrap_or(word)));
+        return Err(refused(word, detail.as_deref().unwrap_or(word)));
     };
     if !out.style.json {
         out.line(id.to_string())?;
@@ -95,31 +95,32 @@ fn refused(word: &str, detail: &str) -> Failure {
 
 /// What became of one request, as words.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Verdict<'a> {
+pub struct Verdict {
     /// The stable word.
     pub word: &'static str,
     /// The call, if there is one.
     pub id: Option<CallId>,
     /// A sentence, if there is none.
-    pub detail: Option<&'a str>,
+    pub detail: Option<String>,
 }
 
-impl<'a> Verdict<'a> {
+impl Verdict {
     /// The words of an answer.
-    pub fn of(answer: &'a Enqueued) -> Self {
+    pub fn of(answer: &Enqueued) -> Self {
         let (word, id, detail): (_, _, Option<&String>) = match answer {
-            Enqueued::New(id) => ("new", Some(*id), None),
+            Enqueued::Created(id) => ("created", Some(*id), None),
             Enqueued::Duplicate(id) => ("duplicate", Some(*id), None),
             Enqueued::KeyReused(detail) => ("key_reused", None, Some(detail)),
             Enqueued::KeyLocked(detail) => ("key_locked", None, Some(detail)),
             Enqueued::Suppressed(detail) => ("suppressed", None, Some(detail)),
             Enqueued::UnknownCampaign(detail) => ("unknown_campaign", None, Some(detail)),
-            Enqueued::Invalid(detail) => ("invalid", None, Some(detail)),
+            Enqueued::Invalid(faults) => ("invalid", None, Some(faults)),
         };
         Self {
             word,
             id,
-            detail: detail.map(String::as_str),
+            // The database says each fault on a line of its own.
+            detail: detail.map(|words| words.replace('\n', "; ")),
         }
     }
 }

@@ -520,9 +520,8 @@ fn told(
 fn taken(line: u64, answer: &Enqueued) -> RowResult {
     let Verdict { word, id, detail } = Verdict::of(answer);
     match (word, id) {
-        ("new", Some(id)) => RowResult::call(line, "created", id),
-        (_, Some(id)) => RowResult::call(line, "duplicate", id),
-        (word, None) => RowResult::error(line, word, detail.unwrap_or_default().to_owned()),
+        (word, Some(id)) => RowResult::call(line, word, id),
+        (word, None) => RowResult::error(line, word, detail.unwrap_or_default()),
     }
 }
 

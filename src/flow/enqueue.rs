@@ -23,7 +23,7 @@ use crate::{db::Pool, domain::CallId, metrics::Metrics};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
     /// A new call.
-    New(CallId),
+    Created(CallId),
     /// The same key with the same request: the same call.
     Duplicate(CallId),
     /// The key was used for another request.
@@ -131,7 +131,7 @@ impl Calls {
         let results: Vec<Enqueued> = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
         if results
             .iter()
-            .any(|result| matches!(result, Enqueued::New(_)))
+            .any(|result| matches!(result, Enqueued::Created(_)))
         {
             self.wake(Wake::Claim);
         }
@@ -255,14 +255,14 @@ impl Verb for Singles {
             .fetch_all(connection)
             .await?;
         let rows = in_order(rows, items.len())?;
-        if rows.iter().any(|row| row.1 == NEW) {
+        if rows.iter().any(|row| row.1 == CREATED) {
             self.wakes.wake(Wake::Claim);
         }
         let written = rows.into_iter().map(|mut row| {
             if how == Try::Gathered && row.1 == KEY_LOCKED {
                 return Written::NotYet;
             }
-            let call = (row.1 == NEW).then(|| row.3.take()).flatten();
+            let call = (row.1 == CREATED).then(|| row.3.take()).flatten();
             let call = call.and_then(|call| serde_json::from_str(&call).ok());
             Written::Done(read_row(row).map(|enqueued| (enqueued, call)))
         });
@@ -270,14 +270,14 @@ impl Verb for Singles {
     }
 }
 
-const NEW: &str = "new";
+const CREATED: &str = "created";
 
 type Row = (i32, String, Option<Uuid>, Option<String>);
 
 fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
     let detail = detail.unwrap_or_default();
     Ok(match (verdict.as_str(), id) {
-        (NEW, Some(id)) => Enqueued::New(CallId(id)),
+        (CREATED, Some(id)) => Enqueued::Created(CallId(id)),
         ("duplicate", Some(id)) => Enqueued::Duplicate(CallId(id)),
         ("key_reused", _) => Enqueued::KeyReused(detail),
         (KEY_LOCKED, _) => Enqueued::KeyLocked(detail),

@@ -248,13 +248,15 @@ async fn enqueue(
 
 fn result(index: usize, enqueued: Enqueued) -> BatchResult {
     let (status, id) = match enqueued {
-        Enqueued::New(id) => (BatchStatus::Created, id),
+        Enqueued::Created(id) => (BatchStatus::Created, id),
         Enqueued::Duplicate(id) => (BatchStatus::Duplicate, id),
         Enqueued::KeyReused(detail) => return failed(index, Code::IdempotencyKeyReused, detail),
         Enqueued::KeyLocked(detail) => return failed(index, Code::IdempotencyKeyLocked, detail),
         Enqueued::Suppressed(detail) => return failed(index, Code::Suppressed, detail),
         Enqueued::UnknownCampaign(detail) => return failed(index, Code::UnknownCampaign, detail),
-        Enqueued::Invalid(detail) => return failed(index, Code::InvalidRequest, detail),
+        Enqueued::Invalid(faults) => {
+            return failed(index, Code::InvalidRequest, faults.replace('\n', "; "));
+        }
     };
     BatchResult {
         index,

@@ -73,12 +73,12 @@ pub(super) async fn create_call(
         .observe(began.elapsed().as_secs_f64());
     metrics.enqueued.add(verdict(&enqueued));
     span.add(&[("verdict", &verdict(&enqueued))]);
-    if let Enqueued::New(id) | Enqueued::Duplicate(id) = &enqueued {
+    if let Enqueued::Created(id) | Enqueued::Duplicate(id) = &enqueued {
         span.add(&[("call.id", id)]);
     }
     span.end();
     match enqueued {
-        Enqueued::New(id) => {
+        Enqueued::Created(id) => {
             let location = [(header::LOCATION, format!("/api/v1/calls/{id}"))];
             let status = StatusCode::CREATED;
             Ok(match call {
@@ -145,7 +145,7 @@ fn put_key(wanted: &mut Value, key: String) -> Result<(), Problem> {
 /// The verdict's word, for the counter.
 pub(super) const fn verdict(enqueued: &Enqueued) -> &'static str {
     match enqueued {
-        Enqueued::New(_) => "new",
+        Enqueued::Created(_) => "created",
         Enqueued::Duplicate(_) => "duplicate",
         Enqueued::KeyReused(_) => "key_reused",
         Enqueued::KeyLocked(_) => "key_locked",
@@ -157,7 +157,7 @@ pub(super) const fn verdict(enqueued: &Enqueued) -> &'static str {
 
 fn refusal(enqueued: Enqueued) -> Problem {
     match enqueued {
-        Enqueued::New(_) | Enqueued::Duplicate(_) => Problem::internal(),
+        Enqueued::Created(_) | Enqueued::Duplicate(_) => Problem::internal(),
         Enqueued::KeyReused(detail) => Problem::new(Code::IdempotencyKeyReused, detail),
         Enqueued::KeyLocked(detail) => {
             Problem::new(Code::IdempotencyKeyLocked, detail).retry_after(1)
@@ -206,7 +206,7 @@ pub(super) async fn amend_call(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let changes = body::object(request).await?;
-    match app.calls.amend(id, owner.as_str(), &changes).await? {
+    match app.calls.amend(id, &owner.by(), &changes).await? {
         Amended::Amended => Ok(Json(after(&app, id).await)),
         Amended::NotWaiting => Err(Problem::new(
             Code::NotWaiting,
@@ -234,7 +234,7 @@ pub(super) async fn cancel_call(
 ) -> Result<Json<Value>, Problem> {
     let CancelRequest { why } = body::optional(request).await?;
     check_why(why.as_deref())?;
-    let canceled = app.calls.cancel(id, owner.as_str(), why.as_deref()).await?;
+    let canceled = app.calls.cancel(id, &owner.by(), why.as_deref()).await?;
     match canceled {
         Canceled::Canceled | Canceled::Requested => {
             let call = after(&app, id).await;
@@ -267,7 +267,7 @@ pub(super) async fn redrive_call(
     check_why(why.as_deref())?;
     let answer = app
         .calls
-        .redrive(id, owner.as_str(), why.as_deref(), force)
+        .redrive(id, &owner.by(), why.as_deref(), force)
         .await?;
     Err(match answer {
         (Redriven::Waiting, _) => return Ok(Json(after(&app, id).await)),
@@ -317,7 +317,7 @@ pub(super) async fn resolve_call(
 ) -> Result<Json<Value>, Problem> {
     let ResolveRequest { r#as, why } = body::typed(request).await?;
     check_reason(&why)?;
-    let (resolved, state) = app.calls.resolve(id, r#as, owner.as_str(), &why).await?;
+    let (resolved, state) = app.calls.resolve(id, r#as, &owner.by(), &why).await?;
     let refused = |detail: String| Err(Problem::new(Code::NotInDoubt, detail));
     match resolved {
         Resolved::Resolved => Ok(Json(after(&app, id).await)),

@@ -24,7 +24,7 @@ use utoipa::{
 use super::{
     acts, batch, call_webhooks, callbacks, calls, campaigns, events, health, listing, matching,
     metrics, numbers,
-    problem::{Code, Document},
+    problem::{Code, Document, Fault},
     trunks, workers,
 };
 use crate::flow::events::Heartbeat;
@@ -51,7 +51,7 @@ use crate::flow::events::Heartbeat;
         calls::stats, events::events, callbacks::call_status, callbacks::dial_status, health::healthz, health::readyz,
         metrics::metrics, openapi,
     ),
-    components(schemas(Document<'_>, crate::export::Format, Heartbeat)),
+    components(schemas(Document<'_>, Fault<'_>, crate::export::Format, Heartbeat)),
     tags(
         (name = "calls", description = "Enqueue calls, and see what became of them."),
         (name = "webhooks", description = "What the provider tells us."),

@@ -49,6 +49,29 @@ pub struct Document<'a> {
     /// Until when it stands in the way, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<DateTime<Utc>>,
+    /// Every fault of the body, where its fields were looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault<'a>>,
+}
+
+/// One fault of a body.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Fault<'a> {
+    /// What is wrong, and what to do.
+    detail: &'a str,
+    /// The field, as a JSON Pointer.
+    #[schema(example = "#/to")]
+    pointer: String,
+}
+
+impl<'a> Fault<'a> {
+    /// `"to" is missing: ...` is about `to`; what does not begin with a field is about none.
+    fn of(detail: &'a str) -> Option<Self> {
+        let (field, _) = detail.strip_prefix('"')?.split_once('"')?;
+        let field = field.replace('~', "~0").replace('/', "~1");
+        let pointer = format!("#/{field}");
+        Some(Self { detail, pointer })
+    }
 }
 
 /// An error answer on its way to the edge.
@@ -139,14 +162,25 @@ impl Problem {
 
     /// Writes the document into the response that carried it, whose headers (`Allow`) stay.
     pub(super) fn write(&self, carrier: Response, request_id: &str) -> Response {
+        // The database says each fault on a line of its own.
+        let faults = || self.detail.lines();
+        let detail = match faults().count() {
+            0 | 1 => Cow::Borrowed(&*self.detail),
+            several => {
+                let first = faults().next().unwrap_or_default();
+                format!("{several} faults, all of them in errors; the first: {first}").into()
+            }
+        };
+        let of_body = matches!(self.code, Code::InvalidRequest);
         let document = Document {
             kind: format!("/docs#{}", self.code.as_str()),
             title: self.code.title(),
             status: self.status.as_u16(),
-            detail: &self.detail,
+            detail: &detail,
             code: self.code,
             request_id,
             until: self.until,
+            errors: faults().filter(|_| of_body).filter_map(Fault::of).collect(),
         };
         let (mut parts, _nothing) = carrier.into_parts();
         parts.status = self.status;

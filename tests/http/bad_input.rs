@@ -97,9 +97,9 @@ async fn a_request_without_a_good_number_or_script_says_which_is_missing() {
 
 /// Beside a good number and script: a field that is bad | words of the detail.
 const FIELDS: &str = r#"
-    "phone":"+14155550100"              | unknown field "phone"
-    "script_id":"s"                     | unknown field "script_id"
-    "":1                                | unknown field ""
+    "phone":"+14155550100"              | "phone" is an unknown field
+    "script_id":"s"                     | "script_id" is an unknown field
+    "":1                                | "" is an unknown field
     "metadata":[]                       | "metadata" must be a JSON object
     "metadata":"x"                      | "metadata" must be a JSON object
     "metadata":{"a\u0000":1}            | U+0000
@@ -142,6 +142,38 @@ async fn a_field_out_of_its_range_says_the_range() {
         is(&answer, field, "422 invalid_request", words.trim());
     }
     assert_eq!(world.number("select count(*) from pgdial.calls").await, 0);
+}
+
+#[tokio::test]
+async fn all_faults_of_a_body_are_told_at_once() {
+    let world = World::new().await;
+    let pointers = |answer: &Answer| -> String {
+        let errors = answer.body["errors"].as_array().unwrap().iter();
+        let pointers = errors.map(|fault| fault["pointer"].as_str().unwrap());
+        pointers.collect::<Vec<_>>().join(" ")
+    };
+    let wrong =
+        r#"{"to":"5550199","metadata":[],"priority":99,"maxAttempts":0,"runAt":"tomorrow"}"#;
+    let answer = ask(&world, "POST CALLS", "application/json", wrong).await;
+    is(&answer, wrong, "422 invalid_request", "6 faults");
+    assert_eq!(
+        pointers(&answer),
+        "#/to #/scriptId #/metadata #/priority #/maxAttempts #/runAt"
+    );
+    let detail = answer.body["errors"][3]["detail"].as_str().unwrap();
+    assert!(detail.contains("0 to 9"), "{detail}");
+    let strange = r#"{"to":1,"scriptId":2,"a/b":3}"#;
+    let answer = ask(&world, "POST CALLS", "application/json", strange).await;
+    assert_eq!(pointers(&answer), "#/a~1b #/scriptId #/to");
+    let one = r#"{"to":"+14155550100"}"#;
+    let answer = ask(&world, "POST CALLS", "application/json", one).await;
+    is(
+        &answer,
+        one,
+        "422 invalid_request",
+        "\"scriptId\" is missing",
+    );
+    assert_eq!(pointers(&answer), "#/scriptId");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn a_call_is_kept_as_it_was_asked_for() {
 #[tokio::test]
 async fn the_same_key_with_the_same_request_is_the_same_call() {
     let db = TestDb::new().await;
-    let Enqueued::New(id) = one(&db, keyed("k", &number(1))).await else {
+    let Enqueued::Created(id) = one(&db, keyed("k", &number(1))).await else {
         panic!("not new");
     };
     assert_eq!(
@@ -85,7 +85,7 @@ async fn a_known_key_answers_its_call_whatever_has_happened_since() {
         db.text("to_json(pgdial.now() + interval '1 minute') #>> '{}'")
             .await
     );
-    let Enqueued::New(id) = one(&db, request.clone()).await else {
+    let Enqueued::Created(id) = one(&db, request.clone()).await else {
         panic!("not new");
     };
     // Its number may not be rung any more, and its expiresAt has passed: it was accepted all the same.
@@ -107,7 +107,7 @@ async fn keys_belong_to_their_owner() {
     let request = [keyed("k", &number(1))];
     for owner in ["ann", "bob"] {
         let answer = db.calls.enqueue(owner, &request).await.unwrap();
-        assert!(matches!(answer[0], Enqueued::New(_)), "{owner}");
+        assert!(matches!(answer[0], Enqueued::Created(_)), "{owner}");
     }
 }
 
@@ -131,7 +131,7 @@ async fn single_requests_of_many_owners_gather_and_each_has_its_own_answer() {
     for ((owner, request), answer) in requests.iter().zip(join_all(asked).await) {
         let (answer, call) = answer.unwrap();
         let id = match answer {
-            Enqueued::New(id) => {
+            Enqueued::Created(id) => {
                 let shown = json!(call.unwrap());
                 assert_eq!(shown, json!(db.calls.show(id).await.unwrap().unwrap()));
                 id
@@ -176,7 +176,7 @@ async fn a_single_request_whose_key_is_held_does_not_hold_up_the_others() {
         answers = free => answers,
     };
     for answer in answers {
-        assert!(matches!(answer.unwrap().0, Enqueued::New(_)));
+        assert!(matches!(answer.unwrap().0, Enqueued::Created(_)));
     }
     run(&mut person, "commit").await.unwrap();
     assert!(matches!(held.await.unwrap().0, Enqueued::Duplicate(_)));
@@ -188,13 +188,13 @@ async fn thirty_writers_of_one_key_make_one_call() {
     let answers = join_all((0..30).map(|_| one(&db, keyed("k", &number(1))))).await;
     let new = answers
         .iter()
-        .filter(|answer| matches!(answer, Enqueued::New(_)))
+        .filter(|answer| matches!(answer, Enqueued::Created(_)))
         .count();
     assert_eq!(new, 1);
     let ids: HashSet<_> = answers
         .iter()
         .map(|answer| match answer {
-            Enqueued::New(id) | Enqueued::Duplicate(id) => *id,
+            Enqueued::Created(id) | Enqueued::Duplicate(id) => *id,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -217,7 +217,7 @@ async fn batches_with_their_keys_in_different_orders_do_not_deadlock() {
     for answers in join_all(batches).await {
         for answer in answers.unwrap() {
             match answer {
-                Enqueued::New(_) => new += 1,
+                Enqueued::Created(_) => new += 1,
                 Enqueued::Duplicate(_) => {}
                 other => panic!("{other:?}"),
             }
@@ -332,11 +332,15 @@ async fn a_key_that_an_open_transaction_holds_is_named_and_harms_no_other_item()
         "{:?}",
         answers[0]
     );
-    assert!(matches!(answers[1], Enqueued::New(_)), "{:?}", answers[1]);
+    assert!(
+        matches!(answers[1], Enqueued::Created(_)),
+        "{:?}",
+        answers[1]
+    );
     run(&mut person, "rollback").await.unwrap();
     assert!(matches!(
         one(&db, keyed("k", &number(1))).await,
-        Enqueued::New(_)
+        Enqueued::Created(_)
     ));
 }
 
@@ -453,7 +457,7 @@ async fn a_batch_is_dialled_in_its_own_order() {
         .claim(30)
         .await
         .iter()
-        .map(|call| Enqueued::New(call.id))
+        .map(|call| Enqueued::Created(call.id))
         .collect();
     assert_eq!(claimed, enqueued[..30]);
 }

@@ -327,7 +327,7 @@ async fn enqueue_again(db: &TestDb, key: &str) -> Enqueued {
 #[tokio::test]
 async fn a_repeated_request_rings_nobody_for_a_day() {
     let db = TestDb::new().await;
-    let Enqueued::New(id) = enqueue_again(&db, "order 7").await else {
+    let Enqueued::Created(id) = enqueue_again(&db, "order 7").await else {
         panic!("not new");
     };
     let call = db.claim(1).await.pop().unwrap();
@@ -348,7 +348,7 @@ async fn a_repeated_request_rings_nobody_for_a_day() {
 async fn a_young_key_that_is_made_of_the_number_waits_for_its_day() {
     let db = TestDb::new().await;
     let key = "for +1 415-555-0001";
-    let Enqueued::New(id) = enqueue_again(&db, key).await else {
+    let Enqueued::Created(id) = enqueue_again(&db, key).await else {
         panic!("not new");
     };
     db.calls.cancel(id, "ann", None).await.unwrap();

@@ -47,7 +47,7 @@ async fn in_batches(db: &TestDb, keys: &[usize]) -> Ids {
         let answers = db.calls.enqueue(OWNER, &requests).await.unwrap();
         for (n, answer) in missing.iter().zip(answers) {
             match answer {
-                Enqueued::New(id) | Enqueued::Duplicate(id) => {
+                Enqueued::Created(id) | Enqueued::Duplicate(id) => {
                     ids.insert(*n, id.0);
                 }
                 Enqueued::KeyLocked(_) => {}

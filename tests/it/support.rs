@@ -68,7 +68,7 @@ impl TestDb {
             .pop()
             .unwrap()
         {
-            Enqueued::New(id) => id,
+            Enqueued::Created(id) => id,
             other => panic!("not enqueued: {other:?}"),
         }
     }

@@ -197,7 +197,7 @@ impl<'a> Machine<'a> {
         let answer = answers.map_err(text)?.remove(0);
         let answered = self.model.enqueued(wish, &answer);
         let words = match &answer {
-            Enqueued::New(id) | Enqueued::Duplicate(id) => self
+            Enqueued::Created(id) | Enqueued::Duplicate(id) => self
                 .model
                 .find(*id)
                 .map(|call| format!("call {}", call + 1)),

@@ -87,7 +87,7 @@ fn line(event: &Event, out: &Out) -> String {
     let kind = colored(&event.kind, out.style.color);
     let number = or_empty(event.to.as_ref().map(|to| out.phone(to.as_e164())));
     let campaign = event.campaign.as_deref().unwrap_or("-");
-    let said = ["outcome", "why", "reason", "by", "run_at"]
+    let said = ["outcome", "why", "reason", "by", "owner", "run_at"]
         .into_iter()
         .filter_map(|word| {
             let said = text(event.detail.0.get(word)?);

@@ -87,7 +87,7 @@ async fn enqueue_as_json_has_one_shape_for_every_verdict() {
         )
     };
     let new = order("+14155550100").json();
-    assert_eq!(new["verdict"], "new");
+    assert_eq!(new["verdict"], "created");
     let again = order("+14155550100").json();
     assert_eq!(
         again,

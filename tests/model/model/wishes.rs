@@ -59,10 +59,10 @@ impl Model {
         } else if wish.expires_at.is_some_and(|at| at <= self.now) {
             "invalid"
         } else {
-            "new"
+            "created"
         };
         let (answered, id) = match answer {
-            Enqueued::New(id) => ("new", Some(*id)),
+            Enqueued::Created(id) => ("created", Some(*id)),
             Enqueued::Duplicate(id) => ("duplicate", Some(*id)),
             Enqueued::KeyReused(_) => ("key reused", None),
             Enqueued::Suppressed(_) => ("suppressed", None),
@@ -76,8 +76,8 @@ impl Model {
             ("duplicate", id) if id != known.map(|call| call.id) => {
                 Err("answered another call's id".to_owned())
             }
-            ("new", Some(id)) if self.find(id).is_some() => Err("an id twice".to_owned()),
-            ("new", Some(id)) => {
+            ("created", Some(id)) if self.find(id).is_some() => Err("an id twice".to_owned()),
+            ("created", Some(id)) => {
                 self.calls.push(self.fresh(id, wish));
                 Ok(())
             }
