@@ -27,7 +27,7 @@ as $$
                else '' end,
            q.problem
     from (
-        select t.*, case when not t.is_shaped then pgdial.misshapen(t.request) else nullif(concat_ws(E'\n',
+        select t.*, case when not t.is_shaped then pgdial.misshapen(t.request) else nullif(concat_ws(chr(10),
             case when t.sent_to is null then '"to" is missing: the number to ring, as in "+14155550100"'
                  when pgdial.region_problem(t.region) is not null then '"region" is ' || pgdial.region_problem(t.region)
                  when t.phone is null then '"to" is ' || pgdial.phone_problem(t.sent_to, pgdial.region_for(t.region, t.campaign)) end,
@@ -111,7 +111,7 @@ begin
     end if;
     return (select string_agg(case when k <> all (v_known)
                 then format('"%s" is an unknown field: known are %s', left(k, 60), array_to_string(v_known, ', '))
-                else format('"%s" must be a string', k) end, E'\n' order by k)
+                else format('"%s" must be a string', k) end, chr(10) order by k)
             from jsonb_each(p_request) as e (k, v)
             where k <> all (v_known) and jsonb_typeof(v) <> 'null'
                or k = any (array['to', 'region', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent'])
