@@ -77,7 +77,8 @@ begin
 end $$;
 
 -- resolve_given_up: its attempt ended long ago, so an outcome is written down and nothing is
--- retried: a redrive does that. In any case its number is free.
+-- retried: a redrive does that. What it held is free, unless nobody knows any more (unknown);
+-- what other dials of the call hold is not.
 create or replace function pgdial.resolve_given_up(p_call pgdial.calls, p_as text, p_detail jsonb, p_now timestamptz)
 returns void
 language plpgsql volatile
@@ -88,14 +89,16 @@ declare
                                   when p_as = 'canceled' then 'canceled'
                                   when p_as <> 'not_placed' then 'failed'
                                   when exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then 'suppressed' end;
+    v_hold constant timestamptz := case when p_as = 'unknown' then p_call.hold_until
+                                        else pgdial.held_by_others(p_call, p_call.claim_no) end;
 begin
     update pgdial.calls c
-    set state = coalesce(v_ended, 'waiting')::pgdial.call_state, hold_until = null, last_error = p_detail ->> 'why',
+    set state = coalesce(v_ended, 'waiting')::pgdial.call_state, hold_until = v_hold, last_error = p_detail ->> 'why',
         outcome = case when p_as <> 'not_placed' then p_as end::pgdial.outcome,
         attempt = case when p_as = 'not_placed' then c.attempt - 1 else c.attempt end,
-        answered_at = case when p_as = 'answered' then coalesce(c.answered_at, p_now) else c.answered_at end,
+        answered_at = case when v_ended = 'completed' then coalesce(c.answered_at, p_now) else c.answered_at end,
         ended_at = case when v_ended is not null then c.ended_at end,
-        run_at = case when v_ended is null then p_now else c.run_at end,
+        run_at = case when v_ended is null then greatest(p_now, v_hold) else c.run_at end,
         trunk = case when v_ended is not null then c.trunk end,
         claimed_by = case when v_ended is not null then c.claimed_by end,
         provider_call_id = case when v_ended is not null then c.provider_call_id end,

@@ -3,7 +3,8 @@
 -- not placed, and wait again, the attempt not counted.
 -- Silence alone proves nothing: perhaps nobody could reach us. So it counts only where reports of
 -- several other calls of the trunk were taken after the report was due, and with a margin for what
--- the provider sends again: a minute at least, and as long as it took until one of them came.
+-- the provider sends again: a minute at least, and as long as it took until one of them came. All of
+-- this since the last minute in which nothing was told at all: perhaps nobody could reach us again.
 -- Index: calls_in_flight, then each row's own events.
 create or replace function pgdial.sweep_unheard(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
@@ -48,6 +49,7 @@ set jit = off
 as $$
 declare
     v_due constant timestamptz := pgdial.dial_ended_at(p_call) + p_within;
+    v_since timestamptz;
     v_first timestamptz;
     v_others int;
 begin
@@ -59,9 +61,14 @@ begin
              and w.received_at >= p_call.claimed_at limit 1) is not null then
         return false;
     end if;
+    v_since := coalesce((
+        select max(s) from generate_series(v_due, p_now - '1 minute'::interval, '30 seconds') s
+        where (select w.id from pgdial.webhook_events w
+               where w.trunk = p_call.trunk and w.received_at >= s and w.received_at < s + '1 minute'::interval
+                 and w.verdict = 'applied' limit 1) is null), v_due);
     select min(h.received_at), count(distinct h.call_id) into v_first, v_others
     from (select w.received_at, w.call_id from pgdial.webhook_events w
-          where w.trunk = p_call.trunk and w.received_at >= v_due and w.verdict = 'applied'
+          where w.trunk = p_call.trunk and w.received_at >= v_since and w.verdict = 'applied'
             -- That another account tells of its calls proves nothing (is_its_account).
             and (p_call.account is null
                  or (select c.account from pgdial.calls c where c.id = w.call_id) = p_call.account)

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    load::{Known, MARKED, PATIENCE, lock},
+    load::{Known, MARKED, Marked, PATIENCE, lock},
     postgres,
     stage::Stage,
 };
@@ -62,12 +62,12 @@ impl Caller {
         self.made += 1;
         let key = format!("caller-{}-{}", self.name, self.made);
         let mut draw = self.rng.random_range(0..1_000);
-        let mark = MARKED.iter().find(|(_, _, share)| {
-            let hit = draw < *share;
-            draw = draw.wrapping_sub(*share);
+        let mark = MARKED.iter().find(|mark| {
+            let hit = draw < mark.share;
+            draw = draw.wrapping_sub(mark.share);
             hit
         });
-        let number = if let Some((digits, _, _)) = mark {
+        let number = if let Some(Marked { digits, .. }) = mark {
             format!("+14{:02}5{:04}{digits}", self.name, self.made % 10_000)
         } else {
             let of_all = self.rng.random_range(0..NUMBERS);
@@ -79,7 +79,7 @@ impl Caller {
         Wish {
             body: json!({"to": number, "scriptId": "chaos", "campaign": campaign, "priority": priority}),
             key,
-            mark: mark.map(|(_, rule, _)| *rule),
+            mark: mark.map(|mark| mark.does),
         }
     }
 

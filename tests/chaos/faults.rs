@@ -16,10 +16,13 @@ use crate::{
     plan::{Fault, Injection},
     postgres::{self, Postgres},
     processes::Keeper,
-    proxy::{Mode, Proxy},
-    recovery::Recoveries,
+    proxy::{Mode, Proxy, Upstream},
+    recovery::{AFTER_A_HANG, AFTER_A_STANDBY, AFTER_POSTGRES, Recoveries},
     stage::Stage,
 };
+
+/// How long connections are reset before they lead elsewhere: everybody has to see it.
+pub(crate) const RESET: Duration = Duration::from_millis(200);
 
 /// How long a process may take to come by a crash point.
 const TO_COME_BY: Duration = Duration::from_secs(8);
@@ -90,6 +93,12 @@ impl Faults {
                 self.spoil_database(fault, Mode::BlackHole, lasts * 2).await
             }
             Fault::DatabaseRefused => self.spoil_database(fault, Mode::Refuse, lasts).await,
+            Fault::DatabaseHung => self.hang(fault, lasts).await,
+            Fault::BackendsStopped => self
+                .stop_backends(fault, lasts, which)
+                .await
+                .is_ok_and(|stopped| stopped),
+            Fault::StandbyInstead => self.stand_in(fault, lasts * 2).await,
             Fault::RowsLocked => self.hold_rows(lasts).await.is_ok(),
             Fault::WorkerKilled => self.kill(pick(without_last(&stage.workers), which), fault),
             Fault::ApiKilled => self.kill(pick(&stage.apis, which), fault),
@@ -139,7 +148,9 @@ impl Faults {
                 sleep(Duration::from_millis(20)).await;
             }
             self.recoveries.outage_since(began);
-            self.recoveries.until_claims(&fault.name(), true).await;
+            self.recoveries
+                .until_claims(&fault.name(), Some(AFTER_POSTGRES))
+                .await;
         }
         done
     }
@@ -148,7 +159,65 @@ impl Faults {
         let began = Instant::now();
         spoil(&self.stage.network, mode, lasts).await;
         self.recoveries.outage_since(began);
-        self.recoveries.until_claims(&fault.name(), false).await;
+        self.recoveries.until_claims(&fault.name(), None).await;
+        true
+    }
+
+    /// Nobody is told, so until a claim everybody is without a database.
+    async fn hang(&self, fault: Fault, lasts: Duration) -> bool {
+        let (began, name) = (Instant::now(), fault.name());
+        self.stage.network.set(Mode::Hang);
+        let claims = self.recoveries.until_claims(&name, Some(AFTER_A_HANG));
+        tokio::join!(claims, async {
+            sleep(lasts).await;
+            self.stage.network.set(Mode::Pass);
+        });
+        self.recoveries.outage_since(began);
+        true
+    }
+
+    /// One of them may hold the gate, so for as long nothing is sure to go on.
+    async fn stop_backends(
+        &self,
+        fault: Fault,
+        lasts: Duration,
+        which: usize,
+    ) -> Result<bool, sqlx::Error> {
+        let began = Instant::now();
+        let all = backends(&self.stage.postgres).await?;
+        let half: Vec<Pid> = all.into_iter().skip(which % 2).step_by(2).collect();
+        for pid in &half {
+            // One may have ended meanwhile.
+            kill_process(*pid, Signal::STOP).unwrap_or_default();
+        }
+        sleep(lasts).await;
+        for pid in &half {
+            kill_process(*pid, Signal::CONT).unwrap_or_default();
+        }
+        self.recoveries.outage_since(began);
+        self.recoveries
+            .until_claims(&fault.name(), Some(AFTER_POSTGRES))
+            .await;
+        Ok(!half.is_empty())
+    }
+
+    /// Whoever has a connection to the standby then keeps it: nobody is told that it was none.
+    async fn stand_in(&self, fault: Fault, lasts: Duration) -> bool {
+        let (network, postgres) = (&self.stage.network, &self.stage.postgres);
+        let Some(standby) = postgres.standby_socket().await else {
+            return false;
+        };
+        let began = Instant::now();
+        network.lead_to(Upstream::Unix(standby));
+        network.set(Mode::Refuse);
+        sleep(RESET).await;
+        network.set(Mode::Pass);
+        sleep(lasts).await;
+        network.lead_to(Upstream::Unix(postgres.socket()));
+        self.recoveries.outage_since(began);
+        self.recoveries
+            .until_claims(&fault.name(), Some(AFTER_A_STANDBY))
+            .await;
         true
     }
 
@@ -219,16 +288,21 @@ async fn stop_for(keeper: &Keeper, lasts: Duration, stop: &CancellationToken) ->
 }
 
 async fn kill_backend(postgres: &Postgres, which: usize) -> Result<bool, sqlx::Error> {
+    let pids = backends(postgres).await?;
+    let pid = pids.get(which % pids.len().max(1));
+    Ok(pid.is_some_and(|pid| kill_process(*pid, Signal::KILL).is_ok()))
+}
+
+/// Those of our processes.
+async fn backends(postgres: &Postgres) -> Result<Vec<Pid>, sqlx::Error> {
     let mut admin = postgres.direct().await?;
     let pids: Vec<(i32,)> = sqlx::query_as(
         "select pid from pg_stat_activity where application_name like 'pgdial%' order by pid",
     )
     .fetch_all(&mut admin)
     .await?;
-    let pid = pids
-        .get(which % pids.len().max(1))
-        .and_then(|(pid,)| Pid::from_raw(*pid));
-    Ok(pid.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok()))
+    let pids = pids.into_iter();
+    Ok(pids.filter_map(|(pid,)| Pid::from_raw(pid)).collect())
 }
 
 async fn terminate_ours(postgres: &Postgres) -> Result<(), sqlx::Error> {

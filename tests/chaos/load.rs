@@ -26,20 +26,57 @@ const CALLERS: u32 = 24;
 /// How long an answer may take before a caller asks again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Faults that the fake provider has for some numbers: the last two digits, the rule, the
-/// share of the calls in thousandths. Each of these numbers is rung for one call only.
-pub(crate) const MARKED: [(&str, &str, u32); 10] = [
-    ("90", "dup", 8),
-    ("91", "reorder", 6),
-    ("92", "early", 6),
-    ("93", "late:3s", 4),
+/// What the fake provider does to some numbers. Each of these is rung for one call only.
+#[derive(Debug)]
+pub(crate) struct Marked {
+    /// How such a number ends.
+    pub(crate) digits: &'static str,
+    /// Of a hundred requests so many.
+    of_requests: u8,
+    pub(crate) does: &'static str,
+    /// Of a thousand calls so many.
+    pub(crate) share: u32,
+}
+
+impl Marked {
+    const fn all(digits: &'static str, does: &'static str, share: u32) -> Self {
+        Self {
+            digits,
+            of_requests: 100,
+            does,
+            share,
+        }
+    }
+
+    const fn some(digits: &'static str, of_requests: u8, does: &'static str, share: u32) -> Self {
+        Self {
+            of_requests,
+            ..Self::all(digits, does, share)
+        }
+    }
+
+    /// For the provider.
+    pub(crate) fn rule(&self) -> String {
+        format!("*{}&{}%={}", self.digits, self.of_requests, self.does)
+    }
+}
+
+pub(crate) const MARKED: [Marked; 13] = [
+    // Refused again and again they would wait for longer than the calm.
+    Marked::some("87", 50, "reject:403", 6),
+    Marked::some("88", 40, "rate_limit:3", 6),
+    Marked::some("89", 40, "reject:503", 6),
+    Marked::all("90", "dup", 8),
+    Marked::all("91", "reorder", 6),
+    Marked::all("92", "early", 6),
+    Marked::all("93", "late:3s", 4),
     // Found out by a look-up after two minutes: a retry that is lost again would never end.
-    ("94", "lost,completed", 1),
-    ("95", "slow:20s", 2),
-    ("96", "error_after_accept", 4),
-    ("97", "reset_after_accept", 4),
-    ("98", "false_404,error_after_accept,late:8s", 3),
-    ("99", "unknown_word,garbage", 4),
+    Marked::all("94", "lost,completed", 1),
+    Marked::all("95", "slow:20s", 2),
+    Marked::all("96", "error_after_accept", 4),
+    Marked::all("97", "reset_after_accept", 4),
+    Marked::all("98", "false_404,error_after_accept,late:8s", 3),
+    Marked::all("99", "unknown_word,garbage", 4),
 ];
 
 /// What the callers know.

@@ -92,7 +92,7 @@ async fn run(arguments: Arguments) -> bool {
         .unwrap_or_else(|| rand::random::<u32>().into());
     println!("seed {seed}");
     if arguments.plan {
-        print_plan(seed, arguments.duration);
+        print_plan(seed, arguments.duration, arguments.short);
         return true;
     }
     let chosen = match &arguments.scenarios[..] {
@@ -156,9 +156,9 @@ fn report(name: &str, stage: Arc<Stage>, verdict: &Verdict) -> Vec<String> {
     broken
 }
 
-fn print_plan(seed: u64, duration: Duration) {
+fn print_plan(seed: u64, duration: Duration, hurry: bool) {
     for (at, lane) in LANES.iter().enumerate() {
-        for injection in plan(seed, at, duration) {
+        for injection in plan(seed, at, duration, hurry) {
             println!(
                 "{:<10} after {:>5} ms: {} ({} ms)",
                 lane.name,

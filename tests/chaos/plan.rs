@@ -23,6 +23,12 @@ pub(crate) enum Fault {
     DatabaseBlackHole,
     /// The database's host resets every connection.
     DatabaseRefused,
+    /// On the connections that there are nothing passes any more; new ones pass.
+    DatabaseHung,
+    /// SIGSTOP of half of the backends.
+    BackendsStopped,
+    /// Connections lead to a standby, which cannot be written to.
+    StandbyInstead,
     /// Foreign sessions take every connection there is.
     PoolFull,
     /// A person's open transaction holds waiting and live rows.
@@ -99,6 +105,9 @@ pub(crate) const LANES: [Lane; 5] = [
             Fault::CommitReplyLost,
             Fault::DatabaseBlackHole,
             Fault::DatabaseRefused,
+            Fault::DatabaseHung,
+            Fault::BackendsStopped,
+            Fault::StandbyInstead,
             Fault::PoolFull,
         ],
         pause: (2_500, 6_000),
@@ -160,14 +169,19 @@ pub(crate) struct Injection {
 }
 
 /// As many injections as fit into the time if none lasted: the same for the same seed.
-/// Every kind comes once before any comes again.
-pub(crate) fn plan(seed: u64, lane: usize, duration: Duration) -> Vec<Injection> {
+/// Every kind comes once before any comes again. In a hurry without those that take their time.
+pub(crate) fn plan(seed: u64, lane: usize, duration: Duration, hurry: bool) -> Vec<Injection> {
     let Lane { faults, pause, .. } = LANES[lane];
+    let takes_its_time = |fault: &&Fault| hurry && **fault == Fault::DatabaseHung;
     let mut rng = StdRng::seed_from_u64(seed ^ (lane as u64) << 32);
     let (mut planned, mut deck, mut at) = (Vec::new(), Vec::new(), Duration::ZERO);
     while at < duration {
         if deck.is_empty() {
-            deck = faults.to_vec();
+            deck = faults
+                .iter()
+                .filter(|fault| !takes_its_time(fault))
+                .copied()
+                .collect();
             deck.shuffle(&mut rng);
         }
         let Some(fault) = deck.pop() else { break };
@@ -179,6 +193,7 @@ pub(crate) fn plan(seed: u64, lane: usize, duration: Duration) -> Vec<Injection>
             lasts: Duration::from_millis(match fault {
                 Fault::WorkerStoppedLong => rng.random_range(62_000..75_000),
                 Fault::WorkerStopped => rng.random_range(500..6_000),
+                Fault::BackendsStopped => rng.random_range(1_000..9_000),
                 Fault::RowsLocked => rng.random_range(2_000..8_000),
                 _ => rng.random_range(800..3_000),
             }),

@@ -114,6 +114,13 @@ impl Postgres {
         *self.standby.lock().await = Some(standby);
     }
 
+    /// The socket of the standby, while it follows.
+    pub(crate) async fn standby_socket(&self) -> Option<PathBuf> {
+        let standby = self.standby.lock().await;
+        let home = &standby.as_ref()?.home;
+        Some(home.join(format!(".s.PGSQL.{PORT}")))
+    }
+
     /// The standby becomes the server. The old one is dead already.
     pub(crate) async fn promote(&self) {
         let standby = self.standby.lock().await;

@@ -31,6 +31,9 @@ pub(crate) enum Mode {
     Refuse,
     /// Nothing passes, nobody is told; it goes on when the mode changes.
     BlackHole,
+    /// On connections that are there already nothing passes any more, ever, and nobody is told:
+    /// so a firewall forgets them. New ones pass.
+    Hang,
     /// Each is reset after so many more bytes, wherever that is in a message.
     CutAfter(usize),
     /// Requests pass; instead of the next reply comes a reset. A commit is made, and
@@ -99,11 +102,9 @@ impl Proxy {
         self.shared.mode.send_replace(mode);
     }
 
-    /// Leads new connections elsewhere, and resets the established ones: a failover.
+    /// Leads new connections elsewhere; the established ones stay.
     pub(crate) fn lead_to(&self, upstream: Upstream) {
         *lock(&self.shared.upstreams) = vec![upstream];
-        self.set(Mode::Refuse);
-        self.set(Mode::Pass);
     }
 
     /// Keeps what callers send from now on.
@@ -206,6 +207,9 @@ async fn pass(
                 changed.map_err(io::Error::other)?;
                 mode = *modes.borrow_and_update();
                 budget = budget_of(mode);
+                if mode == Mode::Hang {
+                    return swallow(client).await;
+                }
             }
             read = client.read(&mut up) => {
                 let Some(bytes) = some(&up, read?) else { return Ok(Ending::Closed) };
@@ -233,6 +237,13 @@ async fn pass(
             }
         }
     }
+}
+
+/// Takes what the client sends, and answers nothing, until the client has had enough.
+async fn swallow(client: &mut TcpStream) -> io::Result<Ending> {
+    let mut buffer = vec![0; 16 * 1024];
+    while client.read(&mut buffer).await? > 0 {}
+    Ok(Ending::Closed)
 }
 
 /// How many bytes may still pass, if that is limited.

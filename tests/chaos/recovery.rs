@@ -16,7 +16,11 @@ use crate::{load::lock, postgres, stage::Stage};
 /// The lease of a claim, and what the sweep may take on top.
 const AFTER_A_DEATH: Duration = Duration::from_secs(60 + 5);
 /// From the first connection that Postgres takes to the first claim.
-const AFTER_POSTGRES: Duration = Duration::from_secs(5);
+pub(crate) const AFTER_POSTGRES: Duration = Duration::from_secs(5);
+/// The same, from the return of the primary.
+pub(crate) const AFTER_A_STANDBY: Duration = Duration::from_secs(10);
+/// From the moment at which connections hang: nobody is told, so it takes the limits on our side.
+pub(crate) const AFTER_A_HANG: Duration = Duration::from_secs(45);
 /// Nothing is waited for longer.
 const PATIENCE: Duration = Duration::from_secs(150);
 
@@ -70,14 +74,14 @@ impl Recoveries {
 
     /// From now, when the database can be reached again, until a worker claims. A call that
     /// is due is put in for each campaign, so that there is something to claim.
-    pub(crate) async fn until_claims(&self, kind: &str, is_limited: bool) {
+    pub(crate) async fn until_claims(&self, kind: &str, limit: Option<Duration>) {
         let began = Instant::now();
         let Ok(since) = self.probe().await else {
             return;
         };
         let claimed = format!("exists (select from pgdial.calls where claimed_at > '{since}')");
         let claims = timeout(PATIENCE, self.until(&claimed, "true")).await;
-        let limit = (is_limited || claims.is_err()).then_some(AFTER_POSTGRES);
+        let limit = limit.or(claims.is_err().then_some(AFTER_POSTGRES));
         self.record(kind, began.elapsed(), limit);
     }
 

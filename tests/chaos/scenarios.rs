@@ -4,6 +4,9 @@
 mod claimers;
 mod failover;
 mod forged;
+mod hung;
+mod moved;
+mod refused;
 mod reports;
 mod stopped;
 
@@ -28,10 +31,20 @@ pub(crate) enum Scenario {
     Canceled,
     /// People who answer a dial that was given up.
     LateAnswer,
+    /// Calls that were refused, and that ring all the same.
+    LateProgress,
     /// Webhooks that come before the dial's answer.
     Early,
+    /// Numbers that the provider refuses, and others beside them.
+    Refused,
+    /// A trunk whose account is another one while calls are under way.
+    Moved,
     /// Many workers and few slots.
     Claimers,
+    /// Connections to Postgres on which nothing passes any more.
+    Hung,
+    /// Connections that lead to a standby for some seconds.
+    ReadOnly,
     /// A failover to a synchronous standby.
     FailoverSync,
     /// A failover to an asynchronous standby.
@@ -39,19 +52,33 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Stopped,
         Self::Forged,
         Self::Canceled,
         Self::LateAnswer,
+        Self::LateProgress,
         Self::Early,
+        Self::Refused,
+        Self::Moved,
         Self::Claimers,
+        Self::Hung,
+        Self::ReadOnly,
         Self::FailoverSync,
         Self::FailoverAsync,
     ];
 
-    /// Those that wait for no lease and no deadline.
-    pub(crate) const SHORT: [Self; 4] = [Self::Forged, Self::Canceled, Self::Early, Self::Claimers];
+    /// Those that wait for no lease, no deadline and no limit on our side.
+    pub(crate) const SHORT: [Self; 8] = [
+        Self::Forged,
+        Self::Canceled,
+        Self::LateProgress,
+        Self::Early,
+        Self::Refused,
+        Self::Moved,
+        Self::Claimers,
+        Self::ReadOnly,
+    ];
 
     pub(crate) fn name(self) -> String {
         clap::ValueEnum::to_possible_value(&self)
@@ -66,7 +93,12 @@ impl Scenario {
             Self::Forged => forged::play().await,
             Self::Canceled => reports::canceled().await,
             Self::LateAnswer => reports::late_answer().await,
+            Self::LateProgress => reports::late_progress().await,
             Self::Early => reports::early().await,
+            Self::Refused => refused::play().await,
+            Self::Moved => moved::play().await,
+            Self::Hung => hung::connections(seed).await,
+            Self::ReadOnly => hung::standby(seed).await,
             Self::Claimers => claimers::play().await,
             Self::FailoverSync => failover::synchronous(seed).await,
             Self::FailoverAsync => failover::asynchronous(seed).await,

@@ -173,6 +173,23 @@ impl Stage {
         .await;
     }
 
+    /// From now on the first trunk has another account, at a provider of its own, which is the last
+    /// of `trunks`: its workers end, and as many others begin.
+    pub(crate) async fn move_account(&mut self, args: &[String]) {
+        let workers = std::mem::take(&mut self.workers).len();
+        let (setup, secret) = (
+            TrunkSetup::new("moved", "none"),
+            self.trunks[0].secret.clone(),
+        );
+        let moved = start_provider(self.path(), &setup, secret, args).await;
+        let url = moved.provider_url();
+        self.variables.insert("PGDIAL_PROVIDER_URL".to_owned(), url);
+        self.trunks.push(moved);
+        for _ in 0..workers {
+            self.start_worker().await;
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -255,15 +272,36 @@ impl Stage {
     }
 }
 
+/// A trunk's provider, and where our processes find it.
 async fn start_trunk(
     folder: &Path,
     setup: &TrunkSetup,
     args: &[String],
     variables: &mut HashMap<String, String>,
 ) -> Trunk {
+    let prefix = match setup.name {
+        "default" => "PGDIAL".to_owned(),
+        name => format!("PGDIAL_TRUNK_{}", name.to_uppercase()),
+    };
+    let secret = format!(
+        "the-secret-of-{}-{:032x}",
+        setup.name,
+        rand::random::<u128>()
+    );
+    let trunk = start_provider(folder, setup, secret, args).await;
+    variables.insert(format!("{prefix}_PROVIDER_URL"), trunk.provider_url());
+    variables.insert(format!("{prefix}_WEBHOOK_SECRETS"), trunk.secret.clone());
+    trunk
+}
+
+async fn start_provider(
+    folder: &Path,
+    setup: &TrunkSetup,
+    secret: String,
+    args: &[String],
+) -> Trunk {
     let name = setup.name;
     let address = free_address();
-    let secret = format!("the-secret-of-{name}-{:032x}", rand::random::<u128>());
     let ledger = folder.join(format!("ledger-{name}.jsonl"));
     let mut all = words(&["fake-provider", "--listen", &address.to_string()]);
     all.extend(words(&["--ledger", &ledger.to_string_lossy()]));
@@ -274,15 +312,6 @@ async fn start_trunk(
     let signs = HashMap::from([("PGDIAL_WEBHOOK_SECRETS".to_owned(), secret.clone())]);
     let provider = Keeper::start(folder, &format!("provider-{name}"), &all, &signs);
     let proxy = Proxy::start(vec![Upstream::Tcp(address)]).await;
-    let prefix = match name {
-        "default" => "PGDIAL".to_owned(),
-        name => format!("PGDIAL_TRUNK_{}", name.to_uppercase()),
-    };
-    variables.insert(
-        format!("{prefix}_PROVIDER_URL"),
-        format!("http://{}", proxy.address),
-    );
-    variables.insert(format!("{prefix}_WEBHOOK_SECRETS"), secret.clone());
     let url = format!("http://{address}/healthz");
     until(
         "the provider answers",
@@ -298,6 +327,12 @@ async fn start_trunk(
         ledger,
         address,
         _provider: provider,
+    }
+}
+
+impl Trunk {
+    fn provider_url(&self) -> String {
+        format!("http://{}", self.proxy.address)
     }
 }
 

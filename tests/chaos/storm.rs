@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     faults::Faults,
-    load::{Load, MARKED, lock},
+    load::{Load, MARKED, Marked, lock},
     plan::{LANES, plan},
     postgres,
     setup::{CAMPAIGN, Setup, TrunkSetup, words},
@@ -22,10 +22,7 @@ const PER_SECOND: f64 = 32.0;
 pub(crate) const CALM: Duration = Duration::from_mins(5);
 
 fn setup(seed: u64) -> Setup {
-    let rules: Vec<String> = MARKED
-        .iter()
-        .map(|(digits, rule, _)| format!("*{digits}={rule}"))
-        .collect();
+    let rules: Vec<String> = MARKED.iter().map(Marked::rule).collect();
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
     let seed = (seed % 1_000_000).to_string();
     Setup {
@@ -60,26 +57,41 @@ fn setup(seed: u64) -> Setup {
 /// for deadlines.
 pub(crate) async fn storm(seed: u64, duration: Duration, hurry: bool) -> (Arc<Stage>, Verdict) {
     let stage = Arc::new(Stage::full(&setup(seed)).await);
+    stage
+        .postgres
+        .start_standby(&stage.path().join("standby"))
+        .await;
     let faults = Faults::new(&stage);
     let load = Load::start(&stage, seed, PER_SECOND);
     let watch = Watch::start(&stage);
     let (stop, lanes) = (CancellationToken::new(), TaskTracker::new());
     for lane in 0..LANES.len() {
         let (faults, stop) = (faults.clone(), stop.clone());
-        lanes.spawn_local(async move { faults.follow(plan(seed, lane, duration), stop).await });
+        let lane = plan(seed, lane, duration, hurry);
+        lanes.spawn_local(async move { faults.follow(lane, stop).await });
     }
     lanes.close();
     sleep(duration).await;
     stop.cancel();
     lanes.wait().await;
     load.stop().await;
-    let calm = Instant::now();
+    let began = Instant::now();
+    let paused = stage.text(PAUSED).await;
     if hurry {
         pass_deadlines(&stage).await;
     }
-    let (recoveries, drained) =
-        tokio::join!(faults.recoveries.finish(), stage.until_all_over(CALM));
-    let drained_in = calm.elapsed();
+    let calm = CancellationToken::new();
+    let person = tend(&stage, calm.clone(), hurry);
+    let (recoveries, drained, ()) = tokio::join!(
+        faults.recoveries.finish(),
+        async {
+            let drained = stage.until_all_over(CALM).await;
+            calm.cancel();
+            drained
+        },
+        person
+    );
+    let drained_in = began.elapsed();
     stage.until_silent().await;
     let most = watch.finish().await;
     let known = std::mem::take(&mut *lock(&load.known));
@@ -88,7 +100,33 @@ pub(crate) async fn storm(seed: u64, duration: Duration, hurry: bool) -> (Arc<St
     verdict.recoveries = recoveries;
     verdict.drained_in = drained_in;
     verdict.broken.extend(drained.err());
+    verdict
+        .broken
+        .extend((!paused.is_empty()).then(|| format!("P7: while others were accepted: {paused}")));
     (stage, verdict)
+}
+
+/// What has paused itself.
+const PAUSED: &str = "select string_agg(concat_ws(' ', a.act, a.kind, a.name, a.why), '; ')
+    from pgdial.acts a where a.by = 'pgdial' and a.act like 'pause%'";
+
+/// In the calm a person looks after what pauses itself: hardly anybody is left then but those who
+/// are refused, and that does speak about the trunk. In a hurry nobody waits for retries either.
+async fn tend(stage: &Stage, calm: CancellationToken, hurry: bool) {
+    let resume = "select pgdial.resume('trunk', t.name) from pgdial.trunks t where t.paused;
+                  select pgdial.resume('campaign', g.name) from pgdial.campaigns g where g.paused";
+    let skip = "update pgdial.clock k set ahead = k.ahead + w.rest
+        from (select min(c.run_at) - pgdial.now() as rest from pgdial.calls c where c.state = 'waiting') w
+        where w.rest > '0' and not exists (
+            select from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))";
+    while !calm.is_cancelled() {
+        stage.sql(resume).await;
+        if hurry {
+            stage.sql(skip).await;
+        }
+        calm.run_until_cancelled(sleep(Duration::from_millis(500)))
+            .await;
+    }
 }
 
 /// Moves the database's clock past every deadline, while nothing rings and nobody dials:

@@ -2,7 +2,7 @@
 
 use pgdial::{
     domain::{CallId, CallState, ClaimedCall, Outcome, ReportKind, Resolution},
-    flow::{matching::Batch, resolve::Resolved, webhook::Verdict},
+    flow::{defer::DeferReason, matching::Batch, resolve::Resolved, webhook::Verdict},
 };
 use serde_json::json;
 
@@ -145,6 +145,50 @@ async fn what_was_given_up_as_unknown_is_resolved() {
     assert_eq!(db.column(heard.id, facts).await, "(completed,answered,t,1)");
     assert_eq!(db.column(none.id, facts).await, "(waiting,,t,0)");
     assert_eq!(db.claim(2).await[0].id, none.id);
+}
+
+/// What a person knows of one dial says nothing of an earlier one that shows that it is up.
+#[tokio::test]
+async fn what_another_dial_holds_stays_held() {
+    for (r#as, state) in [
+        (Resolution::NotPlaced, "waiting"),
+        (Resolution::Busy, "failed"),
+    ] {
+        let db = TestDb::new().await;
+        let first = db.dialing(&number(1)).await;
+        let put_back = db
+            .calls
+            .defer(first.reference(), DeferReason::Late, None, "slow");
+        put_back.await.unwrap();
+        db.forward("6 seconds").await;
+        let second = db.claim(1).await.pop().unwrap();
+        db.forward("32 minutes").await;
+        let up = db.event(&first, "1", progress(ReportKind::Progress)).await;
+        assert_eq!(up, Verdict::Applied);
+        db.forward("3 minutes").await;
+        db.sweep().await;
+        assert_eq!(db.state(second.id).await, "failed");
+        assert_eq!(resolve(&db, second.id, r#as).await, Resolved::Resolved);
+        assert_eq!(db.state(second.id).await, state);
+        db.enqueue(&number(1)).await;
+        assert!(db.claim(2).await.is_empty(), "the first dial rings yet");
+        db.event(&first, "2", ended(Outcome::NoAnswer)).await;
+        db.forward("1 hour").await;
+        assert_eq!(db.claim(2).await.len(), 1);
+    }
+}
+
+/// As the word says: nobody can find out more, so it may ring yet.
+#[tokio::test]
+async fn what_stays_unknown_stays_held() {
+    let db = TestDb::new().await;
+    let call = db.given_up(&number(1)).await;
+    assert_eq!(
+        resolve(&db, call.id, Resolution::Unknown).await,
+        Resolved::Resolved
+    );
+    let facts = "(state, outcome, hold_until > pgdial.now())";
+    assert_eq!(db.column(call.id, facts).await, "(failed,unknown,t)");
 }
 
 /// A repetition that is under way may ring, whatever the first request came to.

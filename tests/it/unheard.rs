@@ -26,6 +26,14 @@ async fn tell_of_others(db: &TestDb, numbers: std::ops::Range<usize>) {
     }
 }
 
+/// So many minutes pass, and all the time there are others of which their provider tells.
+async fn minutes_of_others(db: &TestDb, minutes: usize) {
+    for _ in 0..minutes * 2 {
+        tell_of_others(db, 2..5).await;
+        db.forward("30 seconds").await;
+    }
+}
+
 /// How many dials the sweep takes for not placed.
 async fn not_placed(db: &TestDb) -> i64 {
     db.sweep().await.counts["not_placed"]
@@ -70,10 +78,24 @@ async fn the_margin_is_as_long_as_nobody_reached_us() {
     let db = tells_of_all().await;
     in_doubt(&db).await;
     db.forward("10 minutes").await;
-    tell_of_others(&db, 2..5).await;
-    db.forward("9 minutes").await;
+    minutes_of_others(&db, 9).await;
     assert_eq!(not_placed(&db).await, 0);
-    db.forward("70 seconds").await;
+    minutes_of_others(&db, 2).await;
+    assert_eq!(not_placed(&db).await, 1);
+}
+
+/// Others were told of, and then nobody could reach us: what was to come about it did not come.
+#[tokio::test]
+async fn an_outage_within_the_margin_begins_it_anew() {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    db.forward("11 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    db.forward("3 minutes").await;
+    assert_eq!(not_placed(&db).await, 0);
+    minutes_of_others(&db, 3).await;
+    assert_eq!(not_placed(&db).await, 0, "it may be sent again yet");
+    minutes_of_others(&db, 1).await;
     assert_eq!(not_placed(&db).await, 1);
 }
 
@@ -107,8 +129,7 @@ async fn a_report_that_nobody_can_match_may_be_about_it() {
     let nameless = by_provider("p-1", progress(ReportKind::Progress));
     db.event_from("default", None, "1", &nameless).await;
     db.forward("11 seconds").await;
-    tell_of_others(&db, 2..5).await;
-    db.forward("10 minutes").await;
+    minutes_of_others(&db, 2).await;
     assert_eq!(not_placed(&db).await, 0);
     db.sql("delete from pgdial.webhook_events where verdict = 'parked'")
         .await;
@@ -132,8 +153,7 @@ async fn a_repetition_begins_it_anew() {
         "what was told was told before it was due"
     );
     db.forward("10 seconds").await;
-    tell_of_others(&db, 5..8).await;
-    db.forward("2 minutes").await;
+    minutes_of_others(&db, 2).await;
     assert_eq!(not_placed(&db).await, 1);
 }
 
@@ -158,8 +178,7 @@ async fn what_was_not_placed_and_is_not_wanted_ends() {
     let call = in_doubt(&db).await;
     db.calls.cancel(call.id, "ann", None).await.unwrap();
     db.forward("11 seconds").await;
-    tell_of_others(&db, 2..5).await;
-    db.forward("2 minutes").await;
+    minutes_of_others(&db, 2).await;
     assert_eq!(not_placed(&db).await, 1);
     assert_eq!(db.state(call.id).await, "canceled");
 }

@@ -4,7 +4,8 @@
 with tick as (
     update pgdial.clock set ahead = ahead + interval '1 millisecond'
 ), call_story as (
-    select e.call_id, e.claim_no, e.kind, e.seq, coalesce((e.detail ->> 'late')::boolean, false) as late
+    select e.call_id, e.claim_no, e.kind, e.seq, coalesce((e.detail ->> 'late')::boolean, false) as late,
+           lag(e.kind) over (partition by e.call_id order by e.seq) = 'resolved' as resolved
     from pgdial.call_events e
 ), turn as (
     -- Events that give a call its state; the others are remarks.
@@ -48,6 +49,7 @@ with tick as (
                  or (t.kind = 'unresolved' and t.before = 'active')
                  or (t.kind = 'in_call' and t.before <> 'in_call')
         when t.before = 'failed' then t.kind = 'redriven' or (t.kind in ('completed', 'failed') and t.late)
+                 or (t.kind in ('completed', 'failed', 'canceled', 'suppressed', 'deferred') and t.resolved)
         else t.kind = 'redriven' end
     union all
     select format('a cancel was wished, and call %s went back', s.call_id)

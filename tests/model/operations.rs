@@ -8,7 +8,7 @@ mod draw;
 
 use std::fmt;
 
-use pgdial::domain::{CallId, CallState, Outcome, Reference};
+use pgdial::domain::{CallId, CallState, Outcome, Reference, Resolution};
 
 pub(crate) use self::draw::{operation, world};
 use crate::model::{CAMPAIGNS, Call, Change, Model, Moment, SECOND, Wish};
@@ -160,6 +160,11 @@ pub(crate) enum Operation {
         change: Change,
     },
     Release(Pick),
+    /// A person knows what came of a dial that nobody can explain.
+    Resolve {
+        call: Pick,
+        r#as: Resolution,
+    },
     PauseCampaign(usize),
     ResumeCampaign(usize),
     PauseTrunk(usize),

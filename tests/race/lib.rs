@@ -3,11 +3,14 @@
 //! Modelled: two calls, two claims each, to one number or over one slot; workers that claim
 //! (and may never hear of it), dial, sleep, die and say late what they know; a provider
 //! that accepts late, refuses, loses its answers and reports in any order, again, or
-//! never; the sweep, and an operator who calls off, or knows what was not placed. Each verb is one step, since it locks
+//! never, of dials that are over for us too; the sweep; a person who calls off, or knows what came of
+//! a dial that nobody can explain; and the silence of a provider that tells of every call, where it
+//! cannot reach us for some time. Each verb is one step, since it locks
 //! its row first; between any two steps anything else may happen. Every state that can be
 //! reached is checked: no two rings to one number at once, nobody rung again who is known
 //! to have been spoken to, or whose telephone is known to ring, nothing dialled that was
-//! called off (P1), never more in flight than slots (P3), and time alone ends every dial (P2).
+//! called off, nothing that was placed taken for not placed (P1), never more in flight than slots
+//! (P3), and time alone ends every dial (P2).
 //!
 //! Left out: batches and locks that are not had, look-ups, the breaker, redrive and release,
 //! capacity's waits; `calls_one_in_flight_per_phone`, which would hide a missing gate; and a
@@ -50,6 +53,7 @@ const ONE_NUMBER: World = World {
     slots: 2,
     redial_unknown: true,
     lies: false,
+    tells: false,
     sabotage: None,
 };
 
@@ -59,18 +63,25 @@ const LIAR: World = World {
     ..ONE_NUMBER
 };
 
+/// One of them, at a provider that tells of every call, and cannot reach us for some time.
+const TELLER: World = World {
+    tells: true,
+    ..ONE_NUMBER
+};
+
 /// Two calls to two numbers, over one slot.
 const ONE_SLOT: World = World {
     one_number: false,
     slots: 1,
     redial_unknown: false,
     lies: false,
+    tells: false,
     sabotage: None,
 };
 
 #[test]
 fn nothing_that_can_happen_breaks_a_promise() {
-    for world in [ONE_NUMBER, ONE_SLOT, LIAR] {
+    for world in [ONE_NUMBER, ONE_SLOT, LIAR, TELLER] {
         match explore(&world) {
             Ok(states) => assert!(states > 100_000, "{world:?} has {states} states only"),
             Err(example) => panic!("{world:?}\n{example}"),
@@ -105,6 +116,11 @@ fn every_guard_is_needed() {
             Sabotage::GivesBackWhatItHolds,
             "P1: two calls ring",
         ),
+        (TELLER, Sabotage::SilenceAlone, "taken for not placed"),
+        (TELLER, Sabotage::NoMargin, "taken for not placed"),
+        (TELLER, Sabotage::OutageForgotten, "taken for not placed"),
+        (LIAR, Sabotage::ResolvesAnswered, "somebody spoke"),
+        (ONE_NUMBER, Sabotage::ResolvesUnderWay, "P1: two calls ring"),
     ] {
         let world = World {
             sabotage: Some(guard),

@@ -8,8 +8,8 @@ use crate::{
     explorer::Explored,
     judge::Kind,
     world::{
-        CALLS, CLAIMS, DEADLINE, HOLD, Known, LATEST_START, LEASE, LONGEST_DIAL, LONGEST_TALK, OLD,
-        Phone, RACED, Row, Sabotage, State, TALK_HOLD, Worker, World,
+        CALLS, CLAIMS, DEADLINE, HOLD, Known, LATEST_START, LEASE, LONGEST_DIAL, LONGEST_TALK,
+        MARGIN, OLD, Phone, RACED, Reach, Row, Sabotage, State, TALK_HOLD, WITHIN, Worker, World,
     },
 };
 
@@ -24,6 +24,11 @@ pub(crate) enum Step {
     SweepLease(usize),
     SweepDeadline(usize),
     NotPlaced(usize),
+    Resolve(usize),
+    OthersTold(usize),
+    SweepUnheard(usize),
+    Deaf,
+    HeardAgain,
     Wish(usize),
     Send(usize, u8),
     HandBack(usize, u8),
@@ -51,6 +56,13 @@ impl fmt::Display for Step {
             Self::SweepLease(call) => write!(f, "sweep: the lease of {} is over", name(call)),
             Self::SweepDeadline(call) => write!(f, "sweep: {} is past its deadline", name(call)),
             Self::NotPlaced(call) => write!(f, "{} is said not to have been placed", name(call)),
+            Self::Resolve(call) => write!(f, "a person says how {} ended", name(call)),
+            Self::OthersTold(call) => {
+                write!(f, "the provider tells of others than {}", name(call))
+            }
+            Self::SweepUnheard(call) => write!(f, "sweep: nothing was told of {}", name(call)),
+            Self::Deaf => write!(f, "the provider cannot reach us"),
+            Self::HeardAgain => write!(f, "the provider can reach us again"),
             Self::Wish(call) => write!(f, "cancel {}", name(call)),
             Self::Send(call, no) => write!(f, "dial {}-{no}", name(call)),
             Self::HandBack(call, no) => {
@@ -84,9 +96,10 @@ impl Explored for World {
 
     fn steps(&self, from: &State) -> Vec<(Step, State)> {
         let mut next = Vec::new();
-        if let Some(later) = tick(from) {
+        if let Some(later) = self.tick(from) {
             next.push((Step::Tick, later));
         }
+        self.steps_of_reach(from, &mut next);
         for call in 0..CALLS {
             self.steps_of_call(from, call, &mut next);
             for claim_no in 1..=from.rows[call].claim_no {
@@ -177,18 +190,67 @@ impl World {
                 }
             });
         }
-        // By a person, by an authority, or by a provider that tells of every call.
-        if row.state == CallState::Unresolved {
-            let dial = from.dials[call][usize::from(row.claim_no) - 1];
-            if dial.is_over_unplaced() || self.lacks(Sabotage::SilenceBelieved) {
-                then(Step::NotPlaced(call), &|state| {
-                    self.put_back(&mut state.rows[call]);
-                });
-            }
-        }
+        self.steps_of_doubt(from, call, &mut then);
         if call == RACED && !row.state.is_terminal() && !row.wished {
             then(Step::Wish(call), &|state| Self::wish(&mut state.rows[call]));
         }
+    }
+
+    /// Somebody ends a doubt: an authority or a person, who tell the truth unless they err, or the
+    /// silence of a provider that tells of every call.
+    fn steps_of_doubt(
+        &self,
+        from: &State,
+        call: usize,
+        then: &mut impl FnMut(Step, &dyn Fn(&mut State)),
+    ) {
+        let row = &from.rows[call];
+        let Some(at) = usize::from(row.claim_no).checked_sub(1) else {
+            return;
+        };
+        let dial = from.dials[call][at];
+        let in_doubt = row.state == CallState::Unresolved
+            || Self::is_overdue(row)
+            || (row.state == CallState::Failed && row.unknown);
+        let under_way = self.lacks(Sabotage::ResolvesUnderWay)
+            && row.state == CallState::Dialing
+            && dial.phone == Phone::Quiet;
+        let errs = self.lies && row.answered || self.lacks(Sabotage::SilenceBelieved);
+        let may_be = !row.answered || self.lacks(Sabotage::ResolvesAnswered);
+        if in_doubt && (dial.is_over_unplaced() || errs) && may_be || under_way {
+            then(Step::NotPlaced(call), &|state| {
+                self.resolve_not_placed(state, call);
+            });
+        }
+        if in_doubt && dial.phone.is_over() {
+            then(Step::Resolve(call), &|state| self.resolve_as(state, call));
+        }
+        if !self.tells || row.state != CallState::Unresolved {
+            return;
+        }
+        if row.doubt_for >= WITHIN && row.others_told.is_none() && from.reach != Reach::No {
+            then(Step::OthersTold(call), &|state| {
+                state.rows[call].others_told = Some(0);
+            });
+        }
+        let waited = match row.others_told {
+            Some(ticks) => ticks >= MARGIN || self.lacks(Sabotage::NoMargin),
+            None => self.lacks(Sabotage::SilenceAlone) && row.doubt_for >= MARGIN,
+        };
+        if waited && !dial.told_of {
+            then(Step::SweepUnheard(call), &|state| {
+                self.sweep_unheard(state, call)
+            });
+        }
+    }
+
+    fn steps_of_reach(&self, from: &State, next: &mut Vec<(Step, State)>) {
+        let (step, reach) = match from.reach {
+            Reach::Always if self.tells => (Step::Deaf, Reach::No),
+            Reach::No => (Step::HeardAgain, Reach::Again),
+            _ => return,
+        };
+        next.push((step, State { reach, ..*from }));
     }
 
     /// What the worker does with its dial. That it dies, or sleeps for an hour, is that it
@@ -273,6 +335,9 @@ impl World {
     /// What has happened may be reported: at any time later, in any order, again, or never.
     fn webhooks(&self, from: &State, call: usize, no: u8, next: &mut Vec<(Step, State)>) {
         let phone = from.dials[call][usize::from(no) - 1].phone;
+        if from.reach == Reach::No {
+            return;
+        }
         let mut told = |kind: Kind| {
             let mut state = *from;
             self.webhook(&mut state, call, no, kind);
@@ -302,42 +367,58 @@ impl World {
                 if Self::is_overdue(row) && !self.lacks(Sabotage::NoDeadline) {
                     self.sweep_deadline(row);
                 }
-                *row = older(row);
+                *row = self.older(row, true);
             }
         }
         rows.iter().all(|row| !row.is_taking())
     }
-}
 
-fn older(row: &Row) -> Row {
-    Row {
-        age: if row.state.is_in_flight() {
-            OLD.min(row.age + 1)
-        } else {
-            0
-        },
-        hold: row.hold.saturating_sub(1),
-        ..*row
-    }
-}
-
-/// One tick, unless a telephone is up for as long as it may be: then it ends first.
-fn tick(from: &State) -> Option<State> {
-    let mut state = *from;
-    for dial in state.dials.iter_mut().flatten() {
-        if dial.phone.is_up() && dial.for_ticks >= LONGEST_TALK {
-            return None;
-        }
-        if dial.worker != Worker::NotClaimed {
-            dial.age = OLD.min(dial.age + 1);
-        }
-        if dial.is_sent || dial.phone.is_up() {
-            dial.for_ticks = OLD.min(dial.for_ticks + 1);
-        }
-        if let Known::Up(ticks) = dial.known {
-            dial.known = Known::Up(ticks.saturating_sub(1));
+    fn older(&self, row: &Row, is_reached: bool) -> Row {
+        let is_flying = row.state.is_in_flight();
+        let is_counted = self.tells && row.state == CallState::Unresolved;
+        Row {
+            age: if is_flying { OLD.min(row.age + 1) } else { 0 },
+            hold: row.hold.saturating_sub(1),
+            doubt_for: if is_counted {
+                MARGIN.min(row.doubt_for + 1)
+            } else {
+                0
+            },
+            others_told: row
+                .others_told
+                .map(|ticks| MARGIN.min(ticks + 1))
+                .filter(|_| is_counted && (is_reached || self.lacks(Sabotage::OutageForgotten))),
+            ..*row
         }
     }
-    state.rows = state.rows.map(|row| older(&row));
-    (state != *from).then_some(state)
+
+    /// One tick, unless a telephone is up for as long as it may be, or a report is due: then that
+    /// comes first.
+    fn tick(&self, from: &State) -> Option<State> {
+        let mut state = *from;
+        for dial in state.dials.iter_mut().flatten() {
+            if dial.phone.is_up() && dial.for_ticks >= LONGEST_TALK {
+                return None;
+            }
+            let was_placed = !matches!(dial.phone, Phone::Quiet | Phone::Refused);
+            if self.tells && was_placed && !dial.told_of && state.reach != Reach::No {
+                if dial.untold_for >= WITHIN {
+                    return None;
+                }
+                dial.untold_for += 1;
+            }
+            if dial.worker != Worker::NotClaimed {
+                dial.age = OLD.min(dial.age + 1);
+            }
+            if dial.is_sent || dial.phone.is_up() {
+                dial.for_ticks = OLD.min(dial.for_ticks + 1);
+            }
+            if let Known::Up(ticks) = dial.known {
+                dial.known = Known::Up(ticks.saturating_sub(1));
+            }
+        }
+        let is_reached = state.reach != Reach::No;
+        state.rows = state.rows.map(|row| self.older(&row, is_reached));
+        (state != *from).then_some(state)
+    }
 }

@@ -5,8 +5,8 @@ use pgdial::domain::CallState;
 use crate::{
     judge::{self, Judgement, Kind, judge},
     world::{
-        ATTEMPTS, CALLS, DEADLINE, HOLD, Known, Phone, Row, Sabotage, State, TALK_HOLD, Worker,
-        World,
+        ATTEMPTS, CALLS, DEADLINE, Dial, HOLD, Known, Phone, Row, Sabotage, State, TALK_HOLD,
+        Worker, World,
     },
 };
 
@@ -30,7 +30,7 @@ impl World {
         let row = &mut state.rows[call];
         if is_known_to_ring {
             state.misdialled = Some("P1: it rings, its number is held, and it is rung again");
-        } else if row.told {
+        } else if row.told || row.answered {
             state.misdialled =
                 Some("P1: somebody spoke to us, we knew it, and they are rung again");
         } else if row.wished {
@@ -108,6 +108,57 @@ impl World {
         self.end_attempt(row, Outcome::Unknown);
     }
 
+    /// The provider tells of every call, and told only of others.
+    pub(crate) fn sweep_unheard(&self, state: &mut State, call: usize) {
+        let row = &mut state.rows[call];
+        if !state.dials[call][usize::from(row.claim_no) - 1].is_over_unplaced() {
+            state.misdialled = Some("P1: it was placed, and is taken for not placed");
+        }
+        self.put_back(row);
+    }
+
+    /// A person knows, or thinks so, that the dial was not placed.
+    pub(crate) fn resolve_not_placed(&self, state: &mut State, call: usize) {
+        let row = &mut state.rows[call];
+        if row.state == CallState::Failed {
+            self.forget_dial(state, call);
+            let row = &mut state.rows[call];
+            row.attempt -= row.attempt.min(1);
+            row.state = CallState::Waiting;
+            row.unknown = false;
+        } else {
+            self.put_back(row);
+        }
+    }
+
+    /// A person knows how it ended.
+    pub(crate) fn resolve_as(&self, state: &mut State, call: usize) {
+        let row = &mut state.rows[call];
+        let phone = state.dials[call][usize::from(row.claim_no) - 1].phone;
+        let (outcome, ended) = match phone {
+            Phone::SpokenTo => (Outcome::Answered, CallState::Completed),
+            Phone::CalledOff => (Outcome::Canceled, CallState::Canceled),
+            _ => (Outcome::NoAnswer, CallState::Failed),
+        };
+        if row.state == CallState::Failed {
+            self.forget_dial(state, call);
+            let row = &mut state.rows[call];
+            row.state = ended;
+            row.answered |= outcome == Outcome::Answered;
+            row.unknown = false;
+        } else {
+            self.end_attempt(row, outcome);
+        }
+    }
+
+    /// What the dial that was given up held is free.
+    fn forget_dial(&self, state: &mut State, call: usize) {
+        let row = &mut state.rows[call];
+        let dials = &mut state.dials[call];
+        dials[usize::from(row.claim_no) - 1].known = Known::Nothing;
+        row.hold = row.hold.min(held_by(dials));
+    }
+
     pub(crate) fn wish(row: &mut Row) {
         if row.state == CallState::Waiting {
             row.state = CallState::Canceled;
@@ -121,6 +172,7 @@ impl World {
         let dial = &mut state.dials[call][usize::from(claim_no) - 1];
         let (present, event) = (i64::from(row.claim_no), i64::from(claim_no));
         let is_final = matches!(kind, Kind::Completed | Kind::Ended);
+        dial.told_of = self.tells;
         let known = judge::Known {
             unknown: row.unknown,
             answered: row.answered,
@@ -169,13 +221,7 @@ impl World {
             }
         } else if late {
             dial.known = Known::Over;
-            let others = state.dials[call]
-                .iter()
-                .filter_map(|dial| match dial.known {
-                    Known::Up(ticks) => Some(ticks),
-                    _ => None,
-                });
-            row.hold = row.hold.min(others.max().unwrap_or(0));
+            row.hold = row.hold.min(held_by(&state.dials[call]));
         } else if judged == Judgement::Settle {
             dial.known = Known::Over;
         }
@@ -208,4 +254,13 @@ impl World {
     pub(crate) fn is_overdue(row: &Row) -> bool {
         row.state.is_in_flight() && row.age >= DEADLINE
     }
+}
+
+/// For how long these dials hold their number.
+fn held_by(dials: &[Dial]) -> u8 {
+    let up = dials.iter().filter_map(|dial| match dial.known {
+        Known::Up(ticks) => Some(ticks),
+        _ => None,
+    });
+    up.max().unwrap_or(0)
 }

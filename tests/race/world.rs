@@ -25,6 +25,10 @@ pub(crate) const DEADLINE: u8 = 3;
 pub(crate) const HOLD: u8 = 1;
 /// How long a number stays taken by a dial that shows itself when it is over for us.
 pub(crate) const TALK_HOLD: u8 = LONGEST_TALK + 1;
+/// How soon a provider that tells of every call tells of one (`reports_within`), while it can reach us.
+pub(crate) const WITHIN: u8 = 1;
+/// And how long we wait for it from when others were told of.
+pub(crate) const MARGIN: u8 = WITHIN + 1;
 /// Older than this makes no difference.
 pub(crate) const OLD: u8 = DEADLINE + 1;
 
@@ -53,6 +57,16 @@ pub(crate) enum Sabotage {
     GivesBackWhatItHolds,
     /// A dial of which nobody has told anything yet is taken for not placed.
     SilenceBelieved,
+    /// The same, where others were not told of either.
+    SilenceAlone,
+    /// Where others were told of, nobody waits for what is sent again.
+    NoMargin,
+    /// That nobody could reach us while it waited makes no difference.
+    OutageForgotten,
+    /// Whoever has answered may be said not to have been rung.
+    ResolvesAnswered,
+    /// A person resolves what is no doubt yet.
+    ResolvesUnderWay,
 }
 
 /// A call's row.
@@ -75,6 +89,10 @@ pub(crate) struct Row {
     pub(crate) told: bool,
     /// A claimer without a gate saw that it may go.
     pub(crate) seen: bool,
+    /// In doubt for so long, at a provider that tells of every call.
+    pub(crate) doubt_for: u8,
+    /// Others were told of since it was due, so long ago.
+    pub(crate) others_told: Option<u8>,
 }
 
 impl Row {
@@ -137,6 +155,9 @@ pub(crate) struct Dial {
     /// Since the request went out, or since it rings.
     pub(crate) for_ticks: u8,
     pub(crate) known: Known,
+    /// Where the provider tells of every call: it has, or could have for so long.
+    pub(crate) told_of: bool,
+    pub(crate) untold_for: u8,
 }
 
 impl Dial {
@@ -151,12 +172,22 @@ impl Dial {
     }
 }
 
+/// Can the provider reach us? Not for some time, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reach {
+    Always,
+    No,
+    Again,
+}
+
 /// Everything at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     pub(crate) rows: [Row; CALLS],
     pub(crate) dials: [[Dial; MOST_CLAIMS]; CALLS],
-    /// A call was dialled although it was called off, or after we were told of an answer.
+    pub(crate) reach: Reach,
+    /// A call was dialled although it was called off, or after we were told of an answer, or what
+    /// was placed is taken for not placed.
     pub(crate) misdialled: Option<&'static str>,
 }
 
@@ -169,7 +200,11 @@ pub(crate) struct World {
     pub(crate) redial_unknown: bool,
     /// The provider answers that it has no room, and rings all the same. Then nobody can rule out
     /// a second ring, but once it shows that it rings, we know.
+    /// People err as well, about whoever has answered.
     pub(crate) lies: bool,
+    /// The provider tells of every call that it places. What its silence means is about one dial, so
+    /// the other call is left out.
+    pub(crate) tells: bool,
     pub(crate) sabotage: Option<Sabotage>,
 }
 
@@ -190,6 +225,8 @@ impl World {
             unknown: false,
             told: false,
             seen: false,
+            doubt_for: 0,
+            others_told: None,
         };
         let dial = Dial {
             worker: Worker::NotClaimed,
@@ -198,10 +235,13 @@ impl World {
             age: 0,
             for_ticks: 0,
             known: Known::Nothing,
+            told_of: false,
+            untold_for: 0,
         };
         State {
             rows: [row; CALLS],
             dials: [[dial; MOST_CLAIMS]; CALLS],
+            reach: Reach::Always,
             misdialled: None,
         }
     }
@@ -223,6 +263,7 @@ impl World {
         };
         row.state == CallState::Waiting
             && usize::from(row.claim_no) < CLAIMS[call]
+            && (call == RACED || !self.tells)
             && !taken
             && Self::in_flight(state) < self.slots
     }
@@ -249,6 +290,9 @@ impl State {
 impl Row {
     fn forget(&mut self) {
         self.unknown &= self.state == CallState::Failed;
+        if self.state != CallState::Unresolved {
+            (self.doubt_for, self.others_told) = (0, None);
+        }
         if self.state.is_terminal() {
             (self.attempt, self.wished, self.told) = (0, false, false);
         }
@@ -284,6 +328,9 @@ impl Dial {
             if self.phone.is_over() || self.phone == Phone::Refused {
                 self.phone = Phone::Quiet;
             }
+        }
+        if matches!(self.phone, Phone::Quiet | Phone::Refused) || self.told_of {
+            self.untold_for = 0;
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// Calls in a second, and for how long before and after.
 const PER_SECOND: f64 = 15.0;
-const BEFORE: Duration = Duration::from_secs(6);
+pub(super) const BEFORE: Duration = Duration::from_secs(6);
 
 /// A synchronous standby has every commit that was answered: every promise is kept.
 pub(super) async fn synchronous(seed: u64) -> Played {
@@ -111,6 +111,7 @@ async fn fail_over(stage: &Arc<Stage>, seed: u64) -> Verdict {
     stage
         .network
         .lead_to(Upstream::Unix(stage.postgres.socket()));
+    stage.network.set(Mode::Pass);
     if is_async {
         recover(stage).await;
     }

@@ -142,6 +142,52 @@ pub(super) async fn late_answer() -> Played {
     Ok("20 calls answered after their dial was given up, none rang again".to_owned())
 }
 
+/// The provider refuses, and rings all the same. Once it shows that it rings, the number is held:
+/// neither a retry nor another call rings it until it is over.
+pub(super) async fn late_progress() -> Played {
+    let setup = Setup {
+        provider: words(&["--ring", "3s", "--talk", "5s"]),
+        ..Setup::small("late-progress")
+    };
+    // Put back for 5 s, which is less than it rings and talks; and settled, for good. The first
+    // word of the ring comes after the refusal.
+    let rules = [
+        "*1?=reject:503,retry_after:5,places_anyway,late:1s",
+        "*2?=reject:422,places_anyway,late:1s",
+    ];
+    let stage = Stage::full(&setup.rules(&rules)).await;
+    // Two of each: of three the trunk would be suspected.
+    let numbers = [number(11), number(12), number(21), number(22)];
+    for number in &numbers {
+        stage.enqueue(number).await;
+    }
+    let told =
+        "select count(distinct call_id) from pgdial.webhook_events where verdict = 'applied'";
+    comes(
+        "all show that they ring",
+        Duration::from_secs(20),
+        async || stage.text(told).await == numbers.len().to_string(),
+    )
+    .await?;
+    for number in &numbers {
+        stage.enqueue(number).await;
+    }
+    stage.until_all_over(Duration::from_mins(2)).await?;
+    let rings = judge(&stage).await?;
+    let calls = 2 * numbers.len();
+    ensure(rings.count == calls, || {
+        format!(
+            "P1: {} rings for {calls} calls that rang when they were refused",
+            rings.count
+        )
+    })?;
+    let answered = count(&stage, "answered_at is not null").await;
+    ensure(answered == calls, || {
+        format!("we know of {answered} of {calls} calls that somebody answered")
+    })?;
+    Ok(format!("{calls} calls were refused and rang, each once"))
+}
+
 /// Every webhook comes before the dial's answer, and ends the call.
 pub(super) async fn early() -> Played {
     const CALLS: usize = 10;

@@ -58,6 +58,18 @@ impl Machine<'_> {
                 let expected = self.model.release(call);
                 self.answered(format!("release call {}", call + 1), &answer, &expected)
             }
+            Operation::Resolve { call, r#as } => {
+                let in_doubt = |call: &Call| self.model.is_in_doubt(call);
+                let Some(call) = call.call(&self.model, in_doubt) else {
+                    return Ok(());
+                };
+                let id = self.model.calls[call].id;
+                let answer = calls.resolve(id, *r#as, BY, "they say so").await;
+                let expected = self.model.resolve(call, *r#as);
+                let expected = (expected, Some(self.model.calls[call].state));
+                let words = format!("resolve call {} as {as:?}", call + 1);
+                self.answered(words, &answer.map_err(text)?, &expected)
+            }
             Operation::Forbid(number) => self.forbid(*number).await,
             Operation::Allow(number) => self.allow(*number).await,
             of_a_lane => self.lane(of_a_lane).await,

@@ -21,6 +21,10 @@ impl Machine<'_> {
         let trunks: Vec<usize> = only.map_or_else(|| vec![0, 1], |trunk| vec![trunk]);
         let names: Vec<String> = trunks.iter().map(|at| TRUNKS[*at].to_owned()).collect();
         let id = self.workers[worker];
+        // Whether a session remembers heads depends on how long a walk takes, as no story may.
+        self.db
+            .sql("select set_config('pgdial.known_heads', '', false)")
+            .await;
         let claim = self
             .db
             .calls

@@ -7,7 +7,7 @@ use pgdial::{
 };
 
 use super::{
-    Call, Delivery, Due, HOUR, Kept, Known, LookUp, MINUTE, Model, SECOND,
+    Call, Delivery, Due, HOUR, Kept, Known, LookUp, MINUTE, Model, Moment, SECOND,
     attempt::{Back, after_an_answer},
 };
 
@@ -441,13 +441,19 @@ impl Call {
     /// The hold that is left is of the other dials.
     fn end_hold_of(&mut self, claim_no: i64) {
         self.dial(claim_no).known = Some(Known::Over);
-        let Some(held) = self.hold_until else {
-            return;
-        };
-        let others = self.dials.iter().filter_map(|dial| match dial.known {
-            Some(Known::UpUntil(until)) => Some(until.min(held)),
-            _ => None,
-        });
-        self.hold_until = others.max();
+        self.hold_until = self.held_by_others(claim_no);
+    }
+
+    /// Never for longer than the call says: a person may have released it.
+    pub(super) fn held_by_others(&self, claim_no: i64) -> Option<Moment> {
+        let held = self.hold_until?;
+        let own = usize::try_from(claim_no - 1).unwrap();
+        let others = self.dials.iter().enumerate().filter(|(at, _)| *at != own);
+        others
+            .filter_map(|(_, dial)| match dial.known {
+                Some(Known::UpUntil(until)) => Some(until.min(held)),
+                _ => None,
+            })
+            .max()
     }
 }

@@ -2,7 +2,7 @@
 
 use pgdial::domain::{CallState, Outcome, Reference};
 
-use super::{LookUp, MINUTE, Model, Moment, SECOND};
+use super::{Call, LookUp, MINUTE, Model, Moment, SECOND};
 
 impl Model {
     /// Settles what time has overtaken.
@@ -50,10 +50,8 @@ impl Model {
         }
     }
 
-    /// The deadline that the claim gave; sweeps may have put it off since.
     pub(super) fn own_deadline(&self, index: usize) -> Moment {
-        let (call, told) = (&self.calls[index], self.calls[index].latest());
-        call.claimed_at + told.ring_timeout + told.max_duration + 2 * MINUTE
+        own_deadline(&self.calls[index])
     }
 
     /// Numbers that may not be rung: their calls end. An entry is looked at for a minute,
@@ -130,4 +128,10 @@ impl Model {
         moments.dedup();
         moments
     }
+}
+
+/// The deadline that the claim gave; sweeps may have put it off since.
+pub(super) fn own_deadline(call: &Call) -> Moment {
+    let told = call.latest();
+    call.claimed_at + told.ring_timeout + told.max_duration + 2 * MINUTE
 }

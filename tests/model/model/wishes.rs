@@ -1,13 +1,14 @@
-//! What people ask for: enqueue, cancel, redrive, amend, release, and numbers not to ring.
+//! What people ask for: enqueue, cancel, redrive, amend, release, resolve, and numbers not to ring.
 
 use pgdial::{
-    domain::{CallId, CallState, Outcome},
+    domain::{CallId, CallState, Outcome, Resolution},
     flow::{
         amend::Amended, cancel::Canceled, enqueue::Enqueued, redrive::Redriven, release::Released,
+        resolve::Resolved,
     },
 };
 
-use super::{Call, Due, Forbidden, Model, Moment};
+use super::{Call, Due, Forbidden, Model, Moment, attempt::Back, time::own_deadline};
 
 /// One request for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,6 +214,66 @@ impl Model {
         Released::Released
     }
 
+    /// Nobody can explain its dial: in doubt, past its deadline, or given up as unknown.
+    pub(crate) fn is_in_doubt(&self, call: &Call) -> bool {
+        match call.state {
+            CallState::Unresolved => true,
+            CallState::Dialing | CallState::InCall => own_deadline(call) <= self.now,
+            CallState::Failed => call.outcome == Some(Outcome::Unknown),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn resolve(&mut self, index: usize, r#as: Resolution) -> Resolved {
+        let call = &self.calls[index];
+        if !self.is_in_doubt(call) {
+            return Resolved::NotInDoubt;
+        }
+        if r#as == Resolution::NotPlaced && call.answered_at.is_some() {
+            return Resolved::Answered;
+        }
+        let given_up = call.state == CallState::Failed;
+        self.calls[index].note("resolved");
+        match outcome_of(r#as) {
+            outcome if given_up => self.resolve_given_up(index, outcome),
+            Some(outcome) => self.end_attempt(index, outcome),
+            None => self.put_back(index, Back::AtOnce),
+        }
+        Resolved::Resolved
+    }
+
+    /// Its attempt ended long ago, and nothing is retried. What it held is free.
+    fn resolve_given_up(&mut self, index: usize, outcome: Option<Outcome>) {
+        let now = self.now;
+        let forbidden = self.is_forbidden(self.calls[index].wish.number);
+        let call = &mut self.calls[index];
+        call.outcome = outcome;
+        call.cancel_wished = false;
+        if outcome != Some(Outcome::Unknown) {
+            call.hold_until = call.held_by_others(call.claim_no());
+        }
+        let ended = match outcome {
+            Some(Outcome::Answered | Outcome::Voicemail) => {
+                call.answered_at.get_or_insert(now);
+                CallState::Completed
+            }
+            Some(Outcome::Canceled) => CallState::Canceled,
+            Some(_) => CallState::Failed,
+            None => {
+                call.attempt -= 1;
+                if forbidden {
+                    CallState::Suppressed
+                } else {
+                    call.ended_at = None;
+                    call.wait_again(Due::at(call.hold_until.map_or(now, |hold| hold.max(now))));
+                    return call.note("deferred");
+                }
+            }
+        };
+        call.state = ended;
+        call.note(ended.as_str());
+    }
+
     /// True: the number was new to the list.
     pub(crate) fn forbid(&mut self, number: usize) -> bool {
         let is_new = !self.is_forbidden(number);
@@ -232,4 +293,21 @@ impl Model {
         self.forbidden.retain(|entry| entry.number != number);
         self.forbidden.len() < before
     }
+}
+
+fn outcome_of(r#as: Resolution) -> Option<Outcome> {
+    Some(match r#as {
+        Resolution::NotPlaced => return None,
+        Resolution::Answered => Outcome::Answered,
+        Resolution::Voicemail => Outcome::Voicemail,
+        Resolution::Busy => Outcome::Busy,
+        Resolution::NoAnswer => Outcome::NoAnswer,
+        Resolution::Declined => Outcome::Declined,
+        Resolution::InvalidNumber => Outcome::InvalidNumber,
+        Resolution::Unreachable => Outcome::Unreachable,
+        Resolution::Blocked => Outcome::Blocked,
+        Resolution::ProviderFault => Outcome::ProviderFault,
+        Resolution::Canceled => Outcome::Canceled,
+        Resolution::Unknown => Outcome::Unknown,
+    })
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use pgdial::domain::Outcome;
+use pgdial::domain::{Outcome, Resolution};
 use proptest::{prelude::*, sample::select};
 
 use super::{Among, DialResult, Naming, Operation, Pick, Says};
@@ -139,6 +139,24 @@ fn amend() -> impl Strategy<Value = Operation> {
         )
 }
 
+fn resolve() -> impl Strategy<Value = Operation> {
+    let r#as = prop_oneof![
+        4 => Just(Resolution::NotPlaced),
+        1 => Just(Resolution::Answered),
+        3 => select(vec![
+            Resolution::Voicemail,
+            Resolution::Busy,
+            Resolution::NoAnswer,
+            Resolution::Declined,
+            Resolution::Unreachable,
+            Resolution::ProviderFault,
+            Resolution::Canceled,
+            Resolution::Unknown,
+        ]),
+    ];
+    (pick(), r#as).prop_map(|(call, r#as)| Operation::Resolve { call, r#as })
+}
+
 fn forward() -> impl Strategy<Value = Operation> {
     let steps = [
         SECOND,
@@ -162,6 +180,7 @@ fn people() -> impl Strategy<Value = Operation> {
         4 => (pick(), any::<bool>()).prop_map(|(call, force)| Operation::Redrive { call, force }),
         3 => amend(),
         2 => pick().prop_map(Operation::Release),
+        4 => resolve(),
         1 => lane.clone().prop_map(Operation::PauseCampaign),
         2 => lane.clone().prop_map(Operation::ResumeCampaign),
         1 => lane.clone().prop_map(Operation::PauseTrunk),
@@ -187,7 +206,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         2 => pick().prop_map(Operation::WebhookAgain),
         1 => Just(Operation::AskDue),
         8 => look_up(),
-        12 => people(),
+        14 => people(),
         14 => Just(Operation::Sweep),
         3 => (worker.clone(), 0..3_usize).prop_map(|(worker, holds)| Operation::GiveBack { worker, holds }),
         1 => worker.prop_map(Operation::WorkerDies),
