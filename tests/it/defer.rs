@@ -242,6 +242,7 @@ async fn what_is_past_its_lease_belongs_to_the_sweep() {
 async fn a_number_that_joined_the_list_meanwhile_does_not_go_back() {
     let db = TestDb::new().await;
     let call = db.dialing(&number(1)).await;
+    let other = db.dialing(&number(2)).await;
     let phone = number(1).parse().unwrap();
     db.calls.do_not_call_add(&phone, "ann", "no").await.unwrap();
     assert_eq!(
@@ -253,4 +254,5 @@ async fn a_number_that_joined_the_list_meanwhile_does_not_go_back() {
             .await,
         "(suppressed,0,t)"
     );
+    assert_eq!(db.state(other.id).await, "dialing");
 }
