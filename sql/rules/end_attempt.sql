@@ -33,7 +33,7 @@ begin
     end if;
 
     v_base := case
-        when v_answered or v_wished or p_call.attempt >= p_call.max_attempts then null
+        when v_answered or p_call.attempt >= p_call.max_attempts then null
         when v_end.outcome = 'unknown' and p_campaign.redial_unknown then p_campaign.fault_base
         else pgdial.retry_base(p_campaign, v_end.outcome) end;
     v_end.verdict := case

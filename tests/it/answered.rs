@@ -81,6 +81,26 @@ async fn with_force_they_are_rung_until_they_answer_and_the_next_redrive_needs_i
     }
 }
 
+/// It was answered after all, before somebody had it rung again with force.
+#[tokio::test]
+async fn what_is_learned_of_one_forced_call_says_nothing_of_another() {
+    let db = TestDb::new().await;
+    let mut calls = vec![];
+    for n in 1..=2 {
+        let call = db.dialing(&number(n)).await;
+        db.settle(&call, Outcome::Declined).await;
+        let forced = db.calls.redrive(call.id, "ann", None, true).await.unwrap();
+        assert_eq!(forced.0, Redriven::Waiting);
+        db.calls.cancel(call.id, "ann", None).await.unwrap();
+        calls.push(call);
+    }
+    db.event(&calls[0], "1", ended(Outcome::Answered)).await;
+    for (call, expected) in calls.iter().zip([Redriven::NeedsForce, Redriven::Waiting]) {
+        let again = db.calls.redrive(call.id, "ann", None, false).await.unwrap();
+        assert_eq!(again.0, expected);
+    }
+}
+
 /// The webhook of the answer was lost; the last one proves it.
 #[tokio::test]
 async fn a_final_report_that_proves_an_answer_is_not_retried() {
@@ -117,6 +137,8 @@ async fn a_final_report_that_proves_an_answer_is_not_retried() {
             .unwrap();
         db.event(&late, "1", dropped(outcome)).await;
         assert_eq!(db.column(late.id, facts).await, expected, "late");
+        let says_why = "(last_error is not null) = (state = 'failed')";
+        assert_eq!(db.column(late.id, says_why).await, "true", "{outcome}");
     }
 }
 

@@ -84,12 +84,23 @@ fn scripts(calls: &[ClaimedCall]) -> Vec<&str> {
 #[tokio::test]
 async fn one_forbidden_number_waits_longer_each_time_and_fails_and_pauses_nobody() {
     let db = guarded().await;
+    db.stop_clock().await;
     let id = db.enqueue(&number(1)).await;
+    // Put back for another reason: that does not count.
+    let call = db.claim(1).await.pop().unwrap();
+    let late = db
+        .calls
+        .defer(call.reference(), DeferReason::Late, None, "");
+    assert_eq!(late.await.unwrap(), Deferred::Deferred);
+    db.forward("5 seconds").await;
     for wait in [5, 10, 20, 40, 80] {
         let call = db.claim(1).await.pop().unwrap();
         assert_eq!(forbid(&db, &call).await, Deferred::Deferred);
-        let told = "(state, attempt, round(extract(epoch from run_at - pgdial.now())))";
-        assert_eq!(db.column(id, told).await, format!("(waiting,0,{wait})"));
+        let told = "(state, attempt, outcome, round(extract(epoch from run_at - pgdial.now())))";
+        assert_eq!(
+            db.column(id, told).await,
+            format!("(waiting,0,account,{wait})")
+        );
         db.forward("90 seconds").await;
     }
     let call = db.claim(1).await.pop().unwrap();
@@ -224,6 +235,7 @@ async fn while_others_are_due_they_are_tried_before_the_trunk_is_paused() {
 #[tokio::test]
 async fn one_number_without_room_holds_off_nobody_and_three_do() {
     let db = guarded().await;
+    db.stop_clock().await;
     enqueue(&db, 0..6, json!({})).await;
     let calls = db.claim(3).await;
     full(&db, &calls[0]).await;

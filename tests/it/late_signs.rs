@@ -72,6 +72,7 @@ async fn nobody_rings(db: &TestDb) {
 async fn a_dial_that_is_over_for_us_and_rings_holds_its_number_until_it_cannot_ring() {
     for way in WAYS {
         let db = TestDb::new().await;
+        db.stop_clock().await;
         let call = over(&db, way).await;
         db.enqueue(&number(1)).await;
         let verdict = db.event(&call, "1", progress(ReportKind::Progress)).await;
@@ -114,6 +115,29 @@ async fn its_final_report_ends_the_hold() {
     }
 }
 
+#[tokio::test]
+async fn a_late_sign_is_about_its_own_call_alone() {
+    let db = TestDb::new().await;
+    db.stop_clock().await;
+    let first = db.dialing(&number(1)).await;
+    let other = db.dialing(&number(2)).await;
+    for call in [&first, &other] {
+        put_back(&db, call, DeferReason::Late).await;
+    }
+    db.event(&first, "1", progress(ReportKind::Progress)).await;
+    assert_eq!(held_for(&db, other.id).await, "0");
+    db.event(&other, "2", progress(ReportKind::Progress)).await;
+    db.event(&first, "3", ended(Outcome::NoAnswer)).await;
+    assert_eq!(held_for(&db, first.id).await, "0");
+    assert_eq!(held_for(&db, other.id).await, "1980");
+    db.event(&first, "4", ended(Outcome::Answered)).await;
+    assert_eq!(db.state(first.id).await, "completed");
+    assert_eq!(db.state(other.id).await, "waiting");
+    // Another answer to the call that is over, be it of the same dial.
+    db.event(&first, "5", progress(ReportKind::Answered)).await;
+    assert_eq!(db.column(other.id, "answered_at is null").await, "true");
+}
+
 /// A final report that comes first is remembered, for what comes out of order after it.
 #[tokio::test]
 async fn ringing_that_comes_after_the_end_holds_nothing() {
@@ -130,6 +154,7 @@ async fn ringing_that_comes_after_the_end_holds_nothing() {
 async fn an_answer_stops_the_retry_and_their_talk_holds_the_number() {
     for way in WAYS {
         let db = TestDb::new().await;
+        db.stop_clock().await;
         let call = over(&db, way).await;
         db.event(&call, "1", progress(ReportKind::Answered)).await;
         let state = if way == "refused" {
@@ -192,6 +217,7 @@ async fn a_dial_that_is_put_back_after_an_earlier_one_was_answered_does_not_wait
 #[tokio::test]
 async fn the_hold_is_as_long_as_that_dial_may_last() {
     let db = TestDb::new().await;
+    db.stop_clock().await;
     db.sql("update pgdial.campaigns set max_duration = '2 hours'")
         .await;
     let first = over(&db, "late").await;

@@ -9,7 +9,7 @@ use pgdial::{
 };
 use serde_json::json;
 
-use crate::support::{TestDb, number, progress, run};
+use crate::support::{TestDb, ended, number, progress, provider_id, run};
 
 /// What the rules say of each outcome of an unanswered attempt with attempts left:
 /// the verdict, and the base of its backoff in seconds.
@@ -56,7 +56,17 @@ async fn each_outcome_ends_the_call_or_brings_its_retry() {
             assert_eq!(db.column(call.id, nothing).await, "(,,,,)");
             db.calls.cancel(call.id, "tester", None).await.unwrap();
         } else {
-            assert_eq!(db.column(call.id, "ended_at is not null").await, "true");
+            let facts = "(ended_at is not null, trunk, claimed_by is not null, last_error is null)";
+            let well = if expected == Settled::Completed {
+                "t"
+            } else {
+                "f"
+            };
+            assert_eq!(
+                db.column(call.id, facts).await,
+                format!("(t,default,t,{well})"),
+                "{outcome}"
+            );
         }
         let held = db.column(call.id, "hold_until is not null").await;
         assert_eq!(held, (outcome == Outcome::Unknown).to_string(), "{outcome}");
@@ -67,6 +77,49 @@ async fn each_outcome_ends_the_call_or_brings_its_retry() {
             .iter()
             .all(|outcome| ENDS.iter().any(|(listed, ..)| listed == outcome))
     );
+}
+
+#[tokio::test]
+async fn what_is_over_still_names_its_dial_and_what_waits_names_none() {
+    let db = TestDb::new().await;
+    for (n, outcome) in [Outcome::Answered, Outcome::Declined, Outcome::Busy]
+        .into_iter()
+        .enumerate()
+    {
+        let call = db.in_call(&number(n)).await;
+        db.event(&call, &n.to_string(), ended(outcome)).await;
+        let expected = if outcome == Outcome::Busy {
+            "(,,)".to_owned()
+        } else {
+            format!("(default,{},t)", provider_id(&number(n)))
+        };
+        let facts = "(trunk, provider_call_id, nullif(claimed_by is not null, false))";
+        assert_eq!(db.column(call.id, facts).await, expected, "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_brings_the_retry_of_its_own_campaign() {
+    let db = TestDb::new().await;
+    db.campaign("first", json!({ "busyBase": "10 seconds" }))
+        .await;
+    db.campaign("second", json!({ "busyBase": "20 seconds" }))
+        .await;
+    for (n, (campaign, base)) in [("first", 10.0), ("second", 20.0), ("default", 300.0)]
+        .into_iter()
+        .enumerate()
+    {
+        let id = db
+            .enqueue_as(json!({ "to": number(n), "scriptId": "s", "campaign": campaign }))
+            .await;
+        let call = db.claim(1).await.pop().unwrap();
+        db.event(&call, campaign, ended(Outcome::Busy)).await;
+        let delay = delay(&db, id).await;
+        assert!(
+            (base * 0.799..=base * 1.201).contains(&delay),
+            "{campaign}: {delay} s"
+        );
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,17 @@ impl TestDb {
         .await;
     }
 
+    /// Stops the clock: from here on it goes as far as it is moved, however busy the machine is.
+    pub(crate) async fn stop_clock(&self) {
+        self.sql(
+            "do $do$ begin execute format('create or replace function pgdial.now() returns timestamptz \
+             language sql volatile parallel safe as %L', format( \
+             'select %L::timestamptz + (select c.ahead from pgdial.clock c)', pgdial.now())); end $do$",
+        )
+        .await;
+        self.sql("update pgdial.clock set ahead = '0'").await;
+    }
+
     /// Enqueues one call to this number.
     pub(crate) async fn enqueue(&self, to: &str) -> CallId {
         self.enqueue_as(json!({ "to": to, "scriptId": "welcome" }))

@@ -63,6 +63,19 @@ async fn a_call_past_its_deadline_gives_back_its_slot_and_keeps_its_number() {
     assert_eq!(db.state(twin).await, "waiting", "the number is not");
 }
 
+/// An earlier dial of the same call has shown itself meanwhile, and may be up for longer.
+#[tokio::test]
+async fn a_deadline_shortens_no_hold_of_an_earlier_dial() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    db.sql("update pgdial.calls set hold_until = claimed_at + interval '3 hours'")
+        .await;
+    db.forward("33 minutes").await;
+    assert_eq!(db.sweep().await.counts["unknown"], 1);
+    let held = db.column(call.id, "hold_until - claimed_at").await;
+    assert_eq!(held, "03:00:00");
+}
+
 #[tokio::test]
 async fn a_call_that_nobody_could_explain_is_redialled_only_where_asked_and_after_its_hold() {
     let db = TestDb::new().await;

@@ -9,7 +9,7 @@ use std::sync::{
 use pgdial::{
     db::{
         self,
-        private::{Environment, Options, PrivatePostgres},
+        private::{DataDir, Environment, Options, PrivatePostgres},
     },
     flow::Calls,
 };
@@ -31,10 +31,17 @@ const LOGINS: &str = "create role deploy login in role pgdial_owner; \
 pub(crate) const ROLES: &str = include_str!("../../../sql/setup/roles.sql");
 
 /// The one server of this test process. A static is never dropped: the server's
-/// watchdog ends it when the process is gone.
+/// watchdog ends it when the process is gone. For `scripts/mutate-sql` its folder may be
+/// one that an earlier run has left (`PGDIAL_TEST_DATA`).
 fn server() -> &'static PrivatePostgres {
     static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
-    SERVER.get_or_init(|| PrivatePostgres::start(&Options::for_tests(environment())).unwrap())
+    SERVER.get_or_init(|| {
+        let mut options = Options::for_tests(environment());
+        if let Some(kept) = std::env::var_os("PGDIAL_TEST_DATA") {
+            options.data_dir = DataDir::Keep(kept.into());
+        }
+        PrivatePostgres::start(&options).unwrap()
+    })
 }
 
 /// Where to look for a Postgres.
@@ -62,28 +69,15 @@ impl TestDb {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         TEMPLATE_READY
             .get_or_init(|| async {
-                admin(&format!("create database {TEMPLATE}")).await;
-                let pool = db::connect(&server().url_for(TEMPLATE), "test", 2)
-                    .await
-                    .unwrap();
-                sqlx::raw_sql(ROLES).execute(&pool).await.unwrap();
-                sqlx::raw_sql(LOGINS).execute(&pool).await.unwrap();
-                db::migrate(&pool).await.unwrap();
-                // Few of the tests accept any call before they claim the next ones. As a
-                // replica does it: without an act.
-                sqlx::raw_sql(
-                    "alter table pgdial.campaigns alter column guard set default null; \
-                     set session_replication_role = replica; \
-                     update pgdial.campaigns set guard = null; \
-                     set session_replication_role = origin",
-                )
-                .execute(&pool)
-                .await
-                .unwrap();
-                pool.close().await;
+                match std::env::var_os("PGDIAL_TEST_SQL") {
+                    None => make_template().await,
+                    Some(changed) => put_over(&changed).await,
+                }
             })
             .await;
-        let name = format!("t_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        // A server that is kept has those of earlier runs.
+        let (run, nth) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("t_{run}_{nth}");
         admin(&format!(
             "create database {name} template {TEMPLATE} strategy file_copy"
         ))
@@ -149,6 +143,43 @@ impl TestDb {
 /// A URL of the private server for another login than its superuser.
 pub(crate) fn url_as(login: &str, url: &str) -> String {
     url.replacen("://pgdial@", &format!("://{login}@"), 1)
+}
+
+/// The database that the others are copies of.
+async fn make_template() {
+    admin(&format!("create database {TEMPLATE}")).await;
+    let pool = db::connect(&server().url_for(TEMPLATE), "test", 2)
+        .await
+        .unwrap();
+    sqlx::raw_sql(ROLES).execute(&pool).await.unwrap();
+    sqlx::raw_sql(LOGINS).execute(&pool).await.unwrap();
+    db::migrate(&pool).await.unwrap();
+    // Few of the tests accept any call before they claim the next ones. As a
+    // replica does it: without an act.
+    sqlx::raw_sql(
+        "alter table pgdial.campaigns alter column guard set default null; \
+         set session_replication_role = replica; \
+         update pgdial.campaigns set guard = null; \
+         set session_replication_role = origin",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+}
+
+/// What `scripts/mutate-sql` has changed in a function (`PGDIAL_TEST_SQL`), over the template that
+/// an earlier run has made.
+async fn put_over(file: &std::ffi::OsStr) {
+    let changed = std::fs::read_to_string(file).unwrap();
+    let mut connection = PgConnection::connect(&server().url_for(TEMPLATE))
+        .await
+        .unwrap();
+    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(changed))
+        .execute(&mut connection)
+        .await;
+    assert!(done.is_ok(), "the changed SQL is refused: {done:?}");
+    connection.close().await.unwrap();
 }
 
 async fn admin(sql: &str) {
