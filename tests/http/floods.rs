@@ -15,10 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{Send, Wishes, World};
-
-/// A deadline for what must happen, not a measure of how fast.
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::support::{PATIENCE, Send, Wishes, World};
 
 async fn world_of(server: Server, more: Router) -> World {
     World::with(Wishes {
@@ -37,11 +34,6 @@ async fn heard(mut stream: TcpStream) -> String {
     let closed = tokio::time::timeout(PATIENCE, read).await;
     assert!(closed.is_ok(), "the server did not close");
     String::from_utf8_lossy(&heard).into_owned()
-}
-
-async fn healthz(world: &World) {
-    let answer = tokio::time::timeout(PATIENCE, world.get("/healthz")).await;
-    assert_eq!(answer.unwrap().status, 200);
 }
 
 #[tokio::test]
@@ -93,7 +85,7 @@ async fn connections_that_say_nothing_give_way_to_others() {
     for _ in 0..8 {
         idle.push(TcpStream::connect(&world.address).await.unwrap());
     }
-    healthz(&world).await;
+    world.until_served().await;
     for stream in idle {
         assert!(!heard(stream).await.contains("200 OK"));
     }
@@ -115,7 +107,7 @@ async fn of_clients_that_keep_us_waiting_the_first_give_way_to_whoever_comes() {
         stream.write_all(ask).await.unwrap();
         slow.push(stream);
     }
-    healthz(&world).await;
+    world.until_served().await;
     let mut clients = JoinSet::new();
     for stream in slow {
         clients.spawn(heard(stream));
@@ -144,7 +136,7 @@ async fn a_client_that_does_not_read_is_cut_off() {
     let ask = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(400);
     greedy.write_all(ask.as_bytes()).await.unwrap();
     // There is one connection: this one is answered when the other is gone.
-    healthz(&world).await;
+    world.until_served().await;
     assert!(heard(greedy).await.matches("200 OK").count() < 400);
 }
 
@@ -170,7 +162,7 @@ async fn a_body_that_does_not_come_is_answered_and_its_connection_closed() {
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
         assert!(answer.contains("\"body_too_slow\""), "{answer}");
     }
-    healthz(&world).await;
+    world.until_served().await;
 }
 
 #[tokio::test]
@@ -193,7 +185,7 @@ async fn a_body_without_end_is_refused_before_its_end() {
         heard.is_empty() || heard.starts_with("HTTP/1.1 413"),
         "{heard}"
     );
-    healthz(&world).await;
+    world.until_served().await;
 }
 
 #[tokio::test]
@@ -218,7 +210,7 @@ async fn a_webhook_that_claims_no_signature_is_refused_without_its_body() {
         assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
         assert!(answer.contains("\"webhook_rejected\""), "{answer}");
     }
-    healthz(&world).await;
+    world.until_served().await;
 }
 
 /// Forged bodies that never end take all the room for large ones: small ones need none, and a large

@@ -58,16 +58,23 @@ async fn requests_that_wait_for_their_answer_are_told_though_others_are_served()
     let world = World::new().await;
     sql(
         &world,
-        "create function slow() returns trigger language plpgsql as \
-         $$ begin perform pg_sleep(8); return new; end $$; \
-         create trigger slow before insert on pgdial.calls for each row execute function slow()",
+        "create function held_up() returns trigger language plpgsql as $$ begin \
+             perform set_config('lock_timeout', '0', true), pg_advisory_xact_lock(4711); \
+             return new; end $$; \
+         create trigger held_up before insert on pgdial.calls for each row execute function held_up()",
     )
     .await;
+    let mut holder = world.pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(4711)")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
     let request = json!({ "to": TO, "scriptId": "s" });
-    let (answer, ()) = tokio::join!(
-        world.send("POST", "/api/v1/calls", &request),
-        until(&world, 503, "enqueue has failed")
-    );
+    let told = async {
+        until(&world, 503, "enqueue has failed").await;
+        holder.rollback().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(world.send("POST", "/api/v1/calls", &request), told);
     assert_eq!(answer.status, 201);
     until(&world, 200, "ready").await;
 }

@@ -21,6 +21,9 @@ use tokio::{net::TcpListener, sync::OnceCell};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
+/// A deadline for what must happen, not a measure of how fast.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
 static POSTGRES: OnceCell<PrivatePostgres> = OnceCell::const_new();
 
 async fn postgres() -> &'static PrivatePostgres {
@@ -210,6 +213,21 @@ impl World {
 
     pub(crate) async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.ask(method, path).json(body).answer().await
+    }
+
+    /// Waits until a client that behaves is served. A slow machine may miss a short limit, so
+    /// it tries again; a server that cuts everybody off never serves it.
+    pub(crate) async fn until_served(&self) {
+        let served = async {
+            loop {
+                if let Ok(answer) = self.ask("GET", "/healthz").send().await {
+                    return answer.status();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let status = tokio::time::timeout(PATIENCE, served).await.unwrap();
+        assert_eq!(status, 200);
     }
 
     /// A new waiting call; answers its id.

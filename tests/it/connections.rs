@@ -127,17 +127,21 @@ async fn what_was_given_up_ends_on_the_server() {
     .await;
     let calls = Calls::new(db::connect(&db.url_as("dialer"), "slow", 2).await.unwrap());
     let request = json!({ "to": number(1), "scriptId": "s" });
-    let given_up = calls.enqueue_one("tester", &request).await.unwrap_err();
+    let sleeping = async || {
+        let sessions = "select count(*) from pg_stat_activity \
+             where application_name = 'pgdial slow' and wait_event = 'PgSleep'";
+        db.number(sessions).await
+    };
+    let (answer, ()) = tokio::join!(
+        calls.enqueue_one("tester", &request),
+        eventually("the statement runs", || async { sleeping().await == 1 })
+    );
+    let given_up = answer.unwrap_err();
     assert!(
         format!("{given_up:?}").contains("did not answer"),
         "{given_up:?}"
     );
-    eventually("the statement ends", || async {
-        db.number("select count(*) from pg_stat_activity where application_name = 'pgdial slow' and wait_event = 'PgSleep'")
-            .await
-            == 0
-    })
-    .await;
+    eventually("the statement ends", || async { sleeping().await == 0 }).await;
     assert_eq!(db.number("select count(*) from pgdial.calls").await, 0);
 }
 

@@ -1,13 +1,13 @@
 //! dialed: dialing, unresolved → `in_call` (P1, P4, P6).
 
-use std::time::Duration;
-
 use pgdial::{
     domain::{Outcome, Reference, ReportKind},
     flow::{wake::Wake, webhook::Verdict},
 };
 
-use crate::support::{TestDb, by_provider, ended, number, progress, provider_id};
+use crate::support::{
+    TestDb, by_provider, ended, number, processes::PATIENCE, progress, provider_id,
+};
 
 #[tokio::test]
 async fn an_accepted_dial_is_in_call_under_the_providers_id() {
@@ -112,7 +112,7 @@ async fn an_answer_wakes_the_sweep_when_somebody_wishes_the_call_ended() {
     assert!(db.sweep().await.cancels.is_empty(), "it has no name yet");
     let dialed = db.calls.dialed(call.reference(), "p").await.unwrap();
     assert!(dialed.in_call);
-    let woken = tokio::time::timeout(Duration::from_secs(20), db.calls.woken(Wake::Sweep));
+    let woken = tokio::time::timeout(PATIENCE, db.calls.woken(Wake::Sweep));
     woken.await.unwrap();
     assert_eq!(db.sweep().await.cancels[0].provider_call_id, "p");
 }

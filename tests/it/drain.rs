@@ -102,10 +102,10 @@ async fn a_process_of_serve_goes_on_without_claiming() {
     .await;
     let id = only_worker(&machine).await;
     machine.db.calls.drain(id, "ann", "x").await.unwrap();
-    let expires = machine.db.calls.now().await.unwrap() + std::time::Duration::from_secs(2);
-    let left = machine
+    let left = machine.db.enqueue(&number(1)).await;
+    machine
         .db
-        .enqueue_as(serde_json::json!({ "to": number(1), "scriptId": "s", "expiresAt": expires }))
+        .sql("update pgdial.calls set expires_at = pgdial.now()")
         .await;
     machine.db.calls.send_wakes().await;
     eventually("the sweep goes on", || async {

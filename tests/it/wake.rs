@@ -1,13 +1,11 @@
 //! wake: hints that travel between processes.
 
-use std::time::Duration;
-
 use pgdial::flow::{Calls, lanes::LaneKind, wake::Wake};
 use sqlx::postgres::PgListener;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{TestDb, eventually, number, run};
+use crate::support::{TestDb, eventually, number, processes::PATIENCE, run};
 
 /// A process of its own: its loops run until the set is dropped.
 async fn another_process(db: &TestDb) -> (Calls, JoinSet<()>) {
@@ -32,9 +30,7 @@ async fn another_process(db: &TestDb) -> (Calls, JoinSet<()>) {
 }
 
 async fn woken(calls: &Calls, wake: Wake) {
-    timeout(Duration::from_secs(20), calls.woken(wake))
-        .await
-        .unwrap();
+    timeout(PATIENCE, calls.woken(wake)).await.unwrap();
 }
 
 #[tokio::test]
@@ -95,8 +91,9 @@ async fn verbs_that_free_a_slot_or_a_number_wake_their_process_at_once() {
 async fn a_listener_that_loses_its_connection_comes_back_and_claims_what_it_missed() {
     let db = TestDb::new().await;
     let (calls, _loops) = another_process(&db).await;
-    db.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like 'LISTEN%'")
-        .await;
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+         where datname = current_database() and query like 'LISTEN%'";
+    assert_eq!(db.number(cut).await, 1);
     woken(&calls, Wake::Claim).await;
     let mut session = db.session().await;
     eventually("it listens again", || async { calls.is_listening() }).await;
