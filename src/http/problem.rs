@@ -285,7 +285,7 @@ mod tests {
             document,
             json!({"type": "/docs#invalid_request", "title": "The request cannot be taken",
                    "status": 422, "detail": "\"to\" is missing", "code": "invalid_request",
-                   "requestId": "req-1"})
+                   "requestId": "req-1", "errors": [{"detail": "\"to\" is missing", "pointer": "#/to"}]})
         );
     }
 

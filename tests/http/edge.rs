@@ -183,7 +183,7 @@ async fn metrics_show_the_queue_and_what_this_process_did() {
         "pgdial_trunk_paused{trunk=\"default\"} 0",
         "pgdial_workers 0",
         "pgdial_webhooks_parked 0",
-        "pgdial_enqueue_total{verdict=\"new\"} 2",
+        "pgdial_enqueue_total{verdict=\"created\"} 2",
         "pgdial_webhook_rejections_total{reason=\"tag\"} 0",
         "pgdial_http_responses_total{class=\"2xx\"} 2",
         "pgdial_enqueue_seconds_count 2",

@@ -258,17 +258,17 @@ async fn bad_items_in_a_batch_harm_none_of_the_others() {
     assert_eq!(
         words,
         [
-            "New",
+            "Created",
             "Invalid",
             "Invalid",
             "Suppressed",
             "UnknownCampaign",
             "KeyReused",
             "Invalid",
-            "New",
+            "Created",
             "Duplicate",
             "Duplicate",
-            "New"
+            "Created"
         ]
     );
     assert_eq!(db.number("select count(*) from pgdial.calls").await, 4);
