@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -136,7 +136,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
 
     let mut supervisor = Supervisor::new()?;
     if role != Role::Work {
-        let listener = bind(settings.listen).await?;
+        let listener = bind(settings.listen)?;
         let trunks = settings.worker.trunks.clone();
         start_api(
             &mut supervisor,
@@ -153,7 +153,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
         tracing::info!(address = %settings.listen, "listening");
     }
     if let Some(address) = settings.metrics_listen {
-        let listener = bind(address).await?;
+        let listener = bind(address)?;
         let routes = http::operators_router(calls.clone());
         let stop = supervisor.stop();
         supervisor.spawn("metrics", http::serve(listener, routes, stop));
@@ -175,11 +175,23 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
     Ok(supervisor.run(settings.grace).await?)
 }
 
+/// Connections that wait to be accepted. Where there is no room the kernel drops them, and a client
+/// tries again after a second or two: longer than any of them waits here.
+const BACKLOG: u32 = 4096;
+
 /// Takes an address.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|cause| Error::Bind { address, cause })
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // As a listener of the standard library has it.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|cause| Error::Bind { address, cause })
 }
 
 /// Starts the API and the webhook endpoint.

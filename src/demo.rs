@@ -150,7 +150,7 @@ impl Demo {
         };
         let trunks: Trunks = [trunk].into_iter().collect();
 
-        let listener = app::bind(place.listen).await?;
+        let listener = app::bind(place.listen)?;
         let api = listener.local_addr().unwrap_or(place.listen);
         let settings = http::Settings {
             trunks: trunks.clone(),

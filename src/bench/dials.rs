@@ -175,7 +175,7 @@ impl Served {
             .get("default")
             .map(|trunk| trunk.secrets.clone())
             .ok_or_else(|| Error::Wrong("the bench has no trunk".to_owned()))?;
-        let listener = app::bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let listener = app::bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let api = listener
             .local_addr()
             .map_err(Error::io("the API has no address"))?;
