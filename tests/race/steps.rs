@@ -239,7 +239,7 @@ impl World {
         };
         if waited && !dial.told_of {
             then(Step::SweepUnheard(call), &|state| {
-                self.sweep_unheard(state, call)
+                self.sweep_unheard(state, call);
             });
         }
     }

@@ -192,6 +192,7 @@ pub(crate) struct State {
 }
 
 /// What is raced: two calls to one number, or to two numbers over one slot.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct World {
     pub(crate) one_number: bool,
