@@ -27,8 +27,9 @@ pub(crate) const RESET: Duration = Duration::from_millis(200);
 /// How long a process may take to come by a crash point.
 const TO_COME_BY: Duration = Duration::from_secs(8);
 
+/// Not 503, by which the protocol says that there is no call.
 const ERROR: &str =
-    "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 const GATEWAY: &str = "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 const FULL: &str =
     "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";

@@ -43,7 +43,7 @@ pub(crate) enum Fault {
     WorkerStopped,
     /// SIGSTOP for longer than a lease.
     WorkerStoppedLong,
-    /// The provider takes the call and answers 503.
+    /// The provider takes the call and answers 500.
     ProviderErrorAfter,
     /// The provider takes the call, and its answer is lost.
     ProviderReplyLost,

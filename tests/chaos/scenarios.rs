@@ -68,8 +68,8 @@ impl Scenario {
         Self::FailoverAsync,
     ];
 
-    /// Those that wait for no lease, no deadline and no limit on our side.
-    pub(crate) const SHORT: [Self; 8] = [
+    /// Those that wait for no lease, no deadline, no limit on our side and no standby of their own.
+    pub(crate) const SHORT: [Self; 7] = [
         Self::Forged,
         Self::Canceled,
         Self::LateProgress,
@@ -77,7 +77,6 @@ impl Scenario {
         Self::Refused,
         Self::Moved,
         Self::Claimers,
-        Self::ReadOnly,
     ];
 
     pub(crate) fn name(self) -> String {

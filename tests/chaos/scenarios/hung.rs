@@ -68,6 +68,8 @@ async fn under_load(stage: &Arc<Stage>, seed: u64, fault: impl AsyncFnOnce(&Reco
     let mut verdict = Verdict::of(stage, &known, most).await;
     verdict.recoveries = recoveries.finish().await;
     verdict.broken.extend(drained.err());
+    // It must not take a new process.
+    verdict.broken.append(&mut verdict.deaths);
     match verdict.broken().first() {
         Some(broken) => Err(broken.clone()),
         None => Ok(format!(
