@@ -39,7 +39,7 @@ impl Listener {
             ask = ask.header("Last-Event-ID", last_id);
         }
         let mut listener = Self::of(ask.send().await.unwrap());
-        listener.last_id = last_id.to_owned();
+        last_id.clone_into(&mut listener.last_id);
         listener
     }
 
