@@ -5,6 +5,9 @@ WORKDIR /src
 
 # The dependencies alone first, in a layer that a change of our own source leaves valid.
 COPY Cargo.toml Cargo.lock ./
+# What the workspace names must be there, though none of it is built.
+COPY lab/Cargo.toml lab/
+COPY tests/race/Cargo.toml tests/race/
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs \

@@ -21,9 +21,6 @@ use crate::{
 // `acts`: who did what, when and why.
 pub mod acts;
 
-// `bench`: how fast it is here.
-pub mod bench;
-
 // `calls`: look at calls, and change their course.
 pub mod calls;
 
@@ -115,7 +112,7 @@ pub use out::Out;
     subcommand_required = true,
     arg_required_else_help = true
 )]
-pub struct Cli {
+struct Cli {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -127,7 +124,7 @@ pub struct Cli {
 /// The release, and what it needs of the database.
 fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
-        let (release, migration) = (env!("CARGO_PKG_VERSION"), db::MIGRATION);
+        let (release, migration) = (db::RELEASE, db::MIGRATION);
         format!("{release}\nneeds the schema at migration {migration}")
     });
     &VERSION
@@ -165,9 +162,6 @@ enum Command {
     },
     /// Show everything on this machine: a private Postgres, a provider that pretends, and calls.
     Demo(demo::DemoArgs),
-    /// Measure how fast pgdial is on this machine, and how fast plain Postgres.
-    #[command(after_long_help = bench::PLACE)]
-    Bench(bench::BenchArgs),
     /// Ask for one call.
     Enqueue(enqueue::EnqueueArgs),
     /// Ask for many calls, from a list: CSV, NDJSON or a workbook.
@@ -230,9 +224,30 @@ Secrets come from the environment or the .env file only:
 Another trunk than `default` is described by PGDIAL_TRUNK_<NAME>_PROVIDER_URL, _PROVIDER_KEY
 and _WEBHOOK_SECRETS. Wrong settings are reported all at once, with exit code 64.";
 
+/// The whole program: reads what is asked for, starts the log, and does it.
+pub fn main() -> ExitCode {
+    // Settings come first: nothing is bound or connected to while one of them is wrong.
+    let invocation = match Invocation::of_process() {
+        Ok(invocation) => invocation,
+        Err(end) => return end,
+    };
+    if let Err(end) = invocation.start_log() {
+        return end;
+    }
+    // Dropped after the runtime: what the last calls left is sent then.
+    let _traces = invocation.start_traces();
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(invocation.run()),
+        Err(error) => {
+            tracing::error!(%error, "the system gives no threads");
+            Exit::Internal.into()
+        }
+    }
+}
+
 /// A command line that was understood, with every setting that it needs.
 #[derive(Debug)]
-pub struct Invocation {
+struct Invocation {
     log: Log,
     cli: Cli,
     variables: Variables,
@@ -243,7 +258,7 @@ pub struct Invocation {
 
 impl Invocation {
     /// Of this process. Otherwise its end: help was printed, or what is wrong was.
-    pub fn of_process() -> Result<Self, ExitCode> {
+    fn of_process() -> Result<Self, ExitCode> {
         let cli = Cli::try_parse().map_err(|told| {
             // Help and version are no errors, and go to stdout.
             told.print().ok();
@@ -264,8 +279,6 @@ impl Invocation {
             run.is_some() || matches!(cli.command, Command::FakeProvider(_) | Command::Demo(_));
         let usual = match cli.command {
             _ if stays => "info",
-            // Full pools and slow statements are what it makes on purpose.
-            Command::Bench(_) => "error",
             // A line of log would stand in the middle of the screen.
             Command::Top => "off",
             _ => "warn",
@@ -281,13 +294,13 @@ impl Invocation {
     }
 
     /// Starts the log of this process, on stderr.
-    pub fn start_log(&self) -> Result<(), ExitCode> {
+    fn start_log(&self) -> Result<(), ExitCode> {
         let started = telemetry::init(&self.log.filter, self.log.format);
         started.map_err(|error| end(&Err(error.into())))
     }
 
     /// Begins to send traces, where the environment says where to: of processes that stay.
-    pub fn start_traces(&self) -> telemetry::trace::Exporting {
+    fn start_traces(&self) -> telemetry::trace::Exporting {
         match self.run {
             Some(_) => telemetry::export(&telemetry::trace::Traces::read(&self.variables)),
             None => telemetry::trace::Exporting::default(),
@@ -295,7 +308,7 @@ impl Invocation {
     }
 
     /// Does what was asked for.
-    pub async fn run(self) -> ExitCode {
+    async fn run(self) -> ExitCode {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
         }
@@ -319,7 +332,6 @@ impl Invocation {
                 demo::run(out, args, &self.cli.common, &self.variables).await?;
                 Ok(Exit::Ok)
             }
-            Command::Bench(args) => bench::run(out, args, &self.cli.common, &self.variables).await,
             Command::FakeProvider(args) => {
                 fake_provider::run(out, args, &self.variables).await?;
                 Ok(Exit::Ok)
@@ -396,7 +408,6 @@ impl Command {
             | Self::Completions(_)
             | Self::Man(_)
             | Self::Demo(_)
-            | Self::Bench(_)
             | Self::FakeProvider(_)
             | Self::Sign(_)
             | Self::Healthcheck(_) => {

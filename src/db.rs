@@ -34,7 +34,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 
 pub(crate) use migrate::MIGRATION;
-pub use migrate::{Migrated, check_schema, migrate, migrate_again};
+pub use migrate::{Migrated, RELEASE, check_schema, migrate, migrate_again};
 pub use pool::{Lent, Pool};
 pub use session::Refusal;
 pub use targets::Targets;

@@ -40,9 +40,6 @@ pub mod shown;
 // The demo.
 pub mod demo;
 
-// The benchmark.
-pub mod bench;
-
 // The life of a process: its loops, its signals, its end.
 pub mod lifecycle;
 

@@ -1,4 +1,4 @@
--- What happened to one owner's calls, in order: for the demo's summary and for benches.
+-- What happened to one owner's calls, in order: for the demo's summary.
 -- $1 owner.  Cost: the whole history of that owner's calls.
 select e.at, e.kind, e.call_id, e.claim_no, e.detail ->> 'outcome' as outcome
 from pgdial.calls c

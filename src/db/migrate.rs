@@ -17,7 +17,7 @@ use sqlx::{Connection, PgConnection};
 use super::{Error, Pool, fingerprints, roles};
 
 /// This release.
-const RELEASE: &str = env!("CARGO_PKG_VERSION");
+pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
 struct Migration {
     version: i32,

@@ -11,7 +11,6 @@ use serde_json::Value;
 use crate::support::{TestDb, processes::Machine};
 
 mod acting;
-mod bench;
 mod calls;
 mod dnc;
 mod doctor;

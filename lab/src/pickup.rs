@@ -1,0 +1,201 @@
+//! Pickup: how long after a call was taken its number is dialled, on an idle system. A call
+//! every 20 ms; from the moment at which its caller has the answer to the moment at which the
+//! provider's adapter is entered, by one clock in one process. A dial may begin before the
+//! answer is read, since the worker is woken by the commit; it counts as 0.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use pgdial::{domain::CallId, flow::Calls};
+use serde_json::Value;
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    Bed, Error, Measure, Options,
+    bed::secret,
+    client::Client,
+    dials::{Answer, Dials, Served, Witness, ms, new_call, percentiles, request},
+    process::{Folder, Process, free_address},
+};
+
+const CALLS: usize = 500;
+/// Before them, not measured: connections are opened and plans made.
+const WARM_UP: usize = 20;
+const EVERY: Duration = Duration::from_millis(20);
+const SLOTS: usize = 30;
+
+/// How calls are asked for.
+enum Caller<'a> {
+    Library(&'a Calls),
+    Http(Client),
+}
+
+impl Caller<'_> {
+    /// Asks for one; which it is, and when it was asked for and answered.
+    async fn ask(&mut self, nth: usize, dials: &Dials) -> Result<Asked, Error> {
+        let request = request(nth);
+        match self {
+            Self::Library(calls) => {
+                let sent = dials.now();
+                let (result, _) = calls.enqueue_one("lab", &request).await?;
+                let answered = dials.now();
+                Ok(Asked {
+                    call: new_call(result)?,
+                    sent,
+                    answered,
+                })
+            }
+            Self::Http(client) => {
+                let body = request.to_string();
+                let sent = dials.now();
+                let (status, answer) = client.post("/api/v1/calls", body).await?;
+                let answered = dials.now();
+                let call = serde_json::from_slice::<Value>(&answer)
+                    .ok()
+                    .and_then(|answer| answer.get("id")?.as_str()?.parse().ok());
+                match call {
+                    Some(call) if status == StatusCode::CREATED => Ok(Asked {
+                        call: CallId(call),
+                        sent,
+                        answered,
+                    }),
+                    _ => Err(Error::Wrong(format!("POST /calls was answered {status}"))),
+                }
+            }
+        }
+    }
+}
+
+struct Asked {
+    call: CallId,
+    sent: Duration,
+    answered: Duration,
+}
+
+/// API and worker in this process, as `pgdial serve` has them.
+pub(super) async fn in_one_process(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
+    let calls = options.scaled(CALLS);
+    bed.set_slots(SLOTS).await?;
+    let (witness, mut dials) = Witness::new(Answer::Refuse);
+    let served = Served::start(bed, witness, SLOTS).await?;
+    let mut measures = Vec::new();
+    let (mut taken, mut samples) = (0, Vec::new());
+    for name in ["pickup-one", "pickup-one over HTTP"] {
+        let mut caller = match name {
+            "pickup-one" => Caller::Library(&bed.calls),
+            _ => Caller::Http(Client::connect(served.api, "lab").await?),
+        };
+        let turn = measure(&mut caller, &mut dials, taken, calls).await?;
+        taken += turn.calls.len();
+        samples.extend(turn.calls);
+        measures.extend(percentiles(name, &turn.from_answer));
+        measures.extend(percentiles(
+            &format!("{name}, from the request"),
+            &turn.from_request,
+        ));
+    }
+    check(bed, &mut dials, &samples).await?;
+    served.stop().await?;
+    Ok(measures)
+}
+
+/// `pgdial api` in a process of its own: the worker, in this one, hears of a call by a
+/// notification.
+pub(super) async fn in_two_processes(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
+    let calls = options.scaled(CALLS);
+    bed.set_slots(SLOTS).await?;
+    let (witness, mut dials) = Witness::new(Answer::Refuse);
+    let worker = bed.start_worker(witness, SLOTS).await?;
+    let (folder, address) = (Folder::new()?, free_address()?);
+    let key = secret();
+    let variables = [
+        ("PGDIAL_LISTEN", address.to_string()),
+        ("PGDIAL_PUBLIC_URL", format!("http://{address}")),
+        ("PGDIAL_PROVIDER_URL", "http://127.0.0.1:9".to_owned()),
+        ("PGDIAL_WEBHOOK_SECRETS", secret()),
+        ("PGDIAL_API_KEYS", format!("lab:{key}")),
+    ];
+    let mut api = Process::start(
+        bed,
+        &folder,
+        &["api"],
+        &variables
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str())),
+    )?;
+    api.until_listening(address).await?;
+    let mut caller = Caller::Http(Client::connect(address, &key).await?);
+    let turn = measure(&mut caller, &mut dials, 0, calls).await?;
+    drop(caller);
+    check(bed, &mut dials, &turn.calls).await?;
+    api.stop().await?;
+    worker.stop().await?;
+    let mut measures = percentiles("pickup-two", &turn.from_answer);
+    measures.extend(percentiles(
+        "pickup-two, from the request",
+        &turn.from_request,
+    ));
+    Ok(measures)
+}
+
+/// The median in one process, asked for by the library; for other scenarios.
+pub(super) async fn median_in_one_process(bed: &Bed, calls: usize) -> Result<f64, Error> {
+    let (witness, mut dials) = Witness::new(Answer::Refuse);
+    let served = Served::start(bed, witness, SLOTS).await?;
+    let mut caller = Caller::Library(&bed.calls);
+    let turn = measure(&mut caller, &mut dials, 0, calls).await?;
+    bed.until_ended(&turn.calls.iter().map(|call| call.0).collect::<Vec<_>>())
+        .await?;
+    dials.none_more()?;
+    served.stop().await?;
+    super::measure::median(&turn.from_answer).ok_or(Error::Slow("a dial"))
+}
+
+struct Turn {
+    /// All of them, the warm-up too.
+    calls: Vec<CallId>,
+    from_answer: Vec<f64>,
+    from_request: Vec<f64>,
+}
+
+async fn measure(
+    caller: &mut Caller<'_>,
+    dials: &mut Dials,
+    first: usize,
+    calls: usize,
+) -> Result<Turn, Error> {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut turn = Turn {
+        calls: Vec::new(),
+        from_answer: Vec::new(),
+        from_request: Vec::new(),
+    };
+    for nth in 0..WARM_UP + calls {
+        every.tick().await;
+        let asked = caller.ask(first + nth, dials).await?;
+        // One at a time: the system is idle, and so the next dial is this call's.
+        let dial = dials.next().await?;
+        if dial.reference.call != asked.call {
+            return Err(Error::Wrong(format!(
+                "{} was dialled for {}",
+                dial.reference, asked.call
+            )));
+        }
+        turn.calls.push(asked.call);
+        if nth >= WARM_UP {
+            turn.from_answer.push(ms(asked.answered, dial.at));
+            turn.from_request.push(ms(asked.sent, dial.at));
+        }
+    }
+    Ok(turn)
+}
+
+/// Each was dialled once and ended there; none else was.
+async fn check(bed: &Bed, dials: &mut Dials, calls: &[CallId]) -> Result<(), Error> {
+    let ids: Vec<_> = calls.iter().map(|call| call.0).collect();
+    bed.until_ended(&ids).await?;
+    dials.none_more()?;
+    bed.check_lives(ids.len(), "failed", &["waiting", "active", "failed"])
+        .await
+}

@@ -1,0 +1,143 @@
+//! pgdial as other processes: what users run, measured from outside.
+
+use std::{
+    fs::File,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use pgdial::provider::Stopwatch;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{net::TcpStream, process::Child};
+use uuid::Uuid;
+
+use super::{Bed, Error};
+
+/// How long a process may take to start.
+const START: Duration = Duration::from_secs(30);
+
+/// pgdial, which this program is under that name; killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Its number.
+    pub pid: u32,
+    what: String,
+    /// What it said on stderr.
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `pgdial <args>` on this bed. Of the environment it gets these variables alone.
+    pub fn start(
+        bed: &Bed,
+        folder: &Folder,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Error> {
+        let what = format!("pgdial {}", args.first().copied().unwrap_or_default());
+        let program =
+            std::env::current_exe().map_err(Error::io("cannot find the program itself"))?;
+        let log = folder.file(&format!("{}.log", Uuid::new_v4().simple()));
+        let words = File::create(&log).map_err(Error::io("cannot write a log"))?;
+        let child = tokio::process::Command::new(program)
+            .arg0("pgdial")
+            .args(args)
+            .env_clear()
+            .env("DATABASE_URL", &bed.url)
+            .env("PGDIAL_LOG", "error")
+            .envs(variables.iter().copied())
+            // Not ours: a .env file there would be read.
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(words)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(Error::io(format!("cannot start {what}")))?;
+        let pid = child.id().unwrap_or(0);
+        Ok(Self {
+            child,
+            pid,
+            what,
+            log,
+        })
+    }
+
+    /// Waits until it takes connections there.
+    pub async fn until_listening(&mut self, address: SocketAddr) -> Result<(), Error> {
+        let clock = Stopwatch::start();
+        while TcpStream::connect(address).await.is_err() {
+            if let Some(status) = self.ended()? {
+                return Err(self.failed(status));
+            }
+            if clock.elapsed() > START {
+                return Err(Error::Slow("the start of a process"));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Its status, if it has ended.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
+        let waited = self.child.try_wait();
+        waited.map_err(Error::io(format!("cannot wait for {}", self.what)))
+    }
+
+    /// It ended so, and should not have.
+    pub fn failed(&self, status: ExitStatus) -> Error {
+        let words = std::fs::read_to_string(&self.log).unwrap_or_default();
+        Error::Wrong(format!("{} ended with {status}: {words}", self.what))
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have ended by itself: then there is nothing to ask.
+            kill_process(pid, Signal::TERM).ok();
+        }
+        let ended = self.child.wait().await;
+        ended.map_err(Error::io(format!("cannot wait for {}", self.what)))?;
+        Ok(())
+    }
+}
+
+/// A folder that goes away.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new one among the system's temporary files.
+    pub fn new() -> Result<Self, Error> {
+        let path = std::env::temp_dir().join(format!("pgdial-lab-{}", Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).map_err(Error::io(format!("cannot make {}", path.display())))?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// An address of this machine that nobody listens on now.
+pub fn free_address() -> Result<SocketAddr, Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(Error::io("there is no free port"))
+}

@@ -1,0 +1,101 @@
+//! Providers inside this process: what is measured is pgdial and Postgres, not a network.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::future::BoxFuture;
+use pgdial::{
+    domain::{Outcome, Placement, Reference, Refusal, Report},
+    provider::{self, Cancellation, LookedUp, Order, Provider, protocol},
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Answers at once that there is no such number: the attempt ends there, for good.
+#[derive(Debug)]
+pub struct Instant {
+    /// How many will come in all.
+    expected: usize,
+    placed: AtomicUsize,
+    all: Notify,
+    /// The newest dials.
+    newest: Mutex<VecDeque<Uuid>>,
+    keep: usize,
+}
+
+impl Instant {
+    /// For so many calls; it remembers the last `keep` of them.
+    pub fn new(expected: usize, keep: usize) -> Arc<Self> {
+        Arc::new(Self {
+            expected,
+            placed: AtomicUsize::new(0),
+            all: Notify::new(),
+            newest: Mutex::new(VecDeque::with_capacity(keep + 1)),
+            keep,
+        })
+    }
+
+    /// How many were placed.
+    pub fn placed(&self) -> usize {
+        self.placed.load(Ordering::Acquire)
+    }
+
+    /// Waits until all were placed.
+    pub async fn until_all(&self) {
+        while self.placed() < self.expected {
+            self.all.notified().await;
+        }
+    }
+
+    /// The calls of the newest dials.
+    pub fn newest(&self) -> Vec<Uuid> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.iter().copied().collect()
+    }
+}
+
+impl Provider for Instant {
+    fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
+        Box::pin(async move {
+            {
+                let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+                newest.push_back(order.call.id.0);
+                if newest.len() > self.keep {
+                    newest.pop_front();
+                }
+            }
+            if self.placed.fetch_add(1, Ordering::AcqRel) + 1 >= self.expected {
+                self.all.notify_one();
+            }
+            Placement::Refused(Refusal::Permanent {
+                outcome: Outcome::InvalidNumber,
+                of_number: true,
+                why: "no such number".to_owned(),
+            })
+        })
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        _provider_call_id: &'a str,
+    ) -> BoxFuture<'a, Result<Cancellation, provider::Error>> {
+        Box::pin(async { Ok(Cancellation::AlreadyOver) })
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        _dial: Reference,
+        _provider_call_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<LookedUp, provider::Error>> {
+        Box::pin(async { Ok(LookedUp::Unsupported) })
+    }
+
+    fn read_report(&self, body: &[u8]) -> Report {
+        protocol::read_report(body)
+    }
+}

@@ -1,0 +1,246 @@
+//! What the lab writes, and that it leaves everything else alone. No test looks at how
+//! fast anything was.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+/// A Postgres of our own.
+#[expect(dead_code, reason = "shared with tests/it, which needs more of it")]
+#[path = "../../tests/it/support/database.rs"]
+mod database;
+
+use database::{TestDb, url_as};
+
+const REFUSED: i32 = 1;
+const USAGE: i32 = 2;
+
+/// Some hundred calls: the checks of each scenario, not its figures.
+const SMALL: [&str; 4] = ["--scale", "0.01", "--repeats", "1"];
+
+/// What a run of the lab did.
+#[derive(Debug)]
+struct Ran(Output);
+
+/// Runs it in a folder of its own, where no `.env` is.
+fn lab(url: Option<&str>, args: &[&str]) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgdial-lab"));
+    command
+        .args(args)
+        .current_dir(&folder)
+        .env_remove("PGDIAL_LOG")
+        .env_remove("DATABASE_URL");
+    if let Some(url) = url {
+        command.env("DATABASE_URL", url);
+    }
+    Ran(command.output().unwrap())
+}
+
+impl Ran {
+    /// It did what was asked for; what it said on stdout.
+    #[track_caller]
+    fn done(self) -> String {
+        assert!(self.0.status.success(), "{self:?}");
+        String::from_utf8(self.0.stdout).unwrap()
+    }
+
+    /// The same, as JSON.
+    #[track_caller]
+    fn json(self) -> Value {
+        serde_json::from_str(&self.done()).unwrap()
+    }
+
+    /// It said on stderr, and only there, what is wrong.
+    #[track_caller]
+    fn refused(&self, code: i32, words: &str) {
+        assert_eq!(self.0.status.code(), Some(code), "{self:?}");
+        assert!(self.0.stdout.is_empty(), "{self:?}");
+        let said = String::from_utf8_lossy(&self.0.stderr);
+        assert!(said.contains(words), "{words:?} is not in {said:?}");
+    }
+}
+
+#[track_caller]
+fn is_figure(summary: &Value, runs: u64) {
+    assert!(summary["median"].as_f64().unwrap() > 0.0, "{summary}");
+    let (least, most) = (summary["min"].as_f64(), summary["max"].as_f64());
+    assert!(least.is_some() && least <= most, "{summary}");
+    assert_eq!(summary["runs"], runs, "{summary}");
+    let samples = summary["samples"].as_array().unwrap();
+    assert_eq!(samples.len() as u64, runs, "{summary}");
+}
+
+/// A scenario that could be run, with one rate and its limit.
+#[track_caller]
+fn is_rate(scenario: &Value, runs: u64) {
+    assert_eq!(scenario["error"], Value::Null, "{scenario}");
+    let measure = &scenario["measures"][0];
+    assert_eq!(
+        (&measure["unit"], &measure["better"]),
+        (&"calls/s".into(), &"higher".into())
+    );
+    is_figure(measure, runs);
+    is_figure(&measure["limit"], runs);
+    assert!(measure["limit"]["what"].is_string(), "{measure}");
+    assert!(measure["ratio"].as_f64().unwrap() > 0.0, "{measure}");
+    is_figure(&measure["cpuMicrosPerCall"]["postgres"], runs);
+    is_figure(&measure["cpuMicrosPerCall"]["pgdial"], runs);
+    is_figure(&measure["peakRssBytes"]["pgdial"], runs);
+    assert!(measure["notes"].is_array(), "{measure}");
+}
+
+/// A scenario that could be run, with its percentiles. A dial that begins before the answer
+/// is read counts as 0.
+#[track_caller]
+fn is_latency(scenario: &Value, name: &str) {
+    assert_eq!(scenario["error"], Value::Null, "{scenario}");
+    let measures = scenario["measures"].as_array().unwrap();
+    let values: Vec<f64> = (0..4)
+        .zip(["p50", "p95", "p99", "worst"])
+        .map(|(at, part)| {
+            let measure = &measures[at];
+            assert_eq!(measure["name"], format!("{name} {part}"));
+            assert_eq!(
+                (&measure["unit"], &measure["better"]),
+                (&"ms".into(), &"lower".into())
+            );
+            assert_eq!(measure["runs"], 1);
+            measure["median"].as_f64().unwrap()
+        })
+        .collect();
+    assert!(values.is_sorted() && values[0] >= 0.0, "{values:?}");
+}
+
+#[test]
+fn the_list_needs_no_server() {
+    let nowhere = Some("postgres://pgdial@127.0.0.1:1/pgdial");
+    let list = lab(nowhere, &["--list"]).done();
+    for name in [
+        "enqueue-http",
+        "enqueue-library",
+        "enqueue-bulk",
+        "drain-30",
+        "drain-100",
+        "drain-500",
+        "slots-2000",
+        "workers-1",
+        "workers-4",
+        "workers-20",
+        "lifecycle",
+        "pickup-one",
+        "pickup-two",
+        "refill",
+        "scheduled",
+        "idle",
+        "twins",
+        "scheduled-300k",
+        "campaigns-5000",
+        "flat",
+        "held-snapshot",
+    ] {
+        let line = |line: &str| line.split_whitespace().next() == Some(name);
+        assert!(list.lines().any(line), "{name}: {list}");
+    }
+    let one = lab(nowhere, &["--list", "--json", "lifecycle"]).json();
+    assert_eq!(one.as_array().unwrap().len(), 1, "{one}");
+    lab(nowhere, &["dream"]).refused(USAGE, "there is no scenario \"dream\"");
+}
+
+#[test]
+fn without_a_server_it_measures_on_a_durable_one_of_its_own() {
+    let args = [&["drain-30", "--json"], &SMALL[..]].concat();
+    let done = lab(None, &args).json();
+    let about = &done["machine"];
+    for field in ["cpuModel", "kernel", "postgres", "pgdial", "profile"] {
+        assert!(
+            about[field].as_str().is_some_and(|text| !text.is_empty()),
+            "{field}: {about}"
+        );
+    }
+    assert!(
+        about["cpus"].as_u64() > Some(0) && about["memoryBytes"].as_f64() > Some(0.0),
+        "{about}"
+    );
+    assert_eq!(about["server"], "private");
+    for (setting, value) in [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("max_connections", "200"),
+    ] {
+        assert_eq!(about["settings"][setting], value, "{about}");
+    }
+    assert_eq!(
+        (&done["repeats"], &done["scale"]),
+        (&1.into(), &0.01.into())
+    );
+    assert_eq!(done["scenarios"].as_array().unwrap().len(), 1);
+    assert_eq!(done["scenarios"][0]["name"], "drain-30");
+    is_rate(&done["scenarios"][0], 1);
+}
+
+/// One test, because they share the name of the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
+    let db = TestDb::new().await;
+    let there = "select count(*) from pg_database where datname = 'pgdial_lab'";
+    let run = |url: &str, args: &[&str]| lab(Some(url), &[args, &SMALL[..]].concat());
+
+    // The worker's login may not.
+    let refused = run(&url_as("dialer", &db.url), &["drain-30"]);
+    refused.refused(REFUSED, "the role dialer may not create databases");
+
+    // Somebody else's database of that name is nobody's to drop.
+    db.sql("create database pgdial_lab").await;
+    let refused = run(&db.url, &["drain-30"]);
+    refused.refused(REFUSED, "that the lab has not made");
+    assert_eq!(db.text(there).await, "1");
+    db.sql("drop database pgdial_lab").await;
+
+    let call = json!({ "to": "+14155550100", "scriptId": "welcome" });
+    db.calls.enqueue_one("tester", &call).await.unwrap();
+    let all = [
+        "enqueue-http",
+        "enqueue-library",
+        "enqueue-bulk",
+        "workers-4",
+        "lifecycle",
+        "pickup-two",
+        "refill",
+        "twins",
+    ];
+    let done = run(&db.url, &[&all[..], &["--json"]].concat()).json();
+    assert_eq!(done["machine"]["server"], "given");
+    let warnings = done["machine"]["warnings"].to_string();
+    assert!(warnings.contains("fsync is off"), "{warnings}");
+    let scenarios = done["scenarios"].as_array().unwrap();
+    for scenario in &scenarios[..3] {
+        is_rate(scenario, 1);
+    }
+    for (scenario, names) in [
+        (&scenarios[3], &["workers-4"][..]),
+        (&scenarios[4], &["lifecycle", "lifecycle-claim-to-end"]),
+        (&scenarios[7], &["twins p50", "twins p95"]),
+    ] {
+        assert_eq!(scenario["error"], Value::Null, "{scenario}");
+        for (measure, name) in scenario["measures"].as_array().unwrap().iter().zip(names) {
+            assert_eq!(measure["name"], *name);
+            is_figure(measure, 1);
+        }
+    }
+    for (scenario, name) in [(&scenarios[5], "pickup-two"), (&scenarios[6], "refill")] {
+        is_latency(scenario, name);
+    }
+    assert_eq!(db.text(there).await, "0", "it drops its database");
+    let untouched = "select string_agg(state::text, ',') from pgdial.calls";
+    assert_eq!(
+        db.text(untouched).await,
+        "waiting",
+        "nobody dials calls of the given one"
+    );
+}
