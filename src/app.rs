@@ -11,7 +11,7 @@ use crate::{
     db,
     dialer::Dialer,
     dispatcher::Dispatcher,
-    flow::{Calls, heartbeat::Worker},
+    flow::{Queue, heartbeat::Worker},
     heartbeat, http,
     lifecycle::{self, Supervisor},
     sweeper::Sweeper,
@@ -132,7 +132,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
         tracing::info!("{migrated}");
     }
     db::check_schema(&pool).await?;
-    let calls = Calls::new(pool);
+    let calls = Queue::new(pool);
 
     let mut supervisor = Supervisor::new()?;
     if role != Role::Work {
@@ -197,7 +197,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 /// Starts the API and the webhook endpoint.
 pub fn start_api(
     supervisor: &mut Supervisor,
-    calls: Calls,
+    calls: Queue,
     listener: TcpListener,
     settings: http::Settings,
 ) {
@@ -213,7 +213,7 @@ pub fn start_api(
 }
 
 /// Starts what sends this process's wakes to the others: one for each process.
-pub fn start_notifier(supervisor: &mut Supervisor, calls: Calls) {
+pub fn start_notifier(supervisor: &mut Supervisor, calls: Queue) {
     let stop = supervisor.stop();
     supervisor.spawn("notifier", async move {
         calls.run_notifier(stop).await;
@@ -227,7 +227,7 @@ pub fn start_notifier(supervisor: &mut Supervisor, calls: Calls) {
 /// more, and the rest of the process goes on.
 pub async fn start_worker(
     supervisor: &mut Supervisor,
-    calls: &Calls,
+    calls: &Queue,
     settings: WorkerSettings,
 ) -> Result<(), Error> {
     let drained = supervisor.stop().child_token();
@@ -237,7 +237,7 @@ pub async fn start_worker(
 /// The same; `drained` is cancelled when it is told to go, and ends its claims.
 async fn start_worker_until(
     supervisor: &mut Supervisor,
-    calls: &Calls,
+    calls: &Queue,
     settings: WorkerSettings,
     drained: CancellationToken,
 ) -> Result<(), Error> {

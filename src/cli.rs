@@ -1,7 +1,7 @@
 //! The command line: what is asked for, and who does it.
 //!
 //! A command is one function that takes its arguments, the queue's verbs
-//! ([`Calls`]) and the two streams ([`Out`]), and answers with a stable exit code
+//! ([`Queue`]) and the two streams ([`Out`]), and answers with a stable exit code
 //! ([`Exit`]) or with words for a person ([`Failure`]); it prints nothing by any other
 //! way and reads no environment. Data goes to stdout, everything else to stderr.
 
@@ -14,7 +14,7 @@ use crate::{
     app,
     config::{self, Common, Log, Run, Settings, Variables},
     db,
-    flow::Calls,
+    flow::Queue,
     shown, telemetry,
 };
 
@@ -169,7 +169,7 @@ enum Command {
     Import(import::ImportArgs),
     /// Look at calls, and change their course.
     #[command(subcommand)]
-    Calls(calls::CallsCommand),
+    Queue(calls::CallsCommand),
     /// Everything at a glance, live: slots, campaigns, rates, events; keys to pause and resume.
     Top,
     /// Named lanes of calls: cap, weight, policies, pause.
@@ -383,11 +383,11 @@ impl Command {
         }
     }
 
-    async fn with_calls(&self, calls: &Calls, by: &str, out: &mut Out) -> Result<Exit, Failure> {
+    async fn with_calls(&self, calls: &Queue, by: &str, out: &mut Out) -> Result<Exit, Failure> {
         match self {
             Self::Enqueue(args) => enqueue::run(args, calls, by, out).await,
             Self::Import(args) => import::run(args, Some(calls), by, out).await,
-            Self::Calls(command) => calls::run(command, calls, by, out).await,
+            Self::Queue(command) => calls::run(command, calls, by, out).await,
             Self::Top => top::run(calls, by, out).await,
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(command) => lanes::run(command, calls, by, out).await,
@@ -435,11 +435,11 @@ fn end(done: &Result<Exit, Failure>) -> ExitCode {
 /// Commands need few connections; an import sends one batch at a time.
 const CONNECTIONS: u32 = 4;
 
-async fn connect(common: &Common, variables: &Variables) -> Result<Calls, Failure> {
+async fn connect(common: &Common, variables: &Variables) -> Result<Queue, Failure> {
     let url = config::database_url(common, variables)?;
     let pool = db::connect(url.expose_secret(), "cli", CONNECTIONS).await?;
     db::check_schema(&pool).await?;
-    Ok(Calls::new(pool))
+    Ok(Queue::new(pool))
 }
 
 async fn migrate(

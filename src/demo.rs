@@ -18,7 +18,7 @@ use self::summary::Summary;
 use crate::{
     app::{self, WorkerSettings},
     db::{self, private},
-    flow::{self, Calls, enqueue::Enqueued, lanes::ChangeError, lanes::LaneKind},
+    flow::{self, Queue, enqueue::Enqueued, lanes::ChangeError, lanes::LaneKind},
     http,
     lifecycle::Supervisor,
     provider::{
@@ -108,7 +108,7 @@ pub struct Place {
 /// A running demo.
 #[derive(Debug)]
 pub struct Demo {
-    calls: Calls,
+    calls: Queue,
     provider: FakeProvider,
     owner: String,
     /// The API's address.
@@ -137,7 +137,7 @@ impl Demo {
         };
         let pool = db::connect(&url, "demo", app::API_CONNECTIONS).await?;
         db::migrate(&pool).await?;
-        let calls = Calls::new(pool);
+        let calls = Queue::new(pool);
         set_up_campaign(&calls).await?;
 
         let secret = format!("demo-{}-{}", Uuid::new_v4(), Uuid::new_v4());
@@ -236,7 +236,7 @@ async fn private_database(environment: private::Environment) -> Result<Database,
 }
 
 /// Retries in seconds instead of minutes, and calls of a minute at most.
-async fn set_up_campaign(calls: &Calls) -> Result<(), Error> {
+async fn set_up_campaign(calls: &Queue) -> Result<(), Error> {
     let policies = json!({
         "busyBase": "1 second", "noAnswerBase": "1 second", "faultBase": "1 second",
         "ringTimeout": "10 seconds", "maxDuration": "1 minute",

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::{ClaimedCall, Outcome, Placement, Reference, Refusal},
     flow::{
-        Calls, Error,
+        Error, Queue,
         defer::{DeferReason, Deferred},
         settle::Settled,
     },
@@ -43,7 +43,7 @@ const RECORD_FOR: Duration = Duration::from_mins(2);
 /// Dials claimed calls. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Dialer {
-    calls: Calls,
+    calls: Queue,
     trunks: Trunks,
     public_url: Arc<str>,
     stop: CancellationToken,
@@ -52,7 +52,7 @@ pub struct Dialer {
 impl Dialer {
     /// `public_url` is where providers reach us; once `stop` is cancelled, calls that
     /// were not dialled yet are handed back.
-    pub fn new(calls: Calls, trunks: Trunks, public_url: &str, stop: CancellationToken) -> Self {
+    pub fn new(calls: Queue, trunks: Trunks, public_url: &str, stop: CancellationToken) -> Self {
         for trunk in trunks.names() {
             calls.metrics().know_trunk(&trunk);
         }

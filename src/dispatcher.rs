@@ -25,7 +25,7 @@ use crate::{
     dialer::Dialer,
     domain::{ClaimedCall, Outcome, Reference},
     flow::{
-        Calls, Error,
+        Error, Queue,
         claim::{Claim, Claimer},
         wake::Wake,
     },
@@ -52,7 +52,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// The claim loop of one worker.
 #[derive(Debug)]
 pub struct Dispatcher {
-    calls: Calls,
+    calls: Queue,
     dialer: Dialer,
     worker: Uuid,
     claimer: Claimer,
@@ -104,7 +104,7 @@ impl Held {
 impl Dispatcher {
     /// A worker that dials at most `permits` calls at once.
     pub fn new(
-        calls: Calls,
+        calls: Queue,
         dialer: Dialer,
         worker: Uuid,
         trunks: &[String],

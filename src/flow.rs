@@ -1,7 +1,7 @@
 //! The life of a call, one verb a file; the only way to a row.
 //!
 //! SQL decides, Rust names: each verb is one SQL function of the same name in
-//! `sql/flow/`, and a method of [`Calls`] here that turns its verdicts into a type.
+//! `sql/flow/`, and a method of [`Queue`] here that turns its verdicts into a type.
 //! A verdict such as `Stale` is an expected result, never an error: the row had
 //! moved on, the first writer won, and nothing was applied.
 //!
@@ -135,7 +135,7 @@ use crate::{
 
 /// The queue, as everybody but `flow` and `db` sees it: its verbs.
 #[derive(Debug, Clone)]
-pub struct Calls {
+pub struct Queue {
     pool: Pool,
     wakes: Arc<Wakes>,
     gathered: Arc<Batchers>,
@@ -235,7 +235,7 @@ fn accounts_of(
     (!accounts.is_empty()).then(|| trunks.iter().map(account).collect())
 }
 
-impl Calls {
+impl Queue {
     /// The verbs over this pool.
     pub fn new(pool: Pool) -> Self {
         Self::with(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::flow::{Calls, Error, heartbeat::Worker, wake::Wake};
+use crate::flow::{Error, Queue, heartbeat::Worker, wake::Wake};
 
 /// How often. A worker not seen for three times as long counts as gone.
 const BEAT: Duration = Duration::from_secs(15);
@@ -13,7 +13,7 @@ const BEAT: Duration = Duration::from_secs(15);
 /// Loop: beats until stopped, and then once more to say that it stops. `drained` is cancelled
 /// when somebody tells this worker to go.
 pub async fn run(
-    calls: Calls,
+    calls: Queue,
     mut worker: Worker,
     stop: CancellationToken,
     drained: CancellationToken,

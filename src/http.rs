@@ -1,6 +1,6 @@
 //! The HTTP API, the webhook, and what operators scrape.
 //!
-//! This module turns requests into verbs of [`crate::flow::Calls`] and verdicts into statuses; it
+//! This module turns requests into verbs of [`crate::flow::Queue`] and verdicts into statuses; it
 //! decides nothing about a call and never sees the pool. `serve` and `api` run it.
 //!
 //! | path | for whom | key |
@@ -106,7 +106,7 @@ pub use self::{
     problem::{Code, Document, Problem},
     serve::{Error, Server, serve},
 };
-use crate::{flow::Calls, provider::signature, trunks::Trunks};
+use crate::{flow::Queue, provider::signature, trunks::Trunks};
 
 /// What the API is told by configuration.
 #[derive(Debug, Clone)]
@@ -147,7 +147,7 @@ impl Default for Settings {
 /// What every handler shares.
 #[derive(Debug, Clone)]
 struct App {
-    calls: Calls,
+    calls: Queue,
     trunks: Arc<Trunks>,
     queue: Arc<metrics::Cache>,
     time_limit: Duration,
@@ -157,12 +157,12 @@ struct App {
 }
 
 /// All routes, with all their layers.
-pub fn router(calls: Calls, settings: Settings) -> Router {
+pub fn router(calls: Queue, settings: Settings) -> Router {
     router_with(calls, settings, Router::new())
 }
 
 /// What operators ask of a process without the API: `/healthz`, `/readyz`, `/metrics`.
-pub fn operators_router(calls: Calls) -> Router {
+pub fn operators_router(calls: Queue) -> Router {
     let app = App {
         calls,
         trunks: Arc::default(),
@@ -177,7 +177,7 @@ pub fn operators_router(calls: Calls) -> Router {
 }
 
 /// The same with more routes beside ours, under the same edge.
-pub fn router_with(calls: Calls, settings: Settings, more: Router) -> Router {
+pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
     let app = App {
         calls,
         trunks: Arc::new(settings.trunks),

@@ -1,6 +1,6 @@
 //! What this process did since it started, as counters and histograms.
 //!
-//! Everybody who holds [`Calls`](crate::flow::Calls) counts here: the loops, the dialer, the
+//! Everybody who holds [`Queue`](crate::flow::Queue) counts here: the loops, the dialer, the
 //! batchers, the API. Counting costs some atomic additions and never waits; whoever scrapes
 //! (`src/http/metrics.rs`) puts the state of the queue beside it, which comes from the
 //! database, so that no process can drift from it. There are no numbers and no names of people in it.

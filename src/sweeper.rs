@@ -12,7 +12,7 @@ use crate::{
     dialer::Dialer,
     domain::Reference,
     flow::{
-        Calls, Error,
+        Error, Queue,
         look_up::LookUpDue,
         sweep::{CancelWish, Swept},
         wake::Wake,
@@ -31,7 +31,7 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 /// The sweep loop of one worker.
 #[derive(Debug)]
 pub struct Sweeper {
-    calls: Calls,
+    calls: Queue,
     trunks: Trunks,
     dialer: Dialer,
     /// How long finished calls are kept; none = for ever.
@@ -42,7 +42,7 @@ pub struct Sweeper {
 
 impl Sweeper {
     /// `keep` is how long finished calls are kept; none = for ever.
-    pub fn new(calls: Calls, trunks: Trunks, dialer: Dialer, keep: Option<Duration>) -> Self {
+    pub fn new(calls: Queue, trunks: Trunks, dialer: Dialer, keep: Option<Duration>) -> Self {
         Self {
             asks: Asks::new(trunks.names()),
             calls,
@@ -196,7 +196,7 @@ impl Sweeper {
 
 /// One question about one dial. Nothing is decided on an answer that did not come: the
 /// dial was booked, and is asked about again.
-async fn look_up(calls: &Calls, trunks: &Trunks, due: &LookUpDue) {
+async fn look_up(calls: &Queue, trunks: &Trunks, due: &LookUpDue) {
     let (dial, trunk) = (due.reference(), trunks.get(&due.trunk));
     let Some(trunk) = trunk else { return };
     let answer = match trunk

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use pgdial::{
     app::{self, WorkerSettings},
     db,
-    flow::Calls,
+    flow::Queue,
     lifecycle::{self, Supervisor},
     provider::{Provider, Stopwatch, signature::Secrets},
     trunks::{Trunk, Trunks},
@@ -30,7 +30,7 @@ pub struct Bed {
     /// For statements of the lab alone: no time limit, `synchronous_commit` as the server has it.
     pub pool: PgPool,
     /// The verbs, over a pool as the API has it.
-    pub calls: Calls,
+    pub calls: Queue,
     verbs: db::Pool,
     postmaster: Option<u32>,
 }
@@ -42,7 +42,7 @@ impl Bed {
         let verbs = db::connect(&url, "lab api", app::API_CONNECTIONS).await?;
         let bed = Self {
             pool: server.pool(40).await?,
-            calls: Calls::new(verbs.clone()),
+            calls: Queue::new(verbs.clone()),
             verbs,
             url,
             postmaster: server.postmaster(),
@@ -149,7 +149,7 @@ impl Bed {
         permits: usize,
     ) -> Result<Worker, Error> {
         let pool = db::connect(&self.url, "lab worker", app::WORKER_CONNECTIONS).await?;
-        let calls = Calls::new(pool.clone());
+        let calls = Queue::new(pool.clone());
         let mut supervisor = Supervisor::new()?;
         let settings = WorkerSettings {
             trunks: trunks(provider)?,

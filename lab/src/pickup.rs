@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use pgdial::{domain::CallId, flow::Calls};
+use pgdial::{domain::CallId, flow::Queue};
 use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 
@@ -26,7 +26,7 @@ const SLOTS: usize = 30;
 
 /// How calls are asked for.
 enum Caller<'a> {
-    Library(&'a Calls),
+    Library(&'a Queue),
     Http(Client),
 }
 

@@ -6,7 +6,7 @@ use super::{
     Exit, Failure, Out,
     out::{instant, or_empty, text},
 };
-use crate::flow::{Calls, acts::ActFilter, view::Act};
+use crate::flow::{Queue, acts::ActFilter, view::Act};
 
 /// The audit.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -39,7 +39,7 @@ pub struct ListArgs {
 }
 
 /// Does it.
-pub async fn run(command: &ActsCommand, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+pub async fn run(command: &ActsCommand, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let ActsCommand::List(args) = command;
     let filter = ActFilter {
         act: args.act.clone(),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{CallId, CallState},
     flow::{
-        self, Calls, amend::Amended, cancel::Canceled, read::Filter, redrive::Redriven,
+        self, Queue, amend::Amended, cancel::Canceled, read::Filter, redrive::Redriven,
         resolve::Resolved,
     },
 };
@@ -38,7 +38,7 @@ pub use args::{
 /// Does it.
 pub async fn run(
     command: &CallsCommand,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -63,7 +63,7 @@ pub(super) fn no_such_call(id: CallId) -> Failure {
         .hint("`pgdial calls list` shows the newest; finished ones go after PGDIAL_KEEP_FINISHED")
 }
 
-async fn list(args: &ListArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+async fn list(args: &ListArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let to = args.to.as_ref();
     let to = to.map(|number| number.dialled_in(args.region));
     let filter = Filter {
@@ -104,7 +104,7 @@ async fn list(args: &ListArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Fai
     Ok(Exit::Ok)
 }
 
-async fn why(id: CallId, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+async fn why(id: CallId, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let reasons = calls.why(id).await?;
     if reasons.is_empty() {
         return Err(no_such_call(id));
@@ -168,7 +168,7 @@ impl Done {
 
 async fn cancel(
     args: &CancelArgs,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -195,7 +195,7 @@ async fn cancel(
 
 async fn redrive(
     args: &RedriveArgs,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -241,7 +241,7 @@ async fn redrive(
 
 async fn resolve(
     args: &ResolveArgs,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -294,7 +294,7 @@ fn report(done: &[Done], out: &mut Out) -> Result<Exit, Failure> {
     Ok(if refused { Exit::Failed } else { Exit::Ok })
 }
 
-async fn amend(args: &AmendArgs, calls: &Calls, by: &str, out: &mut Out) -> Result<Exit, Failure> {
+async fn amend(args: &AmendArgs, calls: &Queue, by: &str, out: &mut Out) -> Result<Exit, Failure> {
     let id = args.id;
     let amended = calls.amend(id, by, &args.changes.given()).await?;
     let word = match &amended {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Exit, Failure, Out, out::instant};
-use crate::{domain::Phone, flow::Calls};
+use crate::{domain::Phone, flow::Queue};
 
 // The numbers of a file.
 pub mod import;
@@ -45,7 +45,7 @@ const REASON: &str = "asked not to be called";
 /// Does it.
 pub async fn run(
     command: &DncCommand,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -89,7 +89,7 @@ fn verdicts(rows: &[(&Phone, &str)], out: &mut Out) -> Result<(), Failure> {
     out.table(&["number", "verdict"], rows)
 }
 
-async fn list(limit: i64, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+async fn list(limit: i64, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let entries = calls.do_not_call_list(limit).await?;
     if out.style.json {
         out.json(&entries)?;

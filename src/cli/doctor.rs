@@ -19,7 +19,7 @@ use crate::{
         doctor::{Check, Verdict},
     },
     domain::{CallId, Reference},
-    flow::{Calls, view::Trunk as Declared, wake::ListenError},
+    flow::{Queue, view::Trunk as Declared, wake::ListenError},
     provider::{self, LookedUp},
     trunks::{Trunk, Trunks},
 };
@@ -50,7 +50,7 @@ pub async fn run(
         Ok(url) => match db::connect(url.expose_secret(), "doctor", CONNECTIONS).await {
             Ok(pool) => {
                 found.extend(db::doctor::examine(&pool).await);
-                let calls = Calls::new(pool);
+                let calls = Queue::new(pool);
                 found.extend(listen(&calls).await);
                 found.push(writes(&calls).await);
                 declared = calls.trunks(None).await.unwrap_or_default();
@@ -128,7 +128,7 @@ fn unreachable(error: db::Error) -> Check {
 }
 
 /// Does a commit come to its end?
-async fn writes(calls: &Calls) -> Check {
+async fn writes(calls: &Queue) -> Check {
     let repair = "is a synchronous standby missing (synchronous_standby_names), the disk full, the server stopped? Its log says more";
     match calls.write_nothing().await {
         Ok(()) => Check::ok("write", "a commit comes to its end"),
@@ -145,7 +145,7 @@ async fn writes(calls: &Calls) -> Check {
 }
 
 /// Does a notification of one connection reach another?
-async fn listen(calls: &Calls) -> Vec<Check> {
+async fn listen(calls: &Queue) -> Vec<Check> {
     vec![match calls.check_listen().await {
         Ok(()) => Check::ok("listen", "a notification of one connection reaches another"),
         Err(error @ ListenError::Undelivered) => Check::fail(

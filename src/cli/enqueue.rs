@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Exit, Failure, Out, values};
 use crate::{
     domain::{CallId, Region},
-    flow::{Calls, enqueue::Enqueued},
+    flow::{Queue, enqueue::Enqueued},
 };
 
 /// Ask for one call.
@@ -59,7 +59,7 @@ impl EnqueueArgs {
 /// Enqueues it.
 pub async fn run(
     args: &EnqueueArgs,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {

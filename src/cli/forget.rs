@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::Region,
     flow::{
-        Calls,
+        Queue,
         forget::{Forget, ForgetDoNotCall, ForgetResponse, ForgetVerdict},
     },
 };
@@ -64,7 +64,7 @@ pub enum DoNotCall {
 /// Does it.
 pub async fn run(
     args: &ForgetArgs,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {

@@ -28,7 +28,7 @@ use super::{
     lists::{Opened, ReadArgs},
 };
 use crate::flow::{
-    Calls,
+    Queue,
     enqueue::{Enqueued, Request},
     queued::Wanted,
 };
@@ -160,7 +160,7 @@ row of a number (same_number), numbers that wait already (queued), exported call
 /// Imports, or only looks when there is no queue.
 pub async fn run(
     args: &ImportArgs,
-    calls: Option<&Calls>,
+    calls: Option<&Queue>,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -206,7 +206,7 @@ impl Import {
     async fn run(
         &mut self,
         mut batches: mpsc::Receiver<Result<Batch, Failure>>,
-        calls: Option<&Calls>,
+        calls: Option<&Queue>,
         by: &str,
         results: &mut Results,
         out: &mut Out,
@@ -433,7 +433,7 @@ struct Done {
     taken: Result<Vec<RowResult>, Failure>,
 }
 
-async fn enqueue(batch: Batch, number: u64, calls: Option<&Calls>, by: &str) -> Done {
+async fn enqueue(batch: Batch, number: u64, calls: Option<&Queue>, by: &str) -> Done {
     let Batch { rows, position } = batch;
     let line = |row: Option<&Ready>| row.map_or(0, |row| row.line);
     let lines = (line(rows.first()), line(rows.last()));
@@ -455,7 +455,7 @@ async fn enqueue(batch: Batch, number: u64, calls: Option<&Calls>, by: &str) -> 
 async fn enqueue_rows(
     mut rows: Vec<Ready>,
     number: u64,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
 ) -> Result<Vec<RowResult>, Failure> {
     leave_out_queued(&mut rows, calls, by).await?;
@@ -477,7 +477,7 @@ async fn enqueue_rows(
 
 /// Numbers that wait already. Whoever enqueues one a moment later is not seen: no promise
 /// rests on it, since one call rings after the other.
-async fn leave_out_queued(rows: &mut [Ready], calls: &Calls, by: &str) -> Result<(), Failure> {
+async fn leave_out_queued(rows: &mut [Ready], calls: &Queue, by: &str) -> Result<(), Failure> {
     let (mut places, mut wanted) = (Vec::new(), Vec::new());
     for (place, row) in rows.iter_mut().enumerate() {
         if let Some(one) = row.wanted.take() {

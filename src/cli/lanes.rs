@@ -11,7 +11,7 @@ use super::{
     Exit, Failure, Out,
     out::{instant, or_empty},
 };
-use crate::flow::{Calls, Error, lanes::LaneKind};
+use crate::flow::{Error, Queue, lanes::LaneKind};
 
 // What can be set of a campaign.
 mod campaign;
@@ -92,7 +92,7 @@ pub trait Changes: clap::Args {
     type Lane: Serialize;
     /// All of them, or the one of this name.
     fn lanes(
-        calls: &Calls,
+        calls: &Queue,
         name: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Self::Lane>, Error>>;
     /// All of them as a table.
@@ -125,7 +125,7 @@ fn paused(
 /// Does it.
 pub async fn run<C: Changes>(
     command: &LaneCommand<C>,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -161,7 +161,7 @@ pub async fn run<C: Changes>(
     Ok(Exit::Ok)
 }
 
-async fn show<C: Changes>(name: &str, calls: &Calls, out: &mut Out) -> Result<(), Failure> {
+async fn show<C: Changes>(name: &str, calls: &Queue, out: &mut Out) -> Result<(), Failure> {
     let lanes = C::lanes(calls, Some(name)).await?;
     let lane = lanes.first().ok_or_else(|| no_such_lane(C::KIND, name))?;
     if out.style.json {
@@ -174,7 +174,7 @@ async fn show<C: Changes>(name: &str, calls: &Calls, out: &mut Out) -> Result<()
 /// A person has read what was done; a program gets the row.
 async fn show_to_program<C: Changes>(
     name: &str,
-    calls: &Calls,
+    calls: &Queue,
     out: &mut Out,
 ) -> Result<(), Failure> {
     if out.style.json {
@@ -186,7 +186,7 @@ async fn show_to_program<C: Changes>(
 async fn create<C: Changes>(
     name: &str,
     changes: &C,
-    (calls, by, why): (&Calls, &str, Option<&str>),
+    (calls, by, why): (&Queue, &str, Option<&str>),
     out: &mut Out,
 ) -> Result<(), Failure> {
     let kind = C::KIND;
@@ -213,7 +213,7 @@ async fn create<C: Changes>(
 async fn set<C: Changes>(
     name: &str,
     changes: &C,
-    (calls, by, why): (&Calls, &str, Option<&str>),
+    (calls, by, why): (&Queue, &str, Option<&str>),
     out: &mut Out,
 ) -> Result<(), Failure> {
     let given = changes.given();

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{Phone, Region},
     flow::{
-        Calls,
+        Queue,
         ops::{self, QUESTIONS, Question},
     },
 };
@@ -78,7 +78,7 @@ fn known(name: &str) -> Result<&'static Question, Failure> {
 }
 
 /// Asks one.
-pub async fn run(args: &OpsArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+pub async fn run(args: &OpsArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let Some(name) = &args.name else {
         return show(args, out);
     };

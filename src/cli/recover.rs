@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Exit, Failure, Out, out::text};
 use crate::{
     domain::{Reference, Report},
-    flow::{self, Calls, recover::Recovered},
+    flow::{self, Queue, recover::Recovered},
     trunks::{Trunk, Trunks},
 };
 
@@ -71,7 +71,7 @@ impl Asked {
 /// Does it.
 pub async fn run(
     args: &RecoverArgs,
-    calls: &Calls,
+    calls: &Queue,
     trunks: &Trunks,
     by: &str,
     out: &mut Out,
@@ -114,7 +114,7 @@ pub async fn run(
     Ok(Exit::Ok)
 }
 
-async fn ask(trunk: &Trunk, since: DateTime<Utc>, calls: &Calls) -> Result<Asked, Failure> {
+async fn ask(trunk: &Trunk, since: DateTime<Utc>, calls: &Queue) -> Result<Asked, Failure> {
     let listed = match trunk.provider.calls_since(since).await {
         Ok(Some(listed)) => listed,
         Ok(None) => return Ok(Asked::Held(calls.recover_hold(&trunk.name).await?)),

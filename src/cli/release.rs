@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Exit, Failure, Out};
 use crate::{
     domain::CallId,
-    flow::{Calls, release::Released},
+    flow::{Queue, release::Released},
 };
 
 /// Free the number of a call whose end nobody knows.
@@ -22,7 +22,7 @@ pub struct ReleaseArgs {
 /// Releases it.
 pub async fn run(
     args: &ReleaseArgs,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {

@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Exit, Failure, Out, out::Numbers};
 use crate::flow::{
-    Calls,
+    Queue,
     events::{Event, EventError, Subscription},
     lanes::LaneKind,
 };
@@ -48,7 +48,7 @@ impl Drop for Screen {
 }
 
 /// Shows it until `q`.
-pub async fn run(calls: &Calls, by: &str, out: &Out) -> Result<Exit, Failure> {
+pub async fn run(calls: &Queue, by: &str, out: &Out) -> Result<Exit, Failure> {
     if !out.style.terminal || out.style.json {
         return Err(Failure::usage("`top` fills a terminal, and stdout is none")
             .hint("`pgdial ops live` prints the calls in flight once, `pgdial calls tail` what happens"));
@@ -68,7 +68,7 @@ async fn follow(
     terminal: &mut DefaultTerminal,
     top: &mut Top,
     mut events: Subscription,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
 ) -> Result<(), Failure> {
     let mut keys = EventStream::new();
@@ -113,7 +113,7 @@ fn see_all(top: &mut Top, first: &Event, events: &mut Subscription) {
 }
 
 /// Does it, and says what became of it.
-async fn change(act: Act, calls: &Calls, by: &str) -> String {
+async fn change(act: Act, calls: &Queue, by: &str) -> String {
     let (kind, name, done) = match act {
         Act::Pause(kind, name, why) => {
             let done = calls.pause(kind, &name, by, &why).await;

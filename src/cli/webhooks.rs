@@ -9,7 +9,7 @@ use super::{
 use crate::{
     domain::CallId,
     flow::{
-        Calls,
+        Queue,
         replay::{Kept, Replayed},
         view::WebhookEvent,
     },
@@ -115,7 +115,7 @@ impl Verdict {
 /// Does it.
 pub async fn run(
     command: &WebhooksCommand,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -134,7 +134,7 @@ pub async fn run(
     }
 }
 
-async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+async fn list(which: &Which, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let events = if let Some(call) = which.call {
         of_call(call, which.limit, calls).await?
     } else {
@@ -175,7 +175,7 @@ async fn list(which: &Which, calls: &Calls, out: &mut Out) -> Result<Exit, Failu
 }
 
 /// Those about one call. Their bodies, which are read with them, are for `show`.
-async fn of_call(call: CallId, limit: i64, calls: &Calls) -> Result<Vec<WebhookEvent>, Failure> {
+async fn of_call(call: CallId, limit: i64, calls: &Queue) -> Result<Vec<WebhookEvent>, Failure> {
     const PAGE_BYTES: i64 = 16 * 1024 * 1024;
     let (mut events, mut below) = (Vec::new(), None);
     loop {
@@ -189,7 +189,7 @@ async fn of_call(call: CallId, limit: i64, calls: &Calls) -> Result<Vec<WebhookE
     }
 }
 
-async fn body(event: i64, calls: &Calls) -> Result<Vec<u8>, Failure> {
+async fn body(event: i64, calls: &Queue) -> Result<Vec<u8>, Failure> {
     let body = calls.webhook_body(event).await?;
     body.ok_or_else(|| {
         Failure::failed(format!("there is no webhook event {event}"))
@@ -199,7 +199,7 @@ async fn body(event: i64, calls: &Calls) -> Result<Vec<u8>, Failure> {
 
 async fn replay(
     args: &ReplayArgs,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -233,7 +233,7 @@ async fn replay(
 }
 
 /// The numbers of the events, oldest first.
-async fn chosen(args: &ReplayArgs, calls: &Calls) -> Result<Vec<i64>, Failure> {
+async fn chosen(args: &ReplayArgs, calls: &Queue) -> Result<Vec<i64>, Failure> {
     let Some(verdict) = args.verdict else {
         return Ok(args.event.clone());
     };

@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Exit, Failure, Out, out::instant};
-use crate::flow::{Calls, drain::Drained, view::Worker};
+use crate::flow::{Queue, drain::Drained, view::Worker};
 
 /// Worker processes.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -25,7 +25,7 @@ pub enum WorkersCommand {
 /// Does it.
 pub async fn run(
     command: &WorkersCommand,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -35,7 +35,7 @@ pub async fn run(
     }
 }
 
-async fn list(calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+async fn list(calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let workers = calls.workers().await?;
     if out.style.json {
         out.json(&workers)?;
@@ -81,7 +81,7 @@ fn state(worker: &Worker) -> &'static str {
 async fn drain(
     id: Uuid,
     why: &str,
-    calls: &Calls,
+    calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {

@@ -5,7 +5,7 @@
 
 use sqlx::types::Json;
 
-use super::{Calls, Error, view::Act};
+use super::{Error, Queue, view::Act};
 
 /// Which acts a page shows.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ pub struct ActFilter {
     pub below: Option<i64>,
 }
 
-impl Calls {
+impl Queue {
     /// One page of acts, newest first.
     pub async fn acts(&self, filter: &ActFilter, limit: i64) -> Result<Vec<Act>, Error> {
         let rows: Vec<(Json<Act>,)> = sqlx::query_as(include_str!("../../sql/read/acts.sql"))

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Calls, Error, read_detail, wake::Wake};
+use super::{Error, Queue, read_detail, wake::Wake};
 use crate::domain::CallId;
 
 /// What became of it.
@@ -41,7 +41,7 @@ struct Detail {
     problem: String,
 }
 
-impl Calls {
+impl Queue {
     /// Changes a waiting call; `changes` is the object of `PATCH /calls/{id}`.
     pub async fn amend(&self, id: CallId, by: &str, changes: &Value) -> Result<Amended, Error> {
         let sql = "select ordinal, verdict, detail from pgdial.amend_many($1)";

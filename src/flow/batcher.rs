@@ -118,10 +118,10 @@ struct Shared<V: Verb> {
     room: Arc<Semaphore>,
     alone: Semaphore,
     waiting_alone: AtomicUsize,
-    queue: Mutex<Queue<V>>,
+    queue: Mutex<Gathering<V>>,
 }
 
-struct Queue<V: Verb> {
+struct Gathering<V: Verb> {
     items: VecDeque<Waiting<V>>,
     lanes: usize,
 }
@@ -165,7 +165,7 @@ impl<V: Verb> Batcher<V> {
             room: Arc::new(Semaphore::new((limits.bytes * QUEUED) as usize)),
             alone: Semaphore::new(ALONE),
             waiting_alone: AtomicUsize::new(0),
-            queue: Mutex::new(Queue {
+            queue: Mutex::new(Gathering {
                 items: VecDeque::new(),
                 lanes: 0,
             }),
@@ -198,7 +198,7 @@ impl<V: Verb> Batcher<V> {
 }
 
 impl<V: Verb> Shared<V> {
-    fn queue(&self) -> MutexGuard<'_, Queue<V>> {
+    fn queue(&self) -> MutexGuard<'_, Gathering<V>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

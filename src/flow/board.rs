@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::types::Json;
 
-use super::{Calls, Error};
+use super::{Error, Queue};
 use crate::domain::{CallId, CallState, Phone};
 
 /// What is going on now.
@@ -89,7 +89,7 @@ pub struct TrunkLane {
     pub in_flight: i64,
 }
 
-impl Calls {
+impl Queue {
     /// What is going on now. Bounded by what is in flight and waiting.
     pub async fn board(&self) -> Result<Board, Error> {
         let (board,): (Json<Board>,) = sqlx::query_as(include_str!("../../sql/read/board.sql"))

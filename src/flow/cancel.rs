@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, wake::Wake};
+use super::{Error, Queue, wake::Wake};
 use crate::domain::CallId;
 
 /// What became of it.
@@ -26,7 +26,7 @@ struct Item<'a> {
     why: Option<&'a str>,
 }
 
-impl Calls {
+impl Queue {
     /// Cancels a call, or wishes it ended.
     pub async fn cancel(&self, id: CallId, by: &str, why: Option<&str>) -> Result<Canceled, Error> {
         let sql = "select ordinal, verdict, detail from pgdial.cancel_many($1)";

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Calls, Error, accounts_of,
+    Error, Queue, accounts_of,
     health::{Health, Work},
     shares::Shares,
 };
@@ -56,7 +56,7 @@ const KEPT: Duration = Duration::from_secs(1);
 /// To whoever asks how the process is: the database answers, and nothing is dialled.
 const GATE_KEPT: &str = "another session keeps the gate of the claims; `pgdial doctor` names it";
 
-impl Calls {
+impl Queue {
     /// A claimer for this worker.
     pub fn claimer(&self, worker: Uuid) -> Claimer {
         Claimer {

@@ -5,7 +5,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
-    Calls, Error, LOCKED_OUT,
+    Error, LOCKED_OUT, Queue,
     gathered::{NOBODY, SMALL, Statement},
     wake::Wake,
 };
@@ -73,7 +73,7 @@ struct Held {
     claim_no: i64,
 }
 
-impl Calls {
+impl Queue {
     /// Puts the call of this dial back.
     pub async fn defer(
         &self,

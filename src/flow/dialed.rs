@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Calls, Error, LOCKED_OUT,
+    Error, LOCKED_OUT, Queue,
     gathered::{NOBODY, SMALL, Statement, says},
     read_detail,
     wake::Wake,
@@ -55,7 +55,7 @@ struct Detail {
     conflict: bool,
 }
 
-impl Calls {
+impl Queue {
     /// Records the provider's id.
     pub async fn dialed(&self, dial: Reference, provider_call_id: &str) -> Result<Dialed, Error> {
         let item = Item {

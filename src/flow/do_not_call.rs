@@ -2,7 +2,7 @@
 
 use sqlx::types::Json;
 
-use super::{Calls, Error, view::DoNotCallEntry};
+use super::{Error, Queue, view::DoNotCallEntry};
 use crate::domain::Phone;
 
 /// What became of one number of a list.
@@ -16,7 +16,7 @@ pub enum Listing {
     Invalid,
 }
 
-impl Calls {
+impl Queue {
     /// Adds a number; false: it was on the list. Waiting calls to it are passed over at once.
     pub async fn do_not_call_add(
         &self,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Calls, Error, LOCKED_OUT,
+    Error, LOCKED_OUT, Queue,
     gathered::{NOBODY, SMALL, Statement},
     wake::Wake,
 };
@@ -40,7 +40,7 @@ enum Verdict {
     NotFound,
 }
 
-impl Calls {
+impl Queue {
     /// Writes the doubt down; false: stale, an event was faster.
     pub async fn doubt(&self, dial: Reference, why: &str) -> Result<bool, Error> {
         let item = Item {

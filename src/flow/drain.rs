@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Calls, Error, known_word};
+use super::{Error, Queue, known_word};
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub enum Drained {
     NotFound,
 }
 
-impl Calls {
+impl Queue {
     /// Tells a worker to go. It hears of it at once, or with its next heartbeat.
     pub async fn drain(&self, worker: Uuid, by: &str, why: &str) -> Result<Drained, Error> {
         let (word,): (String,) = sqlx::query_as("select pgdial.drain($1, $2, $3)")

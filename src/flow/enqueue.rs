@@ -11,7 +11,7 @@ use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Calls, Error,
+    Error, Queue,
     batcher::{Batcher, Limits, Try, Verb, Written},
     health::Health,
     view::Call,
@@ -66,7 +66,7 @@ impl Request {
 /// A single request and its answer: with the call itself, if it is new.
 pub type Shown = (Enqueued, Option<Box<Call>>);
 
-impl Calls {
+impl Queue {
     /// Takes requests as `POST /calls` takes them (see [`crate::domain::CallRequest`]),
     /// with `idempotencyKey` inside; one result for each, in their order. One that
     /// cannot be taken harms none of the others. Durable when this returns.
@@ -99,7 +99,7 @@ impl Calls {
     }
 
     /// One request, together with those that others bring at the same time. With the call
-    /// itself, as [`Calls::show`] shows it, if it is new.
+    /// itself, as [`Queue::show`] shows it, if it is new.
     pub async fn enqueue_one(&self, owner: &str, request: &Value) -> Result<Shown, Error> {
         let Request { json, holds_nul } = Request::new(request)?;
         if holds_nul {

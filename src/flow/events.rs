@@ -5,9 +5,9 @@
 //! that comes after it; [`Heartbeat`] says for how long, and whose it is.
 //!
 //! ```no_run
-//! use pgdial::flow::{Calls, events::{EventError, Since}};
+//! use pgdial::flow::{Queue, events::{EventError, Since}};
 //!
-//! async fn follow(calls: &Calls, kept: Option<String>) -> Result<(), EventError> {
+//! async fn follow(calls: &Queue, kept: Option<String>) -> Result<(), EventError> {
 //!     let since = kept.map_or(Since::Now, |cursor| Since::Cursor(cursor.into()));
 //!     let mut events = calls.events().since(since).kind("completed").kind("failed").subscribe().await?;
 //!     while let Some(event) = events.next().await {
@@ -36,7 +36,7 @@ use uuid::Uuid;
 
 pub use self::subscription::{Follow, Handlers, Subscription};
 pub(super) use self::tail::Tail;
-use super::{Calls, Error, view::Detail};
+use super::{Error, Queue, view::Detail};
 use crate::{
     db::Pool,
     domain::{CallId, CallState, Phone},
@@ -335,7 +335,7 @@ fn read_event(row: Row) -> Option<Event> {
     })
 }
 
-impl Calls {
+impl Queue {
     /// One page of events.
     pub async fn events_after(
         &self,

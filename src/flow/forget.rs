@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
-use super::{Calls, Error, lanes::ChangeError};
+use super::{Error, Queue, lanes::ChangeError};
 use crate::domain::{CallId, Phone};
 
 /// What becomes of the number's entry in the list of numbers not to ring.
@@ -90,7 +90,7 @@ pub struct Forget<'a> {
 /// Calls of one batch.
 const LIMIT: i32 = 1000;
 
-impl Calls {
+impl Queue {
     /// Forgets one batch of the calls to a number, and with the last one all else.
     pub async fn forget(&self, wish: &Forget<'_>) -> Result<ForgetResponse, ChangeError> {
         let (Json(answer),): (Json<Value>,) =

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 
-use super::{Calls, Error};
+use super::{Error, Queue};
 use crate::db::{
     Pool, Refusal,
     pool::{LANE, OfDatabase, answered},
@@ -208,7 +208,7 @@ fn words_of(error: &Error) -> String {
     }
 }
 
-impl Calls {
+impl Queue {
     /// What this process fails to do at the moment. A commit of nothing goes through each of
     /// its pools first, unless one just did.
     pub(crate) async fn troubles(&self) -> Vec<Trouble> {

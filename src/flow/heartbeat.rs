@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Calls, Error, health::Work, read_detail};
+use super::{Error, Queue, health::Work, read_detail};
 use crate::db::pool::{LANE, answered};
 
 /// A worker process, as it shows itself to the others.
@@ -43,7 +43,7 @@ pub struct Told {
     pub draining: bool,
 }
 
-impl Calls {
+impl Queue {
     /// Says that this worker is alive, and hears what it is told.
     pub async fn heartbeat(&self, worker: &Worker) -> Result<Told, Error> {
         let asked = sqlx::query_as("select pgdial.heartbeat($1)")

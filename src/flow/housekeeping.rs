@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
-use super::{Calls, Error, health::Work, sweep::interval};
+use super::{Error, Queue, health::Work, sweep::interval};
 
-impl Calls {
+impl Queue {
     /// Partitions, statistics, forgotten workers: step by step, each a statement of its own, so
     /// that one that fails or takes too long ends alone. Answers what was done, and under `failed`
     /// what was not.

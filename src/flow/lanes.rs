@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::{
-    Calls, Error,
+    Error, Queue,
     view::{Campaign, Trunk},
 };
 
@@ -58,7 +58,7 @@ impl ChangeError {
     }
 }
 
-impl Calls {
+impl Queue {
     /// All campaigns, or the one of this name.
     pub async fn campaigns(&self, name: Option<&str>) -> Result<Vec<Campaign>, Error> {
         let sql = include_str!("../../sql/read/campaigns.sql");

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 
-use super::{Calls, Error, read_detail, shares::Shares, wake::Wake};
+use super::{Error, Queue, read_detail, shares::Shares, wake::Wake};
 use crate::{
     domain::{CallId, Reference, Report},
     provider::LookedUp,
@@ -92,7 +92,7 @@ struct Detail {
     hang_up: bool,
 }
 
-impl Calls {
+impl Queue {
     /// Which dials to ask their providers about now, of each trunk at most so many. They are
     /// booked: of several workers one asks.
     pub async fn look_ups_due(&self, most: &Shares) -> Result<Vec<LookUpDue>, Error> {

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Calls, Error, lanes::ChangeError, wake::Wake};
+use super::{Error, Queue, lanes::ChangeError, wake::Wake};
 use crate::domain::Resolution;
 
 /// Which calls, how many at once, and who wants it.
@@ -42,7 +42,7 @@ pub struct BatchResponse {
     pub cursor: Option<String>,
 }
 
-impl Calls {
+impl Queue {
     /// Cancels one batch of the calls that wait or are in flight.
     pub async fn cancel_matching(&self, batch: &Batch<'_>) -> Result<BatchResponse, ChangeError> {
         let sql = "select pgdial.cancel_matching($1, $2, $3, $4, $5, $6)";

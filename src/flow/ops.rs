@@ -10,7 +10,7 @@ use serde::{
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::{Calls, Error};
+use super::{Error, Queue};
 use crate::db::pool::{ANSWER, answered};
 
 /// One file of `sql/ops`.
@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for Line {
     }
 }
 
-impl Calls {
+impl Queue {
     /// Asks one of [`QUESTIONS`]. `phone` is bound where the question takes one.
     pub async fn ask(&self, question: &Question, phone: Option<&str>) -> Result<Vec<Line>, Error> {
         // row_to_json, not to_jsonb: it keeps the columns in their order.

@@ -1,8 +1,8 @@
 //! pause, resume: stop and start the dialing of a campaign or of a trunk.
 
-use super::{Calls, Error, lanes::LaneKind};
+use super::{Error, Queue, lanes::LaneKind};
 
-impl Calls {
+impl Queue {
     /// Stops its dialing before the next claim; live calls are left alone. False: no such one.
     pub async fn pause(
         &self,

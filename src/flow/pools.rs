@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::Calls;
+use super::Queue;
 use crate::{
     db::{Pool, Refusal},
     metrics::queue::PoolUse,
@@ -36,7 +36,7 @@ impl Pools {
     }
 }
 
-impl Calls {
+impl Queue {
     /// One line for each pool, by the name that its sessions show.
     pub(crate) fn pool_use(&self) -> Vec<PoolUse> {
         self.pools.all().iter().map(of).collect()

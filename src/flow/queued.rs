@@ -3,7 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Calls, Error};
+use super::{Error, Queue};
 use crate::domain::{CallId, Phone};
 
 /// A number that somebody wants to ring.
@@ -26,7 +26,7 @@ impl Wanted {
     }
 }
 
-impl Calls {
+impl Queue {
     /// Of these the places of those that wait or are in flight already, each with such a call. One
     /// whose own key is known is not among them: enqueue returns its call.
     pub async fn queued(

@@ -7,13 +7,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Calls, Error,
+    Error, Queue,
     view::{Call, CallSummary, Stats, Worker},
 };
 use crate::{
     db::pool::{ANSWER, answered},
     domain::{CallId, CallState, Phone, Reference},
-    metrics::queue::{Queue, Server},
+    metrics::queue::{Depths, Server},
 };
 
 /// Waiting calls that a scrape counts: some 100 ms of an index.
@@ -61,7 +61,7 @@ pub struct Happened {
     pub outcome: Option<String>,
 }
 
-impl Calls {
+impl Queue {
     /// One call with its attempts and events.
     pub async fn show(&self, id: CallId) -> Result<Option<Call>, Error> {
         let row: Option<(Json<Call>,)> = sqlx::query_as(include_str!("../../sql/read/call.sql"))
@@ -125,7 +125,7 @@ impl Calls {
     }
 
     /// What /metrics shows of the queue.
-    pub(crate) async fn queue(&self) -> Result<Queue, Error> {
+    pub(crate) async fn queue(&self) -> Result<Depths, Error> {
         // Where many wait and vacuum has not been there, the planner would rather read the whole
         // table, with its history.
         let mut lent = self.pool.acquire().await?;
@@ -136,7 +136,7 @@ impl Calls {
             )
             .execute(&mut *tx)
             .await?;
-            let (Json(queue),): (Json<Queue>,) =
+            let (Json(queue),): (Json<Depths>,) =
                 sqlx::query_as(include_str!("../../sql/read/metrics.sql"))
                     .bind(MOST_COUNTED)
                     .bind(MOST_CAMPAIGNS)

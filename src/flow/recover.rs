@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Calls, Error, wake::Wake};
+use super::{Error, Queue, wake::Wake};
 use crate::domain::{CallId, Reference, Report};
 
 /// What a dial that a provider lists was to the database.
@@ -37,7 +37,7 @@ struct Item<'a> {
     report: &'a Report,
 }
 
-impl Calls {
+impl Queue {
     /// Pauses every trunk, and answers from when on commits may be lost: `since`, or where the
     /// database is known to have changed its place, the last time before. None: it has not,
     /// so that must be said.

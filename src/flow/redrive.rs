@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, read_detail, wake::Wake};
+use super::{Error, Queue, read_detail, wake::Wake};
 use crate::domain::CallId;
 
 /// What became of it.
@@ -42,7 +42,7 @@ struct Detail {
     hold_until: Option<DateTime<Utc>>,
 }
 
-impl Calls {
+impl Queue {
     /// Puts a finished call back; with `Held` comes the end of the hold.
     pub async fn redrive(
         &self,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Calls, Error, known_word};
+use super::{Error, Queue, known_word};
 use crate::domain::CallId;
 
 /// What became of it.
@@ -17,7 +17,7 @@ pub enum Released {
     NotFound,
 }
 
-impl Calls {
+impl Queue {
     /// Frees the number of a call that failed as unknown.
     pub async fn release(&self, id: CallId, by: &str, why: &str) -> Result<Released, Error> {
         let (word,): (String,) = sqlx::query_as("select pgdial.release($1, $2, $3)")

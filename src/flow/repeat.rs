@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::{Calls, Error, shares::Shares};
+use super::{Error, Queue, shares::Shares};
 use crate::domain::{CallId, ClaimedCall, Reference};
 
-impl Calls {
+impl Queue {
     /// Dials in doubt whose request is to be sent again now, of each trunk at most so many, on
     /// those that declare that their provider rings once for one key. They are booked: of several
     /// workers one sends. `lease_until` is the end of the time in which it may still ring.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 
-use super::{Calls, Error, read_detail, view::WebhookEvent, wake::Wake};
+use super::{Error, Queue, read_detail, view::WebhookEvent, wake::Wake};
 use crate::domain::{CallId, Report};
 
 /// What became of an event.
@@ -66,7 +66,7 @@ struct Detail {
     freed: bool,
 }
 
-impl Calls {
+impl Queue {
     /// Judges one kept event again; `report` is its body read afresh, none = as it was read.
     pub async fn replay(
         &self,

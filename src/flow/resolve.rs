@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calls, Error, read_detail, wake::Wake};
+use super::{Error, Queue, read_detail, wake::Wake};
 use crate::domain::{CallId, CallState, Resolution};
 
 /// What became of it.
@@ -35,7 +35,7 @@ struct Detail {
     state: Option<CallState>,
 }
 
-impl Calls {
+impl Queue {
     /// Ends a doubt by what a person knows; with it comes the state in which the call is now.
     pub async fn resolve(
         &self,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Calls, Error, LOCKED_OUT,
+    Error, LOCKED_OUT, Queue,
     gathered::{NOBODY, SMALL, Statement},
     wake::Wake,
 };
@@ -51,7 +51,7 @@ struct Item<'a> {
     why: &'a str,
 }
 
-impl Calls {
+impl Queue {
     /// Ends the attempt of this dial. A slot and a number are free afterwards.
     pub async fn settle(
         &self,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use sqlx::{postgres::types::PgInterval, types::Json};
 
-use super::{Calls, Error, health::Work, wake::Wake};
+use super::{Error, Queue, health::Work, wake::Wake};
 use crate::domain::{CallId, Reference};
 
 /// What a sweep did, and what it leaves to do.
@@ -43,7 +43,7 @@ impl CancelWish {
 /// Rows of each kind in one sweep: small, so that it never holds locks for long.
 const BATCH: i32 = 100;
 
-impl Calls {
+impl Queue {
     /// Settles what time has overtaken. `keep` is how long finished calls stay; none = for ever.
     pub async fn sweep(&self, trunks: &[String], keep: Option<Duration>) -> Result<Swept, Error> {
         type Row = (i64, Json<BTreeMap<String, i64>>, Json<Vec<CancelWish>>);

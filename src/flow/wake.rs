@@ -19,7 +19,7 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Calls, Error};
+use super::{Error, Queue};
 use crate::{db::pool::answered, provider::Stopwatch};
 
 /// What there may be to do.
@@ -146,7 +146,7 @@ pub enum ListenError {
     Flow(#[from] Error),
 }
 
-impl Calls {
+impl Queue {
     /// Tells this process at once, and the others soon.
     pub fn wake(&self, wake: Wake) {
         self.wakes.wake(wake);

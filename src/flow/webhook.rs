@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Calls, Error,
+    Error, Queue,
     batcher::Limits,
     gathered::{Statement, says},
     wake::Wake,
@@ -89,7 +89,7 @@ struct Item<'a> {
     report: &'a Report,
 }
 
-impl Calls {
+impl Queue {
     /// Keeps and applies one event; durable when this returns. It has been received, so
     /// it is kept even when whoever delivered it does not wait for the answer.
     pub async fn webhook(&self, event: Event<'_>) -> Result<Verdict, Error> {

@@ -15,8 +15,8 @@ use tokio::{sync::Mutex, time::timeout};
 
 use super::App;
 use crate::{
-    flow::Calls,
-    metrics::queue::{self, Queue},
+    flow::Queue,
+    metrics::queue::{self, Depths},
     provider::Stopwatch,
 };
 
@@ -36,11 +36,11 @@ pub(super) struct Cache(Mutex<Option<Kept>>);
 struct Kept {
     since: Stopwatch,
     fresh_for: Duration,
-    queue: Option<Arc<Queue>>,
+    queue: Option<Arc<Depths>>,
 }
 
 impl Cache {
-    async fn queue(&self, calls: &Calls) -> Option<Arc<Queue>> {
+    async fn queue(&self, calls: &Queue) -> Option<Arc<Depths>> {
         let mut kept = self.0.lock().await;
         if let Some(kept) = &*kept
             && kept.since.elapsed() < kept.fresh_for

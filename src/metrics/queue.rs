@@ -12,7 +12,7 @@ use serde::Deserialize;
 /// What sql/read/metrics.sql answers.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Queue {
+pub(crate) struct Depths {
     truncated: bool,
     waiting: Vec<Waiting>,
     in_flight: Vec<InFlight>,
@@ -143,7 +143,7 @@ fn one(name: &str, help: &str, value: f64) -> Option<MetricFamily> {
 }
 
 /// The part of a scrape that the database answers; none: it did not answer.
-pub(crate) fn families(queue: Option<&Queue>) -> Vec<MetricFamily> {
+pub(crate) fn families(queue: Option<&Depths>) -> Vec<MetricFamily> {
     let up = one(
         "pgdial_database_up",
         "Whether the database answered this scrape.",
@@ -203,7 +203,7 @@ pub(crate) fn pools(pools: &[PoolUse]) -> Vec<MetricFamily> {
     families.into_iter().flatten().collect()
 }
 
-impl Queue {
+impl Depths {
     fn of_calls(&self) -> Vec<Option<MetricFamily>> {
         // Every campaign has each state, as 0 where there is none: what is gone reads as 0, not as absent.
         let mut calls: BTreeMap<[String; 2], f64> = BTreeMap::new();
@@ -424,7 +424,7 @@ mod tests {
     use super::*;
     use crate::http::metrics::text;
 
-    fn example() -> Queue {
+    fn example() -> Depths {
         let queue = json!({
             "truncated": false, "workers": 1, "parked": {"events": 0, "oldestSec": 0},
             "waiting": [{"campaign": "default", "trunk": "default", "calls": 5, "due": 2, "oldestDueSec": 1.5}],
@@ -437,7 +437,7 @@ mod tests {
                 {"step": "drop_partitions", "failures": 0, "doneSec": null}]});
         let server = json!({"tables": [{"name": "calls", "dead": 7}],
             "oldestSnapshotSec": 0.25, "notificationUsage": 0});
-        Queue {
+        Depths {
             server: Some(serde_json::from_value(server).unwrap()),
             ..serde_json::from_value(queue).unwrap()
         }
@@ -470,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_say_how_it_is_keeps_nothing_else_back() {
-        let queue = Queue {
+        let queue = Depths {
             server: None,
             ..example()
         };

@@ -9,7 +9,7 @@ use pgdial::{
         private::{Environment, Options, PrivatePostgres},
     },
     domain::{ClaimedCall, Placement, Reference, Report},
-    flow::Calls,
+    flow::Queue,
     http::{self, ApiKeys, Server, Settings},
     provider::{self, Cancellation, LookedUp, Order, Provider, protocol, signature::Secrets},
     trunks::{Trunk, Trunks},
@@ -139,7 +139,7 @@ pub(crate) struct World {
     pub(crate) pool: PgPool,
     /// Where the verbs go through.
     pub(crate) verbs: db::Pool,
-    pub(crate) calls: Calls,
+    pub(crate) calls: Queue,
     pub(crate) address: String,
     pub(crate) client: Client,
     pub(crate) stop: CancellationToken,
@@ -173,7 +173,7 @@ impl World {
             .await
             .unwrap();
         let verbs = db::connect(&url, "http", 8).await.unwrap();
-        let calls = Calls::new(verbs.clone());
+        let calls = Queue::new(verbs.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let settings = Settings {
             api_keys: wishes.api_keys.parse::<ApiKeys>().unwrap(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pgdial::{
     domain::{ClaimedCall, ReportKind},
-    flow::{Calls, recover::Recovered, shares::Shares},
+    flow::{Queue, recover::Recovered, shares::Shares},
     provider::{LookedUp, Provider, http::HttpProvider},
 };
 use secrecy::SecretString;
@@ -15,7 +15,7 @@ use crate::support::{TestDb, by_provider, number, processes::Machine, progress, 
 const TRUNKS: &str = "default";
 
 /// A process whose trunk dials at this account.
-fn at(db: &TestDb, account: &str) -> Calls {
+fn at(db: &TestDb, account: &str) -> Queue {
     let accounts = BTreeMap::from([(TRUNKS.to_owned(), account.to_owned())]);
     db.calls.clone().at(accounts)
 }

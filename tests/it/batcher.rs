@@ -8,7 +8,7 @@ use pgdial::{
     db,
     domain::{CallId, ClaimedCall, Outcome, Reference},
     flow::{
-        Calls, Error,
+        Error, Queue,
         settle::Settled,
         webhook::{Event, Verdict},
     },
@@ -41,7 +41,7 @@ async fn statements(db: &TestDb, kinds: &str) -> i64 {
 type Settles = JoinSet<(CallId, Result<Settled, Error>)>;
 
 /// Settles them all, each in a task of its own.
-fn settle_all(calls: &Calls, dials: &[Reference], outcome: Outcome) -> Settles {
+fn settle_all(calls: &Queue, dials: &[Reference], outcome: Outcome) -> Settles {
     let mut tasks = JoinSet::new();
     for dial in dials.iter().copied() {
         let calls = calls.clone();
@@ -232,7 +232,7 @@ async fn everybody_has_an_answer_when_connections_break_and_nothing_is_written_t
     )
     .await;
     let mut left = references(&dialing(&db, 200, "s").await);
-    let verbs = Calls::new(db::connect(&db.url_as("dialer"), "cut", 4).await.unwrap());
+    let verbs = Queue::new(db::connect(&db.url_as("dialer"), "cut", 4).await.unwrap());
     let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
          where datname = current_database() and application_name = 'pgdial cut' and state = 'active'";
     let mut failures = 0;

@@ -3,7 +3,7 @@
 
 use pgdial::{
     db::{self, Error, Refusal},
-    flow::Calls,
+    flow::Queue,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::support::{TestDb, ask, eventually, number, path::Path};
 
 /// Whether a call can be asked for.
-async fn enqueues(calls: &Calls, n: usize) -> Result<(), pgdial::flow::Error> {
+async fn enqueues(calls: &Queue, n: usize) -> Result<(), pgdial::flow::Error> {
     let request = json!({ "to": number(n), "scriptId": "s" });
     calls.enqueue("tester", &[request]).await.map(drop)
 }
@@ -56,7 +56,7 @@ async fn a_database_that_cannot_be_written_to_is_refused_and_taken_once_it_can()
     let db = TestDb::new().await;
     let name = db.text("select current_database()").await;
     let url = db.url_as("dialer");
-    let calls = Calls::new(db::connect(&url, "failover", 2).await.unwrap());
+    let calls = Queue::new(db::connect(&url, "failover", 2).await.unwrap());
     enqueues(&calls, 1).await.unwrap();
     // As after a failover to a standby: the sessions are gone, and new ones cannot write.
     db.sql(&format!(
@@ -88,7 +88,7 @@ async fn a_session_that_turned_read_only_is_closed() {
     )
     .await;
     drop(session);
-    let calls = Calls::new(pool);
+    let calls = Queue::new(pool);
     let refused = enqueues(&calls, 1).await.unwrap_err();
     assert!(format!("{refused:?}").contains("25006"), "{refused:?}");
     enqueues(&calls, 1).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_session_that_turned_read_only_is_closed() {
 async fn sessions_that_hang_are_given_up_and_others_take_their_place() {
     let db = TestDb::new().await;
     let path = Path::to(&db).await;
-    let calls = Calls::new(db::connect(&path.url, "hung", 4).await.unwrap());
+    let calls = Queue::new(db::connect(&path.url, "hung", 4).await.unwrap());
     let request = || json!({ "to": number(1), "scriptId": "s" });
     let ask_all = || {
         let mut all = JoinSet::new();
@@ -125,7 +125,7 @@ async fn what_was_given_up_ends_on_the_server() {
          create trigger slow before insert on pgdial.calls for each row execute function slow()",
     )
     .await;
-    let calls = Calls::new(db::connect(&db.url_as("dialer"), "slow", 2).await.unwrap());
+    let calls = Queue::new(db::connect(&db.url_as("dialer"), "slow", 2).await.unwrap());
     let request = json!({ "to": number(1), "scriptId": "s" });
     let sleeping = async || {
         let sessions = "select count(*) from pg_stat_activity \
@@ -154,7 +154,7 @@ async fn of_several_servers_the_first_that_can_be_written_to_is_taken() {
         &path.address.to_string(),
         &format!("{nobody},{}", path.address),
     );
-    let calls = Calls::new(db::connect(&url, "test", 2).await.unwrap());
+    let calls = Queue::new(db::connect(&url, "test", 2).await.unwrap());
     enqueues(&calls, 1).await.unwrap();
     calls.check_listen().await.unwrap();
 }
@@ -164,6 +164,6 @@ async fn an_address_in_brackets_is_one() {
     let db = TestDb::new().await;
     let path = Path::from("[::1]:0", &db).await;
     assert!(path.url.contains("@[::1]:"), "{}", path.url);
-    let calls = Calls::new(db::connect(&path.url, "test", 1).await.unwrap());
+    let calls = Queue::new(db::connect(&path.url, "test", 1).await.unwrap());
     enqueues(&calls, 1).await.unwrap();
 }

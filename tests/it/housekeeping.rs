@@ -101,7 +101,7 @@ async fn a_subscriber_follows_through_every_week() {
         let pool = db::connect(&url, "test", 4).await.unwrap();
         db::migrate(&pool).await.unwrap();
         TestDb {
-            calls: pgdial::flow::Calls::new(pool.clone()),
+            calls: pgdial::flow::Queue::new(pool.clone()),
             url,
             pool,
         }

@@ -6,7 +6,7 @@ use pgdial::{
     db,
     domain::Outcome,
     flow::{
-        Calls, Error,
+        Error, Queue,
         cancel::Canceled,
         defer::{DeferReason, Deferred},
         enqueue::Enqueued,
@@ -20,8 +20,8 @@ use uuid::Uuid;
 use crate::support::{TestDb, ended, number, processes::Machine, wire::Wire};
 
 /// The verbs of a program whose replies this wire can lose.
-async fn over(wire: &Wire) -> Calls {
-    Calls::new(db::connect(&wire.url, "test", 2).await.unwrap())
+async fn over(wire: &Wire) -> Queue {
+    Queue::new(db::connect(&wire.url, "test", 2).await.unwrap())
 }
 
 /// The same verb twice: the first time its reply is lost.

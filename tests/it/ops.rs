@@ -348,7 +348,7 @@ async fn an_answer_ends_within_the_time_that_its_file_gives_and_writes_nothing()
               select nextval('pgdial.call_events_seq');\n\ncommit;\n",
     };
     // As the superuser, who may do anything.
-    let all = pgdial::flow::Calls::new(db.pool.clone());
+    let all = pgdial::flow::Queue::new(db.pool.clone());
     let error = format!("{:?}", all.ask(&writes, None).await.unwrap_err());
     assert!(error.contains("25006"), "{error}");
     // The connection goes back as it was.

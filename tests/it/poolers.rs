@@ -14,7 +14,7 @@ use std::{
 
 use pgdial::{
     db::{self, Error, Refusal},
-    flow::Calls,
+    flow::Queue,
 };
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
@@ -126,7 +126,7 @@ async fn session_mode_as_installed_works_with_all_settings() {
             assert_eq!(told, value, "{setting}");
         }
         drop(session);
-        let calls = Calls::new(pool);
+        let calls = Queue::new(pool);
         calls.check_listen().await.unwrap();
         let request = json!({ "to": number(1), "scriptId": "s" });
         calls.enqueue_one("tester", &request).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_pooler_without_room_for_all_slows_nobody_to_death() {
     let Some(bouncer) = Bouncer::before(&db, small).await else {
         return;
     };
-    let calls = Calls::new(db::connect(&bouncer.url, "crowd", 8).await.unwrap());
+    let calls = Queue::new(db::connect(&bouncer.url, "crowd", 8).await.unwrap());
     let mut all = JoinSet::new();
     for n in 0..60 {
         let calls = calls.clone();

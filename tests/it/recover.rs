@@ -117,7 +117,7 @@ async fn a_server_that_does_not_tell_where_it_runs_is_worked_with() {
         old.sql(&broken).await;
         pgdial::db::migrate(&fresh).await.unwrap();
         let new = TestDb {
-            calls: pgdial::flow::Calls::new(fresh.clone()),
+            calls: pgdial::flow::Queue::new(fresh.clone()),
             url,
             pool: fresh,
         };

@@ -16,7 +16,7 @@ use pgdial::{
         self,
         private::{Options, PrivatePostgres},
     },
-    flow::Calls,
+    flow::Queue,
 };
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -157,7 +157,7 @@ async fn postgres_must_be_who_it_says_where_verify_full_is_asked_for() {
     // The listener's own connection, too.
     let pool = db::connect(&right, "test", 3).await.unwrap();
     db::migrate(&pool).await.unwrap();
-    Calls::new(pool).check_listen().await.unwrap();
+    Queue::new(pool).check_listen().await.unwrap();
 
     // A server without TLS, or somebody between who says so: no fall back to plain text.
     let mut admin = server.plain().await;

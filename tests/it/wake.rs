@@ -1,6 +1,6 @@
 //! wake: hints that travel between processes.
 
-use pgdial::flow::{Calls, lanes::LaneKind, wake::Wake};
+use pgdial::flow::{Queue, lanes::LaneKind, wake::Wake};
 use sqlx::postgres::PgListener;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{TestDb, eventually, number, processes::PATIENCE, run};
 
 /// A process of its own: its loops run until the set is dropped.
-async fn another_process(db: &TestDb) -> (Calls, JoinSet<()>) {
-    let calls = Calls::new(db.pool.clone());
+async fn another_process(db: &TestDb) -> (Queue, JoinSet<()>) {
+    let calls = Queue::new(db.pool.clone());
     let mut loops = JoinSet::new();
     for listens in [true, false] {
         let calls = calls.clone();
@@ -29,7 +29,7 @@ async fn another_process(db: &TestDb) -> (Calls, JoinSet<()>) {
     (calls, loops)
 }
 
-async fn woken(calls: &Calls, wake: Wake) {
+async fn woken(calls: &Queue, wake: Wake) {
     timeout(PATIENCE, calls.woken(wake)).await.unwrap();
 }
 

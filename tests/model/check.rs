@@ -1,7 +1,7 @@
 //! After every step: does the database hold what the model holds, and do its rows keep
 //! the promises, whatever the model says?
 
-use pgdial::{domain::CallState, flow::Calls};
+use pgdial::{domain::CallState, flow::Queue};
 use serde_json::{Map, Value, json};
 use sqlx::types::Json;
 
@@ -33,7 +33,7 @@ pub(crate) async fn prepare() -> TestDb {
     let pool = pgdial::db::connect(&db.url, "model", 1).await.unwrap();
     TestDb {
         url: db.url,
-        calls: Calls::new(pool.clone()),
+        calls: Queue::new(pool.clone()),
         pool,
     }
 }

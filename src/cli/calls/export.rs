@@ -8,14 +8,14 @@ use super::args::ExportArgs;
 use crate::{
     cli::{Exit, Failure, Out},
     export::{Format, Writer},
-    flow::Calls,
+    flow::Queue,
 };
 
 /// Calls of one page.
 const PAGE: i32 = 2000;
 
 /// Does it.
-pub(super) async fn run(args: &ExportArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &ExportArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let filter = Value::Object(args.filter.given());
     let by_name = args.out.as_deref().and_then(Path::extension);
     let format = args.format.unwrap_or(match by_name {

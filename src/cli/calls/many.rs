@@ -9,7 +9,7 @@ use crate::{
     cli::{Exit, Failure, Out},
     domain::{CallId, Resolution},
     flow::{
-        Calls,
+        Queue,
         matching::{Batch, BatchResponse},
     },
 };
@@ -23,7 +23,7 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    async fn batch(self, calls: &Calls, batch: &Batch<'_>) -> Result<BatchResponse, Failure> {
+    async fn batch(self, calls: &Queue, batch: &Batch<'_>) -> Result<BatchResponse, Failure> {
         Ok(match self {
             Self::Cancel => calls.cancel_matching(batch).await?,
             Self::Redrive { force } => calls.redrive_matching(batch, force).await?,
@@ -62,7 +62,7 @@ pub(super) async fn run(
     verb: Verb,
     many: &ManyArgs,
     why: Option<&str>,
-    (calls, by): (&Calls, &str),
+    (calls, by): (&Queue, &str),
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     let why = why.filter(|why| !why.trim().is_empty());

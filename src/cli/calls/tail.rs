@@ -10,7 +10,7 @@ use crate::{
         values,
     },
     flow::{
-        Calls,
+        Queue,
         events::{Event, EventError, EventFilter, Since, Subscription},
     },
 };
@@ -21,7 +21,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 const WITHHELD: i64 = 3000;
 
 /// Follows until Ctrl-C, or until whoever reads has gone.
-pub(super) async fn run(args: &TailArgs, calls: &Calls, out: &mut Out) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &TailArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let since = since(args, calls).await?;
     let filter = EventFilter {
         kinds: args.kind.clone(),
@@ -39,7 +39,7 @@ pub(super) async fn run(args: &TailArgs, calls: &Calls, out: &mut Out) -> Result
     Ok(Exit::Ok)
 }
 
-async fn since(args: &TailArgs, calls: &Calls) -> Result<Since, Failure> {
+async fn since(args: &TailArgs, calls: &Queue) -> Result<Since, Failure> {
     if let Some(cursor) = &args.after {
         return Ok(Since::Cursor(cursor.clone().into()));
     }

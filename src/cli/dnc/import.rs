@@ -14,7 +14,7 @@ use crate::{
         lists::{self, List, Opened, ReadArgs, Record, names},
     },
     domain::{Phone, Region},
-    flow::{Calls, do_not_call::Listing},
+    flow::{Queue, do_not_call::Listing},
 };
 
 /// Numbers with their reasons, and the lines that they stand on.
@@ -51,7 +51,7 @@ Lines that begin with # are passed over.";
 /// Lists them, or only looks when there is no queue.
 pub async fn run(
     args: &ImportArgs,
-    calls: Option<&Calls>,
+    calls: Option<&Queue>,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
@@ -162,7 +162,7 @@ impl Entries {
 
     async fn list_all(
         &mut self,
-        calls: Option<&Calls>,
+        calls: Option<&Queue>,
         by: &str,
         counts: &mut Counts,
     ) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use crate::{
         values::{self, Interval, Limit},
     },
     domain::Region,
-    flow::{Calls, Error, lanes::LaneKind, view::Campaign},
+    flow::{Error, Queue, lanes::LaneKind, view::Campaign},
 };
 
 /// What can be set of a campaign.
@@ -91,7 +91,7 @@ impl Changes for CampaignChanges {
     type Lane = Campaign;
 
     fn lanes(
-        calls: &Calls,
+        calls: &Queue,
         name: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Campaign>, Error>> {
         calls.campaigns(name)

@@ -10,7 +10,7 @@ use crate::{
         values::{self, Limit},
     },
     config,
-    flow::{Calls, Error, lanes::LaneKind, view::Trunk},
+    flow::{Error, Queue, lanes::LaneKind, view::Trunk},
 };
 
 /// What can be set of a trunk.
@@ -73,7 +73,7 @@ impl Changes for TrunkChanges {
 
     type Lane = Trunk;
 
-    fn lanes(calls: &Calls, name: Option<&str>) -> impl Future<Output = Result<Vec<Trunk>, Error>> {
+    fn lanes(calls: &Queue, name: Option<&str>) -> impl Future<Output = Result<Vec<Trunk>, Error>> {
         calls.trunks(name)
     }
 

@@ -95,9 +95,9 @@ impl Follow {
     /// What to do with events of this kind.
     ///
     /// ```no_run
-    /// # use pgdial::flow::{Calls, events::EventError};
+    /// # use pgdial::flow::{Queue, events::EventError};
     /// # use tokio_util::sync::CancellationToken;
-    /// # async fn follow(calls: &Calls, stop: CancellationToken) -> Result<(), EventError> {
+    /// # async fn follow(calls: &Queue, stop: CancellationToken) -> Result<(), EventError> {
     /// calls
     ///     .events()
     ///     .campaign("spring")

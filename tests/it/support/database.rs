@@ -11,7 +11,7 @@ use pgdial::{
         self,
         private::{DataDir, Environment, Options, PrivatePostgres},
     },
-    flow::Calls,
+    flow::Queue,
 };
 use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
@@ -60,7 +60,7 @@ pub(crate) struct TestDb {
     pub(crate) url: String,
     pub(crate) pool: db::Pool,
     /// As the login `dialer`; everything else here is the superuser's.
-    pub(crate) calls: Calls,
+    pub(crate) calls: Queue,
 }
 
 impl TestDb {
@@ -94,7 +94,7 @@ impl TestDb {
             .unwrap();
         Self {
             url,
-            calls: Calls::new(dialer),
+            calls: Queue::new(dialer),
             pool,
         }
     }
@@ -115,7 +115,7 @@ impl TestDb {
         let (url, pool) = Self::bare().await;
         sqlx::raw_sql(statements).execute(&pool).await.unwrap();
         Self {
-            calls: Calls::new(pool.clone()),
+            calls: Queue::new(pool.clone()),
             url,
             pool,
         }
