@@ -81,23 +81,33 @@ async fn with_force_they_are_rung_until_they_answer_and_the_next_redrive_needs_i
     }
 }
 
+#[tokio::test]
+async fn an_answer_is_written_once() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    for event in ["1", "2"] {
+        db.event(&call, event, progress(ReportKind::Answered)).await;
+        db.forward("1 minute").await;
+    }
+    assert_eq!(db.story(call.id).await, "waiting active in_call answered");
+}
+
 /// It was answered after all, before somebody had it rung again with force.
 #[tokio::test]
 async fn what_is_learned_of_one_forced_call_says_nothing_of_another() {
-    let db = TestDb::new().await;
-    let mut calls = vec![];
-    for n in 1..=2 {
-        let call = db.dialing(&number(n)).await;
-        db.settle(&call, Outcome::Declined).await;
-        let forced = db.calls.redrive(call.id, "ann", None, true).await.unwrap();
-        assert_eq!(forced.0, Redriven::Waiting);
-        db.calls.cancel(call.id, "ann", None).await.unwrap();
-        calls.push(call);
-    }
-    db.event(&calls[0], "1", ended(Outcome::Answered)).await;
-    for (call, expected) in calls.iter().zip([Redriven::NeedsForce, Redriven::Waiting]) {
-        let again = db.calls.redrive(call.id, "ann", None, false).await.unwrap();
-        assert_eq!(again.0, expected);
+    for report in [progress(ReportKind::Answered), ended(Outcome::Answered)] {
+        let db = TestDb::new().await;
+        let calls = [db.dialing(&number(1)).await, db.dialing(&number(2)).await];
+        for call in &calls {
+            db.settle(call, Outcome::Declined).await;
+            let forced = db.calls.redrive(call.id, "ann", None, true).await.unwrap();
+            assert_eq!(forced.0, Redriven::Waiting);
+        }
+        db.event(&calls[0], "1", report).await;
+        for (call, expected) in calls.iter().zip(["true", "false"]) {
+            let answered = "answered_before is not null";
+            assert_eq!(db.column(call.id, answered).await, expected);
+        }
     }
 }
 

@@ -27,8 +27,8 @@ async fn a_deferred_call_waits_with_its_attempt_unused() {
     {
         let call = db.dialing(&number(n)).await;
         assert_eq!(defer(&db, &call, reason).await, Deferred::Deferred);
-        let facts = "(state, attempt, deferrals, claim_no, round(extract(epoch from run_at - pgdial.now())))";
-        let expected = format!("(waiting,0,0,1,{due})");
+        let facts = "(state, attempt, deferrals, claim_no, outcome, round(extract(epoch from run_at - pgdial.now())))";
+        let expected = format!("(waiting,0,0,1,,{due})");
         assert_eq!(db.column(call.id, facts).await, expected);
         assert_eq!(db.story(call.id).await, "waiting active deferred");
         db.calls.cancel(call.id, "tester", None).await.unwrap();

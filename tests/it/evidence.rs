@@ -86,12 +86,15 @@ async fn one_forbidden_number_waits_longer_each_time_and_fails_and_pauses_nobody
     let db = guarded().await;
     db.stop_clock().await;
     let id = db.enqueue(&number(1)).await;
-    // Put back for another reason: that does not count.
+    // Put back for another reason, or another call as forbidden: neither counts.
     let call = db.claim(1).await.pop().unwrap();
     let late = db
         .calls
         .defer(call.reference(), DeferReason::Late, None, "");
     assert_eq!(late.await.unwrap(), Deferred::Deferred);
+    let other = db.dialing(&number(2)).await;
+    assert_eq!(forbid(&db, &other).await, Deferred::Deferred);
+    db.calls.cancel(other.id, "ann", None).await.unwrap();
     db.forward("5 seconds").await;
     for wait in [5, 10, 20, 40, 80] {
         let call = db.claim(1).await.pop().unwrap();
@@ -155,6 +158,21 @@ async fn an_acceptance_ends_the_run() {
         accept(&db, &calls[2]).await;
     }
     assert_eq!(paused(&db).await, "nobody");
+}
+
+/// It was accepted before the refusals: its end is no acceptance after them.
+#[tokio::test]
+async fn the_end_of_a_call_that_was_accepted_before_ends_no_run() {
+    let db = guarded().await;
+    enqueue(&db, 0..4, json!({})).await;
+    let talks = db.claim(1).await.pop().unwrap();
+    accept(&db, &talks).await;
+    let others = db.claim(3).await;
+    forbid(&db, &others[0]).await;
+    forbid(&db, &others[1]).await;
+    db.event(&talks, "1", ended(Outcome::Busy)).await;
+    forbid(&db, &others[2]).await;
+    assert_eq!(paused(&db).await, "trunk default");
 }
 
 #[tokio::test]
