@@ -169,7 +169,7 @@ enum Command {
     Import(import::ImportArgs),
     /// Look at calls, and change their course.
     #[command(subcommand)]
-    Queue(calls::CallsCommand),
+    Calls(calls::CallsCommand),
     /// Everything at a glance, live: slots, campaigns, rates, events; keys to pause and resume.
     Top,
     /// Named lanes of calls: cap, weight, policies, pause.
@@ -387,7 +387,7 @@ impl Command {
         match self {
             Self::Enqueue(args) => enqueue::run(args, calls, by, out).await,
             Self::Import(args) => import::run(args, Some(calls), by, out).await,
-            Self::Queue(command) => calls::run(command, calls, by, out).await,
+            Self::Calls(command) => calls::run(command, calls, by, out).await,
             Self::Top => top::run(calls, by, out).await,
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(command) => lanes::run(command, calls, by, out).await,
