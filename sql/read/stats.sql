@@ -20,7 +20,7 @@ select jsonb_build_object(
                   from pgdial.lanes(null, n.now) l),
     'workers', (select count(*) from pgdial.workers w
                 where not w.stopping and not w.draining and w.seen_at > n.now - '45 seconds'::interval),
-    'webhooksParked', 
+    'webhooksParked',
         (select count(*) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is not null)
         + (select count(*) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is null)) as stats
 from (select pgdial.now() as now) n,
