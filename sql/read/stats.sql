@@ -19,7 +19,7 @@ select jsonb_build_object(
                     order by l.campaign)
                   from pgdial.lanes(null, n.now) l),
     'workers', (select count(*) from pgdial.live_workers w where not w.draining),
-    'webhooksParked', 
+    'webhooksParked',
         (select count(*) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is not null)
         + (select count(*) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is null)) as stats
 from (select pgdial.now() as now) n,
