@@ -21,7 +21,12 @@ const PER_SECOND: f64 = 15.0;
 
 /// What passed on them is given up within our own limits, and others are opened.
 pub(super) async fn connections(seed: u64) -> Played {
-    let stage = Arc::new(Stage::full(&Setup::small("hung")).await);
+    // One worker: another one might go on for it.
+    let setup = Setup {
+        workers: 1,
+        ..Setup::small("hung")
+    };
+    let stage = Arc::new(Stage::full(&setup).await);
     under_load(&stage, seed, async |recoveries| {
         stage.network.set(Mode::Hang);
         let claims = recoveries.until_claims("hung connections", Some(AFTER_A_HANG));
@@ -60,13 +65,20 @@ async fn under_load(stage: &Arc<Stage>, seed: u64, fault: impl AsyncFnOnce(&Reco
     let watch = Watch::start(stage);
     sleep(BEFORE / 2).await;
     fault(&recoveries).await;
+    let recovered = recoveries.finish().await;
+    if let Some((kind, worst)) = recovered.iter().find(|(_, worst)| worst.over > 0) {
+        let seconds = worst.time.as_secs();
+        return Err(format!(
+            "P2: nothing was claimed for {seconds} s after {kind}"
+        ));
+    }
     load.stop().await;
     let drained = stage.until_all_over(CALM).await;
     stage.until_silent().await;
     let most = watch.finish().await;
     let known = std::mem::take(&mut *lock(&load.known));
     let mut verdict = Verdict::of(stage, &known, most).await;
-    verdict.recoveries = recoveries.finish().await;
+    verdict.recoveries = recovered;
     verdict.broken.extend(drained.err());
     // It must not take a new process.
     verdict.broken.append(&mut verdict.deaths);
