@@ -8,6 +8,7 @@ use pgdial::{
         lanes::LaneKind,
         settle::Settled,
     },
+    provider::LookedUp,
 };
 use serde_json::json;
 
@@ -163,16 +164,24 @@ async fn an_acceptance_ends_the_run() {
 /// It was accepted before the refusals: its end is no acceptance after them.
 #[tokio::test]
 async fn the_end_of_a_call_that_was_accepted_before_ends_no_run() {
-    let db = guarded().await;
-    enqueue(&db, 0..4, json!({})).await;
-    let talks = db.claim(1).await.pop().unwrap();
-    accept(&db, &talks).await;
-    let others = db.claim(3).await;
-    forbid(&db, &others[0]).await;
-    forbid(&db, &others[1]).await;
-    db.event(&talks, "1", ended(Outcome::Busy)).await;
-    forbid(&db, &others[2]).await;
-    assert_eq!(paused(&db).await, "trunk default");
+    for asked in [false, true] {
+        let db = guarded().await;
+        enqueue(&db, 0..4, json!({})).await;
+        let talks = db.claim(1).await.pop().unwrap();
+        accept(&db, &talks).await;
+        let others = db.claim(3).await;
+        forbid(&db, &others[0]).await;
+        forbid(&db, &others[1]).await;
+        if asked {
+            let found = LookedUp::Found(ended(Outcome::Busy));
+            db.calls.look_up(talks.reference(), &found).await.unwrap();
+        } else {
+            db.event(&talks, "1", ended(Outcome::Busy)).await;
+        }
+        assert_eq!(db.state(talks.id).await, "waiting");
+        forbid(&db, &others[2]).await;
+        assert_eq!(paused(&db).await, "trunk default", "asked: {asked}");
+    }
 }
 
 #[tokio::test]
