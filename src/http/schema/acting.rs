@@ -109,7 +109,7 @@ pub struct CreateCampaignRequest {
     pub changes: SetCampaignRequest,
 }
 
-/// What can be set of a campaign. Lengths of time as in `45 seconds` or `00:00:45`.
+/// What can be set of a campaign. Lengths of time as in `45 seconds` or `PT45S`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetCampaignRequest {
