@@ -59,9 +59,11 @@ def no_strange_refusal(ctx, response, case):
     """A request that keeps to its schema is refused by one of these rules, or not at all."""
     positive = case.meta is not None and case.meta.generation.mode.is_positive
     if positive and response.status_code == 422:
-        detail = json.loads(response.content)["detail"]
-        if not any(re.search(rule, detail) for rule in RULES):
-            raise AssertionError(f"the document allows what is refused: {detail}")
+        problem = json.loads(response.content)
+        faults = [fault["detail"] for fault in problem.get("errors", [])] or [problem["detail"]]
+        for fault in faults:
+            if not any(re.search(rule, fault) for rule in RULES):
+                raise AssertionError(f"the document allows what is refused: {fault}")
 
 
 class Signed(requests.auth.AuthBase):

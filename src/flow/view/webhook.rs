@@ -8,7 +8,8 @@ use crate::domain::CallId;
 
 /// A webhook event that was kept.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+// Not deny_unknown_fields: with its body it is one object, and the schema would forbid that.
+#[serde(rename_all = "camelCase")]
 pub struct WebhookEvent {
     /// Its number.
     pub id: i64,
