@@ -62,10 +62,11 @@ impl Marked {
 }
 
 pub(crate) const MARKED: [Marked; 13] = [
-    // Refused again and again they would wait for longer than the calm.
+    // Refused each time they would wait for longer than the calm: for five times 5 s doubled, and then
+    // fail; for twenty times 1 s doubled.
     Marked::some("87", 50, "reject:403", 6),
-    Marked::some("88", 40, "rate_limit:3", 6),
-    Marked::some("89", 40, "reject:503", 6),
+    Marked::some("88", 20, "rate_limit:3", 10),
+    Marked::some("89", 20, "reject:503", 10),
     Marked::all("90", "dup", 8),
     Marked::all("91", "reorder", 6),
     Marked::all("92", "early", 6),

@@ -121,7 +121,7 @@ impl World {
     pub(crate) fn resolve_not_placed(&self, state: &mut State, call: usize) {
         let row = &mut state.rows[call];
         if row.state == CallState::Failed {
-            self.forget_dial(state, call);
+            Self::forget_dial(state, call);
             let row = &mut state.rows[call];
             row.attempt -= row.attempt.min(1);
             row.state = CallState::Waiting;
@@ -141,7 +141,7 @@ impl World {
             _ => (Outcome::NoAnswer, CallState::Failed),
         };
         if row.state == CallState::Failed {
-            self.forget_dial(state, call);
+            Self::forget_dial(state, call);
             let row = &mut state.rows[call];
             row.state = ended;
             row.answered |= outcome == Outcome::Answered;
@@ -152,7 +152,7 @@ impl World {
     }
 
     /// What the dial that was given up held is free.
-    fn forget_dial(&self, state: &mut State, call: usize) {
+    fn forget_dial(state: &mut State, call: usize) {
         let row = &mut state.rows[call];
         let dials = &mut state.dials[call];
         dials[usize::from(row.claim_no) - 1].known = Known::Nothing;
@@ -172,7 +172,7 @@ impl World {
         let dial = &mut state.dials[call][usize::from(claim_no) - 1];
         let (present, event) = (i64::from(row.claim_no), i64::from(claim_no));
         let is_final = matches!(kind, Kind::Completed | Kind::Ended);
-        dial.told_of = self.tells;
+        dial.told_of = self.tells();
         let known = judge::Known {
             unknown: row.unknown,
             answered: row.answered,
