@@ -44,7 +44,7 @@ use self::{
     database::TestDb,
     explorer::explore,
     judge::{Kind, Known, judge},
-    world::{Sabotage, World},
+    world::{Provider, Sabotage, World},
 };
 
 /// Two calls to one number.
@@ -52,20 +52,19 @@ const ONE_NUMBER: World = World {
     one_number: true,
     slots: 2,
     redial_unknown: true,
-    lies: false,
-    tells: false,
+    provider: Provider::Plain,
     sabotage: None,
 };
 
 /// The same, at a provider whose refusals are not to be believed.
 const LIAR: World = World {
-    lies: true,
+    provider: Provider::Lies,
     ..ONE_NUMBER
 };
 
 /// One of them, at a provider that tells of every call, and cannot reach us for some time.
 const TELLER: World = World {
-    tells: true,
+    provider: Provider::Tells,
     ..ONE_NUMBER
 };
 
@@ -74,8 +73,7 @@ const ONE_SLOT: World = World {
     one_number: false,
     slots: 1,
     redial_unknown: false,
-    lies: false,
-    tells: false,
+    provider: Provider::Plain,
     sabotage: None,
 };
 

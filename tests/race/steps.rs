@@ -128,7 +128,7 @@ impl Explored for World {
         };
         if state.misdialled.is_some() {
             state.misdialled
-        } else if most > 1 && !self.lies {
+        } else if most > 1 && !self.lies() {
             Some("P1: two calls ring one number")
         } else if Self::in_flight(state) > self.slots {
             Some("P3: more in flight than there are slots")
@@ -215,7 +215,7 @@ impl World {
         let under_way = self.lacks(Sabotage::ResolvesUnderWay)
             && row.state == CallState::Dialing
             && dial.phone == Phone::Quiet;
-        let errs = self.lies && row.answered || self.lacks(Sabotage::SilenceBelieved);
+        let errs = self.lies() && row.answered || self.lacks(Sabotage::SilenceBelieved);
         let may_be = !row.answered || self.lacks(Sabotage::ResolvesAnswered);
         if in_doubt && (dial.is_over_unplaced() || errs) && may_be || under_way {
             then(Step::NotPlaced(call), &|state| {
@@ -225,7 +225,7 @@ impl World {
         if in_doubt && dial.phone.is_over() {
             then(Step::Resolve(call), &|state| self.resolve_as(state, call));
         }
-        if !self.tells || row.state != CallState::Unresolved {
+        if !self.tells() || row.state != CallState::Unresolved {
             return;
         }
         if row.doubt_for >= WITHIN && row.others_told.is_none() && from.reach != Reach::No {
@@ -246,7 +246,7 @@ impl World {
 
     fn steps_of_reach(&self, from: &State, next: &mut Vec<(Step, State)>) {
         let (step, reach) = match from.reach {
-            Reach::Always if self.tells => (Step::Deaf, Reach::No),
+            Reach::Always if self.tells() => (Step::Deaf, Reach::No),
             Reach::No => (Step::HeardAgain, Reach::Again),
             _ => return,
         };
@@ -284,7 +284,7 @@ impl World {
                     self.settle_fault(state, call, no);
                 });
             }
-            if dial.phone == Phone::Refused || self.lies && dial.phone == Phone::Rings {
+            if dial.phone == Phone::Refused || self.lies() && dial.phone == Phone::Rings {
                 then(Step::HearsFull(call, no), Worker::Done, &|state| {
                     self.defer(state, call, no);
                 });
@@ -375,7 +375,7 @@ impl World {
 
     fn older(&self, row: &Row, is_reached: bool) -> Row {
         let is_flying = row.state.is_in_flight();
-        let is_counted = self.tells && row.state == CallState::Unresolved;
+        let is_counted = self.tells() && row.state == CallState::Unresolved;
         Row {
             age: if is_flying { OLD.min(row.age + 1) } else { 0 },
             hold: row.hold.saturating_sub(1),
@@ -401,7 +401,7 @@ impl World {
                 return None;
             }
             let was_placed = !matches!(dial.phone, Phone::Quiet | Phone::Refused);
-            if self.tells && was_placed && !dial.told_of && state.reach != Reach::No {
+            if self.tells() && was_placed && !dial.told_of && state.reach != Reach::No {
                 if dial.untold_for >= WITHIN {
                     return None;
                 }

@@ -172,7 +172,7 @@ impl World {
         let dial = &mut state.dials[call][usize::from(claim_no) - 1];
         let (present, event) = (i64::from(row.claim_no), i64::from(claim_no));
         let is_final = matches!(kind, Kind::Completed | Kind::Ended);
-        dial.told_of = self.tells;
+        dial.told_of = self.tells();
         let known = judge::Known {
             unknown: row.unknown,
             answered: row.answered,

@@ -191,6 +191,20 @@ pub(crate) struct State {
     pub(crate) misdialled: Option<&'static str>,
 }
 
+/// How far what a provider says can be relied upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provider {
+    /// It refuses what it does not ring, and reports or not.
+    Plain,
+    /// It answers that it has no room, and rings all the same. Then nobody can rule out
+    /// a second ring, but once it shows that it rings, we know. People err as well, about whoever
+    /// has answered.
+    Lies,
+    /// It tells of every call that it places. What its silence means is about one dial, so
+    /// the other call is left out.
+    Tells,
+}
+
 /// What is raced: two calls to one number, or to two numbers over one slot.
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Debug, Clone, Copy)]
@@ -199,19 +213,21 @@ pub(crate) struct World {
     pub(crate) slots: usize,
     /// The campaign's `redial_unknown`.
     pub(crate) redial_unknown: bool,
-    /// The provider answers that it has no room, and rings all the same. Then nobody can rule out
-    /// a second ring, but once it shows that it rings, we know.
-    /// People err as well, about whoever has answered.
-    pub(crate) lies: bool,
-    /// The provider tells of every call that it places. What its silence means is about one dial, so
-    /// the other call is left out.
-    pub(crate) tells: bool,
+    pub(crate) provider: Provider,
     pub(crate) sabotage: Option<Sabotage>,
 }
 
 impl World {
     pub(crate) fn lacks(&self, guard: Sabotage) -> bool {
         self.sabotage == Some(guard)
+    }
+
+    pub(crate) fn lies(&self) -> bool {
+        self.provider == Provider::Lies
+    }
+
+    pub(crate) fn tells(&self) -> bool {
+        self.provider == Provider::Tells
     }
 
     pub(crate) fn fresh() -> State {
@@ -264,7 +280,7 @@ impl World {
         };
         row.state == CallState::Waiting
             && usize::from(row.claim_no) < CLAIMS[call]
-            && (call == RACED || !self.tells)
+            && (call == RACED || !self.tells())
             && !taken
             && Self::in_flight(state) < self.slots
     }
