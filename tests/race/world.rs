@@ -70,10 +70,7 @@ pub(crate) enum Sabotage {
 }
 
 /// A call's row.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts that hold or not, each by itself"
-)]
+#[expect(reason = "facts that hold or not, each by itself")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
     pub(crate) state: CallState,
@@ -206,7 +203,6 @@ pub(crate) enum Provider {
 }
 
 /// What is raced: two calls to one number, or to two numbers over one slot.
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct World {
     pub(crate) one_number: bool,
