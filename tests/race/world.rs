@@ -70,7 +70,10 @@ pub(crate) enum Sabotage {
 }
 
 /// A call's row.
-#[expect(reason = "facts that hold or not, each by itself")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that hold or not, each by itself"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
     pub(crate) state: CallState,
