@@ -68,7 +68,7 @@ impl Default for Server {
             most_headers: 64,
             stall_timeout: Duration::from_secs(30),
             most_connections: descriptors::most_connections(),
-            patience: Duration::from_millis(250),
+            patience: Duration::from_millis(100),
             drain: Duration::from_secs(20),
         }
     }
