@@ -263,7 +263,15 @@ impl Verb for Singles {
                 return Written::NotYet;
             }
             let call = (row.1 == CREATED).then(|| row.3.take()).flatten();
-            let call = call.and_then(|call| serde_json::from_str(&call).ok());
+            // It is taken whatever the answer looks like; whoever shows it reads it back then.
+            let call = call.and_then(|call| {
+                let read = serde_json::from_str(&call);
+                // Not its words: they may quote the number.
+                read.inspect_err(|error: &serde_json::Error| {
+                    tracing::error!(column = error.column(), "a new call cannot be read");
+                })
+                .ok()
+            });
             Written::Done(read_row(row).map(|enqueued| (enqueued, call)))
         });
         Ok(written.collect())

@@ -330,7 +330,8 @@ fn read_event(row: Row) -> Option<Event> {
             .10
             .and_then(|word| serde_json::from_value(word.into()).ok()),
         outcome: row.11,
-        detail: serde_json::from_value(row.12.0).ok()?,
+        // An event is never left out for what it says beside its fields.
+        detail: serde_json::from_value(row.12.0).unwrap_or_default(),
         text: OnceLock::new(),
     })
 }
