@@ -24,6 +24,8 @@ mod state;
 mod view;
 
 #[cfg(test)]
+mod picture;
+#[cfg(test)]
 mod tests;
 
 use self::state::{Act, Top};
