@@ -16,7 +16,7 @@ use crate::{
         defer::{DeferReason, Deferred},
         settle::Settled,
     },
-    provider::{Deadline, Order, Stopwatch, http::Limits, tag},
+    provider::{Deadline, Order, Stopwatch, client::Limits, tag},
     telemetry::trace::Span,
     trunks::{Trunk, Trunks},
 };

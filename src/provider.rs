@@ -116,7 +116,10 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{ClaimedCall, Placement, Reference, Report};
 
+mod answer;
+pub mod client;
 pub mod deadline;
+mod exchange;
 pub mod fake;
 pub mod http;
 pub mod protocol;

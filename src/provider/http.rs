@@ -2,36 +2,24 @@
 //!
 //! `POST {address}/api/v1/calls` places, `POST {address}/api/v1/calls/{id}/cancel`
 //! ends, `GET {address}/api/v1/calls/{id}` and `GET {address}/api/v1/calls?reference=`
-//! look up, `GET {address}/api/v1/calls?since=` lists. Every dial has a connection of its own, on purpose: an idle one may be closed
-//! by the other side under our POST, and then nobody can tell whether it arrived. A
-//! handshake costs milliseconds, and a call lasts minutes.
-//!
-//! `exchange` keeps the phases apart, `answer` holds the table of answers, `look_up` the
+//! look up, `GET {address}/api/v1/calls?since=` lists. `answer` holds the table of answers, `look_up` the
 //! one of answers to a look-up.
-
-use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
-use hyper::{
-    Method, Request, Uri,
-    body::Bytes,
-    header::{self, HeaderValue},
-    http::uri::Authority,
-};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
-use self::exchange::{Answer, Connector, Exchange};
 use super::{
-    Cancellation, Deadline, Error, LookedUp, Order, Provider, account_of, protocol, words,
+    Cancellation, Error, LookedUp, Order, Provider,
+    client::{Built, Client, Credentials, Limits},
+    protocol, words,
 };
-use crate::domain::{Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{Phone, Placement, Reference, Report};
 
 mod answer;
-mod exchange;
 mod look_up;
 
 // Doors for the fuzz targets.
@@ -42,56 +30,9 @@ pub mod fuzzing;
 /// Of a list of calls; a provider whose cursor never ends must not keep us for ever.
 const MOST_PAGES: usize = 10_000;
 
-/// How long one request may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// For the name, the connection and the TLS handshake together.
-    pub connect: Duration,
-    /// For everything. A dial begins at most `Deadline::latest_start` after the claim was
-    /// asked for, so this and that together must fit into the lease.
-    pub total: Duration,
-}
-
-impl Limits {
-    /// Those that every dial has.
-    pub const DEFAULT: Self = Self {
-        connect: Duration::from_secs(5),
-        total: Duration::from_secs(30),
-    };
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 /// A provider account behind an HTTP address.
 #[derive(Debug)]
-pub struct HttpProvider {
-    /// How long a request may take.
-    pub limits: Limits,
-    address: String,
-    account: String,
-    host: HeaderValue,
-    key: Option<SecretString>,
-    authorization: Option<HeaderValue>,
-    connector: Connector,
-}
-
-/// The account behind an address, however that is spelled.
-fn account(uri: &Uri, authority: &Authority) -> String {
-    let scheme = uri.scheme_str().unwrap_or("http").to_ascii_lowercase();
-    let host = authority.host().to_ascii_lowercase();
-    let port = authority
-        .port_u16()
-        .unwrap_or(if scheme == "https" { 443 } else { 80 });
-    let path = uri.path().trim_end_matches('/');
-    account_of("http", &host, &[&scheme, &host, &port.to_string(), path])
-}
-
-/// A request, unless one of its parts cannot be one.
-type Built = Result<Request<Full<Bytes>>, hyper::http::Error>;
+pub struct HttpProvider(Client);
 
 /// The body of a place request.
 #[derive(Serialize)]
@@ -112,42 +53,13 @@ impl HttpProvider {
     /// An adapter for the provider at `address` (`https://voice.example.com`, a path allowed),
     /// with the key that it asks for, if any. Connects to nothing yet.
     pub fn new(address: &str, key: Option<SecretString>) -> Result<Self, Error> {
-        let address = address.trim().trim_end_matches('/');
-        let uri: Uri = address.parse().map_err(|_e| Error::BadAddress)?;
-        let authority = uri.authority().ok_or(Error::BadAddress)?;
-        if address.contains(['?', '#', '@']) || authority.host().is_empty() {
-            return Err(Error::BadAddress);
-        }
-        Ok(Self {
-            limits: Limits::default(),
-            account: account(&uri, authority),
-            address: address.to_owned(),
-            host: HeaderValue::from_str(authority.as_str()).map_err(|_e| Error::BadAddress)?,
-            authorization: key.as_ref().map(bearer).transpose()?,
-            key,
-            connector: Connector::new(&uri)?,
-        })
+        let credentials = key.map_or(Credentials::None, Credentials::Bearer);
+        Ok(Self(Client::new(address, credentials)?))
     }
 
-    async fn place_now(&self, order: Order<'_>) -> Placement {
-        match self.place_request(&order) {
-            Ok(request) => {
-                let deadline = Some(order.deadline);
-                match self
-                    .connector
-                    .exchange(request, self.limits, deadline)
-                    .await
-                {
-                    Exchange::Answered(answer) => answer::placement(&answer, self.key()),
-                    Exchange::NotSent { why } => Placement::Refused(Refusal::Transient { why }),
-                    Exchange::Late => Placement::Late,
-                    Exchange::Lost { why } => Placement::Unknown { why },
-                }
-            }
-            Err(error) => Placement::Refused(Refusal::Transient {
-                why: words::chain(&error),
-            }),
-        }
+    /// How long each of its requests may take.
+    pub fn limit(&mut self, limits: Limits) {
+        self.0.limits = limits;
     }
 
     fn place_request(&self, order: &Order<'_>) -> Built {
@@ -169,7 +81,8 @@ impl HttpProvider {
             .lease_until
             .to_rfc3339_opts(SecondsFormat::Micros, true);
         let mut request = self
-            .post("/api/v1/calls")
+            .0
+            .post_builder("/api/v1/calls")
             .header("idempotency-key", reference)
             .header("x-dial-before", dial_before);
         if let Some(trace) = &call.traceparent {
@@ -180,8 +93,8 @@ impl HttpProvider {
 
     async fn cancel_now(&self, provider_call_id: &str) -> Result<Cancellation, Error> {
         let path = format!("/api/v1/calls/{}/cancel", words::percent(provider_call_id));
-        let answer = self.ask(self.post(&path).body(Full::from("{}"))).await?;
-        answer::cancellation(&answer, self.key())
+        let answer = self.0.ask(self.0.post(&path, &json!({}))).await?;
+        answer::cancellation(&answer, self.0.key())
     }
 
     async fn look_up_now(
@@ -189,17 +102,16 @@ impl HttpProvider {
         dial: Reference,
         provider_call_id: Option<&str>,
     ) -> Result<LookedUp, Error> {
-        let get = |path: String| self.request(Method::GET, &path).body(Full::default());
         // An id that we had to shorten is not theirs: asked for it, they would deny the call.
         if let Some(id) = provider_call_id.filter(|id| protocol::is_verbatim(id)) {
             let path = format!("/api/v1/calls/{}", words::percent(id));
-            let answer = self.ask(get(path)).await?;
-            return look_up::by_id(&answer, self.key());
+            let answer = self.0.ask(self.0.get(&path)).await?;
+            return look_up::by_id(&answer, self.0.key());
         }
         let reference = words::percent(&dial.to_string());
         let path = format!("/api/v1/calls?reference={reference}");
-        let answer = self.ask(get(path)).await?;
-        look_up::by_reference(&answer, dial, self.key())
+        let answer = self.0.ask(self.0.get(&path)).await?;
+        look_up::by_reference(&answer, dial, self.0.key())
     }
 
     async fn calls_since_now(&self, since: DateTime<Utc>) -> Result<Option<Vec<Report>>, Error> {
@@ -211,8 +123,8 @@ impl HttpProvider {
                 Some(cursor) => format!("{first}&cursor={}", words::percent(cursor)),
                 None => first.clone(),
             };
-            let request = self.request(Method::GET, &path).body(Full::default());
-            let Some(page) = look_up::page(&self.ask(request).await?, since, self.key())? else {
+            let answer = self.0.ask(self.0.get(&path)).await?;
+            let Some(page) = look_up::page(&answer, since, self.0.key())? else {
                 return Ok(None);
             };
             calls.extend(page.calls);
@@ -225,61 +137,20 @@ impl HttpProvider {
             why: format!("its list of calls has more than {MOST_PAGES} pages"),
         })
     }
-
-    /// Sends what rings nobody, so the phases do not matter: there is an answer, or none.
-    async fn ask(&self, request: Built) -> Result<Answer, Error> {
-        let request = request.map_err(|error| Error::NoAnswer {
-            why: words::chain(&error),
-        })?;
-        match self
-            .connector
-            .exchange(request, self.limits, None::<Deadline>)
-            .await
-        {
-            Exchange::Answered(answer) => Ok(answer),
-            Exchange::NotSent { why } | Exchange::Lost { why } => Err(Error::NoAnswer { why }),
-            Exchange::Late => Err(Error::NoAnswer {
-                why: "too late".to_owned(),
-            }),
-        }
-    }
-
-    fn post(&self, path: &str) -> hyper::http::request::Builder {
-        self.request(Method::POST, path)
-            .header(header::CONTENT_TYPE, "application/json")
-    }
-
-    /// A request in absolute form; `exchange` connects by it and sends the path alone.
-    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.address))
-            .header(header::HOST, self.host.clone())
-            .header(
-                header::USER_AGENT,
-                concat!("pgdial/", env!("CARGO_PKG_VERSION")),
-            )
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONNECTION, "close");
-        match &self.authorization {
-            Some(value) => request.header(header::AUTHORIZATION, value.clone()),
-            None => request,
-        }
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.key.as_ref().map(ExposeSecret::expose_secret)
-    }
 }
 
 impl Provider for HttpProvider {
     /// By the address alone: nobody can tell two keys of one account from those of two.
     fn account(&self) -> Option<String> {
-        Some(self.account.clone())
+        Some(self.0.account("http", &[]))
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
-        Box::pin(self.place_now(order))
+        Box::pin(async move {
+            let request = self.place_request(&order);
+            let read = |answer: &_| answer::placement(answer, self.0.key());
+            self.0.place(request, order.deadline, read).await
+        })
     }
 
     fn cancel<'a>(
@@ -307,16 +178,6 @@ impl Provider for HttpProvider {
     fn read_report(&self, body: &[u8]) -> Report {
         protocol::read_report(body)
     }
-}
-
-fn bearer(key: &SecretString) -> Result<HeaderValue, Error> {
-    let key = key.expose_secret();
-    if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Error::BadKey);
-    }
-    let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_e| Error::BadKey)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::{
     domain::{ClaimedCall, Outcome, Placement, Refusal, ReportKind},
     provider::{
         Cancellation, Deadline, Order, Provider, Stopwatch,
+        client::Limits,
         http::HttpProvider,
         protocol,
         signature::{self, Secrets},

@@ -4,13 +4,15 @@
 //! there is no call, `Unknown` for all the rest. A doubt costs a look-up; a wrong
 //! certainty costs a person a second call.
 
-use hyper::StatusCode;
 use serde_json::Value;
 
-use super::exchange::Answer;
 use crate::{
     domain::{Outcome, Placement, Refusal},
-    provider::{Cancellation, Error, protocol, words},
+    provider::{
+        Cancellation, Error,
+        answer::{Answer, retry_after, spoken},
+        protocol,
+    },
 };
 
 /// Codes by which a 429 means this number and not the rate (Bland answers so), and a 403 this number
@@ -29,9 +31,6 @@ const NO_SUCH_NUMBER: [&str; 3] = [
     "INVALID_PHONE_NUMBER",
     "INVALID_DESTINATION",
 ];
-
-mod retry_after;
-mod spoken;
 
 /// What came of a place request that was answered.
 pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
@@ -134,23 +133,26 @@ const CODES: [&str; 8] = [
 
 impl Said {
     fn read(answer: &Answer, key: Option<&str>) -> Self {
-        let body = protocol::parse(&answer.body).unwrap_or_default();
+        let body = answer.json();
         let text = |pointer: &str| protocol::name(body.pointer(pointer).cloned());
         let codes: Vec<_> = CODES
             .into_iter()
             .filter_map(text)
             .map(|code| protocol::normal_word(&code))
             .collect();
-        let spoken = spoken::words(&body).or_else(|| plain_text(answer));
+        let spoken = spoken::words(&body).or_else(|| answer.plain_text());
         let is_one_of = |known: &[&str]| codes.iter().any(|code| known.contains(&code.as_str()));
         let forbidden = is_one_of(&FORBIDDEN)
             || spoken
                 .iter()
                 .any(|words| words.to_lowercase().contains("blacklisted"));
         let status = answer.status.as_str();
-        let code = codes.iter().find(|code| *code != status);
+        let code = codes
+            .iter()
+            .find(|code| *code != status)
+            .map(String::as_str);
         Self {
-            why: why(answer.status, code, spoken.as_ref(), key),
+            why: answer.why(code, spoken.as_deref(), key),
             call_id: text("/callId"),
             failed: matches!(body.get("success"), Some(Value::Bool(false)))
                 || text("/success").is_some_and(|word| word.eq_ignore_ascii_case("false")),
@@ -160,50 +162,6 @@ impl Said {
             body,
         }
     }
-}
-
-/// `HTTP 422: INVALID_NUMBER: not a telephone number`, without numbers and without the key.
-fn why(
-    status: StatusCode,
-    code: Option<&String>,
-    spoken: Option<&String>,
-    key: Option<&str>,
-) -> String {
-    let mut line = format!("HTTP {}", status.as_u16());
-    for part in [code, spoken].into_iter().flatten() {
-        line.push_str(": ");
-        line.push_str(part);
-    }
-    if status.is_success() && spoken.is_none() && code.is_none() {
-        line.push_str(": no call id in the answer");
-    }
-    // The code was put into capitals, so the key is looked for in any case.
-    words::safe(&without(&line, key))
-}
-
-/// Masks every occurrence of the key, whatever its case.
-fn without(line: &str, key: Option<&str>) -> String {
-    let Some(key) = key.filter(|key| !key.is_empty()) else {
-        return line.to_owned();
-    };
-    // ASCII only changes case byte by byte, so places in one text are places in the other.
-    let (lower, key) = (line.to_ascii_lowercase(), key.to_ascii_lowercase());
-    let mut out = String::with_capacity(line.len());
-    let mut from = 0;
-    while let Some(at) = lower.get(from..).and_then(|rest| rest.find(&key)) {
-        out.push_str(line.get(from..from + at).unwrap_or_default());
-        out.push_str("[key]");
-        from += at + key.len();
-    }
-    out.push_str(line.get(from..).unwrap_or_default());
-    out
-}
-
-/// A body that is no JSON and no web page.
-fn plain_text(answer: &Answer) -> Option<String> {
-    let text = std::str::from_utf8(&answer.body).ok()?.trim();
-    let speaks = !text.is_empty() && !text.starts_with(['<', '{', '[']);
-    speaks.then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 
 use hyper::{HeaderMap, StatusCode, body::Bytes};
 
-use super::{answer, exchange, look_up};
+use super::{answer, look_up};
 use crate::{
     domain::{Placement, Reference},
-    provider::{Cancellation, Error, LookedUp, words},
+    provider::{self, Cancellation, Error, LookedUp, words},
 };
 
 /// A provider's answer, and the key that must not come back in any words about it.
 #[derive(Debug)]
 pub struct Answer<'a> {
-    answer: exchange::Answer,
+    answer: provider::answer::Answer,
     key: Option<&'a str>,
 }
 
@@ -20,7 +20,7 @@ impl<'a> Answer<'a> {
     /// An answer as it was read off the wire.
     pub fn new(status: StatusCode, headers: HeaderMap, body: &[u8], key: Option<&'a str>) -> Self {
         let body = Bytes::copy_from_slice(body);
-        let answer = exchange::Answer {
+        let answer = provider::answer::Answer {
             status,
             headers,
             body,

@@ -6,10 +6,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{answer::refused, exchange::Answer};
+use super::answer::refused;
 use crate::{
     domain::{Outcome, Reference, Report, ReportKind},
-    provider::{Error, LookedUp, protocol},
+    provider::{Error, LookedUp, answer::Answer, protocol},
 };
 
 /// What came of asking for the call with an id.
@@ -18,7 +18,7 @@ pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Erro
         200 => {
             let report = protocol::read_report(&answer.body);
             if report.kind == ReportKind::Unparsable {
-                return Err(unread(answer, "it cannot be read as a report"));
+                return Err(answer.unread("it cannot be read as a report"));
             }
             Ok(LookedUp::Found(report))
         }
@@ -44,13 +44,13 @@ pub(super) fn by_reference(
 
 fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
     let Some(calls) = protocol::read_calls(&answer.body) else {
-        return Err(unread(answer, "it cannot be read as a list of calls"));
+        return Err(answer.unread("it cannot be read as a list of calls"));
     };
     if calls.is_empty() {
         return Ok(LookedUp::NotFound);
     }
     if calls.iter().any(|call| call.kind == ReportKind::Unparsable) {
-        return Err(unread(answer, "a call in the list cannot be read"));
+        return Err(answer.unread("a call in the list cannot be read"));
     }
     // A provider that does not know the parameter passes over it and lists every call of
     // everybody; nothing later would tell a nameless one from ours.
@@ -67,7 +67,7 @@ fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
     }
     match ours.into_iter().max_by_key(weight) {
         Some(call) => Ok(LookedUp::Found(call)),
-        None => Err(unread(answer, "no call in the list names the reference")),
+        None => Err(answer.unread("no call in the list names the reference")),
     }
 }
 
@@ -93,10 +93,10 @@ pub(super) fn page(
         _ => return Err(nothing(answer, key)),
     }
     let Some((calls, since, next)) = protocol::read_page(&answer.body) else {
-        return Err(unread(answer, "it cannot be read as a list of calls"));
+        return Err(answer.unread("it cannot be read as a list of calls"));
     };
     if calls.iter().any(|call| call.kind == ReportKind::Unparsable) {
-        return Err(unread(answer, "a call in the list cannot be read"));
+        return Err(answer.unread("a call in the list cannot be read"));
     }
     let since = since.and_then(|since| DateTime::parse_from_rfc3339(&since).ok());
     let is_as_asked =
@@ -122,15 +122,9 @@ const fn weight(report: &Report) -> u8 {
 fn nothing(answer: &Answer, key: Option<&str>) -> Error {
     if answer.status.is_success() {
         // Accepted, but not done; or a part of a list.
-        unread(answer, "it is no whole answer")
+        answer.unread("it is no whole answer")
     } else {
         refused(answer, key)
-    }
-}
-
-fn unread(answer: &Answer, why: &str) -> Error {
-    Error::NoAnswer {
-        why: format!("HTTP {}: {why}", answer.status.as_u16()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The adapter against sockets that do one thing each.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,8 +9,12 @@ use tokio::{
 
 use super::*;
 use crate::{
-    domain::ClaimedCall,
-    provider::{Stopwatch, tag},
+    domain::{ClaimedCall, Refusal},
+    provider::{
+        Deadline, Stopwatch,
+        exchange::{self, Connector, Exchange},
+        tag,
+    },
 };
 
 mod look_ups;
@@ -216,7 +220,7 @@ async fn a_handshake_that_never_ends_is_certainly_no_call() {
         Ok(provider) => provider,
         Err(error) => return assert!(matches!(error, Error::NoRoots(_)), "{error}"),
     };
-    provider.limits.connect = Duration::from_millis(50);
+    provider.0.limits.connect = Duration::from_millis(50);
     let placement = place(&provider).await;
     assert_eq!(
         placement,
@@ -263,7 +267,7 @@ async fn a_reset_after_the_request_is_unknown() {
 #[tokio::test]
 async fn a_time_out_after_the_request_is_unknown_and_hangs_up() {
     let (listener, mut provider) = listen().await;
-    provider.limits.total = Duration::from_millis(100);
+    provider.0.limits.total = Duration::from_millis(100);
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         request(&mut socket).await;
@@ -295,11 +299,11 @@ async fn too_late_after_connecting_means_that_nothing_is_written() {
     let (listener, provider) = listen().await;
     let call = claimed();
     let mut order = order(&call, Duration::from_secs(30));
-    let Connector::Plain(tcp) = provider.connector.clone() else {
+    let Connector::Plain(tcp) = provider.0.connector.clone() else {
         panic!("a plain address");
     };
     // The connector itself lets the deadline pass, so the second look must see it.
-    let slow = tower::service_fn(move |uri: Uri| {
+    let slow = tower::service_fn(move |uri: hyper::Uri| {
         let tcp = tcp.clone();
         async move {
             let stream = tower::ServiceExt::oneshot(tcp, uri).await;
@@ -311,7 +315,7 @@ async fn too_late_after_connecting_means_that_nothing_is_written() {
     });
     order.deadline.latest_start = SHORT;
     let request = provider.place_request(&order).unwrap();
-    let result = exchange::over(slow, request, provider.limits, Some(order.deadline)).await;
+    let result = exchange::over(slow, request, provider.0.limits, Some(order.deadline)).await;
     assert!(matches!(result, Exchange::Late), "{result:?}");
     let (mut socket, _) = listener.accept().await.unwrap();
     let mut rest = Vec::new();

@@ -19,7 +19,10 @@ async fn an_accepted_call_rings_although_the_answer_was_an_error() {
 #[tokio::test]
 async fn a_slow_answer_comes_after_the_call() {
     let mut scene = Scene::with_rules(&["*=slow:20s"]).await;
-    scene.adapter.limits.total = Duration::from_millis(100);
+    scene.adapter.limit(Limits {
+        total: Duration::from_millis(100),
+        ..Limits::default()
+    });
     let placement = scene.place(&claimed(1, "+14155550101")).await;
     assert!(
         matches!(placement, Placement::Unknown { .. }),

@@ -5,7 +5,7 @@ use super::*;
 
 fn answer(status: u16, body: &str) -> Answer {
     Answer {
-        status: StatusCode::from_u16(status).unwrap(),
+        status: hyper::StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.as_bytes()),
     }

@@ -99,7 +99,7 @@ async fn nobody_there_proves_nothing() {
 #[tokio::test]
 async fn a_time_out_proves_nothing_and_hangs_up() {
     let (listener, mut provider) = listen().await;
-    provider.limits.total = Duration::from_millis(100);
+    provider.0.limits.total = Duration::from_millis(100);
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         request(&mut socket).await;

@@ -25,7 +25,7 @@ const MOST: usize = 3;
 const DEEPEST: usize = 4;
 
 /// The words of an error body; none where it has none.
-pub(super) fn words(body: &Value) -> Option<String> {
+pub(in crate::provider) fn words(body: &Value) -> Option<String> {
     match body {
         Value::Object(_) | Value::Array(_) => read(body, DEEPEST),
         _ => None,

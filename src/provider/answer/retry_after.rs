@@ -16,7 +16,7 @@ const LONGEST: f64 = 86_400.0;
 const MOMENT: (f64, f64) = (1e9, 1e12);
 
 /// The seconds, from the header that was made for it, or another one, or the body.
-pub(super) fn seconds(headers: &HeaderMap, body: &Value) -> Option<u32> {
+pub(in crate::provider) fn seconds(headers: &HeaderMap, body: &Value) -> Option<u32> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let now = text(header::DATE.as_str()).and_then(date);
     let span = |name: &str| text(name).and_then(|text| span(text, now));

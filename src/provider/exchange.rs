@@ -9,7 +9,7 @@ use std::{error::Error as StdError, pin::pin, time::Duration};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    HeaderMap, Method, Request, StatusCode, Uri,
+    Method, Request, Uri,
     body::{Bytes, Incoming},
     client::conn::http1::{self, Connection, SendRequest},
     rt::{Read, Write},
@@ -19,8 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::timeout;
 use tower::{Service, ServiceExt};
 
-use super::{Deadline, Error, Limits};
-use crate::provider::{Stopwatch, words};
+use super::{Deadline, Error, Stopwatch, answer::Answer, client::Limits, words};
 
 /// The most that is read of an answer's body. Some providers repeat the whole script in it, and
 /// an answer that is not read hides the call's id.
@@ -42,14 +41,6 @@ pub(super) enum Exchange {
     Late,
     /// Bytes may have gone out, and no whole answer came back.
     Lost { why: String },
-}
-
-/// An answer. `body` is empty when it was larger than we read; the status still counts.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
 }
 
 /// Opens connections. Without TLS where the address has none, so that a provider on

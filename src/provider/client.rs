@@ -1,0 +1,219 @@
+//! An account behind an HTTP address: how every adapter asks its platform.
+//!
+//! Each request has a connection of its own, on purpose: an idle one may be closed by the other side
+//! under our POST, and then nobody can tell whether it arrived. A handshake costs milliseconds, and a
+//! call lasts minutes.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Uri,
+    body::Bytes,
+    header::{self, HeaderName, HeaderValue},
+    http::{request::Builder, uri::Authority},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use super::{
+    Deadline, Error, account_of,
+    answer::Answer,
+    exchange::{Connector, Exchange},
+    words,
+};
+use crate::domain::{Placement, Refusal};
+
+/// How long one request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For the name, the connection and the TLS handshake together.
+    pub connect: Duration,
+    /// For everything. A dial begins at most `Deadline::latest_start` after the claim was
+    /// asked for, so this and that together must fit into the lease.
+    pub total: Duration,
+}
+
+impl Limits {
+    /// Those that every dial has.
+    pub const DEFAULT: Self = Self {
+        connect: Duration::from_secs(5),
+        total: Duration::from_secs(30),
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// How a request says whose it is.
+#[derive(Debug)]
+pub enum Credentials {
+    /// The platform asks for none.
+    None,
+    /// `Authorization: Bearer <key>`.
+    Bearer(SecretString),
+    /// The key alone, in the header of this name.
+    Header(&'static str, SecretString),
+    /// `Authorization: Basic`, of a user and a password.
+    Basic(String, SecretString),
+}
+
+impl Credentials {
+    fn secret(&self) -> Option<&SecretString> {
+        match self {
+            Self::None => None,
+            Self::Bearer(key) | Self::Header(_, key) | Self::Basic(_, key) => Some(key),
+        }
+    }
+
+    fn header(&self) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
+        let Some(key) = self.secret().map(ExposeSecret::expose_secret) else {
+            return Ok(None);
+        };
+        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::BadKey);
+        }
+        let (name, text) = match self {
+            Self::Header(name, _) => (HeaderName::from_static(name), key.to_owned()),
+            Self::Basic(user, _) => {
+                let pair = BASE64.encode(format!("{user}:{key}"));
+                (header::AUTHORIZATION, format!("Basic {pair}"))
+            }
+            Self::Bearer(_) | Self::None => (header::AUTHORIZATION, format!("Bearer {key}")),
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_e| Error::BadKey)?;
+        value.set_sensitive(true);
+        Ok(Some((name, value)))
+    }
+}
+
+/// Asks one account.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(super) limits: Limits,
+    address: String,
+    host: HeaderValue,
+    credentials: Credentials,
+    authorization: Option<(HeaderName, HeaderValue)>,
+    pub(super) connector: Connector,
+}
+
+/// A request, unless one of its parts cannot be one.
+pub(super) type Built = Result<Request<Full<Bytes>>, hyper::http::Error>;
+
+impl Client {
+    /// For the platform at `address` (`https://voice.example.com`, a path allowed). Connects to nothing yet.
+    pub(super) fn new(address: &str, credentials: Credentials) -> Result<Self, Error> {
+        let address = address.trim().trim_end_matches('/');
+        let uri: Uri = address.parse().map_err(|_e| Error::BadAddress)?;
+        let authority = uri.authority().ok_or(Error::BadAddress)?;
+        if address.contains(['?', '#', '@']) || authority.host().is_empty() {
+            return Err(Error::BadAddress);
+        }
+        Ok(Self {
+            limits: Limits::default(),
+            address: address.to_owned(),
+            host: HeaderValue::from_str(authority.as_str()).map_err(|_e| Error::BadAddress)?,
+            authorization: credentials.header()?,
+            credentials,
+            connector: Connector::new(&uri)?,
+        })
+    }
+
+    /// The account behind the address, however that is spelled, and what tells it from others there.
+    pub(super) fn account(&self, adapter: &str, own: &[&str]) -> String {
+        let uri: Uri = self.address.parse().unwrap_or_default();
+        let scheme = uri.scheme_str().unwrap_or("http").to_ascii_lowercase();
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        let port = uri.authority().and_then(Authority::port_u16);
+        let port = port.unwrap_or(if scheme == "https" { 443 } else { 80 });
+        let path = uri.path().trim_end_matches('/');
+        let parts = [&scheme, &host, &port.to_string(), path];
+        account_of(adapter, &host, &[&parts, own].concat())
+    }
+
+    /// A request in absolute form; `exchange` connects by it and sends the path alone.
+    pub(super) fn request(&self, method: Method, path: &str) -> Builder {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.address))
+            .header(header::HOST, self.host.clone())
+            .header(
+                header::USER_AGENT,
+                concat!("pgdial/", env!("CARGO_PKG_VERSION")),
+            )
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONNECTION, "close");
+        match &self.authorization {
+            Some((name, value)) => request.header(name, value.clone()),
+            None => request,
+        }
+    }
+
+    /// A question.
+    pub(super) fn get(&self, path: &str) -> Built {
+        self.request(Method::GET, path).body(Full::default())
+    }
+
+    /// A POST whose body is JSON. Bodies are structs of texts, numbers and values: serialising them cannot fail.
+    pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Built {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        self.post_builder(path).body(Full::from(body))
+    }
+
+    /// The same, for those that add headers.
+    pub(super) fn post_builder(&self, path: &str) -> Builder {
+        self.request(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/json")
+    }
+
+    /// Asks for a call, once; `read` says what the answer means.
+    pub(super) async fn place(
+        &self,
+        request: Built,
+        deadline: Deadline,
+        read: impl FnOnce(&Answer) -> Placement,
+    ) -> Placement {
+        let not_sent = |why| Placement::Refused(Refusal::Transient { why });
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return not_sent(words::chain(&error)),
+        };
+        let asked = self
+            .connector
+            .exchange(request, self.limits, Some(deadline));
+        match asked.await {
+            Exchange::Answered(answer) => read(&answer),
+            Exchange::NotSent { why } => not_sent(why),
+            Exchange::Late => Placement::Late,
+            Exchange::Lost { why } => Placement::Unknown { why },
+        }
+    }
+
+    /// Sends what rings nobody, so the phases do not matter: there is an answer, or none.
+    pub(super) async fn ask(&self, request: Built) -> Result<Answer, Error> {
+        let request = request.map_err(|error| Error::NoAnswer {
+            why: words::chain(&error),
+        })?;
+        match self
+            .connector
+            .exchange(request, self.limits, None::<Deadline>)
+            .await
+        {
+            Exchange::Answered(answer) => Ok(answer),
+            Exchange::NotSent { why } | Exchange::Lost { why } => Err(Error::NoAnswer { why }),
+            Exchange::Late => Err(Error::NoAnswer {
+                why: "too late".to_owned(),
+            }),
+        }
+    }
+
+    /// What must not come back in any words about an answer.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.credentials.secret().map(ExposeSecret::expose_secret)
+    }
+}
