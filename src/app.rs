@@ -147,6 +147,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
                 trunks,
                 most_streams: settings.event_streams,
                 largest_webhook: settings.largest_webhook,
+                public_url: settings.worker.public_url.clone(),
                 ..http::Settings::default()
             },
         );

@@ -121,6 +121,8 @@ pub struct Settings {
     pub largest_webhook: usize,
     /// How many streams of events there may be.
     pub most_streams: usize,
+    /// Where providers reach us; some sign the URL.
+    pub public_url: String,
     /// Ends the streams: they have no end of their own.
     pub stop: CancellationToken,
 }
@@ -139,6 +141,7 @@ impl Default for Settings {
             time_limit: Duration::from_secs(30),
             largest_webhook: LARGEST_WEBHOOK,
             most_streams: MOST_STREAMS,
+            public_url: String::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -153,6 +156,7 @@ struct App {
     time_limit: Duration,
     bodies: Arc<body::Room>,
     streams: Arc<Semaphore>,
+    public_url: Arc<str>,
     stop: CancellationToken,
 }
 
@@ -171,6 +175,7 @@ pub fn operators_router(calls: Queue) -> Router {
         // It has neither webhooks nor streams.
         bodies: Arc::new(body::Room::new(0)),
         streams: Arc::new(Semaphore::new(0)),
+        public_url: Arc::from(""),
         stop: CancellationToken::new(),
     };
     at_the_edge(app.clone(), operators().with_state(app))
@@ -185,6 +190,7 @@ pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
         time_limit: settings.time_limit,
         bodies: Arc::new(body::Room::new(settings.largest_webhook)),
         streams: Arc::new(Semaphore::new(settings.most_streams)),
+        public_url: settings.public_url.into(),
         stop: settings.stop,
     };
     let routes = operators()

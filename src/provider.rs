@@ -4,8 +4,8 @@
 //! provider (a trunk). The dialer calls [`Provider::place`] for a claimed call, the
 //! sweep and the dialer call [`Provider::cancel`] for a call that somebody called
 //! off, the sweep calls [`Provider::look_up`] for a call of which nobody knows what
-//! became, and the webhook's handler calls [`Provider::read_report`] after
-//! [`signature`] and [`tag`] have accepted the request. Nothing in this module sees
+//! became, and the webhook's handler calls [`Provider::read`] after
+//! [`Provider::verify`] and [`tag`] have accepted the request. Nothing in this module sees
 //! a row, and nothing in it tries twice: who tries again is decided in SQL.
 //!
 //! # The one promise of an adapter
@@ -50,7 +50,7 @@
 //! use futures_util::future::BoxFuture;
 //! use pgdial::{
 //!     domain::{Placement, Reference, Report},
-//!     provider::{self, Cancellation, LookedUp, Order, Provider, protocol},
+//!     provider::{self, Cancellation, LookedUp, Order, Provider, Webhook, protocol},
 //! };
 //!
 //! /// An adapter for people who type: somebody at Acme reads the order and dials.
@@ -83,8 +83,8 @@
 //!         Box::pin(async { Ok(LookedUp::Unsupported) })
 //!     }
 //!
-//!     fn read_report(&self, body: &[u8]) -> Report {
-//!         protocol::read_report(body)
+//!     fn read(&self, webhook: &Webhook<'_>) -> Report {
+//!         protocol::read_report(webhook.body)
 //!     }
 //! }
 //! ```
@@ -99,7 +99,8 @@
 //! [`Provider::look_up`]: crate::provider::Provider::look_up
 //! [`LookedUp::NotFound`]: crate::provider::LookedUp::NotFound
 //! [`LookedUp::Unsupported`]: crate::provider::LookedUp::Unsupported
-//! [`Provider::read_report`]: crate::provider::Provider::read_report
+//! [`Provider::read`]: crate::provider::Provider::read
+//! [`Provider::verify`]: crate::provider::Provider::verify
 //! [`Order::deadline`]: crate::provider::Order::deadline
 //! [`Order::webhook_url`]: crate::provider::Order::webhook_url
 //! [`fake`]: crate::provider::fake
@@ -112,6 +113,7 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use hyper::HeaderMap;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{ClaimedCall, Placement, Reference, Report};
@@ -125,10 +127,13 @@ pub mod http;
 pub mod protocol;
 pub mod signature;
 pub mod tag;
+mod webhook;
 
 mod words;
 
 pub use deadline::{Deadline, Stopwatch};
+use signature::{Rejection, Secrets, Verified};
+pub use webhook::Webhook;
 
 /// One account at one provider.
 ///
@@ -174,10 +179,22 @@ pub trait Provider: Send + Sync + Debug {
         Box::pin(async { Ok(None) })
     }
 
-    /// Reads the body of a webhook whose signature was accepted. Never fails: what cannot
-    /// be read is kept as `Unparsable`, because an error would make the provider send it
-    /// again and in the end switch the webhook off.
-    fn read_report(&self, body: &[u8]) -> Report;
+    /// Whether the headers of a webhook claim to be signed, told before its body is read: a stranger's
+    /// megabytes are not worth reading.
+    fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+        signature::claimed(headers).map(drop)
+    }
+
+    /// Accepts or rejects a webhook. What it accepts was made by the account, over exactly this request.
+    /// It looks at no clock: the time at which it was signed goes to the database.
+    fn verify(&self, webhook: &Webhook<'_>, secrets: &Secrets) -> Result<Verified, Rejection> {
+        signature::verify(webhook.headers, webhook.body, secrets)
+    }
+
+    /// Reads a webhook that was verified. Never fails: what cannot be read is kept as `Unparsable`, because
+    /// an error would make the provider send it again and in the end switch the webhook off. A webhook that
+    /// is read once more, by a later release, has only its body ([`Webhook::kept`]).
+    fn read(&self, webhook: &Webhook<'_>) -> Report;
 }
 
 /// An account in words that may be seen: `http voice.example.com 3f9a1c2b7d55`. `parts` tell it from

@@ -10,7 +10,8 @@ use pgdial::{
     http,
     lifecycle::Supervisor,
     provider::{
-        self, Cancellation, LookedUp, Order, Provider, Stopwatch, protocol, signature::Secrets,
+        self, Cancellation, LookedUp, Order, Provider, Stopwatch, Webhook, protocol,
+        signature::Secrets,
     },
 };
 use serde_json::{Value, json};
@@ -148,8 +149,8 @@ impl Provider for Witness {
         Box::pin(async { Ok(LookedUp::Unsupported) })
     }
 
-    fn read_report(&self, body: &[u8]) -> Report {
-        protocol::read_report(body)
+    fn read(&self, webhook: &Webhook<'_>) -> Report {
+        protocol::read_report(webhook.body)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use pgdial::{
     domain::{Outcome, Placement, Reference, Refusal, Report},
-    provider::{self, Cancellation, LookedUp, Order, Provider, protocol},
+    provider::{self, Cancellation, LookedUp, Order, Provider, Webhook, protocol},
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -95,7 +95,7 @@ impl Provider for Instant {
         Box::pin(async { Ok(LookedUp::Unsupported) })
     }
 
-    fn read_report(&self, body: &[u8]) -> Report {
-        protocol::read_report(body)
+    fn read(&self, webhook: &Webhook<'_>) -> Report {
+        protocol::read_report(webhook.body)
     }
 }

@@ -9,7 +9,10 @@ use super::{
     gathered::{Statement, says},
     wake::Wake,
 };
-use crate::domain::{Reference, Report};
+use crate::{
+    domain::{Reference, Report},
+    provider::signature::SignedAt,
+};
 
 /// An event whose signature (and tag, where there is a reference) was verified.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +23,8 @@ pub struct Event<'a> {
     pub reference: Option<Reference>,
     /// What makes it the same event when it is delivered again.
     pub event_id: &'a str,
-    /// When it says that it was signed, unix seconds; the database compares it with its own clock.
-    pub signed_at: Option<i64>,
+    /// When it says that it was signed; the database compares it with its own clock.
+    pub signed_at: Option<SignedAt>,
     /// The raw body.
     pub body: &'a [u8],
     /// The body as the trunk's adapter reads it.
@@ -84,7 +87,8 @@ struct Item<'a> {
     trunk: &'a str,
     reference: Option<Reference>,
     event_id: &'a str,
-    signed_at: Option<i64>,
+    #[serde(flatten)]
+    signed_at: Option<SignedAt>,
     body: String,
     report: &'a Report,
 }

@@ -25,7 +25,7 @@ use crate::{
     domain::{Reference, ReportKind},
     flow::webhook::{Event, Verdict},
     provider::{
-        Stopwatch, protocol,
+        Stopwatch, Webhook, protocol,
         signature::{self, Rejection},
         tag,
     },
@@ -116,15 +116,25 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
             tracing::info!(reason, "webhook refused");
         })?;
     let limit = app.bodies.largest();
-    let (verified, bytes) = verify(&claimed, &parts.headers, &bytes, limit).map_err(refuse)?;
+    let url = format!("{}{}", app.public_url, path_and_query(uri));
+    let received = Webhook {
+        method: &parts.method,
+        url: &url,
+        headers: &parts.headers,
+        body: &bytes,
+    };
+    let (verified, bytes) = verify(&claimed, &received, limit).map_err(refuse)?;
     let Claimed { trunk, reference } = claimed;
-    let report = trunk.provider.read_report(&bytes);
+    let report = trunk.provider.read(&Webhook {
+        body: &bytes,
+        ..received
+    });
     let webhook_id = indexable(protocol::folded(verified.event_id));
     let event = Event {
         trunk: &trunk.name,
         reference,
         event_id: report.event_id.as_deref().unwrap_or(&webhook_id),
-        signed_at: verified.signed_at_unix,
+        signed_at: verified.signed_at,
         body: &bytes,
         report: &report,
     };
@@ -226,7 +236,7 @@ pub(super) fn claim<'a>(
     headers: &HeaderMap,
 ) -> Result<Claimed<'a>, &'static str> {
     let trunk = trunks.get(&address.trunk).ok_or("unknown_trunk")?;
-    signature::claimed(headers).map_err(reason)?;
+    trunk.provider.claims_signature(headers).map_err(reason)?;
     let reference = match &address.reference {
         None => None,
         Some(text) => {
@@ -244,12 +254,15 @@ pub(super) fn claim<'a>(
 /// compresses or after depends on its HTTP client.
 pub(super) fn verify<'b>(
     claimed: &Claimed<'_>,
-    headers: &HeaderMap,
-    bytes: &'b [u8],
+    webhook: &Webhook<'b>,
     limit: usize,
 ) -> Result<(signature::Verified, Cow<'b, [u8]>), &'static str> {
-    let verify = |bytes: &[u8]| signature::verify(headers, bytes, &claimed.trunk.secrets);
-    let decoded = encoding::decoded(headers, bytes, limit);
+    let Trunk {
+        provider, secrets, ..
+    } = claimed.trunk;
+    let verify = |body: &[u8]| provider.verify(&Webhook { body, ..*webhook }, secrets);
+    let bytes = webhook.body;
+    let decoded = encoding::decoded(webhook.headers, bytes, limit);
     match (verify(bytes), decoded) {
         (Ok(verified), decoded) => Ok((verified, decoded.map_or(bytes.into(), Cow::Owned))),
         (Err(_), Some(decoded)) => {
@@ -258,6 +271,11 @@ pub(super) fn verify<'b>(
         }
         (Err(why), None) => Err(reason(why)),
     }
+}
+
+/// As it came, percent signs and all: a platform that signs the URL signs its spelling.
+fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |path| path.as_str())
 }
 
 fn reason(why: Rejection) -> &'static str {

@@ -1,11 +1,11 @@
 //! Doors for the fuzz targets in `fuzz/`: the pure functions that read what strangers send.
 //! Not an interface: they change with the code behind them. A refusal is its code's word.
 
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
 use super::{batch, body, callbacks, cursor::Cursor, listing};
-use crate::{domain::Reference, flow::read::Filter, trunks::Trunks};
+use crate::{domain::Reference, flow::read::Filter, provider::Webhook, trunks::Trunks};
 
 /// A cursor, printed again.
 pub fn cursor(text: &str) -> Option<String> {
@@ -41,6 +41,12 @@ pub fn webhook<'a>(
 ) -> Result<(&'a str, Option<Reference>), &'static str> {
     let address = callbacks::Address::read(uri);
     let claimed = callbacks::claim(trunks, &address, headers)?;
-    callbacks::verify(&claimed, headers, body, super::LARGEST_WEBHOOK)?;
+    let webhook = Webhook {
+        method: &Method::POST,
+        url: "",
+        headers,
+        body,
+    };
+    callbacks::verify(&claimed, &webhook, super::LARGEST_WEBHOOK)?;
     Ok((claimed.trunk.name.as_str(), claimed.reference))
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    Cancellation, Error, LookedUp, Order, Provider,
+    Cancellation, Error, LookedUp, Order, Provider, Webhook,
     client::{Built, Client, Credentials, Limits},
     protocol, words,
 };
@@ -175,8 +175,8 @@ impl Provider for HttpProvider {
         Box::pin(self.calls_since_now(since))
     }
 
-    fn read_report(&self, body: &[u8]) -> Report {
-        protocol::read_report(body)
+    fn read(&self, webhook: &Webhook<'_>) -> Report {
+        protocol::read_report(webhook.body)
     }
 }
 

@@ -12,13 +12,14 @@
 //! that scheme decides; failing it never falls back to the plain one, or whoever can
 //! strip a header could also strip the timestamp.
 //!
-//! It looks at no clock: [`Verified::signed_at_unix`] goes to the database, which
+//! It looks at no clock: [`Verified::signed_at`] goes to the database, which
 //! compares it with the only clock there is. The plain scheme has no time, so a replay
 //! is stopped by the event id alone.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::Mac;
 use hyper::{HeaderMap, header::HeaderValue};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -57,8 +58,29 @@ pub const SECRET_HEADERS: [&str; 5] = [
 pub struct Verified {
     /// `webhook-id`, or the SHA-256 of the body in hex. An event id in the body goes before it.
     pub event_id: String,
-    /// When it was signed, by the sender's clock; the plain scheme does not say.
-    pub signed_at_unix: Option<i64>,
+    /// When it was signed; the plain scheme does not say.
+    pub signed_at: Option<SignedAt>,
+}
+
+/// When a webhook says that it was signed, and how far that may be from the database's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SignedAt {
+    /// By the sender's clock, seconds since 1970.
+    #[serde(rename = "signed_at")]
+    pub unix: i64,
+    /// In seconds.
+    #[serde(rename = "signed_within")]
+    pub within_sec: u32,
+}
+
+impl SignedAt {
+    /// Within the 300 s of Standard Webhooks.
+    pub const fn standard(unix: i64) -> Self {
+        Self {
+            unix,
+            within_sec: 300,
+        }
+    }
 }
 
 /// Why a body is not believed. The answer to the sender is 401 for all three.
@@ -146,7 +168,7 @@ fn verify_standard(
     if good {
         Ok(Verified {
             event_id: id.to_owned(),
-            signed_at_unix: Some(signed_at),
+            signed_at: Some(SignedAt::standard(signed_at)),
         })
     } else {
         Err(Rejection::Mismatch)
@@ -172,7 +194,7 @@ fn verify_plain(
     if good {
         Ok(Verified {
             event_id: hex::encode(Sha256::digest(body)),
-            signed_at_unix: None,
+            signed_at: None,
         })
     } else {
         Err(Rejection::Mismatch)

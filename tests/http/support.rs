@@ -11,7 +11,9 @@ use pgdial::{
     domain::{ClaimedCall, Placement, Reference, Report},
     flow::Queue,
     http::{self, ApiKeys, Server, Settings},
-    provider::{self, Cancellation, LookedUp, Order, Provider, protocol, signature::Secrets},
+    provider::{
+        self, Cancellation, LookedUp, Order, Provider, Webhook, protocol, signature::Secrets,
+    },
     trunks::{Trunk, Trunks},
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header::HeaderMap};
@@ -96,8 +98,8 @@ impl Provider for Reader {
         Box::pin(async { Ok(LookedUp::Unsupported) })
     }
 
-    fn read_report(&self, body: &[u8]) -> Report {
-        protocol::read_report(body)
+    fn read(&self, webhook: &Webhook<'_>) -> Report {
+        protocol::read_report(webhook.body)
     }
 }
 
@@ -176,6 +178,7 @@ impl World {
         let calls = Queue::new(verbs.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let settings = Settings {
+            public_url: String::new(),
             api_keys: wishes.api_keys.parse::<ApiKeys>().unwrap(),
             trunks: trunks(),
             time_limit: wishes.time_limit,

@@ -3,6 +3,7 @@
 use pgdial::{
     domain::{Outcome, Reference, Report, ReportKind},
     flow::webhook::{Event, Verdict},
+    provider::signature::SignedAt,
 };
 use serde_json::json;
 
@@ -262,7 +263,7 @@ async fn signed(db: &TestDb, reference: Reference, event_id: &str, age: i64) -> 
         trunk: "default",
         reference: Some(reference),
         event_id,
-        signed_at: Some(now - age),
+        signed_at: Some(SignedAt::standard(now - age)),
         body: b"{}",
         report: &report,
     };
