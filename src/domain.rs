@@ -28,6 +28,6 @@ pub use dial::{ClaimedCall, Placement, Refusal};
 pub use ids::{CallId, Reference};
 pub use outcome::{Outcome, Resolution};
 pub use phone::{Phone, PhoneError, Region};
-pub use report::{Report, ReportKind};
+pub use report::{Facts, Report, ReportKind};
 pub use request::CallRequest;
 pub use state::CallState;

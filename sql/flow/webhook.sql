@@ -1,9 +1,9 @@
 -- webhook: keep an event that passed its signature, once, and apply it, in one transaction. An
 -- event is one by its trunk, reference, id and body: the same id with another body is another.
--- p_items: [{trunk, reference?, event_id, signed_at?, signed_within?, body (base64), report, again?}].
+-- p_items: [{trunk, reference?, event_id, signed_at_ms?, signed_within?, body (base64), report, again?}].
 -- reference: from the URL, its tag verified; null = match by the provider's id.
 -- again: the same delivery once more, after it was parked in a batch.
--- signed_at: unix seconds; more than signed_within (300 s) from the database's clock is too_old: no row.
+-- signed_at_ms: unix time; more than signed_within (seconds; 300) from the database's clock is too_old: no row.
 -- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable, unmatched (nothing
 -- in it says which call it is about), duplicate (kept before, nothing changes), too_old, no_room
 -- (nothing is kept: see has_room).  detail: {freed}, a slot or number was.
@@ -241,7 +241,7 @@ as $$ select substr(p_reference, 38)::bigint $$;
 -- is_too_old: signed more than 300 s, or what its scheme allows, from the database's clock. An unsigned time is none.
 create or replace function pgdial.is_too_old(p_item jsonb, p_now timestamptz) returns boolean
 language sql stable
-as $$ select coalesce(abs(extract(epoch from p_now) - (p_item ->> 'signed_at')::numeric)
+as $$ select coalesce(abs(extract(epoch from p_now) - (p_item ->> 'signed_at_ms')::numeric / 1000)
                > coalesce((p_item ->> 'signed_within')::int, 300), false) $$;
 
 -- is_taking: does this call take its number (in flight, or held)?

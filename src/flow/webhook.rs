@@ -69,7 +69,7 @@ pub(super) const STATEMENT: Statement = Statement {
     // Often its call is locked only by the `dialed` of the same moment.
     held: PARKED,
     // Signed in 1970: nothing is kept of it.
-    nobody: r#"{"trunk":"","reference":"00000000-0000-0000-0000-000000000000-0","event_id":"","signed_at":0,"body":"","report":{}}"#,
+    nobody: r#"{"trunk":"","reference":"00000000-0000-0000-0000-000000000000-0","event_id":"","signed_at_ms":0,"body":"","report":{}}"#,
     // Bodies have some KiB as a rule; a larger one goes alone.
     limits: Limits {
         items: 100,

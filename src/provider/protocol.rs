@@ -8,11 +8,11 @@
 //! Everything in a report can be stored: no NUL (jsonb and text cannot hold one), names
 //! of at most 255 characters (an index cannot hold a long one), a result of at most 64 KiB.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::domain::{Outcome, Reference, Report, ReportKind};
+use crate::domain::{Facts, Outcome, Reference, Report, ReportKind};
 
 mod answered;
 mod bounded;
@@ -21,7 +21,7 @@ mod status;
 
 use self::bounded::bounded;
 pub use self::status::read_status;
-pub(super) use self::{lenient::parse, status::normal_word};
+pub(super) use self::{answered::instant, lenient::parse, status::normal_word};
 
 /// The longest id, reference or status word that is kept as it is, in characters.
 const LONGEST_NAME: usize = 255;
@@ -79,7 +79,7 @@ pub(super) fn read_page(body: &[u8]) -> Option<(Vec<Report>, Option<String>, Opt
 
 fn read_object(object: Value) -> Report {
     let Value::Object(mut fields) = object else {
-        return empty(ReportKind::Unparsable);
+        return Report::new(ReportKind::Unparsable);
     };
     let provider_call_id = name(take(&mut fields, "callId"));
     let reference = name(take(&mut fields, "reference")).map(|text| match text.parse() {
@@ -103,6 +103,7 @@ fn read_object(object: Value) -> Report {
         kind,
         outcome,
         answered,
+        answered_at: answered::at(&fields),
         provider_call_id,
         reference,
         event_id,
@@ -154,17 +155,14 @@ pub(super) fn is_verbatim(name: &str) -> bool {
     !name.is_empty() && !name.starts_with(DIGEST)
 }
 
-fn empty(kind: ReportKind) -> Report {
-    Report {
-        kind,
-        outcome: None,
-        answered: false,
-        provider_call_id: None,
-        reference: None,
-        event_id: None,
-        status: None,
-        result: json!({}),
+/// What a platform says of a call, as a result that can be kept: the facts under their own names, the rest
+/// under those that the platform gives them.
+pub(super) fn result(facts: &Facts, rest: Map<String, Value>) -> Value {
+    let mut fields = rest;
+    if let Ok(Value::Object(facts)) = serde_json::to_value(facts) {
+        fields.extend(facts);
     }
+    bounded(fields)
 }
 
 #[cfg(test)]

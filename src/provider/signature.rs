@@ -65,19 +65,19 @@ pub struct Verified {
 /// When a webhook says that it was signed, and how far that may be from the database's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct SignedAt {
-    /// By the sender's clock, seconds since 1970.
-    #[serde(rename = "signed_at")]
-    pub unix: i64,
+    /// By the sender's clock, milliseconds since 1970.
+    #[serde(rename = "signed_at_ms")]
+    pub unix_ms: i64,
     /// In seconds.
     #[serde(rename = "signed_within")]
     pub within_sec: u32,
 }
 
 impl SignedAt {
-    /// Within the 300 s of Standard Webhooks.
+    /// Seconds since 1970, within the 300 s of Standard Webhooks.
     pub const fn standard(unix: i64) -> Self {
         Self {
-            unix,
+            unix_ms: unix.saturating_mul(1000),
             within_sec: 300,
         }
     }
@@ -193,12 +193,17 @@ fn verify_plain(
     }
     if good {
         Ok(Verified {
-            event_id: hex::encode(Sha256::digest(body)),
+            event_id: body_digest(body),
             signed_at: None,
         })
     } else {
         Err(Rejection::Mismatch)
     }
+}
+
+/// What names an event whose scheme has no name for it.
+pub(super) fn body_digest(body: &[u8]) -> String {
+    hex::encode(Sha256::digest(body))
 }
 
 /// The header's only value. Two values would leave it to us which one was signed.

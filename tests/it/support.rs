@@ -337,6 +337,7 @@ fn report(status: &str) -> Report {
         kind: ReportKind::Unknown,
         outcome: None,
         answered: false,
+        answered_at: None,
         provider_call_id: None,
         reference: None,
         event_id: None,

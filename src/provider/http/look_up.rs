@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 
 use super::answer::refused;
 use crate::{
-    domain::{Outcome, Reference, Report, ReportKind},
-    provider::{Error, LookedUp, answer::Answer, protocol},
+    domain::{Reference, Report, ReportKind},
+    provider::{Error, LookedUp, answer::Answer, platform::most_telling, protocol},
 };
 
 /// What came of asking for the call with an id.
@@ -55,17 +55,10 @@ fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
     // A provider that does not know the parameter passes over it and lists every call of
     // everybody; nothing later would tell a nameless one from ours.
     let reference = dial.to_string();
-    let ours: Vec<Report> = calls
+    let ours = calls
         .into_iter()
-        .filter(|call| call.reference.as_ref() == Some(&reference))
-        .collect();
-    if ours.len() > 1 {
-        tracing::error!(
-            call.id = %dial.call, %reference, calls = ours.len(),
-            "the provider has several calls with one reference; somebody may have been rung twice"
-        );
-    }
-    match ours.into_iter().max_by_key(weight) {
+        .filter(|call| call.reference.as_ref() == Some(&reference));
+    match most_telling(ours, dial) {
         Some(call) => Ok(LookedUp::Found(call)),
         None => Err(answer.unread("no call in the list names the reference")),
     }
@@ -102,20 +95,6 @@ pub(super) fn page(
     let is_as_asked =
         since.is_some_and(|since| since.timestamp_micros() <= asked.timestamp_micros());
     Ok(is_as_asked.then_some(Page { calls, next }))
-}
-
-/// How much a report says, where several are about one dial. An answer first: it is what
-/// nothing may be placed after. Then what may still be up, a strange word among it, because
-/// the end of one call is not the end of the other.
-const fn weight(report: &Report) -> u8 {
-    match (report.kind, report.outcome) {
-        (ReportKind::Ended, Some(Outcome::Answered)) => 5,
-        (ReportKind::Answered, _) => 4,
-        (ReportKind::Progress, _) => 3,
-        (ReportKind::Unknown, _) => 2,
-        (ReportKind::Ended, Some(Outcome::Voicemail)) => 1,
-        (ReportKind::Ended | ReportKind::Unparsable, _) => 0,
-    }
 }
 
 /// An answer by which nothing is proved.

@@ -3,6 +3,7 @@
 //! A call that was answered is not tried again, so a wrong yes costs a retry, and a wrong no
 //! rings somebody a second time who has already heard us.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::normal_word;
@@ -32,6 +33,37 @@ pub(super) fn proves_answer(outcome: Outcome, fields: &Map<String, Value>) -> bo
         // The word itself says that nobody did: what lasted then was the ringing.
         _ => false,
     }
+}
+
+/// When somebody answered, where it is an instant.
+pub(super) fn at(fields: &Map<String, Value>) -> Option<DateTime<Utc>> {
+    let said = ANSWERED_AT.iter().find_map(|name| fields.get(*name))?;
+    instant(said)
+}
+
+/// RFC 3339, or a number since 1970, in seconds or, where it is that large, milliseconds.
+pub(in crate::provider) fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    /// Of seconds, the year 5138.
+    const MILLISECONDS: f64 = 1e11;
+    let number = match value {
+        Value::String(text) => {
+            if let Ok(at) = DateTime::parse_from_rfc3339(text.trim()) {
+                return Some(at.to_utc());
+            }
+            text.trim().parse().ok()?
+        }
+        other => other.as_f64()?,
+    };
+    let milliseconds = if number.abs() < MILLISECONDS {
+        number * 1000.0
+    } else {
+        number
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "saturates, and is no instant then"
+    )]
+    DateTime::from_timestamp_millis(milliseconds as i64).filter(|_| number > 0.0)
 }
 
 fn is_said(at: &Value) -> bool {

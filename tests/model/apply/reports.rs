@@ -122,6 +122,7 @@ fn said(says: Says, dial: (usize, usize), naming: Naming, other: Reference) -> R
         kind,
         outcome,
         answered: matches!(says, Says::Answered | Says::Dropped(_)),
+        answered_at: None,
         provider_call_id: names_itself.then(|| said_id(dial, naming == Naming::WithOtherId)),
         reference: (naming == Naming::BodyNamesOtherDial).then(|| other.to_string()),
         event_id: None,

@@ -1,0 +1,103 @@
+//! What adapters of platforms have in common.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::domain::{Reference, Report};
+
+/// Where a platform carries our reference for us: a field of the call's metadata.
+pub(super) const REFERENCE: &str = "pgdial_reference";
+/// And the trunk, for people who look at the platform's own pages.
+pub(super) const TRUNK: &str = "pgdial_trunk";
+
+/// Short names of a platform's scripts: `welcome=agent_0123,spring=agent_4567@3`. A script id that is none
+/// of them is the platform's own.
+#[derive(Debug, Clone, Default)]
+pub struct Scripts(BTreeMap<String, String>);
+
+impl Scripts {
+    /// The platform's id.
+    pub(super) fn resolve<'a>(&'a self, script_id: &'a str) -> &'a str {
+        self.0.get(script_id).map_or(script_id, String::as_str)
+    }
+
+    /// The platform's id, and the version behind its last `@`.
+    pub(super) fn with_version<'a>(&'a self, script_id: &'a str) -> (&'a str, Option<&'a str>) {
+        let id = self.resolve(script_id);
+        match id.rsplit_once('@') {
+            Some((id, version)) if !id.is_empty() && !version.is_empty() => (id, Some(version)),
+            _ => (id, None),
+        }
+    }
+}
+
+/// An entry of a list of scripts that has no name or no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no NAME=ID")]
+pub struct BadScript(String);
+
+impl FromStr for Scripts {
+    type Err = BadScript;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let entries = text
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty());
+        let scripts = entries.map(|entry| match entry.split_once('=') {
+            Some((name, id)) if !name.trim().is_empty() && !id.trim().is_empty() => {
+                Ok((name.trim().to_owned(), id.trim().to_owned()))
+            }
+            _ => Err(BadScript(entry.to_owned())),
+        });
+        scripts.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// The text at a JSON pointer, unless it is empty.
+pub(super) fn text(value: &Value, pointer: &str) -> Option<String> {
+    let text = value.pointer(pointer)?.as_str()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The number at a JSON pointer.
+pub(super) fn number(value: &Value, pointer: &str) -> Option<f64> {
+    value.pointer(pointer)?.as_f64()
+}
+
+/// The named fields of an object, and no others.
+pub(super) fn only(value: Value, names: &[&str]) -> Map<String, Value> {
+    match value {
+        Value::Object(mut fields) => {
+            fields.retain(|name, _| names.contains(&name.as_str()));
+            fields
+        }
+        _ => Map::new(),
+    }
+}
+
+/// A field of an object, taken out; null where it is none, or has none.
+pub(super) fn take(value: &mut Value, name: &str) -> Value {
+    value.get_mut(name).map(Value::take).unwrap_or_default()
+}
+
+/// The call's metadata as variables of a script. Metadata that is no object has no names for any.
+pub(super) fn variables(metadata: &RawValue) -> Map<String, Value> {
+    match serde_json::from_str(metadata.get()) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// Of several calls that a platform lists under one reference, the one that says most.
+pub(super) fn most_telling(calls: impl Iterator<Item = Report>, dial: Reference) -> Option<Report> {
+    let calls: Vec<_> = calls.collect();
+    if calls.len() > 1 {
+        tracing::error!(
+            call.id = %dial.call, reference = %dial, calls = calls.len(),
+            "the provider has several calls with one reference; somebody may have been rung twice"
+        );
+    }
+    calls.into_iter().max_by_key(Report::weight)
+}
