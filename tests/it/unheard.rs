@@ -171,6 +171,51 @@ async fn another_trunks_reports_prove_nothing() {
     assert_eq!(not_placed(&db).await, 0);
 }
 
+/// For three minutes its provider tells nothing that is believed, and something else comes.
+async fn outage_with(what_comes: &str) {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    db.sql("insert into pgdial.trunks (name) values ('other')")
+        .await;
+    db.forward("71 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    for _ in 0..6 {
+        db.forward("30 seconds").await;
+        tell_of_others(&db, 2..3).await;
+        let last = "received_at = (select max(received_at) from pgdial.webhook_events)";
+        db.sql(&format!(
+            "update pgdial.webhook_events set {what_comes} where {last}"
+        ))
+        .await;
+    }
+    assert_eq!(not_placed(&db).await, 0, "{what_comes}");
+}
+
+/// Its own provider may be cut off from us while another one is not.
+#[tokio::test]
+async fn an_outage_is_one_whatever_another_trunk_tells_meanwhile() {
+    outage_with("trunk = 'other'").await;
+}
+
+/// A report that was not believed may be anybody's.
+#[tokio::test]
+async fn an_outage_is_one_whatever_is_told_that_is_not_believed() {
+    outage_with("verdict = 'mismatch'").await;
+}
+
+#[tokio::test]
+async fn what_another_trunk_tells_of_nobody_we_know_holds_up_nothing() {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    db.sql("insert into pgdial.trunks (name) values ('other')")
+        .await;
+    let nameless = by_provider("p-1", progress(ReportKind::Progress));
+    db.event_from("other", None, "1", &nameless).await;
+    db.forward("11 seconds").await;
+    minutes_of_others(&db, 2).await;
+    assert_eq!(not_placed(&db).await, 1);
+}
+
 /// A person who wished its end, or a list that it joined, holds after it as after any dial.
 #[tokio::test]
 async fn what_was_not_placed_and_is_not_wanted_ends() {
