@@ -4,13 +4,17 @@
 //! waits, logs or touches a row.
 
 pub mod ids;
+
 pub mod phone;
+
 pub mod state;
 
 pub mod outcome;
+
 pub mod request;
 
 pub mod dial;
+
 pub mod report;
 
 pub use dial::{ClaimedCall, Placement, Refusal};
