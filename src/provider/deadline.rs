@@ -1,13 +1,11 @@
-//! The too-late check: a stopwatch that goes on while the machine sleeps.
+//! The too-late check: a stopwatch that keeps running while the machine sleeps.
 //!
-//! A lease is a promise in database time. A process may not compare it with its own
-//! wall clock (P5), but it may measure how long ago it *asked* for the lease: the
-//! lease cannot have begun before that, so "asked more than 30 s ago" is true no
-//! later than "less than 30 s of the 60 s lease are left". The check can only make us
-//! do less.
+//! A lease is a promise in database time. A process must not compare it with its own wall clock (P5), but it may
+//! measure how long ago it *asked* for the lease: the lease cannot have begun earlier, so by the time less than 30 s
+//! of the 60 s lease are left, more than 30 s have passed since asking. The check can only make us do less.
 //!
-//! `std::time::Instant` will not do: on Linux it stands still while the machine is
-//! suspended, and a worker that slept through its lease would find itself in time.
+//! `std::time::Instant` will not do: on Linux it stops while the machine is suspended, and a worker that slept
+//! through its lease would believe itself in time.
 
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const CLOCK: ClockId = ClockId::Boottime;
 
-// On macOS CLOCK_MONOTONIC counts the time asleep; elsewhere it is the best there is.
+// On macOS CLOCK_MONOTONIC includes time asleep; on other systems it is the best available.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
