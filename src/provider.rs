@@ -12,14 +12,13 @@
 //! certain. Any other mistake costs a retry; this one wakes somebody up twice. In practice:
 //!
 //! - No retry, no redirect, no proxy from the environment, and no connection that an earlier request has used: a
-//!   reused
-//! one may die under the POST, and then nobody can tell whether it arrived. Providers' SDKs retry by default; use
-//! none.
+//!   reused one may die under the POST, and then nobody can tell whether it arrived. Providers' SDKs retry by
+//!   default; use none.
 //! - The phase decides before the response does. As long as nothing was written there is certainly no call:
-//! [`Refusal::Transient`]. From the first byte on, an error, a timeout or an unreadable response is
-//! [`Placement::Unknown`].
+//!   [`Refusal::Transient`]. From the first byte on, an error, a timeout or an unreadable response is
+//!   [`Placement::Unknown`].
 //! - [`Order::deadline`] is checked before connecting and again directly before the first byte. Once it has passed,
-//! return [`Placement::Late`].
+//!   return [`Placement::Late`].
 //!
 //! # Writing another adapter
 //!

@@ -1,10 +1,9 @@
 //! Who sent a webhook: two signature schemes over the raw bytes.
 //!
 //! - **Standard Webhooks**: `webhook-id`, `webhook-timestamp` and `webhook-signature` with one or more `v1,<base64>`
-//! entries over `{id}.{timestamp}.{body}`; or the same with Svix's names, `svix-id` and so on.
+//!   entries over `{id}.{timestamp}.{body}`; or the same with Svix's names, `svix-id` and so on.
 //! - **Plain**: `x-signature: hex(hmac_sha256(secret, body))`, with or without `sha256=`, or in base64; or the same
-//!   as
-//! `x-hub-signature-256` or `x-webhook-signature`.
+//!   as `x-hub-signature-256` or `x-webhook-signature`.
 //!
 //! The invariant: whatever [`verify`] accepts was made by a holder of one of the trunk's active secrets, over exactly
 //! these bytes. The webhook's handler calls it before anything else reads the body. If any header of the stronger
