@@ -28,6 +28,7 @@ const KEEP_HOUSE: Duration = Duration::from_mins(1);
 /// Longest pause; also the longest an event waits whose wake got lost.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
+/// The sweep loop of one worker, with its questions to providers that are under way.
 #[derive(Debug)]
 pub struct Sweeper {
     calls: Queue,

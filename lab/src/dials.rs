@@ -226,7 +226,7 @@ pub(super) fn new_call(result: Enqueued) -> Result<CallId, Error> {
     }
 }
 
-/// From one moment to a later one, in ms. Zero where the second came first.
+/// Milliseconds between two moments; 0 if the second came first.
 pub(super) fn ms(from: Duration, to: Duration) -> f64 {
     to.saturating_sub(from).as_secs_f64() * 1e3
 }

@@ -26,7 +26,7 @@ const TIMES: usize = 3;
 const CALLED: &str = "+13000048271";
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is asked.
+/// One measured query.
 enum Asked {
     Ops(&'static Question),
     Page(Filter),

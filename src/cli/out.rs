@@ -42,6 +42,7 @@ pub enum Numbers {
     Full,
 }
 
+/// The two output streams, and how to format what goes there.
 pub struct Out {
     data: Box<dyn Write + Send>,
     words: Box<dyn Write + Send>,

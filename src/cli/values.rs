@@ -67,7 +67,7 @@ fn within(text: &str, range: RangeInclusive<Duration>) -> Result<Interval, Strin
 /// A limit, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit<N> {
-    /// This limit.
+    /// A limit of this much.
     Of(N),
     /// No limit, or nothing declared; null in SQL.
     Unlimited,

@@ -43,7 +43,7 @@ impl Verdict {
 pub struct Check {
     /// Stable name of the check.
     pub check: &'static str,
-    /// Its severity.
+    /// Severity; findings are listed worst first.
     pub verdict: Verdict,
     /// What was found, in one sentence.
     pub message: String,

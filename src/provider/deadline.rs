@@ -18,21 +18,21 @@ const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-/// Measures a duration, time asleep included.
+/// Measures a duration, including time the machine is suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stopwatch {
     started: Duration,
 }
 
 impl Stopwatch {
-    /// Starts now.
+    /// Starts measuring.
     pub fn start() -> Self {
         Self {
             started: since_boot(),
         }
     }
 
-    /// How long ago it was started.
+    /// Time since the start.
     pub fn elapsed(self) -> Duration {
         since_boot().saturating_sub(self.started)
     }
@@ -40,14 +40,13 @@ impl Stopwatch {
 
 /// The latest moment at which a dial may begin.
 ///
-/// The stopwatch is started **before** the claim is sent: the lease begins later than
-/// that, so the error is on the safe side by the claim's round trip.
+/// The stopwatch is started **before** the claim is sent. The lease begins later, so the error, up to the claim's round
+/// trip, is on the safe side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     /// Started before the claim was sent.
     pub started: Stopwatch,
-    /// How long after that a dial may still begin: the lease without the time that a
-    /// request may take.
+    /// Time after the start in which a dial may still begin: the lease minus the longest request.
     pub latest_start: Duration,
 }
 

@@ -23,6 +23,7 @@ pub struct Traces {
 }
 
 impl Traces {
+    /// Reads `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_SERVICE_NAME`.
     pub fn read(variables: &Variables) -> Self {
         Self {
             endpoint: variables
