@@ -10,7 +10,7 @@ pub mod import;
 /// The do-not-call list.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum DncCommand {
-    /// Add numbers. Waiting calls to them are suppressed at once; live ones are left alone.
+    /// Add numbers. Waiting calls to them are no longer dialled; live ones are left alone.
     Add {
         /// Numbers to add, as in +14155550100.
         #[arg(value_name = "NUMBER", required = true)]

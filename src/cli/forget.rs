@@ -36,7 +36,7 @@ pub struct ForgetArgs {
     /// Region whose national format the number is in, if it lacks + and country code, as in US.
     #[arg(long, value_name = "REGION")]
     pub region: Option<Region>,
-    /// Legal ground; kept in the audit log, without the number.
+    /// Reason, such as the legal ground; kept in the audit log, without the number.
     #[arg(long, value_name = "TEXT")]
     pub why: String,
     /// Erase. Without this, only count what would be erased.

@@ -1,9 +1,9 @@
 //! `import`: calls from a list of any size (CSV, NDJSON or a workbook), with one result per row.
 //!
-//! A thread reads the file while the database writes: two batches are under way on two connections, two more wait,
-//! and nothing else is kept in memory. A row that cannot be taken harms no other row. Results come in file order,
-//! each after its batch is durable, so an interrupted import is continued by importing the same file again, provided
-//! its rows have idempotency keys.
+//! A thread reads the file while the database writes: two batches are under way on two connections, and two more
+//! wait. Beyond these rows only the numbers seen are kept in memory, and a workbook's sheet. A row that cannot be taken
+//! harms no other row. Results come in file order, each after its batch is durable, so an interrupted import is
+//! continued by importing the same file again, provided its rows have idempotency keys.
 
 use std::{
     path::{Path, PathBuf},
