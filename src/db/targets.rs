@@ -7,7 +7,7 @@ use std::{str::FromStr, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-/// Time to get a session, unless the URL has `connect_timeout`.
+/// Time to get a session, divided among the URL's servers, unless it has `connect_timeout`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The servers of a URL, in its order.
@@ -151,7 +151,7 @@ impl<'u> Told<'u> {
                 let seconds: i32 = seconds.parse().map_err(|_not_one| {
                     format!("has connect_timeout={seconds}: it takes whole seconds")
                 })?;
-                // As in libpq 0 means no limit and 1 means 2; ours is capped at 60.
+                // In libpq 0 waits for ever, and 1 means 2. Here 0 means the default, and 60 is the most.
                 self.limit = (seconds > 0)
                     .then(|| Duration::from_secs(u64::from(seconds.unsigned_abs()).clamp(2, 60)));
             }
@@ -209,7 +209,7 @@ impl<'u> Told<'u> {
         Ok(())
     }
 
-    /// Checks that the connection is as secure as the URL asked.
+    /// Requires TLS for `ssl=true`, and verify-full for `sslrootcert=system`.
     fn secured(&self, options: PgConnectOptions) -> Result<PgConnectOptions, String> {
         let weak = matches!(
             options.get_ssl_mode(),

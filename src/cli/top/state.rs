@@ -151,7 +151,7 @@ impl Top {
                 let run_at = run_at.and_then(|at| DateTime::parse_from_rfc3339(at).ok());
                 let due = run_at.map_or(event.at, |at| at.to_utc().max(event.at));
                 if self.due.len() >= DUE {
-                    // The calls are due another day: rather lose a sample than let memory grow.
+                    // The calls are due another day: rather lose samples than let memory grow.
                     self.due.clear();
                 }
                 self.due.insert(event.call_id, due);
