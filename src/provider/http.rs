@@ -1,13 +1,12 @@
 //! The generic adapter: any provider that speaks the protocol over HTTP.
 //!
-//! `POST {address}/api/v1/calls` places, `POST {address}/api/v1/calls/{id}/cancel`
-//! ends, `GET {address}/api/v1/calls/{id}` and `GET {address}/api/v1/calls?reference=`
-//! look up, `GET {address}/api/v1/calls?since=` lists. Every dial has a connection of its own, on purpose: an idle one may be closed
-//! by the other side under our POST, and then nobody can tell whether it arrived. A
-//! handshake costs milliseconds, and a call lasts minutes.
+//! `POST {address}/api/v1/calls` places, `POST {address}/api/v1/calls/{id}/cancel` ends, `GET
+//! {address}/api/v1/calls/{id}` and `GET {address}/api/v1/calls?reference=` look up, `GET
+//! {address}/api/v1/calls?since=` lists. Every dial deliberately has a connection of its own: the other side may
+//! close an idle one under our POST, and then nobody can tell whether it arrived. Compared with a call, a handshake
+//! costs nothing.
 //!
-//! `exchange` keeps the phases apart, `answer` holds the table of answers, `look_up` the
-//! one of answers to a look-up.
+//! `exchange` keeps the phases apart, `answer` maps responses to dials, `look_up` responses to look-ups.
 
 use std::time::Duration;
 
@@ -34,26 +33,26 @@ mod answer;
 mod exchange;
 mod look_up;
 
-// Doors for the fuzz targets.
+// Entry points for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 
-/// Of a list of calls; a provider whose cursor never ends must not keep us for ever.
+/// Pages read of one list; a provider whose cursor never ends must not occupy us for ever.
 const MOST_PAGES: usize = 10_000;
 
-/// How long one request may take.
+/// Time limits of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For the name, the connection and the TLS handshake together.
+    /// Name resolution, connecting and TLS handshake together.
     pub connect: Duration,
-    /// For everything. A dial begins at most `Deadline::latest_start` after the claim was
-    /// asked for, so this and that together must fit into the lease.
+    /// The whole request. A dial begins at most `Deadline::latest_start` after the claim was sent, so the sum of the
+    /// two must fit into the lease.
     pub total: Duration,
 }
 
 impl Limits {
-    /// Those that every dial has.
+    /// The limits of every dial.
     pub const DEFAULT: Self = Self {
         connect: Duration::from_secs(5),
         total: Duration::from_secs(30),
@@ -66,10 +65,10 @@ impl Default for Limits {
     }
 }
 
-/// A provider account behind an HTTP address.
+/// A provider's account behind an HTTP address.
 #[derive(Debug)]
 pub struct HttpProvider {
-    /// How long a request may take.
+    /// [`Limits::DEFAULT`], except in tests.
     pub limits: Limits,
     address: String,
     account: String,
@@ -79,7 +78,7 @@ pub struct HttpProvider {
     connector: Connector,
 }
 
-/// The account behind an address, however that is spelled.
+/// Names the account behind an address, however the address is spelled.
 fn account(uri: &Uri, authority: &Authority) -> String {
     let scheme = uri.scheme_str().unwrap_or("http").to_ascii_lowercase();
     let host = authority.host().to_ascii_lowercase();
@@ -90,10 +89,10 @@ fn account(uri: &Uri, authority: &Authority) -> String {
     account_of("http", &host, &[&scheme, &host, &port.to_string(), path])
 }
 
-/// A request, unless one of its parts cannot be one.
+/// A request, or why one of its parts is not allowed in one.
 type Built = Result<Request<Full<Bytes>>, hyper::http::Error>;
 
-/// The body of a place request.
+/// Body of `POST /api/v1/calls`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PlaceBody<'a> {
@@ -109,8 +108,8 @@ struct PlaceBody<'a> {
 }
 
 impl HttpProvider {
-    /// An adapter for the provider at `address` (`https://voice.example.com`, a path allowed),
-    /// with the key that it asks for, if any. Connects to nothing yet.
+    /// An adapter for the provider at `address` (`https://voice.example.com`, a path is allowed), with its key, if it
+    /// needs one. Does not connect yet.
     pub fn new(address: &str, key: Option<SecretString>) -> Result<Self, Error> {
         let address = address.trim().trim_end_matches('/');
         let uri: Uri = address.parse().map_err(|_e| Error::BadAddress)?;
@@ -163,7 +162,7 @@ impl HttpProvider {
             max_duration_sec: call.max_duration_sec,
             ring_timeout_sec: call.ring_timeout_sec,
         };
-        // Strings, numbers and a Value: serialising them cannot fail.
+        // Strings, numbers and a `Value` always serialise.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let dial_before = call
             .lease_until
@@ -226,7 +225,7 @@ impl HttpProvider {
         })
     }
 
-    /// Sends what rings nobody, so the phases do not matter: there is an answer, or none.
+    /// Sends a request that rings nobody. Phases do not matter here: there is a response, or there is none.
     async fn ask(&self, request: Built) -> Result<Answer, Error> {
         let request = request.map_err(|error| Error::NoAnswer {
             why: words::chain(&error),
@@ -249,7 +248,7 @@ impl HttpProvider {
             .header(header::CONTENT_TYPE, "application/json")
     }
 
-    /// A request in absolute form; `exchange` connects by it and sends the path alone.
+    /// A request in absolute form: `exchange` connects by it and sends only the path.
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
         let request = Request::builder()
             .method(method)
@@ -273,7 +272,7 @@ impl HttpProvider {
 }
 
 impl Provider for HttpProvider {
-    /// By the address alone: nobody can tell two keys of one account from those of two.
+    /// By the address alone: two keys of one account cannot be told from keys of two accounts.
     fn account(&self) -> Option<String> {
         Some(self.account.clone())
     }

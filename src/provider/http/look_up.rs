@@ -1,8 +1,7 @@
-//! What an answer to a look-up means.
+//! What a response to a look-up means.
 //!
-//! The invariant: `Found` only with a report that can be read, `NotFound` only where the
-//! provider says so in the words of the protocol. On its word a call may be placed again,
-//! so everything else is an error, which proves nothing.
+//! The invariant: `Found` only with a readable report, `NotFound` only if the provider says so in the protocol's
+//! words. On that word a call may be placed again, so everything else is an error, which proves nothing.
 
 use chrono::{DateTime, Utc};
 
@@ -12,7 +11,7 @@ use crate::{
     provider::{Error, LookedUp, protocol},
 };
 
-/// What came of asking for the call with an id.
+/// Reads the response about the call with an id.
 pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Error> {
     match answer.status.as_u16() {
         200 => {
@@ -28,7 +27,7 @@ pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Erro
     }
 }
 
-/// What came of asking for the calls with our reference.
+/// Reads the response about the calls with our reference.
 pub(super) fn by_reference(
     answer: &Answer,
     dial: Reference,
@@ -36,7 +35,7 @@ pub(super) fn by_reference(
 ) -> Result<LookedUp, Error> {
     match answer.status.as_u16() {
         200 => listed(answer, dial),
-        // No such list. That there is none does not mean that it is empty.
+        // It has no list, which does not mean that the list is empty.
         404 | 405 | 501 => Ok(LookedUp::Unsupported),
         _ => Err(nothing(answer, key)),
     }
@@ -52,8 +51,8 @@ fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
     if calls.iter().any(|call| call.kind == ReportKind::Unparsable) {
         return Err(unread(answer, "a call in the list cannot be read"));
     }
-    // A provider that does not know the parameter passes over it and lists every call of
-    // everybody; nothing later would tell a nameless one from ours.
+    // A provider that does not know the parameter ignores it and lists everyone's calls; later nothing would tell a
+    // nameless one from ours.
     let reference = dial.to_string();
     let ours: Vec<Report> = calls
         .into_iter()
@@ -75,13 +74,13 @@ fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) calls: Vec<Report>,
-    /// What to ask for the next one with; none = this is the last.
+    /// Cursor of the next page; `None` on the last.
     pub(super) next: Option<String>,
 }
 
-/// What came of asking for the calls since a time. `None`: it has no such list. One that
-/// does not repeat the same `since` is none either: a provider that does not know the
-/// parameter passes over it, and one that goes back less far lists with gaps.
+/// Reads one page of the calls since a time. `None` if the provider has no such list. A response that does not repeat
+/// the same `since` counts as none: a provider that does not know the parameter ignores it, and one that goes back
+/// less far lists with gaps.
 pub(super) fn page(
     answer: &Answer,
     asked: DateTime<Utc>,
@@ -104,9 +103,9 @@ pub(super) fn page(
     Ok(is_as_asked.then_some(Page { calls, next }))
 }
 
-/// How much a report says, where several are about one dial. An answer first: it is what
-/// nothing may be placed after. Then what may still be up, a strange word among it, because
-/// the end of one call is not the end of the other.
+/// Ranks reports about one dial by what they tell. An answer ranks first, because nothing may be placed after it.
+/// Next comes what may still be ringing or talking, unknown words included, because the end of one call is not the
+/// end of the other.
 const fn weight(report: &Report) -> u8 {
     match (report.kind, report.outcome) {
         (ReportKind::Ended, Some(Outcome::Answered)) => 5,
@@ -118,10 +117,10 @@ const fn weight(report: &Report) -> u8 {
     }
 }
 
-/// An answer by which nothing is proved.
+/// A response that proves nothing.
 fn nothing(answer: &Answer, key: Option<&str>) -> Error {
     if answer.status.is_success() {
-        // Accepted, but not done; or a part of a list.
+        // Accepted but not done, or only part of a list.
         unread(answer, "it is no whole answer")
     } else {
         refused(answer, key)
