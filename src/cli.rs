@@ -1,9 +1,8 @@
-//! The command line: what is asked for, and who does it.
+//! The command line: parses it and runs one command.
 //!
-//! A command is one function that takes its arguments, the queue's verbs
-//! ([`Queue`]) and the two streams ([`Out`]), and answers with a stable exit code
-//! ([`Exit`]) or with words for a person ([`Failure`]); it prints nothing by any other
-//! way and reads no environment. Data goes to stdout, everything else to stderr.
+//! A command is one function of its arguments, the queue's verbs ([`Queue`]) and the two streams ([`Out`]). It
+//! returns a stable exit code ([`Exit`]) or words for a person ([`Failure`]), prints only through [`Out`] and never
+//! reads the environment itself. Data goes to stdout, everything else to stderr.
 
 use std::{process::ExitCode, sync::LazyLock};
 
@@ -18,79 +17,34 @@ use crate::{
     shown, telemetry,
 };
 
-// `acts`: who did what, when and why.
 pub mod acts;
-
-// `calls`: look at calls, and change their course.
 pub mod calls;
-
-// `completions`: for a shell.
 pub mod completions;
-
-// `demo`: everything on one machine.
 pub mod demo;
-
-// `dnc`: the list of numbers not to ring.
 pub mod dnc;
-
-// `doctor`: what is wrong.
 pub mod doctor;
-
-// `enqueue`: one call.
 pub mod enqueue;
-
-// How a command ends.
 pub mod exit;
-
-// `fake-provider`: a provider that only pretends to call.
 pub mod fake_provider;
-
-// `forget`: a number, out of every table.
 pub mod forget;
-
-// `healthcheck`: for containers.
 pub mod healthcheck;
-
-// `import`: calls from a list.
 pub mod import;
 
-// `campaigns` and `trunks`.
+// `campaigns` and `trunks`, which share their commands.
 pub mod lanes;
-
-// Lists of numbers as people keep them.
 mod lists;
-
-// `man`: manual pages.
 pub mod man;
-
-// `ops`: the questions of people.
 pub mod ops;
-
-// Where a command writes.
 pub mod out;
 
-// `serve`, `api` and `work`: processes that stay.
+// `serve`, `api` and `work`, which run until they are stopped.
 mod process;
-
-// `recover`: after a restore or a failover.
 pub mod recover;
-
-// `release`: the end of a hold.
 pub mod release;
-
-// `sign`: a webhook by hand.
 pub mod sign;
-
-// `top`: everything at a glance, live.
 pub mod top;
-
-// Single values of the command line.
 pub mod values;
-
-// `webhooks`: what providers told us.
 pub mod webhooks;
-
-// `workers`: who is there, and who is told to go.
 pub mod workers;
 
 #[cfg(test)]
@@ -121,7 +75,7 @@ struct Cli {
     command: Command,
 }
 
-/// The release, and what it needs of the database.
+/// For `--version`: the release and the migration it needs.
 fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let (release, migration) = (db::RELEASE, db::MIGRATION);
@@ -132,13 +86,13 @@ fn version() -> &'static str {
 
 #[derive(Debug, clap::Args)]
 struct Everywhere {
-    /// JSON on stdout, for programs, with whole telephone numbers.
+    /// Print JSON on stdout, with whole telephone numbers.
     #[arg(long, global = true, help_heading = config::GLOBAL)]
     json: bool,
-    /// Show whole telephone numbers in tables, not masked ones.
+    /// Show whole telephone numbers in tables instead of masked ones.
     #[arg(long, global = true, help_heading = config::GLOBAL)]
     full_numbers: bool,
-    /// Who asks, as the history shows it; also whose idempotency keys these are. Default: `cli:` and the user's name.
+    /// Who is acting, as the history shows it; idempotency keys are per name. Default: `cli:` and the user's name.
     #[arg(long, global = true, value_name = "NAME", help_heading = config::GLOBAL)]
     by: Option<String>,
 }
@@ -148,71 +102,71 @@ enum Command {
     /// Run API, worker and sweep in one process.
     #[command(after_help = SECRETS)]
     Serve(Box<Settings>),
-    /// Run the API alone: orders and webhooks.
+    /// Run the API alone: requests and webhooks.
     #[command(after_help = SECRETS)]
     Api(Box<Settings>),
-    /// Run worker and sweep alone.
+    /// Run the worker and the sweep alone.
     #[command(after_help = SECRETS)]
     Work(Box<Settings>),
-    /// Bring the database to this release.
+    /// Migrate the database to this release.
     Migrate {
-        /// Apply all functions and views once more, also those that are there: after somebody has changed one.
+        /// Also reapply functions and views that are already current, for example after someone changed one by hand.
         #[arg(long)]
         again: bool,
     },
-    /// Show everything on this machine: a private Postgres, a provider that pretends, and calls.
+    /// Show pgdial at work on this machine: a private Postgres, a fake provider, and 100 calls.
     Demo(demo::DemoArgs),
-    /// Ask for one call.
+    /// Enqueue one call.
     Enqueue(enqueue::EnqueueArgs),
-    /// Ask for many calls, from a list: CSV, NDJSON or a workbook.
+    /// Enqueue calls from a list: CSV, NDJSON or a workbook.
     #[command(after_long_help = import::COLUMNS)]
     Import(import::ImportArgs),
-    /// Look at calls, and change their course.
+    /// List, explain, cancel, redrive, amend and export calls.
     #[command(subcommand)]
     Calls(calls::CallsCommand),
-    /// Everything at a glance, live: slots, campaigns, rates, events; keys to pause and resume.
+    /// Show slots, campaigns, rates and events, live; keys pause and resume.
     Top,
-    /// Named lanes of calls: cap, weight, policies, pause.
+    /// Campaigns: named lanes of calls with a cap, a weight, policies and a pause switch.
     #[command(subcommand)]
     Campaigns(lanes::LaneCommand<lanes::CampaignChanges>),
-    /// Provider accounts: slots, pace, pause.
+    /// Trunks: provider accounts with slots, a pace and a pause switch.
     #[command(subcommand)]
     Trunks(lanes::LaneCommand<lanes::TrunkChanges>),
-    /// The list of numbers not to ring.
+    /// The do-not-call list.
     #[command(subcommand)]
     Dnc(dnc::DncCommand),
-    /// What providers told us: list it, read it, apply it again.
+    /// Webhooks received from providers: list them, show their bodies, apply them again.
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
-    /// Worker processes: who is there, and who is told to go.
+    /// Worker processes: list them, drain one.
     #[command(subcommand)]
     Workers(workers::WorkersCommand),
-    /// The audit: who did what to the queue, when and why.
+    /// The audit log: who did what to the queue, when and why.
     #[command(subcommand)]
     Acts(acts::ActsCommand),
-    /// Take a person's number, and what was said with it, out of every table.
+    /// Erase a person's number, and what was said in their calls, from every table.
     #[command(after_long_help = forget::LIMITS)]
     Forget(forget::ForgetArgs),
-    /// Ask what the queue is doing: the questions of somebody on call.
+    /// Run one of the prepared queries about the state of the queue.
     Ops(ops::OpsArgs),
-    /// Free the number of a call whose end nobody knows.
+    /// Release the number of a call that nobody knows the end of.
     Release(release::ReleaseArgs),
-    /// After a restore or a failover: ask the providers about what the database has lost.
+    /// After a restore or failover: ask the providers for the calls the database has lost.
     #[command(after_long_help = recover::STEPS)]
     Recover(recover::RecoverArgs),
-    /// Look at settings, database, listener and providers, and say what to mend.
+    /// Check settings, database, listener and providers, and say what to fix.
     #[command(after_help = doctor::CODES)]
     Doctor(Box<Settings>),
-    /// Run a provider that only pretends to call.
+    /// Run a fake provider, for trying and testing.
     FakeProvider(fake_provider::FakeProviderArgs),
-    /// Sign a webhook's body by hand, to send it with curl.
+    /// Sign a webhook body by hand, to send it with curl.
     Sign(sign::SignArgs),
-    /// Print completions for a shell, made from the commands themselves.
+    /// Print shell completions.
     #[command(after_help = completions::WHERE)]
     Completions(completions::CompletionsArgs),
-    /// Print the manual page, or write one for each command.
+    /// Print the manual page, or write one per command.
     Man(man::ManArgs),
-    /// Ask a URL once; done if it answers 200. For a container's HEALTHCHECK.
+    /// GET a URL once; succeed if it returns 200. For a container's HEALTHCHECK.
     Healthcheck(healthcheck::HealthcheckArgs),
 }
 
@@ -224,7 +178,7 @@ Secrets come from the environment or the .env file only:
 Another trunk than `default` is described by PGDIAL_TRUNK_<NAME>_PROVIDER_URL, _PROVIDER_KEY
 and _WEBHOOK_SECRETS. Wrong settings are reported all at once, with exit code 64.";
 
-/// The whole program: reads what is asked for, starts the log, and does it.
+/// Runs the program: reads the command line and settings, starts logging, runs the command.
 pub fn main() -> ExitCode {
     // Settings come first: nothing is bound or connected to while one of them is wrong.
     let invocation = match Invocation::of_process() {
@@ -234,7 +188,7 @@ pub fn main() -> ExitCode {
     if let Err(end) = invocation.start_log() {
         return end;
     }
-    // Dropped after the runtime: what the last calls left is sent then.
+    // Declared before the runtime, so dropped after it: the last calls' spans are still sent.
     let _traces = invocation.start_traces();
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(invocation.run()),
@@ -245,22 +199,22 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A command line that was understood, with every setting that it needs.
+/// A parsed command line with every setting its command needs.
 #[derive(Debug)]
 struct Invocation {
     log: Log,
     cli: Cli,
     variables: Variables,
-    /// Of a process that stays: what it does, and everything it needs to know.
+    /// Set only for `serve`, `api` and `work`.
     run: Option<(app::Role, Run)>,
     warnings: Vec<String>,
 }
 
 impl Invocation {
-    /// Of this process. Otherwise its end: help was printed, or what is wrong was.
+    /// Parses this process's arguments. `Err` means the process ends here: help was printed, or what is wrong was.
     fn of_process() -> Result<Self, ExitCode> {
         let cli = Cli::try_parse().map_err(|told| {
-            // Help and version are no errors, and go to stdout.
+            // Help and version are not errors and go to stdout.
             told.print().ok();
             ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(Exit::Usage as u8))
         })?;
@@ -279,7 +233,7 @@ impl Invocation {
             run.is_some() || matches!(cli.command, Command::FakeProvider(_) | Command::Demo(_));
         let usual = match cli.command {
             _ if stays => "info",
-            // A line of log would stand in the middle of the screen.
+            // A log line would land in the middle of the screen.
             Command::Top => "off",
             _ => "warn",
         };
@@ -293,13 +247,13 @@ impl Invocation {
         })
     }
 
-    /// Starts the log of this process, on stderr.
+    /// Logs go to stderr, so that stdout carries only data.
     fn start_log(&self) -> Result<(), ExitCode> {
         let started = telemetry::init(&self.log.filter, self.log.format);
         started.map_err(|error| end(&Err(error.into())))
     }
 
-    /// Begins to send traces, where the environment says where to: of processes that stay.
+    /// Only processes that stay send traces, and only if the environment names a collector.
     fn start_traces(&self) -> telemetry::trace::Exporting {
         match self.run {
             Some(_) => telemetry::export(&telemetry::trace::Traces::read(&self.variables)),
@@ -307,7 +261,6 @@ impl Invocation {
         }
     }
 
-    /// Does what was asked for.
     async fn run(self) -> ExitCode {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
@@ -365,7 +318,7 @@ impl Invocation {
         }
     }
 
-    /// Who asks.
+    /// `--by`, or `cli:` and the user's name.
     fn by(&self) -> String {
         let by = self.cli.everywhere.by.clone();
         by.unwrap_or_else(|| values::usual_by(&self.variables))
@@ -373,7 +326,7 @@ impl Invocation {
 }
 
 impl Command {
-    /// Of a command that stays: what it does, what it was told, and whether it takes orders.
+    /// For a command that stays: its role, its settings, and whether its API is open.
     fn stays(&self) -> Option<(app::Role, &Settings, config::Api)> {
         match self {
             Self::Serve(settings) => Some((app::Role::Serve, settings, config::Api::Open)),
@@ -398,7 +351,7 @@ impl Command {
             Self::Forget(args) => forget::run(args, calls, by, out).await,
             Self::Release(args) => release::run(args, calls, by, out).await,
             Self::Ops(args) => ops::run(args, calls, out).await,
-            // Named one by one: a new command must be placed here or in `dispatch`.
+            // Listed one by one, so that a new command has to be placed here or in `dispatch`.
             Self::Serve(_)
             | Self::Api(_)
             | Self::Work(_)
@@ -417,7 +370,7 @@ impl Command {
     }
 }
 
-/// Says what failed, if anything did, and gives the code.
+/// Prints the failure, if any, and returns the exit code.
 fn end(done: &Result<Exit, Failure>) -> ExitCode {
     use std::io::Write;
     match done {
@@ -432,7 +385,7 @@ fn end(done: &Result<Exit, Failure>) -> ExitCode {
     }
 }
 
-/// Commands need few connections; an import sends one batch at a time.
+/// Enough for `import`, the hungriest command, which has two batches under way.
 const CONNECTIONS: u32 = 4;
 
 async fn connect(common: &Common, variables: &Variables) -> Result<Queue, Failure> {

@@ -1,9 +1,8 @@
-//! The claim loop: wake, claim, hand each call to a dial, never more than the permits.
+//! The claim loop: wakes, claims, hands each call to a dial, and never exceeds its permits.
 //!
-//! A permit is held from the claim until the dial's result is recorded, so that this
-//! process never has more claims and dials under way than `--permits`; which trunk they are
-//! for is shared out (`dispatcher/turns.rs`). The cap of all processes together (P3) is the
-//! database's; nothing is decided here.
+//! A permit is held from the claim until the dial's result is recorded, so that claims and dials of this process
+//! under way never exceed `--permits`; `dispatcher/turns.rs` divides them among trunks. The cap over all processes
+//! (P3) is the database's; nothing is decided here.
 
 use std::{
     collections::HashSet,
@@ -34,19 +33,18 @@ use crate::{
     telemetry::trace::Span,
 };
 
-/// How long it leaves trunks alone that had nothing, while those that have work have their share:
-/// each dial that ends would be a claim for nothing.
+/// How long trunks without work are left alone while those with work have used their share: otherwise every dial that
+/// ends would cause an empty claim.
 const LEFT_ALONE: Duration = Duration::from_millis(50);
-/// How often a worker looks without having been woken, when LISTEN is down.
+/// Poll interval while LISTEN is down.
 const POLL_WHEN_DEAF: Duration = Duration::from_secs(1);
-/// Calls in one claim at most: the gate is held for all of them, and their dials begin only
-/// when it answers.
+/// Calls per claim at most: the gate is held for all of them, and their dials begin only when the claim returns.
 const MOST_CLAIMED: usize = 250;
-/// A claim that takes longer has stood in line behind the claims of other workers.
+/// A claim that takes longer has queued behind other workers' claims.
 const CROWDED: Duration = Duration::from_millis(10);
-/// Turns of the runtime that it lets pass at most while permits come free.
+/// Yields to the runtime, at most, while permits keep coming free.
 const MOST_TURNS: usize = 16;
-/// The first pause after a failed claim, and the longest.
+/// First and longest pause after a failed claim.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The claim loop of one worker.
@@ -59,20 +57,20 @@ pub struct Dispatcher {
     permits: Arc<Semaphore>,
     permits_in_all: usize,
     turns: Arc<Turns>,
-    /// Calls in one claim: half of the permits, so that the dials of one half are
-    /// recorded while the next half is claimed.
+    /// Calls per claim: half of the permits, up to `MOST_CLAIMED`, so that the dials of one half are recorded while
+    /// the next half is claimed.
     most_claimed: usize,
-    /// Set while claims stand in line behind those of other workers.
+    /// Set while claims queue behind those of other workers.
     crowd: Option<Crowd>,
-    /// How often it looks without having been woken; none = never (wakes and due times only).
+    /// Poll interval; `None` means that only wakes and due times end a rest.
     poll: Option<Duration>,
     held: Held,
-    /// When a claim last showed that trunks which it brought no calls of have none.
+    /// When a claim last brought fewer calls than it wanted, so that the trunks it was for have no more.
     others_had_nothing: Option<Instant>,
     dials: TaskTracker,
 }
 
-/// The dials that this worker holds: what `give_back` must leave alone.
+/// Dials held by this worker, which `give_back` must leave alone.
 #[derive(Debug, Clone, Default)]
 struct Held(Arc<Mutex<HashSet<Reference>>>);
 
@@ -132,8 +130,7 @@ impl Dispatcher {
         }
     }
 
-    /// Loop: claims until stopped, then waits for the dials under way. Live calls are
-    /// left to the database (P4).
+    /// Claims until stopped, then waits for the dials under way. Live calls are left to the database (P4).
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let mut pause = PAUSE.0;
         let mut reply_lost = false;
@@ -148,7 +145,7 @@ impl Dispatcher {
                     .await;
                 continue;
             }
-            // The claim itself is never cancelled: a lost reply would be lost calls.
+            // The claim itself is never cancelled: a lost reply means lost calls.
             match self.claim(permits, &room).await {
                 Ok(rest) => {
                     pause = PAUSE.0;
@@ -174,12 +171,12 @@ impl Dispatcher {
         if reply_lost {
             self.give_back().await;
         }
-        // What went back just now is work for others, and the notifier may have stopped.
+        // What was just given back is work for others, and the notifier may have stopped already.
         self.calls.send_wakes().await;
         Ok(())
     }
 
-    /// Returns what a lost reply of a claim had brought. False: not all of it yet.
+    /// Gives back what a lost reply of a claim contained. False if not all of it could be.
     async fn give_back(&self) -> bool {
         match self.calls.give_back(self.worker, &self.held.all()).await {
             Ok(all) => all,
@@ -193,14 +190,14 @@ impl Dispatcher {
         }
     }
 
-    /// At least one permit, and as many as one claim may use of those that are free now.
+    /// Waits for one permit, and takes as many free ones as a single claim may use.
     async fn free_permits(&self) -> Vec<OwnedSemaphorePermit> {
         let mut permits = Vec::new();
         if let Ok(first) = Arc::clone(&self.permits).acquire_owned().await {
             permits.push(first);
         }
-        // Dials that are recorded by one statement end together, and others follow while the
-        // process is busy: as many of their permits as come from turn to turn, not the first.
+        // Dials recorded by one statement end together, and more end while the process is busy: collect permits as
+        // long as every yield brings some, rather than claim for the first.
         for _ in 0..MOST_TURNS {
             tokio::task::yield_now().await;
             let before = permits.len();
@@ -224,8 +221,8 @@ impl Dispatcher {
         permits
     }
 
-    /// Those that have work have their share of the permits, and the others had nothing a moment
-    /// ago: until then, or until a dial ends, nobody is claimed for.
+    /// Whether to skip the claim: trunks with work have used their share, and the others had none a moment ago.
+    /// Returns until when, unless a dial ends before.
     fn nobody_to_claim_for(&self, room: &Room) -> Option<Instant> {
         if room.shares.is_empty() {
             return Some(Instant::now() + POLL_WHEN_DEAF);
@@ -234,13 +231,13 @@ impl Dispatcher {
         (room.leaves_out && !room.expects_work && until > Instant::now()).then_some(until)
     }
 
-    /// Claims for these permits. `Some(rest)`: nothing was there, rest that long.
+    /// Claims for these permits. `Some(rest)`: nothing was found, so rest.
     async fn claim(
         &mut self,
         mut permits: Vec<OwnedSemaphorePermit>,
         room: &Room,
     ) -> Result<Option<Rest>, Error> {
-        // Started before the claim is sent, so that the lease can only look shorter than it is.
+        // Started before the claim is sent, so that the lease can only seem shorter than it is.
         let claimed_at = Stopwatch::start();
         let sent = Instant::now();
         let hinted = self.calls.take_hint();
@@ -266,7 +263,7 @@ impl Dispatcher {
                 .await?;
         }
         if claim.calls.is_empty() {
-            // Those that had their share may have more, now that the others have no work.
+            // The others have no work, so those limited to their share may now have more.
             let may_have_more = room.expects_work && room.leaves_out;
             return Ok((!may_have_more).then_some(Rest::Until(claim.wait)));
         }
@@ -274,7 +271,7 @@ impl Dispatcher {
             trace(&mut call, took);
             self.start(call, claimed_at, permits.pop());
         }
-        // Fewer than wanted but some: the next claim at once says how long to rest.
+        // Fewer than wanted, but some: the next claim, at once, says how long to rest.
         Ok(None)
     }
 
@@ -288,7 +285,7 @@ impl Dispatcher {
             _ => "calls",
         });
         metrics.claimed.inc_by(claimed as u64);
-        // Without a call the hint was about something that this worker could not use.
+        // Without a call, the hint was about something this worker could not use.
         if let (Some(hinted), 1..) = (hinted, claimed) {
             let refill = hinted + took;
             metrics.refill_seconds.observe(refill.as_secs_f64());
@@ -306,8 +303,8 @@ impl Dispatcher {
         let used = Used::of(&self.calls.metrics().permits_used);
         let permit = self.turns.take(&call.trunk, permit);
         self.dials.spawn(async move {
-            // Not recorded: it may ring, so it stays held, and give_back leaves it alone for
-            // the sweep to take over.
+            // Not recorded: it may be ringing, so it stays held, and `give_back` leaves it for the sweep to take
+            // over.
             if dialer.dial(call, claimed_at).await {
                 held.remove(reference);
             }
@@ -315,8 +312,7 @@ impl Dispatcher {
         });
     }
 
-    /// Waits for a wake, for the next due call, or for the poll; where a trunk has its share of
-    /// the permits, for the end of a dial too.
+    /// Waits for a wake, the next due call or the poll; if a trunk has used its share, also for the end of a dial.
     async fn rest(&self, stop: &CancellationToken, rest: Rest, room: &Room) {
         let due = match rest {
             Rest::Briefly => Some(jittered(Duration::from_millis(50))),
@@ -339,7 +335,7 @@ impl Dispatcher {
     }
 }
 
-/// The claim as a span of each of its calls; what follows belongs to it.
+/// Adds the claim as a span to each call's trace; the dial's spans go under it.
 fn trace(call: &mut ClaimedCall, took: Duration) {
     let span = Span::began("claim", call.traceparent.as_deref(), took).with(&[
         ("call.id", &call.id),
@@ -351,12 +347,12 @@ fn trace(call: &mut ClaimedCall, took: Duration) {
     call.traceparent = span.traceparent().or(call.traceparent.take());
 }
 
-/// What a worker does while the gate is crowded: fewer and larger claims, because all wait
-/// for each. By the time the gate opens its other dials have ended anyway.
+/// Behaviour while the gate is crowded: fewer and larger claims, because everyone waits for each. Other dials will
+/// have ended by the time the gate opens anyway.
 #[derive(Debug)]
 struct Crowd {
     most_claimed: usize,
-    /// How long it lets permits gather: a part of what the last claim took.
+    /// Until when permits gather: a part of the last claim's duration.
     until: Instant,
 }
 
@@ -372,7 +368,7 @@ async fn sleep_or_never(duration: Option<Duration>) {
     }
 }
 
-/// 0.8 to 1.2 times as long, so that many workers do not come at once.
+/// 0.8 to 1.2 times the duration, so that workers do not come all at once.
 fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(rand::random_range(0.8..1.2))
 }

@@ -1,27 +1,20 @@
 //! What a call is, in plain values: no runtime, no web server, no query.
 //!
-//! Everything here is parsed once, at the edge, and then carried as a type that
-//! cannot be wrong. Nothing in this module waits, logs or touches a row.
+//! Everything is parsed once, at the edge, and from then on carried as a type that cannot be wrong. Nothing here
+//! waits, logs or touches a row.
 
-// Names of a call, of one claim of it, and of both together.
 pub mod ids;
 
-// A telephone number in E.164, which masks itself.
 pub mod phone;
 
-// The states of a call.
 pub mod state;
 
-// How an attempt ended.
 pub mod outcome;
 
-// What a caller asks for.
 pub mod request;
 
-// What a claim hands to a worker, and what came of the dial.
 pub mod dial;
 
-// What a provider reports about a call.
 pub mod report;
 
 pub use dial::{ClaimedCall, Placement, Refusal};

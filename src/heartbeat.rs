@@ -1,5 +1,4 @@
-//! The heartbeat loop: this worker shows the others that it is alive, and hears whether it is
-//! told to go.
+//! The heartbeat loop: shows others that this worker is alive, and learns whether it is to drain.
 
 use std::time::Duration;
 
@@ -7,11 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flow::{Error, Queue, heartbeat::Worker, wake::Wake};
 
-/// How often. A worker not seen for three times as long counts as gone.
+/// Interval between beats. A worker not seen for three times as long counts as gone.
 const BEAT: Duration = Duration::from_secs(15);
 
-/// Loop: beats until stopped, and then once more to say that it stops. `drained` is cancelled
-/// when somebody tells this worker to go.
+/// Beats until stopped, then once more to record that it stops. Cancels `drained` when someone drains this worker.
 pub async fn run(
     calls: Queue,
     mut worker: Worker,

@@ -1,12 +1,10 @@
-//! What this process did since it started, as counters and histograms.
+//! What this process has done since it started, as counters and histograms.
 //!
-//! Everybody who holds [`Queue`](crate::flow::Queue) counts here: the loops, the dialer, the
-//! batchers, the API. Counting costs some atomic additions and never waits; whoever scrapes
-//! (`src/http/metrics.rs`) puts the state of the queue beside it, which comes from the
-//! database, so that no process can drift from it. There are no numbers and no names of people in it.
+//! Every holder of [`Queue`](crate::flow::Queue) counts here: loops, dialer, batchers, API. Counting costs a few
+//! atomic additions and never waits. A scrape (`src/http/metrics.rs`) adds the state of the queue from the database,
+//! so that no process can drift from it. No numbers or names of people are included.
 //!
-//! Names: base units (seconds), `_total` for what only grows, and labels of few values: words
-//! of ours, trunks, verbs.
+//! Names: base units (seconds), `_total` for counters, and labels with few values: words of our own, trunks, verbs.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -15,26 +13,25 @@ use prometheus::{
     core::Collector, proto::MetricFamily,
 };
 
-// What the database says, in the same form.
 pub(crate) mod queue;
 
-/// Of what takes milliseconds: statements, claims, requests.
+/// Buckets in seconds for statements, claims and requests, which take milliseconds.
 const SHORT: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-/// Of a dial: the provider answers within 30 s or not at all.
+/// Buckets in seconds for a dial: the provider responds within 30 s or not at all.
 const DIAL: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Of a wait that may be milliseconds and may be an hour.
+/// Buckets in seconds for waits between milliseconds and an hour.
 const LONG: [f64; 15] = [
     0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 ];
-/// Items in one statement.
+/// Buckets for items per statement.
 const SIZES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
-/// The verbs that go through batchers.
+/// Verbs that go through batchers.
 const BATCHED: [&str; 6] = ["enqueue", "dialed", "settle", "defer", "doubt", "webhook"];
 
-/// What their verdicts may be. Webhooks and enqueues have families of their own.
+/// Their possible verdicts. Webhooks and enqueues have families of their own.
 const VERDICTS: [(&str, &[&str]); 4] = [
     ("dialed", &["in_call", "stale", "not_found"]),
     (
@@ -64,7 +61,7 @@ const VERDICTS: [(&str, &[&str]); 4] = [
     ("doubt", &["unresolved", "stale", "not_found"]),
 ];
 
-/// What the answer to a dial's request may mean.
+/// Possible results of a dial.
 const PLACEMENTS: [&str; 7] = [
     "placed",
     "refused",
@@ -75,12 +72,12 @@ const PLACEMENTS: [&str; 7] = [
     "unknown",
 ];
 
-/// A counter for each of some words that are known before.
+/// Counters by word, for a fixed set of words.
 #[derive(Debug, Clone)]
 pub(crate) struct Words(Vec<(&'static str, IntCounter)>);
 
 impl Words {
-    /// One more of this word; of a word that nobody foresaw, none.
+    /// Counts the word; an unforeseen word is not counted.
     pub(crate) fn add(&self, word: &str) {
         if let Some((_, count)) = self.0.iter().find(|known| known.0 == word) {
             count.inc();
@@ -88,7 +85,7 @@ impl Words {
     }
 }
 
-/// What one batcher measures.
+/// Measures of one batcher.
 #[derive(Debug, Clone)]
 pub(crate) struct Batches {
     pub(crate) seconds: Histogram,
@@ -96,7 +93,7 @@ pub(crate) struct Batches {
     pub(crate) errors: IntCounter,
 }
 
-/// Everything that one process counts.
+/// All that one process counts.
 pub struct Metrics {
     registry: Registry,
     batches: BTreeMap<&'static str, Batches>,
@@ -123,7 +120,7 @@ pub struct Metrics {
     pub(crate) dials: IntCounterVec,
     /// By trunk.
     pub(crate) dial_seconds: HistogramVec,
-    /// By trunk: dials that were a call's second or later attempt.
+    /// By trunk: dials that were a second or later attempt.
     pub(crate) retries: IntCounterVec,
     /// By trunk and result.
     pub(crate) repeats: IntCounterVec,
@@ -149,7 +146,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// All at 0.
     #[expect(clippy::too_many_lines, reason = "a list of what is counted")]
     pub fn new() -> Self {
         let new = Maker(Registry::new());
@@ -268,19 +265,19 @@ impl Metrics {
         }
     }
 
-    /// The measures of a verb's batcher.
+    /// Measures of one verb's batcher; `None` for a verb without one.
     pub(crate) fn batches(&self, verb: &'static str) -> Option<Batches> {
         self.batches.get(verb).cloned()
     }
 
-    /// One more answer of a verb.
+    /// Counts one verdict of a verb.
     pub(crate) fn verdict(&self, verb: &'static str, word: &str) {
         if let Some(words) = self.verdicts.get(verb) {
             words.add(word);
         }
     }
 
-    /// A trunk that this process can dial: its counters are there from the start, as 0.
+    /// Creates the counters of a trunk this process can dial, so that they are exported as 0 from the start.
     pub(crate) fn know_trunk(&self, trunk: &str) {
         for result in PLACEMENTS {
             self.dials.with_label_values(&[trunk, result]);
@@ -290,14 +287,14 @@ impl Metrics {
         self.retries.with_label_values(&[trunk]);
     }
 
-    /// A dial of this trunk came to this.
+    /// Counts and times one dial.
     pub(crate) fn dialed(&self, trunk: &str, result: &str, took: Duration) {
         self.dials.with_label_values(&[trunk, result]).inc();
         let seconds = self.dial_seconds.with_label_values(&[trunk]);
         seconds.observe(took.as_secs_f64());
     }
 
-    /// What was counted so far.
+    /// Everything counted so far.
     pub(crate) fn families(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
@@ -309,7 +306,7 @@ impl Default for Metrics {
     }
 }
 
-/// A permit in use, for the gauge.
+/// A permit in use; dropping it lowers the gauge.
 #[derive(Debug)]
 pub(crate) struct Used(IntGauge);
 
@@ -326,10 +323,10 @@ impl Drop for Used {
     }
 }
 
-/// Makes families and enters them into the registry.
+/// Creates families and registers them.
 struct Maker(Registry);
 
-/// The library refuses bad and double names; ours are constants.
+/// Bad or duplicate names are impossible: ours are constants.
 #[expect(
     clippy::expect_used,
     reason = "every family is made whenever one is, so any test finds a bad name"
@@ -366,7 +363,7 @@ impl Maker {
         self.enter(made(HistogramVec::new(options, &[label])))
     }
 
-    /// Each word is there from the start, as 0: an alert on one that never came would not load.
+    /// Every word is exported as 0 from the start: an alert on one that never occurred would find no series.
     fn words(&self, name: &str, help: &str, label: &str, words: &[&'static str]) -> Words {
         let family = self.counters(name, help, &[label]);
         let of = |word: &&'static str| (*word, family.with_label_values(&[*word]));

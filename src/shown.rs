@@ -1,12 +1,11 @@
-//! Texts that others wrote (callers, providers), shown so that they cannot steer what shows them.
+//! Text that others wrote (callers, providers), made harmless for whatever displays it.
 //!
-//! A control character moves a terminal's cursor, or ends a spreadsheet's cell; a bidirectional
-//! override makes a line read as another. Whoever reads JSON as a program gets every character:
-//! there they are escaped, not removed.
+//! A control character moves a terminal's cursor or ends a spreadsheet's cell; a bidirectional override makes a line
+//! read as another. A program that reads JSON gets every character: there they are escaped, not removed.
 
 use std::fmt::Write as _;
 
-/// Whether a terminal or a spreadsheet would obey this character instead of showing it.
+/// Whether a terminal or spreadsheet would obey this character instead of showing it.
 pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -17,22 +16,21 @@ pub fn steers(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text on one line, with a space for each character that steers.
+/// The text on one line, with a space in place of each steering character.
 pub fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if steers(c) { ' ' } else { c })
         .collect()
 }
 
-/// JSON text with the same meaning, in which such characters are escaped. Outside of strings JSON has none but
-/// line ends, which stay.
+/// JSON of the same meaning, with such characters escaped. Outside strings, JSON has none but line ends, which stay.
 pub fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) && !matches!(c, '\n' | '\r' | '\t') {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                // Writing to a String cannot fail.
+                // Writing to a `String` cannot fail.
                 write!(out, "\\u{unit:04x}").ok();
             }
         } else {
@@ -52,7 +50,7 @@ mod tests {
             plain("a\u{1b}[2Jb\nc\u{9b}d\u{202e}e\u{7}"),
             "a [2Jb c d e "
         );
-        // Letters, accents, emoji with their joiners, and scripts from right to left stay.
+        // Letters, accents, joined emoji and right-to-left scripts stay.
         for text in ["Żółć", "👩‍👩‍👧", "שלום", "e\u{301}"] {
             assert_eq!(plain(text), text);
         }

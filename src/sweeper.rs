@@ -1,5 +1,5 @@
-//! The sweep loop: settle what time has overtaken, ask providers to end calls that
-//! somebody wishes ended, keep house. Every worker runs it, any of them may die.
+//! The sweep loop: settles what time has overtaken, asks providers to end canceled calls, does the housekeeping.
+//! Every worker runs it, and any of them may die.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,27 +21,27 @@ use crate::{
     trunks::Trunks,
 };
 
-/// How often a provider is asked again to end the same call.
+/// Interval between requests to a provider to end the same call.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
-/// How often partitions and statistics are looked after.
+/// Interval of housekeeping (partitions, statistics).
 const KEEP_HOUSE: Duration = Duration::from_mins(1);
-/// The longest rest: also how long an event that nobody woke us for waits at most.
+/// Longest pause; also the longest an event waits whose wake got lost.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// The sweep loop of one worker.
+/// The sweep loop of one worker, with its questions to providers that are under way.
 #[derive(Debug)]
 pub struct Sweeper {
     calls: Queue,
     trunks: Trunks,
     dialer: Dialer,
-    /// How long finished calls are kept; none = for ever.
+    /// Retention of finished calls; `None` means for ever.
     keep: Option<Duration>,
     asked: HashMap<Reference, Stopwatch>,
     asks: Asks,
 }
 
 impl Sweeper {
-    /// `keep` is how long finished calls are kept; none = for ever.
+    /// `keep` is the retention of finished calls; `None` means for ever.
     pub fn new(calls: Queue, trunks: Trunks, dialer: Dialer, keep: Option<Duration>) -> Self {
         Self {
             asks: Asks::new(trunks.names()),
@@ -53,7 +53,7 @@ impl Sweeper {
         }
     }
 
-    /// Loop: sweeps until stopped. A failed sweep is logged and tried again.
+    /// Sweeps until stopped. A failed sweep is logged and tried again.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let mut kept_house: Option<Stopwatch> = None;
         let mut pause = Duration::from_millis(200);
@@ -67,7 +67,7 @@ impl Sweeper {
                 Ok(swept) => {
                     self.count(&swept, began.elapsed());
                     pause = Duration::from_millis(200);
-                    // First what may be sent again: its answer says more than a look-up.
+                    // Repeat before looking up: the response to a repetition says more.
                     self.repeat().await;
                     self.look_up().await;
                     self.follow_up(&swept)
@@ -118,7 +118,7 @@ impl Sweeper {
         }
     }
 
-    /// Sends requests whose answers were lost again, where the trunk allows it.
+    /// Sends requests whose responses were lost once more, on trunks that allow it.
     async fn repeat(&mut self) {
         let (asked_at, free) = (Stopwatch::start(), self.asks.free());
         match self.calls.repeats_due(&free).await {
@@ -138,8 +138,7 @@ impl Sweeper {
         }
     }
 
-    /// Asks providers about dials that nobody has explained. What they say goes the way
-    /// of a webhook.
+    /// Asks providers about unexplained dials. Their answers are handled like webhooks.
     async fn look_up(&mut self) {
         match self.calls.look_ups_due(&self.asks.free()).await {
             Ok(due) => {
@@ -164,7 +163,7 @@ impl Sweeper {
         asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN) && self.asks.has_room(&wish.trunk)
     }
 
-    /// Says what was swept, asks for the cancels, and answers how long to rest.
+    /// Logs what was swept, sends cancel requests, and returns how long to rest.
     fn follow_up(&mut self, swept: &Swept) -> Duration {
         for (kind, count) in swept.counts.iter().filter(|(_, count)| **count > 0) {
             tracing::info!(kind, count, "swept");
@@ -187,15 +186,15 @@ impl Sweeper {
             rest = rest.min(ASK_AGAIN);
         }
         match self.keep {
-            // Calls that are not kept go as they finish: looked for once a second.
+            // Such calls are removed as they finish, so look once a second.
             Some(keep) if keep < LONGEST_REST => rest.min(keep.max(Duration::from_secs(1))),
             _ => rest,
         }
     }
 }
 
-/// One question about one dial. Nothing is decided on an answer that did not come: the
-/// dial was booked, and is asked about again.
+/// Asks one question about one dial. A missing response decides nothing: the dial was booked, and is asked about
+/// again.
 async fn look_up(calls: &Queue, trunks: &Trunks, due: &LookUpDue) {
     let (dial, trunk) = (due.reference(), trunks.get(&due.trunk));
     let Some(trunk) = trunk else { return };

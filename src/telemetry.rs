@@ -1,28 +1,27 @@
-//! Logs: to stderr, for people or as JSON; data goes to stdout and nowhere else.
+//! Logs go to stderr, as text or JSON; stdout is for data only.
 
-// One trace a call.
 pub mod trace;
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// One readable line each.
+    /// One readable line per event.
     #[default]
     Text,
-    /// One JSON object each.
+    /// One JSON object per event.
     Json,
 }
 
-/// The filter cannot be read.
+/// The log filter does not parse.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "not a log filter: write a level (error, warn, info, debug, trace) or as in info,pgdial::dispatcher=debug"
 )]
 pub struct BadFilter(#[source] tracing_subscriber::filter::ParseError);
 
-/// Starts logging. A second call in one process changes nothing.
+/// Starts logging. A second call in the same process changes nothing.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     let filter = filter.parse::<EnvFilter>().map_err(BadFilter)?;
     let registry = tracing_subscriber::registry().with(filter);
@@ -39,7 +38,7 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     Ok(())
 }
 
-/// Begins to send traces, where that is wished; until what it answers is dropped.
+/// Starts exporting spans if an endpoint is set; ends when the returned value is dropped.
 pub fn export(traces: &trace::Traces) -> trace::Exporting {
     trace::start(traces)
 }

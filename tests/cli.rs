@@ -1,4 +1,4 @@
-//! The program itself, as a shell sees it: its streams and its exit codes.
+//! The program as a shell sees it: its streams and its exit codes.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ mod settings;
 const UNREACHABLE: i32 = 69;
 
 const RIGHT: [(&str, &str); 3] = [
-    // Nothing listens on port 1: whoever comes so far ends with another code.
+    // Nothing listens on port 1: a run that gets this far ends with another code.
     ("DATABASE_URL", "postgres://pgdial@127.0.0.1:1/pgdial"),
     ("PGDIAL_PROVIDER_URL", "http://127.0.0.1:9090"),
     (
@@ -25,7 +25,7 @@ const RIGHT: [(&str, &str); 3] = [
     ),
 ];
 
-/// A run without the environment of the tests, in a folder without a `.env`.
+/// Runs it without the tests' environment, in a folder without `.env`.
 fn pgdial(args: &[&str], variables: &[(&str, &str)], stdin: &[u8]) -> Output {
     let folder = std::env::temp_dir();
     let mut child = Command::new(env!("CARGO_BIN_EXE_pgdial"))
@@ -38,7 +38,7 @@ fn pgdial(args: &[&str], variables: &[(&str, &str)], stdin: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that ends before it reads is no fault of the test.
+    // The program may end before it reads its stdin.
     child.stdin.take().unwrap().write_all(stdin).ok();
     child.wait_with_output().unwrap()
 }
@@ -107,7 +107,7 @@ fn completions_and_manual_pages_are_made_from_the_commands() {
     ] {
         let script = data(&pgdial(&["completions", shell], &[], b""));
         assert!(script.contains(line), "{shell}: {script}");
-        // Commands and flags, global ones too.
+        // Commands and flags, including global ones.
         for word in ["doctor", "fake-provider", "metrics-listen", "database-url"] {
             assert!(script.contains(word), "{shell} does not know {word}");
         }
@@ -138,7 +138,7 @@ fn a_database_that_is_not_there_ends_with_69() {
     assert!(words(&output).contains("hint: is DATABASE_URL right, and Postgres running there?"));
 }
 
-/// The secret with the arguments, the body, and the line that they give.
+/// The secret with the arguments, the body, and the expected line.
 type Vector<'v> = ((&'v str, Vec<&'v str>), &'v [u8], &'v str);
 
 #[test]
@@ -261,7 +261,7 @@ fn a_reader_that_goes_away_is_no_error() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The reader goes first; the body, and with it the output, comes after.
+    // The reader leaves first; the body, and so the output, comes afterwards.
     drop(child.stdout.take());
     child.stdin.take().unwrap().write_all(b"{}").unwrap();
     let output = child.wait_with_output().unwrap();

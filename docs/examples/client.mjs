@@ -1,8 +1,8 @@
-// A client of pgdial's API for Node.js 18 or newer, without any package.
+// A client for pgdial's API: Node.js 18 or newer, no packages.
 //
 //   PGDIAL_URL=http://127.0.0.1:8080 PGDIAL_KEY=... node client.mjs +14155550123
 //
-// What BullMQ's `queue.add(name, data, { jobId, delay, attempts, priority })` was is one POST.
+// One POST replaces BullMQ's `queue.add(name, data, { jobId, delay, attempts, priority })`.
 
 const url = process.env.PGDIAL_URL ?? 'http://127.0.0.1:8080';
 const key = process.env.PGDIAL_KEY;
@@ -31,7 +31,7 @@ async function request(method, path, body, headers = {}) {
   return answer;
 }
 
-/** Asks for a call. With the same key the same call comes back: a retry after a timeout rings nobody twice. */
+/** Requests a call. The same key returns the same call, so a retry after a timeout rings nobody twice. */
 export async function enqueue(call, idempotencyKey) {
   for (let attempt = 1; ; attempt++) {
     try {

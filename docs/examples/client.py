@@ -1,4 +1,4 @@
-"""A client of pgdial's API for Python 3.9 or newer, without any package.
+"""A client for pgdial's API: Python 3.9 or newer, no packages.
 
     PGDIAL_URL=http://127.0.0.1:8080 PGDIAL_KEY=... python3 client.py +14155550124
 """
@@ -36,7 +36,7 @@ def request(method, path, body=None, headers=None):
 
 
 def enqueue(call, idempotency_key):
-    """Asks for a call. With the same key the same call comes back, so a retry rings nobody twice."""
+    """Requests a call. The same key returns the same call, so a retry rings nobody twice."""
     for attempt in range(1, 6):
         try:
             return request("POST", "/api/v1/calls", call, {"idempotency-key": idempotency_key})

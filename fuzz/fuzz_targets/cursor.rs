@@ -1,4 +1,4 @@
-//! A cursor has one spelling; a listing's query is read or refused, and what was read is in bounds.
+//! A cursor has one spelling; a listing's query is refused, or parses to values within bounds.
 #![no_main]
 
 use http::Uri;

@@ -1,5 +1,5 @@
-//! The bodies of `POST /calls` and of a batch: refused with a sentence, or values that the
-//! database can hold and that do not change when they are written and read again.
+//! Bodies of `POST /calls` and of a batch: refused with a sentence, or read into values that the database can hold
+//! and that survive a round trip unchanged.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -37,7 +37,7 @@ fuzz_target!(|body: &[u8]| {
     }
 });
 
-/// The parser bounds the depth, and a value keeps its meaning on its way to the database.
+/// The parser bounds the depth, and a value survives its way to the database.
 fn is_stable(value: &Value) {
     assert!(levels(value) <= 128);
     let text = serde_json::to_string(value).unwrap();
@@ -48,7 +48,7 @@ fn is_stable(value: &Value) {
     );
 }
 
-/// What the type of the OpenAPI document takes, it writes again without loss.
+/// Whatever the OpenAPI document's type accepts serialises without loss.
 fn read_as_request(value: Value) {
     if let Ok(request) = serde_json::from_value::<CallRequest>(value) {
         let written = serde_json::to_value(&request).unwrap();

@@ -1,4 +1,4 @@
-//! A number has one spelling, and shows no more of itself than three digits and two.
+//! A number has one spelling, and shows only its first three and last two digits.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -23,8 +23,7 @@ fuzz_target!(|text: &str| {
         "{whole:?}"
     );
     assert_ne!(digits.as_bytes()[0], b'0');
-    // Nothing but separators and what is dialled before a number in its country was dropped: it ends
-    // as it was written.
+    // Only separators and trunk prefixes were dropped: the number ends as it was written.
     if text.is_ascii() && !text.contains(';') {
         let kept: String = text.chars().filter(char::is_ascii_digit).collect();
         assert!(kept.ends_with(&digits[digits.len() - 4..]), "{whole:?}");
@@ -43,6 +42,6 @@ fuzz_target!(|text: &str| {
     );
     assert_eq!(phone.to_string(), masked);
     assert_eq!(format!("{phone:?}"), format!("Phone({masked})"));
-    // However it was spelled, the words of a provider do not bring it into a log.
+    // However it is spelled, a provider's words do not carry it into a log.
     assert!(digits_in_a_row(&safe(text).replace([' ', '.', '-', '(', ')', '/'], "")) < 6);
 });

@@ -1,5 +1,5 @@
-//! Whatever a provider answers: `Placed` only with an id, `Refused` only where it says no,
-//! `NotFound` only where it says so, and no key and no number in the words that are kept.
+//! Whatever a provider responds: `Placed` only with an id, `Refused` only if it refuses, `NotFound` only if it says
+//! so, and no key and no number in the words that are kept.
 //!
 //! The input is a message: a status, headers, a body.
 #![no_main]
@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     let placement = answer.placement();
     check_placement(status.as_u16(), &placement, retry_after.as_deref());
     if status.is_success() && matches!(placement, Placement::Refused(_)) {
-        // Spelled with escapes it may be anything.
+        // With escapes it may be spelled in any way.
         assert!(
             message.body.contains(&b'\\') || message.body.windows(7).any(|word| word == b"success"),
             "a no that was not said"
@@ -59,8 +59,8 @@ fn check_placement(status: u16, placement: &Placement, retry_after: Option<&str>
         Placement::Late => assert_eq!(status, 412),
         Placement::Unknown { why } => is_safe(why),
         Placement::Refused(refusal) => {
-            // Only the provider's own no is a no: what any other 5xx than the 503 of
-            // our protocol did, nobody knows. A 2xx may say itself that it did not succeed.
+            // Only an explicit refusal counts: apart from our protocol's 503, nobody knows what a 5xx has done. A 2xx
+            // may itself say that it failed.
             assert!(
                 (200..300).contains(&status)
                     || status == 503

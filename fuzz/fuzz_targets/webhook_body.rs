@@ -1,5 +1,5 @@
-//! Any bytes can be signed, are believed by either scheme and with no other secret, and
-//! read into a report that the database can hold.
+//! Any bytes can be signed, verify under either scheme and with no other secret, and parse to a report that the
+//! database can hold.
 #![no_main]
 
 use http::{HeaderMap, HeaderValue};
@@ -13,7 +13,7 @@ use pgdial::{
 };
 use pgdial_fuzz::{holds_nul, levels};
 
-/// `sha256:` and 64 hex digits, or 255 characters as they came.
+/// Longest stored name in characters; a longer one becomes `sha256:` and 64 hex digits.
 const LONGEST_NAME: usize = 255;
 
 fuzz_target!(|body: &[u8]| {
@@ -24,7 +24,7 @@ fuzz_target!(|body: &[u8]| {
         Some(word) if word.starts_with("sha256:") => {}
         Some(word) => {
             let (kind, outcome) = read_status(word);
-            // Who completed a call may have been a machine.
+            // A call may be completed by a machine.
             let machine = (Some(Outcome::Answered), Some(Outcome::Voicemail));
             assert_eq!(kind, report.kind);
             assert!(outcome == report.outcome || (outcome, report.outcome) == machine);
@@ -50,7 +50,7 @@ fn is_storable(report: &Report) {
     assert!(!holds_nul(&report.result));
     assert!(levels(&report.result) <= 33, "{}", report.result);
     assert!(report.result.to_string().len() <= 64 * 1024);
-    // The whole goes to the database as JSON.
+    // The whole report goes to the database as JSON.
     serde_json::to_string(report).unwrap();
 }
 

@@ -1,9 +1,9 @@
-//! Whatever the address and the headers are: a webhook is believed only if a secret of the
-//! trunk that it names has signed exactly these bytes, and has tagged the reference that it names.
+//! Whatever the address and headers: a webhook is accepted only if a secret of the trunk it names has signed exactly
+//! these bytes and made the tag of the reference it names.
 //!
-//! The input is a message: an address, headers, a body. In a header's value `{0}`, `{1}`
-//! and `{2}` are replaced by that secret's good signature, in the address by its good tag,
-//! so that the fuzzer, which cannot guess a MAC, can put good ones into wrong places.
+//! The input is a message: an address, headers, a body. In a header's value `{0}`, `{1}` and `{2}` are replaced by
+//! that secret's correct signature, in the address by its correct tag, so that the fuzzer, which cannot guess a MAC,
+//! can put correct ones in wrong places.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -23,7 +23,7 @@ use pgdial_fuzz::{Message, header_map};
 
 const DIAL: &str = "0197f5e0-0000-7000-8000-000000000001-1";
 
-/// Each alone; the trunk `default` has the first two, `other` the third.
+/// One by one; the trunk `default` has the first two, `other` the third.
 static SECRETS: LazyLock<[Secrets; 3]> =
     LazyLock::new(|| ["new", "old", "others"].map(|text| text.parse().unwrap()));
 
@@ -61,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok((trunk, reference)) = webhook(&TRUNKS, &uri, &headers, message.body) else {
         return;
     };
-    // Compressed, and with headers of other names, it is the same code.
+    // Compressed bodies and headers with other names take the same code.
     let plain = |name: &http::HeaderName| !OTHERS.contains(&name.as_str());
     if !headers.keys().all(plain) {
         return;
@@ -79,7 +79,7 @@ fuzz_target!(|data: &[u8]| {
     if let Some(reference) = reference {
         let address = uri.to_string().to_ascii_lowercase();
         let tagged = |secret: &&Secrets| address.contains(&tag::make(secret, trunk, reference));
-        // A tag may be percent-encoded; then its digits do not stand in the address as they are.
+        // A tag may be percent-encoded, and then its digits are not in the address as they are.
         assert!(address.contains('%') || theirs.iter().any(tagged));
         assert!(address.contains('%') || address.contains(&reference.to_string()));
     }
@@ -108,7 +108,7 @@ fn sign(message: &Message<'_>) -> Signed {
         .collect()
 }
 
-/// Replaces `{0}`, `{1}` and `{2}` by what that secret, and its trunk, make.
+/// Replaces `{0}`, `{1}` and `{2}` by what `make` returns for that secret and its trunk.
 fn fill(template: &[u8], make: impl Fn(&Secrets, &str) -> String) -> Vec<u8> {
     let mut filled = Vec::new();
     let mut rest = template;
@@ -129,13 +129,13 @@ fn fill(template: &[u8], make: impl Fn(&Secrets, &str) -> String) -> Vec<u8> {
     filled
 }
 
-/// Whether the headers hold this secret's signature of this body, by the scheme that decides.
+/// Whether the headers contain this secret's signature of this body, in the scheme that decides.
 fn has_signed(secret: &Secrets, headers: &HeaderMap, body: &[u8]) -> bool {
     let one = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (one(signature::ID), one(signature::TIMESTAMP)) {
         (None, None) if !headers.contains_key(signature::SIGNATURE) => {
             let good = sign_plain(secret, body);
-            // In base64 it is the same MAC.
+            // Base64 encodes the same MAC.
             one(signature::PLAIN).is_some_and(|given| {
                 given.len() == 44 || given.to_ascii_lowercase().ends_with(&good)
             })

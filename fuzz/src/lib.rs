@@ -1,21 +1,21 @@
-//! What the fuzz targets share: messages as text, so that a seed can be read and written
-//! by hand, and the questions that several targets ask of a value.
+//! Shared by the fuzz targets: messages as text, so that seeds can be read and written by hand, and questions that
+//! several targets ask about a value.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-/// A message: a first line, headers to the first empty line, then the body.
+/// A message: a first line, headers up to the first empty line, then the body.
 pub struct Message<'a> {
-    /// A status, or an address.
+    /// A status or an address.
     pub first: &'a [u8],
-    /// What no header can hold is left out.
+    /// Lines that are not valid headers are left out.
     pub headers: Vec<(HeaderName, &'a [u8])>,
     /// Any bytes.
     pub body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// Splits any bytes.
+    /// Splits any bytes; never fails.
     pub fn split(data: &'a [u8]) -> Self {
         let (first, mut rest) = line(data);
         let mut headers = Vec::new();
@@ -39,7 +39,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Headers as a request has them.
+/// The headers as a request has them.
 pub fn header_map<'a>(headers: impl IntoIterator<Item = (&'a HeaderName, &'a [u8])>) -> HeaderMap {
     headers
         .into_iter()
@@ -54,7 +54,7 @@ fn line(data: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Whether a NUL, which Postgres cannot hold, is in any text of the value.
+/// Whether any text in the value contains NUL, which Postgres cannot store.
 pub fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -66,7 +66,7 @@ pub fn holds_nul(value: &Value) -> bool {
     }
 }
 
-/// How many levels of objects and arrays a value has.
+/// Levels of nested objects and arrays.
 pub fn levels(value: &Value) -> usize {
     let below = match value {
         Value::Array(items) => items.iter().map(levels).max(),
@@ -76,7 +76,7 @@ pub fn levels(value: &Value) -> usize {
     1 + below.unwrap_or(0)
 }
 
-/// The most digits in a row.
+/// Length of the longest run of digits.
 pub fn digits_in_a_row(text: &str) -> usize {
     let runs = text.split(|c: char| !c.is_ascii_digit());
     runs.map(str::len).max().unwrap_or(0)

@@ -1,7 +1,7 @@
-//! The pure functions that every call passes through, each measured alone:
-//! `cargo bench -p pgdial-lab --bench hot --features fuzzing`.
+//! The pure functions that every call passes through, each measured alone: `cargo bench -p pgdial-lab --bench hot
+//! --features fuzzing`.
 //!
-//! Each input is checked before it is measured, so that no figure is the price of a refusal.
+//! Each input is checked before it is measured, so that no figure is the price of a rejection.
 #![expect(
     clippy::unwrap_used,
     reason = "a bench whose own input is wrong can only end"
@@ -30,7 +30,7 @@ use serde_json::json;
 const DIAL: &str = "0197f5e0-0000-7000-8000-000000000001-1";
 const SIGNED_AT: i64 = 1_700_000_000;
 
-// No macros of criterion's: what they make is public and has no documentation.
+// Without criterion's macros, whose public items lack the documentation our lints demand.
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     signatures(&mut criterion);
@@ -40,7 +40,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// What a provider sends when a call is over, with as long a transcript as is asked for.
+/// A final report as a provider sends it, with `transcript` bytes of transcript.
 fn report(transcript: usize) -> Vec<u8> {
     let line = "agent: Is this a good moment? caller: Yes, go on. ";
     let body = json!({
@@ -82,7 +82,7 @@ fn standard(by: &Secrets, body: &[u8]) -> HeaderMap {
     ])
 }
 
-/// A webhook's signature; `accepted` is all that its handler does before it reads the body.
+/// A webhook's signature; `accepted` is everything its handler does before it reads the body.
 fn signatures(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("signature");
     let (one, two) = (secrets("current"), secrets("next,current"));
@@ -105,7 +105,7 @@ fn signatures(criterion: &mut Criterion) {
         for (name, headers, secrets) in [
             ("plain", plain(&one, &body), &one),
             ("standard", standard(&one, &body), &one),
-            // While a secret is being changed: both are tried.
+            // During a rotation both secrets are tried.
             ("standard-two-secrets", standard(&one, &body), &two),
         ] {
             assert!(signature::verify(&headers, &body, secrets).is_ok());
@@ -139,7 +139,7 @@ fn phones(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Read, and written again.
+/// Decodes a cursor and encodes it again.
 fn cursors(criterion: &mut Criterion) {
     let text = "AQGX9eAAAHAAgAAAAAAAAAE";
     assert_eq!(cursor(text).unwrap(), text);

@@ -1,13 +1,11 @@
-//! The bare limit: the same writes in plain SQL, as fast as one process gets them into the
-//! same Postgres. The statements stand beside this file and are all there is.
+//! The bare limit: the same writes in plain SQL, as fast as one process gets them into the same Postgres. The
+//! statements are in the files beside this one, and there are no others.
 //!
-//! What it shares with pgdial: columns, indexes, storage parameters, partitioned history, one
-//! event for each transition with the same detail, batches, one durable commit for a batch.
-//! What it does without: the gate, caps and fair turns, one call in flight per number (but
-//! the unique index is there), verdicts, leases that anybody looks at, retries, any function
-//! of pgdial, any check constraint, and a provider.
+//! Shared with pgdial: columns, indexes, storage parameters, partitioned history, one event per transition with the
+//! same detail, batches, one durable commit per batch. Left out: the gate, caps and fair turns, one call in flight
+//! per number (its unique index exists, though), verdicts, leases that anyone checks, retries, functions of pgdial,
+//! check constraints, and a provider.
 
-// What is written into them.
 mod rows;
 
 use std::{ops::Range, sync::Arc};
@@ -18,14 +16,14 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::rows::Rows;
 use super::{Bed, Error, measure::per_second, number, server, usage::Used};
 
-/// What the limit of a drain is.
+/// For reports: what the limit of a drain does.
 pub const DRAIN: &str =
     "claim and settle, one statement and one commit a batch each, no more in flight than slots";
 
-/// What the limit of single enqueues is.
+/// For reports: what the limit of single enqueues does.
 pub const ENQUEUE: &str =
     "inserts of calls and events in one statement, singly or in batches of as many as callers";
-/// What the limit of a bulk import is.
+/// For reports: what the limit of a bulk import does.
 pub const BULK: &str = "COPY of the same calls and events";
 
 const ENQUEUE_SQL: &str = include_str!("bare/enqueue.sql");
@@ -34,39 +32,39 @@ const COPY_EVENTS: &str = include_str!("bare/copy_events.sql");
 const CLAIM: &str = include_str!("bare/claim.sql");
 const SETTLE: &str = include_str!("bare/settle.sql");
 
-/// Makes the bare tables, empty.
+/// Creates the bare tables, empty.
 pub async fn make(bed: &Bed) -> Result<(), Error> {
     bed.sql(include_str!("bare/tables.sql")).await
 }
 
-/// Copies what pgdial's tables hold into the bare ones: the same rows to begin with.
+/// Copies the rows of pgdial's tables into the bare ones, so that both start from the same.
 pub async fn copy_calls(bed: &Bed) -> Result<(), Error> {
     bed.sql("insert into bare.calls select * from pgdial.calls; insert into bare.call_events select * from pgdial.call_events")
         .await
 }
 
-/// One way in which the script was run.
+/// One way of running the script.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Form {
-    /// Which.
+    /// Name of the form.
     pub how: &'static str,
-    /// Calls that it moved.
+    /// Calls it moved.
     pub calls: usize,
-    /// What that took.
+    /// Time, CPU and memory it took.
     pub used: Used,
 }
 
-/// What the bare script did in all its forms.
+/// Results of the bare script in all its forms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bare {
-    /// What it writes.
+    /// What the script does, in words.
     pub what: &'static str,
-    /// Its forms, in the order in which they ran.
+    /// In the order in which they ran.
     pub forms: Vec<Form>,
 }
 
 impl Bare {
-    /// The fastest form is the limit.
+    /// The fastest form, which is the limit.
     pub fn best(&self) -> Option<&Form> {
         let rate = |form: &Form| per_second(form.calls, &form.used);
         self.forms
@@ -75,8 +73,8 @@ impl Bare {
     }
 }
 
-/// Drains the bare tables: one half by the sequential form, one by the overlapped one. Never
-/// more than `batch` calls are in flight, as many as pgdial has slots.
+/// Drains the bare tables: one half sequentially, the other overlapped. At most `batch` calls are in flight, as many
+/// as pgdial has slots.
 pub async fn drain(bed: &Bed, calls: usize, batch: usize) -> Result<Bare, Error> {
     let meter = bed.meter_as("bare");
     let one = sequential(bed, calls / 2, batch).await?;
@@ -99,7 +97,7 @@ pub async fn drain(bed: &Bed, calls: usize, batch: usize) -> Result<Bare, Error>
     })
 }
 
-/// At least so many calls; how many it were.
+/// Drains at least `calls`; returns how many it drained.
 async fn sequential(bed: &Bed, calls: usize, batch: usize) -> Result<usize, Error> {
     let mut connection = connect(bed).await?;
     let mut done = 0;
@@ -115,7 +113,7 @@ async fn sequential(bed: &Bed, calls: usize, batch: usize) -> Result<usize, Erro
     Ok(done)
 }
 
-/// All the rest; how many it were.
+/// Drains the rest; returns how many it drained.
 async fn overlapped(bed: &Bed, batch: usize) -> Result<usize, Error> {
     let mut claims = connect(bed).await?;
     let mut settles = connect(bed).await?;
@@ -156,7 +154,7 @@ async fn connect(bed: &Bed) -> Result<PgConnection, Error> {
     Ok(PgConnection::connect_with(&server::options(&bed.url)?).await?)
 }
 
-/// What a dial needs comes back, as pgdial's claim answers it; only the ids are used.
+/// Returns whatever a dial needs, as pgdial's claim does, although only the ids are used.
 async fn claim(connection: &mut PgConnection, batch: usize) -> Result<Vec<Uuid>, Error> {
     let rows = sqlx::query(CLAIM)
         .bind(Uuid::nil())
@@ -176,7 +174,7 @@ async fn settle(connection: &mut PgConnection, claimed: &[Uuid]) -> Result<(), E
     Ok(())
 }
 
-/// The bare script does the same work, or it is no limit.
+/// Unless the bare script did the same work, it is not a limit.
 async fn check(bed: &Bed, calls: usize) -> Result<(), Error> {
     let ended = bed
         .number("select count(*) from bare.calls where state = 'failed' and claim_no = 1")
@@ -261,7 +259,7 @@ async fn insert(
     Ok(())
 }
 
-/// Copies all calls, and then all of them once more in the other form into empty tables.
+/// Copies all calls in, then all of them again into empty tables in the other form.
 pub async fn copy_in(bed: &Bed, calls: usize) -> Result<Bare, Error> {
     let rows = Arc::new(Rows::new(bed).await?);
     let meter = bed.meter_as("bare");
@@ -295,9 +293,9 @@ pub async fn copy_in(bed: &Bed, calls: usize) -> Result<Bare, Error> {
     })
 }
 
-/// Rows in one COPY: as long as a transaction should be.
+/// Rows per COPY, and so per transaction.
 const PORTION: usize = 50_000;
-/// Lines in one message of it.
+/// Lines per message of a COPY.
 const MESSAGE: usize = 500;
 
 async fn copy_part(

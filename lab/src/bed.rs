@@ -1,7 +1,7 @@
-//! A database made afresh, and what fills it.
+//! A fresh database, and ways to fill it.
 //!
-//! Seeding writes rows and events straight into the tables, as if the verbs had: a million
-//! of them in seconds. What is measured always goes through the verbs.
+//! Seeding writes rows and events straight into the tables as if the verbs had, because that is fast enough for
+//! millions. Whatever is measured goes through the verbs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,17 +19,17 @@ use uuid::Uuid;
 
 use super::{Error, Server, usage::Meter};
 
-/// How long anything may take before the lab gives up.
+/// Time after which the lab gives up waiting for anything.
 pub const PATIENCE: Duration = Duration::from_mins(30);
 
-/// One fresh, migrated database.
+/// A fresh, migrated database.
 #[derive(Debug)]
 pub struct Bed {
-    /// Its URL.
+    /// URL of the lab's database.
     pub url: String,
-    /// For statements of the lab alone: no time limit, `synchronous_commit` as the server has it.
+    /// For the lab's own statements: no time limit, `synchronous_commit` as the server has it.
     pub pool: PgPool,
-    /// The verbs, over a pool as the API has it.
+    /// The verbs, over a pool like the API's.
     pub calls: Queue,
     verbs: db::Pool,
     postmaster: Option<u32>,
@@ -57,17 +57,17 @@ impl Bed {
         self.pool.close().await;
     }
 
-    /// Starts to measure time, CPU and memory.
+    /// Starts measuring time, CPU and memory.
     pub fn meter(&self) -> Meter {
         Meter::start(self.postmaster)
     }
 
-    /// The same where this process is not what is measured: its part is named `who`.
+    /// As [`Self::meter`], but names this process `who`, because it is not what is measured.
     pub fn meter_as(&self, who: &'static str) -> Meter {
         Meter::start_as(who, self.postmaster)
     }
 
-    /// Runs statements of the lab.
+    /// Runs the lab's own statements.
     pub async fn sql(&self, sql: &str) -> Result<(), Error> {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
             .execute(&self.pool)
@@ -75,7 +75,7 @@ impl Bed {
         Ok(())
     }
 
-    /// One number.
+    /// Runs a query for a single number.
     pub async fn number(&self, sql: &str) -> Result<i64, Error> {
         let sql = format!("select ({sql})::bigint");
         let (number,) = sqlx::query_as(AssertSqlSafe(sql))
@@ -84,13 +84,13 @@ impl Bed {
         Ok(number)
     }
 
-    /// The guard of the campaigns.
+    /// Sets the guard of every campaign; `null` turns it off.
     pub async fn guard(&self, guard: &str) -> Result<(), Error> {
         self.sql(&format!("update pgdial.campaigns set guard = {guard}"))
             .await
     }
 
-    /// How many calls the trunk `default` may have in flight.
+    /// Sets the slots of the trunk `default`.
     pub async fn set_slots(&self, slots: usize) -> Result<(), Error> {
         self.sql(&format!(
             "update pgdial.trunks set slots = {slots} where name = 'default'"
@@ -98,12 +98,12 @@ impl Bed {
         .await
     }
 
-    /// Adds so many waiting calls, due now, each to a number of its own, with their events.
+    /// Adds waiting calls, due now, each to a number of its own, with their events.
     pub async fn seed_waiting(&self, calls: usize) -> Result<(), Error> {
         self.seed_more_waiting(0, calls).await
     }
 
-    /// The same where so many are there `already`: no number comes twice.
+    /// As [`Self::seed_waiting`], after `already` calls: no number occurs twice.
     pub async fn seed_more_waiting(&self, already: usize, calls: usize) -> Result<(), Error> {
         sqlx::query(include_str!("bed/seed_waiting.sql"))
             .bind(i64::try_from(already).unwrap_or(i64::MAX))
@@ -113,8 +113,8 @@ impl Bed {
         self.settle_down().await
     }
 
-    /// Adds so many finished calls of the last day, each with the three events of its life.
-    /// A hundred thousand at a time, so that no single transaction gets too long.
+    /// Adds finished calls of the last day, each with the three events of its life. In portions, so that no
+    /// transaction gets too long.
     pub async fn seed_finished(&self, calls: usize) -> Result<(), Error> {
         let (mut from, portion) = (0, 100_000);
         while from < calls {
@@ -126,23 +126,23 @@ impl Bed {
                 .await?;
             from = to;
         }
-        // What the sweep would do in a while: a home for events of other weeks.
+        // Partitions for other weeks' events, which the sweep would create in time.
         self.sql("select pgdial.ensure_partitions(pgdial.now(), 8)")
             .await?;
         self.settle_down().await
     }
 
-    /// Vacuums, analyses, and writes a checkpoint where we may: nothing that seeding left
-    /// behind falls into the window that is measured.
+    /// Vacuums, analyses, and writes a checkpoint if allowed, so that nothing left by seeding falls into the measured
+    /// window.
     pub async fn settle_down(&self) -> Result<(), Error> {
         self.sql("vacuum (analyze)").await?;
-        // Only a superuser or a member of pg_checkpoint may; without it the figures vary more.
+        // Needs a superuser or a member of pg_checkpoint; without it figures vary more.
         self.sql("checkpoint").await.ok();
         Ok(())
     }
 
-    /// Starts a worker in this process, with a pool of its own, and a provider on the trunk
-    /// `default`. The same loops as `pgdial work` has.
+    /// Starts a worker in this process, with a pool of its own and the provider on the trunk `default`. It has the
+    /// same loops as `pgdial work`.
     pub async fn start_worker(
         &self,
         provider: Arc<dyn Provider>,
@@ -183,13 +183,13 @@ impl Bed {
         }
     }
 
-    /// There are so many calls, each waiting, with its one event.
+    /// Checks that there are exactly this many calls, each waiting, with its one event.
     pub async fn check_waiting(&self, calls: usize) -> Result<(), Error> {
         self.check(calls, "waiting", 0, &["waiting"], true).await
     }
 
-    /// Every one of `calls` calls is in this state, with these events in this order and no
-    /// others, claimed once. Finished calls that were seeded do not count.
+    /// Checks that each of `calls` calls is in this state, with exactly these events in this order, and was claimed
+    /// once. Seeded finished calls do not count.
     pub async fn check_lives(
         &self,
         calls: usize,
@@ -199,7 +199,7 @@ impl Bed {
         self.check(calls, state, 1, events, true).await
     }
 
-    /// The same with other events between them.
+    /// As [`Self::check_lives`], but with other events allowed in between.
     pub async fn check_lives_among(
         &self,
         calls: usize,
@@ -239,7 +239,7 @@ impl Bed {
     }
 }
 
-/// One trunk, `default`, with this provider.
+/// A single trunk, `default`, with this provider.
 pub fn trunks(provider: Arc<dyn Provider>) -> Result<Trunks, Error> {
     let secrets: Secrets = secret()
         .parse()
@@ -252,12 +252,12 @@ pub fn trunks(provider: Arc<dyn Provider>) -> Result<Trunks, Error> {
     Ok([trunk].into_iter().collect())
 }
 
-/// What signs webhooks in the lab.
+/// A new secret for signing webhooks.
 pub fn secret() -> String {
     format!("lab-{}-{}", Uuid::new_v4(), Uuid::new_v4())
 }
 
-/// A worker in this process.
+/// A worker inside this process.
 #[derive(Debug)]
 pub struct Worker {
     stop: tokio_util::sync::CancellationToken,
@@ -266,7 +266,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Runs these loops, whose pool it is.
+    /// Runs these loops; closes their pool at the end.
     pub(super) fn run(supervisor: Supervisor, pool: db::Pool) -> Self {
         let stop = supervisor.stop();
         let mut running = JoinSet::new();
@@ -278,7 +278,7 @@ impl Worker {
         }
     }
 
-    /// Its end, when it comes by itself: it died.
+    /// Returns the error once the worker ends by itself, which means that it died.
     pub async fn died(&mut self) -> Error {
         match self.running.join_next().await {
             Some(Ok(Err(error))) => error.into(),

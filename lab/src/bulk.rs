@@ -1,4 +1,4 @@
-//! Bulk: a file of numbers, by `pgdial import` as a process of its own.
+//! Bulk: a file of numbers, imported by `pgdial import` as a separate process.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use super::{
 
 /// Calls at scale 1.
 const CALLS: usize = 1_000_000;
-/// How often the process is looked at: after its end nobody can ask what it used.
+/// Interval of sampling the process: after its end, what it used can no longer be read.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) async fn import(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
@@ -36,7 +36,7 @@ pub(super) async fn import(bed: &Bed, options: &Options) -> Result<Vec<Measure>,
         tokio::time::sleep(LOOK).await;
     };
     let mut used = meter.stop();
-    // This process has only waited.
+    // This process only waited.
     used.cpu.remove("lab");
     used.peak_rss.remove("lab");
     if !ended.success() {

@@ -1,5 +1,5 @@
-//! How long one claim takes, seen from its caller. What it took is put back after each, so
-//! that every claim sees the same.
+//! How long one claim takes, as its caller sees it. Claimed calls are put back each time, so that every claim finds
+//! the same state.
 
 use std::collections::HashSet;
 
@@ -8,16 +8,16 @@ use sqlx::types::Uuid;
 
 use super::{Bed, Error, Measure, Options, dials::percentiles};
 
-/// Claims of one turn.
+/// Measured claims per run.
 const TIMES: usize = 30;
-/// Before them, not measured: plans are made.
+/// Unmeasured claims before them, during which plans are made.
 const WARM_UP: usize = 3;
 /// More than any claim here wants.
 const SLOTS: usize = 1_000;
-/// Due calls that can be dialled, in every scenario here.
+/// Due calls that can be dialled, in each of these scenarios.
 const DUE: usize = 60;
 
-/// How long claims of `wanted` took, ms. So many are due, and nothing else runs.
+/// Durations in ms of claims of `wanted` calls. At least as many are due, and nothing else runs.
 pub(super) async fn times(bed: &Bed, wanted: usize, times: usize) -> Result<Vec<f64>, Error> {
     bed.set_slots(SLOTS).await?;
     let (worker, trunks) = (Uuid::new_v4(), ["default".to_owned()]);
@@ -49,10 +49,10 @@ pub(super) async fn times(bed: &Bed, wanted: usize, times: usize) -> Result<Vec<
     Ok(samples)
 }
 
-/// A number that is being called the whole time.
+/// A number in flight the whole time.
 const BUSY: &str = "+15000000000";
 
-/// 100,000 calls to one number that is in flight, before all others.
+/// Many calls to one number in flight, ahead of all others.
 pub(super) async fn twins(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let twins = options.scaled(100_000);
     sqlx::query(include_str!("claims/twins.sql"))
@@ -63,7 +63,7 @@ pub(super) async fn twins(bed: &Bed, options: &Options) -> Result<Vec<Measure>, 
     measure(bed, "twins", twins).await
 }
 
-/// 300,000 calls that are due later.
+/// Many calls that are due later.
 pub(super) async fn scheduled(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let later = options.scaled(300_000);
     sqlx::query(include_str!("claims/later.sql"))
@@ -73,7 +73,7 @@ pub(super) async fn scheduled(bed: &Bed, options: &Options) -> Result<Vec<Measur
     measure(bed, "scheduled-300k", later).await
 }
 
-/// 5,000 campaigns; each hundredth has due calls.
+/// Many campaigns, of which every hundredth has due calls.
 pub(super) async fn campaigns(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let campaigns = options.scaled(5_000).max(200);
     sqlx::query(include_str!("claims/campaigns.sql"))
@@ -85,11 +85,11 @@ pub(super) async fn campaigns(bed: &Bed, options: &Options) -> Result<Vec<Measur
     Ok(percentiles("campaigns-5000", &samples))
 }
 
-/// Adds the calls that can be dialled, and measures.
+/// Adds the calls that can be dialled, and measures claims of 30.
 async fn measure(bed: &Bed, name: &str, beside: usize) -> Result<Vec<Measure>, Error> {
     bed.seed_waiting(DUE).await?;
     let samples = times(bed, 30, TIMES).await?;
-    // The rest is as it was.
+    // Everything else must be as it was.
     let waiting = bed
         .number("select count(*) from pgdial.calls where state = 'waiting'")
         .await?;

@@ -1,4 +1,4 @@
-//! The command line: what to measure, where, how often, and a table or JSON of it.
+//! The command line: what to measure, where and how often; prints a table or JSON.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -15,39 +15,39 @@ use crate::{
     measure::{self, figure},
 };
 
-/// Measure how fast pgdial is on this machine, and how fast plain Postgres.
+/// Measure how fast pgdial is on this machine, and how fast plain Postgres is.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "pgdial-lab", version = db::RELEASE, after_long_help = PLACE, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     common: Common,
-    /// JSON on stdout, for programs.
+    /// Print JSON on stdout.
     #[arg(long)]
     json: bool,
-    /// What to measure; see --list. Default: everything.
+    /// Scenarios to run; see --list. Default: all.
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
-    /// Only say which scenarios there are.
+    /// Only list the scenarios.
     #[arg(long)]
     list: bool,
-    /// How often each scenario is run.
+    /// Runs per scenario.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
-    /// Multiply every size by this.
+    /// Factor on all sizes.
     #[arg(long, value_name = "F", default_value_t = 1.0, value_parser = scale)]
     scale: f64,
-    /// One run at a tenth of the sizes: a look, not a figure.
+    /// Run once at a tenth of the sizes: shows that it works, not how fast.
     #[arg(long, conflicts_with_all = ["repeats", "scale"])]
     quick: bool,
-    /// Rows in a batch of the bare limit. Default: as many as the scenario has slots.
+    /// Rows per batch of the bare limit. Default: the scenario's slots.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
     batch: Option<u16>,
-    /// How long `held-snapshot` holds its snapshot. Default: 30m, and 2m among all the others.
+    /// How long `held-snapshot` holds its snapshot. Default: 30m if run alone, else 2m.
     #[arg(long, value_name = "DURATION", value_parser = config::duration)]
     hold: Option<Duration>,
 }
 
-/// For `--help`.
+/// Where it measures, for `--help`.
 const PLACE: &str = "\
 Without --database-url and DATABASE_URL it starts a private Postgres, durable, and throws it away
 at the end. With one it makes a database `pgdial_lab` beside that one, measures in it and drops
@@ -73,7 +73,7 @@ impl Cli {
         }
     }
 
-    /// Half an hour when that is what somebody wants to see, not when it would be most of the run.
+    /// 30 minutes when this scenario is run alone, less when it would dominate the run.
     fn usual_hold(&self) -> Duration {
         let minutes = if self.scenarios.len() == 1 { 30 } else { 2 };
         let scale = if self.quick { 0.1 } else { self.scale };
@@ -94,7 +94,7 @@ impl Cli {
     }
 }
 
-/// The whole program.
+/// Runs the program.
 pub fn main() -> ExitCode {
     match start(&Cli::parse()) {
         Ok(exit) => exit.into(),
@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
 
 fn start(cli: &Cli) -> Result<Exit, Failure> {
     let variables = Variables::of_process(cli.common.env_file())?;
-    // Full pools and slow statements are what it makes on purpose.
+    // The lab fills pools and runs slow statements on purpose, so only errors are logged by default.
     let log = Log::read(&cli.common, &variables, "error")?;
     telemetry::init(&log.filter, log.format)?;
     let no_color = variables.get("NO_COLOR").is_some();
@@ -118,7 +118,7 @@ fn start(cli: &Cli) -> Result<Exit, Failure> {
     tokio::runtime::Runtime::new()?.block_on(run(&mut out, cli, &variables))
 }
 
-/// Measures. Fails when a scenario could not be run, or its result was wrong.
+/// Measures. Fails if a scenario could not be run or its result was wrong.
 async fn run(out: &mut Out, cli: &Cli, variables: &Variables) -> Result<Exit, Failure> {
     let chosen = cli.chosen()?;
     if cli.list {

@@ -1,5 +1,5 @@
-//! A cheap HTTP client: one connection that is kept, one request at a time. On a machine
-//! with few CPUs whatever the client takes is missing to the server.
+//! A cheap HTTP client: one kept connection, one request at a time. On a machine with few CPUs, whatever the client
+//! uses is missing to the server.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ pub struct Client {
     send: SendRequest<Full<Bytes>>,
     host: String,
     authorization: String,
-    // Ends with the client.
+    // Aborted when the client is dropped.
     _connection: JoinSet<()>,
 }
 
@@ -37,7 +37,7 @@ impl Client {
             .map_err(|error| Error::io(failed())(std::io::Error::other(error)))?;
         let mut running = JoinSet::new();
         running.spawn(async move {
-            // Its end is seen by whoever sends.
+            // Errors surface in the next request.
             connection.await.ok();
         });
         Ok(Self {
@@ -48,12 +48,12 @@ impl Client {
         })
     }
 
-    /// Posts JSON; the status and the body of the answer.
+    /// Posts JSON; returns status and body.
     pub async fn post(&mut self, path: &str, json: String) -> Result<(StatusCode, Bytes), Error> {
         self.post_with(path, &[], json).await
     }
 
-    /// The same with more headers.
+    /// As [`Self::post`], with more headers.
     pub async fn post_with(
         &mut self,
         path: &str,
@@ -72,7 +72,7 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::from(json)))
             .map_err(|error| Error::Wrong(format!("a request cannot be made: {error}")))?;
-        // The connection may still be busy with the end of the last answer.
+        // The connection may still be busy with the end of the last response.
         self.send.ready().await.map_err(failed)?;
         let answer = self.send.send_request(request).await.map_err(failed)?;
         let status = answer.status();

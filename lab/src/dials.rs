@@ -1,4 +1,4 @@
-//! A provider in this process that says when each dial began, and the processes around it.
+//! An in-process provider that reports when each dial began, and the processes around it.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -23,31 +23,30 @@ use super::{
     measure::{Better, percentile},
 };
 
-/// How long a dial may keep us waiting: longer than the slowest poll.
+/// Longest wait for a dial: longer than the slowest poll.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What the witness answers to a dial.
+/// What the witness returns for a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     /// No such number: the call ends there.
     Refuse,
-    /// It rings, until a webhook says otherwise.
+    /// Accepted; the call lasts until a webhook ends it.
     Accept,
 }
 
 /// One dial, as the provider was asked for it.
 #[derive(Debug)]
 pub(super) struct Dial {
-    /// Which.
     pub(super) reference: Reference,
-    /// By the witness's clock, when its adapter was entered.
+    /// By the witness's clock, on entering its adapter.
     pub(super) at: Duration,
-    /// Where its end is to be reported.
+    /// URL for reporting its end.
     pub(super) webhook_url: String,
 }
 
 impl Dial {
-    /// What the witness calls it.
+    /// The id the witness gave it.
     pub(super) fn provider_call_id(&self) -> String {
         provider_call_id(self.reference)
     }
@@ -57,7 +56,7 @@ fn provider_call_id(dial: Reference) -> String {
     format!("lab-{dial}")
 }
 
-/// A provider that tells of each dial at once.
+/// A provider that reports each dial at once.
 #[derive(Debug)]
 pub(super) struct Witness {
     clock: Stopwatch,
@@ -66,7 +65,7 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    /// One, and where it tells.
+    /// A witness, and the channel it reports to.
     pub(super) fn new(answer: Answer) -> (Arc<Self>, Dials) {
         let (told, dials) = mpsc::unbounded_channel();
         let clock = Stopwatch::start();
@@ -79,7 +78,7 @@ impl Witness {
     }
 }
 
-/// The dials, in the order in which they began.
+/// The dials in the order in which they began.
 #[derive(Debug)]
 pub(super) struct Dials {
     clock: Stopwatch,
@@ -87,18 +86,18 @@ pub(super) struct Dials {
 }
 
 impl Dials {
-    /// Now, by the witness's clock.
+    /// The current time by the witness's clock.
     pub(super) fn now(&self) -> Duration {
         self.clock.elapsed()
     }
 
-    /// The next one, soon.
+    /// The next dial; an error after `PATIENCE`.
     pub(super) async fn next(&mut self) -> Result<Dial, Error> {
         let next = tokio::time::timeout(PATIENCE, self.dials.recv()).await;
         next.ok().flatten().ok_or(Error::Slow("a dial"))
     }
 
-    /// There was none but those that were taken.
+    /// Checks that there were no dials other than those taken.
     pub(super) fn none_more(&mut self) -> Result<(), Error> {
         match self.dials.try_recv() {
             Ok(dial) => Err(Error::Wrong(format!(
@@ -119,7 +118,7 @@ impl Provider for Witness {
             at,
             webhook_url: order.webhook_url,
         };
-        // Nobody listens any more: the scenario has ended, with an error of its own.
+        // Nobody receives any more: the scenario has already failed with its own error.
         self.told.send(dial).ok();
         let placement = match self.answer {
             Answer::Accept => Placement::Placed {
@@ -154,18 +153,18 @@ impl Provider for Witness {
     }
 }
 
-/// The API and a worker in this process, wired as `pgdial serve` is: they share their wakes.
+/// API and worker in this process, wired as `pgdial serve` wires them: they share their wakes.
 #[derive(Debug)]
 pub(super) struct Served {
     worker: Worker,
-    /// Where the API listens.
+    /// Address of the API.
     pub(super) api: std::net::SocketAddr,
-    /// What signs the provider's webhooks.
+    /// Secrets for signing the provider's webhooks.
     pub(super) secrets: Secrets,
 }
 
 impl Served {
-    /// Starts both. What is enqueued through `bed.calls` wakes the worker as the API does.
+    /// Starts both. Calls enqueued through `bed.calls` wake the worker as the API does.
     pub(super) async fn start(
         bed: &Bed,
         provider: Arc<dyn Provider>,
@@ -228,7 +227,7 @@ pub(super) fn new_call(result: Enqueued) -> Result<CallId, Error> {
     }
 }
 
-/// From one moment to a later one, in ms. Zero where the second came first.
+/// Milliseconds between two moments; 0 if the second came first.
 pub(super) fn ms(from: Duration, to: Duration) -> f64 {
     to.saturating_sub(from).as_secs_f64() * 1e3
 }

@@ -1,7 +1,7 @@
-//! A door in front of Postgres that counts connections, and statements by Postgres's own protocol.
+//! A proxy in front of Postgres that counts connections, and statements by reading Postgres's protocol.
 //!
-//! What a process asks of the database is known exactly so, with no extension in the server,
-//! no right there, and nobody else's statements in the figure.
+//! This way the exact load of one process is known, without an extension or rights in the server, and without anyone
+//! else's statements in the figure.
 
 use std::{
     net::Ipv4Addr,
@@ -23,10 +23,10 @@ use tokio::{
 
 use super::Error;
 
-/// A way to the database that counts. Closed when dropped.
+/// A counting proxy to the database. Closed when dropped.
 #[derive(Debug)]
 pub struct Door {
-    /// The database, through it. In the clear: the door reads along.
+    /// URL of the database through the proxy. Unencrypted, because the proxy reads along.
     pub url: String,
     counts: Arc<Counts>,
     _open: JoinSet<()>,
@@ -45,7 +45,7 @@ enum Server {
 }
 
 impl Door {
-    /// Opens one to the database of this URL.
+    /// Opens a proxy to the database of this URL.
     pub async fn open(database_url: &str) -> Result<Self, Error> {
         let options = PgConnectOptions::from_str(database_url)
             .map_err(|error| db::Error::BadUrl(error.to_string()))?;
@@ -71,7 +71,7 @@ impl Door {
             let mut passing = JoinSet::new();
             while let Ok((client, _peer)) = listener.accept().await {
                 passing.spawn(pass(client, server.clone(), Arc::clone(&seen)));
-                // Those that have ended.
+                // Drops those that have ended.
                 while passing.try_join_next().is_some() {}
             }
         });
@@ -87,7 +87,7 @@ impl Door {
         self.counts.statements.load(Ordering::Acquire)
     }
 
-    /// Connections that are open.
+    /// Connections currently open.
     pub fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::Acquire)
     }
@@ -95,7 +95,7 @@ impl Door {
 
 async fn pass(client: TcpStream, server: Server, counts: Arc<Counts>) {
     counts.connections.fetch_add(1, Ordering::AcqRel);
-    // Whatever breaks, both sides see it: the streams are closed.
+    // Whatever breaks, both sides notice, because both streams are closed.
     match server {
         Server::Socket(path) => {
             if let Ok(server) = UnixStream::connect(path).await {
@@ -133,18 +133,17 @@ async fn carry(client: TcpStream, server: impl AsyncRead + AsyncWrite, counts: &
     }
 }
 
-/// Reads what a client sends, in whatever pieces it comes.
+/// Parses what a client sends, in whatever pieces it arrives.
 #[derive(Debug, Default)]
 struct Reader {
     started: bool,
     header: Vec<u8>,
-    /// Of the message's rest.
+    /// Bytes left of the current message.
     skip: usize,
 }
 
 impl Reader {
-    /// How many statements these bytes complete the names of: a simple query, or the
-    /// execution of a prepared one.
+    /// Number of statements whose type these bytes complete: simple queries, and executions of prepared ones.
     fn read(&mut self, mut bytes: &[u8]) -> u64 {
         let mut statements = 0;
         while let Some((byte, rest)) = bytes.split_first() {
@@ -156,7 +155,7 @@ impl Reader {
             }
             self.header.push(*byte);
             bytes = rest;
-            // The first message has no type before its length.
+            // The first message has no type byte before its length.
             let complete = if self.started { 5 } else { 4 };
             if self.header.len() == complete {
                 let (kind, length) = self.header.split_at(complete - 4);
@@ -164,7 +163,7 @@ impl Reader {
                 let length = length
                     .iter()
                     .fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
-                // The length counts itself.
+                // The length includes itself.
                 self.skip = length.saturating_sub(4);
                 self.started = true;
                 self.header.clear();

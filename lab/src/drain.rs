@@ -1,10 +1,10 @@
-//! Drain: waiting calls become terminal as fast as the slots allow, with an instant provider
-//! in this process that refuses each for good. Two transitions and three events a call, by
-//! the dispatcher, the dialer and the verbs that every worker runs.
+//! Drain: waiting calls become terminal as fast as the slots allow, with an instant in-process provider that refuses
+//! each for good. Two transitions and three events per call, through the dispatcher, dialer and verbs of every
+//! worker.
 
 use super::{Bed, Error, Measure, Options, bare, providers::Instant};
 
-/// Calls at scale 1: some seconds of work.
+/// Calls at scale 1.
 const CALLS: usize = 60_000;
 
 pub(super) async fn with_slots(
@@ -12,7 +12,7 @@ pub(super) async fn with_slots(
     options: &Options,
     slots: usize,
 ) -> Result<Vec<Measure>, Error> {
-    // Enough turns of the slots that the beginning and the end do not count.
+    // Enough rounds of the slots that start and end do not matter.
     let calls = options.scaled(CALLS).max(slots * 2);
     bed.set_slots(slots).await?;
     bed.seed_waiting(calls).await?;
@@ -23,13 +23,13 @@ pub(super) async fn with_slots(
     let name = if slots > 500 { "slots" } else { "drain" };
     let measure = drain(bed, &format!("{name}-{slots}"), calls, slots, 1).await?;
     bed.settle_down().await?;
-    // Larger batches are no faster, and nobody claims more than that at once.
+    // Larger batches are no faster, and no claim takes more.
     let batch = options.batch.unwrap_or(slots.min(500));
     let limit = bare::drain(bed, calls, batch).await?;
     Ok(vec![measure.with_bare(&limit)])
 }
 
-/// The slots of the scenarios with several workers, in all.
+/// Total slots of the scenarios with several workers.
 const SHARED_SLOTS: usize = 500;
 
 pub(super) async fn with_workers(
@@ -47,7 +47,7 @@ pub(super) async fn with_workers(
     ))])
 }
 
-/// Drains what waits with so many workers, and checks every life.
+/// Drains what is waiting with `workers` workers, and checks every call's events.
 pub(super) async fn drain(
     bed: &Bed,
     name: &str,
@@ -61,7 +61,7 @@ pub(super) async fn drain(
     Ok(measure)
 }
 
-/// The same without looking at the lives: other calls have ended here before.
+/// As [`drain`] without checking events, because other calls have ended in this bed before.
 pub(super) async fn run(
     bed: &Bed,
     name: &str,
@@ -74,7 +74,7 @@ pub(super) async fn run(
     let mut running = Vec::new();
     meter.restart();
     for nth in 0..workers {
-        // The slots are shared out: the first ones take what does not divide.
+        // Slots are divided; the first workers take the remainder.
         let permits = slots / workers + usize::from(nth < slots % workers);
         running.push(bed.start_worker(provider.clone(), permits).await?);
     }
@@ -83,7 +83,7 @@ pub(super) async fn run(
         died = first_death(&mut running) => return Err(died),
         () = tokio::time::sleep(super::bed::PATIENCE) => return Err(Error::Slow("the drain")),
     }
-    // By their keys, so that looking costs nothing.
+    // By primary key, so that polling costs next to nothing.
     bed.until_ended(&provider.newest()).await?;
     let used = meter.stop();
     for worker in running {
@@ -102,7 +102,7 @@ pub(super) async fn run(
     )))
 }
 
-/// How many of the newest events of this kind one transaction wrote, on the average.
+/// Average number of events of this kind, among the newest, written per transaction.
 async fn transactions(bed: &Bed, kind: &str) -> Result<i64, Error> {
     bed.number(&format!(
         "select count(*) / greatest(count(distinct e.xid), 1) from (select xid from pgdial.call_events \

@@ -1,4 +1,4 @@
-//! Enqueue: 30 callers at once, one call each time, each answered when it is durable.
+//! Enqueue: 30 concurrent callers, one call per request, each answered once it is durable.
 
 use std::sync::{
     Arc,
@@ -18,14 +18,14 @@ use super::{
     process::{Folder, Process, free_address},
 };
 
-/// Callers at once.
+/// Concurrent callers.
 const CALLERS: usize = 30;
 /// Calls at scale 1.
 const CALLS: usize = 60_000;
-/// Calls before anything is measured: connections are made, plans and caches are warm.
+/// Unmeasured calls that open connections and warm plans and caches.
 const WARM_UP: usize = 3_000;
 
-/// What a caller asks for.
+/// The request for the nth call.
 fn request(nth: usize) -> Value {
     json!({
         "to": number(nth),
@@ -34,7 +34,7 @@ fn request(nth: usize) -> Value {
     })
 }
 
-/// Shares out numbers from `from` to `to`.
+/// Hands out the numbers `from..to`, each once.
 #[derive(Debug)]
 struct Turns {
     next: AtomicUsize,
@@ -53,7 +53,7 @@ impl Turns {
     }
 }
 
-/// Over HTTP, to the API as a process of its own.
+/// Over HTTP, to the API as a separate process.
 pub(super) async fn over_http(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let (calls, warm_up) = (options.scaled(CALLS), options.scaled(WARM_UP));
     bed.settle_down().await?;
@@ -112,7 +112,7 @@ async fn post_all(clients: Vec<Client>, turns: Arc<Turns>) -> Result<Vec<Client>
     Ok(clients)
 }
 
-/// By the library, in this process.
+/// Through the library, in this process.
 pub(super) async fn by_library(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let (calls, warm_up) = (options.scaled(CALLS), options.scaled(WARM_UP));
     bed.settle_down().await?;

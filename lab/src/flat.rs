@@ -1,5 +1,5 @@
-//! Flat: drain, pickup and claim with nothing, a million and five million finished calls in
-//! the tables, each with its three events. One bed, because filling it takes minutes.
+//! Flat: drain, pickup and claim with none, a million and five million finished calls in the tables, each with its
+//! three events. All in one bed, because filling it takes minutes.
 
 use pgdial::provider::Stopwatch;
 
@@ -47,7 +47,7 @@ pub(super) async fn flat(bed: &Bed, options: &Options) -> Result<Vec<Measure>, E
     Ok(measures)
 }
 
-/// Each once; what it left behind is taken away again.
+/// Measures each once, and removes what it left behind.
 async fn once(bed: &Bed, options: &Options, name: &str) -> Result<Vec<Measure>, Error> {
     let drained = options.scaled(DRAINED).max(SLOTS * 2);
     bed.set_slots(SLOTS).await?;
@@ -70,7 +70,7 @@ async fn once(bed: &Bed, options: &Options, name: &str) -> Result<Vec<Measure>, 
     ])
 }
 
-/// Takes away all calls but the seeded history, with their events.
+/// Deletes all calls but the seeded history, with their events.
 async fn forget(bed: &Bed) -> Result<(), Error> {
     bed.sql(
         "with gone as (delete from pgdial.calls where provider_call_id is null returning id) \

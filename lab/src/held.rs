@@ -1,7 +1,6 @@
-//! Held snapshot: a session keeps a snapshot open, as a forgotten psql or a dump does, so that
-//! no dead row and no dead index entry can be removed. Calls run at 500/s for half an hour;
-//! then, with the snapshot still held, a backlog is drained at full speed, and once more after
-//! the snapshot is gone.
+//! Held snapshot: a session keeps a snapshot open, as a forgotten psql or a dump does, so that no dead row and no
+//! dead index entry can be removed. Meanwhile calls run at 500/s for `--hold`; then a backlog is drained at full
+//! speed with the snapshot still held, and once more after it is released.
 
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use super::{
 
 const DRAINED: usize = 60_000;
 const SLOTS: usize = 30;
-/// Calls in one enqueue of the load.
+/// Calls per enqueue of the load.
 const PORTION: usize = 10;
 const EVERY: Duration = Duration::from_millis(20);
 const CLAIMS: usize = 20;
@@ -73,7 +72,7 @@ pub(super) async fn held(bed: &Bed, options: &Options) -> Result<Vec<Measure>, E
     Ok(measures)
 }
 
-/// Drains so often, and claims; `lives` grows by the calls that were drained.
+/// Drains and claims repeatedly; adds the number of drained calls to `lives`.
 async fn turn(
     bed: &Bed,
     options: &Options,
@@ -100,7 +99,7 @@ async fn turn(
         let name = format!("held-snapshot claim of {wanted}, {when}");
         measures.push(Measure::new(name, "ms", Better::Lower, claim));
     }
-    // They were claimed too often to pass for a life.
+    // Claimed more than once, they would fail the check of lives.
     bed.sql(
         "with gone as (delete from pgdial.calls where state = 'waiting' returning id) \
          delete from pgdial.call_events e using gone g where e.call_id = g.id",
@@ -114,7 +113,7 @@ struct Load {
     seconds: f64,
 }
 
-/// Calls at a steady rate, for so long, each dialled and refused at once.
+/// Enqueues calls at a steady rate for this long, each dialled and refused at once.
 async fn load(bed: &Bed, long: Duration) -> Result<Load, Error> {
     bed.set_slots(SLOTS).await?;
     #[expect(
@@ -149,7 +148,7 @@ async fn load(bed: &Bed, long: Duration) -> Result<Load, Error> {
     Ok(Load { calls, seconds })
 }
 
-/// Puts the drain before the snapshot beside a later one, as what it could be.
+/// Uses the drain before the snapshot as the limit of a later one.
 fn compare(measures: &mut [Measure], name: &str) {
     let before = "held-snapshot drain-30, before";
     let Some(before) = measures.iter().find(|measure| measure.name == before) else {
@@ -164,7 +163,7 @@ fn compare(measures: &mut [Measure], name: &str) {
     }
 }
 
-/// What grows.
+/// What grows under a held snapshot.
 #[derive(Debug, Clone)]
 struct Sizes {
     dead: i64,

@@ -1,6 +1,5 @@
-//! Idle: what processes cost while nothing waits, flies or is parked. `serve`, `api` and
-//! `work` run side by side as processes of their own, each behind a door of its own that
-//! counts its statements.
+//! Idle: what processes cost while no call is waiting, in flight or parked. `serve`, `api` and `work` run side by
+//! side as separate processes, each behind a door of its own that counts its statements.
 
 use std::{fs, time::Duration};
 
@@ -16,7 +15,7 @@ use super::{
 };
 
 const WINDOW: Duration = Duration::from_mins(1);
-/// First, what a start brings with it.
+/// Before measuring, so that start-up does not count.
 const SETTLE: Duration = Duration::from_secs(10);
 
 pub(super) async fn idle(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
@@ -62,7 +61,7 @@ pub(super) async fn idle(bed: &Bed, options: &Options) -> Result<Vec<Measure>, E
         if let Some(status) = process.ended()? {
             return Err(process.failed(status));
         }
-        // It asks for the schema's version at its start: a door that counts none is broken.
+        // Every process reads the schema's version at its start, so a door that counted nothing is broken.
         if door.connections() == 0 || before == 0 {
             return Err(Error::Wrong(format!(
                 "pgdial {role} is not connected through its door"
@@ -107,7 +106,7 @@ pub(super) async fn idle(bed: &Bed, options: &Options) -> Result<Vec<Measure>, E
     Ok(measures)
 }
 
-/// Waits until both workers have said that they are there.
+/// Waits until both workers have registered.
 async fn until_working(bed: &Bed) -> Result<(), Error> {
     let clock = Stopwatch::start();
     while bed.number("select count(*) from pgdial.workers").await? < 2 {
@@ -119,7 +118,7 @@ async fn until_working(bed: &Bed) -> Result<(), Error> {
     Ok(())
 }
 
-/// Nothing was there, and two of the three said that they are workers.
+/// Checks that there were no calls, and that two of the three processes are workers.
 async fn check(bed: &Bed) -> Result<(), Error> {
     let calls = bed.number("select count(*) from pgdial.calls").await?;
     let workers = bed.number("select count(*) from pgdial.workers").await?;
@@ -132,7 +131,7 @@ async fn check(bed: &Bed) -> Result<(), Error> {
     }
 }
 
-/// Bytes that it holds now.
+/// Resident memory in bytes; `None` if the process is gone.
 fn resident(pid: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     kilobytes(&status, "VmRSS:").map(|kb| kb * 1024.0)

@@ -1,92 +1,78 @@
-//! The laboratory: what this machine's Postgres can do, and how near to it pgdial comes.
+//! The laboratory: what Postgres on this machine can do, and how close pgdial gets.
 //!
-//! A scenario is a function from a [`Bed`] (a database made afresh, the verbs over it, and
-//! helpers to fill it) to [`Measure`]s. Where there is a fair comparison, it also runs the
-//! *bare limit* in the same database right after: a fixed script of plain statements that
-//! writes the same columns, indexes and events with one commit per batch, without the gate
-//! and without any function of pgdial ([`bare`]). The ratio of the two is what is left to win.
+//! A scenario is a function from a [`Bed`] (a fresh database, the verbs over it, and helpers to fill it) to
+//! [`Measure`]s. Where a fair comparison exists, it also runs the *bare limit* in the same database right after: a
+//! fixed script of plain statements that writes the same columns, indexes and events with one commit per batch,
+//! without the gate and without any function of pgdial ([`bare`]). The ratio of the two is what is left to gain.
 //!
-//! Every scenario checks what it did: a figure of a run that lost a call, or rang somebody
-//! twice, is no figure but an [`Error::Wrong`].
+//! Every scenario checks its result: a run that lost a call or rang somebody twice yields no figure but
+//! [`Error::Wrong`].
 //!
-//! To add a scenario: one file here with an `async fn(&Bed, &Options) -> Result<Vec<Measure>,
-//! Error>`, and one entry in [`SCENARIOS`].
+//! To add a scenario: one file here with an `async fn(&Bed, &Options) -> Result<Vec<Measure>, Error>`, and one entry
+//! in [`SCENARIOS`].
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use pgdial::{app, db, flow, provider};
 
-// The command line.
 pub mod cli;
 
-// A database made afresh, and what fills it.
 pub mod bed;
 
-// The server that the beds stand on.
 pub mod server;
 
-// What a scenario answers.
 pub mod measure;
 
-// CPU time and memory, of us and of Postgres.
 pub mod usage;
 
-// What the figures were measured on.
 pub mod machine;
 
-// Providers inside this process.
 pub mod providers;
 
-// The same writes in plain SQL.
 pub mod bare;
 
-// pgdial as other processes.
 pub mod process;
 
-// What a process asks of the database.
 pub mod door;
 
-// A cheap HTTP client.
 pub mod client;
 
-// (nothing) to waiting, one call at a time.
+// (new) to waiting, one call at a time.
 mod enqueue;
 
-// (nothing) to waiting, a file at a time.
+// (new) to waiting, a file at a time.
 mod bulk;
 
-// waiting to terminal with an instant provider.
+// waiting to terminal, with an instant provider.
 mod drain;
 
-// waiting to completed over HTTP and webhooks.
+// waiting to completed, over HTTP and webhooks.
 mod lifecycle;
 
-// A provider that says when each dial began.
 mod dials;
 
-// From the answer of an enqueue to the dial.
+// From the response to an enqueue to the dial.
 mod pickup;
 
 // From a webhook to the next dial.
 mod refill;
 
-// How punctual calls with a time of their own are.
+// Punctuality of calls with a `runAt`.
 mod scheduled;
 
-// What processes cost that have nothing to do.
 mod idle;
 
-// How long a claim takes beside what cannot be dialled.
+// Claims beside many calls that cannot be dialled.
 mod claims;
 
-// All that behind a long history.
+// Drain, pickup and claim behind a long history.
 mod flat;
 
-// All that while somebody holds a snapshot.
+// Drain and claim while a snapshot is held.
 mod held;
 
-// What people ask, on a long history.
+// Queries of people, on a long history.
 mod ops;
 
 pub use bed::Bed;
@@ -98,68 +84,68 @@ pub use server::{Place, Server};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The check of the result failed: a defect of pgdial, or of the lab.
+    /// The check of the result failed: a bug of pgdial, or of the lab.
     #[error("the run is not correct: {0}")]
     Wrong(String),
-    /// It takes longer than anybody waits.
+    /// Something did not happen within [`bed::PATIENCE`] or a similar limit.
     #[error("{0} did not come to its end in time")]
     Slow(&'static str),
     /// The server cannot be used for the lab.
     #[error("{0}")]
     Refused(String),
-    /// No private Postgres.
+    /// No private Postgres could be started.
     #[error(transparent)]
     Postgres(#[from] db::private::Error),
-    /// The database.
+    /// The database cannot be reached or migrated.
     #[error(transparent)]
     Database(#[from] db::Error),
-    /// A statement of the lab.
+    /// One of the lab's own statements failed.
     #[error("a statement of the lab failed")]
     Statement(#[from] sqlx::Error),
-    /// A verb.
+    /// A verb failed.
     #[error(transparent)]
     Flow(#[from] flow::Error),
-    /// The worker or the API.
+    /// The worker or the API could not be started.
     #[error(transparent)]
     App(#[from] app::Error),
     /// The worker or the API died.
     #[error(transparent)]
     Lifecycle(#[from] pgdial::lifecycle::Error),
-    /// An adapter.
+    /// An adapter could not be made.
     #[error(transparent)]
     Provider(#[from] provider::Error),
-    /// A process, a file, a socket.
+    /// A process, a file or a socket failed.
     #[error("{what}")]
     Io {
-        /// What was tried.
+        /// What was attempted.
         what: String,
-        /// Why not.
+        /// Why it failed.
         #[source]
         cause: std::io::Error,
     },
-    /// A task was lost.
+    /// A task panicked or was aborted.
     #[error("a task of the lab was lost")]
     Task(#[from] tokio::task::JoinError),
 }
 
 impl Error {
-    /// Of a process, a file or a socket.
+    /// Wraps an I/O error with what was attempted.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |cause| Self::Io { what, cause }
     }
 }
 
-/// How much of it.
+/// How much to measure.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Runs of each scenario.
+    /// Runs per scenario.
     pub repeats: usize,
-    /// All sizes are multiplied by this.
+    /// Factor on all sizes.
     pub scale: f64,
-    /// Rows in a batch of the bare script; none = as many as the scenario has slots.
+    /// Rows per batch of the bare script; `None` means the scenario's slots.
     pub batch: Option<usize>,
-    /// How long the held snapshot is held before the drain under it.
+    /// How long `held-snapshot` holds its snapshot before the drain.
     pub hold: Duration,
 }
 
@@ -177,37 +163,37 @@ impl Options {
     }
 }
 
-/// How often a scenario gets a fresh bed.
+/// When a scenario gets a fresh bed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fresh {
-    /// For each repeat: the function measures once, and is called for each repeat.
+    /// For each repeat; the function measures once per call.
     EachRepeat,
-    /// Once: the function itself repeats [`Options::repeats`] times. For beds that take long to make.
+    /// Once; the function itself repeats [`Options::repeats`] times. For beds that take long to fill.
     Once,
 }
 
 type Run = for<'a> fn(&'a Bed, &'a Options) -> BoxFuture<'a, Result<Vec<Measure>, Error>>;
 
-/// One thing to measure.
+/// One entry of [`SCENARIOS`].
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
-    /// Its name on the command line.
+    /// Name on the command line.
     pub name: &'static str,
-    /// One line about it.
+    /// One line for `--list`.
     pub about: &'static str,
-    /// How often it gets a fresh bed.
+    /// When it gets a fresh bed.
     pub fresh: Fresh,
-    /// What it does.
+    /// Runs it.
     pub run: Run,
 }
 
-/// The telephone number of the nth call: as the ones that SQL seeds, they jump about, and no
-/// two of the first hundred million are the same (48271 and the prime have no common divisor).
+/// The telephone number of the nth call. Like those seeded by SQL they jump about, and the first hundred million are
+/// distinct (48271 and the prime have no common divisor).
 pub fn number(nth: usize) -> String {
     format!("+1{}", 2_000_000_000 + nth * 48_271 % 99_999_989)
 }
 
-/// All of them, in the order in which they run when nobody names one.
+/// All scenarios, in the order in which they run by default.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "enqueue-http",
@@ -343,12 +329,12 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-/// The scenario of this name.
+/// The scenario with this name.
 pub fn find(name: &str) -> Option<&'static Scenario> {
     SCENARIOS.iter().find(|scenario| scenario.name == name)
 }
 
-/// Runs one scenario, all its repeats; `said` hears of each.
+/// Runs all repeats of one scenario; calls `said` after each.
 pub async fn run(
     server: &Server,
     scenario: &Scenario,

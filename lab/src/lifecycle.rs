@@ -1,5 +1,5 @@
-//! Lifecycle: from waiting to completed over real HTTP and signed webhooks, every part in a
-//! process of its own, as in production but for the provider, whose calls take no time.
+//! Lifecycle: waiting to completed over real HTTP and signed webhooks, with every part in a process of its own. As in
+//! production, except that the provider's calls take no time.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use super::{
 const SLOTS: usize = 200;
 /// Calls at scale 1.
 const CALLS: usize = 20_000;
-/// Calls before anything is measured.
+/// Unmeasured calls before them.
 const WARM_UP: usize = 2_000;
-/// How often it is looked whether all are over; the end itself is read from the rows.
+/// Poll interval for the end; its time is then read from the rows.
 const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
@@ -74,7 +74,7 @@ pub(super) async fn run(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Er
         .meter_as("lab")
         .with("pgdial", pgdial.pid)
         .with("provider", provider.pid);
-    // The database's own clock: looking often enough to see the end would cost too much.
+    // By the database's clock: polling often enough to see the end would cost too much.
     let (begun,): (f64,) = sqlx::query_as("select extract(epoch from pgdial.now())::float8")
         .fetch_one(&bed.pool)
         .await?;

@@ -1,4 +1,4 @@
-//! What the figures were measured on: without it they say nothing.
+//! What the figures were measured on, without which they say nothing.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use super::{Error, usage::kilobytes};
 
-/// What matters of Postgres's settings.
+/// Settings of Postgres that influence the figures.
 const SETTINGS: [&str; 13] = [
     "fsync",
     "synchronous_commit",
@@ -35,12 +35,12 @@ pub struct Machine {
     postgres: String,
     server: &'static str,
     settings: Vec<(String, String)>,
-    /// The data lies in memory: there is nothing to sync.
+    /// The data directory is in memory, so nothing is really synced.
     in_memory: bool,
 }
 
 impl Machine {
-    /// Looks at both. `private`: the data directory, if the server was started for this run.
+    /// Examines machine and server. `private` is the data directory of a server started for this run.
     pub(super) async fn look(pool: &PgPool, private: Option<&Path>) -> Result<Self, Error> {
         let (postgres,): (String,) = sqlx::query_as("select current_setting('server_version')")
             .fetch_one(pool)
@@ -74,7 +74,7 @@ impl Machine {
         })
     }
 
-    /// What would make the figures worthless, or hard to compare.
+    /// What makes the figures worthless or hard to compare.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if cfg!(debug_assertions) {
@@ -95,7 +95,7 @@ impl Machine {
         warnings
     }
 
-    /// For people: names and values.
+    /// Names and values, for people.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let settings = self.settings.iter();
         let settings: Vec<String> = settings
@@ -118,7 +118,7 @@ impl Machine {
         ]
     }
 
-    /// For programs.
+    /// The same, for programs.
     pub fn to_json(&self) -> Value {
         json!({
             "cpus": self.cpus,
@@ -141,7 +141,7 @@ const PROFILE: &str = if cfg!(debug_assertions) {
     "release"
 };
 
-/// The file system with the longest path that leads there is a tmpfs.
+/// Whether the file system with the longest matching mount point is a tmpfs.
 fn is_in_memory(path: &Path) -> bool {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let at = mounts.lines().filter_map(|line| {
@@ -160,7 +160,7 @@ fn cpu_model() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Of the machine, bytes.
+/// Memory of the machine in bytes.
 pub(super) fn memory() -> Option<f64> {
     let about = fs::read_to_string("/proc/meminfo").ok()?;
     kilobytes(&about, "MemTotal:").map(|kb| kb * 1024.0)

@@ -1,5 +1,5 @@
-//! The `pgdial-lab` program. It is `pgdial` too, under that name: the processes that a
-//! scenario starts are of the same build as what it measures in its own.
+//! The `pgdial-lab` program. Called by the name `pgdial` it is that program, so that processes started by a scenario
+//! are of the same build as what it measures in its own.
 
 use std::{env, path::Path, process::ExitCode};
 

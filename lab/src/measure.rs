@@ -1,4 +1,4 @@
-//! What a scenario answers: samples, not one number.
+//! Results of a scenario: samples rather than single numbers.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,44 +6,44 @@ use serde_json::{Value, json};
 
 use super::{bare::Bare, usage::Used};
 
-/// Which way is better.
+/// Which direction is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
-    /// A rate.
+    /// For rates.
     Higher,
-    /// A time, a size.
+    /// For times and sizes.
     Lower,
 }
 
-/// The bare limit that was measured beside it.
+/// The bare limit measured beside a figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
-    /// What was run.
+    /// What the bare script does.
     pub what: &'static str,
-    /// One value for each run, in the unit of the measure.
+    /// One value per run, in the unit of the measure.
     pub samples: Vec<f64>,
 }
 
-/// One figure, over all runs.
+/// One figure over all runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
-    /// What was measured; the scenario's name where it has one figure only.
+    /// What was measured; the scenario's name if it has only this figure.
     pub name: String,
-    /// Such as `calls/s` or `ms`.
+    /// For example `calls/s` or `ms`.
     pub unit: &'static str,
-    /// Which way is better.
+    /// Which direction is better.
     pub better: Better,
-    /// One value for each run.
+    /// One value per run.
     pub samples: Vec<f64>,
-    /// The bare limit, where there is one.
+    /// The bare limit, if there is one.
     pub limit: Option<Limit>,
-    /// CPU microseconds per call by who spent them (`postgres`, `pgdial`, ...), for each run.
+    /// CPU microseconds per call, by process (`postgres`, `pgdial`, ...), for each run.
     pub cpu: BTreeMap<&'static str, Vec<f64>>,
-    /// The same of the limit.
+    /// CPU microseconds per call of the limit.
     pub limit_cpu: BTreeMap<&'static str, Vec<f64>>,
-    /// Most memory that processes held, bytes, by which (`pgdial`, ...), for each run.
+    /// Peak memory in bytes, by process (`pgdial`, ...), for each run.
     pub peak_rss: BTreeMap<&'static str, Vec<f64>>,
-    /// What a reader should know.
+    /// Remarks for the reader.
     pub notes: Vec<String>,
 }
 
@@ -73,12 +73,12 @@ impl Measure {
         }
     }
 
-    /// A rate, and what it cost.
+    /// A rate in calls per second, with CPU and memory used.
     pub fn rate(name: impl Into<String>, calls: usize, used: &Used) -> Self {
         Self::new(name, "calls/s", Better::Higher, per_second(calls, used)).with_use(calls, used)
     }
 
-    /// The same with what it cost in CPU and memory.
+    /// Adds the CPU and memory used.
     #[must_use]
     pub fn with_use(mut self, calls: usize, used: &Used) -> Self {
         add_cpu(&mut self.cpu, calls, used);
@@ -88,7 +88,7 @@ impl Measure {
         self
     }
 
-    /// The same with the bare limit of this run.
+    /// Adds this run's bare limit.
     #[must_use]
     pub fn with_limit(mut self, what: &'static str, sample: f64) -> Self {
         self.limit = Some(Limit {
@@ -98,7 +98,7 @@ impl Measure {
         self
     }
 
-    /// The same with what the bare script did in this run, its rate and its cost.
+    /// Adds the rate and cost of the bare script in this run.
     #[must_use]
     pub fn with_bare(self, bare: &Bare) -> Self {
         let Some(best) = bare.best() else { return self };
@@ -107,14 +107,14 @@ impl Measure {
         measure.note(format!("limit: {}; faster: {}", bare.what, best.how))
     }
 
-    /// The same with a note.
+    /// Adds a remark.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
         self
     }
 
-    /// How near to the bare limit: 1 is as good, whichever way is better.
+    /// Ratio to the bare limit: 1 is equally good, whichever direction is better.
     pub fn ratio(&self) -> Option<f64> {
         let limit = median(&self.limit.as_ref()?.samples)?;
         let own = median(&self.samples)?;
@@ -125,7 +125,7 @@ impl Measure {
         (whole > 0.0).then(|| part / whole)
     }
 
-    /// For programs.
+    /// As JSON, with medians.
     pub fn to_json(&self) -> Value {
         let medians = |by: &BTreeMap<&'static str, Vec<f64>>| -> BTreeMap<&'static str, Value> {
             by.iter()
@@ -164,7 +164,7 @@ fn add_cpu(cpu: &mut BTreeMap<&'static str, Vec<f64>>, calls: usize, used: &Used
     }
 }
 
-/// One line for whoever waits.
+/// One line for the person waiting.
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let median = median(&self.samples).map_or_else(|| "nothing".to_owned(), figure);
@@ -176,7 +176,7 @@ impl fmt::Display for Measure {
     }
 }
 
-/// Three digits that count, or all before the point.
+/// Three significant digits, or all digits before the decimal point.
 pub fn figure(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 100.0 => 0,
@@ -192,7 +192,7 @@ fn summary(samples: &[f64]) -> Value {
     json!({ "median": median(samples), "min": least, "max": most, "runs": samples.len(), "samples": samples })
 }
 
-/// The median; none of nothing.
+/// The median; `None` without samples.
 pub fn median(samples: &[f64]) -> Option<f64> {
     let sorted = sorted(samples);
     let half = sorted.len() / 2;
@@ -204,13 +204,13 @@ pub fn median(samples: &[f64]) -> Option<f64> {
     }
 }
 
-/// The smallest and the largest.
+/// Minimum and maximum.
 pub fn spread(samples: &[f64]) -> Option<(f64, f64)> {
     let sorted = sorted(samples);
     Some((*sorted.first()?, *sorted.last()?))
 }
 
-/// The value below which this part (0 to 1) of the samples lies, by nearest rank.
+/// The value below which this fraction (0 to 1) of the samples lies, by nearest rank.
 pub fn percentile(samples: &[f64], part: f64) -> Option<f64> {
     let sorted = sorted(samples);
     #[expect(
@@ -228,18 +228,18 @@ fn sorted(samples: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// How many in a second.
+/// Calls per second.
 pub fn per_second(calls: usize, used: &Used) -> f64 {
     count(calls) / used.elapsed.as_secs_f64()
 }
 
-/// A count among figures.
+/// A count as a float.
 #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 here")]
 pub fn count(number: usize) -> f64 {
     number as f64
 }
 
-/// Adds the samples of one more run to those of the runs before.
+/// Adds the samples of one more run to those before.
 pub(super) fn merge(all: &mut Vec<Measure>, more: Vec<Measure>) {
     for measure in more {
         let Some(known) = all.iter_mut().find(|known| known.name == measure.name) else {

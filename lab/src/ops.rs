@@ -1,6 +1,6 @@
-//! The questions of people (`pgdial ops`), why, stats and pages of calls, each asked as the
-//! program asks it, with five million finished calls and two hundred thousand that wait. Who
-//! is on call waits a second at most: a question that takes longer is a wrong result.
+//! Queries of people (`pgdial ops`), why, stats and pages of calls, each made as the program makes it, with five
+//! million finished calls and two hundred thousand waiting. A person on call waits a second at most: a query that
+//! takes longer is a wrong result.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use super::{Bed, Error, Measure, Options, measure::Better};
 const FINISHED: usize = 5_000_000;
 const WAITING: usize = 200_000;
 const EVENTS: usize = 200_000;
-/// Of each question, after one that is not measured.
+/// Measured runs of each query, after one that is not measured.
 const TIMES: usize = 3;
-/// The first of the finished calls went there.
+/// The number of the first finished call.
 const CALLED: &str = "+13000048271";
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is asked.
+/// One measured query.
 enum Asked {
     Ops(&'static Question),
     Page(Filter),
@@ -97,7 +97,7 @@ fn pages() -> [(&'static str, Filter); 5] {
     ]
 }
 
-/// Asks a few times, and keeps how long that took, ms. The last answer.
+/// Runs a query several times and keeps the durations in ms. Returns the last answer.
 async fn time(
     bed: &Bed,
     measures: &mut Vec<Measure>,

@@ -1,7 +1,6 @@
-//! Pickup: how long after a call was taken its number is dialled, on an idle system. A call
-//! every 20 ms; from the moment at which its caller has the answer to the moment at which the
-//! provider's adapter is entered, by one clock in one process. A dial may begin before the
-//! answer is read, since the worker is woken by the commit; it counts as 0.
+//! Pickup: how long after a call was accepted its number is dialled, on an idle system. One call every 20 ms, timed
+//! from the moment its caller has the response until the provider's adapter is entered, by one clock in one process.
+//! A dial may begin before the response is read, because the commit wakes the worker; that counts as 0.
 
 use std::time::Duration;
 
@@ -19,19 +18,19 @@ use super::{
 };
 
 const CALLS: usize = 500;
-/// Before them, not measured: connections are opened and plans made.
+/// Unmeasured calls before, during which connections are opened and plans made.
 const WARM_UP: usize = 20;
 const EVERY: Duration = Duration::from_millis(20);
 const SLOTS: usize = 30;
 
-/// How calls are asked for.
+/// How calls are enqueued.
 enum Caller<'a> {
     Library(&'a Queue),
     Http(Client),
 }
 
 impl Caller<'_> {
-    /// Asks for one; which it is, and when it was asked for and answered.
+    /// Enqueues one call; returns its id, and when it was requested and answered.
     async fn ask(&mut self, nth: usize, dials: &Dials) -> Result<Asked, Error> {
         let request = request(nth);
         match self {
@@ -72,7 +71,7 @@ struct Asked {
     answered: Duration,
 }
 
-/// API and worker in this process, as `pgdial serve` has them.
+/// API and worker in this process, as in `pgdial serve`.
 pub(super) async fn in_one_process(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let calls = options.scaled(CALLS);
     bed.set_slots(SLOTS).await?;
@@ -99,8 +98,7 @@ pub(super) async fn in_one_process(bed: &Bed, options: &Options) -> Result<Vec<M
     Ok(measures)
 }
 
-/// `pgdial api` in a process of its own: the worker, in this one, hears of a call by a
-/// notification.
+/// `pgdial api` as a separate process: the worker in this one learns of a call by notification.
 pub(super) async fn in_two_processes(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let calls = options.scaled(CALLS);
     bed.set_slots(SLOTS).await?;
@@ -138,7 +136,7 @@ pub(super) async fn in_two_processes(bed: &Bed, options: &Options) -> Result<Vec
     Ok(measures)
 }
 
-/// The median in one process, asked for by the library; for other scenarios.
+/// Median in one process, through the library; for other scenarios.
 pub(super) async fn median_in_one_process(bed: &Bed, calls: usize) -> Result<f64, Error> {
     let (witness, mut dials) = Witness::new(Answer::Refuse);
     let served = Served::start(bed, witness, SLOTS).await?;
@@ -152,7 +150,7 @@ pub(super) async fn median_in_one_process(bed: &Bed, calls: usize) -> Result<f64
 }
 
 struct Turn {
-    /// All of them, the warm-up too.
+    /// All calls, including the warm-up.
     calls: Vec<CallId>,
     from_answer: Vec<f64>,
     from_request: Vec<f64>,
@@ -174,7 +172,7 @@ async fn measure(
     for nth in 0..WARM_UP + calls {
         every.tick().await;
         let asked = caller.ask(first + nth, dials).await?;
-        // One at a time: the system is idle, and so the next dial is this call's.
+        // One at a time: the system is idle, so the next dial is this call's.
         let dial = dials.next().await?;
         if dial.reference.call != asked.call {
             return Err(Error::Wrong(format!(
@@ -191,7 +189,7 @@ async fn measure(
     Ok(turn)
 }
 
-/// Each was dialled once and ended there; none else was.
+/// Checks that each call was dialled once and ended there, and no other was dialled.
 async fn check(bed: &Bed, dials: &mut Dials, calls: &[CallId]) -> Result<(), Error> {
     let ids: Vec<_> = calls.iter().map(|call| call.0).collect();
     bed.until_ended(&ids).await?;

@@ -1,4 +1,4 @@
-//! pgdial as other processes: what users run, measured from outside.
+//! pgdial as separate processes: what users run, measured from outside.
 
 use std::{
     fs::File,
@@ -15,22 +15,22 @@ use uuid::Uuid;
 
 use super::{Bed, Error};
 
-/// How long a process may take to start.
+/// Longest time a process may take to start.
 const START: Duration = Duration::from_secs(30);
 
-/// pgdial, which this program is under that name; killed when dropped.
+/// This program under the name `pgdial`; killed when dropped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    /// Its number.
+    /// Process id.
     pub pid: u32,
     what: String,
-    /// What it said on stderr.
+    /// File with its stderr.
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts `pgdial <args>` on this bed. Of the environment it gets these variables alone.
+    /// Starts `pgdial <args>` on this bed, with only these variables in its environment.
     pub fn start(
         bed: &Bed,
         folder: &Folder,
@@ -49,7 +49,7 @@ impl Process {
             .env("DATABASE_URL", &bed.url)
             .env("PGDIAL_LOG", "error")
             .envs(variables.iter().copied())
-            // Not ours: a .env file there would be read.
+            // Away from the current directory, where a .env file would be read.
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -66,7 +66,7 @@ impl Process {
         })
     }
 
-    /// Waits until it takes connections there.
+    /// Waits until it accepts connections there.
     pub async fn until_listening(&mut self, address: SocketAddr) -> Result<(), Error> {
         let clock = Stopwatch::start();
         while TcpStream::connect(address).await.is_err() {
@@ -81,13 +81,13 @@ impl Process {
         Ok(())
     }
 
-    /// Its status, if it has ended.
+    /// Its status, once it has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         let waited = self.child.try_wait();
         waited.map_err(Error::io(format!("cannot wait for {}", self.what)))
     }
 
-    /// It ended so, and should not have.
+    /// The error for an end that should not have happened, with its stderr.
     pub fn failed(&self, status: ExitStatus) -> Error {
         let words = std::fs::read_to_string(&self.log).unwrap_or_default();
         Error::Wrong(format!("{} ended with {status}: {words}", self.what))
@@ -97,7 +97,7 @@ impl Process {
     pub async fn stop(mut self) -> Result<(), Error> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have ended by itself: then there is nothing to ask.
+            // It may have ended by itself, and then there is nothing to ask.
             kill_process(pid, Signal::TERM).ok();
         }
         let ended = self.child.wait().await;
@@ -106,24 +106,24 @@ impl Process {
     }
 }
 
-/// A folder that goes away.
+/// A temporary folder, deleted when dropped.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// A new one among the system's temporary files.
+    /// Creates one among the system's temporary files.
     pub fn new() -> Result<Self, Error> {
         let path = std::env::temp_dir().join(format!("pgdial-lab-{}", Uuid::new_v4().simple()));
         std::fs::create_dir(&path).map_err(Error::io(format!("cannot make {}", path.display())))?;
         Ok(Self(path))
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// A file in it.
+    /// Path of a file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -135,7 +135,7 @@ impl Drop for Folder {
     }
 }
 
-/// An address of this machine that nobody listens on now.
+/// A local address on which nothing listens at present.
 pub fn free_address() -> Result<SocketAddr, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())

@@ -1,4 +1,4 @@
-//! Providers inside this process: what is measured is pgdial and Postgres, not a network.
+//! In-process providers, so that pgdial and Postgres are measured rather than a network.
 
 use std::{
     collections::VecDeque,
@@ -16,20 +16,20 @@ use pgdial::{
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// Answers at once that there is no such number: the attempt ends there, for good.
+/// Says at once that there is no such number, which ends the attempt for good.
 #[derive(Debug)]
 pub struct Instant {
-    /// How many will come in all.
+    /// How many dials to expect in all.
     expected: usize,
     placed: AtomicUsize,
     all: Notify,
-    /// The newest dials.
+    /// Calls of the newest dials.
     newest: Mutex<VecDeque<Uuid>>,
     keep: usize,
 }
 
 impl Instant {
-    /// For so many calls; it remembers the last `keep` of them.
+    /// Expects `expected` dials; remembers the last `keep` of them.
     pub fn new(expected: usize, keep: usize) -> Arc<Self> {
         Arc::new(Self {
             expected,
@@ -40,19 +40,19 @@ impl Instant {
         })
     }
 
-    /// How many were placed.
+    /// Dials so far.
     pub fn placed(&self) -> usize {
         self.placed.load(Ordering::Acquire)
     }
 
-    /// Waits until all were placed.
+    /// Waits until all expected dials were placed.
     pub async fn until_all(&self) {
         while self.placed() < self.expected {
             self.all.notified().await;
         }
     }
 
-    /// The calls of the newest dials.
+    /// Calls of the newest dials.
     pub fn newest(&self) -> Vec<Uuid> {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         newest.iter().copied().collect()

@@ -1,5 +1,5 @@
-//! Refill: every slot of the trunk is taken and a backlog waits. A signed webhook over HTTP
-//! ends one call; how long until the provider is asked for the next one?
+//! Refill: every slot of the trunk is in use and a backlog waits. A signed webhook over HTTP ends one call; how long
+//! until the provider is asked for the next one?
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -21,7 +21,7 @@ const SLOTS: usize = 30;
 pub(super) async fn refill(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let ends = WARM_UP + options.scaled(ENDS);
     bed.set_slots(SLOTS).await?;
-    // One more than can be dialled: there is a backlog to the end.
+    // One more than can be dialled, so that there is a backlog to the end.
     let calls = SLOTS + ends + 1;
     bed.seed_waiting(calls).await?;
     let (witness, mut dials) = Witness::new(Answer::Accept);
@@ -72,7 +72,7 @@ struct Webhook {
 }
 
 impl Webhook {
-    /// The end of a call, as its provider reports it.
+    /// The report of a call's end, signed as its provider does.
     async fn sign(
         bed: &Bed,
         secrets: &signature::Secrets,
@@ -105,7 +105,7 @@ impl Webhook {
     }
 }
 
-/// Waits until so many calls are up, and the answers of their dials recorded.
+/// Waits until this many calls are in call, with their dials recorded.
 async fn until_in_call(bed: &Bed, calls: usize) -> Result<(), Error> {
     let clock = Stopwatch::start();
     let expected = i64::try_from(calls).unwrap_or(i64::MAX);
@@ -125,7 +125,7 @@ async fn until_in_call(bed: &Bed, calls: usize) -> Result<(), Error> {
     }
 }
 
-/// Each end was one call's, and one call still waits.
+/// Checks that each webhook ended one call, and one call still waits.
 async fn check(bed: &Bed, ends: usize) -> Result<(), Error> {
     let completed = bed
         .number(

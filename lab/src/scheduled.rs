@@ -1,6 +1,5 @@
-//! Scheduled: calls with a time of their own, on an idle system. How much later than that is
-//! the provider asked? The time is the database's; where its clock stands beside ours is
-//! measured before and after.
+//! Scheduled: calls with a `runAt`, on an idle system. How much later is the provider asked? `runAt` is in database
+//! time, so the offset of the database's clock from ours is measured before and after.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,9 +12,9 @@ use super::{
 };
 
 const CALLS: usize = 200;
-/// Each is due so much later than the one before.
+/// Milliseconds between due times.
 const APART_MS: usize = 20;
-/// The first is due so much later than it is asked for.
+/// Milliseconds from the enqueue to the first due time.
 const AHEAD_MS: usize = 1_500;
 const SLOTS: usize = 30;
 
@@ -38,7 +37,7 @@ pub(super) async fn scheduled(bed: &Bed, options: &Options) -> Result<Vec<Measur
         .await?;
     served.stop().await?;
 
-    // Two clocks of one machine do not part; of two machines they drift, by little in seconds.
+    // Two clocks of one machine keep their offset; those of two machines drift, but little within seconds.
     let ahead = f64::midpoint(before.ahead, after.ahead);
     let error = before.error.max(after.error) + (before.ahead - after.ahead).abs();
     let mut late = Vec::new();
@@ -64,7 +63,7 @@ pub(super) async fn scheduled(bed: &Bed, options: &Options) -> Result<Vec<Measur
     Ok(measures)
 }
 
-/// Asks for the calls; when each is due, in seconds of the database's clock.
+/// Enqueues the calls; returns when each is due, in seconds of the database's clock.
 async fn enqueue(bed: &Bed, calls: usize) -> Result<HashMap<Uuid, f64>, Error> {
     let (times,): (Vec<String>,) = sqlx::query_as(
         "select array_agg(to_char((now.at + n * $2 * interval '1 ms') at time zone 'UTC', \
@@ -104,17 +103,17 @@ async fn enqueue(bed: &Bed, calls: usize) -> Result<HashMap<Uuid, f64>, Error> {
     Ok(due.into_iter().collect())
 }
 
-/// How the database's clock stands beside the witness's.
+/// Offset of the database's clock from the witness's.
 #[derive(Debug, Clone, Copy)]
 struct DatabaseClock {
-    /// Seconds to add to a moment of the witness.
+    /// Seconds to add to a time of the witness.
     ahead: f64,
-    /// By how much that may be wrong, seconds.
+    /// Uncertainty of `ahead`, in seconds.
     error: f64,
 }
 
 impl DatabaseClock {
-    /// Asks some times; the quickest answer tells most.
+    /// Asks several times and keeps the quickest response, which has the smallest error.
     async fn look(bed: &Bed, dials: &Dials) -> Result<Self, Error> {
         let mut connection = bed.pool.acquire().await?;
         let mut best: Option<Self> = None;

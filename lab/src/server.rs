@@ -1,5 +1,5 @@
-//! The server that the beds stand on: a private one, or the one of `DATABASE_URL`, where
-//! the lab makes a database of its own beside the user's and touches nothing else.
+//! The server that beds are made on: a private one, or that of `DATABASE_URL`, where the lab makes a database of its
+//! own beside the user's and touches nothing else.
 
 use std::{str::FromStr, time::Duration};
 
@@ -12,34 +12,34 @@ use sqlx::{
 
 use super::{Error, Machine, machine, usage};
 
-/// The one database that the lab makes, empties and drops.
+/// The only database that the lab creates, empties and drops.
 pub(super) const DATABASE: &str = "pgdial_lab";
-/// How the lab knows its database: it drops none without this comment.
+/// Comment that marks the database as the lab's: it drops none without it.
 const MARK: &str = "made by pgdial-lab, which drops it without asking";
 
 /// Where to measure.
 #[derive(Debug)]
 pub struct Place {
-    /// A server that is there; none = a private Postgres.
+    /// An existing server; `None` starts a private Postgres.
     pub database_url: Option<SecretString>,
-    /// The surroundings in which Postgres is looked for.
+    /// Where to look for Postgres's binaries.
     pub environment: private::Environment,
 }
 
-/// A server on which the lab may make databases.
+/// A server on which the lab may create databases.
 #[derive(Debug)]
 pub struct Server {
-    /// The database that the lab was pointed to; only asked to create another one.
+    /// The database the lab was pointed to; used only to create another one.
     admin_url: SecretString,
-    /// None for a server elsewhere.
+    /// `None` for a server on another machine.
     postmaster: Option<u32>,
     machine: Machine,
-    // Last: dropped last.
+    // Declared last, so that it is dropped last.
     postgres: Option<private::PrivatePostgres>,
 }
 
 impl Server {
-    /// Finds or starts it, and looks whether it can be used.
+    /// Finds or starts the server, and checks that it can be used.
     pub async fn start(place: Place) -> Result<Self, Error> {
         let (admin_url, postgres) = if let Some(url) = place.database_url {
             (url, None)
@@ -76,17 +76,17 @@ impl Server {
         &self.machine
     }
 
-    /// The postmaster, if it runs here.
+    /// Process id of the postmaster, if it runs on this machine.
     pub(super) const fn postmaster(&self) -> Option<u32> {
         self.postmaster
     }
 
-    /// The URL of the lab's database.
+    /// URL of the lab's database.
     pub(super) fn url(&self) -> String {
         with_database(self.admin_url.expose_secret(), DATABASE)
     }
 
-    /// Makes the lab's database afresh: empty, and migrated.
+    /// Recreates the lab's database: empty, and migrated.
     pub(super) async fn fresh_database(&self) -> Result<(), Error> {
         let mut admin = connect(&self.admin_url).await?;
         remake(&mut admin).await?;
@@ -97,7 +97,7 @@ impl Server {
         Ok(())
     }
 
-    /// Connections of the lab's own, without the limits of the program's.
+    /// Connections for the lab's own statements, without the program's limits.
     pub(super) async fn pool(&self, connections: u32) -> Result<PgPool, Error> {
         let options = options(&self.url())?;
         let pool = PgPoolOptions::new()
@@ -108,7 +108,7 @@ impl Server {
         Ok(pool.map_err(db::Error::Connect)?)
     }
 
-    /// Drops the lab's database, and ends the server if it is ours.
+    /// Drops the lab's database, and stops the server if it is private.
     pub async fn stop(self) -> Result<(), Error> {
         if let Some(postgres) = self.postgres {
             tokio::task::spawn_blocking(move || postgres.stop()).await??;
@@ -128,7 +128,7 @@ impl Server {
 async fn start_private(
     environment: private::Environment,
 ) -> Result<private::PrivatePostgres, Error> {
-    // A quarter of the memory, as Postgres's documentation begins with; 1 GB at most.
+    // A quarter of the memory, where Postgres's documentation starts from; at most 1 GB.
     let quarter = machine::memory().unwrap_or(0.0) / 4.0 / 1024.0 / 1024.0;
     let options = private::Options {
         settings: vec![(
@@ -146,7 +146,7 @@ async fn connect(url: &SecretString) -> Result<PgConnection, Error> {
     Ok(connection.map_err(db::Error::Connect)?)
 }
 
-/// The lab's own statements are long, and no news.
+/// The lab's own statements take long, which is not worth a log line.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, Error> {
     let options =
         PgConnectOptions::from_str(url).map_err(|error| db::Error::BadUrl(error.to_string()))?;
@@ -155,7 +155,7 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, Error> {
         .disable_statement_logging())
 }
 
-/// May we make a database here, and is the one of our name ours, and free?
+/// Whether we may create databases, and a database of our name, if there is one, is ours and unused.
 async fn check(admin: &mut PgConnection) -> Result<(), Error> {
     let (role, may): (String, bool) = sqlx::query_as(
         "select rolname::text, rolcreatedb or rolsuper from pg_roles where rolname = current_user",
@@ -189,7 +189,7 @@ async fn check(admin: &mut PgConnection) -> Result<(), Error> {
 }
 
 async fn remake(admin: &mut PgConnection) -> Result<(), Error> {
-    // Constants of ours, all of them.
+    // All of them are constants of ours.
     for sql in [
         format!("drop database if exists {DATABASE} with (force)"),
         format!("create database {DATABASE} template template0"),
@@ -200,7 +200,7 @@ async fn remake(admin: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// The URL of another database of the same server.
+/// URL of another database on the same server.
 fn with_database(url: &str, name: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));

@@ -1,22 +1,22 @@
-//! CPU time and memory of processes, from `/proc`: wall time says how long it took on a
-//! machine where others work too, CPU time says what it cost.
+//! CPU time and memory of processes, from `/proc`: wall time says how long it took on a shared machine, CPU time says
+//! what it cost.
 //!
-//! Postgres is the whole server (backends, WAL writer, checkpointer, autovacuum): what its
-//! living children have used, and what the ended ones left with the postmaster. It can only
-//! be seen where the server runs on this machine; elsewhere that figure is missing.
+//! Postgres means the whole server (backends, WAL writer, checkpointer, autovacuum): what its living children have
+//! used, and what ended ones left with the postmaster. It is visible only if the server runs on this machine;
+//! otherwise that figure is missing.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use pgdial::provider::Stopwatch;
 
-/// What a window of time cost.
+/// Cost of a window of time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Used {
-    /// How long it was.
+    /// Length of the window.
     pub elapsed: Duration,
-    /// CPU seconds, user and system, by who spent them.
+    /// CPU seconds, user and system, by process.
     pub cpu: BTreeMap<&'static str, f64>,
-    /// Most memory held, bytes, by which process.
+    /// Peak memory in bytes, by process.
     pub peak_rss: BTreeMap<&'static str, f64>,
 }
 
@@ -31,9 +31,9 @@ pub struct Meter {
 struct Watched {
     who: &'static str,
     pid: u32,
-    /// With all its children, alive and ended.
+    /// Includes all its children, living and ended.
     family: bool,
-    /// CPU seconds before, and when it was last looked at.
+    /// CPU seconds at the start, and at the last look.
     cpu: (f64, f64),
     peak: Option<f64>,
 }
@@ -50,7 +50,7 @@ impl Watched {
         }
     }
 
-    /// Nothing is forgotten of a process that has ended.
+    /// Keeps the last values of a process that has ended.
     fn look(&mut self) {
         self.cpu.1 = self.cpu.1.max(cpu_of(self.pid, self.family));
         if !self.family {
@@ -63,16 +63,16 @@ impl Watched {
 }
 
 impl Meter {
-    /// Starts now, with this process and, where it can be seen, Postgres.
+    /// Starts now, with this process and, if visible, Postgres.
     pub(super) fn start(postmaster: Option<u32>) -> Self {
         Self::start_as("pgdial", postmaster)
     }
 
-    /// The same, with this process under another name.
+    /// As [`Self::start`], with this process under another name.
     pub(super) fn start_as(who: &'static str, postmaster: Option<u32>) -> Self {
         let own = Watched::new(who, std::process::id(), false);
         let postgres = postmaster.map(|pid| Watched::new("postgres", pid, true));
-        // The highest mark of earlier scenarios is not this one's. Refused: it stays.
+        // Resets the peak, which may be an earlier scenario's. If that is refused, it stays.
         fs::write("/proc/self/clear_refs", "5").ok();
         let mut meter = Self {
             clock: Stopwatch::start(),
@@ -82,7 +82,7 @@ impl Meter {
         meter
     }
 
-    /// Also watches a process that is there already, and starts again.
+    /// Also watches an existing process, and restarts the measurement.
     #[must_use]
     pub fn with(mut self, who: &'static str, pid: u32) -> Self {
         self.watched.push(Watched::new(who, pid, false));
@@ -90,14 +90,14 @@ impl Meter {
         self
     }
 
-    /// Also watches a process that was started just now: all of it counts.
+    /// Also watches a process that was just started, all of which counts.
     #[must_use]
     pub fn also(mut self, who: &'static str, pid: u32) -> Self {
         self.watched.push(Watched::new(who, pid, false));
         self
     }
 
-    /// Forgets what was so far.
+    /// Discards what was measured so far.
     pub fn restart(&mut self) {
         for watched in &mut self.watched {
             watched.cpu = (cpu_of(watched.pid, watched.family), 0.0);
@@ -105,7 +105,7 @@ impl Meter {
         self.clock = Stopwatch::start();
     }
 
-    /// Looks at all of them: for processes that may end before the meter is stopped.
+    /// Samples all processes, for those that may end before the meter is stopped.
     pub fn look(&mut self) {
         self.watched.iter_mut().for_each(Watched::look);
     }
@@ -129,7 +129,7 @@ impl Meter {
     }
 }
 
-/// CPU seconds of a process, or of a whole family.
+/// CPU seconds of a process, or of it and all its children.
 fn cpu_of(pid: u32, family: bool) -> f64 {
     let own = stat(pid);
     let ticks = if family {
@@ -147,7 +147,7 @@ fn cpu_of(pid: u32, family: bool) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
     parent: u32,
-    /// Ticks, user and system.
+    /// Clock ticks, user and system.
     own: u64,
     of_ended_children: u64,
 }
@@ -156,7 +156,7 @@ fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name of the program stands in parentheses, and may hold spaces and parentheses.
+/// The program's name is in parentheses, and may itself contain spaces and parentheses.
 fn parse_stat(line: &str) -> Option<Stat> {
     let (_, rest) = line.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
@@ -177,8 +177,8 @@ fn children(of: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The postmaster of this backend, if both run on this machine: their names are compared,
-/// because a number may belong to somebody else where the server is elsewhere.
+/// The postmaster of this backend, if it runs on this machine. The process title is compared, because on another
+/// machine the pid belongs to something else.
 pub(super) fn postmaster_of(backend: u32, database: &str) -> Option<u32> {
     let title = fs::read(format!("/proc/{backend}/cmdline")).ok()?;
     let title = String::from_utf8_lossy(&title).into_owned();
@@ -187,7 +187,7 @@ pub(super) fn postmaster_of(backend: u32, database: &str) -> Option<u32> {
         .flatten()
 }
 
-/// Bytes.
+/// Peak memory in bytes.
 fn peak_rss(pid: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     kilobytes(&status, "VmHWM:").map(|kb| kb * 1024.0)

@@ -1,5 +1,4 @@
-//! What the lab writes, and that it leaves everything else alone. No test looks at how
-//! fast anything was.
+//! What the lab prints, and that it leaves everything else alone. No test checks how fast anything was.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -10,7 +9,6 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-/// A Postgres of our own.
 #[expect(dead_code, reason = "shared with tests/it, which needs more of it")]
 #[path = "../../tests/it/support/database.rs"]
 mod database;
@@ -20,14 +18,14 @@ use database::{TestDb, url_as};
 const REFUSED: i32 = 1;
 const USAGE: i32 = 2;
 
-/// Some hundred calls: the checks of each scenario, not its figures.
+/// A few hundred calls: enough for the checks of each scenario, not for its figures.
 const SMALL: [&str; 4] = ["--scale", "0.01", "--repeats", "1"];
 
-/// What a run of the lab did.
+/// Output of one run.
 #[derive(Debug)]
 struct Ran(Output);
 
-/// Runs it in a folder of its own, where no `.env` is.
+/// Runs the lab in an empty folder, where there is no `.env`.
 fn lab(url: Option<&str>, args: &[&str]) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgdial-lab"));
@@ -43,20 +41,20 @@ fn lab(url: Option<&str>, args: &[&str]) -> Ran {
 }
 
 impl Ran {
-    /// It did what was asked for; what it said on stdout.
+    /// Asserts success; returns stdout.
     #[track_caller]
     fn done(self) -> String {
         assert!(self.0.status.success(), "{self:?}");
         String::from_utf8(self.0.stdout).unwrap()
     }
 
-    /// The same, as JSON.
+    /// As [`Self::done`], parsed as JSON.
     #[track_caller]
     fn json(self) -> Value {
         serde_json::from_str(&self.done()).unwrap()
     }
 
-    /// It said on stderr, and only there, what is wrong.
+    /// Asserts that it failed with this code, and said why on stderr only.
     #[track_caller]
     fn refused(&self, code: i32, words: &str) {
         assert_eq!(self.0.status.code(), Some(code), "{self:?}");
@@ -76,7 +74,7 @@ fn is_figure(summary: &Value, runs: u64) {
     assert_eq!(samples.len() as u64, runs, "{summary}");
 }
 
-/// A scenario that could be run, with one rate and its limit.
+/// Asserts that the scenario ran, with one rate and its limit.
 #[track_caller]
 fn is_rate(scenario: &Value, runs: u64) {
     assert_eq!(scenario["error"], Value::Null, "{scenario}");
@@ -95,8 +93,7 @@ fn is_rate(scenario: &Value, runs: u64) {
     assert!(measure["notes"].is_array(), "{measure}");
 }
 
-/// A scenario that could be run, with its percentiles. A dial that begins before the answer
-/// is read counts as 0.
+/// Asserts that the scenario ran, with its percentiles. A dial that begins before the response is read counts as 0.
 #[track_caller]
 fn is_latency(scenario: &Value, name: &str) {
     assert_eq!(scenario["error"], Value::Null, "{scenario}");
@@ -184,7 +181,7 @@ fn without_a_server_it_measures_on_a_durable_one_of_its_own() {
     is_rate(&done["scenarios"][0], 1);
 }
 
-/// One test, because they share the name of the database.
+/// A single test, because all parts share the name of the database.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
     let db = TestDb::new().await;
@@ -195,7 +192,7 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
     let refused = run(&url_as("dialer", &db.url), &["drain-30"]);
     refused.refused(REFUSED, "the role dialer may not create databases");
 
-    // Somebody else's database of that name is nobody's to drop.
+    // A database of that name that the lab did not make is not dropped.
     db.sql("create database pgdial_lab").await;
     let refused = run(&db.url, &["drain-30"]);
     refused.refused(REFUSED, "that the lab has not made");

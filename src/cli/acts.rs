@@ -1,4 +1,4 @@
-//! `acts`: who did what to the queue, when and why.
+//! `acts`: the audit log.
 
 use serde_json::{Map, Value};
 
@@ -8,37 +8,37 @@ use super::{
 };
 use crate::flow::{Queue, acts::ActFilter, view::Act};
 
-/// The audit.
+/// `acts`: the audit log.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum ActsCommand {
-    /// Acts on campaigns, trunks, workers and numbers, and on many calls at once, newest first.
+    /// List acts on campaigns, trunks, workers, numbers, or many calls at once, newest first.
     List(ListArgs),
 }
 
-/// Which acts.
+/// Filters, all of which must match, and the page.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ListArgs {
-    /// pause, resume, set, create, remove, cancel, redrive, drain, forget, ... only.
+    /// Only this act: pause, resume, set, create, remove, cancel, redrive, drain, forget, ...
     #[arg(long, value_name = "ACT")]
     pub act: Option<String>,
-    /// On a campaign, trunk, worker or number, on calls, or the cluster only.
+    /// Only acts on this kind of object: a campaign, trunk, worker, number, calls or the cluster.
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
-    /// On the one of this name only.
+    /// Only acts on the object with this name.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// By them only.
+    /// Only acts by this person or program.
     #[arg(long, value_name = "WHO")]
     pub who: Option<String>,
-    /// Before this act only: the last one of the page before.
+    /// Only acts before this one: the last SEQ of the previous page.
     #[arg(long, value_name = "SEQ", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
     pub below: Option<i64>,
-    /// How many.
+    /// Acts to list.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
     pub limit: i64,
 }
 
-/// Does it.
+/// Prints one page of acts.
 pub async fn run(command: &ActsCommand, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let ActsCommand::List(args) = command;
     let filter = ActFilter {
@@ -73,7 +73,7 @@ pub async fn run(command: &ActsCommand, calls: &Queue, out: &mut Out) -> Result<
     Ok(Exit::Ok)
 }
 
-/// What it was done to; a number as this table may show it.
+/// The name of the object acted on, masked if it is a number and `out` masks numbers.
 fn object(act: &Act, out: &Out) -> String {
     let name = act.name.as_deref().unwrap_or_default();
     let name = match act.kind.as_str() {

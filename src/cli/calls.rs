@@ -1,4 +1,4 @@
-//! `calls`: look at calls, and change their course.
+//! `calls`: look at calls and change their course.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,19 +15,13 @@ use crate::{
     },
 };
 
-// What may be asked.
+// Arguments; their doc comments are the help.
 mod args;
 
-// All that a filter means.
 mod many;
 
-// Calls as a file.
 mod export;
-
-// One call with its history.
 mod show;
-
-// Events as they happen.
 mod tail;
 
 pub use args::{
@@ -35,7 +29,7 @@ pub use args::{
     RedriveArgs, ResolveArgs, TailArgs,
 };
 
-/// Does it.
+/// Runs one `calls` command.
 pub async fn run(
     command: &CallsCommand,
     calls: &Queue,
@@ -95,7 +89,7 @@ async fn list(args: &ListArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Fai
         ],
         rows,
     )?;
-    // A full page: there may be another one.
+    // A full page: there may be another.
     if let Some(last) = page.last()
         && i64::try_from(page.len()).is_ok_and(|count| count == args.limit)
     {
@@ -122,7 +116,7 @@ async fn why(id: CallId, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> 
     Ok(Exit::Ok)
 }
 
-/// What became of one of several calls.
+/// The verdict on one of several calls.
 #[derive(Debug, Serialize)]
 struct Done {
     id: CallId,
@@ -133,8 +127,8 @@ struct Done {
 }
 
 impl Done {
-    /// A call that somebody's transaction holds, or that cannot be written, is refused; the
-    /// others are done all the same.
+    /// Turns a refusal about this one call (its row is locked, or cannot be written) into a verdict, so that the
+    /// other calls are still done. Any other error ends the command.
     fn of<V: Serialize>(
         id: CallId,
         answer: Result<V, flow::Error>,

@@ -1,4 +1,4 @@
-//! `demo`: shows the whole of pgdial at work, and judges what the provider's ledger says.
+//! `demo`: runs all of pgdial on one machine and checks the promises against the fake provider's ledger.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -15,26 +15,27 @@ use crate::{
     provider::{Stopwatch, fake::ledger::Verdict},
 };
 
-/// How long the demo's calls may take at most before something is wrong.
+/// Longest that the demo's calls may take; beyond it something is wrong.
 const PATIENCE: Duration = Duration::from_mins(3);
-/// How often it looks.
+/// Interval of progress updates.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Ring 100 numbers through a fake provider, and judge its ledger.
+/// Ring 100 numbers through a fake provider and check its ledger.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DemoArgs {
     /// Keep everything running afterwards, and print the addresses.
     #[arg(long)]
     pub stay: bool,
-    /// Ring this list instead of the one that comes with it: columns to, scriptId, metadata.name, metadata.note.
+    /// Ring the numbers in this CSV file instead of the built-in ones; columns: to, scriptId, metadata.name,
+    /// metadata.note.
     #[arg(long, value_name = "FILE")]
     pub calls: Option<PathBuf>,
-    /// Where the API listens. Default: a free port; with --stay 127.0.0.1:8080.
+    /// Address of the API. Default: a free port; with --stay 127.0.0.1:8080.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
 }
 
-/// Runs the demo; fails when a promise was broken.
+/// Runs the demo; fails if the ledger shows a broken promise.
 pub async fn run(
     out: &mut Out,
     args: &DemoArgs,
@@ -63,7 +64,7 @@ pub async fn run(
     let stop = supervisor.stop();
     let mut running = std::pin::pin!(supervisor.run(Duration::from_secs(10)));
     let shown = tokio::select! {
-        // A loop died, or somebody pressed ^C before the end.
+        // A loop died, or the user pressed Ctrl-C.
         ended = &mut running => {
             ended?;
             Err(Failure::failed("the demo was stopped before its end"))
@@ -76,7 +77,7 @@ pub async fn run(
         stop.cancel();
         (&mut running).await?;
     }
-    // Postgres goes last, when nobody uses it any more.
+    // Postgres stops last, once nothing uses it.
     drop(demo.stop().await);
     shown
 }
@@ -109,7 +110,7 @@ async fn show(out: &mut Out, args: &DemoArgs, demo: &Demo, list: &str) -> Result
     Ok(())
 }
 
-/// Shows the progress until every call is over: a bar on a terminal, plain lines elsewhere.
+/// Shows progress until every call has ended: a bar on a terminal, plain lines elsewhere.
 async fn until_over(
     out: &mut Out,
     demo: &Demo,

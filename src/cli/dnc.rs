@@ -1,48 +1,47 @@
-//! `dnc`: the list of numbers not to ring.
+//! `dnc`: the do-not-call list.
 
 use serde_json::json;
 
 use super::{Exit, Failure, Out, out::instant};
 use crate::{domain::Phone, flow::Queue};
 
-// The numbers of a file.
 pub mod import;
 
-/// The list of numbers not to ring.
+/// The do-not-call list.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum DncCommand {
-    /// Put numbers on the list. Waiting calls to them are passed over at once; live ones are left alone.
+    /// Add numbers. Waiting calls to them are no longer dialled; live ones are left alone.
     Add {
-        /// The numbers.
+        /// Numbers to add, as in +14155550100.
         #[arg(value_name = "NUMBER", required = true)]
         phones: Vec<Phone>,
-        /// Why; shown to whoever asks for a call to them.
+        /// Shown to anyone who enqueues a call to them.
         #[arg(long, value_name = "TEXT", default_value = REASON)]
         reason: String,
     },
-    /// Take numbers off the list.
+    /// Remove numbers from the list.
     Remove {
-        /// The numbers.
+        /// Numbers to remove.
         #[arg(value_name = "NUMBER", required = true)]
         phones: Vec<Phone>,
-        /// Kept with the act.
+        /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
     },
-    /// The list, newest first.
+    /// List entries, newest first.
     List {
-        /// How many.
+        /// Entries to list.
         #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
         limit: i64,
     },
-    /// Put the numbers of a file on the list: CSV or a workbook, with a header or bare numbers.
+    /// Add the numbers of a file: CSV or a workbook, with a header or bare numbers.
     #[command(after_long_help = import::COLUMNS)]
     Import(import::ImportArgs),
 }
 
 const REASON: &str = "asked not to be called";
 
-/// Does it.
+/// Runs one `dnc` command.
 pub async fn run(
     command: &DncCommand,
     calls: &Queue,

@@ -1,8 +1,8 @@
-//! `doctor`: what is wrong, before anybody looks for it.
+//! `doctor`: finds faults before they cost calls.
 //!
-//! It looks at the settings that `serve` would be started with, at the database and its server,
-//! at whether LISTEN delivers, and at whether the providers answer. It changes nothing and
-//! rings nobody: providers are asked about a reference that nobody has.
+//! Checks the settings that `serve` would start with, the database and its server, whether LISTEN delivers, and
+//! whether providers answer. Changes nothing and rings nobody: providers are asked about a reference that does not
+//! exist.
 
 use std::time::Duration;
 
@@ -24,18 +24,18 @@ use crate::{
     trunks::{Trunk, Trunks},
 };
 
-/// For its help.
+/// Verdicts and exit codes, for `--help`.
 pub const CODES: &str = "\
 Each line is ok, warn (it works, and deserves a look) or fail (it does not work, or will cost
 calls), with what to do. It ends with 1 if anything fails. Run it with the settings of the
 process in question: the same environment, or the same .env file.";
 
-/// A provider that has not answered a question by then does not answer.
+/// Limit on one provider's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// One listens, one notifies, one looks.
+/// One connection listens, one notifies, one reads.
 const CONNECTIONS: u32 = 3;
 
-/// Look at everything.
+/// Runs every check and prints the findings, worst first.
 pub async fn run(
     settings: &Settings,
     common: &Common,
@@ -45,7 +45,7 @@ pub async fn run(
     let mut found = of_settings(settings, common, variables);
     let mut declared = Vec::new();
     match config::database_url(common, variables) {
-        // Said among the settings.
+        // `of_settings` has reported this already.
         Err(_problems) => {}
         Ok(url) => match db::connect(url.expose_secret(), "doctor", CONNECTIONS).await {
             Ok(pool) => {
@@ -62,7 +62,7 @@ pub async fn run(
         let address = |trunk: &str| config::provider_address(settings, variables, trunk);
         found.extend(ask_all(&trunks, &declared, address).await);
     }
-    // What is wrong first; and stable, so that what belongs together stays so.
+    // Worst first; the sort is stable, so related checks stay together.
     found.sort_by_key(|check| std::cmp::Reverse(check.verdict));
     tell(&found, out)
 }
@@ -92,7 +92,7 @@ fn tell(found: &[Check], out: &mut Out) -> Result<Exit, Failure> {
     })
 }
 
-/// What `serve` would say to them before it starts.
+/// The checks `serve` makes of its settings before it starts.
 fn of_settings(settings: &Settings, common: &Common, variables: &Variables) -> Vec<Check> {
     match Run::read(common, settings, variables, Api::Open) {
         Ok((_, warnings)) if warnings.is_empty() => {
@@ -127,7 +127,7 @@ fn unreachable(error: db::Error) -> Check {
     Check::fail("connection", what, hint.unwrap_or_else(|| usual.to_owned()))
 }
 
-/// Does a commit come to its end?
+/// Whether a commit completes.
 async fn writes(calls: &Queue) -> Check {
     let repair = "is a synchronous standby missing (synchronous_standby_names), the disk full, the server stopped? Its log says more";
     match calls.write_nothing().await {
@@ -144,7 +144,7 @@ async fn writes(calls: &Queue) -> Check {
     }
 }
 
-/// Does a notification of one connection reach another?
+/// Whether a notification from one connection reaches another.
 async fn listen(calls: &Queue) -> Vec<Check> {
     vec![match calls.check_listen().await {
         Ok(()) => Check::ok("listen", "a notification of one connection reaches another"),
@@ -161,7 +161,7 @@ async fn listen(calls: &Queue) -> Vec<Check> {
     }]
 }
 
-/// Every provider at once: one that hangs delays no other.
+/// Asks all providers at once, so that one that hangs does not delay the rest.
 async fn ask_all(
     trunks: &Trunks,
     declared: &[Declared],
@@ -187,7 +187,7 @@ async fn ask_all(
     found
 }
 
-/// About a reference that nobody has: it rings nobody, and a right answer says so.
+/// Asks about a reference that does not exist: rings nobody, and a correct provider says it does not know it.
 async fn ask(trunk: &Trunk, is_askable: bool, at: &str) -> Check {
     let nobody = Reference {
         call: CallId(Uuid::new_v4()),

@@ -8,45 +8,46 @@ use crate::{
     flow::{Queue, enqueue::Enqueued},
 };
 
-/// Ask for one call.
+/// Enqueue one call.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EnqueueArgs {
     /// The number to ring, as in +14155550100.
     pub to: String,
-    /// Where it is dialled as it stands, if it has no + and country code, as in US. Default: the campaign's.
+    /// Region whose national format TO is in, if it lacks + and country code, as in US. Default: the campaign's
+    /// region.
     #[arg(long, value_name = "REGION")]
     pub region: Option<Region>,
-    /// What the provider should say: its name for the script, agent or assistant.
+    /// The provider's id of the script, agent or assistant.
     #[arg(long, visible_alias = "script-id", value_name = "ID")]
     pub script: String,
-    /// Passed to the provider verbatim: a JSON object.
+    /// JSON object passed to the provider unchanged.
     #[arg(long, value_name = "JSON", value_parser = values::object)]
     pub metadata: Option<Map<String, Value>>,
-    /// The campaign that it belongs to. Default: `default`.
+    /// The campaign. Default: `default`.
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
-    /// The number to show to the callee.
+    /// Caller id shown to the callee.
     #[arg(long, value_name = "NUMBER")]
     pub from: Option<String>,
-    /// 0 to 9, higher first.
+    /// Priority, 0 to 9; higher goes first. Default: 0.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub priority: Option<u8>,
-    /// Not before this instant, as in 2026-01-31T09:00:00Z.
+    /// Earliest dial, as in 2026-01-31T09:00:00Z. Default: now.
     #[arg(long, value_name = "TIME")]
     pub run_at: Option<String>,
-    /// Not after this instant.
+    /// Latest dial; afterwards the call expires. Default: never.
     #[arg(long, value_name = "TIME")]
     pub expires_at: Option<String>,
-    /// How many attempts, 1 to 20. Default: the campaign's.
+    /// Attempts, 1 to 20. Default: the campaign's.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub max_attempts: Option<u8>,
-    /// The same key (of the same --by) with the same request is the same call.
+    /// A repeated request with the same key and the same --by is the same call.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
 }
 
 impl EnqueueArgs {
-    /// The request, as `POST /calls` takes it. What was not given is null, and so absent.
+    /// The request as `POST /calls` takes it. Options not given are null, which SQL treats as absent.
     fn request(&self) -> Value {
         json!({
             "to": self.to, "region": self.region.as_ref().map(Region::as_str), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
@@ -56,7 +57,7 @@ impl EnqueueArgs {
     }
 }
 
-/// Enqueues it.
+/// Enqueues the call and prints its id.
 pub async fn run(
     args: &EnqueueArgs,
     calls: &Queue,
@@ -93,19 +94,19 @@ fn refused(word: &str, detail: &str) -> Failure {
     }
 }
 
-/// What became of one request, as words.
+/// The verdict on one request, in words.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// The stable word.
+    /// Stable, for programs.
     pub word: &'static str,
-    /// The call, if there is one.
+    /// `None` if the request was refused.
     pub id: Option<CallId>,
-    /// A sentence, if there is none.
+    /// Why it was refused.
     pub detail: Option<String>,
 }
 
 impl Verdict {
-    /// The words of an answer.
+    /// Puts the queue's answer into words.
     pub fn of(answer: &Enqueued) -> Self {
         let (word, id, detail): (_, _, Option<&String>) = match answer {
             Enqueued::Created(id) => ("created", Some(*id), None),
@@ -119,7 +120,7 @@ impl Verdict {
         Self {
             word,
             id,
-            // The database says each fault on a line of its own.
+            // The database separates several faults by line breaks.
             detail: detail.map(|words| words.replace('\n', "; ")),
         }
     }

@@ -1,5 +1,5 @@
-//! How a command ends: a stable code for programs, and for people a sentence that says
-//! what failed and a hint that says what to do.
+//! How a command ends: a stable exit code for programs; for people a sentence that says what failed and a hint at
+//! what to do.
 
 use std::{error::Error as StdError, fmt, io, process::ExitCode};
 
@@ -10,24 +10,24 @@ use crate::{
     lifecycle,
 };
 
-/// The codes. They are part of the interface: scripts depend on them.
+/// Exit codes. Part of the interface: scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
+    /// The command did what was asked.
     Ok = 0,
-    /// What was asked for failed, or was refused.
+    /// The request failed or was refused.
     Failed = 1,
-    /// The command line is wrong.
+    /// The command line is wrong (clap's own code).
     Usage = 2,
-    /// A setting is wrong (`EX_USAGE`).
+    /// A setting is missing or wrong (`EX_USAGE`).
     Settings = 64,
     /// The database cannot be reached (`EX_UNAVAILABLE`).
     Unreachable = 69,
-    /// A fault of pgdial (`EX_SOFTWARE`).
+    /// A bug in pgdial (`EX_SOFTWARE`).
     Internal = 70,
 }
 
-/// For the end of every `--help`.
+/// Appended to every `--help`.
 pub(super) const CODES: &str = "\
 Exit codes:
   0   done
@@ -46,33 +46,33 @@ impl From<Exit> for ExitCode {
 /// Why a command stopped.
 #[derive(Debug)]
 pub enum Failure {
-    /// Whoever read our output has gone, as `head` does: not an error.
+    /// The reader of our output has gone, as `head` does. Not an error.
     ReaderGone,
-    /// Settings are wrong.
+    /// Settings that are missing or wrong, all of them at once.
     Settings(Problems),
-    /// Anything else.
+    /// Any other failure.
     Told {
-        /// With which code to end.
+        /// The exit code.
         exit: Exit,
-        /// One sentence: what failed.
+        /// What failed, in one sentence.
         what: String,
-        /// What to do about it.
+        /// What to do about it, if we know.
         hint: Option<String>,
     },
 }
 
 impl Failure {
-    /// What was asked for failed.
+    /// A request that failed or was refused ([`Exit::Failed`]).
     pub fn failed(what: impl Into<String>) -> Self {
         Self::told(Exit::Failed, what)
     }
 
-    /// The command line asks for something that makes no sense.
+    /// A command line that parses but makes no sense ([`Exit::Usage`]).
     pub fn usage(what: impl Into<String>) -> Self {
         Self::told(Exit::Usage, what)
     }
 
-    /// A setting that only this command needs is wrong.
+    /// A wrong setting that only this command reads ([`Exit::Settings`]).
     pub fn setting(what: impl Into<String>) -> Self {
         Self::told(Exit::Settings, what)
     }
@@ -86,7 +86,7 @@ impl Failure {
         }
     }
 
-    /// The same, with what to do.
+    /// Adds what to do about it.
     #[must_use]
     pub fn hint(self, text: impl Into<String>) -> Self {
         match self {
@@ -103,7 +103,7 @@ impl Failure {
         }
     }
 
-    /// The code to end with.
+    /// The exit code; [`Exit::Ok`] for [`Failure::ReaderGone`].
     pub const fn exit(&self) -> Exit {
         match self {
             Self::ReaderGone => Exit::Ok,
@@ -113,15 +113,15 @@ impl Failure {
     }
 }
 
-/// Any error, by what is at the bottom of it. (`Failure` itself is no `Error`, so that
-/// this one conversion serves all of them.)
+/// Converts any error by its root cause. `Failure` does not implement `Error` itself, so this one blanket conversion
+/// covers them all.
 impl<E: StdError + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let top: &(dyn StdError + 'static) = &error;
         if let Some(problems) = top.downcast_ref::<Problems>() {
             return Self::Settings(problems.clone());
         }
-        // Of our own streams only: another one that breaks is a fault.
+        // Only our own streams count; any other broken pipe is a fault.
         if top
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -142,7 +142,7 @@ impl<E: StdError + 'static> From<E> for Failure {
     }
 }
 
-/// What a known error means for whoever waits for the end.
+/// What a known cause in the chain means for the user.
 fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
     if let Some(refusal) = cause.downcast_ref() {
         return Some(of_refusal(refusal));
@@ -161,7 +161,7 @@ fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
             flow::Error::Contract { .. } => {
                 Some(Failure::failed(what).hint("run `pgdial migrate` with the newest release"))
             }
-            // Its cause says more.
+            // The source says more.
             flow::Error::Database(_) | flow::Error::Shared(_) => None,
         };
     }
@@ -180,7 +180,7 @@ fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
     None
 }
 
-/// A loop or a task of ours died, of something that nobody foresaw.
+/// Whether a loop or task of ours died unexpectedly, which is a bug.
 fn is_fault(cause: &(dyn StdError + 'static)) -> bool {
     matches!(cause.downcast_ref(), Some(lifecycle::Error::Died { .. }))
         || cause.is::<tokio::task::JoinError>()
@@ -209,7 +209,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An error, and what caused it, and what caused that.
+/// The error followed by its sources, outermost first.
 fn causes_of<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
@@ -221,7 +221,7 @@ fn causes_of<'e>(
     })
 }
 
-/// An error and its causes, each said once.
+/// The error and its sources in one line, each said once.
 fn in_one_line(error: &(dyn StdError + 'static)) -> String {
     let mut line = String::new();
     for cause in causes_of(error) {
@@ -229,10 +229,10 @@ fn in_one_line(error: &(dyn StdError + 'static)) -> String {
             Some(sqlx::Error::Database(refusal)) => Some(refusal.message().to_owned()),
             _ => None,
         };
-        // What lies below a refusal says it again, with a line of the server's source.
+        // Whatever lies below a refusal repeats it, with a line of the server's source.
         let last = refusal.is_some();
         let words = refusal.unwrap_or_else(|| cause.to_string());
-        // Some libraries put their cause into their own words too.
+        // Some libraries include their source in their own message.
         if !line.contains(&words) {
             if !line.is_empty() {
                 line.push_str(": ");
@@ -246,7 +246,7 @@ fn in_one_line(error: &(dyn StdError + 'static)) -> String {
     line
 }
 
-/// A way to Postgres that is to be changed; a standby may be the primary in a moment.
+/// A refusal means settings have to change; except a standby, which may be the primary in a moment.
 fn of_refusal(refusal: &Refusal) -> Failure {
     let exit = match refusal {
         Refusal::Standby | Refusal::ReadOnly => Exit::Unreachable,
@@ -255,7 +255,7 @@ fn of_refusal(refusal: &Refusal) -> Failure {
     Failure::told(exit, refusal.to_string()).hint(refusal.cure())
 }
 
-/// The pooler's word for what it must be told to pass over: the name of a setting.
+/// The name of the startup parameter that the pooler rejects, from its message.
 fn refused_parameter(words: &str) -> Option<&str> {
     let (_, name) = words.split_once("unsupported startup parameter")?;
     name.split([' ', ':', '"']).rfind(|word| !word.is_empty())
@@ -281,7 +281,7 @@ fn of_database(error: &sqlx::Error, what: &str) -> Failure {
     };
     let class = code.get(..2).unwrap_or_default();
     match (class, code.as_str()) {
-        // Connection, start and stop, too many connections, credentials, no such database.
+        // Connection failures, start and stop, too many connections, credentials, no such database.
         ("08" | "28", _) | (_, "57P01" | "57P02" | "57P03" | "53300" | "3D000") => Failure::told(
             Exit::Unreachable,
             format!("the database cannot be reached: {what}"),

@@ -1,4 +1,4 @@
-//! `fake-provider`: a provider that only pretends to call, for trying and testing.
+//! `fake-provider`: runs the fake provider as a process of its own.
 
 use super::{Failure, Out};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     provider::fake::{FakeOptions, FakeProvider},
 };
 
-/// Run a provider that only pretends to call.
+/// Run a fake provider, for trying and testing.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FakeProviderArgs {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `forget`: a person's number, and what was said with it, out of every table.
+//! `forget`: erases a person's number, and what was said in their calls, from every table.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What it does, for its help.
+/// What is erased and what remains, for `--help`.
 pub const LIMITS: &str = "\
 What remains of the calls is that they were: when, on which campaign and trunk, how they ended.
 Waiting calls are canceled. It is refused while a call to the number is in flight or held, and
@@ -27,41 +27,41 @@ An entry in the do-not-call list stays, or the person would be rung again; say
 It cannot reach: the metadata of calls to others (--search counts those rows), backups, logs of
 others, and the provider's own records.";
 
-/// Forget a number: take it, and what was said with it, out of every table.
+/// Erase a number, and what was said in its calls, from every table.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ForgetArgs {
-    /// The number.
+    /// The number to forget.
     #[arg(value_name = "NUMBER")]
     pub phone: Number,
-    /// Where it is dialled as it stands, if it has no + and country code, as in US.
+    /// Region whose national format the number is in, if it lacks + and country code, as in US.
     #[arg(long, value_name = "REGION")]
     pub region: Option<Region>,
-    /// On which ground; kept with the act, without the number.
+    /// Reason, such as the legal ground; kept in the audit log, without the number.
     #[arg(long, value_name = "TEXT")]
     pub why: String,
-    /// Do it. Without this only what would be emptied is counted.
+    /// Erase. Without this, only count what would be erased.
     #[arg(long)]
     pub yes: bool,
-    /// What becomes of its entry in the do-not-call list.
+    /// What to do with the number's do-not-call entry.
     #[arg(long, value_enum, value_name = "WHAT", default_value = "keep")]
     pub do_not_call: DoNotCall,
-    /// Afterwards, count where the number still stands. Reads every row of every table.
+    /// Afterwards, count where the number still occurs. Reads every row of every table.
     #[arg(long)]
     pub search: bool,
 }
 
-/// What becomes of its entry in the do-not-call list.
+/// What to do with the number's do-not-call entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DoNotCall {
-    /// One that is there stays.
+    /// Leave the list as it is.
     Keep,
-    /// One is made.
+    /// Add an entry if there is none.
     Add,
-    /// It goes too.
+    /// Remove the entry.
     Remove,
 }
 
-/// Does it.
+/// Erases or counts, then prints what was, or would be, erased per table.
 pub async fn run(
     args: &ForgetArgs,
     calls: &Queue,

@@ -1,6 +1,6 @@
 //! `healthcheck`: one GET, for a container's HEALTHCHECK; a slim image has no curl.
 //!
-//! Plain HTTP only: it asks the process beside it, and needs no certificates for that.
+//! Plain HTTP only: it asks a process in the same container, which needs no certificates.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use hyper_util::{
 
 use super::{Exit, Failure, Out};
 
-/// The whole check may take so long.
+/// Limit on the whole check, connecting included.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Ask a URL once.
+/// GET a URL once.
 #[derive(Debug, Clone, clap::Args)]
 pub struct HealthcheckArgs {
-    /// What to ask: http:// only.
+    /// URL to check; http:// only.
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/readyz")]
     pub url: Uri,
 }
 
-/// Done if it answers 200.
+/// Succeeds if the URL returns 200.
 pub async fn run(args: &HealthcheckArgs, out: &mut Out) -> Result<Exit, Failure> {
     if args.url.scheme_str() != Some("http") || args.url.host().is_none() {
         return Err(Failure::usage(format!(

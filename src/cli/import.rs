@@ -1,10 +1,9 @@
-//! `import`: calls from a list of any size, CSV, NDJSON or a workbook, with one result for each row.
+//! `import`: calls from a list of any size (CSV, NDJSON or a workbook), with one result per row.
 //!
-//! A thread reads the file while the database writes: two batches are under way on two
-//! connections, two more wait, and that is all that is kept in memory. A row that cannot
-//! be taken harms no other one, and results are told in the order of the file, each after
-//! its batch is durable; so an import that is cut off is continued by importing the same
-//! file again, if its rows have idempotency keys.
+//! A thread reads the file while the database writes: two batches are under way on two connections, and two more
+//! wait. Beyond these rows only the numbers seen are kept in memory, and a workbook's sheet. A row that cannot be taken
+//! harms no other row. Results come in file order, each after its batch is durable, so an interrupted import is
+//! continued by importing the same file again, provided its rows have idempotency keys.
 
 use std::{
     path::{Path, PathBuf},
@@ -33,45 +32,36 @@ use crate::flow::{
     queued::Wanted,
 };
 
-// What each column is.
 mod columns;
-
-// Requests from the lines of an NDJSON file.
 mod lines;
-
-// What every row goes through.
 mod requests;
-
-// One result for each row.
 mod results;
-
-// Requests from the rows of a list.
 mod rows;
 
-/// Rows in one round trip: large enough that the trip does not count, small enough that
-/// its transaction is short.
+/// Rows per round trip: enough to make the trip's cost negligible, few enough to keep the transaction short.
 const BATCH: usize = 2000;
-/// Batches under way at the same time, each on a connection of its own.
+/// Concurrent batches, each on its own connection.
 const AT_ONCE: usize = 2;
-/// After so many batches the workers are told; the first one tells them at once.
+/// Batches between two wakes of the workers. The first batch wakes them at once.
 const WAKE_EVERY: u64 = 16;
 
-/// Rows that a dry run shows as they are understood.
+/// Rows shown by a dry run, as they are understood.
 const SHOWN: usize = 3;
-/// They stand in the first lines, or are not shown.
+/// Only the first lines are searched for rows to show.
 const FIRST_LINES: u64 = 20;
 
-/// How a file is written.
+/// Format of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A header, then one row for each call.
+    /// A header, then one row per call.
     Csv,
-    /// One JSON object a line, as POST /calls takes it.
+    /// One JSON object per line, as POST /calls takes it.
     Ndjson,
 }
 
 impl Format {
-    /// What its name says, or its first character.
+    /// By the first character of the file, else by its extension: a file that starts with `{` is NDJSON whatever its
+    /// name.
     fn of(path: &Path, file: &Opened) -> Result<Self, Failure> {
         let extension = path.extension().unwrap_or_default();
         let is_named = ["ndjson", "jsonl"]
@@ -87,54 +77,57 @@ impl Format {
     }
 }
 
-/// What becomes of a row whose number stood in the file before.
+/// What to do with a row whose number occurred earlier in the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnDuplicate {
-    /// It is left out, and said.
+    /// Leave it out, and say so.
     #[default]
     Skip,
-    /// It is an error.
+    /// Report an error.
     Error,
-    /// It is a call of its own.
+    /// Make it a call of its own.
     Allow,
 }
 
-/// Calls from a CSV or NDJSON file, or a workbook.
+/// Enqueue calls from a CSV or NDJSON file, or a workbook.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ImportArgs {
-    /// CSV, a workbook (xlsx, xls, ods), or NDJSON with one request a line; `-` is stdin.
+    /// CSV, a workbook (xlsx, xls, ods), or NDJSON with one request per line; `-` is stdin.
     #[arg(value_name = "FILE|-")]
     pub file: PathBuf,
-    /// How it is written. Default: what its name and its beginning show.
+    /// Format of the file. Default: NDJSON if the file starts with { or is named .ndjson or .jsonl, else CSV.
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
-    /// The campaign of rows that name none.
+    /// Campaign of rows that name none.
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
-    /// The script of rows that name none.
+    /// Script of rows that name none.
     #[arg(long, visible_alias = "script-id", value_name = "ID")]
     pub script: Option<String>,
-    /// Gives rows without an idempotencyKey the key PREFIX:HASH, the hash being that of what the row asks for, so that importing the list again, reordered or saved anew, makes no second call.
+    /// Give rows without an idempotencyKey the key PREFIX:HASH, where HASH covers what the row asks for; importing
+    /// the list again, reordered or saved anew, then makes no second call.
     #[arg(long, value_name = "PREFIX")]
     pub key_prefix: Option<String>,
-    /// What becomes of a row whose number stood in the file before, in the same campaign and under another idempotencyKey or none.
+    /// What to do with a row whose number occurred earlier in the file, in the same campaign and without the same
+    /// idempotencyKey.
     #[arg(long, value_name = "WHAT", default_value = "skip")]
     pub on_duplicate: OnDuplicate,
-    /// Leave out numbers to which their campaign has a call waiting or in flight.
+    /// Leave out numbers that already have a call waiting or in flight in their campaign.
     #[arg(long)]
     pub skip_queued: bool,
-    /// Enqueue nothing: say how the file is read, show its first rows, and which rows cannot be taken. Needs no database, and so knows no campaigns and no do-not-call list.
+    /// Enqueue nothing: say how the file is read, show its first rows, and list rows that cannot be taken. Uses no
+    /// database, so campaigns and the do-not-call list are not checked.
     #[arg(long)]
     pub dry_run: bool,
-    /// Where the result of each row goes, as CSV. Default: stdout, unless that is a terminal.
+    /// Write one result per row to this CSV file. Default: stdout, unless stdout is a terminal.
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
-    /// How the file is read.
+    /// Encoding, delimiter, sheet and columns.
     #[command(flatten)]
     pub read: ReadArgs,
 }
 
-/// For `pgdial import --help`.
+/// The columns, for `pgdial import --help`.
 pub(super) const COLUMNS: &str = "\
 Columns of CSV and of a sheet, in any order, and in any spelling of case, spaces and signs:
   to              the number to ring (required); without it the one column with a name like
@@ -157,7 +150,7 @@ code, detail. A duplicate has the idempotencyKey of a call that there is; skippe
 row of a number (same_number), numbers that wait already (queued), exported calls that do not wait
 (not_waiting). With --json they are JSON, one object a line.";
 
-/// Imports, or only looks when there is no queue.
+/// Imports the file. Without a queue it only reads it and says what it understood.
 pub async fn run(
     args: &ImportArgs,
     calls: Option<&Queue>,
@@ -193,16 +186,16 @@ pub async fn run(
     })
 }
 
-/// What is being imported.
+/// Progress of one import.
 struct Import {
     progress: ProgressBar,
     counts: Counts,
-    /// First and last lines of the batches of which nobody knows what became.
+    /// First and last lines of batches whose commit nobody can confirm.
     unknown: Vec<(u64, u64)>,
 }
 
 impl Import {
-    /// Until the file ends, or something fails; what is under way then still ends.
+    /// Runs until the file ends or something fails; batches under way still complete.
     async fn run(
         &mut self,
         mut batches: mpsc::Receiver<Result<Batch, Failure>>,
@@ -256,10 +249,9 @@ impl Import {
     }
 }
 
-/// Where rows come from.
 enum Source {
     List(Rows),
-    /// With the encoding, where it is worth a word.
+    /// NDJSON, with its encoding if that is worth mentioning.
     Lines(Lines, Option<&'static str>),
 }
 
@@ -292,7 +284,6 @@ impl Source {
         }
     }
 
-    /// How it is read, in words.
     fn about(&self, with_columns: bool) -> String {
         match self {
             Self::List(rows) if with_columns => {
@@ -318,26 +309,25 @@ impl Source {
     }
 }
 
-/// Rows that follow each other, and where the file is after them. None: the file has ended.
+/// Consecutive rows and the file position after them. No rows: the file has ended.
 struct Batch {
     rows: Vec<Ready>,
     position: u64,
 }
 
-/// What is done with the rows.
 #[derive(Debug, Clone, Copy)]
 struct How {
     dry_run: bool,
     skip_queued: bool,
 }
 
-/// A row as it goes to the database; no request in a dry run.
+/// A row on its way to the database. In a dry run it has no request.
 struct Ready {
     line: u64,
     request: Result<Option<Request>, Refusal>,
-    /// In a dry run: what is understood.
+    /// In a dry run, the request as understood.
     shown: Option<Value>,
-    /// Where numbers that wait already are left out.
+    /// Set by `--skip-queued`.
     wanted: Option<Wanted>,
 }
 
@@ -365,7 +355,7 @@ impl Ready {
     }
 }
 
-/// The first rows of a dry run, as they are understood.
+/// Shows the first rows of a dry run as they are understood.
 fn show(rows: &[Ready], out: &mut Out) {
     let understood = rows
         .iter()
@@ -384,8 +374,8 @@ fn show(rows: &[Ready], out: &mut Out) {
     }
 }
 
-/// A thread of its own: it reads on while the database writes. Nobody waits for its end, since
-/// a pipe may never give the next byte; it ends when nobody takes its batches.
+/// Reads in a thread of its own, ahead of the database. Nobody joins it, because a pipe may never deliver its next
+/// byte; it ends once nobody receives its batches.
 fn read(
     mut source: Source,
     args: &ImportArgs,
@@ -410,7 +400,7 @@ fn read(
     Ok(batches)
 }
 
-/// On stderr, and only when somebody looks at it: indicatif sees to that.
+/// On stderr, and drawn only on a terminal: indicatif checks.
 fn progress(size: Option<u64>) -> ProgressBar {
     let (bar, template) = match size {
         Some(size) => (
@@ -425,9 +415,9 @@ fn progress(size: Option<u64>) -> ProgressBar {
     }
 }
 
-/// A batch that has been answered, or has not.
+/// A batch and what the database said, or that it failed.
 struct Done {
-    /// The first and the last.
+    /// The first and last lines of the batch.
     lines: (u64, u64),
     position: u64,
     taken: Result<Vec<RowResult>, Failure>,
@@ -469,14 +459,14 @@ async fn enqueue_rows(
         .collect();
     let answers = calls.enqueue_all(by, &requests).await;
     if number.is_multiple_of(WAKE_EVERY) {
-        // Workers may begin with what is durable, while the rest is still read.
+        // Workers can start on what is durable while the rest is still being read.
         calls.send_wakes().await;
     }
     told(rows, Some(answers?))
 }
 
-/// Numbers that wait already. Whoever enqueues one a moment later is not seen: no promise
-/// rests on it, since one call rings after the other.
+/// Drops numbers that already have a call queued. A call enqueued concurrently is missed, which breaks no promise:
+/// the claim still rings one call per number at a time.
 async fn leave_out_queued(rows: &mut [Ready], calls: &Queue, by: &str) -> Result<(), Failure> {
     let (mut places, mut wanted) = (Vec::new(), Vec::new());
     for (place, row) in rows.iter_mut().enumerate() {
@@ -493,7 +483,7 @@ async fn leave_out_queued(rows: &mut [Ready], calls: &Queue, by: &str) -> Result
     Ok(())
 }
 
-/// A result for each row, from the answers for those that had a request; in a dry run there is none.
+/// One result per row, from the answers for rows that had a request. In a dry run there are no answers.
 fn told(
     rows: impl IntoIterator<Item = (u64, Result<(), Refusal>)>,
     answers: Option<Vec<Enqueued>>,
@@ -525,7 +515,7 @@ fn taken(line: u64, answer: &Enqueued) -> RowResult {
     }
 }
 
-/// What is certain, and what is not, when the database goes away in the middle.
+/// Says what is certain and what is not after losing the database midway.
 fn cut_off(counts: &Counts, unknown: &[(u64, u64)], out: &mut Out) {
     let lines: Vec<String> = unknown
         .iter()
@@ -539,7 +529,7 @@ fn cut_off(counts: &Counts, unknown: &[(u64, u64)], out: &mut Out) {
 }
 
 impl Results {
-    /// The sum of it.
+    /// Prints the totals.
     fn end(self, counts: &Counts, out: &mut Out) -> Result<(), Failure> {
         self.last_words(out);
         if out.style.json && self.are_in_a_file() {

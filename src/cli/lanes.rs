@@ -1,7 +1,6 @@
-//! `campaigns` and `trunks`: rows that a person may change while it runs.
+//! `campaigns` and `trunks`: rows that people change while pgdial runs.
 //!
-//! Both have the same commands and differ in what can be set, so the commands are
-//! generic over that ([`Changes`]).
+//! Both have the same commands and differ in what can be set, so the commands are generic over [`Changes`].
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,28 +12,25 @@ use super::{
 };
 use crate::flow::{Error, Queue, lanes::LaneKind};
 
-// What can be set of a campaign.
 mod campaign;
-
-// What can be set of a trunk.
 mod trunk;
 
 pub use campaign::CampaignChanges;
 pub use trunk::TrunkChanges;
 
-/// Look at them, change them, pause them.
+/// List, create, change, pause and resume them.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum LaneCommand<C: clap::Args> {
-    /// All of them, with what is in flight.
+    /// List all, with their calls in flight.
     List,
-    /// One, with everything that can be set.
+    /// Show one, with everything that can be set.
     Show {
-        /// Its name.
+        /// Name of the campaign or trunk.
         name: String,
     },
-    /// Make a new one; what is not given has its usual value.
+    /// Create one. Options not given take their defaults.
     Create {
-        /// Its name: lower-case letters, digits and underscores (in a campaign's also hyphens).
+        /// The name: lower-case letters, digits and underscores; for a campaign also hyphens.
         name: String,
         #[command(flatten)]
         #[expect(
@@ -42,13 +38,13 @@ pub enum LaneCommand<C: clap::Args> {
             reason = "a doc comment here would take the place of the command's own help"
         )]
         changes: C,
-        /// Kept with the act.
+        /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
     },
-    /// Change one. It holds from the next claim on; running calls keep what they have.
+    /// Change one, from the next claim on. Calls in flight keep what they were dialled with.
     Set {
-        /// Its name.
+        /// Name of the campaign or trunk.
         name: String,
         #[command(flatten)]
         #[expect(
@@ -56,48 +52,48 @@ pub enum LaneCommand<C: clap::Args> {
             reason = "a doc comment here would take the place of the command's own help"
         )]
         changes: C,
-        /// Kept with the act.
+        /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
     },
-    /// Stop its dialing. Live calls are left alone.
+    /// Stop its dialing. Calls in flight are left alone.
     Pause {
-        /// Its name.
+        /// Name of the campaign or trunk.
         name: String,
-        /// Shown to everybody who asks why nothing rings.
+        /// Reason, shown to anyone who asks why nothing is dialled.
         #[arg(long, value_name = "TEXT")]
         why: String,
     },
     /// Start its dialing again.
     Resume {
-        /// Its name.
+        /// Name of the campaign or trunk.
         name: String,
-        /// Kept with the act.
+        /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
     },
 }
 
-/// What can be set.
+/// What can be set of a campaign or of a trunk.
 pub trait Changes: clap::Args {
-    /// Of what.
+    /// Campaign or trunk.
     const KIND: LaneKind;
-    /// As SQL takes it: only what was given.
+    /// The options that were given, as the SQL verbs take them.
     fn given(&self) -> Map<String, Value>;
-    /// What its name may be.
+    /// The rule for names, in words.
     const NAMES: &str;
-    /// May a new one have this name?
+    /// Whether a new one may have this name.
     fn is_name(name: &str) -> bool;
-    /// As it is shown.
+    /// The row, as the queue returns it.
     type Lane: Serialize;
-    /// All of them, or the one of this name.
+    /// All rows, or the one of this name.
     fn lanes(
         calls: &Queue,
         name: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Self::Lane>, Error>>;
-    /// All of them as a table.
+    /// Prints them as a table.
     fn table(lanes: &[Self::Lane], out: &mut Out) -> Result<(), Failure>;
-    /// One of them as names and values.
+    /// One row as names and values.
     fn pairs(lane: &Self::Lane) -> Vec<(&'static str, String)>;
 }
 
@@ -108,7 +104,7 @@ fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String,
     given.collect()
 }
 
-/// `no`, or who stopped it, when and why.
+/// `no`, or who paused it, when and why.
 fn paused(
     is_paused: bool,
     by: Option<&String>,
@@ -122,7 +118,7 @@ fn paused(
     format!("by {by} at {at}: {}", or_empty(why))
 }
 
-/// Does it.
+/// Runs one `campaigns` or `trunks` command.
 pub async fn run<C: Changes>(
     command: &LaneCommand<C>,
     calls: &Queue,
@@ -171,7 +167,7 @@ async fn show<C: Changes>(name: &str, calls: &Queue, out: &mut Out) -> Result<()
     }
 }
 
-/// A person has read what was done; a program gets the row.
+/// Prints the row in JSON only: a person has just read what was done.
 async fn show_to_program<C: Changes>(
     name: &str,
     calls: &Queue,
@@ -233,7 +229,7 @@ async fn set<C: Changes>(
     show::<C>(name, calls, out).await
 }
 
-/// The one refusal that the command line cannot foresee is an unknown trunk.
+/// Hints at the only refusal the command line cannot foresee: an unknown trunk.
 fn refused(failure: Failure) -> Failure {
     if failure.to_string().contains("campaigns_trunk_fkey") {
         return Failure::failed("there is no such trunk")

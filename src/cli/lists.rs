@@ -1,7 +1,7 @@
 //! Lists of numbers as people keep them: CSV from any spreadsheet, and workbooks.
 //!
-//! Encoding and delimiter are found in the bytes and said, never guessed in silence. A row is
-//! never dropped in silence either: what cannot be read as one is an error with its line.
+//! Encoding and delimiter are detected from the bytes and reported, never guessed silently. Nor is a row dropped
+//! silently: what cannot be read as a row is an error with its line.
 
 use std::{
     fs::File,
@@ -14,51 +14,47 @@ use encoding_rs::Encoding;
 use super::Failure;
 use crate::domain::{Phone, Region};
 
-// Bytes of any encoding as UTF-8.
 mod encoding;
-
-// What the columns of strangers are called.
 pub(super) mod names;
-
-// CSV, row by row.
 mod records;
 
-// Workbooks: xlsx, xls, xlsb, ods.
+// Calamine reads workbooks: xlsx, xls, xlsb, ods.
 mod workbook;
 
 pub(super) use encoding::Decoder;
 use records::Records;
 use workbook::Workbook;
 
-/// So much of the beginning is looked at: for the encoding of a pipe, for the delimiter, for the form.
+/// Bytes examined for the encoding of a pipe, the delimiter and the format.
 const HEAD: usize = 64 * 1024;
 
-/// How a list is to be read, where its bytes do not say so.
+/// How to read a list whose bytes do not say.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ReadArgs {
-    /// The encoding of the file, as in windows-1252. Default: what its bytes show.
+    /// Encoding of the file, as in windows-1252. Default: detected.
     #[arg(long, value_name = "NAME", value_parser = encoding_named)]
     pub encoding: Option<&'static Encoding>,
-    /// What stands between the fields of CSV: one character, or `tab`. Default: what the first lines show.
+    /// Delimiter of CSV fields: one character, or `tab`. Default: detected from the first lines.
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     pub delimiter: Option<Delimiter>,
-    /// Where numbers are dialled as they stand, if they have no + and country code, as in US.
+    /// Region whose national format numbers are in, if they lack + and country code, as in US.
     #[arg(long, value_name = "REGION")]
     pub region: Option<Region>,
-    /// The sheet of a workbook. Default: the first.
+    /// Sheet of a workbook. Default: the first.
     #[arg(long, value_name = "NAME")]
     pub sheet: Option<String>,
-    /// What a column is, as in --map "Mobile Phone=to"; `-` leaves it out. A file without a header has the columns 1, 2, 3.
+    /// Use a column as a field, as in --map "Mobile Phone=to"; `-` leaves it out. Without a header, columns are 1, 2,
+    /// 3.
     #[arg(long, value_name = "COLUMN=FIELD", value_parser = map)]
     pub map: Vec<(String, String)>,
 }
 
-/// What stands between two fields: one ASCII character.
+/// A field delimiter: one ASCII character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delimiter(u8);
 
 impl Delimiter {
-    /// Those that spreadsheets write.
+    /// The delimiters that spreadsheets write.
     const USUAL: [Self; 4] = [Self(b','), Self(b';'), Self(b'\t'), Self(b'|')];
 
     fn name(self) -> String {
@@ -96,29 +92,29 @@ fn map(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// One row of a list.
+/// One row of a list, or an error in its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Where it begins, as an editor counts lines, or the row of the sheet.
+    /// First line of the row, counted as an editor does; in a workbook, the row of the sheet.
     pub(super) line: u64,
-    /// Its fields, trimmed, or why there are none.
+    /// The trimmed fields, or why there are none.
     pub(super) fields: Result<Vec<String>, String>,
-    /// It stands where a stray quote may have torn other rows apart, and must be whole.
+    /// A stray quote may have torn this row apart, so it is taken only if it is whole.
     pub(super) must_be_whole: bool,
 }
 
-/// A file, opened and not yet read as anything.
+/// An opened file whose content is not interpreted yet.
 pub(super) struct Opened {
     head: Vec<u8>,
     rest: Box<dyn Read + Send>,
-    /// Of the whole file, when it can be read twice.
+    /// From the whole file if it can be read twice, else from its head.
     encoding: encoding::Found,
-    /// In bytes, where it is known.
+    /// In bytes; `None` for a pipe.
     pub(super) size: Option<u64>,
 }
 
 impl Opened {
-    /// Opens the file, or stdin.
+    /// Opens a file; `-` is stdin.
     pub(super) fn path(path: &Path, args: &ReadArgs) -> Result<Self, Failure> {
         if path == Path::new("-") {
             return Self::reader(Box::new(io::stdin()), args);
@@ -132,7 +128,7 @@ impl Opened {
         }
         let file = File::open(path).map_err(cannot)?;
         let mut opened = Self::reader(Box::new(file), args)?;
-        // A pipe has a path, too, and can be read once only.
+        // A pipe has a path too, but can be read only once.
         if about.is_file() && !opened.is_workbook() {
             opened.size = Some(about.len());
             if args.encoding.is_none() {
@@ -143,7 +139,7 @@ impl Opened {
         Ok(opened)
     }
 
-    /// The same for what can be read once only.
+    /// Opens a stream that can be read only once.
     pub(super) fn reader(mut rest: Box<dyn Read + Send>, args: &ReadArgs) -> Result<Self, Failure> {
         let mut head = Vec::new();
         rest.by_ref()
@@ -169,25 +165,25 @@ impl Opened {
         workbook::is_one(&self.head)
     }
 
-    /// The first character that is no space.
+    /// The first character that is not white space.
     pub(super) fn first_char(&self) -> Option<char> {
         let (text, _, _) = self.encoding.encoding.decode(&self.head);
         text.trim_start().chars().next()
     }
 
-    /// Nothing but its text, and how it was read.
+    /// The text alone, decoded to UTF-8.
     pub(super) fn text(self) -> Decoder {
         let whole = io::Cursor::new(self.head).chain(self.rest);
         Decoder::new(Box::new(whole), self.encoding.encoding)
     }
 
-    /// What is said about its encoding: nothing where everybody expects it.
+    /// The encoding to report; `None` if it is the expected one.
     pub(super) fn encoding_name(&self) -> Option<&'static str> {
         let name = self.encoding.encoding.name();
         (name != "UTF-8").then_some(name)
     }
 
-    /// Its rows.
+    /// Reads it as rows of fields.
     pub(super) fn list(mut self, args: &ReadArgs, comments: bool) -> Result<List, Failure> {
         if self.is_workbook() {
             let workbook = Workbook::open(self.head, &mut self.rest, args.sheet.as_deref())?;
@@ -216,12 +212,11 @@ impl Opened {
     }
 }
 
-/// A list, read row by row.
 pub(super) struct List {
     source: Source,
-    /// How it is read, in words.
+    /// How the list is read, in words.
     pub(super) about: String,
-    /// It is UTF-8 with commas, or what somebody said: of which nobody needs to be told.
+    /// UTF-8 with commas, or as the command line said: not worth mentioning.
     pub(super) is_as_expected: bool,
 }
 
@@ -231,7 +226,7 @@ enum Source {
 }
 
 impl List {
-    /// The next row; none at the end. Rows without any text are none.
+    /// The next row, `None` at the end. Rows without any text are skipped.
     pub(super) fn next(&mut self) -> Result<Option<Record>, Failure> {
         loop {
             let record = match &mut self.source {
@@ -249,15 +244,15 @@ impl List {
         }
     }
 
-    /// What a whole row looks like: so many fields, and a number in this one. By it a stray quote
-    /// is told from a field of several lines.
+    /// Says what a whole row looks like: its number of fields, and which of them holds the number. This tells a stray
+    /// quote from a field of several lines.
     pub(super) const fn expect(&mut self, width: usize, number_at: usize) {
         if let Source::Csv(records) = &mut self.source {
             records.expect(width, number_at);
         }
     }
 
-    /// Bytes read, for the progress bar.
+    /// Bytes read so far, for the progress bar.
     pub(super) const fn position(&self) -> u64 {
         match &self.source {
             Source::Csv(records) => records.position(),
@@ -277,14 +272,14 @@ pub(super) fn looks_like_a_number(text: &str) -> bool {
     has_digits && (!has_letters || text.starts_with('+')) || Phone::parse(text).is_ok()
 }
 
-/// A number without its plus: 15 digits at most, the first not 0, and so exact.
+/// A number as an integer, without its plus. At most 15 digits, the first not 0, so nothing is lost.
 pub(super) fn packed(phone: &Phone) -> u64 {
     let digits = phone.as_e164().bytes().skip(1);
     digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
-/// A field as it was meant: spreadsheets put an apostrophe before a text that would otherwise be a
-/// formula (so does `calls export`), or write ="0123" to keep a zero.
+/// The field the author meant: spreadsheets put an apostrophe before text that would otherwise be a formula (as does
+/// `calls export`), or write ="0123" to keep a zero.
 pub(super) fn meant(field: String) -> String {
     if let Some(text) = field.strip_prefix('\'')
         && crate::export::is_formula(text)

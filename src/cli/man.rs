@@ -1,18 +1,19 @@
-//! `man`: manual pages, made from the commands themselves.
+//! `man`: manual pages generated from the commands.
 
 use std::path::PathBuf;
 
 use super::{Exit, Failure, Out};
 
-/// Print the manual page, or write one for each command.
+/// Print the manual page, or write one per command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ManArgs {
-    /// Write pgdial.1, pgdial-serve.1, ... into this folder, in place of those that are there. Without it, pgdial.1 goes to stdout.
+    /// Write pgdial.1, pgdial-serve.1, ... into this folder, overwriting existing ones. Default: print pgdial.1 to
+    /// stdout.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
-/// Prints or writes them.
+/// Prints the page, or writes them all.
 pub fn run(args: &ManArgs, command: clap::Command, out: &mut Out) -> Result<Exit, Failure> {
     let Some(folder) = &args.out else {
         let mut page = Vec::new();

@@ -1,4 +1,4 @@
-//! `ops`: the questions of people, each a file of SQL that psql runs as well.
+//! `ops`: prepared queries, each an SQL file that psql runs as well.
 
 use serde_json::json;
 
@@ -15,33 +15,33 @@ use crate::{
     },
 };
 
-/// What is asked.
+/// Which query to run, or print.
 #[derive(Debug, Clone, clap::Args)]
 pub struct OpsArgs {
-    /// Which question; none = list them.
+    /// The query. Default: list them.
     pub name: Option<String>,
-    /// The number that `number` asks about, as in +14155550100. Answers show none whole, in JSON neither.
+    /// The number that the query `number` is about, as in +14155550100. Numbers in results are masked, in JSON too.
     #[arg(value_name = "NUMBER")]
     pub phone: Option<Number>,
-    /// Where it is dialled as it stands, if it has no + and country code, as in US.
+    /// Region whose national format the number is in, if it lacks + and country code, as in US.
     #[arg(long, requires = "phone", value_name = "REGION")]
     pub region: Option<Region>,
-    /// List the questions.
+    /// List the queries.
     #[arg(long, conflicts_with_all = ["name", "sql"])]
     pub list: bool,
-    /// Print the file instead, for psql.
+    /// Print the query's file, for psql, instead of running it.
     #[arg(long, requires = "name")]
     pub sql: bool,
 }
 
 impl OpsArgs {
-    /// Does it need no database?
+    /// Whether it only lists or prints files and so needs no database.
     pub fn is_about_files(&self) -> bool {
         self.name.is_none() || self.sql
     }
 }
 
-/// Lists them, or prints one of them.
+/// Lists the queries, or prints one.
 pub fn show(args: &OpsArgs, out: &mut Out) -> Result<Exit, Failure> {
     if let Some(name) = &args.name {
         out.line(known(name)?.sql.trim_end())?;
@@ -77,7 +77,7 @@ fn known(name: &str) -> Result<&'static Question, Failure> {
     })
 }
 
-/// Asks one.
+/// Runs one query and prints its rows.
 pub async fn run(args: &OpsArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let Some(name) = &args.name else {
         return show(args, out);

@@ -1,9 +1,8 @@
-//! Where a command writes: data on stdout, words about it on stderr.
+//! Where a command writes: data to stdout, messages to stderr.
 //!
-//! For people a table that fits the terminal, coloured only there and never with
-//! `NO_COLOR`; for programs (`--json`) one JSON value. Telephone numbers are masked in
-//! tables, because terminals are shared and recorded; `--full-numbers` shows them, and
-//! JSON always does, because a program that asks for calls needs their numbers.
+//! For people a table that fits the terminal, coloured only there and never with `NO_COLOR`; for programs (`--json`)
+//! one JSON value. Telephone numbers are masked in tables, because terminals are shared and recorded;
+//! `--full-numbers` shows them. JSON always has them whole, because a program that enqueues calls needs them.
 
 use std::{
     fmt,
@@ -18,36 +17,36 @@ use serde_json::Value;
 use super::Failure;
 use crate::{domain::Phone, shown};
 
-/// How to write.
+/// Output format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style {
-    /// JSON instead of tables.
+    /// Print JSON instead of tables.
     pub json: bool,
-    /// How tables show telephone numbers.
+    /// Masked or full numbers in tables; JSON is never masked.
     pub numbers: Numbers,
-    /// Colours and bold.
+    /// Whether colours and bold are used.
     pub color: bool,
-    /// Fit tables into so many columns; none = as wide as they are.
+    /// Columns to fit tables into; `None` means as wide as they need.
     pub width: Option<u16>,
-    /// Somebody is looking at stdout.
+    /// Whether stdout is a terminal.
     pub terminal: bool,
 }
 
 /// How tables show telephone numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Numbers {
-    /// The first three and the last two digits.
+    /// All but the first three and the last two digits hidden.
     #[default]
     Masked,
     /// Whole.
     Full,
 }
 
-/// The two streams of a command.
+/// The two output streams, and how to format what goes there.
 pub struct Out {
     data: Box<dyn Write + Send>,
     words: Box<dyn Write + Send>,
-    /// How to write.
+    /// From the command line and the environment.
     pub style: Style,
 }
 
@@ -60,7 +59,7 @@ impl fmt::Debug for Out {
 }
 
 impl Out {
-    /// The process's own streams.
+    /// Stdout and stderr of this process.
     pub fn of_process(json: bool, numbers: Numbers, no_color: bool) -> Self {
         let terminal = io::stdout().is_terminal();
         let style = Style {
@@ -73,47 +72,47 @@ impl Out {
         Self::new(Box::new(io::stdout()), Box::new(io::stderr()), style)
     }
 
-    /// Any two streams.
+    /// Any two streams, for tests and embedding.
     pub fn new(data: Box<dyn Write + Send>, words: Box<dyn Write + Send>, style: Style) -> Self {
         Self { data, words, style }
     }
 
-    /// Lines of data.
+    /// Writes a line of data, with control characters made harmless.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         let text = text.as_ref();
         text.split('\n')
             .try_for_each(|line| self.styled(&shown::plain(line)))
     }
 
-    /// One line that may be coloured: whoever calls this has made its texts harmless.
+    /// Writes a line that may contain colours. Callers have made its texts harmless.
     fn styled(&mut self, line: &str) -> Result<(), Failure> {
         Ok(writeln!(self.data, "{line}")?)
     }
 
-    /// One JSON value, over several lines.
+    /// Writes one JSON value, indented.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
         self.styled(&shown::json(&text))
     }
 
-    /// One JSON value on one line.
+    /// Writes one JSON value on one line.
     pub fn json_line(&mut self, text: &str) -> Result<(), Failure> {
         self.styled(&shown::json(text))
     }
 
-    /// A word to the person; nothing is lost when nobody hears it.
+    /// Writes a message for the person to stderr. Errors are ignored: nothing is lost if nobody reads it.
     pub fn note(&mut self, text: impl AsRef<str>) {
         for line in text.as_ref().split('\n') {
             writeln!(self.words, "{}", shown::plain(line)).ok();
         }
     }
 
-    /// Writes a stream of data itself.
+    /// The data stream itself, for commands that write it in bulk.
     pub fn data(&mut self) -> &mut (dyn Write + Send) {
         self.data.as_mut()
     }
 
-    /// A table.
+    /// Writes a table under a bold header in capitals.
     pub fn table(&mut self, header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
         let mut table = self.bare_table();
         let bold = |name: &&str| Cell::new(name.to_uppercase()).add_attribute(Attribute::Bold);
@@ -124,7 +123,7 @@ impl Out {
         self.lines_of(&table)
     }
 
-    /// Names and values below each other; those without a value are left out.
+    /// Writes names and values below each other, leaving out those without a value.
     pub fn pairs(&mut self, pairs: Vec<(&str, String)>) -> Result<(), Failure> {
         let mut table = self.bare_table();
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
@@ -154,7 +153,7 @@ impl Out {
             .try_for_each(|line| self.styled(line.trim_end()))
     }
 
-    /// A number as this table may show it.
+    /// A number, masked unless the style shows numbers in full.
     pub fn phone(&self, number: &str) -> String {
         let text = shown::plain(number);
         if self.style.numbers == Numbers::Full {
@@ -167,9 +166,9 @@ impl Out {
     }
 }
 
-/// One cell, with the colour of its word.
+/// One cell, coloured if its word has a colour.
 fn cell(text: &str) -> Cell {
-    // A cell may have several lines.
+    // Each line of a multi-line cell is made harmless separately.
     let lines: Vec<String> = text.split('\n').map(shown::plain).collect();
     let text = lines.join("\n");
     let color = match text.as_str() {
@@ -187,7 +186,7 @@ fn cell(text: &str) -> Cell {
     }
 }
 
-/// A JSON value as a cell shows it, on one line.
+/// A JSON value on one line, as a cell shows it.
 pub fn text(value: &Value) -> String {
     let text = match value {
         Value::Null => return String::new(),
@@ -199,22 +198,22 @@ pub fn text(value: &Value) -> String {
     shown::plain(&text)
 }
 
-/// An instant as people read it, in UTC.
+/// An instant in UTC, to the second.
 pub fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// What may be missing, as a cell.
+/// An optional value as a cell; empty if missing.
 pub fn or_empty(value: Option<impl fmt::Display>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// What may be missing, where that is worth a word.
+/// An optional value as a cell; `none` if missing.
 pub fn or_none(value: Option<impl fmt::Display>) -> String {
     value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
-/// yes or no
+/// `yes` or `no`.
 pub const fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }

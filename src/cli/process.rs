@@ -1,5 +1,4 @@
-//! `serve`, `api` and `work`: from the settings as they were told to those that each
-//! part takes.
+//! `serve`, `api` and `work`: turn the settings as given into those of each part, and run until stopped.
 
 use secrecy::ExposeSecret;
 
@@ -10,7 +9,6 @@ use crate::{
     http::ApiKeys,
 };
 
-/// Runs until stopped.
 pub(super) async fn run(role: Role, run: Run) -> Result<Exit, Failure> {
     let settings = app::Settings {
         database_url: run.database_url,
@@ -33,7 +31,7 @@ pub(super) async fn run(role: Role, run: Run) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The API keeps hashes only.
+/// The API keeps only hashes of the keys.
 fn api_keys(keys: &[ApiKey]) -> Result<ApiKeys, Failure> {
     let pairs = keys
         .iter()

@@ -1,5 +1,4 @@
-//! `recover`: after a restore or a failover, the providers are asked about what the
-//! database has lost.
+//! `recover`: after a restore or failover, asks the providers for the calls the database has lost.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +12,7 @@ use crate::{
     trunks::{Trunk, Trunks},
 };
 
-/// How it goes, for its help.
+/// What it does, step by step, for `--help`.
 pub const STEPS: &str = "\
 It pauses every trunk, waits until dials under way have ended, and asks each provider for its
 calls since commits may be lost. What the database has forgotten it learns again. A trunk
@@ -30,31 +29,32 @@ first, and give --since. Make sure that the old server is down: two that dial do
 Where every standby is synchronous a failover loses nothing, and you may say so once:
 update pgdial.cluster set synchronous = true; that also silences a restore to a point in time.";
 
-/// After a restore or a failover: ask the providers about what the database has lost.
+/// After a restore or failover: ask the providers for the calls the database has lost.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RecoverArgs {
-    /// From when on commits may be lost, RFC 3339. Default: a minute before a worker last found all in its place.
+    /// Time since which commits may be lost, RFC 3339. Default: a minute before a worker last saw the database in
+    /// place.
     #[arg(long, value_name = "TIME")]
     pub since: Option<DateTime<Utc>>,
-    /// How long to wait for dials under way, whose claims are lost: they end within a minute.
+    /// How long to wait for dials whose claims were lost; they end within a minute.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     pub wait: Duration,
-    /// Do not ask the provider of this trunk, hold it; may be given several times.
+    /// Hold this trunk instead of asking its provider; may be repeated.
     #[arg(long, value_name = "TRUNK")]
     pub hold: Vec<String>,
-    /// What happened; shown to everybody who asks why nothing rings.
+    /// What happened; shown to anyone who asks why nothing is dialled.
     #[arg(long, value_name = "TEXT", default_value = "commits may be lost")]
     pub why: String,
 }
 
-/// What became of one trunk.
+/// The result for one trunk.
 #[derive(Debug)]
 enum Asked {
-    /// Its provider's calls, by what they were to us; and those that are not ours.
+    /// Number of its calls by what they were to us, and number of calls that are not ours.
     Listed(BTreeMap<Recovered, usize>, usize),
-    /// It cannot say, and dials nothing until then.
+    /// The provider cannot list its calls, or `--hold` said not to ask; the trunk dials nothing until this instant.
     Held(Option<DateTime<Utc>>),
-    /// Nobody could ask it.
+    /// The request failed; why.
     Unasked(String),
 }
 
@@ -68,7 +68,7 @@ impl Asked {
     }
 }
 
-/// Does it.
+/// Pauses the trunks, asks each provider, and reports per trunk.
 pub async fn run(
     args: &RecoverArgs,
     calls: &Queue,
@@ -127,7 +127,7 @@ async fn ask(trunk: &Trunk, since: DateTime<Utc>, calls: &Queue) -> Result<Asked
             continue;
         };
         let verdict = match calls.recover_listed(&trunk.name, dial, report).await {
-            // The next run takes it.
+            // Left to the next run.
             Err(flow::Error::LockedOut) => Recovered::Failed,
             answer => answer?,
         };
@@ -136,7 +136,7 @@ async fn ask(trunk: &Trunk, since: DateTime<Utc>, calls: &Queue) -> Result<Asked
     Ok(Asked::Listed(verdicts, foreign))
 }
 
-/// Other programs may have calls there too, with other references or none.
+/// Other programs may place calls on the same account, with other references or none.
 fn reference(report: &Report) -> Option<Reference> {
     report.reference.as_deref()?.parse().ok()
 }

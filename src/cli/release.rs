@@ -1,4 +1,4 @@
-//! `release`: somebody knows that an unexplained dial is over; its number is free again.
+//! `release`: a person declares an unexplained dial over, which frees its number.
 
 use serde_json::json;
 
@@ -8,18 +8,18 @@ use crate::{
     flow::{Queue, release::Released},
 };
 
-/// Free the number of a call whose end nobody knows.
+/// Release the number of a call that nobody knows the end of.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReleaseArgs {
-    /// The call.
+    /// The call's id.
     #[arg(value_name = "CALL", value_parser = super::values::call_id)]
     pub id: CallId,
-    /// How you know that it does not ring any more; kept in the call's history.
+    /// How you know that it no longer rings; kept in the call's history.
     #[arg(long, value_name = "TEXT")]
     pub why: String,
 }
 
-/// Releases it.
+/// Releases the number, or says why it cannot.
 pub async fn run(
     args: &ReleaseArgs,
     calls: &Queue,

@@ -1,4 +1,4 @@
-//! `sign`: the headers of a webhook, made by hand, to try the webhook with curl.
+//! `sign`: signs a webhook by hand, to try the endpoint with curl.
 
 use std::{
     io::{self, Read},
@@ -17,42 +17,42 @@ use crate::{
     },
 };
 
-/// Sign a webhook's body with the trunk's secret, from `PGDIAL_WEBHOOK_SECRETS`.
+/// Sign a webhook body with the trunk's secret, from `PGDIAL_WEBHOOK_SECRETS`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SignArgs {
-    /// The body, byte for byte; `-` is stdin.
+    /// File with the body, byte for byte; `-` is stdin.
     #[arg(value_name = "FILE|-")]
     pub file: PathBuf,
-    /// Standard Webhooks, or the plain x-signature.
+    /// Signature scheme: Standard Webhooks, or the plain x-signature.
     #[arg(long, value_enum, default_value_t = Scheme::Standard)]
     pub scheme: Scheme,
-    /// The message's id. Default: a new one.
+    /// Message id. Default: a new one.
     #[arg(long, value_name = "ID", value_parser = message_id)]
     pub id: Option<String>,
-    /// When it is signed, seconds since 1970. Default: now.
+    /// Time of signing, in seconds since 1970. Default: now.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(0..))]
     pub timestamp: Option<i64>,
-    /// The dial that it is about, `<call>-<claim>`: prints the URL of its webhook too.
+    /// Reference of the dial the report is about, `<call>-<claim>`; also prints the webhook's URL.
     #[arg(long, value_name = "REFERENCE")]
     pub reference: Option<Reference>,
-    /// The trunk that it is about.
+    /// Trunk the report is about.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub trunk: String,
-    /// Where pgdial is reached. Default: `PGDIAL_PUBLIC_URL`.
+    /// Public base URL of pgdial. Default: `PGDIAL_PUBLIC_URL`.
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 }
 
-/// How it is signed.
+/// Which headers carry the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Scheme {
-    /// webhook-id, webhook-timestamp and webhook-signature.
+    /// Headers webhook-id, webhook-timestamp and webhook-signature.
     Standard,
-    /// x-signature, the hex of an HMAC over the body.
+    /// Header x-signature, the hex HMAC of the body.
     XSignature,
 }
 
-/// The id is joined to the rest by dots.
+/// The id is joined to the rest by dots, so it must not contain any.
 fn message_id(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains('.') || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("visible ASCII without a dot, as in evt_01".to_owned());
@@ -60,7 +60,7 @@ fn message_id(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Prints headers, URL and a line for a shell.
+/// Prints the headers, the URL and a curl command line.
 pub fn run(args: &SignArgs, variables: &Variables, out: &mut Out) -> Result<Exit, Failure> {
     let secrets = config::webhook_secrets(variables, &args.trunk)?;
     let settings = Settings {
@@ -139,7 +139,7 @@ fn curl(file: &Path, headers: &[(&str, String)], url: &str) -> String {
     for (name, value) in headers {
         line = format!("{line} -H {}", quoted(&format!("{name}: {value}")));
     }
-    // --data-binary sends the bytes as they are; --data would drop line ends.
+    // --data-binary sends the bytes unchanged; --data would strip line ends.
     let body = quoted(&format!("@{}", file.display()));
     format!("{line} --data-binary {body} {}", quoted(url))
 }

@@ -1,4 +1,4 @@
-//! Streams that a test can read.
+//! Streams captured for tests.
 
 use std::{
     io,
@@ -31,7 +31,7 @@ impl io::Write for Shared {
     }
 }
 
-/// A command's streams, kept.
+/// A command's streams, kept for inspection.
 pub(crate) struct Captured {
     pub(crate) out: Out,
     data: Shared,

@@ -1,7 +1,7 @@
-//! `top`: a live view over the whole screen. It reads the queue once a second and follows the
-//! events; it changes nothing but what a key asks for: pause and resume.
+//! `top`: a live view over the whole screen. Reads the queue once a second and follows the events. Changes nothing
+//! except by the keys for pause and resume.
 //!
-//! What is known stands in [`state`], how it looks in [`view`], both without any input or output.
+//! [`state`] is what is known, [`view`] how it looks; neither does any input or output.
 
 use std::{io, time::Duration};
 
@@ -17,10 +17,7 @@ use crate::flow::{
     lanes::LaneKind,
 };
 
-// What is known, and what keys do.
 mod state;
-
-// How it looks.
 mod view;
 
 #[cfg(test)]
@@ -30,10 +27,10 @@ mod tests;
 
 use self::state::{Act, Top};
 
-/// How often the queue is read and the screen drawn.
+/// Interval at which the queue is read and the screen drawn.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The terminal as it was, whatever happens: on a panic a hook does the same before the message.
+/// Puts the terminal back on every way out; on a panic a hook does so before the message is printed.
 struct Screen(DefaultTerminal);
 
 impl Screen {
@@ -44,12 +41,12 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Nothing is left that could be told of a failure.
+        // There is nowhere left to report a failure.
         ratatui::try_restore().unwrap_or_default();
     }
 }
 
-/// Shows it until `q`.
+/// Runs until `q`.
 pub async fn run(calls: &Queue, by: &str, out: &Out) -> Result<Exit, Failure> {
     if !out.style.terminal || out.style.json {
         return Err(Failure::usage("`top` fills a terminal, and stdout is none")
@@ -99,7 +96,7 @@ async fn follow(
                     Some(Err(error)) => return Err(unfollowed(error)),
                     None => return Ok(()),
                 }
-                // Drawn with the next tick: a flood of events is no reason to draw more often.
+                // The next tick draws it, so that a flood of events does not redraw the screen per event.
                 continue;
             }
         }
@@ -114,7 +111,7 @@ fn see_all(top: &mut Top, first: &Event, events: &mut Subscription) {
     }
 }
 
-/// Does it, and says what became of it.
+/// Pauses or resumes, and returns the result in words.
 async fn change(act: Act, calls: &Queue, by: &str) -> String {
     let (kind, name, done) = match act {
         Act::Pause(kind, name, why) => {

@@ -1,4 +1,4 @@
-//! Single values of the command line, parsed where they come in.
+//! Parsers of single command line values.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -10,12 +10,12 @@ use crate::{
     domain::{CallId, Outcome, Phone, Region},
 };
 
-/// A length of time, in the words that SQL takes.
+/// A duration on its way to a Postgres interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval(pub Duration);
 
 impl Interval {
-    /// `300 seconds`, or `1500 milliseconds`.
+    /// As an SQL interval: `300 seconds`, or `1500 milliseconds`.
     pub fn to_sql(self) -> String {
         if self.0.subsec_nanos() == 0 {
             format!("{} seconds", self.0.as_secs())
@@ -28,22 +28,22 @@ impl Interval {
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// `90s`, `5m`, `1h 30m`: the base of a backoff.
+/// Base or cap of a backoff, 1 ms to 365 days: `90s`, `5m`, `1h 30m`.
 pub fn backoff(text: &str) -> Result<Interval, String> {
     within(text, MILLISECOND..=SECOND * 86_400 * 365)
 }
 
-/// How long it may ring.
+/// Ring timeout, 1 s to 10 min.
 pub fn ring_timeout(text: &str) -> Result<Interval, String> {
     within(text, SECOND..=SECOND * 600)
 }
 
-/// How long a call may last.
+/// Maximum duration of a call, 1 s to 6 h.
 pub fn max_duration(text: &str) -> Result<Interval, String> {
     within(text, SECOND..=SECOND * 6 * 3600)
 }
 
-/// Within what time a provider tells of every call, or `none`.
+/// Time within which a provider reports every call it placed, or `none`.
 pub fn reports_within(text: &str) -> Result<Limit<String>, String> {
     match text {
         "none" => Ok(Limit::Unlimited),
@@ -64,17 +64,17 @@ fn within(text: &str, range: RangeInclusive<Duration>) -> Result<Interval, Strin
     Err(format!("not between {least} and {most}"))
 }
 
-/// What is set, or `none`.
+/// A limit, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit<N> {
-    /// This.
+    /// A limit of this much.
     Of(N),
-    /// Nothing: no limit, nobody knows.
+    /// No limit, or nothing declared; null in SQL.
     Unlimited,
 }
 
 impl<N: Into<Value>> Limit<N> {
-    /// The number, or null.
+    /// The number, or null for no limit.
     pub fn into_json(self) -> Value {
         match self {
             Self::Of(number) => number.into(),
@@ -83,7 +83,7 @@ impl<N: Into<Value>> Limit<N> {
     }
 }
 
-/// `12`, or `none`.
+/// Cap of a campaign: `12`, or `none`.
 pub fn cap(text: &str) -> Result<Limit<u32>, String> {
     match text {
         "none" => Ok(Limit::Unlimited),
@@ -94,7 +94,7 @@ pub fn cap(text: &str) -> Result<Limit<u32>, String> {
     }
 }
 
-/// `10`, or `none`.
+/// Guard of a campaign: `10`, or `none`.
 pub fn guard(text: &str) -> Result<Limit<u32>, String> {
     match cap(text) {
         Ok(guard @ (Limit::Unlimited | Limit::Of(1..=100))) => Ok(guard),
@@ -102,7 +102,7 @@ pub fn guard(text: &str) -> Result<Limit<u32>, String> {
     }
 }
 
-/// `2.5`, or `none`.
+/// Pace of a trunk in calls per second: `2.5`, or `none`.
 pub fn pace(text: &str) -> Result<Limit<f64>, String> {
     match text {
         "none" => Ok(Limit::Unlimited),
@@ -113,7 +113,7 @@ pub fn pace(text: &str) -> Result<Limit<f64>, String> {
     }
 }
 
-/// `US`, or `none`.
+/// Region by its two letters, as in `US`, or `none`.
 pub fn region_or_none(text: &str) -> Result<Limit<Region>, String> {
     match text {
         "none" => Ok(Limit::Unlimited),
@@ -124,7 +124,7 @@ pub fn region_or_none(text: &str) -> Result<Limit<Region>, String> {
     }
 }
 
-/// A telephone number as somebody spelled it: which one it is depends on where it is dialled.
+/// A telephone number as typed. Which number it is depends on the region it is dialled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number(String);
 
@@ -135,30 +135,30 @@ impl From<String> for Number {
 }
 
 impl Number {
-    /// As it is written.
+    /// The text as typed.
     pub fn spelled(&self) -> &str {
         &self.0
     }
 
-    /// The number that rings when this is dialled there.
+    /// Parses it, taking a number without + and country code as one of `region`.
     pub fn dialled_in(&self, region: Option<Region>) -> Result<Phone, Failure> {
         Phone::parse_in(&self.0, region)
             .map_err(|error| Failure::usage(format!("{:?} is {error}", self.0)))
     }
 }
 
-/// From when on.
+/// Start of a range of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
-    /// As far back as there is.
+    /// The oldest event that is kept.
     Start,
-    /// From this instant.
+    /// At this instant.
     Instant(chrono::DateTime<chrono::Utc>),
-    /// From so long before now.
+    /// This long before now, by the database's clock.
     Ago(Duration),
 }
 
-/// `start`, an instant, or a length of time before now.
+/// Start of a range: `start`, an instant (RFC 3339), or a duration before now as in `10m`.
 pub fn since(text: &str) -> Result<Since, String> {
     if text == "start" {
         return Ok(Since::Start);
@@ -172,14 +172,14 @@ pub fn since(text: &str) -> Result<Since, String> {
     })
 }
 
-/// The name of a call.
+/// A call's id.
 pub fn call_id(text: &str) -> Result<CallId, String> {
     text.parse().map_err(|_no_uuid| {
         "not the id of a call, as in 0197f5e0-0000-7000-8000-000000000001".to_owned()
     })
 }
 
-/// How an attempt ended.
+/// An outcome by its stable word, as in `no_answer`.
 pub fn outcome(text: &str) -> Result<Outcome, String> {
     serde_json::from_value(Value::from(text)).map_err(|_no_outcome| {
         let known = Outcome::ALL.map(Outcome::as_str);
@@ -187,7 +187,7 @@ pub fn outcome(text: &str) -> Result<Outcome, String> {
     })
 }
 
-/// A JSON object.
+/// JSON that must be an object.
 pub fn object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),
@@ -198,7 +198,7 @@ pub fn object(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// An instant, or `never`: null clears it.
+/// An instant, or `never`, which becomes null and so clears the field.
 pub fn instant_or_never(text: &str) -> Result<Value, String> {
     Ok(match text {
         "never" => Value::Null,
@@ -206,7 +206,7 @@ pub fn instant_or_never(text: &str) -> Result<Value, String> {
     })
 }
 
-/// Who asks, when nobody says: the user of this shell, or of this container by number.
+/// Default of `--by`: `cli:` and the user of this shell, or in a container the user's number.
 pub fn usual_by(variables: &Variables) -> String {
     let user = variables.get("USER").or_else(|| variables.get("LOGNAME"));
     match user {

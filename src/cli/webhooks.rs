@@ -1,4 +1,4 @@
-//! `webhooks`: what providers told us, and what became of it.
+//! `webhooks`: events received from providers, and what became of them.
 
 use serde_json::json;
 
@@ -16,10 +16,10 @@ use crate::{
     provider::protocol,
 };
 
-/// What providers told us, and what became of it.
+/// Events received from providers, and what became of them.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum WebhooksCommand {
-    /// Kept events, newest first.
+    /// List kept events, newest first.
     List {
         #[command(flatten)]
         #[expect(
@@ -28,7 +28,7 @@ pub enum WebhooksCommand {
         )]
         which: Which,
     },
-    /// The body of one, as it came.
+    /// Print the body of one event as it was received.
     Show {
         /// The event's number in `webhooks list`.
         #[arg(value_name = "EVENT")]
@@ -36,41 +36,41 @@ pub enum WebhooksCommand {
     },
     /// Read events again and apply them: after an upgrade that understands more, or a repair.
     ///
-    /// What was applied, or came too late, is not applied again, and no event moves a later dial.
+    /// Events already applied, or too late, are not applied again, and no event moves a later dial.
     Replay(ReplayArgs),
 }
 
-/// Which events.
+/// Filters, and the page.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Which {
-    /// Only those that ended so.
+    /// Only events with this verdict.
     #[arg(long, value_enum, value_name = "VERDICT")]
     pub verdict: Option<Verdict>,
-    /// Only those of this trunk.
+    /// Only events of this trunk.
     #[arg(long, value_name = "TRUNK")]
     pub trunk: Option<String>,
-    /// Only those about this call.
+    /// Only events about this call.
     #[arg(long, value_name = "CALL", conflicts_with_all = ["verdict", "trunk"])]
     pub call: Option<CallId>,
-    /// How many.
+    /// Events to list.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
 }
 
-/// Which events to replay.
+/// Events by number, or by verdict.
 #[derive(Debug, Clone, clap::Args)]
 #[command(group = clap::ArgGroup::new("events").required(true).args(["event", "verdict"]))]
 pub struct ReplayArgs {
-    /// These, by their numbers in `webhooks list`.
+    /// Replay these, by their numbers in `webhooks list`.
     #[arg(value_name = "EVENT")]
     pub event: Vec<i64>,
-    /// Or all that ended so, oldest first.
+    /// Replay all events with this verdict, oldest first.
     #[arg(long, value_enum, value_name = "VERDICT")]
     pub verdict: Option<Verdict>,
-    /// At most this many of them, the newest.
+    /// Upper bound with --verdict; the newest are chosen.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
-    /// What was mended; kept in the history of their calls.
+    /// What was repaired; kept in the calls' history.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
 }
@@ -78,22 +78,22 @@ pub struct ReplayArgs {
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Verdict {
-    /// It moved its call.
+    /// Moved its call.
     Applied,
-    /// Progress, or a status word that we do not know.
+    /// Progress, or an unknown status word; changed nothing.
     Noted,
-    /// Its call had moved on.
+    /// Came too late: its call had moved on.
     Stale,
-    /// An earlier dial was answered after all, while a later one was in flight.
+    /// An earlier dial turned out answered while a later one was in flight.
     #[value(name = "late_answer")]
     LateAnswer,
-    /// It is not about the call that its URL names.
+    /// Not about the call that its URL names.
     Mismatch,
-    /// Its call is not known yet, or its row could not be moved.
+    /// Waits to be applied: its call is not known yet, or its row could not be moved.
     Parked,
-    /// Signed, but not of the protocol's form.
+    /// Signed, but not in the protocol's format.
     Unparsable,
-    /// Nobody here knows its call.
+    /// About a call that is not in this database.
     Unmatched,
 }
 
@@ -112,7 +112,7 @@ impl Verdict {
     }
 }
 
-/// Does it.
+/// Runs one `webhooks` command.
 pub async fn run(
     command: &WebhooksCommand,
     calls: &Queue,
@@ -174,7 +174,8 @@ async fn list(which: &Which, calls: &Queue, out: &mut Out) -> Result<Exit, Failu
     Ok(Exit::Ok)
 }
 
-/// Those about one call. Their bodies, which are read with them, are for `show`.
+/// Events of one call. [`Queue::call_webhooks`] also reads their bodies, hence the pages limited in bytes; here they
+/// are dropped.
 async fn of_call(call: CallId, limit: i64, calls: &Queue) -> Result<Vec<WebhookEvent>, Failure> {
     const PAGE_BYTES: i64 = 16 * 1024 * 1024;
     let (mut events, mut below) = (Vec::new(), None);
@@ -205,7 +206,7 @@ async fn replay(
 ) -> Result<Exit, Failure> {
     let mut rows = Vec::new();
     for event in chosen(args, calls).await? {
-        // The generic adapter is the one that trunks of this program have.
+        // Every trunk of this program uses the generic adapter.
         let report = protocol::read_report(&body(event, calls).await?);
         let verdict = calls
             .replay(event, Some(&report), by, args.why.as_deref())
@@ -232,7 +233,7 @@ async fn replay(
     })
 }
 
-/// The numbers of the events, oldest first.
+/// Numbers of the chosen events, oldest first.
 async fn chosen(args: &ReplayArgs, calls: &Queue) -> Result<Vec<i64>, Failure> {
     let Some(verdict) = args.verdict else {
         return Ok(args.event.clone());

@@ -1,4 +1,4 @@
-//! `workers`: who is there, and who is told to go.
+//! `workers`: lists worker processes and drains them.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -9,20 +9,20 @@ use crate::flow::{Queue, drain::Drained, view::Worker};
 /// Worker processes.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum WorkersCommand {
-    /// Those of the last day, the latest first.
+    /// List workers seen in the last day, latest first.
     List,
-    /// Tell one to go: it claims no more, finishes its dials, and a process of `work` ends.
+    /// Drain a worker: it claims no more and finishes its dials; a `pgdial work` process then exits.
     Drain {
-        /// The worker, as `pgdial workers list` shows it.
+        /// The worker's id, as in `pgdial workers list`.
         #[arg(value_name = "WORKER")]
         id: Uuid,
-        /// Kept with the act.
+        /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
         why: String,
     },
 }
 
-/// Does it.
+/// Runs one `workers` command.
 pub async fn run(
     command: &WorkersCommand,
     calls: &Queue,

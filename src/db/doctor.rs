@@ -1,7 +1,7 @@
-//! `doctor`: how this database and its server stand to this release. It only looks.
+//! `doctor`: checks this database and its server against this release. Changes nothing.
 //!
-//! Each check says in one sentence what it found, and what to do about it. One that cannot
-//! be made, for want of a right perhaps, is a warning of its own and keeps none of the others.
+//! Each check says in one sentence what it found and what to do about it. A check that cannot be made, for lack of a
+//! right perhaps, is a warning of its own and does not stop the others.
 
 use std::time::Duration;
 
@@ -10,32 +10,25 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, types::Json};
 
 use super::{Error, Pool, check_schema, pool::answered};
 
-// What differs from what this release makes.
 mod drift;
-
-// What keeps the queue from moving, or will.
 mod queue;
-
-// The server: its settings, sessions and clock.
 mod server;
-
-// What keeps house, and what others have set up around our tables.
 mod upkeep;
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
     Ok,
-    /// It works, and deserves a person's look.
+    /// Works, but deserves a look.
     Warn,
-    /// It does not work, or will cost calls.
+    /// Does not work, or will cost calls.
     Fail,
 }
 
 impl Verdict {
-    /// Its word.
+    /// The word in JSON and on the terminal.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -45,22 +38,22 @@ impl Verdict {
     }
 }
 
-/// One thing that was looked at.
+/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at: a stable word.
+    /// Stable name of the check.
     pub check: &'static str,
-    /// How bad it is.
+    /// Severity; findings are listed worst first.
     pub verdict: Verdict,
-    /// One sentence.
+    /// What was found, in one sentence.
     pub message: String,
-    /// What to do, where there is something to do.
+    /// What to do, if there is something to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repair: Option<String>,
 }
 
 impl Check {
-    /// As it should be.
+    /// A finding that needs nothing done.
     pub fn ok(check: &'static str, message: impl Into<String>) -> Self {
         Self {
             check,
@@ -70,7 +63,7 @@ impl Check {
         }
     }
 
-    /// It works, and deserves a look.
+    /// A finding to look at, with what to do.
     pub fn warn(
         check: &'static str,
         message: impl Into<String>,
@@ -84,7 +77,7 @@ impl Check {
         }
     }
 
-    /// It does not work.
+    /// A fault, with what to do.
     pub fn fail(
         check: &'static str,
         message: impl Into<String>,
@@ -97,13 +90,13 @@ impl Check {
     }
 }
 
-/// What one look brings.
+/// Findings of one check, or why it could not be made.
 type Looked = Result<Vec<Check>, sqlx::Error>;
 
-/// The whole examination may take this long for each of its statements.
+/// Time limit of each check, beyond which the session is closed.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Looks at everything that a login can see.
+/// Runs every check this login has the rights for.
 pub async fn examine(pool: &Pool) -> Vec<Check> {
     let mut found = Vec::new();
     keep(&mut found, "server", server_settings(pool).await);
@@ -170,7 +163,7 @@ pub async fn examine(pool: &Pool) -> Vec<Check> {
     found
 }
 
-/// The rows of one of our own statements, by the names of their columns.
+/// Rows of one of our own statements, with fields named as its columns.
 async fn rows<T: DeserializeOwned + Send + Unpin>(
     connection: &mut PgConnection,
     sql: &'static str,
@@ -189,7 +182,7 @@ fn keep(found: &mut Vec<Check>, check: &'static str, looked: Looked) {
     match looked {
         Ok(checks) => found.extend(checks),
         Err(error) => {
-            // The server's own functions are its administrator's to give.
+            // Rights on the server's own functions are for its administrator to grant.
             let repair = if code_of(&error).as_deref() == Some("42501") {
                 "give this login what the message names, or connect as a member of pgdial_worker or pgdial_reader (sql/setup/roles.sql)"
             } else {
@@ -206,7 +199,7 @@ fn code_of(error: &sqlx::Error) -> Option<String> {
     database.code().map(std::borrow::Cow::into_owned)
 }
 
-/// Over a plain session: those of the pool have settings of their own.
+/// Uses a plain session, because those of the pool have settings of their own.
 async fn server_settings(pool: &Pool) -> Looked {
     let mut plain = pool.plain().await?;
     let looked = answered(LIMIT, server::settings(&mut plain)).await;

@@ -1,10 +1,9 @@
-//! What the database looks like, brought up to date.
+//! Brings the schema up to date.
 //!
-//! `migrations/` say what the data is: numbered, forward only, never edited after a
-//! release. `sql/rules`, `sql/flow` and `sql/views` say what may happen to it:
-//! functions and views that are `create or replace`d whole after the migrations,
-//! so that one file always holds the current text. Both in one transaction under one
-//! advisory lock. Nothing migrates by itself: `serve`, `api` and `work` only check.
+//! `migrations/` say what the data is: numbered, forward only, never edited after a release. `sql/rules`, `sql/flow`
+//! and `sql/views` say what may happen to it: functions and views, replaced whole after the migrations, so that one
+//! file always holds the current text. Both are applied in one transaction under one advisory lock. Nothing migrates
+//! unasked: `serve`, `api` and `work` only check.
 
 use std::{
     fmt::{self, Write as _},
@@ -16,15 +15,15 @@ use sqlx::{Connection, PgConnection};
 
 use super::{Error, Pool, fingerprints, roles};
 
-/// This release.
+/// Version of this binary, also recorded in `schema_history`.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
 struct Migration {
     version: i32,
     name: &'static str,
     sql: &'static str,
-    /// Binaries that know at least this migration may run against the result. Raised
-    /// only by a migration that an older release could not live with.
+    /// Oldest migration a binary must know to run against the result. Raised only by a migration that an older
+    /// release could not work with.
     compatible_from: i32,
 }
 
@@ -52,8 +51,8 @@ macro_rules! functions {
     };
 }
 
-/// Every file of functions and views. Their order matters to nobody but views:
-/// bodies are not checked while they are created.
+/// All files of functions and views. Only the order of views matters: bodies of functions are not checked on
+/// creation.
 const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
     "rules/phone_plans",
@@ -124,21 +123,21 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/grants",
 ];
 
-/// The last migration that this release knows, and so needs.
+/// The last migration this release knows, and therefore needs.
 pub(crate) const MIGRATION: i32 = match MIGRATIONS.last() {
     Some(last) => last.version,
     None => 0,
 };
 
-/// What a migration did.
+/// What one run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Migrated {
-    /// The migrations that were applied now.
+    /// Names of the migrations applied.
     pub applied: Vec<&'static str>,
-    /// Whether the functions were applied now.
+    /// Whether functions and views were applied.
     pub functions: bool,
-    /// How many rights everybody had in the schema, and has no longer: after a restore without
-    /// access privileges, every function.
+    /// Number of rights PUBLIC had in the schema and has lost. After a restore without access privileges this is
+    /// every function.
     pub closed: usize,
 }
 
@@ -164,7 +163,7 @@ impl fmt::Display for Migrated {
     }
 }
 
-/// What `schema_history` says.
+/// Contents of `schema_history`.
 struct Found {
     migrations: Vec<(i32, String)>,
     compatible_from: i32,
@@ -172,7 +171,7 @@ struct Found {
 }
 
 impl Found {
-    /// Whether it was applied; an error if it was, with another text.
+    /// Whether it has been applied. An error if it was applied with different text.
     fn has(&self, migration: &Migration) -> Result<bool, Error> {
         let Migration { version, sql, .. } = *migration;
         match self.migrations.iter().find(|(found, _)| *found == version) {
@@ -183,30 +182,28 @@ impl Found {
     }
 }
 
-/// How often a migration is tried that finds a table held, and the pause between: a minute.
+/// Tries if a table is locked, and the pause between them: about a minute altogether.
 const TRIES: (u32, Duration) = (25, Duration::from_secs(2));
 
 /// Brings the schema up to date.
 ///
-/// Safe to run from several places at once: the second waits for the first, and finds
-/// nothing to do. It runs beside the processes of an older release: behind somebody's open
-/// transaction it gives up soon and tries again.
+/// Safe to run concurrently: the second run waits for the first and finds nothing to do. Runs beside processes of an
+/// older release: if an open transaction holds a table it gives up quickly and tries again.
 pub async fn migrate(pool: &Pool) -> Result<Migrated, Error> {
     keep_trying(pool, Apply::New).await
 }
 
-/// The same, and the functions and views once more, also where they are there already: after
-/// somebody has changed one of them. Never over those of a newer release.
+/// As [`migrate`], but also reapplies functions and views that are already current: after someone changed one. Never
+/// over those of a newer release.
 pub async fn migrate_again(pool: &Pool) -> Result<Migrated, Error> {
     keep_trying(pool, Apply::Again).await
 }
 
-/// Which functions are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Apply {
-    /// Those that are not there.
+    /// Only if missing or older.
     New,
-    /// All.
+    /// Also if current.
     Again,
 }
 
@@ -223,8 +220,8 @@ async fn keep_trying(pool: &Pool, apply: Apply) -> Result<Migrated, Error> {
 async fn try_migrate(pool: &Pool, apply: Apply) -> Result<Migrated, Error> {
     let mut session = pool.acquire().await?;
     let mut tx = session.begin().await?;
-    // Class and key beside those of the gate (1) and of housekeeping (2).
-    // Our texts write a backslash as it stands; a session where it escapes would read other patterns.
+    // Advisory locks of this class: 1 is the gate, 2 housekeeping, 3 this one. Our SQL contains literal backslashes,
+    // which a session without standard_conforming_strings would take for escapes.
     sqlx::raw_sql("set local lock_timeout = '60s'; set local standard_conforming_strings = on")
         .execute(&mut *tx)
         .await?;
@@ -242,8 +239,8 @@ async fn try_migrate(pool: &Pool, apply: Apply) -> Result<Migrated, Error> {
 }
 
 async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrated, Error> {
-    // Every verb queues behind a change of its table that waits for somebody's open
-    // transaction: so it waits for less than any of them does.
+    // While a change of a table waits for somebody's open transaction, every verb queues behind it. So it waits for
+    // less time than a verb does.
     sqlx::query("set local lock_timeout = '500ms'")
         .execute(&mut *tx)
         .await?;
@@ -274,7 +271,7 @@ async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrate
         fingerprints::keep(tx, &before).await?;
     }
     make_partitions(tx).await?;
-    // Once: from then on it is for `recover` to say that the place is another.
+    // Only the first time: later it is `recover` that accepts a new place.
     sqlx::query("select pgdial.note_place() where not exists (select from pgdial.cluster)")
         .execute(&mut *tx)
         .await?;
@@ -283,8 +280,8 @@ async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrate
     Ok(migrated)
 }
 
-/// Weeks ahead. What stands in the way of one keeps nothing else from being done: housekeeping
-/// tries again, and says so.
+/// Creates partitions for the weeks ahead. An obstacle to one must not stop the migration: housekeeping tries again
+/// and reports it.
 async fn make_partitions(tx: &mut PgConnection) -> Result<(), Error> {
     let (trouble,): (Option<String>,) =
         sqlx::query_as("select trouble from pgdial.ensure_partitions(pgdial.now(), 8)")
@@ -296,14 +293,13 @@ async fn make_partitions(tx: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// `lock_not_available`
+/// Whether the error is `lock_not_available`.
 fn is_held(error: &sqlx::Error) -> bool {
     let database = error.as_database_error();
     database.is_some_and(|error| error.code().as_deref() == Some("55P03"))
 }
 
-/// Applies the functions, unless they are there, or newer ones are: a binary never
-/// puts older functions over newer ones.
+/// Applies the functions unless current or newer ones are there: a binary never replaces functions with older ones.
 async fn apply_functions(
     tx: &mut PgConnection,
     found: Option<&Found>,
@@ -327,8 +323,8 @@ async fn apply_functions(
     Ok(true)
 }
 
-/// Every character that a person may write must have its place: a database of another encoding
-/// refuses some, with them the webhook that brings one, and says the same of each repetition.
+/// The encoding must have room for every character. A database of another encoding rejects some, and with them the
+/// webhook that contains one, each time it is redelivered.
 async fn check_encoding(connection: &mut PgConnection) -> Result<(), Error> {
     let (found,): (String,) = sqlx::query_as("select current_setting('server_encoding')")
         .fetch_one(connection)
@@ -340,7 +336,7 @@ async fn check_encoding(connection: &mut PgConnection) -> Result<(), Error> {
     }
 }
 
-/// May this release run against the database? It must know what is there.
+/// Whether this release may run against the database. It has to know every migration there.
 pub async fn check_schema(pool: &Pool) -> Result<(), Error> {
     let mut connection = pool.acquire().await?;
     check_encoding(&mut connection).await?;
@@ -378,7 +374,7 @@ pub async fn check_schema(pool: &Pool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Row level security lets this login see none of the history.
+/// Whether row level security hides the history from this login.
 async fn hides_rows(connection: &mut PgConnection) -> Result<bool, Error> {
     let (hides,): (bool,) = sqlx::query_as("select row_security_active('pgdial.schema_history')")
         .fetch_one(connection)
@@ -452,13 +448,13 @@ fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
         hash.update([0]);
     }
     hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _infallible = write!(hex, "{byte:02x}");
         hex
     })
 }
 
-/// Is release `a` newer than `b`? Numbers compare as numbers: 0.10.0 is newer than 0.9.0.
+/// Whether release `a` is newer than `b`, by number: 0.10.0 is newer than 0.9.0.
 fn is_newer(a: &str, b: &str) -> bool {
     let numbers = |release: &str| -> Vec<u64> {
         release

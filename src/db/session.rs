@@ -1,15 +1,13 @@
-//! A session of ours: what it is told, and whether it keeps it.
+//! Settings of a session, and whether it keeps them.
 //!
-//! Settings go in by `set_config` after connecting, never with the startup packet, which
-//! poolers refuse or empty, and are read back by the next statement. So whoever has a session
-//! has all of them.
+//! They are set by `set_config` after connecting, not in the startup packet, which poolers reject or strip, and are
+//! read back by the next statement. So whoever has a session has all of its settings.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-/// A statement is bounded by 30 s, a wait for a lock by 5 s, an idle transaction by 30 s; verbs
-/// set shorter limits of their own. `pgdial.notify` is off: wakes go out beside the data
-/// transactions, see [`crate::flow::wake`].
+/// Upper bounds; verbs set shorter ones of their own. `pgdial.notify` is off because wakes are sent outside the
+/// data's transactions, see [`crate::flow::wake`].
 const SETTINGS: [(&str, &str); 6] = [
     ("statement_timeout", "30s"),
     ("lock_timeout", "5s"),
@@ -19,7 +17,7 @@ const SETTINGS: [(&str, &str); 6] = [
     ("pgdial.notify", "off"),
 ];
 
-/// How soon the server itself finds out that we are gone. Not read back: a Unix socket has none.
+/// How soon the server notices that we are gone. Not read back: a Unix socket has no keepalives.
 const KEEPALIVES: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "60"),
     ("tcp_keepalives_interval", "10"),
@@ -27,27 +25,27 @@ const KEEPALIVES: [(&str, &str); 4] = [
     ("tcp_user_timeout", "60s"),
 ];
 
-/// A session that pgdial does not work on.
+/// Why pgdial does not work on a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It cannot be written to.
+    /// The server cannot be written to.
     #[error("this Postgres is a standby, or still recovering: nothing can be written to it")]
     Standby,
-    /// It may not be written to.
+    /// The session may not write.
     #[error(
         "transactions are read-only here: default_transaction_read_only is on for the server, the database or the login"
     )]
     ReadOnly,
-    /// Settings that were set are not there.
+    /// Settings that were set are missing.
     #[error(
         "sessions do not keep their settings ({names}): DATABASE_URL leads through a pooler that takes them away"
     )]
     Forgetful {
-        /// Which.
+        /// Names of the missing settings, separated by commas.
         names: String,
     },
-    /// What one statement leaves, the next does not find.
+    /// Statements of one session reach different server sessions.
     #[error("DATABASE_URL leads through a pooler in transaction mode, where a session is not one")]
     TransactionMode,
 }
@@ -68,18 +66,18 @@ impl Refusal {
         }
     }
 
-    /// May it be another one in a moment, after a failover?
+    /// Whether it may be over in a moment, after a failover.
     pub(super) const fn may_pass(&self) -> bool {
         matches!(self, Self::Standby | Self::ReadOnly)
     }
 
-    /// What a statement failed of, if it is one of these.
+    /// The refusal behind a failed statement, if there is one.
     pub fn of(error: &sqlx::Error) -> Option<Self> {
         match error {
             sqlx::Error::Configuration(inner) => inner.downcast_ref().cloned(),
             sqlx::Error::Database(error) => match error.code().as_deref() {
                 Some("25006") => Some(Self::ReadOnly),
-                // A prepared statement that is there already, or is there no more.
+                // A prepared statement that already exists, or no longer does.
                 Some("42P05" | "26000") => Some(Self::TransactionMode),
                 _ => None,
             },
@@ -94,20 +92,20 @@ impl From<Refusal> for sqlx::Error {
     }
 }
 
-/// The server's side of a session. The moment tells it from a later process of the same number.
+/// The server process of a session. Its start tells it from a later process with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backend {
     pub(super) pid: i32,
     pub(super) since: DateTime<Utc>,
 }
 
-/// Process, its start, in recovery, read-only, settings that are missing.
+/// Process, its start, in recovery, read-only, names of missing settings.
 type Found = (i32, DateTime<Utc>, bool, bool, Option<String>);
 
-/// Tells a fresh session how it is to be, and makes sure of it.
+/// Sets up a fresh session and checks the result.
 ///
-/// `synchronous_commit` is turned on where the server has it off: what is answered 2xx, and
-/// a claim before its dial, must outlive a crash (P1, P2). Stronger settings are left alone.
+/// Turns `synchronous_commit` on if the server has it off: what was acknowledged with 2xx, and a claim before its
+/// dial, must outlive a crash (P1, P2). Stronger settings are left alone.
 pub(super) async fn prepare(
     session: &mut PgConnection,
     application: &str,
@@ -116,7 +114,7 @@ pub(super) async fn prepare(
         .into_iter()
         .chain([("application_name", application)]);
     let (names, values): (Vec<&str>, Vec<&str>) = own.unzip();
-    // Not prepared: that a pooler mixes sessions up is for the next statement to find out.
+    // Not kept as a prepared statement: a pooler that mixes sessions shows at the next one.
     sqlx::query(
         "select set_config(s.name, s.value, false) \
          from (select * from unnest($1::text[], $2::text[]) \
@@ -147,7 +145,7 @@ pub(super) async fn prepare(
     }
 }
 
-/// Which process of the server answers this session now.
+/// The server process that serves this session now.
 pub(super) async fn answering(session: &mut PgConnection) -> Result<i32, sqlx::Error> {
     let (pid,) = sqlx::query_as("select pg_backend_pid()")
         .persistent(false)

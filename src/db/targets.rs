@@ -1,39 +1,39 @@
-//! `DATABASE_URL`: which servers it names, and how to come to them.
+//! `DATABASE_URL`: which servers it names, and how to connect to them.
 //!
-//! What libpq understands and pgdial cannot keep is refused with a sentence, and so is what
-//! nobody knows: a parameter that is passed over may be the one that was to protect the way.
+//! Anything that libpq understands and pgdial cannot honour is refused with a sentence. So are unknown parameters: an
+//! ignored one may be the one that was to secure the connection.
 
 use std::{str::FromStr, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-/// How long it may take to have a session, where the URL does not say.
+/// Time to get a session, divided among the URL's servers, unless it has `connect_timeout`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The servers that a URL names, in its order.
+/// The servers of a URL, in its order.
 #[derive(Debug, Clone)]
 pub struct Targets {
     servers: Vec<PgConnectOptions>,
     limit: Duration,
 }
 
-/// What a URL asks for beside its servers.
+/// Parameters of a URL.
 #[derive(Debug, Default)]
 struct Told<'u> {
-    /// As they stand, for the driver.
+    /// Passed to the driver unchanged.
     kept: Vec<&'u str>,
-    /// Several, with commas.
+    /// May be several, separated by commas.
     hosts: Option<&'u str>,
     ports: Option<&'u str>,
     limit: Option<Duration>,
     /// `ssl=true`, as drivers of other languages spell it.
     insists: bool,
-    /// `sslrootcert=system`
+    /// `sslrootcert=system`.
     system_roots: bool,
 }
 
 impl Targets {
-    /// Reads it. The refusal quotes no password.
+    /// Reads a URL. The error quotes no password.
     pub fn read(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or("has no ://")?;
         let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -42,7 +42,7 @@ impl Targets {
         let told = Told::read(query)?;
         let mut servers = Vec::new();
         for (host, port) in servers_of(hosts, &told)? {
-            // The host goes in by itself: the driver keeps the brackets of [::1], and takes no list.
+            // The host is passed separately: the driver would keep the brackets of [::1] and accepts no list.
             let user = if user.is_empty() {
                 String::new()
             } else {
@@ -63,10 +63,10 @@ impl Targets {
         })
     }
 
-    /// What the servers know a session by.
+    /// Sets the application name that sessions have in `pg_stat_activity`.
     pub(super) fn named(mut self, application: &str) -> Self {
         for server in &mut self.servers {
-            // PgBouncer refuses extra_float_digits, and nothing here reads a float as text.
+            // PgBouncer rejects extra_float_digits, and nothing here reads floats as text.
             *server = server
                 .clone()
                 .application_name(application)
@@ -79,19 +79,19 @@ impl Targets {
         &self.servers
     }
 
-    /// How long one server may take until there is a session.
+    /// Time one server may take until there is a session.
     pub(super) const fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// How long all of them may take.
+    /// Time all servers together may take.
     pub(super) fn limit_of_all(&self) -> Duration {
         let all = self.limit * u32::try_from(self.servers.len()).unwrap_or(1);
         all.max(PATIENCE)
     }
 }
 
-/// The URL with `host` as a parameter, which the driver reads as it stands.
+/// The URL with the host as a parameter, which the driver takes as it stands.
 fn with_host(url: &str, host: &str) -> String {
     if host.is_empty() {
         return url.to_owned();
@@ -100,7 +100,7 @@ fn with_host(url: &str, host: &str) -> String {
     format!("{url}&host={}", host.replace(':', "%3A"))
 }
 
-/// Hosts and ports: of the query if they stand there, as in libpq.
+/// Hosts and ports; those in the query take precedence, as in libpq.
 fn servers_of<'u>(
     authority: &'u str,
     told: &Told<'u>,
@@ -111,7 +111,7 @@ fn servers_of<'u>(
     };
     let mut servers = Vec::new();
     for piece in told.hosts.unwrap_or(authority).split(',') {
-        // A bracketed address has colons of its own; an address in the query has no port.
+        // A bracketed address contains colons of its own; a host in the query has no port.
         let after = piece.rfind(']').map_or(0, |at| at + 1);
         let rest = piece.get(after..).unwrap_or_default();
         match rest.rsplit_once(':').filter(|_| told.hosts.is_none()) {
@@ -151,7 +151,7 @@ impl<'u> Told<'u> {
                 let seconds: i32 = seconds.parse().map_err(|_not_one| {
                     format!("has connect_timeout={seconds}: it takes whole seconds")
                 })?;
-                // libpq: 0 waits for ever, and 1 is 2.
+                // In libpq 0 waits for ever, and 1 means 2. Here 0 means the default, and 60 is the most.
                 self.limit = (seconds > 0)
                     .then(|| Duration::from_secs(u64::from(seconds.unsigned_abs()).clamp(2, 60)));
             }
@@ -177,7 +177,7 @@ impl<'u> Told<'u> {
                     "has target_session_attrs={value}: pgdial writes, and takes the first server that can be written to"
                 ));
             }
-            // What is so anyway, or changes nothing here.
+            // Asks for what is so anyway, or changes nothing here.
             _ if is_idle(name, value) => {}
             (
                 "sslmode"
@@ -209,7 +209,7 @@ impl<'u> Told<'u> {
         Ok(())
     }
 
-    /// As safe as it was asked for.
+    /// Requires TLS for `ssl=true`, and verify-full for `sslrootcert=system`.
     fn secured(&self, options: PgConnectOptions) -> Result<PgConnectOptions, String> {
         let weak = matches!(
             options.get_ssl_mode(),
@@ -228,7 +228,7 @@ impl<'u> Told<'u> {
     }
 }
 
-/// Does it ask for what is so anyway, or changes nothing here?
+/// Whether it asks for what is so anyway, or changes nothing here.
 fn is_idle(name: &str, value: &str) -> bool {
     let values: &[&str] = match name {
         "target_session_attrs" => &["any", "read-write", "primary"],

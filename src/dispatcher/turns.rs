@@ -1,9 +1,9 @@
-//! Whose permits they are when several trunks want them.
+//! Divides a process's permits among its trunks.
 //!
-//! A provider that takes 20 s for an answer keeps a permit for as long, and would soon have all of
-//! them: each that comes free is taken by whichever trunk is claimed for, and only the slow one
-//! keeps it. So no trunk has more than its share while others have work, and while it alone has
-//! work it leaves one in sixteen: what comes for another is dialled at once, not after 20 s.
+//! A provider that takes 20 s to respond holds a permit that long, and would soon hold all of them: each permit that
+//! comes free goes to whichever trunk is claimed for, and only the slow one keeps it. So no trunk exceeds its share
+//! while others have work, and while it alone has work it leaves one in sixteen: a call on another trunk is then
+//! dialled at once.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::{domain::ClaimedCall, flow::shares::Shares};
 
-/// The permits of one process, by trunk.
 #[derive(Debug)]
 pub(super) struct Turns {
     permits: usize,
@@ -25,22 +24,22 @@ pub(super) struct Turns {
 #[derive(Debug, Clone, Copy, Default)]
 struct Trunk {
     held: usize,
-    /// The last claim that could have brought calls of it did.
+    /// The last claim that could have brought calls of this trunk did.
     has_work: bool,
 }
 
-/// For whom to claim.
+/// Which trunks to claim for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Room {
-    /// How many permits each may have now.
+    /// How many more permits each trunk may have now.
     pub(super) shares: Shares,
-    /// A trunk has its share, and so is not claimed for.
+    /// Some trunk has used its share and is not claimed for.
     pub(super) leaves_out: bool,
-    /// One of those that are claimed for has work, as far as anybody knows.
+    /// Some trunk that is claimed for is believed to have work.
     pub(super) expects_work: bool,
 }
 
-/// A permit in the hands of a dial.
+/// A permit held by a dial.
 #[derive(Debug)]
 pub(super) struct Taken {
     turns: Arc<Turns>,
@@ -49,7 +48,7 @@ pub(super) struct Taken {
 }
 
 impl Turns {
-    /// Nobody has any.
+    /// All permits free.
     pub(super) fn new(trunks: &[String], permits: usize) -> Self {
         let trunks = trunks.iter().cloned();
         Self {
@@ -59,7 +58,7 @@ impl Turns {
         }
     }
 
-    /// Who may have how many more.
+    /// How many more permits each trunk may have.
     pub(super) fn room(&self) -> Room {
         let trunks = self.lock();
         let room = |(name, trunk): (&String, &Trunk)| {
@@ -87,7 +86,7 @@ impl Turns {
         }
     }
 
-    /// What a claim for `room` of so many calls has brought.
+    /// Learns which trunks have work from a claim for `room` that asked for `wanted` calls.
     pub(super) fn claimed(&self, room: &Room, wanted: usize, calls: &[ClaimedCall]) {
         let mut trunks = self.lock();
         for name in room.shares.trunks() {
@@ -102,7 +101,7 @@ impl Turns {
         }
     }
 
-    /// A dial on this trunk has this permit until what is returned is dropped.
+    /// Counts the permit against the trunk until the returned value is dropped.
     pub(super) fn take(
         self: &Arc<Self>,
         trunk: &str,
@@ -118,7 +117,7 @@ impl Turns {
         }
     }
 
-    /// Until the next dial ends.
+    /// Returns when the next dial ends.
     pub(super) async fn dial_ended(&self) {
         self.ended.notified().await;
     }
@@ -133,7 +132,7 @@ impl Drop for Taken {
         if let Some(trunk) = self.turns.lock().get_mut(&self.trunk) {
             trunk.held = trunk.held.saturating_sub(1);
         }
-        // The permit first: whoever hears of the end finds it free.
+        // Free the permit first, so that whoever is notified finds it.
         drop(self.permit.take());
         self.turns.ended.notify_one();
     }

@@ -1,4 +1,4 @@
-//! What a claim hands to a worker, and what came of the dial.
+//! What a claim hands to a worker, and what became of the dial.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -10,40 +10,40 @@ use super::{
     phone::Phone,
 };
 
-/// A call that this worker, and nobody else, may dial once before `lease_until`.
+/// A call that this worker alone may dial, once, before `lease_until`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ClaimedCall {
-    /// The call.
+    /// Names the call; not the dial, which [`Self::reference`] names.
     pub id: CallId,
-    /// Its claim number; with the id the fencing token.
+    /// Claim number; with the id it is the fencing token.
     pub claim_no: i64,
-    /// Which attempt this is, from 1.
+    /// Attempt number, from 1.
     pub attempt: i32,
     /// The number to ring.
     pub phone: Phone,
-    /// The number to show.
+    /// Caller id; `None` leaves it to the provider.
     pub from_number: Option<Phone>,
-    /// What the provider should say.
+    /// The provider's id of the script, agent or assistant.
     pub script_id: String,
-    /// Passed on verbatim: never parsed here, so that no metadata can make a claim unreadable.
+    /// Passed on unchanged and never parsed here, so that no metadata can make a claim unreadable.
     pub metadata: Box<RawValue>,
-    /// The provider account to use.
+    /// Name of the trunk to dial on.
     pub trunk: String,
-    /// The campaign that it belongs to.
+    /// Name of the campaign the call belongs to.
     pub campaign: String,
-    /// The end of the lease, database time. Told to the provider as `X-Dial-Before`.
+    /// End of the lease, in database time. Sent to the provider as `X-Dial-Before`.
     pub lease_until: DateTime<Utc>,
-    /// How long it may ring, seconds.
+    /// Ring timeout in seconds, as stamped by the claim.
     pub ring_timeout_sec: i32,
-    /// How long it may last, seconds.
+    /// Maximum duration in seconds, as stamped by the claim.
     pub max_duration_sec: i32,
-    /// The trace that it was asked for in (W3C `traceparent`); the provider is told.
+    /// W3C `traceparent` of the request that enqueued the call; passed on to the provider.
     #[serde(default)]
     pub traceparent: Option<String>,
 }
 
 impl ClaimedCall {
-    /// The name of this dial.
+    /// Fencing token and name of this dial.
     pub const fn reference(&self) -> Reference {
         Reference {
             call: self.id,
@@ -52,21 +52,21 @@ impl ClaimedCall {
     }
 }
 
-/// What came of one dial request.
+/// Result of one dial request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
-    /// The provider has accepted the call and calls it by this id.
+    /// The provider accepted the call.
     Placed {
-        /// The provider's id.
+        /// The provider's id of the call.
         provider_call_id: String,
     },
     /// There is certainly no call.
     Refused(Refusal),
-    /// It was too late to dial (our check, or the provider's 412 `late`); there is certainly no call.
+    /// Too late to dial (our own check, or the provider's 412 `late`); there is certainly no call.
     Late,
-    /// The request may have reached them. Never dial it again blindly.
+    /// The request may have arrived. Never redial blindly.
     Unknown {
-        /// What was seen, in words; no number, no secret.
+        /// What was seen, in words without a number or secret.
         why: String,
     },
 }
@@ -74,34 +74,34 @@ pub enum Placement {
 /// Why there is certainly no call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// It will not work later either.
+    /// Trying later will not help.
     Permanent {
-        /// `blocked`, or `invalid_number` where the provider says so.
+        /// `blocked`, or `invalid_number` if the provider says so.
         outcome: Outcome,
-        /// The provider speaks of this number, and not of the request: its script, its caller id.
+        /// The refusal is about this number rather than about the request, that is, its script or caller id.
         of_number: bool,
         /// The provider's words.
         why: String,
     },
-    /// It may work later; uses up an attempt.
+    /// May succeed later; uses up an attempt.
     Transient {
         /// What was seen.
         why: String,
     },
-    /// The provider has no room; no attempt is used up.
+    /// The provider has no capacity; uses up no attempt.
     Capacity {
-        /// Seconds that the provider asks us to wait.
+        /// Seconds the provider asks us to wait, if it does.
         retry_after_sec: Option<u32>,
         /// The provider's words.
         why: String,
     },
-    /// It is not allowed, and the provider does not say what: this call, its caller id, or the
-    /// whole account. No attempt is used up; several numbers in a row pause the trunk.
+    /// Forbidden, without saying what: this call, its caller id, or the whole account. Uses up no attempt; several
+    /// numbers in a row pause the trunk.
     Forbidden {
         /// The provider's words.
         why: String,
     },
-    /// The account is refused; pauses the trunk, no attempt is used up.
+    /// The account is refused. Pauses the trunk; uses up no attempt.
     Account {
         /// The provider's words.
         why: String,

@@ -1,4 +1,4 @@
-//! Names of a call, of one claim of it, and of both together.
+//! Names of a call, of one claim of it, and of the two together.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The key of a call: a `UUIDv7`, made by the database, so that ids sort by creation.
+/// Key of a call: a `UUIDv7` made by the database, so that ids sort by creation.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -29,14 +29,13 @@ impl FromStr for CallId {
 
 /// One claim of one call: `<call id>-<claim_no>`.
 ///
-/// It is the fencing token of every transition, the provider's idempotency key,
-/// and our name for the dial in URLs, ledgers and logs. A claim number never
-/// goes down and is never used twice, so a reference names at most one dial.
+/// It is the fencing token of every transition, the provider's idempotency key, and our name for the dial in URLs,
+/// ledgers and logs. A claim number never goes down and is never reused, so a reference names at most one dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
-    /// The call that was claimed.
+    /// The claimed call.
     pub call: CallId,
-    /// Which claim of it, from 1.
+    /// Number of the claim, from 1.
     pub claim_no: i64,
 }
 
@@ -55,13 +54,12 @@ impl FromStr for Reference {
     type Err = BadReference;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The claim number comes after the last hyphen; the id has hyphens of its own.
+        // Split at the last hyphen, because the id has hyphens of its own.
         let (id, number) = text.rsplit_once('-').ok_or(BadReference)?;
         let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
         let claim_no = if digits { number.parse().ok() } else { None };
         match (id.parse::<CallId>().ok(), claim_no) {
-            // One spelling but for the case, which some providers change: a name that is signed
-            // must not have others.
+            // Only case may vary, which some providers change: a signed name must have no other spellings.
             (Some(call), Some(claim_no @ 1..))
                 if Self { call, claim_no }
                     .to_string()

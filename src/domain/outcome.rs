@@ -5,20 +5,20 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How one attempt ended. `pgdial.outcome` in SQL has the same words; which of
-/// them are retried, and when, is decided there (`pgdial.retry_base`).
+/// How one attempt ended. `pgdial.outcome` in SQL has the same words; which of them are retried, and when, is decided
+/// there (`pgdial.retry_base`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Somebody answered.
+    /// A person answered.
     Answered,
     /// The line was busy.
     Busy,
-    /// It rang and nobody answered.
+    /// It rang, and nobody answered.
     NoAnswer,
-    /// The callee, or their phone, said no.
+    /// The callee or their phone declined.
     Declined,
-    /// There is no such number.
+    /// The number does not exist.
     InvalidNumber,
     /// A machine answered.
     Voicemail,
@@ -26,20 +26,20 @@ pub enum Outcome {
     Unreachable,
     /// The provider will not ring this number, or not for us.
     Blocked,
-    /// The provider has no room now.
+    /// The provider had no capacity.
     Capacity,
-    /// The provider's account is refused: credentials, money, permission.
+    /// The provider refused the account: credentials, money, permission.
     Account,
     /// The provider failed.
     ProviderFault,
-    /// It was called off.
+    /// It was canceled.
     Canceled,
-    /// Nobody could find out.
+    /// It could not be found out.
     Unknown,
 }
 
 impl Outcome {
-    /// Every outcome.
+    /// All outcomes, in the order of the SQL type.
     pub const ALL: [Self; 13] = [
         Self::Answered,
         Self::Busy,
@@ -56,7 +56,7 @@ impl Outcome {
         Self::Unknown,
     ];
 
-    /// The word in SQL, JSON and logs.
+    /// The word used in SQL, JSON and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
@@ -76,24 +76,24 @@ impl Outcome {
     }
 }
 
-/// What a person knows of a dial that pgdial cannot explain: how it ended, or that there was none.
+/// What a person knows of a dial that pgdial cannot explain: how it ended, or that it was never placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Resolution {
-    /// Nobody was rung: the call waits again, its attempt not counted.
+    /// Nobody was rung: the call waits again, and the attempt is not counted.
     NotPlaced,
-    /// Somebody answered.
+    /// A person answered.
     Answered,
     /// A machine answered.
     Voicemail,
     /// The line was busy.
     Busy,
-    /// It rang and nobody answered.
+    /// It rang, and nobody answered.
     NoAnswer,
-    /// The callee, or their phone, said no.
+    /// The callee or their phone declined.
     Declined,
-    /// There is no such number.
+    /// The number does not exist.
     InvalidNumber,
     /// The network could not reach the number.
     Unreachable,
@@ -101,9 +101,9 @@ pub enum Resolution {
     Blocked,
     /// The provider failed.
     ProviderFault,
-    /// It was called off.
+    /// It was canceled.
     Canceled,
-    /// It was placed, and nobody can find out more: its number stays held.
+    /// It was placed, and nothing more can be found out: the number stays held.
     Unknown,
 }
 

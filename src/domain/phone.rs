@@ -4,35 +4,31 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-// Numbering plans: the table that `scripts/phone-plans` makes.
 mod plans;
-
-// A number as people and programs spell it, down to its digits.
 mod spelling;
 
 use plans::{Length, PLANS, Plan};
 pub use plans::{Region, UnknownRegion};
 use spelling::Spelled;
 
-/// A number in E.164 form (ITU-T E.164): `+`, then 7 to 15 digits, the first not 0.
+/// A telephone number in E.164 form: `+`, then 7 to 15 digits, the first not 0.
 ///
-/// Two spellings of one number would be two keys, and so two phones ringing;
-/// therefore every number is normalised before anything else sees it.
-/// `Debug` and `Display` show the first three and the last two digits only;
-/// [`Phone::as_e164`] is the one way to the whole number.
+/// Two spellings of one number would be two keys, and so two phones ringing; therefore every number is normalised
+/// before anything else sees it. `Debug` and `Display` show only the first three and the last two digits;
+/// [`Phone::as_e164`] is the only way to the whole number.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Phone(String);
 
-/// Why a text is not a telephone number that can be dialled, and what to write instead.
+/// Why a text is not a number that can be dialled, and what to write instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PhoneError {
-    /// Nothing but separators.
+    /// Only separators, or nothing.
     #[error("not a number: it is empty")]
     Empty,
     /// Longer than any spelling of a number.
     #[error("not a number: it has more than 250 characters")]
     Endless,
-    /// Letters, or signs that stand in no number.
+    /// Letters, or signs that no number contains.
     #[error(
         "not a number: digits may stand in it, + in front, spaces, dots, hyphens, slashes and parentheses"
     )]
@@ -40,21 +36,21 @@ pub enum PhoneError {
     /// Several numbers in one field.
     #[error("more than one number: write one")]
     Several,
-    /// A number and an extension.
+    /// A number with an extension.
     #[error("a number with an extension, which cannot be dialled: leave the extension out")]
     Extension,
-    /// A spreadsheet wrote it as 1.4E+10.
+    /// A spreadsheet wrote it in scientific notation, as 1.4E+10.
     #[error("a number that a spreadsheet has rounded: make the column text, and export it again")]
     Rounded,
-    /// A `tel:` URI of somebody's own network.
+    /// A `tel:` URI that is local to some private network.
     #[error("a number of a private network: write + and the country code, as in +14155550100")]
     Private,
-    /// No + in front, and no region.
+    /// Neither a + nor a region.
     #[error(
         "not an E.164 number: write + and the country code, as in +14155550100, or say in which region it is dialled, as in US"
     )]
     National,
-    /// No country has such a code.
+    /// No country code matches.
     #[error("not a number: no country code begins it, as in +14155550100")]
     UnknownCode,
     /// The country has no numbers of this length.
@@ -62,24 +58,24 @@ pub enum PhoneError {
     Length {
         /// The country code.
         code: u16,
-        /// How many digits follow it.
+        /// Digits that follow the country code.
         has: usize,
     },
-    /// Too short or too long for E.164, whatever its country allows.
+    /// Too short or too long for E.164 in any country; the number of digits.
     #[error("not an E.164 number: 7 to 15 digits with the country code, not {0}")]
     Size(usize),
 }
 
 impl Phone {
-    /// Reads an international number as people write it: [`Phone::parse_in`] no region.
+    /// Reads an international number as people write it: [`Phone::parse_in`] without a region.
     pub fn parse(text: &str) -> Result<Self, PhoneError> {
         Self::parse_in(text, None)
     }
 
-    /// Reads a number as people write it: digits of any script, separators, `tel:`; what is dialled
-    /// before it within its country falls away, as in +44 (0)20. With a region also as it is
-    /// dialled there. What comes of it is what libphonenumber reads, where that calls the
-    /// number possible. `pgdial.normal_phone` in SQL follows the same rule.
+    /// Reads a number as people write it: digits of any script, separators, `tel:`. The trunk prefix dialled within
+    /// the country is dropped, as in +44 (0)20. With a region, also reads that region's national format. The result
+    /// is what libphonenumber reads, provided it calls the number possible. `pgdial.normal_phone` in SQL follows the
+    /// same rule.
     pub fn parse_in(text: &str, region: Option<Region>) -> Result<Self, PhoneError> {
         let spelled = spelling::read(text)?;
         let (plan, full) = located(&spelled, region.and_then(|region| PLANS.of(region)))?;
@@ -102,12 +98,12 @@ impl Phone {
         if whole == text {
             return Ok(Self(whole));
         }
-        // What comes of it must be read as itself: +49 00 30 would become +49 0 30, and that another.
+        // The result must parse to itself: +49 00 30 would become +49 0 30, and that yet another number.
         Self::parse_in(&whole, None)
     }
 
-    /// A number that the database has: one that was possible when it was taken stays one. Other
-    /// spellings than E.164 are none.
+    /// A number from the database. It was possible when it was stored and stays valid even if the table of plans has
+    /// changed since; only E.164 is accepted.
     pub fn stored(text: &str) -> Result<Self, PhoneError> {
         let digits = text.strip_prefix('+').ok_or(PhoneError::National)?;
         let is_shaped = (7..=15).contains(&digits.len())
@@ -162,7 +158,7 @@ impl<'de> Deserialize<'de> for Phone {
     }
 }
 
-/// Whose number it is, and what follows the country code.
+/// Plan the number belongs to, and the digits after the country code.
 fn located<'a>(
     spelled: &Spelled,
     home: Option<&'a Plan>,
@@ -173,7 +169,7 @@ fn located<'a>(
     {
         return Ok(found);
     }
-    // Also +00 44, which begins with two ways to say the same.
+    // Also refuses +00 44, which says twice that it is international.
     let is_dialled = spelled.is_international;
     let home = home.ok_or(if is_dialled {
         PhoneError::UnknownCode
@@ -197,8 +193,8 @@ fn abroad(digits: &str) -> Option<(&'static Plan, String)> {
     Some((plan, national.to_owned()))
 }
 
-/// A number of the region with its country code, but without +: what looks like a number only
-/// without the code, or is too long with it.
+/// A number of the region with its country code but without the +. It is taken as one only if it looks like a number
+/// without the code and not with it, or is too long with it.
 fn with_code_alone(digits: &str, home: &Plan) -> Option<String> {
     let national = home.without_prefix(digits.strip_prefix(&home.code)?);
     let is_meant = !home.is_formed(digits) && home.is_formed(&national)

@@ -6,42 +6,42 @@ use serde_json::{Map, Value};
 
 use super::outcome::Outcome;
 
-/// What kind of report it is, and so what it may move.
+/// What a report is about, and so what it may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportKind {
-    /// Queued or ringing: it was accepted.
+    /// Queued or ringing: the call was accepted.
     Progress,
-    /// Somebody answered; it goes on.
+    /// Answered; the call goes on.
     Answered,
-    /// It ended; `outcome` says how.
+    /// Ended; `outcome` says how.
     Ended,
-    /// A status word that we do not know: kept, changes nothing.
+    /// A status word that is not known: kept, changes nothing.
     Unknown,
-    /// Signed, but not of the protocol's form: kept, changes nothing.
+    /// Signed, but not in the protocol's format: kept, changes nothing.
     Unparsable,
 }
 
 /// One report: a webhook's body, or the answer to a look-up.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// What kind.
+    /// Read from the status word.
     pub kind: ReportKind,
-    /// How it ended; set when `kind` is `Ended`.
+    /// Set when `kind` is `Ended`.
     pub outcome: Option<Outcome>,
-    /// It proves that somebody, or a machine, had answered, whatever its status word says.
+    /// Whether it proves that a person or a machine had answered, whatever its status word says.
     pub answered: bool,
     /// When somebody answered, where the report says so.
     pub answered_at: Option<DateTime<Utc>>,
     /// The provider's id of the call.
     pub provider_call_id: Option<String>,
-    /// The reference that the body itself names.
+    /// The reference named in the body.
     pub reference: Option<String>,
-    /// The event id that the body itself names.
+    /// The event id named in the body.
     pub event_id: Option<String>,
-    /// The provider's own word for the status.
+    /// The provider's own status word.
     pub status: Option<String>,
-    /// The other fields, verbatim.
+    /// All other fields, unchanged.
     pub result: Value,
 }
 

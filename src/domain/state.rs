@@ -5,35 +5,35 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where a call stands. `pgdial.call_state` in SQL has the same words.
+/// State of a call. `pgdial.call_state` in SQL has the same words.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum CallState {
-    /// Due now or later; nobody works on it.
+    /// Due now or later; no worker has it.
     Waiting,
-    /// Claimed: one worker may send one dial request until its lease is over.
+    /// Claimed: one worker may send one dial request until its lease ends.
     Dialing,
-    /// The dial's result is unknown: it may be ringing. Never redialled blindly.
+    /// The dial's result is unknown, so it may be ringing. Never redialled blindly.
     Unresolved,
-    /// The provider has accepted it: it rings, or somebody talks.
+    /// Accepted by the provider: ringing or talking.
     InCall,
-    /// The call reached somebody, or their voicemail.
+    /// The call reached a person or their voicemail.
     Completed,
     /// No attempts are left, or the outcome is not retried.
     Failed,
-    /// Somebody ended it before it was answered.
+    /// Canceled before it was answered.
     Canceled,
-    /// It was not dialled before `expires_at`.
+    /// Not dialled before `expires_at`.
     Expired,
-    /// Its number is on the do-not-call list.
+    /// The number is on the do-not-call list.
     Suppressed,
 }
 
 impl CallState {
-    /// Every state, in the order of a call's life.
+    /// All states, in the order of a call's life.
     pub const ALL: [Self; 9] = [
         Self::Waiting,
         Self::Dialing,
@@ -46,7 +46,7 @@ impl CallState {
         Self::Suppressed,
     ];
 
-    /// The word in SQL, JSON and logs.
+    /// The word used in SQL, JSON and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -61,12 +61,12 @@ impl CallState {
         }
     }
 
-    /// In flight: holds one slot of its trunk, and its number.
+    /// Whether it holds a slot of its trunk, and its number.
     pub const fn is_in_flight(self) -> bool {
         matches!(self, Self::Dialing | Self::Unresolved | Self::InCall)
     }
 
-    /// Terminal: only a redrive (or, for a call failed as unknown, a late answer) leaves it.
+    /// Whether only a redrive (or, for a call failed as unknown, a late answer) can leave it.
     pub const fn is_terminal(self) -> bool {
         !self.is_in_flight() && !matches!(self, Self::Waiting)
     }

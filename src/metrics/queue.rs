@@ -1,4 +1,4 @@
-//! The state of the queue and of the pools, as the database and the pools tell it at a scrape.
+//! State of the queue and of connection pools, read at a scrape.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use prometheus::{
 };
 use serde::Deserialize;
 
-/// What sql/read/metrics.sql answers.
+/// What `sql/read/metrics.sql` returns.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Depths {
@@ -22,7 +22,7 @@ pub(crate) struct Depths {
     parked: Parked,
     paused_itself: PausedItself,
     housekeeping: Vec<Step>,
-    /// None: it does not say.
+    /// `None` if the server's statistics could not be read.
     #[serde(skip)]
     pub(crate) server: Option<Server>,
 }
@@ -76,7 +76,7 @@ struct Campaign {
     reason: Option<String>,
 }
 
-/// How many have paused themselves.
+/// Numbers of trunks and campaigns that have paused themselves.
 #[derive(Debug, Clone, Deserialize)]
 struct PausedItself {
     trunk: u32,
@@ -105,7 +105,7 @@ struct Table {
     dead: u32,
 }
 
-/// How full a pool of connections is.
+/// Connections of one pool.
 #[derive(Debug, Clone)]
 pub(crate) struct PoolUse {
     pub(crate) name: String,
@@ -114,11 +114,10 @@ pub(crate) struct PoolUse {
     pub(crate) most: u32,
 }
 
-/// States that a call may be in and that are no end.
+/// States that are not terminal.
 const LIVING: [&str; 4] = ["waiting", "dialing", "unresolved", "in_call"];
 
-/// A family of gauges: its values by their labels, and in their order, so that two scrapes of the
-/// same state are the same text.
+/// A family of gauges. Values are sorted by label, so that two scrapes of one state are the same text.
 pub(crate) fn gauges<const N: usize>(
     name: &str,
     help: &str,
@@ -142,7 +141,7 @@ fn one(name: &str, help: &str, value: f64) -> Option<MetricFamily> {
     gauges(name, help, [], [([], value)])
 }
 
-/// The part of a scrape that the database answers; none: it did not answer.
+/// The database's part of a scrape. `None`: it could not be read.
 pub(crate) fn families(queue: Option<&Depths>) -> Vec<MetricFamily> {
     let up = one(
         "pgdial_database_up",
@@ -161,7 +160,7 @@ pub(crate) fn families(queue: Option<&Depths>) -> Vec<MetricFamily> {
     all.into_iter().flatten().collect()
 }
 
-/// Work of this process, with for how long it has failed.
+/// Work of this process that is failing, and for how many seconds.
 pub(crate) fn failing(seconds: &[(&'static str, f64)]) -> Option<MetricFamily> {
     let values = seconds
         .iter()
@@ -174,7 +173,7 @@ pub(crate) fn failing(seconds: &[(&'static str, f64)]) -> Option<MetricFamily> {
     )
 }
 
-/// The pools of this process.
+/// Connections of this process's pools.
 pub(crate) fn pools(pools: &[PoolUse]) -> Vec<MetricFamily> {
     let connections = pools.iter().flat_map(|pool| {
         let of = |state: &str, count: usize| {
@@ -205,7 +204,7 @@ pub(crate) fn pools(pools: &[PoolUse]) -> Vec<MetricFamily> {
 
 impl Depths {
     fn of_calls(&self) -> Vec<Option<MetricFamily>> {
-        // Every campaign has each state, as 0 where there is none: what is gone reads as 0, not as absent.
+        // Every campaign exports each state, as 0 if empty: an emptied one must read as 0 rather than as absent.
         let mut calls: BTreeMap<[String; 2], f64> = BTreeMap::new();
         let named = self.campaigns.iter().map(|campaign| &campaign.name);
         for campaign in named.chain(self.waiting.iter().map(|waiting| &waiting.campaign)) {

@@ -1,13 +1,11 @@
-//! The too-late check: a stopwatch that goes on while the machine sleeps.
+//! The too-late check: a stopwatch that keeps running while the machine sleeps.
 //!
-//! A lease is a promise in database time. A process may not compare it with its own
-//! wall clock (P5), but it may measure how long ago it *asked* for the lease: the
-//! lease cannot have begun before that, so "asked more than 30 s ago" is true no
-//! later than "less than 30 s of the 60 s lease are left". The check can only make us
-//! do less.
+//! A lease is a promise in database time. A process must not compare it with its own wall clock (P5), but it may
+//! measure how long ago it *asked* for the lease: the lease cannot have begun earlier, so by the time less than 30 s
+//! of the 60 s lease are left, more than 30 s have passed since asking. The check can only make us do less.
 //!
-//! `std::time::Instant` will not do: on Linux it stands still while the machine is
-//! suspended, and a worker that slept through its lease would find itself in time.
+//! `std::time::Instant` will not do: on Linux it stops while the machine is suspended, and a worker that slept
+//! through its lease would believe itself in time.
 
 use std::time::Duration;
 
@@ -16,25 +14,25 @@ use rustix::time::{ClockId, clock_gettime};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const CLOCK: ClockId = ClockId::Boottime;
 
-// On macOS CLOCK_MONOTONIC counts the time asleep; elsewhere it is the best there is.
+// On macOS CLOCK_MONOTONIC includes time asleep; on other systems it is the best available.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-/// Measures a duration, time asleep included.
+/// Measures a duration, including time the machine is suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stopwatch {
     started: Duration,
 }
 
 impl Stopwatch {
-    /// Starts now.
+    /// Starts measuring.
     pub fn start() -> Self {
         Self {
             started: since_boot(),
         }
     }
 
-    /// How long ago it was started.
+    /// Time since the start.
     pub fn elapsed(self) -> Duration {
         since_boot().saturating_sub(self.started)
     }
@@ -42,14 +40,13 @@ impl Stopwatch {
 
 /// The latest moment at which a dial may begin.
 ///
-/// The stopwatch is started **before** the claim is sent: the lease begins later than
-/// that, so the error is on the safe side by the claim's round trip.
+/// The stopwatch is started **before** the claim is sent. The lease begins later, so the error, up to the claim's round
+/// trip, is on the safe side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     /// Started before the claim was sent.
     pub started: Stopwatch,
-    /// How long after that a dial may still begin: the lease without the time that a
-    /// request may take.
+    /// Time after the start in which a dial may still begin: the lease minus the longest request.
     pub latest_start: Duration,
 }
 

@@ -1,9 +1,8 @@
 //! One request on one fresh connection, with its phases kept apart.
 //!
-//! What went wrong *before* the first byte was written certainly placed no call; what
-//! went wrong *after* may have. A client with a pool, retries or redirects blurs that
-//! line, so this is hyper's connection itself, driven by the future that waits for the
-//! answer: nothing runs in the background, and dropping the future closes the socket.
+//! What failed *before* the first byte was written certainly placed no call; what failed *after* may have. A client
+//! with a pool, retries or redirects blurs that line, so this drives hyper's connection itself, from the future that
+//! waits for the response: nothing runs in the background, and dropping the future closes the socket.
 
 use std::{error::Error as StdError, pin::pin, time::Duration};
 
@@ -21,30 +20,30 @@ use tower::{Service, ServiceExt};
 
 use super::{Deadline, Error, Stopwatch, answer::Answer, client::Limits, words};
 
-/// The most that is read of an answer's body. Some providers repeat the whole script in it, and
-/// an answer that is not read hides the call's id.
+/// Bytes read of a response to a dial. Some providers repeat the whole script in it, and a response that is not read
+/// hides the call's id.
 const LARGEST_BODY: usize = 1024 * 1024;
-/// The same of the answer to a look-up: reports hold transcripts, and one that is too large
-/// to be read would hide how the call ended.
+/// Bytes read of a response to a look-up. Reports contain transcripts, and one too large to read would hide how the
+/// call ended.
 const LARGEST_REPORTS: usize = 4 * 1024 * 1024;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// How far a request came.
+/// How far a request got.
 #[derive(Debug)]
 pub(super) enum Exchange {
-    /// The provider answered.
+    /// The provider responded.
     Answered(Answer),
     /// Nothing was written: no address, no connection, no TLS.
     NotSent { why: String },
-    /// The deadline was over before anything was written.
+    /// The deadline passed before anything was written.
     Late,
-    /// Bytes may have gone out, and no whole answer came back.
+    /// Bytes may have gone out, and no complete response came back.
     Lost { why: String },
 }
 
-/// Opens connections. Without TLS where the address has none, so that a provider on
-/// this host can be reached from an image without certificates.
+/// Opens connections. For an http address TLS is left out altogether, so that a provider on this host can be reached
+/// from an image without certificates.
 #[derive(Debug, Clone)]
 pub(super) enum Connector {
     Plain(HttpConnector),
@@ -113,14 +112,14 @@ where
             return Exchange::NotSent { why };
         }
     };
-    // On the wire goes the path alone; the host has its header.
+    // The wire carries only the path; the host is in its header.
     *request.uri_mut() = origin_form(request.uri());
     let left = limits.total.saturating_sub(begun.elapsed());
     if left.is_zero() {
         let why = "the time was over before anything was sent".to_owned();
         return Exchange::NotSent { why };
     }
-    // The last look: the first poll below writes. Between here and there is no await.
+    // The last check: the first poll below writes, and there is no await in between.
     if is_late() {
         return Exchange::Late;
     }
@@ -141,7 +140,7 @@ where
 
 type Parts<S> = (SendRequest<Full<Bytes>>, Connection<S, Full<Bytes>>);
 
-/// A connection, and hyper's state for it. Writes nothing of the request.
+/// A connection and hyper's state for it. Writes nothing of the request yet.
 async fn open<C>(connector: C, uri: Uri) -> Result<Parts<C::Response>, BoxError>
 where
     C: Service<Uri, Error: Into<BoxError>, Response: Read + Write + Unpin>,
@@ -150,7 +149,7 @@ where
     Ok(http1::handshake(stream).await?)
 }
 
-/// Writes the request and reads the whole answer, driving the connection itself.
+/// Writes the request and reads the whole response, driving the connection itself.
 async fn talk<S>(
     sender: SendRequest<Full<Bytes>>,
     connection: Connection<S, Full<Bytes>>,

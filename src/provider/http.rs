@@ -1,9 +1,8 @@
 //! The generic adapter: any provider that speaks the protocol over HTTP.
 //!
-//! `POST {address}/api/v1/calls` places, `POST {address}/api/v1/calls/{id}/cancel`
-//! ends, `GET {address}/api/v1/calls/{id}` and `GET {address}/api/v1/calls?reference=`
-//! look up, `GET {address}/api/v1/calls?since=` lists. `answer` holds the table of answers, `look_up` the
-//! one of answers to a look-up.
+//! `POST {address}/api/v1/calls` places, `POST {address}/api/v1/calls/{id}/cancel` ends, `GET
+//! {address}/api/v1/calls/{id}` and `GET {address}/api/v1/calls?reference=` look up, `GET
+//! {address}/api/v1/calls?since=` lists. `answer` maps responses to dials, `look_up` responses to look-ups.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
@@ -22,19 +21,19 @@ use crate::domain::{Phone, Placement, Reference, Report};
 mod answer;
 mod look_up;
 
-// Doors for the fuzz targets.
+// Entry points for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 
-/// Of a list of calls; a provider whose cursor never ends must not keep us for ever.
+/// Pages read of one list; a provider whose cursor never ends must not occupy us for ever.
 const MOST_PAGES: usize = 10_000;
 
 /// A provider account behind an HTTP address.
 #[derive(Debug)]
 pub struct HttpProvider(Client);
 
-/// The body of a place request.
+/// Body of `POST /api/v1/calls`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PlaceBody<'a> {
@@ -50,8 +49,8 @@ struct PlaceBody<'a> {
 }
 
 impl HttpProvider {
-    /// An adapter for the provider at `address` (`https://voice.example.com`, a path allowed),
-    /// with the key that it asks for, if any. Connects to nothing yet.
+    /// An adapter for the provider at `address` (`https://voice.example.com`, a path is allowed), with its key, if it
+    /// needs one. Does not connect yet.
     pub fn new(address: &str, key: Option<SecretString>) -> Result<Self, Error> {
         let credentials = key.map_or(Credentials::None, Credentials::Bearer);
         Ok(Self(Client::new(address, credentials)?))
@@ -75,7 +74,7 @@ impl HttpProvider {
             max_duration_sec: call.max_duration_sec,
             ring_timeout_sec: call.ring_timeout_sec,
         };
-        // Strings, numbers and a Value: serialising them cannot fail.
+        // Strings, numbers and a `Value` always serialise.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let dial_before = call
             .lease_until
@@ -140,7 +139,7 @@ impl HttpProvider {
 }
 
 impl Provider for HttpProvider {
-    /// By the address alone: nobody can tell two keys of one account from those of two.
+    /// By the address alone: two keys of one account cannot be told from keys of two accounts.
     fn account(&self) -> Option<String> {
         Some(self.0.account("http", &[]))
     }

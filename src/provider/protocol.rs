@@ -1,12 +1,11 @@
-//! The webhook's body, and the answer to a look-up, in the generic protocol.
+//! The generic protocol: bodies of webhooks, and responses to look-ups.
 //!
-//! [`read_report`] turns any bytes into a [`Report`] and never fails: a provider that
-//! is answered with an error sends again and in the end gives up, and then the outcome
-//! is lost. It decides nothing either. What a report means for a row is decided by
-//! `pgdial.judge` alone.
+//! [`read_report`] turns any bytes into a [`Report`] and never fails: after an error the provider would redeliver,
+//! eventually give up, and the outcome would be lost. Nor does it decide anything: `pgdial.judge` alone says what a
+//! report means for a row.
 //!
-//! Everything in a report can be stored: no NUL (jsonb and text cannot hold one), names
-//! of at most 255 characters (an index cannot hold a long one), a result of at most 64 KiB.
+//! Everything in a report can be stored: no NUL (jsonb and text cannot hold one), names of at most 255 characters (an
+//! index cannot hold a long one), a result of at most 64 KiB.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -23,20 +22,20 @@ use self::bounded::bounded;
 pub use self::status::read_status;
 pub(super) use self::{answered::instant, lenient::parse, status::normal_word};
 
-/// The longest id, reference or status word that is kept as it is, in characters.
+/// Longest id, reference or status word kept unchanged, in characters.
 const LONGEST_NAME: usize = 255;
-/// What stands before the digest that a longer one becomes.
+/// Prefix of the digest that replaces a longer one.
 const DIGEST: &str = "sha256:";
 
-/// Reads a report. What is not a JSON object, or a form, with a `status` word is `Unparsable`;
-/// a word that is not the protocol's is `Unknown`.
+/// Reads a report. Anything but a JSON object or a form with a `status` field is `Unparsable`; a status word outside
+/// the protocol is `Unknown`.
 pub fn read_report(body: &[u8]) -> Report {
     let object = parse(body).map(unwrapped).or_else(|| form(body));
     read_object(object.unwrap_or_default())
 }
 
-/// The object in a list of one, or in a string: some gateways encode a body twice. A list of
-/// several says nothing about which of them counts.
+/// Unwraps a list of one, or a string: some gateways encode a body twice. A list of several does not say which one
+/// counts.
 fn unwrapped(value: Value) -> Value {
     match value {
         Value::String(text) => parse(text.as_bytes()).unwrap_or_default(),
@@ -45,7 +44,7 @@ fn unwrapped(value: Value) -> Value {
     }
 }
 
-/// A form with the protocol's own fields; of a field that is there twice the first counts.
+/// A form with the protocol's fields; of a repeated field the first counts.
 fn form(body: &[u8]) -> Option<Value> {
     let mut fields = Map::new();
     for (name, value) in form_urlencoded::parse(body) {
@@ -60,7 +59,7 @@ fn form(body: &[u8]) -> Option<Value> {
     is_report.then_some(Value::Object(fields))
 }
 
-/// Reads the answer to a look-up by reference, `{"calls": [...]}`; `None` if it is none.
+/// Reads the response to a look-up by reference, `{"calls": [...]}`; `None` if it is anything else.
 pub(super) fn read_calls(body: &[u8]) -> Option<Vec<Report>> {
     let mut body = parse(body)?;
     match body.get_mut("calls")?.take() {
@@ -69,7 +68,7 @@ pub(super) fn read_calls(body: &[u8]) -> Option<Vec<Report>> {
     }
 }
 
-/// Reads a page of calls, `{"calls": [...], "since": "...", "next": "..."}`; `None` if it is none.
+/// Reads a page of calls, `{"calls": [...], "since": "...", "next": "..."}`; `None` if it is anything else.
 pub(super) fn read_page(body: &[u8]) -> Option<(Vec<Report>, Option<String>, Option<String>)> {
     let calls = read_calls(body)?;
     let mut body = parse(body)?;
@@ -92,7 +91,7 @@ fn read_object(object: Value) -> Report {
         Some(word) => read_status(word),
         None => (ReportKind::Unparsable, None),
     };
-    // Who lets a machine answer calls that completed, too.
+    // Providers that let a machine answer report such calls as completed, too.
     let outcome = match outcome {
         Some(Outcome::Answered) if status::by_machine(&fields) => Some(Outcome::Voicemail),
         outcome => outcome,
@@ -112,7 +111,7 @@ fn read_object(object: Value) -> Report {
     }
 }
 
-/// A field of the protocol's; one that is spelled in another case will do where it is missing.
+/// Takes a field of the protocol; if it is missing, one whose name differs only in case.
 fn take(fields: &mut Map<String, Value>, own: &str) -> Option<Value> {
     let spelled = |name: &&String| name.eq_ignore_ascii_case(own);
     let name = if fields.contains_key(own) {
@@ -123,7 +122,7 @@ fn take(fields: &mut Map<String, Value>, own: &str) -> Option<Value> {
     fields.remove(&name)
 }
 
-/// An event's id in the spelling that its repetitions share: a UUID in either case is one.
+/// An event id in the form its redeliveries share: a UUID is the same in either case.
 pub(crate) fn folded(id: String) -> String {
     match Uuid::try_parse(&id) {
         Ok(uuid) if uuid.hyphenated().to_string().eq_ignore_ascii_case(&id) => {
@@ -133,7 +132,7 @@ pub(crate) fn folded(id: String) -> String {
     }
 }
 
-/// A name as the database can hold and index it, or none. Numbers are names too.
+/// A name that the database can store and index, or `None`. Numbers count as names.
 pub(super) fn name(value: Option<Value>) -> Option<String> {
     let text = match value? {
         Value::String(text) => text,
@@ -143,14 +142,14 @@ pub(super) fn name(value: Option<Value>) -> Option<String> {
     if text.is_empty() {
         None
     } else if text.chars().count() > LONGEST_NAME {
-        // Cut off, two names could become one; a digest keeps them apart.
+        // Truncation could make two names equal; a digest keeps them apart.
         Some(format!("{DIGEST}{}", hex::encode(Sha256::digest(&text))))
     } else {
         Some(text)
     }
 }
 
-/// The name is as the provider gave it, and so it can be asked about by it.
+/// Whether the name is the provider's own, so that the provider can be asked by it.
 pub(super) fn is_verbatim(name: &str) -> bool {
     !name.is_empty() && !name.starts_with(DIGEST)
 }

@@ -1,16 +1,14 @@
 //! Who sent a webhook: two signature schemes over the raw bytes.
 //!
-//! - **Standard Webhooks**: `webhook-id`, `webhook-timestamp` and `webhook-signature`
-//!   with one or more `v1,<base64>` entries over `{id}.{timestamp}.{body}`; or the same under
-//!   the names `svix-id` and so on, as Svix sends them.
-//! - **Plain**: `x-signature: hex(hmac_sha256(secret, body))`, with or without `sha256=`, or in
-//!   base64; or the same as `x-hub-signature-256` or `x-webhook-signature`.
+//! - **Standard Webhooks**: `webhook-id`, `webhook-timestamp` and `webhook-signature` with one or more `v1,<base64>`
+//!   entries over `{id}.{timestamp}.{body}`; or the same with Svix's names, `svix-id` and so on.
+//! - **Plain**: `x-signature: hex(hmac_sha256(secret, body))`, with or without `sha256=`, or in base64; or the same
+//!   as `x-hub-signature-256` or `x-webhook-signature`.
 //!
-//! The invariant: what [`verify`] accepts was made by somebody who holds one of the
-//! trunk's active secrets, over exactly these bytes. The webhook's handler calls it
-//! before anything else reads the body. If any header of the stronger scheme is there,
-//! that scheme decides; failing it never falls back to the plain one, or whoever can
-//! strip a header could also strip the timestamp.
+//! The invariant: whatever [`verify`] accepts was made by a holder of one of the trunk's active secrets, over exactly
+//! these bytes. The webhook's handler calls it before anything else reads the body. If any header of the stronger
+//! scheme is present, that scheme decides and never falls back to the plain one; otherwise anyone able to strip a
+//! header could strip the timestamp as well.
 //!
 //! It looks at no clock: [`Verified::signed_at`] goes to the database, which
 //! compares it with the only clock there is. The plain scheme has no time, so a replay
@@ -27,24 +25,24 @@ mod secret;
 
 pub use secret::{BadSecret, Secrets, WebhookSecret};
 
-/// The message's name, the same in every redelivery.
+/// Header with the message's id, the same in every redelivery.
 pub const ID: &str = "webhook-id";
-/// When it was signed, seconds since 1970.
+/// Header with the time of signing, in seconds since 1970.
 pub const TIMESTAMP: &str = "webhook-timestamp";
-/// The Standard Webhooks signatures.
+/// Header with the Standard Webhooks signatures.
 pub const SIGNATURE: &str = "webhook-signature";
-/// The plain signature.
+/// Header with the plain signature.
 pub const PLAIN: &str = "x-signature";
 
-/// The headers of Standard Webhooks, under both their names. Those of one name belong together.
+/// Headers of Standard Webhooks under both sets of names, which must not be mixed.
 const STANDARD: [[&str; 3]; 2] = [
     [ID, TIMESTAMP, SIGNATURE],
     ["svix-id", "svix-timestamp", "svix-signature"],
 ];
-/// The plain signature's header, under all its names.
+/// Headers that may carry the plain signature.
 const PLAINS: [&str; 3] = [PLAIN, "x-hub-signature-256", "x-webhook-signature"];
 
-/// Every header that may hold a signature: none of them belongs in a log.
+/// Headers that may carry a signature, and so must not be logged.
 pub const SECRET_HEADERS: [&str; 5] = [
     SIGNATURE,
     "svix-signature",
@@ -53,10 +51,10 @@ pub const SECRET_HEADERS: [&str; 5] = [
     "x-webhook-signature",
 ];
 
-/// A body that a holder of a secret has signed.
+/// Facts about a correctly signed message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// `webhook-id`, or the SHA-256 of the body in hex. An event id in the body goes before it.
+    /// `webhook-id`, or the SHA-256 of the body in hex. An event id in the body takes precedence.
     pub event_id: String,
     /// When it was signed; the plain scheme does not say.
     pub signed_at: Option<SignedAt>,
@@ -83,21 +81,21 @@ impl SignedAt {
     }
 }
 
-/// Why a body is not believed. The answer to the sender is 401 for all three.
+/// Why a body is not believed. The sender gets 401 in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// It is not signed, or a header of the scheme is not there.
+    /// Unsigned, or a header of the scheme is missing.
     #[error("the {0} header is missing")]
     Missing(&'static str),
-    /// A header is not of the scheme's form.
+    /// A header is not in the scheme's format.
     #[error("the {0} header is malformed")]
     Malformed(&'static str),
-    /// No active secret has signed these bytes.
+    /// No active secret signed these bytes.
     #[error("no active secret has made this signature")]
     Mismatch,
 }
 
-/// Which scheme the headers claim, before anything of the body is there. An error: it need not be read.
+/// The scheme that the headers claim, known before the body has arrived. On an error the body need not be read.
 pub fn claimed(headers: &HeaderMap) -> Result<Scheme, Rejection> {
     let there = |name: &&&'static str| headers.contains_key(**name);
     if let Some(names) = STANDARD
@@ -115,16 +113,16 @@ pub fn claimed(headers: &HeaderMap) -> Result<Scheme, Rejection> {
         .ok_or(Rejection::Missing(PLAIN))
 }
 
-/// How a webhook says that it is signed.
+/// Where the signature is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// By Standard Webhooks, with these names for id, time and signature.
+    /// Standard Webhooks, with these names for id, time and signature.
     Standard(&'static [&'static str; 3]),
-    /// By the plain scheme, in this header.
+    /// The plain scheme, in this header.
     Plain(&'static str),
 }
 
-/// Accepts or rejects a webhook by its headers and the bytes of its body.
+/// Accepts or rejects a webhook by its headers and the raw body.
 pub fn verify(headers: &HeaderMap, body: &[u8], secrets: &Secrets) -> Result<Verified, Rejection> {
     match claimed(headers)? {
         Scheme::Standard(names) => verify_standard(headers, names, body, secrets),
@@ -143,7 +141,7 @@ fn verify_standard(
     let malformed_time = Rejection::Malformed(timestamp);
     let timestamp = one(headers, timestamp)?;
     let signed_at = seconds(timestamp).ok_or(malformed_time)?;
-    // The parts are joined by dots: with one inside the id, two messages would have one signature.
+    // The parts are joined by dots: with a dot inside the id, two messages could share a signature.
     if id.is_empty() || id.contains('.') {
         return Err(malformed_id);
     }
@@ -152,7 +150,7 @@ fn verify_standard(
         let text = value
             .to_str()
             .map_err(|_e| Rejection::Malformed(signature))?;
-        // Other versions (v1a is ed25519) and broken entries are passed over: one good one is enough.
+        // Skips other versions (v1a is ed25519) and broken entries: one valid entry is enough.
         listed.extend(
             text.split_whitespace()
                 .filter_map(|entry| BASE64.decode(entry.strip_prefix("v1,")?).ok()),
@@ -183,7 +181,7 @@ fn verify_plain(
 ) -> Result<Verified, Rejection> {
     let text = one(headers, name)?.trim();
     let text = text.strip_prefix("sha256=").unwrap_or(text);
-    // 64 characters in hex and 44 in base64: one text cannot be both.
+    // 64 characters in hex or 44 in base64: no text is both.
     let given = hex::decode(text)
         .or_else(|_no_hex| BASE64.decode(text))
         .map_err(|_e| Rejection::Malformed(name))?;
@@ -235,13 +233,13 @@ fn standard_mac(secret: &WebhookSecret, id: &str, timestamp: &str, body: &[u8]) 
         .to_vec()
 }
 
-/// The value of `webhook-signature` for this message, by the signing secret.
+/// The `webhook-signature` value of this message, made with the signing secret.
 pub fn sign_standard(secrets: &Secrets, id: &str, signed_at_unix: i64, body: &[u8]) -> String {
     let mac = standard_mac(secrets.signing(), id, &signed_at_unix.to_string(), body);
     format!("v1,{}", BASE64.encode(mac))
 }
 
-/// The value of `x-signature` for this body, by the signing secret.
+/// The `x-signature` value of this body, made with the signing secret.
 pub fn sign_plain(secrets: &Secrets, body: &[u8]) -> String {
     let mac = secrets.signing().mac().chain_update(body).finalize();
     hex::encode(mac.into_bytes())

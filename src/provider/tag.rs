@@ -1,11 +1,10 @@
 //! The tag that ties a webhook's URL to one dial.
 //!
-//! A signature proves who sent a body, not which dial it is about: a signed body can
-//! be sent to another call's URL. So the URL names the trunk and the reference, and
-//! the tag, which only a holder of the trunk's secret can make, proves that we wrote
-//! that URL. The dialer makes it; the webhook's handler checks it before it looks for
-//! the row. It stands in the path, since proxies and providers are known to drop a query. It is
-//! not logged, as no path of a request is.
+//! A signature proves who sent a body, not which dial it is about: a signed body can be sent to another call's URL.
+//! So the URL names the trunk and the reference, and the tag, which only a holder of the trunk's secret can compute,
+//! proves that we made that URL. The dialer makes it; the webhook's handler checks it before looking for the row. It
+//! is part of the path, because proxies and providers are known to drop queries. Like every request's path it is
+//! never logged.
 
 use hmac::Mac;
 
@@ -15,12 +14,12 @@ use super::{
 };
 use crate::domain::Reference;
 
-/// Separates tags from everything else that the secret signs.
+/// Keeps tags apart from everything else the secret signs.
 const PURPOSE: &[u8] = b"pgdial-tag-v1\n";
 /// Half a SHA-256 is enough for a MAC and keeps the URL short.
 const BYTES: usize = 16;
 
-/// The tag of a dial, by the signing secret.
+/// The tag of a dial, made with the signing secret.
 pub fn make(secrets: &Secrets, trunk: &str, reference: Reference) -> String {
     let mac = keyed(secrets.signing(), trunk, reference).finalize();
     hex::encode(
@@ -32,9 +31,9 @@ pub fn make(secrets: &Secrets, trunk: &str, reference: Reference) -> String {
     )
 }
 
-/// Whether any active secret has made this tag. Constant time.
+/// Whether one of the active secrets made this tag. Constant time.
 pub fn verify(secrets: &Secrets, trunk: &str, reference: Reference, tag: &str) -> bool {
-    // The left-most bytes are compared: the length must be fixed, or a tag of one byte would do.
+    // Truncated MACs are compared, so the length must be fixed: otherwise a tag of one byte would do.
     let Ok(given) = <[u8; BYTES]>::try_from(hex::decode(tag).unwrap_or_default()) else {
         return false;
     };
@@ -47,7 +46,7 @@ pub fn verify(secrets: &Secrets, trunk: &str, reference: Reference, tag: &str) -
     good
 }
 
-/// Where the provider reports on this dial: `{public}/callbacks/call-status/TRUNK/REFERENCE/TAG`.
+/// URL for reports on this dial: `{public}/callbacks/call-status/TRUNK/REFERENCE/TAG`.
 pub fn webhook_url(
     public_url: &str,
     trunk: &str,
@@ -61,15 +60,15 @@ pub fn webhook_url(
     format!("{trunk_url}/{reference}/{tag}")
 }
 
-/// Where the provider reports on calls of this trunk that it names by its own id.
+/// URL for reports on calls of this trunk that the provider names by its own id.
 pub fn trunk_url(public_url: &str, trunk: &str) -> String {
     let public_url = public_url.trim_end_matches('/');
     format!("{public_url}/callbacks/call-status/{}", percent(trunk))
 }
 
 fn keyed(secret: &WebhookSecret, trunk: &str, reference: Reference) -> hmac::Hmac<sha2::Sha256> {
-    // A reference has one spelling and no line end, so the last line end is always the
-    // one between the two, whatever a trunk is called.
+    // A reference has one spelling and no line end, so whatever a trunk is called, the last line end is the one
+    // between the two.
     secret
         .mac()
         .chain_update(PURPOSE)

@@ -1,21 +1,18 @@
-//! Text that crosses the edge: the provider's words made safe to store and log, and
-//! our names made safe to put into a URL.
+//! Text that crosses the edge: the provider's words made safe to store and log, and our names made safe for a URL.
 //!
-//! What [`safe`] returns holds no telephone number, no control character and at most
-//! 200 characters. It knows no numbers and therefore cannot miss a spelling of one: it
-//! masks whatever *looks* like a number, and would rather mask a date.
+//! [`safe`] returns no telephone number, no control character and at most 200 characters. It does not parse numbers
+//! and so cannot miss a spelling: it masks whatever *looks* like a number, and would rather mask a date too many.
 
 use std::fmt::Write as _;
 
 use crate::shown;
 
-/// The longest text that is kept of what a provider says.
+/// Characters kept of what a provider says.
 const LONGEST: usize = 200;
-/// As many digits in a row, separators aside, are taken for a telephone number.
-/// Error codes have up to five.
+/// Digits in a row, ignoring separators, that are taken for a telephone number. Error codes have up to five.
 const NUMBER_DIGITS: usize = 6;
 
-/// The text with every number masked, on one line, cut to 200 characters.
+/// The text on one line, with every number masked, cut to 200 characters.
 pub(crate) fn safe(text: &str) -> String {
     let line: Vec<char> = text
         .chars()
@@ -53,8 +50,8 @@ fn mask(mut line: Vec<char>) -> Vec<char> {
     line
 }
 
-/// Whether a character may stand, any number of times, between two digits of one number:
-/// also the hyphens and spaces of typesetters, and what cannot be seen at all.
+/// Whether the character may occur, repeatedly, between two digits of one number: also typographic hyphens and
+/// spaces, and invisible characters.
 fn separates(c: char) -> bool {
     c.is_whitespace()
         || ".-()/_,\u{ad}\u{2212}\u{feff}".contains(c)
@@ -70,20 +67,20 @@ pub(crate) fn percent(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            // Dots too: `..` as a segment would be another path. Writing into a String cannot fail.
+            // Dots too, because a segment `..` would change the path. Writing to a `String` cannot fail.
             write!(out, "%{byte:02X}").unwrap_or_default();
         }
     }
     out
 }
 
-/// An error and its causes, as one safe line.
+/// The error and its sources as one safe line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
         let words = inner.to_string();
-        // Some errors repeat their cause in their own words.
+        // Some errors include their source in their own message.
         if !text.contains(&words) {
             text.push_str(": ");
             text.push_str(&words);

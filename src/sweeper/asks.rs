@@ -1,5 +1,5 @@
-//! Questions to providers that are under way, so many of each trunk at most: a provider that
-//! hangs holds up those of its own trunk alone.
+//! Questions to providers that are under way, limited per trunk, so that a provider that hangs delays only its own
+//! trunk.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,10 +10,10 @@ use tokio::{
 
 use crate::flow::shares::Shares;
 
-/// Of one trunk.
+/// Questions under way per trunk.
 const MOST_ASKS: usize = 8;
 
-/// Never awaited by the sweep: a provider that hangs must not stop it.
+/// Never awaited by the sweep, which a provider that hangs must not stop.
 #[derive(Debug)]
 pub(super) struct Asks {
     free: BTreeMap<String, Arc<Semaphore>>,
@@ -21,7 +21,7 @@ pub(super) struct Asks {
 }
 
 impl Asks {
-    /// None under way.
+    /// Trunks by name, with no questions under way.
     pub(super) fn new(trunks: Vec<String>) -> Self {
         let free = |trunk| (trunk, Arc::new(Semaphore::new(MOST_ASKS)));
         Self {
@@ -30,21 +30,21 @@ impl Asks {
         }
     }
 
-    /// How many more each trunk may be asked.
+    /// How many more questions each trunk may be asked.
     pub(super) fn free(&self) -> Shares {
         let free =
             |(trunk, free): (&String, &Arc<Semaphore>)| (trunk.clone(), free.available_permits());
         self.free.iter().map(free).collect()
     }
 
-    /// May this trunk be asked one more?
+    /// Whether this trunk may be asked one more question.
     pub(super) fn has_room(&self, trunk: &str) -> bool {
         self.free
             .get(trunk)
             .is_some_and(|free| free.available_permits() > 0)
     }
 
-    /// Asks, unless the trunk has as many under way as it may.
+    /// Asks, unless the trunk has reached its limit.
     pub(super) fn spawn(&mut self, trunk: &str, ask: impl Future<Output = ()> + Send + 'static) {
         while self.under_way.try_join_next().is_some() {}
         let Some(permit) = self.permit(trunk) else {

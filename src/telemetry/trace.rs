@@ -1,29 +1,29 @@
-//! Traces: one for each call, from the request that asks for it to the report that ends it.
+//! Traces: one per call, from the request that enqueues it to the report that ends it.
 //!
-//! A call keeps the W3C `traceparent` of its request in its row, so that any process goes on
-//! with the same trace: the worker that claims and dials it, and whoever hears the provider's
-//! webhook, an hour later. The provider is told with the dial. That much always works.
+//! A call's row keeps the W3C `traceparent` of its request, so any process can continue the trace: the worker that
+//! claims and dials it, and the one that receives the webhook an hour later. The dial passes it on to the provider.
+//! That much always works.
 //!
-//! Spans of our own are made and sent (OTLP over HTTP) only in a build with the feature `otel`,
-//! and only where `OTEL_EXPORTER_OTLP_ENDPOINT` is set; else a [`Span`] is nothing and costs nothing.
+//! Our own spans are made and sent (OTLP over HTTP) only in a build with the feature `otel` and with
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` set; otherwise a [`Span`] is empty and costs nothing.
 
 use crate::config::Variables;
 
-/// Sends spans until it is dropped; then the last of them.
+/// Exports spans until dropped; dropping flushes the last ones.
 #[derive(Debug, Default)]
 pub struct Exporting(#[cfg(feature = "otel")] Option<opentelemetry_sdk::trace::SdkTracerProvider>);
 
-/// What a process is told about traces, by the names that OpenTelemetry gives them.
+/// Tracing settings, from OpenTelemetry's standard variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Traces {
-    /// Where they are sent; none = nowhere.
+    /// OTLP endpoint; `None` means that nothing is exported.
     pub endpoint: Option<String>,
-    /// What this process is called there.
+    /// Service name reported there; `pgdial` by default.
     pub service: String,
 }
 
 impl Traces {
-    /// From the environment.
+    /// Reads `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_SERVICE_NAME`.
     pub fn read(variables: &Variables) -> Self {
         Self {
             endpoint: variables
@@ -37,7 +37,7 @@ impl Traces {
     }
 }
 
-/// Is this a `traceparent` that a call can keep?
+/// Whether a call can store this: version 00, lower-case hex, the right lengths.
 pub(crate) fn is_traceparent(text: &str) -> bool {
     let mut parts = text.split('-');
     let lengths = [("version", 2), ("trace", 32), ("span", 16), ("flags", 2)];
@@ -54,7 +54,7 @@ pub(crate) fn is_traceparent(text: &str) -> bool {
         && parts.next().is_none()
 }
 
-/// What a span is about, by the names that log lines have.
+/// An attribute of a span, named as in log lines.
 pub(crate) type Fact<'a> = (&'static str, &'a dyn std::fmt::Display);
 
 #[cfg(feature = "otel")]
@@ -63,12 +63,12 @@ pub(crate) use on::{Span, start};
 #[cfg(not(feature = "otel"))]
 pub(crate) use off::{Span, start};
 
-/// Without the feature: nothing, at no cost.
+/// Stand-ins without the feature, at no cost.
 #[cfg(not(feature = "otel"))]
 mod off {
     use super::{Exporting, Fact, Traces};
 
-    /// Says that this build sends none, where somebody expects some.
+    /// Warns that this build cannot export although an endpoint is set.
     pub(crate) fn start(traces: &Traces) -> Exporting {
         if traces.endpoint.is_some() {
             tracing::warn!(

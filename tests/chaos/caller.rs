@@ -1,4 +1,4 @@
-//! One caller: enqueues over HTTP and SQL, and repeats what was not answered.
+//! A caller: enqueues over HTTP and SQL, and repeats requests that got no response.
 
 use std::{
     sync::{Arc, Mutex},
@@ -16,12 +16,11 @@ use crate::{
     stage::Stage,
 };
 
-/// Numbers that everybody rings again and again.
+/// Numbers shared by all callers, each rung repeatedly.
 const NUMBERS: u32 = 1_200;
-/// For how long a caller repeats a request after the storm.
+/// How long a caller repeats a request after the storm.
 const REPEAT_FOR: Duration = Duration::from_secs(40);
 
-/// Somebody who wants calls made.
 pub(crate) struct Caller {
     pub(crate) stage: Arc<Stage>,
     pub(crate) known: Arc<Mutex<Known>>,
@@ -29,11 +28,10 @@ pub(crate) struct Caller {
     pub(crate) name: u32,
     pub(crate) rng: StdRng,
     pub(crate) http: reqwest::Client,
-    /// How many calls it has wanted so far.
+    /// Calls requested so far.
     pub(crate) made: u64,
 }
 
-/// One call that somebody wants.
 struct Wish {
     body: Value,
     key: String,
@@ -41,13 +39,13 @@ struct Wish {
 }
 
 impl Caller {
-    /// Wants a call after each pause, until told to stop.
+    /// Requests a call after each pause, until told to stop.
     pub(crate) async fn run(mut self, pause: Duration) {
         let mut next = Instant::now();
         while !self.stop.is_cancelled() {
             let many = if self.rng.random_ratio(1, 40) { 5 } else { 1 };
             let wishes: Vec<Wish> = (0..many).map(|_| self.wish()).collect();
-            // After an outage the callers catch up, within limits.
+            // After an outage callers catch up, within limits.
             next = next.max(Instant::now() - Duration::from_secs(20)) + pause * many;
             match self.rng.random_range(0..10) {
                 0 => self.enqueue_by_sql(&wishes).await,
@@ -83,7 +81,7 @@ impl Caller {
         }
     }
 
-    /// Repeats until it is done, or nobody is expected to answer any more.
+    /// Repeats until it succeeds, or no response is expected any more.
     async fn insist<T>(&self, mut attempt: impl AsyncFnMut() -> Option<T>) -> Option<T> {
         let mut stopped: Option<Instant> = None;
         loop {
@@ -125,7 +123,7 @@ impl Caller {
         }
     }
 
-    /// The same key again: the same call.
+    /// The same key again must return the same call.
     async fn repeat(&self, answer: Option<reqwest::Response>, id: &str) {
         let Some(answer) = answer.filter(|answer| answer.status().is_success()) else {
             return;
@@ -157,7 +155,7 @@ impl Caller {
         }
     }
 
-    /// In a transaction of the caller's own. Only an answered commit counts.
+    /// In a transaction of the caller's own. Only a confirmed commit counts.
     async fn enqueue_by_sql(&self, wishes: &[Wish]) {
         let committed = self.insist(async || {
             timeout(PATIENCE, async {

@@ -1,4 +1,4 @@
-//! How each fault is done to a stage, and undone.
+//! How each fault is inflicted on a stage, and undone.
 
 use std::{
     collections::BTreeMap,
@@ -21,10 +21,10 @@ use crate::{
     stage::Stage,
 };
 
-/// How long connections are reset before they lead elsewhere: everybody has to see it.
+/// How long connections are reset before they lead elsewhere, so that everyone notices.
 pub(crate) const RESET: Duration = Duration::from_millis(200);
 
-/// How long a process may take to come by a crash point.
+/// How long a process may take to reach a crash point.
 const TO_COME_BY: Duration = Duration::from_secs(8);
 
 /// Not 503, by which the protocol says that there is no call.
@@ -35,7 +35,7 @@ const FULL: &str =
     "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 const FULL_FOR: &str = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// Does faults, and counts those that were really done.
+/// Injects faults, and counts those that really took place.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     pub(crate) stage: Arc<Stage>,
@@ -52,7 +52,7 @@ impl Faults {
         }
     }
 
-    /// Goes through one lane of the plan. A fault that has begun is undone before it ends.
+    /// Runs one lane of the plan. A fault that has begun is undone before this returns.
     pub(crate) async fn follow(&self, lane: Vec<Injection>, stop: CancellationToken) {
         for injection in lane {
             if stop
@@ -68,7 +68,7 @@ impl Faults {
         }
     }
 
-    /// False: there was no opportunity, so it was not done.
+    /// False if there was no opportunity, so that nothing was done.
     async fn inject(&self, injection: &Injection, stop: &CancellationToken) -> bool {
         let Injection {
             fault,
@@ -107,7 +107,7 @@ impl Faults {
             Fault::WorkerStopped => {
                 stop_for(pick(without_last(&stage.workers), which), lasts, stop).await
             }
-            // The last one has this lane for itself, so that a long sleep meets no kill.
+            // The last worker is reserved for this lane, so that a long sleep meets no kill.
             Fault::WorkerStoppedLong => {
                 stop_for(&stage.workers[stage.workers.len() - 1], lasts, stop).await
             }
@@ -126,7 +126,7 @@ impl Faults {
         }
     }
 
-    /// Something that the server itself must get over.
+    /// Faults that the server must recover from by itself.
     async fn hit_postgres(&self, fault: Fault, lasts: Duration, which: usize) -> bool {
         let (postgres, began) = (&self.stage.postgres, Instant::now());
         let done = match fault {
@@ -164,7 +164,7 @@ impl Faults {
         true
     }
 
-    /// Nobody is told, so until a claim everybody is without a database.
+    /// Nobody is told, so the database counts as unavailable until the next claim.
     async fn hang(&self, fault: Fault, lasts: Duration) -> bool {
         let (began, name) = (Instant::now(), fault.name());
         self.stage.network.set(Mode::Hang);
@@ -177,7 +177,7 @@ impl Faults {
         true
     }
 
-    /// One of them may hold the gate, so for as long nothing is sure to go on.
+    /// One of them may hold the gate, so during this time nothing is certain to go on.
     async fn stop_backends(
         &self,
         fault: Fault,
@@ -188,7 +188,7 @@ impl Faults {
         let all = backends(&self.stage.postgres).await?;
         let half: Vec<Pid> = all.into_iter().skip(which % 2).step_by(2).collect();
         for pid in &half {
-            // One may have ended meanwhile.
+            // It may have ended meanwhile.
             kill_process(*pid, Signal::STOP).unwrap_or_default();
         }
         sleep(lasts).await;
@@ -202,7 +202,7 @@ impl Faults {
         Ok(!half.is_empty())
     }
 
-    /// Whoever has a connection to the standby then keeps it: nobody is told that it was none.
+    /// Sessions opened to the standby stay open afterwards: nobody is told that it was not the primary.
     async fn stand_in(&self, fault: Fault, lasts: Duration) -> bool {
         let (network, postgres) = (&self.stage.network, &self.stage.postgres);
         let Some(standby) = postgres.standby_socket().await else {
@@ -268,7 +268,7 @@ fn pick(keepers: &[Keeper], which: usize) -> &Keeper {
     &keepers[which % keepers.len()]
 }
 
-/// All but the sleeper.
+/// All but the last worker, which is reserved for the long sleep.
 fn without_last(keepers: &[Keeper]) -> &[Keeper] {
     &keepers[..keepers.len() - 1]
 }
@@ -294,7 +294,7 @@ async fn kill_backend(postgres: &Postgres, which: usize) -> Result<bool, sqlx::E
     Ok(pid.is_some_and(|pid| kill_process(*pid, Signal::KILL).is_ok()))
 }
 
-/// Those of our processes.
+/// Backends of our own processes.
 async fn backends(postgres: &Postgres) -> Result<Vec<Pid>, sqlx::Error> {
     let mut admin = postgres.direct().await?;
     let pids: Vec<(i32,)> = sqlx::query_as(
@@ -312,7 +312,7 @@ async fn terminate_ours(postgres: &Postgres) -> Result<(), sqlx::Error> {
     postgres::run(&mut admin, ours).await
 }
 
-/// Foreign sessions take every connection, ours too, and keep them.
+/// Foreign sessions take every connection, including ours, and keep them.
 async fn fill(postgres: &Postgres, lasts: Duration) -> Result<(), sqlx::Error> {
     let mut foreign: Vec<PgConnection> = Vec::new();
     for terminated in [false, true] {
@@ -328,7 +328,7 @@ async fn fill(postgres: &Postgres, lasts: Duration) -> Result<(), sqlx::Error> {
     }
     sleep(lasts).await;
     for session in foreign {
-        // One that somebody has ended meanwhile is as good as closed.
+        // A session that was terminated meanwhile is as good as closed.
         session.close().await.unwrap_or_default();
     }
     Ok(())

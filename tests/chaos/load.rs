@@ -1,5 +1,5 @@
-//! The callers: they enqueue over HTTP and SQL as long as the storm lasts, repeat what
-//! was not answered under the same key, and remember what was accepted.
+//! The callers: they enqueue over HTTP and SQL throughout the storm, repeat requests without a response under the
+//! same key, and remember what was accepted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,20 +21,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{caller::Caller, stage::Stage};
 
-/// Callers at a time.
+/// Concurrent callers.
 const CALLERS: u32 = 24;
-/// How long an answer may take before a caller asks again.
+/// How long a response may take before a caller repeats its request.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the fake provider does to some numbers. Each of these is rung for one call only.
+/// What the fake provider does to some numbers. Each of these is used by one call only.
 #[derive(Debug)]
 pub(crate) struct Marked {
     /// How such a number ends.
     pub(crate) digits: &'static str,
-    /// Of a hundred requests so many.
+    /// Per cent of requests to it that are affected.
     of_requests: u8,
     pub(crate) does: &'static str,
-    /// Of a thousand calls so many.
+    /// Calls per thousand that use such a number.
     pub(crate) share: u32,
 }
 
@@ -55,15 +55,15 @@ impl Marked {
         }
     }
 
-    /// For the provider.
+    /// As an argument of the fake provider.
     pub(crate) fn rule(&self) -> String {
         format!("*{}&{}%={}", self.digits, self.of_requests, self.does)
     }
 }
 
 pub(crate) const MARKED: [Marked; 13] = [
-    // Refused each time they would wait for longer than the calm: for five times 5 s doubled, and then
-    // fail; for twenty times 1 s doubled.
+    // Refused every time, they would outlast the calm: five times 5 s, doubling, and then they fail; or twenty times
+    // 1 s, doubling.
     Marked::some("87", 50, "reject:403", 6),
     Marked::some("88", 20, "rate_limit:3", 10),
     Marked::some("89", 20, "reject:503", 10),
@@ -71,7 +71,7 @@ pub(crate) const MARKED: [Marked; 13] = [
     Marked::all("91", "reorder", 6),
     Marked::all("92", "early", 6),
     Marked::all("93", "late:3s", 4),
-    // Found out by a look-up after two minutes: a retry that is lost again would never end.
+    // Found by a look-up after two minutes: a retry that is lost again would never end.
     Marked::all("94", "lost,completed", 1),
     Marked::all("95", "slow:20s", 2),
     Marked::all("96", "error_after_accept", 4),
@@ -80,22 +80,20 @@ pub(crate) const MARKED: [Marked; 13] = [
     Marked::all("99", "unknown_word,garbage", 4),
 ];
 
-/// What the callers know.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    /// Ids from answers of 201 and 200, and from committed transactions.
+    /// Ids from 201 and 200 responses, and from committed transactions.
     pub(crate) accepted: BTreeSet<String>,
-    /// By kind, of the accepted ones.
+    /// Accepted calls by kind.
     pub(crate) marked: BTreeMap<&'static str, usize>,
-    /// Event ids of our own webhooks that were answered 2xx.
+    /// Event ids of our own webhooks that were acknowledged with 2xx.
     pub(crate) events: BTreeSet<String>,
     /// Cancels that were agreed to.
     pub(crate) cancels: usize,
-    /// What must not be: one key, two ids.
+    /// What must never happen: one key, two ids.
     pub(crate) broken: Vec<String>,
 }
 
-/// The callers of one stage.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) known: Arc<Mutex<Known>>,
@@ -104,7 +102,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts calling, so many calls in a second.
+    /// Starts calling, at this rate.
     pub(crate) fn start(stage: &Arc<Stage>, seed: u64, per_second: f64) -> Self {
         let load = Self {
             known: Arc::default(),
@@ -137,14 +135,14 @@ impl Load {
         load
     }
 
-    /// Nobody calls any more; requests under way are repeated until they are answered.
+    /// No new requests; those under way are repeated until they get a response.
     pub(crate) async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
     }
 }
 
-/// Signed webhooks of our own, which say nothing new: what was answered 2xx must be kept.
+/// Signed webhooks of our own that report nothing new: those acknowledged with 2xx must be stored.
 async fn tell(stage: Arc<Stage>, known: Arc<Mutex<Known>>, stop: CancellationToken) {
     let http = reqwest::Client::builder()
         .timeout(PATIENCE)

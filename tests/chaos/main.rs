@@ -1,8 +1,8 @@
-//! The chaos suite: separate processes, faults from every side, and the fake providers'
-//! ledgers as witnesses. `scripts/chaos` runs it, docs/CHAOS.md explains it.
+//! The chaos suite: separate processes, faults from every side, and the fake providers' ledgers as witnesses.
+//! `scripts/chaos` runs it, docs/CHAOS.md explains it.
 //!
-//! Its sleeps are the faults themselves (for how long, after which pause) and the pace of its
-//! callers; nothing is concluded from one having passed.
+//! Its sleeps are the faults themselves (how long, with which pauses) and the pace of its callers; no conclusion
+//! rests on one having passed.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -41,32 +41,32 @@ use crate::{
     verdict::Verdict,
 };
 
-/// Keeps calling while everything breaks, and judges what came of it.
+/// Calls while everything breaks, and judges the result.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "chaos")]
 struct Arguments {
-    /// How long faults are injected; then everything must come to rest.
+    /// How long faults are injected; afterwards everything must come to rest.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "1m")]
     duration: Duration,
-    /// Repeats the plan of an earlier run.
+    /// Seed of an earlier run, to repeat its plan. Default: a new one.
     #[arg(long)]
     seed: Option<u64>,
-    /// Only these scenarios, and no storm.
+    /// Run only these scenarios, and no storm.
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<Scenario>,
-    /// Only the storm.
+    /// Run only the storm.
     #[arg(long, conflicts_with = "scenarios")]
     storm: bool,
-    /// In a few minutes: the scenarios that wait for no lease or deadline, and a storm after
-    /// which the database's clock is moved past the deadlines.
+    /// A few minutes: only scenarios that wait for no lease or deadline, and a storm after which the database's clock
+    /// is moved past the deadlines.
     #[arg(long, conflicts_with_all = ["scenarios", "storm"])]
     short: bool,
-    /// Prints the plan of the seed, and does nothing.
+    /// Only print the plan of the seed.
     #[arg(long)]
     plan: bool,
 }
 
-// One thread does: everything that works hard here is a process of its own.
+// One thread suffices: everything that works hard here is a process of its own.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -77,7 +77,7 @@ async fn main() -> ExitCode {
         _ = told_to_end.recv() => false,
         _ = tokio::signal::ctrl_c() => false,
     };
-    // A code, and not an exit: whatever is still kept alive is killed when this is dropped.
+    // A return rather than an exit, so that dropping kills whatever is still kept alive.
     if kept {
         ExitCode::SUCCESS
     } else {
@@ -85,7 +85,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// False: a promise was broken.
+/// False if a promise was broken.
 async fn run(arguments: Arguments) -> bool {
     let seed = arguments
         .seed
@@ -119,11 +119,11 @@ async fn run(arguments: Arguments) -> bool {
     broken.is_empty()
 }
 
-/// Plays scenarios, all at the same time: most of them wait for leases and deadlines.
+/// Plays scenarios concurrently, because most of them wait for leases and deadlines.
 async fn play(scenarios: Vec<Scenario>, seed: u64) -> Vec<String> {
     let mut playing = JoinSet::new();
     for scenario in scenarios {
-        // A task in a task, so that one that panics is named like one that fails.
+        // A task within a task, so that a panic is attributed to its scenario like a failure.
         let story = tokio::task::spawn_local(scenario.play(seed));
         playing.spawn_local(async move { (scenario, story.await) });
     }
@@ -141,7 +141,7 @@ async fn play(scenarios: Vec<Scenario>, seed: u64) -> Vec<String> {
     broken
 }
 
-/// What was broken. The logs and ledgers of a broken run are kept.
+/// The broken promises. Logs and ledgers of a broken run are kept.
 fn report(name: &str, stage: Arc<Stage>, verdict: &Verdict) -> Vec<String> {
     let broken: Vec<String> = verdict
         .broken()

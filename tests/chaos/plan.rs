@@ -1,67 +1,67 @@
-//! The plan of a storm: which fault, when, decided by the seed alone.
+//! The plan of a storm: which fault, and when, determined by the seed alone.
 
 use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
-/// What can be done to a stage.
+/// Faults that can be inflicted on a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     /// Fast shutdown and start.
     PostgresRestart,
-    /// kill -9 of the postmaster and its backends, then a start.
+    /// SIGKILL to the postmaster and its backends, then a start.
     PostgresCrash,
-    /// kill -9 of one backend: the server recovers by itself.
+    /// SIGKILL to one backend: the server recovers by itself.
     BackendCrash,
-    /// `pg_terminate_backend` of all of ours.
+    /// `pg_terminate_backend` on all of ours.
     BackendsTerminated,
     /// Connections reset after some bytes, anywhere in a message.
     DatabaseCut,
-    /// Commits are made, and their replies lost.
+    /// Commits take effect, but their replies are lost.
     CommitReplyLost,
-    /// The database answers nobody.
+    /// The database responds to nobody.
     DatabaseBlackHole,
     /// The database's host resets every connection.
     DatabaseRefused,
-    /// On the connections that there are nothing passes any more; new ones pass.
+    /// Existing connections carry nothing any more; new ones work.
     DatabaseHung,
-    /// SIGSTOP of half of the backends.
+    /// SIGSTOP to half of the backends.
     BackendsStopped,
     /// Connections lead to a standby, which cannot be written to.
     StandbyInstead,
     /// Foreign sessions take every connection there is.
     PoolFull,
-    /// A person's open transaction holds waiting and live rows.
+    /// A person's open transaction locks waiting and live rows.
     RowsLocked,
-    /// kill -9.
+    /// SIGKILL.
     WorkerKilled,
-    /// kill -9.
+    /// SIGKILL.
     ApiKilled,
-    /// kill -9 at a crash point.
+    /// SIGKILL at this crash point.
     Crash(&'static str),
     /// SIGSTOP for seconds.
     WorkerStopped,
     /// SIGSTOP for longer than a lease.
     WorkerStoppedLong,
-    /// The provider takes the call and answers 500.
+    /// The provider accepts the call and returns 500.
     ProviderErrorAfter,
-    /// The provider takes the call, and its answer is lost.
+    /// The provider accepts the call, and its response is lost.
     ProviderReplyLost,
-    /// The provider answers 20 s later.
+    /// The provider responds 20 s late.
     ProviderSlow,
     /// The provider resets every connection.
     ProviderRefused,
-    /// A gateway answers 502, and the provider sees nothing.
+    /// A gateway returns 502, and the provider sees nothing.
     ProviderGateway,
-    /// 429.
+    /// The provider returns 429.
     RateLimited,
-    /// 429 with `Retry-After`.
+    /// The provider returns 429 with `Retry-After`.
     RateLimitedFor,
-    /// Webhooks are taken, and the provider never learns: it sends them again.
+    /// Webhooks are received, but the provider never learns and redelivers them.
     WebhookReplyLost,
     /// The APIs reset every connection.
     WebhookRefused,
-    /// The APIs answer nobody.
+    /// The APIs respond to nobody.
     WebhookBlackHole,
 }
 
@@ -83,12 +83,12 @@ impl Fault {
     }
 }
 
-/// Faults of one lane come one after the other, those of different lanes at the same time.
+/// Faults of one lane happen one after the other, those of different lanes concurrently.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lane {
     pub(crate) name: &'static str,
     faults: &'static [Fault],
-    /// From one to the next, milliseconds.
+    /// Milliseconds between faults, minimum and maximum.
     pause: (u64, u64),
 }
 
@@ -154,22 +154,22 @@ pub(crate) const LANES: [Lane; 5] = [
     },
 ];
 
-/// One fault, with the dice that it may throw.
+/// One fault with its random parameters.
 #[derive(Debug, Clone)]
 pub(crate) struct Injection {
-    /// Since the end of the one before it in its lane.
+    /// Since the end of the previous fault in its lane.
     pub(crate) after: Duration,
     pub(crate) fault: Fault,
-    /// How long it lasts, where that is a choice.
+    /// Duration, if the fault leaves it open.
     pub(crate) lasts: Duration,
-    /// Which of several, where there are several.
+    /// Which of several targets, if there are several.
     pub(crate) which: usize,
-    /// How many bytes, where they count.
+    /// Number of bytes, if the fault needs one.
     pub(crate) bytes: usize,
 }
 
-/// As many injections as fit into the time if none lasted: the same for the same seed.
-/// Every kind comes once before any comes again. In a hurry without those that take their time.
+/// As many injections as would fit into the time if they took none, determined by the seed. Every kind comes once
+/// before any is repeated. With `hurry`, slow ones are left out.
 pub(crate) fn plan(seed: u64, lane: usize, duration: Duration, hurry: bool) -> Vec<Injection> {
     let Lane { faults, pause, .. } = LANES[lane];
     let takes_its_time = |fault: &&Fault| hurry && **fault == Fault::DatabaseHung;

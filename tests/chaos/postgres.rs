@@ -1,4 +1,4 @@
-//! A Postgres server of the suite's own, that it may restart, kill and replace.
+//! A Postgres server of the suite's own, which it may restart, kill and replace.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,32 +12,31 @@ use tokio::sync::Mutex;
 
 use crate::standby::Standby;
 
-/// The database of the suite, and the role of the processes: an ordinary one, so that a
-/// full server is full for them.
+/// The suite's database, and the role of the processes: an ordinary role, so that a full server is full for it.
 const DATABASE: &str = "chaos";
 const ROLE: &str = "dialer";
-/// Of every private cluster.
+/// Superuser of every private cluster.
 const SUPERUSER: &str = "pgdial";
 const PORT: u16 = 5432;
 /// Few, so that foreign sessions can take them all.
 pub(crate) const CONNECTIONS: u32 = 120;
-/// Of these, for us alone.
+/// Of these, reserved for the superuser.
 const RESERVED: u32 = 10;
 
 /// A cluster that outlives its server.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     options: Options,
-    /// None while it is down.
+    /// `None` while it is down.
     server: Mutex<Option<PrivatePostgres>>,
-    /// Where the server is that holds the data now.
+    /// Socket folder of the server that has the data at present.
     socket_dir: StdMutex<PathBuf>,
-    /// The standby, while it follows and after it took over.
+    /// The standby, while it follows and after its promotion.
     standby: Mutex<Option<Standby>>,
 }
 
 impl Postgres {
-    /// Creates a cluster below the folder, or takes the one that is there, and starts its server.
+    /// Creates a cluster below the folder, or takes the existing one, and starts its server.
     pub(crate) async fn start(base: &Path) -> Self {
         let options = options(base);
         let server = start(options.clone()).await;
@@ -49,7 +48,7 @@ impl Postgres {
         }
     }
 
-    /// Makes the database and the role that owns it.
+    /// Creates the database and the role that owns it.
     pub(crate) async fn create_database(&self) {
         let url = self.server.lock().await.as_ref().unwrap().url();
         let mut admin = PgConnection::connect(&url).await.unwrap();
@@ -61,17 +60,17 @@ impl Postgres {
         }
     }
 
-    /// Through the socket, past every proxy, as the superuser: fails while the server is down.
+    /// Connects as superuser through the socket, past every proxy; fails while the server is down.
     pub(crate) async fn direct(&self) -> Result<PgConnection, sqlx::Error> {
         connect_to(&self.socket_dir(), SUPERUSER).await
     }
 
-    /// The same, as the role of the processes.
+    /// As [`Self::direct`], with the role of the processes.
     pub(crate) async fn as_the_role(&self) -> Result<PgConnection, sqlx::Error> {
         connect_to(&self.socket_dir(), ROLE).await
     }
 
-    /// Where the role's processes connect to, through a proxy at this address.
+    /// URL for the processes, through a proxy at this address.
     pub(crate) fn url_through(address: std::net::SocketAddr) -> String {
         format!("postgres://{ROLE}@{address}/{DATABASE}?sslmode=disable")
     }
@@ -84,7 +83,7 @@ impl Postgres {
         self.socket_dir.lock().unwrap().clone()
     }
 
-    /// A fast shutdown, as an upgrade does it, and a start.
+    /// A fast shutdown, as for an upgrade, and a start.
     pub(crate) async fn restart(&self) {
         let mut server = self.server.lock().await;
         let old = server.take().unwrap();
@@ -95,33 +94,33 @@ impl Postgres {
         *server = Some(start(self.options.clone()).await);
     }
 
-    /// kill -9 of the postmaster, and a start, which recovers.
+    /// SIGKILL to the postmaster, and a start, which recovers.
     pub(crate) async fn crash(&self) {
         let mut server = self.server.lock().await;
         die(server.take().unwrap()).await;
         *server = Some(start(self.options.clone()).await);
     }
 
-    /// kill -9 of the postmaster, and of every backend with it: nobody commits any more.
+    /// SIGKILL to the postmaster and every backend, so that nothing commits any more.
     pub(crate) async fn die(&self) {
         let server = self.server.lock().await.take().unwrap();
         die(server).await;
     }
 
-    /// Starts a standby below this folder, that follows the server.
+    /// Starts a standby below this folder that follows the server.
     pub(crate) async fn start_standby(&self, base: &Path) {
         let standby = Standby::follow(&self.socket_dir(), base).await;
         *self.standby.lock().await = Some(standby);
     }
 
-    /// The socket of the standby, while it follows.
+    /// Socket folder of the standby while it follows.
     pub(crate) async fn standby_socket(&self) -> Option<PathBuf> {
         let standby = self.standby.lock().await;
         let home = &standby.as_ref()?.home;
         Some(home.join(format!(".s.PGSQL.{PORT}")))
     }
 
-    /// The standby becomes the server. The old one is dead already.
+    /// Promotes the standby. The old server is dead already.
     pub(crate) async fn promote(&self) {
         let standby = self.standby.lock().await;
         let socket_dir = &standby.as_ref().unwrap().home;
@@ -158,7 +157,7 @@ fn options(base: &Path) -> Options {
 }
 
 async fn start(options: Options) -> PrivatePostgres {
-    // It waits for the last backend of a killed server, which holds the lock of the home.
+    // Blocks until the last backend of a killed server, which holds the folder's lock, has ended.
     tokio::task::spawn_blocking(move || PrivatePostgres::start(&options))
         .await
         .unwrap()
@@ -171,17 +170,16 @@ async fn die(server: PrivatePostgres) {
         .fetch_all(&mut admin)
         .await
         .unwrap();
-    // The postmaster first: it would take the death of a backend as a reason to recover.
+    // The postmaster first: it would take a backend's death as a reason to recover.
     kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::KILL).unwrap();
     for pid in backends.into_iter().filter_map(|(pid,)| Pid::from_raw(pid)) {
-        // One may have ended meanwhile.
+        // It may have ended meanwhile.
         kill_process(pid, Signal::KILL).unwrap_or_default();
     }
-    // Its watchdog sees the end, and has nothing left to stop.
+    // Its watchdog notices the end and has nothing left to stop.
     tokio::task::spawn_blocking(|| drop(server)).await.unwrap();
 }
 
-/// Runs statements.
 pub(crate) async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
         .execute(connection)
@@ -189,7 +187,7 @@ pub(crate) async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), 
         .map(drop)
 }
 
-/// One value, as text; empty for null.
+/// One value as text; empty for null.
 pub(crate) async fn text(connection: &mut PgConnection, sql: &str) -> Result<String, sqlx::Error> {
     let sql = format!("select ({sql})::text");
     let (text,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(sql))

@@ -1,5 +1,5 @@
-//! Our own processes, kept alive as an init system would keep them: whoever dies is
-//! started again. Faults are signals to them, or an order at a crash point.
+//! Our own processes, kept alive as by an init system: one that dies is started again. Faults are signals to them, or
+//! an order at a crash point.
 
 use std::{
     collections::HashMap,
@@ -21,10 +21,10 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-/// How soon a dead process is started again.
+/// Pause before a dead process is restarted.
 const RESTART: Duration = Duration::from_millis(300);
 
-/// A command that is started again whenever it ends. Killed, for good, when dropped.
+/// A command that is restarted whenever it ends. Killed for good when dropped.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) name: String,
@@ -34,7 +34,7 @@ pub(crate) struct Keeper {
     _kept: DropGuard,
 }
 
-/// How a process ended that we did not kill.
+/// An end that we did not cause.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
     pub(crate) status: ExitStatus,
@@ -42,7 +42,7 @@ pub(crate) struct End {
 }
 
 impl Keeper {
-    /// Starts `pgdial <args>`; its log and its crash file lie in the folder.
+    /// Starts `pgdial <args>`; its log and its crash file are in the folder.
     pub(crate) fn start(
         folder: &Path,
         name: &str,
@@ -65,20 +65,19 @@ impl Keeper {
         keeper
     }
 
-    /// The process that runs now; none while it is being started again.
+    /// The running process; `None` while it is being restarted.
     pub(crate) fn pid(&self) -> Option<Pid> {
         *lock(&self.pid)
     }
 
-    /// Answers to whom it was sent; none while it is being started again.
+    /// Returns the process that got the signal; `None` while it is being restarted.
     pub(crate) fn signal(&self, signal: Signal) -> Option<Pid> {
         self.pid().filter(|pid| kill_process(*pid, signal).is_ok())
     }
 
-    /// Orders what happens at a crash point, and waits until the process was there. False:
-    /// it did not come by in this time.
+    /// Arms a crash point and waits until the process has been there. False if it was not, within this time.
     pub(crate) async fn order(&self, point: &str, what: &str, patience: Duration) -> bool {
-        // Renamed into place, or the process might read half of it.
+        // Renamed into place, so that the process cannot read half of it.
         let half = self.crash_file.with_extension("half");
         std::fs::write(&half, format!("{point} {what}")).unwrap();
         std::fs::rename(&half, &self.crash_file).unwrap();
@@ -90,7 +89,7 @@ impl Keeper {
         timeout(patience, gone).await.is_ok() || std::fs::remove_file(&self.crash_file).is_err()
     }
 
-    /// Processes that ended by themselves.
+    /// Ends that we did not cause.
     pub(crate) fn ends(&self) -> Vec<End> {
         lock(&self.ends).clone()
     }
@@ -141,7 +140,7 @@ fn spawner(
         command
             .args(&args)
             .current_dir(&folder)
-            // Nothing of the environment may change what is tested.
+            // Nothing in the environment may influence what is tested.
             .env_clear()
             .envs(&variables)
             .env("CRASH_POINT_FILE", &crash_file)
@@ -152,8 +151,8 @@ fn spawner(
     }
 }
 
-/// An address that is free, and stays so: below the ports that the system gives to
-/// outgoing connections, of which there are thousands here.
+/// An address that stays free, because its port is below those the system gives to outgoing connections, of which
+/// there are thousands here.
 pub(crate) fn free_address() -> SocketAddr {
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(12_000..32_000)));

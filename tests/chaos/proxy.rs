@@ -1,8 +1,7 @@
-//! A TCP proxy that can be told to misbehave: the network between two parties.
+//! A TCP proxy that misbehaves on request: the network between two parties.
 //!
-//! One stands between our processes and Postgres, one before each provider, one before
-//! the APIs. What it does is one [`Mode`] at a time, for every connection alike, the
-//! established ones too.
+//! There is one between our processes and Postgres, one in front of each provider, and one in front of the APIs. It
+//! is in one [`Mode`] at a time, which applies to all connections, established ones included.
 
 use std::{
     io,
@@ -22,41 +21,40 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// What happens to the connections.
+/// What happens to connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Everything passes.
     Pass,
-    /// Established ones are reset, and so are new ones.
+    /// Established and new connections are reset.
     Refuse,
-    /// Nothing passes, nobody is told; it goes on when the mode changes.
+    /// Nothing passes and nobody is told; continues when the mode changes.
     BlackHole,
-    /// On connections that are there already nothing passes any more, ever, and nobody is told:
-    /// so a firewall forgets them. New ones pass.
+    /// Existing connections never carry anything again, and nobody is told, as when a firewall forgets them. New ones
+    /// work.
     Hang,
-    /// Each is reset after so many more bytes, wherever that is in a message.
+    /// Each connection is reset after this many more bytes, anywhere in a message.
     CutAfter(usize),
-    /// Requests pass; instead of the next reply comes a reset. A commit is made, and
-    /// whoever asked for it never learns.
+    /// Requests pass; the next reply is replaced by a reset. A commit takes effect, but its client never learns.
     LoseReply,
-    /// Replies come so much later.
+    /// Replies are delayed by this.
     Delay(Duration),
-    /// The request reaches the other side, whose answer is replaced by this.
+    /// The request reaches the other side, whose response is replaced by this.
     ReplyInstead(&'static str),
-    /// The HTTP request is answered here; nobody else ever sees it.
+    /// The HTTP request gets this response; the other side never sees it.
     Instead(&'static str),
 }
 
-/// Where connections lead to.
+/// Destination of connections.
 #[derive(Debug, Clone)]
 pub(crate) enum Upstream {
     /// A process on this host.
     Tcp(SocketAddr),
-    /// A Unix socket: Postgres.
+    /// The Unix socket of Postgres.
     Unix(PathBuf),
 }
 
-/// A proxy; it ends when the last handle is dropped.
+/// A proxy; ends when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
@@ -67,10 +65,10 @@ pub(crate) struct Proxy {
 #[derive(Debug)]
 struct Shared {
     mode: watch::Sender<Mode>,
-    /// Tried in turn, each connection beginning with the next one.
+    /// Used in turn: each connection starts with the next one.
     upstreams: Mutex<Vec<Upstream>>,
     turn: AtomicUsize,
-    /// What callers have sent, piece by piece, while somebody listens in.
+    /// What clients have sent, piece by piece, since [`Proxy::listen_in`].
     heard: Mutex<Option<Vec<Vec<u8>>>>,
 }
 
@@ -102,17 +100,17 @@ impl Proxy {
         self.shared.mode.send_replace(mode);
     }
 
-    /// Leads new connections elsewhere; the established ones stay.
+    /// Leads new connections elsewhere; established ones stay.
     pub(crate) fn lead_to(&self, upstream: Upstream) {
         *lock(&self.shared.upstreams) = vec![upstream];
     }
 
-    /// Keeps what callers send from now on.
+    /// Starts recording what clients send.
     pub(crate) fn listen_in(&self) {
         *lock(&self.shared.heard) = Some(Vec::new());
     }
 
-    /// What they have sent since.
+    /// What clients have sent since.
     pub(crate) fn heard(&self) -> Vec<Vec<u8>> {
         lock(&self.shared.heard).clone().unwrap_or_default()
     }
@@ -128,7 +126,7 @@ impl Shared {
                 [(first + at) % upstreams.len()]
             {
                 Upstream::Tcp(address) => TcpStream::connect(address).await.map(|s| {
-                    // A small answer must not wait for more of its kind.
+                    // A small reply must not wait for more to send.
                     s.set_nodelay(true).unwrap_or_default();
                     Box::new(s) as _
                 }),
@@ -160,13 +158,13 @@ async fn accept(
     }
 }
 
-/// One connection from its beginning to its end. An error on either side ends both.
+/// Carries one connection from beginning to end. An error on either side ends both.
 async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
     client.set_nodelay(true).unwrap_or_default();
     let mut modes = shared.mode.subscribe();
     let carried = pass(&mut client, &shared, &mut modes).await;
     if !matches!(carried, Ok(Ending::Closed)) {
-        // With no time to linger, closing the socket sends RST instead of FIN.
+        // With zero linger, closing the socket sends RST instead of FIN.
         client.set_zero_linger().unwrap_or_default();
     }
 }
@@ -239,14 +237,14 @@ async fn pass(
     }
 }
 
-/// Takes what the client sends, and answers nothing, until the client has had enough.
+/// Reads what the client sends without replying, until the client gives up.
 async fn swallow(client: &mut TcpStream) -> io::Result<Ending> {
     let mut buffer = vec![0; 16 * 1024];
     while client.read(&mut buffer).await? > 0 {}
     Ok(Ending::Closed)
 }
 
-/// How many bytes may still pass, if that is limited.
+/// Bytes that may still pass, if limited.
 fn budget_of(mode: Mode) -> Option<usize> {
     match mode {
         Mode::CutAfter(bytes) => Some(bytes),
@@ -254,7 +252,7 @@ fn budget_of(mode: Mode) -> Option<usize> {
     }
 }
 
-/// The part that still passes, and whether that was the last of it.
+/// The part that may still pass, and whether it is the last.
 fn within<'a>(budget: &mut Option<usize>, bytes: &'a [u8]) -> (&'a [u8], bool) {
     let Some(left) = budget else {
         return (bytes, false);
@@ -268,7 +266,7 @@ fn some(buffer: &[u8], read: usize) -> Option<&[u8]> {
     (read > 0).then(|| &buffer[..read])
 }
 
-/// Reads one HTTP request to its end, and answers it.
+/// Reads one whole HTTP request and sends the response.
 async fn answer_here(client: &mut TcpStream, answer: &str) -> io::Result<Ending> {
     let mut request = Vec::new();
     let mut buffer = vec![0; 16 * 1024];
@@ -285,7 +283,7 @@ async fn answer_here(client: &mut TcpStream, answer: &str) -> io::Result<Ending>
     }
 }
 
-/// Head and body are there.
+/// Whether head and body are complete.
 pub(crate) fn is_whole(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {

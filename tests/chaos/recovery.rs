@@ -1,4 +1,4 @@
-//! How long it took, from the end of a fault until things went on.
+//! Measures the time from the end of a fault until work goes on.
 
 use std::{
     collections::BTreeMap,
@@ -13,33 +13,33 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{load::lock, postgres, stage::Stage};
 
-/// The lease of a claim, and what the sweep may take on top.
+/// The lease of a claim, plus time for the sweep.
 const AFTER_A_DEATH: Duration = Duration::from_secs(60 + 5);
-/// From the first connection that Postgres takes to the first claim.
+/// From the first connection that Postgres accepts to the first claim.
 pub(crate) const AFTER_POSTGRES: Duration = Duration::from_secs(5);
 /// The same, from the return of the primary.
 pub(crate) const AFTER_A_STANDBY: Duration = Duration::from_secs(10);
-/// From the moment at which connections hang: nobody is told, so it takes the limits on our side.
+/// From the moment connections hang: nobody is told, so our own limits have to expire.
 pub(crate) const AFTER_A_HANG: Duration = Duration::from_secs(45);
-/// Nothing is waited for longer.
+/// Limit on every wait.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// The worst of one kind.
+/// The worst recovery of one kind.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Worst {
     pub(crate) count: usize,
     pub(crate) time: Duration,
     pub(crate) limit: Option<Duration>,
-    /// Over its limit.
+    /// Recoveries beyond the limit.
     pub(crate) over: usize,
 }
 
-/// The recoveries of one stage; measuring goes on in the background.
+/// Recoveries of one stage, measured in the background.
 #[derive(Debug, Clone)]
 pub(crate) struct Recoveries {
     stage: Arc<Stage>,
     worst: Arc<Mutex<BTreeMap<String, Worst>>>,
-    /// When Postgres could not be used: a dead worker's calls cannot move on then.
+    /// When Postgres was unusable, because a dead worker's calls cannot move on then.
     outages: Arc<Mutex<Vec<(Instant, Instant)>>>,
     measuring: TaskTracker,
     stop: CancellationToken,
@@ -56,7 +56,7 @@ impl Recoveries {
         }
     }
 
-    /// From the death of a worker until nobody waits for it: its claims are dialing no more.
+    /// Measures from a worker's death until none of its claims is dialing any more.
     pub(crate) fn after_death(&self, kind: &str, pid: Pid) {
         let (own, kind, began) = (self.clone(), kind.to_owned(), Instant::now());
         let claims = format!(
@@ -72,8 +72,8 @@ impl Recoveries {
         });
     }
 
-    /// From now, when the database can be reached again, until a worker claims. A call that
-    /// is due is put in for each campaign, so that there is something to claim.
+    /// Measures from now, when the database is reachable again, until a worker claims. Enqueues a due call per
+    /// campaign, so that there is something to claim.
     pub(crate) async fn until_claims(&self, kind: &str, limit: Option<Duration>) {
         let began = Instant::now();
         let Ok(since) = self.probe().await else {
@@ -95,12 +95,12 @@ impl Recoveries {
         Ok(since)
     }
 
-    /// Postgres could not be used from then until now.
+    /// Records that Postgres was unusable from `began` until now.
     pub(crate) fn outage_since(&self, began: Instant) {
         lock(&self.outages).push((began, Instant::now()));
     }
 
-    /// Waits for what is still measured, and answers the worst of each kind.
+    /// Waits for measurements under way; returns the worst of each kind.
     pub(crate) async fn finish(&self) -> BTreeMap<String, Worst> {
         self.measuring.close();
         if timeout(PATIENCE, self.measuring.wait()).await.is_err() {

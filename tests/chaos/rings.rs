@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-/// What one or all ledgers show, by `scripts/judge-ledger`.
+/// What the ledgers show, according to `scripts/judge-ledger`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rings {
     pub(crate) count: usize,
@@ -10,12 +10,12 @@ pub(crate) struct Rings {
     pub(crate) twice: usize,
     pub(crate) overlapping: usize,
     pub(crate) peak: usize,
-    /// The script's own words.
+    /// Output of the script.
     words: String,
 }
 
 impl Rings {
-    /// Judges the ledgers together; those of providers that rang nobody aside.
+    /// Judges the ledgers together, leaving out providers that rang nobody.
     pub(crate) fn judge<'a>(ledgers: impl Iterator<Item = &'a Path>) -> Self {
         let rang = |path: &&Path| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
         let ledgers: Vec<&Path> = ledgers.filter(rang).collect();
@@ -47,7 +47,7 @@ impl Rings {
         }
     }
 
-    /// The details, from the script's words.
+    /// Details, from the script's output.
     fn offenders(&self) -> String {
         self.words
             .lines()
@@ -57,7 +57,7 @@ impl Rings {
             .join(";")
     }
 
-    /// Nobody was rung twice.
+    /// Checks that nobody was rung twice.
     pub(crate) fn check(&self) -> Vec<String> {
         let mut broken = Vec::new();
         if self.twice > 0 {

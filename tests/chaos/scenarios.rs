@@ -1,5 +1,4 @@
-//! Stories with a known ending, each on a stage of its own. A promise that was broken is
-//! the error.
+//! Scenarios with a known ending, each on a stage of its own. The error is the promise that was broken.
 
 mod claimers;
 mod failover;
@@ -17,31 +16,30 @@ use tokio::time::{Instant, sleep};
 
 use crate::{rings::Rings, stage::Stage};
 
-/// The story is told, or the promise that it broke.
+/// A summary, or the promise that was broken.
 pub(crate) type Played = Result<String, String>;
 
-/// Which story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Scenario {
     /// A worker is stopped between claim and dial for longer than lease and reconciliation.
     Stopped,
     /// Webhooks that belong to another call, or are signed by another trunk.
     Forged,
-    /// Calls that are cancelled while they ring.
+    /// Calls that are canceled while they ring.
     Canceled,
     /// People who answer a dial that was given up.
     LateAnswer,
-    /// Calls that were refused, and that ring all the same.
+    /// Calls that were refused but ring all the same.
     LateProgress,
-    /// Webhooks that come before the dial's answer.
+    /// Webhooks that arrive before the response to the dial.
     Early,
-    /// Numbers that the provider refuses, and others beside them.
+    /// Numbers that the provider refuses, next to others.
     Refused,
-    /// A trunk whose account is another one while calls are under way.
+    /// A trunk whose account changes while calls are under way.
     Moved,
     /// Many workers and few slots.
     Claimers,
-    /// Connections to Postgres on which nothing passes any more.
+    /// Connections to Postgres that carry nothing any more.
     Hung,
     /// Connections that lead to a standby for some seconds.
     ReadOnly,
@@ -68,7 +66,7 @@ impl Scenario {
         Self::FailoverAsync,
     ];
 
-    /// Those that wait for no lease, no deadline, no limit on our side and no standby of their own.
+    /// Scenarios that wait for no lease, deadline or limit of ours, and need no standby of their own.
     pub(crate) const SHORT: [Self; 7] = [
         Self::Forged,
         Self::Canceled,
@@ -105,7 +103,7 @@ impl Scenario {
     }
 }
 
-/// The error, unless it is so.
+/// The error unless `is_so`.
 fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(otherwise()) }
 }
@@ -120,7 +118,7 @@ fn rings(stage: &Stage) -> Vec<Interval> {
         .collect()
 }
 
-/// Nobody was rung twice, says the independent script.
+/// Checks with the independent script that nobody was rung twice.
 async fn judge(stage: &Stage) -> Result<Rings, String> {
     stage.until_silent().await;
     let rings = Rings::judge(stage.trunks.iter().map(|trunk| trunk.ledger.as_path()));
@@ -130,7 +128,7 @@ async fn judge(stage: &Stage) -> Result<Rings, String> {
     }
 }
 
-/// Waits until it is so; the error if it never is.
+/// Waits for the condition; returns an error if it never holds.
 async fn comes(
     what: &str,
     patience: Duration,

@@ -1,4 +1,4 @@
-//! What a stage is to consist of.
+//! What a stage consists of.
 
 /// One trunk, with a campaign of the same name and a provider of its own.
 #[derive(Debug, Clone, Copy)]
@@ -6,7 +6,7 @@ pub(crate) struct TrunkSetup {
     pub(crate) name: &'static str,
     pub(crate) look_up: &'static str,
     pub(crate) slots: usize,
-    /// Its provider honours the idempotency key, and the trunk says so.
+    /// Its provider honours the idempotency key, and the trunk declares that.
     pub(crate) idempotent: bool,
 }
 
@@ -22,12 +22,11 @@ impl TrunkSetup {
     }
 }
 
-/// What a run consists of.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) name: &'static str,
     pub(crate) trunks: Vec<TrunkSetup>,
-    /// What is changed of the campaigns, as JSON.
+    /// Changes to the campaigns, as JSON.
     pub(crate) campaign: &'static str,
     /// Arguments of the fake providers.
     pub(crate) provider: Vec<String>,
@@ -36,7 +35,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// One trunk that can be asked, one API, two workers, calls that are over in no time.
+    /// One trunk that can be asked, one API, two workers, calls that take no time.
     pub(crate) fn small(name: &'static str) -> Self {
         Self {
             name,
@@ -48,7 +47,7 @@ impl Setup {
         }
     }
 
-    /// With these rules of the fake provider in front.
+    /// Puts these rules of the fake provider in front.
     pub(crate) fn rules(mut self, rules: &[&str]) -> Self {
         for rule in rules {
             self.provider.extend(words(&["--rule", rule]));
@@ -57,7 +56,7 @@ impl Setup {
     }
 }
 
-/// Short limits, quick retries.
+/// Short limits and quick retries.
 pub(crate) const CAMPAIGN: &str = r#"{"ringTimeout": "5 seconds", "maxDuration": "10 seconds", "maxAttempts": 5,
     "busyBase": "1 second", "noAnswerBase": "1 second", "faultBase": "1 second", "backoffCap": "5 seconds"}"#;
 

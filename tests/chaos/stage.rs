@@ -1,5 +1,4 @@
-//! Everything that one run needs: a Postgres, the proxies, the providers with their
-//! ledgers, and our own processes.
+//! Everything one run needs: a Postgres, the proxies, the providers with their ledgers, and our own processes.
 
 use std::{
     collections::HashMap,
@@ -51,7 +50,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts everything but the workers.
     pub(crate) async fn new(setup: &Setup) -> Self {
-        // Passable, since the account that runs Postgres must reach its own folder in it.
+        // Traversable, because the account that runs Postgres must reach its own folder in it.
         let mut folder = tempfile::Builder::new()
             .prefix(&format!("pgdial-chaos-{}-", setup.name))
             .permissions(std::fs::Permissions::from_mode(0o711))
@@ -93,7 +92,7 @@ impl Stage {
         stage
     }
 
-    /// The same, with the workers.
+    /// As [`Self::new`], with the workers.
     pub(crate) async fn full(setup: &Setup) -> Self {
         let mut stage = Self::new(setup).await;
         for _ in 0..setup.workers {
@@ -102,7 +101,7 @@ impl Stage {
         stage
     }
 
-    /// Runs `pgdial <args>` to its end, which must be a good one; what it said.
+    /// Runs `pgdial <args>`, which must succeed; returns its output.
     pub(crate) async fn command(&self, args: &[&str]) -> String {
         let done = tokio::process::Command::new(env!("CARGO_BIN_EXE_pgdial"))
             .args(args)
@@ -154,7 +153,7 @@ impl Stage {
         .await;
     }
 
-    /// Starts one more worker, and waits until it shows that it is alive.
+    /// Starts one more worker, and waits for its first heartbeat.
     pub(crate) async fn start_worker(&mut self) {
         let name = format!("worker-{}", self.workers.len() + 1);
         let alive = "select count(*) from pgdial.workers";
@@ -173,8 +172,8 @@ impl Stage {
         .await;
     }
 
-    /// From now on the first trunk has another account, at a provider of its own, which is the last
-    /// of `trunks`: its workers end, and as many others begin.
+    /// Gives the first trunk another account at a provider of its own, which is appended to `trunks`; its workers
+    /// end, and as many others start.
     pub(crate) async fn move_account(&mut self, args: &[String]) {
         let workers = std::mem::take(&mut self.workers).len();
         let (setup, secret) = (
@@ -194,24 +193,24 @@ impl Stage {
         self.folder.path()
     }
 
-    /// Where callers reach the APIs.
+    /// Base URL of the APIs for callers.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.door.address)
     }
 
-    /// A value of the database, past every proxy; the server must be up.
+    /// One value, read past every proxy; the server must be up.
     pub(crate) async fn text(&self, sql: &str) -> String {
         let mut connection = self.postgres.direct().await.unwrap();
         postgres::text(&mut connection, sql).await.unwrap()
     }
 
-    /// Runs statements, past every proxy.
+    /// Runs statements past every proxy.
     pub(crate) async fn sql(&self, sql: &str) {
         let mut connection = self.postgres.direct().await.unwrap();
         postgres::run(&mut connection, sql).await.unwrap();
     }
 
-    /// Enqueues one call and tells the workers; answers its id.
+    /// Enqueues one call and wakes the workers; returns its id.
     pub(crate) async fn enqueue(&self, number: &str) -> String {
         let sql = format!(
             "pgdial.enqueue('{number}', 'chaos', p_campaign => '{}')",
@@ -221,18 +220,17 @@ impl Stage {
         postgres::text(&mut connection, &sql).await.unwrap()
     }
 
-    /// As our processes connect.
+    /// Connects as our processes do.
     pub(crate) async fn through_the_network(&self) -> Result<PgConnection, sqlx::Error> {
         PgConnection::connect(&Postgres::url_through(self.network.address)).await
     }
 
-    /// Where a call stands.
     pub(crate) async fn state(&self, id: &str) -> String {
         self.text(&format!("select state from pgdial.calls where id = '{id}'"))
             .await
     }
 
-    /// Waits until every call is over.
+    /// Waits until every call has ended.
     pub(crate) async fn until_all_over(&self, patience: Duration) -> Result<(), String> {
         let open = "select count(*) from pgdial.calls where ended_at is null";
         let began = Instant::now();
@@ -252,7 +250,7 @@ impl Stage {
         ))
     }
 
-    /// Waits until the providers have no call that is up.
+    /// Waits until the providers have no live call.
     pub(crate) async fn until_silent(&self) {
         for trunk in &self.trunks {
             let url = format!("http://{}/healthz", trunk.address);
@@ -265,14 +263,14 @@ impl Stage {
         }
     }
 
-    /// Keeps the folder, with every log and ledger, for whoever wants to know more.
+    /// Keeps the folder with all logs and ledgers for inspection.
     pub(crate) fn keep(mut self) -> PathBuf {
         self.folder.disable_cleanup(true);
         self.path().to_owned()
     }
 }
 
-/// A trunk's provider, and where our processes find it.
+/// Starts a trunk's provider; returns it with the address for our processes.
 async fn start_trunk(
     folder: &Path,
     setup: &TrunkSetup,
@@ -336,13 +334,13 @@ impl Trunk {
     }
 }
 
-/// A JSON answer of 2xx.
+/// The JSON of a 2xx response.
 pub(crate) async fn get(url: &str) -> Option<serde_json::Value> {
     let answer = reqwest::get(url).await.ok()?;
     answer.error_for_status().ok()?.json().await.ok()
 }
 
-/// Waits until it is so. Used for what does happen; the patience is far more than it needs.
+/// Waits until the condition holds. For what does happen: the patience is far more than needed.
 pub(crate) async fn until(what: &str, patience: Duration, is_so: impl AsyncFn() -> bool) {
     let began = Instant::now();
     while !is_so().await {

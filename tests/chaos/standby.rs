@@ -1,4 +1,4 @@
-//! A standby that follows a private server, until it is told to take over.
+//! A standby that follows a private server until it is promoted.
 
 use std::{
     fs::{DirBuilder, File, Metadata},
@@ -13,19 +13,19 @@ use tokio::process::{Child, Command};
 
 use crate::{postgres, stage::until};
 
-/// Runs a server that ends when its stdin does: with us, however we end.
+/// Runs a server that ends when its stdin does: with this process, however that ends.
 const UNDER_US: &str = r#"exec 3<&0; "$@" </dev/null & server=$!; { read -r _ <&3; kill -INT $server; } & wait $server"#;
 
-/// A running standby; it ends when it is dropped.
+/// A running standby; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Standby {
-    /// Holds its data and its socket.
+    /// Folder with its data and socket.
     pub(crate) home: PathBuf,
     _server: Child,
 }
 
 impl Standby {
-    /// Copies the running cluster below a new folder and starts a server that follows it.
+    /// Copies the running cluster below a new folder, and starts a server that follows it.
     pub(crate) async fn follow(primary: &Path, base: &Path) -> Self {
         let options = PgConnectOptions::new()
             .socket(primary)
@@ -55,7 +55,7 @@ impl Standby {
     }
 }
 
-/// A folder for whoever runs the primary, below one that they may pass through.
+/// A folder owned by the account that runs the primary, below one that it may traverse.
 fn make_home(base: &Path, owner: &Metadata) -> PathBuf {
     let home = base.join("home");
     DirBuilder::new().mode(0o711).create(base).unwrap();
@@ -91,7 +91,7 @@ fn start(programs: &Path, home: &Path, owner: &Metadata) -> Child {
         .arg("-k")
         .arg(home)
         .args(["-c", "listen_addresses="])
-        // No fewer than the primary has, or it would refuse to follow.
+        // With fewer than the primary has, it would refuse to follow.
         .args(["-c", &format!("max_connections={}", postgres::CONNECTIONS)])
         .current_dir(home)
         .stdin(Stdio::piped())

@@ -1,5 +1,5 @@
-//! The storm: callers on one side, faults from every side on the other, and then the calm
-//! in which every call must come to its end.
+//! The storm: callers on one side, faults from every side on the other, and then the calm in which every call must
+//! end.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,9 +16,9 @@ use crate::{
     verdict::Verdict,
 };
 
-/// Calls that the callers enqueue in a second.
+/// Calls enqueued per second.
 const PER_SECOND: f64 = 32.0;
-/// For the calls that nobody can explain: two deadlines, a hold, and their retries.
+/// Long enough for unexplained calls: two deadlines, a hold, and their retries.
 pub(crate) const CALM: Duration = Duration::from_mins(5);
 
 fn setup(seed: u64) -> Setup {
@@ -53,8 +53,7 @@ fn setup(seed: u64) -> Setup {
     .rules(&rules)
 }
 
-/// Storms for so long, waits for the calm, and judges. In a hurry the calm does not wait
-/// for deadlines.
+/// Storms for this long, waits for the calm, and judges. With `hurry` the calm does not wait for deadlines.
 pub(crate) async fn storm(seed: u64, duration: Duration, hurry: bool) -> (Arc<Stage>, Verdict) {
     let stage = Arc::new(Stage::full(&setup(seed)).await);
     stage
@@ -106,12 +105,12 @@ pub(crate) async fn storm(seed: u64, duration: Duration, hurry: bool) -> (Arc<St
     (stage, verdict)
 }
 
-/// What has paused itself.
+/// Lanes that have paused themselves.
 const PAUSED: &str = "select string_agg(concat_ws(' ', a.act, a.kind, a.name, a.why), '; ')
     from pgdial.acts a where a.by = 'pgdial' and a.act like 'pause%'";
 
-/// In the calm a person looks after what pauses itself: hardly anybody is left then but those who
-/// are refused, and that does speak about the trunk. In a hurry nobody waits for retries either.
+/// In the calm a person resumes what pauses itself: hardly any calls are left by then but refused ones, and those do
+/// speak about the trunk. With `hurry` retries are not awaited either.
 async fn tend(stage: &Stage, calm: CancellationToken, hurry: bool) {
     let resume = "select pgdial.resume('trunk', t.name) from pgdial.trunks t where t.paused;
                   select pgdial.resume('campaign', g.name) from pgdial.campaigns g where g.paused";
@@ -129,11 +128,11 @@ async fn tend(stage: &Stage, calm: CancellationToken, hurry: bool) {
     }
 }
 
-/// Moves the database's clock past every deadline, while nothing rings and nobody dials:
-/// what is in flight then is what nobody will ever explain.
+/// Moves the database's clock past every deadline while nothing rings and nothing is dialled: what is in flight then
+/// will never be explained.
 async fn pass_deadlines(stage: &Stage) {
     stage.sql("update pgdial.trunks set paused = true").await;
-    // A dial that was claimed is sent within 30 s, or never.
+    // A claimed dial is sent within 30 s, or never.
     let begun =
         "select count(*) from pgdial.calls where claimed_at > pgdial.now() - '30 seconds'::interval
                  and state in ('dialing', 'unresolved')";
@@ -147,7 +146,7 @@ async fn pass_deadlines(stage: &Stage) {
     stage.sql(deadlines).await;
 }
 
-/// Looks again and again how many calls each trunk has in flight.
+/// Samples how many calls each trunk has in flight.
 pub(crate) struct Watch {
     most: Arc<std::sync::Mutex<BTreeMap<String, usize>>>,
     stop: CancellationToken,

@@ -1,11 +1,11 @@
-//! What a run has shown: the ledgers by the independent script, the rest by asking the
-//! database past every proxy.
+//! What a run has shown: the ledgers according to the independent script, and the rest by asking the database past
+//! every proxy.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{load::Known, plan::Fault, recovery::Worst, rings::Rings, stage::Stage};
 
-/// Everything that is counted in one run.
+/// Everything counted in one run.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) faults: BTreeMap<Fault, usize>,
@@ -28,8 +28,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Asks the database and the ledgers. `most` is how many calls were seen in flight at
-    /// once, for each trunk.
+    /// Asks the database and the ledgers. `most` is the largest number of calls seen in flight, by trunk.
     pub(crate) async fn of(stage: &Stage, known: &Known, most: BTreeMap<String, usize>) -> Self {
         let mut verdict = Self {
             calls: stage
@@ -66,7 +65,7 @@ impl Verdict {
             verdict.above_cap += peak.max(*seen).saturating_sub(trunk.slots);
         }
         for keeper in stage.apis.iter().chain(&stage.workers) {
-            // Those that were started without a database are no news.
+            // Processes started without a database end at once, which is expected.
             let lived = keeper
                 .ends()
                 .into_iter()
@@ -84,7 +83,7 @@ impl Verdict {
         verdict
     }
 
-    /// Which promises were broken, each in a line.
+    /// The broken promises, one per line.
     pub(crate) fn broken(&self) -> Vec<String> {
         let mut broken = self.rings.check();
         let mut say = |is_broken: bool, line: String| {
@@ -131,7 +130,7 @@ impl Verdict {
     }
 }
 
-/// The accepted ones that a question does not answer. All are read: they are few thousands.
+/// Accepted ids that the query does not return. Reads all of them: there are a few thousand.
 async fn missing(
     stage: &Stage,
     wanted: &std::collections::BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! Wrong settings, as whoever starts the program meets them.
+//! Wrong settings, as the person who starts the program sees them.
 
 use super::{data, pgdial, with, words};
 

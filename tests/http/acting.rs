@@ -1,4 +1,4 @@
-//! What people do to the queue, over HTTP: lanes, workers, numbers, many calls; and the audit.
+//! What people do to the queue over HTTP: lanes, workers, numbers, many calls; and the audit log.
 
 use pgdial::{
     flow::{
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::support::{Answer, Send, Wishes, World};
 
-/// The answer as the document's type: the document cannot drift from it.
+/// Parses the response as the document's type, so that the document cannot drift from it.
 fn typed<T: DeserializeOwned>(answer: &Answer) -> T {
     assert!(answer.status.is_success(), "{answer:?}");
     serde_json::from_value(answer.body.clone()).unwrap()
@@ -357,7 +357,7 @@ async fn the_list_of_numbers_not_to_ring_is_kept_over_http() {
 #[tokio::test]
 async fn an_export_is_whole_in_either_form() {
     let world = World::new().await;
-    // More than one page of the stream.
+    // More than one page of the export's stream.
     world
         .sql("select pgdial.enqueue(format('+1415%s', 5550000 + n), '=evil()') from generate_series(0, 1200) n")
         .await;

@@ -1,5 +1,5 @@
-//! Each table has one bad request a line:
-//! method and path | content type | body (⏎ is a line end) | status and code | words of the detail.
+//! Each table has one bad request per line: method and path | content type | body (⏎ is a line end) | status and code
+//! | words of the detail.
 
 use serde_json::json;
 
@@ -95,7 +95,7 @@ async fn a_request_without_a_good_number_or_script_says_which_is_missing() {
     .await;
 }
 
-/// Beside a good number and script: a field that is bad | words of the detail.
+/// Added to a valid number and script: a bad field | words of the detail.
 const FIELDS: &str = r#"
     "phone":"+14155550100"              | "phone" is an unknown field
     "script_id":"s"                     | "script_id" is an unknown field

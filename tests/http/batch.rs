@@ -131,7 +131,7 @@ async fn an_empty_batch_has_no_results() {
     assert_eq!(world.send("POST", PATH, &json!([])).await.body, json!([]));
 }
 
-/// A batch of lines whose end nobody has seen yet.
+/// A batch of lines that has not ended yet.
 struct Open {
     stream: BufReader<TcpStream>,
 }
@@ -154,12 +154,12 @@ impl Open {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// A chunk of HTTP.
+    /// Sends one HTTP chunk.
     async fn send(&mut self, text: &str) {
         self.write(&format!("{:x}\r\n{text}\r\n", text.len())).await;
     }
 
-    /// The next result; the head of the answer and the sizes of its chunks are passed over.
+    /// The next result, skipping the response's head and chunk sizes.
     async fn result(&mut self) -> Option<Value> {
         loop {
             let mut line = String::new();
@@ -182,7 +182,7 @@ async fn lines_are_answered_while_more_of_them_are_sent() {
     let world = World::new().await;
     let mut open = Open::begin(&world).await;
     for n in 0..3 {
-        // A line in two pieces: it counts once it is whole.
+        // A line in two pieces counts once it is complete.
         let text = line(n);
         let (first, second) = text.split_at(20);
         open.send(first).await;
@@ -259,7 +259,7 @@ async fn a_batch_that_cannot_go_on_says_where_it_stopped() {
     world
         .sql("alter function pgdial.gone rename to enqueue_many")
         .await;
-    // Nothing was answered yet: the status says it.
+    // Nothing was sent yet, so the status can still say it.
     world.sql("drop table pgdial.do_not_call cascade").await;
     let answer = world
         .ask("POST", PATH)

@@ -34,7 +34,7 @@ async fn nesting_is_bounded_wherever_json_is_read() {
         let objects = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
         for bomb in [arrays, objects] {
             let what = format!("{depth} levels");
-            // Above 32 levels it is no metadata of ours, above 128 no JSON of the parser's.
+            // More than 32 levels are not valid metadata, more than 128 are beyond the JSON parser.
             let expected = if depth < 128 {
                 "422 invalid_request"
             } else {
@@ -89,7 +89,7 @@ async fn numbers_without_end_are_refused_or_kept_as_they_can_be() {
         )
         .await;
     }
-    // What a double can hold comes back digit by digit.
+    // Whatever a double can hold comes back digit by digit.
     let answer = enqueue(&world, with("\"metadata\":{\"n\":123456789.12345679}")).await;
     assert!(
         answer.text.contains("{\"n\":123456789.12345679}"),

@@ -13,7 +13,7 @@ use crate::support::World;
 
 const TO: &str = "+14155550100";
 
-/// The answer is of the documented type, with no field more and none less.
+/// The response has exactly the fields of the documented type.
 fn is_a<T: DeserializeOwned + Serialize>(answer: &Value) {
     let typed: T =
         serde_json::from_value(answer.clone()).unwrap_or_else(|e| panic!("{e}: {answer}"));
@@ -97,7 +97,7 @@ async fn why_lists_every_reason_in_order_and_no_whole_number() {
 #[tokio::test]
 async fn pages_hold_every_call_once_newest_first_whatever_arrives_meanwhile() {
     let world = World::new().await;
-    // One batch: all of them have the same createdAt.
+    // One batch, so that all have the same createdAt.
     let batch: Vec<_> = (0..7)
         .map(|n| json!({"to": format!("+1415555010{n}"), "scriptId": "s"}))
         .collect();

@@ -216,7 +216,7 @@ async fn a_client_that_is_slow_with_its_headers_is_cut_off_and_others_are_not() 
         .await
         .unwrap();
     let mut heard = Vec::new();
-    // It ends only because the server ends it: nothing here closes the connection.
+    // Only the server can end this: nothing here closes the connection.
     slow.read_to_end(&mut heard).await.unwrap();
     assert!(!String::from_utf8_lossy(&heard).contains("200 OK"));
     world.until_served().await;

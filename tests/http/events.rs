@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::support::{PATIENCE, Send, Wishes, World};
 
-/// A client of a stream, which shares no code with the server.
+/// A client of a stream that shares no code with the server.
 struct Listener {
     response: reqwest::Response,
     text: String,
@@ -53,7 +53,7 @@ impl Listener {
         }
     }
 
-    /// The next event, as the standard reads it; none: the stream has ended.
+    /// The next event, parsed as the standard says; `None` once the stream has ended.
     async fn next(&mut self) -> Option<Heard> {
         loop {
             while let Some(end) = self.text.find("\n\n") {
@@ -77,13 +77,13 @@ impl Listener {
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk())
                 .await
                 .unwrap();
-            // A connection that broke is an end as well.
+            // A broken connection is an end as well.
             let chunk = chunk.ok().flatten()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
 
-    /// The next one that is no heartbeat.
+    /// The next event other than a heartbeat.
     async fn event(&mut self) -> Heard {
         loop {
             let heard = self.next().await.unwrap();
@@ -94,14 +94,14 @@ impl Listener {
     }
 }
 
-/// A stream that is there: its first heartbeat has been heard.
+/// An open stream: its first heartbeat has arrived.
 async fn listen(world: &World, query: &str) -> Listener {
     let mut listener = Listener::open(world, query, "").await;
     assert_eq!(listener.next().await.unwrap().kind, "heartbeat");
     listener
 }
 
-/// The first answer to a request for a stream that opens one.
+/// The first response that opens a stream, requested repeatedly.
 async fn opened(world: &World) -> reqwest::Response {
     let open = async {
         loop {
@@ -256,7 +256,7 @@ async fn of_too_many_streams_the_last_is_told_to_come_back() {
     );
     assert_eq!(refused.header("retry-after"), "5");
     drop(one);
-    // The server learns of the end when it writes next, or reads.
+    // The server notices the end at its next write or read.
     opened(&world).await;
 }
 
@@ -265,7 +265,7 @@ async fn streams_outlive_the_time_limit_of_requests_and_end_at_once_on_stop() {
     let world = World::with(Wishes {
         time_limit: Duration::from_millis(300),
         more: Router::new().route("/endless", get(std::future::pending::<()>)),
-        // Nobody waits that long in a test: only a stream that ends by itself lets it pass.
+        // No test waits that long: only a stream that ends by itself lets it pass.
         server: Server {
             drain: Duration::from_hours(1),
             ..Server::default()
@@ -273,9 +273,9 @@ async fn streams_outlive_the_time_limit_of_requests_and_end_at_once_on_stop() {
         ..Wishes::default()
     })
     .await;
-    // A slow machine may need longer than the limit to open one.
+    // A slow machine may need longer than the limit to open a stream.
     let mut listener = Listener::of(opened(&world).await);
-    // The limit of this request, which began later, is over: so is that of the stream's.
+    // This request began later and has timed out, so the stream's time is over, too.
     assert_eq!(world.get("/endless").await.code(), "timed_out");
     world
         .sql("select pgdial.enqueue('+14155550101', 's')")
@@ -308,7 +308,7 @@ async fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     let mut listener = listen(&world, "?kind=last").await;
     let refused = world.get("/api/v1/events").await;
     assert_eq!(refused.code(), "too_many_streams");
-    // More than any socket buffers: 40 MB.
+    // More than any socket buffers.
     world
         .sql("insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail) \
               select now(), gen_random_uuid(), 0, 0, case when n = 2000 then 'last' else 'waiting' end, \
@@ -323,7 +323,7 @@ async fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
 async fn two_hundred_streams_wait_with_few_connections_and_all_hear() {
     let world = World::new().await;
     let mut listeners = join_all((0..200).map(|_| listen(&world, ""))).await;
-    // One for the shared reader, two for those who have just come, of a pool of eight.
+    // One for the shared reader and two for streams that have just opened, out of a pool of eight.
     let connections = "select count(*) from pg_stat_activity where datname = current_database()";
     assert!(world.number(connections).await <= 8);
     let id = world.enqueue("+14155550101").await;
@@ -339,7 +339,7 @@ async fn two_hundred_streams_wait_with_few_connections_and_all_hear() {
     let seen = tokio::time::timeout(PATIENCE, until(true)).await;
     assert!(seen.is_ok(), "its statement has another text");
     drop(listeners);
-    // Nobody is left: the shared reader ends too.
+    // With no follower left, the shared reader ends too.
     let ended = tokio::time::timeout(PATIENCE, until(false)).await;
     assert!(ended.is_ok(), "it reads for nobody");
 }
@@ -385,7 +385,7 @@ async fn what_is_open_holds_back_what_comes_after_it_and_the_heartbeat_says_whos
     assert_eq!(listener.event().await.data["callId"], *id);
 }
 
-/// What is in the table, in no order: each event, and how often it must be heard.
+/// The table's content, unordered: each event, and how often it must be received.
 async fn truth(world: &World) -> BTreeMap<(String, i64), usize> {
     let rows = sqlx::query("select call_id::text, detail ->> 'n' from pgdial.call_events")
         .fetch_all(&world.pool)
@@ -395,9 +395,8 @@ async fn truth(world: &World) -> BTreeMap<(String, i64), usize> {
     rows.iter().map(|row| (key(row), 1)).collect()
 }
 
-/// Transactions of one session: some short, some that commit late, some that roll back, each
-/// with numbers that it takes before it commits. They wait until what came before was mostly heard,
-/// so that the client reads in the midst of them.
+/// Transactions of one session: some short, some that commit late, some that roll back, each with numbers taken
+/// before its commit. They wait until earlier events have mostly been received, so that the client reads amid them.
 async fn write_events(mut session: PgConnection, writer: usize, room: Arc<Semaphore>) {
     for nth in 0..TRANSACTIONS {
         let permit = room.acquire().await.unwrap();
@@ -428,7 +427,7 @@ async fn write_events(mut session: PgConnection, writer: usize, room: Arc<Semaph
 
 const WRITERS: usize = 16;
 const TRANSACTIONS: usize = 92;
-/// Of each transaction at least.
+/// Events of each transaction; some have three more.
 const HEARD: usize = 7;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -447,7 +446,7 @@ async fn a_client_that_is_cut_off_fifty_times_misses_nothing_and_hears_nothing_t
     let (mut heard, mut count, mut cuts) = (BTreeMap::new(), 0_usize, 0);
     let (mut until_cut, mut silences) = (97, 0);
     let mut expected: Option<BTreeMap<(String, i64), usize>> = None;
-    // Twice silent: what is missing does not come any more.
+    // Twice silent: nothing more is coming.
     while expected
         .as_ref()
         .is_none_or(|expected| count < expected.len())

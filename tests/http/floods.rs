@@ -26,11 +26,11 @@ async fn world_of(server: Server, more: Router) -> World {
     .await
 }
 
-/// All that the server says until it closes; nothing here closes the connection.
+/// Everything the server sends until it closes; nothing here closes the connection.
 async fn heard(mut stream: TcpStream) -> String {
     let mut heard = Vec::new();
     let read = stream.read_to_end(&mut heard);
-    // A reset is a close too.
+    // A reset is a close, too.
     let closed = tokio::time::timeout(PATIENCE, read).await;
     assert!(closed.is_ok(), "the server did not close");
     String::from_utf8_lossy(&heard).into_owned()
@@ -135,7 +135,7 @@ async fn a_client_that_does_not_read_is_cut_off() {
     // More than any socket buffers.
     let ask = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(400);
     greedy.write_all(ask.as_bytes()).await.unwrap();
-    // There is one connection: this one is answered when the other is gone.
+    // There is only one connection, so this request is served once the other is gone.
     world.until_served().await;
     assert!(heard(greedy).await.matches("200 OK").count() < 400);
 }
@@ -174,7 +174,7 @@ async fn a_body_without_end_is_refused_before_its_end() {
                transfer-encoding: chunked\r\n\r\n";
     write.write_all(ask.as_bytes()).await.unwrap();
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-    // Ends because the server closes, and for no other reason.
+    // Ends only because the server closes.
     let endless = async { while write.write_all(chunk.as_bytes()).await.is_ok() {} };
     let mut heard = Vec::new();
     let read = read.read_to_end(&mut heard);
@@ -197,7 +197,7 @@ async fn a_webhook_that_claims_no_signature_is_refused_without_its_body() {
         "/callbacks/call-status/nowhere",
         "/callbacks/call-status?trunk=nowhere",
     ] {
-        // It says that it would send more, and never does.
+        // It announces more data and never sends it.
         let mut stream = TcpStream::connect(&world.address).await.unwrap();
         let ask = format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
@@ -213,8 +213,8 @@ async fn a_webhook_that_claims_no_signature_is_refused_without_its_body() {
     world.until_served().await;
 }
 
-/// Forged bodies that never end take all the room for large ones: small ones need none, and a large
-/// one is asked for again.
+/// Forged endless bodies use up all the room for large ones. Small bodies need no such room, and a large one gets 429
+/// and is redelivered.
 #[tokio::test]
 async fn large_bodies_of_strangers_take_no_more_than_their_room() {
     const LARGEST: usize = 64 * 1024;

@@ -18,7 +18,7 @@ async fn events(world: &World) -> i64 {
         .await
 }
 
-/// One answer for everything that is not believed, and nothing kept.
+/// Asserts the one response for everything that is not believed, and that nothing was stored.
 async fn is_rejected(world: &World, answer: &Answer) {
     assert_eq!(
         (answer.status.as_u16(), answer.code()),
@@ -57,7 +57,7 @@ async fn what_is_not_signed_by_the_trunk_is_rejected() {
             sign_plain(&secrets(SECRETS), b"another body"),
         )])
         .await,
-        // The weaker scheme does not help a message that claims the stronger one.
+        // The weaker scheme cannot rescue a message that claims the stronger one.
         raw(&[
             ("webhook-id", "m-1".to_owned()),
             ("x-signature", good.clone()),
@@ -82,7 +82,7 @@ async fn what_is_not_signed_by_the_trunk_is_rejected() {
         .await,
         standard(&world, &url, "somebody else", "m-1", at, &body).await,
         plain(&world, &url, OTHER_SECRETS, &body).await,
-        // Too old, too new.
+        // Too old, and too new.
         standard(&world, &url, SECRETS, "m-1", at - 400, &body).await,
         standard(&world, &url, SECRETS, "m-1", at + 400, &body).await,
         standard(&world, &url, SECRETS, "m-1", 0, &body).await,
@@ -115,7 +115,7 @@ async fn a_report_cannot_be_attached_to_another_call_or_trunk() {
         in_path("other", &reference.to_string(), &good),
         in_path("nowhere", &reference.to_string(), &good),
         in_path("%64efault%00", &reference.to_string(), &good),
-        // What the path says is not overruled.
+        // The query does not override the path.
         in_path("default", UNKNOWN, &good) + &format!("?reference={reference}&tag={good}"),
         path("default", &reference.to_string(), ""),
         path("default", &reference.to_string(), good.get(..2).unwrap()),
@@ -129,7 +129,7 @@ async fn a_report_cannot_be_attached_to_another_call_or_trunk() {
     ] {
         is_rejected(&world, &plain(&world, &url, SECRETS, &body).await).await;
     }
-    // The other trunk's own signature and tag are good; the call is not on that trunk.
+    // The other trunk's own signature and tag are valid, but the call is not on that trunk.
     let url = tag::webhook_url("", "other", reference, &secrets(OTHER_SECRETS));
     assert_eq!(plain(&world, &url, OTHER_SECRETS, &body).await.status, 200);
     assert_eq!(verdict_of(&world).await, "mismatch");
@@ -167,14 +167,14 @@ async fn an_unknown_trunk_is_refused_like_a_bad_signature() {
     }
 }
 
-/// The value of a counter, by its name and label.
+/// Value of a counter, by name and label.
 fn counted(metrics: &str, series: &str) -> u64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series));
     let value = line.unwrap_or_else(|| panic!("{series} is not in\n{metrics}"));
     value.trim().parse().unwrap()
 }
 
-/// Forged, stale and replayed ones: each moves its own counter, and no other.
+/// Forged, stale and replayed webhooks: each moves its own counter and no other.
 #[tokio::test]
 async fn whatever_is_not_believed_or_came_before_is_counted_under_its_reason() {
     let world = World::new().await;
@@ -204,7 +204,7 @@ async fn whatever_is_not_believed_or_came_before_is_counted_under_its_reason() {
         let answer = standard(&world, &url, SECRETS, "m-1", at, &body).await;
         assert_eq!(answer.status, 200);
     }
-    // About a call that is over: kept, and stale.
+    // About a call that has ended: stored, and stale.
     standard(&world, &url, SECRETS, "m-2", at, &report("RINGING")).await;
 
     let metrics = world.get("/metrics").await.text;

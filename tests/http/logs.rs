@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::support::{SECRETS, Send, Wishes, World, secrets};
 
-/// What this thread logs; a test's server runs on the thread of its test.
+/// What this thread logs; a test's server runs on the test's thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -26,7 +26,7 @@ impl Write for Log {
 }
 
 impl Log {
-    /// Everything of the server, but not of the client that asks it.
+    /// Captures everything from the server, but not from the client.
     fn start() -> (Self, DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();

@@ -1,10 +1,10 @@
-//! What is counted where the database says no.
+//! What is counted when the database refuses.
 
 use pgdial::{domain::Outcome, flow::settle::Settled};
 
 use crate::support::World;
 
-/// P6: a result that comes too late changes nothing, and is counted.
+/// P6: a result that comes too late changes nothing and is counted.
 #[tokio::test]
 async fn stale_results_are_counted() {
     let world = World::new().await;
@@ -24,7 +24,7 @@ async fn stale_results_are_counted() {
     assert_eq!(of(&text, failed), "1");
 }
 
-/// The history may be long, and many may wait whom vacuum has not seen: a scrape reads only those.
+/// The history may be long, and many waiting calls may be newer than the last vacuum: a scrape reads only those.
 #[tokio::test]
 async fn a_scrape_reads_only_what_has_not_ended() {
     let world = World::new().await;
@@ -43,7 +43,7 @@ async fn a_scrape_reads_only_what_has_not_ended() {
     let waiting = "pgdial_calls{campaign=\"default\",state=\"waiting\"} 10000";
     let text = world.get("/metrics").await.text;
     assert!(text.lines().any(|line| line == waiting), "{text}");
-    // What a session has read it tells a second later, all at once, when it does something more.
+    // A session's read counters are published a second later, with its next statement.
     let read = |what: &str| {
         let sql = format!(
             "select coalesce(sum({what})::bigint, 0) from pg_stat_user_tables where relname = 'calls'"

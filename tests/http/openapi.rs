@@ -26,7 +26,7 @@ async fn every_operation_of_the_document_is_served() {
                 .await
                 .unwrap();
             let status = answer.status();
-            // A stream does not end, and so is not read.
+            // A stream does not end, so it is not read.
             if path != "/api/v1/events" {
                 let body: Value = answer.json().await.unwrap_or_default();
                 let code = body["code"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Bytes on a socket, not requests of a client that knows HTTP.
+//! Bytes on a socket, rather than requests of a client that knows HTTP.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -7,17 +7,17 @@ use tokio::{
 
 use crate::support::World;
 
-/// Sends the bytes, and answers all that comes until the server closes.
+/// Sends the bytes; returns everything received until the server closes.
 async fn say(world: &World, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(&world.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut heard = Vec::new();
-    // A reset is a close too: the server need not read all of our nonsense.
+    // A reset is a close, too: the server need not read all of it.
     stream.read_to_end(&mut heard).await.unwrap_or_default();
     String::from_utf8_lossy(&heard).into_owned()
 }
 
-/// The statuses of the answers, with spaces between.
+/// Statuses of the responses, separated by spaces.
 fn statuses(heard: &str) -> String {
     let lines = heard.lines().filter_map(|line| {
         let (_, after) = line.split_once("HTTP/1.")?;
@@ -26,7 +26,7 @@ fn statuses(heard: &str) -> String {
     lines.collect::<Vec<_>>().join(" ")
 }
 
-/// `⏎` is a line end; each line: what is sent | the statuses of all answers.
+/// `⏎` is a line end. Each line: what is sent | the statuses of all responses.
 async fn check(table: &str) {
     let world = World::new().await;
     for line in table.trim().lines() {
@@ -74,8 +74,8 @@ async fn an_old_client_is_answered_once_and_two_requests_at_once_in_their_order(
     .await;
 }
 
-/// Where a proxy in front of us could see other borders between requests than we do, there
-/// is one answer at most, and the connection ends: nothing behind the doubt is a request.
+/// Where a proxy in front of us could split requests differently, there is at most one response and the connection
+/// ends: nothing after the ambiguity is taken for a request.
 #[tokio::test]
 async fn nothing_can_be_smuggled_behind_a_body_of_doubtful_length() {
     check(

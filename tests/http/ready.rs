@@ -1,4 +1,4 @@
-//! `/readyz`: what the process is there for, by what it last came to.
+//! `/readyz`: each duty of the process, judged by the last result of the duty itself.
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -13,7 +13,7 @@ async fn sql(world: &World, text: &str) {
         .unwrap();
 }
 
-/// Until this status is answered with these words.
+/// Polls until this status comes with these words.
 async fn until(world: &World, status: u16, words: &str) {
     loop {
         let answer = world.get("/readyz").await;
@@ -52,7 +52,7 @@ async fn a_database_that_cannot_be_written_to_is_told_by_its_cause() {
     until(&world, 200, "ready").await;
 }
 
-/// A ping would say that all is well.
+/// A ping would succeed.
 #[tokio::test]
 async fn requests_that_wait_for_their_answer_are_told_though_others_are_served() {
     let world = World::new().await;
@@ -79,7 +79,7 @@ async fn requests_that_wait_for_their_answer_are_told_though_others_are_served()
     until(&world, 200, "ready").await;
 }
 
-/// The database answers, and nobody is dialled: a session is frozen, or somebody left it open.
+/// The database responds, but nothing is dialled: a session is frozen or was left open.
 #[tokio::test]
 async fn a_gate_that_another_session_keeps_is_told() {
     let world = World::new().await;
@@ -98,7 +98,7 @@ async fn a_gate_that_another_session_keeps_is_told() {
     assert_eq!(world.get("/readyz").await.status, 200);
 }
 
-/// No key is at fault, and many clients take 409 for "it is there already".
+/// No key is at fault, and many clients take 409 for "it exists already".
 #[tokio::test]
 async fn a_locked_table_is_unavailable_and_no_conflict() {
     let world = World::new().await;

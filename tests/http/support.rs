@@ -1,4 +1,4 @@
-//! One private Postgres a process, one database and one server a test.
+//! One private Postgres per process, one database and one server per test.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use tokio::{net::TcpListener, sync::OnceCell};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-/// A deadline for what must happen, not a measure of how fast.
+/// A deadline for what must happen; it does not measure speed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 static POSTGRES: OnceCell<PrivatePostgres> = OnceCell::const_new();
@@ -74,7 +74,7 @@ async fn run(connection: &mut PgConnection, sql: &str) {
         .unwrap_or_else(|error| panic!("{error}\n{sql}"));
 }
 
-/// An adapter that only reads.
+/// An adapter that only reads reports.
 #[derive(Debug)]
 struct Reader;
 
@@ -103,23 +103,23 @@ impl Provider for Reader {
     }
 }
 
-/// The secrets of the trunk `default`: one that signs, and a retired one.
+/// Secrets of the trunk `default`: the signing one, and a retired one.
 pub(crate) const SECRETS: &str = "whsec_bmV3IHNlY3JldCBvZiB0aGUgdHJ1bms=,retired secret";
-/// Those of the trunk `other`.
+/// Secrets of the trunk `other`.
 pub(crate) const OTHER_SECRETS: &str = "the secret of another trunk";
 
 /// What differs between the tests' servers.
 pub(crate) struct Wishes {
-    /// `name:key` pairs.
+    /// Pairs `name:key`.
     pub(crate) api_keys: &'static str,
-    /// Limits of the connections.
+    /// Limits on connections.
     pub(crate) server: Server,
-    /// How long one request may take.
+    /// Limit on one request.
     pub(crate) time_limit: Duration,
-    /// Streams of events at once.
+    /// Concurrent streams of events.
     pub(crate) most_streams: usize,
     pub(crate) largest_webhook: usize,
-    /// More routes.
+    /// Additional routes.
     pub(crate) more: axum::Router,
 }
 
@@ -136,10 +136,10 @@ impl Default for Wishes {
     }
 }
 
-/// A database and a server over it.
+/// A database and a server on it.
 pub(crate) struct World {
     pub(crate) pool: PgPool,
-    /// Where the verbs go through.
+    /// The pool of the verbs.
     pub(crate) verbs: db::Pool,
     pub(crate) calls: Queue,
     pub(crate) address: String,
@@ -218,8 +218,8 @@ impl World {
         self.ask(method, path).json(body).answer().await
     }
 
-    /// Waits until a client that behaves is served. A slow machine may miss a short limit, so
-    /// it tries again; a server that cuts everybody off never serves it.
+    /// Waits until a well-behaved client is served. A slow machine may miss a short limit, so it retries; a server
+    /// that cuts everyone off never serves it.
     pub(crate) async fn until_served(&self) {
         let served = async {
             loop {
@@ -233,7 +233,7 @@ impl World {
         assert_eq!(status, 200);
     }
 
-    /// A new waiting call; answers its id.
+    /// Enqueues a call; returns its id.
     pub(crate) async fn enqueue(&self, to: &str) -> String {
         let body = serde_json::json!({"to": to, "scriptId": "welcome"});
         let answer = self.send("POST", "/api/v1/calls", &body).await;
@@ -241,7 +241,6 @@ impl World {
         answer.body["id"].as_str().unwrap().to_owned()
     }
 
-    /// Claims what is due.
     pub(crate) async fn claim(&self) -> Vec<ClaimedCall> {
         let trunks = ["default".to_owned(), "other".to_owned()];
         self.calls
@@ -251,7 +250,7 @@ impl World {
             .calls
     }
 
-    /// A call in flight.
+    /// A call that was just enqueued and claimed.
     pub(crate) async fn dialing(&self, to: &str) -> ClaimedCall {
         self.enqueue(to).await;
         let mut claimed = self.claim().await;
@@ -266,7 +265,7 @@ impl World {
             .unwrap();
     }
 
-    /// One number that a query answers.
+    /// The number returned by a query.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
             .fetch_one(&self.pool)
@@ -295,13 +294,13 @@ fn trunks() -> Trunks {
         .collect()
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// Null when it is no JSON.
+    /// Null if it is not JSON.
     pub(crate) body: Value,
 }
 
@@ -312,7 +311,7 @@ impl Answer {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The code of a problem, after checking that it is a whole one.
+    /// The code of a problem, after checking that the problem is complete.
     pub(crate) fn code(&self) -> &str {
         assert_eq!(
             self.header("content-type"),
@@ -339,7 +338,7 @@ impl Answer {
     }
 }
 
-/// Sends and reads to the end.
+/// Sends the request and reads the whole response.
 pub(crate) trait Send {
     async fn answer(self) -> Answer;
 }

@@ -1,4 +1,4 @@
-//! The trace of a request is kept with the call, and is no part of what is asked for.
+//! The trace of a request is stored with the call, but is not part of the request that idempotency compares.
 
 use serde_json::{Value, json};
 

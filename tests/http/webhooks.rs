@@ -20,7 +20,7 @@ pub(crate) async fn now(world: &World) -> i64 {
     world.calls.now().await.unwrap().timestamp()
 }
 
-/// By Standard Webhooks.
+/// Sends it signed by Standard Webhooks.
 pub(crate) async fn standard(
     world: &World,
     url: &str,
@@ -42,7 +42,7 @@ pub(crate) async fn standard(
         .await
 }
 
-/// By the plain scheme.
+/// Sends it signed by the plain scheme.
 pub(crate) async fn plain(world: &World, url: &str, by: &str, body: &str) -> Answer {
     let signature = sign_plain(&secrets(by), body.as_bytes());
     world
@@ -174,7 +174,7 @@ async fn without_a_reference_the_providers_id_finds_the_call() {
     let world = World::new().await;
     let call = world.dialing(TO).await;
     world.calls.dialed(call.reference(), "p-1").await.unwrap();
-    // The trunk may be left out too.
+    // The trunk may be left out, too.
     let answer = plain(
         &world,
         "/callbacks/call-status",
@@ -312,7 +312,7 @@ async fn a_webhook_finds_its_dial_however_its_url_arrives() {
             "{url}"
         );
     }
-    // Of an account with one URL for all: its trunk is in the path, so that no query can be lost.
+    // An account with one URL for all calls: the trunk is in the path, because a query may get lost.
     let nobodys = tag::trunk_url("", "other");
     let answer = plain(&world, &nobodys, OTHER_SECRETS, &report("BUSY")).await;
     assert_eq!(

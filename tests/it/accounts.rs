@@ -1,5 +1,5 @@
-//! A claim belongs to the account that its dial was sent to: no other one is asked about it, and a
-//! copy of the database touches nothing at a provider (P1).
+//! A claim belongs to the account its dial was sent to: no other account is asked about it, and a copy of the
+//! database touches nothing at a provider (P1).
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ async fn only_the_account_that_was_dialled_is_asked_or_asked_again() {
     db.calls.cancel(call.id, "ann", None).await.unwrap();
     assert!(new.sweep(&trunks(), None).await.unwrap().cancels.is_empty());
     assert_eq!(old.sweep(&trunks(), None).await.unwrap().cancels.len(), 1);
-    // A process that does not say where it dials is believed, and so is a claim that did not.
+    // A process that does not name its account is trusted, and so is a claim that did not.
     assert_eq!(db.sweep().await.cancels.len(), 1);
     db.sql("update pgdial.calls set account = null").await;
     assert_eq!(new.sweep(&trunks(), None).await.unwrap().cancels.len(), 1);
@@ -96,7 +96,7 @@ async fn why_says_that_the_dial_is_of_another_account() {
     assert_eq!(db.text(&reasons).await, "unresolved other_account");
 }
 
-/// The next claim is of the account that the trunk has then.
+/// The retry is claimed for whatever account the trunk has by then.
 #[tokio::test]
 async fn a_retry_is_dialled_at_the_present_account() {
     let db = TestDb::new().await;
@@ -149,8 +149,8 @@ fn an_account_is_its_address_however_spelled_and_no_secret() {
     assert!(!secret.contains("token"), "{secret}");
 }
 
-/// The trunk moves to another account while a dial is in doubt: the first account has it, the
-/// second one knows nothing, and that proves nothing.
+/// The trunk moves to another account while a dial is in doubt: the first account has the call, and that the second
+/// one does not know it proves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dial_in_doubt_does_not_ring_at_the_account_that_its_trunk_moved_to() {
     let machine = Machine::new().await;
@@ -213,8 +213,8 @@ async fn a_copy_of_the_database_touches_nothing_at_a_provider() {
     assert!(asked.unwrap().unwrap().hang_up);
 }
 
-/// Deleted while a claim is under way: either the claim is first, and the trunk stays, or it sees
-/// the trunk gone. An open transaction that deletes one holds up no claim.
+/// Either the claim comes first and the trunk stays, or it finds the trunk gone. An open transaction that deletes a
+/// trunk blocks no claim.
 #[tokio::test]
 async fn a_trunk_that_is_deleted_beside_a_claim_leaves_no_call_behind() {
     let db = TestDb::new().await;
@@ -233,7 +233,7 @@ async fn a_trunk_that_is_deleted_beside_a_claim_leaves_no_call_behind() {
     )
     .await
     .unwrap();
-    // The claim sees neither yet.
+    // The claim sees neither change yet.
     let claim = db
         .calls
         .claim(uuid::Uuid::new_v4(), &["old".to_owned()], 1)
@@ -246,7 +246,7 @@ async fn a_trunk_that_is_deleted_beside_a_claim_leaves_no_call_behind() {
     assert_eq!(db.column(id, "trunk").await, "old");
 }
 
-/// The lease that the program counts on is the one that the claim gives.
+/// The program's lease must equal the one the claim sets.
 #[tokio::test]
 async fn the_leases_of_the_program_are_those_of_the_database() {
     use pgdial::dialer::{LEASE, REPEAT_LEASE};

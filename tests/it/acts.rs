@@ -1,11 +1,11 @@
-//! The audit: every act leaves who, when and why, in the transaction of the act.
+//! The audit log: every act records who, when and why, in its own transaction.
 
 use pgdial::flow::{acts::ActFilter, defer::DeferReason, lanes::LaneKind, view::Act};
 use serde_json::{Value, json};
 
 use crate::support::{TestDb, number, run};
 
-/// The acts so far, oldest first: who, act, kind, name and why.
+/// All acts, oldest first: who, act, kind, name and why.
 async fn acts(db: &TestDb) -> Vec<String> {
     let acts = db.calls.acts(&ActFilter::default(), 1000).await.unwrap();
     let words = |act: &Act| {
@@ -16,7 +16,7 @@ async fn acts(db: &TestDb) -> Vec<String> {
     acts.iter().rev().map(words).collect()
 }
 
-/// The detail of the newest act.
+/// Detail of the newest act.
 async fn detail(db: &TestDb) -> Value {
     let acts = db.calls.acts(&ActFilter::default(), 1).await.unwrap();
     json!(acts[0].detail)
@@ -104,7 +104,7 @@ async fn what_is_rolled_back_was_not_done_and_what_changes_nothing_is_no_act() {
     assert_eq!(acts(&db).await, [""; 0]);
 }
 
-/// The verb's `by` is the verb's alone.
+/// The name given to a verb applies to that verb only.
 #[tokio::test]
 async fn an_update_after_a_verb_in_the_same_transaction_is_not_the_verbs() {
     let db = TestDb::new().await;

@@ -1,4 +1,4 @@
-//! amend: waiting → waiting, with other wishes.
+//! amend: waiting → waiting, with other values.
 
 use pgdial::flow::amend::Amended;
 use serde_json::{Value, json};

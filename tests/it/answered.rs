@@ -1,5 +1,5 @@
-//! Whoever has answered is not rung again: neither by a retry, nor put back, nor redriven, unless a
-//! person says so with `force` (P1).
+//! A person who has answered is not rung again, neither by a retry nor after a put-back or redrive, unless someone
+//! says so with `force` (P1).
 
 use pgdial::{
     domain::{ClaimedCall, Outcome, Report, ReportKind},
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{TestDb, ended, number, progress};
 
-/// It ended so, and the body of the report proves that somebody had answered.
+/// A call that ended with this outcome although the report proves that it had been answered.
 fn dropped(outcome: Outcome) -> Report {
     Report {
         answered: true,
@@ -18,7 +18,7 @@ fn dropped(outcome: Outcome) -> Report {
     }
 }
 
-/// Calls that were answered, each ended in another way that is no success.
+/// Answered calls that each ended in a different unsuccessful way.
 async fn answered_and_failed(db: &TestDb) -> Vec<ClaimedCall> {
     let by_webhook = db.in_call(&number(1)).await;
     db.event(&by_webhook, "1", progress(ReportKind::Answered))
@@ -82,7 +82,7 @@ async fn with_force_they_are_rung_until_they_answer_and_the_next_redrive_needs_i
     }
 }
 
-/// However often it is told, by a webhook or when the provider is asked.
+/// However often it is reported, by webhook or look-up.
 #[tokio::test]
 async fn an_answer_is_written_once() {
     let db = TestDb::new().await;
@@ -95,7 +95,7 @@ async fn an_answer_is_written_once() {
     assert_eq!(db.story(call.id).await, "waiting active in_call answered");
 }
 
-/// It was answered after all, before somebody had it rung again with force.
+/// It turns out to have been answered before it was redriven with force.
 #[tokio::test]
 async fn what_is_learned_of_one_forced_call_says_nothing_of_another() {
     for report in [progress(ReportKind::Answered), ended(Outcome::Answered)] {
@@ -114,7 +114,7 @@ async fn what_is_learned_of_one_forced_call_says_nothing_of_another() {
     }
 }
 
-/// The webhook of the answer was lost; the last one proves it.
+/// The webhook of the answer was lost, but the final one proves it.
 #[tokio::test]
 async fn a_final_report_that_proves_an_answer_is_not_retried() {
     for (outcome, expected) in [
@@ -137,7 +137,7 @@ async fn a_final_report_that_proves_an_answer_is_not_retried() {
                 .await,
             0
         );
-        // The same of a call that waits for its retry.
+        // The same for a call that waits for its retry.
         let late = db.dialing(&number(2)).await;
         db.calls
             .defer(
@@ -164,7 +164,7 @@ async fn a_waiting_call_that_was_answered_cannot_exist() {
     assert!(why.contains("calls_waiting_holds_nothing"), "{why}");
 }
 
-/// Called off after somebody had answered: the talk took place.
+/// Canceled after it was answered: the conversation took place.
 #[tokio::test]
 async fn a_cancel_after_an_answer_counts_as_answered() {
     for wished in [false, true] {

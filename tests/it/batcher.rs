@@ -1,6 +1,6 @@
-//! What many tasks write at the same time goes as few statements, and nobody's item is
-//! another's business: each has its own answer, and one that fails or waits harms nobody
-//! (P7). The statements are counted by the transactions that events name.
+//! Concurrent writes are combined into few statements, yet items stay independent: each task gets its own verdict,
+//! and an item that fails or waits harms no other (P7). Statements are counted by the transactions recorded in
+//! events.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{TestDb, ended, eventually, number, run};
 
-/// So many calls that are dialing.
+/// This many dialing calls.
 async fn dialing(db: &TestDb, count: usize, script: &str) -> Vec<ClaimedCall> {
     db.sql("update pgdial.trunks set slots = 1000").await;
     let requests: Vec<_> = (0..count)
@@ -30,7 +30,7 @@ async fn dialing(db: &TestDb, count: usize, script: &str) -> Vec<ClaimedCall> {
     calls
 }
 
-/// How many transactions wrote the events of this kind.
+/// Number of transactions that wrote events of these kinds.
 async fn statements(db: &TestDb, kinds: &str) -> i64 {
     db.number(&format!(
         "select count(distinct xid) from pgdial.call_events where kind = any ('{{{kinds}}}')"
@@ -92,7 +92,7 @@ async fn two_hundred_dials_accepted_at_once_are_few_statements() {
     assert!(statements <= 50, "{statements}");
 }
 
-/// The verb itself names the offender, or its error fails the whole statement.
+/// Whether the verb itself names the offender, or its error fails the whole statement.
 #[tokio::test]
 async fn one_item_that_cannot_be_written_harms_none_of_the_fifty() {
     for (code, is_refused) in [("raise_exception", true), ("feature_not_supported", false)] {
@@ -138,7 +138,7 @@ async fn a_row_that_somebody_holds_delays_its_own_item_alone() {
         held[0].id, held[1].id
     );
     run(&mut person, &begin).await.unwrap();
-    // One comes alone, so that nobody keeps it company; one with all the others.
+    // One goes alone, so that it waits for its row; the other goes in a batch.
     let alone = settle_all(&db.calls, &references(&held[..1]), Outcome::Busy);
     db.until_waiting(1).await;
     let mut rest = settle_all(&db.calls, &references(&calls[1..]), Outcome::Busy);
@@ -147,7 +147,7 @@ async fn a_row_that_somebody_holds_delays_its_own_item_alone() {
         let (id, answer) = rest.join_next().await.unwrap().unwrap();
         match answer {
             Ok(answer) => assert!(answer == Settled::Retried && settled.insert(id)),
-            // Half a second is over.
+            // It gave up after half a second.
             Err(error) => assert!(matches!(error, Error::LockedOut) && id == held[1].id),
         }
     }
@@ -186,7 +186,7 @@ async fn an_accepted_dial_whose_row_somebody_holds_delays_none_of_the_others() {
         let (id, answer) = tasks.join_next().await.unwrap().unwrap();
         match answer {
             Ok(answer) => assert!(answer.in_call && id != held.id),
-            // Half a second is over.
+            // It gave up after half a second.
             Err(error) => assert!(matches!(error, Error::LockedOut) && id == held.id),
         }
     }
@@ -203,7 +203,7 @@ async fn what_a_caller_brought_that_went_away_is_written_all_the_same() {
     let (gone, here) = calls.split_at(20);
     let mut leaving = settle_all(&db.calls, &references(gone), Outcome::Busy);
     let staying = settle_all(&db.calls, &references(here), Outcome::Busy);
-    // Each has been polled once, and none has an answer yet.
+    // Each has been polled once, and none has returned yet.
     tokio::task::yield_now().await;
     leaving.abort_all();
     while let Some(left) = leaving.join_next().await {
@@ -219,11 +219,11 @@ async fn what_a_caller_brought_that_went_away_is_written_all_the_same() {
     .await;
 }
 
-/// Every connection is cut, again and again, while two hundred write.
+/// Every connection is cut, again and again, while two hundred tasks write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_has_an_answer_when_connections_break_and_nothing_is_written_twice() {
     let db = TestDb::new().await;
-    // Each row takes a while, so that the cuts meet statements.
+    // Each row takes a while, so that the cuts hit statements under way.
     db.sql(
         "create function slow() returns trigger language plpgsql as \
          $$ begin perform pg_sleep(0.002); return new; end $$; \
@@ -251,7 +251,7 @@ async fn everybody_has_an_answer_when_connections_break_and_nothing_is_written_t
         while let Some(answered) = settles.join_next().await {
             let (id, answer) = answered.unwrap();
             match answer {
-                // Stale: it was done, and the connection broke before anybody knew.
+                // Stale: it was written, and the connection broke before we heard.
                 Ok(Settled::Retried | Settled::Stale) => left.retain(|dial| dial.call != id),
                 Ok(other) => panic!("{other:?}"),
                 Err(_) => failures += 1,
@@ -267,7 +267,7 @@ async fn everybody_has_an_answer_when_connections_break_and_nothing_is_written_t
     assert_eq!(db.number(written).await, 200);
 }
 
-/// So many events of this size at once.
+/// Sends one event per call at once, with bodies of this size.
 async fn webhooks(db: &TestDb, calls: &[ClaimedCall], size: usize) -> Vec<Verdict> {
     let body: Arc<[u8]> = vec![b'x'; size].into();
     let mut tasks = JoinSet::new();
@@ -302,13 +302,13 @@ async fn large_events_are_split_into_statements_of_a_bounded_size() {
         webhooks(&db, &calls[20..], 200 * 1024).await,
         [Verdict::Applied; 30]
     );
-    // Three bodies in base64 are less than 1 MiB, and four are more.
+    // In base64, three bodies are below 1 MiB and four above.
     assert_eq!(statements(&db, "completed").await, 1 + 10);
     let kept = "select count(*) from pgdial.webhook_events where length(body) = 200 * 1024";
     assert_eq!(db.number(kept).await, 30);
 }
 
-/// In company it is parked at once, then it waits for its row; that is no second delivery.
+/// In a batch it is parked at once, then waits for its row; that is not a second delivery.
 #[tokio::test]
 async fn an_event_whose_call_somebody_holds_is_tried_again_alone() {
     let db = TestDb::new().await;

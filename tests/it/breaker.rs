@@ -1,4 +1,4 @@
-//! The circuit breaker of a trunk: a provider's outage burns no attempts (P2, P7).
+//! A trunk's circuit breaker: an outage of the provider uses up no attempts (P2, P7).
 
 use pgdial::{
     domain::{ClaimedCall, Outcome},
@@ -7,7 +7,7 @@ use pgdial::{
 
 use crate::support::{TestDb, number};
 
-/// Claims one call and lets its dial end in a fault; answers what became of it.
+/// Claims one call and ends its dial in a fault; returns the verdict.
 async fn fault(db: &TestDb) -> Settled {
     let call = db.claim(1).await.pop().unwrap();
     db.calls
@@ -20,7 +20,7 @@ async fn fault(db: &TestDb) -> Settled {
         .unwrap()
 }
 
-/// A trunk whose provider has failed five times in a row; with calls that wait.
+/// A trunk whose provider has failed five times in a row, with calls waiting.
 async fn failing() -> TestDb {
     let db = TestDb::new().await;
     for n in 0..20 {
@@ -220,7 +220,7 @@ async fn a_provider_without_room_holds_its_trunk_off() {
 #[tokio::test]
 async fn another_trunk_goes_on() {
     let db = failing().await;
-    // However slow this machine is: no probe of the other one comes between.
+    // No probe of the other trunk may come in between, however slow this machine is.
     db.sql("update pgdial.trunk_breaker set not_before = pgdial.now() + interval '1 hour'")
         .await;
     db.sql("insert into pgdial.trunks (name) values ('other')")

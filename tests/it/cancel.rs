@@ -1,4 +1,4 @@
-//! cancel: waiting → canceled; in flight a wish on the row (P2, P6).
+//! cancel: waiting → canceled; in flight it leaves a request on the row (P2, P6).
 
 use pgdial::{domain::Outcome, flow::cancel::Canceled};
 use serde_json::json;

@@ -16,8 +16,8 @@ async fn claim(db: &TestDb, wanted: usize) -> Claim {
         .unwrap()
 }
 
-/// A claim that brings nothing, and how long until time alone could bring something. A walk that
-/// a busy machine made dear is a hint for some milliseconds (`find_heads`): it is asked again then.
+/// Claims nothing; returns how long until time alone could bring a call. If a busy machine made the walk slow, the
+/// wait is a hint of some milliseconds (`find_heads`), and the claim is repeated then.
 async fn nothing(db: &TestDb) -> Option<Duration> {
     loop {
         let none = claim(db, 5).await;
@@ -51,7 +51,7 @@ async fn a_paused_campaign_dials_nothing_and_holds_up_no_other() {
     assert_eq!(claim(&db, 5).await.calls[0].id, quiet);
 }
 
-/// The room of the last lane is measured by its own calls, not by those of lanes that left.
+/// The last lane's room depends on its own calls, not on those of lanes no longer considered.
 #[tokio::test]
 async fn a_lane_that_is_left_over_takes_all_that_its_cap_allows() {
     let db = TestDb::new().await;
@@ -141,9 +141,9 @@ async fn an_idle_hour_does_not_turn_into_a_burst() {
     assert_eq!(claim(&db, 20).await.calls.len(), 5, "a tenth of a second");
 }
 
-/// One slot, three campaigns that always have work, weights 1:1:2. Each dial is an
-/// independent draw with p = 1/4, 1/4, 1/2, so a share of 400 dials leaves the
-/// band of six standard deviations once in 10^8 runs or so; equal shares lie outside it.
+/// One slot, three campaigns that always have work, weights 1:1:2. Each dial is an independent draw with p = 1/4,
+/// 1/4, 1/2, so a share of 400 dials leaves the band of six standard deviations about once in 10^8 runs; equal shares
+/// lie outside it.
 #[tokio::test]
 async fn a_single_slot_is_shared_by_weight() {
     const DIALS: f64 = 400.0;
@@ -199,7 +199,7 @@ async fn a_campaign_without_work_leaves_its_share_to_the_others() {
     assert_eq!(claim(&db, 30).await.calls.len(), 30);
 }
 
-/// The least loaded lane has the first turn. If it has nothing to give, the turn is not lost.
+/// The least loaded lane has the first turn. If it has nothing to offer, the turn is not lost.
 #[tokio::test]
 async fn a_campaign_whose_calls_cannot_be_dialled_keeps_no_slot_from_the_others() {
     let db = TestDb::new().await;

@@ -1,5 +1,5 @@
-//! The commands that work on the database, as a shell sees them: exit codes, data on
-//! stdout, words on stderr, and the rows that they leave.
+//! The commands that use the database, as a shell sees them: exit codes, data on stdout, messages on stderr, and the
+//! rows they leave.
 
 use std::{
     io::Write,
@@ -28,16 +28,16 @@ const DONE: i32 = 0;
 const REFUSED: i32 = 1;
 const USAGE: i32 = 2;
 
-/// The id of a call that there is not.
+/// An id that no call has.
 const NOBODY: &str = "0197f5e0-0000-7000-8000-000000000001";
 
-/// What a command did.
+/// Result of a command.
 #[derive(Debug)]
 struct Ran {
     code: i32,
-    /// stdout
+    /// From stdout.
     data: String,
-    /// stderr
+    /// From stderr.
     words: String,
 }
 
@@ -49,7 +49,7 @@ impl Ran {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A program that ends before it reads is no fault of the test.
+        // The program may end before it reads its stdin.
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).ok();
         let output = child.wait_with_output().unwrap();
         Self {
@@ -59,20 +59,20 @@ impl Ran {
         }
     }
 
-    /// It did what was asked for; what it said on stdout.
+    /// Asserts success; returns stdout.
     #[track_caller]
     fn done(self) -> String {
         assert_eq!(self.code, DONE, "{self:?}");
         self.data
     }
 
-    /// The same, as JSON.
+    /// As [`Self::done`], parsed as JSON.
     #[track_caller]
     fn json(self) -> Value {
         serde_json::from_str(&self.done()).unwrap()
     }
 
-    /// It said on stderr, and only there, what is wrong.
+    /// Asserts that it failed with this code, and said why on stderr only.
     #[track_caller]
     fn refused(&self, code: i32, words: &str) {
         assert_eq!(self.code, code, "{self:?}");
@@ -93,7 +93,7 @@ fn pgdial_reading(machine: &Machine, args: &[&str], stdin: &str) -> Ran {
     Ran::of(command, stdin)
 }
 
-/// The words of one line, however wide the columns are.
+/// The words of one line, regardless of column widths.
 fn row(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
@@ -214,7 +214,7 @@ async fn what_is_no_call_or_no_such_call_is_refused_by_every_command() {
         let ran = pgdial(&machine, &[command, &["4711"]].concat());
         ran.refused(USAGE, "invalid value '4711' for '");
         ran.refused(USAGE, "not the id of a call, as in ");
-        // The usage line names what this command takes, not what the environment says.
+        // The usage line names what this command takes, not what the environment provides.
         assert!(!ran.words.contains("--database-url"), "{ran:?}");
         let ran = pgdial(&machine, &[command, &[NOBODY]].concat());
         assert_eq!(ran.code, REFUSED, "{ran:?}");

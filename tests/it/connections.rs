@@ -1,5 +1,5 @@
-//! Sessions with Postgres: what they are told, which are refused, and what becomes of those that
-//! hang, break or turn read-only.
+//! Sessions with Postgres: their settings, which ones are refused, and what happens to those that hang, break or turn
+//! read-only.
 
 use pgdial::{
     db::{self, Error, Refusal},
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{TestDb, ask, eventually, number, path::Path};
 
-/// Whether a call can be asked for.
+/// Whether an enqueue succeeds.
 async fn enqueues(calls: &Queue, n: usize) -> Result<(), pgdial::flow::Error> {
     let request = json!({ "to": number(n), "scriptId": "s" });
     calls.enqueue("tester", &[request]).await.map(drop)
@@ -58,7 +58,7 @@ async fn a_database_that_cannot_be_written_to_is_refused_and_taken_once_it_can()
     let url = db.url_as("dialer");
     let calls = Queue::new(db::connect(&url, "failover", 2).await.unwrap());
     enqueues(&calls, 1).await.unwrap();
-    // As after a failover to a standby: the sessions are gone, and new ones cannot write.
+    // As after a failover to a standby: old sessions are gone, and new ones cannot write.
     db.sql(&format!(
         "alter database {name} set default_transaction_read_only = on; \
          select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgdial failover'"
@@ -94,7 +94,7 @@ async fn a_session_that_turned_read_only_is_closed() {
     enqueues(&calls, 1).await.unwrap();
 }
 
-/// Nobody closes them, and they never answer.
+/// The sessions are never closed, and never answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_hang_are_given_up_and_others_take_their_place() {
     let db = TestDb::new().await;
@@ -111,7 +111,7 @@ async fn sessions_that_hang_are_given_up_and_others_take_their_place() {
     };
     assert!(ask_all().await.iter().all(Result::is_ok));
     path.freeze();
-    // Those under way hear that nothing is known of theirs; nobody waits for ever.
+    // Statements under way return that their result is unknown; none waits for ever.
     ask_all().await;
     assert!(ask_all().await.iter().all(Result::is_ok));
 }

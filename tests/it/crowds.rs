@@ -1,6 +1,6 @@
-//! Crowds that cannot be dialled now, half a million calls in all: each beside calls that
-//! can. The claim brings those, and does not walk the crowd (P7). What it does is measured
-//! in pages, which no busy machine changes.
+//! Crowds of calls that cannot be dialled now, half a million in all, next to calls that can. The claim finds the
+//! latter without walking the crowd (P7). Its work is measured in pages, which do not depend on how busy the machine
+//! is.
 
 use std::collections::HashSet;
 
@@ -9,9 +9,9 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::support::{TestDb, ask, pages::pages, run};
 
-/// 100,000 twins of a number in flight at the head of `busy`, 40 free numbers with 1,000
-/// twins each in `forty`, and 360,000 calls for tomorrow in `later`. Thirty calls that
-/// can be dialled stand behind the twins, and thirty in `default`.
+/// 100,000 twins of a number in flight at the head of `busy`, 40 free numbers with 1,000 twins each in `forty`, and
+/// 360,000 calls for tomorrow in `later`. Thirty calls that can be dialled come after the twins, and thirty are in
+/// `default`.
 const CROWDS: &str = "alter table pgdial.calls set (autovacuum_enabled = off); \
     update pgdial.trunks set slots = 100; \
     insert into pgdial.campaigns (name, trunk) values ('busy', 'default'), ('forty', 'default'), ('later', 'default'); \
@@ -33,8 +33,8 @@ const CROWDS: &str = "alter table pgdial.calls set (autovacuum_enabled = off); \
 
 const CLAIM: &str = "select pgdial.claim(gen_random_uuid(), '{default}', 30)";
 
-/// A session among the crowds, in a transaction that nobody commits, in which only these
-/// campaigns may dial. One at a time: a claim keeps the gate until its transaction ends.
+/// A session on the crowds, in a transaction that is never committed, in which only these campaigns may dial. One at
+/// a time: a claim keeps the gate until its transaction ends.
 async fn only(campaigns: &str) -> (MutexGuard<'static, ()>, PgConnection) {
     static TURN: Mutex<()> = Mutex::const_new(());
     static URL: OnceCell<String> = OnceCell::const_new();
@@ -51,14 +51,14 @@ async fn only(campaigns: &str) -> (MutexGuard<'static, ()>, PgConnection) {
         "begin; update pgdial.campaigns set paused = true where name <> all ('{{{campaigns}}}')"
     );
     run(&mut session, &pause).await.unwrap();
-    // The first of a session fills its caches of the catalog.
+    // A session's first claim fills its catalog caches.
     run(&mut session, "savepoint one").await.unwrap();
     run(&mut session, CLAIM).await.unwrap();
     run(&mut session, "rollback to one").await.unwrap();
     (turn, session)
 }
 
-/// The pages that a claim touches; it leaves nothing behind.
+/// Pages touched by a claim, which is rolled back.
 async fn pages_of_a_claim(session: &mut PgConnection) -> i64 {
     run(session, "savepoint one").await.unwrap();
     let touched = pages(session, CLAIM).await;
@@ -66,7 +66,7 @@ async fn pages_of_a_claim(session: &mut PgConnection) -> i64 {
     touched
 }
 
-/// The numbers that a claim brings, one for each call.
+/// Numbers claimed, one per call.
 async fn claimed(session: &mut PgConnection) -> Vec<String> {
     let phones =
         "select string_agg(phone, ' ') from pgdial.claim(gen_random_uuid(), '{default}', 30)";
@@ -78,8 +78,7 @@ async fn claimed(session: &mut PgConnection) -> Vec<String> {
 async fn a_hundred_thousand_twins_of_a_busy_number_hold_up_no_other() {
     let (_turn, mut session) = only("busy").await;
     let touched = pages_of_a_claim(&mut session).await;
-    // Their index and their rows once, page by page. A probe for each, or a second walk,
-    // would be far more.
+    // Index and rows once, page by page. One probe per row, or a second walk, would touch far more.
     assert!(touched < 6000, "{touched} pages");
     let numbers = claimed(&mut session).await;
     assert_eq!(numbers.len(), 30);
@@ -95,8 +94,8 @@ async fn among_forty_numbers_with_a_thousand_twins_each_a_claim_finds_thirty() {
     assert_eq!(numbers.len(), 30);
 }
 
-/// A thousand calls to the first number, then a thousand to the second: a claim looks a
-/// few times only, so it brings some, and the next one brings others.
+/// A thousand calls to the first number, then a thousand to the second: a claim looks only a few times, so it finds
+/// some, and the next claim finds others.
 #[tokio::test]
 async fn forty_numbers_one_after_the_other_are_all_found() {
     let (_turn, mut session) = only("forty").await;
@@ -122,8 +121,8 @@ async fn forty_numbers_one_after_the_other_are_all_found() {
     }
 }
 
-/// Everybody of a campaign may expire at one moment, or join the do-not-call list: a claim looks
-/// at a part of them, and the next ones go on behind, to the calls that can be dialled.
+/// All calls of a campaign may expire at one moment, or join the do-not-call list: one claim looks at a part of them,
+/// and the next ones continue behind it, up to the calls that can be dialled.
 #[tokio::test]
 async fn a_crowd_that_can_no_longer_be_dialled_is_walked_a_part_at_a_time() {
     for ends in [
@@ -145,7 +144,7 @@ async fn a_crowd_that_can_no_longer_be_dialled_is_walked_a_part_at_a_time() {
         while ask(&mut session, look).await == "0 0" {
             looks += 1;
         }
-        // 40,000 of them, 2,000 in a look.
+        // 40,000 of them, 2,000 per look.
         assert!((20..=22).contains(&looks), "{looks} looks: {ends}");
         assert_eq!(
             ask(
@@ -174,7 +173,7 @@ async fn calls_for_later_are_not_walked() {
     )
     .await
     .unwrap();
-    // It brings nothing, and so it also looks for what it passed over and for what is next.
+    // It claims nothing, so it also looks again for what it passed over, and for what is due next.
     let with = pages_of_a_claim(&mut session).await;
     assert_eq!(claimed(&mut session).await, [""; 0]);
     assert!(

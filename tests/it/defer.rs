@@ -1,4 +1,4 @@
-//! defer, `give_back`: in flight → waiting, the attempt not counted (P1, P6).
+//! defer, `give_back`: in flight → waiting, without counting the attempt (P1, P6).
 
 use pgdial::{
     domain::{ClaimedCall, Outcome, ReportKind},
@@ -19,7 +19,7 @@ async fn defer(db: &TestDb, call: &ClaimedCall, reason: DeferReason) -> Deferred
 #[tokio::test]
 async fn a_deferred_call_waits_with_its_attempt_unused() {
     let db = TestDb::new().await;
-    // Late waits a little, so that a wrong clock does not make us dial in a circle.
+    // `late` waits a little, so that a wrong clock does not make us dial in a loop.
     db.stop_clock().await;
     for (n, (reason, due)) in [(DeferReason::Late, 5), (DeferReason::Shutdown, 0)]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Numbers not to ring.
+//! The do-not-call list.
 
 use pgdial::{
     domain::Phone,
@@ -121,7 +121,7 @@ async fn a_list_of_numbers_is_added_at_once_and_each_has_its_verdict() {
     assert_eq!(db.state(waiting).await, "suppressed");
 }
 
-/// Two lists with the same numbers in opposite orders wait for each other, and both are taken.
+/// Two lists contain the same numbers in opposite orders: one waits for the other, and both are added.
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_that_are_added_at_the_same_time_do_not_deadlock() {
     let db = TestDb::new().await;

@@ -1,4 +1,4 @@
-//! drain: a worker is told to go (P2).
+//! drain: a worker is asked to finish (P2).
 
 use pgdial::flow::drain::Drained;
 use uuid::Uuid;
@@ -53,7 +53,7 @@ async fn only_worker(machine: &Machine) -> Uuid {
     id.parse().unwrap()
 }
 
-/// It finishes its dial, ends by itself and well; its calls go on.
+/// It finishes its dial and exits by itself with success; its calls go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_of_work_finishes_its_dials_and_ends() {
     let machine = Machine::new().await;
@@ -88,7 +88,7 @@ async fn a_process_of_work_finishes_its_dials_and_ends() {
     machine.judge(30);
 }
 
-/// The API and the sweep of `serve` go on; only its claims end.
+/// The API and the sweep of `serve` go on; only claiming stops.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_of_serve_goes_on_without_claiming() {
     let machine = Machine::new().await;

@@ -1,4 +1,4 @@
-//! enqueue: (nothing) → waiting, or the call that the key already names (P2).
+//! enqueue: (new) → waiting, or the call that the key already names (P2).
 
 use std::collections::HashSet;
 
@@ -88,7 +88,7 @@ async fn a_known_key_answers_its_call_whatever_has_happened_since() {
     let Enqueued::Created(id) = one(&db, request.clone()).await else {
         panic!("not new");
     };
-    // Its number may not be rung any more, and its expiresAt has passed: it was accepted all the same.
+    // The number has since been listed and `expiresAt` has passed, but the call was accepted.
     let phone = number(1).parse().unwrap();
     db.calls
         .do_not_call_add(&phone, "tester", "asked")
@@ -398,7 +398,7 @@ async fn the_sql_function_answers_the_id_and_raises_what_cannot_be_taken() {
     }
 }
 
-/// Sends a mark of its own after whatever was sent before, so that silence can be told.
+/// Sends a marker after whatever was sent before, which proves that nothing else was.
 async fn heard_before_mark(db: &TestDb, listener: &mut PgListener) -> Vec<String> {
     db.sql("select pg_notify('pgdial_wake', 'mark')").await;
     let mut heard = Vec::new();

@@ -1,4 +1,4 @@
-//! The order of events: final when told, each once, and no silence where something is missing.
+//! The order of events: final once returned, each exactly once, and never silence about a gap.
 
 use std::{
     collections::HashSet,
@@ -41,7 +41,7 @@ async fn an_event_that_commits_late_is_told_before_those_that_it_held_up() {
     let first = after(&db, Since::Start).await;
     assert_eq!(told(&first), "01 waiting");
     let mut slow = db.session().await;
-    // It has its transaction and its number first, and commits last.
+    // It gets its transaction id and sequence number first, and commits last.
     run(
         &mut slow,
         "set application_name = 'ledger'; begin; select pgdial.enqueue('+14155550002', 's')",
@@ -92,7 +92,7 @@ async fn what_is_rolled_back_is_waited_for_and_other_databases_and_readers_are_n
     run(&mut slow, "rollback").await.unwrap();
     let page = after(&db, Since::Cursor(page.next)).await;
     assert_eq!(told(&page), "03 waiting");
-    // A session that reads, for however long, holds up nothing.
+    // A session that only reads delays nothing, however long it is open.
     run(
         &mut slow,
         "begin isolation level repeatable read; select count(*) from pgdial.calls",
@@ -228,7 +228,7 @@ async fn a_cursor_whose_week_was_dropped_says_so_and_one_that_was_erased_goes_on
     let db = TestDb::new().await;
     let call = db.in_call(&number(1)).await;
     let page = after(&db, Since::Start).await;
-    // Erased, as a person may wish: what came after it is still here.
+    // Deleted by hand; what came after it still exists.
     db.sql("delete from pgdial.call_events where kind = 'active'")
         .await;
     let active = Since::Cursor(page.events[1].cursor.clone());
@@ -259,7 +259,7 @@ async fn a_cursor_of_another_database_or_of_a_lost_history_says_so() {
     };
     let words = gone(&db, &with(1, "1234")).await;
     assert!(words.contains("another database"), "{words}");
-    // A standby has taken over. Where the event is still there, nothing before it was lost.
+    // A standby has taken over. Where the event still exists, nothing before it was lost.
     let since = Since::Cursor(with(2, "9").into());
     assert_eq!(after(&db, since).await.events.len(), 0);
     let mut lost = parts.clone();
@@ -272,7 +272,7 @@ async fn a_cursor_of_another_database_or_of_a_lost_history_says_so() {
 async fn a_restored_database_begins_its_stream_anew() {
     let db = TestDb::new().await;
     db.enqueue(&number(1)).await;
-    // As a dump brings it: numbers of transactions that are far from here.
+    // As a dump restores it: transaction ids far from those of this server.
     db.sql(
         "update pgdial.call_events set xid = '99999999999'; \
             update pgdial.cluster set system_identifier = 1",
@@ -351,7 +351,7 @@ async fn looking_for_what_is_new_does_not_read_what_is_old() {
     let look = format!(
         "explain (analyze, buffers, format json) select * from pgdial.events_after('{cursor}')"
     );
-    // Twice: the first makes the plans.
+    // Twice, because the first time makes the plans.
     ask(
         &mut session,
         "select count(*) from pgdial.events_after('now')",
@@ -411,7 +411,7 @@ async fn a_follower_that_does_not_keep_up_loses_nothing() {
     let mut slow = db.calls.events().subscribe().await.unwrap();
     let mut quick = db.calls.events().kind("rare").subscribe().await.unwrap();
     for nth in 0..TRANSACTIONS {
-        // More pages than are kept for anybody.
+        // More pages than are kept in memory.
         db.sql(&format!(
             "insert into pgdial.call_events (at, call_id, claim_no, attempt, kind) \
              select now(), gen_random_uuid(), 0, {nth}, case when n = 500 then 'rare' else 'common' end \
@@ -479,7 +479,7 @@ async fn handlers_are_called_by_kind_until_they_are_stopped() {
     };
     let (cursor, ()) = tokio::join!(running, acting);
     assert_eq!(*done.lock().unwrap(), ["again 1", "reached 2"]);
-    // Where to go on: nothing is left.
+    // The cursor to continue from: nothing is left.
     let rest = after(&db, Since::Cursor(cursor.unwrap())).await;
     assert_eq!(told(&rest), "");
 }

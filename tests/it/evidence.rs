@@ -1,5 +1,5 @@
-//! The rule of evidence: a refusal speaks about its call until it has spoken about several (P7),
-//! and a campaign guards itself.
+//! The rule of evidence: a refusal is about its own call until several numbers were refused (P7), and a campaign
+//! guards itself.
 
 use pgdial::{
     domain::{ClaimedCall, Outcome, ReportKind},
@@ -87,7 +87,7 @@ async fn one_forbidden_number_waits_longer_each_time_and_fails_and_pauses_nobody
     let db = guarded().await;
     db.stop_clock().await;
     let id = db.enqueue(&number(1)).await;
-    // Put back for another reason, or another call as forbidden: neither counts.
+    // Neither this call put back for another reason nor another call put back as forbidden counts.
     let call = db.claim(1).await.pop().unwrap();
     let late = db
         .calls
@@ -138,7 +138,7 @@ async fn three_forbidden_numbers_in_a_row_pause_the_trunk_and_are_named() {
         assert!(why.contains(&call.id.to_string()), "{why}");
         assert!(audit.contains(&call.id.to_string()), "{audit}");
     }
-    // What was said before a person resumes it counts no more.
+    // What was refused before a person resumes the trunk no longer counts.
     db.calls
         .resume(LaneKind::Trunk, "default", "tester", None)
         .await
@@ -161,7 +161,7 @@ async fn an_acceptance_ends_the_run() {
     assert_eq!(paused(&db).await, "nobody");
 }
 
-/// It was accepted before the refusals: its end is no acceptance after them.
+/// It was accepted before the refusals, so its end is not an acceptance after them.
 #[tokio::test]
 async fn the_end_of_a_call_that_was_accepted_before_ends_no_run() {
     for asked in [false, true] {
@@ -188,7 +188,7 @@ async fn the_end_of_a_call_that_was_accepted_before_ends_no_run() {
 async fn an_account_that_a_webhook_reports_needs_three_numbers_too() {
     let db = guarded().await;
     enqueue(&db, 0..3, json!({})).await;
-    // Accepted one by one, and reported one by one: an acceptance that is taken back is none.
+    // Accepted one by one, and reported one by one: an acceptance that is taken back does not count.
     for n in 0..3 {
         assert_eq!(paused(&db).await, "nobody");
         let call = db.claim(1).await.pop().unwrap();
@@ -253,7 +253,7 @@ async fn while_others_are_due_they_are_tried_before_the_trunk_is_paused() {
     let others = db.claim(6).await;
     assert_eq!(others.len(), 6);
     assert!(others.iter().all(|call| call.from_number.is_none()));
-    // They meet the same: it is the account after all.
+    // They are refused too, so it is the account after all.
     forbid(&db, &others[0]).await;
     forbid(&db, &others[1]).await;
     assert_eq!(paused(&db).await, "trunk default");
@@ -263,6 +263,9 @@ async fn while_others_are_due_they_are_tried_before_the_trunk_is_paused() {
 async fn one_number_without_room_holds_off_nobody_and_three_do() {
     let db = guarded().await;
     db.stop_clock().await;
+    // Another account, that failed once.
+    db.sql("insert into pgdial.trunks (name) values ('other'); insert into pgdial.trunk_breaker (trunk, faults) values ('other', 1)")
+        .await;
     enqueue(&db, 0..6, json!({})).await;
     let calls = db.claim(3).await;
     full(&db, &calls[0]).await;
@@ -271,9 +274,9 @@ async fn one_number_without_room_holds_off_nobody_and_three_do() {
     full(&db, &calls[1]).await;
     full(&db, &calls[2]).await;
     assert!(db.claim(6).await.is_empty());
-    let until =
-        "select round(extract(epoch from not_before - pgdial.now())) from pgdial.trunk_breaker";
-    assert_eq!(db.text(until).await, "60");
+    let until = "select string_agg(trunk || ' ' || round(extract(epoch from not_before - pgdial.now())), ' ') \
+                 from pgdial.trunk_breaker where not_before is not null";
+    assert_eq!(db.text(until).await, "default 60");
     assert_eq!(paused(&db).await, "nobody");
 }
 
@@ -329,7 +332,7 @@ async fn a_script_that_breaks_the_provider_stops_no_other() {
     let others = db.claim(1).await;
     assert_eq!(scripts(&others), ["good"]);
     accept(&db, &others[0]).await;
-    // However many others are accepted, it is not forgotten.
+    // However many others are accepted, the bad script is not forgotten.
     for _ in 0..5 {
         for call in db.claim(5).await {
             assert_eq!(call.script_id, "good");
@@ -362,7 +365,8 @@ async fn an_open_breaker_is_probed_by_another_call_each_time() {
             .settle(call.reference(), Outcome::ProviderFault, "down");
         settled.await.unwrap()
     };
-    // Four of one campaign say nothing about the trunk, because others are due; with theirs it opens.
+    // Four of one campaign say nothing about the trunk, because others are due; once those fail too, the breaker
+    // opens.
     let mut opened = Settled::Retried;
     for call in db.claim(9).await {
         opened = fault(&call).await;
@@ -418,7 +422,7 @@ async fn a_wrong_script_costs_ten_leads_and_pauses_its_campaign_alone() {
     let expected =
         format!("pgdial: 10 of its latest 10 dials were refused: {REFUSED} (script bad); calls ");
     assert!(why.starts_with(&expected), "{why}");
-    // Resumed without having been mended, it costs as many again.
+    // Resumed without being fixed, it costs as many calls again.
     db.calls
         .resume(LaneKind::Campaign, "spring", "tester", None)
         .await
@@ -438,7 +442,7 @@ async fn more_than_half_of_the_latest_dials_pause_a_campaign_that_had_worked() {
     for call in db.claim(3).await {
         accept(&db, &call).await;
     }
-    // Two of three are refused, with words that name another request each time.
+    // Two of three are refused, each time with words that name another request.
     for n in 0..27 {
         let Some(call) = db.claim(1).await.pop() else {
             break;
@@ -479,7 +483,7 @@ async fn what_numbers_do_says_nothing_about_their_campaign() {
     assert_eq!(paused(&db).await, "nobody");
 }
 
-/// An outage of the provider is nobody's fault but its own.
+/// An outage of the provider is no campaign's fault.
 #[tokio::test]
 async fn an_outage_pauses_no_campaign_and_a_script_that_breaks_the_provider_does() {
     let db = guarded().await;
@@ -505,7 +509,7 @@ async fn an_outage_pauses_no_campaign_and_a_script_that_breaks_the_provider_does
     let open = "select opened_at is not null from pgdial.trunk_breaker";
     assert_eq!(db.text(open).await, "true");
 
-    // The same faults of one script, while others go on to be accepted.
+    // The same faults for one script, while others are still accepted.
     let db = guarded().await;
     enqueue(&db, 0..12, json!({ "scriptId": "bad" })).await;
     db.campaign("other", json!({})).await;
@@ -564,7 +568,7 @@ async fn the_first_acceptance_ends_the_trial_and_says_so() {
     );
     assert_eq!(db.text(&freed).await, "true");
     assert_eq!(db.claim(30).await.len(), 20);
-    // A minute later nobody knows any more.
+    // A minute later they no longer count.
     for call in &first[1..] {
         db.calls.cancel(call.id, "tester", None).await.unwrap();
         refuse(&db, call, REFUSED).await;
@@ -583,7 +587,7 @@ async fn the_first_acceptance_ends_the_trial_and_says_so() {
     );
 }
 
-/// A webhook that is faster than the answer to its dial says as well that the call was accepted.
+/// A webhook that arrives before the response to its dial also proves that the call was accepted.
 #[tokio::test]
 async fn a_report_that_comes_before_the_answer_ends_the_trial_too() {
     for report in [progress(ReportKind::Progress), ended(Outcome::Busy)] {

@@ -1,4 +1,4 @@
-//! What the trunks of one process share: a slow provider takes nothing of another's (P7).
+//! Trunks sharing one process: a slow provider takes nothing away from another (P7).
 
 use std::sync::{
     Arc,
@@ -14,8 +14,8 @@ use crate::support::{
     processes::{Machine, Process, SECRET},
 };
 
-/// A machine whose trunk `default` dials at its provider's address, and trunk `quick` at a provider
-/// that answers at once.
+/// A machine whose trunk `default` dials at its provider's address, and whose trunk `quick` dials at a provider that
+/// responds at once.
 async fn two_trunks() -> (Machine, [Process; 2]) {
     let machine = Machine::new().await;
     let db = &machine.db;
@@ -51,7 +51,7 @@ async fn enqueue(db: &TestDb, campaign: &str, numbers: std::ops::Range<usize>) {
     db.calls.send_wakes().await;
 }
 
-/// Each dial of the slow one keeps a permit for longer than all of the others take.
+/// Each dial of the slow trunk holds a permit for longer than all others take.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_takes_long_to_answer_leaves_the_others_their_permits() {
     let (machine, _processes) = two_trunks().await;
@@ -79,7 +79,7 @@ async fn a_provider_that_takes_long_to_answer_leaves_the_others_their_permits() 
     );
 }
 
-/// Every dial of the slow one is in doubt, and none of the questions about them is answered.
+/// Every dial of the slow trunk is in doubt, and no question about them gets a response.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_answers_no_question_delays_none_of_another() {
     let (machine, _processes) = two_trunks().await;

@@ -1,5 +1,5 @@
-//! A flood of webhooks does not starve the dialing, nor a flood of work the webhooks:
-//! the API and the worker have a pool each, in one process too.
+//! A flood of webhooks does not starve dialing, nor a flood of work the webhooks: API and worker have separate pools,
+//! even in one process.
 
 use std::sync::{
     Arc,
@@ -20,10 +20,10 @@ use crate::support::{
 
 const QUICK: [&str; 4] = ["--ring", "20ms..50ms", "--talk", "50ms..100ms"];
 const CALLS: usize = 60;
-/// At once; more than the API has connections to the database.
+/// Concurrent senders; more than the API has connections to the database.
 const SENDERS: usize = 32;
 
-/// What the API answered to a flood.
+/// Responses of the API to a flood.
 #[derive(Default)]
 struct Answers {
     kept: AtomicUsize,
@@ -36,7 +36,7 @@ impl Answers {
         let counter = match status {
             StatusCode::OK => &self.kept,
             StatusCode::UNAUTHORIZED => &self.rejected,
-            // Not kept, and said so: the provider sends it again.
+            // Not stored, and the response says so: the provider redelivers.
             StatusCode::SERVICE_UNAVAILABLE => &self.later,
             other => panic!("a webhook was answered {other}"),
         };
@@ -44,7 +44,7 @@ impl Answers {
     }
 }
 
-/// A well signed report about a call that nobody knows, or the same with another signature.
+/// Sends a correctly signed report about an unknown call, or the same with a wrong signature.
 async fn send(client: &Client, machine: &Machine, forged: bool) -> StatusCode {
     let secrets = SECRET.parse().unwrap();
     let body = json!({"callId": Uuid::new_v4(), "status": "COMPLETED"}).to_string();
@@ -89,7 +89,7 @@ async fn enqueue(db: &TestDb) {
     db.calls.send_wakes().await;
 }
 
-/// Calls are dialled and end while the flood lasts, all of it in these processes.
+/// Calls are dialled and end while the flood lasts, all in these processes.
 async fn calls_end_in_a_flood(start: impl AsyncFn(&Machine) -> Vec<Process>) {
     let machine = Arc::new(Machine::new().await);
     let _provider = machine.start_provider(&QUICK).await;
@@ -109,7 +109,7 @@ async fn calls_end_in_a_flood(start: impl AsyncFn(&Machine) -> Vec<Process>) {
     let completed = "select count(*) from pgdial.calls where state = 'completed'";
     assert_eq!(machine.db.text(completed).await, CALLS.to_string());
     machine.judge(30);
-    // It went on meanwhile, and what was answered 2xx is kept (P2).
+    // The flood went on meanwhile, and what was acknowledged with 2xx is stored (P2).
     let kept = answers.kept.load(Ordering::Relaxed);
     assert!(kept > before, "{kept} {before}");
     assert!(answers.rejected.load(Ordering::Relaxed) > 0);
@@ -131,7 +131,7 @@ async fn a_flood_of_webhooks_does_not_starve_the_dialing_of_the_same_process() {
     calls_end_in_a_flood(async |machine| vec![machine.start_serve().await]).await;
 }
 
-/// What a worker writes of its dials waits for a lock of ours.
+/// Makes whatever a worker writes about its dials wait for a lock of ours.
 const HOLD_UP: &str = "create function pgdial.hold_up() returns trigger language plpgsql as $$ begin \
      if current_setting('application_name') = 'pgdial worker' then \
          perform set_config('lock_timeout', '0', true), pg_advisory_xact_lock_shared(4711); \
@@ -146,7 +146,7 @@ const HELD_UP: &str = "select count(*) from pg_stat_activity where datname = cur
 async fn webhooks_are_answered_while_what_the_worker_writes_is_held_up() {
     let machine = Machine::new().await;
     machine.db.sql(HOLD_UP).await;
-    // The calls stay up until the connections are free again.
+    // Calls stay up until the connections are free again.
     let _provider = machine
         .start_provider(&["--ring", "10m", "--talk", "50ms"])
         .await;
@@ -156,7 +156,7 @@ async fn webhooks_are_answered_while_what_the_worker_writes_is_held_up() {
         .await
         .unwrap();
     enqueue(&machine.db).await;
-    // All that its dials have to say waits behind one statement, and takes no second connection.
+    // Everything its dials record waits behind one statement, and takes no second connection.
     let held_up = || machine.db.number(HELD_UP);
     eventually("the worker writes nothing", || async {
         held_up().await == 1

@@ -1,4 +1,4 @@
-//! forget: a person's number, and what was said with it, out of every table (P1).
+//! forget: erases a person's number, and what was said in their calls, from every table (P1).
 
 use pgdial::{
     domain::{CallId, Outcome, Phone, Report, ReportKind},
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::{TestDb, by_provider, ended, number, progress, run};
 
-/// The person's.
+/// Digits of the person's number.
 const DIGITS: &str = "14155550001";
 
 fn phone() -> Phone {
@@ -36,8 +36,8 @@ async fn forget(db: &TestDb) -> ForgetResponse {
     wish(db, false, ForgetDoNotCall::Keep).await
 }
 
-/// Every column of every table that can hold a text, by what it is in the catalogue: `table.column`
-/// where these digits stand, however they are written.
+/// Every `table.column` that contains these digits in any spelling. Columns that can hold text are found in the
+/// catalog.
 async fn places(db: &TestDb, digits: &str) -> Vec<String> {
     let columns: Vec<(String, String)> = sqlx::query_as(
         "select table_name::text, column_name::text from information_schema.columns \
@@ -52,7 +52,7 @@ async fn places(db: &TestDb, digits: &str) -> Vec<String> {
     assert!(columns.len() > 80, "{}", columns.len());
     let mut found = Vec::new();
     for (table, column) in columns {
-        // A body is bytes: as text where it is ASCII.
+        // A body is bytea; ASCII is searched as text.
         let sql = format!(
             "select count(*) from pgdial.{table} t \
              where position('{digits}' in regexp_replace(coalesce(case when pg_typeof(t.{column})::text = 'bytea' \
@@ -67,10 +67,10 @@ async fn places(db: &TestDb, digits: &str) -> Vec<String> {
     found
 }
 
-/// A person about whom everything is known, in every place that we know of.
+/// A person recorded in every place we know of.
 async fn well_known(db: &TestDb) -> Vec<CallId> {
     let n = number(1);
-    // Answered, with a transcript, a report that came too late, one that nobody could read.
+    // Answered, with a transcript, a report that came too late, and one that was unreadable.
     let request = json!({ "to": n, "from": "+14155559999", "scriptId": format!("to {n}"),
         "metadata": { "callback": n }, "idempotencyKey": "an order" });
     let talked = db.enqueue_as(request).await;
@@ -90,10 +90,9 @@ async fn well_known(db: &TestDb) -> Vec<CallId> {
     let dial = Some(call.reference());
     db.event_from("default", dial, "odd +14155550001", &of_another)
         .await;
-    // Without a reference.
     let named = by_provider(&format!("prov-{DIGITS}"), said);
     db.event_from("default", None, "no reference", &named).await;
-    // Failed, redriven, canceled by somebody who named the number; and a key made of it.
+    // Failed, redriven, canceled by someone who mentioned the number; and a key made of it.
     let key = json!({ "to": n, "scriptId": "s", "idempotencyKey": format!("for {n}") });
     let called_off = db.enqueue_as(key).await;
     db.calls
@@ -110,7 +109,7 @@ async fn well_known(db: &TestDb) -> Vec<CallId> {
         .settle(call.reference(), Outcome::InvalidNumber, words)
         .await
         .unwrap();
-    // Words of people.
+    // Reasons written by people.
     db.sql(
         "select pgdial.pause('trunk', 'default', 'fraud by +1-415-555-0001'); \
          select pgdial.pause('campaign', 'default', '14155550001 complained'); \
@@ -175,7 +174,7 @@ async fn nothing_of_the_number_is_left_in_any_column_of_any_table() {
     let forgot = wish(&db, false, ForgetDoNotCall::Remove).await;
     assert_eq!(forgot.verdict, ForgetVerdict::Forgotten);
     assert_eq!((forgot.more, &forgot.counts), (false, &kept.counts));
-    // The other number ends with the same digits, and its words begin with them.
+    // The other number ends with the same digits, and its texts begin with them.
     let others = [
         "acts.detail",
         "acts.why",
@@ -219,7 +218,7 @@ async fn nothing_of_the_number_is_left_in_any_column_of_any_table() {
     );
 }
 
-/// The search finds what it must: the places of the test above, without its help.
+/// The search finds every place the test above knows, without its help.
 #[tokio::test]
 async fn the_search_finds_the_number_wherever_it_stands() {
     let db = TestDb::new().await;
@@ -267,7 +266,7 @@ async fn waiting_calls_are_canceled_and_never_ring() {
     assert_eq!(db.state(waits).await, "canceled");
     let claimed: Vec<CallId> = db.claim(5).await.iter().map(|call| call.id).collect();
     assert_eq!(claimed, [other]);
-    // Nor by a redrive: nobody knows whom.
+    // Nor by a redrive: the number is gone.
     let redriven = db.calls.redrive(waits, "ann", None, true).await.unwrap();
     assert_eq!(redriven.0, Redriven::Forgotten);
     // Nor by hand.
@@ -296,7 +295,7 @@ async fn a_row_that_somebody_holds_stops_it_before_anything_is_done() {
     assert_eq!(forget(&db).await.verdict, ForgetVerdict::Forgotten);
 }
 
-/// P1: who comes first, wins; a call that is claimed at this moment is not emptied.
+/// P1: first writer wins; a call being claimed at this moment is not erased.
 #[tokio::test]
 async fn a_claim_that_is_under_way_is_not_overtaken() {
     let db = TestDb::new().await;
@@ -307,7 +306,7 @@ async fn a_claim_that_is_under_way_is_not_overtaken() {
     assert_eq!(forget(&db).await.verdict, ForgetVerdict::LockedOut);
     let (forgot, committed) = tokio::join!(forget(&db), run(&mut claimer, "commit"));
     committed.unwrap();
-    // It waited for the claim, or did not.
+    // It either waited for the claim or gave up.
     assert!(
         [ForgetVerdict::InFlight, ForgetVerdict::LockedOut].contains(&forgot.verdict),
         "{forgot:?}"
@@ -323,7 +322,7 @@ async fn enqueue_again(db: &TestDb, key: &str) -> Enqueued {
     done.into_iter().next().unwrap()
 }
 
-/// P1: the caller's retry, an hour after it was forgotten, rings nobody.
+/// P1: the caller's retry, an hour after the number was forgotten, rings nobody.
 #[tokio::test]
 async fn a_repeated_request_rings_nobody_for_a_day() {
     let db = TestDb::new().await;
@@ -338,7 +337,7 @@ async fn a_repeated_request_rings_nobody_for_a_day() {
     let repeated = enqueue_again(&db, "order 7").await;
     assert!(matches!(repeated, Enqueued::KeyReused(_)), "{repeated:?}");
     assert!(db.claim(1).await.is_empty());
-    // Then the key is no longer needed, and goes too.
+    // After that the key is no longer needed and is erased too.
     db.forward("2 hours").await;
     db.calls.housekeeping(None).await.unwrap();
     assert_eq!(db.column(id, "idempotency_key").await, "");
@@ -358,7 +357,7 @@ async fn a_young_key_that_is_made_of_the_number_waits_for_its_day() {
         (ForgetVerdict::KeyNeeded, Some(id))
     );
     assert_eq!(db.column(id, "phone").await, number(1));
-    // The list does what the key did.
+    // The list now does what the key did.
     let listed = wish(&db, false, ForgetDoNotCall::Add).await;
     assert_eq!(listed.verdict, ForgetVerdict::Forgotten);
     let repeated = enqueue_again(&db, key).await;
@@ -386,7 +385,7 @@ async fn an_entry_of_the_list_stays_unless_it_shall_go() {
     assert_eq!(db.text(listed).await, "+14155550001 asked to be forgotten");
 }
 
-/// A provider may say more about a call long after it.
+/// A provider may report more about a call long afterwards.
 #[tokio::test]
 async fn what_comes_in_later_is_emptied_by_housekeeping() {
     let db = TestDb::new().await;
@@ -401,9 +400,9 @@ async fn what_comes_in_later_is_emptied_by_housekeeping() {
     db.event(&call, &number(1), late).await;
     assert!(!places(&db, DIGITS).await.is_empty());
     db.calls.housekeeping(None).await.unwrap();
-    // The event's name is the provider's: here it is no name but the number.
+    // The provider chose the event's id, which here is the number itself.
     assert_eq!(places(&db, DIGITS).await, ["webhook_events.event_id"]);
-    // A repeated delivery of an event that was emptied is a repetition still.
+    // A redelivered event is still recognised after its content was erased.
     let again = db.event(&call, "1", ended(Outcome::NoAnswer)).await;
     assert_eq!(again, Verdict::Duplicate);
 }

@@ -1,4 +1,4 @@
-//! heartbeat: who is alive, and what they are told.
+//! heartbeat: which workers are alive, and what they are told.
 
 use pgdial::flow::heartbeat::Told;
 
@@ -11,7 +11,7 @@ async fn a_worker_hears_that_it_is_to_go_and_forgets_it_with_no_heartbeat() {
     let told = db.calls.heartbeat(&worker).await.unwrap();
     assert_eq!(told, Told { draining: false });
     db.calls.drain(worker.id, "ann", "x").await.unwrap();
-    // As releases before this one say that they are alive.
+    // Another heartbeat does not undo the drain.
     db.calls.heartbeat(&worker).await.unwrap();
     for _ in 0..2 {
         let told = db.calls.heartbeat(&worker).await.unwrap();

@@ -1,5 +1,5 @@
-//! While somebody holds an old snapshot nothing that has ended can be removed from the
-//! indexes. A claim steps over it once and not again, and what it counts stays exact.
+//! While a session holds an old snapshot, index entries of ended calls cannot be removed. A claim steps over them
+//! once and not again, and its counts stay exact.
 
 use pgdial::{domain::Outcome, flow::settle::Settled};
 use serde_json::json;
@@ -9,11 +9,11 @@ use crate::support::{TestDb, ask, number, pages::pages, run};
 
 const CLAIM_ONE: &str = "select id from pgdial.claim(gen_random_uuid(), '{default}', 1)";
 const COMMIT: &str = "commit; begin";
-/// So many entries that a walk over them touches more pages than any claim.
+/// Enough entries that walking them touches more pages than any claim.
 const GONE: usize = 50_000;
 
-/// A database in which 50,000 calls have gone, all of them still in the indexes, with the
-/// session that keeps them there.
+/// A database in which 50,000 calls have gone, with all of them still in the indexes, and the session that keeps them
+/// there.
 async fn with_the_gone(state: &str) -> (TestDb, PgConnection) {
     let db = TestDb::new().await;
     let in_flight = "claim_no, claim_seq, claimed_at, claimed_by, lease_until, deadline_at, trunk";
@@ -46,7 +46,7 @@ async fn with_the_gone(state: &str) -> (TestDb, PgConnection) {
     (db, holder)
 }
 
-/// The pages of a claim that finds one call, after one that has seen what there is.
+/// Pages of a claim that finds one call, after a claim that has walked everything.
 async fn second_claim(db: &TestDb) -> (i64, i64) {
     let mut session = db.session().await;
     run(&mut session, "begin").await.unwrap();
@@ -80,7 +80,7 @@ async fn a_claim_steps_once_over_what_has_waited() {
     );
 }
 
-/// What a walk of all would find is not forgotten: the claim says when it looks again.
+/// What a full walk would find is not forgotten: the claim says when it will look again.
 #[tokio::test]
 async fn a_campaign_that_is_new_is_found_when_all_are_looked_for_again() {
     let (db, _holder) = with_the_gone("waiting").await;
@@ -108,7 +108,7 @@ async fn a_campaign_that_is_new_is_found_when_all_are_looked_for_again() {
     );
 }
 
-/// Two sessions, each with what it knows: the cap counts what the other has claimed since.
+/// Two sessions, each with its own memory: the cap counts what the other has claimed since.
 #[tokio::test]
 async fn the_cap_counts_what_others_have_claimed_since() {
     let db = TestDb::new().await;
@@ -127,7 +127,7 @@ async fn the_cap_counts_what_others_have_claimed_since() {
     assert_eq!(ask(&mut other, claim).await, "0");
 }
 
-/// What came into flight by another way than a claim is above every floor.
+/// Calls that came in flight other than by a claim are above every floor.
 #[tokio::test]
 async fn the_cap_counts_what_nobody_has_claimed() {
     let db = TestDb::new().await;
@@ -167,8 +167,7 @@ async fn end_all(db: &TestDb) {
     }
 }
 
-/// A table emptied with its numbers: the claims of another session begin at one again, below
-/// what this one knew.
+/// A table emptied together with its sequence: another session's claims restart at one, below what this session knew.
 #[tokio::test]
 async fn the_cap_holds_when_the_numbers_of_claims_begin_anew() {
     let db = TestDb::new().await;

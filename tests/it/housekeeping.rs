@@ -1,5 +1,5 @@
-//! housekeeping: each step stands alone, and what became of it is kept; on a database that is
-//! published, watched and followed (P8).
+//! housekeeping: every step stands alone, and its result is recorded; on a database that is published, watched and
+//! subscribed to (P8).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn keep_house(db: &TestDb) -> Value {
     db.calls.housekeeping(DAY).await.unwrap()
 }
 
-/// What is kept of a step: `failures error`.
+/// Recorded result of a step: `failures error`.
 async fn noted(db: &TestDb, step: &str) -> String {
     let noted = format!(
         "select concat_ws(' ', failures, error) from pgdial.housekeeping_steps where step = '{step}'"
@@ -70,7 +70,7 @@ async fn a_database_that_is_published_is_kept_and_forgets() {
     }
 }
 
-/// Whatever is added later.
+/// Including tables added later.
 #[tokio::test]
 async fn every_table_can_be_published_and_changed() {
     let db = TestDb::new().await;
@@ -80,7 +80,7 @@ async fn every_table_can_be_published_and_changed() {
     assert_eq!(db.text(without).await, "");
 }
 
-/// A follower that has only the tables that `migrate` makes hears of no other.
+/// A subscriber that has only the tables `migrate` creates receives no others.
 #[tokio::test]
 async fn a_subscriber_follows_through_every_week() {
     let options = Options {
@@ -118,7 +118,7 @@ async fn a_subscriber_follows_through_every_week() {
     here.sql("select pg_create_logical_replication_slot('follower', 'pgoutput')")
         .await;
     let (socket, user) = (server.socket_dir().display().to_string(), "pgdial");
-    // `create subscription` runs in no transaction.
+    // `create subscription` cannot run in a transaction.
     run(
         &mut there.session().await,
         &format!(
@@ -148,7 +148,7 @@ async fn a_subscriber_follows_through_every_week() {
         .await;
     let history = "select md5(string_agg(e::text, ' ' order by e.seq)) from pgdial.call_events e";
     assert_eq!(here.text(history).await, there.text(history).await);
-    // The other one takes over: no number that a row has is given again.
+    // The subscriber takes over: no sequence number in use is given out again.
     there
         .sql("alter subscription follower disable; alter subscription follower set (slot_name = none)")
         .await;
@@ -217,7 +217,7 @@ async fn a_step_that_fails_stops_no_other_and_is_told() {
         )
         .await;
         let in_the_way = if step == "ensure_partitions" {
-            // A week that somebody took out by hand, or made beside the others.
+            // A week that someone detached by hand, or created beside the others.
             let week = "select 'call_events_' || to_char((pgdial.now() + interval '9 weeks') at time zone 'UTC', 'IYYY\"w\"IW')";
             let week = db.text(week).await;
             db.forward("9 weeks").await;
@@ -325,7 +325,7 @@ async fn a_person_who_holds_the_notes_stops_no_step() {
     assert_eq!(done.get("failed"), None, "{done}");
 }
 
-/// A new week is as closed as the others, whatever its owner gives away by default.
+/// A new week is as restricted as the others, whatever default privileges its owner has.
 #[tokio::test]
 async fn a_new_week_is_open_to_nobody() {
     let db = TestDb::new().await;

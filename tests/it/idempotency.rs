@@ -1,5 +1,5 @@
-//! Many writers of the same idempotency keys at once, in whatever order: one call for each
-//! key, everybody hears its id, and no deadlock of Postgres reaches anybody (P2).
+//! Many writers use the same idempotency keys at once, in any order: one call per key, each writer gets its id, and
+//! no Postgres deadlock surfaces (P2).
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use crate::support::{TestDb, number, run};
 
-/// Keys belong to their owner; in plain SQL that is the role, here the cluster's.
+/// Keys belong to an owner; in plain SQL that is the role, here the superuser's.
 const OWNER: &str = "pgdial";
 
 fn key(n: usize) -> String {
     format!("k{n:02}")
 }
 
-/// The n-th order of these keys: each begins elsewhere, every other one runs backwards.
+/// The n-th order of these keys: each starts elsewhere, and every other one runs backwards.
 fn order(keys: usize, nth: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..keys).collect();
     order.rotate_left(nth * 7 % keys);
@@ -30,8 +30,8 @@ fn order(keys: usize, nth: usize) -> Vec<usize> {
 
 type Ids = HashMap<usize, Uuid>;
 
-/// Enqueues the keys in one batch, as the API does. A key that a transaction holds for
-/// longer than 2 s is answered 409, and asked for again.
+/// Enqueues the keys in one batch, as the API does. A key held by a transaction for longer than 2 s yields 409, and
+/// is requested again.
 async fn in_batches(db: &TestDb, keys: &[usize]) -> Ids {
     let mut ids = Ids::new();
     while ids.len() < keys.len() {
@@ -58,7 +58,7 @@ async fn in_batches(db: &TestDb, keys: &[usize]) -> Ids {
     ids
 }
 
-/// A person's session, in which Postgres looks for deadlocks soon.
+/// A person's session, with a short `deadlock_timeout`.
 async fn session(db: &TestDb) -> PgConnection {
     let mut session = db.session().await;
     run(&mut session, "set deadlock_timeout = '20ms'")
@@ -67,7 +67,7 @@ async fn session(db: &TestDb) -> PgConnection {
     session
 }
 
-/// One call in a transaction of one's own; what Postgres said when it could not be.
+/// One call within the session's transaction; on failure Postgres's code and message.
 async fn enqueue(session: &mut PgConnection, n: usize) -> Result<Uuid, (String, String)> {
     let sql = "select pgdial.enqueue($1, 's', p_idempotency_key => $2)";
     let enqueued: Result<(Uuid,), sqlx::Error> = sqlx::query_as(sql)
@@ -137,7 +137,7 @@ async fn thirty_writers_of_the_same_keys_in_different_orders_make_one_call_for_e
     assert_eq!(db.text(begun).await, KEYS.to_string());
 }
 
-/// Two transactions, each with the key that the other wants next.
+/// Two transactions, each holding the key that the other wants next.
 #[tokio::test]
 async fn a_deadlock_of_two_transactions_is_a_locked_key_for_one_and_nothing_for_the_other() {
     let db = TestDb::new().await;
@@ -160,7 +160,7 @@ async fn a_deadlock_of_two_transactions_is_a_locked_key_for_one_and_nothing_for_
     let refused: Vec<_> = [anns, bobs].into_iter().filter_map(Result::err).collect();
     let key_locked = ("55P03".to_owned(), "pgdial.enqueue: key_locked".to_owned());
     assert_eq!(refused, [key_locked]);
-    // Whoever lost begins again, and hears of the same calls.
+    // The loser starts again and gets the same calls.
     let again = transaction(&mut ann, &[1, 2]).await.unwrap();
     assert_eq!(transaction(&mut bob, &[2, 1]).await.unwrap(), again);
     assert_eq!(db.number("select count(*) from pgdial.calls").await, 2);

@@ -1,4 +1,4 @@
-//! The inbox: which events are one, and what becomes of those that nobody can match.
+//! The inbox: which events count as one, and what becomes of those that cannot be matched.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::support::{TestDb, by_provider, ended, number, progress, run};
 const KEPT: &str =
     "select string_agg(verdict || ' ' || deliveries, ', ' order by id) from pgdial.webhook_events";
 
-/// Parked events about calls of other software: of these names, received so long ago, due now.
+/// Parks events about other software's calls, with these names, received that long ago, due now.
 async fn strangers(db: &TestDb, events: u32, age: &str) {
     db.sql(&format!(
         "insert into pgdial.webhook_events (trunk, reference, event_id, received_at, last_delivery_at, \
@@ -142,7 +142,7 @@ async fn a_uuid_is_one_name_in_either_case() {
         );
         assert_eq!(db.state(dialing.id).await, "completed");
     }
-    // An event that waits for its call, and one that is stored after the webhook named it.
+    // An event whose call is not known by this id yet, until `dialed` stores it.
     let dialing = db.dialing(&number(5)).await;
     let early = by_provider(
         &upper.replace("000A", "000B"),
@@ -174,7 +174,7 @@ async fn events_that_nobody_can_match_keep_none_from_its_turn() {
     let verdict = db.event(&call, "1", ended(Outcome::Answered)).await;
     assert_eq!(verdict, Verdict::Parked);
     run(&mut person, "commit").await.unwrap();
-    // One that came in the very moment in which the id of its call was stored: seen by neither.
+    // This one came in at the very moment its call's id was stored: neither saw the other.
     let other = db.in_call(&number(2)).await;
     db.sql(
         "insert into pgdial.webhook_events (trunk, reference, event_id, received_at, last_delivery_at, \
@@ -207,7 +207,7 @@ async fn rows_that_stay_held_keep_no_other_event_from_its_turn() {
     let parked = futures_util::future::join_all(held.iter().map(park)).await;
     assert!(parked.iter().all(|verdict| *verdict == Verdict::Parked));
     db.forward("1 minute").await;
-    // Another call, whose row was held for a moment only.
+    // Another call, whose row was locked only briefly.
     let call = db.in_call(&number(200)).await;
     db.sql(&format!(
         "insert into pgdial.webhook_events (trunk, reference, event_id, received_at, last_delivery_at, verdict, \

@@ -1,5 +1,5 @@
-//! judge: what a report means for a row, as an exhaustive table. The expectations are
-//! written from the rules in words, not from the SQL.
+//! judge: what a report means for a row, as an exhaustive table. Expectations are derived from the rules in words,
+//! not from the SQL.
 
 use std::collections::HashMap;
 
@@ -26,20 +26,20 @@ const KINDS: [&str; 6] = [
 ];
 const ROW_CLAIM: i64 = 5;
 
-/// What is known of the row and of the dial that the report is about.
+/// What is known about the row and about the dial that the report is about.
 #[derive(Clone, Copy)]
 struct Known {
     /// The row failed as unknown.
     unknown: bool,
-    /// Somebody has answered the call already.
+    /// The call has already been answered.
     answered: bool,
     /// The end of this very dial was reported before.
     over: bool,
 }
 
-/// Written as the rules are told, one after another.
+/// In the order in which the rules are stated.
 fn expected(state: &str, known: Known, event_claim: i64, kind: &str) -> &'static str {
-    // A claim that the row never had is not ours.
+    // The row never had this claim.
     if !(1..=ROW_CLAIM).contains(&event_claim) {
         return "mismatch";
     }
@@ -56,17 +56,17 @@ fn expected(state: &str, known: Known, event_claim: i64, kind: &str) -> &'static
             _ => "settle",
         };
     }
-    // The first answer that we hear of: it completes a call that waits, or that failed because
-    // nobody knew; elsewhere the state stays, but nothing may ring them again.
+    // A first answer completes a call that waits, or that failed as unknown; otherwise the state stays, but the
+    // person must not be rung again.
     let open = state == "waiting" || (state == "failed" && known.unknown);
     if !known.answered && (kind == "answered" || kind == "completed") {
         return if open { "complete_late" } else { "late_answer" };
     }
-    // Of contradicting words about one dial its end decides; what comes out of order is stale.
+    // Of contradictory reports about one dial its end decides; whatever comes out of order is stale.
     if known.over {
         return "stale";
     }
-    // Who rings or talks holds the number, until it is reported to be over.
+    // Ringing or talking holds the number until its end is reported.
     match kind {
         "progress" | "answered" => "hold",
         _ => "end_hold",

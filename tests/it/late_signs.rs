@@ -1,5 +1,5 @@
-//! Late signs of life: reports about a dial that was put back, refused or given up (P1). Who
-//! rings or talks holds the number, until that is reported to be over or cannot be any more.
+//! Late signs of life: reports about a dial that was put back, refused or given up (P1). Ringing or talking holds the
+//! number until the end is reported, or it cannot last any longer.
 
 use pgdial::{
     domain::{CallId, ClaimedCall, Outcome, ReportKind},
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::support::{TestDb, ended, number, processes::Machine, progress};
 
-/// The ways in which a dial is over for us without a word of how it ended.
+/// Ways in which a dial ends for us without a report of how it ended.
 const WAYS: [&str; 5] = ["full", "late", "not placed", "refused", "given up"];
 
 /// A call whose first dial is over in this way.
@@ -56,13 +56,13 @@ async fn put_back(db: &TestDb, call: &ClaimedCall, reason: DeferReason) {
     assert_eq!(answer.unwrap(), Deferred::Deferred);
 }
 
-/// Seconds for which its number is held.
+/// Seconds for which the call's number is held.
 async fn held_for(db: &TestDb, id: CallId) -> String {
     let held = "coalesce(round(extract(epoch from hold_until - pgdial.now())), 0)";
     db.column(id, held).await
 }
 
-/// Nobody rings this number now, neither for this call nor for another one.
+/// Asserts that nothing dials this number now, neither for this call nor for another.
 async fn nobody_rings(db: &TestDb) {
     db.let_trunks_dial().await;
     assert!(db.claim(5).await.is_empty());
@@ -77,7 +77,7 @@ async fn a_dial_that_is_over_for_us_and_rings_holds_its_number_until_it_cannot_r
         db.enqueue(&number(1)).await;
         let verdict = db.event(&call, "1", progress(ReportKind::Progress)).await;
         assert_eq!(verdict, Verdict::Applied, "{way}");
-        // To ring 60 s, to talk 30 min, and 2 min besides.
+        // 60 s to ring, 30 min to talk, and 2 min of margin.
         assert_eq!(held_for(&db, call.id).await, "1980", "{way}");
         assert!(db.detail(call.id, "held").await["hold_until"].is_string());
         let due = "state <> 'waiting' or run_at >= hold_until";
@@ -105,10 +105,10 @@ async fn its_final_report_ends_the_hold() {
         assert_eq!(db.column(call.id, "hold_until is null").await, "true");
         db.let_trunks_dial().await;
         assert_eq!(db.claim(5).await[0].id, twin, "{way}");
-        // The telephone has just rung: a retry waits as after any attempt that ended so.
+        // The phone has just rung: a retry waits as after any attempt with this outcome.
         let due = "state <> 'waiting' or run_at > pgdial.now() + interval '20 minutes'";
         assert_eq!(db.column(call.id, due).await, "true", "{way}");
-        // What comes out of order holds nothing again.
+        // Reports out of order do not hold the number again.
         let ringing = db.event(&call, "3", progress(ReportKind::Progress)).await;
         assert_eq!(ringing, Verdict::Stale, "{way}");
         assert_eq!(held_for(&db, call.id).await, "0", "{way}");
@@ -133,12 +133,12 @@ async fn a_late_sign_is_about_its_own_call_alone() {
     db.event(&first, "4", ended(Outcome::Answered)).await;
     assert_eq!(db.state(first.id).await, "completed");
     assert_eq!(db.state(other.id).await, "waiting");
-    // Another answer to the call that is over, be it of the same dial.
+    // Another answer, even of the same dial, to the call that is over.
     db.event(&first, "5", progress(ReportKind::Answered)).await;
     assert_eq!(db.column(other.id, "answered_at is null").await, "true");
 }
 
-/// A final report that comes first is remembered, for what comes out of order after it.
+/// A final report that comes first is remembered, for reports that come out of order after it.
 #[tokio::test]
 async fn ringing_that_comes_after_the_end_holds_nothing() {
     let db = TestDb::new().await;
@@ -173,7 +173,7 @@ async fn an_answer_stops_the_retry_and_their_talk_holds_the_number() {
     }
 }
 
-/// The second dial is under way when the first shows itself: the harm is done, but no third.
+/// The second dial is under way when the first shows up: the harm is done, but there must be no third.
 #[tokio::test]
 async fn an_earlier_dial_that_rings_or_was_answered_stops_the_retry_of_a_later_one() {
     for (sign, state, held) in [
@@ -213,7 +213,7 @@ async fn a_dial_that_is_put_back_after_an_earlier_one_was_answered_does_not_wait
     );
 }
 
-/// By what that dial was told, not by what the campaign says, or a later dial was told.
+/// By what that dial was told, rather than by the campaign's present settings or those of a later dial.
 #[tokio::test]
 async fn the_hold_is_as_long_as_that_dial_may_last() {
     let db = TestDb::new().await;
@@ -231,7 +231,7 @@ async fn the_hold_is_as_long_as_that_dial_may_last() {
     assert_eq!(held_for(&db, first.id).await, "190");
     db.event(&first, "2", progress(ReportKind::Progress)).await;
     assert_eq!(held_for(&db, first.id).await, "7380");
-    // Each ends its own part of the hold.
+    // Each report ends its own part of the hold.
     db.event(&first, "3", ended(Outcome::NoAnswer)).await;
     assert_eq!(held_for(&db, first.id).await, "190");
     db.event(&second, "4", ended(Outcome::NoAnswer)).await;
@@ -273,7 +273,7 @@ async fn a_redriven_call_is_held_by_its_old_dials_but_not_ended_by_them() {
     assert_eq!(db.state(call.id).await, "waiting");
     let again = db.claim(1).await.pop().unwrap();
     assert_eq!(again.claim_no, 2);
-    // A refusal of the new dial is retried: they have not answered since.
+    // The new dial is retried: they have not answered since.
     db.event(&again, "2", ended(Outcome::Busy)).await;
     assert_eq!(db.state(call.id).await, "waiting");
     db.forward("1 hour").await;
@@ -282,7 +282,7 @@ async fn a_redriven_call_is_held_by_its_old_dials_but_not_ended_by_them() {
     assert_eq!(db.state(call.id).await, "completed");
 }
 
-/// Redriven because nobody knew; then it turns out that they had answered.
+/// Redriven as unknown; then it turns out that they had answered.
 #[tokio::test]
 async fn a_call_that_was_redriven_without_force_is_ended_by_a_late_answer() {
     let db = TestDb::new().await;
@@ -296,7 +296,7 @@ async fn a_call_that_was_redriven_without_force_is_ended_by_a_late_answer() {
     assert_eq!(db.state(call.id).await, "completed");
 }
 
-/// Over real HTTP: the provider answers 429 and rings all the same; its webhook says so.
+/// Over real HTTP: the provider returns 429 and rings all the same, and its webhook says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_refuses_and_rings_all_the_same_rings_once() {
     let machine = Machine::new().await;

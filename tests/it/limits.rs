@@ -1,4 +1,4 @@
-//! A call keeps what its provider was told: changing a campaign touches no live call.
+//! A call keeps the limits its provider was told: changing a campaign does not touch live calls.
 
 use pgdial::{
     domain::{ClaimedCall, Outcome, ReportKind},
@@ -49,7 +49,7 @@ async fn a_live_call_is_not_hung_up_when_its_campaign_is_cut_short() {
         .await;
     assert_eq!(unknown.unwrap().unwrap().verdict, Verdict::NotFound);
     assert_eq!(db.state(call.id).await, "in_call");
-    // Past its own deadline it is.
+    // It is past its own deadline.
     db.forward("64 minutes").await;
     let asked = db
         .calls

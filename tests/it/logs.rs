@@ -1,4 +1,4 @@
-//! Logs for programs: one JSON object a line, the same names as spans have, no number.
+//! Logs for programs: one JSON object per line, with the same names as spans and without numbers.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ async fn each_line_is_an_object_whose_fields_have_the_names_of_spans() {
     machine.until_all_over().await;
     let lines = || {
         let text = std::fs::read_to_string(machine.file("serve.log")).unwrap();
-        // The last line may be half written yet.
+        // The last line may be half written.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         whole.lines().map(read).collect::<Vec<Value>>()

@@ -1,5 +1,5 @@
-//! Weeks in which no process of ours ran, and a reader who is in the way when they are
-//! back: whatever the clock says, events have a home, and nobody queues behind it (P7).
+//! For weeks none of our processes ran, and then a reader is in the way: whatever the clock says, events have a
+//! partition, and nobody queues behind the reader (P7).
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ async fn keep_house(db: &TestDb) -> serde_json::Value {
     db.calls.housekeeping(DAY).await.unwrap()
 }
 
-/// What comes first after an absence, before any worker has kept house: a transaction of
-/// an application, the provider's webhook, and somebody's sweep.
+/// What may come first after an absence, before any housekeeping: an application's transaction, the provider's
+/// webhook, and a sweep.
 async fn first_of_the_day(db: &TestDb, live: &ClaimedCall, n: usize) {
     let mut application = db.session().await;
     let enqueue = format!("select pgdial.enqueue('{}', 's')", number(n));
@@ -42,12 +42,12 @@ async fn first_of_the_day(db: &TestDb, live: &ClaimedCall, n: usize) {
 async fn after_sixty_days_off_everything_works_before_and_after_the_house_is_kept() {
     let db = TestDb::new().await;
     let events = "select count(*) from pgdial.call_events";
-    // The second time the weeks that were made after the first are over, too.
+    // The second time, the weeks created after the first absence are over, too.
     for absence in 0..3 {
         let from = absence * 10;
         let live = db.in_call(&number(from)).await;
         let silent = db.dialing(&number(from + 1)).await;
-        // The deadline is far: the sweep shall find the lease only.
+        // Far off, so that the sweep finds only the lease.
         db.sql("update pgdial.calls set deadline_at = deadline_at + interval '1 year' where state = 'dialing'")
             .await;
         let before = db.number(events).await;
@@ -75,7 +75,7 @@ async fn weeks_made_by_hand_or_half_made_are_no_trap() {
     let db = TestDb::new().await;
     db.forward("90 days").await;
     let late = db.in_call(&number(1)).await;
-    // A week that is attached already, beside rows of others in the default partition.
+    // A week that is already attached, next to rows of others in the default partition.
     db.sql("select pgdial.ensure_partitions(pgdial.now() + interval '21 days', 0)")
         .await;
     db.forward("14 days").await;
@@ -87,8 +87,8 @@ async fn weeks_made_by_hand_or_half_made_are_no_trap() {
     assert_weeks_are_whole(&db).await;
 }
 
-/// Attach and drop both meet a reader; while they try, every verb goes on, and what did
-/// not succeed succeeds when the reader has gone.
+/// Attach and drop both meet a reader. Meanwhile every verb goes on, and what failed succeeds once the reader is
+/// gone.
 #[tokio::test]
 async fn a_reader_across_a_change_of_weeks_holds_up_neither_writers_nor_for_good_the_change() {
     let db = TestDb::new().await;

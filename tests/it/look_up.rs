@@ -1,4 +1,4 @@
-//! `look_up`: providers are asked about dials that nobody has explained (P1, P2).
+//! `look_up`: providers are asked about unexplained dials (P1, P2).
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ async fn may_be_asked(how: &str) -> TestDb {
     db
 }
 
-/// A dial of which nobody knows whether it rings.
+/// A dial in doubt.
 async fn in_doubt(db: &TestDb, n: usize) -> ClaimedCall {
     let call = db.dialing(&number(n)).await;
     assert!(db.calls.doubt(call.reference(), "no answer").await.unwrap());
     call
 }
 
-/// How many dials are to be asked about now; booking them.
+/// Books the dials to ask about now; returns how many.
 async fn due(db: &TestDb) -> usize {
     db.calls
         .look_ups_due(&each(&["default"], 100))
@@ -62,7 +62,7 @@ async fn a_dial_in_doubt_is_asked_about_soon_and_then_less_often() {
     assert_eq!(due(&db).await, 1);
 }
 
-/// Half of the longest time that it may take, 2 minutes at most and 5 s at least.
+/// After half of its longest possible time, but at most 2 minutes and at least 5 s.
 #[tokio::test]
 async fn an_accepted_call_is_asked_about_in_proportion_to_its_limits() {
     let db = may_be_asked("hint").await;
@@ -83,7 +83,7 @@ async fn an_accepted_call_is_asked_about_in_proportion_to_its_limits() {
     }
 }
 
-/// No wake comes for a call that is accepted while the sweep rests.
+/// No wake is sent for a call accepted while the sweep rests.
 #[tokio::test]
 async fn the_sweep_rests_no_longer_than_a_call_from_now_on_could_wait() {
     let db = may_be_asked("hint").await;
@@ -94,7 +94,7 @@ async fn the_sweep_rests_no_longer_than_a_call_from_now_on_could_wait() {
     assert_eq!(db.sweep().await.wait, Duration::from_secs(30));
 }
 
-/// One provider hangs: what is asked of another is not less for it.
+/// One provider hangs, which does not reduce the questions another may be asked.
 #[tokio::test]
 async fn each_trunk_has_its_own_questions() {
     let db = may_be_asked("hint").await;
@@ -123,7 +123,7 @@ async fn each_trunk_has_its_own_questions() {
     assert_eq!(db.column(id, "look_up_at is not null").await, "true");
 }
 
-/// An idle sweep hears of a doubt at once, and so asks 5 s after the claim.
+/// An idle sweep learns of a doubt at once, and so asks 5 s after the claim.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_doubt_wakes_the_sweep() {
     let db = may_be_asked("hint").await;
@@ -216,7 +216,7 @@ async fn not_found_is_believed_of_an_authority_at_the_third_time_over_a_window()
     );
 }
 
-/// The asks grow rarer, but one of them falls on the end of the window: its slot is taken until then.
+/// Questions become rarer, but one is asked exactly at the end of the window, until which the slot is taken.
 #[tokio::test]
 async fn an_authority_is_asked_when_its_silence_may_first_count() {
     let db = may_be_asked("authoritative").await;
@@ -290,8 +290,8 @@ async fn past_its_deadline_not_found_gives_it_up() {
     assert_eq!(db.text(&format!("select state || ' ' || outcome || ' ' || (hold_until > pgdial.now()) from pgdial.calls where id = '{}'", call.id)).await, "failed unknown true");
 }
 
-/// The provider says 500 although it dialled, and its webhooks are lost: only a look-up
-/// by our reference can tell.
+/// The provider returns 500 although it dialled, and its webhooks are lost: only a look-up by our reference can find
+/// the call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dial_with_neither_answer_nor_webhook_is_found_by_its_reference() {
     let machine = Machine::new().await;

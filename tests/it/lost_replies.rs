@@ -1,6 +1,5 @@
-//! The database did what it was asked, and the connection broke before it could say so:
-//! everything is repeated until somebody hears the answer, nobody rings twice, and
-//! nothing is lost (P1, P2).
+//! The database did as asked, but the connection broke before it could say so: everything is repeated until a reply
+//! arrives, nobody is rung twice, and nothing is lost (P1, P2).
 
 use pgdial::{
     db,
@@ -19,12 +18,12 @@ use uuid::Uuid;
 
 use crate::support::{TestDb, ended, number, processes::Machine, wire::Wire};
 
-/// The verbs of a program whose replies this wire can lose.
+/// The verbs over this wire, which can lose replies.
 async fn over(wire: &Wire) -> Queue {
     Queue::new(db::connect(&wire.url, "test", 2).await.unwrap())
 }
 
-/// The same verb twice: the first time its reply is lost.
+/// The same verb twice; the first reply is lost.
 macro_rules! twice {
     ($wire:ident, $statement:literal, $verb:expr) => {{
         $wire.lose(1, $statement);
@@ -50,7 +49,7 @@ async fn what_a_lost_reply_of_a_claim_brought_is_given_back_and_can_be_claimed_a
     let states = "select string_agg(distinct state || ' ' || attempt, ', ') from pgdial.calls";
     assert_eq!(db.text(states).await, "dialing 1");
     assert!(db.claim(5).await.is_empty(), "they are somebody's");
-    // The reply of this one is lost, too.
+    // The reply to this one is lost, too.
     assert!(twice!(
         wire,
         "pgdial.give_back(",
@@ -121,7 +120,7 @@ async fn a_result_that_is_recorded_again_changes_nothing() {
     assert_eq!(db.text(faults).await, "1", "one fault");
 }
 
-/// Between the lost reply and the repetition somebody else may have claimed the call.
+/// Between the lost reply and the repetition, another worker may have claimed the call.
 #[tokio::test]
 async fn a_result_that_is_recorded_again_cannot_touch_a_later_claim() {
     let db = TestDb::new().await;

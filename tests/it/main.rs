@@ -1,4 +1,4 @@
-//! Integration tests: one binary, one private Postgres, one database a test.
+//! Integration tests: one binary, one private Postgres, one database per test.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! cancel, redrive and export by a filter, batch after batch (P1, P7).
+//! cancel, redrive and export with a filter, batch after batch (P1, P7).
 
 use pgdial::{
     domain::{CallId, Outcome},
@@ -22,7 +22,7 @@ const fn batch<'a>(filter: &'a Value, limit: i32, cursor: Option<&'a str>) -> Ba
     }
 }
 
-/// Cancels batch after batch; the verdicts of all of them.
+/// Cancels batch after batch; returns all of them.
 async fn cancel_all(db: &TestDb, filter: Value, limit: i32) -> Vec<BatchResponse> {
     let mut batches: Vec<BatchResponse> = Vec::new();
     loop {
@@ -115,7 +115,7 @@ async fn calls_in_flight_are_wished_ended_once() {
     );
 }
 
-/// P7: what somebody holds, or cannot be written, is passed over, and comes to an end.
+/// P7: rows that are locked, or cannot be written, are skipped, and the run ends.
 #[tokio::test]
 async fn rows_that_cannot_be_canceled_hold_up_none_behind_them() {
     let db = TestDb::new().await;
@@ -147,7 +147,7 @@ async fn rows_that_cannot_be_canceled_hold_up_none_behind_them() {
     );
 }
 
-/// Calls that are over in several ways; those held or not to be rung among them.
+/// Calls that ended in different ways, some of them held or on the do-not-call list.
 async fn finished(db: &TestDb) -> [CallId; 6] {
     db.campaign("gone", json!({})).await;
     let gone = enqueue_in(db, "gone", &number(5)).await;
@@ -223,7 +223,7 @@ async fn completed_calls_are_redriven_with_force_only() {
     assert_eq!(db.state(completed).await, "waiting");
 }
 
-/// A batch that finds only refused calls does not come back to them.
+/// A batch that finds only refused calls is not repeated.
 #[tokio::test]
 async fn a_redrive_goes_on_behind_calls_that_were_refused() {
     let db = TestDb::new().await;
@@ -422,7 +422,7 @@ async fn an_export_shows_every_call_once_with_its_attempts() {
     assert_eq!(exported[0]["to"], number(0));
 }
 
-/// Nobody is rung again and again by one wish.
+/// One run does not ring a person again and again.
 #[tokio::test]
 async fn a_call_that_fails_again_is_not_met_again_by_the_same_run() {
     let db = TestDb::new().await;
@@ -448,7 +448,7 @@ async fn a_call_that_fails_again_is_not_met_again_by_the_same_run() {
     }
 }
 
-/// What is dialled meanwhile makes no gap: rows are walked by what never changes.
+/// What is dialled meanwhile leaves no gap: rows are walked in an order that never changes.
 #[tokio::test]
 async fn a_claim_between_two_batches_hides_no_call() {
     let db = TestDb::new().await;

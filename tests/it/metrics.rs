@@ -1,5 +1,4 @@
-//! What Prometheus scrapes from real processes; and that the dashboard and the alert rules in
-//! `docs/` ask for nothing else.
+//! What Prometheus scrapes from real processes. The dashboard and the alert rules in `docs/` must use nothing else.
 
 use std::{net::TcpListener, path::Path};
 
@@ -22,7 +21,7 @@ async fn scrape(address: impl std::fmt::Display) -> String {
     answer.text().await.unwrap()
 }
 
-/// The value of one series, as it stands before the blank; 0 if it is not there.
+/// Value of one series; 0 if it is absent.
 fn value(text: &str, series: &str) -> i64 {
     let found = text.lines().find_map(|line| {
         let rest = line.strip_prefix(series)?;
@@ -31,7 +30,7 @@ fn value(text: &str, series: &str) -> i64 {
     found.unwrap_or(0)
 }
 
-/// A process that has enqueued, claimed, dialled and been told; one campaign is paused.
+/// Metrics of a process that has enqueued, claimed, dialled and received webhooks, with one campaign paused.
 async fn after_a_small_run(machine: &Machine) -> String {
     machine
         .db
@@ -48,7 +47,7 @@ async fn after_a_small_run(machine: &Machine) -> String {
         assert_eq!(answer.status(), 201);
     }
     machine.until_all_over().await;
-    // The last answers are counted after their commits.
+    // The last responses are counted after their commits.
     eventually("every webhook is counted", || async {
         let text = scrape(machine.api).await;
         value(&text, "pgdial_webhook_seconds_count") >= 3
@@ -59,7 +58,7 @@ async fn after_a_small_run(machine: &Machine) -> String {
     scrape(machine.api).await
 }
 
-/// A worker that looks by itself is now and then faster than the hint, so a call may take several tries.
+/// A worker's own poll is sometimes faster than the hint, so several calls may be needed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_from_a_hint_to_its_claim_is_counted() {
     let machine = Machine::new().await;
@@ -113,7 +112,7 @@ async fn a_process_counts_what_it_does_and_the_documents_ask_for_nothing_else() 
     ] {
         assert!(value(&text, series) >= least, "{series} in\n{text}");
     }
-    // A webhook may be faster than the answer to its dial.
+    // A webhook may be faster than the response to its dial.
     let dialed = |verdict| {
         let series = format!("pgdial_verdicts_total{{verb=\"dialed\",verdict=\"{verdict}\"}}");
         value(&text, &series)
@@ -153,7 +152,7 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// Place, expression, and the text that shows its labels.
+/// Place, expression, and the legend, which shows labels.
 type Asked = (String, String, String);
 
 fn dashboard() -> Vec<Asked> {
@@ -200,7 +199,7 @@ fn alerts() -> Vec<Asked> {
     rules.map(alert).collect()
 }
 
-/// As sites that show Markdown make it of a heading.
+/// The anchor that Markdown renderers give to a heading.
 fn anchor_of(heading: &str) -> String {
     let words = heading.trim_start_matches(['#', ' ']).to_lowercase();
     let kept = words
@@ -209,7 +208,7 @@ fn anchor_of(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Each names the heading that speaks of it.
+/// Every alert names the heading of its runbook.
 #[test]
 fn a_runbook_is_about_its_alert() {
     let rules = file("docs/prometheus/alerts.yml");
@@ -244,7 +243,7 @@ fn alert(rule: &Yaml) -> Asked {
     assert!(["critical", "warning"].contains(&&*text(&rule["labels"]["severity"])));
     let runbook = text(&annotations["runbook_url"]);
     let (document, anchor) = runbook.split_once('#').unwrap();
-    // Whoever is woken up finds the heading.
+    // The person who is woken up finds the heading.
     let headed = file(document)
         .lines()
         .any(|line| line.starts_with('#') && anchor_of(line) == anchor);

@@ -1,4 +1,4 @@
-//! migrate, `check_schema`: what the database looks like, and who may run against it.
+//! migrate, `check_schema`: the schema's versions, and who may run against them.
 
 use pgdial::db::{self, Error};
 
@@ -167,7 +167,7 @@ const OPENED: &str = "grant all on all functions in schema pgdial to public; \
      grant select on pgdial.call_overview to public; \
      alter default privileges for role pgdial_owner in schema pgdial grant select on tables to public";
 
-/// Every right of PUBLIC in the schema, by the catalogs themselves.
+/// Every right of PUBLIC in the schema, straight from the catalogs.
 const OPEN: &str = "select string_agg(o.name, ' ') from ( \
          select oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner)) from pg_proc where pronamespace = 'pgdial'::regnamespace \
          union all select relname, relacl from pg_class where relnamespace = 'pgdial'::regnamespace \
@@ -182,7 +182,7 @@ const OPEN: &str = "select string_agg(o.name, ' ') from ( \
 async fn what_a_restore_without_acls_opens_the_next_migrate_closes() {
     let db = TestDb::new().await;
     assert_eq!(db.text(OPEN).await, "");
-    // A release that comes later leaves what a person granted to a role.
+    // Migrating again keeps what a person granted to a role.
     db.sql("grant usage on schema pgdial to app; grant execute on function pgdial.enqueue to app")
         .await;
     db.sql(OPENED).await;
@@ -253,7 +253,7 @@ async fn where_a_backslash_escapes_the_same_schema_is_made_and_works() {
     run(&pool, "set standard_conforming_strings = off").await;
     db::migrate(&pool).await.unwrap();
     run(&pool, "set standard_conforming_strings = off").await;
-    // As an application does, whose sessions are its own.
+    // As an application does in sessions of its own.
     run(
         &pool,
         "select pgdial.enqueue('+14155550101', 'welcome', p_metadata => '{\"a\": 1}')",
@@ -272,7 +272,7 @@ async fn where_a_backslash_escapes_the_same_schema_is_made_and_works() {
     assert_eq!(text(&pool, ours).await, db.text(ours).await);
 }
 
-/// As an event trigger does that switches it on for each new table.
+/// As an event trigger does that enables it on every new table.
 #[tokio::test]
 async fn row_level_security_is_named_where_it_hides_the_schema() {
     let db = TestDb::new().await;

@@ -1,5 +1,5 @@
-//! A person's open transaction, for as long as it likes: rows that it holds are passed
-//! over or named, and moved when it has ended; a snapshot that it holds stops nothing (P7).
+//! A person's transaction that stays open for as long as it likes: rows it locks are skipped or named, and moved once
+//! it has ended; its snapshot stops nothing (P7).
 
 use pgdial::{
     domain::{CallId, ClaimedCall, Outcome},
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{TestDb, ended, number, run};
 
-/// One call for each verb that may meet a held row.
+/// One call for each verb that may meet a locked row.
 struct Rows {
     waiting: CallId,
     brief: CallId,
@@ -22,7 +22,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// On these ten numbers.
+    /// On ten numbers from this one on.
     async fn new(db: &TestDb, from: usize) -> Self {
         let to = |n: usize| number(from + n);
         let dialing = [
@@ -46,7 +46,7 @@ impl Rows {
         }
     }
 
-    /// Every verb on its row, all at once; each must have been answered.
+    /// Runs every verb on its row, all at once; returns their verdicts.
     async fn verbs(&self, db: &TestDb) -> Vec<String> {
         let [placed, ended_at_once, late, doubtful] = &self.dialing;
         let [silent, unwanted] = &self.live;
@@ -138,7 +138,7 @@ async fn rows_that_a_person_holds_are_moved_afterwards_and_all_others_meanwhile(
     assert_eq!(db.state(held.live[0].id).await, "completed");
 }
 
-/// What it can still see cannot be cleaned away: dead rows and index entries pile up.
+/// Dead rows and index entries that the snapshot can still see pile up.
 #[tokio::test]
 async fn a_snapshot_held_over_hundreds_of_lives_stops_nothing() {
     let db = TestDb::new().await;
@@ -176,7 +176,7 @@ async fn a_snapshot_held_over_hundreds_of_lives_stops_nothing() {
     run(&mut reader, "commit").await.unwrap();
 }
 
-/// The pace of one trunk, held: that trunk has no turn, and no other waits for it.
+/// The pace of one trunk is locked: that trunk gets no turn, and no other waits for it.
 #[tokio::test]
 async fn a_held_pace_stops_its_trunk_alone() {
     let db = TestDb::new().await;
@@ -199,7 +199,7 @@ async fn a_held_pace_stops_its_trunk_alone() {
             .map(|call| call.trunk)
             .collect::<Vec<_>>()
     };
-    // The first claim makes the row.
+    // The first claim creates the row.
     db.enqueue_as(request(1, "paced")).await;
     assert_eq!(claim().await, ["paced"]);
     let mut person = db.session().await;

@@ -1,4 +1,4 @@
-//! sql/ops: the questions that people ask, each run as it stands on a staged situation.
+//! sql/ops: prepared queries, each run as it stands on a staged situation.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,14 +21,14 @@ fn folder() -> PathBuf {
 
 type Line = BTreeMap<String, String>;
 
-/// What the file answers, as text.
+/// The rows the file returns, as text.
 async fn ops(db: &TestDb, name: &str) -> Vec<Line> {
     ops_in(&mut db.session().await, name).await
 }
 
 async fn ops_in(session: &mut PgConnection, name: &str) -> Vec<Line> {
     let sql = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();
-    // As psql writes its variable.
+    // As psql substitutes its variable.
     let sql = sql.replace(":'phone'", &format!("'{}'", number(1)));
     let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
         .fetch_all(session)
@@ -47,7 +47,7 @@ async fn ops_in(session: &mut PgConnection, name: &str) -> Vec<Line> {
     rows.iter().map(line).collect()
 }
 
-/// A bit of everything that may be asked for.
+/// A bit of everything that can be asked about.
 async fn staged() -> TestDb {
     Box::pin(stage()).await
 }
@@ -95,7 +95,7 @@ fn find<'a>(lines: &'a [Line], column: &str, value: &str) -> &'a Line {
         .unwrap_or_else(|| panic!("no {column} = {value} in {lines:#?}"))
 }
 
-/// Open, and nobody there: whoever asks whether it dials must not read "open".
+/// With no worker alive nothing dials, so the state must not read "open".
 #[tokio::test]
 async fn overview_and_trunks_say_when_no_worker_is_alive() {
     let db = TestDb::new().await;
@@ -245,7 +245,7 @@ async fn workers_shows_who_is_alive_and_what_they_hold() {
 #[tokio::test]
 async fn health_points_at_what_deserves_an_eye() {
     let db = staged().await;
-    // Of a call that is known: one of an unknown call is nobody's fault.
+    // About a known call: one about an unknown call is nobody's fault.
     db.sql(
         "update pgdial.webhook_events set call_id = (select c.id from pgdial.calls c limit 1) \
          where verdict = 'parked'",
@@ -318,12 +318,12 @@ async fn every_file_runs_read_only_within_a_time_limit_and_shows_no_number() {
     }
 }
 
-/// The program gives the same answer as psql, column by column.
+/// Asserts that the program returns the same as psql, column by column.
 async fn assert_is_asked_alike(db: &TestDb, name: &str, by_psql: &[Line]) {
     let question = questions::find(name).unwrap();
     let phone = question.takes_phone().then(|| number(1));
     let lines = db.calls.ask(question, phone.as_deref()).await.unwrap();
-    // The worker's login may not see the sessions of others, and time goes on.
+    // The worker's login may not see others' sessions, and time goes on.
     assert_eq!(lines.len(), by_psql.len(), "{name}");
     for (line, by_psql) in lines.iter().zip(by_psql) {
         let columns: BTreeSet<&String> = line.0.iter().map(|(column, _)| column).collect();
@@ -351,7 +351,7 @@ async fn an_answer_ends_within_the_time_that_its_file_gives_and_writes_nothing()
     let all = pgdial::flow::Queue::new(db.pool.clone());
     let error = format!("{:?}", all.ask(&writes, None).await.unwrap_err());
     assert!(error.contains("25006"), "{error}");
-    // The connection goes back as it was.
+    // The connection is returned in its original state.
     db.enqueue(&number(1)).await;
 }
 
@@ -372,7 +372,7 @@ async fn what_people_read_shows_no_number_that_hides_in_words() {
     );
 }
 
-/// Ops, and why of a call that would have one of the slots, say what to declare.
+/// Ops, and `why` of a call that waits for one of the slots, say what to declare.
 #[tokio::test]
 async fn doubts_that_hold_more_than_a_third_of_the_slots_are_named() {
     let db = TestDb::new().await;

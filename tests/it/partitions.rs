@@ -1,4 +1,4 @@
-//! The weeks of `call_events`: made ahead, filled whatever happens, dropped when empty.
+//! The weeks of `call_events`: created ahead, filled whatever happens, dropped when empty.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn keep_house(db: &TestDb, keep: Option<Duration>) -> Value {
     db.calls.housekeeping(keep).await.unwrap()
 }
 
-/// Every week from the first to the last exists once, without a gap or an overlap.
+/// Asserts that every week from the first to the last exists once, without gap or overlap.
 pub(crate) async fn assert_weeks_are_whole(db: &TestDb) {
     let bounds = "select bool_and(upper - lower = interval '168 hours' and (next is null or next >= upper) \
                   and extract(isodow from lower at time zone 'UTC') = 1 and (lower at time zone 'UTC')::time = '00:00')
@@ -82,7 +82,7 @@ async fn an_event_without_a_partition_has_a_home_and_moves_to_its_week() {
     let late = db.in_call(&number(2)).await;
     assert_eq!(db.number(IN_DEFAULT).await, 3);
     let story = db.story(late.id).await;
-    // Nobody kept house for a fortnight more: the week of those events is over.
+    // There was no housekeeping for another fortnight: the week of those events is over.
     db.forward("14 days").await;
     db.settle(&late, Outcome::Answered).await;
     keep_house(&db, None).await;
@@ -97,7 +97,7 @@ async fn house_is_kept_while_events_land_in_default() {
     let db = TestDb::new().await;
     db.forward("90 days").await;
     db.enqueue(&number(0)).await;
-    // A writer whose event lies uncommitted in the default partition.
+    // A writer with an uncommitted event in the default partition.
     let mut writer = db.session().await;
     run(
         &mut writer,
@@ -156,7 +156,7 @@ async fn a_reader_with_an_open_transaction_stops_nobody() {
     ask(&mut reader, "select count(*) from pgdial.call_events").await;
     db.forward("70 days").await;
     let (done, ()) = tokio::join!(keep_house(&db, day), async {
-        // While it tries: every verb goes on.
+        // While it tries, every verb goes on.
         db.settle(&call, Outcome::Answered).await;
         join_all((2..12).map(|n| {
             let to = number(n);
@@ -194,7 +194,7 @@ async fn statistics_follow_a_table_that_fills() {
          from generate_series(1, 2000) n",
     )
     .await;
-    // Counts of a session reach the view when it is idle for a moment, or asked to.
+    // A session's counters reach the view once it is idle for a moment, or on request.
     db.until("select n_mod_since_analyze >= 2000 from pg_stat_user_tables where schemaname = 'pgdial' and relname = 'calls'")
         .await;
     assert_eq!(keep_house(&db, None).await["refresh_statistics"], 1);

@@ -1,4 +1,4 @@
-//! One number has one spelling, at every door: as libphonenumber reads it, in SQL and in Rust.
+//! Every way in gives a number the same spelling: SQL and Rust read numbers as libphonenumber does.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestDb, ask, number};
 
-/// Where pgdial makes something else of a spelling than libphonenumber, and why it should.
+/// Spellings that pgdial deliberately reads differently from libphonenumber, and why.
 const DIFFERENCES: &[(&str, &str)] = &[
     (
         "local",
@@ -38,7 +38,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What is written, where it is dialled, what libphonenumber and pgdial make of it, and why not the same.
+/// The text, the region, how libphonenumber and pgdial read it, and why they differ.
 struct Case {
     text: String,
     region: Option<String>,
@@ -47,7 +47,7 @@ struct Case {
     why: String,
 }
 
-/// The committed cases; scripts/phone-plans compare names others.
+/// The committed cases; `scripts/phone-plans compare` uses others.
 fn cases() -> Vec<Case> {
     let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/phone_cases.tsv");
     let path = std::env::var_os("PHONE_CASES").unwrap_or_else(|| committed.into());
@@ -72,7 +72,7 @@ fn cases() -> Vec<Case> {
 
 type Read = Result<String, String>;
 
-/// What SQL makes of each: the number, or its sentence.
+/// How SQL reads each: the number, or its error.
 async fn in_sql(db: &TestDb, items: &[(String, Option<String>)]) -> Vec<Read> {
     let (texts, regions): (Vec<_>, Vec<_>) = items.iter().cloned().unzip();
     let sql = "select pgdial.normal_phone(t, r), pgdial.phone_problem(t, r) \
@@ -123,7 +123,7 @@ async fn every_spelling_is_read_as_libphonenumber_reads_it() {
     assert!(differences.keys().all(argued), "{differences:?}");
 }
 
-/// Odd texts around numbers: what people paste, and what they should not.
+/// Odd text around numbers: what people paste, and what they should not.
 fn odd_text() -> impl Strategy<Value = String> {
     let piece = proptest::prop_oneof![
         8 => "[0-9]{1,6}",
@@ -145,7 +145,8 @@ async fn a_number_is_read_alike_in_rust_and_in_sql() {
         .map(|_| odd_text().new_tree(&mut runner).unwrap().current())
         .map(|text| (text.replace('\0', ""), None))
         .collect();
-    // A third of them start like a number, and a third are dialled at home, so that both answers are common.
+    // A third begin like an international number and a third are in national format, so that both outcomes are
+    // common.
     for (n, (text, region)) in items.iter_mut().enumerate() {
         match n % 6 {
             0 | 1 => text.insert_str(0, "+49"),
@@ -175,7 +176,7 @@ async fn a_number_is_read_alike_in_rust_and_in_sql() {
     assert!(numbers > 200, "only {numbers} were numbers");
 }
 
-/// Most numbers come as they are kept, and are not read in full.
+/// Most numbers arrive in E.164 and are not parsed in full.
 #[tokio::test]
 async fn the_short_way_reads_what_the_long_way_reads() {
     let db = TestDb::new().await;
@@ -329,7 +330,7 @@ async fn one_key_is_one_request_however_its_number_is_spelled() {
     }
 }
 
-/// Tables of numbers change: what was taken under another one goes on, and can be changed and ended.
+/// Tables of numbers change: a number accepted under an older one still works, and its call can be changed and ended.
 #[tokio::test]
 async fn a_number_that_is_possible_no_more_goes_its_way() {
     let db = TestDb::new().await;

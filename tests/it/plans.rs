@@ -1,6 +1,6 @@
-//! The plans of the statements inside the functions, pinned on 100,000 waiting and
-//! 100,000 finished calls: with good statistics, and with those of the empty table.
-//! A claim that reads the table from end to end still answers right; it is only late.
+//! Plans of the statements inside the functions, pinned on 100,000 waiting and 100,000 finished calls, both with good
+//! statistics and with those of an empty table. A claim that scans the whole table still returns the right calls,
+//! only late.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -11,7 +11,7 @@ use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt};
 
 use crate::support::{TestDb, ask, pages::pages, run};
 
-/// What Postgres logs to the client, as sqlx hands it on.
+/// Postgres's notices, as sqlx logs them.
 #[derive(Clone, Default)]
 struct Notices(Arc<std::sync::Mutex<Vec<String>>>);
 
@@ -28,7 +28,7 @@ struct Message<'a>(&'a Notices);
 impl Visit for Message<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            // An array of numbers may be long; what it says is at its beginning.
+            // A plan with an array of numbers may be long; what matters is at its beginning.
             let lines = value
                 .lines()
                 .map(|line| line.chars().take(400).collect::<String>());
@@ -45,8 +45,8 @@ impl Visit for Message<'_> {
     }
 }
 
-/// A session on the large fixture, in a transaction that nobody commits. One at a time:
-/// a claim keeps the gate until its transaction ends.
+/// A session on the large fixture, in a transaction that is never committed. One at a time: a claim keeps the gate
+/// until its transaction ends.
 pub(crate) async fn session() -> (MutexGuard<'static, ()>, PgConnection) {
     static TURN: Mutex<()> = Mutex::const_new(());
     static URL: OnceCell<String> = OnceCell::const_new();
@@ -74,7 +74,7 @@ pub(crate) async fn session() -> (MutexGuard<'static, ()>, PgConnection) {
     (turn, session)
 }
 
-/// As if the table had been analysed while it was empty.
+/// As if the table had been analysed while empty.
 async fn forget_statistics(session: &mut PgConnection) {
     run(
         session,
@@ -86,7 +86,7 @@ async fn forget_statistics(session: &mut PgConnection) {
     .unwrap();
 }
 
-/// The plans of every statement that this one runs, those inside functions too.
+/// Plans of all statements this one runs, including those inside functions.
 pub(crate) async fn plans(session: &mut PgConnection, sql: &str) -> Vec<String> {
     run(
         session,
@@ -115,7 +115,7 @@ pub(crate) async fn plans(session: &mut PgConnection, sql: &str) -> Vec<String> 
     plans
 }
 
-/// The indexes of calls that a plan reads, and how else it reads the table.
+/// Indexes of calls that a plan reads, and any other way it reads the table.
 pub(crate) fn accesses(plan: &str) -> Vec<String> {
     plan.lines()
         .map(|line| line.trim().trim_start_matches("->").trim())
@@ -145,8 +145,8 @@ async fn assert_claim_reads_in_order(session: &mut PgConnection) {
         .collect();
     assert!(!picks.is_empty());
     for plan in picks {
-        // Candidates come from the ordered index alone, and each is locked by its key as it
-        // comes: nothing is sorted before the limit.
+        // Candidates come only from the ordered index, and each is locked by its key as it comes: nothing is sorted
+        // before the limit.
         let due: Vec<&str> = plan
             .lines()
             .skip_while(|line| !line.contains("CTE due"))
@@ -169,7 +169,7 @@ async fn assert_claim_reads_in_order(session: &mut PgConnection) {
             bound.contains("run_at <=") && bound.contains("ROW(run_at, id) >"),
             "run_at bounds the scan on both sides: {plan}"
         );
-        // From Postgres 17 on it is written with more words around it.
+        // From Postgres 17 on, more words surround it.
         assert!(due.contains("hashed SubPlan 1"), "{plan}");
     }
     let stamp: Vec<_> = plans
@@ -213,7 +213,7 @@ async fn a_claim_behind_many_taken_numbers_hashes_them_and_keeps_its_order() {
     assert_claim_reads_in_order(&mut session).await;
 }
 
-/// Every verb on known ids: its statement, and the state that it wants.
+/// Every verb on known ids: its statement, and the state it needs.
 const BY_ID: [(&str, &str); 9] = [
     (
         "settle",
@@ -280,7 +280,7 @@ async fn assert_by_key(session: &mut PgConnection) {
             for access in accesses(plan) {
                 let by_key = access.contains("Scan using calls_pkey")
                     || access.ends_with("Scan on calls_pkey");
-                // The other way to find an event's call; not taken when there is a reference.
+                // The other way to find an event's call; not used if there is a reference.
                 let by_provider = verb == "webhook" && access.contains("calls_provider_id");
                 assert!(by_key || by_provider, "{verb}: {plan}");
                 touched += 1;
@@ -329,7 +329,7 @@ async fn what_runs_all_the_time_never_reads_the_table_from_end_to_end() {
 #[tokio::test]
 async fn a_claim_touches_few_pages_however_many_calls_wait_or_are_scheduled() {
     let (_turn, mut session) = session().await;
-    // The first of a session fills its caches of the catalog.
+    // A session's first claim fills its catalog caches.
     run(&mut session, "savepoint one").await.unwrap();
     run(&mut session, CLAIM).await.unwrap();
     run(&mut session, "rollback to one").await.unwrap();

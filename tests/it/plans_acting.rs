@@ -1,10 +1,10 @@
-//! The plans of what is done to many calls at once, on the fixture of `plans`: a filter reads the
-//! rows that it may mean, and never the table from end to end.
+//! Plans of what is done to many calls at once, on the fixture of `plans`: a filter reads only rows it may match,
+//! never the whole table.
 
 use crate::plans::{accesses, plans, session};
 use crate::support::run;
 
-/// How the walk of this statement reads the calls.
+/// How this statement's walk reads the calls.
 async fn walk(session: &mut sqlx::PgConnection, sql: &str) -> Vec<String> {
     let plans = plans(session, sql).await;
     for plan in &plans {
@@ -39,7 +39,7 @@ async fn a_cancel_looks_only_at_what_waits_or_is_in_flight() {
 #[tokio::test]
 async fn a_redrive_walks_the_index_that_its_filter_names() {
     let (_turn, mut session) = session().await;
-    // As it is: calls end one after another.
+    // As in practice: calls end one after another.
     run(
         &mut session,
         "update pgdial.calls set ended_at = ended_at - random() * interval '1 day' where ended_at is not null; \

@@ -1,6 +1,6 @@
-//! The plans of what providers tell us, pinned like those of `plans`: the events of a batch
-//! and the accepted dials reach their rows by key, with good statistics and with those of
-//! the empty tables, and a batch runs as many statements as one item does.
+//! Plans of what providers report, pinned like those of `plans`: the events of a batch and accepted dials reach their
+//! rows by key, both with good statistics and with those of empty tables, and a batch runs as many statements as one
+//! item.
 
 use sqlx::PgConnection;
 
@@ -9,8 +9,8 @@ use crate::{
     support::run,
 };
 
-/// Thirty claimed calls, and thousands of events that are long over: under one reference,
-/// under none, and by the provider's id.
+/// Thirty claimed calls, and thousands of events long since applied: with one reference, without one, and by the
+/// provider's id.
 async fn history(session: &mut PgConnection) {
     run(session, CLAIM).await.unwrap();
     run(
@@ -39,7 +39,7 @@ async fn forget_statistics(session: &mut PgConnection) {
     .unwrap();
 }
 
-/// The accepted dials of some of the claimed calls.
+/// Accepts the dials of this many claimed calls.
 fn dialed(items: u32) -> String {
     format!(
         "select pgdial.dialed((select jsonb_agg(jsonb_build_object('id', c.id, 'claim_no', c.claim_no, \
@@ -47,7 +47,7 @@ fn dialed(items: u32) -> String {
     )
 }
 
-/// Events of this kind about some of the claimed calls; by the provider's id alone on request.
+/// Events of this kind about this many claimed calls; with `by_name` only by the provider's id.
 fn webhook(items: u32, kind: &str, by_name: bool) -> String {
     let reference = if by_name {
         "null"
@@ -76,7 +76,7 @@ fn event_accesses(plan: &str) -> Vec<&str> {
         .collect()
 }
 
-/// All but the statement that makes the batch, which is the test's own.
+/// All plans but that of the statement that makes the batch, which is the test's own.
 async fn inner_plans(session: &mut PgConnection, sql: &str) -> Vec<String> {
     let mut plans = plans(session, sql).await;
     plans.retain(|plan| {
@@ -103,7 +103,7 @@ async fn assert_by_key(session: &mut PgConnection, sql: &str) {
             .iter()
             .any(|index| access.contains(index));
             assert!(by_key, "{sql}: {plan}");
-            // All three columns, or it reads all that ever came without a reference.
+            // All three columns; otherwise it reads everything that ever came without a reference.
             if access.contains("webhook_events_once") {
                 assert!(plan.contains("(event_id = "), "{sql}: {plan}");
             }
@@ -142,7 +142,7 @@ async fn what_providers_say_does_so_with_the_statistics_of_the_empty_tables() {
     assert_all_by_key(&mut session).await;
 }
 
-/// How many statements it runs; those of a session's first time, which fill caches, aside.
+/// Number of statements run, not counting those of a session's first time, which fill caches.
 async fn statements(session: &mut PgConnection, sql: &str) -> usize {
     run(session, "savepoint one").await.unwrap();
     run(session, sql).await.unwrap();

@@ -1,6 +1,5 @@
-//! Rows that cannot be written so, because of a constraint or of somebody's trigger: in
-//! every batch the others go through, and the bad one is named and kept (P7). With
-//! events they stand in webhook.rs.
+//! Rows that cannot be written, because of a constraint or somebody's trigger: in every batch the others go through,
+//! and the bad one is named and kept (P7). webhook.rs has the same for events.
 
 use std::{process::Command, time::Duration};
 
@@ -13,12 +12,12 @@ use uuid::Uuid;
 
 use crate::support::{TestDb, ended, number, processes::Machine};
 
-/// From now on a row with the script `poison` cannot be written at all.
+/// From now on rows with the script `poison` cannot be written at all.
 const CONSTRAINT: (&str, &str) = (
     "alter table pgdial.calls add constraint poison check (script_id <> 'poison') not valid",
     "alter table pgdial.calls drop constraint poison",
 );
-/// The same by a trigger, as an application may have one of its own.
+/// The same by a trigger, as an application may have.
 const TRIGGER: (&str, &str) = (
     "create function refuse() returns trigger language plpgsql as \
      $$ begin raise exception 'violates the rule against poison'; end $$; \
@@ -27,8 +26,7 @@ const TRIGGER: (&str, &str) = (
     "drop function refuse cascade",
 );
 
-/// A verb on known ids: where its calls stand, what it is told about each, and what it
-/// says of one that it can move.
+/// A verb on known ids: the state of its calls, its arguments per call, and its verdict on one it can move.
 const BATCHES: [(&str, &str, &str, &str); 8] = [
     (
         "dialed",
@@ -69,7 +67,7 @@ async fn three(db: &TestDb, state: &str) -> [CallId; 3] {
     ids
 }
 
-/// What a verb says of these calls, in their order.
+/// The verb's verdicts on these calls, in their order.
 async fn verdicts(db: &TestDb, verb: &str, ids: &[CallId], told: &str) -> String {
     let items: Value = ids
         .iter()
@@ -191,7 +189,7 @@ async fn what_cannot_be_given_back_keeps_no_other_from_it() {
     assert_eq!(states, ["waiting", "dialing", "waiting"]);
 }
 
-/// Puts this many bad calls and then a good one where the sweep will find them.
+/// Puts this many bad calls and then a good one where the sweep finds them.
 async fn overdue(db: &TestDb, bad: usize) {
     let at = "to_char(pgdial.now() + interval '1 minute', 'YYYY-MM-DD\"T\"HH24:MI:SS.USOF')";
     let at = db.text(&format!("select {at}")).await;
@@ -221,7 +219,7 @@ async fn overdue(db: &TestDb, bad: usize) {
             select phone, 'no', 'ann', now() + row_number() over (order by id) * interval '1 microsecond' \
             from pgdial.calls where phone like '+14155553%'")
         .await;
-    // In this order the sweep comes to them: the good one last.
+    // The order in which the sweep visits them: the good one last.
     db.sql("update pgdial.calls set lease_until = lease_until + interval '1 second' \
             where script_id = 's' and lease_until is not null; \
             update pgdial.calls set deadline_at = deadline_at + interval '1 second' \
@@ -268,7 +266,7 @@ async fn more_bad_rows_than_a_sweep_takes_keep_it_from_no_other_and_do_not_make_
     assert_eq!(db.text(kept).await, (4 * BAD).to_string());
 }
 
-/// The tables of an application may refer to calls.
+/// An application's tables may reference calls.
 #[tokio::test]
 async fn a_finished_call_that_another_table_refers_to_stays_and_keeps_no_other() {
     let db = TestDb::new().await;

@@ -1,4 +1,4 @@
-//! `PgBouncer` between us and Postgres, as Debian installs it.
+//! `PgBouncer` between us and Postgres, as packaged by Debian.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{TestDb, ask, eventually, number};
 
-/// A running `PgBouncer` before a database; ends when dropped.
+/// A running `PgBouncer` in front of a database; stopped when dropped.
 struct Bouncer {
     url: String,
     child: Child,
@@ -31,7 +31,7 @@ struct Bouncer {
 }
 
 impl Bouncer {
-    /// None, and loudly, where it is not installed.
+    /// `None`, with a message, if it is not installed.
     #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     async fn before(db: &TestDb, settings: &str) -> Option<Self> {
         let places = [
@@ -62,7 +62,7 @@ impl Bouncer {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         if rustix::process::geteuid().is_root() {
-            // It refuses to be root; whoever runs Postgres may reach its socket.
+            // It refuses to run as root; the account that runs Postgres can reach its socket.
             let owner = fs::metadata(options.get_socket().unwrap()).unwrap();
             command.uid(owner.uid()).gid(owner.gid());
         }
@@ -171,7 +171,7 @@ async fn transaction_mode_is_refused_by_every_command_with_its_reason() {
     }
 }
 
-/// A pool of the pooler that is smaller than ours: what comes back is taken, nobody waits for more.
+/// The pooler's pool is smaller than ours: sessions that come back are reused, and nobody waits for more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_without_room_for_all_slows_nobody_to_death() {
     let db = TestDb::new().await;

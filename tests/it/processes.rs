@@ -6,7 +6,7 @@ use crate::support::{eventually, number, processes::Machine, run};
 
 const QUICK: [&str; 4] = ["--ring", "50ms..100ms", "--talk", "100ms..400ms"];
 
-/// A campaign whose retries come within seconds and whose calls last 10 s at most.
+/// A campaign whose retries come within seconds and whose calls last at most 10 s.
 const SHORT: &str = "update pgdial.campaigns set busy_base = '1 second', no_answer_base = '1 second', \
      fault_base = '1 second', ring_timeout = '5 seconds', max_duration = '10 seconds'";
 
@@ -67,7 +67,7 @@ async fn many_processes_ring_nobody_twice_and_never_above_the_cap() {
     assert_eq!(machine.db.text(shrinking).await, "0");
 }
 
-/// P4: calls that are up outlive every process of ours.
+/// P4: live calls outlive every process of ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn live_calls_outlive_the_death_of_every_process() {
     let machine = Machine::new().await;
@@ -105,7 +105,7 @@ async fn live_calls_outlive_the_death_of_every_process() {
     machine.judge(30);
 }
 
-/// P2: what was committed rings, with no poll to help; what was rolled back does not.
+/// P2: committed calls are dialled without a poll, rolled-back ones are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn sql_rings_at_commit_and_a_rollback_rings_nobody() {
     let machine = Machine::new().await;
@@ -139,8 +139,7 @@ async fn sql_rings_at_commit_and_a_rollback_rings_nobody() {
     );
 }
 
-/// A pause is a row: it survives a restart, leaves other campaigns alone, and a plain
-/// UPDATE ends it at once.
+/// A pause is a row: it survives a restart, leaves other campaigns alone, and a plain UPDATE ends it at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_survives_a_restart_and_a_plain_update_ends_it() {
     let machine = Machine::new().await;
@@ -158,7 +157,7 @@ async fn a_pause_survives_a_restart_and_a_plain_update_ends_it() {
     let mut worker = machine.start_worker("one", &["--poll", "off"]).await;
     worker.kill();
     let _worker = machine.start_worker("two", &["--poll", "off"]).await;
-    // As a person does: the pool of the tests, like the program's, sends no wake from SQL.
+    // As a person does: the pool of the tests, like the program's, sends no wakes from SQL.
     let mut person = machine.db.session().await;
     let enqueue = "select pgdial.enqueue('+14155550002', 'welcome', p_campaign => 'other')";
     run(&mut person, enqueue).await.unwrap();
@@ -178,7 +177,7 @@ async fn a_pause_survives_a_restart_and_a_plain_update_ends_it() {
     .await;
 }
 
-/// A worker that is told to stop finishes its dials, and leaves live calls alone.
+/// A worker that is stopped finishes its dials and leaves live calls alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_worker_finishes_its_dials_and_leaves_live_calls_alone() {
     let machine = Machine::new().await;
@@ -209,7 +208,7 @@ async fn a_stopping_worker_finishes_its_dials_and_leaves_live_calls_alone() {
     machine.judge(30);
 }
 
-/// A terminal that is closed is no kill.
+/// Closing the terminal (SIGHUP) is a request to stop, not a kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_signal_to_stop_ends_it_well() {
     use rustix::process::Signal;
@@ -220,7 +219,7 @@ async fn every_signal_to_stop_ends_it_well() {
     }
 }
 
-/// The death of a worker between claim and dial, or of its answer, rings nobody twice.
+/// A worker's death between claim and dial, or before it records the response, rings nobody twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_while_dialing_rings_nobody_twice() {
     let machine = Machine::new().await;
@@ -238,8 +237,7 @@ async fn a_worker_killed_while_dialing_rings_nobody_twice() {
     .await;
     worker.kill();
     let _worker = machine.start_worker("two", &[]).await;
-    // What rang is settled by its webhooks; what did not ring waits for its deadline,
-    // which the clock brings near.
+    // Calls that rang are settled by their webhooks; the others wait for their deadline, which the clock brings near.
     let completed = "select count(*) from pgdial.calls where state = 'completed'";
     eventually("what rang is completed", || async {
         machine.db.text(completed).await == machine.rings_begun().to_string()

@@ -1,5 +1,5 @@
-//! `recover`: the database was restored, or a standby without the last commits took over,
-//! and calls ring of which it knows nothing (P1, P2).
+//! `recover`: the database was restored, or a standby without the last commits took over, and calls are ringing that
+//! it knows nothing about (P1, P2).
 
 use pgdial::{
     domain::{CallId, Outcome, Reference, Report, ReportKind},
@@ -14,17 +14,17 @@ use crate::support::{TestDb, by_provider, each, ended, number, processes::Machin
 const PROMOTED: &str = "update pgdial.cluster set timeline = '00000000'";
 /// As if the database had been copied to another server.
 const COPIED: &str = "update pgdial.cluster set system_identifier = 7";
-/// As if it had been copied beside itself, or restored under another name.
+/// As if it had been copied on the same server, or restored under another name.
 const RENAMED: &str = "update pgdial.cluster set database = 7";
 
-/// A standby has taken over, and somebody begins to look what is missing.
+/// A standby has taken over, and someone starts to look for what is missing.
 async fn begin(db: &TestDb) {
     db.sql(PROMOTED).await;
     let since = db.calls.recover_begin(None, "the standby took over", "me");
     since.await.unwrap().unwrap();
 }
 
-/// All that could be asked was asked: the dialing begins again.
+/// Everything that could be asked has been asked: dialing resumes.
 async fn end(db: &TestDb) {
     db.calls.recover_end("me").await.unwrap();
     db.sql("select pgdial.resume('trunk', 'default')").await;
@@ -38,7 +38,7 @@ async fn listed(db: &TestDb, call: CallId, claim_no: i64, report: &Report) -> Re
         .unwrap()
 }
 
-/// What a provider lists: a call that is up.
+/// A provider's list entry for a live call.
 fn up(to: &str) -> Report {
     Report {
         result: json!({ "to": to }),
@@ -75,7 +75,7 @@ async fn on_another_timeline_or_server_nothing_is_dialled_until_somebody_recover
     }
 }
 
-/// As Aurora answers without logical replication, and servers that withhold it.
+/// Makes the function raise this error, as Aurora does without logical replication, and servers that withhold it.
 fn refusing(function: &str, returns: &str, state: &str) -> String {
     let name = function.split('(').next().unwrap();
     format!(
@@ -97,7 +97,7 @@ async fn a_server_that_does_not_tell_where_it_runs_is_worked_with() {
             "record",
         ),
     ] {
-        // Installed there, and installed before.
+        // On a fresh installation, and on an existing one.
         let (url, fresh) = TestDb::bare().await;
         let old = TestDb::new().await;
         let signature = if returns == "record" {
@@ -140,11 +140,11 @@ async fn a_server_that_does_not_tell_where_it_runs_is_worked_with() {
             assert_eq!(db.number(&seen).await, 1);
             db.text("select count(*) from pgdial.events_after(null)")
                 .await;
-            // Sessions from before have planned it with the function that was there.
+            // Existing sessions have planned it with the previous function.
             let mut session = db.session().await;
             let untold = crate::support::ask(&mut session, "(pgdial.place()).untold").await;
             assert_eq!(untold, "not on this server");
-            // What can be told is compared all the same.
+            // Everything else is still compared.
             db.sql(RENAMED).await;
             db.enqueue(&number(2)).await;
             assert!(db.claim(1).await.is_empty());
@@ -160,12 +160,12 @@ async fn begin_again(db: &TestDb) {
     end(db).await;
 }
 
-/// Whoever shuts the guard must say so: a copy on a server that withholds it would ring.
+/// Without the right the guard cannot tell a copy, which would ring people, so dialing stops and says why.
 #[tokio::test]
 async fn a_right_that_is_taken_away_stops_the_dialing_and_says_which() {
     let db = TestDb::new().await;
     db.enqueue(&number(1)).await;
-    // The owner has it of its own: taken from PUBLIC, as hardening guides say, it does no harm.
+    // The owner has the right itself: revoking it from PUBLIC, as hardening guides recommend, does no harm.
     db.sql("revoke execute on function pg_control_system() from public")
         .await;
     assert_eq!(db.claim(1).await.len(), 1);
@@ -240,7 +240,7 @@ async fn it_begins_where_a_worker_last_saw_all_in_its_place_however_often_it_is_
     let seen = db.number("select floor(extract(epoch from seen_at)) from pgdial.cluster");
     let seen = seen.await;
     db.sql(PROMOTED).await;
-    // The world goes on, and must not move the beginning.
+    // Time goes on, but must not move the beginning.
     for _ in 0..2 {
         db.forward("1 hour").await;
         db.worker(&["default"]).await;
@@ -311,7 +311,7 @@ async fn a_lost_dial_that_is_over_counts_as_if_it_had_been_told() {
     let answered = ended(Outcome::Answered);
     assert_eq!(listed(&db, id, 1, &answered).await, Recovered::Adopted);
     assert_eq!(db.state(id).await, "completed");
-    // Its webhook was answered 2xx, and lost with the commit.
+    // Its webhook was acknowledged with 2xx, and lost together with the commit.
     assert_eq!(listed(&db, known.id, 1, &answered).await, Recovered::Known);
     assert_eq!(db.state(known.id).await, "completed");
     assert_eq!(
@@ -321,7 +321,7 @@ async fn a_lost_dial_that_is_over_counts_as_if_it_had_been_told() {
     );
 }
 
-/// It was settled and claimed once more, and both were lost.
+/// It was settled and claimed again, and both were lost.
 #[tokio::test]
 async fn a_later_claim_takes_the_place_of_the_one_that_is_left() {
     let db = TestDb::new().await;
@@ -395,8 +395,8 @@ async fn a_lost_redrive_holds_the_number_and_uses_up_its_claim() {
     assert!(db.claim(1).await.is_empty());
 }
 
-/// Of two lost dials to one number only one row can be in flight; the other is not forgotten,
-/// and when it was answered nobody is rung again for it.
+/// Of two lost dials to one number only one row can be in flight. The other is not forgotten: if it was answered,
+/// nobody is rung again for it.
 #[tokio::test]
 async fn of_two_lost_dials_to_one_number_none_is_rung_again() {
     let db = TestDb::new().await;
@@ -427,7 +427,7 @@ async fn of_two_lost_dials_to_one_number_none_is_rung_again() {
     assert!(db.claim(1).await.is_empty());
 }
 
-/// No claim that the last recovery could have lost: a list that is not about us, or a fault.
+/// A claim number that the last recovery cannot have lost: the list is about another system, or faulty.
 #[tokio::test]
 async fn a_claim_that_never_was_is_for_a_person_and_stops_nobody() {
     let db = TestDb::new().await;
@@ -441,7 +441,7 @@ async fn a_claim_that_never_was_is_for_a_person_and_stops_nobody() {
     assert_eq!(db.claim(1).await[0].id, id);
 }
 
-/// The webhook came while nothing was known of its claim, or comes after the recovery.
+/// The webhook came before its claim was known, or comes after the recovery.
 #[tokio::test]
 async fn a_webhook_of_a_lost_claim_counts_once_somebody_recovers() {
     let db = TestDb::new().await;
@@ -464,7 +464,7 @@ async fn a_webhook_of_a_lost_claim_counts_once_somebody_recovers() {
     assert!(db.claim(9).await.is_empty());
 }
 
-/// The tag in the URL would do, but its body is about something else.
+/// The tag in the URL would do, but the body is about something else.
 #[tokio::test]
 async fn a_body_about_another_dial_brings_no_lost_claim_back() {
     let db = TestDb::new().await;
@@ -496,7 +496,7 @@ async fn where_nobody_can_be_asked_the_trunk_is_held_and_no_reference_is_used_tw
     db.forward("34 minutes").await;
     let call = db.claim(1).await.pop().unwrap();
     assert_eq!(call.claim_no, 1_000_001);
-    // The answer of its lost first dial comes after all.
+    // The answer of its lost first dial arrives after all.
     let dial = Some(Reference {
         call: call.id,
         claim_no: 1,
@@ -524,7 +524,7 @@ async fn an_adopted_dial_is_not_sent_again() {
     assert_eq!(db.state(id).await, "unresolved");
 }
 
-/// Calls ring, the claims of which the database has forgotten, and one that it never heard of.
+/// Calls are ringing whose claims the database has lost, and one it never knew.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_learns_from_the_provider_what_was_lost() {
     let machine = Machine::new().await;
@@ -538,7 +538,7 @@ async fn the_command_learns_from_the_provider_what_was_lost() {
     db.until("select count(*) = 2 from pgdial.calls where state = 'in_call'")
         .await;
     worker.kill();
-    // The last commits are gone: the claim of one call, the whole of the other.
+    // The last commits are gone: one call's claim, and the other call altogether.
     db.sql(&format!(
         "update pgdial.calls set state = 'waiting', claim_no = 0, attempt = 0, claimed_at = null, claimed_by = null, \
              deadline_at = null, trunk = null, provider_call_id = null, answered_at = null; \
@@ -555,7 +555,7 @@ async fn the_command_learns_from_the_provider_what_was_lost() {
     assert_eq!(told[0]["listed"], json!({ "adopted": 1, "held": 1 }));
     assert_eq!(db.state(kept).await, "in_call");
 
-    // Both numbers are rung by nobody else.
+    // Nobody else rings either number.
     let _api = machine.start_api().await;
     let _worker = machine.start_worker("two", &[]).await;
     let twins = [db.enqueue(&number(1)).await, db.enqueue(&number(2)).await];

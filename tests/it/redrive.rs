@@ -1,4 +1,4 @@
-//! redrive: terminal → waiting, with all its attempts again (P1, P6).
+//! redrive: terminal → waiting, with all attempts again (P1, P6).
 
 use pgdial::{domain::Outcome, flow::redrive::Redriven};
 

@@ -1,4 +1,4 @@
-//! release: the end of a hold, by somebody who knows (P1).
+//! release: a person ends a hold (P1).
 
 use pgdial::flow::release::Released;
 

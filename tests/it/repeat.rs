@@ -1,5 +1,5 @@
-//! `repeat`: the request of a dial in doubt is sent again with the same key, where the trunk
-//! declares that its provider then rings once (P1).
+//! `repeat`: the request of a dial in doubt is sent again with the same key, if the trunk declares that its provider
+//! then rings only once (P1).
 
 use pgdial::{
     domain::{CallId, ClaimedCall, Outcome},
@@ -16,7 +16,7 @@ async fn idempotent() -> TestDb {
     db
 }
 
-/// A dial of which nobody knows whether it rings, old enough to be sent again.
+/// A dial in doubt that is old enough to be sent again.
 async fn in_doubt(db: &TestDb, n: usize) -> ClaimedCall {
     let call = db.dialing(&number(n)).await;
     assert!(db.calls.doubt(call.reference(), "no answer").await.unwrap());
@@ -72,7 +72,7 @@ async fn it_is_the_same_request_and_one_worker_sends_it() {
     );
 }
 
-/// What a dial needs is written twice: as the claim's columns and as JSON for a repetition.
+/// The facts a dial needs are produced twice: as the claim's columns and as JSON for a repetition.
 #[tokio::test]
 async fn it_asks_for_the_same_call_in_every_field() {
     let db = idempotent().await;
@@ -102,7 +102,7 @@ async fn not_so_late_that_the_provider_may_have_forgotten_the_key() {
     assert!(!is_due(&db, call.id).await);
 }
 
-/// The first request may not have arrived; then this one would ring.
+/// The first request may not have arrived, so that this one would ring.
 #[tokio::test]
 async fn not_where_a_new_dial_would_be_wrong() {
     let db = idempotent().await;
@@ -149,7 +149,7 @@ async fn not_where_a_new_dial_would_be_wrong() {
     assert!(is_due(&db, call.id).await);
 }
 
-/// The worker of the claim was stopped before it sent anything, and wakes up now.
+/// The claim's worker was suspended before it sent anything, and wakes up now.
 #[tokio::test]
 async fn what_the_first_sender_says_of_its_own_dial_counts_no_more() {
     let db = idempotent().await;
@@ -174,7 +174,7 @@ async fn what_the_first_sender_says_of_its_own_dial_counts_no_more() {
     );
 }
 
-/// What the provider did not know before the request was sent again proves nothing.
+/// That the provider did not know the dial before the repetition proves nothing.
 #[tokio::test]
 async fn not_found_starts_again() {
     let db = idempotent().await;
@@ -248,8 +248,8 @@ async fn one_that_cannot_be_written_holds_up_no_other() {
     assert_eq!(due(&db).await.len(), 2);
 }
 
-/// The provider takes the call, its answer and its webhooks are lost, and it cannot be
-/// asked: the same key brings the same call.
+/// The provider accepts the call, its response and webhooks are lost, and it cannot be asked: the same key returns
+/// the same call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_found_by_sending_the_same_key_again() {
     let machine = Machine::new().await;
@@ -273,7 +273,7 @@ async fn a_lost_answer_is_found_by_sending_the_same_key_again() {
     machine.judge(30);
 }
 
-/// Its worker died between claim and dial: another one sends the request, once.
+/// The worker died between claim and dial: another one sends the request, once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dial_that_was_never_sent_is_sent_by_another_worker() {
     let machine = Machine::new().await;

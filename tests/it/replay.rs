@@ -1,4 +1,4 @@
-//! `replay`: kept webhook events are judged once more (P2).
+//! `replay`: kept webhook events are judged again (P2).
 
 use pgdial::{
     domain::{Outcome, Report, ReportKind},
@@ -10,7 +10,7 @@ use pgdial::{
 
 use crate::support::{TestDb, by_provider, ended, number, progress, provider_id};
 
-/// The number of the latest kept event.
+/// Id of the latest kept event.
 async fn latest(db: &TestDb) -> i64 {
     db.number("select max(id) from pgdial.webhook_events").await
 }
@@ -65,7 +65,7 @@ async fn what_has_had_its_effect_has_none_again() {
     assert_eq!(db.story(call.id).await, story);
 }
 
-/// A word that this release knows by now, for a call that has been redialled since.
+/// A status word that this release knows by now, about a call that has been redialled since.
 #[tokio::test]
 async fn an_event_of_an_earlier_dial_moves_no_later_one() {
     let db = TestDb::new().await;
@@ -163,8 +163,8 @@ async fn a_stale_event_is_not_judged_again_after_a_redrive() {
     assert_eq!(db.state(call.id).await, "dialing");
 }
 
-/// Without a reference the provider's id says which dial it is about, even when the row has
-/// forgotten that id with its retry.
+/// Without a reference, the provider's id says which dial an event is about, even after a retry has cleared that id
+/// from the row.
 #[tokio::test]
 async fn an_event_by_the_providers_id_never_moves_a_later_dial() {
     let db = TestDb::new().await;

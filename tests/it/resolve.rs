@@ -87,7 +87,7 @@ async fn only_a_doubt_is_resolved() {
     );
 }
 
-/// Where the provider can be asked it is, minute by minute; the sweep moves `deadline_at` on.
+/// A provider that can be asked is asked minute by minute, and the sweep postpones `deadline_at`.
 #[tokio::test]
 async fn a_call_past_its_own_deadline_is_resolved() {
     let db = TestDb::new().await;
@@ -126,7 +126,7 @@ async fn whoever_has_answered_was_rung() {
     assert_eq!(db.state(call.id).await, "completed");
 }
 
-/// Its slot was given back long ago, its number not.
+/// Its slot was freed long ago, its number was not.
 #[tokio::test]
 async fn what_was_given_up_as_unknown_is_resolved() {
     let db = TestDb::new().await;
@@ -147,7 +147,7 @@ async fn what_was_given_up_as_unknown_is_resolved() {
     assert_eq!(db.claim(2).await[0].id, none.id);
 }
 
-/// What a person knows of one dial says nothing of an earlier one that shows that it is up.
+/// What a person knows about one dial says nothing about an earlier one that turns out to be live.
 #[tokio::test]
 async fn what_another_dial_holds_stays_held() {
     for (r#as, state) in [
@@ -178,7 +178,7 @@ async fn what_another_dial_holds_stays_held() {
     }
 }
 
-/// As the word says: nobody can find out more, so it may ring yet.
+/// `unknown` means that nothing more can be found out, so it may still ring.
 #[tokio::test]
 async fn what_stays_unknown_stays_held() {
     let db = TestDb::new().await;
@@ -191,7 +191,7 @@ async fn what_stays_unknown_stays_held() {
     assert_eq!(db.column(call.id, facts).await, "(failed,unknown,t)");
 }
 
-/// A repetition that is under way may ring, whatever the first request came to.
+/// A repetition under way may ring, whatever came of the first request.
 #[tokio::test]
 async fn not_while_its_request_is_being_sent_again() {
     let db = TestDb::new().await;

@@ -1,4 +1,4 @@
-//! Results: what comes after the end is added to them, and changes nothing else.
+//! Results: what arrives after the end is merged into them, and changes nothing else.
 
 use pgdial::{
     domain::{ClaimedCall, Outcome, Report, ReportKind},
@@ -148,7 +148,7 @@ async fn a_result_stays_bounded() {
             Verdict::Applied
         );
     }
-    // The third does not fit; its small facts do.
+    // The third is too large; its small facts still fit.
     let mut third = of("c");
     third["recordingUrl"] = json!("u");
     let third = with(progress(ReportKind::Unknown), third);

@@ -1,4 +1,4 @@
-//! How long finished calls and events are kept (P2).
+//! Retention of finished calls and events (P2).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The roles: each can do its work and nothing else. That the worker's rights are enough for
-//! every verb is shown by all the other tests, whose program is always the login `dialer`.
+//! Roles: each can do its work and nothing else. All other tests show that the worker's rights suffice for every
+//! verb, because their program always uses the login `dialer`.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -10,7 +10,7 @@ use crate::support::{ROLES, TestDb, ask, number, refusal, run, url_as};
 
 const DENIED: &str = "42501";
 
-/// What nobody but the owner may do.
+/// What only the owner may do.
 const OWNERS: [&str; 46] = [
     "update pgdial.clock set ahead = '1 day'",
     "insert into pgdial.schema_history (kind, version, name, digest, release, compatible_from) \
@@ -104,7 +104,7 @@ async fn a_reader_reads_everything_and_writes_nothing() {
     for file in fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let question = fs::read_to_string(&path).unwrap();
-        // As psql writes its variable.
+        // As psql substitutes its variable.
         let question = question.replace(":'phone'", "'+14155550001'");
         let answered = run(&mut session, &question).await;
         assert!(answered.is_ok(), "{}: {answered:?}", path.display());
@@ -159,7 +159,7 @@ async fn an_application_that_may_only_enqueue_does_so_in_its_own_transaction() {
     assert_denied("app", &mut session, &VERBS[1..]).await;
     let hidden = ["select * from pgdial.calls", "select pgdial.now()"];
     assert_denied("app", &mut session, &hidden).await;
-    // A release that comes later leaves what a person granted.
+    // Migrating again keeps what a person granted.
     db::migrate(&db.pool).await.unwrap();
     run(&mut session, VERBS[0]).await.unwrap();
 }
@@ -205,7 +205,7 @@ async fn who_did_it_is_the_login_and_not_the_owner() {
     let paused = "select paused_by from pgdial.campaigns where name = 'default'";
     assert_eq!(db.text(paused).await, "dialer");
     assert_eq!(db.text("select by from pgdial.do_not_call").await, "dialer");
-    // A plain UPDATE of somebody who acts as the owner is theirs, too.
+    // A plain UPDATE is attributed to the login, even if it acts as the owner.
     let mut deploy = db.session_as("deploy").await;
     let update = "set role pgdial_owner; update pgdial.trunks set paused = true";
     run(&mut deploy, update).await.unwrap();
@@ -250,7 +250,7 @@ async fn whichever_member_migrates_everything_has_one_owner() {
     assert_one_owner(&superuser).await;
 }
 
-/// From Postgres 16 on whoever makes a role may give it to others, and not act as it.
+/// From Postgres 16 on, the creator of a role may grant it to others without being able to act as it.
 #[tokio::test]
 async fn whoever_made_the_roles_and_may_not_act_as_the_owner_is_told_the_line() {
     let db = TestDb::new().await;
@@ -265,7 +265,7 @@ async fn whoever_made_the_roles_and_may_not_act_as_the_owner_is_told_the_line() 
         .await
         .unwrap();
     let creator = db::connect(&url_as(&login, &url), "test", 1).await.unwrap();
-    // The roles are there, so they were made by another: as if by this one.
+    // The roles already exist, so another login made them: pretend that this one did.
     let set = db
         .number("select current_setting('server_version_num')::int / 10000")
         .await
@@ -306,7 +306,7 @@ async fn a_schema_from_before_the_roles_changes_hands() {
     let dialer = db::connect(&url_as("dialer", &url), "test", 1)
         .await
         .unwrap();
-    // One login for everything needs no role, and gives none a right.
+    // A single login for everything needs no roles, and gives rights to none.
     assert_denied_on(&dialer, "select pgdial.now()").await;
     for _ in 0..2 {
         sqlx::raw_sql(ROLES).execute(&superuser).await.unwrap();
@@ -340,8 +340,8 @@ async fn assert_one_owner(pool: &db::Pool) {
     assert_eq!(foreign, []);
 }
 
-/// Every right on every relation and function of the schema, of everybody but its owner:
-/// one line for each that has any. Partitions are reached through their parent.
+/// Every right on every relation and function of the schema that anyone but its owner has, one line per object.
+/// Partitions are reached through their parent.
 const RIGHTS: &str = "with object (kind, name, acl) as ( \
         select case c.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, c.relname::text, c.relacl \
         from pg_class c \
@@ -372,14 +372,14 @@ async fn every_right_is_one_that_somebody_decided_on() {
     insta::assert_snapshot!(rights.join("\n"));
 }
 
-/// With the owner's rights the search path decides whose operators and functions are run.
+/// With the owner's rights, the search path decides whose operators and functions run.
 #[tokio::test]
 async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
     let db = TestDb::new().await;
     let exposed = "select string_agg(proname, ' ') from pg_proc where pronamespace = 'pgdial'::regnamespace \
          and prosecdef and not coalesce(proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']";
     assert_eq!(db.text(exposed).await, "");
-    // What a role may call and is not such a verb writes nothing that the role could not.
+    // A callable function that is not security definer must write nothing the role could not write itself.
     let callers = "select string_agg(proname, ' ' order by proname) from pg_proc p where pronamespace = 'pgdial'::regnamespace \
          and not prosecdef and has_function_privilege('pgdial_worker', p.oid, 'execute')";
     assert_eq!(
@@ -393,7 +393,7 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
     );
 }
 
-/// A verb that the program learns needs a line in sql/rules/grants.sql.
+/// A verb that the program starts to call needs a line in sql/rules/grants.sql.
 #[tokio::test]
 async fn every_function_that_the_program_calls_is_the_workers() {
     let db = TestDb::new().await;
@@ -418,7 +418,7 @@ async fn every_function_that_the_program_calls_is_the_workers() {
     }
 }
 
-/// The names in `pgdial.name(`.
+/// Names in `pgdial.name(`.
 fn functions_in(text: &str) -> impl Iterator<Item = String> {
     text.split("pgdial.").skip(1).filter_map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_')?;

@@ -1,4 +1,4 @@
-//! The running API under a fuzzer that knows nothing but its `OpenAPI` document.
+//! The running API under a fuzzer that knows only its `OpenAPI` document.
 
 use std::{
     path::Path,
@@ -11,21 +11,21 @@ use crate::support::{
 };
 
 const KEY: &str = "a-key-of-the-tests-that-is-long";
-/// What the webhook secret of [`Machine`] stands for.
+/// The bytes behind [`Machine`]'s webhook secret.
 const SECRET_BYTES: &str = "tests share this secret on purpose";
 
-/// A process that is killed when the test ends, however it ends.
+/// A process that is killed when the test ends in any way.
 struct Serving(Child);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // Already gone is fine.
+        // It may have ended already.
         self.0.kill().unwrap_or_default();
         self.0.wait().map(drop).unwrap_or_default();
     }
 }
 
-/// The whole program behind API keys, with a provider that answers.
+/// The whole program with API keys, and a provider that accepts calls.
 async fn serving(machine: &Machine) -> (Process, Serving) {
     let provider = machine
         .start_provider(&["--ring", "50ms..200ms", "--talk", "100ms..2s"])
@@ -47,7 +47,7 @@ async fn serving(machine: &Machine) -> (Process, Serving) {
     (provider, serving)
 }
 
-/// Calls in many states, for the ids that the fuzzer finds in its answers.
+/// Calls in many states, so that the fuzzer finds ids in responses.
 async fn arrange(db: &TestDb) {
     db.sql("select pgdial.create_campaign('later')").await;
     db.sql("select pgdial.pause('campaign', 'later', 'for the fuzzer', 'tests')")

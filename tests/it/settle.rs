@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::support::{TestDb, ended, number, progress, provider_id, run};
 
-/// What the rules say of each outcome of an unanswered attempt with attempts left:
-/// the verdict, and the base of its backoff in seconds.
+/// What the rules say about each outcome of an unanswered attempt with attempts left: the verdict, and the base of
+/// its backoff in seconds.
 const ENDS: [(Outcome, Settled, Option<f64>); 13] = [
     (Outcome::Answered, Settled::Completed, None),
     (Outcome::Voicemail, Settled::Completed, None),
@@ -202,7 +202,7 @@ async fn a_call_that_somebody_wishes_ended_never_goes_back_to_waiting() {
         let settled = db.settle(&call, outcome).await;
         let expected = match outcome {
             Outcome::Answered | Outcome::Voicemail => Settled::Completed,
-            // It rings, whatever the answer to its dial was: its webhook ends it.
+            // It is ringing, whatever the response to its dial was: its webhook ends it.
             Outcome::ProviderFault | Outcome::Blocked | Outcome::InvalidNumber => Settled::Stale,
             _ => Settled::Canceled,
         };
@@ -316,8 +316,8 @@ async fn a_number_that_joined_the_list_during_the_call_is_not_retried() {
     );
 }
 
-/// A provider that reports ringing and then refuses the dial contradicts itself; a retry
-/// could ring a second time while it rings.
+/// A provider that reports ringing and then refuses the dial contradicts itself; a retry could ring a second phone
+/// call while the first still rings.
 #[tokio::test]
 async fn a_refusal_of_a_dial_that_rings_already_brings_no_retry() {
     let db = TestDb::new().await;

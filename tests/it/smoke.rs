@@ -1,5 +1,5 @@
-//! A whole installation, from an empty database to 200 calls and every question of people, by the
-//! program alone. `scripts/smoke` runs it on every Postgres that pgdial says it runs on.
+//! A whole installation, from an empty database to 200 calls and every prepared query, using only the program.
+//! `scripts/smoke` runs it on every supported Postgres.
 
 use std::{fmt::Write as _, process::Command};
 
@@ -9,7 +9,7 @@ use crate::support::{ROLES, TestDb, number, processes::Machine};
 
 const CALLS: usize = 200;
 
-/// What a command printed; it must succeed.
+/// Output of a command, which must succeed.
 fn done(mut command: Command) -> String {
     let output = command.output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -53,7 +53,7 @@ async fn from_an_empty_database_to_two_hundred_calls_and_every_question() {
     }
     let output = machine.command(&["doctor", "--json"]).output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    // The tests' own server keeps nothing through a crash, and is found at that.
+    // The tests' server does not survive a crash, which doctor reports.
     let checks = told["checks"].as_array().unwrap().iter();
     let failing: Vec<&Value> = checks
         .filter(|check| check["verdict"] == "fail" && check["check"] != "durability")

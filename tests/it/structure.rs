@@ -1,5 +1,5 @@
-//! The rules of the repository's shape, held by reading its sources: who may name what,
-//! what every SQL file says of itself, and which test stands behind each promise.
+//! Rules about the repository's shape, checked by reading its sources: who may name what, what every SQL file says
+//! about itself, and which test stands behind each promise.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below, in a stable order.
+/// Every file below the folder, in a stable order.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -34,7 +34,7 @@ fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The text without its line comments: a comment may name what code may not.
+/// The text without line comments: a comment may name what code may not.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let code = text.lines().map(|line| {
@@ -44,7 +44,7 @@ fn code(path: &Path) -> String {
     code.collect::<Vec<_>>().join("\n")
 }
 
-/// Does the code name this, as a word of its own?
+/// Whether the code contains this as a whole word.
 fn names(code: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word).any(|(at, _)| {
@@ -54,7 +54,7 @@ fn names(code: &str, word: &str) -> bool {
     })
 }
 
-/// Lists every place under `folder` that names one of these, `allowed` files aside.
+/// Places under `folder` that contain one of these words, except in `allowed` files.
 fn trespasses(folder: &str, words: &[&str], allowed: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for path in files(folder, "rs") {
@@ -80,7 +80,7 @@ fn only_flow_and_db_see_a_statement() {
             .any(|folder| name.starts_with(folder))
             || ["src/flow.rs", "src/db.rs"].contains(&name)
     };
-    // It turns an error of the database into an exit code, and can run no statement.
+    // It turns database errors into exit codes, and cannot run a statement.
     let by_name = |name: &str| may(name) || name == "src/cli/exit.rs";
     assert_eq!(trespasses("src", &["sqlx"], &by_name), [""; 0]);
     let statements = [
@@ -156,13 +156,13 @@ fn every_sql_file_begins_with_what_it_is() {
     }
 }
 
-/// In a session with `standard_conforming_strings` off a backslash between plain quotes is
-/// another text. A class says the same in any session: `[+]`, `[0-9]`.
+/// With `standard_conforming_strings` off, a backslash in plain quotes is an escape. A bracket expression means the
+/// same in every session: `[+]`, `[0-9]`.
 #[test]
 fn no_function_reads_otherwise_where_a_backslash_escapes() {
     for path in files("sql", "sql") {
         let text = fs::read_to_string(&path).unwrap();
-        // Between dollars it is no escape: the table of numbers has its JSON there.
+        // In dollar quotes it is not an escape: the table of numbers has its JSON there.
         let text: String = text.split("$plans$").step_by(2).collect();
         let code = text.lines().map(|line| line.split("-- ").next().unwrap());
         let strange: Vec<&str> = code.filter(|line| line.contains('\\')).collect();
@@ -204,7 +204,7 @@ fn every_verb_has_one_name_in_sql_in_rust_and_among_the_tests() {
             let verb = path.file_stem().unwrap().to_str().unwrap();
             let functions = defined(path);
             let named = |function: &&String| match verb {
-                // About two things each, and each about one of them.
+                // Each is about two things, and each function about one of them.
                 "lanes" => function.ends_with("_campaign") || function.ends_with("_trunk"),
                 "matching" => function.ends_with("_matching"),
                 "look_up" => function.starts_with("look_up"),
@@ -238,7 +238,7 @@ fn every_verb_has_one_name_in_sql_in_rust_and_among_the_tests() {
     assert_eq!(wrong, [""; 0]);
 }
 
-/// The functions that a file of SQL makes.
+/// Functions that an SQL file creates.
 fn defined(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let made = text.split("create or replace function pgdial.").skip(1);
@@ -269,7 +269,7 @@ fn every_failure_has_its_test() {
     }
 }
 
-/// The row of a table names tests (`file::test`), and there are such tests.
+/// Asserts that a row of the table names tests (`file::test`) and that these exist.
 fn assert_names_tests(row: &str) {
     let tests: Vec<&str> = row
         .split('`')
@@ -294,7 +294,7 @@ fn every_defence_has_its_test() {
     }
 }
 
-/// `tests/it/claim.rs::a_name` as documents name it.
+/// `named` is a test as documents write it: `tests/it/claim.rs::a_name`.
 fn assert_test_exists(named: &str, by: &str) {
     let (file, name) = named.split_once("::").unwrap();
     let text = fs::read_to_string(root().join(file))

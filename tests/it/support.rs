@@ -1,5 +1,4 @@
-//! What tests stand on: a real Postgres, a migrated database each, and short words
-//! for the verbs.
+//! What tests build on: a real Postgres, one migrated database per test, and short names for the verbs.
 
 pub(crate) mod certificates;
 mod database;
@@ -29,12 +28,12 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 impl TestDb {
-    /// A connection of one's own, as an operator with psql has.
+    /// A connection of its own, as psql has.
     pub(crate) async fn session(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.unwrap()
     }
 
-    /// The same as this login.
+    /// The same for this login.
     pub(crate) async fn session_as(&self, login: &str) -> PgConnection {
         PgConnection::connect(&self.url_as(login)).await.unwrap()
     }
@@ -44,7 +43,7 @@ impl TestDb {
         url_as(login, &self.url)
     }
 
-    /// Moves the clock forward.
+    /// Moves the test clock forward by this interval.
     pub(crate) async fn forward(&self, by: &str) {
         self.sql(&format!(
             "update pgdial.clock set ahead = ahead + interval '{by}'"
@@ -52,7 +51,7 @@ impl TestDb {
         .await;
     }
 
-    /// Stops the clock: from here on it goes as far as it is moved, however busy the machine is.
+    /// Stops the clock: from now on only [`TestDb::forward`] moves it, however busy the machine is.
     pub(crate) async fn stop_clock(&self) {
         self.sql(
             "do $do$ begin execute format('create or replace function pgdial.now() returns timestamptz \
@@ -69,7 +68,6 @@ impl TestDb {
             .await
     }
 
-    /// Enqueues one request.
     pub(crate) async fn enqueue_as(&self, request: Value) -> CallId {
         match self
             .calls
@@ -84,7 +82,7 @@ impl TestDb {
         }
     }
 
-    /// Forgets that a provider asked to wait, or fails: the next claim need not wait either.
+    /// Forgets breakers and refusals, so that the next claim need not wait.
     pub(crate) async fn let_trunks_dial(&self) {
         self.sql("delete from pgdial.trunk_breaker; delete from pgdial.answers")
             .await;
@@ -99,7 +97,7 @@ impl TestDb {
             .calls
     }
 
-    /// Enqueues and claims one call: it is dialing.
+    /// A call that was just enqueued and claimed.
     pub(crate) async fn dialing(&self, to: &str) -> ClaimedCall {
         let id = self.enqueue(to).await;
         let claimed = self.claim(1).await.pop().unwrap();
@@ -107,7 +105,7 @@ impl TestDb {
         claimed
     }
 
-    /// A call that the provider has accepted, see [`provider_id`].
+    /// A call that the provider has accepted as [`provider_id`].
     pub(crate) async fn in_call(&self, to: &str) -> ClaimedCall {
         let call = self.dialing(to).await;
         let dialed = self
@@ -119,7 +117,7 @@ impl TestDb {
         call
     }
 
-    /// A call whose dial nobody can explain: failed as unknown, its number held.
+    /// A call that failed as unknown, so that its number is held.
     pub(crate) async fn given_up(&self, to: &str) -> ClaimedCall {
         let call = self.in_call(to).await;
         self.forward("1 hour").await;
@@ -128,7 +126,6 @@ impl TestDb {
         call
     }
 
-    /// Settles a dial.
     pub(crate) async fn settle(&self, call: &ClaimedCall, outcome: Outcome) -> Settled {
         self.calls
             .settle(call.reference(), outcome, "said so")
@@ -155,7 +152,7 @@ impl TestDb {
         );
     }
 
-    /// Shows a worker process that can dial on these trunks.
+    /// Registers a live worker process that can dial on these trunks.
     pub(crate) async fn worker(&self, trunks: &[&str]) -> Worker {
         let worker = Worker {
             id: Uuid::new_v4(),
@@ -170,7 +167,7 @@ impl TestDb {
         worker
     }
 
-    /// One column of a call, as text; empty when null.
+    /// One column of a call as text; empty if null.
     pub(crate) async fn column(&self, id: CallId, column: &str) -> String {
         self.text(&format!(
             "select {column} from pgdial.calls where id = '{id}'"
@@ -178,12 +175,12 @@ impl TestDb {
         .await
     }
 
-    /// One whole number.
+    /// The result of a query for a whole number.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         self.text(sql).await.parse().unwrap()
     }
 
-    /// The detail of the last event of this kind.
+    /// Detail of the last event of this kind.
     pub(crate) async fn detail(&self, id: CallId, kind: &str) -> Value {
         let text = self
             .text(&format!(
@@ -194,17 +191,17 @@ impl TestDb {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// What Postgres says to a statement that it refuses: SQLSTATE, and the message.
+    /// SQLSTATE and message with which Postgres refuses a statement.
     pub(crate) async fn refusal(&self, sql: &str) -> (String, String) {
         refusal(&mut self.session().await, sql).await
     }
 
-    /// Waits until this is true.
+    /// Waits until this condition is true.
     pub(crate) async fn until(&self, sql: &str) {
         eventually(sql, || async { self.text(sql).await == "true" }).await;
     }
 
-    /// Waits until this many sessions of this database stand in a queue for a lock.
+    /// Waits until this many sessions of this database wait for a lock.
     pub(crate) async fn until_waiting(&self, sessions: usize) {
         self.until(&format!(
             "select count(*) >= {sessions} from pg_stat_activity \
@@ -213,7 +210,7 @@ impl TestDb {
         .await;
     }
 
-    /// Makes the transition of rows with the script `poison` into this state fail.
+    /// Makes transitions of rows with the script `poison` into this state fail.
     pub(crate) async fn poison(&self, state: &str) {
         self.sql(&format!(
             "alter table pgdial.calls add constraint poison \
@@ -228,13 +225,12 @@ impl TestDb {
             .await
     }
 
-    /// The state of a call.
     pub(crate) async fn state(&self, id: CallId) -> String {
         self.text(&format!("select state from pgdial.calls where id = '{id}'"))
             .await
     }
 
-    /// The kinds of a call's events, in order, with spaces between.
+    /// Kinds of a call's events, in order, separated by spaces.
     pub(crate) async fn story(&self, id: CallId) -> String {
         self.text(&format!(
             "select string_agg(kind, ' ' order by seq) from pgdial.call_events where call_id = '{id}'"
@@ -242,7 +238,7 @@ impl TestDb {
         .await
     }
 
-    /// One event of the provider about this dial, as if its signature had been checked.
+    /// Delivers one event of the provider about this dial, as if its signature had been verified.
     pub(crate) async fn event(
         &self,
         call: &ClaimedCall,
@@ -253,7 +249,7 @@ impl TestDb {
             .await
     }
 
-    /// One event of this trunk's provider; without a reference it is matched by the provider's id.
+    /// Delivers one event on this trunk; without a reference it is matched by the provider's id.
     pub(crate) async fn event_from(
         &self,
         trunk: &str,
@@ -273,13 +269,13 @@ impl TestDb {
     }
 }
 
-/// So many for each of these trunks.
+/// The same share for each of these trunks.
 pub(crate) fn each(trunks: &[&str], count: usize) -> Shares {
     let share = |trunk: &&str| (trunk.to_string(), count);
     trunks.iter().map(share).collect()
 }
 
-/// What Postgres says to a statement that it refuses: SQLSTATE, and the message.
+/// SQLSTATE and message with which Postgres refuses a statement.
 pub(crate) async fn refusal(session: &mut PgConnection, sql: &str) -> (String, String) {
     let refused = run(session, sql).await.unwrap_err();
     let refused = refused.into_database_error().unwrap();
@@ -289,7 +285,6 @@ pub(crate) async fn refusal(session: &mut PgConnection, sql: &str) -> (String, S
     )
 }
 
-/// Runs statements in this session.
 pub(crate) async fn run(session: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
         .execute(session)
@@ -307,7 +302,7 @@ pub(crate) async fn ask(session: &mut PgConnection, sql: &str) -> String {
     text.unwrap_or_default()
 }
 
-/// A report under the provider's id of a call.
+/// A report that carries the provider's id of the call.
 pub(crate) fn by_provider(id: &str, report: Report) -> Report {
     Report {
         provider_call_id: Some(id.to_owned()),
@@ -324,7 +319,7 @@ pub(crate) fn ended(outcome: Outcome) -> Report {
     }
 }
 
-/// A report of this kind that ends nothing.
+/// A report of this kind, which does not end a call.
 pub(crate) fn progress(kind: ReportKind) -> Report {
     Report {
         kind,
@@ -346,7 +341,7 @@ fn report(status: &str) -> Report {
     }
 }
 
-/// What the provider calls its call to this number.
+/// The provider's id of its call to this number.
 pub(crate) fn provider_id(to: &str) -> String {
     format!("prov-{}", to.trim_start_matches('+'))
 }
@@ -356,8 +351,8 @@ pub(crate) fn number(n: usize) -> String {
     format!("+1415555{n:04}")
 }
 
-/// Waits until a condition holds, looking again and again; fails with its name when it
-/// does not come true. A deadline for what must happen, not a measure of how fast.
+/// Waits until a condition holds, polling it; fails with its name otherwise. The deadline is for what must happen,
+/// and does not measure speed.
 pub(crate) async fn eventually<F>(what: &str, mut holds: impl FnMut() -> F)
 where
     F: Future<Output = bool>,

@@ -1,4 +1,4 @@
-//! sweep: what time has overtaken (P1, P2, P4, P7).
+//! sweep: settles what time has overtaken (P1, P2, P4, P7).
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn a_call_past_its_deadline_gives_back_its_slot_and_keeps_its_number() {
     assert_eq!(db.state(twin).await, "waiting", "the number is not");
 }
 
-/// An earlier dial of the same call has shown itself meanwhile, and may be up for longer.
+/// An earlier dial of the same call has shown up meanwhile, and may last longer.
 #[tokio::test]
 async fn a_deadline_shortens_no_hold_of_an_earlier_dial() {
     let db = TestDb::new().await;
@@ -376,7 +376,7 @@ async fn many_sweeps_at_once_move_each_row_once() {
     assert_eq!(db.number(events).await, 30);
 }
 
-/// A whole campaign at six o'clock: together, and around the one that cannot be moved.
+/// A whole campaign expires at six o'clock: all together, and around the one that cannot be moved.
 #[tokio::test]
 async fn many_that_expire_at_one_moment_go_together_and_around_one_that_cannot() {
     let db = TestDb::new().await;

@@ -1,4 +1,4 @@
-//! TLS to Postgres and to providers: who is who they say is believed, and nobody else.
+//! TLS to Postgres and to providers: only a peer that proves its identity is trusted.
 
 use std::{
     fs,
@@ -38,7 +38,7 @@ use crate::support::{
     run,
 };
 
-/// A Postgres that speaks TLS as `localhost`, and an authority that says so.
+/// A Postgres that speaks TLS as `localhost`, and the authority that certifies it.
 struct Server {
     port: u16,
     files: TempDir,
@@ -73,7 +73,7 @@ impl Server {
         self.files.path().join(name)
     }
 
-    /// A URL that reaches it under this name, with these parameters.
+    /// A URL that reaches it under this host name, with these parameters.
     fn url(&self, host: &str, parameters: &str) -> String {
         format!(
             "postgres://pgdial@{host}:{}/postgres?{parameters}",
@@ -81,14 +81,14 @@ impl Server {
         )
     }
 
-    /// The same, believing this authority.
+    /// The same, trusting this authority.
     fn believing(&self, host: &str, mode: &str, authority: &str) -> String {
         let file = self.file(authority);
         let parameters = format!("sslmode={mode}&sslrootcert={}", file.display());
         self.url(host, &parameters)
     }
 
-    /// The server writes the files itself: the key must be its own account's.
+    /// Written by the server itself, because its account must own the key.
     async fn serve_tls(&self, certificate: &Certificate) {
         let mut admin = self.plain().await;
         for (name, pem) in [
@@ -116,7 +116,7 @@ impl Server {
     }
 }
 
-/// Whether the session behind this URL is encrypted, or why there is none.
+/// Whether the session of this URL is encrypted, or why there is none.
 async fn connect(url: &str) -> Result<bool, String> {
     let pool = db::connect(url, "test", 1).await.map_err(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -143,10 +143,10 @@ async fn postgres_must_be_who_it_says_where_verify_full_is_asked_for() {
             "{host} {mode} {authority}: {refused:?}"
         );
     }
-    // Without sslrootcert the authorities of the system decide, and ours is none of them.
+    // Without sslrootcert the system's authorities decide, and ours is not among them.
     let unknown = connect(&server.url("localhost", "sslmode=verify-full")).await;
     assert!(unknown.is_err(), "{unknown:?}");
-    // What the documentation says of the weaker ones.
+    // What the documentation says about the weaker modes.
     for mode in ["require", "prefer"] {
         let believed = connect(&server.believing("127.0.0.1", mode, "another.pem")).await;
         assert_eq!(believed, Ok(true), "{mode} encrypts and believes anybody");
@@ -159,7 +159,7 @@ async fn postgres_must_be_who_it_says_where_verify_full_is_asked_for() {
     db::migrate(&pool).await.unwrap();
     Queue::new(pool).check_listen().await.unwrap();
 
-    // A server without TLS, or somebody between who says so: no fall back to plain text.
+    // A server without TLS, or an attacker who says so: no fallback to plain text.
     let mut admin = server.plain().await;
     run(&mut admin, "alter system set ssl = off").await.unwrap();
     run(&mut admin, "select pg_reload_conf()").await.unwrap();
@@ -174,7 +174,7 @@ async fn postgres_must_be_who_it_says_where_verify_full_is_asked_for() {
     }
 }
 
-/// What `pgdial migrate` says about a database on a host that there is not.
+/// What `pgdial migrate` prints about a database on a nonexistent host.
 fn words_about(url: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_pgdial"))
         .arg("migrate")
@@ -218,10 +218,10 @@ async fn provider(
     running.spawn(async move {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
-            // Whoever does not believe us hangs up here.
+            // A client that does not trust us hangs up here.
             if let Ok(mut stream) = acceptor.accept(socket).await {
                 let mut request = Vec::new();
-                // The last field of a dial, and its end. Closing before that would be a reset.
+                // Up to the last field of a dial. Closing earlier would reset the connection.
                 while !(request.ends_with(b"}") && contains(&request, b"ringTimeoutSec")) {
                     request.push(stream.read_u8().await.unwrap());
                 }
@@ -240,8 +240,8 @@ fn contains(bytes: &[u8], word: &[u8]) -> bool {
     bytes.windows(word.len()).any(|window| window == word)
 }
 
-/// P1: a dial that fails before its first byte certainly rings nobody, and a provider that is
-/// not who it says gets none.
+/// P1: a dial that fails before its first byte certainly rings nobody, and a provider that cannot prove its identity
+/// gets none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_not_who_it_says_gets_no_dial() {
     let machine = Machine::new().await;

@@ -14,7 +14,7 @@ use crate::support::{eventually, number, processes::Machine};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
-/// A span as it was received; ids in hex.
+/// A received span; ids in hex.
 #[derive(Debug, Clone, PartialEq)]
 struct Span {
     trace: String,
@@ -24,12 +24,12 @@ struct Span {
     attributes: BTreeMap<String, String>,
 }
 
-/// What stands in for a collector: it keeps what it is sent.
+/// A stand-in for a collector, which keeps what it is sent.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<Bytes>>>);
 
 impl Collector {
-    /// Its address.
+    /// Starts it; returns its address.
     async fn start(&self, tasks: &mut JoinSet<()>) -> String {
         let keep = |State(Self(kept)): State<Self>, body: Bytes| async move {
             kept.lock().unwrap().push(body);
@@ -52,7 +52,7 @@ impl Collector {
     }
 }
 
-/// The parts of a protobuf message that have this number, where they have a length.
+/// The length-delimited fields of a protobuf message that have this number.
 fn parts(message: &[u8], wanted: u64) -> Vec<Vec<u8>> {
     let (mut found, mut at) = (Vec::new(), 0);
     let varint = |at: &mut usize| {
@@ -113,7 +113,7 @@ async fn one_trace_leads_from_the_request_to_the_report_that_ends_the_call() {
     let _provider = machine
         .start_provider(&["--ring", "10ms..20ms", "--talk", "20ms..50ms"])
         .await;
-    // The API and the worker are two processes: what they share is the row.
+    // API and worker are two processes that share only the row.
     let start = |name: &str, args: &[&str]| {
         let mut command = machine.command(args);
         command

@@ -1,10 +1,10 @@
-//! unheard: what a provider would have told of was not placed (P1, P2).
+//! unheard: a call that its provider would have reported was not placed (P1, P2).
 
 use pgdial::domain::{ClaimedCall, Outcome, ReportKind};
 
 use crate::support::{TestDb, by_provider, each, ended, number, progress};
 
-/// Its provider tells of every call within 10 s.
+/// A trunk whose provider reports every call within 10 s.
 async fn tells_of_all() -> TestDb {
     let db = TestDb::new().await;
     db.sql("update pgdial.trunks set reports_within = '10 seconds'")
@@ -18,7 +18,7 @@ async fn in_doubt(db: &TestDb) -> ClaimedCall {
     call
 }
 
-/// Calls to these other numbers are dialled, and their provider tells of them.
+/// Dials these other numbers, which their provider reports.
 async fn tell_of_others(db: &TestDb, numbers: std::ops::Range<usize>) {
     for n in numbers {
         let call = db.in_call(&number(n)).await;
@@ -26,7 +26,7 @@ async fn tell_of_others(db: &TestDb, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// So many minutes pass, and all the time there are others of which their provider tells.
+/// Lets this many minutes pass, with the provider reporting other calls all the time.
 async fn minutes_of_others(db: &TestDb, minutes: usize) {
     for _ in 0..minutes * 2 {
         tell_of_others(db, 2..5).await;
@@ -34,7 +34,7 @@ async fn minutes_of_others(db: &TestDb, minutes: usize) {
     }
 }
 
-/// How many dials the sweep takes for not placed.
+/// Number of dials that the sweep considers not placed.
 async fn not_placed(db: &TestDb) -> i64 {
     db.sweep().await.counts["not_placed"]
 }
@@ -58,7 +58,7 @@ async fn a_doubt_of_which_nothing_was_told_waits_again_once_others_were_told_of(
     assert_eq!((again.id, again.attempt, again.claim_no), (call.id, 1, 2));
 }
 
-/// While nobody could reach us there is nothing to hear, of this dial or of any other.
+/// While nobody can reach us there is nothing to hear, about this dial or any other.
 #[tokio::test]
 async fn silence_alone_proves_nothing() {
     let db = tells_of_all().await;
@@ -71,8 +71,7 @@ async fn silence_alone_proves_nothing() {
     assert_eq!(db.state(call.id).await, "unresolved");
 }
 
-/// After an outage of ours the provider sends again what it could not deliver, and takes as long
-/// for it as the outage was, perhaps.
+/// After an outage of ours the provider redelivers, which may take as long as the outage did.
 #[tokio::test]
 async fn the_margin_is_as_long_as_nobody_reached_us() {
     let db = tells_of_all().await;
@@ -84,7 +83,7 @@ async fn the_margin_is_as_long_as_nobody_reached_us() {
     assert_eq!(not_placed(&db).await, 1);
 }
 
-/// Others were told of, and then nobody could reach us: what was to come about it did not come.
+/// Others were reported, and then nobody could reach us: reports about this dial may be among the lost ones.
 #[tokio::test]
 async fn an_outage_within_the_margin_begins_it_anew() {
     let db = tells_of_all().await;
@@ -109,7 +108,7 @@ async fn where_the_trunk_declares_nothing_nothing_follows() {
     assert_eq!(not_placed(&db).await, 0);
 }
 
-/// A word about the dial that moves nothing is a word: it was placed.
+/// Even a report that changes nothing shows that the dial was placed.
 #[tokio::test]
 async fn whatever_was_told_of_the_dial_itself_speaks_against_it() {
     let db = tells_of_all().await;
@@ -121,7 +120,7 @@ async fn whatever_was_told_of_the_dial_itself_speaks_against_it() {
     assert_eq!(not_placed(&db).await, 0);
 }
 
-/// It names the provider's id alone, which nobody here knows of this dial.
+/// It has only the provider's id, which we do not know for this dial.
 #[tokio::test]
 async fn a_report_that_nobody_can_match_may_be_about_it() {
     let db = tells_of_all().await;
@@ -171,7 +170,52 @@ async fn another_trunks_reports_prove_nothing() {
     assert_eq!(not_placed(&db).await, 0);
 }
 
-/// A person who wished its end, or a list that it joined, holds after it as after any dial.
+/// For three minutes its provider tells nothing that is believed, and something else comes.
+async fn outage_with(what_comes: &str) {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    db.sql("insert into pgdial.trunks (name) values ('other')")
+        .await;
+    db.forward("71 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    for _ in 0..6 {
+        db.forward("30 seconds").await;
+        tell_of_others(&db, 2..3).await;
+        let last = "received_at = (select max(received_at) from pgdial.webhook_events)";
+        db.sql(&format!(
+            "update pgdial.webhook_events set {what_comes} where {last}"
+        ))
+        .await;
+    }
+    assert_eq!(not_placed(&db).await, 0, "{what_comes}");
+}
+
+/// Its own provider may be cut off from us while another one is not.
+#[tokio::test]
+async fn an_outage_is_one_whatever_another_trunk_tells_meanwhile() {
+    outage_with("trunk = 'other'").await;
+}
+
+/// A report that was not believed may be anybody's.
+#[tokio::test]
+async fn an_outage_is_one_whatever_is_told_that_is_not_believed() {
+    outage_with("verdict = 'mismatch'").await;
+}
+
+#[tokio::test]
+async fn what_another_trunk_tells_of_nobody_we_know_holds_up_nothing() {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    db.sql("insert into pgdial.trunks (name) values ('other')")
+        .await;
+    let nameless = by_provider("p-1", progress(ReportKind::Progress));
+    db.event_from("other", None, "1", &nameless).await;
+    db.forward("11 seconds").await;
+    minutes_of_others(&db, 2).await;
+    assert_eq!(not_placed(&db).await, 1);
+}
+
+/// A cancel request or a do-not-call entry applies after it as after any dial.
 #[tokio::test]
 async fn what_was_not_placed_and_is_not_wanted_ends() {
     let db = tells_of_all().await;

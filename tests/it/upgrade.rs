@@ -1,5 +1,5 @@
-//! A rolling upgrade: the next release has migrated the database while this one still
-//! runs, restarts, and is even told to migrate.
+//! A rolling upgrade: the next release has migrated the database while this one still runs, restarts, and is even
+//! asked to migrate.
 
 use pgdial::{
     db::{self, Error, Migrated},
@@ -9,9 +9,8 @@ use pgdial::{
 
 use crate::support::{TestDb, eventually, number, processes::Machine, run};
 
-/// What the next release leaves behind: a column, a function of its own, a changed
-/// function, and its lines in the history. From which migration on it may be run against
-/// stands for `$from`.
+/// What the next release leaves behind: a column, a function of its own, a changed function, and its lines in the
+/// history. `$from` stands for the oldest migration that may run against it.
 const NEXT_RELEASE: &str = "\
     alter table pgdial.calls add column later text default 'x'; \
     create function pgdial.later() returns int language sql as 'select 1'; \
@@ -21,19 +20,19 @@ const NEXT_RELEASE: &str = "\
     values ('migration', 999, '0999_later', 'x', '99.0.0', $from), \
            ('functions', 999, 'functions', 'x', '99.0.0', $from)";
 
-/// Migrates as the next release does.
+/// Migrates as the next release would.
 async fn migrate_further(db: &TestDb, compatible_from: &str) {
     db.sql(&NEXT_RELEASE.replace("$from", compatible_from))
         .await;
 }
 
-/// The newest migration that this release knows.
+/// The newest migration this release knows.
 async fn ours(db: &TestDb) -> i64 {
     db.number("select max(version) from pgdial.schema_history")
         .await
 }
 
-/// Every function as it is, and the history.
+/// Definitions of all functions, and the history.
 async fn schema(db: &TestDb) -> String {
     db.text(
         "select md5(string_agg(d, '' order by d)) from (\
@@ -54,7 +53,7 @@ async fn this_release_runs_against_the_next_one_and_touches_none_of_its_function
     assert_eq!(db::migrate(&db.pool).await.unwrap(), Migrated::default());
     assert_eq!(schema(&db).await, next);
 
-    // Through sessions that had planned these statements before.
+    // In sessions that had already planned these statements.
     let call = db.claim(1).await.pop().unwrap();
     assert_eq!(call.id, waiting);
     assert!(
@@ -89,7 +88,7 @@ async fn this_release_refuses_what_the_next_one_says_it_must_not_run_against() {
     assert_eq!(schema(&db).await, next);
 }
 
-/// Views are replaced, which waits for whoever has read one.
+/// Replacing a view waits for every transaction that has read it.
 #[tokio::test]
 async fn a_migration_that_waits_for_a_person_holds_up_nobody_else() {
     let db = TestDb::new().await;
@@ -110,7 +109,7 @@ async fn a_migration_that_waits_for_a_person_holds_up_nobody_else() {
     assert!(migrated.unwrap().functions);
 }
 
-/// The processes of this release go on while the next one migrates, and restart after it.
+/// This release's processes go on while the next one migrates, and restart after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_of_this_release_go_on_and_restart_beside_the_next_one() {
     let machine = Machine::new().await;

@@ -1,5 +1,5 @@
-//! sql/views and sql/read on a long history: exact where that is cheap, honest where it is not,
-//! and never a walk through everything.
+//! sql/views and sql/read on a long history: exact where that is cheap, honest where it is not, and never a walk
+//! through everything.
 
 use pgdial::{
     domain::{CallId, CallState, Outcome},
@@ -68,7 +68,7 @@ async fn the_overview_looks_at_the_latest_that_ended_and_says_since_when() {
     assert_eq!(db.text(since).await, "true");
 }
 
-/// A call of each kind; the ids of all, newest first.
+/// One call of each kind; their ids, newest first.
 async fn one_of_each(db: &TestDb) -> Vec<CallId> {
     db.campaign("spring", json!({})).await;
     let done = db.in_call(&number(1)).await;
@@ -91,7 +91,7 @@ fn ids(page: &[CallSummary]) -> Vec<CallId> {
     page.iter().map(|call| call.id).collect()
 }
 
-/// A page is what a plain filter over everything would give, for every filter there is.
+/// For every filter, a page is what filtering everything would give.
 #[tokio::test]
 async fn every_filter_finds_what_it_says_page_by_page() {
     let db = TestDb::new().await;
@@ -140,13 +140,13 @@ async fn every_filter_finds_what_it_says_page_by_page() {
     }
 }
 
-/// The pages that this page of calls touches, planned as the program's statement is.
+/// Pages touched by this page of calls, planned like the program's statement.
 async fn touched(session: &mut PgConnection, arguments: &str) -> i64 {
     let page = include_str!("../../sql/read/page.sql");
     run(session, "deallocate all").await.unwrap();
     let prepare = format!("prepare page (text, text, text, uuid, bigint) as {page}");
     run(session, &prepare).await.unwrap();
-    // The first of a session fills its caches of the catalog.
+    // A session's first run fills its catalog caches.
     pages(session, &format!("execute page ({arguments})")).await;
     pages(session, &format!("execute page ({arguments})")).await
 }
@@ -162,7 +162,7 @@ async fn a_page_touches_few_pages_whatever_is_asked_for() {
     .parse()
     .unwrap();
     assert!(whole > 3_000, "{whole} pages are no history");
-    // 100,000 failed calls, and none of these.
+    // 100,000 failed calls, none of which match.
     for arguments in [
         "null, null, null, null, 51",
         "'failed', null, null, null, 51",

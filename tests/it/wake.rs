@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestDb, eventually, number, processes::PATIENCE, run};
 
-/// A process of its own: its loops run until the set is dropped.
+/// A second process: its loops run until the set is dropped.
 async fn another_process(db: &TestDb) -> (Queue, JoinSet<()>) {
     let calls = Queue::new(db.pool.clone());
     let mut loops = JoinSet::new();
@@ -23,7 +23,7 @@ async fn another_process(db: &TestDb) -> (Queue, JoinSet<()>) {
         });
     }
     eventually("it listens", || async { calls.is_listening() }).await;
-    // Everybody is woken once by the connecting itself, for what was missed.
+    // Connecting itself wakes everyone once, for wakes that were missed.
     woken(&calls, Wake::Claim).await;
     woken(&calls, Wake::Sweep).await;
     (calls, loops)

@@ -1,4 +1,4 @@
-//! webhook: an event is kept once and applied once, whatever the order (P2, P4, P6).
+//! webhook: an event is stored once and applied once, in any order (P2, P4, P6).
 
 use pgdial::{
     domain::{Outcome, Reference, Report, ReportKind},
@@ -120,7 +120,7 @@ async fn of_contradicting_ends_the_first_decides() {
     let db = TestDb::new().await;
     for (n, (first, second, verdict)) in [
         (Outcome::Answered, Outcome::Busy, Verdict::Stale),
-        // Recorded: nobody rings them again without force.
+        // Recorded, so that nobody rings them again without force.
         (Outcome::Declined, Outcome::Answered, Verdict::LateAnswer),
         (Outcome::InvalidNumber, Outcome::Busy, Verdict::Stale),
     ]
@@ -211,7 +211,7 @@ async fn the_first_report_at_its_url_says_how_a_dial_is_called() {
         db.detail(call.id, "renamed").await["was"],
         provider_id(&number(1))
     );
-    // Another leg of it, of which the end says nothing about ours.
+    // Another leg of the call, whose end says nothing about ours.
     let other_leg = named("leg-c", ended(Outcome::Busy));
     assert_eq!(db.event(&call, "2", other_leg).await, Verdict::Mismatch);
     let over = named("leg-b", ended(Outcome::Answered));
@@ -286,7 +286,7 @@ async fn an_event_signed_too_long_ago_or_ahead_leaves_no_row() {
         signed(&db, call.reference(), "1", 290).await,
         Verdict::Applied
     );
-    // It is the database's clock that counts.
+    // The database's clock decides.
     db.forward("10 minutes").await;
     assert_eq!(signed(&db, call.reference(), "2", 0).await, Verdict::Stale);
 }

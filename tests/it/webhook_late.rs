@@ -106,7 +106,7 @@ async fn a_later_report_ends_no_talk_of_an_earlier_dial() {
     db.event(&second, "2", ended(Outcome::Busy)).await;
     let answered = progress(ReportKind::Answered);
     assert_eq!(db.event(&first, "3", answered).await, Verdict::Applied);
-    // The second dial is reported once more; the talk of the first goes on.
+    // The second dial is reported again; the first one is still talking.
     let again = ended(Outcome::Busy);
     assert_eq!(db.event(&second, "4", again).await, Verdict::Stale);
     db.enqueue(&number(1)).await;

@@ -1,4 +1,4 @@
-//! why: why is this call not being dialled, or what is awaited?
+//! why: why a call is not being dialled, or what it waits for.
 
 use pgdial::{
     domain::{CallId, Outcome},
@@ -144,8 +144,7 @@ async fn a_retry_that_is_not_due_says_so() {
     assert!((said[0].until.unwrap().timestamp() - due.parse::<i64>().unwrap()).abs() <= 1);
 }
 
-/// A dial that came to nothing puts its call off for five seconds: nobody scheduled that, and it is not
-/// what must change first.
+/// A failed dial postpones its call by five seconds: nobody scheduled that, and it is not what must change first.
 #[tokio::test]
 async fn a_call_that_a_fault_put_back_names_the_breaker_first() {
     let db = TestDb::new().await;

@@ -1,6 +1,5 @@
-//! why and the claim cannot disagree: in random small situations a claim with permits enough
-//! takes every call of which why says `next`, and none of which it says anything else; only
-//! `in_turn` leaves it open.
+//! why and the claim must agree: in random small situations a claim with enough permits takes every call for which
+//! `why` says `next`, and none for which it says anything else. Only `in_turn` leaves it open.
 
 use std::{
     cell::Cell,
@@ -20,7 +19,7 @@ use crate::support::{TestDb, run};
 
 const CASES: u32 = 150;
 
-/// Everything that the claim looks at.
+/// Everything the claim looks at.
 #[derive(Debug, Clone)]
 struct Situation {
     slots: u8,
@@ -58,7 +57,7 @@ struct Call {
     kind: Kind,
 }
 
-/// A waiting call, with what may be wrong with it alone, or another one.
+/// A waiting call, with what may be wrong with it alone, or a call in another state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Waiting,
@@ -111,7 +110,7 @@ fn situations() -> impl Strategy<Value = Situation> {
 }
 
 impl Situation {
-    /// The statements that make it.
+    /// Statements that create the situation.
     fn sql(&self) -> String {
         let mut sql = format!(
             "update pgdial.trunks set slots = {}, calls_per_second = {};",
@@ -148,7 +147,7 @@ impl Situation {
         }
         let mut taken = BTreeSet::new();
         for (at, call) in self.calls.iter().enumerate() {
-            // The schema knows no two calls in flight to one number.
+            // The schema forbids two calls in flight to one number.
             let kind = match call.kind {
                 Kind::InCall if !taken.insert(call.number) => Kind::Held,
                 kind => kind,
@@ -221,7 +220,7 @@ impl Call {
     }
 }
 
-/// What was said and what was done, for each waiting call; more than once, because turns are drawn.
+/// What was said and what was done, for each waiting call; several times, because turns are random.
 async fn disagreement(
     session: &mut PgConnection,
     situation: &Situation,
@@ -251,7 +250,7 @@ async fn disagreement(
                 .iter()
                 .any(|claimed| claimed.0.as_ref() == Some(&id));
             let word = match &*reason {
-                // Nobody says that a claim without a worker cannot be made by hand.
+                // Without a worker, the claim can still be made by hand.
                 "no_worker" | "in_turn" => true,
                 "next" => taken,
                 _ => !taken,

@@ -1,5 +1,5 @@
-//! why, one staged situation for each reason, and combinations: what is said first is true,
-//! for once it is removed the next one is said, or the call is dialled.
+//! why, with one staged situation per reason, and combinations: the first reason given is true, because once it is
+//! removed, the next is given or the call is dialled.
 
 use pgdial::{
     domain::{CallId, Outcome},
@@ -10,18 +10,18 @@ use sqlx::PgConnection;
 
 use crate::support::{TestDb, number, run};
 
-/// One reason: how it comes, what is said of it, how it goes.
+/// One reason: how to bring it about, what `why` says, how to remove it.
 struct Staged {
     reason: &'static str,
     come: &'static str,
     /// Words of its message.
     says: &'static [&'static str],
-    /// When it changes by itself is said.
+    /// Whether it says when it changes by itself.
     timed: bool,
     go: &'static str,
 }
 
-/// `$id` is the call, `$number` its number. In the order in which why says them.
+/// `$id` is the call, `$number` its number. In the order in which `why` gives them.
 const REASONS: &[Staged] = &[
     Staged {
         reason: "suppressed",
@@ -154,7 +154,7 @@ const REASONS: &[Staged] = &[
     },
 ];
 
-/// A call that waits, another one that is up, and a worker.
+/// A waiting call, a live one, and a worker.
 async fn stage() -> (TestDb, CallId) {
     let db = TestDb::new().await;
     db.worker(&["default"]).await;
@@ -178,7 +178,7 @@ fn about(sql: &str, id: CallId) -> String {
         .replace("$number", &number(1))
 }
 
-/// The claim takes this call, if it takes it, and gives it back.
+/// Whether the claim takes this call; the claim is undone.
 async fn is_taken(db: &TestDb, id: CallId) -> bool {
     let mut session = db.session().await;
     run(&mut session, "begin").await.unwrap();
@@ -189,7 +189,7 @@ async fn is_taken(db: &TestDb, id: CallId) -> bool {
     taken == "true"
 }
 
-/// Nobody can see from a claim that is made by hand that there is no worker to make it.
+/// A claim made by hand does not show that there is no worker to make it.
 fn stops_a_claim(reason: &str) -> bool {
     !["no_worker", "no_permit"].contains(&reason)
 }
@@ -224,7 +224,7 @@ async fn each_reason_is_said_while_it_holds_and_the_call_is_taken_once_it_is_gon
     }
 }
 
-/// Brings these about together; removes what is said first until nothing is left.
+/// Brings these about together, and removes the first one given until none is left.
 async fn one_by_one(reasons: &[&str]) {
     let (db, id) = stage().await;
     let staged: Vec<&Staged> = REASONS
@@ -304,7 +304,7 @@ async fn a_provider_without_room_and_a_put_back_call() {
         .defer(call.reference(), reason, Some(60), "429")
         .await
         .unwrap();
-    // Others met the same.
+    // Others failed in the same way.
     db.sql("insert into pgdial.trunk_breaker (trunk, not_before) values ('default', pgdial.now() + interval '1 minute')")
         .await;
     let now = said(&db, id).await;

@@ -1,12 +1,7 @@
-//! How an operation runs: on the library's verbs, then on the model, with a line of the story.
+//! Runs an operation on the library's verbs, then on the model, and adds a line to the story.
 
-/// What people ask for.
 mod people;
-
-/// What providers report.
 mod reports;
-
-/// What workers do.
 mod workers;
 
 use chrono::{DateTime, TimeDelta};
@@ -24,16 +19,16 @@ use crate::{
     operations::Operation,
 };
 
-/// Whose idempotency keys, wishes and reasons these are.
+/// Owner of keys, and author of acts.
 const BY: &str = "tester";
 
 type Step = Result<(), String>;
 
-/// The database and the model of it, side by side.
+/// The database and its model, side by side.
 pub(crate) struct Machine<'a> {
     db: &'a TestDb,
     pub(crate) model: Model,
-    /// The living ones.
+    /// Workers that are alive.
     workers: [Uuid; 2],
     pub(crate) story: Vec<String>,
 }
@@ -70,7 +65,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// One step of the story, and the comparison after it.
+    /// Runs one step of the story and compares afterwards.
     pub(crate) async fn step(&mut self, operation: &Operation) -> Step {
         let told = self.story.len();
         self.apply(operation).await?;
@@ -139,7 +134,7 @@ impl<'a> Machine<'a> {
             Operation::ForwardTo { nth, off } => {
                 let moments = self.model.moments();
                 let moment = moments.get(usize::from(*nth) % moments.len().max(1));
-                // To whole milliseconds, so that halves and quarters of spans are exact.
+                // Rounded up to whole milliseconds, so that halves and quarters of durations are exact.
                 let by = moment.map_or(0, |at| at + off - self.model.now);
                 let by = (by + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
                 if by > 0 {
@@ -152,7 +147,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// What is asked for; the same again, or the same key with another request.
+    /// The request of this operation: a new one, the same again, or the same key with another request.
     fn wish(&self, operation: &Operation) -> Option<Wish> {
         match operation {
             Operation::Enqueue {
@@ -219,7 +214,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The line of the story; the answer must be the model's.
+    /// Adds the line to the story; the answer must equal the model's.
     fn answered<T: PartialEq + std::fmt::Debug>(
         &mut self,
         words: String,

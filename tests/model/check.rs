@@ -1,5 +1,5 @@
-//! After every step: does the database hold what the model holds, and do its rows keep
-//! the promises, whatever the model says?
+//! After every step: whether the database equals the model, and whether its rows keep the promises no matter what the
+//! model says.
 
 use pgdial::{domain::CallState, flow::Queue};
 use serde_json::{Map, Value, json};
@@ -10,8 +10,8 @@ use crate::{
     model::{CAMPAIGNS, Call, Due, Forbidden, Kept, Model, NUMBERS, SECOND, TRUNKS, Trunk},
 };
 
-/// The world begins here, and its clock stands still but for what a step adds: moments in
-/// the model are exact, and a story can be told again.
+/// The world begins here, and its clock moves only by what a step adds, so that moments in the model are exact and a
+/// story can be repeated.
 const PREPARE: &str = "
     create or replace function pgdial.now() returns timestamptz language sql volatile parallel safe
     as $$ select timestamptz '2030-01-01 00:00:00+00' + (select c.ahead from pgdial.clock c) $$;
@@ -25,8 +25,7 @@ const EMPTY: &str = "
     delete from pgdial.campaigns where name <> 'default'; delete from pgdial.trunks where name <> 'default';
     update pgdial.clock set ahead = '0'; select setseed(0.5);";
 
-/// A database whose clock stands still, over one connection: what it draws by chance is
-/// then the same for the same story.
+/// A database with a stopped clock, over one connection, so that its random draws are the same for the same story.
 pub(crate) async fn prepare() -> TestDb {
     let db = TestDb::new().await;
     db.sql(PREPARE).await;
@@ -38,12 +37,12 @@ pub(crate) async fn prepare() -> TestDb {
     }
 }
 
-/// Forgets the story before.
+/// Removes the previous story.
 pub(crate) async fn empty(db: &TestDb) {
     db.sql(EMPTY).await;
 }
 
-/// Compares, and takes over what Postgres may choose.
+/// Compares, and copies into the model what Postgres may choose.
 pub(crate) async fn check(db: &TestDb, model: &mut Model) -> Result<(), String> {
     let (found,): (Json<Value>,) = sqlx::query_as(include_str!("check.sql"))
         .fetch_one(&db.pool)
@@ -109,14 +108,14 @@ pub(crate) async fn check(db: &TestDb, model: &mut Model) -> Result<(), String> 
     }
 }
 
-/// Aggregates of nothing are null.
+/// Aggregates over nothing are null.
 fn or_null(value: Value) -> Value {
     let empty =
         value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty);
     if empty { Value::Null } else { value }
 }
 
-/// The jitter that Postgres drew, where it is allowed; else the row will differ.
+/// Copies the jitter that Postgres drew if it is allowed; otherwise the comparison of rows fails.
 fn take_draw(call: &mut Call, row: &Value) {
     if let Some(drawn) = row["run_at"].as_i64()
         && (call.run_at.earliest..=call.run_at.latest).contains(&drawn)
@@ -192,7 +191,7 @@ fn trunk_as_row(trunk: &Trunk) -> Value {
     })
 }
 
-/// P2: what has not ended names a reason.
+/// P2: every call that has not ended names a reason.
 pub(crate) async fn every_open_call_says_why(db: &TestDb, model: &Model) -> Result<(), String> {
     for (index, call) in model.calls.iter().enumerate() {
         let why = format!("select count(*) from pgdial.why('{}')", call.id);

@@ -1,37 +1,28 @@
-//! The model test: random stories of public verbs on a real Postgres, compared after
-//! every step with a small reference model (`model.rs`), and checked for the promises in
-//! plain SQL (`check.sql`).
+//! The model test: random stories of public verbs on a real Postgres, compared after every step with a small
+//! reference model (`model.rs`) and checked against the promises in plain SQL (`check.sql`).
 //!
-//! A failure shrinks to a short story in words and leaves its seed in `regressions.txt`,
-//! which is tried first from then on. `PROPTEST_CASES=2000 cargo test --test model` tells
-//! more stories; `PROPTEST_RNG_SEED=7` tells the same ones again.
+//! A failure shrinks to a short story in words and leaves its seed in `regressions.txt`, which is tried first from
+//! then on. `PROPTEST_CASES=2000 cargo test --test model` runs more stories; `PROPTEST_RNG_SEED=7` repeats the same
+//! ones.
 //!
-//! What it leaves out: paces, retention, batches and concurrency. One verb runs at a time;
-//! for two at once see `tests/race` and the tests that use locks in `tests/it`.
+//! Left out: paces, retention, batches and concurrency. One verb runs at a time; for two at once see `tests/race` and
+//! the tests with locks in `tests/it`.
 //!
-//! Why not `proptest-state-machine`: its reference machine must know the next state without
-//! asking the system under test, and Postgres draws ids, jitter and turns.
+//! Why not `proptest-state-machine`: its reference machine must know the next state without asking the system under
+//! test, and Postgres draws ids, jitter and turns.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
-/// How an operation runs.
 mod apply;
-
-/// What must hold after every step.
 mod check;
 
-/// A Postgres of our own.
 #[path = "../it/support/database.rs"]
 #[expect(dead_code, reason = "shared with tests/it, which needs more of it")]
 mod database;
-
-/// The reference model.
 mod model;
-
-/// What may happen.
 mod operations;
 
 use std::{cell::Cell, fmt::Write as _};
@@ -52,7 +43,7 @@ use self::{
 /// Stories in a plain `cargo test`, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 64;
 
-/// So many rounds of time, claims and refusals end every call there can be.
+/// Rounds of time, claims and refusals that suffice to end every call.
 const LAST_ROUNDS: usize = 60;
 
 #[test]
@@ -97,7 +88,7 @@ fn config() -> Config {
     }
 }
 
-/// One story, to its end. An error is the story so far, and what is wrong.
+/// Runs one story to its end. An error has the story so far and what is wrong.
 async fn tell(db: &TestDb, world: Model, operations: &[Operation]) -> Result<(), String> {
     let mut machine = Machine::new(db, world).await;
     let mut told = Ok(());
@@ -119,8 +110,8 @@ async fn tell(db: &TestDb, world: Model, operations: &[Operation]) -> Result<(),
     })
 }
 
-/// P2: whatever has happened, every call can still end. Nobody stands in its way any more,
-/// time passes, and what can be dialled is refused.
+/// P2: whatever has happened, every call can still end. Obstacles are removed, time passes, and what can be dialled
+/// is refused.
 async fn end_all(db: &TestDb, machine: &mut Machine<'_>) -> Result<(), String> {
     check::every_open_call_says_why(db, &machine.model).await?;
     let (trunks, lanes) = (
@@ -151,7 +142,7 @@ async fn end_all(db: &TestDb, machine: &mut Machine<'_>) -> Result<(), String> {
     ];
     let refused = Operation::Result {
         dial: newest,
-        // What a campaign pauses itself for would leave the others waiting.
+        // An outcome that pauses campaigns would leave the others waiting.
         result: DialResult::Refused(Outcome::InvalidNumber),
     };
     for _ in 0..LAST_ROUNDS {

@@ -1,9 +1,8 @@
 //! The reference model: what the verbs promise, over plain values.
 //!
-//! Written from the headers in `sql/`, the README and `docs/ARCHITECTURE.md`, one call, one
-//! report, one clock: no locks, no rows, no batches. Where Postgres may choose (which lane
-//! has its turn, the jitter of a backoff, ids) it is told the choice, and says whether it
-//! was allowed.
+//! Written from the headers in `sql/`, the README and `docs/ARCHITECTURE.md`, with one call, one report and one clock
+//! at a time: no locks, no rows, no batches. Where Postgres may choose (whose turn it is, the jitter of a backoff,
+//! ids), the model is told the choice and says whether it was allowed.
 
 mod attempt;
 mod breaker;
@@ -22,7 +21,7 @@ pub(crate) use self::{
     wishes::{Change, Expiry, Wish},
 };
 
-/// Microseconds since the world began: what Postgres counts in, so that both are exact.
+/// Microseconds since the world began: the unit of Postgres, so that both are exact.
 pub(crate) type Moment = i64;
 pub(crate) const MILLISECOND: Moment = 1_000;
 pub(crate) const SECOND: Moment = 1_000 * MILLISECOND;
@@ -38,7 +37,6 @@ pub(crate) const NUMBERS: [&str; 4] = [
 pub(crate) const TRUNKS: [&str; 2] = ["north", "south"];
 pub(crate) const CAMPAIGNS: [&str; 2] = ["alpha", "beta"];
 
-/// What a trunk's provider can be asked about a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LookUp {
     None,
@@ -56,7 +54,6 @@ impl LookUp {
     }
 }
 
-/// A provider account.
 #[derive(Debug, Clone)]
 pub(crate) struct Trunk {
     pub(crate) slots: usize,
@@ -66,14 +63,13 @@ pub(crate) struct Trunk {
     pub(crate) breaker: Breaker,
 }
 
-/// A named lane of calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Campaign {
     pub(crate) trunk: usize,
     pub(crate) cap: Option<usize>,
     pub(crate) redial_unknown: bool,
     pub(crate) guard: Option<usize>,
-    /// When a call of it was last accepted, to within ten seconds.
+    /// When one of its calls was last accepted, to within ten seconds.
     pub(crate) accepted_at: Option<Moment>,
     pub(crate) paused: bool,
     pub(crate) resumed_at: Option<Moment>,
@@ -85,8 +81,8 @@ pub(crate) struct Campaign {
     pub(crate) backoff_cap: Moment,
 }
 
-/// When a call is due. Postgres draws the jitter of a backoff: until its draw has been
-/// read back, any moment of the span is allowed.
+/// When a call is due. Postgres draws the jitter of a backoff: until that has been read back, any moment of the span
+/// is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) earliest: Moment,
@@ -114,13 +110,13 @@ impl Due {
 pub(crate) struct Dial {
     pub(crate) worker: Uuid,
     pub(crate) trunk: usize,
-    /// What the provider was told, whatever becomes of the campaign.
+    /// What the provider was told, whatever the campaign says later.
     pub(crate) ring_timeout: Moment,
     pub(crate) max_duration: Moment,
     pub(crate) known: Option<Known>,
 }
 
-/// What is known last of a dial that was reported to be over, or that holds its number.
+/// Latest knowledge of a dial that was reported over, or that holds its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
     Over,
@@ -139,9 +135,9 @@ pub(crate) struct Call {
     pub(crate) state: CallState,
     pub(crate) attempt: i32,
     pub(crate) deferrals: i32,
-    /// How often it was put back as forbidden.
+    /// Times it was put back as forbidden.
     pub(crate) forbidden: i32,
-    /// One for each claim; the claim's number is its place, from 1.
+    /// One per claim, in order of claim numbers, from 1.
     pub(crate) dials: Vec<Dial>,
     pub(crate) claimed_at: Moment,
     pub(crate) lease_until: Option<Moment>,
@@ -149,11 +145,11 @@ pub(crate) struct Call {
     pub(crate) hold_until: Option<Moment>,
     pub(crate) trunk: Option<usize>,
     pub(crate) provider_id: Option<String>,
-    /// Since it was enqueued, or redriven.
+    /// Since it was enqueued or redriven.
     pub(crate) answered_at: Option<Moment>,
     /// Before it was redriven with force.
     pub(crate) answered_before: bool,
-    /// Claims up to this one: with force, what they came to is known.
+    /// Claims up to this one were known to a redrive with force.
     pub(crate) forced_claim_no: i64,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cancel_wished: bool,
@@ -161,7 +157,7 @@ pub(crate) struct Call {
     pub(crate) look_up_at: Option<Moment>,
     pub(crate) not_found: i32,
     pub(crate) not_found_since: Option<Moment>,
-    /// The kinds of its events, in order: one for each transition.
+    /// Kinds of its events in order, one per transition.
     pub(crate) events: Vec<&'static str>,
 }
 
@@ -187,12 +183,12 @@ impl Call {
         self.events.push(kind);
     }
 
-    /// In flight or held: its number is taken.
+    /// In flight or held, so that its number is taken.
     pub(crate) fn takes_its_number(&self, now: Moment) -> bool {
         self.state.is_in_flight() || self.hold_until.is_some_and(|until| until > now)
     }
 
-    /// Back in the queue: it holds nothing of the dial that was.
+    /// Back in the queue, with nothing left of the previous dial.
     fn wait_again(&mut self, run_at: Due) {
         self.state = CallState::Waiting;
         self.run_at = run_at;
@@ -210,26 +206,26 @@ impl Call {
     }
 }
 
-/// A number that may not be rung.
+/// An entry of the do-not-call list.
 #[derive(Debug, Clone)]
 pub(crate) struct Forbidden {
     pub(crate) number: usize,
     pub(crate) at: Moment,
-    /// The sweep still looks for calls that wait for it.
+    /// The sweep still looks for waiting calls to it.
     pub(crate) pending: bool,
 }
 
-/// One event of a provider, as it comes.
+/// One event of a provider, as delivered.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Delivery {
     pub(crate) trunk: usize,
-    /// None: matched by the provider's id.
+    /// `None`: matched by the provider's id.
     pub(crate) reference: Option<Reference>,
     pub(crate) event_id: String,
     pub(crate) report: Report,
 }
 
-/// An event that was kept.
+/// A stored event.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub(crate) delivery: Delivery,
@@ -239,7 +235,7 @@ pub(crate) struct Kept {
     pub(crate) try_at: Moment,
 }
 
-/// Everything there is.
+/// The whole state.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
     pub(crate) now: Moment,
@@ -295,13 +291,13 @@ impl Model {
         &self.campaigns[self.calls[call].wish.campaign]
     }
 
-    /// The call of this dial, if the dial is its present one.
+    /// The call of this dial, if it is the call's latest.
     fn present(&self, dial: Reference) -> Option<usize> {
         self.find(dial.call)
             .filter(|call| self.calls[*call].claim_no() == dial.claim_no)
     }
 
-    /// The same, in flight.
+    /// The same, if it is in flight.
     fn in_flight(&self, dial: Reference) -> Option<usize> {
         self.present(dial)
             .filter(|call| self.calls[*call].state.is_in_flight())

@@ -1,9 +1,8 @@
-//! What may happen, and how it reads.
+//! What may happen, and how it is told.
 //!
-//! An operation names what it is about by a [`Pick`], not by an id: whatever shrinking
-//! takes away before it, it still means something.
+//! An operation refers to things by a [`Pick`] rather than an id, so that it keeps a meaning whatever shrinking
+//! removes before it.
 
-/// How operations are drawn.
 mod draw;
 
 use std::fmt;
@@ -16,14 +15,14 @@ use crate::model::{CAMPAIGNS, Call, Change, Model, Moment, SECOND, Wish};
 /// Where a pick looks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Among {
-    /// Those that the operation is meant for: dials in flight, calls that are over, ...
+    /// Those the operation is meant for: dials in flight, calls that are over, ...
     Apt,
     /// The others: dials that were given up, calls that are not over, ...
     Others,
     All,
 }
 
-/// Which of the calls, or of the dials.
+/// Which of the calls or dials.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pick {
     pub(crate) among: Among,
@@ -32,8 +31,7 @@ pub(crate) struct Pick {
 }
 
 impl Pick {
-    /// The picked one of these, newest last. Where there are none of the kind that it
-    /// looks for, one of all.
+    /// The picked one of these, newest last. If there are none of the kind it looks for, one of all.
     pub(crate) fn of<T: Copy>(self, all: &[T], suits: impl Fn(T) -> bool) -> Option<T> {
         let wanted = |one: &T| match self.among {
             Among::Apt => suits(*one),
@@ -51,7 +49,7 @@ impl Pick {
         self.of(&all, |call| suits(&model.calls[call]))
     }
 
-    /// The present dial of a call that suits, one that was given up, or any.
+    /// The present dial of a suitable call, one that was given up, or any.
     pub(crate) fn dial(
         self,
         model: &Model,
@@ -68,10 +66,10 @@ impl Pick {
     }
 }
 
-/// What a worker says of its dial.
+/// What a worker says about its dial.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DialResult {
-    /// `other_id`: the provider answers with another id than its webhooks name.
+    /// `other_id`: the provider returns a different id than its webhooks contain.
     Placed {
         other_id: bool,
     },
@@ -86,13 +84,13 @@ pub(crate) enum DialResult {
     Shutdown,
 }
 
-/// What a provider says of a call.
+/// What a provider reports about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Says {
     Progress,
     Answered,
     Ended(Outcome),
-    /// Ended so, and its body proves that somebody had answered.
+    /// Ended with this outcome, and the body proves that it had been answered.
     Dropped(Outcome),
     UnknownWord,
     Garbage,
@@ -139,7 +137,7 @@ pub(crate) enum Operation {
         dial: Pick,
         says: Says,
         naming: Naming,
-        /// With the id of the event before it.
+        /// Reuses the id of the previous event.
         same_id: bool,
     },
     WebhookAgain(Pick),
@@ -154,13 +152,13 @@ pub(crate) enum Operation {
         call: Pick,
         force: bool,
     },
-    /// Moments from now.
+    /// Times are relative to now.
     Amend {
         call: Pick,
         change: Change,
     },
     Release(Pick),
-    /// A person knows what came of a dial that nobody can explain.
+    /// A person knows what came of an unexplained dial.
     Resolve {
         call: Pick,
         r#as: Resolution,
@@ -173,7 +171,7 @@ pub(crate) enum Operation {
         campaign: usize,
         trunk: usize,
     },
-    /// How long its calls may last from now on.
+    /// Maximum duration of its calls from now on.
     SetMaxDuration {
         campaign: usize,
         to: Moment,
@@ -187,24 +185,23 @@ pub(crate) enum Operation {
     },
     WorkerDies(usize),
     Forward(Moment),
-    /// To the n-th moment ahead at which something falls due, or just before or after.
+    /// To the n-th coming moment at which something is due, or just before or after.
     ForwardTo {
         nth: u8,
         off: Moment,
     },
 }
 
-/// A dial as people say it.
+/// A dial in words.
 pub(crate) fn dial_name((call, dial): (usize, usize)) -> String {
     format!("dial {} of call {}", dial + 1, call + 1)
 }
 
-/// What the provider calls this dial, on its good days.
+/// The provider's id of this dial, unless it errs.
 pub(crate) fn provider_id((call, dial): (usize, usize)) -> String {
     format!("p-{}-{}", call + 1, dial + 1)
 }
 
-/// The dial's reference.
 pub(crate) fn reference(model: &Model, (call, dial): (usize, usize)) -> Reference {
     Reference {
         call: model.calls[call].id,

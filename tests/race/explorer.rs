@@ -1,8 +1,8 @@
 //! A breadth-first explorer of everything that can happen.
 //!
-//! Why not `stateright`: its `eventually` is blind where paths join or turn in circles (it
-//! says so), which is where retries live; what we ask of every state instead, that time
-//! alone brings it to an end, is a function here. What is left of it is this queue.
+//! Why not `stateright`: its `eventually` is blind where paths join or loop (as it says itself), which is where
+//! retries live. What we require of every state instead, that time alone brings it to an end, is a function here. All
+//! that remains of it is this queue.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,22 +10,22 @@ use std::{
     hash::Hash,
 };
 
-/// A world beyond this grows out of memory, not out of bugs.
+/// A larger world would exhaust memory before it showed a bug.
 const MOST_STATES: usize = 3_000_000;
 
-/// What is explored.
+/// A world to explore.
 pub(crate) trait Explored {
     type State: Copy + Eq + Hash;
     type Step: Copy + Display;
 
     fn start(&self) -> Self::State;
-    /// Every step that may be next, and where it leads.
+    /// Every step that may come next, and where it leads.
     fn steps(&self, from: &Self::State) -> Vec<(Self::Step, Self::State)>;
-    /// What must never be, if it is so here.
+    /// The broken promise, if this state breaks one.
     fn broken(&self, state: &Self::State) -> Option<&'static str>;
 }
 
-/// The shortest way to a broken promise.
+/// The shortest path to a broken promise.
 #[derive(Debug)]
 pub(crate) struct Counterexample {
     pub(crate) broken: &'static str,
@@ -41,7 +41,7 @@ impl Display for Counterexample {
     }
 }
 
-/// How many states there are, or the shortest way to one that is broken.
+/// Number of reachable states, or the shortest path to a broken one.
 pub(crate) fn explore<W: Explored>(world: &W) -> Result<usize, Counterexample> {
     let start = world.start();
     let mut came_from = HashMap::from([(start, None::<(W::State, W::Step)>)]);

@@ -1,8 +1,7 @@
-//! The judge of reports, as the race uses it. `main.rs` compares it with `pgdial.judge`.
+//! The judge of reports as the race uses it. `lib.rs` compares it with `pgdial.judge`.
 
 use pgdial::domain::CallState;
 
-/// What a report says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Progress,
@@ -35,7 +34,7 @@ impl Kind {
     }
 }
 
-/// What it means for the row.
+/// What a report means for the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judgement {
     Accept,
@@ -69,12 +68,12 @@ impl Judgement {
     }
 }
 
-/// What is known of the row and of the dial that the report is about.
+/// What is known about the row and the dial that the report is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
     /// The row failed as unknown.
     pub(crate) unknown: bool,
-    /// Somebody has answered the call.
+    /// The call has been answered.
     pub(crate) answered: bool,
     /// The end of the dial was reported.
     pub(crate) over: bool,

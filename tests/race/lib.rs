@@ -1,41 +1,34 @@
-//! The race of workers, webhooks, sweep and operator, explored to its end.
+//! The race of workers, webhooks, sweep and people, explored exhaustively.
 //!
-//! Modelled: two calls, two claims each, to one number or over one slot; workers that claim
-//! (and may never hear of it), dial, sleep, die and say late what they know; a provider
-//! that accepts late, refuses, loses its answers and reports in any order, again, or
-//! never, of dials that are over for us too; the sweep; a person who calls off, or knows what came of
-//! a dial that nobody can explain; and the silence of a provider that tells of every call, where it
-//! cannot reach us for some time. Each verb is one step, since it locks
-//! its row first; between any two steps anything else may happen. Every state that can be
-//! reached is checked: no two rings to one number at once, nobody rung again who is known
-//! to have been spoken to, or whose telephone is known to ring, nothing dialled that was
-//! called off, nothing that was placed taken for not placed (P1), never more in flight than slots
-//! (P3), and time alone ends every dial (P2).
+//! Modelled: two calls with up to two claims each, to one number or over one slot; workers that claim (and may never
+//! hear of it), dial, sleep, die, and say late what they know; a provider that accepts late, refuses, loses its
+//! responses, and reports in any order, repeatedly or never, also about dials that are over for us; the sweep; a
+//! person who cancels, or knows what came of an unexplained dial; and the silence of a provider that reports every
+//! call but cannot reach us for some time. Each verb is one step, because it locks its row first; between any two
+//! steps anything else may happen. Every reachable state is checked: no two rings to one number at once, nobody rung
+//! again who is known to have been spoken to or whose phone is known to ring, nothing dialled that was canceled,
+//! nothing placed that is taken for not placed (P1), never more in flight than slots (P3), and time alone ends every
+//! dial (P2).
 //!
-//! Left out: batches and locks that are not had, look-ups, the breaker, redrive and release,
-//! capacity's waits; `calls_one_in_flight_per_phone`, which would hide a missing gate; and a
-//! provider that rings twice for one request. A claim number names one dial here by
-//! construction: that the database never gives one twice is what `tests/model` checks.
+//! Left out: batches and failed locks, look-ups, the breaker, redrive and release, waits for capacity;
+//! `calls_one_in_flight_per_phone`, which would hide a missing gate; and a provider that rings twice for one request.
+//! A claim number names one dial by construction here: that the database never reuses one is checked by
+//! `tests/model`.
 #![cfg(test)]
 
-/// A Postgres of our own.
 #[expect(dead_code, reason = "shared with tests/it, which needs more of it")]
 #[path = "../it/support/database.rs"]
 mod database;
-
-/// The search.
 mod explorer;
-
-/// What a report means.
 mod judge;
 
-/// What may happen next.
+/// What may happen next, in any order.
 mod steps;
 
 /// What the database does.
 mod verbs;
 
-/// What there is.
+/// Rows, dials and phones, as values.
 mod world;
 
 use pgdial::domain::CallState;
@@ -56,13 +49,13 @@ const ONE_NUMBER: World = World {
     sabotage: None,
 };
 
-/// The same, at a provider whose refusals are not to be believed.
+/// The same, with a provider whose refusals cannot be believed.
 const LIAR: World = World {
     provider: Provider::Lies,
     ..ONE_NUMBER
 };
 
-/// One of them, at a provider that tells of every call, and cannot reach us for some time.
+/// One call, with a provider that reports every call but cannot reach us for some time.
 const TELLER: World = World {
     provider: Provider::Tells,
     ..ONE_NUMBER

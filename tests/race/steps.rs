@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// One step, of one call or of one dial (call, claim number).
+/// One step of one call or one dial (call, claim number).
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
     Tick,
@@ -196,8 +196,8 @@ impl World {
         }
     }
 
-    /// Somebody ends a doubt: an authority or a person, who tell the truth unless they err, or the
-    /// silence of a provider that tells of every call.
+    /// Ends of a doubt: by an authority or a person, who tell the truth unless they err, or by the silence of a
+    /// provider that reports every call.
     fn steps_of_doubt(
         &self,
         from: &State,
@@ -253,8 +253,7 @@ impl World {
         next.push((step, State { reach, ..*from }));
     }
 
-    /// What the worker does with its dial. That it dies, or sleeps for an hour, is that it
-    /// does nothing.
+    /// Steps of a worker with its dial. Dying, or sleeping for an hour, is taking none.
     fn steps_of_worker(&self, from: &State, call: usize, no: u8, next: &mut Vec<(Step, State)>) {
         let at = usize::from(no) - 1;
         let dial = from.dials[call][at];
@@ -297,7 +296,7 @@ impl World {
         }
     }
 
-    /// What the provider does: it may accept late, and says so or not.
+    /// Steps of the provider: it may accept late, and say so or not.
     fn steps_of_phone(from: &State, call: usize, no: u8, next: &mut Vec<(Step, State)>) {
         let at = usize::from(no) - 1;
         let dial = from.dials[call][at];
@@ -332,7 +331,7 @@ impl World {
         }
     }
 
-    /// What has happened may be reported: at any time later, in any order, again, or never.
+    /// What has happened may be reported: at any later time, in any order, repeatedly, or never.
     fn webhooks(&self, from: &State, call: usize, no: u8, next: &mut Vec<(Step, State)>) {
         let phone = from.dials[call][usize::from(no) - 1].phone;
         if from.reach == Reach::No {
@@ -358,8 +357,8 @@ impl World {
         }
     }
 
-    /// P2: nobody says anything any more, every process but the sweep is dead. Time and the
-    /// sweep alone bring every dial to an end, and give back every number.
+    /// P2: nobody reports anything any more, and every process but the sweep is dead. Time and the sweep alone must
+    /// end every dial and free every number.
     fn time_alone_ends(&self, from: &State) -> bool {
         let mut rows = from.rows;
         for _ in 0..=DEADLINE + HOLD.max(TALK_HOLD) {
@@ -392,8 +391,7 @@ impl World {
         }
     }
 
-    /// One tick, unless a telephone is up for as long as it may be, or a report is due: then that
-    /// comes first.
+    /// One tick, unless a phone has been up for as long as possible or a report is due: those come first.
     fn tick(&self, from: &State) -> Option<State> {
         let mut state = *from;
         for dial in state.dials.iter_mut().flatten() {

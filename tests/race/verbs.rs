@@ -1,4 +1,4 @@
-//! The verbs of the database, each one step: its row is locked for as long.
+//! The verbs of the database. Each is one step, because it locks its row.
 
 use pgdial::domain::CallState;
 
@@ -10,7 +10,6 @@ use crate::{
     },
 };
 
-/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Answered,
@@ -46,7 +45,7 @@ impl World {
         row.seen = false;
     }
 
-    /// The worker's way to a row: its own claim, in flight.
+    /// The row a worker may act on: its own claim, in flight.
     fn own<'a>(&self, state: &'a mut State, call: usize, claim_no: u8) -> Option<&'a mut Row> {
         let any_claim = self.lacks(Sabotage::SettleWithoutClaimNo);
         let row = &mut state.rows[call];
@@ -59,7 +58,7 @@ impl World {
         }
     }
 
-    /// The provider refused the dial, and may take the next one.
+    /// The provider refused the dial, and may accept the next one.
     pub(crate) fn settle_fault(&self, state: &mut State, call: usize, claim_no: u8) {
         if let Some(row) = self.own(state, call, claim_no)
             && (row.state != CallState::InCall || row.answered || row.wished)
@@ -88,7 +87,7 @@ impl World {
         }
     }
 
-    /// Back to the queue, not counted; a call that was called off ends.
+    /// Back to the queue, not counted; a canceled call ends.
     pub(crate) fn put_back(&self, row: &mut Row) {
         if row.wished && !self.lacks(Sabotage::WishIgnored) {
             self.end_attempt(row, Outcome::Canceled);
@@ -108,7 +107,7 @@ impl World {
         self.end_attempt(row, Outcome::Unknown);
     }
 
-    /// The provider tells of every call, and told only of others.
+    /// The provider reports every call, and reported only others.
     pub(crate) fn sweep_unheard(&self, state: &mut State, call: usize) {
         let row = &mut state.rows[call];
         if !state.dials[call][usize::from(row.claim_no) - 1].is_over_unplaced() {
@@ -117,7 +116,7 @@ impl World {
         self.put_back(row);
     }
 
-    /// A person knows, or thinks so, that the dial was not placed.
+    /// A person knows, or believes, that the dial was not placed.
     pub(crate) fn resolve_not_placed(&self, state: &mut State, call: usize) {
         let row = &mut state.rows[call];
         if row.state == CallState::Failed {
@@ -151,7 +150,7 @@ impl World {
         }
     }
 
-    /// What the dial that was given up held is free.
+    /// Frees what the given-up dial held.
     fn forget_dial(state: &mut State, call: usize) {
         let row = &mut state.rows[call];
         let dials = &mut state.dials[call];
@@ -256,7 +255,7 @@ impl World {
     }
 }
 
-/// For how long these dials hold their number.
+/// Ticks for which these dials hold their number.
 fn held_by(dials: &[Dial]) -> u8 {
     let up = dials.iter().filter_map(|dial| match dial.known {
         Known::Up(ticks) => Some(ticks),

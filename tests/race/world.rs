@@ -1,10 +1,10 @@
-//! The race, as values: rows, dials, telephones, and the guards between them.
+//! The race as values: rows, dials, phones, and the guards between them.
 
 use pgdial::domain::CallState;
 
-/// Calls in the race, and the claims that each may have. A second claim of one, while
-/// something of its first still lives, is where fencing is needed; the other call is
-/// there to be rung at the wrong moment: nobody calls it off, and no reply about it is lost.
+/// Calls in the race, and the claims each may have. A second claim, while something of the first still lives, is
+/// where fencing is needed; the other call is there to be rung at the wrong moment: it is never canceled, and no
+/// reply about it is lost.
 pub(crate) const CALLS: usize = 2;
 pub(crate) const CLAIMS: [usize; CALLS] = [2, 1];
 const MOST_CLAIMS: usize = 2;
@@ -13,63 +13,62 @@ pub(crate) const RACED: usize = 0;
 /// `max_attempts`.
 pub(crate) const ATTEMPTS: u8 = 2;
 
-/// Ticks since the claim. What matters is their order, which is that of the real times:
-/// a dial begins before half of the lease is over (30 s of 60 s) and takes no longer than
-/// the other half; the deadline leaves room for the longest talk.
+/// Ticks since the claim. Only their order matters, which is that of the real times: a dial begins before half of the
+/// lease is over (30 s of 60 s) and takes no longer than the other half; the deadline leaves room for the longest
+/// talk.
 pub(crate) const LATEST_START: u8 = 1;
 pub(crate) const LONGEST_DIAL: u8 = 1;
 pub(crate) const LEASE: u8 = LATEST_START + LONGEST_DIAL;
-/// A talk may end late, by as much as the hold is long: that is what the hold is for.
+/// A talk may end late, by up to the length of the hold, which exists for that.
 pub(crate) const LONGEST_TALK: u8 = 1;
 pub(crate) const DEADLINE: u8 = 3;
 pub(crate) const HOLD: u8 = 1;
-/// How long a number stays taken by a dial that shows itself when it is over for us.
+/// How long a number stays taken by a dial that shows up after it is over for us.
 pub(crate) const TALK_HOLD: u8 = LONGEST_TALK + 1;
-/// How soon a provider that tells of every call tells of one (`reports_within`), while it can reach us.
+/// How soon a provider that reports every call reports one (`reports_within`), while it can reach us.
 pub(crate) const WITHIN: u8 = 1;
-/// And how long we wait for it from when others were told of.
+/// How long we wait for that from when others were reported.
 pub(crate) const MARGIN: u8 = WITHIN + 1;
-/// Older than this makes no difference.
+/// Greater ages make no difference.
 pub(crate) const OLD: u8 = DEADLINE + 1;
 
-/// One guard taken away; the explorer must find out.
+/// One guard removed; the explorer must find the consequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sabotage {
     /// The claim looks, and stamps what it saw a moment later.
     NoGate,
-    /// A worker settles its call whichever claim is in flight.
+    /// A worker settles its call no matter which claim is in flight.
     SettleWithoutClaimNo,
-    /// A dial that nobody knows of goes back to the queue at once.
+    /// A dial with unknown result returns to the queue at once.
     UnknownRetriedAtOnce,
-    /// The worker does not look at its clock before it dials.
+    /// The worker does not check its clock before it dials.
     NoLateStartCheck,
-    /// A number is free as soon as its slot is.
+    /// A number becomes free together with its slot.
     NoHold,
     /// A late answer changes nothing.
     LateAnswerIgnored,
-    /// That it rings changes nothing where the dial was put back.
+    /// Ringing changes nothing if the dial was put back.
     LateProgressIgnored,
-    /// A retry does not ask whether somebody called it off.
+    /// A retry ignores that the call was canceled.
     WishIgnored,
-    /// What has no report stays in flight.
+    /// A call without a report stays in flight.
     NoDeadline,
     /// A worker gives back what it has dialled.
     GivesBackWhatItHolds,
-    /// A dial of which nobody has told anything yet is taken for not placed.
+    /// A dial without any report so far is taken for not placed.
     SilenceBelieved,
-    /// The same, where others were not told of either.
+    /// The same, even if no others were reported.
     SilenceAlone,
-    /// Where others were told of, nobody waits for what is sent again.
+    /// Once others were reported, there is no wait for redeliveries.
     NoMargin,
-    /// That nobody could reach us while it waited makes no difference.
+    /// It makes no difference that nobody could reach us during the wait.
     OutageForgotten,
-    /// Whoever has answered may be said not to have been rung.
+    /// A person who has answered may be declared not rung.
     ResolvesAnswered,
-    /// A person resolves what is no doubt yet.
+    /// A person resolves a dial that is not in doubt yet.
     ResolvesUnderWay,
 }
 
-/// A call's row.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "facts that hold or not, each by itself"
@@ -79,19 +78,19 @@ pub(crate) struct Row {
     pub(crate) state: CallState,
     pub(crate) claim_no: u8,
     pub(crate) attempt: u8,
-    /// Since its claim.
+    /// Ticks since its claim.
     pub(crate) age: u8,
     pub(crate) hold: u8,
     pub(crate) wished: bool,
     pub(crate) answered: bool,
     pub(crate) unknown: bool,
-    /// We have been told that somebody spoke to us.
+    /// We were told that the person has spoken to us.
     pub(crate) told: bool,
     /// A claimer without a gate saw that it may go.
     pub(crate) seen: bool,
-    /// In doubt for so long, at a provider that tells of every call.
+    /// Ticks in doubt, with a provider that reports every call.
     pub(crate) doubt_for: u8,
-    /// Others were told of since it was due, so long ago.
+    /// Ticks since others were reported after it was due.
     pub(crate) others_told: Option<u8>,
 }
 
@@ -101,11 +100,11 @@ impl Row {
     }
 }
 
-/// What the worker knows of its dial.
+/// What the worker knows about its dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Worker {
     NotClaimed,
-    /// The claim's reply was lost: nobody knows that it is theirs.
+    /// The claim's reply was lost: nobody knows the call is theirs.
     Unheard,
     Held,
     Sent,
@@ -113,7 +112,7 @@ pub(crate) enum Worker {
     Done,
 }
 
-/// What the telephone does. Only the provider knows.
+/// What the phone does, known only to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Phone {
     Quiet,
@@ -135,27 +134,27 @@ impl Phone {
     }
 }
 
-/// What the database knows of a dial that was reported to be over, or that holds its number.
+/// What the database knows about a dial that was reported over, or that holds its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Known {
     Nothing,
     Over,
-    /// It may be up for so long.
+    /// It may be up for this many more ticks.
     Up(u8),
 }
 
-/// One dial: a claim's.
+/// The dial of one claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Dial {
     pub(crate) worker: Worker,
     pub(crate) phone: Phone,
     pub(crate) is_sent: bool,
-    /// Since the claim, on the worker's own clock.
+    /// Ticks since the claim, on the worker's own clock.
     pub(crate) age: u8,
-    /// Since the request went out, or since it rings.
+    /// Ticks since the request went out, or since it began to ring.
     pub(crate) for_ticks: u8,
     pub(crate) known: Known,
-    /// Where the provider tells of every call: it has, or could have for so long.
+    /// With a provider that reports every call: it has reported this one, or could have for `untold_for` ticks.
     pub(crate) told_of: bool,
     pub(crate) untold_for: u8,
 }
@@ -172,7 +171,7 @@ impl Dial {
     }
 }
 
-/// Can the provider reach us? Not for some time, once.
+/// Whether the provider can reach us; once, for some time, it cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reach {
     Always,
@@ -180,28 +179,24 @@ pub(crate) enum Reach {
     Again,
 }
 
-/// Everything at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     pub(crate) rows: [Row; CALLS],
     pub(crate) dials: [[Dial; MOST_CLAIMS]; CALLS],
     pub(crate) reach: Reach,
-    /// A call was dialled although it was called off, or after we were told of an answer, or what
-    /// was placed is taken for not placed.
+    /// A call was dialled although it was canceled or known to be answered, or a placed one is taken for not placed.
     pub(crate) misdialled: Option<&'static str>,
 }
 
-/// How far what a provider says can be relied upon.
+/// How reliable the provider is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Provider {
     /// It refuses what it does not ring, and reports or not.
     Plain,
-    /// It answers that it has no room, and rings all the same. Then nobody can rule out
-    /// a second ring, but once it shows that it rings, we know. People err as well, about whoever
-    /// has answered.
+    /// It says that it has no capacity, and rings all the same. Nobody can rule out a second ring then, but once it
+    /// shows that it rings, we know. People err as well, about who has answered.
     Lies,
-    /// It tells of every call that it places. What its silence means is about one dial, so
-    /// the other call is left out.
+    /// It reports every call that it places. What its silence means concerns one dial, so the other call is left out.
     Tells,
 }
 
@@ -262,7 +257,7 @@ impl World {
         }
     }
 
-    /// May this call be claimed now?
+    /// Whether this call may be claimed now.
     pub(crate) fn may_go(&self, state: &State, call: usize) -> bool {
         let row = &state.rows[call];
         let is_taken = |other: &Row| {
@@ -291,8 +286,7 @@ impl World {
 }
 
 impl State {
-    /// Forgets what can make no difference any more, so that moments that differ in
-    /// nothing else are one.
+    /// Forgets what no longer makes a difference, so that moments that differ in nothing else become one state.
     pub(crate) fn forget(&mut self) {
         for (row, dials) in self.rows.iter_mut().zip(&mut self.dials) {
             row.forget();
@@ -314,7 +308,7 @@ impl Row {
         }
     }
 
-    /// Can a report still change it? (A dial that is over may hold its number for nothing.)
+    /// Whether no report can change it any more. (A dial that is over may hold its number for nothing.)
     fn is_closed(&self) -> bool {
         self.state.is_terminal() && !self.unknown && self.hold == 0
     }

@@ -1,4 +1,4 @@
-//! The calls that the bare script writes: the ones that pgdial is given.
+//! The calls the bare script writes: the same as pgdial is given.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use sqlx::types::Uuid;
 
 use crate::{Bed, Error, number};
 
-/// Makes rows; ids sort by time on the database's clock, as pgdial's do.
+/// Generates rows; ids sort by time on the database's clock, as pgdial's do.
 #[derive(Debug)]
 pub(super) struct Rows {
     begun: DateTime<Utc>,
@@ -43,8 +43,8 @@ impl Rows {
         Sha256::digest(nth.to_be_bytes()).to_vec()
     }
 
-    /// The line of a call for COPY, in text format. None of the texts has a character to
-    /// escape but the bytes of the hash. Made again it is the same, so that nobody keeps it.
+    /// Line of a call for COPY, in text format. The only text that needs escaping is the hash. Deterministic, so that
+    /// rows need not be kept.
     pub(super) fn call_line(&self, nth: usize, lines: &mut String) {
         let (id, at) = self.name(nth);
         let (phone, metadata, hash) = (
@@ -52,7 +52,7 @@ impl Rows {
             Self::metadata(nth),
             hex::encode(Self::hash(nth)),
         );
-        // A String takes every write.
+        // Writing to a `String` cannot fail.
         writeln!(
             lines,
             "{id}\t{phone}\tdefault\twelcome\t{metadata}\t{at}\t3\tbench\t\\\\x{hash}\t{at}"
@@ -60,7 +60,7 @@ impl Rows {
         .unwrap_or_default();
     }
 
-    /// The line of its event.
+    /// Line of the call's event.
     pub(super) fn event_line(&self, nth: usize, lines: &mut String) {
         let (id, at) = self.name(nth);
         writeln!(
@@ -70,7 +70,7 @@ impl Rows {
         .unwrap_or_default();
     }
 
-    /// Id and time, a microsecond apart.
+    /// Id and time; rows are a microsecond apart.
     fn name(&self, nth: usize) -> (Uuid, String) {
         let at = self.begun + TimeDelta::microseconds(i64::try_from(nth).unwrap_or(0));
         let ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What may be asked of `calls`.
+//! Arguments of `calls`.
 
 use std::path::PathBuf;
 
@@ -10,39 +10,39 @@ use crate::{
     export::Format,
 };
 
-/// Look at calls, and change their course.
+/// List, explain, cancel, redrive, amend and export calls.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum CallsCommand {
-    /// Calls, newest first.
+    /// List calls, newest first.
     List(ListArgs),
-    /// One call with its attempts and its history.
+    /// Show one call with its attempts and its history.
     Show {
-        /// The call.
+        /// The call's id.
         #[arg(value_name = "CALL", value_parser = values::call_id)]
         id: CallId,
     },
-    /// Why is this call not being dialled, or what is awaited?
+    /// Explain why a call is not being dialled, or what it waits for.
     Why {
-        /// The call.
+        /// The call's id.
         #[arg(value_name = "CALL", value_parser = values::call_id)]
         id: CallId,
     },
-    /// Cancel calls; of a live one, ask the provider to end it.
+    /// Cancel calls; for a live one, ask the provider to end it.
     Cancel(CancelArgs),
-    /// Put finished calls back, with all their attempts again.
+    /// Put finished calls back into the queue with all their attempts again.
     Redrive(RedriveArgs),
     /// Say what came of dials that nobody can explain: in doubt, or past their deadline.
     Resolve(ResolveArgs),
-    /// What happens to calls, as it happens.
+    /// Follow events as they happen.
     Tail(TailArgs),
-    /// Change a call that still waits. Its number and campaign cannot be changed.
+    /// Change a waiting call. Its number and campaign cannot be changed.
     Amend(AmendArgs),
     /// Write calls with their results, as CSV or NDJSON.
     #[command(after_long_help = EXPORT)]
     Export(ExportArgs),
 }
 
-/// What an export is, for its help.
+/// The format, for `--help`.
 const EXPORT: &str = "\
 NDJSON has a JSON object on each line: the call, its result, and each attempt with its trunk,
 times and outcome. CSV has one line a call, with the columns id, to, from, campaign, script_id,
@@ -52,34 +52,34 @@ owner, idempotency_key, metadata and result (both as JSON). Where a text could b
 a formula by a spreadsheet, an apostrophe stands before it. Numbers are whole.
 Pages are read one after another: calls that change meanwhile are written as they are then.";
 
-/// Which calls: all that is given must hold.
+/// A filter over calls; all parts given must match.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct FilterArgs {
-    /// Of this campaign.
+    /// Calls of this campaign.
     #[arg(long, value_name = "NAME", help_heading = FILTER)]
     pub campaign: Option<String>,
-    /// In this state; may be given several times.
+    /// Calls in this state; may be repeated.
     #[arg(long, value_name = "STATE", help_heading = FILTER)]
     pub state: Vec<CallState>,
-    /// Whose latest attempt ended like this; may be given several times.
+    /// Calls whose latest attempt ended with this outcome; may be repeated.
     #[arg(long, value_name = "OUTCOME", help_heading = FILTER, value_parser = values::outcome)]
     pub outcome: Vec<Outcome>,
-    /// To this number.
+    /// Calls to this number.
     #[arg(long, value_name = "NUMBER", help_heading = FILTER)]
     pub to: Option<Number>,
-    /// Where it is dialled as it stands, if it has no + and country code, as in US.
+    /// Region whose national format --to is in, if it lacks + and country code, as in US.
     #[arg(long, value_name = "REGION", requires = "to", help_heading = FILTER)]
     pub region: Option<Region>,
-    /// Enqueued at this instant or later, as in 2026-01-31T09:00:00Z.
+    /// Calls enqueued at or after this instant, as in 2026-01-31T09:00:00Z.
     #[arg(long, value_name = "TIME", help_heading = FILTER)]
     pub created_after: Option<String>,
-    /// Enqueued before this instant.
+    /// Calls enqueued before this instant.
     #[arg(long, value_name = "TIME", help_heading = FILTER)]
     pub created_before: Option<String>,
-    /// Ended at this instant or later.
+    /// Calls that ended at or after this instant.
     #[arg(long, value_name = "TIME", help_heading = FILTER)]
     pub ended_after: Option<String>,
-    /// Ended before this instant.
+    /// Calls that ended before this instant.
     #[arg(long, value_name = "TIME", help_heading = FILTER)]
     pub ended_before: Option<String>,
 }
@@ -87,7 +87,7 @@ pub struct FilterArgs {
 const FILTER: &str = "Which calls";
 
 impl FilterArgs {
-    /// As `POST /calls/cancel` takes it: only what was given.
+    /// The filter as `POST /calls/cancel` takes it: only what was given.
     pub(super) fn given(&self) -> Map<String, Value> {
         let words = |words: Vec<&str>| (!words.is_empty()).then(|| Value::from(words));
         let text = |text: &Option<String>| text.clone().map(Value::from);
@@ -120,7 +120,7 @@ impl FilterArgs {
     }
 }
 
-/// How much of what a filter means.
+/// A filter, and how much of what it matches.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ManyArgs {
     #[command(flatten)]
@@ -129,21 +129,21 @@ pub struct ManyArgs {
         reason = "a doc comment here would take the place of the command's own help"
     )]
     pub filter: FilterArgs,
-    /// Every call: a filter that is left out is more often a mistake.
+    /// Match every call. Needed because a missing filter is more often a mistake.
     #[arg(long, help_heading = FILTER)]
     pub every_call: bool,
-    /// Calls at most, 1 to 10000; with --all: of one batch, each of which is a transaction.
+    /// Maximum calls, 1 to 10000. With --all: calls per batch, each of which is a transaction.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub limit: i32,
-    /// All that match, batch after batch.
+    /// Go on, batch after batch, until all that match are done.
     #[arg(long)]
     pub all: bool,
-    /// Only say how many would come to what.
+    /// Only count what would happen.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// Which calls, and where to.
+/// A filter, a format and a destination.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ExportArgs {
     #[command(flatten)]
@@ -152,64 +152,65 @@ pub struct ExportArgs {
         reason = "a doc comment here would take the place of the command's own help"
     )]
     pub filter: FilterArgs,
-    /// In which form; CSV if FILE ends in .csv, else NDJSON.
+    /// Format. Default: CSV if FILE ends in .csv, else NDJSON.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
-    /// Into this file, instead of stdout.
+    /// Write to this file. Default: stdout.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
-/// Which calls.
+/// Filters, all of which must match, and the page.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ListArgs {
-    /// In this state only.
+    /// Only calls in this state.
     #[arg(long)]
     pub state: Option<CallState>,
-    /// To this number only.
+    /// Only calls to this number.
     #[arg(long, value_name = "NUMBER")]
     pub to: Option<Number>,
-    /// Where it is dialled as it stands, if it has no + and country code, as in US.
+    /// Region whose national format --to is in, if it lacks + and country code, as in US.
     #[arg(long, value_name = "REGION", requires = "to")]
     pub region: Option<Region>,
-    /// Of this campaign only.
+    /// Only calls of this campaign.
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
-    /// Created before this call only: the last one of the page before.
+    /// Only calls created before this one: the last CALL of the previous page.
     #[arg(long, value_name = "CALL", value_parser = values::call_id)]
     pub below: Option<CallId>,
-    /// How many.
+    /// Calls to list.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
     pub limit: i64,
 }
 
-/// Which events, and from where.
+/// Filters, and where to start.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TailArgs {
-    /// From when: an instant (RFC 3339), a length of time before now as in `10m`, or `start`, the oldest that is kept. Default: now.
+    /// Start at an instant (RFC 3339), a duration before now as in `10m`, or `start`, the oldest event kept. Default:
+    /// now.
     #[arg(long, value_name = "TIME", value_parser = values::since, conflicts_with = "after")]
     pub since: Option<values::Since>,
-    /// After this event: the `cursor` of a line of --json.
+    /// Start after this event: the `cursor` of a --json line.
     #[arg(long, value_name = "CURSOR")]
     pub after: Option<String>,
-    /// Of these kinds only, as in `completed,failed`.
+    /// Only these kinds, as in `completed,failed`.
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub kind: Vec<String>,
-    /// Of this campaign only.
+    /// Only events of this campaign.
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
-    /// On this trunk only.
+    /// Only events on this trunk.
     #[arg(long, value_name = "NAME")]
     pub trunk: Option<String>,
-    /// Of this call only.
+    /// Only events of this call.
     #[arg(long, value_name = "CALL", value_parser = values::call_id)]
     pub call: Option<CallId>,
 }
 
-/// Which calls, and why.
+/// Calls by id or by filter.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CancelArgs {
-    /// The calls; or say which with a filter.
+    /// Calls to cancel, unless a filter chooses them.
     #[arg(value_name = "CALL", value_parser = values::call_id)]
     pub ids: Vec<CallId>,
     #[command(flatten)]
@@ -218,15 +219,15 @@ pub struct CancelArgs {
         reason = "a doc comment here would take the place of the command's own help"
     )]
     pub many: ManyArgs,
-    /// Kept in the call's history; with a filter it is needed.
+    /// Reason, kept in the calls' history. Required with a filter.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
 }
 
-/// Which calls, and why.
+/// Calls by id or by filter.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RedriveArgs {
-    /// The calls; or say which with a filter.
+    /// Calls to redrive, unless a filter chooses them.
     #[arg(value_name = "CALL", value_parser = values::call_id)]
     pub ids: Vec<CallId>,
     #[command(flatten)]
@@ -235,18 +236,18 @@ pub struct RedriveArgs {
         reason = "a doc comment here would take the place of the command's own help"
     )]
     pub many: ManyArgs,
-    /// Kept in the call's history; with a filter it is needed.
+    /// Reason, kept in the calls' history. Required with a filter.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
-    /// Even one that somebody has answered, now or in an earlier run: ring them again.
+    /// Redrive even calls that a person has answered, now or in an earlier run: they are rung again.
     #[arg(long)]
     pub force: bool,
 }
 
-/// Which calls, what came of them, and how you know.
+/// Calls by id or by filter, and what came of their dials.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ResolveArgs {
-    /// The calls; or say which with a filter: those in doubt that fit it.
+    /// Calls to resolve, unless a filter chooses them from those in doubt.
     #[arg(value_name = "CALL", value_parser = values::call_id)]
     pub ids: Vec<CallId>,
     #[command(flatten)]
@@ -258,15 +259,15 @@ pub struct ResolveArgs {
     /// What came of the dial.
     #[arg(long = "as", value_enum, value_name = "WHAT")]
     pub resolution: Resolution,
-    /// How you know; kept in the call's history.
+    /// How you know; kept in the calls' history.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
 }
 
-/// Which call, and what to change.
+/// The call, and what to change of it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AmendArgs {
-    /// The call.
+    /// The call's id.
     #[arg(value_name = "CALL", value_parser = values::call_id)]
     pub id: CallId,
     #[command(flatten)]
@@ -277,32 +278,32 @@ pub struct AmendArgs {
     pub changes: AmendChanges,
 }
 
-/// What to change: at least one of these.
+/// What to change; at least one is required.
 #[derive(Debug, Clone, clap::Args)]
 #[group(required = true, multiple = true)]
 pub struct AmendChanges {
-    /// What the provider should say.
+    /// The provider's id of the script, agent or assistant.
     #[arg(long, visible_alias = "script-id", value_name = "ID")]
     pub script: Option<String>,
-    /// Instead of the metadata that it has: a JSON object.
+    /// JSON object that replaces the call's metadata.
     #[arg(long, value_name = "JSON", value_parser = values::object)]
     pub metadata: Option<Map<String, Value>>,
-    /// 0 to 9, higher first.
+    /// Priority, 0 to 9; higher goes first.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub priority: Option<u8>,
-    /// Not before this instant.
+    /// Earliest dial, as in 2026-01-31T09:00:00Z.
     #[arg(long, value_name = "TIME")]
     pub run_at: Option<String>,
-    /// Not after this instant, or `never`.
+    /// Latest dial, or `never`.
     #[arg(long, value_name = "TIME", value_parser = values::instant_or_never)]
     pub expires_at: Option<Value>,
-    /// How many attempts, 1 to 20, not below those already used.
+    /// Attempts, 1 to 20, at least as many as are already used.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub max_attempts: Option<u8>,
 }
 
 impl AmendChanges {
-    /// As `PATCH /calls/{id}` takes it: only what was given, and null where it clears.
+    /// The body of `PATCH /calls/{id}`: only what was given, with null where it clears.
     pub(super) fn given(&self) -> Value {
         let given: [(&str, Option<Value>); 6] = [
             ("scriptId", self.script.clone().map(Value::from)),

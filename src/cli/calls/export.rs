@@ -1,4 +1,4 @@
-//! `calls export`: pages of calls, written as they come; what is in memory is one page.
+//! `calls export`: writes calls page by page, with one page in memory.
 
 use std::{fs::File, io::Write, path::Path};
 
@@ -11,10 +11,10 @@ use crate::{
     flow::Queue,
 };
 
-/// Calls of one page.
+/// Calls per page.
 const PAGE: i32 = 2000;
 
-/// Does it.
+/// Writes pages until none is left.
 pub(super) async fn run(args: &ExportArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let filter = Value::Object(args.filter.given());
     let by_name = args.out.as_deref().and_then(Path::extension);

@@ -14,7 +14,6 @@ use crate::{
     },
 };
 
-/// What to do with them.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Verb {
     Cancel,
@@ -31,7 +30,7 @@ impl Verb {
         })
     }
 
-    /// The verdicts that are what was asked for.
+    /// Verdicts that mean: done as requested.
     const fn wanted(self) -> &'static [&'static str] {
         match self {
             Self::Cancel => &["canceled", "requested"],
@@ -41,7 +40,7 @@ impl Verb {
     }
 }
 
-/// Is it a filter that was given, and not ids? Both, or neither, makes no sense.
+/// Whether a filter was given rather than ids. Both, or neither, is a usage error.
 pub(super) fn is_filter(ids: &[CallId], many: &ManyArgs) -> Result<bool, Failure> {
     let filtered = many.every_call || !many.filter.given().is_empty();
     match (ids.is_empty(), filtered) {
@@ -57,7 +56,7 @@ pub(super) fn is_filter(ids: &[CallId], many: &ManyArgs) -> Result<bool, Failure
     }
 }
 
-/// Does it.
+/// Runs the verb batch after batch.
 pub(super) async fn run(
     verb: Verb,
     many: &ManyArgs,
@@ -110,7 +109,7 @@ pub(super) async fn run(
         if cursor.is_none() || is_enough {
             break;
         }
-        // Who is told soon need not wait for the last batch.
+        // Workers can start before the last batch is done.
         calls.send_wakes().await;
     }
     show(many, matched, &verdicts, cursor.is_some(), out)?;

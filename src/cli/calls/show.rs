@@ -1,4 +1,4 @@
-//! One call with its history, for people.
+//! One call with its history, for people; JSON passes through unchanged.
 
 use crate::{
     cli::{
@@ -8,7 +8,7 @@ use crate::{
     flow::view::{Attempt, Call, CallEvent, Detail},
 };
 
-/// Shows the object of `GET /calls/{id}`.
+/// Prints the object of `GET /calls/{id}`.
 pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
     if out.style.json {
         out.json(call)?;
@@ -98,7 +98,7 @@ fn event(event: &CallEvent) -> Vec<String> {
     ]
 }
 
-/// `{"by": "api", "why": null}` -> `by=api`.
+/// Renders `{"by": "api", "why": null}` as `by=api`.
 fn in_words(detail: &Detail) -> String {
     let told = detail.0.iter().filter(|(_, value)| !value.is_null());
     told.map(|(name, value)| format!("{name}={}", text(value)))

@@ -1,4 +1,4 @@
-//! `calls tail`: what happens to calls, as it happens. Reads the database itself: no API is asked.
+//! `calls tail`: follows events as they happen. Reads the database directly; the API is not involved.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// How often to see whether events are withheld.
+/// Interval of the check whether events are withheld.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-/// What is withheld for so long is worth a word, milliseconds.
+/// Events withheld longer than this, in milliseconds, are worth a message.
 const WITHHELD: i64 = 3000;
 
-/// Follows until Ctrl-C, or until whoever reads has gone.
+/// Follows until Ctrl-C, or until the reader of our output is gone.
 pub(super) async fn run(args: &TailArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let since = since(args, calls).await?;
     let filter = EventFilter {
@@ -31,7 +31,7 @@ pub(super) async fn run(args: &TailArgs, calls: &Queue, out: &mut Out) -> Result
     };
     let follow = calls.events().since(since.clone()).filter(filter);
     let events = follow.subscribe().await.map_err(failure)?;
-    // Ctrl-C is how it ends: done, not failed.
+    // Ctrl-C is the normal end, so it exits as done.
     tokio::select! {
         ended = follow_to_the_end(events, &since, out) => ended?,
         _interrupted = tokio::signal::ctrl_c() => {}
@@ -63,7 +63,7 @@ async fn follow_to_the_end(
             Ok(None) => return Ok(()),
             Ok(Some(event)) => {
                 let event = event.map_err(failure)?;
-                // A few from before the instant come too.
+                // The stream also yields a few events from before the instant.
                 if !matches!(since, Since::Instant(at) if event.at < *at) {
                     write(&event, out)?;
                 }
@@ -81,7 +81,7 @@ fn write(event: &Arc<Event>, out: &mut Out) -> Result<(), Failure> {
     out.line(line.trim_end())
 }
 
-/// Time, kind, number, campaign, call, and what else there is to say.
+/// Time, kind, number, campaign, call, then whatever else the event says.
 fn line(event: &Event, out: &Out) -> String {
     let at = instant(event.at);
     let kind = colored(&event.kind, out.style.color);
@@ -117,7 +117,7 @@ fn colored(kind: &str, color: bool) -> String {
     }
 }
 
-/// Once each time, on stderr: why nothing comes although something happens.
+/// Says on stderr, once per occurrence, why no events come although calls are moving.
 fn tell_withheld(events: &Subscription, was_withheld: bool, out: &mut Out) -> bool {
     let heartbeat = events.heartbeat();
     let is_withheld = heartbeat.lag_ms.is_some_and(|ms| ms >= WITHHELD);

@@ -1,7 +1,7 @@
-//! `dnc import`: the numbers of a file, however long it is.
+//! `dnc import`: adds the numbers of a file of any length.
 //!
-//! A line without a number harms no other and is named. Batches are durable one after the
-//! other: a file that was cut off is imported again as a whole, and what was listed already is.
+//! A line without a number is reported and harms no other. Batches become durable one by one; after an interruption,
+//! import the whole file again: numbers already listed stay as they are.
 
 use std::{collections::HashSet, path::PathBuf};
 
@@ -17,38 +17,38 @@ use crate::{
     flow::{Queue, do_not_call::Listing},
 };
 
-/// Numbers with their reasons, and the lines that they stand on.
+/// Numbers with their reasons, and their line numbers.
 type Batch = (Vec<u64>, Vec<(Phone, String)>);
 
-/// Numbers in one statement.
+/// Numbers per statement.
 const BATCH: usize = 5000;
-/// Bad lines that a person is shown.
+/// Bad lines shown to a person.
 const SHOWN: usize = 20;
 
-/// Numbers from a file.
+/// Add the numbers of a file.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ImportArgs {
-    /// The file; `-` is stdin.
+    /// File to read; `-` is stdin.
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
-    /// Why, for lines that do not say.
+    /// Reason for lines that give none.
     #[arg(long, value_name = "TEXT", default_value = REASON)]
     reason: String,
-    /// List nothing: say how the file is read, and which lines hold no number. Needs no database.
+    /// Add nothing: say how the file is read and which lines hold no number. Uses no database.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
     read: ReadArgs,
 }
 
-/// For `pgdial dnc import --help`.
+/// The columns, for `pgdial dnc import --help`.
 pub(super) const COLUMNS: &str = "\
 Columns, in any order and spelling: phone (or number, Phone Number, Mobile, to, ...; where several
 have such names, --map COLUMN=phone says which) and, if there is one, reason. Without a header
 the number comes first and the reason second, or an area code and the rest of the number.
 Lines that begin with # are passed over.";
 
-/// Lists them, or only looks when there is no queue.
+/// Adds them. Without a queue it only reads the file.
 pub async fn run(
     args: &ImportArgs,
     calls: Option<&Queue>,
@@ -76,7 +76,6 @@ pub async fn run(
     })
 }
 
-/// What was done.
 #[derive(Debug, Default)]
 struct Counts {
     added: usize,
@@ -115,7 +114,7 @@ impl Counts {
     }
 }
 
-/// The numbers of one list.
+/// The numbers of one list, read row by row.
 struct Entries {
     list: List,
     first: Option<Record>,
@@ -125,14 +124,14 @@ struct Entries {
     seen: HashSet<u64>,
 }
 
-/// Where things stand in a row.
+/// Which fields hold the number and the reason.
 #[derive(Debug, PartialEq, Eq)]
 enum Layout {
     Columns {
         numbers: Vec<usize>,
         reason: Option<usize>,
     },
-    /// An area code and the rest of the number, as registers of one country write it.
+    /// Area code and the rest in two columns, as registers of a single country write numbers.
     Split,
 }
 
@@ -186,7 +185,7 @@ impl Entries {
         }
     }
 
-    /// The next numbers with their lines; none at the end.
+    /// The next numbers with their lines; empty at the end.
     fn batch(&mut self, counts: &mut Counts) -> Result<Batch, Failure> {
         let (mut lines, mut entries) = (Vec::new(), Vec::new());
         while entries.len() < BATCH {
@@ -232,7 +231,7 @@ impl Entries {
     }
 }
 
-/// Names, and not the first number of a list that has none.
+/// Whether the row holds column names rather than the first number of a bare list.
 fn is_header(fields: &[String]) -> bool {
     let is_named = |name: &String| names::NUMBER.is_own(name) || names::NUMBER.is_alike(name);
     fields.iter().any(is_named) || !fields.iter().any(|field| lists::looks_like_a_number(field))
@@ -279,7 +278,7 @@ impl Layout {
         Ok(Self::Columns { numbers, reason })
     }
 
-    /// Of a list without a header.
+    /// The layout of a list without a header.
     fn of_bare(fields: &[String], args: &ImportArgs, line: u64) -> Result<Self, Failure> {
         if !args.read.map.is_empty() {
             let places: Vec<String> = (1..=fields.len()).map(|at| at.to_string()).collect();

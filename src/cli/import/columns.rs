@@ -1,4 +1,4 @@
-//! What each column of a file is: a field of the request, or something to tell the provider.
+//! What each column of a file is: a field of the request, or metadata for the provider.
 
 use serde_json::{Map, Value};
 
@@ -12,23 +12,21 @@ use crate::{
     export,
 };
 
-/// What one column is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Column {
     Field(&'static str),
-    /// The number to ring. Of several, the first that is not empty, in this order.
+    /// The number to ring. Of several, the first non-empty one counts, in this order.
     Number(usize),
     Metadata,
     MetadataOf(String),
-    /// Of an exported call: whether it waits.
+    /// In an exported call, whether it still waits.
     State,
-    /// Nothing that a request has room for.
+    /// Something a request has no room for.
     LeftOut,
-    /// It has no name, and so may hold nothing.
+    /// Has no name, and therefore must be empty.
     Nameless,
 }
 
-/// The columns of one file.
 #[derive(Debug)]
 pub(super) struct Columns {
     header: Vec<String>,
@@ -36,7 +34,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// What the header says, and `--map`; it must be right as a whole.
+    /// Reads the header and `--map`. Any fault in them refuses the whole file.
     pub(super) fn of(header: Vec<String>, args: &ImportArgs) -> Result<Self, Failure> {
         twice(&header)?;
         let mut columns: Vec<Option<Column>> = vec![None; header.len()];
@@ -100,18 +98,17 @@ impl Columns {
         Ok(())
     }
 
-    /// How many there are.
     pub(super) const fn width(&self) -> usize {
         self.columns.len()
     }
 
-    /// Where the number stands, the first where there are several.
+    /// Place of the number; of several, the first.
     pub(super) fn number_at(&self) -> Option<usize> {
         let is_number = |column: &Column| matches!(column, Column::Number(0));
         self.columns.iter().position(is_number)
     }
 
-    /// Each with what it is, in words.
+    /// Every column and what it is used as, in words.
     pub(super) fn in_words(&self) -> String {
         let words = self.header.iter().zip(&self.columns);
         let words = words.filter_map(|(name, column)| match column {
@@ -128,7 +125,7 @@ impl Columns {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    /// The request of one row. A row may be shorter than the header, as if the rest were empty.
+    /// The request of one row. A row shorter than the header is read as if the rest were empty.
     pub(super) fn request(
         &self,
         mut fields: Vec<String>,
@@ -197,7 +194,7 @@ impl Columns {
     }
 }
 
-/// What nobody has spoken for: words for the provider, unless the file is an export of ours.
+/// A column that nothing claims: metadata, unless the file is one of our exports.
 fn other(name: &str, is_export: bool) -> Column {
     let key = name.get(..METADATA.len()).and_then(|start| {
         let is_one = start.eq_ignore_ascii_case(METADATA);
@@ -216,7 +213,7 @@ fn other(name: &str, is_export: bool) -> Column {
 
 const METADATA: &str = "metadata.";
 
-/// What `--map` says of a column.
+/// What `--map` makes of a column.
 fn mapped(column: &str, field: &str, numbers: usize) -> Result<Column, Failure> {
     if field == "-" {
         return Ok(Column::LeftOut);
@@ -249,7 +246,7 @@ fn mapped(column: &str, field: &str, numbers: usize) -> Result<Column, Failure> 
     }
 }
 
-/// Two columns of one name: which of them counts?
+/// Refuses two columns of one name, of which none is the right one to read.
 fn twice(header: &[String]) -> Result<(), Failure> {
     for (at, name) in header.iter().enumerate() {
         if !name.is_empty() && header.iter().take(at).any(|before| before == name) {
@@ -261,9 +258,9 @@ fn twice(header: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A number, or the text as it is: SQL then says what it should have been.
+/// A whole number, or the text as it is: SQL then says what it should have been.
 fn whole(field: &str) -> Value {
-    // A spreadsheet writes 5 as 5.0.
+    // Spreadsheets write 5 as 5.0.
     let digits = field.strip_suffix(".0").unwrap_or(field);
     digits
         .parse::<i64>()

@@ -1,4 +1,4 @@
-//! Requests from the lines of an NDJSON file: each is the body of a `POST /calls`.
+//! Requests from the lines of an NDJSON file; each line is the body of a `POST /calls`.
 
 use std::io::{BufRead, BufReader};
 
@@ -10,19 +10,18 @@ use crate::cli::{
     lists::{Decoder, names},
 };
 
-/// A line may be as long as the body of a single request.
+/// Bytes per line at most, the limit of a single request's body.
 const LONGEST: usize = 64 * 1024;
 
-/// The lines of one file.
 pub(super) struct Lines {
     reader: BufReader<Decoder>,
     requests: Requests,
-    /// The last line ended with CR: an LF that follows belongs to it.
+    /// The last line ended with CR; an LF that follows belongs to it.
     after_cr: bool,
     line: u64,
 }
 
-/// What stands between two line ends.
+/// What lies between two line ends.
 enum Line {
     End,
     TooLong,
@@ -39,12 +38,12 @@ impl Lines {
         }
     }
 
-    /// Bytes read, for the progress bar.
+    /// Bytes read so far, for the progress bar.
     pub(super) fn position(&self) -> u64 {
         self.reader.get_ref().position()
     }
 
-    /// The next rows, at most so many; none at the end. Empty lines are none.
+    /// Up to `most` rows; empty at the end. Empty lines are skipped.
     pub(super) fn batch(&mut self, most: usize) -> Result<Vec<Row>, Failure> {
         let mut rows = Vec::with_capacity(most);
         let mut text = Vec::new();
@@ -61,7 +60,7 @@ impl Lines {
         Ok(rows)
     }
 
-    /// The next line; of one that is too long the rest is passed over, never kept.
+    /// Reads the next line. The rest of a line that is too long is skipped, never kept.
     fn read(&mut self, text: &mut Vec<u8>) -> Result<Line, Failure> {
         let mut length = 0;
         loop {
@@ -100,7 +99,7 @@ impl Lines {
     }
 }
 
-/// The request of a line. To the API null is as if it were not there.
+/// The request of a line. As in the API, null means absent.
 fn request(text: &[u8]) -> Result<Map<String, Value>, Refusal> {
     match serde_json::from_slice(text) {
         Ok(Value::Object(mut fields)) => {
@@ -123,7 +122,7 @@ fn request(text: &[u8]) -> Result<Map<String, Value>, Refusal> {
     }
 }
 
-/// A call as `calls export` writes it, which says more than a request does.
+/// Whether this is a call as `calls export` writes it, which says more than a request does.
 fn is_export(fields: &Map<String, Value>) -> bool {
     ["id", "createdAt", "attempts"]
         .iter()

@@ -1,8 +1,8 @@
-//! What every row goes through on its way to a request, however its file is written.
+//! From a row to a request, for every file format.
 //!
-//! Whether a request can be taken is decided in SQL, where every way in goes through; here only
-//! its form is read. [`check`] repeats as much of it as needs no database, for `--dry-run`
-//! and to know which row of a number counts.
+//! SQL decides whether a request is accepted, as it does for every other way in; here only the form is read.
+//! [`check`] repeats as much of SQL's rules as needs no database, for `--dry-run` and to know which of several rows
+//! with one number counts.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -16,7 +16,7 @@ use crate::{
     domain::{CallId, CallRequest, Phone, Region},
 };
 
-/// Why a row is no request.
+/// Why a row yields no request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) is_error: bool,
@@ -35,7 +35,7 @@ impl From<String> for Refusal {
 }
 
 impl Refusal {
-    /// The campaign has a call to this number already.
+    /// The campaign already has a call to this number.
     pub(super) fn queued(id: CallId) -> Self {
         Self {
             is_error: false,
@@ -44,7 +44,7 @@ impl Refusal {
         }
     }
 
-    /// An exported call that is under way or over.
+    /// An exported call that is in flight or has ended.
     pub(super) fn not_waiting(state: &str) -> Self {
         Self {
             is_error: false,
@@ -56,14 +56,14 @@ impl Refusal {
     }
 }
 
-/// A row: where it begins in the file, from 1, and its request, or why there is none.
+/// First line of a row, counted from 1, and its request or why there is none.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) line: u64,
     pub(super) request: Result<Value, Refusal>,
 }
 
-/// What is the same for all rows of a file, and what those before have shown.
+/// What is the same for all rows of a file, and what earlier rows have shown.
 pub(super) struct Requests {
     campaign: Option<String>,
     script: Option<String>,
@@ -85,8 +85,8 @@ impl Requests {
         }
     }
 
-    /// The request of a row: with what the command line gives to rows that do not say, and
-    /// a key. The second one of a number is refused, unless both have the same key.
+    /// Completes a row's request with the command line's campaign, script, region and key. A second row of one number
+    /// is refused unless both have the same key.
     pub(super) fn finish(
         &mut self,
         line: u64,
@@ -127,8 +127,8 @@ impl Requests {
     }
 }
 
-/// Numbers in the one form that they have, whose region says nothing more. What is none stays as it is: SQL
-/// says why, or knows the region of its campaign.
+/// Rewrites numbers into E.164, after which the region has nothing more to say. An unreadable number stays as it is:
+/// SQL says why, or knows its campaign's region.
 fn normalise(request: &mut Map<String, Value>) {
     let region = region_of(request.get("region"));
     let mut are_all = true;
@@ -149,22 +149,22 @@ fn region_of(value: Option<&Value>) -> Option<Region> {
     value.and_then(Value::as_str)?.parse().ok()
 }
 
-/// Of what a row asks for, whatever its place in the file and the order of its columns.
+/// Hash of what a row asks for, independent of its place in the file and of the order of columns.
 fn fingerprint(request: &Map<String, Value>) -> String {
     let digest = Sha256::digest(Value::Object(request.clone()).to_string());
     hex::encode(digest.get(..12).unwrap_or_default())
 }
 
-/// The numbers of a file, by campaign: some thirty bytes for each.
+/// The numbers seen so far, by campaign; kept small, because a file may have millions.
 #[derive(Default)]
 struct Seen {
     campaigns: HashMap<String, usize>,
-    /// The line of the first, and a part of its key.
+    /// Line of the first occurrence, and part of its key's digest.
     numbers: HashMap<(u64, u32), (u32, u32)>,
 }
 
 impl Seen {
-    /// The line that had this number for this campaign before, unless it is the same request by its key.
+    /// The earlier line with this number in this campaign, unless both rows have the same key and so are one request.
     fn before(&mut self, line: u64, request: &Value) -> Option<u32> {
         let text = |name: &str| request.get(name).and_then(Value::as_str);
         let number = lists::packed(&Phone::parse(text("to")?).ok()?);
@@ -191,7 +191,7 @@ impl Seen {
     }
 }
 
-/// A part of a key's digest, never 0.
+/// Part of a key's digest; never 0, which stands for no key.
 fn part_of(key: &str) -> u32 {
     let digest = Sha256::digest(key);
     let bytes = digest.first_chunk().copied().unwrap_or_default();
@@ -208,7 +208,7 @@ const TEXTS: [&str; 7] = [
     "idempotencyKey",
 ];
 
-/// What can be said about a request without the database.
+/// Finds faults that need no database to be found.
 pub(super) fn check(request: &Value) -> Result<(), String> {
     let text = |name: &str| request.get(name).and_then(Value::as_str);
     for name in TEXTS {

@@ -1,4 +1,4 @@
-//! One result for each row, to a file or to stdout, and their sum.
+//! One result per row, to a file or to stdout, and the totals.
 
 use std::{fmt, fs::File, io::Write, path::Path};
 
@@ -9,10 +9,9 @@ use crate::{
     domain::CallId,
 };
 
-/// Rows that a person is shown at the end, when the results go nowhere else.
+/// Rows shown at the end if the results go nowhere else.
 const SHOWN: usize = 10;
 
-/// What became of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RowResult {
     line: u64,
@@ -61,7 +60,7 @@ impl RowResult {
     }
 }
 
-/// The sum.
+/// Totals.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
     pub(super) created: u64,
@@ -109,16 +108,14 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Where results go.
 #[derive(Debug)]
 enum To {
     File(File),
     Stdout,
-    /// Whoever read them has gone, or nobody wants them: the import goes on all the same.
+    /// The reader has gone, or nobody wants the results: the import goes on all the same.
     Nowhere,
 }
 
-/// The results of one import.
 #[derive(Debug)]
 pub(super) struct Results {
     to: To,
@@ -137,7 +134,7 @@ impl Results {
             None => To::Nowhere,
         };
         Ok(Self {
-            // A results file is CSV always, so that its name says what it is.
+            // A results file is always CSV, whatever `--json` says.
             json: out.style.json && matches!(to, To::Stdout),
             to,
             begun: false,
@@ -145,7 +142,7 @@ impl Results {
         })
     }
 
-    /// Writes one batch, so that a file tells what is durable even if we are killed.
+    /// Writes one batch at once, so that the file shows what is durable even if the process is killed.
     pub(super) fn write(&mut self, results: &[RowResult], out: &mut Out) -> Result<(), Failure> {
         let told = ["error", "skipped"];
         let odd = results
@@ -194,7 +191,7 @@ impl Results {
         matches!(self.to, To::File(_))
     }
 
-    /// The first rows that were not taken, for a person who sees no results otherwise.
+    /// Shows the first rows that were not taken, for a person who sees no results otherwise.
     pub(super) fn last_words(&self, out: &mut Out) {
         if !matches!(self.to, To::Nowhere) {
             return;

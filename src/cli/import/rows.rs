@@ -10,17 +10,16 @@ use crate::cli::{
     lists::{self, List, Record, names},
 };
 
-/// The rows of one list.
 pub(super) struct Rows {
     list: List,
     pub(super) columns: Columns,
     requests: Requests,
-    /// The first row, where there is no header.
+    /// The first row of a list without a header, already read.
     first: Option<Record>,
 }
 
 impl Rows {
-    /// Reads the header, which must be right as a whole.
+    /// Reads the header; any fault in it refuses the whole file.
     pub(super) fn open(
         mut list: List,
         args: &ImportArgs,
@@ -53,22 +52,21 @@ impl Rows {
         })
     }
 
-    /// Bytes read, for the progress bar.
+    /// Bytes read so far, for the progress bar.
     pub(super) const fn position(&self) -> u64 {
         self.list.position()
     }
 
-    /// How the list is read, in words.
     pub(super) fn about(&self) -> &str {
         &self.list.about
     }
 
-    /// Nobody needs to be told.
+    /// Nothing about how it is read is worth mentioning.
     pub(super) const fn is_as_expected(&self) -> bool {
         self.list.is_as_expected
     }
 
-    /// The next rows, at most so many; none at the end.
+    /// Up to `most` rows; empty at the end.
     pub(super) fn batch(&mut self, most: usize) -> Result<Vec<Row>, Failure> {
         let mut rows = Vec::with_capacity(most);
         while rows.len() < most {
@@ -94,13 +92,13 @@ impl Rows {
     }
 }
 
-/// Names, and not the first row of a list that has none.
+/// Whether the row holds column names rather than the first row of a bare list.
 fn is_header(fields: &[String]) -> bool {
     let is_named = |name: &String| names::NUMBER.is_own(name) || names::NUMBER.is_alike(name);
     fields.iter().any(is_named) || !fields.iter().any(|field| lists::looks_like_a_number(field))
 }
 
-/// The names of columns that have none: their places. A single one holds the number.
+/// Names columns by their places, from 1. A single column holds the number.
 fn by_place(fields: &[String], args: &ImportArgs, line: u64) -> Result<Vec<String>, Failure> {
     if fields.len() == 1 && args.read.map.is_empty() {
         return Ok(vec![names::NUMBER.field.to_owned()]);

@@ -46,7 +46,7 @@ fn rows_of(source: &mut Source, most: usize) -> Vec<Row> {
     .unwrap()
 }
 
-/// Line and request of every row; of one that is none the words.
+/// Line of every row with its request, or with the reason why there is none.
 fn read(text: &str, args: &ImportArgs) -> Vec<(u64, Result<Value, String>)> {
     let mut source = opened(text.as_bytes(), args).unwrap();
     let rows = rows_of(&mut source, usize::from(u8::MAX)).into_iter();
@@ -137,7 +137,7 @@ fn of_several_numbers_a_person_says_which() {
         .map(|(_, request)| request.unwrap()["to"].clone())
         .collect();
     assert_eq!(numbers, ["+14155550100", "+14155550102"]);
-    // Our own name wins.
+    // Our own name for a field wins.
     let own = only("to,phone\n+14155550100,+14155550101\n", &with_script());
     assert_eq!(own["metadata"], json!({"phone": "+14155550101"}));
 }
@@ -283,7 +283,7 @@ fn a_row_that_cannot_be_taken_keeps_no_other_of_its_number_out() {
     let text = "to,runAt\n+14155550170,tomorrow\n+14155550170,\n";
     let rows = read(text, &with_script());
     assert!(rows[1].1.is_ok(), "{rows:?}");
-    // The same key is the same call, and the database says so.
+    // Same key, same call, which is for the database to say.
     let keyed = "to,idempotencyKey\n+14155550170,k\n+1 415 555 0170,k\n";
     assert!(read(keyed, &with_script()).iter().all(|row| row.1.is_ok()));
 }

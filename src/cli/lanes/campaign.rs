@@ -16,44 +16,44 @@ use crate::{
 /// What can be set of a campaign.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct CampaignChanges {
-    /// The trunk that it dials on.
+    /// Trunk to dial on.
     #[arg(long, value_name = "NAME")]
     pub trunk: Option<String>,
-    /// Its calls in flight at most, or none: then only the trunk's slots.
+    /// Maximum calls in flight, or none: then only the trunk's slots limit it.
     #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::cap)]
     pub cap: Option<Limit<u32>>,
-    /// Its share of the slots beside other campaigns that have work, 1 to 1000.
+    /// Share of the trunk's slots relative to other campaigns with work, 1 to 1000.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub weight: Option<u16>,
     /// Attempts of a new call that does not say, 1 to 20.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub max_attempts: Option<u8>,
-    /// How long it may ring, 1s to 10m.
+    /// Ring timeout, 1s to 10m.
     #[arg(long, value_name = "TIME", value_parser = values::ring_timeout)]
     pub ring_timeout: Option<Interval>,
-    /// How long a call may last, 1s to 6h.
+    /// Maximum duration of a call, 1s to 6h.
     #[arg(long, value_name = "TIME", value_parser = values::max_duration)]
     pub max_duration: Option<Interval>,
-    /// The first wait after busy; it doubles with each attempt.
+    /// Wait after the first busy attempt; doubles with each attempt.
     #[arg(long, value_name = "TIME", value_parser = values::backoff)]
     pub busy_base: Option<Interval>,
-    /// The first wait after nobody answered.
+    /// Wait after the first unanswered attempt; doubles with each attempt.
     #[arg(long, value_name = "TIME", value_parser = values::backoff)]
     pub no_answer_base: Option<Interval>,
-    /// The first wait after a fault.
+    /// Wait after the first fault; doubles with each attempt.
     #[arg(long, value_name = "TIME", value_parser = values::backoff)]
     pub fault_base: Option<Interval>,
-    /// No wait is longer than this.
+    /// Upper bound of every wait.
     #[arg(long, value_name = "TIME", value_parser = values::backoff)]
     pub backoff_cap: Option<Interval>,
-    /// Retry a call whose attempt nobody could explain, after its hold: it may ring someone twice.
+    /// Retry a call whose attempt ended as unknown, once its number is free: it may ring the person twice.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub redial_unknown: Option<bool>,
-    /// After so many refused dials in a row, for one reason, it pauses itself: 1 to 100, or none.
-    /// Until a first call is accepted no more than these are on their way.
+    /// Pause the campaign after this many dials in a row were refused for one reason: 1 to 100, or none. Until its
+    /// first call is accepted, no more than this many are being dialled.
     #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::guard)]
     pub guard: Option<Limit<u32>>,
-    /// Where its numbers are dialled, if they come without + and country code, as in US; or none: each must have them.
+    /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
 }

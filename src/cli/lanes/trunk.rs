@@ -16,33 +16,33 @@ use crate::{
 /// What can be set of a trunk.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TrunkChanges {
-    /// Calls in flight at most, summed over all processes, 0 to 100000.
+    /// Maximum calls in flight, summed over all processes, 0 to 100000.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub slots: Option<u32>,
-    /// Dials a second at most, or none.
+    /// Maximum dials per second, or none.
     #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::pace)]
     pub calls_per_second: Option<Limit<f64>>,
-    /// Whether its provider can be asked about a dial: `authoritative` if what it does not know was not placed.
+    /// Whether its provider can be asked about a dial. `authoritative`: a dial it does not know was not placed.
     #[arg(long, value_enum, value_name = "HOW")]
     pub look_up: Option<LookUp>,
-    /// Whether its provider rings once for one Idempotency-Key: then a dial whose answer was lost is sent again.
+    /// Whether its provider rings once per Idempotency-Key: then a dial whose answer was lost is sent again.
     #[arg(long, value_name = "BOOL")]
     pub idempotent: Option<bool>,
-    /// Within what time its provider sends a first report of every call that it places, 1s to 1h, or none:
-    /// a dial in doubt of which it told nothing by then was not placed.
+    /// Time within which its provider first reports every call it places, 1s to 1h, or none. A dial in doubt without
+    /// a report by then was not placed.
     #[arg(long, value_name = "TIME|none", value_parser = values::reports_within)]
     pub reports_within: Option<Limit<String>>,
 }
 
-/// What a provider's look-up is worth.
+/// What a provider's look-up proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum LookUp {
-    /// It cannot be asked.
+    /// The provider cannot be asked.
     None,
     /// What it knows counts; what it does not know proves nothing.
     Hint,
-    /// What it does not know, several times over a window, was not placed.
+    /// A dial that it repeatedly does not know, over a window, was not placed.
     Authoritative,
 }
 

@@ -1,18 +1,17 @@
-//! Bytes of any encoding as UTF-8.
+//! Decodes any encoding to UTF-8.
 //!
-//! What is UTF-8 passes as it is, so that one broken row is found as one. Anything else is told
-//! by its mark, by the zeros of UTF-16, or by what its letters look like.
+//! UTF-8 passes unchanged, so that one broken row is found as one. Anything else is recognised by its byte order
+//! mark, by the zeros of UTF-16, or by its letters.
 
 use std::io::{self, Read};
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-/// So much of what is not ASCII shows which encoding it is.
+/// Non-ASCII bytes after which the encoding is considered known.
 const ENOUGH: usize = 1024 * 1024;
 const PIECE: usize = 64 * 1024;
 
-/// The encoding of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
     pub(super) encoding: &'static Encoding,
@@ -23,12 +22,12 @@ impl Found {
         Self { encoding }
     }
 
-    /// What a whole file shows.
+    /// Judges a whole file.
     pub(super) fn in_all(reader: impl Read) -> io::Result<Self> {
         Self::in_bytes(reader, true)
     }
 
-    /// What the beginning shows; it may end in the middle of a letter.
+    /// Judges the beginning of a stream, which may end inside a letter.
     pub(super) fn in_head(head: &[u8]) -> io::Result<Self> {
         Self::in_bytes(head, false)
     }
@@ -54,7 +53,7 @@ impl Found {
     }
 }
 
-/// Told by a byte order mark, or by the zeros of ASCII in UTF-16.
+/// Recognised by a byte order mark, or by the zeros of ASCII in UTF-16.
 fn marked(head: &[u8]) -> Option<&'static Encoding> {
     if let Some((encoding, _)) = Encoding::for_bom(head) {
         return Some(encoding);
@@ -73,12 +72,12 @@ fn marked(head: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Is it UTF-8, and if not, what is it?
+/// Decides whether bytes are UTF-8, and if not, what they are.
 struct Scan {
-    /// Letters of more than one byte, and bytes that are part of none.
+    /// Multi-byte letters, and bytes that are part of none.
     letters: usize,
     broken: usize,
-    /// The beginning of a letter whose end comes with the next piece.
+    /// The beginning of a letter whose end is in the next piece.
     kept: Vec<u8>,
     detector: EncodingDetector,
     fed: usize,
@@ -119,7 +118,8 @@ impl Scan {
         }
     }
 
-    /// Letters that are right by chance are rare: where most are, it is UTF-8 with broken rows.
+    /// Other encodings rarely form valid multi-byte letters by chance: if most are valid, it is UTF-8 with broken
+    /// rows.
     fn end(mut self, is_all: bool) -> &'static Encoding {
         self.broken += usize::from(is_all && !self.kept.is_empty());
         if self.broken == 0 || self.letters > self.broken {
@@ -130,10 +130,10 @@ impl Scan {
     }
 }
 
-/// Gives UTF-8, without a byte order mark.
+/// Yields UTF-8 without a byte order mark.
 pub(in crate::cli) struct Decoder {
     raw: Box<dyn Read + Send>,
-    /// None: it is UTF-8 already.
+    /// `None` if the input is UTF-8 already.
     from: Option<encoding_rs::Decoder>,
     is_first: bool,
     text: Vec<u8>,
@@ -155,12 +155,12 @@ impl Decoder {
         }
     }
 
-    /// Bytes of the file that were read.
+    /// Bytes of the file read so far.
     pub(in crate::cli) const fn position(&self) -> u64 {
         self.read
     }
 
-    /// It was not UTF-8.
+    /// Whether the input was not UTF-8.
     pub(super) const fn is_decoded(&self) -> bool {
         self.from.is_some()
     }
@@ -194,7 +194,7 @@ impl Decoder {
     }
 }
 
-/// At least three bytes at the beginning, so that a mark is seen whole.
+/// Reads at least three bytes at the beginning, so that a byte order mark is seen whole.
 fn read_some(raw: &mut impl Read, into: &mut [u8], is_first: bool) -> io::Result<usize> {
     let mut count = 0;
     loop {

@@ -1,19 +1,17 @@
-//! What the columns of strangers are called: by spreadsheets, customer databases, voice platforms.
+//! Names of columns as spreadsheets, customer databases and voice platforms use them.
 //!
-//! Names are compared without case, spaces and signs. Our own name for a field wins; otherwise
-//! one column may have a name that is like it. Where several do, a person has to say which:
-//! nobody's office is rung because its column came first.
+//! Names are compared without case, spaces and signs. Our own name for a field wins; otherwise one column may have an
+//! alternative name. If several do, the person has to choose: no office is rung merely because its column came first.
 
 use crate::cli::Failure;
 
-/// A field that a column may be, by our name for it, and by names that mean the same.
+/// A field a column may hold: our name for it, and names that mean the same.
 pub(in crate::cli) struct Known {
     pub(in crate::cli) field: &'static str,
     own: &'static [&'static str],
     alike: &'static [&'static str],
 }
 
-/// The number to ring.
 pub(in crate::cli) const NUMBER: Known = Known {
     field: "to",
     own: &["to"],
@@ -98,7 +96,7 @@ pub(in crate::cli) const NUMBER: Known = Known {
     ],
 };
 
-/// Why a number may not be rung.
+/// Why a number must not be rung, for `dnc import`.
 pub(in crate::cli) const REASON: Known = Known {
     field: "reason",
     own: &["reason"],
@@ -113,7 +111,7 @@ pub(in crate::cli) const REASON: Known = Known {
     ],
 };
 
-/// What else a call is made of.
+/// The other fields of a request.
 pub(in crate::cli) const OTHERS: [Known; 8] = [
     Known {
         field: "scriptId",
@@ -152,7 +150,7 @@ impl Known {
         self.alike.contains(&plain(name).as_str())
     }
 
-    /// The column that is this field, of those that are not spoken for.
+    /// The column for this field among those not claimed yet.
     pub(in crate::cli) fn find(
         &self,
         header: &[String],
@@ -189,7 +187,7 @@ impl Known {
     }
 }
 
-/// The column that a person named: as it is spelled, or without case, spaces and signs.
+/// The column a person named: exactly, else without case, spaces and signs.
 pub(in crate::cli) fn column(header: &[String], name: &str) -> Result<usize, Failure> {
     let exact = header.iter().position(|column| column == name);
     let alike = || {

@@ -1,26 +1,26 @@
-//! CSV, row by row, from text of any line end.
+//! CSV, row by row, from text with any line ends.
 //!
-//! One stray quote makes one field of many rows, and a reader that only follows quotes drops
-//! them without a word. Here a quote that was opened must be closed before a delimiter or a line
-//! end; otherwise its line is an error, and reading goes on at the next line. Where the quotes
-//! are right but a field swallows lines that look like rows, nothing of it is taken.
+//! One stray quote turns many rows into one field, and a reader that merely follows quotes drops them silently. Here
+//! an opened quote must be closed right before a delimiter or line end; otherwise its line is an error and reading
+//! resumes at the next line. Where the quotes are right but a field swallows lines that look like rows, none of it is
+//! taken.
 
 use std::io::{self, Read};
 
 use super::{Decoder, Delimiter, Record, looks_like_a_number};
 
-/// Bytes of one row at most. More is a quote that is never closed, or no list.
+/// Bytes per row at most. A longer one has an unclosed quote or is not a list.
 const LARGEST: usize = 256 * 1024;
 const PIECE: usize = 64 * 1024;
 
-/// What the first lines show.
+/// What the first lines show about the format.
 pub(super) struct Found {
     pub(super) delimiter: Delimiter,
     /// The first line is Excel's `sep=;`.
     pub(super) has_sep_line: bool,
 }
 
-/// The delimiter that divides the first two lines into as many fields, as many as possible.
+/// The delimiter that splits the first two lines into the same number of fields, as many as possible.
 pub(super) fn found(head: &str) -> Found {
     let head = head.trim_start_matches('\u{feff}');
     let mut lines = head
@@ -45,23 +45,21 @@ pub(super) fn found(head: &str) -> Found {
     }
 }
 
-/// The rows of one text.
 pub(super) struct Records {
     reader: Decoder,
     delimiter: u8,
     comments: bool,
     bytes: Vec<u8>,
-    /// The next row begins here in `bytes`.
+    /// Offset in `bytes` where the next row begins.
     start: usize,
     has_ended: bool,
-    /// Of the next row, from 1.
+    /// Line of the next row, from 1.
     line: u64,
-    /// Rows that begin before this line stand within a quote that was not closed.
+    /// Rows beginning before this line are inside a quote that was not closed, so only whole ones are taken.
     whole_until: u64,
     expected: Option<Whole>,
 }
 
-/// What a whole row looks like.
 #[derive(Clone, Copy)]
 struct Whole {
     width: usize,
@@ -70,10 +68,10 @@ struct Whole {
 
 /// What begins at the next byte.
 enum Scan {
-    /// It does not end within the bytes that are here.
+    /// Its end is beyond the bytes read so far.
     More,
     Row(Row),
-    /// A quote is opened in this line of the row, counted from 0, and not closed as it should be.
+    /// A quote opened in this line of the row, from 0, and not closed properly.
     Stray {
         opened: u64,
         why: Stray,
@@ -81,15 +79,15 @@ enum Scan {
 }
 
 enum Stray {
-    /// The next quote stands in this line of the row and closes nothing.
+    /// The next quote is in this line of the row and closes nothing.
     Inside(u64),
     Never,
 }
 
 struct Row {
-    /// In bytes, with its line end.
+    /// Bytes, line end included.
     length: usize,
-    /// Line ends in it.
+    /// Line ends contained.
     lines: u64,
     fields: Vec<Vec<u8>>,
 }
@@ -108,7 +106,7 @@ impl Records {
             bytes: Vec::new(),
             start: 0,
             has_ended: false,
-            // The line is read as an empty one, see `is_passed_over`.
+            // The `sep=` line is read as an empty one, see `is_passed_over`.
             line: if has_sep_line { 0 } else { 1 },
             whole_until: 0,
             expected: None,
@@ -152,7 +150,7 @@ impl Records {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// Reads on; whether there was more.
+    /// Reads on; returns whether there was more.
     fn fill(&mut self) -> io::Result<bool> {
         self.bytes.drain(..self.start);
         self.start = 0;
@@ -181,8 +179,8 @@ impl Records {
         }
     }
 
-    /// Whether a field of several lines holds what looks like another row. The last line may be
-    /// the end of this row itself: it counts only if the first looks like a row as well.
+    /// Whether a field of several lines contains what looks like another row. The last line may be the end of this
+    /// very row, so it counts only if the first looks like a row as well.
     fn swallowed(&self, row: &Row) -> Option<String> {
         let whole = self.expected?;
         let bytes = self.rest().get(..row.length)?;
@@ -208,7 +206,7 @@ impl Records {
         ))
     }
 
-    /// One line is an error; what comes after it is read again.
+    /// Reports one line as an error; what follows it is read again.
     fn stray(&mut self, opened: u64, why: &Stray) -> io::Result<Record> {
         let line = self.line + opened;
         let mend = "take the quote away, or quote the whole field, with \"\" for each quote in it";
@@ -238,7 +236,7 @@ impl Records {
         })
     }
 
-    /// A row that is too large: for its quotes, if it has any.
+    /// Reports a row that is too large: by its stray quote if it has one, else by its size.
     fn too_large(&mut self) -> io::Result<Record> {
         if let Scan::Stray { opened, why } = scan(self.rest(), true, self.delimiter) {
             return self.stray(opened, &why);
@@ -252,11 +250,11 @@ impl Records {
         })
     }
 
-    /// To the next line, and how many lines that were: one, or none at the end.
+    /// Skips to the next line; returns how many lines that were, 0 at the end.
     fn pass_over_line(&mut self) -> io::Result<u64> {
         loop {
             let (length, is_whole) = line_end(self.rest(), 0);
-            // A CR that ends the piece may have its LF in the next one.
+            // The LF of a CR at the end of this piece may be in the next one.
             if is_whole && (self.has_ended || length < self.rest().len()) {
                 self.start += length;
                 return Ok(1);
@@ -273,7 +271,7 @@ impl Records {
     }
 }
 
-/// The length of the line at this place with its end, and whether it has one.
+/// Length of the line at `from` with its line end, and whether it has one.
 fn line_end(bytes: &[u8], from: usize) -> (usize, bool) {
     let rest = bytes.get(from..).unwrap_or_default();
     let Some(at) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
@@ -283,7 +281,7 @@ fn line_end(bytes: &[u8], from: usize) -> (usize, bool) {
     (at + 1 + usize::from(is_pair), true)
 }
 
-/// The lines of a row, without their ends.
+/// Lines of a row, without their line ends.
 fn lines(row: &[u8]) -> Vec<&[u8]> {
     let mut lines = Vec::new();
     let mut at = 0;
@@ -296,7 +294,7 @@ fn lines(row: &[u8]) -> Vec<&[u8]> {
     lines
 }
 
-/// The fields of one line, read alone.
+/// Fields of one line read by itself.
 fn naive(line: &[u8], delimiter: u8) -> Vec<&[u8]> {
     let mut is_quoted = false;
     let fields = line.split(|byte| {
@@ -310,7 +308,7 @@ fn naive(line: &[u8], delimiter: u8) -> Vec<&[u8]> {
     line.split(|byte| *byte == delimiter).collect()
 }
 
-/// Reads one row.
+/// Scans one row.
 fn scan(bytes: &[u8], is_all: bool, delimiter: u8) -> Scan {
     let mut fields = Vec::new();
     let mut at = 0;
@@ -365,11 +363,11 @@ fn scan(bytes: &[u8], is_all: bool, delimiter: u8) -> Scan {
 struct Field {
     text: Vec<u8>,
     end: usize,
-    /// Line ends in it.
+    /// Line ends contained.
     inner: u64,
 }
 
-/// None: a quote is opened and not closed.
+/// `None` if a quote is opened and not closed.
 fn field(bytes: &[u8], at: usize, delimiter: u8) -> Option<Field> {
     let rest = bytes.get(at..).unwrap_or_default();
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t') && *byte != delimiter;
@@ -429,7 +427,7 @@ const NOT_IN_IT: &str =
     "the row has bytes that the encoding does not know: --encoding says what the file is";
 
 fn trimmed(field: String) -> String {
-    // Ctrl-Z ends a text of DOS.
+    // Ctrl-Z ends text files of DOS.
     let is_space = |c: char| c.is_whitespace() || c == '\u{1a}';
     let trimmed = field.trim_matches(is_space);
     if trimmed.len() == field.len() {

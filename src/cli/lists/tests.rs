@@ -6,7 +6,7 @@ fn opened(bytes: &[u8], args: &ReadArgs) -> List {
     opened.list(args, false).unwrap()
 }
 
-/// Line and fields of each row; of a row that is none what begins its error.
+/// Line and fields of each row; for an error, the beginning of its message.
 fn rows_of(mut list: List) -> Vec<(u64, String)> {
     let mut rows = Vec::new();
     while let Some(record) = list.next().unwrap() {
@@ -23,7 +23,7 @@ fn rows(text: &str) -> Vec<(u64, String)> {
     rows_of(opened(text.as_bytes(), &ReadArgs::default()))
 }
 
-/// The same, where a whole row has so many fields and its number in the first.
+/// As [`rows_of`], for lists whose whole rows have `width` fields with the number in the first.
 fn whole_rows(text: &str, width: usize) -> Vec<(u64, String)> {
     let mut list = opened(text.as_bytes(), &ReadArgs::default());
     list.expect(width, 0);
@@ -40,7 +40,7 @@ fn lines_are_counted_as_an_editor_counts_them() {
         let text = ["a,b", "", "1,\"x", "y\"", "2,z", ""].join(end);
         let expected = [row(1, "a|b"), row(3, &format!("1|x{end}y")), row(5, "2|z")];
         assert_eq!(rows(&text), expected, "{end:?}");
-        // Without an end after the last line, too.
+        // Also without an end after the last line.
         assert_eq!(rows(text.trim_end()), expected, "{end:?}");
     }
 }
@@ -125,7 +125,7 @@ fn what_stands_within_a_quote_that_was_not_closed_must_be_whole() {
 
 #[test]
 fn a_field_that_swallows_rows_is_an_error_though_its_quotes_are_right() {
-    // Each of two rows has one quote too many: together they look right.
+    // Two rows with one quote too many each look right together.
     let text = "+14155550100,\"6' tall\n+14155550101,x\n+14155550102,5' 2\"\n+14155550103,y\n";
     let found = whole_rows(text, 2);
     assert!(

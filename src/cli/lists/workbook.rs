@@ -1,4 +1,4 @@
-//! Workbooks: xlsx, xls, xlsb, ods. One sheet is read as a whole, its cells as texts.
+//! Workbooks: xlsx, xls, xlsb, ods. One sheet is read as a whole, its cells as text.
 
 use std::io::{Cursor, Read};
 
@@ -7,15 +7,15 @@ use calamine::{Data, Reader, Sheets, open_workbook_auto_from_rs};
 use super::Record;
 use crate::cli::Failure;
 
-/// Bytes of a workbook at most: it is kept in memory.
+/// Bytes per workbook at most, because it is kept in memory.
 const LARGEST: u64 = 256 * 1024 * 1024;
 
-/// Zip (xlsx, xlsb, ods), and the older container of xls.
+/// Whether the bytes are Zip (xlsx, xlsb, ods) or the older container of xls.
 pub(super) fn is_one(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || head.starts_with(&[0xd0, 0xcf, 0x11, 0xe0])
 }
 
-/// The rows of one sheet.
+/// Rows of one sheet.
 pub(super) struct Workbook {
     pub(super) sheet: String,
     rows: std::vec::IntoIter<Vec<String>>,
@@ -89,7 +89,7 @@ fn text(cell: &Data) -> String {
             Some(at) => at.format("%Y-%m-%dT%H:%M:%S").to_string(),
             None => at.as_f64().to_string(),
         },
-        // Rust writes floats without an exponent, and whole ones without a point.
+        // Rust writes floats without an exponent, and whole ones without a decimal point.
         other => other.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! The picture of `top` in the README, drawn by `top` itself.
+//! Renders the README's picture of `top` from `top` itself.
 
 use std::{env, fmt::Write, fs, path::Path};
 
@@ -15,7 +15,7 @@ use super::{state::Top, view};
 use crate::flow::events::Event;
 
 const FILE: &str = "docs/pictures/top.svg";
-/// Of one character, in pixels.
+/// Pixels per character.
 const WIDTH: usize = 9;
 const HEIGHT: usize = 20;
 const STYLE: &str = "svg { background: #0f1720 } \
@@ -165,7 +165,7 @@ fn put(svg: &mut String, (x, y): (usize, usize), text: &str, cells: &[Cell]) {
     }
 }
 
-/// The class of its text, and whether it is the row that has been chosen.
+/// CSS class of a cell's text, and whether its row is the selected one.
 fn look(cell: &Cell) -> (&'static str, bool) {
     let class = match cell.fg {
         Color::Red => "red",

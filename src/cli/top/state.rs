@@ -1,4 +1,4 @@
-//! What `top` knows, and what its keys do. No input, no output, no clock: time is the database's.
+//! What `top` knows and what its keys do. No input, no output, no clock: time is the database's.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,34 +14,33 @@ use crate::{
     },
 };
 
-/// Rates are of the last so many seconds.
+/// Seconds over which rates are averaged.
 pub(super) const WINDOW_SECONDS: i64 = 10;
-/// Pickups that the percentiles are of.
+/// Pickups kept for the percentiles.
 const PICKUPS: usize = 1000;
-/// Calls whose due time is remembered until they are claimed.
+/// Calls whose due time is kept until they are claimed.
 const DUE: usize = 20_000;
-/// Events that are shown.
+/// Events shown.
 const LAST: usize = 50;
 const LONGEST_WHY: usize = 200;
 
-/// What a key asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
     Nothing,
     Quit,
     Pause(LaneKind, String, String),
-    /// The last is why, if that was said.
+    /// With the reason, if one was typed.
     Resume(LaneKind, String, Option<String>),
 }
 
-/// What is being asked at the bottom of the screen: why to pause a lane, or why to resume it.
+/// The prompt at the bottom of the screen: for the reason to pause or resume a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asking {
     pub(super) kind: LaneKind,
     pub(super) name: String,
-    /// To resume it, which needs no reason; to pause it otherwise.
+    /// Resume, which needs no reason; otherwise pause.
     pub(super) resume: bool,
-    /// So far typed.
+    /// As typed so far.
     pub(super) why: String,
 }
 
@@ -56,7 +55,6 @@ impl Asking {
     }
 }
 
-/// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counted {
     Enqueued,
@@ -64,7 +62,6 @@ enum Counted {
     Ended,
 }
 
-/// An event as it is shown.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) at: DateTime<Utc>,
@@ -74,7 +71,7 @@ pub(super) struct Seen {
     pub(super) outcome: String,
 }
 
-/// Events a second.
+/// Events per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Rates {
     pub(super) enqueued: f64,
@@ -82,7 +79,7 @@ pub(super) struct Rates {
     pub(super) ended: f64,
 }
 
-/// Everything that is shown.
+/// Everything shown on the screen.
 #[derive(Debug, Default)]
 pub(super) struct Top {
     pub(super) full_numbers: bool,
@@ -108,7 +105,7 @@ impl Top {
         }
     }
 
-    /// The queue as it is now.
+    /// Takes a new snapshot of the queue.
     pub(super) fn show(&mut self, board: Board) {
         let since = board.now - TimeDelta::seconds(WINDOW_SECONDS);
         self.counted.retain(|(at, _)| *at > since);
@@ -116,17 +113,17 @@ impl Top {
         self.choose(0);
     }
 
-    /// How far behind the events are.
+    /// Notes how far the events lag behind.
     pub(super) fn held(&mut self, heartbeat: Heartbeat) {
         self.heartbeat = heartbeat;
     }
 
-    /// A word at the bottom.
+    /// Sets the message at the bottom.
     pub(super) fn say(&mut self, words: String) {
         self.words = words;
     }
 
-    /// One event.
+    /// Counts and shows one event.
     pub(super) fn see(&mut self, event: &Event) {
         let counted = match event.kind.as_str() {
             "waiting" => Some(Counted::Enqueued),
@@ -146,7 +143,7 @@ impl Top {
         self.last.truncate(LAST);
     }
 
-    /// From when it was due, or enqueued, to when it was claimed.
+    /// Times a call from when it was due, or enqueued, to its claim.
     fn time_pickup(&mut self, event: &Event) {
         match event.kind.as_str() {
             "waiting" | "retried" | "deferred" => {
@@ -154,7 +151,7 @@ impl Top {
                 let run_at = run_at.and_then(|at| DateTime::parse_from_rfc3339(at).ok());
                 let due = run_at.map_or(event.at, |at| at.to_utc().max(event.at));
                 if self.due.len() >= DUE {
-                    // Calls for another day: rather no figure than ever more memory.
+                    // The calls are due another day: rather lose samples than let memory grow.
                     self.due.clear();
                 }
                 self.due.insert(event.call_id, due);
@@ -175,7 +172,7 @@ impl Top {
         }
     }
 
-    /// Over the last ten seconds.
+    /// Averages over the last [`WINDOW_SECONDS`].
     pub(super) fn rates(&self) -> Rates {
         let of = |what| {
             let count = self
@@ -192,7 +189,7 @@ impl Top {
         }
     }
 
-    /// So many per cent of the latest pickups took no longer than this.
+    /// The percentile of the latest pickup times; `None` without any.
     pub(super) fn pickup(&self, per_cent: usize) -> Option<TimeDelta> {
         let mut pickups: Vec<TimeDelta> = self.pickups.iter().copied().collect();
         pickups.sort_unstable();
@@ -200,13 +197,13 @@ impl Top {
         pickups.get(at).copied()
     }
 
-    /// Which line of the chosen list is chosen.
+    /// Index of the selected line in the list.
     pub(super) const fn line(&self, of_trunks: bool) -> usize {
         let [campaign, trunk] = self.chosen;
         if of_trunks { trunk } else { campaign }
     }
 
-    /// The campaign or trunk that keys are about, and whether it is paused.
+    /// The campaign or trunk that keys act on, and whether it is paused.
     pub(super) fn lane(&self) -> Option<(LaneKind, String, bool)> {
         let board = self.board.as_ref()?;
         let line = self.line(self.trunks_chosen);
@@ -219,7 +216,7 @@ impl Top {
         }
     }
 
-    /// Moves the choice, within what there is.
+    /// Moves the selection, within bounds.
     fn choose(&mut self, by: isize) {
         let Some(board) = &self.board else { return };
         let lengths = [board.campaigns.len(), board.trunks.len()];
@@ -231,7 +228,6 @@ impl Top {
         }
     }
 
-    /// A key.
     pub(super) fn press(&mut self, input: &Input) -> Act {
         let Input::Key(key) = input else {
             return Act::Nothing;
@@ -296,7 +292,7 @@ impl Top {
     }
 }
 
-/// Words of others must not steer the terminal.
+/// Text of others must not control the terminal.
 pub(super) fn printable(text: &str) -> String {
     crate::shown::plain(text)
 }

@@ -1,4 +1,4 @@
-//! The state by its keys and events, the picture on a terminal of memory.
+//! The state driven by keys and events, and the picture on an in-memory terminal.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
@@ -147,7 +147,7 @@ fn a_lane_is_paused_with_a_reason_and_never_without() {
         "too loud".to_owned(),
     );
     assert_eq!(press(&mut top, KeyCode::Enter), pause);
-    // While a reason is typed, q is a letter.
+    // While a reason is being typed, q is a letter.
     press(&mut top, KeyCode::Char('p'));
     assert_eq!(press(&mut top, KeyCode::Char('q')), Act::Nothing);
     assert_eq!(press(&mut top, KeyCode::Esc), Act::Nothing);

@@ -1,4 +1,4 @@
-//! How `top` looks: a pure picture of what is known.
+//! How `top` looks: a pure function of what is known.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::{
@@ -19,12 +19,12 @@ use crate::{
 };
 
 const KEYS: &str = "q quit  tab campaigns/trunks  ↑↓ choose  p pause  r resume";
-/// Above it, more wait than were counted.
+/// Limit up to which the board counts waiting calls; above it the real number is higher.
 const COUNTED: i64 = 10_000;
-/// What is withheld for so long is worth a word, milliseconds.
+/// Events withheld longer than this, in milliseconds, are worth a message.
 const WITHHELD: i64 = 1000;
 
-/// The whole screen.
+/// Draws the whole screen.
 pub(super) fn draw(top: &Top, frame: &mut Frame<'_>) {
     let Some(board) = &top.board else { return };
     let lanes = board.campaigns.len().max(board.trunks.len());
@@ -184,7 +184,7 @@ fn draw_trunks(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
     );
 }
 
-/// A reason as people read it: what a person wrote says most.
+/// The reason in words; what a person wrote when pausing says the most.
 fn why(reason: Option<&str>, is_paused: bool, paused_why: Option<&str>) -> String {
     match (is_paused, paused_why) {
         (true, Some(why)) => format!("paused: {}", printable(why)),
@@ -312,7 +312,7 @@ fn number(top: &Top, phone: Option<&Phone>) -> String {
     }
 }
 
-/// How long is left, or how long it is late.
+/// Time left until the deadline, or how late it is.
 fn left(deadline: DateTime<Utc>, now: DateTime<Utc>) -> String {
     if deadline > now {
         format!("in {}", short(deadline - now))
@@ -321,7 +321,7 @@ fn left(deadline: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// A length of time in few letters.
+/// A duration in few letters.
 fn short(length: TimeDelta) -> String {
     let ms = length.num_milliseconds().max(0);
     match ms {

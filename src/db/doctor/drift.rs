@@ -1,4 +1,4 @@
-//! What in the database differs from what the last migration left there, and who may use it.
+//! Differences between the database and what the last migration left there, and who may use it.
 
 use sqlx::{Connection, PgConnection};
 
@@ -8,8 +8,8 @@ use crate::db::fingerprints;
 const AGAIN: &str =
     "`pgdial migrate --again`: it applies all functions and views of this release once more";
 
-/// Functions, views, triggers, indexes, constraints, columns, settings of tables. What others have
-/// added is left alone.
+/// Compares functions, views, triggers, indexes, constraints, columns and table settings. Objects that others added
+/// are left alone.
 pub(super) async fn look(connection: &mut PgConnection) -> Looked {
     let mut tx = connection.begin().await?;
     let (expected, server) = fingerprints::expected(&mut tx).await?;
@@ -43,7 +43,7 @@ pub(super) async fn look(connection: &mut PgConnection) -> Looked {
     Ok(found)
 }
 
-/// `now`: as it is; none: it is missing.
+/// `now` is the definition found; `None` means that it is missing.
 fn differs(kind: &str, name: &str, made: &str, now: Option<&String>) -> Check {
     let how = match now {
         None => "is missing".to_owned(),
@@ -66,7 +66,7 @@ fn differs(kind: &str, name: &str, made: &str, now: Option<&String>) -> Check {
             Check::warn("drift", message, repair)
         }
         "index" => {
-            // An index of a partitioned table cannot be made concurrently.
+            // An index on a partitioned table cannot be created concurrently.
             let repair = if made.contains(" ON pgdial.call_events ") {
                 made.to_owned()
             } else {
@@ -92,7 +92,7 @@ fn differs(kind: &str, name: &str, made: &str, now: Option<&String>) -> Check {
     }
 }
 
-/// What is left when an index was made beside its writers, and could not be.
+/// Finds indexes left invalid by a failed `create index concurrently`.
 async fn invalid(connection: &mut PgConnection) -> Looked {
     let there: Vec<(String,)> = sqlx::query_as(
         "select k.relname::text from pg_index i join pg_class k on k.oid = i.indexrelid \
@@ -108,8 +108,8 @@ async fn invalid(connection: &mut PgConnection) -> Looked {
     Ok(checks.collect())
 }
 
-/// May this login do what the program does? What the program calls is what `pgdial_worker` may; where
-/// there is no such role, everything.
+/// Whether this login may do what the program does, which is whatever `pgdial_worker` may do, or everything if there
+/// is no such role.
 pub(super) async fn rights(connection: &mut PgConnection) -> Looked {
     let (login, refused): (String, Vec<String>) = sqlx::query_as(
         "select session_user::text, array(select distinct p.proname::text from pg_proc p \
@@ -147,7 +147,7 @@ pub(super) async fn rights(connection: &mut PgConnection) -> Looked {
     }])
 }
 
-/// The weeks of the history, and what fell beside them.
+/// Whether the weeks ahead have partitions, and whether events fell into the default one.
 pub(super) async fn partitions(connection: &mut PgConnection) -> Looked {
     let (ahead, beside): (i64, bool) = sqlx::query_as(
         "select (select count(*) from pg_inherits i join pg_class k on k.oid = i.inhrelid \

@@ -1,11 +1,11 @@
-//! What keeps the queue from moving, or will.
+//! What stops the queue from moving, or will.
 
 use serde::Deserialize;
 use sqlx::PgConnection;
 
 use super::{Check, Looked, rows};
 
-/// The database runs where pgdial last found it.
+/// Whether the database runs where pgdial last saw it.
 pub(super) async fn place(connection: &mut PgConnection) -> Looked {
     let (changed, untold): (Option<String>, Option<String>) =
         sqlx::query_as("select pgdial.cluster_changed(), (select p.untold from pgdial.place() p)")
@@ -44,7 +44,7 @@ struct Unserved {
     trunk: String,
 }
 
-/// Somebody claims, on every trunk.
+/// Whether a live worker claims for every trunk.
 pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
     let workers: Vec<Workers> = rows(
         &mut *connection,
@@ -67,7 +67,7 @@ pub(super) async fn workers(connection: &mut PgConnection) -> Looked {
     let start = "start `pgdial serve`, or `pgdial work`, and look at its log";
     if workers.known == 0 {
         let message = "no worker has ever been here: nothing is dialled";
-        // Before its first worker a new installation is as it should be; with calls it is not.
+        // A new installation is fine without a worker; one with calls due is not.
         let check = if workers.due {
             Check::fail
         } else {
@@ -119,7 +119,7 @@ struct Elsewhere {
     calls: i64,
 }
 
-/// Dials of an account that no live worker has: nobody can be asked about them.
+/// Dials of accounts that no live worker has, so that nobody can be asked about them.
 pub(super) async fn accounts(connection: &mut PgConnection) -> Looked {
     let elsewhere: Vec<Elsewhere> = rows(
         connection,
@@ -144,7 +144,7 @@ pub(super) async fn accounts(connection: &mut PgConnection) -> Looked {
     Ok(elsewhere.into_iter().map(warn).collect())
 }
 
-/// Claims go one at a time, so whoever stays in the gate stops them all.
+/// Claims pass the gate one at a time, so a session stuck inside stops them all.
 pub(super) async fn gate(connection: &mut PgConnection) -> Looked {
     let (holder,): (Option<String>,) = sqlx::query_as("select pgdial.gate_holder()")
         .fetch_one(connection)
@@ -166,8 +166,7 @@ struct Pause {
     told: String,
 }
 
-/// What somebody has stopped: meant, perhaps, and the first thing that a person must know who
-/// asks why nothing rings.
+/// Pauses may be intended, but are the first thing to know when nothing is dialled.
 pub(super) async fn pauses(connection: &mut PgConnection) -> Looked {
     let pauses: Vec<Pause> = rows(
         connection,
@@ -200,7 +199,7 @@ struct Trunk {
     permits: Option<i64>,
 }
 
-/// Slots, and what the provider said of late.
+/// Slots in use, and recent refusals of the provider.
 pub(super) async fn slots(connection: &mut PgConnection) -> Looked {
     let trunks: Vec<Trunk> = rows(
         &mut *connection,
@@ -291,7 +290,7 @@ fn of_trunk(trunk: &Trunk) -> Vec<Check> {
     found
 }
 
-/// Events that wait for their call.
+/// Events waiting for their call.
 pub(super) async fn inbox(connection: &mut PgConnection) -> Looked {
     let (parked, old): (i64, bool) = sqlx::query_as(
         "select count(*), coalesce(min(w.received_at) < (select pgdial.now()) - interval '5 minutes', false) \

@@ -1,4 +1,4 @@
-//! The server: its settings, its sessions, its clock.
+//! Settings, sessions, connections and clock of the server, and what keeps vacuum from its work.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -6,9 +6,9 @@ use sqlx::PgConnection;
 
 use super::{Check, Looked, rows};
 
-/// A transaction that is older than this keeps vacuum from its work.
+/// Seconds; an older transaction keeps vacuum from removing dead rows.
 const OLD_SEC: f64 = 900.0;
-/// Clocks that differ by more make log lines hard to compare.
+/// Seconds; a greater difference between clocks makes log lines hard to compare.
 const SKEW_SEC: f64 = 2.0;
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct Settings {
     database_used: i64,
 }
 
-/// What the server is told, as a session without our own settings sees it.
+/// Settings as a session without ours sees them.
 pub(super) async fn settings(plain: &mut PgConnection) -> Looked {
     let settings: Vec<Settings> = rows(
         plain,
@@ -126,7 +126,7 @@ fn room(settings: &Settings) -> Vec<Check> {
     found
 }
 
-/// Whichever limit is reached first. -1 is none, and a superuser has none of a login or a database.
+/// Checks whichever limit is closest. -1 means none, and a superuser is not bound by those of a login or database.
 fn connections(settings: &Settings) -> Check {
     let limits = [
         (settings.most, settings.used, "", "raise max_connections"),
@@ -161,7 +161,7 @@ fn connections(settings: &Settings) -> Check {
     }
 }
 
-/// The database's clock beside this host's. Nothing rests on the host's (P5).
+/// Compares the database's clock with this host's, on which nothing depends (P5).
 pub(super) async fn clock(connection: &mut PgConnection) -> Looked {
     let asked = host_now();
     let (theirs,): (DateTime<Utc>,) = sqlx::query_as("select clock_timestamp()")
@@ -194,7 +194,7 @@ struct Holder {
     repair: String,
 }
 
-/// Who keeps vacuum from removing dead rows.
+/// Sessions that keep vacuum from removing dead rows.
 pub(super) async fn snapshots(connection: &mut PgConnection) -> Looked {
     let holders: Vec<Holder> = rows(
         &mut *connection,
@@ -241,7 +241,7 @@ struct Table {
     dead: i64,
 }
 
-/// Dead rows, and the queue of notifications.
+/// Dead rows, and the notification queue.
 pub(super) async fn bloat(connection: &mut PgConnection) -> Looked {
     let tables: Vec<Table> = rows(
         &mut *connection,

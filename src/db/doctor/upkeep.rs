@@ -1,4 +1,4 @@
-//! What keeps house, and what others have set up around our tables.
+//! Housekeeping, and what others have set up around our tables.
 
 use serde::Deserialize;
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::{Check, Looked, rows};
 use crate::db::roles;
 
-/// So often in a row, once a minute, and it will not go away by itself.
+/// Failures in a row, one a minute, after which a step is not expected to recover by itself.
 const LASTING: i32 = 5;
 
 #[derive(Deserialize)]
@@ -19,11 +19,11 @@ struct Step {
     overdue: bool,
 }
 
-/// What became of each step of housekeeping.
+/// Whether each step of housekeeping succeeds.
 pub(super) async fn housekeeping(connection: &mut PgConnection) -> Looked {
     let steps: Vec<Step> = rows(
         connection,
-        // Overdue: where a worker is alive, and has been long enough to have done it.
+        // A step counts as overdue only if a worker has been alive long enough to have done it.
         "select s.step, s.failures, s.error, extract(epoch from n.now - s.done_at)::float8 as done_sec, \
                 coalesce(s.done_at < n.now - interval '10 minutes', true) \
                 and exists (select from pgdial.live_workers w where w.started_at < n.now - interval '10 minutes') as overdue \
@@ -81,7 +81,7 @@ fn of_step(step: &Step) -> Option<Check> {
     })
 }
 
-/// What everybody may do here, which is to be nothing.
+/// What PUBLIC may do in the schema, which should be nothing.
 pub(super) async fn open(connection: &mut PgConnection) -> Looked {
     let open = roles::open_to_public(connection).await?;
     let (ours, others): (Vec<_>, Vec<_>) = open.iter().partition(|open| open.is_ours);
@@ -105,7 +105,7 @@ pub(super) async fn open(connection: &mut PgConnection) -> Looked {
     Ok(found)
 }
 
-/// A table that is published, or will be, can be updated only where its rows have an identity.
+/// A published table, or one that will be, accepts updates only if it has a replica identity.
 pub(super) async fn identity(connection: &mut PgConnection) -> Looked {
     let (without,): (Vec<String>,) = sqlx::query_as(
         "select array(select k.relname::text from pg_class k \
@@ -146,7 +146,7 @@ struct Hidden {
     triggers: Option<String>,
 }
 
-/// Row level security, which hides rows without a word. Nothing of ours asks for it.
+/// Row level security silently hides rows. Nothing of ours enables it.
 pub(super) async fn row_security(connection: &mut PgConnection) -> Looked {
     let hidden: Vec<Hidden> = rows(
         connection,

@@ -1,4 +1,4 @@
-//! What can be said of migrations without a database.
+//! What can be tested of migrations without a database.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

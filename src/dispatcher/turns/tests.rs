@@ -8,7 +8,7 @@ fn turns(trunks: &[&str], permits: usize) -> Arc<Turns> {
     Arc::new(Turns::new(&trunks, permits))
 }
 
-/// How many more this trunk may have.
+/// How many more permits this trunk may have.
 fn room(turns: &Turns, trunk: &str) -> i32 {
     let shares = turns.room().shares;
     let place = shares.trunks().iter().position(|name| name == trunk);
@@ -33,7 +33,7 @@ fn call(trunk: &str) -> ClaimedCall {
     }
 }
 
-/// Claims of so many brought a call of each of these trunks.
+/// Claims that wanted this many calls and brought one of each of these trunks.
 fn bring(turns: &Turns, wanted: usize, trunks: &[&str]) {
     let calls: Vec<ClaimedCall> = trunks.iter().map(|trunk| call(trunk)).collect();
     turns.claimed(&turns.room(), wanted, &calls);
@@ -81,7 +81,7 @@ fn each_has_one_however_many_there_are() {
     assert_eq!((room(&turns, "a"), room(&turns, "b")), (0, 1));
 }
 
-/// A claim that brought all that it wanted says nothing of those that it brought none of.
+/// A claim that brought all it wanted says nothing about trunks it brought no calls of.
 #[test]
 fn a_full_claim_proves_no_absence() {
     let turns = turns(&["a", "b"], 30);

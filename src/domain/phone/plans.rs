@@ -1,11 +1,11 @@
-//! Numbering plans: the table that `scripts/phone-plans` makes, as SQL has it.
+//! Numbering plans, read from the table that `scripts/phone-plans` generates for SQL.
 
 use std::{collections::HashMap, fmt, str::FromStr, sync::LazyLock};
 
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-/// One text for both: SQL makes a function of it, here its JSON is read.
+/// One source for both: SQL makes a function of this file, and here its JSON is parsed.
 const TABLE: &str = include_str!("../../../sql/rules/phone_plans.sql");
 
 #[expect(
@@ -28,7 +28,7 @@ pub(super) struct Plans {
 }
 
 impl Plans {
-    /// The main plan of the country code that an international number begins with.
+    /// Main plan of the country code that an international number begins with.
     pub(super) fn main(&self, digits: &str) -> Option<&Plan> {
         let codes = (1..=3).filter_map(|size| digits.get(..size));
         let mut regions = codes.filter_map(|code| self.main.get(code));
@@ -40,28 +40,28 @@ impl Plans {
     }
 }
 
-/// How the numbers of one region are written, and how long they are.
+/// How numbers of one region are written, and how long they are.
 #[derive(Debug, Deserialize)]
 pub(super) struct Plan {
     pub code: String,
     lengths: Vec<usize>,
     #[serde(default)]
     local: Vec<usize>,
-    /// The lengths, in words.
+    /// `lengths` in words.
     pub said: String,
     idd: Option<Start>,
     prefix: Option<Start>,
-    /// What stands in the place of the prefix: a text, then this group of its pattern.
+    /// Replacement of the prefix: this text, then this group of its pattern.
     put: Option<(String, usize)>,
     form: Whole,
 }
 
-/// How long a number is, beside those of its plan.
+/// Length of a number compared with those of its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// As one of them.
+    /// Equal to one of them.
     Possible,
-    /// Shorter, or between two of them; or such a number rings within its area only.
+    /// Shorter than or between two of them; or such a number can be dialled only within its area.
     Short,
     /// Longer than all.
     Long,
@@ -80,20 +80,20 @@ impl Plan {
         }
     }
 
-    /// Does this look like a number of the plan?
+    /// Whether this looks like a number of the plan.
     pub(super) fn is_formed(&self, national: &str) -> bool {
         self.form.0.is_match(national)
     }
 
-    /// What follows the prefix with which another country is dialled.
+    /// What follows the prefix for dialling another country.
     pub(super) fn after_idd<'a>(&self, digits: &'a str) -> Option<&'a str> {
         let end = self.idd.as_ref()?.0.find(digits)?.end();
         // No country code begins with 0.
         digits.get(end..).filter(|rest| !rest.starts_with('0'))
     }
 
-    /// The number without what is dialled before it within the country; unchanged where it looked
-    /// like a number with it, and does not without.
+    /// The number without the trunk prefix dialled within the country. Unchanged if it looked like a number with the
+    /// prefix but does not without.
     pub(super) fn without_prefix(&self, national: &str) -> String {
         let found = self.prefix.as_ref().and_then(|it| it.0.captures(national));
         let Some(found) = found else {
@@ -112,18 +112,18 @@ impl Plan {
     }
 }
 
-/// How many digits follow this country code, in words.
+/// Number of digits after this country code, in words.
 pub(super) fn lengths_of(code: u16) -> &'static str {
     let plan = PLANS.main(&code.to_string());
     plan.map_or("", |plan| plan.said.as_str())
 }
 
-/// A pattern for the start of a text.
+/// A pattern anchored at the start of a text.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Start(Regex);
 
-/// A pattern for a whole text.
+/// A pattern anchored at both ends.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Whole(Regex);
@@ -148,17 +148,17 @@ fn ascii(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).unicode(false).build()
 }
 
-/// A country, as ISO 3166 writes it (alpha-2): where a number without + and country code is dialled.
+/// A country by ISO 3166 alpha-2: the one whose national format a number without + is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region([u8; 2]);
 
-/// The text is not a country that has telephone numbers.
+/// Not a country that has telephone numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a country: write the two letters that ISO 3166 has for it, as in US or GB")]
 pub struct UnknownRegion;
 
 impl Region {
-    /// Two capital letters.
+    /// The two letters, in capitals.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -174,7 +174,7 @@ impl FromStr for Region {
             .try_into()
             .map_err(|_size| UnknownRegion)?;
         let region = Self(letters);
-        // Plans of no country have digits for a name.
+        // The table also has plans that belong to no country, named by digits.
         PLANS.of(region).map(|_| region).ok_or(UnknownRegion)
     }
 }

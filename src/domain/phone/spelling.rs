@@ -1,20 +1,19 @@
-//! A number as people and programs spell it, down to its digits.
+//! Reduces a number as people and programs spell it to its digits.
 
 use std::borrow::Cow;
 
 use super::{PhoneError, plans::PLANS};
 
-/// What a spelling comes to.
 pub(super) struct Spelled {
-    /// Whether + stood in front.
+    /// A + came first.
     pub is_international: bool,
-    /// ASCII digits, one at least.
+    /// ASCII digits, at least one.
     pub digits: String,
 }
 
 const LONGEST: usize = 250;
 
-/// Takes the digits out of a spelling, or says why there is no one number in it.
+/// Extracts the digits, or says why the text is not exactly one number.
 pub(super) fn read(text: &str) -> Result<Spelled, PhoneError> {
     if text.chars().take(LONGEST + 1).count() > LONGEST {
         return Err(PhoneError::Endless);
@@ -45,7 +44,7 @@ fn in_ascii(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let plain = |c: char| {
-        // Ten of each script.
+        // The table lists ten digits per script.
         let digit = || PLANS.digits.chars().position(|digit| digit == c);
         if c.is_ascii() {
             c
@@ -62,8 +61,8 @@ fn in_ascii(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(plain).collect())
 }
 
-/// Without the quotes by which spreadsheets keep a number a text ('+1..., ="+1..."), and
-/// without the `.0` of a number that was none.
+/// Strips the quotes with which spreadsheets keep a number a text ('+1..., ="+1..."), and the `.0` of a number they
+/// took for one.
 fn unquoted(text: &str) -> &str {
     let around = |c: char| {
         c.is_ascii_whitespace() || "'\"\u{2018}\u{2019}\u{201b}\u{201c}\u{201d}".contains(c)
@@ -80,7 +79,7 @@ fn unquoted(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// `tel:` and its parameters (RFC 3966).
+/// Strips `tel:` and its parameters (RFC 3966).
 fn without_uri(text: &str) -> Result<Cow<'_, str>, PhoneError> {
     let text = text.strip_prefix("tel:").unwrap_or(text);
     let (number, context) = match text.split_once(";phone-context=") {
@@ -97,7 +96,7 @@ fn without_uri(text: &str) -> Result<Cow<'_, str>, PhoneError> {
     }
 }
 
-/// `1.41555E+10`
+/// Matches `1.41555E+10`.
 fn is_rounded(number: &str) -> bool {
     let number = number.trim_start_matches('+');
     number.split_once('e').is_some_and(|(mantissa, exponent)| {
@@ -128,7 +127,7 @@ fn problem(bare: &str, digits: &str) -> PhoneError {
     }
 }
 
-/// `x5`, `ext5`, `;ext=5`, `,,5#`
+/// Matches `x5`, `ext5`, `;ext=5`, `,,5#`.
 fn is_extension(rest: &str) -> bool {
     let marks = rest.trim_start_matches([';', ',', '#', '~']);
     let words = ["extension", "extn", "ext", "x"];

@@ -1,7 +1,7 @@
-//! How long the provider asks us to wait, from the places where providers say it.
+//! How long the provider asks us to wait, from all the places where providers say so.
 //!
-//! Whatever it says becomes whole seconds from 0 to a day, or nothing: no value of a provider
-//! may be more than what follows can hold.
+//! Whatever it says becomes whole seconds from 0 to a day, or nothing: no value of a provider may overflow what
+//! follows.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use chrono::DateTime;
 use hyper::{HeaderMap, header};
 use serde_json::Value;
 
-/// Nobody waits longer for one answer.
+/// Seconds; longer requests are cut to this.
 const LONGEST: f64 = 86_400.0;
-/// A number from here on is no span of time but a moment, in seconds since 1970; from the
-/// second on, in milliseconds.
+/// From the first on, a number is not a duration but an instant, in seconds since 1970; from the second on, in
+/// milliseconds.
 const MOMENT: (f64, f64) = (1e9, 1e12);
 
-/// The seconds, from the header that was made for it, or another one, or the body.
+/// Seconds to wait: from `retry-after`, else another header, else the body.
 pub(in crate::provider) fn seconds(headers: &HeaderMap, body: &Value) -> Option<u32> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let now = text(header::DATE.as_str()).and_then(date);
     let span = |name: &str| text(name).and_then(|text| span(text, now));
     let milliseconds = |name: &str| text(name)?.parse().ok().map(|ms: f64| ms / 1000.0);
-    // A limit that is not used up is not why it refuses.
+    // A limit that is not used up is not the reason of the refusal.
     let used_up = [
         "x-ratelimit-remaining",
         "ratelimit-remaining",
@@ -51,7 +51,7 @@ pub(in crate::provider) fn seconds(headers: &HeaderMap, body: &Value) -> Option<
     whole(asked)
 }
 
-/// Whole seconds, rounded up; none for what is no time to wait.
+/// Whole seconds, rounded up; `None` if it is not a time to wait.
 fn whole(seconds: f64) -> Option<u32> {
     let fits = seconds.is_finite() && seconds >= 0.0;
     #[expect(
@@ -62,8 +62,8 @@ fn whole(seconds: f64) -> Option<u32> {
     fits.then(|| seconds.min(LONGEST).ceil() as u32)
 }
 
-/// Seconds, a span in words (`1m30s`), or a moment. A moment is read against the answer's own
-/// `Date`, because our clock is no measure for theirs; without one it is passed over.
+/// Reads seconds, a duration in words (`1m30s`), or an instant. An instant is compared with the response's own
+/// `Date`, because our clock does not measure theirs; without a `Date` it is ignored.
 fn span(text: &str, now: Option<f64>) -> Option<f64> {
     let until = |moment: f64| now.map(|now| (moment - now).max(0.0));
     match text.parse::<f64>() {
@@ -78,7 +78,7 @@ fn span(text: &str, now: Option<f64>) -> Option<f64> {
     }
 }
 
-/// A date of HTTP, or one of RFC 3339, in seconds since 1970.
+/// An HTTP or RFC 3339 date, in seconds since 1970.
 fn date(text: &str) -> Option<f64> {
     let date = DateTime::parse_from_rfc2822(text)
         .or_else(|_| DateTime::parse_from_rfc3339(text))
@@ -88,7 +88,7 @@ fn date(text: &str) -> Option<f64> {
     Some(if since < 0 { -length } else { length })
 }
 
-/// `limit=100, remaining=0, reset=50`, or `"default";r=0;t=50`.
+/// Reads `limit=100, remaining=0, reset=50` or `"default";r=0;t=50`.
 fn of_policy(text: &str) -> Option<f64> {
     let mut parts = text.split([',', ';']).map(str::trim);
     parts.find_map(|part| {

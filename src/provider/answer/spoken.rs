@@ -1,9 +1,9 @@
-//! The provider's own words, from the shapes in which providers put them.
+//! The provider's own words, from the shapes in which providers wrap them.
 
 use serde_json::{Map, Value};
 
-/// Where words stand in an object, the most telling first. The value may be a text, a list of
-/// them, or an object with words of its own.
+/// Fields with words, the most telling first. The value may be a string, a list of strings, or an object with words
+/// of its own.
 const FIELDS: [&str; 13] = [
     "message",
     "error_message",
@@ -19,12 +19,12 @@ const FIELDS: [&str; 13] = [
     "title",
     "data",
 ];
-/// Of a list so many are kept.
+/// Items kept of a list.
 const MOST: usize = 3;
-/// Objects in objects; nobody nests their words deeper.
+/// Levels of nested objects read; nobody nests words deeper.
 const DEEPEST: usize = 4;
 
-/// The words of an error body; none where it has none.
+/// The words of an error body; `None` if it has none.
 pub(in crate::provider) fn words(body: &Value) -> Option<String> {
     match body {
         Value::Object(_) | Value::Array(_) => read(body, DEEPEST),
@@ -50,7 +50,7 @@ fn read(value: &Value, levels: usize) -> Option<String> {
     }
 }
 
-/// Which part of the request an item is about: `{"loc": ["body", "scriptId"], "msg": ...}`.
+/// The part of the request that an item is about: `{"loc": ["body", "scriptId"], "msg": ...}`.
 fn place(item: &Map<String, Value>) -> Option<String> {
     let parts = item.get("loc")?.as_array()?.iter().take(MOST);
     let parts: Vec<_> = parts

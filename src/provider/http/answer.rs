@@ -1,8 +1,7 @@
-//! What an answer means: the table from status and code to [`Placement`].
+//! What a response means: the table from status and code to [`Placement`].
 //!
-//! The invariant: `Placed` only with an id, `Refused` only where the provider says that
-//! there is no call, `Unknown` for all the rest. A doubt costs a look-up; a wrong
-//! certainty costs a person a second call.
+//! The invariant: `Placed` only with an id, `Refused` only if the provider says that there is no call, `Unknown` for
+//! everything else. A doubt costs a look-up; a wrong certainty costs a person a second call.
 
 use serde_json::Value;
 
@@ -15,8 +14,8 @@ use crate::{
     },
 };
 
-/// Codes by which a 429 means this number and not the rate (Bland answers so), and a 403 this number
-/// and not the account.
+/// Codes by which a 429 is about this number rather than the rate (Bland does that), and a 403 about this number
+/// rather than the account.
 const FORBIDDEN: [&str; 6] = [
     "BLACKLISTED",
     "BLOCKED",
@@ -25,7 +24,7 @@ const FORBIDDEN: [&str; 6] = [
     "NUMBER_BLACKLISTED",
     "NUMBER_BLOCKED",
 ];
-/// Codes that say that there is no such number.
+/// Codes saying that the number does not exist.
 const NO_SUCH_NUMBER: [&str; 3] = [
     "INVALID_NUMBER",
     "INVALID_PHONE_NUMBER",
@@ -39,7 +38,7 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
     match answer.status.as_u16() {
         200..=299 => match said.call_id {
             Some(provider_call_id) if !said.failed => Placement::Placed { provider_call_id },
-            // It says itself that it did not succeed, and names no call.
+            // It says that it failed, and names no call.
             None if said.failed => Placement::Refused(Refusal::Permanent {
                 outcome: Outcome::Blocked,
                 of_number: said.forbidden,
@@ -51,15 +50,14 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
         403 if !said.forbidden && !said.no_such_number => {
             Placement::Refused(Refusal::Forbidden { why })
         }
-        // No words of theirs: this is not their API. A wrong address must pause the trunk,
-        // not fail a whole campaign number by number.
+        // Not in their own words, so this is not their API. A wrong address must pause the trunk, not fail a whole
+        // campaign number by number.
         404 | 405 if said.codes.is_empty() => Placement::Refused(Refusal::Forbidden { why }),
-        // A conflict on our own key: another request with it is under way, or was. So there may be a call.
+        // A conflict on our own key: another request with it is, or was, under way. So there may be a call.
         408 | 409 => Placement::Unknown { why },
         412 if said.codes.iter().any(|code| code == "LATE") => Placement::Late,
         429 if !said.forbidden => capacity(answer, &said.body, why),
-        // The protocol's word for "not accepted, try later". Every other 5xx may have failed
-        // after it dialled.
+        // In the protocol 503 means "not accepted, try later". Any other 5xx may have failed after dialing.
         503 => capacity(answer, &said.body, why),
         400..=499 => {
             let outcome = if said.no_such_number {
@@ -74,7 +72,7 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
                 why,
             })
         }
-        // 3xx: whoever answered so may have passed it on.
+        // 3xx: the sender may have passed the request on.
         _ => Placement::Unknown { why },
     }
 }
@@ -86,7 +84,7 @@ fn capacity(answer: &Answer, body: &Value, why: String) -> Placement {
     })
 }
 
-/// What came of asking for the end of a call.
+/// What became of a cancel request.
 pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancellation, Error> {
     match answer.status.as_u16() {
         200..=299 => Ok(Cancellation::Agreed),
@@ -96,7 +94,7 @@ pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancell
     }
 }
 
-/// An answer that is neither yes nor no, with its words.
+/// A response that is neither yes nor no, with its words.
 pub(super) fn refused(answer: &Answer, key: Option<&str>) -> Error {
     Error::Refused {
         status: answer.status.as_u16(),
@@ -104,22 +102,22 @@ pub(super) fn refused(answer: &Answer, key: Option<&str>) -> Error {
     }
 }
 
-/// What the body says.
+/// What the response says.
 struct Said {
     call_id: Option<String>,
-    /// It says that it did not succeed.
+    /// It says that the request failed.
     failed: bool,
-    /// Everything that may be a code, normalised like a status word.
+    /// Everything that could be a code, normalised like a status word.
     codes: Vec<String>,
-    /// It says that this number is not to be called.
+    /// It says that this number must not be called.
     forbidden: bool,
     no_such_number: bool,
-    /// Status and words, safe to keep.
+    /// Status and words, safe to store.
     why: String,
     body: Value,
 }
 
-/// Where codes stand.
+/// JSON pointers to where providers put codes.
 const CODES: [&str; 8] = [
     "/code",
     "/error/code",

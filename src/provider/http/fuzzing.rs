@@ -1,5 +1,5 @@
-//! Doors for the fuzz targets in `fuzz/`: the pure functions that read a provider's answers.
-//! Not an interface: they change with the code behind them.
+//! Entry points for the targets in `fuzz/`: the pure functions that read a provider's responses. Not an interface:
+//! they change with the code behind them.
 
 use hyper::{HeaderMap, StatusCode, body::Bytes};
 
@@ -9,7 +9,7 @@ use crate::{
     provider::{self, Cancellation, Error, LookedUp, words},
 };
 
-/// A provider's answer, and the key that must not come back in any words about it.
+/// A provider's response, and the key that must not appear in any words about it.
 #[derive(Debug)]
 pub struct Answer<'a> {
     answer: provider::answer::Answer,
@@ -17,7 +17,7 @@ pub struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// An answer as it was read off the wire.
+    /// A response as read off the wire.
     pub fn new(status: StatusCode, headers: HeaderMap, body: &[u8], key: Option<&'a str>) -> Self {
         let body = Bytes::copy_from_slice(body);
         let answer = provider::answer::Answer {
@@ -28,28 +28,28 @@ impl<'a> Answer<'a> {
         Self { answer, key }
     }
 
-    /// To a dial.
+    /// Reads it as the response to a dial.
     pub fn placement(&self) -> Placement {
         answer::placement(&self.answer, self.key)
     }
 
-    /// To a wish to end a call.
+    /// Reads it as the response to a cancel request.
     pub fn cancellation(&self) -> Result<Cancellation, Error> {
         answer::cancellation(&self.answer, self.key)
     }
 
-    /// To a question by the provider's id.
+    /// Reads it as the response to a look-up by the provider's id.
     pub fn by_id(&self) -> Result<LookedUp, Error> {
         look_up::by_id(&self.answer, self.key)
     }
 
-    /// To a question by our reference.
+    /// Reads it as the response to a look-up by our reference.
     pub fn by_reference(&self, dial: Reference) -> Result<LookedUp, Error> {
         look_up::by_reference(&self.answer, dial, self.key)
     }
 }
 
-/// A provider's words, made safe to keep and to log.
+/// A provider's words, made safe to store and log.
 pub fn safe(text: &str) -> String {
     words::safe(text)
 }

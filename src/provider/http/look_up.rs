@@ -1,8 +1,7 @@
-//! What an answer to a look-up means.
+//! What a response to a look-up means.
 //!
-//! The invariant: `Found` only with a report that can be read, `NotFound` only where the
-//! provider says so in the words of the protocol. On its word a call may be placed again,
-//! so everything else is an error, which proves nothing.
+//! The invariant: `Found` only with a readable report, `NotFound` only if the provider says so in the protocol's
+//! words. On that word a call may be placed again, so everything else is an error, which proves nothing.
 
 use chrono::{DateTime, Utc};
 
@@ -12,7 +11,7 @@ use crate::{
     provider::{Error, LookedUp, answer::Answer, platform::most_telling, protocol},
 };
 
-/// What came of asking for the call with an id.
+/// Reads the response about the call with an id.
 pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Error> {
     match answer.status.as_u16() {
         200 => {
@@ -28,7 +27,7 @@ pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Erro
     }
 }
 
-/// What came of asking for the calls with our reference.
+/// Reads the response about the calls with our reference.
 pub(super) fn by_reference(
     answer: &Answer,
     dial: Reference,
@@ -36,7 +35,7 @@ pub(super) fn by_reference(
 ) -> Result<LookedUp, Error> {
     match answer.status.as_u16() {
         200 => listed(answer, dial),
-        // No such list. That there is none does not mean that it is empty.
+        // It has no list, which does not mean that the list is empty.
         404 | 405 | 501 => Ok(LookedUp::Unsupported),
         _ => Err(nothing(answer, key)),
     }
@@ -52,8 +51,8 @@ fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
     if calls.iter().any(|call| call.kind == ReportKind::Unparsable) {
         return Err(answer.unread("a call in the list cannot be read"));
     }
-    // A provider that does not know the parameter passes over it and lists every call of
-    // everybody; nothing later would tell a nameless one from ours.
+    // A provider that does not know the parameter ignores it and lists everyone's calls; later nothing would tell a
+    // nameless one from ours.
     let reference = dial.to_string();
     let ours = calls
         .into_iter()
@@ -68,13 +67,13 @@ fn listed(answer: &Answer, dial: Reference) -> Result<LookedUp, Error> {
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) calls: Vec<Report>,
-    /// What to ask for the next one with; none = this is the last.
+    /// Cursor of the next page; `None` on the last.
     pub(super) next: Option<String>,
 }
 
-/// What came of asking for the calls since a time. `None`: it has no such list. One that
-/// does not repeat the same `since` is none either: a provider that does not know the
-/// parameter passes over it, and one that goes back less far lists with gaps.
+/// Reads one page of the calls since a time. `None` if the provider has no such list. A response that does not repeat
+/// the same `since` counts as none: a provider that does not know the parameter ignores it, and one that goes back
+/// less far lists with gaps.
 pub(super) fn page(
     answer: &Answer,
     asked: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! The adapter against sockets that do one thing each.
+//! The adapter against sockets that each do one thing.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -70,7 +70,7 @@ async fn request(socket: &mut TcpStream) -> String {
     loop {
         let count = socket.read(&mut chunk).await.unwrap();
         text.push_str(std::str::from_utf8(&chunk[..count]).unwrap());
-        // Without the line there is no body: a look-up.
+        // Without content-length there is no body: it is a look-up.
         let length = text
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "))
@@ -84,20 +84,20 @@ async fn request(socket: &mut TcpStream) -> String {
     }
 }
 
-/// Places one call while a server accepts, reads the request, answers `bytes` and hangs up.
+/// Places one call while a server accepts, reads the request, sends `bytes` and hangs up.
 async fn place_against(bytes: &str) -> (Placement, String) {
     let (listener, provider) = listen().await;
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let seen = request(&mut socket).await;
-        // What is too large is not read to its end, and its socket closed.
+        // A response that is too large is not read to its end, and the socket is closed.
         let _closed = socket.write_all(bytes.as_bytes()).await;
         seen
     };
     tokio::join!(place(&provider), server)
 }
 
-/// W3C's trace context; without a trace nothing is said of one.
+/// W3C trace context; without a trace no header is sent.
 #[tokio::test]
 async fn the_provider_is_told_the_trace_of_the_call() {
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -195,7 +195,7 @@ async fn a_failed_tls_handshake_is_certainly_no_call() {
     let address = format!("https://{}", listener.local_addr().unwrap());
     let provider = match HttpProvider::new(&address, None) {
         Ok(provider) => provider,
-        // A machine without certificates cannot get this far either.
+        // A machine without root certificates fails earlier.
         Err(error) => return assert!(matches!(error, Error::NoRoots(_)), "{error}"),
     };
     let server = async {
@@ -271,7 +271,7 @@ async fn a_time_out_after_the_request_is_unknown_and_hangs_up() {
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         request(&mut socket).await;
-        // The end of the stream is the proof that nothing stays behind in the background.
+        // End of stream proves that nothing lingers in the background.
         socket.read_u8().await.unwrap_err().kind()
     };
     let (placement, end) = tokio::join!(place(&provider), server);

@@ -1,7 +1,7 @@
-//! Does a final report prove that somebody had answered, whatever its status word says?
+//! Whether a final report proves that the call had been answered, whatever its status word says.
 //!
-//! A call that was answered is not tried again, so a wrong yes costs a retry, and a wrong no
-//! rings somebody a second time who has already heard us.
+//! An answered call is not tried again, so a wrong yes costs a retry, and a wrong no rings a person again who has
+//! already heard us.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -9,16 +9,16 @@ use serde_json::{Map, Value};
 use super::normal_word;
 use crate::domain::Outcome;
 
-/// Fields of the time at which somebody answered.
+/// Fields with the time of the answer.
 const ANSWERED_AT: [&str; 3] = ["answeredAt", "answerTime", "answered_at"];
-/// Fields of who did.
+/// Fields saying who answered.
 const ANSWERED_BY: [&str; 2] = ["answeredBy", "answered_by"];
-/// Words there that say that nobody is known to have.
+/// Values there that mean that nobody is known to have answered.
 const NOBODY: [&str; 5] = ["UNKNOWN", "NONE", "NOBODY", "NO_ANSWER", "NULL"];
-/// Fields of the seconds of talk.
+/// Fields with the seconds of talk.
 const TALK: [&str; 4] = ["durationSec", "talkSec", "billableSec", "duration_sec"];
 
-/// By its outcome, by when and by whom it was answered, or by its talk.
+/// Proof by the outcome, by the time or the party of the answer, or by talk time.
 pub(super) fn proves_answer(outcome: Outcome, fields: &Map<String, Value>) -> bool {
     let said = |names: &[&str]| names.iter().find_map(|name| fields.get(*name)).cloned();
     match outcome {
@@ -30,7 +30,7 @@ pub(super) fn proves_answer(outcome: Outcome, fields: &Map<String, Value>) -> bo
         | Outcome::Canceled
         | Outcome::Capacity
         | Outcome::Account => said(&TALK).is_some_and(|talk| seconds(&talk) > 0.0),
-        // The word itself says that nobody did: what lasted then was the ringing.
+        // The word itself says that nobody answered: any duration was ringing.
         _ => false,
     }
 }

@@ -1,25 +1,25 @@
-//! A result as large and as deep as can be kept. The largest parts go first, a transcript above
-//! all, so that the small facts stay: how long it took, what it cost, where the recording is.
-//! `truncated` names what went; the raw body is kept beside the result anyway.
+//! Bounds a result's size and depth. The largest parts are dropped first, above all transcripts, so that the small
+//! facts stay: duration, cost, where the recording is. `truncated` names what was dropped; the raw body is kept
+//! anyway.
 
 use std::io;
 
 use serde_json::{Map, Value, json};
 
-/// The largest result that is kept.
+/// Bytes of the largest result kept.
 pub(super) const LARGEST: usize = 64 * 1024;
-/// The deepest result that is kept. It is shown inside other JSON, whose readers bound
-/// the depth of the whole: one deep result must not make a page of calls unreadable.
+/// Levels of the deepest result kept. Results are shown inside other JSON, whose readers bound the total depth: one
+/// deep result must not make a page of calls unreadable.
 const DEEPEST: usize = 32;
-/// Left free for the names of what went.
+/// Bytes left free for the names of dropped parts.
 const MARK: usize = 4 * 1024;
-/// So many names, of so many characters.
+/// Names listed in `truncated`, and their length in characters.
 const MOST_NAMES: usize = 20;
 const LONGEST_NAME: usize = 40;
-/// An object that would keep less of itself goes as a whole.
+/// Bytes: an object that would keep less than this is dropped whole.
 const LEAST: usize = 1024;
 
-/// The fields as they can be kept.
+/// The fields, cut to the bounds.
 pub(super) fn bounded(mut fields: Map<String, Value>) -> Value {
     let mut cut = Cut::default();
     for (name, value) in &mut fields {
@@ -38,14 +38,14 @@ pub(super) fn bounded(mut fields: Map<String, Value>) -> Value {
     if !cut.0.is_empty() {
         fields.insert("truncated".to_owned(), json!(cut.0));
         if size_of(&fields) > LARGEST {
-            // Names of nothing but escapes.
+            // A name may consist of escapes, which are longer in JSON than the room reserved for names.
             fields.insert("truncated".to_owned(), json!(true));
         }
     }
     Value::Object(fields)
 }
 
-/// The names of what went.
+/// Names of dropped parts.
 #[derive(Default)]
 struct Cut(Vec<String>);
 
@@ -58,7 +58,7 @@ impl Cut {
     }
 }
 
-/// Drops what has more levels than this. The parser bounds the recursion.
+/// Drops whatever is nested deeper than `levels`. The parser bounds the recursion.
 fn prune(value: &mut Value, levels: usize) -> bool {
     if levels == 0 && (value.is_array() || value.is_object()) {
         *value = Value::Null;
@@ -72,7 +72,7 @@ fn prune(value: &mut Value, levels: usize) -> bool {
     }
 }
 
-/// Makes the fields fit. The largest goes, or shrinks where it is an object of which that is enough.
+/// Makes the fields fit: the largest one is dropped, or shrunk if it is an object and that is enough.
 fn shrink(fields: &mut Map<String, Value>, room: usize, within: &str, cut: &mut Cut) {
     let mut sizes: Vec<_> = fields
         .iter()
@@ -100,7 +100,7 @@ fn shrink(fields: &mut Map<String, Value>, room: usize, within: &str, cut: &mut 
     }
 }
 
-/// How many bytes it takes as JSON.
+/// Size as JSON, in bytes.
 fn size_of(value: &impl serde::Serialize) -> usize {
     struct Count(usize);
     impl io::Write for Count {

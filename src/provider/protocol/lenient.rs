@@ -1,20 +1,20 @@
 //! JSON as providers really send it, made storable.
 //!
-//! A transcript that somebody cut in the middle of an emoji holds half a surrogate
-//! pair (`"\ud83d"`), Python writes `NaN`, a template forgets a comma or a line end, a gateway
-//! sends UTF-16. The outcome in the same body must not be lost for that, so a body that does
-//! not parse is mended and tried once more. Its signature was checked over the raw bytes.
+//! A transcript cut inside an emoji contains half a surrogate pair (`"\ud83d"`), Python writes `NaN`, a template
+//! forgets a comma or escapes no line end, a gateway sends UTF-16. The outcome in the same body must not be lost for
+//! that, so a body that does not parse is repaired and parsed once more. Its signature was checked over the raw
+//! bytes.
 //!
-//! Only what has one meaning is mended. A body that was cut off, or two in a row, stay unread.
+//! Only what has a single meaning is repaired. A body that was cut off, or two in a row, stay unread.
 
 use std::{fmt::Write as _, iter::Peekable, str::Chars};
 
 use serde_json::{Map, Value};
 
-/// Deeper levels are dropped: the parser takes at most 128.
+/// Deeper levels are dropped: the parser accepts at most 128.
 const DEEPEST: usize = 100;
 
-/// The value, with every NUL replaced; `None` when it is no JSON even after mending.
+/// The value, with every NUL replaced; `None` if it is not JSON even after repair.
 pub(in crate::provider) fn parse(body: &[u8]) -> Option<Value> {
     let parsed = serde_json::from_slice(body)
         .or_else(|_| serde_json::from_str(&mend(&text(body))))
@@ -22,7 +22,7 @@ pub(in crate::provider) fn parse(body: &[u8]) -> Option<Value> {
     Some(without_nul(parsed))
 }
 
-/// Recursion is bounded, as the parser's is.
+/// Recursion is bounded because the parser's is.
 fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(clean(text)),
@@ -45,10 +45,10 @@ fn clean(text: String) -> String {
     }
 }
 
-/// The bytes as text, without a byte order mark and without NULs behind its end.
+/// The bytes as text, without a byte order mark and trailing NULs.
 fn text(body: &[u8]) -> String {
     let text = match body {
-        // A mark, or an ASCII character that is two bytes wide.
+        // A byte order mark, or an ASCII character two bytes wide.
         [0xff, 0xfe, ..] | [1..=0x7f, 0, ..] => utf16(body, u16::from_le_bytes),
         [0xfe, 0xff, ..] | [0, 1..=0x7f, ..] => utf16(body, u16::from_be_bytes),
         _ => String::from_utf8_lossy(body).into_owned(),
@@ -65,7 +65,7 @@ fn utf16(body: &[u8], unit: fn([u8; 2]) -> u16) -> String {
         .collect()
 }
 
-/// Near JSON as JSON. What cannot be mended comes out as it was, for the parser to refuse.
+/// Near-JSON as JSON. What cannot be repaired comes out unchanged, for the parser to refuse.
 fn mend(text: &str) -> String {
     let mut mender = Mender {
         rest: text.chars().peekable(),
@@ -104,7 +104,7 @@ impl Mender<'_> {
         }
     }
 
-    /// `[1, 2, ]`
+    /// As in `[1, 2, ]`.
     fn drop_comma(&mut self) {
         let kept = self.out.trim_end_matches(' ');
         if let Some(kept) = kept.strip_suffix(',') {
@@ -112,7 +112,7 @@ impl Mender<'_> {
         }
     }
 
-    /// A list or an object that is too deep, with all that is in it.
+    /// Skips a list or object that is too deep, with everything in it.
     fn skip(&mut self) {
         let (length, mut open) = (self.out.len(), 1_usize);
         while open > 0 {
@@ -130,7 +130,7 @@ impl Mender<'_> {
         self.out.push_str("null");
     }
 
-    /// A number, a literal, or what stands in their place.
+    /// A number, a literal, or whatever is written in their place.
     fn word(&mut self, first: char) {
         let mut word = String::from(first);
         let ends = |c: &char| c.is_whitespace() || ",:{}[]\"'".contains(*c);
@@ -142,7 +142,7 @@ impl Mender<'_> {
             ("True", _) => self.out.push_str("true"),
             ("False", _) => self.out.push_str("false"),
             ("None" | "undefined", _) => self.out.push_str("null"),
-            // NaN, Infinity, 1e400: no number of JSON's.
+            // NaN, Infinity, 1e400: not numbers in JSON.
             (_, Ok(number)) if !number.is_finite() => self.out.push_str("null"),
             // 007, +5, .5
             (word, Ok(number)) if serde_json::from_str::<Value>(word).is_err() => {
@@ -162,7 +162,7 @@ impl Mender<'_> {
                     return;
                 }
                 '"' => self.out.push_str("\\\""),
-                // A raw line end, say.
+                // For example a raw line end.
                 c if c < ' ' => self.code(u32::from(c)),
                 c => self.out.push(c),
             }
@@ -177,7 +177,7 @@ impl Mender<'_> {
                 self.out.push(c);
             }
             Some('\'') => self.out.push('\''),
-            // `C:\dir`: no escape, but a backslash.
+            // `C:\dir`: a backslash that escapes nothing.
             Some(c) if c >= ' ' => {
                 self.out.push_str("\\\\");
                 self.out.push(c);
@@ -187,7 +187,7 @@ impl Mender<'_> {
         }
     }
 
-    /// The escape of a character, or of half of one, which becomes U+FFFD.
+    /// The escape of a character, or of half a surrogate pair, which becomes U+FFFD.
     fn unicode(&mut self) {
         let Some(code) = self.digits() else {
             self.out.push_str("\\\\u");
@@ -219,12 +219,12 @@ impl Mender<'_> {
     }
 
     fn code(&mut self, code: u32) {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         write!(self.out, "\\u{code:04x}").ok();
     }
 }
 
-/// Four hexadecimal digits.
+/// Reads four hexadecimal digits.
 fn hex(rest: &mut Peekable<Chars<'_>>) -> Option<u32> {
     (0..4).try_fold(0, |code, _| Some(code * 16 + rest.next()?.to_digit(16)?))
 }

@@ -1,11 +1,10 @@
-//! Status words: what each says, in whatever spelling.
+//! Status words and what each one means, in any spelling.
 
 use serde_json::{Map, Value};
 
 use crate::domain::{Outcome, ReportKind};
 
-/// What a status word says: in any case, `camelCase` too, with `_`, a hyphen or a space between
-/// its parts.
+/// Reads a status word: in any case, in `camelCase`, or with `_`, a hyphen or a space between its parts.
 pub fn read_status(word: &str) -> (ReportKind, Option<Outcome>) {
     let word = normal_word(word);
     let outcome = match word.as_str() {
@@ -19,21 +18,21 @@ pub fn read_status(word: &str) -> (ReportKind, Option<Outcome>) {
         "DECLINED" | "REJECTED" | "CALL_REJECTED" | "USER_DECLINED" => Outcome::Declined,
         "INVALID_NUMBER" => Outcome::InvalidNumber,
         "VOICEMAIL" | "VOICEMAIL_REACHED" => Outcome::Voicemail,
-        // Whether somebody had answered before is in the row, not here:
-        // the database makes a provider fault of it then.
+        // Whether it had been answered before is known to the row only; if so, the database turns this into a
+        // provider fault.
         "FAILED" | "DIAL_FAILED" | "UNREACHABLE" => Outcome::Unreachable,
         "BLOCKED" => Outcome::Blocked,
         "CAPACITY" => Outcome::Capacity,
         "ACCOUNT" => Outcome::Account,
         "CANCELED" | "CANCELLED" | "CANCEL" => Outcome::Canceled,
-        // Never guess that a call is over: somebody may be talking. `timeout` may be the ringing's
-        // or the talk's, and `machine` is told while it talks.
+        // Never guess that a call is over: somebody may be talking. `timeout` may mean the ringing or the talk, and
+        // `machine` is sent while it talks.
         _ => return (ReportKind::Unknown, None),
     };
     (ReportKind::Ended, Some(outcome))
 }
 
-/// `no-answer`, `No Answer` and `noAnswer` are `NO_ANSWER`. What cannot be seen is no part of a word.
+/// Turns `no-answer`, `No Answer` and `noAnswer` into `NO_ANSWER`, ignoring invisible characters.
 pub(in crate::provider) fn normal_word(word: &str) -> String {
     let seen: String = word.chars().filter(|c| !is_invisible(*c)).collect();
     let word = seen.trim_end_matches(['.', '\u{fffd}']).trim();
@@ -54,7 +53,7 @@ pub(in crate::provider) fn normal_word(word: &str) -> String {
     normal
 }
 
-/// Zero-width characters, soft hyphens, marks of direction and of byte order.
+/// Zero-width characters, soft hyphens, direction marks and byte order marks.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -66,7 +65,7 @@ const fn is_hyphen(c: char) -> bool {
     )
 }
 
-/// Does a field such as `answeredBy` or `AnsweredBy` say that a machine answered?
+/// Whether a field such as `answeredBy` or `AnsweredBy` says that a machine answered.
 pub(super) fn by_machine(fields: &Map<String, Value>) -> bool {
     let says_who = |name: &str| {
         name.chars()

@@ -272,7 +272,7 @@ fn a_digest_or_nothing_is_no_name_to_ask_by() {
     assert!(is_verbatim(&longest) && is_verbatim("call_1"));
 }
 
-/// No NUL anywhere. Escaped backslashes are taken out first: `\\\\u0000` is six innocent characters.
+/// No NUL anywhere. Escaped backslashes are removed first: `\\\\u0000` is six harmless characters.
 fn can_be_stored(report: &Report) -> bool {
     let text = serde_json::to_string(report).unwrap();
     !text.replace("\\\\", "").contains("\\u0000")

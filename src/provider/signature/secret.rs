@@ -1,4 +1,4 @@
-//! The secrets that a trunk's webhooks are signed with.
+//! Secrets that sign a trunk's webhooks.
 
 use std::{fmt, str::FromStr};
 
@@ -10,23 +10,23 @@ use base64::{
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 
-/// Base64 with or without padding: people lose the `=` when they copy.
+/// Base64 with or without padding: the `=` gets lost in copying.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// One secret: `whsec_` and base64, or any other text, whose UTF-8 bytes it then is.
+/// One secret: `whsec_` followed by base64, or any other text, taken as its UTF-8 bytes.
 ///
-/// Only the prepared MAC is kept, so that there is nothing to print; an empty
-/// secret, with which anybody can sign, cannot be made.
+/// Only the keyed MAC is kept, so there is nothing to print. An empty secret, with which anyone could sign, cannot be
+/// constructed.
 #[derive(Clone)]
 pub struct WebhookSecret {
     keyed: Hmac<Sha256>,
     bytes: usize,
 }
 
-/// Why a text is no secret. Says nothing of the text.
+/// Why a text is not a secret, without revealing anything of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecret {
     /// Nothing to sign with.
@@ -35,18 +35,18 @@ pub enum BadSecret {
     /// What follows `whsec_` is not base64.
     #[error("a webhook secret begins with whsec_, but what follows is not base64")]
     NotBase64,
-    /// The MAC does not take it.
+    /// HMAC rejects it as a key.
     #[error("a webhook secret cannot be used as a key")]
     NoKey,
 }
 
 impl WebhookSecret {
-    /// A MAC with this secret, ready for its message.
+    /// A MAC keyed with this secret, ready for its message.
     pub(crate) fn mac(&self) -> Hmac<Sha256> {
         self.keyed.clone()
     }
 
-    /// How long it is, in bytes.
+    /// Length in bytes, for warnings about short secrets.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -88,8 +88,8 @@ impl fmt::Debug for WebhookSecret {
 
 /// The active secrets of one trunk: the first signs, all verify.
 ///
-/// To rotate, put the new one first, keep the old one behind it until nothing signed
-/// with it can arrive any more, then drop it.
+/// To rotate, put the new one first, keep the old one behind it until nothing signed with it can still arrive, then
+/// drop it.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     first: WebhookSecret,
@@ -97,24 +97,24 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// From the secret that signs, and those that only verify.
+    /// From the secret that signs and those that only verify.
     pub const fn new(first: WebhookSecret, others: Vec<WebhookSecret>) -> Self {
         Self { first, others }
     }
 
-    /// The one that signs.
+    /// The secret that signs.
     pub const fn signing(&self) -> &WebhookSecret {
         &self.first
     }
 
-    /// All of them, the signing one first.
+    /// All secrets, the signing one first.
     pub fn all(&self) -> impl Iterator<Item = &WebhookSecret> {
         std::iter::once(&self.first).chain(&self.others)
     }
 }
 
-/// Reads `PGDIAL_WEBHOOK_SECRETS`: separated by commas. An empty place in the list is an
-/// error, not skipped: it is a variable that was not filled in.
+/// Reads `PGDIAL_WEBHOOK_SECRETS`, separated by commas. An empty entry is an error rather than skipped: it is a
+/// variable that was not filled in.
 impl FromStr for Secrets {
     type Err = BadSecret;
 

@@ -1,4 +1,4 @@
-//! The published vectors of both schemes, and what must not pass.
+//! The published vectors of both schemes, and what must be rejected.
 
 use hyper::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;

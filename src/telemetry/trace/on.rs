@@ -1,4 +1,4 @@
-//! With the feature: spans of OpenTelemetry's own library.
+//! Spans with the feature `otel`, by OpenTelemetry's own library.
 
 use std::{
     sync::OnceLock,
@@ -20,10 +20,10 @@ use opentelemetry_sdk::{
 
 use super::{Exporting, Fact, Traces, is_traceparent};
 
-/// What makes spans, where they are sent; one for a process, as the log is.
+/// Set once spans are exported; one per process, as for the log.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// Begins to send, where an endpoint is set.
+/// Starts exporting if an endpoint is set.
 pub(crate) fn start(traces: &Traces) -> Exporting {
     let Some(endpoint) = &traces.endpoint else {
         return Exporting::default();
@@ -66,17 +66,17 @@ impl Drop for Exporting {
     }
 }
 
-/// A span; ends when it is dropped.
+/// A span; it ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Span(Option<opentelemetry_sdk::trace::Span>);
 
 impl Span {
-    /// Are there spans at all?
+    /// Whether spans are exported at all.
     pub(crate) fn is_on() -> bool {
         TRACER.get().is_some()
     }
 
-    /// A span in the trace of this `traceparent`, or the first one of a trace.
+    /// A span under this `traceparent`, or the root of a new trace.
     pub(crate) fn under(name: &'static str, parent: Option<&str>) -> Self {
         Self(TRACER.get().map(|tracer| {
             let context = parent.map_or_else(Context::new, read);
@@ -84,7 +84,7 @@ impl Span {
         }))
     }
 
-    /// The same, begun so long ago.
+    /// As [`Self::under`], but started `ago` before now.
     #[must_use]
     pub(crate) fn began(name: &'static str, parent: Option<&str>, ago: Duration) -> Self {
         Self(TRACER.get().map(|tracer| {
@@ -95,14 +95,13 @@ impl Span {
         }))
     }
 
-    /// With what it is about.
     #[must_use]
     pub(crate) fn with(mut self, facts: &[Fact<'_>]) -> Self {
         self.add(facts);
         self
     }
 
-    /// What became of it.
+    /// Adds attributes known only later.
     pub(crate) fn add(&mut self, facts: &[Fact<'_>]) {
         if let Some(span) = &mut self.0 {
             for (name, value) in facts {
@@ -111,12 +110,12 @@ impl Span {
         }
     }
 
-    /// It is over; as dropping it says, too.
+    /// Ends the span explicitly, which reads better than a drop.
     pub(crate) fn end(self) {
         drop(self);
     }
 
-    /// Its own name, for what follows from it.
+    /// This span's own `traceparent`, for what follows from it.
     pub(crate) fn traceparent(&self) -> Option<String> {
         let context = self.0.as_ref()?.span_context();
         Some(format!(
@@ -128,7 +127,7 @@ impl Span {
     }
 }
 
-/// The span of another process.
+/// The span context of another process.
 fn read(traceparent: &str) -> Context {
     let parts: Vec<&str> = traceparent.split('-').collect();
     let ([_, trace, span, flags], true) = (&*parts, is_traceparent(traceparent)) else {

@@ -26,7 +26,7 @@ pub(super) async fn play() -> Played {
     };
     let stage = Arc::new(Stage::full(&setup).await);
     let watch = Watch::start(&stage);
-    // Committed with a wake for everybody, so that all of them claim at the same moment.
+    // Committed together with a wake for everyone, so that all of them claim at the same moment.
     let round = format!(
         "select pgdial.enqueue('+14155550' || lpad((n % {NUMBERS})::text, 3, '0'), 'chaos')
          from generate_series(1, {}) n",

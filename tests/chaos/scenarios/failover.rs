@@ -1,5 +1,5 @@
-//! A standby takes over in the middle of the work: the processes' connections break, and
-//! the next ones lead to the other server.
+//! A standby takes over in the middle of the work: the processes' connections break, and new ones lead to the other
+//! server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,11 +16,11 @@ use crate::{
     verdict::Verdict,
 };
 
-/// Calls in a second, and for how long before and after.
+/// Calls per second, and how long before and after.
 const PER_SECOND: f64 = 15.0;
 pub(super) const BEFORE: Duration = Duration::from_secs(6);
 
-/// A synchronous standby has every commit that was answered: every promise is kept.
+/// A synchronous standby has every acknowledged commit: every promise is kept.
 pub(super) async fn synchronous(seed: u64) -> Played {
     let stage = Arc::new(Stage::full(&Setup::small("failover-sync")).await);
     stage
@@ -52,9 +52,9 @@ pub(super) async fn synchronous(seed: u64) -> Played {
     }
 }
 
-/// An asynchronous one that is a second behind: what it has not heard of is lost. That is
-/// told, and is no failure. But `recover` learns from the provider what rings, so nobody is
-/// rung twice, and what is left must come to its end.
+/// An asynchronous standby that is a second behind: what it has not received is lost, which is reported and is not a
+/// failure. But `recover` learns from the provider what is ringing, so nobody is rung twice, and the remaining calls
+/// must end.
 pub(super) async fn asynchronous(seed: u64) -> Played {
     let stage = Arc::new(Stage::full(&Setup::small("failover-async")).await);
     stage
@@ -94,16 +94,16 @@ async fn fail_over(stage: &Arc<Stage>, seed: u64) -> Verdict {
     if is_async {
         hold_back(stage).await;
     } else {
-        // Somebody vouches for it; it has nothing to recover.
+        // A person vouches for the standby, so there is nothing to recover.
         stage
             .sql("update pgdial.cluster set synchronous = true")
             .await;
     }
-    // The network first: what the old server commits from here on, nobody hears of.
+    // The network first, so that nobody learns of what the old server commits from here on.
     stage.network.set(Mode::Refuse);
     stage.postgres.die().await;
     stage.postgres.promote().await;
-    // Nobody follows the new server, and nobody waits for one that does.
+    // Nothing follows the new server, and commits must not wait for a standby.
     stage
         .sql("alter system reset synchronous_standby_names")
         .await;
@@ -126,7 +126,7 @@ async fn fail_over(stage: &Arc<Stage>, seed: u64) -> Verdict {
     verdict
 }
 
-/// The last second never reaches the standby.
+/// Keeps the last second from reaching the standby.
 async fn hold_back(stage: &Stage) {
     let sender = stage.text("select pid from pg_stat_replication").await;
     let sender = Pid::from_raw(sender.parse().unwrap()).unwrap();
@@ -134,8 +134,8 @@ async fn hold_back(stage: &Stage) {
     sleep(Duration::from_secs(1)).await;
 }
 
-/// Nothing was dialled since the other server took over. Somebody asks the provider, and
-/// starts the dialing again. The dials of lost claims are over by then: ours take no time.
+/// Nothing was dialled since the other server took over. A person asks the provider and resumes dialing. Dials of lost
+/// claims are over by then, because ours take no time.
 async fn recover(stage: &Stage) {
     stage.command(&["recover", "--wait", "5s"]).await;
     stage

@@ -1,5 +1,5 @@
-//! Webhooks that are somebody else's: a signed body at another call's URL, and a body
-//! about this call that another trunk's provider has signed.
+//! Webhooks that belong elsewhere: a signed body at another call's URL, and a body about this call signed by another
+//! trunk's provider.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
     stage::Stage,
 };
 
-/// A webhook as it was heard on the wire.
+/// A webhook as recorded on the wire.
 struct Heard {
     path: String,
     headers: Vec<(String, String)>,
@@ -32,7 +32,7 @@ pub(super) async fn play() -> Played {
         trunks: vec![trunk("default"), trunk("other")],
         ..Setup::small("forged")
     };
-    // The second call's provider says nothing at all for 15 s: only the URL tells the calls apart.
+    // The second call's provider reports nothing for 15 s, so only the URL tells the calls apart.
     let stage = Stage::full(&setup.rules(&["*02=slow:15s,late:16s"])).await;
     stage.door.listen_in();
     let first = stage.enqueue("+14155550001").await;
@@ -87,8 +87,8 @@ fn forgeries(
         format!("{first}-1").parse().unwrap(),
         format!("{second}-1").parse().unwrap(),
     );
-    // The URL as the provider was told it for the second call, and the first call's with
-    // the second one's reference written over its own.
+    // The URL the provider was given for the second call, and the first call's URL with the second one's reference
+    // written over its own.
     let url_of_second = tag::webhook_url("", "default", target, &ours);
     let rewritten = tag::webhook_url("", "default", mine, &ours).replacen(
         &mine.to_string(),
@@ -140,7 +140,7 @@ fn forgeries(
     ]
 }
 
-/// The row as it is; what the provider was asked about it does not matter.
+/// The row, except for what changes when the provider is asked about it.
 async fn row(stage: &Stage, id: &str) -> String {
     let sql = format!(
         "select concat_ws(' ', state, claim_no, attempt, outcome, provider_call_id, answered_at, ended_at, hold_until)
@@ -163,7 +163,7 @@ async fn send(stage: &Stage, webhook: &Heard) -> u16 {
         .as_u16()
 }
 
-/// The last webhook among what was heard, with the headers that sign it.
+/// The last recorded webhook, with the headers that sign it.
 fn last_webhook(pieces: &[Vec<u8>]) -> Result<Heard, String> {
     let pieces = pieces.iter().filter(|piece| is_whole(piece));
     let mut texts = pieces.map(|piece| String::from_utf8_lossy(piece).into_owned());

@@ -1,5 +1,5 @@
-//! Connections to Postgres that are worth nothing any more, and say so to nobody: those on
-//! which nothing passes, and those to a server that cannot be written to.
+//! Connections to Postgres that have silently become useless: those that carry nothing, and those to a server that
+//! cannot be written to.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::{
 
 const PER_SECOND: f64 = 15.0;
 
-/// What passed on them is given up within our own limits, and others are opened.
+/// Statements on them are given up within our own limits, and new connections are opened.
 pub(super) async fn connections(seed: u64) -> Played {
-    // One worker: another one might go on for it.
+    // A second worker might hide that this one stopped.
     let setup = Setup {
         workers: 1,
         ..Setup::small("hung")
@@ -38,8 +38,7 @@ pub(super) async fn connections(seed: u64) -> Played {
     .await
 }
 
-/// For some seconds new connections lead to a hot standby. Nobody works on those, and nobody
-/// stays with them.
+/// For some seconds new connections lead to a hot standby. They must be neither used nor kept.
 pub(super) async fn standby(seed: u64) -> Played {
     let stage = Arc::new(Stage::full(&Setup::small("read-only")).await);
     let (network, postgres) = (&stage.network, &stage.postgres);
@@ -80,7 +79,7 @@ async fn under_load(stage: &Arc<Stage>, seed: u64, fault: impl AsyncFnOnce(&Reco
     let mut verdict = Verdict::of(stage, &known, most).await;
     verdict.recoveries = recovered;
     verdict.broken.extend(drained.err());
-    // It must not take a new process.
+    // It must not take a restart to recover.
     verdict.broken.append(&mut verdict.deaths);
     match verdict.broken().first() {
         Some(broken) => Err(broken.clone()),

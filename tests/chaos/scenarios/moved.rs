@@ -1,5 +1,5 @@
-//! A trunk whose account is another one while calls are under way: the new account is asked
-//! nothing about them, whatever it would say, and their own provider's reports still count.
+//! A trunk whose account changes while calls are under way: the new account is asked nothing about them, whatever it
+//! would say, and their own provider's reports still count.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     stage::Stage,
 };
 
-/// The provider takes these, says so to nobody, and reports only when all is over.
+/// The provider accepts these without saying so, and reports only when all is over.
 const IN_DOUBT: &str = "*1?=error_after_accept,false_404,late:12s";
 const IN_DOUBT_NOW: &str = "select count(*) from pgdial.calls where state = 'unresolved'";
 const LIVE: &str = "+14155550020";
@@ -39,10 +39,10 @@ pub(super) async fn play() -> Played {
     ensure(in_doubt != "0", || {
         "the story took too long: nothing is in doubt any more".to_owned()
     })?;
-    // Whose end somebody wishes: nobody but its own account is asked for that.
+    // Cancel requests: only the calls' own account may receive them.
     let wish = "select pgdial.cancel(id, 'chaos') from pgdial.calls where state = 'in_call'";
     stage.sql(wish).await;
-    // A doubt of the new account is younger than theirs: once it was asked about, they were due.
+    // A doubt of the new account is younger than theirs: by the time it was asked about, theirs were due.
     let younger = stage.enqueue("+14155550019").await;
     comes(
         "the new account is asked",

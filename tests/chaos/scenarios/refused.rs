@@ -1,5 +1,4 @@
-//! Numbers that the provider refuses, before all others and for good. They wait, longer each
-//! time; nobody else does.
+//! Numbers that the provider refuses for good, ahead of all others. They wait, longer each time; nobody else does.
 
 use std::time::Duration;
 

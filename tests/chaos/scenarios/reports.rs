@@ -1,4 +1,4 @@
-//! What providers say at the wrong moment.
+//! What providers report at the wrong moment.
 
 use std::time::Duration;
 
@@ -21,8 +21,7 @@ async fn count(stage: &Stage, condition: &str) -> usize {
     stage.text(&sql).await.parse().unwrap()
 }
 
-/// Cancelled while it rings: never redialled, whether the provider agrees or not, and
-/// whatever the call ends with.
+/// Canceled while ringing: never redialled, whether or not the provider agrees, and however the call ends.
 pub(super) async fn canceled() -> Played {
     const ENDINGS: [&str; 8] = [
         "busy",
@@ -84,10 +83,10 @@ pub(super) async fn canceled() -> Played {
     ))
 }
 
-/// Somebody answers a dial that was given up: the retry does not ring them again.
+/// A person answers a dial that was given up: the retry does not ring them again.
 pub(super) async fn late_answer() -> Played {
-    // One provider reports the end before the answer; the other answers nothing, and
-    // reports only after the deadline (1 s + 1 s + 2 min) has passed.
+    // One provider reports the end before the answer; the other never responds, and reports only after the deadline
+    // (1 s + 1 s + 2 min).
     let setup = Setup {
         trunks: vec![
             TrunkSetup::new("default", "none"),
@@ -142,21 +141,21 @@ pub(super) async fn late_answer() -> Played {
     Ok("20 calls answered after their dial was given up, none rang again".to_owned())
 }
 
-/// The provider refuses, and rings all the same. Once it shows that it rings, the number is held:
-/// neither a retry nor another call rings it until it is over.
+/// The provider refuses but rings all the same. Once it shows that it rings, the number is held: neither a retry nor
+/// another call rings it until the end.
 pub(super) async fn late_progress() -> Played {
     let setup = Setup {
         provider: words(&["--ring", "3s", "--talk", "5s"]),
         ..Setup::small("late-progress")
     };
-    // Put back for 5 s, which is less than it rings and talks; and settled, for good. The first
-    // word of the ring comes after the refusal.
+    // Put back for 5 s, which is less than it rings and talks; and settled for good. The first report of the ring
+    // comes after the refusal.
     let rules = [
         "*1?=reject:503,retry_after:5,places_anyway,late:1s",
         "*2?=reject:422,places_anyway,late:1s",
     ];
     let stage = Stage::full(&setup.rules(&rules)).await;
-    // Two of each: of three the trunk would be suspected.
+    // Two of each, because three would make the trunk suspect.
     let numbers = [number(11), number(12), number(21), number(22)];
     for number in &numbers {
         stage.enqueue(number).await;
@@ -188,7 +187,7 @@ pub(super) async fn late_progress() -> Played {
     Ok(format!("{calls} calls were refused and rang, each once"))
 }
 
-/// Every webhook comes before the dial's answer, and ends the call.
+/// Every webhook arrives before the response to its dial, and ends the call.
 pub(super) async fn early() -> Played {
     const CALLS: usize = 10;
     let stage = Stage::full(&Setup::small("early").rules(&["*=early"])).await;
@@ -206,7 +205,7 @@ pub(super) async fn early() -> Played {
         )
         .await?;
     }
-    // The answers come, to calls that are over.
+    // The responses arrive, for calls that are over.
     sleep(Duration::from_secs(12)).await;
     let completed = count(&stage, "state = 'completed'").await;
     ensure(completed == 2 * CALLS, || {

@@ -1,4 +1,4 @@
-//! A worker stands still between claim and dial until its call has been given to another.
+//! A worker is stopped between claim and dial until its call has been given to another.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::{
 };
 
 const NUMBER: &str = "+14155550001";
-/// The lease, and the third time that an authoritative provider does not know the dial.
+/// The lease, plus the third time that an authoritative provider does not know the dial.
 const GIVEN_UP: Duration = Duration::from_secs(200);
 
 pub(super) async fn play() -> Played {
-    // It rings for 10 s, and says nothing of it for 8: long enough for the sleeper to wake
-    // while the row is dialing under the next claim.
+    // It rings for 10 s and reports nothing for 8, long enough for the sleeper to wake while the row is dialing under
+    // the next claim.
     let setup = Setup {
         provider: words(&["--ring", "1s", "--talk", "9s"]),
         ..Setup::small("stopped")

@@ -1,4 +1,4 @@
-//! `calls cancel|redrive|export` with a filter, `workers`, `acts`, `forget`
+//! `calls cancel|redrive|export` with a filter, `workers`, `acts`, `forget`.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{DONE, REFUSED, USAGE, pgdial, row};
 use crate::support::{number, processes::Machine};
 
-/// Waiting calls to this many numbers, from 0 on.
+/// Enqueues this many calls, to the numbers from 0 on.
 async fn waiting(machine: &Machine, count: usize) {
     for n in 0..count {
         machine.db.enqueue(&number(n)).await;
@@ -24,7 +24,7 @@ async fn calls_are_canceled_and_redriven_by_a_filter() {
     let machine = Machine::new().await;
     waiting(&machine, 5).await;
     let which = ["calls", "cancel", "--state", "waiting"];
-    // Kept nowhere, so it needs no reason.
+    // A dry run is recorded nowhere, so it needs no reason.
     let dry = pgdial(&machine, &[&which[..], &["--dry-run"]].concat());
     let cancel = [&which[..], &["--why", "a wrong list"]].concat();
     assert!(

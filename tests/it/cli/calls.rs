@@ -1,12 +1,10 @@
-//! `calls`
-
 use pgdial::domain::{CallId, Outcome};
 use serde_json::{Value, json};
 
 use super::{DONE, NOBODY, REFUSED, USAGE, pgdial, row};
 use crate::support::{TestDb, ended, number, processes::Machine};
 
-/// A call that somebody answered.
+/// A call that was answered and completed.
 async fn completed(db: &TestDb, to: &str) -> CallId {
     let call = db.in_call(to).await;
     db.event(&call, "end", ended(Outcome::Answered)).await;
@@ -14,7 +12,7 @@ async fn completed(db: &TestDb, to: &str) -> CallId {
     call.id
 }
 
-/// `pgdial calls <verb> <ids>`, and its verdicts.
+/// Runs `pgdial calls <verb> <ids>`; returns the code and the verdicts.
 fn verdicts(machine: &Machine, args: &[&str], ids: &[&str]) -> (i32, Vec<Value>) {
     let ran = pgdial(machine, &[args, ids, &["--json"]].concat());
     let answers: Vec<Value> = serde_json::from_str(&ran.data).unwrap();

@@ -1,5 +1,3 @@
-//! `dnc`
-
 use serde_json::json;
 
 use super::{DONE, REFUSED, USAGE, pgdial, pgdial_reading, row};
@@ -125,7 +123,7 @@ async fn a_long_list_says_exactly_what_it_did_and_goes_on_where_it_ended() {
         let args = [&["dnc", "import", "-"], more].concat();
         pgdial_reading(&machine, &args, file)
     };
-    // A NUL, a stray quote, no number, and a number twice: none harms another.
+    // A NUL, a stray quote, not a number, a repeated number: none harms another line.
     let odd =
         "+14155550001,a\0b\n+14155550002,\"6' tall\nnobody,\n+1 415 555 0003,\n+14155550003,\n";
     let file = format!(

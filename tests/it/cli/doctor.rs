@@ -1,11 +1,11 @@
-//! `doctor`: each thing that can be broken is broken once, and found with its repair.
+//! `doctor`: everything that can break is broken once, and found together with its repair.
 
 use serde_json::Value;
 
 use super::{DONE, REFUSED, Ran};
 use crate::support::{number, processes::Machine, run, wire::Wire};
 
-/// What it says, and how it ends.
+/// Exit code and JSON.
 fn examined(machine: &Machine, change: impl FnOnce(&mut std::process::Command)) -> (i32, Value) {
     let mut command = machine.command(&["doctor", "--json"]);
     change(&mut command);
@@ -14,7 +14,7 @@ fn examined(machine: &Machine, change: impl FnOnce(&mut std::process::Command)) 
     (ran.code, told)
 }
 
-/// The checks of this name with this verdict, as `message | repair`.
+/// Findings of this check with this verdict, as `message | repair`.
 fn said(told: &Value, check: &str, verdict: &str) -> Vec<String> {
     let checks = told["checks"].as_array().unwrap().iter();
     let ours = checks.filter(|c| c["check"] == check && c["verdict"] == verdict);
@@ -23,7 +23,7 @@ fn said(told: &Value, check: &str, verdict: &str) -> Vec<String> {
         .collect()
 }
 
-/// The checks that fail.
+/// Names of failing checks.
 fn failing(told: &Value) -> Vec<&str> {
     let checks = told["checks"].as_array().unwrap().iter();
     let failing = checks.filter(|check| check["verdict"] == "fail");
@@ -32,7 +32,7 @@ fn failing(told: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// After breaking something: it fails, by this check, with these words.
+/// After something was broken: asserts that doctor fails, by this check, with these words.
 fn finds(machine: &Machine, check: &str, verdict: &str, words: &[&str]) {
     let (code, told) = examined(machine, |_| {});
     let said = said(&told, check, verdict);
@@ -57,7 +57,7 @@ async fn of_a_machine_that_works_only_the_tests_own_server_fails() {
     let _provider = machine.start_provider(&[]).await;
     let _worker = machine.start_worker("worker", &[]).await;
     let (code, told) = examined(&machine, |_| {});
-    // It keeps nothing through a crash, and is found at that.
+    // The tests' server does not survive a crash, which doctor reports.
     let failing = failing(&told);
     assert_eq!(failing, ["durability", "durability"], "{told:#}");
     assert!(said(&told, "durability", "fail")[0].contains("fsync is off"));
@@ -82,7 +82,7 @@ async fn of_a_machine_that_works_only_the_tests_own_server_fails() {
         assert_eq!(said(&told, check, "ok").len(), 1, "{check} in {told:#}");
     }
     assert!(said(&told, "provider", "ok")[0].contains("knows the protocol"));
-    // For people: a table, and the same end.
+    // For people: a table, and the same exit code.
     let ran = Ran::of(machine.command(&["doctor"]), "");
     assert_eq!(ran.code, REFUSED, "{ran:?}");
     assert!(
@@ -168,7 +168,7 @@ async fn what_differs_from_this_release_is_found_with_the_line_that_repairs_it()
         machine.db.sql(break_it).await;
         finds(&machine, "drift", "warn", words);
     }
-    // The line that it names does repair what migrate can.
+    // The repair it names does repair whatever migrate can.
     let mut migrate = machine.command(&["migrate", "--again"]);
     migrate.env("DATABASE_URL", machine.db.url_as("deploy"));
     let ran = Ran::of(migrate, "");
@@ -251,7 +251,7 @@ async fn what_others_have_set_up_around_it_is_found() {
             alter table pgdial.schema_history disable row level security",
     )
     .await;
-    // As a session makes it in which a backslash escapes.
+    // As written by a session in which a backslash escapes.
     db.sql("alter table pgdial.do_not_call drop constraint do_not_call_phone_check; \
             alter table pgdial.do_not_call add constraint do_not_call_phone_check check (phone ~ '^+[1-9][0-9]{6,14}$') not valid")
         .await;
@@ -389,7 +389,7 @@ async fn a_queue_that_cannot_move_is_found() {
         "warn",
         &["another release than this one: 0.0.1"],
     );
-    // A pause is somebody's will.
+    // A pause is intended.
     machine
         .db
         .sql("update pgdial.trunks set paused = true")
@@ -473,7 +473,7 @@ async fn a_provider_without_room_and_a_database_that_moved_are_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_settings_and_a_provider_that_is_not_there_are_found() {
     let machine = Machine::new().await;
-    // Nobody listens at the provider's address.
+    // Nothing listens at the provider's address.
     finds(
         &machine,
         "provider",
@@ -485,7 +485,7 @@ async fn wrong_settings_and_a_provider_that_is_not_there_are_found() {
         ],
     );
     let provider = machine.start_provider(&[]).await;
-    // Something answers there, which is no provider.
+    // Something listens there, which is not a provider.
     let (code, told) = examined(&machine, |command| {
         let url = format!("http://{}/nowhere", machine.provider);
         command.env("PGDIAL_PROVIDER_URL", url);
@@ -561,7 +561,7 @@ async fn a_way_on_which_no_notification_comes_is_found_and_a_worker_refuses_it()
     let deaf = said(&told, "listen", "fail");
     assert!(deaf[0].contains("a pooler in transaction mode"), "{told:#}");
     assert_eq!(code, REFUSED);
-    // The look at a start is the same.
+    // The check at start-up is the same.
     let mut worker = machine.command(&["work"]);
     worker.env("DATABASE_URL", &wire.url);
     let ran = Ran::of(worker, "");

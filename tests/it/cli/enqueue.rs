@@ -1,5 +1,3 @@
-//! `enqueue`
-
 use serde_json::json;
 
 use super::{DONE, REFUSED, USAGE, pgdial};
@@ -71,7 +69,7 @@ async fn the_same_key_with_the_same_request_is_the_same_call() {
         "this idempotency key was used for another request: use a new key",
     );
     assert_eq!(machine.db.text(ROWS).await, "1");
-    // Another one's keys are other keys.
+    // Another owner's keys are separate.
     assert_ne!(order("other", "bob").done(), first.data);
     assert_eq!(machine.db.text(ROWS).await, "2");
 }

@@ -1,5 +1,3 @@
-//! `import`
-
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -9,7 +7,7 @@ use crate::support::{number, processes::Machine};
 
 const ROWS: &str = "select count(*) from pgdial.calls";
 
-/// Every way a row can end.
+/// Every result a row can have.
 const MIXED: &str = "\
 to,scriptId,campaign,priority,idempotencyKey,metadata.name
 +1 415 555 0100,welcome,,3,a,Ada
@@ -24,7 +22,7 @@ to,scriptId,campaign,priority,idempotencyKey,metadata.name
 +14155550107,welcome,,,,
 ";
 
-/// line, result, code
+/// Line, result, code.
 const RESULTS: [(i64, &str, &str); 10] = [
     (2, "created", ""),
     (3, "duplicate", ""),
@@ -95,7 +93,7 @@ async fn a_dry_run_of_an_import_writes_nothing() {
     let machine = Machine::new().await;
     let ran = pgdial_reading(&machine, &["import", "-", "--dry-run"], MIXED);
     assert_eq!(ran.code, REFUSED, "{ran:?}");
-    // Keys, campaigns and the do-not-call list are the database's to know.
+    // Keys, campaigns and the do-not-call list are known only to the database.
     let columns =
         "read as UTF-8, commas between the fields; \"to\" is to, \"scriptId\" is scriptId, ";
     assert!(ran.words.starts_with(columns), "{ran:?}");
@@ -177,7 +175,7 @@ async fn two_thousand_rows_are_taken_once_however_often_they_are_imported() {
     assert_eq!(machine.db.text(stored).await, "2000 2000 2000");
 }
 
-/// The same as MIXED, more or less.
+/// Nearly the same as MIXED.
 const LINES: &str = r#"{"to":"+1 415 555 0100","scriptId":"welcome","priority":3,"idempotencyKey":"a","metadata":{"name":"Ada"}}
 {"to":"+14155550100","scriptId":"welcome","priority":3.0,"idempotencyKey":"a","metadata":{"name":"Ada"},"campaign":null}
 
@@ -237,7 +235,7 @@ async fn an_import_that_is_cut_off_says_which_lines_are_certain() {
              when (new.script_id = 'last') execute function public.fail()",
         )
         .await;
-    // Three batches; the second one fails, and the third is under way by then, or never begun.
+    // Three batches; the second fails, and the third is under way by then or was never begun.
     let mut rows = "to,scriptId\n".to_owned();
     for n in 0..5000 {
         let script = if n == 3000 { "last" } else { "welcome" };
@@ -253,7 +251,7 @@ async fn an_import_that_is_cut_off_says_which_lines_are_certain() {
         "{}",
         ran.words
     );
-    // What was told is there, and the other way round.
+    // Exactly the rows reported as created exist.
     let told = ran.data.matches(",created,").count().to_string();
     assert_eq!(machine.db.text(ROWS).await, told);
 }
@@ -277,14 +275,14 @@ async fn numbers_that_wait_in_the_campaign_are_left_out_when_asked_for() {
     assert_eq!(ran.code, DONE);
     assert_eq!(ran.words, "4 rows: 2 created, 1 duplicate, 1 skipped\n");
     assert!(ran.data.contains("\n2,skipped,,queued,call "), "{ran:?}");
-    // What is over is no reason.
+    // A call that is over does not count as queued.
     machine
         .db
         .sql("update pgdial.calls set state = 'canceled', ended_at = now() where phone = '+14155550100'")
         .await;
     let ran = import("to\n+14155550100\n", &["--skip-queued"]);
     assert_eq!(ran.words, "1 row: 1 created\n");
-    // And nobody has to ask.
+    // Without the option, nothing is left out.
     assert_eq!(
         import("to\n+14155550100\n", &[]).words,
         "1 row: 1 created\n"

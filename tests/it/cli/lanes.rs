@@ -1,5 +1,3 @@
-//! `campaigns` and `trunks`
-
 use serde_json::json;
 
 use super::{DONE, REFUSED, USAGE, pgdial, row};
@@ -100,7 +98,7 @@ async fn a_trunk_is_created_changed_and_shown() {
         row(list.lines().nth(2).unwrap()),
         ["eu_west", "0", "60", "none", "no"]
     );
-    // A campaign may dial on it.
+    // A campaign can use it.
     pgdial(
         &machine,
         &["campaigns", "create", "europe", "--trunk", "eu_west"],
@@ -137,10 +135,10 @@ async fn a_pause_is_a_row_with_its_author_and_its_reason() {
     }
 }
 
-/// What is run, with which code it ends, and what it says.
+/// Arguments, exit code, and words of the message.
 type Refusal = (&'static [&'static str], i32, &'static str);
 
-/// Each is refused, and none leaves a trace.
+/// Asserts that each is refused and changes nothing in the table.
 async fn all_refused(table: &str, refusals: &[Refusal]) {
     let machine = Machine::new().await;
     let rows = format!("select json_agg(r order by r.name) from {table} r");

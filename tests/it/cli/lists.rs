@@ -1,7 +1,7 @@
-//! Lists as people keep them, in `tests/lists/`: what each of them gives.
+//! Lists as people keep them, in `tests/lists/`, and what each one yields.
 //!
-//! A table: the file, what is asked for beside it, the exit code, words that are said, and the rows that are
-//! there afterwards. Files whose names begin with `d` are do-not-call lists.
+//! A table: the file, further arguments, exit code, words in the output, and the rows that exist afterwards. Files
+//! whose names begin with `d` are do-not-call lists.
 
 use super::{DONE, REFUSED, pgdial};
 use crate::support::processes::Machine;
@@ -112,7 +112,7 @@ const CALLS: &[Case] = &[
     refused("43-nul-in-field.csv", NONE, &["2,error"], &[r#"+14155550152 welcome {"name": "Bob"}"#]),
     refused("44-nul-padding.csv", NONE, &["3,error"], &[r#"+14155550153 welcome {"name": "Ada"}"#]),
     case("58-ctrl-z.csv", NONE, &["1 row: 1 created"], &["+14155550178 welcome {}"]),
-    // What stands in the fields.
+    // Contents of fields.
     case("39-lang-columns.csv", NONE, &[], &[r#"+14155550150 welcome {"ar": "مرحبا", "en": "Hello", "es": "¡Hola!"}"#]),
     refused("45-formula.csv", NONE, &["3,error"], &[r#"+14155550154 welcome {"name": "=cmd|' /C calc'!A0"}"#]),
     refused("47-runat-local.csv", NONE, &["1 created, 5 with errors", "RFC 3339"], &["+14155550158 welcome {}"]),
@@ -209,7 +209,7 @@ async fn every_list_of_numbers_gives_what_a_person_expects() {
     run(NUMBERS, &["dnc", "import"], select).await;
 }
 
-/// One stray quote in the middle of two hundred rows costs its own row.
+/// One stray quote in the middle of two hundred rows costs only its own row.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stray_quote_costs_its_own_row_and_no_other() {
     let machine = Machine::new().await;
@@ -233,7 +233,7 @@ async fn a_stray_quote_costs_its_own_row_and_no_other() {
     }
 }
 
-/// Numbers as one country dials them are those of that country, however they are spelled.
+/// Numbers in one country's national format belong to that country, however they are spelled.
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_of_one_country_need_its_name_and_no_more() {
     let machine = Machine::new().await;
@@ -245,7 +245,7 @@ async fn numbers_of_one_country_need_its_name_and_no_more() {
     let taken = machine.db.text("select count(*) || ' ' || count(distinct phone) from pgdial.calls where phone like '+1415555____'").await;
     assert_eq!(ran.words, "21 rows: 21 created\n", "{}", ran.data);
     assert_eq!(taken, "21 21");
-    // The same again, in another spelling: the same keys.
+    // The same list in another spelling yields the same keys.
     machine
         .db
         .sql("truncate pgdial.calls, pgdial.call_events")
@@ -265,7 +265,7 @@ async fn numbers_of_one_country_need_its_name_and_no_more() {
     );
 }
 
-/// However the same list was saved, importing it again makes no second call.
+/// However the list was saved, importing it again makes no second call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_is_saved_anew_is_the_same_list() {
     let machine = Machine::new().await;

@@ -1,11 +1,11 @@
-//! docs/MIGRATING.md, as somebody follows it: its blocks of shell and SQL are run.
+//! Follows docs/MIGRATING.md by running its blocks of shell and SQL.
 
 use std::{fs, process::Command};
 
 use super::Ran;
 use crate::support::processes::Machine;
 
-/// The blocks of this language, in their order.
+/// Blocks of this language, in order.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}");
     let mut blocks = Vec::new();

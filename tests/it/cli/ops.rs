@@ -1,5 +1,3 @@
-//! `ops`
-
 use super::{USAGE, pgdial, row};
 use crate::support::{number, processes::Machine};
 

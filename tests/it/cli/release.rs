@@ -1,11 +1,9 @@
-//! `release`
-
 use pgdial::domain::CallId;
 
 use super::{DONE, REFUSED, USAGE, pgdial};
 use crate::support::{TestDb, number, processes::Machine};
 
-/// A call that failed as unknown, its number held.
+/// A call that failed as unknown, so that its number is held.
 async fn held(db: &TestDb, to: &str) -> CallId {
     let call = db.dialing(to).await;
     for by in ["2 minutes", "1 hour"] {

@@ -1,5 +1,3 @@
-//! `calls tail`
-
 use std::{
     io::{BufRead, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
@@ -11,7 +9,7 @@ use serde_json::Value;
 use super::{DONE, REFUSED, USAGE, pgdial};
 use crate::support::{ended, number, processes::Machine};
 
-/// A command that goes on, and its lines.
+/// A running command and its lines.
 struct Tail {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -35,7 +33,7 @@ impl Tail {
         line
     }
 
-    /// Ctrl-C, and its code.
+    /// Sends Ctrl-C; returns the exit code.
     fn interrupt(mut self) -> i32 {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
@@ -45,7 +43,7 @@ impl Tail {
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        // Already gone is fine.
+        // It may have ended already.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -101,7 +99,7 @@ async fn a_reader_that_goes_away_ends_it_well() {
     let Tail { ref mut child, .. } = tail;
     let mut child = std::mem::replace(child, Command::new("true").spawn().unwrap());
     drop(tail);
-    // Two lines: the first may still fit into the pipe of nobody.
+    // Two lines, because the first may still fit into the pipe that nobody reads.
     machine.db.enqueue(&number(2)).await;
     machine.db.enqueue(&number(3)).await;
     let code = tokio::task::spawn_blocking(move || child.wait().unwrap().code());
@@ -129,7 +127,7 @@ async fn top_needs_a_terminal_and_says_what_does_not() {
 async fn top_fills_a_terminal_and_gives_it_back() {
     let machine = Machine::new().await;
     machine.db.in_call(&number(1)).await;
-    // A terminal of `script`'s; where there is none, there is nothing to see.
+    // Uses the terminal that `script` provides; skipped where there is none.
     if Command::new("script").arg("--version").output().is_err() {
         return;
     }
@@ -171,7 +169,7 @@ async fn top_fills_a_terminal_and_gives_it_back() {
     .await
     .unwrap();
     assert_eq!(code, Some(DONE), "{seen}");
-    // In and out of the other screen, and the cursor is shown again.
+    // It enters and leaves the alternate screen, and shows the cursor again.
     for sequence in ["\u{1b}[?1049h", "\u{1b}[?1049l", "\u{1b}[?25h"] {
         assert!(seen.contains(sequence), "{sequence:?} is not in {seen:?}");
     }

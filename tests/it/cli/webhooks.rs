@@ -1,5 +1,3 @@
-//! `webhooks`
-
 use pgdial::domain::ReportKind;
 use serde_json::{Value, json};
 
@@ -22,12 +20,12 @@ async fn events_are_listed_shown_and_replayed() {
     let shown = pgdial(&machine, &["webhooks", "show", &event]).done();
     assert_eq!(shown, "broken", "the body as it came");
 
-    // It cannot be read by this release either, and says so.
+    // This release cannot read it either, and says so.
     let ran = pgdial(&machine, &["webhooks", "replay", &event]);
     assert_eq!(ran.code, REFUSED, "{ran:?}");
     assert!(ran.data.contains("unparsable"), "{ran:?}");
 
-    // A release that had not understood a body which this one does.
+    // A body that this release understands, as if an older one had not.
     db.sql(r#"update pgdial.webhook_events set body = '{"callId": "prov-14155550001", "status": "COMPLETED"}'"#)
         .await;
     let all = [

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What Prometheus itself puts on every series; it makes the metric `up` besides.
+/// Labels that Prometheus adds to every series; it also exports the metric `up`.
 const OF_PROMETHEUS: [&str; 2] = ["instance", "job"];
 const AGGREGATIONS: [&str; 6] = ["sum", "max", "min", "avg", "count", "topk"];
 const OF_LABELS: [&str; 6] = [
@@ -13,7 +13,7 @@ const OF_LABELS: [&str; 6] = [
 ];
 const OPERATORS: [&str; 5] = ["and", "or", "unless", "bool", "offset"];
 
-/// The series of one scrape: names, their labels, and the labels' values.
+/// Series of one scrape: names, labels, and the labels' values.
 pub(super) struct Exported(BTreeMap<String, BTreeMap<String, BTreeSet<String>>>);
 
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ impl Exported {
         Self(all)
     }
 
-    /// What the expression, and the text that shows its result, name and nobody exports.
+    /// What the expression and its legend use although nothing exports it.
     pub(super) fn unknown(&self, expression: &str, legend: &str) -> Vec<String> {
         let (mut wrong, mut metrics, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         let tokens = tokens(expression);
@@ -102,7 +102,7 @@ impl Exported {
         wrong
     }
 
-    /// The matchers between the braces that nothing can match.
+    /// Matchers between the braces that nothing can match.
     fn unmatched(&self, metric: &str, matchers: &[Token]) -> Vec<String> {
         let Some(labels) = self.0.get(metric) else {
             return Vec::new();
@@ -116,7 +116,7 @@ impl Exported {
                 wrong.push(format!("no label {label} on {metric}"));
                 continue;
             };
-            // Reasons come and go; words that are counted are all there from the start.
+            // Reasons come and go; counted words are exported from the start.
             let are_all_there = metric.ends_with("_total") || metric == "pgdial_pool_connections";
             for value in text.split('|').filter(|value| !value.contains('$')) {
                 if are_all_there && !values.contains(value) {
@@ -130,7 +130,7 @@ impl Exported {
     }
 }
 
-/// Words, texts and signs; numbers, durations, ranges and the variables of a dashboard are passed over.
+/// Words, strings and signs. Numbers, durations, ranges and dashboard variables are skipped.
 fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = text.chars().peekable();

@@ -1,13 +1,12 @@
-//! An authority of one's own, and what it certifies: rightly, and wrongly.
+//! A certificate authority for tests, and certificates both valid and invalid.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
 
-/// Signs certificates. Those who know its own believe them.
+/// Signs certificates; believed by those who know its own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate and its key.
 pub(crate) struct Certificate {
     pub(crate) certificate: rcgen::Certificate,
     pub(crate) key: KeyPair,
@@ -26,12 +25,12 @@ impl Authority {
         self.0.pem()
     }
 
-    /// That the holder of the key is this host.
+    /// A certificate for this host.
     pub(crate) fn certify(&self, host: &str) -> Certificate {
         self.sign(&CertificateParams::new([host.to_owned()]).unwrap())
     }
 
-    /// That it was, some years ago.
+    /// A certificate for this host that expired years ago.
     pub(crate) fn certify_once(&self, host: &str) -> Certificate {
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);

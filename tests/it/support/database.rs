@@ -1,5 +1,5 @@
-//! A real Postgres a test process, a migrated database a test. Shared with `tests/model`
-//! and `tests/race`, so nothing here knows about the tests beside it.
+//! One real Postgres per test process, one migrated database per test. Shared with `tests/model` and `tests/race`, so
+//! nothing here depends on the tests next to it.
 
 use std::sync::{
     OnceLock,
@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 const TEMPLATE: &str = "pgdial_tpl";
 
-/// Who the tests are beside the superuser. The program under test is always `dialer`, so
-/// that every test of a verb also shows that the worker's rights are enough for it.
+/// Logins of the tests besides the superuser. The program under test always uses `dialer`, so that every test of a
+/// verb also shows that the worker's rights suffice.
 const LOGINS: &str = "create role deploy login in role pgdial_owner; \
      create role dialer login in role pgdial_worker; \
      create role ann login in role pgdial_reader; \
@@ -30,9 +30,8 @@ const LOGINS: &str = "create role deploy login in role pgdial_owner; \
 /// What an administrator runs first.
 pub(crate) const ROLES: &str = include_str!("../../../sql/setup/roles.sql");
 
-/// The one server of this test process. A static is never dropped: the server's
-/// watchdog ends it when the process is gone. For `scripts/mutate-sql` its folder may be
-/// one that an earlier run has left (`PGDIAL_TEST_DATA`).
+/// The only server of this test process. A static is never dropped: the server's watchdog stops it once the process
+/// is gone. For `scripts/mutate-sql` its folder may be left over from an earlier run (`PGDIAL_TEST_DATA`).
 fn server() -> &'static PrivatePostgres {
     static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -44,7 +43,7 @@ fn server() -> &'static PrivatePostgres {
     })
 }
 
-/// Where to look for a Postgres.
+/// Where to look for Postgres's binaries.
 pub(crate) fn environment() -> Environment {
     Environment {
         pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
@@ -54,12 +53,12 @@ pub(crate) fn environment() -> Environment {
     }
 }
 
-/// A database of its own, migrated; dropped with the server.
+/// A migrated database; dropped with the server.
 #[derive(Clone)]
 pub(crate) struct TestDb {
     pub(crate) url: String,
     pub(crate) pool: db::Pool,
-    /// As the login `dialer`; everything else here is the superuser's.
+    /// As the login `dialer`; everything else here uses the superuser.
     pub(crate) calls: Queue,
 }
 
@@ -75,7 +74,7 @@ impl TestDb {
                 }
             })
             .await;
-        // A server that is kept has those of earlier runs.
+        // A server that is kept has the databases of earlier runs.
         let (run, nth) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let name = format!("t_{run}_{nth}");
         admin(&format!(
@@ -84,7 +83,7 @@ impl TestDb {
         .await;
         let url = server().url_for(&name);
         let pool = db::connect(&url, "test", 12).await.unwrap();
-        // It is a copy, and would dial nothing.
+        // As a copy it would dial nothing.
         sqlx::query("select pgdial.note_place()")
             .execute(&pool)
             .await
@@ -108,8 +107,7 @@ impl TestDb {
         (url, pool)
     }
 
-    /// An empty database that an administrator has prepared by these statements, for the logins
-    /// that every other one has.
+    /// An empty database prepared by an administrator with these statements, for the same logins as all others.
     pub(crate) async fn prepared(statements: &'static str) -> Self {
         drop(Self::new().await);
         let (url, pool) = Self::bare().await;
@@ -121,7 +119,7 @@ impl TestDb {
         }
     }
 
-    /// Runs statements; for arranging situations that no verb makes.
+    /// Runs statements, to arrange situations that no verb produces.
     pub(crate) async fn sql(&self, sql: &str) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
             .execute(&self.pool)
@@ -140,12 +138,12 @@ impl TestDb {
     }
 }
 
-/// A URL of the private server for another login than its superuser.
+/// URL of the private server for a login other than its superuser.
 pub(crate) fn url_as(login: &str, url: &str) -> String {
     url.replacen("://pgdial@", &format!("://{login}@"), 1)
 }
 
-/// The database that the others are copies of.
+/// The database that all others are copies of.
 async fn make_template() {
     admin(&format!("create database {TEMPLATE}")).await;
     let pool = db::connect(&server().url_for(TEMPLATE), "test", 2)
@@ -154,8 +152,7 @@ async fn make_template() {
     sqlx::raw_sql(ROLES).execute(&pool).await.unwrap();
     sqlx::raw_sql(LOGINS).execute(&pool).await.unwrap();
     db::migrate(&pool).await.unwrap();
-    // Few of the tests accept any call before they claim the next ones. As a
-    // replica does it: without an act.
+    // Few tests accept a call before claiming the next ones. Done as a replica does it, without an act.
     sqlx::raw_sql(
         "alter table pgdial.campaigns alter column guard set default null; \
          set session_replication_role = replica; \
@@ -168,8 +165,7 @@ async fn make_template() {
     pool.close().await;
 }
 
-/// What `scripts/mutate-sql` has changed in a function (`PGDIAL_TEST_SQL`), over the template that
-/// an earlier run has made.
+/// Applies a function changed by `scripts/mutate-sql` (`PGDIAL_TEST_SQL`) to the template left by an earlier run.
 async fn put_over(file: &std::ffi::OsStr) {
     let changed = std::fs::read_to_string(file).unwrap();
     let mut connection = PgConnection::connect(&server().url_for(TEMPLATE))

@@ -1,8 +1,8 @@
-//! How many pages a statement touches: a measure of its work that no busy machine changes.
+//! Pages touched by a statement: a measure of its work that does not depend on how busy the machine is.
 
 use sqlx::PgConnection;
 
-/// The pages that a statement touches, its functions included.
+/// Pages touched by a statement, functions included.
 pub(crate) async fn pages(session: &mut PgConnection, sql: &str) -> i64 {
     let explain = format!("explain (analyze, buffers, format json) {sql}");
     let (plan,): (serde_json::Value,) = sqlx::query_as(sqlx::AssertSqlSafe(explain))

@@ -1,5 +1,5 @@
-//! The way to Postgres, which can be made to hang: what is open carries nothing any more and
-//! is not closed, as after a firewall forgot it; what is opened later is as good as ever.
+//! A path to Postgres that can be made to hang: open connections carry nothing any more and are not closed, as if a
+//! firewall had forgotten them; new ones work.
 
 use std::{net::SocketAddr, str::FromStr, sync::Arc};
 
@@ -13,7 +13,7 @@ use tokio::{
 
 use super::TestDb;
 
-/// A TCP address that leads to a database; ends when dropped.
+/// A TCP address that leads to a database; closed when dropped.
 pub(crate) struct Path {
     pub(crate) address: SocketAddr,
     pub(crate) url: String,
@@ -60,7 +60,7 @@ impl Path {
         }
     }
 
-    /// What is open now carries nothing any more.
+    /// Connections open now carry nothing any more.
     pub(crate) fn freeze(&self) {
         self.frozen.send_modify(|times| *times += 1);
     }

@@ -1,4 +1,4 @@
-//! The built program as separate processes, with the fake provider's ledger as witness.
+//! The built program as separate processes, with the fake provider's ledger as the witness.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use super::{TestDb, eventually};
 
 pub(crate) const SECRET: &str = "whsec_dGVzdHMgc2hhcmUgdGhpcyBzZWNyZXQgb24gcHVycG9zZQ==";
 
-/// A database, the addresses and the files of one set of processes.
+/// A database, addresses and files of one set of processes.
 pub(crate) struct Machine {
     pub(crate) db: TestDb,
     pub(crate) api: SocketAddr,
@@ -33,7 +33,6 @@ impl Machine {
         Self::on(TestDb::new().await)
     }
 
-    /// On this database.
     pub(crate) fn on(db: TestDb) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
@@ -44,12 +43,12 @@ impl Machine {
         }
     }
 
-    /// Starts `pgdial <args>` against this machine's database and provider.
+    /// Starts `pgdial <args>` on this machine's database and provider.
     pub(crate) fn start(&self, name: &str, args: &[&str]) -> Process {
         self.start_command(name, self.command(args))
     }
 
-    /// Starts a command that was made by [`Machine::command`] and changed.
+    /// Starts a command made by [`Machine::command`] and then changed.
     pub(crate) fn start_command(&self, name: &str, mut command: Command) -> Process {
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options()
@@ -61,8 +60,8 @@ impl Machine {
         Process { child, log }
     }
 
-    /// The same command, not started: for those that end by themselves. As a member of
-    /// `pgdial_worker`: `migrate` needs another login.
+    /// The command without starting it, for those that end by themselves. Uses a member of `pgdial_worker`, so
+    /// `migrate` needs another login.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgdial"));
         command
@@ -91,7 +90,7 @@ impl Machine {
         process
     }
 
-    /// Starts a second provider, with a ledger of its own, and says where it listens.
+    /// Starts a second provider with its own ledger; returns its address.
     pub(crate) async fn start_another_provider(&self, args: &[&str]) -> (Process, SocketAddr) {
         let address = free_address();
         let listen = address.to_string();
@@ -108,21 +107,21 @@ impl Machine {
         (process, address)
     }
 
-    /// Starts the API and waits until it answers.
+    /// Starts the API and waits until it responds.
     pub(crate) async fn start_api(&self) -> Process {
         let process = self.start("api", &["api"]);
         self.until_healthy(self.api, &process).await;
         process
     }
 
-    /// Starts the API and a worker in one process, and waits until it answers.
+    /// Starts API and worker in one process, and waits until it responds.
     pub(crate) async fn start_serve(&self) -> Process {
         let process = self.start("serve", &["serve"]);
         self.until_healthy(self.api, &process).await;
         process
     }
 
-    /// Starts a worker and waits until it shows that it is alive.
+    /// Starts a worker and waits for its first heartbeat.
     pub(crate) async fn start_worker(&self, name: &str, args: &[&str]) -> Process {
         let mut all = vec!["work"];
         all.extend(args);
@@ -162,17 +161,17 @@ impl Machine {
         self.file("ledger.jsonl")
     }
 
-    /// A file of this machine.
+    /// Path of a file in this machine's folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// How many rings the ledger has seen begin.
+    /// Number of rings in the ledger that have begun.
     pub(crate) fn rings_begun(&self) -> usize {
         self.witnessed("ring_started")
     }
 
-    /// How many rings the ledger has seen end.
+    /// Number of rings in the ledger that have ended.
     pub(crate) fn rings_ended(&self) -> usize {
         self.witnessed("ring_ended")
     }
@@ -195,7 +194,7 @@ impl Machine {
         .await;
     }
 
-    /// Lets the independent script judge the ledger; its words when it found nothing wrong.
+    /// Runs the independent script on the ledger; returns what it printed if it found nothing wrong.
     pub(crate) fn judge(&self, cap: usize) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/judge-ledger");
         let output = Command::new(script)
@@ -214,25 +213,25 @@ impl Machine {
 }
 
 impl Process {
-    /// kill -9.
+    /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and waits for the end. Answers whether it ended well.
+    /// Sends SIGTERM and waits for the end; returns whether it exited with success.
     pub(crate) async fn stop(self) -> bool {
         self.stop_by(rustix::process::Signal::TERM).await
     }
 
-    /// The same by another signal.
+    /// The same with another signal.
     pub(crate) async fn stop_by(self, signal: rustix::process::Signal) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
         self.ended().await
     }
 
-    /// Waits for the end. Answers whether it ended well.
+    /// Waits for the end; returns whether it exited with success.
     pub(crate) async fn ended(mut self) -> bool {
         let mut status = None;
         eventually("the process ends", || {
@@ -247,7 +246,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Already gone is fine: a test may have killed it.
+        // A test may have killed it already.
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.child.kill().unwrap();
             self.child.wait().unwrap();
@@ -262,5 +261,5 @@ fn free_address() -> SocketAddr {
         .unwrap()
 }
 
-/// How long a thing may take that does happen; far more than it needs.
+/// Limit on waiting for what does happen; far more than needed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);

@@ -1,6 +1,6 @@
-//! The wire between a program and Postgres, which can lose replies: the statement arrives
-//! and is done, and the connection breaks before its answer comes back. Or it is deaf, as a pooler
-//! in transaction mode is: LISTEN is answered, and no notification ever comes.
+//! The wire between a program and Postgres, which can lose replies: a statement arrives and is executed, and the
+//! connection breaks before the reply comes back. Or it is deaf, like a pooler in transaction mode: LISTEN succeeds,
+//! but no notification ever arrives.
 
 use std::{
     collections::HashMap,
@@ -18,10 +18,10 @@ use tokio::{
 
 use super::TestDb;
 
-/// How often the reply to a statement that contains this is lost yet.
+/// How many more replies to lose, by a text that the statement contains.
 type Losses = Arc<Mutex<HashMap<&'static str, usize>>>;
 
-/// A TCP address that leads to a database; ends when dropped.
+/// A TCP address that leads to a database; closed when dropped.
 pub(crate) struct Wire {
     pub(crate) url: String,
     losses: Losses,
@@ -33,7 +33,7 @@ impl Wire {
         Self::that(db, Hearing::Good).await
     }
 
-    /// One that passes everything on but notifications.
+    /// A wire that passes on everything but notifications.
     pub(crate) async fn deaf_to(db: &TestDb) -> Self {
         Self::that(db, Hearing::None).await
     }
@@ -65,12 +65,12 @@ impl Wire {
         }
     }
 
-    /// The next replies to statements that contain this are lost.
+    /// Loses the next replies to statements that contain this.
     pub(crate) fn lose(&self, replies: usize, to: &'static str) {
         self.losses.lock().unwrap().insert(to, replies);
     }
 
-    /// How many are to be lost yet.
+    /// Replies still to be lost.
     pub(crate) fn to_lose(&self) -> usize {
         self.losses.lock().unwrap().values().sum()
     }
@@ -82,12 +82,12 @@ enum Hearing {
     None,
 }
 
-/// One connection, until one side ends it or its reply is lost.
+/// Carries one connection until a side ends it or its reply is lost.
 async fn carry(client: TcpStream, server: UnixStream, losses: Losses, hearing: Hearing) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (lose, is_lost) = watch::channel(false);
-    // Whichever ends first takes the other with it, and so both connections.
+    // Whichever ends first ends the other, and so both connections.
     tokio::select! {
         _ended = carry_statements(from_client, to_server, losses, lose) => {}
         _ended = async {
@@ -121,8 +121,8 @@ async fn carry_statements(
     losses: Losses,
     lose: watch::Sender<bool>,
 ) -> std::io::Result<()> {
-    // The first message has no type; later a statement is parsed once under a name, and
-    // bound by that name each time it runs.
+    // The first message has no type; later on a statement is parsed once under a name, and bound by that name
+    // whenever it runs.
     let mut statements: HashMap<Vec<u8>, String> = HashMap::new();
     let mut kind = None;
     loop {
@@ -162,7 +162,7 @@ async fn carry_replies(
     mut to: tcp::OwnedWriteHalf,
     is_lost: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    /// Postgres is ready for the next statement, in no transaction: the last one is committed.
+    /// Postgres is ready for the next statement outside a transaction: the last one is committed.
     const READY: &[u8] = &[b'Z', 0, 0, 0, 5, b'I'];
     let mut piece = vec![0; 64 * 1024];
     loop {

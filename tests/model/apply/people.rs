@@ -1,4 +1,4 @@
-//! What people ask for, run on both sides.
+//! Requests of people, run on both sides.
 
 use pgdial::{
     domain::CallState,
@@ -13,7 +13,6 @@ use crate::{
 };
 
 impl Machine<'_> {
-    /// Wishes of people.
     pub(super) async fn people(&mut self, operation: &Operation) -> Step {
         let calls = &self.db.calls;
         match operation {

@@ -1,4 +1,4 @@
-//! What providers report, run on both sides.
+//! Reports of providers, run on both sides.
 
 use pgdial::{
     domain::{Outcome, Reference, Report, ReportKind},
@@ -102,13 +102,13 @@ impl Machine<'_> {
     }
 }
 
-/// The provider's id of this dial, or another one.
+/// The provider's id of this dial, or a different one.
 pub(super) fn said_id(dial: (usize, usize), other: bool) -> String {
     let id = provider_id(dial);
     if other { format!("other-{id}") } else { id }
 }
 
-/// The body as the trunk's adapter reads it. `other`: a dial that it is not about.
+/// The body as the trunk's adapter reads it. `other` is a dial that the report is not about.
 fn said(says: Says, dial: (usize, usize), naming: Naming, other: Reference) -> Report {
     let (kind, outcome): (ReportKind, Option<Outcome>) = match says {
         Says::Progress => (ReportKind::Progress, None),

@@ -1,4 +1,4 @@
-//! What workers do, run on both sides.
+//! Acts of workers, run on both sides.
 
 use pgdial::{
     domain::Reference,
@@ -21,7 +21,7 @@ impl Machine<'_> {
         let trunks: Vec<usize> = only.map_or_else(|| vec![0, 1], |trunk| vec![trunk]);
         let names: Vec<String> = trunks.iter().map(|at| TRUNKS[*at].to_owned()).collect();
         let id = self.workers[worker];
-        // Whether a session remembers heads depends on how long a walk takes, as no story may.
+        // Whether a session remembers heads depends on how long a walk takes, on which no story may depend.
         self.db
             .sql("select set_config('pgdial.known_heads', '', false)")
             .await;
@@ -45,7 +45,7 @@ impl Machine<'_> {
         self.model.claimed(id, &trunks, wanted, &claim)
     }
 
-    /// Only a worker that lives can say what came of its dial.
+    /// Only a living worker can say what came of its dial.
     pub(super) fn is_remembered(&self, (call, dial): (usize, usize)) -> bool {
         self.workers
             .contains(&self.model.calls[call].dials[dial].worker)
@@ -110,8 +110,7 @@ impl Machine<'_> {
         self.answered(format!("{} look-ups are due", due.len()), &due, &expected)
     }
 
-    /// Finished calls stay. Everybody whose end is wished is named, where the provider's
-    /// id is known.
+    /// Keeps finished calls. Every call to be canceled is listed if the provider's id is known.
     pub(super) async fn sweep(&mut self) -> Step {
         let trunks = TRUNKS.map(ToOwned::to_owned);
         let swept = self.db.calls.sweep(&trunks, None).await.map_err(text)?;

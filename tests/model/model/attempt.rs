@@ -1,4 +1,4 @@
-//! What workers say of their dials, and how attempts end.
+//! What workers say about their dials, and how attempts end.
 
 use pgdial::{
     domain::{CallState, Outcome, Reference},
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Due, Known, MINUTE, Model, Moment, SECOND, evidence::Kind};
 
-/// Why a dial that rings nobody goes back.
+/// Why a dial that rings nobody is put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Back {
     Capacity {
@@ -29,7 +29,7 @@ pub(super) enum Back {
 }
 
 impl Model {
-    /// The provider has accepted the dial.
+    /// The provider accepted the dial.
     pub(crate) fn dialed(&mut self, dial: Reference, provider_id: &str) -> Dialed {
         let mut answer = Dialed {
             in_call: false,
@@ -64,7 +64,7 @@ impl Model {
         answer
     }
 
-    /// The provider refused it, for certain.
+    /// The provider certainly refused it.
     pub(crate) fn settle(&mut self, dial: Reference, outcome: Outcome) -> Settled {
         let Some(index) = self.in_flight(dial) else {
             return Settled::Stale;
@@ -85,7 +85,7 @@ impl Model {
         self.settled(index, Settled::Retried)
     }
 
-    /// What a worker hears; `waiting` is the word for a call that waits again.
+    /// The verdict for a worker; `waiting` is the one for a call that waits again.
     fn settled(&self, index: usize, waiting: Settled) -> Settled {
         match self.calls[index].state {
             CallState::Waiting => waiting,
@@ -129,7 +129,7 @@ impl Model {
         }
     }
 
-    /// Nobody knows whether it reached the provider. True: the doubt is written down.
+    /// Nobody knows whether it reached the provider. Returns whether the doubt is recorded.
     pub(crate) fn doubt(&mut self, dial: Reference) -> bool {
         let index = self.in_flight(dial);
         let Some(index) = index.filter(|at| self.calls[*at].state == CallState::Dialing) else {
@@ -143,7 +143,7 @@ impl Model {
         true
     }
 
-    /// The worker's own dials that it never heard of, while their lease holds, go back.
+    /// Puts back the worker's own dials that it never heard of, while their lease holds.
     pub(crate) fn give_back(&mut self, worker: Uuid, held: &[Reference]) {
         for index in 0..self.calls.len() {
             let call = &self.calls[index];
@@ -161,7 +161,7 @@ impl Model {
         }
     }
 
-    /// A dial that rings nobody: the call waits again, its attempt not counted.
+    /// A dial that rings nobody: the call waits again, the attempt not counted.
     pub(super) fn put_back(&mut self, index: usize, why: Back) {
         let now = self.now;
         match why {
@@ -239,7 +239,7 @@ impl Model {
         call.outcome = Some(outcome);
         let reached = matches!(outcome, Outcome::Answered | Outcome::Voicemail);
         if outcome == Outcome::Unknown {
-            // It may still ring: the slot is given back, the number is not.
+            // It may still ring: the slot is freed, the number is not.
             let until = call.deadline_at.unwrap() + call.latest().max_duration;
             call.hold(until);
             call.dial(call.claim_no()).known = Some(Known::UpUntil(until));
@@ -265,8 +265,8 @@ impl Model {
         }
     }
 
-    /// When an attempt that ended so is tried again: not after an answer, not after the
-    /// last attempt, not where the outcome is final.
+    /// When an attempt with this outcome is retried: not after an answer, not after the last attempt, not if the
+    /// outcome is final.
     fn retry(&self, index: usize, outcome: Outcome) -> Option<Due> {
         let (call, lane) = (&self.calls[index], self.campaign_of(index));
         let base = match outcome {
@@ -282,7 +282,7 @@ impl Model {
         Some(self.backoff(index, base))
     }
 
-    /// Doubling with the attempt, capped, with jitter.
+    /// Doubles with each attempt, capped, with jitter.
     pub(super) fn backoff(&self, index: usize, base: Moment) -> Due {
         let (call, lane) = (&self.calls[index], self.campaign_of(index));
         let pause = lane.backoff_cap.min(base << (call.attempt.max(1) - 1));
@@ -294,7 +294,7 @@ impl Model {
     }
 }
 
-/// How an attempt ended, by the provider's word, in which somebody had answered.
+/// Outcome of an attempt that was answered, by the provider's word for its end.
 pub(super) const fn after_an_answer(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Unreachable => Outcome::ProviderFault,

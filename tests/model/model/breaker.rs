@@ -1,8 +1,7 @@
-//! What the provider's recent answers allow.
+//! What the provider's recent responses allow.
 
 use super::{MINUTE, Moment, SECOND};
 
-/// The circuit breaker of a trunk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Breaker {
     pub(crate) faults: i32,
@@ -17,7 +16,7 @@ impl Breaker {
         self.not_before
     }
 
-    /// Open, it lets one call probe at a time: each probe closes the way for 30 s.
+    /// When open, it lets one call at a time probe: each probe blocks the trunk for 30 s.
     pub(crate) fn allows(&self, now: Moment) -> bool {
         self.not_before.is_none_or(|at| at <= now)
     }
@@ -29,7 +28,7 @@ impl Breaker {
         }
     }
 
-    /// Five faults in a row open it, where they speak of the whole trunk. True: it is open.
+    /// Opens after five faults in a row, if they speak about the whole trunk. Returns whether it is open.
     pub(super) fn fault(&mut self, of_trunk: bool, now: Moment) -> bool {
         self.faults += 1;
         self.open |= self.faults >= 5 && of_trunk;
@@ -39,7 +38,7 @@ impl Breaker {
         self.open
     }
 
-    /// An answer that means something.
+    /// A response that shows that the provider works.
     pub(super) fn works(&mut self) {
         if self.faults > 0 {
             *self = Self::default();

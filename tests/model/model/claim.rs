@@ -1,4 +1,4 @@
-//! Claims: which calls may go, and what becomes of those that went.
+//! Claims: which calls may be dialled, and what becomes of those that were.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Dial, MINUTE, Model, Moment, SECOND, TRUNKS};
 
 impl Model {
-    /// Takes over what a claim brought, or says what was wrong with it.
+    /// Copies a claim's calls into the model, or says what was wrong with it.
     pub(crate) fn claimed(
         &mut self,
         worker: Uuid,
@@ -48,8 +48,8 @@ impl Model {
         Ok(())
     }
 
-    /// How much there is against a call: nothing, that it is like others that were refused, or that
-    /// an open breaker was probed with it.
+    /// How much there is against a call: nothing, a likeness to refused calls, or that an open breaker was probed
+    /// with it.
     fn doubts(&self, index: usize) -> u8 {
         if self.was_tried(index) {
             2
@@ -58,7 +58,7 @@ impl Model {
         }
     }
 
-    /// One at most with something against it, and only where nothing better can go.
+    /// At most one call with something against it, and only if nothing better is available.
     fn doubtful_ones_go_last(&self, chosen: &[CallId], trunks: &[usize]) -> Result<(), String> {
         let went: Vec<usize> = chosen.iter().filter_map(|id| self.find(*id)).collect();
         let doubtful: Vec<usize> = went
@@ -84,7 +84,7 @@ impl Model {
         Ok(())
     }
 
-    /// Is nothing in the way of this call but its turn?
+    /// Whether only its turn keeps this call from being dialled.
     fn may_go(&self, index: usize, trunks: &[usize]) -> Result<(), String> {
         let call = &self.calls[index];
         let number = call.wish.number;
@@ -113,7 +113,7 @@ impl Model {
             .map_err(|why| format!("call {}: {why}", index + 1))
     }
 
-    /// May this lane dial one more? `breaker`: heed it, or assume that it has opened.
+    /// Whether this lane may dial one more. `breaker`: obey it, rather than assume that it has opened.
     fn lane_is_open(&self, campaign: usize, breaker: bool) -> Result<(), &'static str> {
         let lane = &self.campaigns[campaign];
         let trunk = &self.trunks[lane.trunk];
@@ -137,8 +137,8 @@ impl Model {
         }
     }
 
-    /// Within a campaign: higher priority first, then the one that is due longest. A call
-    /// whose number went to another call was not overtaken, unless that one comes later.
+    /// Within a campaign, higher priority goes first, then the one due longest. A call whose number went to another
+    /// call was not overtaken, unless that one comes later.
     fn nobody_was_overtaken(&self, chosen: &[CallId], trunks: &[usize]) -> Result<(), String> {
         for (index, left) in self.calls.iter().enumerate() {
             let candidate = !chosen.contains(&left.id) && self.may_go(index, trunks).is_ok();
@@ -161,8 +161,8 @@ impl Model {
         Ok(())
     }
 
-    /// P7: a claim that brings fewer than wanted leaves none that could go, but those that wait for
-    /// the answer of one like them.
+    /// P7: a claim that returns fewer than wanted leaves none that could go, except those that wait for the result of
+    /// a similar one.
     fn nobody_is_left(
         &self,
         before: &Self,
@@ -185,8 +185,7 @@ impl Model {
         })
     }
 
-    /// The worker that sleeps as long as the claim says is never late for a call that time
-    /// alone lets go.
+    /// A worker that sleeps as long as the claim says is never late for a call that only waits for time to pass.
     fn wakes_in_time(&self, trunks: &[usize], wait: Option<Duration>) -> Result<(), String> {
         let wakes = wait.map_or(Moment::MAX, |wait| {
             self.now + Moment::try_from(wait.as_micros()).unwrap()

@@ -1,4 +1,4 @@
-//! The rule of evidence: what providers said, and about whom it speaks.
+//! The rule of evidence: what providers said, and about what it speaks.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::{HOUR, MINUTE, Model, Moment, SECOND};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Accepted,
-    /// An answer that means something, and ends a run of faults.
+    /// A response that shows that the provider works, which ends a run of faults.
     Works,
     Refused,
     Forbidden,
@@ -23,7 +23,7 @@ impl Kind {
     }
 }
 
-/// One answer of a provider.
+/// One response of a provider.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heard {
     at: Moment,
@@ -40,7 +40,7 @@ fn numbers<'a>(heard: impl Iterator<Item = &'a Heard>) -> usize {
 }
 
 impl Model {
-    /// One more answer that is no acceptance. True: the breaker is open.
+    /// Weighs a response that is not an acceptance. Returns whether the breaker is open.
     pub(super) fn weigh(
         &mut self,
         index: usize,
@@ -59,7 +59,7 @@ impl Model {
             kind,
             reason,
         };
-        // An acceptance that was taken back is none.
+        // An acceptance that is taken back does not count.
         self.heard
             .retain(|heard| heard.call != index || heard.kind != Kind::Accepted);
         self.heard.push(one);
@@ -118,7 +118,7 @@ impl Model {
         }
     }
 
-    /// A trunk gave an answer that means something.
+    /// The trunk gave a response that shows that its provider works.
     pub(super) fn works(&mut self, trunk: usize) {
         if self.trunks.iter().all(|trunk| trunk.breaker.faults == 0) {
             return;
@@ -152,7 +152,7 @@ impl Model {
         run
     }
 
-    /// Three numbers, and nobody who differs is there to be tried before.
+    /// Three numbers, and no different call that could be tried first.
     fn speaks_of_trunk(&self, trunk: usize, kind: Kind) -> bool {
         let run = self.run_of_trunk(trunk, kind);
         if numbers(run.iter()) < 3 {
@@ -171,7 +171,7 @@ impl Model {
         !(alone && others_are_due)
     }
 
-    /// What was said since a call of the campaign was last accepted; that it is full says nothing.
+    /// What was said since a call of the campaign was last accepted; lack of capacity says nothing.
     fn run_of_campaign(&self, campaign: usize) -> Vec<Heard> {
         let since = self.counts_since(self.campaigns[campaign].resumed_at);
         let mut run: Vec<_> = self
@@ -255,7 +255,7 @@ impl Model {
         }
     }
 
-    /// Of each campaign no more are kept than its guard looks at, for an hour.
+    /// Per campaign, keeps as many as its guard looks at, for an hour.
     fn forget_heard(&mut self, campaign: usize) {
         let kept = (2 * self.campaigns[campaign].guard.unwrap_or(10)).max(20);
         let of_campaign = |one: &Heard| one.campaign == campaign;
@@ -268,7 +268,7 @@ impl Model {
         });
     }
 
-    /// How many more calls of a campaign on trial may be on their way; none: it is not.
+    /// How many more calls of a campaign on trial may be dialled; `None` if it is not on trial.
     pub(super) fn trial_room(&self, campaign: usize) -> Option<usize> {
         let lane = &self.campaigns[campaign];
         let guard = lane.guard?;
@@ -311,7 +311,7 @@ impl Model {
         })
     }
 
-    /// Is a call on its way on this trunk that is like those that were refused?
+    /// Whether a call similar to refused ones is being dialled on this trunk.
     pub(super) fn suspect_is_dialing(&self, trunk: usize) -> bool {
         self.calls.iter().any(|call| {
             call.state == CallState::Dialing

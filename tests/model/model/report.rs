@@ -11,19 +11,18 @@ use super::{
     attempt::{Back, after_an_answer},
 };
 
-/// Which call an event is about: its reference's, else the trunk's newest with the
-/// provider's id.
+/// The call an event is about: that of its reference, else the trunk's newest with the provider's id.
 #[derive(Debug, Clone, Copy)]
 enum About {
     Call(usize),
     /// A reference that no call has.
     Nothing,
-    /// A provider's id that is not stored, so far.
+    /// A provider's id that is not stored yet.
     Unknown,
 }
 
 impl Model {
-    /// One delivery: kept once, applied once. The same id with another body is another event.
+    /// One delivery: stored once, applied once. The same id with another body is another event.
     pub(crate) fn webhook(&mut self, delivery: Delivery) -> Verdict {
         let same = |kept: &Kept| {
             let (known, new) = (&kept.delivery, &delivery);
@@ -95,7 +94,7 @@ impl Model {
         verdict
     }
 
-    /// The first report at its URL says how a dial is called, whatever the answer to it said.
+    /// The first report at its URL names the dial, whatever the response to the dial said.
     fn adopt_name(&mut self, kept: usize, index: usize) {
         let delivery = &self.kept[kept].delivery;
         let (report, call) = (&delivery.report, &self.calls[index]);
@@ -129,7 +128,7 @@ impl Model {
         }
     }
 
-    /// Has an event come that waits for a call of this name?
+    /// Whether an event is waiting for a call with this name.
     fn is_awaited(&self, trunk: usize, name: Option<&String>) -> bool {
         self.kept.iter().any(|kept| {
             matches!(kept.verdict, Verdict::Parked | Verdict::Unmatched)
@@ -140,7 +139,7 @@ impl Model {
         })
     }
 
-    /// Events that came before the provider's id was stored.
+    /// Applies events that came before the provider's id was stored.
     pub(super) fn match_parked(&mut self, index: usize, trunk: usize, provider_id: &str) {
         for kept in 0..self.kept.len() {
             let Kept {
@@ -156,8 +155,8 @@ impl Model {
         }
     }
 
-    /// The sweep tries parked events again, less and less often, for ten minutes; nobody holds
-    /// rows here, so their calls were not known.
+    /// The sweep retries parked events, ever more rarely, for ten minutes. Nothing locks rows here, so their calls
+    /// were unknown.
     pub(super) fn sweep_parked(&mut self) {
         let due = |kept: &Kept| kept.verdict == Verdict::Parked && kept.try_at <= self.now;
         let parked = (0..self.kept.len()).filter(|at| due(&self.kept[*at]));
@@ -180,13 +179,13 @@ impl Model {
                 self.apply_kept(at, About::Call(index));
             }
         }
-        // What was nobody's is kept for a day.
+        // Unmatched events are kept for a day.
         let old = self.now - 24 * HOUR;
         self.kept
             .retain(|kept| kept.verdict != Verdict::Unmatched || kept.received >= old);
     }
 
-    /// What the provider said when it was asked.
+    /// The provider's response when asked.
     pub(crate) fn looked_up(&mut self, dial: Reference, answer: &LookedUp) -> look_up::Answered {
         let index = self.in_flight(dial);
         let Some(index) = index.filter(|at| self.calls[*at].state != CallState::Dialing) else {
@@ -215,8 +214,8 @@ impl Model {
         }
     }
 
-    /// Believed of an authoritative trunk, for a dial whose id was never learnt, at the
-    /// third time over a minute. Past the deadline it is the end all the same.
+    /// Believed on an authoritative trunk, for a dial whose id was never learnt, at the third time over a minute.
+    /// Past the deadline it ends the call in any case.
     fn not_found(&mut self, index: usize) -> look_up::Verdict {
         let (now, overdue) = (self.now, self.own_deadline(index) <= self.now);
         let call = &mut self.calls[index];
@@ -238,7 +237,7 @@ impl Model {
         }
     }
 
-    /// Is the report about this dial, on this trunk, and about nothing else?
+    /// Whether the report is about this dial, on this trunk, and nothing else.
     fn fits(&self, index: usize, claim_no: i64, trunk: usize, report: &Report) -> bool {
         let call = &self.calls[index];
         let Some(dial) = usize::try_from(claim_no - 1)
@@ -259,7 +258,7 @@ impl Model {
             && (claim_no < call.claim_no() || !differs(&report.provider_call_id, &call.provider_id))
     }
 
-    /// One report about one dial, judged and applied.
+    /// Judges and applies one report about one dial.
     fn apply_report(
         &mut self,
         index: usize,
@@ -289,7 +288,7 @@ impl Model {
                 self.is_awaited(trunk, report.provider_call_id.as_ref()),
                 &report.provider_call_id,
             ) {
-                // What came before is heard before.
+                // Earlier events are heard first.
                 self.match_parked(index, trunk, name);
                 return self.apply_report(index, claim_no, trunk, report);
             }
@@ -301,7 +300,7 @@ impl Model {
         Verdict::Applied
     }
 
-    /// A report about the dial that is in flight.
+    /// A report about the dial in flight.
     fn follow(&mut self, index: usize, report: &Report, reached: bool) {
         let (now, call) = (self.now, &mut self.calls[index]);
         let Some(outcome) = report.outcome else {
@@ -344,9 +343,9 @@ impl Model {
         }
     }
 
-    /// A report about a dial that is over for us, or about an earlier one than that in flight:
-    /// an answer that was not known ends the call where it waits for another dial, or where
-    /// nobody knew; whoever rings or talks holds the number, until that is reported to be over.
+    /// A report about a dial that is over for us, or an earlier one than that in flight. A new answer ends a call
+    /// that waits for another dial or failed as unknown; ringing or talking holds the number until the end is
+    /// reported.
     fn hear_late(
         &mut self,
         index: usize,
@@ -407,8 +406,7 @@ impl Model {
         self.end_hold(index, claim_no, outcome)
     }
 
-    /// It is over now: what it held is free, and a call that waits is due as after any attempt
-    /// that ended so.
+    /// It has ended: what it held is free, and a waiting call is due as after any attempt with this outcome.
     fn end_hold(&mut self, index: usize, claim_no: i64, outcome: Outcome) -> Verdict {
         let lane = self.campaign_of(index);
         let base = match outcome {
@@ -438,13 +436,13 @@ impl Model {
 }
 
 impl Call {
-    /// The hold that is left is of the other dials.
+    /// What remains of the hold belongs to the other dials.
     fn end_hold_of(&mut self, claim_no: i64) {
         self.dial(claim_no).known = Some(Known::Over);
         self.hold_until = self.held_by_others(claim_no);
     }
 
-    /// Never for longer than the call says: a person may have released it.
+    /// Never longer than the call's own hold, because a person may have released it.
     pub(super) fn held_by_others(&self, claim_no: i64) -> Option<Moment> {
         let held = self.hold_until?;
         let own = usize::try_from(claim_no - 1).unwrap();

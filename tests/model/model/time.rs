@@ -32,8 +32,7 @@ impl Model {
         self.sweep_parked();
     }
 
-    /// Past its deadline: where the provider can be asked it is asked first, minute by
-    /// minute, for `max_duration` at most.
+    /// Past its deadline. A provider that can be asked is asked first, minute by minute, for at most `max_duration`.
     fn overdue(&mut self, index: usize) {
         let (now, own) = (self.now, self.own_deadline(index));
         let last = own + self.calls[index].latest().max_duration;
@@ -54,8 +53,8 @@ impl Model {
         own_deadline(&self.calls[index])
     }
 
-    /// Numbers that may not be rung: their calls end. An entry is looked at for a minute,
-    /// for enqueues that had read the list before it was there.
+    /// Calls to numbers on the do-not-call list end. An entry is checked for a minute, for enqueues that had read the
+    /// list before it was added.
     fn sweep_forbidden(&mut self) {
         let now = self.now;
         for entry in self.forbidden.iter_mut().filter(|entry| entry.pending) {
@@ -69,7 +68,7 @@ impl Model {
         }
     }
 
-    /// Which dials their providers are to be asked about. Each is booked.
+    /// Dials that their providers are to be asked about; books each.
     pub(crate) fn look_ups_due(&mut self) -> Vec<Reference> {
         let mut due = Vec::new();
         for index in 0..self.calls.len() {
@@ -89,8 +88,8 @@ impl Model {
         due
     }
 
-    /// One in doubt is asked about 5 s after its claim, an accepted one after half of the longest
-    /// time that it may take: not within 5 s, and after 2 minutes at the latest.
+    /// A doubt is asked about 5 s after its claim, an accepted call after half of its longest possible time, but not
+    /// within 5 s and at the latest after 2 minutes.
     fn look_up_due(&self, index: usize) -> Option<Moment> {
         let call = &self.calls[index];
         let first = match call.state {
@@ -106,8 +105,7 @@ impl Model {
         can_ask.then(|| call.look_up_at.unwrap_or(call.claimed_at + first))
     }
 
-    /// The moments ahead at which something falls due, soonest first: where off-by-one
-    /// errors of time live.
+    /// Coming moments at which something is due, soonest first: where off-by-one errors of time hide.
     pub(crate) fn moments(&self) -> Vec<Moment> {
         let mut moments: Vec<Moment> = Vec::new();
         for (index, call) in self.calls.iter().enumerate() {
@@ -130,7 +128,7 @@ impl Model {
     }
 }
 
-/// The deadline that the claim gave; sweeps may have put it off since.
+/// The deadline set by the claim; sweeps may have postponed it.
 pub(super) fn own_deadline(call: &Call) -> Moment {
     let told = call.latest();
     call.claimed_at + told.ring_timeout + told.max_duration + 2 * MINUTE

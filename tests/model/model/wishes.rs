@@ -1,4 +1,4 @@
-//! What people ask for: enqueue, cancel, redrive, amend, release, resolve, and numbers not to ring.
+//! Requests of people: enqueue, cancel, redrive, amend, release, resolve, and the do-not-call list.
 
 use pgdial::{
     domain::{CallId, CallState, Outcome, Resolution},
@@ -22,14 +22,14 @@ pub(crate) struct Wish {
     pub(crate) key: Option<u8>,
 }
 
-/// When a call expires, as a change says it.
+/// A change of when a call expires.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Expiry {
     Never,
     At(Moment),
 }
 
-/// One change of a waiting call.
+/// A change of a waiting call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Change {
     pub(crate) priority: Option<i16>,
@@ -38,11 +38,11 @@ pub(crate) struct Change {
     pub(crate) max_attempts: Option<i32>,
 }
 
-/// Attempts where the request names none: the campaigns' default.
+/// Attempts of a request that names none: the campaigns' default.
 const ATTEMPTS: i32 = 3;
 
 impl Model {
-    /// Takes over what an enqueue answered, or says what it should have answered.
+    /// Copies the result of an enqueue into the model, or says what it should have been.
     pub(crate) fn enqueued(&mut self, wish: &Wish, answer: &Enqueued) -> Result<(), String> {
         let begins = wish.run_at.unwrap_or(Moment::MIN);
         let known = |call: &&Call| wish.key.is_some() && call.wish.key == wish.key;
@@ -170,7 +170,7 @@ impl Model {
         Redriven::Waiting
     }
 
-    /// The sentence of a refusal is not the model's business.
+    /// The words of a refusal are not modelled.
     pub(crate) fn amend(&mut self, index: usize, change: Change) -> Amended {
         let now = self.now;
         let call = &mut self.calls[index];
@@ -193,7 +193,7 @@ impl Model {
         call.priority = change.priority.unwrap_or(call.priority);
         call.max_attempts = change.max_attempts.unwrap_or(call.max_attempts);
         call.expires_at = expires_at;
-        // A held number stays held: the retry of an unexplained dial never comes forward.
+        // A held number stays held: the retry of an unexplained dial is never brought forward.
         let wished = change.run_at.unwrap_or(call.run_at.earliest);
         call.run_at = Due::at(call.hold_until.map_or(wished, |hold| hold.max(wished)));
         call.note("amended");
@@ -242,7 +242,7 @@ impl Model {
         Resolved::Resolved
     }
 
-    /// Its attempt ended long ago, and nothing is retried. What it held is free.
+    /// Its attempt ended long ago, and nothing is retried. What it held becomes free.
     fn resolve_given_up(&mut self, index: usize, outcome: Option<Outcome>) {
         let now = self.now;
         let forbidden = self.is_forbidden(self.calls[index].wish.number);
@@ -274,7 +274,7 @@ impl Model {
         call.note(ended.as_str());
     }
 
-    /// True: the number was new to the list.
+    /// Returns whether the number was new to the list.
     pub(crate) fn forbid(&mut self, number: usize) -> bool {
         let is_new = !self.is_forbidden(number);
         if is_new {
@@ -287,7 +287,7 @@ impl Model {
         is_new
     }
 
-    /// True: the number was on the list.
+    /// Returns whether the number was on the list.
     pub(crate) fn allow(&mut self, number: usize) -> bool {
         let before = self.forbidden.len();
         self.forbidden.retain(|entry| entry.number != number);

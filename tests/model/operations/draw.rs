@@ -1,5 +1,5 @@
-//! How operations and worlds are drawn: the weights keep calls coming, going and meeting
-//! trouble, and worlds so small that their limits are met.
+//! How operations and worlds are drawn: weights keep calls coming, going and getting into trouble, and worlds are so
+//! small that their limits are reached.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ fn pick() -> impl Strategy<Value = Pick> {
     prop_oneof![3 => newest(Among::Apt), 1 => newest(Among::Others), 1 => any_of_late]
 }
 
-/// Mostly none.
+/// `None` most of the time.
 fn maybe<T: Clone + fmt::Debug + 'static>(
     chance: f64,
     values: Vec<T>,
@@ -193,7 +193,6 @@ fn people() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// One operation.
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     let worker = 0..2_usize;
     prop_oneof![

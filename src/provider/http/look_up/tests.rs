@@ -40,7 +40,7 @@ fn list(status: u16, body: &str) -> String {
     spoken(by_reference(&answer(status, body), dial, None))
 }
 
-/// The answer with a call for each pair of an id and a word.
+/// A response with one call per pair of id and status word.
 fn calls(reference: &str, pairs: &[(&str, &str)]) -> String {
     let calls: Vec<_> = pairs
         .iter()

@@ -1,4 +1,4 @@
-//! Look-ups: what goes over the wire, and what comes of no answer.
+//! Look-ups: what goes over the wire, and what follows when no response comes.
 
 use super::*;
 use crate::domain::{Report, ReportKind};
@@ -12,7 +12,7 @@ fn http(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-/// Looks up while a server accepts, reads the request, answers `bytes` and hangs up.
+/// Looks up while a server accepts, reads the request, sends `bytes` and hangs up.
 async fn look_up_against(id: Option<&str>, bytes: &str) -> (Result<LookedUp, Error>, String) {
     let (listener, provider) = listen().await;
     let server = async {
@@ -146,7 +146,7 @@ async fn a_long_transcript_does_not_hide_the_end() {
     };
     assert_eq!(report.kind, ReportKind::Ended);
 
-    // The rest of a larger one is not read, so the server may find its socket closed.
+    // The rest of a larger response is not read, so the server may find its socket closed.
     let (listener, provider) = listen().await;
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
@@ -162,7 +162,7 @@ async fn a_long_transcript_does_not_hide_the_end() {
     );
 }
 
-/// Asks for the calls since a time, with these answers one after the other.
+/// Asks for the calls since a time, and gets these responses one after the other.
 async fn list_against(answers: &[String]) -> (Result<Option<Vec<Report>>, Error>, Vec<String>) {
     let (listener, provider) = listen().await;
     let server = async {
@@ -195,7 +195,7 @@ async fn a_list_is_read_page_by_page() {
     assert_eq!(seen[1], format!("{first}&cursor=x%20y HTTP/1.1"));
 }
 
-/// To believe an empty list of a provider that has none would ring people twice.
+/// Believing the empty list of a provider that has no lists would ring people twice.
 #[tokio::test]
 async fn a_list_that_does_not_say_since_when_is_none() {
     for answer in [
