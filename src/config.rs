@@ -264,11 +264,11 @@ pub fn trunks_told(settings: &Settings, variables: &Variables) -> Result<Trunks,
 
 /// The address of a trunk's provider as it is set, without a password that stands in it.
 pub fn provider_address(settings: &Settings, variables: &Variables, trunk: &str) -> Option<String> {
-    let names = trunks::names_of(trunk);
+    let variable = trunks::url_variable(trunk);
     let flag = settings.provider_url.as_deref();
-    let set = match (names.url == trunks::DEFAULT_URL, flag) {
+    let set = match (variable == trunks::DEFAULT_URL, flag) {
         (true, Some(flag)) => Some(flag),
-        _ => variables.get(&names.url),
+        _ => variables.get(&variable),
     }?;
     Some(match (set.split_once("://"), set.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
@@ -282,7 +282,7 @@ pub fn webhook_secrets(
     trunk: &str,
 ) -> Result<crate::provider::signature::Secrets, Problems> {
     let mut bad = Collected::default();
-    let name = trunks::names_of(trunk).secrets;
+    let name = trunks::secrets_variable(trunk);
     let secrets = bad.keep(secrets::any_webhook_secrets(&name, variables.raw(&name)));
     bad.done(secrets, &names::unknown(variables))
 }

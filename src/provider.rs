@@ -112,6 +112,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{ClaimedCall, Placement, Reference, Report};
 
+pub mod adapters;
 mod answer;
 pub mod client;
 pub mod deadline;

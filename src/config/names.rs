@@ -6,8 +6,8 @@ use super::{
     trunks::{PARTS, PREFIX},
 };
 
-/// Every variable of ours, except those of further trunks.
-const KNOWN: [&str; 19] = [
+/// Every variable of ours, except those of trunks.
+const KNOWN: [&str; 16] = [
     "PGDIAL_API_KEYS",
     "PGDIAL_ENV_FILE",
     "PGDIAL_EVENT_STREAMS",
@@ -23,10 +23,7 @@ const KNOWN: [&str; 19] = [
     // Read by `demo` and by the tests, for a private server.
     "PGDIAL_PG_BINDIR",
     "PGDIAL_POLL",
-    "PGDIAL_PROVIDER_KEY",
-    "PGDIAL_PROVIDER_URL",
     "PGDIAL_PUBLIC_URL",
-    "PGDIAL_WEBHOOK_SECRETS",
     // Read by docker-compose.yml.
     "PGDIAL_PORT",
 ];
@@ -46,17 +43,18 @@ pub(super) fn unknown(variables: &Variables) -> Vec<String> {
 }
 
 fn is_known(name: &str) -> bool {
-    let of_trunk = || {
-        name.strip_prefix(PREFIX)
-            .is_some_and(|rest| PARTS.iter().any(|part| rest.ends_with(part)))
-    };
-    KNOWN.contains(&name) || of_trunk()
+    let of_default = name.strip_prefix("PGDIAL_");
+    let of_other = name.strip_prefix(PREFIX);
+    KNOWN.contains(&name)
+        || of_default.is_some_and(|part| PARTS.contains(part))
+        || of_other.is_some_and(|rest| PARTS.iter().any(|part| rest.ends_with(part)))
 }
 
 /// The known name that is fewest letters away, if few.
 fn nearest(name: &str) -> Option<String> {
     let known = KNOWN.iter().map(|known| (*known).to_owned());
-    // PGDIAL_TRUNK_EU_PROVIDR_URL: its own prefix, with each of the three parts.
+    let of_default = PARTS.iter().map(|part| format!("PGDIAL_{part}"));
+    // PGDIAL_TRUNK_EU_PROVIDR_URL: its own prefix, with each of the parts.
     let of_trunk = name
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.split_once('_'));
@@ -66,6 +64,7 @@ fn nearest(name: &str) -> Option<String> {
             .map(move |part| format!("{PREFIX}{trunk}_{part}"))
     });
     known
+        .chain(of_default)
         .chain(of_trunk)
         .map(|known| (distance(name, &known), known))
         .min()

@@ -159,11 +159,70 @@ fn an_incomplete_trunk_names_the_missing_variable() {
         "https://eu.example.com",
     )]);
     assert!(
-        words.contains("whose variables are PGDIAL_PROVIDER_URL"),
+        words.contains("whose variables are PGDIAL_FROM, PGDIAL_PROVIDER, PGDIAL_PROVIDER_KEY"),
         "{words}"
     );
     let words = wrong(&[("PGDIAL_TRUNK_9_PROVIDER_URL", "https://eu.example.com")]);
     assert!(words.contains("begins with a letter"), "{words}");
+}
+
+#[test]
+fn a_trunk_of_a_platform_is_told_what_its_adapter_needs() {
+    let retell = [
+        ("PGDIAL_TRUNK_EU_PROVIDER", "retell"),
+        (
+            "PGDIAL_TRUNK_EU_PROVIDER_KEY",
+            "key_0123456789abcdef0123456789",
+        ),
+        ("PGDIAL_TRUNK_EU_FROM", "+1 415 555 0100"),
+        (
+            "PGDIAL_TRUNK_EU_SCRIPTS",
+            "welcome=agent_1, spring=agent_2@3",
+        ),
+    ];
+    let run = right(&retell);
+    let trunk = run.trunks.get("eu").unwrap();
+    let account = trunk.provider.account().unwrap();
+    assert!(account.starts_with("retell api.retellai.com "), "{account}");
+    let with = |change: (&'static str, &'static str)| {
+        let mut all = retell.to_vec();
+        all.retain(|(name, _)| *name != change.0);
+        all.push(change);
+        wrong(&all)
+    };
+    for (change, words) in [
+        (
+            ("PGDIAL_TRUNK_EU_PROVIDER", "retel"),
+            "PGDIAL_TRUNK_EU_PROVIDER is \"retel\", which is none of http, retell",
+        ),
+        (
+            ("PGDIAL_TRUNK_EU_PROVIDER_KEY", ""),
+            "PGDIAL_TRUNK_EU_PROVIDER_KEY is empty",
+        ),
+        (
+            ("PGDIAL_TRUNK_EU_PROVIDER_KEY", "short"),
+            "PGDIAL_TRUNK_EU_PROVIDER_KEY has a secret of 5 bytes",
+        ),
+        (
+            ("PGDIAL_TRUNK_EU_FROM", "0100"),
+            "PGDIAL_TRUNK_EU_FROM cannot be used",
+        ),
+        (
+            ("PGDIAL_TRUNK_EU_SCRIPTS", "welcome"),
+            "PGDIAL_TRUNK_EU_SCRIPTS cannot be used: \"welcome\" is no NAME=ID",
+        ),
+        (
+            ("PGDIAL_TRUNK_EU_PROVIDER_URL", "ftp://x"),
+            "PGDIAL_TRUNK_EU_PROVIDER_URL cannot be used",
+        ),
+        (
+            ("PGDIAL_FROM", "+14155550100"),
+            "PGDIAL_FROM means nothing to the adapter http",
+        ),
+    ] {
+        let said = with(change);
+        assert!(said.contains(words), "{change:?}: {said}");
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Trunks from their variables: `PGDIAL_PROVIDER_URL` and its two companions describe
-//! `default`, `PGDIAL_TRUNK_<NAME>_...` every other one.
+//! Trunks from their variables: `PGDIAL_PROVIDER`, `PGDIAL_PROVIDER_URL` and so on describe `default`,
+//! `PGDIAL_TRUNK_<NAME>_...` every other one. What an adapter is told, it says itself ([`ADAPTERS`]).
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use secrecy::SecretString;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use super::{
     Problem, Variables,
@@ -11,32 +12,44 @@ use super::{
     secrets::{provider_key, webhook_secrets},
 };
 use crate::{
-    provider::{self, http::HttpProvider},
+    provider::{
+        adapters::{ADAPTERS, Adapter, Given, Setting},
+        signature::Secrets,
+    },
     trunks::{Trunk, Trunks},
 };
 
 /// The provider's address of trunk `default`.
 pub(super) const DEFAULT_URL: &str = "PGDIAL_PROVIDER_URL";
 pub(super) const PREFIX: &str = "PGDIAL_TRUNK_";
-/// What follows `PGDIAL_` or `PGDIAL_TRUNK_<NAME>_`.
-pub(super) const PARTS: [&str; 3] = ["PROVIDER_URL", "PROVIDER_KEY", "WEBHOOK_SECRETS"];
-const URL_EXAMPLE: &str = "https://voice.example.com";
 const DEFAULT: &str = "default";
+const URL: &str = "PROVIDER_URL";
+const KIND: &str = "PROVIDER";
+const SECRETS: &str = "WEBHOOK_SECRETS";
 
-/// The variables of one trunk.
-pub(super) struct Names {
-    pub(super) url: String,
-    pub(super) key: String,
-    pub(super) secrets: String,
+/// What may follow `PGDIAL_` or `PGDIAL_TRUNK_<NAME>_`.
+pub(super) static PARTS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    let settings = ADAPTERS.iter().flat_map(|adapter| adapter.settings);
+    let names = settings.map(|setting| setting.name);
+    names.chain([KIND, SECRETS]).collect()
+});
+
+/// The variable of a trunk that ends so.
+fn variable(trunk: &str, part: &str) -> String {
+    match trunk {
+        DEFAULT => format!("PGDIAL_{part}"),
+        other => format!("{PREFIX}{}_{part}", other.to_ascii_uppercase()),
+    }
 }
 
-pub(super) fn names_of(trunk: &str) -> Names {
-    let start = match trunk {
-        DEFAULT => "PGDIAL_".to_owned(),
-        other => format!("{PREFIX}{}_", other.to_ascii_uppercase()),
-    };
-    let [url, key, secrets] = PARTS.map(|part| format!("{start}{part}"));
-    Names { url, key, secrets }
+/// The variable with the address of a trunk's provider.
+pub(super) fn url_variable(trunk: &str) -> String {
+    variable(trunk, URL)
+}
+
+/// The variable with what signs a trunk's webhooks.
+pub(super) fn secrets_variable(trunk: &str) -> String {
+    variable(trunk, SECRETS)
 }
 
 /// Every trunk that the variables describe, even in part.
@@ -46,17 +59,16 @@ pub(super) fn read(
     bad: &mut Collected,
 ) -> Option<Trunks> {
     let others = bad.keep(other_names(variables))?;
-    let own = names_of(DEFAULT);
-    let mentioned = [&own.url, &own.key, &own.secrets]
+    let mentioned = PARTS
         .iter()
-        .any(|name| variables.get(name).is_some());
+        .any(|part| variables.get(&variable(DEFAULT, part)).is_some());
     let mut trunks = Vec::new();
     // A process may dial for other trunks only; one that knows none has nothing to do.
     if default_url.is_some() || mentioned || others.is_empty() {
         trunks.push(trunk(DEFAULT, default_url, variables, bad));
     }
     for name in &others {
-        let url = variables.get(&names_of(name).url);
+        let url = variables.get(&url_variable(name));
         trunks.push(trunk(name, url, variables, bad));
     }
     trunks.into_iter().collect()
@@ -69,7 +81,7 @@ pub(super) fn addresses<'a>(
 ) -> Vec<(String, &'a str)> {
     let others = other_names(variables).unwrap_or_default();
     let others = others.iter().filter_map(|name| {
-        let variable = names_of(name).url;
+        let variable = url_variable(name);
         let url = variables.get(&variable)?;
         Some((variable, url))
     });
@@ -112,12 +124,12 @@ fn misnamed(name: &str, variable: &str) -> Option<Problem> {
         name: variable.to_owned(),
         flag: None,
         what,
-        example: format!("{PREFIX}EU_PROVIDER_URL={URL_EXAMPLE}"),
+        example: format!("{PREFIX}EU_PROVIDER_URL=https://voice.example.com"),
     };
     if name == DEFAULT {
         return Some(of(format!(
             "describes trunk `default`, whose variables are PGDIAL_{}",
-            PARTS.join(", PGDIAL_")
+            PARTS.iter().copied().collect::<Vec<_>>().join(", PGDIAL_")
         )));
     }
     (!is_trunk_name(name)).then(|| {
@@ -142,37 +154,116 @@ fn trunk(
     variables: &Variables,
     bad: &mut Collected,
 ) -> Option<Trunk> {
-    let names = names_of(name);
-    let secrets = bad.keep(webhook_secrets(
-        &names.secrets,
-        variables.raw(&names.secrets),
-    ));
-    let key = bad.keep(provider_key(&names.key, variables.raw(&names.key)));
-    let url = bad.keep(url.ok_or_else(|| {
-        let what = format!("is not set: trunk `{name}` needs the address of its provider");
-        url_problem(name, what)
+    let adapter = bad.keep(adapter(name, variables))?;
+    let get = |part: &str| match part {
+        URL => url,
+        other => variables.get(&variable(name, other)),
+    };
+    bad.keep(only_its_own(adapter, name, &get));
+    let mut is_complete = true;
+    for setting in adapter.settings {
+        is_complete &= bad
+            .keep(usable(setting, name, get(setting.name), variables))
+            .is_some();
+    }
+    let secrets = secrets(adapter, name, variables);
+    let secrets = bad.keep(secrets);
+    let provider = is_complete.then(|| (adapter.build)(&Given(&get)))?;
+    let provider = bad.keep(provider.map_err(|fault| {
+        let known = adapter.settings.iter();
+        let setting = known.clone().find(|setting| setting.name == fault.setting);
+        problem(
+            name,
+            fault.setting,
+            fault.what,
+            setting.map_or("", |setting| setting.example),
+        )
     }));
-    let provider = bad.keep(adapter(name, url?, key?))?;
     Some(Trunk {
         name: name.to_owned(),
-        provider: Arc::new(provider),
+        provider: provider?,
         secrets: secrets?,
     })
 }
 
-fn adapter(name: &str, url: &str, key: Option<SecretString>) -> Result<HttpProvider, Problem> {
-    HttpProvider::new(url, key).map_err(|error| match error {
-        provider::Error::BadKey => {
-            let what = "must be visible ASCII";
-            Problem::of_variable(names_of(name).key, what, "the key of your account there")
-        }
-        other => url_problem(name, format!("cannot be used: {other}")),
+/// The adapter that a trunk names.
+fn adapter(trunk: &str, variables: &Variables) -> Result<&'static Adapter, Problem> {
+    let Some(named) = variables.get(&variable(trunk, KIND)) else {
+        return Ok(&ADAPTERS[0]);
+    };
+    let found = ADAPTERS.iter().find(|adapter| adapter.name == named);
+    found.ok_or_else(|| {
+        let known: Vec<_> = ADAPTERS.iter().map(|adapter| adapter.name).collect();
+        let what = format!("is {named:?}, which is none of {}", known.join(", "));
+        problem(trunk, KIND, what, ADAPTERS[1].name)
     })
 }
 
-fn url_problem(name: &str, what: String) -> Problem {
-    match name {
-        DEFAULT => Problem::new((DEFAULT_URL, "--provider-url"), what, URL_EXAMPLE),
-        other => Problem::of_variable(names_of(other).url, what, URL_EXAMPLE),
+/// What another adapter would be told is a mistake here: somebody believes it to be in force.
+fn only_its_own<'a>(
+    adapter: &Adapter,
+    trunk: &str,
+    get: &dyn Fn(&str) -> Option<&'a str>,
+) -> Result<(), Vec<Problem>> {
+    let is_own = |part: &str| {
+        [KIND, SECRETS].contains(&part) || adapter.settings.iter().any(|own| own.name == part)
+    };
+    let strange = PARTS
+        .iter()
+        .filter(|part| !is_own(part) && get(part).is_some());
+    let problems: Vec<_> = strange
+        .map(|part| {
+            let own: Vec<_> = adapter.settings.iter().map(|own| own.name).collect();
+            let what = format!(
+                "means nothing to the adapter {}, which is told {}",
+                adapter.name,
+                own.join(", ")
+            );
+            problem(trunk, part, what, "")
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
+}
+
+fn usable(
+    setting: &Setting,
+    trunk: &str,
+    text: Option<&str>,
+    variables: &Variables,
+) -> Result<(), Problem> {
+    let name = variable(trunk, setting.name);
+    if setting.is_secret {
+        // Set and empty is a mistake here, and no default.
+        provider_key(&name, variables.raw(&name))?;
+    }
+    if setting.is_needed && text.is_none() {
+        let what = format!("is not set: trunk `{trunk}` needs {}", setting.what);
+        return Err(problem(trunk, setting.name, what, setting.example));
+    }
+    Ok(())
+}
+
+/// What signs its webhooks.
+fn secrets(adapter: &Adapter, trunk: &str, variables: &Variables) -> Result<Secrets, Problem> {
+    let own = variable(trunk, SECRETS);
+    let signing = adapter.signs_with.map(|part| variable(trunk, part));
+    match signing {
+        Some(signing) if variables.raw(&own).is_none() => {
+            webhook_secrets(&signing, variables.raw(&signing))
+        }
+        _ => webhook_secrets(&own, variables.raw(&own)),
+    }
+}
+
+fn problem(trunk: &str, part: &str, what: String, example: &str) -> Problem {
+    let name = variable(trunk, part);
+    if name == DEFAULT_URL {
+        Problem::new((DEFAULT_URL, "--provider-url"), what, example)
+    } else {
+        Problem::of_variable(name, what, example)
     }
 }
