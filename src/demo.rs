@@ -10,6 +10,7 @@ pub mod summary;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use pgdial_fake_provider::{self as fake, FakeOptions, FakeProvider, ledger};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -21,12 +22,7 @@ use crate::{
     flow::{self, Queue, enqueue::Enqueued, lanes::ChangeError, lanes::LaneKind},
     http,
     lifecycle::Supervisor,
-    provider::{
-        self,
-        fake::{self, FakeOptions, FakeProvider, ledger},
-        http::HttpProvider,
-        signature::Secrets,
-    },
+    provider::{self, http::HttpProvider, signature::Secrets},
     trunks::{Trunk, Trunks},
 };
 
@@ -142,7 +138,7 @@ impl Demo {
 
         let secret = format!("demo-{}-{}", Uuid::new_v4(), Uuid::new_v4());
         let secrets: Secrets = secret.parse().map_err(|_bad| Error::Own("secret"))?;
-        let provider = FakeProvider::start(fake_options(place.ledger, secrets.clone())?).await?;
+        let provider = FakeProvider::start(fake_options(place.ledger, &secret)?).await?;
         let trunk = Trunk {
             name: "default".to_owned(),
             provider: std::sync::Arc::new(HttpProvider::new(&provider.url(), None)?),
@@ -252,8 +248,9 @@ async fn set_up_campaign(calls: &Queue) -> Result<(), Error> {
     Ok(())
 }
 
-fn fake_options(ledger: PathBuf, secrets: Secrets) -> Result<FakeOptions, Error> {
-    let mut options = FakeOptions::new(ledger, secrets);
+fn fake_options(ledger: PathBuf, secret: &str) -> Result<FakeOptions, Error> {
+    let secret = secret.parse().map_err(|_bad| Error::Own("secret"))?;
+    let mut options = FakeOptions::new(ledger, secret);
     options.ring = "0.2s..0.6s"
         .parse()
         .map_err(|_bad| Error::Own("ring time"))?;

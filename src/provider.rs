@@ -43,7 +43,7 @@
 //!    does not know a filter passes over it and lists everything.
 //! 6. Answer `account` with [`account_of`] their host, and their id of
 //!    the account where there is one: a dial is only ever asked about where it was sent.
-//! 7. Run it against the [`fake`] provider's misbehaviour, or a recording of theirs, and
+//! 7. Run it against the fake provider's misbehaviour (`fake-provider/`), or a recording of theirs, and
 //!    let the ledger judge it: no reference may ring twice.
 //!
 //! ```
@@ -102,7 +102,6 @@
 //! [`Provider::read_report`]: crate::provider::Provider::read_report
 //! [`Order::deadline`]: crate::provider::Order::deadline
 //! [`Order::webhook_url`]: crate::provider::Order::webhook_url
-//! [`fake`]: crate::provider::fake
 //! [`http`]: crate::provider::http
 //! [`protocol`]: crate::provider::protocol
 //! [`signature`]: crate::provider::signature
@@ -117,7 +116,6 @@ use sha2::{Digest, Sha256};
 use crate::domain::{ClaimedCall, Placement, Reference, Report};
 
 pub mod deadline;
-pub mod fake;
 pub mod http;
 pub mod protocol;
 pub mod signature;

@@ -30,6 +30,7 @@ mod enqueue;
 mod events;
 mod evidence;
 mod fairness;
+mod fake_provider;
 mod floods;
 mod forget;
 mod heartbeat;

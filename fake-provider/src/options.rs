@@ -6,8 +6,11 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use rand::RngExt;
 use secrecy::SecretString;
 
-use super::rules::{Ending, Rule};
-use crate::provider::signature::Secrets;
+use super::{
+    Error,
+    rules::{Ending, Rule},
+    wire::signing::{Scheme, Secret},
+};
 
 const RING: Span = Span {
     from: Duration::from_secs(1),
@@ -31,7 +34,7 @@ pub struct FakeOptions {
     pub ledger: PathBuf,
     /// Sign webhooks with the first of these secrets: `PGDIAL_WEBHOOK_SECRETS`.
     #[arg(skip)]
-    pub webhook_secrets: Option<Secrets>,
+    pub webhook_secret: Option<Secret>,
     /// How webhooks are signed.
     #[arg(long, value_enum, default_value_t = Scheme::Standard)]
     pub scheme: Scheme,
@@ -79,11 +82,11 @@ pub struct FakeOptions {
 
 impl FakeOptions {
     /// The defaults, on a free port of this machine.
-    pub fn new(ledger: PathBuf, webhook_secrets: Secrets) -> Self {
+    pub fn new(ledger: PathBuf, webhook_secret: Secret) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ledger,
-            webhook_secrets: Some(webhook_secrets),
+            webhook_secret: Some(webhook_secret),
             scheme: Scheme::Standard,
             key: None,
             ring: RING,
@@ -97,15 +100,17 @@ impl FakeOptions {
             redeliver_times: REDELIVER_TIMES,
         }
     }
-}
 
-/// How webhooks are signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Scheme {
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
-    Standard,
-    /// `x-signature`: hex of the HMAC over the body.
-    XSignature,
+    /// The same with what has no flag, because a process list shows flags: secret and key, by the names
+    /// of their variables.
+    pub fn with_secrets(self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let secret = variable("PGDIAL_WEBHOOK_SECRETS").ok_or(Error::NoSecret)?;
+        Ok(Self {
+            webhook_secret: Some(secret.parse()?),
+            key: variable("PGDIAL_PROVIDER_KEY").map(Into::into),
+            ..self
+        })
+    }
 }
 
 /// Why an option cannot be read.
@@ -260,7 +265,7 @@ mod tests {
     fn the_flags_are_sound_and_their_defaults_are_those_of_new() {
         <Program as clap::CommandFactory>::command().debug_assert();
         let mut parsed = Program::parse_from(["x"]).options;
-        parsed.webhook_secrets = Some("s".parse().unwrap());
+        parsed.webhook_secret = Some("s".parse().unwrap());
         let mut made = FakeOptions::new("ledger.jsonl".into(), "s".parse().unwrap());
         made.listen = "127.0.0.1:8090".parse().unwrap();
         assert_eq!(format!("{parsed:?}"), format!("{made:?}"));
