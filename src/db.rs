@@ -31,12 +31,13 @@ pub(crate) mod pool;
 
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
 
 pub(crate) use migrate::MIGRATION;
 pub use migrate::{Migrated, RELEASE, check_schema, migrate, migrate_again};
 pub use pool::{Lent, Pool};
 pub use session::Refusal;
+pub use sqlx::PgConnection;
 pub use targets::Targets;
 
 /// The oldest Postgres that pgdial runs on: `unique` semantics aside, the hashed

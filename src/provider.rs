@@ -7,105 +7,6 @@
 //! became, and the webhook's handler calls [`Provider::read_report`] after
 //! [`signature`] and [`tag`] have accepted the request. Nothing in this module sees
 //! a row, and nothing in it tries twice: who tries again is decided in SQL.
-//!
-//! # The one promise of an adapter
-//!
-//! `place` sends **at most one** request that could make a telephone ring, and it
-//! never calls an uncertain answer certain. Everything else may be wrong and costs
-//! a retry; this one wakes somebody up twice. In practice:
-//!
-//! - No retry, no redirect, no proxy from the environment, and no connection that an
-//!   earlier request has used: a reused one may die under the POST, and then nobody
-//!   can tell whether it arrived. SDKs of providers retry by default; use none.
-//! - The phase decides before the answer does. Nothing was written yet: there is
-//!   certainly no call, [`Refusal::Transient`]. From the first byte on, an error, a
-//!   time-out or an answer that cannot be read is [`Placement::Unknown`].
-//! - [`Order::deadline`] is looked at before connecting and again directly before the
-//!   first byte goes out. When it is over, the answer is [`Placement::Late`].
-//!
-//! # Writing another adapter
-//!
-//! 1. Make `src/provider/acme.rs` with a struct that holds a parsed base address, the
-//!    key as a `SecretString` (so that `Debug` cannot show it) and the connector of
-//!    [`http`], whose `exchange` keeps the promises about phases above.
-//! 2. Write down their answers as a table from status and code to [`Placement`], with
-//!    a test for each line, as `http/answer.rs` does. When their documentation does not
-//!    say that a refusal means *no call*, it is `Unknown`.
-//! 3. Write down their status words as a table to [`ReportKind`](crate::domain::ReportKind)
-//!    and [`Outcome`](crate::domain::Outcome), as [`protocol`] does. A word that you do
-//!    not know is `ReportKind::Unknown`; never guess that a call is over.
-//! 4. Send [`Order::webhook_url`] as it is: its tag is how a report finds its dial, even
-//!    when the answer to `place` was lost. Send the reference as their idempotency key
-//!    if they have one, and as their free field (metadata, tag, client state) if not.
-//! 5. Answer `look_up` with what they say and no more: [`LookedUp::NotFound`] where they
-//!    say that there is no such call, [`LookedUp::Unsupported`] where they cannot be asked,
-//!    an error for the rest. Of a list, take only what names the reference: an API that
-//!    does not know a filter passes over it and lists everything.
-//! 6. Answer `account` with [`account_of`] their host, and their id of
-//!    the account where there is one: a dial is only ever asked about where it was sent.
-//! 7. Run it against the fake provider's misbehaviour (`fake-provider/`), or a recording of theirs, and
-//!    let the ledger judge it: no reference may ring twice.
-//!
-//! ```
-//! use futures_util::future::BoxFuture;
-//! use pgdial::{
-//!     domain::{Placement, Reference, Report},
-//!     provider::{self, Cancellation, LookedUp, Order, Provider, protocol},
-//! };
-//!
-//! /// An adapter for people who type: somebody at Acme reads the order and dials.
-//! #[derive(Debug)]
-//! struct Acme;
-//!
-//! impl Provider for Acme {
-//!     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
-//!         Box::pin(async move {
-//!             if order.deadline.is_over() {
-//!                 return Placement::Late;
-//!             }
-//!             let provider_call_id = format!("acme-{}", order.call.reference());
-//!             Placement::Placed { provider_call_id }
-//!         })
-//!     }
-//!
-//!     fn cancel<'a>(
-//!         &'a self,
-//!         _provider_call_id: &'a str,
-//!     ) -> BoxFuture<'a, Result<Cancellation, provider::Error>> {
-//!         Box::pin(async { Ok(Cancellation::Unsupported) })
-//!     }
-//!
-//!     fn look_up<'a>(
-//!         &'a self,
-//!         _dial: Reference,
-//!         _provider_call_id: Option<&'a str>,
-//!     ) -> BoxFuture<'a, Result<LookedUp, provider::Error>> {
-//!         Box::pin(async { Ok(LookedUp::Unsupported) })
-//!     }
-//!
-//!     fn read_report(&self, body: &[u8]) -> Report {
-//!         protocol::read_report(body)
-//!     }
-//! }
-//! ```
-//!
-//! [`Refusal::Transient`]: crate::domain::Refusal::Transient
-//! [`Placement::Unknown`]: crate::domain::Placement::Unknown
-//! [`Placement::Late`]: crate::domain::Placement::Late
-//! [`Placement`]: crate::domain::Placement
-//! [`Provider`]: crate::provider::Provider
-//! [`Provider::place`]: crate::provider::Provider::place
-//! [`Provider::cancel`]: crate::provider::Provider::cancel
-//! [`Provider::look_up`]: crate::provider::Provider::look_up
-//! [`LookedUp::NotFound`]: crate::provider::LookedUp::NotFound
-//! [`LookedUp::Unsupported`]: crate::provider::LookedUp::Unsupported
-//! [`Provider::read_report`]: crate::provider::Provider::read_report
-//! [`Order::deadline`]: crate::provider::Order::deadline
-//! [`Order::webhook_url`]: crate::provider::Order::webhook_url
-//! [`http`]: crate::provider::http
-//! [`protocol`]: crate::provider::protocol
-//! [`signature`]: crate::provider::signature
-//! [`tag`]: crate::provider::tag
 
 use std::fmt::Debug;
 
@@ -130,6 +31,89 @@ pub use deadline::{Deadline, Stopwatch};
 /// Object-safe, so that a trunk's adapter is a value chosen by configuration.
 /// Dropping a future that `place` returned is allowed at any time, and means the same
 /// as a time-out: whoever drops it after it was polled must take the result as unknown.
+///
+/// # The one promise of an adapter
+///
+/// `place` sends **at most one** request that could make a telephone ring, and it
+/// never calls an uncertain answer certain. Everything else may be wrong and costs
+/// a retry; this one wakes somebody up twice. In practice:
+///
+/// - No retry, no redirect, no proxy from the environment, and no connection that an
+///   earlier request has used: a reused one may die under the POST, and then nobody
+///   can tell whether it arrived. SDKs of providers retry by default; use none.
+/// - The phase decides before the answer does. Nothing was written yet: there is
+///   certainly no call, [`Refusal::Transient`](crate::domain::Refusal::Transient). From the first byte on,
+///   an error, a time-out or an answer that cannot be read is [`Placement::Unknown`].
+/// - [`Order::deadline`] is looked at before connecting and again directly before the
+///   first byte goes out. When it is over, the answer is [`Placement::Late`].
+///
+/// # Writing another adapter
+///
+/// 1. Make a struct that holds a parsed base address, the key as a `SecretString` (so that `Debug`
+///    cannot show it) and an HTTP client that keeps the promise above; `src/provider/http/exchange.rs` does.
+/// 2. Write down their answers as a table from status and code to [`Placement`], with
+///    a test for each line, as `src/provider/http/answer.rs` does. When their documentation does not
+///    say that a refusal means *no call*, it is `Unknown`.
+/// 3. Write down their status words as a table to [`ReportKind`](crate::domain::ReportKind)
+///    and [`Outcome`](crate::domain::Outcome), as `src/provider/protocol.rs` does. A word that you do
+///    not know is `ReportKind::Unknown`; never guess that a call is over.
+/// 4. Send [`Order::webhook_url`] as it is: its tag is how a report finds its dial, even
+///    when the answer to `place` was lost. Send the reference as their idempotency key
+///    if they have one, and as their free field (metadata, tag, client state) if not.
+/// 5. Answer `look_up` with what they say and no more: [`LookedUp::NotFound`] where they
+///    say that there is no such call, [`LookedUp::Unsupported`] where they cannot be asked,
+///    an error for the rest. Of a list, take only what names the reference: an API that
+///    does not know a filter passes over it and lists everything.
+/// 6. Answer `account` with [`account_of`] their host, and their id of
+///    the account where there is one: a dial is only ever asked about where it was sent.
+/// 7. Run it against the misbehaviour of `pgdial-fake-provider`, or a recording of theirs, and
+///    let the ledger judge it: no reference may ring twice.
+///
+/// ```
+/// use futures_util::future::BoxFuture;
+/// use pgdial::{
+///     Cancellation, LookedUp, Order, Outcome, Placement, Provider, ProviderError, Reference, Report,
+///     ReportKind,
+/// };
+///
+/// /// An adapter for people who type: somebody at Acme reads the order and dials, and sends back
+/// /// one word when it is over.
+/// #[derive(Debug)]
+/// struct Acme;
+///
+/// impl Provider for Acme {
+///     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
+///         Box::pin(async move {
+///             if order.deadline.is_over() {
+///                 return Placement::Late;
+///             }
+///             let provider_call_id = format!("acme-{}", order.call.reference());
+///             Placement::Placed { provider_call_id }
+///         })
+///     }
+///
+///     fn cancel<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Cancellation, ProviderError>> {
+///         Box::pin(async { Ok(Cancellation::Unsupported) })
+///     }
+///
+///     fn look_up<'a>(
+///         &'a self,
+///         _dial: Reference,
+///         _id: Option<&'a str>,
+///     ) -> BoxFuture<'a, Result<LookedUp, ProviderError>> {
+///         Box::pin(async { Ok(LookedUp::Unsupported) })
+///     }
+///
+///     fn read_report(&self, body: &[u8]) -> Report {
+///         let outcome = match body {
+///             b"talked" => Outcome::Answered,
+///             b"busy" => Outcome::Busy,
+///             _ => return Report::new(ReportKind::Unknown),
+///         };
+///         Report { outcome: Some(outcome), ..Report::new(ReportKind::Ended) }
+///     }
+/// }
+/// ```
 pub trait Provider: Send + Sync + Debug {
     /// Asks for one call, at most once. See the promise above.
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement>;
@@ -200,6 +184,7 @@ pub struct Order<'a> {
 
 /// What came of asking for the end of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cancellation {
     /// It will end; the webhook says how.
     Agreed,
@@ -211,6 +196,7 @@ pub enum Cancellation {
 
 /// What the provider knows of a dial.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum LookedUp {
     /// This; never `Unparsable`.
     Found(Report),
@@ -223,6 +209,7 @@ pub enum LookedUp {
 
 /// Why an adapter could not be made, or a question to the provider has no answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The address cannot be used.
     #[error(

@@ -54,6 +54,7 @@ impl ClaimedCall {
 
 /// What came of one dial request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Placement {
     /// The provider has accepted the call and calls it by this id.
     Placed {
@@ -73,6 +74,7 @@ pub enum Placement {
 
 /// Why there is certainly no call.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// It will not work later either.
     Permanent {

@@ -47,9 +47,11 @@ impl Stopwatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     /// Started before the claim was sent.
+    #[doc(hidden)]
     pub started: Stopwatch,
     /// How long after that a dial may still begin: the lease without the time that a
     /// request may take.
+    #[doc(hidden)]
     pub latest_start: Duration,
 }
 

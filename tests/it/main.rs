@@ -29,6 +29,7 @@ mod drain;
 mod enqueue;
 mod events;
 mod evidence;
+mod examples;
 mod fairness;
 mod fake_provider;
 mod floods;
