@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 
 use crate::{
     app,
-    config::{self, Common, Log, Run, Settings, Variables},
+    config::{self, Common, Flags, Log, Settings, Variables},
     db,
     flow::Queue,
     shown, telemetry,
@@ -68,9 +68,6 @@ pub mod ops;
 
 // Where a command writes.
 pub mod out;
-
-// `serve`, `api` and `work`: processes that stay.
-mod process;
 
 // `recover`: after a restore or a failover.
 pub mod recover;
@@ -147,13 +144,13 @@ struct Everywhere {
 enum Command {
     /// Run API, worker and sweep in one process.
     #[command(after_help = SECRETS)]
-    Serve(Box<Settings>),
+    Serve(Box<Flags>),
     /// Run the API alone: orders and webhooks.
     #[command(after_help = SECRETS)]
-    Api(Box<Settings>),
+    Api(Box<Flags>),
     /// Run worker and sweep alone.
     #[command(after_help = SECRETS)]
-    Work(Box<Settings>),
+    Work(Box<Flags>),
     /// Bring the database to this release.
     Migrate {
         /// Apply all functions and views once more, also those that are there: after somebody has changed one.
@@ -202,7 +199,7 @@ enum Command {
     Recover(recover::RecoverArgs),
     /// Look at settings, database, listener and providers, and say what to mend.
     #[command(after_help = doctor::CODES)]
-    Doctor(Box<Settings>),
+    Doctor(Box<Flags>),
     /// Run a provider that only pretends to call.
     FakeProvider(fake_provider::FakeProviderArgs),
     /// Sign a webhook's body by hand, to send it with curl.
@@ -252,7 +249,7 @@ struct Invocation {
     cli: Cli,
     variables: Variables,
     /// Of a process that stays: what it does, and everything it needs to know.
-    run: Option<(app::Role, Run)>,
+    run: Option<(app::Role, Settings)>,
     warnings: Vec<String>,
 }
 
@@ -270,8 +267,8 @@ impl Invocation {
     fn of(cli: Cli) -> Result<Self, Failure> {
         let variables = Variables::of_process(cli.common.env_file())?;
         let (mut run, mut warnings) = (None, Vec::new());
-        if let Some((role, settings, api)) = cli.command.stays() {
-            let (settings, odd) = Run::read(&cli.common, settings, &variables, api)?;
+        if let Some((role, flags, api)) = cli.command.stays() {
+            let (settings, odd) = Settings::read(&cli.common, flags, &variables, api)?;
             run = Some((role, settings));
             warnings = odd;
         }
@@ -324,8 +321,9 @@ impl Invocation {
     }
 
     async fn dispatch(self, out: &mut Out) -> Result<Exit, Failure> {
-        if let Some((role, run)) = self.run {
-            return process::run(role, run).await;
+        if let Some((role, settings)) = self.run {
+            app::run(role, settings).await?;
+            return Ok(Exit::Ok);
         }
         match &self.cli.command {
             Command::Demo(args) => {
@@ -344,8 +342,8 @@ impl Invocation {
             Command::Dnc(dnc::DncCommand::Import(args)) if args.dry_run => {
                 dnc::import::run(args, None, "", out).await
             }
-            Command::Doctor(settings) => {
-                doctor::run(settings, &self.cli.common, &self.variables, out).await
+            Command::Doctor(flags) => {
+                doctor::run(flags, &self.cli.common, &self.variables, out).await
             }
             Command::Migrate { again } => {
                 migrate(*again, &self.cli.common, &self.variables, out).await
@@ -374,11 +372,11 @@ impl Invocation {
 
 impl Command {
     /// Of a command that stays: what it does, what it was told, and whether it takes orders.
-    fn stays(&self) -> Option<(app::Role, &Settings, config::Api)> {
+    fn stays(&self) -> Option<(app::Role, &Flags, config::Api)> {
         match self {
-            Self::Serve(settings) => Some((app::Role::Serve, settings, config::Api::Open)),
-            Self::Api(settings) => Some((app::Role::Api, settings, config::Api::Open)),
-            Self::Work(settings) => Some((app::Role::Work, settings, config::Api::Closed)),
+            Self::Serve(flags) => Some((app::Role::Serve, flags, config::Api::Open)),
+            Self::Api(flags) => Some((app::Role::Api, flags, config::Api::Open)),
+            Self::Work(flags) => Some((app::Role::Work, flags, config::Api::Closed)),
             _ => None,
         }
     }

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use self::summary::Summary;
 use crate::{
-    app::{self, WorkerSettings},
+    app,
+    config::WorkerSettings,
     db::{self, private},
     flow::{self, Queue, enqueue::Enqueued, lanes::ChangeError, lanes::LaneKind},
     http,

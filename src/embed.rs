@@ -5,7 +5,8 @@ use std::{error::Error as StdError, fmt, net::SocketAddr, sync::Arc, time::Durat
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{self, WorkerSettings},
+    app,
+    config::WorkerSettings,
     db::{self, PgConnection},
     domain::{CallId, CallRequest},
     flow::{

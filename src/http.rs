@@ -102,7 +102,7 @@ use tower_http::{
 };
 
 pub use self::{
-    auth::{ApiKeys, BadApiKeys},
+    auth::ApiKeys,
     problem::{Code, Document, Problem},
     serve::{Error, Server, serve},
 };

@@ -113,7 +113,7 @@ fn in_words(error: &dotenvy::Error, place: &str) -> String {
 
 fn file_problem(path: &Path, why: &str) -> Problems {
     let what = format!("names {}, which cannot be used: {why}", path.display());
-    Problem::new(("PGDIAL_ENV_FILE", "--env-file"), what, "/etc/pgdial/env").into()
+    Problem::new("PGDIAL_ENV_FILE", what, "/etc/pgdial/env").into()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use pgdial::{
     },
     domain::{ClaimedCall, Placement, Reference, Report},
     flow::Queue,
-    http::{self, ApiKeys, Server, Settings},
+    http::{self, Server, Settings},
     provider::{self, Cancellation, LookedUp, Order, Provider, protocol, signature::Secrets},
     trunks::{Trunk, Trunks},
 };
@@ -176,7 +176,11 @@ impl World {
         let calls = Queue::new(verbs.clone());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let settings = Settings {
-            api_keys: wishes.api_keys.parse::<ApiKeys>().unwrap(),
+            api_keys: wishes
+                .api_keys
+                .split(',')
+                .filter_map(|key| key.split_once(':'))
+                .collect(),
             trunks: trunks(),
             time_limit: wishes.time_limit,
             most_streams: wishes.most_streams,
