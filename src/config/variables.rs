@@ -52,8 +52,6 @@ impl Variables {
         Environment {
             pg_bindir: self.get("PGDIAL_PG_BINDIR").map(PathBuf::from),
             path: self.raw("PATH").map(Into::into),
-            home: self.get("HOME").map(PathBuf::from),
-            xdg_data_home: self.get("XDG_DATA_HOME").map(PathBuf::from),
         }
     }
 }

@@ -31,9 +31,8 @@ async fn postgres() -> &'static PrivatePostgres {
         let environment = Environment {
             pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
             path: std::env::var_os("PATH"),
-            ..Environment::default()
         };
-        let start = move || PrivatePostgres::start(&Options::for_tests(environment)).unwrap();
+        let start = move || PrivatePostgres::start(&Options::careless(environment)).unwrap();
         let postgres = tokio::task::spawn_blocking(start).await.unwrap();
         make_template(&postgres).await;
         postgres

@@ -29,7 +29,7 @@ pub enum Error {
     )]
     NoAccount,
     /// The directory belongs to somebody else, who could then read or swap what is in it.
-    #[error("{} belongs to user id {uid}, or others may write to it: name another data directory", path.display())]
+    #[error("{} belongs to user id {uid}, or others may write to it", path.display())]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -38,8 +38,7 @@ pub enum Error {
     },
     /// The account that we become cannot enter the directory.
     #[error(
-        "the account `{account}`, which runs Postgres because root may not, cannot enter {}: \
-         name a data directory outside private homes, such as /var/tmp/pgdial-demo",
+        "the account `{account}`, which runs Postgres because root may not, cannot enter {}",
         path.display()
     )]
     Unreachable {
@@ -58,8 +57,8 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
-    /// Another process holds the directory, and no server came up in it.
-    #[error("another process holds {} and no server has come up there", path.display())]
+    /// A server that was there before does not go.
+    #[error("another process holds {}", path.display())]
     Busy {
         /// The directory.
         path: PathBuf,
