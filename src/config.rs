@@ -17,7 +17,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{telemetry::LogFormat, trunks::Trunks};
+use crate::trunks::Trunks;
 
 // What a command line may say.
 mod flags;
@@ -98,6 +98,16 @@ pub struct Log {
     pub filter: String,
     /// Lines for people or for programs.
     pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One readable line each.
+    #[default]
+    Text,
+    /// One JSON object each.
+    Json,
 }
 
 /// What a process does with the listen address.

@@ -5,15 +5,7 @@ pub mod trace;
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// One readable line each.
-    #[default]
-    Text,
-    /// One JSON object each.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// The filter cannot be read.
 #[derive(Debug, thiserror::Error)]

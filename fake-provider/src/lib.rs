@@ -36,10 +36,12 @@ mod delivery;
 pub mod ledger;
 mod life;
 mod options;
+mod reading;
 mod rules;
 mod wire;
 
-pub use options::{BadOption, FakeOptions, Span, Weights};
+pub use options::{FakeOptions, Span, Weights};
+pub use reading::BadOption;
 pub use rules::{Asked, Behaviour, Ending, Rule};
 pub use wire::signing::{BadSecret, Scheme, Secret};
 

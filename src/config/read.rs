@@ -5,8 +5,8 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 use hyper::Uri;
 use secrecy::SecretString;
 
-use super::{ApiKey, Problem};
-use crate::{db::Targets, telemetry::LogFormat};
+use super::{ApiKey, LogFormat, Problem};
+use crate::db::Targets;
 
 const HOUR: Duration = Duration::from_hours(1);
 

@@ -40,7 +40,6 @@ mod address;
 mod tests;
 
 pub use error::{Error, Missing, TooOld};
-pub use find::FLOOR;
 
 use home::Home;
 use server::Server;

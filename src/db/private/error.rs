@@ -5,7 +5,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::find::FLOOR;
+use crate::db::OLDEST_POSTGRES;
 
 /// Why there is no private server.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum Error {
     Missing(Missing),
     /// The folder that `PGDIAL_PG_BINDIR` names will not do.
     #[error(
-        "PGDIAL_PG_BINDIR={} does not hold the programs initdb and postgres of Postgres {FLOOR} or newer",
+        "PGDIAL_PG_BINDIR={} does not hold the programs initdb and postgres of Postgres {OLDEST_POSTGRES} or newer",
         path.display()
     )]
     Bindir {
@@ -125,7 +125,7 @@ impl fmt::Display for Missing {
         let sudo = if self.sudo { "sudo " } else { "" };
         writeln!(
             f,
-            "no DATABASE_URL is set, and this machine has no server programs of Postgres {FLOOR} or newer."
+            "no DATABASE_URL is set, and this machine has no server programs of Postgres {OLDEST_POSTGRES} or newer."
         )?;
         writeln!(f, "Any one of these will do:")?;
         writeln!(
