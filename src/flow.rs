@@ -293,6 +293,11 @@ impl Queue {
         accounts_of(&self.accounts, trunks)
     }
 
+    /// Its connections, for `crate::db`.
+    pub(crate) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// What this process counts.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics

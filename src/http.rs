@@ -102,7 +102,7 @@ use tower_http::{
 };
 
 pub use self::{
-    auth::{ApiKeys, BadApiKeys},
+    auth::ApiKeys,
     problem::{Code, Document, Problem},
     serve::{Error, Server, serve},
 };
@@ -156,6 +156,20 @@ struct App {
     stop: CancellationToken,
 }
 
+impl App {
+    fn new(calls: Queue, settings: Settings) -> Self {
+        Self {
+            calls,
+            trunks: Arc::new(settings.trunks),
+            queue: Arc::default(),
+            time_limit: settings.time_limit,
+            bodies: Arc::new(body::Room::new(settings.largest_webhook)),
+            streams: Arc::new(Semaphore::new(settings.most_streams)),
+            stop: settings.stop,
+        }
+    }
+}
+
 /// All routes, with all their layers.
 pub fn router(calls: Queue, settings: Settings) -> Router {
     router_with(calls, settings, Router::new())
@@ -176,19 +190,19 @@ pub fn operators_router(calls: Queue) -> Router {
     at_the_edge(app.clone(), operators().with_state(app))
 }
 
+/// Webhooks, and what operators ask: for a process that takes no orders over HTTP.
+pub fn webhooks_router(calls: Queue, settings: Settings) -> Router {
+    let app = App::new(calls, settings);
+    let routes = operators().merge(webhooks());
+    at_the_edge(app.clone(), routes.with_state(app))
+}
+
 /// The same with more routes beside ours, under the same edge.
 pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
-    let app = App {
-        calls,
-        trunks: Arc::new(settings.trunks),
-        queue: Arc::default(),
-        time_limit: settings.time_limit,
-        bodies: Arc::new(body::Room::new(settings.largest_webhook)),
-        streams: Arc::new(Semaphore::new(settings.most_streams)),
-        stop: settings.stop,
-    };
+    let api_keys = settings.api_keys.clone();
+    let app = App::new(calls, settings);
     let routes = operators()
-        .nest("/api/v1", api(settings.api_keys))
+        .nest("/api/v1", api(api_keys))
         .merge(webhooks())
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(page::page))

@@ -1,42 +1,42 @@
 //! The names there are. A variable that is nearly one of them is a setting that
 //! somebody believes to be in force.
 
+use clap::Arg;
+
 use super::{
-    Variables,
-    trunks::{PARTS, PREFIX},
+    Variables, flags,
+    trunks::{DEFAULT, PARTS, PREFIX, names_of},
 };
 
-/// Every variable of ours, except those of further trunks.
-const KNOWN: [&str; 19] = [
-    "PGDIAL_API_KEYS",
-    "PGDIAL_ENV_FILE",
-    "PGDIAL_EVENT_STREAMS",
-    "PGDIAL_LARGEST_WEBHOOK",
-    "PGDIAL_GRACE",
-    "PGDIAL_KEEP_FINISHED",
-    "PGDIAL_LISTEN",
-    "PGDIAL_LOG",
-    "PGDIAL_LOG_FORMAT",
-    "PGDIAL_METRICS_LISTEN",
-    "PGDIAL_MIGRATE",
-    "PGDIAL_PERMITS",
+/// Those of ours that are neither flags nor of a trunk.
+const OTHERS: [&str; 3] = [
+    super::secrets::API_KEYS,
     // Read by `demo` and by the tests, for a private server.
     "PGDIAL_PG_BINDIR",
-    "PGDIAL_POLL",
-    "PGDIAL_PROVIDER_KEY",
-    "PGDIAL_PROVIDER_URL",
-    "PGDIAL_PUBLIC_URL",
-    "PGDIAL_WEBHOOK_SECRETS",
     // Read by docker-compose.yml.
     "PGDIAL_PORT",
 ];
 
+/// Every variable of ours, except those of further trunks.
+pub(super) fn known() -> Vec<String> {
+    let flags = flags::all();
+    let flags = flags.get_arguments().filter_map(Arg::get_long);
+    let own = names_of(DEFAULT);
+    let others = OTHERS.map(str::to_owned);
+    flags
+        .map(flags::variable_of)
+        .chain([own.key, own.secrets])
+        .chain(others)
+        .collect()
+}
+
 /// A warning for each `PGDIAL_` variable that means nothing.
 pub(super) fn unknown(variables: &Variables) -> Vec<String> {
+    let known = known();
     variables
         .names()
-        .filter(|name| name.starts_with("PGDIAL_") && !is_known(name))
-        .map(|name| match nearest(name) {
+        .filter(|name| name.starts_with("PGDIAL_") && !is_known(&known, name))
+        .map(|name| match nearest(&known, name) {
             Some(near) => {
                 format!("{name} is not a setting and changes nothing; did you mean {near}?")
             }
@@ -45,17 +45,16 @@ pub(super) fn unknown(variables: &Variables) -> Vec<String> {
         .collect()
 }
 
-fn is_known(name: &str) -> bool {
+fn is_known(known: &[String], name: &str) -> bool {
     let of_trunk = || {
         name.strip_prefix(PREFIX)
             .is_some_and(|rest| PARTS.iter().any(|part| rest.ends_with(part)))
     };
-    KNOWN.contains(&name) || of_trunk()
+    known.iter().any(|known| known == name) || of_trunk()
 }
 
 /// The known name that is fewest letters away, if few.
-fn nearest(name: &str) -> Option<String> {
-    let known = KNOWN.iter().map(|known| (*known).to_owned());
+fn nearest(known: &[String], name: &str) -> Option<String> {
     // PGDIAL_TRUNK_EU_PROVIDR_URL: its own prefix, with each of the three parts.
     let of_trunk = name
         .strip_prefix(PREFIX)
@@ -66,6 +65,8 @@ fn nearest(name: &str) -> Option<String> {
             .map(move |part| format!("{PREFIX}{trunk}_{part}"))
     });
     known
+        .iter()
+        .cloned()
         .chain(of_trunk)
         .map(|known| (distance(name, &known), known))
         .min()

@@ -21,7 +21,7 @@ pub(super) const PREFIX: &str = "PGDIAL_TRUNK_";
 /// What follows `PGDIAL_` or `PGDIAL_TRUNK_<NAME>_`.
 pub(super) const PARTS: [&str; 3] = ["PROVIDER_URL", "PROVIDER_KEY", "WEBHOOK_SECRETS"];
 const URL_EXAMPLE: &str = "https://voice.example.com";
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 
 /// The variables of one trunk.
 pub(super) struct Names {
@@ -110,7 +110,6 @@ fn name_in(variable: &str) -> Option<String> {
 fn misnamed(name: &str, variable: &str) -> Option<Problem> {
     let of = |what: String| Problem {
         name: variable.to_owned(),
-        flag: None,
         what,
         example: format!("{PREFIX}EU_PROVIDER_URL={URL_EXAMPLE}"),
     };
@@ -164,15 +163,12 @@ fn adapter(name: &str, url: &str, key: Option<SecretString>) -> Result<HttpProvi
     HttpProvider::new(url, key).map_err(|error| match error {
         provider::Error::BadKey => {
             let what = "must be visible ASCII";
-            Problem::of_variable(names_of(name).key, what, "the key of your account there")
+            Problem::new(names_of(name).key, what, "the key of your account there")
         }
         other => url_problem(name, format!("cannot be used: {other}")),
     })
 }
 
 fn url_problem(name: &str, what: String) -> Problem {
-    match name {
-        DEFAULT => Problem::new((DEFAULT_URL, "--provider-url"), what, URL_EXAMPLE),
-        other => Problem::of_variable(names_of(other).url, what, URL_EXAMPLE),
-    }
+    Problem::new(names_of(name).url, what, URL_EXAMPLE)
 }

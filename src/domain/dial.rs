@@ -54,6 +54,7 @@ impl ClaimedCall {
 
 /// Result of one dial request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Placement {
     /// The provider accepted the call.
     Placed {
@@ -73,6 +74,7 @@ pub enum Placement {
 
 /// Why there is certainly no call.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// Trying later will not help.
     Permanent {

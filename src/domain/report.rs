@@ -41,3 +41,20 @@ pub struct Report {
     /// All other fields, unchanged.
     pub result: Value,
 }
+
+impl Report {
+    /// A report that says nothing else. Fields may be added: write
+    /// `Report { outcome: Some(Outcome::Busy), ..Report::new(ReportKind::Ended) }`.
+    pub const fn new(kind: ReportKind) -> Self {
+        Self {
+            kind,
+            outcome: None,
+            answered: false,
+            provider_call_id: None,
+            reference: None,
+            event_id: None,
+            status: None,
+            result: Value::Null,
+        }
+    }
+}

@@ -70,3 +70,24 @@ pub struct CallRequest {
     #[schema(pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
     pub traceparent: Option<String>,
 }
+
+impl CallRequest {
+    /// This number with this script, at once, and everything else by default. Fields may be added: write
+    /// `CallRequest { priority: Some(9), ..CallRequest::new(to, script_id) }`.
+    pub fn new(to: impl Into<String>, script_id: impl Into<String>) -> Self {
+        Self {
+            to: to.into(),
+            script_id: script_id.into(),
+            region: None,
+            metadata: None,
+            campaign: None,
+            from: None,
+            priority: None,
+            run_at: None,
+            expires_at: None,
+            max_attempts: None,
+            idempotency_key: None,
+            traceparent: None,
+        }
+    }
+}

@@ -21,6 +21,7 @@ use crate::{db::Pool, domain::CallId, metrics::Metrics};
 
 /// What became of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Enqueued {
     /// A new call.
     Created(CallId),
@@ -36,6 +37,25 @@ pub enum Enqueued {
     UnknownCampaign(String),
     /// The request cannot be taken; the text says what to do.
     Invalid(String),
+}
+
+/// Why there is no call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotTaken(String);
+
+impl Enqueued {
+    /// The call, whether it is new or was there already under its key; otherwise what to do.
+    pub fn call(self) -> Result<CallId, NotTaken> {
+        match self {
+            Self::Created(id) | Self::Duplicate(id) => Ok(id),
+            Self::KeyReused(why)
+            | Self::KeyLocked(why)
+            | Self::Suppressed(why)
+            | Self::UnknownCampaign(why)
+            | Self::Invalid(why) => Err(NotTaken(why)),
+        }
+    }
 }
 
 /// Locked keys that one batch waits for (2 s each) before the rest is answered `KeyLocked`.
@@ -86,16 +106,32 @@ impl Queue {
         owner: &str,
         requests: &[Request],
     ) -> Result<Vec<Enqueued>, Error> {
-        let storable = requests.iter().filter(|request| !request.holds_nul);
-        let storable: Vec<&RawValue> = storable.map(|request| &*request.json).collect();
-        let mut stored = self.enqueue_storable(owner, &storable).await?.into_iter();
-        let answers = requests.iter().map(|request| {
-            if request.holds_nul {
-                return Ok(Enqueued::Invalid(NUL.to_owned()));
-            }
-            stored.next().ok_or_else(no_row)
-        });
-        answers.collect()
+        let stored = self.enqueue_storable(owner, &storable(requests)).await?;
+        for_each(requests, stored)
+    }
+
+    /// The same in the caller's transaction. Its commit wakes the workers.
+    pub async fn enqueue_in(
+        connection: &mut PgConnection,
+        owner: &str,
+        requests: &[Request],
+    ) -> Result<Vec<Enqueued>, Error> {
+        let storable = storable(requests);
+        let rows: Vec<Row> = sqlx::query_as(SQL)
+            .bind([owner])
+            .bind(Json(&storable))
+            .bind(None::<i32>)
+            .bind(false)
+            .fetch_all(&mut *connection)
+            .await?;
+        let rows = in_order(rows, storable.len())?;
+        if rows.iter().any(|row| row.1 == CREATED) {
+            sqlx::query("select pgdial.wake()")
+                .execute(connection)
+                .await?;
+        }
+        let stored = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
+        for_each(requests, stored)
     }
 
     /// One request, together with those that others bring at the same time. With the call
@@ -184,7 +220,25 @@ impl Queue {
 const SQL: &str = "select ordinal, verdict, id, detail from pgdial.enqueue_many($1, $2, $3, $4)";
 const KEY_LOCKED: &str = "key_locked";
 
-fn no_row() -> Error {
+/// Those that Postgres can hold.
+fn storable(requests: &[Request]) -> Vec<&RawValue> {
+    let storable = requests.iter().filter(|request| !request.holds_nul);
+    storable.map(|request| &*request.json).collect()
+}
+
+/// An answer for each request, by those for the storable ones.
+fn for_each(requests: &[Request], stored: Vec<Enqueued>) -> Result<Vec<Enqueued>, Error> {
+    let mut stored = stored.into_iter();
+    let answers = requests.iter().map(|request| {
+        if request.holds_nul {
+            return Ok(Enqueued::Invalid(NUL.to_owned()));
+        }
+        stored.next().ok_or_else(no_row)
+    });
+    answers.collect()
+}
+
+pub(crate) fn no_row() -> Error {
     Error::Contract {
         verb: "enqueue",
         got: "no row".to_owned(),

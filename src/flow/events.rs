@@ -5,11 +5,11 @@
 //! that comes after it; [`Heartbeat`] says for how long, and whose it is.
 //!
 //! ```no_run
-//! use pgdial::flow::{Queue, events::{EventError, Since}};
+//! use pgdial::{EventError, Queue, Since};
 //!
-//! async fn follow(calls: &Queue, kept: Option<String>) -> Result<(), EventError> {
+//! async fn follow(queue: &Queue, kept: Option<String>) -> Result<(), EventError> {
 //!     let since = kept.map_or(Since::Now, |cursor| Since::Cursor(cursor.into()));
-//!     let mut events = calls.events().since(since).kind("completed").kind("failed").subscribe().await?;
+//!     let mut events = queue.events().since(since).kind("completed").kind("failed").subscribe().await?;
 //!     while let Some(event) = events.next().await {
 //!         let event = event?;
 //!         println!("{} {} {:?}", event.call_id, event.kind, event.outcome);

@@ -31,6 +31,7 @@ pub struct Event<'a> {
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Verdict {
     /// It moved the call.
     Applied,
