@@ -36,6 +36,7 @@ pub struct CallRequest {
     pub script_id: String,
     /// Passed to the provider verbatim. A JSON object of at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({"name": "Ada"}))]
     pub metadata: Option<Map<String, Value>>,
     /// The campaign that it belongs to; `default` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,7 @@ pub enum LaneKind {
 }
 
 impl LaneKind {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Campaign => "campaign",
             Self::Trunk => "trunk",
