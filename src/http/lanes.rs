@@ -64,14 +64,8 @@ pub(super) async fn create<L: Lane>(
     owner: &Owner,
     mut changes: Value,
 ) -> Result<Response, Problem> {
-    let why = take_why(&mut changes)?;
-    let name = changes
-        .as_object_mut()
-        .and_then(|fields| fields.remove("name"));
-    let Some(Value::String(name)) = name else {
-        let detail = format!("\"name\" is missing: the name of the new {}", L::KIND);
-        return Err(Problem::new(Code::InvalidRequest, detail));
-    };
+    let why = take(&mut changes, "why");
+    let name = take(&mut changes, "name").unwrap_or_default();
     let (kind, by, why) = (L::KIND, owner.by(), why.as_deref());
     let made = app
         .calls
@@ -92,7 +86,7 @@ pub(super) async fn change<L: Lane>(
     name: &str,
     mut changes: Value,
 ) -> Result<Json<L>, Problem> {
-    let why = take_why(&mut changes)?;
+    let why = take(&mut changes, "why");
     if changes.as_object().is_none_or(serde_json::Map::is_empty) {
         return Err(Problem::new(
             Code::InvalidRequest,
@@ -110,23 +104,17 @@ pub(super) async fn change<L: Lane>(
     show(app, name).await
 }
 
-/// The reason of a change, which is no field of the row.
-fn take_why(changes: &mut Value) -> Result<Option<String>, Problem> {
-    let why = match changes
-        .as_object_mut()
-        .and_then(|fields| fields.remove("why"))
-    {
-        None | Some(Value::Null) => None,
-        Some(Value::String(why)) => Some(why),
-        Some(_) => {
-            return Err(Problem::new(
-                Code::InvalidRequest,
-                "\"why\" must be a string",
-            ));
+/// What is no field of the row. One that is no text stays, and the database says so.
+fn take(changes: &mut Value, name: &str) -> Option<String> {
+    let fields = changes.as_object_mut()?;
+    match fields.remove(name)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => {
+            fields.insert(name.to_owned(), other);
+            None
         }
-    };
-    check_why(why.as_deref())?;
-    Ok(why)
+    }
 }
 
 pub(super) async fn pause<L: Lane>(

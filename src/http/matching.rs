@@ -224,7 +224,7 @@ impl Pages {
             .await
             .map_err(|error| match error {
                 ChangeError::Refused(words) => Problem::new(Code::InvalidQuery, words),
-                ChangeError::Flow(error) => error.into(),
+                other => other.into(),
             })?;
         self.is_over = cursor.is_none();
         self.cursor = cursor;

@@ -252,7 +252,7 @@ impl From<flow::Error> for Problem {
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
-            ChangeError::Refused(words) if words.contains("campaigns_trunk_fkey") => Self::new(
+            ChangeError::UnknownTrunk => Self::new(
                 Code::UnknownTrunk,
                 "there is no trunk of this name: GET /api/v1/trunks shows those there are",
             ),
