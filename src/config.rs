@@ -48,7 +48,6 @@ pub use flags::{Common, Flags};
 pub use problem::{Problem, Problems};
 pub use read::{duration, one_of};
 pub use secrets::ApiKey;
-pub(crate) use trunks::is_trunk_name;
 pub use variables::Variables;
 
 use problem::Collected;

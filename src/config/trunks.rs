@@ -127,7 +127,7 @@ fn misnamed(name: &str, variable: &str) -> Option<Problem> {
 }
 
 /// As `pgdial.trunks` takes them.
-pub(crate) fn is_trunk_name(name: &str) -> bool {
+fn is_trunk_name(name: &str) -> bool {
     (1..=31).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name

@@ -36,6 +36,7 @@ pub struct CallRequest {
     pub script_id: String,
     /// Passed to the provider unchanged. A JSON object of at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({"name": "Ada"}))]
     pub metadata: Option<Map<String, Value>>,
     /// Name of the campaign; defaults to `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -154,11 +154,12 @@ impl EventFilter {
 #[non_exhaustive]
 pub struct Event {
     /// Its place in the order.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "7-42")]
     pub cursor: EventCursor,
     /// When.
     pub at: DateTime<Utc>,
     /// What: `waiting`, `active`, `in_call`, `retried`, `completed`, `failed`, ...
+    #[schema(example = "completed")]
     pub kind: String,
     /// To which call.
     pub call_id: CallId,
@@ -199,8 +200,10 @@ impl Event {
 pub struct Heartbeat {
     /// For how long the oldest event has been withheld, milliseconds; 0: none is; null: unknown,
     /// the database does not answer.
+    #[schema(required)]
     pub lag_ms: Option<i64>,
     /// Whose open transaction withholds events, or would.
+    #[schema(required)]
     pub held_by: Option<Holder>,
 }
 

@@ -143,6 +143,9 @@ impl Owner {
     }
 }
 
+/// What the layer over the API refuses.
+pub(super) const REFUSES: &[Code] = &[Code::Unauthorized];
+
 /// The layer over the API: no owner, no answer.
 pub(super) async fn require_key(
     State(keys): State<ApiKeys>,

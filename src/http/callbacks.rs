@@ -44,6 +44,8 @@ pub(super) const PATH: [&str; 2] = ["callbacks", "call-status"];
 /// query may name the dial too.
 #[utoipa::path(
     post, path = "/callbacks/call-status", tag = "webhooks", request_body = StatusReport,
+    security(("signature" = [])),
+    extensions(("x-problem-codes" = json!([Code::WebhookRejected, Code::NoRoom]))),
     params(
         ("trunk" = Option<String>, Query, description = "The trunk whose secrets sign; `default` when absent. Or in the path, as `/callbacks/call-status/{trunk}`."),
         ("reference" = Option<String>, Query, description = "The dial that it is about; without it the event is matched by the provider's call id."),
@@ -53,7 +55,7 @@ pub(super) const PATH: [&str; 2] = ["callbacks", "call-status"];
         ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
         ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
-    responses((status = 200, description = "Kept.", body = Object)),
+    responses((status = 200, description = "Kept.", body = Object, example = json!({}))),
 )]
 pub(super) async fn call_status(
     State(app): State<App>,
@@ -70,6 +72,8 @@ pub(super) async fn call_status(
 /// Any signed body is answered 200, after it is durable; anything else is 401.
 #[utoipa::path(
     post, path = "/callbacks/call-status/{trunk}/{reference}/{tag}", tag = "webhooks", request_body = StatusReport,
+    security(("signature" = [])),
+    extensions(("x-problem-codes" = json!([Code::WebhookRejected, Code::NoRoom]))),
     params(
         ("trunk" = String, Path, description = "The trunk whose secrets sign."),
         ("reference" = String, Path, description = "The dial that it is about."),
@@ -79,7 +83,7 @@ pub(super) async fn call_status(
         ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
         ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
-    responses((status = 200, description = "Kept.", body = Object)),
+    responses((status = 200, description = "Kept.", body = Object, example = json!({}))),
 )]
 pub(super) async fn dial_status(
     State(app): State<App>,
