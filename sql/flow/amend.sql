@@ -5,7 +5,7 @@
 -- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), locked_out,
 -- refused (a constraint or a trigger says no: detail.why), not_found.
 -- Index: primary key.
-create or replace function pgdial.amend_many(p_items jsonb)
+create or replace function pgdial.amend_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -20,7 +20,7 @@ declare
     v_fixed constant text[] := array['to', 'region', 'campaign', 'from', 'idempotencyKey'];
     v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
+    for v_item in select * from pgdial.locked_items(p_items, p_wait) loop
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;

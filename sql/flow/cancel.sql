@@ -4,7 +4,7 @@
 -- p_items: [{id, by, why?}].  Verdicts: canceled, requested (in flight), already_over,
 -- locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
 -- Index: primary key.
-create or replace function pgdial.cancel_many(p_items jsonb)
+create or replace function pgdial.cancel_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -16,7 +16,7 @@ declare
     v_now timestamptz;
     v_words jsonb;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
+    for v_item in select * from pgdial.locked_items(p_items, p_wait) loop
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;
@@ -65,7 +65,7 @@ declare
     v_verdict text;
 begin
     select c.verdict into v_verdict
-    from pgdial.cancel_many(jsonb_build_array(jsonb_build_object('id', p_id, 'by', p_by, 'why', p_why))) c;
+    from pgdial.cancel_many(jsonb_build_array(jsonb_build_object('id', p_id, 'by', p_by, 'why', p_why)), true) c;
     if v_verdict = 'requested' then
         perform pgdial.wake('sweep');
     end if;

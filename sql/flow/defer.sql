@@ -5,7 +5,7 @@
 -- the provider, whatever its answer said; and when its request was sent again meanwhile:
 -- then that one may ring), locked_out, refused (a constraint or a trigger says no:
 -- detail.why), not_found.  Index: primary key.
-create or replace function pgdial.defer(p_items jsonb)
+create or replace function pgdial.defer(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -18,7 +18,7 @@ declare
     v_call pgdial.calls;
     v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
+    for v_item in select * from pgdial.locked_items(p_items, p_wait) loop
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;

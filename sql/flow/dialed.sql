@@ -11,7 +11,7 @@
 -- What is plain is taken together (dialed_together); the others, and all where that fails,
 -- one by one.
 -- Index: primary key, webhook_events_parked_by_provider; pinned, since the plans are generic.
-create or replace function pgdial.dialed(p_items jsonb)
+create or replace function pgdial.dialed(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -33,11 +33,11 @@ declare
 begin
     begin
         -- Locked and updated in one subtransaction, see lock_calls.
-        v_locks := array(select l.verdict from pgdial.locked_items(p_items) l order by l.ordinal);
+        v_locks := array(select l.verdict from pgdial.locked_items(p_items, p_wait) l order by l.ordinal);
         v_now := pgdial.now();
         select t.words, t.details into v_words, v_details from pgdial.dialed_together(p_items, v_locks, v_now) t;
     exception when integrity_constraint_violation or raise_exception or data_exception then
-        v_locks := array(select l.verdict from pgdial.locked_items(p_items) l order by l.ordinal);
+        v_locks := array(select l.verdict from pgdial.locked_items(p_items, p_wait) l order by l.ordinal);
         v_now := pgdial.now();
         v_words := '{}';
     end;

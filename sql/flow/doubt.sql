@@ -5,7 +5,7 @@
 -- constraint or a trigger says no: detail.why), not_found.
 -- Races: an early webhook may already have moved it on (stale); the sweep does the
 -- same to rows whose lease is over.  Index: primary key.
-create or replace function pgdial.doubt(p_items jsonb)
+create or replace function pgdial.doubt(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -18,7 +18,7 @@ declare
     v_call pgdial.calls;
     v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
+    for v_item in select * from pgdial.locked_items(p_items, p_wait) loop
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;

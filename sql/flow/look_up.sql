@@ -49,7 +49,7 @@ end $$;
 -- Verdicts: those of a webhook, not_found, not_placed (it waits again), settled, stale,
 -- locked_out.  detail: {freed, hang_up: it is up past its deadline, ask for its end}.
 -- Races: a webhook that is faster makes this stale. Index: primary key.
-create or replace function pgdial.look_up(p_items jsonb)
+create or replace function pgdial.look_up(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -60,7 +60,7 @@ declare
     v_call pgdial.calls;
     v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
+    for v_item in select * from pgdial.locked_items(p_items, p_wait) loop
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;

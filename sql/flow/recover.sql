@@ -46,7 +46,7 @@ end $$;
 -- over), over (lost with its row, and over by now: nothing to do), mismatch (of another
 -- trunk, or sent to another account than the one that lists it), failed (a person must look: detail.why), locked_out.
 -- Each in a guard of its own. Index: primary key.
-create or replace function pgdial.recover_listed(p_items jsonb)
+create or replace function pgdial.recover_listed(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -56,7 +56,7 @@ declare
     v_item record;
     v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
+    for v_item in select * from pgdial.locked_items(p_items, p_wait) loop
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;

@@ -8,7 +8,7 @@
 -- says until when: wait, or release it), suppressed, forgotten (there is no number any
 -- more), unknown_campaign, locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
 -- Index: primary key.
-create or replace function pgdial.redrive_many(p_items jsonb)
+create or replace function pgdial.redrive_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -20,7 +20,7 @@ declare
     v_now timestamptz;
     v_force boolean;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
+    for v_item in select * from pgdial.locked_items(p_items, p_wait) loop
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;
@@ -86,7 +86,7 @@ declare
 begin
     select r.verdict into v_verdict
     from pgdial.redrive_many(jsonb_build_array(jsonb_build_object(
-        'id', p_id, 'by', p_by, 'why', p_why, 'force', p_force))) r;
+        'id', p_id, 'by', p_by, 'why', p_why, 'force', p_force)), true) r;
     if v_verdict = 'waiting' then
         perform pgdial.wake('claim');
     end if;

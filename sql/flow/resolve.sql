@@ -8,7 +8,7 @@
 -- detail.why), not_found.  detail: {state: what the call is now}.
 -- Races: a webhook or a look-up that was faster has ended the doubt. What comes in later about this
 -- dial is judged as that of any dial that was put back or settled.  Index: primary key.
-create or replace function pgdial.resolve_many(p_items jsonb)
+create or replace function pgdial.resolve_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -19,7 +19,7 @@ declare
     v_call pgdial.calls;
     v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
+    for v_item in select * from pgdial.locked_items(p_items, p_wait) loop
         v_now := coalesce(v_now, pgdial.now());
         ordinal := v_item.ordinal;
         verdict := v_item.verdict;
@@ -119,7 +119,7 @@ declare
 begin
     perform pgdial.check_resolution(p_as, p_why);
     select r.verdict into v_verdict
-    from pgdial.resolve_many(jsonb_build_array(jsonb_build_object('id', p_id, 'as', p_as, 'by', p_by, 'why', p_why))) r;
+    from pgdial.resolve_many(jsonb_build_array(jsonb_build_object('id', p_id, 'as', p_as, 'by', p_by, 'why', p_why)), true) r;
     if v_verdict = 'resolved' then
         perform pgdial.wake('claim');
     end if;

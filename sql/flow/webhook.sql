@@ -1,8 +1,8 @@
 -- webhook: keep an event that passed its signature, once, and apply it, in one transaction. An
 -- event is one by its trunk, reference, id and body: the same id with another body is another.
--- p_items: [{trunk, reference?, event_id, signed_at?, body (base64), report, again?}].
+-- p_items: [{trunk, reference?, event_id, signed_at?, body (base64), report}].
 -- reference: from the URL, its tag verified; null = match by the provider's id.
--- again: the same delivery once more, after it was parked in a batch.
+-- p_wait: deliveries that were tried with others before: not counted once more.
 -- signed_at: unix seconds; more than 300 s from the database's clock is too_old: no row.
 -- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable, unmatched (nothing
 -- in it says which call it is about), duplicate (kept before, nothing changes), too_old, no_room
@@ -13,7 +13,7 @@
 -- the sweep, or by `dialed` when it stores the provider's id. First writer wins.
 -- Index: primary key, calls_provider_id, webhook_events_once; pinned, since the plans are
 -- generic: planning costs more than all the rest.
-create or replace function pgdial.webhook(p_items jsonb)
+create or replace function pgdial.webhook(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -41,11 +41,11 @@ begin
         from jsonb_array_elements(p_items) i);
     begin
         -- Locked and updated in one subtransaction, see lock_calls.
-        v_locked := pgdial.lock_calls(v_ids);
+        v_locked := pgdial.lock_calls(v_ids, p_wait);
         v_now := pgdial.now();
         select t.done, t.freed into v_done, v_freed from pgdial.apply_together(p_items, v_locked, v_now) t;
     exception when integrity_constraint_violation or data_exception or raise_exception then
-        v_locked := pgdial.lock_calls(v_ids);
+        v_locked := pgdial.lock_calls(v_ids, p_wait);
         v_now := pgdial.now();
         v_done := '{}';
     end;
@@ -61,7 +61,7 @@ begin
         ordinal := v_item.n;
         v_call_id := pgdial.event_call(v_item.i ->> 'trunk', v_item.i ->> 'reference', v_item.i -> 'report');
         v_taken := pgdial.is_taking(v_call_id, v_now);
-        verdict := pgdial.keep_event(v_item.i, v_call_id, v_call_id = any (v_locked), v_now);
+        verdict := pgdial.keep_event(v_item.i, v_call_id, v_call_id = any (v_locked), p_wait, v_now);
         detail := jsonb_build_object('freed', v_taken and not pgdial.is_taking(v_call_id, v_now));
         return next;
     end loop;
@@ -253,8 +253,9 @@ begin
 end $$;
 
 -- keep_event: one item: insert the event; only a new one, or one that still waits, is applied.
-create or replace function pgdial.keep_event(p_item jsonb, p_call_id uuid, p_locked boolean, p_now timestamptz)
-returns text
+create or replace function pgdial.keep_event(
+    p_item jsonb, p_call_id uuid, p_locked boolean, p_again boolean, p_now timestamptz
+) returns text
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
@@ -268,7 +269,7 @@ declare
 begin
     if pgdial.is_too_old(p_item, p_now) then
         return 'too_old';
-    elsif p_call_id is null and not p_item ? 'again' and not pgdial.has_room(p_item ->> 'trunk', p_now) then
+    elsif p_call_id is null and not p_again and not pgdial.has_room(p_item ->> 'trunk', p_now) then
         return 'no_room';
     end if;
     insert into pgdial.webhook_events as w (trunk, reference, event_id, body_digest, received_at, last_delivery_at,
@@ -280,13 +281,13 @@ begin
                  else 'parked' end,
             p_call_id, v_report, v_body)
     on conflict (trunk, reference, event_id, body_digest) do update
-        set deliveries = w.deliveries + case when p_item ? 'again' then 0 else 1 end, last_delivery_at = excluded.last_delivery_at,
+        set deliveries = w.deliveries + case when p_again then 0 else 1 end, last_delivery_at = excluded.last_delivery_at,
             -- It waited for a call that is known by now.
             verdict = case when w.verdict = 'unmatched' and p_call_id is not null then 'parked' else w.verdict end,
             call_id = coalesce(w.call_id, p_call_id)
     returning w.* into v_event;
     v_is_new := v_event.deliveries = 1;
-    if p_call_id is null and v_is_new and not p_item ? 'again' then
+    if p_call_id is null and v_is_new and not p_again then
         perform pgdial.take_room(v_event, p_now);
     end if;
     if v_event.verdict = 'unparsable' and v_is_new and p_locked

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{NOBODY, SMALL, Statement},
+    gathered::{SMALL, Statement},
     wake::Wake,
 };
 use crate::domain::{CallId, Reference};
@@ -47,13 +47,10 @@ pub enum Deferred {
     NotFound,
 }
 
-const SQL: &str = "select ordinal, verdict, detail from pgdial.defer($1)";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "defer",
-    sql: SQL,
-    again: SQL,
+    sql: "select ordinal, verdict, detail from pgdial.defer($1, $2)",
     held: LOCKED_OUT,
-    nobody: NOBODY,
     limits: SMALL,
     wakes: &[(Wake::Claim, |_, _| true)],
 };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{NOBODY, SMALL, Statement, says},
+    gathered::{SMALL, Statement, says},
     read_detail,
     wake::Wake,
 };
@@ -19,13 +19,10 @@ pub struct Dialed {
     pub conflict: bool,
 }
 
-const SQL: &str = "select ordinal, verdict, detail from pgdial.dialed($1)";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "dialed",
-    sql: SQL,
-    again: SQL,
+    sql: "select ordinal, verdict, detail from pgdial.dialed($1, $2)",
     held: LOCKED_OUT,
-    nobody: NOBODY,
     limits: SMALL,
     wakes: &[
         (Wake::Claim, |_, detail| says(detail, "freed")),

@@ -4,18 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{NOBODY, SMALL, Statement},
+    gathered::{SMALL, Statement},
     wake::Wake,
 };
 use crate::domain::{CallId, Reference};
 
-const SQL: &str = "select ordinal, verdict, detail from pgdial.doubt($1)";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "doubt",
-    sql: SQL,
-    again: SQL,
+    sql: "select ordinal, verdict, detail from pgdial.doubt($1, $2)",
     held: LOCKED_OUT,
-    nobody: NOBODY,
     limits: SMALL,
     wakes: &[
         // Where its provider can be asked, the sweep does so from 5 s after the claim on.

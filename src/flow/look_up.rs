@@ -123,8 +123,8 @@ impl Queue {
             answer: word,
             report,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.look_up($1)";
-        let answer = self.apply_one::<_, Verdict>("look_up", sql, item).await?;
+        let sql = "select ordinal, verdict, detail from pgdial.look_up($1, true)";
+        let answer = self.apply::<_, Verdict>("look_up", sql, item).await?;
         let detail: Detail = read_detail("look_up", answer.detail);
         if detail.freed {
             self.wake(Wake::Claim);

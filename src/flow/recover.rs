@@ -71,8 +71,8 @@ impl Queue {
             account: self.accounts.get(trunk).map(String::as_str),
             report,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.recover_listed($1)";
-        let answer = self.apply_one::<_, Recovered>("recover", sql, item).await?;
+        let sql = "select ordinal, verdict, detail from pgdial.recover_listed($1, true)";
+        let answer = self.apply::<_, Recovered>("recover", sql, item).await?;
         if answer.verdict == Recovered::Failed {
             tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, detail = %answer.detail, "a listed dial cannot be recovered");
         }

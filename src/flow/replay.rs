@@ -81,8 +81,8 @@ impl Queue {
             by,
             why,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.replay_many($1)";
-        let answer = self.apply_one::<_, Replayed>("replay", sql, item).await?;
+        let sql = "select ordinal, verdict, detail from pgdial.replay_many($1, true)";
+        let answer = self.apply::<_, Replayed>("replay", sql, item).await?;
         let detail: Detail = read_detail("replay", answer.detail);
         if detail.freed {
             self.wake(Wake::Claim);

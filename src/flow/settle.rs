@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{NOBODY, SMALL, Statement},
+    gathered::{SMALL, Statement},
     wake::Wake,
 };
 use crate::domain::{CallId, Outcome, Reference};
@@ -31,13 +31,10 @@ pub enum Settled {
     NotFound,
 }
 
-const SQL: &str = "select ordinal, verdict, detail from pgdial.settle($1)";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "settle",
-    sql: SQL,
-    again: SQL,
+    sql: "select ordinal, verdict, detail from pgdial.settle($1, $2)",
     held: LOCKED_OUT,
-    nobody: NOBODY,
     limits: SMALL,
     wakes: &[(Wake::Claim, |_, _| true)],
 };

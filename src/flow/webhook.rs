@@ -60,13 +60,9 @@ pub enum Verdict {
 pub(super) const PARKED: &str = "parked";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "webhook",
-    sql: "select ordinal, verdict, detail from pgdial.webhook($1)",
-    // Kept already, and not counted as another delivery.
-    again: "select ordinal, verdict, detail from pgdial.webhook(jsonb_set($1, '{0,again}', 'true'))",
+    sql: "select ordinal, verdict, detail from pgdial.webhook($1, $2)",
     // Often its call is locked only by the `dialed` of the same moment.
     held: PARKED,
-    // Signed in 1970: nothing is kept of it.
-    nobody: r#"{"trunk":"","reference":"00000000-0000-0000-0000-000000000000-0","event_id":"","signed_at":0,"body":"","report":{}}"#,
     // Bodies have some KiB as a rule; a larger one goes alone.
     limits: Limits {
         items: 100,

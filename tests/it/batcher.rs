@@ -138,7 +138,7 @@ async fn a_row_that_somebody_holds_delays_its_own_item_alone() {
         held[0].id, held[1].id
     );
     run(&mut person, &begin).await.unwrap();
-    // One comes alone, so that nobody keeps it company; one with all the others.
+    // One comes alone, one with all the others.
     let alone = settle_all(&db.calls, &references(&held[..1]), Outcome::Busy);
     db.until_waiting(1).await;
     let mut rest = settle_all(&db.calls, &references(&calls[1..]), Outcome::Busy);
