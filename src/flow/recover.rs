@@ -72,11 +72,14 @@ impl Queue {
             report,
         };
         let sql = "select ordinal, verdict, detail from pgdial.recover_listed($1, true)";
-        let answer = self.apply::<_, Recovered>("recover", sql, item).await?;
-        if answer.verdict == Recovered::Failed {
-            tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, detail = %answer.detail, "a listed dial cannot be recovered");
+        match self.apply("recover", sql, item).await {
+            Ok(answer) => Ok(answer.verdict),
+            Err(Error::Refused { why }) => {
+                tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, why, "a listed dial cannot be recovered");
+                Ok(Recovered::Failed)
+            }
+            Err(error) => Err(error),
         }
-        Ok(answer.verdict)
     }
 
     /// Holds a trunk whose provider cannot say what it has: it dials nothing until the end of
