@@ -56,7 +56,7 @@ begin
 
     for v_item in select n::int as n, i from jsonb_array_elements(p_items) with ordinality as e (i, n)
                   where n <> all (v_done)
-                  order by i ->> 'trunk', i ->> 'reference', n
+                  order by v_ids[n], n
     loop
         ordinal := v_item.n;
         v_call_id := pgdial.event_call(v_item.i ->> 'trunk', v_item.i ->> 'reference', v_item.i -> 'report');
@@ -68,8 +68,8 @@ begin
 end $$;
 
 -- apply_together: the plain events of a batch, in few statements. Plain: new, in time, of a call
--- that is in flight and locked by us, and what `apply_report` would accept or settle: progress,
--- an answer, or the end, about the present dial and its name at the provider. The first event
+-- that is locked by us, about its present dial and its name at the provider, and what `judge`
+-- would have accepted, answered or settled. The first event
 -- of a call that is not plain, and what follows it there, wait for the one-by-one way, so
 -- that each call hears its events in their order.
 -- p_locked: the calls that are ours.  done: the ordinals that were applied.  freed: those of
@@ -100,7 +100,9 @@ begin
         from jsonb_array_elements(p_items) with ordinality as e (i, n)
     ), about as (
         select t.*, pgdial.body_digest(t.body) as digest, c.claim_no, c.attempt, c.campaign, c.trunk as its_trunk, c.provider_call_id as its_name,
-               c.state::text as state, c.answered_at,
+               c.state, c.answered_at,
+               case when t.reference <> '' then pgdial.reference_claim_no(t.reference)
+                    when pgdial.same_name(t.name, c.provider_call_id) then c.claim_no end as event_claim_no,
                array_agg(t.kind) over earlier as kinds,
                (array_agg(t.name) filter (where t.name is not null) over earlier)[1] as first_name,
                count(*) over (partition by t.trunk, t.reference, t.event_id, pgdial.body_digest(t.body) order by t.n) as nth
@@ -110,19 +112,16 @@ begin
     ), plain as (
         select a.*, coalesce(a.its_name, a.first_name, a.name) as known,
                bool_and(coalesce(
-                   a.in_time and a.nth = 1 and a.state in ('dialing', 'unresolved', 'in_call')
-                   and case when a.reference <> '' then pgdial.reference_claim_no(a.reference) = a.claim_no
-                            else pgdial.same_name(a.name, a.its_name) end
+                   a.in_time and a.nth = 1
+                   and pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no,
+                                    pgdial.report_kind(a.report, false)) in ('accept', 'answer', 'settle')
+                   -- Where neither the row nor the outcome has the answer, decide_ending cannot know it.
+                   and (a.kind <> 'ended' or a.report ->> 'outcome' in ('answered', 'voicemail')
+                        or not pgdial.proves_answer(a.report))
                    and a.trunk = a.its_trunk and pgdial.names_dial(a.report, a.call_id, a.claim_no)
                    and coalesce(pgdial.same_name(a.name, coalesce(a.its_name, a.first_name)), true)
-                   -- Nothing waits for the name that it stores: see is_awaited.
-                   and (a.its_name is not null or (
-                        select w.id from pgdial.webhook_events w
-                        where w.verdict in ('parked', 'unmatched') and w.trunk = a.trunk and w.reference is not distinct from ''
-                          and w.report ->> 'provider_call_id' = any (pgdial.spellings(a.name)) limit 1) is null)
-                   and (a.kind in ('progress', 'answered')
-                        or a.kind = 'ended' and a.report ->> 'outcome' not in ('capacity', 'account')
-                           and (a.report ->> 'outcome' in ('answered', 'voicemail') or not pgdial.proves_answer(a.report)))
+                   -- Nothing waits for the name that it stores.
+                   and (a.its_name is not null or not pgdial.is_awaited(a.trunk, a.name))
                    and coalesce('ended' <> all (a.kinds), true)
                    -- Not "exists", which the planner may answer from a hash of the whole table.
                    and (select w.id from pgdial.webhook_events w

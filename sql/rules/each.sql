@@ -30,3 +30,24 @@ begin
         return next;
     end loop;
 end $$;
+
+-- each_alone: the items of a verb that failed together, each alone and in a guard of its own.
+-- p_all: the function of this schema that does many.  Verdicts beside its own: refused, as in each.
+create or replace function pgdial.each_alone(p_all text, p_items jsonb, p_wait boolean)
+returns table (ordinal int, verdict text, detail jsonb)
+language plpgsql volatile
+as $$
+declare
+    v_all constant text := format('select o.verdict, o.detail from pgdial.%I(jsonb_build_array($1), $2) o', p_all);
+    v_item jsonb;
+begin
+    for ordinal, v_item in select e.n, e.i from jsonb_array_elements(p_items) with ordinality as e (i, n) order by e.n loop
+        begin
+            execute v_all into verdict, detail using v_item, p_wait;
+        exception when integrity_constraint_violation or raise_exception or data_exception then
+            verdict := 'refused';
+            detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
+        end;
+        return next;
+    end loop;
+end $$;
