@@ -57,6 +57,10 @@ begin
         select t.n, t.id, t.claim_no, t.name, t.nth, c.attempt, c.trunk, c.campaign, c.state::text as state,
                c.provider_call_id as its_name, c.cancel_requested_at is not null as cancel,
                t.claim_no = c.claim_no and not pgdial.same_name(c.provider_call_id, t.name) as conflict,
+               -- is_awaited, without a statement for each item.
+               (select w.id from pgdial.webhook_events w
+                where w.verdict in ('parked', 'unmatched') and w.trunk = c.trunk and w.reference is not distinct from ''
+                  and w.report ->> 'provider_call_id' = any (pgdial.spellings(t.name)) limit 1) is not null as awaited,
                case when c.id is null then coalesce(v_locks[t.n], 'again')
                     when t.claim_no = c.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call') then 'in_call'
                     else 'stale' end as word
@@ -85,7 +89,7 @@ begin
                else '{}' end order by a.n),
            array_agg(a.id) filter (where a.word = 'in_call' and a.state <> 'in_call'),
            array_agg(distinct a.campaign) filter (where a.word = 'in_call' and a.state <> 'in_call'),
-           array_agg(a.n::int order by a.n) filter (where a.word = 'in_call' and pgdial.is_awaited(a.trunk, a.name)),
+           array_agg(a.n::int order by a.n) filter (where a.word = 'in_call' and a.awaited),
            array_agg(a.n::int order by a.n) filter (where a.word = 'again')
     into v_words, v_trunks, v_details, v_new, v_campaigns, v_awaited, v_again from about a;
 

@@ -100,7 +100,7 @@ begin
         from jsonb_array_elements(p_items) with ordinality as e (i, n)
     ), about as (
         select t.*, pgdial.body_digest(t.body) as digest, c.claim_no, c.attempt, c.campaign, c.trunk as its_trunk, c.provider_call_id as its_name,
-               c.state, c.answered_at,
+               c.state, c.answered_at, pgdial.report_kind(t.report, false) as says,
                case when t.reference <> '' then pgdial.reference_claim_no(t.reference)
                     when pgdial.same_name(t.name, c.provider_call_id) then c.claim_no end as event_claim_no,
                array_agg(t.kind) over earlier as kinds,
@@ -113,15 +113,17 @@ begin
         select a.*, coalesce(a.its_name, a.first_name, a.name) as known,
                bool_and(coalesce(
                    a.in_time and a.nth = 1
-                   and pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no,
-                                    pgdial.report_kind(a.report, false)) in ('accept', 'answer', 'settle')
+                   and pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no, a.says) in ('accept', 'answer', 'settle')
                    -- Where neither the row nor the outcome has the answer, decide_ending cannot know it.
                    and (a.kind <> 'ended' or a.report ->> 'outcome' in ('answered', 'voicemail')
                         or not pgdial.proves_answer(a.report))
                    and a.trunk = a.its_trunk and pgdial.names_dial(a.report, a.call_id, a.claim_no)
                    and coalesce(pgdial.same_name(a.name, coalesce(a.its_name, a.first_name)), true)
-                   -- Nothing waits for the name that it stores.
-                   and (a.its_name is not null or not pgdial.is_awaited(a.trunk, a.name))
+                   -- Nothing waits for the name that it stores: is_awaited, without a statement for each item.
+                   and (a.its_name is not null or (
+                        select w.id from pgdial.webhook_events w
+                        where w.verdict in ('parked', 'unmatched') and w.trunk = a.trunk and w.reference is not distinct from ''
+                          and w.report ->> 'provider_call_id' = any (pgdial.spellings(a.name)) limit 1) is null)
                    and coalesce('ended' <> all (a.kinds), true)
                    -- Not "exists", which the planner may answer from a hash of the whole table.
                    and (select w.id from pgdial.webhook_events w
