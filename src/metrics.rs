@@ -14,6 +14,12 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     core::Collector, proto::MetricFamily,
 };
+use strum::VariantNames;
+
+use crate::{
+    domain::{Placement, Refusal},
+    flow::{defer::Deferred, dialed, doubt, enqueue::Enqueued, look_up, settle::Settled, webhook},
+};
 
 // What the database says, in the same form.
 pub(crate) mod queue;
@@ -36,43 +42,22 @@ const BATCHED: [&str; 6] = ["enqueue", "dialed", "settle", "defer", "doubt", "we
 
 /// What their verdicts may be. Webhooks and enqueues have families of their own.
 const VERDICTS: [(&str, &[&str]); 4] = [
-    ("dialed", &["in_call", "stale", "not_found"]),
-    (
-        "settle",
-        &[
-            "completed",
-            "retried",
-            "failed",
-            "canceled",
-            "deferred",
-            "suppressed",
-            "stale",
-            "not_found",
-        ],
-    ),
-    (
-        "defer",
-        &[
-            "deferred",
-            "failed",
-            "canceled",
-            "suppressed",
-            "stale",
-            "not_found",
-        ],
-    ),
-    ("doubt", &["unresolved", "stale", "not_found"]),
+    ("dialed", dialed::Verdict::VARIANTS),
+    ("settle", Settled::VARIANTS),
+    ("defer", Deferred::VARIANTS),
+    ("doubt", doubt::Verdict::VARIANTS),
 ];
 
-/// What the answer to a dial's request may mean.
-const PLACEMENTS: [&str; 7] = [
-    "placed",
-    "refused",
-    "transient",
-    "capacity",
-    "account",
-    "late",
-    "unknown",
+/// Why a webhook is not believed, or not kept.
+const REJECTIONS: [&str; 8] = [
+    "unknown_trunk",
+    "unsigned",
+    "malformed",
+    "signature",
+    "tag",
+    "too_old",
+    "no_room",
+    "unreadable",
 ];
 
 /// A counter for each of some words that are known before.
@@ -242,10 +227,7 @@ impl Metrics {
                 "pgdial_look_up_total",
                 "Questions to providers about dials that nobody explained, by what came of them.",
                 "verdict",
-                &[
-                    "applied", "noted", "stale", "late_answer", "mismatch", "not_found", "not_placed",
-                    "settled", "unsupported", "error",
-                ],
+                &[look_up::Verdict::VARIANTS, &["unsupported", "error"]].concat(),
             ),
             listening: new.gauge("pgdial_listening", "1 while a connection of this process listens; else a worker polls each second."),
             listens: new.counter(
@@ -282,9 +264,9 @@ impl Metrics {
 
     /// A trunk that this process can dial: its counters are there from the start, as 0.
     pub(crate) fn know_trunk(&self, trunk: &str) {
-        for result in PLACEMENTS {
-            self.dials.with_label_values(&[trunk, result]);
-            self.repeats.with_label_values(&[trunk, result]);
+        for result in Placement::VARIANTS.iter().chain(Refusal::VARIANTS) {
+            self.dials.with_label_values(&[trunk, *result]);
+            self.repeats.with_label_values(&[trunk, *result]);
         }
         self.dial_seconds.with_label_values(&[trunk]);
         self.retries.with_label_values(&[trunk]);
@@ -430,6 +412,7 @@ impl Maker {
         let family = self.counters("pgdial_swept_total", help, &["kind"]);
         for kind in [
             "unresolved",
+            "not_placed",
             "unknown",
             "expired",
             "suppressed",
@@ -447,34 +430,18 @@ impl Maker {
             "pgdial_enqueue_total",
             "Requests of the HTTP API to enqueue a call.",
             "verdict",
-            &[
-                "created",
-                "duplicate",
-                "key_reused",
-                "key_locked",
-                "suppressed",
-                "unknown_campaign",
-                "invalid",
-            ],
+            Enqueued::VARIANTS,
         )
     }
 
     fn events(&self) -> Words {
+        let kept = webhook::Verdict::VARIANTS.iter().copied();
+        let kept: Vec<_> = kept.filter(|word| !REJECTIONS.contains(word)).collect();
         self.words(
             "pgdial_webhook_events_total",
             "Webhook events kept, by what became of them.",
             "verdict",
-            &[
-                "applied",
-                "noted",
-                "stale",
-                "late_answer",
-                "mismatch",
-                "parked",
-                "unparsable",
-                "unmatched",
-                "duplicate",
-            ],
+            &kept,
         )
     }
 
@@ -483,16 +450,7 @@ impl Maker {
             "pgdial_webhook_rejections_total",
             "Webhooks not believed, and so not kept.",
             "reason",
-            &[
-                "unknown_trunk",
-                "unsigned",
-                "malformed",
-                "signature",
-                "tag",
-                "too_old",
-                "no_room",
-                "unreadable",
-            ],
+            &REJECTIONS,
         )
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{
     ids::{CallId, Reference},
@@ -53,7 +54,8 @@ impl ClaimedCall {
 }
 
 /// What came of one dial request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Placement {
     /// The provider has accepted the call and calls it by this id.
     Placed {
@@ -72,9 +74,11 @@ pub enum Placement {
 }
 
 /// Why there is certainly no call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Refusal {
     /// It will not work later either.
+    #[strum(serialize = "refused")]
     Permanent {
         /// `blocked`, or `invalid_number` where the provider says so.
         outcome: Outcome,

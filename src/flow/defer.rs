@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
+use strum::VariantNames;
 use uuid::Uuid;
 
 use super::{
@@ -28,8 +29,9 @@ pub enum DeferReason {
 }
 
 /// What became of the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Deferred {
     /// It waits.
     Deferred,

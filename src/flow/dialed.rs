@@ -1,6 +1,7 @@
 //! dialed: dialing, unresolved → `in_call`: the provider has accepted the dial.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use super::{
     Error, LOCKED_OUT, Queue,
@@ -38,9 +39,10 @@ struct Item<'a> {
     provider_call_id: &'a str,
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, PartialEq, VariantNames)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Verdict {
     InCall,
     Stale,
     NotFound,

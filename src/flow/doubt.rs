@@ -1,6 +1,7 @@
 //! doubt: dialing → unresolved: nobody knows whether the dial reached the provider.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use super::{
     Error, LOCKED_OUT, Queue,
@@ -29,9 +30,10 @@ struct Item<'a> {
     why: &'a str,
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, PartialEq, VariantNames)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Verdict {
     Unresolved,
     Stale,
     NotFound,

@@ -8,6 +8,7 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 use sqlx::{PgConnection, PgExecutor, types::Json};
+use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +21,8 @@ use super::{
 use crate::{db::Pool, domain::CallId, metrics::Metrics};
 
 /// What became of one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Enqueued {
     /// A new call.
     Created(CallId),
@@ -36,6 +38,13 @@ pub enum Enqueued {
     UnknownCampaign(String),
     /// The request cannot be taken; the text says what to do.
     Invalid(String),
+}
+
+impl Enqueued {
+    /// Its word.
+    pub fn as_str(&self) -> &'static str {
+        self.into()
+    }
 }
 
 /// Single requests of one batch that wait for a locked key (2 s each) before the rest is answered `KeyLocked`.

@@ -1,6 +1,7 @@
 //! settle: an attempt in flight ends.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use super::{
     Error, LOCKED_OUT, Queue,
@@ -10,8 +11,9 @@ use super::{
 use crate::domain::{CallId, Outcome, Reference};
 
 /// What became of the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Settled {
     /// It reached somebody.
     Completed,
