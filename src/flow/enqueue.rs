@@ -222,7 +222,7 @@ impl Singles {
 const LIMITS: Limits = Limits {
     items: 100,
     bytes: 1024 * 1024,
-    lanes: 2,
+    writers: 2,
 };
 
 impl Verb for Singles {

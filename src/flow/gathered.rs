@@ -72,7 +72,7 @@ impl Batchers {
 pub(super) const SMALL: Limits = Limits {
     items: 250,
     bytes: 256 * 1024,
-    lanes: 1,
+    writers: 1,
 };
 
 /// Does this verdict, with its detail, concern them?

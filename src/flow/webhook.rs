@@ -82,7 +82,7 @@ pub(super) const STATEMENT: Statement = Statement {
     limits: Limits {
         items: 100,
         bytes: 1024 * 1024,
-        lanes: 1,
+        writers: 1,
     },
     wakes: &[
         (Wake::Claim, |_, detail| says(detail, "freed")),
