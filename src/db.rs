@@ -152,7 +152,7 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<Pool
             Some(refusal) => Error::Refused(refusal),
             None => Error::Connect(error),
         })?;
-    let number = pool::answered(pool::LANE, server_version(&mut first)).await;
+    let number = pool::answered(pool::SHORT_ANSWER, server_version(&mut first)).await;
     first.after(&number);
     let found = u32::try_from(number? / 10_000).unwrap_or(0);
     if found < OLDEST_POSTGRES {

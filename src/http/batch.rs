@@ -236,7 +236,7 @@ async fn enqueue(
                 return Ok(failed(index, code, detail));
             }
             let enqueued = enqueued.next().ok_or_else(Problem::internal)?;
-            app.calls.metrics().enqueued.add(calls::verdict(&enqueued));
+            app.calls.metrics().enqueued.add(enqueued.as_str());
             Ok(result(index, enqueued))
         })
         .collect()

@@ -143,7 +143,7 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
     if let Some(settle) = settle {
         settle.end();
     }
-    span.add(&[("verdict", &word(verdict))]);
+    span.add(&[("verdict", &verdict.as_str())]);
     span.end();
     let took = began.elapsed().as_secs_f64();
     app.calls.metrics().webhook_seconds.observe(took);
@@ -303,7 +303,7 @@ pub(super) fn no_room(detail: &'static str) -> Problem {
 }
 
 fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
-    let word = word(verdict);
+    let word = verdict.as_str();
     app.calls.metrics().events.add(word);
     match verdict {
         // A person must look: somebody may be rung twice, or a URL is used for another call.
@@ -329,21 +329,5 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
                 "webhook kept"
             );
         }
-    }
-}
-
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Applied => "applied",
-        Verdict::Noted => "noted",
-        Verdict::Stale => "stale",
-        Verdict::LateAnswer => "late_answer",
-        Verdict::Mismatch => "mismatch",
-        Verdict::Parked => "parked",
-        Verdict::Unparsable => "unparsable",
-        Verdict::Unmatched => "unmatched",
-        Verdict::Duplicate => "duplicate",
-        Verdict::TooOld => "too_old",
-        Verdict::NoRoom => "no_room",
     }
 }

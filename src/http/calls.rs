@@ -72,8 +72,8 @@ pub(super) async fn create_call(
     metrics
         .enqueue_seconds
         .observe(began.elapsed().as_secs_f64());
-    metrics.enqueued.add(verdict(&enqueued));
-    span.add(&[("verdict", &verdict(&enqueued))]);
+    metrics.enqueued.add(enqueued.as_str());
+    span.add(&[("verdict", &enqueued.as_str())]);
     if let Enqueued::Created(id) | Enqueued::Duplicate(id) = &enqueued {
         span.add(&[("call.id", id)]);
     }
@@ -141,19 +141,6 @@ fn put_key(wanted: &mut Value, key: String) -> Result<(), Problem> {
         };
     }
     Ok(())
-}
-
-/// The verdict's word, for the counter.
-pub(super) const fn verdict(enqueued: &Enqueued) -> &'static str {
-    match enqueued {
-        Enqueued::Created(_) => "created",
-        Enqueued::Duplicate(_) => "duplicate",
-        Enqueued::KeyReused(_) => "key_reused",
-        Enqueued::KeyLocked(_) => "key_locked",
-        Enqueued::Suppressed(_) => "suppressed",
-        Enqueued::UnknownCampaign(_) => "unknown_campaign",
-        Enqueued::Invalid(_) => "invalid",
-    }
 }
 
 fn refusal(enqueued: Enqueued) -> Problem {

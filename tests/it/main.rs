@@ -76,6 +76,7 @@ mod smoke;
 mod structure;
 mod sweep;
 mod tls;
+mod together;
 #[cfg(feature = "otel")]
 mod traces;
 mod unheard;
