@@ -5,9 +5,10 @@ WORKDIR /src
 
 # The dependencies alone first, in a layer that a change of our own source leaves valid.
 COPY Cargo.toml Cargo.lock ./
-# What the workspace names must be there, though none of it is built.
+# What the workspace names must be there; only the fake provider is built.
 COPY lab/Cargo.toml lab/
 COPY tests/race/Cargo.toml tests/race/
+COPY fake-provider fake-provider
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs \

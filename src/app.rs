@@ -1,13 +1,14 @@
 //! The processes: which loops `serve`, `api` and `work` consist of.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    config::{Settings, WorkerSettings},
     db,
     dialer::Dialer,
     dispatcher::Dispatcher,
@@ -15,7 +16,6 @@ use crate::{
     heartbeat, http,
     lifecycle::{self, Supervisor},
     sweeper::Sweeper,
-    trunks::Trunks,
 };
 
 /// Connections for the verbs of the API: at most eight.
@@ -54,44 +54,6 @@ impl Role {
             Self::Work => "work",
         }
     }
-}
-
-/// What a process needs to know, parsed.
-#[derive(Debug)]
-pub struct Settings {
-    /// Where the database is.
-    pub database_url: SecretString,
-    /// Where the API listens.
-    pub listen: SocketAddr,
-    /// Where metrics are answered besides.
-    pub metrics_listen: Option<SocketAddr>,
-    /// Who may use the API.
-    pub api_keys: http::ApiKeys,
-    /// Streams of events at once.
-    pub event_streams: usize,
-    /// The largest webhook, in bytes.
-    pub largest_webhook: usize,
-    /// Apply outstanding migrations first.
-    pub migrate: bool,
-    /// How long dials under way and requests may take to end.
-    pub grace: Duration,
-    /// The worker's share.
-    pub worker: WorkerSettings,
-}
-
-/// What a worker needs to know.
-#[derive(Debug, Clone)]
-pub struct WorkerSettings {
-    /// The provider accounts.
-    pub trunks: Trunks,
-    /// Where providers reach us.
-    pub public_url: String,
-    /// Dials at once.
-    pub permits: usize,
-    /// How often to look without having been woken; none = never.
-    pub poll: Option<Duration>,
-    /// How long finished calls are kept; none = for ever.
-    pub keep_finished: Option<Duration>,
 }
 
 /// Why a process cannot start, or ended.
@@ -138,12 +100,14 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
     if role != Role::Work {
         let listener = bind(settings.listen)?;
         let trunks = settings.worker.trunks.clone();
+        let keys = settings.api_keys.iter();
+        let keys = keys.map(|key| (key.name.as_str(), key.key.expose_secret()));
         start_api(
             &mut supervisor,
             calls.clone(),
             listener,
             http::Settings {
-                api_keys: settings.api_keys,
+                api_keys: keys.collect(),
                 trunks,
                 most_streams: settings.event_streams,
                 largest_webhook: settings.largest_webhook,

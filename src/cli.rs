@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 
 use crate::{
     app,
-    config::{self, Common, Log, Run, Settings, Variables},
+    config::{self, Common, Flags, Log, Settings, Variables},
     db,
     flow::Queue,
     shown, telemetry,
@@ -37,8 +37,6 @@ pub mod man;
 pub mod ops;
 pub mod out;
 
-// `serve`, `api` and `work`, which run until they are stopped.
-mod process;
 pub mod recover;
 pub mod release;
 pub mod sign;
@@ -101,13 +99,13 @@ struct Everywhere {
 enum Command {
     /// Run API, worker and sweep in one process.
     #[command(after_help = SECRETS)]
-    Serve(Box<Settings>),
+    Serve(Box<Flags>),
     /// Run the API alone: requests and webhooks.
     #[command(after_help = SECRETS)]
-    Api(Box<Settings>),
+    Api(Box<Flags>),
     /// Run the worker and the sweep alone.
     #[command(after_help = SECRETS)]
-    Work(Box<Settings>),
+    Work(Box<Flags>),
     /// Migrate the database to this release.
     Migrate {
         /// Also reapply functions and views that are already current, for example after someone changed one by hand.
@@ -156,7 +154,7 @@ enum Command {
     Recover(recover::RecoverArgs),
     /// Check settings, database, listener and providers, and say what to fix.
     #[command(after_help = doctor::CODES)]
-    Doctor(Box<Settings>),
+    Doctor(Box<Flags>),
     /// Run a fake provider, for trying and testing.
     FakeProvider(fake_provider::FakeProviderArgs),
     /// Sign a webhook body by hand, to send it with curl.
@@ -206,7 +204,7 @@ struct Invocation {
     cli: Cli,
     variables: Variables,
     /// Set only for `serve`, `api` and `work`.
-    run: Option<(app::Role, Run)>,
+    run: Option<(app::Role, Settings)>,
     warnings: Vec<String>,
 }
 
@@ -224,8 +222,8 @@ impl Invocation {
     fn of(cli: Cli) -> Result<Self, Failure> {
         let variables = Variables::of_process(cli.common.env_file())?;
         let (mut run, mut warnings) = (None, Vec::new());
-        if let Some((role, settings, api)) = cli.command.stays() {
-            let (settings, odd) = Run::read(&cli.common, settings, &variables, api)?;
+        if let Some((role, flags, api)) = cli.command.stays() {
+            let (settings, odd) = Settings::read(&cli.common, flags, &variables, api)?;
             run = Some((role, settings));
             warnings = odd;
         }
@@ -277,8 +275,9 @@ impl Invocation {
     }
 
     async fn dispatch(self, out: &mut Out) -> Result<Exit, Failure> {
-        if let Some((role, run)) = self.run {
-            return process::run(role, run).await;
+        if let Some((role, settings)) = self.run {
+            app::run(role, settings).await?;
+            return Ok(Exit::Ok);
         }
         match &self.cli.command {
             Command::Demo(args) => {
@@ -297,8 +296,8 @@ impl Invocation {
             Command::Dnc(dnc::DncCommand::Import(args)) if args.dry_run => {
                 dnc::import::run(args, None, "", out).await
             }
-            Command::Doctor(settings) => {
-                doctor::run(settings, &self.cli.common, &self.variables, out).await
+            Command::Doctor(flags) => {
+                doctor::run(flags, &self.cli.common, &self.variables, out).await
             }
             Command::Migrate { again } => {
                 migrate(*again, &self.cli.common, &self.variables, out).await
@@ -327,11 +326,11 @@ impl Invocation {
 
 impl Command {
     /// For a command that stays: its role, its settings, and whether its API is open.
-    fn stays(&self) -> Option<(app::Role, &Settings, config::Api)> {
+    fn stays(&self) -> Option<(app::Role, &Flags, config::Api)> {
         match self {
-            Self::Serve(settings) => Some((app::Role::Serve, settings, config::Api::Open)),
-            Self::Api(settings) => Some((app::Role::Api, settings, config::Api::Open)),
-            Self::Work(settings) => Some((app::Role::Work, settings, config::Api::Closed)),
+            Self::Serve(flags) => Some((app::Role::Serve, flags, config::Api::Open)),
+            Self::Api(flags) => Some((app::Role::Api, flags, config::Api::Open)),
+            Self::Work(flags) => Some((app::Role::Work, flags, config::Api::Closed)),
             _ => None,
         }
     }

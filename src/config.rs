@@ -2,9 +2,9 @@
 //!
 //! Three sources, the first that names a setting wins: flags, the process environment,
 //! a `.env` file. Nothing else in the program looks at the environment, so whoever
-//! holds a [`Run`] holds everything that a process was told.
+//! holds [`Settings`] holds everything that a process was told.
 //!
-//! The invariant: a [`Run`] exists only if *every* setting is right. Nothing is bound
+//! The invariant: [`Settings`] exist only if *every* setting is right. Nothing is bound
 //! and nobody is connected to before that, and all wrong settings are reported at once,
 //! each with its name, what is wrong and an example ([`Problems`]). Secrets are taken
 //! from the environment only, never from flags (a process list shows those), and no
@@ -17,7 +17,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{telemetry::LogFormat, trunks::Trunks};
+use crate::trunks::Trunks;
 
 // What a command line may say.
 mod flags;
@@ -44,44 +44,50 @@ mod names;
 mod tests;
 
 pub(crate) use flags::GLOBAL;
-pub use flags::{Common, Settings};
+pub use flags::{Common, Flags};
 pub use problem::{Problem, Problems};
 pub use read::{duration, one_of};
 pub use secrets::ApiKey;
-pub(crate) use trunks::is_trunk_name;
 pub use variables::Variables;
 
 use problem::Collected;
 
 /// Everything that `serve`, `api` and `work` need to know.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct Settings {
     /// The database.
     pub database_url: SecretString,
     /// Where the API listens.
     pub listen: SocketAddr,
-    /// Where metrics are answered besides; none = where the API is alone.
+    /// Where metrics are answered too; none = where the API is alone.
     pub metrics_listen: Option<SocketAddr>,
-    /// Where the provider reaches us, without a slash at its end.
-    pub public_url: String,
-    /// The provider accounts that this process knows.
-    pub trunks: Trunks,
     /// Who may use the API. Empty: everybody who reaches it, which is this host only.
     pub api_keys: Vec<ApiKey>,
-    /// Dials at once.
-    pub permits: usize,
-    /// How long finished calls are kept; none = for ever.
-    pub keep_finished: Option<Duration>,
-    /// The longest sleep without a look for work; none = only wakes and due times.
-    pub poll: Option<Duration>,
-    /// How long a stop waits.
-    pub grace: Duration,
     /// Streams of events at once.
     pub event_streams: usize,
     /// The largest webhook, in bytes.
     pub largest_webhook: usize,
     /// Migrate before starting.
     pub migrate: bool,
+    /// How long a stop waits for dials under way and requests.
+    pub grace: Duration,
+    /// The worker's share.
+    pub worker: WorkerSettings,
+}
+
+/// What a worker needs to know.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// The provider accounts that this process knows.
+    pub trunks: Trunks,
+    /// Where the provider reaches us, without a slash at its end.
+    pub public_url: String,
+    /// Dials at once.
+    pub permits: usize,
+    /// The longest sleep without a look for work; none = only wakes and due times.
+    pub poll: Option<Duration>,
+    /// How long finished calls are kept; none = for ever.
+    pub keep_finished: Option<Duration>,
 }
 
 /// What is logged, and how.
@@ -93,6 +99,16 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One readable line each.
+    #[default]
+    Text,
+    /// One JSON object each.
+    Json,
+}
+
 /// What a process does with the listen address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
@@ -102,82 +118,74 @@ pub enum Api {
     Closed,
 }
 
-impl Run {
+impl Settings {
     /// Reads everything. Beside the settings come the warnings: what is allowed, and
     /// probably not meant.
     pub fn read(
         common: &Common,
-        settings: &Settings,
+        flags: &Flags,
         variables: &Variables,
         api: Api,
     ) -> Result<(Self, Vec<String>), Problems> {
-        let mut bad = Collected::default();
-        let given = Given { variables };
-        bad.keep(Log::from(common, variables, "info"));
-        let database_url = bad.keep(database_url_of(common, variables));
-        let listen = bad.keep(read::listen(
-            given.of(settings.listen.as_ref(), "PGDIAL_LISTEN"),
-        ));
-        let metrics_listen = bad.keep(read::metrics_listen(
-            given.of(settings.metrics_listen.as_ref(), "PGDIAL_METRICS_LISTEN"),
-        ));
-        let public_url = given.of(settings.public_url.as_ref(), "PGDIAL_PUBLIC_URL");
-        let public_url = bad.keep(read::public_url(public_url, listen));
-        let provider_url = given.of(settings.provider_url.as_ref(), trunks::DEFAULT_URL);
-        let known = trunks::read(provider_url, variables, &mut bad);
-        let api_keys = bad.keep(secrets::api_keys(variables.raw(secrets::API_KEYS)));
+        let mut reader = Reader::of(variables);
+        reader.bad.keep(Log::from(common, variables, "info"));
+        let database_url = reader.bad.keep(database_url_of(common, variables));
+        let listen = reader.read("PGDIAL_LISTEN", flags.listen.as_ref(), read::listen);
+        let metrics_listen = reader.read(
+            "PGDIAL_METRICS_LISTEN",
+            flags.metrics_listen.as_ref(),
+            read::metrics_listen,
+        );
+        let public_url = reader.public_url(flags, listen);
+        let provider_url = reader.given(trunks::DEFAULT_URL, flags.provider_url.as_ref());
+        let trunks = trunks::read(provider_url, variables, &mut reader.bad);
+        let api_keys = secrets::api_keys(variables.raw(secrets::API_KEYS));
+        let api_keys = reader.bad.keep(api_keys);
         if let (Some(listen), Some(keys), Api::Open) = (listen, &api_keys, api) {
-            bad.keep(read::guarded(listen, keys));
+            reader.bad.keep(read::guarded(listen, keys));
         }
-        let permits = bad.keep(read::number(
-            given.of(settings.permits.as_ref(), "PGDIAL_PERMITS"),
-            ("PGDIAL_PERMITS", "--permits"),
-            1..=1000,
-            30,
-        ));
-        let keep_finished = bad.keep(read::keep_finished(
-            given.of(settings.keep_finished.as_ref(), "PGDIAL_KEEP_FINISHED"),
-        ));
-        let poll = bad.keep(read::poll(given.of(settings.poll.as_ref(), "PGDIAL_POLL")));
-        let grace = bad.keep(read::grace(
-            given.of(settings.grace.as_ref(), "PGDIAL_GRACE"),
-        ));
-        let event_streams = bad.keep(read::number(
-            given.of(settings.event_streams.as_ref(), "PGDIAL_EVENT_STREAMS"),
-            ("PGDIAL_EVENT_STREAMS", "--event-streams"),
-            0..=1000,
-            200,
-        ));
-        let largest_webhook = bad.keep(read::number(
-            given.of(settings.largest_webhook.as_ref(), "PGDIAL_LARGEST_WEBHOOK"),
-            ("PGDIAL_LARGEST_WEBHOOK", "--largest-webhook"),
-            64..=65536,
-            4096,
-        ));
-        let migrate = bad.keep(read::migrate(
-            given.of(settings.migrate.as_ref(), "PGDIAL_MIGRATE"),
-        ));
+        let permits = read::number(1..=1000, 30);
+        let permits = reader.read("PGDIAL_PERMITS", flags.permits.as_ref(), permits);
+        let keep_finished = flags.keep_finished.as_ref();
+        let keep_finished = reader.read("PGDIAL_KEEP_FINISHED", keep_finished, read::keep_finished);
+        let poll = reader.read("PGDIAL_POLL", flags.poll.as_ref(), read::poll);
+        let grace = reader.read("PGDIAL_GRACE", flags.grace.as_ref(), read::grace);
+        let streams = read::number(0..=1000, 200);
+        let event_streams = reader.read(
+            "PGDIAL_EVENT_STREAMS",
+            flags.event_streams.as_ref(),
+            streams,
+        );
+        let kib = read::number(64..=65536, 4096);
+        let largest = reader.read(
+            "PGDIAL_LARGEST_WEBHOOK",
+            flags.largest_webhook.as_ref(),
+            kib,
+        );
+        let migrate = reader.read("PGDIAL_MIGRATE", flags.migrate.as_ref(), read::migrate);
         let mut warnings = names::unknown(variables);
-        let run = (|| {
+        let settings = (|| {
             Some(Self {
                 database_url: database_url?,
                 listen: listen?,
                 metrics_listen: metrics_listen?,
-                public_url: public_url?,
-                trunks: known?,
                 api_keys: api_keys?,
-                permits: permits?.try_into().ok()?,
-                keep_finished: keep_finished?,
-                poll: poll?,
-                grace: grace?,
-                event_streams: event_streams?.try_into().ok()?,
-                largest_webhook: usize::try_from(largest_webhook?).ok()? * 1024,
+                event_streams: event_streams?,
+                largest_webhook: largest? * 1024,
                 migrate: migrate?,
+                grace: grace?,
+                worker: WorkerSettings {
+                    trunks: trunks?,
+                    public_url: public_url?,
+                    permits: permits?,
+                    poll: poll?,
+                    keep_finished: keep_finished?,
+                },
             })
         })();
-        let run = bad.done(run, &warnings)?;
-        warnings.extend(run.oddities(api, &trunks::addresses(provider_url, variables)));
-        Ok((run, warnings))
+        let settings = reader.bad.done(settings, &warnings)?;
+        warnings.extend(settings.oddities(api, &trunks::addresses(provider_url, variables)));
+        Ok((settings, warnings))
     }
 
     /// Allowed, and probably not meant.
@@ -197,10 +205,10 @@ impl Run {
             }
         }
         let elsewhere = providers.iter().any(|(_, url)| !read::is_loopback_url(url));
-        if elsewhere && read::is_loopback_url(&self.public_url) {
+        if elsewhere && read::is_loopback_url(&self.worker.public_url) {
             odd.push(format!(
                 "PGDIAL_PUBLIC_URL is {}: a provider on another host cannot send its webhooks there",
-                self.public_url
+                self.worker.public_url
             ));
         }
         odd
@@ -216,9 +224,10 @@ impl Log {
     }
 
     fn from(common: &Common, variables: &Variables, usual: &str) -> Result<Self, Vec<Problem>> {
-        let given = Given { variables };
-        let filter = read::filter(given.of(common.log.as_ref(), "PGDIAL_LOG"), usual);
-        let format = read::log_format(given.of(common.log_format.as_ref(), "PGDIAL_LOG_FORMAT"));
+        let reader = Reader::of(variables);
+        let filter = read::filter(reader.given("PGDIAL_LOG", common.log.as_ref()), usual);
+        let format = reader.given("PGDIAL_LOG_FORMAT", common.log_format.as_ref());
+        let format = read::log_format(format);
         match (filter, format) {
             (Ok(filter), Ok(format)) => Ok(Self { filter, format }),
             (filter, format) => Err(filter.err().into_iter().chain(format.err()).collect()),
@@ -238,11 +247,11 @@ pub fn database_url_if_set(
     common: &Common,
     variables: &Variables,
 ) -> Result<Option<SecretString>, Problems> {
-    let given = Given { variables };
-    let is_set = given
-        .of(common.database_url.as_ref(), "DATABASE_URL")
-        .is_some();
-    is_set.then(|| database_url(common, variables)).transpose()
+    let given = Reader::of(variables).given("DATABASE_URL", common.database_url.as_ref());
+    given
+        .is_some()
+        .then(|| database_url(common, variables))
+        .transpose()
 }
 
 /// The provider accounts alone, for commands that ask them something.
@@ -254,18 +263,17 @@ pub fn trunks(variables: &Variables) -> Result<Trunks, Problems> {
 }
 
 /// The same with what a process that stays is told by flags.
-pub fn trunks_told(settings: &Settings, variables: &Variables) -> Result<Trunks, Problems> {
-    let mut bad = Collected::default();
-    let given = Given { variables };
-    let provider_url = given.of(settings.provider_url.as_ref(), trunks::DEFAULT_URL);
-    let known = trunks::read(provider_url, variables, &mut bad);
-    bad.done(known, &[])
+pub fn trunks_told(flags: &Flags, variables: &Variables) -> Result<Trunks, Problems> {
+    let mut reader = Reader::of(variables);
+    let provider_url = reader.given(trunks::DEFAULT_URL, flags.provider_url.as_ref());
+    let known = trunks::read(provider_url, variables, &mut reader.bad);
+    reader.bad.done(known, &[])
 }
 
 /// The address of a trunk's provider as it is set, without a password that stands in it.
-pub fn provider_address(settings: &Settings, variables: &Variables, trunk: &str) -> Option<String> {
+pub fn provider_address(flags: &Flags, variables: &Variables, trunk: &str) -> Option<String> {
     let variable = trunks::url_variable(trunk);
-    let flag = settings.provider_url.as_deref();
+    let flag = flags.provider_url.as_deref();
     let set = match (variable == trunks::DEFAULT_URL, flag) {
         (true, Some(flag)) => Some(flag),
         _ => variables.get(&variable),
@@ -288,34 +296,53 @@ pub fn webhook_secrets(
 }
 
 /// Where the provider reaches us, for commands that print it.
-pub fn public_url(settings: &Settings, variables: &Variables) -> Result<String, Problems> {
-    let mut bad = Collected::default();
-    let given = Given { variables };
-    let listen = bad.keep(read::listen(
-        given.of(settings.listen.as_ref(), "PGDIAL_LISTEN"),
-    ));
-    let public_url = given.of(settings.public_url.as_ref(), "PGDIAL_PUBLIC_URL");
-    let public_url = bad.keep(read::public_url(public_url, listen));
-    bad.done(public_url, &[])
+pub fn public_url(flags: &Flags, variables: &Variables) -> Result<String, Problems> {
+    let mut reader = Reader::of(variables);
+    let listen = reader.read("PGDIAL_LISTEN", flags.listen.as_ref(), read::listen);
+    let public_url = reader.public_url(flags, listen);
+    reader.bad.done(public_url, &[])
 }
 
 fn database_url_of(common: &Common, variables: &Variables) -> Result<SecretString, Problem> {
-    let given = Given { variables };
-    if let Some(flag) = &common.database_url {
+    const NAME: &str = "DATABASE_URL";
+    let flag = common.database_url.as_ref();
+    if let Some(flag) = flag {
         read::without_password(flag)?;
     }
-    read::database_url(given.of(common.database_url.as_ref(), "DATABASE_URL"))
+    read::database_url(NAME, Reader::of(variables).given(NAME, flag))
 }
 
-/// A flag, or the variable of the same meaning.
-struct Given<'a> {
+/// Reads one setting after the other, and goes on after a wrong one.
+struct Reader<'a> {
     variables: &'a Variables,
+    bad: Collected,
 }
 
-impl<'a> Given<'a> {
-    /// An empty text counts as not given: compose files pass `NAME=` for what is not set.
-    fn of(&self, flag: Option<&'a String>, name: &str) -> Option<&'a str> {
+impl<'a> Reader<'a> {
+    fn of(variables: &'a Variables) -> Self {
+        let bad = Collected::default();
+        Self { variables, bad }
+    }
+
+    /// A flag, or the variable of the same meaning. An empty text counts as not given: compose files pass
+    /// `NAME=` for what is not set.
+    fn given(&self, name: &str, flag: Option<&'a String>) -> Option<&'a str> {
         let flag = flag.map(|text| text.trim()).filter(|text| !text.is_empty());
         flag.or_else(|| self.variables.get(name))
+    }
+
+    fn read<T>(
+        &mut self,
+        name: &str,
+        flag: Option<&'a String>,
+        read: impl FnOnce(&str, Option<&str>) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let given = self.given(name, flag);
+        self.bad.keep(read(name, given))
+    }
+
+    fn public_url(&mut self, flags: &'a Flags, listen: Option<SocketAddr>) -> Option<String> {
+        let read = |name: &str, text: Option<&str>| read::public_url(name, text, listen);
+        self.read("PGDIAL_PUBLIC_URL", flags.public_url.as_ref(), read)
     }
 }

@@ -31,12 +31,13 @@ pub(crate) mod pool;
 
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
 
 pub(crate) use migrate::MIGRATION;
 pub use migrate::{Migrated, RELEASE, check_schema, migrate, migrate_again};
 pub use pool::{Lent, Pool};
 pub use session::Refusal;
+pub use sqlx::PgConnection;
 pub use targets::Targets;
 
 /// The oldest Postgres that pgdial runs on: `unique` semantics aside, the hashed
@@ -151,7 +152,7 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<Pool
             Some(refusal) => Error::Refused(refusal),
             None => Error::Connect(error),
         })?;
-    let number = pool::answered(pool::LANE, server_version(&mut first)).await;
+    let number = pool::answered(pool::SHORT_ANSWER, server_version(&mut first)).await;
     first.after(&number);
     let found = u32::try_from(number? / 10_000).unwrap_or(0);
     if found < OLDEST_POSTGRES {
@@ -189,24 +190,4 @@ async fn has_its_own(first: &mut PgConnection, pool: &Pool) -> Result<bool, sqlx
     Ok(seen
         .iter()
         .all(|pair| pair.0 != pair.1 && Some(pair) == seen.first()))
-}
-
-/// Makes an empty database of this name, in place of the one that is there. For a
-/// private server only: `admin_url` is its superuser's.
-pub async fn recreate_database(admin_url: &str, name: &'static str) -> Result<(), Error> {
-    use sqlx::AssertSqlSafe;
-    let mut connection = PgConnection::connect(admin_url)
-        .await
-        .map_err(Error::Connect)?;
-    // The name is one of our own constants.
-    for sql in [
-        format!("drop database if exists {name} with (force)"),
-        format!("create database {name}"),
-    ] {
-        sqlx::query(AssertSqlSafe(sql))
-            .execute(&mut connection)
-            .await?;
-    }
-    connection.close().await?;
-    Ok(())
 }

@@ -10,23 +10,20 @@ pub mod summary;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
+use pgdial_fake_provider::{self as fake, FakeOptions, FakeProvider, ledger};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::summary::Summary;
 use crate::{
-    app::{self, WorkerSettings},
+    app,
+    config::WorkerSettings,
     db::{self, private},
     flow::{self, Queue, enqueue::Enqueued, lanes::ChangeError, lanes::LaneKind},
     http,
     lifecycle::Supervisor,
-    provider::{
-        self,
-        fake::{self, FakeOptions, FakeProvider, ledger},
-        http::HttpProvider,
-        signature::Secrets,
-    },
+    provider::{self, http::HttpProvider, signature::Secrets},
     trunks::{Trunk, Trunks},
 };
 
@@ -36,7 +33,6 @@ pub const CALLS_CSV: &str = include_str!("demo/calls.csv");
 pub const SLOTS: usize = 30;
 /// The campaign, so that a demo inside a database in use touches nothing else.
 const CAMPAIGN: &str = "demo";
-const DATABASE: &str = "pgdial_demo";
 
 /// What some numbers of the list do.
 const RULES: [&str; 9] = [
@@ -124,16 +120,12 @@ pub struct Demo {
 impl Demo {
     /// Starts everything; the loops run in `supervisor`.
     pub async fn start(place: Place, supervisor: &mut Supervisor) -> Result<Self, Error> {
-        let (url, psql, postgres) = match place.database_url {
-            Some(url) => {
-                use secrecy::ExposeSecret;
-                (
-                    url.expose_secret().to_owned(),
-                    "psql \"$DATABASE_URL\"".to_owned(),
-                    None,
-                )
-            }
-            None => private_database(place.environment).await?,
+        let (url, psql, postgres) = if let Some(url) = place.database_url {
+            let url = url.expose_secret().to_owned();
+            (url, "psql \"$DATABASE_URL\"".to_owned(), None)
+        } else {
+            let postgres = private_postgres(place.environment).await?;
+            (postgres.url(), postgres.psql_line(), Some(postgres))
         };
         let pool = db::connect(&url, "demo", app::API_CONNECTIONS).await?;
         db::migrate(&pool).await?;
@@ -142,7 +134,7 @@ impl Demo {
 
         let secret = format!("demo-{}-{}", Uuid::new_v4(), Uuid::new_v4());
         let secrets: Secrets = secret.parse().map_err(|_bad| Error::Own("secret"))?;
-        let provider = FakeProvider::start(fake_options(place.ledger, secrets.clone())?).await?;
+        let provider = FakeProvider::start(fake_options(place.ledger, &secret)?).await?;
         let trunk = Trunk {
             name: "default".to_owned(),
             provider: std::sync::Arc::new(HttpProvider::new(&provider.url(), None)?),
@@ -221,18 +213,13 @@ impl Demo {
     }
 }
 
-type Database = (String, String, Option<private::PrivatePostgres>);
-
-/// A private server with an empty database.
-async fn private_database(environment: private::Environment) -> Result<Database, Error> {
-    let started = tokio::task::spawn_blocking(move || {
-        let folder = private::DataDir::usual(&environment);
-        private::PrivatePostgres::start(&private::Options::new(environment, folder))
-    });
-    let postgres = started.await??;
-    db::recreate_database(&postgres.url(), DATABASE).await?;
-    let (url, psql) = (postgres.url_for(DATABASE), postgres.psql_line_for(DATABASE));
-    Ok((url, psql, Some(postgres)))
+/// A private server, which goes with the demo.
+async fn private_postgres(
+    environment: private::Environment,
+) -> Result<private::PrivatePostgres, Error> {
+    let options = private::Options::careless(environment);
+    let start = move || private::PrivatePostgres::start(&options);
+    Ok(tokio::task::spawn_blocking(start).await??)
 }
 
 /// Retries in seconds instead of minutes, and calls of a minute at most.
@@ -252,8 +239,9 @@ async fn set_up_campaign(calls: &Queue) -> Result<(), Error> {
     Ok(())
 }
 
-fn fake_options(ledger: PathBuf, secrets: Secrets) -> Result<FakeOptions, Error> {
-    let mut options = FakeOptions::new(ledger, secrets);
+fn fake_options(ledger: PathBuf, secret: &str) -> Result<FakeOptions, Error> {
+    let secret = secret.parse().map_err(|_bad| Error::Own("secret"))?;
+    let mut options = FakeOptions::new(ledger, secret);
     options.ring = "0.2s..0.6s"
         .parse()
         .map_err(|_bad| Error::Own("ring time"))?;

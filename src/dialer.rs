@@ -357,16 +357,10 @@ const fn verb(placement: &Placement) -> &'static str {
 }
 
 /// A placement's word, for the counter.
-const fn word(placement: &Placement) -> &'static str {
+fn word(placement: &Placement) -> &'static str {
     match placement {
-        Placement::Placed { .. } => "placed",
-        Placement::Refused(Refusal::Permanent { .. }) => "refused",
-        Placement::Refused(Refusal::Transient { .. }) => "transient",
-        Placement::Refused(Refusal::Capacity { .. }) => "capacity",
-        Placement::Refused(Refusal::Forbidden { .. }) => "forbidden",
-        Placement::Refused(Refusal::Account { .. }) => "account",
-        Placement::Late => "late",
-        Placement::Unknown { .. } => "unknown",
+        Placement::Refused(refusal) => refusal.into(),
+        other => other.into(),
     }
 }
 

@@ -293,57 +293,30 @@ impl Queue {
         accounts_of(&self.accounts, trunks)
     }
 
+    /// Its connections, for `crate::db`.
+    pub(crate) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// What this process counts.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Sends items through a verb; one answer for each, in their order.
-    ///
-    /// In a batch the verb waits for no row: an item whose row somebody holds is
-    /// tried again alone here, which waits half a second at most, and so cannot hold
-    /// up the others.
+    /// Sends one item through a verb, which waits a little for its row.
     pub(crate) async fn apply<I: Serialize, V: DeserializeOwned>(
-        &self,
-        verb: &'static str,
-        sql: &'static str,
-        items: &[I],
-    ) -> Result<Vec<Result<Answer<V>, Error>>, Error> {
-        let mut rows: Vec<Row> = sqlx::query_as(sql)
-            .bind(Json(items))
-            .fetch_all(&self.pool)
-            .await?;
-        rows.sort_by_key(|row| row.0);
-        let mut answers = Vec::with_capacity(rows.len());
-        for (item, (_, mut word, mut detail)) in items.iter().zip(rows) {
-            if word == LOCKED_OUT && items.len() > 1 {
-                let alone: Row = sqlx::query_as(sql)
-                    .bind(Json([item]))
-                    .fetch_one(&self.pool)
-                    .await?;
-                (_, word, detail) = alone;
-            }
-            answers.push(read_row(word, detail).and_then(|(word, detail)| {
-                known_word(verb, &word).map(|verdict| Answer { verdict, detail })
-            }));
-        }
-        Ok(answers)
-    }
-
-    /// The same for one item.
-    pub(crate) async fn apply_one<I: Serialize, V: DeserializeOwned>(
         &self,
         verb: &'static str,
         sql: &'static str,
         item: I,
     ) -> Result<Answer<V>, Error> {
-        let answers = self.apply(verb, sql, &[item]).await?;
-        answers.into_iter().next().unwrap_or_else(|| {
-            Err(Error::Contract {
-                verb,
-                got: "no row".to_owned(),
-            })
-        })
+        let (_, word, detail): Row = sqlx::query_as(sql)
+            .bind(Json([item]))
+            .fetch_one(&self.pool)
+            .await?;
+        let (word, detail) = read_row(word, detail)?;
+        let verdict = known_word(verb, &word)?;
+        Ok(Answer { verdict, detail })
     }
 }
 

@@ -22,8 +22,10 @@ mod edge;
 // Who asks.
 mod auth;
 
-// What a request brings.
+// What a request brings: its body, what is in its path, its query.
 mod body;
+mod path;
+mod query;
 
 // One call.
 mod calls;
@@ -73,6 +75,9 @@ pub(crate) mod metrics;
 // What the API answers, as types.
 pub mod schema;
 
+// Routes and document from one list.
+mod operations;
+
 // The OpenAPI document.
 mod openapi;
 
@@ -93,7 +98,7 @@ use axum::{
     Router,
     http::HeaderName,
     middleware::from_fn_with_state,
-    routing::{get, patch, post},
+    routing::{get, post},
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -101,8 +106,9 @@ use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
+use self::operations::{Operations, operations};
 pub use self::{
-    auth::{ApiKeys, BadApiKeys},
+    auth::ApiKeys,
     problem::{Code, Document, Problem},
     serve::{Error, Server, serve},
 };
@@ -160,6 +166,21 @@ struct App {
     stop: CancellationToken,
 }
 
+impl App {
+    fn new(calls: Queue, settings: Settings) -> Self {
+        Self {
+            calls,
+            trunks: Arc::new(settings.trunks),
+            queue: Arc::default(),
+            time_limit: settings.time_limit,
+            bodies: Arc::new(body::Room::new(settings.largest_webhook)),
+            streams: Arc::new(Semaphore::new(settings.most_streams)),
+            public_url: settings.public_url.into(),
+            stop: settings.stop,
+        }
+    }
+}
+
 /// All routes, with all their layers.
 pub fn router(calls: Queue, settings: Settings) -> Router {
     router_with(calls, settings, Router::new())
@@ -178,25 +199,22 @@ pub fn operators_router(calls: Queue) -> Router {
         public_url: Arc::from(""),
         stop: CancellationToken::new(),
     };
-    at_the_edge(app.clone(), operators().with_state(app))
+    at_the_edge(app.clone(), operators().router.with_state(app))
+}
+
+/// Webhooks, and what operators ask: for a process that takes no orders over HTTP.
+pub fn webhooks_router(calls: Queue, settings: Settings) -> Router {
+    let app = App::new(calls, settings);
+    let routes = operators().router.merge(webhooks().router);
+    at_the_edge(app.clone(), routes.with_state(app))
 }
 
 /// The same with more routes beside ours, under the same edge.
 pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
-    let app = App {
-        calls,
-        trunks: Arc::new(settings.trunks),
-        queue: Arc::default(),
-        time_limit: settings.time_limit,
-        bodies: Arc::new(body::Room::new(settings.largest_webhook)),
-        streams: Arc::new(Semaphore::new(settings.most_streams)),
-        public_url: settings.public_url.into(),
-        stop: settings.stop,
-    };
-    let routes = operators()
-        .nest("/api/v1", api(settings.api_keys))
-        .merge(webhooks())
-        .route("/openapi.json", get(openapi::openapi))
+    let api_keys = settings.api_keys.clone();
+    let app = App::new(calls, settings);
+    let routes = every_operation(api_keys)
+        .router
         .route("/docs", get(page::page))
         .route("/", get(page::page))
         .with_state(app.clone())
@@ -204,23 +222,33 @@ pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
     at_the_edge(app, routes)
 }
 
+/// Every operation.
+fn every_operation(keys: ApiKeys) -> Operations {
+    let document = operations![openapi::openapi];
+    api()
+        .behind(keys)
+        .merge(webhooks())
+        .merge(operators())
+        .merge(document)
+}
+
 /// A base that ends in a slash and a path that begins with one make two; some clients add one behind.
-fn webhooks() -> Router<App> {
-    let mut routes = Router::new();
+fn webhooks() -> Operations {
+    let mut router = Router::new();
     for path in ["/callbacks/call-status", "//callbacks/call-status"] {
-        routes = routes
+        router = router
             .route(path, post(callbacks::call_status))
             .route(&format!("{path}/"), post(callbacks::call_status))
             .route(&format!("{path}/{{*dial}}"), post(callbacks::dial_status));
     }
-    routes
+    Operations {
+        router,
+        ..operations![callbacks::call_status, callbacks::dial_status]
+    }
 }
 
-fn operators() -> Router<App> {
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
+fn operators() -> Operations {
+    operations![health::healthz, health::readyz, metrics::metrics]
 }
 
 fn at_the_edge(app: App, routes: Router) -> Router {
@@ -236,51 +264,44 @@ fn at_the_edge(app: App, routes: Router) -> Router {
         .layer(SetSensitiveRequestHeadersLayer::new(secret))
 }
 
-fn api(keys: ApiKeys) -> Router<App> {
-    Router::new()
-        .route("/calls", post(calls::create_call).get(listing::list_calls))
-        .route("/calls/batch", post(batch::create_calls))
-        .route("/calls/cancel", post(matching::cancel_calls))
-        .route("/calls/redrive", post(matching::redrive_calls))
-        .route("/calls/resolve", post(matching::resolve_calls))
-        .route("/calls/export", get(matching::export_calls))
-        .route(
-            "/calls/{id}",
-            get(calls::show_call).merge(patch(calls::amend_call)),
-        )
-        .route("/calls/{id}/cancel", post(calls::cancel_call))
-        .route("/calls/{id}/redrive", post(calls::redrive_call))
-        .route("/calls/{id}/resolve", post(calls::resolve_call))
-        .route("/calls/{id}/why", get(calls::why_call))
-        .route("/calls/{id}/webhooks", get(call_webhooks::call_webhooks))
-        .route("/events", get(events::events))
-        .route("/stats", get(calls::stats))
-        .merge(operations())
-        .route_layer(from_fn_with_state(keys, auth::require_key))
-}
-
-/// What changes the course of everything, not of one call.
-fn operations() -> Router<App> {
-    let campaigns = get(campaigns::list_campaigns).post(campaigns::create_campaign);
-    let campaign = get(campaigns::show_campaign).patch(campaigns::change_campaign);
-    let trunks = get(trunks::list_trunks).post(trunks::create_trunk);
-    let trunk = get(trunks::show_trunk).patch(trunks::change_trunk);
-    let do_not_call = get(numbers::list_do_not_call).post(numbers::add_do_not_call);
-    Router::new()
-        .route("/campaigns", campaigns)
-        .route("/campaigns/{name}", campaign)
-        .route("/campaigns/{name}/pause", post(campaigns::pause_campaign))
-        .route("/campaigns/{name}/resume", post(campaigns::resume_campaign))
-        .route("/trunks", trunks)
-        .route("/trunks/{name}", trunk)
-        .route("/trunks/{name}/pause", post(trunks::pause_trunk))
-        .route("/trunks/{name}/resume", post(trunks::resume_trunk))
-        .route("/workers", get(workers::list_workers))
-        .route("/workers/{id}/drain", post(workers::drain_worker))
-        .route("/acts", get(acts::list_acts))
-        .route("/numbers/forget", post(numbers::forget_number))
-        .route("/do-not-call", do_not_call)
-        .route("/do-not-call/remove", post(numbers::remove_do_not_call))
+fn api() -> Operations {
+    operations![
+        calls::create_call,
+        batch::create_calls,
+        listing::list_calls,
+        calls::show_call,
+        calls::amend_call,
+        calls::cancel_call,
+        calls::redrive_call,
+        calls::resolve_call,
+        calls::why_call,
+        call_webhooks::call_webhooks,
+        matching::cancel_calls,
+        matching::redrive_calls,
+        matching::resolve_calls,
+        matching::export_calls,
+        campaigns::list_campaigns,
+        campaigns::create_campaign,
+        campaigns::show_campaign,
+        campaigns::change_campaign,
+        campaigns::pause_campaign,
+        campaigns::resume_campaign,
+        trunks::list_trunks,
+        trunks::create_trunk,
+        trunks::show_trunk,
+        trunks::change_trunk,
+        trunks::pause_trunk,
+        trunks::resume_trunk,
+        workers::list_workers,
+        workers::drain_worker,
+        acts::list_acts,
+        numbers::forget_number,
+        numbers::list_do_not_call,
+        numbers::add_do_not_call,
+        numbers::remove_do_not_call,
+        calls::stats,
+        events::events,
+    ]
 }
 
 async fn no_such_route() -> Problem {

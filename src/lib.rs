@@ -1,62 +1,105 @@
-#![doc = include_str!("../README.md")]
+//! pgdial rings telephone numbers from a queue that lives in Postgres and in nothing else. This crate is
+//! the `pgdial` program, and the way to use the queue from a Rust program of your own:
+//!
+//! - [`Queue`] enqueues calls, one, many, or inside your own transaction, and follows what becomes of them.
+//! - [`Worker`] dials them, beside whatever else your program does, until you tell it to stop.
+//! - [`Provider`] is what to implement for a provider of your own; [`HttpProvider`] is for one that speaks
+//!   pgdial's protocol.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use pgdial::{CallRequest, HttpProvider, Queue, Since, Worker};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn example(stop: CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
+//! let queue = Queue::connect("postgres://localhost/app", "billing").await?;
+//! queue.migrate().await?;
+//!
+//! let call = queue.enqueue(&CallRequest::new("+14155550100", "reminder")).await?.call()?;
+//!
+//! let provider = HttpProvider::new("https://voice.example.com", Some("its key".into()))?;
+//! let worker = Worker::new(&queue, "https://calls.example.com")
+//!     .trunk("default", Arc::new(provider), "what signs its webhooks".parse()?)
+//!     .webhooks_on("0.0.0.0:8080".parse()?);
+//! let working = tokio::spawn(worker.run(stop.clone()));
+//!
+//! let mut events = queue.events().since(Since::Start).call(call).subscribe().await?;
+//! while let Some(event) = events.next().await {
+//!     println!("{}", event?.kind);
+//! }
+//! working.await??;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A claim of a call is a row of the database, so any number of workers, in this program and in others, share
+//! one queue and ring nobody twice. What is promised, and what the database must look like, is in the
+//! repository's README; `pgdial serve` does all of this without a program of your own.
+//!
+//! Your `sqlx` must be of the release that this crate has in its `Cargo.toml`, for [`Queue::enqueue_in`] to take
+//! its connections. The crate's `examples/` are whole programs.
+//!
+//! Only what is listed here is the interface. Other modules are public for the program itself, its tests and
+//! its measurements, are hidden from this page, and change without notice.
 
-// What a call is, in plain values.
-pub mod domain;
+mod embed;
 
-// The life of a call, one verb a file.
-pub mod flow;
+pub use domain::{
+    CallId, CallRequest, CallState, ClaimedCall, Outcome, Phone, Placement, Reference, Refusal,
+    Report, ReportKind,
+};
+pub use embed::{Error, Queue, Worker};
+pub use flow::{
+    cancel::Canceled,
+    enqueue::{Enqueued, NotTaken},
+    events::{Event, EventCursor, EventError, Follow, Handlers, Since, Subscription},
+    view::Call,
+    webhook::{Event as ProviderEvent, Verdict},
+};
+pub use provider::{
+    Cancellation, Deadline, Error as ProviderError, LookedUp, Order, Provider, Webhook, account_of,
+    http::HttpProvider,
+    signature::{BadSecret, Secrets},
+};
 
-// The outside phone company: adapters, signatures, and the fake provider.
-pub mod provider;
-
-// Which provider accounts this process knows, with their secrets.
-pub mod trunks;
-
-// The claim loop.
-pub mod dispatcher;
-
-// One dial.
-pub mod dialer;
-
-// Places where a test can end this process.
+#[doc(hidden)]
+pub mod app;
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod config;
 #[cfg(feature = "crash-points")]
 mod crash;
-
-// The sweep loop.
-pub mod sweeper;
-
-// The heartbeat loop.
-pub mod heartbeat;
-
-// The processes: which loops each consists of.
-pub mod app;
-
-// How exported calls are written.
-pub mod export;
-
-// Texts of others, shown so that they steer nothing.
-pub mod shown;
-
-// The demo.
-pub mod demo;
-
-// The life of a process: its loops, its signals, its end.
-pub mod lifecycle;
-
-// What this process counts.
-pub mod metrics;
-
-// Logs.
-pub mod telemetry;
-
-// Connections, migrations, and a private server.
+#[doc(hidden)]
 pub mod db;
-
-// Settings, read once.
-pub mod config;
-
-// The command line.
-pub mod cli;
-
-// The HTTP API, the webhook, and what operators scrape.
+#[doc(hidden)]
+pub mod demo;
+#[doc(hidden)]
+pub mod dialer;
+#[doc(hidden)]
+pub mod dispatcher;
+#[doc(hidden)]
+pub mod domain;
+#[doc(hidden)]
+pub mod export;
+#[doc(hidden)]
+pub mod flow;
+#[doc(hidden)]
+pub mod heartbeat;
+#[doc(hidden)]
 pub mod http;
+#[doc(hidden)]
+pub mod lifecycle;
+#[doc(hidden)]
+pub mod metrics;
+#[doc(hidden)]
+pub mod provider;
+#[doc(hidden)]
+pub mod shown;
+#[doc(hidden)]
+pub mod sweeper;
+#[doc(hidden)]
+pub mod telemetry;
+#[doc(hidden)]
+pub mod trunks;

@@ -43,7 +43,8 @@ pub enum Error {
 pub struct Supervisor {
     loops: JoinSet<(&'static str, Result<(), BoxError>)>,
     stop: CancellationToken,
-    signals: Signals,
+    /// None: the signals are somebody else's.
+    signals: Option<Signals>,
 }
 
 impl fmt::Debug for Supervisor {
@@ -61,8 +62,17 @@ impl Supervisor {
         Ok(Self {
             loops: JoinSet::new(),
             stop: CancellationToken::new(),
-            signals: Signals::new()?,
+            signals: Some(Signals::new()?),
         })
+    }
+
+    /// Without loops, and without an ear for signals: whoever cancels the token decides.
+    pub fn until(stop: &CancellationToken) -> Self {
+        Self {
+            loops: JoinSet::new(),
+            stop: stop.child_token(),
+            signals: None,
+        }
     }
 
     /// What every loop must watch.
@@ -89,7 +99,7 @@ impl Supervisor {
                 // First: a loop that ends because it was told to has not died.
                 biased;
                 () = self.stop.cancelled() => break,
-                () = self.signals.next() => {
+                () = next(&mut self.signals) => {
                     tracing::info!("stopping: what is under way is finished, nothing new begins");
                     break;
                 }
@@ -105,7 +115,7 @@ impl Supervisor {
         self.stop.cancel();
         let drained = tokio::select! {
             drained = timeout(grace, drain(&mut self.loops)) => drained,
-            () = self.signals.next() => Ok(None),
+            () = next(&mut self.signals) => Ok(None),
         };
         match (reason, drained) {
             (Some(error), _) | (None, Ok(Some(error))) => Err(error),
@@ -114,6 +124,13 @@ impl Supervisor {
                 left: self.loops.len(),
             }),
         }
+    }
+}
+
+async fn next(signals: &mut Option<Signals>) {
+    match signals {
+        Some(signals) => signals.next().await,
+        None => std::future::pending().await,
     }
 }
 

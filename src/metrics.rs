@@ -12,6 +12,12 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     core::Collector, proto::MetricFamily,
 };
+use strum::VariantNames;
+
+use crate::{
+    domain::{Placement, Refusal},
+    flow::{defer::Deferred, dialed, doubt, enqueue::Enqueued, look_up, settle::Settled, webhook},
+};
 
 pub(crate) mod queue;
 
@@ -33,43 +39,22 @@ const BATCHED: [&str; 6] = ["enqueue", "dialed", "settle", "defer", "doubt", "we
 
 /// Their possible verdicts. Webhooks and enqueues have families of their own.
 const VERDICTS: [(&str, &[&str]); 4] = [
-    ("dialed", &["in_call", "stale", "not_found"]),
-    (
-        "settle",
-        &[
-            "completed",
-            "retried",
-            "failed",
-            "canceled",
-            "deferred",
-            "suppressed",
-            "stale",
-            "not_found",
-        ],
-    ),
-    (
-        "defer",
-        &[
-            "deferred",
-            "failed",
-            "canceled",
-            "suppressed",
-            "stale",
-            "not_found",
-        ],
-    ),
-    ("doubt", &["unresolved", "stale", "not_found"]),
+    ("dialed", dialed::Verdict::VARIANTS),
+    ("settle", Settled::VARIANTS),
+    ("defer", Deferred::VARIANTS),
+    ("doubt", doubt::Verdict::VARIANTS),
 ];
 
-/// Possible results of a dial.
-const PLACEMENTS: [&str; 7] = [
-    "placed",
-    "refused",
-    "transient",
-    "capacity",
-    "account",
-    "late",
-    "unknown",
+/// Why a webhook is not believed, or not kept.
+const REJECTIONS: [&str; 8] = [
+    "unknown_trunk",
+    "unsigned",
+    "malformed",
+    "signature",
+    "tag",
+    "too_old",
+    "no_room",
+    "unreadable",
 ];
 
 /// Counters by word, for a fixed set of words.
@@ -239,10 +224,7 @@ impl Metrics {
                 "pgdial_look_up_total",
                 "Questions to providers about dials that nobody explained, by what came of them.",
                 "verdict",
-                &[
-                    "applied", "noted", "stale", "late_answer", "mismatch", "not_found", "not_placed",
-                    "settled", "unsupported", "error",
-                ],
+                &[look_up::Verdict::VARIANTS, &["unsupported", "error"]].concat(),
             ),
             listening: new.gauge("pgdial_listening", "1 while a connection of this process listens; else a worker polls each second."),
             listens: new.counter(
@@ -279,9 +261,9 @@ impl Metrics {
 
     /// Creates the counters of a trunk this process can dial, so that they are exported as 0 from the start.
     pub(crate) fn know_trunk(&self, trunk: &str) {
-        for result in PLACEMENTS {
-            self.dials.with_label_values(&[trunk, result]);
-            self.repeats.with_label_values(&[trunk, result]);
+        for result in Placement::VARIANTS.iter().chain(Refusal::VARIANTS) {
+            self.dials.with_label_values(&[trunk, *result]);
+            self.repeats.with_label_values(&[trunk, *result]);
         }
         self.dial_seconds.with_label_values(&[trunk]);
         self.retries.with_label_values(&[trunk]);
@@ -427,6 +409,7 @@ impl Maker {
         let family = self.counters("pgdial_swept_total", help, &["kind"]);
         for kind in [
             "unresolved",
+            "not_placed",
             "unknown",
             "expired",
             "suppressed",
@@ -444,34 +427,18 @@ impl Maker {
             "pgdial_enqueue_total",
             "Requests of the HTTP API to enqueue a call.",
             "verdict",
-            &[
-                "created",
-                "duplicate",
-                "key_reused",
-                "key_locked",
-                "suppressed",
-                "unknown_campaign",
-                "invalid",
-            ],
+            Enqueued::VARIANTS,
         )
     }
 
     fn events(&self) -> Words {
+        let kept = webhook::Verdict::VARIANTS.iter().copied();
+        let kept: Vec<_> = kept.filter(|word| !REJECTIONS.contains(word)).collect();
         self.words(
             "pgdial_webhook_events_total",
             "Webhook events kept, by what became of them.",
             "verdict",
-            &[
-                "applied",
-                "noted",
-                "stale",
-                "late_answer",
-                "mismatch",
-                "parked",
-                "unparsable",
-                "unmatched",
-                "duplicate",
-            ],
+            &kept,
         )
     }
 
@@ -480,16 +447,7 @@ impl Maker {
             "pgdial_webhook_rejections_total",
             "Webhooks not believed, and so not kept.",
             "reason",
-            &[
-                "unknown_trunk",
-                "unsigned",
-                "malformed",
-                "signature",
-                "tag",
-                "too_old",
-                "no_room",
-                "unreadable",
-            ],
+            &REJECTIONS,
         )
     }
 }

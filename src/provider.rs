@@ -5,103 +5,6 @@
 //! [`Provider::look_up`] for a call whose fate is unknown; and the webhook's handler calls [`Provider::read`]
 //! once [`Provider::verify`] and [`tag`] have accepted the request. Nothing here sees a row, and nothing here retries:
 //! SQL decides who tries again.
-//!
-//! # The one promise of an adapter
-//!
-//! `place` sends **at most one** request that could make a telephone ring, and never reports an uncertain result as
-//! certain. Any other mistake costs a retry; this one wakes somebody up twice. In practice:
-//!
-//! - No retry, no redirect, no proxy from the environment, and no connection that an earlier request has used: a
-//!   reused one may die under the POST, and then nobody can tell whether it arrived. Providers' SDKs retry by
-//!   default; use none.
-//! - The phase decides before the response does. As long as nothing was written there is certainly no call:
-//!   [`Refusal::Transient`]. From the first byte on, an error, a timeout or an unreadable response is
-//!   [`Placement::Unknown`].
-//! - [`Order::deadline`] is checked before connecting and again directly before the first byte. Once it has passed,
-//!   return [`Placement::Late`].
-//!
-//! # Writing another adapter
-//!
-//! 1. Make `src/provider/acme.rs` with a struct that holds a parsed base address, the key as a `SecretString` (so that
-//!    `Debug` cannot show it) and the connector of [`http`], whose `exchange` keeps the promises about phases above.
-//! 2. Write down their responses as a table from status and code to [`Placement`], with a test per line, as
-//!    `http/answer.rs` does. Unless their documentation says that a refusal means *no call*, it is `Unknown`.
-//! 3. Write down their status words as a table to [`ReportKind`](crate::domain::ReportKind) and
-//!    [`Outcome`](crate::domain::Outcome), as [`protocol`] does. A word you do not know is `ReportKind::Unknown`; never
-//!    guess that a call is over.
-//! 4. Send [`Order::webhook_url`] unchanged: its tag is how a report finds its dial even if the response to `place` was
-//!    lost. Send the reference as their idempotency key if they have one, else in their free field (metadata, tag,
-//!    client state).
-//! 5. Return from `look_up` what they say and no more: [`LookedUp::NotFound`] if they say that there is no such call,
-//!    [`LookedUp::Unsupported`] if they cannot be asked, an error for everything else. From a list take only what names
-//!    the reference: an API that does not know a filter ignores it and lists everything.
-//! 6. Return from `account` [`account_of`] their host and, if there is one, their id of the account: a dial is only ever
-//!    asked about where it was sent.
-//! 7. Run it against the [`fake`] provider's misbehaviour, or a recording of theirs, and let the ledger judge: no
-//!    reference may ring twice.
-//!
-//! ```
-//! use futures_util::future::BoxFuture;
-//! use pgdial::{
-//!     domain::{Placement, Reference, Report},
-//!     provider::{self, Cancellation, LookedUp, Order, Provider, Webhook, protocol},
-//! };
-//!
-//! /// An adapter for people who type: someone at Acme reads the order and dials.
-//! #[derive(Debug)]
-//! struct Acme;
-//!
-//! impl Provider for Acme {
-//!     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
-//!         Box::pin(async move {
-//!             if order.deadline.is_over() {
-//!                 return Placement::Late;
-//!             }
-//!             let provider_call_id = format!("acme-{}", order.call.reference());
-//!             Placement::Placed { provider_call_id }
-//!         })
-//!     }
-//!
-//!     fn cancel<'a>(
-//!         &'a self,
-//!         _provider_call_id: &'a str,
-//!     ) -> BoxFuture<'a, Result<Cancellation, provider::Error>> {
-//!         Box::pin(async { Ok(Cancellation::Unsupported) })
-//!     }
-//!
-//!     fn look_up<'a>(
-//!         &'a self,
-//!         _dial: Reference,
-//!         _provider_call_id: Option<&'a str>,
-//!     ) -> BoxFuture<'a, Result<LookedUp, provider::Error>> {
-//!         Box::pin(async { Ok(LookedUp::Unsupported) })
-//!     }
-//!
-//!     fn read(&self, webhook: &Webhook<'_>) -> Report {
-//!         protocol::read_report(webhook.body)
-//!     }
-//! }
-//! ```
-//!
-//! [`Refusal::Transient`]: crate::domain::Refusal::Transient
-//! [`Placement::Unknown`]: crate::domain::Placement::Unknown
-//! [`Placement::Late`]: crate::domain::Placement::Late
-//! [`Placement`]: crate::domain::Placement
-//! [`Provider`]: crate::provider::Provider
-//! [`Provider::place`]: crate::provider::Provider::place
-//! [`Provider::cancel`]: crate::provider::Provider::cancel
-//! [`Provider::look_up`]: crate::provider::Provider::look_up
-//! [`LookedUp::NotFound`]: crate::provider::LookedUp::NotFound
-//! [`LookedUp::Unsupported`]: crate::provider::LookedUp::Unsupported
-//! [`Provider::read`]: crate::provider::Provider::read
-//! [`Provider::verify`]: crate::provider::Provider::verify
-//! [`Order::deadline`]: crate::provider::Order::deadline
-//! [`Order::webhook_url`]: crate::provider::Order::webhook_url
-//! [`fake`]: crate::provider::fake
-//! [`http`]: crate::provider::http
-//! [`protocol`]: crate::provider::protocol
-//! [`signature`]: crate::provider::signature
-//! [`tag`]: crate::provider::tag
 
 use std::fmt::Debug;
 
@@ -117,7 +20,6 @@ mod answer;
 pub mod client;
 pub mod deadline;
 mod exchange;
-pub mod fake;
 pub mod http;
 pub mod platform;
 pub mod protocol;
@@ -136,8 +38,87 @@ pub use webhook::Webhook;
 ///
 /// Object-safe, so that a trunk's adapter is a value chosen by configuration. The future of `place` may be dropped at
 /// any time, which means the same as a timeout: once it has been polled, the result is unknown.
+///
+/// # The one promise of an adapter
+///
+/// `place` sends **at most one** request that could make a telephone ring, and never reports an uncertain result as
+/// certain. Any other mistake costs a retry; this one wakes somebody up twice. In practice:
+///
+/// - No retry, no redirect, no proxy from the environment, and no connection that an earlier request has used: a
+///   reused one may die under the POST, and then nobody can tell whether it arrived. Providers' SDKs retry by
+///   default; use none.
+/// - The phase decides before the response does. As long as nothing was written there is certainly no call:
+///   [`Refusal::Transient`](crate::domain::Refusal::Transient). From the first byte on, an error, a timeout or an
+///   unreadable response is [`Placement::Unknown`].
+/// - [`Order::deadline`] is checked before connecting and again directly before the first byte. Once it has passed,
+///   return [`Placement::Late`].
+///
+/// # Writing another adapter
+///
+/// 1. Make a struct that holds a parsed base address, the key as a `SecretString` (so that `Debug` cannot show it) and an
+///    HTTP client that keeps the promises about phases above, as `src/provider/exchange.rs` does.
+/// 2. Write down their responses as a table from status and code to [`Placement`], with a test per line, as
+///    `src/provider/http/answer.rs` does. Unless their documentation says that a refusal means *no call*, it is `Unknown`.
+/// 3. Write down their status words as a table to [`ReportKind`](crate::domain::ReportKind) and
+///    [`Outcome`](crate::domain::Outcome), as `src/provider/protocol.rs` does. A word you do not know is
+///    `ReportKind::Unknown`; never guess that a call is over.
+/// 4. Send [`Order::webhook_url`] unchanged: its tag is how a report finds its dial even if the response to `place` was
+///    lost. Send the reference as their idempotency key if they have one, else in their free field (metadata, tag,
+///    client state).
+/// 5. Return from `look_up` what they say and no more: [`LookedUp::NotFound`] if they say that there is no such call,
+///    [`LookedUp::Unsupported`] if they cannot be asked, an error for everything else. From a list take only what names
+///    the reference: an API that does not know a filter ignores it and lists everything.
+/// 6. Return from `account` [`account_of`] their host and, if there is one, their id of the account: a dial is only ever
+///    asked about where it was sent.
+/// 7. Run it against the misbehaviour of `pgdial-fake-provider`, or a recording of theirs, and let the ledger judge: no
+///    reference may ring twice.
+///
+/// ```
+/// use futures_util::future::BoxFuture;
+/// use pgdial::{
+///     Cancellation, LookedUp, Order, Outcome, Placement, Provider, ProviderError, Reference, Report,
+///     ReportKind, Webhook,
+/// };
+///
+/// /// An adapter for people who type: somebody at Acme reads the order and dials, and sends back
+/// /// one word when it is over.
+/// #[derive(Debug)]
+/// struct Acme;
+///
+/// impl Provider for Acme {
+///     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
+///         Box::pin(async move {
+///             if order.deadline.is_over() {
+///                 return Placement::Late;
+///             }
+///             let provider_call_id = format!("acme-{}", order.call.reference());
+///             Placement::Placed { provider_call_id }
+///         })
+///     }
+///
+///     fn cancel<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Cancellation, ProviderError>> {
+///         Box::pin(async { Ok(Cancellation::Unsupported) })
+///     }
+///
+///     fn look_up<'a>(
+///         &'a self,
+///         _dial: Reference,
+///         _id: Option<&'a str>,
+///     ) -> BoxFuture<'a, Result<LookedUp, ProviderError>> {
+///         Box::pin(async { Ok(LookedUp::Unsupported) })
+///     }
+///
+///     fn read(&self, webhook: &Webhook<'_>) -> Report {
+///         match webhook.body {
+///             b"talked" => Report::ended(Outcome::Answered),
+///             b"busy" => Report::ended(Outcome::Busy),
+///             _ => Report::new(ReportKind::Unknown),
+///         }
+///     }
+/// }
+/// ```
 pub trait Provider: Send + Sync + Debug {
-    /// Places one call, with at most one request. See the promise in the module's documentation.
+    /// Places one call, with at most one request. See the promise above.
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement>;
 
     /// Digest that names the account: adapter, host, and whatever distinguishes accounts there (the address, an
@@ -218,6 +199,7 @@ pub struct Order<'a> {
 
 /// Result of asking to end a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cancellation {
     /// The call will end; the webhook says how.
     Agreed,
@@ -229,6 +211,7 @@ pub enum Cancellation {
 
 /// What the provider knows about a dial.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum LookedUp {
     /// Never `Unparsable`.
     Found(Report),
@@ -241,6 +224,7 @@ pub enum LookedUp {
 
 /// Why an adapter could not be made, or why the provider gave no usable response.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Unusable address.
     #[error(

@@ -4,15 +4,7 @@ pub mod trace;
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// Format of log lines.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// One readable line per event.
-    #[default]
-    Text,
-    /// One JSON object per event.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// The log filter does not parse.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use sqlx::{Connection, PgConnection, types::Uuid};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::rows::Rows;
-use super::{Bed, Error, measure::per_second, number, server, usage::Used};
+use super::{Bed, Error, number, server, usage::Used};
 
 /// For reports: what the limit of a drain does.
 pub const DRAIN: &str =
@@ -66,7 +66,7 @@ pub struct Bare {
 impl Bare {
     /// The fastest form, which is the limit.
     pub fn best(&self) -> Option<&Form> {
-        let rate = |form: &Form| per_second(form.calls, &form.used);
+        let rate = |form: &Form| form.used.per_second(form.calls);
         self.forms
             .iter()
             .max_by(|one, two| rate(one).total_cmp(&rate(two)))

@@ -6,7 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use pgdial::{
-    app::{self, WorkerSettings},
+    app,
+    config::WorkerSettings,
     db,
     flow::Queue,
     lifecycle::{self, Supervisor},

@@ -186,7 +186,7 @@ impl Served {
         };
         app::start_api(&mut supervisor, bed.calls.clone(), listener, settings);
         let pool = db::connect(&bed.url, "lab worker", app::WORKER_CONNECTIONS).await?;
-        let settings = app::WorkerSettings {
+        let settings = pgdial::config::WorkerSettings {
             trunks,
             public_url: format!("http://{api}"),
             permits,

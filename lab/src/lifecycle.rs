@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use pgdial::provider::{Stopwatch, fake::ledger};
+use pgdial::provider::Stopwatch;
+use pgdial_fake_provider::ledger;
 
 use super::{
     Bed, Better, Error, Measure, Options,

@@ -75,7 +75,7 @@ impl Measure {
 
     /// A rate in calls per second, with CPU and memory used.
     pub fn rate(name: impl Into<String>, calls: usize, used: &Used) -> Self {
-        Self::new(name, "calls/s", Better::Higher, per_second(calls, used)).with_use(calls, used)
+        Self::new(name, "calls/s", Better::Higher, used.per_second(calls)).with_use(calls, used)
     }
 
     /// Adds the CPU and memory used.
@@ -102,7 +102,7 @@ impl Measure {
     #[must_use]
     pub fn with_bare(self, bare: &Bare) -> Self {
         let Some(best) = bare.best() else { return self };
-        let mut measure = self.with_limit(bare.what, per_second(best.calls, &best.used));
+        let mut measure = self.with_limit(bare.what, best.used.per_second(best.calls));
         add_cpu(&mut measure.limit_cpu, best.calls, &best.used);
         measure.note(format!("limit: {}; faster: {}", bare.what, best.how))
     }
@@ -226,11 +226,6 @@ fn sorted(samples: &[f64]) -> Vec<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted
-}
-
-/// Calls per second.
-pub fn per_second(calls: usize, used: &Used) -> f64 {
-    count(calls) / used.elapsed.as_secs_f64()
 }
 
 /// A count as a float.

@@ -66,7 +66,7 @@ impl Server {
         server.postmaster = usage::postmaster_of(pid, DATABASE);
         let private = server.postgres.as_ref();
         let data = private.map(private::PrivatePostgres::data_dir);
-        server.machine = Machine::look(&pool, data).await?;
+        server.machine = Machine::look(&pool, data.as_deref()).await?;
         pool.close().await;
         Ok(server)
     }
@@ -135,7 +135,7 @@ async fn start_private(
             "shared_buffers".to_owned(),
             format!("{:.0}MB", quarter.clamp(128.0, 1024.0)),
         )],
-        ..private::Options::new(environment, private::DataDir::Temporary)
+        ..private::Options::new(environment)
     };
     let started = tokio::task::spawn_blocking(move || private::PrivatePostgres::start(&options));
     Ok(started.await??)

@@ -20,6 +20,14 @@ pub struct Used {
     pub peak_rss: BTreeMap<&'static str, f64>,
 }
 
+impl Used {
+    /// How many of them in a second.
+    #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 here")]
+    pub fn per_second(&self, calls: usize) -> f64 {
+        calls as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
 /// A running measurement.
 #[derive(Debug)]
 pub struct Meter {

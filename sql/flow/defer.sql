@@ -3,9 +3,8 @@
 -- Verdicts: deferred, failed (20 times without capacity, or 5 times forbidden), canceled (a cancel was
 -- wished), suppressed, stale (also when a webhook has taken it to in_call: then it is at
 -- the provider, whatever its answer said; and when its request was sent again meanwhile:
--- then that one may ring), locked_out, refused (a constraint or a trigger says no:
--- detail.why), not_found.  Index: primary key.
-create or replace function pgdial.defer(p_items jsonb)
+-- then that one may ring), and those of each.  Index: primary key.
+create or replace function pgdial.defer(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -13,33 +12,27 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set jit = off
 as $$
-declare
-    v_item record;
-    v_call pgdial.calls;
-    v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
-        v_now := coalesce(v_now, pgdial.now());
-        ordinal := v_item.ordinal;
-        verdict := v_item.verdict;
-        detail := null;
-        if verdict is null then
-            begin
-                select c.* into v_call from pgdial.calls c
-                where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
-                  and c.state::text in ('dialing', 'unresolved') and c.repeated_at is null
-                  -- What an early webhook has moved on is at the provider: never give that back.
-                  and (v_item.item ->> 'reason' <> 'give_back' or c.state::text = 'dialing');
-                verdict := case when found then pgdial.put_back(
-                    v_call, v_item.item ->> 'reason', pgdial.asked_wait(v_item.item -> 'retry_after_sec'),
-                    jsonb_build_object('why', v_item.item ->> 'why'), v_now) else 'stale' end;
-            exception when integrity_constraint_violation or raise_exception or data_exception then
-                verdict := 'refused';   -- this one alone: the others go on
-                detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
-            end;
-        end if;
-        return next;
-    end loop;
+    return query select * from pgdial.each('defer_one', p_items, p_wait);
+end $$;
+
+-- defer_one: see each.
+create or replace function pgdial.defer_one(
+    p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
+)
+language plpgsql volatile
+as $$
+declare
+    v_reason constant text := p_item ->> 'reason';
+begin
+    verdict := case
+        when p_call.claim_no = (p_item ->> 'claim_no')::bigint
+             and p_call.state::text in ('dialing', 'unresolved') and p_call.repeated_at is null
+             -- What an early webhook has moved on is at the provider: never give that back.
+             and (v_reason <> 'give_back' or p_call.state::text = 'dialing')
+        then pgdial.put_back(p_call, v_reason, pgdial.asked_wait(p_item -> 'retry_after_sec'),
+                             jsonb_build_object('why', p_item ->> 'why'), p_now)
+        else 'stale' end;
 end $$;
 
 -- give_back: after a claim whose reply was lost, the worker's own dialing rows that it

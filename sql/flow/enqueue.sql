@@ -1,12 +1,12 @@
 -- enqueue: (nothing) -> waiting, or the call that the idempotency key already names.
 -- p_owners: whose keys these are (an API key's name, or the SQL role): one for all, or one each.
 -- p_requests: an array of objects as POST /calls takes them, with idempotencyKey inside.
--- p_wait_ms: how long to wait for somebody who is writing one of the keys; null = 2 s.
+-- p_wait: for somebody who is writing one of the keys: 2 s, instead of 50 ms.
 -- p_shown: whether the detail of a new call is the call, as sql/read/call.sql shows it.
 -- Verdicts: created, duplicate, key_reused (another request under the same key), key_locked
 -- (another transaction holds the key: try again), suppressed, unknown_campaign, invalid.
 -- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If
--- that takes too long, nothing is written, and every item hears key_locked: try them alone.
+-- that takes too long, nothing is written, and every item hears key_locked: try fewer of them.
 -- Where a table is locked instead (VACUUM FULL, ALTER TABLE), the error is raised: no key is at fault.
 -- Keys go in sorted order, so that batches cannot deadlock. Transactions of a person that take
 -- several keys can: the one that Postgres stops hears key_locked.
@@ -15,11 +15,11 @@
 -- Plans: one statement, planned once and pinned: every join is a probe of one row by its key,
 -- whatever the statistics say, as right for one request as for thousands, and as for a table
 -- that was empty when the plan was made. Planning anew took ten times as long as one request.
-create or replace function pgdial.enqueue_many(p_owners text[], p_requests jsonb, p_wait_ms int default null, p_shown boolean default false)
+create or replace function pgdial.enqueue_many(p_owners text[], p_requests jsonb, p_wait boolean default false, p_shown boolean default false)
 returns table (ordinal int, verdict text, id uuid, detail text)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '2s'
+set lock_timeout = '50ms'
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -36,8 +36,8 @@ declare
     -- Looked for once: most have none.
     v_traced constant boolean := p_requests @? '$[*].traceparent';
 begin
-    if p_wait_ms is not null then
-        perform set_config('lock_timeout', p_wait_ms::text, true);   -- until this function ends
+    if p_wait then
+        perform set_config('lock_timeout', '2s', true);   -- until this function ends
     end if;
     return query
         with asked as materialized (
@@ -165,7 +165,7 @@ begin
     from pgdial.enqueue_many(array[session_user::text], jsonb_build_array(jsonb_build_object(
         'to', p_to, 'region', p_region, 'scriptId', p_script_id, 'metadata', p_metadata, 'campaign', p_campaign, 'from', p_from,
         'priority', p_priority, 'runAt', p_run_at, 'expiresAt', p_expires_at,
-        'maxAttempts', p_max_attempts, 'idempotencyKey', p_idempotency_key))) e;
+        'maxAttempts', p_max_attempts, 'idempotencyKey', p_idempotency_key)), true) e;
     if v.verdict in ('created', 'duplicate') then
         if coalesce(current_setting('pgdial.notify', true), '') <> 'off' then
             perform pgdial.wake('claim');

@@ -43,7 +43,7 @@ begin
     perform pgdial.check_batch(p_why, p_limit);
     v_ids := array(select c.id from pgdial.calls c where c.phone = v_phone order by c.id
                    limit case when p_dry_run then 10000 else p_limit end);
-    if not p_dry_run and cardinality(pgdial.lock_calls(v_ids)) < cardinality(v_ids) then
+    if not p_dry_run and cardinality(pgdial.lock_calls(v_ids, true)) < cardinality(v_ids) then
         return jsonb_build_object('verdict', 'locked_out', 'dryRun', false);
     end if;
     v_more := exists (select from pgdial.calls c where c.phone = v_phone and c.id > v_ids[cardinality(v_ids)]);

@@ -1,6 +1,6 @@
 -- create_campaign, set_campaign, create_trunk, set_trunk: the rows that a person may
--- change while it runs. p_changes: a JSON object; an unknown field, or a value that
--- does not fit, is an error that says what to do. Running calls keep what they have.
+-- change while it runs. p_changes: a JSON object; unknown fields, and values that do not fit,
+-- are one error that says what to do, a line each. Running calls keep what they have.
 -- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql): one act with the old
 -- and the new values.
 create or replace function pgdial.set_campaign(
@@ -13,9 +13,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_found boolean;
 begin
-    perform pgdial.known_fields(p_changes, array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration',
-        'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region']);
-    perform pgdial.fitting_values(p_changes);
+    perform pgdial.check_lane('campaign', p_changes, null, p_why);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
         cap = case when p_changes ? 'cap' then (p_changes ->> 'cap')::int else g.cap end,
@@ -46,10 +44,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_created boolean;
 begin
-    if p_name !~ '^[a-z0-9][a-z0-9_-]{0,62}$' then
-        raise exception '"name" of a campaign has 1 to 63 lower-case letters, digits, underscores and hyphens, '
-            'the first a letter or a digit, as in spring-2026' using errcode = 'invalid_parameter_value';
-    end if;
+    perform pgdial.check_lane('campaign', p_changes, coalesce(p_name, ''), p_why);
     insert into pgdial.campaigns (name, trunk) values (p_name, coalesce(p_changes ->> 'trunk', 'default'))
     on conflict (name) do nothing;
     v_created := found and pgdial.set_campaign(p_name, p_changes, p_why, p_by);
@@ -67,8 +62,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_found boolean;
 begin
-    perform pgdial.known_fields(p_changes, array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin']);
-    perform pgdial.fitting_values(p_changes);
+    perform pgdial.check_lane('trunk', p_changes, null, p_why);
     update pgdial.trunks t
     set slots = coalesce((p_changes ->> 'slots')::int, t.slots),
         calls_per_second = case when p_changes ? 'callsPerSecond' then (p_changes ->> 'callsPerSecond')::numeric
@@ -93,28 +87,47 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_created boolean;
 begin
-    if p_name !~ '^[a-z][a-z0-9_]{0,30}$' then
-        raise exception '"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
-            'the first a letter, as in eu_west' using errcode = 'invalid_parameter_value';
-    end if;
+    perform pgdial.check_lane('trunk', p_changes, coalesce(p_name, ''), p_why);
     insert into pgdial.trunks (name) values (p_name) on conflict (name) do nothing;
     v_created := found and pgdial.set_trunk(p_name, p_changes, p_why, p_by);
     perform pgdial.act_as(v_before[1], v_before[2]);
     return v_created;
 end $$;
 
--- fitting_values: each value, against what its column takes: a constraint of the table would
--- say no as well, but not what to do.
-create or replace function pgdial.fitting_values(p_changes jsonb) returns void
+-- check_lane: what is wrong with a new name, with changes and their reason, all of it at once. A
+-- constraint of the table would say no as well, but not what to do.
+create or replace function pgdial.check_lane(p_kind text, p_changes jsonb, p_name text, p_why text) returns void
 language plpgsql stable
 as $$
 declare
+    v_known constant text[] := case p_kind
+        when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
+            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region']
+        else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
+    v_faults text[] := '{}';
     v_field text;
     v_value text;
     v_fits boolean;
     v_wanted text;
 begin
-    for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k where p_changes ->> k is not null loop
+    if p_name = '' then
+        v_faults := array[format('"name" is missing: the name of the new %s', p_kind)];
+    elsif p_kind = 'campaign' and p_name !~ '^[a-z0-9][a-z0-9_-]{0,62}$' then
+        v_faults := array['"name" of a campaign has 1 to 63 lower-case letters, digits, underscores and hyphens, '
+            'the first a letter or a digit, as in spring-2026'];
+    elsif p_kind = 'trunk' and p_name !~ '^[a-z][a-z0-9_]{0,30}$' then
+        v_faults := array['"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
+            'the first a letter, as in eu_west'];
+    end if;
+    if length(p_why) > 500 then
+        v_faults := v_faults || '"why" has at most 500 characters'::text;
+    end if;
+    for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k order by k loop
+        if v_field <> all (v_known || 'why'::text) then
+            v_faults := v_faults || format('"%s" is an unknown field: known are %s', left(v_field, 60),
+                                           array_to_string(v_known, ', '));
+        end if;
+        continue when v_value is null;
         case
             when v_field in ('cap', 'slots', 'weight', 'maxAttempts', 'guard') then
                 v_fits := v_value ~ '^[0-9]{1,9}$' and v_value::int between
@@ -146,13 +159,19 @@ begin
             when v_field = 'reportsWithin' then
                 v_fits := pgdial.is_length_between(v_value, '1 second', '1 hour');
                 v_wanted := 'a length of time from 1 second to 1 hour, as in "45 seconds", or null for unknown';
+            when v_field = 'why' then
+                v_fits := false;    -- a reason is no setting: over HTTP it is one only if it is no text
+                v_wanted := 'a string';
             else
                 v_fits := true;     -- a name: its foreign key knows
         end case;
         if not v_fits then
-            raise exception '"%" must be %', v_field, v_wanted using errcode = 'invalid_parameter_value';
+            v_faults := v_faults || format('"%s" must be %s', v_field, v_wanted);
         end if;
     end loop;
+    if v_faults <> '{}' then
+        raise exception '%', array_to_string(v_faults, chr(10)) using errcode = 'invalid_parameter_value';
+    end if;
 end $$;
 
 create or replace function pgdial.is_length_between(p_text text, p_least interval, p_most interval) returns boolean

@@ -47,42 +47,37 @@ end $$;
 -- less than 60 s: a provider's list may lag behind its calls. Then the call waits again,
 -- its attempt not counted. Past the deadline, not found settles as unknown.
 -- Verdicts: those of a webhook, not_found, not_placed (it waits again), settled, stale,
--- locked_out.  detail: {freed, hang_up: it is up past its deadline, ask for its end}.
+-- and those of each.  detail: {freed, hang_up: it is up past its deadline, ask for its end}.
 -- Races: a webhook that is faster makes this stale. Index: primary key.
-create or replace function pgdial.look_up(p_items jsonb)
+create or replace function pgdial.look_up(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
-declare
-    v_item record;
-    v_call pgdial.calls;
-    v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
-        v_now := coalesce(v_now, pgdial.now());
-        ordinal := v_item.ordinal;
-        verdict := v_item.verdict;
-        detail := '{}';
-        if verdict is null then
-            select c.* into v_call from pgdial.calls c
-            where c.id = v_item.id and c.claim_no = (v_item.item ->> 'claim_no')::bigint
-              and c.state::text in ('unresolved', 'in_call');
-            verdict := case
-                when not found then 'stale'
-                when v_item.item ->> 'answer' = 'found' then pgdial.apply_report(
-                    v_call.id, v_call.claim_no, v_call.trunk, v_item.item -> 'report', v_now)
-                else pgdial.not_found(v_call, v_now) end;
-            detail := jsonb_build_object(
-                'freed', verdict <> 'stale' and not pgdial.is_taking(v_item.id, v_now),
-                'hang_up', exists (
-                    select from pgdial.calls c where c.id = v_item.id and c.state::text = 'in_call'
-                    and c.claim_no = v_call.claim_no and v_now >= pgdial.own_deadline(c)
-                    and pgdial.cluster_changed() is null));
-        end if;
-        return next;
-    end loop;
+    return query select * from pgdial.each('look_up_one', p_items, p_wait);
+end $$;
+
+-- look_up_one: see each.
+create or replace function pgdial.look_up_one(
+    p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
+)
+language plpgsql volatile
+as $$
+begin
+    verdict := case
+        when p_call.claim_no is distinct from (p_item ->> 'claim_no')::bigint
+             or p_call.state::text not in ('unresolved', 'in_call') then 'stale'
+        when p_item ->> 'answer' = 'found' then pgdial.apply_report(
+            p_call.id, p_call.claim_no, p_call.trunk, p_item -> 'report', p_now)
+        else pgdial.not_found(p_call, p_now) end;
+    detail := jsonb_build_object(
+        'freed', verdict <> 'stale' and not pgdial.is_taking(p_call.id, p_now),
+        'hang_up', verdict <> 'stale' and exists (
+            select from pgdial.calls c where c.id = p_call.id and c.state::text = 'in_call'
+            and c.claim_no = p_call.claim_no and p_now >= pgdial.own_deadline(c)
+            and pgdial.cluster_changed() is null));
 end $$;
 
 -- not_found: the provider does not know this dial. The caller holds the row.

@@ -44,37 +44,22 @@ end $$;
 -- claim was lost: the row has it again, and the report counts), held (the row itself was
 -- lost, has ended, or another call has its number: the number is taken until the call is
 -- over), over (lost with its row, and over by now: nothing to do), mismatch (of another
--- trunk, or sent to another account than the one that lists it), failed (a person must look: detail.why), locked_out.
--- Each in a guard of its own. Index: primary key.
-create or replace function pgdial.recover_listed(p_items jsonb)
+-- trunk, or sent to another account than the one that lists it), refused (a person must look: detail.why), locked_out.
+-- Index: primary key.
+create or replace function pgdial.recover_listed(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
-declare
-    v_item record;
-    v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
-        v_now := coalesce(v_now, pgdial.now());
-        ordinal := v_item.ordinal;
-        verdict := v_item.verdict;
-        detail := '{}';
-        if verdict is distinct from 'locked_out' then
-            begin
-                verdict := pgdial.recover_one(v_item.item, v_now);
-            exception when integrity_constraint_violation or raise_exception or data_exception then
-                verdict := 'failed';
-                detail := jsonb_build_object('why', sqlerrm);
-            end;
-        end if;
-        return next;
-    end loop;
+    return query select * from pgdial.each('recover_one', p_items, p_wait, true);
 end $$;
 
--- recover_one: one listed dial; the caller holds its row, if there is one.
-create or replace function pgdial.recover_one(p_item jsonb, p_now timestamptz) returns text
+-- recover_one: see each. There may be no call.
+create or replace function pgdial.recover_one(
+    p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
+)
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
 as $$
@@ -82,22 +67,23 @@ declare
     v_claim_no constant bigint := p_item ->> 'claim_no';
     v_trunk constant text := p_item ->> 'trunk';
     v_report constant jsonb := p_item -> 'report';
-    v_call pgdial.calls;
-    v_verdict text := 'known';
 begin
-    select c.* into v_call from pgdial.calls c where c.id = (p_item ->> 'id')::uuid;
-    if not found then
-        return case when v_report ->> 'kind' = 'ended' then 'over' else pgdial.recover_lost_row(p_item, p_now) end;
-    elsif v_claim_no = v_call.claim_no and v_call.account <> p_item ->> 'account' then
-        return 'mismatch';
-    elsif v_claim_no > v_call.claim_no then
+    verdict := 'known';
+    if p_call.id is null then
+        verdict := case when v_report ->> 'kind' = 'ended' then 'over' else pgdial.recover_lost_row(p_item, p_now) end;
+        return;
+    elsif v_claim_no = p_call.claim_no and p_call.account <> p_item ->> 'account' then
+        verdict := 'mismatch';
+        return;
+    elsif v_claim_no > p_call.claim_no then
         if v_claim_no > pgdial.claim_floor() then
             raise exception 'claim % was never made: the last recovery allows for %', v_claim_no, pgdial.claim_floor();
         end if;
-        v_verdict := pgdial.take_lost_claim(v_call, v_claim_no, v_trunk, v_report, p_now);
+        verdict := pgdial.take_lost_claim(p_call, v_claim_no, v_trunk, v_report, p_now);
     end if;
-    return case when pgdial.apply_report(v_call.id, v_claim_no, v_trunk, v_report, p_now) = 'mismatch'
-                then 'mismatch' else v_verdict end;
+    if pgdial.apply_report(p_call.id, v_claim_no, v_trunk, v_report, p_now) = 'mismatch' then
+        verdict := 'mismatch';
+    end if;
 end $$;
 
 -- recover_lost_row: its enqueue was lost, but it rings: a row that takes the number until

@@ -6,53 +6,45 @@
 -- Verdicts: waiting, not_over, needs_force (somebody has answered it: now, or before an earlier
 -- redrive), held (nobody knows whether it still rings; detail
 -- says until when: wait, or release it), suppressed, forgotten (there is no number any
--- more), unknown_campaign, locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
+-- more), unknown_campaign, and those of each.
 -- Index: primary key.
-create or replace function pgdial.redrive_many(p_items jsonb)
+create or replace function pgdial.redrive_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
-declare
-    v_item record;
-    v_call pgdial.calls;
-    v_now timestamptz;
-    v_force boolean;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
-        v_now := coalesce(v_now, pgdial.now());
-        ordinal := v_item.ordinal;
-        verdict := v_item.verdict;
-        detail := '{}';
-        if verdict is null then
-            begin
-                select c.* into v_call from pgdial.calls c where c.id = v_item.id;
-                v_force := coalesce((v_item.item ->> 'force')::boolean, false);
-                verdict := pgdial.redrive_verdict(v_call, v_force, v_now);
-                detail := jsonb_build_object('state', v_call.state, 'hold_until', v_call.hold_until);
-                if verdict = 'waiting' then
-                    update pgdial.calls c
-                    set state = 'waiting', attempt = 0, deferrals = 0, run_at = v_now,
-                        expires_at = case when c.expires_at > v_now then c.expires_at end,
-                        outcome = null, last_error = null, result = null, ended_at = null,
-                        answered_at = null, answered_before = coalesce(c.answered_before, c.answered_at),
-                        forced_claim_no = case when v_force then c.claim_no else c.forced_claim_no end,
-                        claim_seq = default, lease_until = null, deadline_at = null, hold_until = null, trunk = null, claimed_by = null,
-                        provider_call_id = null, cancel_requested_at = null, cancel_requested_by = null,
-                        cancel_requested_why = null
-                    where c.id = v_item.id and c.claim_no = v_call.claim_no and c.state = v_call.state;
-                    perform pgdial.note(v_call, 'redriven', v_now, jsonb_build_object(
-                        'by', v_item.item ->> 'by', 'why', v_item.item ->> 'why', 'from', v_call.state,
-                        'force', case when v_force then true end));
-                end if;
-            exception when integrity_constraint_violation or raise_exception or data_exception then
-                verdict := 'refused';   -- this one alone: the others go on
-                detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
-            end;
-        end if;
-        return next;
-    end loop;
+    return query select * from pgdial.each('redrive_one', p_items, p_wait);
+end $$;
+
+-- redrive_one: see each.
+create or replace function pgdial.redrive_one(
+    p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
+)
+language plpgsql volatile
+as $$
+declare
+    v_force constant boolean := coalesce((p_item ->> 'force')::boolean, false);
+begin
+    verdict := pgdial.redrive_verdict(p_call, v_force, p_now);
+    detail := jsonb_build_object('state', p_call.state, 'hold_until', p_call.hold_until);
+    if verdict <> 'waiting' then
+        return;
+    end if;
+    update pgdial.calls c
+    set state = 'waiting', attempt = 0, deferrals = 0, run_at = p_now,
+        expires_at = case when c.expires_at > p_now then c.expires_at end,
+        outcome = null, last_error = null, result = null, ended_at = null,
+        answered_at = null, answered_before = coalesce(c.answered_before, c.answered_at),
+        forced_claim_no = case when v_force then c.claim_no else c.forced_claim_no end,
+        claim_seq = default, lease_until = null, deadline_at = null, hold_until = null, trunk = null, claimed_by = null,
+        provider_call_id = null, cancel_requested_at = null, cancel_requested_by = null,
+        cancel_requested_why = null
+    where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state = p_call.state;
+    perform pgdial.note(p_call, 'redriven', p_now, jsonb_build_object(
+        'by', p_item ->> 'by', 'why', p_item ->> 'why', 'from', p_call.state,
+        'force', case when v_force then true end));
 end $$;
 
 -- redrive_verdict: what a redrive of this call would come to.
@@ -86,7 +78,7 @@ declare
 begin
     select r.verdict into v_verdict
     from pgdial.redrive_many(jsonb_build_array(jsonb_build_object(
-        'id', p_id, 'by', p_by, 'why', p_why, 'force', p_force))) r;
+        'id', p_id, 'by', p_by, 'why', p_why, 'force', p_force)), true) r;
     if v_verdict = 'waiting' then
         perform pgdial.wake('claim');
     end if;

@@ -9,7 +9,7 @@ declare
     v_call pgdial.calls;
     v_now timestamptz;
 begin
-    if cardinality(pgdial.lock_calls(array[p_id])) = 0 then
+    if cardinality(pgdial.lock_calls(array[p_id], true)) = 0 then
         return case when exists (select from pgdial.calls c where c.id = p_id) then 'locked_out' else 'not_found' end;
     end if;
     v_now := pgdial.now();

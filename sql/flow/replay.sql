@@ -9,7 +9,7 @@
 -- Races: the calls are locked first, as by every verb, then the event: the sweep and a
 -- redelivery apply it, or we do. What it may do to the call is for judge to say, as ever.
 -- Index: primary keys.
-create or replace function pgdial.replay_many(p_items jsonb)
+create or replace function pgdial.replay_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -26,7 +26,7 @@ declare
 begin
     v_locked := pgdial.lock_calls(array(
         select pgdial.kept_event_call(w, i -> 'report')
-        from jsonb_array_elements(p_items) i join pgdial.webhook_events w on w.id = (i ->> 'id')::bigint));
+        from jsonb_array_elements(p_items) i join pgdial.webhook_events w on w.id = (i ->> 'id')::bigint), p_wait);
     v_now := pgdial.now();
 
     for v_item in select e.n::int as n, e.i from jsonb_array_elements(p_items) with ordinality as e (i, n) order by e.n
@@ -97,7 +97,7 @@ declare
     v_verdict text;
 begin
     select r.verdict into v_verdict
-    from pgdial.replay_many(jsonb_build_array(jsonb_build_object('id', p_event, 'by', p_by, 'why', p_why))) r;
+    from pgdial.replay_many(jsonb_build_array(jsonb_build_object('id', p_event, 'by', p_by, 'why', p_why)), true) r;
     perform pgdial.wake('claim');
     perform pgdial.wake('sweep');
     return v_verdict;

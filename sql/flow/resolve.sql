@@ -4,42 +4,32 @@
 -- counted), or the outcome with which the dial ended; capacity and account are not_placed.
 -- Verdicts: resolved, not_in_doubt (it waits, is within its deadline, or its end is known),
 -- answered (somebody spoke to us, so it was placed), under_way (its request was sent again within
--- the last minute: that may ring), locked_out, refused (a constraint or a trigger says no:
--- detail.why), not_found.  detail: {state: what the call is now}.
+-- the last minute: that may ring), and those of each.  detail: {state: what the call is now}.
 -- Races: a webhook or a look-up that was faster has ended the doubt. What comes in later about this
 -- dial is judged as that of any dial that was put back or settled.  Index: primary key.
-create or replace function pgdial.resolve_many(p_items jsonb)
+create or replace function pgdial.resolve_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
-declare
-    v_item record;
-    v_call pgdial.calls;
-    v_now timestamptz;
 begin
-    for v_item in select * from pgdial.locked_items(p_items) loop
-        v_now := coalesce(v_now, pgdial.now());
-        ordinal := v_item.ordinal;
-        verdict := v_item.verdict;
-        detail := '{}';
-        if verdict is null then
-            begin
-                select c.* into v_call from pgdial.calls c where c.id = v_item.id;
-                verdict := pgdial.resolve_verdict(v_call, v_item.item ->> 'as', v_now);
-                if verdict = 'resolved' then
-                    perform pgdial.apply_resolution(v_call, v_item.item ->> 'as', jsonb_build_object(
-                        'by', v_item.item ->> 'by', 'why', v_item.item ->> 'why'), v_now);
-                end if;
-                select jsonb_build_object('state', c.state) into detail from pgdial.calls c where c.id = v_item.id;
-            exception when integrity_constraint_violation or raise_exception or data_exception then
-                verdict := 'refused';   -- this one alone: the others go on
-                detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
-            end;
-        end if;
-        return next;
-    end loop;
+    return query select * from pgdial.each('resolve_one', p_items, p_wait);
+end $$;
+
+-- resolve_one: see each.
+create or replace function pgdial.resolve_one(
+    p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
+)
+language plpgsql volatile
+as $$
+begin
+    verdict := pgdial.resolve_verdict(p_call, p_item ->> 'as', p_now);
+    if verdict = 'resolved' then
+        perform pgdial.apply_resolution(p_call, p_item ->> 'as', jsonb_build_object(
+            'by', p_item ->> 'by', 'why', p_item ->> 'why'), p_now);
+    end if;
+    detail := (select jsonb_build_object('state', c.state) from pgdial.calls c where c.id = p_call.id);
 end $$;
 
 -- resolve_verdict: what a resolve of this call would come to.
@@ -119,7 +109,7 @@ declare
 begin
     perform pgdial.check_resolution(p_as, p_why);
     select r.verdict into v_verdict
-    from pgdial.resolve_many(jsonb_build_array(jsonb_build_object('id', p_id, 'as', p_as, 'by', p_by, 'why', p_why))) r;
+    from pgdial.resolve_many(jsonb_build_array(jsonb_build_object('id', p_id, 'as', p_as, 'by', p_by, 'why', p_why)), true) r;
     if v_verdict = 'resolved' then
         perform pgdial.wake('claim');
     end if;

@@ -10,7 +10,7 @@
 -- said, and its number would be free while it rings. The same when its request was sent
 -- again meanwhile: that one may ring.
 -- Index: primary key.
-create or replace function pgdial.settle(p_items jsonb)
+create or replace function pgdial.settle(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -20,32 +20,17 @@ set jit = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
-declare
-    v_item record;
 begin
-    begin
-        return query select s.ordinal, s.verdict, null::jsonb from pgdial.settle_all(p_items) s;
-        return;
-    exception when integrity_constraint_violation or raise_exception or data_exception then
-        null;   -- one of them cannot be written, and undid the others: each alone
-    end;
-    for v_item in select e.n::int as n, e.i from jsonb_array_elements(p_items) with ordinality as e (i, n) loop
-        ordinal := v_item.n;
-        detail := null;
-        begin
-            select s.verdict into verdict from pgdial.settle_all(jsonb_build_array(v_item.i)) s;
-        exception when integrity_constraint_violation or raise_exception or data_exception then
-            verdict := 'refused';   -- this one alone: the others go on
-            detail := jsonb_build_object('why', sqlerrm, 'sqlstate', sqlstate);
-        end;
-        return next;
-    end loop;
+    return query select * from pgdial.settle_all(p_items, p_wait);
+exception when integrity_constraint_violation or raise_exception or data_exception then
+    return query select * from pgdial.each_alone('settle_all', p_items, p_wait);
 end $$;
 
 -- settle_all: all of them or, by an error, none. Faults of a provider go one after the
 -- other, because each may open the breaker for the next; the others in one statement.
--- Rows are locked as they are read, in id order; in a batch it waits for none of them.
-create or replace function pgdial.settle_all(p_items jsonb) returns table (ordinal int, verdict text)
+-- Rows are locked as they are read, in id order; without p_wait it waits for none of them.
+create or replace function pgdial.settle_all(p_items jsonb, p_wait boolean)
+returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile
 as $$
 #variable_conflict use_column
@@ -59,8 +44,8 @@ declare
     v_ordinals int[];    -- of the items that they belong to
     v_trunks text[];
 begin
-    if cardinality(v_items) = 1 then
-        perform pgdial.lock_calls(array[v_items[1].id]);    -- alone it waits a little for its row
+    if p_wait then
+        perform pgdial.lock_calls(array(select i.id from unnest(v_items) i), true);
     end if;
     select coalesce(array_agg(pgdial.decide_ending(
                l.c, g, (l.item ->> 'outcome')::pgdial.outcome, jsonb_build_object('why', l.item ->> 'why'), null, v_now)), '{}'),
@@ -80,14 +65,14 @@ begin
     where i.item ->> 'outcome' = 'blocked' and (i.item ->> 'of_number')::boolean is not true and c.trunk is not null;
 
     return query
-        select e.ordinal, e.verdict
+        select e.ordinal, e.verdict, null::jsonb
         from unnest(v_ordinals, array(select n.verdict from unnest(v_endings) n)) e (ordinal, verdict)
         union all
-        select i.ordinal, case when i.is_first then pgdial.why_not_settled(i.item) else 'stale' end
+        select i.ordinal, case when i.is_first then pgdial.why_not_settled(i.item) else 'stale' end, null
         from unnest(v_items) i
         where i.item ->> 'outcome' <> 'provider_fault' and i.ordinal not in (select o from unnest(v_ordinals) o);
     return query
-        select f.ordinal, pgdial.settle_fault(f.item, v_now)
+        select f.ordinal, pgdial.settle_fault(f.item, v_now), null::jsonb
         from (select i.* from unnest(v_items) i where i.item ->> 'outcome' = 'provider_fault' order by i.ordinal) f;
 end $$;
 

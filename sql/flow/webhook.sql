@@ -1,8 +1,8 @@
 -- webhook: keep an event that passed its signature, once, and apply it, in one transaction. An
 -- event is one by its trunk, reference, id and body: the same id with another body is another.
--- p_items: [{trunk, reference?, event_id, signed_at_ms?, signed_within?, body (base64), report, again?}].
+-- p_items: [{trunk, reference?, event_id, signed_at_ms?, signed_within?, body (base64), report}].
 -- reference: from the URL, its tag verified; null = match by the provider's id.
--- again: the same delivery once more, after it was parked in a batch.
+-- p_wait: deliveries that were tried with others before: not counted once more.
 -- signed_at_ms: unix time; more than signed_within (seconds; 300) from the database's clock is too_old: no row.
 -- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable, unmatched (nothing
 -- in it says which call it is about), duplicate (kept before, nothing changes), too_old, no_room
@@ -13,7 +13,7 @@
 -- the sweep, or by `dialed` when it stores the provider's id. First writer wins.
 -- Index: primary key, calls_provider_id, webhook_events_once; pinned, since the plans are
 -- generic: planning costs more than all the rest.
-create or replace function pgdial.webhook(p_items jsonb)
+create or replace function pgdial.webhook(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -41,11 +41,11 @@ begin
         from jsonb_array_elements(p_items) i);
     begin
         -- Locked and updated in one subtransaction, see lock_calls.
-        v_locked := pgdial.lock_calls(v_ids);
+        v_locked := pgdial.lock_calls(v_ids, p_wait);
         v_now := pgdial.now();
         select t.done, t.freed into v_done, v_freed from pgdial.apply_together(p_items, v_locked, v_now) t;
     exception when integrity_constraint_violation or data_exception or raise_exception then
-        v_locked := pgdial.lock_calls(v_ids);
+        v_locked := pgdial.lock_calls(v_ids, p_wait);
         v_now := pgdial.now();
         v_done := '{}';
     end;
@@ -56,20 +56,20 @@ begin
 
     for v_item in select n::int as n, i from jsonb_array_elements(p_items) with ordinality as e (i, n)
                   where n <> all (v_done)
-                  order by i ->> 'trunk', i ->> 'reference', n
+                  order by v_ids[n], n
     loop
         ordinal := v_item.n;
         v_call_id := pgdial.event_call(v_item.i ->> 'trunk', v_item.i ->> 'reference', v_item.i -> 'report');
         v_taken := pgdial.is_taking(v_call_id, v_now);
-        verdict := pgdial.keep_event(v_item.i, v_call_id, v_call_id = any (v_locked), v_now);
+        verdict := pgdial.keep_event(v_item.i, v_call_id, v_call_id = any (v_locked), p_wait, v_now);
         detail := jsonb_build_object('freed', v_taken and not pgdial.is_taking(v_call_id, v_now));
         return next;
     end loop;
 end $$;
 
 -- apply_together: the plain events of a batch, in few statements. Plain: new, in time, of a call
--- that is in flight and locked by us, and what `apply_report` would accept or settle: progress,
--- an answer, or the end, about the present dial and its name at the provider. The first event
+-- that is locked by us, about its present dial and its name at the provider, and what `judge`
+-- would have accepted, answered or settled. The first event
 -- of a call that is not plain, and what follows it there, wait for the one-by-one way, so
 -- that each call hears its events in their order.
 -- p_locked: the calls that are ours.  done: the ordinals that were applied.  freed: those of
@@ -100,7 +100,9 @@ begin
         from jsonb_array_elements(p_items) with ordinality as e (i, n)
     ), about as (
         select t.*, pgdial.body_digest(t.body) as digest, c.claim_no, c.attempt, c.campaign, c.trunk as its_trunk, c.provider_call_id as its_name,
-               c.state::text as state, c.answered_at,
+               c.state, c.answered_at, pgdial.report_kind(t.report, false) as says,
+               case when t.reference <> '' then pgdial.reference_claim_no(t.reference)
+                    when pgdial.same_name(t.name, c.provider_call_id) then c.claim_no end as event_claim_no,
                array_agg(t.kind) over earlier as kinds,
                (array_agg(t.name) filter (where t.name is not null) over earlier)[1] as first_name,
                count(*) over (partition by t.trunk, t.reference, t.event_id, pgdial.body_digest(t.body) order by t.n) as nth
@@ -110,19 +112,18 @@ begin
     ), plain as (
         select a.*, coalesce(a.its_name, a.first_name, a.name) as known,
                bool_and(coalesce(
-                   a.in_time and a.nth = 1 and a.state in ('dialing', 'unresolved', 'in_call')
-                   and case when a.reference <> '' then pgdial.reference_claim_no(a.reference) = a.claim_no
-                            else pgdial.same_name(a.name, a.its_name) end
+                   a.in_time and a.nth = 1
+                   and pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no, a.says) in ('accept', 'answer', 'settle')
+                   -- Where neither the row nor the outcome has the answer, decide_ending cannot know it.
+                   and (a.kind <> 'ended' or a.report ->> 'outcome' in ('answered', 'voicemail')
+                        or not pgdial.proves_answer(a.report))
                    and a.trunk = a.its_trunk and pgdial.names_dial(a.report, a.call_id, a.claim_no)
                    and coalesce(pgdial.same_name(a.name, coalesce(a.its_name, a.first_name)), true)
-                   -- Nothing waits for the name that it stores: see is_awaited.
+                   -- Nothing waits for the name that it stores: is_awaited, without a statement for each item.
                    and (a.its_name is not null or (
                         select w.id from pgdial.webhook_events w
                         where w.verdict in ('parked', 'unmatched') and w.trunk = a.trunk and w.reference is not distinct from ''
                           and w.report ->> 'provider_call_id' = any (pgdial.spellings(a.name)) limit 1) is null)
-                   and (a.kind in ('progress', 'answered')
-                        or a.kind = 'ended' and a.report ->> 'outcome' not in ('capacity', 'account')
-                           and (a.report ->> 'outcome' in ('answered', 'voicemail') or not pgdial.proves_answer(a.report)))
                    and coalesce('ended' <> all (a.kinds), true)
                    -- Not "exists", which the planner may answer from a hash of the whole table.
                    and (select w.id from pgdial.webhook_events w
@@ -254,8 +255,9 @@ begin
 end $$;
 
 -- keep_event: one item: insert the event; only a new one, or one that still waits, is applied.
-create or replace function pgdial.keep_event(p_item jsonb, p_call_id uuid, p_locked boolean, p_now timestamptz)
-returns text
+create or replace function pgdial.keep_event(
+    p_item jsonb, p_call_id uuid, p_locked boolean, p_again boolean, p_now timestamptz
+) returns text
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
@@ -269,7 +271,7 @@ declare
 begin
     if pgdial.is_too_old(p_item, p_now) then
         return 'too_old';
-    elsif p_call_id is null and not p_item ? 'again' and not pgdial.has_room(p_item ->> 'trunk', p_now) then
+    elsif p_call_id is null and not p_again and not pgdial.has_room(p_item ->> 'trunk', p_now) then
         return 'no_room';
     end if;
     insert into pgdial.webhook_events as w (trunk, reference, event_id, body_digest, received_at, last_delivery_at,
@@ -281,13 +283,13 @@ begin
                  else 'parked' end,
             p_call_id, v_report, v_body)
     on conflict (trunk, reference, event_id, body_digest) do update
-        set deliveries = w.deliveries + case when p_item ? 'again' then 0 else 1 end, last_delivery_at = excluded.last_delivery_at,
+        set deliveries = w.deliveries + case when p_again then 0 else 1 end, last_delivery_at = excluded.last_delivery_at,
             -- It waited for a call that is known by now.
             verdict = case when w.verdict = 'unmatched' and p_call_id is not null then 'parked' else w.verdict end,
             call_id = coalesce(w.call_id, p_call_id)
     returning w.* into v_event;
     v_is_new := v_event.deliveries = 1;
-    if p_call_id is null and v_is_new and not p_item ? 'again' then
+    if p_call_id is null and v_is_new and not p_again then
         perform pgdial.take_room(v_event, p_now);
     end if;
     if v_event.verdict = 'unparsable' and v_is_new and p_locked

@@ -16,9 +16,8 @@ declare
     v_provider_id text := p_report ->> 'provider_call_id';
     v_result constant jsonb := pgdial.report_result(p_report);
     v_detail constant jsonb := pgdial.report_detail(p_report, p_claim_no);
-    -- An answer, or the end after one, whatever the end is called.
-    v_reached constant boolean := p_report ->> 'kind' = 'answered' or v_outcome in ('answered', 'voicemail')
-        or pgdial.proves_answer(p_report);
+    v_kind text;
+    v_reached boolean;
     v_is_present boolean;
     v_known boolean;
     v_verdict text;
@@ -40,14 +39,11 @@ begin
 
     v_is_present := p_claim_no = v_call.claim_no and v_call.state::text in ('dialing', 'unresolved', 'in_call');
     v_known := coalesce(p_claim_no <= v_call.forced_claim_no, false);
+    v_kind := pgdial.report_kind(p_report, v_call.answered_at is not null);
+    v_reached := v_kind in ('answered', 'completed') or pgdial.proves_answer(p_report);
     v_verdict := pgdial.judge(
         v_call.state, v_call.claim_no, v_call.outcome is not distinct from 'unknown',
-        v_known or v_call.answered_at is not null, not v_is_present and pgdial.is_over(p_id, p_claim_no), p_claim_no,
-        case when p_report ->> 'kind' <> 'ended' then p_report ->> 'kind'
-             when v_reached then 'completed'
-             -- After an answer nothing goes back: the person has already spoken to us.
-             when v_outcome in ('capacity', 'account') and v_call.answered_at is null then 'capacity'
-             else 'ended' end);
+        v_known or v_call.answered_at is not null, not v_is_present and pgdial.is_over(p_id, p_claim_no), p_claim_no, v_kind);
     if v_known and v_reached and v_call.answered_before is null then
         update pgdial.calls c set answered_before = p_now where c.id = p_id and c.claim_no = v_call.claim_no;
     end if;
@@ -94,6 +90,19 @@ begin
             return v_verdict;   -- noted, stale, mismatch
     end case;
 end $$;
+
+-- report_kind: what a report says, in the words of judge.  p_answered: somebody has answered the call.
+create or replace function pgdial.report_kind(p_report jsonb, p_answered boolean) returns text
+language sql immutable
+as $$
+    select case when p_report ->> 'kind' = 'unparsable' then 'unknown'
+                when p_report ->> 'kind' <> 'ended' then p_report ->> 'kind'
+                -- The end after an answer, whatever the end is called.
+                when p_report ->> 'outcome' in ('answered', 'voicemail') or pgdial.proves_answer(p_report) then 'completed'
+                -- After an answer nothing goes back: the person has already spoken to us.
+                when p_report ->> 'outcome' in ('capacity', 'account') and not p_answered then 'capacity'
+                else 'ended' end
+$$;
 
 -- report_detail: the provider's words, for the event. ended: it is the provider's last word of the dial.
 create or replace function pgdial.report_detail(p_report jsonb, p_claim_no bigint) returns jsonb
@@ -170,7 +179,7 @@ begin
             perform pgdial.note(p_call, 'in_call', p_now, p_detail || jsonb_build_object(
                 'provider_call_id', p_call.provider_call_id, 'by', 'webhook'));
         end if;
-        if p_answered then
+        if p_answered and p_call.answered_at is null then
             perform pgdial.note(p_call, 'answered', p_now, p_detail);
         end if;
     end if;

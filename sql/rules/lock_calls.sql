@@ -1,10 +1,10 @@
--- lock_calls: lock rows first, in id order; answers the ids that are now ours.
+-- lock_calls: lock rows first, in id order; returns the ids that are now ours.
 -- Every verb on known ids begins with it, so that no two of them lock in different orders.
--- In a batch it waits for nobody (skip locked): one row held by a person must not
--- hold up the others. A single id waits 500 ms, which is how a caller tries again.
+-- p_wait: up to 500 ms for a row that somebody holds: for a call that comes alone. A batch waits for
+-- nobody (skip locked): one row held by a person must not hold up the others.
 -- Index: primary key, pinned by the absence of any state in the WHERE, and because the
 -- planner may not read the table from end to end.
-create or replace function pgdial.lock_calls(p_ids uuid[]) returns uuid[]
+create or replace function pgdial.lock_calls(p_ids uuid[], p_wait boolean) returns uuid[]
 language plpgsql volatile
 set lock_timeout = '500ms'
 set plan_cache_mode = force_generic_plan
@@ -16,14 +16,14 @@ declare
     v_locked constant uuid[] := array(
         select c.id from pgdial.calls c where c.id = any (v_ids) order by c.id for update skip locked);
 begin
-    if cardinality(v_ids) <> 1 or cardinality(v_locked) = 1 then
+    if not p_wait or cardinality(v_locked) = cardinality(v_ids) then
         return v_locked;
     end if;
     -- In a block, which is a subtransaction, only where it has to wait: a row that is locked
     -- in one and updated in another gets a multixact, which costs more than the update.
     begin
-        return array(select c.id from pgdial.calls c where c.id = v_ids[1] for update);
+        return array(select c.id from pgdial.calls c where c.id = any (v_ids) order by c.id for update);
     exception when lock_not_available then
-        return '{}';
+        return v_locked;
     end;
 end $$;

@@ -1,7 +1,7 @@
 -- locked_items: the items of a verb, with what lock_calls made of their rows.
 -- p_items: an array of objects, each with "id". verdict: null = locked, go on;
 -- locked_out = somebody holds the row; not_found = there is no such call.
-create or replace function pgdial.locked_items(p_items jsonb)
+create or replace function pgdial.locked_items(p_items jsonb, p_wait boolean)
 returns table (ordinal int, item jsonb, id uuid, verdict text)
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -12,7 +12,7 @@ declare
     v_locked uuid[];
 begin
     v_locked := pgdial.lock_calls(array(
-        select (i ->> 'id')::uuid from jsonb_array_elements(p_items) i));
+        select (i ->> 'id')::uuid from jsonb_array_elements(p_items) i), p_wait);
     return query
         select e.n::int, e.i, k.id,
                case when k.id in (select l from unnest(v_locked) l) then null

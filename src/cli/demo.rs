@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use pgdial_fake_provider::ledger::Verdict;
 
 use super::{Failure, Out};
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         summary::{Summary, percentile},
     },
     lifecycle::Supervisor,
-    provider::{Stopwatch, fake::ledger::Verdict},
+    provider::Stopwatch,
 };
 
 /// Longest that the demo's calls may take; beyond it something is wrong.

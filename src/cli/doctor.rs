@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Exit, Failure, Out};
 use crate::{
-    config::{self, Api, Common, Problem, Run, Settings, Variables},
+    config::{self, Api, Common, Flags, Problem, Settings, Variables},
     db::{
         self,
         doctor::{Check, Verdict},
@@ -37,12 +37,12 @@ const CONNECTIONS: u32 = 3;
 
 /// Runs every check and prints the findings, worst first.
 pub async fn run(
-    settings: &Settings,
+    flags: &Flags,
     common: &Common,
     variables: &Variables,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let mut found = of_settings(settings, common, variables);
+    let mut found = of_settings(flags, common, variables);
     let mut declared = Vec::new();
     match config::database_url(common, variables) {
         // `of_settings` has reported this already.
@@ -58,8 +58,8 @@ pub async fn run(
             Err(error) => found.push(unreachable(error)),
         },
     }
-    if let Ok(trunks) = config::trunks_told(settings, variables) {
-        let address = |trunk: &str| config::provider_address(settings, variables, trunk);
+    if let Ok(trunks) = config::trunks_told(flags, variables) {
+        let address = |trunk: &str| config::provider_address(flags, variables, trunk);
         found.extend(ask_all(&trunks, &declared, address).await);
     }
     // Worst first; the sort is stable, so related checks stay together.
@@ -93,8 +93,8 @@ fn tell(found: &[Check], out: &mut Out) -> Result<Exit, Failure> {
 }
 
 /// The checks `serve` makes of its settings before it starts.
-fn of_settings(settings: &Settings, common: &Common, variables: &Variables) -> Vec<Check> {
-    match Run::read(common, settings, variables, Api::Open) {
+fn of_settings(flags: &Flags, common: &Common, variables: &Variables) -> Vec<Check> {
+    match Settings::read(common, flags, variables, Api::Open) {
         Ok((_, warnings)) if warnings.is_empty() => {
             vec![Check::ok("settings", "every setting is right")]
         }

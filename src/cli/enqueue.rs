@@ -108,17 +108,16 @@ pub struct Verdict {
 impl Verdict {
     /// Puts the queue's answer into words.
     pub fn of(answer: &Enqueued) -> Self {
-        let (word, id, detail): (_, _, Option<&String>) = match answer {
-            Enqueued::Created(id) => ("created", Some(*id), None),
-            Enqueued::Duplicate(id) => ("duplicate", Some(*id), None),
-            Enqueued::KeyReused(detail) => ("key_reused", None, Some(detail)),
-            Enqueued::KeyLocked(detail) => ("key_locked", None, Some(detail)),
-            Enqueued::Suppressed(detail) => ("suppressed", None, Some(detail)),
-            Enqueued::UnknownCampaign(detail) => ("unknown_campaign", None, Some(detail)),
-            Enqueued::Invalid(faults) => ("invalid", None, Some(faults)),
+        let (id, detail) = match answer {
+            Enqueued::Created(id) | Enqueued::Duplicate(id) => (Some(*id), None),
+            Enqueued::KeyReused(detail)
+            | Enqueued::KeyLocked(detail)
+            | Enqueued::Suppressed(detail)
+            | Enqueued::UnknownCampaign(detail)
+            | Enqueued::Invalid(detail) => (None, Some(detail)),
         };
         Self {
-            word,
+            word: answer.as_str(),
             id,
             // The database separates several faults by line breaks.
             detail: detail.map(|words| words.replace('\n', "; ")),

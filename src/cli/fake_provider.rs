@@ -1,11 +1,9 @@
 //! `fake-provider`: runs the fake provider as a process of its own.
 
+use pgdial_fake_provider::{FakeOptions, FakeProvider};
+
 use super::{Failure, Out};
-use crate::{
-    config::Variables,
-    lifecycle::Supervisor,
-    provider::fake::{FakeOptions, FakeProvider},
-};
+use crate::{config::Variables, lifecycle::Supervisor};
 
 /// Run a fake provider, for trying and testing.
 #[derive(Debug, Clone, clap::Args)]
@@ -20,17 +18,14 @@ pub async fn run(
     args: &FakeProviderArgs,
     variables: &Variables,
 ) -> Result<(), Failure> {
-    let mut options = args.options.clone();
-    let secrets = variables.get("PGDIAL_WEBHOOK_SECRETS").ok_or_else(|| {
-        Failure::setting("PGDIAL_WEBHOOK_SECRETS is not set: webhooks are signed with it").hint(
-            "give it the same value as `pgdial serve` has: PGDIAL_WEBHOOK_SECRETS=whsec_$(openssl rand -base64 32)",
-        )
-    })?;
-    let secrets = secrets
-        .parse()
-        .map_err(|error| Failure::setting(format!("PGDIAL_WEBHOOK_SECRETS: {error}")))?;
-    options.webhook_secrets = Some(secrets);
-    options.key = variables.get("PGDIAL_PROVIDER_KEY").map(Into::into);
+    let options = args.options.clone();
+    let options = options
+        .with_secrets(|name| variables.get(name).map(str::to_owned))
+        .map_err(|error| {
+            Failure::setting(error.to_string()).hint(
+                "give it the same value as `pgdial serve` has: PGDIAL_WEBHOOK_SECRETS=whsec_$(openssl rand -base64 32)",
+            )
+        })?;
     let provider = FakeProvider::start(options).await?;
     out.note(format!(
         "listening on {}, ledger {}",

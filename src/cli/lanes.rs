@@ -10,7 +10,10 @@ use super::{
     Exit, Failure, Out,
     out::{instant, or_empty},
 };
-use crate::flow::{Error, Queue, lanes::LaneKind};
+use crate::flow::{
+    Error, Queue,
+    lanes::{ChangeError, LaneKind},
+};
 
 mod campaign;
 mod trunk;
@@ -80,10 +83,6 @@ pub trait Changes: clap::Args {
     const KIND: LaneKind;
     /// The options that were given, as the SQL verbs take them.
     fn given(&self) -> Map<String, Value>;
-    /// The rule for names, in words.
-    const NAMES: &str;
-    /// Whether a new one may have this name.
-    fn is_name(name: &str) -> bool;
     /// The row, as the queue returns it.
     type Lane: Serialize;
     /// All rows, or the one of this name.
@@ -186,14 +185,9 @@ async fn create<C: Changes>(
     out: &mut Out,
 ) -> Result<(), Failure> {
     let kind = C::KIND;
-    if !C::is_name(name) {
-        return Err(
-            Failure::usage(format!("{name:?} cannot be the name of a {kind}")).hint(C::NAMES),
-        );
-    }
     let changes = changes.given().into();
     let made = calls.create_lane(kind, name, &changes, by, why).await;
-    if !made.map_err(|refusal| refused(refusal.into()))? {
+    if !made.map_err(refused)? {
         return Err(Failure::failed(format!("there is a {kind} {name} already"))
             .hint(format!("`pgdial {kind}s set {name} ...` changes it")));
     }
@@ -221,21 +215,17 @@ async fn set<C: Changes>(
     }
     let given = given.into();
     let found = calls.set_lane(C::KIND, name, &given, by, why).await;
-    there_is(
-        found.map_err(|refusal| refused(refusal.into()))?,
-        C::KIND,
-        name,
-    )?;
+    there_is(found.map_err(refused)?, C::KIND, name)?;
     show::<C>(name, calls, out).await
 }
 
-/// Hints at the only refusal the command line cannot foresee: an unknown trunk.
-fn refused(failure: Failure) -> Failure {
-    if failure.to_string().contains("campaigns_trunk_fkey") {
-        return Failure::failed("there is no such trunk")
-            .hint("`pgdial trunks list` shows those there are");
+fn refused(error: ChangeError) -> Failure {
+    match error {
+        ChangeError::Refused(faults) => Failure::usage(faults),
+        ChangeError::UnknownTrunk => Failure::failed("there is no such trunk")
+            .hint("`pgdial trunks list` shows those there are"),
+        other => other.into(),
     }
-    failure
 }
 
 fn there_is(found: bool, kind: LaneKind, name: &str) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Exit, Failure, Out};
 use crate::{
-    config::{self, Settings, Variables},
+    config::{self, Flags, Variables},
     domain::Reference,
     provider::{
         signature::{self, Secrets},
@@ -63,11 +63,11 @@ fn message_id(text: &str) -> Result<String, String> {
 /// Prints the headers, the URL and a curl command line.
 pub fn run(args: &SignArgs, variables: &Variables, out: &mut Out) -> Result<Exit, Failure> {
     let secrets = config::webhook_secrets(variables, &args.trunk)?;
-    let settings = Settings {
+    let flags = Flags {
         public_url: args.public_url.clone(),
-        ..Settings::default()
+        ..Flags::default()
     };
-    let public_url = config::public_url(&settings, variables)?;
+    let public_url = config::public_url(&flags, variables)?;
     let body = read(&args.file)?;
     let headers = headers(args, &secrets, &body);
     let url = match args.reference {

@@ -12,6 +12,7 @@ use crate::{
         Queue,
         replay::{Kept, Replayed},
         view::WebhookEvent,
+        webhook::Verdict,
     },
     provider::protocol,
 };
@@ -75,43 +76,6 @@ pub struct ReplayArgs {
     pub why: Option<String>,
 }
 
-/// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Verdict {
-    /// Moved its call.
-    Applied,
-    /// Progress, or an unknown status word; changed nothing.
-    Noted,
-    /// Came too late: its call had moved on.
-    Stale,
-    /// An earlier dial turned out answered while a later one was in flight.
-    #[value(name = "late_answer")]
-    LateAnswer,
-    /// Not about the call that its URL names.
-    Mismatch,
-    /// Waits to be applied: its call is not known yet, or its row could not be moved.
-    Parked,
-    /// Signed, but not in the protocol's format.
-    Unparsable,
-    /// About a call that is not in this database.
-    Unmatched,
-}
-
-impl Verdict {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Noted => "noted",
-            Self::Stale => "stale",
-            Self::LateAnswer => "late_answer",
-            Self::Mismatch => "mismatch",
-            Self::Parked => "parked",
-            Self::Unparsable => "unparsable",
-            Self::Unmatched => "unmatched",
-        }
-    }
-}
-
 /// Runs one `webhooks` command.
 pub async fn run(
     command: &WebhooksCommand,
@@ -139,7 +103,7 @@ async fn list(which: &Which, calls: &Queue, out: &mut Out) -> Result<Exit, Failu
         of_call(call, which.limit, calls).await?
     } else {
         let kept = Kept {
-            verdict: which.verdict.map(Verdict::as_str),
+            verdict: which.verdict,
             trunk: which.trunk.as_deref(),
             limit: which.limit,
         };
@@ -239,7 +203,7 @@ async fn chosen(args: &ReplayArgs, calls: &Queue) -> Result<Vec<i64>, Failure> {
         return Ok(args.event.clone());
     };
     let kept = Kept {
-        verdict: Some(verdict.as_str()),
+        verdict: Some(verdict),
         limit: args.limit,
         ..Kept::default()
     };

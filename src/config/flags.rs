@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use clap::{Arg, Args, Command};
+
 /// What every command may be told.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Common {
@@ -17,7 +19,7 @@ pub struct Common {
         help_heading = GLOBAL
     )]
     pub database_url: Option<String>,
-    /// A file of NAME=value lines; the real environment wins over it. Without it, `.env` of this folder if there is one.
+    /// A file of NAME=value lines; the real environment wins over it. Default: .env of this folder, if there is one.
     #[arg(
         long,
         global = true,
@@ -61,7 +63,7 @@ pub(crate) const GLOBAL: &str = "Everywhere";
 /// What a process that stays may be told besides, as texts: clap checks none of them, so
 /// that all wrong ones can be reported together, wherever they come from.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Settings {
+pub struct Flags {
     /// Where the API listens. Default: 127.0.0.1:8080.
     #[arg(
         long,
@@ -140,7 +142,7 @@ pub struct Settings {
         allow_negative_numbers = true
     )]
     pub largest_webhook: Option<String>,
-    /// Migrate the database before starting.
+    /// Migrate the database before starting. Default: false.
     #[arg(
         long,
         value_name = "BOOL",
@@ -151,4 +153,25 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub migrate: Option<String>,
+}
+
+/// The variable of the same meaning as a flag: `--listen` is `PGDIAL_LISTEN`.
+pub(super) fn variable_of(flag: &str) -> String {
+    match flag {
+        "database-url" => "DATABASE_URL".to_owned(),
+        flag => format!("PGDIAL_{}", flag.to_ascii_uppercase().replace('-', "_")),
+    }
+}
+
+/// The flag of the same meaning as a variable, where there is one.
+pub(super) fn flag_of(variable: &str) -> Option<String> {
+    let all = all();
+    let mut flags = all.get_arguments().filter_map(Arg::get_long);
+    let flag = flags.find(|flag| variable_of(flag) == variable)?;
+    Some(format!("--{flag}"))
+}
+
+/// All of them, with their help.
+pub(super) fn all() -> Command {
+    Flags::augment_args(Common::augment_args(Command::new("pgdial")))
 }

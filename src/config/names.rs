@@ -1,39 +1,46 @@
 //! The names there are. A variable that is nearly one of them is a setting that
 //! somebody believes to be in force.
 
+use std::collections::BTreeSet;
+
+use clap::Arg;
+
 use super::{
-    Variables,
-    trunks::{PARTS, PREFIX},
+    Variables, flags,
+    trunks::{DEFAULT, PARTS, PREFIX, variable},
 };
 
-/// Every variable of ours, except those of trunks.
-const KNOWN: [&str; 16] = [
-    "PGDIAL_API_KEYS",
-    "PGDIAL_ENV_FILE",
-    "PGDIAL_EVENT_STREAMS",
-    "PGDIAL_LARGEST_WEBHOOK",
-    "PGDIAL_GRACE",
-    "PGDIAL_KEEP_FINISHED",
-    "PGDIAL_LISTEN",
-    "PGDIAL_LOG",
-    "PGDIAL_LOG_FORMAT",
-    "PGDIAL_METRICS_LISTEN",
-    "PGDIAL_MIGRATE",
-    "PGDIAL_PERMITS",
+/// Those of ours that are neither flags nor of a trunk.
+const OTHERS: [&str; 3] = [
+    super::secrets::API_KEYS,
     // Read by `demo` and by the tests, for a private server.
     "PGDIAL_PG_BINDIR",
-    "PGDIAL_POLL",
-    "PGDIAL_PUBLIC_URL",
     // Read by docker-compose.yml.
     "PGDIAL_PORT",
 ];
 
+/// Every variable of ours, except those of further trunks.
+pub(super) fn known() -> Vec<String> {
+    let flags = flags::all();
+    let flags = flags.get_arguments().filter_map(Arg::get_long);
+    let of_trunk = PARTS.iter().map(|part| variable(DEFAULT, part));
+    let others = OTHERS.map(str::to_owned);
+    flags
+        .map(flags::variable_of)
+        .chain(of_trunk)
+        .chain(others)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
 /// A warning for each `PGDIAL_` variable that means nothing.
 pub(super) fn unknown(variables: &Variables) -> Vec<String> {
+    let known = known();
     variables
         .names()
-        .filter(|name| name.starts_with("PGDIAL_") && !is_known(name))
-        .map(|name| match nearest(name) {
+        .filter(|name| name.starts_with("PGDIAL_") && !is_known(&known, name))
+        .map(|name| match nearest(&known, name) {
             Some(near) => {
                 format!("{name} is not a setting and changes nothing; did you mean {near}?")
             }
@@ -42,18 +49,16 @@ pub(super) fn unknown(variables: &Variables) -> Vec<String> {
         .collect()
 }
 
-fn is_known(name: &str) -> bool {
-    let of_default = name.strip_prefix("PGDIAL_");
-    let of_other = name.strip_prefix(PREFIX);
-    KNOWN.contains(&name)
-        || of_default.is_some_and(|part| PARTS.contains(part))
-        || of_other.is_some_and(|rest| PARTS.iter().any(|part| rest.ends_with(part)))
+fn is_known(known: &[String], name: &str) -> bool {
+    let of_trunk = || {
+        name.strip_prefix(PREFIX)
+            .is_some_and(|rest| PARTS.iter().any(|part| rest.ends_with(part)))
+    };
+    known.iter().any(|known| known == name) || of_trunk()
 }
 
 /// The known name that is fewest letters away, if few.
-fn nearest(name: &str) -> Option<String> {
-    let known = KNOWN.iter().map(|known| (*known).to_owned());
-    let of_default = PARTS.iter().map(|part| format!("PGDIAL_{part}"));
+fn nearest(known: &[String], name: &str) -> Option<String> {
     // PGDIAL_TRUNK_EU_PROVIDR_URL: its own prefix, with each of the parts.
     let of_trunk = name
         .strip_prefix(PREFIX)
@@ -64,7 +69,8 @@ fn nearest(name: &str) -> Option<String> {
             .map(move |part| format!("{PREFIX}{trunk}_{part}"))
     });
     known
-        .chain(of_default)
+        .iter()
+        .cloned()
         .chain(of_trunk)
         .map(|known| (distance(name, &known), known))
         .min()

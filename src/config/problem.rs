@@ -2,13 +2,13 @@
 
 use std::fmt;
 
+use super::flags;
+
 /// One wrong setting. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The variable.
     pub name: String,
-    /// The flag of the same meaning, where there is one.
-    pub flag: Option<&'static str>,
     /// What is wrong with it.
     pub what: String,
     /// What would be right, as `NAME=value`.
@@ -16,25 +16,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(
-        (name, flag): (&str, &'static str),
-        what: impl Into<String>,
-        example: &str,
-    ) -> Self {
-        Self {
-            flag: Some(flag),
-            ..Self::of_variable(name, what, example)
-        }
-    }
-
-    pub(super) fn of_variable(
-        name: impl Into<String>,
-        what: impl Into<String>,
-        example: &str,
-    ) -> Self {
+    pub(super) fn new(name: impl Into<String>, what: impl Into<String>, example: &str) -> Self {
         let name = name.into();
         Self {
-            flag: None,
             what: what.into(),
             example: format!("{name}={example}"),
             name,
@@ -45,7 +29,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
-        if let Some(flag) = self.flag {
+        if let Some(flag) = flags::flag_of(&self.name) {
             write!(f, " ({flag})")?;
         }
         write!(f, " {}; for example {}", self.what, self.example)

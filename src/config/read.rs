@@ -5,20 +5,14 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 use hyper::Uri;
 use secrecy::SecretString;
 
-use super::{ApiKey, Problem};
-use crate::{db::Targets, telemetry::LogFormat};
+use super::{ApiKey, LogFormat, Problem};
+use crate::db::Targets;
 
-type Named = (&'static str, &'static str);
-
-const DATABASE_URL: Named = ("DATABASE_URL", "--database-url");
-const LISTEN: Named = ("PGDIAL_LISTEN", "--listen");
-const METRICS_LISTEN: Named = ("PGDIAL_METRICS_LISTEN", "--metrics-listen");
-const PUBLIC_URL: Named = ("PGDIAL_PUBLIC_URL", "--public-url");
 const HOUR: Duration = Duration::from_hours(1);
 
-pub(super) fn database_url(text: Option<&str>) -> Result<SecretString, Problem> {
+pub(super) fn database_url(name: &str, text: Option<&str>) -> Result<SecretString, Problem> {
     let example = "postgres://pgdial:password@localhost:5432/pgdial";
-    let bad = |what: &str| Err(Problem::new(DATABASE_URL, what, example));
+    let bad = |what: &str| Err(Problem::new(name, what, example));
     let Some(text) = text else {
         return bad("is not set");
     };
@@ -46,7 +40,7 @@ pub(super) fn without_password(flag: &str) -> Result<(), Problem> {
     let what = "has a password on the command line, where every user of this machine can read it: \
                 set DATABASE_URL instead, in the environment or in the file of --env-file, or use ~/.pgpass";
     Err(Problem::new(
-        DATABASE_URL,
+        "DATABASE_URL",
         what,
         "postgres://pgdial@localhost:5432/pgdial",
     ))
@@ -61,15 +55,18 @@ fn password_in(url: &str) -> &str {
     password.map_or("", |(_, password)| password)
 }
 
-pub(super) fn listen(text: Option<&str>) -> Result<SocketAddr, Problem> {
-    address(text.unwrap_or("127.0.0.1:8080"), LISTEN)
+pub(super) fn listen(name: &str, text: Option<&str>) -> Result<SocketAddr, Problem> {
+    address(name, text.unwrap_or("127.0.0.1:8080"))
 }
 
-pub(super) fn metrics_listen(text: Option<&str>) -> Result<Option<SocketAddr>, Problem> {
-    text.map(|text| address(text, METRICS_LISTEN)).transpose()
+pub(super) fn metrics_listen(
+    name: &str,
+    text: Option<&str>,
+) -> Result<Option<SocketAddr>, Problem> {
+    text.map(|text| address(name, text)).transpose()
 }
 
-fn address(text: &str, name: Named) -> Result<SocketAddr, Problem> {
+fn address(name: &str, text: &str) -> Result<SocketAddr, Problem> {
     let local = text
         .strip_prefix("localhost:")
         .map(|port| format!("127.0.0.1:{port}"));
@@ -84,11 +81,12 @@ fn address(text: &str, name: Named) -> Result<SocketAddr, Problem> {
 }
 
 pub(super) fn public_url(
+    name: &str,
     text: Option<&str>,
     listen: Option<SocketAddr>,
 ) -> Result<String, Problem> {
     let example = "https://calls.example.com";
-    let bad = |what: String| Err(Problem::new(PUBLIC_URL, what, example));
+    let bad = |what: String| Err(Problem::new(name, what, example));
     match (text, listen) {
         (Some(text), _) if is_base_url(text) => Ok(text.trim_end_matches('/').to_owned()),
         (Some(text), _) => bad(format!(
@@ -136,92 +134,87 @@ pub(super) fn guarded(listen: SocketAddr, keys: &[ApiKey]) -> Result<(), Problem
     let what = format!(
         "is not set: listening on {listen} without keys would let everybody who reaches it order calls"
     );
-    Err(Problem::of_variable(
+    Err(Problem::new(
         super::secrets::API_KEYS,
         what,
         super::secrets::API_KEYS_EXAMPLE,
     ))
 }
 
+/// A whole number; `usual` where nothing is said.
 pub(super) fn number(
-    text: Option<&str>,
-    name: Named,
-    range: RangeInclusive<u32>,
-    usual: u32,
-) -> Result<u32, Problem> {
-    let Some(text) = text else {
-        return Ok(usual);
-    };
-    match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => {
-            let (least, most) = range.into_inner();
-            let what = format!("is {text:?}, not a whole number from {least} to {most}");
-            Err(Problem::new(name, what, &usual.to_string()))
+    range: RangeInclusive<usize>,
+    usual: usize,
+) -> impl FnOnce(&str, Option<&str>) -> Result<usize, Problem> {
+    move |name, text| {
+        let Some(text) = text else {
+            return Ok(usual);
+        };
+        match text.parse() {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => {
+                let (least, most) = range.into_inner();
+                let what = format!("is {text:?}, not a whole number from {least} to {most}");
+                Err(Problem::new(name, what, &usual.to_string()))
+            }
         }
     }
 }
 
-pub(super) fn keep_finished(text: Option<&str>) -> Result<Option<Duration>, Problem> {
-    let name = ("PGDIAL_KEEP_FINISHED", "--keep-finished");
-    match text.unwrap_or("7d") {
-        "forever" => Ok(None),
-        text => time(
-            text,
-            name,
-            ("forever", Duration::ZERO..=HOUR * 24 * 36_500),
-            "7d",
-        )
-        .map(Some),
-    }
-}
-
-pub(super) fn poll(text: Option<&str>) -> Result<Option<Duration>, Problem> {
-    match text.unwrap_or("30s") {
-        "off" => Ok(None),
-        text => {
-            let allowed = ("off", Duration::from_millis(100)..=HOUR);
-            time(text, ("PGDIAL_POLL", "--poll"), allowed, "30s").map(Some)
-        }
-    }
-}
-
-pub(super) fn grace(text: Option<&str>) -> Result<Duration, Problem> {
-    let allowed = ("", Duration::ZERO..=HOUR);
-    time(
-        text.unwrap_or("35s"),
-        ("PGDIAL_GRACE", "--grace"),
-        allowed,
-        "35s",
+pub(super) fn keep_finished(name: &str, text: Option<&str>) -> Result<Option<Duration>, Problem> {
+    time_or(
+        "forever",
+        name,
+        text.unwrap_or("7d"),
+        Duration::ZERO..=HOUR * 24 * 36_500,
     )
 }
 
-fn time(
+pub(super) fn poll(name: &str, text: Option<&str>) -> Result<Option<Duration>, Problem> {
+    time_or(
+        "off",
+        name,
+        text.unwrap_or("30s"),
+        Duration::from_millis(100)..=HOUR,
+    )
+}
+
+pub(super) fn grace(name: &str, text: Option<&str>) -> Result<Duration, Problem> {
+    time(name, text.unwrap_or("35s"), Duration::ZERO..=HOUR, "")
+}
+
+/// A length of time, or none for a word.
+fn time_or(
+    word: &str,
+    name: &str,
     text: &str,
-    name: Named,
-    (word, range): (&str, RangeInclusive<Duration>),
-    example: &str,
+    range: RangeInclusive<Duration>,
+) -> Result<Option<Duration>, Problem> {
+    if text == word {
+        return Ok(None);
+    }
+    time(name, text, range, &format!(", and not {word:?}")).map(Some)
+}
+
+fn time(
+    name: &str,
+    text: &str,
+    range: RangeInclusive<Duration>,
+    otherwise: &str,
 ) -> Result<Duration, Problem> {
-    let otherwise = match word {
-        "" => String::new(),
-        word => format!(", and not {word:?}"),
-    };
-    match duration(text) {
-        Ok(time) if range.contains(&time) => Ok(time),
+    let what = match duration(text) {
+        Ok(time) if range.contains(&time) => return Ok(time),
         Ok(_) => {
             let (least, most) = range.into_inner();
             let (least, most) = (
                 humantime::format_duration(least),
                 humantime::format_duration(most),
             );
-            let what = format!("is {text:?}, which is not between {least} and {most}");
-            Err(Problem::new(name, what, example))
+            format!("is {text:?}, which is not between {least} and {most}")
         }
-        Err(why) => {
-            let what = format!("is {text:?}, which is no length of time ({why}){otherwise}");
-            Err(Problem::new(name, what, example))
-        }
-    }
+        Err(why) => format!("is {text:?}, which is no length of time ({why}){otherwise}"),
+    };
+    Err(Problem::new(name, what, "30s"))
 }
 
 /// A length of time as people write it: `90s`, `5m`, `1h 30m`, `7d`.
@@ -232,14 +225,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
 }
 
-pub(super) fn migrate(text: Option<&str>) -> Result<bool, Problem> {
+pub(super) fn migrate(name: &str, text: Option<&str>) -> Result<bool, Problem> {
     let text = text.unwrap_or("false");
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
         _ => {
             let what = format!("is {text:?}, which is neither true nor false");
-            Err(Problem::new(("PGDIAL_MIGRATE", "--migrate"), what, "true"))
+            Err(Problem::new(name, what, "true"))
         }
     }
 }
@@ -250,11 +243,7 @@ pub(super) fn filter(text: Option<&str>, usual: &str) -> Result<String, Problem>
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {
             let what = format!("is {text:?}, which is no filter ({error})");
-            Err(Problem::new(
-                ("PGDIAL_LOG", "--log"),
-                what,
-                "info,pgdial=debug",
-            ))
+            Err(Problem::new("PGDIAL_LOG", what, "info,pgdial=debug"))
         }
     }
 }
@@ -265,11 +254,7 @@ pub(super) fn log_format(text: Option<&str>) -> Result<LogFormat, Problem> {
         "json" => Ok(LogFormat::Json),
         text => {
             let what = format!("is {text:?}, not {}", one_of(&["text", "json"]));
-            Err(Problem::new(
-                ("PGDIAL_LOG_FORMAT", "--log-format"),
-                what,
-                "json",
-            ))
+            Err(Problem::new("PGDIAL_LOG_FORMAT", what, "json"))
         }
     }
 }

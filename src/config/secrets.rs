@@ -51,7 +51,7 @@ fn bare(text: &str) -> String {
 pub(super) fn webhook_secrets(name: &str, text: Option<&str>) -> Result<Secrets, Problem> {
     if text.is_some_and(|text| text.split(',').any(is_placeholder)) {
         let what = "holds the placeholder of an example: anybody could sign with it";
-        return Err(Problem::of_variable(name, what, SECRETS_EXAMPLE));
+        return Err(Problem::new(name, what, SECRETS_EXAMPLE));
     }
     let secrets = any_webhook_secrets(name, text)?;
     if let Some(short) = secrets.all().find(|secret| secret.bytes() < SHORTEST) {
@@ -59,14 +59,14 @@ pub(super) fn webhook_secrets(name: &str, text: Option<&str>) -> Result<Secrets,
             "has a secret of {} bytes: at least {SHORTEST} are needed",
             short.bytes()
         );
-        return Err(Problem::of_variable(name, what, SECRETS_EXAMPLE));
+        return Err(Problem::new(name, what, SECRETS_EXAMPLE));
     }
     Ok(secrets)
 }
 
 /// The same without the look at placeholders and lengths.
 pub(super) fn any_webhook_secrets(name: &str, text: Option<&str>) -> Result<Secrets, Problem> {
-    let bad = |what: &str| Err(Problem::of_variable(name, what, SECRETS_EXAMPLE));
+    let bad = |what: &str| Err(Problem::new(name, what, SECRETS_EXAMPLE));
     match text.map(str::parse::<Secrets>) {
         None => {
             bad("is not set: without it nobody can tell the provider's webhooks from forged ones")
@@ -88,13 +88,7 @@ pub(super) fn provider_key(
     let Some(text) = text.map(str::trim) else {
         return Ok(None);
     };
-    let bad = |what: &str| {
-        Err(Problem::of_variable(
-            name,
-            what,
-            "the key of your account there",
-        ))
-    };
+    let bad = |what: &str| Err(Problem::new(name, what, "the key of your account there"));
     if text.is_empty() {
         bad("is empty: leave it out if the provider asks for no key")
     } else if is_placeholder(text) {
@@ -127,7 +121,7 @@ pub(super) fn api_keys(text: Option<&str>) -> Result<Vec<ApiKey>, Vec<Problem>> 
     if problems.is_empty() {
         return Ok(keys);
     }
-    let problem = |what| Problem::of_variable(API_KEYS, what, API_KEYS_EXAMPLE);
+    let problem = |what| Problem::new(API_KEYS, what, API_KEYS_EXAMPLE);
     Err(problems.into_iter().map(problem).collect())
 }
 

@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -20,16 +22,16 @@ fn variables(changes: &[(&str, &str)]) -> Variables {
     kept.chain(set).copied().collect()
 }
 
-fn read(changes: &[(&str, &str)], api: Api) -> Result<(Run, Vec<String>), Problems> {
-    Run::read(
+fn read(changes: &[(&str, &str)], api: Api) -> Result<(Settings, Vec<String>), Problems> {
+    Settings::read(
         &Common::default(),
-        &Settings::default(),
+        &Flags::default(),
         &variables(changes),
         api,
     )
 }
 
-fn right(changes: &[(&str, &str)]) -> Run {
+fn right(changes: &[(&str, &str)]) -> Settings {
     read(changes, Api::Open)
         .unwrap_or_else(|problems| panic!("{problems}"))
         .0
@@ -43,11 +45,11 @@ fn wrong(changes: &[(&str, &str)]) -> String {
 fn three_settings_are_enough_on_one_host() {
     let (run, warnings) = read(&[], Api::Open).unwrap();
     assert_eq!(run.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(run.public_url, "http://127.0.0.1:8080");
-    assert_eq!(run.trunks.names(), ["default"]);
-    assert_eq!((run.permits, run.migrate), (30, false));
-    assert_eq!(run.keep_finished, Some(Duration::from_hours(7 * 24)));
-    assert_eq!(run.poll, Some(Duration::from_secs(30)));
+    assert_eq!(run.worker.public_url, "http://127.0.0.1:8080");
+    assert_eq!(run.worker.trunks.names(), ["default"]);
+    assert_eq!((run.worker.permits, run.migrate), (30, false));
+    assert_eq!(run.worker.keep_finished, Some(Duration::from_hours(7 * 24)));
+    assert_eq!(run.worker.poll, Some(Duration::from_secs(30)));
     assert_eq!(run.grace, Duration::from_secs(35));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
@@ -86,32 +88,85 @@ fn every_setting_is_read() {
         ("PGDIAL_LOG", "warn,pgdial=debug"),
         ("PGDIAL_LOG_FORMAT", "json"),
     ]);
-    assert_eq!(run.public_url, "https://calls.example.com/x");
+    assert_eq!(run.worker.public_url, "https://calls.example.com/x");
     let names: Vec<&str> = run.api_keys.iter().map(|key| key.name.as_str()).collect();
     assert_eq!(names, ["crm", "ops"]);
-    assert_eq!((run.keep_finished, run.poll), (None, None));
+    assert_eq!((run.worker.keep_finished, run.worker.poll), (None, None));
     assert_eq!(run.grace, Duration::from_secs(65));
     assert!(run.migrate);
-    assert_eq!(run.permits, 1000);
+    assert_eq!(run.worker.permits, 1000);
+}
+
+/// The table of docs/CONFIGURATION.md: what is known, with the defaults that help and program have.
+#[test]
+fn the_documented_settings_are_those_that_are_read() {
+    let page = include_str!("../../docs/CONFIGURATION.md");
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+        let names = cells.next()?.split(", ").map(|name| name.trim_matches('`'));
+        let defaults = cells.next()?.split(", ").map(str::to_owned);
+        Some(names.zip(defaults).collect::<Vec<_>>())
+    });
+    let is_setting = |name: &str| name.starts_with("PGDIAL_") || name == "DATABASE_URL";
+    let documented: BTreeMap<&str, String> = rows
+        .flatten()
+        .filter(|(name, _)| is_setting(name) && !name.ends_with("..."))
+        .collect();
+    // For a private server, and for docker-compose.yml.
+    let others = ["PGDIAL_PG_BINDIR", "PGDIAL_PORT"];
+    let told = documented
+        .keys()
+        .chain(&others)
+        .map(|name| (*name).to_owned());
+    let known: BTreeSet<String> = names::known().into_iter().collect();
+    assert_eq!(told.collect::<BTreeSet<String>>(), known);
+    for flag in flags::all().get_arguments() {
+        let Some(name) = flag.get_long().map(flags::variable_of) else {
+            continue;
+        };
+        let help = flag.get_help().unwrap().to_string();
+        let told = help.split_once("Default: ").map(|(_, told)| told);
+        let default = documented[name.as_str()]
+            .strip_prefix('`')
+            .and_then(|text| text.strip_suffix('`'));
+        match default {
+            Some(default) => {
+                assert!(
+                    told.is_some_and(|told| told.starts_with(default)),
+                    "{name}: {help}"
+                );
+                if name != "PGDIAL_ENV_FILE" {
+                    let same = format!("{:?}", right(&[(&name, default)]));
+                    assert_eq!(same, format!("{:?}", right(&[])), "{name}={default}");
+                }
+            }
+            None => assert!(
+                told.is_none_or(|told| !told.starts_with(char::is_numeric)),
+                "{help}"
+            ),
+        }
+    }
 }
 
 #[test]
 fn nothing_kept_is_a_length_of_time_too() {
     assert_eq!(
-        right(&[("PGDIAL_KEEP_FINISHED", "0s")]).keep_finished,
+        right(&[("PGDIAL_KEEP_FINISHED", "0s")])
+            .worker
+            .keep_finished,
         Some(Duration::ZERO)
     );
 }
 
 #[test]
 fn a_flag_wins_over_the_variable() {
-    let settings = Settings {
+    let flags = Flags {
         permits: Some("5".to_owned()),
-        ..Settings::default()
+        ..Flags::default()
     };
     let variables = variables(&[("PGDIAL_PERMITS", "6")]);
-    let (run, _) = Run::read(&Common::default(), &settings, &variables, Api::Closed).unwrap();
-    assert_eq!(run.permits, 5);
+    let (run, _) = Settings::read(&Common::default(), &flags, &variables, Api::Closed).unwrap();
+    assert_eq!(run.worker.permits, 5);
 }
 
 #[test]
@@ -127,7 +182,7 @@ fn other_trunks_have_variables_of_their_own() {
             "one-secret-long-enough-for-it,another-secret-of-enough-bytes",
         ),
     ];
-    assert_eq!(right(&other).trunks.names(), ["default", "eu_west"]);
+    assert_eq!(right(&other).worker.trunks.names(), ["default", "eu_west"]);
     let alone = [
         other.as_slice(),
         &[
@@ -136,7 +191,7 @@ fn other_trunks_have_variables_of_their_own() {
         ],
     ]
     .concat();
-    assert_eq!(right(&alone).trunks.names(), ["eu_west"]);
+    assert_eq!(right(&alone).worker.trunks.names(), ["eu_west"]);
 }
 
 #[test]
@@ -181,7 +236,7 @@ fn a_trunk_of_a_platform_is_told_what_its_adapter_needs() {
         ),
     ];
     let run = right(&retell);
-    let trunk = run.trunks.get("eu").unwrap();
+    let trunk = run.worker.trunks.get("eu").unwrap();
     let account = trunk.provider.account().unwrap();
     assert!(account.starts_with("retell api.retellai.com "), "{account}");
     let with = |change: (&'static str, &'static str)| {

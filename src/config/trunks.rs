@@ -22,7 +22,7 @@ use crate::{
 /// The provider's address of trunk `default`.
 pub(super) const DEFAULT_URL: &str = "PGDIAL_PROVIDER_URL";
 pub(super) const PREFIX: &str = "PGDIAL_TRUNK_";
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 const URL: &str = "PROVIDER_URL";
 const KIND: &str = "PROVIDER";
 const SECRETS: &str = "WEBHOOK_SECRETS";
@@ -35,7 +35,7 @@ pub(super) static PARTS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
 });
 
 /// The variable of a trunk that ends so.
-fn variable(trunk: &str, part: &str) -> String {
+pub(super) fn variable(trunk: &str, part: &str) -> String {
     match trunk {
         DEFAULT => format!("PGDIAL_{part}"),
         other => format!("{PREFIX}{}_{part}", other.to_ascii_uppercase()),
@@ -122,7 +122,6 @@ fn name_in(variable: &str) -> Option<String> {
 fn misnamed(name: &str, variable: &str) -> Option<Problem> {
     let of = |what: String| Problem {
         name: variable.to_owned(),
-        flag: None,
         what,
         example: format!("{PREFIX}EU_PROVIDER_URL=https://voice.example.com"),
     };
@@ -140,7 +139,7 @@ fn misnamed(name: &str, variable: &str) -> Option<Problem> {
 }
 
 /// As `pgdial.trunks` takes them.
-pub(crate) fn is_trunk_name(name: &str) -> bool {
+fn is_trunk_name(name: &str) -> bool {
     (1..=31).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name
@@ -260,10 +259,5 @@ fn secrets(adapter: &Adapter, trunk: &str, variables: &Variables) -> Result<Secr
 }
 
 fn problem(trunk: &str, part: &str, what: String, example: &str) -> Problem {
-    let name = variable(trunk, part);
-    if name == DEFAULT_URL {
-        Problem::new((DEFAULT_URL, "--provider-url"), what, example)
-    } else {
-        Problem::of_variable(name, what, example)
-    }
+    Problem::new(variable(trunk, part), what, example)
 }

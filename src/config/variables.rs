@@ -52,8 +52,6 @@ impl Variables {
         Environment {
             pg_bindir: self.get("PGDIAL_PG_BINDIR").map(PathBuf::from),
             path: self.raw("PATH").map(Into::into),
-            home: self.get("HOME").map(PathBuf::from),
-            xdg_data_home: self.get("XDG_DATA_HOME").map(PathBuf::from),
         }
     }
 }
@@ -113,7 +111,7 @@ fn in_words(error: &dotenvy::Error, place: &str) -> String {
 
 fn file_problem(path: &Path, why: &str) -> Problems {
     let what = format!("names {}, which cannot be used: {why}", path.display());
-    Problem::new(("PGDIAL_ENV_FILE", "--env-file"), what, "/etc/pgdial/env").into()
+    Problem::new("PGDIAL_ENV_FILE", what, "/etc/pgdial/env").into()
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/read_request",
     "rules/lock_calls",
     "rules/locked_items",
+    "rules/each",
     "rules/note",
     "rules/acts",
     "rules/filter",

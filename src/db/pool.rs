@@ -42,7 +42,7 @@ use super::{
 /// The longest answer: the server ends a statement after 30 s itself.
 pub(crate) const ANSWER: Duration = Duration::from_secs(35);
 /// The same for what many wait for behind one session.
-pub(crate) const LANE: Duration = Duration::from_secs(15);
+pub(crate) const SHORT_ANSWER: Duration = Duration::from_secs(15);
 /// How long an idle session is taken to be alive without asking it. Asked before each statement
 /// it is a second round trip for each, and proves nothing about the moment after.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -487,7 +487,7 @@ impl Drop for Lent {
             Fate::Drain => {
                 let (pool, permit) = (Arc::clone(&self.pool), self.permit.take());
                 start(async move {
-                    match answered(LANE, session.connection.ping()).await {
+                    match answered(SHORT_ANSWER, session.connection.ping()).await {
                         Ok(()) => pool.give_back(session),
                         Err(error) => pool.give_up(session, is_unanswered(&error)),
                     }

@@ -27,7 +27,7 @@ mod error;
 // Where the server binaries are.
 mod find;
 
-// The directory of one cluster, and the lock on it.
+// The folder of one server, and the lock on it.
 mod home;
 
 // Creating a cluster, and the server under its watchdog.
@@ -40,9 +40,8 @@ mod address;
 mod tests;
 
 pub use error::{Error, Missing, TooOld};
-pub use find::FLOOR;
 
-use home::{Claimed, Home};
+use home::Home;
 use server::Server;
 
 /// What of the process environment matters here, as configuration has read it.
@@ -52,36 +51,6 @@ pub struct Environment {
     pub pg_bindir: Option<PathBuf>,
     /// `PATH`.
     pub path: Option<OsString>,
-    /// `HOME`.
-    pub home: Option<PathBuf>,
-    /// `XDG_DATA_HOME`.
-    pub xdg_data_home: Option<PathBuf>,
-}
-
-/// Where the cluster lives, and for how long.
-#[derive(Debug, Clone)]
-pub enum DataDir {
-    /// Under this directory, in a folder `pg<major>`, for as long as somebody wants it.
-    Keep(PathBuf),
-    /// In a fresh directory that goes when the server goes, even if we are killed.
-    Temporary,
-}
-
-impl DataDir {
-    /// The place for a cluster that a person wants to find again tomorrow.
-    ///
-    /// Root gets a place outside its home, because the account the server runs
-    /// as cannot enter a home of mode 0700.
-    pub fn usual(environment: &Environment) -> Self {
-        let uid = rustix::process::geteuid();
-        let share = || Some(environment.home.as_ref()?.join(".local/share"));
-        let data = environment.xdg_data_home.clone().or_else(share);
-        Self::Keep(match data {
-            _ if uid.is_root() => PathBuf::from("/var/tmp/pgdial-demo"),
-            Some(data) => data.join("pgdial"),
-            None => PathBuf::from(format!("/var/tmp/pgdial-{}", uid.as_raw())),
-        })
-    }
 }
 
 /// How to start a private server.
@@ -89,9 +58,11 @@ impl DataDir {
 pub struct Options {
     /// Where to look for binaries.
     pub environment: Environment,
-    /// Where the cluster lives.
-    pub data_dir: DataDir,
-    /// False gives up every promise about power cuts for speed: tests only.
+    /// A folder for the server, made where it is missing, and kept: for tests that stop a server and start it
+    /// again. Its path is short, as that of a socket must be. None: a fresh one, which goes when the server
+    /// goes, even if we are killed.
+    pub folder: Option<PathBuf>,
+    /// False gives up every promise about power cuts for speed.
     pub durable: bool,
     /// `max_connections` of the server.
     pub max_connections: u32,
@@ -100,72 +71,52 @@ pub struct Options {
 }
 
 impl Options {
-    /// A durable server with room for 200 connections.
-    pub fn new(environment: Environment, data_dir: DataDir) -> Self {
+    /// A durable server with room for 200 connections, in a folder that goes with it.
+    pub fn new(environment: Environment) -> Self {
         Self {
             environment,
-            data_dir,
+            folder: None,
             durable: true,
             max_connections: 200,
             settings: Vec::new(),
         }
     }
 
-    /// A server for tests: temporary, and as fast as it can be.
-    pub fn for_tests(environment: Environment) -> Self {
+    /// The same, as fast as it can be: for what nobody wants to keep.
+    pub fn careless(environment: Environment) -> Self {
         Self {
             durable: false,
-            ..Self::new(environment, DataDir::Temporary)
+            ..Self::new(environment)
         }
     }
 }
 
-/// A running private server: ours, or the one that another process already runs on the same directory.
+/// A running private server.
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    socket_dir: PathBuf,
-    data_dir: PathBuf,
-    pid: i32,
-    major: u32,
-    /// None when another process started it, and will stop it.
-    server: Option<Server>,
+    folder: PathBuf,
+    server: Server,
 }
 
 impl PrivatePostgres {
-    /// Finds binaries, creates the cluster if there is none, and starts the server, or joins the one that runs.
+    /// Finds binaries, creates the cluster if there is none, and starts the server.
     ///
-    /// Blocks until the server takes connections.
+    /// Blocks until the server takes connections; in a folder that is kept, first until an earlier server is
+    /// gone from there.
     pub fn start(options: &Options) -> Result<Self, Error> {
         let binaries = find::find(&options.environment)?;
-        let home = Home::open(&options.data_dir, binaries.major)?;
-        match home.claim()? {
-            Claimed::Running(running) => Ok(Self {
-                socket_dir: running.socket_dir,
-                data_dir: home.data(),
-                pid: running.pid,
-                major: binaries.major,
-                server: None,
-            }),
-            Claimed::Ours(lock) => {
-                let path = options.environment.path.as_deref();
-                let starting = server::Starting {
-                    binaries: &binaries,
-                    home: &home,
-                    lock,
-                    path,
-                };
-                starting.create_cluster(options.durable)?;
-                let sockets = home.make_socket_dir()?;
-                let server = starting.run(&sockets, &arguments(options))?;
-                Ok(Self {
-                    socket_dir: sockets.path,
-                    data_dir: home.data(),
-                    pid: server.pid(),
-                    major: binaries.major,
-                    server: Some(server),
-                })
-            }
-        }
+        let home = Home::open(options.folder.as_deref())?;
+        let starting = server::Starting {
+            binaries: &binaries,
+            home: &home,
+            lock: home.lock()?,
+            path: options.environment.path.as_deref(),
+        };
+        starting.create_cluster(options.durable)?;
+        Ok(Self {
+            server: starting.run(&arguments(options))?,
+            folder: home.path().to_owned(),
+        })
     }
 
     /// The URL of the database that every cluster has, `postgres`.
@@ -175,49 +126,34 @@ impl PrivatePostgres {
 
     /// The URL of one database of this server, as sqlx and libpq take it.
     pub fn url_for(&self, database: &str) -> String {
-        address::url(&self.socket_dir, database)
+        address::url(&self.folder, database)
     }
 
     /// The line that brings a person to the database that [`url`](Self::url) names.
     pub fn psql_line(&self) -> String {
-        self.psql_line_for("postgres")
-    }
-
-    /// The line that brings a person to one database of this server.
-    pub fn psql_line_for(&self, database: &str) -> String {
-        address::psql_line(&self.socket_dir, database)
+        address::psql_line(&self.folder, "postgres")
     }
 
     /// The folder of the Unix socket: what `psql -h` takes.
     pub fn socket_dir(&self) -> &Path {
-        &self.socket_dir
+        &self.folder
     }
 
     /// The data directory of the cluster.
-    pub fn data_dir(&self) -> &Path {
-        &self.data_dir
+    pub fn data_dir(&self) -> PathBuf {
+        home::data_in(&self.folder)
     }
 
     /// The process id of the postmaster.
     pub fn pid(&self) -> i32 {
-        self.pid
-    }
-
-    /// The major version of the binaries, such as 17.
-    pub fn major(&self) -> u32 {
-        self.major
-    }
-
-    /// False when another process runs the server: then it goes when that process goes, and `stop` leaves it alone.
-    pub fn is_ours(&self) -> bool {
-        self.server.is_some()
+        self.server.pid()
     }
 
     /// Shuts the server down (clients are disconnected, nothing is lost) and waits until it is gone.
     ///
     /// Dropping the value does the same and keeps quiet about a failure.
-    pub fn stop(mut self) -> Result<(), Error> {
-        self.server.take().map_or(Ok(()), Server::stop)
+    pub fn stop(self) -> Result<(), Error> {
+        self.server.stop()
     }
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{
     ids::{CallId, Reference},
@@ -53,7 +54,9 @@ impl ClaimedCall {
 }
 
 /// Result of one dial request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum Placement {
     /// The provider accepted the call.
     Placed {
@@ -72,9 +75,12 @@ pub enum Placement {
 }
 
 /// Why there is certainly no call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum Refusal {
     /// Trying later will not help.
+    #[strum(serialize = "refused")]
     Permanent {
         /// `blocked`, or `invalid_number` if the provider says so.
         outcome: Outcome,

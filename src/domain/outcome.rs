@@ -3,12 +3,16 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use utoipa::ToSchema;
 
 /// How one attempt ended. `pgdial.outcome` in SQL has the same words; which of them are retried, and when, is decided
 /// there (`pgdial.retry_base`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// A person answered.
     Answered,
@@ -57,22 +61,8 @@ impl Outcome {
     ];
 
     /// The word used in SQL, JSON and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Busy => "busy",
-            Self::NoAnswer => "no_answer",
-            Self::Declined => "declined",
-            Self::InvalidNumber => "invalid_number",
-            Self::Voicemail => "voicemail",
-            Self::Unreachable => "unreachable",
-            Self::Blocked => "blocked",
-            Self::Capacity => "capacity",
-            Self::Account => "account",
-            Self::ProviderFault => "provider_fault",
-            Self::Canceled => "canceled",
-            Self::Unknown => "unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

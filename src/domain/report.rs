@@ -46,7 +46,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// One of this kind that says nothing else.
+    /// A report that says nothing else. Fields may be added: write
+    /// `Report { outcome: Some(Outcome::Busy), ..Report::new(ReportKind::Ended) }`.
     pub fn new(kind: ReportKind) -> Self {
         Self {
             kind,

@@ -36,6 +36,7 @@ pub struct CallRequest {
     pub script_id: String,
     /// Passed to the provider unchanged. A JSON object of at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({"name": "Ada"}))]
     pub metadata: Option<Map<String, Value>>,
     /// Name of the campaign; defaults to `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,4 +70,25 @@ pub struct CallRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
     pub traceparent: Option<String>,
+}
+
+impl CallRequest {
+    /// This number with this script, at once, and everything else by default. Fields may be added: write
+    /// `CallRequest { priority: Some(9), ..CallRequest::new(to, script_id) }`.
+    pub fn new(to: impl Into<String>, script_id: impl Into<String>) -> Self {
+        Self {
+            to: to.into(),
+            script_id: script_id.into(),
+            region: None,
+            metadata: None,
+            campaign: None,
+            from: None,
+            priority: None,
+            run_at: None,
+            expires_at: None,
+            max_attempts: None,
+            idempotency_key: None,
+            traceparent: None,
+        }
+    }
 }

@@ -44,9 +44,9 @@ struct Detail {
 impl Queue {
     /// Changes a waiting call; `changes` is the object of `PATCH /calls/{id}`.
     pub async fn amend(&self, id: CallId, by: &str, changes: &Value) -> Result<Amended, Error> {
-        let sql = "select ordinal, verdict, detail from pgdial.amend_many($1)";
+        let sql = "select ordinal, verdict, detail from pgdial.amend_many($1, true)";
         let answer = self
-            .apply_one::<_, Verdict>("amend", sql, Item { id, by, changes })
+            .apply::<_, Verdict>("amend", sql, Item { id, by, changes })
             .await?;
         Ok(match answer.verdict {
             Verdict::Amended => {

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     db::{
         Lent, Pool,
-        pool::{LANE, answered},
+        pool::{SHORT_ANSWER, answered},
     },
     metrics::{Batches, Metrics},
     provider::Stopwatch,
@@ -44,7 +44,7 @@ use crate::{
 const ALONE: usize = 2;
 /// Items that may wait for that, of those that are kept in any case.
 const MOST_KEPT: usize = 4;
-/// Turns of the runtime that a lane lets pass at most before each statement.
+/// Turns of the runtime that a writer lets pass at most before each statement.
 const MOST_TURNS: usize = 16;
 /// Batches that may be queued or unanswered, before callers wait.
 const QUEUED: u32 = 4;
@@ -100,8 +100,8 @@ pub(crate) struct Limits {
     pub(crate) items: u32,
     /// Bytes in one statement.
     pub(crate) bytes: u32,
-    /// Statements under way, those of items tried alone aside: so many connections.
-    pub(crate) lanes: usize,
+    /// Concurrent statements, and so connections, those of items tried alone aside.
+    pub(crate) writers: usize,
 }
 
 /// Gathers items for one verb on one pool. Cheap to clone.
@@ -123,7 +123,7 @@ struct Shared<V: Verb> {
 
 struct Gathering<V: Verb> {
     items: VecDeque<Waiting<V>>,
-    lanes: usize,
+    writers: usize,
 }
 
 struct Waiting<V: Verb> {
@@ -167,7 +167,7 @@ impl<V: Verb> Batcher<V> {
             waiting_alone: AtomicUsize::new(0),
             queue: Mutex::new(Gathering {
                 items: VecDeque::new(),
-                lanes: 0,
+                writers: 0,
             }),
         }))
     }
@@ -193,7 +193,7 @@ impl<V: Verb> Batcher<V> {
         });
         answer
             .await
-            .unwrap_or_else(|_its_lane_died| Err(Error::Abandoned))
+            .unwrap_or_else(|_its_writer_died| Err(Error::Abandoned))
     }
 }
 
@@ -205,25 +205,25 @@ impl<V: Verb> Shared<V> {
     fn enqueue(self: &Arc<Self>, waiting: Waiting<V>) {
         let mut queue = self.queue();
         queue.items.push_back(waiting);
-        if queue.lanes < self.limits.lanes {
-            queue.lanes += 1;
-            let lane = Lane {
+        if queue.writers < self.limits.writers {
+            queue.writers += 1;
+            let writer = Writer {
                 shared: Arc::clone(self),
                 is_open: true,
             };
-            start(lane.run());
+            start(writer.run());
         }
     }
 
     /// One statement and its answers. The connection stays while batches follow one another.
     async fn write(self: &Arc<Self>, kept: &mut Option<Lent>, batch: Vec<Waiting<V>>, how: Try) {
         let items: Vec<&V::Item> = batch.iter().map(|waiting| &waiting.item).collect();
-        let trying = self.health.trying(Work::Lane(self.name));
+        let trying = self.health.trying(Work::Verb(self.name));
         let written = match self.connection(kept).await {
             Ok(connection) => {
                 let sent = Stopwatch::start();
                 let writing = self.verb.write(&mut *connection, &items, how);
-                let written = answered(LANE, writing).await;
+                let written = answered(SHORT_ANSWER, writing).await;
                 connection.after(&written);
                 self.measure(sent, items.len());
                 written
@@ -285,7 +285,7 @@ impl<V: Verb> Shared<V> {
         Ok(kept.insert(connection))
     }
 
-    /// Beside the lanes, one after another: they keep their order.
+    /// Beside the writers, one after another: they keep their order.
     fn try_alone(self: &Arc<Self>, batch: Vec<Waiting<V>>) {
         let shared = Arc::clone(self);
         shared
@@ -333,12 +333,12 @@ fn tell<V: Verb>(waiting: Waiting<V>, answer: Result<V::Answer, Error>) {
 }
 
 /// A place for one statement at a time, as long as something is queued.
-struct Lane<V: Verb> {
+struct Writer<V: Verb> {
     shared: Arc<Shared<V>>,
     is_open: bool,
 }
 
-impl<V: Verb> Lane<V> {
+impl<V: Verb> Writer<V> {
     async fn run(mut self) {
         let mut connection = None;
         loop {
@@ -368,11 +368,11 @@ impl<V: Verb> Lane<V> {
         }
     }
 
-    /// At least one item, however large; or the lane is closed.
+    /// At least one item, however large; or the writer has ended.
     fn next_batch(&mut self) -> Option<Vec<Waiting<V>>> {
         let mut queue = self.shared.queue();
         if queue.items.is_empty() {
-            queue.lanes -= 1;
+            queue.writers -= 1;
             self.is_open = false;
             return None;
         }
@@ -386,12 +386,12 @@ impl<V: Verb> Lane<V> {
     }
 }
 
-impl<V: Verb> Drop for Lane<V> {
+impl<V: Verb> Drop for Writer<V> {
     /// It panicked, or the runtime is gone. Whoever waits is told; the next item opens another.
     fn drop(&mut self) {
         if self.is_open {
             let mut queue = self.shared.queue();
-            queue.lanes -= 1;
+            queue.writers -= 1;
             queue.items.clear();
         }
     }

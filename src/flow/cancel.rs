@@ -29,9 +29,9 @@ struct Item<'a> {
 impl Queue {
     /// Cancels a call, or wishes it ended.
     pub async fn cancel(&self, id: CallId, by: &str, why: Option<&str>) -> Result<Canceled, Error> {
-        let sql = "select ordinal, verdict, detail from pgdial.cancel_many($1)";
+        let sql = "select ordinal, verdict, detail from pgdial.cancel_many($1, true)";
         let verdict = self
-            .apply_one("cancel", sql, Item { id, by, why })
+            .apply("cancel", sql, Item { id, by, why })
             .await?
             .verdict;
         if verdict == Canceled::Requested {

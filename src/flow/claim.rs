@@ -16,7 +16,7 @@ use crate::domain::{CallId, ClaimedCall, Phone, Reference};
 use crate::{
     db::{
         Lent, Pool,
-        pool::{LANE, answered},
+        pool::{SHORT_ANSWER, answered},
     },
     metrics::Metrics,
     provider::Stopwatch,
@@ -119,7 +119,7 @@ impl Claimer {
         .bind(most)
         .bind(accounts_of(&self.accounts, shares.trunks()))
         .fetch_all(&mut *connection);
-        let rows: Result<Vec<Row>, sqlx::Error> = answered(LANE, claiming).await;
+        let rows: Result<Vec<Row>, sqlx::Error> = answered(SHORT_ANSWER, claiming).await;
         connection.after(&rows);
         let rows = rows?;
         for due_ms in rows.iter().filter_map(|row| row.14) {

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
+use strum::VariantNames;
 use uuid::Uuid;
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{NOBODY, SMALL, Statement},
+    gathered::{SMALL, Statement},
     wake::Wake,
 };
 use crate::domain::{CallId, Reference};
@@ -28,8 +29,9 @@ pub enum DeferReason {
 }
 
 /// What became of the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Deferred {
     /// It waits.
     Deferred,
@@ -47,13 +49,10 @@ pub enum Deferred {
     NotFound,
 }
 
-const SQL: &str = "select ordinal, verdict, detail from pgdial.defer($1)";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "defer",
-    sql: SQL,
-    again: SQL,
+    sql: "select ordinal, verdict, detail from pgdial.defer($1, $2)",
     held: LOCKED_OUT,
-    nobody: NOBODY,
     limits: SMALL,
     wakes: &[(Wake::Claim, |_, _| true)],
 };

@@ -1,10 +1,11 @@
 //! dialed: dialing, unresolved → `in_call`: the provider has accepted the dial.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{NOBODY, SMALL, Statement, says},
+    gathered::{SMALL, Statement, says},
     read_detail,
     wake::Wake,
 };
@@ -19,13 +20,10 @@ pub struct Dialed {
     pub conflict: bool,
 }
 
-const SQL: &str = "select ordinal, verdict, detail from pgdial.dialed($1)";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "dialed",
-    sql: SQL,
-    again: SQL,
+    sql: "select ordinal, verdict, detail from pgdial.dialed($1, $2)",
     held: LOCKED_OUT,
-    nobody: NOBODY,
     limits: SMALL,
     wakes: &[
         (Wake::Claim, |_, detail| says(detail, "freed")),
@@ -41,9 +39,10 @@ struct Item<'a> {
     provider_call_id: &'a str,
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, PartialEq, VariantNames)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Verdict {
     InCall,
     Stale,
     NotFound,

@@ -1,21 +1,19 @@
 //! doubt: dialing → unresolved: nobody knows whether the dial reached the provider.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{NOBODY, SMALL, Statement},
+    gathered::{SMALL, Statement},
     wake::Wake,
 };
 use crate::domain::{CallId, Reference};
 
-const SQL: &str = "select ordinal, verdict, detail from pgdial.doubt($1)";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "doubt",
-    sql: SQL,
-    again: SQL,
+    sql: "select ordinal, verdict, detail from pgdial.doubt($1, $2)",
     held: LOCKED_OUT,
-    nobody: NOBODY,
     limits: SMALL,
     wakes: &[
         // Where its provider can be asked, the sweep does so from 5 s after the claim on.
@@ -32,9 +30,10 @@ struct Item<'a> {
     why: &'a str,
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, PartialEq, VariantNames)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Verdict {
     Unresolved,
     Stale,
     NotFound,

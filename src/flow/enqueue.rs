@@ -1,13 +1,14 @@
 //! enqueue: (nothing) → waiting, or the call that the idempotency key already names.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 use serde_json::{
     Value,
     value::{RawValue, to_raw_value},
 };
-use sqlx::{PgConnection, types::Json};
+use sqlx::{PgConnection, PgExecutor, types::Json};
+use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +21,9 @@ use super::{
 use crate::{db::Pool, domain::CallId, metrics::Metrics};
 
 /// What became of one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum Enqueued {
     /// A new call.
     Created(CallId),
@@ -38,12 +41,36 @@ pub enum Enqueued {
     Invalid(String),
 }
 
-/// Locked keys that one batch waits for (2 s each) before the rest is answered `KeyLocked`.
+/// Why there is no call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotTaken(String);
+
+impl Enqueued {
+    /// The call, whether it is new or was there already under its key; otherwise what to do.
+    pub fn call(self) -> Result<CallId, NotTaken> {
+        match self {
+            Self::Created(id) | Self::Duplicate(id) => Ok(id),
+            Self::KeyReused(why)
+            | Self::KeyLocked(why)
+            | Self::Suppressed(why)
+            | Self::UnknownCampaign(why)
+            | Self::Invalid(why) => Err(NotTaken(why)),
+        }
+    }
+}
+
+impl Enqueued {
+    /// Its word.
+    pub fn as_str(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Single requests of one batch that wait for a locked key (2 s each) before the rest is answered `KeyLocked`.
 const MOST_WAITS: usize = 3;
-/// Into so many a batch is taken apart that ran into a locked key, before it goes one by one.
-const PART: usize = 64;
-/// How long requests that have gathered wait for a locked key; then each does alone.
-const GATHERED_WAIT_MS: i32 = 50;
+/// Parts into which requests are split that ran into a locked key together.
+const PARTS: usize = 8;
 
 const NUL: &str = "a text contains the character U+0000, which cannot be stored: remove it";
 
@@ -86,16 +113,25 @@ impl Queue {
         owner: &str,
         requests: &[Request],
     ) -> Result<Vec<Enqueued>, Error> {
-        let storable = requests.iter().filter(|request| !request.holds_nul);
-        let storable: Vec<&RawValue> = storable.map(|request| &*request.json).collect();
-        let mut stored = self.enqueue_storable(owner, &storable).await?.into_iter();
-        let answers = requests.iter().map(|request| {
-            if request.holds_nul {
-                return Ok(Enqueued::Invalid(NUL.to_owned()));
-            }
-            stored.next().ok_or_else(no_row)
-        });
-        answers.collect()
+        let stored = self.enqueue_storable(owner, &storable(requests)).await?;
+        for_each(requests, stored)
+    }
+
+    /// The same in the caller's transaction. Its commit wakes the workers.
+    pub async fn enqueue_in(
+        connection: &mut PgConnection,
+        owner: &str,
+        requests: &[Request],
+    ) -> Result<Vec<Enqueued>, Error> {
+        let storable = storable(requests);
+        let rows = send(&mut *connection, &[owner], &storable, true, false).await?;
+        if rows.iter().any(|row| row.1 == CREATED) {
+            sqlx::query("select pgdial.wake()")
+                .execute(connection)
+                .await?;
+        }
+        let stored = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
+        for_each(requests, stored)
     }
 
     /// One request, together with those that others bring at the same time. With the call
@@ -117,18 +153,8 @@ impl Queue {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let mut rows = self.enqueue_rows(owner, requests).await?;
-        if requests.len() > 1 {
-            // A key that somebody holds undid the whole batch: each item alone harms nobody.
-            // But each may wait 2 s for its key: after a few, the rest is left to the caller.
-            let mut waits = 0;
-            for (requests, rows) in requests.chunks(PART).zip(rows.chunks_mut(PART)) {
-                if waits < MOST_WAITS {
-                    waits += self.enqueue_apart(owner, requests, rows, waits).await?;
-                }
-            }
-        }
-        let results: Vec<Enqueued> = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
+        let rows = self.enqueue_rows(owner, requests).await?.into_iter();
+        let results: Vec<Enqueued> = rows.map(read_row).collect::<Result<_, _>>()?;
         if results
             .iter()
             .any(|result| matches!(result, Enqueued::Created(_)))
@@ -138,66 +164,85 @@ impl Queue {
         Ok(results)
     }
 
-    /// Those of a batch that hear `key_locked`, again: together, then one by one.
-    async fn enqueue_apart(
-        &self,
-        owner: &str,
-        requests: &[&RawValue],
-        rows: &mut [Row],
-        waited: usize,
-    ) -> Result<usize, Error> {
-        if rows.iter().all(|row| row.1 != KEY_LOCKED) {
-            return Ok(0);
-        }
-        let are_a_part = rows.len() == PART && rows.iter().all(|row| row.1 == KEY_LOCKED);
-        if are_a_part {
-            let again = self.enqueue_rows(owner, requests).await?;
-            for (row, again) in rows.iter_mut().zip(again) {
-                *row = again;
-            }
-        }
-        let mut waits = 0;
-        for (request, row) in requests.iter().zip(rows) {
-            if row.1 == KEY_LOCKED
-                && waited + waits < MOST_WAITS
-                && let Some(alone) = self.enqueue_rows(owner, &[request]).await?.pop()
-            {
-                waits += usize::from(alone.1 == KEY_LOCKED);
-                *row = alone;
-            }
-        }
-        Ok(waits)
-    }
-
+    /// A key that somebody holds undoes the whole batch, and the database does not say which: the
+    /// requests go again in parts, ever smaller, and only single ones wait.
     async fn enqueue_rows(&self, owner: &str, requests: &[&RawValue]) -> Result<Vec<Row>, Error> {
-        let rows: Vec<Row> = sqlx::query_as(SQL)
-            .bind([owner])
-            .bind(Json(requests))
-            .bind(None::<i32>)
-            .bind(false)
-            .fetch_all(&self.pool)
-            .await?;
-        in_order(rows, requests.len())
+        let mut rows = BTreeMap::new();
+        let mut parts: Vec<Vec<_>> = vec![requests.iter().copied().enumerate().collect()];
+        let mut waits = 0;
+        while waits < MOST_WAITS
+            && let Some(part) = parts.pop()
+        {
+            let is_single = part.len() == 1;
+            let sent: Vec<&RawValue> = part.iter().map(|request| request.1).collect();
+            let answers = send(&self.pool, &[owner], &sent, is_single, false).await?;
+            let mut locked = Vec::new();
+            for (request, row) in part.into_iter().zip(answers) {
+                if row.1 == KEY_LOCKED {
+                    locked.push(request);
+                }
+                rows.insert(request.0, row);
+            }
+            if is_single {
+                waits += locked.len();
+            } else {
+                let size = locked.len().div_ceil(PARTS).max(1);
+                parts.extend(locked.chunks(size).rev().map(<[_]>::to_vec));
+            }
+        }
+        Ok(rows.into_values().collect())
     }
 }
 
-const SQL: &str = "select ordinal, verdict, id, detail from pgdial.enqueue_many($1, $2, $3, $4)";
-const KEY_LOCKED: &str = "key_locked";
-
-fn no_row() -> Error {
-    Error::Contract {
-        verb: "enqueue",
-        got: "no row".to_owned(),
-    }
-}
-
-/// As many rows as requests, in their order.
-fn in_order(mut rows: Vec<Row>, count: usize) -> Result<Vec<Row>, Error> {
-    if rows.len() != count {
+/// One statement; as many rows as requests, in their order. `wait`: for a locked key. `shown`: with
+/// the calls that are new.
+async fn send(
+    database: impl PgExecutor<'_>,
+    owners: &[&str],
+    requests: &[&RawValue],
+    wait: bool,
+    shown: bool,
+) -> Result<Vec<Row>, Error> {
+    let sql = "select ordinal, verdict, id, detail from pgdial.enqueue_many($1, $2, $3, $4)";
+    let mut rows: Vec<Row> = sqlx::query_as(sql)
+        .bind(owners)
+        .bind(Json(requests))
+        .bind(wait)
+        .bind(shown)
+        .fetch_all(database)
+        .await?;
+    if rows.len() != requests.len() {
         return Err(no_row());
     }
     rows.sort_unstable_by_key(|row| row.0);
     Ok(rows)
+}
+
+const KEY_LOCKED: &str = "key_locked";
+
+/// Those that Postgres can hold.
+fn storable(requests: &[Request]) -> Vec<&RawValue> {
+    let storable = requests.iter().filter(|request| !request.holds_nul);
+    storable.map(|request| &*request.json).collect()
+}
+
+/// An answer for each request, by those for the storable ones.
+fn for_each(requests: &[Request], stored: Vec<Enqueued>) -> Result<Vec<Enqueued>, Error> {
+    let mut stored = stored.into_iter();
+    let answers = requests.iter().map(|request| {
+        if request.holds_nul {
+            return Ok(Enqueued::Invalid(NUL.to_owned()));
+        }
+        stored.next().ok_or_else(no_row)
+    });
+    answers.collect()
+}
+
+pub(crate) fn no_row() -> Error {
+    Error::Contract {
+        verb: "enqueue",
+        got: "no row".to_owned(),
+    }
 }
 
 /// Single requests of any owners, gathered.
@@ -224,7 +269,7 @@ impl Singles {
 const LIMITS: Limits = Limits {
     items: 100,
     bytes: 1024 * 1024,
-    lanes: 2,
+    writers: 2,
 };
 
 impl Verb for Singles {
@@ -243,18 +288,7 @@ impl Verb for Singles {
     ) -> Result<Vec<Written<Self::Answer>>, Error> {
         let owners: Vec<&str> = items.iter().map(|item| item.0.as_str()).collect();
         let requests: Vec<&RawValue> = items.iter().map(|item| &*item.1).collect();
-        let wait = match how {
-            Try::Gathered => Some(GATHERED_WAIT_MS),
-            Try::Alone => None,
-        };
-        let rows: Vec<Row> = sqlx::query_as(SQL)
-            .bind(owners)
-            .bind(Json(requests))
-            .bind(wait)
-            .bind(true)
-            .fetch_all(connection)
-            .await?;
-        let rows = in_order(rows, items.len())?;
+        let rows = send(connection, &owners, &requests, how == Try::Alone, true).await?;
         if rows.iter().any(|row| row.1 == CREATED) {
             self.wakes.wake(Wake::Claim);
         }

@@ -5,11 +5,11 @@
 //! that comes after it; [`Heartbeat`] says for how long, and whose it is.
 //!
 //! ```no_run
-//! use pgdial::flow::{Queue, events::{EventError, Since}};
+//! use pgdial::{EventError, Queue, Since};
 //!
-//! async fn follow(calls: &Queue, kept: Option<String>) -> Result<(), EventError> {
+//! async fn follow(queue: &Queue, kept: Option<String>) -> Result<(), EventError> {
 //!     let since = kept.map_or(Since::Now, |cursor| Since::Cursor(cursor.into()));
-//!     let mut events = calls.events().since(since).kind("completed").kind("failed").subscribe().await?;
+//!     let mut events = queue.events().since(since).kind("completed").kind("failed").subscribe().await?;
 //!     while let Some(event) = events.next().await {
 //!         let event = event?;
 //!         println!("{} {} {:?}", event.call_id, event.kind, event.outcome);
@@ -154,11 +154,12 @@ impl EventFilter {
 #[non_exhaustive]
 pub struct Event {
     /// Its place in the order.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "7-42")]
     pub cursor: EventCursor,
     /// When.
     pub at: DateTime<Utc>,
     /// What: `waiting`, `active`, `in_call`, `retried`, `completed`, `failed`, ...
+    #[schema(example = "completed")]
     pub kind: String,
     /// To which call.
     pub call_id: CallId,
@@ -199,8 +200,10 @@ impl Event {
 pub struct Heartbeat {
     /// For how long the oldest event has been withheld, milliseconds; 0: none is; null: unknown,
     /// the database does not answer.
+    #[schema(required)]
     pub lag_ms: Option<i64>,
     /// Whose open transaction withholds events, or would.
+    #[schema(required)]
     pub held_by: Option<Holder>,
 }
 

@@ -60,6 +60,7 @@ pub struct ForgetResponse {
     pub dry_run: bool,
     /// Rows by what they are: `calls`, of them `waiting`, `callEvents`, `webhookEvents`, `acts`, `doNotCall`.
     #[serde(default)]
+    #[schema(example = json!({"calls": 1, "callEvents": 5}))]
     pub counts: BTreeMap<String, i64>,
     /// There are more calls to it: do it again.
     #[serde(default)]

@@ -72,12 +72,8 @@ impl Batchers {
 pub(super) const SMALL: Limits = Limits {
     items: 250,
     bytes: 256 * 1024,
-    lanes: 1,
+    writers: 1,
 };
-
-/// An item about no call. A verb waits half a second for the row of a lone item; in its
-/// company it does not, and a row that somebody holds holds up nobody else.
-pub(super) const NOBODY: &str = r#"{"id":"00000000-0000-0000-0000-000000000000","claim_no":0}"#;
 
 /// Does this verdict, with its detail, concern them?
 type Concerns = fn(&str, &Value) -> bool;
@@ -86,13 +82,10 @@ type Concerns = fn(&str, &Value) -> bool;
 #[derive(Debug)]
 pub(super) struct Statement {
     pub(super) verb: &'static str,
+    /// Of the items, and whether to wait for their rows.
     pub(super) sql: &'static str,
-    /// For an item that is tried alone, after it was tried with others.
-    pub(super) again: &'static str,
-    /// The verdict after which it is.
+    /// The verdict after which an item is tried alone.
     pub(super) held: &'static str,
-    /// Keeps a lone item company, see [`NOBODY`].
-    pub(super) nobody: &'static str,
     pub(super) limits: Limits,
     /// Whom to wake, and when.
     pub(super) wakes: &'static [(Wake, Concerns)],
@@ -134,20 +127,13 @@ impl Verb for Gathered {
         how: Try,
     ) -> Result<Vec<Written<Self::Answer>>, Error> {
         let statement = self.statement;
-        let mut sent: Vec<&RawValue> = items.iter().map(|item| &***item).collect();
-        if how == Try::Gathered && items.len() == 1 {
-            sent.push(serde_json::from_str(statement.nobody).map_err(Error::encoding)?);
-        }
-        let sql = match how {
-            Try::Gathered => statement.sql,
-            Try::Alone => statement.again,
-        };
-        let mut rows: Vec<Row> = sqlx::query_as(sql)
+        let sent: Vec<&RawValue> = items.iter().map(|item| &***item).collect();
+        let mut rows: Vec<Row> = sqlx::query_as(statement.sql)
             .bind(Json(sent))
+            .bind(how == Try::Alone)
             .fetch_all(connection)
             .await?;
         rows.sort_by_key(|row| row.0);
-        rows.truncate(items.len());
         let is_held = |row: &Row| how == Try::Gathered && row.1 == statement.held;
         // Before anybody has an answer: a short-lived process then knows whom to tell.
         for (wake, concerns) in statement.wakes {

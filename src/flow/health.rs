@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::{Error, Queue};
 use crate::db::{
     Pool, Refusal,
-    pool::{LANE, OfDatabase, answered},
+    pool::{OfDatabase, SHORT_ANSWER, answered},
 };
 
 /// How long an answer may be awaited before that is trouble.
@@ -36,7 +36,7 @@ pub(crate) enum Work {
     /// A commit of nothing.
     Write,
     /// Of requests and webhooks, and of what dials came to.
-    Lane(&'static str),
+    Verb(&'static str),
     Claim,
     Sweep,
     Heartbeat,
@@ -48,7 +48,7 @@ impl Work {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Write => "write",
-            Self::Lane(verb) => verb,
+            Self::Verb(verb) => verb,
             Self::Claim => "claim",
             Self::Sweep => "sweep",
             Self::Heartbeat => "heartbeat",
@@ -77,7 +77,7 @@ pub(crate) struct Trouble {
     pub(crate) why: String,
 }
 
-/// What the loops and lanes of one process last came to.
+/// What the loops and batchers of one process last came to.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     all: Mutex<BTreeMap<Work, State>>,
@@ -146,9 +146,9 @@ impl State {
             .map(Instant::elapsed)
             .filter(|age| *age >= work.late());
         let failing = self.failing.as_ref().filter(|failing| {
-            // A lane tries again only when somebody comes: a later write speaks for it.
-            let is_lane = matches!(work, Work::Lane(_));
-            !(is_lane && written.is_some_and(|at| at > failing.last))
+            // A batcher tries again only when somebody comes: a later write speaks for it.
+            let is_gathered = matches!(work, Work::Verb(_));
+            !(is_gathered && written.is_some_and(|at| at > failing.last))
         });
         let (since, why) = match (failing, waits) {
             (Some(failing), _) => (failing.since.elapsed(), failing.why.clone()),
@@ -169,7 +169,7 @@ impl Trying {
                 state.failing = None;
                 state.done = Some(Instant::now());
             }
-            Err(error) if matches!(self.work, Work::Lane(_)) && error.may_be_of_one_item() => {}
+            Err(error) if matches!(self.work, Work::Verb(_)) && error.may_be_of_one_item() => {}
             Err(error) => self.failed(words_of(error)),
         }
     }
@@ -260,7 +260,7 @@ impl Queue {
 
 async fn write_nothing(pool: &Pool) -> Result<(), Error> {
     let mut lent = pool.acquire().await?;
-    let written = answered(LANE, async {
+    let written = answered(SHORT_ANSWER, async {
         sqlx::query("select pg_current_xact_id()::text")
             .execute(&mut *lent)
             .await

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Error, Queue, health::Work, read_detail};
-use crate::db::pool::{LANE, answered};
+use crate::db::pool::{SHORT_ANSWER, answered};
 
 /// A worker process, as it shows itself to the others.
 #[derive(Debug, Clone, Serialize)]
@@ -51,7 +51,7 @@ impl Queue {
             .fetch_one(&self.pool);
         let trying = self.health.trying(Work::Heartbeat);
         let told: Result<(Option<Json<Value>>,), Error> =
-            answered(LANE, asked).await.map_err(Error::from);
+            answered(SHORT_ANSWER, asked).await.map_err(Error::from);
         trying.ended(&told);
         let (told,) = told?;
         let told = told.map_or_else(|| Value::Object(Map::default()), |told| told.0);

@@ -20,7 +20,7 @@ pub enum LaneKind {
 }
 
 impl LaneKind {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Campaign => "campaign",
             Self::Trunk => "trunk",
@@ -41,6 +41,9 @@ pub enum ChangeError {
     /// A value does not fit; the text says which and why.
     #[error("{0}")]
     Refused(String),
+    /// A campaign cannot dial on a trunk that is not there.
+    #[error("there is no trunk of this name")]
+    UnknownTrunk,
     /// The database failed.
     #[error(transparent)]
     Flow(#[from] Error),
@@ -50,6 +53,9 @@ impl ChangeError {
     /// What the database says of a value, as words for whoever sent it.
     pub(super) fn of(error: sqlx::Error) -> Self {
         match error {
+            sqlx::Error::Database(refusal) if refusal.constraint() == Some(TRUNK) => {
+                Self::UnknownTrunk
+            }
             sqlx::Error::Database(refusal) if is_about_input(refusal.code().as_deref()) => {
                 Self::Refused(refusal.message().to_owned())
             }
@@ -124,6 +130,9 @@ impl Queue {
         answer.map(|(done,)| done).map_err(ChangeError::of)
     }
 }
+
+/// The constraint that a campaign's trunk is there.
+const TRUNK: &str = "campaigns_trunk_fkey";
 
 /// SQLSTATE class 22 (data) and 23 (constraints): the value is wrong, not the database.
 fn is_about_input(code: Option<&str>) -> bool {

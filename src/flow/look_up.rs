@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{Error, Queue, read_detail, shares::Shares, wake::Wake};
 use crate::{
@@ -31,8 +32,9 @@ impl LookUpDue {
 }
 
 /// What became of the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     /// It moved the call, as a webhook would have.
     Applied,
@@ -54,17 +56,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// Its word, for the counter.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Noted => "noted",
-            Self::Stale => "stale",
-            Self::LateAnswer => "late_answer",
-            Self::Mismatch => "mismatch",
-            Self::NotFound => "not_found",
-            Self::NotPlaced => "not_placed",
-            Self::Settled => "settled",
-        }
+    pub(crate) fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -123,8 +116,8 @@ impl Queue {
             answer: word,
             report,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.look_up($1)";
-        let answer = self.apply_one::<_, Verdict>("look_up", sql, item).await?;
+        let sql = "select ordinal, verdict, detail from pgdial.look_up($1, true)";
+        let answer = self.apply::<_, Verdict>("look_up", sql, item).await?;
         let detail: Detail = read_detail("look_up", answer.detail);
         if detail.freed {
             self.wake(Wake::Claim);

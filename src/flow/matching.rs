@@ -37,6 +37,7 @@ pub struct BatchResponse {
     /// How many calls the filter found in this batch.
     pub matched: i64,
     /// How many of them came to what: `canceled`, `requested`, `waiting`, `held`, `locked_out`, ...
+    #[schema(example = json!({"canceled": 1}))]
     pub verdicts: BTreeMap<String, i64>,
     /// Give it back for the next batch; null: that was all.
     pub cursor: Option<String>,

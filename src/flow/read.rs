@@ -39,8 +39,10 @@ pub struct Filter {
 pub struct Reason {
     /// A stable word: `trunk_paused`, `number_taken`, `no_worker`, ...; `in_line` behind others,
     /// `in_turn` where only the claim can tell, or `next`.
+    #[schema(example = "trunk_paused")]
     pub reason: String,
     /// A plain sentence.
+    #[schema(example = "the trunk is paused")]
     pub message: String,
     /// What it concerns: a trunk, a campaign, a call.
     pub object: Option<String>,

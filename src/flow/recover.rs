@@ -71,12 +71,15 @@ impl Queue {
             account: self.accounts.get(trunk).map(String::as_str),
             report,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.recover_listed($1)";
-        let answer = self.apply_one::<_, Recovered>("recover", sql, item).await?;
-        if answer.verdict == Recovered::Failed {
-            tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, detail = %answer.detail, "a listed dial cannot be recovered");
+        let sql = "select ordinal, verdict, detail from pgdial.recover_listed($1, true)";
+        match self.apply("recover", sql, item).await {
+            Ok(answer) => Ok(answer.verdict),
+            Err(Error::Refused { why }) => {
+                tracing::error!(call.id = %dial.call, call.claim_no = dial.claim_no, why, "a listed dial cannot be recovered");
+                Ok(Recovered::Failed)
+            }
+            Err(error) => Err(error),
         }
-        Ok(answer.verdict)
     }
 
     /// Holds a trunk whose provider cannot say what it has: it dials nothing until the end of

@@ -51,9 +51,9 @@ impl Queue {
         why: Option<&str>,
         force: bool,
     ) -> Result<(Redriven, Option<DateTime<Utc>>), Error> {
-        let sql = "select ordinal, verdict, detail from pgdial.redrive_many($1)";
+        let sql = "select ordinal, verdict, detail from pgdial.redrive_many($1, true)";
         let answer = self
-            .apply_one("redrive", sql, Item { id, by, why, force })
+            .apply("redrive", sql, Item { id, by, why, force })
             .await?;
         let detail: Detail = read_detail("redrive", answer.detail);
         if answer.verdict == Redriven::Waiting {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 
-use super::{Error, Queue, read_detail, view::WebhookEvent, wake::Wake};
+use super::{Error, Queue, read_detail, view::WebhookEvent, wake::Wake, webhook::Verdict};
 use crate::domain::{CallId, Report};
 
 /// What became of an event.
@@ -36,7 +36,7 @@ pub enum Replayed {
 #[derive(Debug, Clone, Default)]
 pub struct Kept<'a> {
     /// Only with this verdict.
-    pub verdict: Option<&'a str>,
+    pub verdict: Option<Verdict>,
     /// Only of this trunk.
     pub trunk: Option<&'a str>,
     /// At most this many, the newest.
@@ -81,8 +81,8 @@ impl Queue {
             by,
             why,
         };
-        let sql = "select ordinal, verdict, detail from pgdial.replay_many($1)";
-        let answer = self.apply_one::<_, Replayed>("replay", sql, item).await?;
+        let sql = "select ordinal, verdict, detail from pgdial.replay_many($1, true)";
+        let answer = self.apply::<_, Replayed>("replay", sql, item).await?;
         let detail: Detail = read_detail("replay", answer.detail);
         if detail.freed {
             self.wake(Wake::Claim);
@@ -97,7 +97,7 @@ impl Queue {
     pub async fn webhook_events(&self, which: &Kept<'_>) -> Result<Vec<WebhookEvent>, Error> {
         let rows: Vec<(Json<WebhookEvent>,)> =
             sqlx::query_as(include_str!("../../sql/read/webhook_events.sql"))
-                .bind(which.verdict)
+                .bind(which.verdict.map(Verdict::as_str))
                 .bind(which.trunk)
                 .bind(which.limit)
                 .fetch_all(&self.pool)

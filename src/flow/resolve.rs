@@ -44,9 +44,9 @@ impl Queue {
         by: &str,
         why: &str,
     ) -> Result<(Resolved, Option<CallState>), Error> {
-        let sql = "select ordinal, verdict, detail from pgdial.resolve_many($1)";
+        let sql = "select ordinal, verdict, detail from pgdial.resolve_many($1, true)";
         let item = Item { id, r#as, by, why };
-        let answer = self.apply_one("resolve", sql, item).await?;
+        let answer = self.apply("resolve", sql, item).await?;
         let detail: Detail = read_detail("resolve", answer.detail);
         if answer.verdict == Resolved::Resolved {
             self.wake(Wake::Claim);

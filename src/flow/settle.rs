@@ -1,17 +1,19 @@
 //! settle: an attempt in flight ends.
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{NOBODY, SMALL, Statement},
+    gathered::{SMALL, Statement},
     wake::Wake,
 };
 use crate::domain::{CallId, Outcome, Reference};
 
 /// What became of the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Settled {
     /// It reached somebody.
     Completed,
@@ -31,13 +33,10 @@ pub enum Settled {
     NotFound,
 }
 
-const SQL: &str = "select ordinal, verdict, detail from pgdial.settle($1)";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "settle",
-    sql: SQL,
-    again: SQL,
+    sql: "select ordinal, verdict, detail from pgdial.settle($1, $2)",
     held: LOCKED_OUT,
-    nobody: NOBODY,
     limits: SMALL,
     wakes: &[(Wake::Claim, |_, _| true)],
 };

@@ -33,14 +33,17 @@ pub struct Worker {
     /// Made afresh at each start.
     pub id: Uuid,
     /// Where it runs.
+    #[schema(example = "dialer-1")]
     pub host: String,
     /// Its process there.
     pub pid: i32,
     /// Its release of pgdial.
+    #[schema(example = "0.1.0")]
     pub release: String,
     /// Dials that it makes at once.
     pub permits: i32,
     /// The trunks that it can dial.
+    #[schema(example = json!(["default"]))]
     pub trunks: Vec<String>,
     /// When it started.
     pub started_at: DateTime<Utc>,
@@ -65,8 +68,10 @@ pub struct Act {
     /// When.
     pub at: DateTime<Utc>,
     /// Who, in their own words: `api:` and the name of the key, `cli:` and the user, an SQL role.
+    #[schema(example = "api:crm")]
     pub by: String,
     /// Whose connection to the database it was.
+    #[schema(example = "pgdial")]
     pub login: String,
     /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
     #[schema(example = "pause")]
@@ -87,10 +92,13 @@ pub struct Act {
 #[serde(deny_unknown_fields)]
 pub struct DoNotCallEntry {
     /// The number.
+    #[schema(example = "+14155550100")]
     pub phone: String,
     /// Why.
+    #[schema(example = "asked not to be rung")]
     pub reason: String,
     /// Who put it there.
+    #[schema(example = "api:crm")]
     pub by: String,
     /// When.
     pub at: DateTime<Utc>,

@@ -2,6 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{
     Error, Queue,
@@ -32,49 +33,60 @@ pub struct Event<'a> {
 }
 
 /// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Deserialize, IntoStaticStr, VariantNames, clap::ValueEnum,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Verdict {
-    /// It moved the call.
+    /// It moved its call.
     Applied,
-    /// It says nothing that moves a call.
+    /// Progress, or a status word that we do not know.
     Noted,
-    /// The call had moved on.
+    /// Its call had moved on.
     Stale,
-    /// An earlier dial was answered after all, and a later one is in flight: alert.
+    /// An earlier dial was answered after all, while a later one was in flight.
     LateAnswer,
     /// It is not about the call that its URL names.
     Mismatch,
-    /// Its call is not known yet, or locked: the sweep applies it.
+    /// Its call is not known yet, or its row could not be moved.
     Parked,
     /// Signed, but not of the protocol's form.
     Unparsable,
-    /// It was kept before; nothing changes.
-    Duplicate,
-    /// Nothing in it says which call it is about.
+    /// Nobody here knows its call.
     Unmatched,
+    /// It was kept before; nothing changes.
+    #[value(skip)]
+    Duplicate,
     /// Its signature is more than 300 s off the database's clock; nothing was kept.
+    #[value(skip)]
     TooOld,
     /// Nobody here knows its call, and its trunk has sent too many such events; nothing was kept.
+    #[value(skip)]
     NoRoom,
+}
+
+impl Verdict {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// It is kept, and the sweep tries it again.
 pub(super) const PARKED: &str = "parked";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "webhook",
-    sql: "select ordinal, verdict, detail from pgdial.webhook($1)",
-    // Kept already, and not counted as another delivery.
-    again: "select ordinal, verdict, detail from pgdial.webhook(jsonb_set($1, '{0,again}', 'true'))",
+    sql: "select ordinal, verdict, detail from pgdial.webhook($1, $2)",
     // Often its call is locked only by the `dialed` of the same moment.
     held: PARKED,
-    // Signed in 1970: nothing is kept of it.
-    nobody: r#"{"trunk":"","reference":"00000000-0000-0000-0000-000000000000-0","event_id":"","signed_at_ms":0,"body":"","report":{}}"#,
     // Bodies have some KiB as a rule; a larger one goes alone.
     limits: Limits {
         items: 100,
         bytes: 1024 * 1024,
-        lanes: 1,
+        writers: 1,
     },
     wakes: &[
         (Wake::Claim, |_, detail| says(detail, "freed")),

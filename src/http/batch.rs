@@ -25,7 +25,8 @@ use self::lines::Lines;
 use super::{
     App,
     auth::Owner,
-    body, calls,
+    body::{self, JSON},
+    calls,
     problem::{Code, Problem},
     schema::{BatchResult, BatchStatus},
 };
@@ -35,8 +36,8 @@ use crate::{domain::CallRequest, flow::enqueue::Enqueued, telemetry::trace::Span
 mod lines;
 
 const LARGEST: usize = 4 * 1024 * 1024;
+const HINT: &str = ": split it, send NDJSON, or use `pgdial import`";
 const MOST_ITEMS: usize = 1000;
-pub(super) const JSON: &str = "application/json";
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
 /// One item: what it asks for, or why it cannot be read.
@@ -51,6 +52,7 @@ pub(super) type Item = Result<Value, (Code, String)>;
 /// again from there, or as a whole if its items have keys.
 #[utoipa::path(
     post, path = "/api/v1/calls/batch", tag = "calls",
+    extensions(("x-problem-codes" = json!([Code::MalformedJson, Code::UnsupportedMediaType, Code::InvalidRequest, Code::BatchTooLarge]))),
     request_body(content((Vec<CallRequest> = "application/json"), (CallRequest = "application/x-ndjson"))),
     responses((status = 200, description = "One result for each item, in order; look at each `status`.", content((Vec<BatchResult> = "application/json"), (BatchResult = "application/x-ndjson")))),
 )]
@@ -70,12 +72,7 @@ pub(super) async fn create_calls(
     if shape == NDJSON {
         return stream(app, owner, trace, request.into_body()).await;
     }
-    let text = body::read(
-        request,
-        LARGEST,
-        "an array has at most 4 MiB: split it, send NDJSON, or use `pgdial import`",
-    )
-    .await?;
+    let text = body::read(request, LARGEST, HINT).await?;
     let results = enqueue(&app, &owner, trace.as_deref(), 0, array(&text)?).await?;
     Ok(Json(results).into_response())
 }
@@ -193,8 +190,7 @@ fn array(text: &[u8]) -> Result<Vec<Item>, Problem> {
         Value::Array(items) if items.len() > MOST_ITEMS => Err(Problem::new(
             Code::BatchTooLarge,
             format!(
-                "an array has at most {MOST_ITEMS} items and this one has {}: \
-                 split it, send NDJSON, or use `pgdial import`",
+                "an array has at most {MOST_ITEMS} items and this one has {}{HINT}",
                 items.len()
             ),
         )),
@@ -240,7 +236,7 @@ async fn enqueue(
                 return Ok(failed(index, code, detail));
             }
             let enqueued = enqueued.next().ok_or_else(Problem::internal)?;
-            app.calls.metrics().enqueued.add(calls::verdict(&enqueued));
+            app.calls.metrics().enqueued.add(enqueued.as_str());
             Ok(result(index, enqueued))
         })
         .collect()

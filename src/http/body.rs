@@ -1,15 +1,15 @@
-//! What a request brings: its body, its query, the id in its path.
+//! The body of a request.
 //!
-//! Everything is bounded (in bytes and in time) and refused with a sentence that says
+//! It is bounded (in bytes and in time) and refused with a sentence that says
 //! what to do. What a field may hold is not decided here: that stands in
 //! `pgdial.read_requests`, once for every way in.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, Uri, header, request::Parts},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
 };
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
@@ -19,13 +19,17 @@ use tokio::{
     time::timeout,
 };
 
-use super::problem::{Code, Problem};
-use crate::domain::CallId;
+use utoipa::{ToSchema, openapi::Required};
+
+use super::{
+    operations::{Argument, Described},
+    problem::{Code, Problem},
+};
 
 /// A body with one call in it.
 pub(super) const ONE_CALL: usize = 64 * 1024;
 /// A body with a filter in it, which may name 10,000 calls.
-const FILTER: usize = 1024 * 1024;
+pub(super) const FILTER: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// Of a body that is too large so much more is read and dropped: an answer that comes
@@ -42,6 +46,21 @@ const PIECE: u32 = 64 * 1024;
 const ROOM_LIMIT: Duration = Duration::from_secs(5);
 /// So many of the largest bodies may be under way.
 const MOST_LARGEST: usize = 8;
+
+pub(super) const JSON: &str = "application/json";
+
+/// What the reading of a body refuses.
+pub(super) const UNREADABLE: &[Code] =
+    &[Code::BodyUnreadable, Code::BodyTooSlow, Code::BodyTooLarge];
+/// What the reading of a JSON object refuses.
+const OBJECT: &[Code] = &[
+    Code::MalformedJson,
+    Code::BodyUnreadable,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidRequest,
+];
 
 /// Room for large bodies of strangers, in bytes: what a process holds of them is bounded, however
 /// many there are.
@@ -129,13 +148,15 @@ fn is_hopeless(headers: &HeaderMap, limit: usize) -> bool {
     headers.contains_key(header::EXPECT) && declared.is_some_and(|length| length > limit)
 }
 
-/// The body, at most `limit` bytes of it.
-pub(super) async fn read(
-    request: Request,
-    limit: usize,
-    too_large: &'static str,
-) -> Result<Vec<u8>, Problem> {
-    let refusal = || Problem::new(Code::BodyTooLarge, too_large);
+/// The body, at most `limit` bytes of it. `hint`: what to do with a larger one.
+pub(super) async fn read(request: Request, limit: usize, hint: &str) -> Result<Vec<u8>, Problem> {
+    let refusal = || {
+        let limit = limit / 1024;
+        Problem::new(
+            Code::BodyTooLarge,
+            format!("a body here has at most {limit} KiB{hint}"),
+        )
+    };
     if is_hopeless(request.headers(), limit) {
         return Err(refusal());
     }
@@ -245,12 +266,6 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-/// A JSON object of at most 64 KiB.
-pub(super) async fn object(request: Request) -> Result<Value, Problem> {
-    require_type(request.headers(), &["application/json"])?;
-    read_object(&read_one(request).await?)
-}
-
 /// Text as a JSON object that can be stored.
 pub(super) fn read_object(text: &[u8]) -> Result<Value, Problem> {
     let value = parse(text)?;
@@ -264,41 +279,80 @@ pub(super) fn read_object(text: &[u8]) -> Result<Value, Problem> {
     Ok(value)
 }
 
-/// An optional JSON object of at most 64 KiB; no body, or null, is an object without fields.
-pub(super) async fn optional<T: DeserializeOwned + Default>(
-    request: Request,
-) -> Result<T, Problem> {
-    let typed = require_type(request.headers(), &["application/json"]);
-    let text = read_one(request).await?;
-    if text.is_empty() {
-        return Ok(T::default());
+/// A JSON object as this type, of at most so many bytes.
+#[derive(Debug)]
+pub(super) struct Object<T, const MOST: usize = ONE_CALL>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for Object<T, MOST> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        require_type(request.headers(), &[JSON])?;
+        as_type(read_object(&read(request, MOST, "").await?)?).map(Self)
     }
-    typed?;
-    if text.trim_ascii() == b"null" {
-        return Ok(T::default());
-    }
-    as_type(read_object(&text)?)
 }
 
-/// A JSON object of at most 64 KiB, as this type.
-pub(super) async fn typed<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
-    as_type(object(request).await?)
+impl<T: ToSchema, const MOST: usize> Argument for Object<T, MOST> {
+    const REFUSES: &'static [Code] = OBJECT;
+
+    fn describe(described: &mut Described<'_>) {
+        described.body::<T>(Required::True);
+    }
 }
 
-/// A JSON object of at most 1 MiB, as this type: a filter may hold 10,000 ids.
-pub(super) async fn typed_filter<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
-    require_type(request.headers(), &["application/json"])?;
-    let text = read(request, FILTER, "a body here has at most 1 MiB").await?;
-    as_type(read_object(&text)?)
+/// The same, where no body, or null, is an object without fields.
+#[derive(Debug)]
+pub(super) struct OptionalObject<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalObject<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let typed = require_type(request.headers(), &[JSON]);
+        let text = read(request, ONE_CALL, "").await?;
+        if text.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        typed?;
+        if text.trim_ascii() == b"null" {
+            return Ok(Self(T::default()));
+        }
+        as_type(read_object(&text)?).map(Self)
+    }
+}
+
+impl<T: ToSchema> Argument for OptionalObject<T> {
+    const REFUSES: &'static [Code] = OBJECT;
+
+    fn describe(described: &mut Described<'_>) {
+        described.body::<T>(Required::False);
+    }
+}
+
+/// The fields of a JSON object that is a `T` if the database says so.
+#[derive(Debug)]
+pub(super) struct Fields<T>(pub(super) Value, pub(super) PhantomData<T>);
+
+impl<S: Send + Sync, T> FromRequest<S> for Fields<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Object(fields) = Object::<Value>::from_request(request, state).await?;
+        Ok(Self(fields, PhantomData))
+    }
+}
+
+impl<T: ToSchema> Argument for Fields<T> {
+    const REFUSES: &'static [Code] = OBJECT;
+
+    fn describe(described: &mut Described<'_>) {
+        described.body::<T>(Required::True);
+    }
 }
 
 fn as_type<T: DeserializeOwned>(object: Value) -> Result<T, Problem> {
     serde_json::from_value(object)
         .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
-}
-
-async fn read_one(request: Request) -> Result<Vec<u8>, Problem> {
-    read(request, ONE_CALL, "a body here has at most 64 KiB").await
 }
 
 /// Postgres cannot hold U+0000 in a text: it would fail the whole statement.
@@ -320,70 +374,6 @@ fn storable(value: &Value) -> Result<(), Problem> {
         ));
     }
     Ok(())
-}
-
-/// The query's parameters by name: only these, each at most once.
-pub(super) fn query(uri: &Uri, known: &[&str]) -> Result<BTreeMap<String, String>, Problem> {
-    let refusal = |words: String| Problem::new(Code::InvalidQuery, words);
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-        .map_err(|_unreadable| refusal("the query string cannot be read".to_owned()))?;
-    let mut found = BTreeMap::new();
-    for (name, value) in pairs {
-        let shown: String = name.chars().take(60).collect();
-        if !known.contains(&name.as_str()) {
-            let known = known.join(", ");
-            return Err(refusal(format!(
-                "unknown query parameter \"{shown}\": known are {known}"
-            )));
-        }
-        if value.contains('\0') {
-            return Err(refusal(format!(
-                "\"{shown}\" contains the character U+0000: remove it"
-            )));
-        }
-        if found.insert(name, value).is_some() {
-            return Err(refusal(format!("\"{shown}\" is given twice")));
-        }
-    }
-    Ok(found)
-}
-
-/// The id in the path.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Id(pub(super) CallId);
-
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.ok()
-            .and_then(|Path(text)| text.parse().ok())
-            .map(Self)
-            .ok_or_else(|| {
-                Problem::new(
-                    Code::InvalidId,
-                    "the id of a call is a UUID, as in 0197f5e0-0000-7000-8000-000000000001",
-                )
-            })
-    }
-}
-
-/// The name in the path.
-#[derive(Debug, Clone)]
-pub(super) struct Name(pub(super) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Name {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        // U+0000 would fail the statement, and no name has it.
-        path.ok()
-            .filter(|Path(name)| !name.contains('\0'))
-            .map(|Path(name)| Self(name))
-            .ok_or_else(|| Problem::new(Code::InvalidId, "the name in the path cannot be read"))
-    }
 }
 
 #[cfg(test)]
@@ -414,15 +404,5 @@ mod tests {
             assert!(!typed(given), "{given}");
         }
         assert!(require_type(&HeaderMap::new(), &["application/json"]).is_err());
-    }
-
-    #[test]
-    fn a_query_is_read_by_known_names_only() {
-        let read = |text: &str| query(&text.parse().unwrap(), &["a", "b"]).map_err(|p| p.code());
-        assert_eq!(read("/x").unwrap().len(), 0);
-        assert_eq!(read("/x?b=1%202&a=").unwrap().get("b").unwrap(), "1 2");
-        for bad in ["/x?c=1", "/x?a=1&a=1", "/x?a=%00", "/x?A=1"] {
-            assert_eq!(read(bad), Err(Code::InvalidQuery), "{bad}");
-        }
     }
 }

@@ -44,6 +44,8 @@ pub(super) const PATH: [&str; 2] = ["callbacks", "call-status"];
 /// query may name the dial too.
 #[utoipa::path(
     post, path = "/callbacks/call-status", tag = "webhooks", request_body = StatusReport,
+    security(("signature" = [])),
+    extensions(("x-problem-codes" = json!([Code::WebhookRejected, Code::NoRoom]))),
     params(
         ("trunk" = Option<String>, Query, description = "The trunk whose secrets sign; `default` when absent. Or in the path, as `/callbacks/call-status/{trunk}`."),
         ("reference" = Option<String>, Query, description = "The dial that it is about; without it the event is matched by the provider's call id."),
@@ -53,7 +55,7 @@ pub(super) const PATH: [&str; 2] = ["callbacks", "call-status"];
         ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
         ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
-    responses((status = 200, description = "Kept.", body = Object)),
+    responses((status = 200, description = "Kept.", body = Object, example = json!({}))),
 )]
 pub(super) async fn call_status(
     State(app): State<App>,
@@ -70,6 +72,8 @@ pub(super) async fn call_status(
 /// Any signed body is answered 200, after it is durable; anything else is 401.
 #[utoipa::path(
     post, path = "/callbacks/call-status/{trunk}/{reference}/{tag}", tag = "webhooks", request_body = StatusReport,
+    security(("signature" = [])),
+    extensions(("x-problem-codes" = json!([Code::WebhookRejected, Code::NoRoom]))),
     params(
         ("trunk" = String, Path, description = "The trunk whose secrets sign."),
         ("reference" = String, Path, description = "The dial that it is about."),
@@ -79,7 +83,7 @@ pub(super) async fn call_status(
         ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
         ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
-    responses((status = 200, description = "Kept.", body = Object)),
+    responses((status = 200, description = "Kept.", body = Object, example = json!({}))),
 )]
 pub(super) async fn dial_status(
     State(app): State<App>,
@@ -149,7 +153,7 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
     if let Some(settle) = settle {
         settle.end();
     }
-    span.add(&[("verdict", &word(verdict))]);
+    span.add(&[("verdict", &verdict.as_str())]);
     span.end();
     let took = began.elapsed().as_secs_f64();
     app.calls.metrics().webhook_seconds.observe(took);
@@ -317,7 +321,7 @@ pub(super) fn no_room(detail: &'static str) -> Problem {
 }
 
 fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
-    let word = word(verdict);
+    let word = verdict.as_str();
     app.calls.metrics().events.add(word);
     match verdict {
         // A person must look: somebody may be rung twice, or a URL is used for another call.
@@ -343,21 +347,5 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
                 "webhook kept"
             );
         }
-    }
-}
-
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Applied => "applied",
-        Verdict::Noted => "noted",
-        Verdict::Stale => "stale",
-        Verdict::LateAnswer => "late_answer",
-        Verdict::Mismatch => "mismatch",
-        Verdict::Parked => "parked",
-        Verdict::Unparsable => "unparsable",
-        Verdict::Unmatched => "unmatched",
-        Verdict::Duplicate => "duplicate",
-        Verdict::TooOld => "too_old",
-        Verdict::NoRoom => "no_room",
     }
 }

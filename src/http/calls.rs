@@ -5,7 +5,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Request, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use super::{
     App,
     auth::Owner,
-    body::{self, Id},
+    body::{Fields, Object, OptionalObject},
     lanes::check_reason,
+    path::Id,
     problem::{Code, Problem},
     schema::{
         AmendRequest, CancelRequest, CancelResponse, RedriveRequest, ResolveRequest, WhyResponse,
@@ -46,7 +47,8 @@ const LONGEST_WHY: usize = 500;
 /// With an `Idempotency-Key` the same request may be sent any number of times, at the
 /// same time too, and is one call.
 #[utoipa::path(
-    post, path = "/api/v1/calls", tag = "calls", request_body = CallRequest,
+    post, path = "/api/v1/calls", tag = "calls",
+    extensions(("x-problem-codes" = json!([Code::IdempotencyKeyLocked, Code::IdempotencyKeyReused, Code::Suppressed, Code::UnknownCampaign]))),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$", description = "1 to 255 characters, of your choice, in ASCII; for others use the field `idempotencyKey`. The same key with the same request is the same call for at least 24 hours.")),
     responses(
         (status = 201, description = "A new call; `Location` names it.", body = Call, headers(("Location" = String, description = "The path of the call."))),
@@ -56,12 +58,11 @@ const LONGEST_WHY: usize = 500;
 pub(super) async fn create_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    headers: HeaderMap,
+    Fields(mut wanted, _): Fields<CallRequest>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(request.headers())?;
-    let parent = traceparent(request.headers());
-    let mut wanted = body::object(request).await?;
-    if let Some(key) = key {
+    let parent = traceparent(&headers);
+    if let Some(key) = idempotency_key(&headers)? {
         put_key(&mut wanted, key)?;
     }
     let mut span = Span::under("enqueue", parent.as_deref());
@@ -71,8 +72,8 @@ pub(super) async fn create_call(
     metrics
         .enqueue_seconds
         .observe(began.elapsed().as_secs_f64());
-    metrics.enqueued.add(verdict(&enqueued));
-    span.add(&[("verdict", &verdict(&enqueued))]);
+    metrics.enqueued.add(enqueued.as_str());
+    span.add(&[("verdict", &enqueued.as_str())]);
     if let Enqueued::Created(id) | Enqueued::Duplicate(id) = &enqueued {
         span.add(&[("call.id", id)]);
     }
@@ -142,19 +143,6 @@ fn put_key(wanted: &mut Value, key: String) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The verdict's word, for the counter.
-pub(super) const fn verdict(enqueued: &Enqueued) -> &'static str {
-    match enqueued {
-        Enqueued::Created(_) => "created",
-        Enqueued::Duplicate(_) => "duplicate",
-        Enqueued::KeyReused(_) => "key_reused",
-        Enqueued::KeyLocked(_) => "key_locked",
-        Enqueued::Suppressed(_) => "suppressed",
-        Enqueued::UnknownCampaign(_) => "unknown_campaign",
-        Enqueued::Invalid(_) => "invalid",
-    }
-}
-
 fn refusal(enqueued: Enqueued) -> Problem {
     match enqueued {
         Enqueued::Created(_) | Enqueued::Duplicate(_) => Problem::internal(),
@@ -182,8 +170,10 @@ async fn after(app: &App, id: CallId) -> Value {
 }
 
 /// Show a call with its attempts and events.
+///
+/// Also one that is over, until its retention ends.
 #[utoipa::path(
-    get, path = "/api/v1/calls/{id}", tag = "calls", params(("id" = CallId, Path, description = "The call.")),
+    get, path = "/api/v1/calls/{id}", tag = "calls",
     responses((status = 200, description = "The call.", body = Call)),
 )]
 pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Json<Call>, Problem> {
@@ -195,17 +185,16 @@ pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Json
 ///
 /// Only the given fields change. `to` and `campaign` never do: cancel and enqueue again.
 #[utoipa::path(
-    patch, path = "/api/v1/calls/{id}", tag = "calls", request_body = AmendRequest,
-    params(("id" = CallId, Path, description = "The call.")),
+    patch, path = "/api/v1/calls/{id}", tag = "calls",
+    extensions(("x-problem-codes" = json!([Code::Locked, Code::NotWaiting]))),
     responses((status = 200, description = "The changed call.", body = Call)),
 )]
 pub(super) async fn amend_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Id(id): Id,
-    request: Request,
+    Fields(changes, _): Fields<AmendRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let changes = body::object(request).await?;
     match app.calls.amend(id, &owner.by(), &changes).await? {
         Amended::Amended => Ok(Json(after(&app, id).await)),
         Amended::NotWaiting => Err(Problem::new(
@@ -222,17 +211,16 @@ pub(super) async fn amend_call(
 /// A waiting call will not ring. For a call in flight the request is recorded, and the
 /// provider is asked until it agrees or the call ends; such a call is never retried.
 #[utoipa::path(
-    post, path = "/api/v1/calls/{id}/cancel", tag = "calls", request_body = Option<CancelRequest>,
-    params(("id" = CallId, Path, description = "The call.")),
+    post, path = "/api/v1/calls/{id}/cancel", tag = "calls",
+    extensions(("x-problem-codes" = json!([Code::Locked, Code::AlreadyOver]))),
     responses((status = 200, description = "Canceled, or requested.", body = CancelResponse)),
 )]
 pub(super) async fn cancel_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Id(id): Id,
-    request: Request,
+    OptionalObject(CancelRequest { why }): OptionalObject<CancelRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let CancelRequest { why } = body::optional(request).await?;
     check_why(why.as_deref())?;
     let canceled = app.calls.cancel(id, &owner.by(), why.as_deref()).await?;
     match canceled {
@@ -250,20 +238,18 @@ pub(super) async fn cancel_call(
 
 /// Put a finished call back into the queue.
 ///
-/// It has all its attempts again. One that was answered needs `force`; one whose number is on the
-/// do-not-call list is refused with 409 `suppressed`.
+/// It has all its attempts again. One that was answered needs `force`.
 #[utoipa::path(
-    post, path = "/api/v1/calls/{id}/redrive", tag = "calls", request_body = Option<RedriveRequest>,
-    params(("id" = CallId, Path, description = "The call.")),
+    post, path = "/api/v1/calls/{id}/redrive", tag = "calls",
+    extensions(("x-problem-codes" = json!([Code::Locked, Code::NotOver, Code::NeedsForce, Code::Held, Code::Suppressed, Code::UnknownCampaign]))),
     responses((status = 200, description = "The call, which waits again.", body = Call)),
 )]
 pub(super) async fn redrive_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Id(id): Id,
-    request: Request,
+    OptionalObject(RedriveRequest { why, force }): OptionalObject<RedriveRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let RedriveRequest { why, force } = body::optional(request).await?;
     check_why(why.as_deref())?;
     let answer = app
         .calls
@@ -284,18 +270,15 @@ pub(super) async fn redrive_call(
         .until(until),
         (Redriven::Suppressed, _) => {
             Problem::new(Code::Suppressed, "the number is on the do-not-call list")
-                .status(StatusCode::CONFLICT)
         }
         (Redriven::Forgotten, _) => Problem::new(
             Code::Suppressed,
             "its number was forgotten: there is nobody to ring",
-        )
-        .status(StatusCode::CONFLICT),
+        ),
         (Redriven::UnknownCampaign, _) => Problem::new(
             Code::UnknownCampaign,
             "its campaign is gone: create it first",
-        )
-        .status(StatusCode::CONFLICT),
+        ),
         (Redriven::NotFound, _) => Problem::no_such_call(),
     })
 }
@@ -305,17 +288,16 @@ pub(super) async fn redrive_call(
 /// Of a call in doubt, past its deadline, or given up as `unknown`. `not_placed`: nobody was rung,
 /// and it waits again, no attempt used up. An outcome goes the same way as the provider's report.
 #[utoipa::path(
-    post, path = "/api/v1/calls/{id}/resolve", tag = "calls", request_body = ResolveRequest,
-    params(("id" = CallId, Path, description = "The call.")),
+    post, path = "/api/v1/calls/{id}/resolve", tag = "calls",
+    extensions(("x-problem-codes" = json!([Code::Locked, Code::NotInDoubt]))),
     responses((status = 200, description = "The call as it is now.", body = Call)),
 )]
 pub(super) async fn resolve_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Id(id): Id,
-    request: Request,
+    Object(ResolveRequest { r#as, why }): Object<ResolveRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let ResolveRequest { r#as, why } = body::typed(request).await?;
     check_reason(&why)?;
     let (resolved, state) = app.calls.resolve(id, r#as, &owner.by(), &why).await?;
     let refused = |detail: String| Err(Problem::new(Code::NotInDoubt, detail));
@@ -346,8 +328,10 @@ pub(super) fn check_why(why: Option<&str>) -> Result<(), Problem> {
 }
 
 /// Why is this call not being dialled, or what is awaited?
+///
+/// The first reason is the one to mend first.
 #[utoipa::path(
-    get, path = "/api/v1/calls/{id}/why", tag = "calls", params(("id" = CallId, Path, description = "The call.")),
+    get, path = "/api/v1/calls/{id}/why", tag = "calls",
     responses((status = 200, description = "Every reason that holds now, in the order in which they must change.", body = WhyResponse)),
 )]
 pub(super) async fn why_call(
@@ -362,6 +346,8 @@ pub(super) async fn why_call(
 }
 
 /// The queue in numbers.
+///
+/// Calls by state, and what trunks and campaigns have in flight.
 #[utoipa::path(
     get, path = "/api/v1/stats", tag = "operations",
     responses((status = 200, description = "The queue now.", body = Stats)),

@@ -1,24 +1,23 @@
 //! Named lanes of calls: cap, weight, policies, pause.
 
-use axum::{
-    Extension, Json,
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{Extension, Json, extract::State, response::Response};
 
 use super::{
     App,
     auth::Owner,
-    body::Name,
+    body::{Fields, Object, OptionalObject},
     lanes,
-    problem::Problem,
+    path::Name,
+    problem::{Code, Problem},
     schema::acting::{
         Campaigns, CreateCampaignRequest, OptionalReasonRequest, ReasonRequest, SetCampaignRequest,
     },
 };
 use crate::flow::view::Campaign;
 
-/// List the campaigns, with what they have in flight.
+/// List the campaigns.
+///
+/// Each with its calls in flight, and whether it has room for more.
 #[utoipa::path(
     get, path = "/api/v1/campaigns", tag = "operations",
     responses((status = 200, description = "All of them, by name.", body = Campaigns)),
@@ -29,13 +28,15 @@ pub(super) async fn list_campaigns(State(app): State<App>) -> Result<Json<Campai
 }
 
 /// Show a campaign.
+///
+/// With its calls in flight, and whether it has room for more.
 #[utoipa::path(
-    get, path = "/api/v1/campaigns/{name}", tag = "operations", params(("name" = String, Path, description = "Its name.")),
+    get, path = "/api/v1/campaigns/{name}", tag = "operations",
     responses((status = 200, description = "The campaign.", body = Campaign)),
 )]
 pub(super) async fn show_campaign(
     State(app): State<App>,
-    Name(name): Name,
+    Name(name, _): Name<Campaign>,
 ) -> Result<Json<Campaign>, Problem> {
     lanes::show(&app, &name).await
 }
@@ -44,62 +45,63 @@ pub(super) async fn show_campaign(
 ///
 /// What is not given has its usual value.
 #[utoipa::path(
-    post, path = "/api/v1/campaigns", tag = "operations", request_body = CreateCampaignRequest,
+    post, path = "/api/v1/campaigns", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::NameTaken, Code::UnknownTrunk]))),
     responses((status = 201, description = "The new campaign; `Location` names it.", body = Campaign, headers(("Location" = String, description = "Its path.")))),
 )]
 pub(super) async fn create_campaign(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    Fields(fields, _): Fields<CreateCampaignRequest>,
 ) -> Result<Response, Problem> {
-    lanes::create::<Campaign>(&app, &owner, request).await
+    lanes::create::<Campaign>(&app, &owner, fields).await
 }
 
 /// Change a campaign.
 ///
 /// Only the given fields change. It holds from the next claim on; running calls keep what they have.
 #[utoipa::path(
-    patch, path = "/api/v1/campaigns/{name}", tag = "operations", request_body = SetCampaignRequest,
-    params(("name" = String, Path, description = "Its name.")),
+    patch, path = "/api/v1/campaigns/{name}", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::UnknownTrunk]))),
     responses((status = 200, description = "The changed campaign.", body = Campaign)),
 )]
 pub(super) async fn change_campaign(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Name(name): Name,
-    request: Request,
+    Name(name, _): Name<Campaign>,
+    Fields(fields, _): Fields<SetCampaignRequest>,
 ) -> Result<Json<Campaign>, Problem> {
-    lanes::change(&app, &owner, &name, request).await
+    lanes::change(&app, &owner, &name, fields).await
 }
 
 /// Stop the dialing of a campaign.
 ///
 /// Before the next claim. Live calls are left alone.
 #[utoipa::path(
-    post, path = "/api/v1/campaigns/{name}/pause", tag = "operations", request_body = ReasonRequest,
-    params(("name" = String, Path, description = "Its name.")),
+    post, path = "/api/v1/campaigns/{name}/pause", tag = "operations",
     responses((status = 200, description = "It is paused.", body = Campaign)),
 )]
 pub(super) async fn pause_campaign(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Name(name): Name,
-    request: Request,
+    Name(name, _): Name<Campaign>,
+    Object(reason): Object<ReasonRequest>,
 ) -> Result<Json<Campaign>, Problem> {
-    lanes::pause(&app, &owner, &name, request).await
+    lanes::pause(&app, &owner, &name, &reason).await
 }
 
-/// Start its dialing again.
+/// Start the dialing of a campaign again.
+///
+/// From the next claim on.
 #[utoipa::path(
-    post, path = "/api/v1/campaigns/{name}/resume", tag = "operations", request_body = Option<OptionalReasonRequest>,
-    params(("name" = String, Path, description = "Its name.")),
+    post, path = "/api/v1/campaigns/{name}/resume", tag = "operations",
     responses((status = 200, description = "It dials.", body = Campaign)),
 )]
 pub(super) async fn resume_campaign(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Name(name): Name,
-    request: Request,
+    Name(name, _): Name<Campaign>,
+    OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Json<Campaign>, Problem> {
-    lanes::resume(&app, &owner, &name, request).await
+    lanes::resume(&app, &owner, &name, &reason).await
 }

@@ -7,15 +7,19 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::query;
 use crate::domain::CallId;
 
 /// The first byte, so that another form can be told apart later.
 const FORM: u8 = 1;
 
 /// The last call of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, pattern = "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$")]
 pub(super) struct Cursor(pub(super) CallId);
 
 impl fmt::Display for Cursor {
@@ -42,6 +46,12 @@ impl FromStr for Cursor {
                 .map_err(|_wrong_length| BadCursor),
             _ => Err(BadCursor),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        query::cursor(text)
     }
 }
 

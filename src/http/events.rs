@@ -10,17 +10,21 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use utoipa::IntoParams;
 
 use super::{
-    App, body,
+    App,
     problem::{Code, Problem},
+    query::Query,
+    schema::EventData,
 };
 use crate::{
     domain::CallId,
@@ -39,6 +43,27 @@ const RETRY: &str = "retry: 1000\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const KINDS: usize = 50;
 
+/// Which events, and where to begin.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventQuery {
+    /// Of these kinds only, with commas between: `completed,failed`.
+    #[param(pattern = r"^[^\u0000]*$")]
+    kind: Option<String>,
+    /// Of this campaign only.
+    #[param(pattern = r"^[^\u0000]*$")]
+    campaign: Option<String>,
+    /// On this trunk only.
+    #[param(pattern = r"^[^\u0000]*$")]
+    trunk: Option<String>,
+    /// Of this call only.
+    call: Option<CallId>,
+    /// Where to begin: the id of an event, `start` (the oldest that is kept), `now` (when absent), or an
+    /// instant (a few from before it come too).
+    #[param(pattern = r"^[^\u0000]*$")]
+    after: Option<String>,
+}
+
 /// Follow events.
 ///
 /// A stream of server-sent events, one for each thing that happens to a call: `event:` is its kind,
@@ -49,22 +74,16 @@ const KINDS: usize = 50;
 /// been withheld, and by whom.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "calls",
-    params(
-        ("kind" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of these kinds only, with commas between: `completed,failed`."),
-        ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
-        ("trunk" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "On this trunk only."),
-        ("call" = Option<CallId>, Query, description = "Of this call only."),
-        ("after" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Where to begin: the id of an event, `start` (the oldest that is kept), `now` (when absent), or an instant (a few from before it come too)."),
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen; it wins over `after`."),
-    ),
-    responses((status = 200, description = "The stream. `data` is an Event, or for `heartbeat` a Heartbeat.", body = Event, content_type = "text/event-stream")),
+    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen; it wins over `after`.")),
+    extensions(("x-problem-codes" = json!([Code::CursorGone, Code::TooManyStreams]))),
+    responses((status = 200, description = "The stream. `data` is an Event, or for `heartbeat` a Heartbeat.", body = EventData, content_type = "text/event-stream")),
 )]
 pub(super) async fn events(
     State(app): State<App>,
+    Query(query): Query<EventQuery>,
     headers: HeaderMap,
-    uri: Uri,
 ) -> Result<Response, Problem> {
-    let (filter, since) = read(&uri, &headers)?;
+    let (filter, since) = read(query, &headers)?;
     let permit = Arc::clone(&app.streams)
         .try_acquire_owned()
         .map_err(|_full| {
@@ -103,10 +122,9 @@ pub(super) async fn events(
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
 
-fn read(uri: &Uri, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem> {
+fn read(query: EventQuery, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem> {
     let refusal = |words: &str| Problem::new(Code::InvalidQuery, words.to_owned());
-    let mut given = body::query(uri, &["kind", "campaign", "trunk", "call", "after"])?;
-    let kinds = given.remove("kind").unwrap_or_default();
+    let kinds = query.kind.unwrap_or_default();
     let kinds = kinds
         .split(',')
         .map(str::trim)
@@ -115,10 +133,6 @@ fn read(uri: &Uri, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem>
     if kinds.len() > KINDS {
         return Err(refusal("\"kind\" names 50 kinds at most"));
     }
-    let call = given.remove("call").map(|text| text.parse());
-    let call = call
-        .transpose()
-        .map_err(|_no_uuid| refusal("\"call\" is the id of a call, a UUID"))?;
     let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str());
     let last = last
         .transpose()
@@ -126,7 +140,7 @@ fn read(uri: &Uri, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem>
     let after = last
         .map(str::to_owned)
         .filter(|last| !last.is_empty())
-        .or(given.remove("after"));
+        .or(query.after);
     // It comes back as an id, which is one line.
     if after.iter().any(|text| text.contains(char::is_control)) {
         return Err(refusal("\"after\" is no cursor: give one back as it was"));
@@ -138,9 +152,9 @@ fn read(uri: &Uri, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem>
     };
     let filter = EventFilter {
         kinds,
-        campaign: given.remove("campaign"),
-        trunk: given.remove("trunk"),
-        call,
+        campaign: query.campaign,
+        trunk: query.trunk,
+        call: query.call,
     };
     Ok((filter, since))
 }

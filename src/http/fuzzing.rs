@@ -4,7 +4,9 @@
 use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
-use super::{batch, body, callbacks, cursor::Cursor, listing};
+use super::{
+    batch, body, callbacks, cursor::Cursor, listing::CallQuery, problem::Problem, query::Query,
+};
 use crate::{domain::Reference, flow::read::Filter, provider::Webhook, trunks::Trunks};
 
 /// A cursor, printed again.
@@ -13,8 +15,13 @@ pub fn cursor(text: &str) -> Option<String> {
 }
 
 /// The query of a listing: its filter and its limit.
-pub fn listing(uri: &Uri) -> Result<(Filter, usize), &'static str> {
-    listing::read(uri).map_err(|problem| problem.code().as_str())
+pub fn listing(uri: &Uri) -> Result<(Filter, i64), &'static str> {
+    let read = || {
+        let Query(query) = Query::<CallQuery>::read(uri)?;
+        let limit = query.limit.get();
+        Ok((query.filter()?, limit))
+    };
+    read().map_err(|problem: Problem| problem.code().as_str())
 }
 
 /// The body of `POST /calls` and of `PATCH`.
@@ -24,7 +31,7 @@ pub fn object(text: &[u8]) -> Result<Value, &'static str> {
 
 /// The body of a batch, as an array.
 pub fn batch_array(text: &[u8]) -> Result<Vec<batch::Item>, &'static str> {
-    batch::read_items(batch::JSON, text).map_err(|problem| problem.code().as_str())
+    batch::read_items(body::JSON, text).map_err(|problem| problem.code().as_str())
 }
 
 /// The body of a batch, one object a line.

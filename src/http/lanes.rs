@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    extract::Request,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -12,7 +11,6 @@ use serde_json::Value;
 use super::{
     App,
     auth::Owner,
-    body,
     calls::check_why,
     problem::{Code, Problem},
     schema::acting::{OptionalReasonRequest, ReasonRequest},
@@ -26,12 +24,14 @@ use crate::flow::{
 /// A campaign or a trunk, as it is shown.
 pub(super) trait Lane: Serialize + Sized {
     const KIND: LaneKind;
+    const IS_UNKNOWN: Code;
 
     async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error>;
 }
 
 impl Lane for Campaign {
     const KIND: LaneKind = LaneKind::Campaign;
+    const IS_UNKNOWN: Code = Code::NoSuchCampaign;
 
     async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error> {
         app.calls.campaigns(name).await
@@ -40,6 +40,7 @@ impl Lane for Campaign {
 
 impl Lane for Trunk {
     const KIND: LaneKind = LaneKind::Trunk;
+    const IS_UNKNOWN: Code = Code::NoSuchTrunk;
 
     async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error> {
         app.calls.trunks(name).await
@@ -49,35 +50,22 @@ impl Lane for Trunk {
 pub(super) async fn show<L: Lane>(app: &App, name: &str) -> Result<Json<L>, Problem> {
     let lanes = L::all(app, Some(name)).await?;
     let lane = lanes.into_iter().next();
-    lane.map(Json).ok_or_else(|| no_such(L::KIND))
+    lane.map(Json).ok_or_else(no_such::<L>)
 }
 
-fn no_such(kind: LaneKind) -> Problem {
-    match kind {
-        LaneKind::Campaign => Problem::new(
-            Code::NoSuchCampaign,
-            "no campaign has this name: GET /api/v1/campaigns shows those there are",
-        ),
-        LaneKind::Trunk => Problem::new(
-            Code::NoSuchTrunk,
-            "no trunk has this name: GET /api/v1/trunks shows those there are",
-        ),
-    }
+fn no_such<L: Lane>() -> Problem {
+    let kind = L::KIND;
+    let detail = format!("no {kind} has this name: GET /api/v1/{kind}s shows those there are");
+    Problem::new(L::IS_UNKNOWN, detail)
 }
 
 pub(super) async fn create<L: Lane>(
     app: &App,
     owner: &Owner,
-    request: Request,
+    mut changes: Value,
 ) -> Result<Response, Problem> {
-    let (mut changes, why) = read_changes(request).await?;
-    let name = changes
-        .as_object_mut()
-        .and_then(|fields| fields.remove("name"));
-    let Some(Value::String(name)) = name else {
-        let detail = format!("\"name\" is missing: the name of the new {}", L::KIND);
-        return Err(Problem::new(Code::InvalidRequest, detail));
-    };
+    let why = take(&mut changes, "why");
+    let name = take(&mut changes, "name").unwrap_or_default();
     let (kind, by, why) = (L::KIND, owner.by(), why.as_deref());
     let made = app
         .calls
@@ -96,9 +84,9 @@ pub(super) async fn change<L: Lane>(
     app: &App,
     owner: &Owner,
     name: &str,
-    request: Request,
+    mut changes: Value,
 ) -> Result<Json<L>, Problem> {
-    let (changes, why) = read_changes(request).await?;
+    let why = take(&mut changes, "why");
     if changes.as_object().is_none_or(serde_json::Map::is_empty) {
         return Err(Problem::new(
             Code::InvalidRequest,
@@ -111,41 +99,33 @@ pub(super) async fn change<L: Lane>(
         .set_lane(L::KIND, name, &changes, &by, why)
         .await?
     {
-        return Err(no_such(L::KIND));
+        return Err(no_such::<L>());
     }
     show(app, name).await
 }
 
-/// What to change, and why; the reason is no field of the row.
-async fn read_changes(request: Request) -> Result<(Value, Option<String>), Problem> {
-    let mut changes = body::object(request).await?;
-    let why = match changes
-        .as_object_mut()
-        .and_then(|fields| fields.remove("why"))
-    {
-        None | Some(Value::Null) => None,
-        Some(Value::String(why)) => Some(why),
-        Some(_) => {
-            return Err(Problem::new(
-                Code::InvalidRequest,
-                "\"why\" must be a string",
-            ));
+/// What is no field of the row. One that is no text stays, and the database says so.
+fn take(changes: &mut Value, name: &str) -> Option<String> {
+    let fields = changes.as_object_mut()?;
+    match fields.remove(name)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => {
+            fields.insert(name.to_owned(), other);
+            None
         }
-    };
-    check_why(why.as_deref())?;
-    Ok((changes, why))
+    }
 }
 
 pub(super) async fn pause<L: Lane>(
     app: &App,
     owner: &Owner,
     name: &str,
-    request: Request,
+    ReasonRequest { why }: &ReasonRequest,
 ) -> Result<Json<L>, Problem> {
-    let ReasonRequest { why } = body::typed(request).await?;
-    check_reason(&why)?;
-    if !app.calls.pause(L::KIND, name, &owner.by(), &why).await? {
-        return Err(no_such(L::KIND));
+    check_reason(why)?;
+    if !app.calls.pause(L::KIND, name, &owner.by(), why).await? {
+        return Err(no_such::<L>());
     }
     show(app, name).await
 }
@@ -154,13 +134,12 @@ pub(super) async fn resume<L: Lane>(
     app: &App,
     owner: &Owner,
     name: &str,
-    request: Request,
+    OptionalReasonRequest { why }: &OptionalReasonRequest,
 ) -> Result<Json<L>, Problem> {
-    let OptionalReasonRequest { why } = body::optional(request).await?;
     check_why(why.as_deref())?;
     let (by, why) = (owner.by(), why.as_deref());
     if !app.calls.resume(L::KIND, name, &by, why).await? {
-        return Err(no_such(L::KIND));
+        return Err(no_such::<L>());
     }
     show(app, name).await
 }

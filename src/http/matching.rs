@@ -3,19 +3,23 @@
 use axum::{
     Extension, Json,
     body::Body,
-    extract::{Request, State},
-    http::{Uri, header},
+    extract::State,
+    http::header,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use futures_util::stream;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use super::{
     App,
     auth::Owner,
-    body,
+    body::{FILTER, Object},
     lanes::check_reason,
     problem::{Code, Problem},
+    query::{self, Query},
     schema::acting::BatchRequest,
 };
 use crate::{
@@ -35,15 +39,14 @@ const PAGE: i32 = 1000;
 /// Of those that wait or are in flight: one batch, in the order of their ids. With `cursor` in the
 /// answer there may be others: send it again with that.
 #[utoipa::path(
-    post, path = "/api/v1/calls/cancel", tag = "calls", request_body = BatchRequest,
+    post, path = "/api/v1/calls/cancel", tag = "calls",
     responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
 )]
 pub(super) async fn cancel_calls(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    Object(request): Object<BatchRequest, FILTER>,
 ) -> Result<Json<BatchResponse>, Problem> {
-    let request: BatchRequest = body::typed_filter(request).await?;
     only_for("redrive", "force", request.force)?;
     only_for("resolve", "as", request.r#as.is_some())?;
     let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
@@ -56,15 +59,14 @@ pub(super) async fn cancel_calls(
 /// One batch of them; completed ones only with `force`. With `cursor` in the answer there may
 /// be others: send it again with that.
 #[utoipa::path(
-    post, path = "/api/v1/calls/redrive", tag = "calls", request_body = BatchRequest,
+    post, path = "/api/v1/calls/redrive", tag = "calls",
     responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
 )]
 pub(super) async fn redrive_calls(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    Object(request): Object<BatchRequest, FILTER>,
 ) -> Result<Json<BatchResponse>, Problem> {
-    let request: BatchRequest = body::typed_filter(request).await?;
     only_for("resolve", "as", request.r#as.is_some())?;
     let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
     let batch = batch(&request, &filter, &by)?;
@@ -77,15 +79,15 @@ pub(super) async fn redrive_calls(
 /// Of calls that are `unresolved`, unless the filter names other states in flight; see
 /// `/calls/{id}/resolve`. One batch of them: with `cursor` in the answer there may be others.
 #[utoipa::path(
-    post, path = "/api/v1/calls/resolve", tag = "calls", request_body = BatchRequest,
+    post, path = "/api/v1/calls/resolve", tag = "calls",
+    request_body(content = BatchRequest, example = json!({"filter": {"campaign": "default"}, "as": "not_placed", "why": "the provider was down"})),
     responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
 )]
 pub(super) async fn resolve_calls(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    Object(request): Object<BatchRequest, FILTER>,
 ) -> Result<Json<BatchResponse>, Problem> {
-    let request: BatchRequest = body::typed_filter(request).await?;
     only_for("redrive", "force", request.force)?;
     let missing = || {
         Problem::new(
@@ -123,28 +125,63 @@ fn batch<'a>(
     })
 }
 
+/// Which calls, and how they are written: but for `format` a filter of the database.
+#[derive(Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ExportQuery {
+    /// How they are written; `ndjson` when absent.
+    #[serde(default)]
+    format: Format,
+    /// In this state only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<CallState>,
+    /// Whose latest attempt ended like this only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<Outcome>,
+    /// To this number only; write the + as %2B.
+    #[serde(
+        default,
+        deserialize_with = "query::number",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[param(max_length = 250)]
+    to: Option<String>,
+    /// Where that is dialled, if it has no + and country code: ISO 3166, two letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    /// Of this campaign only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(pattern = r"^[^\u0000]*$")]
+    campaign: Option<String>,
+    /// Enqueued at this instant or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_after: Option<DateTime<Utc>>,
+    /// Enqueued before this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_before: Option<DateTime<Utc>>,
+    /// Ended at this instant or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_after: Option<DateTime<Utc>>,
+    /// Ended before this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_before: Option<DateTime<Utc>>,
+}
+
 /// Export calls with their results.
 ///
 /// All that fit the query, as a stream in pages: NDJSON has everything, and each attempt; CSV has
 /// one line a call. A stream that is cut off before its end was not whole.
 #[utoipa::path(
     get, path = "/api/v1/calls/export", tag = "calls",
-    params(
-        ("format" = Option<Format>, Query, description = "`ndjson` when absent."),
-        ("state" = Option<CallState>, Query, description = "In this state only."),
-        ("outcome" = Option<Outcome>, Query, description = "Whose latest attempt ended like this only."),
-        ("to" = Option<String>, Query, max_length = 250, description = "To this number only; write the + as %2B."),
-        ("region" = Option<String>, Query, description = "Where that is dialled, if it has no + and country code: ISO 3166, two letters."),
-        ("campaign" = Option<String>, Query, pattern = r"^[^\u0000]*$", description = "Of this campaign only."),
-        ("createdAfter" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Enqueued at this instant or later."),
-        ("createdBefore" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Enqueued before this instant."),
-        ("endedAfter" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended at this instant or later."),
-        ("endedBefore" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended before this instant."),
-    ),
-    responses((status = 200, description = "The calls.", content((serde_json::Value = "application/x-ndjson"), (String = "text/csv")))),
+    responses((status = 200, description = "The calls.", content((Object = "application/x-ndjson", example = json!({"id": "0197f5e0-0000-7000-8000-000000000001", "state": "completed"})), (String = "text/csv", example = json!("id,to,state\r\n"))))),
 )]
-pub(super) async fn export_calls(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let (filter, format) = read(&uri)?;
+pub(super) async fn export_calls(
+    State(app): State<App>,
+    Query(query): Query<ExportQuery>,
+) -> Result<Response, Problem> {
+    let format = query.format;
+    let mut filter = json!(query);
+    filter.as_object_mut().map(|fields| fields.remove("format"));
     let mut pages = Pages {
         app,
         filter,
@@ -187,47 +224,11 @@ impl Pages {
             .await
             .map_err(|error| match error {
                 ChangeError::Refused(words) => Problem::new(Code::InvalidQuery, words),
-                ChangeError::Flow(error) => error.into(),
+                other => other.into(),
             })?;
         self.is_over = cursor.is_none();
         self.cursor = cursor;
         let written = self.writer.write(&calls);
         written.map_err(|error| Problem::internal().cause(error))
     }
-}
-
-fn read(uri: &Uri) -> Result<(Value, Format), Problem> {
-    let known = [
-        "format",
-        "state",
-        "outcome",
-        "to",
-        "region",
-        "campaign",
-        "createdAfter",
-        "createdBefore",
-        "endedAfter",
-        "endedBefore",
-    ];
-    let mut given = body::query(uri, &known)?;
-    let format = match given.remove("format").as_deref() {
-        None | Some("ndjson") => Format::Ndjson,
-        Some("csv") => Format::Csv,
-        Some(_) => {
-            return Err(Problem::new(
-                Code::InvalidQuery,
-                "\"format\" is csv or ndjson",
-            ));
-        }
-    };
-    let filter: Map<_, _> = given
-        .into_iter()
-        // A bare + in a query is a space.
-        .map(|(name, text)| match text.strip_prefix(' ') {
-            Some(rest) if name == "to" && !rest.contains('+') => (name, format!("+{rest}")),
-            _ => (name, text),
-        })
-        .map(|(name, text)| (name, Value::String(text)))
-        .collect();
-    Ok((Value::Object(filter), format))
 }

@@ -69,9 +69,11 @@ impl Cache {
 }
 
 /// Metrics in the Prometheus text format.
+///
+/// What this process has counted, and the queue as the database has it.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
-    responses((status = 200, description = "Prometheus text format 0.0.4. `pgdial_database_up` is 0, and the gauges of the queue are absent, while the database does not answer.", body = String, content_type = "text/plain")),
+    responses((status = 200, description = "Prometheus text format 0.0.4. `pgdial_database_up` is 0, and the gauges of the queue are absent, while the database does not answer.", body = String, content_type = "text/plain", example = json!("pgdial_database_up 1\n"))),
 )]
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let (queue, _troubles) = tokio::join!(app.queue.queue(&app.calls), app.calls.troubles());

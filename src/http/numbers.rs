@@ -2,27 +2,23 @@
 //!
 //! A number stands in the body, never in the path: paths are logged, by us and by others.
 
-use axum::{
-    Extension, Json,
-    extract::{Request, State},
-    http::Uri,
-};
+use axum::{Extension, Json, extract::State};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     App,
     auth::Owner,
-    body,
+    body::Object,
     lanes::check_reason,
     problem::{Code, Problem},
+    query::{Limit, Query},
     schema::acting::{DoNotCallList, DoNotCallRequest, DoNotCallResponse, ForgetRequest},
 };
 use crate::{
     domain::{Phone, Region},
     flow::forget::{Forget, ForgetResponse, ForgetVerdict},
 };
-
-const USUAL: i64 = 50;
-const MOST: i64 = 1000;
 
 /// A number and where it is dialled, as a request has them; or what is wrong with one of them.
 pub(super) fn number(to: &str, region: Option<&str>) -> Result<Phone, String> {
@@ -41,15 +37,15 @@ fn needed(to: &str, region: Option<&str>) -> Result<Phone, Problem> {
 /// canceled. Refused while a call of it is in flight or held. With `more` there are other calls:
 /// send it again.
 #[utoipa::path(
-    post, path = "/api/v1/numbers/forget", tag = "operations", request_body = ForgetRequest,
+    post, path = "/api/v1/numbers/forget", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::Locked, Code::Held, Code::InFlight, Code::KeyNeeded]))),
     responses((status = 200, description = "What was emptied, or would be.", body = ForgetResponse)),
 )]
 pub(super) async fn forget_number(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    Object(request): Object<ForgetRequest>,
 ) -> Result<Json<ForgetResponse>, Problem> {
-    let request: ForgetRequest = body::typed(request).await?;
     check_reason(&request.why)?;
     let by = owner.by();
     let wanted = Forget {
@@ -90,28 +86,28 @@ pub(super) async fn forget_number(
     Err(refusal.until(forgot.until))
 }
 
+/// How many entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DoNotCallQuery {
+    /// How many.
+    #[serde(default)]
+    #[param(inline)]
+    limit: Limit<50, 1000>,
+}
+
 /// List the numbers not to ring, newest first.
+///
+/// Each with the reason, and who put it there.
 #[utoipa::path(
     get, path = "/api/v1/do-not-call", tag = "operations",
-    params(("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many; 50 when absent.")),
     responses((status = 200, description = "The newest entries.", body = DoNotCallList)),
 )]
 pub(super) async fn list_do_not_call(
     State(app): State<App>,
-    uri: Uri,
+    Query(query): Query<DoNotCallQuery>,
 ) -> Result<Json<DoNotCallList>, Problem> {
-    let mut given = body::query(&uri, &["limit"])?;
-    let limit = given.remove("limit").map_or(Ok(USUAL), |text| {
-        let number = text
-            .parse()
-            .ok()
-            .filter(|number| (1..=MOST).contains(number));
-        number.ok_or_else(|| {
-            let words = format!("\"limit\" is a whole number from 1 to {MOST}");
-            Problem::new(Code::InvalidQuery, words)
-        })
-    });
-    let entries = app.calls.do_not_call_list(limit?).await?;
+    let entries = app.calls.do_not_call_list(query.limit.get()).await?;
     Ok(Json(DoNotCallList { entries }))
 }
 
@@ -119,15 +115,14 @@ pub(super) async fn list_do_not_call(
 ///
 /// Waiting calls to it are passed over at once; live ones are left alone.
 #[utoipa::path(
-    post, path = "/api/v1/do-not-call", tag = "operations", request_body = DoNotCallRequest,
+    post, path = "/api/v1/do-not-call", tag = "operations",
     responses((status = 200, description = "It is on the list.", body = DoNotCallResponse)),
 )]
 pub(super) async fn add_do_not_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    Object(request): Object<DoNotCallRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
-    let request: DoNotCallRequest = body::typed(request).await?;
     check_reason(&request.why)?;
     let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
@@ -137,16 +132,17 @@ pub(super) async fn add_do_not_call(
 }
 
 /// Take a number off the do-not-call list.
+///
+/// Calls that were passed over because of it stay as they are.
 #[utoipa::path(
-    post, path = "/api/v1/do-not-call/remove", tag = "operations", request_body = DoNotCallRequest,
+    post, path = "/api/v1/do-not-call/remove", tag = "operations",
     responses((status = 200, description = "It is not on the list.", body = DoNotCallResponse)),
 )]
 pub(super) async fn remove_do_not_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    Object(request): Object<DoNotCallRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
-    let request: DoNotCallRequest = body::typed(request).await?;
     check_reason(&request.why)?;
     let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();

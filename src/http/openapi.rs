@@ -1,479 +1,205 @@
-//! The OpenAPI document, generated from the handlers and the types.
-//!
-//! What an operation may refuse stands in one table here, by operation, and is written
-//! into the document with the meaning of each code; a test asks every operation of the
-//! document for real, another compares the whole with a committed copy.
+//! The OpenAPI document, made from the operations and the types.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use axum::{
     http::header,
     response::{IntoResponse, Response},
+    routing::MethodFilter,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::{
-    Modify, OpenApi,
+    OpenApi,
     openapi::{
-        Content, Ref, RefOr, ResponseBuilder, Schema,
+        self, Content, Ref, RefOr, ResponseBuilder, Schema,
+        example::ExampleBuilder,
         extensions::Extensions,
         path::{Operation, PathItem},
-        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
 
 use super::{
-    acts, batch, call_webhooks, callbacks, calls, campaigns, events, health, listing, matching,
-    metrics, numbers,
-    problem::{Code, Document, Fault},
-    trunks, workers,
+    ApiKeys, every_operation, operations,
+    problem::{Code, Document},
 };
-use crate::flow::events::Heartbeat;
+
+// Examples of bodies.
+mod example;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "pgdial",
-        description = "Outbound AI calls from a queue in Postgres.\n\nSend an `Authorization: Bearer <key>` where the server has API keys. Errors are RFC 9457 problem documents; `code` is stable. (Headers of more than 32 KiB, or more than 64 of them, are answered 431 without a document.)",
-        license(name = "MIT OR Apache-2.0"),
+        description = "Outbound AI calls from a queue in Postgres.\n\nSend an `Authorization: Bearer <key>` where the server has API keys. Errors are RFC 9457 problem documents; `code` is stable.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+        contact(name = "The pgdial authors"),
     ),
-    paths(
-        calls::create_call, batch::create_calls, listing::list_calls, calls::show_call,
-        calls::amend_call, calls::cancel_call, calls::redrive_call, calls::resolve_call,
-        calls::why_call, call_webhooks::call_webhooks,
-        matching::cancel_calls, matching::redrive_calls, matching::resolve_calls, matching::export_calls,
-        campaigns::list_campaigns, campaigns::create_campaign, campaigns::show_campaign,
-        campaigns::change_campaign, campaigns::pause_campaign, campaigns::resume_campaign,
-        trunks::list_trunks, trunks::create_trunk, trunks::show_trunk,
-        trunks::change_trunk, trunks::pause_trunk, trunks::resume_trunk,
-        workers::list_workers, workers::drain_worker, acts::list_acts,
-        numbers::forget_number, numbers::list_do_not_call, numbers::add_do_not_call,
-        numbers::remove_do_not_call,
-        calls::stats, events::events, callbacks::call_status, callbacks::dial_status, health::healthz, health::readyz,
-        metrics::metrics, openapi,
-    ),
-    components(schemas(Document<'_>, Fault<'_>, crate::export::Format, Heartbeat)),
+    servers((url = "/", description = "The server that this document comes from.")),
+    components(schemas(Document<'_>, crate::export::Format)),
     tags(
         (name = "calls", description = "Enqueue calls, and see what became of them."),
         (name = "webhooks", description = "What the provider tells us."),
         (name = "operations", description = "For those who run it."),
     ),
-    modifiers(&Refusals, &Flat),
 )]
-struct Api;
+struct Frame;
+
+/// The whole document.
+fn document() -> openapi::OpenApi {
+    let mut document = Frame::openapi();
+    document.merge(every_operation(ApiKeys::none()).document);
+    let components = document.components.get_or_insert_default();
+    let security = [
+        (
+            "apiKey",
+            SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        ),
+        (
+            "signature",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("webhook-signature"))),
+        ),
+    ];
+    for (name, scheme) in security {
+        components
+            .security_schemes
+            .insert(name.to_owned(), RefOr::T(scheme));
+    }
+    flatten(&mut components.schemas);
+    let schemas = json!(components.schemas);
+    let mut refused = BTreeSet::new();
+    for operation in each_operation(&mut document) {
+        operation.security.get_or_insert_default();
+        examples(operation, &schemas);
+        refused.extend(refusals(operation));
+    }
+    let refused = refused.into_iter().map(|code| {
+        let example = ExampleBuilder::new().value(Some(code.example()));
+        (code.as_str().to_owned(), RefOr::T(example.build()))
+    });
+    let components = document.components.get_or_insert_default();
+    components.examples.extend(refused);
+    let codes = Code::ALL.iter().map(|code| {
+        json!({"code": code.as_str(), "status": code.status().as_u16(), "title": code.title()})
+    });
+    let codes: Extensions = [(operations::CODES, codes.collect::<Vec<_>>())]
+        .into_iter()
+        .collect();
+    document.extensions.get_or_insert_default().merge(codes);
+    document
+}
 
 /// A new campaign or trunk is its name and its changes: one object, where the derived schema says
 /// two, each of which forbids the fields of the other.
-struct Flat;
-
-impl Modify for Flat {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let Some(components) = &mut document.components else {
-            return;
+fn flatten(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    for (name, changes) in [
+        ("CreateCampaignRequest", "SetCampaignRequest"),
+        ("CreateTrunkRequest", "SetTrunkRequest"),
+    ] {
+        let Some(RefOr::T(Schema::Object(mut flat))) = schemas.get(changes).cloned() else {
+            continue;
         };
-        for (name, changes) in [
-            ("CreateCampaignRequest", "SetCampaignRequest"),
-            ("CreateTrunkRequest", "SetTrunkRequest"),
-        ] {
-            let Some(RefOr::T(Schema::Object(mut flat))) = components.schemas.get(changes).cloned()
-            else {
-                continue;
-            };
-            let Some(RefOr::T(Schema::AllOf(parts))) = components.schemas.get(name) else {
-                continue;
-            };
-            for part in &parts.items {
-                if let RefOr::T(Schema::Object(own)) = part {
-                    flat.properties.extend(own.properties.clone());
-                    flat.required.extend(own.required.clone());
-                }
+        let Some(RefOr::T(Schema::AllOf(parts))) = schemas.get(name) else {
+            continue;
+        };
+        for part in &parts.items {
+            if let RefOr::T(Schema::Object(own)) = part {
+                flat.properties.extend(own.properties.clone());
+                flat.required.extend(own.required.clone());
             }
-            flat.description.clone_from(&parts.description);
-            let flat = RefOr::T(Schema::Object(flat));
-            components.schemas.insert(name.to_owned(), flat);
+        }
+        flat.description.clone_from(&parts.description);
+        schemas.insert(name.to_owned(), RefOr::T(Schema::Object(flat)));
+    }
+}
+
+/// The operations of a path.
+pub(super) fn methods(item: &mut PathItem) -> impl Iterator<Item = (MethodFilter, &mut Operation)> {
+    [
+        (MethodFilter::GET, &mut item.get),
+        (MethodFilter::POST, &mut item.post),
+        (MethodFilter::PATCH, &mut item.patch),
+        (MethodFilter::PUT, &mut item.put),
+        (MethodFilter::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+pub(super) fn each_operation(
+    document: &mut openapi::OpenApi,
+) -> impl Iterator<Item = &mut Operation> {
+    let items = document.paths.paths.values_mut();
+    items.flat_map(methods).map(|(_, operation)| operation)
+}
+
+/// Gives an example to every body that has none.
+fn examples(operation: &mut Operation, schemas: &Value) {
+    let body = match &mut operation.request_body {
+        Some(RefOr::T(body)) => Some(body.content.values_mut()),
+        _ => None,
+    };
+    let responses = operation.responses.responses.values_mut();
+    let answers = responses.filter_map(|response| match response {
+        RefOr::T(response) => Some(response.content.values_mut()),
+        RefOr::Ref(_) => None,
+    });
+    for content in body.into_iter().flatten().chain(answers.flatten()) {
+        if let RefOr::T(content) = content
+            && content.example.is_none()
+        {
+            content.example = example::example(&json!(content.schema), schemas);
         }
     }
 }
 
-/// What a webhook's handler may refuse.
-const WEBHOOK: &[Code] = &[
-    Code::BodyUnreadable,
-    Code::WebhookRejected,
-    Code::BodyTooSlow,
-    Code::BodyTooLarge,
-    Code::NoRoom,
-    Code::Unavailable,
-];
-
-/// What each operation may refuse, besides `internal` and `timed_out`, which all may.
-const REFUSALS: [(&str, &[Code]); 41] = {
-    use Code as C;
-    [
-        (
-            "create_call",
-            &[
-                C::MalformedJson,
-                C::BodyUnreadable,
-                C::Unauthorized,
-                C::BodyTooSlow,
-                C::IdempotencyKeyLocked,
-                C::BodyTooLarge,
-                C::UnsupportedMediaType,
-                C::InvalidRequest,
-                C::IdempotencyKeyReused,
-                C::Suppressed,
-                C::UnknownCampaign,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "create_calls",
-            &[
-                C::MalformedJson,
-                C::BodyUnreadable,
-                C::Unauthorized,
-                C::BodyTooSlow,
-                C::BodyTooLarge,
-                C::BatchTooLarge,
-                C::UnsupportedMediaType,
-                C::InvalidRequest,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "list_calls",
-            &[C::Unauthorized, C::InvalidQuery, C::Unavailable],
-        ),
-        (
-            "show_call",
-            &[C::Unauthorized, C::NotFound, C::InvalidId, C::Unavailable],
-        ),
-        (
-            "amend_call",
-            &[
-                C::MalformedJson,
-                C::BodyUnreadable,
-                C::Unauthorized,
-                C::NotFound,
-                C::BodyTooSlow,
-                C::Locked,
-                C::NotWaiting,
-                C::BodyTooLarge,
-                C::UnsupportedMediaType,
-                C::InvalidRequest,
-                C::InvalidId,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "cancel_call",
-            &[
-                C::MalformedJson,
-                C::BodyUnreadable,
-                C::Unauthorized,
-                C::NotFound,
-                C::BodyTooSlow,
-                C::Locked,
-                C::AlreadyOver,
-                C::BodyTooLarge,
-                C::UnsupportedMediaType,
-                C::InvalidRequest,
-                C::InvalidId,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "redrive_call",
-            &[
-                C::MalformedJson,
-                C::BodyUnreadable,
-                C::Unauthorized,
-                C::NotFound,
-                C::BodyTooSlow,
-                C::Locked,
-                C::NotOver,
-                C::NeedsForce,
-                C::Held,
-                C::BodyTooLarge,
-                C::UnsupportedMediaType,
-                C::InvalidRequest,
-                C::InvalidId,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "call_webhooks",
-            &[
-                C::Unauthorized,
-                C::NotFound,
-                C::InvalidId,
-                C::InvalidQuery,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "resolve_call",
-            &[
-                C::MalformedJson,
-                C::BodyUnreadable,
-                C::Unauthorized,
-                C::NotFound,
-                C::BodyTooSlow,
-                C::Locked,
-                C::NotInDoubt,
-                C::BodyTooLarge,
-                C::UnsupportedMediaType,
-                C::InvalidRequest,
-                C::InvalidId,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "why_call",
-            &[C::Unauthorized, C::NotFound, C::InvalidId, C::Unavailable],
-        ),
-        ("cancel_calls", WITH_BODY),
-        ("redrive_calls", WITH_BODY),
-        ("resolve_calls", WITH_BODY),
-        (
-            "export_calls",
-            &[C::Unauthorized, C::InvalidQuery, C::Unavailable],
-        ),
-        ("list_campaigns", &[C::Unauthorized, C::Unavailable]),
-        ("create_campaign", CREATE),
-        ("show_campaign", SHOW_CAMPAIGN),
-        ("change_campaign", CHANGE_CAMPAIGN),
-        ("pause_campaign", CHANGE_CAMPAIGN),
-        ("resume_campaign", CHANGE_CAMPAIGN),
-        ("list_trunks", &[C::Unauthorized, C::Unavailable]),
-        ("create_trunk", CREATE),
-        ("show_trunk", SHOW_TRUNK),
-        ("change_trunk", CHANGE_TRUNK),
-        ("pause_trunk", CHANGE_TRUNK),
-        ("resume_trunk", CHANGE_TRUNK),
-        ("list_workers", &[C::Unauthorized, C::Unavailable]),
-        (
-            "drain_worker",
-            &[
-                C::MalformedJson,
-                C::BodyUnreadable,
-                C::Unauthorized,
-                C::NoSuchWorker,
-                C::BodyTooSlow,
-                C::BodyTooLarge,
-                C::UnsupportedMediaType,
-                C::InvalidRequest,
-                C::InvalidId,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "list_acts",
-            &[C::Unauthorized, C::InvalidQuery, C::Unavailable],
-        ),
-        (
-            "forget_number",
-            &[
-                C::MalformedJson,
-                C::BodyUnreadable,
-                C::Unauthorized,
-                C::BodyTooSlow,
-                C::Locked,
-                C::Held,
-                C::InFlight,
-                C::KeyNeeded,
-                C::BodyTooLarge,
-                C::UnsupportedMediaType,
-                C::InvalidRequest,
-                C::Unavailable,
-            ],
-        ),
-        (
-            "list_do_not_call",
-            &[C::Unauthorized, C::InvalidQuery, C::Unavailable],
-        ),
-        ("add_do_not_call", WITH_BODY),
-        ("remove_do_not_call", WITH_BODY),
-        ("stats", &[C::Unauthorized, C::Unavailable]),
-        (
-            "events",
-            &[
-                C::Unauthorized,
-                C::CursorGone,
-                C::InvalidQuery,
-                C::TooManyStreams,
-                C::Unavailable,
-            ],
-        ),
-        ("call_status", WEBHOOK),
-        ("dial_status", WEBHOOK),
-        ("healthz", &[]),
-        ("readyz", &[C::Unavailable]),
-        ("metrics", &[]),
-        ("openapi", &[]),
-    ]
-};
-
-/// Of an operation that takes a body and says nothing else.
-const WITH_BODY: &[Code] = &[
-    Code::MalformedJson,
-    Code::BodyUnreadable,
-    Code::Unauthorized,
-    Code::BodyTooSlow,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::InvalidRequest,
-    Code::Unavailable,
-];
-
-const CREATE: &[Code] = &[
-    Code::MalformedJson,
-    Code::BodyUnreadable,
-    Code::Unauthorized,
-    Code::BodyTooSlow,
-    Code::NameTaken,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::InvalidRequest,
-    Code::UnknownTrunk,
-    Code::Unavailable,
-];
-
-const SHOW_CAMPAIGN: &[Code] = &[
-    Code::Unauthorized,
-    Code::NoSuchCampaign,
-    Code::InvalidId,
-    Code::Unavailable,
-];
-
-const CHANGE_CAMPAIGN: &[Code] = &[
-    Code::MalformedJson,
-    Code::BodyUnreadable,
-    Code::Unauthorized,
-    Code::NoSuchCampaign,
-    Code::BodyTooSlow,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::InvalidRequest,
-    Code::InvalidId,
-    Code::UnknownTrunk,
-    Code::Unavailable,
-];
-
-const SHOW_TRUNK: &[Code] = &[
-    Code::Unauthorized,
-    Code::NoSuchTrunk,
-    Code::InvalidId,
-    Code::Unavailable,
-];
-
-const CHANGE_TRUNK: &[Code] = &[
-    Code::MalformedJson,
-    Code::BodyUnreadable,
-    Code::Unauthorized,
-    Code::NoSuchTrunk,
-    Code::BodyTooSlow,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::InvalidRequest,
-    Code::InvalidId,
-    Code::Unavailable,
-];
-
-/// Writes the refusals, and who needs a key, into every operation.
-struct Refusals;
-
-impl Modify for Refusals {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        let components = api.components.get_or_insert_default();
-        components
-            .security_schemes
-            .insert("apiKey".to_owned(), RefOr::T(bearer));
-        for operation in api.paths.paths.values_mut().flat_map(operations) {
-            let id = operation.operation_id.clone().unwrap_or_default();
-            let own = REFUSALS
-                .iter()
-                .find(|row| row.0 == id)
-                .map_or(&[][..], |row| row.1);
-            let all = own.iter().copied().chain([Code::Internal, Code::TimedOut]);
-            document(operation, all);
-            if own.contains(&Code::Unauthorized) {
-                let key = SecurityRequirement::new("apiKey", [""; 0]);
-                // An empty requirement beside it: a server without keys asks for none.
-                operation.security = Some(vec![key, SecurityRequirement::default()]);
-            }
-        }
-        let codes: Vec<_> = Code::ALL
+/// Writes what an operation refuses into its responses. Codes of one status share one.
+fn refusals(operation: &mut Operation) -> Vec<Code> {
+    let codes = operations::refusals(operation);
+    let mut by_status: BTreeMap<_, Vec<Code>> = BTreeMap::new();
+    for code in &codes {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    let responses = &mut operation.responses.responses;
+    for (status, codes) in by_status {
+        let lines = codes
+            .iter()
+            .map(|code| format!("`{}`: {}.", code.as_str(), code.title()));
+        let mut content = Content::new(Some(Ref::from_schema_name("Problem")));
+        content.examples = codes
             .iter()
             .map(|code| {
-                json!({"code": code.as_str(), "status": code.status().as_u16(), "title": code.title()})
+                let example = Ref::new(format!("#/components/examples/{}", code.as_str()));
+                (code.as_str().to_owned(), RefOr::Ref(example))
             })
             .collect();
-        let codes = Extensions::builder().add("x-problem-codes", codes).build();
-        api.extensions.get_or_insert_default().merge(codes);
-    }
-}
-
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.patch]
-        .into_iter()
-        .filter_map(Option::as_mut)
-}
-
-/// Codes of one status share a response.
-fn document(operation: &mut Operation, codes: impl Iterator<Item = Code>) {
-    let mut by_status: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for code in codes {
-        let line = format!("`{}`: {}.", code.as_str(), code.title());
-        by_status
-            .entry(code.status().as_str().to_owned())
-            .or_default()
-            .push(line);
-    }
-    for (status, lines) in by_status {
-        let schema = Ref::from_schema_name("Problem");
         let response = ResponseBuilder::new()
-            .description(lines.join(" "))
-            .content("application/problem+json", Content::new(Some(schema)))
+            .description(lines.collect::<Vec<_>>().join(" "))
+            .content("application/problem+json", content)
             .build();
-        operation
-            .responses
-            .responses
-            .insert(status, RefOr::T(response));
+        responses.insert(status.as_str().to_owned(), RefOr::T(response));
     }
+    let headers = ResponseBuilder::new().description(
+        "More than 64 headers, or more than 32 KiB of them. There is no document then.",
+    );
+    responses.insert("431".to_owned(), RefOr::T(headers.build()));
+    codes
 }
 
 /// The document, as text. It does not change while the process runs.
-static TEXT: LazyLock<String> =
-    LazyLock::new(|| Api::openapi().to_pretty_json().unwrap_or_default());
+static TEXT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default());
 
-/// This document.
+/// Show this document.
+///
+/// It does not change while the server runs.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operations",
-    responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object, example = json!({"openapi": "3.1.0"}))),
 )]
 pub(super) async fn openapi() -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (kind, TEXT.as_str()).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_operation_says_what_it_refuses() {
-        let mut api = Api::openapi();
-        let mut ids: Vec<_> = api
-            .paths
-            .paths
-            .values_mut()
-            .flat_map(operations)
-            .map(|operation| operation.operation_id.clone().unwrap())
-            .collect();
-        let mut listed = REFUSALS.map(|row| row.0).to_vec();
-        ids.sort();
-        listed.sort_unstable();
-        assert_eq!(ids, listed);
-    }
 }

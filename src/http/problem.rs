@@ -14,6 +14,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::flow::{self, lanes::ChangeError};
@@ -52,6 +53,29 @@ pub struct Document<'a> {
     /// Every fault of the body, where its fields were looked at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault<'a>>,
+}
+
+impl<'a> Document<'a> {
+    fn new(code: Code, status: StatusCode, detail: &'a str, request_id: &'a str) -> Self {
+        Self {
+            kind: format!("/docs#{}", code.as_str()),
+            title: code.title(),
+            status: status.as_u16(),
+            detail,
+            code,
+            request_id,
+            until: None,
+            errors: Vec::new(),
+        }
+    }
+}
+
+impl Code {
+    /// A document with this code.
+    pub(super) fn example(self) -> serde_json::Value {
+        let request = "0197f5e0-0000-4000-8000-000000000009";
+        json!(Document::new(self, self.status(), self.title(), request))
+    }
 }
 
 /// One fault of a body.
@@ -173,14 +197,9 @@ impl Problem {
         };
         let of_body = matches!(self.code, Code::InvalidRequest);
         let document = Document {
-            kind: format!("/docs#{}", self.code.as_str()),
-            title: self.code.title(),
-            status: self.status.as_u16(),
-            detail: &detail,
-            code: self.code,
-            request_id,
             until: self.until,
             errors: faults().filter(|_| of_body).filter_map(Fault::of).collect(),
+            ..Document::new(self.code, self.status, &detail, request_id)
         };
         let (mut parts, _nothing) = carrier.into_parts();
         parts.status = self.status;
@@ -233,7 +252,7 @@ impl From<flow::Error> for Problem {
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
-            ChangeError::Refused(words) if words.contains("campaigns_trunk_fkey") => Self::new(
+            ChangeError::UnknownTrunk => Self::new(
                 Code::UnknownTrunk,
                 "there is no trunk of this name: GET /api/v1/trunks shows those there are",
             ),

@@ -8,7 +8,11 @@ use utoipa::ToSchema;
 use super::problem::Code;
 use crate::{
     domain::{CallId, Resolution},
-    flow::{read::Reason, view::Call},
+    flow::{
+        events::{Event, Heartbeat},
+        read::Reason,
+        view::Call,
+    },
 };
 
 // What people do to the queue.
@@ -18,6 +22,16 @@ pub mod acting;
 mod call;
 
 pub use call::{CallPage, WebhookPage, WebhookWithBody};
+
+/// The `data` of a server-sent event.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum EventData {
+    /// Of every event but `heartbeat`.
+    Event(Box<Event>),
+    /// Of `heartbeat`.
+    Heartbeat(Heartbeat),
+}
 
 /// What became of one item of a batch.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -29,6 +43,7 @@ pub struct BatchResult {
     pub status: BatchStatus,
     /// The call, unless it is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = CallId, example = "0197f5e0-0000-7000-8000-000000000001")]
     pub id: Option<CallId>,
     /// What went wrong, as the word that a single request would have been answered with.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +83,7 @@ pub struct AmendRequest {
     /// Replaces the metadata as a whole. At most 16 KiB.
     pub metadata: Option<Map<String, Value>>,
     /// 0 to 9, higher first.
-    #[schema(minimum = 0, maximum = 9)]
+    #[schema(example = 5, minimum = 0, maximum = 9)]
     pub priority: Option<i16>,
     /// Not before this instant (RFC 3339).
     pub run_at: Option<DateTime<Utc>>,
@@ -85,7 +100,11 @@ pub struct AmendRequest {
 pub struct CancelRequest {
     /// For the history. At most 500 characters.
     #[serde(default)]
-    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "asked by the customer",
+        max_length = 500,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub why: Option<String>,
 }
 
@@ -95,7 +114,11 @@ pub struct CancelRequest {
 pub struct RedriveRequest {
     /// For the history. At most 500 characters.
     #[serde(default)]
-    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "asked by the customer",
+        max_length = 500,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub why: Option<String>,
     /// Also a call that was completed: somebody will be rung again.
     #[serde(default)]
@@ -109,7 +132,12 @@ pub struct ResolveRequest {
     /// What came of it: `not_placed`, or how it ended.
     pub r#as: Resolution,
     /// How they know; kept in the call's history. 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "the list was wrong",
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub why: String,
 }
 
@@ -140,6 +168,7 @@ pub struct Health {
     #[schema(example = "ok")]
     pub status: &'static str,
     /// The release of pgdial.
+    #[schema(example = "0.1.0")]
     pub release: &'static str,
 }
 
@@ -150,6 +179,7 @@ pub struct Ready {
     #[schema(example = "ready")]
     pub status: &'static str,
     /// The release of pgdial.
+    #[schema(example = "0.1.0")]
     pub release: &'static str,
     /// What fails and keeps nobody waiting, such as housekeeping.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -161,6 +191,7 @@ pub struct Ready {
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {
     /// The provider's id of the call.
+    #[schema(example = "call_7")]
     pub call_id: String,
     /// Any case. Progress: `QUEUED`, `RINGING`, `IN_PROGRESS`. Final: `COMPLETED`, `BUSY`,
     /// `NO_ANSWER`, `DECLINED`, `INVALID_NUMBER`, `VOICEMAIL`, `FAILED`, `BLOCKED`,

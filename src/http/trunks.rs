@@ -1,24 +1,23 @@
 //! Provider accounts: slots, pace, pause.
 
-use axum::{
-    Extension, Json,
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{Extension, Json, extract::State, response::Response};
 
 use super::{
     App,
     auth::Owner,
-    body::Name,
+    body::{Fields, Object, OptionalObject},
     lanes,
-    problem::Problem,
+    path::Name,
+    problem::{Code, Problem},
     schema::acting::{
         CreateTrunkRequest, OptionalReasonRequest, ReasonRequest, SetTrunkRequest, Trunks,
     },
 };
 use crate::flow::view::Trunk;
 
-/// List the trunks, with what they have in flight.
+/// List the trunks.
+///
+/// Each with its calls in flight.
 #[utoipa::path(
     get, path = "/api/v1/trunks", tag = "operations",
     responses((status = 200, description = "All of them, by name.", body = Trunks)),
@@ -29,13 +28,15 @@ pub(super) async fn list_trunks(State(app): State<App>) -> Result<Json<Trunks>, 
 }
 
 /// Show a trunk.
+///
+/// With its calls in flight.
 #[utoipa::path(
-    get, path = "/api/v1/trunks/{name}", tag = "operations", params(("name" = String, Path, description = "Its name.")),
+    get, path = "/api/v1/trunks/{name}", tag = "operations",
     responses((status = 200, description = "The trunk.", body = Trunk)),
 )]
 pub(super) async fn show_trunk(
     State(app): State<App>,
-    Name(name): Name,
+    Name(name, _): Name<Trunk>,
 ) -> Result<Json<Trunk>, Problem> {
     lanes::show(&app, &name).await
 }
@@ -44,62 +45,62 @@ pub(super) async fn show_trunk(
 ///
 /// What is not given has its usual value.
 #[utoipa::path(
-    post, path = "/api/v1/trunks", tag = "operations", request_body = CreateTrunkRequest,
+    post, path = "/api/v1/trunks", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::NameTaken]))),
     responses((status = 201, description = "The new trunk; `Location` names it.", body = Trunk, headers(("Location" = String, description = "Its path.")))),
 )]
 pub(super) async fn create_trunk(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    request: Request,
+    Fields(fields, _): Fields<CreateTrunkRequest>,
 ) -> Result<Response, Problem> {
-    lanes::create::<Trunk>(&app, &owner, request).await
+    lanes::create::<Trunk>(&app, &owner, fields).await
 }
 
 /// Change a trunk.
 ///
 /// Only the given fields change. It holds from the next claim on; running calls keep what they have.
 #[utoipa::path(
-    patch, path = "/api/v1/trunks/{name}", tag = "operations", request_body = SetTrunkRequest,
-    params(("name" = String, Path, description = "Its name.")),
+    patch, path = "/api/v1/trunks/{name}", tag = "operations",
     responses((status = 200, description = "The changed trunk.", body = Trunk)),
 )]
 pub(super) async fn change_trunk(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Name(name): Name,
-    request: Request,
+    Name(name, _): Name<Trunk>,
+    Fields(fields, _): Fields<SetTrunkRequest>,
 ) -> Result<Json<Trunk>, Problem> {
-    lanes::change(&app, &owner, &name, request).await
+    lanes::change(&app, &owner, &name, fields).await
 }
 
 /// Stop the dialing on a trunk.
 ///
 /// Before the next claim. Live calls are left alone.
 #[utoipa::path(
-    post, path = "/api/v1/trunks/{name}/pause", tag = "operations", request_body = ReasonRequest,
-    params(("name" = String, Path, description = "Its name.")),
+    post, path = "/api/v1/trunks/{name}/pause", tag = "operations",
     responses((status = 200, description = "It is paused.", body = Trunk)),
 )]
 pub(super) async fn pause_trunk(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Name(name): Name,
-    request: Request,
+    Name(name, _): Name<Trunk>,
+    Object(reason): Object<ReasonRequest>,
 ) -> Result<Json<Trunk>, Problem> {
-    lanes::pause(&app, &owner, &name, request).await
+    lanes::pause(&app, &owner, &name, &reason).await
 }
 
-/// Start its dialing again.
+/// Start the dialing on a trunk again.
+///
+/// From the next claim on.
 #[utoipa::path(
-    post, path = "/api/v1/trunks/{name}/resume", tag = "operations", request_body = Option<OptionalReasonRequest>,
-    params(("name" = String, Path, description = "Its name.")),
+    post, path = "/api/v1/trunks/{name}/resume", tag = "operations",
     responses((status = 200, description = "It dials.", body = Trunk)),
 )]
 pub(super) async fn resume_trunk(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Name(name): Name,
-    request: Request,
+    Name(name, _): Name<Trunk>,
+    OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Json<Trunk>, Problem> {
-    lanes::resume(&app, &owner, &name, request).await
+    lanes::resume(&app, &owner, &name, &reason).await
 }

@@ -1,22 +1,22 @@
 //! Worker processes over HTTP: who is there, and who is told to go.
 
-use axum::{
-    Extension, Json,
-    extract::{Request, State},
-};
+use axum::{Extension, Json, extract::State};
 use serde_json::{Value, json};
 
 use super::{
     App,
     auth::Owner,
-    body::{self, Name},
+    body::Object,
     lanes::check_reason,
+    path::{Id, WorkerId},
     problem::{Code, Problem},
     schema::acting::{DrainResponse, ReasonRequest, Workers},
 };
 use crate::flow::drain::Drained;
 
 /// List the worker processes.
+///
+/// One that was not seen for a while is listed and not `alive`.
 #[utoipa::path(
     get, path = "/api/v1/workers", tag = "operations",
     responses((status = 200, description = "Those of the last day, the latest first.", body = Workers)),
@@ -31,21 +31,15 @@ pub(super) async fn list_workers(State(app): State<App>) -> Result<Json<Workers>
 /// It claims nothing more and finishes its dials; then a process of `pgdial work` ends, and one of
 /// `pgdial serve` goes on without its worker. To have it back, start it again.
 #[utoipa::path(
-    post, path = "/api/v1/workers/{id}/drain", tag = "operations", request_body = ReasonRequest,
-    params(("id" = uuid::Uuid, Path, description = "The worker.")),
+    post, path = "/api/v1/workers/{id}/drain", tag = "operations",
     responses((status = 200, description = "It goes, or was going.", body = DrainResponse)),
 )]
 pub(super) async fn drain_worker(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Name(id): Name,
-    request: Request,
+    Id(WorkerId(id)): Id<WorkerId>,
+    Object(ReasonRequest { why }): Object<ReasonRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let Ok(id) = id.parse() else {
-        let detail = "the id of a worker is a UUID: GET /api/v1/workers shows those there are";
-        return Err(Problem::new(Code::InvalidId, detail));
-    };
-    let ReasonRequest { why } = body::typed(request).await?;
     check_reason(&why)?;
     match app.calls.drain(id, &owner.by(), &why).await? {
         Drained::NotFound => Err(Problem::new(

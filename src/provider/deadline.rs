@@ -45,8 +45,10 @@ impl Stopwatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     /// Started before the claim was sent.
+    #[doc(hidden)]
     pub started: Stopwatch,
     /// Time after the start in which a dial may still begin: the lease minus the longest request.
+    #[doc(hidden)]
     pub latest_start: Duration,
 }
 

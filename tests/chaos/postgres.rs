@@ -5,7 +5,7 @@ use std::{
     sync::Mutex as StdMutex,
 };
 
-use pgdial::db::private::{DataDir, Environment, Options, PrivatePostgres};
+use pgdial::db::private::{Environment, Options, PrivatePostgres};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::Mutex;
@@ -143,8 +143,6 @@ fn options(base: &Path) -> Options {
     let environment = Environment {
         pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
         path: std::env::var_os("PATH"),
-        home: std::env::var_os("HOME").map(Into::into),
-        xdg_data_home: None,
     };
     Options {
         max_connections: CONNECTIONS,
@@ -152,7 +150,8 @@ fn options(base: &Path) -> Options {
             "superuser_reserved_connections".to_owned(),
             RESERVED.to_string(),
         )],
-        ..Options::new(environment, DataDir::Keep(base.to_owned()))
+        folder: Some(base.to_owned()),
+        ..Options::new(environment)
     }
 }
 

@@ -11,7 +11,7 @@ mod stopped;
 
 use std::{path::Path, time::Duration};
 
-use pgdial::provider::fake::ledger::{self, Interval};
+use pgdial_fake_provider::ledger::{self, Interval};
 use tokio::time::{Instant, sleep};
 
 use crate::{rings::Rings, stage::Stage};

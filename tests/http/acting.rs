@@ -115,7 +115,7 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
         POST campaigns | {"name": "Spring"} | 422 invalid_request | "name" of a campaign has 1 to 63 lower-case
         POST campaigns | {"name": "default"} | 409 name_taken | there is a campaign of this name already
         POST campaigns | {"name": "x", "trunk": "moon"} | 422 unknown_trunk | no trunk of this name
-        POST campaigns | {"name": "x", "colour": 1} | 422 invalid_request | unknown field "colour"
+        POST campaigns | {"name": "x", "colour": 1} | 422 invalid_request | "colour" is an unknown field
         POST campaigns | {"name": "x", "why": 5} | 422 invalid_request | "why" must be a string
         POST trunks | {"name": "1"} | 422 invalid_request | "name" of a trunk has 1 to 31 lower-case
         POST trunks | {"name": "default"} | 409 name_taken | there is a trunk of this name already
@@ -128,7 +128,7 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
         PATCH campaigns/default | {"ringTimeout": "11 minutes"} | 422 invalid_request | from 1 second to 10 minutes
         PATCH campaigns/default | {"busyBase": "soon"} | 422 invalid_request | "busyBase" must be a length of time
         PATCH campaigns/default | {"redialUnknown": "maybe"} | 422 invalid_request | true or false
-        PATCH campaigns/default | {"name": "x"} | 422 invalid_request | unknown field "name"
+        PATCH campaigns/default | {"name": "x"} | 422 invalid_request | "name" is an unknown field
         PATCH trunks/default | {"slots": 100001} | 422 invalid_request | from 0 to 100000
         PATCH trunks/default | {"callsPerSecond": 0} | 422 invalid_request | "callsPerSecond" must be a number
         PATCH trunks/default | {"lookUp": "x"} | 422 invalid_request | none, hint or authoritative
@@ -192,6 +192,34 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
             code,
             "{path}"
         );
+    }
+}
+
+#[tokio::test]
+async fn all_faults_of_a_lane_are_told_at_once() {
+    let world = World::new().await;
+    let long = "x".repeat(501);
+    for (path, body, pointers) in [
+        (
+            "campaigns",
+            json!({ "name": "Spring", "cap": -1, "colour": 1, "busyBase": "soon", "why": long }),
+            "#/name #/why #/busyBase #/cap #/colour",
+        ),
+        (
+            "trunks",
+            json!({ "slots": "x", "why": 5 }),
+            "#/name #/slots #/why",
+        ),
+    ] {
+        let path = format!("/api/v1/{path}");
+        let answer = world.send("POST", &path, &body).await;
+        assert_eq!(answer.code(), "invalid_request");
+        let faults = answer.body["errors"].as_array().unwrap();
+        let found: Vec<_> = faults
+            .iter()
+            .map(|fault| fault["pointer"].as_str().unwrap())
+            .collect();
+        assert_eq!(found.join(" "), pointers, "{}", answer.text);
     }
 }
 

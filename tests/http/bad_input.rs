@@ -179,20 +179,20 @@ async fn all_faults_of_a_body_are_told_at_once() {
 #[tokio::test]
 async fn a_query_that_cannot_be_taken_names_the_parameter() {
     check(
-        r#"
-        GET CALLS?status=waiting       | | | 422 invalid_query | unknown query parameter "status"
-        GET CALLS?state=done           | | | 422 invalid_query | waiting, dialing
-        GET CALLS?state=               | | | 422 invalid_query | waiting, dialing
+        r"
+        GET CALLS?status=waiting       | | | 422 invalid_query | unknown field `status`
+        GET CALLS?state=done           | | | 422 invalid_query | `waiting`, `dialing`
+        GET CALLS?state=               | | | 422 invalid_query | `waiting`, `dialing`
         GET CALLS?limit=0              | | | 422 invalid_query | 1 to 200
         GET CALLS?limit=201            | | | 422 invalid_query | 1 to 200
         GET CALLS?limit=ten            | | | 422 invalid_query | 1 to 200
         GET CALLS?limit=-1             | | | 422 invalid_query | 1 to 200
-        GET CALLS?limit=1&limit=2      | | | 422 invalid_query | twice
+        GET CALLS?limit=1&limit=2      | | | 422 invalid_query | duplicate field
         GET CALLS?cursor=abc           | | | 422 invalid_query | nextCursor
         GET CALLS?cursor=%F0%9F%98%80  | | | 422 invalid_query | nextCursor
         GET CALLS?to=555               | | | 422 invalid_query | E.164
         GET CALLS?campaign=%00         | | | 422 invalid_query | U+0000
-        "#,
+        ",
     )
     .await;
 }

@@ -326,7 +326,7 @@ async fn redrive_says_why_not() {
     let refused = redrive(json!({"force": true, "why": "they asked"})).await;
     assert_eq!(
         (refused.status.as_u16(), refused.code()),
-        (409, "suppressed")
+        (422, "suppressed")
     );
 }
 

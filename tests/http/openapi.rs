@@ -1,6 +1,11 @@
+use pgdial::{flow::heartbeat::Worker, provider::signature::sign_plain};
 use serde_json::Value;
+use uuid::Uuid;
 
-use crate::support::World;
+use crate::{
+    support::{SECRETS, Send, World, secrets},
+    webhooks,
+};
 
 #[tokio::test]
 async fn the_document_is_the_committed_one() {
@@ -44,6 +49,81 @@ async fn every_operation_of_the_document_is_served() {
         }
     }
     assert_eq!(count, 41);
+}
+
+/// A path of this operation, at which its example can be taken.
+async fn prepared(world: &World, operation: &str, path: &str) -> String {
+    let to = "+14155550199";
+    let id = match operation {
+        "dial_status" => return webhooks::url(world.dialing(to).await.reference()),
+        "drain_worker" => {
+            let worker = Worker {
+                id: Uuid::new_v4(),
+                host: "host".to_owned(),
+                pid: 7,
+                release: "0.1.0",
+                permits: 30,
+                trunks: vec!["default".to_owned()],
+                stopping: false,
+            };
+            world.calls.heartbeat(&worker).await.unwrap();
+            worker.id.to_string()
+        }
+        "redrive_call" => {
+            let id = world.enqueue(to).await;
+            let cancel = world.ask("POST", &format!("/api/v1/calls/{id}/cancel"));
+            assert_eq!(cancel.answer().await.status, 200);
+            id
+        }
+        "resolve_call" => {
+            let call = world.dialing(to).await;
+            world.calls.doubt(call.reference(), "x").await.unwrap();
+            call.id.to_string()
+        }
+        _ => world.enqueue(to).await,
+    };
+    path.replace("{id}", &id).replace("{name}", "default")
+}
+
+#[tokio::test]
+async fn every_body_has_an_example_and_those_of_requests_are_taken() {
+    let document = World::new().await.get("/openapi.json").await.body;
+    let mut taken = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                for (_, content) in response["content"].as_object().into_iter().flatten() {
+                    let has_one = content["example"].is_null() != content["examples"].is_null();
+                    assert!(has_one, "{id} {status}");
+                }
+            }
+            let bodies = operation["requestBody"]["content"].as_object();
+            for (kind, content) in bodies.into_iter().flatten() {
+                assert!(!content["example"].is_null(), "{id}");
+                let body = content["example"].to_string();
+                let world = World::new().await;
+                let answer = world
+                    .ask(&method.to_uppercase(), &prepared(&world, id, path).await)
+                    .header("content-type", kind)
+                    .header(
+                        "x-signature",
+                        sign_plain(&secrets(SECRETS), body.as_bytes()),
+                    )
+                    .body(body.clone())
+                    .answer()
+                    .await;
+                assert!(answer.status.is_success(), "{id} {body}: {}", answer.text);
+                assert!(
+                    !answer.text.contains("\"error\""),
+                    "{id} {body}: {}",
+                    answer.text
+                );
+                taken += 1;
+            }
+        }
+    }
+    assert_eq!(taken, 24);
 }
 
 #[tokio::test]

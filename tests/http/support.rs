@@ -10,7 +10,7 @@ use pgdial::{
     },
     domain::{ClaimedCall, Placement, Reference, Report},
     flow::Queue,
-    http::{self, ApiKeys, Server, Settings},
+    http::{self, Server, Settings},
     provider::{
         self, Cancellation, LookedUp, Order, Provider, Webhook, protocol, signature::Secrets,
     },
@@ -33,9 +33,8 @@ async fn postgres() -> &'static PrivatePostgres {
         let environment = Environment {
             pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
             path: std::env::var_os("PATH"),
-            ..Environment::default()
         };
-        let start = move || PrivatePostgres::start(&Options::for_tests(environment)).unwrap();
+        let start = move || PrivatePostgres::start(&Options::careless(environment)).unwrap();
         let postgres = tokio::task::spawn_blocking(start).await.unwrap();
         make_template(&postgres).await;
         postgres
@@ -179,7 +178,11 @@ impl World {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let settings = Settings {
             public_url: String::new(),
-            api_keys: wishes.api_keys.parse::<ApiKeys>().unwrap(),
+            api_keys: wishes
+                .api_keys
+                .split(',')
+                .filter_map(|key| key.split_once(':'))
+                .collect(),
             trunks: trunks(),
             time_limit: wishes.time_limit,
             most_streams: wishes.most_streams,

@@ -98,6 +98,7 @@ async fn sql_takes_numbers_as_people_write_them() {
 #[tokio::test]
 async fn a_list_of_numbers_is_added_at_once_and_each_has_its_verdict() {
     let db = TestDb::new().await;
+    db.list_nobody().await;
     let waiting = db.enqueue(&number(1)).await;
     let mut session = db.session().await;
     let add = "pgdial.do_not_call_add_many(array['+1 415 555 0001', '911', '+14155550002', '+1-415-555-0001', null], \

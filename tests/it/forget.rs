@@ -372,6 +372,7 @@ async fn a_young_key_that_is_made_of_the_number_waits_for_its_day() {
 #[tokio::test]
 async fn an_entry_of_the_list_stays_unless_it_shall_go() {
     let db = TestDb::new().await;
+    db.list_nobody().await;
     db.calls
         .do_not_call_add(&phone(), "ann", "letter of May")
         .await

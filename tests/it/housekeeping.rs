@@ -85,7 +85,7 @@ async fn every_table_can_be_published_and_changed() {
 async fn a_subscriber_follows_through_every_week() {
     let options = Options {
         settings: vec![("wal_level".to_owned(), "logical".to_owned())],
-        ..Options::for_tests(environment())
+        ..Options::careless(environment())
     };
     let server = PrivatePostgres::start(&options).unwrap();
     let admin = db::connect(&server.url(), "test", 2).await.unwrap();

@@ -96,7 +96,10 @@ async fn a_change_that_does_not_fit_is_refused_and_changes_nothing() {
             .set_lane(kind, "default", &changes, "tester", None)
             .await;
         assert!(
-            matches!(set, Err(ChangeError::Refused(_))),
+            matches!(
+                set,
+                Err(ChangeError::Refused(_) | ChangeError::UnknownTrunk)
+            ),
             "{changes}: {set:?}"
         );
         let create = db
@@ -104,7 +107,10 @@ async fn a_change_that_does_not_fit_is_refused_and_changes_nothing() {
             .create_lane(kind, "fresh", &changes, "tester", None)
             .await;
         assert!(
-            matches!(create, Err(ChangeError::Refused(_))),
+            matches!(
+                create,
+                Err(ChangeError::Refused(_) | ChangeError::UnknownTrunk)
+            ),
             "{changes}: {create:?}"
         );
         let fresh = "select (select count(*) from pgdial.campaigns where name = 'fresh') \

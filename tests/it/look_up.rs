@@ -62,6 +62,25 @@ async fn a_dial_in_doubt_is_asked_about_soon_and_then_less_often() {
     assert_eq!(due(&db).await, 1);
 }
 
+/// The older the doubt, the longer until the next question: half its age, at least 5 s and at most 2 minutes.
+#[tokio::test]
+async fn the_next_question_waits_in_proportion_to_the_age_of_the_doubt() {
+    let db = may_be_asked("hint").await;
+    db.stop_clock().await;
+    for (n, (age, next)) in [("6 seconds", 5), ("1 minute", 30), ("10 minutes", 120)]
+        .into_iter()
+        .enumerate()
+    {
+        let call = in_doubt(&db, n).await;
+        db.forward(age).await;
+        assert_eq!(due(&db).await, 1, "{age}");
+        let until = "extract(epoch from look_up_at - pgdial.now())::int";
+        assert_eq!(db.column(call.id, until).await, next.to_string(), "{age}");
+        db.sql("update pgdial.calls set look_up_at = pgdial.now() + interval '1 day'")
+            .await;
+    }
+}
+
 /// After half of its longest possible time, but at most 2 minutes and at least 5 s.
 #[tokio::test]
 async fn an_accepted_call_is_asked_about_in_proportion_to_its_limits() {

@@ -29,7 +29,9 @@ mod drain;
 mod enqueue;
 mod events;
 mod evidence;
+mod examples;
 mod fairness;
+mod fake_provider;
 mod floods;
 mod forget;
 mod heartbeat;
@@ -74,6 +76,7 @@ mod smoke;
 mod structure;
 mod sweep;
 mod tls;
+mod together;
 #[cfg(feature = "otel")]
 mod traces;
 mod unheard;

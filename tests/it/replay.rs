@@ -137,7 +137,7 @@ async fn events_are_listed_by_verdict_and_trunk() {
     };
     assert_eq!(list(all.clone()).await.len(), 2);
     let noted = list(Kept {
-        verdict: Some("noted"),
+        verdict: Some(Verdict::Noted),
         ..all.clone()
     });
     assert_eq!(noted.await[0].event_id, "f");

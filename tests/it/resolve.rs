@@ -141,9 +141,12 @@ async fn what_was_given_up_as_unknown_is_resolved() {
         resolve(&db, none.id, Resolution::NotPlaced).await,
         Resolved::Resolved
     );
-    let facts = "(state, outcome, hold_until is null, attempt)";
-    assert_eq!(db.column(heard.id, facts).await, "(completed,answered,t,1)");
-    assert_eq!(db.column(none.id, facts).await, "(waiting,,t,0)");
+    let facts = "(state, outcome, hold_until is null, attempt, ended_at is null, trunk)";
+    assert_eq!(
+        db.column(heard.id, facts).await,
+        "(completed,answered,t,1,f,default)"
+    );
+    assert_eq!(db.column(none.id, facts).await, "(waiting,,t,0,t,)");
     assert_eq!(db.claim(2).await[0].id, none.id);
 }
 

@@ -46,7 +46,7 @@ const OWNERS: [&str; 46] = [
     "select pgdial.drop_partitions(now(), '0')",
     "select pgdial.note(null, 'completed', now())",
     "select pgdial.end_attempt(null, 'answered', '{}', null, now())",
-    "select pgdial.lock_calls('{}')",
+    "select pgdial.lock_calls('{}', false)",
     "select pgdial.gate()",
     "alter table pgdial.calls disable trigger all",
     "alter table pgdial.calls drop constraint calls_in_flight_is_claimed",

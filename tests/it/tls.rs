@@ -52,7 +52,7 @@ impl Server {
             .local_addr()
             .unwrap()
             .port();
-        let mut options = Options::for_tests(environment());
+        let mut options = Options::careless(environment());
         options.settings = vec![
             ("listen_addresses".to_owned(), "127.0.0.1".to_owned()),
             ("port".to_owned(), port.to_string()),

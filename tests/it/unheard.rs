@@ -203,6 +203,22 @@ async fn an_outage_is_one_whatever_is_told_that_is_not_believed() {
 }
 
 #[tokio::test]
+async fn several_others_must_have_been_believed() {
+    let db = tells_of_all().await;
+    in_doubt(&db).await;
+    let one = db.in_call(&number(9)).await;
+    db.forward("71 seconds").await;
+    tell_of_others(&db, 2..5).await;
+    db.sql("update pgdial.webhook_events set verdict = 'mismatch'")
+        .await;
+    for event in ["1", "2", "3", "4", "5", "6"] {
+        db.event(&one, event, progress(ReportKind::Progress)).await;
+        db.forward("30 seconds").await;
+    }
+    assert_eq!(not_placed(&db).await, 0);
+}
+
+#[tokio::test]
 async fn what_another_trunk_tells_of_nobody_we_know_holds_up_nothing() {
     let db = tells_of_all().await;
     in_doubt(&db).await;

@@ -20,39 +20,39 @@ pub struct CampaignChanges {
     #[arg(long, value_name = "NAME")]
     pub trunk: Option<String>,
     /// Maximum calls in flight, or none: then only the trunk's slots limit it.
-    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::cap)]
-    pub cap: Option<Limit<u32>>,
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::number_or_none::<i64>)]
+    pub cap: Option<Limit<i64>>,
     /// Share of the trunk's slots relative to other campaigns with work, 1 to 1000.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub weight: Option<u16>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub weight: Option<i64>,
     /// Attempts of a new call that does not say, 1 to 20.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
-    pub max_attempts: Option<u8>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub max_attempts: Option<i64>,
     /// Ring timeout, 1s to 10m.
-    #[arg(long, value_name = "TIME", value_parser = values::ring_timeout)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub ring_timeout: Option<Interval>,
     /// Maximum duration of a call, 1s to 6h.
-    #[arg(long, value_name = "TIME", value_parser = values::max_duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub max_duration: Option<Interval>,
     /// Wait after the first busy attempt; doubles with each attempt.
-    #[arg(long, value_name = "TIME", value_parser = values::backoff)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub busy_base: Option<Interval>,
     /// Wait after the first unanswered attempt; doubles with each attempt.
-    #[arg(long, value_name = "TIME", value_parser = values::backoff)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub no_answer_base: Option<Interval>,
     /// Wait after the first fault; doubles with each attempt.
-    #[arg(long, value_name = "TIME", value_parser = values::backoff)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub fault_base: Option<Interval>,
     /// Upper bound of every wait.
-    #[arg(long, value_name = "TIME", value_parser = values::backoff)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub backoff_cap: Option<Interval>,
     /// Retry a call whose attempt ended as unknown, once its number is free: it may ring the person twice.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub redial_unknown: Option<bool>,
     /// Pause the campaign after this many dials in a row were refused for one reason: 1 to 100, or none. Until its
     /// first call is accepted, no more than this many are being dialled.
-    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::guard)]
-    pub guard: Option<Limit<u32>>,
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::number_or_none::<i64>)]
+    pub guard: Option<Limit<i64>>,
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
@@ -60,7 +60,6 @@ pub struct CampaignChanges {
 
 impl Changes for CampaignChanges {
     const KIND: LaneKind = LaneKind::Campaign;
-    const NAMES: &str = "at most 63 lower-case letters, digits, underscores and hyphens, the first a letter or a digit, as in spring-2026";
 
     fn given(&self) -> Map<String, Value> {
         let time = |time: Option<Interval>| time.map(|time| json!(time.to_sql()));
@@ -79,13 +78,6 @@ impl Changes for CampaignChanges {
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
         ])
-    }
-
-    fn is_name(name: &str) -> bool {
-        let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        (1..=63).contains(&name.len())
-            && name.bytes().next().is_some_and(lower)
-            && name.bytes().all(|b| lower(b) || b == b'_' || b == b'-')
     }
 
     type Lane = Campaign;

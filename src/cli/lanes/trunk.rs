@@ -9,7 +9,6 @@ use crate::{
         out::{or_none, yes},
         values::{self, Limit},
     },
-    config,
     flow::{Error, Queue, lanes::LaneKind, view::Trunk},
 };
 
@@ -17,10 +16,10 @@ use crate::{
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TrunkChanges {
     /// Maximum calls in flight, summed over all processes, 0 to 100000.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    pub slots: Option<u32>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub slots: Option<i64>,
     /// Maximum dials per second, or none.
-    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::pace)]
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::number_or_none::<f64>)]
     pub calls_per_second: Option<Limit<f64>>,
     /// Whether its provider can be asked about a dial. `authoritative`: a dial it does not know was not placed.
     #[arg(long, value_enum, value_name = "HOW")]
@@ -30,7 +29,7 @@ pub struct TrunkChanges {
     pub idempotent: Option<bool>,
     /// Time within which its provider first reports every call it places, 1s to 1h, or none. A dial in doubt without
     /// a report by then was not placed.
-    #[arg(long, value_name = "TIME|none", value_parser = values::reports_within)]
+    #[arg(long, value_name = "TIME|none", value_parser = values::interval_or_none)]
     pub reports_within: Option<Limit<String>>,
 }
 
@@ -48,8 +47,6 @@ pub enum LookUp {
 
 impl Changes for TrunkChanges {
     const KIND: LaneKind = LaneKind::Trunk;
-    const NAMES: &str =
-        "at most 31 lower-case letters, digits and underscores, the first a letter, as in eu_west";
 
     fn given(&self) -> Map<String, Value> {
         only_given([
@@ -65,10 +62,6 @@ impl Changes for TrunkChanges {
                 self.reports_within.clone().map(Limit::into_json),
             ),
         ])
-    }
-
-    fn is_name(name: &str) -> bool {
-        config::is_trunk_name(name)
     }
 
     type Lane = Trunk;

@@ -5,7 +5,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::find::FLOOR;
+use crate::db::OLDEST_POSTGRES;
 
 /// Why there is no private server.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum Error {
     Missing(Missing),
     /// The folder that `PGDIAL_PG_BINDIR` names will not do.
     #[error(
-        "PGDIAL_PG_BINDIR={} does not hold the programs initdb and postgres of Postgres {FLOOR} or newer",
+        "PGDIAL_PG_BINDIR={} does not hold the programs initdb and postgres of Postgres {OLDEST_POSTGRES} or newer",
         path.display()
     )]
     Bindir {
@@ -29,7 +29,7 @@ pub enum Error {
     )]
     NoAccount,
     /// The directory belongs to somebody else, who could then read or swap what is in it.
-    #[error("{} belongs to user id {uid}, or others may write to it: name another data directory", path.display())]
+    #[error("{} belongs to user id {uid}, or others may write to it", path.display())]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -38,8 +38,7 @@ pub enum Error {
     },
     /// The account that we become cannot enter the directory.
     #[error(
-        "the account `{account}`, which runs Postgres because root may not, cannot enter {}: \
-         name a data directory outside private homes, such as /var/tmp/pgdial-demo",
+        "the account `{account}`, which runs Postgres because root may not, cannot enter {}",
         path.display()
     )]
     Unreachable {
@@ -58,8 +57,8 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
-    /// Another process holds the directory, and no server came up in it.
-    #[error("another process holds {} and no server has come up there", path.display())]
+    /// A server that was there before does not go.
+    #[error("another process holds {}", path.display())]
     Busy {
         /// The directory.
         path: PathBuf,
@@ -126,7 +125,7 @@ impl fmt::Display for Missing {
         let sudo = if self.sudo { "sudo " } else { "" };
         writeln!(
             f,
-            "no DATABASE_URL is set, and this machine has no server programs of Postgres {FLOOR} or newer."
+            "no DATABASE_URL is set, and this machine has no server programs of Postgres {OLDEST_POSTGRES} or newer."
         )?;
         writeln!(f, "Any one of these will do:")?;
         writeln!(

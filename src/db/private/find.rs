@@ -14,9 +14,7 @@ use super::{
     Environment,
     error::{Error, Missing, TooOld},
 };
-
-/// The oldest major version that pgdial runs on.
-pub const FLOOR: u32 = 15;
+use crate::db::OLDEST_POSTGRES;
 
 /// Where packages put server binaries: parent folder, prefix before the version, folder after it.
 const PACKAGED: [(&str, &str, &str); 9] = [
@@ -73,7 +71,7 @@ fn choose(
     let mut too_old: Vec<TooOld> = Vec::new();
     for folder in places.iter().filter_map(|place| real_folder(place)) {
         match version_of(&folder.join("postgres")) {
-            Some(major) if major >= FLOOR => return Ok(Binaries { folder, major }),
+            Some(major) if major >= OLDEST_POSTGRES => return Ok(Binaries { folder, major }),
             Some(major) if too_old.iter().all(|known| known.folder != folder) => {
                 too_old.push(TooOld { folder, major });
             }

@@ -1,8 +1,7 @@
-//! The directory of one cluster, and the lock on it.
+//! The folder of one server, and the lock on it.
 //!
-//! A home holds `data` (the cluster), `server.log`, and the socket where its
-//! path is short enough. The lock is a flock on the directory itself, handed
-//! down to the watchdog and the server: **whoever gets it knows that no server
+//! A home holds `data` (the cluster), `server.log` and the socket. The lock is a flock on the directory
+//! itself, handed down to the watchdog and the server: **whoever gets it knows that no server
 //! of ours lives there**, whatever became of the process that started one.
 //!
 //! When we are root everything in a home belongs to the account that runs the
@@ -21,7 +20,7 @@ use rustix::fs::{Mode, OFlags};
 use uuid::Uuid;
 
 use super::{
-    DataDir, Error,
+    Error,
     account::{self, Account},
 };
 
@@ -31,10 +30,7 @@ pub(super) const GLANCE: Duration = Duration::from_millis(10);
 /// How often it looks at most: about a minute, enough for a recovery after a crash.
 pub(super) const GLANCES: u32 = 6_000;
 
-/// A socket's path may have 103 bytes (macOS; 107 on Linux), and Postgres adds 15.
-const LONGEST_SOCKET_DIR: usize = 88;
-
-/// The directory of one cluster.
+/// The directory of one server.
 #[derive(Debug)]
 pub(super) struct Home {
     path: PathBuf,
@@ -43,73 +39,34 @@ pub(super) struct Home {
     temporary: bool,
 }
 
-/// What came of trying to take a home.
-#[derive(Debug)]
-pub(super) enum Claimed {
-    /// It is ours until the file, and every copy of it, is closed.
-    Ours(File),
-    /// A server runs in it.
-    Running(Running),
-}
-
-/// A server that somebody else runs.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Running {
-    pub(super) pid: i32,
-    pub(super) socket_dir: PathBuf,
-}
-
-/// Where the socket goes.
-#[derive(Debug)]
-pub(super) struct SocketDir {
-    pub(super) path: PathBuf,
-    /// Whether it was made for this server alone, and goes with it.
-    pub(super) temporary: bool,
-}
-
 impl Home {
-    /// Opens the home, and makes it if it is not there.
-    pub(super) fn open(data_dir: &DataDir, major: u32) -> Result<Self, Error> {
+    /// Opens the home, and makes it if it is not there; a fresh one without a path.
+    pub(super) fn open(kept: Option<&Path>) -> Result<Self, Error> {
         let account = account::to_become()?;
-        let (path, temporary) = match data_dir {
-            DataDir::Temporary => (fresh_path(), true),
-            DataDir::Keep(base) => {
-                let base = std::path::absolute(base).map_err(Error::io("find", base))?;
-                make_base(&base, account.as_ref())?;
-                (base.join(format!("pg{major}")), false)
-            }
-        };
+        let path = kept.map_or_else(fresh_path, Path::to_owned);
         let directory = own_directory(&path, account.as_ref())?;
         Ok(Self {
             path,
             directory,
             account,
-            temporary,
+            temporary: kept.is_none(),
         })
     }
 
-    /// Takes the lock, or finds the server of whoever has it.
-    ///
-    /// While neither is possible somebody is starting or stopping, so it looks again until one is.
-    pub(super) fn claim(&self) -> Result<Claimed, Error> {
+    /// Takes the lock, once the last process of an earlier server has let it go. It is ours until the file,
+    /// and every copy of it, is closed.
+    pub(super) fn lock(&self) -> Result<File, Error> {
         for _ in 0..GLANCES {
             match self.directory.try_lock() {
                 Ok(()) => {
-                    let copy = self
-                        .directory
-                        .try_clone()
-                        .map_err(Error::io("open", &self.path))?;
-                    return Ok(Claimed::Ours(copy));
+                    let copy = self.directory.try_clone();
+                    return copy.map_err(Error::io("open", &self.path));
                 }
-                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::WouldBlock) => thread::sleep(GLANCE),
                 Err(TryLockError::Error(source)) => {
                     return Err(Error::io("lock", &self.path)(source));
                 }
             }
-            if let Some(running) = self.running().filter(|running| is_alive(running.pid)) {
-                return Ok(Claimed::Running(running));
-            }
-            thread::sleep(GLANCE);
         }
         Err(Error::Busy {
             path: self.path.clone(),
@@ -117,28 +74,8 @@ impl Home {
     }
 
     /// The server that takes connections here, by its own word.
-    pub(super) fn running(&self) -> Option<Running> {
+    pub(super) fn ready_pid(&self) -> Option<i32> {
         parse_pid_file(&fs::read_to_string(self.data().join("postmaster.pid")).ok()?)
-    }
-
-    /// A folder for the socket: the home itself, or a short one if its path is too long.
-    pub(super) fn make_socket_dir(&self) -> Result<SocketDir, Error> {
-        if self
-            .path
-            .to_str()
-            .is_some_and(|path| path.len() <= LONGEST_SOCKET_DIR)
-        {
-            return Ok(SocketDir {
-                path: self.path.clone(),
-                temporary: false,
-            });
-        }
-        let path = fresh_path();
-        let _directory: File = own_directory(&path, self.account.as_ref())?;
-        Ok(SocketDir {
-            path,
-            temporary: true,
-        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -146,7 +83,7 @@ impl Home {
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.path.join("data")
+        data_in(&self.path)
     }
 
     pub(super) fn account(&self) -> Option<&Account> {
@@ -158,27 +95,14 @@ impl Home {
     }
 }
 
+/// The data directory in a home.
+pub(super) fn data_in(home: &Path) -> PathBuf {
+    home.join("data")
+}
+
 /// A short path that nobody can guess, so that nobody can be there first.
 fn fresh_path() -> PathBuf {
     PathBuf::from(format!("/tmp/pgdial-{}", Uuid::new_v4().simple()))
-}
-
-/// The directory above a home that is kept. As root it must be root's own, or
-/// somebody could have put a link where the home goes; others may pass through
-/// it, because the account must.
-fn make_base(base: &Path, account: Option<&Account>) -> Result<(), Error> {
-    let mode = if account.is_some() { 0o711 } else { 0o700 };
-    let created = DirBuilder::new().recursive(true).mode(mode).create(base);
-    created.map_err(Error::io("create", base))?;
-    let found = fs::metadata(base).map_err(Error::io("look at", base))?;
-    let writable_by_others = found.mode() & 0o022 != 0;
-    if account.is_some() && (found.uid() != 0 || writable_by_others) {
-        return Err(Error::Foreign {
-            path: base.to_owned(),
-            uid: found.uid(),
-        });
-    }
-    Ok(())
 }
 
 /// Makes or opens a directory of mode 0700 that belongs to whoever runs the server.
@@ -209,18 +133,11 @@ fn own_directory(path: &Path, account: Option<&Account>) -> Result<File, Error> 
     Ok(directory)
 }
 
-/// The lines of postmaster.pid: 1 is the pid, 5 the first socket folder, 8 the status.
-fn parse_pid_file(text: &str) -> Option<Running> {
+/// The lines of postmaster.pid: 1 is the pid, 8 the status.
+fn parse_pid_file(text: &str) -> Option<i32> {
     let mut lines = text.lines().map(str::trim_end);
     let pid = lines.next()?.parse().ok()?;
-    let socket_dir = PathBuf::from(lines.nth(3)?);
-    (lines.nth(2)? == "ready").then_some(Running { pid, socket_dir })
-}
-
-fn is_alive(pid: i32) -> bool {
-    // EPERM cannot happen: the server runs as we do, or as an account below root.
-    rustix::process::Pid::from_raw(pid)
-        .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+    (lines.nth(6)? == "ready").then_some(pid)
 }
 
 #[cfg(test)]
@@ -230,16 +147,8 @@ mod tests {
     const READY: &str = "4711\n/tmp/h/data\n1763800000\n5432\n/tmp/h\n\n  123 456\nready   \n";
 
     #[test]
-    fn a_server_that_is_ready_says_where_its_socket_is() {
-        let running = Running {
-            pid: 4711,
-            socket_dir: PathBuf::from("/tmp/h"),
-        };
-        assert_eq!(parse_pid_file(READY), Some(running));
-    }
-
-    #[test]
-    fn a_server_that_starts_or_stops_is_not_ready() {
+    fn only_a_server_that_is_ready_has_a_pid() {
+        assert_eq!(parse_pid_file(READY), Some(4711));
         assert_eq!(parse_pid_file(&READY.replace("ready", "starting")), None);
         assert_eq!(parse_pid_file(&READY.replace("ready", "stopping")), None);
         assert_eq!(parse_pid_file("4711\n/tmp/h/data\n"), None);

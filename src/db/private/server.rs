@@ -18,13 +18,10 @@ use super::{
     Error, account,
     address::{PORT, USER},
     find::Binaries,
-    home::{GLANCE, GLANCES, Home, SocketDir},
+    home::{GLANCE, GLANCES, Home},
 };
 
 const WATCHDOG: &str = include_str!("server/watchdog.sh");
-
-/// Creates in a folder beside and renames, so that a power cut leaves no half cluster.
-const CREATE: &str = r#"rm -rf "$1" && "$2" -D "$1" -A trust -U "$3" -E UTF8 --locale=C --no-instructions $5 && mv "$1" "$4""#;
 
 /// A home that is ours, about to get a server.
 #[derive(Debug)]
@@ -36,21 +33,19 @@ pub(super) struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    /// Creates the cluster unless it is there. The lock goes along, so that
-    /// nobody takes the home from under an initdb that has outlived us.
+    /// Creates the cluster unless it is there.
     pub(super) fn create_cluster(&self, durable: bool) -> Result<(), Error> {
         let data = self.home.data();
         if data.is_dir() {
             return Ok(());
         }
-        let mut command = self.shell(CREATE);
-        command
-            .arg(self.home.path().join("data.new"))
-            .arg(self.binaries.program("initdb"))
-            .arg(USER)
-            .arg(&data);
-        command.arg(if durable { "" } else { "--no-sync" });
-        command.stdin(self.lock_copy()?);
+        let mut command = self.command(&self.binaries.program("initdb"));
+        command.arg("-D").arg(&data);
+        command.args(["-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C"]);
+        command.arg("--no-instructions");
+        if !durable {
+            command.arg("--no-sync");
+        }
         let output = command.output().map_err(|error| self.cannot_run(error))?;
         if output.status.success() {
             return Ok(());
@@ -63,14 +58,15 @@ impl Starting<'_> {
     }
 
     /// Starts the server and waits until it takes connections.
-    pub(super) fn run(self, sockets: &SocketDir, settings: &[String]) -> Result<Server, Error> {
-        let remove = match (self.home.is_temporary(), sockets.temporary) {
-            (true, _) => self.home.path(),
-            (false, true) => &sockets.path,
-            (false, false) => Path::new(""),
+    pub(super) fn run(self, settings: &[String]) -> Result<Server, Error> {
+        let remove = if self.home.is_temporary() {
+            self.home.path()
+        } else {
+            Path::new("")
         };
-        let mut command = self.shell(WATCHDOG);
+        let mut command = self.command(Path::new("/bin/sh"));
         command
+            .args(["-c", WATCHDOG, "pgdial-postgres"])
             .arg(self.home.path().join("server.log"))
             .arg(remove)
             .arg(self.binaries.program("postgres"));
@@ -78,7 +74,7 @@ impl Starting<'_> {
             .arg("-D")
             .arg(self.home.data())
             .arg("-k")
-            .arg(&sockets.path)
+            .arg(self.home.path())
             .args(["-p", PORT])
             .args(settings);
         // Its own process group: a Ctrl-C at the terminal is ours to act on, not the server's.
@@ -99,14 +95,11 @@ impl Starting<'_> {
         Ok(server)
     }
 
-    /// A shell as whoever runs the server. The environment is cut down to what
+    /// A program as whoever runs the server. The environment is cut down to what
     /// it needs: `PG*` variables would change it, and our secrets are not its business.
-    fn shell(&self, script: &str) -> Command {
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", script, "pgdial-postgres"])
-            .current_dir(self.home.path())
-            .env_clear();
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.home.path()).env_clear();
         let path = self
             .path
             .unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
@@ -174,10 +167,7 @@ impl Server {
     /// The pid is compared because a file left by an earlier server says "ready" too.
     fn wait_until_ready(&mut self, home: &Home) -> Result<(), Error> {
         for _ in 0..GLANCES {
-            if home
-                .running()
-                .is_some_and(|running| running.pid == self.pid)
-            {
+            if home.ready_pid() == Some(self.pid) {
                 return Ok(());
             }
             if self.has_ended()? {

@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
-    DataDir, Environment, Error, Options, PrivatePostgres,
+    Environment, Error, Options, PrivatePostgres,
     home::{GLANCE, GLANCES},
 };
 
@@ -47,15 +47,14 @@ impl Drop for Scratch {
     }
 }
 
-fn options(data_dir: DataDir) -> Options {
+fn options(folder: Option<PathBuf>) -> Options {
     let environment = Environment {
         pg_bindir: env::var_os("PGDIAL_PG_BINDIR").map(PathBuf::from),
         path: env::var_os("PATH"),
-        ..Environment::default()
     };
     Options {
-        data_dir,
-        ..Options::for_tests(environment)
+        folder,
+        ..Options::careless(environment)
     }
 }
 
@@ -87,7 +86,7 @@ async fn ask(url: &str, question: &'static str) -> String {
 
 #[tokio::test]
 async fn a_server_answers_and_is_gone_with_its_files_when_dropped() {
-    let server = PrivatePostgres::start(&options(DataDir::Temporary)).unwrap();
+    let server = PrivatePostgres::start(&options(None)).unwrap();
     assert_eq!(
         ask(&server.url(), "select current_user::text").await,
         "pgdial"
@@ -117,14 +116,10 @@ async fn a_kept_cluster_is_durable_and_comes_back_with_its_rows() {
     let scratch = Scratch::new();
     let keep = || Options {
         durable: true,
-        ..options(DataDir::Keep(scratch.path().join("kept")))
+        ..options(Some(scratch.path().join("kept")))
     };
     let server = PrivatePostgres::start(&keep()).unwrap();
-    assert!(
-        server
-            .data_dir()
-            .starts_with(scratch.path().join(format!("kept/pg{}", server.major())))
-    );
+    assert_eq!(server.data_dir(), scratch.path().join("kept/data"));
     assert_eq!(
         ask(&server.url(), "select current_setting('fsync')").await,
         "on"
@@ -140,41 +135,11 @@ async fn a_kept_cluster_is_durable_and_comes_back_with_its_rows() {
 }
 
 #[tokio::test]
-async fn a_second_start_on_the_same_directory_joins_the_first() {
-    let scratch = Scratch::new();
-    let keep = || options(DataDir::Keep(scratch.path().join("shared")));
-    let starts = [keep(), keep()]
-        .map(|options| thread::spawn(move || PrivatePostgres::start(&options).unwrap()));
-    let [one, other] = starts.map(|start| start.join().unwrap());
-    assert_eq!((one.pid(), one.url()), (other.pid(), other.url()));
-    let (ours, joined) = if one.is_ours() {
-        (one, other)
-    } else {
-        (other, one)
-    };
-    assert!(!joined.is_ours());
-    joined.stop().unwrap();
-    assert_eq!(ask(&ours.url(), "select 'still here'").await, "still here");
-}
-
-#[tokio::test]
-async fn a_path_too_long_for_a_socket_gets_a_short_socket_folder_that_goes_too() {
-    let scratch = Scratch::new();
-    let long = scratch.path().join("x".repeat(90));
-    let server = PrivatePostgres::start(&options(DataDir::Keep(long))).unwrap();
-    assert_eq!(ask(&server.url(), "select 'reached'").await, "reached");
-    let socket_dir = server.socket_dir().to_owned();
-    assert!(!socket_dir.starts_with(scratch.path()));
-    server.stop().unwrap();
-    assert!(!socket_dir.exists());
-}
-
-#[tokio::test]
 async fn extra_settings_win_over_ours() {
     let settings = vec![("max_connections".to_owned(), "17".to_owned())];
     let server = PrivatePostgres::start(&Options {
         settings,
-        ..options(DataDir::Temporary)
+        ..options(None)
     })
     .unwrap();
     assert_eq!(
@@ -188,7 +153,7 @@ fn a_server_that_cannot_start_says_why_in_its_own_words() {
     let settings = vec![("no_such_setting".to_owned(), "on".to_owned())];
     let error = PrivatePostgres::start(&Options {
         settings,
-        ..options(DataDir::Temporary)
+        ..options(None)
     })
     .unwrap_err();
     assert!(matches!(error, Error::Died { .. }), "{error:?}");
@@ -199,13 +164,12 @@ fn a_server_that_cannot_start_says_why_in_its_own_words() {
 fn a_home_that_others_may_write_to_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();
-    let server =
-        PrivatePostgres::start(&options(DataDir::Keep(scratch.path().join("open")))).unwrap();
+    let open = || options(Some(scratch.path().join("open")));
+    let server = PrivatePostgres::start(&open()).unwrap();
     let home = server.socket_dir().to_owned();
     server.stop().unwrap();
     fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
-    let error =
-        PrivatePostgres::start(&options(DataDir::Keep(scratch.path().join("open")))).unwrap_err();
+    let error = PrivatePostgres::start(&open()).unwrap_err();
     assert!(matches!(error, Error::Foreign { .. }), "{error}");
 }
 
@@ -244,7 +208,7 @@ fn the_victim() {
     if env::var_os(VICTIM).is_none() {
         return;
     }
-    let server = PrivatePostgres::start(&options(DataDir::Temporary)).unwrap();
+    let server = PrivatePostgres::start(&options(None)).unwrap();
     println!("server {} {}", server.pid(), server.socket_dir().display());
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }

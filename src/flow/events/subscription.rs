@@ -95,10 +95,10 @@ impl Follow {
     /// What to do with events of this kind.
     ///
     /// ```no_run
-    /// # use pgdial::flow::{Queue, events::EventError};
+    /// # use pgdial::{EventError, Queue};
     /// # use tokio_util::sync::CancellationToken;
-    /// # async fn follow(calls: &Queue, stop: CancellationToken) -> Result<(), EventError> {
-    /// calls
+    /// # async fn follow(queue: &Queue, stop: CancellationToken) -> Result<(), EventError> {
+    /// queue
     ///     .events()
     ///     .campaign("spring")
     ///     .on("completed", |event| async move { println!("{} was reached", event.call_id) })

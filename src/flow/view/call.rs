@@ -15,14 +15,17 @@ pub struct CallSummary {
     /// Its id, which sorts by creation.
     pub id: CallId,
     /// The number to ring.
+    #[schema(example = "+14155550100")]
     pub to: String,
     /// The number to show; null: the provider's own.
     pub from: Option<String>,
     /// What the provider says.
+    #[schema(example = "welcome")]
     pub script_id: String,
     /// Passed to the provider verbatim.
     pub metadata: Map<String, Value>,
     /// The campaign that it belongs to.
+    #[schema(example = "default")]
     pub campaign: String,
     /// 0 to 9, higher first.
     pub priority: i16,
@@ -61,14 +64,17 @@ pub struct Call {
     /// Its id, which sorts by creation.
     pub id: CallId,
     /// The number to ring.
+    #[schema(example = "+14155550100")]
     pub to: String,
     /// The number to show; null: the provider's own.
     pub from: Option<String>,
     /// What the provider says.
+    #[schema(example = "welcome")]
     pub script_id: String,
     /// Passed to the provider verbatim.
     pub metadata: Map<String, Value>,
     /// The campaign that it belongs to.
+    #[schema(example = "default")]
     pub campaign: String,
     /// 0 to 9, higher first.
     pub priority: i16,
@@ -113,6 +119,7 @@ pub struct Call {
     /// Why.
     pub cancel_requested_why: Option<String>,
     /// Who enqueued it: an API key's name, or an SQL role.
+    #[schema(example = "crm")]
     pub owner: String,
     /// The key under which the same request is the same call.
     pub idempotency_key: Option<String>,
@@ -165,6 +172,7 @@ pub struct CallEvent {
     /// When.
     pub at: DateTime<Utc>,
     /// What: `waiting`, `active`, `in_call`, `retried`, `completed`, ...
+    #[schema(example = "completed")]
     pub kind: String,
     /// The claim that it belongs to; 0 before the first.
     pub claim_no: i64,

@@ -11,8 +11,10 @@ use super::Length;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Campaign {
     /// Its name.
+    #[schema(example = "default")]
     pub name: String,
     /// The trunk that it dials on.
+    #[schema(example = "default")]
     pub trunk: String,
     /// Its calls in flight at most; null: only the trunk's slots.
     pub cap: Option<i32>,
@@ -60,6 +62,7 @@ pub struct Campaign {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Trunk {
     /// Its name.
+    #[schema(example = "default")]
     pub name: String,
     /// Calls in flight at most, summed over all processes.
     pub slots: i32,
@@ -74,6 +77,7 @@ pub struct Trunk {
     /// Why.
     pub paused_why: Option<String>,
     /// What its provider can be asked: `none`, `hint` or `authoritative`.
+    #[schema(example = "authoritative")]
     pub look_up: String,
     /// Its provider rings once for one Idempotency-Key.
     pub idempotent: bool,

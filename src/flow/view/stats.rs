@@ -13,9 +13,11 @@ pub struct Stats {
     /// The database's clock.
     pub now: DateTime<Utc>,
     /// How many calls are in each state.
+    #[schema(example = json!({"waiting": 12, "in_call": 3}))]
     pub calls: BTreeMap<String, i64>,
     /// The states of which there are so many that Postgres's statistics were asked instead of
     /// counting: more than 10,000, or a million that wait.
+    #[schema(example = json!(["completed"]))]
     pub estimated: Vec<String>,
     /// The longest that a call has been due.
     pub oldest_due_at: Option<DateTime<Utc>>,
@@ -34,6 +36,7 @@ pub struct Stats {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrunkStats {
     /// Its name.
+    #[schema(example = "default")]
     pub name: String,
     /// Calls in flight at most.
     pub slots: i64,
@@ -54,6 +57,7 @@ pub struct TrunkStats {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CampaignStats {
     /// Its name.
+    #[schema(example = "default")]
     pub name: String,
     /// Its trunk.
     pub trunk: Option<String>,

@@ -14,14 +14,17 @@ pub struct WebhookEvent {
     /// Its number.
     pub id: i64,
     /// The trunk whose secret signed it.
+    #[schema(example = "default")]
     pub trunk: String,
     /// What became of it.
+    #[schema(example = "applied")]
     pub verdict: String,
     /// The call that it is about.
     pub call_id: Option<CallId>,
     /// The dial that its URL named.
     pub reference: Option<String>,
     /// The event's id, the same in every delivery.
+    #[schema(example = "evt_1")]
     pub event_id: String,
     /// The provider's word.
     pub status: Option<String>,

@@ -52,10 +52,15 @@ pub struct CallFilter {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchRequest {
     /// Which calls.
-    #[schema(value_type = CallFilter)]
+    #[schema(value_type = CallFilter, example = json!({"campaign": "default"}))]
     pub filter: Map<String, Value>,
     /// Kept with the act and in each call's history. 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "the list was wrong",
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub why: String,
     /// Calls of this batch.
     #[serde(default = "usual_limit")]
@@ -83,7 +88,12 @@ const fn usual_limit() -> i32 {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReasonRequest {
     /// Kept with the act. 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "the list was wrong",
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub why: String,
 }
 
@@ -93,7 +103,11 @@ pub struct ReasonRequest {
 pub struct OptionalReasonRequest {
     /// Kept with the act. At most 500 characters.
     #[serde(default)]
-    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "the season begins",
+        max_length = 500,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub why: Option<String>,
 }
 
@@ -102,7 +116,7 @@ pub struct OptionalReasonRequest {
 #[serde(rename_all = "camelCase")]
 pub struct CreateCampaignRequest {
     /// Its name.
-    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    #[schema(example = "spring", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
     pub name: String,
     /// What is not given has its usual value.
     #[serde(flatten)]
@@ -116,7 +130,7 @@ pub struct SetCampaignRequest {
     /// The trunk that it dials on.
     pub trunk: Option<String>,
     /// Its calls in flight at most; null: only the trunk's slots.
-    #[schema(minimum = 0, maximum = 999_999_999)]
+    #[schema(example = 10, minimum = 0, maximum = 999_999_999)]
     pub cap: Option<i32>,
     /// Its share of the slots beside other campaigns that have work.
     #[schema(minimum = 1, maximum = 1000)]
@@ -125,6 +139,7 @@ pub struct SetCampaignRequest {
     #[schema(minimum = 1, maximum = 20)]
     pub max_attempts: Option<i32>,
     /// How long it may ring, 1 second to 10 minutes.
+    #[schema(example = "45 seconds")]
     pub ring_timeout: Option<String>,
     /// How long a call may last, 1 second to 6 hours.
     pub max_duration: Option<String>,
@@ -152,7 +167,7 @@ pub struct SetCampaignRequest {
     )]
     pub region: Option<String>,
     /// Kept with the act. At most 500 characters.
-    #[schema(max_length = 500)]
+    #[schema(example = "the season begins", max_length = 500)]
     pub why: Option<String>,
 }
 
@@ -161,7 +176,7 @@ pub struct SetCampaignRequest {
 #[serde(rename_all = "camelCase")]
 pub struct CreateTrunkRequest {
     /// Its name.
-    #[schema(pattern = "^[a-z][a-z0-9_]{0,30}$")]
+    #[schema(example = "eu", pattern = "^[a-z][a-z0-9_]{0,30}$")]
     pub name: String,
     /// What is not given has its usual value.
     #[serde(flatten)]
@@ -173,7 +188,7 @@ pub struct CreateTrunkRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetTrunkRequest {
     /// Calls in flight at most, summed over all processes.
-    #[schema(minimum = 0, maximum = 100_000)]
+    #[schema(example = 30, minimum = 0, maximum = 100_000)]
     pub slots: Option<i32>,
     /// Dials a second at most; null: no pace.
     pub calls_per_second: Option<f64>,
@@ -186,7 +201,7 @@ pub struct SetTrunkRequest {
     #[schema(example = "30 seconds")]
     pub reports_within: Option<String>,
     /// Kept with the act. At most 500 characters.
-    #[schema(max_length = 500)]
+    #[schema(example = "the season begins", max_length = 500)]
     pub why: Option<String>,
 }
 
@@ -245,7 +260,12 @@ pub struct ForgetRequest {
     )]
     pub region: Option<String>,
     /// On which ground; kept with the act, without the number. 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "the list was wrong",
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub why: String,
     /// Only count.
     #[serde(default)]
@@ -271,7 +291,12 @@ pub struct DoNotCallRequest {
     )]
     pub region: Option<String>,
     /// Kept with the entry, and shown to whoever asks for a call. 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "the list was wrong",
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub why: String,
 }
 

@@ -263,6 +263,7 @@ async fn the_audit_shows_who_changed_what() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_is_counted_first_and_forgotten_when_it_is_meant() {
     let machine = Machine::new().await;
+    machine.db.list_nobody().await;
     waiting(&machine, 2).await;
     let forget = ["forget", "+1 415 555 0001", "--why", "a letter"];
     let counted = pgdial(&machine, &forget);

@@ -8,6 +8,7 @@ const LISTED: &str = "select string_agg(concat_ws(' ', phone, reason, by), ', ' 
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_go_on_the_list_and_off_it() {
     let machine = Machine::new().await;
+    machine.db.list_nobody().await;
     let add = [
         "dnc",
         "add",
@@ -81,6 +82,7 @@ async fn a_listed_number_is_not_enqueued_and_its_waiting_call_is_suppressed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_imported_list_names_its_bad_lines_and_takes_the_others() {
     let machine = Machine::new().await;
+    machine.db.list_nobody().await;
     let file = "phone,reason\n+14155550001,letter of 3 May\n555,\n+1 415 555 0002,\n";
     let ran = pgdial_reading(
         &machine,
@@ -115,6 +117,7 @@ async fn an_imported_list_names_its_bad_lines_and_takes_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_says_exactly_what_it_did_and_goes_on_where_it_ended() {
     let machine = Machine::new().await;
+    machine.db.list_nobody().await;
     let rows = |numbers: std::ops::Range<usize>| {
         let rows = numbers.map(|n| format!("+1{},register\n", 2_000_000_000 + n));
         rows.collect::<String>()
@@ -177,6 +180,7 @@ async fn a_long_list_says_exactly_what_it_did_and_goes_on_where_it_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_several_numbers_or_without_names_says_which() {
     let machine = Machine::new().await;
+    machine.db.list_nobody().await;
     let import = |file: &str, more: &[&str]| {
         let args = [&["dnc", "import", "-"], more].concat();
         pgdial_reading(&machine, &args, file)

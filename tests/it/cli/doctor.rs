@@ -120,7 +120,7 @@ async fn what_differs_from_this_release_is_found_with_the_line_that_repairs_it()
             None,
         ),
         (
-            "alter function pgdial.settle(jsonb) security invoker",
+            "alter function pgdial.settle(jsonb, boolean) security invoker",
             &["function pgdial.settle is not as"],
             None,
         ),

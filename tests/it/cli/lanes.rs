@@ -196,12 +196,12 @@ async fn wrong_campaigns_change_nothing_and_say_what_would_be_right() {
         (
             &["campaigns", "set", "default", "--cap", "lots"],
             USAGE,
-            "a whole number, or none",
+            "a number, or none",
         ),
         (
             &["campaigns", "set", "default", "--cap", "-1"],
             USAGE,
-            "a whole number, or none",
+            "\"cap\" must be a whole number from 0, or null for none",
         ),
         (
             &["campaigns", "set", "default", "--ring-timeout", "60"],
@@ -211,7 +211,7 @@ async fn wrong_campaigns_change_nothing_and_say_what_would_be_right() {
         (
             &["campaigns", "set", "default", "--max-duration", "7h"],
             USAGE,
-            "not between 1s and 6h",
+            "\"maxDuration\" must be a length of time from 1 second to 6 hours",
         ),
     ];
     all_refused("pgdial.campaigns", &table).await;
@@ -243,17 +243,17 @@ async fn wrong_trunks_change_nothing_and_say_what_would_be_right() {
         (
             &["trunks", "set", "default", "--slots", "-1"],
             USAGE,
-            "-1 is not in 0..=100000",
+            "\"slots\" must be a whole number from 0 to 100000",
         ),
         (
             &["trunks", "set", "default", "--slots", "100001"],
             USAGE,
-            "is not in 0..=100000",
+            "\"slots\" must be a whole number from 0 to 100000",
         ),
         (
             &["trunks", "set", "default", "--calls-per-second", "0"],
             USAGE,
-            "a number from 0.001 to 999999, or none",
+            "\"callsPerSecond\" must be a number from 0.001 to 999999",
         ),
     ];
     all_refused("pgdial.trunks", &table).await;

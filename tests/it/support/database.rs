@@ -1,15 +1,18 @@
 //! One real Postgres per test process, one migrated database per test. Shared with `tests/model` and `tests/race`, so
 //! nothing here depends on the tests next to it.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use pgdial::{
     db::{
         self,
-        private::{DataDir, Environment, Options, PrivatePostgres},
+        private::{Environment, Options, PrivatePostgres},
     },
     flow::Queue,
 };
@@ -35,10 +38,11 @@ pub(crate) const ROLES: &str = include_str!("../../../sql/setup/roles.sql");
 fn server() -> &'static PrivatePostgres {
     static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
     SERVER.get_or_init(|| {
-        let mut options = Options::for_tests(environment());
-        if let Some(kept) = std::env::var_os("PGDIAL_TEST_DATA") {
-            options.data_dir = DataDir::Keep(kept.into());
-        }
+        let kept = std::env::var_os("PGDIAL_TEST_DATA");
+        let options = Options {
+            folder: kept.map(|kept| Path::new(&kept).join("pg")),
+            ..Options::careless(environment())
+        };
         PrivatePostgres::start(&options).unwrap()
     })
 }
@@ -48,8 +52,6 @@ pub(crate) fn environment() -> Environment {
     Environment {
         pg_bindir: std::env::var_os("PGDIAL_PG_BINDIR").map(Into::into),
         path: std::env::var_os("PATH"),
-        home: std::env::var_os("HOME").map(Into::into),
-        xdg_data_home: None,
     }
 }
 
@@ -119,6 +121,11 @@ impl TestDb {
         }
     }
 
+    /// Takes the stranger off the do-not-call list, for tests that count its entries.
+    pub(crate) async fn list_nobody(&self) {
+        self.sql("truncate pgdial.do_not_call").await;
+    }
+
     /// Runs statements, to arrange situations that no verb produces.
     pub(crate) async fn sql(&self, sql: &str) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
@@ -158,6 +165,13 @@ async fn make_template() {
          set session_replication_role = replica; \
          update pgdial.campaigns set guard = null; \
          set session_replication_role = origin",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    // A stranger: what is looked up without the number in question finds this one, and the test fails.
+    sqlx::raw_sql(
+        "insert into pgdial.do_not_call (phone, reason, by, pending) values ('+442079460000', 'asked', 'ann', false)",
     )
     .execute(&pool)
     .await

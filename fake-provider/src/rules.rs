@@ -7,7 +7,7 @@
 use std::{str::FromStr, time::Duration};
 
 use self::pattern::Pattern;
-use super::options::{BadOption, duration};
+use super::reading::{BadOption, duration};
 
 mod pattern;
 

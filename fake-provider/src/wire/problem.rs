@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::rules::Refusal;
+use crate::rules::Refusal;
 
 /// An answer other than yes.
 #[derive(Debug)]

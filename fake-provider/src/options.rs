@@ -6,8 +6,12 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use rand::RngExt;
 use secrecy::SecretString;
 
-use super::rules::{Ending, Rule};
-use crate::provider::signature::Secrets;
+use super::{
+    Error,
+    reading::{BadOption, duration},
+    rules::{Ending, Rule},
+    wire::signing::{Scheme, Secret},
+};
 
 const RING: Span = Span {
     from: Duration::from_secs(1),
@@ -31,7 +35,7 @@ pub struct FakeOptions {
     pub ledger: PathBuf,
     /// Sign webhooks with the first of these secrets: `PGDIAL_WEBHOOK_SECRETS`.
     #[arg(skip)]
-    pub webhook_secrets: Option<Secrets>,
+    pub webhook_secret: Option<Secret>,
     /// How webhooks are signed.
     #[arg(long, value_enum, default_value_t = Scheme::Standard)]
     pub scheme: Scheme,
@@ -79,11 +83,11 @@ pub struct FakeOptions {
 
 impl FakeOptions {
     /// The defaults, on a free port of this machine.
-    pub fn new(ledger: PathBuf, webhook_secrets: Secrets) -> Self {
+    pub fn new(ledger: PathBuf, webhook_secret: Secret) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ledger,
-            webhook_secrets: Some(webhook_secrets),
+            webhook_secret: Some(webhook_secret),
             scheme: Scheme::Standard,
             key: None,
             ring: RING,
@@ -97,53 +101,17 @@ impl FakeOptions {
             redeliver_times: REDELIVER_TIMES,
         }
     }
-}
 
-/// How webhooks are signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Scheme {
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
-    Standard,
-    /// `x-signature`: hex of the HMAC over the body.
-    XSignature,
-}
-
-/// Why an option cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadOption {
-    /// Not a duration.
-    #[error("`{0}` is not a duration: write 0.5s, 20s, 2m or 200ms")]
-    Duration(String),
-    /// Not a range.
-    #[error("`{0}` is not a range of durations: write 0.5s..2s, the shorter one first")]
-    Span(String),
-    /// Not a way to end.
-    #[error("`{0}` is no way for a call to end: write completed, busy, no_answer, ...")]
-    Ending(String),
-    /// Not weights.
-    #[error("`{0}` are no weights: write completed=70,busy=30, at least one above 0")]
-    Weights(String),
-    /// Not a behaviour.
-    #[error("`{0}` is no behaviour: see the help on --rule")]
-    Behaviour(String),
-    /// Not a rule.
-    #[error("`{0}` is no rule: write PATTERN=BEHAVIOUR, as in *07=busy")]
-    Rule(String),
-    /// Not a pattern.
-    #[error("`{0}` is no pattern: write *07, script:bad*, from:+1800*, metadata.KEY:text or 5%")]
-    Pattern(String),
-}
-
-/// A duration as people write it, with fractions of seconds too.
-pub(super) fn duration(text: &str) -> Result<Duration, BadOption> {
-    let fraction = || {
-        let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
-        Duration::try_from_secs_f64(seconds).ok()
-    };
-    humantime::parse_duration(text)
-        .ok()
-        .or_else(fraction)
-        .ok_or_else(|| BadOption::Duration(text.to_owned()))
+    /// The same with what has no flag, because a process list shows flags: secret and key, by the names
+    /// of their variables.
+    pub fn with_secrets(self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let secret = variable("PGDIAL_WEBHOOK_SECRETS").ok_or(Error::NoSecret)?;
+        Ok(Self {
+            webhook_secret: Some(secret.parse()?),
+            key: variable("PGDIAL_PROVIDER_KEY").map(Into::into),
+            ..self
+        })
+    }
 }
 
 /// A range of durations, one of which is drawn for each call.
@@ -260,7 +228,7 @@ mod tests {
     fn the_flags_are_sound_and_their_defaults_are_those_of_new() {
         <Program as clap::CommandFactory>::command().debug_assert();
         let mut parsed = Program::parse_from(["x"]).options;
-        parsed.webhook_secrets = Some("s".parse().unwrap());
+        parsed.webhook_secret = Some("s".parse().unwrap());
         let mut made = FakeOptions::new("ledger.jsonl".into(), "s".parse().unwrap());
         made.listen = "127.0.0.1:8090".parse().unwrap();
         assert_eq!(format!("{parsed:?}"), format!("{made:?}"));

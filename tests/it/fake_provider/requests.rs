@@ -158,7 +158,7 @@ async fn the_key_is_demanded_everywhere() {
     let stranger = HttpProvider::new(&scene.fake.url(), Some("key-8".into())).unwrap();
     assert!(matches!(
         stranger.cancel(&id).await,
-        Err(crate::provider::Error::Refused { status: 401, .. })
+        Err(pgdial::provider::Error::Refused { status: 401, .. })
     ));
     for path in [
         format!("/api/v1/calls/{id}"),
@@ -257,13 +257,16 @@ async fn a_request_that_cannot_be_read_is_refused() {
 #[tokio::test]
 async fn what_cannot_start_says_why() {
     let folder = TempDir::new().unwrap();
-    let options = FakeOptions::new(folder.path().join("no/such/folder"), secrets());
+    let options = FakeOptions::new(
+        folder.path().join("no/such/folder"),
+        SECRET.parse().unwrap(),
+    );
     assert!(matches!(
         FakeProvider::start(options).await,
         Err(Error::Ledger { .. })
     ));
     let scene = Scene::new(|_| ()).await;
-    let mut options = FakeOptions::new(folder.path().join("ledger.jsonl"), secrets());
+    let mut options = FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET.parse().unwrap());
     options.listen = scene.fake.address();
     assert!(matches!(
         FakeProvider::start(options).await,

@@ -1,9 +1,12 @@
 //! A provider that can be told to misbehave, and that keeps the evidence.
 //!
-//! It speaks the protocol of the generic adapter over real HTTP, sends signed webhooks
+//! It speaks the protocol of pgdial's generic adapter over real HTTP, sends signed webhooks
 //! until they are accepted, and writes every ring into a [`ledger`]: it is the witness
-//! against which pgdial's promises are judged, so nothing in it shares state with the
-//! code that it watches. Tests, the demo and the `fake-provider` command run it.
+//! against which pgdial's promises are judged, so it shares neither state nor code with
+//! what it watches. Tests, the demo and the `fake-provider` command run it.
+//!
+//! `life` leads a call from its first ring to its last report, `rules` say what goes wrong with it,
+//! and `wire` is what a caller sees of it: paths, words and signatures of one protocol.
 //!
 //! Every background task is tracked and ends with [`FakeProvider::shutdown`]; calls that
 //! are up end there too, their rings are closed in the ledger and nobody is told. Killed,
@@ -19,7 +22,13 @@ use std::{
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{calls::Calls, delivery::Courier, ledger::Ledger, life::Guide, server::Desk};
+use self::{
+    calls::Calls,
+    delivery::Courier,
+    ledger::Ledger,
+    life::Guide,
+    wire::server::{self, Desk},
+};
 
 mod calls;
 mod clock;
@@ -27,12 +36,14 @@ mod delivery;
 pub mod ledger;
 mod life;
 mod options;
-mod problem;
+mod reading;
 mod rules;
-mod server;
+mod wire;
 
-pub use options::{BadOption, FakeOptions, Scheme, Span, Weights};
+pub use options::{FakeOptions, Span, Weights};
+pub use reading::BadOption;
 pub use rules::{Asked, Behaviour, Ending, Rule};
+pub use wire::signing::{BadSecret, Scheme, Secret};
 
 /// Why the fake provider cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +58,11 @@ pub enum Error {
         source: io::Error,
     },
     /// Unsigned webhooks would be refused, every one of them.
-    #[error("webhooks need a secret: set PGDIAL_WEBHOOK_SECRETS")]
+    #[error("PGDIAL_WEBHOOK_SECRETS is not set: webhooks are signed with it")]
     NoSecret,
+    /// What they would be signed with cannot be read.
+    #[error("PGDIAL_WEBHOOK_SECRETS: {0}")]
+    BadSecret(#[from] BadSecret),
     /// The ledger cannot be written; without it nothing rings.
     #[error("cannot open the ledger {}", path.display())]
     Ledger {
@@ -69,7 +83,7 @@ pub struct FakeProvider {
 impl FakeProvider {
     /// Starts one. It listens when this returns.
     pub async fn start(options: FakeOptions) -> Result<Self, Error> {
-        let secrets = options.webhook_secrets.clone().ok_or(Error::NoSecret)?;
+        let secret = options.webhook_secret.clone().ok_or(Error::NoSecret)?;
         let ledger = Ledger::open(&options.ledger).map_err(|source| Error::Ledger {
             path: options.ledger.clone(),
             source,
@@ -83,7 +97,7 @@ impl FakeProvider {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let calls = Arc::new(Calls::new(&options));
         let desk = Desk {
-            courier: Arc::new(Courier::new(&options, secrets, tasks.clone(), stop.clone())),
+            courier: Arc::new(Courier::new(&options, secret, tasks.clone(), stop.clone())),
             guide: Arc::new(Guide {
                 calls: Arc::clone(&calls),
                 ledger: Arc::new(ledger),
@@ -146,6 +160,3 @@ impl fmt::Debug for FakeProvider {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::provider::fake::options::BadOption;
+use crate::reading::BadOption;
 
 /// What a request says, as far as a rule may ask.
 #[derive(Debug, Clone, Copy)]

@@ -23,10 +23,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     clock,
-    options::{FakeOptions, Scheme},
+    options::FakeOptions,
     rules::{Behaviour, Plan},
+    wire::signing::{Scheme, Secret},
 };
-use crate::provider::signature::{self, Secrets};
 
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(200),
@@ -51,7 +51,7 @@ pub(super) struct Webhook {
 #[derive(Debug)]
 pub(super) struct Courier {
     client: Sender,
-    secrets: Secrets,
+    secret: Secret,
     scheme: Scheme,
     redeliver_for: Duration,
     redeliver_times: u32,
@@ -70,7 +70,7 @@ enum Sender {
 impl Courier {
     pub(super) fn new(
         options: &FakeOptions,
-        secrets: Secrets,
+        secret: Secret,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -84,7 +84,7 @@ impl Courier {
         };
         Self {
             client,
-            secrets,
+            secret,
             scheme: options.scheme,
             redeliver_for: options.redeliver_for,
             redeliver_times: options.redeliver_times,
@@ -152,23 +152,10 @@ impl Courier {
         webhook: &Webhook,
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let request = Request::post(url.clone()).header(header::CONTENT_TYPE, "application/json");
-        let (id, body) = (&webhook.event_id, &webhook.body);
-        let request = match self.scheme {
-            Scheme::Standard => {
-                let now = clock::unix_ms() / 1000;
-                request
-                    .header(signature::ID, id)
-                    .header(signature::TIMESTAMP, now)
-                    .header(
-                        signature::SIGNATURE,
-                        signature::sign_standard(&self.secrets, id, now, body),
-                    )
-            }
-            Scheme::XSignature => {
-                request.header(signature::PLAIN, signature::sign_plain(&self.secrets, body))
-            }
-        };
-        request.body(Full::new(body.clone()))
+        let message = (webhook.event_id.as_str(), webhook.body.as_ref());
+        let now = clock::unix_ms() / 1000;
+        let request = self.secret.sign(self.scheme, request, message, now);
+        request.body(Full::new(webhook.body.clone()))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use chrono::DateTime;
-
-use super::*;
-use crate::{
+use pgdial::{
     domain::{Reference, Report},
     provider::{Error, LookedUp},
 };
+
+use super::*;
 
 impl Scene {
     async fn look_up(&self, dial: Reference, id: Option<&str>) -> LookedUp {

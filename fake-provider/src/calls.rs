@@ -22,7 +22,6 @@ use super::{
     options::{FakeOptions, Span, Weights},
     rules::{Asked, Behaviour, Ending, Plan, Refusal, Rule},
 };
-use crate::domain::Phone;
 
 /// The longest that a call may last whose webhooks all come before the answer.
 const IN_NO_TIME: Duration = Duration::from_millis(20);
@@ -67,7 +66,7 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uri>, D:
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) id: String,
-    pub(super) number: Phone,
+    pub(super) number: String,
     pub(super) reference: String,
     pub(super) webhook_url: Option<Uri>,
     pub(super) plan: Plan,
@@ -97,7 +96,7 @@ impl Call {
     pub(super) fn ring(&self) -> Ring<'_> {
         Ring {
             call_id: &self.id,
-            number: self.number.as_e164(),
+            number: &self.number,
             reference: &self.reference,
         }
     }
@@ -157,7 +156,7 @@ struct Pages {
     in_order: Vec<Arc<Call>>,
     by_reference: HashMap<String, Vec<Arc<Call>>>,
     by_key: HashMap<String, (Vec<u8>, Arc<Call>)>,
-    placed: HashMap<Phone, usize>,
+    placed: HashMap<String, usize>,
 }
 
 impl Calls {
@@ -197,14 +196,14 @@ impl Calls {
 
     /// Takes the wish, or says why not. Under one lock, so that neither the slots nor a key
     /// can be taken twice.
-    pub(super) fn take(&self, wish: Wish, number: Phone, key: Option<&str>, body: &[u8]) -> Taken {
+    pub(super) fn take(&self, wish: Wish, key: Option<&str>, body: &[u8]) -> Taken {
         let mut pages = lock(&self.pages);
         if let Some(replayed) = self.replay_in(&pages, key, body) {
             return replayed;
         }
-        let nth = pages.placed.get(&number).copied().unwrap_or(0);
+        let nth = pages.placed.get(&wish.to).copied().unwrap_or(0);
         let asked = Asked {
-            to: number.as_e164(),
+            to: &wish.to,
             from: wish.from.as_deref(),
             script: wish.script_id.as_deref(),
             metadata: wish.metadata.as_ref(),
@@ -217,7 +216,7 @@ impl Calls {
         if self.slots.is_some_and(|slots| pages.active >= slots) {
             return Taken::Full;
         }
-        let call = Arc::new(self.plan_call(&mut pages.rng, wish, number, plan, key));
+        let call = Arc::new(self.plan_call(&mut pages.rng, wish, plan, key));
         pages.active += 1;
         *pages.placed.entry(call.number.clone()).or_default() += 1;
         pages.by_id.insert(call.id.clone(), Arc::clone(&call));
@@ -235,14 +234,7 @@ impl Calls {
         Taken::New(call)
     }
 
-    fn plan_call(
-        &self,
-        rng: &mut StdRng,
-        wish: Wish,
-        number: Phone,
-        plan: Plan,
-        key: Option<&str>,
-    ) -> Call {
+    fn plan_call(&self, rng: &mut StdRng, wish: Wish, plan: Plan, key: Option<&str>) -> Call {
         let ending = plan.ending.unwrap_or_else(|| self.endings.draw(rng));
         let id = format!("call_{}", Uuid::new_v4().simple());
         let most = if plan.does(&Behaviour::Early) {
@@ -257,7 +249,7 @@ impl Calls {
                 .or(key.map(str::to_owned))
                 .unwrap_or_else(|| id.clone()),
             id,
-            number,
+            number: wish.to,
             webhook_url: wish.webhook_url,
             ending,
             ring: self.ring.draw(rng).min(most),

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, SecondsFormat};
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -19,7 +20,6 @@ use super::{
     ledger::{Event, Ledger},
     rules::{Behaviour, Ending},
 };
-use crate::provider::Stopwatch;
 
 /// Leads calls through their lives.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Guide {
     async fn talk(&self, call: &Call, outbox: &Outbox) -> End {
         call.show("IN_PROGRESS");
         post_report(call, outbox, call.object());
-        let watch = Stopwatch::start();
+        let began = Instant::now();
         let waited = self.wait(call, call.talk).await;
         let status = match waited {
             // Whoever hangs up after an answer has had the conversation.
@@ -117,7 +117,7 @@ impl Guide {
         };
         End {
             status,
-            talked: Some(watch.elapsed()),
+            talked: Some(began.elapsed()),
             is_reported: !matches!(waited, Waited::Stopped),
         }
     }

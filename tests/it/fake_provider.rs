@@ -10,13 +10,7 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::sync::mpsc;
-use tokio_util::task::AbortOnDropHandle;
-
-use super::*;
-use crate::{
+use pgdial::{
     domain::{ClaimedCall, Outcome, Placement, Refusal, ReportKind},
     provider::{
         Cancellation, Deadline, Order, Provider, Stopwatch,
@@ -27,6 +21,11 @@ use crate::{
         tag,
     },
 };
+use pgdial_fake_provider::{Ending, Error, FakeOptions, FakeProvider, Scheme, Span, ledger};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 mod look_ups;
 mod requests;
@@ -83,8 +82,10 @@ struct Scene {
 
 const CLAIMED: &str = "0197f5e0-0000-7000-8000-00000000000";
 
+const SECRET: &str = "supersecret";
+
 fn secrets() -> Secrets {
-    "supersecret".parse().unwrap()
+    SECRET.parse().unwrap()
 }
 
 fn claimed(digit: u8, number: &str) -> ClaimedCall {
@@ -100,7 +101,8 @@ fn claimed(digit: u8, number: &str) -> ClaimedCall {
 impl Scene {
     async fn new(change: impl FnOnce(&mut FakeOptions)) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut options = FakeOptions::new(folder.path().join("ledger.jsonl"), secrets());
+        let mut options =
+            FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET.parse().unwrap());
         options.ring = Span::exactly(Duration::from_millis(5));
         options.talk = Span::exactly(Duration::from_millis(5));
         change(&mut options);
@@ -163,7 +165,7 @@ impl Scene {
 
     async fn hook(&mut self) -> Hook {
         let wait = tokio::time::timeout(Duration::from_secs(20), self.hooks.recv());
-        wait.await.expect("a webhook in time").unwrap()
+        wait.await.unwrap().unwrap()
     }
 
     /// Webhooks up to the first that tells the end.

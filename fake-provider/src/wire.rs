@@ -1,0 +1,5 @@
+//! What a caller sees of the fake provider: one protocol's paths, words and signatures.
+
+mod problem;
+pub(crate) mod server;
+pub(crate) mod signing;

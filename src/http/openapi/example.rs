@@ -1,0 +1,66 @@
+//! Examples of bodies, made from the examples that the fields of a schema have.
+
+use serde_json::{Map, Value, json};
+
+/// A value that fits: of an object what it must have, and what has an example.
+///
+/// None: a text that must be there says neither an example nor of what kind it is.
+pub(super) fn example(schema: &Value, schemas: &Value) -> Option<Value> {
+    if let Some(given) = schema.get("example") {
+        return Some(given.clone());
+    }
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+        let name = name.rsplit('/').next()?;
+        return example(schemas.get(name)?, schemas);
+    }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return words.first().cloned();
+    }
+    if let Some(choices) = schema.get("oneOf").and_then(Value::as_array) {
+        return choices.iter().find_map(|choice| example(choice, schemas));
+    }
+    if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
+        let parts = parts.iter().map(|part| example(part, schemas));
+        let mut whole = Map::new();
+        for part in parts {
+            whole.extend(part?.as_object().cloned()?);
+        }
+        return Some(whole.into());
+    }
+    match kind(schema)? {
+        "object" => object(schema, schemas),
+        "array" => Some(json!([example(schema.get("items")?, schemas)?])),
+        "boolean" => Some(json!(false)),
+        "integer" | "number" => Some(schema.get("minimum").cloned().unwrap_or(json!(1))),
+        "string" => match schema.get("format")?.as_str()? {
+            "uuid" => Some(json!("0197f5e0-0000-7000-8000-000000000001")),
+            "date-time" => Some(json!("2026-01-31T09:00:00Z")),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The type; of several the one that is not null.
+fn kind(schema: &Value) -> Option<&str> {
+    match schema.get("type")? {
+        Value::Array(kinds) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|kind| *kind != "null"),
+        kind => kind.as_str(),
+    }
+}
+
+fn object(schema: &Value, schemas: &Value) -> Option<Value> {
+    let mut whole = Map::new();
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        if is_required(name) || property.get("example").is_some() {
+            whole.insert(name.clone(), example(property, schemas)?);
+        }
+    }
+    Some(whole.into())
+}

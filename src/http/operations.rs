@@ -1,0 +1,233 @@
+//! Operations of the API: each handler is listed once, and that makes its route and its place in the
+//! document.
+//!
+//! Method and path come from the handler's attribute. What its arguments take and refuse they say
+//! themselves ([`Argument`]), so that the attribute names only refusals of its own.
+
+use std::future::{Future, ready};
+
+use axum::{
+    Json, Router,
+    extract::{Extension, Request, State},
+    handler::Handler,
+    http::{HeaderMap, Uri},
+    middleware::{from_fn_with_state, map_response},
+    response::Response,
+    routing::{MethodRouter, on},
+};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Components, Content, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, Required,
+        extensions::Extensions,
+        path::{Operation, Parameter},
+        request_body::RequestBodyBuilder,
+        schema::Type,
+        security::SecurityRequirement,
+    },
+};
+
+use super::{
+    App,
+    auth::{self, ApiKeys, Owner},
+    body, openapi,
+    problem::{Code, Problem},
+};
+
+/// Where an operation says what it refuses.
+pub(super) const CODES: &str = "x-problem-codes";
+
+/// Lists handlers.
+macro_rules! operations {
+    ($($module:ident :: $handler:ident),* $(,)?) => {{
+        let mut operations = $crate::http::operations::Operations::default();
+        $({
+            #[derive(utoipa::OpenApi)]
+            #[openapi(paths($module::$handler))]
+            struct Alone;
+            operations.add(<Alone as utoipa::OpenApi>::openapi(), &$module::$handler);
+        })*
+        operations
+    }};
+}
+pub(super) use operations;
+
+/// Handlers with their routes, and what the document says of them.
+#[derive(Default)]
+pub(super) struct Operations {
+    pub(super) router: Router<App>,
+    pub(super) document: OpenApi,
+}
+
+impl Operations {
+    /// `alone`: a document of this operation only.
+    pub(super) fn add<H, T, A>(&mut self, mut alone: OpenApi, handler: &H)
+    where
+        H: Handler<T, App> + Signature<A>,
+        T: 'static,
+    {
+        let components = alone.components.get_or_insert_default();
+        for (path, item) in &mut alone.paths.paths {
+            for (method, operation) in openapi::methods(item) {
+                H::describe(&mut Described {
+                    operation,
+                    components,
+                });
+                refuse(operation, &[Code::Internal, Code::TimedOut]);
+                let route = on(method, handler.clone());
+                let route = if cfg!(debug_assertions) {
+                    checked(route, refusals(operation))
+                } else {
+                    route
+                };
+                self.router = std::mem::take(&mut self.router).route(path, route);
+            }
+        }
+        self.document.merge(alone);
+    }
+
+    /// All of them ask for a key.
+    pub(super) fn behind(mut self, keys: ApiKeys) -> Self {
+        for operation in openapi::each_operation(&mut self.document) {
+            refuse(operation, auth::REFUSES);
+            let key = SecurityRequirement::new("apiKey", [""; 0]);
+            // An empty requirement beside it: a server without keys asks for none.
+            operation.security = Some(vec![key, SecurityRequirement::default()]);
+        }
+        let layer = from_fn_with_state(keys, auth::require_key);
+        self.router = self.router.route_layer(layer);
+        self
+    }
+
+    pub(super) fn merge(mut self, other: Self) -> Self {
+        self.router = self.router.merge(other.router);
+        self.document.merge(other.document);
+        self
+    }
+}
+
+/// Adds to what an operation refuses.
+fn refuse(operation: &mut Operation, codes: &[Code]) {
+    let known = refusals(operation);
+    let all = Code::ALL
+        .into_iter()
+        .filter(|code| known.contains(code) || codes.contains(code));
+    let all: Vec<_> = all.map(Code::as_str).collect();
+    let all: Extensions = [(CODES, all)].into_iter().collect();
+    operation.extensions.get_or_insert_default().merge(all);
+}
+
+/// What an operation refuses, by status.
+pub(super) fn refusals(operation: &Operation) -> Vec<Code> {
+    let codes = operation.extensions.as_ref();
+    let codes = codes.and_then(|extensions| extensions.get(CODES)?.as_array());
+    let is_named =
+        |code: &Code| codes.is_some_and(|codes| codes.iter().any(|c| c == code.as_str()));
+    Code::ALL.into_iter().filter(is_named).collect()
+}
+
+/// No test may see an operation refuse what the document does not say.
+fn checked(route: MethodRouter<App>, codes: Vec<Code>) -> MethodRouter<App> {
+    route.layer(map_response(move |response: Response| {
+        if let Some(problem) = response.extensions().get::<Problem>() {
+            let code = problem.code();
+            assert!(codes.contains(&code), "{code:?} is not among {codes:?}");
+        }
+        ready(response)
+    }))
+}
+
+/// An operation that is being described.
+pub(super) struct Described<'a> {
+    pub(super) operation: &'a mut Operation,
+    components: &'a mut Components,
+}
+
+impl Described<'_> {
+    pub(super) fn parameters(&mut self, parameters: Vec<Parameter>) {
+        let all = self.operation.parameters.get_or_insert_default();
+        all.extend(parameters.into_iter().map(RefOr::T));
+    }
+
+    /// A body of JSON.
+    pub(super) fn body<T: ToSchema>(&mut self, required: Required) {
+        let mut schemas = vec![(T::name().into_owned(), T::schema())];
+        T::schemas(&mut schemas);
+        self.components.schemas.extend(schemas);
+        let schema = RefOr::Ref(Ref::from_schema_name(T::name()));
+        let schema = match required {
+            Required::True => schema,
+            Required::False => {
+                let null = ObjectBuilder::new().schema_type(Type::Null);
+                OneOfBuilder::new().item(schema).item(null).into()
+            }
+        };
+        let body = RequestBodyBuilder::new()
+            .content("application/json", Content::new(Some(schema)))
+            .required(Some(required))
+            .build();
+        self.operation.request_body.get_or_insert(RefOr::T(body));
+    }
+}
+
+/// An argument of handlers: what it takes from a request, and for what it refuses one.
+pub(super) trait Argument {
+    const REFUSES: &'static [Code] = &[];
+
+    fn describe(_described: &mut Described<'_>) {}
+}
+
+impl Argument for State<App> {}
+impl Argument for Extension<Owner> {}
+impl Argument for HeaderMap {}
+impl Argument for Uri {}
+
+/// Its body is read by the handler.
+impl Argument for Request {
+    const REFUSES: &'static [Code] = body::UNREADABLE;
+}
+
+/// What handlers answer.
+pub(super) trait Answer {
+    const REFUSES: &'static [Code] = &[];
+}
+
+impl Answer for Response {}
+impl<T> Answer for Json<T> {}
+
+/// What can fail asks the database.
+impl<T> Answer for Result<T, Problem> {
+    const REFUSES: &'static [Code] = &[Code::Unavailable];
+}
+
+/// A handler by its arguments and its answer.
+pub(super) trait Signature<Arguments> {
+    fn describe(described: &mut Described<'_>);
+}
+
+macro_rules! signatures {
+    ($($argument:ident)*) => {
+        impl<F, Answering, A, $($argument),*> Signature<($($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> Answering,
+            Answering: Future<Output = A>,
+            A: Answer,
+            $($argument: Argument,)*
+        {
+            fn describe(described: &mut Described<'_>) {
+                $(
+                    refuse(described.operation, $argument::REFUSES);
+                    $argument::describe(described);
+                )*
+                refuse(described.operation, A::REFUSES);
+            }
+        }
+    };
+}
+
+signatures!();
+signatures!(A1);
+signatures!(A1 A2);
+signatures!(A1 A2 A3);
+signatures!(A1 A2 A3 A4);
+signatures!(A1 A2 A3 A4 A5);
