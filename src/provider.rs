@@ -129,6 +129,7 @@ pub mod protocol;
 pub mod retell;
 pub mod signature;
 pub mod tag;
+pub mod telnyx;
 pub mod twilio;
 mod webhook;
 
