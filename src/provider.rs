@@ -26,6 +26,8 @@ pub mod protocol;
 pub mod retell;
 pub mod signature;
 pub mod tag;
+pub mod telnyx;
+pub mod twilio;
 mod webhook;
 
 mod words;

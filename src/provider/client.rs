@@ -165,7 +165,23 @@ impl Client {
         self.post_builder(path).body(Full::from(body))
     }
 
-    /// The same, for those that add headers.
+    /// A POST whose body is a form.
+    pub(super) fn post_form<'f>(
+        &self,
+        path: &str,
+        fields: impl IntoIterator<Item = (&'f str, impl AsRef<str>)>,
+    ) -> Built {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        self.request(Method::POST, path)
+            .header(
+                header::CONTENT_TYPE,
+                "application/x-www-form-urlencoded;charset=utf-8",
+            )
+            .body(Full::from(form.finish()))
+    }
+
+    /// A POST of JSON, for those that add headers.
     pub(super) fn post_builder(&self, path: &str) -> Builder {
         self.request(Method::POST, path)
             .header(header::CONTENT_TYPE, "application/json")

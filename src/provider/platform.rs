@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::domain::{Reference, Report};
+use crate::domain::{Outcome, Reference, Report};
 
 /// Where a platform carries our reference for us: a field of the call's metadata.
 pub(super) const REFERENCE: &str = "pgdial_reference";
@@ -101,3 +101,24 @@ pub(super) fn most_telling(calls: impl Iterator<Item = Report>, dial: Reference)
     }
     calls.into_iter().max_by_key(Report::weight)
 }
+
+/// How a dial ended by the final answer of SIP; none for a code that says nothing of it.
+pub(super) const fn sip_outcome(code: u16) -> Option<Outcome> {
+    Some(match code {
+        200 => Outcome::Answered,
+        486 | 600 => Outcome::Busy,
+        487 => Outcome::NoAnswer,
+        603 | 607 => Outcome::Declined,
+        404 | 410 | 484 | 604 => Outcome::InvalidNumber,
+        408 | 480 => Outcome::Unreachable,
+        403 | 608 => Outcome::Blocked,
+        401 | 402 | 407 => Outcome::Account,
+        400 | 405 | 406 | 415 | 422 | 481 | 482 | 483 | 488 | 491 | 500..=599 | 606 => {
+            Outcome::ProviderFault
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+pub(super) mod testing;

@@ -43,12 +43,13 @@ const STANDARD: [[&str; 3]; 2] = [
 const PLAINS: [&str; 3] = [PLAIN, "x-hub-signature-256", "x-webhook-signature"];
 
 /// Headers that may carry a signature, and so must not be logged.
-pub const SECRET_HEADERS: [&str; 5] = [
+pub const SECRET_HEADERS: [&str; 6] = [
     SIGNATURE,
     "svix-signature",
     PLAIN,
     "x-hub-signature-256",
     "x-webhook-signature",
+    "x-twilio-signature",
 ];
 
 /// Facts about a correctly signed message.
@@ -205,7 +206,7 @@ pub(super) fn body_digest(body: &[u8]) -> String {
 }
 
 /// The header's only value. Two values would leave it to us which one was signed.
-fn one<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Rejection> {
+pub(super) fn one<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Rejection> {
     let mut values = headers.get_all(name).iter();
     let value: &HeaderValue = values.next().ok_or(Rejection::Missing(name))?;
     match (value.to_str(), values.next()) {
@@ -215,7 +216,7 @@ fn one<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Reject
 }
 
 /// Digits only: `+5` and `05` would be other spellings of a signed text.
-fn seconds(text: &str) -> Option<i64> {
+pub(super) fn seconds(text: &str) -> Option<i64> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     if digits { text.parse().ok() } else { None }
 }

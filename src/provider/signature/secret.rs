@@ -8,6 +8,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use hmac::{Hmac, KeyInit};
+use sha1::Sha1;
 use sha2::Sha256;
 
 /// Base64 with or without padding: the `=` gets lost in copying.
@@ -18,12 +19,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// One secret: `whsec_` followed by base64, or any other text, taken as its UTF-8 bytes.
 ///
-/// Only the keyed MAC is kept, so there is nothing to print. An empty secret, with which anyone could sign, cannot be
+/// Only the keyed MACs are kept, so there is nothing to print. An empty secret, with which anyone could sign, cannot be
 /// constructed.
 #[derive(Clone)]
 pub struct WebhookSecret {
-    keyed: Hmac<Sha256>,
+    keyed: Box<Keyed>,
     bytes: usize,
+}
+
+#[derive(Clone)]
+struct Keyed {
+    sha256: Hmac<Sha256>,
+    sha1: Hmac<Sha1>,
 }
 
 /// Why a text is not a secret, without revealing anything of the text.
@@ -43,7 +50,12 @@ pub enum BadSecret {
 impl WebhookSecret {
     /// A MAC keyed with this secret, ready for its message.
     pub(crate) fn mac(&self) -> Hmac<Sha256> {
-        self.keyed.clone()
+        self.keyed.sha256.clone()
+    }
+
+    /// The same by SHA-1, which one platform still signs with.
+    pub(crate) fn mac_sha1(&self) -> Hmac<Sha1> {
+        self.keyed.sha1.clone()
     }
 
     /// Length in bytes, for warnings about short secrets.
@@ -55,13 +67,14 @@ impl WebhookSecret {
         if bytes.is_empty() {
             return Err(BadSecret::Empty);
         }
-        match Hmac::new_from_slice(bytes) {
-            Ok(keyed) => Ok(Self {
-                keyed,
-                bytes: bytes.len(),
-            }),
-            Err(_) => Err(BadSecret::NoKey),
-        }
+        let keyed = Keyed {
+            sha256: Hmac::new_from_slice(bytes).map_err(|_e| BadSecret::NoKey)?,
+            sha1: Hmac::new_from_slice(bytes).map_err(|_e| BadSecret::NoKey)?,
+        };
+        Ok(Self {
+            keyed: Box::new(keyed),
+            bytes: bytes.len(),
+        })
     }
 }
 

@@ -1,0 +1,284 @@
+//! Telnyx Call Control, with an AI assistant of Telnyx as the script: `https://api.telnyx.com`.
+//!
+//! `answers` reads what it answers to a request, `report` what it says of a call, `signature` proves that it
+//! said so. What is not documented, and so was decided for safety, stands in `docs/providers/telnyx.md`.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::BoxFuture;
+use hyper::HeaderMap;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    client::{Client, Credentials},
+    platform::{Scripts, variables},
+    protocol,
+    signature::{Rejection, Secrets, Verified},
+    words,
+};
+use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
+
+mod answers;
+mod report;
+mod signature;
+
+pub use signature::{BadPublicKey, PublicKeys};
+
+/// Where Telnyx is, for every account.
+pub const ADDRESS: &str = "https://api.telnyx.com";
+/// The limits of Telnyx's own fields, seconds.
+const RING: (i32, i32) = (5, 600);
+const DURATION: (i32, i32) = (30, 14_400);
+/// Events that must arrive, and after how many milliseconds each is sent again: a minute is the most in all.
+const EVENTS: [&str; 4] = [
+    "call.initiated",
+    "call.answered",
+    "call.hangup",
+    "call.cost",
+];
+const RETRIES: [u32; 4] = [1_000, 5_000, 15_000, 30_000];
+/// Of a list, so many at a time, and so many pages: one that never ends must not keep us for ever.
+const PAGE: usize = 100;
+const MOST_PAGES: usize = 100;
+
+/// One Call Control application.
+#[derive(Debug)]
+pub struct Telnyx {
+    client: Client,
+    connection_id: String,
+    from: Option<Phone>,
+    scripts: Scripts,
+    public_keys: PublicKeys,
+}
+
+impl Telnyx {
+    /// With an API key of the account, and its public key, which webhooks are verified with. `connection_id` is
+    /// the Call Control application that dials. `from` shows where a call names no number of its own; `scripts`
+    /// are short names of assistants. Connects to nothing yet.
+    pub fn new(
+        address: &str,
+        key: SecretString,
+        connection_id: &str,
+        from: Option<Phone>,
+        scripts: Scripts,
+        public_keys: PublicKeys,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            client: Client::new(address, Credentials::Bearer(key))?,
+            connection_id: connection_id.to_owned(),
+            from,
+            scripts,
+            public_keys,
+        })
+    }
+
+    fn place_body<'a>(&'a self, order: &'a Order<'_>) -> Result<PlaceBody<'a>, Refusal> {
+        let call = order.call;
+        let refused = |why: &str| Refusal::Permanent {
+            outcome: Outcome::Blocked,
+            of_number: false,
+            why: why.to_owned(),
+        };
+        let from = call.from_number.as_ref().or(self.from.as_ref());
+        let from = from.ok_or_else(|| {
+            refused("Telnyx needs a number to call from: give the call one, or the trunk")
+        })?;
+        let assistant = self.scripts.resolve(&call.script_id);
+        // An application would be driven by the events that we take: whoever answered would hear nothing.
+        if assistant.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(refused("the script id names no assistant of Telnyx"));
+        }
+        let reference = call.reference();
+        let seconds = |seconds: i32, (least, most): (i32, i32)| seconds.clamp(least, most);
+        Ok(PlaceBody {
+            connection_id: &self.connection_id,
+            to: call.phone.as_e164(),
+            from: from.as_e164(),
+            webhook_url: &order.webhook_url,
+            webhook_url_method: "POST",
+            webhook_retries_policies: EVENTS
+                .map(|event| {
+                    (
+                        event,
+                        Retries {
+                            retries_ms: RETRIES,
+                        },
+                    )
+                })
+                .into(),
+            client_state: report::client_state(reference),
+            command_id: reference.to_string(),
+            timeout_secs: seconds(call.ring_timeout_sec, RING),
+            retry_on_timeout: false,
+            time_limit_secs: seconds(call.max_duration_sec, DURATION),
+            assistant: Assistant {
+                id: assistant,
+                dynamic_variables: variables(&call.metadata)
+                    .into_iter()
+                    .map(|(name, value)| (name, flat(value)))
+                    .collect(),
+            },
+        })
+    }
+
+    async fn place_now(&self, order: Order<'_>) -> Placement {
+        let body = match self.place_body(&order) {
+            Ok(body) => body,
+            Err(refusal) => return Placement::Refused(refusal),
+        };
+        let request = self.client.post("/v2/calls", &body);
+        let is_own = order.call.from_number.is_some();
+        let read = |answer: &_| answers::placement(answer, is_own, self.client.key());
+        self.client.place(request, order.deadline, read).await
+    }
+
+    async fn cancel_now(&self, id: &str) -> Result<Cancellation, Error> {
+        // Without a command id: one that was used before is passed over.
+        let path = format!("/v2/calls/{}/actions/hangup", words::percent(id));
+        let answer = self.client.ask(self.client.post(&path, &json!({}))).await?;
+        answers::cancellation(&answer, self.client.key())
+    }
+
+    /// The call says whether it is up, its events how it went.
+    async fn by_id(&self, id: &str) -> Result<LookedUp, Error> {
+        let path = format!("/v2/calls/{}", words::percent(id));
+        let answer = self.client.ask(self.client.get(&path)).await?;
+        let Some(call) = answers::call(&answer, self.client.key())? else {
+            return Ok(LookedUp::NotFound);
+        };
+        let leg = call
+            .get("call_leg_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let mut events = Vec::new();
+        if !leg.is_empty() {
+            let leg_id = words::percent(leg);
+            let path = format!("/v2/call_events?filter%5Bleg_id%5D={leg_id}&");
+            events = self.list(&path).await?;
+            // A filter that was passed over would list the events of everybody.
+            events.retain(|event| event.get("call_leg_id").and_then(Value::as_str) == Some(leg));
+        }
+        match report::of_call(&call, &events) {
+            Some(report) => Ok(LookedUp::Found(report)),
+            None => Err(answer.unread("the call is over, and its events do not say how")),
+        }
+    }
+
+    /// Only calls that are up are listed: one that is not may have rung all the same, and so nothing is
+    /// said of it.
+    async fn by_reference(&self, dial: Reference) -> Result<LookedUp, Error> {
+        let connection = words::percent(&self.connection_id);
+        let path = format!("/v2/connections/{connection}/active_calls?");
+        let calls = self.list(&path).await?;
+        let found = calls.iter().find_map(|call| report::of_active(call, dial));
+        Ok(found.map_or(LookedUp::Unsupported, LookedUp::Found))
+    }
+
+    /// Every item of a list; `path` ends where a parameter may follow.
+    async fn list(&self, path: &str) -> Result<Vec<Value>, Error> {
+        let mut items = Vec::new();
+        for number in 1..=MOST_PAGES {
+            let path = format!("{path}page%5Bnumber%5D={number}&page%5Bsize%5D={PAGE}");
+            let answer = self.client.ask(self.client.get(&path)).await?;
+            let page = answers::page(&answer, self.client.key())?;
+            let is_last = match page.total {
+                Some(total) => number >= total,
+                None => page.items.len() < PAGE,
+            };
+            items.extend(page.items);
+            if is_last {
+                return Ok(items);
+            }
+        }
+        Err(Error::NoAnswer {
+            why: format!("its list has more than {MOST_PAGES} pages"),
+        })
+    }
+}
+
+impl Provider for Telnyx {
+    /// By the application that dials: an account has no other name that the API tells.
+    fn account(&self) -> Option<String> {
+        Some(self.client.account("telnyx", &[&self.connection_id]))
+    }
+
+    fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
+        Box::pin(self.place_now(order))
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        provider_call_id: &'a str,
+    ) -> BoxFuture<'a, Result<Cancellation, Error>> {
+        Box::pin(self.cancel_now(provider_call_id))
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        dial: Reference,
+        provider_call_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<LookedUp, Error>> {
+        Box::pin(async move {
+            // An id that we had to shorten is not theirs.
+            match provider_call_id.filter(|id| protocol::is_verbatim(id)) {
+                Some(id) => self.by_id(id).await,
+                None => self.by_reference(dial).await,
+            }
+        })
+    }
+
+    fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+        signature::claimed(headers)
+    }
+
+    /// By the public key of the account: the secrets of the trunk only make tags.
+    fn verify(&self, webhook: &Webhook<'_>, _secrets: &Secrets) -> Result<Verified, Rejection> {
+        signature::verify(webhook, &self.public_keys)
+    }
+
+    fn read(&self, webhook: &Webhook<'_>) -> Report {
+        report::of_webhook(webhook.body)
+    }
+}
+
+/// Telnyx's variables are texts, numbers and truths.
+fn flat(value: Value) -> Value {
+    match value {
+        Value::Null | Value::Array(_) | Value::Object(_) => Value::String(value.to_string()),
+        value => value,
+    }
+}
+
+#[derive(Serialize)]
+struct PlaceBody<'a> {
+    connection_id: &'a str,
+    to: &'a str,
+    from: &'a str,
+    webhook_url: &'a str,
+    webhook_url_method: &'static str,
+    webhook_retries_policies: BTreeMap<&'static str, Retries>,
+    client_state: String,
+    command_id: String,
+    timeout_secs: i32,
+    /// Else it goes on along other routes, and rings for a multiple of the time.
+    retry_on_timeout: bool,
+    time_limit_secs: i32,
+    assistant: Assistant<'a>,
+}
+
+#[derive(Serialize)]
+struct Retries {
+    retries_ms: [u32; 4],
+}
+
+#[derive(Serialize)]
+struct Assistant<'a> {
+    id: &'a str,
+    dynamic_variables: Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! What Telnyx answers to a request: the table from status, code and the field that it points at.
+//!
+//! `{"errors": [{"code": "10016", "detail": "...", "source": {"pointer": "/to"}}]}`. What is against its rules
+//! for a country, a limit or the balance is told later, by the event of the call's end.
+
+use serde_json::Value;
+
+use crate::{
+    domain::{Outcome, Placement, Refusal},
+    provider::{
+        Cancellation, Error,
+        answer::{Answer, retry_after, spoken},
+        platform::{take, text},
+        protocol,
+    },
+};
+
+/// Of a command to a call: it is over, or its id is none.
+const OVER: [&str; 2] = ["90015", "90018"];
+/// Words of a refusal that is about where the call goes.
+const DESTINATION: [&str; 3] = ["destination", "dialed number", "whitelist"];
+
+/// What came of asking for a call. `is_own_from`: the number to call from came with the call, and not from
+/// the trunk, whose other calls would be refused as well.
+pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -> Placement {
+    let said = Said::read(answer, key);
+    let why = said.why;
+    let permanent = |outcome, of_number, why| {
+        Placement::Refused(Refusal::Permanent {
+            outcome,
+            of_number,
+            why,
+        })
+    };
+    let forbidden = |why| Placement::Refused(Refusal::Forbidden { why });
+    match answer.status.as_u16() {
+        200..=299 => {
+            let id = said.body.pointer("/data/call_control_id").cloned();
+            match protocol::name(id) {
+                Some(provider_call_id) => Placement::Placed { provider_call_id },
+                None => Placement::Unknown { why },
+            }
+        }
+        401 | 402 => Placement::Refused(Refusal::Account { why }),
+        // Another request with our command id may be under way.
+        408 | 409 => Placement::Unknown { why },
+        429 => capacity(answer, &said.body, why),
+        400..=499 => match (said.code.as_str(), said.field.as_str()) {
+            // Of errors of its own, and of commands to calls that are there: nobody knows what they mean here.
+            ("10007" | "10008" | "10012" | "90015" | "90018", _) => Placement::Unknown { why },
+            ("10009", _) => Placement::Refused(Refusal::Account { why }),
+            ("10011" | "90103", _) => capacity(answer, &said.body, why),
+            (_, "to") => permanent(Outcome::InvalidNumber, true, why),
+            ("10001", _) | (_, "from") if is_own_from => permanent(Outcome::Blocked, false, why),
+            ("10001", _) | (_, "from") => forbidden(why),
+            // One of the two numbers; it does not say which.
+            ("10002" | "10016", "") => permanent(Outcome::InvalidNumber, false, why),
+            (_, "assistant") => permanent(Outcome::Blocked, false, why),
+            ("10010", _) if DESTINATION.iter().any(|word| said.detail.contains(word)) => {
+                permanent(Outcome::Blocked, false, why)
+            }
+            // The account, the application, or the request: several calls tell.
+            _ => forbidden(why),
+        },
+        _ => Placement::Unknown { why },
+    }
+}
+
+fn capacity(answer: &Answer, body: &Value, why: String) -> Placement {
+    Placement::Refused(Refusal::Capacity {
+        retry_after_sec: retry_after::seconds(&answer.headers, body),
+        why,
+    })
+}
+
+/// What came of asking for the end of a call.
+pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancellation, Error> {
+    let said = Said::read(answer, key);
+    match answer.status.as_u16() {
+        200..=299 => Ok(Cancellation::Agreed),
+        400..=499 if OVER.contains(&said.code.as_str()) => Ok(Cancellation::AlreadyOver),
+        404 if said.is_not_found() => Ok(Cancellation::AlreadyOver),
+        _ => Err(said.refused(answer)),
+    }
+}
+
+/// What came of asking for the call with an id: the call, or none.
+pub(super) fn call(answer: &Answer, key: Option<&str>) -> Result<Option<Value>, Error> {
+    let mut said = Said::read(answer, key);
+    match answer.status.as_u16() {
+        200 => match take(&mut said.body, "data") {
+            call @ Value::Object(_) if call.get("call_control_id").is_some() => Ok(Some(call)),
+            _ => Err(answer.unread("it cannot be read as a call")),
+        },
+        404 if said.is_not_found() => Ok(None),
+        422 if OVER.contains(&said.code.as_str()) => Ok(None),
+        _ => Err(said.refused(answer)),
+    }
+}
+
+/// One page of a list.
+pub(super) struct Page {
+    pub(super) items: Vec<Value>,
+    /// How many pages there are, where it says so.
+    pub(super) total: Option<usize>,
+}
+
+pub(super) fn page(answer: &Answer, key: Option<&str>) -> Result<Page, Error> {
+    let mut said = Said::read(answer, key);
+    if answer.status != 200 {
+        return Err(said.refused(answer));
+    }
+    let total = said
+        .body
+        .pointer("/meta/total_pages")
+        .and_then(Value::as_u64);
+    match take(&mut said.body, "data") {
+        Value::Array(items) => Ok(Page {
+            items,
+            total: total.and_then(|total| total.try_into().ok()),
+        }),
+        _ => Err(answer.unread("it cannot be read as a list")),
+    }
+}
+
+/// What the body says.
+struct Said {
+    code: String,
+    /// The first part of the field that it points at.
+    field: String,
+    /// In small letters.
+    detail: String,
+    /// Status and words, safe to keep.
+    why: String,
+    body: Value,
+}
+
+impl Said {
+    fn read(answer: &Answer, key: Option<&str>) -> Self {
+        let body = answer.json();
+        let code = protocol::name(body.pointer("/errors/0/code").cloned());
+        let pointer = text(&body, "/errors/0/source/pointer").unwrap_or_default();
+        let field = pointer.trim_start_matches('/').split('/').next();
+        let words = spoken::words(&body).filter(|_| !answer.status.is_success());
+        let words = words.or_else(|| answer.plain_text());
+        Self {
+            why: answer.why(code.as_deref(), words.as_deref(), key),
+            code: code.unwrap_or_default(),
+            field: field.unwrap_or_default().to_owned(),
+            detail: words.unwrap_or_default().to_lowercase(),
+            body,
+        }
+    }
+
+    fn is_not_found(&self) -> bool {
+        self.code == "10005"
+    }
+
+    fn refused(self, answer: &Answer) -> Error {
+        Error::Refused {
+            status: answer.status.as_u16(),
+            why: self.why,
+        }
+    }
+}

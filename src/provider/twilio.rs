@@ -1,0 +1,189 @@
+//! Twilio Programmable Voice: `https://api.twilio.com`.
+//!
+//! `answers` reads what it answers to a request, `report` what it says of a call, `script` makes the address
+//! of what a call says, `signature` proves that Twilio said so. What is not documented, and so was decided for
+//! safety, stands in `docs/providers/twilio.md`.
+
+use futures_util::future::BoxFuture;
+use hyper::HeaderMap;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    answer::Answer,
+    client::{Client, Credentials},
+    platform::Scripts,
+    signature::{Rejection, Secrets, Verified},
+    words,
+};
+use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
+
+mod answers;
+mod report;
+mod script;
+mod signature;
+
+/// Where Twilio is, for accounts of the United States; other regions have hosts of their own.
+pub const ADDRESS: &str = "https://api.twilio.com";
+/// The limits of Twilio's own fields, seconds.
+const RING: (i32, i32) = (1, 600);
+const DURATION: (i32, i32) = (1, 14_400);
+/// What a callback tells of. `initiated` has left the queue; `answered` arrives as `in-progress`.
+const EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
+/// A callback that we cannot take is sent again, five times, whatever went wrong. By default Twilio
+/// repeats it once, and only where nobody answered.
+const RETRIES: &str = "#rc=5&rp=all";
+
+/// One account or subaccount.
+#[derive(Debug)]
+pub struct Twilio {
+    client: Client,
+    account_sid: String,
+    from: Option<Phone>,
+    scripts: Scripts,
+}
+
+impl Twilio {
+    /// With the Auth Token of the account, or an API key as `SK...:secret`. Twilio signs by the Auth Token in
+    /// either case. `from` shows where a call names no number of its own; `scripts` are short names of
+    /// addresses of TwiML, `*` the one of every other script. Connects to nothing yet.
+    pub fn new(
+        address: &str,
+        account_sid: &str,
+        key: SecretString,
+        from: Option<Phone>,
+        scripts: Scripts,
+    ) -> Result<Self, Error> {
+        let credentials = match key.expose_secret().split_once(':') {
+            Some((sid, secret)) => Credentials::Basic(sid.to_owned(), secret.into()),
+            None => Credentials::Basic(account_sid.to_owned(), key),
+        };
+        Ok(Self {
+            client: Client::new(address, credentials)?,
+            account_sid: account_sid.to_owned(),
+            from,
+            scripts,
+        })
+    }
+
+    fn place_fields(&self, order: &Order<'_>) -> Result<Vec<(&'static str, String)>, Refusal> {
+        let call = order.call;
+        let from = call.from_number.as_ref().or(self.from.as_ref());
+        let from = from.ok_or_else(|| {
+            refused("Twilio needs a number to call from: give the call one, or the trunk")
+        })?;
+        let url = script::url(&self.scripts, call).map_err(refused)?;
+        let seconds =
+            |seconds: i32, (least, most): (i32, i32)| seconds.clamp(least, most).to_string();
+        let mut fields = vec![
+            ("To", call.phone.as_e164().to_owned()),
+            ("From", from.as_e164().to_owned()),
+            ("Url", url),
+            ("StatusCallback", format!("{}{RETRIES}", order.webhook_url)),
+            ("Timeout", seconds(call.ring_timeout_sec, RING)),
+            ("TimeLimit", seconds(call.max_duration_sec, DURATION)),
+        ];
+        fields.extend(EVENTS.map(|event| ("StatusCallbackEvent", event.to_owned())));
+        Ok(fields)
+    }
+
+    async fn place_now(&self, order: Order<'_>) -> Placement {
+        let fields = match self.place_fields(&order) {
+            Ok(fields) => fields,
+            Err(refusal) => return Placement::Refused(refusal),
+        };
+        let request = self.client.post_form(&self.path(None), fields);
+        let is_own = order.call.from_number.is_some();
+        let read = |answer: &_| answers::placement(answer, is_own, self.client.key());
+        self.client.place(request, order.deadline, read).await
+    }
+
+    async fn cancel_now(&self, id: &str) -> Result<Cancellation, Error> {
+        let answer = self.set_status(id, "completed").await?;
+        if !answers::still_waits(&answer) {
+            return answers::cancellation(&answer, self.client.key());
+        }
+        // In the queue of Twilio, or ringing: documented to end there is the other word alone.
+        let answer = self.set_status(id, "canceled").await?;
+        answers::cancellation(&answer, self.client.key())
+    }
+
+    async fn set_status(&self, id: &str, status: &'static str) -> Result<Answer, Error> {
+        let request = self
+            .client
+            .post_form(&self.path(Some(id)), [("Status", status)]);
+        self.client.ask(request).await
+    }
+
+    async fn by_id(&self, id: &str) -> Result<LookedUp, Error> {
+        let answer = self
+            .client
+            .ask(self.client.get(&self.path(Some(id))))
+            .await?;
+        answers::by_id(&answer, self.client.key())
+    }
+
+    /// Of the calls of the account, or of one.
+    fn path(&self, id: Option<&str>) -> String {
+        let account = words::percent(&self.account_sid);
+        let id = id.map(|id| format!("/{}", words::percent(id)));
+        let id = id.unwrap_or_default();
+        format!("/2010-04-01/Accounts/{account}/Calls{id}.json")
+    }
+}
+
+/// This request and no other: nothing was sent.
+fn refused(why: &str) -> Refusal {
+    Refusal::Permanent {
+        outcome: Outcome::Blocked,
+        of_number: false,
+        why: why.to_owned(),
+    }
+}
+
+impl Provider for Twilio {
+    fn account(&self) -> Option<String> {
+        Some(self.client.account("twilio", &[&self.account_sid]))
+    }
+
+    fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {
+        Box::pin(self.place_now(order))
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        provider_call_id: &'a str,
+    ) -> BoxFuture<'a, Result<Cancellation, Error>> {
+        Box::pin(self.cancel_now(provider_call_id))
+    }
+
+    /// By its id alone: nothing that Twilio keeps of a call names our reference. For the same reason its list
+    /// of calls says nothing of dials that the database has forgotten.
+    fn look_up<'a>(
+        &'a self,
+        _dial: Reference,
+        provider_call_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<LookedUp, Error>> {
+        Box::pin(async move {
+            match provider_call_id {
+                Some(id) => self.by_id(id).await,
+                None => Ok(LookedUp::Unsupported),
+            }
+        })
+    }
+
+    fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+        signature::claimed(headers)
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>, secrets: &Secrets) -> Result<Verified, Rejection> {
+        signature::verify(webhook, secrets)
+    }
+
+    fn read(&self, webhook: &Webhook<'_>) -> Report {
+        report::of_webhook(webhook.body)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Where Twilio fetches what a call says: an address of TwiML, in which the call's own facts are filled in.
+//!
+//! A call has no field at Twilio that a script could read, so its metadata travel in the address. That is
+//! logged on both sides: no place for secrets.
+
+use serde_json::Value;
+
+use crate::{
+    domain::ClaimedCall,
+    provider::{
+        platform::{Scripts, variables},
+        words,
+    },
+};
+
+/// The name of the address of every script that has none of its own.
+const ANY: &str = "*";
+
+/// The address of the call's script, or why there is none.
+pub(super) fn url(scripts: &Scripts, call: &ClaimedCall) -> Result<String, &'static str> {
+    let script = scripts.resolve(&call.script_id);
+    // The application's own callback would take the place of ours, and nobody would hear how the call ends.
+    if is_application(script) {
+        return Err(
+            "a TwiML application takes the callback away from pgdial: name the address of its TwiML instead",
+        );
+    }
+    [script, scripts.resolve(ANY)]
+        .into_iter()
+        .find(|url| url.starts_with("https://") || url.starts_with("http://"))
+        .map(|template| filled(template, call))
+        .ok_or("no address of TwiML: the script id is none, and the trunk has none for this script")
+}
+
+/// `AP` and 32 hexadecimal digits.
+fn is_application(script: &str) -> bool {
+    let digits = script.strip_prefix("AP").unwrap_or_default();
+    digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Fills in `{scriptId}`, `{reference}` and the fields of the metadata; one that is not there is empty.
+fn filled(template: &str, call: &ClaimedCall) -> String {
+    let fields = variables(&call.metadata);
+    let value = |name: &str| match name {
+        "scriptId" => call.script_id.clone(),
+        "reference" => call.reference().to_string(),
+        name => match fields.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => String::new(),
+            Some(other) => other.to_string(),
+        },
+    };
+    let mut parts = template.split('{');
+    let mut url = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if let Some((name, rest)) = part.split_once('}') {
+            url.push_str(&words::percent(&value(name)));
+            url.push_str(rest);
+        } else {
+            url.push('{');
+            url.push_str(part);
+        }
+    }
+    url
+}
