@@ -129,6 +129,7 @@ pub mod protocol;
 pub mod retell;
 pub mod signature;
 pub mod tag;
+pub mod vapi;
 mod webhook;
 
 mod words;

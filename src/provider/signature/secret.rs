@@ -8,7 +8,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use hmac::{Hmac, KeyInit};
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 
 /// Base64 with or without padding: people lose the `=` when they copy.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -18,12 +18,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// One secret: `whsec_` and base64, or any other text, whose UTF-8 bytes it then is.
 ///
-/// Only the prepared MAC is kept, so that there is nothing to print; an empty
+/// Only the prepared MACs are kept, so that there is nothing to print; an empty
 /// secret, with which anybody can sign, cannot be made.
 #[derive(Clone)]
 pub struct WebhookSecret {
-    keyed: Hmac<Sha256>,
+    keyed: Box<Keyed>,
     bytes: usize,
+}
+
+#[derive(Clone)]
+struct Keyed {
+    sha256: Hmac<Sha256>,
+    sha512: Hmac<Sha512>,
 }
 
 /// Why a text is no secret. Says nothing of the text.
@@ -43,7 +49,12 @@ pub enum BadSecret {
 impl WebhookSecret {
     /// A MAC with this secret, ready for its message.
     pub(crate) fn mac(&self) -> Hmac<Sha256> {
-        self.keyed.clone()
+        self.keyed.sha256.clone()
+    }
+
+    /// The same by SHA-512.
+    pub(crate) fn mac_sha512(&self) -> Hmac<Sha512> {
+        self.keyed.sha512.clone()
     }
 
     /// How long it is, in bytes.
@@ -55,13 +66,14 @@ impl WebhookSecret {
         if bytes.is_empty() {
             return Err(BadSecret::Empty);
         }
-        match Hmac::new_from_slice(bytes) {
-            Ok(keyed) => Ok(Self {
-                keyed,
-                bytes: bytes.len(),
-            }),
-            Err(_) => Err(BadSecret::NoKey),
-        }
+        let keyed = Keyed {
+            sha256: Hmac::new_from_slice(bytes).map_err(|_e| BadSecret::NoKey)?,
+            sha512: Hmac::new_from_slice(bytes).map_err(|_e| BadSecret::NoKey)?,
+        };
+        Ok(Self {
+            keyed: Box::new(keyed),
+            bytes: bytes.len(),
+        })
     }
 }
 

@@ -1,0 +1,156 @@
+//! What the tests of the platforms' adapters have in common.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hyper::{HeaderMap, Method, StatusCode, body::Bytes, header::HeaderName};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::{
+    domain::{ClaimedCall, Outcome, Placement, Refusal},
+    provider::{
+        Deadline, Order, Provider, Stopwatch, Webhook, answer::Answer, signature::Verified,
+    },
+};
+
+pub(in crate::provider) const DIAL: &str = "0197f5e0-0000-7000-8000-000000000001-1";
+pub(in crate::provider) const WEBHOOK: &str =
+    "https://calls.example.com/callbacks/call-status/default/x/y";
+
+const DATE: &str = "Fri, 02 Jan 2026 04:00:00 GMT";
+
+/// The call of `DIAL`, with these changes.
+pub(in crate::provider) fn claimed(change: &Value) -> ClaimedCall {
+    let mut call = json!({
+        "id": "0197f5e0-0000-7000-8000-000000000001", "claim_no": 1, "attempt": 1,
+        "phone": "+14155550123", "from_number": null, "script_id": "welcome",
+        "metadata": {"name": "Ada", "order": "4711"}, "trunk": "default", "campaign": "default",
+        "lease_until": "2026-01-02T03:04:05.678901Z", "ring_timeout_sec": 45, "max_duration_sec": 1800
+    });
+    for (name, value) in change.as_object().unwrap() {
+        call[name] = value.clone();
+    }
+    serde_json::from_value(call).unwrap()
+}
+
+/// An order for it, in time.
+pub(in crate::provider) fn order(call: &ClaimedCall) -> Order<'_> {
+    Order {
+        call,
+        webhook_url: WEBHOOK.to_owned(),
+        deadline: Deadline {
+            started: Stopwatch::start(),
+            latest_start: Duration::from_secs(30),
+        },
+    }
+}
+
+pub(in crate::provider) fn answer(status: u16, body: &str) -> Answer {
+    Answer {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: HeaderMap::new(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    }
+}
+
+/// What came of a dial, in a word or two.
+pub(in crate::provider) fn word(placement: &Placement) -> String {
+    match placement {
+        Placement::Placed { provider_call_id } => format!("placed {provider_call_id}"),
+        Placement::Refused(Refusal::Permanent {
+            outcome, of_number, ..
+        }) => {
+            let whose = if *of_number { "number" } else { "request" };
+            format!("{outcome} {whose}")
+        }
+        Placement::Refused(Refusal::Transient { .. }) => "transient".to_owned(),
+        Placement::Refused(Refusal::Capacity { .. }) => "capacity".to_owned(),
+        Placement::Refused(Refusal::Forbidden { .. }) => "forbidden".to_owned(),
+        Placement::Refused(Refusal::Account { .. }) => "account".to_owned(),
+        Placement::Late => "late".to_owned(),
+        Placement::Unknown { .. } => "unknown".to_owned(),
+    }
+}
+
+/// A word of the tables.
+pub(in crate::provider) fn outcome(word: &str) -> Outcome {
+    let known = Outcome::ALL
+        .into_iter()
+        .find(|known| known.as_str() == word);
+    known.unwrap_or_else(|| panic!("{word} is no outcome"))
+}
+
+/// Headers by their names.
+pub(in crate::provider) fn headers(named: &BTreeMap<String, String>) -> HeaderMap {
+    let header = |(name, value): (&String, &String)| {
+        let name: HeaderName = name.parse().unwrap();
+        (name, value.parse().unwrap())
+    };
+    named.iter().map(header).collect()
+}
+
+/// A signed request, and whether the platform's own verifier accepts it.
+#[derive(Debug, Deserialize)]
+pub(in crate::provider) struct Vector {
+    pub(in crate::provider) name: String,
+    secret: String,
+    headers: BTreeMap<String, String>,
+    body: String,
+    pub(in crate::provider) valid: bool,
+}
+
+impl Vector {
+    pub(in crate::provider) fn verified(&self, provider: &impl Provider) -> Option<Verified> {
+        let headers = headers(&self.headers);
+        provider.claims_signature(&headers).ok()?;
+        let webhook = Webhook {
+            method: &Method::POST,
+            url: WEBHOOK,
+            headers: &headers,
+            body: self.body.as_bytes(),
+        };
+        let secrets = self.secret.parse().unwrap();
+        provider.verify(&webhook, &secrets).ok()
+    }
+}
+
+/// Answers each request in its turn, and tells what was asked.
+pub(in crate::provider) async fn answering(
+    listener: TcpListener,
+    answers: &[impl AsRef<str>],
+) -> Vec<String> {
+    let mut asked = Vec::new();
+    for body in answers.iter().map(AsRef::as_ref) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut request, mut part) = (Vec::new(), [0; 4096]);
+        loop {
+            let text = String::from_utf8_lossy(&request).into_owned();
+            if let Some((head, form)) = text.split_once("\r\n\r\n") {
+                let length = head.to_lowercase();
+                let length = length
+                    .split_once("content-length: ")
+                    .map_or("0", |(_, rest)| rest);
+                let length: usize = length.lines().next().unwrap().trim().parse().unwrap();
+                if form.len() >= length {
+                    asked.push(text);
+                    break;
+                }
+            }
+            let read = stream.read(&mut part).await.unwrap();
+            request.extend_from_slice(&part[..read]);
+        }
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ndate: {DATE}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .await
+            .unwrap();
+    }
+    asked
+}
