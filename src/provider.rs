@@ -119,6 +119,7 @@ use sha2::{Digest, Sha256};
 use crate::domain::{ClaimedCall, Placement, Reference, Report};
 
 mod answer;
+pub mod bland;
 pub mod client;
 pub mod deadline;
 mod exchange;
