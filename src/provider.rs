@@ -122,6 +122,7 @@ mod answer;
 pub mod bland;
 pub mod client;
 pub mod deadline;
+pub mod elevenlabs;
 mod exchange;
 pub mod fake;
 pub mod http;

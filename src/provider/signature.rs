@@ -45,13 +45,14 @@ const STANDARD: [[&str; 3]; 2] = [
 const PLAINS: [&str; 3] = [PLAIN, "x-hub-signature-256", "x-webhook-signature"];
 
 /// Every header that may hold a signature: none of them belongs in a log.
-pub const SECRET_HEADERS: [&str; 6] = [
+pub const SECRET_HEADERS: [&str; 7] = [
     SIGNATURE,
     "svix-signature",
     PLAIN,
     "x-hub-signature-256",
     "x-webhook-signature",
     "x-retell-signature",
+    "elevenlabs-signature",
 ];
 
 /// A body that a holder of a secret has signed.

@@ -100,6 +100,8 @@ pub(in crate::provider) struct Vector {
     secret: String,
     headers: BTreeMap<String, String>,
     body: String,
+    /// When it was verified, where its age is judged.
+    pub(in crate::provider) now_s: Option<i64>,
     pub(in crate::provider) valid: bool,
 }
 
