@@ -17,8 +17,10 @@ use crate::domain::{ClaimedCall, Placement, Reference, Report};
 
 pub mod adapters;
 mod answer;
+pub mod bland;
 pub mod client;
 pub mod deadline;
+pub mod elevenlabs;
 mod exchange;
 pub mod http;
 pub mod platform;
@@ -28,6 +30,7 @@ pub mod signature;
 pub mod tag;
 pub mod telnyx;
 pub mod twilio;
+pub mod vapi;
 mod webhook;
 
 mod words;

@@ -136,18 +136,14 @@ impl Client {
         account_of(adapter, &host, &[&parts, own].concat())
     }
 
+    /// Where a path of the platform is.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
     /// A request in absolute form; `exchange` connects by it and sends the path alone.
     pub(super) fn request(&self, method: Method, path: &str) -> Builder {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.address))
-            .header(header::HOST, self.host.clone())
-            .header(
-                header::USER_AGENT,
-                concat!("pgdial/", env!("CARGO_PKG_VERSION")),
-            )
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONNECTION, "close");
+        let request = anonymous(method, self.url(path)).header(header::HOST, self.host.clone());
         match &self.authorization {
             Some((name, value)) => request.header(name, value.clone()),
             None => request,
@@ -185,6 +181,15 @@ impl Client {
     pub(super) fn post_builder(&self, path: &str) -> Builder {
         self.request(Method::POST, path)
             .header(header::CONTENT_TYPE, "application/json")
+    }
+
+    /// A POST to another address that the platform gave us, without the key.
+    pub(super) fn post_to(url: &Uri, body: &impl Serialize) -> Built {
+        let host = url.authority().map_or("", Authority::as_str);
+        anonymous(Method::POST, url.to_string())
+            .header(header::HOST, host)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(serde_json::to_vec(body).unwrap_or_default()))
     }
 
     /// Asks for a call, once; `read` says what the answer means.
@@ -232,4 +237,17 @@ impl Client {
     pub(super) fn key(&self) -> Option<&str> {
         self.credentials.secret().map(ExposeSecret::expose_secret)
     }
+}
+
+/// A request without host and key.
+fn anonymous(method: Method, url: String) -> Builder {
+    Request::builder()
+        .method(method)
+        .uri(url)
+        .header(
+            header::USER_AGENT,
+            concat!("pgdial/", env!("CARGO_PKG_VERSION")),
+        )
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONNECTION, "close")
 }

@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
+use chrono::TimeDelta;
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::domain::{Outcome, Reference, Report};
+use crate::domain::{Outcome, Phone, Reference, Report};
 
 /// Where a platform carries our reference for us: a field of the call's metadata.
 pub(super) const REFERENCE: &str = "pgdial_reference";
 /// And the trunk, for people who look at the platform's own pages.
 pub(super) const TRUNK: &str = "pgdial_trunk";
+
+/// A platform's clock and the database's differ by less.
+pub(super) const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 /// Short names of a platform's scripts: `welcome=agent_0123,spring=agent_4567@3`. A script id that is none
 /// of them is the platform's own.
@@ -41,11 +45,7 @@ impl FromStr for Scripts {
     type Err = BadScript;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let entries = text
-            .split(',')
-            .map(str::trim)
-            .filter(|entry| !entry.is_empty());
-        let scripts = entries.map(|entry| match entry.split_once('=') {
+        let scripts = entries(text).map(|entry| match entry.split_once('=') {
             Some((name, id)) if !name.trim().is_empty() && !id.trim().is_empty() => {
                 Ok((name.trim().to_owned(), id.trim().to_owned()))
             }
@@ -53,6 +53,50 @@ impl FromStr for Scripts {
         });
         scripts.collect::<Result<_, _>>().map(Self)
     }
+}
+
+/// A platform's ids of the numbers that its account calls from: `+14155550100=phnum_01,+14155550101=phnum_02`.
+#[derive(Debug, Clone, Default)]
+pub struct Numbers(Vec<(Phone, String)>);
+
+impl Numbers {
+    /// The id of this number; of the first one where none is asked for.
+    pub(super) fn id(&self, number: Option<&Phone>) -> Option<&str> {
+        let mut known = self.0.iter();
+        let found = match number {
+            Some(number) => known.find(|(known, _)| known == number),
+            None => known.next(),
+        };
+        found.map(|(_, id)| id.as_str())
+    }
+}
+
+/// An entry of a list of numbers that has no number or no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no +NUMBER=ID")]
+pub struct BadNumber(String);
+
+impl FromStr for Numbers {
+    type Err = BadNumber;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = |entry: &str| {
+            let (number, id) = entry.split_once('=')?;
+            let id = id.trim();
+            let number = number.trim().parse().ok()?;
+            (!id.is_empty()).then(|| (number, id.to_owned()))
+        };
+        entries(text)
+            .map(|entry| read(entry).ok_or_else(|| BadNumber(entry.to_owned())))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+fn entries(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
 }
 
 /// The text at a JSON pointer, unless it is empty.

@@ -43,12 +43,14 @@ const STANDARD: [[&str; 3]; 2] = [
 const PLAINS: [&str; 3] = [PLAIN, "x-hub-signature-256", "x-webhook-signature"];
 
 /// Headers that may carry a signature, and so must not be logged.
-pub const SECRET_HEADERS: [&str; 6] = [
+pub const SECRET_HEADERS: [&str; 8] = [
     SIGNATURE,
     "svix-signature",
     PLAIN,
     "x-hub-signature-256",
     "x-webhook-signature",
+    "x-retell-signature",
+    "elevenlabs-signature",
     "x-twilio-signature",
 ];
 

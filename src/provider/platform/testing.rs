@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hyper::{HeaderMap, StatusCode, body::Bytes, header::HeaderName};
+use hyper::{HeaderMap, Method, StatusCode, body::Bytes, header::HeaderName};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,12 +12,16 @@ use tokio::{
 
 use crate::{
     domain::{ClaimedCall, Outcome, Placement, Refusal},
-    provider::{Deadline, Order, Stopwatch, answer::Answer},
+    provider::{
+        Deadline, Order, Provider, Stopwatch, Webhook, answer::Answer, signature::Verified,
+    },
 };
 
 pub(in crate::provider) const DIAL: &str = "0197f5e0-0000-7000-8000-000000000001-1";
 pub(in crate::provider) const WEBHOOK: &str =
     "https://calls.example.com/callbacks/call-status/default/x/y";
+
+const DATE: &str = "Fri, 02 Jan 2026 04:00:00 GMT";
 
 /// The call of `DIAL`, with these changes.
 pub(in crate::provider) fn claimed(change: &Value) -> ClaimedCall {
@@ -88,10 +93,40 @@ pub(in crate::provider) fn headers(named: &BTreeMap<String, String>) -> HeaderMa
     named.iter().map(header).collect()
 }
 
+/// A signed request, and whether the platform's own verifier accepts it.
+#[derive(Debug, Deserialize)]
+pub(in crate::provider) struct Vector {
+    pub(in crate::provider) name: String,
+    secret: String,
+    headers: BTreeMap<String, String>,
+    body: String,
+    /// When it was verified, where its age is judged.
+    pub(in crate::provider) now_s: Option<i64>,
+    pub(in crate::provider) valid: bool,
+}
+
+impl Vector {
+    pub(in crate::provider) fn verified(&self, provider: &impl Provider) -> Option<Verified> {
+        let headers = headers(&self.headers);
+        provider.claims_signature(&headers).ok()?;
+        let webhook = Webhook {
+            method: &Method::POST,
+            url: WEBHOOK,
+            headers: &headers,
+            body: self.body.as_bytes(),
+        };
+        let secrets = self.secret.parse().unwrap();
+        provider.verify(&webhook, &secrets).ok()
+    }
+}
+
 /// Answers each request in its turn, and tells what was asked.
-pub(in crate::provider) async fn answering(listener: TcpListener, answers: &[&str]) -> Vec<String> {
+pub(in crate::provider) async fn answering(
+    listener: TcpListener,
+    answers: &[impl AsRef<str>],
+) -> Vec<String> {
     let mut asked = Vec::new();
-    for body in answers {
+    for body in answers.iter().map(AsRef::as_ref) {
         let (mut stream, _) = listener.accept().await.unwrap();
         let (mut request, mut part) = (Vec::new(), [0; 4096]);
         loop {
@@ -110,7 +145,10 @@ pub(in crate::provider) async fn answering(listener: TcpListener, answers: &[&st
             let read = stream.read(&mut part).await.unwrap();
             request.extend_from_slice(&part[..read]);
         }
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ndate: {DATE}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         stream
             .write_all(format!("{head}{body}").as_bytes())
             .await

@@ -9,7 +9,7 @@ use base64::{
 };
 use hmac::{Hmac, KeyInit};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 
 /// Base64 with or without padding: the `=` gets lost in copying.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -31,6 +31,7 @@ pub struct WebhookSecret {
 struct Keyed {
     sha256: Hmac<Sha256>,
     sha1: Hmac<Sha1>,
+    sha512: Hmac<Sha512>,
 }
 
 /// Why a text is not a secret, without revealing anything of the text.
@@ -53,6 +54,11 @@ impl WebhookSecret {
         self.keyed.sha256.clone()
     }
 
+    /// The same by SHA-512.
+    pub(crate) fn mac_sha512(&self) -> Hmac<Sha512> {
+        self.keyed.sha512.clone()
+    }
+
     /// The same by SHA-1, which one platform still signs with.
     pub(crate) fn mac_sha1(&self) -> Hmac<Sha1> {
         self.keyed.sha1.clone()
@@ -70,6 +76,7 @@ impl WebhookSecret {
         let keyed = Keyed {
             sha256: Hmac::new_from_slice(bytes).map_err(|_e| BadSecret::NoKey)?,
             sha1: Hmac::new_from_slice(bytes).map_err(|_e| BadSecret::NoKey)?,
+            sha512: Hmac::new_from_slice(bytes).map_err(|_e| BadSecret::NoKey)?,
         };
         Ok(Self {
             keyed: Box::new(keyed),

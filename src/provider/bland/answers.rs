@@ -1,0 +1,147 @@
+//! What Bland answers to a request: the table from status and message.
+//!
+//! A status alone says little: a 429 may be for ever, and a 200 may be an error. Of no 5xx it says that
+//! nothing was placed.
+
+use serde_json::Value;
+
+use super::report;
+use crate::{
+    domain::{Outcome, Placement, Refusal},
+    provider::{
+        Error, LookedUp,
+        answer::{Answer, retry_after, spoken},
+        platform::{take, text},
+        protocol,
+    },
+};
+
+/// How long one number has to wait for its next call, seconds.
+const SAME_NUMBER: u32 = 10;
+
+/// What came of asking for a call.
+pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
+    let body = answer.json();
+    let said = spoken::words(&body);
+    let why = answer.why(
+        None,
+        said.as_deref().or(answer.plain_text().as_deref()),
+        key,
+    );
+    let by_words = || by_words(answer, &body, &why);
+    let refused = Placement::Refused;
+    match answer.status.as_u16() {
+        200..=299 => match (
+            protocol::name(body.get("call_id").cloned()),
+            is_error(&body),
+        ) {
+            (Some(provider_call_id), false) => Placement::Placed { provider_call_id },
+            (None, true) => by_words().map_or(Placement::Unknown { why: why.clone() }, refused),
+            _ => Placement::Unknown { why },
+        },
+        400 if says(&body, &["unable to queue", "unable to save"]) => Placement::Unknown { why },
+        401 | 402 => refused(Refusal::Account { why }),
+        408 | 409 => Placement::Unknown { why },
+        // What the script wants the call to do.
+        418 => refused(of_request(why)),
+        429 => refused(by_words().unwrap_or_else(|| Refusal::Capacity {
+            retry_after_sec: retry_after::seconds(&answer.headers, &body),
+            why: why.clone(),
+        })),
+        400 | 404 => refused(by_words().unwrap_or_else(|| Refusal::Forbidden { why: why.clone() })),
+        // The account, or something in the request: several calls tell.
+        403..=499 => refused(Refusal::Forbidden { why }),
+        _ => Placement::Unknown { why },
+    }
+}
+
+/// By the words, where they are documented. The first that fit count.
+fn by_words(answer: &Answer, body: &Value, why: &str) -> Option<Refusal> {
+    let why = || why.to_owned();
+    let of_number = |outcome| Refusal::Permanent {
+        outcome,
+        of_number: true,
+        why: why(),
+    };
+    let is_dnc = text(body, "/status").is_some_and(|status| status.to_lowercase().contains("dnc"));
+    let has = |parts: &[&str]| says(body, parts);
+    // Whoever tries a number of a do-not-call list again is shut out.
+    Some(
+        if is_dnc || has(&["sensitive numbers", "dnc list", "blacklisted"]) {
+            of_number(Outcome::Blocked)
+        } else if has(&["to the same number"]) {
+            Refusal::Capacity {
+                retry_after_sec: Some(SAME_NUMBER),
+                why: why(),
+            }
+        } else if has(&["rate limit", "newly created accounts"]) {
+            Refusal::Capacity {
+                retry_after_sec: retry_after::seconds(&answer.headers, body),
+                why: why(),
+            }
+        } else if has(&["insufficient balance", "no billing record"]) {
+            Refusal::Account { why: why() }
+        } else if has(&["invalid from", "invalid 'from'", "pathway", "flagged"]) {
+            of_request(why())
+        } else if has(&["invalid phone number"]) {
+            of_number(Outcome::InvalidNumber)
+        } else {
+            return None;
+        },
+    )
+}
+
+/// Its script, or the number that it calls from.
+const fn of_request(why: String) -> Refusal {
+    Refusal::Permanent {
+        outcome: Outcome::Blocked,
+        of_number: false,
+        why,
+    }
+}
+
+fn says(body: &Value, parts: &[&str]) -> bool {
+    let said = spoken::words(body).unwrap_or_default().to_lowercase();
+    parts.iter().any(|part| said.contains(part))
+}
+
+fn is_error(body: &Value) -> bool {
+    text(body, "/status").is_none_or(|status| status != "success")
+}
+
+/// The call will end.
+pub(super) fn is_stopped(answer: &Answer) -> bool {
+    answer.status.is_success() && !is_error(&answer.json())
+}
+
+/// What came of asking for the call with an id.
+pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Error> {
+    match answer.status.as_u16() {
+        200 => match report::of_call(answer.json()) {
+            Some(report) => Ok(LookedUp::Found(report)),
+            None => Err(answer.unread("it cannot be read as a call")),
+        },
+        404 => Ok(LookedUp::NotFound),
+        _ => Err(refused(answer, key)),
+    }
+}
+
+/// Calls from a list, and how many it has in all.
+pub(super) fn page(answer: &Answer, key: Option<&str>) -> Result<(Vec<Value>, usize), Error> {
+    if answer.status != 200 {
+        return Err(refused(answer, key));
+    }
+    let mut body = answer.json();
+    let total = body.get("total_count").and_then(Value::as_u64);
+    match (take(&mut body, "calls"), total.map(usize::try_from)) {
+        (Value::Array(calls), Some(Ok(total))) => Ok((calls, total)),
+        _ => Err(answer.unread("it cannot be read as a list of calls")),
+    }
+}
+
+pub(super) fn refused(answer: &Answer, key: Option<&str>) -> Error {
+    Error::Refused {
+        status: answer.status.as_u16(),
+        why: answer.why(None, spoken::words(&answer.json()).as_deref(), key),
+    }
+}

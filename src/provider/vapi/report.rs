@@ -1,0 +1,154 @@
+//! What Vapi says of a call: its webhooks, and the call object of a look-up.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::ended;
+use crate::{
+    domain::{Facts, Outcome, Reference, Report, ReportKind},
+    provider::{
+        platform::{REFERENCE, number, only, take, text},
+        protocol::{self, instant},
+        words,
+    },
+};
+
+/// Fields that are kept beside the facts. Neither the assistant nor the messages: prompts are secrets.
+const KEPT: [&str; 4] = [
+    "analysis",
+    "assistantId",
+    "costBreakdown",
+    "phoneCallProviderId",
+];
+
+/// A webhook: `{"message": {"type": "end-of-call-report", "call": {...}, ...}}`.
+pub(super) fn of_webhook(body: &[u8], address: &str) -> Report {
+    let mut body = protocol::parse(body).unwrap_or_default();
+    let mut message = take(&mut body, "message");
+    let call = take(&mut message, "call");
+    let said = Said { message, call };
+    said.report(address)
+        .unwrap_or_else(|| Report::new(ReportKind::Unparsable))
+}
+
+/// The call object itself; none if it is none.
+pub(super) fn of_call(call: Value, address: &str) -> Option<Report> {
+    let message = Value::Null;
+    Said { message, call }.report(address)
+}
+
+/// The same of a list of everybody's calls: of those that were placed, with the number as `to`.
+pub(super) fn of_list(call: Value, address: &str) -> Option<Report> {
+    text(&call, "/type").filter(|kind| kind == "outboundPhoneCall")?;
+    let to = text(&call, "/customer/number");
+    let mut report = of_call(call, address)?;
+    if let (Value::Object(result), Some(to)) = (&mut report.result, to) {
+        result.insert("to".to_owned(), to.into());
+    }
+    Some(report)
+}
+
+/// Ours, from wherever Vapi carries it. A name that is no reference is somebody else's.
+pub(super) fn reference(call: &Value) -> Option<String> {
+    let ours = |pointer: &str| text(call, pointer).filter(|name| name.parse::<Reference>().is_ok());
+    ["assistantOverrides", "squadOverrides"]
+        .iter()
+        .find_map(|place| text(call.get(place)?, &format!("/metadata/{REFERENCE}")))
+        .or_else(|| ours("/customer/externalId"))
+        .or_else(|| ours("/name"))
+}
+
+/// A message, and the call that it is about. Without the message, the call speaks for itself.
+struct Said {
+    message: Value,
+    call: Value,
+}
+
+impl Said {
+    fn report(self, address: &str) -> Option<Report> {
+        let id = protocol::name(self.call.get("id").cloned())?;
+        let event = text(&self.message, "/type");
+        let status = match event.as_deref() {
+            None => text(&self.call, "/status"),
+            Some("status-update") => text(&self.message, "/status"),
+            Some("end-of-call-report") => Some("ended".to_owned()),
+            Some(_) => None,
+        };
+        let reason = self.text("/endedReason");
+        let started = self.instant("startedAt");
+        let report = match (status.as_deref(), &reason) {
+            (Some("scheduled" | "queued" | "ringing"), _) => Report::new(ReportKind::Progress),
+            (Some("in-progress"), _) => Report {
+                answered_at: started.or_else(|| self.message.get("timestamp").and_then(instant)),
+                ..Report::new(ReportKind::Answered)
+            },
+            (Some("ended"), Some(reason)) => ended::report(reason, started.is_some()),
+            // The report says that it is the last word; a status may be followed by one.
+            (Some("ended"), None) if event.as_deref() == Some("end-of-call-report") => {
+                ended::report("", started.is_some())
+            }
+            _ => Report::new(ReportKind::Unknown),
+        };
+        let is_end = report.kind == ReportKind::Ended;
+        let event_id = match event.as_deref() {
+            Some("status-update") => Some(format!(
+                "{id}:status-update:{}",
+                status.as_deref().unwrap_or_default()
+            )),
+            Some("end-of-call-report") => Some(format!("{id}:end-of-call-report")),
+            _ => None,
+        };
+        Some(Report {
+            answered_at: report
+                .answered_at
+                .or_else(|| started.filter(|_| is_end && report.answered)),
+            event_id,
+            reference: reference(&self.call),
+            result: self.result(&report, &id, address),
+            status: reason.filter(|_| is_end).or(status).or(event),
+            provider_call_id: Some(id),
+            ..report
+        })
+    }
+
+    fn result(self, report: &Report, id: &str, address: &str) -> Value {
+        let facts = self.facts(report, id, address);
+        let mut rest = only(self.call, &KEPT);
+        rest.extend(only(self.message, &KEPT));
+        protocol::result(&facts, rest)
+    }
+
+    fn facts(&self, report: &Report, id: &str, address: &str) -> Facts {
+        let lasted = || {
+            let length = self.instant("endedAt")? - self.instant("startedAt")?;
+            Some(length.as_seconds_f64()).filter(|seconds| *seconds >= 0.0)
+        };
+        let cost = number(&self.message, "/cost").or_else(|| number(&self.call, "/cost"));
+        let is_recorded = ["/artifact/recordingUrl", "/recordingUrl"]
+            .iter()
+            .any(|place| self.text(place).is_some());
+        Facts {
+            duration_sec: lasted().filter(|_| report.answered),
+            cost,
+            cost_currency: cost.map(|_| "USD"),
+            answered_by: (report.outcome == Some(Outcome::Voicemail)).then(|| "machine".to_owned()),
+            disposition: self.text("/endedReason"),
+            // What it calls its URL cannot be fetched; this one leads to the file, with the key.
+            recording_url: is_recorded
+                .then(|| format!("{address}/call/{}/mono-recording", words::percent(id))),
+            transcript: self
+                .text("/artifact/transcript")
+                .or_else(|| self.text("/transcript")),
+            summary: self.text("/analysis/summary"),
+        }
+    }
+
+    fn text(&self, pointer: &str) -> Option<String> {
+        text(&self.message, pointer).or_else(|| text(&self.call, pointer))
+    }
+
+    fn instant(&self, name: &str) -> Option<DateTime<Utc>> {
+        let found = |value: &Value| value.get(name).and_then(instant);
+        found(&self.message).or_else(|| found(&self.call))
+    }
+}
