@@ -1,8 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, iter,
+    path::Path,
+};
 
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::provider::adapters::ADAPTERS;
 
 const RIGHT: [(&str, &str); 3] = [
     ("DATABASE_URL", "postgres://pgdial@localhost/pgdial"),
@@ -105,6 +110,7 @@ fn the_documented_settings_are_those_that_are_read() {
         let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
         let names = cells.next()?.split(", ").map(|name| name.trim_matches('`'));
         let defaults = cells.next()?.split(", ").map(str::to_owned);
+        let defaults = defaults.chain(iter::repeat(String::new()));
         Some(names.zip(defaults).collect::<Vec<_>>())
     });
     let is_setting = |name: &str| name.starts_with("PGDIAL_") || name == "DATABASE_URL";
@@ -214,7 +220,7 @@ fn an_incomplete_trunk_names_the_missing_variable() {
         "https://eu.example.com",
     )]);
     assert!(
-        words.contains("whose variables are PGDIAL_FROM, PGDIAL_PROVIDER, PGDIAL_PROVIDER_KEY"),
+        words.contains("whose variables are PGDIAL_CARRIER, "),
         "{words}"
     );
     let words = wrong(&[("PGDIAL_TRUNK_9_PROVIDER_URL", "https://eu.example.com")]);
@@ -248,7 +254,7 @@ fn a_trunk_of_a_platform_is_told_what_its_adapter_needs() {
     for (change, words) in [
         (
             ("PGDIAL_TRUNK_EU_PROVIDER", "retel"),
-            "PGDIAL_TRUNK_EU_PROVIDER is \"retel\", which is none of http, retell",
+            "PGDIAL_TRUNK_EU_PROVIDER is \"retel\", which is none of http, retell, vapi, twilio, telnyx, bland, elevenlabs",
         ),
         (
             ("PGDIAL_TRUNK_EU_PROVIDER_KEY", ""),
@@ -432,4 +438,24 @@ fn signing_by_hand_takes_any_secret() {
         missing.contains("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS is not set"),
         "{missing}"
     );
+}
+
+/// Each page of docs/providers names the variables of its adapter, and no others.
+#[test]
+fn the_page_of_a_platform_names_its_variables() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers");
+    let variable = |row: &str| {
+        let name = row.trim_start().strip_prefix("| `PGDIAL_TRUNK_<NAME>_")?;
+        Some(name.split_once('`')?.0.to_owned())
+    };
+    for adapter in ADAPTERS.iter().skip(1) {
+        let page = folder.join(adapter.name).with_extension("md");
+        let page = fs::read_to_string(&page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
+        let named: BTreeSet<String> = page.lines().filter_map(variable).collect();
+        let own = adapter.settings.iter().map(|setting| setting.name);
+        let own = own
+            .chain(["PROVIDER", "WEBHOOK_SECRETS"])
+            .map(str::to_owned);
+        assert_eq!(named, own.collect(), "{}", adapter.name);
+    }
 }

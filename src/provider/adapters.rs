@@ -1,10 +1,14 @@
 //! The adapters that configuration can name, and what each is told.
 
-use std::sync::Arc;
+use std::{fmt::Display, str::FromStr, sync::Arc};
 
 use secrecy::SecretString;
 
-use super::{Error, Provider, http::HttpProvider, platform::Scripts, retell, retell::Retell};
+use super::{
+    Error, Provider, bland, bland::Bland, elevenlabs, elevenlabs::ElevenLabs, http::HttpProvider,
+    platform::Scripts, retell, retell::Retell, telnyx, telnyx::Telnyx, twilio, twilio::Twilio,
+    vapi, vapi::Vapi,
+};
 use crate::domain::Phone;
 
 /// A kind of provider account.
@@ -34,34 +38,15 @@ pub struct Setting {
     pub is_secret: bool,
 }
 
-const ADDRESS: Setting = Setting {
-    name: "PROVIDER_URL",
-    what: "the address of its provider",
-    example: "https://voice.example.com",
-    is_needed: true,
-    is_secret: false,
-};
-const KEY: Setting = Setting {
-    name: "PROVIDER_KEY",
-    what: "the key of the account",
-    example: "the key of your account there",
-    is_needed: true,
-    is_secret: true,
-};
-const FROM: Setting = Setting {
-    name: "FROM",
-    what: "the number that calls show which name none of their own",
-    example: "+14155550100",
-    is_needed: false,
-    is_secret: false,
-};
-const SCRIPTS: Setting = Setting {
-    name: "SCRIPTS",
-    what: "short names of the platform's scripts",
-    example: "welcome=agent_0123456789,spring=agent_4567890123@3",
-    is_needed: false,
-    is_secret: false,
-};
+const fn needed(name: &'static str, what: &'static str, example: &'static str) -> Setting {
+    Setting {
+        name,
+        what,
+        example,
+        is_needed: true,
+        is_secret: false,
+    }
+}
 
 const fn optional(setting: Setting) -> Setting {
     Setting {
@@ -70,29 +55,188 @@ const fn optional(setting: Setting) -> Setting {
     }
 }
 
+const ADDRESS: Setting = needed(
+    "PROVIDER_URL",
+    "the address of its provider",
+    "https://voice.example.com",
+);
+/// A platform's address is known; another one is another region of it.
+const REGION: Setting = optional(ADDRESS);
+const KEY: Setting = Setting {
+    is_secret: true,
+    ..needed(
+        "PROVIDER_KEY",
+        "the key of the account",
+        "the key of your account there",
+    )
+};
+const ACCOUNT: Setting = needed(
+    "PROVIDER_ACCOUNT",
+    "the id of the account",
+    "AC0123456789abcdef0123456789abcdef",
+);
+const FROM: Setting = optional(needed(
+    "FROM",
+    "the number that calls show which name none of their own",
+    "+14155550100",
+));
+const NUMBERS: Setting = needed(
+    "NUMBERS",
+    "the numbers that calls come from, with their ids",
+    "+14155550100=phnum_01abc",
+);
+const SCRIPTS: Setting = optional(needed(
+    "SCRIPTS",
+    "short names of the platform's scripts",
+    "welcome=agent_0123456789,spring=agent_4567890123@3",
+));
+const CARRIER: Setting = optional(needed(
+    "CARRIER",
+    "who carries the calls of its numbers",
+    "twilio",
+));
+const CREDENTIAL: Setting = optional(needed(
+    "CREDENTIAL",
+    "the id of the credential that signs webhooks",
+    "9f1c2f7e-1d2c-4b3a-9c8d-7e6f5a4b3c2d",
+));
+const RECORD: Setting = optional(needed("RECORD", "whether calls are recorded", "true"));
+const CONNECTION: Setting = needed(
+    "CONNECTION",
+    "the id of the application that dials",
+    "7267000000000000001",
+);
+const PUBLIC_KEYS: Setting = needed(
+    "PUBLIC_KEYS",
+    "the public key that verifies webhooks",
+    "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=",
+);
+
 /// Every adapter. The first is the default.
-pub const ADAPTERS: [Adapter; 2] = [
+pub const ADAPTERS: [Adapter; 7] = [
     Adapter {
         name: "http",
         settings: &[ADDRESS, optional(KEY)],
         signs_with: None,
         build: |given| {
             let key = given.text(KEY.name).map(SecretString::from);
-            let address = given.text(ADDRESS.name).unwrap_or_default();
-            built(HttpProvider::new(address, key))
+            built(HttpProvider::new(given.address(""), key))
         },
     },
     Adapter {
         name: "retell",
-        settings: &[KEY, FROM, SCRIPTS, optional(ADDRESS)],
+        settings: &[KEY, FROM, SCRIPTS, REGION],
         signs_with: Some(KEY.name),
         build: |given| {
-            let address = given.text(ADDRESS.name).unwrap_or(retell::ADDRESS);
+            let address = given.address(retell::ADDRESS);
             built(Retell::new(
                 address,
                 given.key(),
                 given.from()?,
                 given.scripts()?,
+            ))
+        },
+    },
+    Adapter {
+        name: "vapi",
+        settings: &[KEY, NUMBERS, FROM, CARRIER, CREDENTIAL, SCRIPTS, REGION],
+        signs_with: None,
+        build: |given| {
+            let credential_id = given.text(CREDENTIAL.name).map(str::to_owned);
+            let settings = vapi::Settings {
+                from: given.from()?,
+                numbers: given.parsed(NUMBERS.name)?,
+                scripts: given.scripts()?,
+                transport: given.one_of(
+                    CARRIER.name,
+                    &[
+                        ("other", vapi::Transport::Other),
+                        ("twilio", vapi::Transport::Twilio),
+                        ("sip", vapi::Transport::Sip),
+                    ],
+                )?,
+                webhooks: credential_id.map_or(vapi::Webhooks::Inherited, |credential_id| {
+                    vapi::Webhooks::PerCall { credential_id }
+                }),
+            };
+            built(Vapi::new(
+                given.address(vapi::ADDRESS),
+                given.key(),
+                settings,
+            ))
+        },
+    },
+    Adapter {
+        name: "twilio",
+        settings: &[ACCOUNT, KEY, FROM, SCRIPTS, REGION],
+        signs_with: None,
+        build: |given| {
+            let account = given.text(ACCOUNT.name).unwrap_or_default();
+            let address = given.address(twilio::ADDRESS);
+            built(Twilio::new(
+                address,
+                account,
+                given.key(),
+                given.from()?,
+                given.scripts()?,
+            ))
+        },
+    },
+    Adapter {
+        name: "telnyx",
+        settings: &[KEY, CONNECTION, PUBLIC_KEYS, FROM, SCRIPTS, REGION],
+        signs_with: None,
+        build: |given| {
+            let connection = given.text(CONNECTION.name).unwrap_or_default();
+            built(Telnyx::new(
+                given.address(telnyx::ADDRESS),
+                given.key(),
+                connection,
+                given.from()?,
+                given.scripts()?,
+                given.parsed(PUBLIC_KEYS.name)?,
+            ))
+        },
+    },
+    Adapter {
+        name: "bland",
+        settings: &[KEY, FROM, RECORD, SCRIPTS, REGION],
+        signs_with: None,
+        build: |given| {
+            let settings = bland::Settings {
+                from: given.from()?,
+                scripts: given.scripts()?,
+                record: given.one_of(RECORD.name, &[("false", false), ("true", true)])?,
+            };
+            built(Bland::new(
+                given.address(bland::ADDRESS),
+                given.key(),
+                settings,
+            ))
+        },
+    },
+    Adapter {
+        name: "elevenlabs",
+        settings: &[KEY, NUMBERS, FROM, CARRIER, SCRIPTS, REGION],
+        signs_with: None,
+        build: |given| {
+            let settings = elevenlabs::Settings {
+                from: given.from()?,
+                numbers: given.parsed(NUMBERS.name)?,
+                scripts: given.scripts()?,
+                carrier: given.one_of(
+                    CARRIER.name,
+                    &[
+                        ("twilio", elevenlabs::Carrier::Twilio),
+                        ("sip", elevenlabs::Carrier::Sip),
+                        ("exotel", elevenlabs::Carrier::Exotel),
+                    ],
+                )?,
+            };
+            built(ElevenLabs::new(
+                given.address(elevenlabs::ADDRESS),
+                given.key(),
+                settings,
             ))
         },
     },
@@ -117,14 +261,40 @@ impl<'a> Given<'a> {
         self.text(KEY.name).unwrap_or_default().into()
     }
 
+    fn address(&self, default: &'a str) -> &'a str {
+        self.text(ADDRESS.name).unwrap_or(default)
+    }
+
     fn from(&self) -> Result<Option<Phone>, Fault> {
         let number = self.text(FROM.name).map(str::parse).transpose();
         number.map_err(|error| fault(FROM.name, &error))
     }
 
     fn scripts(&self) -> Result<Scripts, Fault> {
-        let scripts = self.text(SCRIPTS.name).unwrap_or_default().parse();
-        scripts.map_err(|error| fault(SCRIPTS.name, &error))
+        self.parsed(SCRIPTS.name)
+    }
+
+    /// A list, which may be empty.
+    fn parsed<T: FromStr<Err: Display>>(&self, setting: &'static str) -> Result<T, Fault> {
+        let parsed = self.text(setting).unwrap_or_default().parse();
+        parsed.map_err(|error| fault(setting, &error))
+    }
+
+    /// One of some words; the first is the default.
+    fn one_of<T: Copy, const N: usize>(
+        &self,
+        setting: &'static str,
+        words: &[(&str, T); N],
+    ) -> Result<T, Fault> {
+        let told = self.text(setting).unwrap_or(words[0].0);
+        let found = words.iter().find(|(word, _)| *word == told);
+        found.map(|(_, meant)| *meant).ok_or_else(|| {
+            let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            fault(
+                setting,
+                &format!("{told:?} is none of {}", known.join(", ")),
+            )
+        })
     }
 }
 
@@ -136,7 +306,7 @@ fn built(provider: Result<impl Provider + 'static, Error>) -> Result<Arc<dyn Pro
     }
 }
 
-fn fault(setting: &'static str, error: &impl std::fmt::Display) -> Fault {
+fn fault(setting: &'static str, error: &impl Display) -> Fault {
     Fault {
         setting,
         what: format!("cannot be used: {error}"),
