@@ -310,7 +310,9 @@ impl Invocation {
             }
             command => {
                 let calls = connect(&self.cli.common, &self.variables).await?;
-                let done = command.with_calls(&calls, &self.by(), out).await;
+                let done = command
+                    .with_calls(&calls, &self.variables, &self.by(), out)
+                    .await;
                 calls.send_wakes().await;
                 done
             }
@@ -335,7 +337,13 @@ impl Command {
         }
     }
 
-    async fn with_calls(&self, calls: &Queue, by: &str, out: &mut Out) -> Result<Exit, Failure> {
+    async fn with_calls(
+        &self,
+        calls: &Queue,
+        variables: &Variables,
+        by: &str,
+        out: &mut Out,
+    ) -> Result<Exit, Failure> {
         match self {
             Self::Enqueue(args) => enqueue::run(args, calls, by, out).await,
             Self::Import(args) => import::run(args, Some(calls), by, out).await,
@@ -344,7 +352,7 @@ impl Command {
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(command) => lanes::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
-            Self::Webhooks(command) => webhooks::run(command, calls, by, out).await,
+            Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,
             Self::Acts(command) => acts::run(command, calls, out).await,
             Self::Forget(args) => forget::run(args, calls, by, out).await,

@@ -13,11 +13,11 @@
 //! Caps, paces and policies are not here: they are rows, which a person may change while
 //! it runs.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::trunks::Trunks;
+use crate::{provider::Provider, trunks::Trunks};
 
 // What a command line may say.
 mod flags;
@@ -282,6 +282,16 @@ pub fn provider_address(flags: &Flags, variables: &Variables, trunk: &str) -> Op
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
         _ => set.to_owned(),
     })
+}
+
+/// The adapter of a trunk that is an account at a platform; none for one that speaks pgdial's protocol, whose
+/// reports can be read without any setting.
+pub fn platform(variables: &Variables, trunk: &str) -> Result<Option<Arc<dyn Provider>>, Problems> {
+    if trunks::speaks_protocol(variables, trunk) {
+        return Ok(None);
+    }
+    let trunks = trunks(variables)?;
+    Ok(trunks.get(trunk).map(|trunk| Arc::clone(&trunk.provider)))
 }
 
 /// The secrets that sign a trunk's webhooks, whatever they are: for signing by hand.

@@ -7,6 +7,7 @@ use super::{
     out::{instant, or_empty, text},
 };
 use crate::{
+    config::{self, Variables},
     domain::CallId,
     flow::{
         Queue,
@@ -14,7 +15,7 @@ use crate::{
         view::WebhookEvent,
         webhook::Verdict,
     },
-    provider::protocol,
+    provider::{Webhook, protocol},
 };
 
 /// Events received from providers, and what became of them.
@@ -80,13 +81,14 @@ pub struct ReplayArgs {
 pub async fn run(
     command: &WebhooksCommand,
     calls: &Queue,
+    variables: &Variables,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     match command {
         WebhooksCommand::List { which } => list(which, calls, out).await,
         WebhooksCommand::Show { event } => {
-            let body = body(*event, calls).await?;
+            let (_, body) = body(*event, calls).await?;
             if out.style.terminal {
                 out.line(String::from_utf8_lossy(&body))?;
             } else {
@@ -94,7 +96,7 @@ pub async fn run(
             }
             Ok(Exit::Ok)
         }
-        WebhooksCommand::Replay(args) => replay(args, calls, by, out).await,
+        WebhooksCommand::Replay(args) => replay(args, calls, variables, by, out).await,
     }
 }
 
@@ -154,7 +156,7 @@ async fn of_call(call: CallId, limit: i64, calls: &Queue) -> Result<Vec<WebhookE
     }
 }
 
-async fn body(event: i64, calls: &Queue) -> Result<Vec<u8>, Failure> {
+async fn body(event: i64, calls: &Queue) -> Result<(String, Vec<u8>), Failure> {
     let body = calls.webhook_body(event).await?;
     body.ok_or_else(|| {
         Failure::failed(format!("there is no webhook event {event}"))
@@ -165,13 +167,17 @@ async fn body(event: i64, calls: &Queue) -> Result<Vec<u8>, Failure> {
 async fn replay(
     args: &ReplayArgs,
     calls: &Queue,
+    variables: &Variables,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     let mut rows = Vec::new();
     for event in chosen(args, calls).await? {
-        // Every trunk of this program uses the generic adapter.
-        let report = protocol::read_report(&body(event, calls).await?);
+        let (trunk, body) = body(event, calls).await?;
+        let report = match config::platform(variables, &trunk)? {
+            Some(provider) => provider.read(&Webhook::kept(&body)),
+            None => protocol::read_report(&body),
+        };
         let verdict = calls
             .replay(event, Some(&report), by, args.why.as_deref())
             .await?;

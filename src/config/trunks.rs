@@ -52,6 +52,12 @@ pub(super) fn secrets_variable(trunk: &str) -> String {
     variable(trunk, SECRETS)
 }
 
+/// Whether a trunk has the default adapter.
+pub(super) fn speaks_protocol(variables: &Variables, trunk: &str) -> bool {
+    let named = variables.get(&variable(trunk, KIND));
+    named.is_none_or(|named| named == ADAPTERS[0].name)
+}
+
 /// Every trunk that the variables describe, even in part.
 pub(super) fn read(
     default_url: Option<&str>,

@@ -127,13 +127,12 @@ impl Queue {
         Ok(KeptPage { events, more })
     }
 
-    /// The body of a kept event as it came; none = there is no such event.
-    pub async fn webhook_body(&self, event: i64) -> Result<Option<Vec<u8>>, Error> {
-        let row: Option<(Vec<u8>,)> =
-            sqlx::query_as(include_str!("../../sql/read/webhook_body.sql"))
-                .bind(event)
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(row.map(|row| row.0))
+    /// The trunk of a kept event, and its body as it came; none = there is no such event.
+    pub async fn webhook_body(&self, event: i64) -> Result<Option<(String, Vec<u8>)>, Error> {
+        let row = sqlx::query_as(include_str!("../../sql/read/webhook_body.sql"))
+            .bind(event)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row)
     }
 }
