@@ -128,6 +128,9 @@ language sql stable
 as $$
     select case when octet_length((p_report -> 'result')::text) > 131072
                 then '{"truncated": true}' else p_report -> 'result' end
+           -- When somebody answered, as the provider has it: answered_at is when we were told.
+           || case when p_report ->> 'answered_at' is null or p_report -> 'result' ? 'answeredAt' then '{}'
+                   else jsonb_build_object('answeredAt', p_report ->> 'answered_at') end
 $$;
 
 -- report_fits: is the report about this dial, on this trunk, and about nothing else?

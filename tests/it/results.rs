@@ -30,6 +30,20 @@ async fn result(db: &TestDb, call: &ClaimedCall) -> Value {
     json!(shown.result)
 }
 
+/// By the provider's clock; the column says when we were told.
+#[tokio::test]
+async fn the_instant_of_the_answer_is_part_of_the_result() {
+    let db = TestDb::new().await;
+    let call = db.in_call(&number(1)).await;
+    let report = Report {
+        answered_at: "2026-01-02T03:04:05Z".parse().ok(),
+        ..ended(Outcome::Answered)
+    };
+    db.event(&call, "1", report).await;
+    let at = db.column(call.id, "result ->> 'answeredAt'").await;
+    assert_eq!(at, "2026-01-02T03:04:05Z");
+}
+
 #[tokio::test]
 async fn what_comes_after_the_end_is_added_once() {
     let db = TestDb::new().await;
