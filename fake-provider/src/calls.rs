@@ -11,8 +11,6 @@ use std::{
 
 use hyper::Uri;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -21,6 +19,7 @@ use super::{
     ledger::Ring,
     options::{FakeOptions, Span, Weights},
     rules::{Asked, Behaviour, Ending, Plan, Refusal, Rule},
+    wire::request::Wish,
 };
 
 /// The longest that a call may last whose webhooks all come before the answer.
@@ -28,39 +27,6 @@ const IN_NO_TIME: Duration = Duration::from_millis(20);
 
 /// Calls on one page of a list.
 const PAGE: usize = 100;
-
-/// What a caller asks for. Unknown fields are welcome: other programs speak this protocol too.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Wish {
-    pub(super) to: String,
-    #[serde(default)]
-    from: Option<String>,
-    #[serde(default)]
-    script_id: Option<String>,
-    #[serde(default)]
-    metadata: Option<Map<String, Value>>,
-    #[serde(default, deserialize_with = "address")]
-    pub(super) webhook_url: Option<Uri>,
-    #[serde(default)]
-    pub(super) reference: Option<String>,
-    #[serde(default)]
-    pub(super) max_duration_sec: Option<u64>,
-    #[serde(default)]
-    pub(super) ring_timeout_sec: Option<u64>,
-}
-
-/// An address that can be sent to, or none.
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uri>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    let uri: Uri = text.parse().map_err(Error::custom)?;
-    match uri.scheme_str() {
-        Some("http" | "https") => Ok(Some(uri)),
-        _ => Err(Error::custom("webhookUrl must be http:// or https://")),
-    }
-}
 
 /// One call.
 #[derive(Debug)]
@@ -80,16 +46,36 @@ pub(super) struct Call {
     pub(super) reported: CancellationToken,
     /// Unix milliseconds.
     pub(super) placed_at: i64,
-    shown: Mutex<Shown>,
+    phase: Mutex<Phase>,
 }
 
-/// What a look-up shows.
-#[derive(Debug, Clone)]
-struct Shown {
-    status: &'static str,
-    is_over: bool,
-    /// The final report's own fields.
-    rest: Map<String, Value>,
+/// Where a call stands, as a look-up shows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Phase {
+    Queued,
+    Ringing,
+    InProgress,
+    Over(End),
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) ending: Ending,
+    pub(super) talked: Option<Duration>,
+    /// Unix milliseconds.
+    pub(super) at: i64,
+}
+
+impl End {
+    /// Now, without a talk.
+    pub(super) fn by(ending: Ending) -> Self {
+        Self {
+            ending,
+            talked: None,
+            at: clock::unix_ms(),
+        }
+    }
 }
 
 impl Call {
@@ -101,23 +87,16 @@ impl Call {
         }
     }
 
-    /// The protocol's object: the answer to a look-up, and a webhook without its event id.
-    pub(super) fn object(&self) -> Map<String, Value> {
-        let shown = lock(&self.shown).clone();
-        let mut object = Map::new();
-        object.insert("callId".to_owned(), json!(self.id));
-        object.insert("status".to_owned(), json!(shown.status));
-        object.insert("reference".to_owned(), json!(self.reference));
-        object.extend(shown.rest);
-        object
+    pub(super) fn phase(&self) -> Phase {
+        *lock(&self.phase)
     }
 
     pub(super) fn is_over(&self) -> bool {
-        lock(&self.shown).is_over
+        matches!(self.phase(), Phase::Over(_))
     }
 
-    pub(super) fn show(&self, status: &'static str) {
-        lock(&self.shown).status = status;
+    pub(super) fn goes_on(&self, phase: Phase) {
+        *lock(&self.phase) = phase;
     }
 }
 
@@ -263,21 +242,13 @@ impl Calls {
             hang_up: CancellationToken::new(),
             reported: CancellationToken::new(),
             placed_at: clock::unix_ms(),
-            shown: Mutex::new(Shown {
-                status: "QUEUED",
-                is_over: false,
-                rest: Map::new(),
-            }),
+            phase: Mutex::new(Phase::Queued),
         }
     }
 
     /// Marks the end of a call and gives its slot back. The ledger already has it.
-    pub(super) fn end(&self, call: &Call, status: &'static str, rest: Map<String, Value>) {
-        *lock(&call.shown) = Shown {
-            status,
-            is_over: true,
-            rest,
-        };
+    pub(super) fn end(&self, call: &Call, end: End) {
+        call.goes_on(Phase::Over(end));
         let mut pages = lock(&self.pages);
         pages.active = pages.active.saturating_sub(1);
     }

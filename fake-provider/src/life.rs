@@ -6,19 +6,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, SecondsFormat};
-use hyper::body::Bytes;
-use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{
-    calls::{Call, Calls},
-    clock,
-    delivery::{Outbox, Webhook},
+    calls::{Call, Calls, End, Phase},
+    delivery::Outbox,
     ledger::{Event, Ledger},
     rules::{Behaviour, Ending},
+    wire::report,
 };
 
 /// Leads calls through their lives.
@@ -37,38 +33,21 @@ enum Waited {
     Stopped,
 }
 
-/// How a call ended.
-struct End {
-    status: &'static str,
-    talked: Option<Duration>,
-    /// A webhook says so.
-    is_reported: bool,
-}
-
-impl End {
-    const fn by(status: &'static str) -> Self {
-        Self {
-            status,
-            talked: None,
-            is_reported: true,
-        }
-    }
-}
-
 impl Guide {
     pub(super) async fn lead(&self, call: &Call, outbox: Outbox) {
-        post_report(call, &outbox, call.object());
+        outbox.post(report::webhook(call));
         if call.plan.does(&Behaviour::Garbage) {
-            post_garbage(call, &outbox);
+            outbox.post(report::garbage(call));
         }
         let end = if call.ending.rings() {
             self.ring(call, &outbox).await
         } else {
-            End::by(call.ending.status())
+            End::by(call.ending)
         };
-        self.calls.end(call, end.status, last_fields(&end));
-        if end.is_reported {
-            post_report(call, &outbox, call.object());
+        self.calls.end(call, end);
+        // Of a call that ends with the fake provider nobody is told.
+        if !self.stop.is_cancelled() {
+            outbox.post(report::webhook(call));
         }
     }
 
@@ -76,7 +55,7 @@ impl Guide {
     async fn ring(&self, call: &Call, outbox: &Outbox) -> End {
         if let Err(error) = self.ledger.write(Event::RingStarted, call.ring()).await {
             tracing::error!(%error, provider.call_id = call.id, "cannot write the ledger, so it does not ring");
-            return End::by("FAILED");
+            return End::by(Ending::Failed);
         }
         let end = self.ring_and_talk(call, outbox).await;
         if let Err(error) = self.ledger.write(Event::RingEnded, call.ring()).await {
@@ -86,39 +65,32 @@ impl Guide {
     }
 
     async fn ring_and_talk(&self, call: &Call, outbox: &Outbox) -> End {
-        call.show("RINGING");
-        post_report(call, outbox, call.object());
+        call.goes_on(Phase::Ringing);
+        outbox.post(report::webhook(call));
         if call.plan.does(&Behaviour::UnknownWord) {
-            let mut object = call.object();
-            object.insert("status".to_owned(), json!("TELEPORTED"));
-            post_report(call, outbox, object);
+            outbox.post(report::unknown_word(call));
         }
         match self.wait(call, call.ring.min(call.ring_timeout)).await {
-            Waited::Through if call.ring > call.ring_timeout => End::by("NO_ANSWER"),
+            Waited::Through if call.ring > call.ring_timeout => End::by(Ending::NoAnswer),
             Waited::Through if call.ending.is_answered() => self.talk(call, outbox).await,
-            Waited::Through => End::by(call.ending.status()),
-            Waited::HungUp => End::by("CANCELED"),
-            Waited::Stopped => End {
-                is_reported: false,
-                ..End::by("FAILED")
-            },
+            Waited::Through => End::by(call.ending),
+            Waited::HungUp => End::by(Ending::Canceled),
+            Waited::Stopped => End::by(Ending::Failed),
         }
     }
 
     async fn talk(&self, call: &Call, outbox: &Outbox) -> End {
-        call.show("IN_PROGRESS");
-        post_report(call, outbox, call.object());
+        call.goes_on(Phase::InProgress);
+        outbox.post(report::webhook(call));
         let began = Instant::now();
-        let waited = self.wait(call, call.talk).await;
-        let status = match waited {
+        let ending = match self.wait(call, call.talk).await {
             // Whoever hangs up after an answer has had the conversation.
-            Waited::HungUp => Ending::Completed.status(),
-            Waited::Through | Waited::Stopped => call.ending.status(),
+            Waited::HungUp => Ending::Completed,
+            Waited::Through | Waited::Stopped => call.ending,
         };
         End {
-            status,
             talked: Some(began.elapsed()),
-            is_reported: !matches!(waited, Waited::Stopped),
+            ..End::by(ending)
         }
     }
 
@@ -136,43 +108,4 @@ impl Guide {
             () = through => Waited::Through,
         }
     }
-}
-
-fn last_fields(end: &End) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let talked = end.talked.unwrap_or_default();
-    // Providers charge and report whole seconds, rounded up.
-    fields.insert(
-        "durationSec".to_owned(),
-        json!(talked.as_millis().div_ceil(1000)),
-    );
-    let now = DateTime::from_timestamp_millis(clock::unix_ms()).unwrap_or_default();
-    let now = now.to_rfc3339_opts(SecondsFormat::Millis, true);
-    fields.insert("completedAt".to_owned(), json!(now));
-    let who = match end.status {
-        "VOICEMAIL" => "machine",
-        _ if end.talked.is_some() => "human",
-        _ => return fields,
-    };
-    fields.insert("answeredBy".to_owned(), json!(who));
-    fields
-}
-
-fn post_report(call: &Call, outbox: &Outbox, mut object: Map<String, Value>) {
-    let event_id = format!("evt_{}", Uuid::new_v4().simple());
-    object.insert("eventId".to_owned(), json!(event_id));
-    outbox.post(Webhook {
-        event_id,
-        body: Bytes::from(Value::Object(object).to_string()),
-        is_last: call.is_over(),
-    });
-}
-
-/// Signed, but cut off in the middle.
-fn post_garbage(call: &Call, outbox: &Outbox) {
-    outbox.post(Webhook {
-        event_id: format!("evt_{}", Uuid::new_v4().simple()),
-        body: Bytes::from(format!("{{\"callId\": \"{}\", \"status", call.id)),
-        is_last: false,
-    });
 }

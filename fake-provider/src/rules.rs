@@ -65,23 +65,6 @@ impl Ending {
         found.map_or("", |(word, _)| word)
     }
 
-    /// The last status word of the call.
-    pub const fn status(self) -> &'static str {
-        match self {
-            Self::Completed => "COMPLETED",
-            Self::Fault | Self::Failed => "FAILED",
-            Self::Voicemail => "VOICEMAIL",
-            Self::Busy => "BUSY",
-            Self::NoAnswer => "NO_ANSWER",
-            Self::Declined => "DECLINED",
-            Self::Canceled => "CANCELED",
-            Self::InvalidNumber => "INVALID_NUMBER",
-            Self::Blocked => "BLOCKED",
-            Self::Capacity => "CAPACITY",
-            Self::Account => "ACCOUNT",
-        }
-    }
-
     /// It reaches the network, and so counts as a ring. When in doubt it does: the witness
     /// would rather count a busy line as rung than miss a second one.
     pub const fn rings(self) -> bool {

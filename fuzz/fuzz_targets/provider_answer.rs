@@ -87,9 +87,10 @@ fn check_placement(status: u16, placement: &Placement, retry_after: Option<&str>
                     is_safe(why);
                 }
                 Refusal::Forbidden { why } | Refusal::Account { why } => is_safe(why),
-                Refusal::Transient { .. } => panic!("an answer is never transient: {refusal:?}"),
+                other => panic!("no answer means this: {other:?}"),
             }
         }
+        other => panic!("nothing here checks this: {other:?}"),
     }
 }
 
@@ -105,6 +106,7 @@ fn check_look_up(
         }
         Ok(LookedUp::NotFound) => assert!(not_found.contains(&status), "{status}"),
         Ok(LookedUp::Unsupported) => assert!([404, 405, 501].contains(&status), "{status}"),
+        Ok(other) => panic!("nothing here checks this: {other:?}"),
         Err(error) => is_safe(&error.to_string()),
     }
 }

@@ -25,9 +25,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::problem::Problem;
+use super::{problem::Problem, report, request::Wish};
 use crate::{
-    calls::{Call, Calls, Taken, Wish},
+    calls::{Call, Calls, Taken},
     clock,
     delivery::{Courier, Outbox},
     ledger,
@@ -134,7 +134,7 @@ async fn place(
         Taken::New(call) => Ok(desk.begin(call, cut).await),
         Taken::Replayed(call) => {
             let replayed = [("idempotent-replayed", "true")];
-            Ok((StatusCode::OK, replayed, Json(call.object())).into_response())
+            Ok((StatusCode::OK, replayed, Json(report::object(&call))).into_response())
         }
         Taken::KeyReused => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -236,7 +236,7 @@ async fn show(
 ) -> Result<Response, Problem> {
     desk.admit(&headers)?;
     match desk.calls.find(&id).filter(is_visible) {
-        Some(call) => Ok(Json(call.object()).into_response()),
+        Some(call) => Ok(Json(report::object(&call)).into_response()),
         None => Err(Problem::unknown_call()),
     }
 }
@@ -256,7 +256,7 @@ async fn list(
     desk.admit(&headers)?;
     let visible = |calls: Vec<Arc<Call>>| calls.into_iter().filter(is_visible);
     if let Some(reference) = &search.reference {
-        let calls = visible(desk.calls.list(reference)).map(|call| call.object());
+        let calls = visible(desk.calls.list(reference)).map(|call| report::object(&call));
         return Ok(Json(json!({"calls": calls.collect::<Vec<_>>()})).into_response());
     }
     let Some(since) = search.since else {
@@ -270,7 +270,7 @@ async fn list(
     let (calls, more) = desk.calls.since(since.timestamp_millis(), skip);
     let next = more.then(|| (skip + calls.len()).to_string());
     let calls = visible(calls).map(|call| {
-        let mut object = call.object();
+        let mut object = report::object(&call);
         object.insert("to".to_owned(), json!(call.number));
         object
     });
@@ -297,7 +297,7 @@ async fn cancel(
         ));
     }
     call.hang_up.cancel();
-    Ok((StatusCode::ACCEPTED, Json(call.object())).into_response())
+    Ok((StatusCode::ACCEPTED, Json(report::object(&call))).into_response())
 }
 
 async fn read_ledger(State(desk): State<Desk>) -> Result<Json<Vec<ledger::Interval>>, Problem> {
