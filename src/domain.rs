@@ -18,6 +18,9 @@ pub mod outcome;
 // What a caller asks for.
 pub mod request;
 
+// Why somebody does something.
+pub mod why;
+
 // What a claim hands to a worker, and what came of the dial.
 pub mod dial;
 
@@ -31,3 +34,4 @@ pub use phone::{Phone, PhoneError, Region};
 pub use report::{Report, ReportKind};
 pub use request::CallRequest;
 pub use state::CallState;
+pub use why::{Why, WhyError};

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{Exit, Failure, Out, out::instant};
-use crate::{domain::Phone, flow::Queue};
+use crate::{
+    domain::{Phone, Why},
+    flow::Queue,
+};
 
 // The numbers of a file.
 pub mod import;
@@ -27,7 +30,7 @@ pub enum DncCommand {
         phones: Vec<Phone>,
         /// Kept with the act.
         #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        why: Option<Why>,
     },
     /// The list, newest first.
     List {

@@ -10,7 +10,7 @@ use super::{
     values::Number,
 };
 use crate::{
-    domain::Region,
+    domain::{Region, Why},
     flow::{
         Queue,
         forget::{Forget, ForgetDoNotCall, ForgetResponse, ForgetVerdict},
@@ -38,7 +38,7 @@ pub struct ForgetArgs {
     pub region: Option<Region>,
     /// On which ground; kept with the act, without the number.
     #[arg(long, value_name = "TEXT")]
-    pub why: String,
+    pub why: Why,
     /// Do it. Without this only what would be emptied is counted.
     #[arg(long)]
     pub yes: bool,

@@ -11,9 +11,12 @@ use super::{
     Exit, Failure, Out,
     out::{instant, or_empty},
 };
-use crate::flow::{
-    Error, Queue,
-    lanes::{ChangeError, LaneKind},
+use crate::{
+    domain::Why,
+    flow::{
+        Error, Queue,
+        lanes::{ChangeError, LaneKind},
+    },
 };
 
 // What can be set of a campaign.
@@ -47,7 +50,7 @@ pub enum LaneCommand<C: clap::Args> {
         changes: C,
         /// Kept with the act.
         #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        why: Option<Why>,
     },
     /// Change one. It holds from the next claim on; running calls keep what they have.
     Set {
@@ -61,7 +64,7 @@ pub enum LaneCommand<C: clap::Args> {
         changes: C,
         /// Kept with the act.
         #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        why: Option<Why>,
     },
     /// Stop its dialing. Live calls are left alone.
     Pause {
@@ -69,7 +72,7 @@ pub enum LaneCommand<C: clap::Args> {
         name: String,
         /// Shown to everybody who asks why nothing rings.
         #[arg(long, value_name = "TEXT")]
-        why: String,
+        why: Why,
     },
     /// Start its dialing again.
     Resume {
@@ -77,7 +80,7 @@ pub enum LaneCommand<C: clap::Args> {
         name: String,
         /// Kept with the act.
         #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        why: Option<Why>,
     },
 }
 

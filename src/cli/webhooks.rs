@@ -7,7 +7,7 @@ use super::{
     out::{instant, or_empty, text},
 };
 use crate::{
-    domain::CallId,
+    domain::{CallId, Why},
     flow::{
         Queue,
         replay::{Kept, Replayed},
@@ -72,7 +72,7 @@ pub struct ReplayArgs {
     pub limit: i64,
     /// What was mended; kept in the history of their calls.
     #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
 }
 
 /// What became of an event.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     cli::values::{self, Number},
-    domain::{CallId, CallState, Outcome, Region, Resolution},
+    domain::{CallId, CallState, Outcome, Region, Resolution, Why},
     export::Format,
 };
 
@@ -220,7 +220,7 @@ pub struct CancelArgs {
     pub many: ManyArgs,
     /// Kept in the call's history; with a filter it is needed.
     #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
 }
 
 /// Which calls, and why.
@@ -237,7 +237,7 @@ pub struct RedriveArgs {
     pub many: ManyArgs,
     /// Kept in the call's history; with a filter it is needed.
     #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
     /// Even one that somebody has answered, now or in an earlier run: ring them again.
     #[arg(long)]
     pub force: bool,
@@ -260,7 +260,7 @@ pub struct ResolveArgs {
     pub resolution: Resolution,
     /// How you know; kept in the call's history.
     #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
 }
 
 /// Which call, and what to change.
