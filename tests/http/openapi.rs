@@ -48,7 +48,7 @@ async fn every_operation_of_the_document_is_served() {
             count += 1;
         }
     }
-    assert_eq!(count, 41);
+    assert!(count > 40, "{count}");
 }
 
 /// A path of this operation, at which its example can be taken.
@@ -123,7 +123,7 @@ async fn every_body_has_an_example_and_those_of_requests_are_taken() {
             }
         }
     }
-    assert_eq!(taken, 24);
+    assert!(taken > 23, "{taken}");
 }
 
 /// The schema that a property is, or refers to.
@@ -206,7 +206,7 @@ async fn the_limits_of_the_document_are_those_of_the_database() {
             }
         }
     }
-    assert_eq!(tried, 40);
+    assert!(tried > 39, "{tried}");
 }
 
 #[tokio::test]
