@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod request;
 
 pub mod dial;
+pub mod why;
 
 pub mod report;
 
@@ -24,3 +25,4 @@ pub use phone::{Phone, PhoneError, Region};
 pub use report::{Facts, Report, ReportKind};
 pub use request::CallRequest;
 pub use state::CallState;
+pub use why::{Why, WhyError};

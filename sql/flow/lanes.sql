@@ -119,7 +119,9 @@ begin
         v_faults := array['"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
             'the first a letter, as in eu_west'];
     end if;
-    if length(p_why) > 500 then
+    if p_why !~ '\S' then
+        v_faults := v_faults || '"why" is empty: it is kept with the act'::text;
+    elsif length(p_why) > 500 then
         v_faults := v_faults || '"why" has at most 500 characters'::text;
     end if;
     for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k order by k loop

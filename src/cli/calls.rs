@@ -244,7 +244,7 @@ async fn resolve(
         let verb = many::Verb::Resolve { r#as };
         return many::run(verb, &args.many, why, (calls, by), out).await;
     }
-    let why = why.filter(|why| !why.trim().is_empty()).ok_or_else(|| {
+    let why = why.ok_or_else(|| {
         Failure::usage("--why is missing: it is kept with the call").hint("how do you know?")
     })?;
     let mut done = Vec::with_capacity(args.ids.len());

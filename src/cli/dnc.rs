@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{Exit, Failure, Out, out::instant};
-use crate::{domain::Phone, flow::Queue};
+use crate::{
+    domain::{Phone, Why},
+    flow::Queue,
+};
 
 pub mod import;
 
@@ -26,7 +29,7 @@ pub enum DncCommand {
         phones: Vec<Phone>,
         /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        why: Option<Why>,
     },
     /// List entries, newest first.
     List {

@@ -10,7 +10,7 @@ use super::{
     values::Number,
 };
 use crate::{
-    domain::Region,
+    domain::{Region, Why},
     flow::{
         Queue,
         forget::{Forget, ForgetDoNotCall, ForgetResponse, ForgetVerdict},
@@ -38,7 +38,7 @@ pub struct ForgetArgs {
     pub region: Option<Region>,
     /// Reason, such as the legal ground; kept in the audit log, without the number.
     #[arg(long, value_name = "TEXT")]
-    pub why: String,
+    pub why: Why,
     /// Erase. Without this, only count what would be erased.
     #[arg(long)]
     pub yes: bool,

@@ -10,9 +10,12 @@ use super::{
     Exit, Failure, Out,
     out::{instant, or_empty},
 };
-use crate::flow::{
-    Error, Queue,
-    lanes::{ChangeError, LaneKind},
+use crate::{
+    domain::Why,
+    flow::{
+        Error, Queue,
+        lanes::{ChangeError, LaneKind},
+    },
 };
 
 mod campaign;
@@ -43,7 +46,7 @@ pub enum LaneCommand<C: clap::Args> {
         changes: C,
         /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        why: Option<Why>,
     },
     /// Change one, from the next claim on. Calls in flight keep what they were dialled with.
     Set {
@@ -57,7 +60,7 @@ pub enum LaneCommand<C: clap::Args> {
         changes: C,
         /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        why: Option<Why>,
     },
     /// Stop its dialing. Calls in flight are left alone.
     Pause {
@@ -65,7 +68,7 @@ pub enum LaneCommand<C: clap::Args> {
         name: String,
         /// Reason, shown to anyone who asks why nothing is dialled.
         #[arg(long, value_name = "TEXT")]
-        why: String,
+        why: Why,
     },
     /// Start its dialing again.
     Resume {
@@ -73,7 +76,7 @@ pub enum LaneCommand<C: clap::Args> {
         name: String,
         /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
-        why: Option<String>,
+        why: Option<Why>,
     },
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Exit, Failure, Out, out::text};
 use crate::{
-    domain::{Reference, Report},
+    domain::{Reference, Report, Why},
     flow::{self, Queue, recover::Recovered},
     trunks::{Trunk, Trunks},
 };
@@ -44,7 +44,7 @@ pub struct RecoverArgs {
     pub hold: Vec<String>,
     /// What happened; shown to anyone who asks why nothing is dialled.
     #[arg(long, value_name = "TEXT", default_value = "commits may be lost")]
-    pub why: String,
+    pub why: Why,
 }
 
 /// The result for one trunk.

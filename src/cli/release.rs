@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Exit, Failure, Out};
 use crate::{
-    domain::CallId,
+    domain::{CallId, Why},
     flow::{Queue, release::Released},
 };
 
@@ -16,7 +16,7 @@ pub struct ReleaseArgs {
     pub id: CallId,
     /// How you know that it no longer rings; kept in the call's history.
     #[arg(long, value_name = "TEXT")]
-    pub why: String,
+    pub why: Why,
 }
 
 /// Releases the number, or says why it cannot.

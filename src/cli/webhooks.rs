@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::{self, Variables},
-    domain::CallId,
+    domain::{CallId, Why},
     flow::{
         Queue,
         replay::{Kept, Replayed},
@@ -74,7 +74,7 @@ pub struct ReplayArgs {
     pub limit: i64,
     /// What was repaired; kept in the calls' history.
     #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
 }
 
 /// Runs one `webhooks` command.

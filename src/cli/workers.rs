@@ -4,6 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Exit, Failure, Out, out::instant};
+use crate::domain::Why;
 use crate::flow::{Queue, drain::Drained, view::Worker};
 
 /// Worker processes.
@@ -18,7 +19,7 @@ pub enum WorkersCommand {
         id: Uuid,
         /// Reason, kept in the audit log.
         #[arg(long, value_name = "TEXT")]
-        why: String,
+        why: Why,
     },
 }
 

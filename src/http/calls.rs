@@ -15,7 +15,6 @@ use super::{
     App,
     auth::Owner,
     body::{Fields, Object, OptionalObject},
-    lanes::check_reason,
     path::Id,
     problem::{Code, Problem},
     schema::{
@@ -40,7 +39,6 @@ use crate::{
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-const LONGEST_WHY: usize = 500;
 
 /// Enqueue a call.
 ///
@@ -221,7 +219,6 @@ pub(super) async fn cancel_call(
     Id(id): Id,
     OptionalObject(CancelRequest { why }): OptionalObject<CancelRequest>,
 ) -> Result<Json<Value>, Problem> {
-    check_why(why.as_deref())?;
     let canceled = app.calls.cancel(id, &owner.by(), why.as_deref()).await?;
     match canceled {
         Canceled::Canceled | Canceled::Requested => {
@@ -250,7 +247,6 @@ pub(super) async fn redrive_call(
     Id(id): Id,
     OptionalObject(RedriveRequest { why, force }): OptionalObject<RedriveRequest>,
 ) -> Result<Json<Value>, Problem> {
-    check_why(why.as_deref())?;
     let answer = app
         .calls
         .redrive(id, &owner.by(), why.as_deref(), force)
@@ -298,7 +294,6 @@ pub(super) async fn resolve_call(
     Id(id): Id,
     Object(ResolveRequest { r#as, why }): Object<ResolveRequest>,
 ) -> Result<Json<Value>, Problem> {
-    check_reason(&why)?;
     let (resolved, state) = app.calls.resolve(id, r#as, &owner.by(), &why).await?;
     let refused = |detail: String| Err(Problem::new(Code::NotInDoubt, detail));
     match resolved {
@@ -315,16 +310,6 @@ pub(super) async fn resolve_call(
         ),
         Resolved::NotFound => Err(Problem::no_such_call()),
     }
-}
-
-pub(super) fn check_why(why: Option<&str>) -> Result<(), Problem> {
-    if why.is_some_and(|why| why.chars().count() > LONGEST_WHY) {
-        return Err(Problem::new(
-            Code::InvalidRequest,
-            "\"why\" has at most 500 characters",
-        ));
-    }
-    Ok(())
 }
 
 /// Why is this call not being dialled, or what is awaited?

@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::{
     App,
     auth::Owner,
-    calls::check_why,
     problem::{Code, Problem},
     schema::acting::{OptionalReasonRequest, ReasonRequest},
 };
@@ -123,7 +122,6 @@ pub(super) async fn pause<L: Lane>(
     name: &str,
     ReasonRequest { why }: &ReasonRequest,
 ) -> Result<Json<L>, Problem> {
-    check_reason(why)?;
     if !app.calls.pause(L::KIND, name, &owner.by(), why).await? {
         return Err(no_such::<L>());
     }
@@ -136,21 +134,9 @@ pub(super) async fn resume<L: Lane>(
     name: &str,
     OptionalReasonRequest { why }: &OptionalReasonRequest,
 ) -> Result<Json<L>, Problem> {
-    check_why(why.as_deref())?;
     let (by, why) = (owner.by(), why.as_deref());
     if !app.calls.resume(L::KIND, name, &by, why).await? {
         return Err(no_such::<L>());
     }
     show(app, name).await
-}
-
-/// A reason that there must be.
-pub(super) fn check_reason(why: &str) -> Result<(), Problem> {
-    if why.trim().is_empty() {
-        return Err(Problem::new(
-            Code::InvalidRequest,
-            "\"why\" is empty: it is kept with the act",
-        ));
-    }
-    check_why(Some(why))
 }

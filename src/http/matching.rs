@@ -17,7 +17,6 @@ use super::{
     App,
     auth::Owner,
     body::{FILTER, Object},
-    lanes::check_reason,
     problem::{Code, Problem},
     query::{self, Query},
     schema::acting::BatchRequest,
@@ -50,7 +49,7 @@ pub(super) async fn cancel_calls(
     only_for("redrive", "force", request.force)?;
     only_for("resolve", "as", request.r#as.is_some())?;
     let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
-    let batch = batch(&request, &filter, &by)?;
+    let batch = batch(&request, &filter, &by);
     Ok(Json(app.calls.cancel_matching(&batch).await?))
 }
 
@@ -69,7 +68,7 @@ pub(super) async fn redrive_calls(
 ) -> Result<Json<BatchResponse>, Problem> {
     only_for("resolve", "as", request.r#as.is_some())?;
     let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
-    let batch = batch(&request, &filter, &by)?;
+    let batch = batch(&request, &filter, &by);
     let batched = app.calls.redrive_matching(&batch, request.force).await?;
     Ok(Json(batched))
 }
@@ -97,7 +96,7 @@ pub(super) async fn resolve_calls(
     };
     let r#as = request.r#as.ok_or_else(missing)?;
     let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
-    let batch = batch(&request, &filter, &by)?;
+    let batch = batch(&request, &filter, &by);
     Ok(Json(app.calls.resolve_matching(&batch, r#as).await?))
 }
 
@@ -109,20 +108,15 @@ fn only_for(verb: &str, field: &str, is_given: bool) -> Result<(), Problem> {
     Ok(())
 }
 
-fn batch<'a>(
-    request: &'a BatchRequest,
-    filter: &'a Value,
-    by: &'a str,
-) -> Result<Batch<'a>, Problem> {
-    check_reason(&request.why)?;
-    Ok(Batch {
+fn batch<'a>(request: &'a BatchRequest, filter: &'a Value, by: &'a str) -> Batch<'a> {
+    Batch {
         filter,
         limit: request.limit,
         dry_run: request.dry_run,
         cursor: request.cursor.as_deref(),
         by,
         why: &request.why,
-    })
+    }
 }
 
 /// Which calls, and how they are written: but for `format` a filter of the database.

@@ -10,7 +10,6 @@ use super::{
     App,
     auth::Owner,
     body::Object,
-    lanes::check_reason,
     problem::{Code, Problem},
     query::{Limit, Query},
     schema::acting::{DoNotCallList, DoNotCallRequest, DoNotCallResponse, ForgetRequest},
@@ -46,7 +45,6 @@ pub(super) async fn forget_number(
     Extension(owner): Extension<Owner>,
     Object(request): Object<ForgetRequest>,
 ) -> Result<Json<ForgetResponse>, Problem> {
-    check_reason(&request.why)?;
     let by = owner.by();
     let wanted = Forget {
         phone: &needed(&request.to, request.region.as_deref())?,
@@ -123,7 +121,6 @@ pub(super) async fn add_do_not_call(
     Extension(owner): Extension<Owner>,
     Object(request): Object<DoNotCallRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
-    check_reason(&request.why)?;
     let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
     let added = app.calls.do_not_call_add(&phone, &by, &request.why);
@@ -143,7 +140,6 @@ pub(super) async fn remove_do_not_call(
     Extension(owner): Extension<Owner>,
     Object(request): Object<DoNotCallRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
-    check_reason(&request.why)?;
     let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
     let removed = app

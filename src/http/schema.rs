@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::problem::Code;
 use crate::{
-    domain::{CallId, Resolution},
+    domain::{CallId, Resolution, Why},
     flow::{
         events::{Event, Heartbeat},
         read::Reason,
@@ -98,28 +98,16 @@ pub struct AmendRequest {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CancelRequest {
-    /// For the history. At most 500 characters.
-    #[serde(default)]
-    #[schema(
-        example = "asked by the customer",
-        max_length = 500,
-        pattern = r"^[^\u0000]*$"
-    )]
-    pub why: Option<String>,
+    /// For the history.
+    pub why: Option<Why>,
 }
 
 /// Why a call is put back.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RedriveRequest {
-    /// For the history. At most 500 characters.
-    #[serde(default)]
-    #[schema(
-        example = "asked by the customer",
-        max_length = 500,
-        pattern = r"^[^\u0000]*$"
-    )]
-    pub why: Option<String>,
+    /// For the history.
+    pub why: Option<Why>,
     /// Also a call that was completed: somebody will be rung again.
     #[serde(default)]
     pub force: bool,
@@ -131,14 +119,8 @@ pub struct RedriveRequest {
 pub struct ResolveRequest {
     /// What came of it: `not_placed`, or how it ended.
     pub r#as: Resolution,
-    /// How they know; kept in the call's history. 1 to 500 characters.
-    #[schema(
-        example = "the list was wrong",
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000]*$"
-    )]
-    pub why: String,
+    /// How they know; kept in the call's history.
+    pub why: Why,
 }
 
 /// What became of a cancel.

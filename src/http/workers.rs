@@ -7,7 +7,6 @@ use super::{
     App,
     auth::Owner,
     body::Object,
-    lanes::check_reason,
     path::{Id, WorkerId},
     problem::{Code, Problem},
     schema::acting::{DrainResponse, ReasonRequest, Workers},
@@ -40,7 +39,6 @@ pub(super) async fn drain_worker(
     Id(WorkerId(id)): Id<WorkerId>,
     Object(ReasonRequest { why }): Object<ReasonRequest>,
 ) -> Result<Json<Value>, Problem> {
-    check_reason(&why)?;
     match app.calls.drain(id, &owner.by(), &why).await? {
         Drained::NotFound => Err(Problem::new(
             Code::NoSuchWorker,

@@ -1,5 +1,5 @@
 use pgdial::{flow::heartbeat::Worker, provider::signature::sign_plain};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -48,7 +48,7 @@ async fn every_operation_of_the_document_is_served() {
             count += 1;
         }
     }
-    assert_eq!(count, 41);
+    assert!(count > 40, "{count}");
 }
 
 /// A path of this operation, at which its example can be taken.
@@ -123,7 +123,90 @@ async fn every_body_has_an_example_and_those_of_requests_are_taken() {
             }
         }
     }
-    assert_eq!(taken, 24);
+    assert!(taken > 23, "{taken}");
+}
+
+/// The schema that a property is, or refers to.
+fn resolved<'a>(property: &'a Value, document: &'a Value) -> &'a Value {
+    let choices = property["oneOf"].as_array().into_iter().flatten();
+    let reference = choices
+        .chain([property])
+        .find_map(|choice| choice["$ref"].as_str());
+    match reference {
+        Some(to) => document.pointer(to.trim_start_matches('#')).unwrap(),
+        None => property,
+    }
+}
+
+/// What just fits, and what just does not, by the limits of a property.
+fn edges(property: &Value) -> Vec<(Value, bool)> {
+    let number = |name: &str| property[name].as_i64();
+    let text = |length: u64| "x".repeat(usize::try_from(length).unwrap());
+    let mut edges = Vec::new();
+    if let Some(least) = number("minimum") {
+        edges.extend([(least.into(), true), ((least - 1).into(), false)]);
+    }
+    if let Some(most) = number("maximum") {
+        edges.extend([(most.into(), true), ((most + 1).into(), false)]);
+    }
+    // A pattern says more of a text than its length does, unless it is that of any text.
+    if matches!(property["pattern"].as_str(), None | Some(r"^[^\u0000]*$"))
+        && let Some(most) = property["maxLength"].as_u64()
+    {
+        edges.extend([(text(most).into(), true), (text(most + 1).into(), false)]);
+    }
+    edges
+}
+
+#[tokio::test]
+async fn the_limits_of_the_document_are_those_of_the_database() {
+    let world = World::new().await;
+    let document = world.get("/openapi.json").await.body;
+    let mut tried = 0;
+    for (schema, method, path, body) in [
+        (
+            "SetCampaignRequest",
+            "PATCH",
+            "campaigns/default",
+            json!({ "cap": 1 }),
+        ),
+        (
+            "SetTrunkRequest",
+            "PATCH",
+            "trunks/default",
+            json!({ "slots": 1 }),
+        ),
+        ("ReasonRequest", "POST", "trunks/default/pause", json!({})),
+        (
+            "OptionalReasonRequest",
+            "POST",
+            "trunks/default/resume",
+            json!({}),
+        ),
+        (
+            "CallRequest",
+            "POST",
+            "calls",
+            json!({ "to": "+14155550100", "scriptId": "s" }),
+        ),
+    ] {
+        let properties = &document["components"]["schemas"][schema]["properties"];
+        for (name, property) in properties.as_object().unwrap() {
+            if ["to", "from"].contains(&name.as_str()) {
+                continue; // which numbers there are is a table
+            }
+            let property = resolved(property, &document);
+            for (value, fits) in edges(property) {
+                let mut body = body.clone();
+                body[name] = value.clone();
+                let path = format!("/api/v1/{path}");
+                let answer = world.send(method, &path, &body).await;
+                assert_eq!(answer.status.is_success(), fits, "{schema} {name} {value}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 39, "{tried}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     cli::values::{self, Number},
-    domain::{CallId, CallState, Outcome, Region, Resolution},
+    domain::{CallId, CallState, Outcome, Region, Resolution, Why},
     export::Format,
 };
 
@@ -221,7 +221,7 @@ pub struct CancelArgs {
     pub many: ManyArgs,
     /// Reason, kept in the calls' history. Required with a filter.
     #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
 }
 
 /// Calls by id or by filter.
@@ -238,7 +238,7 @@ pub struct RedriveArgs {
     pub many: ManyArgs,
     /// Reason, kept in the calls' history. Required with a filter.
     #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
     /// Redrive even calls that a person has answered, now or in an earlier run: they are rung again.
     #[arg(long)]
     pub force: bool,
@@ -261,7 +261,7 @@ pub struct ResolveArgs {
     pub resolution: Resolution,
     /// How you know; kept in the calls' history.
     #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
 }
 
 /// The call, and what to change of it.

@@ -64,7 +64,6 @@ pub(super) async fn run(
     (calls, by): (&Queue, &str),
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let why = why.filter(|why| !why.trim().is_empty());
     let why = match why {
         Some(why) => why,
         None if many.dry_run => "a dry run", // kept nowhere

@@ -52,13 +52,22 @@ fn kind(schema: &Value) -> Option<&str> {
     }
 }
 
+fn has_example(schema: &Value, schemas: &Value) -> bool {
+    let named = schema.get("$ref").and_then(Value::as_str);
+    let named = named.and_then(|name| schemas.get(name.rsplit('/').next()?));
+    let choices = schema.get("oneOf").and_then(Value::as_array);
+    schema.get("example").is_some()
+        || named.is_some_and(|named| has_example(named, schemas))
+        || choices.is_some_and(|all| all.iter().any(|one| has_example(one, schemas)))
+}
+
 fn object(schema: &Value, schemas: &Value) -> Option<Value> {
     let mut whole = Map::new();
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.into_iter().flatten() {
-        if is_required(name) || property.get("example").is_some() {
+        if is_required(name) || has_example(property, schemas) {
             whole.insert(name.clone(), example(property, schemas)?);
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::domain::{CallId, CallState, Outcome, Resolution};
+use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
 use crate::flow::forget::ForgetDoNotCall;
 use crate::flow::view::{Act, Campaign, DoNotCallEntry, Trunk, Worker};
 
@@ -54,14 +54,8 @@ pub struct BatchRequest {
     /// Which calls.
     #[schema(value_type = CallFilter, example = json!({"campaign": "default"}))]
     pub filter: Map<String, Value>,
-    /// Kept with the act and in each call's history. 1 to 500 characters.
-    #[schema(
-        example = "the list was wrong",
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000]*$"
-    )]
-    pub why: String,
+    /// Kept with the act and in each call's history.
+    pub why: Why,
     /// Calls of this batch.
     #[serde(default = "usual_limit")]
     #[schema(minimum = 1, maximum = 10000)]
@@ -87,28 +81,16 @@ const fn usual_limit() -> i32 {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReasonRequest {
-    /// Kept with the act. 1 to 500 characters.
-    #[schema(
-        example = "the list was wrong",
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000]*$"
-    )]
-    pub why: String,
+    /// Kept with the act.
+    pub why: Why,
 }
 
 /// Why it is done, if somebody wants to say.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OptionalReasonRequest {
-    /// Kept with the act. At most 500 characters.
-    #[serde(default)]
-    #[schema(
-        example = "the season begins",
-        max_length = 500,
-        pattern = r"^[^\u0000]*$"
-    )]
-    pub why: Option<String>,
+    /// Kept with the act.
+    pub why: Option<Why>,
 }
 
 /// A new campaign.
@@ -166,9 +148,8 @@ pub struct SetCampaignRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
-    /// Kept with the act. At most 500 characters.
-    #[schema(example = "the season begins", max_length = 500)]
-    pub why: Option<String>,
+    /// Kept with the act.
+    pub why: Option<Why>,
 }
 
 /// A new trunk.
@@ -200,9 +181,8 @@ pub struct SetTrunkRequest {
     /// 1 second to 1 hour: one in doubt of which it told nothing by then was not placed. null: nobody knows.
     #[schema(example = "30 seconds")]
     pub reports_within: Option<String>,
-    /// Kept with the act. At most 500 characters.
-    #[schema(example = "the season begins", max_length = 500)]
-    pub why: Option<String>,
+    /// Kept with the act.
+    pub why: Option<Why>,
 }
 
 /// The campaigns, by name.
@@ -259,14 +239,8 @@ pub struct ForgetRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
-    /// On which ground; kept with the act, without the number. 1 to 500 characters.
-    #[schema(
-        example = "the list was wrong",
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000]*$"
-    )]
-    pub why: String,
+    /// On which ground; kept with the act, without the number.
+    pub why: Why,
     /// Only count.
     #[serde(default)]
     pub dry_run: bool,
@@ -290,14 +264,8 @@ pub struct DoNotCallRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
-    /// Kept with the entry, and shown to whoever asks for a call. 1 to 500 characters.
-    #[schema(
-        example = "the list was wrong",
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000]*$"
-    )]
-    pub why: String,
+    /// Kept with the entry, and shown to whoever asks for a call.
+    pub why: Why,
 }
 
 /// Whether the list changed.
