@@ -7,7 +7,8 @@
 //! more stories; `PROPTEST_RNG_SEED=7` tells the same ones again.
 //!
 //! What it leaves out: paces, retention, batches and concurrency. One verb runs at a time;
-//! for two at once see `tests/race` and the tests that use locks in `tests/it`.
+//! for two at once see `tests/race` and the tests that use locks in `tests/it`, for batches
+//! `tests/it/together.rs`.
 //!
 //! Why not `proptest-state-machine`: its reference machine must know the next state without
 //! asking the system under test, and Postgres draws ids, jitter and turns.
