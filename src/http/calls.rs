@@ -302,9 +302,16 @@ pub(super) async fn resolve_call(
     Id(id): Id,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let ResolveRequest { r#as, why } = body::typed(request).await?;
+    let ResolveRequest {
+        r#as,
+        why,
+        claim_no,
+    } = body::typed(request).await?;
     check_reason(&why)?;
-    let (resolved, state) = app.calls.resolve(id, r#as, &owner.by(), &why).await?;
+    let (resolved, state) = app
+        .calls
+        .resolve(id, r#as, claim_no, &owner.by(), &why)
+        .await?;
     let refused = |detail: String| Err(Problem::new(Code::NotInDoubt, detail));
     match resolved {
         Resolved::Resolved => Ok(Json(after(&app, id).await)),
@@ -318,6 +325,9 @@ pub(super) async fn resolve_call(
         Resolved::UnderWay => refused(
             "its request was sent again within the last minute, and that may ring".to_owned(),
         ),
+        Resolved::Stale => {
+            refused("it has been claimed again since the dial that \"claimNo\" names".to_owned())
+        }
         Resolved::NotFound => Err(Problem::no_such_call()),
     }
 }

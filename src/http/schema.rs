@@ -111,6 +111,9 @@ pub struct ResolveRequest {
     /// How they know; kept in the call's history. 1 to 500 characters.
     #[schema(min_length = 1, max_length = 500, pattern = r"^[^\u0000]*$")]
     pub why: String,
+    /// The `claimNo` of the dial that they speak of: refused where the call has been claimed again.
+    #[serde(default)]
+    pub claim_no: Option<i64>,
 }
 
 /// What became of a cancel.

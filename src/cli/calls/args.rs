@@ -258,6 +258,9 @@ pub struct ResolveArgs {
     /// What came of the dial.
     #[arg(long = "as", value_enum, value_name = "WHAT")]
     pub resolution: Resolution,
+    /// Of the dial with this number in `calls show`: refused where the call has been claimed again.
+    #[arg(long, value_name = "N", requires = "ids")]
+    pub claim_no: Option<i64>,
     /// How you know; kept in the call's history.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
