@@ -32,7 +32,7 @@ create type pgdial.ending as (
     answered_at timestamptz     -- somebody answered, and since when that is known
 );
 
--- One item of a verb about a dial. is_first: no item before it names the same dial.
+-- One item of settle. is_first: no item before it names the same dial.
 create type pgdial.dial_item as (ordinal int, item jsonb, id uuid, claim_no bigint, is_first boolean);
 
 -- One call that a claim has brought: what its dial needs.

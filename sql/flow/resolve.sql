@@ -1,8 +1,9 @@
 -- resolve: a person knows what came of a dial that pgdial cannot explain: one in doubt, one past its
 -- deadline, or one that was given up as unknown.
--- p_items: [{id, as, by, why}].  as: not_placed (nobody was rung: it waits again, its attempt not
+-- p_items: [{id, as, by, why, claim_no?}].  claim_no: of the dial that they speak of; without it, whichever is
+-- in doubt now.  as: not_placed (nobody was rung: it waits again, its attempt not
 -- counted), or the outcome with which the dial ended; capacity and account are not_placed.
--- Verdicts: resolved, not_in_doubt (it waits, is within its deadline, or its end is known),
+-- Verdicts: resolved, stale (it has been claimed again, P6), not_in_doubt (it waits, is within its deadline, or its end is known),
 -- answered (somebody spoke to us, so it was placed), under_way (its request was sent again within
 -- the last minute: that may ring), and those of each.  detail: {state: what the call is now}.
 -- Races: a webhook or a look-up that was faster has ended the doubt. What comes in later about this
@@ -24,7 +25,8 @@ create or replace function pgdial.resolve_one(
 language plpgsql volatile
 as $$
 begin
-    verdict := pgdial.resolve_verdict(p_call, p_item ->> 'as', p_now);
+    verdict := case when (p_item ->> 'claim_no')::bigint <> p_call.claim_no then 'stale'
+                    else pgdial.resolve_verdict(p_call, p_item ->> 'as', p_now) end;
     if verdict = 'resolved' then
         perform pgdial.apply_resolution(p_call, p_item ->> 'as', jsonb_build_object(
             'by', p_item ->> 'by', 'why', p_item ->> 'why'), p_now);
@@ -100,7 +102,9 @@ begin
 end $$;
 
 -- resolve: one call, for SQL. Answers the verdict.
-create or replace function pgdial.resolve(p_id uuid, p_as text, p_why text, p_by text default session_user) returns text
+create or replace function pgdial.resolve(
+    p_id uuid, p_as text, p_why text, p_by text default session_user, p_claim_no bigint default null
+) returns text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -109,7 +113,8 @@ declare
 begin
     perform pgdial.check_resolution(p_as, p_why);
     select r.verdict into v_verdict
-    from pgdial.resolve_many(jsonb_build_array(jsonb_build_object('id', p_id, 'as', p_as, 'by', p_by, 'why', p_why)), true) r;
+    from pgdial.resolve_many(jsonb_build_array(jsonb_build_object(
+        'id', p_id, 'as', p_as, 'by', p_by, 'why', p_why, 'claim_no', p_claim_no)), true) r;
     if v_verdict = 'resolved' then
         perform pgdial.wake('claim');
     end if;

@@ -2,6 +2,7 @@
 -- p_one: the function of this schema that does one. It gets the item, its call, whose row is locked, and the
 -- time, which is read once, after the locks; it returns a verdict and a detail.
 -- p_missing: it does items without a call too.
+-- Only verbs call it, with names of their own: nobody else may (sql/rules/grants.sql).
 -- Verdicts beside those: locked_out, not_found, refused (a constraint or a trigger says no: detail.why).
 create or replace function pgdial.each(p_one text, p_items jsonb, p_wait boolean, p_missing boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)

@@ -249,7 +249,7 @@ async fn resolve(
     })?;
     let mut done = Vec::with_capacity(args.ids.len());
     for id in &args.ids {
-        let answer = calls.resolve(*id, r#as, by, why).await;
+        let answer = calls.resolve(*id, r#as, args.claim_no, by, why).await;
         let state = answer.as_ref().ok().and_then(|(_, state)| *state);
         let state = state.map_or("gone", CallState::as_str);
         let answer = answer.map(|(verdict, _)| verdict);
@@ -266,6 +266,10 @@ async fn resolve(
             }
             Resolved::UnderWay => {
                 let words = "its request was sent again within the last minute, and that may ring";
+                (words.to_owned(), true)
+            }
+            Resolved::Stale => {
+                let words = "it has been claimed again since the dial that --claim-no names";
                 (words.to_owned(), true)
             }
             Resolved::NotFound => ("there is no such call".to_owned(), true),

@@ -165,7 +165,7 @@ impl Queue {
     }
 
     /// A key that somebody holds undoes the whole batch, and the database does not say which: the
-    /// requests go again in parts, ever smaller, and only single ones wait.
+    /// requests go again in parts, ever smaller, of which only single ones wait.
     async fn enqueue_rows(&self, owner: &str, requests: &[&RawValue]) -> Result<Vec<Row>, Error> {
         let mut rows = BTreeMap::new();
         let mut parts: Vec<Vec<_>> = vec![requests.iter().copied().enumerate().collect()];
@@ -173,9 +173,9 @@ impl Queue {
         while waits < MOST_WAITS
             && let Some(part) = parts.pop()
         {
-            let is_single = part.len() == 1;
+            let (is_first, is_single) = (rows.is_empty(), part.len() == 1);
             let sent: Vec<&RawValue> = part.iter().map(|request| request.1).collect();
-            let answers = send(&self.pool, &[owner], &sent, is_single, false).await?;
+            let answers = send(&self.pool, &[owner], &sent, is_first || is_single, false).await?;
             let mut locked = Vec::new();
             for (request, row) in part.into_iter().zip(answers) {
                 if row.1 == KEY_LOCKED {

@@ -17,6 +17,8 @@ pub enum Resolved {
     Answered,
     /// Its request was sent again within the last minute: that may ring.
     UnderWay,
+    /// It has been claimed again: they speak of an earlier dial.
+    Stale,
     /// There is no such call.
     NotFound,
 }
@@ -27,6 +29,7 @@ struct Item<'a> {
     r#as: Resolution,
     by: &'a str,
     why: &'a str,
+    claim_no: Option<i64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -37,15 +40,23 @@ struct Detail {
 
 impl Queue {
     /// Ends a doubt by what a person knows; with it comes the state in which the call is now.
+    /// `claim_no`: of the dial that they speak of; none = whichever is in doubt now.
     pub async fn resolve(
         &self,
         id: CallId,
         r#as: Resolution,
+        claim_no: Option<i64>,
         by: &str,
         why: &str,
     ) -> Result<(Resolved, Option<CallState>), Error> {
         let sql = "select ordinal, verdict, detail from pgdial.resolve_many($1, true)";
-        let item = Item { id, r#as, by, why };
+        let item = Item {
+            id,
+            r#as,
+            by,
+            why,
+            claim_no,
+        };
         let answer = self.apply("resolve", sql, item).await?;
         let detail: Detail = read_detail("resolve", answer.detail);
         if answer.verdict == Resolved::Resolved {

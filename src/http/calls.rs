@@ -292,9 +292,16 @@ pub(super) async fn resolve_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Id(id): Id,
-    Object(ResolveRequest { r#as, why }): Object<ResolveRequest>,
+    Object(ResolveRequest {
+        r#as,
+        why,
+        claim_no,
+    }): Object<ResolveRequest>,
 ) -> Result<Json<Value>, Problem> {
-    let (resolved, state) = app.calls.resolve(id, r#as, &owner.by(), &why).await?;
+    let (resolved, state) = app
+        .calls
+        .resolve(id, r#as, claim_no, &owner.by(), &why)
+        .await?;
     let refused = |detail: String| Err(Problem::new(Code::NotInDoubt, detail));
     match resolved {
         Resolved::Resolved => Ok(Json(after(&app, id).await)),
@@ -308,6 +315,9 @@ pub(super) async fn resolve_call(
         Resolved::UnderWay => refused(
             "its request was sent again within the last minute, and that may ring".to_owned(),
         ),
+        Resolved::Stale => {
+            refused("it has been claimed again since the dial that \"claimNo\" names".to_owned())
+        }
         Resolved::NotFound => Err(Problem::no_such_call()),
     }
 }

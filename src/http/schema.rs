@@ -121,6 +121,9 @@ pub struct ResolveRequest {
     pub r#as: Resolution,
     /// How they know; kept in the call's history.
     pub why: Why,
+    /// The `claimNo` of the dial that they speak of: refused if the call has been claimed again.
+    #[serde(default)]
+    pub claim_no: Option<i64>,
 }
 
 /// What became of a cancel.

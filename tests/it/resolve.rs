@@ -15,7 +15,9 @@ async fn in_doubt(db: &TestDb, n: usize) -> ClaimedCall {
 }
 
 async fn resolve(db: &TestDb, id: CallId, r#as: Resolution) -> Resolved {
-    let answer = db.calls.resolve(id, r#as, "ann", "their console says so");
+    let answer = db
+        .calls
+        .resolve(id, r#as, None, "ann", "their console says so");
     answer.await.unwrap().0
 }
 
@@ -65,7 +67,9 @@ async fn an_outcome_goes_the_way_of_the_providers_report() {
 async fn only_a_doubt_is_resolved() {
     let db = TestDb::new().await;
     let waiting = db.enqueue(&number(1)).await;
-    let answer = db.calls.resolve(waiting, Resolution::Busy, "ann", "x");
+    let answer = db
+        .calls
+        .resolve(waiting, Resolution::Busy, None, "ann", "x");
     assert_eq!(
         answer.await.unwrap(),
         (Resolved::NotInDoubt, Some(CallState::Waiting))
@@ -286,4 +290,25 @@ async fn all_doubts_that_a_filter_means_are_resolved_and_the_dry_run_foretells_i
     assert_eq!(db.state(live.id).await, "in_call");
     let act = "select act || ' ' || by || ' ' || (detail -> 'verdicts')::text from pgdial.acts where kind = 'calls'";
     assert_eq!(db.text(act).await, "resolve ann {\"resolved\": 2}");
+}
+
+#[tokio::test]
+async fn what_is_known_of_an_earlier_dial_ends_no_later_doubt() {
+    let db = TestDb::new().await;
+    let earlier = in_doubt(&db, 1).await;
+    let resolved = resolve(&db, earlier.id, Resolution::NotPlaced).await;
+    assert_eq!(resolved, Resolved::Resolved);
+    let later = db.claim(1).await.pop().unwrap();
+    assert_eq!((later.id, later.claim_no), (earlier.id, 2));
+    assert!(db.calls.doubt(later.reference(), "x").await.unwrap());
+    for (claim_no, expected) in [(1, Resolved::Stale), (2, Resolved::Resolved)] {
+        let answer = db.calls.resolve(
+            later.id,
+            Resolution::Busy,
+            Some(claim_no),
+            "ann",
+            "their console says so",
+        );
+        assert_eq!(answer.await.unwrap().0, expected, "{claim_no}");
+    }
 }

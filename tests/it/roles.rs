@@ -11,7 +11,7 @@ use crate::support::{ROLES, TestDb, ask, number, refusal, run, url_as};
 const DENIED: &str = "42501";
 
 /// What only the owner may do.
-const OWNERS: [&str; 46] = [
+const OWNERS: [&str; 48] = [
     "update pgdial.clock set ahead = '1 day'",
     "insert into pgdial.schema_history (kind, version, name, digest, release, compatible_from) \
      values ('functions', 99, 'functions', '', '99.0.0', 99)",
@@ -47,6 +47,8 @@ const OWNERS: [&str; 46] = [
     "select pgdial.note(null, 'completed', now())",
     "select pgdial.end_attempt(null, 'answered', '{}', null, now())",
     "select pgdial.lock_calls('{}', false)",
+    "select pgdial.each('cancel_one', '[]', false)",
+    "select pgdial.each_alone('settle_all', '[]', false)",
     "select pgdial.gate()",
     "alter table pgdial.calls disable trigger all",
     "alter table pgdial.calls drop constraint calls_in_flight_is_claimed",

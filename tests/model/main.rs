@@ -6,7 +6,7 @@
 //! ones.
 //!
 //! Left out: paces, retention, batches and concurrency. One verb runs at a time; for two at once see `tests/race` and
-//! the tests with locks in `tests/it`.
+//! the tests with locks in `tests/it`, for batches `tests/it/together.rs`.
 //!
 //! Why not `proptest-state-machine`: its reference machine must know the next state without asking the system under
 //! test, and Postgres draws ids, jitter and turns.

@@ -259,6 +259,9 @@ pub struct ResolveArgs {
     /// What came of the dial.
     #[arg(long = "as", value_enum, value_name = "WHAT")]
     pub resolution: Resolution,
+    /// Claim number of the dial, as `calls show` has it: refused if the call has been claimed again.
+    #[arg(long, value_name = "N", requires = "ids")]
+    pub claim_no: Option<i64>,
     /// How you know; kept in the calls' history.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<Why>,

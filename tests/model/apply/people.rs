@@ -63,7 +63,7 @@ impl Machine<'_> {
                     return Ok(());
                 };
                 let id = self.model.calls[call].id;
-                let answer = calls.resolve(id, *r#as, BY, "they say so").await;
+                let answer = calls.resolve(id, *r#as, None, BY, "they say so").await;
                 let expected = self.model.resolve(call, *r#as);
                 let expected = (expected, Some(self.model.calls[call].state));
                 let words = format!("resolve call {} as {as:?}", call + 1);
