@@ -37,7 +37,9 @@ declare
     v_locks constant text[] := array(select l.verdict from pgdial.locked_items(p_items, p_wait) l order by l.ordinal);
     v_now constant timestamptz := pgdial.now();
     v_words text[];
-    v_details jsonb[];
+    v_cancels boolean[];
+    v_conflicts boolean[];
+    v_freed int[] := '{}';
     v_trunks text[];
     v_new uuid[];
     v_campaigns text[];
@@ -74,24 +76,22 @@ begin
           and c.id = a.id and c.claim_no = a.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call')
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
-        select v_now, a.id, a.claim_no, a.attempt, k.kind,
-               jsonb_strip_nulls(jsonb_build_object('provider_call_id', a.name, 'why', k.why))
-        from about a, lateral (values
-            ('conflict', a.conflict, 'the provider answered with another id than its webhook'),
-            ('in_call', a.word = 'in_call' and a.state <> 'in_call', null)
-        ) k (kind, happens, why)
-        where k.happens
-        order by a.n, k.kind
+        select v_now, u.id, u.claim_no, u.attempt, u.kind, jsonb_strip_nulls(u.detail)
+        from (select a.*, 'conflict' as kind, jsonb_build_object('provider_call_id', a.name,
+                     'why', 'the provider answered with another id than its webhook') as detail
+              from about a where a.conflict
+              union all
+              select a.*, 'in_call', jsonb_build_object('provider_call_id', a.name)
+              from about a where a.word = 'in_call' and a.state <> 'in_call') u
+        order by u.n, u.kind
     )
     select array_agg(a.word order by a.n), array_agg(a.trunk order by a.n),
-           array_agg(case when a.word in ('in_call', 'stale') then jsonb_strip_nulls(jsonb_build_object(
-               'cancel', a.word = 'in_call' and a.cancel, 'conflict', case when a.conflict then true end))
-               else '{}' end order by a.n),
+           array_agg(a.cancel order by a.n), array_agg(a.conflict order by a.n),
            array_agg(a.id) filter (where a.word = 'in_call' and a.state <> 'in_call'),
            array_agg(distinct a.campaign) filter (where a.word = 'in_call' and a.state <> 'in_call'),
            array_agg(a.n::int order by a.n) filter (where a.word = 'in_call' and a.awaited),
            array_agg(a.n::int order by a.n) filter (where a.word = 'again')
-    into v_words, v_trunks, v_details, v_new, v_campaigns, v_awaited, v_again from about a;
+    into v_words, v_trunks, v_cancels, v_conflicts, v_new, v_campaigns, v_awaited, v_again from about a;
 
     if v_new is not null then
         v_opened := pgdial.accepted(v_new, v_campaigns, v_trunks, v_now);
@@ -111,13 +111,17 @@ begin
         select c.* into v_call from pgdial.calls c where c.id = (p_items -> v_n - 1 ->> 'id')::uuid;
         perform pgdial.apply_parked(v_call, p_items -> v_n - 1 ->> 'provider_call_id', v_now);
         if not pgdial.is_taking(v_call.id, v_now) then
-            v_details[v_n] := v_details[v_n] || '{"freed": true}';
+            v_freed := v_freed || v_n;
         end if;
     end loop;
     return query
-        select w.n::int, w.word, case w.word when 'in_call'
-                   then jsonb_build_object('freed', v_opened or w.trunk = any (v_closed)) || w.detail else w.detail end
-        from unnest(v_words, v_trunks, v_details) with ordinality w (word, trunk, detail, n) where w.word <> 'again';
+        select w.n::int, w.word, case when w.conflict then d.detail || '{"conflict": true}' else d.detail end
+        from unnest(v_words, v_trunks, v_cancels, v_conflicts) with ordinality w (word, trunk, cancel, conflict, n),
+             lateral (select case w.word
+                 when 'in_call' then jsonb_build_object(
+                     'freed', v_opened or w.trunk = any (v_closed) or w.n = any (v_freed), 'cancel', w.cancel)
+                 when 'stale' then '{"cancel": false}' else '{}' end) d (detail)
+        where w.word <> 'again';
     -- Those whose call an item before them names.
     if v_again is not null then
         return query
