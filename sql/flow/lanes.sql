@@ -119,7 +119,7 @@ begin
         v_faults := array['"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
             'the first a letter, as in eu_west'];
     end if;
-    if p_why !~ '\S' then
+    if p_why !~ '[^[:space:]]' then
         v_faults := v_faults || '"why" is empty: it is kept with the act'::text;
     elsif length(p_why) > 500 then
         v_faults := v_faults || '"why" has at most 500 characters'::text;
