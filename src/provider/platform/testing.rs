@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    time::timeout,
 };
 
 use crate::{
@@ -21,6 +22,8 @@ pub(in crate::provider) const DIAL: &str = "0197f5e0-0000-7000-8000-000000000001
 pub(in crate::provider) const WEBHOOK: &str =
     "https://calls.example.com/callbacks/call-status/default/x/y";
 
+/// For a request that does not come.
+const PATIENCE: Duration = Duration::from_secs(20);
 const DATE: &str = "Fri, 02 Jan 2026 04:00:00 GMT";
 
 /// The call of `DIAL`, with these changes.
@@ -127,7 +130,8 @@ pub(in crate::provider) async fn answering(
 ) -> Vec<String> {
     let mut asked = Vec::new();
     for body in answers.iter().map(AsRef::as_ref) {
-        let (mut stream, _) = listener.accept().await.unwrap();
+        let accepted = timeout(PATIENCE, listener.accept()).await;
+        let (mut stream, _) = accepted.expect("another request").unwrap();
         let (mut request, mut part) = (Vec::new(), [0; 4096]);
         loop {
             let text = String::from_utf8_lossy(&request).into_owned();
