@@ -185,6 +185,7 @@ async fn a_dashboard_can_see_counts_and_no_number() {
 #[tokio::test]
 async fn who_did_it_is_the_login_and_not_the_owner() {
     let db = TestDb::new().await;
+    db.list_nobody().await;
     let held = db.given_up(&number(1)).await;
     let waits = db.enqueue(&number(2)).await;
     let mut session = db.session_as("dialer").await;
