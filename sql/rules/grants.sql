@@ -1,11 +1,11 @@
 -- grant_roles: what the three roles of sql/setup/roles.sql may do. `pgdial migrate` calls it each time, so that
 -- it also covers what a release adds or removes. Only if pgdial_owner owns the schema: roles belong to the
 -- whole server, and a database with a single login has not asked for them.
--- pgdial_owner: owns the schema and changes it; this needs no grant.
--- pgdial_worker: what the program calls, as processes and as commands. It reads every row and writes none: the
--- verbs are security definer, so that their guards, and the event each writes, cannot be bypassed.
--- pgdial_reader: reads every row and writes nothing, not even through a verb. It sees numbers and what was said
--- on the phone: questions to a person on call begin with a number, and reports are in the history.
+--   pgdial_owner: owns the schema and changes it; this needs no grant.
+--   pgdial_worker: what the program calls, as processes and as commands. It reads every row and writes none: the
+--     verbs are security definer, so that their guards, and the event each writes, cannot be bypassed.
+--   pgdial_reader: reads every row and writes nothing, not even through a verb. It sees numbers and what was said
+--     on the phone: questions to a person on call begin with a number, and reports are in the history.
 -- No other role has any rights: `pgdial migrate` revokes what PUBLIC has (src/db/roles.rs).
 --
 -- Why not the caller's rights and grants on columns: the worker would have to insert, update and delete calls,
