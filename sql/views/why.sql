@@ -545,7 +545,7 @@ create or replace function pgdial.masked(p_words text) returns text
 language plpgsql immutable
 as $$
 declare
-    v_masked constant text := chr(92) || '1***' || chr(92) || '2';   -- the parts of a number that stay; chr(92): a backslash
+    v_masked constant text := chr(92) || '1***' || chr(92) || '2';   -- the digits kept; chr(92): a backslash
 begin
     return regexp_replace(regexp_replace(p_words,
         '([+](?:[ .()/-]*[[:digit:]]){3})(?:[ .()/-]*[[:digit:]]){2,}?([ .()/-]*[[:digit:]][ .()/-]*[[:digit:]])(?![ .()/-]*[[:digit:]])', v_masked, 'g'),
