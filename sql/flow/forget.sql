@@ -7,7 +7,7 @@
 -- p_dry_run: only count.
 -- Returns {verdict, dryRun, counts, more, call, until}. Verdicts: forgotten (more: call again), in_flight and
 -- held (a call to the number rings, or may ring: not before it is over, P1), key_needed (an idempotency key
--- younger than 24 h belongs to the number, and a repeat of its request must not ring: not before `until`, or
+-- younger than 24 h contains the number, and a repeat of its request must not ring: not before `until`, or
 -- with p_do_not_call = add), locked_out (another transaction holds a row: nothing was done).
 -- Waiting calls are canceled first. Idempotency keys younger than 24 h stay until then; a repeat of their
 -- request gets key_reused, since its hash is gone, and does not ring. The rows of webhook_events stay without

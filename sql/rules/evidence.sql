@@ -147,7 +147,7 @@ begin
 end $$;
 
 -- others_are_due: may calls of another kind than those of this run be dialled on the trunk now? Of a run
--- over two campaigns, or three scripts, nobody asks any more.
+-- over two campaigns, or three scripts, this is no longer asked.
 create or replace function pgdial.others_are_due(p_trunk text, p_run pgdial.answers[], p_now timestamptz) returns boolean
 language plpgsql stable
 set plan_cache_mode = force_generic_plan

@@ -23,7 +23,7 @@ begin
     return 'held';
 end $$;
 
--- adopt: the lost claim becomes the row's, with a claimed_by that is no worker, so that its request is not sent
+-- adopt: the lost claim becomes the row's, with a claimed_by that is not a worker, so that its request is not sent
 -- again: it may be hours old.
 create or replace function pgdial.adopt(
     p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb, p_now timestamptz

@@ -39,7 +39,7 @@ begin
 end $$;
 
 -- pick: choose and lock due calls, in fair turns. It writes only hints for the next claims.
--- p_avoid: calls like these are left out; p_tried: exactly these calls are.
+-- p_avoid: calls like these are left out; p_tried: these very calls are left out too.
 -- A lane that gave nothing in its turn (nothing due, its numbers taken, its rows locked) leaves, and its share
 -- goes to the others. At most three rounds in which no lane leaves: a number that many waiting calls share
 -- yields one call, and each number found joins the taken ones.
