@@ -1,14 +1,14 @@
--- The schema, its history and its clock; what a person may set while it runs; who is alive;
--- where the database is.
+-- The schema, its history and its clock; settings that a person may change at run time; live workers; where the
+-- database runs.
 
 create schema pgdial;
 comment on schema pgdial is 'pgdial: outbound calls from a queue in Postgres';
 
--- One row for each migration, and one for each time a release applied the functions.
+-- One row per migration, and one for each time a release applied the functions.
 create table pgdial.schema_history (
     seq bigint generated always as identity primary key,
     kind text not null check (kind in ('migration', 'functions')),
-    version int not null,                 -- the newest migration that it knows
+    version int not null,                 -- the newest migration that the release knows
     name text not null,
     digest text not null,                 -- sha256 of the text that was applied
     release text not null,                -- the release of pgdial that applied it
@@ -17,13 +17,13 @@ create table pgdial.schema_history (
     applied_by text not null default session_user
 );
 
--- What the catalog held of ours when it was last migrated (sql/read/fingerprints.sql): what differs
--- from it now was done by somebody else.
+-- What the catalog held of pgdial after the last migration (sql/read/fingerprints.sql): any difference was made
+-- by something else.
 create table pgdial.expected (
     kind text not null,
     name text not null,
     definition text not null,
-    server int not null,                  -- the major version whose words these are
+    server int not null,                  -- the major version that worded the definitions
     primary key (kind, name)
 );
 
@@ -34,10 +34,9 @@ create table pgdial.clock (
 );
 insert into pgdial.clock default values;
 
--- The time that every decision rests on. It is volatile (clock_timestamp, not the
--- start of the transaction): a claim that waited at the gate must not spend its
--- lease there. So never write it bare in a WHERE, where it would cost the index
--- bound: read it once into a variable, or write (select pgdial.now()).
+-- The time that every decision rests on. It is volatile (clock_timestamp, not the start of the transaction): a
+-- claim that waited at the gate must not spend its lease there. So never write it bare in a WHERE, where it
+-- would cost the index bound: read it once into a variable, or write (select pgdial.now()).
 create function pgdial.now() returns timestamptz
 language sql volatile parallel safe
 as $$ select clock_timestamp() + (select c.ahead from pgdial.clock c) $$;
@@ -51,7 +50,7 @@ create table pgdial.trunks (
     paused_by text,
     paused_why text,
     resumed_at timestamptz,
-    held_until timestamptz,               -- no dial before then: calls that nobody remembers may still be up
+    held_until timestamptz,               -- no dial before then: calls lost in a recovery may still be up
     look_up text not null default 'none' check (look_up in ('none', 'hint', 'authoritative')),
     idempotent boolean not null default false,
     reports_within interval check (reports_within between '1 second' and '1 hour'),
@@ -68,29 +67,29 @@ comment on column pgdial.trunks.idempotent is
 comment on column pgdial.trunks.reports_within is
     'its provider sends a first report of every call that it has placed within this time; null: nobody knows';
 
--- The pacing bucket of a trunk that has a pace. Written only by the claim, under
--- the gate; apart from trunks, so that a person's lock there never holds up a claim.
+-- The pacing bucket of a trunk with a pace. Written only by the claim, under the gate; separate from trunks, so
+-- that a person's lock there never holds up a claim.
 create table pgdial.trunk_pace (
     trunk text primary key,              -- no foreign key: its row lock would make the gate wait for a person
     tokens double precision not null,
     as_of timestamptz not null
 ) with (fillfactor = 50);
 
--- The circuit breaker of a trunk: what its provider's recent answers allow. Apart from trunks,
--- and without a foreign key, for the same reasons; a missing row is a closed breaker.
+-- The circuit breaker of a trunk: what its provider's recent responses allow. Separate from trunks, and without
+-- a foreign key, for the same reasons; a missing row is a closed breaker.
 create table pgdial.trunk_breaker (
     trunk text primary key,
-    faults int not null default 0,       -- in a row: no answer, or one that means nothing
+    faults int not null default 0,       -- in a row: no response, or a meaningless one
     last_fault text,
     probes int not null default 0,       -- since it opened
     opened_at timestamptz,               -- null: closed. Open: one call at a time may probe
     not_before timestamptz               -- no dial before then
 ) with (fillfactor = 50);
 
--- What a trunk's account has sent within an hour about calls that nobody here knows.
+-- How much a trunk's account has sent within an hour about calls that are unknown here.
 create table pgdial.trunk_inbox (
     trunk text primary key,
-    since timestamptz not null,           -- the hour's beginning
+    since timestamptz not null,           -- the start of the hour
     bytes bigint not null default 0,
     most_bytes bigint not null default 1073741824
 ) with (fillfactor = 50);
@@ -129,8 +128,8 @@ comment on column pgdial.campaigns.resumed_at is 'what was said before counts no
 comment on column pgdial.campaigns.region is
     'where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them';
 
--- When a call of the campaign was last accepted, to within ten seconds. Apart from campaigns, so
--- that a person's lock there holds up no verb.
+-- When a call of the campaign was last accepted, to within ten seconds. Separate from campaigns, so that a
+-- person's lock there holds up no verb.
 create table pgdial.campaign_trust (
     campaign text primary key,
     accepted_at timestamptz not null
@@ -139,8 +138,8 @@ create table pgdial.campaign_trust (
 insert into pgdial.trunks (name) values ('default');
 insert into pgdial.campaigns (name, trunk) values ('default', 'default');
 
--- One row for each worker process. The id is made afresh at each start: a host
--- name that comes back would make a dead worker's claims look alive.
+-- One row per worker process. The id is new at each start, and not the host name: when that comes back, a dead
+-- worker's claims would look alive.
 create table pgdial.workers (
     id uuid primary key,
     host text not null,
@@ -151,8 +150,8 @@ create table pgdial.workers (
     started_at timestamptz not null,
     seen_at timestamptz not null,
     stopping boolean not null default false,
-    draining boolean not null default false,   -- told to go: it claims no more, and ends when its dials have ended
-    accounts text[]                            -- of its trunks, in their order
+    draining boolean not null default false,   -- told to finish: claims no more, ends once its dials have
+    accounts text[]                            -- of its trunks, in the same order
 ) with (fillfactor = 50);
 
 create table pgdial.do_not_call (
@@ -164,36 +163,35 @@ create table pgdial.do_not_call (
 );
 create index do_not_call_pending on pgdial.do_not_call (at) where pending;
 
--- Where this database runs, so that one that was restored, copied, or taken over by a
--- standby is noticed before anybody is rung: commits may be missing from it, claims whose
--- dials ring among them.
+-- Where this database runs, so that one that was restored, copied, or taken over by a standby is noticed before
+-- anyone is rung: commits may be missing, including claims whose dials ring.
 
 create table pgdial.cluster (
     only_row boolean primary key default true check (only_row),
-    system_identifier bigint,                -- of the server; null: it is withheld here
-    database oid not null,                   -- of this database in it
-    timeline text,                           -- another one: a promotion, or a restore in time; null: withheld
+    system_identifier bigint,                -- of the server; null: withheld by it
+    database oid not null,                   -- of this database on it
+    timeline text,                           -- changes with a promotion or a restore in time; null: withheld
     synchronous boolean not null default false,
     noted_at timestamptz not null,
     seen_at timestamptz not null,            -- when a worker last found it unchanged
-    lost_since timestamptz,                  -- from when on commits may be lost, while that is looked into
-    claim_floor bigint not null default 0,   -- claims up to this one may be lost; new ones lie above it
-    events_from bigint not null default 0    -- earlier events bring the transaction numbers of another server
+    lost_since timestamptz,                  -- since when commits may be lost, while that is looked into
+    claim_floor bigint not null default 0,   -- claims up to this one may be lost; new ones are above it
+    events_from bigint not null default 0    -- earlier events have transaction numbers of another server
 ) with (fillfactor = 50);
 comment on column pgdial.cluster.synchronous is
     'told by an operator: a standby that takes over has every commit, so a new timeline loses nothing';
 
--- One row for each step of housekeeping, in the order in which they are done (pgdial.housekeeping).
+-- One row per step of housekeeping, in execution order (pgdial.housekeeping).
 create table pgdial.housekeeping_steps (
     step text primary key,
     ordinal int not null unique,
     done_at timestamptz,                  -- when it last succeeded
     failed_at timestamptz,                -- when it last failed
     failures int not null default 0,      -- in a row, since it last succeeded
-    error text                            -- what it said when it last failed
+    error text                            -- the error of the last failure
 ) with (fillfactor = 50);
 comment on table pgdial.housekeeping_steps is 'what became of each step of housekeeping, which workers do once a minute';
--- Partitions last: their locks end with the transaction.
+-- Partitions last: their locks are held until the transaction ends.
 insert into pgdial.housekeeping_steps (step, ordinal) values
     ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4),
     ('ensure_partitions', 5), ('drop_partitions', 6);

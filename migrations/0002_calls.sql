@@ -1,10 +1,9 @@
 -- Calls: one row each, with the facts of the current attempt.
 --
--- A row is born waiting. The claim takes it to dialing, stamps claim_no, lease,
--- deadline and trunk, and from then on the row itself is the slot and the lock on
--- the number: no counter, no second table, nothing in a process. Only a verb that
--- names the row's claim_no moves it on (P6). The CHECKs below tie each state to
--- its columns, so that an UPDATE by hand fails instead of ringing somebody twice.
+-- A row is born waiting. The claim takes it to dialing, stamps claim_no, lease, deadline and trunk, and from
+-- then on the row itself is the slot and the lock on the number: no counter, no second table, nothing in a
+-- process. Only a verb that names the row's claim_no moves it on (P6). The CHECKs below tie each state to its
+-- columns, so that an UPDATE by hand fails instead of ringing somebody twice.
 
 create type pgdial.call_state as enum (
     'waiting', 'dialing', 'unresolved', 'in_call',
@@ -40,15 +39,15 @@ create table pgdial.calls (
     trunk text,                                            -- stamped by the claim; null while waiting
     account text,
     ring_timeout_sec int not null default 60,              -- what the provider was told with the latest claim, which
-    max_duration_sec int not null default 1800,            -- stamps both; before the first they mean nothing
+    max_duration_sec int not null default 1800,            -- stamps both; meaningless before the first claim
     provider_call_id text,
-    answered_at timestamptz,                               -- since it was enqueued, or redriven; ends all retries
+    answered_at timestamptz,                               -- since the enqueue or last redrive; ends all retries
     answered_before timestamptz,
     forced_claim_no bigint,
     look_up_at timestamptz,                                -- when the sweep asks next; null: by its state
-    not_found int not null default 0,                      -- how often the provider did not know the present claim
+    not_found int not null default 0,                      -- "not found" replies about the present claim
     not_found_since timestamptz,
-    repeated_at timestamptz,                               -- of the present claim: then only the provider's word moves it
+    repeated_at timestamptz,                               -- of this claim: then only the provider's word moves it
     outcome pgdial.outcome,                                -- of the latest attempt that ended
     result jsonb check (octet_length(result::text) <= 131072), -- the final report's other fields, verbatim
     last_error text,
@@ -64,7 +63,7 @@ create table pgdial.calls (
     started_at timestamptz,
     ended_at timestamptz,
 
-    -- A call that is over may lose its number (pgdial.forget).
+    -- A finished call may lose its number (pgdial.forget).
     constraint calls_phone_is_e164 check (
         phone ~ '^\+[1-9][0-9]{6,14}$'
         or (phone = 'forgotten' and state in ('completed', 'failed', 'canceled', 'expired', 'suppressed'))
@@ -104,21 +103,21 @@ comment on column pgdial.calls.forced_claim_no is
     'the latest claim before a redrive with force: what is reported of it, or of earlier ones, does not end the call';
 comment on column pgdial.calls.traceparent is 'the trace that it was asked for in; says nothing about the call itself';
 
--- The last line of defence of P1: a second call in flight to a number cannot exist.
--- Not the mechanism that avoids it; that is the claim.
+-- The last line of defence of P1: a second call in flight to a number cannot exist. It is not what prevents the
+-- attempt; the claim is.
 create unique index calls_one_in_flight_per_phone on pgdial.calls (phone)
     where state in ('dialing', 'unresolved', 'in_call');
 
--- Where a claim may begin to read what is in flight. An index keeps an entry for every call that
--- has ended until a vacuum removes it, and none can while somebody holds an old snapshot: a claim
--- that reads from the beginning becomes slower with each call. Claims come one after the other
--- (the gate), so a number that each takes from a sequence rises with time, and what was in flight
--- once and is still lies at or above the least of them: pgdial.in_flight_from.
--- The sweep reads the same index whole for deadlines: it is at most as much as there are slots.
+-- Where a claim may begin to read what is in flight. An index keeps the entry of every ended call until a
+-- vacuum removes it, and none can while an old snapshot is held: a claim that reads from the beginning becomes
+-- slower with each call. Claims are serialised (the gate), so a number that each takes from a sequence rises
+-- with time, and everything still in flight is at or above the least of those seen before:
+-- pgdial.in_flight_from. The sweep reads the same index whole for deadlines: that is at most the number of
+-- slots.
 create sequence pgdial.claim_order owned by pgdial.calls.claim_seq;   -- so that it changes hands with the table
 create index calls_in_flight on pgdial.calls (claim_seq) where state in ('dialing', 'unresolved', 'in_call');
 
--- What the claim reads, in the order in which it reads. Terminal rows cost it nothing.
+-- What the claim reads, in reading order. Terminal rows cost it nothing.
 create index calls_claimable on pgdial.calls (campaign, priority desc, run_at, id) include (phone)
     where state = 'waiting';
 
@@ -126,24 +125,23 @@ create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';
 create index calls_held on pgdial.calls (hold_until) include (phone) where hold_until is not null;
 create index calls_expiry on pgdial.calls (expires_at) where state = 'waiting' and expires_at is not null;
 create index calls_ended on pgdial.calls (ended_at) where ended_at is not null;
--- A page of calls by state or campaign, and a count of each, without a walk through the
--- history. Partial: a call enters it once, when it ends, and waiting calls cost nothing.
--- By campaign first, because one campaign is asked for more often than one state of all, and
--- campaigns can be jumped over one by one.
+-- A page of calls by state or campaign, and a count of each, without a walk through the history. Partial: a
+-- call enters it once, when it ends, and waiting calls cost nothing. Campaign first, because queries for one
+-- campaign are more common than for one state of all, and campaigns can be skipped through one by one.
 create index calls_over on pgdial.calls (campaign, state, id) where ended_at is not null;
 create index calls_phone on pgdial.calls (phone, id);
 create index calls_provider_id on pgdial.calls (trunk, provider_call_id) where provider_call_id is not null;
 create unique index calls_idempotency on pgdial.calls (owner, idempotency_key) where idempotency_key is not null;
 
--- Waiting calls that could not be claimed (a constraint, somebody's trigger): the claim passes
--- them over for a while. Beside the rows, because some of them cannot be written at all.
+-- Waiting calls that could not be claimed (a constraint, a user's trigger): the claim passes over them for a
+-- while. A separate table, because some of the rows cannot be written at all.
 create table pgdial.unclaimable (
     call_id uuid primary key,
     until timestamptz not null,
     why text not null
 );
 
--- Calls whose number was forgotten, for as long as something about them may still come in.
+-- Calls whose number was forgotten, for as long as something about them may still arrive.
 create table pgdial.forgotten (
     call_id uuid primary key,
     at timestamptz not null

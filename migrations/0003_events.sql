@@ -1,10 +1,9 @@
--- What happened (call_events), what providers told us (webhook_events, answers), and what people
--- did (acts).
+-- What happened (call_events), what providers reported (webhook_events, answers), and what people did (acts).
 
 create sequence pgdial.call_events_seq;
 
--- Append-only: one row for each transition, never updated. xid lets a reader
--- stop below the oldest writing transaction and so never skip a late commit.
+-- Append-only: one row per transition, never updated. xid lets a reader stop below the oldest writing
+-- transaction and so never skip a late commit.
 create table pgdial.call_events (
     seq bigint not null default nextval('pgdial.call_events_seq'),
     xid xid8 not null default pg_current_xact_id(),
@@ -14,26 +13,24 @@ create table pgdial.call_events (
     attempt int not null,
     kind text not null,
     detail jsonb not null default '{}',
-    -- In an order that never skips one that commits late, since everything below the oldest open
-    -- writing transaction is final (pgdial.events_after). A primary key, because a table without one
-    -- cannot be changed while a publication has it. Why a btree: whoever follows asks four times a
-    -- second for what is new at the end; BRIN has no operator class for xid8, and reads whole what is
-    -- not summarised yet, which is the end.
+    -- An order that never skips a late commit, since everything below the oldest open writing transaction is
+    -- final (pgdial.events_after). A primary key, because Postgres refuses UPDATE and DELETE on a published
+    -- table without one. A btree, because followers poll for new events at the end four times a second; BRIN
+    -- has no operator class for xid8, and scans what is not summarised yet, which is the end.
     primary key (xid, seq, at)
 ) partition by range (at);
 alter sequence pgdial.call_events_seq owned by pgdial.call_events.seq;
 create index call_events_by_call on pgdial.call_events (call_id, seq);
 
--- Weeks are attached by pgdial.ensure_partitions. The default partition makes
--- sure that an event always has a home, whatever the clock says.
+-- Weeks are attached by pgdial.ensure_partitions. The default partition ensures that every event has a
+-- partition, whatever the clock says.
 create table pgdial.call_events_default partition of pgdial.call_events default;
 
--- Every distinct event that passed its signature. A delivery is answered 2xx only
--- after its row here is durable.
+-- Every distinct event whose signature was verified. A delivery gets 2xx only after its row here is durable.
 create table pgdial.webhook_events (
     id bigint generated always as identity primary key,
     trunk text not null,
-    reference text not null,              -- '' when the URL named none
+    reference text not null,              -- '' if the URL named none
     event_id text not null,
     body_digest bytea not null default '',-- with the id: a provider may count its events by call, or not at all.
                                           -- It stays when forget empties the body
@@ -42,15 +39,15 @@ create table pgdial.webhook_events (
     last_delivery_at timestamptz not null,
     verdict text not null check (verdict in
         ('applied', 'noted', 'stale', 'late_answer', 'mismatch', 'parked', 'unparsable',
-         'unmatched')),                   -- unmatched: nobody knows its call, or waits to learn of it any more
+         'unmatched')),                   -- unmatched: its call is unknown, or given up on
     try_at timestamptz not null,          -- while parked: when the sweep tries to apply it
     call_id uuid,
-    report jsonb not null,                -- the body as the trunk's adapter read it
-    body bytea not null                   -- the body as it came
+    report jsonb not null,                -- the body as the trunk's adapter parsed it
+    body bytea not null                   -- the original body
 ) with (autovacuum_vacuum_scale_factor = 0.05);
 create unique index webhook_events_once on pgdial.webhook_events (trunk, reference, event_id, body_digest);
--- Two queues: events whose call is known, and those of a call that is not known (yet). An account
--- that other software uses too sends any number of the latter, and they must not stand before the former.
+-- Two queues: events whose call is known, and those whose call is not (yet). An account that other software
+-- uses too sends any number of the latter, and they must not delay the former.
 create index webhook_events_parked on pgdial.webhook_events (try_at) where verdict = 'parked' and call_id is not null;
 create index webhook_events_unknown on pgdial.webhook_events (try_at) where verdict = 'parked' and call_id is null;
 create index webhook_events_parked_by_provider on pgdial.webhook_events (trunk, (report ->> 'provider_call_id'))
@@ -60,37 +57,37 @@ create index webhook_events_nameless on pgdial.webhook_events (trunk, received_a
 create index webhook_events_taken on pgdial.webhook_events (trunk, received_at) where verdict = 'applied';
 create index webhook_events_by_call on pgdial.webhook_events (call_id, id) where call_id is not null;
 create index webhook_events_received on pgdial.webhook_events (received_at);
--- The events that somebody looks for. Not the common verdicts: each webhook would pay for them.
+-- The verdicts that people look for. Not the common ones: each webhook would pay for them.
 create index webhook_events_odd on pgdial.webhook_events (verdict, id)
     where verdict in ('unparsable', 'mismatch', 'late_answer', 'unmatched');
 
--- What providers said to the latest dials where there was trouble: what the pause of a trunk, its
--- hold-off, its breaker and the guard of a campaign rest on (sql/rules/evidence.sql).
--- Append-only and short: some rows for each campaign and script in trouble, none while all goes well.
+-- What providers said to the latest dials where there was trouble: the basis for the pause of a trunk, its
+-- hold-off, its breaker and the guard of a campaign (sql/rules/evidence.sql). Append-only and short: some rows
+-- per campaign and script in trouble, none while all goes well.
 create table pgdial.answers (
     seq bigint generated always as identity primary key,
     at timestamptz not null,
     trunk text not null,
     campaign text not null,
     script_id text not null,
-    from_number text not null,           -- '' = none was asked for
+    from_number text not null,           -- '' = none was requested
     call_id uuid not null,
-    number int not null,                 -- which number it was: a digest, only to tell two apart
+    number int not null,                 -- a digest of the number, only to tell numbers apart
     kind text not null check (kind in ('accepted', 'works', 'refused', 'forbidden', 'capacity', 'fault')),
     reason text                          -- the provider's words
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 create index answers_of_trunk on pgdial.answers (trunk, seq);
 create index answers_of_campaign on pgdial.answers (campaign, seq);
 
--- Append-only: one row for each act on a campaign, a trunk, a worker, a number, or on many calls
--- at once (each call has its own event as well). Kept at least 400 days, see housekeeping.
--- Only `forget` changes a row: it takes the number out of it.
+-- Append-only: one row per act on a campaign, a trunk, a worker, a number, or on many calls at once (each call
+-- has its own event as well). Kept at least 400 days, see housekeeping. Only `forget` changes a row: it removes
+-- the number from it.
 create table pgdial.acts (
     seq bigint generated always as identity primary key,
     xid xid8 not null default pg_current_xact_id(),
     at timestamptz not null,
     by text not null,                             -- who, in their own words: api:crm, cli:ann, an SQL role
-    login text not null default session_user,     -- whose connection it was: nobody can choose that
+    login text not null default session_user,     -- whose connection it was: cannot be chosen freely
     act text not null,                            -- pause, resume, set, create, remove, cancel, redrive, drain, ...
     kind text not null check (kind in ('campaign', 'trunk', 'worker', 'number', 'calls', 'cluster')),
     name text,                                    -- of the campaign, trunk, worker or number

@@ -1,23 +1,23 @@
--- What the parts of one verb hand each other. Nothing stores them.
+-- What the parts of one verb pass to each other. None of these types is stored.
 
--- What lanes() answers: one campaign, and whether it may dial now.
+-- What lanes() returns: one campaign, and whether it may dial now.
 create type pgdial.lane as (
     campaign text,
     trunk text,
     weight int,
     in_flight int,              -- of the campaign
-    room int,                   -- calls that it may have claimed now
-    trunk_room int,             -- the same of its whole trunk
+    room int,                   -- how many calls it may have claimed now
+    trunk_room int,             -- the same for its whole trunk
     reason text,                -- why room is 0
-    opens_at timestamptz,       -- when time alone opens it
+    opens_at timestamptz,       -- when it opens by time alone
     reasons text[]              -- every reason why room is 0, in the order in which they must change
 );
 
 -- One call that the claim has chosen and locked.
 create type pgdial.picked as (id uuid, phone text, campaign text, trunk text);
 
--- How one attempt ends, decided and not yet written: what decide_ending answers and
--- end_attempts writes, for many rows in one statement.
+-- How one attempt ends, decided and not yet written: decide_ending returns it, end_attempts writes it, for many
+-- rows in one statement.
 create type pgdial.ending as (
     id uuid,
     claim_no bigint,
@@ -32,37 +32,37 @@ create type pgdial.ending as (
     answered_at timestamptz     -- somebody answered, and since when that is known
 );
 
--- One item of settle. is_first: no item before it names the same dial.
+-- One item of settle. is_first: no earlier item names the same dial.
 create type pgdial.dial_item as (ordinal int, item jsonb, id uuid, claim_no bigint, is_first boolean);
 
--- One call that a claim has brought: what its dial needs.
+-- One call that a claim returns: what its dial needs.
 create type pgdial.claimed as (
     id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text, metadata jsonb,
     trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
     run_at timestamptz, traceparent text
 );
 
--- One call in flight: what the caps and the taken numbers rest on. is_dialing: its dial is still to be
--- answered, which is how many of a campaign on trial are on their way.
+-- One call in flight: the basis for the caps and the taken numbers. is_dialing: its dial has no response yet,
+-- which counts for a campaign on trial.
 create type pgdial.flying as (trunk text, campaign text, phone text, claim_seq bigint, is_dialing boolean);
 
 -- The first waiting call of a campaign and priority, by run_at: where the claim begins to read.
 create type pgdial.head as (campaign text, priority smallint, run_at timestamptz);
 
--- Calls like these (an empty from_number: with none) were refused so often that others go first.
+-- Calls like these (an empty from_number: without one) were refused so often that others go first.
 create type pgdial.suspect as (campaign text, script_id text, from_number text);
 
--- A place in the queue of a campaign and priority: nothing up to it could be claimed, by the walk that
--- began at since and came here at seen_at. Kept in the session, and only a hint: sql/rules/skips.sql.
+-- A place in the queue of a campaign and priority: nothing up to it could be claimed, according to the walk
+-- that began at since and got here at seen_at. Kept in the session, and only a hint: sql/rules/skips.sql.
 create type pgdial.skip as (
     campaign text, priority smallint, run_at timestamptz, id uuid, since timestamptz, seen_at timestamptz
 );
 
--- Which calls: what a filter says, read and checked (pgdial.read_filter). Null: no matter.
+-- The calls that a filter selects, parsed and checked (pgdial.read_filter). Null: any.
 create type pgdial.call_filter as (
     ids uuid[], states text[], outcomes text[], phone text, campaign text,
     created_after timestamptz, created_before timestamptz, ended_after timestamptz, ended_before timestamptz
 );
 
--- An event's place in the order of events, and when it was.
+-- An event's place in the order of events, and its time.
 create type pgdial.event_cursor as (xid xid8, seq bigint, at timestamptz);

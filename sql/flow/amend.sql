@@ -1,6 +1,5 @@
--- amend: waiting -> waiting, with other scriptId, metadata, priority, runAt, expiresAt or
--- maxAttempts (not below the attempts used). Never the number or the campaign: cancel
--- the call and enqueue another.
+-- amend: waiting -> waiting, with another scriptId, metadata, priority, runAt, expiresAt or maxAttempts (not
+-- below the attempts used). Never the number or the campaign: cancel the call and enqueue another.
 -- p_items: [{id, by, changes}], changes as in PATCH /calls/{id}; null clears expiresAt.
 -- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), and those of each.
 -- Index: primary key.
@@ -14,8 +13,9 @@ begin
     return query select * from pgdial.each('amend_one', p_items, p_wait);
 end $$;
 
--- amend_one: see each. The changes are read as a request with its times, so that the limits, and how they
--- belong together, stand in one place. To any number: its own may have been possible only when it was taken.
+-- amend_one: see each. The changes are parsed as a request that includes the call's times, so limits and
+-- their dependencies are checked in one place. The number is not checked again: it may have been valid only
+-- when it was accepted.
 create or replace function pgdial.amend_one(
     p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
 )
@@ -23,7 +23,7 @@ language plpgsql volatile
 as $$
 declare
     v_fixed constant text[] := array['to', 'region', 'campaign', 'from', 'idempotencyKey'];
-    -- What is no object is an unknown field, and so refused.
+    -- Anything but an object is treated as an unknown field, and refused.
     v_changes constant jsonb := case when jsonb_typeof(p_item -> 'changes') = 'object' then p_item -> 'changes'
                                      else '{"changes": "not an object"}' end;
     v_new record;
@@ -55,7 +55,7 @@ begin
     set script_id = v_new.script_id,
         metadata = case when v_changes ? 'metadata' then v_new.metadata else c.metadata end,
         priority = case when v_changes ? 'priority' then v_new.priority else c.priority end,
-        -- A held number stays held: the retry of an unexplained dial never comes forward.
+        -- A held number stays held: the retry of an unexplained dial is never brought forward.
         run_at = greatest(coalesce(v_new.run_at, c.run_at), c.hold_until),
         expires_at = case when v_changes ? 'expiresAt' then v_new.expires_at else c.expires_at end,
         max_attempts = coalesce(v_new.max_attempts, c.max_attempts)

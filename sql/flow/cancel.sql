@@ -1,7 +1,7 @@
--- cancel: waiting -> canceled; in flight: the wish is written on the row, durably, and
--- the worker, `dialed` and the sweep ask the provider until it agrees or the call ends.
--- Such a call never goes back to waiting.
--- p_items: [{id, by, why?}].  Verdicts: canceled, requested (in flight), already_over, and those of each.
+-- cancel: waiting -> canceled; in flight: the request is stored on the row, and the worker, `dialed` and the
+-- sweep ask the provider until it agrees or the call ends. Such a call never goes back to waiting.
+-- p_items: [{id, by, why?}].
+-- Verdicts: canceled, requested (in flight), already_over, and those of each.
 -- Index: primary key.
 create or replace function pgdial.cancel_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -44,7 +44,7 @@ begin
     end if;
 end $$;
 
--- cancel: one call, for SQL. Answers the verdict.
+-- cancel: one call, for SQL. Returns the verdict.
 create or replace function pgdial.cancel(p_id uuid, p_why text default null, p_by text default session_user)
 returns text
 language plpgsql volatile security definer

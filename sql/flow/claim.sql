@@ -1,15 +1,16 @@
 -- claim: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
--- p_most: of each of these trunks so many at most; null = no matter.
--- Answers a row for each call, in the order in which they are due: what its dial needs; or
--- one row without a call. Each has verdict (claimed, none, gate_timeout) and, when fewer came
--- than wanted, wait_ms: 0 = look again; else until time alone can open the way; null = it cannot.
--- p_accounts: where each of these trunks dials (is_its_account); null: not said.
--- due_ms: how long the call was due before it was claimed.  traceparent: the trace that asked for it.
--- P1, P3: one claimer at a time, behind the gate, makes the cap, the pace and one call
--- per number exact, without counters that drift and without unique violations that
--- would fail a whole batch. The gate is held for this one call, never across a round trip.
--- Races: settles and webhooks only ever free slots and numbers; a person's open
--- transaction is passed over (skip locked); everything else comes through the gate.
+-- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
+-- Returns a row per call, in due order, with what its dial needs; or one row without a call. Each has a
+-- verdict (claimed, none, gate_timeout) and, when fewer than wanted were claimed, wait_ms: 0 = look again; n
+-- = the time until a call can become due; null = only an event can change the result.
+-- p_accounts: where each of these trunks dials (is_its_account); null = not stated.
+-- due_ms: how long the call was due before it was claimed. traceparent: the trace of the request that
+-- enqueued it.
+-- P1, P3: the gate admits one claimer at a time. That makes the cap, the pace and one call per number exact,
+-- without counters that drift and without unique violations that would fail a whole batch. The gate is held
+-- for this one statement, never across a round trip.
+-- Races: settles and webhooks only ever free slots and numbers; rows locked by other transactions are skipped
+-- (skip locked); everything else passes the gate.
 -- Index: calls_claimable.
 create or replace function pgdial.claim(
     p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null
@@ -21,8 +22,8 @@ returns table (
 )
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
--- One plan for a session: planning took longer than claiming. What it could get wrong
--- on a table that has grown since, it may not choose.
+-- One generic plan per session: planning costs more than claiming. Plans that would be wrong once the table
+-- has grown are ruled out by the settings below.
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -44,13 +45,14 @@ declare
     v_claimed pgdial.claimed[] := '{}';
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
-        -- In repeatable read the snapshot is older than the gate: two claims would each see the free slots.
+        -- Under repeatable read the snapshot is older than the gate: two claims would each see the free
+        -- slots.
         raise exception 'pgdial.claim needs read committed, this transaction is %',
             current_setting('transaction_isolation') using errcode = 'invalid_transaction_state';
     end if;
     verdict := 'none';
     if (select w.draining from pgdial.workers w where w.id = p_worker) then
-        return next;    -- it was told to go: nothing, for as long as it asks
+        return next;    -- draining: it gets no calls, ever again
         return;
     end if;
     if not pgdial.gate() then
@@ -66,11 +68,11 @@ begin
     v_in_flight := pgdial.in_flight_from(pgdial.known_floor());
     if pgdial.has_room(v_trunks, v_in_flight) then
         select h.heads, h.look_again_at into v_heads, v_look_again_at from pgdial.find_heads(v_now) h;
-    end if;     -- else only an event can change that, and sends a wake
+    end if;     -- otherwise only an event can change that, and events send a wake
     if cardinality(v_heads) > 0 then
         begin
-            -- Locked and stamped in one subtransaction: a row that is locked in one and
-            -- updated in another gets a multixact, which costs more than all the rest.
+            -- Locked and stamped in one subtransaction: locking a row in one and updating it in another
+            -- creates a multixact, which costs more than the rest of the claim.
             v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             if cardinality(v_picked) > 0 then
                 v_seq := nextval('pgdial.claim_order');
@@ -85,9 +87,9 @@ begin
         perform pgdial.spend(v_claimed, v_now);
     end if;
     if cardinality(v_claimed) = 0 and exists (select from unnest(pgdial.skips(v_now)) s where s.seen_at = v_now) then
-        wait_ms := 0;   -- a crowd that cannot be claimed was walked in part: go on behind it
+        wait_ms := 0;   -- an unclaimable crowd was scanned only in part: continue behind it
     elsif cardinality(v_picked) > 0 then
-        -- Some could not be claimed, and are passed over now: others stand behind them.
+        -- Some could not be claimed and are now passed over: there are others behind them.
         wait_ms := case when cardinality(v_claimed) < p_wanted then 0 end;
     else
         wait_ms := ceil(extract(epoch from least(
@@ -105,8 +107,8 @@ begin
                  from unnest(v_claimed) c;
 end $$;
 
--- has_room: is there a trunk that may have a call more? A first look, so that a worker which
--- has nothing to hope for reads no queue. lanes decides.
+-- has_room: can any of these trunks take another call? A cheap first check, so that a worker without a free
+-- slot does not read the queue. lanes decides.
 create or replace function pgdial.has_room(p_trunks text[], p_in_flight pgdial.flying[]) returns boolean
 language plpgsql stable
 as $$
@@ -117,8 +119,8 @@ begin
           and t.slots > (select count(*) from unnest(p_in_flight) f where f.trunk = t.name));
 end $$;
 
--- gate: one claimer at a time, until the transaction ends. False after 2 s of waiting.
--- A statement of its own in the claim, so that the snapshots after it are younger than it.
+-- gate: one claimer at a time, until the transaction ends. False after 2 s of waiting. Separate from the
+-- claim's other statements, so that their snapshots are younger than the gate.
 create or replace function pgdial.gate() returns boolean
 language plpgsql volatile
 set lock_timeout = '2s'
@@ -131,7 +133,7 @@ exception when lock_not_available then
     return false;
 end $$;
 
--- spend: what these dials leave of the pace of their trunks, and of the probes of a breaker.
+-- spend: deduct these dials from the pace of their trunks, and from the probes of an open breaker.
 create or replace function pgdial.spend(p_claimed pgdial.claimed[], p_now timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -145,15 +147,15 @@ begin
     end if;
     for v_trunk in select c.trunk, count(*)::int as n from unnest(p_claimed) c group by 1 loop
         perform pgdial.spend_pace(v_trunk.trunk, v_trunk.n, p_now);
-        -- While a breaker is open one call probes; the next waits for its answer, or for this.
+        -- While a breaker is open one call probes; the next one waits for its result, or for this time.
         update pgdial.trunk_breaker b set probes = b.probes + 1, not_before = p_now + '30 seconds'
         where b.trunk in (select s.trunk from pgdial.trunk_breaker s
                           where s.opened_at is not null and s.trunk = v_trunk.trunk for no key update skip locked);
     end loop;
 end $$;
 
--- pass_over: a row that cannot be stamped is tried again in 30 s. Remembered beside the row,
--- which perhaps cannot be written at all. Its event is written once an hour at most.
+-- pass_over: a row that cannot be stamped is tried again in 30 s. Stored in another table, because the row
+-- itself may not be writable. Its event is written at most once an hour.
 create or replace function pgdial.pass_over(p_id uuid, p_why text, p_now timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -168,8 +170,8 @@ begin
     end if;
 end $$;
 
--- stamp_each: when one of them cannot be stamped (a constraint, an index), the others
--- still are: one by one, and the offender is passed over for 30 s.
+-- stamp_each: when one row cannot be stamped (a constraint, an index), the rows are stamped one by one, and
+-- the offender is passed over for 30 s.
 create or replace function pgdial.stamp_each(
     p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_now timestamptz
 ) returns pgdial.claimed[]
@@ -189,8 +191,8 @@ begin
     return v_claimed;
 end $$;
 
--- stamp_all: make the picked rows this worker's. From here on each of them is a slot and a
--- taken number. One statement for the rows, their events and the answer.
+-- stamp_all: assign the picked rows to this worker. From here on each of them is a slot and a taken number.
+-- One statement for the rows, their events and the result.
 create or replace function pgdial.stamp_all(
     p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_now timestamptz
 ) returns pgdial.claimed[]

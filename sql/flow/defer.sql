@@ -1,9 +1,10 @@
 -- defer: dialing, unresolved -> waiting, the attempt not counted, for a dial that certainly rings nobody.
 -- p_items: [{id, claim_no, reason, retry_after_sec?, why?}]; reasons as in put_back.
 -- Verdicts: deferred, failed (20 times without capacity, or 5 times forbidden), canceled (a cancel was
--- wished), suppressed, stale (also when a webhook has taken it to in_call: then it is at
--- the provider, whatever its answer said; and when its request was sent again meanwhile:
--- then that one may ring), and those of each.  Index: primary key.
+-- requested), suppressed, stale, and those of each.
+-- Also stale: a webhook has moved it to in_call, so the provider has it, whatever its response said; or its
+-- request was sent again meanwhile, so the repeat may ring.
+-- Index: primary key.
 create or replace function pgdial.defer(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
@@ -35,12 +36,14 @@ begin
         else 'stale' end;
 end $$;
 
--- give_back: after a claim whose reply was lost, the worker's own dialing rows that it
--- never received are deferred: nobody will dial them.
--- p_held: [{id, claim_no}] that the worker does hold. It passes the gate first, so that
--- the lost claim, if it is still running, ends before we look. Rows past their lease
--- belong to the sweep: a dial of theirs may have been sent and its result never recorded.
--- Answers how many went back, and how many somebody holds (try again for those). One that
+-- give_back: after a claim whose reply was lost, defers the dialing rows of this worker that it never
+-- received: nobody will dial them.
+-- p_held: [{id, claim_no}] that the worker does hold.
+-- Races: it passes the gate first, so that the lost claim, if it is still running, ends before the rows are
+-- read. Rows past their lease belong to the sweep: they may have been dialled without the result being
+-- recorded.
+-- Returns how many were deferred, and how many are locked by others (try again for those). A row that cannot
+-- be updated is left to the sweep.
 -- cannot be moved is left to the sweep.
 create or replace function pgdial.give_back(
     p_worker uuid, p_held jsonb, out given int, out locked_out int

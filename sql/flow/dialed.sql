@@ -1,14 +1,14 @@
 -- dialed: dialing, unresolved -> in_call: the provider has accepted the dial.
 -- p_items: [{id, claim_no, provider_call_id}].
--- Verdicts: in_call, stale (another claim, or it has ended already), locked_out, refused
--- (a constraint or a trigger says no: detail.why), not_found.
--- detail.cancel: somebody wishes the call ended: ask the provider. detail.freed: a parked
--- event has ended it at once, it has closed the trunk's breaker, or its campaign is no longer on trial:
--- others may dial.
--- Races: an early webhook may have set the provider's id, taken the call to in_call (then
--- the id is stored all the same: a cancel needs it), or ended it, before us; another id
--- than the one already known is a conflict: kept as an event, not applied.
--- All of them together; where that fails, each alone.
+-- Verdicts: in_call, stale (another claim, or already ended), locked_out, refused (a constraint or a trigger
+-- refused it: detail.why), not_found.
+-- detail.cancel: a cancel was requested: ask the provider. detail.freed: other calls may be dialled, because
+-- a parked event ended this one at once, or it closed the trunk's breaker, or its campaign is no longer on
+-- trial.
+-- Races: an early webhook may already have stored the provider's id, moved the call to in_call (the id is
+-- stored all the same: a cancel needs it), or ended it. An id other than the known one is a conflict: kept as
+-- an event, not applied.
+-- All items together; if that fails, one by one.
 -- Index: primary key, webhook_events_parked_by_provider; pinned, since the plans are generic.
 create or replace function pgdial.dialed(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -26,7 +26,7 @@ exception when integrity_constraint_violation or raise_exception or data_excepti
     return query select * from pgdial.each_alone('dialed_all', p_items, p_wait);
 end $$;
 
--- dialed_all: all of them or, by an error, none.
+-- dialed_all: all items or, on an error, none.
 create or replace function pgdial.dialed_all(p_items jsonb, p_wait boolean)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile
@@ -59,7 +59,7 @@ begin
         select t.n, t.id, t.claim_no, t.name, t.nth, c.attempt, c.trunk, c.campaign, c.state::text as state,
                c.provider_call_id as its_name, c.cancel_requested_at is not null as cancel,
                t.claim_no = c.claim_no and not pgdial.same_name(c.provider_call_id, t.name) as conflict,
-               -- is_awaited, without a statement for each item.
+               -- is_awaited, inlined to save a statement per item.
                (select w.id from pgdial.webhook_events w
                 where w.verdict in ('parked', 'unmatched') and w.trunk = c.trunk and w.reference is not distinct from ''
                   and w.report ->> 'provider_call_id' = any (pgdial.spellings(t.name)) limit 1) is not null as awaited,
@@ -72,7 +72,7 @@ begin
         update pgdial.calls c
         set state = 'in_call', lease_until = null, provider_call_id = coalesce(c.provider_call_id, a.name)
         from about a
-        where a.word = 'in_call' and (a.state <> 'in_call' or a.its_name is null)   -- else a webhook was faster
+        where a.word = 'in_call' and (a.state <> 'in_call' or a.its_name is null)   -- otherwise a webhook was faster
           and c.id = a.id and c.claim_no = a.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call')
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
@@ -97,7 +97,7 @@ begin
         v_opened := pgdial.accepted(v_new, v_campaigns, v_trunks, v_now);
     end if;
     if exists (select from pgdial.trunk_breaker b where b.faults > 0) then
-        -- Not as a condition on trunk_breaker: it might be asked of trunks that are none of ours.
+        -- Not as a condition on trunk_breaker: the planner could evaluate it for trunks of other calls.
         foreach v_trunk in array array(
             select distinct u.trunk from unnest(v_words, v_trunks) u (word, trunk) where u.word = 'in_call')
         loop
@@ -106,7 +106,7 @@ begin
             end if;
         end loop;
     end if;
-    -- Events that have waited for the name.
+    -- Events that waited for the provider's id.
     foreach v_n in array coalesce(v_awaited, '{}') loop
         select c.* into v_call from pgdial.calls c where c.id = (p_items -> v_n - 1 ->> 'id')::uuid;
         perform pgdial.apply_parked(v_call, p_items -> v_n - 1 ->> 'provider_call_id', v_now);
@@ -122,7 +122,7 @@ begin
                      'freed', v_opened or w.trunk = any (v_closed) or w.n = any (v_freed), 'cancel', w.cancel)
                  when 'stale' then '{"cancel": false}' else '{}' end) d (detail)
         where w.word <> 'again';
-    -- Those whose call an item before them names.
+    -- Items whose call an earlier item names too.
     if v_again is not null then
         return query
             select v_again[d.ordinal], d.verdict, d.detail

@@ -1,9 +1,8 @@
--- do_not_call_add, do_not_call_remove: the list of numbers not to ring. A waiting call
--- to such a number is passed over by the claim at once and suppressed by the sweep;
--- a live one is left alone (cancel it).
--- Add answers whether the number was new to the list, remove whether it was on it; what is no
--- number is an error that says so. What changes the list leaves an act.
--- A number as it is dialled in a region: pgdial.normal_phone('(415) 555-0100', 'US').
+-- do_not_call_add, do_not_call_remove: the list of numbers not to ring. The claim passes over a waiting call
+-- to such a number at once, and the sweep suppresses it; a live call is left alone (cancel it).
+-- Add returns whether the number was new to the list, remove whether it was on it; an invalid number is an
+-- error that says so. A change to the list writes an act.
+-- For a number in national format: pgdial.normal_phone('(415) 555-0100', 'US').
 create or replace function pgdial.do_not_call_add(p_phone text, p_reason text, p_by text default session_user)
 returns boolean
 language plpgsql volatile security definer
@@ -22,14 +21,14 @@ begin
     return v_added;
 end $$;
 
--- do_not_call_add_many: the same for a list of numbers, with a reason each. One that is none harms no other.
--- Verdicts, in their order: added, listed (already, or before in this list), invalid.
--- One act for all of them: who put a number on the list, and why, stands in its row.
--- Races: the numbers go in sorted order, so that two lists with the same ones wait for each other
--- and never deadlock. Nobody is passed over: a number that somebody else is adding must be there
--- when this returns.
--- Plans: no join. The numbers that are new are looked up in a hash, whatever their count was when
--- the plan was made.
+-- do_not_call_add_many: the same for a list of numbers, with a reason each. An invalid number does not affect
+-- the others.
+-- Verdicts, in item order: added, listed (already, or earlier in this list), invalid.
+-- One act for all of them: each row of the list says who added the number and why.
+-- Races: numbers are inserted in sorted order, so that two lists with the same numbers wait for each other
+-- and never deadlock. Locked numbers are not skipped: one that another transaction is adding must be on the
+-- list when this returns.
+-- Plans: no join. New numbers are looked up in a hash, whatever row count the plan was made with.
 create or replace function pgdial.do_not_call_add_many(p_phones text[], p_reasons text[], p_by text default session_user)
 returns text[]
 language plpgsql volatile security definer
@@ -44,7 +43,7 @@ begin
         select i.n, p.phone, coalesce(i.reason, '') as reason,
                row_number() over (partition by p.phone collate "C" order by i.n) = 1 as is_first
         from unnest(p_phones, p_reasons) with ordinality as i (phone, reason, n),
-             lateral (select pgdial.normal_phone(i.phone) as phone offset 0) p   -- a fence: read once
+             lateral (select pgdial.normal_phone(i.phone) as phone offset 0) p   -- a fence: evaluated once
     ), new as (
         insert into pgdial.do_not_call as d (phone, reason, by, at)
         select a.phone, a.reason, p_by, v_now from asked a

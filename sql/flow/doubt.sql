@@ -1,9 +1,10 @@
--- doubt: dialing -> unresolved: the dial may have reached the provider, nobody knows.
--- It keeps its slot and its number, and is never dialled again blindly: its webhook,
--- or its deadline, ends it.
--- p_items: [{id, claim_no, why}].  Verdicts: unresolved, stale, and those of each.
--- Races: an early webhook may already have moved it on (stale); the sweep does the
--- same to rows whose lease is over.  Index: primary key.
+-- doubt: dialing -> unresolved: the dial may have reached the provider, nobody knows. It keeps its slot and
+-- its number, and is never dialled again blindly: its webhook, or its deadline, ends it.
+-- p_items: [{id, claim_no, why}].
+-- Verdicts: unresolved, stale, and those of each.
+-- Races: an early webhook may already have moved it on (stale); the sweep does the same to rows whose lease
+-- has expired.
+-- Index: primary key.
 create or replace function pgdial.doubt(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer

@@ -1,9 +1,9 @@
--- drain: a worker is told to go. It claims nothing from now on (claim says so, whatever
--- its release), hears of it with its next heartbeat, for which it is woken, finishes the dials
--- under way, and then a process of `work` ends; one of `serve` goes on as API and sweep. There is
--- no way back but to start the process again, which is a new worker.
--- Answers draining, already_draining, stopping (it is going already) or not_found.
--- Races: a claim that is at the gate just now still brings its calls, which the worker dials.
+-- drain: tells a worker to finish. From now on `claim` gives it no calls, whatever its release; it learns of
+-- the drain with its next heartbeat, for which it is woken, and finishes the dials under way. A `work`
+-- process then exits; a `serve` process goes on as API and sweep. A drain cannot be undone: restart the
+-- process, which makes it a new worker.
+-- Returns draining, already_draining, stopping (it is shutting down already) or not_found.
+-- Races: a claim that is already at the gate still returns its calls, and the worker dials them.
 -- Index: primary key of workers.
 create or replace function pgdial.drain(p_worker uuid, p_why text, p_by text default session_user) returns text
 language plpgsql volatile security definer
@@ -24,7 +24,7 @@ begin
     update pgdial.workers w set draining = true where w.id = p_worker;
     perform pgdial.note_act('drain', 'worker', p_worker::text, p_by, p_why,
                             jsonb_build_object('host', v_worker.host, 'pid', v_worker.pid));
-    -- Releases that do not know the word take it for `claim`, and find that they may not.
+    -- Releases that do not know this payload treat it as `claim`, and get no calls.
     perform pgdial.wake('drain');
     return 'draining';
 end $$;

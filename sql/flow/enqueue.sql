@@ -1,20 +1,20 @@
 -- enqueue: (nothing) -> waiting, or the call that the idempotency key already names.
--- p_owners: whose keys these are (an API key's name, or the SQL role): one for all, or one each.
--- p_requests: an array of objects as POST /calls takes them, with idempotencyKey inside.
--- p_wait: for somebody who is writing one of the keys: 2 s, instead of 50 ms.
--- p_shown: whether the detail of a new call is the call, as sql/read/call.sql shows it.
--- Verdicts: created, duplicate, key_reused (another request under the same key), key_locked
--- (another transaction holds the key: try again), suppressed, unknown_campaign, invalid.
--- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If
--- that takes too long, nothing is written, and every item hears key_locked: try fewer of them.
--- Where a table is locked instead (VACUUM FULL, ALTER TABLE), the error is raised: no key is at fault.
--- Keys go in sorted order, so that batches cannot deadlock. Transactions of a person that take
--- several keys can: the one that Postgres stops hears key_locked.
--- A known key answers its call whatever has happened since: that the number may not be
--- rung any more, or that expiresAt has passed, is no reason to deny what was accepted.
--- Plans: one statement, planned once and pinned: every join is a probe of one row by its key,
--- whatever the statistics say, as right for one request as for thousands, and as for a table
--- that was empty when the plan was made. Planning anew took ten times as long as one request.
+-- p_owners: the owners of the keys (an API key's name, or the SQL role): one for all, or one per request.
+-- p_requests: an array of objects as in POST /calls, with idempotencyKey inside.
+-- p_wait: wait up to 2 s, instead of 50 ms, for a transaction that is writing one of the keys.
+-- p_shown: the detail of a new call is the call as sql/read/call.sql shows it.
+-- Verdicts: created, duplicate, key_reused (another request under the same key), key_locked (another
+-- transaction holds the key: try again), suppressed, unknown_campaign, invalid.
+-- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If that takes too
+-- long, nothing is written and every item gets key_locked: try again with fewer items. If a table is locked
+-- instead (VACUUM FULL, ALTER TABLE), the error is raised: no key is the cause.
+-- Keys are inserted in sorted order, so batches cannot deadlock with each other. Other transactions that take
+-- several keys can: the one that Postgres aborts gets key_locked.
+-- A known key returns its call whatever has happened since: a number that has joined the do-not-call list, or
+-- an expiresAt that has passed, is no reason to deny what was accepted.
+-- Plans: one statement, planned once per session and pinned, because planning costs far more than a single
+-- request. Every join is a probe of one row by its key whatever the statistics say, which suits one
+-- request and thousands, and a table that was empty when the plan was made.
 create or replace function pgdial.enqueue_many(p_owners text[], p_requests jsonb, p_wait boolean default false, p_shown boolean default false)
 returns table (ordinal int, verdict text, id uuid, detail text)
 language plpgsql volatile security definer
@@ -33,7 +33,7 @@ declare
     v_now constant timestamptz := pgdial.now();
     v_us constant bigint := extract(epoch from v_now) * 1000000;
     v_owners constant int := cardinality(p_owners);
-    -- Looked for once: most have none.
+    -- Checked once per batch: most have none.
     v_traced constant boolean := p_requests @? '$[*].traceparent';
 begin
     if p_wait then
@@ -47,7 +47,7 @@ begin
                    coalesce(r.max_attempts, g.max_attempts) as max_attempts,
                    p_owners[least(r.ordinal, v_owners)] as owner, r.idempotency_key, r.request_hash,
                    case when v_traced then p_requests -> (r.ordinal - 1) ->> 'traceparent' end as traceparent,
-                   -- What is refused, unless its key is known: looked up for these alone.
+                   -- Refused requests may still have a known key: looked up for these alone.
                    case when r.problem is not null then 'invalid'
                         when (g.name is null or d.phone is not null or r.expires_at <= v_now)
                             and r.idempotency_key is not null and exists (
@@ -112,7 +112,7 @@ exception when lock_not_available or deadlock_detected then
         from generate_series(1, jsonb_array_length(p_requests)) n;
 end $$;
 
--- is_table_locked: does somebody hold, or wait for, a lock on a table of ours that keeps writers out?
+-- is_table_locked: does another session hold, or wait for, a lock on one of our tables that blocks writers?
 create or replace function pgdial.is_table_locked() returns boolean
 language plpgsql volatile
 as $$
@@ -124,8 +124,8 @@ begin
           and l.pid <> pg_backend_pid() and c.relnamespace = 'pgdial'::regnamespace);
 end $$;
 
--- key_answer: what a request hears whose key was there already.
--- Volatile, so that its snapshot sees the row that the insert ran into.
+-- key_answer: the verdict for a request whose key already exists. Volatile, so that its snapshot sees the row
+-- that the insert conflicted with.
 create or replace function pgdial.key_answer(
     p_owner text, p_key text, p_hash bytea, out verdict text, out id uuid, out detail text)
 language plpgsql volatile
@@ -146,9 +146,9 @@ begin
     end if;
 end $$;
 
--- enqueue: one call, for SQL. Inside the caller's transaction: a rollback rings nobody.
--- Wakes idle workers at commit, unless `set pgdial.notify = off` (for bulk).
--- Errors are raised with a hint; the same key with the same request answers the same id.
+-- enqueue: one call, for SQL. Part of the caller's transaction: after a rollback nobody is rung. Wakes idle
+-- workers at commit, unless `set pgdial.notify = off` (for bulk inserts). Errors are raised with a hint; the
+-- same key with the same request returns the same id.
 create or replace function pgdial.enqueue(
     p_to text, p_script_id text, p_metadata jsonb default '{}', p_campaign text default 'default',
     p_from text default null, p_priority int default 0, p_run_at timestamptz default null,

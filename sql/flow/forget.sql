@@ -1,23 +1,22 @@
--- forget: take a person's number, and what was said with it, out of every table. What remains
--- of their calls is that they were: when, on which campaign and trunk, how they ended.
--- p_why: needed, for the audit; on which ground.  p_limit: calls of one batch.
--- p_do_not_call: what becomes of the number's entry in the list of numbers not to ring. keep: one
--- that is there stays, with its reason, since without it the person would be rung again; add: one
--- is made, which is the one place that then has the number; remove: not even that.
+-- forget: remove a person's number, and what was said on the phone, from every table. What remains of their
+-- calls is that they took place: when, on which campaign and trunk, how they ended.
+-- p_why: required, for the audit: the legal ground. p_limit: calls per batch.
+-- p_do_not_call: what happens to the number's entry on the do-not-call list. keep: an existing entry stays,
+-- with its reason, since without it the person would be rung again; add: an entry is made, the one place that
+-- then has the number; remove: the entry is deleted too.
 -- p_dry_run: only count.
--- Answers {verdict, dryRun, counts, more, call, until}. Verdicts: forgotten (more: call again),
--- in_flight and held (a call of the number rings, or nobody knows that it does not: not
--- before it is over, P1), key_needed (an idempotency key younger than 24 h is made of the number:
--- a repetition of its request must not ring; not before until, or with p_do_not_call = add),
--- locked_out (somebody holds a row: nothing was done).
--- Waiting calls are canceled first. Idempotency keys younger than 24 h stay until then; a
--- repetition of their request hears key_reused, since its hash is gone, and does not ring.
--- The rows of webhook_events stay without their bodies: a repeated delivery is known by them.
--- What comes in about these calls within 30 days is emptied by housekeeping (forget_rest).
--- Not found by it: the number in the metadata of calls to others, and in events that nobody could
--- match: pgdial.mentions counts those. Dead rows go with the next vacuum, backups when they do.
--- Index: calls_phone, calls_one_in_flight_per_phone, call_events_by_call, webhook_events_once;
--- the acts, trunks and campaigns are read from end to end.
+-- Returns {verdict, dryRun, counts, more, call, until}. Verdicts: forgotten (more: call again), in_flight and
+-- held (a call to the number rings, or may ring: not before it is over, P1), key_needed (an idempotency key
+-- younger than 24 h contains the number, and a repeat of its request must not ring: not before `until`, or
+-- with p_do_not_call = add), locked_out (another transaction holds a row: nothing was done).
+-- Waiting calls are canceled first. Idempotency keys younger than 24 h stay until then; a repeat of their
+-- request gets key_reused, since its hash is gone, and does not ring. The rows of webhook_events stay without
+-- their bodies, so that a repeated delivery is recognised. What arrives about these calls within 30 days is
+-- emptied by housekeeping (forget_rest).
+-- Not covered: the number in the metadata of calls to others, and in unmatched events; pgdial.mentions counts
+-- those. Dead rows go with the next vacuum, backups when they expire.
+-- Index: calls_phone, calls_one_in_flight_per_phone, call_events_by_call, webhook_events_once; acts, trunks and
+-- campaigns are scanned in full.
 -- Races: rows are locked before they are judged; an enqueue that commits meanwhile is a new call.
 create or replace function pgdial.forget(
     p_phone text, p_why text, p_dry_run boolean default false, p_do_not_call text default 'keep',
@@ -68,7 +67,7 @@ begin
     return v_answer;
 end $$;
 
--- empty_list: what becomes of the number's entry in the list of numbers not to ring.
+-- empty_list: apply p_do_not_call to the number's entry on the do-not-call list.
 create or replace function pgdial.empty_list(p_phone text, p_do_not_call text, p_by text) returns void
 language plpgsql volatile
 as $$
@@ -81,8 +80,8 @@ begin
     end if;
 end $$;
 
--- may_forget: the verdict, with the call and the time that stand in the way. Written so that
--- only calls_phone fits: other numbers have many holds and keys.
+-- may_forget: the verdict, with the call and the time that stand in the way. Written so that only calls_phone
+-- fits: the indexes on holds and keys lead through the rows of other numbers.
 create or replace function pgdial.may_forget(p_phone text, p_do_not_call text, p_now timestamptz) returns jsonb
 language plpgsql stable
 set plan_cache_mode = force_custom_plan
@@ -102,7 +101,7 @@ begin
         from pgdial.calls c
         where c.phone = p_phone and coalesce(c.idempotency_key, '') ~ pgdial.number_pattern(p_phone)
           and c.created_at > p_now - '24 hours'::interval
-          -- A repetition is refused by the list as well.
+          -- With an entry on the list a repeat is refused anyway.
           and p_do_not_call <> 'add'
           and (p_do_not_call = 'remove' or not exists (select from pgdial.do_not_call d where d.phone = p_phone))
     ) r
@@ -110,8 +109,8 @@ begin
     return coalesce(v_refusal, jsonb_build_object('verdict', 'forgotten'));
 end $$;
 
--- count_number: how many rows of each table these calls have; with the last batch of them what
--- is no call's as well.
+-- count_number: how many rows of each table belong to these calls; with their last batch also the rows that
+-- belong to no call.
 create or replace function pgdial.count_number(p_phone text, p_ids uuid[], p_do_not_call text, p_last boolean) returns jsonb
 language plpgsql stable
 set plan_cache_mode = force_custom_plan
@@ -126,20 +125,20 @@ begin
         'doNotCall', (select count(*) from pgdial.do_not_call d where p_last and d.phone = p_phone and p_do_not_call = 'remove'));
 end $$;
 
--- number_pattern: the number as people write it, in the midst of a text; not within a longer one.
+-- number_pattern: the number as people write it within a text, but not as part of a longer number.
 create or replace function pgdial.number_pattern(p_phone text) returns text
 language sql immutable
 as $$ select '(?<![0-9])[+]?' || array_to_string(regexp_split_to_array(substr(p_phone, 2), ''), '[ .()/-]*') || '(?![0-9])' $$;
 
--- names_number: does this text name the number? The cheap question first: there are many acts.
+-- names_number: does this text contain the number? The cheap test comes first: there are many acts.
 create or replace function pgdial.names_number(p_text text, p_phone text) returns boolean
 language sql immutable
 as $$
     select strpos(translate(p_text, ' .()/-', ''), substr(p_phone, 2)) > 0 and p_text ~ pgdial.number_pattern(p_phone)
 $$;
 
--- webhooks_of: the kept events about these calls: by the references of their dials, and those
--- that came without one.
+-- webhooks_of: the kept events about these calls: by the references of their dials, and those that came without
+-- a reference.
 create or replace function pgdial.webhooks_of(p_ids uuid[]) returns setof bigint
 language plpgsql stable
 set plan_cache_mode = force_custom_plan
@@ -159,8 +158,8 @@ begin
         where w.trunk = any (v_trunks) and w.reference = '' and w.call_id = any (p_ids);
 end $$;
 
--- cancel_to_forget: those that wait. The rows are ours, so only a constraint can say no: then
--- nothing at all is done.
+-- cancel_to_forget: cancel the waiting ones. We hold the rows, so only a constraint can refuse; then nothing is
+-- done at all.
 create or replace function pgdial.cancel_to_forget(p_ids uuid[], p_by text) returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -180,7 +179,7 @@ begin
     end if;
 end $$;
 
--- empty_calls: these calls, which are over and locked by us, lose the number and all words.
+-- empty_calls: remove the number and all free text from these calls, which are over and locked by us.
 create or replace function pgdial.empty_calls(p_ids uuid[], p_phone text, p_now timestamptz, p_by text) returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -208,8 +207,7 @@ begin
     insert into pgdial.forgotten (call_id, at) select i, p_now from unnest(p_ids) i on conflict do nothing;
 end $$;
 
--- empty_histories: of the events of these calls, and of what their providers told us, only what
--- is about the machine remains.
+-- empty_histories: reduce the events of these calls, and the webhooks about them, to technical facts.
 create or replace function pgdial.empty_histories(p_ids uuid[], p_pattern text) returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -245,16 +243,15 @@ begin
     update pgdial.acts a
     set name = case when a.kind = 'number' and a.name ~ v_pattern then 'forgotten' else a.name end,
         why = regexp_replace(a.why, v_pattern, 'forgotten', 'g'),
-        -- A number is written there as we write it, so it can only stand in strings; the words
-        -- of people are in reason.
+        -- Numbers in detail are normalised, so they can only occur within strings; free text is only in reason.
         detail = regexp_replace((a.detail || case when a.detail ? 'reason' then jsonb_build_object(
             'reason', regexp_replace(a.detail ->> 'reason', v_pattern, 'forgotten', 'g')) else '{}' end)::text,
             '[+]' || substr(p_phone, 2) || '(?![0-9])', 'forgotten', 'g')::jsonb
     where pgdial.names_number(concat_ws(' ', a.name, a.why, a.detail), p_phone);
 end $$;
 
--- forget_rest: what has come in about forgotten calls since, and keys that are no longer
--- needed. Part of housekeeping. Answers for how many calls it looked.
+-- forget_rest: empty what has arrived about forgotten calls since, and keys that are no longer needed. Part of
+-- housekeeping. Returns how many calls it looked at.
 create or replace function pgdial.forget_rest(p_now timestamptz) returns int
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -266,7 +263,7 @@ begin
     v_ids := array(select c.id from pgdial.forgotten f join pgdial.calls c on c.id = f.call_id
                    order by f.at desc limit 10000 for update of c skip locked);
     if v_ids = '{}' then
-        return 0;   -- and no statement at all over the history
+        return 0;   -- without any statement over the history
     end if;
     update pgdial.calls c
     set result = null, last_error = null,
@@ -274,13 +271,13 @@ begin
     where c.id = any (v_ids)
       and (c.result is not null or c.last_error is not null
            or c.idempotency_key is not null and c.created_at <= p_now - '24 hours'::interval);
-    -- Their number is not known any more: what is no word of the machine goes.
+    -- Their number is no longer known, so all free text goes.
     perform pgdial.empty_histories(v_ids, '^$');
     return cardinality(v_ids);
 end $$;
 
--- mentions: in which columns the number still stands, however it is written, and in how many
--- rows. Reads every row of every table: for a quiet hour.
+-- mentions: the columns in which the number still occurs, in whatever spelling, and in how many rows. Reads
+-- every row of every table: run it at a quiet hour.
 create or replace function pgdial.mentions(p_phone text) returns table (relation text, field text, mentioned bigint)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,8 @@
--- heartbeat: a worker process says that it is alive, and hears what it is told; every 15 s.
+-- heartbeat: a worker process reports every 15 s that it is alive, and learns whether to drain.
 -- p_worker: {id, host, pid, release, permits, trunks, accounts?, stopping}.
--- Answers {draining}.
--- It also says that the database is where it was noted: what commits after that may be lost
--- when it is not (recover_begin).
+-- Returns {draining}.
+-- It also records that the database still runs where it was noted: if that changes, what was committed after
+-- the last heartbeat may be lost (recover_begin).
 create or replace function pgdial.heartbeat(p_worker jsonb) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -17,9 +17,10 @@ begin
 
     update pgdial.cluster k
     set seen_at = (select pgdial.now()),
-        -- What a server did not say before, and does now.
+        -- What the server withheld so far, and reveals now.
         system_identifier = coalesce(k.system_identifier, p.system_identifier),
-        -- cluster_changed passes another one only where somebody vouches that nothing is lost by it.
+        -- cluster_changed accepts another timeline only where the operator vouches that no commit is lost by
+        -- it.
         timeline = case when k.synchronous then coalesce(p.timeline, k.timeline) else coalesce(k.timeline, p.timeline) end
     from pgdial.place() p
     where k.lost_since is null and pgdial.cluster_changed() is null;

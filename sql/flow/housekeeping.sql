@@ -1,12 +1,11 @@
--- housekeeping: partitions, statistics, and what need not be kept any longer; once in a while, by any worker.
--- Security definer, because attaching, dropping and analysing belong to the owner.
--- p_keep: how long history is kept; null = for ever.  p_step: this step alone; null = all.
--- Answers how much each step did, and under `failed` what went wrong in which; `busy`: another
--- process is at it. Each step stands alone: it is undone alone, and pgdial.housekeeping_steps keeps
--- what became of it, for doctor and the metrics. Workers ask for one step a statement, so that one that
--- takes too long ends alone too.
--- Locks: 200 ms at most for attach and drop; who does not get them tries next time, so
--- that a reader with a long transaction delays nobody.
+-- housekeeping: partitions, statistics and retention; run periodically by any worker.
+-- Security definer, because attaching, dropping and analysing are reserved to the owner.
+-- p_keep: how long history is kept; null = for ever. p_step: only this step; null = all.
+-- Returns how much each step did, and under `failed` what went wrong in which; `busy`: another process is doing
+-- it. Each step is rolled back alone, and pgdial.housekeeping_steps keeps its result for doctor and the
+-- metrics. Workers run one step per statement, so that one that takes too long is also ended alone.
+-- Locks: attach and drop wait at most 200 ms; a step that times out tries again next time, so a reader with a
+-- long transaction delays nobody.
 create or replace function pgdial.housekeeping(p_keep interval, p_step text default null) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -21,7 +20,7 @@ declare
     v_failed jsonb := '{}';
     v_canceled boolean := false;
 begin
-    -- One at a time: two processes making the same partition would only disturb each other.
+    -- One at a time: two processes making the same partition would only block each other.
     if not pg_try_advisory_xact_lock(x'70676469'::int, 2) then
         return jsonb_build_object('busy', true);
     end if;
@@ -31,7 +30,7 @@ begin
         begin
             select d.done, d.trouble into v_did from pgdial.housekeeping_step(v_step, v_now, p_keep) d;
         exception
-            when query_canceled then     -- no time is left, or somebody wants it ended
+            when query_canceled then     -- statement timeout or a cancel request
                 select null::int as done, sqlerrm as trouble into v_did;
                 v_canceled := true;
             when others then
@@ -46,7 +45,7 @@ begin
     return jsonb_strip_nulls(v_done || jsonb_build_object('failed', nullif(v_failed, '{}')));
 end $$;
 
--- housekeeping_step: one step; how much it did, and what it could not do of it.
+-- housekeeping_step: one step; how much it did, and what it could not do.
 create or replace function pgdial.housekeeping_step(
     p_step text, p_now timestamptz, p_keep interval, out done int, out trouble text
 )
@@ -63,8 +62,8 @@ begin
     end case;
 end $$;
 
--- note_step: what became of a step. Without a number: an error may quote a row.
--- Races: a row that a person holds is passed over, and keeps nobody from the step itself.
+-- note_step: record the result of a step. Numbers in the error are masked: it may quote a row.
+-- Races: a locked row is skipped, so that it cannot delay the step itself.
 create or replace function pgdial.note_step(p_step text, p_trouble text, p_now timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -77,7 +76,7 @@ begin
     where s.step in (select o.step from pgdial.housekeeping_steps o where o.step = p_step for update skip locked);
 end $$;
 
--- drop_answers: what providers said to campaigns that have dialled nothing since (sql/rules/evidence.sql).
+-- drop_answers: provider responses of campaigns that have not dialled since (sql/rules/evidence.sql).
 create or replace function pgdial.drop_answers(p_now timestamptz) returns int
 language plpgsql volatile
 as $$
@@ -90,9 +89,9 @@ begin
     return v_n;
 end $$;
 
--- ensure_partitions: this week and p_weeks ahead, and every week that has rows in the
--- default partition, which move to it. Answers how many it made, and what stands in the way of others.
--- A week is 168 hours of UTC, whatever the session's time zone does with its clocks.
+-- ensure_partitions: make this week's, those of p_weeks ahead, and one for every week that has rows in the
+-- default partition, which move to it. Returns how many it made, and what prevented others. A week is 168 hours
+-- of UTC, whatever the session's time zone does at clock changes.
 create or replace function pgdial.ensure_partitions(p_now timestamptz, p_weeks int, out done int, out trouble text)
 language plpgsql volatile
 set lock_timeout = '200ms'
@@ -124,17 +123,17 @@ begin
         exception when others then
             get stacked diagnostics v_detail = pg_exception_detail;
             v_troubles := v_troubles || concat_ws(': ', v_name || ' cannot be attached', sqlerrm, nullif(v_detail, ''));
-            exit when sqlstate = '55P03';   -- somebody holds call_events, and writers queue behind each try: one is enough
+            exit when sqlstate = '55P03';   -- call_events is locked, and each try makes writers queue: one is enough
         end;
     end loop;
     trouble := nullif(array_to_string(v_troubles, '; '), '');
 end $$;
 
--- make_week: one partition. Made by create + attach, never by "partition of", which would queue every
--- writer behind one reader. The default partition is locked before its rows move, so that none comes
--- between the move and the attach.
--- They move by way of a table that no publication has, and into the new week through its parent: who
--- follows the table by logical replication hears of no table that it does not know.
+-- make_week: one partition. Made by create + attach, never by "partition of", which would queue every writer
+-- behind one reader. The default partition is locked before its rows move, so that none is added between the
+-- move and the attach.
+-- The rows move through a table that is in no publication, and into the new week through its parent: a
+-- logical-replication subscriber never sees a table it does not know.
 create or replace function pgdial.make_week(p_name text, p_from timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -142,7 +141,7 @@ declare
     v_moves boolean;
 begin
     execute format('create table pgdial.%I (like pgdial.call_events including defaults including indexes)', p_name);
-    -- Default privileges of the owner may have opened it.
+    -- The owner's default privileges may have opened it.
     execute format('revoke all on pgdial.%I from public', p_name);
     lock table pgdial.call_events_default in access exclusive mode;
     v_moves := exists (select from pgdial.call_events_default d where d.at >= p_from and d.at < p_from + '7 days'::interval);
@@ -159,9 +158,9 @@ begin
     end if;
 end $$;
 
--- drop_partitions: weeks that are older than p_keep and that no remaining call has
--- events in. Ids sort by creation, so the oldest call is the first of the primary key.
--- Answers how many, and which could not be dropped: somebody's view of one keeps no other.
+-- drop_partitions: weeks that are older than p_keep and hold no events of remaining calls. Ids sort by
+-- creation, so the oldest call is the first in the primary key. Returns how many were dropped, and which could
+-- not be: one that a user's view depends on does not stop the others.
 create or replace function pgdial.drop_partitions(p_now timestamptz, p_keep interval, out done int, out trouble text)
 language plpgsql volatile
 set lock_timeout = '200ms'
@@ -190,15 +189,15 @@ begin
         exception when others then
             get stacked diagnostics v_detail = pg_exception_detail;
             v_troubles := v_troubles || concat_ws(': ', v_part.name || ' cannot be dropped', sqlerrm, nullif(v_detail, ''));
-            exit when sqlstate = '55P03';   -- somebody reads it, and writers queue behind each try: one is enough
+            exit when sqlstate = '55P03';   -- it is locked, and each try makes writers queue: one is enough
         end;
     end loop;
     trouble := nullif(array_to_string(v_troubles, '; '), '');
 end $$;
 
--- refresh_statistics: analyse a table that has grown much since it was analysed. The
--- plans of a table analysed while empty made the same claim 3.5 times slower, and
--- autovacuum's minute is long when a campaign fills a fresh installation.
+-- refresh_statistics: analyse a table that has grown much since its last analyse. Plans made from the
+-- statistics of an empty table are slow, and autovacuum may take a minute to notice a campaign that fills a
+-- fresh installation.
 create or replace function pgdial.refresh_statistics() returns int
 language plpgsql volatile
 as $$
@@ -216,11 +215,11 @@ begin
     end loop;
     return v_n;
 exception when lock_not_available then
-    return v_n;   -- somebody else is analysing it
+    return v_n;   -- another session is analysing it
 end $$;
 
--- forget_workers: rows of processes that are gone, once nothing in flight names them; and
--- old notes of calls that could not be claimed.
+-- forget_workers: delete the rows of processes that are gone, once no call in flight names them, and old notes
+-- of calls that could not be claimed.
 create or replace function pgdial.forget_workers(p_now timestamptz) returns int
 language sql volatile
 as $$
@@ -236,7 +235,7 @@ as $$
     select count(*)::int from gone
 $$;
 
--- drop_acts: what people did is kept as long as finished calls are, and 400 days at least.
+-- drop_acts: acts are kept as long as finished calls, and for at least 400 days.
 create or replace function pgdial.drop_acts(p_now timestamptz, p_keep interval) returns int
 language plpgsql volatile
 as $$

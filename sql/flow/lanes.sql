@@ -1,8 +1,8 @@
--- create_campaign, set_campaign, create_trunk, set_trunk: the rows that a person may
--- change while it runs. p_changes: a JSON object; unknown fields, and values that do not fit,
--- are one error that says what to do, a line each. Running calls keep what they have.
--- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql): one act with the old
--- and the new values.
+-- create_campaign, set_campaign, create_trunk, set_trunk: the rows that a person may change at run time.
+-- p_changes: a JSON object; unknown fields and invalid values are reported together in one error that says what
+-- to do, one per line. Calls in flight keep what they have.
+-- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql): one act with the old and the new
+-- values.
 create or replace function pgdial.set_campaign(
     p_name text, p_changes jsonb, p_why text default null, p_by text default session_user
 ) returns boolean
@@ -94,8 +94,8 @@ begin
     return v_created;
 end $$;
 
--- check_lane: what is wrong with a new name, with changes and their reason, all of it at once. A
--- constraint of the table would say no as well, but not what to do.
+-- check_lane: everything that is wrong with a new name, the changes and their reason. The table's constraints
+-- would refuse the same, but not say what to do.
 create or replace function pgdial.check_lane(p_kind text, p_changes jsonb, p_name text, p_why text) returns void
 language plpgsql stable
 as $$
@@ -162,10 +162,10 @@ begin
                 v_fits := pgdial.is_length_between(v_value, '1 second', '1 hour');
                 v_wanted := 'a length of time from 1 second to 1 hour, as in "45 seconds", or null for unknown';
             when v_field = 'why' then
-                v_fits := false;    -- a reason is no setting: over HTTP it is one only if it is no text
+                v_fits := false;    -- not a setting; HTTP leaves it here only if it is not a string
                 v_wanted := 'a string';
             else
-                v_fits := true;     -- a name: its foreign key knows
+                v_fits := true;     -- a name: checked by its foreign key
         end case;
         if not v_fits then
             v_faults := v_faults || format('"%s" must be %s', v_field, v_wanted);
@@ -182,7 +182,7 @@ as $$
 begin
     return p_text::interval between p_least and p_most;
 exception when data_exception then
-    return false;   -- no length of time at all
+    return false;   -- not an interval at all
 end $$;
 
 create or replace function pgdial.known_fields(p_changes jsonb, p_known text[]) returns void

@@ -1,9 +1,9 @@
--- look_ups_due: which dials to ask their providers about now. Each answered row is
--- booked (look_up_at moves on), so that of several workers one asks.
--- p_most: of each trunk so many at most, so that a provider that hangs holds up its own alone.
+-- look_ups_due: which dials to ask their providers about now. Each returned row is booked (look_up_at moves
+-- on), so that only one of several workers asks.
+-- p_most: the maximum per trunk, so that a provider that hangs delays only its own look-ups.
 -- p_accounts: where these trunks dial (is_its_account).
--- Answers a JSON array of {id, claim_no, trunk, provider_call_id}; empty where the database is a copy.
--- Races: rows that somebody holds are passed over. Index: calls_in_flight (in flight only).
+-- Returns a JSON array of {id, claim_no, trunk, provider_call_id}; empty if the database is a copy.
+-- Races: locked rows are skipped. Index: calls_in_flight (in flight only).
 create or replace function pgdial.look_ups_due(p_trunks text[], p_most int[], p_accounts text[] default null) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -14,7 +14,7 @@ declare
     v_due jsonb;
 begin
     if pgdial.cluster_changed() is not null then
-        return '[]';    -- a copy knows of calls that are not its own: it touches nothing at a provider
+        return '[]';    -- a copy has calls that are not its own: it asks no provider about them
     end if;
     with due as (
         select d.id
@@ -28,7 +28,7 @@ begin
     ), booked as (
         update pgdial.calls c
         set look_up_at = v_now + greatest('5 seconds', least('2 minutes', (v_now - c.claimed_at) / 2,
-                -- When its silence may first count: it holds a slot until then.
+                -- When "not found" may first count: the dial holds a slot until then.
                 case when c.not_found_since > v_now - '60 seconds'::interval
                      then c.not_found_since + '60 seconds'::interval - v_now end))
         where c.id = any (array(select d.id from due d))
@@ -40,14 +40,14 @@ begin
     return v_due;
 end $$;
 
--- look_up: what the provider said when it was asked about a dial.
+-- look_up: what the provider replied when asked about a dial.
 -- p_items: [{id, claim_no, answer: found | not_found, report?}].
--- Found goes the way of a webhook (apply_report). Not found is believed only of an
--- authoritative trunk, for a dial whose id was never learnt, at the third time within no
--- less than 60 s: a provider's list may lag behind its calls. Then the call waits again,
--- its attempt not counted. Past the deadline, not found settles as unknown.
--- Verdicts: those of a webhook, not_found, not_placed (it waits again), settled, stale,
--- and those of each.  detail: {freed, hang_up: it is up past its deadline, ask for its end}.
+-- "Found" is applied like a webhook (apply_report). "Not found" is believed only on an authoritative trunk, for
+-- a dial whose provider id was never learnt, the third time over at least 60 s: a provider's list may lag
+-- behind its calls. Then the call waits again, its attempt not counted. Past the deadline, "not found" settles
+-- as unknown.
+-- Verdicts: those of a webhook, not_found, not_placed (it waits again), settled, stale, and those of each.
+-- detail: {freed, hang_up: it is up past its deadline, ask the provider to end it}.
 -- Races: a webhook that is faster makes this stale. Index: primary key.
 create or replace function pgdial.look_up(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)

@@ -1,19 +1,19 @@
--- cancel_matching, redrive_matching, resolve_matching: cancel, redrive or resolve what a filter
--- means: see sql/rules/filter.sql for its fields. One batch at a time: what is left is for the next call, which
--- is given the cursor of this one. So no transaction holds thousands of rows for long, and of one
--- run no call is met twice: neither one that was refused, nor one that was redriven and has
--- failed again meanwhile.
--- p_why: needed, for the audit.  p_limit: calls of one batch, 1 to 10,000.
--- p_dry_run: only count, up to 100,000 calls, and say what would become of them as things stand.
--- p_force (redrive): completed ones too, which are no matches without it.
--- p_as (resolve): what came of them all; in doubt unless the filter names other states in flight.
--- Answers {dryRun, matched, verdicts: {verdict: count}, cursor}; the verdicts are those of
--- cancel_many, redrive_many and resolve_many. cursor null: that was all. A batch that did something leaves
--- one act, and each call its own event.
--- Cost: bounded by the rows that are looked at: a cancel at all that wait (of its campaign), once a
--- batch; else 200,000, or 1,000,000 in a dry run; perhaps a batch of none, with a cursor.
--- Races: each call is judged again under its own lock; one that is locked by somebody is
--- counted as locked_out and left to the next run.
+-- cancel_matching, redrive_matching, resolve_matching: cancel, redrive or resolve the calls that a filter
+-- matches (fields: sql/rules/filter.sql). One batch at a time: the next call takes the returned cursor. So no
+-- transaction holds thousands of rows for long, and no call is visited twice in one run: neither one that was
+-- refused, nor one that was redriven and has failed again meanwhile.
+-- p_why: required, for the audit. p_limit: calls per batch, 1 to 10,000.
+-- p_dry_run: only count, up to 100,000 calls, and report the verdicts they would get as things stand.
+-- p_force (redrive): also completed calls, which do not match without it.
+-- p_as (resolve): the outcome for all of them; matches calls in doubt unless the filter names other states in
+-- flight.
+-- Returns {dryRun, matched, verdicts: {verdict: count}, cursor}; the verdicts are those of cancel_many,
+-- redrive_many and resolve_many. cursor null: that was all. A batch that changed something writes one act, and
+-- one event per call.
+-- Cost: bounded by the rows visited: for a cancel all waiting calls (of its campaign), once per batch;
+-- otherwise 200,000, or 1,000,000 in a dry run. A batch may be empty and still have a cursor.
+-- Races: each call is judged again under its own lock; a locked one is counted as locked_out and left to the
+-- next run.
 create or replace function pgdial.cancel_matching(
     p_filter jsonb, p_why text, p_limit int default 1000, p_dry_run boolean default false,
     p_cursor text default null, p_by text default session_user
@@ -123,8 +123,8 @@ begin
     return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
 end $$;
 
--- export_ids: the calls of one page of an export, and where the next one begins. An empty filter
--- means all: it only reads, what every role here may read anyway.
+-- export_ids: the calls of one page of an export, and where the next page begins. An empty filter means all
+-- calls: this only reads, and every role here may read all of them anyway.
 create or replace function pgdial.export_ids(
     p_filter jsonb, p_cursor text, p_limit int, out ids uuid[], out cursor text
 )
@@ -163,7 +163,7 @@ as $$
 begin
     if cardinality(p_ids) > 0 then
         perform pgdial.note_act(p_act, 'calls', null, p_by, p_why, jsonb_build_object(
-            -- The number in one form, and no long list of ids: each of them has its event.
+            -- The number in normal form, and no long list of ids: each of them has its event.
             'filter', (p_filter - 'ids') || case when p_read.phone is not null
                                                  then jsonb_build_object('to', p_read.phone) else '{}' end,
             'ids', cardinality(p_read.ids), 'matched', cardinality(p_ids), 'verdicts', p_verdicts));

@@ -1,8 +1,7 @@
--- pause, resume: stop and start the dialing of a campaign or of a trunk, with who and
--- why. Live calls are left alone. The switch is the column `paused`, so a plain
--- UPDATE does the same; the trigger keeps the columns beside it true, and another one writes
--- the audit (sql/rules/acts.sql).
--- Answers whether there is such a campaign or trunk.
+-- pause, resume: stop and start the dialing of a campaign or a trunk, recording who and why. Calls in flight
+-- are left alone. The switch is the column `paused`, so a plain UPDATE does the same: one trigger keeps the
+-- columns beside it consistent, another writes the audit (sql/rules/acts.sql).
+-- Returns whether the campaign or trunk exists.
 create or replace function pgdial.pause(p_kind text, p_name text, p_why text, p_by text default session_user)
 returns boolean
 language plpgsql volatile security definer
@@ -47,7 +46,7 @@ language plpgsql
 as $$
 begin
     if tg_op = 'UPDATE' and old.paused and not new.paused then
-        new.resumed_at := pgdial.now();     -- what providers said before counts no more
+        new.resumed_at := pgdial.now();     -- what providers said before no longer counts
     end if;
     if not new.paused then
         new.paused_at := null; new.paused_by := null; new.paused_why := null;
@@ -63,8 +62,7 @@ create or replace trigger stamp_pause before insert or update on pgdial.trunks
 create or replace trigger stamp_pause before insert or update on pgdial.campaigns
     for each row execute function pgdial.stamp_pause();
 
--- A lane that goes, or is renamed, while calls name it would leave them waiting for
--- ever, or in flight outside any cap.
+-- Deleting or renaming a lane that calls name would leave them waiting for ever, or in flight outside any cap.
 create or replace function pgdial.keep_used_lane() returns trigger
 language plpgsql
 as $$
@@ -86,9 +84,9 @@ begin
     return case when tg_op = 'DELETE' then old else new end;
 end $$;
 
--- agree_with_claims: the same once more at the commit, behind the gate: a claim that was under way at the
--- first look has ended then, and the next one sees the lane gone. Not earlier: the transaction of a
--- person may stay open for long, and the gate may not wait for that.
+-- agree_with_claims: the same check again at commit, behind the gate: a claim that was under way at the first
+-- check has ended by then, and the next one sees the lane gone. Not earlier: a person's transaction may stay
+-- open for long, and must not hold the gate meanwhile.
 create or replace function pgdial.agree_with_claims() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

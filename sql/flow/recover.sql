@@ -1,14 +1,13 @@
--- recover: after a restore, or a failover that may have lost commits (`pgdial recover`).
--- recover_begin stops the dialing and says from when on commits may be lost; recover_listed
--- takes what a provider lists of that time; recover_hold holds a trunk whose provider could
--- not be asked; recover_end accepts the place where the database runs now. Without the
--- last step nothing is dialled (lanes), and the next try begins at the same time.
+-- recover: after a restore, or a failover that may have lost commits (`pgdial recover`). recover_begin stops
+-- the dialing and determines since when commits may be lost; recover_listed takes the calls a provider lists
+-- for that time; recover_hold holds a trunk whose provider could not be asked; recover_end accepts the place
+-- where the database runs now. Without the last step nothing is dialled (lanes), and the next try starts from
+-- the same time.
 
--- recover_begin: every trunk is paused, with the reason, and claims to come lie above all that
--- may be lost.
--- p_since: from when on commits may be lost; null = a minute before a worker last found the
--- database where it was noted. Answers it, the earliest if it was begun before; null = nothing has
--- changed, so it must be said.
+-- recover_begin: pauses every trunk, with the reason, and raises future claims above any that may be lost.
+-- p_since: since when commits may be lost; null = a minute before a worker last found the database where it was
+-- noted. Returns that time, or the earlier one of a recovery begun before; null = nothing has changed, so
+-- p_since must be given.
 create or replace function pgdial.recover_begin(
     p_since timestamptz, p_why text, p_by text, out since timestamptz
 )
@@ -31,20 +30,20 @@ begin
         paused_why = 'recover: ' || coalesce(v_changed || '; ', '') || p_why
     where not t.paused;
     update pgdial.cluster k
-    -- Further than any call was ever claimed: no reference of a lost claim is used again.
+    -- Beyond any claim ever made: no reference of a lost claim is used again.
     set lost_since = since,
         claim_floor = k.claim_floor + case when k.lost_since is null then 1000000 else 0 end;
     perform pgdial.note_act('recover_begin', 'cluster', null, p_by, p_why,
                             jsonb_build_object('since', since, 'changed', v_changed));
 end $$;
 
--- recover_listed: what a provider says of dials that it has.
+-- recover_listed: what a provider reports of the dials that it has.
 -- p_items: [{id, claim_no, trunk, phone?, account?, report}]; id and claim_no from the reference.
--- Verdicts: known (the row has this claim; the report counts like a webhook), adopted (the
--- claim was lost: the row has it again, and the report counts), held (the row itself was
--- lost, has ended, or another call has its number: the number is taken until the call is
--- over), over (lost with its row, and over by now: nothing to do), mismatch (of another
--- trunk, or sent to another account than the one that lists it), refused (a person must look: detail.why), locked_out.
+-- Verdicts: known (the row has this claim; the report counts like a webhook), adopted (the claim was lost: the
+-- row has it again, and the report counts), held (the row itself was lost, has ended, or another call has its
+-- number: the number is taken until the call is over), over (lost with its row, and already over: nothing to
+-- do), mismatch (of another trunk, or sent to another account than the one that lists it), refused (a person
+-- must look: detail.why), locked_out.
 -- Index: primary key.
 create or replace function pgdial.recover_listed(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -56,7 +55,7 @@ begin
     return query select * from pgdial.each('recover_one', p_items, p_wait, true);
 end $$;
 
--- recover_one: see each. There may be no call.
+-- recover_one: see each. The call may not exist.
 create or replace function pgdial.recover_one(
     p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
 )
@@ -86,9 +85,9 @@ begin
     end if;
 end $$;
 
--- recover_lost_row: its enqueue was lost, but it rings: a row that takes the number until
--- the provider reports the end. Without a number there is nothing to take. It rings, whatever
--- the plan of its country says.
+-- recover_lost_row: the enqueue was lost, but the call rings: insert a row that takes the number until the
+-- provider reports the end. Without a number there is nothing to take. The numbering plan is not checked: the
+-- number rings whatever the plan says.
 create or replace function pgdial.recover_lost_row(p_item jsonb, p_now timestamptz) returns text
 language plpgsql volatile
 as $$
@@ -114,10 +113,9 @@ begin
     return 'held';
 end $$;
 
--- recover_hold: a trunk whose provider cannot say what it has dials nothing for as long as a
--- call of the lost time could last. Answers until when; null = there is no such trunk.
--- After that its calls are dialled: one of which nobody can know may ring a second time,
--- never while the first is up.
+-- recover_hold: a trunk whose provider cannot list its calls dials nothing for as long as a call of the lost
+-- time could last. Returns until when; null = there is no such trunk. After that its calls are dialled: one
+-- that was lost without trace may ring a second time, but never while the first is up.
 create or replace function pgdial.recover_hold(p_trunk text) returns timestamptz
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -128,8 +126,8 @@ as $$
     returning t.held_until
 $$;
 
--- recover_end: the place is accepted, and what webhooks said of lost claims meanwhile is
--- judged again. Answers how many events.
+-- recover_end: accept the place, and judge again what webhooks said of lost claims meanwhile. Returns how many
+-- events.
 create or replace function pgdial.recover_end(p_by text) returns int
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,12 +1,11 @@
--- redrive: terminal -> waiting, with all its attempts again. claim_no goes on counting,
--- so that nothing of an earlier claim can touch a later one.
--- p_items: [{id, by, why?, force?}].  force: a person says that somebody who has answered is to be
--- rung again, with all attempts until they answer. What is still reported of earlier dials holds the
--- number, but does not end the call; the next redrive needs force again.
--- Verdicts: waiting, not_over, needs_force (somebody has answered it: now, or before an earlier
--- redrive), held (nobody knows whether it still rings; detail
--- says until when: wait, or release it), suppressed, forgotten (there is no number any
--- more), unknown_campaign, and those of each.
+-- redrive: terminal -> waiting, with all its attempts again. claim_no goes on counting, so that nothing from an
+-- earlier claim can touch a later one.
+-- p_items: [{id, by, why?, force?}]. force: a person decides that somebody who has answered is to be rung
+-- again, with all attempts until they answer. Later reports about earlier dials then hold the number, but do
+-- not end the call; the next redrive needs force again.
+-- Verdicts: waiting, not_over, needs_force (it was answered: now, or before an earlier redrive), held (nobody
+-- knows whether it still rings; detail says until when: wait, or release it), suppressed, forgotten (the number
+-- is gone), unknown_campaign, and those of each.
 -- Index: primary key.
 create or replace function pgdial.redrive_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -47,7 +46,7 @@ begin
         'force', case when v_force then true end));
 end $$;
 
--- redrive_verdict: what a redrive of this call would come to.
+-- redrive_verdict: the verdict that a redrive of this call would get.
 create or replace function pgdial.redrive_verdict(p_call pgdial.calls, p_force boolean, p_now timestamptz) returns text
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -66,7 +65,7 @@ begin
         else 'waiting' end;
 end $$;
 
--- redrive: one call, for SQL. Answers the verdict.
+-- redrive: one call, for SQL. Returns the verdict.
 create or replace function pgdial.redrive(
     p_id uuid, p_why text default null, p_force boolean default false, p_by text default session_user
 ) returns text

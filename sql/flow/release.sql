@@ -1,5 +1,5 @@
--- release: an operator knows that an unexplained dial is over: its number is free again.
--- Answers released, not_held, locked_out or not_found. Index: primary key.
+-- release: an operator knows that an unexplained dial is over, and frees its number.
+-- Returns released, not_held, locked_out or not_found. Index: primary key.
 create or replace function pgdial.release(p_id uuid, p_why text, p_by text default session_user) returns text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -17,7 +17,7 @@ begin
     if v_call.hold_until is null or v_call.hold_until <= v_now then
         return 'not_held';
     end if;
-    -- No hold_until in this WHERE: it would take the planner away from the primary key.
+    -- No hold_until in this WHERE: the planner would then leave the primary key for another index.
     update pgdial.calls c
     set hold_until = null, run_at = case when c.state::text = 'waiting' then v_now else c.run_at end
     where c.id = p_id and c.claim_no = v_call.claim_no;

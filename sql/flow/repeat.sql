@@ -1,15 +1,14 @@
--- repeats_due: dials in doubt whose request is to be sent again now, with the same key, on
--- trunks that declare that their provider honours it (P1). Rows are booked (look_up_at moves
--- on), so that of several workers one sends.
--- p_most: of each trunk so many at most.
--- Answers a JSON array shaped as the claim's. The answer goes to `dialed`; any other than
--- "placed" proves nothing and leaves the call in doubt.
--- Only within 5 minutes of the claim (the provider must know the key for 10), and only where
--- a new dial would be right too: the first request may not have arrived, and then this one rings.
--- So it takes its turn in the pace, behind the gate, and an open breaker probes with claims alone.
--- Races: from here on the worker of the claim is not believed when it says that its dial
--- rings nobody (`defer` and `settle` look at repeated_at), and what the provider did not
--- know so far proves nothing (not_found starts again).
+-- repeats_due: dials in doubt whose request is to be sent again now, with the same key, on trunks that declare
+-- that their provider honours it (P1). Rows are booked (look_up_at moves on), so that only one of several
+-- workers sends.
+-- p_most: the maximum per trunk.
+-- Returns a JSON array shaped like the claim's. The provider's response goes to `dialed`; anything but "placed"
+-- proves nothing and leaves the call in doubt.
+-- Only within 5 minutes of the claim (the provider must remember the key for 10), and only where a new dial
+-- would be allowed too: the first request may not have arrived, and then this one rings. So it takes its turn
+-- in the pace, behind the gate; an open breaker probes with claims only.
+-- Races: from here on the claiming worker is not believed when it reports that its dial rings nobody (`defer`
+-- and `settle` check repeated_at), and earlier "not found" replies prove nothing (not_found starts again).
 -- Each row in a guard of its own. Index: calls_in_flight (in flight only).
 create or replace function pgdial.repeats_due(p_trunks text[], p_most int[], p_accounts text[] default null) returns jsonb
 language plpgsql volatile security definer
@@ -21,7 +20,7 @@ declare
     v_call pgdial.calls;
     v_due jsonb := '[]';
 begin
-    -- Most of the time there is none, and then nobody waits at the gate for it.
+    -- Usually there is none, and then nothing waits at the gate.
     if not exists (select from pgdial.repeatable(p_trunks, p_most, p_accounts, v_now)) or not pgdial.gate() then
         return v_due;
     end if;
@@ -39,7 +38,7 @@ begin
     return v_due;
 end $$;
 
--- repeatable: the dials in doubt that may be sent again now, of each trunk the oldest.
+-- repeatable: the dials in doubt that may be sent again now, the oldest of each trunk.
 create or replace function pgdial.repeatable(p_trunks text[], p_most int[], p_accounts text[], p_now timestamptz) returns setof uuid
 language sql stable
 as $$
@@ -56,20 +55,20 @@ as $$
       and b.allowed is null and pgdial.cluster_changed() is null
 $$;
 
--- is_repeatable: may the request of this dial in doubt be sent again, if its trunk allows it?
+-- is_repeatable: may the request of this dial in doubt be sent again, provided its trunk allows it?
 create or replace function pgdial.is_repeatable(p_call pgdial.calls, p_now timestamptz) returns boolean
 language sql stable
 as $$
     select p_call.state = 'unresolved' and p_call.cancel_requested_at is null
        and p_now <= p_call.claimed_at + '5 minutes'::interval
        and (p_call.expires_at is null or p_call.expires_at > p_now)
-       -- Adopted by a recovery: nobody knows how old its request is.
+       -- Adopted by a recovery: the age of its request is unknown.
        and p_call.claimed_by <> '00000000-0000-0000-0000-000000000000'
        and not exists (select from pgdial.do_not_call d where d.phone = p_call.phone)
 $$;
 
--- book_repeat: one of them, whose row is ours. Null: its trunk's pace has no room now.
--- The deadline moves on with the request.
+-- book_repeat: book one whose row we hold. Null: its trunk's pace has no room now. The deadline moves on with
+-- the request.
 create or replace function pgdial.book_repeat(p_call pgdial.calls, p_now timestamptz) returns jsonb
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -95,8 +94,8 @@ begin
     return pgdial.dial_order(v_call, p_now + '1 minute'::interval);
 end $$;
 
--- hold_off: the provider answered the repetition of this dial that it has no room. What that says
--- about its trunk is weighed; the call stays in doubt.
+-- hold_off: the provider had no capacity for the repeat of this dial. What that says about its trunk is
+-- weighed; the call stays in doubt.
 create or replace function pgdial.hold_off(p_id uuid, p_retry_after_sec bigint, p_why text) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,13 +1,11 @@
--- replay: kept webhook events are judged once more, after what stood in their way was
--- mended: parked ones at once, unparsable ones as a newer adapter reads them, noted ones whose
--- word is known by now.
--- p_items: [{id, report?, by, why?}]. id: of webhook_events.  report: the body read afresh;
--- without it, as it was read then.
--- Verdicts: those of a webhook; already_judged (it was judged, and has had its effect or
--- none: a call that was redriven since must not end by it),
--- locked_out, not_found.  detail: {freed}, a slot or number was.
--- Races: the calls are locked first, as by every verb, then the event: the sweep and a
--- redelivery apply it, or we do. What it may do to the call is for judge to say, as ever.
+-- replay: judge kept webhook events again, after the obstacle was removed: parked ones at once, unparsable ones
+-- as a newer adapter parses them, noted ones whose status word is known by now.
+-- p_items: [{id, report?, by, why?}]. id: of webhook_events. report: the body parsed again; without it, the
+-- stored report.
+-- Verdicts: those of a webhook; already_judged (it was judged, and has had its effect if any: a call that was
+-- redriven since must not end by it), locked_out, not_found. detail: {freed}: a slot or number was freed.
+-- Races: the calls are locked first, as in every verb, then the event: either the sweep, a redelivery or this
+-- applies it. What it may do to the call is still decided by judge.
 -- Index: primary keys.
 create or replace function pgdial.replay_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -50,7 +48,7 @@ begin
     end loop;
 end $$;
 
--- kept_event_call: which call a kept event is about, if that is known by now.
+-- kept_event_call: the call that a kept event is about, if that is known by now.
 create or replace function pgdial.kept_event_call(p_event pgdial.webhook_events, p_report jsonb) returns uuid
 language sql stable
 as $$
@@ -58,7 +56,7 @@ as $$
         p_event.trunk, nullif(p_event.reference, ''), coalesce(nullif(p_report, 'null'), p_event.report)))
 $$;
 
--- judge_again: one event, whose row and whose call's row are ours.
+-- judge_again: one event, whose row and whose call's row we hold.
 create or replace function pgdial.judge_again(
     p_event pgdial.webhook_events, p_item jsonb, p_call_id uuid, p_locked boolean, p_now timestamptz
 ) returns text
@@ -87,7 +85,7 @@ begin
     return pgdial.apply_event(v_event, p_call_id, p_locked, p_now);
 end $$;
 
--- replay: one event, for SQL. Answers the verdict.
+-- replay: one event, for SQL. Returns the verdict.
 create or replace function pgdial.replay(p_event bigint, p_why text default null, p_by text default session_user)
 returns text
 language plpgsql volatile security definer

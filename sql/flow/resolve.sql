@@ -1,13 +1,14 @@
--- resolve: a person knows what came of a dial that pgdial cannot explain: one in doubt, one past its
+-- resolve: a person knows the outcome of a dial that pgdial cannot explain: one in doubt, one past its
 -- deadline, or one that was given up as unknown.
--- p_items: [{id, as, by, why, claim_no?}].  claim_no: of the dial that they speak of; without it, whichever is
--- in doubt now.  as: not_placed (nobody was rung: it waits again, its attempt not
--- counted), or the outcome with which the dial ended; capacity and account are not_placed.
--- Verdicts: resolved, stale (it has been claimed again, P6), not_in_doubt (it waits, is within its deadline, or its end is known),
--- answered (somebody spoke to us, so it was placed), under_way (its request was sent again within
--- the last minute: that may ring), and those of each.  detail: {state: what the call is now}.
--- Races: a webhook or a look-up that was faster has ended the doubt. What comes in later about this
--- dial is judged as that of any dial that was put back or settled.  Index: primary key.
+-- p_items: [{id, as, by, why, claim_no?}]. claim_no: the dial that is meant; without it, the one that is in
+-- doubt now. as: not_placed (nobody was rung: it waits again, its attempt not counted), or the outcome of the
+-- dial; capacity and account are not_placed.
+-- Verdicts: resolved, stale (it has been claimed again, P6), not_in_doubt (it waits, is within its deadline, or
+-- its end is known), answered (somebody spoke to us, so it was placed), under_way (its request was sent again
+-- within the last minute and may ring), and those of each. detail: {state: what the call is now}.
+-- Races: a webhook or a look-up that was faster has ended the doubt. Later reports about this dial are judged
+-- like those about any dial that was put back or settled.
+-- Index: primary key.
 create or replace function pgdial.resolve_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
@@ -34,7 +35,7 @@ begin
     detail := (select jsonb_build_object('state', c.state) from pgdial.calls c where c.id = p_call.id);
 end $$;
 
--- resolve_verdict: what a resolve of this call would come to.
+-- resolve_verdict: the verdict that a resolve of this call would get.
 create or replace function pgdial.resolve_verdict(p_call pgdial.calls, p_as text, p_now timestamptz) returns text
 language plpgsql stable
 as $$
@@ -50,8 +51,8 @@ begin
         else 'resolved' end;
 end $$;
 
--- apply_resolution: the same way as the provider's own word, with who said so and why in its events.
--- The caller holds the row's lock.
+-- apply_resolution: the same path as a provider's report, with who resolved it and why in the events. The
+-- caller holds the row's lock.
 create or replace function pgdial.apply_resolution(p_call pgdial.calls, p_as text, p_detail jsonb, p_now timestamptz)
 returns void
 language plpgsql volatile
@@ -68,9 +69,9 @@ begin
     end if;
 end $$;
 
--- resolve_given_up: its attempt ended long ago, so an outcome is written down and nothing is
--- retried: a redrive does that. What it held is free, unless nobody knows any more (unknown);
--- what other dials of the call hold is not.
+-- resolve_given_up: its attempt ended long ago, so the outcome is recorded and nothing is retried: use redrive
+-- for that. What the dial held is freed, unless nobody can know any more (unknown); what other dials of the
+-- call hold is kept.
 create or replace function pgdial.resolve_given_up(p_call pgdial.calls, p_as text, p_detail jsonb, p_now timestamptz)
 returns void
 language plpgsql volatile
@@ -101,7 +102,7 @@ begin
         'outcome', case when p_as <> 'not_placed' then p_as end, 'reason', case when p_as = 'not_placed' then p_as end));
 end $$;
 
--- resolve: one call, for SQL. Answers the verdict.
+-- resolve: one call, for SQL. Returns the verdict.
 create or replace function pgdial.resolve(
     p_id uuid, p_as text, p_why text, p_by text default session_user, p_claim_no bigint default null
 ) returns text

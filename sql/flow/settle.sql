@@ -1,14 +1,14 @@
 -- settle: an attempt in flight ends: completed, waiting again (retried), failed or canceled.
--- p_items: [{id, claim_no, outcome, why?, of_number?}]. The worker's way for a dial that was
--- certainly refused; webhooks come through webhook.sql. Both end in end_attempts.
--- A fault counts for the trunk's breaker; while that is open no attempt is used up. Blocked counts for
--- the campaign's guard, unless the provider speaks of the number (of_number).
--- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale,
--- locked_out, refused (a constraint or a trigger says no: detail.why), not_found.
--- Races: a webhook, the sweep; the first writer wins by claim_no and state. A refusal of a dial
--- that a webhook has taken to in_call is stale: it is at the provider, whatever its answer
--- said, and its number would be free while it rings. The same when its request was sent
--- again meanwhile: that one may ring.
+-- p_items: [{id, claim_no, outcome, why?, of_number?}]. Used by workers for a dial that was certainly refused;
+-- webhooks come through webhook.sql. Both end in end_attempts.
+-- A fault counts for the trunk's breaker; while that is open no attempt is used up. Blocked counts for the
+-- campaign's guard, unless the provider refused the number itself (of_number).
+-- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale, locked_out, refused (a
+-- constraint or a trigger refused it: detail.why), not_found.
+-- Races: a webhook, the sweep; the first writer wins by claim_no and state. The refusal of a dial that a
+-- webhook has moved to in_call is stale: the provider has the call, whatever its response said, and settling
+-- would free the number while it rings. Likewise when its request was sent again meanwhile: the repeat may
+-- ring.
 -- Index: primary key.
 create or replace function pgdial.settle(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -26,9 +26,9 @@ exception when integrity_constraint_violation or raise_exception or data_excepti
     return query select * from pgdial.each_alone('settle_all', p_items, p_wait);
 end $$;
 
--- settle_all: all of them or, by an error, none. Faults of a provider go one after the
--- other, because each may open the breaker for the next; the others in one statement.
--- Rows are locked as they are read, in id order; without p_wait it waits for none of them.
+-- settle_all: all items or, on an error, none. Provider faults are settled one after the other, because each
+-- may open the breaker for the next; the others in one statement. Rows are locked as they are read, in id
+-- order; without p_wait locked rows are skipped.
 create or replace function pgdial.settle_all(p_items jsonb, p_wait boolean)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile
@@ -41,7 +41,7 @@ declare
         from jsonb_array_elements(p_items) with ordinality as e (i, n),
              lateral (select (e.i ->> 'id')::uuid, (e.i ->> 'claim_no')::bigint) as k (id, claim_no));
     v_endings pgdial.ending[];
-    v_ordinals int[];    -- of the items that they belong to
+    v_ordinals int[];    -- of the items they belong to
     v_trunks text[];
 begin
     if p_wait then
@@ -76,7 +76,7 @@ begin
         from (select i.* from unnest(v_items) i where i.item ->> 'outcome' = 'provider_fault' order by i.ordinal) f;
 end $$;
 
--- may_settle: is the dial that the item names still in flight, and free to be settled?
+-- may_settle: is the item's dial still in flight, and allowed to be settled?
 create or replace function pgdial.may_settle(p_call pgdial.calls, p_item jsonb) returns boolean
 language sql stable
 as $$
@@ -86,8 +86,8 @@ as $$
             or p_item ->> 'outcome' not in ('provider_fault', 'blocked', 'invalid_number'))
 $$;
 
--- why_not_settled: what to answer for an item whose row was not to be had. One that might
--- be settled all the same is held by somebody.
+-- why_not_settled: the verdict for an item whose row could not be taken. If it could be settled, another
+-- transaction holds it.
 create or replace function pgdial.why_not_settled(p_item jsonb) returns text
 language plpgsql stable
 as $$
@@ -96,8 +96,8 @@ begin
                      from pgdial.calls c where c.id = (p_item ->> 'id')::uuid), 'not_found');
 end $$;
 
--- settle_fault: a fault of the provider counts for the breaker. While that is open the
--- provider is down, not the call: its attempts are kept for when it is back.
+-- settle_fault: a provider fault counts for the breaker. While that is open the provider is down, not the call:
+-- its attempts are kept for when the provider is back.
 create or replace function pgdial.settle_fault(p_item jsonb, p_now timestamptz) returns text
 language plpgsql volatile
 as $$

@@ -1,11 +1,10 @@
 -- sweep: settle what time has overtaken. Every worker runs it; any of them may die.
--- p_keep: how long finished calls are kept; null = for ever.  p_limit: rows of each kind.
+-- p_keep: how long finished calls are kept; null = for ever. p_limit: rows of each kind.
 -- p_accounts: where these trunks dial (is_its_account).
--- Answers wait_ms (until the next row falls due, at most 30 s), counts, and cancels: live
--- calls whose end somebody wishes, for the caller to ask their providers.
--- Races: with webhooks, late dial results and other sweeps: rows are taken with skip
--- locked and each stands in a guard of its own, so that one that cannot be moved (a
--- constraint) holds up none of the others: it is noted and put off.
+-- Returns wait_ms (until the next row falls due, at most 30 s), counts, and cancels: live calls with a cancel
+-- request, for the caller to ask their providers.
+-- Races: webhooks, late dial results and other sweeps. Rows are taken with skip locked, each in a guard of its
+-- own, so that one that cannot be updated (a constraint) does not hold up the others: it is noted and put off.
 create or replace function pgdial.sweep(
     p_trunks text[], p_keep interval, p_limit int default 100, p_accounts text[] default null,
     out wait_ms bigint, out counts jsonb, out cancels jsonb
@@ -33,7 +32,7 @@ begin
                 when 'parked_applied' then pgdial.sweep_parked(v_now, p_limit)
                 when 'removed' then pgdial.sweep_finished(v_now, p_keep, p_limit * 10) end;
         exception when others then
-            -- A guard for the kinds, beside those of the rows: none of them stops the others.
+            -- One guard per kind, around those of the rows: a failing kind does not stop the others.
             raise warning 'pgdial: sweep of % failed: % (%)', v_kind, sqlerrm, sqlstate;
             v_n := 0;
         end;
@@ -46,13 +45,13 @@ begin
         from pgdial.calls c
         where c.state in ('dialing', 'unresolved', 'in_call') and c.trunk = any (p_trunks)
           and c.cancel_requested_at is not null and c.provider_call_id is not null
-          -- A copy knows of calls that are not its own.
+          -- A copy has calls that are not its own.
           and pgdial.is_its_account(c, p_trunks, p_accounts) and pgdial.cluster_changed() is null), '[]');
     wait_ms := pgdial.sweep_due(v_now, p_keep, p_limit, counts);
 end $$;
 
--- sweep_due: milliseconds until the next row falls due; 0 while batches come back full,
--- a second while a due row is left over, so that one held row does not make us spin.
+-- sweep_due: milliseconds until the next row falls due; 0 while batches come back full, a second while a due
+-- row is left over, so that one locked row does not cause a busy loop.
 create or replace function pgdial.sweep_due(p_now timestamptz, p_keep interval, p_limit int, p_counts jsonb)
 returns bigint
 language sql stable
@@ -60,7 +59,7 @@ as $$
     select case
         when exists (select from jsonb_each_text(p_counts) c where c.value::int >= p_limit) then 0
         else ceil(extract(epoch from greatest('10 milliseconds', least('30 seconds', (
-            -- What is due and still there was held by somebody, or could not be moved.
+            -- Due rows that remain were locked, or could not be updated.
             select min(case when t.at <= p_now then p_now + '1 second' else t.at end) from (values
                 ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
@@ -68,24 +67,24 @@ as $$
                 ((select min(pgdial.look_up_due(c)) from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
                   where c.state in ('unresolved', 'in_call')
                     and (t.look_up <> 'none' or t.idempotent and pgdial.is_repeatable(c, p_now)))),
-                -- Nobody wakes the sweep for a call that is accepted from now on.
+                -- Nothing wakes the sweep for a call that is accepted from now on.
                 ((select p_now + min(pgdial.look_up_after(g.ring_timeout + g.max_duration))
                   from pgdial.campaigns g join pgdial.trunks t on t.name = g.trunk where t.look_up <> 'none')),
-                -- What it waits for is what others send: looked for every 5 s from then on.
+                -- It depends on reports about other calls: checked every 5 s from then on.
                 ((select greatest(min(pgdial.unheard_at(c, t.reports_within)), p_now + '5 seconds')
                   from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
                   where c.state = 'unresolved' and t.reports_within is not null having count(*) > 0)),
                 ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is not null)),
                 ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is null)),
-                -- Only a short keep is worth waking for, and at most once a second: a row
-                -- that is kept for another reason must not keep us awake.
+                -- Only a short p_keep is worth waking for, and at most once a second: a row that is kept for
+                -- another reason must not cause a busy loop.
                 (case when p_keep < '1 hour' then (select greatest(min(c.ended_at) + p_keep, p_now + '1 second')
                   from pgdial.calls c where c.ended_at is not null having count(*) > 0) end)
             ) t (at)) - p_now))) * 1000)::bigint end
 $$;
 
--- sweep_leases: dialing -> unresolved: the worker that claimed it did not say what came
--- of the dial. It may ring; nobody dials it again.
+-- sweep_leases: dialing -> unresolved: the worker that claimed it never recorded the result of the dial. It may
+-- ring, so it is not dialled again.
 create or replace function pgdial.sweep_leases(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 as $$
@@ -113,10 +112,9 @@ begin
     return v_n;
 end $$;
 
--- sweep_deadlines: in flight past its deadline. Where the provider can be asked it is
--- asked first, minute by minute, for max_duration at most. Then, and elsewhere at once:
--- nobody could find out how it ended. The slot is given back, the number is held for
--- another max_duration.
+-- sweep_deadlines: in flight past its deadline. If the provider can be asked, it is asked first, once a minute
+-- for at most max_duration. After that, or at once if it cannot, the outcome is unknown: the slot is freed, the
+-- number is held for another max_duration.
 create or replace function pgdial.sweep_deadlines(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 as $$
@@ -160,8 +158,8 @@ begin
     end if;
 end $$;
 
--- put_off: a row that cannot be moved is tried again in a minute. In flight, its lease and
--- deadline move; waiting, it stays due (to move its expires_at would let the claim dial it).
+-- put_off: a row that cannot be updated is tried again in a minute. In flight, its lease and deadline move;
+-- waiting, it stays due (moving its expires_at would let the claim dial it).
 create or replace function pgdial.put_off(p_call pgdial.calls, p_why text, p_now timestamptz) returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -174,15 +172,15 @@ begin
         where c.id = p_call.id and c.claim_no = p_call.claim_no
           and c.state::text in ('dialing', 'unresolved', 'in_call');
     exception when integrity_constraint_violation or raise_exception or data_exception then
-        null;   -- it cannot be written at all: it stays due, and harms no other
+        null;   -- it cannot be written at all: it stays due, and affects no other
     end;
     if not pgdial.was_put_off(p_call.id, p_now) then
         perform pgdial.note(p_call, 'put_off', p_now, jsonb_build_object('why', p_why));
     end if;
 end $$;
 
--- was_put_off: within the last minute? Such a row is left out: a full batch of rows that
--- cannot be moved, again and again, would keep those behind them from their turn.
+-- was_put_off: did the row fail within the last minute? Such rows are skipped, so a batch of immovable rows
+-- cannot starve the rest.
 create or replace function pgdial.was_put_off(p_id uuid, p_now timestamptz) returns boolean
 language sql stable
 as $$
@@ -190,8 +188,8 @@ as $$
                    where e.call_id = p_id and e.kind = 'put_off' and e.at > p_now - '1 minute'::interval)
 $$;
 
--- sweep_expiries: waiting -> expired. The claim only passes such rows over. Many may expire at
--- one moment, at the end of a campaign's day: they go together, and one by one where one cannot be moved.
+-- sweep_expiries: waiting -> expired. The claim only passes over such rows. Many may expire at one moment, at
+-- the end of a campaign's day: they go together, or one by one if one cannot be updated.
 create or replace function pgdial.sweep_expiries(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 as $$
@@ -205,10 +203,9 @@ begin
     return pgdial.end_waiting(v_ids, 'expired', p_now, p_limit);
 end $$;
 
--- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list.
--- Only pending entries are looked at: enqueue refuses the others. An entry stays
--- pending for a minute, for enqueues that had read the list before it was there, and
--- then until no call to it waits (somebody may have held one).
+-- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list. Only pending entries
+-- are checked: enqueue refuses calls to the others. An entry stays pending for a minute, for enqueues that read
+-- the list before it was added, and then until no call to it waits (one may have been locked).
 create or replace function pgdial.sweep_suppressed(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -229,8 +226,8 @@ begin
     return v_n;
 end $$;
 
--- end_waiting: these waiting calls are over (expired, suppressed), together; where that fails the
--- first p_limit of them one by one, and the one that cannot be moved is put off.
+-- end_waiting: end these waiting calls (expired, suppressed) together; if that fails, the first p_limit of them
+-- one by one, and one that cannot be updated is put off.
 create or replace function pgdial.end_waiting(p_ids uuid[], p_state pgdial.call_state, p_now timestamptz, p_limit int)
 returns int
 language plpgsql volatile
@@ -259,7 +256,7 @@ begin
     return v_n;
 end $$;
 
--- end_waiting_together: those that nobody holds, with their events; answers how many.
+-- end_waiting_together: those that are not locked, with their events; returns how many.
 create or replace function pgdial.end_waiting_together(p_ids uuid[], p_state pgdial.call_state, p_now timestamptz)
 returns int
 language plpgsql volatile
@@ -290,11 +287,11 @@ begin
     return v_n;
 end $$;
 
--- sweep_unmatched: events of calls that were not known when they came. Whoever stores a
--- provider's id applies what waits for it (apply_parked); what comes at that very moment is found
--- here, and goes to sweep_parked. The newest first: were it the oldest, an account that other
--- software uses too would keep ours from their turn. After ten minutes nobody asks any more.
--- Answers how many it gave up.  Index: webhook_events_unknown, calls_provider_id.
+-- sweep_unmatched: events whose call was not known when they came. The verb that stores a provider's id applies
+-- what waits for it (apply_parked); an event that comes at the same moment is found here, and goes to
+-- sweep_parked. Newest first: oldest first would let an account that other software uses too starve our events.
+-- After ten minutes an event is given up.
+-- Returns how many were given up. Index: webhook_events_unknown, calls_provider_id.
 create or replace function pgdial.sweep_unmatched(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -319,9 +316,9 @@ begin
     return v_n;
 end $$;
 
--- sweep_parked: webhook events whose call is known, and that could not be applied when they
--- came. Call by call, so that each hears its events in their order; those that came due last
--- first, so that a crowd that cannot be moved keeps none of the others from its turn.
+-- sweep_parked: webhook events whose call is known, but that could not be applied when they came. Call by call,
+-- so that each call gets its events in order; those that came due last first, so that a crowd of immovable ones
+-- cannot starve the rest.
 -- Index: webhook_events_parked, webhook_events_by_call.
 create or replace function pgdial.sweep_parked(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
@@ -357,10 +354,9 @@ begin
     return v_n;
 end $$;
 
--- sweep_finished: remove finished calls older than p_keep, and old webhook events.
--- Never a call whose idempotency key is younger than 24 h (its repeat must find it) or
--- whose number is still held. One that cannot be removed (a foreign key of yours refers
--- to it) stays; the others go one by one then.
+-- sweep_finished: delete finished calls older than p_keep, and old webhook events. Never a call whose
+-- idempotency key is younger than 24 h (a repeat must find it) or whose number is still held. One that cannot
+-- be deleted (a foreign key of yours refers to it) stays; the others are then deleted one by one.
 create or replace function pgdial.sweep_finished(p_now timestamptz, p_keep interval, p_limit int) returns int
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -370,7 +366,7 @@ declare
     v_id uuid;
     v_n int := 0;
 begin
-    -- What was about nobody's call here is kept for a day.
+    -- Events that belong to no call here are kept for a day.
     delete from pgdial.webhook_events w
     where w.received_at < p_now - '1 day'::interval and w.id = any (array(
         select o.id from pgdial.webhook_events o where o.verdict = 'unmatched'

@@ -1,18 +1,19 @@
--- webhook: keep an event that passed its signature, once, and apply it, in one transaction. An
--- event is one by its trunk, reference, id and body: the same id with another body is another.
+-- webhook: keep an event whose signature was verified, once, and apply it, in one transaction. An event is
+-- identified by trunk, reference, id and body: the same id with another body is another event.
 -- p_items: [{trunk, reference?, event_id, signed_at_ms?, signed_within?, body (base64), report}].
 -- reference: from the URL, its tag verified; null = match by the provider's id.
--- p_wait: deliveries that were tried with others before: not counted once more.
--- signed_at_ms: unix time; more than signed_within (seconds; 300) from the database's clock is too_old: no row.
--- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable, unmatched (nothing
--- in it says which call it is about), duplicate (kept before, nothing changes), too_old, no_room
--- (nothing is kept: see has_room).  detail: {freed}, a slot or number was.
--- New events that follow their call's present dial are applied together
--- (apply_together); the others, and all where that fails, one by one.
--- Races: the row is locked first. Locked out, or unknown so far: parked, and applied by
--- the sweep, or by `dialed` when it stores the provider's id. First writer wins.
--- Index: primary key, calls_provider_id, webhook_events_once; pinned, since the plans are
--- generic: planning costs more than all the rest.
+-- signed_at_ms: unix time; more than signed_within (seconds; default 300) from the database's clock is too_old:
+-- no row.
+-- p_wait: deliveries that were already tried in a batch: not counted again.
+-- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable, unmatched (nothing in it
+-- identifies a call), duplicate (kept before, nothing changes), too_old, no_room (not kept: see has_room).
+-- detail: {freed}: a slot or number was freed.
+-- New events that follow their call's present dial are applied together (apply_together); the others, and all
+-- if that fails, one by one.
+-- Races: the row is locked first. If it is locked by others, or unknown so far, the event is parked, and
+-- applied by the sweep, or by `dialed` when it stores the provider's id. First writer wins.
+-- Index: primary key, calls_provider_id, webhook_events_once; pinned, since the plans are generic: planning
+-- costs more than the rest.
 create or replace function pgdial.webhook(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile security definer
@@ -67,15 +68,14 @@ begin
     end loop;
 end $$;
 
--- apply_together: the plain events of a batch, in few statements. Plain: new, in time, of a call
--- that is locked by us, about its present dial and its name at the provider, and what `judge`
--- would have accepted, answered or settled. The first event
--- of a call that is not plain, and what follows it there, wait for the one-by-one way, so
--- that each call hears its events in their order.
--- p_locked: the calls that are ours.  done: the ordinals that were applied.  freed: those of
--- them that freed a slot or number, or ended the trial of a campaign.
--- Races: an event that somebody parks at this moment (its call's row is ours, so nobody
--- applies it) makes the whole fail: one by one then.
+-- apply_together: the plain events of a batch, in few statements. Plain: new, in time, of a call that we hold,
+-- about its present dial and its provider id, and of a kind that `judge` would have accepted, answered or
+-- settled. A call's first event that is not plain, and those after it, are left to the one-by-one path, so that
+-- each call gets its events in order.
+-- p_locked: the calls that we hold. done: the ordinals that were applied. freed: those of them that freed a
+-- slot or number, or ended the trial of a campaign.
+-- Races: an event that another session parks at this moment (we hold its call's row, so nothing else applies
+-- it) fails the whole batch, which then goes one by one.
 create or replace function pgdial.apply_together(
     p_items jsonb, p_locked uuid[], p_now timestamptz, out done int[], out freed int[]
 )
@@ -114,18 +114,19 @@ begin
                bool_and(coalesce(
                    a.in_time and a.nth = 1
                    and pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no, a.says) in ('accept', 'answer', 'settle')
-                   -- Where neither the row nor the outcome has the answer, decide_ending cannot know it.
+                   -- If neither the row nor the outcome shows the answer, decide_ending cannot know of it.
                    and (a.kind <> 'ended' or a.report ->> 'outcome' in ('answered', 'voicemail')
                         or not pgdial.proves_answer(a.report))
                    and a.trunk = a.its_trunk and pgdial.names_dial(a.report, a.call_id, a.claim_no)
                    and coalesce(pgdial.same_name(a.name, coalesce(a.its_name, a.first_name)), true)
-                   -- Nothing waits for the name that it stores: is_awaited, without a statement for each item.
+                   -- Nothing is parked for the provider id that it stores: is_awaited, inlined to save a
+                   -- statement per item.
                    and (a.its_name is not null or (
                         select w.id from pgdial.webhook_events w
                         where w.verdict in ('parked', 'unmatched') and w.trunk = a.trunk and w.reference is not distinct from ''
                           and w.report ->> 'provider_call_id' = any (pgdial.spellings(a.name)) limit 1) is null)
                    and coalesce('ended' <> all (a.kinds), true)
-                   -- Not "exists", which the planner may answer from a hash of the whole table.
+                   -- Not "exists", which the planner may implement by hashing the whole table.
                    and (select w.id from pgdial.webhook_events w
                         where w.trunk = a.trunk and w.reference = a.reference and w.event_id = a.event_id
                           and w.body_digest = a.digest) is null,
@@ -180,7 +181,7 @@ begin
     end if;
 
     freed := '{}';
-    -- By the first that is heard of a dial, be it its end, we know that it was accepted.
+    -- The first report about a dial, even its end, shows that it was accepted.
     if v_accepted is not null and pgdial.accepted(v_accepted, v_campaigns, v_trunks, p_now) then
         freed := done[1:1];
     end if;
@@ -197,8 +198,8 @@ begin
     freed := freed || array(select e.n from unnest(v_ended, v_ids) e (n, id) where not pgdial.is_taking(e.id, p_now));
 end $$;
 
--- event_call: which call an event is about: the reference's, else the trunk's call with
--- the provider's id. Null: unknown so far.
+-- event_call: the call that an event is about: by the reference, else the trunk's call with the provider's id.
+-- Null: unknown so far.
 create or replace function pgdial.event_call(p_trunk text, p_reference text, p_report jsonb) returns uuid
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -213,12 +214,12 @@ begin
             where c.trunk = p_trunk and c.provider_call_id = any (pgdial.spellings(p_report ->> 'provider_call_id')));
 end $$;
 
--- body_digest: what tells bodies apart.
+-- body_digest: distinguishes bodies.
 create or replace function pgdial.body_digest(p_body bytea) returns bytea
 language sql immutable
 as $$ select substr(sha256(p_body), 1, 16) $$;
 
--- is_awaited: has an event come that waits for a call of this name? See apply_parked.
+-- is_awaited: is an event parked that waits for a call with this provider id? See apply_parked.
 create or replace function pgdial.is_awaited(p_trunk text, p_name text) returns boolean
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -239,7 +240,8 @@ create or replace function pgdial.reference_claim_no(p_reference text) returns b
 language sql immutable
 as $$ select substr(p_reference, 38)::bigint $$;
 
--- is_too_old: signed more than 300 s, or what its scheme allows, from the database's clock. An unsigned time is none.
+-- is_too_old: signed more than 300 s, or what its scheme allows, from the database's clock. An event without a
+-- time never is.
 create or replace function pgdial.is_too_old(p_item jsonb, p_now timestamptz) returns boolean
 language sql stable
 as $$ select coalesce(abs(extract(epoch from p_now) - (p_item ->> 'signed_at_ms')::numeric / 1000)
@@ -254,7 +256,7 @@ begin
                      from pgdial.calls c where c.id = p_id), false);
 end $$;
 
--- keep_event: one item: insert the event; only a new one, or one that still waits, is applied.
+-- keep_event: one item: insert the event; it is applied only if it is new or still parked.
 create or replace function pgdial.keep_event(
     p_item jsonb, p_call_id uuid, p_locked boolean, p_again boolean, p_now timestamptz
 ) returns text
@@ -284,7 +286,7 @@ begin
             p_call_id, v_report, v_body)
     on conflict (trunk, reference, event_id, body_digest) do update
         set deliveries = w.deliveries + case when p_again then 0 else 1 end, last_delivery_at = excluded.last_delivery_at,
-            -- It waited for a call that is known by now.
+            -- Its call was unknown when it came and is known by now.
             verdict = case when w.verdict = 'unmatched' and p_call_id is not null then 'parked' else w.verdict end,
             call_id = coalesce(w.call_id, p_call_id)
     returning w.* into v_event;
@@ -303,7 +305,8 @@ begin
     return pgdial.apply_event(v_event, p_call_id, p_locked, p_now);
 end $$;
 
--- adds_result: an event that moves its call no more may add to its result. The caller holds the call's row.
+-- adds_result: an event that no longer moves its call may still add to its result. The caller holds the call's
+-- row.
 create or replace function pgdial.adds_result(p_event pgdial.webhook_events, p_claim_no bigint, p_now timestamptz)
 returns boolean
 language plpgsql volatile
@@ -316,10 +319,10 @@ begin
        and pgdial.add_result(v_call, p_claim_no, p_event.report, pgdial.report_detail(p_event.report, p_claim_no), p_now);
 end $$;
 
--- adopt_name: some providers answer a dial with one id and report on it under another. The tag in
--- the URL proves which dial it is about, so the first report decides how the dial is called, and the
--- answer's id stays in the history. Not where a report named it before (that leg is another: what
--- becomes of it says nothing about ours), and never a name that another call has.
+-- adopt_name: some providers return one id for a dial and report on it under another. The tag in the URL proves
+-- which dial is meant, so the first report decides the dial's provider id, and the returned id stays in the
+-- history. Not if a report named the dial before (then this leg is another, and what becomes of it says nothing
+-- about ours), and never an id that another call has.
 create or replace function pgdial.adopt_name(p_event pgdial.webhook_events, p_claim_no bigint, p_now timestamptz)
 returns void
 language plpgsql volatile
@@ -350,7 +353,7 @@ begin
     end if;
 end $$;
 
--- event_claim_no: which claim of its call an event is about. Null: none.
+-- event_claim_no: the claim of its call that an event is about. Null: none.
 create or replace function pgdial.event_claim_no(p_event pgdial.webhook_events) returns bigint
 language plpgsql stable
 as $$
@@ -359,8 +362,8 @@ begin
                 else pgdial.named_claim_no(p_event.call_id, p_event.report ->> 'provider_call_id') end;
 end $$;
 
--- has_room: may this trunk's account send more about calls that nobody here knows? What it has sent
--- is bounded for each hour, and the events that are about a call of ours are not counted.
+-- has_room: may this trunk's account send more events about calls that are unknown here? Those are limited per
+-- hour; events about our calls are not counted.
 create or replace function pgdial.has_room(p_trunk text, p_now timestamptz) returns boolean
 language plpgsql stable
 as $$
@@ -369,8 +372,8 @@ begin
                        where i.trunk = p_trunk and i.since > p_now - '1 hour'::interval and i.bytes >= i.most_bytes);
 end $$;
 
--- take_room: one more of those. A kilobyte each for the row and its index entries. Where somebody
--- holds the count, the event is kept and not counted: nobody waits for it.
+-- take_room: count one more of those, with a kilobyte for the row and its index entries. If the counter is
+-- locked, the event is kept and not counted, rather than waiting.
 create or replace function pgdial.take_room(p_event pgdial.webhook_events, p_now timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -389,9 +392,9 @@ begin
     end if;
 end $$;
 
--- apply_event: a parked event whose row is locked by us is applied, and says so. One
--- that cannot be applied (a constraint) stays parked: it is never lost, and it harms
--- no other; the sweep tries it again, less and less often.
+-- apply_event: apply a parked event whose row we hold, and store the verdict. One that cannot be applied (a
+-- constraint) stays parked: it is never lost and affects no other; the sweep tries it again, less and less
+-- often.
 create or replace function pgdial.apply_event(
     p_event pgdial.webhook_events, p_call_id uuid, p_locked boolean, p_now timestamptz
 ) returns text
@@ -407,7 +410,7 @@ begin
     if p_call_id is null then
         return 'parked';    -- the provider's id may be stored any moment
     elsif not coalesce(p_locked, false) and exists (select from pgdial.calls c where c.id = p_call_id) then
-        return 'parked';    -- somebody holds the row
+        return 'parked';    -- another transaction holds the row
     end if;
     p_event.call_id := p_call_id;
     v_claim_no := pgdial.event_claim_no(p_event);
@@ -420,7 +423,7 @@ begin
     exception when integrity_constraint_violation or data_exception or raise_exception then
         raise warning 'pgdial: webhook event % is applied without its result: %', p_event.id, sqlerrm;
         begin
-            -- How it ended must not be lost to what came with it.
+            -- The outcome must not be lost because of the other fields.
             v_verdict := pgdial.apply_report(p_call_id, v_claim_no, p_event.trunk, p_event.report - 'result', p_now);
         exception when integrity_constraint_violation or data_exception or raise_exception then
             raise warning 'pgdial: webhook event % stays parked: %', p_event.id, sqlerrm;
@@ -431,8 +434,8 @@ begin
     return v_verdict;
 end $$;
 
--- named_claim_no: which claim of the call has this name at the provider? The row forgets it
--- with a retry, the history does not. Null: none.
+-- named_claim_no: the claim of the call that has this provider id. A retry clears it on the row, the history
+-- keeps it. Null: none.
 create or replace function pgdial.named_claim_no(p_call_id uuid, p_provider_call_id text) returns bigint
 language sql stable
 as $$
@@ -444,9 +447,10 @@ as $$
          order by e.seq desc limit 1))
 $$;
 
--- apply_parked: events that came before the provider's id was stored, whoever stores it. The
--- caller holds the call's row; an event that somebody else is applying is theirs (skip locked).
--- Races: an event that comes at this very moment is seen by neither: sweep_unmatched finds it.
+-- apply_parked: apply the events that came before the provider's id was stored; called by every verb that
+-- stores it. The caller holds the call's row; an event that another session is applying is left to it (skip
+-- locked).
+-- Races: an event that comes at this very moment is seen by neither side: sweep_unmatched finds it.
 create or replace function pgdial.apply_parked(p_call pgdial.calls, p_provider_call_id text, p_now timestamptz) returns void
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -459,7 +463,7 @@ begin
     for v_event in
         select w.* from pgdial.webhook_events w
         where w.verdict in ('parked', 'unmatched') and w.trunk = p_call.trunk
-          and w.reference is not distinct from ''     -- not by webhook_events_once: it finds the settled ones too
+          and w.reference is not distinct from ''     -- keeps off webhook_events_once, which has the settled ones too
           and w.report ->> 'provider_call_id' = any (pgdial.spellings(p_provider_call_id))
         order by w.id for update skip locked
     loop

@@ -1,8 +1,8 @@
--- failures: which calls have ended as failed, and in whose words?
--- (Calls that wait for another attempt stand in `retries`, the faults of a provider in `trunks`.)
--- One row for each campaign, outcome and last error: how many, the latest, and one
--- call to look at (pgdial calls show ID). Of the calls that ended in the last 24 hours, the latest
--- 50,000 of all at most: counted_since says how far that goes back.
+-- failures: which calls ended as failed, and with what error?
+-- (Calls that wait for another attempt are in `retries`, a provider's faults in `trunks`.)
+-- One row per campaign, outcome and last error: how many, the latest, and one call to look at (pgdial calls
+-- show ID). Covers the calls that ended in the last 24 hours, at most the latest 50,000 overall: counted_since
+-- says how far back that goes.
 -- Cost: 50,000 calls, by the index of ended_at.
 begin read only;
 set local statement_timeout = '10s';

@@ -1,11 +1,10 @@
--- health: is the database itself well? One row for each thing that has slowed queues
--- down elsewhere: its value, and "look" where it deserves a person's eye; "hidden" where
--- this login may not see it (the sessions of others: grant it pg_read_all_stats).
--- Dead rows come from a vacuum that does not keep up, mostly because of an old
--- transaction (its session and age are named); rows in the default partition from
--- housekeeping that does not run.
--- Cost: reads the catalog and the statistics, and counts up to 10,000 rows of the default partition,
--- which is nearly always empty, and of parked events.
+-- health: is the database itself well?
+-- One row for each thing known to slow down queues: its value, and "look" if it needs attention; "hidden" if
+-- this login may not see it (the sessions of others: grant it pg_read_all_stats). Dead rows come from a vacuum
+-- that does not keep up, mostly because of an old transaction (its session and age are shown); rows in the
+-- default partition from housekeeping that does not run.
+-- Cost: reads the catalog and the statistics, and counts up to 10,000 rows of the default partition, which is
+-- nearly always empty, and of parked events.
 begin read only;
 set local statement_timeout = '10s';
 set local jit = off;
@@ -23,7 +22,7 @@ with oldest as (
           from pg_inherits i join pg_class c on c.oid = i.inhrelid
           where i.inhparent = 'pgdial.call_events'::regclass and c.relname ~ '^call_events_[0-9]{4}w[0-9]{2}$') k
 ), horizon (who, xids) as (
-    -- What keeps vacuum from removing dead rows besides transactions of this database.
+    -- What keeps vacuum from removing dead rows, apart from transactions of this database.
     select 'replication slot ' || s.slot_name, greatest(age(s.xmin), age(s.catalog_xmin)) from pg_replication_slots s
     union all
     select 'prepared transaction ' || p.gid, age(p.transaction) from pg_prepared_xacts p where p.database = current_database()

@@ -1,9 +1,9 @@
--- inbox: what did providers tell us lately, and what became of it?
--- One row for each trunk and verdict. Look at mismatch (not about the call that its URL
--- names), unparsable, late_answer (two dials of one call may have been answered), and
--- at parked ones that stay: the row of their call cannot be moved. Unmatched ones are about calls
--- that nobody here knows: does other software use the trunk's account?
--- Of the events of the last 24 hours the latest 20,000, and 5,000 parked ones whose call is known.
+-- inbox: what have providers reported lately, and what became of it?
+-- One row per trunk and verdict. Look at mismatch (not about the call that its URL names), unparsable,
+-- late_answer (two dials of one call may have been answered), and at parked ones that stay: their call's row
+-- cannot be updated. Unmatched ones are about calls that are unknown here: does other software use the trunk's
+-- account?
+-- Covers the latest 20,000 events of the last 24 hours, and 5,000 parked ones whose call is known.
 -- Cost: 25,000 events, by two indexes.
 begin read only;
 set local statement_timeout = '10s';

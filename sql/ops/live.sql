@@ -1,7 +1,6 @@
 -- live: which calls hold a slot now, oldest first?
--- One row for each call in flight: how old, in which state, until when at the latest, and
--- who dialled it.
--- The 5,000 oldest at most.
+-- One row per call in flight: how old it is, its state, until when at the latest, and which worker dialled it.
+-- At most the 5,000 oldest.
 -- Cost: bounded by the slots of all trunks; reads an index of the calls in flight.
 begin read only;
 set local statement_timeout = '10s';

@@ -1,7 +1,7 @@
 -- overview: how far is each campaign, and may it dial now?
--- One row for each campaign: what it has in flight and room for; whether it may dial, or the
--- reason why not (no_worker: it may, and nobody is there to do it), what waits (all of it is counted), and how its calls ended since ended_since: those of
--- the last 24 hours, the latest 50,000 of all campaigns at most.
+-- One row per campaign: what it has in flight and room for; whether it may dial, or the reason why not
+-- (no_worker: it may, but no worker is there to do it); what waits (counted in full); and how its calls ended
+-- since ended_since: those of the last 24 hours, at most the latest 50,000 of all campaigns.
 -- Cost: an index entry for each waiting call, and 50,000 finished calls.
 begin read only;
 set local statement_timeout = '10s';

@@ -1,7 +1,6 @@
 -- queue: how deep is the queue of each campaign, and how old?
--- One row for each campaign and priority with waiting calls, in the order in which a campaign gives
--- them: how many are due, how long the oldest of them waits, how many come later, and when the
--- next of those falls due.
+-- One row per campaign and priority with waiting calls, in the order in which a campaign dials them: how many
+-- are due, how long the oldest of them has waited, how many come later, and when the next of those falls due.
 -- Cost: an index entry for each waiting call.
 begin read only;
 set local statement_timeout = '10s';

@@ -1,6 +1,6 @@
--- retries: what waits for another attempt, and when does it come?
--- One row for each campaign, latest outcome and number of attempts made.
--- Cost: reads every waiting call once: some tenths of a second for 200,000.
+-- retries: what waits for another attempt, and when is it due?
+-- One row per campaign, latest outcome and number of attempts made.
+-- Cost: reads every waiting call once.
 begin read only;
 set local statement_timeout = '10s';
 set local jit = off;

@@ -1,7 +1,7 @@
--- stuck: which calls are overdue, in doubt, asked to end and still up, or hold a number for nobody?
--- Past their lease or deadline; and numbers held because nobody knows how the dial ended.
--- The 1,000 that are oldest at most.
--- What to do about a held number that you know is free: select pgdial.release(id, why).
+-- stuck: which calls are overdue, in doubt, still up after a cancel request, or needlessly hold a number?
+-- Past their lease or deadline; and numbers held because nobody knows how the dial ended. At most the 1,000
+-- oldest.
+-- To free a held number that you know is over: select pgdial.release(id, why).
 -- Cost: bounded by the calls in flight and the numbers held; two partial indexes.
 begin read only;
 set local statement_timeout = '10s';

@@ -1,7 +1,7 @@
 -- trunks: may each provider account dial now, and if not, why?
--- One row for each trunk: slots in use, pace, pause switch, live workers, and its breaker: since when
--- its provider fails, the last fault, and when a call may try again; how many slots dials in doubt
--- hold, and where those are more than a third, what would spare them that.
+-- One row per trunk: slots in use, pace, pause switch, live workers, and its breaker: since when its provider
+-- fails, the last fault, and when a call may try again; how many slots dials in doubt hold, and if more than a
+-- third, what would avoid that.
 -- Cost: bounded by the calls in flight.
 begin read only;
 set local statement_timeout = '10s';

@@ -1,7 +1,7 @@
 -- waiting: which calls have been due for longest, and what stands in the way of each?
--- The 20 that are due, or fall due, first, each with the first reason of pgdial.why:
--- when that one is removed, the next may show.
--- Cost: 20 index entries for each campaign and priority, and one pgdial.why for each row.
+-- The 20 that are due, or fall due, first, each with the first reason of pgdial.why: once that is removed, the
+-- next may appear.
+-- Cost: 20 index entries per campaign and priority, and one pgdial.why per row.
 begin read only;
 set local statement_timeout = '10s';
 set local jit = off;

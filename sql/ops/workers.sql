@@ -1,6 +1,6 @@
 -- workers: which processes are alive, what can they dial, and what do they hold?
--- A worker is silent when it was not seen for 45 s; its calls are settled by their
--- webhooks all the same, and its unfinished dials by the sweep.
+-- A worker is silent if it was not seen for 45 s; its calls are still settled by their webhooks, and its
+-- unfinished dials by the sweep.
 -- Cost: bounded by the workers of a day and the calls in flight.
 begin read only;
 set local statement_timeout = '10s';

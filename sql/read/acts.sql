@@ -1,6 +1,6 @@
 -- What people did to the queue, newest first, as JSON.
 -- $1 act or null  $2 kind or null  $3 name or null  $4 who or null  $5 below this seq, or null
--- $6 how many.  Index: primary key backwards, or acts_of when a kind and a name are given.
+-- $6 limit. Index: primary key backwards, or acts_of if a kind and a name are given.
 select jsonb_build_object(
     'seq', a.seq, 'at', a.at, 'by', a.by, 'login', a.login, 'act', a.act, 'kind', a.kind, 'name', a.name,
     'why', a.why, 'detail', a.detail) as act

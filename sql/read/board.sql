@@ -1,8 +1,8 @@
--- What is going on now, as one JSON for a screen that shows it once a second.
--- Calls in flight (the 200 oldest, and how many there are), campaigns with what waits in them (counted
--- to 10,000; the first 100 campaigns, those with something to do first), trunks with their slots.
--- Cost: bounded by what is in flight and by 10,000 index entries a campaign (calls_claimable); no
--- finished call is looked at.
+-- What is going on now, as one JSON object for a screen that refreshes every second. Calls in flight (the 200
+-- oldest, and the total), campaigns with their waiting calls (counted up to 10,000; the first 100 campaigns,
+-- those with something to do first), trunks with their slots.
+-- Cost: bounded by what is in flight and by 10,000 index entries per campaign (calls_claimable); no finished
+-- call is visited.
 with n as materialized (
     select pgdial.now() as now
 ), flying as materialized (

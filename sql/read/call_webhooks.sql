@@ -1,6 +1,6 @@
--- Kept webhook events about one call as JSON, newest first, each with its body as it came.
--- $1 call id.  $2 below this event, or null.  $3 how many.  $4 after so many bytes of bodies no
--- further one; the first is whole in any case.  more: there are further ones below it.
+-- Kept webhook events about one call as JSON, newest first, each with its original body.
+-- $1 call id. $2 below this event, or null. $3 limit. $4 maximum bytes of bodies; the first body is returned in
+-- any case. more: there are further events below.
 -- Index: webhook_events_by_call.
 select jsonb_build_object(
     'id', p.id, 'trunk', p.trunk, 'verdict', p.verdict, 'callId', p.call_id, 'reference', nullif(p.reference, ''),

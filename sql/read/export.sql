@@ -1,6 +1,6 @@
 -- Calls of one page of an export, in the order of $1, as JSON, each with a summary of its attempts.
--- $1 ids, from pgdial.export_ids.  Those that have gone meanwhile are left out.
--- Index: primary key, call_events_by_call.  Cost: one look at the history of each call.
+-- $1 ids, from pgdial.export_ids. Calls deleted meanwhile are left out.
+-- Index: primary key, call_events_by_call. Cost: one read of the history of each call.
 select jsonb_build_object(
     'id', c.id, 'to', c.phone, 'from', c.from_number, 'campaign', c.campaign, 'scriptId', c.script_id,
     'metadata', c.metadata, 'priority', c.priority, 'state', c.state, 'outcome', c.outcome, 'attempt', c.attempt,

@@ -1,6 +1,6 @@
--- What the catalog holds of ours, each thing with the statement, or the fact, that makes it.
--- Weeks of events come and go, so what belongs to one is left out; null keys of constraints too, which
--- servers from 18 on list by themselves. Defaults are policy: a person may have another one.
+-- What the catalog holds of pgdial, each object with the statement, or the fact, that makes it. Weeks of events
+-- come and go, so objects of a single week are left out; also not-null constraints, which servers from 18 on
+-- list separately. Defaults are policy: an operator may have changed them.
 select f.kind, f.name, f.definition
 from (
     select 'function' as kind, p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' as name,

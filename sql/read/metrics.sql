@@ -1,9 +1,10 @@
 -- What /metrics shows of the queue, as one JSON object.
--- $1 how many waiting calls are counted at most; beyond, `truncated` says that the counts are a
--- lower bound.  $2 how many campaigns have a line of their own; the rest share `(others)`.
--- Cost: what has not ended, and nothing of the history: waiting calls by calls_claimable, calls in flight
--- by calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown; the rest is configuration.
--- Run it with enable_seqscan off: where many wait the planner would rather read the whole table.
+-- $1 maximum waiting calls counted; beyond, `truncated` says that the counts are a lower bound. $2 how many
+-- campaigns have a line of their own; the rest share `(others)`.
+-- Cost: live rows only, nothing of the history: waiting calls by calls_claimable, calls in flight by
+-- calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown; the rest is
+-- configuration.
+-- Run it with enable_seqscan off: with many waiting calls the planner would rather scan the whole table.
 with n as materialized (
     select pgdial.now() as now
 ), counted as materialized (

@@ -1,5 +1,5 @@
--- What /metrics shows of the server, as one JSON object: apart from the queue, since a server that somebody
--- else manages may withhold it.
+-- What /metrics shows of the server, as one JSON object: separate from the queue, since a managed server may
+-- withhold it.
 -- oldestSnapshotSec: of the sessions that this login may see (pg_read_all_stats: all of them).
 select jsonb_build_object(
     'tables', (select coalesce(jsonb_agg(jsonb_build_object('name', s.relname, 'dead', s.n_dead_tup)), '[]')

@@ -1,13 +1,14 @@
 -- One page of calls, newest first, as JSON.
 -- $1 state or null  $2 phone or null  $3 campaign or null  $4 below this id, or null
--- $5 how many.
--- One part for each way to find them, all but one or three of which are skipped before they begin,
--- so that nobody walks the history in search of a rare state or campaign. Planned for each
--- question: not to be kept as a prepared statement. Cost: the calls of one number; else
--- $5 entries of each campaign and state, and an entry for each waiting call where those are asked for.
--- Index: primary key backwards, calls_phone, calls_over, calls_claimable, calls in flight.
+-- $5 limit.
+-- One part per access path, all but one to three of which are skipped at execution, so that a rare state or
+-- campaign never causes a walk through the history. Planned for each request: must not be kept as a prepared
+-- statement.
+-- Cost: the calls of one number; else $5 entries of each campaign and state, and an entry for each waiting call
+-- if those are requested.
+-- Index: primary key backwards, calls_phone, calls_over, calls_claimable, calls_in_flight.
 with recursive known (campaign) as (
-    -- The campaign that was asked for, or those with finished calls, by jumping along the index.
+    -- The requested campaign, or those with finished calls, by jumping along the index.
     (select coalesce($3::text, (select c.campaign from pgdial.calls c where c.ended_at is not null order by c.campaign limit 1)))
     union all
     select (select c.campaign from pgdial.calls c where c.ended_at is not null and c.campaign > k.campaign order by c.campaign limit 1)
@@ -22,7 +23,7 @@ with recursive known (campaign) as (
        and ($1::text is null or c.state::text = $1) and ($3::text is null or c.campaign = $3)
      order by c.id desc limit $5)
     union all
-    -- Over.
+    -- Finished calls.
     (select o.id
      from unnest(array['completed', 'failed', 'canceled', 'expired', 'suppressed']::pgdial.call_state[]) s (state)
           cross join known k
@@ -32,7 +33,7 @@ with recursive known (campaign) as (
               order by c.id desc limit $5) o
      where $2::text is null and ($1::text is not null or $3::text is not null) and ($1::text is null or s.state::text = $1))
     union all
-    -- Not over. "offset 0" keeps the planner from walking the primary key until it meets enough of them.
+    -- Live calls. "offset 0" keeps the planner from walking the primary key until it meets enough of them.
     (select w.id from (select c.id from pgdial.calls c where c.state = 'waiting' and c.campaign = $3 offset 0) w
      where $2::text is null and $3::text is not null and ($1::text is null or $1 = 'waiting')
        and w.id < coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')

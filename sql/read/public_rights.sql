@@ -1,8 +1,8 @@
--- What PUBLIC may do in the schema pgdial, which is to be nothing, and what takes it back. A restore
--- without access privileges opens every function, the verbs that run as the owner among them.
--- is_ours: of the schema's owner, so that `pgdial migrate` takes it back.
--- Also default privileges, by which what the owner makes later would be open: those in the schema, and of tables
--- and sequences everywhere; functions and types that `migrate` makes it closes itself.
+-- What PUBLIC may do in the schema pgdial, which must be nothing, and the statement that revokes it. A restore
+-- without access privileges opens every function, including the verbs that run as the owner.
+-- is_ours: granted by the schema's owner, so that `pgdial migrate` can revoke it.
+-- Also default privileges that would open what the owner makes later: those in the schema, and those of tables
+-- and sequences everywhere; `migrate` itself closes the functions and types that it makes.
 with home as (
     select n.oid, n.nspowner from pg_namespace n where n.nspname = 'pgdial'
 ), thing (what, statement, owner, acl) as (

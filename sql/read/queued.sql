@@ -1,7 +1,7 @@
--- Which numbers have a call waiting or in flight in their campaign: their places from 1, and one such call.
--- $1 numbers  $2 campaigns  $3 whose keys these are  $4 their keys, or nulls: one whose own
--- key is known is left out, since enqueue returns its call.
--- Index: calls_phone.  Cost: the calls of each number.
+-- Which numbers have a call waiting or in flight in their campaign: their ordinals from 1, and one such call.
+-- $1 numbers  $2 campaigns  $3 the owner of the keys  $4 their keys, or nulls: a number whose own key is known
+-- is left out, since enqueue returns its call.
+-- Index: calls_phone. Cost: the calls of each number.
 select i.n, c.id
 from unnest($1::text[], $2::text[], $4::text[]) with ordinality as i (phone, campaign, key, n)
      cross join lateral (

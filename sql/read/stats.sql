@@ -1,6 +1,5 @@
--- The queue in numbers: calls by state, slots, campaigns, workers, the inbox.
--- Bounded however long the history is: estimated names the states whose number is one of
--- Postgres's statistics (pgdial.calls_by_state).
+-- The queue in numbers: calls by state, slots, campaigns, workers, the inbox. Bounded however long the history
+-- is: estimated lists the states whose count comes from Postgres's statistics (pgdial.calls_by_state).
 select jsonb_build_object(
     'now', n.now,
     'calls', s.calls,

@@ -1,6 +1,6 @@
 -- Kept webhook events as JSON, newest first, without their bodies.
--- $1 verdict, or null for all.  $2 trunk, or null.  $3 how many.
--- Index: webhook_events_odd for the verdicts in it; the others are many, and found soon.
+-- $1 verdict, or null for all.  $2 trunk, or null.  $3 limit.
+-- Index: webhook_events_odd for the verdicts in it; the others are frequent, so a page is found quickly.
 select jsonb_build_object(
     'id', w.id, 'trunk', w.trunk, 'verdict', w.verdict, 'callId', w.call_id, 'reference', nullif(w.reference, ''),
     'eventId', w.event_id, 'status', w.report ->> 'status', 'providerCallId', w.report ->> 'provider_call_id',

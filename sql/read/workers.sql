@@ -1,4 +1,4 @@
--- Worker processes as JSON, the latest first.  Index: calls in flight are few.
+-- Worker processes as JSON, the latest first.  Index: calls_in_flight.
 select jsonb_build_object(
     'id', w.id, 'host', w.host, 'pid', w.pid, 'release', w.release, 'permits', w.permits, 'trunks', w.trunks,
     'startedAt', w.started_at, 'seenAt', w.seen_at, 'stopping', w.stopping, 'draining', w.draining,

@@ -1,7 +1,6 @@
--- is_its_account: does a process with these trunks (p_accounts: where each of them dials, in the same
--- order) speak for the account that this dial was sent to? Only then may it ask about the dial, repeat
--- or end it: what another account does not know proves nothing. Where either is not said, as by a
--- process that does not know, it does.
+-- is_its_account: does a process with these trunks (p_accounts: where each of them dials, in the same order)
+-- speak for the account that this dial was sent to? Only then may it ask about the dial, repeat it or end it:
+-- what another account does not know proves nothing. True if either account is not stated.
 create or replace function pgdial.is_its_account(p_call pgdial.calls, p_trunks text[], p_accounts text[]) returns boolean
 language sql immutable
 as $$

@@ -1,5 +1,5 @@
--- note_act: append one act to the audit. p_by: who, in their own words; the login that the
--- row also keeps is the connection's.
+-- note_act: append one act to the audit. p_by: who, in their own words; the row also keeps the login, which is
+-- the connection's.
 create or replace function pgdial.note_act(
     p_act text, p_kind text, p_name text, p_by text, p_why text, p_detail jsonb default '{}'
 ) returns void
@@ -11,11 +11,11 @@ begin
             jsonb_strip_nulls(coalesce(p_detail, '{}')));
 end $$;
 
--- act_as: whose the changes of trunks and campaigns are that a verb is about to make, and why.
--- Answers what held before, which the verb puts back at its end; an error does so by itself. A
--- person who updates a row by hand may say why in the same way: set pgdial.why = 'ticket 4711'.
--- Not a "set" clause on the verbs, which would end by itself: only a superuser may write one
--- for a setting that Postgres does not know.
+-- act_as: who makes the changes of trunks and campaigns that follow in a verb, and why. Returns the previous
+-- values, which the verb restores at its end; an error restores them by itself. A person who updates a row by
+-- hand can state the reason the same way: set pgdial.why = 'ticket 4711'.
+-- Not a "set" clause on the verbs, which would restore by itself: only a superuser may write one for a setting
+-- that Postgres does not know.
 create or replace function pgdial.act_as(p_by text, p_why text) returns text[]
 language plpgsql volatile
 as $$
@@ -26,8 +26,8 @@ begin
     return v_before;
 end $$;
 
--- act_about: which calls are the cause of the change that follows; the audit names them. Returns what
--- held before, to put back.
+-- act_about: which calls caused the change that follows; the audit names them. Returns the previous value, to
+-- restore.
 create or replace function pgdial.act_about(p_calls uuid[]) returns text
 language plpgsql volatile
 as $$
@@ -38,10 +38,10 @@ begin
     return v_before;
 end $$;
 
--- note_change: what was changed of a trunk or a campaign, whoever did it and however: by a
--- verb, by the program itself, by a plain UPDATE. One act for each row, with the old and the
--- new value of each field. A change that changes nothing leaves none.
--- Security definer: whoever may update a trunk need not be able to write the audit.
+-- note_change: record a change of a trunk or a campaign, by whatever path it was made: a verb, the program
+-- itself, a plain UPDATE. One act per row, with the old and the new value of each field; an update that changes
+-- nothing leaves none.
+-- Security definer: a role that may update a trunk need not be able to write the audit.
 create or replace function pgdial.note_change() returns trigger
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -90,7 +90,7 @@ create or replace trigger note_change after insert or update or delete on pgdial
 create or replace trigger note_change after insert or update or delete on pgdial.campaigns
     for each row execute function pgdial.note_change();
 
--- camel: calls_per_second -> callsPerSecond, as JSON has it everywhere.
+-- camel: calls_per_second -> callsPerSecond, the spelling in all JSON.
 create or replace function pgdial.camel(p_name text) returns text
 language sql immutable parallel safe
 as $$ select left(p_name, 1) || substr(replace(initcap(replace(p_name, '_', ' ')), ' ', ''), 2) $$;

@@ -1,9 +1,9 @@
--- add_result: a report that comes after the end (an analysis, a recording, a cost) adds what it
--- brings to the result of its attempt, and to the call's where that is the latest. The later
--- value counts, but null takes nothing away; from an end that contradicts only what was missing is
--- taken. Progress is older than the end, and so is what it says: it adds nothing.
--- The caller holds the row's lock.  p_claim_no: the claim that the report is about.
--- True: something was added. Bounded: 20 times a call, and the size of a result.
+-- add_result: a report that comes after the end (an analysis, a recording, a cost) adds its fields to the
+-- result of its attempt, and to the call's if that attempt is the latest. The later value wins, but null
+-- removes nothing; an end that contradicts the recorded one only fills in missing fields. Progress is older
+-- than the end, so it adds nothing.
+-- The caller holds the row's lock. p_claim_no: the claim that the report is about.
+-- True: something was added. Bounded: 20 times per call, and the size of a result.
 create or replace function pgdial.add_result(
     p_call pgdial.calls, p_claim_no bigint, p_report jsonb, p_detail jsonb, p_now timestamptz
 ) returns boolean
@@ -35,7 +35,7 @@ begin
     v_is_odd := p_report ->> 'kind' = 'ended' and p_report ->> 'outcome' is distinct from v_attempt.outcome;
     v_merged := case when v_is_odd then pgdial.merged(v_new, v_had) else pgdial.merged(v_had, v_new) end;
     if octet_length(v_merged::text) > v_largest then
-        -- The small facts of it.
+        -- Only its small values.
         select coalesce(jsonb_object_agg(n.key, n.value), '{}') into v_new from jsonb_each(v_new) n
         where octet_length(n.value::text) <= 1024;
         v_merged := case when v_is_odd then pgdial.merged(v_new, v_had) else pgdial.merged(v_had, v_new) end;
@@ -55,7 +55,7 @@ begin
     return true;
 end $$;
 
--- merged: one object with the fields of both, and within them. The second counts, unless it is null.
+-- merged: a deep merge of two objects. The second wins, unless it is null.
 create or replace function pgdial.merged(p_one jsonb, p_other jsonb) returns jsonb
 language plpgsql immutable
 as $$

@@ -1,7 +1,7 @@
--- apply_report: one report about one dial, judged and applied. Webhooks, parked
--- events and look-ups all come through here, so that they cannot disagree.
--- The caller holds the row's lock.  p_claim_no: the claim that the report is about.
--- Answers the verdict that webhook_events keeps: applied, noted, stale, late_answer, mismatch.
+-- apply_report: one report about one dial, judged and applied. Webhooks, parked events and look-ups all come
+-- through here, so that they cannot disagree.
+-- The caller holds the row's lock. p_claim_no: the claim that the report is about.
+-- Returns the verdict that webhook_events keeps: applied, noted, stale, late_answer, mismatch.
 create or replace function pgdial.apply_report(
     p_id uuid, p_claim_no bigint, p_trunk text, p_report jsonb, p_now timestamptz
 ) returns text
@@ -24,7 +24,7 @@ declare
 begin
     select c.* into v_call from pgdial.calls c where c.id = p_id;
     if not found then
-        return 'stale';   -- removed by the retention
+        return 'stale';   -- deleted by retention
     end if;
     if p_claim_no > v_call.claim_no and p_claim_no <= pgdial.claim_floor()
        and pgdial.names_dial(p_report, p_id, p_claim_no) then
@@ -52,7 +52,7 @@ begin
         update pgdial.calls c set provider_call_id = v_provider_id
         where c.id = p_id and c.claim_no = p_claim_no returning c.* into v_call;
         if pgdial.is_awaited(p_trunk, v_provider_id) then
-            -- What came before this report is heard before it.
+            -- Events that came before this report are applied before it.
             perform pgdial.apply_parked(v_call, v_provider_id, p_now);
             return pgdial.apply_report(p_id, p_claim_no, p_trunk, p_report, p_now);
         end if;
@@ -62,7 +62,7 @@ begin
             perform pgdial.accept_call(v_call, v_verdict = 'answer', v_detail, p_now);
             return 'applied';
         when 'settle' then
-            if v_call.state::text <> 'in_call' then     -- its end came before all else, and says that it was accepted
+            if v_call.state::text <> 'in_call' then     -- its first report is its end, which shows that it was accepted
                 perform pgdial.accepted(array[v_call.id], array[v_call.campaign], array[v_call.trunk], p_now);
             end if;
             if v_reached then
@@ -71,7 +71,7 @@ begin
             perform pgdial.end_attempt(v_call, v_outcome::pgdial.outcome, v_detail, v_result, p_now);
             return 'applied';
         when 'put_back' then
-            -- One report about one call: not yet about the account.
+            -- One report about one call: not evidence about the account yet.
             perform pgdial.put_back(v_call, case v_outcome when 'account' then 'forbidden' else v_outcome end,
                 null, v_detail, p_now);
             return 'applied';
@@ -91,20 +91,20 @@ begin
     end case;
 end $$;
 
--- report_kind: what a report says, in the words of judge.  p_answered: somebody has answered the call.
+-- report_kind: the kind of a report, as judge knows it. p_answered: somebody has answered the call.
 create or replace function pgdial.report_kind(p_report jsonb, p_answered boolean) returns text
 language sql immutable
 as $$
     select case when p_report ->> 'kind' = 'unparsable' then 'unknown'
                 when p_report ->> 'kind' <> 'ended' then p_report ->> 'kind'
-                -- The end after an answer, whatever the end is called.
+                -- An end after an answer, whatever the outcome is called.
                 when p_report ->> 'outcome' in ('answered', 'voicemail') or pgdial.proves_answer(p_report) then 'completed'
-                -- After an answer nothing goes back: the person has already spoken to us.
+                -- After an answer nothing is put back: the person has already spoken to us.
                 when p_report ->> 'outcome' in ('capacity', 'account') and not p_answered then 'capacity'
                 else 'ended' end
 $$;
 
--- report_detail: the provider's words, for the event. ended: it is the provider's last word of the dial.
+-- report_detail: the provider's words, for the event. ended: this is the provider's last report of the dial.
 create or replace function pgdial.report_detail(p_report jsonb, p_claim_no bigint) returns jsonb
 language sql stable
 as $$
@@ -114,29 +114,28 @@ as $$
                     then 'the provider reports ' || coalesce(p_report ->> 'status', p_report ->> 'outcome') end)
 $$;
 
--- proves_answer: does it prove that somebody, or a machine, had answered, whatever its outcome is called?
+-- proves_answer: does it prove that somebody, or a machine, answered, whatever its outcome is called?
 create or replace function pgdial.proves_answer(p_report jsonb) returns boolean
 language sql immutable
 as $$
     select coalesce((p_report ->> 'answered')::boolean, false)
 $$;
 
--- report_result: the report's other fields, as the row keeps them. jsonb's own text is longer
--- than what the adapter measured; the raw body is kept anyway.
+-- report_result: the report's other fields, as the row keeps them. Replaced by a marker if too large: jsonb's
+-- own text is longer than what the adapter measured. The raw body is kept anyway.
 create or replace function pgdial.report_result(p_report jsonb) returns jsonb
 language sql stable
 as $$
     select case when octet_length((p_report -> 'result')::text) > 131072
                 then '{"truncated": true}' else p_report -> 'result' end
-           -- When somebody answered, as the provider has it: answered_at is when we were told.
+           -- When somebody answered, by the provider's clock; answered_at is when the report reached us.
            || case when p_report ->> 'answered_at' is null or p_report -> 'result' ? 'answeredAt' then '{}'
                    else jsonb_build_object('answeredAt', p_report ->> 'answered_at') end
 $$;
 
--- report_fits: is the report about this dial, on this trunk, and about nothing else?
--- The tag in the URL proves that the trunk was told this reference; the trunk of an
--- earlier claim stands in its active event, that of the present one in the row. A claim that
--- was lost has neither, and is believed: its tag is ours all the same.
+-- report_fits: is the report about this dial, on this trunk, and about nothing else? The tag in the URL proves
+-- that the trunk was told this reference; the trunk of an earlier claim is in its active event, that of the
+-- present one in the row. A claim that was lost has neither, and is believed: its tag is still one we issued.
 create or replace function pgdial.report_fits(
     p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb
 ) returns boolean
@@ -160,8 +159,8 @@ as $$
     select coalesce(lower(p_report ->> 'reference'), p_id || '-' || p_claim_no) = p_id || '-' || p_claim_no
 $$;
 
--- accept_call: the provider has it. Progress never moves a state backwards: an
--- in_call row stays in_call, and answered_at is written once.
+-- accept_call: the provider has it. Progress never moves a state backwards: an in_call row stays in_call, and
+-- answered_at is written once.
 create or replace function pgdial.accept_call(
     p_call pgdial.calls, p_answered boolean, p_detail jsonb, p_now timestamptz
 ) returns void

@@ -1,10 +1,10 @@
--- cluster_changed: null while the database runs where that was last noted; else a sentence
--- that says how it differs. Then commits may be missing from it, claims whose dials ring
--- among them, so nothing is dialled until `recover` has looked (lanes).
--- What the server cannot say differs from nothing; what it has said before, and is not allowed to say
--- any longer, does: whoever copies a database must not pass by a guard that is shut.
--- A copy of the files that is started as it is looks the same, and so does a disk put back
--- from a snapshot: those must be told by hand.
+-- cluster_changed: null while the database runs where that was last noted; else a sentence that says how it
+-- differs. Then commits may be missing, including claims whose dials ring, so nothing is dialled until
+-- `recover` has looked (lanes).
+-- A value that the server has never revealed matches anything; one that it revealed before and now withholds
+-- counts as a change, so that copying a database cannot bypass the check.
+-- A copy of the files that is started as it is looks the same, and so does a disk restored from a snapshot: the
+-- operator must report those.
 create or replace function pgdial.cluster_changed() returns text
 language plpgsql stable
 as $$
@@ -22,10 +22,10 @@ begin
     from pgdial.cluster k, pgdial.place() p);
 end $$;
 
--- place: where the database runs, whoever asks, as the owner may know it. What a server that somebody else manages withholds is null, with the
--- reason in untold; withheld: because a right is missing.
--- pg_walfile_name, not pg_control_checkpoint: a promotion shows there at once, not with the
--- next checkpoint. A standby that people read from cannot say (null), and dials nothing.
+-- place: where the database runs, as its owner can see it, whoever calls this. What a managed server withholds
+-- is null, with the reason in untold; withheld: because a privilege is missing.
+-- pg_walfile_name, not pg_control_checkpoint: it shows a promotion at once, not after the next checkpoint. A
+-- read-only standby cannot tell (null), and dials nothing.
 create or replace function pgdial.place(
     out system_identifier bigint, out database oid, out timeline text, out untold text, out withheld boolean
 )
@@ -51,7 +51,7 @@ begin
     end;
 end $$;
 
--- note_place: this is where the database runs; what is missing from it was looked into.
+-- note_place: record that the database runs here, after a recovery has looked into what may be missing.
 create or replace function pgdial.note_place() returns void
 language sql volatile
 as $$
@@ -59,15 +59,15 @@ as $$
     select p.system_identifier, p.database, p.timeline, n.now, n.now
     from pgdial.place() p, (select pgdial.now() as now) n
     on conflict (only_row) do update
-    -- In another database transactions are counted anew: those of older events mean nothing here.
+    -- Another database counts transactions anew: those of older events mean nothing in it.
     set events_from = case when (k.system_identifier, k.database) is not distinct from (excluded.system_identifier, excluded.database)
                            then k.events_from else nextval('pgdial.call_events_seq') end,
         system_identifier = excluded.system_identifier, database = excluded.database, timeline = excluded.timeline,
         noted_at = excluded.noted_at, seen_at = excluded.seen_at, lost_since = null
 $$;
 
--- raise_sequences: no number that a row has is given again. Logical replication brings the rows of
--- another server and leaves the sequences where they were.
+-- raise_sequences: ensure that no number already in a row is drawn again. Logical replication copies the rows
+-- of another server, but not the positions of its sequences.
 create or replace function pgdial.raise_sequences() returns void
 language plpgsql volatile
 as $$
@@ -80,7 +80,7 @@ begin
         union all select pg_get_serial_sequence('pgdial.webhook_events', 'id'), (select max(w.id) from pgdial.webhook_events w)
         union all select pg_get_serial_sequence('pgdial.acts', 'seq'), (select max(a.seq) from pgdial.acts a)
         union all select pg_get_serial_sequence('pgdial.schema_history', 'seq'), (select max(h.seq) from pgdial.schema_history h)
-        -- Of the newest: a transaction that began before them may have drawn a later number.
+        -- Of the newest rows: a transaction that began before them may have drawn a later number.
         union all select 'pgdial.call_events_seq', (select max(e.seq) + 100000 from (
             select o.seq from pgdial.call_events o order by o.xid desc, o.seq desc limit 1000) e
             where e.seq > coalesce(pg_sequence_last_value('pgdial.call_events_seq'), 0))
@@ -99,8 +99,8 @@ begin
     return coalesce((select k.claim_floor from pgdial.cluster k), 0);
 end $$;
 
--- longest_told: what the provider was told at most with a claim of this campaign that was lost; where
--- there is no such campaign, with one of any.
+-- longest_told: the longest limits that the provider may have been told with a lost claim of this campaign; if
+-- there is no such campaign, of any.
 create or replace function pgdial.longest_told(
     p_campaign text, out ring_timeout_sec int, out max_duration_sec int
 )
@@ -111,8 +111,8 @@ as $$
     where g.name = coalesce((select k.name from pgdial.campaigns k where k.name = p_campaign), g.name)
 $$;
 
--- longest_call: from the request to the last moment at which a call of this campaign is up;
--- null = of any campaign.
+-- longest_call: from the request to the last moment at which a call of this campaign can be up; null = of any
+-- campaign.
 create or replace function pgdial.longest_call(p_campaign text default null) returns interval
 language sql stable
 as $$

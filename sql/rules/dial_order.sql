@@ -1,6 +1,6 @@
--- dial_order: what a worker needs to send the request of a dial once more, as JSON. It must ask
--- for the same call as the first time: what stamp_all (sql/flow/claim.sql) answers.
--- p_dial_before: the provider must refuse it later than that.
+-- dial_order: what a worker needs to send the request of a dial again, as JSON. It must describe the same call
+-- as the first request: what stamp_all (sql/flow/claim.sql) returns.
+-- p_dial_before: the provider must refuse it after that.
 create or replace function pgdial.dial_order(p_call pgdial.calls, p_dial_before timestamptz) returns jsonb
 language sql stable
 as $$

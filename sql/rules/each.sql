@@ -1,9 +1,11 @@
--- each: the items of a verb, one by one, each in a guard of its own: one that cannot be written harms no other.
--- p_one: the function of this schema that does one. It gets the item, its call, whose row is locked, and the
--- time, which is read once, after the locks; it returns a verdict and a detail.
--- p_missing: it does items without a call too.
--- Only verbs call it, with names of their own: nobody else may (sql/rules/grants.sql).
--- Verdicts beside those: locked_out, not_found, refused (a constraint or a trigger says no: detail.why).
+-- each: the items of a verb, one by one, each in a guard of its own: one that cannot be written does not affect
+-- the others.
+-- p_one: the function of this schema that handles one item. It gets the item, its call, whose row is locked,
+-- and the time, which is read once, after the locks; it returns a verdict and a detail.
+-- p_missing: it also handles items without a call.
+-- Only verbs call it, with function names of their own: nothing else may (sql/rules/grants.sql).
+-- Verdicts in addition to those: locked_out, not_found, refused (a constraint or a trigger refused it:
+-- detail.why).
 create or replace function pgdial.each(p_one text, p_items jsonb, p_wait boolean, p_missing boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile
@@ -33,7 +35,7 @@ begin
 end $$;
 
 -- each_alone: the items of a verb that failed together, each alone and in a guard of its own.
--- p_all: the function of this schema that does many.  Verdicts beside its own: refused, as in each.
+-- p_all: the function of this schema that handles many. Verdicts in addition to its own: refused, as in each.
 create or replace function pgdial.each_alone(p_all text, p_items jsonb, p_wait boolean)
 returns table (ordinal int, verdict text, detail jsonb)
 language plpgsql volatile

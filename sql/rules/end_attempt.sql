@@ -1,11 +1,11 @@
--- How an attempt in flight ends. decide_ending decides, end_attempts writes, for one row or
--- for a whole batch: the one place that settles rows.
+-- How an attempt in flight ends. decide_ending decides, end_attempts writes, for one row or for a whole batch:
+-- the one place that settles rows.
 
--- decide_ending: what becomes of a call whose attempt ended so. It writes nothing.
--- p_outcome: how it ended.  p_detail: the provider's words, for the event.
+-- decide_ending: what happens to a call whose attempt ended with this outcome. It writes nothing.
+-- p_outcome: how it ended. p_detail: the provider's words, for the event.
 -- p_result: the final report's other fields, kept verbatim on the row.
--- verdict: completed, retried, failed, canceled, or suppressed (it would be retried, but its
--- number has joined the do-not-call list meanwhile).
+-- verdict: completed, retried, failed, canceled, or suppressed (it would be retried, but its number has joined
+-- the do-not-call list meanwhile).
 create or replace function pgdial.decide_ending(
     p_call pgdial.calls, p_campaign pgdial.campaigns, p_outcome pgdial.outcome,
     p_detail jsonb, p_result jsonb, p_now timestamptz
@@ -27,7 +27,7 @@ begin
     v_end.outcome := case when v_answered then pgdial.after_an_answer(p_outcome) else p_outcome end;
     v_end.answered_at := case when v_end.outcome in ('answered', 'voicemail') then coalesce(p_call.answered_at, p_now)
                               else p_call.answered_at end;
-    -- Nobody knows whether it still rings: the slot is given back, the number is not.
+    -- Nobody knows whether it still rings: the slot is freed, the number is not.
     if v_end.outcome = 'unknown' then
         v_end.hold_until := p_call.deadline_at + p_call.max_duration_sec * '1 second'::interval;
     end if;
@@ -54,7 +54,7 @@ begin
     return v_end;
 end $$;
 
--- after_an_answer: how an attempt ended, by the provider's word, in which somebody had answered.
+-- after_an_answer: the outcome of an attempt in which somebody had answered, given the provider's outcome.
 create or replace function pgdial.after_an_answer(p_outcome pgdial.outcome) returns pgdial.outcome
 language sql immutable
 as $$
@@ -62,10 +62,10 @@ as $$
                 when p_outcome = 'canceled' then 'answered' else p_outcome end::pgdial.outcome
 $$;
 
--- end_attempts: writes endings, their rows and their events. The caller holds the rows' locks
--- and has checked that they are in flight, so zero rows cannot be.
--- Index: primary key. The planner is kept from joining by a scan of the table, which
--- it would choose while its statistics are those of a small one.
+-- end_attempts: writes endings: the rows and their events. The caller holds the rows' locks and has checked
+-- that they are in flight, so every row is found.
+-- Index: primary key. The planner is kept from joining by a table scan, which it would choose while its
+-- statistics are those of a small table.
 create or replace function pgdial.end_attempts(p_endings pgdial.ending[], p_now timestamptz) returns void
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -78,7 +78,7 @@ begin
     update pgdial.calls c
     set state = case when e.verdict = 'retried' then 'waiting' else e.verdict end::pgdial.call_state,
         outcome = e.outcome, answered_at = coalesce(c.answered_at, e.answered_at),
-        hold_until = greatest(c.hold_until, e.hold_until),     -- an earlier dial may hold the number as well
+        hold_until = greatest(c.hold_until, e.hold_until),     -- an earlier dial may hold the number too
         last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
         result = coalesce(e.result, c.result), claim_seq = default, lease_until = null, deadline_at = null,
         run_at = coalesce(e.run_at, c.run_at),
@@ -97,7 +97,7 @@ begin
     from unnest(p_endings) e;
 end $$;
 
--- end_attempt: the same for one row that is at hand. Answers the verdict.
+-- end_attempt: the same for one row. Returns the verdict.
 create or replace function pgdial.end_attempt(
     p_call pgdial.calls, p_outcome pgdial.outcome, p_detail jsonb, p_result jsonb, p_now timestamptz
 ) returns text
@@ -113,7 +113,7 @@ begin
     return v_end.verdict;
 end $$;
 
--- suppress_attempt: a dial that rings nobody, to a number that nobody may ring any more.
+-- suppress_attempt: a dial that rings nobody, to a number that may not be rung any more.
 create or replace function pgdial.suppress_attempt(p_call pgdial.calls, p_detail jsonb, p_now timestamptz) returns text
 language plpgsql volatile
 as $$

@@ -1,17 +1,17 @@
--- The rule of evidence: a refusal speaks about its call until it has spoken about several.
+-- The rule of evidence: a refusal speaks only about its call until refusals have spoken about several.
 --
--- What providers say stands in `answers`, in order. A *run* is what was said since the last
--- acceptance. A trunk is paused (forbidden), held off (capacity) or its breaker opened (fault) by a
--- run of the trunk over three numbers at least; while all of it comes from calls of one kind (the same
--- campaign, script and caller id) and others are due, those are tried first. A run of a campaign, for one reason,
--- pauses the campaign. Until then the call alone is put back, or its attempt ends.
--- Acceptances are written down only while there is trouble near them; what is older than an hour,
--- or than the last resume, counts no more.
--- Races: rows are only added, and old ones taken away by whoever can (skip locked); a pause is left
--- to the next answer when a person holds the row. No verb waits here.
+-- What providers say is kept in `answers`, in order. A *run* is everything since the last acceptance. A run of
+-- a trunk over at least three numbers pauses the trunk (forbidden), holds it off (capacity) or opens its
+-- breaker (fault); while the whole run comes from calls of one kind (the same campaign, script and caller id)
+-- and others are due, those are tried first. A run of a campaign, for one reason, pauses the campaign. Until
+-- then the call alone is put back, or its attempt ends.
+-- Acceptances are recorded only while there is trouble near them; anything older than an hour, or than the last
+-- resume, no longer counts.
+-- Races: rows are only added, and old ones deleted with skip locked; if a person holds the row to be paused,
+-- the pause is left to the next response. No verb waits here.
 -- Index: answers_of_trunk, answers_of_campaign.
 
--- weigh: one more answer of a provider that is no acceptance, and what follows from it.
+-- weigh: record a provider response other than an acceptance, and act on it.
 -- p_kind: refused (this request, for good), forbidden (perhaps the account), capacity, fault.
 -- p_retry_after: how long it asks us to wait. True: the breaker of its trunk is open.
 create or replace function pgdial.weigh(
@@ -23,7 +23,7 @@ declare
     v_reason constant text := left(coalesce(p_why, 'no words'), 200);
     v_open boolean := false;
 begin
-    -- An acceptance that was taken back is none.
+    -- An acceptance that was taken back does not count.
     delete from pgdial.answers a
     where a.seq in (select s.seq from pgdial.answers s
                     where s.campaign = p_call.campaign and s.call_id = p_call.id and s.kind = 'accepted'
@@ -50,7 +50,7 @@ begin
     return v_open;
 end $$;
 
--- accepted: calls that their providers have accepted. True: a campaign may dial more now than before.
+-- accepted: record that providers have accepted these calls. True: a campaign may dial more now than before.
 -- p_campaigns, p_trunks: theirs.
 create or replace function pgdial.accepted(p_ids uuid[], p_campaigns text[], p_trunks text[], p_now timestamptz) returns boolean
 language plpgsql volatile
@@ -85,7 +85,7 @@ begin
     return v_opened;
 end $$;
 
--- is_news: does it matter to a run, or to a window, that this call was accepted?
+-- is_news: does the acceptance of this call matter to a run, or to a window?
 create or replace function pgdial.is_news(p_call pgdial.calls, p_now timestamptz) returns boolean
 language plpgsql stable
 as $$
@@ -99,13 +99,13 @@ begin
                      and a.from_number = coalesce(p_call.from_number, '')), 0)));
 end $$;
 
--- is_trusted: was a call of the campaign accepted a moment ago? Then its next ones need no trial.
+-- is_trusted: was a call of the campaign accepted recently? Then its next ones need no trial.
 create or replace function pgdial.is_trusted(p_accepted_at timestamptz, p_resumed_at timestamptz, p_now timestamptz) returns boolean
 language sql immutable
 as $$ select coalesce(p_accepted_at between p_now - '30 seconds'::interval and p_now
                       and (p_resumed_at is null or p_accepted_at >= p_resumed_at), false) $$;
 
--- works: these trunks gave an answer that means something, be it a refusal: a run of faults ends.
+-- works: these trunks gave a meaningful response, even if a refusal: a run of faults ends.
 create or replace function pgdial.works(p_trunks text[], p_now timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -117,8 +117,8 @@ begin
     where l.kind = 'fault';
 end $$;
 
--- run_of_trunk: the answers of this kind since its provider last accepted a call; of faults, since it
--- last gave any answer that means something.
+-- run_of_trunk: the responses of this kind since its provider last accepted a call; of faults, since its last
+-- meaningful response.
 create or replace function pgdial.run_of_trunk(p_trunk text, p_kind text, p_now timestamptz) returns pgdial.answers[]
 language plpgsql stable
 as $$
@@ -133,9 +133,9 @@ begin
         order by a.seq);
 end $$;
 
--- speaks_of_trunk: does the run of this kind speak about the whole trunk? Three numbers at least. While
--- all of it comes from one campaign, and others are due that differ, these are tried before anybody
--- concludes; but not for ever.
+-- speaks_of_trunk: is the run of this kind evidence about the whole trunk? At least three numbers. While the
+-- whole run comes from one campaign, and different calls are due, those are tried before concluding; but not
+-- for ever.
 create or replace function pgdial.speaks_of_trunk(p_trunk text, p_kind text, p_now timestamptz) returns boolean
 language plpgsql stable
 as $$
@@ -147,7 +147,7 @@ begin
 end $$;
 
 -- others_are_due: may calls of another kind than those of this run be dialled on the trunk now? Of a run
--- over two campaigns, or three scripts, nobody asks any more.
+-- over two campaigns, or three scripts, this is no longer asked.
 create or replace function pgdial.others_are_due(p_trunk text, p_run pgdial.answers[], p_now timestamptz) returns boolean
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -176,11 +176,11 @@ begin
                           where r.script_id = d.script_id and r.from_number = coalesce(d.from_number, '')));
 end $$;
 
--- guard_campaign: the campaign pauses itself when the latest dials, as many as its guard says, were
--- refused in a row for one reason, or more than so many of twice as many in two minutes; and by three
--- numbers that are forbidden in a row while its trunk accepts others. A provider that fails says
--- something about the campaign only where it goes on to accept others half-way through, or an outage would
--- pause them all; that it is full says nothing.
+-- guard_campaign: pauses the campaign when its latest `guard` dials were refused in a row for one reason, or
+-- more than `guard` of the latest 2 * `guard` within two minutes; also when three numbers in a row are
+-- forbidden while its trunk accepts others. Faults are evidence about the campaign only if the provider
+-- accepted other calls after half of them, or an outage would pause every campaign; lack of capacity is never
+-- evidence.
 create or replace function pgdial.guard_campaign(p_campaign text, p_trunk text, p_now timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -189,7 +189,7 @@ declare
     v_since timestamptz;
     v_heard pgdial.answers[];
     v_run pgdial.answers[];
-    v_accepted bigint;      -- the place of the latest acceptance on the trunk
+    v_accepted bigint;      -- seq of the latest acceptance on the trunk
     v_cause record;
 begin
     select g.guard, greatest(g.resumed_at, p_now - '1 hour'::interval) into v_guard, v_since
@@ -218,7 +218,7 @@ begin
                array_agg(h.call_id order by h.seq)
         from unnest(v_heard) h
         where h.kind <> 'accepted' and h.at > p_now - '2 minutes'::interval
-          -- Calls alike were accepted since: then it is the provider that fails now and then.
+          -- Similar calls were accepted since: then the provider fails intermittently.
           and (h.kind <> 'fault' or not exists (
                    select from unnest(v_heard) o where o.kind = 'accepted' and o.seq > h.seq
                    and o.script_id = h.script_id and o.from_number = h.from_number))
@@ -235,7 +235,7 @@ begin
     end if;
 end $$;
 
--- run_of_campaign: what was said since a call of it was last accepted; full or not does not matter.
+-- run_of_campaign: the responses since a call of it was last accepted; capacity is ignored.
 create or replace function pgdial.run_of_campaign(p_campaign text, p_since timestamptz) returns pgdial.answers[]
 language plpgsql stable
 as $$
@@ -248,7 +248,7 @@ begin
         order by a.seq);
 end $$;
 
--- bare_reason: the words without what differs from request to request: numbers and ids in them.
+-- bare_reason: the reason without what differs from request to request: numbers and ids.
 create or replace function pgdial.bare_reason(p_kind text, p_reason text) returns text
 language sql immutable
 as $$
@@ -256,8 +256,8 @@ as $$
            || regexp_replace(lower(substr(p_reason, 9)), '[0-9a-z_-]*[0-9*][0-9a-z_*-]*', '#', 'g')
 $$;
 
--- suspects: calls like these were refused over three numbers in a row, with none accepted: a claim
--- takes others first, and of these one at a time.
+-- suspects: calls like these were refused over three numbers in a row, with none accepted: a claim takes others
+-- first, and these one at a time.
 create or replace function pgdial.suspects(p_now timestamptz) returns pgdial.suspect[]
 language plpgsql stable
 as $$
@@ -275,7 +275,7 @@ begin
         having count(distinct a.number) >= 3);
 end $$;
 
--- tried: the calls that an open breaker was probed with, or opened by: others probe first.
+-- tried: the calls that opened an open breaker or have probed it: others probe first.
 create or replace function pgdial.tried(p_now timestamptz) returns uuid[]
 language plpgsql stable
 as $$
@@ -285,8 +285,8 @@ begin
         where b.opened_at is not null and a.kind = 'fault' and a.at > p_now - '1 hour'::interval);
 end $$;
 
--- forget_answers: what decides nothing any more: older than an hour, or further back, among calls alike, than
--- the guard looks. In all a campaign has 500 at most, however many scripts it has.
+-- forget_answers: delete what no longer decides anything: older than an hour, or further back, among similar
+-- calls, than the guard looks. A campaign keeps at most 500 in all, however many scripts it has.
 create or replace function pgdial.forget_answers(p_campaign text, p_now timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -305,8 +305,8 @@ begin
     end if;
 end $$;
 
--- pause_trunk_for: a trunk whose account is refused pauses itself, with the reason and the calls that
--- showed it. It waits for nobody: when a person holds the row, the next refusal pauses it.
+-- pause_trunk_for: a trunk whose account is refused pauses itself, with the reason and the calls that showed
+-- it. It does not wait: if a person holds the row, the next refusal pauses it.
 create or replace function pgdial.pause_trunk_for(p_trunk text, p_why text, p_run pgdial.answers[], p_now timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -322,7 +322,7 @@ begin
     perform set_config('pgdial.about', v_before, true);
 end $$;
 
--- pause_campaign_for: the same of a campaign.
+-- pause_campaign_for: the same for a campaign.
 create or replace function pgdial.pause_campaign_for(p_campaign text, p_why text, p_calls uuid[], p_now timestamptz) returns void
 language plpgsql volatile
 as $$

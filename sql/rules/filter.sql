@@ -1,8 +1,8 @@
--- read_filter: which calls somebody means, read and checked. p_filter: a JSON object with
---   ids (an array), state, outcome (a word or an array of them), to (with region), campaign,
---   createdAfter, createdBefore, endedAfter, endedBefore (RFC 3339; "after" includes the instant).
--- What it cannot read it refuses with a sentence that says what to do. {"all": true}
--- stands for every call: an empty filter is more often a mistake than a wish.
+-- read_filter: parse and check a filter of calls. p_filter: a JSON object with
+--   ids (an array), state, outcome (a word or an array of them), to (with region), campaign, createdAfter,
+--   createdBefore, endedAfter, endedBefore (RFC 3339; "after" includes the instant).
+-- Anything else is refused with a sentence that says what to do. {"all": true} stands for every call: an empty
+-- filter is more often a mistake than intended.
 create or replace function pgdial.read_filter(p_filter jsonb) returns pgdial.call_filter
 language plpgsql stable
 as $$
@@ -76,7 +76,7 @@ exception when invalid_text_representation then
     raise exception '"ids" holds something that is no id of a call' using errcode = 'invalid_parameter_value';
 end $$;
 
--- fits: is this call one of those? Postgres writes it into the statement.
+-- fits: does this call match? Postgres inlines it into the statement.
 create or replace function pgdial.fits(p_call pgdial.calls, p_filter pgdial.call_filter) returns boolean
 language sql stable
 as $$
@@ -90,17 +90,16 @@ as $$
        and ((p_filter).ended_before is null or (p_call).ended_at < (p_filter).ended_before)
 $$;
 
--- matching: at most p_limit calls that fit, from where p_cursor says on, looking at p_walk rows at
--- most (at all that are live): however many calls there are and however few fit, one call of it
--- takes a bounded time.
--- p_scope: live (waiting, or in flight without a wish that they end), flying (in flight), over, or any.
--- cursor: where to go on, as a text that means nothing to others; null = that was all.
--- From the first call to the last of one run no call is met twice, whatever becomes of it
--- meanwhile: a call that is redriven and fails again would otherwise be redriven for ever. By id,
--- which never changes; where an end is given by that, up to the time of the first call.
--- Walks, each in the order of one index: by id for ids, calls_phone for a number, calls_ended where
--- an end is given, else the primary key, which sorts by creation. What is live is sorted: all of
--- calls_in_flight, which is short, and of calls_claimable, of the campaign if one is given.
+-- matching: up to p_limit calls that fit, from p_cursor on, visiting at most p_walk rows (or all that are
+-- live): one call takes bounded time, however many calls there are and however few fit.
+-- p_scope: live (waiting, or in flight without a cancel request), flying (in flight), over, or any.
+-- cursor: where to continue, an opaque text; null = that was all.
+-- No call is visited twice within one run, whatever happens to it meanwhile: a call that is redriven and fails
+-- again would otherwise be redriven for ever. Walks go by id, which never changes; with an end time in the
+-- filter by that, up to the time of the first call.
+-- Each walk follows the order of one index: by id for ids, calls_phone for a number, calls_ended for an end
+-- time, else the primary key, which sorts by creation. Live calls are sorted: all of calls_in_flight, which is
+-- short, and of calls_claimable, restricted to the campaign if one is given.
 create or replace function pgdial.matching(
     p_filter pgdial.call_filter, p_scope text, p_cursor text, p_limit int, p_walk int,
     out ids uuid[], out cursor text
@@ -110,8 +109,8 @@ set max_parallel_workers_per_gather = 0
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
--- What counts is how many rows are looked at: priced by their pages, all ids in order look cheaper
--- than the few that wait.
+-- The cost is the number of rows visited. Priced by pages, walking all ids in order looks cheaper to the
+-- planner than the few waiting calls.
 set random_page_cost = 0.01
 set seq_page_cost = 0.01
 set datestyle = 'ISO'
@@ -145,7 +144,7 @@ begin
     ids := '{}';
     for v_row in execute pgdial.walk(v_way, p_scope, p_filter.campaign is not null) using p_filter, v_id, v_at,
         least(p_filter.ended_before, v_until),
-        -- A batch has its ids within milliseconds after its created_at.
+        -- The ids of a batch lie within milliseconds after its created_at.
         pgdial.uuid_floor(coalesce(p_filter.created_after, to_timestamp(0))),
         pgdial.uuid_floor(coalesce(p_filter.created_before + '1 minute'::interval, to_timestamp(0) + '8000 years'::interval)),
         p_limit, p_walk
@@ -162,8 +161,8 @@ begin
     end loop;
 end $$;
 
--- walk: the statement of matching. $1 the filter, $2 after this id, $3 and $4 ended from and before,
--- $5 and $6 ids from and before, $7 how many matches, $8 how many rows.
+-- walk: the statement of matching. $1 filter, $2 after this id, $3 and $4 ended from and before, $5 and $6 ids
+-- from and before, $7 maximum matches, $8 maximum rows.
 create or replace function pgdial.walk(p_way text, p_scope text, p_of_campaign boolean) returns text
 language plpgsql immutable
 as $$
@@ -174,7 +173,7 @@ declare
     v_live constant text := 'select c.id, c.ended_at, true as fits from pgdial.calls c where %s and c.id > $2 and pgdial.fits(c, $1)';
 begin
     if p_way = 'live' then
-        -- Fenced: the order leads the planner along all ids, too, past everything that has ended.
+        -- Fenced: the order would lead the planner along all ids, past everything that has ended.
         return 'select * from (' || format(v_live, v_unwished) || ' union all '
             || format(v_live, v_waiting || case when p_of_campaign then ' and c.campaign = ($1).campaign' else '' end)
             || ' offset 0) u order by u.id limit $7';
@@ -193,7 +192,7 @@ begin
             when 'ended' then 'c.ended_at is not null and c.ended_at >= $3 and c.ended_at < $4'
                               ' and (c.ended_at, c.id) > ($3, $2) order by c.ended_at, c.id'
             else 'c.id > $2 and c.id >= $5 and c.id < $6 order by c.id' end
-        -- So that the planner knows how soon it ends, and sorts nothing that it need not read.
+        -- A limit, so that the planner knows how soon it ends, and does not sort what it need not read.
         || ' limit $8';
 end $$;
 

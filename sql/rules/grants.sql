@@ -1,37 +1,34 @@
--- grant_roles: what the three roles of sql/setup/roles.sql may do. `pgdial migrate` calls it
--- each time, so that it also holds for what a release adds, or takes away. Only where
--- pgdial_owner owns the schema: roles belong to the whole server, and a database whose
--- one login does everything has not asked for them.
---   pgdial_owner   owns the schema and changes it: no grant can say that.
---   pgdial_worker  what the program calls, as processes and as commands. It reads every row and
---                  writes none: the verbs are security definer, so that their guards, and
---                  the event that each leaves behind, cannot be gone round.
---   pgdial_reader  reads every row and writes nothing, not even through a verb. Numbers and what was
---                  said on the phone are in what it reads: the question that a person on
---                  call is asked begins with a number, and reports stand in the history.
--- Nobody else may anything: `pgdial migrate` takes from PUBLIC what it has (src/db/roles.rs).
+-- grant_roles: what the three roles of sql/setup/roles.sql may do. `pgdial migrate` calls it each time, so that
+-- it also covers what a release adds or removes. Only if pgdial_owner owns the schema: roles belong to the
+-- whole server, and a database with a single login has not asked for them.
+--   pgdial_owner: owns the schema and changes it; this needs no grant.
+--   pgdial_worker: what the program calls, as processes and as commands. It reads every row and writes none: the
+--     verbs are security definer, so that their guards, and the event each writes, cannot be bypassed.
+--   pgdial_reader: reads every row and writes nothing, not even through a verb. It sees numbers and what was said
+--     on the phone: questions to a person on call begin with a number, and reports are in the history.
+-- No other role has any rights: `pgdial migrate` revokes what PUBLIC has (src/db/roles.rs).
 --
--- Why not the caller's rights and grants on columns: the worker would have to insert, update and
--- delete calls, and whoever stole its password could make a call in flight that nobody claimed,
--- or take one away that rings. The owner's rights cost a verb a few per cent.
+-- Why not the caller's rights and grants on columns: the worker would have to insert, update and delete calls,
+-- and a stolen worker password could then put a call in flight without a claim, or remove one that rings. The
+-- cost of running verbs with the owner's rights is small.
 -- Races: with housekeeping, which attaches and drops partitions: it is kept out meanwhile.
 create or replace function pgdial.grant_roles() returns void
 language plpgsql volatile
 as $$
 declare
-    -- They read what the caller may read: with the caller's rights, but for export_ids and
-    -- mentions, which need the rules of others for it, and place, which says what the owner knows.
+    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids and mentions,
+    -- which need functions that the caller may not call, and place, which sees what the owner sees.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
-        -- What why is made of.
+        -- Called by why.
         'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'own_deadline',
         'is_its_account', 'account_is_gone', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'export_ids', 'mentions',
-        -- What events_after is made of.
+        -- Called by events_after.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
         'write_event_cursor', 'read_event_cursor', 'events_at'];
-    -- With the owner's rights, wake aside, which touches no row.
+    -- With the owner's rights, except wake, which touches no row.
     v_verbs constant text[] := array[
         'enqueue', 'enqueue_many', 'claim', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
         'webhook', 'replay', 'replay_many', 'look_ups_due', 'look_up', 'repeats_due',

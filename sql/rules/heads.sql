@@ -1,10 +1,10 @@
--- find_heads: the first waiting call of each campaign and priority. Usually all are looked for.
--- While somebody holds an old snapshot, that walk meets every call that was claimed since: once it has
--- been dear, the places that are known are looked at, each from where it was found last, and
--- all are looked for again after twenty times what that took. Until then a campaign without
--- calls before, and a call that goes back to an earlier time, wait: 5 s at most.
--- look_again_at: when that is; null after a walk of all. An answer without heads is not the
--- last word before it.
+-- find_heads: the first waiting call of each campaign and priority. Normally found by walking the index. While
+-- an old snapshot is held, that walk meets every call claimed since; once it has become expensive, the known
+-- heads are probed instead, each from where it was last found, and the next full walk comes after twenty times
+-- the duration of this one. Until then a campaign that had no calls before, and a call that goes back to an
+-- earlier time, wait: at most 5 s.
+-- look_again_at: when the next full walk is due; null after one. Without heads, the result is not final before
+-- it.
 -- Kept in the session, and only a hint: what is claimed is read from the rows.
 -- Index: calls_claimable.
 create or replace function pgdial.find_heads(
@@ -18,22 +18,23 @@ declare
     v_started timestamptz;
     v_took interval;
 begin
-    -- From the future: the clock has gone back.
+    -- Ignored if it is in the future: the clock has gone back.
     if v_known is not null and v_until between p_now and p_now + '5 seconds' then
         heads := pgdial.known_heads(v_known);
         look_again_at := v_until;
     else
-        v_started := clock_timestamp();     -- a duration: of the work, not of the calls
+        v_started := clock_timestamp();     -- real time, not pgdial.now(): it measures work
         heads := array(select h from pgdial.heads() h);
         v_took := clock_timestamp() - v_started;
         if coalesce(current_setting('pgdial.has_walked', true), '') = '' then
-            -- The first of a session makes its plans and fills its caches, and says nothing of the walk.
+            -- The first walk of a session includes planning and cold caches, so it is not measured.
             perform set_config('pgdial.has_walked', 'yes', false);
             v_started := clock_timestamp();
             heads := array(select h from pgdial.heads() h);
             v_took := clock_timestamp() - v_started;
         end if;
-        -- Longer than the probes of so many heads; and so many that remembering them is dear are not remembered.
+        -- Cheap enough: no longer than probing that many heads would take. Or too many heads to remember
+        -- cheaply.
         if cardinality(heads) > 100 or v_took < '1 millisecond'::interval * (1 + 0.2 * cardinality(heads)) then
             if v_known is not null then
                 perform set_config('pgdial.known_heads', '', false);
@@ -46,9 +47,8 @@ begin
     perform set_config('pgdial.known_heads', pgdial.know_heads(v_known, heads, p_now)::text, false);
 end $$;
 
--- know_heads: where to look next time: where it was found, and never at the last two seconds,
--- because enqueues commit a little later than the time that they carry. A place that is
--- empty now stays known.
+-- know_heads: where to probe next time: where each head was found, but never within the last two seconds,
+-- because enqueues commit a little later than the time that they carry. A head that is empty now stays known.
 create or replace function pgdial.know_heads(
     p_known pgdial.head[], p_found pgdial.head[], p_now timestamptz
 ) returns pgdial.head[]
@@ -61,7 +61,7 @@ begin
         order by campaign, priority desc limit 100);
 end $$;
 
--- known_heads: heads, from the places that are known.
+-- known_heads: the heads found by probing the known ones.
 create or replace function pgdial.known_heads(p_known pgdial.head[]) returns pgdial.head[]
 language plpgsql stable
 as $$
@@ -75,10 +75,9 @@ begin
                  order by c.run_at limit 1) c);
 end $$;
 
--- heads: each campaign and priority with a waiting call, by jumping along the index, so
--- that a campaign with 500,000 waiting calls costs two probes. What was claimed since
--- the last vacuum still stands in the index before them: it is stepped over here, once,
--- and the scans after it begin at run_at.
+-- heads: each campaign and priority with a waiting call, by jumping along the index, so that a campaign with
+-- 500,000 waiting calls costs two probes. Entries of calls claimed since the last vacuum come before them in
+-- the index: they are stepped over once, here, and later scans begin at run_at.
 create or replace function pgdial.heads() returns setof pgdial.head
 language plpgsql stable
 as $$

@@ -6,12 +6,12 @@ begin
     return pgdial.in_flight_from(0);
 end $$;
 
--- in_flight_from: the same for the claim, which reads it once, for the caps and for the taken
--- numbers, in the order of claim_seq. What has ended since the last vacuum still stands in the
--- index before those that live: it begins at a floor, below which no claim has left any. What came
--- into flight by another way (recover, a person's UPDATE) stands above all claims, and is read too.
--- The floor decides the cap and one call per number (P1, P3), so it must be true, and not
--- only likely: the claim knows and raises it behind the gate (keep_floor).
+-- in_flight_from: the same for the claim, which reads it once, for the caps and for the taken numbers, in the
+-- order of claim_seq. Entries of calls that ended since the last vacuum come before the live ones in the index:
+-- it begins at a floor, below which no claim has left any. Calls put in flight by other means (recover, a
+-- person's UPDATE) sort above all claims, and are read too.
+-- The floor decides the cap and one call per number (P1, P3), so it must be exact, not just likely: the claim
+-- reads and raises it behind the gate (keep_floor).
 -- Index: calls_in_flight.
 create or replace function pgdial.in_flight_from(p_floor bigint) returns pgdial.flying[]
 language plpgsql stable
@@ -23,10 +23,10 @@ begin
                  order by c.claim_seq);
 end $$;
 
--- known_floor: no claim has left a call in flight below it. Kept in the session, which lives on
--- one server and in one database: a new one begins at 0 and reads everything once. So does one whose
--- sequence was made anew (truncate ... restart identity) or set back: the claims of other sessions are
--- numbered from its beginning then.
+-- known_floor: no claim has left a call in flight below it. Kept in the session, which stays on one server and
+-- in one database: a new session begins at 0 and reads everything once. So does one whose sequence was
+-- recreated (truncate ... restart identity) or set back: the claims of other sessions are then numbered from
+-- its beginning.
 create or replace function pgdial.known_floor() returns bigint
 language plpgsql stable
 as $$
@@ -40,9 +40,9 @@ begin
     return 0;
 end $$;
 
--- keep_floor: the least of what was in flight and of what this claim (p_seq) has added: whatever
--- is claimed after it has a higher number. Not above p_seq, even when nothing was in flight: should
--- the sequence ever be set back (it is not replicated logically), the next claims are above it all the same.
+-- keep_floor: the least claim_seq of what was in flight and of what this claim (p_seq) has added: later claims
+-- have higher numbers. Not above p_seq, even when nothing was in flight: if the sequence is ever set back (it
+-- is not replicated logically), the next claims must still be above the floor.
 -- p_seq: null = this claim took nothing, and the floor stays.
 create or replace function pgdial.keep_floor(p_in_flight pgdial.flying[], p_seq bigint) returns void
 language plpgsql volatile

@@ -1,13 +1,13 @@
 -- judge: what a report means for a row. Pure; tested as an exhaustive table.
--- p_unknown: the row failed as unknown (or is held as such).  p_answered: somebody has
--- answered this call already, or a person knows what its earlier claims came to (force).
--- p_over: the end of the dial that the report is about was reported before.
--- p_kind: progress, answered, completed (ended, and somebody or a machine had answered), capacity,
--- ended, unknown.
--- Verdicts: accept (it is at the provider), answer, settle, put_back (no attempt used up),
--- complete_late (a dial that was given up was answered), late_answer (the same, where the call
--- is over or a later dial is in flight: nothing rings them again; recorded, alerted), hold (a dial
--- that was given up is up), end_hold (and now it is over), noted, stale, mismatch.
+-- p_unknown: the row failed as unknown (or is held as such). p_answered: somebody has answered this call
+-- already, or a person knows the outcome of its earlier claims (force). p_over: the end of the dial that the
+-- report is about was reported before.
+-- p_kind: progress, answered, completed (ended, and somebody or a machine had answered), capacity, ended,
+-- unknown.
+-- Verdicts: accept (the provider has it), answer, settle, put_back (no attempt used up), complete_late (a dial
+-- that was given up was answered), late_answer (the same, but the call is over or a later dial is in flight:
+-- nothing rings them again; recorded, alerted), hold (a dial that was given up is up), end_hold (such a dial is
+-- over now), noted, stale, mismatch.
 create or replace function pgdial.judge(
     p_state pgdial.call_state, p_claim_no bigint, p_unknown boolean, p_answered boolean, p_over boolean,
     p_event_claim_no bigint, p_kind text
@@ -22,7 +22,7 @@ as $$
             when 'answered' then 'answer'
             when 'capacity' then 'put_back'
             else 'settle' end
-        -- It is about a dial that is over for us, or an earlier one.
+        -- It is about an earlier dial, or one that is over for us.
         when p_kind in ('answered', 'completed') and not p_answered then case
             when p_state = 'waiting' or (p_state = 'failed' and p_unknown) then 'complete_late'
             else 'late_answer' end

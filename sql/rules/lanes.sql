@@ -1,21 +1,20 @@
--- lanes: for each campaign on these trunks, how many calls it may have claimed now,
--- and if none, why, and when time alone opens it. It only reads. The claim uses room,
--- `why` uses reasons: the rules stand here and nowhere else.
--- p_trunks: null = all.  p_now: read once by the caller, after the gate.
--- Reasons, in the order in which they must change: cluster_changed, trunk_paused,
--- campaign_paused, trunk_held, breaker or provider_full, trunk_full, campaign_full, on_trial, pacing.
--- On trial: none of its calls was accepted of late, so no more of them are on their way to the provider
--- than its guard allows, less those that were refused in a row; one always may.
--- reasons has all that hold, reason and opens_at are of the first; null: the lane is open.
+-- lanes: for each campaign on these trunks, how many calls it may have claimed now, and if none, why, and when
+-- it opens by time alone. It only reads. The claim uses room, `why` uses reasons: the rules exist only here.
+-- p_trunks: null = all. p_now: read once by the caller, after the gate.
+-- Reasons, in the order in which they must change: cluster_changed, trunk_paused, campaign_paused, trunk_held,
+-- breaker or provider_full, trunk_full, campaign_full, on_trial, pacing.
+-- On trial: none of its calls was accepted recently, so the number of its calls on their way to the provider is
+-- limited to its guard minus those refused in a row, but at least one.
+-- reasons has all that hold, reason and opens_at belong to the first; null: the lane is open.
 create or replace function pgdial.lanes(p_trunks text[], p_now timestamptz) returns setof pgdial.lane
 language sql stable
 as $$
     select l.* from pgdial.lanes_of(array(select g.name from pgdial.campaigns g), p_trunks, pgdial.in_flight(), p_now) l
 $$;
 
--- lanes_of: the same for these campaigns alone: a claim asks only about those with work.
--- plpgsql, like all that a claim calls: its plans stay with the session, while a language
--- sql function that cannot be inlined is planned anew at each call.
+-- lanes_of: the same for these campaigns only: a claim asks only about those with work.
+-- plpgsql, like everything that a claim calls: its plans stay with the session, while a language sql function
+-- that cannot be inlined is planned anew at each call.
 create or replace function pgdial.lanes_of(
     p_campaigns text[], p_trunks text[], p_in_flight pgdial.flying[], p_now timestamptz
 ) returns setof pgdial.lane
@@ -27,8 +26,8 @@ declare
 begin
     return query
     with flying as materialized (
-        -- By the stamped trunk, never by the campaign's present one: a campaign that
-        -- moves leaves its live calls, and their slots, where they are.
+        -- By the stamped trunk, never by the campaign's present one: a campaign that moves leaves its live
+        -- calls, and their slots, where they are.
         select f.trunk, f.campaign, count(*)::int as n, count(*) filter (where f.is_dialing)::int as dialing
         from unnest(p_in_flight) f group by f.trunk, f.campaign
     ), cluster as materialized (
@@ -43,10 +42,10 @@ begin
              left join lateral pgdial.pace(t, p_now) p on true
              left join lateral pgdial.breaker(t.name, p_now) b on true
         where p_trunks is null or t.name = any (p_trunks)
-    ), lane as materialized (     -- so that reasons are found once
+    ), lane as materialized (     -- materialized: reasons are found once
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
                g.cap - coalesce(f.n, 0) as cap_room, r.trial_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
-               -- One array and no more: the claim reads this for each campaign with work.
+               -- A single array, because the claim reads this for each campaign with work.
                nullif(array_remove(array[
                     case when (select k.why from cluster k) is not null then 'cluster_changed' end,
                     case when t.paused then 'trunk_paused' end,
@@ -81,9 +80,8 @@ begin
     from lane l;
 end $$;
 
--- pace: what the bucket of a trunk allows now; null where the trunk has no pace.
--- A bucket holds a tenth of a second of calls, at least one: a restart or an idle
--- hour never turns into a burst.
+-- pace: how many calls the token bucket of a trunk allows now; null if the trunk has no pace. A bucket holds a
+-- tenth of a second of calls, at least one: a restart or an idle hour never turns into a burst.
 create or replace function pgdial.pace(
     p_trunk pgdial.trunks, p_now timestamptz,
     out tokens double precision, out allowed int, out opens_at timestamptz
@@ -96,7 +94,7 @@ begin
     end if;
     tokens := least(
         greatest(1, p_trunk.calls_per_second / 10)::double precision,
-        -- A bucket from the future (the clock went back) is as good as none.
+        -- A bucket with a future time (the clock went back) is ignored.
         coalesce((select case when b.as_of > p_now then 1
                               else b.tokens + extract(epoch from p_now - b.as_of)::double precision
                                               * p_trunk.calls_per_second::double precision end
@@ -107,8 +105,8 @@ begin
         + '1 millisecond'::interval;
 end $$;
 
--- lock_pace: may the pace of this trunk be spent until the transaction ends? False while somebody
--- else holds its row: the trunk has no turn then, and no other trunk waits for it.
+-- lock_pace: may the pace of this trunk be spent until the transaction ends? False while another session holds
+-- its row: the trunk is then skipped, and no other trunk waits for it.
 create or replace function pgdial.lock_pace(p_trunk text) returns boolean
 language plpgsql volatile
 as $$
@@ -120,10 +118,11 @@ begin
     return found or not exists (select from pgdial.trunk_pace b where b.trunk = p_trunk);
 end $$;
 
--- spend_pace: so many calls of a paced trunk are dialled now. Behind the gate, after lock_pace.
+-- spend_pace: deduct p_calls from the pace of a trunk. Behind the gate, after lock_pace.
 create or replace function pgdial.spend_pace(p_trunk text, p_calls int, p_now timestamptz) returns void
 language plpgsql volatile
--- Its first row may be somebody's uncommitted one: the pace is unspent then, and the gate waits no longer.
+-- Its first row may be another session's uncommitted insert: the gate waits no longer than this, and nothing is
+-- deducted.
 set lock_timeout = '100ms'
 as $$
 begin

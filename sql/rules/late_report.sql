@@ -1,7 +1,7 @@
--- Reports about a dial that is over for us: put back, refused, given up, or followed by a
--- later one. What it shows counts all the same. The caller (apply_report) holds the row.
--- Which dials hold the number, and until when, stands in their events: a hold in hold_until,
--- the provider's word that a dial is over in ended. The row has the latest of them.
+-- Reports about a dial that is over for us: put back, refused, given up, or followed by a later one. What such
+-- a report shows still counts. The caller (apply_report) holds the row.
+-- Which dials hold the number, and until when, is in their events: a hold in hold_until, the provider's report
+-- of an end in ended. The row has the latest of the holds.
 
 -- told: the limits that the provider was told with this claim.
 create or replace function pgdial.told(
@@ -19,7 +19,7 @@ begin
     max_duration := coalesce((v_active ->> 'max_duration_sec')::int, p_call.max_duration_sec) * '1 second'::interval;
 end $$;
 
--- up_until: a dial that shows itself now can be up until then, by the limits that it was told.
+-- up_until: until when a dial that shows itself now can be up, by the limits that the provider was told.
 create or replace function pgdial.up_until(
     p_call pgdial.calls, p_claim_no bigint, p_talks boolean, p_now timestamptz
 ) returns timestamptz
@@ -29,8 +29,8 @@ as $$
     from pgdial.told(p_call, p_claim_no) t
 $$;
 
--- dials_known: of each dial of this call that holds its number, or whose end was reported, the latest
--- word: is it over, and if not, until when does it hold the number?
+-- dials_known: the latest state of each dial of this call that holds its number, or whose end was reported: is
+-- it over, and if not, until when does it hold the number?
 create or replace function pgdial.dials_known(p_call_id uuid)
 returns table (claim_no bigint, is_over boolean, hold_until timestamptz)
 language sql stable
@@ -50,8 +50,8 @@ as $$
     select exists (select from pgdial.dials_known(p_call_id) d where d.claim_no = p_claim_no and d.is_over)
 $$;
 
--- held_by_others: until when dials of this call other than this one hold its number; null: they
--- do not. Never longer than the row says: a person may have released it.
+-- held_by_others: until when other dials of this call hold its number; null: they do not. Never longer than the
+-- row says: a person may have released it.
 create or replace function pgdial.held_by_others(p_call pgdial.calls, p_claim_no bigint) returns timestamptz
 language sql stable
 as $$
@@ -60,7 +60,7 @@ as $$
         where d.claim_no <> p_claim_no and not d.is_over) end
 $$;
 
--- hold_number: this dial is up after all: nobody rings its number until it cannot be up any more.
+-- hold_number: this dial is up after all: its number is not rung until the dial can no longer be up.
 create or replace function pgdial.hold_number(
     p_call pgdial.calls, p_claim_no bigint, p_talks boolean, p_detail jsonb, p_now timestamptz
 ) returns void
@@ -79,9 +79,9 @@ begin
     perform pgdial.note(p_call, 'held', p_now, p_detail || jsonb_build_object('hold_until', v_until));
 end $$;
 
--- end_hold: the provider reports the end of this dial: what it held is free. A call that waits is
--- due as if this had been the end of its attempt: the telephone has just rung.
--- Answers applied, or stale where it held nothing.
+-- end_hold: the provider reports the end of this dial: free what it held. A waiting call becomes due as if its
+-- attempt had ended now: the phone has just rung.
+-- Returns applied, or stale if it held nothing.
 create or replace function pgdial.end_hold(
     p_call pgdial.calls, p_claim_no bigint, p_outcome pgdial.outcome, p_detail jsonb, p_now timestamptz
 ) returns text
@@ -108,9 +108,8 @@ begin
     return 'applied';
 end $$;
 
--- complete_late: a dial that was given up was answered after all. The call is over, and so its
--- retry will not ring the person a second time. While they still talk (no outcome yet) the number
--- stays taken.
+-- complete_late: a dial that was given up was answered after all. The call is over, so that no retry rings the
+-- person a second time. While they still talk (no outcome yet) the number stays taken.
 create or replace function pgdial.complete_late(
     p_call pgdial.calls, p_claim_no bigint, p_outcome pgdial.outcome, p_detail jsonb, p_result jsonb, p_now timestamptz
 ) returns void
@@ -135,8 +134,8 @@ begin
         'late', true, 'outcome', v_outcome, 'result', p_result, 'hold_until', v_talks_until));
 end $$;
 
--- late_answer: an earlier dial was answered, while a later one is in flight or when the call is
--- over. The state stays, but nothing rings them again: neither a retry nor a redrive without force.
+-- late_answer: an earlier dial was answered while a later one is in flight, or after the call was over. The
+-- state stays, but nothing rings them again: neither a retry nor a redrive without force.
 create or replace function pgdial.late_answer(
     p_call pgdial.calls, p_claim_no bigint, p_outcome pgdial.outcome, p_detail jsonb, p_now timestamptz
 ) returns void

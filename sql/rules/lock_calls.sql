@@ -1,9 +1,9 @@
--- lock_calls: lock rows first, in id order; returns the ids that are now ours.
--- Every verb on known ids begins with it, so that no two of them lock in different orders.
--- p_wait: up to 500 ms for a row that somebody holds: for a call that comes alone. A batch waits for
--- nobody (skip locked): one row held by a person must not hold up the others.
--- Index: primary key, pinned by the absence of any state in the WHERE, and because the
--- planner may not read the table from end to end.
+-- lock_calls: lock rows first, in id order; returns the ids that we now hold. Every verb on known ids begins
+-- with it, so that no two of them lock in different orders.
+-- p_wait: wait up to 500 ms for a locked row: for a call that comes alone. A batch skips locked rows (skip
+-- locked): one row held by a person must not hold up the others.
+-- Index: primary key, pinned by the absence of any state in the WHERE, and because the planner may not scan the
+-- table.
 create or replace function pgdial.lock_calls(p_ids uuid[], p_wait boolean) returns uuid[]
 language plpgsql volatile
 set lock_timeout = '500ms'
@@ -19,8 +19,8 @@ begin
     if not p_wait or cardinality(v_locked) = cardinality(v_ids) then
         return v_locked;
     end if;
-    -- In a block, which is a subtransaction, only where it has to wait: a row that is locked
-    -- in one and updated in another gets a multixact, which costs more than the update.
+    -- In a block, which is a subtransaction, only if it has to wait: locking a row in one and updating it in
+    -- another creates a multixact, which costs more than the update.
     begin
         return array(select c.id from pgdial.calls c where c.id = any (v_ids) order by c.id for update);
     exception when lock_not_available then

@@ -1,6 +1,6 @@
--- locked_items: the items of a verb, with what lock_calls made of their rows.
--- p_items: an array of objects, each with "id". verdict: null = locked, go on;
--- locked_out = somebody holds the row; not_found = there is no such call.
+-- locked_items: the items of a verb, with what lock_calls did with their rows.
+-- p_items: an array of objects, each with "id". verdict: null = locked, go on; locked_out = another transaction
+-- holds the row; not_found = there is no such call.
 create or replace function pgdial.locked_items(p_items jsonb, p_wait boolean)
 returns table (ordinal int, item jsonb, id uuid, verdict text)
 language plpgsql volatile
@@ -16,7 +16,7 @@ begin
     return query
         select e.n::int, e.i, k.id,
                case when k.id in (select l from unnest(v_locked) l) then null
-                    -- Not "exists": that may be hashed, by reading every call.
+                    -- Not "exists": the planner may hash it, reading every call.
                     when (select c.id from pgdial.calls c where c.id = k.id) is not null then 'locked_out'
                     else 'not_found' end
         from jsonb_array_elements(p_items) with ordinality as e (i, n),

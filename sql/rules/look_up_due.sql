@@ -1,5 +1,5 @@
--- look_up_due: when is the provider asked about this dial? One in doubt 5 s after its
--- claim, an accepted one when its report may be lost (look_up_after); then less and less often.
+-- look_up_due: when to ask the provider about this dial. One in doubt 5 s after its claim, an accepted one when
+-- its report may be lost (look_up_after); then less and less often.
 create or replace function pgdial.look_up_due(p_call pgdial.calls) returns timestamptz
 language sql stable
 as $$
@@ -9,15 +9,15 @@ as $$
             pgdial.own_deadline(p_call) - coalesce(p_call.repeated_at, p_call.claimed_at) - '2 minutes'::interval) end)
 $$;
 
--- look_up_after: how long after its claim a call that may take so long is asked about. Half of
--- that, so that a lost webhook costs a short call seconds; never more than 2 minutes, and never so
--- soon that its webhook may still be under way.
+-- look_up_after: how long after its claim to ask about a call that can last p_longest. Half of that, so that a
+-- lost webhook costs a short call only seconds; at most 2 minutes, and never so soon that its webhook may still
+-- be under way.
 create or replace function pgdial.look_up_after(p_longest interval) returns interval
 language sql immutable
 as $$ select greatest('5 seconds', least('2 minutes', p_longest / 2)) $$;
 
--- own_deadline: the deadline that the claim, or the latest repetition of its request, gave it, by
--- the limits that the provider was told; sweeps may have put deadline_at off since.
+-- own_deadline: the deadline set by the claim, or by the latest repeat of its request, from the limits that the
+-- provider was told; sweeps may have moved deadline_at since.
 create or replace function pgdial.own_deadline(p_call pgdial.calls) returns timestamptz
 language sql immutable
 as $$
@@ -25,8 +25,8 @@ as $$
         + (p_call.ring_timeout_sec + p_call.max_duration_sec) * '1 second'::interval + '2 minutes'::interval
 $$;
 
--- last_deadline: when it is settled as unknown whatever the provider may still say:
--- max_duration after its own deadline, in which the provider could not be asked.
+-- last_deadline: when it is settled as unknown whatever the provider may still say: max_duration after its own
+-- deadline, for a provider that could not be asked.
 create or replace function pgdial.last_deadline(p_call pgdial.calls) returns timestamptz
 language sql immutable
 as $$

@@ -1,9 +1,9 @@
--- take_lost_claim: the provider speaks of a claim that the row does not know. Its reference
--- is ours (a tag, or the list of the provider, proves it), so its commit was lost: the row
--- takes it over. The caller holds the row, and applies the report after that.
--- p_claim_no: above the row's, and not above claim_floor: without a recovery there is none.
--- Answers adopted (it is in flight), or held (the row has ended, or another call has its number:
--- the reference is used up, and the number is taken while that call is up).
+-- take_lost_claim: the provider reports a claim that the row does not know. Its reference is ours (a tag, or
+-- the provider's list, proves it), so its commit was lost: the row takes it over. The caller holds the row, and
+-- applies the report afterwards.
+-- p_claim_no: above the row's, and not above claim_floor: outside a recovery there is none.
+-- Returns adopted (it is in flight), or held (the row has ended, or another call has its number: the reference
+-- is used up, and the number is taken while that call is up).
 create or replace function pgdial.take_lost_claim(
     p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb, p_now timestamptz
 ) returns text
@@ -23,8 +23,8 @@ begin
     return 'held';
 end $$;
 
--- adopt: the claim that was lost is the row's. Nobody's (claimed_by), so that nobody sends its
--- request again: it may be hours old.
+-- adopt: the lost claim becomes the row's, with a claimed_by that is not a worker, so that its request is not sent
+-- again: it may be hours old.
 create or replace function pgdial.adopt(
     p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb, p_now timestamptz
 ) returns void
@@ -50,8 +50,7 @@ begin
     perform pgdial.note_lost_claim(v_call, p_call, p_trunk, p_report, p_now);
 end $$;
 
--- use_up_claim: the reference was used, and is never used again; while that call is up, the
--- number is taken.
+-- use_up_claim: the reference was used, and is never used again; while that call is up, the number is taken.
 create or replace function pgdial.use_up_claim(
     p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb, p_now timestamptz
 ) returns void
@@ -66,7 +65,7 @@ begin
     update pgdial.calls c
     set claim_no = p_claim_no, hold_until = greatest(c.hold_until, v_hold),
         ring_timeout_sec = t.ring_timeout_sec, max_duration_sec = t.max_duration_sec,
-        -- A waiting row has neither; another one names the latest dial.
+        -- A waiting row has neither; any other state names the latest dial.
         trunk = case when c.state::text <> 'waiting' then p_trunk end,
         provider_call_id = case when c.state::text <> 'waiting' then p_report ->> 'provider_call_id' end,
         run_at = case when c.state::text = 'waiting' then greatest(c.run_at, v_hold) else c.run_at end
@@ -80,8 +79,7 @@ begin
     perform pgdial.note_lost_claim(v_call, p_call, p_trunk, p_report, p_now);
 end $$;
 
--- note_lost_claim: an active event too, which is where later reports about the claim find
--- its trunk.
+-- note_lost_claim: also an active event, because later reports about the claim find its trunk there.
 create or replace function pgdial.note_lost_claim(
     p_call pgdial.calls, p_before pgdial.calls, p_trunk text, p_report jsonb, p_now timestamptz
 ) returns void

@@ -1,7 +1,6 @@
--- next_due: the next moment at which time alone can open the way to a call that waits:
--- a run_at in an open lane, the pace of a lane with work, the end of a hold; in 1 s
--- where due rows were passed over because somebody holds them. Null: nothing but an
--- event can.
+-- next_due: the next moment at which time alone can make a waiting call claimable: a run_at in an open lane,
+-- the pace of a lane with work, the end of a hold; in 1 s if due rows were passed over because they are locked.
+-- Null: only an event can.
 create or replace function pgdial.next_due(
     p_trunks text[], p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
 ) returns timestamptz
@@ -33,9 +32,9 @@ begin
     return v_at;
 end $$;
 
--- passed_over: is a due call of this campaign held by somebody's open transaction?
--- (Those that can be locked are waiting for their number; a settle wakes them.)
--- From each head on, so that neither what is scheduled for later nor what has gone is walked.
+-- passed_over: due calls of this campaign that another transaction has locked. (Those that can be locked are
+-- waiting for their number; a settle wakes them.) Starts from each head, so that neither calls scheduled for
+-- later nor dead index entries are walked.
 create or replace function pgdial.passed_over(p_campaign text, p_heads pgdial.head[], p_now timestamptz) returns uuid[]
 language plpgsql volatile
 as $$

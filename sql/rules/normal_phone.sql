@@ -1,11 +1,10 @@
--- normal_phone: a number as people write it, in E.164; null when it is none that can be dialled.
--- p_region: where it is dialled as it stands (ISO 3166, two letters): for numbers without + and
--- country code. null = nowhere: the + is required.
--- What comes of it is what libphonenumber reads, where that calls the number possible.
--- The same rule as Phone::parse_in in src/domain/phone.rs; a test holds both against libphonenumber.
--- Written so that Postgres can put it into the statement: null in, null out, but not strict. Most are
--- in their form already, with separators or without, which a look at the first digits tells: reading
--- one in full takes twenty times as long.
+-- normal_phone: a number as people write it, in E.164; null if it cannot be dialled.
+-- p_region: where it is dialled as it stands (ISO 3166, two letters): for numbers without + and country code.
+-- null = nowhere: the + is required.
+-- Returns what libphonenumber parses, if that calls the number possible. The same rule as Phone::parse_in in
+-- src/domain/phone.rs; a test compares both with libphonenumber.
+-- Written so that Postgres can inline it: null in, null out, but not strict. Most numbers are already in normal
+-- form, with or without separators, which the first digits show: that is far cheaper than a full parse.
 create or replace function pgdial.normal_phone(p_text text, p_region text default null) returns text
 language sql immutable parallel safe
 as $$
@@ -14,7 +13,7 @@ as $$
                 when p_text is not null then (pgdial.read_phone(p_text, p_region)).phone end
 $$;
 
--- is_normal_phone: is it certainly read as it stands? false = perhaps.
+-- is_normal_phone: is it certainly parsed as it stands? false = perhaps.
 create or replace function pgdial.is_normal_phone(p_text text) returns boolean
 language sql immutable parallel safe
 as $$
@@ -24,12 +23,12 @@ as $$
     else false end
 $$;
 
--- phone_problem: why normal_phone reads no number, and what to write instead; null where it does.
+-- phone_problem: why normal_phone returns null, and what to write instead; null if it does not.
 create or replace function pgdial.phone_problem(p_text text, p_region text default null) returns text
 language sql immutable parallel safe
 as $$ select (pgdial.read_phone(p_text, p_region)).problem $$;
 
--- needed_phone: the number of a verb that can do nothing without one. p_what: how the error calls it.
+-- needed_phone: the number for a verb that cannot do without one. p_what: its name in the error.
 create or replace function pgdial.needed_phone(p_text text, p_region text, p_what text) returns text
 language plpgsql immutable parallel safe
 as $$
@@ -43,7 +42,7 @@ begin
     return v_phone;
 end $$;
 
--- read_phone: the number, or what is wrong with it, as an end of a sentence ("to" is ...).
+-- read_phone: the number, or what is wrong with it, as the end of a sentence ("to" is ...).
 create or replace function pgdial.read_phone(p_text text, p_region text, out phone text, out problem text)
 language plpgsql immutable parallel safe
 as $$
@@ -84,13 +83,13 @@ begin
         return;
     end if;
     phone := '+' || (v_plan ->> 'code') || v_bare;
-    -- What comes of it must be read as itself: +49 00 30 would become +49 0 30, and that another.
+    -- The result must parse as itself: +49 00 30 would become +49 0 30, which parses as another number.
     if phone <> p_text and not pgdial.is_normal_phone(phone) then
         select r.phone, r.problem into phone, problem from pgdial.read_phone(phone, null) r;
     end if;
 end $$;
 
--- region_problem: null where the region is one.
+-- region_problem: null if the region is valid.
 create or replace function pgdial.region_problem(p_region text) returns text
 language sql immutable parallel safe
 as $$
@@ -98,8 +97,8 @@ as $$
         'not a country: write the two letters that ISO 3166 has for it, as in US or GB' end
 $$;
 
--- region_for: where the numbers of a request are dialled: what it says, else what its campaign does.
--- plpgsql, so that it is looked up for those alone that need it, and planned once.
+-- region_for: where the numbers of a request are dialled: its own region, else its campaign's. plpgsql, so that
+-- it is looked up only for those that need it, and planned once.
 create or replace function pgdial.region_for(p_region text, p_campaign text) returns text
 language plpgsql stable
 as $$
@@ -107,7 +106,7 @@ begin
     return coalesce(p_region, (select g.region from pgdial.campaigns g where g.name = p_campaign));
 end $$;
 
--- spelled_phone: the digits of a spelling, and whether + stands in front.
+-- spelled_phone: the digits of a spelling, and whether it begins with +.
 create or replace function pgdial.spelled_phone(p_text text, out digits text, out is_international boolean, out problem text)
 language plpgsql immutable parallel safe
 as $$
@@ -122,7 +121,8 @@ begin
         return;
     end if;
     v_text := pgdial.phone_in_ascii(p_text);
-    -- The quotes by which spreadsheets keep a number a text ('+1..., ="+1..."), and the .0 of one that was none.
+    -- The quotes by which spreadsheets mark a number as text ('+1..., ="+1..."), and the .0 of one stored as a
+    -- number.
     v_text := btrim(regexp_replace(btrim(v_text, v_blanks), '^="', '"'), v_quotes || v_blanks);
     v_text := lower(case when v_text ~ '^[0-9]*[.]0$' then left(v_text, -2) else v_text end);
     -- RFC 3966.
@@ -170,7 +170,7 @@ begin
                          || repeat('0123456789', length(v_signs ->> 'digits') / 10));
 end $$;
 
--- located_phone: whose number it is, and what follows the country code.
+-- located_phone: the numbering plan of a number, and what follows the country code.
 create or replace function pgdial.located_phone(
     p_digits text, p_is_international boolean, p_home jsonb, out plan jsonb, out rest text, out problem text
 )
@@ -193,7 +193,7 @@ begin
             else 'not an E.164 number: write + and the country code, as in +14155550100, or say in which region it is dialled, as in US' end;
         return;
     end if;
-    -- Also +00 44, which begins with two ways to say the same. No country code begins with 0.
+    -- Also +00 44, which has two international prefixes. No country code begins with 0.
     v_idd := (regexp_match(rest, '^(' || (p_home ->> 'idd') || ')'))[1];
     if substr(rest, length(v_idd) + 1) !~ '^0' then
         rest := substr(rest, length(v_idd) + 1);
@@ -210,8 +210,8 @@ begin
     end if;
 end $$;
 
--- with_code_alone: a number of the region with its country code, but without +: what looks like a number
--- only without the code, or is too long with it. Answers what follows the code; null = it is none.
+-- with_code_alone: a number of the region with its country code, but without +: one that looks like a number
+-- only without the code, or is too long with it. Returns what follows the code; null = it is not such a number.
 create or replace function pgdial.with_code_alone(p_digits text, p_home jsonb) returns text
 language plpgsql immutable parallel safe
 as $$
@@ -226,7 +226,7 @@ begin
     return case when p_digits !~ v_form and v_national ~ v_form or pgdial.phone_length(p_digits, p_home) = 'long' then v_national end;
 end $$;
 
--- main_plan: of the country code that these digits begin with; null = there is no such code.
+-- main_plan: the plan of the country code that these digits begin with; null = there is no such code.
 create or replace function pgdial.main_plan(p_digits text) returns jsonb
 language sql immutable parallel safe
 as $$
@@ -235,8 +235,8 @@ as $$
         pgdial.phone_plans() -> 'main' ->> substr(p_digits, 1, 3))
 $$;
 
--- without_trunk_prefix: the number without what is dialled before it within the country; unchanged where
--- it looked like a number with it, and does not without.
+-- without_trunk_prefix: the number without the national trunk prefix; unchanged if it looked like a number with
+-- the prefix, and does not without.
 create or replace function pgdial.without_trunk_prefix(p_national text, p_plan jsonb) returns text
 language plpgsql immutable parallel safe
 as $$
@@ -252,7 +252,7 @@ begin
     return case when p_national ~ v_form and v_bare !~ v_form then p_national else v_bare end;
 end $$;
 
--- phone_length: possible; short (also between two lengths, or ringing within its area only); or long.
+-- phone_length: possible; short (also between two lengths, or dialable only within its area); or long.
 create or replace function pgdial.phone_length(p_national text, p_plan jsonb) returns text
 language sql immutable parallel safe
 as $$

@@ -1,6 +1,5 @@
--- note: append one event to a call's history, with the row's claim and attempt.
--- plpgsql, although one statement: a language sql function that writes is planned
--- anew at each call.
+-- note: append one event to a call's history, with the row's claim and attempt. plpgsql, although one
+-- statement: a language sql function that writes is planned anew at each call.
 create or replace function pgdial.note(
     p_call pgdial.calls, p_kind text, p_at timestamptz, p_detail jsonb default '{}'
 ) returns void

@@ -1,7 +1,7 @@
--- choose: what a claim takes: calls that providers have no quarrel with; where these leave room, one
--- of those that are like what was refused (suspects), and not while another of them is dialled on its
--- trunk. An open breaker is probed by a call that it was not probed with, as long as there is one.
--- p_most: of each of p_trunks so many at most; null = no matter.
+-- choose: what a claim takes: calls unlike those that were refused; if these leave room, one call like those
+-- (suspects), unless another of them is being dialled on its trunk. An open breaker is probed by a call that
+-- has not probed it yet, as long as there is one.
+-- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
 create or replace function pgdial.choose(
     p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
 ) returns pgdial.picked[]
@@ -38,13 +38,12 @@ begin
     return v_found;
 end $$;
 
--- pick: choose and lock due calls, in fair turns. It writes nothing but hints for the next claims.
--- p_avoid: calls like these are left out; p_tried: these calls are.
--- A lane that gave nothing in its turn (nothing due, its numbers taken, its rows held)
--- leaves, and its share goes to the others. Three rounds at most in which no lane leaves:
--- a number that many waiting calls share yields one call, and each number found joins
--- the taken ones.
--- p_most: of each of p_trunks so many at most; null = no matter.
+-- pick: choose and lock due calls, in fair turns. It writes only hints for the next claims.
+-- p_avoid: calls like these are left out; p_tried: these very calls are left out too.
+-- A lane that gave nothing in its turn (nothing due, its numbers taken, its rows locked) leaves, and its share
+-- goes to the others. At most three rounds in which no lane leaves: a number that many waiting calls share
+-- yields one call, and each number found joins the taken ones.
+-- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
 create or replace function pgdial.pick(
     p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[],
     p_avoid pgdial.suspect[], p_tried uuid[], p_now timestamptz
@@ -53,8 +52,8 @@ language plpgsql volatile
 as $$
 declare
     v_heads constant pgdial.head[] := array(select h from unnest(p_heads) h where h.run_at <= p_now);
-    -- Numbers in flight or held, built once: a probe per row dies behind 100,000
-    -- waiting twins of one taken number.
+    -- Numbers in flight or held, collected once: a probe per row would be ruinous behind 100,000 waiting twins
+    -- of one taken number.
     v_taken text[] := array(
         select f.phone from unnest(p_in_flight) f
         union all
@@ -97,16 +96,16 @@ begin
     return query select f.* from unnest(v_found) f;
 end $$;
 
--- turns: how many calls each lane may give in this round. Each next call goes to the
--- lane with the least in flight for its weight, ties by an exponential draw
--- (-ln(random())/weight), so that even a single slot is shared by weight over time.
+-- turns: how many calls each lane may give in this round. Each next call goes to the lane with the least in
+-- flight for its weight, ties by an exponential draw (-ln(random())/weight), so that even a single slot is
+-- shared by weight over time.
 create or replace function pgdial.turns(p_lanes pgdial.lane[], p_found pgdial.picked[], p_wanted int)
 returns table (campaign text, trunk text, quota int)
 language plpgsql volatile
 as $$
 #variable_conflict use_column
 begin
-    if cardinality(p_lanes) = 1 then    -- the usual case, or the last that is left: nothing to share
+    if cardinality(p_lanes) = 1 then    -- the common case, or the last lane left: nothing to share
         return query
             select l.campaign, l.trunk, least(l.room - n.of_campaign, l.trunk_room - n.of_trunk, p_wanted)
             from unnest(p_lanes) l,
@@ -138,12 +137,11 @@ begin
 end $$;
 
 -- pick_from: up to p_quota due calls of one campaign, one per number, locked.
--- Priority by priority, so that run_at stays a bound of the index: calls scheduled for
--- later are never walked. Candidates come from the index alone, in its order, and each is
--- locked as it comes, so that rows held by a person are passed over instead of being chosen
--- and then missed. Twins shorten a look, so it looks up to three times; a priority that is
--- not exhausted then is not overtaken by a lower one. Of a crowd that cannot be claimed, or is
--- left out, it sees a part only, and remembers how far it came (skips).
+-- Priority by priority, so that run_at stays an index bound: calls scheduled for later are never walked.
+-- Candidates come from the index alone, in its order, and each is locked as it comes, so that locked rows are
+-- passed over rather than chosen and then missed. Twins shorten a batch, so it looks up to three times; a
+-- priority that is not exhausted then is not overtaken by a lower one. It scans only part of a crowd that
+-- cannot be claimed, or is left out, and remembers how far it came (skips).
 create or replace function pgdial.pick_from(
     p_campaign text, p_trunk text, p_quota int, p_heads pgdial.head[], p_skips pgdial.skip[], p_taken text[],
     p_unclaimable uuid[], p_avoid pgdial.suspect[], p_now timestamptz
@@ -151,7 +149,7 @@ create or replace function pgdial.pick_from(
 language plpgsql volatile
 as $$
 declare
-    c_walk constant int := 2000;    -- candidates that one claim looks at in a queue, at most
+    c_walk constant int := 2000;    -- maximum candidates per queue and claim
     v_head pgdial.head;
     v_skip pgdial.skip;
     v_found pgdial.picked[] := '{}';
@@ -176,7 +174,7 @@ begin
                           order by c.run_at, c.id limit c_walk) k
                          cross join lateral (
                              select c.id from pgdial.calls c
-                             -- Said again: somebody may have changed the row since the candidate was read.
+                             -- Repeated: the row may have changed since the candidate was read.
                              where c.id = k.id and c.state::text = 'waiting'
                                and c.campaign = p_campaign and c.run_at <= p_now
                                and (c.expires_at is null or c.expires_at > p_now)

@@ -1,15 +1,13 @@
--- put_back: a dial in flight that certainly rings nobody goes back to waiting, its
--- attempt not counted. The caller holds the row's lock and has checked its claim_no.
+-- put_back: a dial in flight that certainly rings nobody goes back to waiting, its attempt not counted. The
+-- caller holds the row's lock and has checked its claim_no.
 -- p_reason: capacity, account, forbidden, fault, late, shutdown, give_back, not_placed.
--- Capacity waits greatest(p_retry_after, 1 s * 2^deferrals) up to 5 min, at most 20
--- times, then fails as capacity. Forbidden waits 5 s * 2^n, at most 5 times, then fails as account.
--- Whether either is about more than this call is weighed (sql/rules/evidence.sql); account is, by
--- definition, and pauses the trunk. Late, account and fault wait 5 s, so
--- that a provider whose clock is wrong, or a trunk whose row somebody holds, does not
--- make every free permit dial in a circle. The others go at once.
--- Answers deferred, failed, canceled (a cancel was wished: it never goes back), completed (an
--- earlier dial of it was answered: neither does that), or suppressed (the number has joined the
--- do-not-call list).
+-- Capacity waits greatest(p_retry_after, 1 s * 2^deferrals) up to 5 min, at most 20 times, then fails as
+-- capacity. Forbidden waits 5 s * 2^n, at most 5 times, then fails as account. Whether either concerns more
+-- than this call is weighed (sql/rules/evidence.sql); account does by definition, and pauses the trunk. Late,
+-- account and fault wait 5 s, so that a provider whose clock is wrong, or a trunk whose row is locked, does not
+-- make every free permit dial in a loop. The others become due at once.
+-- Returns deferred, failed, canceled (a cancel was requested: it never goes back), completed (an earlier dial
+-- of it was answered: it does not go back either), or suppressed (the number has joined the do-not-call list).
 create or replace function pgdial.put_back(
     p_call pgdial.calls, p_reason text, p_retry_after interval, p_detail jsonb, p_now timestamptz
 ) returns text
@@ -67,7 +65,7 @@ begin
     return 'deferred';
 end $$;
 
--- times_forbidden: how often it was put back as forbidden, since it was last redriven.
+-- times_forbidden: how often it was put back as forbidden since its last redrive.
 -- Index: call_events_by_call.
 create or replace function pgdial.times_forbidden(p_id uuid) returns int
 language plpgsql stable
@@ -79,8 +77,8 @@ begin
                                     where r.call_id = p_id and r.kind = 'redriven'), 0));
 end $$;
 
--- asked_wait: the seconds that a provider asks us to wait, as JSON; up to a day, and null for what is
--- no such time: no value of a provider makes a verb fail.
+-- asked_wait: the seconds that a provider asks us to wait, as JSON; up to a day, and null for an invalid value:
+-- nothing that a provider sends makes a verb fail.
 create or replace function pgdial.asked_wait(p_seconds jsonb) returns interval
 language sql immutable
 as $$

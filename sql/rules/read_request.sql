@@ -1,13 +1,12 @@
--- read_requests: requests of enqueue, read and checked; the one place for their limits.
--- p_requests: an array of JSON objects as POST /calls takes them, with idempotencyKey inside.
--- traceparent may be inside, too: the trace that a call is asked for in. It is checked here, and is
--- no part of what is asked for: not of the hash, nor of the answer.
--- Answers for each, by its place from 1, the typed fields, the hash over the normalised
--- request (two spellings of one number are one request, whatever their region; '' without a key, since only the
--- requests of one key are compared), and problem: null, or a sentence for each fault that says what
--- to do, each on a line of its own.
--- One select that Postgres writes into the caller's statement: a call of plpgsql for each
--- request took 40 us, this takes 5.
+-- read_requests: the requests of enqueue, parsed and checked; the one place for their limits.
+-- p_requests: an array of JSON objects as in POST /calls, with idempotencyKey inside. They may contain
+-- traceparent, the trace in which the call is requested. It is checked here, but is not part of the request:
+-- neither of the hash nor of the response.
+-- Returns for each, by ordinal from 1, the typed fields, the hash of the normalised request (two spellings of
+-- one number are one request, whatever their region; '' without a key, since only requests of one key are
+-- compared), and problem: null, or a sentence per fault that says what to do, one per line.
+-- One select that Postgres inlines into the caller's statement: a plpgsql call per request is several times
+-- slower.
 create or replace function pgdial.read_requests(p_requests jsonb)
 returns table (
     ordinal int, phone text, script_id text, metadata jsonb, campaign text, from_number text,
@@ -19,7 +18,7 @@ as $$
     select q.n::int, q.phone, q.script_id, q.metadata, q.campaign, q.from_number,
            case when q.problem is null then coalesce(q.priority::numeric::smallint, 0) end, q.run_at, q.expires_at,
            case when q.problem is null then q.max_attempts::numeric::int end, q.idempotency_key,
-           -- jsonb has one text for one value (keys sorted, numbers in one form), so the hash is over meaning.
+           -- jsonb has one text per value (keys sorted, numbers in one form), so the hash covers the meaning.
            case when q.problem is null and q.idempotency_key is not null then
                sha256(convert_to(jsonb_build_array(
                    q.phone, q.script_id, q.metadata, q.campaign, q.from_number, coalesce(q.priority::numeric::smallint, 0),
@@ -35,7 +34,8 @@ as $$
                  when length(t.script_id) not between 1 and 200 then '"scriptId" must have 1 to 200 characters' end,
             case when jsonb_typeof(t.metadata) <> 'object' then '"metadata" must be a JSON object'
                  when octet_length(t.metadata::text) > 16384 then '"metadata" is larger than 16 KiB: send a reference to the data instead'
-                 -- 32 levels take 64 brackets, and a number beyond 1e300 as many digits: little metadata has neither.
+                 -- 32 levels need 64 brackets, and a number beyond 1e300 as many digits: little metadata has
+                 -- either.
                  when octet_length(t.metadata::text) > 64 and t.metadata @? '$.**{33}' then
                      '"metadata" has more than 32 levels: send a reference to the data instead'
                  when octet_length(t.metadata::text) > 300
@@ -43,7 +43,7 @@ as $$
                      '"metadata" has a number beyond 1e300: send it as a string' end,
             case when t.sent_from is not null and t.from_number is null and pgdial.region_problem(t.region) is null then
                      '"from" is ' || pgdial.phone_problem(t.sent_from, pgdial.region_for(t.region, t.campaign)) end,
-            -- 5.0 is a whole number to JSON and to JSON Schema.
+            -- 5.0 is a whole number in JSON and in JSON Schema.
             case when t.priority !~ '^[0-9]([.]0+)?$' then '"priority" must be a whole number from 0 to 9 (higher first)' end,
             case when t.max_attempts !~ '^([1-9]|1[0-9]|20)([.]0+)?$' then '"maxAttempts" must be a whole number from 1 to 20' end,
             case when t.sent_run_at is not null and t.run_at is null then
@@ -80,11 +80,11 @@ as $$
                    nullif(a.r -> 'maxAttempts', 'null')::text as max_attempts,
                    a.r ->> 'idempotencyKey' as idempotency_key, a.r ->> 'traceparent' as traceparent
             from jsonb_array_elements(p_requests) with ordinality as a (r, n)
-            offset 0) t   -- a fence: what is used twice is made once
+            offset 0) t   -- a fence: evaluated once although used twice
         offset 0) q
 $$;
 
--- read_request: one of them.
+-- read_request: a single request.
 create or replace function pgdial.read_request(
     p_request jsonb,
     out phone text, out script_id text, out metadata jsonb, out campaign text, out from_number text,
@@ -98,7 +98,7 @@ as $$
     from pgdial.read_requests(jsonb_build_array(p_request)) r
 $$;
 
--- misshapen: what is wrong with a request that is no object of known fields in their types.
+-- misshapen: what is wrong with a request that is not an object of known fields with their types.
 create or replace function pgdial.misshapen(p_request jsonb) returns text
 language plpgsql immutable
 as $$

@@ -1,10 +1,10 @@
--- read_timestamp: an RFC 3339 instant with its offset, or null when it is none.
--- A text without an offset would mean another instant in each session's time zone.
+-- read_timestamp: an RFC 3339 instant with its offset, or null if it is not one. A text without an offset would
+-- mean another instant in each session's time zone.
 create or replace function pgdial.read_timestamp(p_text text) returns timestamptz
 language plpgsql stable strict
 as $$
 declare
-    -- Postgres takes offsets below 16 hours, RFC 3339 has them up to 23:59.
+    -- Postgres accepts offsets below 16 hours, RFC 3339 allows up to 23:59.
     v_far text[] := regexp_match(p_text, '^(.+)([+-])(1[6-9]|2[0-3]):?([0-5][0-9])?$');
 begin
     if p_text !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$' then
@@ -16,5 +16,5 @@ begin
     end if;
     return p_text::timestamptz;
 exception when others then
-    return null;   -- shaped right, but no such day
+    return null;   -- well-formed, but no such day
 end $$;

@@ -1,5 +1,5 @@
--- retry_base: the base of the backoff after an outcome; null = it is not retried.
--- No retry after an answer, whatever came then: the person has already spoken to us.
+-- retry_base: the base of the backoff after an outcome; null = it is not retried. No retry after an answer,
+-- whatever came afterwards: the person has already spoken to us.
 create or replace function pgdial.retry_base(p_campaign pgdial.campaigns, p_outcome pgdial.outcome) returns interval
 language sql immutable
 as $$

@@ -1,4 +1,5 @@
--- same_name: are these two names one? Providers write the same UUID in either case. Null: one is missing.
+-- same_name: are these two provider ids equal? Providers write the same UUID in either case. Null: one is
+-- missing.
 create or replace function pgdial.same_name(p_one text, p_other text) returns boolean
 language sql immutable
 as $$
@@ -6,7 +7,7 @@ as $$
         or lower(p_one) = lower(p_other) and p_one ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
 $$;
 
--- spellings: the name as it may stand in a row, for an index.
+-- spellings: the spellings of the provider id that a row may have, for an index.
 create or replace function pgdial.spellings(p_name text) returns text[]
 language sql immutable
 as $$

@@ -1,10 +1,10 @@
--- skips: a crowd at the head of a queue that cannot be claimed (a million calls that have expired, or
--- whose numbers have joined the do-not-call list, or whose rows somebody holds) is walked once and
--- not by each claim, and never by more than so many rows behind the gate. A claim that
--- ends its walk there says so (wait_ms = 0), and the next goes on behind.
--- For 10 s, then the walk begins anew: what has become claimable before the place waits as long at most.
--- The sweep takes the crowd away meanwhile.
--- Kept in the session, which lives on one server and in one database.
+-- skips: a crowd at the head of a queue that cannot be claimed (a million calls that have expired, or whose
+-- numbers have joined the do-not-call list, or whose rows are locked) is walked once, not by each claim, and
+-- only a bounded number of rows at a time behind the gate. A claim that ends its walk there returns wait_ms =
+-- 0, and the next one continues behind.
+-- A place counts for 10 s, then the walk begins anew: a call before it that has become claimable waits at most
+-- that long. The sweep removes the crowd meanwhile.
+-- Kept in the session, which stays on one server and in one database.
 
 -- skips: the places that still count.
 create or replace function pgdial.skips(p_now timestamptz) returns pgdial.skip[]
@@ -16,7 +16,7 @@ begin
     if v_known is null then
         return '{}';
     end if;
-    -- From the future: the clock has gone back.
+    -- Ignored if it is in the future: the clock has gone back.
     return array(select s from unnest(v_known::pgdial.skip[]) s where s.since between p_now - '10 seconds'::interval and p_now);
 end $$;
 

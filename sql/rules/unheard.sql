@@ -1,10 +1,10 @@
--- sweep_unheard: dials in doubt of which a trunk's provider would have told by now, if it had placed
--- them: it declares (trunks.reports_within) how soon it sends a first report of each call. They were
--- not placed, and wait again, the attempt not counted.
--- Silence alone proves nothing: perhaps nobody could reach us. So it counts only where reports of
--- several other calls of the trunk were taken after the report was due, and with a margin for what
--- the provider sends again: a minute at least, and as long as it took until one of them came. All of
--- this since the last minute in which nothing was told at all: perhaps nobody could reach us again.
+-- sweep_unheard: dials in doubt that their provider would have reported by now, if it had placed them: the
+-- trunk declares (trunks.reports_within) how soon it sends a first report of each call. They were not placed,
+-- and wait again, the attempt not counted.
+-- Silence alone proves nothing: perhaps the provider could not reach us. So it counts only if reports of
+-- several other calls of the trunk were taken after the report was due, with a margin for redeliveries: at
+-- least a minute, and at least as long as it took until the first of them came. All of this since the last
+-- minute without any report: perhaps the provider could not reach us then.
 -- Index: calls_in_flight, then each row's own events.
 create or replace function pgdial.sweep_unheard(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
@@ -31,15 +31,14 @@ begin
     return v_n;
 end $$;
 
--- unheard_at: the earliest moment at which silence about this dial in doubt may count. Null: it
--- never does.
+-- unheard_at: the earliest moment at which silence about this dial in doubt may count. Null: never.
 create or replace function pgdial.unheard_at(p_call pgdial.calls, p_within interval) returns timestamptz
 language sql immutable
 as $$ select coalesce(p_call.repeated_at, p_call.claimed_at) + p_within + '1 minute'::interval $$;
 
--- is_unheard: is there nothing of this dial, and enough of others?
--- What names no reference is matched by the provider's id, which is not known here: while such
--- a report of the trunk is parked, it may be about this dial.
+-- is_unheard: is there no report of this dial, and enough of others? A report without a reference is matched by
+-- the provider's id, which is not known here: while such a report of the trunk is parked, it may be about this
+-- dial.
 create or replace function pgdial.is_unheard(p_call pgdial.calls, p_within interval, p_now timestamptz) returns boolean
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -53,7 +52,7 @@ declare
     v_first timestamptz;
     v_others int;
 begin
-    if p_call.claimed_by = '00000000-0000-0000-0000-000000000000'   -- adopted by a recovery: nobody knows its age
+    if p_call.claimed_by = '00000000-0000-0000-0000-000000000000'   -- adopted by a recovery: its age is unknown
        or (select w.id from pgdial.webhook_events w
            where w.trunk = p_call.trunk and w.reference = p_call.id || '-' || p_call.claim_no limit 1) is not null
        or (select w.id from pgdial.webhook_events w
@@ -69,7 +68,7 @@ begin
     select min(h.received_at), count(distinct h.call_id) into v_first, v_others
     from (select w.received_at, w.call_id from pgdial.webhook_events w
           where w.trunk = p_call.trunk and w.received_at >= v_since and w.verdict = 'applied'
-            -- That another account tells of its calls proves nothing (is_its_account).
+            -- Another account's reports prove nothing about this one's (is_its_account).
             and (p_call.account is null
                  or (select c.account from pgdial.calls c where c.id = w.call_id) = p_call.account)
           order by w.received_at limit 100) h;
@@ -77,8 +76,8 @@ begin
        and p_now >= v_first + greatest('1 minute', v_first - coalesce(p_call.repeated_at, p_call.claimed_at));
 end $$;
 
--- dial_ended_at: when the provider can have accepted this dial in doubt at the latest: when the
--- doubt was written down, or when the time of its repetition was over.
+-- dial_ended_at: the latest moment at which the provider can have accepted this dial in doubt: when the doubt
+-- was recorded, or when the time for its repeat was over.
 create or replace function pgdial.dial_ended_at(p_call pgdial.calls) returns timestamptz
 language plpgsql stable
 as $$

@@ -5,7 +5,7 @@ create or replace function pgdial.uuid_v7(p_at timestamptz) returns uuid
 language sql volatile parallel safe
 as $$ select pgdial.uuid_v7_of((extract(epoch from p_at) * 1000000)::bigint) $$;
 
--- The same of microseconds since 1970; written so that Postgres can put it into the statement.
+-- The same from microseconds since 1970; written so that Postgres can inline it.
 create or replace function pgdial.uuid_v7_of(p_us bigint) returns uuid
 language sql volatile parallel safe
 as $$

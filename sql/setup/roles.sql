@@ -1,6 +1,6 @@
--- roles: the three roles of pgdial, made by an administrator, once in each database and again
--- whenever you like; what is there stays. As a superuser, or, where there is no
--- schema pgdial yet, as the owner of the database who may create roles:
+-- roles: the three roles of pgdial, made by an administrator, once in each database and again whenever you
+-- like; existing roles stay. Run it as a superuser, or, if there is no schema pgdial yet, as the owner of the
+-- database with the right to create roles:
 --
 --     psql -d DATABASE -f sql/setup/roles.sql
 --
@@ -10,27 +10,27 @@
 --     create role pgdial_run    login password '...' in role pgdial_worker;  -- serve, api, work, the commands
 --     create role ann           login password '...' in role pgdial_reader;  -- sql/ops, the views, why
 --
--- `pgdial migrate` grants what the roles may do (sql/rules/grants.sql). It does so as
--- pgdial_owner, whichever of its members calls it, so that everything has one owner.
--- An application that only enqueues, in transactions of its own, needs none of the roles:
+-- `pgdial migrate` grants what the roles may do (sql/rules/grants.sql). It does so as pgdial_owner, whichever
+-- of its members calls it, so that everything has one owner.
+-- An application that only enqueues, in its own transactions, needs none of the roles:
 --
 --     grant usage on schema pgdial to app;
 --     grant execute on function pgdial.enqueue to app;
 --
--- Whoever makes the roles without being a superuser may give them to logins, and from Postgres 16 on
--- not act as them: to migrate with the same login, `grant pgdial_owner to` it first.
+-- A creator of the roles who is not a superuser can give them to logins, but from Postgres 16 on cannot act as
+-- them: to migrate with the same login, `grant pgdial_owner to` it first.
 --
--- Two things that are yours to decide. Whoever may connect may take an advisory lock, and so
--- hold up the claim, with no right on anything here; in a database that holds pgdial alone:
+-- Two decisions are left to you. Any login that can connect can take an advisory lock, and so hold up the
+-- claim, without any right on pgdial; in a database that holds pgdial alone:
 --
 --     revoke connect, temporary on database DATABASE from public;
 --
--- And without this, sql/ops/health.sql cannot see the transactions of others; with it, a
--- reader sees the statements of every database of the server:
+-- And without this, sql/ops/health.sql cannot see the transactions of others; with it, a reader sees the
+-- statements of every database of the server:
 --
 --     grant pg_read_all_stats to pgdial_reader;
 --
--- Races: two databases of one server may be prepared at once, and the roles are theirs together.
+-- Races: two databases of one server may be prepared at once, and they share the roles.
 do $$
 declare
     v_statement text;
@@ -40,21 +40,21 @@ begin
         begin
             execute format('create role %I nologin', v_role);
         exception when duplicate_object or unique_violation then
-            null;   -- it is there, or somebody was faster
+            null;   -- it exists, or a concurrent run was faster
         end;
         execute format('grant connect on database %I to %I', current_database(), v_role);
     end loop;
-    -- By these pgdial notices that it runs elsewhere (sql/rules/cluster.sql), also where they are
-    -- taken from PUBLIC. Whoever may not give them leaves that as it is.
+    -- With these pgdial notices that it runs elsewhere (sql/rules/cluster.sql), even if they are revoked from
+    -- PUBLIC. If this login cannot grant them, they stay as they are.
     begin
         grant execute on function pg_control_system(), pg_current_wal_lsn(), pg_walfile_name(pg_lsn) to pgdial_owner;
     exception when insufficient_privilege then
         null;
     end;
-    -- The schema is made by the first migration, with everything in it.
+    -- The first migration makes the schema and everything in it.
     execute format('grant create on database %I to pgdial_owner', current_database());
 
-    -- A schema from before: it and all that is in it change hands. Sequences go with their tables.
+    -- An existing schema: it and everything in it change owner. Sequences go with their tables.
     for v_statement in
         select format('alter schema pgdial owner to pgdial_owner')
         from pg_namespace n where n.nspname = 'pgdial' and n.nspowner <> 'pgdial_owner'::regrole

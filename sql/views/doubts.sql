@@ -1,5 +1,5 @@
--- doubts: the trunks of whose slots more than a third are held by dials in doubt, with what would
--- spare them that. p_trunk: null = all.
+-- doubts: the trunks on which dials in doubt hold more than a third of the slots, with what would avoid that.
+-- p_trunk: null = all.
 create or replace function pgdial.doubts(p_trunk text default null)
 returns table (trunk text, slots int, in_doubt int, oldest_at timestamptz, advice text)
 language plpgsql stable

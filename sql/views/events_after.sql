@@ -1,24 +1,24 @@
--- events_after: what happened after a cursor, for programs that follow; nothing is ever
--- skipped, and from one cursor to the next nothing comes twice.
+-- events_after: what happened after a cursor, for programs that follow the events; nothing is ever skipped, and
+-- nothing is repeated from one cursor to the next.
 --   select * from pgdial.events_after('now', 0);       -- the last row's cursor: keep it
 --   select * from pgdial.events_after($1, 500, '{"kind": ["completed", "failed"]}');
--- p_cursor: of the last row that was seen; null or 'start' (the oldest that is kept), 'now', or an
---   instant, as in 2026-01-02T03:04:05Z: from there on, with a few that came before it.
--- p_limit: rows at most, 0 to 10,000; about 1 MiB of them.
+-- p_cursor: that of the last row seen; null or 'start' (the oldest event kept), 'now', or an instant, as in
+-- 2026-01-02T03:04:05Z: from there on, with a few events from before it.
+-- p_limit: maximum rows, 0 to 10,000; about 1 MiB of them.
 -- p_filter: kind (a word or a list), campaign, trunk, call (its id).
--- The last row is always a `heartbeat`: its cursor is where to go on, even where the filter let
---   nothing pass; its detail says whether there is more (more), how long the oldest event that
---   is withheld has waited (lagMs), and for whose open transaction (heldBy).
--- state: where the call stands now. After its retention a call has no number, campaign or state.
--- Refusals: 22023 (cursor, limit or filter cannot be read), PDGON (the cursor is older than what
---   is kept), PDMOV (it is of another database, or of a history that this one has lost).
+-- The last row is always a `heartbeat`: its cursor is where to continue, even if the filter matched nothing;
+-- its detail says whether there is more (more), how long the oldest withheld event has waited (lagMs), and for
+-- whose open transaction (heldBy).
+-- state: the call's present state. After retention has deleted it, a call has no number, campaign or state.
+-- Errors: 22023 (cursor, limit or filter is invalid), PDGON (the cursor is older than what is kept), PDMOV (it
+-- belongs to another database, or to a history that this one has lost).
 --
--- Why not by seq: numbers are drawn before the commit, so that a lower one may appear later.
--- By (xid, seq), and only below the oldest transaction that is still open here, all is final.
--- The price: one open writing transaction holds back everything after it.
--- Cost: call_events_pkey, and the key of calls for each row: 7 to 12 ms for 500 rows, 0.7 ms for none.
--- With a filter at most 10,000 events are looked at, 50 ms; with a call, only that call's.
--- Races: every statement here sees at least what the horizon saw: it is asked first.
+-- Why not by seq: numbers are drawn before the commit, so a lower one may appear later. Ordered by (xid, seq),
+-- and only below the oldest transaction still open in this database, everything is final. The price: one open
+-- writing transaction holds back everything after it.
+-- Cost: call_events_pkey, and the primary key of calls for each row. With a filter at most 10,000 events are
+-- visited; with a call, only that call's.
+-- Races: every statement here sees at least what the horizon saw: the horizon is taken first.
 create or replace function pgdial.events_after(p_cursor text, p_limit int default 500, p_filter jsonb default '{}')
 returns table (cursor text, at timestamptz, kind text, call_id uuid, reference text, claim_no bigint, attempt int,
                campaign text, trunk text, phone text, state text, outcome text, detail jsonb)
@@ -34,7 +34,7 @@ set max_parallel_workers_per_gather = 0
 as $$
 #variable_conflict use_column
 declare
-    c_looked constant int := 10000;     -- events that one call looks at
+    c_looked constant int := 10000;     -- maximum events visited per call
     c_bytes constant int := 1048576;
     v_horizon constant record := pgdial.events_horizon();
     v_place constant text := pgdial.event_place();
@@ -56,7 +56,7 @@ begin
     if p_limit is null or p_limit not between 0 and c_looked then
         raise exception 'the limit is 0 to 10000' using errcode = 'invalid_parameter_value';
     end if;
-    -- One more tells whether there is more.
+    -- One extra row shows whether there is more.
     if v_call is not null then
         open v_events for
             select e.xid, e.seq, e.at, e.kind, e.call_id, e.claim_no, e.attempt, e.detail,
@@ -95,7 +95,7 @@ begin
     end loop;
     close v_events;
     if v_call is not null and not v_more then
-        -- All of the call was seen: no need to pass the others' events again.
+        -- All of the call's events were seen: no need to scan the others' again.
         v_after := coalesce(pgdial.newest_event(v_horizon.below, v_from), v_after);
     end if;
     return query values (
@@ -107,7 +107,7 @@ begin
                                    'since', v_horizon.since) end));
 end $$;
 
--- trunk_of_claim: where it was dialled. The row knows it of its latest claim, until it waits again.
+-- trunk_of_claim: the trunk of a claim. The row has that of its latest claim, until it waits again.
 create or replace function pgdial.trunk_of_claim(p_call pgdial.calls, p_id uuid, p_claim_no bigint) returns text
 language plpgsql stable
 as $$
@@ -119,12 +119,11 @@ begin
             where e.call_id = p_id and e.claim_no = p_claim_no and e.kind = 'active' order by e.seq limit 1);
 end $$;
 
--- events_horizon: below this transaction everything is over. Who holds it up: a session, or a
--- prepared transaction, under the name that it was given; nobody while nothing is open.
--- Transactions of other databases of the server draw from the same numbers, and write nothing
--- here. One that is in the snapshot and no longer in the activity has ended since: whose it was
--- is unknown, so it counts, and the next look does without it.
--- since: null for those who may not see the sessions of others (pg_read_all_stats).
+-- events_horizon: below this transaction everything has ended. Also what holds it up: a session, or a prepared
+-- transaction, by name; null if no transaction is open. Transactions of other databases of the server draw from
+-- the same numbers, but write nothing here. One that is in the snapshot but no longer in the activity has ended
+-- since: its database is unknown, so it counts, and the next call does without it.
+-- since: null for logins that may not see the sessions of others (pg_read_all_stats).
 create or replace function pgdial.events_horizon(
     out below xid8, out pid int, out application_name text, out since timestamptz)
 language plpgsql volatile
@@ -136,13 +135,13 @@ declare
     v_is_there boolean;
 begin
     if pg_is_in_recovery() then
-        -- There the snapshot lists nobody.
+        -- A standby's snapshot lists no open transactions.
         below := pg_snapshot_xmin(v_snapshot);
         return;
     end if;
     for v_look in 1..3 loop
         v_snapshot := pg_current_snapshot();
-        -- Sessions are read once in a transaction, unless one asks to read them again.
+        -- Session statistics are read once per transaction, unless cleared.
         perform pg_stat_clear_snapshot();
         select x.xid, a.pid is not null or p.gid is not null into v_lowest, v_is_there
         from pg_snapshot_xip(v_snapshot) x (xid)
@@ -152,7 +151,8 @@ begin
         order by x.xid limit 1;
         exit when v_lowest is null or v_is_there;
     end loop;
-    -- What began after the last one that ended is not in the list: it is at the end, or beyond.
+    -- Transactions that began after the last one that ended are not in the list: they are at its end, or
+    -- beyond.
     below := least(pg_current_xact_id_if_assigned(), coalesce(v_lowest, pg_snapshot_xmax(v_snapshot)));
     select h.pid, h.name, h.since into pid, application_name, since
     from (select a.pid, a.application_name as name, a.xact_start as since
@@ -163,7 +163,7 @@ begin
     limit 1;
 end $$;
 
--- events_withheld_ms: for how long the oldest event has been committed and not told; 0: none is.
+-- events_withheld_ms: how long the oldest withheld event has been committed; 0: none is withheld.
 create or replace function pgdial.events_withheld_ms(p_below xid8, p_from bigint) returns bigint
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -178,7 +178,7 @@ begin
         order by e.xid, e.seq limit 1), 0);
 end $$;
 
--- newest_event: the last one that is final; null: there is none.
+-- newest_event: the last event that is final; null: there is none.
 create or replace function pgdial.newest_event(p_below xid8, p_from bigint) returns pgdial.event_cursor
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -191,7 +191,7 @@ begin
             where e.xid < p_below and e.seq >= p_from order by e.xid desc, e.seq desc limit 1);
 end $$;
 
--- event_place: where cursors are good: which database of which server, and its timeline.
+-- event_place: where cursors are valid: which database of which server, and its timeline.
 create or replace function pgdial.event_place() returns text
 language plpgsql volatile
 as $$
@@ -218,9 +218,9 @@ as $$
            || to_hex((extract(epoch from p_cursor.at) * 1000000)::bigint)
 $$;
 
--- read_event_cursor: where a cursor stands, if what comes after it is still all here. A cursor
--- names an event, so that one which is not there tells of a loss: it was dropped with its week,
--- or the database was restored to a time before it.
+-- read_event_cursor: parse a cursor, and check that everything after it is still here. A cursor names an event,
+-- so a missing event reveals a loss: it was dropped with its week, or the database was restored to a time
+-- before it.
 create or replace function pgdial.read_event_cursor(p_cursor text, p_place text, p_from bigint, p_below xid8)
 returns pgdial.event_cursor
 language plpgsql volatile
@@ -266,16 +266,17 @@ begin
             raise exception 'the cursor is older than the events that are kept, which begin with %: %',
                 to_char(v_oldest, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), c_again using errcode = 'PDGON';
         end if;
-        -- No event yet when it was made, or it was erased: its week is there, and what came after.
+        -- There was no event yet when it was made, or its event was erased: its week exists, and so does
+        -- everything after it.
         return v_found;
     end if;
     raise exception 'not a cursor: give one back as it was, or "start", "now", or an instant as in 2026-01-02T03:04:05Z'
         using errcode = 'invalid_parameter_value';
 end $$;
 
--- events_at: a place in the order before every event of this instant or later, but for those
--- of transactions that were open for longer than a minute. Halves the range of transactions, in
--- which time goes up but for small steps: 64 looks into the index at most.
+-- events_at: a position before every event of this instant or later, except those of transactions that were
+-- open for longer than a minute. Bisects the range of transactions, along which time rises except for small
+-- steps: at most 64 index probes.
 create or replace function pgdial.events_at(p_at timestamptz, p_from bigint, p_below xid8) returns pgdial.event_cursor
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -305,7 +306,7 @@ begin
     return v_best;
 end $$;
 
--- event_filter: the kinds of a filter, null for all; refuses what no filter is.
+-- event_filter: the kinds of a filter, null for all; refuses an invalid filter.
 create or replace function pgdial.event_filter(p_filter jsonb) returns text[]
 language plpgsql immutable
 as $$

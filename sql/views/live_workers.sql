@@ -1,5 +1,5 @@
--- live_workers: the processes that were seen within three heartbeats and do not stop. One that is
--- draining is alive, and claims nothing.
+-- live_workers: the processes that were seen within three heartbeats and are not stopping. One that is draining
+-- is alive, and claims nothing.
 create or replace view pgdial.live_workers as
 select w.id, w.host, w.pid, w.release, w.permits, w.trunks, w.accounts, w.started_at, w.seen_at, w.draining
 from pgdial.workers w

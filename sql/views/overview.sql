@@ -1,10 +1,10 @@
--- Views for people and dashboards: they read these, not the tables, and so survive a
--- change of the schema. None of them reads the history from end to end: what is not over is
--- counted exactly, of what is over only the latest is looked at, and since says since when.
--- A function in a view asks for the reader's own right to call it, a table for the view's: what a
--- dashboard may be granted alone (latest_ended, call_overview) has pgdial.now() written out.
+-- Views for people and dashboards, which read these instead of the tables and so survive schema changes. None
+-- scans the whole history: live calls are counted exactly, of finished calls only the latest are visited, and
+-- since says how far back that goes.
+-- A function in a view needs the reader's own right to call it, a table the view owner's right: the views that
+-- a dashboard may be granted alone (latest_ended, call_overview) have pgdial.now() written out.
 
--- latest_ended: the calls that ended last: those of 24 hours, 50,000 at most.
+-- latest_ended: the calls that ended last: those of 24 hours, at most 50,000.
 create or replace view pgdial.latest_ended as
 select c.id, c.phone, c.campaign, c.trunk, c.state::text as state, c.outcome, c.attempt, c.last_error,
        c.created_at, c.started_at, c.answered_at, c.ended_at
@@ -13,8 +13,8 @@ where c.ended_at > (select clock_timestamp() + k.ahead from pgdial.clock k) - in
 order by c.ended_at desc
 limit 50000;
 
--- waiting_calls: by campaign, how many wait, how many are due, and since when the oldest is.
--- Cost: an entry of the index for each waiting call.
+-- waiting_calls: per campaign, how many wait, how many are due, and since when the oldest is.
+-- Cost: an index entry for each waiting call.
 create or replace view pgdial.waiting_calls as
 with n as materialized (select pgdial.now() as now)
 select c.campaign, count(*) as waiting, count(*) filter (where c.run_at <= n.now) as due,
@@ -33,8 +33,8 @@ from pgdial.calls c
 where c.state in ('dialing', 'unresolved', 'in_call')
 order by c.claimed_at;
 
--- call_overview: calls by campaign and state. since is null where all of them are counted; else
--- these are the ones that ended since then.
+-- call_overview: calls by campaign and state. since is null if all of them are counted; else only those that
+-- ended since then.
 create or replace view pgdial.call_overview as
 select c.campaign, 'waiting' as state, count(*) as calls, null::timestamptz as since
 from pgdial.calls c where c.state = 'waiting' group by c.campaign
@@ -44,8 +44,8 @@ from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call') group 
 union all
 select e.campaign, e.state, count(*), min(min(e.ended_at)) over () from pgdial.latest_ended e group by e.campaign, e.state;
 
--- campaign_progress: what each campaign has before it, whether it may dial now, and how its
--- calls ended since then (see latest_ended).
+-- campaign_progress: what each campaign has left to do, whether it may dial now, and how its calls ended since
+-- then (see latest_ended).
 create or replace view pgdial.campaign_progress as
 select g.name as campaign, g.trunk, g.weight, g.cap, g.paused, l.in_flight, l.room, l.reason,
        coalesce(w.waiting, 0) as waiting, coalesce(w.due, 0) as due, w.oldest_due_at,
@@ -62,9 +62,9 @@ from pgdial.campaigns g
         from pgdial.latest_ended e group by e.campaign) e on e.campaign = g.name
      cross join (select min(e.ended_at) as since from pgdial.latest_ended e) s;
 
--- calls_by_state: how many calls there are in each state. Exact for those in flight, up to a
--- million for those that wait and up to 10,000 for each of the others; beyond that what Postgres's
--- statistics say, and is_estimated.
+-- calls_by_state: how many calls there are in each state. Exact for those in flight, for up to a million
+-- waiting ones and for up to 10,000 of each other state; beyond that estimated from Postgres's statistics, with
+-- is_estimated.
 create or replace view pgdial.calls_by_state as
 with recursive known (campaign) as (
     -- The campaigns with finished calls, by jumping along the index.
@@ -96,8 +96,8 @@ select n.state, case when n.calls > n.most then greatest(n.calls, e.calls) else 
        coalesce(n.calls > n.most, false) as is_estimated
 from counted n left join estimated e on e.state = n.state;
 
--- stuck_calls: in flight past their lease or deadline, unresolved, or asked to end and
--- still up; and numbers held because nobody knows how a dial ended.
+-- stuck_calls: in flight past their lease or deadline, unresolved, or still up after a cancel request; and
+-- numbers held because nobody knows how a dial ended.
 create or replace view pgdial.stuck_calls as
 select c.id, c.phone, c.campaign, c.trunk, c.state::text as state, c.attempt, c.claimed_at, c.deadline_at, c.hold_until,
        case when c.state = 'dialing' then 'its lease is over'
@@ -113,7 +113,7 @@ where (c.state = 'dialing' and c.lease_until <= n.now)
    or c.state = 'unresolved'
    or c.hold_until > n.now;
 
--- attempts: one row for each dial, from the history.
+-- attempts: one row per dial, from the history.
 create or replace view pgdial.attempts as
 select a.call_id, a.claim_no, a.attempt, a.detail ->> 'trunk' as trunk, a.at as claimed_at,
        d.at as in_call_at, coalesce(d.detail ->> 'provider_call_id', e.detail ->> 'provider_call_id') as provider_call_id,

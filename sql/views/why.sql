@@ -1,14 +1,13 @@
--- why: why is this call not being dialled, or what is awaited, or how did it end? Every reason
--- that holds now, in the order in which they must change; it shares pgdial.lanes with the claim.
--- Answers position, reason, message, object (what it concerns), until (when it changes by
--- itself at the latest, where that is known). Zero rows: there is no such call.
--- `next` is said only where nothing else is, and a claim right now, with permits enough, takes
--- the call. `in_turn` is said where only the claim can tell: campaigns share the last slots.
--- Stable, so that all of it is about one moment; the next moment may differ, as the next claim may.
--- It cannot see that calls before this one are locked by somebody: the claim passes over those.
--- Nor what a worker remembers: while somebody holds an old snapshot, a claim may come to a call
--- 5 s later (find_heads).
--- Cost: what is in flight, and 10,000 entries of the index of waiting calls at most.
+-- why: why is this call not being dialled, what is it waiting for, or how did it end? Every reason that holds
+-- now, in the order in which they must change; it shares pgdial.lanes with the claim.
+-- Returns position, reason, message, object (what it is about), until (when it changes by itself at the latest,
+-- if known). Zero rows: there is no such call.
+-- `next` is returned only if there is no other reason, and a claim right now, with enough permits, would take
+-- the call. `in_turn` if only the claim can tell: campaigns share the last slots.
+-- Stable, so that everything is about one moment; the next moment may differ, as may the next claim.
+-- It cannot see that calls before this one are locked: the claim passes over those. Nor what a worker
+-- remembers: while an old snapshot is held, a claim may reach a call 5 s later (find_heads).
+-- Cost: what is in flight, and at most 10,000 index entries of waiting calls.
 create or replace function pgdial.why(p_id uuid)
 returns table (ord int, reason text, message text, object text, until timestamptz)
 language plpgsql stable
@@ -28,8 +27,7 @@ begin
     end if;
 end $$;
 
--- why_waiting: everything that keeps this waiting call from being dialled; where nothing
--- does, its place in line.
+-- why_waiting: everything that keeps this waiting call from being dialled; if nothing does, its place in line.
 create or replace function pgdial.why_waiting(p_call pgdial.calls, p_now timestamptz)
 returns table (ord int, reason text, message text, object text, until timestamptz)
 language plpgsql stable
@@ -52,8 +50,8 @@ begin
     end if;
 end $$;
 
--- why_itself: what is in the way of this call alone. What the claim restates of each row
--- (pick_from) stands here once more.
+-- why_itself: the obstacles of this call alone. Repeats the conditions that the claim checks per row
+-- (pick_from).
 create or replace function pgdial.why_itself(p_call pgdial.calls, p_now timestamptz)
 returns table (ord int, reason text, message text, object text, until timestamptz)
 language plpgsql stable
@@ -73,7 +71,7 @@ begin
            p_call.campaign, null
     where not exists (select from pgdial.campaigns g where g.name = p_call.campaign)
     union all
-    -- Put back by a dial that came to nothing: what that dial met, a breaker for one, must change first.
+    -- Put back by a failed dial: what stopped that dial, such as a breaker, must change first.
     select case when p_call.attempt = 0 and p_call.claim_no > 0 then 46 else 30 end,
            case when p_call.claim_no > 0 then 'retry_due' else 'scheduled' end,
            case when p_call.attempt > 0 then format('attempt %s of %s ended %s; the next one is due at %s', p_call.attempt,
@@ -103,8 +101,8 @@ begin
     from pgdial.twin_before(p_call, p_now) t (id) where t.id is not null;
 end $$;
 
--- number_taken: the call in flight to this number, or the one that holds it. Zero rows: it is free.
--- A call that waits may hold its own number: nobody knows how its last dial ended.
+-- number_taken: the call in flight to this number, or the one that holds it. Zero rows: it is free. A waiting
+-- call may hold its own number: nobody knows how its last dial ended.
 create or replace function pgdial.number_taken(p_call pgdial.calls, p_now timestamptz)
 returns table (message text, object text, until timestamptz)
 language plpgsql stable
@@ -126,8 +124,8 @@ begin
     limit 1;
 end $$;
 
--- twin_before: a due call of the same campaign to the same number that the claim would take
--- instead. Index: calls_phone; of many twins the thousand oldest are looked at.
+-- twin_before: a due call of the same campaign to the same number that the claim would take instead. Index:
+-- calls_phone; only the thousand oldest twins are visited.
 create or replace function pgdial.twin_before(p_call pgdial.calls, p_now timestamptz) returns uuid
 language plpgsql stable
 as $$
@@ -146,7 +144,7 @@ begin
         where pgdial.row_holder(t.id) is null limit 1);
 end $$;
 
--- why_lane: every reason of its lane, in words. Whether each holds is said by lanes alone.
+-- why_lane: every reason of its lane, in words. Only lanes decides whether each holds.
 create or replace function pgdial.why_lane(p_lane pgdial.lane, p_flying pgdial.flying[], p_now timestamptz)
 returns table (ord int, reason text, message text, object text, until timestamptz)
 language plpgsql stable
@@ -201,7 +199,7 @@ begin
                          when 'campaign_full' then o.free_at
                          when 'pacing' then (pgdial.pace(v_trunk, p_now)).opens_at end
     from unnest(p_lane.reasons) r (reason)
-         -- The oldest live call, and when enough of them have ended for one more.
+         -- The oldest live call, and when enough of them will have ended for one more.
          left join lateral (
              select count(*)::int as n, (array_agg(c.id order by c.claimed_at, c.id))[1] as id, min(c.claimed_at) as claimed_at,
                     (array_agg(c.deadline_at order by c.claimed_at, c.id))[1] as deadline_at,
@@ -213,7 +211,7 @@ begin
          ) o on r.reason in ('trunk_full', 'campaign_full');
 end $$;
 
--- oldest_live: the call that holds a slot for longest, in words; nothing where none does.
+-- oldest_live: the call that has held a slot for longest, in words; nothing if there is none.
 create or replace function pgdial.oldest_live(p_id uuid, p_since timestamptz, p_until timestamptz) returns text
 language plpgsql immutable
 as $$
@@ -223,8 +221,8 @@ begin
                             pgdial.in_utc(p_until)) end;
 end $$;
 
--- why_nobody: is there a worker for the trunk, with a permit left, and is the gate free?
--- A permit is held from the claim until the result of the dial is recorded.
+-- why_nobody: is there a worker for the trunk, with a free permit, and is the gate free? A permit is held from
+-- the claim until the result of the dial is recorded.
 create or replace function pgdial.why_nobody(p_lane pgdial.lane, p_now timestamptz)
 returns table (ord int, reason text, message text, object text, until timestamptz)
 language plpgsql stable
@@ -261,9 +259,9 @@ begin
     end if;
 end $$;
 
--- place_in_line: of a call that nothing keeps from being dialled. What the claim would do is
--- said only where it can be known: which of two campaigns gets the last slot it draws.
--- Before: due calls of its campaign before it that a claim can take; 10,000 are looked at.
+-- place_in_line: for a call that nothing keeps from being dialled. It predicts the claim only where that is
+-- possible: which of two campaigns gets the last slot is drawn at random. Before it: due calls of its campaign
+-- that a claim can take; at most 10,000 are visited.
 create or replace function pgdial.place_in_line(
     p_call pgdial.calls, p_lane pgdial.lane, p_flying pgdial.flying[], p_now timestamptz,
     out reason text, out message text, out object text
@@ -276,10 +274,10 @@ declare
     v_rows int;          -- due before it
     v_before int;        -- of these, those that can be dialled
     v_numbers int;       -- and to how many numbers
-    v_twin boolean;      -- its own among them
+    v_twin boolean;      -- its own number among them
     v_room constant int := least(p_lane.room, p_lane.trunk_room);
     v_rivals constant text[] := pgdial.rivals(p_call.campaign, p_now);
-    v_others int := p_lane.trunk_room;      -- of very many rivals: all of it
+    v_others int := p_lane.trunk_room;      -- with more than 100 rivals: all of it
     v_place text;
 begin
     select count(*)::int, count(*) filter (where a.is_free)::int, count(distinct a.phone) filter (where a.is_free)::int,
@@ -317,8 +315,8 @@ begin
     end if;
 end $$;
 
--- due_before: the due calls of its campaign before this one, in the order of the claim; is_free:
--- a claim can take it.
+-- due_before: the due calls of its campaign before this one, in the order of the claim; is_free: a claim can
+-- take it.
 create or replace function pgdial.due_before(p_call pgdial.calls, p_flying pgdial.flying[], p_most int, p_now timestamptz)
 returns table (phone text, is_free boolean)
 language plpgsql stable
@@ -337,15 +335,14 @@ begin
                cross join lateral (
                    select c.id, c.phone from pgdial.calls c
                    where c.state = 'waiting' and c.campaign = p_call.campaign and c.priority = q::smallint
-                     -- A bound of the index; the row after it only tells ties apart.
+                     -- An index bound; the next line only breaks ties.
                      and c.run_at <= case when q > p_call.priority then p_now else p_call.run_at end
                      and (q > p_call.priority or (c.run_at, c.id) < (p_call.run_at, p_call.id))
                    order by c.run_at, c.id limit p_most) b
           limit p_most) d;
 end $$;
 
--- rivals: the other campaigns that have due calls; of more than a hundred only 101. By jumping
--- along the index.
+-- rivals: the other campaigns that have due calls; at most 101. By jumping along the index.
 create or replace function pgdial.rivals(p_campaign text, p_now timestamptz) returns text[]
 language plpgsql stable
 as $$
@@ -366,8 +363,8 @@ begin
         limit 101);
 end $$;
 
--- shared_numbers: to how many of the numbers before it another campaign may ring first. Then
--- one call less comes before this one.
+-- shared_numbers: how many of the numbers before it another campaign may ring first. Each of them is one call
+-- less before this one.
 create or replace function pgdial.shared_numbers(p_call pgdial.calls, p_flying pgdial.flying[], p_now timestamptz) returns int
 language plpgsql stable
 as $$
@@ -379,9 +376,9 @@ begin
             where t.phone = a.phone and t.state::text = 'waiting' and t.campaign <> p_call.campaign and t.run_at <= p_now));
 end $$;
 
--- turns_before: how many turns other campaigns of its trunk may have before the (p_before + 1)th
--- of this lane: those with no more load for their weight (pgdial.turns; ties are drawn, so here they
--- are lost), at most as many as they have calls for.
+-- turns_before: how many turns other campaigns of its trunk may have before the (p_before + 1)th of this lane:
+-- those with no more load for their weight (pgdial.turns; ties are drawn at random and count as lost here), at
+-- most as many as they have calls for.
 create or replace function pgdial.turns_before(
     p_lane pgdial.lane, p_rivals text[], p_before int, p_flying pgdial.flying[], p_now timestamptz
 ) returns int
@@ -404,8 +401,8 @@ begin
               <= (p_lane.in_flight + p_before) / p_lane.weight::double precision);
 end $$;
 
--- has_twin_elsewhere: does a due call of another campaign ring the same number? Which of the
--- two comes first is a matter of turns.
+-- has_twin_elsewhere: does a due call of another campaign go to the same number? Which of the two comes first
+-- is a matter of turns.
 create or replace function pgdial.has_twin_elsewhere(p_call pgdial.calls, p_now timestamptz) returns boolean
 language plpgsql stable
 as $$
@@ -415,9 +412,9 @@ begin
         where c.phone = p_call.phone and c.state::text = 'waiting' and c.campaign <> p_call.campaign and c.run_at <= p_now);
 end $$;
 
--- row_holder: whose open transaction has this row locked or changed; null = nobody's.
--- By the transaction that stands in the row (several lockers at once are not seen: then a
--- multixact does). Not by trying to lock it: a reader may not.
+-- row_holder: whose open transaction has locked or changed this row; null = none. From the row's transaction id
+-- (several lockers at once are not seen: the row then has a multixact). Not by trying to lock it: a reader may
+-- not.
 create or replace function pgdial.row_holder(p_id uuid) returns text
 language plpgsql stable
 as $$
@@ -429,7 +426,7 @@ begin
         where l.locktype = 'transactionid' and l.transactionid = v_xid and l.granted limit 1) end;
 end $$;
 
--- gate_holder: who has held the gate of the claims for longer than a claim waits for it (2 s); null = nobody.
+-- gate_holder: who has held the claims' gate for longer than a claim waits for it (2 s); null = nobody.
 create or replace function pgdial.gate_holder() returns text
 language plpgsql stable
 as $$
@@ -439,7 +436,7 @@ begin
         from pg_locks l left join pg_stat_activity a on a.pid = l.pid
         where l.locktype = 'advisory' and l.granted and l.classid = x'70676469'::int::oid and l.objid = 1 and l.objsubid = 2
           and l.database = (select d.oid from pg_database d where d.datname = current_database())
-          -- A claim's own hold is over in milliseconds.
+          -- A claim's own hold lasts milliseconds.
           and (a.state like 'idle%' or a.state_change < clock_timestamp() - '2 seconds'::interval
                or exists (select from pg_locks w where w.locktype = 'advisory' and not w.granted and w.classid = l.classid
                           and w.objid = 1 and w.database = l.database and w.waitstart < clock_timestamp() - '1 second'::interval))
@@ -457,7 +454,7 @@ begin
         from pg_stat_activity a where a.pid = p_pid), 'a session that has ended');
 end $$;
 
--- why_in_flight: what is awaited of this call, and until when.
+-- why_in_flight: what this call is waiting for, and until when.
 create or replace function pgdial.why_in_flight(p_call pgdial.calls, p_now timestamptz)
 returns table (ord int, reason text, message text, object text, until timestamptz)
 language plpgsql stable
@@ -534,7 +531,7 @@ begin
     where p_call.hold_until > p_now;
 end $$;
 
--- in_utc: an instant in words, everywhere the same.
+-- in_utc: an instant in words, the same in every session.
 create or replace function pgdial.in_utc(p_at timestamptz) returns text
 language plpgsql immutable
 as $$
@@ -542,13 +539,13 @@ begin
     return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || 'Z';
 end $$;
 
--- masked: the words of people and providers with every telephone number in them masked, however it
--- is spaced: what begins with a +, and any run of nine digits or more.
+-- masked: text of people and providers with every phone number masked, however it is spaced: whatever begins
+-- with a +, and any run of nine digits or more.
 create or replace function pgdial.masked(p_words text) returns text
 language plpgsql immutable
 as $$
 declare
-    v_masked constant text := chr(92) || '1***' || chr(92) || '2';   -- what it keeps of a number; chr(92): a backslash
+    v_masked constant text := chr(92) || '1***' || chr(92) || '2';   -- the digits kept; chr(92): a backslash
 begin
     return regexp_replace(regexp_replace(p_words,
         '([+](?:[ .()/-]*[[:digit:]]){3})(?:[ .()/-]*[[:digit:]]){2,}?([ .()/-]*[[:digit:]][ .()/-]*[[:digit:]])(?![ .()/-]*[[:digit:]])', v_masked, 'g'),
