@@ -142,7 +142,7 @@ fn failure(mut data: Value) -> Option<Report> {
         .iter()
         .find_map(|name| sip_code(body.get(*name)?));
     let status = text(&body, "/CallStatus");
-    // The reason takes precedence over the code, except where the reason is only a negative.
+    // The reason takes precedence over the SIP code, except for 603, which means declined.
     let outcome = match (reason.as_deref(), status.as_deref()) {
         (Some("busy"), _) | (_, Some("busy")) if code == Some(603) => Outcome::Declined,
         (Some("busy"), _) => Outcome::Busy,
