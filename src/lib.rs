@@ -4,7 +4,7 @@
 //! - [`Queue`] enqueues calls, one, many, or inside your own transaction, and follows their events.
 //! - [`Worker`] dials them, beside whatever else your program does, until you stop it.
 //! - [`Provider`] is the trait for a provider of your own; [`HttpProvider`] is for one that speaks pgdial's
-//! protocol.
+//!   protocol.
 //!
 //! ```no_run
 //! use std::sync::Arc;

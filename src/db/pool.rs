@@ -1,16 +1,16 @@
 //! The Postgres sessions of one process, each lent to one task at a time.
 //!
 //! - No wait is unbounded: acquiring a session is limited, and so is each response ([`answered`]). A network
-//! that drops packets silently and a frozen pooler or server look like a long statement, and TCP reports
-//! neither.
+//!   that drops packets silently and a frozen pooler or server look like a long statement, and TCP reports
+//!   neither.
 //! - A session that missed its limit, broke, or turned out to be read-only is closed and never lent again,
-//! and so are idle ones: what happened to one has usually happened to all.
+//!   and so are idle ones: what happened to one has usually happened to all.
 //! - One whose statement was abandoned is drained first, within the same limit.
 //! - A waiting task takes what comes first, a returned session or a new one: behind a full pooler a new one
-//! does not come.
+//!   does not come.
 //! - An abandoned statement may still be running on the server. It is asked to end, unless its commit waits
-//! for a standby: a client may learn later that it is durable. While the pool's limit of them is left, no
-//! more sessions are opened.
+//!   for a standby: a client may learn later that it is durable. While as many of
+//!   them are left as the pool may have sessions, no more are opened.
 
 use std::{
     fmt,

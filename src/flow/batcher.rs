@@ -8,10 +8,10 @@
 //! - A caller that goes away affects nobody; its item is written all the same.
 //! - What is queued and unfinished is bounded, in bytes; beyond that a caller waits its turn.
 //! - An item that makes the statement fail, or whose row is locked, is retried alone, beside the following
-//! batches. A lost connection is an error for every caller, which knows what it may repeat. So is a
-//! connection that does not respond: it is abandoned after a while, and the next batch uses another.
+//!   batches. A lost connection is an error for every caller, which knows what it may repeat. So is a
+//!   connection that does not respond: it is abandoned after a while, and the next batch uses another.
 //! - Nothing runs while nothing is queued, and nothing has to be closed: a caller that waits keeps the
-//! process.
+//!   process.
 
 use std::{
     collections::VecDeque,
