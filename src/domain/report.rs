@@ -31,7 +31,7 @@ pub struct Report {
     pub outcome: Option<Outcome>,
     /// Whether it proves that a person or a machine had answered, whatever its status word says.
     pub answered: bool,
-    /// When somebody answered, where the report says so.
+    /// When the call was answered, if the report says so.
     pub answered_at: Option<DateTime<Utc>>,
     /// The provider's id of the call.
     pub provider_call_id: Option<String>,

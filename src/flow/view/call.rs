@@ -43,7 +43,7 @@ pub struct CallSummary {
     pub trunk: Option<String>,
     /// The provider's id of the latest dial, once known.
     pub provider_call_id: Option<String>,
-    /// When the call was answered; null until then.
+    /// When the call was answered; null until then, and again after a redrive.
     pub answered_at: Option<DateTime<Utc>>,
     /// Outcome of the latest attempt that ended; null before.
     pub outcome: Option<Outcome>,
@@ -104,7 +104,7 @@ pub struct Call {
     pub deadline_at: Option<DateTime<Utc>>,
     /// While the outcome of a dial is in doubt: end of the hold, until which the number stays taken.
     pub hold_until: Option<DateTime<Utc>>,
-    /// When the call was answered; null until then.
+    /// When the call was answered; null until then, and again after a redrive.
     pub answered_at: Option<DateTime<Utc>>,
     /// Outcome of the latest attempt that ended; null before.
     pub outcome: Option<Outcome>,

@@ -203,7 +203,7 @@ pub struct Trunks {
 /// Worker processes.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Workers {
-    /// Those seen within the last day, latest start first.
+    /// Those seen within the last day or with calls in flight, latest start first.
     pub workers: Vec<Worker>,
 }
 
