@@ -18,31 +18,29 @@ use crate::{
     sweeper::Sweeper,
 };
 
-/// Connections for the verbs of the API: at most eight.
+/// Connections for the verbs of the API, at most.
 ///
-/// One pool for the API and one for the worker, so that a flood of requests cannot starve
-/// the dialing, nor the other way round. Both are small on purpose: on a few cores more
-/// connections only make Postgres switch between them. What many tasks write goes through
-/// batchers (`src/flow/batcher.rs`), so their number does not grow with the load: a
-/// statement at a time for each of those verbs, and two for their items that are tried alone.
-/// Here that is webhooks, and enqueues, of which two statements may be under way; the rest is
-/// for everything else that is asked over HTTP.
+/// The API and the worker have a pool each, so that a flood of requests cannot starve the dialing, nor the
+/// reverse. Both are small on purpose: on a few cores more connections only make Postgres switch between
+/// them. Writes of many tasks go through batchers (`src/flow/batcher.rs`), so connections do not grow with
+/// the load: one statement at a time for each verb, and two for items retried alone. In the API these are
+/// webhooks, and enqueues with two concurrent statements; the rest is for all other requests.
 pub const API_CONNECTIONS: u32 = 8;
-/// Connections for a worker: at most eight.
+/// Connections for a worker, at most.
 ///
-/// One listens. Claim, `dialed`, settle and sweep have one each while they are busy; defer,
-/// doubt and the heartbeat seldom do. That leaves two for items that wait for a row. Whoever
-/// comes when all are taken waits for one, most often for milliseconds.
+/// One listens. Claim, `dialed`, settle and sweep each use one while busy; defer, doubt and the heartbeat
+/// rarely do. That leaves two for items that wait for a row. When all are in use a task waits for one,
+/// usually for milliseconds.
 pub const WORKER_CONNECTIONS: u32 = 8;
 
-/// Which loops a process consists of.
+/// Loops that a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The API and a worker.
+    /// API, webhook endpoint and worker.
     Serve,
-    /// The API and the webhook endpoint alone.
+    /// API and webhook endpoint only.
     Api,
-    /// A worker alone.
+    /// Worker only.
     Work,
 }
 
@@ -60,18 +58,18 @@ impl Role {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] db::Error),
-    /// LISTEN.
+    /// LISTEN does not work.
     #[error(transparent)]
     Listen(#[from] crate::flow::wake::ListenError),
-    /// The address is taken, or not ours.
+    /// The address is in use, or not of this host.
     #[error("cannot listen on {address}")]
     Bind {
-        /// Which address.
+        /// Address to listen on.
         address: SocketAddr,
-        /// Why.
+        /// Cause.
         #[source]
         cause: std::io::Error,
     },
@@ -127,7 +125,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
     match role {
         Role::Api => {}
         Role::Work => {
-            // A worker alone that is told to go has nothing left to be there for.
+            // A process with only a worker has nothing to do once it is drained.
             let when_drained = supervisor.stop();
             start_worker_until(&mut supervisor, &calls, settings.worker, when_drained).await?;
         }
@@ -140,18 +138,18 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
     Ok(supervisor.run(settings.grace).await?)
 }
 
-/// Connections that wait to be accepted. Where there is no room the kernel drops them, and a client
-/// tries again after a second or two: longer than any of them waits here.
+/// Length of the accept backlog. The kernel drops connections beyond it, and a client retries after a second
+/// or two: longer than any of them waits here.
 const BACKLOG: u32 = 4096;
 
-/// Takes an address.
+/// Binds an address.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     let listen = || {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        // As a listener of the standard library has it.
+        // As the standard library's listener does.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -177,7 +175,7 @@ pub fn start_api(
     );
 }
 
-/// Starts what sends this process's wakes to the others: one for each process.
+/// Starts the task that sends this process's wakes to the others: one per process.
 pub fn start_notifier(supervisor: &mut Supervisor, calls: Queue) {
     let stop = supervisor.stop();
     supervisor.spawn("notifier", async move {
@@ -186,10 +184,10 @@ pub fn start_notifier(supervisor: &mut Supervisor, calls: Queue) {
     });
 }
 
-/// Starts a worker: it listens, claims, dials, sweeps, and shows that it is alive.
+/// Starts a worker: it listens, claims, dials, sweeps, and sends heartbeats.
 ///
-/// Refuses a pooler through which LISTEN does not deliver. Told to go (`drain`), it claims no
-/// more, and the rest of the process goes on.
+/// Refuses a pooler through which LISTEN does not deliver. Once drained, it claims nothing more, and the rest
+/// of the process goes on.
 pub async fn start_worker(
     supervisor: &mut Supervisor,
     calls: &Queue,
@@ -199,7 +197,7 @@ pub async fn start_worker(
     start_worker_until(supervisor, calls, settings, drained).await
 }
 
-/// The same; `drained` is cancelled when it is told to go, and ends its claims.
+/// As `start_worker`; `drained` is cancelled when the worker is drained, and ends its claims.
 async fn start_worker_until(
     supervisor: &mut Supervisor,
     calls: &Queue,
@@ -256,7 +254,7 @@ async fn start_worker_until(
     let until = stop.clone();
     supervisor.spawn("dispatcher", async move {
         dispatcher.run(drained).await?;
-        // Drained, it has done its part; a loop that ended before the process would be a dead one.
+        // Drained, it is done; a loop that ended before the process would count as dead.
         until.cancelled().await;
         Ok::<(), crate::flow::Error>(())
     });

@@ -1,17 +1,14 @@
 //! Settings: read once, here, and passed down as plain values.
 //!
-//! Three sources, the first that names a setting wins: flags, the process environment,
-//! a `.env` file. Nothing else in the program looks at the environment, so whoever
-//! holds [`Settings`] holds everything that a process was told.
+//! Three sources, the first that has a setting wins: flags, the process environment, a `.env` file. Nothing
+//! else in the program reads the environment, so [`Settings`] holds all configuration of a process.
 //!
-//! The invariant: [`Settings`] exist only if *every* setting is right. Nothing is bound
-//! and nobody is connected to before that, and all wrong settings are reported at once,
-//! each with its name, what is wrong and an example ([`Problems`]). Secrets are taken
-//! from the environment only, never from flags (a process list shows those), and no
-//! message and no `Debug` shows one.
+//! The invariant: [`Settings`] exist only if *every* setting is valid. Nothing is bound and nothing connected
+//! before that, and all invalid settings are reported at once, each with its name, the error and an example
+//! ([`Problems`]). Secrets are taken from the environment only, never from flags (which a process list
+//! shows), and no message and no `Debug` shows one.
 //!
-//! Caps, paces and policies are not here: they are rows, which a person may change while
-//! it runs.
+//! Caps, paces and policies are not here: they are rows, which can be changed at run time.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,25 +16,24 @@ use secrecy::SecretString;
 
 use crate::{provider::Provider, trunks::Trunks};
 
-// What a command line may say.
+// Command line flags.
 mod flags;
 
-// What is wrong, collected.
+// Collected errors.
 mod problem;
 
-// The process environment and the `.env` file.
 mod variables;
 
-// Single settings from their texts.
+// Parsing of single settings.
 mod read;
 
-// Secrets, keys, and what is none.
+// Secrets and API keys, and rejecting placeholders.
 mod secrets;
 
 // Trunks from their variables.
 mod trunks;
 
-// The names there are, and the nearest to one that is not.
+// Known variable names, and the closest one to a misspelled name.
 mod names;
 
 #[cfg(test)]
@@ -52,54 +48,54 @@ pub use variables::Variables;
 
 use problem::Collected;
 
-/// Everything that `serve`, `api` and `work` need to know.
+/// Settings of `serve`, `api` and `work`.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The database.
+    /// Postgres URL, with its password.
     pub database_url: SecretString,
-    /// Where the API listens.
+    /// Address of the API.
     pub listen: SocketAddr,
-    /// Where metrics are answered too; none = where the API is alone.
+    /// Additional listen address for /metrics; none means only the API's.
     pub metrics_listen: Option<SocketAddr>,
-    /// Who may use the API. Empty: everybody who reaches it, which is this host only.
+    /// API keys. If empty every client is allowed, which is then restricted to this host.
     pub api_keys: Vec<ApiKey>,
-    /// Streams of events at once.
+    /// Limit of concurrent event streams.
     pub event_streams: usize,
-    /// The largest webhook, in bytes.
+    /// Size limit of a webhook, in bytes.
     pub largest_webhook: usize,
-    /// Migrate before starting.
+    /// Whether to migrate before starting.
     pub migrate: bool,
-    /// How long a stop waits for dials under way and requests.
+    /// How long a stop waits for dials and requests under way.
     pub grace: Duration,
-    /// The worker's share.
+    /// Settings of the worker.
     pub worker: WorkerSettings,
 }
 
-/// What a worker needs to know.
+/// Settings of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
-    /// The provider accounts that this process knows.
+    /// Provider accounts that this process knows.
     pub trunks: Trunks,
-    /// Where the provider reaches us, without a slash at its end.
+    /// URL at which providers reach us, without a trailing slash.
     pub public_url: String,
-    /// Dials at once.
+    /// Limit of dials under way.
     pub permits: usize,
-    /// The longest sleep without a look for work; none = only wakes and due times.
+    /// Longest sleep without looking for work; none means only wakes and due times.
     pub poll: Option<Duration>,
-    /// How long finished calls are kept; none = for ever.
+    /// Retention of finished calls; none means for ever.
     pub keep_finished: Option<Duration>,
 }
 
-/// What is logged, and how.
+/// Logging settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// An env-filter that parses.
+    /// A valid env-filter.
     pub filter: String,
-    /// Lines for people or for programs.
+    /// Text or JSON.
     pub format: LogFormat,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// One readable line each.
@@ -109,18 +105,17 @@ pub enum LogFormat {
     Json,
 }
 
-/// What a process does with the listen address.
+/// Whether a process accepts requests on the listen address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
-    /// It takes orders there, so somebody must be keeping strangers out.
+    /// It does, so without keys only this host may reach it.
     Open,
-    /// It takes none.
+    /// It does not.
     Closed,
 }
 
 impl Settings {
-    /// Reads everything. Beside the settings come the warnings: what is allowed, and
-    /// probably not meant.
+    /// Reads all settings. Also returns warnings: what is allowed, but probably not intended.
     pub fn read(
         common: &Common,
         flags: &Flags,
@@ -188,7 +183,7 @@ impl Settings {
         Ok((settings, warnings))
     }
 
-    /// Allowed, and probably not meant.
+    /// Warnings: allowed, but probably not intended.
     fn oddities(&self, api: Api, providers: &[(String, &str)]) -> Vec<String> {
         let mut odd = Vec::new();
         if api == Api::Open && self.api_keys.is_empty() {
@@ -216,7 +211,7 @@ impl Settings {
 }
 
 impl Log {
-    /// What is logged; `usual` is the filter where nobody names one.
+    /// Logging settings; `usual` is the default filter.
     pub fn read(common: &Common, variables: &Variables, usual: &str) -> Result<Self, Problems> {
         let mut bad = Collected::default();
         let log = bad.keep(Self::from(common, variables, usual));
@@ -235,14 +230,14 @@ impl Log {
     }
 }
 
-/// The database alone, for commands that need nothing else.
+/// Database URL, for commands that need nothing else.
 pub fn database_url(common: &Common, variables: &Variables) -> Result<SecretString, Problems> {
     let mut bad = Collected::default();
     let url = bad.keep(database_url_of(common, variables));
     bad.done(url, &[])
 }
 
-/// The database, for commands that can do without: they start one of their own.
+/// Database URL, for commands that otherwise start a private database.
 pub fn database_url_if_set(
     common: &Common,
     variables: &Variables,
@@ -254,7 +249,7 @@ pub fn database_url_if_set(
         .transpose()
 }
 
-/// The provider accounts alone, for commands that ask them something.
+/// Provider accounts, for commands that send them requests.
 pub fn trunks(variables: &Variables) -> Result<Trunks, Problems> {
     let mut bad = Collected::default();
     let provider_url = variables.get(trunks::DEFAULT_URL);
@@ -262,7 +257,7 @@ pub fn trunks(variables: &Variables) -> Result<Trunks, Problems> {
     bad.done(known, &names::unknown(variables))
 }
 
-/// The same with what a process that stays is told by flags.
+/// As `trunks`, with the flags of a long-running process.
 pub fn trunks_told(flags: &Flags, variables: &Variables) -> Result<Trunks, Problems> {
     let mut reader = Reader::of(variables);
     let provider_url = reader.given(trunks::DEFAULT_URL, flags.provider_url.as_ref());
@@ -270,7 +265,7 @@ pub fn trunks_told(flags: &Flags, variables: &Variables) -> Result<Trunks, Probl
     reader.bad.done(known, &[])
 }
 
-/// The address of a trunk's provider as it is set, without a password that stands in it.
+/// Configured address of a trunk's provider, without a password that it may contain.
 pub fn provider_address(flags: &Flags, variables: &Variables, trunk: &str) -> Option<String> {
     let variable = trunks::url_variable(trunk);
     let flag = flags.provider_url.as_deref();
@@ -284,8 +279,8 @@ pub fn provider_address(flags: &Flags, variables: &Variables, trunk: &str) -> Op
     })
 }
 
-/// The adapter of a trunk that is an account at a platform; none for one that speaks pgdial's protocol, whose
-/// reports can be read without any setting.
+/// Adapter of a trunk at a platform; none for one that speaks pgdial's protocol, whose reports can be read
+/// without any setting.
 pub fn platform(variables: &Variables, trunk: &str) -> Result<Option<Arc<dyn Provider>>, Problems> {
     if trunks::speaks_protocol(variables, trunk) {
         return Ok(None);
@@ -294,7 +289,7 @@ pub fn platform(variables: &Variables, trunk: &str) -> Result<Option<Arc<dyn Pro
     Ok(trunks.get(trunk).map(|trunk| Arc::clone(&trunk.provider)))
 }
 
-/// The secrets that sign a trunk's webhooks, whatever they are: for signing by hand.
+/// Secrets that sign a trunk's webhooks, also invalid ones: for signing by hand.
 pub fn webhook_secrets(
     variables: &Variables,
     trunk: &str,
@@ -305,7 +300,7 @@ pub fn webhook_secrets(
     bad.done(secrets, &names::unknown(variables))
 }
 
-/// Where the provider reaches us, for commands that print it.
+/// URL at which providers reach us, for commands that print it.
 pub fn public_url(flags: &Flags, variables: &Variables) -> Result<String, Problems> {
     let mut reader = Reader::of(variables);
     let listen = reader.read("PGDIAL_LISTEN", flags.listen.as_ref(), read::listen);
@@ -322,7 +317,7 @@ fn database_url_of(common: &Common, variables: &Variables) -> Result<SecretStrin
     read::database_url(NAME, Reader::of(variables).given(NAME, flag))
 }
 
-/// Reads one setting after the other, and goes on after a wrong one.
+/// Reads one setting after the other, and continues after an invalid one.
 struct Reader<'a> {
     variables: &'a Variables,
     bad: Collected,
@@ -334,8 +329,8 @@ impl<'a> Reader<'a> {
         Self { variables, bad }
     }
 
-    /// A flag, or the variable of the same meaning. An empty text counts as not given: compose files pass
-    /// `NAME=` for what is not set.
+    /// A flag, or its variable. An empty text counts as not set: compose files pass `NAME=` for unset
+    /// variables.
     fn given(&self, name: &str, flag: Option<&'a String>) -> Option<&'a str> {
         let flag = flag.map(|text| text.trim()).filter(|text| !text.is_empty());
         flag.or_else(|| self.variables.get(name))

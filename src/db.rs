@@ -5,28 +5,26 @@
 // A private Postgres server from the machine's own binaries.
 pub mod private;
 
-// What the database looks like, brought up to date.
+// Creating and upgrading the schema.
 pub mod migrate;
 
-// What the catalog holds of ours.
+// Our objects in the catalog.
 mod fingerprints;
 
-// How it stands to this release.
+// Checks of the database against this release.
 pub mod doctor;
 
-// Who owns it, and who else may do what.
+// Owner and rights.
 mod roles;
 
-// Whether the way there is protected.
 mod tls;
 
-// Which servers a URL names.
+// Servers that a URL names.
 mod targets;
 
-// What a session is told, and whether it keeps it.
+// Session settings, and whether a pooler keeps them.
 mod session;
 
-// The sessions of a process.
 pub(crate) mod pool;
 
 use std::time::Duration;
@@ -40,30 +38,29 @@ pub use session::Refusal;
 pub use sqlx::PgConnection;
 pub use targets::Targets;
 
-/// The oldest Postgres that pgdial runs on: `unique` semantics aside, the hashed
-/// `<> all` of 15 is what keeps a claim fast behind many taken numbers.
+/// The oldest supported Postgres: the hashed `<> all` of 15 keeps a claim fast behind many taken numbers.
 pub const OLDEST_POSTGRES: u32 = 15;
 
-/// How long a second session may take to show that the first is its own.
+/// Limit for a second session to show that the first is not shared.
 const SECOND: Duration = Duration::from_secs(2);
 
-/// Why there is no database to work with.
+/// Why there is no usable database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL cannot be read, or asks for what cannot be kept.
+    /// The URL is not valid, or asks for something unsupported.
     #[error("DATABASE_URL {0}; it is as in postgres://user:password@host:5432/database")]
     BadUrl(String),
-    /// It is there, and pgdial does not work on it.
+    /// The server is there, but pgdial does not work on it.
     #[error("pgdial does not work there")]
     Refused(#[from] Refusal),
-    /// Nobody answers there, or they refuse us.
+    /// No server responds, or it refuses us.
     #[error("cannot connect to Postgres")]
     Connect(#[source] sqlx::Error),
     /// A statement failed.
     #[error("the database refused a statement")]
     Statement(#[from] sqlx::Error),
-    /// Somebody's open transaction holds a table that a migration changes.
+    /// Another open transaction holds a table that a migration changes.
     #[error(
         "somebody's open transaction holds a table of pgdial: end it, and run `pgdial migrate` again"
     )]
@@ -74,30 +71,30 @@ pub enum Error {
         /// Its major version.
         found: u32,
     },
-    /// Only its owner may migrate.
+    /// Only the owner may migrate.
     #[error(
         "pgdial in this database belongs to the role {owner}: run `pgdial migrate` as a member of it"
     )]
     NotOwner {
-        /// Whose it is.
+        /// Owner of the schema.
         owner: String,
     },
-    /// It may give the owner's role to others, and not act as it.
+    /// The login may grant the owner's role, but not act as it.
     #[error(
         "{login} may give out the role {owner} and not act as it: `grant {owner} to {login}`, then run `pgdial migrate` again"
     )]
     MayNotAct {
-        /// Whose the schema is, or will be.
+        /// Present or future owner of the schema.
         owner: String,
-        /// Who asked.
+        /// Role of the login.
         login: String,
     },
-    /// The database cannot keep every character.
+    /// The database's encoding is not UTF-8.
     #[error(
         "the database has the encoding {found}, and pgdial needs UTF8: create one with `create database NAME encoding 'UTF8' template template0`, and move there"
     )]
     Encoding {
-        /// What it has.
+        /// Its encoding.
         found: String,
     },
     /// Row level security hides the schema from this login.
@@ -111,34 +108,34 @@ pub enum Error {
     /// The schema is older than this release.
     #[error("the schema is at {found}, this release needs {needed}: run `pgdial migrate`")]
     SchemaOlder {
-        /// What is there.
+        /// Present version.
         found: String,
-        /// What is needed.
+        /// Required version.
         needed: String,
     },
-    /// The schema is newer, and says that this release may not run against it.
+    /// The schema is newer, and declares that this release may not run against it.
     #[error(
         "the schema was made by a newer release ({found}) that this one must not run against: upgrade pgdial"
     )]
     SchemaNewer {
-        /// What is there.
+        /// Present version.
         found: String,
     },
-    /// A migration that was applied has another text than ours.
+    /// The text of an applied migration differs from ours.
     #[error(
         "this database was made by a development build of pgdial: its migration {version} is not the one \
          of this release. Nothing carries its data on: export what you need with that build (`pgdial \
          calls export`), then run `drop schema pgdial cascade` and `pgdial migrate`"
     )]
     MigrationChanged {
-        /// Which one.
+        /// Version of the migration.
         version: i32,
     },
 }
 
 /// Opens a pool. `role` is shown in `pg_stat_activity` as `pgdial <role>`.
 ///
-/// Refuses a server that is too old or cannot be written to, and a pooler that mixes sessions up.
+/// Refuses a server that is too old or read-only, and a pooler that mixes sessions.
 pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<Pool, Error> {
     let targets = Targets::read(url).map_err(Error::BadUrl)?;
     for server in targets.servers() {
@@ -160,7 +157,7 @@ pub async fn connect(url: &str, role: &str, max_connections: u32) -> Result<Pool
     }
     let own = pool::answered(SECOND, has_its_own(&mut first, &pool)).await;
     first.after(&own);
-    // A second session that does not come proves nothing.
+    // A second session that cannot be opened proves nothing.
     if matches!(own, Ok(false)) {
         return Err(Refusal::TransactionMode.into());
     }
@@ -175,8 +172,8 @@ async fn server_version(session: &mut PgConnection) -> Result<i32, sqlx::Error> 
     Ok(number)
 }
 
-/// Is a session answered by a process of its own, also while there is another? In a pooler's
-/// transaction mode two that take turns share one, or one wanders.
+/// Whether a session keeps a server process of its own while there is another one. In a pooler's transaction
+/// mode two sessions share a process, or one changes it.
 async fn has_its_own(first: &mut PgConnection, pool: &Pool) -> Result<bool, sqlx::Error> {
     let mut other = pool.plain().await?;
     let mut seen = Vec::new();

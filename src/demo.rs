@@ -1,11 +1,10 @@
-//! The whole of pgdial on one machine, with nothing to configure.
+//! All of pgdial on one machine, with nothing to configure.
 //!
-//! A private Postgres, the API, a worker and the fake provider, which speaks real
-//! HTTP and sends signed webhooks; 100 calls from a list, some numbers twice, some
-//! that fail by rule. At the end the provider's ledger is judged: did anything ring
-//! that should not have?
+//! A private Postgres, the API, a worker and the fake provider, which speaks real HTTP and sends signed
+//! webhooks; 100 calls from a list, some numbers twice, some failing by rule. At the end the provider's
+//! ledger is judged: did anything ring that should not have?
 
-// The figures of a run.
+// Results of a run.
 pub mod summary;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -27,14 +26,14 @@ use crate::{
     trunks::{Trunk, Trunks},
 };
 
-/// The list that the demo rings.
+/// List of calls of the demo.
 pub const CALLS_CSV: &str = include_str!("demo/calls.csv");
-/// The trunk's slots.
+/// Slots of the trunk.
 pub const SLOTS: usize = 30;
-/// The campaign, so that a demo inside a database in use touches nothing else.
+/// The campaign, so that a demo in a database in use touches nothing else.
 const CAMPAIGN: &str = "demo";
 
-/// What some numbers of the list do.
+/// Behavior of some numbers of the list.
 const RULES: [&str; 9] = [
     "*00=busy",
     "*11=seq:busy/completed",
@@ -51,39 +50,39 @@ const RULES: [&str; 9] = [
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No private Postgres.
+    /// The private Postgres failed.
     #[error(transparent)]
     Postgres(#[from] private::Error),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] db::Error),
-    /// A verb.
+    /// A verb failed.
     #[error(transparent)]
     Flow(#[from] flow::Error),
-    /// The campaign.
+    /// Setting up the campaign failed.
     #[error(transparent)]
     Campaign(#[from] ChangeError),
-    /// The fake provider.
+    /// The fake provider failed.
     #[error(transparent)]
     Fake(#[from] fake::Error),
-    /// The adapter.
+    /// The adapter's settings are not valid.
     #[error(transparent)]
     Provider(#[from] provider::Error),
-    /// The API or the worker.
+    /// The API or the worker failed.
     #[error(transparent)]
     App(#[from] app::Error),
     /// A task was lost.
     #[error("a task of the demo was lost")]
     Task(#[from] tokio::task::JoinError),
-    /// The demo's own settings are wrong.
+    /// The demo's own settings are not valid.
     #[error("the demo's own {0} cannot be read")]
     Own(&'static str),
-    /// The list has a call that was not taken.
+    /// A call of the list was refused.
     #[error("line {line} of the list was not taken: {why}")]
     NotTaken {
-        /// Which line, from 1.
+        /// Line of the list, from 1.
         line: usize,
-        /// Why.
+        /// Reason of the refusal.
         why: String,
     },
 }
@@ -91,13 +90,13 @@ pub enum Error {
 /// Where the demo runs.
 #[derive(Debug)]
 pub struct Place {
-    /// An existing database; none = a private Postgres.
+    /// An existing database; none starts a private Postgres.
     pub database_url: Option<SecretString>,
-    /// The surroundings in which Postgres is looked for.
+    /// Environment in which to find Postgres.
     pub environment: private::Environment,
-    /// Where the API listens.
+    /// Address of the API.
     pub listen: SocketAddr,
-    /// Where the provider keeps its ledger.
+    /// File of the provider's ledger.
     pub ledger: PathBuf,
 }
 
@@ -107,13 +106,13 @@ pub struct Demo {
     calls: Queue,
     provider: FakeProvider,
     owner: String,
-    /// The API's address.
+    /// Address of the API.
     pub api: SocketAddr,
-    /// How to look inside with psql.
+    /// Command line that opens psql on the demo's database.
     pub psql: String,
-    /// What other commands need to see the same database.
+    /// Database URL for other commands.
     pub database_url: String,
-    // Last: dropped last, after everybody who uses it.
+    // Last field, so dropped after its users.
     postgres: Option<private::PrivatePostgres>,
 }
 
@@ -171,7 +170,7 @@ impl Demo {
         })
     }
 
-    /// Enqueues the list; answers how many calls there are.
+    /// Enqueues the list; returns the number of calls.
     pub async fn enqueue(&self, csv: &str) -> Result<usize, Error> {
         let requests = requests_of(csv)?;
         let results = self.calls.enqueue(&self.owner, &requests).await?;
@@ -186,34 +185,34 @@ impl Demo {
         Ok(results.len())
     }
 
-    /// The figures so far.
+    /// Results so far.
     pub async fn summary(&self) -> Result<Summary, Error> {
         Ok(Summary::of(&self.calls.timeline(&self.owner).await?, SLOTS))
     }
 
-    /// What the provider's ledger says.
+    /// Verdict on the provider's ledger.
     pub fn verdict(&self) -> std::io::Result<ledger::Verdict> {
         Ok(ledger::judge(&ledger::read(self.provider.ledger())?))
     }
 
-    /// The provider's address.
+    /// Address of the provider.
     pub fn provider_url(&self) -> String {
         self.provider.url()
     }
 
-    /// Where the ledger is.
+    /// File of the ledger.
     pub fn ledger(&self) -> &std::path::Path {
         self.provider.ledger()
     }
 
-    /// Ends the provider; the rest ends with its supervisor, Postgres last.
+    /// Stops the provider; the rest stops with its supervisor, Postgres last.
     pub async fn stop(self) -> Option<private::PrivatePostgres> {
         self.provider.shutdown().await;
         self.postgres
     }
 }
 
-/// A private server, which goes with the demo.
+/// A private server, which ends with the demo.
 async fn private_postgres(
     environment: private::Environment,
 ) -> Result<private::PrivatePostgres, Error> {
@@ -222,7 +221,7 @@ async fn private_postgres(
     Ok(tokio::task::spawn_blocking(start).await??)
 }
 
-/// Retries in seconds instead of minutes, and calls of a minute at most.
+/// Retries in seconds instead of minutes, and calls of at most a minute.
 async fn set_up_campaign(calls: &Queue) -> Result<(), Error> {
     let policies = json!({
         "busyBase": "1 second", "noAnswerBase": "1 second", "faultBase": "1 second",

@@ -1,9 +1,8 @@
-//! One dial: ask the provider once, and record what came of it.
+//! One dial: ask the provider once, and record the result.
 //!
-//! Claim number, lease and deadline were committed by the claim before this begins.
-//! The dial request is sent once (P1), and again only by [`Dialer::repeat`], with its key.
-//! Recording its result is repeated until the database takes it, because every verb
-//! restates its guard and a repetition finds nothing left to do.
+//! The claim has committed claim number, lease and deadline before this begins. The dial request is sent once
+//! (P1), and again only by [`Dialer::repeat`], with its key. Recording the result is repeated until the
+//! database takes it, because every verb restates its guard and a repetition finds nothing left to do.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -21,23 +20,23 @@ use crate::{
     trunks::{Trunk, Trunks},
 };
 
-/// A dial begins at most this long after its claim was sent: the lease (60 s) less the
-/// time limit of one dial (30 s), so that a dial ends while its lease still holds.
+/// A dial begins at most this long after its claim was sent: the lease (60 s) minus the time limit of a dial
+/// (30 s), so that the dial ends while its lease still holds.
 const LATEST_START: Duration = Duration::from_secs(30);
-/// How long a claim is its worker's alone. The database's word, `lease_until` in `stamp_all`.
+/// How long a claim belongs to its worker alone. Must equal `lease_until` in `stamp_all`.
 pub const LEASE: Duration = Duration::from_mins(1);
-/// How long a repetition is, likewise: `book_repeat`.
+/// The same for a repetition: `book_repeat`.
 pub const REPEAT_LEASE: Duration = Duration::from_mins(1);
 /// A repetition begins at most this long after the database was asked; see `repeats_due`.
 const LATEST_REPEAT: Duration = Duration::from_secs(10);
-/// P1: what begins in time ends while nobody else may take the call over.
+/// P1: a dial that begins in time ends while nobody else may take over the call.
 const _: () = {
     let longest = Limits::DEFAULT.total.as_millis();
     assert!(LATEST_START.as_millis() + longest <= LEASE.as_millis());
     assert!(LATEST_REPEAT.as_millis() + longest <= REPEAT_LEASE.as_millis());
 };
-/// For how long a result is offered to the database. Past this the sweep has long
-/// taken the row over, and the webhook or the deadline ends it.
+/// How long recording a result is retried. After that the sweep has taken over the row, and the webhook or
+/// the deadline ends the call.
 const RECORD_FOR: Duration = Duration::from_mins(2);
 
 /// Dials claimed calls. Cheap to clone.
@@ -50,8 +49,8 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// `public_url` is where providers reach us; once `stop` is cancelled, calls that
-    /// were not dialled yet are handed back.
+    /// `public_url` is where providers reach us; once `stop` is cancelled, calls that were not dialed yet are
+    /// put back.
     pub fn new(calls: Queue, trunks: Trunks, public_url: &str, stop: CancellationToken) -> Self {
         for trunk in trunks.names() {
             calls.metrics().know_trunk(&trunk);
@@ -64,12 +63,12 @@ impl Dialer {
         }
     }
 
-    /// Dials one claimed call. `claimed_at` was started before its claim was sent.
-    /// False: its result was never recorded, so nobody may put the call back.
+    /// Dials one claimed call. `claimed_at` was started before its claim was sent. Returns false if the
+    /// result was never recorded; the call must not be put back then.
     pub async fn dial(&self, mut call: ClaimedCall, claimed_at: Stopwatch) -> bool {
         let reference = call.reference();
         let placement = match self.trunks.get(&call.trunk) {
-            // A claim names only trunks that we know; if one is missing all the same, it rings nobody.
+            // A claim names only trunks that we know; if one is missing all the same, nothing rings.
             None => Dial::Handed(DeferReason::Shutdown, "this worker does not know the trunk"),
             Some(_) if self.stop.is_cancelled() => {
                 Dial::Handed(DeferReason::Shutdown, "the worker is stopping")
@@ -103,10 +102,11 @@ impl Dialer {
         }
     }
 
-    /// Sends the request of a dial in doubt once more, with the same key, on a trunk that
-    /// declares that its provider then rings once. `booked_at` was started before the
-    /// database was asked which. Only "placed" is believed: a refusal may be about this
-    /// request alone, and the first one may ring.
+    /// Sends the request of a dial in doubt again, with the same key.
+    ///
+    /// Only on a trunk that declares that its provider then rings once. `booked_at` was started before the
+    /// database was asked for the dial. Only "placed" is believed: a refusal may concern this request alone,
+    /// and the first one may ring.
     pub async fn repeat(&self, call: ClaimedCall, booked_at: Stopwatch) {
         let dial = call.reference();
         let Some(trunk) = self.trunks.get(&call.trunk) else {
@@ -141,8 +141,8 @@ impl Dialer {
                     );
                 }
             }
-            // Proves nothing: the call stays in doubt, and its webhook, a look-up, another
-            // repetition or its deadline ends that.
+            // Proves nothing: the call stays in doubt until its webhook, a look-up, another repetition or its
+            // deadline ends that.
             Placement::Refused(_) | Placement::Late | Placement::Unknown { .. } => {}
         }
     }
@@ -177,7 +177,7 @@ impl Dialer {
         }
     }
 
-    /// True: the database has it.
+    /// Returns true once the database has recorded it.
     async fn record_placement(
         &self,
         call: &ClaimedCall,
@@ -291,16 +291,16 @@ impl Dialer {
         deferred.is_some()
     }
 
-    /// P6: the row had moved on, and nothing was applied. Expected now and then; often means
-    /// that webhooks are much faster than answers, or that leases run out.
+    /// P6: the row had moved on, and nothing was applied. Occasionally expected; frequent if webhooks are
+    /// much faster than responses, or leases run out.
     fn say_stale(dial: Reference, stale: bool) {
         if stale {
             tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, "stale: a webhook or the sweep was faster");
         }
     }
 
-    /// Offers a result until the database takes it. `None`: it never did; the row's
-    /// lease and deadline bring it to an end.
+    /// Retries recording a result until the database takes it. `None` if it never did; the row's lease and
+    /// deadline then end the attempt.
     async fn record<T, F>(
         &self,
         dial: Reference,
@@ -332,7 +332,7 @@ impl Dialer {
     }
 }
 
-/// A span of this call, below what it came from.
+/// Span of this call, as a child of its request's trace.
 fn span_of(name: &'static str, call: &ClaimedCall) -> Span {
     Span::under(name, call.traceparent.as_deref()).with(&[
         ("call.id", &call.id),
@@ -343,7 +343,7 @@ fn span_of(name: &'static str, call: &ClaimedCall) -> Span {
     ])
 }
 
-/// The verb that records a placement.
+/// Verb that records a placement.
 const fn verb(placement: &Placement) -> &'static str {
     match placement {
         Placement::Placed { .. } => "dialed",
@@ -356,7 +356,7 @@ const fn verb(placement: &Placement) -> &'static str {
     }
 }
 
-/// A placement's word, for the counter.
+/// The placement as a metric label.
 fn word(placement: &Placement) -> &'static str {
     match placement {
         Placement::Refused(refusal) => refusal.into(),

@@ -1,4 +1,4 @@
-//! What a program sees that embeds pgdial: the queue and a worker, without the verbs below them.
+//! The interface for programs that embed pgdial: the queue and a worker, without the verbs below them.
 
 use std::{error::Error as StdError, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,11 +23,11 @@ use crate::{
     trunks::{Trunk, Trunks},
 };
 
-/// Calls at once, and how long finished ones are kept, where nobody says otherwise.
+/// Defaults of a worker: concurrent dials, and retention of finished calls.
 const PERMITS: usize = 30;
 const POLL: Duration = Duration::from_secs(30);
 const KEEP_FINISHED: Duration = Duration::from_hours(7 * 24);
-/// How long what is under way may take to end: a dial and its record.
+/// How long work under way may take to end on stop: a dial and recording its result.
 const GRACE: Duration = Duration::from_secs(35);
 
 /// What failed, with its causes as [`source`](StdError::source).
@@ -57,7 +57,7 @@ impl StdError for Error {
     }
 }
 
-/// The calls that wait, ring and are over, in one database. Clones share its connections.
+/// The calls of one database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Queue {
     verbs: flow::Queue,
@@ -66,9 +66,9 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Connects to the database at `url`, with eight connections at most.
+    /// Connects to the database at `url`, with at most eight connections.
     ///
-    /// `name` says who asks: the history shows it, and idempotency keys are kept apart by it.
+    /// `name` identifies the program: the history shows it, and idempotency keys are scoped to it.
     pub async fn connect(url: &str, name: &str) -> Result<Self, Error> {
         let pool = db::connect(url, name, app::API_CONNECTIONS).await;
         Ok(Self {
@@ -78,21 +78,21 @@ impl Queue {
         })
     }
 
-    /// Brings the schema `pgdial` to this release, and makes it where it is missing. As its owner: the
-    /// role that ran this first, or `pgdial migrate`.
+    /// Creates the schema `pgdial`, or upgrades it to this release. Must run as the schema's owner: the role
+    /// that ran this, or `pgdial migrate`, first.
     pub async fn migrate(&self) -> Result<(), Error> {
         let migrated = db::migrate(self.verbs.pool()).await;
         migrated.map(drop).map_err(Error::of)
     }
 
-    /// Enqueues a call. It is durable when this returns.
+    /// Enqueues a call. Durable when this returns.
     pub async fn enqueue(&self, request: &CallRequest) -> Result<Enqueued, Error> {
         let answers = self.enqueue_many(std::slice::from_ref(request)).await?;
         one(answers)
     }
 
-    /// Enqueues calls, in one statement: one answer for each, in their order. A request that cannot be
-    /// taken harms none of the others.
+    /// Enqueues calls in one statement; returns one result for each, in their order. A request that is
+    /// refused does not affect the others.
     pub async fn enqueue_many(&self, requests: &[CallRequest]) -> Result<Vec<Enqueued>, Error> {
         let requests = written(requests)?;
         let answers = self.verbs.enqueue_all(&self.name, &requests).await;
@@ -100,10 +100,10 @@ impl Queue {
         answers.map_err(Error::of)
     }
 
-    /// Enqueues a call in the transaction of this connection: it is rung once that commits, and never if
-    /// it is rolled back. Workers are woken by the commit.
+    /// Enqueues a call in the transaction of this connection.
     ///
-    /// The connection's role needs the rights of `pgdial_worker`, as every other user of the queue.
+    /// It is dialed once that commits, and never if it is rolled back. The commit wakes the workers. The
+    /// connection's role needs the rights of `pgdial_worker`, like every user of the queue.
     pub async fn enqueue_in(
         &self,
         connection: &mut PgConnection,
@@ -113,7 +113,7 @@ impl Queue {
         one(self.enqueue_many_in(connection, requests).await?)
     }
 
-    /// The same for many calls: one answer for each, in their order.
+    /// As [`Queue::enqueue_in`], for many calls; returns one result for each, in their order.
     pub async fn enqueue_many_in(
         &self,
         connection: &mut PgConnection,
@@ -124,25 +124,25 @@ impl Queue {
         answers.map_err(Error::of)
     }
 
-    /// Shows a call with its attempts and its history; none if there is no such call.
+    /// A call with its attempts and its history; none if there is no such call.
     pub async fn call(&self, id: CallId) -> Result<Option<Call>, Error> {
         self.verbs.show(id).await.map_err(Error::of)
     }
 
-    /// Cancels a call that waits; asks the provider to end one that is in flight.
+    /// Cancels a waiting call; asks the provider to end one in flight.
     pub async fn cancel(&self, id: CallId, why: Option<&str>) -> Result<Canceled, Error> {
         let canceled = self.verbs.cancel(id, &self.name, why).await;
         self.verbs.send_wakes().await;
         canceled.map_err(Error::of)
     }
 
-    /// Follows what happens to calls, in an order in which nothing is ever skipped.
+    /// Follows events in an order that never skips one.
     pub fn events(&self) -> Follow {
         self.verbs.events()
     }
 
-    /// Hands over what a provider says of a call, where it says so by another way than the webhook: it
-    /// is kept once and applied once, and durable when this returns.
+    /// Applies a provider's report that arrived by another way than the webhook. It is stored once and
+    /// applied once; durable when this returns.
     pub async fn report(&self, event: ProviderEvent<'_>) -> Result<Verdict, Error> {
         let verdict = self.verbs.webhook(event).await;
         self.verbs.send_wakes().await;
@@ -161,8 +161,8 @@ fn one(mut answers: Vec<Enqueued>) -> Result<Enqueued, Error> {
         .ok_or_else(|| Error::of(flow::enqueue::no_row()))
 }
 
-/// Dials the calls of a queue: claims them, asks their providers, learns how they end, and tries again
-/// where that helps. Any number of workers share a queue.
+/// Dials the calls of a queue: claims them, asks their providers, learns how they end, and retries. Any
+/// number of workers share a queue.
 #[derive(Debug)]
 #[must_use]
 pub struct Worker {
@@ -175,8 +175,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker without trunks. `public_url` is where providers reach the webhook endpoint: this worker's
-    /// ([`Worker::webhooks_on`]), another one's, or that of `pgdial api`.
+    /// A worker without trunks. `public_url` is where providers reach a webhook endpoint: this worker's
+    /// ([`Worker::webhooks_on`]), another worker's, or that of `pgdial api`.
     pub fn new(queue: &Queue, public_url: impl Into<String>) -> Self {
         Self {
             queue: queue.clone(),
@@ -188,9 +188,10 @@ impl Worker {
         }
     }
 
-    /// Dials the calls of this trunk with this provider. `default` is there in every database; others are
-    /// made with `pgdial trunks create`. The first of the secrets also protects the addresses that the
-    /// provider reports to.
+    /// Dials this trunk's calls with this provider.
+    ///
+    /// `default` exists in every database; others are created with `pgdial trunks create`. The first of the
+    /// secrets also protects the URLs that the provider reports to.
     pub fn trunk(
         mut self,
         name: impl Into<String>,
@@ -205,27 +206,27 @@ impl Worker {
         self
     }
 
-    /// Asks providers for at most so many calls at once; 30 by default. How many may be up is the trunk's
-    /// limit, in the database.
+    /// Limit of dial requests under way; default 30. The limit of calls in flight is the trunk's, in the
+    /// database.
     pub const fn permits(mut self, permits: usize) -> Self {
         self.permits = permits;
         self
     }
 
-    /// Removes calls so long after their end; after 7 days by default, and never for `None`.
+    /// Retention of finished calls; default 7 days, `None` keeps them for ever.
     pub const fn keep_finished(mut self, keep: Option<Duration>) -> Self {
         self.keep_finished = keep;
         self
     }
 
-    /// Listens on this address for the providers' webhooks, and answers `/healthz`, `/readyz` and `/metrics` there.
+    /// Listens on this address for webhooks, and serves `/healthz`, `/readyz` and `/metrics` there.
     pub const fn webhooks_on(mut self, address: SocketAddr) -> Self {
         self.webhooks = Some(address);
         self
     }
 
-    /// Works until it is told to stop, and then until the dials under way are recorded. Ends with the
-    /// reason if a part of it fails for good.
+    /// Works until `stop` is cancelled, and then until the dials under way are recorded. Returns the reason
+    /// if a part of it fails permanently.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let Queue { verbs, url, name } = self.queue;
         db::check_schema(verbs.pool()).await.map_err(Error::of)?;

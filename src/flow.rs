@@ -1,11 +1,10 @@
-//! The life of a call, one verb a file; the only way to a row.
+//! The life of a call, one verb per file, and the only way to its row.
 //!
-//! SQL decides, Rust names: each verb is one SQL function of the same name in
-//! `sql/flow/`, and a method of [`Queue`] here that turns its verdicts into a type.
-//! A verdict such as `Stale` is an expected result, never an error: the row had
-//! moved on, the first writer won, and nothing was applied.
+//! SQL decides, Rust names: each verb is one SQL function of the same name in `sql/flow/`, and a method of
+//! [`Queue`] here that turns its verdicts into a type. A verdict such as `Stale` is an expected result, never
+//! an error: the row had moved on, the first writer won, and nothing was applied.
 //!
-//! Nobody outside this module sees the pool.
+//! The pool is not visible outside this module.
 
 // (nothing) → waiting.
 pub mod enqueue;
@@ -25,100 +24,100 @@ pub mod doubt;
 // in flight → waiting, the attempt not counted.
 pub mod defer;
 
-// An event of the provider: kept once, applied once.
+// A provider's event: stored once, applied once.
 pub mod webhook;
 
-// Kept events, judged once more.
+// Judges stored events again.
 pub mod replay;
 
-// What a provider said when it was asked.
+// Applies what a provider answered about a call.
 pub mod look_up;
 
-// The same dial request again, with the same key.
+// Dials in doubt to send again with the same idempotency key.
 pub mod repeat;
 
-// waiting → canceled; a wish for a call in flight.
+// waiting → canceled; for a call in flight a request.
 pub mod cancel;
 
 // terminal → waiting.
 pub mod redrive;
 
-// Cancel, redrive and export by a filter.
+// Cancel, redrive, resolve and export by a filter.
 pub mod matching;
 
-// waiting → waiting, changed.
+// Changes a waiting call.
 pub mod amend;
 
 // A person ends a doubt.
 pub mod resolve;
 
-// The end of a hold.
+// A person ends a hold.
 pub mod release;
 
 // After a restore, or a failover that may have lost commits.
 pub mod recover;
 
-// What time has overtaken.
+// Settles or reconciles what time has overtaken.
 pub mod sweep;
 
-// Partitions, statistics, what is to be forgotten.
+// Partitions, statistics, expired rows.
 pub mod housekeeping;
 
 // Campaigns and trunks.
 pub mod lanes;
 
-// Their dialing, stopped and started.
+// Pausing and resuming campaigns and trunks.
 pub mod pause;
 
-// Numbers not to ring.
+// The do-not-call list.
 pub mod do_not_call;
 
-// Numbers that wait already.
+// Numbers that have a call waiting or in flight.
 pub mod queued;
 
-// A number, out of every table.
+// Removes a number from every table.
 pub mod forget;
 
-// Workers that are alive.
+// Liveness of workers.
 pub mod heartbeat;
 
-// A worker is told to go.
+// Draining workers.
 pub mod drain;
 
-// The audit.
+// The audit trail.
 pub mod acts;
 
 // Wakes between processes.
 pub mod wake;
 
-// Questions.
+// Read-only queries.
 pub mod read;
 
-// What they return.
+// Types that queries return.
 pub mod view;
 
-// How full the pools are.
+// Use of the pools.
 mod pools;
 
-// What this process fails to do.
+// Failing work of this process.
 pub(crate) mod health;
 
-// Questions of people.
+// Queries of `sql/ops`.
 pub mod ops;
 
-// What is going on now, for a screen.
+// Live picture of the queue, for a screen.
 pub mod board;
 
-// What happened, for those who follow.
+// Following events.
 pub mod events;
 
-// How much of something each trunk may have.
+// Limits per trunk.
 pub mod shares;
 
-// Many writers, one statement.
+// Gathers the items of many callers into one statement.
 pub(crate) mod batcher;
 
-// The batchers of the verbs.
+// The verbs that have a batcher.
 mod gathered;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -133,7 +132,7 @@ use crate::{
     metrics::Metrics,
 };
 
-/// The queue, as everybody but `flow` and `db` sees it: its verbs.
+/// The queue as all modules but `flow` and `db` see it: its verbs.
 #[derive(Debug, Clone)]
 pub struct Queue {
     pool: Pool,
@@ -143,40 +142,40 @@ pub struct Queue {
     metrics: Arc<Metrics>,
     pools: Arc<Pools>,
     health: Arc<Health>,
-    /// Where the trunks of this process dial.
+    /// Account of each trunk of this process, by trunk name.
     accounts: Arc<BTreeMap<String, String>>,
 }
 
-/// What nobody expected of the database.
+/// An unexpected failure of the database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The statement failed, or its connection.
+    /// The statement or its connection failed.
     #[error("the database did not answer as it should")]
     Database(#[from] sqlx::Error),
-    /// A function answered with a word or a shape that this release does not know.
+    /// A function returned a word or a shape that this release does not know.
     #[error(
         "the database answered {got:?} to {verb}: another release of pgdial is installed there"
     )]
     Contract {
-        /// The verb.
+        /// Name of the verb.
         verb: &'static str,
-        /// What it said.
+        /// What it returned.
         got: String,
     },
-    /// Somebody's open transaction holds the row of the call.
+    /// Another open transaction holds the row of the call.
     #[error("somebody's open transaction holds the call: try again")]
     LockedOut,
-    /// The row of this call cannot be written so; other calls are not concerned.
+    /// The row of this call cannot be changed like this; other calls are not affected.
     #[error("the database refuses to change the call: {why}")]
     Refused {
-        /// What the constraint or the trigger says.
+        /// Message of the constraint or the trigger.
         why: String,
     },
-    /// The statement was written for several callers, and failed for all of them.
+    /// The statement was shared by several callers, and failed for all of them.
     #[error(transparent)]
     Shared(Arc<Error>),
-    /// Whoever was to write it is gone; whether it was done is unknown.
+    /// The writer of the batch is gone; whether the statement was done is unknown.
     #[error("the statement was given up before the database answered")]
     Abandoned,
 }
@@ -186,9 +185,8 @@ impl Error {
         Self::Database(sqlx::Error::Encode(error.into()))
     }
 
-    /// May the statement have failed for what one of its items is? Not when the database
-    /// is gone, going, full or read-only, or a table is locked: then trying again item by
-    /// item only adds to it.
+    /// Whether one of the items may have made the statement fail. Not when the database is gone, shutting
+    /// down, full or read-only, or a table is locked: then retrying item by item only adds load.
     fn may_be_of_one_item(&self) -> bool {
         let Self::Database(sqlx::Error::Database(error)) = self else {
             return false;
@@ -210,15 +208,15 @@ impl OfDatabase for Error {
     }
 }
 
-/// One line of a verb's answer.
+/// One row of a verb's result.
 #[derive(Debug)]
 pub(crate) struct Answer<V> {
     pub(crate) verdict: V,
     pub(crate) detail: Value,
 }
 
-/// What comes with a verdict, as its type. The verdict is committed already, so a detail
-/// of another shape is no failure of the verb: it is logged, and taken as none.
+/// Detail of a verdict as its type. The verdict is committed already, so a detail of another shape does not
+/// fail the verb: it is logged and replaced by the default.
 pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, detail: Value) -> D {
     serde_json::from_value(detail).unwrap_or_else(|error| {
         tracing::error!(verb, %error, "the verdict's detail cannot be read: another release is installed there");
@@ -226,7 +224,7 @@ pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, det
     })
 }
 
-/// The accounts of these trunks, in their order; none where the process does not say.
+/// Accounts of these trunks, in their order; none if the process has not set any.
 fn accounts_of(
     accounts: &BTreeMap<String, String>,
     trunks: &[String],
@@ -247,8 +245,9 @@ impl Queue {
         )
     }
 
-    /// The same queue over another pool: it hears and sends the same wakes, and counts in the same place. A process
-    /// that serves and works has one pool for each, so that neither starves the other.
+    /// The same queue over another pool, with the same wakes and metrics.
+    ///
+    /// A process that both serves and works has a pool for each, so that neither starves the other.
     #[must_use]
     pub fn beside(&self, pool: Pool) -> Self {
         let beside = Self::with(
@@ -282,7 +281,7 @@ impl Queue {
         }
     }
 
-    /// The same queue for a process whose trunks dial at these accounts.
+    /// The same queue, with the account each trunk of this process dials at.
     #[must_use]
     pub fn at(mut self, accounts: BTreeMap<String, String>) -> Self {
         self.accounts = Arc::new(accounts);
@@ -298,12 +297,12 @@ impl Queue {
         &self.pool
     }
 
-    /// What this process counts.
+    /// Metrics of this process.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Sends one item through a verb, which waits a little for its row.
+    /// Sends one item through a verb, which waits briefly for its row.
     pub(crate) async fn apply<I: Serialize, V: DeserializeOwned>(
         &self,
         verb: &'static str,
@@ -325,7 +324,7 @@ type Row = (i32, String, Option<Json<Value>>);
 const LOCKED_OUT: &str = "locked_out";
 const REFUSED: &str = "refused";
 
-/// A verdict's word and its detail, unless it is one that any verb may answer.
+/// Verdict's word and detail, unless the word is an error that any verb may return.
 fn read_row(word: String, detail: Option<Json<Value>>) -> Result<(String, Value), Error> {
     let detail = detail.map_or(Value::Null, |detail| detail.0);
     match word.as_str() {

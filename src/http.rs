@@ -13,30 +13,30 @@
 //! Every answer has an `x-request-id`; every error is a [`crate::http::Problem`]; a panic is a 500 for
 //! its own request and nothing for the others.
 
-// Error answers, in one shape.
+// Problem documents.
 mod problem;
 
-// What happens to every request.
+// Outermost layer of every request.
 mod edge;
 
-// Who asks.
+// API keys.
 mod auth;
 
-// What a request brings: its body, what is in its path, its query.
+// Reading bodies, path parameters and queries.
 mod body;
 mod path;
 mod query;
 
-// One call.
+// Operations on one call.
 mod calls;
 
-// What providers said about one.
+// Webhook events of one call.
 mod call_webhooks;
 
-// Many calls at once.
+// Enqueueing many calls in one request.
 mod batch;
 
-// Many calls at once, by a filter.
+// Cancel, redrive, resolve and export by filter.
 mod matching;
 
 // Campaigns and trunks.
@@ -44,50 +44,48 @@ mod campaigns;
 mod lanes;
 mod trunks;
 
-// Worker processes.
 mod workers;
 
-// The audit.
+// The audit trail.
 mod acts;
 
-// Numbers not to ring, and to forget.
+// The do-not-call list, and forgetting a number.
 mod numbers;
 
-// Pages of calls.
+// Listing calls in pages.
 mod listing;
 
-// Events as they happen.
+// Server-sent events.
 mod events;
 
-// Where a page ended.
+// Opaque page cursors.
 mod cursor;
 
-// The webhook.
+// Webhook endpoint.
 mod callbacks;
 mod encoding;
 
-// Alive, ready.
+// Liveness and readiness.
 mod health;
 
-// What Prometheus scrapes.
+// Prometheus metrics.
 pub(crate) mod metrics;
 
-// What the API answers, as types.
+// Request and response types.
 pub mod schema;
 
-// Routes and document from one list.
+// Routes and OpenAPI operations from one list.
 mod operations;
 
-// The OpenAPI document.
 mod openapi;
 
-// The page that shows it.
+// HTML page that shows the OpenAPI document.
 mod page;
 
-// Connections.
+// Accepting and bounding connections.
 mod serve;
 
-// Doors for the fuzz targets.
+// Entry points for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -114,29 +112,29 @@ pub use self::{
 };
 use crate::{flow::Queue, provider::signature, trunks::Trunks};
 
-/// What the API is told by configuration.
+/// HTTP settings of a process.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Who may use the API; none: everybody.
+    /// Accepted API keys; without any, every client is allowed.
     pub api_keys: ApiKeys,
-    /// Whose webhooks are believed.
+    /// Trunks whose webhooks are accepted.
     pub trunks: Trunks,
-    /// How long one request may take in all, to the headers of its answer.
+    /// Limit for one request, until the headers of its response.
     pub time_limit: Duration,
-    /// The largest webhook, in bytes.
+    /// Size limit of a webhook, in bytes.
     pub largest_webhook: usize,
-    /// How many streams of events there may be.
+    /// Limit of concurrent event streams.
     pub most_streams: usize,
-    /// Where providers reach us; some sign the URL.
+    /// Public URL that providers call; some sign it.
     pub public_url: String,
-    /// Ends the streams: they have no end of their own.
+    /// Ends the event streams, which have no end of their own.
     pub stop: CancellationToken,
 }
 
-/// The largest webhook, where nobody says otherwise: a long talk's transcript with every word's time.
+/// Default size limit of a webhook: a long conversation's transcript with a time for every word.
 pub const LARGEST_WEBHOOK: usize = 4 * 1024 * 1024;
 
-/// Streams of events, where nobody says otherwise.
+/// Default limit of concurrent event streams.
 pub const MOST_STREAMS: usize = 200;
 
 impl Default for Settings {
@@ -153,7 +151,7 @@ impl Default for Settings {
     }
 }
 
-/// What every handler shares.
+/// State that all handlers share.
 #[derive(Debug, Clone)]
 struct App {
     calls: Queue,
@@ -181,19 +179,19 @@ impl App {
     }
 }
 
-/// All routes, with all their layers.
+/// All routes with all their layers.
 pub fn router(calls: Queue, settings: Settings) -> Router {
     router_with(calls, settings, Router::new())
 }
 
-/// What operators ask of a process without the API: `/healthz`, `/readyz`, `/metrics`.
+/// Operator endpoints for a process without the API: `/healthz`, `/readyz`, `/metrics`.
 pub fn operators_router(calls: Queue) -> Router {
     let app = App {
         calls,
         trunks: Arc::default(),
         queue: Arc::default(),
         time_limit: Settings::default().time_limit,
-        // It has neither webhooks nor streams.
+        // A process without the API has neither webhooks nor streams.
         bodies: Arc::new(body::Room::new(0)),
         streams: Arc::new(Semaphore::new(0)),
         public_url: Arc::from(""),
@@ -202,14 +200,14 @@ pub fn operators_router(calls: Queue) -> Router {
     at_the_edge(app.clone(), operators().router.with_state(app))
 }
 
-/// Webhooks, and what operators ask: for a process that takes no orders over HTTP.
+/// Webhooks and operator endpoints, for a process without the API.
 pub fn webhooks_router(calls: Queue, settings: Settings) -> Router {
     let app = App::new(calls, settings);
     let routes = operators().router.merge(webhooks().router);
     at_the_edge(app.clone(), routes.with_state(app))
 }
 
-/// The same with more routes beside ours, under the same edge.
+/// The API with further routes beside it, under the same edge.
 pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
     let api_keys = settings.api_keys.clone();
     let app = App::new(calls, settings);
@@ -222,7 +220,7 @@ pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
     at_the_edge(app, routes)
 }
 
-/// Every operation.
+/// Every operation of the API.
 fn every_operation(keys: ApiKeys) -> Operations {
     let document = operations![openapi::openapi];
     api()
@@ -232,7 +230,7 @@ fn every_operation(keys: ApiKeys) -> Operations {
         .merge(document)
 }
 
-/// A base that ends in a slash and a path that begins with one make two; some clients add one behind.
+/// Removes empty path segments: a base that ends in a slash doubles one, and some clients append one.
 fn webhooks() -> Operations {
     let mut router = Router::new();
     for path in ["/callbacks/call-status", "//callbacks/call-status"] {

@@ -1,10 +1,10 @@
-//! pgdial rings telephone numbers from a queue that lives in Postgres and in nothing else. This crate is
-//! the `pgdial` program, and the way to use the queue from a Rust program of your own:
+//! pgdial calls telephone numbers from a queue that lives in Postgres and nowhere else. This crate is the
+//! `pgdial` program, and a library to use the queue from your own Rust program:
 //!
-//! - [`Queue`] enqueues calls, one, many, or inside your own transaction, and follows what becomes of them.
-//! - [`Worker`] dials them, beside whatever else your program does, until you tell it to stop.
-//! - [`Provider`] is what to implement for a provider of your own; [`HttpProvider`] is for one that speaks
-//!   pgdial's protocol.
+//! - [`Queue`] enqueues calls, one, many, or inside your own transaction, and follows their events.
+//! - [`Worker`] dials them, beside whatever else your program does, until you stop it.
+//! - [`Provider`] is the trait for a provider of your own; [`HttpProvider`] is for one that speaks pgdial's
+//!   protocol.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -33,15 +33,15 @@
 //! # }
 //! ```
 //!
-//! A claim of a call is a row of the database, so any number of workers, in this program and in others, share
-//! one queue and ring nobody twice. What is promised, and what the database must look like, is in the
+//! A claim of a call is a row in the database, so any number of workers, in this program and in others, share
+//! one queue and never ring anybody twice. The promises, and the requirements on the database, are in the
 //! repository's README; `pgdial serve` does all of this without a program of your own.
 //!
-//! Your `sqlx` must be of the release that this crate has in its `Cargo.toml`, for [`Queue::enqueue_in`] to take
-//! its connections. The crate's `examples/` are whole programs.
+//! For [`Queue::enqueue_in`] to take your connections, your `sqlx` must be of the release in this crate's
+//! `Cargo.toml`. The crate's `examples/` are complete programs.
 //!
 //! Only what is listed here is the interface. Other modules are public for the program itself, its tests and
-//! its measurements, are hidden from this page, and change without notice.
+//! its benchmarks, are hidden from this page, and change without notice.
 
 mod embed;
 

@@ -1,8 +1,7 @@
 //! The life of a process: its loops, its signals, its end.
 //!
-//! Every loop is supervised: when one ends before it was told to, by an error or a
-//! panic, the others are told to stop and the process ends with the reason. Half a
-//! worker that looks alive is worse than none.
+//! Every loop is supervised: when one ends before it was told to, by an error or a panic, the others are
+//! stopped and the process ends with the reason. Half a worker that looks alive is worse than none.
 
 use std::{fmt, future::Future, time::Duration};
 
@@ -15,26 +14,26 @@ use tokio_util::sync::CancellationToken;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a process ended that nobody had asked to.
+/// Why a process ended without a request to stop.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A loop died.
     #[error("{name} died")]
     Died {
-        /// Which loop.
+        /// Name of the loop.
         name: &'static str,
-        /// Why.
+        /// Cause.
         #[source]
         cause: BoxError,
     },
-    /// The signals of the system cannot be heard.
+    /// Signal handlers cannot be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
     /// Loops did not end within the grace period; what they held is left to the database.
     #[error("{left} loops did not end within the grace period")]
     GraceOver {
-        /// How many.
+        /// Number of loops.
         left: usize,
     },
 }
@@ -43,7 +42,7 @@ pub enum Error {
 pub struct Supervisor {
     loops: JoinSet<(&'static str, Result<(), BoxError>)>,
     stop: CancellationToken,
-    /// None: the signals are somebody else's.
+    /// None if the embedding program handles signals.
     signals: Option<Signals>,
 }
 
@@ -56,8 +55,8 @@ impl fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
-    /// Without loops. From here on a signal to stop is heard, and obeyed once it runs: one
-    /// that comes while a process starts must not end it in the middle.
+    /// A supervisor without loops. From here on a signal to stop is registered, and acted on once it runs, so
+    /// that it cannot interrupt a process that is starting.
     pub fn new() -> Result<Self, Error> {
         Ok(Self {
             loops: JoinSet::new(),
@@ -66,7 +65,7 @@ impl Supervisor {
         })
     }
 
-    /// Without loops, and without an ear for signals: whoever cancels the token decides.
+    /// A supervisor without loops that ignores signals: only the token stops it.
     pub fn until(stop: &CancellationToken) -> Self {
         Self {
             loops: JoinSet::new(),
@@ -75,12 +74,12 @@ impl Supervisor {
         }
     }
 
-    /// What every loop must watch.
+    /// Token that every loop must watch.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Starts a loop that ends only when it is told to, or dies with a reason.
+    /// Starts a loop that ends only when told to, or dies with a reason.
     pub fn spawn<F, E>(&mut self, name: &'static str, body: F)
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -90,8 +89,8 @@ impl Supervisor {
             .spawn(async move { (name, body.await.map_err(Into::into)) });
     }
 
-    /// Runs until a signal (TERM, INT, HUP), until the token is cancelled, or until a loop
-    /// dies; then lets the others end within `grace`. A second signal ends at once.
+    /// Runs until a signal (TERM, INT, HUP), a cancelled token or a dead loop; then lets the loops end within
+    /// `grace`. A second signal ends at once.
     pub async fn run(mut self, grace: Duration) -> Result<(), Error> {
         let mut reason = None;
         while !self.stop.is_cancelled() {
@@ -162,7 +161,7 @@ fn why_died(ended: Result<(&'static str, Result<(), BoxError>), tokio::task::Joi
 struct Signals {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
-    /// A terminal that is closed, or a supervisor that means "reload": settings are read at a start.
+    /// A closed terminal, or a service manager's "reload": settings are only read at a start.
     hup: tokio::signal::unix::Signal,
 }
 
@@ -208,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn loops_that_end_when_they_are_told_to_have_not_died() {
-        // Often enough that a choice by chance would be seen.
+        // Often enough to reveal a random choice.
         for _ in 0..50 {
             let mut supervisor = Supervisor::new().unwrap();
             let stop = supervisor.stop();

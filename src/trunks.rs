@@ -1,8 +1,8 @@
-//! Which provider accounts this process knows, with their secrets.
+//! Provider accounts that this process knows, with their secrets.
 //!
-//! Caps, pace and pause switches of a trunk are rows in the database; its address
-//! and secrets are configuration, and stand here. A worker claims only for trunks
-//! that it knows, an API answers webhooks only of those.
+//! Caps, pace and pause switches of a trunk are rows in the database; its address and secrets are
+//! configuration, and are here. A worker claims only for trunks that it knows; an API accepts only their
+//! webhooks.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,11 +14,11 @@ use crate::{
 /// One provider account.
 #[derive(Debug, Clone)]
 pub struct Trunk {
-    /// Its name in the database.
+    /// Name of the trunk in the database.
     pub name: String,
-    /// How to ask it.
+    /// Adapter for the account.
     pub provider: Arc<dyn Provider>,
-    /// What signs its webhooks; the first also makes the tags of our URLs.
+    /// Secrets that sign its webhooks; the first also makes the tags of our URLs.
     pub secrets: Secrets,
 }
 
@@ -27,13 +27,13 @@ pub struct Trunk {
 pub struct Trunks(BTreeMap<String, Trunk>);
 
 impl Trunks {
-    /// The trunk of this name.
+    /// Trunk with this name.
     pub fn get(&self, name: &str) -> Option<&Trunk> {
         self.0.get(name)
     }
 
-    /// Asks a provider to end a call that somebody wishes ended. Whatever it answers is
-    /// only logged: the wish is in the row, and the sweep asks again until the call ends.
+    /// Asks a provider to end a call whose cancellation was requested. The result is only logged: the request
+    /// is in the row, and the sweep asks again until the call ends.
     pub async fn ask_to_cancel(&self, trunk: &str, call: CallId, provider_call_id: &str) {
         let Some(trunk) = self.get(trunk) else { return };
         match trunk.provider.cancel(provider_call_id).await {
@@ -46,7 +46,7 @@ impl Trunks {
         }
     }
 
-    /// The account of each, where its adapter can say.
+    /// Account of each trunk, if its adapter can tell.
     pub fn accounts(&self) -> BTreeMap<String, String> {
         let accounts = self.0.iter();
         accounts
@@ -54,7 +54,7 @@ impl Trunks {
             .collect()
     }
 
-    /// Their names, sorted.
+    /// Names of the trunks, sorted.
     pub fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
     }

@@ -1,7 +1,6 @@
-//! The fake provider's memory: its calls, and who asked for which.
+//! The fake provider's memory: its calls, and their idempotency keys.
 //!
-//! Everything here dies with the process, as a carrier's switch would lose its calls;
-//! what rang is in the ledger.
+//! It is lost with the process, as a carrier's switch would lose its calls; what rang is in the ledger.
 
 use std::{
     collections::HashMap,
@@ -22,7 +21,7 @@ use super::{
     wire::request::Wish,
 };
 
-/// The longest that a call may last whose webhooks all come before the answer.
+/// Upper bound of a call whose webhooks are all sent before the response.
 const IN_NO_TIME: Duration = Duration::from_millis(20);
 
 /// Calls on one page of a list.
@@ -40,16 +39,16 @@ pub(super) struct Call {
     pub(super) ring: Duration,
     pub(super) ring_timeout: Duration,
     pub(super) talk: Duration,
-    /// Somebody asked for its end.
+    /// Cancelled when the caller asks to end the call.
     pub(super) hang_up: CancellationToken,
-    /// Every webhook had its first attempt.
+    /// Cancelled when every webhook has had its first attempt.
     pub(super) reported: CancellationToken,
     /// Unix milliseconds.
     pub(super) placed_at: i64,
     phase: Mutex<Phase>,
 }
 
-/// Where a call stands, as a look-up shows it.
+/// Progress of a call, as a look-up shows it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Phase {
     Queued,
@@ -68,7 +67,7 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Now, without a talk.
+    /// Ends now, without a conversation.
     pub(super) fn by(ending: Ending) -> Self {
         Self {
             ending,
@@ -100,16 +99,16 @@ impl Call {
     }
 }
 
-/// What became of a wish.
+/// Result of a dial request.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// There is a new call.
+    /// A new call.
     New(Arc<Call>),
-    /// The same key was here before.
+    /// The same key came before with the same request.
     Replayed(Arc<Call>),
-    /// The same key was here before with another wish.
+    /// The same key came before with another request.
     KeyReused,
-    /// A rule says no.
+    /// A rule refuses it.
     Refused(Refusal),
     /// Every slot holds a call.
     Full,
@@ -159,7 +158,7 @@ impl Calls {
         }
     }
 
-    /// The call that this key stands for, where keys are honoured.
+    /// The call of this key, if keys are honored.
     pub(super) fn replay(&self, key: Option<&str>, body: &[u8]) -> Option<Taken> {
         self.replay_in(&lock(&self.pages), key, body)
     }
@@ -173,8 +172,7 @@ impl Calls {
         })
     }
 
-    /// Takes the wish, or says why not. Under one lock, so that neither the slots nor a key
-    /// can be taken twice.
+    /// Accepts or refuses the request. Under one lock, so that neither a slot nor a key can be taken twice.
     pub(super) fn take(&self, wish: Wish, key: Option<&str>, body: &[u8]) -> Taken {
         let mut pages = lock(&self.pages);
         if let Some(replayed) = self.replay_in(&pages, key, body) {
@@ -246,7 +244,7 @@ impl Calls {
         }
     }
 
-    /// Marks the end of a call and gives its slot back. The ledger already has it.
+    /// Marks the end of a call and frees its slot. The ledger already has the end.
     pub(super) fn end(&self, call: &Call, end: End) {
         call.goes_on(Phase::Over(end));
         let mut pages = lock(&self.pages);
@@ -257,7 +255,7 @@ impl Calls {
         lock(&self.pages).by_id.get(id).cloned()
     }
 
-    /// The calls with this reference; more than one only if the caller has rung twice.
+    /// Calls with this reference; more than one only if the caller has dialed twice.
     pub(super) fn list(&self, reference: &str) -> Vec<Arc<Call>> {
         lock(&self.pages)
             .by_reference
@@ -266,7 +264,7 @@ impl Calls {
             .unwrap_or_default()
     }
 
-    /// The calls placed since then, `skip` of them left out; and whether there are more.
+    /// Calls placed since then, without the first `skip`; and whether there are more.
     pub(super) fn since(&self, unix_ms: i64, skip: usize) -> (Vec<Arc<Call>>, bool) {
         let pages = lock(&self.pages);
         let mut found = pages
@@ -283,7 +281,7 @@ impl Calls {
     }
 }
 
-/// Nothing here is left half-changed by a panic, so a poisoned lock is as good as any.
+/// A panic leaves nothing half-changed here, so a poisoned lock can be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

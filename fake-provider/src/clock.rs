@@ -1,14 +1,14 @@
 //! The fake provider's own clock.
 //!
-//! The real providers have one too, and it is not ours: nothing here decides anything
-//! about a row. It stamps the ledger and the signatures, and judges `X-Dial-Before`.
+//! Real providers have one too, independent of ours: it decides nothing about a row. It stamps the ledger and
+//! the signatures, and judges `X-Dial-Before`.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Milliseconds since 1970; never goes backwards within the process, whatever the host's clock does.
+/// Milliseconds since 1970; monotonic within the process, whatever the host's clock does.
 pub(super) fn unix_ms() -> i64 {
     static LATEST: AtomicI64 = AtomicI64::new(0);
     let now = host_ms();

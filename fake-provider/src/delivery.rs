@@ -1,10 +1,9 @@
-//! Signed webhooks, sent again until they are answered 2xx, as real providers do.
+//! Signed webhooks, sent again until they get a 2xx, as real providers do.
 //!
-//! Each call has an [`Outbox`], whose carrier makes the first attempt for its events in
-//! order; a failed one is tried again by a task of its own, so that one event that is
-//! refused does not hold up the next, and they may overtake each other: that, too, is
-//! what providers do. An event keeps its id through every redelivery, and is signed
-//! anew each time.
+//! Each call has an [`Outbox`], whose carrier makes the first attempt for its events in order; a failed one
+//! is retried by a task of its own, so that a refused event does not delay the next, and events may overtake
+//! each other, as they do at real providers. An event keeps its id across deliveries, and is signed anew each
+//! time.
 
 use std::{
     sync::{
@@ -35,7 +34,7 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
 ];
 const LAST_PAUSE: Duration = Duration::from_secs(2);
-/// How long one attempt may take.
+/// Limit for one attempt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One webhook.
@@ -43,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Webhook {
     pub(super) event_id: String,
     pub(super) body: Bytes,
-    /// It says how the call ended.
+    /// It reports how the call ended.
     pub(super) is_last: bool,
 }
 
@@ -60,7 +59,7 @@ pub(super) struct Courier {
     stop: CancellationToken,
 }
 
-/// Without TLS where the system has no certificates: a fake provider mostly talks to its own host.
+/// Without TLS on systems without certificates: a fake provider mostly talks to its own host.
 #[derive(Debug)]
 enum Sender {
     Plain(Client<HttpConnector, Full<Bytes>>),
@@ -94,12 +93,12 @@ impl Courier {
         }
     }
 
-    /// Webhooks that are still to be delivered.
+    /// Webhooks still to be delivered.
     pub(super) fn undelivered(&self) -> usize {
         self.undelivered.load(Ordering::SeqCst)
     }
 
-    /// Makes the first attempt; goes on in the background if it fails.
+    /// Makes the first attempt; retries in the background if it fails.
     async fn deliver(self: &Arc<Self>, url: &Uri, webhook: Webhook) {
         if self.attempt(url, &webhook).await {
             self.undelivered.fetch_sub(1, Ordering::SeqCst);
@@ -131,7 +130,7 @@ impl Courier {
         );
     }
 
-    /// One attempt: whether it was answered 2xx.
+    /// One attempt; true if it got a 2xx.
     async fn attempt(&self, url: &Uri, webhook: &Webhook) -> bool {
         let Ok(request) = self.signed(url, webhook) else {
             return false;
@@ -159,7 +158,7 @@ impl Courier {
     }
 }
 
-/// The webhooks of one call, in the order in which things happened. Closed by dropping it.
+/// Webhooks of one call, in the order of its events. Closed by dropping it.
 #[derive(Debug)]
 pub(super) struct Outbox {
     courier: Arc<Courier>,
@@ -167,7 +166,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Opens one; `reported` is cancelled when it is closed and every first attempt was made.
+    /// Opens one; `reported` is cancelled when it is closed and every first attempt has been made.
     pub(super) fn open(
         courier: &Arc<Courier>,
         url: Option<Uri>,
@@ -201,12 +200,12 @@ impl Outbox {
         }
     }
 
-    /// Puts a webhook behind the others. Without a URL, or when they get lost, it is gone.
+    /// Appends a webhook. Dropped if there is no URL, or if webhooks are to get lost.
     pub(super) fn post(&self, webhook: Webhook) {
         let Some(queue) = &self.queue else {
             return;
         };
-        // Counted before it can be delivered, or the count would go below nothing.
+        // Counted before it can be delivered, or the count could go below zero.
         self.courier.undelivered.fetch_add(1, Ordering::SeqCst);
         if queue.send((Instant::now(), webhook)).is_err() {
             self.courier.undelivered.fetch_sub(1, Ordering::SeqCst);
@@ -229,7 +228,7 @@ impl Carrier {
     async fn carry(mut self) {
         let mut held = Vec::new();
         while let Some((posted, webhook)) = self.queue.recv().await {
-            // A timer that is over still costs its rounding, up to a millisecond.
+            // Even an expired timer costs its rounding, up to a millisecond.
             if !self.late.is_zero() {
                 tokio::time::sleep_until(posted + self.late).await;
             }

@@ -1,13 +1,12 @@
-//! The witness: every ring, written down by the one who rings.
+//! The witness: every ring, recorded by the party that rings.
 //!
-//! One JSON line when a ring starts and one when it ends, each handed to the kernel
-//! before anything else happens, so that a killed process still leaves its evidence. A
-//! ring is on from the moment a telephone begins to ring until the call is over, and
-//! its end is written **before** the last webhook goes out: whatever pgdial starts
-//! because of that webhook comes after it in the file.
+//! One JSON line when a ring starts and one when it ends, each handed to the kernel before anything else
+//! happens, so that a killed process still leaves its evidence. A ring lasts from the moment a telephone
+//! begins to ring until the call is over, and its end is written **before** the last webhook is sent:
+//! whatever pgdial starts because of that webhook comes after it in the file.
 //!
-//! `scripts/judge-ledger` reads the same file without any of this code; [`judge`] is
-//! for the demo and for tests.
+//! `scripts/judge-ledger` reads the same file without any of this code; [`judge`] is for the demo and for
+//! tests.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,14 +27,14 @@ use super::clock;
 struct Line<T> {
     event: Event,
     at: i64,
-    /// Which process wrote it: a ring that a killed process left open ended with that process.
+    /// Process that wrote it: a ring that a killed process left open ended with that process.
     run: Uuid,
     call_id: T,
     number: T,
     reference: T,
 }
 
-/// What happened to a ring.
+/// Start or end of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Event {
@@ -43,7 +42,7 @@ pub(super) enum Event {
     RingEnded,
 }
 
-/// Which ring it is.
+/// Identifies a ring.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ring<'a> {
     pub(super) call_id: &'a str,
@@ -51,7 +50,7 @@ pub(super) struct Ring<'a> {
     pub(super) reference: &'a str,
 }
 
-/// The pen. Lines are written one at a time, so their order is the order of events.
+/// Writer of the file. Lines are written one at a time, so their order is the order of events.
 #[derive(Debug)]
 pub(super) struct Ledger {
     path: PathBuf,
@@ -89,8 +88,8 @@ impl Ledger {
 
     /// Writes one line and hands it to the kernel.
     pub(super) async fn write(&self, event: Event, ring: Ring<'_>) -> io::Result<()> {
-        // The time is read under the lock, so that times never go down within the file. The
-        // write blocks, for microseconds: it must not be given up half-way by a dropped future.
+        // The time is read under the lock, so that times never go down within the file. The write blocks,
+        // briefly: a dropped future must not interrupt it.
         let mut file = self.file.lock().await;
         let line = Line {
             event,
@@ -110,17 +109,17 @@ impl Ledger {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Interval {
-    /// The number that rang, E.164.
+    /// Number that rang, E.164.
     pub number: String,
-    /// The name of the dial.
+    /// Reference of the dial.
     pub reference: String,
     /// The fake provider's id of the call.
     pub call_id: String,
-    /// When it began to ring, Unix milliseconds.
+    /// Start of the ringing, Unix milliseconds.
     pub from: i64,
-    /// When the call was over; `None` for a ring whose process was killed, or that is on.
+    /// End of the call, Unix milliseconds; `None` if its process was killed, or the call is still up.
     pub to: Option<i64>,
-    /// The end, or just after the last sign of life of the process that rang: it was on until then.
+    /// `to`, or just after the last line of its process if that is `None`: the ring counts as on until then.
     pub until: i64,
 }
 
@@ -129,8 +128,8 @@ pub fn read(path: &Path) -> io::Result<Vec<Interval>> {
     Ok(intervals(&std::fs::read_to_string(path)?))
 }
 
-/// Every ring in the text of a ledger, in the order of their starts. A torn line, the last
-/// of a killed process, is passed over.
+/// Rings in the text of a ledger, in the order of their starts. A torn line, the last of a killed process, is
+/// skipped.
 pub fn intervals(text: &str) -> Vec<Interval> {
     let mut rings: Vec<Interval> = Vec::new();
     let mut runs: Vec<Uuid> = Vec::new();
@@ -173,28 +172,28 @@ pub fn intervals(text: &str) -> Vec<Interval> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// How often a telephone rang.
+    /// Number of rings.
     pub rings: usize,
-    /// How many different numbers.
+    /// Number of distinct telephone numbers.
     pub numbers: usize,
     /// References that rang more than once (P1 says none).
     pub references_rung_twice: usize,
     /// Rings that began while the same number was already ringing or talking (P1 says none).
     pub overlaps: usize,
-    /// The most calls at once (P3 says at most the cap).
+    /// Maximum of concurrent calls (P3 says at most the cap).
     pub peak: usize,
     /// Rings without an end.
     pub unfinished: usize,
 }
 
 impl Verdict {
-    /// Nobody was rung twice, and never more than `cap` at once.
+    /// True if no reference and no number was rung twice, and never more than `cap` calls were up at once.
     pub const fn holds(&self, cap: usize) -> bool {
         self.references_rung_twice == 0 && self.overlaps == 0 && self.peak <= cap
     }
 }
 
-/// Counts what must not be. An end and a start in the same millisecond do not overlap.
+/// Counts violations. An end and a start in the same millisecond do not overlap.
 pub fn judge(rings: &[Interval]) -> Verdict {
     let mut by_reference: HashMap<&str, usize> = HashMap::new();
     for ring in rings {
@@ -230,7 +229,7 @@ fn overlaps(rings: &[Interval]) -> usize {
 }
 
 fn peak(rings: &[Interval]) -> usize {
-    // In one millisecond ends come before starts, but a ring that is over within it must begin first.
+    // In one millisecond ends sort before starts, but a ring that is over within it must begin first.
     let ends = rings
         .iter()
         .map(|ring| (ring.until, if ring.until > ring.from { 0 } else { 2 }));

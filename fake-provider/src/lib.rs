@@ -1,16 +1,16 @@
 //! A provider that can be told to misbehave, and that keeps the evidence.
 //!
-//! It speaks the protocol of pgdial's generic adapter over real HTTP, sends signed webhooks
-//! until they are accepted, and writes every ring into a [`ledger`]: it is the witness
-//! against which pgdial's promises are judged, so it shares neither state nor code with
-//! what it watches. Tests, the demo and the `fake-provider` command run it.
+//! It speaks the protocol of pgdial's generic adapter over real HTTP, sends signed webhooks until they are
+//! accepted, and writes every ring into a [`ledger`]. It is the witness against which pgdial's promises are
+//! judged, so it shares neither state nor code with pgdial. Tests, the demo and the `fake-provider` command
+//! run it.
 //!
-//! `life` leads a call from its first ring to its last report, `rules` say what goes wrong with it,
-//! and `wire` is what a caller sees of it: paths, words and signatures of one protocol.
+//! `life` leads a call from its first ring to its last report, `rules` decide what goes wrong with it, and
+//! `wire` is the interface to callers: paths, words and signatures of one protocol.
 //!
-//! Every background task is tracked and ends with [`FakeProvider::shutdown`]; calls that
-//! are up end there too, their rings are closed in the ledger and nobody is told. Killed,
-//! it leaves open rings behind, and its next process knows none of its calls.
+//! Every background task is tracked and ends with [`FakeProvider::shutdown`]; live calls end there too, their
+//! rings are closed in the ledger and nobody is notified. When killed it leaves open rings behind, and its
+//! next process knows none of its calls.
 
 use std::{
     fmt, io,
@@ -48,19 +48,19 @@ pub use wire::signing::{BadSecret, Scheme, Secret};
 /// Why the fake provider cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is not ours, or taken.
+    /// The address is in use, or not of this host.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Where it should have listened.
+        /// Address to listen on.
         address: SocketAddr,
-        /// Why not.
+        /// Cause.
         #[source]
         source: io::Error,
     },
-    /// Unsigned webhooks would be refused, every one of them.
+    /// Unsigned webhooks would all be refused.
     #[error("PGDIAL_WEBHOOK_SECRETS is not set: webhooks are signed with it")]
     NoSecret,
-    /// What they would be signed with cannot be read.
+    /// The signing secret cannot be read.
     #[error("PGDIAL_WEBHOOK_SECRETS: {0}")]
     BadSecret(#[from] BadSecret),
     /// The ledger cannot be written; without it nothing rings.
@@ -68,7 +68,7 @@ pub enum Error {
     Ledger {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         #[source]
         source: io::Error,
     },
@@ -81,7 +81,7 @@ pub struct FakeProvider {
 }
 
 impl FakeProvider {
-    /// Starts one. It listens when this returns.
+    /// Starts one. It is listening when this returns.
     pub async fn start(options: FakeOptions) -> Result<Self, Error> {
         let secret = options.webhook_secret.clone().ok_or(Error::NoSecret)?;
         let ledger = Ledger::open(&options.ledger).map_err(|source| Error::Ledger {
@@ -114,27 +114,27 @@ impl FakeProvider {
         Ok(Self { address, desk })
     }
 
-    /// Where it listens.
+    /// Listen address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What to give to the adapter: `http://127.0.0.1:8090`.
+    /// Address for the adapter: `http://127.0.0.1:8090`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The ledger's file; [`ledger::read`] and [`ledger::judge`] read it.
+    /// File of the ledger; [`ledger::read`] and [`ledger::judge`] read it.
     pub fn ledger(&self) -> &Path {
         self.desk.guide.ledger.path()
     }
 
-    /// Calls that are not over.
+    /// Number of calls that are not over.
     pub fn active(&self) -> usize {
         self.desk.calls.active()
     }
 
-    /// Webhooks that nobody has accepted yet and that will be sent again.
+    /// Number of webhooks that are not accepted yet and will be sent again.
     pub fn undelivered(&self) -> usize {
         self.desk.courier.undelivered()
     }

@@ -1,8 +1,8 @@
 //! One call from its first ring to its last webhook.
 //!
-//! The order is the witness's promise: the ledger's start line, then the telephone
-//! rings; the ledger's end line, then the call is over for everybody who asks, then the
-//! last webhook. A ring that cannot be written down does not happen.
+//! The order is the witness's promise: the ledger's start line, then the telephone rings; the ledger's end
+//! line, then the call is over for every look-up, then the last webhook. A ring that cannot be recorded does
+//! not happen.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
     wire::report,
 };
 
-/// Leads calls through their lives.
+/// Runs calls.
 #[derive(Debug)]
 pub(super) struct Guide {
     pub(super) calls: Arc<Calls>,
@@ -45,7 +45,7 @@ impl Guide {
             End::by(call.ending)
         };
         self.calls.end(call, end);
-        // Of a call that ends with the fake provider nobody is told.
+        // A call that ends with the fake provider is not reported.
         if !self.stop.is_cancelled() {
             outbox.post(report::webhook(call));
         }
@@ -84,7 +84,7 @@ impl Guide {
         outbox.post(report::webhook(call));
         let began = Instant::now();
         let ending = match self.wait(call, call.talk).await {
-            // Whoever hangs up after an answer has had the conversation.
+            // A call hung up after its answer has had its conversation.
             Waited::HungUp => Ending::Completed,
             Waited::Through | Waited::Stopped => call.ending,
         };
@@ -95,7 +95,7 @@ impl Guide {
     }
 
     async fn wait(&self, call: &Call, time: Duration) -> Waited {
-        // A timer of no length still costs its rounding, up to a millisecond.
+        // Even a timer of zero length costs its rounding, up to a millisecond.
         let through = async {
             if !time.is_zero() {
                 tokio::time::sleep(time).await;

@@ -44,7 +44,7 @@ async fn run(options: FakeOptions) -> Result<(), Error> {
     Ok(())
 }
 
-/// Somebody pressed ^C, or sent SIGTERM.
+/// Resolves on ^C or SIGTERM.
 async fn stopped() {
     let interrupted = tokio::signal::ctrl_c();
     match signal(SignalKind::terminate()) {

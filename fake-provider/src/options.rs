@@ -1,5 +1,5 @@
-//! What the fake provider can be told. The `fake-provider` subcommand flattens
-//! [`FakeOptions`]; tests and the demo begin with [`FakeOptions::new`].
+//! Options of the fake provider. The `fake-provider` subcommand flattens [`FakeOptions`]; tests and the demo
+//! begin with [`FakeOptions::new`].
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -24,7 +24,7 @@ const TALK: Span = Span {
 const REDELIVER_FOR: Duration = Duration::from_mins(10);
 const REDELIVER_TIMES: u32 = 400;
 
-/// How the fake provider behaves.
+/// Behavior of the fake provider.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FakeOptions {
     /// Listen on this address.
@@ -36,25 +36,25 @@ pub struct FakeOptions {
     /// Sign webhooks with the first of these secrets: `PGDIAL_WEBHOOK_SECRETS`.
     #[arg(skip)]
     pub webhook_secret: Option<Secret>,
-    /// How webhooks are signed.
+    /// Signature scheme of webhooks.
     #[arg(long, value_enum, default_value_t = Scheme::Standard)]
     pub scheme: Scheme,
     /// Demand this API key: `PGDIAL_PROVIDER_KEY`, if that is set.
     #[arg(skip)]
     pub key: Option<SecretString>,
-    /// How long it rings.
+    /// Range of ringing times.
     #[arg(long, value_name = "FROM..TO", default_value_t = RING)]
     pub ring: Span,
-    /// How long people talk.
+    /// Range of conversation times.
     #[arg(long, value_name = "FROM..TO", default_value_t = TALK)]
     pub talk: Span,
-    /// Answer 429 while so many calls are up.
+    /// Respond 429 while this many calls are up.
     #[arg(long, value_name = "COUNT")]
     pub slots: Option<usize>,
-    /// Honour Idempotency-Key: the same key is the same call. Without it a repeated key rings again.
+    /// Honor Idempotency-Key: the same key is the same call. Without it a repeated key rings again.
     #[arg(long)]
     pub idempotent: bool,
-    /// How calls end that no rule speaks of, by weight: `completed=70,busy=20,no_answer=10`.
+    /// How calls without a matching rule end, by weight: `completed=70,busy=20,no_answer=10`.
     #[arg(long, value_name = "ENDING=WEIGHT,...", default_value_t = Weights::default())]
     pub endings: Weights,
     /// Do something to some calls: `PATTERN=BEHAVIOUR[,BEHAVIOUR...]`. The first rule that matches decides.
@@ -73,16 +73,16 @@ pub struct FakeOptions {
     /// Make the same choices in every run.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Send a webhook that is not answered 2xx again and again for so long.
+    /// How long to keep sending a webhook that gets no 2xx.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
     pub redeliver_for: Duration,
-    /// Send it again at most so often.
+    /// How many times to send it again, at most.
     #[arg(long, value_name = "COUNT", default_value_t = REDELIVER_TIMES)]
     pub redeliver_times: u32,
 }
 
 impl FakeOptions {
-    /// The defaults, on a free port of this machine.
+    /// The defaults, on a free loopback port.
     pub fn new(ledger: PathBuf, webhook_secret: Secret) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -102,8 +102,8 @@ impl FakeOptions {
         }
     }
 
-    /// The same with what has no flag, because a process list shows flags: secret and key, by the names
-    /// of their variables.
+    /// Adds what has no flag, because a process list shows flags: secret and key, by the names of their
+    /// variables.
     pub fn with_secrets(self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let secret = variable("PGDIAL_WEBHOOK_SECRETS").ok_or(Error::NoSecret)?;
         Ok(Self {
@@ -114,7 +114,7 @@ impl FakeOptions {
     }
 }
 
-/// A range of durations, one of which is drawn for each call.
+/// A range of durations, from which each call draws one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     from: Duration,
@@ -122,7 +122,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Always this long.
+    /// Always this duration.
     pub const fn exactly(duration: Duration) -> Self {
         Self {
             from: duration,
@@ -156,7 +156,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// How calls end that no rule speaks of. All complete by default.
+/// Distribution of endings of calls without a matching rule. By default all complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights(Vec<(Ending, u32)>);
 

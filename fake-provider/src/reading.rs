@@ -1,4 +1,4 @@
-//! Options as people write them, and what is wrong with one.
+//! Parsing of options, and its errors.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ pub enum BadOption {
     /// Not a range.
     #[error("`{0}` is not a range of durations: write 0.5s..2s, the shorter one first")]
     Span(String),
-    /// Not a way to end.
+    /// Not an ending.
     #[error("`{0}` is no way for a call to end: write completed, busy, no_answer, ...")]
     Ending(String),
     /// Not weights.
     #[error("`{0}` are no weights: write completed=70,busy=30, at least one above 0")]
     Weights(String),
-    /// Not a behaviour.
+    /// Not a behavior.
     #[error("`{0}` is no behaviour: see the help on --rule")]
     Behaviour(String),
     /// Not a rule.
@@ -28,7 +28,7 @@ pub enum BadOption {
     Pattern(String),
 }
 
-/// A duration as people write it, with fractions of seconds too.
+/// Parses a duration as people write it, also with fractions of seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, BadOption> {
     let fraction = || {
         let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;

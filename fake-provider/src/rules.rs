@@ -1,8 +1,8 @@
-//! What happens to which request: `*07=busy`, `script:bad*&50%=reject:500`.
+//! What happens to each request: `*07=busy`, `script:bad*&50%=reject:500`.
 //!
-//! A rule is a pattern (a glob over the E.164 number, or what `pattern` knows) and a list of
-//! behaviours; the first rule that matches a request decides, and without one the call ends by the default weights. The
-//! server reads a [`Plan`] once, when a request comes in, and the call's life follows it.
+//! A rule is a pattern (a glob over the E.164 number, or another condition of `pattern`) and a list of
+//! behaviors; the first rule that matches decides, and without one the call ends by the default weights. The
+//! server makes a [`Plan`] once, when a request arrives, and the call follows it.
 
 use std::{str::FromStr, time::Duration};
 
@@ -13,37 +13,37 @@ mod pattern;
 
 pub use pattern::Asked;
 
-/// How a call ends when nobody cancels it.
+/// How a call ends unless it is canceled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Answered, talked, done.
+    /// Answered, conversation held.
     Completed,
-    /// Answered, and then the provider failed.
+    /// Answered, then the provider failed.
     Fault,
     /// A machine answered.
     Voicemail,
-    /// Busy.
+    /// The line is busy.
     Busy,
-    /// Rang, nobody there.
+    /// Rang, but was not answered.
     NoAnswer,
-    /// Turned down.
+    /// Rejected by the callee.
     Declined,
     /// The network could not reach it.
     Failed,
-    /// Called off by the provider.
+    /// Canceled by the provider.
     Canceled,
     /// No such number; does not ring.
     InvalidNumber,
     /// Not allowed; does not ring.
     Blocked,
-    /// No room; does not ring.
+    /// No capacity; does not ring.
     Capacity,
-    /// No money; does not ring.
+    /// Account out of funds; does not ring.
     Account,
 }
 
 impl Ending {
-    /// Every ending and its word in a rule.
+    /// Every ending with its word in a rule.
     pub const ALL: [(&'static str, Self); 12] = [
         ("completed", Self::Completed),
         ("fault", Self::Fault),
@@ -65,8 +65,8 @@ impl Ending {
         found.map_or("", |(word, _)| word)
     }
 
-    /// It reaches the network, and so counts as a ring. When in doubt it does: the witness
-    /// would rather count a busy line as rung than miss a second one.
+    /// Whether it reaches the network, and so counts as a ring. In doubt it does: the witness would rather
+    /// count a busy line as rung than miss a second ring.
     pub const fn rings(self) -> bool {
         !matches!(
             self,
@@ -74,7 +74,7 @@ impl Ending {
         )
     }
 
-    /// Somebody picks up.
+    /// Whether the call is answered.
     pub const fn is_answered(self) -> bool {
         matches!(self, Self::Completed | Self::Fault)
     }
@@ -91,24 +91,24 @@ impl FromStr for Ending {
     }
 }
 
-/// One thing that the fake provider does to a number.
+/// One behavior of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Every call ends so.
+    /// Every call ends like this.
     End(Ending),
-    /// The first call ends by the first word and so on; the last repeats.
+    /// The first call ends like the first item and so on; the last repeats.
     Sequence(Vec<Ending>),
-    /// Accepts at once, and answers the request so much later.
+    /// Accepts at once, and delays the response.
     Slow(Duration),
-    /// Accepts, and answers 500.
+    /// Accepts, and responds 500.
     ErrorAfterAccept,
     /// Accepts, and resets the connection.
     ResetAfterAccept,
-    /// Answers this status, with these words; there is no call.
+    /// Responds with this status and these words; there is no call.
     Reject(u16, Option<String>),
-    /// Answers 429, with these seconds in Retry-After if given; there is no call.
+    /// Responds 429, with these seconds in Retry-After if given; there is no call.
     RateLimit(Option<u32>),
-    /// Says so in Retry-After, whatever it is, when it refuses.
+    /// Sends this Retry-After with a refusal, unchanged.
     RetryAfter(String),
     /// Refuses, and rings all the same.
     PlacesAnyway,
@@ -116,17 +116,17 @@ pub enum Behaviour {
     Dup,
     /// Sends the last webhook first.
     Reorder,
-    /// Sends every webhook before it answers the request; such a call is over in no time.
+    /// Sends every webhook before the response; such a call ends almost at once.
     Early,
-    /// Sends every webhook so much later.
+    /// Delays every webhook.
     Late(Duration),
     /// Sends no webhook.
     Lost,
-    /// Says that it knows no such call when it is asked.
+    /// Look-ups return 404.
     False404,
-    /// Sends one more event, with a status word that nobody knows.
+    /// Sends an additional event with an unknown status word.
     UnknownWord,
-    /// Sends one more signed event that is no JSON.
+    /// Sends an additional signed event that is not JSON.
     Garbage,
 }
 
@@ -176,7 +176,7 @@ impl FromStr for Behaviour {
     }
 }
 
-/// It can stand in a header.
+/// Whether it is valid in a header.
 fn is_header(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
 }
@@ -207,7 +207,7 @@ impl FromStr for Rule {
 }
 
 impl Rule {
-    /// The rule is about this request. `draw` gives a number from 0 to 100.
+    /// Whether the rule matches this request. `draw` returns a number from 0 to 100.
     pub fn matches(&self, asked: Asked<'_>, draw: impl FnMut() -> f64) -> bool {
         self.pattern.matches(asked, draw)
     }
@@ -216,7 +216,7 @@ impl Rule {
 /// Everything that will happen to one call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {
-    /// How it ends; by the default weights when `None`.
+    /// How it ends; `None` means by the default weights.
     pub(super) ending: Option<Ending>,
     pub(super) refusal: Option<Refusal>,
     pub(super) slow: Option<Duration>,
@@ -224,7 +224,7 @@ pub(super) struct Plan {
     pub(super) faults: Vec<Behaviour>,
 }
 
-/// An answer by which there is no call, or should be none.
+/// A refusal, after which there is no call, or should be none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,

@@ -1,4 +1,4 @@
-//! What a caller sees of the fake provider: one protocol's paths, words and signatures.
+//! The interface to callers: one protocol's paths, words and signatures.
 
 mod problem;
 pub(crate) mod report;

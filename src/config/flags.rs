@@ -1,16 +1,16 @@
-//! Flags of the same meaning as variables. Secrets have none: a process list shows flags.
+//! Flags, each with a variable of the same meaning. Secrets have none: a process list shows flags.
 //!
-//! What every command has is not read from the environment by clap, which would name it
-//! in the usage line of every other mistake; [`Variables`](super::Variables) has it.
+//! The flags of every command are not read from the environment by clap, which would name them in the usage
+//! line of every other mistake; [`Variables`](super::Variables) provides them.
 
 use std::path::Path;
 
 use clap::{Arg, Args, Command};
 
-/// What every command may be told.
+/// Flags of every command.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Common {
-    /// Postgres, as in `postgres://pgdial@localhost/pgdial`.
+    /// Postgres URL, as in `postgres://pgdial@localhost/pgdial`.
     #[arg(
         long,
         global = true,
@@ -19,7 +19,8 @@ pub struct Common {
         help_heading = GLOBAL
     )]
     pub database_url: Option<String>,
-    /// A file of NAME=value lines; the real environment wins over it. Default: .env of this folder, if there is one.
+    /// File of NAME=value lines; the environment takes precedence. Default: .env of this folder, if there is
+    /// one.
     #[arg(
         long,
         global = true,
@@ -29,7 +30,8 @@ pub struct Common {
         help_heading = GLOBAL
     )]
     pub env_file: Option<std::ffi::OsString>,
-    /// What is logged, as in `info` or `warn,pgdial=debug`. Default: info for processes that stay, warn for the others.
+    /// Log filter, as in `info` or `warn,pgdial=debug`. Default: info for long-running processes, warn for
+    /// the others.
     #[arg(
         long,
         global = true,
@@ -38,7 +40,7 @@ pub struct Common {
         help_heading = GLOBAL
     )]
     pub log: Option<String>,
-    /// How it is logged, on stderr: text or json. Default: text.
+    /// Log format, on stderr: text or json. Default: text.
     #[arg(
         long,
         global = true,
@@ -50,21 +52,21 @@ pub struct Common {
 }
 
 impl Common {
-    /// The file that was named; an empty name counts as none.
+    /// The file given by name; an empty name counts as none.
     pub fn env_file(&self) -> Option<&Path> {
         let named = self.env_file.as_deref().filter(|name| !name.is_empty());
         named.map(Path::new)
     }
 }
 
-/// The heading of flags that every command has.
+/// Help heading of the flags of every command.
 pub(crate) const GLOBAL: &str = "Everywhere";
 
-/// What a process that stays may be told besides, as texts: clap checks none of them, so
-/// that all wrong ones can be reported together, wherever they come from.
+/// Flags of long-running processes, as texts: clap validates none of them, so that all invalid ones can be
+/// reported together, wherever they come from.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
-    /// Where the API listens. Default: 127.0.0.1:8080.
+    /// Listen address of the API. Default: 127.0.0.1:8080.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -72,7 +74,8 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub listen: Option<String>,
-    /// Where `/metrics`, `/healthz` and `/readyz` are answered besides, as for a worker without the API. Default: nowhere.
+    /// Additional listen address for `/metrics`, `/healthz` and `/readyz`, as for a worker without the API.
+    /// Default: nowhere.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -80,7 +83,8 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub metrics_listen: Option<String>,
-    /// Where the provider reaches us. Default: `http://` and the listen address, when that is loopback.
+    /// URL at which providers reach this process. Default: `http://` and the listen address, when that is
+    /// loopback.
     #[arg(
         long,
         value_name = "URL",
@@ -88,7 +92,7 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub public_url: Option<String>,
-    /// Where trunk `default` reaches its provider.
+    /// Address of trunk `default`'s provider.
     #[arg(
         long,
         value_name = "URL",
@@ -96,7 +100,7 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub provider_url: Option<String>,
-    /// Dials that this process makes at once, 1 to 1000. Default: 30.
+    /// Limit of dials under way, 1 to 1000. Default: 30.
     #[arg(
         long,
         value_name = "N",
@@ -105,7 +109,7 @@ pub struct Flags {
         allow_negative_numbers = true
     )]
     pub permits: Option<String>,
-    /// How long finished calls are kept: `7d`, `0s`, `forever`. Default: 7d.
+    /// Retention of finished calls: `7d`, `0s`, `forever`. Default: 7d.
     #[arg(
         long,
         value_name = "TIME",
@@ -113,10 +117,10 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub keep_finished: Option<String>,
-    /// How long to sleep at most before looking for work unasked: `30s`, `off`. Default: 30s.
+    /// Longest sleep before looking for work: `30s`, `off`. Default: 30s.
     #[arg(long, value_name = "TIME", env = "PGDIAL_POLL", hide_env_values = true)]
     pub poll: Option<String>,
-    /// How long a stop waits for what is under way. Default: 35s, a dial and its record.
+    /// How long a stop waits for work under way. Default: 35s, a dial and its record.
     #[arg(
         long,
         value_name = "TIME",
@@ -124,7 +128,7 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub grace: Option<String>,
-    /// Streams of events (`GET /api/v1/events`) at once, 0 to 1000. Default: 200.
+    /// Limit of concurrent event streams (`GET /api/v1/events`), 0 to 1000. Default: 200.
     #[arg(
         long,
         value_name = "N",
@@ -133,7 +137,8 @@ pub struct Flags {
         allow_negative_numbers = true
     )]
     pub event_streams: Option<String>,
-    /// The largest webhook, in KiB, 64 to 65536. Eight of that size take all the room for them. Default: 4096.
+    /// Size limit of a webhook, in KiB, 64 to 65536. Eight of that size take all the room for them. Default:
+    /// 4096.
     #[arg(
         long,
         value_name = "KIB",
@@ -155,7 +160,7 @@ pub struct Flags {
     pub migrate: Option<String>,
 }
 
-/// The variable of the same meaning as a flag: `--listen` is `PGDIAL_LISTEN`.
+/// Variable of a flag: `--listen` is `PGDIAL_LISTEN`.
 pub(super) fn variable_of(flag: &str) -> String {
     match flag {
         "database-url" => "DATABASE_URL".to_owned(),
@@ -163,7 +168,7 @@ pub(super) fn variable_of(flag: &str) -> String {
     }
 }
 
-/// The flag of the same meaning as a variable, where there is one.
+/// Flag of a variable, if there is one.
 pub(super) fn flag_of(variable: &str) -> Option<String> {
     let all = all();
     let mut flags = all.get_arguments().filter_map(Arg::get_long);
@@ -171,7 +176,7 @@ pub(super) fn flag_of(variable: &str) -> Option<String> {
     Some(format!("--{flag}"))
 }
 
-/// All of them, with their help.
+/// All flags with their help.
 pub(super) fn all() -> Command {
     Flags::augment_args(Common::augment_args(Command::new("pgdial")))
 }

@@ -1,5 +1,5 @@
-//! The names there are. A variable that is nearly one of them is a setting that
-//! somebody believes to be in force.
+//! Known variable names. A variable that is nearly one of them is a setting that its author believes to be in
+//! force.
 
 use std::collections::BTreeSet;
 
@@ -10,16 +10,16 @@ use super::{
     trunks::{DEFAULT, PARTS, PREFIX, variable},
 };
 
-/// Those of ours that are neither flags nor of a trunk.
+/// Our variables that are neither flags nor belong to a trunk.
 const OTHERS: [&str; 3] = [
     super::secrets::API_KEYS,
-    // Read by `demo` and by the tests, for a private server.
+    // Read by `demo` and by tests, for a private server.
     "PGDIAL_PG_BINDIR",
     // Read by docker-compose.yml.
     "PGDIAL_PORT",
 ];
 
-/// Every variable of ours, except those of further trunks.
+/// All our variables, except those of further trunks.
 pub(super) fn known() -> Vec<String> {
     let flags = flags::all();
     let flags = flags.get_arguments().filter_map(Arg::get_long);
@@ -34,7 +34,7 @@ pub(super) fn known() -> Vec<String> {
         .collect()
 }
 
-/// A warning for each `PGDIAL_` variable that means nothing.
+/// A warning for each unknown `PGDIAL_` variable.
 pub(super) fn unknown(variables: &Variables) -> Vec<String> {
     let known = known();
     variables
@@ -57,9 +57,9 @@ fn is_known(known: &[String], name: &str) -> bool {
     known.iter().any(|known| known == name) || of_trunk()
 }
 
-/// The known name that is fewest letters away, if few.
+/// The known name with the smallest distance, if that is small.
 fn nearest(known: &[String], name: &str) -> Option<String> {
-    // PGDIAL_TRUNK_EU_PROVIDR_URL: its own prefix, with each of the parts.
+    // PGDIAL_TRUNK_EU_PROVIDR_URL: compare with its own prefix and each suffix.
     let of_trunk = name
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.split_once('_'));
@@ -78,7 +78,7 @@ fn nearest(known: &[String], name: &str) -> Option<String> {
         .map(|(_, known)| known)
 }
 
-/// Levenshtein's: how many letters to add, drop or change.
+/// Levenshtein distance.
 pub(crate) fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (at, left) in one.chars().enumerate() {

@@ -1,17 +1,17 @@
-//! What is wrong with the settings: all of it, in words that a person can act on.
+//! Errors in the settings, all of them, with what to do.
 
 use std::fmt;
 
 use super::flags;
 
-/// One wrong setting. Never holds a secret.
+/// One invalid setting. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The variable.
+    /// Name of the variable.
     pub name: String,
     /// What is wrong with it.
     pub what: String,
-    /// What would be right, as `NAME=value`.
+    /// A valid value, as `NAME=value`.
     pub example: String,
 }
 
@@ -36,16 +36,16 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Every wrong setting of a process.
+/// All invalid settings of a process.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Problems {
     problems: Vec<Problem>,
-    /// A misspelt name, beside the one that seems to be missing.
+    /// Hints about misspelled names that resemble a missing one.
     notes: Vec<String>,
 }
 
 impl Problems {
-    /// One by one.
+    /// The problems, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter()
     }
@@ -75,12 +75,12 @@ impl fmt::Display for Problems {
     }
 }
 
-/// Goes on after a wrong setting, so that the next one is seen too.
+/// Collects errors, so that reading continues after an invalid setting.
 #[derive(Debug, Default)]
 pub(super) struct Collected(Vec<Problem>);
 
 impl Collected {
-    /// The value, or nothing and one more problem.
+    /// Returns the value, or records the error.
     pub(super) fn keep<T, E: IntoProblems>(&mut self, read: Result<T, E>) -> Option<T> {
         match read {
             Ok(value) => Some(value),
@@ -91,7 +91,7 @@ impl Collected {
         }
     }
 
-    /// The whole, or everything that was wrong with it.
+    /// Returns the result, or all collected errors.
     pub(super) fn done<T>(self, whole: Option<T>, notes: &[String]) -> Result<T, Problems> {
         match whole {
             Some(whole) if self.0.is_empty() => Ok(whole),

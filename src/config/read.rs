@@ -1,4 +1,4 @@
-//! Single settings from their texts: pure, and each with an example when it refuses.
+//! Parsing of single settings: pure, and every error has an example.
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
@@ -16,7 +16,7 @@ pub(super) fn database_url(name: &str, text: Option<&str>) -> Result<SecretStrin
     let Some(text) = text else {
         return bad("is not set");
     };
-    // Its value is not quoted: a password is in it.
+    // Its value is not quoted: it contains a password.
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
         return bad("must begin with postgres:// or postgresql://");
     }
@@ -29,7 +29,7 @@ pub(super) fn database_url(name: &str, text: Option<&str>) -> Result<SecretStrin
     }
 }
 
-/// A flag stands in the process list, which everybody on the machine can read.
+/// A process list shows flags to every user of the machine.
 pub(super) fn without_password(flag: &str) -> Result<(), Problem> {
     let query = flag.split_once('?').map_or("", |(_, query)| query);
     let hidden =
@@ -46,7 +46,7 @@ pub(super) fn without_password(flag: &str) -> Result<(), Problem> {
     ))
 }
 
-/// `postgres://user:password@host/...`, or nothing.
+/// The password in `postgres://user:password@host/...`, or an empty text.
 fn password_in(url: &str) -> &str {
     let authority = url
         .split_once("://")
@@ -95,7 +95,7 @@ pub(super) fn public_url(
         (None, Some(listen)) if !listen.ip().is_loopback() => bad(format!(
             "is not set: listening on {listen} does not say where the provider reaches us"
         )),
-        // A port of 0 is one that nobody knows yet: tests give the URL themselves.
+        // A port of 0 is not known yet: tests set the URL themselves.
         (None, listen) => Ok(listen.map_or_else(String::new, |listen| format!("http://{listen}"))),
     }
 }
@@ -110,7 +110,7 @@ fn is_base_url(text: &str) -> bool {
     scheme && host.is_some_and(|host| !host.is_empty()) && !text.contains(['?', '#', '@'])
 }
 
-/// Does this URL lead to this host and to no other?
+/// Whether this URL leads to this host only.
 pub(super) fn is_loopback_url(text: &str) -> bool {
     let uri = text.parse::<Uri>().unwrap_or_default();
     let host = uri.host().unwrap_or_default();
@@ -118,15 +118,15 @@ pub(super) fn is_loopback_url(text: &str) -> bool {
     host == "localhost" || address.is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// Can what goes to this URL be read on its way? A name without a dot leads no further than
-/// the network of whoever gave it, such as that of a compose file.
+/// Whether traffic to this URL can be read on its way. A name without a dot resolves within the local
+/// network, such as that of a compose file.
 pub(super) fn is_open_to_others(text: &str) -> bool {
     let uri = text.parse::<Uri>().unwrap_or_default();
     let far = uri.host().is_some_and(|host| host.contains(['.', ':']));
     uri.scheme_str() == Some("http") && far && !is_loopback_url(text)
 }
 
-/// Without keys, nobody but this host.
+/// Without API keys only this host may connect.
 pub(super) fn guarded(listen: SocketAddr, keys: &[ApiKey]) -> Result<(), Problem> {
     if listen.ip().is_loopback() || !keys.is_empty() {
         return Ok(());
@@ -141,7 +141,7 @@ pub(super) fn guarded(listen: SocketAddr, keys: &[ApiKey]) -> Result<(), Problem
     ))
 }
 
-/// A whole number; `usual` where nothing is said.
+/// A whole number; `usual` is the default.
 pub(super) fn number(
     range: RangeInclusive<usize>,
     usual: usize,
@@ -183,7 +183,7 @@ pub(super) fn grace(name: &str, text: Option<&str>) -> Result<Duration, Problem>
     time(name, text.unwrap_or("35s"), Duration::ZERO..=HOUR, "")
 }
 
-/// A length of time, or none for a word.
+/// A duration, or none for a given word.
 fn time_or(
     word: &str,
     name: &str,
@@ -217,7 +217,7 @@ fn time(
     Err(Problem::new(name, what, "30s"))
 }
 
-/// A length of time as people write it: `90s`, `5m`, `1h 30m`, `7d`.
+/// A duration as people write it: `90s`, `5m`, `1h 30m`, `7d`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() && text != "0" {
         return Err(format!("without a unit: {text}s, {text}m or {text}h?"));
@@ -259,7 +259,7 @@ pub(super) fn log_format(text: Option<&str>) -> Result<LogFormat, Problem> {
     }
 }
 
-/// `a, b or c`.
+/// Formats `a, b or c`.
 pub fn one_of(words: &[&str]) -> String {
     match words {
         [] => String::new(),

@@ -1,4 +1,4 @@
-//! Secrets and keys: what they look like, and what was never filled in.
+//! Validation of secrets and keys, including placeholders that were never replaced.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use crate::provider::signature::{BadSecret, Secrets};
 pub(super) const API_KEYS: &str = "PGDIAL_API_KEYS";
 pub(super) const API_KEYS_EXAMPLE: &str = "crm:$(openssl rand -hex 24)";
 const SECRETS_EXAMPLE: &str = "whsec_$(openssl rand -base64 32)";
-/// What is shorter can be guessed: a key over the network, a secret from one webhook that was seen.
+/// Shorter ones can be guessed: a key over the network, a secret from one observed webhook.
 const SHORTEST: usize = 24;
 
-/// Who may use the API.
+/// An API key.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
-    /// Whose it is: the owner of calls and of idempotency keys. Two keys may have one name, to change over.
+    /// Owner of the calls and scope of the idempotency keys. Two keys may share a name during a rotation.
     pub name: String,
-    /// The key.
+    /// Bearer token.
     pub key: SecretString,
 }
 
-/// Texts that stand in examples: with one of them, anybody can sign.
+/// Texts of published examples, with which anybody could sign.
 pub(super) fn is_placeholder(text: &str) -> bool {
     let known = [
         "supersecret",
@@ -47,7 +47,7 @@ fn bare(text: &str) -> String {
     text.strip_prefix("whsec-").unwrap_or(&text).to_owned()
 }
 
-/// The secrets of a trunk in use: none missing, none empty, none of an example.
+/// Secrets of a trunk in use: none missing, empty, or copied from an example.
 pub(super) fn webhook_secrets(name: &str, text: Option<&str>) -> Result<Secrets, Problem> {
     if text.is_some_and(|text| text.split(',').any(is_placeholder)) {
         let what = "holds the placeholder of an example: anybody could sign with it";
@@ -64,7 +64,7 @@ pub(super) fn webhook_secrets(name: &str, text: Option<&str>) -> Result<Secrets,
     Ok(secrets)
 }
 
-/// The same without the look at placeholders and lengths.
+/// As above, without the checks for placeholders and length.
 pub(super) fn any_webhook_secrets(name: &str, text: Option<&str>) -> Result<Secrets, Problem> {
     let bad = |what: &str| Err(Problem::new(name, what, SECRETS_EXAMPLE));
     match text.map(str::parse::<Secrets>) {
@@ -80,7 +80,7 @@ pub(super) fn any_webhook_secrets(name: &str, text: Option<&str>) -> Result<Secr
     }
 }
 
-/// A provider's key; none is right for a provider that asks for none.
+/// A provider's key; none is valid for a provider that needs none.
 pub(super) fn provider_key(
     name: &str,
     text: Option<&str>,
@@ -100,7 +100,7 @@ pub(super) fn provider_key(
     }
 }
 
-/// `name:key`, separated by commas.
+/// Parses `name:key`, separated by commas.
 pub(super) fn api_keys(text: Option<&str>) -> Result<Vec<ApiKey>, Vec<Problem>> {
     let Some(text) = text else {
         return Ok(Vec::new());
@@ -108,7 +108,7 @@ pub(super) fn api_keys(text: Option<&str>) -> Result<Vec<ApiKey>, Vec<Problem>> 
     let (mut keys, mut problems) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
     for (at, entry) in text.split(',').enumerate() {
-        // Its place, and not its text: when the form is wrong, nobody knows which part is the key.
+        // Its position and not its text: if the format is wrong, it is unknown which part is the key.
         let place = at + 1;
         match api_key(entry.trim()) {
             Ok(key) if seen.insert(key.key.expose_secret().to_owned()) => keys.push(key),

@@ -1,5 +1,5 @@
 //! Trunks from their variables: `PGDIAL_PROVIDER`, `PGDIAL_PROVIDER_URL` and so on describe `default`,
-//! `PGDIAL_TRUNK_<NAME>_...` every other one. What an adapter is told, it says itself ([`ADAPTERS`]).
+//! `PGDIAL_TRUNK_<NAME>_...` all others. The settings of an adapter are listed in [`ADAPTERS`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use crate::{
     trunks::{Trunk, Trunks},
 };
 
-/// The provider's address of trunk `default`.
+/// Variable with the provider's address of trunk `default`.
 pub(super) const DEFAULT_URL: &str = "PGDIAL_PROVIDER_URL";
 pub(super) const PREFIX: &str = "PGDIAL_TRUNK_";
 pub(super) const DEFAULT: &str = "default";
@@ -27,14 +27,14 @@ const URL: &str = "PROVIDER_URL";
 const KIND: &str = "PROVIDER";
 const SECRETS: &str = "WEBHOOK_SECRETS";
 
-/// What may follow `PGDIAL_` or `PGDIAL_TRUNK_<NAME>_`.
+/// Valid suffixes of `PGDIAL_` and `PGDIAL_TRUNK_<NAME>_`.
 pub(super) static PARTS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
     let settings = ADAPTERS.iter().flat_map(|adapter| adapter.settings);
     let names = settings.map(|setting| setting.name);
     names.chain([KIND, SECRETS]).collect()
 });
 
-/// The variable of a trunk that ends so.
+/// Variable of a trunk with this suffix.
 pub(super) fn variable(trunk: &str, part: &str) -> String {
     match trunk {
         DEFAULT => format!("PGDIAL_{part}"),
@@ -42,23 +42,23 @@ pub(super) fn variable(trunk: &str, part: &str) -> String {
     }
 }
 
-/// The variable with the address of a trunk's provider.
+/// Variable with the address of a trunk's provider.
 pub(super) fn url_variable(trunk: &str) -> String {
     variable(trunk, URL)
 }
 
-/// The variable with what signs a trunk's webhooks.
+/// Variable with the secrets that sign a trunk's webhooks.
 pub(super) fn secrets_variable(trunk: &str) -> String {
     variable(trunk, SECRETS)
 }
 
-/// Whether a trunk has the default adapter.
+/// Whether a trunk uses the default adapter.
 pub(super) fn speaks_protocol(variables: &Variables, trunk: &str) -> bool {
     let named = variables.get(&variable(trunk, KIND));
     named.is_none_or(|named| named == ADAPTERS[0].name)
 }
 
-/// Every trunk that the variables describe, even in part.
+/// All trunks that the variables describe, even in part.
 pub(super) fn read(
     default_url: Option<&str>,
     variables: &Variables,
@@ -69,7 +69,7 @@ pub(super) fn read(
         .iter()
         .any(|part| variables.get(&variable(DEFAULT, part)).is_some());
     let mut trunks = Vec::new();
-    // A process may dial for other trunks only; one that knows none has nothing to do.
+    // A process may dial on other trunks only; one without any trunk has nothing to do.
     if default_url.is_some() || mentioned || others.is_empty() {
         trunks.push(trunk(DEFAULT, default_url, variables, bad));
     }
@@ -80,7 +80,7 @@ pub(super) fn read(
     trunks.into_iter().collect()
 }
 
-/// The provider's address of every trunk, with the variable that names it.
+/// Provider address of every trunk, with its variable.
 pub(super) fn addresses<'a>(
     default_url: Option<&'a str>,
     variables: &'a Variables,
@@ -98,9 +98,9 @@ pub(super) fn addresses<'a>(
         .collect()
 }
 
-/// The names in `PGDIAL_TRUNK_<NAME>_...`, lower case.
+/// Names in `PGDIAL_TRUNK_<NAME>_...`, in lower case.
 fn other_names(variables: &Variables) -> Result<Vec<String>, Vec<Problem>> {
-    // With the variable that brought it up, for the message.
+    // With a variable that has the name, for the message.
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     for variable in variables.names() {
         if let Some(name) = name_in(variable) {
@@ -144,7 +144,7 @@ fn misnamed(name: &str, variable: &str) -> Option<Problem> {
     })
 }
 
-/// As `pgdial.trunks` takes them.
+/// Same rule as in `pgdial.trunks`.
 fn is_trunk_name(name: &str) -> bool {
     (1..=31).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -191,7 +191,7 @@ fn trunk(
     })
 }
 
-/// The adapter that a trunk names.
+/// Adapter of a trunk.
 fn adapter(trunk: &str, variables: &Variables) -> Result<&'static Adapter, Problem> {
     let Some(named) = variables.get(&variable(trunk, KIND)) else {
         return Ok(&ADAPTERS[0]);
@@ -204,7 +204,7 @@ fn adapter(trunk: &str, variables: &Variables) -> Result<&'static Adapter, Probl
     })
 }
 
-/// What another adapter would be told is a mistake here: somebody believes it to be in force.
+/// Rejects settings of another adapter: they would be silently ignored.
 fn only_its_own<'a>(
     adapter: &Adapter,
     trunk: &str,
@@ -242,7 +242,7 @@ fn usable(
 ) -> Result<(), Problem> {
     let name = variable(trunk, setting.name);
     if setting.is_secret {
-        // Set and empty is a mistake here, and no default.
+        // A variable that is set but empty is a mistake here, not a default.
         provider_key(&name, variables.raw(&name))?;
     }
     if setting.is_needed && text.is_none() {
@@ -252,7 +252,7 @@ fn usable(
     Ok(())
 }
 
-/// What signs its webhooks.
+/// Secrets that sign the trunk's webhooks.
 fn secrets(adapter: &Adapter, trunk: &str, variables: &Variables) -> Result<Secrets, Problem> {
     let own = variable(trunk, SECRETS);
     let signing = adapter.signs_with.map(|part| variable(trunk, part));

@@ -11,43 +11,43 @@ use std::{
 use super::{Problem, Problems};
 use crate::db::private::Environment;
 
-/// The file that is read when nobody names one.
+/// File that is read by default.
 const USUAL_FILE: &str = ".env";
 
-/// Names and values. Shows names only: secrets are among the values.
+/// Environment variables. `Debug` shows only names: values include secrets.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    /// The environment of this process, and behind it the file. A file that was named
-    /// must be there; the usual one need not.
+    /// The environment of this process, and as a fallback the file. A file given by name must exist; the
+    /// default one need not.
     pub fn of_process(file: Option<&Path>) -> Result<Self, Problems> {
         let mut all = read_file(file)?;
         all.extend(std::env::vars_os().map(|(name, value)| {
-            // A name or value that is no text can only be wrong: whoever parses it says so.
+            // A name or value that is not valid UTF-8 can only be wrong: its parser reports it.
             (lossy(&name), lossy(&value))
         }));
         Ok(Self(all))
     }
 
-    /// The value of a variable; an empty one counts as not set.
+    /// Value of a variable; an empty one counts as not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.raw(name)
             .map(str::trim)
             .filter(|text| !text.is_empty())
     }
 
-    /// The same, with the empty one: an empty secret is a mistake, not an absence.
+    /// Value of a variable, also an empty one: an empty secret is a mistake, not an absence.
     pub fn raw(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Every name.
+    /// All names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// What a private server needs to know of them.
+    /// Variables that a private server needs.
     pub fn private_postgres(&self) -> Environment {
         Environment {
             pg_bindir: self.get("PGDIAL_PG_BINDIR").map(PathBuf::from),
@@ -99,7 +99,7 @@ fn read_lines(file: impl io::Read, path: &Path) -> Result<BTreeMap<String, Strin
     Ok(read)
 }
 
-/// The library's own words quote the line, and with it perhaps a secret.
+/// The library's own message quotes the line, and with it possibly a secret.
 fn in_words(error: &dotenvy::Error, place: &str) -> String {
     match error {
         dotenvy::Error::LineParse(..) => format!(

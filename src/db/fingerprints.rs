@@ -1,15 +1,15 @@
-//! What the catalog holds of ours, and what it is expected to hold.
+//! Our objects in the catalog, and their expected definitions.
 
 use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
-/// Kind and name, and the statement or fact that makes it.
+/// Kind and name, with the statement or fact that defines it.
 pub(super) type Fingerprints = BTreeMap<(String, String), String>;
 
-/// As it is. Nothing, where there is no schema yet.
+/// Present objects. Empty if there is no schema yet.
 pub(super) async fn there(connection: &mut PgConnection) -> Result<Fingerprints, sqlx::Error> {
-    // The server writes names down as the search path needs them, and texts as this session reads them.
+    // The server prints names depending on the search path, and texts depending on the session.
     sqlx::raw_sql("set local search_path = pg_catalog; set local standard_conforming_strings = on")
         .execute(&mut *connection)
         .await?;
@@ -23,7 +23,7 @@ pub(super) async fn there(connection: &mut PgConnection) -> Result<Fingerprints,
         .collect())
 }
 
-/// As the last migration left it, and the major version of the server that it ran on.
+/// Objects as the last migration left them, and the server's major version at that time.
 pub(super) async fn expected(
     connection: &mut PgConnection,
 ) -> Result<(Fingerprints, Option<i32>), sqlx::Error> {
@@ -45,8 +45,8 @@ pub(super) async fn major(connection: &mut PgConnection) -> Result<i32, sqlx::Er
     Ok(major)
 }
 
-/// Writes down what a migration changed, and that alone: what somebody changed before it stays a
-/// difference. A new major version has words of its own for the same things, and begins anew.
+/// Records what a migration changed, and only that: earlier manual changes remain differences. A new major
+/// version prints definitions differently, so all are recorded anew.
 pub(super) async fn keep(
     connection: &mut PgConnection,
     before: &Fingerprints,

@@ -1,16 +1,16 @@
-//! The sessions of one process with Postgres, each lent to one task at a time.
+//! The Postgres sessions of one process, each lent to one task at a time.
 //!
-//! - Nobody waits for ever: having a session is bounded, and so is each answer ([`answered`]).
-//!   A network that drops in silence, a frozen pooler or server look no different from a long
-//!   statement, and TCP tells of neither.
-//! - A session that missed its limit, broke, or turned out to be read-only is closed, never lent
-//!   again, and those that lie idle go with it: what befell one has most often befallen all.
-//! - One whose statement nobody waits for any more is drained first, within the same limit.
-//! - Whoever waits takes what comes first, a session that comes back or a new one: behind a pooler
-//!   that is full a new one does not come.
-//! - What was given up may still be under way on the server. It is asked to end, except where
-//!   its commit waits for a standby: somebody may hear later that it is durable. While as
-//!   many are left as the pool may have, no more are opened.
+//! - No wait is unbounded: acquiring a session is limited, and so is each response ([`answered`]). A network
+//!   that drops packets silently and a frozen pooler or server look like a long statement, and TCP reports
+//!   neither.
+//! - A session that missed its limit, broke, or turned out to be read-only is closed and never lent again,
+//!   and so are idle ones: what happened to one has usually happened to all.
+//! - One whose statement was abandoned is drained first, within the same limit.
+//! - A waiting task takes what comes first, a returned session or a new one: behind a full pooler a new one
+//!   does not come.
+//! - An abandoned statement may still be running on the server. It is asked to end, unless its commit waits
+//!   for a standby: a client may learn later that it is durable. While as many of
+//!   them are left as the pool may have sessions, no more are opened.
 
 use std::{
     fmt,
@@ -39,22 +39,22 @@ use super::{
     targets::Targets,
 };
 
-/// The longest answer: the server ends a statement after 30 s itself.
+/// Limit for a response: the server itself ends a statement after 30 s.
 pub(crate) const ANSWER: Duration = Duration::from_secs(35);
-/// The same for what many wait for behind one session.
+/// The same for statements that many callers wait for.
 pub(crate) const SHORT_ANSWER: Duration = Duration::from_secs(15);
-/// How long an idle session is taken to be alive without asking it. Asked before each statement
-/// it is a second round trip for each, and proves nothing about the moment after.
+/// How long an idle session is assumed to be alive. Checking before each statement would cost a round trip
+/// each, and prove nothing about the moment after.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// How long a sign of life may take.
+/// Limit for a liveness check.
 const SIGN: Duration = Duration::from_secs(2);
-/// The oldest session: memory of the server grows with what a session has seen.
+/// Maximum age of a session: the server's memory grows with what a session has seen.
 const LIFETIME: Duration = Duration::from_mins(30);
-/// The longest idle one.
+/// Maximum idle time of a session.
 const IDLE: Duration = Duration::from_mins(10);
-/// Between two tries to have a session from a server that starts, or is not the primary yet.
+/// Between two attempts to connect to a server that is starting, or not primary yet.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Between two looks at what was given up.
+/// Between two checks of abandoned statements.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// A pool. Cheap to clone; sessions end with the last clone.
@@ -73,14 +73,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     idle: Vec<Idle>,
-    /// Which of the targets answered last.
+    /// Index of the target that responded last.
     server: usize,
     given_up: Vec<Backend>,
-    /// Somebody looks after what was given up.
+    /// A task watches the abandoned statements.
     is_looked_after: bool,
-    /// Why the last session was none.
+    /// Why the latest attempt to open a session failed.
     refusal: Option<Refusal>,
-    /// Commits wait for a standby: why what was given up does not end.
+    /// Commits wait for a standby, so abandoned statements do not end.
     awaits_standby: bool,
     is_closed: bool,
 }
@@ -104,7 +104,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// How many sessions there are.
+/// Sessions of a pool.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sessions {
     pub(crate) idle: usize,
@@ -113,7 +113,7 @@ pub(crate) struct Sessions {
 }
 
 impl Pool {
-    /// Opens nothing yet.
+    /// Does not open a session yet.
     pub(super) fn new(targets: Targets, application: String, most: u32) -> Self {
         Self(Arc::new(Shared {
             targets: targets.named(&application),
@@ -125,7 +125,7 @@ impl Pool {
         }))
     }
 
-    /// A session, within the time that a URL's servers may take.
+    /// A session, within the time that the URL's servers may take.
     pub async fn acquire(&self) -> Result<Lent, Error> {
         let shared = &self.0;
         let mut failed = None;
@@ -147,7 +147,7 @@ impl Pool {
         }
     }
 
-    /// The name that its sessions show.
+    /// Application name of its sessions.
     pub(crate) fn application(&self) -> &str {
         &self.0.application
     }
@@ -161,17 +161,17 @@ impl Pool {
         }
     }
 
-    /// Why there is no new session at the moment, where it is there and not taken.
+    /// Why no session can be opened at the moment, if the server is there but refuses.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.0.state().refusal.clone()
     }
 
-    /// Do commits wait for a standby that does not come?
+    /// Whether commits wait for an absent standby.
     pub(crate) fn awaits_standby(&self) -> bool {
         self.0.state().awaits_standby
     }
 
-    /// A session beside the pool, as the server gives it to anybody.
+    /// A session outside the pool, without its settings.
     pub(super) async fn plain(&self) -> Result<PgConnection, Error> {
         let options = self.0.current();
         let limit = self.0.targets.limit();
@@ -189,8 +189,8 @@ impl Pool {
             .connect_lazy_with(self.0.current())
     }
 
-    /// The first session, without a second try; told apart are a server that is not there
-    /// and one that pgdial does not work on.
+    /// The first session, without a second attempt; distinguishes an absent server from one that pgdial does
+    /// not work on.
     pub(super) async fn open_first(&self) -> Result<Lent, Error> {
         let permit = Arc::clone(&self.0.room).acquire_owned().await;
         let permit = permit.map_err(|_closed| Error::PoolClosed)?;
@@ -224,7 +224,7 @@ impl Shared {
         }
     }
 
-    /// `failed` is what stood in the way last, for whom time is up.
+    /// `failed` receives the latest obstacle, for a caller whose time is up.
     async fn acquire(self: &Arc<Self>, failed: &mut Option<Error>) -> Result<Lent, Error> {
         let permit = Arc::clone(&self.room).acquire_owned().await;
         let permit = permit.map_err(|_closed| Error::PoolClosed)?;
@@ -240,7 +240,7 @@ impl Shared {
         }
     }
 
-    /// An idle session that shows a sign of life, if it was not used just now.
+    /// An idle session, checked for liveness unless it was just used.
     async fn alive(&self) -> Option<Session> {
         loop {
             let Idle { mut session, since } = self.state().idle.pop()?;
@@ -263,8 +263,8 @@ impl Shared {
         }
     }
 
-    /// Opens one, from whichever server is there: one that is starting, full, or not yet the primary
-    /// is asked again.
+    /// Opens a session on whichever server is available; one that is starting, full, or not primary yet is
+    /// asked again.
     async fn open(&self, failed: &mut Option<Error>) -> Result<Session, Error> {
         loop {
             if self.state().given_up.len() >= self.most as usize {
@@ -281,7 +281,7 @@ impl Shared {
         }
     }
 
-    /// Each server once, beginning with the one that answered last.
+    /// Tries each server once, beginning with the one that responded last.
     async fn open_any(&self) -> Result<Session, Error> {
         let servers = self.targets.servers();
         let first = self.state().server;
@@ -290,7 +290,7 @@ impl Shared {
             let Some(options) = servers.get(at) else {
                 continue;
             };
-            // Boxed: the driver's is large, and whoever waits for a session would be.
+            // Boxed: the driver's future is large, and would enlarge every future that acquires a session.
             let opening = Box::pin(async {
                 let mut connection = PgConnection::connect_with(options).await?;
                 let backend = session::prepare(&mut connection, &self.application).await?;
@@ -309,7 +309,7 @@ impl Shared {
                         opened: Instant::now(),
                     });
                 }
-                // That one is a standby says less than why another did not answer.
+                // Being a standby is less informative than why another server did not respond.
                 Err(error) if failed.is_none() || Refusal::of(&error).is_none() => {
                     failed = Some(error);
                 }
@@ -331,7 +331,7 @@ impl Shared {
         self.returned.notify_one();
     }
 
-    /// Closes it, and what is idle. `under_way`: the server may still be at its statement.
+    /// Closes this session and the idle ones. `under_way`: the server may still run its statement.
     fn give_up(self: &Arc<Self>, session: Session, under_way: bool) {
         let Session {
             backend,
@@ -350,7 +350,7 @@ impl Shared {
         }
     }
 
-    /// Ends what was given up and does not wait for a standby. Which are left.
+    /// Ends abandoned statements that do not wait for a standby, and updates which are left.
     async fn end_given_up(&self) -> Result<(), Error> {
         let given_up = self.state().given_up.clone();
         let (pids, since): (Vec<_>, Vec<_>) = given_up
@@ -382,10 +382,10 @@ impl Shared {
     }
 }
 
-/// What is left: process, waits for a standby, was asked to end.
+/// An abandoned backend: process id, whether it waits for a standby, whether it was asked to end.
 type Left = (i32, bool, Option<bool>);
 
-/// Until nothing that was given up is left, or the pool is gone.
+/// Runs until no abandoned statement is left, or the pool is gone.
 async fn look_after(shared: Weak<Shared>) {
     loop {
         let Some(pool) = shared.upgrade() else { return };
@@ -404,21 +404,21 @@ async fn look_after(shared: Weak<Shared>) {
     }
 }
 
-/// A session, back in its pool when it is dropped.
+/// A session; returns to its pool when dropped.
 pub struct Lent {
     session: Option<Session>,
     fate: Fate,
     pool: Arc<Shared>,
-    /// Room is free once the session is back, or gone.
+    /// Released once the session is returned or gone.
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// What becomes of a session when it is dropped.
+/// What happens to a session when it is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It is as it was.
+    /// It is intact.
     Return,
-    /// A statement may be under way, a transaction open.
+    /// A statement may be running, or a transaction open.
     Drain,
     /// It is closed.
     Close { under_way: bool },
@@ -451,9 +451,9 @@ impl DerefMut for Lent {
     }
 }
 
-/// What may have come of a statement.
+/// Error types that may wrap one of the driver.
 pub(crate) trait OfDatabase {
-    /// The driver's own word, if it is one.
+    /// The driver's error, if it is one.
     fn of_database(&self) -> Option<&Error>;
 }
 
@@ -464,7 +464,7 @@ impl OfDatabase for Error {
 }
 
 impl Lent {
-    /// Says what came of what was asked, so that the session need not be drained, or is closed.
+    /// Reports a statement's result, so that the session is not drained, or is closed.
     pub(crate) fn after<T, E: OfDatabase>(&mut self, result: &Result<T, E>) {
         self.fate = match result.as_ref().map_err(OfDatabase::of_database) {
             Ok(_) => Fate::Return,
@@ -498,9 +498,9 @@ impl Drop for Lent {
     }
 }
 
-/// Bounded, and nobody waits for it: a session that is lost is opened again.
+/// Bounded, and not awaited: a lost session is replaced.
 fn start(task: impl Future<Output = ()> + Send + 'static) {
-    // Without a runtime the process ends, and its sessions with it.
+    // Without a runtime the process is ending, and its sessions with it.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         drop(runtime.spawn(task));
     }
@@ -512,8 +512,8 @@ async fn close(session: Session) {
         .unwrap_or_default();
 }
 
-/// The answer to a statement, or that there was none in time. Whoever hears that must close the
-/// session ([`Lent::after`]).
+/// The response to a statement, or an error if it did not come in time; the session must then be closed
+/// ([`Lent::after`]).
 pub(crate) async fn answered<T, E: From<Error>>(
     limit: Duration,
     statement: impl Future<Output = Result<T, E>>,
@@ -535,7 +535,7 @@ fn is_unanswered(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
-/// Is it the session that failed, and not the statement?
+/// Whether the session failed, and not the statement.
 fn is_broken(error: &Error) -> bool {
     match error {
         Error::Database(refusal) => {
@@ -547,7 +547,7 @@ fn is_broken(error: &Error) -> bool {
     }
 }
 
-/// Is it worth asking the same servers again in a moment?
+/// Whether to ask the same servers again in a moment.
 fn may_pass(error: &Error) -> bool {
     match error {
         Error::Io(_) => true,
@@ -560,7 +560,7 @@ fn may_pass(error: &Error) -> bool {
     }
 }
 
-/// A statement by itself, on whichever session is free.
+/// A single statement, on any free session.
 impl<'p> Executor<'p> for &'_ Pool {
     type Database = Postgres;
 

@@ -1,39 +1,37 @@
 //! A private Postgres server, started from the machine's own server binaries.
 //!
-//! `pgdial demo` and the tests use it when nobody names a database. The server
-//! listens on a Unix socket in a directory of mode 0700 and nowhere else, so
-//! `trust` lets in the one user who owns it (and root).
+//! `pgdial demo` and the tests use it when no database is given. The server listens only on a Unix socket in
+//! a directory of mode 0700, so `trust` admits only the user who owns it (and root).
 //!
-//! The invariant: **no server outlives the process that started it**, however
-//! that process ends. The server runs under a small shell that holds the other
-//! end of a pipe; when the pipe closes, by drop, panic or SIGKILL alike, the
-//! shell shuts the server down (see `server`).
+//! The invariant: **no server outlives the process that started it**, however that process ends. The server
+//! runs under a small shell that holds the other end of a pipe; when the pipe closes, by drop, panic or
+//! SIGKILL alike, the shell shuts the server down (see `server`).
 //!
-//! Everything here blocks, for less than a second as a rule: an async caller
-//! wraps `PrivatePostgres::start` in `spawn_blocking`. Nothing here reads the
-//! process environment; `Environment` carries what configuration has read.
+//! Everything here blocks, usually for less than a second: an async caller wraps `PrivatePostgres::start` in
+//! `spawn_blocking`. Nothing here reads the process environment; `Environment` carries what configuration has
+//! read.
 
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
 
-// Who runs the server when we are root.
+// The account that runs the server if we are root.
 mod account;
 
-// What can go wrong, each with its way out.
+// Errors, each with its remedy.
 mod error;
 
-// Where the server binaries are.
+// Finding the server binaries.
 mod find;
 
-// The folder of one server, and the lock on it.
+// The folder of a server, and the lock on it.
 mod home;
 
-// Creating a cluster, and the server under its watchdog.
+// Creating a cluster, and running the server under its watchdog.
 mod server;
 
-// How people and programs reach the server.
+// URLs and psql command lines.
 mod address;
 
 #[cfg(test)]
@@ -44,34 +42,34 @@ pub use error::{Error, Missing, TooOld};
 use home::Home;
 use server::Server;
 
-/// What of the process environment matters here, as configuration has read it.
+/// Relevant variables of the process environment, as configuration has read them.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// `PGDIAL_PG_BINDIR`: the folder of `initdb` and `postgres`. Once named, it is used or refused, never passed over.
+    /// `PGDIAL_PG_BINDIR`: the folder of `initdb` and `postgres`. If set it is used or refused, never
+    /// skipped.
     pub pg_bindir: Option<PathBuf>,
     /// `PATH`.
     pub path: Option<OsString>,
 }
 
-/// How to start a private server.
+/// Options of a private server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where to look for binaries.
+    /// Where to search for binaries.
     pub environment: Environment,
-    /// A folder for the server, made where it is missing, and kept: for tests that stop a server and start it
-    /// again. Its path is short, as that of a socket must be. None: a fresh one, which goes when the server
-    /// goes, even if we are killed.
+    /// Folder of the server, created if missing, and kept: for tests that restart a server. Its path must be
+    /// short, like that of any socket. None: a new one, removed with the server, even if we are killed.
     pub folder: Option<PathBuf>,
-    /// False gives up every promise about power cuts for speed.
+    /// False gives up durability across power cuts for speed.
     pub durable: bool,
-    /// `max_connections` of the server.
+    /// `max_connections` of the server; default 200.
     pub max_connections: u32,
-    /// Further settings, which win over ours.
+    /// Further settings, which override ours.
     pub settings: Vec<(String, String)>,
 }
 
 impl Options {
-    /// A durable server with room for 200 connections, in a folder that goes with it.
+    /// A durable server with room for 200 connections, in a folder that is removed with it.
     pub fn new(environment: Environment) -> Self {
         Self {
             environment,
@@ -82,7 +80,7 @@ impl Options {
         }
     }
 
-    /// The same, as fast as it can be: for what nobody wants to keep.
+    /// As `new`, but as fast as possible, for data that need not last.
     pub fn careless(environment: Environment) -> Self {
         Self {
             durable: false,
@@ -101,8 +99,8 @@ pub struct PrivatePostgres {
 impl PrivatePostgres {
     /// Finds binaries, creates the cluster if there is none, and starts the server.
     ///
-    /// Blocks until the server takes connections; in a folder that is kept, first until an earlier server is
-    /// gone from there.
+    /// Blocks until the server accepts connections; in a kept folder it first waits until an earlier server
+    /// is gone.
     pub fn start(options: &Options) -> Result<Self, Error> {
         let binaries = find::find(&options.environment)?;
         let home = Home::open(options.folder.as_deref())?;
@@ -119,45 +117,45 @@ impl PrivatePostgres {
         })
     }
 
-    /// The URL of the database that every cluster has, `postgres`.
+    /// URL of the database that every cluster has, `postgres`.
     pub fn url(&self) -> String {
         self.url_for("postgres")
     }
 
-    /// The URL of one database of this server, as sqlx and libpq take it.
+    /// URL of one database of this server, as sqlx and libpq take it.
     pub fn url_for(&self, database: &str) -> String {
         address::url(&self.folder, database)
     }
 
-    /// The line that brings a person to the database that [`url`](Self::url) names.
+    /// Command line that opens psql on the database of [`url`](Self::url).
     pub fn psql_line(&self) -> String {
         address::psql_line(&self.folder, "postgres")
     }
 
-    /// The folder of the Unix socket: what `psql -h` takes.
+    /// Folder of the Unix socket, as for `psql -h`.
     pub fn socket_dir(&self) -> &Path {
         &self.folder
     }
 
-    /// The data directory of the cluster.
+    /// Data directory of the cluster.
     pub fn data_dir(&self) -> PathBuf {
         home::data_in(&self.folder)
     }
 
-    /// The process id of the postmaster.
+    /// Process id of the postmaster.
     pub fn pid(&self) -> i32 {
         self.server.pid()
     }
 
     /// Shuts the server down (clients are disconnected, nothing is lost) and waits until it is gone.
     ///
-    /// Dropping the value does the same and keeps quiet about a failure.
+    /// Dropping the value does the same, but ignores a failure.
     pub fn stop(self) -> Result<(), Error> {
         self.server.stop()
     }
 }
 
-/// The settings as the server's arguments: of two equal names the later wins.
+/// Settings as arguments of the server: of equal names the later wins.
 fn arguments(options: &Options) -> Vec<String> {
     let ours = [
         ("listen_addresses", String::new()),

@@ -1,16 +1,15 @@
-//! Who owns the schema, and what the roles of `sql/setup/roles.sql` may do with it.
+//! The owner of the schema, and the rights of the roles of `sql/setup/roles.sql`.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::Error;
 
-/// For this transaction, the role that everything belongs to, whichever of its members
-/// asks: the owner of the schema, or `pgdial_owner` where there is no schema yet and an
-/// administrator has prepared the database. Tables of two owners could never be
-/// migrated again by either.
+/// Becomes the role that owns everything for this transaction.
 ///
-/// From Postgres 16 on whoever made a role may give it to others without acting as it: a member
-/// of another kind, who is told the line that changes that.
+/// That is the owner of the schema, or `pgdial_owner` if there is no schema yet and an administrator has
+/// prepared the database. Tables of two owners could not be migrated by either. From Postgres 16 on the
+/// creator of a role may grant it without being able to act as it: the error has the statement that changes
+/// that.
 pub(super) async fn become_owner(tx: &mut PgConnection) -> Result<(), Error> {
     let owner: Option<(String, String, bool, bool)> = sqlx::query_as(
         "select r.rolname::text, session_user::text, pg_has_role(session_user, r.oid, 'member'), \
@@ -38,8 +37,8 @@ pub(super) async fn become_owner(tx: &mut PgConnection) -> Result<(), Error> {
     }
 }
 
-/// What the roles may do, where they exist. At each migration, not only when functions
-/// change: the roles may have come after them.
+/// Grants rights to the roles that exist. At each migration, not only when functions change: the roles may
+/// have been created later.
 pub(super) async fn grant(tx: &mut PgConnection) -> Result<(), Error> {
     sqlx::query("select pgdial.grant_roles()")
         .execute(tx)
@@ -47,19 +46,18 @@ pub(super) async fn grant(tx: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// A right that everybody has.
+/// A right of PUBLIC.
 #[derive(Debug)]
 pub(super) struct Open {
-    /// On what, and which.
+    /// Object and privilege.
     pub(super) what: String,
-    /// The statement that takes it back.
+    /// Statement that revokes it.
     pub(super) revoke: String,
-    /// `migrate` may take it back.
+    /// Whether `migrate` may revoke it.
     pub(super) is_ours: bool,
 }
 
-/// What everybody may do in the schema: nothing, unless it was restored without its access
-/// privileges, or somebody gave it.
+/// Rights of PUBLIC in the schema: none, unless it was restored without its privileges, or they were granted.
 pub(super) async fn open_to_public(
     connection: &mut PgConnection,
 ) -> Result<Vec<Open>, sqlx::Error> {
@@ -75,8 +73,8 @@ pub(super) async fn open_to_public(
     Ok(rows.into_iter().map(open).collect())
 }
 
-/// Takes from PUBLIC what it may do. At each migration: a restore opens what no release has. What is
-/// another owner's, or was given by another than the owner, stays and is said.
+/// Revokes PUBLIC's rights, at each migration, since a restore may add some. What belongs to another owner,
+/// or was granted by another role, stays and is logged.
 pub(super) async fn close_to_public(tx: &mut PgConnection) -> Result<(), Error> {
     let open = open_to_public(&mut *tx).await?;
     let ours = open.into_iter().filter(|open| open.is_ours);

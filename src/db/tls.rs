@@ -1,15 +1,15 @@
-//! Is the way to the database protected?
+//! Warns of unprotected connections to the database.
 //!
-//! Where nobody names an `sslmode` it is `prefer`: TLS without a look at the certificate, and
-//! none if the other side says that it has none. Who stands between can say so. That is not
-//! refused, because a network may be trusted and many databases have no certificate; it is
-//! said, and `sslmode=disable` answers it as well as `verify-full` does.
+//! Without `sslmode` the default is `prefer`: TLS without checking the certificate, and no TLS if the server
+//! says that it has none; an attacker in between can say so. This is not refused, because a network may be
+//! trusted and many databases have no certificate; it is logged, and `sslmode=disable` silences it as well as
+//! `verify-full`.
 
 use std::{net::IpAddr, sync::Once};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-/// Warns, once in a process, of a way to another host that nobody has decided about.
+/// Warns, once per process, of a connection to another host without an explicit `sslmode`.
 pub(super) fn warn_if_undecided(options: &PgConnectOptions) {
     static SAID: Once = Once::new();
     if is_undecided(options) {
@@ -24,7 +24,7 @@ pub(super) fn warn_if_undecided(options: &PgConnectOptions) {
     }
 }
 
-/// `allow` is here because sqlx never uses TLS with it.
+/// Includes `allow`, with which sqlx never uses TLS.
 fn is_undecided(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     let local = options.get_socket().is_some()
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     fn undecided(rest: &str) -> bool {
-        // Named, so that a PGSSLMODE of whoever runs the test changes nothing.
+        // Explicit, so that a PGSSLMODE in the environment changes nothing.
         let url = format!("postgres://pgdial:password@{rest}");
         is_undecided(&url.parse().unwrap())
     }

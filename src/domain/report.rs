@@ -31,7 +31,7 @@ pub struct Report {
     pub outcome: Option<Outcome>,
     /// Whether it proves that a person or a machine had answered, whatever its status word says.
     pub answered: bool,
-    /// When somebody answered, where the report says so.
+    /// When the call was answered, if the report says so.
     pub answered_at: Option<DateTime<Utc>>,
     /// The provider's id of the call.
     pub provider_call_id: Option<String>,
@@ -62,7 +62,7 @@ impl Report {
         }
     }
 
-    /// The call ended so. What came of it may prove an answer.
+    /// The call ended with this outcome, which may prove an answer.
     pub fn ended(outcome: Outcome) -> Self {
         Self {
             outcome: Some(outcome),
@@ -71,9 +71,10 @@ impl Report {
         }
     }
 
-    /// How much a report says, where several are about one dial. An answer first: it is what
-    /// nothing may be placed after. Then what may still be up, a strange word among it, because
-    /// the end of one call is not the end of the other.
+    /// Rank of a report where several are about one dial.
+    ///
+    /// An answer ranks first, since nothing may be placed after it; then whatever may still be up, an unknown
+    /// word included, because the end of one call is not the end of the other.
     pub(crate) const fn weight(&self) -> u8 {
         match (self.kind, self.outcome) {
             (ReportKind::Ended, Some(Outcome::Answered)) => 5,
@@ -86,33 +87,33 @@ impl Report {
     }
 }
 
-/// What platforms say of a call beside how it ended, under the names that a result has whatever
-/// the platform calls them. A report's result is these, and what else of it is worth keeping.
+/// What platforms report about a call beyond how it ended, under names common to all platforms. A report's
+/// result holds these and whatever else is worth keeping.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
-    /// From the answer to the end, seconds.
+    /// From answer to end, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_sec: Option<f64>,
-    /// What the call cost, in `cost_currency`.
+    /// Cost of the call, in `cost_currency`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
-    /// ISO 4217.
+    /// Currency of `cost`, ISO 4217.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_currency: Option<&'static str>,
-    /// Who answered: `human`, `machine`, or the platform's own word.
+    /// `human`, `machine`, or the platform's own word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_by: Option<String>,
-    /// The platform's word for why it ended.
+    /// The platform's word for why the call ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disposition: Option<String>,
-    /// Where the recording is; it may need the account's key, or expire.
+    /// URL of the recording; it may need the account's key, or expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording_url: Option<String>,
-    /// What was said, as one text.
+    /// Whole conversation as one text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript: Option<String>,
-    /// The platform's summary of it.
+    /// The platform's summary of the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
 }

@@ -1,11 +1,11 @@
-//! Why somebody does something.
+//! Reason for an act.
 
 use std::{ops::Deref, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use utoipa::ToSchema;
 
-/// Why it is done: kept with the act, or in the call's history. 1 to 500 characters.
+/// Reason, kept with the act or in the call's history. 1 to 500 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(transparent)]
 #[schema(
@@ -17,13 +17,13 @@ use utoipa::ToSchema;
 )]
 pub struct Why(String);
 
-/// What a reason cannot be.
+/// Why a text is not accepted as a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WhyError {
-    /// It says nothing.
+    /// Empty, or only white space.
     #[error("is empty: it is kept with the act")]
     Empty,
-    /// It says too much.
+    /// More than 500 characters.
     #[error("has at most 500 characters")]
     TooLong,
 }

@@ -1,29 +1,29 @@
-//! The audit: what people did to the queue, who, when and why.
+//! The audit trail: what was done to the queue, by whom, when and why.
 //!
-//! It is written by the verbs themselves, in the transaction of the act, and by a trigger for
-//! whatever changes a trunk or a campaign (`sql/rules/acts.sql`).
+//! The verbs write it in the transaction of the act; a trigger covers every other change of a trunk or a
+//! campaign (`sql/rules/acts.sql`).
 
 use sqlx::types::Json;
 
 use super::{Error, Queue, view::Act};
 
-/// Which acts a page shows.
+/// Filters of the audit trail.
 #[derive(Debug, Clone, Default)]
 pub struct ActFilter {
-    /// `pause`, `resume`, `set`, `cancel`, ... only.
+    /// Only acts of this kind: `pause`, `resume`, `set`, `cancel`, ...
     pub act: Option<String>,
-    /// On a `campaign`, `trunk`, `worker`, `number`, on `calls` or the `cluster` only.
+    /// Only acts on a `campaign`, `trunk`, `worker`, `number`, on `calls` or on the `cluster`.
     pub kind: Option<String>,
-    /// On the one of this name only.
+    /// Only acts on the campaign, trunk, worker or number with this name.
     pub name: Option<String>,
-    /// By them only.
+    /// Only acts by this client.
     pub by: Option<String>,
-    /// Before this one only: the last of the page before.
+    /// Only acts below this `seq`: the last of the previous page.
     pub below: Option<i64>,
 }
 
 impl Queue {
-    /// One page of acts, newest first.
+    /// A page of acts, newest first.
     pub async fn acts(&self, filter: &ActFilter, limit: i64) -> Result<Vec<Act>, Error> {
         let rows: Vec<(Json<Act>,)> = sqlx::query_as(include_str!("../../sql/read/acts.sql"))
             .bind(filter.act.as_deref())

@@ -1,4 +1,4 @@
-//! amend: waiting → waiting, with other wishes.
+//! amend: changes a waiting call.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,14 +6,14 @@ use serde_json::Value;
 use super::{Error, Queue, read_detail, wake::Wake};
 use crate::domain::CallId;
 
-/// What became of it.
+/// Result of an amendment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Amended {
-    /// Changed.
+    /// The call was changed.
     Amended,
-    /// It is no longer waiting.
+    /// The call is no longer waiting.
     NotWaiting,
-    /// The change cannot be made; the text says what to do.
+    /// The change is not possible; the text says what to do.
     Invalid(String),
     /// There is no such call.
     NotFound,

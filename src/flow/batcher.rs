@@ -1,19 +1,17 @@
-//! The batcher: what many tasks want written at the same time goes as one statement.
+//! The batcher: items of many tasks are written in one statement.
 //!
-//! A commit costs much the same for one row as for a hundred. While a statement is under
-//! way the next items gather; as soon as it is done, what has gathered goes as one. An item
-//! that comes when nothing is under way goes at once: there is no timer, so the batches are
-//! as large as the load is and no larger.
+//! A commit costs about the same for one row as for a hundred. While a statement is under way, further items
+//! gather; when it is done, they go as one. An item that arrives when nothing is under way is sent at once:
+//! there is no timer, so batches are as large as the load makes them.
 //!
-//! - Each caller has its own answer, after the commit and never before.
-//! - A caller that goes away disturbs nobody; its item is written all the same.
-//! - What is queued and unanswered is bounded, in bytes; past that a caller waits its turn.
-//! - An item that the statement fails on, or whose row is held, is tried alone, beside the
-//!   batches that follow, so that it harms nobody. A lost connection is everybody's error:
-//!   each caller knows what it may repeat. So is one that does not answer: it is given up
-//!   after a while, and the next batch has another.
-//! - Nothing runs while nothing is queued, and nothing has to be closed: whoever waits for
-//!   an answer keeps the process.
+//! - Each caller gets its own result, after the commit and never before.
+//! - A caller that goes away affects nobody; its item is written all the same.
+//! - What is queued and unfinished is bounded, in bytes; beyond that a caller waits its turn.
+//! - An item that makes the statement fail, or whose row is locked, is retried alone, beside the following
+//!   batches. A lost connection is an error for every caller, which knows what it may repeat. So is a
+//!   connection that does not respond: it is abandoned after a while, and the next batch uses another.
+//! - Nothing runs while nothing is queued, and nothing has to be closed: a caller that waits keeps the
+//!   process.
 
 use std::{
     collections::VecDeque,
@@ -40,30 +38,30 @@ use crate::{
     provider::Stopwatch,
 };
 
-/// Items tried alone at the same time: each may wait half a second for its row.
+/// Items retried alone at the same time: each may wait half a second for its row.
 const ALONE: usize = 2;
-/// Items that may wait for that, of those that are kept in any case.
+/// Stored items that may queue for a retry alone.
 const MOST_KEPT: usize = 4;
-/// Turns of the runtime that a writer lets pass at most before each statement.
+/// Turns of the runtime a writer yields at most before each statement.
 const MOST_TURNS: usize = 16;
-/// Batches that may be queued or unanswered, before callers wait.
+/// Batches that may be queued or unfinished before callers wait.
 const QUEUED: u32 = 4;
 
 /// What a batcher writes.
 pub(crate) trait Verb: Send + Sync + 'static {
-    /// What a caller brings.
+    /// Input of one caller.
     type Item: Send + Sync + 'static;
-    /// What it is answered.
+    /// Result for one caller.
     type Answer: Send + 'static;
 
-    /// How large an item is.
+    /// Size of an item in bytes.
     fn bytes(item: &Self::Item) -> usize;
 
-    /// An item was left as it was kept: wake whoever looks after it.
+    /// An item was left as stored: wake the loop that takes it up.
     fn left(&self) {}
 
-    /// Writes them in one statement, and wakes whom that concerns, once; an answer for each,
-    /// in their order. `Try::Gathered` must not wait for rows; of `Try::Alone` there is one.
+    /// Writes the items in one statement and sends the necessary wakes once; returns a result for each, in
+    /// their order. `Try::Gathered` must not wait for rows; with `Try::Alone` there is a single item.
     fn write(
         &self,
         connection: &mut PgConnection,
@@ -72,35 +70,35 @@ pub(crate) trait Verb: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Written<Self::Answer>>, Error>> + Send;
 }
 
-/// How often items are tried.
+/// Which try of an item this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Try {
-    /// The first time, with whatever has gathered.
+    /// First try, with all that has gathered.
     Gathered,
-    /// The last time.
+    /// Last try, by itself.
     Alone,
 }
 
-/// What became of one item.
+/// Result of writing one item.
 #[derive(Debug)]
 pub(crate) enum Written<A> {
-    /// This, and it is durable.
+    /// Durable, with this result.
     Done(A),
-    /// Nothing yet: try it alone. After `Try::Alone`, it is abandoned.
+    /// Not written yet: retry it alone. After `Try::Alone` the item is abandoned.
     NotYet,
-    /// This, durable; a try alone may do more, where not many wait for theirs.
+    /// Durable, with this result; a retry alone may do more, unless many are waiting for one.
     Kept(A),
 }
 
-/// How much at once. A batch and the queue are bounded by weight: an item weighs its bytes,
-/// and at least as much as makes a full batch of `items`.
+/// Limits of a batch. Batch and queue are bounded by weight: an item weighs its bytes, and at least the share
+/// that makes `items` of them a full batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Items in one statement.
     pub(crate) items: u32,
     /// Bytes in one statement.
     pub(crate) bytes: u32,
-    /// Concurrent statements, and so connections, those of items tried alone aside.
+    /// Concurrent statements (and connections), not counting items retried alone.
     pub(crate) writers: usize,
 }
 
@@ -176,8 +174,8 @@ impl<V: Verb> Batcher<V> {
         &self.0.verb
     }
 
-    /// Writes an item with whatever else has gathered; durable when this returns. Dropped
-    /// before it returns, the item may be written or not.
+    /// Writes an item together with what else has gathered; durable when this returns. If it is dropped
+    /// before, the item may or may not be written.
     pub(crate) async fn submit(&self, item: V::Item) -> Result<V::Answer, Error> {
         let shared = &self.0;
         let Limits { items, bytes, .. } = shared.limits;
@@ -215,7 +213,7 @@ impl<V: Verb> Shared<V> {
         }
     }
 
-    /// One statement and its answers. The connection stays while batches follow one another.
+    /// Sends one statement and its results. Keeps the connection while batches follow one another.
     async fn write(self: &Arc<Self>, kept: &mut Option<Lent>, batch: Vec<Waiting<V>>, how: Try) {
         let items: Vec<&V::Item> = batch.iter().map(|waiting| &waiting.item).collect();
         let trying = self.health.trying(Work::Verb(self.name));
@@ -285,7 +283,7 @@ impl<V: Verb> Shared<V> {
         Ok(kept.insert(connection))
     }
 
-    /// Beside the writers, one after another: they keep their order.
+    /// Retries beside the writers, one after another, so that items keep their order.
     fn try_alone(self: &Arc<Self>, batch: Vec<Waiting<V>>) {
         let shared = Arc::clone(self);
         shared
@@ -328,11 +326,11 @@ fn tell_all<V: Verb>(mut batch: Vec<Waiting<V>>, error: Error) {
 }
 
 fn tell<V: Verb>(waiting: Waiting<V>, answer: Result<V::Answer, Error>) {
-    // A caller that has gone needs none.
+    // A caller that has gone needs no result.
     waiting.caller.send(answer).unwrap_or_default();
 }
 
-/// A place for one statement at a time, as long as something is queued.
+/// Permission for one statement at a time, while something is queued.
 struct Writer<V: Verb> {
     shared: Arc<Shared<V>>,
     is_open: bool,
@@ -352,10 +350,10 @@ impl<V: Verb> Writer<V> {
         }
     }
 
-    /// What becomes ready in the same moment comes along: thirty dials that end together make
-    /// one statement, not one and then twenty-nine. It goes on while each turn of the
-    /// runtime brings more, so the busier the process the larger the batch; an idle one
-    /// gives up one turn, some microseconds.
+    /// Lets items that become ready at the same moment join the batch.
+    ///
+    /// Thirty dials that end together make one statement, not one and then one of twenty-nine. Continues while each
+    /// turn of the runtime brings more, so a busier process makes larger batches; an idle one yields a single turn.
     async fn gather(&self) {
         let mut before = 0;
         for _ in 0..MOST_TURNS {
@@ -368,7 +366,7 @@ impl<V: Verb> Writer<V> {
         }
     }
 
-    /// At least one item, however large; or the writer has ended.
+    /// At least one item, however large; none once the writer has ended.
     fn next_batch(&mut self) -> Option<Vec<Waiting<V>>> {
         let mut queue = self.shared.queue();
         if queue.items.is_empty() {
@@ -387,7 +385,8 @@ impl<V: Verb> Writer<V> {
 }
 
 impl<V: Verb> Drop for Writer<V> {
-    /// It panicked, or the runtime is gone. Whoever waits is told; the next item opens another.
+    /// The writer panicked, or the runtime is gone. Waiting callers get an error; the next item starts a new
+    /// writer.
     fn drop(&mut self) {
         if self.is_open {
             let mut queue = self.shared.queue();

@@ -1,4 +1,4 @@
-//! What is going on now, for a screen.
+//! Live picture of the queue, for a screen.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -7,19 +7,19 @@ use sqlx::types::Json;
 use super::{Error, Queue};
 use crate::domain::{CallId, CallState, Phone};
 
-/// What is going on now.
+/// Live picture of the queue.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Board {
-    /// The database's clock.
+    /// Time of the picture, by the database's clock.
     pub now: DateTime<Utc>,
-    /// How many calls are in flight.
+    /// Number of calls in flight.
     pub in_flight: i64,
-    /// The oldest of them, at most 200.
+    /// The oldest calls in flight, at most 200.
     pub live: Vec<LiveCall>,
     /// Campaigns, at most 100.
     pub campaigns: Vec<CampaignLane>,
-    /// Trunks.
+    /// All trunks.
     pub trunks: Vec<TrunkLane>,
 }
 
@@ -27,47 +27,47 @@ pub struct Board {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveCall {
-    /// The call.
+    /// Id of the call.
     pub id: CallId,
-    /// Its number.
+    /// Number that rings.
     pub to: Phone,
-    /// Its campaign.
+    /// Name of the campaign.
     pub campaign: String,
-    /// The trunk that dialled it.
+    /// Name of the trunk of the dial.
     pub trunk: String,
-    /// Where it stands.
+    /// One of the states in flight.
     pub state: CallState,
     /// Since when it holds its slot.
     pub claimed_at: DateTime<Utc>,
-    /// When it must be over.
+    /// When the sweep takes it up if it has not ended by then.
     pub deadline_at: DateTime<Utc>,
-    /// When somebody answered.
+    /// When the call was answered; none until then.
     pub answered_at: Option<DateTime<Utc>>,
-    /// Host and process of the worker that dialled it; null: it is long gone.
+    /// Host and process id of the worker that dialed it; none if that worker is long gone.
     pub worker: Option<String>,
 }
 
-/// A campaign, and what waits in it.
+/// A campaign and its backlog.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignLane {
-    /// Its name.
+    /// Name of the campaign.
     pub name: String,
-    /// Its trunk.
+    /// Name of its trunk.
     pub trunk: Option<String>,
-    /// Calls in flight at most.
+    /// Limit of calls in flight; none means only the trunk's slots limit it.
     pub cap: Option<i64>,
     /// Whether it is paused.
     pub paused: bool,
-    /// Why.
+    /// Reason of the pause.
     pub paused_why: Option<String>,
     /// Calls in flight.
     pub in_flight: i64,
-    /// Calls that may be claimed now.
+    /// Further calls that may be claimed now.
     pub room: Option<i64>,
-    /// Why there is no room.
+    /// Why `room` is 0.
     pub reason: Option<String>,
-    /// Calls that wait; 10,001 stands for more than 10,000.
+    /// Waiting calls; 10,001 stands for more than 10,000.
     pub waiting: i64,
 }
 
@@ -75,22 +75,22 @@ pub struct CampaignLane {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrunkLane {
-    /// Its name.
+    /// Name of the trunk.
     pub name: String,
-    /// Calls in flight at most.
+    /// Limit of calls in flight.
     pub slots: i64,
     /// Whether it is paused.
     pub paused: bool,
-    /// Why.
+    /// Reason of the pause.
     pub paused_why: Option<String>,
-    /// Since when its breaker is open.
+    /// When the breaker opened; none if it is closed.
     pub breaker_opened_at: Option<DateTime<Utc>>,
     /// Calls in flight.
     pub in_flight: i64,
 }
 
 impl Queue {
-    /// What is going on now. Bounded by what is in flight and waiting.
+    /// Live picture of the queue. The cost is bounded by what is in flight and waiting.
     pub async fn board(&self) -> Result<Board, Error> {
         let (board,): (Json<Board>,) = sqlx::query_as(include_str!("../../sql/read/board.sql"))
             .fetch_one(&self.pool)

@@ -1,19 +1,19 @@
-//! cancel: waiting → canceled; in flight: a wish, written on the row.
+//! cancel: waiting → canceled; for a call in flight a request, stored on the row.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Queue, wake::Wake};
 use crate::domain::CallId;
 
-/// What became of it.
+/// Result of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Canceled {
-    /// It will not ring.
+    /// The call will not ring.
     Canceled,
-    /// It is in flight: the provider is asked until it agrees or the call ends.
+    /// The call is in flight: the provider is asked until it agrees or the call ends.
     Requested,
-    /// It was over.
+    /// The call had ended before.
     AlreadyOver,
     /// There is no such call.
     NotFound,
@@ -27,7 +27,7 @@ struct Item<'a> {
 }
 
 impl Queue {
-    /// Cancels a call, or wishes it ended.
+    /// Cancels a waiting call, or requests the end of one in flight.
     pub async fn cancel(&self, id: CallId, by: &str, why: Option<&str>) -> Result<Canceled, Error> {
         let sql = "select ordinal, verdict, detail from pgdial.cancel_many($1, true)";
         let verdict = self

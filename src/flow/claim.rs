@@ -22,23 +22,23 @@ use crate::{
     provider::Stopwatch,
 };
 
-/// What a claim brought.
+/// Result of a claim.
 #[derive(Debug)]
 pub struct Claim {
-    /// The calls, now this worker's; at most as many as wanted.
+    /// Claimed calls, now this worker's; at most as many as wanted.
     pub calls: Vec<ClaimedCall>,
-    /// Claimed, but not readable by this release: nobody can dial them, so end them.
+    /// Claimed, but unreadable by this release, which therefore cannot dial them: settle them.
     pub unreadable: Vec<Reference>,
-    /// When fewer came than wanted: how long until time alone can open the way.
+    /// If fewer were claimed than wanted: how long until time alone can make another one claimable.
     pub wait: Option<Duration>,
-    /// Another claimer kept the gate for 2 s: try again soon.
+    /// Another claimer held the gate for 2 s: try again soon.
     pub gate_timeout: bool,
 }
 
-/// Claims for one worker, one after another.
+/// Claims of one worker, one after another.
 ///
-/// They keep their connection while they follow each other: its session knows where to begin to
-/// read (`sql/rules/in_flight.sql`, `heads.sql`), and handing it back costs a round trip.
+/// Consecutive claims keep their connection: its session remembers where to begin reading
+/// (`sql/rules/in_flight.sql`, `heads.sql`), and returning it costs a round trip.
 #[derive(Debug)]
 pub struct Claimer {
     pool: Pool,
@@ -49,11 +49,11 @@ pub struct Claimer {
     health: Arc<Health>,
 }
 
-/// After so long without a claim the connection goes back to the pool, which asks for a sign of
-/// life before it gives it out again.
+/// Without a claim for this long the connection goes back to the pool, which checks that it is alive before
+/// lending it again.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// To whoever asks how the process is: the database answers, and nothing is dialled.
+/// Shown by readiness: the database responds, but nothing is dialed.
 const GATE_KEPT: &str = "another session keeps the gate of the claims; `pgdial doctor` names it";
 
 impl Queue {
@@ -69,7 +69,7 @@ impl Queue {
         }
     }
 
-    /// One claim, see [`Claimer::claim`].
+    /// A single claim, see [`Claimer::claim`].
     pub async fn claim(
         &self,
         worker: Uuid,
@@ -82,7 +82,7 @@ impl Queue {
 }
 
 impl Claimer {
-    /// Claims at most `wanted` due calls, of each trunk its share at most, in one round trip.
+    /// Claims up to `wanted` due calls, of each trunk at most its share, in one round trip.
     pub async fn claim(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
         let trying = self.health.trying(Work::Claim);
         let claimed = self.claim_now(shares, wanted).await;
@@ -95,7 +95,7 @@ impl Claimer {
 
     async fn claim_now(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
         let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
-        // Shares that bound nothing cost the claim nothing.
+        // Shares that do not limit add no cost to the claim.
         let most = shares.counts();
         let most = most.iter().any(|count| *count < wanted).then_some(most);
         let mut connection = match self.connection.take() {
@@ -173,7 +173,7 @@ type Row = (
     Option<String>,
 );
 
-/// None: this release cannot read it.
+/// None if this release cannot read the call.
 fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
     let (
         _,

@@ -1,4 +1,4 @@
-//! defer, `give_back`: in flight → waiting, the attempt not counted.
+//! defer, `give_back`: in flight → waiting, without using up an attempt.
 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -12,40 +12,40 @@ use super::{
 };
 use crate::domain::{CallId, Reference};
 
-/// Why a dial that certainly rings nobody goes back.
+/// Why a dial that certainly rings nobody is put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeferReason {
-    /// The provider has no room.
+    /// The provider has no capacity.
     Capacity,
     /// The provider refuses the account; the trunk pauses itself.
     Account,
-    /// The provider does not allow it, and perhaps nothing on this account.
+    /// The provider forbids it, and possibly everything on this account.
     Forbidden,
-    /// It was too late to dial within the lease.
+    /// The lease would have ended before the dial.
     Late,
-    /// The worker is shutting down and had not dialled it.
+    /// The worker is shutting down and had not dialed it.
     Shutdown,
 }
 
-/// What became of the call.
+/// Result of a deferral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Deferred {
-    /// It waits.
+    /// The call waits again.
     Deferred,
-    /// It had been without capacity 20 times, or forbidden 5 times.
+    /// The call was without capacity 20 times, or forbidden 5 times.
     Failed,
-    /// Somebody had asked to cancel it.
+    /// A cancellation had been requested.
     Canceled,
-    /// An earlier dial of it was answered.
+    /// An earlier dial of the call was answered.
     Completed,
-    /// Its number has joined the do-not-call list.
+    /// The number is on the do-not-call list by now.
     Suppressed,
-    /// It had moved on before.
+    /// The call had moved on before.
     Stale,
-    /// There is no such call (any more).
+    /// There is no such call, or no longer.
     NotFound,
 }
 
@@ -91,9 +91,9 @@ impl Queue {
         Ok(self.gathered.defer.apply(&item).await?.verdict)
     }
 
-    /// After a claim whose reply was lost: what this worker was given there and never
-    /// received goes back. `held` is what it does hold. True: all of it went back; false:
-    /// somebody holds some of the rows, try again.
+    /// Puts back what a claim with a lost reply gave to this worker; `held` is what the worker does hold.
+    ///
+    /// Returns true if all of it went back, false if another transaction locks some of the rows: try again.
     pub async fn give_back(&self, worker: Uuid, held: &[Reference]) -> Result<bool, Error> {
         let held: Vec<Held> = held
             .iter()

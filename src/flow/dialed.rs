@@ -11,12 +11,12 @@ use super::{
 };
 use crate::domain::{CallId, Reference};
 
-/// What became of it.
+/// Result of recording an accepted dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialed {
-    /// False: stale; it has ended already, or another claim has the row.
+    /// False if stale: the attempt has ended already, or the row belongs to another claim.
     pub in_call: bool,
-    /// The provider answered with another id than its webhook had named.
+    /// The provider returned another id than its webhook had named.
     pub conflict: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) const STATEMENT: Statement = Statement {
     limits: SMALL,
     wakes: &[
         (Wake::Claim, |_, detail| says(detail, "freed")),
-        // Somebody wishes the call ended, and now its name at the provider is known.
+        // A cancellation is requested, and now the call's id at the provider is known.
         (Wake::Sweep, |_, detail| says(detail, "cancel")),
     ],
 };

@@ -1,23 +1,23 @@
-//! The list of numbers not to ring.
+//! The do-not-call list.
 
 use sqlx::types::Json;
 
 use super::{Error, Queue, view::DoNotCallEntry};
 use crate::domain::Phone;
 
-/// What became of one number of a list.
+/// Result for one number of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// It is on the list.
+    /// The number was added.
     Added,
-    /// It was there before.
+    /// The number was on the list before.
     Listed,
-    /// It is no number.
+    /// Not a telephone number.
     Invalid,
 }
 
 impl Queue {
-    /// Adds a number; false: it was on the list. Waiting calls to it are passed over at once.
+    /// Adds a number; false if it was on the list. Waiting calls to it are suppressed at once.
     pub async fn do_not_call_add(
         &self,
         phone: &Phone,
@@ -33,8 +33,8 @@ impl Queue {
         Ok(added)
     }
 
-    /// Adds a list of numbers, each with its reason, in one statement; one answer for each, in their
-    /// order. Durable when this returns.
+    /// Adds numbers, each with its reason, in one statement; returns a result for each, in their order.
+    /// Durable when this returns.
     pub async fn do_not_call_add_many(
         &self,
         entries: &[(Phone, String)],
@@ -61,7 +61,7 @@ impl Queue {
         listings.collect()
     }
 
-    /// Removes a number; false: it was not on the list.
+    /// Removes a number; false if it was not on the list.
     pub async fn do_not_call_remove(
         &self,
         phone: &Phone,
@@ -78,7 +78,7 @@ impl Queue {
         Ok(removed)
     }
 
-    /// The newest entries.
+    /// The newest entries, at most `limit`.
     pub async fn do_not_call_list(&self, limit: i64) -> Result<Vec<DoNotCallEntry>, Error> {
         let rows: Vec<(Json<DoNotCallEntry>,)> =
             sqlx::query_as(include_str!("../../sql/read/do_not_call.sql"))

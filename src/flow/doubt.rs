@@ -1,4 +1,4 @@
-//! doubt: dialing → unresolved: nobody knows whether the dial reached the provider.
+//! doubt: dialing → unresolved: it is unknown whether the dial reached the provider.
 
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;
@@ -16,9 +16,9 @@ pub(super) const STATEMENT: Statement = Statement {
     held: LOCKED_OUT,
     limits: SMALL,
     wakes: &[
-        // Where its provider can be asked, the sweep does so from 5 s after the claim on.
+        // If the provider can be asked, the sweep does so from 5 s after the claim on.
         (Wake::Sweep, |verdict, _| verdict == "unresolved"),
-        // Of a campaign on trial another one may be dialled.
+        // A campaign on trial may dial another call.
         (Wake::Claim, |_, _| true),
     ],
 };
@@ -40,7 +40,7 @@ pub(crate) enum Verdict {
 }
 
 impl Queue {
-    /// Writes the doubt down; false: stale, an event was faster.
+    /// Records the doubt; false if stale: an event came first.
     pub async fn doubt(&self, dial: Reference, why: &str) -> Result<bool, Error> {
         let item = Item {
             id: dial.call,

@@ -20,14 +20,14 @@ use super::{
 };
 use crate::{db::Pool, domain::CallId, metrics::Metrics};
 
-/// What became of one request.
+/// Result of one request.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Enqueued {
     /// A new call.
     Created(CallId),
-    /// The same key with the same request: the same call.
+    /// The same key came before with the same request: its call.
     Duplicate(CallId),
     /// The key was used for another request.
     KeyReused(String),
@@ -37,17 +37,17 @@ pub enum Enqueued {
     Suppressed(String),
     /// There is no such campaign.
     UnknownCampaign(String),
-    /// The request cannot be taken; the text says what to do.
+    /// The request is not valid; the text says what to do.
     Invalid(String),
 }
 
-/// Why there is no call.
+/// Why no call was enqueued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotTaken(String);
 
 impl Enqueued {
-    /// The call, whether it is new or was there already under its key; otherwise what to do.
+    /// The call, new or found by its key; the error says what to do.
     pub fn call(self) -> Result<CallId, NotTaken> {
         match self {
             Self::Created(id) | Self::Duplicate(id) => Ok(id),
@@ -61,20 +61,21 @@ impl Enqueued {
 }
 
 impl Enqueued {
-    /// Its word.
+    /// The variant in snake case.
     pub fn as_str(&self) -> &'static str {
         self.into()
     }
 }
 
-/// Single requests of one batch that wait for a locked key (2 s each) before the rest is answered `KeyLocked`.
+/// Requests of one batch that are tried alone and wait for a locked key (2 s each), before the rest return
+/// `KeyLocked`.
 const MOST_WAITS: usize = 3;
-/// Parts into which requests are split that ran into a locked key together.
+/// Parts a batch is split into when it hits a locked key.
 const PARTS: usize = 8;
 
 const NUL: &str = "a text contains the character U+0000, which cannot be stored: remove it";
 
-/// One request, written as JSON.
+/// One request as JSON text.
 #[derive(Debug, Clone)]
 pub struct Request {
     json: Box<RawValue>,
@@ -90,15 +91,14 @@ impl Request {
     }
 }
 
-/// A single request and its answer: with the call itself, if it is new.
+/// Result of a single request: with the call itself if it is new.
 pub type Shown = (Enqueued, Option<Box<Call>>);
 
 impl Queue {
-    /// Takes requests as `POST /calls` takes them (see [`crate::domain::CallRequest`]),
-    /// with `idempotencyKey` inside; one result for each, in their order. One that
-    /// cannot be taken harms none of the others. Durable when this returns.
+    /// Enqueues requests as `POST /calls` takes them (see [`crate::domain::CallRequest`]).
     ///
-    /// `owner` is whose idempotency keys these are.
+    /// Each may have an `idempotencyKey`, which belongs to `owner`. Returns one result for each request, in
+    /// their order; one that is refused does not affect the others. Durable when this returns.
     pub async fn enqueue(&self, owner: &str, requests: &[Value]) -> Result<Vec<Enqueued>, Error> {
         let requests: Vec<Request> = requests
             .iter()
@@ -107,7 +107,7 @@ impl Queue {
         self.enqueue_all(owner, &requests).await
     }
 
-    /// The same for requests that are written already.
+    /// As [`Queue::enqueue`], for requests that are JSON text already.
     pub async fn enqueue_all(
         &self,
         owner: &str,
@@ -117,7 +117,7 @@ impl Queue {
         for_each(requests, stored)
     }
 
-    /// The same in the caller's transaction. Its commit wakes the workers.
+    /// As [`Queue::enqueue`], in the caller's transaction. Its commit wakes the workers.
     pub async fn enqueue_in(
         connection: &mut PgConnection,
         owner: &str,
@@ -134,8 +134,8 @@ impl Queue {
         for_each(requests, stored)
     }
 
-    /// One request, together with those that others bring at the same time. With the call
-    /// itself, as [`Queue::show`] shows it, if it is new.
+    /// Enqueues one request, batched with concurrent ones. Returns the call, as [`Queue::show`] does, if it
+    /// is new.
     pub async fn enqueue_one(&self, owner: &str, request: &Value) -> Result<Shown, Error> {
         let Request { json, holds_nul } = Request::new(request)?;
         if holds_nul {
@@ -164,8 +164,8 @@ impl Queue {
         Ok(results)
     }
 
-    /// A key that somebody holds undoes the whole batch, and the database does not say which: the
-    /// requests go again in parts, ever smaller, of which only single ones wait.
+    /// A locked key fails the whole batch, and the database does not say which: the requests are retried in
+    /// ever smaller parts, of which only single ones wait.
     async fn enqueue_rows(&self, owner: &str, requests: &[&RawValue]) -> Result<Vec<Row>, Error> {
         let mut rows = BTreeMap::new();
         let mut parts: Vec<Vec<_>> = vec![requests.iter().copied().enumerate().collect()];
@@ -194,8 +194,8 @@ impl Queue {
     }
 }
 
-/// One statement; as many rows as requests, in their order. `wait`: for a locked key. `shown`: with
-/// the calls that are new.
+/// One statement; returns a row for each request, in their order. `wait`: for a locked key. `shown`: return
+/// new calls as well.
 async fn send(
     database: impl PgExecutor<'_>,
     owners: &[&str],
@@ -220,13 +220,13 @@ async fn send(
 
 const KEY_LOCKED: &str = "key_locked";
 
-/// Those that Postgres can hold.
+/// Requests that Postgres can store.
 fn storable(requests: &[Request]) -> Vec<&RawValue> {
     let storable = requests.iter().filter(|request| !request.holds_nul);
     storable.map(|request| &*request.json).collect()
 }
 
-/// An answer for each request, by those for the storable ones.
+/// Merges the results of the storable requests into one for each request.
 fn for_each(requests: &[Request], stored: Vec<Enqueued>) -> Result<Vec<Enqueued>, Error> {
     let mut stored = stored.into_iter();
     let answers = requests.iter().map(|request| {
@@ -245,7 +245,7 @@ pub(crate) fn no_row() -> Error {
     }
 }
 
-/// Single requests of any owners, gathered.
+/// Single requests of all owners, batched.
 #[derive(Debug)]
 pub(super) struct Singles {
     wakes: Arc<Wakes>,
@@ -265,7 +265,7 @@ impl Singles {
     }
 }
 
-/// Two at a time: while one commits, the other's rows are made.
+/// Two at a time: while one commits, the other's rows are built.
 const LIMITS: Limits = Limits {
     items: 100,
     bytes: 1024 * 1024,
@@ -297,10 +297,10 @@ impl Verb for Singles {
                 return Written::NotYet;
             }
             let call = (row.1 == CREATED).then(|| row.3.take()).flatten();
-            // It is taken whatever the answer looks like; whoever shows it reads it back then.
+            // The call is enqueued whatever the returned value looks like; a reader then fetches it.
             let call = call.and_then(|call| {
                 let read = serde_json::from_str(&call);
-                // Not its words: they may quote the number.
+                // Not the error's text: it may quote the number.
                 read.inspect_err(|error: &serde_json::Error| {
                     tracing::error!(column = error.column(), "a new call cannot be read");
                 })
@@ -335,8 +335,8 @@ fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
     })
 }
 
-/// Postgres cannot hold U+0000 in a text: it would fail the whole statement. In JSON as we
-/// write it, it is `\\u0000`, unless that backslash is itself escaped.
+/// Postgres cannot store U+0000 in a text: it would fail the whole statement. Our JSON has it as `\u0000`,
+/// unless that backslash is itself escaped.
 fn holds_nul(json: &str) -> bool {
     json.match_indices("\\u0000").any(|(at, _)| {
         let before = json.as_bytes().get(..at).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! What happened, in an order in which nothing is ever skipped: for programs that follow.
+//! Events in an order that never skips one, for programs that follow.
 //!
-//! The order and its cursors are `pgdial.events_after` (`sql/views/events_after.sql`): an event
-//! is told once everything before it is final, so one open writing transaction holds back all
-//! that comes after it; [`Heartbeat`] says for how long, and whose it is.
+//! Order and cursors are those of `pgdial.events_after` (`sql/views/events_after.sql`): an event is returned
+//! once everything before it is final, so one open writing transaction holds back all later events;
+//! [`Heartbeat`] says for how long, and whose it is.
 //!
 //! ```no_run
 //! use pgdial::{EventError, Queue, Since};
@@ -19,10 +19,10 @@
 //! }
 //! ```
 
-// One reader for all who are up to date.
+// One reader for all subscriptions that are up to date.
 mod tail;
 
-// Those who follow.
+// Subscriptions and handlers.
 mod subscription;
 
 use std::{fmt, sync::OnceLock, time::Duration};
@@ -42,19 +42,18 @@ use crate::{
     domain::{CallId, CallState, Phone},
 };
 
-/// A place in the order of events, as the database wrote it. Give it back as it was.
+/// Position in the order of events, as the database wrote it. Opaque.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct EventCursor(String);
 
 impl EventCursor {
-    /// Its text.
+    /// The cursor as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Where it stands: `1-PLACE-TIMELINE-XID-SEQ-AT`, in hex. Good for comparing the cursors of
-    /// one database.
+    /// Parses `1-PLACE-TIMELINE-XID-SEQ-AT`, in hex. Only cursors of one database can be compared.
     fn position(&self) -> Position {
         let mut parts = self.0.split('-').skip(3);
         let mut number = || {
@@ -84,12 +83,12 @@ impl fmt::Display for EventCursor {
 /// Where to begin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Since {
-    /// With the oldest event that is kept.
+    /// At the oldest event that is kept.
     Start,
-    /// With what happens from here on.
+    /// At events from now on.
     #[default]
     Now,
-    /// With this instant; a few that came before it come too.
+    /// At this instant; a few earlier events may come too.
     Instant(DateTime<Utc>),
     /// After the event of this cursor.
     Cursor(EventCursor),
@@ -106,10 +105,10 @@ impl fmt::Display for Since {
     }
 }
 
-/// Which events; all, where nothing is asked for.
+/// Filter of events; the default is all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Of these kinds; none: of all.
+    /// Of these kinds; empty means all.
     pub kinds: Vec<String>,
     /// Of calls of this campaign.
     pub campaign: Option<String>,
@@ -139,7 +138,7 @@ impl EventFilter {
         filter
     }
 
-    /// The same question, of an event that was read for all.
+    /// The same filter, for an event that was read for all subscriptions.
     fn lets_pass(&self, event: &Event) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&event.kind))
             && (self.campaign.is_none() || self.campaign == event.campaign)
@@ -148,61 +147,61 @@ impl EventFilter {
     }
 }
 
-/// One thing that happened to a call.
+/// An event: a change of a call.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Event {
-    /// Its place in the order.
+    /// Cursor of the event, opaque.
     #[schema(value_type = String, example = "7-42")]
     pub cursor: EventCursor,
-    /// When.
+    /// When it happened, by the database's clock.
     pub at: DateTime<Utc>,
-    /// What: `waiting`, `active`, `in_call`, `retried`, `completed`, `failed`, ...
+    /// What happened: `waiting`, `active`, `in_call`, `retried`, `completed`, `failed`, ...
     #[schema(example = "completed")]
     pub kind: String,
-    /// To which call.
+    /// Id of the call.
     pub call_id: CallId,
-    /// The dial that it belongs to, as the provider knows it; null before the first.
+    /// Reference of the dial it belongs to; null before the first claim.
     pub reference: Option<String>,
-    /// The claim that it belongs to; 0 before the first.
+    /// Claim it belongs to; 0 before the first.
     pub claim_no: i64,
-    /// The attempt that it belongs to.
+    /// Attempt it belongs to.
     pub attempt: i32,
-    /// The campaign of the call.
+    /// Campaign of the call; null if the call has been removed.
     pub campaign: Option<String>,
-    /// The trunk of the dial, where there is one.
+    /// Trunk of the dial, if any.
     pub trunk: Option<String>,
-    /// The number; null when the call was removed after its retention.
+    /// Number of the call; null if the call was removed after its retention.
     #[schema(value_type = Option<String>)]
     pub to: Option<Phone>,
-    /// Where the call stands now, which may be further on; null when it was removed.
+    /// Present state of the call, which may be later than the event; null if it was removed.
     pub state: Option<CallState>,
-    /// How the attempt ended, where it did.
+    /// Outcome of the attempt, if the event ended one.
     pub outcome: Option<String>,
-    /// What else is known: the provider's words, who, why.
+    /// Further fields, such as the provider's words, who did it and why.
     pub detail: Detail,
     #[serde(skip)]
     text: OnceLock<String>,
 }
 
 impl Event {
-    /// As one line of JSON. Made once, for whoever shares the event.
+    /// One line of JSON, built once for all that share the event.
     pub fn json(&self) -> &str {
         self.text
             .get_or_init(|| serde_json::to_string(self).unwrap_or_default())
     }
 }
 
-/// How far behind the events are, and because of whom.
+/// How far the stream lags, and which sessions hold it back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Heartbeat {
-    /// For how long the oldest event has been withheld, milliseconds; 0: none is; null: unknown,
-    /// the database does not answer.
+    /// How long the oldest event has been withheld, in milliseconds; 0 if none is, null if the database does
+    /// not respond.
     #[schema(required)]
     pub lag_ms: Option<i64>,
-    /// Whose open transaction withholds events, or would.
+    /// Sessions whose open transactions withhold events, or would.
     #[schema(required)]
     pub held_by: Option<Holder>,
 }
@@ -211,24 +210,24 @@ pub struct Heartbeat {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
-    /// Its process on the server; null: it is prepared, or has just ended.
+    /// Process id on the server; null if the transaction is prepared or has just ended.
     pub pid: Option<i32>,
-    /// What it calls itself.
+    /// Application name of the session.
     pub application_name: Option<String>,
-    /// Since when; null for those who may not see the sessions of others.
+    /// Start of the transaction; null if the database role may not see other sessions.
     pub since: Option<DateTime<Utc>>,
 }
 
-/// What comes after a cursor.
+/// Events after a cursor.
 #[derive(Debug, Clone)]
 pub struct EventPage {
-    /// The events, in order.
+    /// In order.
     pub events: Vec<Event>,
-    /// Where to go on, even if the filter let nothing pass.
+    /// Where to continue, even if no event matched.
     pub next: EventCursor,
-    /// There is more already.
+    /// More events are available now.
     pub more: bool,
-    /// How far behind they are.
+    /// How far they lag.
     pub heartbeat: Heartbeat,
 }
 
@@ -236,13 +235,13 @@ pub struct EventPage {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventError {
-    /// The cursor, or the filter, is none.
+    /// The cursor or the filter is not valid.
     #[error("{0}")]
     Refused(String),
-    /// Events after the cursor are gone: it is older than what is kept, or of another database.
+    /// Events after the cursor are gone: it is older than the retention, or of another database.
     #[error("{0}")]
     Gone(String),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Flow(#[from] Error),
 }
@@ -333,14 +332,14 @@ fn read_event(row: Row) -> Option<Event> {
             .10
             .and_then(|word| serde_json::from_value(word.into()).ok()),
         outcome: row.11,
-        // An event is never left out for what it says beside its fields.
+        // An unreadable detail must not suppress its event.
         detail: serde_json::from_value(row.12.0).unwrap_or_default(),
         text: OnceLock::new(),
     })
 }
 
 impl Queue {
-    /// One page of events.
+    /// A page of events.
     pub async fn events_after(
         &self,
         since: &Since,
@@ -356,7 +355,7 @@ impl Queue {
     }
 }
 
-/// How long to wait before the database is asked again: longer each time.
+/// Pause before asking the database again, longer each time.
 fn longer(pause: &mut Duration) -> Duration {
     let now = *pause;
     *pause = (now * 2).min(Duration::from_secs(5));
@@ -365,7 +364,7 @@ fn longer(pause: &mut Duration) -> Duration {
 
 #[cfg(test)]
 impl Event {
-    /// An event as no database wrote it.
+    /// An event that no database wrote.
     pub(crate) fn for_tests(fields: &Value) -> Self {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {

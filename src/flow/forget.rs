@@ -1,4 +1,4 @@
-//! forget: a person's number, and what was said with it, out of every table.
+//! forget: removes a number, and what was said with it, from every table.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use utoipa::ToSchema;
 use super::{Error, Queue, lanes::ChangeError};
 use crate::domain::{CallId, Phone};
 
-/// What becomes of the number's entry in the list of numbers not to ring.
+/// What to do with the number's entry in the do-not-call list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ForgetDoNotCall {
-    /// One that is there stays: without it the person would be rung again.
+    /// An existing entry stays: without it the person could be called again.
     #[default]
     Keep,
-    /// One is made; it is then the one place that has the number.
+    /// Add an entry; it is then the only place that has the number.
     Add,
-    /// Not even that.
+    /// Remove the entry as well.
     Remove,
 }
 
@@ -34,65 +34,65 @@ impl ForgetDoNotCall {
     }
 }
 
-/// How it ended.
+/// Result of a request to forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ForgetVerdict {
-    /// It is, or would be.
+    /// The number is forgotten, or would be.
     Forgotten,
-    /// A call of it is in flight: not before that is over.
+    /// A call to it is in flight; try again when it has ended.
     InFlight,
-    /// Nobody knows whether a call of it still rings: not before the hold is over.
+    /// Whether a call to it still rings is in doubt; try again when the hold has ended.
     Held,
-    /// A young idempotency key is made of the number: a repetition of its request must not ring.
+    /// A recent idempotency key contains the number and must stay, so that a repeated request does not ring.
     KeyNeeded,
-    /// Somebody's open transaction holds one of its calls; nothing was done.
+    /// Another open transaction holds one of its calls; nothing was done.
     LockedOut,
 }
 
-/// What became of one batch.
+/// Result of one batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ForgetResponse {
-    /// How it ended.
+    /// What was done, or why nothing was.
     pub verdict: ForgetVerdict,
-    /// Nothing was done: this is what would be.
+    /// True if nothing was done and the rest says what would be.
     pub dry_run: bool,
-    /// Rows by what they are: `calls`, of them `waiting`, `callEvents`, `webhookEvents`, `acts`, `doNotCall`.
+    /// Rows by kind: `calls`, of them `waiting`, `callEvents`, `webhookEvents`, `acts`, `doNotCall`.
     #[serde(default)]
     #[schema(example = json!({"calls": 1, "callEvents": 5}))]
     pub counts: BTreeMap<String, i64>,
-    /// There are more calls to it: do it again.
+    /// There are more calls to the number: repeat the request.
     #[serde(default)]
     pub more: bool,
-    /// The call that stands in the way.
+    /// Call that prevents it, if any.
     #[serde(default)]
     pub call: Option<CallId>,
-    /// Until when.
+    /// Until when that call prevents it, if known.
     #[serde(default)]
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Whether, and how.
+/// A request to forget a number.
 #[derive(Debug, Clone, Copy)]
 pub struct Forget<'a> {
-    /// The number.
+    /// Number to forget.
     pub phone: &'a Phone,
     /// Only count.
     pub dry_run: bool,
-    /// What becomes of its entry there.
+    /// What to do with the entry in the do-not-call list.
     pub on_the_list: ForgetDoNotCall,
-    /// Who.
+    /// Who requests it, for the audit trail.
     pub by: &'a str,
-    /// On which ground.
+    /// Legal or other ground, for the audit trail.
     pub why: &'a str,
 }
 
-/// Calls of one batch.
+/// Calls in one batch.
 const LIMIT: i32 = 1000;
 
 impl Queue {
-    /// Forgets one batch of the calls to a number, and with the last one all else.
+    /// Forgets one batch of the calls to a number, and with the last one everything else.
     pub async fn forget(&self, wish: &Forget<'_>) -> Result<ForgetResponse, ChangeError> {
         let (Json(answer),): (Json<Value>,) =
             sqlx::query_as("select pgdial.forget($1, $2, $3, $4, $5, $6)")
@@ -113,8 +113,8 @@ impl Queue {
         })
     }
 
-    /// Where a number still stands, as (table, column, rows). It reads everything: minutes, where
-    /// there is much.
+    /// Where a number still occurs, as (table, column, rows). Reads everything, which takes minutes in a
+    /// large database.
     pub async fn mentions(&self, phone: &Phone) -> Result<Vec<(String, String, i64)>, Error> {
         let sql = "select relation, field, mentioned from pgdial.mentions($1)";
         Ok(sqlx::query_as(sql)

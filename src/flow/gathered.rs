@@ -1,4 +1,4 @@
-//! The verbs that many tasks use at the same time, each with its batcher.
+//! The verbs that many tasks use concurrently, each with its batcher.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{db::Pool, metrics::Metrics};
 
-/// One pool's batchers. Per verb, since a statement is one verb's; a batch of one must not
-/// wait behind another verb's large one either.
+/// Batchers of one pool. One per verb, since a statement belongs to a verb, and a batch of one must not wait
+/// behind another verb's large one.
 #[derive(Debug)]
 pub(super) struct Batchers {
     pub(super) dialed: Batcher<Gathered>,
@@ -67,31 +67,31 @@ impl Batchers {
     }
 }
 
-/// Small items that end or move an attempt. One statement at a time: a second beside it
-/// would only split the batches, and on a few cores two commits are no faster than one.
+/// Small items that end or move an attempt. One statement at a time: a second one would only split the
+/// batches, and on a few cores two commits are no faster than one.
 pub(super) const SMALL: Limits = Limits {
     items: 250,
     bytes: 256 * 1024,
     writers: 1,
 };
 
-/// Does this verdict, with its detail, concern them?
+/// Whether a verdict with its detail calls for a wake.
 type Concerns = fn(&str, &Value) -> bool;
 
 /// A verb's SQL, and what its verdicts mean for its batcher.
 #[derive(Debug)]
 pub(super) struct Statement {
     pub(super) verb: &'static str,
-    /// Of the items, and whether to wait for their rows.
+    /// Parameters: the items, and whether to wait for their rows.
     pub(super) sql: &'static str,
-    /// The verdict after which an item is tried alone.
+    /// The verdict after which an item is retried alone.
     pub(super) held: &'static str,
     pub(super) limits: Limits,
-    /// Whom to wake, and when.
+    /// Wakes to send, and when.
     pub(super) wakes: &'static [(Wake, Concerns)],
 }
 
-/// Is this set in a verdict's detail?
+/// Whether this flag is set in a verdict's detail.
 pub(super) fn says(detail: &Value, name: &str) -> bool {
     detail.get(name).and_then(Value::as_bool).unwrap_or(false)
 }
@@ -135,7 +135,7 @@ impl Verb for Gathered {
             .await?;
         rows.sort_by_key(|row| row.0);
         let is_held = |row: &Row| how == Try::Gathered && row.1 == statement.held;
-        // Before anybody has an answer: a short-lived process then knows whom to tell.
+        // Before any caller has its result, so that a short-lived process knows which wakes to send.
         for (wake, concerns) in statement.wakes {
             let concerned = |row: &Row| {
                 let detail = row.2.as_ref().map_or(&Value::Null, |detail| &detail.0);
@@ -159,7 +159,7 @@ impl Verb for Gathered {
 }
 
 impl Batcher<Gathered> {
-    /// One item, with whatever others have gathered.
+    /// Writes one item, batched with concurrent ones.
     pub(super) async fn apply<I: Serialize, V: DeserializeOwned>(
         &self,
         item: &I,
@@ -167,7 +167,7 @@ impl Batcher<Gathered> {
         let item = to_raw_value(item).map_err(Error::encoding)?;
         let (word, detail) = self.submit(item).await??;
         let verb = self.verb();
-        // P6: stale ones above all.
+        // P6: counts verdicts, stale ones above all.
         verb.metrics.verdict(verb.statement.verb, &word);
         let verdict = known_word(verb.statement.verb, &word)?;
         Ok(Answer { verdict, detail })

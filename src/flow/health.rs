@@ -1,8 +1,8 @@
-//! Does this process do what it is there for?
+//! Health of this process's work.
 //!
-//! Each kind of work says when it is tried and how that ended, so what is told is the last
-//! word of the thing itself, not that of a ping beside it. What waits for work cannot say
-//! anything: for that a write of nothing is committed through the same pools.
+//! Each kind of work reports when it is tried and how that ended, so health is the latest result of the work
+//! itself and not of a ping beside it. Work that nobody requested has no result: for that an empty write is
+//! committed through the same pools.
 
 use std::{
     collections::BTreeMap,
@@ -21,21 +21,21 @@ use crate::db::{
     pool::{OfDatabase, SHORT_ANSWER, answered},
 };
 
-/// How long an answer may be awaited before that is trouble.
+/// A result outstanding for longer than this is a failure.
 const LATE: Duration = Duration::from_secs(3);
-/// The same of what moves many rows.
+/// The same for work that moves many rows.
 const LATE_SWEEP: Duration = Duration::from_secs(20);
-/// So old a write is as good as one just made.
+/// A write this recent counts as current.
 const FRESH: Duration = Duration::from_millis(500);
-/// How long somebody who asks waits for one.
+/// How long a health check waits for a write.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Work that is looked at.
+/// Kind of work that is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Work {
-    /// A commit of nothing.
+    /// An empty commit.
     Write,
-    /// Of requests and webhooks, and of what dials came to.
+    /// A verb: for requests, webhooks and the results of dials.
     Verb(&'static str),
     Claim,
     Sweep,
@@ -44,7 +44,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// Its word.
+    /// Name of the work.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Write => "write",
@@ -63,13 +63,13 @@ impl Work {
         }
     }
 
-    /// Is nobody served while it fails?
+    /// Whether nothing is served while it fails.
     pub(crate) const fn is_vital(self) -> bool {
         !matches!(self, Self::Housekeeping)
     }
 }
 
-/// Work that fails, or does not come to an end.
+/// Work that fails, or does not finish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(crate) work: Work,
@@ -77,7 +77,7 @@ pub(crate) struct Trouble {
     pub(crate) why: String,
 }
 
-/// What the loops and batchers of one process last came to.
+/// Latest results of the loops and batchers of one process.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     all: Mutex<BTreeMap<Work, State>>,
@@ -98,7 +98,7 @@ struct Failing {
     why: String,
 }
 
-/// Work under way; forgotten when it is dropped.
+/// Work under way; unregistered when dropped.
 #[derive(Debug)]
 pub(crate) struct Trying {
     health: Arc<Health>,
@@ -111,7 +111,7 @@ impl Health {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It begins.
+    /// Registers work that begins.
     pub(crate) fn trying(self: &Arc<Self>, work: Work) -> Trying {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut all = self.all();
@@ -124,7 +124,7 @@ impl Health {
         }
     }
 
-    /// How long each kind of work has been failing or awaited; nothing where it is not.
+    /// How long each kind of work has been failing or outstanding; none if it is fine.
     pub(crate) fn failing(&self) -> Vec<(Work, Option<Trouble>)> {
         let all = self.all();
         let written = all.get(&Work::Write).and_then(|state| state.done);
@@ -146,7 +146,7 @@ impl State {
             .map(Instant::elapsed)
             .filter(|age| *age >= work.late());
         let failing = self.failing.as_ref().filter(|failing| {
-            // A batcher tries again only when somebody comes: a later write speaks for it.
+            // A batcher only tries again for the next item: a later write vouches for it.
             let is_gathered = matches!(work, Work::Verb(_));
             !(is_gathered && written.is_some_and(|at| at > failing.last))
         });
@@ -160,7 +160,7 @@ impl State {
 }
 
 impl Trying {
-    /// It came to this. What one item is at fault for says nothing of the work.
+    /// Records the result. An error of a single item says nothing about the work.
     pub(crate) fn ended<T>(self, result: &Result<T, Error>) {
         match result {
             Ok(_) => {
@@ -174,7 +174,7 @@ impl Trying {
         }
     }
 
-    /// It failed, of this.
+    /// Records a failure and its reason.
     pub(crate) fn failed(self, why: String) {
         let last = Instant::now();
         let mut all = self.health.all();
@@ -192,7 +192,7 @@ impl Drop for Trying {
     }
 }
 
-/// For whoever may ask without a key: what the server says, without detail.
+/// For health checks without a key: the server's message, without detail.
 fn words_of(error: &Error) -> String {
     let Some(error) = error.of_database() else {
         return error.to_string();
@@ -209,8 +209,8 @@ fn words_of(error: &Error) -> String {
 }
 
 impl Queue {
-    /// What this process fails to do at the moment. A commit of nothing goes through each of
-    /// its pools first, unless one just did.
+    /// What this process currently fails to do. Commits an empty write through each of its pools first,
+    /// unless a recent one exists.
     pub(crate) async fn troubles(&self) -> Vec<Trouble> {
         if self.pools.await_standby() {
             return vec![Trouble {
@@ -236,7 +236,7 @@ impl Queue {
             .collect()
     }
 
-    /// Every kind of work that was tried, with for how long it has failed.
+    /// Every kind of work that was tried, with how long it has been failing, in seconds.
     pub(crate) fn failing_seconds(&self) -> Vec<(&'static str, f64)> {
         let seconds = |trouble: Option<Trouble>| trouble.map_or(0.0, |it| it.since.as_secs_f64());
         let failing = self.health.failing().into_iter();
@@ -245,11 +245,11 @@ impl Queue {
             .collect()
     }
 
-    /// Commits a transaction that changes nothing, through each pool of this process: it is
-    /// written to the log of the server, and awaited as every other commit is.
+    /// Commits a transaction that changes nothing through each pool of this process: it is written to the
+    /// server's log and awaited like every other commit.
     pub(crate) async fn write_nothing(&self) -> Result<(), Error> {
         for pool in self.pools.all() {
-            // A session that broke since it was last used says nothing of the next one.
+            // A session that broke since its last use says nothing about the next one.
             if write_nothing(&pool).await.is_err() {
                 write_nothing(&pool).await?;
             }

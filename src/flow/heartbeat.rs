@@ -1,4 +1,4 @@
-//! heartbeat: a worker shows that it is alive, and hears what it is told.
+//! heartbeat: a worker reports that it is alive, and learns whether to drain.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,22 +8,22 @@ use uuid::Uuid;
 use super::{Error, Queue, health::Work, read_detail};
 use crate::db::pool::{SHORT_ANSWER, answered};
 
-/// A worker process, as it shows itself to the others.
+/// A worker process as it reports itself.
 #[derive(Debug, Clone, Serialize)]
 pub struct Worker {
-    /// Made afresh at each start: a host name that comes back would make a dead worker's claims look alive.
+    /// New at each start: a reused host name would make a dead worker's claims look alive.
     pub id: Uuid,
-    /// Where it runs.
+    /// Host name of the machine or container.
     pub host: String,
-    /// Its process.
+    /// Process id on that host.
     pub pid: u32,
-    /// Its release of pgdial.
+    /// Version of pgdial it runs.
     pub release: &'static str,
-    /// Dials that it makes at once.
+    /// Dials it may have under way at once.
     pub permits: usize,
-    /// The trunks that it can dial.
+    /// Trunks it can dial, by name.
     pub trunks: Vec<String>,
-    /// It no longer claims.
+    /// Shutting down: claims nothing more.
     pub stopping: bool,
 }
 
@@ -31,20 +31,20 @@ pub struct Worker {
 struct Seen<'a> {
     #[serde(flatten)]
     worker: &'a Worker,
-    /// Of its trunks, in their order.
+    /// Account of each trunk, in the order of `trunks`.
     accounts: Option<Vec<Option<String>>>,
 }
 
-/// What a worker is told when it shows itself.
+/// What a heartbeat returns to the worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Told {
-    /// To go: claim no more, and end when the dials have ended.
+    /// Claim nothing more, and end when the dials have ended.
     pub draining: bool,
 }
 
 impl Queue {
-    /// Says that this worker is alive, and hears what it is told.
+    /// Reports that this worker is alive, and returns what it should do.
     pub async fn heartbeat(&self, worker: &Worker) -> Result<Told, Error> {
         let asked = sqlx::query_as("select pgdial.heartbeat($1)")
             .bind(Json(self.seen(worker)))

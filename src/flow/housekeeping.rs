@@ -1,4 +1,4 @@
-//! housekeeping: what is done once a minute, by one worker.
+//! housekeeping: run once a minute, by one worker.
 
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use sqlx::types::Json;
 use super::{Error, Queue, health::Work, sweep::interval};
 
 impl Queue {
-    /// Partitions, statistics, forgotten workers: step by step, each a statement of its own, so
-    /// that one that fails or takes too long ends alone. Answers what was done, and under `failed`
-    /// what was not.
+    /// Maintains partitions, statistics and forgotten workers.
+    ///
+    /// Each step is a statement of its own, so that one that fails or takes too long ends alone. Returns what
+    /// was done, and under `failed` what was not.
     pub async fn housekeeping(&self, keep: Option<Duration>) -> Result<Value, Error> {
         let trying = self.health.trying(Work::Housekeeping);
         let kept = self.take_steps(keep).await;

@@ -13,7 +13,7 @@ use super::{
 /// A campaign or a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LaneKind {
-    /// A named lane of calls, with its own cap and policies.
+    /// A named lane of calls with its own cap and policies.
     Campaign,
     /// A provider account.
     Trunk,
@@ -34,14 +34,14 @@ impl fmt::Display for LaneKind {
     }
 }
 
-/// A change that the database did not take.
+/// Why a change was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChangeError {
-    /// A value does not fit; the text says which and why.
+    /// A value is not valid; the text says which and why.
     #[error("{0}")]
     Refused(String),
-    /// A campaign cannot dial on a trunk that is not there.
+    /// The campaign's trunk does not exist.
     #[error("there is no trunk of this name")]
     UnknownTrunk,
     /// The database failed.
@@ -50,7 +50,7 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    /// What the database says of a value, as words for whoever sent it.
+    /// Turns a database error about a value into words for the client.
     pub(super) fn of(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(refusal) if refusal.constraint() == Some(TRUNK) => {
@@ -65,7 +65,7 @@ impl ChangeError {
 }
 
 impl Queue {
-    /// All campaigns, or the one of this name.
+    /// All campaigns, or the one with this name.
     pub async fn campaigns(&self, name: Option<&str>) -> Result<Vec<Campaign>, Error> {
         let sql = include_str!("../../sql/read/campaigns.sql");
         let rows: Vec<(Json<Campaign>,)> =
@@ -73,7 +73,7 @@ impl Queue {
         Ok(rows.into_iter().map(|row| row.0.0).collect())
     }
 
-    /// All trunks, or the one of this name.
+    /// All trunks, or the one with this name.
     pub async fn trunks(&self, name: Option<&str>) -> Result<Vec<Trunk>, Error> {
         let sql = include_str!("../../sql/read/trunks.sql");
         let rows: Vec<(Json<Trunk>,)> =
@@ -81,7 +81,7 @@ impl Queue {
         Ok(rows.into_iter().map(|row| row.0.0).collect())
     }
 
-    /// Creates one; false: the name is taken.
+    /// Creates a campaign or trunk; false if the name is taken.
     pub async fn create_lane(
         &self,
         kind: LaneKind,
@@ -97,7 +97,7 @@ impl Queue {
         self.change(sql, name, changes, (by, why)).await
     }
 
-    /// Changes one; false: there is none of this name.
+    /// Changes a campaign or trunk; false if there is none with this name.
     pub async fn set_lane(
         &self,
         kind: LaneKind,
@@ -131,7 +131,7 @@ impl Queue {
     }
 }
 
-/// The constraint that a campaign's trunk is there.
+/// Constraint that a campaign's trunk exists.
 const TRUNK: &str = "campaigns_trunk_fkey";
 
 /// SQLSTATE class 22 (data) and 23 (constraints): the value is wrong, not the database.

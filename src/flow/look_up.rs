@@ -1,4 +1,4 @@
-//! `look_up`: what a provider said when it was asked about a dial.
+//! `look_up`: applies what a provider answered about a dial.
 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -10,19 +10,19 @@ use crate::{
     provider::LookedUp,
 };
 
-/// A dial to ask its provider about.
+/// A dial to look up at its provider.
 #[derive(Debug, Clone, Deserialize)]
 pub struct LookUpDue {
     id: CallId,
     claim_no: i64,
-    /// The account to ask.
+    /// Trunk to look it up on.
     pub trunk: String,
-    /// The provider's name for the call, where it is known.
+    /// The provider's id of the call, if known.
     pub provider_call_id: Option<String>,
 }
 
 impl LookUpDue {
-    /// The dial.
+    /// Reference of the dial.
     pub const fn reference(&self) -> Reference {
         Reference {
             call: self.id,
@@ -31,42 +31,42 @@ impl LookUpDue {
     }
 }
 
-/// What became of the call.
+/// Result of a look-up for the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     /// It moved the call, as a webhook would have.
     Applied,
-    /// It says nothing that moves a call.
+    /// It has nothing that moves a call.
     Noted,
-    /// A webhook was faster.
+    /// A webhook came first.
     Stale,
     /// An earlier dial was answered after all.
     LateAnswer,
     /// It is not about this dial.
     Mismatch,
-    /// The provider does not know it; that proves nothing yet.
+    /// The provider does not know it, which proves nothing yet.
     NotFound,
-    /// Proved: there was no call. It waits again.
+    /// Proved that the call was not placed; it waits again.
     NotPlaced,
-    /// Past its deadline and not known: settled as unknown.
+    /// Past its deadline and unknown to the provider: settled as unknown.
     Settled,
 }
 
 impl Verdict {
-    /// Its word, for the counter.
+    /// The verdict as a metric label.
     pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// What became of the call, and what is left to do.
+/// Result of a look-up, and what is left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {
-    /// What became of it.
+    /// What was done with the call.
     pub verdict: Verdict,
-    /// It is still up past its deadline: ask for its end.
+    /// The call is still up past its deadline: ask the provider to end it.
     pub hang_up: bool,
 }
 
@@ -86,8 +86,8 @@ struct Detail {
 }
 
 impl Queue {
-    /// Which dials to ask their providers about now, of each trunk at most so many. They are
-    /// booked: of several workers one asks.
+    /// Dials to look up now, for each trunk at most its share. They are booked, so that only one of several
+    /// workers asks.
     pub async fn look_ups_due(&self, most: &Shares) -> Result<Vec<LookUpDue>, Error> {
         let (due,): (Json<Vec<LookUpDue>>,) =
             sqlx::query_as("select pgdial.look_ups_due($1, $2, $3)")
@@ -99,7 +99,7 @@ impl Queue {
         Ok(due.0)
     }
 
-    /// Applies an answer. `None`: the provider cannot be asked, so there is none.
+    /// Applies an answer. `None` means that the provider cannot be asked.
     pub async fn look_up(
         &self,
         dial: Reference,

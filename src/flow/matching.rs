@@ -1,4 +1,4 @@
-//! matching: cancel, redrive, resolve or export all calls that a filter means, a batch at a time.
+//! matching: cancel, redrive, resolve or export all calls a filter selects, in batches.
 
 use std::collections::BTreeMap;
 
@@ -11,35 +11,35 @@ use uuid::Uuid;
 use super::{Error, Queue, lanes::ChangeError, wake::Wake};
 use crate::domain::Resolution;
 
-/// Which calls, how many at once, and who wants it.
+/// One batch of calls selected by a filter.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
-    /// The fields of a filter, see `sql/rules/filter.sql`.
+    /// Fields of the filter, see `sql/rules/filter.sql`.
     pub filter: &'a Value,
-    /// Calls of one batch, 1 to 10,000.
+    /// Calls in this batch, 1 to 10,000.
     pub limit: i32,
     /// Only count.
     pub dry_run: bool,
-    /// Where the batch before ended.
+    /// `cursor` of the previous batch.
     pub cursor: Option<&'a str>,
-    /// Who.
+    /// Who requests it, for the audit trail.
     pub by: &'a str,
-    /// Why.
+    /// Reason, for the audit trail.
     pub why: &'a str,
 }
 
-/// What became of one batch.
+/// Result of one batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResponse {
-    /// Nothing was done: this is what would become of them.
+    /// True if nothing was done and `counts` says what would be.
     pub dry_run: bool,
-    /// How many calls the filter found in this batch.
+    /// Calls the filter selected in this batch.
     pub matched: i64,
-    /// How many of them came to what: `canceled`, `requested`, `waiting`, `held`, `locked_out`, ...
+    /// Calls by result: `canceled`, `requested`, `waiting`, `held`, `locked_out`, ...
     #[schema(example = json!({"canceled": 1}))]
     pub verdicts: BTreeMap<String, i64>,
-    /// Give it back for the next batch; null: that was all.
+    /// `cursor` of the next batch; null if this was the last.
     pub cursor: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Queue {
         Ok(batched)
     }
 
-    /// Puts one batch of finished calls back; completed ones only with `force`.
+    /// Redrives one batch of finished calls; completed ones only with `force`.
     pub async fn redrive_matching(
         &self,
         batch: &Batch<'_>,
@@ -87,7 +87,7 @@ impl Queue {
         Ok(batched)
     }
 
-    /// Ends one batch of doubts by what a person knows of them all.
+    /// Resolves one batch of dials in doubt, all alike.
     pub async fn resolve_matching(
         &self,
         batch: &Batch<'_>,
@@ -111,8 +111,8 @@ impl Queue {
         Ok(batched)
     }
 
-    /// One page of an export, each call as JSON with a summary of its attempts; and where the
-    /// next page begins. A page may be empty and not the last: few calls fit.
+    /// One page of an export, each call as JSON with a summary of its attempts, and the cursor of the next
+    /// page. A page may be empty without being the last, if few calls match.
     pub async fn export(
         &self,
         filter: &Value,

@@ -1,5 +1,5 @@
-//! The questions of people: each file of `sql/ops`, as it stands, answered in a read-only
-//! transaction within the time that the file gives itself.
+//! Operators' queries: each file of `sql/ops` as it is, run in a read-only transaction within the time limit
+//! that the file sets.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use sqlx::{AssertSqlSafe, Connection};
 use super::{Error, Queue};
 use crate::db::pool::{ANSWER, answered};
 
-/// One file of `sql/ops`.
+/// A file of `sql/ops`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
-    /// `overview`, `waiting`, ...
+    /// Name of the file without `.sql`: `overview`, `waiting`, ...
     pub name: &'static str,
-    /// The whole file, as psql runs it.
+    /// Whole file, as psql runs it.
     pub sql: &'static str,
 }
 
@@ -28,25 +28,25 @@ macro_rules! questions {
     };
 }
 
-/// All of them, in the order in which somebody on call asks.
+/// All of them, in the order in which a person on call needs them.
 pub const QUESTIONS: &[Question] = questions![
     "overview", "queue", "waiting", "live", "retries", "failures", "stuck", "inbox", "trunks",
     "workers", "number", "health",
 ];
 
-/// What a file takes, where it takes anything: a telephone number, as psql writes a variable.
+/// The only parameter of such a file: a telephone number, as psql writes a variable.
 const PHONE: &str = ":'phone'";
 
 const BEGIN: &str = "\nbegin read only;\n";
 const COMMIT: &str = "\ncommit;\n";
 
-/// The question of this name.
+/// Query with this name.
 pub fn find(name: &str) -> Option<&'static Question> {
     QUESTIONS.iter().find(|question| question.name == name)
 }
 
 impl Question {
-    /// What it asks, in one line: the first sentence of the file.
+    /// Description in one line: the first sentence of the file.
     pub fn asks(&self) -> String {
         let header = self.sql.lines().map_while(|line| line.strip_prefix("-- "));
         let header = header.collect::<Vec<_>>().join(" ");
@@ -55,12 +55,12 @@ impl Question {
         words.get(..end).unwrap_or(words).to_owned()
     }
 
-    /// Does it ask about one telephone number?
+    /// Whether it takes a telephone number.
     pub fn takes_phone(&self) -> bool {
         self.statement().contains(PHONE)
     }
 
-    /// What the file does between `begin` and `commit`.
+    /// Part of the file between `begin` and `commit`.
     fn inside(&self) -> &'static str {
         let inside = self.sql.split_once(BEGIN).map(|(_, rest)| rest);
         inside
@@ -74,7 +74,7 @@ impl Question {
         lines.take_while(|line| line.starts_with("set local "))
     }
 
-    /// Its one statement.
+    /// Its single statement.
     fn statement(&self) -> &'static str {
         let inside = self.inside();
         let (_, statement) = inside.split_once("\n\n").unwrap_or_default();
@@ -82,7 +82,7 @@ impl Question {
     }
 }
 
-/// One line of an answer: names and values, in the order of the columns.
+/// One row of a result: names and values, in the order of the columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line(pub Vec<(String, Value)>);
 
@@ -115,9 +115,9 @@ impl<'de> Deserialize<'de> for Line {
 }
 
 impl Queue {
-    /// Asks one of [`QUESTIONS`]. `phone` is bound where the question takes one.
+    /// Runs one of [`QUESTIONS`]. `phone` is bound if the query takes one.
     pub async fn ask(&self, question: &Question, phone: Option<&str>) -> Result<Vec<Line>, Error> {
-        // row_to_json, not to_jsonb: it keeps the columns in their order.
+        // row_to_json, not to_jsonb: it keeps the order of the columns.
         let statement = question.statement().replace(PHONE, "$1");
         let sql = format!("select row_to_json(line)::text from (\n{statement}\n) line");
         let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(false);
@@ -179,7 +179,7 @@ mod tests {
             let statement = question.statement();
             let begins = statement.starts_with("select ") || statement.starts_with("with ");
             assert!(begins && !statement.contains(';'), "{}", question.name);
-            // Whatever the data are, an answer ends.
+            // Whatever the data, a result is bounded.
             assert!(statement.contains("limit "), "{}", question.name);
         }
     }

@@ -1,9 +1,10 @@
-//! pause, resume: stop and start the dialing of a campaign or of a trunk.
+//! pause, resume: stop and restart the dialing of a campaign or trunk.
 
 use super::{Error, Queue, lanes::LaneKind};
 
 impl Queue {
-    /// Stops its dialing before the next claim; live calls are left alone. False: no such one.
+    /// Pauses it before the next claim; calls in flight are left alone. False if there is none with this
+    /// name.
     pub async fn pause(
         &self,
         kind: LaneKind,
@@ -21,7 +22,7 @@ impl Queue {
         Ok(found)
     }
 
-    /// Starts its dialing again. False: no such one.
+    /// Resumes it. False if there is none with this name.
     pub async fn resume(
         &self,
         kind: LaneKind,

@@ -1,4 +1,4 @@
-//! How full the pools of this process are, for whoever scrapes it.
+//! Use of this process's pools, for metrics.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::{
     metrics::queue::PoolUse,
 };
 
-/// The pools that verbs of this process go through: one, or two where it serves and works.
+/// Pools that verbs of this process use: one, or two if it both serves and works.
 #[derive(Debug, Default)]
 pub(super) struct Pools(Mutex<Vec<Pool>>);
 
@@ -25,19 +25,19 @@ impl Pools {
         all.clone()
     }
 
-    /// Why one of them has no new session.
+    /// Why one of the pools cannot open a session.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         self.all().iter().find_map(Pool::refusal)
     }
 
-    /// Do commits wait for a standby?
+    /// Whether commits wait for a standby.
     pub(super) fn await_standby(&self) -> bool {
         self.all().iter().any(Pool::awaits_standby)
     }
 }
 
 impl Queue {
-    /// One line for each pool, by the name that its sessions show.
+    /// Use of each pool, by the name that its sessions show.
     pub(crate) fn pool_use(&self) -> Vec<PoolUse> {
         self.pools.all().iter().map(of).collect()
     }

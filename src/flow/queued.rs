@@ -1,4 +1,4 @@
-//! Which numbers have a call waiting or in flight in their campaign.
+//! Numbers that have a call waiting or in flight in their campaign.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Error, Queue};
 use crate::domain::{CallId, Phone};
 
-/// A number that somebody wants to ring.
+/// A number to be called.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     phone: Phone,
@@ -15,7 +15,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What a request asks for; none where its number is none.
+    /// Number of a request; none if it is not a valid number.
     pub fn of(request: &Value) -> Option<Self> {
         let text = |name: &str| request.get(name).and_then(Value::as_str);
         Some(Self {
@@ -27,8 +27,8 @@ impl Wanted {
 }
 
 impl Queue {
-    /// Of these the places of those that wait or are in flight already, each with such a call. One
-    /// whose own key is known is not among them: enqueue returns its call.
+    /// Positions of those that are waiting or in flight already, each with such a call. A request whose own
+    /// key is known is not among them: enqueue returns its call.
     pub async fn queued(
         &self,
         owner: &str,

@@ -1,4 +1,4 @@
-//! Questions: they write nothing.
+//! Read-only queries.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,50 +16,50 @@ use crate::{
     metrics::queue::{Depths, Server},
 };
 
-/// Waiting calls that a scrape counts: some 100 ms of an index.
+/// Waiting calls that a scrape counts at most.
 const MOST_COUNTED: i64 = 300_000;
-/// Campaigns with a line of their own in a scrape.
+/// Campaigns with their own line in a scrape.
 const MOST_CAMPAIGNS: i64 = 200;
 
-/// Which calls a page shows.
+/// Filters of a page of calls.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// In this state only.
+    /// Only calls in this state.
     pub state: Option<CallState>,
-    /// To this number only.
+    /// Only calls to this number.
     pub to: Option<Phone>,
-    /// Of this campaign only.
+    /// Only calls of this campaign.
     pub campaign: Option<String>,
-    /// Created before this one only: the last of the page before.
+    /// Only calls created before this one: the last of the previous page.
     pub below: Option<CallId>,
 }
 
-/// One reason why a call is not being dialled, or what is awaited.
+/// A reason why a call is not being dialed, or what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
-    /// A stable word: `trunk_paused`, `number_taken`, `no_worker`, ...; `in_line` behind others,
-    /// `in_turn` where only the claim can tell, or `next`.
+    /// Stable code: `trunk_paused`, `number_taken`, `no_worker`, ...; `in_line` behind other calls, `in_turn`
+    /// if only the claim can tell, or `next`.
     #[schema(example = "trunk_paused")]
     pub reason: String,
-    /// A plain sentence.
+    /// Explanation in one sentence.
     #[schema(example = "the trunk is paused")]
     pub message: String,
-    /// What it concerns: a trunk, a campaign, a call.
+    /// Trunk, campaign or call that it concerns; null if none.
     pub object: Option<String>,
-    /// When it changes by itself, where that is known.
+    /// When it changes by itself, if known.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// One event of a call's history.
+/// An event of a call's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happened {
-    /// When, on the database's clock.
+    /// When it happened, by the database's clock.
     pub at: DateTime<Utc>,
-    /// What: `waiting`, `active`, `in_call`, `retried`, `completed`, ...
+    /// What happened: `waiting`, `active`, `in_call`, `retried`, `completed`, ...
     pub kind: String,
-    /// To which claim of which call.
+    /// Claim it belongs to.
     pub dial: Reference,
-    /// How the attempt ended, where it did.
+    /// Outcome of the attempt, if the event ended one.
     pub outcome: Option<String>,
 }
 
@@ -73,11 +73,11 @@ impl Queue {
         Ok(row.map(|row| row.0.0))
     }
 
-    /// One page of calls, newest first.
+    /// A page of calls, newest first.
     pub async fn page(&self, filter: &Filter, limit: i64) -> Result<Vec<CallSummary>, Error> {
         let rows: Vec<(Json<CallSummary>,)> =
             sqlx::query_as(include_str!("../../sql/read/page.sql"))
-                // Each question has a plan of its own.
+                // Each filter needs its own plan.
                 .persistent(false)
                 .bind(filter.state.map(CallState::as_str))
                 .bind(filter.to.as_ref().map(Phone::as_e164))
@@ -89,8 +89,8 @@ impl Queue {
         Ok(rows.into_iter().map(|row| row.0.0).collect())
     }
 
-    /// Why is this call not being dialled? In the order of what must change first.
-    /// Empty: there is no such call.
+    /// Reasons why this call is not being dialed, in the order in which they have to be resolved. Empty if
+    /// there is no such call.
     pub async fn why(&self, id: CallId) -> Result<Vec<Reason>, Error> {
         type Row = (String, String, Option<String>, Option<DateTime<Utc>>);
         let rows: Vec<Row> = sqlx::query_as(
@@ -110,7 +110,7 @@ impl Queue {
             .collect())
     }
 
-    /// Worker processes, the latest first.
+    /// Worker processes, latest start first.
     pub async fn workers(&self) -> Result<Vec<Worker>, Error> {
         let rows: Vec<(Json<Worker>,)> = sqlx::query_as(include_str!("../../sql/read/workers.sql"))
             .fetch_all(&self.pool)
@@ -118,7 +118,7 @@ impl Queue {
         Ok(rows.into_iter().map(|row| row.0.0).collect())
     }
 
-    /// The queue in numbers.
+    /// State of the queue in numbers.
     pub async fn stats(&self) -> Result<Stats, Error> {
         let (stats,): (Json<Stats>,) = sqlx::query_as(include_str!("../../sql/read/stats.sql"))
             .fetch_one(&self.pool)
@@ -126,10 +126,10 @@ impl Queue {
         Ok(stats.0)
     }
 
-    /// What /metrics shows of the queue.
+    /// State of the queue for /metrics.
     pub(crate) async fn queue(&self) -> Result<Depths, Error> {
-        // Where many wait and vacuum has not been there, the planner would rather read the whole
-        // table, with its history.
+        // If many calls wait and vacuum has not run, the planner would rather scan the whole table with its
+        // history.
         let mut lent = self.pool.acquire().await?;
         let asked = async {
             let mut tx = lent.begin().await?;
@@ -160,7 +160,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// The trace that a call was asked for in; none also where that cannot be read now.
+    /// `traceparent` of the call's request; none also if it cannot be read now.
     pub(crate) async fn traceparent(&self, id: CallId) -> Option<String> {
         let asked = sqlx::query_as("select c.traceparent from pgdial.calls c where c.id = $1")
             .bind(id.0)
@@ -170,7 +170,7 @@ impl Queue {
         row.and_then(|row| row.0)
     }
 
-    /// Is the database there, and on which clock?
+    /// Current time by the database's clock; also checks that the database responds.
     pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
         let (now,) = sqlx::query_as("select pgdial.now()")
             .fetch_one(&self.pool)
@@ -178,7 +178,7 @@ impl Queue {
         Ok(now)
     }
 
-    /// What happened to one owner's calls, in order.
+    /// Events of one owner's calls, in order.
     pub async fn timeline(&self, owner: &str) -> Result<Vec<Happened>, Error> {
         type Row = (DateTime<Utc>, String, Uuid, i64, Option<String>);
         let rows: Vec<Row> = sqlx::query_as(include_str!("../../sql/read/timeline.sql"))

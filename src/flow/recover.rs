@@ -7,19 +7,19 @@ use serde_json::Value;
 use super::{Error, Queue, wake::Wake};
 use crate::domain::{CallId, Reference, Report};
 
-/// What a dial that a provider lists was to the database.
+/// State of a listed dial in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recovered {
-    /// It has this claim; the report counted like a webhook.
+    /// The database has this claim; the report counted like a webhook.
     Known,
     /// The claim was lost; the row has it again.
     Adopted,
-    /// The call was lost, or had ended, or another has its number: that is taken until it is over.
+    /// The call was lost, or had ended, or another call has its number: the number is taken until it is over.
     Held,
-    /// Lost, and over by now: nothing to do.
+    /// Lost, and ended by now: nothing to do.
     Over,
-    /// It is another trunk's.
+    /// It belongs to another trunk.
     Mismatch,
     /// A person must look: the log says why.
     Failed,
@@ -30,17 +30,18 @@ struct Item<'a> {
     id: CallId,
     claim_no: i64,
     trunk: &'a str,
-    /// As the list says it; what is no number is refused in SQL.
+    /// As the provider lists it; SQL refuses what is not a number.
     phone: Option<&'a str>,
-    /// Which account lists it.
+    /// Account that lists it.
     account: Option<&'a str>,
     report: &'a Report,
 }
 
 impl Queue {
-    /// Pauses every trunk, and answers from when on commits may be lost: `since`, or where the
-    /// database is known to have changed its place, the last time before. None: it has not,
-    /// so that must be said.
+    /// Pauses every trunk, and returns since when commits may be lost.
+    ///
+    /// That is `since` or, if the database is known to have moved, the last time before. None if it has not:
+    /// then `since` is required.
     pub async fn recover_begin(
         &self,
         since: Option<DateTime<Utc>>,
@@ -82,8 +83,8 @@ impl Queue {
         }
     }
 
-    /// Holds a trunk whose provider cannot say what it has: it dials nothing until the end of
-    /// the longest call that may be up. None: there is no such trunk.
+    /// Holds a trunk whose provider cannot list its calls: it dials nothing until the longest call that may
+    /// be up has ended. None if there is no such trunk.
     pub async fn recover_hold(&self, trunk: &str) -> Result<Option<DateTime<Utc>>, Error> {
         let (until,) = sqlx::query_as("select pgdial.recover_hold($1)")
             .bind(trunk)
@@ -92,8 +93,8 @@ impl Queue {
         Ok(until)
     }
 
-    /// Accepts the place where the database runs, and judges again what webhooks said of lost
-    /// claims meanwhile. Answers how many.
+    /// Accepts where the database runs now, and judges again what webhooks said about lost claims meanwhile.
+    /// Returns the number of events.
     pub async fn recover_end(&self, by: &str) -> Result<i32, Error> {
         let (replayed,) = sqlx::query_as("select pgdial.recover_end($1)")
             .bind(by)

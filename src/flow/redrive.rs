@@ -1,4 +1,4 @@
-//! redrive: terminal → waiting, with all its attempts again.
+//! redrive: terminal → waiting, with all attempts available again.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Queue, read_detail, wake::Wake};
 use crate::domain::CallId;
 
-/// What became of it.
+/// Result of a redrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Redriven {
-    /// It waits.
+    /// The call waits again.
     Waiting,
-    /// It is not over yet.
+    /// The call has not ended.
     NotOver,
-    /// It was completed: somebody spoke to us; only with `force`.
+    /// The call was answered: only with `force`.
     NeedsForce,
-    /// Nobody knows whether it still rings: wait for the hold, or release it.
+    /// Whether it still rings is in doubt: wait for the end of the hold, or release it.
     Held,
-    /// Its number is on the do-not-call list.
+    /// The number is on the do-not-call list.
     Suppressed,
-    /// Its number was forgotten: there is nobody to ring.
+    /// The number was forgotten and cannot be called.
     Forgotten,
-    /// Its campaign is gone.
+    /// The campaign no longer exists.
     UnknownCampaign,
     /// There is no such call.
     NotFound,
@@ -43,7 +43,7 @@ struct Detail {
 }
 
 impl Queue {
-    /// Puts a finished call back; with `Held` comes the end of the hold.
+    /// Puts a finished call back; `Held` comes with the end of the hold.
     pub async fn redrive(
         &self,
         id: CallId,

@@ -1,17 +1,17 @@
-//! release: the end of a hold, by somebody who knows.
+//! release: a person ends a hold.
 
 use serde::Deserialize;
 
 use super::{Error, Queue, known_word};
 use crate::domain::CallId;
 
-/// What became of it.
+/// Result of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Released {
     /// The number is free.
     Released,
-    /// It was not held.
+    /// The number was not held.
     NotHeld,
     /// There is no such call.
     NotFound,

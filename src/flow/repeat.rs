@@ -1,4 +1,4 @@
-//! repeat: which dials in doubt are sent again, with the same key.
+//! repeat: dials in doubt to send again with the same idempotency key.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,9 +8,10 @@ use super::{Error, Queue, shares::Shares};
 use crate::domain::{CallId, ClaimedCall, Reference};
 
 impl Queue {
-    /// Dials in doubt whose request is to be sent again now, of each trunk at most so many, on
-    /// those that declare that their provider rings once for one key. They are booked: of several
-    /// workers one sends. `lease_until` is the end of the time in which it may still ring.
+    /// Dials in doubt whose request is to be sent again now, for each trunk at most its share.
+    ///
+    /// Only on trunks that declare that their provider rings once for one key. They are booked, so that only
+    /// one of several workers sends. `lease_until` is the end of the time in which it may still ring.
     pub async fn repeats_due(&self, most: &Shares) -> Result<Vec<ClaimedCall>, Error> {
         let (due,): (Json<Vec<Box<RawValue>>>,) =
             sqlx::query_as("select pgdial.repeats_due($1, $2, $3)")
@@ -26,7 +27,7 @@ impl Queue {
         Ok(calls)
     }
 
-    /// The provider has no room for the repetition of this dial.
+    /// Records that the provider has no capacity for the repetition of this dial.
     pub async fn hold_off(
         &self,
         dial: Reference,
@@ -49,8 +50,8 @@ struct Name {
     claim_no: i64,
 }
 
-/// The calls that can be read, and the names of those that cannot. One by one: a call that
-/// cannot be read must not take the others with it.
+/// Calls that can be read, and references of those that cannot. Read one by one, so that an unreadable call
+/// does not take the others with it.
 fn read_orders(
     verb: &'static str,
     calls: &[Box<RawValue>],

@@ -1,4 +1,4 @@
-//! replay: kept webhook events, judged once more.
+//! replay: judges stored webhook events again.
 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -6,13 +6,13 @@ use sqlx::types::Json;
 use super::{Error, Queue, read_detail, view::WebhookEvent, wake::Wake, webhook::Verdict};
 use crate::domain::{CallId, Report};
 
-/// What became of an event.
+/// Result for an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Replayed {
     /// It moved the call.
     Applied,
-    /// It says nothing that moves a call.
+    /// It has nothing that moves a call.
     Noted,
     /// The call had moved on.
     Stale,
@@ -20,11 +20,11 @@ pub enum Replayed {
     LateAnswer,
     /// It is not about the call that its URL names.
     Mismatch,
-    /// Its call is still not known, or locked: the sweep tries it again.
+    /// Its call is still unknown, or locked: the sweep tries it again.
     Parked,
-    /// Still not of the protocol's form.
+    /// Still not in the protocol's format.
     Unparsable,
-    /// Nothing in it says which call it is about.
+    /// Nothing in it names a known call.
     Unmatched,
     /// It was judged before; nothing changes.
     AlreadyJudged,
@@ -32,7 +32,7 @@ pub enum Replayed {
     NotFound,
 }
 
-/// Which kept events to list.
+/// Which stored events to list.
 #[derive(Debug, Clone, Default)]
 pub struct Kept<'a> {
     /// Only with this verdict.
@@ -43,12 +43,12 @@ pub struct Kept<'a> {
     pub limit: i64,
 }
 
-/// Kept events with their bodies.
+/// Stored events with their bodies.
 #[derive(Debug)]
 pub struct KeptPage {
-    /// Each, and its body as it came.
+    /// Each event with its body as received.
     pub events: Vec<(WebhookEvent, Vec<u8>)>,
-    /// There are further ones below the last.
+    /// There are older ones.
     pub more: bool,
 }
 
@@ -67,7 +67,7 @@ struct Detail {
 }
 
 impl Queue {
-    /// Judges one kept event again; `report` is its body read afresh, none = as it was read.
+    /// Judges one stored event again; `report` is its body read afresh, none to keep the first reading.
     pub async fn replay(
         &self,
         event: i64,
@@ -93,7 +93,7 @@ impl Queue {
         Ok(answer.verdict)
     }
 
-    /// Kept events, newest first, without their bodies.
+    /// Stored events, newest first, without their bodies.
     pub async fn webhook_events(&self, which: &Kept<'_>) -> Result<Vec<WebhookEvent>, Error> {
         let rows: Vec<(Json<WebhookEvent>,)> =
             sqlx::query_as(include_str!("../../sql/read/webhook_events.sql"))
@@ -105,8 +105,8 @@ impl Queue {
         Ok(rows.into_iter().map(|row| row.0.0).collect())
     }
 
-    /// Kept events about one call, newest first, at most so many and so many bytes of bodies, but
-    /// always one whole.
+    /// Stored events about one call, newest first, limited in number and in bytes of bodies, but always at
+    /// least one whole event.
     pub async fn call_webhooks(
         &self,
         call: CallId,
@@ -127,7 +127,7 @@ impl Queue {
         Ok(KeptPage { events, more })
     }
 
-    /// The trunk of a kept event, and its body as it came; none = there is no such event.
+    /// Trunk and body of a stored event; none if there is no such event.
     pub async fn webhook_body(&self, event: i64) -> Result<Option<(String, Vec<u8>)>, Error> {
         let row = sqlx::query_as(include_str!("../../sql/read/webhook_body.sql"))
             .bind(event)

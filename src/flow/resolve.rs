@@ -1,23 +1,23 @@
-//! resolve: a person knows what came of a dial that pgdial cannot explain.
+//! resolve: a person says what came of a dial in doubt.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Queue, read_detail, wake::Wake};
 use crate::domain::{CallId, CallState, Resolution};
 
-/// What became of it.
+/// Result of a resolve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolved {
-    /// It is as they said.
+    /// The call is as they said.
     Resolved,
-    /// It waits, is within its deadline, or its end is known.
+    /// The call waits, is within its deadline, or its end is known.
     NotInDoubt,
-    /// Somebody spoke to us, so it was placed.
+    /// The call was answered, so it was placed.
     Answered,
-    /// Its request was sent again within the last minute: that may ring.
+    /// Its request was sent again within the last minute, and may still ring.
     UnderWay,
-    /// It has been claimed again: they speak of an earlier dial.
+    /// The call has been claimed again: they mean an earlier dial.
     Stale,
     /// There is no such call.
     NotFound,
@@ -39,8 +39,8 @@ struct Detail {
 }
 
 impl Queue {
-    /// Ends a doubt by what a person knows; with it comes the state in which the call is now.
-    /// `claim_no`: of the dial that they speak of; none = whichever is in doubt now.
+    /// Ends a doubt by what a person knows, and returns the call's new state. `claim_no` names the dial; none
+    /// means the one in doubt now.
     pub async fn resolve(
         &self,
         id: CallId,

@@ -1,4 +1,4 @@
-//! settle: an attempt in flight ends.
+//! settle: ends an attempt in flight.
 
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;
@@ -10,26 +10,26 @@ use super::{
 };
 use crate::domain::{CallId, Outcome, Reference};
 
-/// What became of the call.
+/// Result of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Settled {
-    /// It reached somebody.
+    /// The call reached its callee.
     Completed,
-    /// It waits for its next attempt.
+    /// The call waits for its next attempt.
     Retried,
     /// No attempts are left, or the outcome is not retried.
     Failed,
-    /// Somebody had asked to cancel it.
+    /// A cancellation had been requested.
     Canceled,
-    /// The trunk's breaker is open: it waits, no attempt used up.
+    /// The trunk's breaker is open: the call waits, without having used up an attempt.
     Deferred,
-    /// It would have been retried, but its number has joined the do-not-call list.
+    /// It would be retried, but the number is on the do-not-call list by now.
     Suppressed,
-    /// It had moved on before; nothing was applied.
+    /// The call had moved on before; nothing was applied.
     Stale,
-    /// There is no such call (any more).
+    /// There is no such call, or no longer.
     NotFound,
 }
 
@@ -51,7 +51,7 @@ struct Item<'a> {
 }
 
 impl Queue {
-    /// Ends the attempt of this dial. A slot and a number are free afterwards.
+    /// Ends the attempt of this dial, which frees its slot and its number.
     pub async fn settle(
         &self,
         dial: Reference,
@@ -61,7 +61,7 @@ impl Queue {
         self.settle_refusal(dial, outcome, false, why).await
     }
 
-    /// The same. `of_number`: the provider refused this number, which says nothing about the
+    /// As [`Self::settle`]. `of_number`: the provider refused this number, which says nothing about the
     /// campaign.
     pub async fn settle_refusal(
         &self,

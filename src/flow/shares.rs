@@ -1,6 +1,6 @@
-//! How much of something each trunk may have: of the questions under way, of the permits.
+//! Limits per trunk: of look-ups under way, of permits.
 
-/// Trunks, and how many each may have, as SQL takes them.
+/// Trunks with the limit of each, as SQL takes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shares {
     trunks: Vec<String>,
@@ -8,12 +8,12 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// The trunks.
+    /// Names of the trunks.
     pub fn trunks(&self) -> &[String] {
         &self.trunks
     }
 
-    /// How many each may have, in the order of the trunks.
+    /// Limit of each trunk, in the order of `trunks`.
     pub fn counts(&self) -> &[i32] {
         &self.counts
     }
@@ -25,7 +25,7 @@ impl Shares {
 }
 
 impl FromIterator<(String, usize)> for Shares {
-    /// A trunk that may have none is left out.
+    /// Leaves out trunks with a limit of 0.
     fn from_iter<I: IntoIterator<Item = (String, usize)>>(shares: I) -> Self {
         let shares = shares.into_iter().filter(|(_, count)| *count > 0);
         let (trunks, counts) = shares

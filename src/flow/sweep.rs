@@ -1,4 +1,4 @@
-//! sweep: what time has overtaken.
+//! sweep: settles or reconciles what time has overtaken.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,30 +8,30 @@ use sqlx::{postgres::types::PgInterval, types::Json};
 use super::{Error, Queue, health::Work, wake::Wake};
 use crate::domain::{CallId, Reference};
 
-/// What a sweep did, and what it leaves to do.
+/// What a sweep did, and what is left to do.
 #[derive(Debug)]
 pub struct Swept {
-    /// How long until the next row falls due.
+    /// Time until the next row falls due.
     pub wait: Duration,
-    /// How many rows of each kind were moved.
+    /// Rows moved, by kind.
     pub counts: BTreeMap<String, i64>,
-    /// Live calls that somebody wishes ended: ask their providers.
+    /// Calls in flight to end: ask their providers.
     pub cancels: Vec<CancelWish>,
 }
 
-/// A live call that somebody wishes ended.
+/// A requested cancellation of a call in flight.
 #[derive(Debug, Deserialize)]
 pub struct CancelWish {
     id: CallId,
     claim_no: i64,
-    /// The account to ask.
+    /// Trunk to ask on.
     pub trunk: String,
-    /// The provider's name for the call.
+    /// The provider's id of the call.
     pub provider_call_id: String,
 }
 
 impl CancelWish {
-    /// The dial that it is about.
+    /// Reference of the dial.
     pub const fn reference(&self) -> Reference {
         Reference {
             call: self.id,
@@ -40,11 +40,11 @@ impl CancelWish {
     }
 }
 
-/// Rows of each kind in one sweep: small, so that it never holds locks for long.
+/// Rows of each kind in one sweep: few, so that locks are held briefly.
 const BATCH: i32 = 100;
 
 impl Queue {
-    /// Settles what time has overtaken. `keep` is how long finished calls stay; none = for ever.
+    /// Settles what time has overtaken. `keep` is the retention of finished calls; none means for ever.
     pub async fn sweep(&self, trunks: &[String], keep: Option<Duration>) -> Result<Swept, Error> {
         type Row = (i64, Json<BTreeMap<String, i64>>, Json<Vec<CancelWish>>);
         let trying = self.health.trying(Work::Sweep);

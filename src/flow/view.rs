@@ -1,5 +1,5 @@
-//! What the queue shows, as types: `sql/read/` builds them, the API passes them on, and the command
-//! line reads their fields.
+//! The queue's JSON as types: `sql/read/` builds it, the API passes it on, and the command line reads its
+//! fields.
 
 use std::fmt;
 
@@ -9,16 +9,12 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-// Calls.
 mod call;
 
-// Campaigns and trunks.
 mod lane;
 
-// The queue in numbers.
 mod stats;
 
-// What providers said.
 mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
@@ -30,60 +26,61 @@ pub use webhook::WebhookEvent;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Worker {
-    /// Made afresh at each start.
+    /// New at every start of the process.
     pub id: Uuid,
-    /// Where it runs.
+    /// Host name of the machine or container.
     #[schema(example = "dialer-1")]
     pub host: String,
-    /// Its process there.
+    /// Process id on that host.
     pub pid: i32,
-    /// Its release of pgdial.
+    /// Version of pgdial it runs.
     #[schema(example = "0.1.0")]
     pub release: String,
-    /// Dials that it makes at once.
+    /// Dials it may have under way at once.
     pub permits: i32,
-    /// The trunks that it can dial.
+    /// Trunks it is configured to dial, by name.
     #[schema(example = json!(["default"]))]
     pub trunks: Vec<String>,
-    /// When it started.
+    /// When the process started.
     pub started_at: DateTime<Utc>,
-    /// When it was last seen.
+    /// Last heartbeat.
     pub seen_at: DateTime<Utc>,
-    /// It no longer claims, and ends.
+    /// Shutting down: claims nothing more.
     pub stopping: bool,
-    /// It was told to go.
+    /// Asked to drain: claims nothing more, finishes its dials.
     pub draining: bool,
-    /// It was seen within 45 s and does not stop.
+    /// Seen within the last 45 s and not stopping.
     pub alive: bool,
-    /// Calls in flight that it claimed.
+    /// Calls in flight that this worker claimed.
     pub in_flight: i64,
 }
 
-/// One act.
+/// An entry of the audit trail: something done to a campaign, trunk, worker, number or batch of calls.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Act {
-    /// Its place among all acts.
+    /// Ascending number, unique among all acts.
     pub seq: i64,
-    /// When.
+    /// When it was done, by the database's clock.
     pub at: DateTime<Utc>,
-    /// Who, in their own words: `api:` and the name of the key, `cli:` and the user, an SQL role.
+    /// Who did it, as the client names itself: `api:` and the API key's name, `cli:` and the user, or an SQL
+    /// role.
     #[schema(example = "api:crm")]
     pub by: String,
-    /// Whose connection to the database it was.
+    /// Database role of the connection; the client cannot choose it.
     #[schema(example = "pgdial")]
     pub login: String,
     /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
     #[schema(example = "pause")]
     pub act: String,
-    /// On a `campaign`, `trunk`, `worker` or `number`, on `calls`, on the `cluster`.
+    /// What it was done to: `campaign`, `trunk`, `worker`, `number`, `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
-    /// Which one.
+    /// Name of the campaign, trunk, worker or number; null for `calls` and `cluster`.
     pub name: Option<String>,
-    /// Why.
+    /// Reason given, if any.
     pub why: Option<String>,
-    /// What: old and new values, or filter and counts.
+    /// Old and new values, or the filter and the counts.
     pub detail: Detail,
 }
 
@@ -91,20 +88,20 @@ pub struct Act {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DoNotCallEntry {
-    /// The number.
+    /// E.164.
     #[schema(example = "+14155550100")]
     pub phone: String,
-    /// Why.
+    /// Reason given when it was added.
     #[schema(example = "asked not to be rung")]
     pub reason: String,
-    /// Who put it there.
+    /// Who added it, as in an act's `by`.
     #[schema(example = "api:crm")]
     pub by: String,
-    /// When.
+    /// When it was added.
     pub at: DateTime<Utc>,
 }
 
-/// A length of time, in ISO 8601.
+/// Duration in ISO 8601.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String, format = Duration, example = "PT5M")]
@@ -119,8 +116,10 @@ impl fmt::Display for Length {
     }
 }
 
-/// What an event or an act says beside its fields. In the database its names are written as
-/// `run_at`, and to programs as `runAt`; what stands below them is somebody else's, and left alone.
+/// Further fields of an event or an act.
+///
+/// Top-level names are stored as `run_at` and written as `runAt`; nested values come from elsewhere and are
+/// not renamed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = Object, example = json!({"by": "api:crm", "runAt": "2026-01-31T09:00:00Z"}))]
@@ -151,7 +150,7 @@ fn camel_case(name: &str) -> String {
     camel
 }
 
-/// Postgres writes instants with an offset; everything else here has them in UTC, with a Z.
+/// Rewrites an instant as Postgres prints it, with an offset, to UTC with a Z, as everywhere else in the API.
 fn instant(name: &str, value: &Value) -> Option<String> {
     let is_instant =
         name.ends_with("_at") || ["until", "since"].iter().any(|end| name.ends_with(end));

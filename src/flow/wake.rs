@@ -1,13 +1,11 @@
 //! Wakes between processes: hints that there may be work, never promises.
 //!
-//! Sending: a wake goes to this process at once, and to the others by one NOTIFY
-//! outside any data transaction. At most one NOTIFY of a process is under way;
-//! wakes that arrive meanwhile become the next one. (A NOTIFY inside every insert
-//! cut inserts to a quarter: Postgres serialises the commits of notifiers.)
+//! Sending: a wake reaches this process at once, and the others by one NOTIFY outside any data transaction. A
+//! process has at most one NOTIFY under way; wakes that arrive meanwhile become the next one. (Not a NOTIFY
+//! in every insert: Postgres serializes the commits of notifiers.)
 //!
-//! Hearing: one dedicated connection listens and reconnects. After each reconnect
-//! everybody is woken once, for what was missed. Between the wakes stands the poll,
-//! which is what makes sure.
+//! Hearing: one dedicated connection listens and reconnects. After each reconnect every loop is woken once,
+//! for what was missed. The poll between wakes is what guarantees progress.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -27,9 +25,9 @@ use crate::{db::pool::answered, provider::Stopwatch};
 pub enum Wake {
     /// A call may be due, a slot or a number free.
     Claim,
-    /// An event is parked, a cancel is wished, a dial in doubt.
+    /// An event is parked, a cancellation requested, or a dial in doubt.
     Sweep,
-    /// A worker was told something: this one, perhaps.
+    /// A worker, possibly this one, was told something.
     Beat,
 }
 
@@ -45,22 +43,21 @@ impl Wake {
 
 const CHANNEL: &str = "pgdial_wake";
 
-/// The first of several wakes is sent at once; those that come this soon after it go together.
+/// The first wake is sent at once; those that follow within this time go together.
 const BETWEEN_NOTIFIES: Duration = Duration::from_millis(10);
-/// The same while this process finds work itself: the slots and numbers that it frees are
-/// taken by its own next claim. Twenty workers that told each other of every one of
-/// them spent most of their time listening.
+/// The same while this process finds work itself: its own next claim takes the slots and numbers that it
+/// frees, and workers that report each of them to all others spend most of their time listening.
 const BETWEEN_NOTIFIES_WHEN_BUSY: Duration = Duration::from_millis(100);
 
-/// A connection that has heard nothing for so long is asked whether it is still one.
+/// A connection that has heard nothing for this long is checked.
 const QUIET: Duration = Duration::from_secs(15);
-/// How long a listening connection may take for an answer.
+/// Limit for a listening connection to respond.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// The wakes of one process.
+/// Wakes of one process.
 #[derive(Debug)]
 pub(crate) struct Wakes {
-    /// This process, in its own notifications: it need not hear them again.
+    /// Identifies this process in its own notifications, which it ignores.
     origin: Uuid,
     claim: Notify,
     sweep: Notify,
@@ -71,7 +68,8 @@ pub(crate) struct Wakes {
     listening: AtomicBool,
     is_busy: AtomicBool,
     has_rested: Notify,
-    /// Since when this process knows that there may be work: microseconds after `born`, and 1; 0: it does not.
+    /// Since when this process knows that there may be work: microseconds after `born`, plus 1; 0 if it does
+    /// not.
     hinted: AtomicU64,
     born: Stopwatch,
 }
@@ -96,13 +94,13 @@ impl Default for Wakes {
 }
 
 impl Wakes {
-    // notify_one keeps a permit when nobody waits yet: a wake between a claim's query
-    // and the wait after it is not lost.
+    // notify_one keeps a permit when nobody waits yet: a wake between a claim's query and the wait after it
+    // is not lost.
     fn local(&self, wake: Wake) {
         match wake {
             Wake::Claim => {
                 self.claim.notify_one();
-                // The first hint counts: what comes before the next claim is answered by it too.
+                // The first hint counts: the next claim covers later ones too.
                 let now = self.age() + 1;
                 let (relaxed, none) = (Ordering::Relaxed, 0);
                 self.hinted
@@ -118,13 +116,13 @@ impl Wakes {
         u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX - 1)
     }
 
-    /// Tells this process at once, and the others soon.
+    /// Wakes this process at once, and the others soon.
     pub(super) fn wake(&self, wake: Wake) {
         self.local(wake);
         match wake {
             Wake::Claim => self.outgoing_claim.store(true, Ordering::Release),
             Wake::Sweep => self.outgoing_sweep.store(true, Ordering::Release),
-            // The verb itself tells the others, with its commit.
+            // The verb itself notifies the others, with its commit.
             Wake::Beat => return,
         }
         self.outgoing.notify_one();
@@ -135,7 +133,7 @@ impl Wakes {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// A notification sent from one connection did not reach another.
+    /// A notification sent on one connection did not reach another.
     #[error(
         "LISTEN is accepted but nothing is delivered: DATABASE_URL leads through a pooler in \
          transaction mode. Connect to Postgres directly, or use the pooler's session mode"
@@ -147,12 +145,12 @@ pub enum ListenError {
 }
 
 impl Queue {
-    /// Tells this process at once, and the others soon.
+    /// Wakes this process at once, and the others soon.
     pub fn wake(&self, wake: Wake) {
         self.wakes.wake(wake);
     }
 
-    /// Waits for the next wake of this kind. One waiter a kind and process.
+    /// Waits for the next wake of this kind. One waiter per kind and process.
     pub async fn woken(&self, wake: Wake) {
         match wake {
             Wake::Claim => self.wakes.claim.notified().await,
@@ -161,7 +159,7 @@ impl Queue {
         }
     }
 
-    /// How long this process has known that there may be work; the next claim is for that.
+    /// How long this process has known that there may be work; the next claim resets it.
     pub(crate) fn take_hint(&self) -> Option<Duration> {
         let hinted = self.wakes.hinted.swap(0, Ordering::Relaxed);
         let since = hinted.checked_sub(1)?;
@@ -170,13 +168,13 @@ impl Queue {
         ))
     }
 
-    /// Is a connection listening now? If not, poll faster.
+    /// Whether a connection is listening now. If not, poll faster.
     pub fn is_listening(&self) -> bool {
         self.wakes.listening.load(Ordering::Acquire)
     }
 
-    /// Loop: sends this process's wakes to the others, until stopped. A failure is
-    /// logged and not repeated: the others' poll finds the work.
+    /// Loop: sends this process's wakes to the others, until stopped. A failure is logged and not retried:
+    /// the others' poll finds the work.
     pub async fn run_notifier(&self, stop: CancellationToken) {
         while stop
             .run_until_cancelled(self.wakes.outgoing.notified())
@@ -201,7 +199,7 @@ impl Queue {
         }
     }
 
-    /// Whether the claims of this process bring something at the moment.
+    /// Sets whether the claims of this process currently find work.
     pub fn finds_work(&self, is_busy: bool) {
         let was_busy = self.wakes.is_busy.swap(is_busy, Ordering::AcqRel);
         if was_busy && !is_busy {
@@ -209,7 +207,7 @@ impl Queue {
         }
     }
 
-    /// Sends what is outstanding. A short-lived process calls it before it ends.
+    /// Sends outstanding wakes. A short-lived process calls it before it ends.
     pub async fn send_wakes(&self) {
         for (flag, wake) in [
             (&self.wakes.outgoing_claim, Wake::Claim),
@@ -232,7 +230,7 @@ impl Queue {
         }
     }
 
-    /// Does a notification arrive at all? Asked once, before a worker starts.
+    /// Checks that a notification arrives. Done once, before a worker starts.
     pub async fn check_listen(&self) -> Result<(), ListenError> {
         let probe = format!("probe {}", Uuid::new_v4());
         let mut listener = self.listening().await?;
@@ -256,8 +254,8 @@ impl Queue {
             .map_err(ListenError::from)
     }
 
-    /// Loop: listens, and wakes this process, until stopped. Reconnects for ever,
-    /// with a pause that grows to 5 s; meanwhile the poll is faster.
+    /// Loop: listens and wakes this process, until stopped. Reconnects for ever, with a pause that grows to 5
+    /// s; meanwhile the poll is faster.
     pub async fn run_listener(&self, stop: CancellationToken) {
         let mut pause = Duration::from_millis(100);
         while !stop.is_cancelled() {
@@ -284,11 +282,11 @@ impl Queue {
         self.wakes.local(Wake::Beat);
         loop {
             let Ok(heard) = timeout(QUIET, listener.try_recv()).await else {
-                // Nobody tells of a connection that was lost without a word.
+                // A silently lost connection is not reported by the socket.
                 answered(ANSWER, listener.execute("select")).await?;
                 continue;
             };
-            // None: the connection was lost. Ours to reconnect, so that we know, and wake.
+            // None: the connection was lost. Not reconnected by the library, so that we notice, and wake.
             let Some(notification) = heard? else {
                 return Err(Error::Database(sqlx::Error::WorkerCrashed));
             };

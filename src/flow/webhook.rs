@@ -1,4 +1,4 @@
-//! webhook: an event that passed its signature, kept once and applied once.
+//! webhook: a verified event, stored once and applied once.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
@@ -15,24 +15,24 @@ use crate::{
     provider::signature::SignedAt,
 };
 
-/// An event whose signature (and tag, where there is a reference) was verified.
+/// An event whose signature (and tag, if there is a reference) was verified.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
-    /// The trunk whose secret signed it.
+    /// Trunk whose secret signed it.
     pub trunk: &'a str,
-    /// The dial that its URL names; none = match by the provider's id.
+    /// Reference that its URL names; none means match by the provider's id.
     pub reference: Option<Reference>,
-    /// What makes it the same event when it is delivered again.
+    /// Identifies the event across deliveries.
     pub event_id: &'a str,
-    /// When it says that it was signed; the database compares it with its own clock.
+    /// When it was signed by its own account; the database compares it with its clock.
     pub signed_at: Option<SignedAt>,
-    /// The raw body.
+    /// Raw body.
     pub body: &'a [u8],
     /// The body as the trunk's adapter reads it.
     pub report: &'a Report,
 }
 
-/// What became of an event.
+/// Result for an event.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Deserialize, IntoStaticStr, VariantNames, clap::ValueEnum,
 )]
@@ -43,7 +43,7 @@ pub struct Event<'a> {
 pub enum Verdict {
     /// It moved its call.
     Applied,
-    /// Progress, or a status word that we do not know.
+    /// Progress, or an unknown status word.
     Noted,
     /// Its call had moved on.
     Stale,
@@ -51,38 +51,38 @@ pub enum Verdict {
     LateAnswer,
     /// It is not about the call that its URL names.
     Mismatch,
-    /// Its call is not known yet, or its row could not be moved.
+    /// Its call is not known yet, or its row could not be changed.
     Parked,
-    /// Signed, but not of the protocol's form.
+    /// Signed, but not in the protocol's format.
     Unparsable,
-    /// Nobody here knows its call.
+    /// No known call matches it.
     Unmatched,
-    /// It was kept before; nothing changes.
+    /// It was stored before; nothing changes.
     #[value(skip)]
     Duplicate,
-    /// Its signature is more than 300 s off the database's clock; nothing was kept.
+    /// Its signature is more than 300 s off the database's clock; nothing was stored.
     #[value(skip)]
     TooOld,
-    /// Nobody here knows its call, and its trunk has sent too many such events; nothing was kept.
+    /// No known call matches it, and its trunk has sent too many such events; nothing was stored.
     #[value(skip)]
     NoRoom,
 }
 
 impl Verdict {
-    /// Its word.
+    /// The verdict as the database writes it.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// It is kept, and the sweep tries it again.
+/// Stored; the sweep tries it again.
 pub(super) const PARKED: &str = "parked";
 pub(super) const STATEMENT: Statement = Statement {
     verb: "webhook",
     sql: "select ordinal, verdict, detail from pgdial.webhook($1, $2)",
-    // Often its call is locked only by the `dialed` of the same moment.
+    // Often its call is only locked by a concurrent `dialed`.
     held: PARKED,
-    // Bodies have some KiB as a rule; a larger one goes alone.
+    // Bodies are usually a few KiB; a larger one goes alone.
     limits: Limits {
         items: 100,
         bytes: 1024 * 1024,
@@ -106,8 +106,8 @@ struct Item<'a> {
 }
 
 impl Queue {
-    /// Keeps and applies one event; durable when this returns. It has been received, so
-    /// it is kept even when whoever delivered it does not wait for the answer.
+    /// Stores and applies one event; durable when this returns. A received event is stored even if its sender
+    /// does not wait for the response.
     pub async fn webhook(&self, event: Event<'_>) -> Result<Verdict, Error> {
         let item = Item {
             trunk: event.trunk,

@@ -1,4 +1,4 @@
-//! The audit over HTTP: what people did to the queue.
+//! The audit trail over HTTP.
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
@@ -12,35 +12,35 @@ use super::{
 };
 use crate::flow::acts::ActFilter;
 
-/// Which acts.
+/// Filters and paging of the audit trail.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ActQuery {
-    /// `pause`, `resume`, `set`, `cancel`, ... only.
+    /// Only acts of this kind: `pause`, `resume`, `set`, `cancel`, ...
     #[param(pattern = r"^[^\u0000]*$")]
     act: Option<String>,
-    /// On a `campaign`, `trunk`, `worker` or `number`, on `calls` or the `cluster` only.
+    /// Only acts on a `campaign`, `trunk`, `worker` or `number`, on `calls` or on the `cluster`.
     #[param(pattern = r"^[^\u0000]*$")]
     kind: Option<String>,
-    /// On the one of this name only.
+    /// Only acts on the campaign, trunk, worker or number with this name.
     #[param(pattern = r"^[^\u0000]*$")]
     name: Option<String>,
-    /// By them only.
+    /// Only acts by this client, as in an act's `by`.
     #[param(pattern = r"^[^\u0000]*$")]
     by: Option<String>,
-    /// How many.
+    /// Acts on a page.
     #[serde(default)]
     #[param(inline)]
     limit: Limit<50, 200>,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page.
     #[param(inline)]
     cursor: Option<Below>,
 }
 
-/// List what people did, newest first.
+/// List acts, newest first.
 ///
-/// Each act on campaigns, trunks, workers and numbers, and each on many calls at once; what was
-/// done to a single call is in its own history.
+/// Every act on a campaign, trunk, worker or number, and every act on many calls at once. Acts on a single
+/// call are in that call's history.
 #[utoipa::path(
     get, path = "/api/v1/acts", tag = "operations",
     responses((status = 200, description = "A page; `nextCursor` is null on the last one.", body = ActPage)),

@@ -1,10 +1,9 @@
-//! Who asks: bearer API keys, kept hashed and compared in constant time.
+//! Bearer API keys, kept hashed and compared in constant time.
 //!
-//! The key's name is the owner that is written on rows and scopes idempotency keys.
-//! With no key configured everybody is `anonymous`; that the server then binds
-//! loopback only is the business of whoever binds it. Then only requests to a loopback
-//! name are answered, and none that a browser sends for a page of another site: such a page,
-//! or one whose own name was made to point here (DNS rebinding), could otherwise order calls
+//! The key's name becomes the owner of rows and the scope of idempotency keys. Without configured keys every
+//! client is `anonymous`; binding only loopback is then the task of the caller that binds. Such a process
+//! serves only requests to a loopback name, and none that a browser sends for a page of another site: that
+//! page, or one whose own name was made to resolve here (DNS rebinding), could otherwise enqueue calls
 //! through its reader's browser.
 
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -20,10 +19,10 @@ use subtle::ConstantTimeEq;
 
 use super::problem::{Code, Problem};
 
-/// Who asks when no key is configured.
+/// Owner when no key is configured.
 const ANONYMOUS: &str = "anonymous";
 
-/// The API keys of this process. Two keys may have one name, so that a key can be changed without a pause.
+/// API keys of this process. Two keys may share a name, so that a key can be rotated without an interruption.
 #[derive(Clone, Default)]
 pub struct ApiKeys(Arc<[ApiKey]>);
 
@@ -34,17 +33,17 @@ struct ApiKey {
 }
 
 impl ApiKeys {
-    /// No key: everything is allowed.
+    /// Without keys every request is allowed.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Whether no key is configured.
+    /// True if no key is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whose key this is. Looks at every key, so that the time says nothing.
+    /// Name of the key. Always compares with every key, so that timing reveals nothing.
     fn owner(&self, key: &[u8]) -> Option<Arc<str>> {
         let given = digest(key);
         let mut owner = None;
@@ -87,8 +86,8 @@ fn names_loopback(headers: &HeaderMap) -> bool {
         || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether a browser says that a page of another origin asks. Every browser sends one of the two
-/// headers with whatever can change something; what is no browser sends neither.
+/// Whether a browser sent the request for a page of another origin. Every browser sends one of the two
+/// headers with a request that may change something; other clients send neither.
 fn is_cross_site(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
@@ -109,7 +108,7 @@ fn digest(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// From names and keys.
+/// Pairs of name and key.
 impl<'a> FromIterator<(&'a str, &'a str)> for ApiKeys {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(keys: I) -> Self {
         let keys = keys.into_iter().map(|(name, key)| ApiKey {
@@ -128,7 +127,7 @@ impl fmt::Debug for ApiKeys {
     }
 }
 
-/// Who asks: the name of their API key.
+/// Authenticated client: the name of its API key.
 #[derive(Debug, Clone)]
 pub(super) struct Owner(Arc<str>);
 
@@ -137,16 +136,16 @@ impl Owner {
         &self.0
     }
 
-    /// Who, as the audit names them: an API key is neither a person nor a login.
+    /// Client as the audit trail names it: an API key is neither a person nor a database login.
     pub(super) fn by(&self) -> String {
         format!("api:{}", self.0)
     }
 }
 
-/// What the layer over the API refuses.
+/// Codes this layer refuses requests with.
 pub(super) const REFUSES: &[Code] = &[Code::Unauthorized];
 
-/// The layer over the API: no owner, no answer.
+/// Layer over the API: a request without an owner is refused.
 pub(super) async fn require_key(
     State(keys): State<ApiKeys>,
     mut request: Request,
@@ -192,7 +191,7 @@ mod tests {
             }
             let admitted = ApiKeys::none().admit(&headers).is_some();
             assert_eq!(admitted, answered, "{origin:?} {site:?}");
-            // A key is proof enough: a page of another site has none.
+            // A key is sufficient proof: a page of another site does not have one.
             let keys = ApiKeys::from_iter([("crm", "one")]);
             headers.insert(header::AUTHORIZATION, "Bearer one".parse().unwrap());
             assert!(keys.admit(&headers).is_some());

@@ -1,13 +1,12 @@
 //! Many calls in one request, as a JSON array or as NDJSON.
 //!
-//! One item that cannot be taken harms none of the others, and neither does a line that
-//! is no JSON: the answer has one result for each item, in the shape of the request.
+//! An item that cannot be enqueued, or a line that is not JSON, does not affect the others: the response has
+//! one result for each item, in the shape of the request.
 //!
-//! An array is read as a whole and so has bounds. NDJSON is a stream both ways: what has
-//! arrived is enqueued, its results are sent, then the next lines are read. A client that
-//! does not read its results is not read from either, and cut off after a while (see
-//! `serve::stall`); one that sends nothing more is told so and let go; of one that
-//! vanishes, what was sent before stays enqueued.
+//! An array is read as a whole and is therefore bounded. NDJSON streams both ways: the lines that have
+//! arrived are enqueued, their results sent, and then the next lines read. A client that does not read its
+//! results is not read from either, and is cut off after a while (see `serve::stall`); one that stops sending
+//! gets a final `stopped` line; when one disconnects, what it sent before stays enqueued.
 
 use std::convert::Infallible;
 
@@ -32,7 +31,7 @@ use super::{
 };
 use crate::{domain::CallRequest, flow::enqueue::Enqueued, telemetry::trace::Span};
 
-// The lines of a body, as they arrive.
+// Splitting the body into lines as it arrives.
 mod lines;
 
 const LARGEST: usize = 4 * 1024 * 1024;
@@ -40,16 +39,16 @@ const HINT: &str = ": split it, send NDJSON, or use `pgdial import`";
 const MOST_ITEMS: usize = 1000;
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
-/// One item: what it asks for, or why it cannot be read.
+/// One item as JSON, or why it cannot be read.
 pub(super) type Item = Result<Value, (Code, String)>;
 
 /// Enqueue many calls.
 ///
-/// A JSON array of up to 1,000 requests and 4 MiB, or NDJSON with one request a line, of any
-/// length; an item carries its own `idempotencyKey`. The answer has one result for each item,
-/// in the same shape. That to NDJSON begins while the request is still being sent: read it
-/// meanwhile. If such a batch cannot go on, its last line has the status `stopped`; send it
-/// again from there, or as a whole if its items have keys.
+/// A JSON array of up to 1,000 requests and 4 MiB, or NDJSON with one request per line and no limit on
+/// length; each item carries its own `idempotencyKey`. The response has one result for each item, in the same
+/// shape. The response to NDJSON begins while the request is still being sent, so read it concurrently. If
+/// such a batch cannot go on, its last line has the status `stopped`; send it again from that item, or as a
+/// whole if its items have idempotency keys.
 #[utoipa::path(
     post, path = "/api/v1/calls/batch", tag = "calls",
     extensions(("x-problem-codes" = json!([Code::MalformedJson, Code::UnsupportedMediaType, Code::InvalidRequest, Code::BatchTooLarge]))),
@@ -77,7 +76,7 @@ pub(super) async fn create_calls(
     Ok(Json(results).into_response())
 }
 
-/// The first lines decide the status; what comes after them can only be told in its place.
+/// The first lines decide the status; errors after them can only be reported in a result line.
 async fn stream(
     app: App,
     owner: Owner,
@@ -111,20 +110,20 @@ async fn stream(
     Ok((kind, Body::from_stream(rest)).into_response())
 }
 
-/// A batch in the middle.
+/// State of a batch that is being streamed.
 struct Streamed {
     app: App,
     owner: Owner,
-    /// The trace that the request belongs to.
+    /// `traceparent` of the request.
     trace: Option<String>,
     lines: Lines,
-    /// The index of the next item.
+    /// Index of the next item, from 0.
     next: usize,
     has_stopped: bool,
 }
 
 impl Streamed {
-    /// The results of the items that have arrived, one a line.
+    /// Results of the items that have arrived, one per line.
     async fn next(&mut self) -> Result<String, Problem> {
         let items = self.lines.next().await?;
         let count = items.len();
@@ -173,7 +172,7 @@ fn written(results: &[BatchResult]) -> Result<String, Problem> {
     Ok(text)
 }
 
-/// The items of a batch of this media type, read as a whole.
+/// Items of a batch of this media type, read as a whole.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_items(shape: &str, text: &[u8]) -> Result<Vec<Item>, Problem> {
     if shape == JSON {

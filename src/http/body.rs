@@ -1,8 +1,7 @@
-//! The body of a request.
+//! Bodies of requests.
 //!
-//! It is bounded (in bytes and in time) and refused with a sentence that says
-//! what to do. What a field may hold is not decided here: that stands in
-//! `pgdial.read_requests`, once for every way in.
+//! A body is bounded in bytes and in time, and refused with a sentence that says what to do. What a field may
+//! hold is decided in `pgdial.read_requests`, once for every way in.
 
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
@@ -26,33 +25,33 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// A body with one call in it.
+/// Limit of a body with one call, in bytes.
 pub(super) const ONE_CALL: usize = 64 * 1024;
-/// A body with a filter in it, which may name 10,000 calls.
+/// Limit of a body with a filter, which may name 10,000 calls, in bytes.
 pub(super) const FILTER: usize = 1024 * 1024;
-/// How long a body may take to arrive.
+/// Limit for a body to arrive.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// Of a body that is too large so much more is read and dropped: an answer that comes
-/// while the client still writes is lost in the reset of the connection.
+/// Bytes of an oversized body that are read and discarded: a response sent while the client still writes
+/// would be lost in the reset of the connection.
 pub(super) const LINGER: usize = 16 * 1024 * 1024;
 
-/// How long the body of what is refused anyway may take.
+/// Limit for reading the body of a request that is refused anyway.
 const DISCARD_LIMIT: Duration = Duration::from_secs(2);
-/// So much of each body under way needs no room: the connections are counted as well.
+/// Bytes of each body under way that need no room: connections are limited as well.
 const FREE: usize = 16 * 1024;
-/// Room is taken in pieces of this size.
+/// Room is taken in pieces of this many bytes.
 const PIECE: u32 = 64 * 1024;
 /// How long a body waits for room.
 const ROOM_LIMIT: Duration = Duration::from_secs(5);
-/// So many of the largest bodies may be under way.
+/// Bodies of the largest size that fit into the room together.
 const MOST_LARGEST: usize = 8;
 
 pub(super) const JSON: &str = "application/json";
 
-/// What the reading of a body refuses.
+/// Codes for a body that cannot be read.
 pub(super) const UNREADABLE: &[Code] =
     &[Code::BodyUnreadable, Code::BodyTooSlow, Code::BodyTooLarge];
-/// What the reading of a JSON object refuses.
+/// Codes for a body that is not a JSON object.
 const OBJECT: &[Code] = &[
     Code::MalformedJson,
     Code::BodyUnreadable,
@@ -62,8 +61,8 @@ const OBJECT: &[Code] = &[
     Code::InvalidRequest,
 ];
 
-/// Room for large bodies of strangers, in bytes: what a process holds of them is bounded, however
-/// many there are.
+/// Room for large bodies of unauthenticated clients, in bytes: it bounds what a process holds of them,
+/// however many there are.
 #[derive(Debug)]
 pub(super) struct Room {
     largest: usize,
@@ -77,7 +76,7 @@ impl Room {
         Self { largest, bytes }
     }
 
-    /// The largest body.
+    /// Size limit of one body, in bytes.
     pub(super) const fn largest(&self) -> usize {
         self.largest
     }
@@ -99,7 +98,7 @@ impl Room {
     }
 }
 
-/// A stranger's body, and the room that it takes until it is dropped.
+/// Body of an unauthenticated client, and the room it takes until it is dropped.
 pub(super) async fn read_within(
     request: Request,
     room: &Room,
@@ -123,8 +122,10 @@ pub(super) async fn read_within(
     Ok((body, held))
 }
 
-/// Reads what is refused in any case, and keeps nothing of it: an answer that comes while the
-/// client still writes is lost. Whoever asks first, or takes too long, is answered at once.
+/// Reads and discards the body of a request that is refused anyway.
+///
+/// A response sent while the client still writes would be lost. A client that sends `Expect`, or takes too
+/// long, gets its response at once.
 pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
     let all = async {
         let mut seen: usize = 0;
@@ -140,7 +141,7 @@ pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
     }
 }
 
-/// It asks before it sends, and would send too much.
+/// The client asks before it sends, and would send too much.
 fn is_hopeless(headers: &HeaderMap, limit: usize) -> bool {
     let declared = headers
         .get(header::CONTENT_LENGTH)
@@ -148,7 +149,7 @@ fn is_hopeless(headers: &HeaderMap, limit: usize) -> bool {
     headers.contains_key(header::EXPECT) && declared.is_some_and(|length| length > limit)
 }
 
-/// The body, at most `limit` bytes of it. `hint`: what to do with a larger one.
+/// Body of at most `limit` bytes. `hint` says what to do with a larger one.
 pub(super) async fn read(request: Request, limit: usize, hint: &str) -> Result<Vec<u8>, Problem> {
     let refusal = || {
         let limit = limit / 1024;
@@ -181,7 +182,7 @@ pub(super) fn unreadable(error: axum::Error) -> Problem {
     .cause(error)
 }
 
-/// None: it is larger.  `room`: what it takes of that, as it comes.
+/// Returns none if the body is larger. Takes its share of `room` as the body arrives.
 async fn collect(
     request: Request,
     limit: usize,
@@ -216,7 +217,7 @@ async fn collect(
     Ok((seen <= limit).then_some(kept))
 }
 
-/// Whether the body is of one of these media types, in UTF-8, and not compressed.
+/// Checks that the body has one of these media types, is UTF-8 and is not compressed.
 pub(super) fn require_type<'t>(headers: &HeaderMap, taken: &[&'t str]) -> Result<&'t str, Problem> {
     let refusal = || {
         let types = taken.join(" or ");
@@ -245,12 +246,12 @@ pub(super) fn require_type<'t>(headers: &HeaderMap, taken: &[&'t str]) -> Result
         .ok_or_else(refusal)
 }
 
-/// Text without the byte order mark that some programs write in front of it.
+/// Strips the byte order mark that some programs write.
 pub(super) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// Text as JSON; the refusal says where it stops being JSON.
+/// Parses JSON; the error says where it stops being JSON.
 pub(super) fn parse(text: &[u8]) -> Result<Value, Problem> {
     if text.trim_ascii().is_empty() {
         return Err(Problem::new(
@@ -266,7 +267,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-/// Text as a JSON object that can be stored.
+/// Parses a JSON object that Postgres can store.
 pub(super) fn read_object(text: &[u8]) -> Result<Value, Problem> {
     let value = parse(text)?;
     if !value.is_object() {
@@ -279,7 +280,7 @@ pub(super) fn read_object(text: &[u8]) -> Result<Value, Problem> {
     Ok(value)
 }
 
-/// A JSON object as this type, of at most so many bytes.
+/// JSON object read as `T`, limited in bytes.
 #[derive(Debug)]
 pub(super) struct Object<T, const MOST: usize = ONE_CALL>(pub(super) T);
 
@@ -300,7 +301,7 @@ impl<T: ToSchema, const MOST: usize> Argument for Object<T, MOST> {
     }
 }
 
-/// The same, where no body, or null, is an object without fields.
+/// As above, but a missing body or null is an object without fields.
 #[derive(Debug)]
 pub(super) struct OptionalObject<T>(pub(super) T);
 
@@ -329,7 +330,7 @@ impl<T: ToSchema> Argument for OptionalObject<T> {
     }
 }
 
-/// The fields of a JSON object that is a `T` if the database says so.
+/// Fields of a JSON object that the database checks as a `T`.
 #[derive(Debug)]
 pub(super) struct Fields<T>(pub(super) Value, pub(super) PhantomData<T>);
 
@@ -355,7 +356,7 @@ fn as_type<T: DeserializeOwned>(object: Value) -> Result<T, Problem> {
         .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
 }
 
-/// Postgres cannot hold U+0000 in a text: it would fail the whole statement.
+/// Postgres cannot store U+0000 in a text: it would fail the whole statement.
 fn storable(value: &Value) -> Result<(), Problem> {
     fn holds_nul(value: &Value) -> bool {
         match value {

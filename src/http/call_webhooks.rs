@@ -1,4 +1,4 @@
-//! What providers said about one call, as they said it.
+//! Webhook events of one call, with their bodies.
 
 use axum::{Json, extract::State};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -14,26 +14,26 @@ use super::{
 };
 use crate::flow::view::WebhookEvent;
 
-/// Of bodies, in one page; one event is there however large it is.
+/// Bytes of bodies on one page; a page always has at least one event.
 const PAGE_BYTES: i64 = 1024 * 1024;
 
-/// Which of them.
+/// Paging of a call's webhook events.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookQuery {
-    /// How many at most.
+    /// Events on a page, at most.
     #[serde(default)]
     #[param(inline)]
     limit: Limit<20, 100>,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page.
     #[param(inline)]
     cursor: Option<Below>,
 }
 
 /// List what the provider reported about a call, newest first.
 ///
-/// Each event with its body as it came: as text in `body`, or in base64 in `bodyBase64` where it is no
-/// UTF-8. A page holds 1 MiB of bodies, or one event.
+/// Each event has its body as received: as text in `body`, or in base64 in `bodyBase64` if it is not UTF-8. A
+/// page holds 1 MiB of bodies, or one event.
 #[utoipa::path(
     get, path = "/api/v1/calls/{id}/webhooks", tag = "calls",
     responses((status = 200, description = "A page; `nextCursor` is null on the last one.", body = WebhookPage)),

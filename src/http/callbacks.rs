@@ -1,10 +1,9 @@
-//! The webhook: what a provider says about a call.
+//! The webhook endpoint: a provider's reports about calls.
 //!
-//! Order matters: the URL names the trunk, whose secrets and no other made its tag; a
-//! request that claims no signature is refused before its body is read; the raw bytes are
-//! verified, and only then is the body read as a report. What passed is kept before it is answered
-//! (P2); 2xx means durable. Whatever is refused here is refused with one and the same answer, so
-//! that nobody learns which trunks exist or how close a guess was; the reason is counted.
+//! Order matters. The URL names the trunk, and only that trunk's secrets can have made its tag; a request
+//! without a signature is refused before its body is read; the raw bytes are verified, and only then read as
+//! a report. A verified event is stored before the response (P2); 2xx means durable. Every refusal has the
+//! same response, so that nobody learns which trunks exist or how close a guess was; the reason is counted.
 
 use std::borrow::Cow;
 
@@ -35,13 +34,13 @@ use crate::{
 
 const LONGEST_ID: usize = 255;
 const USUAL_TRUNK: &str = "default";
-/// Where webhooks go.
+/// Path segments of the webhook endpoint.
 pub(super) const PATH: [&str; 2] = ["callbacks", "call-status"];
 
 /// Report how a call goes, by the provider's id (for the provider).
 ///
-/// As the operation with the dial in its path, for accounts that have one URL for all calls. The
-/// query may name the dial too.
+/// As the operation with the reference in its path, for accounts with one URL for all calls. The query may
+/// also name the reference.
 #[utoipa::path(
     post, path = "/callbacks/call-status", tag = "webhooks", request_body = StatusReport,
     security(("signature" = [])),
@@ -67,9 +66,9 @@ pub(super) async fn call_status(
 
 /// Report how a call goes (for the provider).
 ///
-/// Signed by Standard Webhooks headers, or by `x-signature: hex(hmac_sha256(secret, body))`.
-/// The URL, with its reference and tag, was given to the provider with the dial.
-/// Any signed body is answered 200, after it is durable; anything else is 401.
+/// Signed with Standard Webhooks headers, or with `x-signature: hex(hmac_sha256(secret, body))`. The URL,
+/// with its reference and tag, was passed to the provider with the dial. Any signed body gets a 200 once it
+/// is durable; anything else a 401.
 #[utoipa::path(
     post, path = "/callbacks/call-status/{trunk}/{reference}/{tag}", tag = "webhooks", request_body = StatusReport,
     security(("signature" = [])),
@@ -146,7 +145,7 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
     crate::crash::point("webhook_received");
     let began = Stopwatch::start();
     let mut span = trace(app, trunk, reference).await;
-    // What ends a call ends its trace.
+    // The report that ends the call also ends its trace.
     let settle = matches!(report.kind, ReportKind::Ended)
         .then(|| Span::under("settle", span.traceparent().as_deref()));
     let verdict = app.calls.webhook(event).await.map_err(not_kept)?;
@@ -173,7 +172,7 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
     Ok(Json(json!({})))
 }
 
-/// In the trace of the call that it is about, which is asked for only where somebody collects traces.
+/// Span in the trace of the call; the trace is only looked up if traces are exported.
 async fn trace(app: &App, trunk: &Trunk, reference: Option<Reference>) -> Span {
     let parent = match reference {
         Some(dial) if Span::is_on() => app.calls.traceparent(dial.call).await,
@@ -186,9 +185,8 @@ async fn trace(app: &App, trunk: &Trunk, reference: Option<Reference>) -> Span {
     }
 }
 
-/// What the URL says: the path, and what is missing there the query. Neither is ours alone (a
-/// provider may add to the query, or join our URL with a slash too many), so what is unknown is
-/// passed over. It is never logged.
+/// What the URL says: the path, and the query for what the path lacks. A provider may add to the query, or
+/// join our URL with an extra slash, so unknown parts are ignored. Never logged.
 pub(super) struct Address {
     trunk: String,
     reference: Option<String>,
@@ -198,13 +196,13 @@ pub(super) struct Address {
 impl Address {
     pub(super) fn read(uri: &Uri) -> Self {
         let mut path = uri.path().split('/').filter(|part| !part.is_empty());
-        // Behind the two words of the route, which may stand behind more.
+        // Skip to what follows the two segments of the route, which may themselves follow others.
         while path.next().is_some_and(|part| part != PATH[1]) {}
         let mut path = path.map(decoded);
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map(|query| query.0)
             .unwrap_or_default();
-        // Of two the first counts; the tag holds for one trunk and one reference anyway.
+        // The first of two counts; the tag is valid for one trunk and one reference anyway.
         let mut first = |name: &str| {
             let found = pairs.iter().find(|pair| pair.0 == name);
             let found = found.map(|pair| pair.1.clone());
@@ -218,7 +216,7 @@ impl Address {
     }
 }
 
-/// A part of the path without its percent signs.
+/// Percent-decodes a path segment.
 fn decoded(part: &str) -> String {
     let query = format!("p={}", part.replace('+', "%2B"));
     form_urlencoded::parse(query.as_bytes())
@@ -227,13 +225,13 @@ fn decoded(part: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Who says that it sends this, and about which dial.
+/// Claimed sender and reference of a webhook, not yet verified.
 pub(super) struct Claimed<'a> {
     pub(super) trunk: &'a Trunk,
     pub(super) reference: Option<Reference>,
 }
 
-/// What can be told without the body. The error is the reason, for the counter.
+/// Checks everything that does not need the body. The error is the reason, for the counter.
 pub(super) fn claim<'a>(
     trunks: &'a Trunks,
     address: &Address,
@@ -254,8 +252,8 @@ pub(super) fn claim<'a>(
     Ok(Claimed { trunk, reference })
 }
 
-/// Is it signed by the trunk, and what is to be read of it? Whether a provider signs before it
-/// compresses or after depends on its HTTP client.
+/// Verifies the signature and returns the bytes to read. Whether a provider signs before or after compressing
+/// depends on its HTTP client.
 pub(super) fn verify<'b>(
     claimed: &Claimed<'_>,
     webhook: &Webhook<'b>,
@@ -277,7 +275,7 @@ pub(super) fn verify<'b>(
     }
 }
 
-/// As it came, percent signs and all: a platform that signs the URL signs its spelling.
+/// As received, percent signs included: a platform that signs the URL signs its spelling.
 fn path_and_query(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |path| path.as_str())
 }
@@ -290,8 +288,8 @@ fn reason(why: Rejection) -> &'static str {
     }
 }
 
-/// A name that an index can hold; the body's own id was bounded when it was read.
-/// Cut off, two ids could become one; a digest keeps them apart.
+/// An event id short enough for an index (the body's own id was bounded on reading). Truncation could make
+/// two ids equal; a digest keeps them apart.
 fn indexable(id: String) -> String {
     if id.len() > LONGEST_ID {
         format!("sha256:{}", hex::encode(Sha256::digest(id)))
@@ -300,7 +298,7 @@ fn indexable(id: String) -> String {
     }
 }
 
-/// One answer for every reason.
+/// The same response for every reason.
 fn refusal() -> Problem {
     Problem::new(
         Code::WebhookRejected,
@@ -309,7 +307,7 @@ fn refusal() -> Problem {
     .challenge("Webhook-Signature")
 }
 
-/// Whatever the database says, the event is not kept, and the provider must send it again.
+/// On any database error the event is not stored, and the provider must send it again.
 fn not_kept(error: crate::flow::Error) -> Problem {
     Problem::new(Code::Unavailable, "the event was not kept: send it again")
         .retry_after(5)
@@ -324,7 +322,7 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
     let word = verdict.as_str();
     app.calls.metrics().events.add(word);
     match verdict {
-        // A person must look: somebody may be rung twice, or a URL is used for another call.
+        // A person must look: a callee may be rung twice, or a URL is being used for another call.
         Verdict::LateAnswer | Verdict::Mismatch => {
             tracing::warn!(
                 verdict = word,

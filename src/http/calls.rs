@@ -1,7 +1,7 @@
 //! One call over HTTP: enqueue, show, amend, cancel, redrive, resolve, why.
 //!
-//! Each handler turns a verdict of the verb into a status. The database decides; nothing
-//! here looks at a call's state before it acts, because it may change in between.
+//! Each handler maps a verb's verdict to a status. The database decides; no handler looks at a call's state
+//! before it acts, because it may change in between.
 
 use axum::{
     Extension, Json,
@@ -35,15 +35,15 @@ use crate::{
     telemetry::trace::{self, Span},
 };
 
-/// The caller's key for a request.
+/// Header that makes a request repeatable.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Enqueue a call.
 ///
-/// With an `Idempotency-Key` the same request may be sent any number of times, at the
-/// same time too, and is one call.
+/// With an `Idempotency-Key` the same request may be sent any number of times, also concurrently, and is one
+/// call.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls",
     extensions(("x-problem-codes" = json!([Code::IdempotencyKeyLocked, Code::IdempotencyKeyReused, Code::Suppressed, Code::UnknownCampaign]))),
@@ -93,13 +93,13 @@ pub(super) async fn create_call(
     }
 }
 
-/// The trace that a request belongs to. One that cannot be read is no reason to refuse a call.
+/// `traceparent` of the request. One that cannot be read is ignored.
 pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(TRACEPARENT)?.to_str().ok()?;
     trace::is_traceparent(text).then(|| text.to_owned())
 }
 
-/// The call is asked for in this trace, unless it names one itself.
+/// Sets the call's trace unless its request names one.
 pub(super) fn put_trace(wanted: &mut Value, trace: Option<&str>) {
     if let (Some(fields), Some(trace)) = (wanted.as_object_mut(), trace) {
         let named = fields.entry("traceparent").or_insert(Value::Null);
@@ -124,7 +124,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The header and the field are one thing; two different keys leave us to guess.
+/// The header and the field mean the same; two different keys are refused.
 fn put_key(wanted: &mut Value, key: String) -> Result<(), Problem> {
     let key = Value::String(key);
     if let Some(fields) = wanted.as_object_mut() {
@@ -154,8 +154,8 @@ fn refusal(enqueued: Enqueued) -> Problem {
     }
 }
 
-/// The call after a change that is committed. If the database goes away just now, the
-/// answer is its id alone: an error would make the caller do it again.
+/// The call after a committed change. If the database fails now, the response is the id alone: an error would
+/// make the client repeat the change.
 async fn after(app: &App, id: CallId) -> Value {
     match app.calls.show(id).await {
         Ok(Some(call)) => json!(call),
@@ -169,7 +169,7 @@ async fn after(app: &App, id: CallId) -> Value {
 
 /// Show a call with its attempts and events.
 ///
-/// Also one that is over, until its retention ends.
+/// Finished calls can be shown until their retention ends.
 #[utoipa::path(
     get, path = "/api/v1/calls/{id}", tag = "calls",
     responses((status = 200, description = "The call.", body = Call)),
@@ -181,7 +181,7 @@ pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Json
 
 /// Change a waiting call.
 ///
-/// Only the given fields change. `to` and `campaign` never do: cancel and enqueue again.
+/// Only the given fields change. `to` and `campaign` cannot be changed: cancel and enqueue again.
 #[utoipa::path(
     patch, path = "/api/v1/calls/{id}", tag = "calls",
     extensions(("x-problem-codes" = json!([Code::Locked, Code::NotWaiting]))),
@@ -206,8 +206,8 @@ pub(super) async fn amend_call(
 
 /// Cancel a call.
 ///
-/// A waiting call will not ring. For a call in flight the request is recorded, and the
-/// provider is asked until it agrees or the call ends; such a call is never retried.
+/// A waiting call will not ring. For a call in flight the request is recorded, and the provider is asked
+/// until it agrees or the call ends; such a call is never retried.
 #[utoipa::path(
     post, path = "/api/v1/calls/{id}/cancel", tag = "calls",
     extensions(("x-problem-codes" = json!([Code::Locked, Code::AlreadyOver]))),
@@ -235,7 +235,7 @@ pub(super) async fn cancel_call(
 
 /// Put a finished call back into the queue.
 ///
-/// It has all its attempts again. One that was answered needs `force`.
+/// All its attempts are available again. An answered call needs `force`.
 #[utoipa::path(
     post, path = "/api/v1/calls/{id}/redrive", tag = "calls",
     extensions(("x-problem-codes" = json!([Code::Locked, Code::NotOver, Code::NeedsForce, Code::Held, Code::Suppressed, Code::UnknownCampaign]))),
@@ -279,10 +279,11 @@ pub(super) async fn redrive_call(
     })
 }
 
-/// Say what came of a dial that nobody can explain.
+/// Say what came of a dial in doubt.
 ///
-/// Of a call in doubt, past its deadline, or given up as `unknown`. `not_placed`: nobody was rung,
-/// and it waits again, no attempt used up. An outcome goes the same way as the provider's report.
+/// For a call that is in doubt, past its deadline, or ended as `unknown`. `not_placed`: nobody was rung, and
+/// the call waits again without having used up an attempt. An outcome has the same effect as the provider's
+/// report.
 #[utoipa::path(
     post, path = "/api/v1/calls/{id}/resolve", tag = "calls",
     extensions(("x-problem-codes" = json!([Code::Locked, Code::NotInDoubt]))),
@@ -322,9 +323,9 @@ pub(super) async fn resolve_call(
     }
 }
 
-/// Why is this call not being dialled, or what is awaited?
+/// Explain why a call is not being dialed, or what it waits for.
 ///
-/// The first reason is the one to mend first.
+/// The first reason is the one to resolve first.
 #[utoipa::path(
     get, path = "/api/v1/calls/{id}/why", tag = "calls",
     responses((status = 200, description = "Every reason that holds now, in the order in which they must change.", body = WhyResponse)),
@@ -340,7 +341,7 @@ pub(super) async fn why_call(
     Ok(Json(WhyResponse { reasons }))
 }
 
-/// The queue in numbers.
+/// Show the queue in numbers.
 ///
 /// Calls by state, and what trunks and campaigns have in flight.
 #[utoipa::path(

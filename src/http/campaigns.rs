@@ -1,4 +1,4 @@
-//! Named lanes of calls: cap, weight, policies, pause.
+//! Campaigns over HTTP.
 
 use axum::{Extension, Json, extract::State, response::Response};
 
@@ -17,7 +17,7 @@ use crate::flow::view::Campaign;
 
 /// List the campaigns.
 ///
-/// Each with its calls in flight, and whether it has room for more.
+/// Each with its calls in flight and its room for more.
 #[utoipa::path(
     get, path = "/api/v1/campaigns", tag = "operations",
     responses((status = 200, description = "All of them, by name.", body = Campaigns)),
@@ -29,7 +29,7 @@ pub(super) async fn list_campaigns(State(app): State<App>) -> Result<Json<Campai
 
 /// Show a campaign.
 ///
-/// With its calls in flight, and whether it has room for more.
+/// With its calls in flight and its room for more.
 #[utoipa::path(
     get, path = "/api/v1/campaigns/{name}", tag = "operations",
     responses((status = 200, description = "The campaign.", body = Campaign)),
@@ -41,9 +41,9 @@ pub(super) async fn show_campaign(
     lanes::show(&app, &name).await
 }
 
-/// Make a new campaign.
+/// Create a campaign.
 ///
-/// What is not given has its usual value.
+/// Omitted fields take their defaults.
 #[utoipa::path(
     post, path = "/api/v1/campaigns", tag = "operations",
     extensions(("x-problem-codes" = json!([Code::NameTaken, Code::UnknownTrunk]))),
@@ -59,7 +59,7 @@ pub(super) async fn create_campaign(
 
 /// Change a campaign.
 ///
-/// Only the given fields change. It holds from the next claim on; running calls keep what they have.
+/// Only the given fields change, from the next claim on; calls in flight keep what they were claimed with.
 #[utoipa::path(
     patch, path = "/api/v1/campaigns/{name}", tag = "operations",
     extensions(("x-problem-codes" = json!([Code::UnknownTrunk]))),
@@ -74,9 +74,9 @@ pub(super) async fn change_campaign(
     lanes::change(&app, &owner, &name, fields).await
 }
 
-/// Stop the dialing of a campaign.
+/// Pause a campaign.
 ///
-/// Before the next claim. Live calls are left alone.
+/// Takes effect before the next claim. Calls in flight are left alone.
 #[utoipa::path(
     post, path = "/api/v1/campaigns/{name}/pause", tag = "operations",
     responses((status = 200, description = "It is paused.", body = Campaign)),
@@ -90,9 +90,9 @@ pub(super) async fn pause_campaign(
     lanes::pause(&app, &owner, &name, &reason).await
 }
 
-/// Start the dialing of a campaign again.
+/// Resume a campaign.
 ///
-/// From the next claim on.
+/// Takes effect from the next claim on.
 #[utoipa::path(
     post, path = "/api/v1/campaigns/{name}/resume", tag = "operations",
     responses((status = 200, description = "It dials.", body = Campaign)),

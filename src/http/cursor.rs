@@ -1,8 +1,7 @@
-//! Where a page of calls ended, as an opaque text.
+//! Position of a page of calls, as an opaque text.
 //!
-//! A page is keyset by id, newest first: the cursor is the last id shown, and the next
-//! page begins below it. Calls that arrive meanwhile have higher ids, so no call is
-//! shown twice and none is left out.
+//! Pages are keyset by id, newest first: the cursor is the last id shown, and the next page begins below it.
+//! Calls that arrive meanwhile have higher ids, so no call is shown twice and none is left out.
 
 use std::{fmt, str::FromStr};
 
@@ -14,10 +13,10 @@ use uuid::Uuid;
 use super::query;
 use crate::domain::CallId;
 
-/// The first byte, so that another form can be told apart later.
+/// Version byte, to tell a later form apart.
 const FORM: u8 = 1;
 
-/// The last call of a page.
+/// Last call of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = String, pattern = "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$")]
 pub(super) struct Cursor(pub(super) CallId);
@@ -29,7 +28,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// The text is no cursor of ours.
+/// The text is not a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BadCursor;
 

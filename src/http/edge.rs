@@ -1,8 +1,7 @@
-//! The edge: what happens to every request, whatever it asks.
+//! The edge: what happens to every request.
 //!
-//! One layer gives the request its id, its span and its time limit, writes problem
-//! documents, and logs each answer once. It never logs a raw URI: the query of a
-//! webhook holds its tag, and that of a listing a telephone number.
+//! One layer gives the request its id, its span and its time limit, writes problem documents, and logs each
+//! error once. It never logs a raw URI: a webhook's query holds its tag, and a listing's a telephone number.
 
 use std::{any::Any, fmt};
 
@@ -25,7 +24,7 @@ use crate::provider::Stopwatch;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 100;
 
-/// The outermost layer.
+/// Outermost layer.
 pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let route = request
@@ -63,7 +62,7 @@ fn too_slow() -> Problem {
     .retry_after(5)
 }
 
-/// The caller's id if it is harmless in a log, else a fresh one.
+/// The client's request id if it is safe to log, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers
         .get(REQUEST_ID)
@@ -79,11 +78,11 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-/// Writes the problem that the response carries, and the headers that every answer has.
+/// Writes the problem that the response carries, and the headers every response has.
 fn finish(mut response: Response, id: &str) -> Response {
     let status = response.status();
     let carried = response.extensions_mut().remove::<Problem>();
-    // What a library refused by itself gets the same shape.
+    // Refusals by a library get the same shape.
     let problem = carried.or_else(|| {
         (status.is_client_error() || status.is_server_error()).then(|| foreign(status))
     });
@@ -97,7 +96,7 @@ fn finish(mut response: Response, id: &str) -> Response {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
-    // Answers hold telephone numbers: no cache keeps one.
+    // Responses hold telephone numbers and must not be cached.
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
@@ -117,7 +116,7 @@ fn foreign(status: StatusCode) -> Problem {
     }
 }
 
-/// The one place where an error answer is logged; 5xx with everything that caused it.
+/// The one place where error responses are logged; 5xx with all their causes.
 fn log(problem: &Problem, status: StatusCode) {
     let (status, code) = (status.as_u16(), problem.code().as_str());
     if status >= 500 {
@@ -139,7 +138,7 @@ const fn class(status: StatusCode) -> &'static str {
     }
 }
 
-/// A panic in a handler: the answer is 500, and nothing else is harmed.
+/// A panic in a handler: a 500 for this request, and nothing else is affected.
 #[derive(Debug)]
 struct Panicked(String);
 
@@ -151,7 +150,7 @@ impl fmt::Display for Panicked {
 
 impl std::error::Error for Panicked {}
 
-/// The answer to a panic.
+/// Response to a panic.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the catching layer gives the box away"

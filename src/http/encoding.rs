@@ -1,12 +1,12 @@
-//! Bodies that come compressed.
+//! Compressed bodies.
 
 use std::io::Read;
 
 use axum::http::{HeaderMap, header};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
-/// The body without its `Content-Encoding`; none where there is no such thing, where we do not
-/// know it, or where it is broken or larger than the limit: a few bytes can hold a gigabyte.
+/// Body without its `Content-Encoding`. None if there is no encoding, or if it is unknown, broken, or larger
+/// than the limit once decoded: a few bytes can hold a gigabyte.
 pub(super) fn decoded(headers: &HeaderMap, body: &[u8], limit: usize) -> Option<Vec<u8>> {
     let named = headers.get(header::CONTENT_ENCODING)?.to_str().ok()?;
     let named = named.trim().to_ascii_lowercase();

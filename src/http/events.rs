@@ -1,9 +1,9 @@
 //! Events as they happen: server-sent events (WHATWG HTML, section 9.2).
 //!
-//! A stream is a [`Subscription`] written as text. It holds no connection of the database while it
-//! waits, and is bounded by the process: so many streams, so many pages kept for the slow; a
-//! client that does not read is cut off with its connection (`serve/stall.rs`), and goes on
-//! with its `Last-Event-ID`. On stop every stream ends at once, so that nobody waits for it.
+//! A stream is a [`Subscription`] written as text. It holds no database connection while it waits. The
+//! process bounds the number of streams and of pages kept for slow clients; a client that does not read is
+//! disconnected (`serve/stall.rs`) and resumes with its `Last-Event-ID`. On stop every stream ends at once,
+//! so that shutdown does not wait for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,47 +31,46 @@ use crate::{
     flow::events::{Event, EventError, EventFilter, Since, Subscription},
 };
 
-/// A heartbeat comes at least each so many looks, and when events begin to be withheld.
+/// Looks between two heartbeats, at most; one is also sent when events begin to be withheld.
 const HEARTBEAT: u8 = 15;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-/// What is withheld for so long is worth a word, milliseconds.
+/// Withholding is reported from this many milliseconds on.
 const WITHHELD: i64 = 1000;
-/// What is written at once.
+/// Bytes written at once.
 const CHUNK: usize = 64 * 1024;
-/// How soon a client that lost its stream comes back.
+/// How soon a client reconnects after it lost its stream.
 const RETRY: &str = "retry: 1000\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const KINDS: usize = 50;
 
-/// Which events, and where to begin.
+/// Filters and position of a stream.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
-    /// Of these kinds only, with commas between: `completed,failed`.
+    /// Only events of these kinds, separated by commas: `completed,failed`.
     #[param(pattern = r"^[^\u0000]*$")]
     kind: Option<String>,
-    /// Of this campaign only.
+    /// Only events of this campaign.
     #[param(pattern = r"^[^\u0000]*$")]
     campaign: Option<String>,
-    /// On this trunk only.
+    /// Only events on this trunk.
     #[param(pattern = r"^[^\u0000]*$")]
     trunk: Option<String>,
-    /// Of this call only.
+    /// Only events of this call.
     call: Option<CallId>,
-    /// Where to begin: the id of an event, `start` (the oldest that is kept), `now` (when absent), or an
-    /// instant (a few from before it come too).
+    /// Where to begin: the id of an event, `start` (the oldest kept), `now` (the default), or an instant (RFC
+    /// 3339; a few events from before it may come too).
     #[param(pattern = r"^[^\u0000]*$")]
     after: Option<String>,
 }
 
 /// Follow events.
 ///
-/// A stream of server-sent events, one for each thing that happens to a call: `event:` is its kind,
-/// `data:` its JSON, `id:` where to go on. A client that comes back with its last id as
-/// `Last-Event-ID`, as an `EventSource` does by itself, misses nothing and gets nothing twice.
-/// An event is told once all before it is final: an open writing transaction holds back what
-/// comes after it. A `heartbeat` comes at least every 15 s, and says for how long events have
-/// been withheld, and by whom.
+/// A stream of server-sent events, one for each change of a call: `event:` is its kind, `data:` its JSON,
+/// `id:` where to resume. A client that reconnects with its last id as `Last-Event-ID`, as an `EventSource`
+/// does by itself, misses nothing and gets nothing twice. An event is sent once everything before it is
+/// final: an open writing transaction holds back later events. A `heartbeat` is sent at least every 15 s and
+/// says for how long events have been withheld, and by which connection.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "calls",
     params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen; it wins over `after`.")),
@@ -113,7 +112,7 @@ pub(super) async fn events(
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/event-stream"),
         ),
-        // For proxies that collect answers before they pass them on.
+        // For proxies that buffer responses.
         (
             HeaderName::from_static("x-accel-buffering"),
             HeaderValue::from_static("no"),
@@ -141,7 +140,7 @@ fn read(query: EventQuery, headers: &HeaderMap) -> Result<(EventFilter, Since), 
         .map(str::to_owned)
         .filter(|last| !last.is_empty())
         .or(query.after);
-    // It comes back as an id, which is one line.
+    // It is sent back as an id, which is a single line.
     if after.iter().any(|text| text.contains(char::is_control)) {
         return Err(refusal("\"after\" is no cursor: give one back as it was"));
     }
@@ -167,7 +166,7 @@ fn refusal(error: EventError) -> Problem {
     }
 }
 
-/// One client's stream.
+/// Stream of one client.
 struct Stream {
     events: Subscription,
     stop: CancellationToken,
@@ -183,7 +182,7 @@ enum Stage {
 }
 
 impl Stream {
-    /// What to write next; none: it is over.
+    /// Next chunk to write; none once the stream is over.
     async fn chunk(&mut self) -> Option<String> {
         match self.stage {
             Stage::Ended => return None,
@@ -221,7 +220,7 @@ impl Stream {
         }
     }
 
-    /// With an id: where the filter lets nothing pass, the client gets on all the same.
+    /// Carries an id, so that a client whose filter lets nothing pass still advances.
     fn heartbeat(&self) -> String {
         let data = serde_json::to_string(&self.events.heartbeat()).unwrap_or_default();
         format!(
@@ -234,7 +233,7 @@ impl Stream {
 enum Next {
     Event(Arc<Event>),
     Error(EventError),
-    /// Time for a heartbeat.
+    /// Nothing was sent for a while: a heartbeat is due.
     Silence,
     End,
 }
@@ -255,7 +254,7 @@ async fn next_or_silence(events: &mut Subscription) -> Next {
     Next::Silence
 }
 
-/// JSON has no line feed of its own, and a kind is one word.
+/// JSON has no line feed of its own, and a kind is a single word.
 fn written(event: &Event) -> String {
     format!(
         "id: {}\nevent: {}\ndata: {}\n\n",
@@ -265,7 +264,7 @@ fn written(event: &Event) -> String {
     )
 }
 
-/// A stream cannot be answered with a status any more. The client comes back, and is told then.
+/// The status can no longer change; the client reconnects and gets the error then.
 fn last_words(error: EventError) -> String {
     let problem = refusal(error);
     let data = json!({ "code": problem.code(), "detail": problem.detail() });

@@ -1,5 +1,5 @@
-//! Doors for the fuzz targets in `fuzz/`: the pure functions that read what strangers send.
-//! Not an interface: they change with the code behind them. A refusal is its code's word.
+//! Entry points for the fuzz targets in `fuzz/`: the pure functions that read untrusted input. Not an
+//! interface; they change with the code behind them. A refusal is returned as its code.
 
 use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
@@ -9,12 +9,12 @@ use super::{
 };
 use crate::{domain::Reference, flow::read::Filter, provider::Webhook, trunks::Trunks};
 
-/// A cursor, printed again.
+/// A cursor, read and printed again.
 pub fn cursor(text: &str) -> Option<String> {
     text.parse::<Cursor>().ok().map(|cursor| cursor.to_string())
 }
 
-/// The query of a listing: its filter and its limit.
+/// Filter and limit of a listing's query.
 pub fn listing(uri: &Uri) -> Result<(Filter, i64), &'static str> {
     let read = || {
         let Query(query) = Query::<CallQuery>::read(uri)?;
@@ -24,22 +24,22 @@ pub fn listing(uri: &Uri) -> Result<(Filter, i64), &'static str> {
     read().map_err(|problem: Problem| problem.code().as_str())
 }
 
-/// The body of `POST /calls` and of `PATCH`.
+/// Body of `POST /calls` and of `PATCH`.
 pub fn object(text: &[u8]) -> Result<Value, &'static str> {
     body::read_object(text).map_err(|problem| problem.code().as_str())
 }
 
-/// The body of a batch, as an array.
+/// Body of a batch as an array.
 pub fn batch_array(text: &[u8]) -> Result<Vec<batch::Item>, &'static str> {
     batch::read_items(body::JSON, text).map_err(|problem| problem.code().as_str())
 }
 
-/// The body of a batch, one object a line.
+/// Body of a batch as NDJSON.
 pub fn batch_lines(text: &[u8]) -> Result<Vec<batch::Item>, &'static str> {
     batch::read_items(batch::NDJSON, text).map_err(|problem| problem.code().as_str())
 }
 
-/// Whether a webhook is believed: the trunk and the dial that it is about, or why not.
+/// Trunk and reference of a webhook that is accepted, or the reason why it is not.
 pub fn webhook<'a>(
     trunks: &'a Trunks,
     uri: &Uri,

@@ -1,4 +1,4 @@
-//! Is the process alive, and does it do its work?
+//! Liveness and readiness.
 
 use axum::{Json, extract::State};
 
@@ -11,9 +11,9 @@ use crate::flow::health::Trouble;
 
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
-/// The process lives.
+/// Liveness of the process.
 ///
-/// It does not ask the database: restarting us would not mend that.
+/// Does not ask the database, since a restart would not help it.
 #[utoipa::path(
     get, path = "/healthz", tag = "operations",
     responses((status = 200, description = "It lives.", body = Health)),
@@ -25,10 +25,10 @@ pub(super) async fn healthz() -> Json<Health> {
     })
 }
 
-/// The process does its work.
+/// Readiness of the process.
 ///
-/// Requests, webhooks, claims and sweeps, each by what it last came to, and a commit of nothing
-/// through the same connections. A 503 says which of them fails, since when, and of what.
+/// Latest result of requests, webhooks, claims and sweeps, and an empty commit through the same connections.
+/// A 503 says which of them fails, since when, and why.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
     responses((status = 200, description = "It is ready; `notes` say what fails beside that.", body = Ready)),

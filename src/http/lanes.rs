@@ -1,4 +1,4 @@
-//! Campaigns and trunks over HTTP: what both have in common.
+//! What campaigns and trunks have in common over HTTP.
 
 use axum::{
     Json,
@@ -20,7 +20,7 @@ use crate::flow::{
     view::{Campaign, Trunk},
 };
 
-/// A campaign or a trunk, as it is shown.
+/// A campaign or a trunk as the API shows it.
 pub(super) trait Lane: Serialize + Sized {
     const KIND: LaneKind;
     const IS_UNKNOWN: Code;
@@ -103,7 +103,7 @@ pub(super) async fn change<L: Lane>(
     show(app, name).await
 }
 
-/// What is no field of the row. One that is no text stays, and the database says so.
+/// Takes out a field that is not a column. One that is not a text stays, and the database refuses it.
 fn take(changes: &mut Value, name: &str) -> Option<String> {
     let fields = changes.as_object_mut()?;
     match fields.remove(name)? {

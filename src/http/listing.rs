@@ -14,33 +14,33 @@ use super::{
 };
 use crate::{domain::CallState, flow::read::Filter};
 
-/// Which calls.
+/// Filters and paging of a listing.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CallQuery {
-    /// In this state only.
+    /// Only calls in this state.
     state: Option<CallState>,
-    /// To this number only; write the + as %2B.
+    /// Only calls to this number; write the + as %2B.
     #[serde(default, deserialize_with = "query::number")]
     #[param(max_length = 250)]
     to: Option<String>,
-    /// Where that is dialled, if it has no + and country code: ISO 3166, two letters.
+    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
     region: Option<String>,
-    /// Of this campaign only.
+    /// Only calls of this campaign.
     #[param(pattern = r"^[^\u0000]*$")]
     campaign: Option<String>,
-    /// How many.
+    /// Calls on a page.
     #[serde(default)]
     #[param(inline)]
     pub(super) limit: Limit<50, 200>,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page.
     #[param(inline)]
     cursor: Option<Cursor>,
 }
 
 /// List calls, newest first.
 ///
-/// A call that arrives meanwhile is on none of the pages that follow; none is shown twice.
+/// A call that arrives meanwhile is on none of the following pages; none is shown twice.
 #[utoipa::path(
     get, path = "/api/v1/calls", tag = "calls",
     responses((status = 200, description = "A page; `nextCursor` is null on the last one.", body = CallPage)),

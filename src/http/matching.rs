@@ -30,13 +30,13 @@ use crate::{
     },
 };
 
-/// Calls of one page of an export: what is in memory at once.
+/// Calls on one page of an export, which is what is in memory at once.
 const PAGE: i32 = 1000;
 
-/// Cancel the calls that a filter means.
+/// Cancel the calls a filter selects.
 ///
-/// Of those that wait or are in flight: one batch, in the order of their ids. With `cursor` in the
-/// answer there may be others: send it again with that.
+/// One batch of those that wait or are in flight, in the order of their ids. If the response has a `cursor`
+/// there may be more: repeat the request with it.
 #[utoipa::path(
     post, path = "/api/v1/calls/cancel", tag = "calls",
     responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
@@ -53,10 +53,10 @@ pub(super) async fn cancel_calls(
     Ok(Json(app.calls.cancel_matching(&batch).await?))
 }
 
-/// Put the finished calls that a filter means back into the queue.
+/// Put the finished calls a filter selects back into the queue.
 ///
-/// One batch of them; completed ones only with `force`. With `cursor` in the answer there may
-/// be others: send it again with that.
+/// One batch; completed calls only with `force`. If the response has a `cursor` there may be more: repeat the
+/// request with it.
 #[utoipa::path(
     post, path = "/api/v1/calls/redrive", tag = "calls",
     responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
@@ -73,10 +73,10 @@ pub(super) async fn redrive_calls(
     Ok(Json(batched))
 }
 
-/// Say what came of the dials in doubt that a filter means.
+/// Say what came of the dials in doubt a filter selects.
 ///
-/// Of calls that are `unresolved`, unless the filter names other states in flight; see
-/// `/calls/{id}/resolve`. One batch of them: with `cursor` in the answer there may be others.
+/// One batch of calls that are `unresolved`, unless the filter names other states in flight; see
+/// `/calls/{id}/resolve`. If the response has a `cursor` there may be more: repeat the request with it.
 #[utoipa::path(
     post, path = "/api/v1/calls/resolve", tag = "calls",
     request_body(content = BatchRequest, example = json!({"filter": {"campaign": "default"}, "as": "not_placed", "why": "the provider was down"})),
@@ -119,20 +119,20 @@ fn batch<'a>(request: &'a BatchRequest, filter: &'a Value, by: &'a str) -> Batch
     }
 }
 
-/// Which calls, and how they are written: but for `format` a filter of the database.
+/// Filters and format of an export; all fields but `format` are passed to the database.
 #[derive(Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ExportQuery {
-    /// How they are written; `ndjson` when absent.
+    /// Format of the export; default `ndjson`.
     #[serde(default)]
     format: Format,
-    /// In this state only.
+    /// Only calls in this state.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<CallState>,
-    /// Whose latest attempt ended like this only.
+    /// Only calls whose latest attempt ended with this outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
-    /// To this number only; write the + as %2B.
+    /// Only calls to this number; write the + as %2B.
     #[serde(
         default,
         deserialize_with = "query::number",
@@ -140,31 +140,31 @@ pub(super) struct ExportQuery {
     )]
     #[param(max_length = 250)]
     to: Option<String>,
-    /// Where that is dialled, if it has no + and country code: ISO 3166, two letters.
+    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<String>,
-    /// Of this campaign only.
+    /// Only calls of this campaign.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(pattern = r"^[^\u0000]*$")]
     campaign: Option<String>,
-    /// Enqueued at this instant or later.
+    /// Only calls enqueued at or after this instant (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     created_after: Option<DateTime<Utc>>,
-    /// Enqueued before this instant.
+    /// Only calls enqueued before this instant (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     created_before: Option<DateTime<Utc>>,
-    /// Ended at this instant or later.
+    /// Only calls that ended at or after this instant (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_after: Option<DateTime<Utc>>,
-    /// Ended before this instant.
+    /// Only calls that ended before this instant (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_before: Option<DateTime<Utc>>,
 }
 
 /// Export calls with their results.
 ///
-/// All that fit the query, as a stream in pages: NDJSON has everything, and each attempt; CSV has
-/// one line a call. A stream that is cut off before its end was not whole.
+/// All calls that match the query, as a stream: NDJSON has all fields and each attempt; CSV has one line per
+/// call. A stream that is cut off early is incomplete.
 #[utoipa::path(
     get, path = "/api/v1/calls/export", tag = "calls",
     responses((status = 200, description = "The calls.", content((Object = "application/x-ndjson", example = json!({"id": "0197f5e0-0000-7000-8000-000000000001", "state": "completed"})), (String = "text/csv", example = json!("id,to,state\r\n"))))),
@@ -183,7 +183,7 @@ pub(super) async fn export_calls(
         writer: Writer::new(format),
         is_over: false,
     };
-    // Before the answer begins: a query that makes no sense has a problem for an answer.
+    // Before the response begins, so that an invalid query gets a problem document.
     let first = pages.next().await?;
     let rest = stream::try_unfold((Some(first), pages), |(ready, mut pages)| async move {
         let bytes = match ready {
@@ -200,7 +200,7 @@ pub(super) async fn export_calls(
     Ok((kind, Body::from_stream(rest)).into_response())
 }
 
-/// An export in the middle.
+/// State of an export that is being streamed.
 struct Pages {
     app: App,
     filter: Value,

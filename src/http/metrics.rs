@@ -1,7 +1,7 @@
-//! What Prometheus scrapes: what this process counted, and the state of the queue.
+//! Prometheus metrics: the counters of this process and the state of the queue.
 //!
-//! The queue's part comes from the database at the scrape, so that no process can drift from
-//! it. There are no numbers and no names of people in it, so it asks for no key.
+//! The queue's part is read from the database at each scrape, so that no process can drift from it. It holds
+//! no telephone numbers and no names of people, so no key is needed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,15 +20,15 @@ use crate::{
     provider::Stopwatch,
 };
 
-/// How old the database's part may be at least: many scrapers ask it once.
+/// Minimum age of the database's part before it is read again, however many scrapers there are.
 const FRESH: Duration = Duration::from_secs(1);
-/// And so many times as long as it took: scrapes take a twentieth of one backend at most.
+/// And at least this multiple of the query's own duration, which bounds the load of scrapes on the database.
 const REST: u32 = 20;
-/// How long the database may take before the scrape goes on without it.
+/// Limit for the database, after which the scrape goes on without its part.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The database's part, not asked for more than once a second. A failure is kept as
-/// long: a database in trouble is not asked by every scraper at once.
+/// The database's part, read at most once a second. A failure is kept as long, so that not every scraper asks
+/// a database in trouble.
 #[derive(Debug, Default)]
 pub(super) struct Cache(Mutex<Option<Kept>>);
 
@@ -68,9 +68,9 @@ impl Cache {
     }
 }
 
-/// Metrics in the Prometheus text format.
+/// Show metrics in the Prometheus text format.
 ///
-/// What this process has counted, and the queue as the database has it.
+/// Counters of this process, and the queue as the database has it.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "Prometheus text format 0.0.4. `pgdial_database_up` is 0, and the gauges of the queue are absent, while the database does not answer.", body = String, content_type = "text/plain", example = json!("pgdial_database_up 1\n"))),
@@ -88,7 +88,7 @@ pub(super) async fn metrics(State(app): State<App>) -> Response {
     (kind, text(&families)).into_response()
 }
 
-/// The families as text; one that the library cannot write is left out, and said.
+/// Families as text; one that the library cannot write is left out and logged.
 pub(crate) fn text(families: &[MetricFamily]) -> String {
     let mut text = String::new();
     for family in families {

@@ -1,6 +1,6 @@
-//! Numbers over HTTP: not to be rung, and to be forgotten.
+//! Numbers over HTTP: the do-not-call list, and forgetting.
 //!
-//! A number stands in the body, never in the path: paths are logged, by us and by others.
+//! A number is in the body, never in the path: paths are logged, here and by proxies.
 
 use axum::{Extension, Json, extract::State};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use crate::{
     flow::forget::{Forget, ForgetResponse, ForgetVerdict},
 };
 
-/// A number and where it is dialled, as a request has them; or what is wrong with one of them.
+/// Reads a number with its region; the error says what is wrong with either.
 pub(super) fn number(to: &str, region: Option<&str>) -> Result<Phone, String> {
     let region = region.map(str::parse::<Region>).transpose();
     let region = region.map_err(|error| format!("\"region\" is {error}"))?;
@@ -32,9 +32,8 @@ fn needed(to: &str, region: Option<&str>) -> Result<Phone, Problem> {
 
 /// Forget a number.
 ///
-/// Takes the number, and what was said with it, out of every table; waiting calls to it are
-/// canceled. Refused while a call of it is in flight or held. With `more` there are other calls:
-/// send it again.
+/// Removes the number, and what was said with it, from every table; waiting calls to it are canceled. Refused
+/// while a call to it is in flight or held. If the response says `more`, repeat the request.
 #[utoipa::path(
     post, path = "/api/v1/numbers/forget", tag = "operations",
     extensions(("x-problem-codes" = json!([Code::Locked, Code::Held, Code::InFlight, Code::KeyNeeded]))),
@@ -84,19 +83,19 @@ pub(super) async fn forget_number(
     Err(refusal.until(forgot.until))
 }
 
-/// How many entries.
+/// Paging of the do-not-call list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DoNotCallQuery {
-    /// How many.
+    /// Entries to return, at most.
     #[serde(default)]
     #[param(inline)]
     limit: Limit<50, 1000>,
 }
 
-/// List the numbers not to ring, newest first.
+/// List the do-not-call list, newest first.
 ///
-/// Each with the reason, and who put it there.
+/// Each entry with its reason and who added it.
 #[utoipa::path(
     get, path = "/api/v1/do-not-call", tag = "operations",
     responses((status = 200, description = "The newest entries.", body = DoNotCallList)),
@@ -111,7 +110,7 @@ pub(super) async fn list_do_not_call(
 
 /// Put a number on the do-not-call list.
 ///
-/// Waiting calls to it are passed over at once; live ones are left alone.
+/// Waiting calls to it are suppressed at once; calls in flight are left alone.
 #[utoipa::path(
     post, path = "/api/v1/do-not-call", tag = "operations",
     responses((status = 200, description = "It is on the list.", body = DoNotCallResponse)),
@@ -130,7 +129,7 @@ pub(super) async fn add_do_not_call(
 
 /// Take a number off the do-not-call list.
 ///
-/// Calls that were passed over because of it stay as they are.
+/// Calls that it suppressed stay suppressed.
 #[utoipa::path(
     post, path = "/api/v1/do-not-call/remove", tag = "operations",
     responses((status = 200, description = "It is not on the list.", body = DoNotCallResponse)),

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the operations and the types.
+//! The OpenAPI document, generated from operations and types.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -92,8 +92,8 @@ fn document() -> openapi::OpenApi {
     document
 }
 
-/// A new campaign or trunk is its name and its changes: one object, where the derived schema says
-/// two, each of which forbids the fields of the other.
+/// Merges the name and the changes of a new campaign or trunk into one object; the derived schema has two,
+/// each of which forbids the fields of the other.
 fn flatten(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, changes) in [
         ("CreateCampaignRequest", "SetCampaignRequest"),
@@ -116,7 +116,7 @@ fn flatten(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     }
 }
 
-/// The operations of a path.
+/// Operations of a path.
 pub(super) fn methods(item: &mut PathItem) -> impl Iterator<Item = (MethodFilter, &mut Operation)> {
     [
         (MethodFilter::GET, &mut item.get),
@@ -136,7 +136,7 @@ pub(super) fn each_operation(
     items.flat_map(methods).map(|(_, operation)| operation)
 }
 
-/// Gives an example to every body that has none.
+/// Adds an example to every body without one.
 fn examples(operation: &mut Operation, schemas: &Value) {
     let body = match &mut operation.request_body {
         Some(RefOr::T(body)) => Some(body.content.values_mut()),
@@ -156,7 +156,7 @@ fn examples(operation: &mut Operation, schemas: &Value) {
     }
 }
 
-/// Writes what an operation refuses into its responses. Codes of one status share one.
+/// Documents an operation's refusals as responses. Codes of one status share one.
 fn refusals(operation: &mut Operation) -> Vec<Code> {
     let codes = operations::refusals(operation);
     let mut by_status: BTreeMap<_, Vec<Code>> = BTreeMap::new();
@@ -189,7 +189,7 @@ fn refusals(operation: &mut Operation) -> Vec<Code> {
     codes
 }
 
-/// The document, as text. It does not change while the process runs.
+/// The document as text; constant while the process runs.
 static TEXT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default());
 
 /// Show this document.

@@ -1,8 +1,7 @@
-//! Operations of the API: each handler is listed once, and that makes its route and its place in the
-//! document.
+//! Operations of the API: each handler is listed once, for both its route and its place in the document.
 //!
-//! Method and path come from the handler's attribute. What its arguments take and refuse they say
-//! themselves ([`Argument`]), so that the attribute names only refusals of its own.
+//! Method and path come from the handler's attribute. Its arguments state what they take and refuse
+//! ([`Argument`]), so that the attribute only lists refusals of its own.
 
 use std::future::{Future, ready};
 
@@ -34,10 +33,10 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// Where an operation says what it refuses.
+/// Extension that lists the codes an operation refuses with.
 pub(super) const CODES: &str = "x-problem-codes";
 
-/// Lists handlers.
+/// Collects handlers into [`Operations`].
 macro_rules! operations {
     ($($module:ident :: $handler:ident),* $(,)?) => {{
         let mut operations = $crate::http::operations::Operations::default();
@@ -52,7 +51,7 @@ macro_rules! operations {
 }
 pub(super) use operations;
 
-/// Handlers with their routes, and what the document says of them.
+/// Handlers with their routes and their part of the document.
 #[derive(Default)]
 pub(super) struct Operations {
     pub(super) router: Router<App>,
@@ -60,7 +59,7 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    /// `alone`: a document of this operation only.
+    /// Adds a handler; `alone` is a document of this operation only.
     pub(super) fn add<H, T, A>(&mut self, mut alone: OpenApi, handler: &H)
     where
         H: Handler<T, App> + Signature<A>,
@@ -86,12 +85,12 @@ impl Operations {
         self.document.merge(alone);
     }
 
-    /// All of them ask for a key.
+    /// Requires an API key for all of them.
     pub(super) fn behind(mut self, keys: ApiKeys) -> Self {
         for operation in openapi::each_operation(&mut self.document) {
             refuse(operation, auth::REFUSES);
             let key = SecurityRequirement::new("apiKey", [""; 0]);
-            // An empty requirement beside it: a server without keys asks for none.
+            // The empty requirement is an alternative: a server without keys does not ask for one.
             operation.security = Some(vec![key, SecurityRequirement::default()]);
         }
         let layer = from_fn_with_state(keys, auth::require_key);
@@ -106,7 +105,7 @@ impl Operations {
     }
 }
 
-/// Adds to what an operation refuses.
+/// Adds codes an operation refuses with.
 fn refuse(operation: &mut Operation, codes: &[Code]) {
     let known = refusals(operation);
     let all = Code::ALL
@@ -117,7 +116,7 @@ fn refuse(operation: &mut Operation, codes: &[Code]) {
     operation.extensions.get_or_insert_default().merge(all);
 }
 
-/// What an operation refuses, by status.
+/// Codes an operation refuses with, by status.
 pub(super) fn refusals(operation: &Operation) -> Vec<Code> {
     let codes = operation.extensions.as_ref();
     let codes = codes.and_then(|extensions| extensions.get(CODES)?.as_array());
@@ -126,7 +125,7 @@ pub(super) fn refusals(operation: &Operation) -> Vec<Code> {
     Code::ALL.into_iter().filter(is_named).collect()
 }
 
-/// No test may see an operation refuse what the document does not say.
+/// In tests, panics if an operation refuses with a code that the document does not list.
 fn checked(route: MethodRouter<App>, codes: Vec<Code>) -> MethodRouter<App> {
     route.layer(map_response(move |response: Response| {
         if let Some(problem) = response.extensions().get::<Problem>() {
@@ -137,7 +136,7 @@ fn checked(route: MethodRouter<App>, codes: Vec<Code>) -> MethodRouter<App> {
     }))
 }
 
-/// An operation that is being described.
+/// An operation being described.
 pub(super) struct Described<'a> {
     pub(super) operation: &'a mut Operation,
     components: &'a mut Components,
@@ -149,7 +148,7 @@ impl Described<'_> {
         all.extend(parameters.into_iter().map(RefOr::T));
     }
 
-    /// A body of JSON.
+    /// Declares a JSON body.
     pub(super) fn body<T: ToSchema>(&mut self, required: Required) {
         let mut schemas = vec![(T::name().into_owned(), T::schema())];
         T::schemas(&mut schemas);
@@ -170,7 +169,7 @@ impl Described<'_> {
     }
 }
 
-/// An argument of handlers: what it takes from a request, and for what it refuses one.
+/// Argument of a handler: what it takes from a request, and the codes it refuses one with.
 pub(super) trait Argument {
     const REFUSES: &'static [Code] = &[];
 
@@ -182,12 +181,12 @@ impl Argument for Extension<Owner> {}
 impl Argument for HeaderMap {}
 impl Argument for Uri {}
 
-/// Its body is read by the handler.
+/// The handler reads the body itself.
 impl Argument for Request {
     const REFUSES: &'static [Code] = body::UNREADABLE;
 }
 
-/// What handlers answer.
+/// Return type of a handler.
 pub(super) trait Answer {
     const REFUSES: &'static [Code] = &[];
 }
@@ -195,12 +194,12 @@ pub(super) trait Answer {
 impl Answer for Response {}
 impl<T> Answer for Json<T> {}
 
-/// What can fail asks the database.
+/// An operation that can fail uses the database.
 impl<T> Answer for Result<T, Problem> {
     const REFUSES: &'static [Code] = &[Code::Unavailable];
 }
 
-/// A handler by its arguments and its answer.
+/// Arguments and return type of a handler.
 pub(super) trait Signature<Arguments> {
     fn describe(described: &mut Described<'_>);
 }

@@ -1,8 +1,7 @@
-//! The page that shows the OpenAPI document: one static file, nothing from elsewhere.
+//! The page that shows the OpenAPI document: one static file without external resources.
 //!
-//! Its policy allows exactly the script and the style that stand in it, by their
-//! digests, and requests to this server; so even a document that somebody managed to
-//! put markup into could run nothing.
+//! Its content security policy allows exactly its own script and style, by digest, and requests to this
+//! server; so markup smuggled into a document could not run.
 
 use std::sync::LazyLock;
 
@@ -24,7 +23,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The digest of what stands between two tags, as a policy names it.
+/// Digest of the text between two tags, as a policy names it.
 fn digest(from: &str, to: &str) -> String {
     let inside = PAGE
         .split_once(from)

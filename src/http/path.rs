@@ -1,4 +1,4 @@
-//! What stands in a path: the id of a call or of a worker, the name of a campaign or a trunk.
+//! Path parameters: the id of a call or a worker, the name of a campaign or a trunk.
 
 use std::marker::PhantomData;
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::domain::CallId;
 
-/// Something with an id in the path.
+/// A type with an id in the path.
 pub(super) trait Identified: Sized {
     const WHAT: &'static str;
     const IS_UNKNOWN: Code;
@@ -40,7 +40,7 @@ impl Identified for CallId {
     }
 }
 
-/// The id of a worker.
+/// Id of a worker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WorkerId(pub(super) Uuid);
 
@@ -53,7 +53,7 @@ impl Identified for WorkerId {
     }
 }
 
-/// The id in the path.
+/// Id in the path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Id<T = CallId>(pub(super) T);
 
@@ -84,7 +84,7 @@ impl<T: Identified> Argument for Id<T> {
     }
 }
 
-/// The name in the path.
+/// Name in the path.
 #[derive(Debug, Clone)]
 pub(super) struct Name<L>(pub(super) String, pub(super) PhantomData<L>);
 
@@ -93,7 +93,7 @@ impl<S: Send + Sync, L> FromRequestParts<S> for Name<L> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        // U+0000 would fail the statement, and no name has it.
+        // U+0000 would fail the statement, and no name contains it.
         path.ok()
             .filter(|Path(name)| !name.contains('\0'))
             .map(|Path(name)| Self(name, PhantomData))

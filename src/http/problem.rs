@@ -1,9 +1,8 @@
 //! Errors as RFC 9457 problem documents, in one shape everywhere.
 //!
-//! A handler answers `Err(Problem)`. The problem travels in the response's extensions
-//! to the edge, which alone knows the request id, writes the document, and logs what
-//! the caller is not told. So a document never holds a cause, and a cause is logged
-//! exactly once.
+//! A handler returns `Err(Problem)`. The problem travels in the response's extensions to the edge, which
+//! alone knows the request id, writes the document, and logs what the client is not told. So a document never
+//! holds a cause, and a cause is logged exactly once.
 
 use std::{borrow::Cow, error::Error as StdError, sync::Arc};
 
@@ -19,38 +18,38 @@ use utoipa::ToSchema;
 
 use crate::flow::{self, lanes::ChangeError};
 
-// The stable words.
+// Stable error codes.
 mod code;
 
 pub use code::Code;
 
-/// A problem document (RFC 9457), as it is sent.
+/// A problem document (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 #[serde(rename_all = "camelCase")]
 pub struct Document<'a> {
-    /// Where the code is explained.
+    /// URL that explains the code.
     #[serde(rename = "type")]
     #[schema(example = "/docs#invalid_request")]
     kind: String,
-    /// A short line, the same for every occurrence of the code.
+    /// Short title, the same for every occurrence of the code.
     #[schema(example = "The request cannot be taken")]
     title: &'a str,
-    /// The HTTP status.
+    /// HTTP status.
     #[schema(example = 422)]
     status: u16,
     /// What happened here, and what to do.
     #[schema(example = "\"to\" is missing: the number to ring, as in \"+14155550100\"")]
     detail: &'a str,
-    /// What went wrong, as a stable word.
+    /// Stable code of the error, for programs.
     #[schema(example = "invalid_request")]
     code: Code,
-    /// The name of this request in our logs; also in the `x-request-id` header.
+    /// Id of this request in the server's logs; also in the `x-request-id` header.
     request_id: &'a str,
-    /// Until when it stands in the way, where that is known.
+    /// Until when the obstacle lasts, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<DateTime<Utc>>,
-    /// Every fault of the body, where its fields were looked at.
+    /// Every error of the body, if its fields were checked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault<'a>>,
 }
@@ -71,25 +70,25 @@ impl<'a> Document<'a> {
 }
 
 impl Code {
-    /// A document with this code.
+    /// Example document with this code.
     pub(super) fn example(self) -> serde_json::Value {
         let request = "0197f5e0-0000-4000-8000-000000000009";
         json!(Document::new(self, self.status(), self.title(), request))
     }
 }
 
-/// One fault of a body.
+/// One error of a body.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Fault<'a> {
     /// What is wrong, and what to do.
     detail: &'a str,
-    /// The field, as a JSON Pointer.
+    /// JSON Pointer to the field.
     #[schema(example = "#/to")]
     pointer: String,
 }
 
 impl<'a> Fault<'a> {
-    /// `"to" is missing: ...` is about `to`; what does not begin with a field is about none.
+    /// `"to" is missing: ...` is about `to`; a detail that does not begin with a field is about none.
     fn of(detail: &'a str) -> Option<Self> {
         let (field, _) = detail.strip_prefix('"')?.split_once('"')?;
         let field = field.replace('~', "~0").replace('/', "~1");
@@ -98,7 +97,7 @@ impl<'a> Fault<'a> {
     }
 }
 
-/// An error answer on its way to the edge.
+/// An error response on its way to the edge.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
@@ -111,7 +110,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with the status that its code has.
+    /// A problem with the code's default status.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
@@ -132,37 +131,37 @@ impl Problem {
         )
     }
 
-    /// The same code under another status.
+    /// Same code, other status.
     pub(super) const fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// Trying again makes sense after so many seconds.
+    /// Sets `Retry-After`, in seconds.
     pub(super) const fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_sec = Some(seconds);
         self
     }
 
-    /// What the sender of a 401 must show next time.
+    /// Sets the `WWW-Authenticate` of a 401.
     pub(super) const fn challenge(mut self, challenge: &'static str) -> Self {
         self.challenge = Some(challenge);
         self
     }
 
-    /// Until when it stands in the way.
+    /// Sets until when the obstacle lasts.
     pub(super) const fn until(mut self, until: Option<DateTime<Utc>>) -> Self {
         self.until = until;
         self
     }
 
-    /// What is logged and not told.
+    /// Sets a cause, which is logged but not sent.
     pub(super) fn cause(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
         self.cause = Some(Arc::new(cause));
         self
     }
 
-    /// The stable word.
+    /// Stable code of the error.
     pub(super) const fn code(&self) -> Code {
         self.code
     }
@@ -186,7 +185,7 @@ impl Problem {
 
     /// Writes the document into the response that carried it, whose headers (`Allow`) stay.
     pub(super) fn write(&self, carrier: Response, request_id: &str) -> Response {
-        // The database says each fault on a line of its own.
+        // The database writes one error per line.
         let faults = || self.detail.lines();
         let detail = match faults().count() {
             0 | 1 => Cow::Borrowed(&*self.detail),
@@ -248,7 +247,7 @@ impl From<flow::Error> for Problem {
     }
 }
 
-/// A value that does not fit is the caller's; the database says what to do.
+/// A value that does not fit is the client's error; the database says what to do.
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
@@ -263,7 +262,7 @@ impl From<ChangeError> for Problem {
 }
 
 impl Problem {
-    /// A fault of ours.
+    /// An internal error.
     pub(super) fn internal() -> Self {
         Self::new(
             Code::Internal,
@@ -271,7 +270,7 @@ impl Problem {
         )
     }
 
-    /// The database does not answer.
+    /// The database does not respond.
     pub(super) fn unavailable() -> Self {
         Self::new(
             Code::Unavailable,

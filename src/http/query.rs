@@ -1,4 +1,4 @@
-//! The query of a request.
+//! Query of a request.
 
 use std::str::FromStr;
 
@@ -25,7 +25,7 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// The parameters of the query as this type: only these, each at most once.
+/// Query parameters read as `T`: no unknown ones, each at most once.
 #[derive(Debug)]
 pub(super) struct Query<T>(pub(super) T);
 
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned> Query<T> {
     }
 }
 
-/// `limit: must be a whole number` is about `limit`; the name of an unknown one may be of any length.
+/// `limit: must be a whole number` is about `limit`; the name of an unknown parameter may have any length.
 fn words(rejection: &QueryRejection) -> String {
     let source = std::error::Error::source(rejection);
     let words = source.map_or_else(|| rejection.to_string(), ToString::to_string);
@@ -76,7 +76,7 @@ impl<T: IntoParams> Argument for Query<T> {
     }
 }
 
-/// A parameter that may be absent is never null.
+/// An optional parameter is never null.
 fn forbid_null(schema: &mut RefOr<Schema>) {
     match schema {
         RefOr::T(Schema::Object(object)) => {
@@ -94,7 +94,7 @@ fn forbid_null(schema: &mut RefOr<Schema>) {
     }
 }
 
-/// How many a page holds: so many when absent, and at most so many.
+/// Page size with its default and its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limit<const USUAL: u16, const MOST: u16>(u16);
 
@@ -103,12 +103,12 @@ impl<const USUAL: u16, const MOST: u16> Limit<USUAL, MOST> {
         self.0.into()
     }
 
-    /// One more than is shown: whether it is there tells whether there is another page.
+    /// One more than the page shows; its presence tells whether there is another page.
     pub(super) fn and_one(self) -> i64 {
         self.get() + 1
     }
 
-    /// Leaves what is shown, and says where the next page begins, if there is one.
+    /// Truncates to the page and returns the cursor of the next one, if any.
     pub(super) fn page<T, C>(self, found: &mut Vec<T>, cursor: impl Fn(&T) -> C) -> Option<C> {
         let more = found.len() > self.0.into();
         found.truncate(self.0.into());
@@ -145,7 +145,7 @@ impl<const USUAL: u16, const MOST: u16> PartialSchema for Limit<USUAL, MOST> {
 
 impl<const USUAL: u16, const MOST: u16> ToSchema for Limit<USUAL, MOST> {}
 
-/// The number of the last item of a page whose items are numbered.
+/// Cursor of pages whose items are numbered: the last number shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = String, pattern = "^[1-9][0-9]{0,17}$")]
 pub(super) struct Below(pub(super) i64);
@@ -172,8 +172,8 @@ pub(super) fn cursor<'de, D: Deserializer<'de>, C: FromStr>(text: D) -> Result<C
         .map_err(|_not_ours| D::Error::custom("is not one of ours: give back nextCursor as it was"))
 }
 
-/// Reads a number to ring. A bare + in a query is a space; where there is no other +, nobody means
-/// the space.
+/// Reads a telephone number. An unescaped + in a query arrives as a space; a leading space without another +
+/// is read as a +.
 pub(super) fn number<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(text)?;
     Ok(Some(match text.strip_prefix(' ') {

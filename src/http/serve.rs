@@ -1,10 +1,9 @@
-//! Connections: accepted, bounded, watched, and let go in good order.
+//! Connections: accepted, bounded, watched, and closed in good order.
 //!
-//! `axum::serve` has no limit on how long a client may take to send its headers, so
-//! that a few slow ones could hold every connection. This loop sets one, bounds what
-//! headers may hold, how many connections there are and how long one may leave our answer
-//! unread, and on stop lets requests that are under way end, for a bounded time. When every
-//! place is taken, a client that keeps us waiting gives way to the next ([`crowd`]).
+//! `axum::serve` does not limit how long a client may take to send its headers, so a few slow clients could
+//! hold every connection. This loop limits that, the size of headers, the number of connections, and how long
+//! a response may stay unread; on stop it lets requests under way finish, for a bounded time. When all places
+//! are taken, a client that keeps the server waiting gives way to the next ([`crowd`]).
 
 use std::{convert::Infallible, io, time::Duration};
 
@@ -22,10 +21,9 @@ use tower::ServiceExt;
 // Clients that do not read.
 mod stall;
 
-// Clients that keep us waiting.
+// Clients that keep the server waiting.
 mod crowd;
 
-// File descriptors.
 mod descriptors;
 
 use self::{
@@ -33,30 +31,29 @@ use self::{
     stall::Watched,
 };
 
-/// Between two attempts to accept after one failed (out of file descriptors, for one).
+/// Pause after a failed accept (out of file descriptors, for example).
 const PAUSE: Duration = Duration::from_millis(100);
-/// Of failures in a row every so many is logged.
+/// Of consecutive failures, one in this many is logged.
 const LOG_EVERY: u32 = 100;
 
-/// What a client may take of us.
+/// Limits for clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Server {
-    /// How long a client may take to send its headers; also how long an idle connection is kept.
+    /// Limit for a client to send its headers; also how long an idle connection is kept.
     pub header_timeout: Duration,
-    /// How large the headers may be, in bytes.
+    /// Size limit of the headers, in bytes.
     pub largest_headers: usize,
-    /// How many headers there may be.
+    /// Limit of the number of headers.
     pub most_headers: usize,
-    /// How long a client may read nothing of an answer that waits for it.
+    /// How long a client may leave a pending response unread.
     pub stall_timeout: Duration,
-    /// How many connections there may be. For a further one a client that keeps us waiting
-    /// gives way; without one it waits. By default half of the file descriptors that this
-    /// process may have, 2048 at most.
+    /// Limit of connections. For a further one, a client that keeps the server waiting gives way; if there is
+    /// none, the new one waits. Default: half of the process's file descriptors, 2048 at most.
     pub most_connections: usize,
-    /// How long a client may keep us waiting (idle, or with a part of its request) before it
-    /// gives way to a further connection.
+    /// How long a client may keep the server waiting (idle, or with a part of its request) before it gives
+    /// way to a further connection.
     pub patience: Duration,
-    /// On stop, how long requests under way may take to end.
+    /// On stop, limit for requests under way to finish.
     pub drain: Duration,
 }
 
@@ -83,7 +80,7 @@ pub enum Error {
     Accept(#[source] io::Error),
 }
 
-/// Serves until stopped, with the usual limits.
+/// Serves until stopped, with the default limits.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -93,7 +90,7 @@ pub async fn serve(
 }
 
 impl Server {
-    /// Serves until stopped; requests under way then have `drain` to end.
+    /// Serves until stopped; requests under way then have `drain` to finish.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -112,7 +109,7 @@ impl Server {
         let accepted = self
             .accept_all(&listener, &connections, &tasks, &stop)
             .await;
-        // Whoever connects from here on is refused at once instead of waiting in a backlog.
+        // New clients are refused at once instead of waiting in a backlog.
         drop(listener);
         stop.cancel();
         tasks.close();
@@ -147,7 +144,7 @@ impl Server {
                         tracing::warn!(%error, failures, "a connection could not be accepted; trying again");
                     }
                     failures = failures.saturating_add(1);
-                    // Out of descriptors: somebody who keeps us waiting has one.
+                    // Out of descriptors: a client that keeps the server waiting has one.
                     crowd.make_room();
                     stop.run_until_cancelled(sleep(PAUSE)).await;
                 }
@@ -161,7 +158,7 @@ impl Server {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
-            // The parser's floor is 8 KiB.
+            // The parser's minimum is 8 KiB.
             .max_buf_size(self.largest_headers.max(8 * 1024))
             .max_headers(self.most_headers);
         http
@@ -171,13 +168,13 @@ impl Server {
 async fn accept(listener: &TcpListener, crowd: &Crowd) -> io::Result<(TcpStream, Guest)> {
     let (stream, peer) = listener.accept().await?;
     let guest = crowd.admit(peer.ip()).await;
-    // A client that is gone already is found out by its first read.
+    // A client that has gone already is detected by its first read.
     stream.set_nodelay(true).ok();
     Ok((stream, guest))
 }
 
-/// Whether the next attempt may succeed: a process must not die because it has run out of
-/// something, or because a client or its network gave up. What is wrong with the listener stays wrong.
+/// Whether the next accept may succeed. A process must not die because it ran out of something, or because a
+/// client or its network gave up; only an error of the listener itself is permanent.
 fn passes(error: &io::Error) -> bool {
     !matches!(
         Errno::from_io_error(error),
@@ -185,7 +182,7 @@ fn passes(error: &io::Error) -> bool {
     )
 }
 
-/// What every connection gets.
+/// State that every connection gets.
 #[derive(Clone)]
 struct Connections {
     http: http1::Builder,
@@ -214,7 +211,7 @@ impl Connections {
             self.end.run_until_cancelled(connection).await
         };
         if let Some(Err(error)) = ended {
-            // Slow, broken or vanished clients: their business, and too many to warn about.
+            // Slow, broken or vanished clients are not worth a warning, and too many.
             tracing::debug!(%error, "a connection ended early");
         }
     }

@@ -1,4 +1,4 @@
-//! Provider accounts: slots, pace, pause.
+//! Trunks over HTTP.
 
 use axum::{Extension, Json, extract::State, response::Response};
 
@@ -41,9 +41,9 @@ pub(super) async fn show_trunk(
     lanes::show(&app, &name).await
 }
 
-/// Make a new trunk.
+/// Create a trunk.
 ///
-/// What is not given has its usual value.
+/// Omitted fields take their defaults.
 #[utoipa::path(
     post, path = "/api/v1/trunks", tag = "operations",
     extensions(("x-problem-codes" = json!([Code::NameTaken]))),
@@ -59,7 +59,7 @@ pub(super) async fn create_trunk(
 
 /// Change a trunk.
 ///
-/// Only the given fields change. It holds from the next claim on; running calls keep what they have.
+/// Only the given fields change, from the next claim on; calls in flight keep what they were claimed with.
 #[utoipa::path(
     patch, path = "/api/v1/trunks/{name}", tag = "operations",
     responses((status = 200, description = "The changed trunk.", body = Trunk)),
@@ -73,9 +73,9 @@ pub(super) async fn change_trunk(
     lanes::change(&app, &owner, &name, fields).await
 }
 
-/// Stop the dialing on a trunk.
+/// Pause a trunk.
 ///
-/// Before the next claim. Live calls are left alone.
+/// Takes effect before the next claim. Calls in flight are left alone.
 #[utoipa::path(
     post, path = "/api/v1/trunks/{name}/pause", tag = "operations",
     responses((status = 200, description = "It is paused.", body = Trunk)),
@@ -89,9 +89,9 @@ pub(super) async fn pause_trunk(
     lanes::pause(&app, &owner, &name, &reason).await
 }
 
-/// Start the dialing on a trunk again.
+/// Resume a trunk.
 ///
-/// From the next claim on.
+/// Takes effect from the next claim on.
 #[utoipa::path(
     post, path = "/api/v1/trunks/{name}/resume", tag = "operations",
     responses((status = 200, description = "It dials.", body = Trunk)),

@@ -1,4 +1,4 @@
-//! Worker processes over HTTP: who is there, and who is told to go.
+//! Worker processes over HTTP.
 
 use axum::{Extension, Json, extract::State};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::flow::drain::Drained;
 
 /// List the worker processes.
 ///
-/// One that was not seen for a while is listed and not `alive`.
+/// One that has not been seen for a while is listed with `alive` false.
 #[utoipa::path(
     get, path = "/api/v1/workers", tag = "operations",
     responses((status = 200, description = "Those of the last day, the latest first.", body = Workers)),
@@ -25,10 +25,10 @@ pub(super) async fn list_workers(State(app): State<App>) -> Result<Json<Workers>
     Ok(Json(Workers { workers }))
 }
 
-/// Tell a worker to go.
+/// Drain a worker.
 ///
-/// It claims nothing more and finishes its dials; then a process of `pgdial work` ends, and one of
-/// `pgdial serve` goes on without its worker. To have it back, start it again.
+/// It claims nothing more and finishes its dials; then a `pgdial work` process exits, and a `pgdial serve`
+/// process goes on without its worker. Restart the process to undo it.
 #[utoipa::path(
     post, path = "/api/v1/workers/{id}/drain", tag = "operations",
     responses((status = 200, description = "It goes, or was going.", body = DrainResponse)),

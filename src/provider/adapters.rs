@@ -1,4 +1,4 @@
-//! The adapters that configuration can name, and what each is told.
+//! Adapters that configuration can name, with their settings.
 
 use std::{fmt::Display, str::FromStr, sync::Arc};
 
@@ -14,27 +14,27 @@ use crate::domain::Phone;
 /// A kind of provider account.
 #[derive(Debug)]
 pub struct Adapter {
-    /// The value of `PROVIDER`.
+    /// Value of `PROVIDER`.
     pub name: &'static str,
-    /// What it is told, in the order of its documentation.
+    /// Settings, in the order of the adapter's documentation.
     pub settings: &'static [Setting],
-    /// The setting that webhooks are signed with too, unless `WEBHOOK_SECRETS` says otherwise.
+    /// Setting whose value also verifies webhooks, unless `WEBHOOK_SECRETS` is set.
     pub signs_with: Option<&'static str>,
     pub(crate) build: fn(&Given<'_>) -> Result<Arc<dyn Provider>, Fault>,
 }
 
-/// One thing that an adapter is told, by the variable of this name behind `PGDIAL_` or `PGDIAL_TRUNK_<NAME>_`.
+/// A setting of an adapter: the variable of this name after `PGDIAL_` or `PGDIAL_TRUNK_<NAME>_`.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// The end of the variable's name.
+    /// End of the variable's name.
     pub name: &'static str,
-    /// What it is, as in "trunk `eu` needs the address of its provider".
+    /// Description, as in "trunk `eu` needs the address of its provider".
     pub what: &'static str,
-    /// A right value.
+    /// A valid value.
     pub example: &'static str,
-    /// Nothing works without it.
+    /// Whether it is required.
     pub is_needed: bool,
-    /// It must not be shown.
+    /// Whether it must not be shown.
     pub is_secret: bool,
 }
 
@@ -60,7 +60,7 @@ const ADDRESS: Setting = needed(
     "the address of its provider",
     "https://voice.example.com",
 );
-/// A platform's address is known; another one is another region of it.
+/// Platforms have a default address; another one selects another region.
 const REGION: Setting = optional(ADDRESS);
 const KEY: Setting = Setting {
     is_secret: true,
@@ -112,7 +112,7 @@ const PUBLIC_KEYS: Setting = needed(
     "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=",
 );
 
-/// Every adapter. The first is the default.
+/// All adapters. The first is the default.
 pub const ADAPTERS: [Adapter; 7] = [
     Adapter {
         name: "http",
@@ -242,10 +242,10 @@ pub const ADAPTERS: [Adapter; 7] = [
     },
 ];
 
-/// What one trunk is told: the text of each of its settings that is set.
+/// Settings of one trunk: the text of each that is set.
 pub(crate) struct Given<'a>(pub(crate) &'a dyn Fn(&str) -> Option<&'a str>);
 
-/// A setting that cannot be used.
+/// A setting with an unusable value.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) setting: &'static str,
@@ -274,13 +274,13 @@ impl<'a> Given<'a> {
         self.parsed(SCRIPTS.name)
     }
 
-    /// A list, which may be empty.
+    /// Reads a list, which may be empty.
     fn parsed<T: FromStr<Err: Display>>(&self, setting: &'static str) -> Result<T, Fault> {
         let parsed = self.text(setting).unwrap_or_default().parse();
         parsed.map_err(|error| fault(setting, &error))
     }
 
-    /// One of some words; the first is the default.
+    /// Reads one of several words; the first is the default.
     fn one_of<T: Copy, const N: usize>(
         &self,
         setting: &'static str,

@@ -1,4 +1,4 @@
-//! An answer of a platform, and its words made safe to keep.
+//! A platform's response, and its words made safe to store.
 
 use hyper::{HeaderMap, StatusCode, body::Bytes};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::{Error, protocol, words};
 pub(super) mod retry_after;
 pub(super) mod spoken;
 
-/// An answer. `body` is empty when it was larger than we read; the status still counts.
+/// A response. `body` is empty if it exceeded the limit; the status still counts.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -17,19 +17,19 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON, null where it is none.
+    /// Body as JSON, null if it is not JSON.
     pub(super) fn json(&self) -> Value {
         protocol::parse(&self.body).unwrap_or_default()
     }
 
-    /// Nothing is proved by it.
+    /// Error for a response that proves nothing.
     pub(super) fn unread(&self, why: &str) -> Error {
         Error::NoAnswer {
             why: format!("HTTP {}: {why}", self.status.as_u16()),
         }
     }
 
-    /// `HTTP 422: INVALID_NUMBER: not a telephone number`, without numbers and without the key.
+    /// `HTTP 422: INVALID_NUMBER: not a telephone number`, without telephone numbers and without the key.
     pub(super) fn why(
         &self,
         code: Option<&str>,
@@ -44,11 +44,11 @@ impl Answer {
         if self.status.is_success() && spoken.is_none() && code.is_none() {
             line.push_str(": no call id in the answer");
         }
-        // A code may have been put into capitals, so the key is looked for in any case.
+        // A code may have been converted to capitals, so the key is searched for in any case.
         words::safe(&without(&line, key))
     }
 
-    /// A body that is no JSON and no web page.
+    /// Body that is neither JSON nor a web page.
     pub(super) fn plain_text(&self) -> Option<String> {
         let text = std::str::from_utf8(&self.body).ok()?.trim();
         let speaks = !text.is_empty() && !text.starts_with(['<', '{', '[']);
@@ -61,7 +61,7 @@ fn without(line: &str, key: Option<&str>) -> String {
     let Some(key) = key.filter(|key| !key.is_empty()) else {
         return line.to_owned();
     };
-    // ASCII only changes case byte by byte, so places in one text are places in the other.
+    // ASCII case conversion preserves length, so positions in one text are valid in the other.
     let (lower, key) = (line.to_ascii_lowercase(), key.to_ascii_lowercase());
     let mut out = String::with_capacity(line.len());
     let mut from = 0;

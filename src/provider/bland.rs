@@ -1,7 +1,7 @@
 //! Bland AI: `https://api.bland.ai`.
 //!
-//! `answers` reads what it answers to a request, `report` what it says of a call; it signs as the plain
-//! scheme of `signature` does. What is not documented, and so was decided for safety, stands in
+//! `answers` reads its responses, `report` its reports of calls; it signs like the plain scheme of
+//! `signature`. Where Bland's documentation is silent the safe choice was made; see
 //! `docs/providers/bland.md`.
 
 use chrono::{DateTime, Utc};
@@ -21,28 +21,28 @@ use crate::domain::{Phone, Placement, Reference, Refusal, Report};
 mod answers;
 mod report;
 
-/// Where Bland is, but for enterprises that have a host of their own.
+/// Default address; enterprises have hosts of their own.
 pub const ADDRESS: &str = "https://api.bland.ai";
-/// The limits of Bland's own field, minutes.
+/// Range of Bland's field, in minutes.
 const DURATION: (i32, i32) = (1, 720);
-/// How many calls are listed at once, how many lists are read for one dial, and how many calls of a list
-/// that does not say whose they are are asked about.
+/// Calls on a list page, pages read for one dial, and calls looked up one by one if a list does not say whose
+/// they are.
 const PAGE: usize = 100;
 const MOST_PAGES: usize = 50;
 const MOST_ASKED: usize = 100;
 
-/// What an account has beside its key.
+/// Settings of an account beside its key.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// The number that shows where a call names none of its own; without it one of Bland's pool.
+    /// Default caller id; if none, one of Bland's pool.
     pub from: Option<Phone>,
-    /// Short names of pathways and personas.
+    /// Aliases of pathways and personas.
     pub scripts: Scripts,
-    /// Calls are recorded.
+    /// Whether calls are recorded.
     pub record: bool,
 }
 
-/// One account.
+/// A Bland account.
 #[derive(Debug)]
 pub struct Bland {
     client: Client,
@@ -50,7 +50,7 @@ pub struct Bland {
 }
 
 impl Bland {
-    /// With the API key of the account. Connects to nothing yet.
+    /// Client of an account, with its API key. Does not connect yet.
     pub fn new(address: &str, key: SecretString, settings: Settings) -> Result<Self, Error> {
         Ok(Self {
             client: Client::new(address, Credentials::Header("authorization", key))?,
@@ -65,7 +65,7 @@ impl Bland {
                 why: "Bland reports to https:// only: give pgdial a public URL that is".to_owned(),
             });
         }
-        // Minutes, begun ones too.
+        // In minutes, rounded up.
         let (least, most) = DURATION;
         let minutes = (call.max_duration_sec.saturating_add(59) / 60).clamp(least, most);
         let mut body = json!({
@@ -118,7 +118,7 @@ impl Bland {
         if answers::is_stopped(&answer) {
             return Ok(Cancellation::Agreed);
         }
-        // It says the same of a call that was not dialled yet and of one that is over.
+        // The response is the same for a call not dialed yet and for one that is over.
         match self.by_id(id).await? {
             LookedUp::Found(report) if report.outcome.is_none() => {
                 Err(answers::refused(&answer, self.client.key()))
@@ -133,7 +133,7 @@ impl Bland {
         answers::by_id(&answer, self.client.key())
     }
 
-    /// There is no filter for what a call carries: all calls since then are gone through, the newest first.
+    /// There is no filter for metadata: all calls since then are read, newest first.
     async fn by_reference(&self, dial: Reference) -> Result<LookedUp, Error> {
         let Some(made) = dial.call.made_at() else {
             return Ok(LookedUp::Unsupported);
@@ -149,7 +149,7 @@ impl Bland {
             let (calls, total) = answers::page(&answer, self.client.key())?;
             let is_last = calls.is_empty() || page * PAGE + calls.len() >= total;
             for call in calls {
-                // Whether lists carry the metadata is not documented.
+                // Whether lists contain the metadata is undocumented.
                 let found = if call.get("metadata").is_some() {
                     report::of_call(call)
                 } else if let Some(id) = protocol::name(call.get("call_id").cloned()) {
@@ -179,7 +179,7 @@ impl Bland {
 }
 
 impl Provider for Bland {
-    /// By the address alone: two keys of one account cannot be told from those of two.
+    /// The address alone: two keys of one account cannot be told from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("bland", &[]))
     }
@@ -213,7 +213,7 @@ impl Provider for Bland {
     }
 }
 
-/// `from` and `to` are places in the list, not numbers; the second is not in it.
+/// `from` and `to` are positions in the list, not telephone numbers; `to` is exclusive.
 fn list_path(since: DateTime<Utc>, from: usize) -> String {
     let since = words::percent(&since.to_rfc3339());
     let to = from + PAGE;

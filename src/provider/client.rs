@@ -1,8 +1,7 @@
-//! An account behind an HTTP address: how every adapter asks its platform.
+//! HTTP client for a provider account, used by every adapter.
 //!
-//! Each request has a connection of its own, on purpose: an idle one may be closed by the other side
-//! under our POST, and then nobody can tell whether it arrived. A handshake costs milliseconds, and a
-//! call lasts minutes.
+//! Each request opens its own connection, on purpose: the peer may close an idle one under our POST, and then
+//! it is unknown whether the request arrived. A handshake is cheap compared with a call, which lasts minutes.
 
 use std::time::Duration;
 
@@ -25,18 +24,18 @@ use super::{
 };
 use crate::domain::{Placement, Refusal};
 
-/// How long one request may take.
+/// Time limits of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For the name, the connection and the TLS handshake together.
+    /// Name resolution, connection and TLS handshake together.
     pub connect: Duration,
-    /// For everything. A dial begins at most `Deadline::latest_start` after the claim was
-    /// asked for, so this and that together must fit into the lease.
+    /// The whole request. A dial begins at most `Deadline::latest_start` after the claim was requested, so
+    /// both together must fit into the lease.
     pub total: Duration,
 }
 
 impl Limits {
-    /// Those that every dial has.
+    /// Limits of every dial.
     pub const DEFAULT: Self = Self {
         connect: Duration::from_secs(5),
         total: Duration::from_secs(30),
@@ -49,16 +48,16 @@ impl Default for Limits {
     }
 }
 
-/// How a request says whose it is.
+/// How requests authenticate.
 #[derive(Debug)]
 pub enum Credentials {
-    /// The platform asks for none.
+    /// The platform needs none.
     None,
     /// `Authorization: Bearer <key>`.
     Bearer(SecretString),
-    /// The key alone, in the header of this name.
+    /// The key alone, in the header with this name.
     Header(&'static str, SecretString),
-    /// `Authorization: Basic`, of a user and a password.
+    /// `Authorization: Basic` with user and password.
     Basic(String, SecretString),
 }
 
@@ -91,7 +90,7 @@ impl Credentials {
     }
 }
 
-/// Asks one account.
+/// Sends requests to one account.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(super) limits: Limits,
@@ -102,11 +101,12 @@ pub(crate) struct Client {
     pub(super) connector: Connector,
 }
 
-/// A request, unless one of its parts cannot be one.
+/// A request, or why its parts do not make a valid one.
 pub(super) type Built = Result<Request<Full<Bytes>>, hyper::http::Error>;
 
 impl Client {
-    /// For the platform at `address` (`https://voice.example.com`, a path allowed). Connects to nothing yet.
+    /// Client for the platform at `address` (`https://voice.example.com`, with an optional path). Does not
+    /// connect yet.
     pub(super) fn new(address: &str, credentials: Credentials) -> Result<Self, Error> {
         let address = address.trim().trim_end_matches('/');
         let uri: Uri = address.parse().map_err(|_e| Error::BadAddress)?;
@@ -124,7 +124,7 @@ impl Client {
         })
     }
 
-    /// The account behind the address, however that is spelled, and what tells it from others there.
+    /// Account name: the address in normalized form, and what tells the account from others there.
     pub(super) fn account(&self, adapter: &str, own: &[&str]) -> String {
         let uri: Uri = self.address.parse().unwrap_or_default();
         let scheme = uri.scheme_str().unwrap_or("http").to_ascii_lowercase();
@@ -136,12 +136,12 @@ impl Client {
         account_of(adapter, &host, &[&parts, own].concat())
     }
 
-    /// Where a path of the platform is.
+    /// URL of a path on the platform.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
     }
 
-    /// A request in absolute form; `exchange` connects by it and sends the path alone.
+    /// Request in absolute form; `exchange` connects by it and sends only the path.
     pub(super) fn request(&self, method: Method, path: &str) -> Builder {
         let request = anonymous(method, self.url(path)).header(header::HOST, self.host.clone());
         match &self.authorization {
@@ -150,18 +150,19 @@ impl Client {
         }
     }
 
-    /// A question.
+    /// A GET request.
     pub(super) fn get(&self, path: &str) -> Built {
         self.request(Method::GET, path).body(Full::default())
     }
 
-    /// A POST whose body is JSON. Bodies are structs of texts, numbers and values: serialising them cannot fail.
+    /// A POST with a JSON body. Bodies are structs of texts, numbers and values, so serialization cannot
+    /// fail.
     pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Built {
         let body = serde_json::to_vec(body).unwrap_or_default();
         self.post_builder(path).body(Full::from(body))
     }
 
-    /// A POST whose body is a form.
+    /// A POST with a form body.
     pub(super) fn post_form<'f>(
         &self,
         path: &str,
@@ -177,13 +178,13 @@ impl Client {
             .body(Full::from(form.finish()))
     }
 
-    /// A POST of JSON, for those that add headers.
+    /// Builder of a JSON POST, for adapters that add headers.
     pub(super) fn post_builder(&self, path: &str) -> Builder {
         self.request(Method::POST, path)
             .header(header::CONTENT_TYPE, "application/json")
     }
 
-    /// A POST to another address that the platform gave us, without the key.
+    /// A POST to another address given by the platform, without the key.
     pub(super) fn post_to(url: &Uri, body: &impl Serialize) -> Built {
         let host = url.authority().map_or("", Authority::as_str);
         anonymous(Method::POST, url.to_string())
@@ -192,7 +193,7 @@ impl Client {
             .body(Full::from(serde_json::to_vec(body).unwrap_or_default()))
     }
 
-    /// Asks for a call, once; `read` says what the answer means.
+    /// Requests a call, once; `read` interprets the response.
     pub(super) async fn place(
         &self,
         request: Built,
@@ -215,7 +216,7 @@ impl Client {
         }
     }
 
-    /// Sends what rings nobody, so the phases do not matter: there is an answer, or none.
+    /// Sends a request that rings nobody, so its phases do not matter: there is a response or none.
     pub(super) async fn ask(&self, request: Built) -> Result<Answer, Error> {
         let request = request.map_err(|error| Error::NoAnswer {
             why: words::chain(&error),
@@ -233,13 +234,13 @@ impl Client {
         }
     }
 
-    /// What must not come back in any words about an answer.
+    /// Secret that must not appear in any words about a response.
     pub(super) fn key(&self) -> Option<&str> {
         self.credentials.secret().map(ExposeSecret::expose_secret)
     }
 }
 
-/// A request without host and key.
+/// Request without host and key.
 fn anonymous(method: Method, url: String) -> Builder {
     Request::builder()
         .method(method)

@@ -1,10 +1,10 @@
 //! ElevenLabs Agents: `https://api.elevenlabs.io`, or a host of its region.
 //!
-//! `answers` reads what it answers to a request, `report` what it says of a call, `signature` proves that it
-//! said so. What is not documented, and so was decided for safety, stands in `docs/providers/elevenlabs.md`.
+//! `answers` reads its responses, `report` its reports of calls, `signature` verifies them. Where ElevenLabs'
+//! documentation is silent the safe choice was made; see `docs/providers/elevenlabs.md`.
 //!
-//! A call has no URL of its own to report to: a workspace reports about all its agents to one. What
-//! belongs to us is known by the conversation's id, or by the reference that a transcription repeats.
+//! A call has no report URL of its own: a workspace reports about all its agents to one. Our calls are
+//! recognized by the conversation id, or by the reference that a transcription repeats.
 
 use futures_util::future::BoxFuture;
 use hyper::HeaderMap;
@@ -25,30 +25,30 @@ mod answers;
 mod report;
 mod signature;
 
-/// Where ElevenLabs is, but for workspaces whose data reside elsewhere.
+/// Default address; workspaces with data residency have hosts of their own.
 pub const ADDRESS: &str = "https://api.elevenlabs.io";
-/// Names of variables that are ElevenLabs' own begin so.
+/// Prefix of ElevenLabs' own variables.
 const RESERVED: &str = "system__";
-/// A reference has one conversation. With more of them the filter was passed over.
+/// A reference has one conversation. More of them mean that the filter was ignored.
 const MOST_LISTED: usize = 5;
 
-/// What a workspace has beside its key.
+/// Settings of a workspace beside its key.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// The number that shows where a call names none of its own; without it the first of `numbers`.
+    /// Default caller id; if none, the first of `numbers`.
     pub from: Option<Phone>,
-    /// The numbers that calls come from.
+    /// Caller ids of the account.
     pub numbers: Numbers,
-    /// Short names of agents.
+    /// Aliases of agents.
     pub scripts: Scripts,
-    /// Who carries the calls of those numbers.
+    /// Carrier of those numbers.
     pub carrier: Carrier,
 }
 
-/// Who carries calls: each has a path of its own.
+/// Carrier of calls; each has its own API path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Carrier {
-    /// Numbers that were imported from Twilio.
+    /// Numbers imported from Twilio.
     #[default]
     Twilio,
     /// Numbers of a SIP trunk.
@@ -67,7 +67,7 @@ impl Carrier {
     }
 }
 
-/// One workspace.
+/// An ElevenLabs workspace.
 #[derive(Debug)]
 pub struct ElevenLabs {
     client: Client,
@@ -75,7 +75,7 @@ pub struct ElevenLabs {
 }
 
 impl ElevenLabs {
-    /// With an API key of the workspace. Connects to nothing yet.
+    /// Client of a workspace, with its API key. Does not connect yet.
     pub fn new(address: &str, key: SecretString, settings: Settings) -> Result<Self, Error> {
         Ok(Self {
             client: Client::new(address, Credentials::Header("xi-api-key", key))?,
@@ -138,7 +138,7 @@ impl ElevenLabs {
         answers::by_id(&answer, &self.client.url(""), self.client.key())
     }
 
-    /// What it lists does not say whose it is, so it is asked about each.
+    /// The list does not say whose a conversation is, so each one is looked up.
     async fn by_reference(&self, dial: Reference) -> Result<LookedUp, Error> {
         let reference = dial.to_string();
         let path = format!(
@@ -162,8 +162,8 @@ impl ElevenLabs {
 }
 
 impl Provider for ElevenLabs {
-    /// By the address alone: a workspace has no name that a key tells, and two keys of one cannot be told
-    /// from those of two.
+    /// The address alone: the API does not name the workspace of a key, and two keys of one cannot be told
+    /// from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("elevenlabs", &[]))
     }
@@ -172,7 +172,7 @@ impl Provider for ElevenLabs {
         Box::pin(self.place_now(order))
     }
 
-    /// There is nothing to ask: DELETE would erase the conversation, and let it go on.
+    /// There is no request to end a call: DELETE would erase the conversation, and let it go on.
     fn cancel<'a>(
         &'a self,
         _provider_call_id: &'a str,

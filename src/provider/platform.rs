@@ -1,4 +1,4 @@
-//! What adapters of platforms have in common.
+//! Helpers shared by the platforms' adapters.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -7,26 +7,26 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::domain::{Outcome, Phone, Reference, Report};
 
-/// Where a platform carries our reference for us: a field of the call's metadata.
+/// Field of the call's metadata at the platform that carries the reference.
 pub(super) const REFERENCE: &str = "pgdial_reference";
-/// And the trunk, for people who look at the platform's own pages.
+/// Field that carries the trunk's name, for people who look at the platform's dashboard.
 pub(super) const TRUNK: &str = "pgdial_trunk";
 
-/// A platform's clock and the database's differ by less.
+/// Upper bound of the difference between a platform's clock and the database's.
 pub(super) const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
-/// Short names of a platform's scripts: `welcome=agent_0123,spring=agent_4567@3`. A script id that is none
-/// of them is the platform's own.
+/// Aliases of a platform's scripts: `welcome=agent_0123,spring=agent_4567@3`. A script id that is not an
+/// alias is taken as the platform's own.
 #[derive(Debug, Clone, Default)]
 pub struct Scripts(BTreeMap<String, String>);
 
 impl Scripts {
-    /// The platform's id.
+    /// The platform's id for a script id.
     pub(super) fn resolve<'a>(&'a self, script_id: &'a str) -> &'a str {
         self.0.get(script_id).map_or(script_id, String::as_str)
     }
 
-    /// The platform's id, and the version behind its last `@`.
+    /// The platform's id, and the version after its last `@`.
     pub(super) fn with_version<'a>(&'a self, script_id: &'a str) -> (&'a str, Option<&'a str>) {
         let id = self.resolve(script_id);
         match id.rsplit_once('@') {
@@ -36,7 +36,7 @@ impl Scripts {
     }
 }
 
-/// An entry of a list of scripts that has no name or no id.
+/// A list of scripts has an entry without a name or an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no NAME=ID")]
 pub struct BadScript(String);
@@ -55,12 +55,12 @@ impl FromStr for Scripts {
     }
 }
 
-/// A platform's ids of the numbers that its account calls from: `+14155550100=phnum_01,+14155550101=phnum_02`.
+/// The platform's ids of the account's caller ids: `+14155550100=phnum_01,+14155550101=phnum_02`.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers(Vec<(Phone, String)>);
 
 impl Numbers {
-    /// The id of this number; of the first one where none is asked for.
+    /// Id of this number, or of the first one if none is given.
     pub(super) fn id(&self, number: Option<&Phone>) -> Option<&str> {
         let mut known = self.0.iter();
         let found = match number {
@@ -71,7 +71,7 @@ impl Numbers {
     }
 }
 
-/// An entry of a list of numbers that has no number or no id.
+/// A list of numbers has an entry without a number or an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no +NUMBER=ID")]
 pub struct BadNumber(String);
@@ -99,18 +99,18 @@ fn entries(list: &str) -> impl Iterator<Item = &str> {
         .filter(|entry| !entry.is_empty())
 }
 
-/// The text at a JSON pointer, unless it is empty.
+/// Text at a JSON pointer, unless empty.
 pub(super) fn text(value: &Value, pointer: &str) -> Option<String> {
     let text = value.pointer(pointer)?.as_str()?;
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The number at a JSON pointer.
+/// Number at a JSON pointer.
 pub(super) fn number(value: &Value, pointer: &str) -> Option<f64> {
     value.pointer(pointer)?.as_f64()
 }
 
-/// The named fields of an object, and no others.
+/// Only the named fields of an object.
 pub(super) fn only(value: Value, names: &[&str]) -> Map<String, Value> {
     match value {
         Value::Object(mut fields) => {
@@ -121,12 +121,12 @@ pub(super) fn only(value: Value, names: &[&str]) -> Map<String, Value> {
     }
 }
 
-/// A field of an object, taken out; null where it is none, or has none.
+/// Takes a field out of an object; null if there is none.
 pub(super) fn take(value: &mut Value, name: &str) -> Value {
     value.get_mut(name).map(Value::take).unwrap_or_default()
 }
 
-/// The call's metadata as variables of a script. Metadata that is no object has no names for any.
+/// The call's metadata as variables of a script; none if the metadata is not an object.
 pub(super) fn variables(metadata: &RawValue) -> Map<String, Value> {
     match serde_json::from_str(metadata.get()) {
         Ok(Value::Object(fields)) => fields,
@@ -134,7 +134,7 @@ pub(super) fn variables(metadata: &RawValue) -> Map<String, Value> {
     }
 }
 
-/// Of several calls that a platform lists under one reference, the one that says most.
+/// The most informative of several calls that a platform lists under one reference.
 pub(super) fn most_telling(calls: impl Iterator<Item = Report>, dial: Reference) -> Option<Report> {
     let calls: Vec<_> = calls.collect();
     if calls.len() > 1 {
@@ -146,7 +146,7 @@ pub(super) fn most_telling(calls: impl Iterator<Item = Report>, dial: Reference)
     calls.into_iter().max_by_key(Report::weight)
 }
 
-/// How a dial ended by the final answer of SIP; none for a code that says nothing of it.
+/// Outcome of a dial by its final SIP response code; none if the code does not determine it.
 pub(super) const fn sip_outcome(code: u16) -> Option<Outcome> {
     Some(match code {
         200 => Outcome::Answered,

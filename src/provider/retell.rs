@@ -1,7 +1,7 @@
 //! Retell AI: `https://api.retellai.com`.
 //!
-//! `answers` reads what it answers to a request, `report` what it says of a call, `signature` proves
-//! that it said so. What is not documented, and so was decided for safety, stands in `docs/providers/retell.md`.
+//! `answers` reads its responses, `report` its reports of calls, `signature` verifies them. Where Retell's
+//! documentation is silent the safe choice was made; see `docs/providers/retell.md`.
 
 use futures_util::future::BoxFuture;
 use hyper::HeaderMap;
@@ -22,15 +22,15 @@ mod answers;
 mod report;
 mod signature;
 
-/// Where Retell is, for every workspace.
+/// Default address, the same for every workspace.
 pub const ADDRESS: &str = "https://api.retellai.com";
-/// The limits of Retell's own fields, milliseconds.
+/// Range of Retell's ring timeout, in milliseconds.
 const RING: (i64, i64) = (5_000, 300_000);
 const DURATION: (i64, i64) = (60_000, 7_200_000);
-/// How long Retell waits for our answer to a webhook, milliseconds.
+/// How long Retell waits for the response to a webhook, in milliseconds.
 const WEBHOOK_TIMEOUT: u32 = 10_000;
 
-/// One workspace.
+/// A Retell workspace.
 #[derive(Debug)]
 pub struct Retell {
     client: Client,
@@ -39,8 +39,9 @@ pub struct Retell {
 }
 
 impl Retell {
-    /// With the API key of the workspace. `from` shows where a call names no number of its own; `scripts`
-    /// are short names of agents. Connects to nothing yet.
+    /// Client of a workspace, with its API key.
+    ///
+    /// `from` is the default caller id; `scripts` are aliases of agents. Does not connect yet.
     pub fn new(
         address: &str,
         key: SecretString,
@@ -112,7 +113,7 @@ impl Retell {
         let path = format!("/v2/stop-call/{}", words::percent(id));
         let answer = self.client.ask(self.client.post(&path, &json!({}))).await?;
         if answer.status == 400 {
-            // It says neither that the call is over nor that it is not.
+            // The response does not say whether the call is over.
             let report = self.by_id(id).await?;
             if matches!(&report, LookedUp::Found(report) if report.outcome.is_some()) {
                 return Ok(Cancellation::AlreadyOver);
@@ -137,8 +138,8 @@ impl Retell {
 }
 
 impl Provider for Retell {
-    /// By the address alone: a workspace has no name that the API tells, and two keys of one cannot be told
-    /// from those of two.
+    /// The address alone: the API does not name the workspace, and two keys of one workspace cannot be told
+    /// from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("retell", &[]))
     }

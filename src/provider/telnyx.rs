@@ -1,7 +1,7 @@
 //! Telnyx Call Control, with an AI assistant of Telnyx as the script: `https://api.telnyx.com`.
 //!
-//! `answers` reads what it answers to a request, `report` what it says of a call, `signature` proves that it
-//! said so. What is not documented, and so was decided for safety, stands in `docs/providers/telnyx.md`.
+//! `answers` reads its responses, `report` its reports of calls, `signature` verifies them. Where Telnyx's
+//! documentation is silent the safe choice was made; see `docs/providers/telnyx.md`.
 
 use std::collections::BTreeMap;
 
@@ -27,12 +27,12 @@ mod signature;
 
 pub use signature::{BadPublicKey, PublicKeys};
 
-/// Where Telnyx is, for every account.
+/// Default address, the same for every account.
 pub const ADDRESS: &str = "https://api.telnyx.com";
-/// The limits of Telnyx's own fields, seconds.
+/// Range of Telnyx's fields, in seconds.
 const RING: (i32, i32) = (5, 600);
 const DURATION: (i32, i32) = (30, 14_400);
-/// Events that must arrive, and after how many milliseconds each is sent again: a minute is the most in all.
+/// Events that must arrive, and the delays of their retries in milliseconds: at most a minute in all.
 const EVENTS: [&str; 4] = [
     "call.initiated",
     "call.answered",
@@ -40,11 +40,11 @@ const EVENTS: [&str; 4] = [
     "call.cost",
 ];
 const RETRIES: [u32; 4] = [1_000, 5_000, 15_000, 30_000];
-/// Of a list, so many at a time, and so many pages: one that never ends must not keep us for ever.
+/// Items per page and limit of pages of a list, so that an endless one is not read for ever.
 const PAGE: usize = 100;
 const MOST_PAGES: usize = 100;
 
-/// One Call Control application.
+/// A Call Control application.
 #[derive(Debug)]
 pub struct Telnyx {
     client: Client,
@@ -55,9 +55,10 @@ pub struct Telnyx {
 }
 
 impl Telnyx {
-    /// With an API key of the account, and its public key, which webhooks are verified with. `connection_id` is
-    /// the Call Control application that dials. `from` shows where a call names no number of its own; `scripts`
-    /// are short names of assistants. Connects to nothing yet.
+    /// Client of an account, with its API key and the public key that verifies webhooks.
+    ///
+    /// `connection_id` is the Call Control application that dials; `from` is the default caller id; `scripts`
+    /// are aliases of assistants. Does not connect yet.
     pub fn new(
         address: &str,
         key: SecretString,
@@ -87,7 +88,7 @@ impl Telnyx {
             refused("Telnyx needs a number to call from: give the call one, or the trunk")
         })?;
         let assistant = self.scripts.resolve(&call.script_id);
-        // An application would be driven by the events that we take: whoever answered would hear nothing.
+        // An application would be driven by the events that we receive: the callee would hear nothing.
         if assistant.bytes().all(|b| b.is_ascii_digit()) {
             return Err(refused("the script id names no assistant of Telnyx"));
         }
@@ -136,13 +137,13 @@ impl Telnyx {
     }
 
     async fn cancel_now(&self, id: &str) -> Result<Cancellation, Error> {
-        // Without a command id: one that was used before is passed over.
+        // Without a command id: a reused one is ignored.
         let path = format!("/v2/calls/{}/actions/hangup", words::percent(id));
         let answer = self.client.ask(self.client.post(&path, &json!({}))).await?;
         answers::cancellation(&answer, self.client.key())
     }
 
-    /// The call says whether it is up, its events how it went.
+    /// The call object says whether the call is up, its events how it went.
     async fn by_id(&self, id: &str) -> Result<LookedUp, Error> {
         let path = format!("/v2/calls/{}", words::percent(id));
         let answer = self.client.ask(self.client.get(&path)).await?;
@@ -158,7 +159,7 @@ impl Telnyx {
             let leg_id = words::percent(leg);
             let path = format!("/v2/call_events?filter%5Bleg_id%5D={leg_id}&");
             events = self.list(&path).await?;
-            // A filter that was passed over would list the events of everybody.
+            // A filter that Telnyx ignored would list the events of other calls.
             events.retain(|event| event.get("call_leg_id").and_then(Value::as_str) == Some(leg));
         }
         match report::of_call(&call, &events) {
@@ -167,8 +168,8 @@ impl Telnyx {
         }
     }
 
-    /// Only calls that are up are listed: one that is not may have rung all the same, and so nothing is
-    /// said of it.
+    /// Only active calls are listed: one that is missing may have rung all the same, so its absence proves
+    /// nothing.
     async fn by_reference(&self, dial: Reference) -> Result<LookedUp, Error> {
         let connection = words::percent(&self.connection_id);
         let path = format!("/v2/connections/{connection}/active_calls?");
@@ -177,7 +178,7 @@ impl Telnyx {
         Ok(found.map_or(LookedUp::Unsupported, LookedUp::Found))
     }
 
-    /// Every item of a list; `path` ends where a parameter may follow.
+    /// All items of a list; `path` ends where a parameter may follow.
     async fn list(&self, path: &str) -> Result<Vec<Value>, Error> {
         let mut items = Vec::new();
         for number in 1..=MOST_PAGES {
@@ -200,7 +201,7 @@ impl Telnyx {
 }
 
 impl Provider for Telnyx {
-    /// By the application that dials: an account has no other name that the API tells.
+    /// Identified by the application that dials: the API has no other name of the account.
     fn account(&self) -> Option<String> {
         Some(self.client.account("telnyx", &[&self.connection_id]))
     }
@@ -234,7 +235,7 @@ impl Provider for Telnyx {
         signature::claimed(headers)
     }
 
-    /// By the public key of the account: the secrets of the trunk only make tags.
+    /// With the account's public key; the trunk's secrets only make tags.
     fn verify(&self, webhook: &Webhook<'_>, _secrets: &Secrets) -> Result<Verified, Rejection> {
         signature::verify(webhook, &self.public_keys)
     }
@@ -244,7 +245,7 @@ impl Provider for Telnyx {
     }
 }
 
-/// Telnyx's variables are texts, numbers and truths.
+/// Telnyx's variables are texts, numbers and booleans.
 fn flat(value: Value) -> Value {
     match value {
         Value::Null | Value::Array(_) | Value::Object(_) => Value::String(value.to_string()),
@@ -263,7 +264,7 @@ struct PlaceBody<'a> {
     client_state: String,
     command_id: String,
     timeout_secs: i32,
-    /// Else it goes on along other routes, and rings for a multiple of the time.
+    /// If true, the call goes on over other routes and rings for a multiple of the time.
     retry_on_timeout: bool,
     time_limit_secs: i32,
     assistant: Assistant<'a>,

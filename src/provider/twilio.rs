@@ -1,8 +1,8 @@
 //! Twilio Programmable Voice: `https://api.twilio.com`.
 //!
-//! `answers` reads what it answers to a request, `report` what it says of a call, `script` makes the address
-//! of what a call says, `signature` proves that Twilio said so. What is not documented, and so was decided for
-//! safety, stands in `docs/providers/twilio.md`.
+//! `answers` reads its responses, `report` its reports of calls, `script` builds the URL of the TwiML,
+//! `signature` verifies reports. Where Twilio's documentation is silent the safe choice was made; see
+//! `docs/providers/twilio.md`.
 
 use futures_util::future::BoxFuture;
 use hyper::HeaderMap;
@@ -23,18 +23,18 @@ mod report;
 mod script;
 mod signature;
 
-/// Where Twilio is, for accounts of the United States; other regions have hosts of their own.
+/// Default address, for accounts in the United States; other regions have hosts of their own.
 pub const ADDRESS: &str = "https://api.twilio.com";
-/// The limits of Twilio's own fields, seconds.
+/// Range of Twilio's fields, in seconds.
 const RING: (i32, i32) = (1, 600);
 const DURATION: (i32, i32) = (1, 14_400);
-/// What a callback tells of. `initiated` has left the queue; `answered` arrives as `in-progress`.
+/// Events of a callback. `initiated` has left the queue; `answered` arrives as `in-progress`.
 const EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
-/// A callback that we cannot take is sent again, five times, whatever went wrong. By default Twilio
-/// repeats it once, and only where nobody answered.
+/// A failed callback is sent again, five times, whatever went wrong. By default Twilio repeats it once, and
+/// only if there was no response.
 const RETRIES: &str = "#rc=5&rp=all";
 
-/// One account or subaccount.
+/// A Twilio account or subaccount.
 #[derive(Debug)]
 pub struct Twilio {
     client: Client,
@@ -44,9 +44,10 @@ pub struct Twilio {
 }
 
 impl Twilio {
-    /// With the Auth Token of the account, or an API key as `SK...:secret`. Twilio signs by the Auth Token in
-    /// either case. `from` shows where a call names no number of its own; `scripts` are short names of
-    /// addresses of TwiML, `*` the one of every other script. Connects to nothing yet.
+    /// Client of an account, with its Auth Token, or an API key as `SK...:secret`.
+    ///
+    /// Twilio signs with the Auth Token in either case. `from` is the default caller id; `scripts` are
+    /// aliases of TwiML URLs, `*` that of all other scripts. Does not connect yet.
     pub fn new(
         address: &str,
         account_sid: &str,
@@ -103,7 +104,7 @@ impl Twilio {
         if !answers::still_waits(&answer) {
             return answers::cancellation(&answer, self.client.key());
         }
-        // In the queue of Twilio, or ringing: documented to end there is the other word alone.
+        // Queued or ringing: only this status is documented to end a call there.
         let answer = self.set_status(id, "canceled").await?;
         answers::cancellation(&answer, self.client.key())
     }
@@ -123,7 +124,7 @@ impl Twilio {
         answers::by_id(&answer, self.client.key())
     }
 
-    /// Of the calls of the account, or of one.
+    /// Path of the account's calls, or of one call.
     fn path(&self, id: Option<&str>) -> String {
         let account = words::percent(&self.account_sid);
         let id = id.map(|id| format!("/{}", words::percent(id)));
@@ -132,7 +133,7 @@ impl Twilio {
     }
 }
 
-/// This request and no other: nothing was sent.
+/// Refuses this request only: nothing was sent.
 fn refused(why: &str) -> Refusal {
     Refusal::Permanent {
         outcome: Outcome::Blocked,
@@ -157,8 +158,8 @@ impl Provider for Twilio {
         Box::pin(self.cancel_now(provider_call_id))
     }
 
-    /// By its id alone: nothing that Twilio keeps of a call names our reference. For the same reason its list
-    /// of calls says nothing of dials that the database has forgotten.
+    /// By the provider's id only: nothing that Twilio stores about a call names our reference. So its list of
+    /// calls says nothing about dials that the database has lost.
     fn look_up<'a>(
         &'a self,
         _dial: Reference,

@@ -1,8 +1,7 @@
-//! Vapi: `https://api.vapi.ai`, or `https://api.eu.vapi.ai` for organisations in the EU.
+//! Vapi: `https://api.vapi.ai`, or `https://api.eu.vapi.ai` for organizations in the EU.
 //!
-//! `answers` reads what it answers to a request, `report` and `ended` what it says of a call, `signature`
-//! proves that it said so. What is not documented, and so was decided for safety, stands in
-//! `docs/providers/vapi.md`.
+//! `answers` reads its responses, `report` and `ended` its reports of calls, `signature` verifies them. Where
+//! Vapi's documentation is silent the safe choice was made; see `docs/providers/vapi.md`.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
@@ -27,59 +26,59 @@ mod ended;
 mod report;
 mod signature;
 
-/// Where Vapi is, for organisations outside the EU.
+/// Default address, for organizations outside the EU.
 pub const ADDRESS: &str = "https://api.vapi.ai";
-/// The limits of Vapi's own fields: seconds, seconds, characters.
+/// Ranges of Vapi's fields: seconds, seconds, characters.
 const RING: (i32, i32) = (1, 600);
 const DURATION: (i32, i32) = (10, 43_200);
 const LONGEST_NAME: usize = 40;
-/// Calls hold all that was said in them, so few are asked for at once.
+/// Call objects contain the whole conversation, so few are requested at once.
 const PAGE: usize = 50;
-/// Nobody waits for longer lists.
+/// Limit of pages read for one look-up.
 const MOST_PAGES: usize = 200;
 
-/// What an organisation has beside its key.
+/// Settings of an organization beside its key.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// The number that shows where a call names none of its own; without it the first of `numbers`.
+    /// Default caller id; if none, the first of `numbers`.
     pub from: Option<Phone>,
-    /// The numbers that calls come from.
+    /// Caller ids of the account.
     pub numbers: Numbers,
-    /// Short names of assistants, squads and workflows.
+    /// Aliases of assistants, squads and workflows.
     pub scripts: Scripts,
     /// How those numbers reach the network.
     pub transport: Transport,
-    /// Where Vapi reports to.
+    /// Where Vapi sends its reports.
     pub webhooks: Webhooks,
 }
 
-/// Who carries the calls: it decides how Vapi is told how long a telephone may ring.
+/// Carrier of the calls, which determines how Vapi is given the ring timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
-    /// Numbers that were imported from Twilio.
+    /// Numbers imported from Twilio.
     Twilio,
-    /// Numbers of Vapi's own, and those of one's own SIP trunk.
+    /// Vapi's own numbers, and those of a SIP trunk.
     Sip,
-    /// Others: Vapi cannot be told.
+    /// Others: Vapi cannot be given a ring timeout.
     #[default]
     Other,
 }
 
-/// Where Vapi reports to.
+/// Where Vapi sends its reports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Webhooks {
-    /// To the URL of each call, signed by the credential with this id. That URL stands in for the server of
-    /// the assistant, for its tools too.
+    /// To a URL of each call, signed with the credential of this id. It replaces the assistant's server, for
+    /// its tools too.
     PerCall {
-        /// As Vapi's dashboard shows it.
+        /// Id of the credential, as in Vapi's dashboard.
         credential_id: String,
     },
-    /// To the server of the assistant, the number or the organisation, which somebody has pointed at us.
+    /// To the server of the assistant, number or organization, which must have been set to our URL.
     #[default]
     Inherited,
 }
 
-/// One organisation.
+/// A Vapi organization.
 #[derive(Debug)]
 pub struct Vapi {
     client: Client,
@@ -87,7 +86,7 @@ pub struct Vapi {
 }
 
 impl Vapi {
-    /// With a private key of the organisation. Connects to nothing yet.
+    /// Client of an organization, with its private key. Does not connect yet.
     pub fn new(address: &str, key: SecretString, settings: Settings) -> Result<Self, Error> {
         Ok(Self {
             client: Client::new(address, Credentials::Bearer(key))?,
@@ -114,7 +113,7 @@ impl Vapi {
             field("squadId", squad.into());
             field("squadOverrides", self.overrides(order, &reference));
         } else if let Some(workflow) = script.strip_prefix("workflow:") {
-            // It can be told nothing else.
+            // A workflow takes no other settings.
             let overrides = json!({ "variableValues": variables(&call.metadata) });
             field("workflowId", workflow.into());
             field("workflowOverrides", overrides);
@@ -139,7 +138,7 @@ impl Vapi {
         Ok(body.into())
     }
 
-    /// What this call changes of an assistant, or of all of a squad.
+    /// Settings of this call that override those of an assistant, or of all members of a squad.
     fn overrides(&self, order: &Order<'_>, reference: &str) -> Value {
         let call = order.call;
         let (least, most) = DURATION;
@@ -153,7 +152,7 @@ impl Vapi {
         let longest = call.max_duration_sec.clamp(least, most);
         field("maxDurationSeconds", longest.into());
         if let Webhooks::PerCall { credential_id } = &self.settings.webhooks {
-            // Without a plan nothing is sent again.
+            // Without a plan nothing is retried.
             let plan = json!({ "type": "exponential", "maxRetries": 5, "baseDelaySeconds": 2 });
             let server = json!({
                 "url": order.webhook_url, "credentialId": credential_id, "timeoutSeconds": 20,
@@ -185,7 +184,7 @@ impl Vapi {
         self.client.ask(self.client.get(&path)).await
     }
 
-    /// A live call is told to end at an address of its own. (DELETE would erase it, and let it go on.)
+    /// A live call is ended through a URL of its own. (DELETE would erase it, and let it go on.)
     async fn cancel_now(&self, id: &str) -> Result<Cancellation, Error> {
         let answer = self.call(id).await?;
         let call = answer.json();
@@ -202,8 +201,9 @@ impl Vapi {
         answers::cancellation(&self.client.ask(request).await?, self.client.key())
     }
 
-    /// Every call since then, or as many as satisfy `is_enough`, the newest first. There is no cursor and
-    /// no promise of an order, so a time with too many calls is asked about in halves.
+    /// Lists calls since a time, newest first, until `is_enough`.
+    ///
+    /// There is no cursor and no documented order, so a period with too many calls is split in halves.
     async fn list(
         &self,
         since: DateTime<Utc>,
@@ -271,8 +271,8 @@ impl Vapi {
 }
 
 impl Provider for Vapi {
-    /// By the address alone: an organisation has no name that a key tells, and two keys of one cannot be
-    /// told from those of two.
+    /// The address alone: the API does not name the organization of a key, and two keys of one cannot be told
+    /// from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("vapi", &[]))
     }
@@ -331,13 +331,13 @@ fn list_path(from: DateTime<Utc>, until: Option<DateTime<Utc>>) -> String {
     format!("/call?limit={PAGE}&createdAtGe={from}{until}")
 }
 
-/// Now, by the clock that stamps their calls.
+/// Present time by the clock that stamps the calls.
 fn date(answer: &Answer) -> Option<DateTime<Utc>> {
     let date = answer.headers.get(header::DATE)?.to_str().ok()?;
     Some(DateTime::parse_from_rfc2822(date).ok()?.to_utc())
 }
 
-/// Between two times, to the millisecond that a list is asked with; none where there is nothing between.
+/// Midpoint of two times, in the milliseconds of a list's filter; none if there is none between.
 fn middle(from: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let half = (until - from).num_milliseconds() / 2;
     (half > 0).then(|| from + TimeDelta::milliseconds(half))

@@ -1,4 +1,4 @@
-//! A webhook as it came, for the adapter that verifies and reads it.
+//! A webhook as received, for the adapter that verifies and reads it.
 
 use std::sync::LazyLock;
 
@@ -6,22 +6,22 @@ use hyper::{HeaderMap, Method};
 
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
 
-/// One request of a platform.
+/// A platform's HTTP request.
 #[derive(Debug, Clone, Copy)]
 pub struct Webhook<'a> {
-    /// Its method.
+    /// HTTP method.
     pub method: &'a Method,
-    /// The URL that the platform was told, and may have signed: the configured public URL with the path and
-    /// query as they came. Never made of `Host` or `X-Forwarded-*`, which the sender chooses.
+    /// URL that the platform was given, and may have signed: the configured public URL with the path and
+    /// query as received. Never built from `Host` or `X-Forwarded-*`, which the sender chooses.
     pub url: &'a str,
-    /// Its headers.
+    /// Request headers.
     pub headers: &'a HeaderMap,
-    /// The raw bytes; of a compressed body that was signed before, what it holds.
+    /// Raw bytes; decompressed if the signature was made before compression.
     pub body: &'a [u8],
 }
 
 impl<'a> Webhook<'a> {
-    /// One of which the body alone was kept: it can be read, not verified.
+    /// A stored webhook, of which only the body was kept: it can be read, not verified.
     pub fn kept(body: &'a [u8]) -> Self {
         Self {
             method: &Method::POST,
@@ -31,7 +31,7 @@ impl<'a> Webhook<'a> {
         }
     }
 
-    /// The text of a header, unless it is there twice or is no text.
+    /// Text of a header; none if it is repeated or not a text.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         let mut values = self.headers.get_all(name).iter();
         match (values.next(), values.next()) {

@@ -1,4 +1,4 @@
-//! Which requests a rule is about: `*07`, `script:bad*`, `from:+1800*&5%`.
+//! Which requests a rule matches: `*07`, `script:bad*`, `from:+1800*&5%`.
 
 use std::str::FromStr;
 
@@ -6,20 +6,20 @@ use serde_json::{Map, Value};
 
 use crate::reading::BadOption;
 
-/// What a request says, as far as a rule may ask.
+/// Parts of a request that patterns may test.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// The number to ring.
+    /// Number to ring.
     pub to: &'a str,
-    /// The caller id.
+    /// Caller id.
     pub from: Option<&'a str>,
-    /// The script.
+    /// Id of the script.
     pub script: Option<&'a str>,
-    /// What is handed through.
+    /// Metadata of the call.
     pub metadata: Option<&'a Map<String, Value>>,
 }
 
-/// All of these conditions.
+/// Conditions that must all hold.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pattern(Vec<Condition>);
 
@@ -29,12 +29,12 @@ enum Condition {
     From(String),
     Script(String),
     Metadata(String, String),
-    /// Of a hundred requests so many.
+    /// Percentage of requests.
     Share(f64),
 }
 
 impl Pattern {
-    /// The request is one of them. `draw` gives a number from 0 to 100, for the share.
+    /// Whether the request matches. `draw` returns a number from 0 to 100, for the share.
     pub(super) fn matches(&self, asked: Asked<'_>, mut draw: impl FnMut() -> f64) -> bool {
         let is = |pattern: &str, text: Option<&str>| {
             text.is_some_and(|text| glob(pattern.as_bytes(), text.as_bytes()))
@@ -88,7 +88,7 @@ impl FromStr for Condition {
     }
 }
 
-/// `*` is any text, `?` any one character.
+/// Glob match: `*` is any text, `?` any one character.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], []) => true,

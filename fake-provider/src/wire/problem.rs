@@ -1,4 +1,4 @@
-//! How the fake provider says no.
+//! Error responses of the fake provider.
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::rules::Refusal;
 
-/// An answer other than yes.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,

@@ -1,4 +1,4 @@
-//! What the fake provider says of a call: to those who ask, and by webhook.
+//! The fake provider's reports of a call, in look-ups and webhooks.
 
 use chrono::{DateTime, SecondsFormat};
 use hyper::body::Bytes;
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Ending {
-    /// The last status word of the call.
+    /// Latest status word of the call.
     pub const fn status(self) -> &'static str {
         match self {
             Self::Completed => "COMPLETED",
@@ -30,7 +30,7 @@ impl Ending {
     }
 }
 
-/// The protocol's object: the answer to a look-up, and a webhook without its event id.
+/// The protocol's object: the response to a look-up, and a webhook without its event id.
 pub(crate) fn object(call: &Call) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| drop(object.insert(name.to_owned(), value));
@@ -66,12 +66,12 @@ const fn who_answered(end: &End) -> Option<&'static str> {
     }
 }
 
-/// Where the call stands.
+/// A webhook with the call's present status.
 pub(crate) fn webhook(call: &Call) -> Webhook {
     of(call, object(call))
 }
 
-/// The same with a status that nobody knows.
+/// A webhook with an unknown status.
 pub(crate) fn unknown_word(call: &Call) -> Webhook {
     let mut object = object(call);
     object.insert("status".to_owned(), json!("TELEPORTED"));
@@ -88,7 +88,7 @@ fn of(call: &Call, mut object: Map<String, Value>) -> Webhook {
     }
 }
 
-/// Signed, but cut off in the middle.
+/// A webhook that is signed, but truncated.
 pub(crate) fn garbage(call: &Call) -> Webhook {
     Webhook {
         event_id: event_id(),

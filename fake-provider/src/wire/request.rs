@@ -1,10 +1,10 @@
-//! What is asked of the fake provider.
+//! Dial requests.
 
 use hyper::Uri;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
-/// What a caller asks for. Unknown fields are welcome: other programs speak this protocol too.
+/// A dial request. Unknown fields are accepted: other programs speak this protocol too.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Wish {
@@ -25,7 +25,7 @@ pub(crate) struct Wish {
     pub(crate) ring_timeout_sec: Option<u64>,
 }
 
-/// An address that can be sent to, or none.
+/// A URL that requests can be sent to, or none.
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uri>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else {
         return Ok(None);

@@ -1,8 +1,7 @@
 //! The fake provider's HTTP side: the protocol of the generic adapter, and its misbehaviour.
 //!
-//! A call's life runs in a task of its own and never in a handler: hyper drops the
-//! handler when the caller hangs up, and a caller that has lost patience has still
-//! placed a call.
+//! A call runs in a task of its own and never in a handler: hyper drops the handler when the caller
+//! disconnects, and an impatient caller has still placed a call.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -35,7 +34,7 @@ use crate::{
     rules::Behaviour,
 };
 
-/// Everything that a handler needs.
+/// State shared by the handlers.
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     pub(crate) calls: Arc<Calls>,
@@ -60,7 +59,7 @@ pub(crate) fn router(desk: Desk) -> Router {
         .with_state(desk)
 }
 
-/// Accepts connections until it is told to stop, and then drops them.
+/// Accepts connections until stopped, and then drops them.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -72,7 +71,7 @@ pub(crate) async fn serve(
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        // A caller that is gone before it was accepted is no reason to stop.
+        // A caller that left before it was accepted is no reason to stop.
         if let Ok((stream, _peer)) = accepted {
             tasks.spawn(converse(stream, router.clone(), stop.clone()));
         }
@@ -92,7 +91,7 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
         () = stop.cancelled() => return,
         () = cut.cancelled() => {}
     }
-    // With no time to linger, closing the socket sends RST instead of FIN.
+    // With a linger time of zero, closing the socket sends RST instead of FIN.
     let stream = connection.into_parts().io.into_inner();
     if let Err(error) = stream.set_zero_linger() {
         tracing::warn!(%error, "a connection is closed and not reset");
@@ -118,7 +117,7 @@ async fn place(
     let key = headers
         .get("idempotency-key")
         .and_then(|value| value.to_str().ok());
-    // A repeated key comes first: "late" says that there is no call, and here there is one.
+    // A repeated key is checked first: "late" means that there is no call, and here there is one.
     let taken = match desk.calls.replay(key, &body) {
         Some(replayed) => replayed,
         None if is_late(&headers) => {
@@ -151,7 +150,7 @@ async fn place(
 }
 
 impl Desk {
-    /// Starts a call's life, and answers as its plan says.
+    /// Starts a call, and responds as its plan says.
     async fn begin(&self, call: Arc<Call>, cut: CancellationToken) -> Response {
         let outbox = Outbox::open(
             &self.courier,
@@ -174,7 +173,7 @@ impl Desk {
         }
         if call.plan.does(&Behaviour::ResetAfterAccept) {
             cut.cancel();
-            // The connection goes, and this handler with it.
+            // The connection is reset, which drops this handler.
             std::future::pending::<Infallible>().await;
         }
         if let Some(refusal) = call.plan.refusal.clone() {
@@ -220,7 +219,7 @@ fn is_e164(number: &str) -> bool {
         && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// The request's own time limit has passed. One that cannot be read is none.
+/// Whether the request's own deadline has passed. An unreadable one is ignored.
 fn is_late(headers: &HeaderMap) -> bool {
     let limit = headers
         .get("x-dial-before")

@@ -1,5 +1,5 @@
-//! How webhooks are signed. Written from the descriptions of the two schemes and not taken from the code
-//! that verifies them, so that the two cannot be wrong together.
+//! Signing of webhooks. Written from the descriptions of the two schemes and not from the code that verifies
+//! them, so that the two cannot share an error.
 
 use std::{fmt, str::FromStr};
 
@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use hyper::http::request::Builder;
 use sha2::Sha256;
 
-/// How webhooks are signed.
+/// Signature schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Scheme {
     /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
@@ -21,18 +21,17 @@ pub enum Scheme {
     XSignature,
 }
 
-/// Padded when written, padded or not when read: people lose the `=` when they copy.
+/// Padded when written, optional padding when read: people lose the `=` when they copy.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What webhooks are signed with: `whsec_` and base64, or any other text. Of several, separated by commas,
-/// the first.
+/// A signing secret: `whsec_` and base64, or any other text. Of several, separated by commas, the first.
 #[derive(Clone)]
 pub struct Secret(Hmac<Sha256>);
 
-/// Why a text is not a secret. Says nothing of the text.
+/// Why a text is not a secret. Does not contain the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a webhook secret is any text, or whsec_ and base64, and not empty")]
 pub struct BadSecret;

@@ -1,7 +1,7 @@
-//! Who runs the server when we are root.
+//! The account that runs the server if we are root.
 //!
-//! Postgres refuses root, so root becomes `postgres`, or `nobody` where no such
-//! account exists. Everybody else runs the server as themselves.
+//! Postgres refuses root, so root becomes `postgres`, or `nobody` if there is no such account. Other users
+//! run the server as themselves.
 
 use std::{fs, os::unix::process::CommandExt, process::Command};
 
@@ -15,7 +15,7 @@ pub(super) struct Account {
     pub(super) gid: u32,
 }
 
-/// The account to become, or None if we may stay who we are.
+/// Account to become; none if we need not change.
 pub(super) fn to_become() -> Result<Option<Account>, Error> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
@@ -44,7 +44,7 @@ fn choose(passwd: &str) -> Option<Account> {
         .or_else(|| named("nobody"))
 }
 
-/// One line of /etc/passwd: name, password, uid, gid, and more.
+/// Parses a line of /etc/passwd: name, password, uid, gid, and more.
 fn parse(line: &str) -> Option<Account> {
     let mut fields = line.split(':');
     let name = fields.next()?.to_owned();

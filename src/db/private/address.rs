@@ -1,24 +1,24 @@
-//! How people and programs reach the server.
+//! URLs and psql command lines.
 
 use std::{fmt::Write as _, os::unix::ffi::OsStrExt, path::Path};
 
-/// The superuser of every private cluster.
+/// Superuser of every private cluster.
 pub(super) const USER: &str = "pgdial";
 
-/// The port only names the socket file; nothing listens on it.
+/// Part of the socket file's name; nothing listens on it.
 ///
-/// It stands in the URL because a `PGPORT` of the environment would win over a missing one.
+/// It is in the URL because a `PGPORT` of the environment would replace a missing one.
 pub(super) const PORT: &str = "5432";
 
-/// A URL that sqlx and libpq both take. TLS is switched off by name, because a
-/// `PGSSLMODE=require` of the environment would otherwise reach a Unix socket.
+/// A URL that sqlx and libpq both accept. TLS is disabled explicitly, because a `PGSSLMODE=require` of the
+/// environment would otherwise apply to a Unix socket.
 pub(super) fn url(socket_dir: &Path, database: &str) -> String {
     let host = percent_encoded(socket_dir.as_os_str().as_bytes());
     let database = percent_encoded(database.as_bytes());
     format!("postgres://{USER}@localhost:{PORT}/{database}?host={host}&sslmode=disable")
 }
 
-/// A line for a person's shell.
+/// A command line for a shell.
 pub(super) fn psql_line(socket_dir: &Path, database: &str) -> String {
     let host = shell_word(&socket_dir.to_string_lossy());
     format!("psql -h {host} -U {USER} -d {}", shell_word(database))

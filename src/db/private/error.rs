@@ -1,20 +1,20 @@
-//! What can go wrong, each with its way out.
+//! Errors, each with its remedy.
 //!
-//! Most of these are read by somebody who has just cloned the project, so the
-//! text says what to do next and not only what failed.
+//! Most are read by a person who has just cloned the project, so the text says what to do next and not only
+//! what failed.
 
 use std::{fmt, io, path::PathBuf};
 
 use crate::db::OLDEST_POSTGRES;
 
-/// Why there is no private server.
+/// Why a private server cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No usable binaries anywhere.
+    /// No usable binaries were found.
     #[error(transparent)]
     Missing(Missing),
-    /// The folder that `PGDIAL_PG_BINDIR` names will not do.
+    /// The folder in `PGDIAL_PG_BINDIR` has no usable binaries.
     #[error(
         "PGDIAL_PG_BINDIR={} does not hold the programs initdb and postgres of Postgres {OLDEST_POSTGRES} or newer",
         path.display()
@@ -28,12 +28,12 @@ pub enum Error {
         "Postgres does not run as root, and /etc/passwd has neither `postgres` nor `nobody` to run it as"
     )]
     NoAccount,
-    /// The directory belongs to somebody else, who could then read or swap what is in it.
+    /// The directory belongs to another user, who could read or replace its contents.
     #[error("{} belongs to user id {uid}, or others may write to it", path.display())]
     Foreign {
         /// The directory.
         path: PathBuf,
-        /// Its owner.
+        /// User id of its owner.
         uid: u32,
     },
     /// The account that we become cannot enter the directory.
@@ -44,20 +44,20 @@ pub enum Error {
     Unreachable {
         /// The directory.
         path: PathBuf,
-        /// The account.
+        /// Name of the account.
         account: String,
     },
     /// A file operation failed.
     #[error("cannot {what} {}", path.display())]
     Io {
-        /// What was tried.
+        /// Attempted operation, as a verb.
         what: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// Why it failed.
+        /// Cause.
         source: io::Error,
     },
-    /// A server that was there before does not go.
+    /// An earlier server does not end.
     #[error("another process holds {}", path.display())]
     Busy {
         /// The directory.
@@ -68,15 +68,15 @@ pub enum Error {
     Initdb {
         /// The data directory.
         path: PathBuf,
-        /// What initdb said.
+        /// Output of initdb.
         output: String,
     },
-    /// The server ended before it took connections.
+    /// The server ended before it accepted connections.
     #[error("the private Postgres in {} did not start:\n{}", path.display(), output.trim_end())]
     Died {
         /// The data directory.
         path: PathBuf,
-        /// The end of its log.
+        /// End of its log.
         output: String,
     },
     /// The server neither came up nor ended.
@@ -88,7 +88,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// An I/O failure with the file it is about.
+    /// An I/O error with its file.
     pub(super) fn io(
         what: &'static str,
         path: impl Into<PathBuf>,
@@ -98,21 +98,21 @@ impl Error {
     }
 }
 
-/// That no Postgres server programs were found, and the three ways out.
+/// No Postgres server programs were found; has the three remedies.
 #[derive(Debug)]
 pub struct Missing {
-    /// The line that installs them on this system.
+    /// Command that installs them on this system.
     pub install: &'static str,
-    /// Whether that line needs `sudo` in front.
+    /// Whether the command needs `sudo`.
     pub sudo: bool,
-    /// What was found and cannot be used.
+    /// Binaries that were found but are too old.
     pub too_old: Vec<TooOld>,
 }
 
-/// Binaries older than the floor.
+/// Binaries older than the oldest supported version.
 #[derive(Debug)]
 pub struct TooOld {
-    /// Their folder.
+    /// Folder of the binaries.
     pub folder: PathBuf,
     /// Their major version.
     pub major: u32,

@@ -1,8 +1,8 @@
-//! Where the server binaries are.
+//! Finding the server binaries.
 //!
-//! The first place that holds both `initdb` and `postgres`, new enough, wins.
-//! The order goes from what a person said, over what a shell would run, to
-//! where packages put things: Debian for one keeps `initdb` off the `PATH`.
+//! The first place that holds both `initdb` and `postgres`, recent enough, wins. The order goes from an
+//! explicit setting, over what a shell would run, to where packages install: Debian, for example, keeps
+//! `initdb` off the `PATH`.
 
 use std::{
     env, fs,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::db::OLDEST_POSTGRES;
 
-/// Where packages put server binaries: parent folder, prefix before the version, folder after it.
+/// Where packages install server binaries: parent folder, prefix before the version, folder after it.
 const PACKAGED: [(&str, &str, &str); 9] = [
     ("usr/lib/postgresql", "", "bin"),          // Debian, Ubuntu
     ("usr", "pgsql-", "bin"),                   // RHEL, Fedora (PGDG)
@@ -29,7 +29,7 @@ const PACKAGED: [(&str, &str, &str); 9] = [
     ("Library/PostgreSQL", "", "bin"),          // EDB installer
 ];
 
-/// What installs a server, by the program that does it.
+/// Commands that install a server, by package manager.
 const INSTALLERS: [(&str, &str); 4] = [
     ("apt-get", "apt-get install -y postgresql"),
     ("dnf", "dnf install -y postgresql-server"),
@@ -37,7 +37,7 @@ const INSTALLERS: [(&str, &str); 4] = [
     ("brew", "brew install postgresql@17"),
 ];
 
-/// The server binaries that will be used.
+/// Server binaries to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Binaries {
     pub(super) folder: PathBuf,
@@ -50,7 +50,7 @@ impl Binaries {
     }
 }
 
-/// The binaries to use, or the error that names the ways out.
+/// Binaries to use, or the error with the remedies.
 pub(super) fn find(environment: &Environment) -> Result<Binaries, Error> {
     let root = Path::new("/");
     if let Some(path) = &environment.pg_bindir {
@@ -63,7 +63,7 @@ pub(super) fn find(environment: &Environment) -> Result<Binaries, Error> {
     })
 }
 
-/// The first place with binaries that are new enough, or all that are too old.
+/// The first place with recent enough binaries, or all that are too old.
 fn choose(
     places: &[PathBuf],
     version_of: impl Fn(&Path) -> Option<u32>,
@@ -81,14 +81,15 @@ fn choose(
     Err(too_old)
 }
 
-/// The folder that really holds both programs: `postgres` finds its libraries relative to itself, not to a link.
+/// The folder that really holds both programs: `postgres` finds its libraries relative to itself, not to a
+/// link.
 fn real_folder(place: &Path) -> Option<PathBuf> {
     let initdb = fs::canonicalize(place.join("initdb")).ok()?;
     let folder = initdb.parent()?;
     folder.join("postgres").is_file().then(|| folder.to_owned())
 }
 
-/// Every folder to look in, in order.
+/// Folders to search, in order.
 fn places(environment: &Environment, root: &Path) -> Vec<PathBuf> {
     let mut places = on_path(environment);
     places.extend(told_by_pg_config(&places));
@@ -108,7 +109,7 @@ fn on_path(environment: &Environment) -> Vec<PathBuf> {
         .unwrap_or_default()
 }
 
-/// `pg_config` knows the folder even where the folder is not on the `PATH`.
+/// `pg_config` knows the folder even if it is not on the `PATH`.
 fn told_by_pg_config(path: &[PathBuf]) -> Option<PathBuf> {
     let program = path
         .iter()
@@ -122,7 +123,7 @@ fn told_by_pg_config(path: &[PathBuf]) -> Option<PathBuf> {
         .then(|| PathBuf::from(folder.trim_end()))
 }
 
-/// The folders of a parent whose name is the prefix and a version, with that version.
+/// Folders of a parent whose name is the prefix and a version, with that version.
 fn versions_in(parent: &Path, prefix: &str) -> Vec<(Vec<u32>, PathBuf)> {
     let Ok(entries) = fs::read_dir(parent) else {
         return Vec::new();
@@ -134,7 +135,7 @@ fn versions_in(parent: &Path, prefix: &str) -> Vec<(Vec<u32>, PathBuf)> {
     entries.filter_map(Result::ok).filter_map(version).collect()
 }
 
-/// `9.6` as numbers, so that 17 comes before 9.6; None for a name that is no version.
+/// `9.6` as numbers, so that 17 sorts above 9.6; none if it is not a version.
 fn numbers(version: &str) -> Option<Vec<u32>> {
     version.split('.').map(|part| part.parse().ok()).collect()
 }
@@ -144,7 +145,7 @@ fn version_of(postgres: &Path) -> Option<u32> {
     major_version(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// The major version in what `postgres --version` prints.
+/// Major version in the output of `postgres --version`.
 fn major_version(text: &str) -> Option<u32> {
     let starts_with_digit = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
     let version = text.split_whitespace().find(starts_with_digit)?;

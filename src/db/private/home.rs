@@ -1,11 +1,11 @@
 //! The folder of one server, and the lock on it.
 //!
 //! A home holds `data` (the cluster), `server.log` and the socket. The lock is a flock on the directory
-//! itself, handed down to the watchdog and the server: **whoever gets it knows that no server
-//! of ours lives there**, whatever became of the process that started one.
+//! itself, inherited by the watchdog and the server: **the holder knows that no server of ours runs there**,
+//! whatever happened to the process that started one.
 //!
-//! When we are root everything in a home belongs to the account that runs the
-//! server, and only that account writes there: root follows no link in it.
+//! If we are root, everything in a home belongs to the account that runs the server, and only that account
+//! writes there: root follows no link in it.
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
@@ -24,10 +24,10 @@ use super::{
     account::{self, Account},
 };
 
-/// How often a waiting loop looks.
+/// Time between two checks of a waiting loop.
 pub(super) const GLANCE: Duration = Duration::from_millis(10);
 
-/// How often it looks at most: about a minute, enough for a recovery after a crash.
+/// Limit of checks: about a minute, enough for a recovery after a crash.
 pub(super) const GLANCES: u32 = 6_000;
 
 /// The directory of one server.
@@ -40,7 +40,7 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Opens the home, and makes it if it is not there; a fresh one without a path.
+    /// Opens the home, creating it if missing; without a path a new one.
     pub(super) fn open(kept: Option<&Path>) -> Result<Self, Error> {
         let account = account::to_become()?;
         let path = kept.map_or_else(fresh_path, Path::to_owned);
@@ -53,8 +53,8 @@ impl Home {
         })
     }
 
-    /// Takes the lock, once the last process of an earlier server has let it go. It is ours until the file,
-    /// and every copy of it, is closed.
+    /// Takes the lock, once the last process of an earlier server has released it. Held until the file, and
+    /// every copy of it, is closed.
     pub(super) fn lock(&self) -> Result<File, Error> {
         for _ in 0..GLANCES {
             match self.directory.try_lock() {
@@ -73,7 +73,7 @@ impl Home {
         })
     }
 
-    /// The server that takes connections here, by its own word.
+    /// Process id of the server that accepts connections here, by its own file.
     pub(super) fn ready_pid(&self) -> Option<i32> {
         parse_pid_file(&fs::read_to_string(self.data().join("postmaster.pid")).ok()?)
     }
@@ -95,17 +95,17 @@ impl Home {
     }
 }
 
-/// The data directory in a home.
+/// Data directory in a home.
 pub(super) fn data_in(home: &Path) -> PathBuf {
     home.join("data")
 }
 
-/// A short path that nobody can guess, so that nobody can be there first.
+/// A short path that nobody can guess and occupy first.
 fn fresh_path() -> PathBuf {
     PathBuf::from(format!("/tmp/pgdial-{}", Uuid::new_v4().simple()))
 }
 
-/// Makes or opens a directory of mode 0700 that belongs to whoever runs the server.
+/// Creates or opens a directory of mode 0700 that belongs to the account that runs the server.
 fn own_directory(path: &Path, account: Option<&Account>) -> Result<File, Error> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -119,7 +119,7 @@ fn own_directory(path: &Path, account: Option<&Account>) -> Result<File, Error> 
     let found = directory.metadata().map_err(Error::io("look at", path))?;
     let me = rustix::process::geteuid().as_raw();
     let owner = account.map_or(me, |account| account.uid);
-    // Root's own counts too: another start may be between creating it and giving it away.
+    // Root as owner is accepted too: another start may be between creating it and changing its owner.
     if ![me, owner].contains(&found.uid()) || found.mode() & 0o077 != 0 {
         return Err(Error::Foreign {
             path: path.to_owned(),
@@ -133,7 +133,7 @@ fn own_directory(path: &Path, account: Option<&Account>) -> Result<File, Error> 
     Ok(directory)
 }
 
-/// The lines of postmaster.pid: 1 is the pid, 8 the status.
+/// Reads postmaster.pid: line 1 is the pid, line 8 the status.
 fn parse_pid_file(text: &str) -> Option<i32> {
     let mut lines = text.lines().map(str::trim_end);
     let pid = lines.next()?.parse().ok()?;

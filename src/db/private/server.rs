@@ -1,8 +1,8 @@
-//! Creating a cluster, and the server under its watchdog.
+//! Creating a cluster, and running the server under its watchdog.
 //!
-//! The server's parent is not we but `watchdog.sh`, which waits on a pipe from
-//! us. Nothing else ends a server with its starter everywhere: a parent-death
-//! signal exists on Linux only and is tied to the thread that asked for it.
+//! The server's parent is not this process but `watchdog.sh`, which waits on a pipe from us. Nothing else
+//! ends a server with its starter on all systems: a parent-death signal exists only on Linux and is tied to
+//! the thread that requested it.
 
 use std::{
     ffi::OsStr,
@@ -23,7 +23,7 @@ use super::{
 
 const WATCHDOG: &str = include_str!("server/watchdog.sh");
 
-/// A home that is ours, about to get a server.
+/// A locked home that is about to get a server.
 #[derive(Debug)]
 pub(super) struct Starting<'a> {
     pub(super) binaries: &'a Binaries,
@@ -33,7 +33,7 @@ pub(super) struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    /// Creates the cluster unless it is there.
+    /// Creates the cluster unless it exists.
     pub(super) fn create_cluster(&self, durable: bool) -> Result<(), Error> {
         let data = self.home.data();
         if data.is_dir() {
@@ -57,7 +57,7 @@ impl Starting<'_> {
         })
     }
 
-    /// Starts the server and waits until it takes connections.
+    /// Starts the server and waits until it accepts connections.
     pub(super) fn run(self, settings: &[String]) -> Result<Server, Error> {
         let remove = if self.home.is_temporary() {
             self.home.path()
@@ -77,7 +77,7 @@ impl Starting<'_> {
             .arg(self.home.path())
             .args(["-p", PORT])
             .args(settings);
-        // Its own process group: a Ctrl-C at the terminal is ours to act on, not the server's.
+        // Its own process group: a Ctrl-C at the terminal is ours to handle, not the server's.
         command
             .stdin(Stdio::piped())
             .stdout(self.lock_copy()?)
@@ -95,8 +95,8 @@ impl Starting<'_> {
         Ok(server)
     }
 
-    /// A program as whoever runs the server. The environment is cut down to what
-    /// it needs: `PG*` variables would change it, and our secrets are not its business.
+    /// A program run as the server's account. The environment is reduced to what it needs: `PG*` variables
+    /// would change it, and it must not see our secrets.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.home.path()).env_clear();
@@ -129,7 +129,7 @@ impl Starting<'_> {
     }
 }
 
-/// A server that we started, and the pipe that keeps it.
+/// A server that we started, and the pipe that keeps it running.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
@@ -164,7 +164,7 @@ impl Server {
         Ok(())
     }
 
-    /// The pid is compared because a file left by an earlier server says "ready" too.
+    /// Compares the pid because a file left by an earlier server says "ready" too.
     fn wait_until_ready(&mut self, home: &Home) -> Result<(), Error> {
         for _ in 0..GLANCES {
             if home.ready_pid() == Some(self.pid) {
@@ -188,10 +188,10 @@ impl Server {
         Ok(status.is_some())
     }
 
-    /// The server has ended, so the pipe has an end: what is in it is the log's.
+    /// The server has ended, so the pipe has an end: its contents are the log.
     fn died(&mut self, mut output: String) -> Error {
         if let Some(mut reports) = self.reports.take() {
-            // What cannot be read is missing from the message, which is worth more than another error.
+            // Unreadable output is missing from the message, which is worth more than another error.
             let _bytes: std::io::Result<usize> = reports.read_to_string(&mut output);
         }
         Error::Died {

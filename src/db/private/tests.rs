@@ -1,4 +1,4 @@
-//! Servers really started, stopped, and abandoned.
+//! Starts, stops and abandons real servers.
 
 use std::{
     env, fs,
@@ -16,10 +16,10 @@ use super::{
     home::{GLANCE, GLANCES},
 };
 
-/// Says that this process is the one to be killed, not a test run.
+/// Marks the process that is to be killed, as opposed to a test run.
 const VICTIM: &str = "PGDIAL_TEST_VICTIM";
 
-/// A folder that the account under root can enter too, removed at the end.
+/// A folder that the account used under root can enter too, removed at the end.
 #[derive(Debug)]
 pub(super) struct Scratch(PathBuf);
 

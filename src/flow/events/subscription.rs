@@ -1,4 +1,4 @@
-//! Those who follow events: one at a time, or by handlers.
+//! Following events: one at a time, or by handlers.
 
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
@@ -30,45 +30,45 @@ impl Follow {
         }
     }
 
-    /// From there; from now on, unless told otherwise.
+    /// Where to begin; default now.
     pub fn since(mut self, since: Since) -> Self {
         self.since = since;
         self
     }
 
-    /// Events of this kind; more of them add up.
+    /// Events of this kind; repeated calls add kinds.
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.filter.kinds.push(kind.into());
         self
     }
 
-    /// Of calls of this campaign.
+    /// Events of calls of this campaign.
     pub fn campaign(mut self, name: impl Into<String>) -> Self {
         self.filter.campaign = Some(name.into());
         self
     }
 
-    /// Of calls on this trunk.
+    /// Events of calls on this trunk.
     pub fn trunk(mut self, name: impl Into<String>) -> Self {
         self.filter.trunk = Some(name.into());
         self
     }
 
-    /// Of this call.
+    /// Events of this call.
     pub const fn call(mut self, call: CallId) -> Self {
         self.filter.call = Some(call);
         self
     }
 
-    /// All of a filter at once.
+    /// A whole filter at once.
     pub fn filter(mut self, filter: EventFilter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// Begins. What is wrong with the cursor or the filter is said here.
+    /// Begins. Fails if the cursor or the filter is not valid.
     pub async fn subscribe(self) -> Result<Subscription, EventError> {
-        // Before the first look, so that no page falls between the two.
+        // Before the first read, so that no page falls between the two.
         let pages = self.tail.join();
         let page = self
             .tail
@@ -85,7 +85,7 @@ impl Follow {
             is_over: false,
         };
         if !page.events.is_empty() {
-            // Until they are given away, none was seen: go on as if it began only then.
+            // Until these events are handed out none was seen: the cursor stays at the beginning.
             subscription.seen = EventCursor::from(self.since.to_string());
         }
         subscription.keep(page);
@@ -130,7 +130,7 @@ impl Follow {
 
 type Handler = Box<dyn Fn(Arc<Event>) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// What to do with which kind of event.
+/// Handlers by kind of event.
 #[must_use]
 pub struct Handlers {
     follow: Follow,
@@ -147,7 +147,7 @@ impl fmt::Debug for Handlers {
 }
 
 impl Handlers {
-    /// And with events of this one. Several handlers of a kind are called in their order.
+    /// Adds a handler for this kind. Several handlers of one kind run in their order.
     pub fn on<F, R>(mut self, kind: impl Into<String>, handler: F) -> Self
     where
         F: Fn(Arc<Event>) -> R + Send + Sync + 'static,
@@ -160,8 +160,8 @@ impl Handlers {
         self
     }
 
-    /// Calls the handlers, one event after another, until stopped; an event is done when its
-    /// handlers have returned. Answers where to go on.
+    /// Calls the handlers, one event after another, until stopped; an event is done when its handlers have
+    /// returned. Returns the cursor to continue from.
     pub async fn run(self, stop: CancellationToken) -> Result<EventCursor, EventError> {
         let mut events = self.follow.subscribe().await?;
         while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
@@ -181,17 +181,17 @@ pub struct Subscription {
     pages: broadcast::Receiver<Arc<Page>>,
     filter: EventFilter,
     ready: VecDeque<Arc<Event>>,
-    /// The last that was given away, or what was passed over after it.
+    /// Last event handed out, or skipped after it.
     seen: EventCursor,
-    /// Where what is ready ends.
+    /// End of what is ready.
     reached: EventCursor,
     is_behind: bool,
     is_over: bool,
 }
 
 impl Subscription {
-    /// The next event; waits for it. None after an error only. While the database does not
-    /// answer it waits too. Dropped while it waits, it loses nothing.
+    /// Waits for the next event. None only after an error. Also waits while the database does not respond.
+    /// Cancel-safe.
     pub async fn next(&mut self) -> Option<Result<Arc<Event>, EventError>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -217,24 +217,24 @@ impl Subscription {
         }
     }
 
-    /// The next event, if it need not be waited for.
+    /// Next event, if one is ready.
     pub fn next_ready(&mut self) -> Option<Arc<Event>> {
         let event = self.ready.pop_front()?;
         self.seen = event.cursor.clone();
         Some(event)
     }
 
-    /// Where to go on after what [`next`](Self::next) has given.
+    /// Where to continue after the last event of [`next`](Self::next).
     pub const fn cursor(&self) -> &EventCursor {
         &self.seen
     }
 
-    /// How far behind the events are, and because of whom.
+    /// How far the events lag, and because of which sessions.
     pub fn heartbeat(&self) -> Heartbeat {
         self.tail.heartbeat()
     }
 
-    /// Reads one page by itself.
+    /// Reads one page for this subscription only.
     async fn catch_up(&mut self) -> Result<(), EventError> {
         let mut pause = Duration::from_millis(250);
         loop {
@@ -258,7 +258,7 @@ impl Subscription {
         self.ready.extend(page.events.into_iter().map(Arc::new));
     }
 
-    /// A page of all events, of which some may have been seen already.
+    /// Takes a page of all events, some of which may have been seen.
     fn take(&mut self, page: &Page) {
         let reached = self.reached.position();
         if page.begins.is_none_or(|begins| begins > reached) {

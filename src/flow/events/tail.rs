@@ -1,13 +1,12 @@
-//! One reader for all who are up to date.
+//! One reader for all subscriptions that are up to date.
 //!
-//! While somebody follows, one task of the process asks for what is new, four times a second,
-//! and gives each page to all of them; without followers there is no task and no statement.
-//! NOTIFY cannot take its place: inside the transactions that write events it would serialise
-//! their commits, and outside of them it is a hint that may be lost.
+//! While there are subscriptions, one task of the process polls for new events four times a second and hands
+//! each page to all of them; otherwise there is no task and no statement. NOTIFY cannot replace it: inside
+//! the transactions that write events it would serialize their commits, and outside of them it is a hint that
+//! may be lost.
 //!
-//! A page names where it begins. Whoever is not there yet, because they have just come or do not
-//! keep up, reads by themselves until they are; so nobody is waited for, and what is kept for
-//! the slow is bounded.
+//! A page names where it begins. A subscription that has not got there, because it is new or slow, reads by
+//! itself until it has; so nobody waits for it, and what is kept for the slow is bounded.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -21,19 +20,19 @@ use super::{
 };
 use crate::db::Pool;
 
-/// How often to ask for what is new.
+/// Time between two polls.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// Pages kept for those who do not keep up: at most some 16 MiB.
+/// Pages kept for slow subscriptions: at most about 16 MiB.
 const KEPT: usize = 16;
 /// Events in a page, or about 1 MiB.
 const PAGE: i32 = 500;
-/// How many of those who are behind may read at the same time: so many connections, and one of the task.
+/// Subscriptions that may catch up at the same time, each on its own connection; the task uses one more.
 const READERS: usize = 2;
 
-/// Everything between two places.
+/// All events between two positions.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// Nothing between here and the first event is missing. None: everybody must look for themselves.
+    /// Nothing between here and the first event is missing. None: each subscription must read for itself.
     pub(super) begins: Option<Position>,
     pub(super) events: Vec<Arc<Event>>,
     pub(super) next: EventCursor,
@@ -63,7 +62,7 @@ impl Tail {
         })
     }
 
-    /// The pages from now on.
+    /// Receives the pages from now on.
     pub(super) fn join(self: &Arc<Self>) -> broadcast::Receiver<Arc<Page>> {
         let pages = self.pages.subscribe();
         let mut state = self.state();
@@ -78,18 +77,18 @@ impl Tail {
         pages
     }
 
-    /// How far behind the events are.
+    /// How far the events lag.
     pub(super) fn heartbeat(&self) -> Heartbeat {
         self.state().heartbeat.clone()
     }
 
-    /// For one who is behind.
+    /// Reads a page for a subscription that is behind.
     pub(super) async fn read(
         &self,
         after: &str,
         filter: &EventFilter,
     ) -> Result<EventPage, EventError> {
-        // Never closed; an error would only mean that nobody is counted.
+        // Never closed; an error would only mean that readers are not limited.
         let _turn = self.readers.acquire().await;
         let page = read(&self.pool, after, PAGE, filter).await?;
         self.state().heartbeat = page.heartbeat.clone();
@@ -107,16 +106,16 @@ impl Tail {
             events: page.events.into_iter().map(Arc::new).collect(),
             next: page.next,
         };
-        // The last follower may have gone meanwhile.
+        // The last subscription may have gone meanwhile.
         self.pages.send(Arc::new(page)).unwrap_or_default();
         next
     }
 }
 
-/// The task. However it ends, the next follower starts another one.
+/// The task. However it ends, the next subscription starts another one.
 struct Task {
     tail: Arc<Tail>,
-    /// Said under the lock: another one may be running already.
+    /// Set under the lock: another task may be running already.
     has_ended: bool,
 }
 
@@ -141,7 +140,7 @@ impl Task {
                     tail.state().heartbeat = page.heartbeat.clone();
                     let more = page.more;
                     if at.is_none() {
-                        // What happened between a follower's look and this one is in no page.
+                        // What happened between a subscription's read and this one is in no page.
                         at = Some(tail.send(None, page));
                     } else if !page.events.is_empty() {
                         at = Some(tail.send(at.as_ref().map(EventCursor::position), page));
@@ -154,7 +153,8 @@ impl Task {
                 Err(error) => {
                     tracing::warn!(%error, "events cannot be read; trying again");
                     if !matches!(error, EventError::Flow(_)) {
-                        // Restored under our feet: each follower finds out what that means for it.
+                        // The database was restored meanwhile: each subscription finds out what that means
+                        // for it.
                         at = None;
                     }
                     tail.state().heartbeat = Heartbeat::default();
@@ -164,7 +164,7 @@ impl Task {
         }
     }
 
-    /// Under the lock, so that nobody joins between the look and the end.
+    /// Under the lock, so that no subscription joins between the check and the end.
     fn is_left_alone(&mut self) -> bool {
         let mut state = self.tail.state();
         self.has_ended = self.tail.pages.receiver_count() == 0;

@@ -1,4 +1,4 @@
-//! A call as it is shown: in a list, and alone with its history.
+//! A call as lists show it, and with its attempts and history.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,42 +12,42 @@ use crate::domain::{CallId, CallState, Outcome};
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallSummary {
-    /// Its id, which sorts by creation.
+    /// UUIDv7, so ids sort by creation.
     pub id: CallId,
-    /// The number to ring.
+    /// Number to ring, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
-    /// The number to show; null: the provider's own.
+    /// Caller id, E.164; null leaves it to the provider.
     pub from: Option<String>,
-    /// What the provider says.
+    /// The provider's id of the script, agent or assistant.
     #[schema(example = "welcome")]
     pub script_id: String,
-    /// Passed to the provider verbatim.
+    /// Passed to the provider unchanged.
     pub metadata: Map<String, Value>,
-    /// The campaign that it belongs to.
+    /// Name of the campaign.
     #[schema(example = "default")]
     pub campaign: String,
-    /// 0 to 9, higher first.
+    /// 0 to 9, higher goes first.
     pub priority: i16,
-    /// Where it stands.
+    /// Current state.
     pub state: CallState,
-    /// Not dialled before.
+    /// Earliest time of the next dial.
     pub run_at: DateTime<Utc>,
-    /// Not dialled after.
+    /// Latest time to dial, after which the call expires; null means never.
     pub expires_at: Option<DateTime<Utc>>,
-    /// The attempts that were counted so far.
+    /// Attempts used so far, 0 to `maxAttempts`.
     pub attempt: i32,
-    /// How many attempts it has.
+    /// Limit of attempts, 1 to 20.
     pub max_attempts: i32,
-    /// The trunk of its latest dial; null while it waits.
+    /// Trunk of the latest dial; null while waiting.
     pub trunk: Option<String>,
-    /// The provider's id of the latest dial.
+    /// The provider's id of the latest dial, once known.
     pub provider_call_id: Option<String>,
-    /// When somebody answered.
+    /// When the call was answered; null until then, and again after a redrive.
     pub answered_at: Option<DateTime<Utc>>,
-    /// How its latest attempt ended.
+    /// Outcome of the latest attempt that ended; null before.
     pub outcome: Option<Outcome>,
-    /// What went wrong last.
+    /// Latest error, in words.
     pub last_error: Option<String>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
@@ -61,67 +61,67 @@ pub struct CallSummary {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Call {
-    /// Its id, which sorts by creation.
+    /// UUIDv7, so ids sort by creation.
     pub id: CallId,
-    /// The number to ring.
+    /// Number to ring, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
-    /// The number to show; null: the provider's own.
+    /// Caller id, E.164; null leaves it to the provider.
     pub from: Option<String>,
-    /// What the provider says.
+    /// The provider's id of the script, agent or assistant.
     #[schema(example = "welcome")]
     pub script_id: String,
-    /// Passed to the provider verbatim.
+    /// Passed to the provider unchanged.
     pub metadata: Map<String, Value>,
-    /// The campaign that it belongs to.
+    /// Name of the campaign.
     #[schema(example = "default")]
     pub campaign: String,
-    /// 0 to 9, higher first.
+    /// 0 to 9, higher goes first.
     pub priority: i16,
-    /// Where it stands.
+    /// Current state.
     pub state: CallState,
-    /// Not dialled before.
+    /// Earliest time of the next dial.
     pub run_at: DateTime<Utc>,
-    /// Not dialled after.
+    /// Latest time to dial, after which the call expires; null means never.
     pub expires_at: Option<DateTime<Utc>>,
-    /// The attempts that were counted so far.
+    /// Attempts used so far, 0 to `maxAttempts`.
     pub attempt: i32,
-    /// How many attempts it has.
+    /// Limit of attempts, 1 to 20.
     pub max_attempts: i32,
-    /// How often it was put back without an attempt being counted.
+    /// Times it was put back without using up an attempt.
     pub deferrals: i32,
-    /// How often it was claimed.
+    /// Number of the latest claim; 0 before the first, never goes down.
     pub claim_no: i64,
-    /// The trunk of its latest dial; null while it waits.
+    /// Trunk of the latest dial; null while waiting.
     pub trunk: Option<String>,
-    /// The provider's id of the latest dial.
+    /// The provider's id of the latest dial, once known.
     pub provider_call_id: Option<String>,
     /// When it was last claimed.
     pub claimed_at: Option<DateTime<Utc>>,
-    /// Until when its worker may dial.
+    /// End of the lease: the worker must not dial after it.
     pub lease_until: Option<DateTime<Utc>>,
-    /// When it must be over.
+    /// When the sweep takes up the call if it has not ended by then.
     pub deadline_at: Option<DateTime<Utc>>,
-    /// Nobody knows how its dial ended: its number stays taken until then.
+    /// While the outcome of a dial is in doubt: end of the hold, until which the number stays taken.
     pub hold_until: Option<DateTime<Utc>>,
-    /// When somebody answered.
+    /// When the call was answered; null until then, and again after a redrive.
     pub answered_at: Option<DateTime<Utc>>,
-    /// How its latest attempt ended.
+    /// Outcome of the latest attempt that ended; null before.
     pub outcome: Option<Outcome>,
-    /// The other fields of the provider's final report, verbatim.
+    /// Remaining fields of the provider's final report, unchanged.
     pub result: Option<Value>,
-    /// What went wrong last.
+    /// Latest error, in words.
     pub last_error: Option<String>,
-    /// When somebody wished it ended while it was in flight.
+    /// When cancellation was requested while the call was in flight.
     pub cancel_requested_at: Option<DateTime<Utc>>,
-    /// Who.
+    /// Who requested the cancellation, as in an act's `by`.
     pub cancel_requested_by: Option<String>,
-    /// Why.
+    /// Reason given for the cancellation, if any.
     pub cancel_requested_why: Option<String>,
-    /// Who enqueued it: an API key's name, or an SQL role.
+    /// Who enqueued it: name of the API key, or SQL role.
     #[schema(example = "crm")]
     pub owner: String,
-    /// The key under which the same request is the same call.
+    /// Idempotency key of the request, if it had one.
     pub idempotency_key: Option<String>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
@@ -129,55 +129,55 @@ pub struct Call {
     pub started_at: Option<DateTime<Utc>>,
     /// When it reached a terminal state.
     pub ended_at: Option<DateTime<Utc>>,
-    /// Its claims, in order.
+    /// One entry for each claim, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Everything that happened to it, in order.
+    /// History of the call, oldest first.
     pub events: Vec<CallEvent>,
 }
 
-/// One claim of a call, and what came of it.
+/// One claim of a call and how it ended.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attempt {
-    /// Its claim number; `<call id>-<claimNo>` is the reference at the provider.
+    /// Number of the claim; `<call id>-<claimNo>` is the reference at the provider.
     pub claim_no: i64,
-    /// Which attempt it was, from 1.
+    /// Number of the attempt, from 1. Claims that used up no attempt repeat it.
     pub attempt: i32,
-    /// The trunk that was used.
+    /// Trunk the claim was for.
     pub trunk: Option<String>,
-    /// When it was claimed.
+    /// When the call was claimed.
     pub claimed_at: Option<DateTime<Utc>>,
-    /// When the provider accepted it.
+    /// When the provider accepted the call.
     pub in_call_at: Option<DateTime<Utc>>,
-    /// The provider's id.
+    /// The provider's id of the call, once known.
     pub provider_call_id: Option<String>,
-    /// When it ended.
+    /// When the attempt ended; null while in flight.
     pub ended_at: Option<DateTime<Utc>>,
-    /// The kind of the event that ended it.
+    /// Kind of the event that ended it.
     pub ended_as: Option<String>,
-    /// How it ended.
+    /// Outcome of the attempt; null while in flight.
     pub outcome: Option<String>,
-    /// Why.
+    /// Reason of the outcome, in words.
     pub why: Option<String>,
-    /// The other fields of the provider's final report.
+    /// Remaining fields of the provider's final report, unchanged.
     pub result: Option<Value>,
 }
 
-/// One entry of a call's history.
+/// An entry of a call's history.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallEvent {
-    /// Its place in the history of all calls.
+    /// Number of the entry, unique among all calls and ascending within this one.
     pub seq: i64,
-    /// When.
+    /// When it happened, by the database's clock.
     pub at: DateTime<Utc>,
-    /// What: `waiting`, `active`, `in_call`, `retried`, `completed`, ...
+    /// What happened: `waiting`, `active`, `in_call`, `retried`, `completed`, ...
     #[schema(example = "completed")]
     pub kind: String,
-    /// The claim that it belongs to; 0 before the first.
+    /// Claim it belongs to; 0 before the first.
     pub claim_no: i64,
-    /// The attempt that it belongs to.
+    /// Attempt it belongs to.
     pub attempt: i32,
-    /// What else is known: outcome, the provider's words, who, why.
+    /// Further fields, such as the outcome, the provider's words, who did it and why.
     pub detail: Detail,
 }

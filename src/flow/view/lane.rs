@@ -1,4 +1,4 @@
-//! Campaigns and trunks as they are shown.
+//! Campaigns and trunks as the API shows them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,85 +6,88 @@ use utoipa::ToSchema;
 
 use super::Length;
 
-/// A campaign.
+/// A campaign with its settings and its present load.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Campaign {
-    /// Its name.
+    /// Name of the campaign.
     #[schema(example = "default")]
     pub name: String,
-    /// The trunk that it dials on.
+    /// Name of the trunk it dials on.
     #[schema(example = "default")]
     pub trunk: String,
-    /// Its calls in flight at most; null: only the trunk's slots.
+    /// Limit of its calls in flight; null means only the trunk's slots limit it.
     pub cap: Option<i32>,
-    /// Its share of the slots beside other campaigns that have work.
+    /// Its share of the slots beside other campaigns with work, 1 to 1000; default 1.
     pub weight: i32,
-    /// Whether it dials.
+    /// True while paused, by a person or by its guard: nothing is dialed.
     pub paused: bool,
-    /// Since when not.
+    /// When it was paused.
     pub paused_at: Option<DateTime<Utc>>,
-    /// By whom.
+    /// Who paused it, as in an act's `by`.
     pub paused_by: Option<String>,
-    /// Why.
+    /// Reason of the pause.
     pub paused_why: Option<String>,
-    /// Attempts of a new call that does not say.
+    /// Attempts of a call whose request names none, 1 to 20; default 3.
     pub max_attempts: i32,
-    /// How long it may ring.
+    /// How long a call may ring, 1 second to 10 minutes; default 60 seconds.
     pub ring_timeout: Length,
-    /// How long a call may last.
+    /// How long a call may last, 1 second to 6 hours; default 30 minutes.
     pub max_duration: Length,
-    /// The first wait after busy.
+    /// First wait after busy; doubles with each attempt. Default 5 minutes.
     pub busy_base: Length,
-    /// The first wait after nobody answered.
+    /// First wait after no answer; doubles with each attempt. Default 30 minutes.
     pub no_answer_base: Length,
-    /// The first wait after a fault.
+    /// First wait after a fault; doubles with each attempt. Default 5 seconds.
     pub fault_base: Length,
-    /// No wait is longer than this.
+    /// Limit of the wait between attempts, before a jitter of ±20 %; default 4 hours.
     pub backoff_cap: Length,
-    /// Retry a call whose attempt nobody could explain, after its hold.
+    /// Retry a call whose attempt ended as `unknown`, after its hold; default false.
     pub redial_unknown: bool,
-    /// After so many refused dials in a row, for one reason, it pauses itself; null: never.
+    /// Consecutive dials refused for one reason after which it pauses itself, 1 to 100; null means never.
+    /// Default 10.
     pub guard: Option<i32>,
-    /// Where its numbers are dialled, if they come without + and country code.
+    /// Region of numbers without + and country code (ISO 3166, two letters); null means each number needs
+    /// them.
     #[schema(example = "US")]
     pub region: Option<String>,
-    /// Calls in flight.
+    /// Calls in flight now.
     pub in_flight: Option<i64>,
-    /// Calls that it may have claimed now.
+    /// Further calls that may be claimed now.
     pub room: Option<i64>,
-    /// Why there is no room.
+    /// Why `room` is 0; null otherwise.
     pub reason: Option<String>,
 }
 
-/// A trunk.
+/// A trunk with its settings and its present load.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Trunk {
-    /// Its name.
+    /// Name of the trunk.
     #[schema(example = "default")]
     pub name: String,
-    /// Calls in flight at most, summed over all processes.
+    /// Limit of calls in flight over all processes, 0 to 100,000; default 30.
     pub slots: i32,
-    /// Its pace; null: unpaced.
+    /// Limit of dials per second; null means none.
     pub calls_per_second: Option<f64>,
-    /// Whether it dials.
+    /// True while paused, by a person or by pgdial itself: nothing is dialed.
     pub paused: bool,
-    /// Since when not.
+    /// When it was paused.
     pub paused_at: Option<DateTime<Utc>>,
-    /// By whom.
+    /// Who paused it, as in an act's `by`.
     pub paused_by: Option<String>,
-    /// Why.
+    /// Reason of the pause.
     pub paused_why: Option<String>,
-    /// What its provider can be asked: `none`, `hint` or `authoritative`.
+    /// What looking up a call at the provider proves: `none` (it cannot be asked), `hint` (only what it finds
+    /// counts) or `authoritative` (what it repeatedly does not find was not placed).
     #[schema(example = "authoritative")]
     pub look_up: String,
-    /// Its provider rings once for one Idempotency-Key.
+    /// Whether the provider rings only once for one Idempotency-Key.
     pub idempotent: bool,
-    /// Within what time its provider sends a first report of every call that it places; null: nobody knows.
+    /// Time within which the provider sends a first report of every call it has placed; null if unknown.
     pub reports_within: Option<Length>,
-    /// Since when its breaker is open.
+    /// When the circuit breaker opened because the provider fails; null if closed.
     pub breaker_opened_at: Option<DateTime<Utc>>,
-    /// Calls in flight.
+    /// Calls in flight now.
     pub in_flight: i64,
 }

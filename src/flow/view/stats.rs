@@ -1,4 +1,4 @@
-//! The queue in numbers.
+//! State of the queue in numbers.
 
 use std::collections::BTreeMap;
 
@@ -6,65 +6,66 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The queue in numbers.
+/// State of the queue in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stats {
-    /// The database's clock.
+    /// Time of this answer, by the database's clock.
     pub now: DateTime<Utc>,
-    /// How many calls are in each state.
+    /// Number of calls by state.
     #[schema(example = json!({"waiting": 12, "in_call": 3}))]
     pub calls: BTreeMap<String, i64>,
-    /// The states of which there are so many that Postgres's statistics were asked instead of
-    /// counting: more than 10,000, or a million that wait.
+    /// States whose number is an estimate from Postgres's statistics, because there are too many calls to
+    /// count: more than 1,000,000 waiting, or more than 10,000 in another state.
     #[schema(example = json!(["completed"]))]
     pub estimated: Vec<String>,
-    /// The longest that a call has been due.
+    /// Due time of the waiting call that has been due longest; null if none is due.
     pub oldest_due_at: Option<DateTime<Utc>>,
-    /// The trunks and what they have in flight.
+    /// All trunks, by name; null if there are none.
     pub trunks: Option<Vec<TrunkStats>>,
-    /// The campaigns and what they have in flight.
+    /// All campaigns, by name; null if there are none.
     pub campaigns: Option<Vec<CampaignStats>>,
-    /// Workers that are alive.
+    /// Workers that are alive and not draining.
     pub workers: i64,
-    /// Events that wait for their call.
+    /// Kept webhook events that wait for the call they are about.
     pub webhooks_parked: i64,
 }
 
-/// A trunk in numbers.
+/// State of a trunk in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrunkStats {
-    /// Its name.
+    /// Name of the trunk.
     #[schema(example = "default")]
     pub name: String,
-    /// Calls in flight at most.
+    /// Limit of calls in flight, 0 to 100,000.
     pub slots: i64,
-    /// Its pace; null: unpaced.
+    /// Limit of dials per second; null if there is none.
     pub calls_per_second: Option<f64>,
-    /// Whether it dials.
+    /// True while paused, by a person or by pgdial itself: nothing is dialed.
     pub paused: bool,
-    /// Why not.
+    /// Reason of the pause; null if not paused.
     pub paused_why: Option<String>,
-    /// Since when its breaker is open: its provider fails, one call at a time probes it.
+    /// When the circuit breaker opened because the provider fails; while open, one call at a time probes it.
+    /// Null if closed.
     pub breaker_opened_at: Option<DateTime<Utc>>,
-    /// Calls in flight.
+    /// Calls in flight now.
     pub in_flight: i64,
 }
 
-/// A campaign in numbers.
+/// State of a campaign in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CampaignStats {
-    /// Its name.
+    /// Name of the campaign.
     #[schema(example = "default")]
     pub name: String,
-    /// Its trunk.
+    /// Name of the trunk it dials on.
     pub trunk: Option<String>,
-    /// Calls in flight.
+    /// Calls in flight now.
     pub in_flight: Option<i64>,
-    /// Calls that it may have claimed now.
+    /// Further calls that may be claimed now.
     pub room: Option<i64>,
-    /// Why there is no room.
+    /// Why `room` is 0; null otherwise.
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The lines of a body as they arrive: what is kept of it is bounded, how long it is is not.
+//! Lines of a body as they arrive: memory is bounded, the length of the body is not.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use crate::http::{
     problem::{Code, Problem},
 };
 
-/// Lines in one statement.
+/// Limit of lines in one statement.
 const MOST: usize = 1000;
-/// Bytes in one statement.
+/// Limit of bytes in one statement.
 const LARGEST: usize = 1024 * 1024;
-/// How long a client may take to send one more line.
+/// Limit for a client to send one more line.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// How long what is not kept is read all the same.
+/// How long a body is read on and discarded, see `linger`.
 const LINGER_LIMIT: Duration = Duration::from_secs(5);
-/// What comes so soon after the lines before goes with them.
+/// Lines that arrive within this time of the previous ones join their statement.
 const GRACE: Duration = Duration::from_millis(3);
 
-/// Cuts bytes into lines; each is an item, or why it is none. Empty lines are nothing.
+/// Splits bytes into lines; each becomes an item or an error. Empty lines are skipped.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
-    /// The beginning of a line whose end has not come.
+    /// Beginning of a line whose end has not arrived.
     kept: Vec<u8>,
-    /// That line is longer than any may be: the rest of it is passed over.
+    /// The current line exceeds the limit; the rest of it is skipped.
     is_too_long: bool,
     items: Vec<Item>,
     bytes: usize,
-    /// A byte order mark stands before the first line alone.
+    /// A byte order mark is skipped before the first line only.
     has_begun: bool,
 }
 
@@ -57,7 +57,7 @@ impl Splitter {
         }
     }
 
-    /// The last line needs no line feed.
+    /// Ends the last line, which needs no line feed.
     pub(super) fn end_line(&mut self) {
         let line = if std::mem::replace(&mut self.has_begun, true) {
             self.kept.as_slice()
@@ -69,7 +69,8 @@ impl Splitter {
             let detail = "the line is longer than 64 KiB".to_owned();
             self.items.push(Err((Code::BodyTooLarge, detail)));
         } else if !line.is_empty() {
-            // The parser counts lines too, and each item is its first: only the column says something.
+            // The parser counts lines as well, but sees a single one each time: only the column is
+            // informative.
             self.items
                 .push(serde_json::from_slice(line).map_err(|error| {
                     let at = error.column();
@@ -92,7 +93,7 @@ impl Splitter {
     }
 }
 
-/// The lines of one body.
+/// Lines of one body.
 #[derive(Debug)]
 pub(super) struct Lines {
     body: Body,
@@ -115,8 +116,8 @@ impl Lines {
         self.has_ended
     }
 
-    /// The next items, those that have arrived; at least one, unless the body has ended. What
-    /// came whole before the body failed is told first.
+    /// Items that have arrived, at least one unless the body has ended. Items that arrived whole before the
+    /// body failed are returned before the error.
     pub(super) async fn next(&mut self) -> Result<Vec<Item>, Problem> {
         timeout(TIME_LIMIT, self.wait_for_one())
             .await
@@ -133,8 +134,8 @@ impl Lines {
         }
     }
 
-    /// Reads on for a while and keeps nothing: an answer that comes while the client still
-    /// writes is lost in the reset of the connection.
+    /// Reads on for a while and discards: a response sent while the client still writes would be lost in the
+    /// reset of the connection.
     pub(super) async fn linger(&mut self) {
         let read = async {
             let mut left = body::LINGER;

@@ -1,10 +1,10 @@
-//! Examples of bodies, made from the examples that the fields of a schema have.
+//! Examples of bodies, composed of the examples of a schema's fields.
 
 use serde_json::{Map, Value, json};
 
-/// A value that fits: of an object what it must have, and what has an example.
+/// A value that fits the schema: of an object the required fields and those with an example.
 ///
-/// None: a text that must be there says neither an example nor of what kind it is.
+/// None if a required text has neither an example nor a format.
 pub(super) fn example(schema: &Value, schemas: &Value) -> Option<Value> {
     if let Some(given) = schema.get("example") {
         return Some(given.clone());
@@ -41,7 +41,7 @@ pub(super) fn example(schema: &Value, schemas: &Value) -> Option<Value> {
     }
 }
 
-/// The type; of several the one that is not null.
+/// Type of the schema; of several the one that is not null.
 fn kind(schema: &Value) -> Option<&str> {
     match schema.get("type")? {
         Value::Array(kinds) => kinds

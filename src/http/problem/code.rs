@@ -1,10 +1,10 @@
-//! The stable words for what can go wrong, each with its status and its title.
+//! Stable error codes, each with its status and its title.
 
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What went wrong, as a word that programs may rely on.
+/// Stable code of an error, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each word has its status and title in `row`")]
@@ -51,7 +51,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// Every code, by status.
+    /// Every code, sorted by status.
     pub const ALL: [Self; 39] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
@@ -228,17 +228,17 @@ impl Code {
         }
     }
 
-    /// The word in JSON.
+    /// The code as in JSON.
     pub const fn as_str(self) -> &'static str {
         self.row().0
     }
 
-    /// The HTTP status that usually goes with it.
+    /// Default HTTP status of the code.
     pub const fn status(self) -> StatusCode {
         self.row().1
     }
 
-    /// A short line, the same for every occurrence.
+    /// Short title, the same for every occurrence.
     pub const fn title(self) -> &'static str {
         self.row().2
     }

@@ -1,4 +1,4 @@
-//! What people do to the queue over HTTP: bodies and answers.
+//! Bodies of the operations that change the queue.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,23 +9,23 @@ use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
 use crate::flow::forget::ForgetDoNotCall;
 use crate::flow::view::{Act, Campaign, DoNotCallEntry, Trunk, Worker};
 
-/// Which calls: all that is given must hold. At least one field, or `{"all": true}`.
+/// Selects calls: every given field must match. At least one field, or `{"all": true}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallFilter {
-    /// These calls.
+    /// Calls with these ids, at most 10,000.
     #[schema(max_items = 10000)]
     pub ids: Option<Vec<CallId>>,
-    /// In one of these states; a single word will do.
+    /// Calls in one of these states; a single string is accepted.
     #[schema(min_items = 1)]
     pub state: Option<Vec<CallState>>,
-    /// Whose latest attempt ended like this; a single word will do.
+    /// Calls whose latest attempt ended with one of these outcomes; a single string is accepted.
     #[schema(min_items = 1)]
     pub outcome: Option<Vec<Outcome>>,
-    /// To this number.
+    /// Calls to this number.
     #[schema(example = "+14155550100")]
     pub to: Option<String>,
-    /// Where it is dialled as it stands, if it has no + and country code: ISO 3166, two letters.
+    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
     #[schema(
         example = "US",
         min_length = 2,
@@ -33,43 +33,43 @@ pub struct CallFilter {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
-    /// Of this campaign.
+    /// Calls of this campaign.
     pub campaign: Option<String>,
-    /// Enqueued at this instant or later (RFC 3339).
+    /// Calls enqueued at or after this instant (RFC 3339).
     pub created_after: Option<DateTime<Utc>>,
-    /// Enqueued before this instant.
+    /// Calls enqueued before this instant (RFC 3339).
     pub created_before: Option<DateTime<Utc>>,
-    /// Ended at this instant or later.
+    /// Calls that ended at or after this instant (RFC 3339).
     pub ended_after: Option<DateTime<Utc>>,
-    /// Ended before this instant.
+    /// Calls that ended before this instant (RFC 3339).
     pub ended_before: Option<DateTime<Utc>>,
-    /// Every call is meant.
+    /// Selects every call; required if no other field is given.
     pub all: Option<bool>,
 }
 
-/// Cancel, redrive or resolve all calls that a filter means: one batch of them.
+/// One batch of a cancel, redrive or resolve over the calls a filter selects.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchRequest {
-    /// Which calls.
+    /// Selects the calls.
     #[schema(value_type = CallFilter, example = json!({"campaign": "default"}))]
     pub filter: Map<String, Value>,
-    /// Kept with the act and in each call's history.
+    /// Reason, kept with the act and in each call's history.
     pub why: Why,
-    /// Calls of this batch.
+    /// Calls in this batch, 1 to 10,000; default 1,000.
     #[serde(default = "usual_limit")]
     #[schema(minimum = 1, maximum = 10000)]
     pub limit: i32,
-    /// Only count, up to 100,000 calls.
+    /// Only count, up to 100,000 calls. Default false.
     #[serde(default)]
     pub dry_run: bool,
-    /// `cursor` of the batch before.
+    /// `cursor` of the previous batch.
     #[schema(pattern = r"^[^\u0000]*$")]
     pub cursor: Option<String>,
-    /// Redrive only: completed calls too. Somebody will be rung again.
+    /// Redrive only: also completed calls, whose callees will be rung again. Default false.
     #[serde(default)]
     pub force: bool,
-    /// Resolve only, and needed there: what came of the dials.
+    /// Resolve only, and required there: `not_placed`, or the outcome of the dials.
     pub r#as: Option<Resolution>,
 }
 
@@ -77,19 +77,19 @@ const fn usual_limit() -> i32 {
     1000
 }
 
-/// Why it is done.
+/// A required reason.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReasonRequest {
-    /// Kept with the act.
+    /// Reason, kept with the act.
     pub why: Why,
 }
 
-/// Why it is done, if somebody wants to say.
+/// An optional reason.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OptionalReasonRequest {
-    /// Kept with the act.
+    /// Reason, kept with the act.
     pub why: Option<Why>,
 }
 
@@ -97,50 +97,51 @@ pub struct OptionalReasonRequest {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateCampaignRequest {
-    /// Its name.
+    /// Lowercase letters, digits, `_` and `-`; at most 63 characters.
     #[schema(example = "spring", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
     pub name: String,
-    /// What is not given has its usual value.
+    /// Omitted fields take their defaults.
     #[serde(flatten)]
     pub changes: SetCampaignRequest,
 }
 
-/// What can be set of a campaign. Lengths of time as in `45 seconds` or `PT45S`.
+/// Settings of a campaign. Durations as `45 seconds` or `PT45S`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetCampaignRequest {
-    /// The trunk that it dials on.
+    /// Name of the trunk it dials on.
     pub trunk: Option<String>,
-    /// Its calls in flight at most; null: only the trunk's slots.
+    /// Limit of its calls in flight; null means only the trunk's slots limit it.
     #[schema(example = 10, minimum = 0, maximum = 999_999_999)]
     pub cap: Option<i32>,
-    /// Its share of the slots beside other campaigns that have work.
+    /// Its share of the slots beside other campaigns with work, 1 to 1000; default 1.
     #[schema(minimum = 1, maximum = 1000)]
     pub weight: Option<i32>,
-    /// Attempts of a new call that does not say.
+    /// Attempts of a call whose request names none, 1 to 20; default 3.
     #[schema(minimum = 1, maximum = 20)]
     pub max_attempts: Option<i32>,
-    /// How long it may ring, 1 second to 10 minutes.
+    /// How long a call may ring, 1 second to 10 minutes; default 60 seconds.
     #[schema(example = "45 seconds")]
     pub ring_timeout: Option<String>,
-    /// How long a call may last, 1 second to 6 hours.
+    /// How long a call may last, 1 second to 6 hours; default 30 minutes.
     pub max_duration: Option<String>,
-    /// The first wait after busy; it doubles with each attempt.
+    /// First wait after busy; doubles with each attempt. Default 5 minutes.
     pub busy_base: Option<String>,
-    /// The first wait after nobody answered.
+    /// First wait after no answer; doubles with each attempt. Default 30 minutes.
     pub no_answer_base: Option<String>,
-    /// The first wait after a fault.
+    /// First wait after a fault; doubles with each attempt. Default 5 seconds.
     pub fault_base: Option<String>,
-    /// No wait is longer than this.
+    /// Limit of the wait between attempts, before a jitter of ±20 %; default 4 hours.
     pub backoff_cap: Option<String>,
-    /// Retry a call whose attempt nobody could explain, after its hold: it may ring someone twice.
+    /// Retry a call whose attempt ended as `unknown`, after its hold: the callee may be rung twice. Default
+    /// false.
     pub redial_unknown: Option<bool>,
-    /// After so many refused dials in a row, for one reason, it pauses itself; null: never. Until a
-    /// first call is accepted no more than these are on their way.
+    /// Consecutive dials refused for one reason after which it pauses itself, 1 to 100; null means never.
+    /// Default 10. Until its first call is accepted, at most this many dials are under way.
     #[schema(minimum = 1, maximum = 100)]
     pub guard: Option<i32>,
-    /// Where its numbers are dialled, if they come without + and country code (ISO 3166, two letters);
-    /// null: nowhere, each must have them.
+    /// Region of numbers without + and country code (ISO 3166, two letters); null means each number needs
+    /// them.
     #[schema(
         example = "US",
         min_length = 2,
@@ -148,7 +149,7 @@ pub struct SetCampaignRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
-    /// Kept with the act.
+    /// Reason, kept with the act.
     pub why: Option<Why>,
 }
 
@@ -156,60 +157,60 @@ pub struct SetCampaignRequest {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateTrunkRequest {
-    /// Its name.
+    /// Lowercase letters, digits and `_`, beginning with a letter; at most 31 characters.
     #[schema(example = "eu", pattern = "^[a-z][a-z0-9_]{0,30}$")]
     pub name: String,
-    /// What is not given has its usual value.
+    /// Omitted fields take their defaults.
     #[serde(flatten)]
     pub changes: SetTrunkRequest,
 }
 
-/// What can be set of a trunk.
+/// Settings of a trunk.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetTrunkRequest {
-    /// Calls in flight at most, summed over all processes.
+    /// Limit of calls in flight over all processes, 0 to 100,000; default 30.
     #[schema(example = 30, minimum = 0, maximum = 100_000)]
     pub slots: Option<i32>,
-    /// Dials a second at most; null: no pace.
+    /// Limit of dials per second, above 0; null means none.
     pub calls_per_second: Option<f64>,
-    /// `none`, `hint` or `authoritative`.
+    /// What looking up a call at the provider proves: `none`, `hint` or `authoritative`; default `none`.
     pub look_up: Option<String>,
-    /// Its provider rings once for one Idempotency-Key.
+    /// Whether the provider rings only once for one Idempotency-Key. Default false.
     pub idempotent: Option<bool>,
-    /// Within what time its provider sends a first report of every call that it places, from
-    /// 1 second to 1 hour: one in doubt of which it told nothing by then was not placed. null: nobody knows.
+    /// Time within which the provider sends a first report of every call it has placed, 1 second to 1 hour. A
+    /// call in doubt that it has not reported by then was not placed. Null if unknown.
     #[schema(example = "30 seconds")]
     pub reports_within: Option<String>,
-    /// Kept with the act.
+    /// Reason, kept with the act.
     pub why: Option<Why>,
 }
 
-/// The campaigns, by name.
+/// All campaigns.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Campaigns {
-    /// All of them.
+    /// Sorted by name.
     pub campaigns: Vec<Campaign>,
 }
 
-/// The trunks, by name.
+/// All trunks.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Trunks {
-    /// All of them.
+    /// Sorted by name.
     pub trunks: Vec<Trunk>,
 }
 
-/// The workers, the latest first.
+/// Worker processes.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Workers {
-    /// Those of the last day.
+    /// Those seen within the last day or with calls in flight, latest start first.
     pub workers: Vec<Worker>,
 }
 
-/// What became of a drain.
+/// Result of a drain.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DrainResponse {
-    /// `draining`, `already_draining` or `stopping`.
+    /// `draining`, `already_draining`, or `stopping` if it was shutting down anyway.
     #[schema(example = "draining")]
     pub result: String,
 }
@@ -218,20 +219,20 @@ pub struct DrainResponse {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ActPage {
-    /// The acts.
+    /// Newest first.
     pub acts: Vec<Act>,
-    /// Give it back as `cursor` for the next page; null: this is the last.
+    /// `cursor` of the next page; null on the last.
     pub next_cursor: Option<String>,
 }
 
-/// A number that is to be forgotten.
+/// A number to forget.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ForgetRequest {
-    /// The number.
+    /// Number to forget, in E.164 or, with `region`, in national format.
     #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
     pub to: String,
-    /// Where it is dialled as it stands, if it has no + and country code: ISO 3166, two letters.
+    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
     #[schema(
         example = "US",
         min_length = 2,
@@ -239,12 +240,12 @@ pub struct ForgetRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
-    /// On which ground; kept with the act, without the number.
+    /// Legal or other ground; kept with the act, without the number.
     pub why: Why,
-    /// Only count.
+    /// Only count. Default false.
     #[serde(default)]
     pub dry_run: bool,
-    /// What becomes of its entry in the do-not-call list.
+    /// What to do with its entry in the do-not-call list; default `keep`.
     #[serde(default)]
     pub do_not_call: ForgetDoNotCall,
 }
@@ -253,10 +254,10 @@ pub struct ForgetRequest {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DoNotCallRequest {
-    /// The number.
+    /// Number to list, in E.164 or, with `region`, in national format.
     #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
     pub to: String,
-    /// Where it is dialled as it stands, if it has no + and country code: ISO 3166, two letters.
+    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
     #[schema(
         example = "US",
         min_length = 2,
@@ -264,18 +265,18 @@ pub struct DoNotCallRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
-    /// Kept with the entry, and shown to whoever asks for a call.
+    /// Reason, kept with the entry and shown to clients that request a call to the number.
     pub why: Why,
 }
 
-/// Whether the list changed.
+/// Result of a change to the do-not-call list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DoNotCallResponse {
-    /// False: the number was there, or was not.
+    /// False if the number was already on the list, or already off it.
     pub changed: bool,
 }
 
-/// The newest entries of the do-not-call list.
+/// A page of the do-not-call list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DoNotCallList {
     /// Newest first.

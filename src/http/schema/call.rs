@@ -1,4 +1,4 @@
-//! Pages of calls and of what was said about them.
+//! Pages of calls and of webhook events.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,12 +9,12 @@ use crate::flow::view::{CallSummary, WebhookEvent};
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookWithBody {
-    /// The event.
+    /// The event, its fields beside the body's.
     #[serde(flatten)]
     pub event: WebhookEvent,
-    /// The body as it came; null where it is no UTF-8.
+    /// Body as received; null if it is not UTF-8.
     pub body: Option<String>,
-    /// The body in base64, where it is no UTF-8.
+    /// Body in base64; null if it is UTF-8.
     pub body_base64: Option<String>,
 }
 
@@ -22,9 +22,9 @@ pub struct WebhookWithBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebhookPage {
-    /// The events.
+    /// Newest first.
     pub webhooks: Vec<WebhookWithBody>,
-    /// Give it back as `cursor` for the next page; null: this is the last.
+    /// `cursor` of the next page; null on the last.
     pub next_cursor: Option<String>,
 }
 
@@ -32,8 +32,8 @@ pub struct WebhookPage {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallPage {
-    /// The calls.
+    /// Newest first.
     pub calls: Vec<CallSummary>,
-    /// Give it back as `cursor` for the next page; null: this is the last.
+    /// `cursor` of the next page; null on the last.
     pub next_cursor: Option<String>,
 }

@@ -1,11 +1,10 @@
-//! Who is connected, and who gives way when every place is taken.
+//! Connected clients, and which of them gives way when all places are taken.
 //!
-//! A client that keeps us waiting (it is idle, or sends its request a byte at a time) costs
-//! nothing while there are places. When there are none it gives way: of the network with the
-//! most connections the one that has kept us waiting longest. So a crowd of slow clients
-//! cannot keep a health check or a webhook out, and harms its own network first. Whoever has
-//! sent the whole request is never sent away before its answer, and nobody before they had a
-//! moment to send one.
+//! A client that keeps the server waiting (idle, or sending its request a byte at a time) costs nothing while
+//! there are places. When there are none, the one gives way that has kept the server waiting longest, of the
+//! network with the most connections. So a crowd of slow clients cannot lock out a health check or a webhook,
+//! and harms its own network first. A client that has sent its whole request is never disconnected before its
+//! response, and no client before it has had a moment to send one.
 
 use std::{
     cmp::Reverse,
@@ -35,9 +34,9 @@ pub(super) struct Crowd(Arc<Places>);
 struct Places {
     free: Arc<Semaphore>,
     state: Mutex<State>,
-    /// How long a client may keep us waiting before it gives way.
+    /// How long a client may keep the server waiting before it gives way.
     patience: Duration,
-    /// A place is free.
+    /// Notified when a place becomes free.
     freed: Notify,
 }
 
@@ -50,7 +49,7 @@ struct State {
 #[derive(Debug)]
 struct Connected {
     network: IpAddr,
-    /// Since when it has kept us waiting; none: it waits for us.
+    /// Since when it has kept the server waiting; none while it waits for the server.
     waiting: Option<Stopwatch>,
     leave: CancellationToken,
 }
@@ -65,7 +64,7 @@ impl Crowd {
         }))
     }
 
-    /// A place for a connection from there, as soon as there is one.
+    /// Waits for a place for a connection from this address.
     pub(super) async fn admit(&self, from: IpAddr) -> Guest {
         loop {
             let freed = self.0.freed.notified();
@@ -73,12 +72,12 @@ impl Crowd {
                 return self.enter(from, permit);
             }
             self.make_room();
-            // Without a place by then: somebody may have become slow meanwhile.
+            // No place by then: check again for clients that have become slow.
             timeout(self.0.patience, freed).await.ok();
         }
     }
 
-    /// Sends one away, unless one is on its way out already.
+    /// Disconnects one client, unless one is being disconnected already.
     pub(super) fn make_room(&self) {
         self.0.state().make_room(self.0.patience);
     }
@@ -105,7 +104,7 @@ impl Crowd {
 
 impl Places {
     fn state(&self) -> MutexGuard<'_, State> {
-        // What it guards is whole between any two statements.
+        // The guarded state is consistent between any two statements.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,7 +129,7 @@ impl State {
     }
 }
 
-/// What one client can have many addresses of: an IPv6 network of 64 bits, or an IPv4 address.
+/// What one client can have many addresses of: an IPv6 /64 network, or an IPv4 address.
 fn network(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(address) => {
@@ -140,7 +139,7 @@ fn network(from: IpAddr) -> IpAddr {
     }
 }
 
-/// A connection's place, given back when it is dropped.
+/// Place of a connection, freed when dropped.
 #[derive(Debug)]
 pub(super) struct Guest {
     id: u64,
@@ -150,12 +149,12 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Ends once it has to give way.
+    /// Resolves once it has to give way.
     pub(super) async fn must_leave(&self) {
         self.leave.cancelled().await;
     }
 
-    /// What tells of its requests.
+    /// Handle to observe its requests.
     pub(super) fn watch(&self) -> Watch {
         Watch {
             id: self.id,
@@ -172,7 +171,7 @@ impl Drop for Guest {
     }
 }
 
-/// Sees when a client has sent all that it has to say, and when it has its answer.
+/// Observes when a client has sent its whole request, and when it has its response.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     id: u64,
@@ -180,7 +179,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The request's body; at its end the client waits for us, and no longer we for it.
+    /// Body of the request; at its end the client waits for the server.
     pub(super) fn request(self, body: hyper::body::Incoming) -> Body {
         if body.is_end_stream() {
             self.heard_out();
@@ -189,7 +188,7 @@ impl Watch {
         Body::new(Incoming { body, watch: self })
     }
 
-    /// The answer's body; once it is gone we wait for the client.
+    /// Body of the response; once it is dropped the server waits for the client.
     pub(super) fn answer(self, body: Body) -> Body {
         Body::new(Answer { body, watch: self })
     }
@@ -294,7 +293,7 @@ mod tests {
             leaving(&[&alone, &first, &second, &third]),
             [false, false, true, false]
         );
-        // One at a time: the place that it frees may be all that is needed.
+        // One at a time: the place that it frees may be enough.
         crowd.make_room();
         assert!(!third.leave.is_cancelled());
         drop(second);
@@ -317,7 +316,7 @@ mod tests {
         busy.watch().heard_out();
         crowd.make_room();
         assert!(!busy.leave.is_cancelled());
-        // Its answer is written: it gives way, and the next one gets in.
+        // Its response is written: it gives way, and the next one gets in.
         drop(busy.watch().answer(Body::empty()));
         let gives_way = async {
             busy.must_leave().await;

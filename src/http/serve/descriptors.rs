@@ -1,13 +1,13 @@
-//! How many file descriptors this process may have, and how many of them are for clients.
+//! File descriptors of this process, and how many of them are for clients.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most connections that any process serves.
+/// Limit of connections for any process.
 const MOST: u64 = 2048;
 
-/// Connections at most: half of what may be open, so that dials, look-ups and the database always
-/// have theirs. The soft limit is raised first, as far as that takes and the hard one allows:
-/// shells and containers often give 1024.
+/// Limit of connections: half of the file descriptors, so that dials, look-ups and the database always have theirs.
+///
+/// First raises the soft limit as far as needed and as the hard limit allows: shells and containers often set 1024.
 pub(super) fn most_connections() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.map_or(2 * MOST, |hard| hard.min(2 * MOST));
@@ -24,7 +24,7 @@ pub(super) fn most_connections() -> usize {
     of(open)
 }
 
-/// Of so many descriptors; none: there is no limit.
+/// Connections for this many descriptors; none means there is no limit.
 fn of(open: Option<u64>) -> usize {
     let most = open.map_or(MOST, |open| (open / 2).clamp(1, MOST));
     usize::try_from(most).unwrap_or(usize::MAX)

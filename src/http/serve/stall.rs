@@ -1,8 +1,7 @@
-//! A stream whose other end cannot make us wait for ever until it reads.
+//! A stream whose peer cannot make the server wait for ever by not reading.
 //!
-//! A client that asks and never reads fills the socket's buffers, and then holds its
-//! connection as long as it likes: the limits on headers and bodies are about what we
-//! read, and hyper has none for what we write.
+//! A client that never reads its response fills the socket's buffers and would then hold its connection as
+//! long as it likes: the limits on headers and bodies are about reads, and hyper has none for writes.
 
 use std::{
     io,
@@ -17,12 +16,12 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A connection that is an error once nothing could be written for the limit.
+/// A connection that fails once no write has progressed for the limit.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: TcpStream,
     limit: Duration,
-    /// Runs while a write waits; any progress ends it.
+    /// Runs while a write is pending; any progress clears it.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 

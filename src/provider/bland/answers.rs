@@ -1,7 +1,7 @@
-//! What Bland answers to a request: the table from status and message.
+//! Bland's responses: the table from status and message.
 //!
-//! A status alone says little: a 429 may be for ever, and a 200 may be an error. Of no 5xx it says that
-//! nothing was placed.
+//! A status alone says little: a 429 may be permanent, and a 200 may be an error. Bland documents of no 5xx
+//! that nothing was placed.
 
 use serde_json::Value;
 
@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// How long one number has to wait for its next call, seconds.
+/// Seconds between two calls to one number.
 const SAME_NUMBER: u32 = 10;
 
-/// What came of asking for a call.
+/// Result of a dial request.
 pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
     let body = answer.json();
     let said = spoken::words(&body);
@@ -42,20 +42,20 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
         400 if says(&body, &["unable to queue", "unable to save"]) => Placement::Unknown { why },
         401 | 402 => refused(Refusal::Account { why }),
         408 | 409 => Placement::Unknown { why },
-        // What the script wants the call to do.
+        // About what the script wants the call to do.
         418 => refused(of_request(why)),
         429 => refused(by_words().unwrap_or_else(|| Refusal::Capacity {
             retry_after_sec: retry_after::seconds(&answer.headers, &body),
             why: why.clone(),
         })),
         400 | 404 => refused(by_words().unwrap_or_else(|| Refusal::Forbidden { why: why.clone() })),
-        // The account, or something in the request: several calls tell.
+        // Account or request: several refused numbers tell which.
         403..=499 => refused(Refusal::Forbidden { why }),
         _ => Placement::Unknown { why },
     }
 }
 
-/// By the words, where they are documented. The first that fit count.
+/// By the words, where they are documented. The first match counts.
 fn by_words(answer: &Answer, body: &Value, why: &str) -> Option<Refusal> {
     let why = || why.to_owned();
     let of_number = |outcome| Refusal::Permanent {
@@ -65,7 +65,7 @@ fn by_words(answer: &Answer, body: &Value, why: &str) -> Option<Refusal> {
     };
     let is_dnc = text(body, "/status").is_some_and(|status| status.to_lowercase().contains("dnc"));
     let has = |parts: &[&str]| says(body, parts);
-    // Whoever tries a number of a do-not-call list again is shut out.
+    // Bland blocks accounts that retry a number of a do-not-call list.
     Some(
         if is_dnc || has(&["sensitive numbers", "dnc list", "blacklisted"]) {
             of_number(Outcome::Blocked)
@@ -91,7 +91,7 @@ fn by_words(answer: &Answer, body: &Value, why: &str) -> Option<Refusal> {
     )
 }
 
-/// Its script, or the number that it calls from.
+/// About the script or the caller id.
 const fn of_request(why: String) -> Refusal {
     Refusal::Permanent {
         outcome: Outcome::Blocked,
@@ -109,12 +109,12 @@ fn is_error(body: &Value) -> bool {
     text(body, "/status").is_none_or(|status| status != "success")
 }
 
-/// The call will end.
+/// Whether the call will end.
 pub(super) fn is_stopped(answer: &Answer) -> bool {
     answer.status.is_success() && !is_error(&answer.json())
 }
 
-/// What came of asking for the call with an id.
+/// Result of a look-up by id.
 pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Error> {
     match answer.status.as_u16() {
         200 => match report::of_call(answer.json()) {
@@ -126,7 +126,7 @@ pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Erro
     }
 }
 
-/// Calls from a list, and how many it has in all.
+/// Calls of a list page, and the total number.
 pub(super) fn page(answer: &Answer, key: Option<&str>) -> Result<(Vec<Value>, usize), Error> {
     if answer.status != 200 {
         return Err(refused(answer, key));

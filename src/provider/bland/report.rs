@@ -1,4 +1,4 @@
-//! What Bland says of a call: its webhooks, and the call object of a look-up, which are one shape.
+//! Bland's reports: webhooks, and the call object of a look-up, which have one shape.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Fields of a call that are kept of it beside the facts.
+/// Fields of a call kept in the result beside the facts.
 const KEPT: [&str; 6] = [
     "analysis",
     "call_ended_by",
@@ -21,7 +21,7 @@ const KEPT: [&str; 6] = [
     "queue_status",
 ];
 
-/// A webhook: a call that is over, a line of its log while it lasts, or something found out later.
+/// Reads a webhook: the end of a call, a line of its log while it lasts, or a later finding.
 pub(super) fn of_webhook(body: &[u8]) -> Report {
     let body = protocol::parse(body).unwrap_or_default();
     let Some(id) = protocol::name(body.get("call_id").cloned()) else {
@@ -51,7 +51,7 @@ pub(super) fn of_webhook(body: &[u8]) -> Report {
     }
 }
 
-/// `{"category": "call", "message": "Call connected"}`: the one sign of an answer before the end.
+/// `{"category": "call", "message": "Call connected"}`: the only sign of an answer before the end.
 fn line(body: &Value, category: &str, id: String) -> Report {
     let message = text(body, "/message").unwrap_or_default();
     let kind = match (category, message.as_str()) {
@@ -66,13 +66,13 @@ fn line(body: &Value, category: &str, id: String) -> Report {
     }
 }
 
-/// The call object itself; none if it is none.
+/// Reads a call object; none if it is not one.
 pub(super) fn of_call(call: Value) -> Option<Report> {
     let id = protocol::name(call.get("call_id").cloned())?;
     let report = match outcome(&call) {
         Some(outcome) => ended(&call, outcome),
         None => Report::new(match text(&call, "/queue_status").as_deref() {
-            // A call that has started may still ring.
+            // A started call may still ring.
             Some("new" | "queued" | "allocated" | "started") => ReportKind::Progress,
             _ => ReportKind::Unknown,
         }),
@@ -86,12 +86,12 @@ pub(super) fn of_call(call: Value) -> Option<Report> {
     })
 }
 
-/// Ours, as Bland carries it.
+/// Our reference, as Bland carries it.
 fn reference(call: &Value) -> Option<String> {
     text(call.get("metadata")?, &format!("/{REFERENCE}"))
 }
 
-/// How it ended; none while it lasts.
+/// Outcome; none while the call lasts.
 fn outcome(call: &Value) -> Option<Outcome> {
     let is_completed = call.get("completed").and_then(Value::as_bool);
     let by_whom = text(call, "/answered_by");
@@ -113,14 +113,14 @@ fn outcome(call: &Value) -> Option<Outcome> {
             Some("pre_queue_error") => Some(Outcome::Blocked),
             Some("queue_error") => Some(Outcome::Unreachable),
             Some("call_error") => Some(Outcome::ProviderFault),
-            // What went wrong came after the call, like a webhook that failed.
+            // The error came after the call, like a failed webhook.
             Some("complete_error") => Some(answered),
             _ => None,
         },
     }
 }
 
-/// Bland has the reason in words alone.
+/// Outcome by the reason, which Bland gives only in words.
 fn failure(said: &str) -> Outcome {
     let said = said.to_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
@@ -148,9 +148,10 @@ fn ended(call: &Value, outcome: Outcome) -> Report {
     let answered = by_somebody
         || match outcome {
             Outcome::Answered | Outcome::Voicemail => true,
-            // The word says that nobody did: what lasted then was the ringing.
+            // The reason says that nobody answered, so the duration is that of the ringing.
             Outcome::Busy | Outcome::NoAnswer | Outcome::InvalidNumber => false,
-            // Without a duration it may have come after the answer, unless it is said to have come before.
+            // Without a duration it may have failed after the answer, unless Bland says that it failed
+            // before.
             Outcome::ProviderFault if talk.is_none() => was_connected || !never_began(call),
             _ => was_connected,
         };
@@ -170,7 +171,7 @@ fn never_began(call: &Value) -> bool {
     said.to_lowercase().contains("unable to start call")
 }
 
-/// Seconds; one field has them as a text, the other one has minutes.
+/// Duration in seconds; one field has seconds as text, the other minutes.
 fn talk(call: &Value) -> Option<f64> {
     let seconds = text(call, "/corrected_duration").and_then(|text| text.trim().parse().ok());
     seconds
@@ -179,7 +180,7 @@ fn talk(call: &Value) -> Option<f64> {
         .filter(|seconds: &f64| seconds.is_finite())
 }
 
-/// When it was connected. Bland's own samples repeat the time at which the call was made, which says nothing.
+/// Time of connection. Bland's own samples repeat the time of creation there, which proves nothing.
 fn started(call: &Value) -> Option<DateTime<Utc>> {
     let at = |name| call.get(name).and_then(instant);
     let started = at("started_at")?;

@@ -1,7 +1,7 @@
-//! What ElevenLabs answers to a request: the table from status and message.
+//! ElevenLabs' responses: the table from status and message.
 //!
-//! A 200 may say `success: false` with the carrier's words. Twilio refuses before it dials, so its words
-//! are certain; on a SIP trunk an INVITE may have gone out.
+//! A 200 may say `success: false` with the carrier's words. Twilio refuses before it dials, so its words are
+//! certain; on a SIP trunk an INVITE may have gone out.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// What came of asking for a call.
+/// Result of a dial request.
 pub(super) fn placement(answer: &Answer, carrier: Carrier, key: Option<&str>) -> Placement {
     let body = answer.json();
     let said = spoken::words(&body);
@@ -37,7 +37,7 @@ pub(super) fn placement(answer: &Answer, carrier: Carrier, key: Option<&str>) ->
             match (is_good, id) {
                 (Some(true), Some(provider_call_id)) => Placement::Placed { provider_call_id },
                 (Some(false), _) if is_certain => by_carrier(&said.unwrap_or_default(), why),
-                // It may be found by the reference.
+                // It can be found by the reference.
                 _ => Placement::Unknown { why },
             }
         }
@@ -55,13 +55,13 @@ pub(super) fn placement(answer: &Answer, carrier: Carrier, key: Option<&str>) ->
             retry_after_sec: retry_after::seconds(&answer.headers, &body),
             why,
         }),
-        // The agent, the number that calls, the plan: several calls tell.
+        // Agent, caller id or plan: several refused numbers tell which.
         400..=499 => refused(Refusal::Forbidden { why }),
         _ => Placement::Unknown { why },
     }
 }
 
-/// `{"detail": [{"loc": ["body", "to_number"], "msg": "..."}]}`
+/// Whether it points at the number: `{"detail": [{"loc": ["body", "to_number"], "msg": "..."}]}`
 fn names_number(body: &Value) -> bool {
     let items = body.pointer("/detail").and_then(Value::as_array);
     items.into_iter().flatten().any(|item| {
@@ -70,11 +70,11 @@ fn names_number(body: &Value) -> bool {
     })
 }
 
-/// Twilio's refusal, in the words that ElevenLabs makes of it: `HTTP 401 error: ...`.
+/// Twilio's refusal as ElevenLabs words it: `HTTP 401 error: ...`.
 fn by_carrier(said: &str, why: String) -> Placement {
     let said = said.to_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
-    // Whole words: a code is not a part of a number.
+    // Whole words: a code may also be part of a longer number.
     let names = |words: &[&str]| {
         said.split(|c: char| !c.is_ascii_alphanumeric())
             .any(|word| words.contains(&word))
@@ -97,7 +97,7 @@ fn by_carrier(said: &str, why: String) -> Placement {
         _ if has(&["not a valid phone number"]) || names(&["21211", "21217", "13224"]) => {
             of_number(Outcome::InvalidNumber)
         }
-        // A trial account, or a number that is not the account's.
+        // A trial account, or a caller id that does not belong to the account.
         _ if has(&["not yet verified", "source phone number"]) || names(&["21219", "21210"]) => {
             Refusal::Forbidden { why }
         }
@@ -110,7 +110,7 @@ fn by_carrier(said: &str, why: String) -> Placement {
     })
 }
 
-/// What came of asking for the conversation with an id.
+/// Result of a look-up by id.
 pub(super) fn by_id(answer: &Answer, address: &str, key: Option<&str>) -> Result<LookedUp, Error> {
     match answer.status.as_u16() {
         200 => match report::of_conversation(answer.json(), address) {
@@ -122,7 +122,7 @@ pub(super) fn by_id(answer: &Answer, address: &str, key: Option<&str>) -> Result
     }
 }
 
-/// The ids of the conversations that it lists for one reference.
+/// Ids of the conversations listed for one reference.
 pub(super) fn listed(answer: &Answer, key: Option<&str>) -> Result<Vec<String>, Error> {
     if answer.status != 200 {
         return Err(refused(answer, key));

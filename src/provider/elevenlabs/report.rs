@@ -1,7 +1,7 @@
-//! What ElevenLabs says of a call: its webhooks, and the conversation of a look-up.
+//! ElevenLabs' reports: webhooks, and the conversation of a look-up.
 //!
-//! A call that was picked up, by anybody or anything, ends in a transcription; one that was not ends in a
-//! failure. Nothing comes before.
+//! A call that was picked up, by a person or a machine, ends with a transcription; one that was not ends with
+//! a failure. Nothing is sent before the end.
 
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Fields that are kept beside the facts: of a conversation, of its metadata, of a failure.
+/// Fields kept in the result beside the facts: of a conversation, of its metadata, of a failure.
 const KEPT: [&str; 3] = ["agent_id", "analysis", "branch_id"];
 const KEPT_METADATA: [&str; 2] = ["charging", "error"];
 const KEPT_FAILURE: [&str; 6] = [
@@ -26,7 +26,7 @@ const KEPT_FAILURE: [&str; 6] = [
     "sip_status_code",
 ];
 
-/// A webhook: `{"type": "post_call_transcription", "data": {...}}`.
+/// Reads a webhook: `{"type": "post_call_transcription", "data": {...}}`.
 pub(super) fn of_webhook(body: &[u8], address: &str) -> Report {
     let mut body = protocol::parse(body).unwrap_or_default();
     let event = text(&body, "/type").unwrap_or_default();
@@ -48,7 +48,7 @@ pub(super) fn of_webhook(body: &[u8], address: &str) -> Report {
     }
 }
 
-/// The conversation of a look-up; none if it is none.
+/// Reads the conversation of a look-up; none if it is not one.
 pub(super) fn of_conversation(conversation: Value, address: &str) -> Option<Report> {
     self::conversation(conversation, false, address)
 }
@@ -57,7 +57,8 @@ fn id(data: &Value) -> Option<String> {
     protocol::name(data.get("conversation_id").cloned())
 }
 
-/// Ours, as a variable or as the user. A user that is no reference is somebody else's.
+/// Our reference, as a variable or as the user id. A user id that is not a reference comes from other
+/// software.
 fn reference(data: &Value) -> Option<String> {
     let ours = |pointer: &str| text(data, pointer).filter(|name| name.parse::<Reference>().is_ok());
     let client_data = "/conversation_initiation_client_data";
@@ -69,14 +70,14 @@ fn reference(data: &Value) -> Option<String> {
     .or_else(|| ours(&format!("{client_data}/user_id")))
 }
 
-/// `was_picked_up`: it comes as a transcription, which only such calls have.
+/// `was_picked_up`: reported as a transcription, which only such calls have.
 fn conversation(mut data: Value, was_picked_up: bool, address: &str) -> Option<Report> {
     let id = id(&data)?;
     let status = text(&data, "/status");
     let report = match (was_picked_up, status.as_deref()) {
         (true, _) | (false, Some("done" | "failed")) => ended(&data, was_picked_up),
         (false, Some("initiated")) => Report::new(ReportKind::Progress),
-        // It was answered. What is being processed is over, and the next look-up tells how it ended.
+        // Answered. While it is processed the call is over, and the next look-up returns how it ended.
         (false, Some("in-progress" | "processing")) => Report::new(ReportKind::Answered),
         _ => Report::new(ReportKind::Unknown),
     };
@@ -119,7 +120,7 @@ fn ended(data: &Value, was_picked_up: bool) -> Report {
     let answered = was_connected
         || match outcome {
             Outcome::Answered | Outcome::Voicemail => true,
-            // Without a duration it may have come after the answer.
+            // Without a duration it may have failed after the answer.
             Outcome::ProviderFault => was_picked_up || seconds.is_none(),
             _ => false,
         };
@@ -129,7 +130,7 @@ fn ended(data: &Value, was_picked_up: bool) -> Report {
     }
 }
 
-/// Nobody picked up. It has neither the user nor the variables: the conversation's id alone tells whose it is.
+/// Nobody picked up. It has neither user id nor variables: only the conversation id identifies it.
 fn failure(mut data: Value) -> Option<Report> {
     let id = id(&data)?;
     let reason = text(&data, "/failure_reason");
@@ -141,7 +142,7 @@ fn failure(mut data: Value) -> Option<Report> {
         .iter()
         .find_map(|name| sip_code(body.get(*name)?));
     let status = text(&body, "/CallStatus");
-    // A word goes before a code, but for the one that says no.
+    // The reason takes precedence over the SIP code, except for 603, which means declined.
     let outcome = match (reason.as_deref(), status.as_deref()) {
         (Some("busy"), _) | (_, Some("busy")) if code == Some(603) => Outcome::Declined,
         (Some("busy"), _) => Outcome::Busy,
@@ -184,7 +185,7 @@ const fn by_sip_code(code: Option<u64>) -> Outcome {
     }
 }
 
-/// Audio, a verdict about a machine, and what is yet to be invented: kept, without the audio.
+/// Audio, machine detection and unknown types: stored, without the audio.
 fn other(data: &Value, event: &str) -> Option<Report> {
     let facts = Facts {
         answered_by: text(data, "/answered_by"),
@@ -200,7 +201,7 @@ fn other(data: &Value, event: &str) -> Option<Report> {
 }
 
 fn facts(data: &Value, report: &Report, id: &str, address: &str) -> Facts {
-    // What is called cost is counted in credits.
+    // The field named cost counts credits.
     let cost = number(data, "/metadata/cost_fiat");
     let is_recorded = data.get("has_audio").and_then(Value::as_bool) == Some(true);
     Facts {
@@ -220,7 +221,7 @@ fn facts(data: &Value, report: &Report, id: &str, address: &str) -> Facts {
     }
 }
 
-/// `agent: Hello Ada`, a line for each turn.
+/// `agent: Hello Ada`, one line per turn.
 fn transcript(data: &Value) -> Option<String> {
     let turns = data.get("transcript")?.as_array()?;
     let lines: Vec<_> = turns

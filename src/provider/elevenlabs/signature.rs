@@ -1,4 +1,4 @@
-//! `ElevenLabs-Signature: t=<s>,v0=<hex>`, a MAC of `{t}.{body}`, the parts in any order.
+//! `ElevenLabs-Signature: t=<s>,v0=<hex>`, a MAC of `{t}.{body}`, with the parts in any order.
 
 use hmac::Mac;
 use hyper::HeaderMap;
@@ -9,7 +9,7 @@ use crate::provider::{
 };
 
 const HEADER: &str = "elevenlabs-signature";
-/// As old as its own SDKs let it be. They look at no bound on the other side; we take the same.
+/// Maximum age, in seconds, as in ElevenLabs' SDKs. They do not limit future times; we use the same limit.
 const WITHIN: u32 = 1_800;
 
 pub(super) fn claimed(headers: &HeaderMap) -> Result<(), Rejection> {
@@ -47,7 +47,7 @@ pub(super) fn verify(webhook: &Webhook<'_>, secrets: &Secrets) -> Result<Verifie
     }
 }
 
-/// The only part with this name. Two would leave it to us which one was signed.
+/// The only part with this name. With two it would be ambiguous which one was signed.
 fn only<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let mut parts = text
         .split(',')

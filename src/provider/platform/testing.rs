@@ -1,4 +1,4 @@
-//! What the tests of the platforms' adapters have in common.
+//! Helpers shared by the tests of the platforms' adapters.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,11 +22,11 @@ pub(in crate::provider) const DIAL: &str = "0197f5e0-0000-7000-8000-000000000001
 pub(in crate::provider) const WEBHOOK: &str =
     "https://calls.example.com/callbacks/call-status/default/x/y";
 
-/// For a request that does not come.
+/// How long to wait for an expected request.
 const PATIENCE: Duration = Duration::from_secs(20);
 const DATE: &str = "Fri, 02 Jan 2026 04:00:00 GMT";
 
-/// The call of `DIAL`, with these changes.
+/// The call of `DIAL` with these changes.
 pub(in crate::provider) fn claimed(change: &Value) -> ClaimedCall {
     let mut call = json!({
         "id": "0197f5e0-0000-7000-8000-000000000001", "claim_no": 1, "attempt": 1,
@@ -40,7 +40,7 @@ pub(in crate::provider) fn claimed(change: &Value) -> ClaimedCall {
     serde_json::from_value(call).unwrap()
 }
 
-/// An order for it, in time.
+/// An order for the call, in time.
 pub(in crate::provider) fn order(call: &ClaimedCall) -> Order<'_> {
     Order {
         call,
@@ -60,7 +60,7 @@ pub(in crate::provider) fn answer(status: u16, body: &str) -> Answer {
     }
 }
 
-/// What came of a dial, in a word or two.
+/// Short description of a placement.
 pub(in crate::provider) fn word(placement: &Placement) -> String {
     match placement {
         Placement::Placed { provider_call_id } => format!("placed {provider_call_id}"),
@@ -79,7 +79,7 @@ pub(in crate::provider) fn word(placement: &Placement) -> String {
     }
 }
 
-/// A word of the tables.
+/// Outcome by its name in the tables.
 pub(in crate::provider) fn outcome(word: &str) -> Outcome {
     let known = Outcome::ALL
         .into_iter()
@@ -87,7 +87,7 @@ pub(in crate::provider) fn outcome(word: &str) -> Outcome {
     known.unwrap_or_else(|| panic!("{word} is no outcome"))
 }
 
-/// Headers by their names.
+/// Headers by name.
 pub(in crate::provider) fn headers(named: &BTreeMap<String, String>) -> HeaderMap {
     let header = |(name, value): (&String, &String)| {
         let name: HeaderName = name.parse().unwrap();
@@ -103,7 +103,7 @@ pub(in crate::provider) struct Vector {
     secret: String,
     headers: BTreeMap<String, String>,
     body: String,
-    /// When it was verified, where its age is judged.
+    /// Time of verification, if the age is checked.
     pub(in crate::provider) now_s: Option<i64>,
     pub(in crate::provider) valid: bool,
 }
@@ -123,7 +123,7 @@ impl Vector {
     }
 }
 
-/// Answers each request in its turn, and tells what was asked.
+/// Gives each request the next response, and reports the requests.
 pub(in crate::provider) async fn answering(
     listener: TcpListener,
     answers: &[impl AsRef<str>],

@@ -1,7 +1,7 @@
-//! What Retell answers to a request: the table from status and message.
+//! Retell's responses: the table from status and message.
 //!
-//! Retell documents one shape, `{"status": "error", "message": "..."}`, and says of no 5xx that it placed
-//! nothing; a repetition with the same key finds out.
+//! Retell documents one shape, `{"status": "error", "message": "..."}`, and of no 5xx that it placed nothing;
+//! a repetition with the same key finds out.
 
 use serde_json::Value;
 
@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// What Retell says of an id, a number or an agent that the workspace does not have.
+/// Retell's message for an id, number or agent that is not in the workspace.
 const NOT_FOUND: &str = "cannot find requested asset";
 
-/// What came of asking for a call.
+/// Result of a dial request.
 pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
     let body = answer.json();
     let said = spoken::words(&body);
@@ -47,7 +47,7 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
         {
             permanent(Outcome::Blocked, true)
         }
-        // Ours, not the callee's.
+        // About our number, not the callee's.
         400 if said.contains("from_number") => permanent(Outcome::Blocked, false),
         400 if ["to_number", "e.164", "phone number"]
             .iter()
@@ -62,13 +62,13 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
             retry_after_sec: retry_after::seconds(&answer.headers, &body),
             why,
         }),
-        // The agent, the number that calls, or the workspace: several calls tell.
+        // Agent, caller id or workspace: several refused numbers tell which.
         400..=499 => Placement::Refused(Refusal::Forbidden { why }),
         _ => Placement::Unknown { why },
     }
 }
 
-/// What came of asking for the end of a call.
+/// Result of a request to end a call.
 pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancellation, Error> {
     match answer.status.as_u16() {
         200..=299 => Ok(Cancellation::Agreed),
@@ -78,7 +78,7 @@ pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancell
     }
 }
 
-/// What came of asking for the call with an id.
+/// Result of a look-up by id.
 pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Error> {
     match answer.status.as_u16() {
         200 => match report::of_call(answer.json()) {
@@ -91,7 +91,7 @@ pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Erro
     }
 }
 
-/// What came of asking for the calls that carry our reference.
+/// Result of a look-up by reference.
 pub(super) fn by_reference(
     answer: &Answer,
     dial: Reference,
@@ -105,7 +105,7 @@ pub(super) fn by_reference(
     };
     let is_empty = items.is_empty();
     let reference = dial.to_string();
-    // A filter that Retell did not understand would list the calls of everybody.
+    // A filter that Retell ignored would list other dials' calls.
     let ours = items
         .into_iter()
         .filter(|item| report::reference(item).as_ref() == Some(&reference))

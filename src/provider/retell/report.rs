@@ -1,4 +1,4 @@
-//! What Retell says of a call: its webhooks, and the call object of a look-up.
+//! Retell's reports: webhooks, and the call object of a look-up.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Fields of a call that are kept of it beside the facts.
+/// Fields of a call kept in the result beside the facts.
 const KEPT: [&str; 6] = [
     "agent_id",
     "agent_version",
@@ -20,7 +20,7 @@ const KEPT: [&str; 6] = [
     "telephony_identifier",
 ];
 
-/// A webhook: `{"event": "call_ended", "call": {...}}`.
+/// Reads a webhook: `{"event": "call_ended", "call": {...}}`.
 pub(super) fn of_webhook(body: &[u8]) -> Report {
     let mut body = protocol::parse(body).unwrap_or_default();
     let event = text(&body, "/event").unwrap_or_default();
@@ -34,7 +34,7 @@ pub(super) fn of_webhook(body: &[u8]) -> Report {
     }
 }
 
-/// The call object itself; none if it is none.
+/// Reads a call object; none if it is not one.
 pub(super) fn of_call(call: Value) -> Option<Report> {
     read(call, None)
 }
@@ -43,7 +43,7 @@ fn read(call: Value, event: Option<&str>) -> Option<Report> {
     let provider_call_id = protocol::name(call.get("call_id").cloned())?;
     let status = text(&call, "/call_status");
     let reason = text(&call, "/disconnection_reason");
-    // There only if the call was connected.
+    // Present only if the call was connected.
     let answered_at = call.get("start_timestamp").and_then(instant);
     let kind = match (event, status.as_deref()) {
         (Some("call_started"), _) => ReportKind::Answered,
@@ -73,7 +73,7 @@ fn read(call: Value, event: Option<&str>) -> Option<Report> {
     })
 }
 
-/// Ours, as Retell carries it.
+/// Our reference, as Retell carries it.
 pub(super) fn reference(call: &Value) -> Option<String> {
     text(call.get("metadata")?, &format!("/{REFERENCE}"))
 }
@@ -95,7 +95,7 @@ fn facts(call: &Value) -> Facts {
     }
 }
 
-/// Retell's reasons. An unknown word is an end of which nobody knows how it was.
+/// Outcome for Retell's reason. An unknown reason means that the call ended, outcome unknown.
 fn outcome(reason: &str, was_answered: bool) -> Outcome {
     match reason {
         "user_hangup"
@@ -116,7 +116,7 @@ fn outcome(reason: &str, was_answered: bool) -> Outcome {
         "invalid_destination" => Outcome::InvalidNumber,
         "marked_as_spam" | "network_blocked" => Outcome::Blocked,
         "concurrency_limit_reached" | "no_concurrency_fallback" => Outcome::Capacity,
-        // Money can run out in the middle of a talk.
+        // Money can run out during a conversation.
         "no_valid_payment"
         | "credit_exhausted"
         | "budget_reached"

@@ -1,4 +1,4 @@
-//! `x-retell-signature: v=<ms>,d=<hex>`, a MAC of the body and the time, by the API key of the workspace.
+//! `x-retell-signature: v=<ms>,d=<hex>`: a MAC of body and time, made with the workspace's API key.
 
 use hmac::Mac;
 use hyper::HeaderMap;

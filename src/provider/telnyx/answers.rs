@@ -1,7 +1,7 @@
-//! What Telnyx answers to a request: the table from status, code and the field that it points at.
+//! Telnyx's responses: the table from status, code and the field that it points at.
 //!
-//! `{"errors": [{"code": "10016", "detail": "...", "source": {"pointer": "/to"}}]}`. What is against its rules
-//! for a country, a limit or the balance is told later, by the event of the call's end.
+//! `{"errors": [{"code": "10016", "detail": "...", "source": {"pointer": "/to"}}]}`. Violations of country
+//! rules, limits or balance are reported later, by the event of the call's end.
 
 use serde_json::Value;
 
@@ -15,13 +15,15 @@ use crate::{
     },
 };
 
-/// Of a command to a call: it is over, or its id is none.
+/// Codes for a command to a call that is over or unknown.
 const OVER: [&str; 2] = ["90015", "90018"];
-/// Words of a refusal that is about where the call goes.
+/// Words of a refusal that concerns the destination.
 const DESTINATION: [&str; 3] = ["destination", "dialed number", "whitelist"];
 
-/// What came of asking for a call. `is_own_from`: the number to call from came with the call, and not from
-/// the trunk, whose other calls would be refused as well.
+/// Result of a dial request.
+///
+/// `is_own_from`: the caller id came with the call, and not from the trunk, whose other calls would be
+/// refused as well.
 pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -> Placement {
     let said = Said::read(answer, key);
     let why = said.why;
@@ -46,7 +48,7 @@ pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -
         408 | 409 => Placement::Unknown { why },
         429 => capacity(answer, &said.body, why),
         400..=499 => match (said.code.as_str(), said.field.as_str()) {
-            // Of errors of its own, and of commands to calls that are there: nobody knows what they mean here.
+            // Internal errors, and errors of commands to existing calls: their meaning here is unknown.
             ("10007" | "10008" | "10012" | "90015" | "90018", _) => Placement::Unknown { why },
             ("10009", _) => Placement::Refused(Refusal::Account { why }),
             ("10011" | "90103", _) => capacity(answer, &said.body, why),
@@ -59,7 +61,7 @@ pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -
             ("10010", _) if DESTINATION.iter().any(|word| said.detail.contains(word)) => {
                 permanent(Outcome::Blocked, false, why)
             }
-            // The account, the application, or the request: several calls tell.
+            // Account, application or request: several refused numbers tell which.
             _ => forbidden(why),
         },
         _ => Placement::Unknown { why },
@@ -73,7 +75,7 @@ fn capacity(answer: &Answer, body: &Value, why: String) -> Placement {
     })
 }
 
-/// What came of asking for the end of a call.
+/// Result of a request to end a call.
 pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancellation, Error> {
     let said = Said::read(answer, key);
     match answer.status.as_u16() {
@@ -84,7 +86,7 @@ pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancell
     }
 }
 
-/// What came of asking for the call with an id: the call, or none.
+/// Result of a look-up by id: the call, or none.
 pub(super) fn call(answer: &Answer, key: Option<&str>) -> Result<Option<Value>, Error> {
     let mut said = Said::read(answer, key);
     match answer.status.as_u16() {
@@ -98,10 +100,10 @@ pub(super) fn call(answer: &Answer, key: Option<&str>) -> Result<Option<Value>, 
     }
 }
 
-/// One page of a list.
+/// A page of a list.
 pub(super) struct Page {
     pub(super) items: Vec<Value>,
-    /// How many pages there are, where it says so.
+    /// Number of pages, if stated.
     pub(super) total: Option<usize>,
 }
 
@@ -123,14 +125,14 @@ pub(super) fn page(answer: &Answer, key: Option<&str>) -> Result<Page, Error> {
     }
 }
 
-/// What the body says.
+/// Contents of the body.
 struct Said {
     code: String,
-    /// The first part of the field that it points at.
+    /// First part of the field that it points at.
     field: String,
-    /// In small letters.
+    /// In lower case.
     detail: String,
-    /// Status and words, safe to keep.
+    /// Status and words, safe to store.
     why: String,
     body: Value,
 }

@@ -1,7 +1,7 @@
-//! What Telnyx says of a call: its webhooks, and the call and its events of a look-up.
+//! Telnyx's reports: webhooks, and the call and its events of a look-up.
 //!
-//! A webhook stands alone: that of the end does not say whether somebody had answered. Of a look-up all
-//! events are there.
+//! A webhook stands alone: the one of the end does not say whether the call had been answered. A look-up has
+//! all events.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Fields of an event's payload that are kept beside the facts.
+/// Fields of an event's payload kept in the result beside the facts.
 const KEPT: [&str; 9] = [
     "billed_duration_secs",
     "call_leg_id",
@@ -28,12 +28,12 @@ const KEPT: [&str; 9] = [
     "sip_hangup_cause",
 ];
 
-/// What Telnyx carries for us: `{"ref": "<reference>"}` in base64.
+/// Client state that Telnyx carries: `{"ref": "<reference>"}` in base64.
 pub(super) fn client_state(dial: Reference) -> String {
     BASE64.encode(json!({ "ref": dial.to_string() }).to_string())
 }
 
-/// The reference in it. A script may have put its own state there, which says nothing of ours.
+/// Reference in the client state. A script may have replaced it with its own state.
 fn reference(payload: &Value) -> Option<String> {
     let state = BASE64.decode(text(payload, "/client_state")?).ok()?;
     let state: Value = serde_json::from_slice(&state).ok()?;
@@ -41,7 +41,7 @@ fn reference(payload: &Value) -> Option<String> {
     Some(dial.to_string())
 }
 
-/// A webhook: `{"data": {"event_type": "call.hangup", "id": "...", "payload": {...}}}`.
+/// Reads a webhook: `{"data": {"event_type": "call.hangup", "id": "...", "payload": {...}}}`.
 pub(super) fn of_webhook(body: &[u8]) -> Report {
     let mut event = take(&mut protocol::parse(body).unwrap_or_default(), "data");
     let Some(kind) = text(&event, "/event_type") else {
@@ -55,7 +55,7 @@ pub(super) fn of_webhook(body: &[u8]) -> Report {
     }
 }
 
-/// A call of the list of those that are up, if it is this dial's.
+/// Reads a call of the list of active calls, if it belongs to this dial.
 pub(super) fn of_active(call: &Value, dial: Reference) -> Option<Report> {
     let reference = reference(call).filter(|reference| *reference == dial.to_string())?;
     Some(Report {
@@ -65,7 +65,7 @@ pub(super) fn of_active(call: &Value, dial: Reference) -> Option<Report> {
     })
 }
 
-/// A call, and the events of its leg. None: it is over, and nothing says how it was.
+/// Reads a call and the events of its leg. None if it is over and nothing says how it ended.
 pub(super) fn of_call(call: &Value, events: &[Value]) -> Option<Report> {
     let heard = Heard::of(events);
     let is_alive = call.get("is_alive").and_then(Value::as_bool) == Some(true);
@@ -99,14 +99,14 @@ fn with_duration(mut result: Value, seconds: Option<f64>) -> Value {
     result
 }
 
-/// What the events of a leg say together; they are listed in any order.
+/// What the events of a leg say together; their order in a list is undefined.
 struct Heard {
     answered: bool,
     answered_at: Option<DateTime<Utc>>,
-    /// What it is, if it was answered: by a machine or not.
+    /// Outcome if it was answered: by a machine or not.
     talk: Outcome,
     end: Option<Report>,
-    /// From the answer to the end.
+    /// From answer to end, in seconds.
     seconds: Option<f64>,
 }
 
@@ -127,7 +127,7 @@ impl Heard {
             if report.kind == ReportKind::Answered {
                 heard.answered = true;
                 heard.answered_at = heard.answered_at.or(report.answered_at);
-                // What was heard last: after a screening, somebody may have come to the telephone.
+                // The latest counts: after a call screening, a person may have come to the telephone.
                 match report.result.get("answeredBy").and_then(Value::as_str) {
                     Some("machine" | "fax") => heard.talk = Outcome::Voicemail,
                     Some("human") => heard.talk = Outcome::Answered,
@@ -144,7 +144,7 @@ impl Heard {
     }
 }
 
-/// An event of the list, and when it was. How deep the raw event lies in its metadata is not documented.
+/// An event of the list and its time. How deep the raw event lies in the metadata is undocumented.
 fn of_event(event: &Value) -> Option<(Option<DateTime<Utc>>, Report)> {
     let kind = text(event, "/name")?;
     let raw = event.get("metadata").unwrap_or(&Value::Null);
@@ -189,7 +189,7 @@ fn read(event: &str, at: Option<DateTime<Utc>>, payload: Value) -> Report {
     }
 }
 
-/// What is not known moves no call. Neither does the cost, which comes after the end and is added to it.
+/// An unknown event moves no call. Neither does the cost, which follows the end and is added to its result.
 fn kind(event: &str) -> ReportKind {
     const OF_A_TALK: [&str; 4] = [
         "call.speak.",
@@ -200,7 +200,7 @@ fn kind(event: &str) -> ReportKind {
     match event {
         "call.initiated" | "call.ringing" | "call.bridged" => ReportKind::Progress,
         "call.answered" => ReportKind::Answered,
-        // Only what was answered is listened to.
+        // Only answered calls are checked for a machine.
         event if event.starts_with("call.machine.") => ReportKind::Answered,
         "call.hangup" => ReportKind::Ended,
         event if OF_A_TALK.iter().any(|prefix| event.starts_with(prefix)) => ReportKind::Progress,
@@ -215,7 +215,7 @@ fn answered_by(event: &str, payload: &Value) -> Option<String> {
     let result = text(payload, "/result")?;
     let who = match result.as_str() {
         "human" | "human_residence" | "human_business" => "human",
-        // A greeting has been listened to.
+        // A greeting was listened to.
         "machine" | "beep_detected" | "no_beep_detected" => "machine",
         "fax_detected" => "fax",
         "not_sure" => "unknown",
@@ -224,7 +224,7 @@ fn answered_by(event: &str, payload: &Value) -> Option<String> {
     protocol::name(Some(who.into()))
 }
 
-/// An address that lasts goes before one that is good for ten minutes.
+/// Prefers a permanent URL to one that is valid for ten minutes.
 fn recording(payload: &Value) -> Option<String> {
     ["public_recording_urls", "recording_urls"]
         .into_iter()
@@ -232,7 +232,7 @@ fn recording(payload: &Value) -> Option<String> {
         .find_map(|pointer| text(payload, &pointer))
 }
 
-/// How a call ended, by its cause, which folds much together, and the code of SIP, which does not.
+/// Outcome by the hangup cause, which merges much, and the SIP code, which does not.
 fn outcome(payload: &Value) -> Outcome {
     let cause = text(payload, "/hangup_cause").unwrap_or_default();
     let sip = payload.get("sip_hangup_cause");
@@ -249,18 +249,18 @@ fn outcome(payload: &Value) -> Outcome {
         "no_answer" | "timeout" => Outcome::NoAnswer,
         "user_busy" => Outcome::Busy,
         "not_found" => Outcome::InvalidNumber,
-        // Its clock runs from the answer.
+        // The limit counts from the answer.
         "time_limit" => Outcome::Answered,
         "call_rejected" => by_sip().unwrap_or(Outcome::Declined),
-        // How talks end. Whether there was one, the event of its answer says, which may be lost; taken for no
-        // answer, whoever has spoken to us would be rung again.
+        // The normal end of a conversation. Whether there was one is in the answer event, which may be lost;
+        // assuming none, a callee who was reached would be called again.
         "normal_clearing" => by_sip().unwrap_or(Outcome::Answered),
         _ => by_sip().unwrap_or(Outcome::Unknown),
     }
 }
 
-/// Telnyx's own reason for a refusal that is called 400, 403, 404 or 480: `D1` to `D31`. Where it stands is not
-/// documented.
+/// Telnyx's own reason for a refusal with SIP code 400, 403, 404 or 480: `D1` to `D31`. Its position is
+/// undocumented.
 fn of_d_code(sip: u16, payload: &Value) -> Option<Outcome> {
     let fields = payload.as_object()?.iter();
     let reasons = fields.filter(|(name, _)| name.contains("reason") || *name == "sip_headers");

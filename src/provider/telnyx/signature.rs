@@ -1,5 +1,5 @@
-//! `telnyx-signature-ed25519`, over the time and the body, by the account's key pair. The URL is not signed: that
-//! it is ours, its tag proves.
+//! `telnyx-signature-ed25519`: a signature of time and body, made with the account's key pair. The URL is not
+//! signed; its tag proves that it is ours.
 
 use std::str::FromStr;
 
@@ -14,15 +14,14 @@ use crate::provider::{
 
 const SIGNATURE: &str = "telnyx-signature-ed25519";
 const TIMESTAMP: &str = "telnyx-timestamp";
-/// Of a key, bytes.
+/// Length of a key, in bytes.
 const LENGTH: usize = 32;
 
-/// The public keys of an account, as its portal shows them, separated by commas: while one takes the place
-/// of another, both.
+/// Public keys of an account, as its portal shows them, separated by commas: two during a rotation.
 #[derive(Debug, Clone)]
 pub struct PublicKeys(Vec<UnparsedPublicKey<[u8; LENGTH]>>);
 
-/// A text that is no list of public keys.
+/// A text that is not a list of public keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a public key of Telnyx is 32 bytes in base64, as in A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="

@@ -1,7 +1,7 @@
-//! What Twilio answers to a request: the table from status and code.
+//! Twilio's responses: the table from status and code.
 //!
-//! `{"code": 21211, "message": "...", "status": 400}`. The code decides, and within 4xx alone: of an error of
-//! its own Twilio says that a POST sent again may place a second call, so it may have placed the first.
+//! `{"code": 21211, "message": "...", "status": 400}`. The code decides, and only within 4xx: of its own
+//! errors Twilio says that a repeated POST may place a second call, so they may have placed the first.
 
 use serde_json::Value;
 
@@ -16,12 +16,14 @@ use crate::{
     },
 };
 
-/// An update of a call that is over.
+/// Code for an update of a call that is over.
 const NOT_IN_PROGRESS: &str = "21220";
 const NOT_FOUND: &str = "20404";
 
-/// What came of asking for a call. `is_own_from`: the number to call from came with the call, and not from
-/// the trunk, whose other calls would be refused as well.
+/// Result of a dial request.
+///
+/// `is_own_from`: the caller id came with the call, and not from the trunk, whose other calls would be
+/// refused as well.
 pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -> Placement {
     let said = Said::read(answer, key);
     let why = said.why;
@@ -40,24 +42,24 @@ pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -
         401 | 402 => Placement::Refused(Refusal::Account { why }),
         408 => Placement::Unknown { why },
         400..=499 => match said.code.as_deref().unwrap_or_default() {
-            // Wrong credentials; an account that is not active.
+            // Wrong credentials; an inactive account.
             "20003" | "20005" | "10001" => Placement::Refused(Refusal::Account { why }),
             "21211" | "21214" | "21217" => permanent(Outcome::InvalidNumber, true, why),
-            // No number at all: our request, and the next one would have none either.
+            // No number at all: an error of our request, which the next one would repeat.
             "21201" => permanent(Outcome::InvalidNumber, false, why),
             // A premium number.
             "21202" => permanent(Outcome::Blocked, true, why),
-            // The account's settings for a country, its missing customer profile, its trial: they name the
-            // number, and the next one is refused for the same. And the address of the script.
+            // Country permissions, a missing customer profile, a trial account: these name the number, but
+            // the next one is refused for the same reason. Also the address of the script.
             "21203" | "21215" | "21216" | "21219" | "573005" | "21205" => {
                 permanent(Outcome::Blocked, false, why)
             }
             "21210" | "21212" if is_own_from => permanent(Outcome::Blocked, false, why),
             "10004" | "20429" | "22005" => capacity(answer, &said.body, why),
-            // Calls that are up: never an answer to this request, so nobody knows what it means.
+            // About calls that are up: not a response to a dial, so its meaning is unknown.
             "21204" | NOT_IN_PROGRESS => Placement::Unknown { why },
             _ if answer.status == 429 => capacity(answer, &said.body, why),
-            // The trunk's number, the account, or the request: several calls tell.
+            // Caller id, account or request: several refused numbers tell which.
             _ => Placement::Refused(Refusal::Forbidden { why }),
         },
         _ => Placement::Unknown { why },
@@ -71,12 +73,12 @@ fn capacity(answer: &Answer, body: &Value, why: String) -> Placement {
     })
 }
 
-/// What came of asking for the end of a call.
+/// Result of a request to end a call.
 pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancellation, Error> {
     let said = Said::read(answer, key);
     match (answer.status.as_u16(), said.code.as_deref()) {
         (200..=299, _) => Ok(Cancellation::Agreed),
-        // Deleted, or of another region, where nobody could end it from here.
+        // Deleted, or of another region, and cannot be ended from here.
         (400, Some(NOT_IN_PROGRESS)) | (404, Some(NOT_FOUND)) => Ok(Cancellation::AlreadyOver),
         (status, _) => Err(Error::Refused {
             status,
@@ -85,13 +87,13 @@ pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancell
     }
 }
 
-/// Asked for its end, it is in Twilio's queue or ringing all the same.
+/// The call is still queued or ringing after the request to end it.
 pub(super) fn still_waits(answer: &Answer) -> bool {
     let status = text(&answer.json(), "/status").unwrap_or_default();
     answer.status.is_success() && ["queued", "ringing"].contains(&status.as_str())
 }
 
-/// What came of asking for the call with an id.
+/// Result of a look-up by id.
 pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Error> {
     let said = Said::read(answer, key);
     match (answer.status.as_u16(), said.code.as_deref()) {
@@ -107,11 +109,11 @@ pub(super) fn by_id(answer: &Answer, key: Option<&str>) -> Result<LookedUp, Erro
     }
 }
 
-/// What the body says.
+/// Contents of the body.
 struct Said {
-    /// A number, or a text of one.
+    /// A number, or a number as text.
     code: Option<String>,
-    /// Status and words, safe to keep.
+    /// Status and words, safe to store.
     why: String,
     body: Value,
 }

@@ -1,4 +1,4 @@
-//! What Twilio says of a call: its callbacks, which are forms, and the call resource of a look-up.
+//! Twilio's reports: its callbacks, which are forms, and the call resource of a look-up.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Fields of a callback that are kept beside the facts.
+/// Fields of a callback kept in the result beside the facts.
 const KEPT: [&str; 6] = [
     "ErrorCode",
     "ErrorMessage",
@@ -20,11 +20,13 @@ const KEPT: [&str; 6] = [
     "SipResponseCode",
     "StirStatus",
 ];
-/// And of the resource.
+/// Fields of a call resource kept in the result.
 const KEPT_OF_CALL: [&str; 3] = ["end_time", "queue_time", "start_time"];
 
-/// A callback. Its event id is made of what is signed: the `I-Twilio-Idempotency-Token` is not, and whoever
-/// replays a callback could choose another.
+/// Reads a callback.
+///
+/// Its event id is made of signed fields: the `I-Twilio-Idempotency-Token` is not signed, so a replay could
+/// choose another.
 pub(super) fn of_webhook(body: &[u8]) -> Report {
     let form = form(body);
     let field = |name: &str| form.get(name).and_then(Value::as_str);
@@ -44,7 +46,7 @@ pub(super) fn of_webhook(body: &[u8]) -> Report {
         ..Facts::default()
     };
     let report = said.report(facts, kept);
-    // The result of machine detection alone, which has a request of its own.
+    // Only the result of machine detection, which has its own request.
     let is_detection = said.status.is_empty() && !said.answered_by.is_empty();
     let event = if is_detection { "amd" } else { said.status };
     let sequence = field("SequenceNumber").unwrap_or_default();
@@ -58,7 +60,7 @@ pub(super) fn of_webhook(body: &[u8]) -> Report {
     }
 }
 
-/// The call resource; none if it is none.
+/// Reads a call resource; none if it is not one.
 pub(super) fn of_call(call: &Value) -> Option<Report> {
     let provider_call_id = protocol::name(call.get("sid").cloned())?;
     let field = |name: &str| call.get(name).and_then(Value::as_str);
@@ -72,7 +74,8 @@ pub(super) fn of_call(call: &Value) -> Option<Report> {
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), text(call, &format!("/{name}"))?.into())))
         .collect();
-    // Told minutes after the end, as what the account's balance changes by. Not told is not free.
+    // Available minutes after the end, as a change of the account's balance. A missing price does not mean
+    // free.
     let cost = field("price").and_then(|price| price.parse::<f64>().ok());
     let cost = cost.filter(|cost| cost.is_finite()).map(f64::abs);
     if let (Some(_), Some(unit)) = (cost, text(call, "/price_unit")) {
@@ -88,7 +91,7 @@ pub(super) fn of_call(call: &Value) -> Option<Report> {
     })
 }
 
-/// What both say, each under its own names.
+/// What both shapes have, each under its own names.
 struct Said<'a> {
     status: &'a str,
     answered_by: &'a str,
@@ -100,8 +103,8 @@ impl Said<'_> {
     fn report(&self, facts: Facts, kept: Map<String, Value>) -> Report {
         let seconds = self.seconds.and_then(|text| text.parse::<f64>().ok());
         let seconds = seconds.filter(|seconds| seconds.is_finite());
-        // What lasted was picked up, unless the word says that nobody did; only what was picked up is
-        // listened to for a machine.
+        // A call with a duration was picked up, unless the status says otherwise; only what was picked up is
+        // checked for a machine.
         let lasted = seconds.is_some_and(|seconds| seconds > 0.0);
         let was_answered =
             !self.answered_by.is_empty() || lasted && !["busy", "no-answer"].contains(&self.status);
@@ -117,7 +120,7 @@ impl Said<'_> {
         let is_over = report.kind == ReportKind::Ended;
         let answered = report.answered || is_over && was_answered;
         let facts = Facts {
-            // The ringing of a call that nobody answered is no talk.
+            // The ringing of an unanswered call does not count as duration.
             duration_sec: seconds.filter(|_| is_over && answered),
             answered_by: self.who(),
             disposition: is_over.then(|| self.status.to_owned()),
@@ -140,7 +143,7 @@ impl Said<'_> {
             ("busy", _) => Outcome::Busy,
             ("no-answer", _) => Outcome::NoAnswer,
             ("canceled", _) => Outcome::Canceled,
-            // Refused on the way, not by the callee.
+            // Rejected on the way, not by the callee.
             (_, Some(603 | 607)) => Outcome::Blocked,
             // A failed call was not answered, whatever the code.
             (_, Some(200) | None) => Outcome::Unreachable,
@@ -166,7 +169,7 @@ impl Said<'_> {
     }
 }
 
-/// The fields of a form; of one that is there twice the first counts.
+/// Fields of a form; of a repeated one the first counts.
 fn form(body: &[u8]) -> Map<String, Value> {
     let stored = |text: &str| text.replace('\0', "\u{fffd}");
     let mut fields = Map::new();
@@ -177,7 +180,7 @@ fn form(body: &[u8]) -> Map<String, Value> {
     fields
 }
 
-/// `Mon, 03 Aug 2026 09:15:42 +0000`.
+/// Parses `Mon, 03 Aug 2026 09:15:42 +0000`.
 fn instant(text: &str) -> Option<DateTime<Utc>> {
     Some(DateTime::parse_from_rfc2822(text).ok()?.to_utc())
 }

@@ -1,7 +1,7 @@
-//! Where Twilio fetches what a call says: an address of TwiML, in which the call's own facts are filled in.
+//! URL from which Twilio fetches the call's TwiML, a template filled with the call's facts.
 //!
-//! A call has no field at Twilio that a script could read, so its metadata travel in the address. That is
-//! logged on both sides: no place for secrets.
+//! Twilio has no field that a script could read, so metadata travels in the URL. It is logged on both sides:
+//! no place for secrets.
 
 use serde_json::Value;
 
@@ -13,13 +13,13 @@ use crate::{
     },
 };
 
-/// The name of the address of every script that has none of its own.
+/// Alias of the URL for all scripts without one of their own.
 const ANY: &str = "*";
 
-/// The address of the call's script, or why there is none.
+/// URL of the call's script, or why there is none.
 pub(super) fn url(scripts: &Scripts, call: &ClaimedCall) -> Result<String, &'static str> {
     let script = scripts.resolve(&call.script_id);
-    // The application's own callback would take the place of ours, and nobody would hear how the call ends.
+    // The application's callback would replace ours, and the end of the call would go unreported.
     if is_application(script) {
         return Err(
             "a TwiML application takes the callback away from pgdial: name the address of its TwiML instead",
@@ -38,7 +38,7 @@ fn is_application(script: &str) -> bool {
     digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Fills in `{scriptId}`, `{reference}` and the fields of the metadata; one that is not there is empty.
+/// Fills in `{scriptId}`, `{reference}` and the fields of the metadata; a missing one is empty.
 fn filled(template: &str, call: &ClaimedCall) -> String {
     let fields = variables(&call.metadata);
     let value = |name: &str| match name {

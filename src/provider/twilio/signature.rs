@@ -1,7 +1,7 @@
-//! `X-Twilio-Signature`: a MAC over the URL that Twilio was told and the fields of the form, by the Auth
-//! Token of the account, whoever placed the call.
+//! `X-Twilio-Signature`: a MAC of the URL that Twilio was given and the fields of the form, made with the
+//! account's Auth Token, whichever key placed the call.
 //!
-//! The scheme has no time, so a replay is stopped by the event id alone; that is made of signed fields.
+//! The scheme has no time, so only the event id stops a replay; it is made of signed fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,9 @@ use crate::provider::{
 };
 
 const HEADER: &str = "x-twilio-signature";
-/// `key=<id>,algorithm=HMAC_SHA256`, where the account signs with a key that was made for it.
+/// `key=<id>,algorithm=HMAC_SHA256`, present if the account signs with a dedicated key.
 const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
-/// The query's name of the digest of a body that is no form.
+/// Query parameter with the digest of a body that is not a form.
 const BODY_DIGEST: &str = "bodySHA256";
 
 #[derive(Clone, Copy)]
@@ -87,8 +87,8 @@ fn is_made_by(
     }
 }
 
-/// Each name of the form with each of its distinct values, all in the order of their bytes. Of another body
-/// nothing is signed but its digest, in the URL: without one it is anybody's.
+/// Each name of the form with each of its distinct values, sorted by bytes. Of another body only the digest
+/// in the URL is signed; without it the body is not authenticated.
 fn signed_fields(webhook: &Webhook<'_>) -> Result<String, Rejection> {
     let kind = webhook.header("content-type").unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -118,7 +118,7 @@ fn told_digest(url: &str) -> Option<String> {
     Some(digest.to_ascii_lowercase())
 }
 
-/// The URL as it was told, and with and without its port: Twilio signs either.
+/// The URL as given to Twilio, with and without its port: Twilio signs either.
 fn urls(url: &str) -> Vec<String> {
     let mut urls = vec![url.to_owned()];
     let Some((scheme, rest)) = url.split_once("://") else {
@@ -127,7 +127,7 @@ fn urls(url: &str) -> Vec<String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let digits = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
-    // Behind the user, whose password may have a colon, and in no IPv6 address.
+    // After the user, whose password may contain a colon, and outside an IPv6 address.
     let host = authority.rfind('@').map_or(0, |at| at + 1);
     let (user, host) = authority.split_at(host);
     let port = host.rsplit_once(':').filter(|(_, port)| digits(port));

@@ -1,6 +1,6 @@
-//! What Vapi answers to a request: the table from status and message.
+//! Vapi's responses: the table from status and message.
 //!
-//! Vapi documents 201, 400 and 500, and says of no 5xx that it placed nothing.
+//! Vapi documents 201, 400 and 500, and of no 5xx that it placed nothing.
 
 use hyper::{Uri, http::uri::Authority};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// What came of asking for a call.
+/// Result of a dial request.
 pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
     let body = answer.json();
     let said = spoken::words(&body);
@@ -38,19 +38,19 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
             retry_after_sec: retry_after::seconds(&answer.headers, &body),
             why,
         }),
-        // The assistant, the number that calls, or the organisation: several calls tell.
+        // Assistant, caller id or organization: several refused numbers tell which.
         403..=499 => refused(Refusal::Forbidden { why }),
         _ => Placement::Unknown { why },
     }
 }
 
-/// A call that was accepted may have failed at once, before it rang.
+/// An accepted call may have failed at once, before it rang.
 fn accepted(provider_call_id: String, body: &Value, why: impl FnOnce(&str) -> String) -> Placement {
     let is_over = text(body, "/status").is_some_and(|status| status == "ended");
     let reason = text(body, "/endedReason").filter(|_| is_over);
     let reason = reason.unwrap_or_default();
     let Some(outcome) = ended::before_the_call(&reason) else {
-        // Also where it waits for another call of the organisation to end.
+        // Includes a call that waits for another call of the organization to end.
         return Placement::Placed { provider_call_id };
     };
     let why = why(&reason);
@@ -70,7 +70,7 @@ fn accepted(provider_call_id: String, body: &Value, why: impl FnOnce(&str) -> St
     })
 }
 
-/// By the words, as nothing else tells what is wrong. The first that fits counts.
+/// By the words, since nothing else tells what is wrong. The first match counts.
 fn bad_request(said: &str, why: String) -> Refusal {
     let has = |part: &str| said.contains(part);
     // Whole words: a `backoffPlan` is not a plan that has to be paid for.
@@ -91,7 +91,7 @@ fn bad_request(said: &str, why: String) -> Refusal {
     } else if has("customer.number") || has("e.164") {
         permanent(Outcome::InvalidNumber)
     } else if has("should not") || has("must ") {
-        // Something in the request, perhaps in this script's alone.
+        // Something in the request, possibly only in this script's.
         Refusal::Forbidden { why }
     } else if names(&[
         "credit",
@@ -111,7 +111,7 @@ fn bad_request(said: &str, why: String) -> Refusal {
     }
 }
 
-/// What came of asking for the call with an id.
+/// Result of a look-up by id.
 pub(super) fn by_id(answer: &Answer, address: &str, key: Option<&str>) -> Result<LookedUp, Error> {
     match answer.status.as_u16() {
         200 => match report::of_call(answer.json(), address) {
@@ -123,16 +123,16 @@ pub(super) fn by_id(answer: &Answer, address: &str, key: Option<&str>) -> Result
     }
 }
 
-/// Some of the calls that were made within a time.
+/// Calls made within a period.
 #[derive(Debug, PartialEq)]
 pub(super) enum Page {
-    /// All of them.
+    /// All calls of the period.
     Whole(Vec<Value>),
-    /// There are more, in an order that nobody promises, or they are too large to be read.
+    /// There are more, in an undocumented order, or they are too large to read.
     Cut,
 }
 
-/// What came of asking for at most `limit` calls.
+/// Result of listing at most `limit` calls.
 pub(super) fn page(answer: &Answer, limit: usize, key: Option<&str>) -> Result<Page, Error> {
     if answer.status != 200 {
         return Err(refused(answer, key));
@@ -145,7 +145,7 @@ pub(super) fn page(answer: &Answer, limit: usize, key: Option<&str>) -> Result<P
     }
 }
 
-/// Of all calls of a time, ours.
+/// Our call among all calls of a period.
 pub(super) fn by_reference(calls: Vec<Value>, dial: Reference, address: &str) -> LookedUp {
     let reference = dial.to_string();
     let ours = calls
@@ -155,8 +155,8 @@ pub(super) fn by_reference(calls: Vec<Value>, dial: Reference, address: &str) ->
     most_telling(ours, dial).map_or(LookedUp::NotFound, LookedUp::Found)
 }
 
-/// Where a live call takes orders, if that is Vapi: the address stands in the call, and so in a database
-/// that is not ours.
+/// URL that takes commands for a live call, if it belongs to Vapi: it comes from the call object, which is
+/// untrusted.
 pub(super) fn control_url(call: &Value, id: &str, address: &str) -> Option<Uri> {
     let url: Uri = text(call, "/monitor/controlUrl")?.parse().ok()?;
     let ours: Uri = address.parse().ok()?;
@@ -169,7 +169,7 @@ pub(super) fn control_url(call: &Value, id: &str, address: &str) -> Option<Uri> 
     ((is_vapi || is_ours) && is_control && !has_user).then_some(url)
 }
 
-/// What came of asking for the end of a call.
+/// Result of a request to end a call.
 pub(super) fn cancellation(answer: &Answer, key: Option<&str>) -> Result<Cancellation, Error> {
     if answer.status.is_success() {
         Ok(Cancellation::Agreed)

@@ -1,22 +1,22 @@
-//! Vapi's reasons: how a call ended, and whether somebody had answered.
+//! Vapi's end reasons: the outcome, and whether the call had been answered.
 //!
-//! Vapi adds reasons by the dozen, so most are read by how they begin; those that are named here mean
-//! something else than that.
+//! Vapi keeps adding reasons, so most are read by their prefix; those named here differ from their prefix.
 
 use crate::domain::{Outcome, Report};
 
-/// What a reason says of an answer. A wrong yes costs a retry, and a wrong no rings somebody a second time.
+/// What a reason implies about an answer. A wrong yes costs a retry; a wrong no rings the callee a second
+/// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answered {
-    /// There was one, or it cannot be ruled out that somebody heard silence.
+    /// Answered, or it cannot be excluded that a callee heard silence.
     Yes,
-    /// There was one if the call has a time at which it started.
+    /// Answered if the call has a start time.
     IfStarted,
-    /// Nobody did, and a time says nothing: it is not documented whether it is that of the dial.
+    /// Not answered. A start time proves nothing: it may be that of the dial, which is undocumented.
     No,
 }
 
-/// The end of a call for this reason. `started`: the call has a time at which it started.
+/// Report of a call that ended for this reason. `started`: the call has a start time.
 pub(super) fn report(reason: &str, started: bool) -> Report {
     let (outcome, answered) = read(reason);
     let answered = match answered {
@@ -35,7 +35,7 @@ pub(super) fn report(reason: &str, started: bool) -> Report {
     }
 }
 
-/// How a call ended that began no telephone call; none if one may have been begun.
+/// Outcome of a call that ended before any telephone call began; none if one may have begun.
 pub(super) fn before_the_call(reason: &str) -> Option<Outcome> {
     reason.starts_with("call.start.").then(|| read(reason).0)
 }
@@ -120,7 +120,7 @@ fn read(reason: &str) -> (Outcome, Answered) {
         | "phone-call-provider-closed-websocket"
         | "vonage-disconnected"
         | "worker-shutdown" => (Outcome::ProviderFault, Answered::Yes),
-        // Of calls that come in.
+        // Only for inbound calls.
         "call.in-progress.error-sip-inbound-call-failed-to-connect" => {
             (Outcome::Unknown, Answered::IfStarted)
         }
@@ -133,7 +133,7 @@ fn by_beginning(reason: &str) -> (Outcome, Answered) {
     if begins(&["call.forwarding.", "call.ending."]) {
         (Outcome::Answered, Answered::Yes)
     } else if begins(&["call.in-progress.error-", "pipeline-"]) {
-        // A model, a voice or a transcriber failed while somebody listened.
+        // A model, voice or transcriber failed while the callee listened.
         (Outcome::ProviderFault, Answered::Yes)
     } else if begins(&["call.start."]) {
         (Outcome::ProviderFault, Answered::IfStarted)

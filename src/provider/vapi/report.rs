@@ -1,4 +1,4 @@
-//! What Vapi says of a call: its webhooks, and the call object of a look-up.
+//! Vapi's reports: webhooks, and the call object of a look-up.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Fields that are kept beside the facts. Neither the assistant nor the messages: prompts are secrets.
+/// Fields kept in the result beside the facts. Neither the assistant nor the messages: prompts are secrets.
 const KEPT: [&str; 4] = [
     "analysis",
     "assistantId",
@@ -21,7 +21,7 @@ const KEPT: [&str; 4] = [
     "phoneCallProviderId",
 ];
 
-/// A webhook: `{"message": {"type": "end-of-call-report", "call": {...}, ...}}`.
+/// Reads a webhook: `{"message": {"type": "end-of-call-report", "call": {...}, ...}}`.
 pub(super) fn of_webhook(body: &[u8], address: &str) -> Report {
     let mut body = protocol::parse(body).unwrap_or_default();
     let mut message = take(&mut body, "message");
@@ -31,13 +31,13 @@ pub(super) fn of_webhook(body: &[u8], address: &str) -> Report {
         .unwrap_or_else(|| Report::new(ReportKind::Unparsable))
 }
 
-/// The call object itself; none if it is none.
+/// Reads a call object; none if it is not one.
 pub(super) fn of_call(call: Value, address: &str) -> Option<Report> {
     let message = Value::Null;
     Said { message, call }.report(address)
 }
 
-/// The same of a list of everybody's calls: of those that were placed, with the number as `to`.
+/// As `of_call`, for a list of all calls: only outbound ones, with the number as `to`.
 pub(super) fn of_list(call: Value, address: &str) -> Option<Report> {
     text(&call, "/type").filter(|kind| kind == "outboundPhoneCall")?;
     let to = text(&call, "/customer/number");
@@ -48,7 +48,7 @@ pub(super) fn of_list(call: Value, address: &str) -> Option<Report> {
     Some(report)
 }
 
-/// Ours, from wherever Vapi carries it. A name that is no reference is somebody else's.
+/// Our reference, wherever Vapi carries it. A name that is not a reference comes from other software.
 pub(super) fn reference(call: &Value) -> Option<String> {
     let ours = |pointer: &str| text(call, pointer).filter(|name| name.parse::<Reference>().is_ok());
     ["assistantOverrides", "squadOverrides"]
@@ -58,7 +58,7 @@ pub(super) fn reference(call: &Value) -> Option<String> {
         .or_else(|| ours("/name"))
 }
 
-/// A message, and the call that it is about. Without the message, the call speaks for itself.
+/// A message and its call. Without a message the call object is the report.
 struct Said {
     message: Value,
     call: Value,
@@ -83,7 +83,7 @@ impl Said {
                 ..Report::new(ReportKind::Answered)
             },
             (Some("ended"), Some(reason)) => ended::report(reason, started.is_some()),
-            // The report says that it is the last word; a status may be followed by one.
+            // This report is final; a status may be followed by one.
             (Some("ended"), None) if event.as_deref() == Some("end-of-call-report") => {
                 ended::report("", started.is_some())
             }
@@ -133,7 +133,7 @@ impl Said {
             cost_currency: cost.map(|_| "USD"),
             answered_by: (report.outcome == Some(Outcome::Voicemail)).then(|| "machine".to_owned()),
             disposition: self.text("/endedReason"),
-            // What it calls its URL cannot be fetched; this one leads to the file, with the key.
+            // The call's own recording URL cannot be fetched; this one leads to the file, with the key.
             recording_url: is_recorded
                 .then(|| format!("{address}/call/{}/mono-recording", words::percent(id))),
             transcript: self

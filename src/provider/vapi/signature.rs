@@ -1,5 +1,5 @@
-//! A credential of Vapi's of the kind HMAC, in the settings that people choose: all defaults
-//! (`x-signature` over `{timestamp}.{body}`), the body alone, or the template of Standard Webhooks.
+//! Vapi's HMAC credentials, in the settings that people choose: all defaults (`x-signature` over
+//! `{timestamp}.{body}`), the body alone, or the Standard Webhooks template.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::Mac;
@@ -11,7 +11,7 @@ use crate::provider::{
 };
 
 const TIMESTAMP: &str = "x-timestamp";
-/// The unit of its timestamps is not documented: from here on they are milliseconds.
+/// The unit of the timestamps is undocumented: from this value on they are milliseconds.
 const MILLISECONDS: i64 = 100_000_000_000;
 
 pub(super) fn claimed(headers: &HeaderMap) -> Result<(), Rejection> {
@@ -40,7 +40,7 @@ fn verify_plain(webhook: &Webhook<'_>, secrets: &Secrets) -> Result<Verified, Re
     let given = hex::decode(text)
         .or_else(|_no_hex| BASE64.decode(text))
         .map_err(|_e| malformed)?;
-    // With a time the time is signed. Without its header this is a MAC of other bytes.
+    // If there is a time it is signed. Stripping its header makes the MAC one of other bytes.
     let time = if webhook.headers.contains_key(TIMESTAMP) {
         Some(time(webhook)?)
     } else {
@@ -49,7 +49,7 @@ fn verify_plain(webhook: &Webhook<'_>, secrets: &Secrets) -> Result<Verified, Re
     let prefix = time.map_or_else(String::new, |(text, _)| format!("{text}."));
     let mut good = false;
     for secret in secrets.all() {
-        // The length tells the algorithm.
+        // The length identifies the algorithm.
         good |= match given.len() {
             32 => {
                 let mac = secret
@@ -75,7 +75,7 @@ fn verify_plain(webhook: &Webhook<'_>, secrets: &Secrets) -> Result<Verified, Re
     }
 }
 
-/// As it was signed, and as a number.
+/// The time as signed, and as a number.
 fn time<'w>(webhook: &Webhook<'w>) -> Result<(&'w str, i64), Rejection> {
     let malformed = Rejection::Malformed(TIMESTAMP);
     let text = webhook.header(TIMESTAMP).ok_or(malformed)?;
