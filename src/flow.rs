@@ -119,6 +119,8 @@ pub(crate) mod batcher;
 
 // The verbs that have a batcher.
 mod gathered;
+mod statement;
+mod words;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -126,6 +128,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::types::Json;
 
+pub(crate) use self::words::VERDICTS;
 use self::{gathered::Batchers, health::Health, pools::Pools, wake::Wakes};
 use crate::{
     db::{Pool, pool::OfDatabase},
@@ -239,7 +242,7 @@ impl Queue {
         Self::with(
             pool,
             Arc::default(),
-            Arc::default(),
+            Arc::new(Metrics::new(&VERDICTS)),
             Arc::default(),
             Arc::default(),
         )

@@ -75,6 +75,7 @@ pub(crate) mod metrics;
 pub mod schema;
 
 // Routes and OpenAPI operations from one list.
+mod argument;
 mod operations;
 
 mod openapi;

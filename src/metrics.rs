@@ -14,10 +14,7 @@ use prometheus::{
 };
 use strum::VariantNames;
 
-use crate::{
-    domain::{Placement, Refusal},
-    flow::{defer::Deferred, dialed, doubt, enqueue::Enqueued, look_up, settle::Settled, webhook},
-};
+use crate::domain::{Placement, Refusal};
 
 pub(crate) mod queue;
 
@@ -37,14 +34,6 @@ const SIZES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 /// Verbs that go through batchers.
 const BATCHED: [&str; 6] = ["enqueue", "dialed", "settle", "defer", "doubt", "webhook"];
 
-/// Their possible verdicts. Webhooks and enqueues have families of their own.
-const VERDICTS: [(&str, &[&str]); 4] = [
-    ("dialed", dialed::Verdict::VARIANTS),
-    ("settle", Settled::VARIANTS),
-    ("defer", Deferred::VARIANTS),
-    ("doubt", doubt::Verdict::VARIANTS),
-];
-
 /// Why a webhook is not believed, or not kept.
 const REJECTIONS: [&str; 8] = [
     "unknown_trunk",
@@ -56,6 +45,16 @@ const REJECTIONS: [&str; 8] = [
     "no_room",
     "unreadable",
 ];
+
+/// Possible verdicts of the verbs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Verdicts {
+    /// Of verbs that go through batchers. Webhooks and enqueues have families of their own.
+    pub(crate) batched: &'static [(&'static str, &'static [&'static str])],
+    pub(crate) enqueued: &'static [&'static str],
+    pub(crate) look_ups: &'static [&'static str],
+    pub(crate) events: &'static [&'static str],
+}
 
 /// Counters by word, for a fixed set of words.
 #[derive(Debug, Clone)]
@@ -133,19 +132,19 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// All at 0.
     #[expect(clippy::too_many_lines, reason = "a list of what is counted")]
-    pub fn new() -> Self {
+    pub(crate) fn new(known: &Verdicts) -> Self {
         let new = Maker(Registry::new());
         new.build_info();
         Self {
             batches: new.batches(),
-            verdicts: new.verdicts(),
-            enqueued: new.enqueued(),
+            verdicts: new.verdicts(known.batched),
+            enqueued: new.enqueued(known.enqueued),
             enqueue_seconds: new.histogram(
                 "pgdial_enqueue_seconds",
                 "From a request for one call to its answer, which is durable.",
                 &SHORT,
             ),
-            events: new.events(),
+            events: new.events(known.events),
             rejections: new.rejections(),
             reported: new.counters(
                 "pgdial_reported_outcomes_total",
@@ -224,7 +223,7 @@ impl Metrics {
                 "pgdial_look_up_total",
                 "Questions to providers about dials that nobody explained, by what came of them.",
                 "verdict",
-                &[look_up::Verdict::VARIANTS, &["unsupported", "error"]].concat(),
+                &[known.look_ups, &["unsupported", "error"]].concat(),
             ),
             listening: new.gauge("pgdial_listening", "1 while a connection of this process listens; else a worker polls each second."),
             listens: new.counter(
@@ -279,12 +278,6 @@ impl Metrics {
     /// Everything counted so far.
     pub(crate) fn families(&self) -> Vec<MetricFamily> {
         self.registry.gather()
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -388,7 +381,10 @@ impl Maker {
         BATCHED.into_iter().map(|verb| (verb, of(verb))).collect()
     }
 
-    fn verdicts(&self) -> BTreeMap<&'static str, Words> {
+    fn verdicts(
+        &self,
+        batched: &[(&'static str, &'static [&'static str])],
+    ) -> BTreeMap<&'static str, Words> {
         let family = self.counters(
             "pgdial_verdicts_total",
             "What became of the results of dials; stale: the call had moved on, nothing was applied.",
@@ -398,9 +394,9 @@ impl Maker {
             let word = |word: &&'static str| (*word, family.with_label_values(&[verb, *word]));
             Words(words.iter().map(word).collect())
         };
-        VERDICTS
-            .into_iter()
-            .map(|(verb, words)| (verb, of(verb, words)))
+        batched
+            .iter()
+            .map(|(verb, words)| (*verb, of(verb, words)))
             .collect()
     }
 
@@ -422,17 +418,17 @@ impl Maker {
         family
     }
 
-    fn enqueued(&self) -> Words {
+    fn enqueued(&self, words: &[&'static str]) -> Words {
         self.words(
             "pgdial_enqueue_total",
             "Requests of the HTTP API to enqueue a call.",
             "verdict",
-            Enqueued::VARIANTS,
+            words,
         )
     }
 
-    fn events(&self) -> Words {
-        let kept = webhook::Verdict::VARIANTS.iter().copied();
+    fn events(&self, words: &[&'static str]) -> Words {
+        let kept = words.iter().copied();
         let kept: Vec<_> = kept.filter(|word| !REJECTIONS.contains(word)).collect();
         self.words(
             "pgdial_webhook_events_total",
@@ -455,10 +451,11 @@ impl Maker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::VERDICTS;
 
     #[test]
     fn names_are_as_prometheus_wants_them() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(&VERDICTS);
         metrics.dialed("default", "placed", Duration::from_millis(3));
         for family in metrics.families() {
             let name = family.name();
@@ -474,7 +471,7 @@ mod tests {
 
     #[test]
     fn a_word_counts_and_a_strange_one_changes_nothing() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(&VERDICTS);
         metrics.verdict("settle", "stale");
         metrics.verdict("settle", "no such word");
         metrics.verdict("no such verb", "stale");

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{SMALL, Statement},
+    statement::{SMALL, Statement},
     wake::Wake,
 };
 use crate::domain::{CallId, Reference};

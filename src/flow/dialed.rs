@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 
 use super::{
-    Error, LOCKED_OUT, Queue,
-    gathered::{SMALL, Statement, says},
-    read_detail,
+    Error, LOCKED_OUT, Queue, read_detail,
+    statement::{SMALL, Statement, says},
     wake::Wake,
 };
 use crate::domain::{CallId, Reference};

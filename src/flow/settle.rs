@@ -5,7 +5,7 @@ use strum::VariantNames;
 
 use super::{
     Error, LOCKED_OUT, Queue,
-    gathered::{SMALL, Statement},
+    statement::{SMALL, Statement},
     wake::Wake,
 };
 use crate::domain::{CallId, Outcome, Reference};

@@ -7,7 +7,7 @@ use strum::{IntoStaticStr, VariantNames};
 use super::{
     Error, Queue,
     batcher::Limits,
-    gathered::{Statement, says},
+    statement::{Statement, says},
     wake::Wake,
 };
 use crate::{

@@ -21,7 +21,7 @@ use tokio::{
 use utoipa::{ToSchema, openapi::Required};
 
 use super::{
-    operations::{Argument, Described},
+    argument::{Argument, Described},
     problem::{Code, Problem},
 };
 
@@ -291,6 +291,11 @@ impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for 
         require_type(request.headers(), &[JSON])?;
         as_type(read_object(&read(request, MOST, "").await?)?).map(Self)
     }
+}
+
+/// The handler reads the body itself.
+impl Argument for Request {
+    const REFUSES: &'static [Code] = UNREADABLE;
 }
 
 impl<T: ToSchema, const MOST: usize> Argument for Object<T, MOST> {

@@ -6,11 +6,10 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::query;
 use crate::domain::CallId;
 
 /// Version byte, to tell a later form apart.
@@ -50,8 +49,15 @@ impl FromStr for Cursor {
 
 impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
-        query::cursor(text)
+        cursor(text)
     }
+}
+
+/// Reads a cursor.
+pub(super) fn cursor<'de, D: Deserializer<'de>, C: FromStr>(text: D) -> Result<C, D::Error> {
+    let text = String::deserialize(text)?;
+    text.parse()
+        .map_err(|_not_ours| D::Error::custom("is not one of ours: give back nextCursor as it was"))
 }
 
 #[cfg(test)]

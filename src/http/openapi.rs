@@ -8,7 +8,6 @@ use std::{
 use axum::{
     http::header,
     response::{IntoResponse, Response},
-    routing::MethodFilter,
 };
 use serde_json::{Value, json};
 use utoipa::{
@@ -17,7 +16,7 @@ use utoipa::{
         self, Content, Ref, RefOr, ResponseBuilder, Schema,
         example::ExampleBuilder,
         extensions::Extensions,
-        path::{Operation, PathItem},
+        path::Operation,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -71,7 +70,7 @@ fn document() -> openapi::OpenApi {
     flatten(&mut components.schemas);
     let schemas = json!(components.schemas);
     let mut refused = BTreeSet::new();
-    for operation in each_operation(&mut document) {
+    for operation in operations::each_operation(&mut document) {
         operation.security.get_or_insert_default();
         examples(operation, &schemas);
         refused.extend(refusals(operation));
@@ -114,26 +113,6 @@ fn flatten(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
         flat.description.clone_from(&parts.description);
         schemas.insert(name.to_owned(), RefOr::T(Schema::Object(flat)));
     }
-}
-
-/// Operations of a path.
-pub(super) fn methods(item: &mut PathItem) -> impl Iterator<Item = (MethodFilter, &mut Operation)> {
-    [
-        (MethodFilter::GET, &mut item.get),
-        (MethodFilter::POST, &mut item.post),
-        (MethodFilter::PATCH, &mut item.patch),
-        (MethodFilter::PUT, &mut item.put),
-        (MethodFilter::DELETE, &mut item.delete),
-    ]
-    .into_iter()
-    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
-}
-
-pub(super) fn each_operation(
-    document: &mut openapi::OpenApi,
-) -> impl Iterator<Item = &mut Operation> {
-    let items = document.paths.paths.values_mut();
-    items.flat_map(methods).map(|(_, operation)| operation)
 }
 
 /// Adds an example to every body without one.

@@ -7,29 +7,22 @@ use std::future::{Future, ready};
 
 use axum::{
     Json, Router,
-    extract::{Extension, Request, State},
     handler::Handler,
-    http::{HeaderMap, Uri},
     middleware::{from_fn_with_state, map_response},
     response::Response,
-    routing::{MethodRouter, on},
+    routing::{MethodFilter, MethodRouter, on},
 };
-use utoipa::{
-    ToSchema,
-    openapi::{
-        Components, Content, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, Required,
-        extensions::Extensions,
-        path::{Operation, Parameter},
-        request_body::RequestBodyBuilder,
-        schema::Type,
-        security::SecurityRequirement,
-    },
+use utoipa::openapi::{
+    OpenApi,
+    extensions::Extensions,
+    path::{Operation, PathItem},
+    security::SecurityRequirement,
 };
 
 use super::{
     App,
-    auth::{self, ApiKeys, Owner},
-    body, openapi,
+    argument::{Argument, Described},
+    auth::{self, ApiKeys},
     problem::{Code, Problem},
 };
 
@@ -67,7 +60,7 @@ impl Operations {
     {
         let components = alone.components.get_or_insert_default();
         for (path, item) in &mut alone.paths.paths {
-            for (method, operation) in openapi::methods(item) {
+            for (method, operation) in methods(item) {
                 H::describe(&mut Described {
                     operation,
                     components,
@@ -87,7 +80,7 @@ impl Operations {
 
     /// Requires an API key for all of them.
     pub(super) fn behind(mut self, keys: ApiKeys) -> Self {
-        for operation in openapi::each_operation(&mut self.document) {
+        for operation in each_operation(&mut self.document) {
             refuse(operation, auth::REFUSES);
             let key = SecurityRequirement::new("apiKey", [""; 0]);
             // The empty requirement is an alternative: a server without keys does not ask for one.
@@ -125,6 +118,24 @@ pub(super) fn refusals(operation: &Operation) -> Vec<Code> {
     Code::ALL.into_iter().filter(is_named).collect()
 }
 
+/// Operations of a path.
+fn methods(item: &mut PathItem) -> impl Iterator<Item = (MethodFilter, &mut Operation)> {
+    [
+        (MethodFilter::GET, &mut item.get),
+        (MethodFilter::POST, &mut item.post),
+        (MethodFilter::PATCH, &mut item.patch),
+        (MethodFilter::PUT, &mut item.put),
+        (MethodFilter::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+pub(super) fn each_operation(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
+    let items = document.paths.paths.values_mut();
+    items.flat_map(methods).map(|(_, operation)| operation)
+}
+
 /// In tests, panics if an operation refuses with a code that the document does not list.
 fn checked(route: MethodRouter<App>, codes: Vec<Code>) -> MethodRouter<App> {
     route.layer(map_response(move |response: Response| {
@@ -134,56 +145,6 @@ fn checked(route: MethodRouter<App>, codes: Vec<Code>) -> MethodRouter<App> {
         }
         ready(response)
     }))
-}
-
-/// An operation being described.
-pub(super) struct Described<'a> {
-    pub(super) operation: &'a mut Operation,
-    components: &'a mut Components,
-}
-
-impl Described<'_> {
-    pub(super) fn parameters(&mut self, parameters: Vec<Parameter>) {
-        let all = self.operation.parameters.get_or_insert_default();
-        all.extend(parameters.into_iter().map(RefOr::T));
-    }
-
-    /// Declares a JSON body.
-    pub(super) fn body<T: ToSchema>(&mut self, required: Required) {
-        let mut schemas = vec![(T::name().into_owned(), T::schema())];
-        T::schemas(&mut schemas);
-        self.components.schemas.extend(schemas);
-        let schema = RefOr::Ref(Ref::from_schema_name(T::name()));
-        let schema = match required {
-            Required::True => schema,
-            Required::False => {
-                let null = ObjectBuilder::new().schema_type(Type::Null);
-                OneOfBuilder::new().item(schema).item(null).into()
-            }
-        };
-        let body = RequestBodyBuilder::new()
-            .content("application/json", Content::new(Some(schema)))
-            .required(Some(required))
-            .build();
-        self.operation.request_body.get_or_insert(RefOr::T(body));
-    }
-}
-
-/// Argument of a handler: what it takes from a request, and the codes it refuses one with.
-pub(super) trait Argument {
-    const REFUSES: &'static [Code] = &[];
-
-    fn describe(_described: &mut Described<'_>) {}
-}
-
-impl Argument for State<App> {}
-impl Argument for Extension<Owner> {}
-impl Argument for HeaderMap {}
-impl Argument for Uri {}
-
-/// The handler reads the body itself.
-impl Argument for Request {
-    const REFUSES: &'static [Code] = body::UNREADABLE;
 }
 
 /// Return type of a handler.

@@ -17,8 +17,8 @@ use utoipa::{
 use uuid::Uuid;
 
 use super::{
+    argument::{Argument, Described},
     lanes::Lane,
-    operations::{Argument, Described},
     problem::{Code, Problem},
 };
 use crate::domain::CallId;

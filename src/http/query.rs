@@ -20,8 +20,8 @@ use utoipa::{
 };
 
 use super::{
-    cursor::BadCursor,
-    operations::{Argument, Described},
+    argument::{Argument, Described},
+    cursor::{BadCursor, cursor},
     problem::{Code, Problem},
 };
 
@@ -163,13 +163,6 @@ impl<'de> Deserialize<'de> for Below {
     fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
         cursor(text)
     }
-}
-
-/// Reads a cursor.
-pub(super) fn cursor<'de, D: Deserializer<'de>, C: FromStr>(text: D) -> Result<C, D::Error> {
-    let text = String::deserialize(text)?;
-    text.parse()
-        .map_err(|_not_ours| D::Error::custom("is not one of ours: give back nextCursor as it was"))
 }
 
 /// Reads a telephone number. An unescaped + in a query arrives as a space; a leading space without another +

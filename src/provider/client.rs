@@ -3,8 +3,6 @@
 //! Each request opens its own connection, on purpose: the peer may close an idle one under our POST, and then
 //! it is unknown whether the request arrived. A handshake is cheap compared with a call, which lasts minutes.
 
-use std::time::Duration;
-
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use http_body_util::Full;
 use hyper::{
@@ -24,29 +22,7 @@ use super::{
 };
 use crate::domain::{Placement, Refusal};
 
-/// Time limits of one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Name resolution, connection and TLS handshake together.
-    pub connect: Duration,
-    /// The whole request. A dial begins at most `Deadline::latest_start` after the claim was requested, so
-    /// both together must fit into the lease.
-    pub total: Duration,
-}
-
-impl Limits {
-    /// Limits of every dial.
-    pub const DEFAULT: Self = Self {
-        connect: Duration::from_secs(5),
-        total: Duration::from_secs(30),
-    };
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
+pub use super::exchange::Limits;
 
 /// How requests authenticate.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::timeout;
 use tower::{Service, ServiceExt};
 
-use super::{Deadline, Error, Stopwatch, answer::Answer, client::Limits, words};
+use super::{Deadline, Error, Stopwatch, answer::Answer, words};
 
 /// Bytes read of a response to a dial. Some providers repeat the whole script in it, and a response that is not read
 /// hides the call's id.
@@ -26,6 +26,30 @@ const LARGEST_BODY: usize = 1024 * 1024;
 /// Bytes read of a response to a look-up. Reports contain transcripts, and one too large to read would hide how the
 /// call ended.
 const LARGEST_REPORTS: usize = 4 * 1024 * 1024;
+
+/// Time limits of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Name resolution, connection and TLS handshake together.
+    pub connect: Duration,
+    /// The whole request. A dial begins at most `Deadline::latest_start` after the claim was requested, so
+    /// both together must fit into the lease.
+    pub total: Duration,
+}
+
+impl Limits {
+    /// Limits of every dial.
+    pub const DEFAULT: Self = Self {
+        connect: Duration::from_secs(5),
+        total: Duration::from_secs(30),
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
