@@ -231,7 +231,7 @@ fn every_operation(keys: ApiKeys) -> Operations {
         .merge(document)
 }
 
-/// Removes empty path segments: a base that ends in a slash doubles one, and some clients append one.
+/// Also under doubled and trailing slashes: a base that ends in a slash doubles one, and some clients append one.
 fn webhooks() -> Operations {
     let mut router = Router::new();
     for path in ["/callbacks/call-status", "//callbacks/call-status"] {

@@ -34,8 +34,8 @@
 //! ```
 //!
 //! A claim of a call is a row in the database, so any number of workers, in this program and in others, share
-//! one queue and never ring anybody twice. The promises, and the requirements on the database, are in the
-//! repository's README; `pgdial serve` does all of this without a program of your own.
+//! one queue and never ring anybody twice. The promises, and what they need of provider and database, are in
+//! the repository's docs/GUARANTEES.md; `pgdial serve` does all of this without a program of your own.
 //!
 //! For [`Queue::enqueue_in`] to take your connections, your `sqlx` must be of the release in this crate's
 //! `Cargo.toml`. The crate's `examples/` are complete programs.

@@ -1,7 +1,7 @@
 //! The outside phone company: what we ask of it, and what it may tell us.
 //!
 //! [`Provider`] is the whole interface to an account at a provider (a trunk). The dialer calls [`Provider::place`]
-//! for a claimed call; the sweep and the dialer call [`Provider::cancel`] for a canceled one; the sweep calls
+//! for a claimed call; the sweep calls [`Provider::cancel`] for a canceled one, and
 //! [`Provider::look_up`] for a call whose fate is unknown; and the webhook's handler calls [`Provider::read`]
 //! once [`Provider::verify`] and [`tag`] have accepted the request. Nothing here sees a row, and nothing here retries:
 //! SQL decides who tries again.

@@ -1,6 +1,6 @@
 -- claim: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
 -- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
--- Returns a row per call, in due order, with what its dial needs; or one row without a call. Each has a
+-- Returns a row per call, in the order in which they are picked, with what its dial needs; or one row without a call. Each has a
 -- verdict (claimed, none, gate_timeout) and, when fewer than wanted were claimed, wait_ms: 0 = look again; n
 -- = the time until a call can become due; null = only an event can change the result.
 -- p_accounts: where each of these trunks dials (is_its_account); null = not stated.

@@ -187,7 +187,7 @@ begin
                                  from pgdial.doubts(v_trunk.name) d), '')
                when 'campaign_full' then format('campaign %s has %s calls in flight, its cap is %s', v_campaign.name, o.n, v_campaign.cap)
                     || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
-               when 'on_trial' then format('no call of campaign %s was accepted of late, so only a few are dialled until one is: wait for their answers',
+               when 'on_trial' then format('campaign %s has had no call accepted recently, or several refused since, so only a few are dialled at once: their results decide',
                     v_campaign.name)
                else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),
                     pgdial.in_utc((pgdial.pace(v_trunk, p_now)).opens_at)) end,

@@ -77,7 +77,7 @@ const ACCOUNT: Setting = needed(
 );
 const FROM: Setting = optional(needed(
     "FROM",
-    "the number that calls show which name none of their own",
+    "the number to call from, for calls that name none",
     "+14155550100",
 ));
 const NUMBERS: Setting = needed(

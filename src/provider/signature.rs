@@ -1,4 +1,5 @@
-//! Who sent a webhook: two signature schemes over the raw bytes.
+//! Who sent a webhook: the two signature schemes of the generic adapter, over the raw bytes. Platforms with schemes of their
+//! own have them in their folders.
 //!
 //! - **Standard Webhooks**: `webhook-id`, `webhook-timestamp` and `webhook-signature` with one or more `v1,<base64>`
 //!   entries over `{id}.{timestamp}.{body}`; or the same with Svix's names, `svix-id` and so on.
@@ -10,9 +11,8 @@
 //! scheme is present, that scheme decides and never falls back to the plain one; otherwise anyone able to strip a
 //! header could strip the timestamp as well.
 //!
-//! It looks at no clock: [`Verified::signed_at`] goes to the database, which
-//! compares it with the only clock there is. The plain scheme has no time, so a replay
-//! is stopped by the event id alone.
+//! It reads no clock: [`Verified::signed_at`] goes to the database, which compares it with the only clock there is. The
+//! plain scheme has no time, so only the event id stops a replay.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::Mac;
@@ -43,7 +43,7 @@ const STANDARD: [[&str; 3]; 2] = [
 const PLAINS: [&str; 3] = [PLAIN, "x-hub-signature-256", "x-webhook-signature"];
 
 /// Headers that may carry a signature, and so must not be logged.
-pub const SECRET_HEADERS: [&str; 8] = [
+pub const SECRET_HEADERS: [&str; 9] = [
     SIGNATURE,
     "svix-signature",
     PLAIN,
@@ -52,6 +52,7 @@ pub const SECRET_HEADERS: [&str; 8] = [
     "x-retell-signature",
     "elevenlabs-signature",
     "x-twilio-signature",
+    "telnyx-signature-ed25519",
 ];
 
 /// Facts about a correctly signed message.
