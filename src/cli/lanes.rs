@@ -197,7 +197,7 @@ async fn create<C: Changes>(
     if kind == LaneKind::Trunk {
         let start = format!("PGDIAL_TRUNK_{}_", name.to_ascii_uppercase());
         out.note(format!(
-            "processes dial on it once they know {start}PROVIDER_URL and {start}WEBHOOK_SECRETS"
+            "processes dial on it once they know its settings: {start}PROVIDER_URL and {start}WEBHOOK_SECRETS, or {start}PROVIDER and what that platform needs"
         ));
     }
     show::<C>(name, calls, out).await
