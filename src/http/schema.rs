@@ -1,8 +1,8 @@
 //! Request and response bodies that are specific to HTTP; the queue's own are in [`crate::flow::view`].
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde_json::{Map, Number, Value};
 use utoipa::ToSchema;
 
 use super::problem::Code;
@@ -120,7 +120,7 @@ pub struct ResolveRequest {
     /// How this is known; kept in the call's history.
     pub why: Why,
     /// The dial's `claimNo`; the request is refused if the call has been claimed again.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub claim_no: Option<i64>,
 }
 
@@ -190,4 +190,16 @@ pub struct StatusReport {
     pub reference: Option<String>,
     /// Id of the event, the same in every delivery.
     pub event_id: Option<String>,
+}
+
+/// A whole number; in JSON `3.0` is one too.
+fn whole<'de, D: Deserializer<'de>>(number: D) -> Result<Option<i64>, D::Error> {
+    let number = Option::<Number>::deserialize(number)?;
+    let Some(number) = number else {
+        return Ok(None);
+    };
+    let written = number.to_string();
+    let digits = written.strip_suffix(".0").unwrap_or(&written);
+    let whole = digits.parse().map(Some);
+    whole.map_err(|_other| D::Error::custom(format_args!("{number} is not a whole number")))
 }

@@ -253,6 +253,10 @@ async fn resolve_ends_a_doubt_and_says_why_not() {
         (json!({"as": "busy", "why": " "}), "\"why\" is empty"),
         (json!({"as": "rang", "why": "x"}), "not_placed"),
         (json!({"why": "x"}), "as"),
+        (
+            json!({"as": "busy", "why": "x", "claimNo": 1.5}),
+            "1.5 is not a whole number",
+        ),
     ] {
         let refused = world.send("POST", &path, &body).await;
         assert_eq!(
@@ -262,7 +266,15 @@ async fn resolve_ends_a_doubt_and_says_why_not() {
         let detail = refused.body["detail"].as_str().unwrap();
         assert!(detail.contains(words), "{detail}");
     }
-    let resolved = world.send("POST", &path, &busy).await;
+    let of_another = json!({"as": "busy", "why": "x", "claimNo": 99});
+    let refused = world.send("POST", &path, &of_another).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "not_in_doubt")
+    );
+    // In JSON this is a whole number too.
+    let of_this = json!({"as": "busy", "why": "x", "claimNo": 1.0});
+    let resolved = world.send("POST", &path, &of_this).await;
     assert_eq!(
         (resolved.status.as_u16(), &resolved.body["outcome"]),
         (200, &json!("busy"))
