@@ -40,6 +40,7 @@ RULES = [
     r'^"(cap|slots|weight|maxAttempts|guard)" must be a whole number',
     r"^invalid type: floating point",
     r"^the number is on the do-not-call list",
+    r"^its number was forgotten",
     # One body for cancel, redrive and resolve.
     r'^"as" is (for resolve|missing)',
     r"^there is no trunk of this name",
