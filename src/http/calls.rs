@@ -114,12 +114,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let text = std::str::from_utf8(value.as_bytes()).ok();
-    match (text, values.next()) {
-        (Some(text), None) => Ok(Some(text.to_owned())),
+    // Other bytes mean different texts to different clients: the field is for those.
+    match (value.to_str(), values.next()) {
+        (Ok(text), None) => Ok(Some(text.to_owned())),
         _ => Err(Problem::new(
             Code::InvalidRequest,
-            "send one Idempotency-Key header, in UTF-8",
+            "send one Idempotency-Key header, in ASCII; for others there is the field \"idempotencyKey\"",
         )),
     }
 }

@@ -355,7 +355,7 @@ async fn a_header_that_cannot_be_taken_is_named() {
         &bytes.answer().await,
         "bytes",
         "422 invalid_request",
-        "UTF-8",
+        "in ASCII",
     );
     let empty = post("/api/v1/calls").header("idempotency-key", "");
     is(
