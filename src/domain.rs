@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod request;
 
 pub mod dial;
+
 pub mod why;
 
 pub mod report;

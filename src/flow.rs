@@ -117,9 +117,11 @@ pub mod shares;
 // Gathers the items of many callers into one statement.
 pub(crate) mod batcher;
 
-// The verbs that have a batcher.
+// The verbs that have a batcher, and what each tells it.
 mod gathered;
 mod statement;
+
+// Verdicts of the verbs, for the metrics that count them.
 mod words;
 
 use std::{collections::BTreeMap, sync::Arc};

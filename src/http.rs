@@ -74,8 +74,10 @@ pub(crate) mod metrics;
 // Request and response types.
 pub mod schema;
 
-// Routes and OpenAPI operations from one list.
+// What handlers' arguments take and refuse.
 mod argument;
+
+// Routes and OpenAPI operations from one list.
 mod operations;
 
 mod openapi;
