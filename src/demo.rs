@@ -239,7 +239,6 @@ async fn set_up_campaign(calls: &Queue) -> Result<(), Error> {
 }
 
 fn fake_options(ledger: PathBuf, secret: &str) -> Result<FakeOptions, Error> {
-    let secret = secret.parse().map_err(|_bad| Error::Own("secret"))?;
     let mut options = FakeOptions::new(ledger, secret);
     options.ring = "0.2s..0.6s"
         .parse()

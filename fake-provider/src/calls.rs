@@ -10,28 +10,45 @@ use std::{
 
 use hyper::Uri;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{
     clock,
     ledger::Ring,
     options::{FakeOptions, Span, Weights},
     rules::{Asked, Behaviour, Ending, Plan, Refusal, Rule},
-    wire::request::Wish,
 };
 
 /// Upper bound of a call whose webhooks are all sent before the response.
 const IN_NO_TIME: Duration = Duration::from_millis(20);
 
-/// Calls on one page of a list.
-const PAGE: usize = 100;
+/// What a caller asks for, in no protocol's words.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// E.164.
+    pub(super) to: String,
+    pub(super) from: Option<String>,
+    pub(super) script: Option<String>,
+    pub(super) metadata: Map<String, Value>,
+    pub(super) webhook_url: Option<Uri>,
+    /// The caller's name for the dial, by which the ledger judges; without one it is the call's id.
+    pub(super) reference: Option<String>,
+    pub(super) max_duration_sec: Option<u64>,
+    pub(super) ring_timeout_sec: Option<u64>,
+    /// Whatever else the protocol repeats in its reports.
+    pub(super) echo: Value,
+}
 
 /// One call.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) id: String,
     pub(super) number: String,
+    pub(super) from: Option<String>,
+    pub(super) script: Option<String>,
+    pub(super) metadata: Map<String, Value>,
+    pub(super) echo: Value,
     pub(super) reference: String,
     pub(super) webhook_url: Option<Uri>,
     pub(super) plan: Plan,
@@ -53,7 +70,8 @@ pub(super) struct Call {
 pub(super) enum Phase {
     Queued,
     Ringing,
-    InProgress,
+    /// Since then, Unix milliseconds.
+    InProgress(i64),
     Over(End),
 }
 
@@ -83,6 +101,18 @@ impl Call {
             call_id: &self.id,
             number: &self.number,
             reference: &self.reference,
+        }
+    }
+
+    /// When it was answered, Unix milliseconds.
+    pub(super) fn answered_at(&self) -> Option<i64> {
+        match self.phase() {
+            Phase::Queued | Phase::Ringing => None,
+            Phase::InProgress(since) => Some(since),
+            Phase::Over(end) => {
+                let talked = i64::try_from(end.talked?.as_millis()).unwrap_or(i64::MAX);
+                Some(end.at.saturating_sub(talked))
+            }
         }
     }
 
@@ -132,35 +162,33 @@ struct Pages {
     active: usize,
     by_id: HashMap<String, Arc<Call>>,
     in_order: Vec<Arc<Call>>,
-    by_reference: HashMap<String, Vec<Arc<Call>>>,
     by_key: HashMap<String, (Vec<u8>, Arc<Call>)>,
     placed: HashMap<String, usize>,
 }
 
 impl Calls {
-    pub(super) fn new(options: &FakeOptions) -> Self {
+    pub(super) fn new(options: &FakeOptions, honors_keys: bool) -> Self {
         Self {
             ring: options.ring,
             talk: options.talk,
             endings: options.endings.clone(),
             rules: options.rules.clone(),
             slots: options.slots,
-            idempotent: options.idempotent,
+            idempotent: options.idempotent || honors_keys,
             pages: Mutex::new(Pages {
                 rng: StdRng::seed_from_u64(options.seed.unwrap_or_else(rand::random)),
                 active: 0,
                 by_id: HashMap::new(),
                 in_order: Vec::new(),
-                by_reference: HashMap::new(),
                 by_key: HashMap::new(),
                 placed: HashMap::new(),
             }),
         }
     }
 
-    /// The call of this key, if keys are honored.
-    pub(super) fn replay(&self, key: Option<&str>, body: &[u8]) -> Option<Taken> {
-        self.replay_in(&lock(&self.pages), key, body)
+    /// Whether a call has this key, and keys are honored.
+    pub(super) fn knows(&self, key: Option<&str>) -> bool {
+        self.replay_in(&lock(&self.pages), key, &[]).is_some()
     }
 
     fn replay_in(&self, pages: &Pages, key: Option<&str>, body: &[u8]) -> Option<Taken> {
@@ -173,17 +201,23 @@ impl Calls {
     }
 
     /// Accepts or refuses the request. Under one lock, so that neither a slot nor a key can be taken twice.
-    pub(super) fn take(&self, wish: Wish, key: Option<&str>, body: &[u8]) -> Taken {
+    pub(super) fn take(
+        &self,
+        order: Order,
+        call_id: String,
+        key: Option<&str>,
+        body: &[u8],
+    ) -> Taken {
         let mut pages = lock(&self.pages);
         if let Some(replayed) = self.replay_in(&pages, key, body) {
             return replayed;
         }
-        let nth = pages.placed.get(&wish.to).copied().unwrap_or(0);
+        let nth = pages.placed.get(&order.to).copied().unwrap_or(0);
         let asked = Asked {
-            to: &wish.to,
-            from: wish.from.as_deref(),
-            script: wish.script_id.as_deref(),
-            metadata: wish.metadata.as_ref(),
+            to: &order.to,
+            from: order.from.as_deref(),
+            script: order.script.as_deref(),
+            metadata: Some(&order.metadata),
         };
         let rng = &mut pages.rng;
         let plan = Plan::read(&self.rules, asked, nth, || rng.random_range(0.0..100.0));
@@ -193,16 +227,11 @@ impl Calls {
         if self.slots.is_some_and(|slots| pages.active >= slots) {
             return Taken::Full;
         }
-        let call = Arc::new(self.plan_call(&mut pages.rng, wish, plan, key));
+        let call = Arc::new(self.plan_call(&mut pages.rng, order, call_id, plan));
         pages.active += 1;
         *pages.placed.entry(call.number.clone()).or_default() += 1;
         pages.by_id.insert(call.id.clone(), Arc::clone(&call));
         pages.in_order.push(Arc::clone(&call));
-        let known = pages
-            .by_reference
-            .entry(call.reference.clone())
-            .or_default();
-        known.push(Arc::clone(&call));
         if let Some(key) = key {
             pages
                 .by_key
@@ -211,9 +240,8 @@ impl Calls {
         Taken::New(call)
     }
 
-    fn plan_call(&self, rng: &mut StdRng, wish: Wish, plan: Plan, key: Option<&str>) -> Call {
+    fn plan_call(&self, rng: &mut StdRng, order: Order, id: String, plan: Plan) -> Call {
         let ending = plan.ending.unwrap_or_else(|| self.endings.draw(rng));
-        let id = format!("call_{}", Uuid::new_v4().simple());
         let most = if plan.does(&Behaviour::Early) {
             IN_NO_TIME
         } else {
@@ -221,21 +249,22 @@ impl Calls {
         };
         let limit = |seconds: Option<u64>| seconds.map_or(Duration::MAX, Duration::from_secs);
         Call {
-            reference: wish
-                .reference
-                .or(key.map(str::to_owned))
-                .unwrap_or_else(|| id.clone()),
+            reference: order.reference.unwrap_or_else(|| id.clone()),
             id,
-            number: wish.to,
-            webhook_url: wish.webhook_url,
+            from: order.from,
+            script: order.script,
+            metadata: order.metadata,
+            echo: order.echo,
+            number: order.to,
+            webhook_url: order.webhook_url,
             ending,
             ring: self.ring.draw(rng).min(most),
-            ring_timeout: limit(wish.ring_timeout_sec),
+            ring_timeout: limit(order.ring_timeout_sec),
             talk: self
                 .talk
                 .draw(rng)
                 .min(most)
-                .min(limit(wish.max_duration_sec)),
+                .min(limit(order.max_duration_sec)),
             plan,
             hang_up: CancellationToken::new(),
             reported: CancellationToken::new(),
@@ -255,25 +284,28 @@ impl Calls {
         lock(&self.pages).by_id.get(id).cloned()
     }
 
-    /// Calls with this reference; more than one only if the caller has dialed twice.
-    pub(super) fn list(&self, reference: &str) -> Vec<Arc<Call>> {
-        lock(&self.pages)
-            .by_reference
-            .get(reference)
-            .cloned()
-            .unwrap_or_default()
+    /// The selected calls, in the order of their placement.
+    pub(super) fn select(&self, wanted: impl Fn(&Arc<Call>) -> bool) -> Vec<Arc<Call>> {
+        let pages = lock(&self.pages);
+        let found = pages.in_order.iter().filter(|call| wanted(call));
+        found.cloned().collect()
     }
 
-    /// Calls placed since then, without the first `skip`; and whether there are more.
-    pub(super) fn since(&self, unix_ms: i64, skip: usize) -> (Vec<Arc<Call>>, bool) {
-        let pages = lock(&self.pages);
-        let mut found = pages
-            .in_order
-            .iter()
-            .filter(|call| call.placed_at >= unix_ms)
-            .skip(skip);
-        let calls = found.by_ref().take(PAGE).cloned().collect();
-        (calls, found.next().is_some())
+    /// Whether the account has this script: every one that no rule calls unknown.
+    pub(super) fn has_script(&self, script: &str) -> bool {
+        let asked = Asked {
+            to: "",
+            from: None,
+            script: Some(script),
+            metadata: None,
+        };
+        let plan = Plan::read(&self.rules, asked, 0, || 100.0);
+        plan.refusal
+            .is_none_or(|refusal| !matches!(refusal.status, 404 | 422))
+    }
+
+    pub(super) const fn slots(&self) -> Option<usize> {
+        self.slots
     }
 
     pub(super) fn active(&self) -> usize {

@@ -24,7 +24,7 @@ use super::{
     clock,
     options::FakeOptions,
     rules::{Behaviour, Plan},
-    wire::signing::{Scheme, Secret},
+    wire::{Dialect, Webhook},
 };
 
 const PAUSES: [Duration; 4] = [
@@ -37,21 +37,11 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// Limit for one attempt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One webhook.
-#[derive(Debug, Clone)]
-pub(super) struct Webhook {
-    pub(super) event_id: String,
-    pub(super) body: Bytes,
-    /// It reports how the call ended.
-    pub(super) is_last: bool,
-}
-
 /// Signs and sends webhooks.
 #[derive(Debug)]
 pub(super) struct Courier {
     client: Sender,
-    secret: Secret,
-    scheme: Scheme,
+    dialect: Arc<dyn Dialect>,
     redeliver_for: Duration,
     redeliver_times: u32,
     undelivered: AtomicUsize,
@@ -69,7 +59,7 @@ enum Sender {
 impl Courier {
     pub(super) fn new(
         options: &FakeOptions,
-        secret: Secret,
+        dialect: Arc<dyn Dialect>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -83,8 +73,7 @@ impl Courier {
         };
         Self {
             client,
-            secret,
-            scheme: options.scheme,
+            dialect,
             redeliver_for: options.redeliver_for,
             redeliver_times: options.redeliver_times,
             undelivered: AtomicUsize::new(0),
@@ -150,10 +139,8 @@ impl Courier {
         url: &Uri,
         webhook: &Webhook,
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let request = Request::post(url.clone()).header(header::CONTENT_TYPE, "application/json");
-        let message = (webhook.event_id.as_str(), webhook.body.as_ref());
-        let now = clock::unix_ms() / 1000;
-        let request = self.secret.sign(self.scheme, request, message, now);
+        let request = Request::post(url.clone()).header(header::CONTENT_TYPE, webhook.content_type);
+        let request = self.dialect.sign(request, url, webhook, clock::unix_ms());
         request.body(Full::new(webhook.body.clone()))
     }
 }
@@ -236,6 +223,7 @@ impl Carrier {
                 held.push(webhook);
                 continue;
             }
+            self.reorder &= !webhook.is_last;
             self.deliver(webhook).await;
             for webhook in held.drain(..) {
                 self.deliver(webhook).await;

@@ -1,7 +1,7 @@
 //! Options of the fake provider. The `fake-provider` subcommand flattens [`FakeOptions`]; tests and the demo
 //! begin with [`FakeOptions::new`].
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use rand::RngExt;
 use secrecy::SecretString;
@@ -10,7 +10,7 @@ use super::{
     Error,
     reading::{BadOption, duration},
     rules::{Ending, Rule},
-    wire::signing::{Scheme, Secret},
+    wire::{Dialect, Keys, Speak, http::signing::Scheme},
 };
 
 const RING: Span = Span {
@@ -33,10 +33,13 @@ pub struct FakeOptions {
     /// Append every ring to this file, one JSON line at its start and one at its end.
     #[arg(long, value_name = "FILE", default_value = "ledger.jsonl")]
     pub ledger: PathBuf,
+    /// Speak this platform's protocol.
+    #[arg(long, value_enum, default_value_t = Speak::Http)]
+    pub speak: Speak,
     /// Sign webhooks with the first of these secrets: `PGDIAL_WEBHOOK_SECRETS`.
     #[arg(skip)]
-    pub webhook_secret: Option<Secret>,
-    /// Signature scheme of webhooks.
+    pub webhook_secret: Option<SecretString>,
+    /// Signature scheme of webhooks of protocol `http`.
     #[arg(long, value_enum, default_value_t = Scheme::Standard)]
     pub scheme: Scheme,
     /// Demand this API key: `PGDIAL_PROVIDER_KEY`, if that is set.
@@ -83,11 +86,12 @@ pub struct FakeOptions {
 
 impl FakeOptions {
     /// The defaults, on a free loopback port.
-    pub fn new(ledger: PathBuf, webhook_secret: Secret) -> Self {
+    pub fn new(ledger: PathBuf, webhook_secret: impl Into<SecretString>) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ledger,
-            webhook_secret: Some(webhook_secret),
+            speak: Speak::Http,
+            webhook_secret: Some(webhook_secret.into()),
             scheme: Scheme::Standard,
             key: None,
             ring: RING,
@@ -106,10 +110,21 @@ impl FakeOptions {
     /// variables.
     pub fn with_secrets(self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let secret = variable("PGDIAL_WEBHOOK_SECRETS").ok_or(Error::NoSecret)?;
-        Ok(Self {
-            webhook_secret: Some(secret.parse()?),
+        let options = Self {
+            webhook_secret: Some(secret.into()),
             key: variable("PGDIAL_PROVIDER_KEY").map(Into::into),
             ..self
+        };
+        options.dialect()?;
+        Ok(options)
+    }
+
+    /// The protocol, with its keys.
+    pub(super) fn dialect(&self) -> Result<Arc<dyn Dialect>, Error> {
+        self.speak.dialect(Keys {
+            api: self.key.clone(),
+            webhook: self.webhook_secret.clone().ok_or(Error::NoSecret)?,
+            scheme: self.scheme,
         })
     }
 }
@@ -228,8 +243,8 @@ mod tests {
     fn the_flags_are_sound_and_their_defaults_are_those_of_new() {
         <Program as clap::CommandFactory>::command().debug_assert();
         let mut parsed = Program::parse_from(["x"]).options;
-        parsed.webhook_secret = Some("s".parse().unwrap());
-        let mut made = FakeOptions::new("ledger.jsonl".into(), "s".parse().unwrap());
+        parsed.webhook_secret = Some("s".into());
+        let mut made = FakeOptions::new("ledger.jsonl".into(), "s");
         made.listen = "127.0.0.1:8090".parse().unwrap();
         assert_eq!(format!("{parsed:?}"), format!("{made:?}"));
     }

@@ -234,6 +234,11 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// The platform itself fails, after it has accepted the call.
+    pub(super) fn broken() -> Self {
+        Self::new(500, "internal", Some("something broke"))
+    }
+
     fn new(status: u16, code: &'static str, words: Option<&str>) -> Self {
         Self {
             status,

@@ -1,7 +1,126 @@
-//! The interface to callers: one protocol's paths, words and signatures.
+//! The interface to callers: the protocols that the fake provider speaks.
+//!
+//! A [`Dialect`] is one platform's paths, words and signatures, and nothing else: who rings, when, and what goes
+//! wrong is decided before it is asked. To add one, write its module beside [`http`] and name it in [`Speak`].
 
-mod problem;
-pub(crate) mod report;
-pub(crate) mod request;
-pub(crate) mod server;
-pub(crate) mod signing;
+use std::{fmt::Debug, sync::Arc};
+
+use axum::Router;
+use hyper::{Uri, body::Bytes, http::request::Builder};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+use self::desk::Desk;
+use crate::{Error, calls::Call};
+
+pub(crate) mod desk;
+pub(crate) mod http;
+mod json;
+mod retell;
+
+/// Protocols of the fake provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Speak {
+    /// pgdial's own.
+    #[default]
+    Http,
+    /// Retell AI.
+    Retell,
+}
+
+/// What authenticates the two sides to each other.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    /// The caller's API key; none: every caller is let in.
+    pub(crate) api: Option<SecretString>,
+    /// Signs webhooks.
+    pub(crate) webhook: SecretString,
+    pub(crate) scheme: http::signing::Scheme,
+}
+
+impl Keys {
+    /// Whether the caller may come in with this key.
+    fn admit(&self, given: Option<&str>) -> bool {
+        self.api.as_ref().is_none_or(|key| {
+            let given = given.unwrap_or_default().as_bytes();
+            bool::from(key.expose_secret().as_bytes().ct_eq(given))
+        })
+    }
+}
+
+/// A protocol.
+pub(crate) trait Dialect: Send + Sync + Debug {
+    /// The platform's paths.
+    fn router(&self) -> Router<Desk>;
+
+    /// Whether a repeated key is the same call whatever the options say.
+    fn honors_keys(&self) -> bool {
+        false
+    }
+
+    /// A new id, spelled as the platform spells it.
+    fn call_id(&self) -> String;
+
+    /// Webhooks about what has just happened, in order. The platform may have none for it.
+    fn webhooks(&self, call: &Call, moment: Moment) -> Vec<Webhook>;
+
+    /// The request with what proves that the platform sent it. Called for each delivery, with its time.
+    fn sign(&self, request: Builder, url: &Uri, webhook: &Webhook, unix_ms: i64) -> Builder;
+}
+
+impl Speak {
+    /// The protocol, with its keys.
+    pub(crate) fn dialect(self, keys: Keys) -> Result<Arc<dyn Dialect>, Error> {
+        Ok(match self {
+            Self::Http => Arc::new(http::Http::new(keys)?),
+            Self::Retell => Arc::new(retell::Retell::new(keys)),
+        })
+    }
+}
+
+/// What happens to a call. The call's own [`phase`](Call::phase) has more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Queued,
+    Ringing,
+    Answered,
+    Over,
+    /// After the end: what takes time to make, as a recording or an analysis.
+    Analyzed,
+    /// Nothing: an additional event with a word that nobody knows.
+    Unheard,
+    /// Nothing: an additional event that breaks off.
+    Garbled,
+}
+
+/// One webhook.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhook {
+    pub(crate) event_id: String,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
+    /// It reports how the call ended.
+    pub(crate) is_last: bool,
+}
+
+impl Webhook {
+    /// A JSON body.
+    fn json(event_id: String, body: &serde_json::Value, is_last: bool) -> Self {
+        Self {
+            event_id,
+            content_type: "application/json",
+            body: body.to_string().into(),
+            is_last,
+        }
+    }
+
+    /// Half of this body.
+    fn broken_off(self) -> Self {
+        let half = self.body.len() / 2;
+        Self {
+            body: self.body.slice(..half),
+            is_last: false,
+            ..self
+        }
+    }
+}

@@ -101,8 +101,7 @@ fn claimed(digit: u8, number: &str) -> ClaimedCall {
 impl Scene {
     async fn new(change: impl FnOnce(&mut FakeOptions)) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut options =
-            FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET.parse().unwrap());
+        let mut options = FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET);
         options.ring = Span::exactly(Duration::from_millis(5));
         options.talk = Span::exactly(Duration::from_millis(5));
         change(&mut options);
