@@ -6,6 +6,7 @@
 use std::{fmt::Debug, sync::Arc};
 
 use axum::Router;
+use clap::ValueEnum;
 use hyper::{Uri, body::Bytes, http::request::Builder};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -53,6 +54,11 @@ pub(crate) trait Dialect: Send + Sync + Debug {
     /// The platform's paths.
     fn router(&self) -> Router<Desk>;
 
+    /// What verifies webhooks, where that is not the secret that signs them.
+    fn public_key(&self) -> Option<String> {
+        None
+    }
+
     /// Whether a repeated key is the same call whatever the options say.
     fn honors_keys(&self) -> bool {
         false
@@ -69,6 +75,12 @@ pub(crate) trait Dialect: Send + Sync + Debug {
 }
 
 impl Speak {
+    /// Its word on the command line.
+    pub fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     /// The protocol, with its keys.
     pub(crate) fn dialect(self, keys: Keys) -> Result<Arc<dyn Dialect>, Error> {
         Ok(match self {

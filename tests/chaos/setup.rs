@@ -1,5 +1,7 @@
 //! What a stage consists of.
 
+use pgdial_fake_provider::Speak;
+
 /// One trunk, with a campaign of the same name and a provider of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TrunkSetup {
@@ -26,6 +28,8 @@ impl TrunkSetup {
 pub(crate) struct Setup {
     pub(crate) name: &'static str,
     pub(crate) trunks: Vec<TrunkSetup>,
+    /// What the providers speak, and the adapters.
+    pub(crate) speak: Speak,
     /// Changes to the campaigns, as JSON.
     pub(crate) campaign: &'static str,
     /// Arguments of the fake providers.
@@ -40,6 +44,7 @@ impl Setup {
         Self {
             name,
             trunks: vec![TrunkSetup::new("default", "authoritative")],
+            speak: Speak::Http,
             campaign: CAMPAIGN,
             provider: words(&["--ring", "50ms..150ms", "--talk", "50ms..300ms"]),
             apis: 1,

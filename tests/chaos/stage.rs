@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use pgdial::provider::adapters::{Adapter, FakeAccount};
+use pgdial_fake_provider::Speak;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -18,6 +20,9 @@ use crate::{
     proxy::{Proxy, Upstream},
     setup::{Setup, TrunkSetup, words},
 };
+
+/// The API key of every account.
+const KEY: &str = "the-key-of-the-account";
 
 /// One trunk of a running stage.
 #[derive(Debug)]
@@ -43,6 +48,7 @@ pub(crate) struct Stage {
     pub(crate) trunks: Vec<Trunk>,
     pub(crate) apis: Vec<Keeper>,
     pub(crate) workers: Vec<Keeper>,
+    pub(crate) speak: Speak,
     variables: HashMap<String, String>,
     folder: TempDir,
 }
@@ -75,7 +81,8 @@ impl Stage {
         ]);
         let mut trunks = Vec::new();
         for trunk in &setup.trunks {
-            trunks.push(start_trunk(folder.path(), trunk, &setup.provider, &mut variables).await);
+            trunks
+                .push(start_trunk(folder.path(), trunk, setup, door.address, &mut variables).await);
         }
         let mut stage = Self {
             postgres,
@@ -84,6 +91,7 @@ impl Stage {
             trunks,
             apis: Vec::new(),
             workers: Vec::new(),
+            speak: setup.speak,
             variables,
             folder,
         };
@@ -273,21 +281,33 @@ impl Stage {
 /// Starts a trunk's provider; returns it with the address for our processes.
 async fn start_trunk(
     folder: &Path,
-    setup: &TrunkSetup,
-    args: &[String],
+    trunk: &TrunkSetup,
+    setup: &Setup,
+    door: SocketAddr,
     variables: &mut HashMap<String, String>,
 ) -> Trunk {
-    let prefix = match setup.name {
+    let prefix = match trunk.name {
         "default" => "PGDIAL".to_owned(),
         name => format!("PGDIAL_TRUNK_{}", name.to_uppercase()),
     };
     let secret = format!(
         "the-secret-of-{}-{:032x}",
-        setup.name,
+        trunk.name,
         rand::random::<u128>()
     );
-    let trunk = start_provider(folder, setup, secret, args).await;
-    variables.insert(format!("{prefix}_PROVIDER_URL"), trunk.provider_url());
+    let name = setup.speak.name();
+    let mut args = setup.provider.clone();
+    args.extend(words(&["--speak", &name]));
+    let trunk = start_provider(folder, trunk, secret, &args).await;
+    let settings = Adapter::named(&name).unwrap().rehearsal(&FakeAccount {
+        address: trunk.provider_url(),
+        key: KEY.to_owned(),
+        public_key: trunk.public_key().await,
+    });
+    for (setting, value) in settings {
+        variables.insert(format!("{prefix}_{setting}"), value);
+    }
+    variables.insert(format!("{prefix}_PROVIDER"), name);
     variables.insert(format!("{prefix}_WEBHOOK_SECRETS"), trunk.secret.clone());
     trunk
 }
@@ -307,7 +327,10 @@ async fn start_provider(
     if setup.idempotent {
         all.push("--idempotent".to_owned());
     }
-    let signs = HashMap::from([("PGDIAL_WEBHOOK_SECRETS".to_owned(), secret.clone())]);
+    let signs = HashMap::from([
+        ("PGDIAL_WEBHOOK_SECRETS".to_owned(), secret.clone()),
+        ("PGDIAL_PROVIDER_KEY".to_owned(), KEY.to_owned()),
+    ]);
     let provider = Keeper::start(folder, &format!("provider-{name}"), &all, &signs);
     let proxy = Proxy::start(vec![Upstream::Tcp(address)]).await;
     let url = format!("http://{address}/healthz");
@@ -329,6 +352,16 @@ async fn start_provider(
 }
 
 impl Trunk {
+    /// What verifies its webhooks, if it signs with a key pair.
+    async fn public_key(&self) -> String {
+        let url = format!("http://{}/v2/public_key", self.address);
+        let asked = reqwest::Client::new().get(url).bearer_auth(KEY).send();
+        let answer: Option<serde_json::Value> = asked.await.unwrap().json().await.ok();
+        let key =
+            answer.and_then(|answer| Some(answer.pointer("/data/public")?.as_str()?.to_owned()));
+        key.unwrap_or_default()
+    }
+
     fn provider_url(&self) -> String {
         format!("http://{}", self.proxy.address)
     }
