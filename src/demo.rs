@@ -146,7 +146,7 @@ impl Demo {
         let provider = FakeProvider::start(options).await?;
         let trunk = Trunk {
             name: TRUNK.to_owned(),
-            provider: adapter(place.speak, &provider)?,
+            provider: adapter(place.speak, &provider, &secret)?,
             secrets,
         };
         let trunks: Trunks = [trunk].into_iter().collect();
@@ -221,12 +221,16 @@ impl Demo {
 }
 
 /// The adapter that speaks the provider's protocol.
-fn adapter(speak: Speak, provider: &FakeProvider) -> Result<Arc<dyn Provider>, Error> {
+fn adapter(
+    speak: Speak,
+    provider: &FakeProvider,
+    secret: &str,
+) -> Result<Arc<dyn Provider>, Error> {
     let adapter = Adapter::named(&speak.name()).ok_or(Error::Own("provider"))?;
     let settings = adapter.rehearsal(&FakeAccount {
         address: provider.url(),
         key: "demo".to_owned(),
-        public_key: provider.public_key().unwrap_or_default(),
+        public_key: speak.public_key(secret).unwrap_or_default(),
     });
     let given = |name: &str| settings.get(name).map(String::as_str);
     (adapter.build)(&Given(&given)).map_err(|_fault| Error::Own("account"))

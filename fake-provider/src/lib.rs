@@ -133,11 +133,6 @@ impl FakeProvider {
         format!("http://{}", self.address)
     }
 
-    /// What verifies webhooks, where that is not the secret that signs them.
-    pub fn public_key(&self) -> Option<String> {
-        self.desk.dialect.public_key()
-    }
-
     /// File of the ledger; [`ledger::read`] and [`ledger::judge`] read it.
     pub fn ledger(&self) -> &Path {
         self.desk.guide.ledger.path()

@@ -54,11 +54,6 @@ pub(crate) trait Dialect: Send + Sync + Debug {
     /// The platform's paths.
     fn router(&self) -> Router<Desk>;
 
-    /// What verifies webhooks, where that is not the secret that signs them.
-    fn public_key(&self) -> Option<String> {
-        None
-    }
-
     /// Whether a repeated key is the same call whatever the options say.
     fn honors_keys(&self) -> bool {
         false
@@ -79,6 +74,13 @@ impl Speak {
     pub fn name(self) -> String {
         let value = self.to_possible_value();
         value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What verifies webhooks that are signed with this secret, where that is not the secret itself.
+    pub fn public_key(self, _secret: &str) -> Option<String> {
+        match self {
+            Self::Http | Self::Retell => None,
+        }
     }
 
     /// The protocol, with its keys.

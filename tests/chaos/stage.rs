@@ -302,7 +302,7 @@ async fn start_trunk(
     let settings = Adapter::named(&name).unwrap().rehearsal(&FakeAccount {
         address: trunk.provider_url(),
         key: KEY.to_owned(),
-        public_key: trunk.public_key().await,
+        public_key: setup.speak.public_key(&trunk.secret).unwrap_or_default(),
     });
     for (setting, value) in settings {
         variables.insert(format!("{prefix}_{setting}"), value);
@@ -352,16 +352,6 @@ async fn start_provider(
 }
 
 impl Trunk {
-    /// What verifies its webhooks, if it signs with a key pair.
-    async fn public_key(&self) -> String {
-        let url = format!("http://{}/v2/public_key", self.address);
-        let asked = reqwest::Client::new().get(url).bearer_auth(KEY).send();
-        let answer: Option<serde_json::Value> = asked.await.unwrap().json().await.ok();
-        let key =
-            answer.and_then(|answer| Some(answer.pointer("/data/public")?.as_str()?.to_owned()));
-        key.unwrap_or_default()
-    }
-
     fn provider_url(&self) -> String {
         format!("http://{}", self.proxy.address)
     }

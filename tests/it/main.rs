@@ -58,6 +58,7 @@ mod phone;
 mod plans;
 mod plans_acting;
 mod plans_inbox;
+mod platforms;
 mod poison;
 mod poolers;
 mod processes;

@@ -80,7 +80,8 @@ impl Dialect for Retell {
             object.insert(
                 "call_analysis".to_owned(),
                 json!({
-                    "call_successful": call.answered_at().is_some(), "call_summary": "They spoke.",
+                    "call_successful": call.answered_at().is_some(),
+                    "call_summary": if call.answered_at().is_some() { "They spoke." } else { "" },
                     "in_voicemail": call.ending == Ending::Voicemail, "user_sentiment": "Positive",
                     "custom_analysis_data": {},
                 }),
