@@ -81,8 +81,7 @@ impl Stage {
         ]);
         let mut trunks = Vec::new();
         for trunk in &setup.trunks {
-            trunks
-                .push(start_trunk(folder.path(), trunk, setup, door.address, &mut variables).await);
+            trunks.push(start_trunk(folder.path(), trunk, setup, &mut variables).await);
         }
         let mut stage = Self {
             postgres,
@@ -283,7 +282,6 @@ async fn start_trunk(
     folder: &Path,
     trunk: &TrunkSetup,
     setup: &Setup,
-    door: SocketAddr,
     variables: &mut HashMap<String, String>,
 ) -> Trunk {
     let prefix = match trunk.name {
