@@ -211,16 +211,16 @@ impl Settings {
 }
 
 impl Log {
-    /// Logging settings; `usual` is the default filter.
-    pub fn read(common: &Common, variables: &Variables, usual: &str) -> Result<Self, Problems> {
+    /// Logging settings; `default` is the default filter.
+    pub fn read(common: &Common, variables: &Variables, default: &str) -> Result<Self, Problems> {
         let mut bad = Collected::default();
-        let log = bad.keep(Self::from(common, variables, usual));
+        let log = bad.keep(Self::from(common, variables, default));
         bad.done(log, &[])
     }
 
-    fn from(common: &Common, variables: &Variables, usual: &str) -> Result<Self, Vec<Problem>> {
+    fn from(common: &Common, variables: &Variables, default: &str) -> Result<Self, Vec<Problem>> {
         let reader = Reader::of(variables);
-        let filter = read::filter(reader.given("PGDIAL_LOG", common.log.as_ref()), usual);
+        let filter = read::filter(reader.given("PGDIAL_LOG", common.log.as_ref()), default);
         let format = reader.given("PGDIAL_LOG_FORMAT", common.log_format.as_ref());
         let format = read::log_format(format);
         match (filter, format) {

@@ -51,13 +51,13 @@ pub async fn run(
         Some(path) => std::fs::read_to_string(path)
             .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?,
     };
-    let usual = if args.stay { 8080 } else { 0 };
+    let default = if args.stay { 8080 } else { 0 };
     let place = Place {
         database_url: config::database_url_if_set(common, variables)?,
         environment: variables.private_postgres(),
         listen: args
             .listen
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], usual))),
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], default))),
         ledger: std::env::temp_dir()
             .join(format!("pgdial-demo-{}.ledger.jsonl", uuid::Uuid::new_v4())),
         speak: args.provider,

@@ -123,8 +123,12 @@ fn unreachable(error: db::Error) -> Check {
         Failure::Told { what, hint, .. } => (what, hint),
         other => (other.to_string(), None),
     };
-    let usual = "is DATABASE_URL right, and Postgres running there?";
-    Check::fail("connection", what, hint.unwrap_or_else(|| usual.to_owned()))
+    let default = "is DATABASE_URL right, and Postgres running there?";
+    Check::fail(
+        "connection",
+        what,
+        hint.unwrap_or_else(|| default.to_owned()),
+    )
 }
 
 /// Whether a commit completes.

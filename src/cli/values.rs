@@ -162,7 +162,7 @@ pub fn instant_or_never(text: &str) -> Result<Value, String> {
 }
 
 /// Default of `--by`: `cli:` and the user of this shell, or in a container the user's number.
-pub fn usual_by(variables: &Variables) -> String {
+pub fn default_by(variables: &Variables) -> String {
     let user = variables.get("USER").or_else(|| variables.get("LOGNAME"));
     match user {
         Some(user) => format!("cli:{user}"),
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn who_asks_is_the_user_unless_there_is_none() {
         let ada = Variables::from_iter([("USER", "ada")]);
-        assert_eq!(usual_by(&ada), "cli:ada");
-        assert!(usual_by(&Variables::default()).starts_with("cli:uid"));
+        assert_eq!(default_by(&ada), "cli:ada");
+        assert!(default_by(&Variables::default()).starts_with("cli:uid"));
     }
 }

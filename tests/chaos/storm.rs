@@ -28,8 +28,8 @@ fn setup(speak: Speak, seed: u64) -> Setup {
     let seed = (seed % 1_000_000).to_string();
     Setup {
         name: "storm",
-        trunks: match speak {
-            Speak::Http => vec![
+        trunks: if speak == Speak::Http {
+            vec![
                 TrunkSetup::new("default", "none"),
                 TrunkSetup::new("hint", "hint"),
                 TrunkSetup::new("sure", "authoritative"),
@@ -37,12 +37,13 @@ fn setup(speak: Speak, seed: u64) -> Setup {
                     idempotent: true,
                     ..TrunkSetup::new("echo", "none")
                 },
-            ],
+            ]
+        } else {
             // Two accounts: what is said to one is not said to the other.
-            _platform => vec![
+            vec![
                 TrunkSetup::new("default", "hint"),
                 TrunkSetup::new("second", "hint"),
-            ],
+            ]
         },
         speak,
         campaign: CAMPAIGN,

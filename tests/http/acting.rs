@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, Send, Wishes, World};
+use crate::support::{Answer, Send, ServerOptions, World};
 
 /// Parses the response as the document's type, so that the document cannot drift from it.
 fn typed<T: DeserializeOwned>(answer: &Answer) -> T {
@@ -253,9 +253,9 @@ async fn a_worker_is_listed_and_told_to_go() {
 
 #[tokio::test]
 async fn many_calls_are_canceled_and_redriven_by_whoever_has_the_key() {
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         api_keys: "crm:one",
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let send = async |path: &str, body: Value| {

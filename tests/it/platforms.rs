@@ -37,7 +37,7 @@ impl Ends {
         match self {
             Self::Talked => assert_eq!((outcome, rings), ("answered", 1), "{call:#}"),
             Self::Unanswered => {
-                assert_eq!((state.as_str(), rings), (Some("failed"), 2), "{call:#}")
+                assert_eq!((state.as_str(), rings), (Some("failed"), 2), "{call:#}");
             }
             Self::Voicemail => {
                 assert!(["voicemail", "answered"].contains(&outcome), "{call:#}");

@@ -57,7 +57,7 @@ pub struct BatchRequest {
     /// Reason, kept with the act and in each call's history.
     pub why: Why,
     /// Calls in this batch, 1 to 10,000; default 1,000.
-    #[serde(default = "usual_limit")]
+    #[serde(default = "default_limit")]
     #[schema(minimum = 1, maximum = 10000)]
     pub limit: i32,
     /// Only count, up to 100,000 calls. Default false.
@@ -73,7 +73,7 @@ pub struct BatchRequest {
     pub r#as: Option<Resolution>,
 }
 
-const fn usual_limit() -> i32 {
+const fn default_limit() -> i32 {
     1000
 }
 

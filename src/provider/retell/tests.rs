@@ -316,12 +316,13 @@ fn its_webhooks_tell_a_call_from_its_answer_to_its_analysis() {
         (Some(Outcome::Busy), false, None)
     );
     // Analyzed although nobody answered.
-    let mut analyzed: Value = serde_json::from_str(data!("webhook-call_ended-busy.json")).unwrap();
-    analyzed["event"] = json!("call_analyzed");
-    analyzed["call"]["call_analysis"] = json!({"in_voicemail": false});
-    let analyzed = read(&analyzed.to_string());
-    assert_eq!(analyzed.outcome, Some(Outcome::Busy));
-    assert_eq!(analyzed.result.get("answeredBy"), None);
+    let mut unanswered: Value =
+        serde_json::from_str(data!("webhook-call_ended-busy.json")).unwrap();
+    unanswered["event"] = json!("call_analyzed");
+    unanswered["call"]["call_analysis"] = json!({"in_voicemail": false});
+    let unanswered = read(&unanswered.to_string());
+    assert_eq!(unanswered.outcome, Some(Outcome::Busy));
+    assert_eq!(unanswered.result.get("answeredBy"), None);
 }
 
 #[test]

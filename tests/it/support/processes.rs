@@ -90,9 +90,10 @@ impl Machine {
 
     /// Platforms sign with the text itself, which only Standard Webhooks encodes.
     fn secret(&self) -> &'static str {
-        match self.speak {
-            Speak::Http => SECRET,
-            _platform => "the-secret-of-the-webhooks",
+        if self.speak == Speak::Http {
+            SECRET
+        } else {
+            "the-secret-of-the-webhooks"
         }
     }
 
