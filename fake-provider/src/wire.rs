@@ -17,6 +17,7 @@ pub(crate) mod desk;
 pub(crate) mod http;
 mod json;
 mod retell;
+mod vapi;
 
 /// Protocols of the fake provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -26,6 +27,8 @@ pub enum Speak {
     Http,
     /// Retell AI.
     Retell,
+    /// Vapi.
+    Vapi,
 }
 
 /// What authenticates the two sides to each other.
@@ -90,6 +93,7 @@ impl Speak {
         Ok(match self {
             Self::Http => Arc::new(http::Http::new(keys)?),
             Self::Retell => Arc::new(retell::Retell::new(keys)),
+            Self::Vapi => Arc::new(vapi::Vapi::new(keys)),
         })
     }
 }
