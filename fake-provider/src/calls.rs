@@ -284,6 +284,13 @@ impl Calls {
         lock(&self.pages).by_id.get(id).cloned()
     }
 
+    /// Erases a call for all look-ups. It goes on.
+    pub(super) fn forget(&self, id: &str) {
+        let mut pages = lock(&self.pages);
+        pages.by_id.remove(id);
+        pages.in_order.retain(|call| call.id != id);
+    }
+
     /// The selected calls, in the order of their placement.
     pub(super) fn select(&self, wanted: impl Fn(&Arc<Call>) -> bool) -> Vec<Arc<Call>> {
         let pages = lock(&self.pages);

@@ -6,6 +6,7 @@
 //! time.
 
 use std::{
+    iter,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -103,9 +104,13 @@ impl Courier {
 
     async fn redeliver(&self, url: &Uri, webhook: &Webhook) {
         let began = Instant::now();
-        for time in 0..self.redeliver_times {
-            let at = usize::try_from(time).unwrap_or(usize::MAX);
-            tokio::time::sleep(PAUSES.get(at).copied().unwrap_or(LAST_PAUSE)).await;
+        let usual = || {
+            let times = usize::try_from(self.redeliver_times).unwrap_or(usize::MAX);
+            let pauses = PAUSES.into_iter().chain(iter::repeat(LAST_PAUSE));
+            pauses.take(times).collect()
+        };
+        for pause in webhook.pauses.clone().unwrap_or_else(usual) {
+            tokio::time::sleep(pause).await;
             if self.attempt(url, webhook).await {
                 return;
             }
@@ -140,8 +145,9 @@ impl Courier {
         webhook: &Webhook,
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let request = Request::post(url.clone()).header(header::CONTENT_TYPE, webhook.content_type);
-        let request = self.dialect.sign(request, url, webhook, clock::unix_ms());
-        request.body(Full::new(webhook.body.clone()))
+        let webhook = self.dialect.delivered(webhook);
+        let request = self.dialect.sign(request, url, &webhook, clock::unix_ms());
+        request.body(Full::new(webhook.body))
     }
 }
 

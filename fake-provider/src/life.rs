@@ -55,6 +55,9 @@ impl Guide {
     }
 
     fn tell(&self, call: &Call, outbox: &Outbox, moment: Moment) {
+        if moment == Moment::Answered && call.plan.does(&Behaviour::LostAnswer) {
+            return;
+        }
         for webhook in self.dialect.webhooks(call, moment) {
             outbox.post(webhook);
         }
@@ -81,7 +84,9 @@ impl Guide {
         }
         match self.wait(call, call.ring.min(call.ring_timeout)).await {
             Waited::Through if call.ring > call.ring_timeout => End::by(Ending::NoAnswer),
-            Waited::Through if call.ending.is_answered() => self.talk(call, outbox).await,
+            Waited::Through if self.dialect.is_answered(call.ending) => {
+                self.talk(call, outbox).await
+            }
             Waited::Through => End::by(call.ending),
             Waited::HungUp => End::by(Ending::Canceled),
             Waited::Stopped => End::by(Ending::Failed),

@@ -70,7 +70,7 @@ pub struct FakeOptions {
     /// request is answered (`slow:20s`, `error_after_accept`, `reset_after_accept`, `reject:404`,
     /// `reject:400:no such script`, `rate_limit`, `rate_limit:5`; with a refusal also `retry_after:2.5`, and
     /// `places_anyway`, which rings all the same), or what becomes of the webhooks (dup, reorder, early, `late:5s`, lost,
-    /// `unknown_word`, garbage) and look-ups (`false_404`).
+    /// `lost_answer`, `unknown_word`, garbage) and look-ups (`false_404`).
     #[arg(long = "rule", value_name = "RULE")]
     pub rules: Vec<Rule>,
     /// Make the same choices in every run.

@@ -122,6 +122,8 @@ pub enum Behaviour {
     Late(Duration),
     /// Sends no webhook.
     Lost,
+    /// Sends no webhook about the answer.
+    LostAnswer,
     /// Look-ups return 404.
     False404,
     /// Sends an additional event with an unknown status word.
@@ -167,6 +169,7 @@ impl FromStr for Behaviour {
             ("reorder", None) => Self::Reorder,
             ("early", None) => Self::Early,
             ("lost", None) => Self::Lost,
+            ("lost_answer", None) => Self::LostAnswer,
             ("false_404", None) => Self::False404,
             ("unknown_word", None) => Self::UnknownWord,
             ("garbage", None) => Self::Garbage,

@@ -3,7 +3,7 @@
 //! A [`Dialect`] is one platform's paths, words and signatures, and nothing else: who rings, when, and what goes
 //! wrong is decided before it is asked. To add one, write its module beside [`http`] and name it in [`Speak`].
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::ValueEnum;
@@ -12,12 +12,13 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use self::desk::Desk;
-use crate::{Error, calls::Call};
+use crate::{Error, calls::Call, rules::Ending};
 
 pub(crate) mod desk;
 pub(crate) mod http;
 mod json;
 mod retell;
+mod vapi;
 
 /// Protocols of the fake provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -27,6 +28,8 @@ pub enum Speak {
     Http,
     /// Retell AI.
     Retell,
+    /// Vapi.
+    Vapi,
 }
 
 /// What authenticates the two sides to each other.
@@ -40,6 +43,12 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// What signs webhooks: of several secrets, separated by commas, the first.
+    fn secret(&self) -> &str {
+        let all = self.webhook.expose_secret();
+        all.split_once(',').map_or(all, |(first, _)| first).trim()
+    }
+
     /// Whether the caller may come in with this key.
     fn admit(&self, given: Option<&str>) -> bool {
         self.api.as_ref().is_none_or(|key| {
@@ -59,11 +68,21 @@ pub(crate) trait Dialect: Send + Sync + Debug {
         false
     }
 
+    /// Whether a call that ends like this was answered before. A carrier cannot tell a machine from a person.
+    fn is_answered(&self, ending: Ending) -> bool {
+        ending.is_answered()
+    }
+
     /// A new id, spelled as the platform spells it.
     fn call_id(&self) -> String;
 
     /// Webhooks about what has just happened, in order. The platform may have none for it.
     fn webhooks(&self, call: &Call, moment: Moment) -> Vec<Webhook>;
+
+    /// The webhook as this delivery has it.
+    fn delivered(&self, webhook: &Webhook) -> Webhook {
+        webhook.clone()
+    }
 
     /// The request with what proves that the platform sent it. Called for each delivery, with its time.
     fn sign(&self, request: Builder, url: &Uri, webhook: &Webhook, unix_ms: i64) -> Builder;
@@ -88,6 +107,7 @@ impl Speak {
         Ok(match self {
             Self::Http => Arc::new(http::Http::new(keys)?),
             Self::Retell => Arc::new(retell::Retell::new(keys)),
+            Self::Vapi => Arc::new(vapi::Vapi::new(keys)),
         })
     }
 }
@@ -115,6 +135,8 @@ pub(crate) struct Webhook {
     pub(crate) body: Bytes,
     /// It reports how the call ended.
     pub(crate) is_last: bool,
+    /// The pauses before it is sent again, if the platform does that only as it is told.
+    pub(crate) pauses: Option<Vec<Duration>>,
 }
 
 impl Webhook {
@@ -125,6 +147,7 @@ impl Webhook {
             content_type: "application/json",
             body: body.to_string().into(),
             is_last,
+            pauses: None,
         }
     }
 

@@ -10,7 +10,6 @@ use axum::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::{Uri, http::request::Builder};
-use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 use uuid::Uuid;
@@ -102,8 +101,7 @@ impl Dialect for Retell {
 
     fn sign(&self, request: Builder, _url: &Uri, webhook: &Webhook, unix_ms: i64) -> Builder {
         // A MAC takes a key of any length.
-        let Ok(mac) = Hmac::<Sha256>::new_from_slice(self.0.webhook.expose_secret().as_bytes())
-        else {
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(self.0.secret().as_bytes()) else {
             return request;
         };
         let mac = mac

@@ -1,11 +1,11 @@
 //! The fake provider's reports of a call, in look-ups and webhooks.
 
-use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
     calls::{Call, End, Phase},
+    clock,
     rules::Ending,
     wire::Webhook,
 };
@@ -47,9 +47,7 @@ pub(super) fn object(call: &Call) -> Map<String, Value> {
         let talked = end.talked.unwrap_or_default();
         // Providers charge and report whole seconds, rounded up.
         put("durationSec", json!(talked.as_millis().div_ceil(1000)));
-        let at = DateTime::from_timestamp_millis(end.at).unwrap_or_default();
-        let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        put("completedAt", json!(at));
+        put("completedAt", json!(clock::rfc3339(end.at)));
         if let Some(who) = who_answered(&end) {
             put("answeredBy", json!(who));
         }

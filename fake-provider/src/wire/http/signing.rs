@@ -123,6 +123,7 @@ mod tests {
             content_type: "application/json",
             body: br#"{"test": 2432232314}"#.as_slice().into(),
             is_last: true,
+            pauses: None,
         };
         let request = signer
             .unwrap()
