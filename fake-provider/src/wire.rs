@@ -14,9 +14,11 @@ use self::desk::Desk;
 use crate::{Error, calls::Call, rules::Ending};
 
 pub(crate) mod desk;
+mod form;
 pub(crate) mod http;
 mod json;
 mod retell;
+mod twilio;
 
 /// Protocols of the fake provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -26,6 +28,8 @@ pub enum Speak {
     Http,
     /// Retell AI.
     Retell,
+    /// Twilio.
+    Twilio,
 }
 
 /// What authenticates the two sides to each other.
@@ -90,6 +94,7 @@ impl Speak {
         Ok(match self {
             Self::Http => Arc::new(http::Http::new(keys)?),
             Self::Retell => Arc::new(retell::Retell::new(keys)),
+            Self::Twilio => Arc::new(twilio::Twilio::new(keys)),
         })
     }
 }

@@ -11,3 +11,4 @@
 mod retell;
 mod shape;
 mod stage;
+mod twilio;
