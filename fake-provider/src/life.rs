@@ -41,10 +41,10 @@ impl Guide {
         if call.plan.does(&Behaviour::Garbage) {
             self.tell(call, &outbox, Moment::Garbled);
         }
-        let end = if call.ending.rings() {
-            self.ring(call, &outbox).await
-        } else {
-            End::by(call.ending)
+        let end = match self.queue(call).await {
+            Some(end) => end,
+            None if call.ending.rings() => self.ring(call, &outbox).await,
+            None => End::by(call.ending),
         };
         self.calls.end(call, end);
         // A call that ends with the fake provider is not reported.
@@ -60,6 +60,15 @@ impl Guide {
         }
         for webhook in self.dialect.webhooks(call, moment) {
             outbox.post(webhook);
+        }
+    }
+
+    /// Waits for its turn. It may end there, and has then not rung.
+    async fn queue(&self, call: &Call) -> Option<End> {
+        match self.wait(call, call.plan.queued?).await {
+            Waited::Through => None,
+            Waited::HungUp => Some(End::by(Ending::Canceled)),
+            Waited::Stopped => Some(End::by(Ending::Failed)),
         }
     }
 

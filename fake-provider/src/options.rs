@@ -66,9 +66,11 @@ pub struct FakeOptions {
     /// says (`script:bad*`, `from:+1800*`, `metadata.campaign:spring`), or a share of the requests (`5%`), or several
     /// of these at once (`script:bad*&50%`). BEHAVIOUR is how the call ends
     /// (completed, fault, voicemail, busy, `no_answer`, declined, failed, canceled, `invalid_number`,
-    /// blocked, capacity, account, or one after the other `seq:busy/no_answer/completed`), how the
+    /// blocked, capacity, account, or one after the other `seq:busy/no_answer/completed`), how long
+    /// it waits before it rings (`queued:20s`), how the
     /// request is answered (`slow:20s`, `error_after_accept`, `reset_after_accept`, `reject:404`,
-    /// `reject:400:no such script`, `rate_limit`, `rate_limit:5`; with a refusal also `retry_after:2.5`, and
+    /// `reject:400:no such script`, or with a code of the platform `reject:400:21211 no such number`, `rate_limit`,
+    /// `rate_limit:5`; with a refusal also `retry_after:2.5`, and
     /// `places_anyway`, which rings all the same), or what becomes of the webhooks (dup, reorder, early, `late:5s`, lost,
     /// `lost_answer`, `unknown_word`, garbage) and look-ups (`false_404`).
     #[arg(long = "rule", value_name = "RULE")]

@@ -15,10 +15,12 @@ use self::desk::Desk;
 use crate::{Error, calls::Call, rules::Ending};
 
 pub(crate) mod desk;
+mod form;
 pub(crate) mod http;
 mod json;
 mod retell;
 mod vapi;
+mod twilio;
 
 /// Protocols of the fake provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -30,6 +32,8 @@ pub enum Speak {
     Retell,
     /// Vapi.
     Vapi,
+    /// Twilio.
+    Twilio,
 }
 
 /// What authenticates the two sides to each other.
@@ -108,6 +112,7 @@ impl Speak {
             Self::Http => Arc::new(http::Http::new(keys)?),
             Self::Retell => Arc::new(retell::Retell::new(keys)),
             Self::Vapi => Arc::new(vapi::Vapi::new(keys)),
+            Self::Twilio => Arc::new(twilio::Twilio::new(keys)),
         })
     }
 }

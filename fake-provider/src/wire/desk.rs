@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+use uuid::Uuid;
 
 use super::Dialect;
 use crate::{
@@ -191,6 +192,27 @@ pub(super) fn is_e164(number: &str) -> bool {
     (7..=15).contains(&digits.len())
         && !digits.starts_with('0')
         && digits.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// The reference in the path of a URL: the segment that is a UUID, `-`, and a number.
+pub(super) fn reference_in(url: &str) -> Option<String> {
+    let is_reference = |segment: &&str| {
+        segment
+            .rsplit_once('-')
+            .is_some_and(|(id, claim)| id.parse::<Uuid>().is_ok() && claim.parse::<u32>().is_ok())
+    };
+    url.split(['/', '?', '#'])
+        .find(is_reference)
+        .map(str::to_owned)
+}
+
+/// The words of a refusal, and the platform's code that they may begin with.
+pub(super) fn coded(words: &str) -> (Option<u32>, &str) {
+    let (code, rest) = words.split_once(' ').unwrap_or((words, words));
+    match code.parse() {
+        Ok(code) => (Some(code), rest),
+        Err(_) => (None, words),
+    }
 }
 
 async fn read_ledger(State(desk): State<Desk>) -> Result<Json<Vec<ledger::Interval>>, Response> {

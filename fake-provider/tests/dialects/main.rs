@@ -12,3 +12,4 @@ mod retell;
 mod shape;
 mod stage;
 mod vapi;
+mod twilio;

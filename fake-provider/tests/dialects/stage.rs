@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap};
 use pgdial_fake_provider::{FakeOptions, FakeProvider, Span, Speak};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,6 +21,14 @@ pub(crate) struct Received {
 impl Received {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The fields of a form.
+    pub(crate) fn form(&self) -> Value {
+        let fields = form_urlencoded::parse(&self.body);
+        fields
+            .map(|(name, value)| (name.into_owned(), Value::from(value)))
+            .collect()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -42,6 +50,15 @@ pub(crate) struct Stage {
 impl Stage {
     /// Calls ring and last for a moment, and end as these rules say.
     pub(crate) async fn new(speak: Speak, rules: &[&str]) -> Self {
+        Self::with(speak, rules, |_| {}).await
+    }
+
+    /// One with other options as well.
+    pub(crate) async fn with(
+        speak: Speak,
+        rules: &[&str],
+        change: impl FnOnce(&mut FakeOptions),
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let (sender, received) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
@@ -53,6 +70,7 @@ impl Stage {
         options.ring = Span::exactly(std::time::Duration::from_millis(5));
         options.talk = Span::exactly(std::time::Duration::from_millis(5));
         options.rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+        change(&mut options);
         Self {
             fake: FakeProvider::start(options).await.unwrap(),
             client: reqwest::Client::new(),
@@ -89,9 +107,13 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
 
 /// A file of `tests/providers`.
 pub(crate) fn documented(file: &str) -> Value {
+    serde_json::from_str(&documented_text(file)).unwrap()
+}
+
+/// One that is not JSON.
+pub(crate) fn documented_text(file: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/providers");
-    let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
-    serde_json::from_str(&text).unwrap()
+    std::fs::read_to_string(format!("{folder}/{file}")).unwrap()
 }
 
 async fn listen(
@@ -103,9 +125,7 @@ async fn listen(
                          body: Bytes| {
         drop(sender.send(Received { headers, body }));
     };
-    let router = Router::new()
-        .route("/hooks", post(receive))
-        .with_state(sender);
+    let router = Router::new().fallback(receive).with_state(sender);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tasks.spawn(async { axum::serve(listener, router).await });
