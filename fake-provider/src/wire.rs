@@ -6,7 +6,7 @@
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::{Uri, body::Bytes, http::request::Builder};
+use hyper::{StatusCode, Uri, body::Bytes, http::request::Builder};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
@@ -14,6 +14,7 @@ use self::desk::Desk;
 use crate::{Error, calls::Call, rules::Ending};
 
 pub(crate) mod desk;
+mod elevenlabs;
 pub(crate) mod http;
 mod json;
 mod retell;
@@ -26,6 +27,9 @@ pub enum Speak {
     Http,
     /// Retell AI.
     Retell,
+    /// ElevenLabs Agents.
+    #[value(name = "elevenlabs")]
+    ElevenLabs,
 }
 
 /// What authenticates the two sides to each other.
@@ -82,6 +86,11 @@ pub(crate) trait Dialect: Send + Sync + Debug {
 
     /// The request with what proves that the platform sent it. Called for each delivery, with its time.
     fn sign(&self, request: Builder, url: &Uri, webhook: &Webhook, unix_ms: i64) -> Builder;
+
+    /// Whether the response to a webhook ends its delivery.
+    fn is_accepted(&self, status: StatusCode) -> bool {
+        status.is_success()
+    }
 }
 
 impl Speak {
@@ -90,6 +99,7 @@ impl Speak {
         Ok(match self {
             Self::Http => Arc::new(http::Http::new(keys)?),
             Self::Retell => Arc::new(retell::Retell::new(keys)),
+            Self::ElevenLabs => Arc::new(elevenlabs::ElevenLabs::new(keys)),
         })
     }
 }

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod elevenlabs;
 mod retell;
 mod shape;
 mod stage;
