@@ -26,6 +26,7 @@ use crate::{
         Provider,
         adapters::{Adapter, FakeAccount, Given},
         signature::Secrets,
+        tag,
     },
     trunks::{Trunk, Trunks},
 };
@@ -143,6 +144,9 @@ impl Demo {
         let secrets: Secrets = secret.parse().map_err(|_bad| Error::Own("secret"))?;
         let mut options = fake_options(place.ledger, &secret)?;
         options.speak = place.speak;
+        // For platforms whose calls bring none.
+        let account_url = tag::trunk_url(&public_url, TRUNK);
+        options.webhook_url = Some(account_url.parse().map_err(|_bad| Error::Own("address"))?);
         let provider = FakeProvider::start(options).await?;
         let trunk = Trunk {
             name: TRUNK.to_owned(),

@@ -153,6 +153,7 @@ pub(super) struct Calls {
     rules: Vec<Rule>,
     slots: Option<usize>,
     idempotent: bool,
+    webhook_url: Option<Uri>,
     pages: Mutex<Pages>,
 }
 
@@ -175,6 +176,7 @@ impl Calls {
             rules: options.rules.clone(),
             slots: options.slots,
             idempotent: options.idempotent || honors_keys,
+            webhook_url: options.webhook_url.clone(),
             pages: Mutex::new(Pages {
                 rng: StdRng::seed_from_u64(options.seed.unwrap_or_else(rand::random)),
                 active: 0,
@@ -256,7 +258,7 @@ impl Calls {
             metadata: order.metadata,
             echo: order.echo,
             number: order.to,
-            webhook_url: order.webhook_url,
+            webhook_url: order.webhook_url.or_else(|| self.webhook_url.clone()),
             ending,
             ring: self.ring.draw(rng).min(most),
             ring_timeout: limit(order.ring_timeout_sec),
@@ -313,6 +315,11 @@ impl Calls {
 
     pub(super) const fn slots(&self) -> Option<usize> {
         self.slots
+    }
+
+    /// Where the account's webhooks go.
+    pub(super) const fn webhook_url(&self) -> Option<&Uri> {
+        self.webhook_url.as_ref()
     }
 
     pub(super) fn active(&self) -> usize {

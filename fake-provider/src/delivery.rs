@@ -1,4 +1,4 @@
-//! Signed webhooks, sent again until they get a 2xx, as real providers do.
+//! Signed webhooks, sent again until they are accepted, as real providers do.
 //!
 //! Each call has an [`Outbox`], whose carrier makes the first attempt for its events in order; a failed one
 //! is retried by a task of its own, so that a refused event does not delay the next, and events may overtake
@@ -124,7 +124,7 @@ impl Courier {
         );
     }
 
-    /// One attempt; true if it got a 2xx.
+    /// One attempt; true if it was accepted.
     async fn attempt(&self, url: &Uri, webhook: &Webhook) -> bool {
         let Ok(request) = self.signed(url, webhook) else {
             return false;
@@ -134,7 +134,7 @@ impl Courier {
             Sender::Tls(client) => client.request(request),
         };
         match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(response)) => response.status().is_success(),
+            Ok(Ok(response)) => self.dialect.is_accepted(response.status()),
             Ok(Err(_)) | Err(_) => false,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
+use hyper::Uri;
 use rand::RngExt;
 use secrecy::SecretString;
 
@@ -45,6 +46,9 @@ pub struct FakeOptions {
     /// Demand this API key: `PGDIAL_PROVIDER_KEY`, if that is set.
     #[arg(skip)]
     pub key: Option<SecretString>,
+    /// Send the webhooks of calls whose request names no URL here, as a platform whose account has one does.
+    #[arg(long, value_name = "URL")]
+    pub webhook_url: Option<Uri>,
     /// Range of ringing times.
     #[arg(long, value_name = "FROM..TO", default_value_t = RING)]
     pub ring: Span,
@@ -78,7 +82,7 @@ pub struct FakeOptions {
     /// Make the same choices in every run.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// How long to keep sending a webhook that gets no 2xx.
+    /// How long to keep sending a webhook that is not accepted.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
     pub redeliver_for: Duration,
     /// How many times to send it again, at most.
@@ -96,6 +100,7 @@ impl FakeOptions {
             webhook_secret: Some(webhook_secret.into()),
             scheme: Scheme::Standard,
             key: None,
+            webhook_url: None,
             ring: RING,
             talk: TALK,
             slots: None,

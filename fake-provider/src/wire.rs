@@ -7,7 +7,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::ValueEnum;
-use hyper::{Uri, body::Bytes, http::request::Builder};
+use hyper::{StatusCode, Uri, body::Bytes, http::request::Builder};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
@@ -15,12 +15,13 @@ use self::desk::Desk;
 use crate::{Error, calls::Call, rules::Ending};
 
 pub(crate) mod desk;
+mod elevenlabs;
 mod form;
 pub(crate) mod http;
 mod json;
 mod retell;
-mod vapi;
 mod twilio;
+mod vapi;
 
 /// Protocols of the fake provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -34,6 +35,9 @@ pub enum Speak {
     Vapi,
     /// Twilio.
     Twilio,
+    /// ElevenLabs Agents.
+    #[value(name = "elevenlabs")]
+    ElevenLabs,
 }
 
 /// What authenticates the two sides to each other.
@@ -90,6 +94,11 @@ pub(crate) trait Dialect: Send + Sync + Debug {
 
     /// The request with what proves that the platform sent it. Called for each delivery, with its time.
     fn sign(&self, request: Builder, url: &Uri, webhook: &Webhook, unix_ms: i64) -> Builder;
+
+    /// Whether the response to a webhook ends its delivery.
+    fn is_accepted(&self, status: StatusCode) -> bool {
+        status.is_success()
+    }
 }
 
 impl Speak {
@@ -102,7 +111,7 @@ impl Speak {
     /// What verifies webhooks that are signed with this secret, where that is not the secret itself.
     pub fn public_key(self, _secret: &str) -> Option<String> {
         match self {
-            Self::Http | Self::Retell => None,
+            Self::Http | Self::Retell | Self::Vapi | Self::Twilio | Self::ElevenLabs => None,
         }
     }
 
@@ -113,6 +122,7 @@ impl Speak {
             Self::Retell => Arc::new(retell::Retell::new(keys)),
             Self::Vapi => Arc::new(vapi::Vapi::new(keys)),
             Self::Twilio => Arc::new(twilio::Twilio::new(keys)),
+            Self::ElevenLabs => Arc::new(elevenlabs::ElevenLabs::new(keys)),
         })
     }
 }

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use pgdial::provider::adapters::{Adapter, FakeAccount};
+use pgdial::provider::{
+    adapters::{Adapter, FakeAccount},
+    tag,
+};
 use pgdial_fake_provider::Speak;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -296,6 +299,10 @@ async fn start_trunk(
     let name = setup.speak.name();
     let mut args = setup.provider.clone();
     args.extend(words(&["--speak", &name]));
+    if let Some(public_url) = variables.get("PGDIAL_PUBLIC_URL") {
+        let account_url = tag::trunk_url(public_url, trunk.name);
+        args.extend(words(&["--webhook-url", &account_url]));
+    }
     let trunk = start_provider(folder, trunk, secret, &args).await;
     let settings = Adapter::named(&name).unwrap().rehearsal(&FakeAccount {
         address: trunk.provider_url(),

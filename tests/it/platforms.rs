@@ -1,12 +1,14 @@
 //! Each platform's adapter at a provider that speaks its protocol, as separate processes, judged by the ledger.
 
+use clap::ValueEnum as _;
+use pgdial::provider::adapters::ADAPTERS;
 use pgdial_fake_provider::Speak;
 use serde_json::{Value, json};
 
 use crate::support::{TestDb, processes::Machine};
 
 /// Numbers, what happens to them, and how their calls end.
-const CALLS: [(&str, &str, Ends); 10] = [
+const CALLS: [(&str, &str, Ends); 11] = [
     ("+14155550101", "completed", Ends::Talked),
     ("+14155550102", "busy", Ends::Unanswered),
     ("+14155550103", "no_answer", Ends::Unanswered),
@@ -17,6 +19,7 @@ const CALLS: [(&str, &str, Ends); 10] = [
     ("+14155550108", "early", Ends::Talked),
     ("+14155550109", "unknown_word,garbage", Ends::Talked),
     ("+14155550110", "fault", Ends::Fault),
+    ("+14155550111", "fault,lost_answer", Ends::Fault),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,12 +102,30 @@ async fn calls_end_as_they_went(speak: Speak) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn at_pgdials_own_protocol() {
-    calls_end_as_they_went(Speak::Http).await;
+macro_rules! platforms {
+    ($($test:ident: $speak:ident,)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $test() {
+            calls_end_as_they_went(Speak::$speak).await;
+        }
+    )*};
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn at_retell() {
-    calls_end_as_they_went(Speak::Retell).await;
+platforms! {
+    at_pgdials_own_protocol: Http,
+    at_retell: Retell,
+    at_vapi: Vapi,
+    at_twilio: Twilio,
+    at_elevenlabs: ElevenLabs,
+}
+
+/// Each adapter has a provider to be tried at, and is tried above.
+#[test]
+fn every_adapter_has_a_dialect() {
+    let known: Vec<_> = Speak::value_variants()
+        .iter()
+        .map(|speak| speak.name())
+        .collect();
+    let adapters = ADAPTERS.map(|adapter| adapter.name.to_owned());
+    assert_eq!(adapters.to_vec(), known);
 }

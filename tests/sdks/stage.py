@@ -1,6 +1,6 @@
 """What the checks of all platforms share: where the fake provider is, and an endpoint for its webhooks.
 
-A check is run as `python check_PLATFORM.py URL KEY SECRET`. It makes its calls with the platform's own client, and lets the
+A check is run as `python check_PLATFORM.py URL KEY SECRET PORT`; the account's webhooks go to that port. It makes its calls with the platform's own client, and lets the
 platform's own verifier judge the webhooks.
 """
 
@@ -9,7 +9,7 @@ import queue
 import sys
 import threading
 
-URL, KEY, SECRET = sys.argv[1:4]
+URL, KEY, SECRET, PORT = sys.argv[1:5]
 REFERENCE = "0197f5e0-0000-7000-8000-000000000001-1"
 
 
@@ -25,13 +25,14 @@ class Webhooks:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 received.put((self.path, self.headers, body))
-                self.send_response(204)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, *_):
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", int(PORT)), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{server.server_port}/hooks"
         self._received = received

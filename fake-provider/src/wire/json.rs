@@ -23,3 +23,10 @@ pub(super) fn number(value: &Value, pointer: &str) -> Option<u64> {
 pub(super) fn fields(value: &Value, pointer: &str) -> Map<String, Value> {
     at(value, pointer).as_object().cloned().unwrap_or_default()
 }
+
+/// An object with the fields of both; those of `more` win.
+pub(super) fn merged(object: &Value, more: &Value) -> Value {
+    let mut all = fields(object, "");
+    all.extend(fields(more, ""));
+    Value::Object(all)
+}

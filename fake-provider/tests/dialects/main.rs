@@ -8,8 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod elevenlabs;
 mod retell;
 mod shape;
 mod stage;
-mod vapi;
 mod twilio;
+mod vapi;

@@ -48,7 +48,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Calls ring and last for a moment, and end as these rules say.
+    /// Calls ring and last for a moment, and end as these rules say. The account has the stage's webhook URL.
     pub(crate) async fn new(speak: Speak, rules: &[&str]) -> Self {
         Self::with(speak, rules, |_| {}).await
     }
@@ -67,6 +67,7 @@ impl Stage {
         let mut options = FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET);
         options.speak = speak;
         options.key = Some(KEY.into());
+        options.webhook_url = Some(webhook_url.parse().unwrap());
         options.ring = Span::exactly(std::time::Duration::from_millis(5));
         options.talk = Span::exactly(std::time::Duration::from_millis(5));
         options.rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();

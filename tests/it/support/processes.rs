@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use pgdial::provider::adapters::{Adapter, FakeAccount};
+use pgdial::provider::{
+    adapters::{Adapter, FakeAccount},
+    tag,
+};
 use pgdial_fake_provider::Speak;
 use tempfile::TempDir;
 
@@ -120,6 +123,8 @@ impl Machine {
         let speak = self.speak.name();
         let mut all = vec!["fake-provider", "--listen", &listen, "--ledger", ledger];
         all.extend(["--speak", &speak]);
+        let account_url = tag::trunk_url(&format!("http://{}", self.api), "default");
+        all.extend(["--webhook-url", &account_url]);
         all.extend(args);
         let process = self.start("provider", &all);
         self.until_healthy(self.provider, &process).await;
