@@ -58,7 +58,8 @@ pub use flow::{
     webhook::{Event as ProviderEvent, Verdict},
 };
 pub use provider::{
-    Cancellation, Deadline, Error as ProviderError, LookedUp, Order, Provider, Webhook, account_of,
+    Cancellation, Capabilities, Deadline, Error as ProviderError, Idempotency, LookUps, LookedUp,
+    Order, Provider, Webhook, Webhooks, account_of,
     http::HttpProvider,
     signature::{BadSecret, Secrets},
 };

@@ -18,6 +18,7 @@ use crate::domain::{ClaimedCall, Placement, Reference, Report};
 pub mod adapters;
 mod answer;
 pub mod bland;
+mod capabilities;
 pub mod client;
 pub mod deadline;
 pub mod elevenlabs;
@@ -35,6 +36,7 @@ mod webhook;
 
 mod words;
 
+pub use capabilities::{Capabilities, Idempotency, LookUps, Webhooks};
 pub use deadline::{Deadline, Stopwatch};
 use signature::{Rejection, Secrets, Verified};
 pub use webhook::Webhook;
@@ -75,7 +77,8 @@ pub use webhook::Webhook;
 ///    the reference: an API that does not know a filter ignores it and lists everything.
 /// 6. Return from `account` [`account_of`] their host and, if there is one, their id of the account: a dial is only ever
 ///    asked about where it was sent.
-/// 7. Run it against the misbehaviour of `pgdial-fake-provider`, or a recording of theirs, and let the ledger judge: no
+/// 7. Return from `capabilities` what their documentation promises, and no more.
+/// 8. Run it against the misbehaviour of `pgdial-fake-provider`, or a recording of theirs, and let the ledger judge: no
 ///    reference may ring twice.
 ///
 /// ```
@@ -132,6 +135,12 @@ pub trait Provider: Send + Sync + Debug {
     /// adapter cannot say.
     fn account(&self) -> Option<String> {
         None
+    }
+
+    /// What the platform can do. It is in effect on every trunk that this adapter dials on, unless a person says
+    /// otherwise. The default declares nothing.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::UNKNOWN
     }
 
     /// Asks to end a call. Repeating it is harmless.

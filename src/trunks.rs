@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     domain::CallId,
-    provider::{Provider, signature::Secrets},
+    provider::{Capabilities, Provider, signature::Secrets},
 };
 
 /// One provider account.
@@ -20,6 +20,15 @@ pub struct Trunk {
     pub provider: Arc<dyn Provider>,
     /// Secrets that sign its webhooks; the first also makes the tags of our URLs.
     pub secrets: Secrets,
+}
+
+/// What its adapter tells the database about a trunk.
+#[derive(Debug, Clone, Default)]
+pub struct Declared {
+    /// Where it dials, if the adapter can tell.
+    pub account: Option<String>,
+    /// What the platform can do.
+    pub capabilities: Capabilities,
 }
 
 /// The trunks of this process.
@@ -46,11 +55,15 @@ impl Trunks {
         }
     }
 
-    /// Account of each trunk, if its adapter can tell.
-    pub fn accounts(&self) -> BTreeMap<String, String> {
-        let accounts = self.0.iter();
-        accounts
-            .filter_map(|(name, trunk)| Some((name.clone(), trunk.provider.account()?)))
+    /// What the adapters declare, by the trunk's name.
+    pub fn declared(&self) -> BTreeMap<String, Declared> {
+        let declared = |trunk: &Trunk| Declared {
+            account: trunk.provider.account(),
+            capabilities: trunk.provider.capabilities(),
+        };
+        let trunks = self.0.iter();
+        trunks
+            .map(|(name, trunk)| (name.clone(), declared(trunk)))
             .collect()
     }
 

@@ -19,12 +19,11 @@ begin
     with due as (
         select d.id
         from unnest(p_trunks, p_most) a (trunk, most)
-             join pgdial.trunks t on t.name = a.trunk and t.look_up <> 'none'
              cross join lateral (
-                 select c.id from pgdial.calls c
+                 select c.id from pgdial.calls c cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t
                  where c.state in ('unresolved', 'in_call') and c.trunk = a.trunk and pgdial.look_up_due(c) <= v_now
-                    and pgdial.is_its_account(c, p_trunks, p_accounts)
-                 order by pgdial.look_up_due(c) limit a.most for update skip locked) d
+                    and t.is_asked and pgdial.is_its_account(c, p_trunks, p_accounts)
+                 order by pgdial.look_up_due(c) limit a.most for update of c skip locked) d
     ), booked as (
         update pgdial.calls c
         set look_up_at = v_now + greatest('5 seconds', least('2 minutes', (v_now - c.claimed_at) / 2,
@@ -87,7 +86,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_authoritative constant boolean := exists (
-        select from pgdial.trunks t where t.name = p_call.trunk and t.look_up = 'authoritative');
+        select from pgdial.dial_terms(p_call.trunk, p_call.account, p_call.provider_call_id) t where t.is_authoritative);
     v_call pgdial.calls;
 begin
     update pgdial.calls c

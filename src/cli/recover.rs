@@ -76,7 +76,7 @@ pub async fn run(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let calls = &calls.clone().at(trunks.accounts());
+    let calls = &calls.clone().at(trunks.declared());
     let Some(since) = calls.recover_begin(args.since, &args.why, by).await? else {
         return Err(Failure::usage(
             "the database runs where it ran: nothing says that commits are lost",

@@ -20,6 +20,7 @@ use crate::{
     },
     metrics::Metrics,
     provider::Stopwatch,
+    trunks::Declared,
 };
 
 /// Result of a claim.
@@ -43,7 +44,7 @@ pub struct Claim {
 pub struct Claimer {
     pool: Pool,
     worker: Uuid,
-    accounts: Arc<BTreeMap<String, String>>,
+    trunks: Arc<BTreeMap<String, Declared>>,
     connection: Option<(Lent, Instant)>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -62,7 +63,7 @@ impl Queue {
         Claimer {
             pool: self.pool.clone(),
             worker,
-            accounts: Arc::clone(&self.accounts),
+            trunks: Arc::clone(&self.trunks),
             connection: None,
             metrics: Arc::clone(&self.metrics),
             health: Arc::clone(&self.health),
@@ -117,7 +118,7 @@ impl Claimer {
         .bind(shares.trunks())
         .bind(wanted)
         .bind(most)
-        .bind(accounts_of(&self.accounts, shares.trunks()))
+        .bind(accounts_of(&self.trunks, shares.trunks()))
         .fetch_all(&mut *connection);
         let rows: Result<Vec<Row>, sqlx::Error> = answered(SHORT_ANSWER, claiming).await;
         connection.after(&rows);

@@ -12,7 +12,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, Idempotency, LookUps, LookedUp, Order, Provider, Webhook,
+    Webhooks,
     client::{Client, Credentials},
     platform::{Numbers, REFERENCE, Scripts, variables},
     protocol::is_verbatim,
@@ -166,6 +167,17 @@ impl Provider for ElevenLabs {
     /// from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("elevenlabs", &[]))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: Some(LookUps::Hint),
+            idempotency: Some(Idempotency::None),
+            cancels: Some(false),
+            lists: Some(false),
+            webhooks: Some(Webhooks::PerAccount),
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

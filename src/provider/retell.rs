@@ -3,6 +3,8 @@
 //! `answers` reads its responses, `report` its reports of calls, `signature` verifies them. Where Retell's
 //! documentation is silent the safe choice was made; see `docs/providers/retell.md`.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use hyper::HeaderMap;
 use secrecy::SecretString;
@@ -10,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, Idempotency, LookUps, LookedUp, Order, Provider, Webhook,
+    Webhooks,
     client::{Client, Credentials},
     platform::{REFERENCE, Scripts, TRUNK, variables},
     signature::{Rejection, Secrets, Verified},
@@ -142,6 +145,20 @@ impl Provider for Retell {
     /// from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("retell", &[]))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: Some(LookUps::Hint),
+            // What a repeated key returns, and whether it outlives its call, is not documented.
+            idempotency: Some(Idempotency::Untried(Duration::from_hours(1))),
+            cancels: Some(true),
+            lists: Some(false),
+            webhooks: Some(Webhooks::PerCall),
+            calls_per_second: Some(1.0),
+            place_timeout: Duration::from_mins(2),
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

@@ -90,7 +90,7 @@ async fn a_trunk_is_made_changed_paused_and_resumed() {
     let changed: Trunk = typed(&world.send("PATCH", path, &wish).await);
     assert_eq!(
         (changed.slots, changed.calls_per_second, changed.idempotent),
-        (0, Some(2.5), true)
+        (0, Some(2.5), Some(true))
     );
     let fire = json!({ "why": "fire" });
     let paused: Trunk = typed(&world.send("POST", "/api/v1/trunks/eu/pause", &fire).await);

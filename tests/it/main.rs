@@ -76,6 +76,7 @@ mod settle;
 mod smoke;
 mod structure;
 mod sweep;
+mod terms;
 mod tls;
 mod together;
 #[cfg(feature = "otel")]

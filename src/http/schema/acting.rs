@@ -174,12 +174,15 @@ pub struct SetTrunkRequest {
     pub slots: Option<i32>,
     /// Limit of dials per second, above 0; null means none.
     pub calls_per_second: Option<f64>,
-    /// What looking up a call at the provider proves: `none`, `hint` or `authoritative`; default `none`.
+    /// What looking up a call at the provider proves: `none`, `hint` or `authoritative`; null for what its adapter
+    /// declares.
     pub look_up: Option<String>,
-    /// Whether the provider rings only once for one Idempotency-Key. Default false.
+    /// Whether the provider rings only once for one Idempotency-Key; null for what its adapter declares. Refused
+    /// where the platform is known to ring again.
     pub idempotent: Option<bool>,
-    /// Time within which the provider sends a first report of every call it has placed, 1 second to 1 hour. A
-    /// call in doubt that it has not reported by then was not placed. Null if unknown.
+    /// Time within which the provider sends a first report of every call it has placed, 1 second to 1 hour, or 0
+    /// if it promises none; null for what its adapter declares. A call in doubt that it has not reported by then
+    /// was not placed.
     #[schema(example = "30 seconds")]
     pub reports_within: Option<String>,
     /// Reason, kept with the act.
