@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    App, body, encoding,
+    App,
+    body::{self, Share},
+    encoding,
     problem::{Code, Problem},
     schema::StatusReport,
 };
@@ -108,17 +110,17 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
         }
     };
     let request = Request::from_parts(parts.clone(), body);
-    let (bytes, _room) = body::read_within(request, &app.bodies)
+    let unread = |problem: &Problem| {
+        let reason = match problem.code() {
+            Code::NoRoom => "no_room",
+            _ => "unreadable",
+        };
+        app.calls.metrics().rejections.add(reason);
+        tracing::info!(reason, "webhook refused");
+    };
+    let (bytes, mut share) = body::read_within(request, &app.bodies)
         .await
-        .inspect_err(|problem| {
-            let reason = match problem.code() {
-                Code::NoRoom => "no_room",
-                _ => "unreadable",
-            };
-            app.calls.metrics().rejections.add(reason);
-            tracing::info!(reason, "webhook refused");
-        })?;
-    let limit = app.bodies.largest();
+        .inspect_err(unread)?;
     let url = format!("{}{}", app.public_url, path_and_query(uri));
     let received = Webhook {
         method: &parts.method,
@@ -126,7 +128,10 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
         headers: &parts.headers,
         body: &bytes,
     };
-    let (verified, bytes) = verify(&claimed, &received, limit).map_err(refuse)?;
+    let (verified, bytes) = verify(&claimed, &received, &mut share)
+        .await
+        .inspect_err(unread)?
+        .map_err(refuse)?;
     let Claimed { trunk, reference } = claimed;
     let report = trunk.provider.read(&Webhook {
         body: &bytes,
@@ -252,27 +257,33 @@ pub(super) fn claim<'a>(
     Ok(Claimed { trunk, reference })
 }
 
-/// Verifies the signature and returns the bytes to read. Whether a provider signs before or after compressing
-/// depends on its HTTP client.
-pub(super) fn verify<'b>(
+/// Verifies the signature and returns the bytes to read, or the reason for a refusal. The outer error: there
+/// is no room to decode them.
+///
+/// Whether a provider signs before or after compressing depends on its HTTP client. The bytes as they came are
+/// verified first, and a header that no body fits is not worth decoding one.
+pub(super) async fn verify<'b>(
     claimed: &Claimed<'_>,
     webhook: &Webhook<'b>,
-    limit: usize,
-) -> Result<(signature::Verified, Cow<'b, [u8]>), &'static str> {
+    share: &mut Share<'_>,
+) -> Result<Result<(signature::Verified, Cow<'b, [u8]>), &'static str>, Problem> {
     let Trunk {
         provider, secrets, ..
     } = claimed.trunk;
     let verify = |body: &[u8]| provider.verify(&Webhook { body, ..*webhook }, secrets);
-    let bytes = webhook.body;
-    let decoded = encoding::decoded(webhook.headers, bytes, limit);
-    match (verify(bytes), decoded) {
-        (Ok(verified), decoded) => Ok((verified, decoded.map_or(bytes.into(), Cow::Owned))),
-        (Err(_), Some(decoded)) => {
-            let verified = verify(&decoded).map_err(reason)?;
-            Ok((verified, decoded.into()))
+    let verified = match verify(webhook.body) {
+        Err(why @ (Rejection::Missing(_) | Rejection::Malformed(_))) => {
+            return Ok(Err(reason(why)));
         }
-        (Err(why), None) => Err(reason(why)),
-    }
+        verified => verified,
+    };
+    let decoded = encoding::decoded(webhook.headers, webhook.body, share).await?;
+    let verified = match (verified, &decoded) {
+        (Err(_), Some(decoded)) => verify(decoded),
+        (verified, _) => verified,
+    };
+    let bytes = decoded.map_or(webhook.body.into(), Cow::Owned);
+    Ok(verified.map(|verified| (verified, bytes)).map_err(reason))
 }
 
 /// As received, percent signs included: a platform that signs the URL signs its spelling.
