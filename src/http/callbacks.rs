@@ -10,9 +10,10 @@ use std::borrow::Cow;
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderMap, Uri},
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -26,7 +27,7 @@ use crate::{
     domain::{Reference, ReportKind},
     flow::webhook::{Event, Verdict},
     provider::{
-        Stopwatch, Webhook, protocol,
+        Reply, Stopwatch, Webhook, protocol,
         signature::{self, Rejection},
         tag,
     },
@@ -62,14 +63,14 @@ pub(super) async fn call_status(
     State(app): State<App>,
     uri: Uri,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     receive(&app, &uri, request).await
 }
 
 /// Report how a call goes (for the provider).
 ///
 /// Signed with Standard Webhooks headers, or with `x-signature: hex(hmac_sha256(secret, body))`. The URL,
-/// with its reference and tag, was passed to the provider with the dial. Any signed body gets a 200 once it
+/// with its reference and tag, was passed to the provider with the dial. Any signed body gets a 2xx once it
 /// is durable; anything else a 401.
 #[utoipa::path(
     post, path = "/callbacks/call-status/{trunk}/{reference}/{tag}", tag = "webhooks", request_body = StatusReport,
@@ -84,17 +85,20 @@ pub(super) async fn call_status(
         ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
         ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
-    responses((status = 200, description = "Kept.", body = Object, example = json!({}))),
+    responses(
+        (status = 200, description = "Kept.", body = Object, example = json!({})),
+        (status = 204, description = "The same, where the platform wants no body."),
+    ),
 )]
 pub(super) async fn dial_status(
     State(app): State<App>,
     uri: Uri,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     receive(&app, &uri, request).await
 }
 
-async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, Problem> {
+async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Response, Problem> {
     let refuse = |reason: &'static str| {
         app.calls.metrics().rejections.add(reason);
         tracing::info!(reason, "webhook refused");
@@ -174,7 +178,10 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
         }
         kept => count(app, kept, reference),
     }
-    Ok(Json(json!({})))
+    Ok(match trunk.provider.reply() {
+        Reply::EmptyObject => Json(json!({})).into_response(),
+        Reply::Nothing => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 /// Span in the trace of the call; the trace is only looked up if traces are exported.
