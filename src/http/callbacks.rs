@@ -2,8 +2,9 @@
 //!
 //! Order matters. The URL names the trunk, and only that trunk's secrets can have made its tag; a request
 //! without a signature is refused before its body is read; the raw bytes are verified, and only then read as
-//! a report. A verified event is stored before the response (P2); 2xx means durable. Every refusal has the
-//! same response, so that nobody learns which trunks exist or how close a guess was; the reason is counted.
+//! a report. A verified event is stored before the response (P2): 2xx means durable, or certainly not about a
+//! call from here. Every refusal has the same response, so that nobody learns which trunks exist or how close a
+//! guess was; the reason is counted.
 
 use std::borrow::Cow;
 
@@ -37,29 +38,31 @@ use crate::{
 
 const LONGEST_ID: usize = 255;
 const USUAL_TRUNK: &str = "default";
-/// Path segments of the webhook endpoint.
-pub(super) const PATH: [&str; 2] = ["callbacks", "call-status"];
+/// Path segments of the webhook endpoint; the second only where the URL may name a dial.
+const PATH: [&str; 2] = ["callbacks", "call-status"];
 
-/// Report how a call goes, by the provider's id (for the provider).
+/// Report how the calls of an account go (for the provider).
 ///
-/// As the operation with the reference in its path, for accounts with one URL for all calls. The query may
-/// also name the reference.
+/// As the operation with the reference in its path, for accounts with one URL for all calls. An event is
+/// matched by the reference in its body, else by the provider's call id. One that is certainly about a call
+/// that other software placed is acknowledged, counted and not kept.
 #[utoipa::path(
-    post, path = "/callbacks/call-status", tag = "webhooks", request_body = StatusReport,
+    post, path = "/callbacks/{trunk}", tag = "webhooks", request_body = StatusReport,
     security(("signature" = [])),
     extensions(("x-problem-codes" = json!([Code::WebhookRejected, Code::NoRoom]))),
     params(
-        ("trunk" = Option<String>, Query, description = "The trunk whose secrets sign; `default` when absent. Or in the path, as `/callbacks/call-status/{trunk}`."),
-        ("reference" = Option<String>, Query, description = "The dial that it is about; without it the event is matched by the provider's call id."),
-        ("tag" = Option<String>, Query, description = "Ties the reference to this URL."),
+        ("trunk" = String, Path, description = "The trunk whose secrets sign."),
         ("webhook-id" = Option<String>, Header, description = "Standard Webhooks; also as `svix-id`."),
         ("webhook-timestamp" = Option<String>, Header, description = "Standard Webhooks; also as `svix-timestamp`."),
         ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
         ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
-    responses((status = 200, description = "Kept.", body = Object, example = json!({}))),
+    responses(
+        (status = 200, description = "Kept, or not about a call from here.", body = Object, example = json!({})),
+        (status = 204, description = "The same, where the platform wants no body."),
+    ),
 )]
-pub(super) async fn call_status(
+pub(super) async fn account_status(
     State(app): State<App>,
     uri: Uri,
     request: Request,
@@ -208,9 +211,9 @@ pub(super) struct Address {
 impl Address {
     pub(super) fn read(uri: &Uri) -> Self {
         let mut path = uri.path().split('/').filter(|part| !part.is_empty());
-        // Skip to what follows the two segments of the route, which may themselves follow others.
-        while path.next().is_some_and(|part| part != PATH[1]) {}
-        let mut path = path.map(decoded);
+        // Skip to what follows the segments of the route, which may themselves follow others.
+        while path.next().is_some_and(|part| part != PATH[0]) {}
+        let mut path = path.skip_while(|part| *part == PATH[1]).map(decoded);
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map(|query| query.0)
             .unwrap_or_default();
@@ -355,12 +358,13 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
         | Verdict::Unparsable
         | Verdict::Unmatched
         | Verdict::Duplicate
+        | Verdict::Foreign
         | Verdict::TooOld
         | Verdict::NoRoom => {
             tracing::debug!(
                 verdict = word,
                 dial.reference = reference.map(tracing::field::display),
-                "webhook kept"
+                "webhook taken"
             );
         }
     }
