@@ -145,7 +145,7 @@ impl Demo {
         let mut options = fake_options(place.ledger, &secret)?;
         options.speak = place.speak;
         // For platforms whose calls bring none.
-        let account_url = tag::trunk_url(&public_url, TRUNK);
+        let account_url = tag::account_url(&public_url, TRUNK);
         options.webhook_url = Some(account_url.parse().map_err(|_bad| Error::Own("address"))?);
         let provider = FakeProvider::start(options).await?;
         let trunk = Trunk {

@@ -6,7 +6,7 @@
 //! | path | for whom | key |
 //! |---|---|---|
 //! | `/api/v1/...` | callers of the API | yes, where keys are configured |
-//! | `/callbacks/call-status/...` | providers, by signature | no |
+//! | `/callbacks/...` | providers, by signature | no |
 //! | `/healthz`, `/readyz`, `/metrics` | operators | no: no numbers, no names of people |
 //! | `/`, `/docs`, `/openapi.json` | readers | no |
 //!
@@ -236,15 +236,24 @@ fn every_operation(keys: ApiKeys) -> Operations {
 /// Also under doubled and trailing slashes: a base that ends in a slash doubles one, and some clients append one.
 fn webhooks() -> Operations {
     let mut router = Router::new();
-    for path in ["/callbacks/call-status", "//callbacks/call-status"] {
+    for path in ["/callbacks", "//callbacks"] {
         router = router
-            .route(path, post(callbacks::call_status))
-            .route(&format!("{path}/"), post(callbacks::call_status))
-            .route(&format!("{path}/{{*dial}}"), post(callbacks::dial_status));
+            .route(
+                &format!("{path}/{{trunk}}"),
+                post(callbacks::account_status),
+            )
+            .route(
+                &format!("{path}/{{trunk}}/"),
+                post(callbacks::account_status),
+            )
+            .route(
+                &format!("{path}/call-status/{{*dial}}"),
+                post(callbacks::dial_status),
+            );
     }
     Operations {
         router,
-        ..operations![callbacks::call_status, callbacks::dial_status]
+        ..operations![callbacks::account_status, callbacks::dial_status]
     }
 }
 

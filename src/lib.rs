@@ -59,7 +59,7 @@ pub use flow::{
 };
 pub use provider::{
     Cancellation, Capabilities, Deadline, Error as ProviderError, Idempotency, LookUps, LookedUp,
-    Order, Provider, Webhook, Webhooks, account_of,
+    Order, Provider, Reply, Webhook, Webhooks, account_of,
     http::HttpProvider,
     signature::{BadSecret, Secrets},
 };

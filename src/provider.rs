@@ -39,7 +39,7 @@ mod words;
 pub use capabilities::{Capabilities, Idempotency, LookUps, Webhooks};
 pub use deadline::{Deadline, Stopwatch};
 use signature::{Rejection, Secrets, Verified};
-pub use webhook::Webhook;
+pub use webhook::{Reply, Webhook};
 
 /// One account at one provider.
 ///
@@ -186,6 +186,11 @@ pub trait Provider: Send + Sync + Debug {
     /// provider would redeliver and eventually disable the webhook. A replayed webhook has only its body
     /// ([`Webhook::kept`]).
     fn read(&self, webhook: &Webhook<'_>) -> Report;
+
+    /// What the platform wants as the response to a webhook.
+    fn reply(&self) -> Reply {
+        Reply::EmptyObject
+    }
 }
 
 /// Readable name of an account: `http voice.example.com 3f9a1c2b7d55`. `parts` distinguish it from others on the

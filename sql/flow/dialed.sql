@@ -62,6 +62,7 @@ begin
                -- is_awaited, inlined to save a statement per item.
                (select w.id from pgdial.webhook_events w
                 where w.verdict in ('parked', 'unmatched') and w.trunk = c.trunk and w.reference is not distinct from ''
+                  and w.call_id is null
                   and w.report ->> 'provider_call_id' = any (pgdial.spellings(t.name)) limit 1) is not null as awaited,
                case when c.id is null then coalesce(v_locks[t.n], 'again')
                     when t.claim_no = c.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call') then 'in_call'

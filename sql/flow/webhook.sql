@@ -1,12 +1,13 @@
 -- webhook: keep an event whose signature was verified, once, and apply it, in one transaction. An event is
 -- identified by trunk, reference, id and body: the same id with another body is another event.
 -- p_items: [{trunk, reference?, event_id, signed_at_ms?, signed_within?, body (base64), report}].
--- reference: from the URL, its tag verified; null = match by the provider's id.
+-- reference: from the URL, its tag verified; null = match by the reference in the body, else by the provider's id.
 -- signed_at_ms: unix time; more than signed_within (seconds; default 300) from the database's clock is too_old:
 -- no row.
 -- p_wait: deliveries that were already tried in a batch: not counted again.
 -- Verdicts: applied, noted, stale, late_answer, mismatch, parked, unparsable, unmatched (nothing in it
--- identifies a call), duplicate (kept before, nothing changes), too_old, no_room (not kept: see has_room).
+-- identifies a call), duplicate (kept before, nothing changes), too_old, no_room (not kept: see has_room), foreign
+-- (not kept: see is_foreign).
 -- detail: {freed}: a slot or number was freed.
 -- New events that follow their call's present dial are applied together (apply_together); the others, and all
 -- if that fails, one by one.
@@ -37,8 +38,7 @@ declare
     v_taken boolean;
 begin
     v_ids := array(
-        select case when i ->> 'reference' is not null then pgdial.reference_call(i ->> 'reference')
-                    else pgdial.event_call(i ->> 'trunk', null, i -> 'report') end
+        select coalesce(pgdial.reference_call(i ->> 'reference'), pgdial.event_call(i ->> 'trunk', null, i -> 'report'))
         from jsonb_array_elements(p_items) i);
     begin
         -- Locked and updated in one subtransaction, see lock_calls.
@@ -94,14 +94,15 @@ begin
         select e.n::int as n, e.i ->> 'trunk' as trunk, coalesce(e.i ->> 'reference', '') as reference,
                e.i ->> 'event_id' as event_id, decode(e.i ->> 'body', 'base64') as body, e.i -> 'report' as report,
                e.i -> 'report' ->> 'kind' as kind, e.i -> 'report' ->> 'provider_call_id' as name,
-               case when e.i ->> 'reference' is not null then pgdial.reference_call(e.i ->> 'reference')
-                    else pgdial.event_call(e.i ->> 'trunk', null, e.i -> 'report') end as call_id,
+               pgdial.event_reference(e.i ->> 'reference', e.i -> 'report') as named,
+               coalesce(pgdial.reference_call(e.i ->> 'reference'),
+                        pgdial.event_call(e.i ->> 'trunk', null, e.i -> 'report')) as call_id,
                not pgdial.is_too_old(e.i, p_now) as in_time
         from jsonb_array_elements(p_items) with ordinality as e (i, n)
     ), about as (
         select t.*, pgdial.body_digest(t.body) as digest, c.claim_no, c.attempt, c.campaign, c.trunk as its_trunk, c.provider_call_id as its_name,
                c.state, c.answered_at, pgdial.report_kind(t.report, false) as says,
-               case when t.reference <> '' then pgdial.reference_claim_no(t.reference)
+               case when t.named is not null then pgdial.reference_claim_no(t.named)
                     when pgdial.same_name(t.name, c.provider_call_id) then c.claim_no end as event_claim_no,
                array_agg(t.kind) over earlier as kinds,
                (array_agg(t.name) filter (where t.name is not null) over earlier)[1] as first_name,
@@ -124,6 +125,7 @@ begin
                    and (a.its_name is not null or (
                         select w.id from pgdial.webhook_events w
                         where w.verdict in ('parked', 'unmatched') and w.trunk = a.trunk and w.reference is not distinct from ''
+                          and w.call_id is null
                           and w.report ->> 'provider_call_id' = any (pgdial.spellings(a.name)) limit 1) is null)
                    and coalesce('ended' <> all (a.kinds), true)
                    -- Not "exists", which the planner may implement by hashing the whole table.
@@ -199,19 +201,53 @@ begin
 end $$;
 
 -- event_call: the call that an event is about: by the reference, else the trunk's call with the provider's id.
--- Null: unknown so far.
+-- Null: unknown so far. A reference in the body counts only if its call is here: see is_foreign.
 create or replace function pgdial.event_call(p_trunk text, p_reference text, p_report jsonb) returns uuid
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
+declare
+    v_named constant uuid := pgdial.reference_call(pgdial.event_reference(p_reference, p_report));
 begin
     if p_reference is not null then
-        return pgdial.reference_call(p_reference);
+        return v_named;
+    elsif v_named is not null and exists (select from pgdial.calls c where c.id = v_named) then
+        return v_named;
     end if;
     -- No "order by id desc limit 1": the planner could walk all ids for it.
     return (select (array_agg(c.id order by c.id desc))[1] from pgdial.calls c
             where c.trunk = p_trunk and c.provider_call_id = any (pgdial.spellings(p_report ->> 'provider_call_id')));
+end $$;
+
+-- event_reference: the reference that an event names: in its URL, with a tag, else in its body. The body's needs no
+-- tag: the signature covers it, so it cannot be sent to the URL of another dial, and it is what the account was
+-- given with the dial. Null: none.
+create or replace function pgdial.event_reference(p_reference text, p_report jsonb) returns text
+language sql immutable
+as $$
+    select coalesce(nullif(p_reference, ''), substring(lower(p_report ->> 'reference')
+        from '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-[1-9][0-9]{0,17}$'))
+$$;
+
+-- is_foreign: is this event, whose call is not known here, certainly about a call of other software, or of
+-- another pgdial, on the same account? Either the adapter says so (report.foreign), or the body names a
+-- reference of which there is no call here: a call is committed before its provider hears of it.
+-- Never while a dial of the trunk whose id is not known is in doubt, nor while commits may be missing (recover):
+-- then it is kept, in case it is ours after all. Index: calls_in_flight.
+create or replace function pgdial.is_foreign(p_trunk text, p_report jsonb) returns boolean
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+begin
+    if (p_report ->> 'foreign')::boolean is not true and pgdial.event_reference(null, p_report) is null then
+        return false;
+    end if;
+    return not exists (select from pgdial.calls c
+                       where c.state = 'unresolved' and c.trunk = p_trunk and c.provider_call_id is null)
+       and not exists (select from pgdial.cluster k where k.lost_since is not null)
+       and pgdial.cluster_changed() is null;
 end $$;
 
 -- body_digest: distinguishes bodies.
@@ -219,7 +255,8 @@ create or replace function pgdial.body_digest(p_body bytea) returns bytea
 language sql immutable
 as $$ select substr(sha256(p_body), 1, 16) $$;
 
--- is_awaited: is an event parked that waits for a call with this provider id? See apply_parked.
+-- is_awaited: is an event parked that waits for a call with this provider id? See apply_parked. One whose call is
+-- known, by the reference in its body, waits for that call's row, or is being applied right now.
 create or replace function pgdial.is_awaited(p_trunk text, p_name text) returns boolean
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -228,6 +265,7 @@ as $$
 begin
     return (select w.id from pgdial.webhook_events w
             where w.verdict in ('parked', 'unmatched') and w.trunk = p_trunk and w.reference is not distinct from ''
+              and w.call_id is null
               and w.report ->> 'provider_call_id' = any (pgdial.spellings(p_name)) limit 1) is not null;
 end $$;
 
@@ -273,6 +311,8 @@ declare
 begin
     if pgdial.is_too_old(p_item, p_now) then
         return 'too_old';
+    elsif p_call_id is null and pgdial.is_foreign(p_item ->> 'trunk', v_report) then
+        return 'foreign';
     elsif p_call_id is null and not p_again and not pgdial.has_room(p_item ->> 'trunk', p_now) then
         return 'no_room';
     end if;
@@ -281,7 +321,8 @@ begin
     values (p_item ->> 'trunk', coalesce(p_item ->> 'reference', ''), p_item ->> 'event_id', pgdial.body_digest(v_body),
             p_now, p_now, p_now + '1 second',
             case when v_report ->> 'kind' = 'unparsable' then 'unparsable'
-                 when coalesce(p_item ->> 'reference', v_report ->> 'provider_call_id') is null then 'unmatched'
+                 when coalesce(pgdial.event_reference(p_item ->> 'reference', v_report),
+                               v_report ->> 'provider_call_id') is null then 'unmatched'
                  else 'parked' end,
             p_call_id, v_report, v_body)
     on conflict (trunk, reference, event_id, body_digest) do update
@@ -357,8 +398,10 @@ end $$;
 create or replace function pgdial.event_claim_no(p_event pgdial.webhook_events) returns bigint
 language plpgsql stable
 as $$
+declare
+    v_named constant text := pgdial.event_reference(p_event.reference, p_event.report);
 begin
-    return case when p_event.reference <> '' then pgdial.reference_claim_no(p_event.reference)
+    return case when v_named is not null then pgdial.reference_claim_no(v_named)
                 else pgdial.named_claim_no(p_event.call_id, p_event.report ->> 'provider_call_id') end;
 end $$;
 
@@ -464,6 +507,7 @@ begin
         select w.* from pgdial.webhook_events w
         where w.verdict in ('parked', 'unmatched') and w.trunk = p_call.trunk
           and w.reference is not distinct from ''     -- keeps off webhook_events_once, which has the settled ones too
+          and w.call_id is null
           and w.report ->> 'provider_call_id' = any (pgdial.spellings(p_provider_call_id))
         order by w.id for update skip locked
     loop

@@ -133,9 +133,10 @@ as $$
                    else jsonb_build_object('answeredAt', p_report ->> 'answered_at') end
 $$;
 
--- report_fits: is the report about this dial, on this trunk, and about nothing else? The tag in the URL proves
--- that the trunk was told this reference; the trunk of an earlier claim is in its active event, that of the
--- present one in the row. A claim that was lost has neither, and is believed: its tag is still one we issued.
+-- report_fits: is the report about this dial, on this trunk, and about nothing else? The tag in the URL, or the
+-- account's signature over the body, proves that the account was given this reference; the trunk of an earlier
+-- claim is in its active event, that of the present one in the row. A claim that was lost has neither, and is
+-- believed: its reference is still one we issued.
 create or replace function pgdial.report_fits(
     p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb
 ) returns boolean

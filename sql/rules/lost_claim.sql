@@ -1,6 +1,6 @@
--- take_lost_claim: the provider reports a claim that the row does not know. Its reference is ours (a tag, or
--- the provider's list, proves it), so its commit was lost: the row takes it over. The caller holds the row, and
--- applies the report afterwards.
+-- take_lost_claim: the provider reports a claim that the row does not know. Its reference is ours (a tag, the
+-- account's signature or its list proves it), so its commit was lost: the row takes it over. The caller holds
+-- the row, and applies the report afterwards.
 -- p_claim_no: above the row's, and not above claim_floor: outside a recovery there is none.
 -- Returns adopted (it is in flight), or held (the row has ended, or another call has its number: the reference
 -- is used up, and the number is taken while that call is up).

@@ -36,9 +36,9 @@ create or replace function pgdial.unheard_at(p_call pgdial.calls, p_within inter
 language sql immutable
 as $$ select coalesce(p_call.repeated_at, p_call.claimed_at) + p_within + '1 minute'::interval $$;
 
--- is_unheard: is there no report of this dial, and enough of others? A report without a reference is matched by
--- the provider's id, which is not known here: while such a report of the trunk is parked, it may be about this
--- dial.
+-- is_unheard: is there no report of this dial, and enough of others? A report without a reference in its URL may
+-- name this dial in its body, or by the provider's id, which is not known here: while such a report of the trunk is
+-- parked, it may be about this dial.
 create or replace function pgdial.is_unheard(p_call pgdial.calls, p_within interval, p_now timestamptz) returns boolean
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -55,6 +55,9 @@ begin
     if p_call.claimed_by = '00000000-0000-0000-0000-000000000000'   -- adopted by a recovery: its age is unknown
        or (select w.id from pgdial.webhook_events w
            where w.trunk = p_call.trunk and w.reference = p_call.id || '-' || p_call.claim_no limit 1) is not null
+       or (select w.id from pgdial.webhook_events w
+           where w.call_id = p_call.id and w.reference is not distinct from ''
+             and pgdial.event_reference('', w.report) = p_call.id || '-' || p_call.claim_no limit 1) is not null
        or (select w.id from pgdial.webhook_events w
            where w.verdict = 'parked' and w.trunk = p_call.trunk and w.reference is not distinct from ''
              and w.received_at >= p_call.claimed_at limit 1) is not null then

@@ -72,7 +72,7 @@ pub fn run(args: &SignArgs, variables: &Variables, out: &mut Out) -> Result<Exit
     let headers = headers(args, &secrets, &body);
     let url = match args.reference {
         Some(reference) => tag::webhook_url(&public_url, &args.trunk, reference, &secrets),
-        None => tag::trunk_url(&public_url, &args.trunk),
+        None => tag::account_url(&public_url, &args.trunk),
     };
     let curl = curl(&args.file, &headers, &url);
     if out.style.json {

@@ -37,6 +37,10 @@ pub struct Report {
     pub provider_call_id: Option<String>,
     /// The reference named in the body.
     pub reference: Option<String>,
+    /// Whether it is about a call that pgdial did not place: a report on one of ours would name its reference.
+    /// It is not kept unless a call here has its id, or may have it. If in doubt, false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
     /// The event id named in the body.
     pub event_id: Option<String>,
     /// The provider's own status word.
@@ -56,6 +60,7 @@ impl Report {
             answered_at: None,
             provider_call_id: None,
             reference: None,
+            foreign: false,
             event_id: None,
             status: None,
             result: Value::Object(Map::new()),

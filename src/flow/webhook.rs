@@ -20,7 +20,7 @@ use crate::{
 pub struct Event<'a> {
     /// Trunk whose secret signed it.
     pub trunk: &'a str,
-    /// Reference that its URL names; none means match by the provider's id.
+    /// Reference that its URL names; none means match by the one in its body, or by the provider's id.
     pub reference: Option<Reference>,
     /// Identifies the event across deliveries.
     pub event_id: &'a str,
@@ -66,6 +66,9 @@ pub enum Verdict {
     /// No known call matches it, and its trunk has sent too many such events; nothing was stored.
     #[value(skip)]
     NoRoom,
+    /// It is about a call that was not placed from this database; nothing was stored.
+    #[value(skip)]
+    Foreign,
 }
 
 impl Verdict {

@@ -75,34 +75,57 @@ impl Room {
         let bytes = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
         Self { largest, bytes }
     }
+}
+
+/// What one request takes of the room, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Share<'r> {
+    room: &'r Room,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl<'r> Share<'r> {
+    /// Takes nothing yet.
+    pub(super) const fn none(room: &'r Room) -> Self {
+        Self { room, held: None }
+    }
 
     /// Size limit of one body, in bytes.
     pub(super) const fn largest(&self) -> usize {
-        self.largest
+        self.room.largest
     }
 
-    async fn take(&self, held: &mut Option<OwnedSemaphorePermit>) -> Result<(), Problem> {
-        let more = Arc::clone(&self.bytes).acquire_many_owned(PIECE);
-        let Ok(Ok(more)) = timeout(ROOM_LIMIT, more).await else {
-            return Err(Problem::new(
-                Code::NoRoom,
-                "too many bodies are under way: send it again later",
-            )
-            .retry_after(5));
-        };
-        match held {
-            Some(held) => held.merge(more),
-            None => *held = Some(more),
+    /// Waits until this many bytes of the request are within the room.
+    pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), Problem> {
+        while bytes
+            > FREE
+                + self
+                    .held
+                    .as_ref()
+                    .map_or(0, OwnedSemaphorePermit::num_permits)
+        {
+            let more = Arc::clone(&self.room.bytes).acquire_many_owned(PIECE);
+            let Ok(Ok(more)) = timeout(ROOM_LIMIT, more).await else {
+                return Err(Problem::new(
+                    Code::NoRoom,
+                    "too many bodies are under way: send it again later",
+                )
+                .retry_after(5));
+            };
+            match &mut self.held {
+                Some(held) => held.merge(more),
+                none => *none = Some(more),
+            }
         }
         Ok(())
     }
 }
 
-/// Body of an unauthenticated client, and the room it takes until it is dropped.
+/// Body of an unauthenticated client, and the room it takes.
 pub(super) async fn read_within(
     request: Request,
     room: &Room,
-) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+) -> Result<(Vec<u8>, Share<'_>), Problem> {
     let limit = room.largest;
     let refusal = || {
         let limit = limit / 1024;
@@ -114,12 +137,12 @@ pub(super) async fn read_within(
     if is_hopeless(request.headers(), limit) {
         return Err(refusal());
     }
-    let mut held = None;
-    let body = timeout(TIME_LIMIT, collect(request, limit, Some((room, &mut held))))
+    let mut share = Share::none(room);
+    let body = timeout(TIME_LIMIT, collect(request, limit, Some(&mut share)))
         .await
         .map_err(|_elapsed| too_slow())??
         .ok_or_else(refusal)?;
-    Ok((body, held))
+    Ok((body, share))
 }
 
 /// Reads and discards the body of a request that is refused anyway.
@@ -182,11 +205,11 @@ pub(super) fn unreadable(error: axum::Error) -> Problem {
     .cause(error)
 }
 
-/// Returns none if the body is larger. Takes its share of `room` as the body arrives.
+/// Returns none if the body is larger. Takes its share of the room as the body arrives.
 async fn collect(
     request: Request,
     limit: usize,
-    mut room: Option<(&Room, &mut Option<OwnedSemaphorePermit>)>,
+    mut share: Option<&mut Share<'_>>,
 ) -> Result<Option<Vec<u8>>, Problem> {
     let mut body = request.into_body();
     let mut seen: usize = 0;
@@ -198,13 +221,8 @@ async fn collect(
         };
         seen = seen.saturating_add(data.len());
         if seen <= limit {
-            if let Some((room, held)) = &mut room {
-                let taken = |held: &Option<OwnedSemaphorePermit>| {
-                    FREE + held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
-                };
-                while seen > taken(held) {
-                    room.take(held).await?;
-                }
+            if let Some(share) = &mut share {
+                share.cover(seen).await?;
             }
             kept.extend_from_slice(&data);
         } else {

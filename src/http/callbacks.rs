@@ -2,21 +2,25 @@
 //!
 //! Order matters. The URL names the trunk, and only that trunk's secrets can have made its tag; a request
 //! without a signature is refused before its body is read; the raw bytes are verified, and only then read as
-//! a report. A verified event is stored before the response (P2); 2xx means durable. Every refusal has the
-//! same response, so that nobody learns which trunks exist or how close a guess was; the reason is counted.
+//! a report. A verified event is stored before the response (P2): 2xx means durable, or certainly not about a
+//! call from here. Every refusal has the same response, so that nobody learns which trunks exist or how close a
+//! guess was; the reason is counted.
 
 use std::borrow::Cow;
 
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderMap, Uri},
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    App, body, encoding,
+    App,
+    body::{self, Share},
+    encoding,
     problem::{Code, Problem},
     schema::StatusReport,
 };
@@ -24,7 +28,7 @@ use crate::{
     domain::{Reference, ReportKind},
     flow::webhook::{Event, Verdict},
     provider::{
-        Stopwatch, Webhook, protocol,
+        Reply, Stopwatch, Webhook, protocol,
         signature::{self, Rejection},
         tag,
     },
@@ -34,40 +38,42 @@ use crate::{
 
 const LONGEST_ID: usize = 255;
 const USUAL_TRUNK: &str = "default";
-/// Path segments of the webhook endpoint.
-pub(super) const PATH: [&str; 2] = ["callbacks", "call-status"];
+/// Path segments of the webhook endpoint; the second only where the URL may name a dial.
+const PATH: [&str; 2] = ["callbacks", "call-status"];
 
-/// Report how a call goes, by the provider's id (for the provider).
+/// Report how the calls of an account go (for the provider).
 ///
-/// As the operation with the reference in its path, for accounts with one URL for all calls. The query may
-/// also name the reference.
+/// As the operation with the reference in its path, for accounts with one URL for all calls. An event is
+/// matched by the reference in its body, else by the provider's call id. One that is certainly about a call
+/// that other software placed is acknowledged, counted and not kept.
 #[utoipa::path(
-    post, path = "/callbacks/call-status", tag = "webhooks", request_body = StatusReport,
+    post, path = "/callbacks/{trunk}", tag = "webhooks", request_body = StatusReport,
     security(("signature" = [])),
     extensions(("x-problem-codes" = json!([Code::WebhookRejected, Code::NoRoom]))),
     params(
-        ("trunk" = Option<String>, Query, description = "The trunk whose secrets sign; `default` when absent. Or in the path, as `/callbacks/call-status/{trunk}`."),
-        ("reference" = Option<String>, Query, description = "The dial that it is about; without it the event is matched by the provider's call id."),
-        ("tag" = Option<String>, Query, description = "Ties the reference to this URL."),
+        ("trunk" = String, Path, description = "The trunk whose secrets sign."),
         ("webhook-id" = Option<String>, Header, description = "Standard Webhooks; also as `svix-id`."),
         ("webhook-timestamp" = Option<String>, Header, description = "Standard Webhooks; also as `svix-timestamp`."),
         ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
         ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
-    responses((status = 200, description = "Kept.", body = Object, example = json!({}))),
+    responses(
+        (status = 200, description = "Kept, or not about a call from here.", body = Object, example = json!({})),
+        (status = 204, description = "The same, where the platform wants no body."),
+    ),
 )]
-pub(super) async fn call_status(
+pub(super) async fn account_status(
     State(app): State<App>,
     uri: Uri,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     receive(&app, &uri, request).await
 }
 
 /// Report how a call goes (for the provider).
 ///
 /// Signed with Standard Webhooks headers, or with `x-signature: hex(hmac_sha256(secret, body))`. The URL,
-/// with its reference and tag, was passed to the provider with the dial. Any signed body gets a 200 once it
+/// with its reference and tag, was passed to the provider with the dial. Any signed body gets a 2xx once it
 /// is durable; anything else a 401.
 #[utoipa::path(
     post, path = "/callbacks/call-status/{trunk}/{reference}/{tag}", tag = "webhooks", request_body = StatusReport,
@@ -82,17 +88,20 @@ pub(super) async fn call_status(
         ("webhook-signature" = Option<String>, Header, description = "Standard Webhooks; also as `svix-signature`."),
         ("x-signature" = Option<String>, Header, description = "The plain scheme; also as `x-hub-signature-256` or `x-webhook-signature`."),
     ),
-    responses((status = 200, description = "Kept.", body = Object, example = json!({}))),
+    responses(
+        (status = 200, description = "Kept.", body = Object, example = json!({})),
+        (status = 204, description = "The same, where the platform wants no body."),
+    ),
 )]
 pub(super) async fn dial_status(
     State(app): State<App>,
     uri: Uri,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     receive(&app, &uri, request).await
 }
 
-async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, Problem> {
+async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Response, Problem> {
     let refuse = |reason: &'static str| {
         app.calls.metrics().rejections.add(reason);
         tracing::info!(reason, "webhook refused");
@@ -108,17 +117,17 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
         }
     };
     let request = Request::from_parts(parts.clone(), body);
-    let (bytes, _room) = body::read_within(request, &app.bodies)
+    let unread = |problem: &Problem| {
+        let reason = match problem.code() {
+            Code::NoRoom => "no_room",
+            _ => "unreadable",
+        };
+        app.calls.metrics().rejections.add(reason);
+        tracing::info!(reason, "webhook refused");
+    };
+    let (bytes, mut share) = body::read_within(request, &app.bodies)
         .await
-        .inspect_err(|problem| {
-            let reason = match problem.code() {
-                Code::NoRoom => "no_room",
-                _ => "unreadable",
-            };
-            app.calls.metrics().rejections.add(reason);
-            tracing::info!(reason, "webhook refused");
-        })?;
-    let limit = app.bodies.largest();
+        .inspect_err(unread)?;
     let url = format!("{}{}", app.public_url, path_and_query(uri));
     let received = Webhook {
         method: &parts.method,
@@ -126,7 +135,10 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
         headers: &parts.headers,
         body: &bytes,
     };
-    let (verified, bytes) = verify(&claimed, &received, limit).map_err(refuse)?;
+    let (verified, bytes) = verify(&claimed, &received, &mut share)
+        .await
+        .inspect_err(unread)?
+        .map_err(refuse)?;
     let Claimed { trunk, reference } = claimed;
     let report = trunk.provider.read(&Webhook {
         body: &bytes,
@@ -169,7 +181,10 @@ async fn receive(app: &App, uri: &Uri, request: Request) -> Result<Json<Value>, 
         }
         kept => count(app, kept, reference),
     }
-    Ok(Json(json!({})))
+    Ok(match trunk.provider.reply() {
+        Reply::EmptyObject => Json(json!({})).into_response(),
+        Reply::Nothing => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 /// Span in the trace of the call; the trace is only looked up if traces are exported.
@@ -196,9 +211,9 @@ pub(super) struct Address {
 impl Address {
     pub(super) fn read(uri: &Uri) -> Self {
         let mut path = uri.path().split('/').filter(|part| !part.is_empty());
-        // Skip to what follows the two segments of the route, which may themselves follow others.
-        while path.next().is_some_and(|part| part != PATH[1]) {}
-        let mut path = path.map(decoded);
+        // Skip to what follows the segments of the route, which may themselves follow others.
+        while path.next().is_some_and(|part| part != PATH[0]) {}
+        let mut path = path.skip_while(|part| *part == PATH[1]).map(decoded);
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map(|query| query.0)
             .unwrap_or_default();
@@ -252,27 +267,33 @@ pub(super) fn claim<'a>(
     Ok(Claimed { trunk, reference })
 }
 
-/// Verifies the signature and returns the bytes to read. Whether a provider signs before or after compressing
-/// depends on its HTTP client.
-pub(super) fn verify<'b>(
+/// Verifies the signature and returns the bytes to read, or the reason for a refusal. The outer error: there
+/// is no room to decode them.
+///
+/// Whether a provider signs before or after compressing depends on its HTTP client. The bytes as they came are
+/// verified first, and a header that no body fits is not worth decoding one.
+pub(super) async fn verify<'b>(
     claimed: &Claimed<'_>,
     webhook: &Webhook<'b>,
-    limit: usize,
-) -> Result<(signature::Verified, Cow<'b, [u8]>), &'static str> {
+    share: &mut Share<'_>,
+) -> Result<Result<(signature::Verified, Cow<'b, [u8]>), &'static str>, Problem> {
     let Trunk {
         provider, secrets, ..
     } = claimed.trunk;
     let verify = |body: &[u8]| provider.verify(&Webhook { body, ..*webhook }, secrets);
-    let bytes = webhook.body;
-    let decoded = encoding::decoded(webhook.headers, bytes, limit);
-    match (verify(bytes), decoded) {
-        (Ok(verified), decoded) => Ok((verified, decoded.map_or(bytes.into(), Cow::Owned))),
-        (Err(_), Some(decoded)) => {
-            let verified = verify(&decoded).map_err(reason)?;
-            Ok((verified, decoded.into()))
+    let verified = match verify(webhook.body) {
+        Err(why @ (Rejection::Missing(_) | Rejection::Malformed(_))) => {
+            return Ok(Err(reason(why)));
         }
-        (Err(why), None) => Err(reason(why)),
-    }
+        verified => verified,
+    };
+    let decoded = encoding::decoded(webhook.headers, webhook.body, share).await?;
+    let verified = match (verified, &decoded) {
+        (Err(_), Some(decoded)) => verify(decoded),
+        (verified, _) => verified,
+    };
+    let bytes = decoded.map_or(webhook.body.into(), Cow::Owned);
+    Ok(verified.map(|verified| (verified, bytes)).map_err(reason))
 }
 
 /// As received, percent signs included: a platform that signs the URL signs its spelling.
@@ -337,12 +358,13 @@ fn count(app: &App, verdict: Verdict, reference: Option<Reference>) {
         | Verdict::Unparsable
         | Verdict::Unmatched
         | Verdict::Duplicate
+        | Verdict::Foreign
         | Verdict::TooOld
         | Verdict::NoRoom => {
             tracing::debug!(
                 verdict = word,
                 dial.reference = reference.map(tracing::field::display),
-                "webhook kept"
+                "webhook taken"
             );
         }
     }

@@ -1,11 +1,20 @@
 //! Entry points for the fuzz targets in `fuzz/`: the pure functions that read untrusted input. Not an
 //! interface; they change with the code behind them. A refusal is returned as its code.
 
+use std::sync::LazyLock;
+
 use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    batch, body, callbacks, cursor::Cursor, listing::CallQuery, problem::Problem, query::Query,
+    batch,
+    body::{self, Share},
+    callbacks,
+    cursor::Cursor,
+    listing::CallQuery,
+    problem::Problem,
+    query::Query,
 };
 use crate::{domain::Reference, flow::read::Filter, provider::Webhook, trunks::Trunks};
 
@@ -39,6 +48,12 @@ pub fn batch_lines(text: &[u8]) -> Result<Vec<batch::Item>, &'static str> {
     batch::read_items(batch::NDJSON, text).map_err(|problem| problem.code().as_str())
 }
 
+/// A body waits for room by the runtime's clock.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    runtime.unwrap_or_else(|error| panic!("no runtime: {error}"))
+});
+
 /// Trunk and reference of a webhook that is accepted, or the reason why it is not.
 pub fn webhook<'a>(
     trunks: &'a Trunks,
@@ -54,6 +69,9 @@ pub fn webhook<'a>(
         headers,
         body,
     };
-    callbacks::verify(&claimed, &webhook, super::LARGEST_WEBHOOK)?;
+    let room = body::Room::new(super::LARGEST_WEBHOOK);
+    let mut share = Share::none(&room);
+    let verified = RUNTIME.block_on(callbacks::verify(&claimed, &webhook, &mut share));
+    verified.map_err(|problem| problem.code().as_str())??;
     Ok((claimed.trunk.name.as_str(), claimed.reference))
 }

@@ -105,6 +105,7 @@ fn read_object(object: Value) -> Report {
         answered_at: answered::at(&fields),
         provider_call_id,
         reference,
+        foreign: false,
         event_id,
         status,
         result: bounded(fields),

@@ -4,7 +4,7 @@
 //! So the URL names the trunk and the reference, and the tag, which only a holder of the trunk's secret can compute,
 //! proves that we made that URL. The dialer makes it; the webhook's handler checks it before looking for the row. It
 //! is part of the path, because proxies and providers are known to drop queries. Like every request's path it is
-//! never logged.
+//! never logged. A reference in the body needs no tag: the signature covers it.
 
 use hmac::Mac;
 
@@ -53,17 +53,15 @@ pub fn webhook_url(
     reference: Reference,
     secrets: &Secrets,
 ) -> String {
-    let (trunk_url, tag) = (
-        trunk_url(public_url, trunk),
-        make(secrets, trunk, reference),
-    );
-    format!("{trunk_url}/{reference}/{tag}")
+    let tag = make(secrets, trunk, reference);
+    let (public_url, trunk) = (public_url.trim_end_matches('/'), percent(trunk));
+    format!("{public_url}/callbacks/call-status/{trunk}/{reference}/{tag}")
 }
 
-/// URL for reports on calls of this trunk that the provider names by its own id.
-pub fn trunk_url(public_url: &str, trunk: &str) -> String {
-    let public_url = public_url.trim_end_matches('/');
-    format!("{public_url}/callbacks/call-status/{}", percent(trunk))
+/// URL for reports on all calls of a trunk's account: `{public}/callbacks/TRUNK`.
+pub fn account_url(public_url: &str, trunk: &str) -> String {
+    let (public_url, trunk) = (public_url.trim_end_matches('/'), percent(trunk));
+    format!("{public_url}/callbacks/{trunk}")
 }
 
 fn keyed(secret: &WebhookSecret, trunk: &str, reference: Reference) -> hmac::Hmac<sha2::Sha256> {
@@ -133,6 +131,10 @@ mod tests {
         assert_eq!(
             webhook_url("https://calls.example.com/x/", "a&b", dial, &secret),
             format!("https://calls.example.com/x/callbacks/call-status/a%26b/{REFERENCE}/{tag}")
+        );
+        assert_eq!(
+            account_url("https://calls.example.com/x/", "a&b"),
+            "https://calls.example.com/x/callbacks/a%26b"
         );
     }
 }

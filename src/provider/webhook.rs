@@ -20,6 +20,15 @@ pub struct Webhook<'a> {
     pub body: &'a [u8],
 }
 
+/// Response that a platform wants to a webhook that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// 200 with `{}`.
+    EmptyObject,
+    /// 204: a body would be read as instructions.
+    Nothing,
+}
+
 impl<'a> Webhook<'a> {
     /// A stored webhook, of which only the body was kept: it can be read, not verified.
     pub fn kept(body: &'a [u8]) -> Self {

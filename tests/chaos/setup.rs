@@ -6,7 +6,8 @@ use pgdial_fake_provider::Speak;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TrunkSetup {
     pub(crate) name: &'static str,
-    pub(crate) look_up: &'static str,
+    /// What a person says of it; none: what the adapter declares is in effect.
+    pub(crate) look_up: Option<&'static str>,
     pub(crate) slots: usize,
     /// Its provider honours the idempotency key, and the trunk declares that.
     pub(crate) idempotent: bool,
@@ -17,9 +18,17 @@ impl TrunkSetup {
     pub(crate) const fn new(name: &'static str, look_up: &'static str) -> Self {
         Self {
             name,
-            look_up,
+            look_up: Some(look_up),
             slots: 30,
             idempotent: false,
+        }
+    }
+
+    /// The same, of a platform whose adapter declares what it can do.
+    pub(crate) const fn declared(name: &'static str) -> Self {
+        Self {
+            look_up: None,
+            ..Self::new(name, "")
         }
     }
 }

@@ -13,6 +13,7 @@ use pgdial::provider::{
     tag,
 };
 use pgdial_fake_provider::Speak;
+use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -137,9 +138,14 @@ impl Stage {
                 idempotent,
             } = trunk;
             let campaign = setup.campaign;
+            let mut said = json!({"slots": slots});
+            if let Some(look_up) = look_up {
+                said["lookUp"] = json!(look_up);
+                said["idempotent"] = json!(idempotent);
+            }
             let sql = format!(
                 "select pgdial.create_trunk('{name}');
-                 select pgdial.set_trunk('{name}', '{{\"slots\": {slots}, \"lookUp\": \"{look_up}\", \"idempotent\": {idempotent}}}');
+                 select pgdial.set_trunk('{name}', '{said}');
                  select pgdial.create_campaign('{name}');
                  select pgdial.set_campaign('{name}', '{{\"trunk\": \"{name}\"}}');
                  select pgdial.set_campaign('{name}', '{campaign}')"
@@ -300,7 +306,7 @@ async fn start_trunk(
     let mut args = setup.provider.clone();
     args.extend(words(&["--speak", &name]));
     if let Some(public_url) = variables.get("PGDIAL_PUBLIC_URL") {
-        let account_url = tag::trunk_url(public_url, trunk.name);
+        let account_url = tag::account_url(public_url, trunk.name);
         args.extend(words(&["--webhook-url", &account_url]));
     }
     let trunk = start_provider(folder, trunk, secret, &args).await;

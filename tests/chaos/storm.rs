@@ -41,8 +41,8 @@ fn setup(speak: Speak, seed: u64) -> Setup {
         } else {
             // Two accounts: what is said to one is not said to the other.
             vec![
-                TrunkSetup::new("default", "hint"),
-                TrunkSetup::new("second", "hint"),
+                TrunkSetup::declared("default"),
+                TrunkSetup::declared("second"),
             ]
         },
         speak,

@@ -25,6 +25,9 @@ mod webhooks;
 
 mod forgeries;
 
+/// Accounts with one webhook for all calls.
+mod accounts;
+
 /// The edge: panics, keys, ids, health, metrics, slow clients.
 mod edge;
 

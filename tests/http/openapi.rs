@@ -82,7 +82,9 @@ async fn prepared(world: &World, operation: &str, path: &str) -> String {
         }
         _ => world.enqueue(to).await,
     };
-    path.replace("{id}", &id).replace("{name}", "default")
+    path.replace("{id}", &id)
+        .replace("{name}", "default")
+        .replace("{trunk}", "default")
 }
 
 #[tokio::test]

@@ -120,6 +120,8 @@ pub(crate) struct ServerOptions {
     pub(crate) largest_webhook: usize,
     /// Additional routes.
     pub(crate) more: axum::Router,
+    /// The trunk `default`, in place of the default one.
+    pub(crate) trunk: Option<Trunk>,
 }
 
 impl Default for ServerOptions {
@@ -131,6 +133,7 @@ impl Default for ServerOptions {
             most_streams: http::MOST_STREAMS,
             largest_webhook: http::LARGEST_WEBHOOK,
             more: axum::Router::new(),
+            trunk: None,
         }
     }
 }
@@ -183,7 +186,7 @@ impl World {
                 .split(',')
                 .filter_map(|key| key.split_once(':'))
                 .collect(),
-            trunks: trunks(),
+            trunks: trunks(options.trunk),
             time_limit: options.time_limit,
             most_streams: options.most_streams,
             largest_webhook: options.largest_webhook,
@@ -286,7 +289,7 @@ pub(crate) fn secrets(text: &str) -> Secrets {
     text.parse().unwrap()
 }
 
-fn trunks() -> Trunks {
+fn trunks(other: Option<Trunk>) -> Trunks {
     [("default", SECRETS), ("other", OTHER_SECRETS)]
         .into_iter()
         .map(|(name, text)| Trunk {
@@ -294,6 +297,7 @@ fn trunks() -> Trunks {
             provider: Arc::new(Reader),
             secrets: secrets(text),
         })
+        .chain(other)
         .collect()
 }
 

@@ -313,7 +313,7 @@ async fn a_webhook_finds_its_dial_however_its_url_arrives() {
         );
     }
     // An account with one URL for all calls: the trunk is in the path, because a query may get lost.
-    let nobodys = tag::trunk_url("", "other");
+    let nobodys = tag::account_url("", "other");
     let answer = plain(&world, &nobodys, OTHER_SECRETS, &report("BUSY")).await;
     assert_eq!(
         (answer.status.as_u16(), verdict_of(&world).await.as_str()),

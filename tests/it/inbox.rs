@@ -299,6 +299,140 @@ async fn what_names_no_call_is_unmatched_at_once() {
     );
 }
 
+/// A report on a call that the provider's account names by this reference.
+fn naming(reference: &impl ToString, report: Report) -> Report {
+    Report {
+        reference: Some(reference.to_string()),
+        ..report
+    }
+}
+
+fn foreign(id: &str) -> Report {
+    Report {
+        foreign: true,
+        ..by_provider(id, ended(Outcome::Answered))
+    }
+}
+
+const STRANGER: &str = "0197f5e0-0000-7000-8000-00000000beef-1";
+
+#[tokio::test]
+async fn a_reference_in_the_body_ends_a_doubt_and_teaches_the_id() {
+    let db = TestDb::new().await;
+    let doubtful = db.dialing(&number(1)).await;
+    db.calls
+        .doubt(doubtful.reference(), "timeout")
+        .await
+        .unwrap();
+    let answered = naming(
+        &doubtful.reference().to_string().to_uppercase(),
+        by_provider("p-1", progress(ReportKind::Answered)),
+    );
+    let verdict = db.event_from("default", None, "1", &answered).await;
+    assert_eq!(verdict, Verdict::Applied);
+    assert_eq!(
+        db.column(doubtful.id, "(state, provider_call_id)").await,
+        "(in_call,p-1)"
+    );
+    let over = by_provider("p-1", ended(Outcome::Answered));
+    let verdict = db.event_from("default", None, "2", &over).await;
+    assert_eq!(verdict, Verdict::Applied);
+    assert_eq!(db.state(doubtful.id).await, "completed");
+}
+
+#[tokio::test]
+async fn a_reference_in_the_body_counts_for_its_claim_and_its_trunk_only() {
+    let db = TestDb::new().await;
+    let first = db.in_call(&number(1)).await;
+    db.event(&first, "busy", ended(Outcome::Busy)).await;
+    db.forward("1 hour").await;
+    let second = db.claim(1).await.remove(0);
+    assert_eq!((second.id, second.claim_no), (first.id, 2));
+    let late = naming(&first.reference(), ended(Outcome::NoAnswer));
+    let verdict = db.event_from("default", None, "1", &late).await;
+    assert_eq!(verdict, Verdict::Stale, "the first dial is over");
+    let other_id = naming(
+        &second.reference(),
+        by_provider("another", ended(Outcome::Answered)),
+    );
+    db.calls.dialed(second.reference(), "p-2").await.unwrap();
+    let verdict = db.event_from("default", None, "2", &other_id).await;
+    assert_eq!(verdict, Verdict::Mismatch, "that leg is another");
+    let next = naming(
+        &Reference {
+            claim_no: 3,
+            ..second.reference()
+        },
+        ended(Outcome::Answered),
+    );
+    let verdict = db.event_from("default", None, "3", &next).await;
+    assert_eq!(verdict, Verdict::Mismatch, "a claim that was never made");
+    db.sql("insert into pgdial.trunks (name) values ('other')")
+        .await;
+    let over = naming(&second.reference(), ended(Outcome::Answered));
+    let verdict = db.event_from("other", None, "4", &over).await;
+    assert_eq!(verdict, Verdict::Mismatch, "another account");
+    assert_eq!(db.state(second.id).await, "in_call");
+    let verdict = db.event_from("default", None, "5", &over).await;
+    assert_eq!(verdict, Verdict::Applied);
+    assert_eq!(db.state(second.id).await, "completed");
+}
+
+#[tokio::test]
+async fn what_is_certainly_foreign_is_not_kept() {
+    let db = TestDb::new().await;
+    db.in_call(&number(1)).await;
+    let mut of_another_pgdial = naming(&STRANGER, ended(Outcome::Answered));
+    for report in [
+        foreign("theirs"),
+        of_another_pgdial.clone(),
+        by_provider("theirs", of_another_pgdial.clone()),
+    ] {
+        let verdict = db.event_from("default", None, "1", &report).await;
+        assert_eq!(verdict, Verdict::Foreign, "{report:?}");
+    }
+    assert_eq!(db.text(KEPT).await, "");
+    // By their ids, these are ours.
+    of_another_pgdial = by_provider("prov-14155550001", of_another_pgdial);
+    let verdict = db
+        .event_from("default", None, "2", &of_another_pgdial)
+        .await;
+    assert_eq!(verdict, Verdict::Mismatch, "of two dials");
+    let verdict = db
+        .event_from("default", None, "3", &foreign("prov-14155550001"))
+        .await;
+    assert_eq!(verdict, Verdict::Applied);
+}
+
+#[tokio::test]
+async fn what_may_be_ours_is_kept() {
+    let db = TestDb::new().await;
+    let unnamed = by_provider("theirs", ended(Outcome::Answered));
+    let odd = naming(&"order-4711", unnamed.clone());
+    for (id, report) in [("1", &unnamed), ("2", &odd)] {
+        let verdict = db.event_from("default", None, id, report).await;
+        assert_eq!(verdict, Verdict::Parked, "nobody says whose it is");
+    }
+    let stranger = naming(&STRANGER, unnamed);
+    db.sql("update pgdial.cluster set lost_since = pgdial.now()")
+        .await;
+    let verdict = db.event_from("default", None, "3", &stranger).await;
+    assert_eq!(verdict, Verdict::Parked, "its row may have been lost");
+    db.sql("update pgdial.cluster set lost_since = null").await;
+    let doubtful = db.dialing(&number(1)).await;
+    let verdict = db.event_from("default", None, "4", &stranger).await;
+    assert_eq!(verdict, Verdict::Foreign);
+    db.calls
+        .doubt(doubtful.reference(), "timeout")
+        .await
+        .unwrap();
+    let verdict = db.event_from("default", None, "5", &foreign("p-1")).await;
+    assert_eq!(verdict, Verdict::Parked, "it may end the doubt");
+    // As it does, once the id is learnt.
+    db.calls.dialed(doubtful.reference(), "p-1").await.unwrap();
+    assert_eq!(db.state(doubtful.id).await, "completed");
+}
+
 #[tokio::test]
 async fn what_was_nobodys_is_kept_for_a_day() {
     let db = TestDb::new().await;

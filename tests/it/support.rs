@@ -356,6 +356,7 @@ fn report(status: &str) -> Report {
         answered_at: None,
         provider_call_id: None,
         reference: None,
+        foreign: false,
         event_id: None,
         status: Some(status.to_owned()),
         result: json!({}),

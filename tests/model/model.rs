@@ -219,10 +219,18 @@ pub(crate) struct Forbidden {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Delivery {
     pub(crate) trunk: usize,
-    /// `None`: matched by the provider's id.
+    /// Of its URL; `None`: matched by the reference in the body, or by the provider's id.
     pub(crate) reference: Option<Reference>,
     pub(crate) event_id: String,
     pub(crate) report: Report,
+}
+
+impl Delivery {
+    /// The dial that it names, in its URL or its body.
+    pub(crate) fn named(&self) -> Option<Reference> {
+        let in_body = || self.report.reference.as_ref()?.parse().ok();
+        self.reference.or_else(in_body)
+    }
 }
 
 /// A stored event.

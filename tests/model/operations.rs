@@ -107,6 +107,9 @@ pub(crate) enum Naming {
     BodyNamesOtherDial,
     FutureClaim,
     UnknownCall,
+    Body,
+    BodyOfUnknownCall,
+    Foreign,
 }
 
 #[derive(Debug, Clone)]
@@ -252,6 +255,9 @@ impl fmt::Display for Naming {
             Self::BodyNamesOtherDial => "its body names another dial",
             Self::FutureClaim => "by a reference that was never made",
             Self::UnknownCall => "by the reference of an unknown call",
+            Self::Body => "by the reference in its body",
+            Self::BodyOfUnknownCall => "by the reference of an unknown call in its body",
+            Self::Foreign => "by its id alone, and said to be foreign",
         })
     }
 }

@@ -32,7 +32,10 @@ pub(super) fn of_webhook(body: &[u8], address: &str) -> Report {
     let event = text(&body, "/type").unwrap_or_default();
     let data = take(&mut body, "data");
     let report = match event.as_str() {
-        "post_call_transcription" => conversation(data, true, address),
+        "post_call_transcription" => {
+            let foreign = is_foreign(&data);
+            conversation(data, true, address).map(|report| Report { foreign, ..report })
+        }
         "call_initiation_failure" => failure(data),
         _ => other(&data, &event),
     };
@@ -68,6 +71,18 @@ fn reference(data: &Value) -> Option<String> {
     )
     .or_else(|| ours("/user_id"))
     .or_else(|| ours(&format!("{client_data}/user_id")))
+}
+
+/// Whether a transcription shows that pgdial did not place its call: it came in, or the variables that it began
+/// with are there, without a reference. Of one whose variables were removed nothing is certain.
+fn is_foreign(data: &Value) -> bool {
+    let is_ours = reference(data).is_some_and(|name| name.parse::<Reference>().is_ok());
+    let came_in = text(data, "/metadata/phone_call/direction").is_some_and(|it| it == "inbound");
+    let variables = data.pointer("/conversation_initiation_client_data/dynamic_variables");
+    let has_variables = variables
+        .and_then(Value::as_object)
+        .is_some_and(|variables| !variables.is_empty());
+    !is_ours && (came_in || has_variables)
 }
 
 /// `was_picked_up`: reported as a transcription, which only such calls have.

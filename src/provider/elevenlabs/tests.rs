@@ -354,6 +354,28 @@ fn the_calls_of_other_agents_carry_no_reference() {
 }
 
 #[test]
+fn a_transcription_is_foreign_only_if_it_shows_that_we_did_not_call() {
+    let inbound = json!({"phone_call": {"direction": "inbound"}});
+    let began_with = |variables: Value| json!({ "dynamic_variables": variables });
+    for (metadata, client_data, foreign) in [
+        (inbound, Value::Null, true),
+        (Value::Null, began_with(json!({"name": "Bo"})), true),
+        (Value::Null, began_with(json!({REFERENCE: "no"})), true),
+        (Value::Null, began_with(json!({REFERENCE: DIAL})), false),
+        // Without variables nothing is certain: something may have removed them.
+        (Value::Null, began_with(json!({})), false),
+        (Value::Null, Value::Null, false),
+    ] {
+        let data = json!({"conversation_id": ID, "status": "done", "metadata": metadata,
+                          "conversation_initiation_client_data": client_data});
+        let body = json!({"type": "post_call_transcription", "data": data}).to_string();
+        assert_eq!(read(&body).foreign, foreign, "{body}");
+    }
+    let unanswered = include_str!("../../../tests/providers/elevenlabs/webhook-failure-sip.json");
+    assert!(!read(unanswered).foreign, "it never has a reference");
+}
+
+#[test]
 fn one_event_delivered_twice_is_one() {
     let whole = data!("webhook-transcription.json");
     let again = whole.replace("1767323130", "1767323190");

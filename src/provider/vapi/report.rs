@@ -26,9 +26,12 @@ pub(super) fn of_webhook(body: &[u8], address: &str) -> Report {
     let mut body = protocol::parse(body).unwrap_or_default();
     let mut message = take(&mut body, "message");
     let call = take(&mut message, "call");
+    let foreign = is_foreign(&call);
     let said = Said { message, call };
-    said.report(address)
-        .unwrap_or_else(|| Report::new(ReportKind::Unparsable))
+    match said.report(address) {
+        Some(report) => Report { foreign, ..report },
+        None => Report::new(ReportKind::Unparsable),
+    }
 }
 
 /// Reads a call object; none if it is not one.
@@ -56,6 +59,14 @@ pub(super) fn reference(call: &Value) -> Option<String> {
         .find_map(|place| text(call.get(place)?, &format!("/metadata/{REFERENCE}")))
         .or_else(|| ours("/customer/externalId"))
         .or_else(|| ours("/name"))
+}
+
+/// Whether a call object shows that pgdial did not place the call: it is no outbound call, or its customer has
+/// no reference. Of an object without these parts nothing is certain.
+fn is_foreign(call: &Value) -> bool {
+    let is_ours = reference(call).is_some_and(|name| name.parse::<Reference>().is_ok());
+    let is_other = text(call, "/type").is_some_and(|kind| kind != "outboundPhoneCall");
+    !is_ours && (is_other || call.get("customer").is_some_and(Value::is_object))
 }
 
 /// A message and its call. Without a message the call object is the report.

@@ -411,6 +411,31 @@ fn the_reference_is_found_wherever_it_is_carried() {
 }
 
 #[test]
+fn a_call_is_foreign_only_if_it_shows_that_we_did_not_place_it() {
+    for (call, foreign) in [
+        (json!({"type": "inboundPhoneCall"}), true),
+        (json!({"type": "webCall", "name": "x"}), true),
+        (
+            json!({"type": "outboundPhoneCall", "customer": {"externalId": "4711"}}),
+            true,
+        ),
+        (
+            json!({"type": "outboundPhoneCall", "customer": {"externalId": DIAL}}),
+            false,
+        ),
+        (json!({"type": "inboundPhoneCall", "name": DIAL}), false),
+        // Too little to tell.
+        (json!({"type": "outboundPhoneCall"}), false),
+        (json!({"status": "ended"}), false),
+    ] {
+        let mut call = call;
+        call["id"] = "c".into();
+        let body = json!({"message": {"type": "end-of-call-report", "call": call}}).to_string();
+        assert_eq!(read(&body).foreign, foreign, "{body}");
+    }
+}
+
+#[test]
 fn strange_bodies_end_nothing() {
     let message = |kind: &str, status: &str| {
         json!({"message": {"type": kind, "status": status, "call": {"id": ID}}}).to_string()

@@ -123,7 +123,7 @@ impl Machine {
         let speak = self.speak.name();
         let mut all = vec!["fake-provider", "--listen", &listen, "--ledger", ledger];
         all.extend(["--speak", &speak]);
-        let account_url = tag::trunk_url(&format!("http://{}", self.api), "default");
+        let account_url = tag::account_url(&format!("http://{}", self.api), "default");
         all.extend(["--webhook-url", &account_url]);
         all.extend(args);
         let process = self.start("provider", &all);

@@ -48,6 +48,12 @@ impl Machine<'_> {
             call: STRANGER,
             claim_no: 1,
         };
+        let in_body = match naming {
+            Naming::BodyNamesOtherDial => Some(future),
+            Naming::Body => Some(own),
+            Naming::BodyOfUnknownCall => Some(stranger),
+            _ => None,
+        };
         Delivery {
             trunk: if naming == Naming::FromOtherTrunk {
                 1 - trunk
@@ -55,13 +61,15 @@ impl Machine<'_> {
                 trunk
             },
             reference: match naming {
-                Naming::ProviderId => None,
+                Naming::ProviderId | Naming::Body | Naming::BodyOfUnknownCall | Naming::Foreign => {
+                    None
+                }
                 Naming::FutureClaim => Some(future),
                 Naming::UnknownCall => Some(stranger),
                 _ => Some(own),
             },
             event_id: format!("e{}", self.model.kept.len() + 1),
-            report: said(says, dial, naming, future),
+            report: said(says, dial, naming, in_body),
         }
     }
 
@@ -108,8 +116,8 @@ pub(super) fn said_id(dial: (usize, usize), other: bool) -> String {
     if other { format!("other-{id}") } else { id }
 }
 
-/// The body as the trunk's adapter reads it. `other` is a dial that the report is not about.
-fn said(says: Says, dial: (usize, usize), naming: Naming, other: Reference) -> Report {
+/// The body as the trunk's adapter reads it, with this reference.
+fn said(says: Says, dial: (usize, usize), naming: Naming, named: Option<Reference>) -> Report {
     let (kind, outcome): (ReportKind, Option<Outcome>) = match says {
         Says::Progress => (ReportKind::Progress, None),
         Says::Answered => (ReportKind::Answered, None),
@@ -124,7 +132,8 @@ fn said(says: Says, dial: (usize, usize), naming: Naming, other: Reference) -> R
         answered: matches!(says, Says::Answered | Says::Dropped(_)),
         answered_at: None,
         provider_call_id: names_itself.then(|| said_id(dial, naming == Naming::WithOtherId)),
-        reference: (naming == Naming::BodyNamesOtherDial).then(|| other.to_string()),
+        reference: named.map(|dial| dial.to_string()),
+        foreign: naming == Naming::Foreign,
         event_id: None,
         status: Some(says.to_string()),
         result: json!({}),

@@ -30,6 +30,9 @@ impl Model {
                 == (new.trunk, new.reference, &new.event_id, &new.report)
         };
         let about = self.event_call(&delivery);
+        if matches!(about, About::Unknown) && self.is_foreign(&delivery) {
+            return Verdict::Foreign;
+        }
         if let Some(known) = self.kept.iter().position(same) {
             self.kept[known].deliveries += 1;
             return match (self.kept[known].verdict, about) {
@@ -39,7 +42,7 @@ impl Model {
             };
         }
         let names_nothing =
-            delivery.reference.is_none() && delivery.report.provider_call_id.is_none();
+            delivery.named().is_none() && delivery.report.provider_call_id.is_none();
         let verdict = match delivery.report.kind {
             ReportKind::Unparsable => Verdict::Unparsable,
             _ if names_nothing => Verdict::Unmatched,
@@ -64,7 +67,19 @@ impl Model {
         if let Some(reference) = delivery.reference {
             return known(self.find(reference.call));
         }
-        self.by_name(delivery)
+        let in_body = delivery.named().and_then(|named| self.find(named.call));
+        in_body.map_or_else(|| self.by_name(delivery), About::Call)
+    }
+
+    /// Not about a call from here, unless a dial whose id nobody knows is in doubt.
+    fn is_foreign(&self, delivery: &Delivery) -> bool {
+        let may_be_ours = |call: &Call| {
+            call.trunk == Some(delivery.trunk)
+                && call.state == CallState::Unresolved
+                && call.provider_id.is_none()
+        };
+        (delivery.report.foreign || delivery.named().is_some())
+            && !self.calls.iter().any(may_be_ours)
     }
 
     fn by_name(&self, delivery: &Delivery) -> About {
@@ -85,7 +100,7 @@ impl Model {
             About::Nothing => Verdict::Stale,
             About::Call(index) => {
                 let present = self.calls[index].claim_no();
-                let claim_no = delivery.reference.map_or(present, |dial| dial.claim_no);
+                let claim_no = delivery.named().map_or(present, |dial| dial.claim_no);
                 self.adopt_name(kept, index);
                 self.apply_report(index, claim_no, delivery.trunk, &delivery.report)
             }
@@ -133,10 +148,16 @@ impl Model {
         self.kept.iter().any(|kept| {
             matches!(kept.verdict, Verdict::Parked | Verdict::Unmatched)
                 && kept.delivery.trunk == trunk
-                && kept.delivery.reference.is_none()
+                && self.is_unclaimed(&kept.delivery)
                 && name.is_some()
                 && kept.delivery.report.provider_call_id.as_ref() == name
         })
+    }
+
+    /// Whether an event names no dial of a call that is known.
+    fn is_unclaimed(&self, delivery: &Delivery) -> bool {
+        let named = delivery.named();
+        delivery.reference.is_none() && named.is_none_or(|dial| self.find(dial.call).is_none())
     }
 
     /// Applies events that came before the provider's id was stored.
@@ -147,7 +168,7 @@ impl Model {
             } = &self.kept[kept];
             if matches!(verdict, Verdict::Parked | Verdict::Unmatched)
                 && delivery.trunk == trunk
-                && delivery.reference.is_none()
+                && self.is_unclaimed(delivery)
                 && delivery.report.provider_call_id.as_deref() == Some(provider_id)
             {
                 self.apply_kept(kept, About::Call(index));

@@ -85,12 +85,15 @@ fn naming() -> impl Strategy<Value = Naming> {
         8 => Just(Naming::Reference),
         2 => Just(Naming::ReferenceWithoutId),
         4 => Just(Naming::ProviderId),
+        2 => Just(Naming::Body),
         1 => select(vec![
             Naming::WithOtherId,
             Naming::FromOtherTrunk,
             Naming::BodyNamesOtherDial,
             Naming::FutureClaim,
             Naming::UnknownCall,
+            Naming::BodyOfUnknownCall,
+            Naming::Foreign,
         ]),
     ]
 }
