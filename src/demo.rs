@@ -139,7 +139,7 @@ impl Demo {
 
         let listener = app::bind(place.listen)?;
         let api = listener.local_addr().unwrap_or(place.listen);
-        let public_url = format!("http://{api}");
+        let public_url = format!("{}://{api}", place.speak.webhook_scheme());
         let secret = format!("demo-{}-{}", Uuid::new_v4(), Uuid::new_v4());
         let secrets: Secrets = secret.parse().map_err(|_bad| Error::Own("secret"))?;
         let mut options = fake_options(place.ledger, &secret)?;

@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 use self::desk::Desk;
 use crate::{Error, calls::Call, rules::Ending};
 
+mod bland;
 pub(crate) mod desk;
 mod elevenlabs;
 mod form;
@@ -35,6 +36,8 @@ pub enum Speak {
     Vapi,
     /// Twilio.
     Twilio,
+    /// Bland AI.
+    Bland,
     /// ElevenLabs Agents.
     #[value(name = "elevenlabs")]
     ElevenLabs,
@@ -108,10 +111,23 @@ impl Speak {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Scheme of the webhook URLs that it takes. At the loopback Bland's is a word, without encryption.
+    pub const fn webhook_scheme(self) -> &'static str {
+        match self {
+            Self::Bland => "https",
+            _ => "http",
+        }
+    }
+
     /// What verifies webhooks that are signed with this secret, where that is not the secret itself.
     pub fn public_key(self, _secret: &str) -> Option<String> {
         match self {
-            Self::Http | Self::Retell | Self::Vapi | Self::Twilio | Self::ElevenLabs => None,
+            Self::Http
+            | Self::Retell
+            | Self::Vapi
+            | Self::Twilio
+            | Self::Bland
+            | Self::ElevenLabs => None,
         }
     }
 
@@ -122,6 +138,7 @@ impl Speak {
             Self::Retell => Arc::new(retell::Retell::new(keys)),
             Self::Vapi => Arc::new(vapi::Vapi::new(keys)),
             Self::Twilio => Arc::new(twilio::Twilio::new(keys)),
+            Self::Bland => Arc::new(bland::Bland::new(keys)),
             Self::ElevenLabs => Arc::new(elevenlabs::ElevenLabs::new(keys)),
         })
     }

@@ -79,7 +79,7 @@ impl Stage {
             ),
             (
                 "PGDIAL_PUBLIC_URL".to_owned(),
-                format!("http://{}", door.address),
+                format!("{}://{}", setup.speak.webhook_scheme(), door.address),
             ),
             ("PGDIAL_LOG".to_owned(), "info".to_owned()),
         ]);

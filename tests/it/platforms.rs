@@ -116,6 +116,7 @@ platforms! {
     at_retell: Retell,
     at_vapi: Vapi,
     at_twilio: Twilio,
+    at_bland: Bland,
     at_elevenlabs: ElevenLabs,
 }
 

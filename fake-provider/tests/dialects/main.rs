@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bland;
 mod elevenlabs;
 mod retell;
 mod shape;

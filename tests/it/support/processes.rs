@@ -83,12 +83,16 @@ impl Machine {
             .env_remove("PGDIAL_API_KEYS")
             .env("DATABASE_URL", self.db.url_as("dialer"))
             .env("PGDIAL_LISTEN", self.api.to_string())
-            .env("PGDIAL_PUBLIC_URL", format!("http://{}", self.api))
+            .env("PGDIAL_PUBLIC_URL", self.public_url())
             .envs(self.account())
             .env("PGDIAL_WEBHOOK_SECRETS", self.secret())
             .env("PGDIAL_LOG", "info")
             .stdin(Stdio::null());
         command
+    }
+
+    fn public_url(&self) -> String {
+        format!("{}://{}", self.speak.webhook_scheme(), self.api)
     }
 
     /// Platforms sign with the text itself, which only Standard Webhooks encodes.
@@ -123,7 +127,7 @@ impl Machine {
         let speak = self.speak.name();
         let mut all = vec!["fake-provider", "--listen", &listen, "--ledger", ledger];
         all.extend(["--speak", &speak]);
-        let account_url = tag::account_url(&format!("http://{}", self.api), "default");
+        let account_url = tag::account_url(&self.public_url(), "default");
         all.extend(["--webhook-url", &account_url]);
         all.extend(args);
         let process = self.start("provider", &all);
