@@ -18,6 +18,7 @@ mod form;
 pub(crate) mod http;
 mod json;
 mod retell;
+mod telnyx;
 mod twilio;
 
 /// Protocols of the fake provider.
@@ -30,6 +31,8 @@ pub enum Speak {
     Retell,
     /// Twilio.
     Twilio,
+    /// Telnyx.
+    Telnyx,
 }
 
 /// What authenticates the two sides to each other.
@@ -63,9 +66,19 @@ pub(crate) trait Dialect: Send + Sync + Debug {
     /// The platform's paths.
     fn router(&self) -> Router<Desk>;
 
-    /// Whether a repeated key is the same call whatever the options say.
-    fn honors_keys(&self) -> bool {
-        false
+    /// For how long a repeated key is the same call, whatever the options say.
+    fn honors_keys(&self) -> Option<Duration> {
+        None
+    }
+
+    /// How a call ends that finds no slot free, where the platform accepts it all the same.
+    fn overflow(&self) -> Option<Ending> {
+        None
+    }
+
+    /// What verifies webhooks, where that is not the secret that signs them.
+    fn public_key(&self) -> Option<&str> {
+        None
     }
 
     /// Whether a call that ends like this was answered before. A carrier cannot tell a machine from a person.
@@ -95,6 +108,7 @@ impl Speak {
             Self::Http => Arc::new(http::Http::new(keys)?),
             Self::Retell => Arc::new(retell::Retell::new(keys)),
             Self::Twilio => Arc::new(twilio::Twilio::new(keys)),
+            Self::Telnyx => Arc::new(telnyx::Telnyx::new(keys)?),
         })
     }
 }

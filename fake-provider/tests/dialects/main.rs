@@ -11,4 +11,5 @@
 mod retell;
 mod shape;
 mod stage;
+mod telnyx;
 mod twilio;
