@@ -18,6 +18,7 @@ use super::{
     ledger::Ring,
     options::{FakeOptions, Span, Weights},
     rules::{Asked, Behaviour, Ending, Plan, Refusal, Rule},
+    wire::Dialect,
 };
 
 /// Upper bound of a call whose webhooks are all sent before the response.
@@ -152,8 +153,11 @@ pub(super) struct Calls {
     endings: Weights,
     rules: Vec<Rule>,
     slots: Option<usize>,
-    idempotent: bool,
     webhook_url: Option<Uri>,
+    /// How a call ends that finds none free; none: it is refused.
+    overflow: Option<Ending>,
+    /// For how long a repeated key is the same call.
+    keys_kept: Duration,
     pages: Mutex<Pages>,
 }
 
@@ -168,15 +172,21 @@ struct Pages {
 }
 
 impl Calls {
-    pub(super) fn new(options: &FakeOptions, honors_keys: bool) -> Self {
+    pub(super) fn new(options: &FakeOptions, dialect: &dyn Dialect) -> Self {
+        let keys_kept = if options.idempotent {
+            Duration::MAX
+        } else {
+            dialect.honors_keys().unwrap_or_default()
+        };
         Self {
             ring: options.ring,
             talk: options.talk,
             endings: options.endings.clone(),
             rules: options.rules.clone(),
             slots: options.slots,
-            idempotent: options.idempotent || honors_keys,
             webhook_url: options.webhook_url.clone(),
+            overflow: dialect.overflow(),
+            keys_kept,
             pages: Mutex::new(Pages {
                 rng: StdRng::seed_from_u64(options.seed.unwrap_or_else(rand::random)),
                 active: 0,
@@ -194,7 +204,11 @@ impl Calls {
     }
 
     fn replay_in(&self, pages: &Pages, key: Option<&str>, body: &[u8]) -> Option<Taken> {
-        let (earlier, call) = pages.by_key.get(key.filter(|_| self.idempotent)?)?;
+        let (earlier, call) = pages.by_key.get(key?)?;
+        let age = u64::try_from(clock::unix_ms() - call.placed_at).unwrap_or(0);
+        if Duration::from_millis(age) >= self.keys_kept {
+            return None;
+        }
         Some(if earlier == body {
             Taken::Replayed(Arc::clone(call))
         } else {
@@ -222,12 +236,15 @@ impl Calls {
             metadata: Some(&order.metadata),
         };
         let rng = &mut pages.rng;
-        let plan = Plan::read(&self.rules, asked, nth, || rng.random_range(0.0..100.0));
+        let mut plan = Plan::read(&self.rules, asked, nth, || rng.random_range(0.0..100.0));
         if let (Some(refusal), false) = (&plan.refusal, plan.does(&Behaviour::PlacesAnyway)) {
             return Taken::Refused(refusal.clone());
         }
         if self.slots.is_some_and(|slots| pages.active >= slots) {
-            return Taken::Full;
+            plan.ending = match self.overflow {
+                None => return Taken::Full,
+                ending => ending,
+            };
         }
         let call = Arc::new(self.plan_call(&mut pages.rng, order, call_id, plan));
         pages.active += 1;
@@ -330,4 +347,22 @@ impl Calls {
 /// A panic leaves nothing half-changed here, so a poisoned lock can be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_key_is_the_same_call_as_long_as_it_is_kept() {
+        let options = FakeOptions::new("ledger.jsonl".into(), "secret");
+        let dialect = options.dialect().unwrap();
+        let mut calls = Calls::new(&options, &*dialect);
+        let place =
+            |calls: &Calls| calls.take(Order::default(), dialect.call_id(), Some("key"), b"body");
+        assert!(matches!(place(&calls), Taken::New(_)));
+        assert!(matches!(place(&calls), Taken::New(_)));
+        calls.keys_kept = Duration::from_mins(1);
+        assert!(matches!(place(&calls), Taken::Replayed(_)));
+    }
 }

@@ -66,6 +66,9 @@ pub enum Error {
     /// The signing secret cannot be read.
     #[error("PGDIAL_WEBHOOK_SECRETS: {0}")]
     BadSecret(#[from] BadSecret),
+    /// No key pair can be made of the signing secret.
+    #[error("PGDIAL_WEBHOOK_SECRETS: no key pair can be made of it")]
+    NoKeyPair,
     /// The ledger cannot be written; without it nothing rings.
     #[error("cannot open the ledger {}", path.display())]
     Ledger {
@@ -98,7 +101,7 @@ impl FakeProvider {
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let calls = Arc::new(Calls::new(&options, dialect.honors_keys()));
+        let calls = Arc::new(Calls::new(&options, &*dialect));
         let desk = Desk {
             dialect: Arc::clone(&dialect),
             courier: Arc::new(Courier::new(
@@ -136,6 +139,11 @@ impl FakeProvider {
     /// File of the ledger; [`ledger::read`] and [`ledger::judge`] read it.
     pub fn ledger(&self) -> &Path {
         self.desk.guide.ledger.path()
+    }
+
+    /// Public key that verifies its webhooks, where the platform signs with a key pair.
+    pub fn public_key(&self) -> Option<String> {
+        self.desk.dialect.public_key().map(str::to_owned)
     }
 
     /// Number of calls that are not over.

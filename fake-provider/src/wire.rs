@@ -21,6 +21,7 @@ mod form;
 pub(crate) mod http;
 mod json;
 mod retell;
+mod telnyx;
 mod twilio;
 mod vapi;
 
@@ -36,6 +37,8 @@ pub enum Speak {
     Vapi,
     /// Twilio.
     Twilio,
+    /// Telnyx.
+    Telnyx,
     /// Bland AI.
     Bland,
     /// ElevenLabs Agents.
@@ -74,9 +77,19 @@ pub(crate) trait Dialect: Send + Sync + Debug {
     /// The platform's paths.
     fn router(&self) -> Router<Desk>;
 
-    /// Whether a repeated key is the same call whatever the options say.
-    fn honors_keys(&self) -> bool {
-        false
+    /// For how long a repeated key is the same call, whatever the options say.
+    fn honors_keys(&self) -> Option<Duration> {
+        None
+    }
+
+    /// How a call ends that finds no slot free, where the platform accepts it all the same.
+    fn overflow(&self) -> Option<Ending> {
+        None
+    }
+
+    /// What verifies webhooks, where that is not the secret that signs them.
+    fn public_key(&self) -> Option<&str> {
+        None
     }
 
     /// Whether a call that ends like this was answered before. A carrier cannot tell a machine from a person.
@@ -120,15 +133,14 @@ impl Speak {
     }
 
     /// What verifies webhooks that are signed with this secret, where that is not the secret itself.
-    pub fn public_key(self, _secret: &str) -> Option<String> {
-        match self {
-            Self::Http
-            | Self::Retell
-            | Self::Vapi
-            | Self::Twilio
-            | Self::Bland
-            | Self::ElevenLabs => None,
-        }
+    pub fn public_key(self, secret: &str) -> Option<String> {
+        let keys = Keys {
+            api: None,
+            webhook: secret.into(),
+            scheme: http::signing::Scheme::Standard,
+        };
+        let dialect = self.dialect(keys).ok()?;
+        dialect.public_key().map(str::to_owned)
     }
 
     /// The protocol, with its keys.
@@ -138,6 +150,7 @@ impl Speak {
             Self::Retell => Arc::new(retell::Retell::new(keys)),
             Self::Vapi => Arc::new(vapi::Vapi::new(keys)),
             Self::Twilio => Arc::new(twilio::Twilio::new(keys)),
+            Self::Telnyx => Arc::new(telnyx::Telnyx::new(keys)?),
             Self::Bland => Arc::new(bland::Bland::new(keys)),
             Self::ElevenLabs => Arc::new(elevenlabs::ElevenLabs::new(keys)),
         })

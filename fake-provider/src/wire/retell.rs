@@ -1,5 +1,7 @@
 //! Retell AI: <https://docs.retellai.com/api-references>.
 
+use std::time::Duration;
+
 use axum::{
     Extension, Json, Router,
     body::Bytes,
@@ -26,6 +28,8 @@ use crate::{
 
 /// Calls on one page of a list, by default and at most.
 const PAGE: (u64, u64) = (50, 1000);
+/// A repeated key is the same call for this long.
+const KEYS_KEPT: Duration = Duration::from_hours(1);
 /// Ringing and talking, unless the request says otherwise.
 const RING_MS: u64 = 30_000;
 const TALK_MS: u64 = 3_600_000;
@@ -53,8 +57,8 @@ impl Dialect for Retell {
             .layer(Extension(self.0.clone()))
     }
 
-    fn honors_keys(&self) -> bool {
-        true
+    fn honors_keys(&self) -> Option<Duration> {
+        Some(KEYS_KEPT)
     }
 
     fn call_id(&self) -> String {

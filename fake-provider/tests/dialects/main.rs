@@ -13,5 +13,6 @@ mod elevenlabs;
 mod retell;
 mod shape;
 mod stage;
+mod telnyx;
 mod twilio;
 mod vapi;
