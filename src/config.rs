@@ -160,6 +160,7 @@ impl Settings {
         let migrate = reader.read("PGDIAL_MIGRATE", flags.migrate.as_ref(), read::migrate);
         let mut warnings = names::unknown(variables);
         let settings = (|| {
+            let trunks = trunks?;
             Some(Self {
                 database_url: database_url?,
                 listen: listen?,
@@ -168,9 +169,9 @@ impl Settings {
                 event_streams: event_streams?,
                 largest_webhook: largest? * 1024,
                 migrate: migrate?,
-                grace: grace?,
+                grace: grace?.unwrap_or_else(|| trunks.grace()),
                 worker: WorkerSettings {
-                    trunks: trunks?,
+                    trunks,
                     public_url: public_url?,
                     permits: permits?,
                     poll: poll?,

@@ -4,12 +4,15 @@
 //! configuration, and are here. A worker claims only for trunks that it knows; an API accepts only their
 //! webhooks.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     domain::CallId,
     provider::{Capabilities, Provider, signature::Secrets},
 };
+
+/// How long recording the result of a dial usually takes at most.
+const TO_RECORD: Duration = Duration::from_secs(5);
 
 /// One provider account.
 #[derive(Debug, Clone)]
@@ -65,6 +68,22 @@ impl Trunks {
         trunks
             .map(|(name, trunk)| (name.clone(), declared(trunk)))
             .collect()
+    }
+
+    /// How long a dial that has begun may take to end, and to be recorded.
+    pub fn grace(&self) -> Duration {
+        self.longest(Capabilities::longest_dial) + TO_RECORD
+    }
+
+    /// How long a dial may last that was claimed a moment ago.
+    pub fn longest_lease(&self) -> Duration {
+        self.longest(Capabilities::lease)
+    }
+
+    fn longest(&self, of: impl Fn(&Capabilities) -> Duration) -> Duration {
+        let trunks = self.0.values();
+        let each = trunks.map(|trunk| of(&trunk.provider.capabilities()));
+        each.max().unwrap_or_else(|| of(&Capabilities::UNKNOWN))
     }
 
     /// Names of the trunks, sorted.

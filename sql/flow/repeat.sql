@@ -93,7 +93,7 @@ begin
     returning c.* into v_call;
     perform pgdial.note(v_call, 'repeated', p_now,
         jsonb_build_object('why', 'nobody knows whether it rings; sent again with the same key'));
-    return pgdial.dial_order(v_call, p_now + '1 minute'::interval);
+    return pgdial.dial_order(v_call, p_now + pgdial.lease(v_call));
 end $$;
 
 -- hold_off: the provider had no capacity for the repeat of this dial. What that says about its trunk is

@@ -85,7 +85,7 @@ create or replace function pgdial.dial_ended_at(p_call pgdial.calls) returns tim
 language plpgsql stable
 as $$
 begin
-    return greatest(p_call.repeated_at + '1 minute'::interval, (
+    return greatest(p_call.repeated_at + pgdial.lease(p_call), (
         select max(e.at) from pgdial.call_events e
         where e.call_id = p_call.id and e.claim_no = p_call.claim_no and e.kind = 'unresolved'), p_call.claimed_at);
 end $$;

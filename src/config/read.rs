@@ -179,8 +179,10 @@ pub(super) fn poll(name: &str, text: Option<&str>) -> Result<Option<Duration>, P
     )
 }
 
-pub(super) fn grace(name: &str, text: Option<&str>) -> Result<Duration, Problem> {
-    time(name, text.unwrap_or("35s"), Duration::ZERO..=HOUR, "")
+/// None: as long as the dials of the trunks may take.
+pub(super) fn grace(name: &str, text: Option<&str>) -> Result<Option<Duration>, Problem> {
+    let told = text.map(|text| time(name, text, Duration::ZERO..=HOUR, ""));
+    told.transpose()
 }
 
 /// A duration, or none for a given word.

@@ -245,6 +245,11 @@ fn a_trunk_of_a_platform_is_told_what_its_adapter_needs() {
         ),
     ];
     let run = right(&retell);
+    assert_eq!(
+        run.grace,
+        Duration::from_secs(125),
+        "a dial there may take long"
+    );
     let trunk = run.worker.trunks.get("eu").unwrap();
     let account = trunk.provider.account().unwrap();
     assert!(account.starts_with("retell api.retellai.com "), "{account}");

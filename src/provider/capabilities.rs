@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::{client::Limits, deadline::lease_for};
+
 /// What a platform can do. `None` is *not known*: then only what a person says of the trunk counts.
 ///
 /// ```
@@ -28,7 +30,8 @@ pub struct Capabilities {
     pub webhooks: Option<Webhooks>,
     /// Documented default of how many calls an account may begin in a second. Shown, not enforced: accounts differ.
     pub calls_per_second: Option<f64>,
-    /// How long placing a call may take, as long as the platform's own client waits.
+    /// How long placing a call may take: as long as the platform's own client waits. Beyond four and a half minutes
+    /// nobody waits.
     pub place_timeout: Duration,
 }
 
@@ -81,8 +84,18 @@ impl Capabilities {
         lists: None,
         webhooks: None,
         calls_per_second: None,
-        place_timeout: Duration::from_secs(30),
+        place_timeout: Limits::DEFAULT.total,
     };
+
+    /// How long a claim of a call belongs to its worker alone: until its dial has ended.
+    pub(crate) fn lease(&self) -> Duration {
+        lease_for(self.place_timeout)
+    }
+
+    /// How long a dial may take from its beginning.
+    pub(crate) fn longest_dial(&self) -> Duration {
+        self.place_timeout.min(self.lease())
+    }
 
     /// As the database keeps it, and as the API shows it.
     pub(crate) fn to_json(self) -> Value {

@@ -30,6 +30,8 @@ pub const ADDRESS: &str = "https://api.retellai.com";
 /// Range of Retell's ring timeout, in milliseconds.
 const RING: (i64, i64) = (5_000, 300_000);
 const DURATION: (i64, i64) = (60_000, 7_200_000);
+/// How long Retell's own client waits for the response to a dial.
+const PLACE_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long Retell waits for the response to a webhook, in milliseconds.
 const WEBHOOK_TIMEOUT: u32 = 10_000;
 
@@ -51,8 +53,10 @@ impl Retell {
         from: Option<Phone>,
         scripts: Scripts,
     ) -> Result<Self, Error> {
+        let mut client = Client::new(address, Credentials::Bearer(key))?;
+        client.place_timeout = PLACE_TIMEOUT;
         Ok(Self {
-            client: Client::new(address, Credentials::Bearer(key))?,
+            client,
             from,
             scripts,
         })
@@ -156,7 +160,7 @@ impl Provider for Retell {
             lists: Some(false),
             webhooks: Some(Webhooks::PerCall),
             calls_per_second: Some(1.0),
-            place_timeout: Duration::from_mins(2),
+            place_timeout: PLACE_TIMEOUT,
             ..Capabilities::UNKNOWN
         }
     }

@@ -246,31 +246,3 @@ async fn a_trunk_that_is_deleted_beside_a_claim_leaves_no_call_behind() {
     assert_eq!(kept.await, 1);
     assert_eq!(db.column(id, "trunk").await, "old");
 }
-
-/// The program's lease must equal the one the claim sets.
-#[tokio::test]
-async fn the_leases_of_the_program_are_those_of_the_database() {
-    use pgdial::dialer::{LEASE, REPEAT_LEASE};
-    let db = TestDb::new().await;
-    let call = in_doubt(&db).await;
-    let lease = "select round(extract(epoch from lease_until - claimed_at)) from pgdial.calls";
-    let second = db.dialing(&number(2)).await;
-    let given = db
-        .text(&format!("{lease} where id = '{}'", second.id))
-        .await;
-    assert_eq!(given, LEASE.as_secs().to_string());
-    let again = db
-        .declaring("old", UNKNOWN)
-        .repeats_due(&some())
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
-    assert_eq!(again.id, call.id);
-    let given = format!(
-        "select round(extract(epoch from timestamptz '{}' - repeated_at)) from pgdial.calls where id = '{}'",
-        again.lease_until.to_rfc3339(),
-        call.id
-    );
-    assert_eq!(db.text(&given).await, REPEAT_LEASE.as_secs().to_string());
-}

@@ -42,6 +42,7 @@ mod inbox;
 mod judge;
 mod lanes;
 mod late_signs;
+mod lease;
 mod limits;
 mod logs;
 mod long_absence;
