@@ -120,8 +120,8 @@ async fn a_call_is_looked_up_listed_and_hung_up() {
     assert_eq!(listed["meta"]["total_pages"], 1);
 
     let hang_up = format!("{path}/actions/hangup");
-    let (_, ended) = stage.post(&hang_up, &json!({})).await;
-    assert_eq!(ended, answered("cancel", 200, 0));
+    let (_, agreed) = stage.post(&hang_up, &json!({})).await;
+    assert_eq!(agreed, answered("cancel", 200, 0));
     told(&mut stage, "call.hangup").await;
     assert_same(
         &answered("look_up", 200, 1),

@@ -1,10 +1,10 @@
 //! Twilio.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
-use pgdial_fake_provider::{Ending, FakeOptions, Speak, ledger};
+use pgdial_fake_provider::{Ending, FakeOptions, Span, Speak, ledger};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
@@ -309,4 +309,18 @@ async fn without_a_free_slot_a_call_is_refused() {
     assert_eq!(place(&stage, &[]).await.0, 201);
     let (status, refused) = place(&stage, &[]).await;
     assert_eq!((status, &refused["code"]), (429, &json!(10004)));
+}
+
+#[tokio::test]
+async fn canceled_spares_a_conversation_and_completed_ends_it() {
+    let endless = |options: &mut FakeOptions| options.talk = Span::exactly(Duration::from_hours(1));
+    let mut stage = Stage::with(Speak::Twilio, &[], endless).await;
+    let (_, placed) = place(&stage, &[]).await;
+    let path = format!("/Calls/{}.json", placed["sid"].as_str().unwrap());
+    while stage.webhook().await.form()["CallStatus"] != "in-progress" {}
+    for (status, shown) in [("canceled", "in-progress"), ("completed", "completed")] {
+        let (_, updated) = post(&stage, &path, &[("Status", status)]).await;
+        assert_eq!(updated["status"], shown);
+    }
+    assert_eq!(last(&mut stage).await["CallStatus"], "completed");
 }

@@ -119,7 +119,7 @@ pub(super) fn object(call: &Call, status: &str) -> Map<String, Value> {
     } else {
         json!([])
     };
-    let analysis = matches!(status, "done" | "failed").then(|| {
+    let analysis = (has_audio && status != "processing").then(|| {
         json!({
             "call_successful": success(call), "transcript_summary": "They spoke.",
             "evaluation_criteria_results": {}, "data_collection_results": {},
