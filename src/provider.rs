@@ -73,8 +73,9 @@ pub use webhook::{Reply, Webhook};
 ///    lost. Send the reference as their idempotency key if they have one, else in their free field (metadata, tag,
 ///    client state).
 /// 5. Return from `look_up` what they say and no more: [`LookedUp::NotFound`] if they say that there is no such call,
-///    [`LookedUp::Unsupported`] if they cannot be asked, an error for everything else. From a list take only what names
-///    the reference: an API that does not know a filter ignores it and lists everything.
+///    [`LookedUp::Inconclusive`] if they list only calls that are up, [`LookedUp::Unsupported`] if they cannot be asked,
+///    an error for everything else. From a list take only what names the reference: an API that does not know a filter
+///    ignores it and lists everything.
 /// 6. Return from `account` [`account_of`] their host and, if there is one, their id of the account: a dial is only ever
 ///    asked about where it was sent.
 /// 7. Return from `capabilities` what their documentation promises, and no more.
@@ -237,6 +238,8 @@ pub enum LookedUp {
     /// The provider says that there is no such call. What that proves, and how often it must be said, is declared by
     /// the trunk: some providers forget calls, or learn of them late.
     NotFound,
+    /// The provider was asked and named no such call, which proves nothing, whatever the trunk declares.
+    Inconclusive,
     /// The provider cannot be asked this way.
     Unsupported,
 }

@@ -17,7 +17,7 @@ use crate::{
         sweep::{CancelRequest, Swept},
         wake::Wake,
     },
-    provider::Stopwatch,
+    provider::{LookedUp, Stopwatch},
     trunks::Trunks,
 };
 
@@ -221,6 +221,9 @@ async fn look_up(calls: &Queue, trunks: &Trunks, due: &LookUpDue) {
             if let (true, Some(id)) = (answered.hang_up, &due.provider_call_id) {
                 trunks.ask_to_cancel(&trunk.name, dial.call, id).await;
             }
+        }
+        Ok(None) if answer == LookedUp::Inconclusive => {
+            calls.metrics().look_ups.add("inconclusive");
         }
         Ok(None) => {
             calls.metrics().look_ups.add("unsupported");

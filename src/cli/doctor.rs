@@ -228,7 +228,7 @@ async fn ask(trunk: &Trunk, is_askable: bool, at: &str) -> Check {
     let is_by_id = trunk.provider.capabilities().look_up == Some(LookUps::ById);
     let id = is_by_id.then(|| nobody.to_string());
     match timeout(PATIENCE, trunk.provider.look_up(nobody, id.as_deref())).await {
-        Ok(Ok(LookedUp::Found(_) | LookedUp::NotFound)) => Check::ok(
+        Ok(Ok(LookedUp::Found(_) | LookedUp::NotFound | LookedUp::Inconclusive)) => Check::ok(
             "provider",
             format!("the provider of {name} answers, and knows the protocol"),
         ),

@@ -176,7 +176,7 @@ impl Telnyx {
         let path = format!("/v2/connections/{connection}/active_calls?");
         let calls = self.list(&path).await?;
         let found = calls.iter().find_map(|call| report::of_active(call, dial));
-        Ok(found.map_or(LookedUp::Unsupported, LookedUp::Found))
+        Ok(found.map_or(LookedUp::Inconclusive, LookedUp::Found))
     }
 
     /// All items of a list; `path` ends where a parameter may follow.
