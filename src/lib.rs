@@ -61,7 +61,7 @@ pub use provider::{
     Cancellation, Capabilities, Deadline, Error as ProviderError, Idempotency, LookUps, LookedUp,
     Order, Provider, Reply, Webhook, Webhooks, account_of,
     http::HttpProvider,
-    signature::{BadSecret, Secrets},
+    signature::{BadSecret, Rejection, Secrets, SignedAt, Verified},
 };
 
 #[doc(hidden)]
