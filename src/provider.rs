@@ -60,27 +60,7 @@ pub use webhook::{Reply, Webhook};
 /// - [`Order::deadline`] is checked before connecting and again directly before the first byte. Once it has passed,
 ///   return [`Placement::Late`].
 ///
-/// # Writing another adapter
-///
-/// 1. Make a struct that holds a parsed base address, the key as a `SecretString` (so that `Debug` cannot show it) and an
-///    HTTP client that keeps the promises about phases above, as `src/provider/exchange.rs` does.
-/// 2. Write down their responses as a table from status and code to [`Placement`], with a test per line, as
-///    `src/provider/http/answer.rs` does. Unless their documentation says that a refusal means *no call*, it is `Unknown`.
-/// 3. Write down their status words as a table to [`ReportKind`](crate::domain::ReportKind) and
-///    [`Outcome`](crate::domain::Outcome), as `src/provider/protocol.rs` does. A word you do not know is
-///    `ReportKind::Unknown`; never guess that a call is over.
-/// 4. Send [`Order::webhook_url`] unchanged: its tag is how a report finds its dial even if the response to `place` was
-///    lost. Send the reference as their idempotency key if they have one, else in their free field (metadata, tag,
-///    client state).
-/// 5. Return from `look_up` what they say and no more: [`LookedUp::NotFound`] if they say that there is no such call,
-///    [`LookedUp::Inconclusive`] if they list only calls that are up, [`LookedUp::Unsupported`] if they cannot be asked,
-///    an error for everything else. From a list take only what names the reference: an API that does not know a filter
-///    ignores it and lists everything.
-/// 6. Return from `account` [`account_of`] their host and, if there is one, their id of the account: a dial is only ever
-///    asked about where it was sent.
-/// 7. Return from `capabilities` what their documentation promises, and no more.
-/// 8. Run it against the misbehaviour of `pgdial-fake-provider`, or a recording of theirs, and let the ledger judge: no
-///    reference may ring twice.
+/// How to write another adapter, step by step, is in `docs/ADAPTERS.md`. The smallest possible one:
 ///
 /// ```
 /// use futures_util::future::BoxFuture;
