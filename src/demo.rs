@@ -157,7 +157,7 @@ impl Demo {
 
         let settings = http::Settings {
             trunks: trunks.clone(),
-            public_url: public_url.clone().into(),
+            public_url: public_url.clone(),
             ..http::Settings::default()
         };
         app::start_api(supervisor, calls.clone(), listener, settings);
