@@ -244,8 +244,9 @@ async fn a_call_is_canceled_in_the_queue_and_does_not_ring() {
 
 #[tokio::test]
 async fn an_application_keeps_its_own_callback() {
-    // Every webhook comes before the response.
-    let mut stage = Stage::new(Speak::Twilio, &["*=early"]).await;
+    // Every webhook comes before the response, and none is for want of a URL.
+    let without = |options: &mut FakeOptions| options.webhook_url = None;
+    let mut stage = Stage::with(Speak::Twilio, &["*=early"], without).await;
     let application = ("ApplicationSid", "AP00000000000000000000000000000001");
     place(&stage, &[application]).await;
     let (_, placed) = place(&stage, &[]).await;

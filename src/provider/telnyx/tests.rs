@@ -648,7 +648,7 @@ fn every_event_moves_a_call_as_the_table_says() {
         let says_answer = kind == "answered" || outcome_word == "answered";
         assert_eq!(report.answered, says_answer, "{row}");
     }
-    assert_eq!(rows, 53);
+    assert_eq!(rows, 54);
 }
 
 #[test]
