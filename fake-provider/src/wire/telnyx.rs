@@ -1,6 +1,6 @@
 //! Telnyx Call Control: <https://developers.telnyx.com/api-reference/call-commands/dial>.
 //!
-//! Every call has an assistant, or needs none: other commands to a call than to hang up are not known here.
+//! Of the commands to a call only the one that hangs up is here: a call with an assistant needs no other.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -462,6 +462,9 @@ fn hang_up_of(call: &Call) -> Value {
     let goes_on = has_asked(call, "/goes_on");
     // A D-code tells that Telnyx itself refused.
     let (cause, source, sip, reason) = match ending {
+        Ending::Completed if call.hang_up.is_cancelled() => {
+            ("normal_clearing", "caller", "200", None)
+        }
         Ending::Completed | Ending::Voicemail => ("normal_clearing", "callee", "200", None),
         Ending::Fault => ("unspecified", "unknown", "unspecified", None),
         Ending::Busy => ("user_busy", "callee", "486", None),
@@ -550,7 +553,11 @@ fn page(items: &[Value], query: &Form) -> Json<Value> {
     let wanted = |name| query.get(name).and_then(|text| text.parse::<usize>().ok());
     let size = wanted("page[size]").unwrap_or(PAGE.0).clamp(1, PAGE.1);
     let number = wanted("page[number]").unwrap_or(1).max(1);
-    let on_page: Vec<_> = items.iter().skip((number - 1) * size).take(size).collect();
+    let on_page: Vec<_> = items
+        .iter()
+        .skip((number - 1).saturating_mul(size))
+        .take(size)
+        .collect();
     Json(json!({
         "data": on_page,
         "meta": {

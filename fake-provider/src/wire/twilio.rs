@@ -189,15 +189,9 @@ impl IntoResponse for Refused {
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let decoded = BASE64.decode(value.strip_prefix("Basic ")?).ok()?;
-    let (user, password) = String::from_utf8(decoded)
-        .ok()?
-        .split_once(':')
-        .map(owned)?;
-    Some((user, password))
-}
-
-fn owned((one, other): (&str, &str)) -> (String, String) {
-    (one.to_owned(), other.to_owned())
+    let text = String::from_utf8(decoded).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
 }
 
 fn unauthorized() -> Refused {
@@ -357,10 +351,11 @@ fn seconds(end: &End) -> u64 {
 }
 
 fn has_happened(call: &Call, event: &str) -> bool {
+    let was_dialed = dialed_at(call, &call.phase()).is_some();
     match event {
-        "ringing" => call.ending.rings(),
+        "ringing" => was_dialed && call.ending.rings(),
         "answered" => call.answered_at().is_some(),
-        _ => true,
+        _ => was_dialed,
     }
 }
 
@@ -419,7 +414,8 @@ fn rfc2822(unix_ms: i64) -> String {
 /// When it left the queue.
 fn dialed_at(call: &Call, phase: &Phase) -> Option<i64> {
     let queued = call.plan.queued.unwrap_or_default().as_millis();
-    let at = call.placed_at + i64::try_from(queued).unwrap_or(i64::MAX);
+    let queued = i64::try_from(queued).unwrap_or(i64::MAX);
+    let at = call.placed_at.saturating_add(queued);
     match phase {
         Phase::Queued => None,
         Phase::Over(end) if end.at < at => None,

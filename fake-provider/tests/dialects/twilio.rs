@@ -181,6 +181,12 @@ async fn every_ending_has_its_words() {
             _ => word,
         };
         assert_eq!(outcome, expected, "{told}");
+        let events_before = match field("CallDuration") {
+            "0" if ending.rings() => "2",
+            "0" => "1",
+            _ => "3",
+        };
+        assert_eq!(field("SequenceNumber"), events_before, "{word}");
         let talked = field("CallDuration") != "0";
         assert_eq!(
             talked,
@@ -237,6 +243,7 @@ async fn a_call_is_canceled_in_the_queue_and_does_not_ring() {
     assert_eq!(canceled["status"], "canceled");
     let told = stage.webhook().await.form();
     assert_same(&payload("canceled"), &told, &[]);
+    assert_eq!(told["SequenceNumber"], "0");
     assert!(ledger::read(stage.fake.ledger()).unwrap().is_empty());
     let (status, over) = post(&stage, &path, &[("Status", "completed")]).await;
     assert_eq!((status, &over["code"]), (400, &json!(21220)));
