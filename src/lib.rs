@@ -58,8 +58,8 @@ pub use flow::{
     webhook::{Event as ProviderEvent, Verdict},
 };
 pub use provider::{
-    Cancellation, Deadline, Error as ProviderError, LookedUp, Order, Provider, Reply, Webhook,
-    account_of,
+    Cancellation, Deadline, Error as ProviderError, Finding, LookedUp, Order, Provider, Reply,
+    Severity, Webhook, account_of,
     http::HttpProvider,
     signature::{BadSecret, Secrets},
 };

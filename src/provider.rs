@@ -18,6 +18,7 @@ use crate::domain::{ClaimedCall, Placement, Reference, Report};
 pub mod adapters;
 mod answer;
 pub mod bland;
+mod check;
 pub mod client;
 pub mod deadline;
 pub mod elevenlabs;
@@ -35,6 +36,7 @@ mod webhook;
 
 mod words;
 
+pub use check::{Finding, Severity};
 pub use deadline::{Deadline, Stopwatch};
 use signature::{Rejection, Secrets, Verified};
 pub use webhook::{Reply, Webhook};
@@ -159,6 +161,13 @@ pub trait Provider: Send + Sync + Debug {
         _since: DateTime<Utc>,
     ) -> BoxFuture<'_, Result<Option<Vec<Report>>, Error>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// Asks the platform what can be asked without ringing anybody: whether the key is valid, and numbers, scripts
+    /// and webhook are as they must be. `account_url` is the address for reports on all calls of the account. Where
+    /// nothing is returned, `look_up` is asked about a dial that does not exist.
+    fn check<'a>(&'a self, _account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(async { Vec::new() })
     }
 
     /// Whether the headers of a webhook claim a signature. Checked before its body is read: unsigned megabytes are not

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
     client::{Client, Credentials},
     platform::{CLOCKS_DIFFER, REFERENCE, Scripts, TRUNK, variables},
     protocol::{self, is_verbatim},
@@ -19,6 +19,7 @@ use super::{
 use crate::domain::{Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
+mod check;
 mod report;
 
 /// Default address; enterprises have hosts of their own.
@@ -206,6 +207,10 @@ impl Provider for Bland {
                 None => self.by_reference(dial).await,
             }
         })
+    }
+
+    fn check<'a>(&'a self, account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self, account_url))
     }
 
     fn read(&self, webhook: &Webhook<'_>) -> Report {

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
     client::{Client, Credentials},
     platform::{Numbers, REFERENCE, Scripts, variables},
     protocol::is_verbatim,
@@ -22,6 +22,7 @@ use super::{
 use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
+mod check;
 mod report;
 mod signature;
 
@@ -191,6 +192,10 @@ impl Provider for ElevenLabs {
                 None => self.by_reference(dial).await,
             }
         })
+    }
+
+    fn check<'a>(&'a self, account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self, account_url))
     }
 
     fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
     client::{Client, Credentials},
     platform::{REFERENCE, Scripts, TRUNK, variables},
     signature::{Rejection, Secrets, Verified},
@@ -19,6 +19,7 @@ use super::{
 use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
+mod check;
 mod report;
 mod signature;
 
@@ -166,6 +167,10 @@ impl Provider for Retell {
                 None => self.by_reference(dial).await,
             }
         })
+    }
+
+    fn check<'a>(&'a self, _account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self))
     }
 
     fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
     client::{Client, Credentials},
     platform::{Scripts, variables},
     protocol,
@@ -22,6 +22,7 @@ use super::{
 use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
+mod check;
 mod report;
 mod signature;
 
@@ -229,6 +230,10 @@ impl Provider for Telnyx {
                 None => self.by_reference(dial).await,
             }
         })
+    }
+
+    fn check<'a>(&'a self, _account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self))
     }
 
     fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {
