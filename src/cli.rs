@@ -19,6 +19,7 @@ use crate::{
 
 pub mod acts;
 pub mod calls;
+pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod dnc;
@@ -129,7 +130,7 @@ enum Command {
     Campaigns(lanes::LaneCommand<lanes::CampaignChanges>),
     /// Trunks: provider accounts with slots, a pace and a pause switch.
     #[command(subcommand)]
-    Trunks(lanes::LaneCommand<lanes::TrunkChanges>),
+    Trunks(TrunksCommand),
     /// The do-not-call list.
     #[command(subcommand)]
     Dnc(dnc::DncCommand),
@@ -166,6 +167,16 @@ enum Command {
     Man(man::ManArgs),
     /// GET a URL once; succeed if it returns 200. For a container's HEALTHCHECK.
     Healthcheck(healthcheck::HealthcheckArgs),
+}
+
+/// What campaigns have too, and a question to the account.
+#[derive(Debug, Subcommand)]
+enum TrunksCommand {
+    #[command(flatten)]
+    Lane(lanes::LaneCommand<lanes::TrunkChanges>),
+    /// Ask a trunk's account whether key, numbers, scripts and webhook are right, without ringing anybody.
+    #[command(after_help = check::CODES)]
+    Check(check::CheckArgs),
 }
 
 const SECRETS: &str = "\
@@ -289,6 +300,9 @@ impl Invocation {
                 Ok(Exit::Ok)
             }
             Command::Sign(args) => sign::run(args, &self.variables, out),
+            Command::Trunks(TrunksCommand::Check(args)) => {
+                check::run(args, &self.variables, out).await
+            }
             Command::Healthcheck(args) => healthcheck::run(args, out).await,
             Command::Completions(args) => completions::run(args, Cli::command(), out),
             Command::Man(args) => man::run(args, Cli::command(), out),
@@ -350,7 +364,7 @@ impl Command {
             Self::Calls(command) => calls::run(command, calls, by, out).await,
             Self::Top => top::run(calls, by, out).await,
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
-            Self::Trunks(command) => lanes::run(command, calls, by, out).await,
+            Self::Trunks(TrunksCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,
@@ -365,6 +379,7 @@ impl Command {
             | Self::Migrate { .. }
             | Self::Recover(_)
             | Self::Doctor(_)
+            | Self::Trunks(TrunksCommand::Check(_))
             | Self::Completions(_)
             | Self::Man(_)
             | Self::Demo(_)

@@ -280,6 +280,16 @@ pub fn provider_address(flags: &Flags, variables: &Variables, trunk: &str) -> Op
     })
 }
 
+/// Whether the variables of a trunk end so.
+pub fn is_trunk_setting(part: &str) -> bool {
+    trunks::PARTS.contains(part)
+}
+
+/// Variable of a trunk that ends so.
+pub fn trunk_variable(trunk: &str, part: &str) -> String {
+    trunks::variable(trunk, part)
+}
+
 /// Adapter of a trunk at a platform; none for one that speaks pgdial's protocol, whose reports can be read
 /// without any setting.
 pub fn platform(variables: &Variables, trunk: &str) -> Result<Option<Arc<dyn Provider>>, Problems> {

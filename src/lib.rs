@@ -58,8 +58,8 @@ pub use flow::{
     webhook::{Event as ProviderEvent, Verdict},
 };
 pub use provider::{
-    Cancellation, Capabilities, Deadline, Error as ProviderError, Idempotency, LookUps, LookedUp,
-    Order, Provider, Reply, Webhook, Webhooks, account_of,
+    Cancellation, Capabilities, Deadline, Error as ProviderError, Finding, Idempotency, LookUps,
+    LookedUp, Order, Provider, Reply, Severity, Webhook, Webhooks, account_of,
     http::HttpProvider,
     signature::{BadSecret, Rejection, Secrets, SignedAt, Verified},
 };

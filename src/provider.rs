@@ -19,6 +19,7 @@ pub mod adapters;
 mod answer;
 pub mod bland;
 mod capabilities;
+mod check;
 pub mod client;
 pub mod deadline;
 pub mod elevenlabs;
@@ -37,6 +38,7 @@ mod webhook;
 mod words;
 
 pub use capabilities::{Capabilities, Idempotency, LookUps, Webhooks};
+pub use check::{Finding, Severity};
 pub use deadline::{Deadline, Stopwatch};
 use signature::{Rejection, Secrets, Verified};
 pub use webhook::{Reply, Webhook};
@@ -149,6 +151,13 @@ pub trait Provider: Send + Sync + Debug {
         _since: DateTime<Utc>,
     ) -> BoxFuture<'_, Result<Option<Vec<Report>>, Error>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// Asks the platform what can be asked without ringing anybody: whether the key is valid, and numbers, scripts
+    /// and webhook are as they must be. `account_url` is the address for reports on all calls of the account. Where
+    /// nothing is returned, `look_up` is asked about a dial that does not exist.
+    fn check<'a>(&'a self, _account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(async { Vec::new() })
     }
 
     /// Whether the headers of a webhook claim a signature. Checked before its body is read: unsigned megabytes are not

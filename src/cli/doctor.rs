@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 
-use super::{Exit, Failure, Out, lanes};
+use super::{Exit, Failure, Out, check, lanes};
 use crate::{
     config::{self, Api, Common, Flags, Problem, Settings, Variables},
     db::{
@@ -20,7 +20,7 @@ use crate::{
     },
     domain::{CallId, Reference},
     flow::{Queue, view::Trunk as Declared, wake::ListenError},
-    provider::{self, LookUps, LookedUp},
+    provider::{self, LookUps, LookedUp, tag},
     trunks::{Trunk, Trunks},
 };
 
@@ -61,7 +61,8 @@ pub async fn run(
     }
     if let Ok(trunks) = config::trunks_told(flags, variables) {
         let address = |trunk: &str| config::provider_address(flags, variables, trunk);
-        found.extend(ask_all(&trunks, &declared, address).await);
+        let public_url = config::public_url(flags, variables).unwrap_or_default();
+        found.extend(ask_all(&trunks, &declared, address, &public_url).await);
     }
     // Worst first; the sort is stable, so related checks stay together.
     found.sort_by_key(|check| std::cmp::Reverse(check.verdict));
@@ -189,6 +190,7 @@ async fn ask_all(
     trunks: &Trunks,
     declared: &[Declared],
     address: impl Fn(&str) -> Option<String>,
+    public_url: &str,
 ) -> Vec<Check> {
     let mut asks = JoinSet::new();
     for name in trunks.names() {
@@ -198,20 +200,26 @@ async fn ask_all(
             let told =
                 format!("the settings describe a trunk {name} that the database does not have");
             let repair = format!("`pgdial trunks create {name}`, or remove its variables");
-            asks.spawn(async move { Check::fail("provider", told, repair) });
+            asks.spawn(async move { vec![Check::fail("provider", told, repair)] });
         }
         if let Some(trunk) = trunks.get(&name).cloned() {
             let address = address(&name).unwrap_or_default();
-            asks.spawn(async move { ask(&trunk, is_askable, &address).await });
+            let url = tag::account_url(public_url, &name);
+            asks.spawn(async move {
+                match check::of_doctor(&trunk, &url, PATIENCE).await {
+                    Some(checks) => checks,
+                    None => vec![ask(&trunk, is_askable, &address).await],
+                }
+            });
         }
     }
-    let mut found = asks.join_all().await;
+    let mut found = asks.join_all().await.concat();
     found.sort_by(|one, other| one.message.cmp(&other.message));
     found
 }
 
 /// Asks about a reference that does not exist: rings nobody, and a correct provider says it does not know it.
-async fn ask(trunk: &Trunk, is_askable: bool, at: &str) -> Check {
+pub(super) async fn ask(trunk: &Trunk, is_askable: bool, at: &str) -> Check {
     let nobody = Reference {
         call: CallId(Uuid::new_v4()),
         claim_no: 1,

@@ -65,7 +65,9 @@ fn only_what_is_given_is_set() {
         serde_json::json!({"cap": null, "ringTimeout": "45 seconds", "redialUnknown": false, "busyBase": "1500 milliseconds"})
     );
     let line = "trunks set default --slots 0 --calls-per-second 2.5";
-    let Command::Trunks(lanes::LaneCommand::Set { changes, .. }) = parsed(line).command else {
+    let Command::Trunks(TrunksCommand::Lane(lanes::LaneCommand::Set { changes, .. })) =
+        parsed(line).command
+    else {
         panic!("{line}");
     };
     assert_eq!(

@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    Cancellation, Capabilities, Error, Idempotency, LookUps, LookedUp, Order, Provider, Webhook,
-    Webhooks,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook, Webhooks,
     client::{Client, Credentials},
     platform::{CLOCKS_DIFFER, REFERENCE, Scripts, TRUNK, variables},
     protocol::{self, is_verbatim},
@@ -20,6 +20,7 @@ use super::{
 use crate::domain::{Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
+mod check;
 mod report;
 
 /// Default address; enterprises have hosts of their own.
@@ -218,6 +219,10 @@ impl Provider for Bland {
                 None => self.by_reference(dial).await,
             }
         })
+    }
+
+    fn check<'a>(&'a self, account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self, account_url))
     }
 
     fn read(&self, webhook: &Webhook<'_>) -> Report {

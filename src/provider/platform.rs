@@ -26,6 +26,12 @@ impl Scripts {
         self.0.get(script_id).map_or(script_id, String::as_str)
     }
 
+    /// Each alias with its id.
+    pub(super) fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
+        let aliases = self.0.iter();
+        aliases.map(|(alias, id)| (alias.as_str(), id.as_str()))
+    }
+
     /// The platform's id, and the version after its last `@`.
     pub(super) fn with_version<'a>(&'a self, script_id: &'a str) -> (&'a str, Option<&'a str>) {
         let id = self.resolve(script_id);
@@ -60,6 +66,11 @@ impl FromStr for Scripts {
 pub struct Numbers(Vec<(Phone, String)>);
 
 impl Numbers {
+    /// Each number with its id.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Phone, &str)> {
+        self.0.iter().map(|(number, id)| (number, id.as_str()))
+    }
+
     /// Id of this number, or of the first one if none is given.
     pub(super) fn id(&self, number: Option<&Phone>) -> Option<&str> {
         let mut known = self.0.iter();

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Capabilities, Error, Idempotency, LookUps, LookedUp, Order, Provider, Webhook,
-    Webhooks,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook, Webhooks,
     client::{Client, Credentials},
     platform::{REFERENCE, Scripts, TRUNK, variables},
     signature::{Rejection, Secrets, Verified},
@@ -22,6 +22,7 @@ use super::{
 use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
+mod check;
 mod report;
 mod signature;
 
@@ -187,6 +188,10 @@ impl Provider for Retell {
                 None => self.by_reference(dial).await,
             }
         })
+    }
+
+    fn check<'a>(&'a self, _account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self))
     }
 
     fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Capabilities, Error, Idempotency, LookUps, LookedUp, Order, Provider, Webhook,
-    Webhooks,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook, Webhooks,
     client::{Client, Credentials},
     platform::{Scripts, variables},
     protocol,
@@ -23,6 +23,7 @@ use super::{
 use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
+mod check;
 mod report;
 mod signature;
 
@@ -242,6 +243,10 @@ impl Provider for Telnyx {
                 None => self.by_reference(dial).await,
             }
         })
+    }
+
+    fn check<'a>(&'a self, _account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self))
     }
 
     fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {

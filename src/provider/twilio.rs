@@ -9,8 +9,8 @@ use hyper::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Cancellation, Capabilities, Error, Idempotency, LookUps, LookedUp, Order, Provider, Reply,
-    Webhook, Webhooks,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Reply, Webhook, Webhooks,
     answer::Answer,
     client::{Client, Credentials},
     platform::Scripts,
@@ -20,6 +20,7 @@ use super::{
 use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
+mod check;
 mod report;
 mod script;
 mod signature;
@@ -40,6 +41,8 @@ const RETRIES: &str = "#rc=5&rp=all";
 pub struct Twilio {
     client: Client,
     account_sid: String,
+    /// Whether it is an API key's, not the Auth Token.
+    has_own_key: bool,
     from: Option<Phone>,
     scripts: Scripts,
 }
@@ -56,6 +59,7 @@ impl Twilio {
         from: Option<Phone>,
         scripts: Scripts,
     ) -> Result<Self, Error> {
+        let has_own_key = key.expose_secret().contains(':');
         let credentials = match key.expose_secret().split_once(':') {
             Some((sid, secret)) => Credentials::Basic(sid.to_owned(), secret.into()),
             None => Credentials::Basic(account_sid.to_owned(), key),
@@ -63,6 +67,7 @@ impl Twilio {
         Ok(Self {
             client: Client::new(address, credentials)?,
             account_sid: account_sid.to_owned(),
+            has_own_key,
             from,
             scripts,
         })
@@ -184,6 +189,10 @@ impl Provider for Twilio {
                 None => Ok(LookedUp::Unsupported),
             }
         })
+    }
+
+    fn check<'a>(&'a self, account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self, account_url))
     }
 
     fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {

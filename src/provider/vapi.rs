@@ -10,7 +10,8 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Capabilities, Error, Idempotency, LookUps, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook,
     answer::Answer,
     client::{Client, Credentials},
     platform::{CLOCKS_DIFFER, Numbers, REFERENCE, Scripts, TRUNK, text, variables},
@@ -22,6 +23,7 @@ use crate::domain::{ClaimedCall, Outcome, Phone, Placement, Reference, Refusal, 
 use answers::Page;
 
 mod answers;
+mod check;
 mod ended;
 mod report;
 mod signature;
@@ -315,6 +317,10 @@ impl Provider for Vapi {
         since: DateTime<Utc>,
     ) -> BoxFuture<'_, Result<Option<Vec<Report>>, Error>> {
         Box::pin(self.calls_since_now(since))
+    }
+
+    fn check<'a>(&'a self, account_url: &'a str) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(check::check(self, account_url))
     }
 
     fn claims_signature(&self, headers: &HeaderMap) -> Result<(), Rejection> {

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     domain::{Outcome, ReportKind},
     provider::platform::testing::{
-        DIAL, Vector, WEBHOOK, answer, answering, claimed, order, outcome, word,
+        DIAL, Vector, WEBHOOK, answer, answering, checked, claimed, order, outcome, word,
     },
 };
 
@@ -503,4 +503,68 @@ async fn a_call_is_stopped_unless_it_is_over() {
             seen[0]
         );
     }
+}
+
+#[tokio::test]
+async fn an_account_is_asked_about_all_that_a_call_needs() {
+    let bland = |address: &str| {
+        let settings = Settings {
+            from: Some("+14155550100".parse().unwrap()),
+            scripts: "a=p1@3,b=persona:x1,c=p2@production".parse().unwrap(),
+            record: false,
+        };
+        Bland::new(address, "sk_0123".into(), settings).unwrap()
+    };
+    let me = |balance: f64| json!({"status": "active", "billing": {"current_balance": balance}, "total_calls": 7});
+    let none = json!({"inbound_numbers": []});
+    let (found, asked) = checked(
+        bland,
+        "https://calls.example.com/callbacks/default",
+        &[
+            (200, me(12.5)),
+            (200, none.clone()),
+            (
+                200,
+                json!({"outbound_numbers": [{"phone_number": "+14155550100"}]}),
+            ),
+            (200, json!({"name": "Welcome", "nodes": [], "edges": []})),
+            (
+                200,
+                json!({"data": {"id": "x1", "name": "Ada"}, "errors": null}),
+            ),
+            (
+                200,
+                json!({"status": "error", "message": "Pathway not found"}),
+            ),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
+    assert_eq!(
+        asked,
+        [
+            "/v1/me",
+            "/v1/inbound",
+            "/v1/outbound",
+            "/v1/pathway/p1/version/3",
+            "/v1/personas/x1",
+            "/v1/pathway/p2",
+        ]
+    );
+    let gone =
+        json!({"data": null, "errors": [{"error": "NOT_FOUND", "message": "Persona not found"}]});
+    let (found, _) = checked(
+        bland,
+        "http://calls.example.com/callbacks/default",
+        &[
+            (200, me(0.0)),
+            (200, none),
+            (200, json!({"outbound_numbers": []})),
+            (404, gone.clone()),
+            (404, gone.clone()),
+            (404, gone),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
 }

@@ -6,7 +6,9 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::{
     domain::ReportKind,
-    provider::platform::testing::{DIAL, Vector, answer, answering, claimed, order, outcome, word},
+    provider::platform::testing::{
+        DIAL, Vector, answer, answering, checked, claimed, order, outcome, word,
+    },
 };
 
 macro_rules! data {
@@ -516,4 +518,85 @@ async fn a_dial_is_found_by_its_user_and_only_if_it_carries_the_reference() {
 async fn a_call_cannot_be_ended() {
     let ended = elevenlabs().cancel(ID).await.unwrap();
     assert_eq!(ended, Cancellation::Unsupported);
+}
+
+#[tokio::test]
+async fn a_workspace_is_asked_about_all_that_a_call_needs() {
+    const URL: &str = "https://calls.example.com/callbacks/default";
+    let labs = |address: &str| {
+        let settings = Settings {
+            numbers: "+14155550100=phnum_1".parse().unwrap(),
+            scripts: "welcome=agent_1".parse().unwrap(),
+            ..Settings::default()
+        };
+        ElevenLabs::new(address, "sk_0123".into(), settings).unwrap()
+    };
+    let number = |provider: &str| json!({"phone_number": "+14155550100", "phone_number_id": "phnum_1", "provider": provider});
+    let set =
+        |events: &[&str]| json!({"webhooks": {"post_call_webhook_id": "wh_1", "events": events}});
+    let webhook = |url: &str, off: bool| json!({"webhooks": [{"webhook_id": "wh_0", "webhook_url": "https://x.example"}, {"webhook_id": "wh_1", "webhook_url": url, "is_disabled": false, "is_auto_disabled": off}]});
+    let agent = json!({"agent_id": "agent_1", "name": "Welcome"});
+    let (found, asked) = checked(
+        labs,
+        URL,
+        &[
+            (200, json!({"conversations": []})),
+            (200, json!({"status": "active", "tier": "pro", "character_count": 10, "character_limit": 100})),
+            (200, number("twilio")),
+            (200, agent.clone()),
+            (200, set(&["transcript", "call_initiation_failure"])),
+            (200, webhook(URL, false)),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
+    assert_eq!(
+        asked,
+        [
+            "/v1/convai/conversations?page_size=1",
+            "/v1/user/subscription",
+            "/v1/convai/phone-numbers/phnum_1",
+            "/v1/convai/agents/agent_1",
+            "/v1/convai/settings",
+            "/v1/workspace/webhooks",
+        ]
+    );
+    let missing = json!({"detail": {"status": "missing_permissions", "message": "The API key is missing the permission user_read"}});
+    let mut own = agent;
+    own["platform_settings"]["workspace_overrides"]["webhooks"] =
+        json!({"post_call_webhook_id": "wh_0"});
+    let (found, _) = checked(
+        labs,
+        URL,
+        &[
+            (200, json!({"conversations": []})),
+            (401, missing),
+            (200, number("sip_trunk")),
+            (200, own),
+            (200, set(&["transcript"])),
+            (200, webhook(URL, true)),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
+    let (found, _) = checked(
+        labs,
+        URL,
+        &[
+            (200, json!({"conversations": []})),
+            (200, json!({})),
+            (
+                404,
+                json!({"detail": {"status": "not_found", "message": "No such number"}}),
+            ),
+            (
+                404,
+                json!({"detail": {"status": "not_found", "message": "No such agent"}}),
+            ),
+            (200, json!({"webhooks": null})),
+            (200, json!({"webhooks": []})),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
 }

@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     domain::{ClaimedCall, Outcome, Placement, Refusal},
     provider::{
-        Deadline, Order, Provider, Stopwatch, Webhook, answer::Answer, signature::Verified,
+        Deadline, Finding, Order, Provider, Stopwatch, Webhook, answer::Answer, signature::Verified,
     },
 };
 
@@ -125,8 +125,41 @@ pub(in crate::provider) async fn answering(
     listener: TcpListener,
     answers: &[impl AsRef<str>],
 ) -> Vec<String> {
+    let answers = answers.iter().map(|body| (200, body.as_ref().to_owned()));
+    answering_with(listener, answers.collect()).await
+}
+
+/// What an account is found to be if it gives these responses: a line per finding. Also the paths asked for.
+pub(in crate::provider) async fn checked<P: Provider + 'static>(
+    provider: impl FnOnce(&str) -> P,
+    account_url: &str,
+    answers: &[(u16, Value)],
+) -> (Vec<String>, Vec<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let provider = provider(&format!("http://{}", listener.local_addr().unwrap()));
+    let answers = answers
+        .iter()
+        .map(|(status, body)| (*status, body.to_string()));
+    let asked = answering_with(listener, answers.collect());
+    let (found, asked) = tokio::join!(provider.check(account_url), asked);
+    let line = |found: &Finding| {
+        let (severity, repair) = (found.severity.as_str(), found.repair.as_deref());
+        let repair = repair.map_or_else(String::new, |repair| format!(" -> {repair}"));
+        format!("{severity} {}: {}{repair}", found.about, found.message)
+    };
+    let path = |request: &String| {
+        assert!(request.starts_with("GET "), "it only reads: {request}");
+        request.split(' ').nth(1).unwrap().to_owned()
+    };
+    (
+        found.iter().map(line).collect(),
+        asked.iter().map(path).collect(),
+    )
+}
+
+async fn answering_with(listener: TcpListener, answers: Vec<(u16, String)>) -> Vec<String> {
     let mut asked = Vec::new();
-    for body in answers.iter().map(AsRef::as_ref) {
+    for (status, body) in answers {
         let accepted = timeout(PATIENCE, listener.accept()).await;
         let (mut stream, _) = accepted.expect("another request").unwrap();
         let (mut request, mut part) = (Vec::new(), [0; 4096]);
@@ -147,7 +180,7 @@ pub(in crate::provider) async fn answering(
             request.extend_from_slice(&part[..read]);
         }
         let head = format!(
-            "HTTP/1.1 200 OK\r\ndate: {DATE}\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status} X\r\ndate: {DATE}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         stream

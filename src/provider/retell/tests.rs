@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::*;
 use crate::{
     domain::{ClaimedCall, ReportKind},
-    provider::{Deadline, Stopwatch, answer::Answer},
+    provider::{Deadline, Stopwatch, answer::Answer, platform::testing::checked},
 };
 
 macro_rules! data {
@@ -430,4 +430,66 @@ fn the_end_of_a_call_is_asked_for_once_more_unless_it_is_over() {
     );
     assert!(ended(400, data!("error-400.json")).is_err());
     assert!(ended(429, data!("error-429.json")).is_err());
+}
+
+#[tokio::test]
+async fn a_workspace_is_asked_about_all_that_a_call_needs() {
+    let retell = |address: &str| {
+        let scripts = "spring=agent_2@3,welcome=agent_1".parse().unwrap();
+        let from = Some("+14155550100".parse().unwrap());
+        Retell::new(address, "sk_0123".into(), from, scripts).unwrap()
+    };
+    let room = json!({"current_concurrency": 3, "concurrency_limit": 20});
+    let number = json!({"phone_number": "+14155550100", "phone_number_type": "custom"});
+    let unknown =
+        json!({"status": "error", "message": "Cannot find requested asset under given api key."});
+    let (found, asked) = checked(
+        retell,
+        "",
+        &[
+            (200, room.clone()),
+            (200, number),
+            (422, unknown.clone()),
+            (200, json!({"agent_id": "agent_1", "version": 0})),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
+    assert_eq!(
+        asked,
+        [
+            "/get-concurrency",
+            "/get-phone-number/%2B14155550100",
+            "/get-agent/agent_2?version=3",
+            "/get-agent/agent_1",
+        ]
+    );
+    let refused = json!({"status": "error", "message": "API key is missing or invalid: sk_0123"});
+    let (found, _) = checked(retell, "", &[(401, refused)]).await;
+    assert_eq!(
+        found,
+        [
+            "wrong key: the key is refused: HTTP 401: API key is missing or invalid: [key] -> set PROVIDER_KEY to a key of the account"
+        ]
+    );
+    let (found, _) = checked(retell, "", &[(500, json!({}))]).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("warn key: the platform does not say: HTTP 500"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_platform_that_nobody_reaches_is_a_warning() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let retell = Retell::new(&address, "sk_0123".into(), None, Scripts::default()).unwrap();
+    let found = retell.check("").await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (found[0].about, found[0].severity.as_str()),
+        ("key", "warn")
+    );
 }

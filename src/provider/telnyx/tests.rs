@@ -11,7 +11,7 @@ use crate::{
     domain::ReportKind,
     provider::platform::{
         sip_outcome,
-        testing::{DIAL, answer, answering, claimed, headers, order, outcome, word},
+        testing::{DIAL, answer, answering, checked, claimed, headers, order, outcome, word},
     },
 };
 
@@ -808,4 +808,61 @@ fn no_value_of_any_field_is_too_strange() {
             report::of_call(&call, &[raw, odd.clone()]);
         }
     }
+}
+
+#[tokio::test]
+async fn an_account_is_asked_about_all_that_a_call_needs() {
+    let telnyx = |address: &str| {
+        let from = Some("+14155550100".parse().unwrap());
+        let scripts = "welcome=assistant-1".parse().unwrap();
+        let keys = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
+            .parse()
+            .unwrap();
+        Telnyx::new(address, "sk_0123".into(), "7267", from, scripts, keys).unwrap()
+    };
+    let balance = json!({"data": {"available_credit": "400.00", "currency": "USD"}});
+    let application = |profile: Value| {
+        let outbound = json!({"outbound_voice_profile_id": profile, "channel_limit": 10});
+        json!({"data": {"id": "7267", "active": true, "outbound": outbound}})
+    };
+    let number = |of: &str| json!({"data": [{"phone_number": "+14155550100", "status": "active", "connection_id": of}]});
+    let (found, asked) = checked(
+        telnyx,
+        "",
+        &[
+            (200, balance),
+            (200, application("1".into())),
+            (200, number("7267")),
+            (200, json!({"id": "assistant-1", "name": "Welcome"})),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
+    assert_eq!(
+        asked,
+        [
+            "/v2/balance",
+            "/v2/call_control_applications/7267",
+            "/v2/phone_numbers?filter%5Bphone_number%5D=%2B14155550100",
+            "/v2/ai/assistants/assistant-1",
+        ]
+    );
+    let not_found = json!({"errors": [{"code": "10005", "title": "Resource not found"}]});
+    let (found, asked) = checked(
+        telnyx,
+        "",
+        &[
+            (
+                403,
+                json!({"errors": [{"code": "10010", "title": "Authorization failed"}]}),
+            ),
+            (200, application(Value::Null)),
+            (200, json!({"data": []})),
+            (404, not_found.clone()),
+            (404, not_found),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
+    assert_eq!(asked[3], "/v2/verified_numbers/%2B14155550100");
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     domain::ReportKind,
     provider::platform::testing::{
-        DIAL, WEBHOOK, answer, answering, claimed, headers, order, outcome, word,
+        DIAL, WEBHOOK, answer, answering, checked, claimed, headers, order, outcome, word,
     },
 };
 
@@ -717,4 +717,71 @@ fn another_account_is_another() {
     };
     assert_ne!(of("AC1"), of("AC2"));
     assert_eq!(twilio().account().unwrap(), of(ACCOUNT));
+}
+
+#[tokio::test]
+async fn an_account_is_asked_about_all_that_a_call_needs() {
+    let twilio = |key: &'static str| {
+        move |address: &str| {
+            let from = Some("+14155550100".parse().unwrap());
+            Twilio::new(address, "AC1", key.into(), from, Scripts::default()).unwrap()
+        }
+    };
+    let balance = (
+        200,
+        json!({"account_sid": "AC1", "balance": "12.50", "currency": "USD"}),
+    );
+    let other = json!({"phone_number": "+14155550199"});
+    let (found, asked) = checked(
+        twilio("token"),
+        "http://calls.example.com/callbacks/default",
+        &[
+            (
+                200,
+                json!({"sid": "AC1", "status": "active", "type": "Trial"}),
+            ),
+            balance.clone(),
+            // A filter that was ignored.
+            (200, json!({"incoming_phone_numbers": [other.clone()]})),
+            (
+                200,
+                json!({"outgoing_caller_ids": [{"phone_number": "+14155550100"}]}),
+            ),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(found.join("\n"));
+    let account = "/2010-04-01/Accounts/AC1";
+    assert_eq!(
+        asked,
+        [
+            format!("{account}.json"),
+            format!("{account}/Balance.json"),
+            format!("{account}/IncomingPhoneNumbers.json?PhoneNumber=%2B14155550100"),
+            format!("{account}/OutgoingCallerIds.json?PhoneNumber=%2B14155550100"),
+        ]
+    );
+    let (found, asked) = checked(
+        twilio("SK1:secret"),
+        "https://calls.example.com/callbacks/default",
+        &[
+            (200, json!({"calls": []})),
+            (401, json!({"code": 20003, "message": "Authenticate"})),
+            (200, json!({"incoming_phone_numbers": []})),
+            (200, json!({"outgoing_caller_ids": [other]})),
+        ],
+    )
+    .await;
+    assert_eq!(asked[0], format!("{account}/Calls.json?PageSize=1"));
+    assert!(
+        found.contains(
+            &"unknown balance: the key may not read it: HTTP 401: Authenticate".to_owned()
+        ),
+        "{found:?}"
+    );
+    let missing = "wrong number: number +14155550100 is neither of the account nor verified";
+    assert!(
+        found.iter().any(|line| line.starts_with(missing)),
+        "{found:?}"
+    );
 }

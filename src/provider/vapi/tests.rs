@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     domain::ReportKind,
     provider::platform::testing::{
-        DIAL, Vector, WEBHOOK, answer, answering, claimed, order, outcome, word,
+        DIAL, Vector, WEBHOOK, answer, answering, checked, claimed, order, outcome, word,
     },
 };
 
@@ -702,4 +702,73 @@ fn a_page_that_has_no_date_cannot_be_split() {
     let at: DateTime<Utc> = "2026-01-02T03:00:00Z".parse().unwrap();
     assert_eq!(middle(at, at), None);
     assert_eq!(middle(at, at - TimeDelta::hours(1)), None);
+}
+
+#[tokio::test]
+async fn an_organization_is_asked_about_all_that_a_call_needs() {
+    let vapi = |webhooks: Webhooks| {
+        move |address: &str| {
+            let settings = Settings {
+                numbers: "+14155550100=p1,+14155550101=p2,+14155550102=p3"
+                    .parse()
+                    .unwrap(),
+                scripts: "a=a1@v3,b=a2,c=squad:s1,d=a3".parse().unwrap(),
+                transport: Transport::Twilio,
+                webhooks,
+                ..Settings::default()
+            };
+            Vapi::new(address, "sk_0123".into(), settings).unwrap()
+        }
+    };
+    let url = "https://calls.example.com/callbacks/default";
+    let server = |url: &str| json!({ "url": url });
+    let answers = [
+        (200, json!([])),
+        (
+            200,
+            json!({"id": "p1", "number": "+14155550100", "provider": "twilio", "status": "active"}),
+        ),
+        (
+            200,
+            json!({"id": "p2", "number": "+14155550199", "provider": "twilio"}),
+        ),
+        (
+            200,
+            json!({"id": "p3", "provider": "byo-phone-number", "status": "active"}),
+        ),
+        (200, json!({"id": "a1", "server": server(url)})),
+        (
+            200,
+            json!({"id": "a2", "server": server("https://elsewhere.example.com")}),
+        ),
+        (
+            404,
+            json!({"message": "Couldn't get squad.", "statusCode": 404}),
+        ),
+        (
+            200,
+            json!({"id": "a3", "server": server(url), "serverMessages": ["end-of-call-report"]}),
+        ),
+    ];
+    let (found, asked) = checked(vapi(Webhooks::Inherited), url, &answers).await;
+    insta::assert_snapshot!(found.join("\n"));
+    assert_eq!(
+        asked,
+        [
+            "/call?limit=1",
+            "/phone-number/p1",
+            "/phone-number/p2",
+            "/phone-number/p3",
+            "/assistant/a1",
+            "/assistant/a2",
+            "/squad/s1",
+            "/assistant/a3",
+        ]
+    );
+    let credential_id = "c1".to_owned();
+    let (found, _) = checked(vapi(Webhooks::PerCall { credential_id }), url, &answers).await;
+    assert!(
+        !found.iter().any(|line| line.contains("server")),
+        "{found:?}"
+    );
 }

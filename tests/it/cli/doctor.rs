@@ -553,6 +553,47 @@ async fn wrong_settings_and_a_provider_that_is_not_there_are_found() {
     );
 }
 
+/// A platform that does not answer is a warning: `doctor` runs where a passing fault must not fail it. `trunks check`
+/// is asked about that platform alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_asked_and_its_silence_is_a_warning() {
+    let machine = Machine::new().await;
+    let _provider = machine.start_provider(&[]).await;
+    let checked = |change: &dyn Fn(&mut std::process::Command)| {
+        let mut command = machine.command(&["trunks", "check", "default", "--json"]);
+        change(&mut command);
+        let ran = Ran::of(command, "");
+        let told: Value = serde_json::from_str(&ran.data).unwrap_or_else(|_| panic!("{ran:?}"));
+        (ran.code, told)
+    };
+    let (code, told) = checked(&|_| {});
+    assert_eq!(
+        (code, &told["trunk"]),
+        (DONE, &"default".into()),
+        "{told:#}"
+    );
+    let url = told["webhookUrl"].as_str().unwrap();
+    assert!(url.ends_with("/callbacks/default"), "{url}");
+    let retell = |command: &mut std::process::Command| {
+        command.env("PGDIAL_PROVIDER", "retell");
+        command.env("PGDIAL_PROVIDER_KEY", "key_0123456789abcdef0123456789");
+        command.env("PGDIAL_PROVIDER_URL", "http://127.0.0.1:1");
+    };
+    let (code, told) = checked(&retell);
+    assert_eq!(
+        (code, &told["verdict"]),
+        (REFUSED, &"warn".into()),
+        "{told:#}"
+    );
+    assert_eq!(told["findings"][0]["about"], "key");
+    assert!(!told.to_string().contains("key_0123"), "{told:#}");
+    let (_, told) = examined(&machine, retell);
+    let warned = said(&told, "provider", "warn");
+    assert!(warned[0].starts_with("trunk default: "), "{told:#}");
+    assert!(warned[0].contains("PGDIAL_PROVIDER_URL"), "{told:#}");
+    assert_eq!(said(&told, "provider", "fail"), [""; 0], "{told:#}");
+}
+
 /// As through a pooler in transaction mode.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_way_on_which_no_notification_comes_is_found_and_a_worker_refuses_it() {
