@@ -71,7 +71,8 @@ pub use webhook::{Reply, Webhook};
 ///    `ReportKind::Unknown`; never guess that a call is over.
 /// 4. Send [`Order::webhook_url`] unchanged: its tag is how a report finds its dial even if the response to `place` was
 ///    lost. Send the reference as their idempotency key if they have one, else in their free field (metadata, tag,
-///    client state).
+///    client state), and read it back into [`Report::reference`]: where one URL serves all calls of an account, that
+///    finds the dial. Set [`Report::foreign`] only where a report shows that the call is not ours.
 /// 5. Return from `look_up` what they say and no more: [`LookedUp::NotFound`] if they say that there is no such call,
 ///    [`LookedUp::Unsupported`] if they cannot be asked, an error for everything else. From a list take only what names
 ///    the reference: an API that does not know a filter ignores it and lists everything.
