@@ -270,7 +270,7 @@ fn a_trunk_of_a_platform_is_told_what_its_adapter_needs() {
         ),
         (
             ("PGDIAL_TRUNK_EU_PROVIDER_KEY", "short"),
-            "PGDIAL_TRUNK_EU_PROVIDER_KEY has a secret of 5 bytes",
+            "PGDIAL_TRUNK_EU_PROVIDER_KEY has a secret of 5 bytes: at least 24 are needed; for example PGDIAL_TRUNK_EU_PROVIDER_KEY=the key",
         ),
         (
             ("PGDIAL_TRUNK_EU_FROM", "0100"),

@@ -257,7 +257,10 @@ fn secrets(adapter: &Adapter, trunk: &str, variables: &Variables) -> Result<Secr
     let signing = adapter.signs_with.map(|part| variable(trunk, part));
     match signing {
         Some(signing) if variables.raw(&own).is_none() => {
-            webhook_secrets(&signing, variables.raw(&signing))
+            // The key is the platform's: nobody makes one up.
+            webhook_secrets(&signing, variables.raw(&signing)).map_err(|problem| {
+                Problem::new(problem.name, problem.what, "the key of your account there")
+            })
         }
         _ => webhook_secrets(&own, variables.raw(&own)),
     }

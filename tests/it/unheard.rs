@@ -1,6 +1,6 @@
 //! unheard: a call that its provider would have reported was not placed (P1, P2).
 
-use pgdial::domain::{ClaimedCall, Outcome, ReportKind};
+use pgdial::domain::{ClaimedCall, Outcome, Report, ReportKind};
 
 use crate::support::{TestDb, by_provider, each, ended, number, progress};
 
@@ -108,16 +108,25 @@ async fn where_the_trunk_declares_nothing_nothing_follows() {
     assert_eq!(not_placed(&db).await, 0);
 }
 
-/// Even a report that changes nothing shows that the dial was placed.
+/// Even a report that changes nothing shows that the dial was placed, whether it names it in its URL or in its body.
 #[tokio::test]
 async fn whatever_was_told_of_the_dial_itself_speaks_against_it() {
-    let db = tells_of_all().await;
-    let call = in_doubt(&db).await;
-    db.event(&call, "1", progress(ReportKind::Unknown)).await;
-    db.forward("11 seconds").await;
-    tell_of_others(&db, 2..5).await;
-    db.forward("10 minutes").await;
-    assert_eq!(not_placed(&db).await, 0);
+    for in_body in [false, true] {
+        let db = tells_of_all().await;
+        let dial = in_doubt(&db).await.reference();
+        let told = Report {
+            reference: in_body.then(|| dial.to_string()),
+            ..progress(ReportKind::Unknown)
+        };
+        let in_url = (!in_body).then_some(dial);
+        db.event_from("default", in_url, "told", &told).await;
+        db.forward("11 seconds").await;
+        minutes_of_others(&db, 2).await;
+        assert_eq!(not_placed(&db).await, 0);
+        db.sql("delete from pgdial.webhook_events where event_id = 'told'")
+            .await;
+        assert_eq!(not_placed(&db).await, 1);
+    }
 }
 
 /// It has only the provider's id, which we do not know for this dial.
