@@ -74,7 +74,8 @@ create table pgdial.answers (
     call_id uuid not null,
     number int not null,                 -- a digest of the number, only to tell numbers apart
     kind text not null check (kind in ('accepted', 'works', 'refused', 'forbidden', 'capacity', 'fault')),
-    reason text                          -- the provider's words
+    reason text,                         -- the provider's words
+    concerns text                        -- of a refusal: script, caller_id or request; null: not said
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 create index answers_of_trunk on pgdial.answers (trunk, seq);
 create index answers_of_campaign on pgdial.answers (campaign, seq);

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{ClaimedCall, Outcome, Placement, Reference, Refusal},
+    domain::{ClaimedCall, Concerns, Outcome, Placement, Reference, Refusal},
     flow::{
         Error, Queue,
         defer::{DeferReason, Deferred},
@@ -188,15 +188,18 @@ impl Dialer {
             }
             Placement::Refused(Refusal::Permanent {
                 outcome,
-                of_number,
+                concerns,
                 why,
-            }) => {
-                self.settle(dial, claimed_at, outcome, of_number, &why)
-                    .await
-            }
+            }) => self.settle(dial, claimed_at, outcome, concerns, &why).await,
             Placement::Refused(Refusal::Transient { why }) => {
-                self.settle(dial, claimed_at, Outcome::ProviderFault, false, &why)
-                    .await
+                self.settle(
+                    dial,
+                    claimed_at,
+                    Outcome::ProviderFault,
+                    Concerns::Request,
+                    &why,
+                )
+                .await
             }
             Placement::Refused(Refusal::Capacity {
                 retry_after_sec,
@@ -248,12 +251,12 @@ impl Dialer {
         dial: Reference,
         claimed_at: Stopwatch,
         outcome: Outcome,
-        of_number: bool,
+        concerns: Concerns,
         why: &str,
     ) -> bool {
         let settled = self
             .record(dial, claimed_at, || {
-                self.calls.settle_refusal(dial, outcome, of_number, why)
+                self.calls.settle_refusal(dial, outcome, concerns, why)
             })
             .await;
         Self::say_stale(dial, settled == Some(Settled::Stale));

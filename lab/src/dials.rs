@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use pgdial::{
     app, db,
-    domain::{CallId, Outcome, Placement, Reference, Refusal, Report},
+    domain::{CallId, Concerns, Outcome, Placement, Reference, Refusal, Report},
     flow::enqueue::Enqueued,
     http,
     lifecycle::Supervisor,
@@ -126,7 +126,7 @@ impl Provider for Witness {
             },
             Answer::Refuse => Placement::Refused(Refusal::Permanent {
                 outcome: Outcome::InvalidNumber,
-                of_number: true,
+                concerns: Concerns::Number,
                 why: "no such number".to_owned(),
             }),
         };

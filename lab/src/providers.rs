@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use pgdial::{
-    domain::{Outcome, Placement, Reference, Refusal, Report},
+    domain::{Concerns, Outcome, Placement, Reference, Refusal, Report},
     provider::{self, Cancellation, LookedUp, Order, Provider, Webhook, protocol},
 };
 use tokio::sync::Notify;
@@ -74,7 +74,7 @@ impl Provider for Instant {
             }
             Placement::Refused(Refusal::Permanent {
                 outcome: Outcome::InvalidNumber,
-                of_number: true,
+                concerns: Concerns::Number,
                 why: "no such number".to_owned(),
             })
         })

@@ -1,8 +1,8 @@
 -- settle: an attempt in flight ends: completed, waiting again (retried), failed or canceled.
--- p_items: [{id, claim_no, outcome, why?, of_number?}]. Used by workers for a dial that was certainly refused;
+-- p_items: [{id, claim_no, outcome, why?, concerns?}]. Used by workers for a dial that was certainly refused;
 -- webhooks come through webhook.sql. Both end in end_attempts.
 -- A fault counts for the trunk's breaker; while that is open no attempt is used up. Blocked counts for the
--- campaign's guard, unless the provider refused the number itself (of_number).
+-- campaign's guard, unless the refusal concerns the number.
 -- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale, locked_out, refused (a
 -- constraint or a trigger refused it: detail.why), not_found.
 -- Races: a webhook, the sweep; the first writer wins by claim_no and state. The refusal of a dial that a
@@ -60,9 +60,9 @@ begin
         perform pgdial.breaker_works(t), pgdial.works(array[t], v_now) from unnest(v_trunks) t;
     end if;
     perform pgdial.end_attempts(v_endings, v_now);
-    perform pgdial.weigh(c, 'refused', i.item ->> 'why', null, v_now)
+    perform pgdial.weigh(c, 'refused', i.item ->> 'why', null, v_now, i.item ->> 'concerns')
     from unnest(v_items) i join unnest(v_ordinals) o on o = i.ordinal join pgdial.calls c on c.id = i.id
-    where i.item ->> 'outcome' = 'blocked' and (i.item ->> 'of_number')::boolean is not true and c.trunk is not null;
+    where i.item ->> 'outcome' = 'blocked' and i.item ->> 'concerns' is distinct from 'number' and c.trunk is not null;
 
     return query
         select e.ordinal, e.verdict, null::jsonb

@@ -13,9 +13,9 @@
 
 -- weigh: record a provider response other than an acceptance, and act on it.
 -- p_kind: refused (this request, for good), forbidden (perhaps the account), capacity, fault.
--- p_retry_after: how long it asks us to wait. True: the breaker of its trunk is open.
+-- p_retry_after: how long it asks us to wait. p_concerns: what a refusal is about; a pause says so. True: the breaker of its trunk is open.
 create or replace function pgdial.weigh(
-    p_call pgdial.calls, p_kind text, p_why text, p_retry_after interval, p_now timestamptz
+    p_call pgdial.calls, p_kind text, p_why text, p_retry_after interval, p_now timestamptz, p_concerns text default null
 ) returns boolean
 language plpgsql volatile
 as $$
@@ -28,9 +28,9 @@ begin
     where a.seq in (select s.seq from pgdial.answers s
                     where s.campaign = p_call.campaign and s.call_id = p_call.id and s.kind = 'accepted'
                     for update skip locked);
-    insert into pgdial.answers (at, trunk, campaign, script_id, from_number, call_id, number, kind, reason)
+    insert into pgdial.answers (at, trunk, campaign, script_id, from_number, call_id, number, kind, reason, concerns)
     values (p_now, p_call.trunk, p_call.campaign, p_call.script_id, coalesce(p_call.from_number, ''),
-            p_call.id, hashtext(p_call.phone), p_kind, v_reason);
+            p_call.id, hashtext(p_call.phone), p_kind, v_reason, p_concerns);
     case p_kind
         when 'forbidden' then
             if pgdial.speaks_of_trunk(p_call.trunk, p_kind, p_now) then
@@ -208,6 +208,8 @@ begin
                count(*) as n, count(distinct r.number) as numbers, min(r.seq) as first,
                (array_agg(r.seq order by r.seq))[(count(*) + 1) / 2] as middle, max(r.reason) as reason,
                case when count(distinct r.script_id) = 1 then min(r.script_id) end as script_id,
+               case when count(distinct r.from_number) = 1 then min(r.from_number) end as from_number,
+               case when count(distinct coalesce(r.concerns, '')) = 1 then min(r.concerns) end as concerns,
                array_agg(r.call_id order by r.seq) as calls
         from unnest(v_run) r group by 1, 2
         union all
@@ -215,6 +217,8 @@ begin
                count(*), count(distinct h.number), min(h.seq),
                (array_agg(h.seq order by h.seq))[(count(*) + 1) / 2], max(h.reason),
                case when count(distinct h.script_id) = 1 then min(h.script_id) end,
+               case when count(distinct h.from_number) = 1 then min(h.from_number) end,
+               case when count(distinct coalesce(h.concerns, '')) = 1 then min(h.concerns) end,
                array_agg(h.call_id order by h.seq)
         from unnest(v_heard) h
         where h.kind <> 'accepted' and h.at > p_now - '2 minutes'::interval
@@ -230,9 +234,22 @@ begin
                else c.n > v_guard end
     order by c.n desc limit 1;
     if found then
-        perform pgdial.pause_campaign_for(p_campaign, format('%s of its latest %s dials were refused: %s%s',
-            v_cause.n, v_cause.of, v_cause.reason, ' (script ' || v_cause.script_id || ')'), v_cause.calls, p_now);
+        perform pgdial.pause_campaign_for(p_campaign, format('%s%s of its latest %s dials were refused: %s%s',
+            pgdial.refused_thing(v_cause.concerns, v_cause.script_id, v_cause.from_number), v_cause.n, v_cause.of, v_cause.reason,
+            case when v_cause.concerns is distinct from 'script' then ' (script ' || v_cause.script_id || ')' end), v_cause.calls, p_now);
     end if;
+end $$;
+
+-- refused_thing: what all of several refusals are about, at the beginning of a pause's words; '' if they do not say, or
+-- differ.
+create or replace function pgdial.refused_thing(p_concerns text, p_script_id text, p_from_number text) returns text
+language plpgsql immutable
+as $$
+begin
+    return coalesce('the provider refuses ' || case p_concerns
+        when 'script' then 'script ' || p_script_id
+        when 'caller_id' then 'to call from ' || case p_from_number when '' then 'the trunk''s own number' else pgdial.masked(p_from_number) end
+        end || ': ', '');
 end $$;
 
 -- run_of_campaign: the responses since a call of it was last accepted; capacity is ignored.

@@ -1,7 +1,7 @@
 //! What a claim hands to a worker, and what became of the dial.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strum::{IntoStaticStr, VariantNames};
 
@@ -86,8 +86,8 @@ pub enum Refusal {
     Permanent {
         /// `blocked`, or `invalid_number` if the provider says so.
         outcome: Outcome,
-        /// The refusal is about this number rather than about the request, that is, its script or caller id.
-        of_number: bool,
+        /// What the refusal is about, as far as the provider says.
+        concerns: Concerns,
         /// The provider's words.
         why: String,
     },
@@ -114,4 +114,19 @@ pub enum Refusal {
         /// The provider's words.
         why: String,
     },
+}
+
+/// What a permanent refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Concerns {
+    /// The number to ring: says nothing about other calls.
+    Number,
+    /// The script.
+    Script,
+    /// The number to call from.
+    CallerId,
+    /// Something in the request; the provider does not say what.
+    Request,
 }

@@ -8,7 +8,7 @@ use super::{
     statement::{SMALL, Statement},
     wake::Wake,
 };
-use crate::domain::{CallId, Outcome, Reference};
+use crate::domain::{CallId, Concerns, Outcome, Reference};
 
 /// Result of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, VariantNames)]
@@ -46,7 +46,7 @@ struct Item<'a> {
     id: CallId,
     claim_no: i64,
     outcome: Outcome,
-    of_number: bool,
+    concerns: Concerns,
     why: &'a str,
 }
 
@@ -58,23 +58,23 @@ impl Queue {
         outcome: Outcome,
         why: &str,
     ) -> Result<Settled, Error> {
-        self.settle_refusal(dial, outcome, false, why).await
+        self.settle_refusal(dial, outcome, Concerns::Request, why)
+            .await
     }
 
-    /// As [`Self::settle`]. `of_number`: the provider refused this number, which says nothing about the
-    /// campaign.
+    /// As [`Self::settle`], of a refusal about this.
     pub async fn settle_refusal(
         &self,
         dial: Reference,
         outcome: Outcome,
-        of_number: bool,
+        concerns: Concerns,
         why: &str,
     ) -> Result<Settled, Error> {
         let item = Item {
             id: dial.call,
             claim_no: dial.claim_no,
             outcome,
-            of_number,
+            concerns,
             why,
         };
         Ok(self.gathered.settle.apply(&item).await?.verdict)

@@ -20,7 +20,7 @@ use super::{
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
 mod check;
@@ -87,18 +87,20 @@ impl ElevenLabs {
 
     fn place_body(&self, order: &Order<'_>) -> Result<Value, Refusal> {
         let call = order.call;
-        let refused = |why: &str| Refusal::Permanent {
+        let refused = |concerns, why: &str| Refusal::Permanent {
             outcome: Outcome::Blocked,
-            of_number: false,
+            concerns,
             why: why.to_owned(),
         };
         let from = call.from_number.as_ref().or(self.settings.from.as_ref());
         let number = self.settings.numbers.id(from).ok_or_else(|| {
-            refused("the number to call from has no id of ElevenLabs: give the trunk one")
+            let why = "the number to call from has no id of ElevenLabs: give the trunk one";
+            refused(Concerns::CallerId, why)
         })?;
         let mut variables = variables(&call.metadata);
         if variables.keys().any(|name| name.starts_with(RESERVED)) {
             return Err(refused(
+                Concerns::Request,
                 "names in the metadata must not begin with system__",
             ));
         }

@@ -19,7 +19,7 @@ use super::{
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
 mod check;
@@ -65,14 +65,11 @@ impl Retell {
 
     fn place_body<'a>(&'a self, order: &'a Order<'_>) -> Result<PlaceBody<'a>, Refusal> {
         let call = order.call;
-        let refused = |why: &str| Refusal::Permanent {
-            outcome: Outcome::Blocked,
-            of_number: false,
-            why: why.to_owned(),
-        };
         let from = call.from_number.as_ref().or(self.from.as_ref());
-        let from = from.ok_or_else(|| {
-            refused("Retell needs a number to call from: give the call one, or the trunk")
+        let from = from.ok_or_else(|| Refusal::Permanent {
+            outcome: Outcome::Blocked,
+            concerns: Concerns::CallerId,
+            why: "Retell needs a number to call from: give the call one, or the trunk".to_owned(),
         })?;
         let (agent, version) = self.scripts.with_version(&call.script_id);
         let reference = call.reference().to_string();

@@ -20,7 +20,7 @@ use super::{
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
 mod check;
@@ -80,19 +80,21 @@ impl Telnyx {
 
     fn place_body<'a>(&'a self, order: &'a Order<'_>) -> Result<PlaceBody<'a>, Refusal> {
         let call = order.call;
-        let refused = |why: &str| Refusal::Permanent {
+        let refused = |concerns, why: &str| Refusal::Permanent {
             outcome: Outcome::Blocked,
-            of_number: false,
+            concerns,
             why: why.to_owned(),
         };
         let from = call.from_number.as_ref().or(self.from.as_ref());
         let from = from.ok_or_else(|| {
-            refused("Telnyx needs a number to call from: give the call one, or the trunk")
+            let why = "Telnyx needs a number to call from: give the call one, or the trunk";
+            refused(Concerns::CallerId, why)
         })?;
         let assistant = self.scripts.resolve(&call.script_id);
         // An application would be driven by the events that we receive: the callee would hear nothing.
         if assistant.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(refused("the script id names no assistant of Telnyx"));
+            let why = "the script id names no assistant of Telnyx";
+            return Err(refused(Concerns::Script, why));
         }
         let reference = call.reference();
         let seconds = |seconds: i32, (least, most): (i32, i32)| seconds.clamp(least, most);

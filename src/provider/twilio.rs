@@ -17,7 +17,7 @@ use super::{
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
 mod check;
@@ -77,9 +77,10 @@ impl Twilio {
         let call = order.call;
         let from = call.from_number.as_ref().or(self.from.as_ref());
         let from = from.ok_or_else(|| {
-            refused("Twilio needs a number to call from: give the call one, or the trunk")
+            let why = "Twilio needs a number to call from: give the call one, or the trunk";
+            refused(Concerns::CallerId, why)
         })?;
-        let url = script::url(&self.scripts, call).map_err(refused)?;
+        let url = script::url(&self.scripts, call).map_err(|why| refused(Concerns::Script, why))?;
         let seconds =
             |seconds: i32, (least, most): (i32, i32)| seconds.clamp(least, most).to_string();
         let mut fields = vec![
@@ -140,10 +141,10 @@ impl Twilio {
 }
 
 /// Refuses this request only: nothing was sent.
-fn refused(why: &str) -> Refusal {
+fn refused(concerns: Concerns, why: &str) -> Refusal {
     Refusal::Permanent {
         outcome: Outcome::Blocked,
-        of_number: false,
+        concerns,
         why: why.to_owned(),
     }
 }

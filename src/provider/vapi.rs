@@ -19,7 +19,7 @@ use super::{
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{ClaimedCall, Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{ClaimedCall, Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
 use answers::Page;
 
 mod answers;
@@ -103,7 +103,7 @@ impl Vapi {
             let why = "the number to call from has no phone number id of Vapi: give the trunk one";
             Refusal::Permanent {
                 outcome: Outcome::Blocked,
-                of_number: false,
+                concerns: Concerns::CallerId,
                 why: why.to_owned(),
             }
         })?;

@@ -2,7 +2,7 @@
 //! guards itself.
 
 use pgdial::{
-    domain::{ClaimedCall, Outcome, ReportKind},
+    domain::{ClaimedCall, Concerns, Outcome, ReportKind},
     flow::{
         defer::{DeferReason, Deferred},
         lanes::LaneKind,
@@ -469,18 +469,60 @@ async fn what_numbers_do_says_nothing_about_their_campaign() {
     enqueue(&db, 0..30, json!({})).await;
     for n in 0..30 {
         let call = db.claim(1).await.pop().unwrap();
-        let (outcome, of_number) = match n % 3 {
-            0 => (Outcome::InvalidNumber, true),
-            1 => (Outcome::Blocked, true),
-            _ => (Outcome::Busy, false),
+        let (outcome, concerns) = match n % 3 {
+            0 => (Outcome::InvalidNumber, Concerns::Number),
+            1 => (Outcome::Blocked, Concerns::Number),
+            _ => (Outcome::Busy, Concerns::Request),
         };
         let why = "HTTP 422: said so";
         let settled = db
             .calls
-            .settle_refusal(call.reference(), outcome, of_number, why);
+            .settle_refusal(call.reference(), outcome, concerns, why);
         settled.await.unwrap();
     }
     assert_eq!(paused(&db).await, "nobody");
+}
+
+/// The pause says what the provider refuses, where the refusals say so.
+#[tokio::test]
+async fn a_pause_says_what_the_refusals_concern() {
+    let from = number(900);
+    for (concerns, request, words) in [
+        (
+            Concerns::Script,
+            json!({ "from": from }),
+            "the provider refuses script good: 10 of",
+        ),
+        (
+            Concerns::CallerId,
+            json!({ "from": from }),
+            "the provider refuses to call from +141***00: 10 of",
+        ),
+        (
+            Concerns::CallerId,
+            json!({}),
+            "the provider refuses to call from the trunk's own number: 10 of",
+        ),
+        (
+            Concerns::Request,
+            json!({ "from": from }),
+            "10 of its latest 10 dials were refused: no (script good)",
+        ),
+    ] {
+        let db = guarded().await;
+        enqueue(&db, 0..10, request).await;
+        for _ in 0..10 {
+            let call = db.claim(1).await.pop().unwrap();
+            let settled =
+                db.calls
+                    .settle_refusal(call.reference(), Outcome::Blocked, concerns, "no");
+            settled.await.unwrap();
+        }
+        let why = db
+            .text("select paused_why from pgdial.campaigns where name = 'default'")
+            .await;
+        assert!(why.starts_with(words), "{concerns:?}: {why}");
+    }
 }
 
 /// An outage of the provider is no campaign's fault.

@@ -185,7 +185,9 @@ fn idempotency(adapter: &TrunkAdapter) -> Option<String> {
     let kept = or_none(adapter.key_kept.as_ref());
     Some(match adapter.idempotency.as_deref()? {
         "none" => "a request sent again rings again".to_owned(),
-        "untried" => format!("a key is kept for {kept}, by a documentation that leaves questions"),
+        "untried" => format!(
+            "a key is kept for {kept}, untried: set it once a test call has shown that it rings once"
+        ),
         "honoured" => format!("a key is kept for {kept}"),
         other => other.to_owned(),
     })

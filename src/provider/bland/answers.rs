@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::report;
 use crate::{
-    domain::{Outcome, Placement, Refusal},
+    domain::{Concerns, Outcome, Placement, Refusal},
     provider::{
         Error, LookedUp,
         answer::{Answer, retry_after, spoken},
@@ -43,7 +43,7 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
         401 | 402 => refused(Refusal::Account { why }),
         408 | 409 => Placement::Unknown { why },
         // About what the script wants the call to do.
-        418 => refused(of_request(why)),
+        418 => refused(refusal(Concerns::Script, why)),
         429 => refused(by_words().unwrap_or_else(|| Refusal::Capacity {
             retry_after_sec: retry_after::seconds(&answer.headers, &body),
             why: why.clone(),
@@ -60,7 +60,7 @@ fn by_words(answer: &Answer, body: &Value, why: &str) -> Option<Refusal> {
     let why = || why.to_owned();
     let of_number = |outcome| Refusal::Permanent {
         outcome,
-        of_number: true,
+        concerns: Concerns::Number,
         why: why(),
     };
     let is_dnc = text(body, "/status").is_some_and(|status| status.to_lowercase().contains("dnc"));
@@ -81,8 +81,12 @@ fn by_words(answer: &Answer, body: &Value, why: &str) -> Option<Refusal> {
             }
         } else if has(&["insufficient balance", "no billing record"]) {
             Refusal::Account { why: why() }
-        } else if has(&["invalid from", "invalid 'from'", "pathway", "flagged"]) {
-            of_request(why())
+        } else if has(&["invalid from", "invalid 'from'"]) {
+            refusal(Concerns::CallerId, why())
+        } else if has(&["pathway"]) {
+            refusal(Concerns::Script, why())
+        } else if has(&["flagged"]) {
+            refusal(Concerns::Request, why())
         } else if has(&["invalid phone number"]) {
             of_number(Outcome::InvalidNumber)
         } else {
@@ -91,11 +95,10 @@ fn by_words(answer: &Answer, body: &Value, why: &str) -> Option<Refusal> {
     )
 }
 
-/// About the script or the caller id.
-const fn of_request(why: String) -> Refusal {
+const fn refusal(concerns: Concerns, why: String) -> Refusal {
     Refusal::Permanent {
         outcome: Outcome::Blocked,
-        of_number: false,
+        concerns,
         why,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Carrier, report};
 use crate::{
-    domain::{Outcome, Placement, Refusal},
+    domain::{Concerns, Outcome, Placement, Refusal},
     provider::{
         Error, LookedUp,
         answer::{Answer, retry_after, spoken},
@@ -48,7 +48,7 @@ pub(super) fn placement(answer: &Answer, carrier: Carrier, key: Option<&str>) ->
         408 | 409 | 425 => Placement::Unknown { why },
         422 if names_number(&body) => refused(Refusal::Permanent {
             outcome: Outcome::InvalidNumber,
-            of_number: true,
+            concerns: Concerns::Number,
             why,
         }),
         429 => refused(Refusal::Capacity {
@@ -84,7 +84,7 @@ fn by_carrier(said: &str, why: String) -> Placement {
         .and_then(|rest| rest.split(' ').next()?.parse::<u16>().ok());
     let of_number = |outcome| Refusal::Permanent {
         outcome,
-        of_number: true,
+        concerns: Concerns::Number,
         why: why.clone(),
     };
     Placement::Refused(match status {

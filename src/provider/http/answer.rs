@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::{
-    domain::{Outcome, Placement, Refusal},
+    domain::{Concerns, Outcome, Placement, Refusal},
     provider::{
         Cancellation, Error,
         answer::{Answer, retry_after, spoken},
@@ -34,6 +34,7 @@ const NO_SUCH_NUMBER: [&str; 3] = [
 /// What came of a place request that was answered.
 pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
     let said = Said::read(answer, key);
+    let concerns = said.concerns();
     let why = said.why;
     match answer.status.as_u16() {
         200..=299 => match said.call_id {
@@ -41,7 +42,7 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
             // It says that it failed, and names no call.
             None if said.failed => Placement::Refused(Refusal::Permanent {
                 outcome: Outcome::Blocked,
-                of_number: said.forbidden,
+                concerns,
                 why,
             }),
             _ => Placement::Unknown { why },
@@ -65,10 +66,9 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
             } else {
                 Outcome::Blocked
             };
-            let of_number = said.no_such_number || said.forbidden;
             Placement::Refused(Refusal::Permanent {
                 outcome,
-                of_number,
+                concerns,
                 why,
             })
         }
@@ -130,6 +130,14 @@ const CODES: [&str; 8] = [
 ];
 
 impl Said {
+    const fn concerns(&self) -> Concerns {
+        if self.no_such_number || self.forbidden {
+            Concerns::Number
+        } else {
+            Concerns::Request
+        }
+    }
+
     fn read(answer: &Answer, key: Option<&str>) -> Self {
         let body = answer.json();
         let text = |pointer: &str| protocol::name(body.pointer(pointer).cloned());

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    domain::{ClaimedCall, Outcome, Placement, Refusal},
+    domain::{ClaimedCall, Concerns, Outcome, Placement, Refusal},
     provider::{
         Deadline, Finding, Order, Provider, Stopwatch, Webhook, answer::Answer, signature::Verified,
     },
@@ -62,9 +62,12 @@ pub(in crate::provider) fn word(placement: &Placement) -> String {
     match placement {
         Placement::Placed { provider_call_id } => format!("placed {provider_call_id}"),
         Placement::Refused(Refusal::Permanent {
-            outcome, of_number, ..
+            outcome, concerns, ..
         }) => {
-            let whose = if *of_number { "number" } else { "request" };
+            let whose = match concerns {
+                Concerns::Number => "number",
+                _ => "request",
+            };
             format!("{outcome} {whose}")
         }
         Placement::Refused(Refusal::Transient { .. }) => "transient".to_owned(),

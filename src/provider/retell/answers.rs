@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::report;
 use crate::{
-    domain::{Outcome, Placement, Reference, Refusal},
+    domain::{Concerns, Outcome, Placement, Reference, Refusal},
     provider::{
         Cancellation, Error, LookedUp,
         answer::{Answer, retry_after, spoken},
@@ -29,10 +29,10 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
         key,
     );
     let said = said.unwrap_or_default().to_lowercase();
-    let permanent = |outcome, of_number| {
+    let permanent = |outcome, concerns| {
         Placement::Refused(Refusal::Permanent {
             outcome,
-            of_number,
+            concerns,
             why: why.clone(),
         })
     };
@@ -45,15 +45,14 @@ pub(super) fn placement(answer: &Answer, key: Option<&str>) -> Placement {
             .iter()
             .any(|word| said.contains(word)) =>
         {
-            permanent(Outcome::Blocked, true)
+            permanent(Outcome::Blocked, Concerns::Number)
         }
-        // About our number, not the callee's.
-        400 if said.contains("from_number") => permanent(Outcome::Blocked, false),
+        400 if said.contains("from_number") => permanent(Outcome::Blocked, Concerns::CallerId),
         400 if ["to_number", "e.164", "phone number"]
             .iter()
             .any(|word| said.contains(word)) =>
         {
-            permanent(Outcome::InvalidNumber, true)
+            permanent(Outcome::InvalidNumber, Concerns::Number)
         }
         401 | 402 => Placement::Refused(Refusal::Account { why }),
         // Another request with our key may be under way.

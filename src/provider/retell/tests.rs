@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::{
-    domain::{ClaimedCall, ReportKind},
+    domain::{ClaimedCall, Concerns, ReportKind},
     provider::{Deadline, Stopwatch, answer::Answer, platform::testing::checked},
 };
 
@@ -103,12 +103,13 @@ fn word(placement: &Placement) -> String {
     match placement {
         Placement::Placed { provider_call_id } => format!("placed {provider_call_id}"),
         Placement::Refused(Refusal::Permanent {
-            outcome, of_number, ..
+            outcome, concerns, ..
         }) => {
-            format!(
-                "{outcome} {}",
-                if *of_number { "number" } else { "request" }
-            )
+            let whose = match concerns {
+                Concerns::Number => "number",
+                _ => "request",
+            };
+            format!("{outcome} {whose}")
         }
         Placement::Refused(Refusal::Transient { .. }) => "transient".to_owned(),
         Placement::Refused(Refusal::Capacity { .. }) => "capacity".to_owned(),

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::{
-    domain::{Outcome, Placement, Refusal},
+    domain::{Concerns, Outcome, Placement, Refusal},
     provider::{
         Cancellation, Error,
         answer::{Answer, retry_after, spoken},
@@ -27,10 +27,10 @@ const DESTINATION: [&str; 3] = ["destination", "dialed number", "whitelist"];
 pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -> Placement {
     let said = Said::read(answer, key);
     let why = said.why;
-    let permanent = |outcome, of_number, why| {
+    let permanent = |outcome, concerns, why| {
         Placement::Refused(Refusal::Permanent {
             outcome,
-            of_number,
+            concerns,
             why,
         })
     };
@@ -52,14 +52,16 @@ pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -
             ("10007" | "10008" | "10012" | "90015" | "90018", _) => Placement::Unknown { why },
             ("10009", _) => Placement::Refused(Refusal::Account { why }),
             ("10011" | "90103", _) => capacity(answer, &said.body, why),
-            (_, "to") => permanent(Outcome::InvalidNumber, true, why),
-            ("10001", _) | (_, "from") if is_own_from => permanent(Outcome::Blocked, false, why),
+            (_, "to") => permanent(Outcome::InvalidNumber, Concerns::Number, why),
+            ("10001", _) | (_, "from") if is_own_from => {
+                permanent(Outcome::Blocked, Concerns::CallerId, why)
+            }
             ("10001", _) | (_, "from") => forbidden(why),
             // One of the two numbers; it does not say which.
-            ("10002" | "10016", "") => permanent(Outcome::InvalidNumber, false, why),
-            (_, "assistant") => permanent(Outcome::Blocked, false, why),
+            ("10002" | "10016", "") => permanent(Outcome::InvalidNumber, Concerns::Request, why),
+            (_, "assistant") => permanent(Outcome::Blocked, Concerns::Script, why),
             ("10010", _) if DESTINATION.iter().any(|word| said.detail.contains(word)) => {
-                permanent(Outcome::Blocked, false, why)
+                permanent(Outcome::Blocked, Concerns::Request, why)
             }
             // Account, application or request: several refused numbers tell which.
             _ => forbidden(why),

@@ -99,7 +99,7 @@ fn a_call_that_nobody_would_drive_is_not_sent() {
         assert!(matches!(
             refusal,
             Refusal::Permanent {
-                of_number: false,
+                concerns: Concerns::Script,
                 ..
             }
         ));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::report;
 use crate::{
-    domain::{Outcome, Placement, Refusal},
+    domain::{Concerns, Outcome, Placement, Refusal},
     provider::{
         Cancellation, Error, LookedUp,
         answer::{Answer, retry_after, spoken},
@@ -27,10 +27,10 @@ const NOT_FOUND: &str = "20404";
 pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -> Placement {
     let said = Said::read(answer, key);
     let why = said.why;
-    let permanent = |outcome, of_number, why| {
+    let permanent = |outcome, concerns, why| {
         Placement::Refused(Refusal::Permanent {
             outcome,
-            of_number,
+            concerns,
             why,
         })
     };
@@ -44,17 +44,21 @@ pub(super) fn placement(answer: &Answer, is_own_from: bool, key: Option<&str>) -
         400..=499 => match said.code.as_deref().unwrap_or_default() {
             // Wrong credentials; an inactive account.
             "20003" | "20005" | "10001" => Placement::Refused(Refusal::Account { why }),
-            "21211" | "21214" | "21217" => permanent(Outcome::InvalidNumber, true, why),
+            "21211" | "21214" | "21217" => permanent(Outcome::InvalidNumber, Concerns::Number, why),
             // No number at all: an error of our request, which the next one would repeat.
-            "21201" => permanent(Outcome::InvalidNumber, false, why),
+            "21201" => permanent(Outcome::InvalidNumber, Concerns::Request, why),
             // A premium number.
-            "21202" => permanent(Outcome::Blocked, true, why),
+            "21202" => permanent(Outcome::Blocked, Concerns::Number, why),
             // Country permissions, a missing customer profile, a trial account: these name the number, but
-            // the next one is refused for the same reason. Also the address of the script.
-            "21203" | "21215" | "21216" | "21219" | "573005" | "21205" => {
-                permanent(Outcome::Blocked, false, why)
+            // the next one is refused for the same reason.
+            "21203" | "21215" | "21216" | "21219" | "573005" => {
+                permanent(Outcome::Blocked, Concerns::Request, why)
             }
-            "21210" | "21212" if is_own_from => permanent(Outcome::Blocked, false, why),
+            // The address of the script.
+            "21205" => permanent(Outcome::Blocked, Concerns::Script, why),
+            "21210" | "21212" if is_own_from => {
+                permanent(Outcome::Blocked, Concerns::CallerId, why)
+            }
             "10004" | "20429" | "22005" => capacity(answer, &said.body, why),
             // About calls that are up: not a response to a dial, so its meaning is unknown.
             "21204" | NOT_IN_PROGRESS => Placement::Unknown { why },

@@ -113,10 +113,11 @@ fn a_script_is_an_address_or_the_name_of_one() {
 fn an_application_swallows_the_callback_and_is_refused() {
     let application = "AP0123456789abcdef0123456789abcdef";
     for scripts in [SCRIPTS, "", &format!("{application}={application}")] {
-        let Err(Refusal::Permanent { of_number, why, .. }) = url(scripts, application) else {
+        let Err(Refusal::Permanent { concerns, why, .. }) = url(scripts, application) else {
             panic!("it was accepted");
         };
-        assert!(!of_number && why.contains("callback"), "{why}");
+        assert_eq!(concerns, Concerns::Script);
+        assert!(why.contains("callback"), "{why}");
     }
     assert!(url("", "welcome").is_err(), "no address");
 }
@@ -134,7 +135,7 @@ fn a_call_without_a_number_to_call_from_is_not_sent() {
     assert!(matches!(
         refusal,
         Refusal::Permanent {
-            of_number: false,
+            concerns: Concerns::CallerId,
             ..
         }
     ));

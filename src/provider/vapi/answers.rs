@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{ended, report};
 use crate::{
-    domain::{Outcome, Placement, Reference, Refusal},
+    domain::{Concerns, Outcome, Placement, Reference, Refusal},
     provider::{
         Cancellation, Error, LookedUp,
         answer::{Answer, retry_after, spoken},
@@ -63,7 +63,11 @@ fn accepted(provider_call_id: String, body: &Value, why: impl FnOnce(&str) -> St
         Outcome::Account => Refusal::Forbidden { why },
         Outcome::Blocked => Refusal::Permanent {
             outcome,
-            of_number: reason.ends_with("-international"),
+            concerns: if reason.ends_with("-international") {
+                Concerns::Number
+            } else {
+                Concerns::Request
+            },
             why,
         },
         _ => Refusal::Transient { why },
@@ -80,7 +84,7 @@ fn bad_request(said: &str, why: String) -> Refusal {
     };
     let permanent = |outcome| Refusal::Permanent {
         outcome,
-        of_number: true,
+        concerns: Concerns::Number,
         why: why.clone(),
     };
     if has("concurrency") || (has("daily") && has("limit")) {
