@@ -13,8 +13,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{load::lock, postgres, stage::Stage};
 
-/// The lease of a claim, plus time for the sweep.
-const AFTER_A_DEATH: Duration = Duration::from_secs(60 + 5);
+/// After the lease of a claim: time for the sweep.
+const AFTER_A_LEASE: Duration = Duration::from_secs(5);
+/// The longest lease of any claim, in seconds.
+const LEASE: &str = "coalesce((select max(lease_sec) from pgdial.calls), 60)";
 /// From the first connection that Postgres accepts to the first claim.
 pub(crate) const AFTER_POSTGRES: Duration = Duration::from_secs(5);
 /// The same, from the return of the primary.
@@ -75,7 +77,10 @@ impl Recoveries {
             own.until(&claims, "0").await;
             let ended = Instant::now();
             let outage = own.outage_within(began, ended);
-            own.record(&kind, ended - began, Some(AFTER_A_DEATH + outage));
+            let lease = own.asked(LEASE).await;
+            let lease = lease.and_then(|seconds| seconds.parse().ok());
+            let limit = lease.map(|lease| Duration::from_secs(lease) + AFTER_A_LEASE + outage);
+            own.record(&kind, ended - began, limit);
         });
     }
 
