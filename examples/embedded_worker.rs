@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub(crate) async fn run(queue: &Queue) -> Result<(), Box<dyn Error>> {
     const SECRET: &str = "what signs the webhooks: it is random, and long";
     let ledger = std::env::temp_dir().join(format!("ledger-{}.jsonl", uuid::Uuid::new_v4()));
-    let mut options = FakeOptions::new(ledger, SECRET.parse()?);
+    let mut options = FakeOptions::new(ledger, SECRET);
     options.ring = Span::exactly(Duration::from_millis(100));
     options.talk = Span::exactly(Duration::from_millis(100));
     options.rules.push("*06=busy".parse()?);

@@ -51,9 +51,10 @@ create table pgdial.trunks (
     paused_why text,
     resumed_at timestamptz,
     held_until timestamptz,               -- no dial before then: calls lost in a recovery may still be up
-    look_up text not null default 'none' check (look_up in ('none', 'hint', 'authoritative')),
-    idempotent boolean not null default false,
-    reports_within interval check (reports_within between '1 second' and '1 hour'),
+    -- Null: as its adapter declares (trunk_terms).
+    look_up text check (look_up in ('none', 'hint', 'authoritative')),
+    idempotent boolean,
+    reports_within interval check (reports_within = '0' or reports_within between '1 second' and '1 hour'),
     created_at timestamptz not null default pgdial.now()
 );
 comment on column pgdial.trunks.slots is 'calls in flight at most, summed over all processes (P3)';
@@ -65,7 +66,19 @@ comment on column pgdial.trunks.idempotent is
     'its provider rings once for one Idempotency-Key, however often it comes within some minutes; '
     'so a dial whose answer was lost may be sent again';
 comment on column pgdial.trunks.reports_within is
-    'its provider sends a first report of every call that it has placed within this time; null: nobody knows';
+    'its provider sends a first report of every call that it has placed within this time; zero: it promises none';
+
+-- What the adapter of a trunk declares of its platform, told by the worker that started last. Separate from trunks,
+-- and without a foreign key, so that a person's lock there never holds up a heartbeat.
+create table pgdial.trunk_adapter (
+    trunk text primary key,
+    account text,                         -- where it dials; null: it does not say
+    declares jsonb not null,
+    declared_at timestamptz not null
+);
+comment on column pgdial.trunk_adapter.declares is
+    'lookUp: none, by_id, hint or authoritative; idempotency: none, untried or honoured, and keyKept; reportsWithin; '
+    'cancels; lists; webhooks: per_call or per_account; callsPerSecond; placeTimeout. Null: not known';
 
 -- The pacing bucket of a trunk with a pace. Written only by the claim, under the gate; separate from trunks, so
 -- that a person's lock there never holds up a claim.

@@ -34,6 +34,7 @@ create table pgdial.calls (
     claimed_at timestamptz,
     claimed_by uuid,
     lease_until timestamptz,
+    lease_sec int,                                         -- how long its dial may take; null: 60
     deadline_at timestamptz,
     hold_until timestamptz,                                -- the number stays taken until then
     trunk text,                                            -- stamped by the claim; null while waiting

@@ -204,7 +204,7 @@ async fn start_worker_until(
     settings: WorkerSettings,
     drained: CancellationToken,
 ) -> Result<(), Error> {
-    let calls = &calls.clone().at(settings.trunks.accounts());
+    let calls = &calls.clone().at(settings.trunks.declared());
     calls.check_listen().await?;
     let stop = supervisor.stop();
     let worker = Worker {

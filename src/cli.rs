@@ -240,13 +240,13 @@ impl Invocation {
         }
         let stays =
             run.is_some() || matches!(cli.command, Command::FakeProvider(_) | Command::Demo(_));
-        let usual = match cli.command {
+        let default = match cli.command {
             _ if stays => "info",
             // A log line would land in the middle of the screen.
             Command::Top => "off",
             _ => "warn",
         };
-        let log = Log::read(&cli.common, &variables, usual)?;
+        let log = Log::read(&cli.common, &variables, default)?;
         Ok(Self {
             log,
             cli,
@@ -336,7 +336,7 @@ impl Invocation {
     /// `--by`, or `cli:` and the user's name.
     fn by(&self) -> String {
         let by = self.cli.everywhere.by.clone();
-        by.unwrap_or_else(|| values::usual_by(&self.variables))
+        by.unwrap_or_else(|| values::default_by(&self.variables))
     }
 }
 

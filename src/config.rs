@@ -160,6 +160,7 @@ impl Settings {
         let migrate = reader.read("PGDIAL_MIGRATE", flags.migrate.as_ref(), read::migrate);
         let mut warnings = names::unknown(variables);
         let settings = (|| {
+            let trunks = trunks?;
             Some(Self {
                 database_url: database_url?,
                 listen: listen?,
@@ -168,9 +169,9 @@ impl Settings {
                 event_streams: event_streams?,
                 largest_webhook: largest? * 1024,
                 migrate: migrate?,
-                grace: grace?,
+                grace: grace?.unwrap_or_else(|| trunks.grace()),
                 worker: WorkerSettings {
-                    trunks: trunks?,
+                    trunks,
                     public_url: public_url?,
                     permits: permits?,
                     poll: poll?,
@@ -211,16 +212,16 @@ impl Settings {
 }
 
 impl Log {
-    /// Logging settings; `usual` is the default filter.
-    pub fn read(common: &Common, variables: &Variables, usual: &str) -> Result<Self, Problems> {
+    /// Logging settings; `default` is the default filter.
+    pub fn read(common: &Common, variables: &Variables, default: &str) -> Result<Self, Problems> {
         let mut bad = Collected::default();
-        let log = bad.keep(Self::from(common, variables, usual));
+        let log = bad.keep(Self::from(common, variables, default));
         bad.done(log, &[])
     }
 
-    fn from(common: &Common, variables: &Variables, usual: &str) -> Result<Self, Vec<Problem>> {
+    fn from(common: &Common, variables: &Variables, default: &str) -> Result<Self, Vec<Problem>> {
         let reader = Reader::of(variables);
-        let filter = read::filter(reader.given("PGDIAL_LOG", common.log.as_ref()), usual);
+        let filter = read::filter(reader.given("PGDIAL_LOG", common.log.as_ref()), default);
         let format = reader.given("PGDIAL_LOG_FORMAT", common.log_format.as_ref());
         let format = read::log_format(format);
         match (filter, format) {

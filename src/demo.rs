@@ -7,9 +7,9 @@
 // Results of a run.
 pub mod summary;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use pgdial_fake_provider::{self as fake, FakeOptions, FakeProvider, ledger};
+use pgdial_fake_provider::{self as fake, FakeOptions, FakeProvider, Speak, ledger};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -22,7 +22,12 @@ use crate::{
     flow::{self, Queue, enqueue::Enqueued, lanes::ChangeError, lanes::LaneKind},
     http,
     lifecycle::Supervisor,
-    provider::{self, http::HttpProvider, signature::Secrets},
+    provider::{
+        Provider,
+        adapters::{Adapter, FakeAccount, Given},
+        signature::Secrets,
+        tag,
+    },
     trunks::{Trunk, Trunks},
 };
 
@@ -30,6 +35,8 @@ use crate::{
 pub const CALLS_CSV: &str = include_str!("demo/calls.csv");
 /// Slots of the trunk.
 pub const SLOTS: usize = 30;
+/// The trunk of a new database.
+const TRUNK: &str = "default";
 /// The campaign, so that a demo in a database in use touches nothing else.
 const CAMPAIGN: &str = "demo";
 
@@ -65,9 +72,6 @@ pub enum Error {
     /// The fake provider failed.
     #[error(transparent)]
     Fake(#[from] fake::Error),
-    /// The adapter's settings are not valid.
-    #[error(transparent)]
-    Provider(#[from] provider::Error),
     /// The API or the worker failed.
     #[error(transparent)]
     App(#[from] app::Error),
@@ -98,6 +102,8 @@ pub struct Place {
     pub listen: SocketAddr,
     /// File of the provider's ledger.
     pub ledger: PathBuf,
+    /// Protocol of the provider.
+    pub speak: Speak,
 }
 
 /// A running demo.
@@ -131,26 +137,33 @@ impl Demo {
         let calls = Queue::new(pool);
         set_up_campaign(&calls).await?;
 
+        let listener = app::bind(place.listen)?;
+        let api = listener.local_addr().unwrap_or(place.listen);
+        let public_url = format!("{}://{api}", place.speak.webhook_scheme());
         let secret = format!("demo-{}-{}", Uuid::new_v4(), Uuid::new_v4());
         let secrets: Secrets = secret.parse().map_err(|_bad| Error::Own("secret"))?;
-        let provider = FakeProvider::start(fake_options(place.ledger, &secret)?).await?;
+        let mut options = fake_options(place.ledger, &secret)?;
+        options.speak = place.speak;
+        // For platforms whose calls bring none.
+        let account_url = tag::account_url(&public_url, TRUNK);
+        options.webhook_url = Some(account_url.parse().map_err(|_bad| Error::Own("address"))?);
+        let provider = FakeProvider::start(options).await?;
         let trunk = Trunk {
-            name: "default".to_owned(),
-            provider: std::sync::Arc::new(HttpProvider::new(&provider.url(), None)?),
+            name: TRUNK.to_owned(),
+            provider: adapter(place.speak, &provider, &secret)?,
             secrets,
         };
         let trunks: Trunks = [trunk].into_iter().collect();
 
-        let listener = app::bind(place.listen)?;
-        let api = listener.local_addr().unwrap_or(place.listen);
         let settings = http::Settings {
             trunks: trunks.clone(),
+            public_url: public_url.clone(),
             ..http::Settings::default()
         };
         app::start_api(supervisor, calls.clone(), listener, settings);
         let worker = WorkerSettings {
             trunks,
-            public_url: format!("http://{api}"),
+            public_url,
             permits: SLOTS,
             poll: Some(Duration::from_secs(30)),
             keep_finished: Some(Duration::from_hours(24)),
@@ -212,6 +225,22 @@ impl Demo {
     }
 }
 
+/// The adapter that speaks the provider's protocol.
+fn adapter(
+    speak: Speak,
+    provider: &FakeProvider,
+    secret: &str,
+) -> Result<Arc<dyn Provider>, Error> {
+    let adapter = Adapter::named(&speak.name()).ok_or(Error::Own("provider"))?;
+    let settings = adapter.rehearsal(&FakeAccount {
+        address: provider.url(),
+        key: "demo".to_owned(),
+        public_key: speak.public_key(secret).unwrap_or_default(),
+    });
+    let given = |name: &str| settings.get(name).map(String::as_str);
+    (adapter.build)(&Given(&given)).map_err(|_fault| Error::Own("account"))
+}
+
 /// A private server, which ends with the demo.
 async fn private_postgres(
     environment: private::Environment,
@@ -239,7 +268,6 @@ async fn set_up_campaign(calls: &Queue) -> Result<(), Error> {
 }
 
 fn fake_options(ledger: PathBuf, secret: &str) -> Result<FakeOptions, Error> {
-    let secret = secret.parse().map_err(|_bad| Error::Own("secret"))?;
     let mut options = FakeOptions::new(ledger, secret);
     options.ring = "0.2s..0.6s"
         .parse()

@@ -6,6 +6,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -15,26 +16,11 @@ use crate::{
         defer::{DeferReason, Deferred},
         settle::Settled,
     },
-    provider::{Deadline, Order, Stopwatch, client::Limits, tag},
+    provider::{Deadline, Order, Stopwatch, tag},
     telemetry::trace::Span,
     trunks::{Trunk, Trunks},
 };
 
-/// A dial begins at most this long after its claim was sent: the lease (60 s) minus the time limit of a dial
-/// (30 s), so that the dial ends while its lease still holds.
-const LATEST_START: Duration = Duration::from_secs(30);
-/// How long a claim belongs to its worker alone. Must equal `lease_until` in `stamp_all`.
-pub const LEASE: Duration = Duration::from_mins(1);
-/// The same for a repetition: `book_repeat`.
-pub const REPEAT_LEASE: Duration = Duration::from_mins(1);
-/// A repetition begins at most this long after the database was asked; see `repeats_due`.
-const LATEST_REPEAT: Duration = Duration::from_secs(10);
-/// P1: a dial that begins in time ends while nobody else may take over the call.
-const _: () = {
-    let longest = Limits::DEFAULT.total.as_millis();
-    assert!(LATEST_START.as_millis() + longest <= LEASE.as_millis());
-    assert!(LATEST_REPEAT.as_millis() + longest <= REPEAT_LEASE.as_millis());
-};
 /// How long recording a result is retried. After that the sweep has taken over the row, and the webhook or
 /// the deadline ends the call.
 const RECORD_FOR: Duration = Duration::from_mins(2);
@@ -74,10 +60,7 @@ impl Dialer {
                 Dial::Handed(DeferReason::Shutdown, "the worker is stopping")
             }
             Some(trunk) => {
-                let deadline = Deadline {
-                    started: claimed_at,
-                    latest_start: LATEST_START,
-                };
+                let deadline = Deadline::of_claim(claimed_at, lease_of(&call));
                 let sent = Stopwatch::start();
                 let mut span = span_of("dial", &call);
                 call.traceparent = span.traceparent().or(call.traceparent.take());
@@ -112,10 +95,7 @@ impl Dialer {
         let Some(trunk) = self.trunks.get(&call.trunk) else {
             return;
         };
-        let deadline = Deadline {
-            started: booked_at,
-            latest_start: LATEST_REPEAT,
-        };
+        let deadline = Deadline::of_repeat(booked_at, lease_of(&call));
         let placement = self.place(trunk, &call, deadline).await;
         let labels = [&*call.trunk, word(&placement)];
         self.calls
@@ -147,7 +127,11 @@ impl Dialer {
         }
     }
 
+    /// Asks the provider, and waits no longer than the lease holds, whatever its adapter does (P1).
     async fn place(&self, trunk: &Trunk, call: &ClaimedCall, deadline: Deadline) -> Placement {
+        if deadline.is_over() {
+            return Placement::Late;
+        }
         let webhook_url = tag::webhook_url(
             &self.public_url,
             &trunk.name,
@@ -156,14 +140,16 @@ impl Dialer {
         );
         #[cfg(feature = "crash-points")]
         crate::crash::point("claimed");
-        let placement = trunk
-            .provider
-            .place(Order {
-                call,
-                webhook_url,
-                deadline,
-            })
-            .await;
+        let placing = trunk.provider.place(Order {
+            call,
+            webhook_url,
+            deadline,
+        });
+        let placement = timeout(deadline.left(), placing)
+            .await
+            .unwrap_or_else(|_elapsed| Placement::Unknown {
+                why: "no answer within the lease of the dial".to_owned(),
+            });
         #[cfg(feature = "crash-points")]
         crate::crash::point("dialed");
         placement
@@ -330,6 +316,10 @@ impl Dialer {
             }
         }
     }
+}
+
+fn lease_of(call: &ClaimedCall) -> Duration {
+    Duration::from_secs(call.lease_sec.into())
 }
 
 /// Span of this call, as a child of its request's trace.

@@ -27,8 +27,6 @@ use crate::{
 const PERMITS: usize = 30;
 const POLL: Duration = Duration::from_secs(30);
 const KEEP_FINISHED: Duration = Duration::from_hours(7 * 24);
-/// How long work under way may take to end on stop: a dial and recording its result.
-const GRACE: Duration = Duration::from_secs(35);
 
 /// What failed, with its causes as [`source`](StdError::source).
 pub struct Error(Box<dyn StdError + Send + Sync>);
@@ -231,6 +229,7 @@ impl Worker {
         let Queue { verbs, url, name } = self.queue;
         db::check_schema(verbs.pool()).await.map_err(Error::of)?;
         let trunks: Trunks = self.trunks.into_iter().collect();
+        let grace = trunks.grace();
         let mut supervisor = Supervisor::until(&stop);
         if let Some(address) = self.webhooks {
             let listener = app::bind(address).map_err(Error::of)?;
@@ -254,6 +253,6 @@ impl Worker {
         let started = app::start_worker(&mut supervisor, &beside, settings).await;
         started.map_err(Error::of)?;
         app::start_notifier(&mut supervisor, verbs);
-        supervisor.run(GRACE).await.map_err(Error::of)
+        supervisor.run(grace).await.map_err(Error::of)
     }
 }

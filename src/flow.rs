@@ -135,6 +135,7 @@ use self::{gathered::Batchers, health::Health, pools::Pools, wake::Wakes};
 use crate::{
     db::{Pool, pool::OfDatabase},
     metrics::Metrics,
+    trunks::Declared,
 };
 
 /// The queue as all modules but `flow` and `db` see it: its verbs.
@@ -147,8 +148,8 @@ pub struct Queue {
     metrics: Arc<Metrics>,
     pools: Arc<Pools>,
     health: Arc<Health>,
-    /// Account of each trunk of this process, by trunk name.
-    accounts: Arc<BTreeMap<String, String>>,
+    /// What is known of the trunks of this process, by name.
+    trunks: Arc<BTreeMap<String, Declared>>,
 }
 
 /// An unexpected failure of the database.
@@ -229,13 +230,14 @@ pub(crate) fn read_detail<D: DeserializeOwned + Default>(verb: &'static str, det
     })
 }
 
-/// Accounts of these trunks, in their order; none if the process has not set any.
+/// Accounts of these trunks, in their order; none if the process knows none.
 fn accounts_of(
-    accounts: &BTreeMap<String, String>,
+    known: &BTreeMap<String, Declared>,
     trunks: &[String],
 ) -> Option<Vec<Option<String>>> {
-    let account = |trunk: &String| accounts.get(trunk).cloned();
-    (!accounts.is_empty()).then(|| trunks.iter().map(account).collect())
+    let account = |trunk: &String| known.get(trunk)?.account.clone();
+    let is_known = known.values().any(|trunk| trunk.account.is_some());
+    is_known.then(|| trunks.iter().map(account).collect())
 }
 
 impl Queue {
@@ -262,7 +264,7 @@ impl Queue {
             Arc::clone(&self.pools),
             Arc::clone(&self.health),
         );
-        beside.at((*self.accounts).clone())
+        beside.at((*self.trunks).clone())
     }
 
     fn with(
@@ -282,19 +284,19 @@ impl Queue {
             metrics,
             pools,
             health,
-            accounts: Arc::default(),
+            trunks: Arc::default(),
         }
     }
 
-    /// The same queue, with the account each trunk of this process dials at.
+    /// The same queue in a process that dials on these trunks.
     #[must_use]
-    pub fn at(mut self, accounts: BTreeMap<String, String>) -> Self {
-        self.accounts = Arc::new(accounts);
+    pub fn at(mut self, trunks: BTreeMap<String, Declared>) -> Self {
+        self.trunks = Arc::new(trunks);
         self
     }
 
     fn accounts_of(&self, trunks: &[String]) -> Option<Vec<Option<String>>> {
-        accounts_of(&self.accounts, trunks)
+        accounts_of(&self.trunks, trunks)
     }
 
     /// Its connections, for `crate::db`.

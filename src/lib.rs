@@ -58,10 +58,10 @@ pub use flow::{
     webhook::{Event as ProviderEvent, Verdict},
 };
 pub use provider::{
-    Cancellation, Deadline, Error as ProviderError, Finding, LookedUp, Order, Provider, Reply,
-    Severity, Webhook, account_of,
+    Cancellation, Capabilities, Deadline, Error as ProviderError, Finding, Idempotency, LookUps,
+    LookedUp, Order, Provider, Reply, Severity, Webhook, Webhooks, account_of,
     http::HttpProvider,
-    signature::{BadSecret, Secrets},
+    signature::{BadSecret, Rejection, Secrets, SignedAt, Verified},
 };
 
 #[doc(hidden)]

@@ -223,7 +223,7 @@ impl Metrics {
                 "pgdial_look_up_total",
                 "Questions to providers about dials that nobody explained, by what came of them.",
                 "verdict",
-                &[known.look_ups, &["unsupported", "error"]].concat(),
+                &[known.look_ups, &["inconclusive", "unsupported", "error"]].concat(),
             ),
             listening: new.gauge("pgdial_listening", "1 while a connection of this process listens; else a worker polls each second."),
             listens: new.counter(

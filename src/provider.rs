@@ -18,6 +18,7 @@ use crate::domain::{ClaimedCall, Placement, Reference, Report};
 pub mod adapters;
 mod answer;
 pub mod bland;
+mod capabilities;
 mod check;
 pub mod client;
 pub mod deadline;
@@ -36,6 +37,7 @@ mod webhook;
 
 mod words;
 
+pub use capabilities::{Capabilities, Idempotency, LookUps, Webhooks};
 pub use check::{Finding, Severity};
 pub use deadline::{Deadline, Stopwatch};
 use signature::{Rejection, Secrets, Verified};
@@ -60,26 +62,7 @@ pub use webhook::{Reply, Webhook};
 /// - [`Order::deadline`] is checked before connecting and again directly before the first byte. Once it has passed,
 ///   return [`Placement::Late`].
 ///
-/// # Writing another adapter
-///
-/// 1. Make a struct that holds a parsed base address, the key as a `SecretString` (so that `Debug` cannot show it) and an
-///    HTTP client that keeps the promises about phases above, as `src/provider/exchange.rs` does.
-/// 2. Write down their responses as a table from status and code to [`Placement`], with a test per line, as
-///    `src/provider/http/answer.rs` does. Unless their documentation says that a refusal means *no call*, it is `Unknown`.
-/// 3. Write down their status words as a table to [`ReportKind`](crate::domain::ReportKind) and
-///    [`Outcome`](crate::domain::Outcome), as `src/provider/protocol.rs` does. A word you do not know is
-///    `ReportKind::Unknown`; never guess that a call is over.
-/// 4. Send [`Order::webhook_url`] unchanged: its tag is how a report finds its dial even if the response to `place` was
-///    lost. Send the reference as their idempotency key if they have one, else in their free field (metadata, tag,
-///    client state), and read it back into [`Report::reference`]: where one URL serves all calls of an account, that
-///    finds the dial. Set [`Report::foreign`] only where a report shows that the call is not ours.
-/// 5. Return from `look_up` what they say and no more: [`LookedUp::NotFound`] if they say that there is no such call,
-///    [`LookedUp::Unsupported`] if they cannot be asked, an error for everything else. From a list take only what names
-///    the reference: an API that does not know a filter ignores it and lists everything.
-/// 6. Return from `account` [`account_of`] their host and, if there is one, their id of the account: a dial is only ever
-///    asked about where it was sent.
-/// 7. Run it against the misbehaviour of `pgdial-fake-provider`, or a recording of theirs, and let the ledger judge: no
-///    reference may ring twice.
+/// How to write another adapter, step by step, is in `docs/ADAPTERS.md`. The smallest possible one:
 ///
 /// ```
 /// use futures_util::future::BoxFuture;
@@ -135,6 +118,12 @@ pub trait Provider: Send + Sync + Debug {
     /// adapter cannot say.
     fn account(&self) -> Option<String> {
         None
+    }
+
+    /// What the platform can do. It is in effect on every trunk that this adapter dials on, unless a person says
+    /// otherwise. The default declares nothing.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::UNKNOWN
     }
 
     /// Asks to end a call. Repeating it is harmless.
@@ -238,6 +227,8 @@ pub enum LookedUp {
     /// The provider says that there is no such call. What that proves, and how often it must be said, is declared by
     /// the trunk: some providers forget calls, or learn of them late.
     NotFound,
+    /// The provider was asked and named no such call, which proves nothing, whatever the trunk declares.
+    Inconclusive,
     /// The provider cannot be asked this way.
     Unsupported,
 }

@@ -14,17 +14,17 @@ use crate::{
     flow::{
         Error, Queue,
         look_up::LookUpDue,
-        sweep::{CancelWish, Swept},
+        sweep::{CancelRequest, Swept},
         wake::Wake,
     },
-    provider::Stopwatch,
+    provider::{LookedUp, Stopwatch},
     trunks::Trunks,
 };
 
 /// Interval between requests to a provider to end the same call.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Interval of housekeeping (partitions, statistics).
-const KEEP_HOUSE: Duration = Duration::from_mins(1);
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
 /// Longest pause; also the longest an event waits whose wake got lost.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
@@ -55,12 +55,12 @@ impl Sweeper {
 
     /// Sweeps until stopped. A failed sweep is logged and tried again.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let mut kept_house: Option<Stopwatch> = None;
+        let mut housekept: Option<Stopwatch> = None;
         let mut pause = Duration::from_millis(200);
         while !stop.is_cancelled() {
-            if kept_house.is_none_or(|at| at.elapsed() >= KEEP_HOUSE) {
-                kept_house = Some(Stopwatch::start());
-                self.keep_house().await;
+            if housekept.is_none_or(|at| at.elapsed() >= HOUSEKEEPING) {
+                housekept = Some(Stopwatch::start());
+                self.do_housekeeping().await;
             }
             let began = Stopwatch::start();
             let rest = match self.calls.sweep(&self.trunks.names(), self.keep).await {
@@ -101,7 +101,7 @@ impl Sweeper {
         }
     }
 
-    async fn keep_house(&self) {
+    async fn do_housekeeping(&self) {
         match self.calls.housekeeping(self.keep).await {
             Ok(done) => {
                 tracing::debug!(%done, "kept house");
@@ -158,9 +158,9 @@ impl Sweeper {
         }
     }
 
-    fn is_to_be_asked(&self, wish: &CancelWish) -> bool {
-        let asked = self.asked.get(&wish.reference());
-        asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN) && self.asks.has_room(&wish.trunk)
+    fn is_to_be_asked(&self, request: &CancelRequest) -> bool {
+        let asked = self.asked.get(&request.reference());
+        asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN) && self.asks.has_room(&request.trunk)
     }
 
     /// Logs what was swept, sends cancel requests, and returns how long to rest.
@@ -168,16 +168,20 @@ impl Sweeper {
         for (kind, count) in swept.counts.iter().filter(|(_, count)| **count > 0) {
             tracing::info!(kind, count, "swept");
         }
-        self.asked
-            .retain(|dial, _| swept.cancels.iter().any(|wish| wish.reference() == *dial));
-        for wish in &swept.cancels {
-            if !self.is_to_be_asked(wish) {
+        self.asked.retain(|dial, _| {
+            swept
+                .cancels
+                .iter()
+                .any(|request| request.reference() == *dial)
+        });
+        for request in &swept.cancels {
+            if !self.is_to_be_asked(request) {
                 continue;
             }
-            self.asked.insert(wish.reference(), Stopwatch::start());
-            let (trunks, call) = (self.trunks.clone(), wish.reference().call);
-            let (trunk, id) = (wish.trunk.clone(), wish.provider_call_id.clone());
-            self.asks.spawn(&wish.trunk, async move {
+            self.asked.insert(request.reference(), Stopwatch::start());
+            let (trunks, call) = (self.trunks.clone(), request.reference().call);
+            let (trunk, id) = (request.trunk.clone(), request.provider_call_id.clone());
+            self.asks.spawn(&request.trunk, async move {
                 trunks.ask_to_cancel(&trunk, call, &id).await;
             });
         }
@@ -217,6 +221,9 @@ async fn look_up(calls: &Queue, trunks: &Trunks, due: &LookUpDue) {
             if let (true, Some(id)) = (answered.hang_up, &due.provider_call_id) {
                 trunks.ask_to_cancel(&trunk.name, dial.call, id).await;
             }
+        }
+        Ok(None) if answer == LookedUp::Inconclusive => {
+            calls.metrics().look_ups.add("inconclusive");
         }
         Ok(None) => {
             calls.metrics().look_ups.add("unsupported");

@@ -4,12 +4,15 @@
 //! configuration, and are here. A worker claims only for trunks that it knows; an API accepts only their
 //! webhooks.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     domain::CallId,
-    provider::{Provider, signature::Secrets},
+    provider::{Capabilities, Provider, signature::Secrets},
 };
+
+/// How long recording the result of a dial usually takes at most.
+const TO_RECORD: Duration = Duration::from_secs(5);
 
 /// One provider account.
 #[derive(Debug, Clone)]
@@ -20,6 +23,15 @@ pub struct Trunk {
     pub provider: Arc<dyn Provider>,
     /// Secrets that sign its webhooks; the first also makes the tags of our URLs.
     pub secrets: Secrets,
+}
+
+/// What its adapter tells the database about a trunk.
+#[derive(Debug, Clone, Default)]
+pub struct Declared {
+    /// Where it dials, if the adapter can tell.
+    pub account: Option<String>,
+    /// What the platform can do.
+    pub capabilities: Capabilities,
 }
 
 /// The trunks of this process.
@@ -46,12 +58,32 @@ impl Trunks {
         }
     }
 
-    /// Account of each trunk, if its adapter can tell.
-    pub fn accounts(&self) -> BTreeMap<String, String> {
-        let accounts = self.0.iter();
-        accounts
-            .filter_map(|(name, trunk)| Some((name.clone(), trunk.provider.account()?)))
+    /// What the adapters declare, by the trunk's name.
+    pub fn declared(&self) -> BTreeMap<String, Declared> {
+        let declared = |trunk: &Trunk| Declared {
+            account: trunk.provider.account(),
+            capabilities: trunk.provider.capabilities(),
+        };
+        let trunks = self.0.iter();
+        trunks
+            .map(|(name, trunk)| (name.clone(), declared(trunk)))
             .collect()
+    }
+
+    /// How long a dial that has begun may take to end, and to be recorded.
+    pub fn grace(&self) -> Duration {
+        self.longest(Capabilities::longest_dial) + TO_RECORD
+    }
+
+    /// How long a dial may last that was claimed a moment ago.
+    pub fn longest_lease(&self) -> Duration {
+        self.longest(Capabilities::lease)
+    }
+
+    fn longest(&self, of: impl Fn(&Capabilities) -> Duration) -> Duration {
+        let trunks = self.0.values();
+        let each = trunks.map(|trunk| of(&trunk.provider.capabilities()));
+        each.max().unwrap_or_else(|| of(&Capabilities::UNKNOWN))
     }
 
     /// Names of the trunks, sorted.

@@ -10,28 +10,46 @@ use std::{
 
 use hyper::Uri;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{
     clock,
     ledger::Ring,
     options::{FakeOptions, Span, Weights},
     rules::{Asked, Behaviour, Ending, Plan, Refusal, Rule},
-    wire::request::Wish,
+    wire::Dialect,
 };
 
 /// Upper bound of a call whose webhooks are all sent before the response.
 const IN_NO_TIME: Duration = Duration::from_millis(20);
 
-/// Calls on one page of a list.
-const PAGE: usize = 100;
+/// What a caller asks for, in no protocol's words.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// E.164.
+    pub(super) to: String,
+    pub(super) from: Option<String>,
+    pub(super) script: Option<String>,
+    pub(super) metadata: Map<String, Value>,
+    pub(super) webhook_url: Option<Uri>,
+    /// The caller's name for the dial, by which the ledger judges; without one it is the call's id.
+    pub(super) reference: Option<String>,
+    pub(super) max_duration_sec: Option<u64>,
+    pub(super) ring_timeout_sec: Option<u64>,
+    /// Whatever else the protocol repeats in its reports.
+    pub(super) echo: Value,
+}
 
 /// One call.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) id: String,
     pub(super) number: String,
+    pub(super) from: Option<String>,
+    pub(super) script: Option<String>,
+    pub(super) metadata: Map<String, Value>,
+    pub(super) echo: Value,
     pub(super) reference: String,
     pub(super) webhook_url: Option<Uri>,
     pub(super) plan: Plan,
@@ -53,7 +71,8 @@ pub(super) struct Call {
 pub(super) enum Phase {
     Queued,
     Ringing,
-    InProgress,
+    /// Since then, Unix milliseconds.
+    InProgress(i64),
     Over(End),
 }
 
@@ -83,6 +102,18 @@ impl Call {
             call_id: &self.id,
             number: &self.number,
             reference: &self.reference,
+        }
+    }
+
+    /// When it was answered, Unix milliseconds.
+    pub(super) fn answered_at(&self) -> Option<i64> {
+        match self.phase() {
+            Phase::Queued | Phase::Ringing => None,
+            Phase::InProgress(since) => Some(since),
+            Phase::Over(end) => {
+                let talked = i64::try_from(end.talked?.as_millis()).unwrap_or(i64::MAX);
+                Some(end.at.saturating_sub(talked))
+            }
         }
     }
 
@@ -122,7 +153,11 @@ pub(super) struct Calls {
     endings: Weights,
     rules: Vec<Rule>,
     slots: Option<usize>,
-    idempotent: bool,
+    webhook_url: Option<Uri>,
+    /// How a call ends that finds none free; none: it is refused.
+    overflow: Option<Ending>,
+    /// For how long a repeated key is the same call.
+    keys_kept: Duration,
     pages: Mutex<Pages>,
 }
 
@@ -132,39 +167,48 @@ struct Pages {
     active: usize,
     by_id: HashMap<String, Arc<Call>>,
     in_order: Vec<Arc<Call>>,
-    by_reference: HashMap<String, Vec<Arc<Call>>>,
     by_key: HashMap<String, (Vec<u8>, Arc<Call>)>,
     placed: HashMap<String, usize>,
 }
 
 impl Calls {
-    pub(super) fn new(options: &FakeOptions) -> Self {
+    pub(super) fn new(options: &FakeOptions, dialect: &dyn Dialect) -> Self {
+        let keys_kept = if options.idempotent {
+            Duration::MAX
+        } else {
+            dialect.honors_keys().unwrap_or_default()
+        };
         Self {
             ring: options.ring,
             talk: options.talk,
             endings: options.endings.clone(),
             rules: options.rules.clone(),
             slots: options.slots,
-            idempotent: options.idempotent,
+            webhook_url: options.webhook_url.clone(),
+            overflow: dialect.overflow(),
+            keys_kept,
             pages: Mutex::new(Pages {
                 rng: StdRng::seed_from_u64(options.seed.unwrap_or_else(rand::random)),
                 active: 0,
                 by_id: HashMap::new(),
                 in_order: Vec::new(),
-                by_reference: HashMap::new(),
                 by_key: HashMap::new(),
                 placed: HashMap::new(),
             }),
         }
     }
 
-    /// The call of this key, if keys are honored.
-    pub(super) fn replay(&self, key: Option<&str>, body: &[u8]) -> Option<Taken> {
-        self.replay_in(&lock(&self.pages), key, body)
+    /// Whether a call has this key, and keys are honored.
+    pub(super) fn knows(&self, key: Option<&str>) -> bool {
+        self.replay_in(&lock(&self.pages), key, &[]).is_some()
     }
 
     fn replay_in(&self, pages: &Pages, key: Option<&str>, body: &[u8]) -> Option<Taken> {
-        let (earlier, call) = pages.by_key.get(key.filter(|_| self.idempotent)?)?;
+        let (earlier, call) = pages.by_key.get(key?)?;
+        let age = u64::try_from(clock::unix_ms() - call.placed_at).unwrap_or(0);
+        if Duration::from_millis(age) >= self.keys_kept {
+            return None;
+        }
         Some(if earlier == body {
             Taken::Replayed(Arc::clone(call))
         } else {
@@ -173,36 +217,40 @@ impl Calls {
     }
 
     /// Accepts or refuses the request. Under one lock, so that neither a slot nor a key can be taken twice.
-    pub(super) fn take(&self, wish: Wish, key: Option<&str>, body: &[u8]) -> Taken {
+    pub(super) fn take(
+        &self,
+        order: Order,
+        call_id: String,
+        key: Option<&str>,
+        body: &[u8],
+    ) -> Taken {
         let mut pages = lock(&self.pages);
         if let Some(replayed) = self.replay_in(&pages, key, body) {
             return replayed;
         }
-        let nth = pages.placed.get(&wish.to).copied().unwrap_or(0);
+        let nth = pages.placed.get(&order.to).copied().unwrap_or(0);
         let asked = Asked {
-            to: &wish.to,
-            from: wish.from.as_deref(),
-            script: wish.script_id.as_deref(),
-            metadata: wish.metadata.as_ref(),
+            to: &order.to,
+            from: order.from.as_deref(),
+            script: order.script.as_deref(),
+            metadata: Some(&order.metadata),
         };
         let rng = &mut pages.rng;
-        let plan = Plan::read(&self.rules, asked, nth, || rng.random_range(0.0..100.0));
+        let mut plan = Plan::read(&self.rules, asked, nth, || rng.random_range(0.0..100.0));
         if let (Some(refusal), false) = (&plan.refusal, plan.does(&Behaviour::PlacesAnyway)) {
             return Taken::Refused(refusal.clone());
         }
         if self.slots.is_some_and(|slots| pages.active >= slots) {
-            return Taken::Full;
+            plan.ending = match self.overflow {
+                None => return Taken::Full,
+                ending => ending,
+            };
         }
-        let call = Arc::new(self.plan_call(&mut pages.rng, wish, plan, key));
+        let call = Arc::new(self.plan_call(&mut pages.rng, order, call_id, plan));
         pages.active += 1;
         *pages.placed.entry(call.number.clone()).or_default() += 1;
         pages.by_id.insert(call.id.clone(), Arc::clone(&call));
         pages.in_order.push(Arc::clone(&call));
-        let known = pages
-            .by_reference
-            .entry(call.reference.clone())
-            .or_default();
-        known.push(Arc::clone(&call));
         if let Some(key) = key {
             pages
                 .by_key
@@ -211,9 +259,8 @@ impl Calls {
         Taken::New(call)
     }
 
-    fn plan_call(&self, rng: &mut StdRng, wish: Wish, plan: Plan, key: Option<&str>) -> Call {
+    fn plan_call(&self, rng: &mut StdRng, order: Order, id: String, plan: Plan) -> Call {
         let ending = plan.ending.unwrap_or_else(|| self.endings.draw(rng));
-        let id = format!("call_{}", Uuid::new_v4().simple());
         let most = if plan.does(&Behaviour::Early) {
             IN_NO_TIME
         } else {
@@ -221,21 +268,22 @@ impl Calls {
         };
         let limit = |seconds: Option<u64>| seconds.map_or(Duration::MAX, Duration::from_secs);
         Call {
-            reference: wish
-                .reference
-                .or(key.map(str::to_owned))
-                .unwrap_or_else(|| id.clone()),
+            reference: order.reference.unwrap_or_else(|| id.clone()),
             id,
-            number: wish.to,
-            webhook_url: wish.webhook_url,
+            from: order.from,
+            script: order.script,
+            metadata: order.metadata,
+            echo: order.echo,
+            number: order.to,
+            webhook_url: order.webhook_url.or_else(|| self.webhook_url.clone()),
             ending,
             ring: self.ring.draw(rng).min(most),
-            ring_timeout: limit(wish.ring_timeout_sec),
+            ring_timeout: limit(order.ring_timeout_sec),
             talk: self
                 .talk
                 .draw(rng)
                 .min(most)
-                .min(limit(wish.max_duration_sec)),
+                .min(limit(order.max_duration_sec)),
             plan,
             hang_up: CancellationToken::new(),
             reported: CancellationToken::new(),
@@ -255,25 +303,40 @@ impl Calls {
         lock(&self.pages).by_id.get(id).cloned()
     }
 
-    /// Calls with this reference; more than one only if the caller has dialed twice.
-    pub(super) fn list(&self, reference: &str) -> Vec<Arc<Call>> {
-        lock(&self.pages)
-            .by_reference
-            .get(reference)
-            .cloned()
-            .unwrap_or_default()
+    /// Erases a call for all look-ups. It goes on.
+    pub(super) fn forget(&self, id: &str) {
+        let mut pages = lock(&self.pages);
+        pages.by_id.remove(id);
+        pages.in_order.retain(|call| call.id != id);
     }
 
-    /// Calls placed since then, without the first `skip`; and whether there are more.
-    pub(super) fn since(&self, unix_ms: i64, skip: usize) -> (Vec<Arc<Call>>, bool) {
+    /// The selected calls, in the order of their placement.
+    pub(super) fn select(&self, wanted: impl Fn(&Arc<Call>) -> bool) -> Vec<Arc<Call>> {
         let pages = lock(&self.pages);
-        let mut found = pages
-            .in_order
-            .iter()
-            .filter(|call| call.placed_at >= unix_ms)
-            .skip(skip);
-        let calls = found.by_ref().take(PAGE).cloned().collect();
-        (calls, found.next().is_some())
+        let found = pages.in_order.iter().filter(|call| wanted(call));
+        found.cloned().collect()
+    }
+
+    /// Whether the account has this script: every one that no rule calls unknown.
+    pub(super) fn has_script(&self, script: &str) -> bool {
+        let asked = Asked {
+            to: "",
+            from: None,
+            script: Some(script),
+            metadata: None,
+        };
+        let plan = Plan::read(&self.rules, asked, 0, || 100.0);
+        plan.refusal
+            .is_none_or(|refusal| !matches!(refusal.status, 404 | 422))
+    }
+
+    pub(super) const fn slots(&self) -> Option<usize> {
+        self.slots
+    }
+
+    /// Where the account's webhooks go.
+    pub(super) const fn webhook_url(&self) -> Option<&Uri> {
+        self.webhook_url.as_ref()
     }
 
     pub(super) fn active(&self) -> usize {
@@ -284,4 +347,22 @@ impl Calls {
 /// A panic leaves nothing half-changed here, so a poisoned lock can be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_key_is_the_same_call_as_long_as_it_is_kept() {
+        let options = FakeOptions::new("ledger.jsonl".into(), "secret");
+        let dialect = options.dialect().unwrap();
+        let mut calls = Calls::new(&options, &*dialect);
+        let place =
+            |calls: &Calls| calls.take(Order::default(), dialect.call_id(), Some("key"), b"body");
+        assert!(matches!(place(&calls), Taken::New(_)));
+        assert!(matches!(place(&calls), Taken::New(_)));
+        calls.keys_kept = Duration::from_mins(1);
+        assert!(matches!(place(&calls), Taken::Replayed(_)));
+    }
 }

@@ -8,11 +8,19 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use chrono::{DateTime, SecondsFormat};
+
 /// Milliseconds since 1970; monotonic within the process, whatever the host's clock does.
 pub(super) fn unix_ms() -> i64 {
     static LATEST: AtomicI64 = AtomicI64::new(0);
     let now = host_ms();
     LATEST.fetch_max(now, Ordering::SeqCst).max(now)
+}
+
+/// As platforms write it: `2026-01-02T03:04:05.006Z`.
+pub(super) fn rfc3339(unix_ms: i64) -> String {
+    let at = DateTime::from_timestamp_millis(unix_ms).unwrap_or_default();
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 #[expect(

@@ -1,4 +1,4 @@
-//! Signed webhooks, sent again until they get a 2xx, as real providers do.
+//! Signed webhooks, sent again until they are accepted, as real providers do.
 //!
 //! Each call has an [`Outbox`], whose carrier makes the first attempt for its events in order; a failed one
 //! is retried by a task of its own, so that a refused event does not delay the next, and events may overtake
@@ -6,6 +6,7 @@
 //! time.
 
 use std::{
+    iter,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -24,7 +25,7 @@ use super::{
     clock,
     options::FakeOptions,
     rules::{Behaviour, Plan},
-    wire::signing::{Scheme, Secret},
+    wire::{Dialect, Webhook},
 };
 
 const PAUSES: [Duration; 4] = [
@@ -37,21 +38,11 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// Limit for one attempt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One webhook.
-#[derive(Debug, Clone)]
-pub(super) struct Webhook {
-    pub(super) event_id: String,
-    pub(super) body: Bytes,
-    /// It reports how the call ended.
-    pub(super) is_last: bool,
-}
-
 /// Signs and sends webhooks.
 #[derive(Debug)]
 pub(super) struct Courier {
     client: Sender,
-    secret: Secret,
-    scheme: Scheme,
+    dialect: Arc<dyn Dialect>,
     redeliver_for: Duration,
     redeliver_times: u32,
     undelivered: AtomicUsize,
@@ -69,7 +60,7 @@ enum Sender {
 impl Courier {
     pub(super) fn new(
         options: &FakeOptions,
-        secret: Secret,
+        dialect: Arc<dyn Dialect>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -83,8 +74,7 @@ impl Courier {
         };
         Self {
             client,
-            secret,
-            scheme: options.scheme,
+            dialect,
             redeliver_for: options.redeliver_for,
             redeliver_times: options.redeliver_times,
             undelivered: AtomicUsize::new(0),
@@ -114,9 +104,13 @@ impl Courier {
 
     async fn redeliver(&self, url: &Uri, webhook: &Webhook) {
         let began = Instant::now();
-        for time in 0..self.redeliver_times {
-            let at = usize::try_from(time).unwrap_or(usize::MAX);
-            tokio::time::sleep(PAUSES.get(at).copied().unwrap_or(LAST_PAUSE)).await;
+        let usual = || {
+            let times = usize::try_from(self.redeliver_times).unwrap_or(usize::MAX);
+            let pauses = PAUSES.into_iter().chain(iter::repeat(LAST_PAUSE));
+            pauses.take(times).collect()
+        };
+        for pause in webhook.pauses.clone().unwrap_or_else(usual) {
+            tokio::time::sleep(pause).await;
             if self.attempt(url, webhook).await {
                 return;
             }
@@ -130,7 +124,7 @@ impl Courier {
         );
     }
 
-    /// One attempt; true if it got a 2xx.
+    /// One attempt; true if it was accepted.
     async fn attempt(&self, url: &Uri, webhook: &Webhook) -> bool {
         let Ok(request) = self.signed(url, webhook) else {
             return false;
@@ -140,7 +134,7 @@ impl Courier {
             Sender::Tls(client) => client.request(request),
         };
         match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(response)) => response.status().is_success(),
+            Ok(Ok(response)) => self.dialect.is_accepted(response.status()),
             Ok(Err(_)) | Err(_) => false,
         }
     }
@@ -150,11 +144,10 @@ impl Courier {
         url: &Uri,
         webhook: &Webhook,
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let request = Request::post(url.clone()).header(header::CONTENT_TYPE, "application/json");
-        let message = (webhook.event_id.as_str(), webhook.body.as_ref());
-        let now = clock::unix_ms() / 1000;
-        let request = self.secret.sign(self.scheme, request, message, now);
-        request.body(Full::new(webhook.body.clone()))
+        let request = Request::post(url.clone()).header(header::CONTENT_TYPE, webhook.content_type);
+        let webhook = self.dialect.delivered(webhook);
+        let request = self.dialect.sign(request, url, &webhook, clock::unix_ms());
+        request.body(Full::new(webhook.body))
     }
 }
 
@@ -236,6 +229,7 @@ impl Carrier {
                 held.push(webhook);
                 continue;
             }
+            self.reorder &= !webhook.is_last;
             self.deliver(webhook).await;
             for webhook in held.drain(..) {
                 self.deliver(webhook).await;

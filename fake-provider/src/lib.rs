@@ -1,12 +1,12 @@
 //! A provider that can be told to misbehave, and that keeps the evidence.
 //!
-//! It speaks the protocol of pgdial's generic adapter over real HTTP, sends signed webhooks until they are
-//! accepted, and writes every ring into a [`ledger`]. It is the witness against which pgdial's promises are
+//! It speaks the protocol of pgdial's generic adapter, or a platform's ([`Speak`]), over real HTTP, sends signed
+//! webhooks until they are accepted, and writes every ring into a [`ledger`]. It is the witness against which pgdial's promises are
 //! judged, so it shares neither state nor code with pgdial. Tests, the demo and the `fake-provider` command
 //! run it.
 //!
 //! `life` leads a call from its first ring to its last report, `rules` decide what goes wrong with it, and
-//! `wire` is the interface to callers: paths, words and signatures of one protocol.
+//! `wire` is the interface to callers: paths, words and signatures of each protocol.
 //!
 //! Every background task is tracked and ends with [`FakeProvider::shutdown`]; live calls end there too, their
 //! rings are closed in the ledger and nobody is notified. When killed it leaves open rings behind, and its
@@ -27,7 +27,7 @@ use self::{
     delivery::Courier,
     ledger::Ledger,
     life::Guide,
-    wire::server::{self, Desk},
+    wire::desk::{self, Desk},
 };
 
 mod calls;
@@ -43,7 +43,10 @@ mod wire;
 pub use options::{FakeOptions, Span, Weights};
 pub use reading::BadOption;
 pub use rules::{Asked, Behaviour, Ending, Rule};
-pub use wire::signing::{BadSecret, Scheme, Secret};
+pub use wire::{
+    Speak,
+    http::signing::{BadSecret, Scheme},
+};
 
 /// Why the fake provider cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,9 @@ pub enum Error {
     /// The signing secret cannot be read.
     #[error("PGDIAL_WEBHOOK_SECRETS: {0}")]
     BadSecret(#[from] BadSecret),
+    /// No key pair can be made of the signing secret.
+    #[error("PGDIAL_WEBHOOK_SECRETS: no key pair can be made of it")]
+    NoKeyPair,
     /// The ledger cannot be written; without it nothing rings.
     #[error("cannot open the ledger {}", path.display())]
     Ledger {
@@ -83,7 +89,7 @@ pub struct FakeProvider {
 impl FakeProvider {
     /// Starts one. It is listening when this returns.
     pub async fn start(options: FakeOptions) -> Result<Self, Error> {
-        let secret = options.webhook_secret.clone().ok_or(Error::NoSecret)?;
+        let dialect = options.dialect()?;
         let ledger = Ledger::open(&options.ledger).map_err(|source| Error::Ledger {
             path: options.ledger.clone(),
             source,
@@ -95,21 +101,27 @@ impl FakeProvider {
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let calls = Arc::new(Calls::new(&options));
+        let calls = Arc::new(Calls::new(&options, &*dialect));
         let desk = Desk {
-            courier: Arc::new(Courier::new(&options, secret, tasks.clone(), stop.clone())),
+            dialect: Arc::clone(&dialect),
+            courier: Arc::new(Courier::new(
+                &options,
+                Arc::clone(&dialect),
+                tasks.clone(),
+                stop.clone(),
+            )),
             guide: Arc::new(Guide {
+                dialect: Arc::clone(&dialect),
                 calls: Arc::clone(&calls),
                 ledger: Arc::new(ledger),
                 stop: stop.clone(),
             }),
             calls,
-            key: options.key,
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
-        let router = server::router(desk.clone());
-        tasks.spawn(server::serve(listener, router, tasks.clone(), stop));
+        let router = desk::router(desk.clone());
+        tasks.spawn(desk::serve(listener, router, tasks.clone(), stop));
         tasks.close();
         Ok(Self { address, desk })
     }
@@ -127,6 +139,11 @@ impl FakeProvider {
     /// File of the ledger; [`ledger::read`] and [`ledger::judge`] read it.
     pub fn ledger(&self) -> &Path {
         self.desk.guide.ledger.path()
+    }
+
+    /// Public key that verifies its webhooks, where the platform signs with a key pair.
+    pub fn public_key(&self) -> Option<String> {
+        self.desk.dialect.public_key().map(str::to_owned)
     }
 
     /// Number of calls that are not over.

@@ -11,15 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     calls::{Call, Calls, End, Phase},
+    clock,
     delivery::Outbox,
     ledger::{Event, Ledger},
     rules::{Behaviour, Ending},
-    wire::report,
+    wire::{Dialect, Moment},
 };
 
 /// Runs calls.
 #[derive(Debug)]
 pub(super) struct Guide {
+    pub(super) dialect: Arc<dyn Dialect>,
     pub(super) calls: Arc<Calls>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) stop: CancellationToken,
@@ -35,19 +37,38 @@ enum Waited {
 
 impl Guide {
     pub(super) async fn lead(&self, call: &Call, outbox: Outbox) {
-        outbox.post(report::webhook(call));
+        self.tell(call, &outbox, Moment::Queued);
         if call.plan.does(&Behaviour::Garbage) {
-            outbox.post(report::garbage(call));
+            self.tell(call, &outbox, Moment::Garbled);
         }
-        let end = if call.ending.rings() {
-            self.ring(call, &outbox).await
-        } else {
-            End::by(call.ending)
+        let end = match self.queue(call).await {
+            Some(end) => end,
+            None if call.ending.rings() => self.ring(call, &outbox).await,
+            None => End::by(call.ending),
         };
         self.calls.end(call, end);
         // A call that ends with the fake provider is not reported.
         if !self.stop.is_cancelled() {
-            outbox.post(report::webhook(call));
+            self.tell(call, &outbox, Moment::Over);
+            self.tell(call, &outbox, Moment::Analyzed);
+        }
+    }
+
+    fn tell(&self, call: &Call, outbox: &Outbox, moment: Moment) {
+        if moment == Moment::Answered && call.plan.does(&Behaviour::LostAnswer) {
+            return;
+        }
+        for webhook in self.dialect.webhooks(call, moment) {
+            outbox.post(webhook);
+        }
+    }
+
+    /// Waits for its turn. It may end there, and has then not rung.
+    async fn queue(&self, call: &Call) -> Option<End> {
+        match self.wait(call, call.plan.queued?).await {
+            Waited::Through => None,
+            Waited::HungUp => Some(End::by(Ending::Canceled)),
+            Waited::Stopped => Some(End::by(Ending::Failed)),
         }
     }
 
@@ -66,13 +87,15 @@ impl Guide {
 
     async fn ring_and_talk(&self, call: &Call, outbox: &Outbox) -> End {
         call.goes_on(Phase::Ringing);
-        outbox.post(report::webhook(call));
+        self.tell(call, outbox, Moment::Ringing);
         if call.plan.does(&Behaviour::UnknownWord) {
-            outbox.post(report::unknown_word(call));
+            self.tell(call, outbox, Moment::Unheard);
         }
         match self.wait(call, call.ring.min(call.ring_timeout)).await {
             Waited::Through if call.ring > call.ring_timeout => End::by(Ending::NoAnswer),
-            Waited::Through if call.ending.is_answered() => self.talk(call, outbox).await,
+            Waited::Through if self.dialect.is_answered(call.ending) => {
+                self.talk(call, outbox).await
+            }
             Waited::Through => End::by(call.ending),
             Waited::HungUp => End::by(Ending::Canceled),
             Waited::Stopped => End::by(Ending::Failed),
@@ -80,8 +103,8 @@ impl Guide {
     }
 
     async fn talk(&self, call: &Call, outbox: &Outbox) -> End {
-        call.goes_on(Phase::InProgress);
-        outbox.post(report::webhook(call));
+        call.goes_on(Phase::InProgress(clock::unix_ms()));
+        self.tell(call, outbox, Moment::Answered);
         let began = Instant::now();
         let ending = match self.wait(call, call.talk).await {
             // A call hung up after its answer has had its conversation.

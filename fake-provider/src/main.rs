@@ -39,6 +39,12 @@ async fn run(options: FakeOptions) -> Result<(), Error> {
     let options = options.with_secrets(|name| std::env::var(name).ok())?;
     let provider = FakeProvider::start(options).await?;
     tracing::info!(url = provider.url(), ledger = %provider.ledger().display(), "listening");
+    if let Some(key) = provider.public_key() {
+        tracing::info!(
+            key,
+            "signs webhooks; give it to pgdial as PGDIAL_PUBLIC_KEYS"
+        );
+    }
     stopped().await;
     provider.shutdown().await;
     Ok(())

@@ -1,8 +1,9 @@
 //! Options of the fake provider. The `fake-provider` subcommand flattens [`FakeOptions`]; tests and the demo
 //! begin with [`FakeOptions::new`].
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
+use hyper::Uri;
 use rand::RngExt;
 use secrecy::SecretString;
 
@@ -10,7 +11,7 @@ use super::{
     Error,
     reading::{BadOption, duration},
     rules::{Ending, Rule},
-    wire::signing::{Scheme, Secret},
+    wire::{Dialect, Keys, Speak, http::signing::Scheme},
 };
 
 const RING: Span = Span {
@@ -33,15 +34,21 @@ pub struct FakeOptions {
     /// Append every ring to this file, one JSON line at its start and one at its end.
     #[arg(long, value_name = "FILE", default_value = "ledger.jsonl")]
     pub ledger: PathBuf,
+    /// Speak this platform's protocol.
+    #[arg(long, value_enum, default_value_t = Speak::Http)]
+    pub speak: Speak,
     /// Sign webhooks with the first of these secrets: `PGDIAL_WEBHOOK_SECRETS`.
     #[arg(skip)]
-    pub webhook_secret: Option<Secret>,
-    /// Signature scheme of webhooks.
+    pub webhook_secret: Option<SecretString>,
+    /// Signature scheme of webhooks of protocol `http`.
     #[arg(long, value_enum, default_value_t = Scheme::Standard)]
     pub scheme: Scheme,
     /// Demand this API key: `PGDIAL_PROVIDER_KEY`, if that is set.
     #[arg(skip)]
     pub key: Option<SecretString>,
+    /// Send the webhooks of calls whose request names no URL here, as a platform whose account has one does.
+    #[arg(long, value_name = "URL")]
+    pub webhook_url: Option<Uri>,
     /// Range of ringing times.
     #[arg(long, value_name = "FROM..TO", default_value_t = RING)]
     pub ring: Span,
@@ -63,17 +70,19 @@ pub struct FakeOptions {
     /// says (`script:bad*`, `from:+1800*`, `metadata.campaign:spring`), or a share of the requests (`5%`), or several
     /// of these at once (`script:bad*&50%`). BEHAVIOUR is how the call ends
     /// (completed, fault, voicemail, busy, `no_answer`, declined, failed, canceled, `invalid_number`,
-    /// blocked, capacity, account, or one after the other `seq:busy/no_answer/completed`), how the
+    /// blocked, capacity, account, or one after the other `seq:busy/no_answer/completed`), how long
+    /// it waits before it rings (`queued:20s`), how the
     /// request is answered (`slow:20s`, `error_after_accept`, `reset_after_accept`, `reject:404`,
-    /// `reject:400:no such script`, `rate_limit`, `rate_limit:5`; with a refusal also `retry_after:2.5`, and
+    /// `reject:400:no such script`, or with a code of the platform `reject:400:21211 no such number`, `rate_limit`,
+    /// `rate_limit:5`; with a refusal also `retry_after:2.5`, and
     /// `places_anyway`, which rings all the same), or what becomes of the webhooks (dup, reorder, early, `late:5s`, lost,
-    /// `unknown_word`, garbage) and look-ups (`false_404`).
+    /// `lost_answer`, `unknown_word`, garbage) and look-ups (`false_404`).
     #[arg(long = "rule", value_name = "RULE")]
     pub rules: Vec<Rule>,
     /// Make the same choices in every run.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// How long to keep sending a webhook that gets no 2xx.
+    /// How long to keep sending a webhook that is not accepted.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
     pub redeliver_for: Duration,
     /// How many times to send it again, at most.
@@ -83,13 +92,15 @@ pub struct FakeOptions {
 
 impl FakeOptions {
     /// The defaults, on a free loopback port.
-    pub fn new(ledger: PathBuf, webhook_secret: Secret) -> Self {
+    pub fn new(ledger: PathBuf, webhook_secret: impl Into<SecretString>) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ledger,
-            webhook_secret: Some(webhook_secret),
+            speak: Speak::Http,
+            webhook_secret: Some(webhook_secret.into()),
             scheme: Scheme::Standard,
             key: None,
+            webhook_url: None,
             ring: RING,
             talk: TALK,
             slots: None,
@@ -106,10 +117,21 @@ impl FakeOptions {
     /// variables.
     pub fn with_secrets(self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let secret = variable("PGDIAL_WEBHOOK_SECRETS").ok_or(Error::NoSecret)?;
-        Ok(Self {
-            webhook_secret: Some(secret.parse()?),
+        let options = Self {
+            webhook_secret: Some(secret.into()),
             key: variable("PGDIAL_PROVIDER_KEY").map(Into::into),
             ..self
+        };
+        options.dialect()?;
+        Ok(options)
+    }
+
+    /// The protocol, with its keys.
+    pub(super) fn dialect(&self) -> Result<Arc<dyn Dialect>, Error> {
+        self.speak.dialect(Keys {
+            api: self.key.clone(),
+            webhook: self.webhook_secret.clone().ok_or(Error::NoSecret)?,
+            scheme: self.scheme,
         })
     }
 }
@@ -228,8 +250,8 @@ mod tests {
     fn the_flags_are_sound_and_their_defaults_are_those_of_new() {
         <Program as clap::CommandFactory>::command().debug_assert();
         let mut parsed = Program::parse_from(["x"]).options;
-        parsed.webhook_secret = Some("s".parse().unwrap());
-        let mut made = FakeOptions::new("ledger.jsonl".into(), "s".parse().unwrap());
+        parsed.webhook_secret = Some("s".into());
+        let mut made = FakeOptions::new("ledger.jsonl".into(), "s");
         made.listen = "127.0.0.1:8090".parse().unwrap();
         assert_eq!(format!("{parsed:?}"), format!("{made:?}"));
     }

@@ -100,6 +100,8 @@ pub enum Behaviour {
     Sequence(Vec<Ending>),
     /// Accepts at once, and delays the response.
     Slow(Duration),
+    /// Keeps the call in a queue before it rings.
+    Queued(Duration),
     /// Accepts, and responds 500.
     ErrorAfterAccept,
     /// Accepts, and resets the connection.
@@ -122,6 +124,8 @@ pub enum Behaviour {
     Late(Duration),
     /// Sends no webhook.
     Lost,
+    /// Sends no webhook about the answer.
+    LostAnswer,
     /// Look-ups return 404.
     False404,
     /// Sends an additional event with an unknown status word.
@@ -146,6 +150,7 @@ impl FromStr for Behaviour {
                     .collect::<Result<_, _>>()?,
             ),
             ("slow", Some(value)) => Self::Slow(duration(value)?),
+            ("queued", Some(value)) => Self::Queued(duration(value)?),
             ("late", Some(value)) => Self::Late(duration(value)?),
             ("error_after_accept", None) => Self::ErrorAfterAccept,
             ("reset_after_accept", None) => Self::ResetAfterAccept,
@@ -167,6 +172,7 @@ impl FromStr for Behaviour {
             ("reorder", None) => Self::Reorder,
             ("early", None) => Self::Early,
             ("lost", None) => Self::Lost,
+            ("lost_answer", None) => Self::LostAnswer,
             ("false_404", None) => Self::False404,
             ("unknown_word", None) => Self::UnknownWord,
             ("garbage", None) => Self::Garbage,
@@ -220,6 +226,7 @@ pub(super) struct Plan {
     pub(super) ending: Option<Ending>,
     pub(super) refusal: Option<Refusal>,
     pub(super) slow: Option<Duration>,
+    pub(super) queued: Option<Duration>,
     pub(super) late: Option<Duration>,
     pub(super) faults: Vec<Behaviour>,
 }
@@ -234,6 +241,11 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// The platform itself fails, after it has accepted the call.
+    pub(super) fn broken() -> Self {
+        Self::new(500, "internal", Some("something broke"))
+    }
+
     fn new(status: u16, code: &'static str, words: Option<&str>) -> Self {
         Self {
             status,
@@ -261,6 +273,7 @@ impl Plan {
                     plan.ending = endings.get(nth).or(endings.last()).copied();
                 }
                 Behaviour::Slow(by) => plan.slow = Some(*by),
+                Behaviour::Queued(by) => plan.queued = Some(*by),
                 Behaviour::Late(by) => plan.late = Some(*by),
                 Behaviour::Reject(status, words) => {
                     plan.refusal = Some(Refusal::new(*status, "rejected", words.as_deref()));

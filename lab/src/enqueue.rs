@@ -36,18 +36,18 @@ fn request(nth: usize) -> Value {
 
 /// Hands out the numbers `from..to`, each once.
 #[derive(Debug)]
-struct Turns {
+pub(super) struct Turns {
     next: AtomicUsize,
     to: usize,
 }
 
 impl Turns {
-    fn new(from: usize, to: usize) -> Arc<Self> {
+    pub(super) fn new(from: usize, to: usize) -> Arc<Self> {
         let next = AtomicUsize::new(from);
         Arc::new(Self { next, to })
     }
 
-    fn next(&self) -> Option<usize> {
+    pub(super) fn next(&self) -> Option<usize> {
         let nth = self.next.fetch_add(1, Ordering::Relaxed);
         (nth < self.to).then_some(nth)
     }

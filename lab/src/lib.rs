@@ -58,6 +58,9 @@ mod pickup;
 // From a webhook to the next dial.
 mod refill;
 
+// A webhook of a megabyte, to the response.
+mod reports;
+
 // Punctuality of calls with a `runAt`.
 mod scheduled;
 
@@ -278,6 +281,12 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "all slots taken: from a webhook that ends a call to the dial of the next",
         fresh: Fresh::EachRepeat,
         run: |bed, options| Box::pin(refill::refill(bed, options)),
+    },
+    Scenario {
+        name: "webhook-large",
+        about: "reports of 1 MB at the end of calls, signed, 4 at a time, to `pgdial serve`",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(reports::large(bed, options)),
     },
     Scenario {
         name: "scheduled",

@@ -106,7 +106,7 @@ impl Webhook {
 }
 
 /// Waits until this many calls are in call, with their dials recorded.
-async fn until_in_call(bed: &Bed, calls: usize) -> Result<(), Error> {
+pub(super) async fn until_in_call(bed: &Bed, calls: usize) -> Result<(), Error> {
     let clock = Stopwatch::start();
     let expected = i64::try_from(calls).unwrap_or(i64::MAX);
     let sql = "select count(*) from pgdial.calls where state = 'in_call'";

@@ -133,6 +133,7 @@ fn the_list_needs_no_server() {
         "pickup-one",
         "pickup-two",
         "refill",
+        "webhook-large",
         "scheduled",
         "idle",
         "twins",
@@ -210,6 +211,7 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
         "pickup-two",
         "refill",
         "twins",
+        "webhook-large",
     ];
     let done = run(&db.url, &[&all[..], &["--json"]].concat()).json();
     assert_eq!(done["machine"]["server"], "given");
@@ -223,6 +225,7 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
         (&scenarios[3], &["workers-4"][..]),
         (&scenarios[4], &["lifecycle", "lifecycle-claim-to-end"]),
         (&scenarios[7], &["twins p50", "twins p95"]),
+        (&scenarios[8], &["webhook-large"]),
     ] {
         assert_eq!(scenario["error"], Value::Null, "{scenario}");
         for (measure, name) in scenario["measures"].as_array().unwrap().iter().zip(names) {

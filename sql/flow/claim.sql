@@ -4,6 +4,7 @@
 -- verdict (claimed, none, gate_timeout) and, when fewer than wanted were claimed, wait_ms: 0 = look again; n
 -- = the time until a call can become due; null = only an event can change the result.
 -- p_accounts: where each of these trunks dials (is_its_account); null = not stated.
+-- p_leases: how many seconds a dial may take on each of them; null = 60. The worker dials no longer than that.
 -- due_ms: how long the call was due before it was claimed. traceparent: the trace of the request that
 -- enqueued it.
 -- P1, P3: the gate admits one claimer at a time. That makes the cap, the pace and one call per number exact,
@@ -13,7 +14,8 @@
 -- (skip locked); everything else passes the gate.
 -- Index: calls_claimable.
 create or replace function pgdial.claim(
-    p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null
+    p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null,
+    p_leases int[] default null
 )
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
@@ -76,12 +78,12 @@ begin
             v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             if cardinality(v_picked) > 0 then
                 v_seq := nextval('pgdial.claim_order');
-                v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, p_trunks, p_accounts, v_now);
+                v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, p_trunks, p_accounts, p_leases, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
-            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, p_trunks, p_accounts, v_now);
+            v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, p_trunks, p_accounts, p_leases, v_now);
         end;
         perform pgdial.keep_floor(v_in_flight, v_seq);
         perform pgdial.spend(v_claimed, v_now);
@@ -173,7 +175,7 @@ end $$;
 -- stamp_each: when one row cannot be stamped (a constraint, an index), the rows are stamped one by one, and
 -- the offender is passed over for 30 s.
 create or replace function pgdial.stamp_each(
-    p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_now timestamptz
+    p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_leases int[], p_now timestamptz
 ) returns pgdial.claimed[]
 language plpgsql volatile
 as $$
@@ -183,7 +185,7 @@ declare
 begin
     foreach v_one in array p_picked loop
         begin
-            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_seq, p_trunks, p_accounts, p_now);
+            v_claimed := v_claimed || pgdial.stamp_all(p_worker, array[v_one], p_seq, p_trunks, p_accounts, p_leases, p_now);
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             perform pgdial.pass_over(v_one.id, sqlerrm, p_now);
         end;
@@ -194,7 +196,7 @@ end $$;
 -- stamp_all: assign the picked rows to this worker. From here on each of them is a slot and a taken number.
 -- One statement for the rows, their events and the result.
 create or replace function pgdial.stamp_all(
-    p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_now timestamptz
+    p_worker uuid, p_picked pgdial.picked[], p_seq bigint, p_trunks text[], p_accounts text[], p_leases int[], p_now timestamptz
 ) returns pgdial.claimed[]
 language plpgsql volatile
 as $$
@@ -205,13 +207,14 @@ begin
     with stamped as (
         update pgdial.calls c
         set state = 'dialing', claim_no = greatest(c.claim_no, v_floor) + 1, attempt = c.attempt + 1,
-            claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + '60 seconds',
-            ring_timeout_sec = t.ring, max_duration_sec = t.talk,
-            deadline_at = p_now + (t.ring + t.talk) * '1 second'::interval + '2 minutes'::interval,     -- own_deadline
+            claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + l.sec * '1 second'::interval,
+            lease_sec = nullif(l.sec, 60), ring_timeout_sec = t.ring, max_duration_sec = t.talk,
+            deadline_at = p_now + (l.sec + t.ring + t.talk) * '1 second'::interval + '1 minute'::interval,     -- own_deadline
             trunk = p.trunk, account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
         from unnest(p_picked) p join pgdial.campaigns g on g.name = p.campaign
              cross join lateral (values (extract(epoch from g.ring_timeout)::int, extract(epoch from g.max_duration)::int)) t (ring, talk)
+             cross join lateral (values (coalesce(p_leases[array_position(p_trunks, p.trunk)], 60))) l (sec)
         where c.id = p.id and c.state::text = 'waiting'
         returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
                   c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent

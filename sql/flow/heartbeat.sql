@@ -1,6 +1,8 @@
 -- heartbeat: a worker process reports every 15 s that it is alive, and learns whether to drain.
--- p_worker: {id, host, pid, release, permits, trunks, accounts?, stopping}.
+-- p_worker: {id, host, pid, release, permits, trunks, accounts?, adapters?: [{trunk, account, declares}], stopping}.
 -- Returns {draining}.
+-- What adapters declare is written only where it changes. Of several live workers with one trunk the one that started
+-- last is believed, so that during a deployment they do not overwrite each other.
 -- It also records that the database still runs where it was noted: if that changes, what was committed after
 -- the last heartbeat may be lost (recover_begin).
 create or replace function pgdial.heartbeat(p_worker jsonb) returns jsonb
@@ -14,6 +16,18 @@ begin
                                          trunks text[], accounts text[], stopping boolean),
          (select pgdial.now()) as t (at)
     on conflict (id) do update set seen_at = excluded.seen_at, stopping = excluded.stopping;
+
+    insert into pgdial.trunk_adapter as a (trunk, account, declares, declared_at)
+    select d.trunk, d.account, d.declares, w.seen_at
+    from pgdial.workers w, jsonb_to_recordset(p_worker -> 'adapters') as d (trunk text, account text, declares jsonb)
+    where w.id = (p_worker ->> 'id')::uuid
+      and not exists (select from pgdial.trunk_adapter k
+                      where k.trunk = d.trunk and k.declares = d.declares and k.account is not distinct from d.account)
+      and not exists (select from pgdial.live_workers l
+                      where d.trunk = any (l.trunks) and (l.started_at, l.id) > (w.started_at, w.id))
+    order by d.trunk     -- two workers lock them in the same order
+    on conflict (trunk) do update
+    set account = excluded.account, declares = excluded.declares, declared_at = excluded.declared_at;
 
     update pgdial.cluster k
     set seen_at = (select pgdial.now()),

@@ -63,12 +63,13 @@ declare
     v_found boolean;
 begin
     perform pgdial.check_lane('trunk', p_changes, null, p_why);
+    perform pgdial.check_repeat(p_name, p_changes);
     update pgdial.trunks t
     set slots = coalesce((p_changes ->> 'slots')::int, t.slots),
         calls_per_second = case when p_changes ? 'callsPerSecond' then (p_changes ->> 'callsPerSecond')::numeric
                                 else t.calls_per_second end,
-        look_up = coalesce(p_changes ->> 'lookUp', t.look_up),
-        idempotent = coalesce((p_changes ->> 'idempotent')::boolean, t.idempotent),
+        look_up = case when p_changes ? 'lookUp' then p_changes ->> 'lookUp' else t.look_up end,
+        idempotent = case when p_changes ? 'idempotent' then (p_changes ->> 'idempotent')::boolean else t.idempotent end,
         reports_within = case when p_changes ? 'reportsWithin' then (p_changes ->> 'reportsWithin')::interval
                               else t.reports_within end
     where t.name = p_name;
@@ -92,6 +93,21 @@ begin
     v_created := found and pgdial.set_trunk(p_name, p_changes, p_why, p_by);
     perform pgdial.act_as(v_before[1], v_before[2]);
     return v_created;
+end $$;
+
+-- check_repeat: that a request may be sent again is refused where that is known to ring twice (P1).
+create or replace function pgdial.check_repeat(p_trunk text, p_changes jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    v_declares jsonb;
+begin
+    select a.declares into v_declares from pgdial.trunk_adapter a cross join lateral pgdial.trunk_terms(a.trunk) e
+    where a.trunk = p_trunk and not e.may_repeat;
+    if found and (p_changes ->> 'idempotent')::boolean then
+        raise exception '"idempotent" cannot be true on trunk %: its platform %', p_trunk, pgdial.repeat_problem(v_declares)
+            using errcode = 'invalid_parameter_value';
+    end if;
 end $$;
 
 -- check_lane: everything that is wrong with a new name, the changes and their reason. The table's constraints
@@ -144,10 +160,10 @@ begin
                 v_wanted := 'a number from 0.001 to 999999, or null for none';
             when v_field = 'lookUp' then
                 v_fits := v_value in ('none', 'hint', 'authoritative');
-                v_wanted := 'none, hint or authoritative';
+                v_wanted := 'none, hint or authoritative, or null for what its adapter declares';
             when v_field in ('idempotent', 'redialUnknown') then
                 v_fits := v_value in ('true', 'false');
-                v_wanted := 'true or false';
+                v_wanted := case v_field when 'idempotent' then 'true or false, or null for what its adapter declares' else 'true or false' end;
             when v_field = 'region' then
                 v_fits := pgdial.region_problem(v_value) is null;
                 v_wanted := 'a country in two letters, as in US, or null for none';
@@ -159,8 +175,9 @@ begin
                     when 'ringTimeout' then 'from 1 second to 10 minutes'
                     when 'maxDuration' then 'from 1 second to 6 hours' else 'from 1 millisecond to a year' end);
             when v_field = 'reportsWithin' then
-                v_fits := pgdial.is_length_between(v_value, '1 second', '1 hour');
-                v_wanted := 'a length of time from 1 second to 1 hour, as in "45 seconds", or null for unknown';
+                v_fits := pgdial.is_length_between(v_value, '1 second', '1 hour') or pgdial.is_length_between(v_value, '0', '0');
+                v_wanted := 'a length of time from 1 second to 1 hour, as in "45 seconds", 0 for no promise, '
+                    'or null for what its adapter declares';
             when v_field = 'why' then
                 v_fits := false;    -- not a setting; HTTP leaves it here only if it is not a string
                 v_wanted := 'a string';

@@ -19,18 +19,17 @@ begin
     with due as (
         select d.id
         from unnest(p_trunks, p_most) a (trunk, most)
-             join pgdial.trunks t on t.name = a.trunk and t.look_up <> 'none'
              cross join lateral (
-                 select c.id from pgdial.calls c
+                 select c.id from pgdial.calls c cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t
                  where c.state in ('unresolved', 'in_call') and c.trunk = a.trunk and pgdial.look_up_due(c) <= v_now
-                    and pgdial.is_its_account(c, p_trunks, p_accounts)
-                 order by pgdial.look_up_due(c) limit a.most for update skip locked) d
+                    and t.is_asked and pgdial.is_its_account(c, p_trunks, p_accounts)
+                 order by pgdial.look_up_due(c) limit a.most for update of c skip locked) d
     ), booked as (
         update pgdial.calls c
         set look_up_at = v_now + greatest('5 seconds', least('2 minutes', (v_now - c.claimed_at) / 2,
                 -- When "not found" may first count: the dial holds a slot until then.
-                case when c.not_found_since > v_now - '60 seconds'::interval
-                     then c.not_found_since + '60 seconds'::interval - v_now end))
+                case when c.not_found_since > v_now - pgdial.lease(c)
+                     then c.not_found_since + pgdial.lease(c) - v_now end))
         where c.id = any (array(select d.id from due d))
         returning c.id, c.claim_no, c.trunk, c.provider_call_id
     )
@@ -43,8 +42,8 @@ end $$;
 -- look_up: what the provider replied when asked about a dial.
 -- p_items: [{id, claim_no, answer: found | not_found, report?}].
 -- "Found" is applied like a webhook (apply_report). "Not found" is believed only on an authoritative trunk, for
--- a dial whose provider id was never learnt, the third time over at least 60 s: a provider's list may lag
--- behind its calls. Then the call waits again, its attempt not counted. Past the deadline, "not found" settles
+-- a dial whose provider id was never learnt, the third time over at least 60 s, or its lease: a provider's list
+-- may lag behind its calls, and a repeat may be under way. Then the call waits again, its attempt not counted. Past the deadline, "not found" settles
 -- as unknown.
 -- Verdicts: those of a webhook, not_found, not_placed (it waits again), settled, stale, and those of each.
 -- detail: {freed, hang_up: it is up past its deadline, ask the provider to end it}.
@@ -87,7 +86,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_authoritative constant boolean := exists (
-        select from pgdial.trunks t where t.name = p_call.trunk and t.look_up = 'authoritative');
+        select from pgdial.dial_terms(p_call.trunk, p_call.account, p_call.provider_call_id) t where t.is_authoritative);
     v_call pgdial.calls;
 begin
     update pgdial.calls c
@@ -95,7 +94,7 @@ begin
     where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text in ('unresolved', 'in_call')
     returning c.* into v_call;
     if v_authoritative and v_call.state = 'unresolved' and v_call.provider_call_id is null
-       and v_call.not_found >= 3 and v_call.not_found_since <= p_now - '60 seconds'::interval then
+       and v_call.not_found >= 3 and v_call.not_found_since <= p_now - pgdial.lease(v_call) then
         perform pgdial.put_back(v_call, 'not_placed', null,
             jsonb_build_object('why', 'the provider does not know the dial'), p_now);
         return 'not_placed';

@@ -1,5 +1,5 @@
--- repeats_due: dials in doubt whose request is to be sent again now, with the same key, on trunks that declare
--- that their provider honours it (P1). Rows are booked (look_up_at moves on), so that only one of several
+-- repeats_due: dials in doubt whose request is to be sent again now, with the same key, on trunks whose provider
+-- honours it (P1, trunk_terms). Rows are booked (look_up_at moves on), so that only one of several
 -- workers sends.
 -- p_most: the maximum per trunk.
 -- Returns a JSON array shaped like the claim's. The provider's response goes to `dialed`; anything but "placed"
@@ -48,10 +48,12 @@ as $$
          left join lateral pgdial.breaker(t.name, p_now) b on true
          cross join lateral (
              select c.id from pgdial.calls c join pgdial.campaigns g on g.name = c.campaign
-             where c.state = 'unresolved' and c.trunk = a.trunk and not g.paused and pgdial.is_its_account(c, p_trunks, p_accounts)
+                  cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) e
+             where c.state = 'unresolved' and c.trunk = a.trunk and e.idempotent and not g.paused
+               and pgdial.is_its_account(c, p_trunks, p_accounts)
                and pgdial.is_repeatable(c, p_now) and pgdial.look_up_due(c) <= p_now
              order by c.claimed_at limit a.most) d
-    where t.idempotent and not t.paused and coalesce(t.held_until <= p_now, true)
+    where not t.paused and coalesce(t.held_until <= p_now, true)
       and b.allowed is null and pgdial.cluster_changed() is null
 $$;
 
@@ -91,7 +93,7 @@ begin
     returning c.* into v_call;
     perform pgdial.note(v_call, 'repeated', p_now,
         jsonb_build_object('why', 'nobody knows whether it rings; sent again with the same key'));
-    return pgdial.dial_order(v_call, p_now + '1 minute'::interval);
+    return pgdial.dial_order(v_call, p_now + pgdial.lease(v_call));
 end $$;
 
 -- hold_off: the provider had no capacity for the repeat of this dial. What that says about its trunk is

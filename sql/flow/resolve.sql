@@ -47,7 +47,7 @@ begin
                      and p_call.phone <> 'forgotten') then 'not_in_doubt'
         when p_as <> 'not_placed' then 'resolved'
         when p_call.answered_at is not null then 'answered'
-        when p_call.repeated_at > p_now - '1 minute'::interval then 'under_way'
+        when p_call.repeated_at > p_now - pgdial.lease(p_call) then 'under_way'
         else 'resolved' end;
 end $$;
 

@@ -45,6 +45,7 @@ begin
         from pgdial.calls c
         where c.state in ('dialing', 'unresolved', 'in_call') and c.trunk = any (p_trunks)
           and c.cancel_requested_at is not null and c.provider_call_id is not null
+          and (select t.cancels from pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t)
           -- A copy has calls that are not its own.
           and pgdial.is_its_account(c, p_trunks, p_accounts) and pgdial.cluster_changed() is null), '[]');
     wait_ms := pgdial.sweep_due(v_now, p_keep, p_limit, counts);
@@ -64,15 +65,16 @@ as $$
                 ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
-                ((select min(pgdial.look_up_due(c)) from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
+                ((select min(pgdial.look_up_due(c))
+                  from pgdial.calls c cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t
                   where c.state in ('unresolved', 'in_call')
-                    and (t.look_up <> 'none' or t.idempotent and pgdial.is_repeatable(c, p_now)))),
+                    and (t.is_asked or t.idempotent and pgdial.is_repeatable(c, p_now)))),
                 -- Nothing wakes the sweep for a call that is accepted from now on.
                 ((select p_now + min(pgdial.look_up_after(g.ring_timeout + g.max_duration))
-                  from pgdial.campaigns g join pgdial.trunks t on t.name = g.trunk where t.look_up <> 'none')),
+                  from pgdial.campaigns g cross join lateral pgdial.trunk_terms(g.trunk) t where t.look_up <> 'none')),
                 -- It depends on reports about other calls: checked every 5 s from then on.
                 ((select greatest(min(pgdial.unheard_at(c, t.reports_within)), p_now + '5 seconds')
-                  from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
+                  from pgdial.calls c cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t
                   where c.state = 'unresolved' and t.reports_within is not null having count(*) > 0)),
                 ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is not null)),
                 ((select min(w.try_at) from pgdial.webhook_events w where w.verdict = 'parked' and w.call_id is null)),
@@ -129,8 +131,8 @@ begin
         order by c.deadline_at limit p_limit for update skip locked
     loop
         begin
-            if v_call.state <> 'dialing' and p_now < pgdial.last_deadline(v_call) and exists (
-                select from pgdial.trunks t where t.name = v_call.trunk and t.look_up <> 'none') then
+            if v_call.state <> 'dialing' and p_now < pgdial.last_deadline(v_call)
+               and exists (select from pgdial.dial_terms(v_call.trunk, v_call.account, v_call.provider_call_id) t where t.is_asked) then
                 perform pgdial.ask_first(v_call, p_now);
             else
                 perform pgdial.end_attempt(v_call, 'unknown',

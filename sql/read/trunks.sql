@@ -3,9 +3,14 @@ select jsonb_build_object(
     'name', t.name, 'slots', t.slots, 'callsPerSecond', t.calls_per_second, 'paused', t.paused,
     'pausedAt', t.paused_at, 'pausedBy', t.paused_by, 'pausedWhy', t.paused_why,
     'lookUp', t.look_up, 'idempotent', t.idempotent, 'reportsWithin', pgdial.iso_8601(t.reports_within),
+    'inEffect', jsonb_build_object('lookUp', e.look_up, 'idempotent', e.idempotent, 'reportsWithin', pgdial.iso_8601(e.reports_within)),
+    'conflicts', pgdial.trunk_conflicts(t.name),
+    'adapter', (select a.declares || jsonb_build_object('name', split_part(a.account, ' ', 1), 'account', a.account,
+                                                        'declaredAt', a.declared_at)
+                from pgdial.trunk_adapter a where a.trunk = t.name),
     'breakerOpenedAt', (select b.opened_at from pgdial.trunk_breaker b where b.trunk = t.name),
     'inFlight', (select count(*) from pgdial.calls c
                  where c.trunk = t.name and c.state in ('dialing', 'unresolved', 'in_call'))) as trunk
-from pgdial.trunks t
+from pgdial.trunks t cross join lateral pgdial.trunk_terms(t.name) e
 where $1::text is null or t.name = $1
 order by t.name

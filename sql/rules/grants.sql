@@ -22,8 +22,8 @@ declare
         -- Called by why.
         'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
-        'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'own_deadline',
-        'is_its_account', 'account_is_gone', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
+        'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
+        'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'export_ids', 'mentions',
         -- Called by events_after.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',

@@ -38,7 +38,7 @@ begin
     set state = 'unresolved', claim_no = p_claim_no,
         attempt = c.attempt + (p_call.state::text = 'waiting')::int,
         claimed_at = p_now, claimed_by = '00000000-0000-0000-0000-000000000000',
-        lease_until = null, deadline_at = p_now + pgdial.longest_call(c.campaign),
+        lease_until = null, lease_sec = null, deadline_at = p_now + pgdial.longest_call(c.campaign),
         ring_timeout_sec = t.ring_timeout_sec, max_duration_sec = t.max_duration_sec,
         trunk = p_trunk, started_at = coalesce(c.started_at, p_now),
         provider_call_id = p_report ->> 'provider_call_id',

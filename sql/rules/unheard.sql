@@ -1,5 +1,5 @@
 -- sweep_unheard: dials in doubt that their provider would have reported by now, if it had placed them: the
--- trunk declares (trunks.reports_within) how soon it sends a first report of each call. They were not placed,
+-- provider promises (reports_within) how soon it sends a first report of each call. They were not placed,
 -- and wait again, the attempt not counted.
 -- Silence alone proves nothing: perhaps the provider could not reach us. So it counts only if reports of
 -- several other calls of the trunk were taken after the report was due, with a margin for redeliveries: at
@@ -15,7 +15,7 @@ declare
     v_n int := 0;
 begin
     for v_call in
-        select c.* from pgdial.calls c join pgdial.trunks t on t.name = c.trunk
+        select c.* from pgdial.calls c cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t
         where c.state = 'unresolved' and c.provider_call_id is null and pgdial.unheard_at(c, t.reports_within) <= p_now
           and pgdial.is_unheard(c, t.reports_within, p_now) and not pgdial.was_put_off(c.id, p_now)
         order by c.claimed_at limit p_limit for update of c skip locked
@@ -85,7 +85,7 @@ create or replace function pgdial.dial_ended_at(p_call pgdial.calls) returns tim
 language plpgsql stable
 as $$
 begin
-    return greatest(p_call.repeated_at + '1 minute'::interval, (
+    return greatest(p_call.repeated_at + pgdial.lease(p_call), (
         select max(e.at) from pgdial.call_events e
         where e.call_id = p_call.id and e.claim_no = p_call.claim_no and e.kind = 'unresolved'), p_call.claimed_at);
 end $$;

@@ -469,8 +469,8 @@ declare
 begin
     select w.* into v_worker from pgdial.workers w where w.id = p_call.claimed_by;
     select format('; its provider is asked at %s', pgdial.in_utc(greatest(pgdial.look_up_due(p_call), p_now))) into v_asked
-    from pgdial.trunks t
-    where t.name = p_call.trunk and t.look_up <> 'none' and v_changed is null and not v_account_is_gone;
+    from pgdial.dial_terms(p_call.trunk, p_call.account, p_call.provider_call_id) t
+    where t.is_asked and v_changed is null and not v_account_is_gone;
     return query
     select 1, p_call.state::text, case p_call.state
         when 'dialing' then format('a worker%s is dialing since %s, and says what came of it by %s',
@@ -487,9 +487,12 @@ begin
             coalesce(v_asked, '')) end,
         v_dial, case when p_call.state = 'dialing' then p_call.lease_until else p_call.deadline_at end
     union all
-    select 2, 'cancel_requested', format('%s asked to cancel it at %s%s: the provider is asked until it agrees or the call ends',
+    select 2, 'cancel_requested', format('%s asked to cancel it at %s%s: %s',
                p_call.cancel_requested_by, pgdial.in_utc(p_call.cancel_requested_at),
-               coalesce(', ' || pgdial.masked(p_call.cancel_requested_why), '')), v_dial, null
+               coalesce(', ' || pgdial.masked(p_call.cancel_requested_why), ''),
+               case when (select t.cancels from pgdial.dial_terms(p_call.trunk, p_call.account, p_call.provider_call_id) t)
+                    then 'the provider is asked until it agrees or the call ends'
+                    else 'its platform ends no calls, so it goes on to its end' end), v_dial, null
     where p_call.cancel_requested_at is not null
     union all
     select 4, 'cluster_changed', format('%s: its provider is neither asked about it nor told to end it until somebody runs `pgdial recover`',

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pgdial_fake_provider::ledger::Verdict;
+use pgdial_fake_provider::{Speak, ledger::Verdict};
 
 use super::{Failure, Out};
 use crate::{
@@ -31,6 +31,9 @@ pub struct DemoArgs {
     /// metadata.note.
     #[arg(long, value_name = "FILE")]
     pub calls: Option<PathBuf>,
+    /// Dial through this platform's adapter, at a fake provider that speaks its protocol.
+    #[arg(long, value_enum, value_name = "PLATFORM", default_value_t = Speak::Http)]
+    pub provider: Speak,
     /// Address of the API. Default: a free port; with --stay 127.0.0.1:8080.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
@@ -48,15 +51,16 @@ pub async fn run(
         Some(path) => std::fs::read_to_string(path)
             .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?,
     };
-    let usual = if args.stay { 8080 } else { 0 };
+    let default = if args.stay { 8080 } else { 0 };
     let place = Place {
         database_url: config::database_url_if_set(common, variables)?,
         environment: variables.private_postgres(),
         listen: args
             .listen
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], usual))),
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], default))),
         ledger: std::env::temp_dir()
             .join(format!("pgdial-demo-{}.ledger.jsonl", uuid::Uuid::new_v4())),
+        speak: args.provider,
     };
     let mut supervisor = Supervisor::new()?;
     out.note("starting Postgres, the API, a worker and a fake provider");

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 
-use super::{Exit, Failure, Out, check};
+use super::{Exit, Failure, Out, check, lanes};
 use crate::{
     config::{self, Api, Common, Flags, Problem, Settings, Variables},
     db::{
@@ -20,7 +20,7 @@ use crate::{
     },
     domain::{CallId, Reference},
     flow::{Queue, view::Trunk as Declared, wake::ListenError},
-    provider::{self, LookedUp, tag},
+    provider::{self, LookUps, LookedUp, tag},
     trunks::{Trunk, Trunks},
 };
 
@@ -54,6 +54,7 @@ pub async fn run(
                 found.extend(listen(&calls).await);
                 found.push(writes(&calls).await);
                 declared = calls.trunks(None).await.unwrap_or_default();
+                found.extend(declared.iter().flat_map(of_trunk));
             }
             Err(error) => found.push(unreachable(error)),
         },
@@ -124,8 +125,12 @@ fn unreachable(error: db::Error) -> Check {
         Failure::Told { what, hint, .. } => (what, hint),
         other => (other.to_string(), None),
     };
-    let usual = "is DATABASE_URL right, and Postgres running there?";
-    Check::fail("connection", what, hint.unwrap_or_else(|| usual.to_owned()))
+    let default = "is DATABASE_URL right, and Postgres running there?";
+    Check::fail(
+        "connection",
+        what,
+        hint.unwrap_or_else(|| default.to_owned()),
+    )
 }
 
 /// Whether a commit completes.
@@ -143,6 +148,24 @@ async fn writes(calls: &Queue) -> Check {
             )
         }
     }
+}
+
+/// What is relied on at a trunk's provider, and where a person has set what its adapter knows to be otherwise.
+fn of_trunk(row: &Declared) -> Vec<Check> {
+    let name = &row.name;
+    let conflict = |words: &String| {
+        let repair = format!(
+            "`pgdial trunks set {name}` with --look-up declared or --idempotent declared, unless you know better"
+        );
+        Check::warn("trunk", format!("trunk {name}: {words}"), repair)
+    };
+    let mut found: Vec<_> = row.conflicts.iter().map(conflict).collect();
+    let account = row.adapter.as_ref().and_then(|it| it.account.as_ref());
+    let at = account.map_or_else(String::new, |account| format!(" at {account}"));
+    let terms = lanes::terms(row).map(|(term, value)| format!("{term}: {value}"));
+    let told = format!("trunk {name}{at} relies on: {}", terms.join("; "));
+    found.push(Check::ok("trunk", told));
+    found
 }
 
 /// Whether a notification from one connection reaches another.
@@ -172,7 +195,7 @@ async fn ask_all(
     let mut asks = JoinSet::new();
     for name in trunks.names() {
         let row = declared.iter().find(|row| row.name == *name);
-        let is_askable = row.is_some_and(|row| row.look_up != "none");
+        let is_askable = row.is_some_and(|row| row.in_effect.look_up != "none");
         if row.is_none() && !declared.is_empty() {
             let told =
                 format!("the settings describe a trunk {name} that the database does not have");
@@ -210,8 +233,10 @@ pub(super) async fn ask(trunk: &Trunk, is_askable: bool, at: &str) -> Check {
             repair,
         )
     };
-    match timeout(PATIENCE, trunk.provider.look_up(nobody, None)).await {
-        Ok(Ok(LookedUp::Found(_) | LookedUp::NotFound)) => Check::ok(
+    let is_by_id = trunk.provider.capabilities().look_up == Some(LookUps::ById);
+    let id = is_by_id.then(|| nobody.to_string());
+    match timeout(PATIENCE, trunk.provider.look_up(nobody, id.as_deref())).await {
+        Ok(Ok(LookedUp::Found(_) | LookedUp::NotFound | LookedUp::Inconclusive)) => Check::ok(
             "provider",
             format!("the provider of {name} answers, and knows the protocol"),
         ),

@@ -32,6 +32,9 @@ pub async fn run(
         provider.url(),
         provider.ledger().display()
     ));
+    if let Some(key) = provider.public_key() {
+        out.note(format!("PGDIAL_PUBLIC_KEYS={key}"));
+    }
     let mut supervisor = Supervisor::new()?;
     let stop = supervisor.stop();
     supervisor.spawn("provider", async move {

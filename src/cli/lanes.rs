@@ -23,6 +23,7 @@ mod trunk;
 
 pub use campaign::CampaignChanges;
 pub use trunk::TrunkChanges;
+pub(super) use trunk::terms;
 
 /// List, create, change, pause and resume them.
 #[derive(Debug, Clone, clap::Subcommand)]

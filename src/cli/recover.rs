@@ -36,9 +36,10 @@ pub struct RecoverArgs {
     /// place.
     #[arg(long, value_name = "TIME")]
     pub since: Option<DateTime<Utc>>,
-    /// How long to wait for dials whose claims were lost; they end within a minute.
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
-    pub wait: Duration,
+    /// How long to wait for dials whose claims were lost. Default: until all have ended, 60s or longer where the
+    /// platform of a trunk may take longer to place a call.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub wait: Option<Duration>,
     /// Hold this trunk instead of asking its provider; may be repeated.
     #[arg(long, value_name = "TRUNK")]
     pub hold: Vec<String>,
@@ -76,18 +77,19 @@ pub async fn run(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let calls = &calls.clone().at(trunks.accounts());
+    let calls = &calls.clone().at(trunks.declared());
     let Some(since) = calls.recover_begin(args.since, &args.why, by).await? else {
         return Err(Failure::usage(
             "the database runs where it ran: nothing says that commits are lost",
         )
         .hint("if you know that some are, say from when on: --since 2026-01-31T09:00:00Z"));
     };
+    let wait = args.wait.unwrap_or_else(|| trunks.longest_lease());
     out.note(format!(
         "every trunk is paused; waiting {} for dials under way, then asking about calls since {since}",
-        humantime::format_duration(args.wait)
+        humantime::format_duration(wait)
     ));
-    tokio::time::sleep(args.wait).await;
+    tokio::time::sleep(wait).await;
 
     let mut asked = Vec::new();
     for lane in calls.trunks(None).await? {

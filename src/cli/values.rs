@@ -30,20 +30,31 @@ pub fn interval(text: &str) -> Result<Interval, String> {
     config::duration(text).map(Interval)
 }
 
-/// The same, or `none`.
-pub fn interval_or_none(text: &str) -> Result<Limit<String>, String> {
+/// `true`, `false`, or `declared`: what the adapter of a trunk declares.
+pub fn bool_or_declared(text: &str) -> Result<Limit<bool>, String> {
     match text {
-        "none" => Ok(Limit::Unlimited),
+        "declared" => Ok(Limit::Unlimited),
+        "true" => Ok(Limit::Of(true)),
+        "false" => Ok(Limit::Of(false)),
+        _ => Err("true, false, or declared".to_owned()),
+    }
+}
+
+/// A duration, `none`, or `declared`.
+pub fn interval_or_declared(text: &str) -> Result<Limit<String>, String> {
+    match text {
+        "declared" => Ok(Limit::Unlimited),
+        "none" => Ok(Limit::Of("0 seconds".to_owned())),
         text => interval(text).map(|time| Limit::Of(time.to_sql())),
     }
 }
 
-/// What is set, or `none`.
+/// What is set, or null in SQL.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit<N> {
-    /// A limit of this much.
+    /// This much.
     Of(N),
-    /// No limit, or nothing declared; null in SQL.
+    /// No limit, or what the adapter declares.
     Unlimited,
 }
 
@@ -162,7 +173,7 @@ pub fn instant_or_never(text: &str) -> Result<Value, String> {
 }
 
 /// Default of `--by`: `cli:` and the user of this shell, or in a container the user's number.
-pub fn usual_by(variables: &Variables) -> String {
+pub fn default_by(variables: &Variables) -> String {
     let user = variables.get("USER").or_else(|| variables.get("LOGNAME"));
     match user {
         Some(user) => format!("cli:{user}"),
@@ -213,7 +224,7 @@ mod tests {
     #[test]
     fn who_asks_is_the_user_unless_there_is_none() {
         let ada = Variables::from_iter([("USER", "ada")]);
-        assert_eq!(usual_by(&ada), "cli:ada");
-        assert!(usual_by(&Variables::default()).starts_with("cli:uid"));
+        assert_eq!(default_by(&ada), "cli:ada");
+        assert!(default_by(&Variables::default()).starts_with("cli:uid"));
     }
 }

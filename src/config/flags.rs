@@ -120,7 +120,8 @@ pub struct Flags {
     /// Longest sleep before looking for work: `30s`, `off`. Default: 30s.
     #[arg(long, value_name = "TIME", env = "PGDIAL_POLL", hide_env_values = true)]
     pub poll: Option<String>,
-    /// How long a stop waits for work under way. Default: 35s, a dial and its record.
+    /// How long a stop waits for work under way. Default: 35s, a dial and its record; longer where the platform of a
+    /// trunk may take longer to place a call.
     #[arg(
         long,
         value_name = "TIME",

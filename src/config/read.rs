@@ -141,21 +141,21 @@ pub(super) fn guarded(listen: SocketAddr, keys: &[ApiKey]) -> Result<(), Problem
     ))
 }
 
-/// A whole number; `usual` is the default.
+/// A whole number; `default` is the default.
 pub(super) fn number(
     range: RangeInclusive<usize>,
-    usual: usize,
+    default: usize,
 ) -> impl FnOnce(&str, Option<&str>) -> Result<usize, Problem> {
     move |name, text| {
         let Some(text) = text else {
-            return Ok(usual);
+            return Ok(default);
         };
         match text.parse() {
             Ok(number) if range.contains(&number) => Ok(number),
             _ => {
                 let (least, most) = range.into_inner();
                 let what = format!("is {text:?}, not a whole number from {least} to {most}");
-                Err(Problem::new(name, what, &usual.to_string()))
+                Err(Problem::new(name, what, &default.to_string()))
             }
         }
     }
@@ -179,8 +179,10 @@ pub(super) fn poll(name: &str, text: Option<&str>) -> Result<Option<Duration>, P
     )
 }
 
-pub(super) fn grace(name: &str, text: Option<&str>) -> Result<Duration, Problem> {
-    time(name, text.unwrap_or("35s"), Duration::ZERO..=HOUR, "")
+/// None: as long as the dials of the trunks may take.
+pub(super) fn grace(name: &str, text: Option<&str>) -> Result<Option<Duration>, Problem> {
+    let told = text.map(|text| time(name, text, Duration::ZERO..=HOUR, ""));
+    told.transpose()
 }
 
 /// A duration, or none for a given word.
@@ -237,8 +239,8 @@ pub(super) fn migrate(name: &str, text: Option<&str>) -> Result<bool, Problem> {
     }
 }
 
-pub(super) fn filter(text: Option<&str>, usual: &str) -> Result<String, Problem> {
-    let text = text.unwrap_or(usual);
+pub(super) fn filter(text: Option<&str>, default: &str) -> Result<String, Problem> {
+    let text = text.unwrap_or(default);
     match tracing_subscriber::EnvFilter::builder().parse(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {

@@ -7,7 +7,10 @@ use std::{
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::provider::adapters::ADAPTERS;
+use crate::provider::{
+    Idempotency, LookUps, Webhooks,
+    adapters::{ADAPTERS, Given},
+};
 
 const RIGHT: [(&str, &str); 3] = [
     ("DATABASE_URL", "postgres://pgdial@localhost/pgdial"),
@@ -242,6 +245,11 @@ fn a_trunk_of_a_platform_is_told_what_its_adapter_needs() {
         ),
     ];
     let run = right(&retell);
+    assert_eq!(
+        run.grace,
+        Duration::from_secs(125),
+        "a dial there may take long"
+    );
     let trunk = run.worker.trunks.get("eu").unwrap();
     let account = trunk.provider.account().unwrap();
     assert!(account.starts_with("retell api.retellai.com "), "{account}");
@@ -438,6 +446,54 @@ fn signing_by_hand_takes_any_secret() {
         missing.contains("PGDIAL_TRUNK_EU_WEBHOOK_SECRETS is not set"),
         "{missing}"
     );
+}
+
+/// The table of docs/providers/README.md shows what the adapters declare.
+#[test]
+fn the_table_of_platforms_shows_what_they_declare() {
+    let page = include_str!("../../docs/providers/README.md");
+    for adapter in ADAPTERS.iter().skip(1) {
+        let example = |name: &str| {
+            let setting = adapter.settings.iter().find(|setting| setting.name == name);
+            setting.map(|setting| {
+                if setting.is_secret {
+                    "secret"
+                } else {
+                    setting.example
+                }
+            })
+        };
+        let provider = (adapter.build)(&Given(&example)).unwrap();
+        let can = provider.capabilities();
+        let said = |is: Option<bool>| if is.unwrap() { "yes" } else { "no" };
+        let spoken = |time| humantime::format_duration(time).to_string();
+        let cells = [
+            match can.look_up.unwrap() {
+                LookUps::None => "nothing",
+                LookUps::ById => "id",
+                LookUps::Hint => "id, reference",
+                LookUps::Authoritative => "id, reference, and absence proves it",
+            }
+            .to_owned(),
+            match can.idempotency.unwrap() {
+                Idempotency::None => "rings again".to_owned(),
+                Idempotency::Untried(kept) => format!("rings once for {}, untried", spoken(kept)),
+                Idempotency::Honoured(kept) => format!("rings once for {}", spoken(kept)),
+            },
+            said(can.cancels).to_owned(),
+            match can.webhooks.unwrap() {
+                Webhooks::PerCall => "per call",
+                Webhooks::PerAccount => "per account",
+            }
+            .to_owned(),
+            said(can.lists).to_owned(),
+            can.calls_per_second
+                .map_or("-".to_owned(), |pace| pace.to_string()),
+            spoken(can.place_timeout),
+        ];
+        let row = format!("]({}.md) | {} | ", adapter.name, cells.join(" | "));
+        assert!(page.contains(&row), "{row}");
+    }
 }
 
 /// Each page of docs/providers names the variables of its adapter, and no others.

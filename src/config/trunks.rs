@@ -196,8 +196,7 @@ fn adapter(trunk: &str, variables: &Variables) -> Result<&'static Adapter, Probl
     let Some(named) = variables.get(&variable(trunk, KIND)) else {
         return Ok(&ADAPTERS[0]);
     };
-    let found = ADAPTERS.iter().find(|adapter| adapter.name == named);
-    found.ok_or_else(|| {
+    Adapter::named(named).ok_or_else(|| {
         let known: Vec<_> = ADAPTERS.iter().map(|adapter| adapter.name).collect();
         let what = format!("is {named:?}, which is none of {}", known.join(", "));
         problem(trunk, KIND, what, ADAPTERS[1].name)

@@ -69,6 +69,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/acts",
     "rules/filter",
     "rules/account",
+    "rules/terms",
     "rules/dial_order",
     "rules/look_up_due",
     "rules/unheard",

@@ -34,6 +34,8 @@ pub struct ClaimedCall {
     pub campaign: String,
     /// End of the lease, in database time. Sent to the provider as `X-Dial-Before`.
     pub lease_until: DateTime<Utc>,
+    /// Length of the lease in seconds: the dial ends within it.
+    pub lease_sec: u32,
     /// Ring timeout in seconds, as stamped by the claim.
     pub ring_timeout_sec: i32,
     /// Maximum duration in seconds, as stamped by the claim.

@@ -19,7 +19,8 @@ use crate::{
         pool::{SHORT_ANSWER, answered},
     },
     metrics::Metrics,
-    provider::Stopwatch,
+    provider::{Stopwatch, deadline::SHORTEST_LEASE},
+    trunks::Declared,
 };
 
 /// Result of a claim.
@@ -43,7 +44,7 @@ pub struct Claim {
 pub struct Claimer {
     pool: Pool,
     worker: Uuid,
-    accounts: Arc<BTreeMap<String, String>>,
+    trunks: Arc<BTreeMap<String, Declared>>,
     connection: Option<(Lent, Instant)>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -62,7 +63,7 @@ impl Queue {
         Claimer {
             pool: self.pool.clone(),
             worker,
-            accounts: Arc::clone(&self.accounts),
+            trunks: Arc::clone(&self.trunks),
             connection: None,
             metrics: Arc::clone(&self.metrics),
             health: Arc::clone(&self.health),
@@ -95,9 +96,16 @@ impl Claimer {
 
     async fn claim_now(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
         let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
-        // Shares that do not limit add no cost to the claim.
+        // Shares that do not limit add no cost to the claim, nor do leases of the usual length.
         let most = shares.counts();
         let most = most.iter().any(|count| *count < wanted).then_some(most);
+        let leases: Vec<i32> = shares
+            .trunks()
+            .iter()
+            .map(|trunk| lease_sec(&self.trunks, trunk).cast_signed())
+            .collect();
+        let is_usual = |lease: &i32| u64::from(lease.unsigned_abs()) == SHORTEST_LEASE.as_secs();
+        let leases = (!leases.iter().all(is_usual)).then_some(leases);
         let mut connection = match self.connection.take() {
             Some((connection, used)) if used.elapsed() < KEPT => connection,
             _ => {
@@ -111,13 +119,14 @@ impl Claimer {
         let claiming = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
                     trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
-             from pgdial.claim($1, $2, $3, $4, $5)",
+             from pgdial.claim($1, $2, $3, $4, $5, $6)",
         )
         .bind(self.worker)
         .bind(shares.trunks())
         .bind(wanted)
         .bind(most)
-        .bind(accounts_of(&self.accounts, shares.trunks()))
+        .bind(accounts_of(&self.trunks, shares.trunks()))
+        .bind(leases)
         .fetch_all(&mut *connection);
         let rows: Result<Vec<Row>, sqlx::Error> = answered(SHORT_ANSWER, claiming).await;
         connection.after(&rows);
@@ -127,11 +136,11 @@ impl Claimer {
             self.metrics.pickup_seconds.observe(due_for.as_secs_f64());
         }
         self.connection = Some((connection, Instant::now()));
-        Ok(read_claim(rows))
+        Ok(read_claim(rows, &self.trunks))
     }
 }
 
-fn read_claim(rows: Vec<Row>) -> Claim {
+fn read_claim(rows: Vec<Row>, trunks: &BTreeMap<String, Declared>) -> Claim {
     let mut claim = Claim {
         calls: Vec::with_capacity(rows.len()),
         unreadable: Vec::new(),
@@ -146,7 +155,7 @@ fn read_claim(rows: Vec<Row>) -> Claim {
             continue;
         };
         let id = CallId(id);
-        match read_call(id, claim_no, row) {
+        match read_call(id, claim_no, row, trunks) {
             Some(call) => claim.calls.push(call),
             None => claim.unreadable.push(Reference { call: id, claim_no }),
         }
@@ -173,8 +182,20 @@ type Row = (
     Option<String>,
 );
 
+/// Length of the lease of a dial on this trunk, in seconds.
+fn lease_sec(known: &BTreeMap<String, Declared>, trunk: &str) -> u32 {
+    let known = known.get(trunk).map(|known| known.capabilities);
+    let lease = known.unwrap_or_default().lease();
+    u32::try_from(lease.as_secs()).unwrap_or(u32::MAX)
+}
+
 /// None if this release cannot read the call.
-fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
+fn read_call(
+    id: CallId,
+    claim_no: i64,
+    row: Row,
+    trunks: &BTreeMap<String, Declared>,
+) -> Option<ClaimedCall> {
     let (
         _,
         _,
@@ -193,6 +214,7 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
         _,
         traceparent,
     ) = row;
+    let trunk = trunk?;
     Some(ClaimedCall {
         id,
         claim_no,
@@ -204,7 +226,8 @@ fn read_call(id: CallId, claim_no: i64, row: Row) -> Option<ClaimedCall> {
             .ok()?,
         script_id: script_id?,
         metadata: RawValue::from_string(metadata?).ok()?,
-        trunk: trunk?,
+        lease_sec: lease_sec(trunks, &trunk),
+        trunk,
         campaign: campaign?,
         lease_until: until?,
         ring_timeout_sec: ring?,

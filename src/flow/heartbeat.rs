@@ -33,6 +33,15 @@ struct Seen<'a> {
     worker: &'a Worker,
     /// Account of each trunk, in the order of `trunks`.
     accounts: Option<Vec<Option<String>>>,
+    adapters: Vec<Adapter<'a>>,
+}
+
+/// What the adapter of a trunk declares.
+#[derive(Serialize)]
+struct Adapter<'a> {
+    trunk: &'a str,
+    account: Option<&'a str>,
+    declares: Value,
 }
 
 /// What a heartbeat returns to the worker.
@@ -58,8 +67,16 @@ impl Queue {
         Ok(read_detail("heartbeat", told))
     }
 
-    fn seen<'a>(&self, worker: &'a Worker) -> Seen<'a> {
-        let accounts = self.accounts_of(&worker.trunks);
-        Seen { worker, accounts }
+    fn seen<'a>(&'a self, worker: &'a Worker) -> Seen<'a> {
+        let adapters = self.trunks.iter().map(|(trunk, known)| Adapter {
+            trunk,
+            account: known.account.as_deref(),
+            declares: known.capabilities.to_json(),
+        });
+        Seen {
+            worker,
+            accounts: self.accounts_of(&worker.trunks),
+            adapters: adapters.collect(),
+        }
     }
 }

@@ -99,7 +99,7 @@ impl Queue {
         Ok(due.0)
     }
 
-    /// Applies an answer. `None` means that the provider cannot be asked.
+    /// Applies an answer. `None` means that it says nothing about the dial.
     pub async fn look_up(
         &self,
         dial: Reference,
@@ -108,7 +108,7 @@ impl Queue {
         let (word, report) = match answer {
             LookedUp::Found(report) => ("found", Some(report)),
             LookedUp::NotFound => ("not_found", None),
-            LookedUp::Unsupported => return Ok(None),
+            LookedUp::Inconclusive | LookedUp::Unsupported => return Ok(None),
         };
         let item = Item {
             id: dial.call,

@@ -69,7 +69,10 @@ impl Queue {
             claim_no: dial.claim_no,
             trunk,
             phone: report.result.get("to").and_then(Value::as_str),
-            account: self.accounts.get(trunk).map(String::as_str),
+            account: self
+                .trunks
+                .get(trunk)
+                .and_then(|known| known.account.as_deref()),
             report,
         };
         let sql = "select ordinal, verdict, detail from pgdial.recover_listed($1, true)";

@@ -16,12 +16,12 @@ pub struct Swept {
     /// Rows moved, by kind.
     pub counts: BTreeMap<String, i64>,
     /// Calls in flight to end: ask their providers.
-    pub cancels: Vec<CancelWish>,
+    pub cancels: Vec<CancelRequest>,
 }
 
 /// A requested cancellation of a call in flight.
 #[derive(Debug, Deserialize)]
-pub struct CancelWish {
+pub struct CancelRequest {
     id: CallId,
     claim_no: i64,
     /// Trunk to ask on.
@@ -30,7 +30,7 @@ pub struct CancelWish {
     pub provider_call_id: String,
 }
 
-impl CancelWish {
+impl CancelRequest {
     /// Reference of the dial.
     pub const fn reference(&self) -> Reference {
         Reference {
@@ -46,7 +46,7 @@ const BATCH: i32 = 100;
 impl Queue {
     /// Settles what time has overtaken. `keep` is the retention of finished calls; none means for ever.
     pub async fn sweep(&self, trunks: &[String], keep: Option<Duration>) -> Result<Swept, Error> {
-        type Row = (i64, Json<BTreeMap<String, i64>>, Json<Vec<CancelWish>>);
+        type Row = (i64, Json<BTreeMap<String, i64>>, Json<Vec<CancelRequest>>);
         let trying = self.health.trying(Work::Sweep);
         let row: Result<Row, Error> =
             sqlx::query_as("select wait_ms, counts, cancels from pgdial.sweep($1, $2, $3, $4)")

@@ -18,7 +18,7 @@ mod stats;
 mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
-pub use lane::{Campaign, Trunk};
+pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
 

@@ -1,7 +1,7 @@
 //! webhook: a verified event, stored once and applied once.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::{Deserialize, Serialize};
+use base64::{display::Base64Display, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize, Serializer};
 use strum::{IntoStaticStr, VariantNames};
 
 use super::{
@@ -104,8 +104,14 @@ struct Item<'a> {
     event_id: &'a str,
     #[serde(flatten)]
     signed_at: Option<SignedAt>,
-    body: String,
+    #[serde(serialize_with = "base64")]
+    body: &'a [u8],
     report: &'a Report,
+}
+
+/// Without a text in between, since a body may be megabytes long.
+fn base64<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Base64Display::new(body, &BASE64_STANDARD))
 }
 
 impl Queue {
@@ -117,7 +123,7 @@ impl Queue {
             reference: event.reference,
             event_id: event.event_id,
             signed_at: event.signed_at,
-            body: BASE64_STANDARD.encode(event.body),
+            body: event.body,
             report: event.report,
         };
         let verdict = self.gathered.webhook.apply(&item).await?.verdict;

@@ -1,6 +1,6 @@
 //! Adapters that configuration can name, with their settings.
 
-use std::{fmt::Display, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr, sync::Arc};
 
 use secrecy::SecretString;
 
@@ -90,6 +90,12 @@ const SCRIPTS: Setting = optional(needed(
     "short names of the platform's scripts",
     "welcome=agent_0123456789,spring=agent_4567890123@3",
 ));
+/// Twilio's scripts are addresses of TwiML.
+const TWIML: Setting = Setting {
+    example: "*=https://scripts.example.com/v/{scriptId}?call={reference}",
+    what: "addresses of TwiML by script",
+    ..SCRIPTS
+};
 const CARRIER: Setting = optional(needed(
     "CARRIER",
     "who carries the calls of its numbers",
@@ -168,7 +174,7 @@ pub const ADAPTERS: [Adapter; 7] = [
     },
     Adapter {
         name: "twilio",
-        settings: &[ACCOUNT, KEY, FROM, SCRIPTS, REGION],
+        settings: &[ACCOUNT, KEY, FROM, TWIML, REGION],
         signs_with: None,
         build: |given| {
             let account = given.text(ACCOUNT.name).unwrap_or_default();
@@ -241,6 +247,38 @@ pub const ADAPTERS: [Adapter; 7] = [
         },
     },
 ];
+
+impl Adapter {
+    /// The adapter of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ADAPTERS.iter().find(|adapter| adapter.name == name)
+    }
+
+    /// Settings for a rehearsal: those of `account`, and for all others their examples.
+    pub fn rehearsal(&self, account: &FakeAccount) -> BTreeMap<&'static str, String> {
+        let value = |setting: &Setting| match setting.name {
+            name if name == ADDRESS.name => account.address.clone(),
+            name if name == PUBLIC_KEYS.name => account.public_key.clone(),
+            _ if setting.is_secret => account.key.clone(),
+            _ => setting.example.to_owned(),
+        };
+        let settings = self.settings.iter();
+        settings
+            .map(|setting| (setting.name, value(setting)))
+            .collect()
+    }
+}
+
+/// An account at a provider that rings nobody.
+#[derive(Debug, Clone, Default)]
+pub struct FakeAccount {
+    /// Its address.
+    pub address: String,
+    /// Its API key.
+    pub key: String,
+    /// What verifies its webhooks, if it signs with a key pair.
+    pub public_key: String,
+}
 
 /// Settings of one trunk: the text of each that is set.
 pub(crate) struct Given<'a>(pub(crate) &'a dyn Fn(&str) -> Option<&'a str>);

@@ -10,7 +10,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook, Webhooks,
     client::{Client, Credentials},
     platform::{CLOCKS_DIFFER, REFERENCE, Scripts, TRUNK, variables},
     protocol::{self, is_verbatim},
@@ -183,6 +184,17 @@ impl Provider for Bland {
     /// The address alone: two keys of one account cannot be told from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("bland", &[]))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: Some(LookUps::Hint),
+            idempotency: Some(Idempotency::None),
+            cancels: Some(true),
+            lists: Some(false),
+            webhooks: Some(Webhooks::PerCall),
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

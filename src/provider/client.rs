@@ -3,6 +3,8 @@
 //! Each request opens its own connection, on purpose: the peer may close an idle one under our POST, and then
 //! it is unknown whether the request arrived. A handshake is cheap compared with a call, which lasts minutes.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use http_body_util::Full;
 use hyper::{
@@ -70,6 +72,8 @@ impl Credentials {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(super) limits: Limits,
+    /// How long placing a call may take.
+    pub(super) place_timeout: Duration,
     address: String,
     host: HeaderValue,
     credentials: Credentials,
@@ -92,6 +96,7 @@ impl Client {
         }
         Ok(Self {
             limits: Limits::default(),
+            place_timeout: Limits::DEFAULT.total,
             address: address.to_owned(),
             host: HeaderValue::from_str(authority.as_str()).map_err(|_e| Error::BadAddress)?,
             authorization: credentials.header()?,
@@ -181,9 +186,11 @@ impl Client {
             Ok(request) => request,
             Err(error) => return not_sent(words::chain(&error)),
         };
-        let asked = self
-            .connector
-            .exchange(request, self.limits, Some(deadline));
+        let limits = Limits {
+            total: self.place_timeout,
+            ..self.limits
+        };
+        let asked = self.connector.exchange(request, limits, Some(deadline));
         match asked.await {
             Exchange::Answered(answer) => read(&answer),
             Exchange::NotSent { why } => not_sent(why),

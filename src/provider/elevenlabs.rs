@@ -12,7 +12,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook, Webhooks,
     client::{Client, Credentials},
     platform::{Numbers, REFERENCE, Scripts, variables},
     protocol::is_verbatim,
@@ -167,6 +168,17 @@ impl Provider for ElevenLabs {
     /// from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("elevenlabs", &[]))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: Some(LookUps::Hint),
+            idempotency: Some(Idempotency::None),
+            cancels: Some(false),
+            lists: Some(false),
+            webhooks: Some(Webhooks::PerAccount),
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

@@ -32,13 +32,12 @@ const LARGEST_REPORTS: usize = 4 * 1024 * 1024;
 pub struct Limits {
     /// Name resolution, connection and TLS handshake together.
     pub connect: Duration,
-    /// The whole request. A dial begins at most `Deadline::latest_start` after the claim was requested, so
-    /// both together must fit into the lease.
+    /// The whole request. A dial ends with its lease, if that is sooner.
     pub total: Duration,
 }
 
 impl Limits {
-    /// Limits of every dial.
+    /// Limits of every request, unless the platform's own client waits longer for a dial.
     pub const DEFAULT: Self = Self {
         connect: Duration::from_secs(5),
         total: Duration::from_secs(30),
@@ -122,6 +121,7 @@ where
         return Exchange::Late;
     }
     let begun = Stopwatch::start();
+    let total = deadline.map_or(limits.total, |deadline| limits.total.min(deadline.left()));
     let opened = open(connector, request.uri().clone());
     let (sender, connection) = match timeout(limits.connect.min(limits.total), opened).await {
         Ok(Ok(parts)) => parts,
@@ -138,14 +138,14 @@ where
     };
     // The wire carries only the path; the host is in its header.
     *request.uri_mut() = origin_form(request.uri());
-    let left = limits.total.saturating_sub(begun.elapsed());
-    if left.is_zero() {
-        let why = "the time was over before anything was sent".to_owned();
-        return Exchange::NotSent { why };
-    }
+    let left = total.saturating_sub(begun.elapsed());
     // The last check: the first poll below writes, and there is no await in between.
     if is_late() {
         return Exchange::Late;
+    }
+    if left.is_zero() {
+        let why = "the time was over before anything was sent".to_owned();
+        return Exchange::NotSent { why };
     }
     match timeout(left, talk(sender, connection, request)).await {
         Ok(Ok(answer)) => Exchange::Answered(answer),
@@ -156,7 +156,11 @@ where
             }
         }
         Err(_elapsed) => {
-            let why = format!("no answer within {}", spoken(limits.total));
+            let why = if total < limits.total {
+                "no answer within the lease of the dial".to_owned()
+            } else {
+                format!("no answer within {}", spoken(total))
+            };
             Exchange::Lost { why }
         }
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    Cancellation, Error, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, LookedUp, Order, Provider, Webhook,
     client::{Built, Client, Credentials, Limits},
     protocol, words,
 };
@@ -59,6 +59,7 @@ impl HttpProvider {
     /// How long each of its requests may take.
     pub fn limit(&mut self, limits: Limits) {
         self.0.limits = limits;
+        self.0.place_timeout = limits.total;
     }
 
     fn place_request(&self, order: &Order<'_>) -> Built {
@@ -142,6 +143,14 @@ impl Provider for HttpProvider {
     /// By the address alone: two keys of one account cannot be told from keys of two accounts.
     fn account(&self) -> Option<String> {
         Some(self.0.account("http", &[]))
+    }
+
+    /// Nothing but how long it waits: the protocol does not say what a provider makes of it.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            place_timeout: self.0.place_timeout,
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

@@ -121,6 +121,11 @@ pub(super) fn number(value: &Value, pointer: &str) -> Option<f64> {
     value.pointer(pointer)?.as_f64()
 }
 
+/// Seconds of a duration, as precisely as platforms write times.
+pub(super) fn seconds(duration: TimeDelta) -> f64 {
+    (duration.as_seconds_f64() * 1e3).round() / 1e3
+}
+
 /// Only the named fields of an object.
 pub(super) fn only(value: Value, names: &[&str]) -> Map<String, Value> {
     match value {

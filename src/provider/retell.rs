@@ -3,6 +3,8 @@
 //! `answers` reads its responses, `report` its reports of calls, `signature` verifies them. Where Retell's
 //! documentation is silent the safe choice was made; see `docs/providers/retell.md`.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use hyper::HeaderMap;
 use secrecy::SecretString;
@@ -10,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook, Webhooks,
     client::{Client, Credentials},
     platform::{REFERENCE, Scripts, TRUNK, variables},
     signature::{Rejection, Secrets, Verified},
@@ -28,6 +31,8 @@ pub const ADDRESS: &str = "https://api.retellai.com";
 /// Range of Retell's ring timeout, in milliseconds.
 const RING: (i64, i64) = (5_000, 300_000);
 const DURATION: (i64, i64) = (60_000, 7_200_000);
+/// How long Retell's own client waits for the response to a dial.
+const PLACE_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long Retell waits for the response to a webhook, in milliseconds.
 const WEBHOOK_TIMEOUT: u32 = 10_000;
 
@@ -49,8 +54,10 @@ impl Retell {
         from: Option<Phone>,
         scripts: Scripts,
     ) -> Result<Self, Error> {
+        let mut client = Client::new(address, Credentials::Bearer(key))?;
+        client.place_timeout = PLACE_TIMEOUT;
         Ok(Self {
-            client: Client::new(address, Credentials::Bearer(key))?,
+            client,
             from,
             scripts,
         })
@@ -143,6 +150,20 @@ impl Provider for Retell {
     /// from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("retell", &[]))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: Some(LookUps::Hint),
+            // What a repeated key returns, and whether it outlives its call, is not documented.
+            idempotency: Some(Idempotency::Untried(Duration::from_hours(1))),
+            cancels: Some(true),
+            lists: Some(false),
+            webhooks: Some(Webhooks::PerCall),
+            calls_per_second: Some(1.0),
+            place_timeout: PLACE_TIMEOUT,
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

@@ -3,7 +3,7 @@
 //! `answers` reads its responses, `report` its reports of calls, `signature` verifies them. Where Telnyx's
 //! documentation is silent the safe choice was made; see `docs/providers/telnyx.md`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::BoxFuture;
 use hyper::HeaderMap;
@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook, Webhooks,
     client::{Client, Credentials},
     platform::{Scripts, variables},
     protocol,
@@ -176,7 +177,7 @@ impl Telnyx {
         let path = format!("/v2/connections/{connection}/active_calls?");
         let calls = self.list(&path).await?;
         let found = calls.iter().find_map(|call| report::of_active(call, dial));
-        Ok(found.map_or(LookedUp::Unsupported, LookedUp::Found))
+        Ok(found.map_or(LookedUp::Inconclusive, LookedUp::Found))
     }
 
     /// All items of a list; `path` ends where a parameter may follow.
@@ -205,6 +206,18 @@ impl Provider for Telnyx {
     /// Identified by the application that dials: the API has no other name of the account.
     fn account(&self) -> Option<String> {
         Some(self.client.account("telnyx", &[&self.connection_id]))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: Some(LookUps::Hint),
+            idempotency: Some(Idempotency::Honoured(Duration::from_mins(1))),
+            cancels: Some(true),
+            lists: Some(false),
+            webhooks: Some(Webhooks::PerCall),
+            calls_per_second: Some(30.0),
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

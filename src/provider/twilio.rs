@@ -9,7 +9,8 @@ use hyper::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Cancellation, Error, Finding, LookedUp, Order, Provider, Reply, Webhook,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Reply, Webhook, Webhooks,
     answer::Answer,
     client::{Client, Credentials},
     platform::Scripts,
@@ -150,6 +151,18 @@ fn refused(why: &str) -> Refusal {
 impl Provider for Twilio {
     fn account(&self) -> Option<String> {
         Some(self.client.account("twilio", &[&self.account_sid]))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: Some(LookUps::ById),
+            idempotency: Some(Idempotency::None),
+            cancels: Some(true),
+            lists: Some(false),
+            webhooks: Some(Webhooks::PerCall),
+            calls_per_second: Some(1.0),
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

@@ -10,7 +10,8 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cancellation, Error, Finding, LookedUp, Order, Provider, Webhook,
+    Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
+    Webhook,
     answer::Answer,
     client::{Client, Credentials},
     platform::{CLOCKS_DIFFER, Numbers, REFERENCE, Scripts, TRUNK, text, variables},
@@ -276,6 +277,20 @@ impl Provider for Vapi {
     /// from keys of two.
     fn account(&self) -> Option<String> {
         Some(self.client.account("vapi", &[]))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: Some(LookUps::Hint),
+            idempotency: Some(Idempotency::None),
+            cancels: Some(true),
+            lists: Some(true),
+            webhooks: Some(match self.settings.webhooks {
+                Webhooks::PerCall { .. } => super::Webhooks::PerCall,
+                Webhooks::Inherited => super::Webhooks::PerAccount,
+            }),
+            ..Capabilities::UNKNOWN
+        }
     }
 
     fn place<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Placement> {

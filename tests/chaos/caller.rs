@@ -32,7 +32,7 @@ pub(crate) struct Caller {
     pub(crate) made: u64,
 }
 
-struct Wish {
+struct CallRequest {
     body: Value,
     key: String,
     mark: Option<&'static str>,
@@ -44,19 +44,19 @@ impl Caller {
         let mut next = Instant::now();
         while !self.stop.is_cancelled() {
             let many = if self.rng.random_ratio(1, 40) { 5 } else { 1 };
-            let wishes: Vec<Wish> = (0..many).map(|_| self.wish()).collect();
+            let requests: Vec<CallRequest> = (0..many).map(|_| self.next_request()).collect();
             // After an outage callers catch up, within limits.
             next = next.max(Instant::now() - Duration::from_secs(20)) + pause * many;
             match self.rng.random_range(0..10) {
-                0 => self.enqueue_by_sql(&wishes).await,
-                _ if many > 1 => self.post_batch(&wishes).await,
-                _ => self.post(&wishes[0]).await,
+                0 => self.enqueue_by_sql(&requests).await,
+                _ if many > 1 => self.post_batch(&requests).await,
+                _ => self.post(&requests[0]).await,
             }
             sleep_until(next).await;
         }
     }
 
-    fn wish(&mut self) -> Wish {
+    fn next_request(&mut self) -> CallRequest {
         self.made += 1;
         let key = format!("caller-{}-{}", self.name, self.made);
         let mut draw = self.rng.random_range(0..1_000);
@@ -74,7 +74,7 @@ impl Caller {
         let trunks = &self.stage.trunks;
         let campaign = trunks[self.rng.random_range(0..trunks.len())].name;
         let priority = if self.rng.random_ratio(1, 20) { 5 } else { 0 };
-        Wish {
+        CallRequest {
             body: json!({"to": number, "scriptId": "chaos", "campaign": campaign, "priority": priority}),
             key,
             mark: mark.map(|mark| mark.does),
@@ -97,11 +97,11 @@ impl Caller {
         }
     }
 
-    async fn post(&mut self, wish: &Wish) {
+    async fn post(&mut self, wanted: &CallRequest) {
         let url = format!("{}/api/v1/calls", self.stage.url());
         let request = || {
-            let request = self.http.post(&url).header("idempotency-key", &wish.key);
-            request.json(&wish.body).send()
+            let request = self.http.post(&url).header("idempotency-key", &wanted.key);
+            request.json(&wanted.body).send()
         };
         let posted = self.insist(async || {
             let answer = request().await.ok()?;
@@ -110,7 +110,7 @@ impl Caller {
             matches!(status, 200 | 201).then(|| body["id"].as_str().map(str::to_owned))?
         });
         let Some(id) = posted.await else { return };
-        self.accept(&id, wish);
+        self.accept(&id, wanted);
         if self.rng.random_ratio(1, 30) {
             self.repeat(request().await.ok(), &id).await;
         }
@@ -138,9 +138,9 @@ impl Caller {
         }
     }
 
-    async fn post_batch(&self, wishes: &[Wish]) {
+    async fn post_batch(&self, requests: &[CallRequest]) {
         let url = format!("{}/api/v1/calls/batch", self.stage.url());
-        let items: Vec<Value> = wishes.iter().map(Wish::with_key).collect();
+        let items: Vec<Value> = requests.iter().map(CallRequest::with_key).collect();
         let posted = self.insist(async || {
             let answer = self.http.post(&url).json(&items).send().await.ok()?;
             let results: Vec<Value> = answer.error_for_status().ok()?.json().await.ok()?;
@@ -148,25 +148,25 @@ impl Caller {
                 .iter()
                 .filter_map(|r| r["id"].as_str().map(str::to_owned))
                 .collect();
-            (ids.len() == wishes.len()).then_some(ids)
+            (ids.len() == requests.len()).then_some(ids)
         });
-        for (id, wish) in posted.await.unwrap_or_default().iter().zip(wishes) {
-            self.accept(id, wish);
+        for (id, wanted) in posted.await.unwrap_or_default().iter().zip(requests) {
+            self.accept(id, wanted);
         }
     }
 
     /// In a transaction of the caller's own. Only a confirmed commit counts.
-    async fn enqueue_by_sql(&self, wishes: &[Wish]) {
+    async fn enqueue_by_sql(&self, requests: &[CallRequest]) {
         let committed = self.insist(async || {
             timeout(PATIENCE, async {
                 let mut connection = self.stage.through_the_network().await.ok()?;
                 postgres::run(&mut connection, "begin").await.ok()?;
                 let mut ids = Vec::new();
-                for wish in wishes {
-                    let (to, campaign) = (wish.body["to"].as_str()?, wish.body["campaign"].as_str()?);
+                for wanted in requests {
+                    let (to, campaign) = (wanted.body["to"].as_str()?, wanted.body["campaign"].as_str()?);
                     let sql = format!(
                         "pgdial.enqueue('{to}', 'chaos', p_campaign => '{campaign}', p_idempotency_key => '{}')",
-                        wish.key
+                        wanted.key
                     );
                     ids.push(postgres::text(&mut connection, &sql).await.ok()?);
                 }
@@ -176,21 +176,21 @@ impl Caller {
             .await
             .ok()?
         });
-        for (id, wish) in committed.await.unwrap_or_default().iter().zip(wishes) {
-            self.accept(id, wish);
+        for (id, wanted) in committed.await.unwrap_or_default().iter().zip(requests) {
+            self.accept(id, wanted);
         }
     }
 
-    fn accept(&self, id: &str, wish: &Wish) {
+    fn accept(&self, id: &str, wanted: &CallRequest) {
         let mut known = lock(&self.known);
         known.accepted.insert(id.to_owned());
-        if let Some(mark) = wish.mark {
+        if let Some(mark) = wanted.mark {
             *known.marked.entry(mark).or_default() += 1;
         }
     }
 }
 
-impl Wish {
+impl CallRequest {
     fn with_key(&self) -> Value {
         let mut item = self.body.clone();
         item["idempotencyKey"] = json!(self.key);

@@ -14,6 +14,7 @@ use pgdial::{
         tag,
     },
 };
+use pgdial_fake_provider::Speak;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::json;
 use tokio::time::sleep;
@@ -125,12 +126,15 @@ impl Load {
             let pause = Duration::from_secs_f64(f64::from(CALLERS) / per_second);
             load.tasks.spawn_local(caller.run(pause));
         }
-        let teller = tell(
-            Arc::clone(stage),
-            Arc::clone(&load.known),
-            load.stop.clone(),
-        );
-        load.tasks.spawn_local(teller);
+        // It signs as pgdial's own protocol does.
+        if stage.speak == Speak::Http {
+            let teller = tell(
+                Arc::clone(stage),
+                Arc::clone(&load.known),
+                load.stop.clone(),
+            );
+            load.tasks.spawn_local(teller);
+        }
         load.tasks.close();
         load
     }

@@ -29,6 +29,7 @@ mod verdict;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
+use pgdial_fake_provider::Speak;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::{JoinSet, LocalSet},
@@ -61,6 +62,9 @@ struct Arguments {
     /// is moved past the deadlines.
     #[arg(long, conflicts_with_all = ["scenarios", "storm"])]
     short: bool,
+    /// The storm alone, with providers that speak this platform's protocol, and its adapter.
+    #[arg(long, value_enum, value_name = "PLATFORM", default_value_t = Speak::Http, conflicts_with = "scenarios")]
+    provider: Speak,
     /// Only print the plan of the seed.
     #[arg(long)]
     plan: bool,
@@ -96,14 +100,20 @@ async fn run(arguments: Arguments) -> bool {
         return true;
     }
     let chosen = match &arguments.scenarios[..] {
-        [] if arguments.storm => Vec::new(),
+        [] if arguments.storm || arguments.provider != Speak::Http => Vec::new(),
         [] if arguments.short => Scenario::SHORT.to_vec(),
         [] => Scenario::ALL.to_vec(),
         chosen => chosen.to_vec(),
     };
     let mut broken = play(chosen, seed).await;
     if arguments.scenarios.is_empty() {
-        let (stage, verdict) = storm::storm(seed, arguments.duration, arguments.short).await;
+        let (stage, verdict) = storm::storm(
+            arguments.provider,
+            seed,
+            arguments.duration,
+            arguments.short,
+        )
+        .await;
         println!(
             "storm of {} s, seed {seed}\n{verdict}",
             arguments.duration.as_secs()

@@ -1,10 +1,13 @@
 //! What a stage consists of.
 
+use pgdial_fake_provider::Speak;
+
 /// One trunk, with a campaign of the same name and a provider of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TrunkSetup {
     pub(crate) name: &'static str,
-    pub(crate) look_up: &'static str,
+    /// What a person says of it; none: what the adapter declares is in effect.
+    pub(crate) look_up: Option<&'static str>,
     pub(crate) slots: usize,
     /// Its provider honours the idempotency key, and the trunk declares that.
     pub(crate) idempotent: bool,
@@ -15,9 +18,17 @@ impl TrunkSetup {
     pub(crate) const fn new(name: &'static str, look_up: &'static str) -> Self {
         Self {
             name,
-            look_up,
+            look_up: Some(look_up),
             slots: 30,
             idempotent: false,
+        }
+    }
+
+    /// The same, of a platform whose adapter declares what it can do.
+    pub(crate) const fn declared(name: &'static str) -> Self {
+        Self {
+            look_up: None,
+            ..Self::new(name, "")
         }
     }
 }
@@ -26,6 +37,8 @@ impl TrunkSetup {
 pub(crate) struct Setup {
     pub(crate) name: &'static str,
     pub(crate) trunks: Vec<TrunkSetup>,
+    /// What the providers speak, and the adapters.
+    pub(crate) speak: Speak,
     /// Changes to the campaigns, as JSON.
     pub(crate) campaign: &'static str,
     /// Arguments of the fake providers.
@@ -40,6 +53,7 @@ impl Setup {
         Self {
             name,
             trunks: vec![TrunkSetup::new("default", "authoritative")],
+            speak: Speak::Http,
             campaign: CAMPAIGN,
             provider: words(&["--ring", "50ms..150ms", "--talk", "50ms..300ms"]),
             apis: 1,

@@ -8,6 +8,12 @@ use std::{
     time::Duration,
 };
 
+use pgdial::provider::{
+    adapters::{Adapter, FakeAccount},
+    tag,
+};
+use pgdial_fake_provider::Speak;
+use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -18,6 +24,9 @@ use crate::{
     proxy::{Proxy, Upstream},
     setup::{Setup, TrunkSetup, words},
 };
+
+/// The API key of every account.
+const KEY: &str = "the-key-of-the-account";
 
 /// One trunk of a running stage.
 #[derive(Debug)]
@@ -43,6 +52,7 @@ pub(crate) struct Stage {
     pub(crate) trunks: Vec<Trunk>,
     pub(crate) apis: Vec<Keeper>,
     pub(crate) workers: Vec<Keeper>,
+    pub(crate) speak: Speak,
     variables: HashMap<String, String>,
     folder: TempDir,
 }
@@ -69,13 +79,13 @@ impl Stage {
             ),
             (
                 "PGDIAL_PUBLIC_URL".to_owned(),
-                format!("http://{}", door.address),
+                format!("{}://{}", setup.speak.webhook_scheme(), door.address),
             ),
             ("PGDIAL_LOG".to_owned(), "info".to_owned()),
         ]);
         let mut trunks = Vec::new();
         for trunk in &setup.trunks {
-            trunks.push(start_trunk(folder.path(), trunk, &setup.provider, &mut variables).await);
+            trunks.push(start_trunk(folder.path(), trunk, setup, &mut variables).await);
         }
         let mut stage = Self {
             postgres,
@@ -84,6 +94,7 @@ impl Stage {
             trunks,
             apis: Vec::new(),
             workers: Vec::new(),
+            speak: setup.speak,
             variables,
             folder,
         };
@@ -127,9 +138,14 @@ impl Stage {
                 idempotent,
             } = trunk;
             let campaign = setup.campaign;
+            let mut said = json!({"slots": slots});
+            if let Some(look_up) = look_up {
+                said["lookUp"] = json!(look_up);
+                said["idempotent"] = json!(idempotent);
+            }
             let sql = format!(
                 "select pgdial.create_trunk('{name}');
-                 select pgdial.set_trunk('{name}', '{{\"slots\": {slots}, \"lookUp\": \"{look_up}\", \"idempotent\": {idempotent}}}');
+                 select pgdial.set_trunk('{name}', '{said}');
                  select pgdial.create_campaign('{name}');
                  select pgdial.set_campaign('{name}', '{{\"trunk\": \"{name}\"}}');
                  select pgdial.set_campaign('{name}', '{campaign}')"
@@ -273,21 +289,36 @@ impl Stage {
 /// Starts a trunk's provider; returns it with the address for our processes.
 async fn start_trunk(
     folder: &Path,
-    setup: &TrunkSetup,
-    args: &[String],
+    trunk: &TrunkSetup,
+    setup: &Setup,
     variables: &mut HashMap<String, String>,
 ) -> Trunk {
-    let prefix = match setup.name {
+    let prefix = match trunk.name {
         "default" => "PGDIAL".to_owned(),
         name => format!("PGDIAL_TRUNK_{}", name.to_uppercase()),
     };
     let secret = format!(
         "the-secret-of-{}-{:032x}",
-        setup.name,
+        trunk.name,
         rand::random::<u128>()
     );
-    let trunk = start_provider(folder, setup, secret, args).await;
-    variables.insert(format!("{prefix}_PROVIDER_URL"), trunk.provider_url());
+    let name = setup.speak.name();
+    let mut args = setup.provider.clone();
+    args.extend(words(&["--speak", &name]));
+    if let Some(public_url) = variables.get("PGDIAL_PUBLIC_URL") {
+        let account_url = tag::account_url(public_url, trunk.name);
+        args.extend(words(&["--webhook-url", &account_url]));
+    }
+    let trunk = start_provider(folder, trunk, secret, &args).await;
+    let settings = Adapter::named(&name).unwrap().rehearsal(&FakeAccount {
+        address: trunk.provider_url(),
+        key: KEY.to_owned(),
+        public_key: setup.speak.public_key(&trunk.secret).unwrap_or_default(),
+    });
+    for (setting, value) in settings {
+        variables.insert(format!("{prefix}_{setting}"), value);
+    }
+    variables.insert(format!("{prefix}_PROVIDER"), name);
     variables.insert(format!("{prefix}_WEBHOOK_SECRETS"), trunk.secret.clone());
     trunk
 }
@@ -307,7 +338,10 @@ async fn start_provider(
     if setup.idempotent {
         all.push("--idempotent".to_owned());
     }
-    let signs = HashMap::from([("PGDIAL_WEBHOOK_SECRETS".to_owned(), secret.clone())]);
+    let signs = HashMap::from([
+        ("PGDIAL_WEBHOOK_SECRETS".to_owned(), secret.clone()),
+        ("PGDIAL_PROVIDER_KEY".to_owned(), KEY.to_owned()),
+    ]);
     let provider = Keeper::start(folder, &format!("provider-{name}"), &all, &signs);
     let proxy = Proxy::start(vec![Upstream::Tcp(address)]).await;
     let url = format!("http://{address}/healthz");

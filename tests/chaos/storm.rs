@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use pgdial_fake_provider::Speak;
 use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,21 +22,30 @@ const PER_SECOND: f64 = 32.0;
 /// Long enough for unexplained calls: two deadlines, a hold, and their retries.
 pub(crate) const CALM: Duration = Duration::from_mins(5);
 
-fn setup(seed: u64) -> Setup {
+fn setup(speak: Speak, seed: u64) -> Setup {
     let rules: Vec<String> = MARKED.iter().map(Marked::rule).collect();
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
     let seed = (seed % 1_000_000).to_string();
     Setup {
         name: "storm",
-        trunks: vec![
-            TrunkSetup::new("default", "none"),
-            TrunkSetup::new("hint", "hint"),
-            TrunkSetup::new("sure", "authoritative"),
-            TrunkSetup {
-                idempotent: true,
-                ..TrunkSetup::new("echo", "none")
-            },
-        ],
+        trunks: if speak == Speak::Http {
+            vec![
+                TrunkSetup::new("default", "none"),
+                TrunkSetup::new("hint", "hint"),
+                TrunkSetup::new("sure", "authoritative"),
+                TrunkSetup {
+                    idempotent: true,
+                    ..TrunkSetup::new("echo", "none")
+                },
+            ]
+        } else {
+            // Two accounts: what is said to one is not said to the other.
+            vec![
+                TrunkSetup::declared("default"),
+                TrunkSetup::declared("second"),
+            ]
+        },
+        speak,
         campaign: CAMPAIGN,
         provider: words(&[
             "--ring",
@@ -54,8 +64,13 @@ fn setup(seed: u64) -> Setup {
 }
 
 /// Storms for this long, waits for the calm, and judges. With `hurry` the calm does not wait for deadlines.
-pub(crate) async fn storm(seed: u64, duration: Duration, hurry: bool) -> (Arc<Stage>, Verdict) {
-    let stage = Arc::new(Stage::full(&setup(seed)).await);
+pub(crate) async fn storm(
+    speak: Speak,
+    seed: u64,
+    duration: Duration,
+    hurry: bool,
+) -> (Arc<Stage>, Verdict) {
+    let stage = Arc::new(Stage::full(&setup(speak, seed)).await);
     stage
         .postgres
         .start_standby(&stage.path().join("standby"))

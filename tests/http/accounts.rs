@@ -22,7 +22,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use crate::{
-    support::{Answer, SECRETS, Send, Wishes, World, secrets},
+    support::{Answer, SECRETS, Send, ServerOptions, World, secrets},
     webhooks::{TO, UNKNOWN, now, report, verdict_of},
 };
 
@@ -36,9 +36,9 @@ async fn world(provider: impl Provider + 'static) -> World {
         provider: Arc::new(provider),
         secrets: secrets(SECRET),
     };
-    World::with(Wishes {
+    World::with(ServerOptions {
         trunk: Some(trunk),
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await
 }

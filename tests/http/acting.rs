@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, Send, Wishes, World};
+use crate::support::{Answer, Send, ServerOptions, World};
 
 /// Parses the response as the document's type, so that the document cannot drift from it.
 fn typed<T: DeserializeOwned>(answer: &Answer) -> T {
@@ -90,7 +90,7 @@ async fn a_trunk_is_made_changed_paused_and_resumed() {
     let changed: Trunk = typed(&world.send("PATCH", path, &wish).await);
     assert_eq!(
         (changed.slots, changed.calls_per_second, changed.idempotent),
-        (0, Some(2.5), true)
+        (0, Some(2.5), Some(true))
     );
     let fire = json!({ "why": "fire" });
     let paused: Trunk = typed(&world.send("POST", "/api/v1/trunks/eu/pause", &fire).await);
@@ -253,9 +253,9 @@ async fn a_worker_is_listed_and_told_to_go() {
 
 #[tokio::test]
 async fn many_calls_are_canceled_and_redriven_by_whoever_has_the_key() {
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         api_keys: "crm:one",
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let send = async |path: &str, body: Value| {

@@ -9,14 +9,14 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::support::{Send, Wishes, World};
+use crate::support::{Send, ServerOptions, World};
 
 #[tokio::test]
 async fn a_panic_is_a_500_and_the_server_stays_up() {
     let more = Router::new().route("/panic", get(|| async { panic!("at the disco") as () }));
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         more,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     for _ in 0..3 {
@@ -29,9 +29,9 @@ async fn a_panic_is_a_500_and_the_server_stays_up() {
 
 #[tokio::test]
 async fn without_the_right_key_the_api_answers_nothing_and_the_rest_answers() {
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         api_keys: "crm:one",
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     for (method, path) in [
@@ -206,9 +206,9 @@ async fn a_client_that_is_slow_with_its_headers_is_cut_off_and_others_are_not() 
         header_timeout: Duration::from_millis(200),
         ..Server::default()
     };
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         server,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let mut slow = TcpStream::connect(&world.address).await.unwrap();
@@ -250,9 +250,9 @@ async fn a_request_under_way_ends_when_the_server_stops() {
         "done"
     };
     let more = Router::new().route("/slow", get(slow));
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         more,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let under_way = world.get("/slow");
@@ -280,10 +280,10 @@ async fn a_request_that_never_ends_does_not_hold_up_the_stop_for_ever() {
         drain: Duration::from_millis(50),
         ..Server::default()
     };
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         server,
         more,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let stopping = async {
@@ -299,10 +299,10 @@ async fn a_request_that_never_ends_does_not_hold_up_the_stop_for_ever() {
 async fn a_request_that_takes_too_long_is_given_up() {
     let more = Router::new().route("/endless", get(std::future::pending::<()>));
     let time_limit = Duration::from_millis(50);
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         time_limit,
         more,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let answer = world.get("/endless").await;

@@ -16,7 +16,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{PATIENCE, Send, Wishes, World};
+use crate::support::{PATIENCE, Send, ServerOptions, World};
 
 /// A client of a stream that shares no code with the server.
 struct Listener {
@@ -212,9 +212,9 @@ async fn filters_let_pass_what_was_asked_for_whether_it_comes_or_was_kept() {
 
 #[tokio::test]
 async fn what_cannot_be_followed_is_refused_with_the_reason() {
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         api_keys: "crm:secret",
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     assert_eq!(world.get("/api/v1/events").await.code(), "unauthorized");
@@ -242,9 +242,9 @@ async fn what_cannot_be_followed_is_refused_with_the_reason() {
 
 #[tokio::test]
 async fn of_too_many_streams_the_last_is_told_to_come_back() {
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         most_streams: 2,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let one = listen(&world, "").await;
@@ -262,7 +262,7 @@ async fn of_too_many_streams_the_last_is_told_to_come_back() {
 
 #[tokio::test]
 async fn streams_outlive_the_time_limit_of_requests_and_end_at_once_on_stop() {
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         time_limit: Duration::from_millis(300),
         more: Router::new().route("/endless", get(std::future::pending::<()>)),
         // No test waits that long: only a stream that ends by itself lets it pass.
@@ -270,7 +270,7 @@ async fn streams_outlive_the_time_limit_of_requests_and_end_at_once_on_stop() {
             drain: Duration::from_hours(1),
             ..Server::default()
         },
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     // A slow machine may need longer than the limit to open a stream.
@@ -290,13 +290,13 @@ async fn streams_outlive_the_time_limit_of_requests_and_end_at_once_on_stop() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         most_streams: 2,
         server: Server {
             stall_timeout: Duration::from_millis(300),
             ..Server::default()
         },
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let mut greedy = TcpStream::connect(&world.address).await.unwrap();

@@ -15,13 +15,13 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{PATIENCE, Send, Wishes, World};
+use crate::support::{PATIENCE, Send, ServerOptions, World};
 
 async fn world_of(server: Server, more: Router) -> World {
-    World::with(Wishes {
+    World::with(ServerOptions {
         server,
         more,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await
 }
@@ -218,9 +218,9 @@ async fn a_webhook_that_claims_no_signature_is_refused_without_its_body() {
 #[tokio::test]
 async fn large_bodies_of_strangers_take_no_more_than_their_room() {
     const LARGEST: usize = 64 * 1024;
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         largest_webhook: LARGEST,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let mut held = Vec::new();

@@ -1,7 +1,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Send, Wishes, World};
+use crate::support::{Answer, Send, ServerOptions, World};
 
 fn request() -> Value {
     json!({"to": "+14155550100", "scriptId": "welcome"})
@@ -97,9 +97,9 @@ async fn the_key_may_stand_in_the_header_or_in_the_body_but_not_differ() {
 
 #[tokio::test]
 async fn a_key_belongs_to_the_api_key_that_used_it() {
-    let wishes = Wishes {
+    let wishes = ServerOptions {
         api_keys: "crm:one,desk:two,crm:three",
-        ..Wishes::default()
+        ..ServerOptions::default()
     };
     let world = World::with(wishes).await;
     let body = request();

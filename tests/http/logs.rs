@@ -8,7 +8,7 @@ use pgdial::provider::{signature::sign_plain, tag};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::EnvFilter;
 
-use crate::support::{SECRETS, Send, Wishes, World, secrets};
+use crate::support::{SECRETS, Send, ServerOptions, World, secrets};
 
 /// What this thread logs; a test's server runs on the test's thread.
 #[derive(Clone, Default)]
@@ -45,9 +45,9 @@ impl Log {
 
 #[tokio::test]
 async fn no_query_no_key_no_signature_and_no_number_is_logged() {
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         api_keys: "crm:secretkey",
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     let (log, _guard) = Log::start();
@@ -124,9 +124,9 @@ async fn no_query_no_key_no_signature_and_no_number_is_logged() {
 #[tokio::test]
 async fn a_fault_of_ours_is_logged_once_with_its_cause_and_the_request_id() {
     let more = Router::new().route("/panic", get(|| async { panic!("at the disco") as () }));
-    let world = World::with(Wishes {
+    let world = World::with(ServerOptions {
         more,
-        ..Wishes::default()
+        ..ServerOptions::default()
     })
     .await;
     world.sql("alter table pgdial.calls rename to gone").await;

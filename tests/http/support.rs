@@ -108,7 +108,7 @@ pub(crate) const SECRETS: &str = "whsec_bmV3IHNlY3JldCBvZiB0aGUgdHJ1bms=,retired
 pub(crate) const OTHER_SECRETS: &str = "the secret of another trunk";
 
 /// What differs between the tests' servers.
-pub(crate) struct Wishes {
+pub(crate) struct ServerOptions {
     /// Pairs `name:key`.
     pub(crate) api_keys: &'static str,
     /// Limits on connections.
@@ -120,11 +120,11 @@ pub(crate) struct Wishes {
     pub(crate) largest_webhook: usize,
     /// Additional routes.
     pub(crate) more: axum::Router,
-    /// The trunk `default`, in place of the usual one.
+    /// The trunk `default`, in place of the default one.
     pub(crate) trunk: Option<Trunk>,
 }
 
-impl Default for Wishes {
+impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             api_keys: "",
@@ -158,10 +158,10 @@ impl Drop for World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with(Wishes::default()).await
+        Self::with(ServerOptions::default()).await
     }
 
-    pub(crate) async fn with(wishes: Wishes) -> Self {
+    pub(crate) async fn with(options: ServerOptions) -> Self {
         let postgres = postgres().await;
         let name = format!("test_{}", Uuid::new_v4().simple());
         let mut server = PgConnection::connect(&postgres.url()).await.unwrap();
@@ -181,21 +181,21 @@ impl World {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let settings = Settings {
             public_url: String::new(),
-            api_keys: wishes
+            api_keys: options
                 .api_keys
                 .split(',')
                 .filter_map(|key| key.split_once(':'))
                 .collect(),
-            trunks: trunks(wishes.trunk),
-            time_limit: wishes.time_limit,
-            most_streams: wishes.most_streams,
-            largest_webhook: wishes.largest_webhook,
+            trunks: trunks(options.trunk),
+            time_limit: options.time_limit,
+            most_streams: options.most_streams,
+            largest_webhook: options.largest_webhook,
             stop: stop.clone(),
         };
-        let router = http::router_with(calls.clone(), settings, wishes.more);
+        let router = http::router_with(calls.clone(), settings, options.more);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let serving = wishes.server.serve(listener, router, stop.clone());
+        let serving = options.server.serve(listener, router, stop.clone());
         tasks.spawn(async move { serving.await.unwrap() });
         tasks.close();
         Self {

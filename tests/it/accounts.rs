@@ -1,24 +1,17 @@
 //! A claim belongs to the account its dial was sent to: no other account is asked about it, and a copy of the
 //! database touches nothing at a provider (P1).
 
-use std::collections::BTreeMap;
-
 use pgdial::{
     domain::{ClaimedCall, ReportKind},
-    flow::{Queue, recover::Recovered, shares::Shares},
-    provider::{LookedUp, Provider, http::HttpProvider},
+    flow::{recover::Recovered, shares::Shares},
+    provider::{Capabilities, LookedUp, Provider, http::HttpProvider},
 };
 use secrecy::SecretString;
 
 use crate::support::{TestDb, by_provider, number, processes::Machine, progress, run};
 
 const TRUNKS: &str = "default";
-
-/// A process whose trunk dials at this account.
-fn at(db: &TestDb, account: &str) -> Queue {
-    let accounts = BTreeMap::from([(TRUNKS.to_owned(), account.to_owned())]);
-    db.calls.clone().at(accounts)
-}
+const UNKNOWN: Capabilities = Capabilities::UNKNOWN;
 
 fn trunks() -> Vec<String> {
     vec![TRUNKS.to_owned()]
@@ -33,7 +26,8 @@ async fn in_doubt(db: &TestDb) -> ClaimedCall {
     db.sql("update pgdial.trunks set look_up = 'authoritative', idempotent = true")
         .await;
     db.enqueue(&number(1)).await;
-    let claim = at(db, "old")
+    let claim = db
+        .declaring("old", UNKNOWN)
         .claim(uuid::Uuid::new_v4(), &trunks(), 1)
         .await;
     let call = claim.unwrap().calls.pop().unwrap();
@@ -49,7 +43,7 @@ async fn only_the_account_that_was_dialled_is_asked_or_asked_again() {
     let call = in_doubt(&db).await;
     db.sql("update pgdial.calls set provider_call_id = 'p'")
         .await;
-    let (old, new) = (at(&db, "old"), at(&db, "new"));
+    let (old, new) = (db.declaring("old", UNKNOWN), db.declaring("new", UNKNOWN));
     assert!(new.repeats_due(&some()).await.unwrap().is_empty());
     assert_eq!(old.repeats_due(&some()).await.unwrap().len(), 1);
     db.forward("10 seconds").await;
@@ -69,12 +63,14 @@ async fn a_list_of_another_account_says_nothing_of_a_claim() {
     let db = TestDb::new().await;
     let call = in_doubt(&db).await;
     let up = by_provider("p", progress(ReportKind::Progress));
-    let listed = at(&db, "new")
+    let listed = db
+        .declaring("new", UNKNOWN)
         .recover_listed(TRUNKS, call.reference(), &up)
         .await;
     assert_eq!(listed.unwrap(), Recovered::Mismatch);
     assert_eq!(db.state(call.id).await, "unresolved");
-    let listed = at(&db, "old")
+    let listed = db
+        .declaring("old", UNKNOWN)
         .recover_listed(TRUNKS, call.reference(), &up)
         .await;
     assert_eq!(listed.unwrap(), Recovered::Known);
@@ -90,7 +86,10 @@ async fn why_says_that_the_dial_is_of_another_account() {
         call.id
     );
     assert_eq!(db.text(&reasons).await, "unresolved", "it does not say");
-    at(&db, "old").heartbeat(&worker).await.unwrap();
+    db.declaring("old", UNKNOWN)
+        .heartbeat(&worker)
+        .await
+        .unwrap();
     assert_eq!(db.text(&reasons).await, "unresolved");
     db.sql("update pgdial.workers set accounts = '{new}'").await;
     assert_eq!(db.text(&reasons).await, "unresolved other_account");
@@ -102,7 +101,8 @@ async fn a_retry_is_dialled_at_the_present_account() {
     let db = TestDb::new().await;
     let call = in_doubt(&db).await;
     for pause in ["30 seconds", "30 seconds", "1 second", "1 second"] {
-        let asked = at(&db, "old")
+        let asked = db
+            .declaring("old", UNKNOWN)
             .look_up(call.reference(), &LookedUp::NotFound)
             .await;
         asked.unwrap();
@@ -110,7 +110,8 @@ async fn a_retry_is_dialled_at_the_present_account() {
     }
     assert_eq!(db.state(call.id).await, "waiting");
     db.let_trunks_dial().await;
-    let claim = at(&db, "new")
+    let claim = db
+        .declaring("new", UNKNOWN)
         .claim(uuid::Uuid::new_v4(), &trunks(), 1)
         .await;
     assert_eq!(claim.unwrap().calls.len(), 1);
@@ -186,7 +187,7 @@ async fn a_copy_of_the_database_touches_nothing_at_a_provider() {
     db.sql("update pgdial.calls set provider_call_id = 'p'")
         .await;
     db.calls.cancel(call.id, "ann", None).await.unwrap();
-    let old = at(&db, "old");
+    let old = db.declaring("old", UNKNOWN);
     let up = by_provider("p", progress(ReportKind::Answered));
     db.sql("update pgdial.cluster set database = 1").await;
     assert!(old.look_ups_due(&some()).await.unwrap().is_empty());
@@ -244,31 +245,4 @@ async fn a_trunk_that_is_deleted_beside_a_claim_leaves_no_call_behind() {
     let kept = db.number("select count(*) from pgdial.trunks where name = 'old'");
     assert_eq!(kept.await, 1);
     assert_eq!(db.column(id, "trunk").await, "old");
-}
-
-/// The program's lease must equal the one the claim sets.
-#[tokio::test]
-async fn the_leases_of_the_program_are_those_of_the_database() {
-    use pgdial::dialer::{LEASE, REPEAT_LEASE};
-    let db = TestDb::new().await;
-    let call = in_doubt(&db).await;
-    let lease = "select round(extract(epoch from lease_until - claimed_at)) from pgdial.calls";
-    let second = db.dialing(&number(2)).await;
-    let given = db
-        .text(&format!("{lease} where id = '{}'", second.id))
-        .await;
-    assert_eq!(given, LEASE.as_secs().to_string());
-    let again = at(&db, "old")
-        .repeats_due(&some())
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
-    assert_eq!(again.id, call.id);
-    let given = format!(
-        "select round(extract(epoch from timestamptz '{}' - repeated_at)) from pgdial.calls where id = '{}'",
-        again.lease_until.to_rfc3339(),
-        call.id
-    );
-    assert_eq!(db.text(&given).await, REPEAT_LEASE.as_secs().to_string());
 }

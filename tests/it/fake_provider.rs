@@ -92,7 +92,7 @@ fn claimed(digit: u8, number: &str) -> ClaimedCall {
     serde_json::from_value(json!({
         "id": format!("{CLAIMED}{digit}"), "claim_no": 1, "attempt": 1, "phone": number,
         "from_number": null, "script_id": "welcome", "metadata": {}, "trunk": "default",
-        "campaign": "default", "lease_until": "2999-01-01T00:00:00Z",
+        "campaign": "default", "lease_until": "2999-01-01T00:00:00Z", "lease_sec": 60,
         "ring_timeout_sec": 60, "max_duration_sec": 1800
     }))
     .unwrap()
@@ -101,8 +101,7 @@ fn claimed(digit: u8, number: &str) -> ClaimedCall {
 impl Scene {
     async fn new(change: impl FnOnce(&mut FakeOptions)) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut options =
-            FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET.parse().unwrap());
+        let mut options = FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET);
         options.ring = Span::exactly(Duration::from_millis(5));
         options.talk = Span::exactly(Duration::from_millis(5));
         change(&mut options);
@@ -148,10 +147,7 @@ impl Scene {
                 call.reference(),
                 &secrets(),
             ),
-            deadline: Deadline {
-                started: Stopwatch::start(),
-                latest_start: Duration::from_secs(30),
-            },
+            deadline: Deadline::of_claim(Stopwatch::start(), Duration::from_mins(1)),
         };
         self.adapter.place(order).await
     }

@@ -161,13 +161,20 @@ async fn a_trunk_that_cannot_be_asked_is_not() {
     in_doubt(&db, 1).await;
     db.forward("5 minutes").await;
     assert_eq!(due(&db).await, 0);
-    assert_eq!(
-        db.calls
-            .look_up(in_doubt(&db, 2).await.reference(), &LookedUp::Unsupported)
-            .await
-            .unwrap(),
-        None
-    );
+}
+
+#[tokio::test]
+async fn what_says_nothing_about_a_dial_changes_nothing() {
+    let db = may_be_asked("authoritative").await;
+    let call = in_doubt(&db, 1).await;
+    for answer in [LookedUp::Unsupported, LookedUp::Inconclusive] {
+        for _ in 0..3 {
+            db.forward("2 minutes").await;
+            let answered = db.calls.look_up(call.reference(), &answer).await;
+            assert_eq!(answered.unwrap(), None);
+        }
+    }
+    assert_eq!(db.state(call.id).await, "unresolved");
 }
 
 #[tokio::test]

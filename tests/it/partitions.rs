@@ -12,7 +12,7 @@ const WEEKS: &str = "select count(*) from pg_inherits where inhparent = 'pgdial.
                      and inhrelid <> 'pgdial.call_events_default'::regclass";
 pub(crate) const IN_DEFAULT: &str = "select count(*) from pgdial.call_events_default";
 
-async fn keep_house(db: &TestDb, keep: Option<Duration>) -> Value {
+async fn housekeeping(db: &TestDb, keep: Option<Duration>) -> Value {
     db.calls.housekeeping(keep).await.unwrap()
 }
 
@@ -32,11 +32,11 @@ pub(crate) async fn assert_weeks_are_whole(db: &TestDb) {
 async fn eight_weeks_ahead_are_always_there() {
     let db = TestDb::new().await;
     assert_eq!(db.number(WEEKS).await, 9);
-    assert_eq!(keep_house(&db, None).await["ensure_partitions"], 0);
+    assert_eq!(housekeeping(&db, None).await["ensure_partitions"], 0);
     db.forward("7 days").await;
-    assert_eq!(keep_house(&db, None).await["ensure_partitions"], 1);
+    assert_eq!(housekeeping(&db, None).await["ensure_partitions"], 1);
     db.forward("70 days").await;
-    assert_eq!(keep_house(&db, None).await["ensure_partitions"], 9);
+    assert_eq!(housekeeping(&db, None).await["ensure_partitions"], 9);
     assert_weeks_are_whole(&db).await;
     db.in_call(&number(1)).await;
     assert_eq!(db.number(IN_DEFAULT).await, 0);
@@ -85,7 +85,7 @@ async fn an_event_without_a_partition_has_a_home_and_moves_to_its_week() {
     // There was no housekeeping for another fortnight: the week of those events is over.
     db.forward("14 days").await;
     db.settle(&late, Outcome::Answered).await;
-    keep_house(&db, None).await;
+    housekeeping(&db, None).await;
     assert_eq!(db.number(IN_DEFAULT).await, 0, "of past weeks too");
     assert_eq!(db.story(late.id).await, format!("{story} completed"));
     assert_eq!(db.story(early.id).await, "waiting active in_call");
@@ -105,10 +105,10 @@ async fn house_is_kept_while_events_land_in_default() {
     )
     .await
     .unwrap();
-    let done = keep_house(&db, None).await;
+    let done = housekeeping(&db, None).await;
     assert!(done["ensure_partitions"].as_i64().unwrap() < 9, "{done}");
     run(&mut writer, "commit").await.unwrap();
-    keep_house(&db, None).await;
+    housekeeping(&db, None).await;
     assert_eq!(db.number(IN_DEFAULT).await, 0);
     assert_eq!(
         db.number("select count(*) from pgdial.call_events").await,
@@ -125,12 +125,12 @@ async fn a_week_goes_only_when_no_call_has_events_in_it() {
         .await;
     db.forward("21 days").await;
     assert_eq!(
-        keep_house(&db, None).await["drop_partitions"],
+        housekeeping(&db, None).await["drop_partitions"],
         0,
         "kept for ever"
     );
     assert_eq!(
-        keep_house(&db, day).await["drop_partitions"],
+        housekeeping(&db, day).await["drop_partitions"],
         0,
         "a call remains"
     );
@@ -139,7 +139,7 @@ async fn a_week_goes_only_when_no_call_has_events_in_it() {
     db.forward("2 days").await;
     db.calls.sweep(&[], day).await.unwrap();
     assert_eq!(db.number("select count(*) from pgdial.calls").await, 0);
-    let dropped = keep_house(&db, day).await["drop_partitions"]
+    let dropped = housekeeping(&db, day).await["drop_partitions"]
         .as_i64()
         .unwrap();
     assert!((3..=4).contains(&dropped), "{dropped}");
@@ -155,7 +155,7 @@ async fn a_reader_with_an_open_transaction_stops_nobody() {
     run(&mut reader, "begin").await.unwrap();
     ask(&mut reader, "select count(*) from pgdial.call_events").await;
     db.forward("70 days").await;
-    let (done, ()) = tokio::join!(keep_house(&db, day), async {
+    let (done, ()) = tokio::join!(housekeeping(&db, day), async {
         // While it tries, every verb goes on.
         db.settle(&call, Outcome::Answered).await;
         join_all((2..12).map(|n| {
@@ -169,7 +169,7 @@ async fn a_reader_with_an_open_transaction_stops_nobody() {
     assert_eq!(done["ensure_partitions"], 0, "not while somebody reads");
     assert_eq!(db.state(call.id).await, "completed");
     run(&mut reader, "commit").await.unwrap();
-    assert_eq!(keep_house(&db, None).await["ensure_partitions"], 9);
+    assert_eq!(housekeeping(&db, None).await["ensure_partitions"], 9);
     assert_eq!(db.number(IN_DEFAULT).await, 0);
 }
 
@@ -180,9 +180,9 @@ async fn two_housekeepers_do_not_disturb_each_other() {
     run(&mut other, "begin; select pgdial.housekeeping(null)")
         .await
         .unwrap();
-    assert_eq!(keep_house(&db, None).await, json!({"busy": true}));
+    assert_eq!(housekeeping(&db, None).await, json!({"busy": true}));
     run(&mut other, "commit").await.unwrap();
-    assert!(keep_house(&db, None).await.get("busy").is_none());
+    assert!(housekeeping(&db, None).await.get("busy").is_none());
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn statistics_follow_a_table_that_fills() {
     // A session's counters reach the view once it is idle for a moment, or on request.
     db.until("select n_mod_since_analyze >= 2000 from pg_stat_user_tables where schemaname = 'pgdial' and relname = 'calls'")
         .await;
-    assert_eq!(keep_house(&db, None).await["refresh_statistics"], 1);
+    assert_eq!(housekeeping(&db, None).await["refresh_statistics"], 1);
     let known = "select reltuples from pg_class where oid = 'pgdial.calls'::regclass";
     assert_eq!(db.text(known).await, "2000");
 }

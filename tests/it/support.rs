@@ -9,11 +9,12 @@ pub(crate) mod wire;
 
 pub(crate) use self::database::{ROLES, TestDb, environment, url_as};
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use pgdial::{
     domain::{CallId, ClaimedCall, Outcome, Reference, Report, ReportKind},
     flow::{
+        Queue,
         enqueue::Enqueued,
         heartbeat::Worker,
         lanes::LaneKind,
@@ -22,6 +23,8 @@ use pgdial::{
         sweep::Swept,
         webhook::{Event, Verdict},
     },
+    provider::Capabilities,
+    trunks::Declared,
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -165,6 +168,24 @@ impl TestDb {
         };
         self.calls.heartbeat(&worker).await.unwrap();
         worker
+    }
+
+    /// A process whose adapter of the trunk `default` dials at this account.
+    pub(crate) fn declaring(&self, account: &str, capabilities: Capabilities) -> Queue {
+        let declared = Declared {
+            account: Some(account.to_owned()),
+            capabilities,
+        };
+        let trunks = BTreeMap::from([("default".to_owned(), declared)]);
+        self.calls.clone().at(trunks)
+    }
+
+    /// The same, with a live worker.
+    pub(crate) async fn working(&self, account: &str, capabilities: Capabilities) -> Queue {
+        let calls = self.declaring(account, capabilities);
+        let worker = self.worker(&["default"]).await;
+        calls.heartbeat(&worker).await.unwrap();
+        calls
     }
 
     /// One column of a call as text; empty if null.

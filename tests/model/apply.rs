@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     check,
     database::TestDb,
-    model::{CAMPAIGNS, MILLISECOND, Model, Moment, NUMBERS, TRUNKS, Wish},
+    model::{CAMPAIGNS, CallRequest, MILLISECOND, Model, Moment, NUMBERS, TRUNKS},
     operations::Operation,
 };
 
@@ -82,10 +82,10 @@ impl<'a> Machine<'a> {
     async fn apply(&mut self, operation: &Operation) -> Step {
         match operation {
             Operation::Enqueue { .. } | Operation::EnqueueAgain { .. } => {
-                let Some(wish) = self.wish(operation) else {
+                let Some(request) = self.request(operation) else {
                     return Ok(());
                 };
-                self.enqueue(&wish).await
+                self.enqueue(&request).await
             }
             Operation::Claim {
                 worker,
@@ -148,7 +148,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The request of this operation: a new one, the same again, or the same key with another request.
-    fn wish(&self, operation: &Operation) -> Option<Wish> {
+    fn request(&self, operation: &Operation) -> Option<CallRequest> {
         match operation {
             Operation::Enqueue {
                 number,
@@ -158,7 +158,7 @@ impl<'a> Machine<'a> {
                 expires,
                 max_attempts,
                 key,
-            } => Some(Wish {
+            } => Some(CallRequest {
                 number: *number,
                 campaign: *campaign,
                 priority: *priority,
@@ -168,29 +168,29 @@ impl<'a> Machine<'a> {
                 key: *key,
             }),
             Operation::EnqueueAgain { call, changed } => {
-                let call = call.call(&self.model, |call| call.wish.key.is_some())?;
-                let mut wish = self.model.calls[call].wish.clone();
-                wish.priority = (wish.priority + i16::from(*changed)) % 10;
-                Some(wish)
+                let call = call.call(&self.model, |call| call.request.key.is_some())?;
+                let mut request = self.model.calls[call].request.clone();
+                request.priority = (request.priority + i16::from(*changed)) % 10;
+                Some(request)
             }
             _ => None,
         }
     }
 
-    async fn enqueue(&mut self, wish: &Wish) -> Step {
-        let request = json!({
-            "to": NUMBERS[wish.number],
+    async fn enqueue(&mut self, request: &CallRequest) -> Step {
+        let body = json!({
+            "to": NUMBERS[request.number],
             "scriptId": "welcome",
-            "campaign": CAMPAIGNS[wish.campaign],
-            "priority": wish.priority,
-            "runAt": wish.run_at.map(instant),
-            "expiresAt": wish.expires_at.map(instant),
-            "maxAttempts": wish.max_attempts,
-            "idempotencyKey": wish.key.map(|key| format!("key {key}")),
+            "campaign": CAMPAIGNS[request.campaign],
+            "priority": request.priority,
+            "runAt": request.run_at.map(instant),
+            "expiresAt": request.expires_at.map(instant),
+            "maxAttempts": request.max_attempts,
+            "idempotencyKey": request.key.map(|key| format!("key {key}")),
         });
-        let answers = self.db.calls.enqueue(BY, &[request]).await;
+        let answers = self.db.calls.enqueue(BY, &[body]).await;
         let answer = answers.map_err(text)?.remove(0);
-        let answered = self.model.enqueued(wish, &answer);
+        let answered = self.model.enqueued(request, &answer);
         let words = match &answer {
             Enqueued::Created(id) | Enqueued::Duplicate(id) => self
                 .model
@@ -199,7 +199,7 @@ impl<'a> Machine<'a> {
             _ => None,
         };
         let words = words.unwrap_or_else(|| format!("{answer:?}"));
-        self.tell(format!("enqueue {wish} -> {words}"));
+        self.tell(format!("enqueue {request} -> {words}"));
         answered
     }
 

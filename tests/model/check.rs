@@ -145,8 +145,8 @@ fn compare(what: &str, model: &Value, found: &Value, problems: &mut Vec<String>)
 fn call_as_row(call: &Call) -> Value {
     json!({
         "state": call.state,
-        "number": NUMBERS[call.wish.number],
-        "campaign": CAMPAIGNS[call.wish.campaign],
+        "number": NUMBERS[call.request.number],
+        "campaign": CAMPAIGNS[call.request.campaign],
         "priority": call.priority,
         "run_at": call.run_at.earliest,
         "expires_at": call.expires_at,
@@ -162,7 +162,7 @@ fn call_as_row(call: &Call) -> Value {
         "answered_at": call.answered_at,
         "ended_at": call.ended_at,
         "outcome": call.outcome,
-        "cancel_wished": call.cancel_wished,
+        "cancel_requested": call.cancel_requested,
         "look_up_at": call.look_up_at,
         "not_found": call.not_found,
         "answered_before": call.answered_before,

@@ -68,7 +68,7 @@ select jsonb_build_object(
         'lease_until', since(c.lease_until), 'deadline_at', since(c.deadline_at),
         'hold_until', since(c.hold_until), 'trunk', c.trunk, 'provider_call_id', c.provider_call_id,
         'answered_at', since(c.answered_at), 'ended_at', since(c.ended_at), 'outcome', c.outcome,
-        'cancel_wished', c.cancel_requested_at is not null, 'look_up_at', since(c.look_up_at),
+        'cancel_requested', c.cancel_requested_at is not null, 'look_up_at', since(c.look_up_at),
         'not_found', c.not_found, 'answered_before', c.answered_before is not null,
         'told', jsonb_build_array(c.ring_timeout_sec, c.max_duration_sec),
         'events', (select string_agg(s.kind, ' ' order by s.seq) from call_story s where s.call_id = c.id)))

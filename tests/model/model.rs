@@ -9,8 +9,8 @@ mod breaker;
 mod claim;
 mod evidence;
 mod report;
+mod requests;
 mod time;
-mod wishes;
 
 use pgdial::domain::{CallId, CallState, Outcome, Reference, Report};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub(crate) use self::{
     breaker::Breaker,
     evidence::Heard,
-    wishes::{Change, Expiry, Wish},
+    requests::{CallRequest, Change, Expiry},
 };
 
 /// Microseconds since the world began: the unit of Postgres, so that both are exact.
@@ -127,7 +127,7 @@ pub(crate) enum Known {
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) id: CallId,
-    pub(crate) wish: Wish,
+    pub(crate) request: CallRequest,
     pub(crate) priority: i16,
     pub(crate) run_at: Due,
     pub(crate) expires_at: Option<Moment>,
@@ -152,7 +152,7 @@ pub(crate) struct Call {
     /// Claims up to this one were known to a redrive with force.
     pub(crate) forced_claim_no: i64,
     pub(crate) outcome: Option<Outcome>,
-    pub(crate) cancel_wished: bool,
+    pub(crate) cancel_requested: bool,
     pub(crate) ended_at: Option<Moment>,
     pub(crate) look_up_at: Option<Moment>,
     pub(crate) not_found: i32,
@@ -296,7 +296,7 @@ impl Model {
     }
 
     fn campaign_of(&self, call: usize) -> &Campaign {
-        &self.campaigns[self.calls[call].wish.campaign]
+        &self.campaigns[self.calls[call].request.campaign]
     }
 
     /// The call of this dial, if it is the call's latest.

@@ -10,7 +10,7 @@ use std::fmt;
 use pgdial::domain::{CallId, CallState, Outcome, Reference, Resolution};
 
 pub(crate) use self::draw::{operation, world};
-use crate::model::{CAMPAIGNS, Call, Change, Model, Moment, SECOND, Wish};
+use crate::model::{CAMPAIGNS, Call, CallRequest, Change, Model, Moment, SECOND};
 
 /// Where a pick looks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +262,7 @@ impl fmt::Display for Naming {
     }
 }
 
-impl fmt::Display for Wish {
+impl fmt::Display for CallRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -80,9 +80,9 @@ fn every_behaviour_of_the_help_text_reads() {
         assert_eq!(word.parse::<Behaviour>().unwrap(), Behaviour::End(ending));
     }
     let rule = rule(
-        "*=seq:busy/no_answer/completed, slow:20s,late:0.5s,dup,reorder,lost,false_404,unknown_word,garbage,early,error_after_accept,reset_after_accept",
+        "*=seq:busy/no_answer/completed, slow:20s,late:0.5s,dup,reorder,lost,lost_answer,queued:1h,false_404,unknown_word,garbage,early,error_after_accept,reset_after_accept",
     );
-    assert_eq!(rule.behaviours.len(), 12);
+    assert_eq!(rule.behaviours.len(), 14);
     assert_eq!(
         "reject:404,rate_limit,rate_limit:5"
             .split(',')

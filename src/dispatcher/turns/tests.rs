@@ -27,6 +27,7 @@ fn call(trunk: &str) -> ClaimedCall {
         trunk: trunk.to_owned(),
         campaign: "default".to_owned(),
         lease_until: chrono::DateTime::UNIX_EPOCH,
+        lease_sec: 60,
         ring_timeout_sec: 60,
         max_duration_sec: 1800,
         traceparent: None,

@@ -78,16 +78,73 @@ pub struct Trunk {
     pub paused_by: Option<String>,
     /// Reason of the pause.
     pub paused_why: Option<String>,
-    /// What looking up a call at the provider proves: `none` (it cannot be asked), `hint` (only what it finds
-    /// counts) or `authoritative` (what it repeatedly does not find was not placed).
-    #[schema(example = "authoritative")]
-    pub look_up: String,
-    /// Whether the provider rings only once for one Idempotency-Key.
-    pub idempotent: bool,
-    /// Time within which the provider sends a first report of every call it has placed; null if unknown.
+    /// What a person has set about looking up a call at the provider: `none`, `hint` or `authoritative`; null
+    /// means as its adapter declares.
+    pub look_up: Option<String>,
+    /// What a person has set about requests that are sent again; null means as its adapter declares.
+    pub idempotent: Option<bool>,
+    /// What a person has set about first reports, 0 if none is promised; null means as its adapter declares.
     pub reports_within: Option<Length>,
+    /// What is in effect: what a person has set, else what its adapter declares.
+    pub in_effect: TrunkTerms,
+    /// Where a person has set what its adapter knows to be otherwise, and what follows.
+    #[schema(example = json!([]))]
+    pub conflicts: Vec<String>,
+    /// What its adapter declares; null until a worker dials on it.
+    pub adapter: Option<TrunkAdapter>,
     /// When the circuit breaker opened because the provider fails; null if closed.
     pub breaker_opened_at: Option<DateTime<Utc>>,
     /// Calls in flight now.
     pub in_flight: i64,
+}
+
+/// What pgdial relies on at a trunk's provider.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrunkTerms {
+    /// What looking up a call proves: `none` (it cannot be asked), `hint` (only what it finds counts) or
+    /// `authoritative` (what it repeatedly does not find was not placed).
+    #[schema(example = "hint")]
+    pub look_up: String,
+    /// Whether the provider rings only once for one Idempotency-Key.
+    pub idempotent: bool,
+    /// Time within which the provider sends a first report of every call it has placed; null if it promises
+    /// none.
+    pub reports_within: Option<Length>,
+}
+
+/// What the adapter of a trunk declares of its platform. Null: not known.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrunkAdapter {
+    /// Name of the adapter; null if it does not say.
+    #[schema(example = "retell")]
+    pub name: Option<String>,
+    /// Account that it dials at.
+    #[schema(example = "retell api.retellai.com 3f9a1c2b7d55")]
+    pub account: Option<String>,
+    /// When a worker first declared this.
+    pub declared_at: DateTime<Utc>,
+    /// `none`, `by_id` (by the platform's own id alone), `hint` or `authoritative`.
+    #[schema(example = "hint")]
+    pub look_up: Option<String>,
+    /// What a request that is sent again does: `none` (it rings again), `untried` (documented to ring once, but
+    /// not enough to rely on) or `honoured` (it rings once).
+    #[schema(example = "untried")]
+    pub idempotency: Option<String>,
+    /// How long the platform keeps an idempotency key.
+    pub key_kept: Option<Length>,
+    /// Time within which the platform promises a first report of every call it has placed.
+    pub reports_within: Option<Length>,
+    /// Whether it ends a call when asked to.
+    pub cancels: Option<bool>,
+    /// Whether it lists all calls, as `pgdial recover` needs.
+    pub lists: Option<bool>,
+    /// Where the webhook's URL is set: `per_call` or `per_account`.
+    #[schema(example = "per_call")]
+    pub webhooks: Option<String>,
+    /// Documented default of how many calls may begin in a second.
+    pub calls_per_second: Option<f64>,
+    /// How long placing a call may take.
+    pub place_timeout: Option<Length>,
 }

@@ -57,7 +57,7 @@ pub struct BatchRequest {
     /// Reason, kept with the act and in each call's history.
     pub why: Why,
     /// Calls in this batch, 1 to 10,000; default 1,000.
-    #[serde(default = "usual_limit")]
+    #[serde(default = "default_limit")]
     #[schema(minimum = 1, maximum = 10000)]
     pub limit: i32,
     /// Only count, up to 100,000 calls. Default false.
@@ -73,7 +73,7 @@ pub struct BatchRequest {
     pub r#as: Option<Resolution>,
 }
 
-const fn usual_limit() -> i32 {
+const fn default_limit() -> i32 {
     1000
 }
 
@@ -174,12 +174,15 @@ pub struct SetTrunkRequest {
     pub slots: Option<i32>,
     /// Limit of dials per second, above 0; null means none.
     pub calls_per_second: Option<f64>,
-    /// What looking up a call at the provider proves: `none`, `hint` or `authoritative`; default `none`.
+    /// What looking up a call at the provider proves: `none`, `hint` or `authoritative`; null for what its adapter
+    /// declares.
     pub look_up: Option<String>,
-    /// Whether the provider rings only once for one Idempotency-Key. Default false.
+    /// Whether the provider rings only once for one Idempotency-Key; null for what its adapter declares. Refused
+    /// where the platform is known to ring again.
     pub idempotent: Option<bool>,
-    /// Time within which the provider sends a first report of every call it has placed, 1 second to 1 hour. A
-    /// call in doubt that it has not reported by then was not placed. Null if unknown.
+    /// Time within which the provider sends a first report of every call it has placed, 1 second to 1 hour, or 0
+    /// if it promises none; null for what its adapter declares. A call in doubt that it has not reported by then
+    /// was not placed.
     #[schema(example = "30 seconds")]
     pub reports_within: Option<String>,
     /// Reason, kept with the act.

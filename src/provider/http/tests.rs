@@ -12,6 +12,7 @@ use crate::{
     domain::{ClaimedCall, Refusal},
     provider::{
         Deadline, Stopwatch,
+        deadline::SHORTEST_LEASE,
         exchange::{self, Connector, Exchange},
         tag,
     },
@@ -26,12 +27,12 @@ fn claimed() -> ClaimedCall {
         "id": "0197f5e0-0000-7000-8000-000000000001", "claim_no": 2, "attempt": 1,
         "phone": "+14155550100", "from_number": null, "script_id": "welcome",
         "metadata": {"customer": 7}, "trunk": "default", "campaign": "default",
-        "lease_until": "2026-01-02T03:04:05.678901Z", "ring_timeout_sec": 60, "max_duration_sec": 1800
+        "lease_until": "2026-01-02T03:04:05.678901Z", "lease_sec": 60, "ring_timeout_sec": 60, "max_duration_sec": 1800
     }))
     .unwrap()
 }
 
-fn order(call: &ClaimedCall, latest_start: Duration) -> Order<'_> {
+fn order(call: &ClaimedCall, lease: Duration) -> Order<'_> {
     let secrets = "supersecret".parse().unwrap();
     Order {
         call,
@@ -41,10 +42,7 @@ fn order(call: &ClaimedCall, latest_start: Duration) -> Order<'_> {
             call.reference(),
             &secrets,
         ),
-        deadline: Deadline {
-            started: Stopwatch::start(),
-            latest_start,
-        },
+        deadline: Deadline::of_claim(Stopwatch::start(), lease),
     }
 }
 
@@ -60,7 +58,7 @@ async fn listen() -> (TcpListener, HttpProvider) {
 
 async fn place(provider: &HttpProvider) -> Placement {
     let call = claimed();
-    provider.place(order(&call, Duration::from_secs(30))).await
+    provider.place(order(&call, SHORTEST_LEASE)).await
 }
 
 /// Reads one whole request.
@@ -110,7 +108,7 @@ async fn the_provider_is_told_the_trace_of_the_call() {
         socket.write_all(PLACED.as_bytes()).await.unwrap();
         seen
     };
-    let placed = provider.place(order(&call, Duration::from_secs(30)));
+    let placed = provider.place(order(&call, SHORTEST_LEASE));
     let (_, seen) = tokio::join!(placed, server);
     assert!(
         seen.contains(&format!("traceparent: {trace}\r\n")),
@@ -267,7 +265,7 @@ async fn a_reset_after_the_request_is_unknown() {
 #[tokio::test]
 async fn a_time_out_after_the_request_is_unknown_and_hangs_up() {
     let (listener, mut provider) = listen().await;
-    provider.0.limits.total = Duration::from_millis(100);
+    provider.0.place_timeout = Duration::from_millis(100);
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         request(&mut socket).await;
@@ -281,6 +279,24 @@ async fn a_time_out_after_the_request_is_unknown_and_hangs_up() {
             why: "no answer within 100ms".to_owned()
         }
     );
+    assert_eq!(end, std::io::ErrorKind::UnexpectedEof);
+}
+
+/// Whatever the adapter would wait for.
+#[tokio::test]
+async fn a_dial_ends_with_its_lease() {
+    let (listener, mut provider) = listen().await;
+    provider.0.place_timeout = Duration::MAX;
+    let server = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        request(&mut socket).await;
+        socket.read_u8().await.unwrap_err().kind()
+    };
+    let call = claimed();
+    let placing = provider.place(order(&call, Duration::from_secs(1)));
+    let (placement, end) = tokio::join!(placing, server);
+    let why = "no answer within the lease of the dial".to_owned();
+    assert_eq!(placement, Placement::Unknown { why });
     assert_eq!(end, std::io::ErrorKind::UnexpectedEof);
 }
 
@@ -298,7 +314,8 @@ async fn too_late_means_that_nobody_is_called_up() {
 async fn too_late_after_connecting_means_that_nothing_is_written() {
     let (listener, provider) = listen().await;
     let call = claimed();
-    let mut order = order(&call, Duration::from_secs(30));
+    let order = order(&call, SHORT);
+    let deadline = order.deadline;
     let Connector::Plain(tcp) = provider.0.connector.clone() else {
         panic!("a plain address");
     };
@@ -307,13 +324,12 @@ async fn too_late_after_connecting_means_that_nothing_is_written() {
         let tcp = tcp.clone();
         async move {
             let stream = tower::ServiceExt::oneshot(tcp, uri).await;
-            while watch_is_short(order.deadline.started) {
+            while !deadline.is_over() {
                 tokio::task::yield_now().await;
             }
             stream
         }
     });
-    order.deadline.latest_start = SHORT;
     let request = provider.place_request(&order).unwrap();
     let result = exchange::over(slow, request, provider.0.limits, Some(order.deadline)).await;
     assert!(matches!(result, Exchange::Late), "{result:?}");
@@ -324,10 +340,6 @@ async fn too_late_after_connecting_means_that_nothing_is_written() {
 }
 
 const SHORT: Duration = Duration::from_millis(50);
-
-fn watch_is_short(watch: Stopwatch) -> bool {
-    watch.elapsed() < SHORT
-}
 
 #[tokio::test]
 async fn the_id_is_found_in_a_large_answer() {

@@ -32,7 +32,7 @@ pub(in crate::provider) fn claimed(change: &Value) -> ClaimedCall {
         "id": "0197f5e0-0000-7000-8000-000000000001", "claim_no": 1, "attempt": 1,
         "phone": "+14155550123", "from_number": null, "script_id": "welcome",
         "metadata": {"name": "Ada", "order": "4711"}, "trunk": "default", "campaign": "default",
-        "lease_until": "2026-01-02T03:04:05.678901Z", "ring_timeout_sec": 45, "max_duration_sec": 1800
+        "lease_until": "2026-01-02T03:04:05.678901Z", "lease_sec": 60, "ring_timeout_sec": 45, "max_duration_sec": 1800
     });
     for (name, value) in change.as_object().unwrap() {
         call[name] = value.clone();
@@ -45,10 +45,7 @@ pub(in crate::provider) fn order(call: &ClaimedCall) -> Order<'_> {
     Order {
         call,
         webhook_url: WEBHOOK.to_owned(),
-        deadline: Deadline {
-            started: Stopwatch::start(),
-            latest_start: Duration::from_secs(30),
-        },
+        deadline: Deadline::of_claim(Stopwatch::start(), Duration::from_mins(1)),
     }
 }
 

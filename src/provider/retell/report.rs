@@ -83,6 +83,8 @@ fn facts(call: &Value) -> Facts {
     let machine = call
         .pointer("/call_analysis/in_voicemail")
         .and_then(Value::as_bool);
+    // Calls that nobody answered are analyzed too, and are in no voicemail.
+    let machine = machine.filter(|machine| *machine || call.get("start_timestamp").is_some());
     Facts {
         duration_sec: number(call, "/duration_ms").map(|ms| ms / 1000.0),
         cost: cents.map(|cents| cents / 100.0),

@@ -30,7 +30,7 @@ fn call(change: &Value) -> ClaimedCall {
         "id": "0197f5e0-0000-7000-8000-000000000001", "claim_no": 1, "attempt": 1,
         "phone": "+14155550123", "from_number": null, "script_id": "welcome",
         "metadata": {"name": "Ada", "order": 4711}, "trunk": "default", "campaign": "default",
-        "lease_until": "2026-01-02T03:04:05.678901Z", "ring_timeout_sec": 45, "max_duration_sec": 1800
+        "lease_until": "2026-01-02T03:04:05.678901Z", "lease_sec": 60, "ring_timeout_sec": 45, "max_duration_sec": 1800
     });
     for (name, value) in change.as_object().unwrap() {
         call[name] = value.clone();
@@ -42,10 +42,7 @@ fn body(call: &ClaimedCall) -> Result<Value, Refusal> {
     let order = Order {
         call,
         webhook_url: "https://calls.example.com/callbacks/call-status/default/x/y".to_owned(),
-        deadline: Deadline {
-            started: Stopwatch::start(),
-            latest_start: Duration::from_secs(30),
-        },
+        deadline: Deadline::of_claim(Stopwatch::start(), Duration::from_mins(1)),
     };
     let retell = retell();
     let body = retell.place_body(&order)?;
@@ -315,6 +312,14 @@ fn its_webhooks_tell_a_call_from_its_answer_to_its_analysis() {
         (busy.outcome, busy.answered, busy.answered_at),
         (Some(Outcome::Busy), false, None)
     );
+    // Analyzed although nobody answered.
+    let mut unanswered: Value =
+        serde_json::from_str(data!("webhook-call_ended-busy.json")).unwrap();
+    unanswered["event"] = json!("call_analyzed");
+    unanswered["call"]["call_analysis"] = json!({"in_voicemail": false});
+    let unanswered = read(&unanswered.to_string());
+    assert_eq!(unanswered.outcome, Some(Outcome::Busy));
+    assert_eq!(unanswered.result.get("answeredBy"), None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     domain::{Facts, Outcome, Reference, Report, ReportKind},
     provider::{
-        platform::{only, sip_outcome, take, text},
+        platform::{only, seconds, sip_outcome, take, text},
         protocol::{self, instant},
     },
 };
@@ -139,7 +139,7 @@ impl Heard {
             }
         }
         let both = ended_at.zip(heard.answered_at);
-        heard.seconds = both.map(|(end, answer)| (end - answer).as_seconds_f64());
+        heard.seconds = both.map(|(end, answer)| seconds(end - answer));
         heard
     }
 }

@@ -7,7 +7,7 @@ use super::ended;
 use crate::{
     domain::{Facts, Outcome, Reference, Report, ReportKind},
     provider::{
-        platform::{REFERENCE, number, only, take, text},
+        platform::{REFERENCE, number, only, seconds, take, text},
         protocol::{self, instant},
         words,
     },
@@ -131,8 +131,8 @@ impl Said {
 
     fn facts(&self, report: &Report, id: &str, address: &str) -> Facts {
         let lasted = || {
-            let length = self.instant("endedAt")? - self.instant("startedAt")?;
-            Some(length.as_seconds_f64()).filter(|seconds| *seconds >= 0.0)
+            let length = seconds(self.instant("endedAt")? - self.instant("startedAt")?);
+            Some(length).filter(|seconds| *seconds >= 0.0)
         };
         let cost = number(&self.message, "/cost").or_else(|| number(&self.call, "/cost"));
         let is_recorded = ["/artifact/recordingUrl", "/recordingUrl"]

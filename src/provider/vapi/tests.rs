@@ -472,6 +472,13 @@ fn strange_bodies_end_nothing() {
 }
 
 #[test]
+fn a_duration_is_as_precise_as_its_times() {
+    let mut body: Value = serde_json::from_str(data!("webhook-report-answered.json")).unwrap();
+    body["message"]["endedAt"] = json!("2026-01-02T03:04:16.562Z");
+    assert_eq!(read(&body.to_string()).result["durationSec"], 2.562);
+}
+
+#[test]
 fn a_talk_of_a_megabyte_keeps_its_facts() {
     let mut body: Value = serde_json::from_str(data!("webhook-report-answered.json")).unwrap();
     let artifact = &mut body["message"]["artifact"];

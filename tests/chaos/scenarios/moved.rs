@@ -40,8 +40,8 @@ pub(super) async fn play() -> Played {
         "the story took too long: nothing is in doubt any more".to_owned()
     })?;
     // Cancel requests: only the calls' own account may receive them.
-    let wish = "select pgdial.cancel(id, 'chaos') from pgdial.calls where state = 'in_call'";
-    stage.sql(wish).await;
+    let wanted = "select pgdial.cancel(id, 'chaos') from pgdial.calls where state = 'in_call'";
+    stage.sql(wanted).await;
     // A doubt of the new account is younger than theirs: by the time it was asked about, theirs were due.
     let younger = stage.enqueue("+14155550019").await;
     comes(

@@ -1,5 +1,8 @@
 //! `doctor`: everything that can break is broken once, and found together with its repair.
 
+use std::time::Duration;
+
+use pgdial::provider::{Capabilities, Idempotency};
 use serde_json::Value;
 
 use super::{DONE, REFUSED, Ran};
@@ -582,7 +585,11 @@ async fn an_account_is_asked_and_its_silence_is_a_warning() {
         (REFUSED, &"warn".into()),
         "{told:#}"
     );
-    assert_eq!(told["findings"][0]["about"], "key");
+    let first = &told["findings"][0];
+    assert_eq!(
+        (&first["about"], &first["verdict"]),
+        (&"key".into(), &"warn".into())
+    );
     assert!(!told.to_string().contains("key_0123"), "{told:#}");
     let (_, told) = examined(&machine, retell);
     let warned = said(&told, "provider", "warn");
@@ -610,5 +617,40 @@ async fn a_way_on_which_no_notification_comes_is_found_and_a_worker_refuses_it()
     assert!(
         ran.words.contains("a pooler in transaction mode"),
         "{ran:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_said_and_the_adapter_knows_to_be_otherwise_is_told() {
+    let machine = Machine::new().await;
+    machine
+        .db
+        .sql("update pgdial.trunks set idempotent = true")
+        .await;
+    let once = Capabilities {
+        idempotency: Some(Idempotency::Honoured(Duration::from_mins(1))),
+        ..Capabilities::UNKNOWN
+    };
+    machine
+        .db
+        .working("acme voice.example.com 0123", once)
+        .await;
+    finds(
+        &machine,
+        "trunk",
+        "warn",
+        &[
+            "keeps a key for 60 s, and 10 minutes are needed",
+            "--idempotent declared",
+        ],
+    );
+    finds(
+        &machine,
+        "trunk",
+        "ok",
+        &[
+            "trunk default at acme voice.example.com 0123",
+            "idempotent: no, as set; its adapter declares",
+        ],
     );
 }

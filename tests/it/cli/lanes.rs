@@ -1,3 +1,4 @@
+use pgdial::provider::{Capabilities, Idempotency, LookUps, Webhooks};
 use serde_json::json;
 
 use super::{DONE, REFUSED, USAGE, pgdial, row};
@@ -104,6 +105,65 @@ async fn a_trunk_is_created_changed_and_shown() {
         &["campaigns", "create", "europe", "--trunk", "eu_west"],
     )
     .done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_shows_what_its_adapter_declares_and_what_a_person_set() {
+    let machine = Machine::new().await;
+    let by_id = Capabilities {
+        look_up: Some(LookUps::ById),
+        idempotency: Some(Idempotency::None),
+        webhooks: Some(Webhooks::PerCall),
+        ..Capabilities::UNKNOWN
+    };
+    machine
+        .db
+        .working("acme voice.example.com 0123", by_id)
+        .await;
+    let shown = || pgdial(&machine, &["trunks", "show", "default"]).done();
+    let has = |shown: &str, words: &[&str]| {
+        let line = shown.lines().find(|line| line.trim().starts_with(words[0]));
+        let line = line.unwrap_or_else(|| panic!("{words:?} in\n{shown}"));
+        assert!(
+            words.iter().all(|word| line.contains(word)),
+            "{words:?} in\n{shown}"
+        );
+    };
+    let before = shown();
+    has(&before, &["adapter", "acme voice.example.com 0123"]);
+    has(
+        &before,
+        &[
+            "look-up",
+            "hint, as its adapter declares: by its own id alone",
+        ],
+    );
+    has(&before, &["webhook URL", "per call"]);
+    has(&before, &["lists calls", "not known"]);
+    let set =
+        |option: &str, value: &str| pgdial(&machine, &["trunks", "set", "default", option, value]);
+    set("--idempotent", "true").refused(
+        USAGE,
+        "\"idempotent\" cannot be true on trunk default: its platform rings again for each request",
+    );
+    set("--reports-within", "none").done();
+    set("--look-up", "authoritative").done();
+    let after = shown();
+    has(
+        &after,
+        &[
+            "look-up",
+            "authoritative, as set; its adapter declares: by its own id alone",
+        ],
+    );
+    has(&after, &["reports within", "none, as set"]);
+    has(&after, &["conflict", "is not asked about"]);
+    set("--look-up", "declared").done();
+    set("--idempotent", "declared").done();
+    set("--reports-within", "declared").done();
+    assert_eq!(shown(), before);
+    let list = pgdial(&machine, &["trunks", "list"]).done();
+    assert_eq!(row(list.lines().nth(1).unwrap())[..2], ["default", "acme"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

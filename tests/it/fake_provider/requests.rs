@@ -257,16 +257,13 @@ async fn a_request_that_cannot_be_read_is_refused() {
 #[tokio::test]
 async fn what_cannot_start_says_why() {
     let folder = TempDir::new().unwrap();
-    let options = FakeOptions::new(
-        folder.path().join("no/such/folder"),
-        SECRET.parse().unwrap(),
-    );
+    let options = FakeOptions::new(folder.path().join("no/such/folder"), SECRET);
     assert!(matches!(
         FakeProvider::start(options).await,
         Err(Error::Ledger { .. })
     ));
     let scene = Scene::new(|_| ()).await;
-    let mut options = FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET.parse().unwrap());
+    let mut options = FakeOptions::new(folder.path().join("ledger.jsonl"), SECRET);
     options.listen = scene.fake.address();
     assert!(matches!(
         FakeProvider::start(options).await,

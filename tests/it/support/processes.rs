@@ -1,6 +1,7 @@
 //! The built program as separate processes, with the fake provider's ledger as the witness.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -8,6 +9,11 @@ use std::{
     time::Duration,
 };
 
+use pgdial::provider::{
+    adapters::{Adapter, FakeAccount},
+    tag,
+};
+use pgdial_fake_provider::Speak;
 use tempfile::TempDir;
 
 use super::{TestDb, eventually};
@@ -19,6 +25,7 @@ pub(crate) struct Machine {
     pub(crate) db: TestDb,
     pub(crate) api: SocketAddr,
     pub(crate) provider: SocketAddr,
+    speak: Speak,
     folder: TempDir,
 }
 
@@ -34,8 +41,14 @@ impl Machine {
     }
 
     pub(crate) fn on(db: TestDb) -> Self {
+        Self::that_speaks(Speak::Http, db)
+    }
+
+    /// Its provider and its adapter speak this protocol.
+    pub(crate) fn that_speaks(speak: Speak, db: TestDb) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
+            speak,
             db,
             api: free_address(),
             provider: free_address(),
@@ -70,12 +83,40 @@ impl Machine {
             .env_remove("PGDIAL_API_KEYS")
             .env("DATABASE_URL", self.db.url_as("dialer"))
             .env("PGDIAL_LISTEN", self.api.to_string())
-            .env("PGDIAL_PUBLIC_URL", format!("http://{}", self.api))
-            .env("PGDIAL_PROVIDER_URL", format!("http://{}", self.provider))
-            .env("PGDIAL_WEBHOOK_SECRETS", SECRET)
+            .env("PGDIAL_PUBLIC_URL", self.public_url())
+            .envs(self.account())
+            .env("PGDIAL_WEBHOOK_SECRETS", self.secret())
             .env("PGDIAL_LOG", "info")
             .stdin(Stdio::null());
         command
+    }
+
+    fn public_url(&self) -> String {
+        format!("{}://{}", self.speak.webhook_scheme(), self.api)
+    }
+
+    /// Platforms sign with the text itself, which only Standard Webhooks encodes.
+    fn secret(&self) -> &'static str {
+        if self.speak == Speak::Http {
+            SECRET
+        } else {
+            "the-secret-of-the-webhooks"
+        }
+    }
+
+    /// Variables of the account at the provider.
+    fn account(&self) -> BTreeMap<String, String> {
+        let name = self.speak.name();
+        let settings = Adapter::named(&name).unwrap().rehearsal(&FakeAccount {
+            address: format!("http://{}", self.provider),
+            key: "the-key-of-the-account".to_owned(),
+            public_key: self.speak.public_key(self.secret()).unwrap_or_default(),
+        });
+        let variables = settings
+            .into_iter()
+            .map(|(setting, value)| (format!("PGDIAL_{setting}"), value));
+        let kind = ("PGDIAL_PROVIDER".to_owned(), name);
+        variables.chain([kind]).collect()
     }
 
     /// Starts the fake provider with these rules and talk times.
@@ -83,7 +124,11 @@ impl Machine {
         let listen = self.provider.to_string();
         let ledger = self.ledger();
         let ledger = ledger.to_str().unwrap();
+        let speak = self.speak.name();
         let mut all = vec!["fake-provider", "--listen", &listen, "--ledger", ledger];
+        all.extend(["--speak", &speak]);
+        let account_url = tag::account_url(&self.public_url(), "default");
+        all.extend(["--webhook-url", &account_url]);
         all.extend(args);
         let process = self.start("provider", &all);
         self.until_healthy(self.provider, &process).await;
@@ -185,13 +230,14 @@ impl Machine {
 
     /// Waits until no call is waiting or in flight.
     pub(crate) async fn until_all_over(&self) {
-        eventually("every call is over", || async {
-            self.db
-                .text("select count(*) from pgdial.calls where ended_at is null")
-                .await
-                == "0"
-        })
-        .await;
+        let open = "select coalesce(string_agg(concat_ws(' ', phone, state, run_at - pgdial.now(), last_error), '; '), '')
+                    from pgdial.calls where ended_at is null";
+        let over = tokio::time::timeout(PATIENCE, async {
+            while !self.db.text(open).await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        assert!(over.await.is_ok(), "not over: {}", self.db.text(open).await);
     }
 
     /// Runs the independent script on the ledger; returns what it printed if it found nothing wrong.

@@ -2,7 +2,7 @@
 
 use pgdial::{
     domain::Reference,
-    flow::{defer::DeferReason, look_up::LookUpDue, sweep::CancelWish},
+    flow::{defer::DeferReason, look_up::LookUpDue, sweep::CancelRequest},
 };
 
 use super::{Machine, Step, reports::said_id, text};
@@ -115,10 +115,11 @@ impl Machine<'_> {
         let trunks = TRUNKS.map(ToOwned::to_owned);
         let swept = self.db.calls.sweep(&trunks, None).await.map_err(text)?;
         self.model.sweep();
-        let mut asked: Vec<Reference> = swept.cancels.iter().map(CancelWish::reference).collect();
+        let mut asked: Vec<Reference> =
+            swept.cancels.iter().map(CancelRequest::reference).collect();
         asked.sort_unstable();
         let wished = self.model.calls.iter().filter(|call| {
-            call.cancel_wished && call.state.is_in_flight() && call.provider_id.is_some()
+            call.cancel_requested && call.state.is_in_flight() && call.provider_id.is_some()
         });
         let mut expected: Vec<Reference> = wished
             .map(|call| Reference {

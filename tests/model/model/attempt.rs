@@ -178,7 +178,7 @@ impl Model {
             _ => {}
         }
         let call = &self.calls[index];
-        if call.cancel_wished {
+        if call.cancel_requested {
             return self.end_attempt(index, Outcome::Canceled);
         }
         if call.answered_at.is_some() {
@@ -191,7 +191,7 @@ impl Model {
         if matches!(why, Back::Forbidden { .. }) && call.forbidden >= 5 {
             return self.end_attempt(index, Outcome::Account);
         }
-        let forbidden = self.is_forbidden(call.wish.number);
+        let forbidden = self.is_forbidden(call.request.number);
         let call = &mut self.calls[index];
         call.attempt -= 1;
         if forbidden {
@@ -228,7 +228,7 @@ impl Model {
     /// How an attempt ends, whoever found out.
     pub(super) fn end_attempt(&mut self, index: usize, outcome: Outcome) {
         let now = self.now;
-        let forbidden = self.is_forbidden(self.calls[index].wish.number);
+        let forbidden = self.is_forbidden(self.calls[index].request.number);
         let retry = self.retry(index, outcome);
         let call = &mut self.calls[index];
         let answered = call.answered_at.is_some();
@@ -244,11 +244,11 @@ impl Model {
             call.hold(until);
             call.dial(call.claim_no()).known = Some(Known::UpUntil(until));
         }
-        if reached || (call.cancel_wished && answered) {
+        if reached || (call.cancel_requested && answered) {
             call.answered_at.get_or_insert(now);
             call.end(CallState::Completed, now);
             call.note("completed");
-        } else if call.cancel_wished || outcome == Outcome::Canceled {
+        } else if call.cancel_requested || outcome == Outcome::Canceled {
             call.end(CallState::Canceled, now);
             call.note("canceled");
         } else if let Some(retry) = retry {

@@ -54,7 +54,7 @@ impl Model {
         if self.was_tried(index) {
             2
         } else {
-            u8::from(self.is_suspect(self.calls[index].wish.campaign))
+            u8::from(self.is_suspect(self.calls[index].request.campaign))
         }
     }
 
@@ -87,7 +87,7 @@ impl Model {
     /// Whether only its turn keeps this call from being dialled.
     fn may_go(&self, index: usize, trunks: &[usize]) -> Result<(), String> {
         let call = &self.calls[index];
-        let number = call.wish.number;
+        let number = call.request.number;
         let refuse = |why: &str| Err(format!("call {}: {why}", index + 1));
         if call.state != CallState::Waiting {
             return refuse("it does not wait");
@@ -101,15 +101,16 @@ impl Model {
         if self.is_forbidden(number) {
             return refuse("its number may not be rung");
         }
-        let taken =
-            |other: &super::Call| other.wish.number == number && other.takes_its_number(self.now);
+        let taken = |other: &super::Call| {
+            other.request.number == number && other.takes_its_number(self.now)
+        };
         if self.calls.iter().any(taken) {
             return refuse("its number is taken");
         }
         if !trunks.contains(&self.campaign_of(index).trunk) {
             return refuse("this worker cannot dial on its trunk");
         }
-        self.lane_is_open(call.wish.campaign, true)
+        self.lane_is_open(call.request.campaign, true)
             .map_err(|why| format!("call {}: {why}", index + 1))
     }
 
@@ -119,7 +120,7 @@ impl Model {
         let trunk = &self.trunks[lane.trunk];
         let flying = || self.calls.iter().filter(|call| call.state.is_in_flight());
         let on_trunk = flying().filter(|call| call.trunk == Some(lane.trunk));
-        let on_lane = flying().filter(|call| call.wish.campaign == campaign);
+        let on_lane = flying().filter(|call| call.request.campaign == campaign);
         if trunk.paused {
             Err("its trunk is paused")
         } else if lane.paused {
@@ -145,14 +146,14 @@ impl Model {
             let rank = |call: &super::Call| (-call.priority, call.run_at.earliest, call.id);
             let before = self.calls.iter().find(|went| {
                 chosen.contains(&went.id)
-                    && went.wish.campaign == left.wish.campaign
+                    && went.request.campaign == left.request.campaign
                     && rank(left) < rank(went)
                     && self.doubts(index) <= self.doubts(self.find(went.id).unwrap())
             });
             let number_went = self.calls.iter().any(|went| {
                 chosen.contains(&went.id)
-                    && went.wish.number == left.wish.number
-                    && (went.wish.campaign != left.wish.campaign || rank(went) < rank(left))
+                    && went.request.number == left.request.number
+                    && (went.request.campaign != left.request.campaign || rank(went) < rank(left))
             });
             if let (true, Some(_), false) = (candidate, before, number_went) {
                 return Err(format!("call {} was overtaken", index + 1));
@@ -191,10 +192,10 @@ impl Model {
             self.now + Moment::try_from(wait.as_micros()).unwrap()
         });
         for (index, call) in self.calls.iter().enumerate() {
-            let lane = &self.campaigns[call.wish.campaign];
+            let lane = &self.campaigns[call.request.campaign];
             let breaker = self.trunks[lane.trunk].breaker.not_before();
             let twins = || {
-                let twin = |other: &&super::Call| other.wish.number == call.wish.number;
+                let twin = |other: &&super::Call| other.request.number == call.request.number;
                 self.calls.iter().filter(twin)
             };
             let held = twins().filter_map(|other| other.hold_until).max();
@@ -206,11 +207,11 @@ impl Model {
                 .max(self.now);
             let by_time_alone = call.state == CallState::Waiting
                 && trunks.contains(&lane.trunk)
-                && !self.is_forbidden(call.wish.number)
+                && !self.is_forbidden(call.request.number)
                 && !twins().any(|other| other.state.is_in_flight())
                 && !(self.doubts(index) > 0 && self.suspect_is_dialing(lane.trunk))
                 && call.expires_at.is_none_or(|at| at > goes)
-                && self.lane_is_open(call.wish.campaign, false).is_ok();
+                && self.lane_is_open(call.request.campaign, false).is_ok();
             // The claim rounds up to whole milliseconds.
             if by_time_alone && wakes > goes + super::MILLISECOND {
                 return Err(format!(

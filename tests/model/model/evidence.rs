@@ -49,12 +49,12 @@ impl Model {
         retry_after: Option<Moment>,
     ) -> bool {
         let (now, call) = (self.now, &self.calls[index]);
-        let (trunk, campaign) = (call.trunk.unwrap(), call.wish.campaign);
+        let (trunk, campaign) = (call.trunk.unwrap(), call.request.campaign);
         let one = Heard {
             at: now,
             trunk,
             campaign,
-            number: call.wish.number,
+            number: call.request.number,
             call: index,
             kind,
             reason,
@@ -85,7 +85,7 @@ impl Model {
     /// A call was accepted.
     pub(super) fn accepted(&mut self, index: usize, trunk: usize) {
         let (now, call) = (self.now, &self.calls[index]);
-        let (campaign, number) = (call.wish.campaign, call.wish.number);
+        let (campaign, number) = (call.request.campaign, call.request.number);
         let lane = &mut self.campaigns[campaign];
         let since = (now - 10 * SECOND).max(lane.resumed_at.unwrap_or(Moment::MIN));
         if lane.accepted_at.is_none_or(|at| at < since) {
@@ -161,8 +161,8 @@ impl Model {
         let first = run[0].campaign;
         let alone = run.iter().all(|one| one.campaign == first);
         let others_are_due = self.calls.iter().any(|call| {
-            let lane = &self.campaigns[call.wish.campaign];
-            call.wish.campaign != first
+            let lane = &self.campaigns[call.request.campaign];
+            call.request.campaign != first
                 && lane.trunk == trunk
                 && !lane.paused
                 && call.state == CallState::Waiting
@@ -280,7 +280,7 @@ impl Model {
         let dialing = self
             .calls
             .iter()
-            .filter(|call| call.wish.campaign == campaign && call.state == CallState::Dialing);
+            .filter(|call| call.request.campaign == campaign && call.state == CallState::Dialing);
         Some(
             guard
                 .saturating_sub(refused)
@@ -316,7 +316,7 @@ impl Model {
         self.calls.iter().any(|call| {
             call.state == CallState::Dialing
                 && call.trunk == Some(trunk)
-                && self.is_suspect(call.wish.campaign)
+                && self.is_suspect(call.request.campaign)
         })
     }
 }

@@ -59,7 +59,7 @@ impl Model {
         let now = self.now;
         for entry in self.forbidden.iter_mut().filter(|entry| entry.pending) {
             for call in &mut self.calls {
-                if call.wish.number == entry.number && call.state == CallState::Waiting {
+                if call.request.number == entry.number && call.state == CallState::Waiting {
                     call.end(CallState::Suppressed, now);
                     call.note("suppressed");
                 }
@@ -77,7 +77,11 @@ impl Model {
             };
             let (now, call) = (self.now, &mut self.calls[index]);
             if at <= now {
-                let rest = ((now - call.claimed_at) / 2).clamp(5 * SECOND, 2 * MINUTE);
+                // The next "not found" may first count a minute after the first one.
+                let first = call.not_found_since.filter(|since| *since > now - MINUTE);
+                let counts = first.map_or(Moment::MAX, |since| since + MINUTE - now);
+                let half = (now - call.claimed_at) / 2;
+                let rest = half.min(counts).clamp(5 * SECOND, 2 * MINUTE);
                 call.look_up_at = Some(now + rest);
                 due.push(Reference {
                     call: call.id,

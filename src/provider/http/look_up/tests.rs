@@ -29,6 +29,7 @@ fn spoken(looked_up: Result<LookedUp, Error>) -> String {
         ),
         Ok(LookedUp::NotFound) => "not found".to_owned(),
         Ok(LookedUp::Unsupported) => "unsupported".to_owned(),
+        Ok(LookedUp::Inconclusive) => "inconclusive".to_owned(),
         Err(Error::NoAnswer { why }) => format!("no answer: {why}"),
         Err(Error::Refused { status, .. }) => format!("refused {status}"),
         Err(other) => panic!("{other:?}"),

@@ -12,7 +12,7 @@ use super::{Call, Due, Forbidden, Model, Moment, attempt::Back, time::own_deadli
 
 /// One request for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct CallRequest {
     pub(crate) number: usize,
     pub(crate) campaign: usize,
     pub(crate) priority: i16,
@@ -43,21 +43,25 @@ const ATTEMPTS: i32 = 3;
 
 impl Model {
     /// Copies the result of an enqueue into the model, or says what it should have been.
-    pub(crate) fn enqueued(&mut self, wish: &Wish, answer: &Enqueued) -> Result<(), String> {
-        let begins = wish.run_at.unwrap_or(Moment::MIN);
-        let known = |call: &&Call| wish.key.is_some() && call.wish.key == wish.key;
+    pub(crate) fn enqueued(
+        &mut self,
+        request: &CallRequest,
+        answer: &Enqueued,
+    ) -> Result<(), String> {
+        let begins = request.run_at.unwrap_or(Moment::MIN);
+        let known = |call: &&Call| request.key.is_some() && call.request.key == request.key;
         let known = self.calls.iter().find(known);
-        let expected = if wish.expires_at.is_some_and(|at| at <= begins) {
+        let expected = if request.expires_at.is_some_and(|at| at <= begins) {
             "invalid"
         } else if let Some(call) = known {
-            if call.wish == *wish {
+            if call.request == *request {
                 "duplicate"
             } else {
                 "key reused"
             }
-        } else if self.is_forbidden(wish.number) {
+        } else if self.is_forbidden(request.number) {
             "suppressed"
-        } else if wish.expires_at.is_some_and(|at| at <= self.now) {
+        } else if request.expires_at.is_some_and(|at| at <= self.now) {
             "invalid"
         } else {
             "created"
@@ -79,21 +83,21 @@ impl Model {
             }
             ("created", Some(id)) if self.find(id).is_some() => Err("an id twice".to_owned()),
             ("created", Some(id)) => {
-                self.calls.push(self.fresh(id, wish));
+                self.calls.push(self.fresh(id, request));
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    fn fresh(&self, id: CallId, wish: &Wish) -> Call {
+    fn fresh(&self, id: CallId, request: &CallRequest) -> Call {
         Call {
             id,
-            wish: wish.clone(),
-            priority: wish.priority,
-            run_at: Due::at(wish.run_at.unwrap_or(self.now)),
-            expires_at: wish.expires_at,
-            max_attempts: wish.max_attempts.unwrap_or(ATTEMPTS),
+            request: request.clone(),
+            priority: request.priority,
+            run_at: Due::at(request.run_at.unwrap_or(self.now)),
+            expires_at: request.expires_at,
+            max_attempts: request.max_attempts.unwrap_or(ATTEMPTS),
             state: CallState::Waiting,
             attempt: 0,
             deferrals: 0,
@@ -109,7 +113,7 @@ impl Model {
             answered_before: false,
             forced_claim_no: 0,
             outcome: None,
-            cancel_wished: false,
+            cancel_requested: false,
             ended_at: None,
             look_up_at: None,
             not_found: 0,
@@ -126,8 +130,8 @@ impl Model {
             call.note("canceled");
             Canceled::Canceled
         } else if call.state.is_in_flight() {
-            if !call.cancel_wished {
-                call.cancel_wished = true;
+            if !call.cancel_requested {
+                call.cancel_requested = true;
                 call.note("cancel_requested");
             }
             Canceled::Requested
@@ -149,7 +153,7 @@ impl Model {
         if (call.state == CallState::Completed || answered) && !force {
             return Redriven::NeedsForce;
         }
-        if self.is_forbidden(call.wish.number) {
+        if self.is_forbidden(call.request.number) {
             return Redriven::Suppressed;
         }
         let call = &mut self.calls[index];
@@ -165,7 +169,7 @@ impl Model {
         call.outcome = None;
         call.ended_at = None;
         call.hold_until = None;
-        call.cancel_wished = false;
+        call.cancel_requested = false;
         call.note("redriven");
         Redriven::Waiting
     }
@@ -245,10 +249,10 @@ impl Model {
     /// Its attempt ended long ago, and nothing is retried. What it held becomes free.
     fn resolve_given_up(&mut self, index: usize, outcome: Option<Outcome>) {
         let now = self.now;
-        let forbidden = self.is_forbidden(self.calls[index].wish.number);
+        let forbidden = self.is_forbidden(self.calls[index].request.number);
         let call = &mut self.calls[index];
         call.outcome = outcome;
-        call.cancel_wished = false;
+        call.cancel_requested = false;
         if outcome != Some(Outcome::Unknown) {
             call.hold_until = call.held_by_others(call.claim_no());
         }

@@ -4,25 +4,44 @@ use hyper::Uri;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
+use crate::calls::Order;
+
 /// A dial request. Unknown fields are accepted: other programs speak this protocol too.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Wish {
-    pub(crate) to: String,
+pub(super) struct PlaceRequest {
+    pub(super) to: String,
     #[serde(default)]
-    pub(crate) from: Option<String>,
+    from: Option<String>,
     #[serde(default)]
-    pub(crate) script_id: Option<String>,
+    script_id: Option<String>,
     #[serde(default)]
-    pub(crate) metadata: Option<Map<String, Value>>,
+    metadata: Option<Map<String, Value>>,
     #[serde(default, deserialize_with = "address")]
-    pub(crate) webhook_url: Option<Uri>,
+    webhook_url: Option<Uri>,
     #[serde(default)]
-    pub(crate) reference: Option<String>,
+    reference: Option<String>,
     #[serde(default)]
-    pub(crate) max_duration_sec: Option<u64>,
+    max_duration_sec: Option<u64>,
     #[serde(default)]
-    pub(crate) ring_timeout_sec: Option<u64>,
+    ring_timeout_sec: Option<u64>,
+}
+
+impl PlaceRequest {
+    /// The order. Without a reference the key names the dial.
+    pub(super) fn into_order(self, key: Option<&str>) -> Order {
+        Order {
+            to: self.to,
+            from: self.from,
+            script: self.script_id,
+            metadata: self.metadata.unwrap_or_default(),
+            webhook_url: self.webhook_url,
+            reference: self.reference.or(key.map(str::to_owned)),
+            max_duration_sec: self.max_duration_sec,
+            ring_timeout_sec: self.ring_timeout_sec,
+            echo: Value::Null,
+        }
+    }
 }
 
 /// A URL that requests can be sent to, or none.

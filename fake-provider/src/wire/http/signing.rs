@@ -10,7 +10,10 @@ use base64::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::http::request::Builder;
+use secrecy::ExposeSecret;
 use sha2::Sha256;
+
+use crate::wire::{Keys, Webhook};
 
 /// Signature schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -29,7 +32,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A signing secret: `whsec_` and base64, or any other text. Of several, separated by commas, the first.
 #[derive(Clone)]
-pub struct Secret(Hmac<Sha256>);
+struct Secret(Hmac<Sha256>);
 
 /// Why a text is not a secret. Does not contain the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,26 +69,39 @@ impl Secret {
         }
         mac.finalize().into_bytes().to_vec()
     }
+}
 
-    /// The request with the headers of this scheme.
-    pub(crate) fn sign(
-        &self,
-        scheme: Scheme,
-        request: Builder,
-        (event_id, body): (&str, &[u8]),
-        unix_s: i64,
-    ) -> Builder {
-        match scheme {
+/// Signs by one scheme, with one secret.
+#[derive(Debug)]
+pub(super) struct Signer {
+    secret: Secret,
+    scheme: Scheme,
+}
+
+impl Signer {
+    pub(super) fn new(keys: &Keys) -> Result<Self, BadSecret> {
+        Ok(Self {
+            secret: keys.webhook.expose_secret().parse()?,
+            scheme: keys.scheme,
+        })
+    }
+
+    /// The request with the headers of the scheme.
+    pub(super) fn sign(&self, request: Builder, webhook: &Webhook, unix_s: i64) -> Builder {
+        let (event_id, body) = (&webhook.event_id, webhook.body.as_ref());
+        match self.scheme {
             Scheme::Standard => {
                 let time = unix_s.to_string();
                 let signed = [event_id.as_bytes(), b".", time.as_bytes(), b".", body];
-                let signature = BASE64.encode(self.mac(&signed));
+                let signature = BASE64.encode(self.secret.mac(&signed));
                 request
                     .header("webhook-id", event_id)
                     .header("webhook-timestamp", time)
                     .header("webhook-signature", format!("v1,{signature}"))
             }
-            Scheme::XSignature => request.header("x-signature", hex::encode(self.mac(&[body]))),
+            Scheme::XSignature => {
+                request.header("x-signature", hex::encode(self.secret.mac(&[body])))
+            }
         }
     }
 }
@@ -97,12 +113,21 @@ mod tests {
     use super::*;
 
     fn signature(scheme: Scheme, header: &str) -> String {
-        let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, older"
-            .parse()
-            .unwrap();
-        let body = br#"{"test": 2432232314}"#;
-        let message = ("msg_p5jXN8AQM9LWM0D4loKWxJek", &body[..]);
-        let request = secret.sign(scheme, Request::post("/"), message, 1_614_265_330);
+        let signer = Signer::new(&Keys {
+            api: None,
+            webhook: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, older".into(),
+            scheme,
+        });
+        let webhook = Webhook {
+            event_id: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
+            content_type: "application/json",
+            body: br#"{"test": 2432232314}"#.as_slice().into(),
+            is_last: true,
+            pauses: None,
+        };
+        let request = signer
+            .unwrap()
+            .sign(Request::post("/"), &webhook, 1_614_265_330);
         let request = request.body(()).unwrap();
         request.headers()[header].to_str().unwrap().to_owned()
     }

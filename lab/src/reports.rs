@@ -1,0 +1,235 @@
+//! Large webhooks: the report of a long call's end, 1 MB of JSON in Vapi's shape, signed, over HTTP to `pgdial serve`.
+//! What does one cost, and how much of them does the process hold at a time?
+
+use std::sync::Arc;
+
+use hyper::{StatusCode, Uri};
+use pgdial::provider::{
+    signature::{self, Secrets},
+    tag,
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{
+    Bed, Error, Measure, Options,
+    bed::secret,
+    client::Client,
+    dials::{Answer, Dial, Served, Witness},
+    enqueue::Turns,
+    process::{Folder, Process, free_address},
+    refill::until_in_call,
+};
+
+/// Reports at scale 1, and unmeasured ones before them.
+const REPORTS: usize = 400;
+const WARM_UP: usize = 20;
+/// Reports under way at a time.
+const CLIENTS: usize = 4;
+/// Turns of the conversation, which make a report of a megabyte.
+const TURNS: usize = 1_700;
+
+pub(super) async fn large(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
+    let (reports, warm_up) = (options.scaled(REPORTS), options.scaled(WARM_UP));
+    let dials = in_call(bed, warm_up + reports).await?;
+
+    let folder = Folder::new()?;
+    let at_pgdial = free_address()?;
+    let (address, words) = (at_pgdial.to_string(), secret());
+    let mut pgdial = Process::start(
+        bed,
+        &folder,
+        &["serve"],
+        &[
+            ("PGDIAL_LISTEN", &address),
+            ("PGDIAL_PUBLIC_URL", &format!("http://{address}")),
+            ("PGDIAL_PROVIDER", "vapi"),
+            ("PGDIAL_PROVIDER_URL", "http://127.0.0.1:9"),
+            ("PGDIAL_PROVIDER_KEY", &secret()),
+            ("PGDIAL_NUMBERS", "+14155550100=lab"),
+            ("PGDIAL_WEBHOOK_SECRETS", &words),
+            ("PGDIAL_API_KEYS", &format!("lab:{}", secret())),
+            ("PGDIAL_KEEP_FINISHED", "forever"),
+        ],
+    )?;
+    pgdial.until_listening(at_pgdial).await?;
+    let secrets: Secrets = words
+        .parse()
+        .map_err(|error| Error::Wrong(format!("the lab's secret: {error}")))?;
+    let webhooks = Webhook::sign_all(bed, &secrets, &dials).await?;
+    let size = webhooks.first().map_or(0, |webhook| webhook.body.len());
+    let webhooks = Arc::new(webhooks);
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::connect(at_pgdial, "lab").await?);
+    }
+
+    let clients = post_all(clients, &webhooks, Turns::new(0, warm_up)).await?;
+    let meter = bed.meter_as("lab").with("pgdial", pgdial.pid);
+    let clients = post_all(clients, &webhooks, Turns::new(warm_up, warm_up + reports)).await?;
+    let mut used = meter.stop();
+    used.peak_rss.remove("lab");
+    drop(clients);
+    pgdial.stop().await?;
+    check(bed, warm_up + reports, size).await?;
+    let rate = Measure::rate("webhook-large", reports, &used);
+    Ok(vec![
+        Measure {
+            unit: "reports/s",
+            ..rate
+        }
+        .note(format!(
+            "{size} bytes each, {CLIENTS} at a time; CPU is per report, and that of `lab` is the provider's"
+        )),
+    ])
+}
+
+/// Calls that were answered by a provider in this process and are still on.
+async fn in_call(bed: &Bed, calls: usize) -> Result<Vec<Dial>, Error> {
+    bed.set_slots(calls).await?;
+    bed.seed_waiting(calls).await?;
+    let (witness, mut dials) = Witness::new(Answer::Accept);
+    let served = Served::start(bed, witness, calls).await?;
+    let mut live = Vec::new();
+    for _ in 0..calls {
+        live.push(dials.next().await?);
+    }
+    until_in_call(bed, calls).await?;
+    served.stop().await?;
+    Ok(live)
+}
+
+struct Webhook {
+    path: String,
+    headers: [(&'static str, String); 3],
+    body: String,
+}
+
+impl Webhook {
+    /// The report of each call's end, with the signature that Vapi makes with a credential of Standard Webhooks.
+    async fn sign_all(bed: &Bed, secrets: &Secrets, dials: &[Dial]) -> Result<Vec<Self>, Error> {
+        // The signature's time is compared with the database's clock.
+        let now = bed.number("extract(epoch from pgdial.now())").await?;
+        let report = report("{id}", "{reference}").to_string();
+        let signed = |dial: &Dial| {
+            let reference = dial.reference.to_string();
+            let body = report
+                .replace("{id}", &dial.provider_call_id())
+                .replace("{reference}", &reference);
+            let url = tag::webhook_url("http://lab", "default", dial.reference, secrets);
+            let url: Uri = url
+                .parse()
+                .map_err(|_bad| Error::Wrong(format!("{url} is no address")))?;
+            let signature = signature::sign_standard(secrets, &reference, now, body.as_bytes());
+            Ok(Self {
+                path: url.path().to_owned(),
+                headers: [
+                    (signature::ID, reference),
+                    (signature::TIMESTAMP, now.to_string()),
+                    (signature::SIGNATURE, signature),
+                ],
+                body,
+            })
+        };
+        dials.iter().map(signed).collect()
+    }
+}
+
+/// The report of a conversation of two hours: everything that was said three times over, with its times, and the
+/// assistant with its prompt.
+fn report(id: &str, reference: &str) -> Value {
+    let said = "I see, and on which day of the week would it suit you best to have the technician come by?";
+    let turns = 0..TURNS;
+    let seconds = |nth: usize| f64::from(u32::try_from(nth).unwrap_or(u32::MAX)) * 4.217;
+    let by_bot = |nth: usize| nth.is_multiple_of(2);
+    let message = |nth: usize| {
+        let start = 1_767_323_054_000.0 + seconds(nth) * 1000.0;
+        json!({
+            "role": if by_bot(nth) { "bot" } else { "user" }, "message": said, "source": "",
+            "time": start, "endTime": start + 3_911.0, "duration": 3_911.0, "secondsFromStart": seconds(nth),
+            "metadata": {"wordLevelConfidence": [
+                {"word": "see", "start": 0.08, "end": 0.32, "confidence": 0.998_734_2},
+                {"word": "day", "start": 0.48, "end": 0.71, "confidence": 0.987_163_5},
+            ]},
+        })
+    };
+    let formatted = |nth: usize| json!({"role": if by_bot(nth) { "assistant" } else { "user" }, "content": said});
+    let line = |nth: usize| format!("{}: {said}\n", if by_bot(nth) { "AI" } else { "User" });
+    let call = json!({
+        "id": id, "orgId": "be2fa99a-b5f1-4b5a-8cfd-55c085a5ad41", "type": "outboundPhoneCall", "status": "ended",
+        "createdAt": "2026-01-02T03:04:05.145Z", "startedAt": "2026-01-02T03:04:14.000Z",
+        "endedAt": "2026-01-02T05:04:14.000Z", "endedReason": "customer-ended-call",
+        "assistantOverrides": {"metadata": {"pgdial_reference": reference}, "variableValues": {"name": "Ada"}},
+        "phoneCallProvider": "twilio", "phoneCallProviderId": "CA00000000000000000000000000000001",
+    });
+    let prompt = said.repeat(200);
+    json!({"message": {
+        "type": "end-of-call-report", "timestamp": 1_767_330_254_000_u64, "endedReason": "customer-ended-call",
+        "startedAt": "2026-01-02T03:04:14.000Z", "endedAt": "2026-01-02T05:04:14.000Z", "cost": 8.1234,
+        "costBreakdown": {"transport": 1.2, "stt": 1.1, "llm": 2.4, "tts": 2.2, "vapi": 1.2, "total": 8.1},
+        "analysis": {"summary": "They found a day for the technician.", "successEvaluation": "true"},
+        "artifact": {
+            "recordingUrl": "https://storage.vapi.ai/lab-mono.wav",
+            "messages": turns.clone().map(message).collect::<Vec<_>>(),
+            "messagesOpenAIFormatted": turns.clone().map(formatted).collect::<Vec<_>>(),
+            "transcript": turns.map(line).collect::<String>(),
+        },
+        "call": call,
+        "assistant": {"name": "Lab", "model": {"provider": "openai", "messages": [
+            {"role": "system", "content": prompt},
+        ]}},
+    }})
+}
+
+async fn post_all(
+    clients: Vec<Client>,
+    webhooks: &Arc<Vec<Webhook>>,
+    turns: Arc<Turns>,
+) -> Result<Vec<Client>, Error> {
+    let mut posting = JoinSet::new();
+    for mut client in clients {
+        let (turns, webhooks) = (Arc::clone(&turns), Arc::clone(webhooks));
+        posting.spawn(async move {
+            while let Some(webhook) = turns.next().and_then(|nth| webhooks.get(nth)) {
+                let body = webhook.body.clone();
+                let posted = client.post_with(&webhook.path, &webhook.headers, body);
+                let (status, said) = posted.await?;
+                if status != StatusCode::OK {
+                    let said = String::from_utf8_lossy(&said).into_owned();
+                    return Err(Error::Wrong(format!(
+                        "a webhook was answered {status}: {said}"
+                    )));
+                }
+            }
+            Ok(client)
+        });
+    }
+    let mut clients = Vec::new();
+    while let Some(done) = posting.join_next().await {
+        clients.push(done??);
+    }
+    Ok(clients)
+}
+
+/// Checks that each report ended its call, and was kept whole.
+async fn check(bed: &Bed, reports: usize, size: usize) -> Result<(), Error> {
+    let ended = bed
+        .number(
+            "select count(*) from pgdial.calls where state = 'completed' and outcome = 'answered' \
+             and (result ->> 'durationSec')::numeric = 7200",
+        )
+        .await?;
+    let kept = bed
+        .number(&format!(
+            "select count(*) from pgdial.webhook_events where verdict = 'applied' and length(body) = {size}"
+        ))
+        .await?;
+    let expected = i64::try_from(reports).unwrap_or(i64::MAX);
+    if (ended, kept) == (expected, expected) {
+        Ok(())
+    } else {
+        Err(Error::Wrong(format!(
+            "of {reports} reports {kept} were kept and {ended} ended their call"
+        )))
+    }
+}
