@@ -45,6 +45,7 @@ pub struct Finding {
     /// What was asked about, in a word.
     pub about: &'static str,
     /// How good it is.
+    #[serde(rename = "verdict")]
     pub severity: Severity,
     /// What was found, in a sentence, without the key.
     pub message: String,

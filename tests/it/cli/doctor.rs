@@ -585,7 +585,11 @@ async fn an_account_is_asked_and_its_silence_is_a_warning() {
         (REFUSED, &"warn".into()),
         "{told:#}"
     );
-    assert_eq!(told["findings"][0]["about"], "key");
+    let first = &told["findings"][0];
+    assert_eq!(
+        (&first["about"], &first["verdict"]),
+        (&"key".into(), &"warn".into())
+    );
     assert!(!told.to_string().contains("key_0123"), "{told:#}");
     let (_, told) = examined(&machine, retell);
     let warned = said(&told, "provider", "warn");
