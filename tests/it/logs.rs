@@ -40,7 +40,7 @@ async fn each_line_is_an_object_whose_fields_have_the_names_of_spans() {
             .cloned()
     };
     eventually("the webhook is logged", || async {
-        of(&lines(), "webhook kept").is_some()
+        of(&lines(), "webhook taken").is_some()
     })
     .await;
     let lines = lines();
@@ -56,7 +56,7 @@ async fn each_line_is_an_object_whose_fields_have_the_names_of_spans() {
     ] {
         assert_eq!(dialled[name], value, "{name} in {dialled}");
     }
-    let kept = of(&lines, "webhook kept").unwrap();
+    let kept = of(&lines, "webhook taken").unwrap();
     assert_eq!(kept["dial.reference"], format!("{call}-1"), "{kept}");
     for line in &lines {
         assert!(
