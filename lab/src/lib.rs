@@ -284,7 +284,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "webhook-large",
-        about: "reports of 1 MB at the end of calls, signed, 4 at a time, to `pgdial serve`",
+        about: "reports of 1 MB at the end of calls, signed, 4 and 32 at a time, to `pgdial serve`",
         fresh: Fresh::EachRepeat,
         run: |bed, options| Box::pin(reports::large(bed, options)),
     },

@@ -1,7 +1,7 @@
 //! Large webhooks: the report of a long call's end, 1 MB of JSON in Vapi's shape, signed, over HTTP to `pgdial serve`.
-//! What does one cost, and how much of them does the process hold at a time?
+//! What does one cost, and how much memory do many of them take?
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use hyper::{StatusCode, Uri};
 use pgdial::provider::{
@@ -22,16 +22,17 @@ use super::{
 };
 
 /// Reports at scale 1, and unmeasured ones before them.
-const REPORTS: usize = 400;
+const REPORTS: usize = 200;
 const WARM_UP: usize = 20;
-/// Reports under way at a time.
-const CLIENTS: usize = 4;
+/// Reports under way at a time: few for their cost, many for the memory that they hold.
+const CLIENTS: [(&str, usize); 2] = [("webhook-large", 4), ("webhook-large, 32 at a time", 32)];
 /// Turns of the conversation, which make a report of a megabyte.
 const TURNS: usize = 1_700;
 
 pub(super) async fn large(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
     let (reports, warm_up) = (options.scaled(REPORTS), options.scaled(WARM_UP));
-    let dials = in_call(bed, warm_up + reports).await?;
+    let calls = warm_up + reports * CLIENTS.len();
+    let dials = in_call(bed, calls).await?;
 
     let folder = Folder::new()?;
     let at_pgdial = free_address()?;
@@ -59,29 +60,26 @@ pub(super) async fn large(bed: &Bed, options: &Options) -> Result<Vec<Measure>, 
     let webhooks = Webhook::sign_all(bed, &secrets, &dials).await?;
     let size = webhooks.first().map_or(0, |webhook| webhook.body.len());
     let webhooks = Arc::new(webhooks);
-    let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
-        clients.push(Client::connect(at_pgdial, "lab").await?);
-    }
-
-    let clients = post_all(clients, &webhooks, Turns::new(0, warm_up)).await?;
-    let meter = bed.meter_as("lab").with("pgdial", pgdial.pid);
-    let clients = post_all(clients, &webhooks, Turns::new(warm_up, warm_up + reports)).await?;
-    let mut used = meter.stop();
-    used.peak_rss.remove("lab");
-    drop(clients);
-    pgdial.stop().await?;
-    check(bed, warm_up + reports, size).await?;
-    let rate = Measure::rate("webhook-large", reports, &used);
-    Ok(vec![
-        Measure {
+    post_all(at_pgdial, 1, &webhooks, Turns::new(0, warm_up)).await?;
+    let (mut measures, mut from) = (Vec::new(), warm_up);
+    for (name, clients) in CLIENTS {
+        let turns = Turns::new(from, from + reports);
+        from += reports;
+        let meter = bed.meter_as("lab").with("pgdial", pgdial.pid);
+        post_all(at_pgdial, clients, &webhooks, turns).await?;
+        let mut used = meter.stop();
+        used.peak_rss.remove("lab");
+        let measure = Measure {
             unit: "reports/s",
-            ..rate
-        }
-        .note(format!(
-            "{size} bytes each, {CLIENTS} at a time; CPU is per report, and that of `lab` is the provider's"
-        )),
-    ])
+            ..Measure::rate(name, reports, &used)
+        };
+        measures.push(measure.note(format!(
+            "{clients} at a time of {size} bytes each; CPU is per report, and that of `lab` is the provider's"
+        )));
+    }
+    pgdial.stop().await?;
+    check(bed, calls, size).await?;
+    Ok(measures)
 }
 
 /// Calls that were answered by a provider in this process and are still on.
@@ -182,12 +180,14 @@ fn report(id: &str, reference: &str) -> Value {
 }
 
 async fn post_all(
-    clients: Vec<Client>,
+    address: SocketAddr,
+    clients: usize,
     webhooks: &Arc<Vec<Webhook>>,
     turns: Arc<Turns>,
-) -> Result<Vec<Client>, Error> {
+) -> Result<(), Error> {
     let mut posting = JoinSet::new();
-    for mut client in clients {
+    for _ in 0..clients {
+        let mut client = Client::connect(address, "lab").await?;
         let (turns, webhooks) = (Arc::clone(&turns), Arc::clone(webhooks));
         posting.spawn(async move {
             while let Some(webhook) = turns.next().and_then(|nth| webhooks.get(nth)) {
@@ -201,14 +201,13 @@ async fn post_all(
                     )));
                 }
             }
-            Ok(client)
+            Ok(())
         });
     }
-    let mut clients = Vec::new();
     while let Some(done) = posting.join_next().await {
-        clients.push(done??);
+        done??;
     }
-    Ok(clients)
+    Ok(())
 }
 
 /// Checks that each report ended its call, and was kept whole.

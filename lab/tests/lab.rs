@@ -225,7 +225,10 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
         (&scenarios[3], &["workers-4"][..]),
         (&scenarios[4], &["lifecycle", "lifecycle-claim-to-end"]),
         (&scenarios[7], &["twins p50", "twins p95"]),
-        (&scenarios[8], &["webhook-large"]),
+        (
+            &scenarios[8],
+            &["webhook-large", "webhook-large, 32 at a time"],
+        ),
     ] {
         assert_eq!(scenario["error"], Value::Null, "{scenario}");
         for (measure, name) in scenario["measures"].as_array().unwrap().iter().zip(names) {
