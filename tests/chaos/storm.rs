@@ -23,7 +23,11 @@ const PER_SECOND: f64 = 32.0;
 pub(crate) const CALM: Duration = Duration::from_mins(5);
 
 fn setup(speak: Speak, seed: u64) -> Setup {
-    let rules: Vec<String> = MARKED.iter().map(Marked::rule).collect();
+    // At a platform 503 leaves a doubt, which lasts to its deadline, and one that meets another outlasts the calm.
+    let marked = MARKED
+        .iter()
+        .filter(|mark| speak == Speak::Http || mark.does != "reject:503");
+    let rules: Vec<String> = marked.map(Marked::rule).collect();
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
     let seed = (seed % 1_000_000).to_string();
     Setup {
