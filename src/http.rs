@@ -176,7 +176,7 @@ impl App {
             time_limit: settings.time_limit,
             bodies: Arc::new(body::Room::new(settings.largest_webhook)),
             streams: Arc::new(Semaphore::new(settings.most_streams)),
-            public_url: settings.public_url.into(),
+            public_url: settings.public_url.trim_end_matches('/').into(),
             stop: settings.stop,
         }
     }
