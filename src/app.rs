@@ -16,6 +16,7 @@ use crate::{
     heartbeat, http,
     lifecycle::{self, Supervisor},
     sweeper::Sweeper,
+    trunks::Trunks,
 };
 
 /// Connections for the verbs of the API, at most.
@@ -197,6 +198,25 @@ pub async fn start_worker(
     start_worker_until(supervisor, calls, settings, drained).await
 }
 
+/// A trunk of the settings alone gets no calls, which looks like idleness.
+async fn warn_of_unknown(calls: &Queue, trunks: &Trunks) {
+    let known = match calls.trunks(None).await {
+        Ok(known) => known,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot read which trunks the database has");
+            return;
+        }
+    };
+    let names = trunks.names().into_iter();
+    for trunk in names.filter(|name| !known.iter().any(|trunk| trunk.name == *name)) {
+        tracing::warn!(
+            trunk,
+            "the database has no trunk of this name: pgdial trunks create {trunk}, then pgdial campaigns set NAME --trunk {trunk}"
+        );
+    }
+}
+
 /// As `start_worker`; `drained` is cancelled when the worker is drained, and ends its claims.
 async fn start_worker_until(
     supervisor: &mut Supervisor,
@@ -206,6 +226,7 @@ async fn start_worker_until(
 ) -> Result<(), Error> {
     let calls = &calls.clone().at(settings.trunks.declared());
     calls.check_listen().await?;
+    warn_of_unknown(calls, &settings.trunks).await;
     let stop = supervisor.stop();
     let worker = Worker {
         id: Uuid::new_v4(),

@@ -543,14 +543,19 @@ begin
 end $$;
 
 -- masked: text of people and providers with every phone number masked, however it is spaced: whatever begins
--- with a +, and any run of nine digits or more.
+-- with a +, and any run of nine digits or more. Ids of calls are left whole: people copy them.
 create or replace function pgdial.masked(p_words text) returns text
 language plpgsql immutable
 as $$
 declare
     v_masked constant text := chr(92) || '1***' || chr(92) || '2';   -- the digits kept; chr(92): a backslash
 begin
-    return regexp_replace(regexp_replace(p_words,
-        '([+](?:[ .()/-]*[[:digit:]]){3})(?:[ .()/-]*[[:digit:]]){2,}?([ .()/-]*[[:digit:]][ .()/-]*[[:digit:]])(?![ .()/-]*[[:digit:]])', v_masked, 'g'),
-        '([[:digit:]](?:[ .()/-]*[[:digit:]]){2})(?:[ .()/-]*[[:digit:]]){4,}?([ .()/-]*[[:digit:]][ .()/-]*[[:digit:]])(?![ .()/-]*[[:digit:]])', v_masked, 'g');
+    return (
+        select string_agg(
+            regexp_replace(regexp_replace(m.parts[1],
+                '([+](?:[ .()/-]*[[:digit:]]){3})(?:[ .()/-]*[[:digit:]]){2,}?([ .()/-]*[[:digit:]][ .()/-]*[[:digit:]])(?![ .()/-]*[[:digit:]])', v_masked, 'g'),
+                '([[:digit:]](?:[ .()/-]*[[:digit:]]){2})(?:[ .()/-]*[[:digit:]]){4,}?([ .()/-]*[[:digit:]][ .()/-]*[[:digit:]])(?![ .()/-]*[[:digit:]])', v_masked, 'g')
+            || m.parts[2], '' order by m.n)
+        from regexp_matches(p_words, '(.*?)([[:xdigit:]]{8}-(?:[[:xdigit:]]{4}-){3}[[:xdigit:]]{12}|$)', 'g')
+             with ordinality m (parts, n));
 end $$;

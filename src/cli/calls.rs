@@ -177,7 +177,7 @@ async fn cancel(
             Canceled::Canceled => ("it will not ring".to_owned(), false),
             Canceled::Requested => {
                 let words =
-                    "it is in flight: the provider is asked until it agrees or the call ends";
+                    "it is in flight: the provider is asked to end it, if it can; `pgdial calls why` says";
                 (words.to_owned(), false)
             }
             Canceled::AlreadyOver => ("it was over already".to_owned(), true),

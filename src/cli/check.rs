@@ -52,9 +52,11 @@ pub async fn run(args: &CheckArgs, variables: &Variables, out: &mut Out) -> Resu
         ..Flags::default()
     };
     let trunks = config::trunks(variables)?;
-    let trunk = trunks.get(&args.name).ok_or_else(|| {
-        let named = config::trunk_variable(&args.name, "PROVIDER");
-        Failure::failed(format!("the settings describe no trunk {:?}", args.name))
+    // Variables have the name in upper case.
+    let name = args.name.to_ascii_lowercase();
+    let trunk = trunks.get(&name).ok_or_else(|| {
+        let named = config::trunk_variable(&name, "PROVIDER");
+        Failure::failed(format!("the settings describe no trunk {name:?}"))
             .hint(format!("set {named}, and what that platform needs"))
     })?;
     let url = tag::account_url(&config::public_url(&flags, variables)?, &trunk.name);
@@ -138,7 +140,7 @@ pub(super) async fn of_doctor(trunk: &Trunk, url: &str, patience: Duration) -> O
     }
     if !right.is_empty() {
         let told = format!(
-            "the account of trunk {name} was asked, and is right about: {}",
+            "the account of trunk {name} was asked; checked and correct: {}",
             right.join(", ")
         );
         checks.push(Check::ok("provider", told));

@@ -198,7 +198,7 @@ impl fmt::Display for Failure {
                 };
                 write!(
                     f,
-                    "error: {problems}\nhint: set {them} in the environment, in .env or by flag, then start again"
+                    "error: {problems}\nhint: set {them} in the environment or in .env, or by flag where there is one, then start again"
                 )
             }
             Self::Told { what, hint, .. } => {

@@ -262,7 +262,7 @@ fn a_trunk_of_a_platform_is_told_what_its_adapter_needs() {
     for (change, words) in [
         (
             ("PGDIAL_TRUNK_EU_PROVIDER", "retel"),
-            "PGDIAL_TRUNK_EU_PROVIDER is \"retel\", which is none of http, retell, vapi, twilio, telnyx, bland, elevenlabs",
+            "PGDIAL_TRUNK_EU_PROVIDER is \"retel\", and must be one of http, retell, vapi, twilio, telnyx, bland, elevenlabs",
         ),
         (
             ("PGDIAL_TRUNK_EU_PROVIDER_KEY", ""),
@@ -278,7 +278,7 @@ fn a_trunk_of_a_platform_is_told_what_its_adapter_needs() {
         ),
         (
             ("PGDIAL_TRUNK_EU_SCRIPTS", "welcome"),
-            "PGDIAL_TRUNK_EU_SCRIPTS cannot be used: \"welcome\" is no NAME=ID",
+            "PGDIAL_TRUNK_EU_SCRIPTS cannot be used: \"welcome\" is not of the form NAME=ID",
         ),
         (
             ("PGDIAL_TRUNK_EU_PROVIDER_URL", "ftp://x"),

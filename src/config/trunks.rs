@@ -26,6 +26,7 @@ pub(super) const DEFAULT: &str = "default";
 const URL: &str = "PROVIDER_URL";
 const KIND: &str = "PROVIDER";
 const SECRETS: &str = "WEBHOOK_SECRETS";
+const KEY_EXAMPLE: &str = "the key of your account there";
 
 /// Valid suffixes of `PGDIAL_` and `PGDIAL_TRUNK_<NAME>_`.
 pub(super) static PARTS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
@@ -172,7 +173,12 @@ fn trunk(
             .is_some();
     }
     let secrets = secrets(adapter, name, variables);
-    let secrets = bad.keep(secrets);
+    // A key that is missing is told once, although it signs as well.
+    let secrets = if is_complete || adapter.signs_with.is_none() {
+        bad.keep(secrets)
+    } else {
+        secrets.ok()
+    };
     let provider = is_complete.then(|| (adapter.build)(&Given(&get)))?;
     let provider = bad.keep(provider.map_err(|fault| {
         let known = adapter.settings.iter();
@@ -198,7 +204,7 @@ fn adapter(trunk: &str, variables: &Variables) -> Result<&'static Adapter, Probl
     };
     Adapter::named(named).ok_or_else(|| {
         let known: Vec<_> = ADAPTERS.iter().map(|adapter| adapter.name).collect();
-        let what = format!("is {named:?}, which is none of {}", known.join(", "));
+        let what = format!("is {named:?}, and must be one of {}", known.join(", "));
         problem(trunk, KIND, what, ADAPTERS[1].name)
     })
 }
@@ -255,15 +261,18 @@ fn usable(
 fn secrets(adapter: &Adapter, trunk: &str, variables: &Variables) -> Result<Secrets, Problem> {
     let own = variable(trunk, SECRETS);
     let signing = adapter.signs_with.map(|part| variable(trunk, part));
-    match signing {
-        Some(signing) if variables.raw(&own).is_none() => {
-            // The key is the platform's: nobody makes one up.
-            webhook_secrets(&signing, variables.raw(&signing)).map_err(|problem| {
-                Problem::new(problem.name, problem.what, "the key of your account there")
-            })
+    let (name, example) = match signing {
+        Some(signing) if variables.raw(&own).is_none() => (signing, KEY_EXAMPLE),
+        _ => (own, "the secret that signs webhooks there"),
+    };
+    webhook_secrets(&name, variables.raw(&name)).map_err(|problem| {
+        if adapter.has_own_secret {
+            problem
+        } else {
+            // Nobody makes up what the platform has made.
+            Problem::new(problem.name, problem.what, example)
         }
-        _ => webhook_secrets(&own, variables.raw(&own)),
-    }
+    })
 }
 
 fn problem(trunk: &str, part: &str, what: String, example: &str) -> Problem {

@@ -5,9 +5,20 @@ use std::{collections::BTreeMap, fmt::Display, str::FromStr, sync::Arc};
 use secrecy::SecretString;
 
 use super::{
-    Error, Provider, bland, bland::Bland, elevenlabs, elevenlabs::ElevenLabs, http::HttpProvider,
-    platform::Scripts, retell, retell::Retell, telnyx, telnyx::Telnyx, twilio, twilio::Twilio,
-    vapi, vapi::Vapi,
+    Error, Provider, bland,
+    bland::Bland,
+    elevenlabs,
+    elevenlabs::ElevenLabs,
+    http::HttpProvider,
+    platform::{Numbers, Scripts},
+    retell,
+    retell::Retell,
+    telnyx,
+    telnyx::Telnyx,
+    twilio,
+    twilio::Twilio,
+    vapi,
+    vapi::Vapi,
 };
 use crate::domain::Phone;
 
@@ -20,6 +31,8 @@ pub struct Adapter {
     pub settings: &'static [Setting],
     /// Setting whose value also verifies webhooks, unless `WEBHOOK_SECRETS` is set.
     pub signs_with: Option<&'static str>,
+    /// Whether a person makes up the secret of its webhooks; else the platform has made it.
+    pub has_own_secret: bool,
     pub(crate) build: fn(&Given<'_>) -> Result<Arc<dyn Provider>, Fault>,
 }
 
@@ -124,6 +137,7 @@ pub const ADAPTERS: [Adapter; 7] = [
         name: "http",
         settings: &[ADDRESS, optional(KEY)],
         signs_with: None,
+        has_own_secret: true,
         build: |given| {
             let key = given.text(KEY.name).map(SecretString::from);
             built(HttpProvider::new(given.address(""), key))
@@ -133,6 +147,7 @@ pub const ADAPTERS: [Adapter; 7] = [
         name: "retell",
         settings: &[KEY, FROM, SCRIPTS, REGION],
         signs_with: Some(KEY.name),
+        has_own_secret: false,
         build: |given| {
             let address = given.address(retell::ADDRESS);
             built(Retell::new(
@@ -147,11 +162,13 @@ pub const ADAPTERS: [Adapter; 7] = [
         name: "vapi",
         settings: &[KEY, NUMBERS, FROM, CARRIER, CREDENTIAL, SCRIPTS, REGION],
         signs_with: None,
+        has_own_secret: true,
         build: |given| {
             let credential_id = given.text(CREDENTIAL.name).map(str::to_owned);
+            let numbers = given.parsed(NUMBERS.name)?;
             let settings = vapi::Settings {
-                from: given.from()?,
-                numbers: given.parsed(NUMBERS.name)?,
+                from: given.caller_among(&numbers)?,
+                numbers,
                 scripts: given.scripts()?,
                 transport: given.one_of(
                     CARRIER.name,
@@ -176,6 +193,7 @@ pub const ADAPTERS: [Adapter; 7] = [
         name: "twilio",
         settings: &[ACCOUNT, KEY, FROM, TWIML, REGION],
         signs_with: None,
+        has_own_secret: false,
         build: |given| {
             let account = given.text(ACCOUNT.name).unwrap_or_default();
             let address = given.address(twilio::ADDRESS);
@@ -192,6 +210,7 @@ pub const ADAPTERS: [Adapter; 7] = [
         name: "telnyx",
         settings: &[KEY, CONNECTION, PUBLIC_KEYS, FROM, SCRIPTS, REGION],
         signs_with: None,
+        has_own_secret: true,
         build: |given| {
             let connection = given.text(CONNECTION.name).unwrap_or_default();
             built(Telnyx::new(
@@ -208,6 +227,7 @@ pub const ADAPTERS: [Adapter; 7] = [
         name: "bland",
         settings: &[KEY, FROM, RECORD, SCRIPTS, REGION],
         signs_with: None,
+        has_own_secret: false,
         build: |given| {
             let settings = bland::Settings {
                 from: given.from()?,
@@ -225,10 +245,12 @@ pub const ADAPTERS: [Adapter; 7] = [
         name: "elevenlabs",
         settings: &[KEY, NUMBERS, FROM, CARRIER, SCRIPTS, REGION],
         signs_with: None,
+        has_own_secret: false,
         build: |given| {
+            let numbers = given.parsed(NUMBERS.name)?;
             let settings = elevenlabs::Settings {
-                from: given.from()?,
-                numbers: given.parsed(NUMBERS.name)?,
+                from: given.caller_among(&numbers)?,
+                numbers,
                 scripts: given.scripts()?,
                 carrier: given.one_of(
                     CARRIER.name,
@@ -308,6 +330,15 @@ impl<'a> Given<'a> {
         number.map_err(|error| fault(FROM.name, &error))
     }
 
+    /// The default number, which must have an id.
+    fn caller_among(&self, numbers: &Numbers) -> Result<Option<Phone>, Fault> {
+        let from = self.from()?;
+        if from.is_some() && numbers.id(from.as_ref()).is_none() {
+            return Err(fault(FROM.name, &"NUMBERS has no id for it"));
+        }
+        Ok(from)
+    }
+
     fn scripts(&self) -> Result<Scripts, Fault> {
         self.parsed(SCRIPTS.name)
     }
@@ -330,7 +361,7 @@ impl<'a> Given<'a> {
             let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             fault(
                 setting,
-                &format!("{told:?} is none of {}", known.join(", ")),
+                &format!("{told:?} must be one of {}", known.join(", ")),
             )
         })
     }

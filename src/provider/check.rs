@@ -101,7 +101,7 @@ impl Finding {
 
 /// Limit of one question.
 const PATIENCE: Duration = Duration::from_secs(10);
-const REACH: &str = "may this host reach it, and is PROVIDER_URL right?";
+const REACH: &str = "check that this host can reach it, and that PROVIDER_URL is right";
 const LATER: &str = "ask again later, or look at the platform's status page";
 
 /// Questions to an account, and the findings so far.

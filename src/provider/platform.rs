@@ -44,7 +44,7 @@ impl Scripts {
 
 /// A list of scripts has an entry without a name or an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no NAME=ID")]
+#[error("{0:?} is not of the form NAME=ID")]
 pub struct BadScript(String);
 
 impl FromStr for Scripts {
@@ -84,7 +84,7 @@ impl Numbers {
 
 /// A list of numbers has an entry without a number or an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no +NUMBER=ID")]
+#[error("{0:?} is not of the form +NUMBER=ID")]
 pub struct BadNumber(String);
 
 impl FromStr for Numbers {

@@ -56,6 +56,11 @@ pub struct Telnyx {
     public_keys: PublicKeys,
 }
 
+/// An application's id, all digits. It would be driven by the events that we receive: the callee would hear nothing.
+fn is_application(script: &str) -> bool {
+    script.bytes().all(|b| b.is_ascii_digit())
+}
+
 impl Telnyx {
     /// Client of an account, with its API key and the public key that verifies webhooks.
     ///
@@ -91,9 +96,8 @@ impl Telnyx {
             refused(Concerns::CallerId, why)
         })?;
         let assistant = self.scripts.resolve(&call.script_id);
-        // An application would be driven by the events that we receive: the callee would hear nothing.
-        if assistant.bytes().all(|b| b.is_ascii_digit()) {
-            let why = "the script id names no assistant of Telnyx";
+        if is_application(assistant) {
+            let why = "the script id is that of an application of Telnyx: name an assistant";
             return Err(refused(Concerns::Script, why));
         }
         let reference = call.reference();

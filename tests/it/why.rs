@@ -275,3 +275,21 @@ async fn a_call_whose_campaign_is_gone_says_so() {
         .await;
     assert_eq!(reasons(&db, id).await[0], "no_campaign");
 }
+
+/// Numbers are masked in what people wrote; ids of calls, which look like numbers in part, are for copying.
+#[tokio::test]
+async fn numbers_are_masked_and_ids_are_not() {
+    let db = TestDb::new().await;
+    let id = "01a22a2b-8123-7456-8901-234567890123";
+    for (text, shown) in [
+        (format!("calls {id}, {id}"), format!("calls {id}, {id}")),
+        (
+            format!("call {id} to +14155550101 or 415 555 0101"),
+            format!("call {id} to +141***01 or 415***01"),
+        ),
+        (String::new(), String::new()),
+    ] {
+        let masked = db.text(&format!("pgdial.masked('{text}')")).await;
+        assert_eq!(masked, shown);
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Telnyx;
+use super::{Telnyx, is_application};
 use crate::{
     domain::Phone,
     provider::{
@@ -38,6 +38,12 @@ pub(super) async fn check(telnyx: &Telnyx) -> Vec<Finding> {
         asked.add(no_scripts());
     }
     for (alias, id) in aliases {
+        if is_application(id) {
+            let told = format!("script {alias} is an application, {id}: its calls are refused");
+            let repair = "set SCRIPTS to the ids of assistants in the account";
+            asked.add(Finding::wrong("script", told, repair));
+            continue;
+        }
         let path = format!("/v2/ai/assistants/{}", percent(id));
         let is_it = |body: &_| text(body, "/id").as_deref() == Some(id);
         let repair = "set SCRIPTS to the ids of assistants in the account";

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Twilio;
+use super::{Twilio, script};
 use crate::{
     domain::Phone,
     provider::{
@@ -42,6 +42,18 @@ pub(super) async fn check(twilio: &Twilio, account_url: &str) -> Vec<Finding> {
     match &twilio.from {
         None => asked.add(no_from()),
         Some(from) => of_number(&mut asked, &account, from).await,
+    }
+    for (alias, script) in twilio
+        .scripts
+        .aliases()
+        .filter(|(_, url)| !script::is_url(url))
+    {
+        let told = format!("script {alias} is no address of TwiML: {script}");
+        asked.add(Finding::wrong(
+            "script",
+            told,
+            "set SCRIPTS to https addresses of TwiML",
+        ));
     }
     asked.add(Finding::unknown(
         "script",

@@ -22,14 +22,18 @@ pub(super) fn url(scripts: &Scripts, call: &ClaimedCall) -> Result<String, &'sta
     // The application's callback would replace ours, and the end of the call would go unreported.
     if is_application(script) {
         return Err(
-            "a TwiML application takes the callback away from pgdial: name the address of its TwiML instead",
+            "the script id is that of a TwiML application, which takes the callback away from pgdial: name the address of its TwiML",
         );
     }
     [script, scripts.resolve(ANY)]
         .into_iter()
-        .find(|url| url.starts_with("https://") || url.starts_with("http://"))
+        .find(|url| is_url(url))
         .map(|template| filled(template, call))
-        .ok_or("no address of TwiML: the script id is none, and the trunk has none for this script")
+        .ok_or("the script id is no https address of TwiML, and SCRIPTS has neither it nor `*`")
+}
+
+pub(super) fn is_url(script: &str) -> bool {
+    script.starts_with("https://") || script.starts_with("http://")
 }
 
 /// `AP` and 32 hexadecimal digits.

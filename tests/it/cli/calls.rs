@@ -145,7 +145,7 @@ async fn cancel_answers_for_each_call() {
     );
     assert_eq!(db.text(&wish).await, "in_call tester wrong list");
     let ran = pgdial(&machine, &["calls", "cancel", live_id]);
-    assert!(ran.done().contains("the provider is asked until it agrees"));
+    assert!(ran.done().contains("the provider is asked to end it"));
     pgdial(&machine, &["calls", "cancel"]).refused(USAGE, "which calls?");
 }
 
