@@ -18,7 +18,6 @@ use super::{
     ledger::Ring,
     options::{FakeOptions, Span, Weights},
     rules::{Asked, Behaviour, Ending, Plan, Refusal, Rule},
-    wire::Dialect,
 };
 
 /// Upper bound of a call whose webhooks are all sent before the response.
@@ -172,11 +171,16 @@ struct Pages {
 }
 
 impl Calls {
-    pub(super) fn new(options: &FakeOptions, dialect: &dyn Dialect) -> Self {
+    /// `keys_kept` and `overflow` are the protocol's; see there.
+    pub(super) fn new(
+        options: &FakeOptions,
+        keys_kept: Option<Duration>,
+        overflow: Option<Ending>,
+    ) -> Self {
         let keys_kept = if options.idempotent {
             Duration::MAX
         } else {
-            dialect.honors_keys().unwrap_or_default()
+            keys_kept.unwrap_or_default()
         };
         Self {
             ring: options.ring,
@@ -185,7 +189,7 @@ impl Calls {
             rules: options.rules.clone(),
             slots: options.slots,
             webhook_url: options.webhook_url.clone(),
-            overflow: dialect.overflow(),
+            overflow,
             keys_kept,
             pages: Mutex::new(Pages {
                 rng: StdRng::seed_from_u64(options.seed.unwrap_or_else(rand::random)),
@@ -356,10 +360,9 @@ mod tests {
     #[test]
     fn a_repeated_key_is_the_same_call_as_long_as_it_is_kept() {
         let options = FakeOptions::new("ledger.jsonl".into(), "secret");
-        let dialect = options.dialect().unwrap();
-        let mut calls = Calls::new(&options, &*dialect);
+        let mut calls = Calls::new(&options, None, None);
         let place =
-            |calls: &Calls| calls.take(Order::default(), dialect.call_id(), Some("key"), b"body");
+            |calls: &Calls| calls.take(Order::default(), "call".to_owned(), Some("key"), b"body");
         assert!(matches!(place(&calls), Taken::New(_)));
         assert!(matches!(place(&calls), Taken::New(_)));
         calls.keys_kept = Duration::from_mins(1);

@@ -23,9 +23,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     clock,
+    dialect::{Dialect, Webhook},
     options::FakeOptions,
     rules::{Behaviour, Plan},
-    wire::{Dialect, Webhook},
 };
 
 const PAUSES: [Duration; 4] = [

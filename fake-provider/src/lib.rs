@@ -25,14 +25,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     calls::Calls,
     delivery::Courier,
+    dialect::{Dialect, Keys},
     ledger::Ledger,
     life::Guide,
-    wire::desk::{self, Desk},
+    wire::{
+        Protocol,
+        desk::{self, Desk},
+    },
 };
 
 mod calls;
 mod clock;
 mod delivery;
+mod dialect;
 pub mod ledger;
 mod life;
 mod options;
@@ -40,13 +45,10 @@ mod reading;
 mod rules;
 mod wire;
 
-pub use options::{FakeOptions, Span, Weights};
+pub use options::{FakeOptions, Scheme, Span, Speak, Weights};
 pub use reading::BadOption;
 pub use rules::{Asked, Behaviour, Ending, Rule};
-pub use wire::{
-    Speak,
-    http::signing::{BadSecret, Scheme},
-};
+pub use wire::http::signing::BadSecret;
 
 /// Why the fake provider cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +82,29 @@ pub enum Error {
     },
 }
 
+impl FakeOptions {
+    /// Adds what has no flag, because a process list shows flags: secret and key, by the names of their
+    /// variables.
+    pub fn with_secrets(self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let secret = variable("PGDIAL_WEBHOOK_SECRETS").ok_or(Error::NoSecret)?;
+        let options = Self {
+            webhook_secret: Some(secret.into()),
+            key: variable("PGDIAL_PROVIDER_KEY").map(Into::into),
+            ..self
+        };
+        options.protocol()?;
+        Ok(options)
+    }
+
+    fn protocol(&self) -> Result<Arc<dyn Protocol>, Error> {
+        self.speak.protocol(Keys {
+            api: self.key.clone(),
+            webhook: self.webhook_secret.clone().ok_or(Error::NoSecret)?,
+            scheme: self.scheme,
+        })
+    }
+}
+
 /// A running fake provider. Dropping it stops it too, without waiting.
 pub struct FakeProvider {
     address: SocketAddr,
@@ -89,7 +114,9 @@ pub struct FakeProvider {
 impl FakeProvider {
     /// Starts one. It is listening when this returns.
     pub async fn start(options: FakeOptions) -> Result<Self, Error> {
-        let dialect = options.dialect()?;
+        let protocol = options.protocol()?;
+        let paths = protocol.router();
+        let dialect: Arc<dyn Dialect> = protocol;
         let ledger = Ledger::open(&options.ledger).map_err(|source| Error::Ledger {
             path: options.ledger.clone(),
             source,
@@ -101,7 +128,11 @@ impl FakeProvider {
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let calls = Arc::new(Calls::new(&options, &*dialect));
+        let calls = Arc::new(Calls::new(
+            &options,
+            dialect.honors_keys(),
+            dialect.overflow(),
+        ));
         let desk = Desk {
             dialect: Arc::clone(&dialect),
             courier: Arc::new(Courier::new(
@@ -120,7 +151,7 @@ impl FakeProvider {
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
-        let router = desk::router(desk.clone());
+        let router = desk::router(desk.clone(), paths);
         tasks.spawn(desk::serve(listener, router, tasks.clone(), stop));
         tasks.close();
         Ok(Self { address, desk })

@@ -13,9 +13,9 @@ use super::{
     calls::{Call, Calls, End, Phase},
     clock,
     delivery::Outbox,
+    dialect::{Dialect, Moment},
     ledger::{Event, Ledger},
     rules::{Behaviour, Ending},
-    wire::{Dialect, Moment},
 };
 
 /// Runs calls.

@@ -1,17 +1,16 @@
 //! Options of the fake provider. The `fake-provider` subcommand flattens [`FakeOptions`]; tests and the demo
 //! begin with [`FakeOptions::new`].
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use clap::ValueEnum;
 use hyper::Uri;
 use rand::RngExt;
 use secrecy::SecretString;
 
 use super::{
-    Error,
     reading::{BadOption, duration},
     rules::{Ending, Rule},
-    wire::{Dialect, Keys, Speak, http::signing::Scheme},
 };
 
 const RING: Span = Span {
@@ -112,28 +111,52 @@ impl FakeOptions {
             redeliver_times: REDELIVER_TIMES,
         }
     }
+}
 
-    /// Adds what has no flag, because a process list shows flags: secret and key, by the names of their
-    /// variables.
-    pub fn with_secrets(self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let secret = variable("PGDIAL_WEBHOOK_SECRETS").ok_or(Error::NoSecret)?;
-        let options = Self {
-            webhook_secret: Some(secret.into()),
-            key: variable("PGDIAL_PROVIDER_KEY").map(Into::into),
-            ..self
-        };
-        options.dialect()?;
-        Ok(options)
+/// Protocols of the fake provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Speak {
+    /// pgdial's own.
+    #[default]
+    Http,
+    /// Retell AI.
+    Retell,
+    /// Vapi.
+    Vapi,
+    /// Twilio.
+    Twilio,
+    /// Telnyx.
+    Telnyx,
+    /// Bland AI.
+    Bland,
+    /// ElevenLabs Agents.
+    #[value(name = "elevenlabs")]
+    ElevenLabs,
+}
+
+impl Speak {
+    /// Its word on the command line.
+    pub fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// The protocol, with its keys.
-    pub(super) fn dialect(&self) -> Result<Arc<dyn Dialect>, Error> {
-        self.speak.dialect(Keys {
-            api: self.key.clone(),
-            webhook: self.webhook_secret.clone().ok_or(Error::NoSecret)?,
-            scheme: self.scheme,
-        })
+    /// Scheme of the webhook URLs that it takes. At the loopback Bland's is a word, without encryption.
+    pub const fn webhook_scheme(self) -> &'static str {
+        match self {
+            Self::Bland => "https",
+            _ => "http",
+        }
     }
+}
+
+/// Signature schemes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scheme {
+    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+    Standard,
+    /// `x-signature`: hex of the HMAC over the body.
+    XSignature,
 }
 
 /// A range of durations, from which each call draws one.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::timeout;
+use uuid::Uuid;
 
-use super::{Exit, Failure, Out, doctor};
+use super::{Exit, Failure, Out};
 use crate::{
     config::{self, Flags, Variables},
     db::doctor::{Check, Verdict},
-    provider::{Finding, Severity, tag},
+    domain::{CallId, Reference},
+    provider::{self, Finding, LookUps, LookedUp, Severity, tag},
     trunks::Trunk,
 };
 
@@ -24,6 +26,9 @@ question: the same environment, or the same .env file.";
 
 /// Limit of all questions to one account.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Limit on the answer to one question.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Ask a trunk's account.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,7 +69,7 @@ pub async fn run(args: &CheckArgs, variables: &Variables, out: &mut Out) -> Resu
         Ok(found) if !found.is_empty() => found,
         Ok(_) => {
             let address = config::provider_address(&flags, variables, &trunk.name);
-            let asked = doctor::ask(trunk, false, &address.unwrap_or_default()).await;
+            let asked = ask(trunk, false, &address.unwrap_or_default()).await;
             let told = format!(
                 "each call brings the address for its reports; an account with one for all calls reports to {url}"
             );
@@ -183,6 +188,51 @@ fn named(text: &str, trunk: &str) -> String {
         }
     });
     words.collect()
+}
+
+/// Asks about a reference that does not exist: rings nobody, and a correct provider says it does not know it.
+pub(super) async fn ask(trunk: &Trunk, is_askable: bool, at: &str) -> Check {
+    let nobody = Reference {
+        call: CallId(Uuid::new_v4()),
+        claim_no: 1,
+    };
+    let name = &trunk.name;
+    let address = "is its address right (PGDIAL_PROVIDER_URL, PGDIAL_TRUNK_<NAME>_PROVIDER_URL), and may this host reach it?";
+    let fail = |what: String, repair: &str| {
+        Check::fail(
+            "provider",
+            format!("the provider of {name}, at {at}, {what}"),
+            repair,
+        )
+    };
+    let is_by_id = trunk.provider.capabilities().look_up == Some(LookUps::ById);
+    let id = is_by_id.then(|| nobody.to_string());
+    match timeout(ANSWER, trunk.provider.look_up(nobody, id.as_deref())).await {
+        Ok(Ok(LookedUp::Found(_) | LookedUp::NotFound | LookedUp::Inconclusive)) => Check::ok(
+            "provider",
+            format!("the provider of {name} answers, and knows the protocol"),
+        ),
+        Ok(Ok(LookedUp::Unsupported)) if is_askable => fail(
+            "answers, and cannot be asked for calls, though the trunk says that it can".to_owned(),
+            "is its address right, up to /api/v1? Else: `pgdial trunks set NAME --look-up none`",
+        ),
+        Ok(Ok(LookedUp::Unsupported)) => Check::warn(
+            "provider",
+            format!("the provider of {name} answers, and has no list of calls"),
+            "right if it has none; else its address is wrong: it ends before /api/v1",
+        ),
+        Ok(Err(provider::Error::Refused { status, why })) if matches!(status, 401 | 403) => fail(
+            format!("refuses our key ({status}: {why})"),
+            "set PGDIAL_PROVIDER_KEY (PGDIAL_TRUNK_<NAME>_PROVIDER_KEY) to the key of the account",
+        ),
+        Ok(Err(provider::Error::Refused { status, why })) => Check::warn(
+            "provider",
+            format!("the provider of {name} answers {status}: {why}"),
+            "ask the provider, or look at its log",
+        ),
+        Ok(Err(error)) => fail(format!("cannot be asked: {error}"), address),
+        Err(_elapsed) => fail("has not answered within 10 s".to_owned(), address),
+    }
 }
 
 #[cfg(test)]

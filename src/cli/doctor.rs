@@ -4,12 +4,9 @@
 //! whether providers answer. Changes nothing and rings nobody: providers are asked about a reference that does not
 //! exist.
 
-use std::time::Duration;
-
 use secrecy::ExposeSecret;
 use serde_json::json;
-use tokio::{task::JoinSet, time::timeout};
-use uuid::Uuid;
+use tokio::task::JoinSet;
 
 use super::{Exit, Failure, Out, check, lanes};
 use crate::{
@@ -18,10 +15,9 @@ use crate::{
         self,
         doctor::{Check, Verdict},
     },
-    domain::{CallId, Reference},
     flow::{Queue, view::Trunk as Declared, wake::ListenError},
-    provider::{self, LookUps, LookedUp, tag},
-    trunks::{Trunk, Trunks},
+    provider::tag,
+    trunks::Trunks,
 };
 
 /// Verdicts and exit codes, for `--help`.
@@ -30,8 +26,6 @@ Each line is ok, warn (it works, and deserves a look) or fail (it does not work,
 calls), with what to do. It ends with 1 if anything fails. Run it with the settings of the
 process in question: the same environment, or the same .env file.";
 
-/// Limit on one provider's answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// One connection listens, one notifies, one reads.
 const CONNECTIONS: u32 = 3;
 
@@ -206,9 +200,9 @@ async fn ask_all(
             let address = address(&name).unwrap_or_default();
             let url = tag::account_url(public_url, &name);
             asks.spawn(async move {
-                match check::of_doctor(&trunk, &url, PATIENCE).await {
+                match check::of_doctor(&trunk, &url, check::ANSWER).await {
                     Some(checks) => checks,
-                    None => vec![ask(&trunk, is_askable, &address).await],
+                    None => vec![check::ask(&trunk, is_askable, &address).await],
                 }
             });
         }
@@ -216,51 +210,6 @@ async fn ask_all(
     let mut found = asks.join_all().await.concat();
     found.sort_by(|one, other| one.message.cmp(&other.message));
     found
-}
-
-/// Asks about a reference that does not exist: rings nobody, and a correct provider says it does not know it.
-pub(super) async fn ask(trunk: &Trunk, is_askable: bool, at: &str) -> Check {
-    let nobody = Reference {
-        call: CallId(Uuid::new_v4()),
-        claim_no: 1,
-    };
-    let name = &trunk.name;
-    let address = "is its address right (PGDIAL_PROVIDER_URL, PGDIAL_TRUNK_<NAME>_PROVIDER_URL), and may this host reach it?";
-    let fail = |what: String, repair: &str| {
-        Check::fail(
-            "provider",
-            format!("the provider of {name}, at {at}, {what}"),
-            repair,
-        )
-    };
-    let is_by_id = trunk.provider.capabilities().look_up == Some(LookUps::ById);
-    let id = is_by_id.then(|| nobody.to_string());
-    match timeout(PATIENCE, trunk.provider.look_up(nobody, id.as_deref())).await {
-        Ok(Ok(LookedUp::Found(_) | LookedUp::NotFound | LookedUp::Inconclusive)) => Check::ok(
-            "provider",
-            format!("the provider of {name} answers, and knows the protocol"),
-        ),
-        Ok(Ok(LookedUp::Unsupported)) if is_askable => fail(
-            "answers, and cannot be asked for calls, though the trunk says that it can".to_owned(),
-            "is its address right, up to /api/v1? Else: `pgdial trunks set NAME --look-up none`",
-        ),
-        Ok(Ok(LookedUp::Unsupported)) => Check::warn(
-            "provider",
-            format!("the provider of {name} answers, and has no list of calls"),
-            "right if it has none; else its address is wrong: it ends before /api/v1",
-        ),
-        Ok(Err(provider::Error::Refused { status, why })) if matches!(status, 401 | 403) => fail(
-            format!("refuses our key ({status}: {why})"),
-            "set PGDIAL_PROVIDER_KEY (PGDIAL_TRUNK_<NAME>_PROVIDER_KEY) to the key of the account",
-        ),
-        Ok(Err(provider::Error::Refused { status, why })) => Check::warn(
-            "provider",
-            format!("the provider of {name} answers {status}: {why}"),
-            "ask the provider, or look at its log",
-        ),
-        Ok(Err(error)) => fail(format!("cannot be asked: {error}"), address),
-        Err(_elapsed) => fail("has not answered within 10 s".to_owned(), address),
-    }
 }
 
 #[cfg(test)]

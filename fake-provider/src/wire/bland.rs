@@ -18,13 +18,13 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::{
-    Dialect, Keys, Moment, Webhook,
-    desk::{Cut, Desk, Placed, is_e164},
+    desk::{Cut, Desk, Paths, Placed, is_e164},
     json::{at, fields, number, text},
 };
 use crate::{
     calls::{Call, End, Order, Phase},
     clock,
+    dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
 };
 
@@ -110,7 +110,7 @@ impl Bland {
     }
 }
 
-impl Dialect for Bland {
+impl Paths for Bland {
     fn router(&self) -> Router<Desk> {
         Router::new()
             .route("/v1/calls", post(place).get(list))
@@ -124,7 +124,9 @@ impl Dialect for Bland {
             .route("/v1/personas/{id}", get(persona))
             .layer(Extension(self.0.clone()))
     }
+}
 
+impl Dialect for Bland {
     /// A machine is connected, too: it is known by its first five seconds.
     fn is_answered(&self, ending: Ending) -> bool {
         ending.is_answered() || ending == Ending::Voicemail

@@ -20,10 +20,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use super::Dialect;
 use crate::{
     calls::{Call, Calls, Order, Taken},
     delivery::{Courier, Outbox},
+    dialect::Dialect,
     ledger,
     life::Guide,
     rules::{Behaviour, Refusal},
@@ -57,11 +57,16 @@ pub(crate) enum Placed {
     Refused(Refusal),
 }
 
-pub(crate) fn router(desk: Desk) -> Router {
+/// A platform's paths.
+pub(crate) trait Paths {
+    fn router(&self) -> Router<Desk>;
+}
+
+pub(crate) fn router(desk: Desk, paths: Router<Desk>) -> Router {
     Router::new()
         .route("/ledger", get(read_ledger))
         .route("/healthz", get(health))
-        .merge(desk.dialect.router())
+        .merge(paths)
         .with_state(desk)
 }
 

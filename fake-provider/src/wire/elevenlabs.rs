@@ -27,12 +27,12 @@ use uuid::Uuid;
 
 use self::conversation::Carrier;
 use super::{
-    Dialect, Keys, Moment, Webhook,
-    desk::{Cut, Desk, Placed, is_e164},
+    desk::{Cut, Desk, Paths, Placed, is_e164},
     json::{at, fields, merged, number, text},
 };
 use crate::{
     calls::{Call, Order, Phase},
+    dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
 };
 
@@ -60,7 +60,7 @@ impl ElevenLabs {
 /// Ids of deleted conversations. Their calls go on.
 type Erased = Arc<Mutex<HashSet<String>>>;
 
-impl Dialect for ElevenLabs {
+impl Paths for ElevenLabs {
     fn router(&self) -> Router<Desk> {
         let conversation = get(show).delete(erase);
         Router::new()
@@ -77,7 +77,9 @@ impl Dialect for ElevenLabs {
             .layer(Extension(self.0.clone()))
             .layer(Extension(Erased::default()))
     }
+}
 
+impl Dialect for ElevenLabs {
     fn is_answered(&self, ending: Ending) -> bool {
         ending.is_answered() || ending == Ending::Voicemail
     }

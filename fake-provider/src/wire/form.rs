@@ -2,7 +2,7 @@
 
 use hyper::body::Bytes;
 
-use super::Webhook;
+use crate::dialect::Webhook;
 
 /// Fields in their order; a name may come several times.
 #[derive(Debug, Clone, Default)]

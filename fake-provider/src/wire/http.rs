@@ -15,11 +15,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use self::{problem::Problem, request::PlaceRequest, signing::Signer};
-use super::{
-    Dialect, Keys, Moment, Webhook,
-    desk::{Cut, Desk, Placed, bearer, is_e164},
+use super::desk::{Cut, Desk, Paths, Placed, bearer, is_e164};
+use crate::{
+    Error,
+    calls::Call,
+    clock,
+    dialect::{Dialect, Keys, Moment, Webhook},
 };
-use crate::{Error, calls::Call, clock};
 
 mod problem;
 mod report;
@@ -43,7 +45,7 @@ impl Http {
     }
 }
 
-impl Dialect for Http {
+impl Paths for Http {
     fn router(&self) -> Router<Desk> {
         let keys = self.keys.clone();
         Router::new()
@@ -52,7 +54,9 @@ impl Dialect for Http {
             .route("/api/v1/calls/{id}/cancel", post(cancel))
             .layer(Extension(keys))
     }
+}
 
+impl Dialect for Http {
     fn call_id(&self) -> String {
         format!("call_{}", Uuid::new_v4().simple())
     }

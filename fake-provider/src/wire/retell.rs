@@ -17,12 +17,12 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::{
-    Dialect, Keys, Moment, Webhook,
-    desk::{Cut, Desk, Placed, bearer, is_e164},
+    desk::{Cut, Desk, Paths, Placed, bearer, is_e164},
     json::{at, fields, number, text},
 };
 use crate::{
     calls::{Call, End, Order, Phase},
+    dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
 };
 
@@ -44,7 +44,7 @@ impl Retell {
     }
 }
 
-impl Dialect for Retell {
+impl Paths for Retell {
     fn router(&self) -> Router<Desk> {
         Router::new()
             .route("/v2/create-phone-call", post(place))
@@ -56,7 +56,9 @@ impl Dialect for Retell {
             .route("/get-agent/{id}", get(agent))
             .layer(Extension(self.0.clone()))
     }
+}
 
+impl Dialect for Retell {
     fn honors_keys(&self) -> Option<Duration> {
         Some(KEYS_KEPT)
     }

@@ -28,8 +28,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Dialect, Keys, Moment, Webhook,
-    desk::{Cut, Desk, Placed, bearer, coded, is_e164, reference_in},
+    desk::{Cut, Desk, Paths, Placed, bearer, coded, is_e164, reference_in},
     form::Form,
     json::{at, fields, number, text},
 };
@@ -37,6 +36,7 @@ use crate::{
     Error,
     calls::{Call, End, Order, Phase},
     clock,
+    dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
 };
 
@@ -111,7 +111,7 @@ impl Telnyx {
     }
 }
 
-impl Dialect for Telnyx {
+impl Paths for Telnyx {
     fn router(&self) -> Router<Desk> {
         Router::new()
             .route("/v2/calls", post(place))
@@ -128,7 +128,9 @@ impl Dialect for Telnyx {
             .route_layer(middleware::from_fn(admit))
             .layer(Extension(Arc::clone(&self.account)))
     }
+}
 
+impl Dialect for Telnyx {
     fn honors_keys(&self) -> Option<Duration> {
         Some(COMMANDS_KEPT)
     }

@@ -23,14 +23,14 @@ use sha1::Sha1;
 use uuid::Uuid;
 
 use super::{
-    Dialect, Keys, Moment, Webhook,
-    desk::{Cut, Desk, Placed, coded, is_e164, reference_in},
+    desk::{Cut, Desk, Paths, Placed, coded, is_e164, reference_in},
     form::Form,
     json::{at, number, text},
 };
 use crate::{
     calls::{Call, End, Order, Phase},
     clock,
+    dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
 };
 
@@ -60,7 +60,7 @@ impl Twilio {
     }
 }
 
-impl Dialect for Twilio {
+impl Paths for Twilio {
     fn router(&self) -> Router<Desk> {
         let account = |path: &str| format!("/2010-04-01/Accounts/{{account}}{path}");
         Router::new()
@@ -76,7 +76,9 @@ impl Dialect for Twilio {
             .route_layer(middleware::from_fn(admit))
             .layer(Extension(self.0.clone()))
     }
+}
 
+impl Dialect for Twilio {
     fn is_answered(&self, ending: Ending) -> bool {
         ending.is_answered() || ending == Ending::Voicemail
     }

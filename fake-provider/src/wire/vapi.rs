@@ -18,13 +18,13 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::{
-    Dialect, Keys, Moment, Webhook,
-    desk::{Cut, Desk, Placed, bearer, is_e164},
+    desk::{Cut, Desk, Paths, Placed, bearer, is_e164},
     json::{at, fields, number, text},
 };
 use crate::{
     calls::{Call, End, Order, Phase},
     clock,
+    dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
 };
 
@@ -71,7 +71,7 @@ impl Vapi {
     }
 }
 
-impl Dialect for Vapi {
+impl Paths for Vapi {
     fn router(&self) -> Router<Desk> {
         Router::new()
             .route("/call", post(place).get(list))
@@ -84,7 +84,9 @@ impl Dialect for Vapi {
             .route("/workflow/{id}", get(script))
             .layer(Extension(self.0.clone()))
     }
+}
 
+impl Dialect for Vapi {
     fn is_answered(&self, ending: Ending) -> bool {
         ending.is_answered() || ending == Ending::Voicemail
     }

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use crate::{
     calls::{Call, End, Phase},
     clock,
+    dialect::Webhook,
     rules::Ending,
-    wire::Webhook,
 };
 
 impl Ending {

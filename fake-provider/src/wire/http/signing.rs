@@ -13,16 +13,10 @@ use hyper::http::request::Builder;
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 
-use crate::wire::{Keys, Webhook};
-
-/// Signature schemes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Scheme {
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
-    Standard,
-    /// `x-signature`: hex of the HMAC over the body.
-    XSignature,
-}
+use crate::{
+    dialect::{Keys, Webhook},
+    options::Scheme,
+};
 
 /// Padded when written, optional padding when read: people lose the `=` when they copy.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
