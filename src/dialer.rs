@@ -214,6 +214,14 @@ impl Dialer {
                 )
                 .await
             }
+            Placement::Refused(Refusal::NumberLimit {
+                retry_after_sec,
+                why,
+            }) => {
+                let reason = DeferReason::NumberLimit;
+                self.put_back(dial, claimed_at, reason, retry_after_sec, &why)
+                    .await
+            }
             Placement::Refused(Refusal::Forbidden { why }) => {
                 tracing::warn!(call.id = %dial.call, call.claim_no = dial.claim_no, trunk = call.trunk, why,
                     "the provider does not allow this call, or the account");
@@ -342,7 +350,10 @@ const fn verb(placement: &Placement) -> &'static str {
         Placement::Placed { .. } => "dialed",
         Placement::Refused(Refusal::Permanent { .. } | Refusal::Transient { .. }) => "settle",
         Placement::Refused(
-            Refusal::Capacity { .. } | Refusal::Forbidden { .. } | Refusal::Account { .. },
+            Refusal::Capacity { .. }
+            | Refusal::NumberLimit { .. }
+            | Refusal::Forbidden { .. }
+            | Refusal::Account { .. },
         )
         | Placement::Late => "defer",
         Placement::Unknown { .. } => "doubt",

@@ -1,9 +1,10 @@
 -- put_back: a dial in flight that certainly rings nobody goes back to waiting, its attempt not counted. The
 -- caller holds the row's lock and has checked its claim_no.
--- p_reason: capacity, account, forbidden, fault, late, shutdown, give_back, not_placed.
--- Capacity waits greatest(p_retry_after, 1 s * 2^deferrals) up to 5 min, at most 20 times, then fails as
--- capacity. Forbidden waits 5 s * 2^n, at most 5 times, then fails as account. Whether either concerns more
--- than this call is weighed (sql/rules/evidence.sql); account does by definition, and pauses the trunk. Late,
+-- p_reason: capacity, number_limit, account, forbidden, fault, late, shutdown, give_back, not_placed.
+-- Capacity and number_limit wait greatest(p_retry_after, 1 s * 2^deferrals) up to 5 min, at most 20 times, then fail
+-- as capacity. Forbidden waits 5 s * 2^n, at most 5 times, then fails as account. Whether capacity or forbidden
+-- concerns more than this call is weighed (sql/rules/evidence.sql); number_limit never does; account does by
+-- definition, and pauses the trunk. Late,
 -- account and fault wait 5 s, so that a provider whose clock is wrong, or a trunk whose row is locked, does not
 -- make every free permit dial in a loop. The others become due at once.
 -- Returns deferred, failed, canceled (a cancel was requested: it never goes back), completed (an earlier dial
@@ -15,6 +16,7 @@ language plpgsql volatile
 as $$
 declare
     v_detail constant jsonb := coalesce(p_detail, '{}') || jsonb_build_object('reason', p_reason);
+    v_no_room constant boolean := p_reason in ('capacity', 'number_limit');
     v_run_at timestamptz := least(p_call.run_at, p_now);
     v_times int;
 begin
@@ -22,7 +24,7 @@ begin
         perform pgdial.weigh(p_call, p_reason, v_detail ->> 'why', p_retry_after, p_now);
     elsif p_reason = 'account' then
         perform pgdial.pause_trunk_for(p_call.trunk, v_detail ->> 'why', array[
-            row(null, p_now, null, null, null, null, p_call.id, null, null, null)::pgdial.answers], p_now);
+            jsonb_populate_record(null::pgdial.answers, jsonb_build_object('at', p_now, 'call_id', p_call.id))], p_now);
     end if;
     if p_call.cancel_requested_at is not null then
         return pgdial.end_attempt(p_call, 'canceled', v_detail, null, p_now);
@@ -30,7 +32,7 @@ begin
     if p_call.answered_at is not null then
         return pgdial.end_attempt(p_call, 'answered', v_detail, null, p_now);
     end if;
-    if p_reason = 'capacity' and p_call.deferrals >= 20 then
+    if v_no_room and p_call.deferrals >= 20 then
         return pgdial.end_attempt(p_call, 'capacity', v_detail, null, p_now);
     end if;
     if p_reason = 'forbidden' then
@@ -46,16 +48,16 @@ begin
     if p_reason in ('late', 'account', 'fault') then
         v_run_at := p_now + '5 seconds'::interval;
     end if;
-    if p_reason = 'capacity' then
+    if v_no_room then
         v_run_at := p_now + least('5 minutes',
             greatest(coalesce(p_retry_after, '0'), '1 second'::interval * (2 ^ p_call.deferrals)));
     end if;
 
     update pgdial.calls c
     set state = 'waiting', run_at = greatest(v_run_at, c.hold_until), attempt = c.attempt - 1,
-        deferrals = c.deferrals + (p_reason = 'capacity')::int,
+        deferrals = c.deferrals + v_no_room::int,
         last_error = v_detail ->> 'why',
-        outcome = case when p_reason = 'capacity' then 'capacity' when p_reason in ('account', 'forbidden') then 'account'
+        outcome = case when v_no_room then 'capacity' when p_reason in ('account', 'forbidden') then 'account'
                        else c.outcome::text end::pgdial.outcome,
         claim_seq = default, lease_until = null, deadline_at = null, trunk = null, claimed_by = null,
         provider_call_id = null

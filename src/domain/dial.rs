@@ -103,6 +103,14 @@ pub enum Refusal {
         /// The provider's words.
         why: String,
     },
+    /// The provider takes no more calls to this number for a while; says nothing about other numbers, and uses up no
+    /// attempt.
+    NumberLimit {
+        /// Seconds the provider asks us to wait, if it does.
+        retry_after_sec: Option<u32>,
+        /// The provider's words.
+        why: String,
+    },
     /// Forbidden, without saying what: this call, its caller id, or the whole account. Uses up no attempt; several
     /// numbers in a row pause the trunk.
     Forbidden {

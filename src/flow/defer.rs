@@ -18,6 +18,8 @@ use crate::domain::{CallId, Reference};
 pub enum DeferReason {
     /// The provider has no capacity.
     Capacity,
+    /// The provider takes no more calls to this number for a while.
+    NumberLimit,
     /// The provider refuses the account; the trunk pauses itself.
     Account,
     /// The provider forbids it, and possibly everything on this account.

@@ -44,7 +44,10 @@ async fn forbid(db: &TestDb, call: &ClaimedCall) -> Deferred {
 }
 
 async fn full(db: &TestDb, call: &ClaimedCall) {
-    let reason = DeferReason::Capacity;
+    put_back(db, call, DeferReason::Capacity).await;
+}
+
+async fn put_back(db: &TestDb, call: &ClaimedCall, reason: DeferReason) {
     db.calls
         .defer(call.reference(), reason, Some(60), "HTTP 429")
         .await
@@ -277,6 +280,22 @@ async fn one_number_without_room_holds_off_nobody_and_three_do() {
     let until = "select string_agg(trunk || ' ' || round(extract(epoch from not_before - pgdial.now())), ' ') \
                  from pgdial.trunk_breaker where not_before is not null";
     assert_eq!(db.text(until).await, "default 60");
+    assert_eq!(paused(&db).await, "nobody");
+}
+
+#[tokio::test]
+async fn limits_of_numbers_hold_off_those_numbers_alone() {
+    let db = guarded().await;
+    db.stop_clock().await;
+    enqueue(&db, 0..6, json!({})).await;
+    for call in &db.claim(4).await {
+        put_back(&db, call, DeferReason::NumberLimit).await;
+    }
+    assert_eq!(db.claim(6).await.len(), 2, "the others go on");
+    db.forward("59 seconds").await;
+    assert!(db.claim(6).await.is_empty());
+    db.forward("1 second").await;
+    assert_eq!(db.claim(6).await.len(), 4);
     assert_eq!(paused(&db).await, "nobody");
 }
 

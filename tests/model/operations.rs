@@ -77,6 +77,7 @@ pub(crate) enum DialResult {
     Full {
         retry_after_sec: Option<u32>,
     },
+    NumberLimit,
     AccountRefused,
     Forbidden,
     Unknown,
@@ -222,6 +223,7 @@ impl fmt::Display for DialResult {
             Self::Placed { other_id: true } => f.write_str("placed under another id: result"),
             Self::Refused(outcome) => write!(f, "refused as {outcome}: result"),
             Self::Full { retry_after_sec } => write!(f, "full ({retry_after_sec:?}): result"),
+            Self::NumberLimit => f.write_str("the number's own limit: result"),
             Self::Forbidden => f.write_str("not allowed: result"),
             Self::AccountRefused => f.write_str("account refused: result"),
             Self::Unknown => f.write_str("unknown: result"),

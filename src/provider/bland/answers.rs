@@ -70,7 +70,7 @@ fn by_words(answer: &Answer, body: &Value, why: &str) -> Option<Refusal> {
         if is_dnc || has(&["sensitive numbers", "dnc list", "blacklisted"]) {
             of_number(Outcome::Blocked)
         } else if has(&["to the same number"]) {
-            Refusal::Capacity {
+            Refusal::NumberLimit {
                 retry_after_sec: Some(SAME_NUMBER),
                 why: why(),
             }

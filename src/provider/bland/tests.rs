@@ -155,7 +155,7 @@ fn every_answer_to_a_dial_has_its_meaning() {
         (
             429,
             data!("error-429-same-number.json").to_owned(),
-            "capacity",
+            "number limit",
         ),
         (429, said("Rate limit exceeded"), "capacity"),
         (429, said("Limited for newly created accounts"), "capacity"),
@@ -171,7 +171,7 @@ fn every_answer_to_a_dial_has_its_meaning() {
         assert_eq!(word(&placement), expected, "{status} {body}");
     }
     let same = answers::placement(&answer(429, data!("error-429-same-number.json")), None);
-    let Placement::Refused(Refusal::Capacity {
+    let Placement::Refused(Refusal::NumberLimit {
         retry_after_sec, ..
     }) = same
     else {

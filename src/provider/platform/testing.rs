@@ -72,6 +72,7 @@ pub(in crate::provider) fn word(placement: &Placement) -> String {
         }
         Placement::Refused(Refusal::Transient { .. }) => "transient".to_owned(),
         Placement::Refused(Refusal::Capacity { .. }) => "capacity".to_owned(),
+        Placement::Refused(Refusal::NumberLimit { .. }) => "number limit".to_owned(),
         Placement::Refused(Refusal::Forbidden { .. }) => "forbidden".to_owned(),
         Placement::Refused(Refusal::Account { .. }) => "account".to_owned(),
         Placement::Late => "late".to_owned(),

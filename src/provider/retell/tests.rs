@@ -7,8 +7,12 @@ use serde::Deserialize;
 
 use super::*;
 use crate::{
-    domain::{ClaimedCall, Concerns, ReportKind},
-    provider::{Deadline, Stopwatch, answer::Answer, platform::testing::checked},
+    domain::{ClaimedCall, ReportKind},
+    provider::{
+        Deadline, Stopwatch,
+        answer::Answer,
+        platform::testing::{checked, word},
+    },
 };
 
 macro_rules! data {
@@ -96,28 +100,6 @@ fn answer(status: u16, body: &str) -> Answer {
 
 fn placed(status: u16, body: &str) -> Placement {
     answers::placement(&answer(status, body), Some("key"))
-}
-
-/// What came of a dial, in a word.
-fn word(placement: &Placement) -> String {
-    match placement {
-        Placement::Placed { provider_call_id } => format!("placed {provider_call_id}"),
-        Placement::Refused(Refusal::Permanent {
-            outcome, concerns, ..
-        }) => {
-            let whose = match concerns {
-                Concerns::Number => "number",
-                _ => "request",
-            };
-            format!("{outcome} {whose}")
-        }
-        Placement::Refused(Refusal::Transient { .. }) => "transient".to_owned(),
-        Placement::Refused(Refusal::Capacity { .. }) => "capacity".to_owned(),
-        Placement::Refused(Refusal::Forbidden { .. }) => "forbidden".to_owned(),
-        Placement::Refused(Refusal::Account { .. }) => "account".to_owned(),
-        Placement::Late => "late".to_owned(),
-        Placement::Unknown { .. } => "unknown".to_owned(),
-    }
 }
 
 #[test]

@@ -76,6 +76,10 @@ impl Machine<'_> {
                 self.defer(name, words, DeferReason::Capacity, retry_after_sec)
                     .await
             }
+            DialResult::NumberLimit => {
+                self.defer(name, words, DeferReason::NumberLimit, Some(10))
+                    .await
+            }
             DialResult::AccountRefused => self.defer(name, words, DeferReason::Account, None).await,
             DialResult::Forbidden => self.defer(name, words, DeferReason::Forbidden, None).await,
             DialResult::Late => self.defer(name, words, DeferReason::Late, None).await,

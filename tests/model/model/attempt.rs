@@ -19,6 +19,9 @@ pub(super) enum Back {
         retry_after: Option<Moment>,
         reason: &'static str,
     },
+    NumberLimit {
+        retry_after: Option<Moment>,
+    },
     Account,
     Forbidden {
         reason: &'static str,
@@ -114,6 +117,7 @@ impl Model {
                     retry_after,
                     reason: "said so",
                 },
+                DeferReason::NumberLimit => Back::NumberLimit { retry_after },
                 DeferReason::Forbidden => Back::Forbidden { reason: "said so" },
                 DeferReason::Account => Back::Account,
                 DeferReason::Late => Back::Late,
@@ -184,7 +188,7 @@ impl Model {
         if call.answered_at.is_some() {
             return self.end_attempt(index, Outcome::Answered); // an earlier dial was
         }
-        let is_full = matches!(why, Back::Capacity { .. });
+        let is_full = matches!(why, Back::Capacity { .. } | Back::NumberLimit { .. });
         if is_full && call.deferrals >= 20 {
             return self.end_attempt(index, Outcome::Capacity);
         }
@@ -199,7 +203,7 @@ impl Model {
             return call.note("suppressed");
         }
         let run_at = match why {
-            Back::Capacity { retry_after, .. } => {
+            Back::Capacity { retry_after, .. } | Back::NumberLimit { retry_after } => {
                 let pause = retry_after
                     .unwrap_or(0)
                     .max(SECOND << call.deferrals)

@@ -57,6 +57,7 @@ fn result() -> impl Strategy<Value = Operation> {
         4 => Just(DialResult::Refused(Outcome::ProviderFault)),
         2 => maybe(0.5, vec![3, 40, 400])
             .prop_map(|retry_after_sec| DialResult::Full { retry_after_sec }),
+        1 => Just(DialResult::NumberLimit),
         1 => Just(DialResult::AccountRefused),
         2 => Just(DialResult::Forbidden),
         3 => Just(DialResult::Unknown),

@@ -23,6 +23,7 @@ fn meaning(status: u16, body: &str) -> String {
         }) => {
             format!("capacity {retry_after_sec:?}")
         }
+        Placement::Refused(Refusal::NumberLimit { .. }) => "number limit".to_owned(),
         Placement::Refused(Refusal::Forbidden { .. }) => "forbidden".to_owned(),
         Placement::Refused(Refusal::Account { .. }) => "account".to_owned(),
     }
