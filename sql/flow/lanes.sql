@@ -175,8 +175,9 @@ begin
                     when 'ringTimeout' then 'from 1 second to 10 minutes'
                     when 'maxDuration' then 'from 1 second to 6 hours' else 'from 1 millisecond to a year' end);
             when v_field = 'reportsWithin' then
-                v_fits := pgdial.is_length_between(v_value, '1 second', '1 hour') or pgdial.is_length_between(v_value, '0', '0');
-                v_wanted := 'a length of time from 1 second to 1 hour, as in "45 seconds", 0 for no promise, '
+                v_fits := jsonb_typeof(p_changes -> v_field) = 'string'
+                    and (pgdial.is_length_between(v_value, '1 second', '1 hour') or pgdial.is_length_between(v_value, '0', '0'));
+                v_wanted := 'a length of time from 1 second to 1 hour, as in "45 seconds", "0" for no promise, '
                     'or null for what its adapter declares';
             when v_field = 'why' then
                 v_fits := false;    -- not a setting; HTTP leaves it here only if it is not a string

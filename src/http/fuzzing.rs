@@ -49,6 +49,7 @@ pub fn batch_lines(text: &[u8]) -> Result<Vec<batch::Item>, &'static str> {
 }
 
 /// A body waits for room by the runtime's clock.
+#[expect(clippy::panic, reason = "a fuzz target that cannot start has failed")]
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_time().build();
     runtime.unwrap_or_else(|error| panic!("no runtime: {error}"))
