@@ -88,6 +88,11 @@ async fn what_a_person_says_goes_before_what_the_adapter_declares() {
         set(&db, said.clone()).await.unwrap();
         assert_eq!(in_effect().await, then, "{said}");
     }
+    let refused = set(&db, json!({ "reportsWithin": 0 })).await;
+    assert!(
+        matches!(refused, Err(ChangeError::Refused(_))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
