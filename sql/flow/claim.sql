@@ -53,10 +53,6 @@ begin
             current_setting('transaction_isolation') using errcode = 'invalid_transaction_state';
     end if;
     verdict := 'none';
-    if (select w.draining from pgdial.workers w where w.id = p_worker) then
-        return next;    -- draining: it gets no calls, ever again
-        return;
-    end if;
     if not pgdial.gate() then
         verdict := 'gate_timeout';
         return next;
@@ -77,6 +73,12 @@ begin
             -- creates a multixact, which costs more than the rest of the claim.
             v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             if cardinality(v_picked) > 0 then
+                -- A draining worker gets no calls, ever again. Asked after the pick: who sees a call that was enqueued
+                -- after the drain sees the drain.
+                if (select w.draining from pgdial.workers w where w.id = p_worker) then
+                    return next;
+                    return;
+                end if;
                 v_seq := nextval('pgdial.claim_order');
                 v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, p_trunks, p_accounts, p_leases, v_now);
             end if;
