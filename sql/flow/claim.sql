@@ -1,7 +1,7 @@
 -- claim: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
 -- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
--- Returns a row per call, in the order in which they are picked, with what its dial needs; or one row without a call. Each has a
--- verdict (claimed, none, gate_timeout) and, when fewer than wanted were claimed, wait_ms: 0 = look again; n
+-- Returns a row per call, in the order in which they are picked, with what its dial needs; or one row without a
+-- call. Each has a verdict (claimed, none, gate_timeout) and, when fewer than wanted were claimed, wait_ms: 0 = look again; n
 -- = the time until a call can become due; null = only an event can change the result.
 -- p_accounts: where each of these trunks dials (is_its_account); null = not stated.
 -- p_leases: how many seconds a dial may take on each of them; null = 60. The worker dials no longer than that.
@@ -73,9 +73,7 @@ begin
             -- creates a multixact, which costs more than the rest of the claim.
             v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
             if cardinality(v_picked) > 0 then
-                -- A draining worker gets no calls, ever again. Asked after the pick: who sees a call that was enqueued
-                -- after the drain sees the drain.
-                if (select w.draining from pgdial.workers w where w.id = p_worker) then
+                if pgdial.is_draining(p_worker) then
                     return next;
                     return;
                 end if;
@@ -84,6 +82,10 @@ begin
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
             v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
+            if pgdial.is_draining(p_worker) then
+                return next;
+                return;
+            end if;
             v_seq := coalesce(v_seq, nextval('pgdial.claim_order'));
             v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, p_trunks, p_accounts, p_leases, v_now);
         end;
@@ -110,6 +112,12 @@ begin
                         greatest(0, extract(epoch from v_now - c.run_at) * 1000)::bigint, c.traceparent
                  from unnest(v_claimed) c;
 end $$;
+
+-- is_draining: a draining worker gets no calls, ever again. Asked after the pick: who sees a call that was enqueued
+-- after the drain sees the drain.
+create or replace function pgdial.is_draining(p_worker uuid) returns boolean
+language sql stable
+as $$ select coalesce((select w.draining from pgdial.workers w where w.id = p_worker), false) $$;
 
 -- has_room: can any of these trunks take another call? A cheap first check, so that a worker without a free
 -- slot does not read the queue. lanes decides.

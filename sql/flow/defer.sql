@@ -44,7 +44,6 @@ end $$;
 -- recorded.
 -- Returns how many were deferred, and how many are locked by others (try again for those). A row that cannot
 -- be updated is left to the sweep.
--- cannot be moved is left to the sweep.
 create or replace function pgdial.give_back(
     p_worker uuid, p_held jsonb, out given int, out locked_out int
 )

@@ -4,9 +4,8 @@
 -- Capacity and number_limit wait greatest(p_retry_after, 1 s * 2^deferrals) up to 5 min, at most 20 times, then fail
 -- as capacity. Forbidden waits 5 s * 2^n, at most 5 times, then fails as account. Whether capacity or forbidden
 -- concerns more than this call is weighed (sql/rules/evidence.sql); number_limit never does; account does by
--- definition, and pauses the trunk. Late,
--- account and fault wait 5 s, so that a provider whose clock is wrong, or a trunk whose row is locked, does not
--- make every free permit dial in a loop. The others become due at once.
+-- definition, and pauses the trunk. Late, account and fault wait 5 s, so that a provider whose clock is wrong, or a
+-- trunk whose row is locked, does not make every free permit dial in a loop. The others become due at once.
 -- Returns deferred, failed, canceled (a cancel was requested: it never goes back), completed (an earlier dial
 -- of it was answered: it does not go back either), or suppressed (the number has joined the do-not-call list).
 create or replace function pgdial.put_back(
