@@ -108,6 +108,45 @@ create table pgdial.trunk_inbox (
 ) with (fillfactor = 50);
 comment on column pgdial.trunk_inbox.most_bytes is 'beyond it, such events are refused until the hour is over';
 
+-- Days with hours of their own. A day that a calendar does not cover is not known, and so closed.
+create table pgdial.calendars (
+    name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),
+    covers daterange not null check (not isempty(covers)),
+    source text
+);
+create table pgdial.special_days (
+    calendar text not null references pgdial.calendars (name) on delete cascade,
+    day date not null,
+    name text not null,
+    hours int4multirange not null default '{}',  -- minutes of that day, instead of the week's; empty: closed
+    primary key (calendar, day)
+);
+
+-- When people may be rung, by their own clocks. Presets are rows, named with the month in which they were read:
+-- a later release adds another and changes none that a campaign uses.
+create table pgdial.calling_hours (
+    name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),
+    week int4multirange not null,         -- minutes of the local week from Monday 00:00, half open, in quarters of an hour
+    timezone text,                        -- whose clock counts, instead of the callee's
+    calendar text references pgdial.calendars (name),
+    zone_basis text not null default 'given_or_number'
+        check (zone_basis in ('given_or_number', 'given_and_number', 'given')),
+    source text
+);
+comment on column pgdial.calling_hours.zone_basis is
+    'where the callee may be: what the caller gave, else what the number says; both at once; only what the caller gave';
+
+-- Instead of the rows of calling_hours, for callees who may be in this region.
+create table pgdial.calling_hours_regions (
+    hours text not null references pgdial.calling_hours (name) on delete cascade,
+    region text not null check (region ~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$'),   -- ISO 3166: a country, or a part of it
+    week int4multirange not null,
+    timezone text,
+    calendar text references pgdial.calendars (name),
+    source text,
+    primary key (hours, region)
+);
+
 create table pgdial.campaigns (
     name text primary key check (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
     trunk text not null references pgdial.trunks (name),
@@ -130,6 +169,8 @@ create table pgdial.campaigns (
     guard int default 10 check (guard between 1 and 100),
     resumed_at timestamptz,
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
+    calling_hours text references pgdial.calling_hours (name),     -- null: at any time
+    zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
     created_at timestamptz not null default pgdial.now()
 );
 comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';

@@ -21,6 +21,9 @@ create table pgdial.calls (
     campaign text not null,                                -- no foreign key: its row locks would make every enqueue meet
     script_id text not null check (length(script_id) between 1 and 200),
     metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
+    timezone text[],                                       -- where the callee is, as the caller says
+    region text check (region ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'),
+    area int not null default 0,                           -- pgdial.areas; 0: not looked up, or no hours ask for it
     from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),
     priority smallint not null default 0 check (priority between 0 and 9),
     run_at timestamptz not null,
@@ -118,8 +121,9 @@ create unique index calls_one_in_flight_per_phone on pgdial.calls (phone)
 create sequence pgdial.claim_order owned by pgdial.calls.claim_seq;   -- so that it changes hands with the table
 create index calls_in_flight on pgdial.calls (claim_seq) where state in ('dialing', 'unresolved', 'in_call');
 
--- What the claim reads, in reading order. Terminal rows cost it nothing.
-create index calls_claimable on pgdial.calls (campaign, priority desc, run_at, id) include (phone)
+-- What the claim reads, in reading order. Terminal rows cost it nothing. By area, because whether calls may be
+-- dialled changes with the clock of a place, not with the call: a closed area is one probe.
+create index calls_claimable on pgdial.calls (campaign, priority desc, area, run_at, id) include (phone)
     where state = 'waiting';
 
 create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';

@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_calls", compatible_from = 1),
     migration!(3, "0003_events", compatible_from = 1),
     migration!(4, "0004_types", compatible_from = 1),
+    migration!(5, "0005_places", compatible_from = 1),
 ];
 
 macro_rules! functions {

@@ -1,0 +1,22 @@
+-- Places: where the callee of a number may be.
+
+-- Interned, never updated. Every zone must be open; the rules of every region apply.
+create table pgdial.areas (
+    id int generated always as identity primary key,
+    zones text[] not null,                -- IANA, sorted; empty: not known, and so closed
+    regions text[] not null default '{}', -- ISO 3166, sorted: a part of a country, or a country whose part is not known
+    unique (zones, regions)
+);
+
+-- What a number says of the place: disjoint ranges of the first nine digits (sql/rules/phone_areas.sql).
+create table pgdial.phone_areas (
+    from_digits text collate "C" primary key check (from_digits ~ '^[0-9]{9}$'),   -- without +, filled up with zeros
+    area int references pgdial.areas (id) -- null: no number begins so
+);
+
+-- Changes with every row that calling hours are judged by: what a session remembers of them is void then.
+create table pgdial.rules_version (
+    only_row boolean primary key default true check (only_row),
+    version bigint not null default 0
+) with (fillfactor = 10);
+insert into pgdial.rules_version default values;
