@@ -62,6 +62,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/same_name",
     "rules/uuid_v7",
     "rules/read_timestamp",
+    "rules/areas",
     "rules/read_request",
     "rules/lock_calls",
     "rules/locked_items",
