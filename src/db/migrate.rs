@@ -69,6 +69,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/each",
     "rules/note",
     "rules/acts",
+    "rules/hours",
     "rules/filter",
     "rules/account",
     "rules/terms",
