@@ -142,7 +142,7 @@ create or replace function pgdial.area_heads(
 language plpgsql volatile
 as $$
 declare
-    v_start int := floor(random() * (select max(o) from unnest(p_open) o));
+    v_start constant int := floor(random() * p_open[cardinality(p_open)]);     -- sorted
     v_after int := v_start;
     v_wrapped boolean := false;
     v_head pgdial.area_head;
@@ -153,7 +153,7 @@ begin
         where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p_priority and c.area > v_after
         order by c.area, c.run_at limit 1;
         if not found or v_wrapped and v_head.area > v_start then
-            exit when v_wrapped or v_start is null;
+            exit when v_wrapped or coalesce(v_start, 0) = 0;
             v_wrapped := true;
             v_after := 0;
             continue;

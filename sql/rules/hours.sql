@@ -190,16 +190,34 @@ begin
     select h.asked, r.region, r.week, r.timezone, r.calendar from held h join rule r on r.region = h.region;
 end $$;
 
+-- placed_areas: where a callee may be, by area: what the number says and what the caller gave, as the zone basis puts
+-- them together (null: that of the hours). What only the caller may say has no zones without a word of theirs.
+create or replace function pgdial.placed_areas(p_hours text, p_basis text)
+returns table (id int, zones text[], regions text[])
+language sql stable
+as $$
+    select a.id,
+           case when b.basis = 'given' then coalesce(a.given_zones, '{}')
+                when a.given_zones is null then a.zones
+                when b.basis = 'given_or_number' then a.given_zones
+                else array(select unnest(a.zones) union select unnest(a.given_zones)) end,
+           case when a.region is null then a.regions
+                when b.basis = 'given_and_number' then array(select unnest(a.regions) union select a.region)
+                else array[a.region] end
+    from pgdial.areas a
+         cross join (select coalesce(p_basis, (select h.zone_basis from pgdial.calling_hours h where h.name = p_hours), 'given_or_number')) b (basis)
+$$;
+
 -- area_rules: the rules that hold in an area, each with every zone whose clock it goes by; all of them must be open.
 -- Zone null: nobody knows where the callee is.
-create or replace function pgdial.area_rules(p_hours text, p_area int)
+create or replace function pgdial.area_rules(p_hours text, p_basis text, p_area int)
 returns table (region text, zone text, week int4multirange, calendar text)
 language plpgsql stable
 as $$
 begin
     return query
     select distinct r.region, z.zone, r.week, r.calendar
-    from pgdial.areas a
+    from pgdial.placed_areas(p_hours, p_basis) a
          cross join lateral pgdial.region_rules(p_hours, pgdial.regions_or_none(a.regions)) r
          cross join lateral unnest(case when r.timezone is not null then array[r.timezone]
                                         when a.zones = '{}' then array[null] else a.zones end) z (zone)
@@ -214,7 +232,7 @@ as $$ select case when p_regions = '{}' then '{""}' else p_regions end $$;
 
 -- is_open: may callees in this area be rung at this instant? Without hours, always. Of an area that is not known,
 -- and by hours that are gone, never.
-create or replace function pgdial.is_open(p_hours text, p_area int, p_at timestamptz) returns boolean
+create or replace function pgdial.is_open(p_hours text, p_basis text, p_area int, p_at timestamptz) returns boolean
 language plpgsql stable
 as $$
 declare
@@ -226,7 +244,7 @@ begin
         return true;
     end if;
     -- Many regions have the same rule.
-    for v_rule in select distinct r.zone, r.week, r.calendar from pgdial.area_rules(p_hours, p_area) r loop
+    for v_rule in select distinct r.zone, r.week, r.calendar from pgdial.area_rules(p_hours, p_basis, p_area) r loop
         v_has_rule := true;
         v_local := pgdial.local_time(v_rule.zone, p_at);
         if v_local is null or not pgdial.is_open_at(v_rule.week, v_rule.calendar, v_local) then
@@ -252,14 +270,14 @@ as $$ select floor(extract(epoch from p_local - date_trunc('day', p_local)) / 60
 -- open_areas: the areas that are open at both instants, all at once: the claim asks it. The same rules as is_open, but
 -- few clocks differ, and few rules: so each rule is judged once for each clock, and an area is closed if one of its
 -- clocks is among those at which a rule of one of its regions is.
-create or replace function pgdial.open_areas(p_hours text, p_from timestamptz, p_until timestamptz) returns int[]
+create or replace function pgdial.open_areas(p_hours text, p_basis text, p_from timestamptz, p_until timestamptz) returns int[]
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
 set enable_hashjoin = on
 as $$
 declare
     v_zones constant text[] := array(
-        select z from pgdial.areas a cross join lateral unnest(a.zones) z
+        select z from pgdial.placed_areas(p_hours, p_basis) a cross join lateral unnest(a.zones) z
         union select h.timezone from pgdial.calling_hours h where h.name = p_hours
         union select r.timezone from pgdial.calling_hours_regions r where r.hours = p_hours);
     v_from constant timestamp[] := pgdial.local_times(v_zones, p_from);
@@ -276,7 +294,7 @@ begin
         ), held as materialized (
             select r.*, dense_rank() over (order by r.week, r.timezone, r.calendar) as rule
             from pgdial.region_rules(p_hours, array(
-                select distinct g from pgdial.areas a cross join lateral unnest(pgdial.regions_or_none(a.regions)) g)) r
+                select distinct g from pgdial.placed_areas(p_hours, p_basis) a cross join lateral unnest(pgdial.regions_or_none(a.regions)) g)) r
         ), rule as materialized (
             select distinct h.rule, h.week, h.timezone, h.calendar from held h
         ), day as materialized (
@@ -296,10 +314,10 @@ begin
             select h.asked, c.everywhere, c.clocks from held h join closed c on c.rule = h.rule
         ), place as materialized (
             select a.id, a.regions, array_agg(z.clock) as clocks
-            from pgdial.areas a
+            from pgdial.placed_areas(p_hours, p_basis) a
                  cross join lateral unnest(case when a.zones = '{}' then '{""}' else a.zones end) n (name)
                  join zone z on z.name = n.name
-            group by a.id
+            group by a.id, a.regions
         )
         -- "not in": hashed.
         select p.id from place p
@@ -311,15 +329,15 @@ begin
 end $$;
 
 -- next_open: the first instant from p_from on at which the area is open; null = not within 60 days, or not known.
-create or replace function pgdial.next_open(p_hours text, p_area int, p_from timestamptz) returns timestamptz
+create or replace function pgdial.next_open(p_hours text, p_basis text, p_area int, p_from timestamptz) returns timestamptz
 language plpgsql stable
 as $$
 begin
-    return (pgdial.opening(p_hours, p_area, p_from)).at;
+    return (pgdial.opening(p_hours, p_basis, p_area, p_from)).at;
 end $$;
 
 -- opening: next_open, and whose clock it waits for; zone null: open at p_from.
-create or replace function pgdial.opening(p_hours text, p_area int, p_from timestamptz, out at timestamptz, out zone text)
+create or replace function pgdial.opening(p_hours text, p_basis text, p_area int, p_from timestamptz, out at timestamptz, out zone text)
 language plpgsql stable
 as $$
 declare
@@ -332,7 +350,7 @@ begin
     if p_hours is not null then
         -- Many regions have the same rule.
         select array_agg(r.zone), array_agg(r.week), array_agg(r.calendar) into v_zones, v_weeks, v_calendars
-        from (select distinct a.zone, a.week, a.calendar from pgdial.area_rules(p_hours, p_area) a) r;
+        from (select distinct a.zone, a.week, a.calendar from pgdial.area_rules(p_hours, p_basis, p_area) a) r;
         if v_zones is null or array_position(v_zones, null) is not null then
             return;
         end if;
@@ -401,12 +419,12 @@ end $$;
 -- hours_state: why callees in this area may not be rung at this instant, and when they may. reason null: they may;
 -- else outside_hours, holiday, zone_unknown or calendar_ended: of several, the one that will least pass by itself.
 create or replace function pgdial.hours_state(
-    p_hours text, p_area int, p_at timestamptz, out reason text, out message text, out opens_at timestamptz
+    p_hours text, p_basis text, p_area int, p_at timestamptz, out reason text, out message text, out opens_at timestamptz
 )
 language plpgsql stable
 as $$
 declare
-    v_rules constant jsonb := pgdial.closed_rules(p_hours, p_area, p_at);
+    v_rules constant jsonb := pgdial.closed_rules(p_hours, p_basis, p_area, p_at);
     v_first constant jsonb := v_rules -> 0;
     v_opening record;
     v_name text;
@@ -437,7 +455,7 @@ begin
         else case when v_first ->> 'day' is null then format('there are no %s', v_name)
                   else format('%s: %s are %s on %ss', v_clocks, v_name, v_first ->> 'hours',
                               to_char((v_first ->> 'day')::date, 'FMDay')) end end;
-    select * into v_opening from pgdial.opening(p_hours, p_area, p_at);
+    select * into v_opening from pgdial.opening(p_hours, p_basis, p_area, p_at);
     opens_at := v_opening.at;
     if opens_at is not null then
         message := message || format('; opens at %s (%s in %s)', pgdial.in_utc(opens_at),
@@ -448,7 +466,7 @@ begin
 end $$;
 
 -- closed_rules: the rules that close an area at this instant, in the order in which hours_state tells them.
-create or replace function pgdial.closed_rules(p_hours text, p_area int, p_at timestamptz) returns jsonb
+create or replace function pgdial.closed_rules(p_hours text, p_basis text, p_area int, p_at timestamptz) returns jsonb
 language plpgsql stable
 as $$
 begin
@@ -468,7 +486,7 @@ begin
                           when d.hours @> pgdial.minute_of(l.local) then null
                           when d.special is not null then 'holiday'
                           else 'outside_hours' end as reason
-              from pgdial.area_rules(p_hours, p_area) r
+              from pgdial.area_rules(p_hours, p_basis, p_area) r
                    cross join lateral (select pgdial.local_time(r.zone, p_at)) l (local)
                    left join lateral pgdial.hours_of_day(r.week, r.calendar, l.local::date) d on l.local is not null) j
         where j.reason is not null), '[]');

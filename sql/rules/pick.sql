@@ -69,6 +69,9 @@ declare
     v_found pgdial.picked[] := '{}';
     v_batch pgdial.picked[];
     v_dry text[];
+    v_hours record;
+    v_judged record;                -- whose open areas these are: most campaigns share their hours
+    v_open int[];
     v_turn record;
     v_before int;
     v_rounds int := 0;
@@ -84,8 +87,15 @@ begin
         exit when v_before >= p_wanted or v_rounds >= 3 or cardinality(v_lanes) = 0;
         v_dry := '{}';
         for v_turn in select t.campaign, t.trunk, t.quota from pgdial.turns(v_lanes, v_found, p_wanted - v_before) t loop
+            select g.calling_hours as name, g.zone_basis as basis into v_hours from pgdial.campaigns g where g.name = v_turn.campaign;
+            if v_hours.name is null then
+                v_open := null;
+            elsif v_open is null or v_hours is distinct from v_judged then
+                v_open := pgdial.zones_open(v_hours.name, v_hours.basis, p_now, p_lease);
+                v_judged := v_hours;
+            end if;
             v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_skips, v_taken, v_unclaimable,
-                p_avoid, p_lease, p_now);
+                p_avoid, v_open, p_now);
             v_taken := v_taken || array(select b.phone from unnest(v_batch) b);
             v_found := v_found || v_batch;
             if cardinality(v_batch) = 0 then
@@ -142,17 +152,15 @@ end $$;
 -- pick_from: up to p_quota due calls of one campaign, one per number, locked.
 -- Priority by priority, so that run_at stays an index bound: calls scheduled for later are never walked. With
 -- calling hours, also area by area, the one with the oldest call first; only those that are open.
+-- p_open: the open areas; null = it has no hours.
 create or replace function pgdial.pick_from(
     p_campaign text, p_trunk text, p_quota int, p_heads pgdial.head[], p_skips pgdial.skip[], p_taken text[],
-    p_unclaimable uuid[], p_avoid pgdial.suspect[], p_lease interval, p_now timestamptz
+    p_unclaimable uuid[], p_avoid pgdial.suspect[], p_open int[], p_now timestamptz
 ) returns pgdial.picked[]
 language plpgsql volatile
 as $$
 declare
-    v_hours text;
-    v_basis text;
-    v_open int[];
-    v_started timestamptz;
+    v_started constant timestamptz := clock_timestamp();    -- real time, not pgdial.now(): it measures work
     v_head pgdial.head;
     v_areas pgdial.area_head[];
     v_area pgdial.area_head;
@@ -161,16 +169,11 @@ declare
     v_batch pgdial.picked[];
     v_found pgdial.picked[] := '{}';
 begin
-    select g.calling_hours, g.zone_basis into v_hours, v_basis from pgdial.campaigns g where g.name = p_campaign;
-    if v_hours is not null then
-        v_started := clock_timestamp();     -- real time, not pgdial.now(): it measures work
-        v_open := pgdial.zones_open(v_hours, v_basis, p_now, p_lease);
-    end if;
     for v_head in select h.* from unnest(p_heads) h where h.campaign = p_campaign order by h.priority desc loop
-        if v_hours is null then
+        if p_open is null then
             v_areas := array[row(null, v_head.run_at)::pgdial.area_head];
         else
-            v_areas := pgdial.area_heads(p_campaign, v_head.priority, v_open, p_quota, p_now);
+            v_areas := pgdial.area_heads(p_campaign, v_head.priority, p_open, p_quota, p_now);
         end if;
         v_saw := v_saw or cardinality(v_areas) > 0;
         v_more := false;
@@ -217,12 +220,7 @@ begin
         v_more := array(
             with due as materialized (
                 select k.id, k.phone, k.run_at
-                from (select q.id, q.phone, q.run_at
-                      from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, p_now) q
-                      -- "in (select ...)" is hashed, an array that is a parameter is not.
-                      where q.phone not in (select t from unnest(v_taken) t)
-                        and q.id not in (select u from unnest(p_unclaimable) u)
-                      order by q.run_at, q.id limit c_walk) k
+                from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) k
                      cross join lateral (
                          select c.id from pgdial.calls c
                          -- Repeated: the row may have changed since the candidate was read.
@@ -246,10 +244,8 @@ begin
     end loop;
     if cardinality(v_found) = 0 then
         select q.run_at, q.id into v_skip.run_at, v_skip.id
-        from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, p_now) q
-        where q.phone not in (select t from unnest(v_taken) t)
-          and q.id not in (select u from unnest(p_unclaimable) u)
-        order by q.run_at, q.id offset c_walk - 1 limit 1;
+        from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) q
+        offset c_walk - 1 limit 1;
         if found then
             v_skip.seen_at := p_now;
             perform pgdial.skip_past(v_skip);
@@ -258,19 +254,26 @@ begin
     return v_found;
 end $$;
 
--- queue: the due calls of a campaign and priority behind a place, of one area or of all (null). Inlined where it is
--- used; the area says which of its two indexes is read.
+-- queue: the due calls of a campaign and priority behind a place, of one area or of all (null), in order; p_most at
+-- most. Inlined where it is used, so that no more are read than are used; the area says which of its two halves is
+-- read, each by an index of its own.
 -- Index: calls_claimable, calls_claimable_by_area.
 create or replace function pgdial.queue(
-    p_campaign text, p_priority smallint, p_area int, p_run_at timestamptz, p_id uuid, p_now timestamptz
+    p_campaign text, p_priority smallint, p_area int, p_run_at timestamptz, p_id uuid, p_taken text[], p_unclaimable uuid[],
+    p_most int, p_now timestamptz
 ) returns table (id uuid, phone text, run_at timestamptz)
 language sql stable
 as $$
-    select c.id, c.phone, c.run_at from pgdial.calls c
-    where p_area is null and c.state = 'waiting' and c.campaign = p_campaign and c.priority = p_priority
-      and c.run_at <= p_now and (c.run_at, c.id) > (p_run_at, p_id)
+    (select c.id, c.phone, c.run_at from pgdial.calls c
+     where p_area is null and c.state = 'waiting' and c.campaign = p_campaign and c.priority = p_priority
+       and c.run_at <= p_now and (c.run_at, c.id) > (p_run_at, p_id)
+       -- "in (select ...)" is hashed, an array that is a parameter is not.
+       and c.phone not in (select t from unnest(p_taken) t) and c.id not in (select u from unnest(p_unclaimable) u)
+     order by c.run_at, c.id limit p_most)
     union all
-    select c.id, c.phone, c.run_at from pgdial.calls c
-    where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p_priority and c.area = p_area
-      and c.run_at <= p_now and (c.run_at, c.id) > (p_run_at, p_id)
+    (select c.id, c.phone, c.run_at from pgdial.calls c
+     where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p_priority and c.area = p_area
+       and c.run_at <= p_now and (c.run_at, c.id) > (p_run_at, p_id)
+       and c.phone not in (select t from unnest(p_taken) t) and c.id not in (select u from unnest(p_unclaimable) u)
+     order by c.run_at, c.id limit p_most)
 $$;

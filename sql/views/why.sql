@@ -112,13 +112,11 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select case when p_call.area = 0 then 'zone_unknown' else s.reason end,
-           case when p_call.area = 0 then 'where its callee is has not been looked up yet: the next sweep does' else s.message end,
-           g.calling_hours, s.opens_at
+    select s.reason, s.message, g.calling_hours, s.opens_at
     from pgdial.campaigns g
          cross join lateral (values (p_now), (p_now + pgdial.longest_lease(g.trunk))) t (at)
          cross join lateral pgdial.hours_state(g.calling_hours, g.zone_basis, p_call.area, t.at) s
-    where g.name = p_call.campaign and g.calling_hours is not null and (p_call.area = 0 or s.reason is not null)
+    where g.name = p_call.campaign and g.calling_hours is not null and s.reason is not null
     order by t.at limit 1;
 end $$;
 
