@@ -27,8 +27,8 @@ declare
         'export_ids', 'mentions',
         'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text',
         -- Called by them.
-        'region_rules', 'area_rules', 'closed_rules', 'regions_or_none', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
-        'shifted', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',
+        'region_rules', 'place_rules', 'place_state', 'closed_rules', 'regions_or_none', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
+        'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',
         -- Called by events_after.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
         'write_event_cursor', 'read_event_cursor', 'events_at'];

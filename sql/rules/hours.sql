@@ -11,7 +11,7 @@ language plpgsql immutable
 as $$
 declare
     v_days constant text[] := array['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
-    v_text constant text := lower(btrim(translate(p_text, chr(8211) || chr(8212), '--')));   -- dashes of word processors
+    v_text constant text := pgdial.plain_hours(p_text);
     v_week int4multirange := '{}';
     v_part text;
     v_words text[];
@@ -22,8 +22,8 @@ begin
     if v_text = 'closed' then
         return v_week;
     end if;
-    foreach v_part in array regexp_split_to_array(v_text, '\s*[,;\n]\s*') loop
-        v_words := regexp_match(v_part, '^(mon|tue|wed|thu|fri|sat|sun)(?:\s*-\s*(mon|tue|wed|thu|fri|sat|sun))?\s+([0-9].*)$');
+    foreach v_part in array regexp_split_to_array(v_text, '[[:space:]]*,[[:space:]]*') loop
+        v_words := regexp_match(v_part, '^(mon|tue|wed|thu|fri|sat|sun)(?: *- *(mon|tue|wed|thu|fri|sat|sun))? +([0-9].*)$');
         if v_words is null then
             raise exception 'hours are written as "mon-fri 09:00-20:00, sat 09:00-17:00", or "closed": "%" is not', left(v_part, 60)
                 using errcode = 'invalid_parameter_value';
@@ -43,16 +43,17 @@ create or replace function pgdial.read_slots(p_text text) returns int4multirange
 language plpgsql immutable
 as $$
 declare
+    v_text constant text := pgdial.plain_hours(p_text);
     v_slots int4multirange := '{}';
     v_slot text;
     v_words text[];
     v_from int;
     v_until int;
 begin
-    if lower(btrim(p_text)) = 'closed' then
+    if v_text = 'closed' then
         return v_slots;
     end if;
-    foreach v_slot in array regexp_split_to_array(regexp_replace(btrim(translate(p_text, chr(8211) || chr(8212), '--')), '\s*-\s*', '-', 'g'), '\s+') loop
+    foreach v_slot in array regexp_split_to_array(regexp_replace(v_text, ' *- *', '-', 'g'), ' +') loop
         v_words := regexp_match(v_slot, '^([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})$');
         v_from := v_words[1]::int * 60 + v_words[2]::int;
         v_until := v_words[3]::int * 60 + v_words[4]::int;
@@ -70,6 +71,11 @@ begin
     end loop;
     return v_slots;
 end $$;
+
+-- plain_hours: with the spaces and dashes of word processors made plain.
+create or replace function pgdial.plain_hours(p_text text) returns text
+language sql immutable parallel safe
+as $$ select btrim(regexp_replace(translate(lower(p_text), chr(8211) || chr(8212), '--'), '[[:space:]' || chr(160) || ']+', ' ', 'g')) $$;
 
 -- hours_text: what read_hours reads, with the days that have the same slots together.
 create or replace function pgdial.hours_text(p_week int4multirange) returns text
@@ -190,20 +196,18 @@ begin
     select h.asked, r.region, r.week, r.timezone, r.calendar from held h join rule r on r.region = h.region;
 end $$;
 
--- area_rules: the rules that hold in an area, each with every zone whose clock it goes by; all of them must be open.
--- Zone null: nobody knows where the callee is.
-create or replace function pgdial.area_rules(p_hours text, p_area int)
+-- place_rules: the rules that hold where these zones and regions are, each with every zone whose clock it goes by; all
+-- of them must be open. Zone null: nobody knows where the callee is.
+create or replace function pgdial.place_rules(p_hours text, p_zones text[], p_regions text[])
 returns table (region text, zone text, week int4multirange, calendar text)
 language plpgsql stable
 as $$
 begin
     return query
     select distinct r.region, z.zone, r.week, r.calendar
-    from pgdial.areas a
-         cross join lateral pgdial.region_rules(p_hours, pgdial.regions_or_none(a.regions)) r
+    from pgdial.region_rules(p_hours, pgdial.regions_or_none(p_regions)) r
          cross join lateral unnest(case when r.timezone is not null then array[r.timezone]
-                                        when a.zones = '{}' then array[null] else a.zones end) z (zone)
-    where a.id = p_area
+                                        when p_zones = '{}' then array[null] else p_zones end) z (zone)
     order by r.region, z.zone;
 end $$;
 
@@ -226,7 +230,9 @@ begin
         return true;
     end if;
     -- Many regions have the same rule.
-    for v_rule in select distinct r.zone, r.week, r.calendar from pgdial.area_rules(p_hours, p_area) r loop
+    for v_rule in select distinct r.zone, r.week, r.calendar
+        from pgdial.areas a cross join lateral pgdial.place_rules(p_hours, a.zones, a.regions) r where a.id = p_area
+    loop
         v_has_rule := true;
         v_local := pgdial.local_time(v_rule.zone, p_at);
         if v_local is null or not pgdial.is_open_at(v_rule.week, v_rule.calendar, v_local) then
@@ -315,11 +321,16 @@ create or replace function pgdial.next_open(p_hours text, p_area int, p_from tim
 language plpgsql stable
 as $$
 begin
-    return (pgdial.opening(p_hours, p_area, p_from)).at;
+    if p_hours is null then
+        return p_from;
+    end if;
+    return (select o.at from pgdial.areas a cross join lateral pgdial.opening(p_hours, a.zones, a.regions, p_from) o where a.id = p_area);
 end $$;
 
--- opening: next_open, and whose clock it waits for; zone null: open at p_from.
-create or replace function pgdial.opening(p_hours text, p_area int, p_from timestamptz, out at timestamptz, out zone text)
+-- opening: next_open of a place, and whose clock it waits for; zone null: open at p_from.
+create or replace function pgdial.opening(
+    p_hours text, p_zones text[], p_regions text[], p_from timestamptz, out at timestamptz, out zone text
+)
 language plpgsql stable
 as $$
 declare
@@ -329,19 +340,17 @@ declare
     v_next timestamptz;
     v_moved boolean;
 begin
-    if p_hours is not null then
-        -- Many regions have the same rule.
-        select array_agg(r.zone), array_agg(r.week), array_agg(r.calendar) into v_zones, v_weeks, v_calendars
-        from (select distinct a.zone, a.week, a.calendar from pgdial.area_rules(p_hours, p_area) a) r;
-        if v_zones is null or array_position(v_zones, null) is not null then
-            return;
-        end if;
+    -- Many regions have the same rule.
+    select array_agg(r.zone), array_agg(r.week), array_agg(r.calendar) into v_zones, v_weeks, v_calendars
+    from (select distinct p.zone, p.week, p.calendar from pgdial.place_rules(p_hours, p_zones, p_regions) p) r;
+    if v_zones is null or array_position(v_zones, null) is not null then
+        return;
     end if;
     at := p_from;
     -- From each rule's opening to the next one's, until none is closed.
     loop
         v_moved := false;
-        for i in 1..coalesce(cardinality(v_zones), 0) loop
+        for i in 1..cardinality(v_zones) loop
             v_next := pgdial.rule_opens(v_weeks[i], v_calendars[i], v_zones[i], at, p_from + '60 days'::interval);
             if v_next is null then
                 at := null;
@@ -405,14 +414,33 @@ create or replace function pgdial.hours_state(
 )
 language plpgsql stable
 as $$
+begin
+    if p_hours is null then
+        opens_at := p_at;
+        return;
+    end if;
+    select s.reason, s.message, s.opens_at into reason, message, opens_at
+    from pgdial.areas a cross join lateral pgdial.place_state(p_hours, a.zones, a.regions, p_at) s where a.id = p_area;
+    if not found then
+        reason := 'zone_unknown';
+        message := format('where it rings has not been looked up for calling hours %s: the sweep does that', p_hours);
+    end if;
+end $$;
+
+-- place_state: hours_state of a place.
+create or replace function pgdial.place_state(
+    p_hours text, p_zones text[], p_regions text[], p_at timestamptz, out reason text, out message text, out opens_at timestamptz
+)
+language plpgsql stable
+as $$
 declare
-    v_rules constant jsonb := pgdial.closed_rules(p_hours, p_area, p_at);
+    v_rules constant jsonb := pgdial.closed_rules(p_hours, p_zones, p_regions, p_at);
     v_first constant jsonb := v_rules -> 0;
     v_opening record;
     v_name text;
     v_clocks text;
 begin
-    if p_hours is null or v_rules = '[]' then
+    if v_rules = '[]' then
         opens_at := p_at;
         return;
     end if;
@@ -429,7 +457,6 @@ begin
         when 'zone_unknown' then case
             when v_first ->> 'zone' is not null then format('the server does not know the timezone %s, so %s are closed there: '
                 'its zones are older than those of whoever wrote it', v_first ->> 'zone', v_name)
-            when v_first ->> 'isLookedUp' = 'false' then format('where it rings has not been looked up for %s: the sweep does that', v_name)
             else format('nothing says in which timezone it rings, so %s are closed: give it one', v_name) end
         when 'calendar_ended' then format('%s: calendar %s of %s does not cover %s: set it with the days that it lacks',
             v_clocks, v_first ->> 'calendar', v_name, v_first ->> 'day')
@@ -437,7 +464,7 @@ begin
         else case when v_first ->> 'day' is null then format('there are no %s', v_name)
                   else format('%s: %s are %s on %ss', v_clocks, v_name, v_first ->> 'hours',
                               to_char((v_first ->> 'day')::date, 'FMDay')) end end;
-    select * into v_opening from pgdial.opening(p_hours, p_area, p_at);
+    select * into v_opening from pgdial.opening(p_hours, p_zones, p_regions, p_at);
     opens_at := v_opening.at;
     if opens_at is not null then
         message := message || format('; opens at %s (%s in %s)', pgdial.in_utc(opens_at),
@@ -447,15 +474,13 @@ begin
     end if;
 end $$;
 
--- closed_rules: the rules that close an area at this instant, in the order in which hours_state tells them.
-create or replace function pgdial.closed_rules(p_hours text, p_area int, p_at timestamptz) returns jsonb
+-- closed_rules: the rules that close a place at this instant, in the order in which place_state tells them.
+create or replace function pgdial.closed_rules(p_hours text, p_zones text[], p_regions text[], p_at timestamptz) returns jsonb
 language plpgsql stable
 as $$
 begin
     if not exists (select from pgdial.calling_hours h where h.name = p_hours) then
         return jsonb_build_array(jsonb_build_object('reason', 'outside_hours'));
-    elsif not exists (select from pgdial.areas a where a.id = p_area) then
-        return jsonb_build_array(jsonb_build_object('reason', 'zone_unknown', 'isLookedUp', false));
     end if;
     return coalesce((
         select jsonb_agg(jsonb_build_object(
@@ -468,7 +493,7 @@ begin
                           when d.hours @> pgdial.minute_of(l.local) then null
                           when d.special is not null then 'holiday'
                           else 'outside_hours' end as reason
-              from pgdial.area_rules(p_hours, p_area) r
+              from pgdial.place_rules(p_hours, p_zones, p_regions) r
                    cross join lateral (select pgdial.local_time(r.zone, p_at)) l (local)
                    left join lateral pgdial.hours_of_day(r.week, r.calendar, l.local::date) d on l.local is not null) j
         where j.reason is not null), '[]');
