@@ -27,7 +27,7 @@ declare
         'export_ids', 'mentions',
         'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text',
         -- Called by them.
-        'region_rules', 'place_rules', 'place_state', 'closed_rules', 'regions_or_none', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
+        'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
         'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',
         -- Called by events_after.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',

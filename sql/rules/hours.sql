@@ -205,23 +205,50 @@ as $$
 begin
     return query
     select distinct r.region, z.zone, r.week, r.calendar
-    from pgdial.region_rules(p_hours, pgdial.regions_or_none(p_regions)) r
+    from pgdial.region_rules(p_hours, pgdial.one_or_none(p_regions)) r
          cross join lateral unnest(case when r.timezone is not null then array[r.timezone]
                                         when p_zones = '{}' then array[null] else p_zones end) z (zone)
     order by r.region, z.zone;
 end $$;
 
--- regions_or_none: as region_rules is asked.
-create or replace function pgdial.regions_or_none(p_regions text[]) returns text[]
+-- one_or_none: '' for those of which nothing is known.
+create or replace function pgdial.one_or_none(p_names text[]) returns text[]
 language sql immutable parallel safe
-as $$ select case when p_regions = '{}' then '{""}' else p_regions end $$;
+as $$ select case when p_names = '{}' then '{""}' else p_names end $$;
 
--- is_open: may callees in this area be rung at this instant? Without hours, always. Of an area that is not known,
--- and by hours that are gone, never.
-create or replace function pgdial.is_open(p_hours text, p_area int, p_at timestamptz) returns boolean
+-- callee_zones, callee_regions: what of an area counts by this basis (calling_hours.zone_basis): what the caller gave,
+-- else what the number says; both together; only what the caller gave.
+create or replace function pgdial.callee_zones(p_basis text, p_area pgdial.areas) returns text[]
+language sql immutable parallel safe
+as $$
+    select case p_basis when 'given_or_number' then coalesce(p_area.given_zones, p_area.zones)
+                        when 'given_and_number' then p_area.zones || coalesce(p_area.given_zones, '{}')
+                        else coalesce(p_area.given_zones, '{}') end
+$$;
+
+create or replace function pgdial.callee_regions(p_basis text, p_area pgdial.areas) returns text[]
+language sql immutable parallel safe
+as $$
+    select case when p_basis = 'given_or_number' and p_area.region is null then p_area.regions
+                when p_basis = 'given_and_number' then p_area.regions || case when p_area.region is null then '{}' else array[p_area.region] end
+                when p_area.region is null then '{}' else array[p_area.region] end
+$$;
+
+-- basis_of: what is set of a campaign, else what its hours say.
+create or replace function pgdial.basis_of(p_hours text, p_basis text) returns text
+language plpgsql stable
+as $$
+begin
+    return coalesce(p_basis, (select h.zone_basis from pgdial.calling_hours h where h.name = p_hours));
+end $$;
+
+-- is_open: may callees in this area be rung at this instant? p_basis null: that of the hours. Without hours, always.
+-- Of an area that is not known, and by hours that are gone, never.
+create or replace function pgdial.is_open(p_hours text, p_basis text, p_area int, p_at timestamptz) returns boolean
 language plpgsql stable
 as $$
 declare
+    v_basis constant text := pgdial.basis_of(p_hours, p_basis);
     v_rule record;
     v_local timestamp;
     v_has_rule boolean := false;
@@ -231,7 +258,9 @@ begin
     end if;
     -- Many regions have the same rule.
     for v_rule in select distinct r.zone, r.week, r.calendar
-        from pgdial.areas a cross join lateral pgdial.place_rules(p_hours, a.zones, a.regions) r where a.id = p_area
+        from pgdial.areas a
+             cross join lateral pgdial.place_rules(p_hours, pgdial.callee_zones(v_basis, a), pgdial.callee_regions(v_basis, a)) r
+        where a.id = p_area
     loop
         v_has_rule := true;
         v_local := pgdial.local_time(v_rule.zone, p_at);
@@ -258,14 +287,15 @@ as $$ select floor(extract(epoch from p_local - date_trunc('day', p_local)) / 60
 -- open_areas: the areas that are open at both instants, all at once: the claim asks it. The same rules as is_open, but
 -- few clocks differ, and few rules: so each rule is judged once for each clock, and an area is closed if one of its
 -- clocks is among those at which a rule of one of its regions is.
-create or replace function pgdial.open_areas(p_hours text, p_from timestamptz, p_until timestamptz) returns int[]
+create or replace function pgdial.open_areas(p_hours text, p_basis text, p_from timestamptz, p_until timestamptz) returns int[]
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
 set enable_hashjoin = on
 as $$
 declare
+    v_basis constant text := pgdial.basis_of(p_hours, p_basis);
     v_zones constant text[] := array(
-        select z from pgdial.areas a cross join lateral unnest(a.zones) z
+        select z from pgdial.areas a cross join lateral unnest(pgdial.callee_zones(v_basis, a)) z
         union select h.timezone from pgdial.calling_hours h where h.name = p_hours
         union select r.timezone from pgdial.calling_hours_regions r where r.hours = p_hours);
     v_from constant timestamp[] := pgdial.local_times(v_zones, p_from);
@@ -282,7 +312,8 @@ begin
         ), held as materialized (
             select r.*, dense_rank() over (order by r.week, r.timezone, r.calendar) as rule
             from pgdial.region_rules(p_hours, array(
-                select distinct g from pgdial.areas a cross join lateral unnest(pgdial.regions_or_none(a.regions)) g)) r
+                select distinct g
+                from pgdial.areas a cross join lateral unnest(pgdial.one_or_none(pgdial.callee_regions(v_basis, a))) g)) r
         ), rule as materialized (
             select distinct h.rule, h.week, h.timezone, h.calendar from held h
         ), day as materialized (
@@ -301,9 +332,9 @@ begin
         ), region as materialized (
             select h.asked, c.everywhere, c.clocks from held h join closed c on c.rule = h.rule
         ), place as materialized (
-            select a.id, a.regions, array_agg(z.clock) as clocks
+            select a.id, pgdial.callee_regions(v_basis, a) as regions, array_agg(z.clock) as clocks
             from pgdial.areas a
-                 cross join lateral unnest(case when a.zones = '{}' then '{""}' else a.zones end) n (name)
+                 cross join lateral unnest(pgdial.one_or_none(pgdial.callee_zones(v_basis, a))) n (name)
                  join zone z on z.name = n.name
             group by a.id
         )
@@ -311,20 +342,26 @@ begin
         select p.id from place p
         where exists (select from held) and p.id not in (
             select q.id
-            from place q cross join lateral unnest(pgdial.regions_or_none(q.regions)) g (region)
+            from place q cross join lateral unnest(pgdial.one_or_none(q.regions)) g (region)
                  join region r on r.asked = g.region and (r.everywhere or r.clocks && q.clocks))
         order by p.id);
 end $$;
 
 -- next_open: the first instant from p_from on at which the area is open; null = not within 60 days, or not known.
-create or replace function pgdial.next_open(p_hours text, p_area int, p_from timestamptz) returns timestamptz
+create or replace function pgdial.next_open(p_hours text, p_basis text, p_area int, p_from timestamptz) returns timestamptz
 language plpgsql stable
 as $$
+declare
+    v_basis constant text := pgdial.basis_of(p_hours, p_basis);
 begin
     if p_hours is null then
         return p_from;
     end if;
-    return (select o.at from pgdial.areas a cross join lateral pgdial.opening(p_hours, a.zones, a.regions, p_from) o where a.id = p_area);
+    return (
+        select o.at
+        from pgdial.areas a
+             cross join lateral pgdial.opening(p_hours, pgdial.callee_zones(v_basis, a), pgdial.callee_regions(v_basis, a), p_from) o
+        where a.id = p_area);
 end $$;
 
 -- opening: next_open of a place, and whose clock it waits for; zone null: open at p_from.
@@ -410,17 +447,21 @@ end $$;
 -- hours_state: why callees in this area may not be rung at this instant, and when they may. reason null: they may;
 -- else outside_hours, holiday, zone_unknown or calendar_ended: of several, the one that will least pass by itself.
 create or replace function pgdial.hours_state(
-    p_hours text, p_area int, p_at timestamptz, out reason text, out message text, out opens_at timestamptz
+    p_hours text, p_basis text, p_area int, p_at timestamptz, out reason text, out message text, out opens_at timestamptz
 )
 language plpgsql stable
 as $$
+declare
+    v_basis constant text := pgdial.basis_of(p_hours, p_basis);
 begin
     if p_hours is null then
         opens_at := p_at;
         return;
     end if;
     select s.reason, s.message, s.opens_at into reason, message, opens_at
-    from pgdial.areas a cross join lateral pgdial.place_state(p_hours, a.zones, a.regions, p_at) s where a.id = p_area;
+    from pgdial.areas a
+         cross join lateral pgdial.place_state(p_hours, pgdial.callee_zones(v_basis, a), pgdial.callee_regions(v_basis, a), p_at) s
+    where a.id = p_area;
     if not found then
         reason := 'zone_unknown';
         message := format('where it rings has not been looked up for calling hours %s: the sweep does that', p_hours);
