@@ -541,7 +541,7 @@ begin
 end $$;
 
 -- note_rules: after each statement on a table that calling hours are judged by: what sessions remember of them is void
--- (rules_version), and one act per calendar or calling hours is recorded, whoever changed them, as note_change does.
+-- (rules_version), workers are woken, and one act per calendar or calling hours is recorded, whoever changed them, as note_change does.
 -- Arguments: the kind of act and the column that names its object; for a table of parts, the column that names a
 -- part, and what the parts are called.
 create or replace function pgdial.note_rules() returns trigger
@@ -563,6 +563,7 @@ begin
         return null;
     end if;
     update pgdial.rules_version set version = version + 1;
+    perform pg_notify('pgdial_wake', 'claim');
     for v_act in
         with entry as (
             select o.r ->> tg_argv[1] as name, coalesce(f.part, f.field) as entry, true as is_old, f.value
