@@ -11,7 +11,7 @@ language plpgsql immutable
 as $$
 declare
     v_days constant text[] := array['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
-    v_text constant text := lower(btrim(translate(p_text, chr(8211) || chr(8212), '--')));   -- dashes of word processors
+    v_text constant text := pgdial.plain_hours(p_text);
     v_week int4multirange := '{}';
     v_part text;
     v_words text[];
@@ -22,8 +22,8 @@ begin
     if v_text = 'closed' then
         return v_week;
     end if;
-    foreach v_part in array regexp_split_to_array(v_text, '\s*[,;\n]\s*') loop
-        v_words := regexp_match(v_part, '^(mon|tue|wed|thu|fri|sat|sun)(?:\s*-\s*(mon|tue|wed|thu|fri|sat|sun))?\s+([0-9].*)$');
+    foreach v_part in array regexp_split_to_array(v_text, '[[:space:]]*,[[:space:]]*') loop
+        v_words := regexp_match(v_part, '^(mon|tue|wed|thu|fri|sat|sun)(?: *- *(mon|tue|wed|thu|fri|sat|sun))? +([0-9].*)$');
         if v_words is null then
             raise exception 'hours are written as "mon-fri 09:00-20:00, sat 09:00-17:00", or "closed": "%" is not', left(v_part, 60)
                 using errcode = 'invalid_parameter_value';
@@ -43,16 +43,17 @@ create or replace function pgdial.read_slots(p_text text) returns int4multirange
 language plpgsql immutable
 as $$
 declare
+    v_text constant text := pgdial.plain_hours(p_text);
     v_slots int4multirange := '{}';
     v_slot text;
     v_words text[];
     v_from int;
     v_until int;
 begin
-    if lower(btrim(p_text)) = 'closed' then
+    if v_text = 'closed' then
         return v_slots;
     end if;
-    foreach v_slot in array regexp_split_to_array(regexp_replace(btrim(translate(p_text, chr(8211) || chr(8212), '--')), '\s*-\s*', '-', 'g'), '\s+') loop
+    foreach v_slot in array regexp_split_to_array(regexp_replace(v_text, ' *- *', '-', 'g'), ' +') loop
         v_words := regexp_match(v_slot, '^([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})$');
         v_from := v_words[1]::int * 60 + v_words[2]::int;
         v_until := v_words[3]::int * 60 + v_words[4]::int;
@@ -70,6 +71,11 @@ begin
     end loop;
     return v_slots;
 end $$;
+
+-- plain_hours: with the spaces and dashes of word processors made plain.
+create or replace function pgdial.plain_hours(p_text text) returns text
+language sql immutable parallel safe
+as $$ select btrim(regexp_replace(translate(lower(p_text), chr(8211) || chr(8212), '--'), '[[:space:]' || chr(160) || ']+', ' ', 'g')) $$;
 
 -- hours_text: what read_hours reads, with the days that have the same slots together.
 create or replace function pgdial.hours_text(p_week int4multirange) returns text
@@ -190,52 +196,59 @@ begin
     select h.asked, r.region, r.week, r.timezone, r.calendar from held h join rule r on r.region = h.region;
 end $$;
 
--- placed_areas: where a callee may be, by area: what the number says and what the caller gave, as the zone basis puts
--- them together (null: that of the hours). What only the caller may say has no zones without a word of theirs.
-create or replace function pgdial.placed_areas(p_hours text, p_basis text)
-returns table (id int, zones text[], regions text[])
-language sql stable
-as $$
-    select a.id,
-           case when b.basis = 'given' then coalesce(a.given_zones, '{}')
-                when a.given_zones is null then a.zones
-                when b.basis = 'given_or_number' then a.given_zones
-                else array(select unnest(a.zones) union select unnest(a.given_zones)) end,
-           case when a.region is null then a.regions
-                when b.basis = 'given_and_number' then array(select unnest(a.regions) union select a.region)
-                else array[a.region] end
-    from pgdial.areas a
-         cross join (select coalesce(p_basis, (select h.zone_basis from pgdial.calling_hours h where h.name = p_hours), 'given_or_number')) b (basis)
-$$;
-
--- area_rules: the rules that hold in an area, each with every zone whose clock it goes by; all of them must be open.
--- Zone null: nobody knows where the callee is.
-create or replace function pgdial.area_rules(p_hours text, p_basis text, p_area int)
+-- place_rules: the rules that hold where these zones and regions are, each with every zone whose clock it goes by; all
+-- of them must be open. Zone null: nobody knows where the callee is.
+create or replace function pgdial.place_rules(p_hours text, p_zones text[], p_regions text[])
 returns table (region text, zone text, week int4multirange, calendar text)
 language plpgsql stable
 as $$
 begin
     return query
     select distinct r.region, z.zone, r.week, r.calendar
-    from pgdial.placed_areas(p_hours, p_basis) a
-         cross join lateral pgdial.region_rules(p_hours, pgdial.regions_or_none(a.regions)) r
+    from pgdial.region_rules(p_hours, pgdial.one_or_none(p_regions)) r
          cross join lateral unnest(case when r.timezone is not null then array[r.timezone]
-                                        when a.zones = '{}' then array[null] else a.zones end) z (zone)
-    where a.id = p_area
+                                        when p_zones = '{}' then array[null] else p_zones end) z (zone)
     order by r.region, z.zone;
 end $$;
 
--- regions_or_none: as region_rules is asked.
-create or replace function pgdial.regions_or_none(p_regions text[]) returns text[]
+-- one_or_none: '' for those of which nothing is known.
+create or replace function pgdial.one_or_none(p_names text[]) returns text[]
 language sql immutable parallel safe
-as $$ select case when p_regions = '{}' then '{""}' else p_regions end $$;
+as $$ select case when p_names = '{}' then '{""}' else p_names end $$;
 
--- is_open: may callees in this area be rung at this instant? Without hours, always. Of an area that is not known,
--- and by hours that are gone, never.
+-- callee_zones, callee_regions: what of an area counts by this basis (calling_hours.zone_basis): what the caller gave,
+-- else what the number says; both together; only what the caller gave.
+create or replace function pgdial.callee_zones(p_basis text, p_area pgdial.areas) returns text[]
+language sql immutable parallel safe
+as $$
+    select case p_basis when 'given_or_number' then coalesce(p_area.given_zones, p_area.zones)
+                        when 'given_and_number' then p_area.zones || coalesce(p_area.given_zones, '{}')
+                        else coalesce(p_area.given_zones, '{}') end
+$$;
+
+create or replace function pgdial.callee_regions(p_basis text, p_area pgdial.areas) returns text[]
+language sql immutable parallel safe
+as $$
+    select case when p_basis = 'given_or_number' and p_area.region is null then p_area.regions
+                when p_basis = 'given_and_number' then p_area.regions || case when p_area.region is null then '{}' else array[p_area.region] end
+                when p_area.region is null then '{}' else array[p_area.region] end
+$$;
+
+-- basis_of: what is set of a campaign, else what its hours say.
+create or replace function pgdial.basis_of(p_hours text, p_basis text) returns text
+language plpgsql stable
+as $$
+begin
+    return coalesce(p_basis, (select h.zone_basis from pgdial.calling_hours h where h.name = p_hours));
+end $$;
+
+-- is_open: may callees in this area be rung at this instant? p_basis null: that of the hours. Without hours, always.
+-- Of an area that is not known, and by hours that are gone, never.
 create or replace function pgdial.is_open(p_hours text, p_basis text, p_area int, p_at timestamptz) returns boolean
 language plpgsql stable
 as $$
 declare
+    v_basis constant text := pgdial.basis_of(p_hours, p_basis);
     v_rule record;
     v_local timestamp;
     v_has_rule boolean := false;
@@ -244,7 +257,11 @@ begin
         return true;
     end if;
     -- Many regions have the same rule.
-    for v_rule in select distinct r.zone, r.week, r.calendar from pgdial.area_rules(p_hours, p_basis, p_area) r loop
+    for v_rule in select distinct r.zone, r.week, r.calendar
+        from pgdial.areas a
+             cross join lateral pgdial.place_rules(p_hours, pgdial.callee_zones(v_basis, a), pgdial.callee_regions(v_basis, a)) r
+        where a.id = p_area
+    loop
         v_has_rule := true;
         v_local := pgdial.local_time(v_rule.zone, p_at);
         if v_local is null or not pgdial.is_open_at(v_rule.week, v_rule.calendar, v_local) then
@@ -276,8 +293,9 @@ set plan_cache_mode = force_generic_plan
 set enable_hashjoin = on
 as $$
 declare
+    v_basis constant text := pgdial.basis_of(p_hours, p_basis);
     v_zones constant text[] := array(
-        select z from pgdial.placed_areas(p_hours, p_basis) a cross join lateral unnest(a.zones) z
+        select z from pgdial.areas a cross join lateral unnest(pgdial.callee_zones(v_basis, a)) z
         union select h.timezone from pgdial.calling_hours h where h.name = p_hours
         union select r.timezone from pgdial.calling_hours_regions r where r.hours = p_hours);
     v_from constant timestamp[] := pgdial.local_times(v_zones, p_from);
@@ -294,7 +312,8 @@ begin
         ), held as materialized (
             select r.*, dense_rank() over (order by r.week, r.timezone, r.calendar) as rule
             from pgdial.region_rules(p_hours, array(
-                select distinct g from pgdial.placed_areas(p_hours, p_basis) a cross join lateral unnest(pgdial.regions_or_none(a.regions)) g)) r
+                select distinct g
+                from pgdial.areas a cross join lateral unnest(pgdial.one_or_none(pgdial.callee_regions(v_basis, a))) g)) r
         ), rule as materialized (
             select distinct h.rule, h.week, h.timezone, h.calendar from held h
         ), day as materialized (
@@ -313,17 +332,17 @@ begin
         ), region as materialized (
             select h.asked, c.everywhere, c.clocks from held h join closed c on c.rule = h.rule
         ), place as materialized (
-            select a.id, a.regions, array_agg(z.clock) as clocks
-            from pgdial.placed_areas(p_hours, p_basis) a
-                 cross join lateral unnest(case when a.zones = '{}' then '{""}' else a.zones end) n (name)
+            select a.id, pgdial.callee_regions(v_basis, a) as regions, array_agg(z.clock) as clocks
+            from pgdial.areas a
+                 cross join lateral unnest(pgdial.one_or_none(pgdial.callee_zones(v_basis, a))) n (name)
                  join zone z on z.name = n.name
-            group by a.id, a.regions
+            group by a.id
         )
         -- "not in": hashed.
         select p.id from place p
         where exists (select from held) and p.id not in (
             select q.id
-            from place q cross join lateral unnest(pgdial.regions_or_none(q.regions)) g (region)
+            from place q cross join lateral unnest(pgdial.one_or_none(q.regions)) g (region)
                  join region r on r.asked = g.region and (r.everywhere or r.clocks && q.clocks))
         order by p.id);
 end $$;
@@ -332,12 +351,23 @@ end $$;
 create or replace function pgdial.next_open(p_hours text, p_basis text, p_area int, p_from timestamptz) returns timestamptz
 language plpgsql stable
 as $$
+declare
+    v_basis constant text := pgdial.basis_of(p_hours, p_basis);
 begin
-    return (pgdial.opening(p_hours, p_basis, p_area, p_from)).at;
+    if p_hours is null then
+        return p_from;
+    end if;
+    return (
+        select o.at
+        from pgdial.areas a
+             cross join lateral pgdial.opening(p_hours, pgdial.callee_zones(v_basis, a), pgdial.callee_regions(v_basis, a), p_from) o
+        where a.id = p_area);
 end $$;
 
--- opening: next_open, and whose clock it waits for; zone null: open at p_from.
-create or replace function pgdial.opening(p_hours text, p_basis text, p_area int, p_from timestamptz, out at timestamptz, out zone text)
+-- opening: next_open of a place, and whose clock it waits for; zone null: open at p_from.
+create or replace function pgdial.opening(
+    p_hours text, p_zones text[], p_regions text[], p_from timestamptz, out at timestamptz, out zone text
+)
 language plpgsql stable
 as $$
 declare
@@ -347,19 +377,17 @@ declare
     v_next timestamptz;
     v_moved boolean;
 begin
-    if p_hours is not null then
-        -- Many regions have the same rule.
-        select array_agg(r.zone), array_agg(r.week), array_agg(r.calendar) into v_zones, v_weeks, v_calendars
-        from (select distinct a.zone, a.week, a.calendar from pgdial.area_rules(p_hours, p_basis, p_area) a) r;
-        if v_zones is null or array_position(v_zones, null) is not null then
-            return;
-        end if;
+    -- Many regions have the same rule.
+    select array_agg(r.zone), array_agg(r.week), array_agg(r.calendar) into v_zones, v_weeks, v_calendars
+    from (select distinct p.zone, p.week, p.calendar from pgdial.place_rules(p_hours, p_zones, p_regions) p) r;
+    if v_zones is null or array_position(v_zones, null) is not null then
+        return;
     end if;
     at := p_from;
     -- From each rule's opening to the next one's, until none is closed.
     loop
         v_moved := false;
-        for i in 1..coalesce(cardinality(v_zones), 0) loop
+        for i in 1..cardinality(v_zones) loop
             v_next := pgdial.rule_opens(v_weeks[i], v_calendars[i], v_zones[i], at, p_from + '60 days'::interval);
             if v_next is null then
                 at := null;
@@ -424,13 +452,36 @@ create or replace function pgdial.hours_state(
 language plpgsql stable
 as $$
 declare
-    v_rules constant jsonb := pgdial.closed_rules(p_hours, p_basis, p_area, p_at);
+    v_basis constant text := pgdial.basis_of(p_hours, p_basis);
+begin
+    if p_hours is null then
+        opens_at := p_at;
+        return;
+    end if;
+    select s.reason, s.message, s.opens_at into reason, message, opens_at
+    from pgdial.areas a
+         cross join lateral pgdial.place_state(p_hours, pgdial.callee_zones(v_basis, a), pgdial.callee_regions(v_basis, a), p_at) s
+    where a.id = p_area;
+    if not found then
+        reason := 'zone_unknown';
+        message := format('where it rings has not been looked up for calling hours %s: the sweep does that', p_hours);
+    end if;
+end $$;
+
+-- place_state: hours_state of a place.
+create or replace function pgdial.place_state(
+    p_hours text, p_zones text[], p_regions text[], p_at timestamptz, out reason text, out message text, out opens_at timestamptz
+)
+language plpgsql stable
+as $$
+declare
+    v_rules constant jsonb := pgdial.closed_rules(p_hours, p_zones, p_regions, p_at);
     v_first constant jsonb := v_rules -> 0;
     v_opening record;
     v_name text;
     v_clocks text;
 begin
-    if p_hours is null or v_rules = '[]' then
+    if v_rules = '[]' then
         opens_at := p_at;
         return;
     end if;
@@ -447,7 +498,6 @@ begin
         when 'zone_unknown' then case
             when v_first ->> 'zone' is not null then format('the server does not know the timezone %s, so %s are closed there: '
                 'its zones are older than those of whoever wrote it', v_first ->> 'zone', v_name)
-            when v_first ->> 'isLookedUp' = 'false' then format('where it rings has not been looked up for %s: the sweep does that', v_name)
             else format('nothing says in which timezone it rings, so %s are closed: give it one', v_name) end
         when 'calendar_ended' then format('%s: calendar %s of %s does not cover %s: set it with the days that it lacks',
             v_clocks, v_first ->> 'calendar', v_name, v_first ->> 'day')
@@ -455,7 +505,7 @@ begin
         else case when v_first ->> 'day' is null then format('there are no %s', v_name)
                   else format('%s: %s are %s on %ss', v_clocks, v_name, v_first ->> 'hours',
                               to_char((v_first ->> 'day')::date, 'FMDay')) end end;
-    select * into v_opening from pgdial.opening(p_hours, p_basis, p_area, p_at);
+    select * into v_opening from pgdial.opening(p_hours, p_zones, p_regions, p_at);
     opens_at := v_opening.at;
     if opens_at is not null then
         message := message || format('; opens at %s (%s in %s)', pgdial.in_utc(opens_at),
@@ -465,15 +515,13 @@ begin
     end if;
 end $$;
 
--- closed_rules: the rules that close an area at this instant, in the order in which hours_state tells them.
-create or replace function pgdial.closed_rules(p_hours text, p_basis text, p_area int, p_at timestamptz) returns jsonb
+-- closed_rules: the rules that close a place at this instant, in the order in which place_state tells them.
+create or replace function pgdial.closed_rules(p_hours text, p_zones text[], p_regions text[], p_at timestamptz) returns jsonb
 language plpgsql stable
 as $$
 begin
     if not exists (select from pgdial.calling_hours h where h.name = p_hours) then
         return jsonb_build_array(jsonb_build_object('reason', 'outside_hours'));
-    elsif not exists (select from pgdial.areas a where a.id = p_area) then
-        return jsonb_build_array(jsonb_build_object('reason', 'zone_unknown', 'isLookedUp', false));
     end if;
     return coalesce((
         select jsonb_agg(jsonb_build_object(
@@ -486,14 +534,14 @@ begin
                           when d.hours @> pgdial.minute_of(l.local) then null
                           when d.special is not null then 'holiday'
                           else 'outside_hours' end as reason
-              from pgdial.area_rules(p_hours, p_basis, p_area) r
+              from pgdial.place_rules(p_hours, p_zones, p_regions) r
                    cross join lateral (select pgdial.local_time(r.zone, p_at)) l (local)
                    left join lateral pgdial.hours_of_day(r.week, r.calendar, l.local::date) d on l.local is not null) j
         where j.reason is not null), '[]');
 end $$;
 
 -- note_rules: after each statement on a table that calling hours are judged by: what sessions remember of them is void
--- (rules_version), and one act per calendar or calling hours is recorded, whoever changed them, as note_change does.
+-- (rules_version), workers are woken, and one act per calendar or calling hours is recorded, whoever changed them, as note_change does.
 -- Arguments: the kind of act and the column that names its object; for a table of parts, the column that names a
 -- part, and what the parts are called.
 create or replace function pgdial.note_rules() returns trigger
@@ -515,6 +563,7 @@ begin
         return null;
     end if;
     update pgdial.rules_version set version = version + 1;
+    perform pg_notify('pgdial_wake', 'claim');
     for v_act in
         with entry as (
             select o.r ->> tg_argv[1] as name, coalesce(f.part, f.field) as entry, true as is_old, f.value

@@ -116,6 +116,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/housekeeping",
     "flow/pause",
     "flow/lanes",
+    "flow/hours",
     "flow/do_not_call",
     "flow/heartbeat",
     "flow/drain",
