@@ -57,6 +57,7 @@ macro_rules! functions {
 const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
     "rules/phone_plans",
+    "rules/phone_areas",
     "rules/normal_phone",
     "rules/iso_8601",
     "rules/same_name",
