@@ -35,7 +35,6 @@ declare
     v_owners constant int := cardinality(p_owners);
     -- Checked once per batch: most have none.
     v_traced constant boolean := p_requests @? '$[*].traceparent';
-    v_placed constant boolean := p_requests @? '$[*] ? (exists(@.timezone) || exists(@.region))';
 begin
     if p_wait then
         perform set_config('lock_timeout', '2s', true);   -- until this function ends
@@ -109,7 +108,7 @@ begin
         select a.ordinal, k.verdict, k.id, k.detail
         from asked a cross join lateral pgdial.key_answer(a.owner, a.idempotency_key, a.request_hash) k
         where coalesce(a.verdict, 'known') = 'known' and not (a.id in (select new.id from new));
-    if v_placed and exists (select from pgdial.calls c where c.state = 'waiting' and c.area = 0) then
+    if exists (select from pgdial.calls c where c.state = 'waiting' and c.area = 0) then
         perform pgdial.wake('sweep');   -- a place that nobody has had yet
     end if;
 exception when lock_not_available or deadlock_detected then
