@@ -480,7 +480,7 @@ Asia/Baku|AZ|994
 Asia/Tbilisi|GE|995
 Asia/Bishkek|KG|996
 Asia/Tashkent|UZ|998
-$areas$, E'\n');
+$areas$, chr(10));
     v_from text;
     v_areas text;
 begin
