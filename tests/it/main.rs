@@ -63,6 +63,7 @@ mod plans_inbox;
 mod platforms;
 mod poison;
 mod poolers;
+mod presets;
 mod processes;
 mod recover;
 mod redrive;
