@@ -13,6 +13,7 @@ mod accounts;
 mod acts;
 mod amend;
 mod answered;
+mod areas;
 mod batcher;
 mod breaker;
 mod cancel;

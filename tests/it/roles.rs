@@ -389,8 +389,8 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
         db.text(callers).await,
         "account_is_gone basis_of breaker callee_regions callee_zones closed_rules cluster_changed dial_terms \
          doubts due_before event_filter event_place events_after events_at events_horizon events_withheld_ms \
-         gate_holder has_twin_elsewhere heads hours_named hours_of_day hours_on hours_state hours_text in_flight \
-         in_flight_from in_utc is_its_account is_open is_open_at is_trusted iso_8601 lanes lanes_of lease \
+         gate_holder has_twin_elsewhere heads hours_for hours_named hours_of_day hours_on hours_state hours_text \
+         in_flight in_flight_from in_utc is_its_account is_open is_open_at is_trusted iso_8601 lanes lanes_of lease \
          local_time local_times longest_lease look_up_after look_up_due masked minute_of newest_event next_open now \
          number_taken oldest_live one_or_none open_areas opening own_deadline pace place_in_line place_rules \
          place_state plain_hours read_event_cursor read_hours read_slots region_rules repeat_problem rivals \
