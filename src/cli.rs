@@ -33,6 +33,7 @@ pub mod import;
 
 // `campaigns` and `trunks`, which share their commands.
 pub mod lanes;
+pub mod limits;
 mod lists;
 pub mod man;
 pub mod ops;
@@ -131,6 +132,9 @@ enum Command {
     /// Trunks: provider accounts with slots, a pace and a pause switch.
     #[command(subcommand)]
     Trunks(TrunksCommand),
+    /// Contact limits: how often a number may be rung, by campaigns or by law.
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
     /// The do-not-call list.
     #[command(subcommand)]
     Dnc(dnc::DncCommand),
@@ -365,6 +369,7 @@ impl Command {
             Self::Top => top::run(calls, by, out).await,
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(TrunksCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
+            Self::Limits(command) => limits::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,

@@ -66,6 +66,9 @@ pub mod housekeeping;
 // Campaigns and trunks.
 pub mod lanes;
 
+// How often a number may be rung.
+pub mod contact_limits;
+
 // Pausing and resuming campaigns and trunks.
 pub mod pause;
 

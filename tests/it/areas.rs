@@ -70,8 +70,9 @@ async fn a_claim_takes_only_callees_whose_clock_is_within_the_hours() {
 
 #[tokio::test]
 async fn a_dial_has_to_end_within_the_hours() {
-    let db = at("2026-11-30 15:59:01Z").await;
+    let db = at("2026-11-30 15:00:00Z").await;
     let id = db.enqueue(BERLIN).await;
+    to(&db, "2026-11-30 15:59:01Z").await;
     assert!(db.claim(1).await.is_empty(), "its lease ends after 17:00");
     assert_eq!(reasons(&db, id).await[0], "outside_hours");
     to(&db, "2026-11-30 15:58:58Z").await;

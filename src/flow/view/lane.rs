@@ -51,6 +51,12 @@ pub struct Campaign {
     /// them.
     #[schema(example = "US")]
     pub region: Option<String>,
+    /// Names of the contact limits that hold for it, besides those for all campaigns.
+    #[schema(example = json!(["us-fl@2026-11"]))]
+    pub contact_limits: Vec<String>,
+    /// What its calls are about, for contact limits by topic; null counts with every topic.
+    #[schema(example = "renewal")]
+    pub topic: Option<String>,
     /// Calls in flight now.
     pub in_flight: Option<i64>,
     /// Further calls that may be claimed now.

@@ -18,6 +18,7 @@ pub enum Code {
     NoSuchCampaign,
     NoSuchTrunk,
     NoSuchWorker,
+    NoSuchContactLimit,
     MethodNotAllowed,
     BodyTooSlow,
     IdempotencyKeyLocked,
@@ -31,6 +32,7 @@ pub enum Code {
     InFlight,
     KeyNeeded,
     NameTaken,
+    LimitInUse,
     CursorGone,
     BodyTooLarge,
     BatchTooLarge,
@@ -52,7 +54,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -62,6 +64,7 @@ impl Code {
         Self::NoSuchCampaign,
         Self::NoSuchTrunk,
         Self::NoSuchWorker,
+        Self::NoSuchContactLimit,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
         Self::IdempotencyKeyLocked,
@@ -75,6 +78,7 @@ impl Code {
         Self::InFlight,
         Self::KeyNeeded,
         Self::NameTaken,
+        Self::LimitInUse,
         Self::CursorGone,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
@@ -115,6 +119,11 @@ impl Code {
             ),
             Self::NoSuchTrunk => ("no_such_trunk", S::NOT_FOUND, "No trunk has this name"),
             Self::NoSuchWorker => ("no_such_worker", S::NOT_FOUND, "There is no such worker"),
+            Self::NoSuchContactLimit => (
+                "no_such_contact_limit",
+                S::NOT_FOUND,
+                "No contact limit has this name",
+            ),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 S::METHOD_NOT_ALLOWED,
@@ -152,6 +161,7 @@ impl Code {
                 "A young idempotency key is made of the number",
             ),
             Self::NameTaken => ("name_taken", S::CONFLICT, "The name is taken"),
+            Self::LimitInUse => ("limit_in_use", S::CONFLICT, "A campaign has the limit"),
             Self::CursorGone => (
                 "cursor_gone",
                 S::GONE,
