@@ -68,6 +68,8 @@ pub mod lanes;
 
 // How often a number may be rung.
 pub mod contact_limits;
+// Calling hours and calendars.
+pub mod hours;
 
 // Pausing and resuming campaigns and trunks.
 pub mod pause;

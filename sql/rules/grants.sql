@@ -16,7 +16,7 @@ create or replace function pgdial.grant_roles() returns void
 language plpgsql volatile
 as $$
 declare
-    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids and mentions,
+    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids, mentions and hours_for,
     -- which need functions that the caller may not call, and place, which sees what the owner sees.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         -- Called by why.

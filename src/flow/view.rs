@@ -12,6 +12,7 @@ use uuid::Uuid;
 mod call;
 
 mod contact_limit;
+mod hours;
 
 mod lane;
 
@@ -21,6 +22,7 @@ mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use contact_limit::ContactLimit;
+pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;

@@ -19,6 +19,8 @@ pub enum Code {
     NoSuchTrunk,
     NoSuchWorker,
     NoSuchContactLimit,
+    NoSuchCallingHours,
+    NoSuchCalendar,
     MethodNotAllowed,
     BodyTooSlow,
     IdempotencyKeyLocked,
@@ -32,7 +34,7 @@ pub enum Code {
     InFlight,
     KeyNeeded,
     NameTaken,
-    LimitInUse,
+    InUse,
     CursorGone,
     BodyTooLarge,
     BatchTooLarge,
@@ -54,7 +56,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -65,6 +67,8 @@ impl Code {
         Self::NoSuchTrunk,
         Self::NoSuchWorker,
         Self::NoSuchContactLimit,
+        Self::NoSuchCallingHours,
+        Self::NoSuchCalendar,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
         Self::IdempotencyKeyLocked,
@@ -78,7 +82,7 @@ impl Code {
         Self::InFlight,
         Self::KeyNeeded,
         Self::NameTaken,
-        Self::LimitInUse,
+        Self::InUse,
         Self::CursorGone,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
@@ -124,6 +128,16 @@ impl Code {
                 S::NOT_FOUND,
                 "No contact limit has this name",
             ),
+            Self::NoSuchCallingHours => (
+                "no_such_calling_hours",
+                S::NOT_FOUND,
+                "No calling hours have this name",
+            ),
+            Self::NoSuchCalendar => (
+                "no_such_calendar",
+                S::NOT_FOUND,
+                "No calendar has this name",
+            ),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 S::METHOD_NOT_ALLOWED,
@@ -161,7 +175,7 @@ impl Code {
                 "A young idempotency key is made of the number",
             ),
             Self::NameTaken => ("name_taken", S::CONFLICT, "The name is taken"),
-            Self::LimitInUse => ("limit_in_use", S::CONFLICT, "A campaign has the limit"),
+            Self::InUse => ("in_use", S::CONFLICT, "Something names it"),
             Self::CursorGone => (
                 "cursor_gone",
                 S::GONE,
