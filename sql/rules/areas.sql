@@ -104,7 +104,7 @@ begin
                 raise invalid_parameter_value;
             end if;
         exception when invalid_parameter_value then
-            return format('"%s" is no IANA time zone that the database knows: write one as in "America/New_York"', left(v_zone, 60));
+            return format('no IANA time zone that the database knows: "%s", where one is written as in "America/New_York"', left(v_zone, 60));
         end;
     end loop;
     return null;
