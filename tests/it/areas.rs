@@ -170,6 +170,28 @@ async fn the_zone_basis_says_whose_word_counts() {
 }
 
 #[tokio::test]
+async fn a_number_that_may_be_anywhere_is_where_the_caller_says() {
+    let db = at("2026-11-30 14:30:00Z").await;
+    db.sql("update pgdial.campaigns set zone_basis = 'given_and_number'")
+        .await;
+    let free = "+18005550123";
+    ask(
+        &db,
+        json!({"to": free, "scriptId": "s", "timezone": "America/New_York", "region": "US-NY"}),
+    )
+    .await;
+    let anywhere = db.enqueue("+18005550124").await;
+    db.sweep().await;
+    assert_eq!(numbers(&db).await, [free]);
+    let why = db.calls.why(anywhere).await.unwrap().remove(0);
+    assert!(
+        why.message.ends_with("give it a timezone"),
+        "{}",
+        why.message
+    );
+}
+
+#[tokio::test]
 async fn a_place_that_is_none_is_refused_with_what_to_write() {
     let db = TestDb::new().await;
     for (field, value, words) in [
