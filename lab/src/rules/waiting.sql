@@ -6,7 +6,7 @@ with place as (
                       '+1305', '+1214', '+1702', '+1503', '+1404', '+1313', '+1504', '+1615', '+1801', '+1919', '+1401', '+1860',
                       '+4930', '+4420', '+3314', '+3491', '+9180', '+5511']) p (prefix)
 ), new as (
-    insert into pgdial.campaigns (name, trunk) select 'rules-' || i, 'default' from generate_series(1, $2::bigint) i
+    insert into pgdial.campaigns (name, trunk, guard) select 'rules-' || i, 'default', null from generate_series(1, $2::bigint) i
     on conflict do nothing
 )
 insert into pgdial.calls (id, phone, campaign, script_id, metadata, run_at, max_attempts, owner, request_hash, created_at, area)
