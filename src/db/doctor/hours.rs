@@ -89,8 +89,8 @@ const RULES: &str = "\
          cross join lateral (select pgdial.hours_named(split_part(g.calling_hours, '@', 1)) as newest) l \
     where g.calling_hours ~ '@[0-9-]+$' and l.newest > g.calling_hours collate \"C\" \
     union all \
-    select 'unpaced', format('trunk %s has no pace, and its platform begins %s calls a second unless the account has more: it may keep \
-others waiting, and ring them when the calling hours of campaign %s are over', t.name, a.declares ->> 'callsPerSecond', \
+    select 'unpaced', format('trunk %s has no pace, and its platform has one, of %s per second unless the account has more: it may keep \
+calls waiting, and ring them when the calling hours of campaign %s are over', t.name, a.declares ->> 'callsPerSecond', \
                   (select min(g.name) from pgdial.campaigns g where g.trunk = t.name and g.calling_hours is not null)), \
            format('`pgdial trunks set %s --calls-per-second %s`, or as many as the account has', t.name, a.declares ->> 'callsPerSecond') \
     from pgdial.trunks t join pgdial.trunk_adapter a on a.trunk = t.name \
