@@ -86,7 +86,8 @@ as $$
 $$;
 
 -- timezone_problem: null if each is a zone that this server knows by its name. Abbreviations have no summer time,
--- and mean different places.
+-- and mean different places. Nor digits, but in Etc/GMT+5: Postgres takes New_York5 for a rule of its own, five hours
+-- behind.
 create or replace function pgdial.timezone_problem(p_timezone jsonb) returns text
 language plpgsql stable
 as $$
@@ -100,7 +101,7 @@ begin
     end if;
     foreach v_zone in array pgdial.read_timezones(p_timezone) loop
         begin
-            if v_zone !~ '^([A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+){1,2}|UTC)$' or clock_timestamp() at time zone v_zone is null then
+            if v_zone !~ '^([A-Z][A-Za-z]+(/[A-Za-z_-]+){1,2}|Etc/GMT[+-][0-9]{1,2}|UTC)$' or clock_timestamp() at time zone v_zone is null then
                 raise invalid_parameter_value;
             end if;
         exception when invalid_parameter_value then

@@ -38,6 +38,7 @@ mod floods;
 mod forget;
 mod heartbeat;
 mod held_snapshot;
+mod hours;
 mod housekeeping;
 mod idempotency;
 mod inbox;
