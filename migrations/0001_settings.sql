@@ -171,7 +171,10 @@ create table pgdial.campaigns (
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
     calling_hours text references pgdial.calling_hours (name),     -- null: at any time
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
-    created_at timestamptz not null default pgdial.now()
+    starts_at timestamptz,
+    ends_at timestamptz,
+    created_at timestamptz not null default pgdial.now(),
+    constraint campaigns_end_after_start check (starts_at < ends_at)
 );
 comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';
 comment on column pgdial.campaigns.weight is 'its share of the slots beside other campaigns that have work';
@@ -179,6 +182,9 @@ comment on column pgdial.campaigns.redial_unknown is 'retry a call whose attempt
 comment on column pgdial.campaigns.guard is
     'after so many refused dials in a row, for one reason, it pauses itself; null: never';
 comment on column pgdial.campaigns.resumed_at is 'what was said before counts no more';
+comment on column pgdial.campaigns.starts_at is 'no dial before; null: at once';
+comment on column pgdial.campaigns.ends_at is
+    'no dial from then on, retries included: what waits expires, live calls go on to their end; null: never';
 comment on column pgdial.campaigns.region is
     'where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them';
 

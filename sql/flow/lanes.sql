@@ -14,6 +14,7 @@ declare
     v_found boolean;
 begin
     perform pgdial.check_lane('campaign', p_changes, null, p_why);
+    perform pgdial.check_dates(p_name, p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
         cap = case when p_changes ? 'cap' then (p_changes ->> 'cap')::int else g.cap end,
@@ -27,6 +28,8 @@ begin
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
+        starts_at = case when p_changes ? 'startsAt' then pgdial.read_timestamp(p_changes ->> 'startsAt') else g.starts_at end,
+        ends_at = case when p_changes ? 'endsAt' then pgdial.read_timestamp(p_changes ->> 'endsAt') else g.ends_at end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end
     where g.name = p_name;
     v_found := found;
@@ -110,6 +113,21 @@ begin
     end if;
 end $$;
 
+-- check_dates: a campaign ends after it starts, whichever of the two is changed.
+create or replace function pgdial.check_dates(p_campaign text, p_changes jsonb) returns void
+language plpgsql stable
+as $$
+begin
+    if p_changes ?| array['startsAt', 'endsAt'] and exists (
+        select from pgdial.campaigns g
+        where g.name = p_campaign
+          and case when p_changes ? 'startsAt' then pgdial.read_timestamp(p_changes ->> 'startsAt') else g.starts_at end
+              >= case when p_changes ? 'endsAt' then pgdial.read_timestamp(p_changes ->> 'endsAt') else g.ends_at end)
+    then
+        raise exception '"endsAt" must be later than "startsAt"' using errcode = 'invalid_parameter_value';
+    end if;
+end $$;
+
 -- check_lane: everything that is wrong with a new name, the changes and their reason. The table's constraints
 -- would refuse the same, but not say what to do.
 create or replace function pgdial.check_lane(p_kind text, p_changes jsonb, p_name text, p_why text) returns void
@@ -118,7 +136,8 @@ as $$
 declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
-            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region']
+            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region',
+            'startsAt', 'endsAt']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -164,6 +183,9 @@ begin
             when v_field in ('idempotent', 'redialUnknown') then
                 v_fits := v_value in ('true', 'false');
                 v_wanted := case v_field when 'idempotent' then 'true or false, or null for what its adapter declares' else 'true or false' end;
+            when v_field in ('startsAt', 'endsAt') then
+                v_fits := pgdial.read_timestamp(v_value) is not null;
+                v_wanted := 'an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z", or null for none';
             when v_field = 'region' then
                 v_fits := pgdial.region_problem(v_value) is null;
                 v_wanted := 'a country in two letters, as in US, or null for none';

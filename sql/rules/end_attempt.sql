@@ -4,8 +4,8 @@
 -- decide_ending: what happens to a call whose attempt ended with this outcome. It writes nothing.
 -- p_outcome: how it ended. p_detail: the provider's words, for the event.
 -- p_result: the final report's other fields, kept verbatim on the row.
--- verdict: completed, retried, failed, canceled, or suppressed (it would be retried, but its number has joined
--- the do-not-call list meanwhile).
+-- verdict: completed, retried, failed, canceled, or, where it would be retried otherwise, suppressed (its number has
+-- joined the do-not-call list meanwhile) or expired (its campaign is over).
 create or replace function pgdial.decide_ending(
     p_call pgdial.calls, p_campaign pgdial.campaigns, p_outcome pgdial.outcome,
     p_detail jsonb, p_result jsonb, p_now timestamptz
@@ -46,6 +46,11 @@ begin
     if v_end.verdict = 'retried' then
         if exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
             v_end.verdict := 'suppressed';
+        elsif p_campaign.ends_at <= p_now then
+            v_end.verdict := 'expired';
+            v_end.detail := coalesce(p_detail, '{}') || jsonb_build_object(
+                'why', concat_ws('; ', p_detail ->> 'why', pgdial.end_in_words(p_campaign.name, p_campaign.ends_at)),
+                'ends_at', p_campaign.ends_at);
         else
             v_end.run_at := greatest(
                 p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until, p_call.hold_until);

@@ -74,6 +74,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/dial_order",
     "rules/look_up_due",
     "rules/unheard",
+    "rules/dates",
     "rules/retry_base",
     "rules/backoff",
     "rules/judge",

@@ -21,6 +21,7 @@ mod claim_turns;
 mod cli;
 mod connections;
 mod crowds;
+mod dates;
 mod defer;
 mod dialed;
 mod do_not_call;

@@ -6,7 +6,7 @@ use super::{Changes, only_given, paused};
 use crate::{
     cli::{
         Failure, Out,
-        out::{or_empty, or_none, yes},
+        out::{instant, or_empty, or_none, yes},
         values::{self, Interval, Limit},
     },
     domain::Region,
@@ -56,6 +56,13 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
+    /// Dial nothing before this instant, as in 2026-01-31T09:00:00+01:00; or none.
+    #[arg(long, value_name = "TIME|none", value_parser = values::instant_or_none)]
+    pub starts_at: Option<Value>,
+    /// Dial nothing from this instant on, retries included; or none. What waits then expires, live calls go on to
+    /// their end.
+    #[arg(long, value_name = "TIME|none", value_parser = values::instant_or_none)]
+    pub ends_at: Option<Value>,
 }
 
 impl Changes for CampaignChanges {
@@ -77,6 +84,8 @@ impl Changes for CampaignChanges {
             ("redialUnknown", self.redial_unknown.map(Value::from)),
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
+            ("startsAt", self.starts_at.clone()),
+            ("endsAt", self.ends_at.clone()),
         ])
     }
 
@@ -133,6 +142,8 @@ impl Changes for CampaignChanges {
             ("redial unknown", yes(lane.redial_unknown).to_owned()),
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
+            ("starts at", or_none(lane.starts_at.map(instant))),
+            ("ends at", or_none(lane.ends_at.map(instant))),
         ]
     }
 }

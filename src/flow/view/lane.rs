@@ -51,6 +51,11 @@ pub struct Campaign {
     /// them.
     #[schema(example = "US")]
     pub region: Option<String>,
+    /// Nothing is dialed before; null means at once.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// Nothing is dialed from then on, retries included: what waits expires, live calls go on to their end. Null
+    /// means never.
+    pub ends_at: Option<DateTime<Utc>>,
     /// Calls in flight now.
     pub in_flight: Option<i64>,
     /// Further calls that may be claimed now.

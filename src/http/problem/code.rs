@@ -41,6 +41,7 @@ pub enum Code {
     IdempotencyKeyReused,
     Suppressed,
     UnknownCampaign,
+    CampaignOver,
     UnknownTrunk,
     Refused,
     Internal,
@@ -52,7 +53,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -85,6 +86,7 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::Suppressed,
         Self::UnknownCampaign,
+        Self::CampaignOver,
         Self::UnknownTrunk,
         Self::Refused,
         Self::Internal,
@@ -201,6 +203,11 @@ impl Code {
                 "unknown_campaign",
                 S::UNPROCESSABLE_ENTITY,
                 "There is no such campaign",
+            ),
+            Self::CampaignOver => (
+                "campaign_over",
+                S::UNPROCESSABLE_ENTITY,
+                "The campaign has ended",
             ),
             Self::UnknownTrunk => (
                 "unknown_trunk",

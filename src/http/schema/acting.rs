@@ -149,6 +149,11 @@ pub struct SetCampaignRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
+    /// Nothing is dialed before (RFC 3339); null means at once.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// Nothing is dialed from then on, retries included (RFC 3339): what waits expires, live calls go on to their
+    /// end. Null means never.
+    pub ends_at: Option<DateTime<Utc>>,
     /// Reason, kept with the act.
     pub why: Option<Why>,
 }
