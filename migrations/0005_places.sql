@@ -12,12 +12,6 @@ create table pgdial.areas (
     unique nulls not distinct (zones, regions, timezone, region)
 );
 
--- What a number says of the place: disjoint ranges of the first nine digits (sql/rules/phone_areas.sql).
-create table pgdial.phone_areas (
-    from_digits text collate "C" primary key check (from_digits ~ '^[0-9]{9}$'),   -- without +, filled up with zeros
-    area int references pgdial.areas (id) -- null: not known
-);
-
 -- Changes with every row that calling hours are judged by: what a session remembers of them is void then.
 create table pgdial.rules_version (
     only_row boolean primary key default true check (only_row),

@@ -36,7 +36,6 @@ declare
     v_owners constant int := cardinality(p_owners);
     -- Checked once per batch: most have none.
     v_traced constant boolean := p_requests @? '$[*].traceparent';
-    v_placed constant boolean := p_requests @? '$[*] ? (exists(@.timezone) || exists(@.region))';
 begin
     if p_wait then
         perform set_config('lock_timeout', '2s', true);   -- until this function ends
@@ -46,7 +45,7 @@ begin
             -- A microsecond apart, so that a batch is dialled in its own order.
             select r.ordinal, pgdial.uuid_v7_of(v_us + r.ordinal) as id, r.phone, r.timezone, r.region,
                    case when coalesce(r.timezone[1], r.region) is not null then pgdial.area_of(r.phone, r.timezone, r.region)
-                        else coalesce(n.area, 0) end as area, r.script_id, r.metadata, r.campaign,
+                        else pgdial.phone_area(r.phone) end as area, r.script_id, r.metadata, r.campaign,
                    r.from_number, r.priority, coalesce(r.run_at, v_now) as run_at, r.expires_at,
                    coalesce(r.max_attempts, g.max_attempts) as max_attempts,
                    p_owners[least(r.ordinal, v_owners)] as owner, r.idempotency_key, r.request_hash,
@@ -74,10 +73,6 @@ begin
                         when h.needs_timezone then format('"timezone" is missing: campaign %s asks for it, or for a region like US-FL', g.name) end as detail
             from pgdial.read_requests(p_requests) as r
                  left join pgdial.campaigns g on g.name = r.campaign
-                 -- phone_area, without the cost of a function.
-                 left join lateral (
-                     select p.area from pgdial.phone_areas p where p.from_digits <= rpad(substr(r.phone, 2, 9), 9, '0')
-                     order by p.from_digits desc limit 1) n on true
                  left join pgdial.do_not_call d on d.phone = r.phone
                  left join lateral (
                      select coalesce(g.zone_basis, c.zone_basis) = 'given' as needs_timezone
@@ -120,7 +115,7 @@ begin
         select a.ordinal, k.verdict, k.id, k.detail
         from asked a cross join lateral pgdial.key_answer(a.owner, a.idempotency_key, a.request_hash) k
         where coalesce(a.verdict, 'known') = 'known' and not (a.id in (select new.id from new));
-    if v_placed and exists (select from pgdial.calls c where c.state = 'waiting' and c.area = 0) then
+    if exists (select from pgdial.calls c where c.state = 'waiting' and c.area = 0) then
         perform pgdial.wake('sweep');   -- a place that nobody has had yet
     end if;
 exception when lock_not_available or deadlock_detected then

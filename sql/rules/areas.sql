@@ -1,4 +1,4 @@
--- The area of a call: what is known of the place where its callee may be. The number says it (phone_areas), and the
+-- The area of a call: what is known of the place where its callee may be. The number says it (phone_area), and the
 -- caller may (timezone, region).
 --
 -- An enqueue only reads areas. A combination that nobody has had yet leaves the call without an area, and the sweep
@@ -12,7 +12,7 @@ declare
     v_area constant int := pgdial.phone_area(p_phone);
 begin
     if p_timezone is null and p_region is null then
-        return coalesce(v_area, 0);
+        return v_area;
     end if;
     return coalesce((
         select g.id from pgdial.areas n join pgdial.areas g on g.zones = n.zones and g.regions = n.regions
@@ -31,12 +31,12 @@ begin
     if v_area = 0 then
         select a.* into v_number from pgdial.areas a where a.id = pgdial.phone_area(p_phone);
         insert into pgdial.areas (zones, regions, timezone, region, given_zones)
-        values (coalesce(v_number.zones, '{}'), coalesce(v_number.regions, '{}'), p_timezone, p_region,
+        values (v_number.zones, v_number.regions, p_timezone, p_region,
                 coalesce(p_timezone, pgdial.zones_of_region(p_region)))
         on conflict do nothing;
         v_area := (
             select a.id from pgdial.areas a
-            where a.zones = coalesce(v_number.zones, '{}') and a.regions = coalesce(v_number.regions, '{}')
+            where a.zones = v_number.zones and a.regions = v_number.regions
               and a.timezone is not distinct from p_timezone and a.region is not distinct from p_region);
     end if;
     return v_area;

@@ -480,30 +480,24 @@ Asia/Baku|AZ|994
 Asia/Tbilisi|GE|995
 Asia/Bishkek|KG|996
 Asia/Tashkent|UZ|998
-$areas$, E'\n');
+$areas$, chr(10));
+    v_from text;
+    v_areas text;
 begin
     -- Kept for ever: calls refer to them.
     insert into pgdial.areas (zones, regions)
     select string_to_array(split_part(t.line, '|', 1), ' '), string_to_array(split_part(t.line, '|', 2), ' ')
-    from unnest(v_lines) t (line) where t.line not in ('', '||' || split_part(t.line, '|', 3))
+    from unnest(v_lines) t (line) where t.line <> ''
     on conflict do nothing;
-    delete from pgdial.phone_areas;
-    insert into pgdial.phone_areas (from_digits, area)
-    select rpad(b.digits, 9, '0'), a.id
+    select array_agg(b.nine order by b.nine)::text, array_agg(a.id order by b.nine)::text into v_from, v_areas
     from unnest(v_lines) t (line)
-    cross join string_to_table(split_part(t.line, '|', 3), ' ') b (digits)
-    left join pgdial.areas a on a.zones = string_to_array(split_part(t.line, '|', 1), ' ')
+         cross join string_to_table(split_part(t.line, '|', 3), ' ') d (digits)
+         cross join lateral (select rpad(d.digits, 9, '0')::int) b (nine)
+         join pgdial.areas a on a.zones = string_to_array(split_part(t.line, '|', 1), ' ')
                             and a.regions = string_to_array(split_part(t.line, '|', 2), ' ')
+                            and a.timezone is null and a.region is null
     where t.line <> '';
-end $$;
-
--- phone_area: the area of a number as calls keep it; null if that is not known.
-create or replace function pgdial.phone_area(p_phone text) returns int
-language plpgsql stable parallel safe
-as $$
-begin
-    return (
-        select r.area from pgdial.phone_areas r
-        where r.from_digits <= rpad(substr(p_phone, 2, 9), 9, '0')
-        order by r.from_digits desc limit 1);
+    -- phone_area: the area of an E.164 number, as calls keep it. A constant, so that an enqueue only searches an array.
+    execute format('create or replace function pgdial.phone_area(p_phone text) returns int language sql immutable parallel safe '
+        'as $f$ select (%L::int[])[width_bucket(rpad(substr(p_phone, 2, 9), 9, ''0'')::int, %L::int[])] $f$', v_areas, v_from);
 end $$;

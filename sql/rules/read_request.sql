@@ -69,7 +69,8 @@ as $$
                        and coalesce(jsonb_typeof(a.r -> 'expiresAt') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'idempotencyKey') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'traceparent') in ('string', 'null'), true) as is_shaped,
-                   nullif(a.r -> 'timezone', 'null') as sent_timezone, pgdial.read_timezones(a.r -> 'timezone') as timezone,
+                   nullif(a.r -> 'timezone', 'null') as sent_timezone,
+                   case when a.r -> 'timezone' is not null then pgdial.read_timezones(a.r -> 'timezone') end as timezone,
                    a.r ->> 'region' as region, pgdial.region_part(a.r ->> 'region') as part, a.r ->> 'to' as sent_to,
                    pgdial.normal_phone(a.r ->> 'to', pgdial.region_for(a.r ->> 'region', coalesce(a.r ->> 'campaign', 'default'))) as phone,
                    a.r ->> 'scriptId' as script_id,

@@ -64,6 +64,7 @@ mod plans_inbox;
 mod platforms;
 mod poison;
 mod poolers;
+mod presets;
 mod processes;
 mod recover;
 mod redrive;
