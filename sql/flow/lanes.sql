@@ -14,7 +14,7 @@ declare
     v_found boolean;
 begin
     perform pgdial.check_lane('campaign', p_changes, null, p_why);
-    perform pgdial.check_dates(p_name, p_changes);
+    perform pgdial.check_together(p_name, p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
         cap = case when p_changes ? 'cap' then (p_changes ->> 'cap')::int else g.cap end,
@@ -28,6 +28,7 @@ begin
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
+        retry_at = coalesce(p_changes ->> 'retryAt', g.retry_at),
         starts_at = case when p_changes ? 'startsAt' then pgdial.read_timestamp(p_changes ->> 'startsAt') else g.starts_at end,
         ends_at = case when p_changes ? 'endsAt' then pgdial.read_timestamp(p_changes ->> 'endsAt') else g.ends_at end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end,
@@ -115,8 +116,8 @@ begin
     end if;
 end $$;
 
--- check_dates: a campaign ends after it starts, whichever of the two is changed.
-create or replace function pgdial.check_dates(p_campaign text, p_changes jsonb) returns void
+-- check_together: settings of a campaign that depend on each other, whichever of them is changed.
+create or replace function pgdial.check_together(p_campaign text, p_changes jsonb) returns void
 language plpgsql stable
 as $$
 begin
@@ -127,6 +128,14 @@ begin
               >= case when p_changes ? 'endsAt' then pgdial.read_timestamp(p_changes ->> 'endsAt') else g.ends_at end)
     then
         raise exception '"endsAt" must be later than "startsAt"' using errcode = 'invalid_parameter_value';
+    end if;
+    if p_changes ?| array['retryAt', 'callingHours'] and exists (
+        select from pgdial.campaigns g
+        where g.name = p_campaign and coalesce(p_changes ->> 'retryAt', g.retry_at) <> 'backoff'
+          and case when p_changes ? 'callingHours' then p_changes ->> 'callingHours' else g.calling_hours end is null)
+    then
+        raise exception '"retryAt" can only be "backoff" without "callingHours": nothing else says what time it is there'
+            using errcode = 'invalid_parameter_value';
     end if;
 end $$;
 
@@ -139,7 +148,7 @@ declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
             'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis',
-            'startsAt', 'endsAt']
+            'startsAt', 'endsAt', 'retryAt']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -181,6 +190,9 @@ begin
             when v_field in ('idempotent', 'redialUnknown') then
                 v_fits := v_value in ('true', 'false');
                 v_wanted := case v_field when 'idempotent' then 'true or false, or null for what its adapter declares' else 'true or false' end;
+            when v_field = 'retryAt' then
+                v_fits := v_value in ('backoff', 'other_part', 'next_day');
+                v_wanted := 'backoff, other_part or next_day';
             when v_field in ('startsAt', 'endsAt') then
                 v_fits := pgdial.read_timestamp(v_value) is not null;
                 v_wanted := 'an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z", or null for none';

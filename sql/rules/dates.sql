@@ -1,13 +1,5 @@
 -- A campaign's dates: no dial before starts_at, and none that could still begin to ring at or after ends_at.
 
--- trunk_lease: how long a dial on this trunk may take, as its adapter declares; a minute if it does not say.
-create or replace function pgdial.trunk_lease(p_trunk text) returns interval
-language plpgsql stable
-as $$
-begin
-    return coalesce((select (a.declares ->> 'lease')::interval from pgdial.trunk_adapter a where a.trunk = p_trunk), '1 minute');
-end $$;
-
 -- is_on: do the dates of this campaign allow a dial that is sent between these instants?
 create or replace function pgdial.is_on(p_campaign text, p_from timestamptz, p_until timestamptz) returns boolean
 language plpgsql stable

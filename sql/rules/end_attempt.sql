@@ -17,6 +17,7 @@ declare
     v_wished constant boolean := p_call.cancel_requested_at is not null;
     v_base interval;
     v_end pgdial.ending;
+    v_rule text;
 begin
     v_end.id := p_call.id;
     v_end.claim_no := p_call.claim_no;
@@ -53,7 +54,13 @@ begin
                 'ends_at', p_campaign.ends_at);
         else
             v_end.run_at := greatest(
-                p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until, p_call.hold_until);
+                p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until, p_call.hold_until,
+                p_campaign.starts_at);
+            select r.at, r.rule into v_end.run_at, v_rule
+            from pgdial.retry_at(p_call, p_campaign, v_end.outcome, v_end.run_at, p_now) r;
+            if v_rule is not null then
+                v_end.detail := coalesce(p_detail, '{}') || jsonb_build_object('retry_at', v_rule);
+            end if;
         end if;
     end if;
     return v_end;

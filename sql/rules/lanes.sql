@@ -48,7 +48,7 @@ begin
                g.starts_at, g.cap - coalesce(f.n, 0) as cap_room, r.trial_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
                -- A single array, because the claim reads this for each campaign with work.
                nullif(array_remove(array[
-                    case when g.ends_at <= p_now + pgdial.trunk_lease(g.trunk) then 'campaign_over' end,
+                    case when g.ends_at is not null and g.ends_at <= p_now + pgdial.longest_lease(g.trunk) then 'campaign_over' end,
                     case when (select k.why from cluster k) is not null then 'cluster_changed' end,
                     case when t.paused then 'trunk_paused' end,
                     case when g.paused then 'campaign_paused' end,

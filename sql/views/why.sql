@@ -78,7 +78,14 @@ begin
                      p_call.max_attempts, coalesce(p_call.outcome::text, 'without an outcome'), pgdial.in_utc(p_call.run_at))
                 when p_call.claim_no > 0 then format('it was put back (%s) and is due again at %s',
                      pgdial.masked(coalesce(p_call.last_error, 'no words')), pgdial.in_utc(p_call.run_at))
-                else format('it is scheduled for %s', pgdial.in_utc(p_call.run_at)) end, p_call.id::text, p_call.run_at
+                else format('it is scheduled for %s', pgdial.in_utc(p_call.run_at)) end
+               || coalesce((select format(', too late: %s, and it expires then', case
+                                when p_call.expires_at <= p_call.run_at and coalesce(p_call.expires_at <= g.ends_at, true)
+                                then 'its expiresAt is ' || pgdial.in_utc(p_call.expires_at)
+                                else format('campaign %s ends at %s', g.name, pgdial.in_utc(g.ends_at)) end)
+                            from pgdial.campaigns g
+                            where g.name = p_call.campaign and least(p_call.expires_at, g.ends_at) <= p_call.run_at), ''),
+           p_call.id::text, p_call.run_at
     where p_call.run_at > p_now
     union all
     select 31, 'unclaimable', format('it could not be claimed, and is tried again at %s: %s', pgdial.in_utc(o.until),

@@ -80,6 +80,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/unheard",
     "rules/dates",
     "rules/retry_base",
+    "rules/retry_at",
     "rules/backoff",
     "rules/judge",
     "rules/breaker",

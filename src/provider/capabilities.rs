@@ -115,7 +115,6 @@ impl Capabilities {
             "webhooks": self.webhooks,
             "callsPerSecond": self.calls_per_second,
             "placeTimeout": iso_8601(self.place_timeout),
-            "lease": iso_8601(self.lease()),
         })
     }
 }

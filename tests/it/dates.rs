@@ -110,7 +110,7 @@ async fn a_dial_that_could_ring_after_the_end_is_not_begun() {
 async fn the_lease_that_the_adapter_declares_counts() {
     let db = dated(None, Some(10)).await;
     db.sql(
-        "insert into pgdial.trunk_adapter values ('default', 'a', '{\"lease\": \"PT5M\"}', pgdial.now())",
+        "insert into pgdial.trunk_adapter values ('default', 'a', '{\"placeTimeout\": \"PT4M30S\"}', pgdial.now())",
     )
     .await;
     enqueue(&db, 1).await;

@@ -74,6 +74,7 @@ mod replay;
 mod resolve;
 mod results;
 mod retention;
+mod retry_at;
 mod roles;
 mod schemathesis;
 mod settle;

@@ -56,6 +56,10 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
+    /// When to dial again after busy or no answer: backoff, other_part (a part of the callee's day not tried yet) or
+    /// next_day. The last two need calling hours.
+    #[arg(long, value_name = "backoff|other_part|next_day")]
+    pub retry_at: Option<String>,
     /// Dial nothing before this instant, as in 2026-01-31T09:00:00+01:00; or none.
     #[arg(long, value_name = "TIME|none", value_parser = values::instant_or_none)]
     pub starts_at: Option<Value>,
@@ -84,6 +88,7 @@ impl Changes for CampaignChanges {
             ("redialUnknown", self.redial_unknown.map(Value::from)),
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
+            ("retryAt", self.retry_at.clone().map(Value::from)),
             ("startsAt", self.starts_at.clone()),
             ("endsAt", self.ends_at.clone()),
         ])
@@ -142,6 +147,7 @@ impl Changes for CampaignChanges {
             ("redial unknown", yes(lane.redial_unknown).to_owned()),
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
+            ("retry at", lane.retry_at.clone()),
             ("starts at", or_none(lane.starts_at.map(instant))),
             ("ends at", or_none(lane.ends_at.map(instant))),
         ]
