@@ -38,6 +38,13 @@ const REASONS: &[Staged] = &[
         go: "update pgdial.calls set expires_at = null where id = '$id'",
     },
     Staged {
+        reason: "campaign_over",
+        come: "update pgdial.campaigns set ends_at = pgdial.now() + interval '59 seconds'",
+        says: &["campaign default ends at 20", "could still ring then"],
+        timed: false,
+        go: "update pgdial.campaigns set ends_at = null",
+    },
+    Staged {
         reason: "cluster_changed",
         come: "update pgdial.cluster set system_identifier = 1",
         says: &["`pgdial recover`"],
@@ -57,6 +64,13 @@ const REASONS: &[Staged] = &[
         says: &["campaign default is paused by bob since 20", "Z: lunch"],
         timed: false,
         go: "select pgdial.resume('campaign', 'default')",
+    },
+    Staged {
+        reason: "campaign_not_started",
+        come: "update pgdial.campaigns set starts_at = pgdial.now() + interval '30 seconds'",
+        says: &["campaign default starts at 20"],
+        timed: true,
+        go: "update pgdial.campaigns set starts_at = null",
     },
     Staged {
         reason: "trunk_held",

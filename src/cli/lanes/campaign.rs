@@ -6,7 +6,7 @@ use super::{Changes, only_given, paused};
 use crate::{
     cli::{
         Failure, Out,
-        out::{or_empty, or_none, yes},
+        out::{instant, or_empty, or_none, yes},
         values::{self, Interval, Limit},
     },
     domain::Region,
@@ -73,6 +73,17 @@ pub struct CampaignChanges {
     /// say.
     #[arg(long, value_name = "BASIS|hours", value_parser = values::basis_or_hours)]
     pub zone_basis: Option<Limit<String>>,
+    /// When to dial again after busy or no answer: backoff, other_part (a part of the callee's day not tried yet) or
+    /// next_day. The last two need calling hours.
+    #[arg(long, value_name = "backoff|other_part|next_day")]
+    pub retry_at: Option<String>,
+    /// Dial nothing before this instant, as in 2026-01-31T09:00:00+01:00; or none.
+    #[arg(long, value_name = "TIME|none", value_parser = values::instant_or_none)]
+    pub starts_at: Option<Value>,
+    /// Dial nothing from this instant on, retries included; or none. What waits then expires, live calls go on to
+    /// their end.
+    #[arg(long, value_name = "TIME|none", value_parser = values::instant_or_none)]
+    pub ends_at: Option<Value>,
 }
 
 impl Changes for CampaignChanges {
@@ -102,6 +113,9 @@ impl Changes for CampaignChanges {
                 self.calling_hours.clone().map(Limit::into_json),
             ),
             ("zoneBasis", self.zone_basis.clone().map(Limit::into_json)),
+            ("retryAt", self.retry_at.clone().map(Value::from)),
+            ("startsAt", self.starts_at.clone()),
+            ("endsAt", self.ends_at.clone()),
         ])
     }
 
@@ -167,6 +181,9 @@ impl Changes for CampaignChanges {
                     .clone()
                     .unwrap_or_else(|| "as its calling hours say".to_owned()),
             ),
+            ("retry at", lane.retry_at.clone()),
+            ("starts at", or_none(lane.starts_at.map(instant))),
+            ("ends at", or_none(lane.ends_at.map(instant))),
         ]
     }
 }

@@ -45,6 +45,7 @@ pub enum Code {
     IdempotencyKeyReused,
     Suppressed,
     UnknownCampaign,
+    CampaignOver,
     UnknownTrunk,
     Refused,
     Internal,
@@ -56,7 +57,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -93,6 +94,7 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::Suppressed,
         Self::UnknownCampaign,
+        Self::CampaignOver,
         Self::UnknownTrunk,
         Self::Refused,
         Self::Internal,
@@ -225,6 +227,11 @@ impl Code {
                 "unknown_campaign",
                 S::UNPROCESSABLE_ENTITY,
                 "There is no such campaign",
+            ),
+            Self::CampaignOver => (
+                "campaign_over",
+                S::UNPROCESSABLE_ENTITY,
+                "The campaign has ended",
             ),
             Self::UnknownTrunk => (
                 "unknown_trunk",
