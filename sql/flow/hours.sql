@@ -332,7 +332,8 @@ end $$;
 create or replace function pgdial.hours_for(
     p_hours text, p_basis text, p_to text, p_timezone text[], p_region text, p_at timestamptz
 ) returns jsonb
-language plpgsql stable
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_hours constant text := pgdial.hours_named(p_hours);

@@ -178,7 +178,7 @@ begin
         return '{}';
     end if;
     -- Ignored if it is too far in the future: the clock has gone back.
-    return array(select s from unnest(v_known::pgdial.shut[]) s where s.until > p_now and s.until <= p_now + '5 seconds'::interval);
+    return array(select s from unnest(v_known::pgdial.shut[]) s where s.until > p_now and s.until <= p_now + '1 second'::interval);
 end $$;
 
 -- shut_out: this campaign need not be asked for twenty times as long as it took: so the walks through the areas of

@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004_types", compatible_from = 1),
     migration!(5, "0005_places", compatible_from = 1),
     migration!(6, "0006_presets", compatible_from = 1),
+    migration!(7, "0007_limits", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -90,6 +91,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/lanes",
     "rules/heads",
     "rules/skips",
+    "rules/limits",
     "rules/pick",
     "rules/next_due",
     "rules/end_attempt",
@@ -119,6 +121,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/sweep",
     "flow/housekeeping",
     "flow/pause",
+    "flow/contact_limits",
     "flow/lanes",
     "flow/hours",
     "flow/do_not_call",

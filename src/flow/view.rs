@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 mod call;
 
+mod contact_limit;
+mod hours;
+
 mod lane;
 
 mod stats;
@@ -18,6 +21,8 @@ mod stats;
 mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
+pub use contact_limit::ContactLimit;
+pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
@@ -73,10 +78,11 @@ pub struct Act {
     /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
     #[schema(example = "pause")]
     pub act: String,
-    /// What it was done to: `campaign`, `trunk`, `worker`, `number`, `calls` (a batch) or `cluster`.
+    /// What it was done to: `campaign`, `trunk`, `contact_limit`, `worker`, `number`, `calls`
+    /// (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
-    /// Name of the campaign, trunk, worker or number; null for `calls` and `cluster`.
+    /// Name of the campaign, trunk, limit, worker or number; null for `calls` and `cluster`.
     pub name: Option<String>,
     /// Reason given, if any.
     pub why: Option<String>,

@@ -30,7 +30,10 @@ async fn a_cancel_looks_only_at_what_waits_or_is_in_flight() {
         };
         assert_eq!(live, "Index Scan using calls_in_flight on calls c");
         // Either index of what waits.
-        assert!(waiting.starts_with("Index Scan using calls_claimable"), "{filter}: {waiting}");
+        assert!(
+            waiting.starts_with("Index Scan using calls_claimable"),
+            "{filter}: {waiting}"
+        );
     }
 }
 

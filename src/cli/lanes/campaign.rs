@@ -67,6 +67,23 @@ pub struct CampaignChanges {
     /// their end.
     #[arg(long, value_name = "TIME|none", value_parser = values::instant_or_none)]
     pub ends_at: Option<Value>,
+    /// Contact limits, as `limits list` shows them, comma-separated; or none.
+    #[arg(long, value_name = "NAME,...|none", value_delimiter = ',')]
+    pub contact_limits: Option<Vec<String>>,
+    /// What its calls are about, for contact limits by topic; or none, which counts with every topic.
+    #[arg(long, value_name = "TEXT|none")]
+    pub topic: Option<String>,
+    /// Set the newest calling hours and contact limits of this name, as in us-strict; options beside it win.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Calling hours outside which nothing is dialled, or none: at any time. Of dated ones, as in us-tcpa@2026-11, the
+    /// name alone means the newest.
+    #[arg(long, value_name = "NAME|none", value_parser = values::text_or_none)]
+    pub calling_hours: Option<Limit<String>>,
+    /// What tells where the callee may be: given_or_number, given_and_number or given; or hours: as its calling hours
+    /// say.
+    #[arg(long, value_name = "BASIS|hours", value_parser = values::basis_or_hours)]
+    pub zone_basis: Option<Limit<String>>,
 }
 
 impl Changes for CampaignChanges {
@@ -91,6 +108,14 @@ impl Changes for CampaignChanges {
             ("retryAt", self.retry_at.clone().map(Value::from)),
             ("startsAt", self.starts_at.clone()),
             ("endsAt", self.ends_at.clone()),
+            ("contactLimits", self.contact_limits.as_deref().map(names)),
+            ("topic", self.topic.as_deref().map(text_or_null)),
+            ("preset", self.preset.clone().map(Value::from)),
+            (
+                "callingHours",
+                self.calling_hours.clone().map(Limit::into_json),
+            ),
+            ("zoneBasis", self.zone_basis.clone().map(Limit::into_json)),
         ])
     }
 
@@ -150,8 +175,36 @@ impl Changes for CampaignChanges {
             ("retry at", lane.retry_at.clone()),
             ("starts at", or_none(lane.starts_at.map(instant))),
             ("ends at", or_none(lane.ends_at.map(instant))),
+            ("contact limits", all_or_none(&lane.contact_limits)),
+            ("topic", or_none(lane.topic.as_ref())),
+            ("calling hours", or_none(lane.calling_hours.as_ref())),
+            (
+                "zone basis",
+                lane.zone_basis
+                    .clone()
+                    .unwrap_or_else(|| "as its calling hours say".to_owned()),
+            ),
         ]
     }
+}
+
+/// An array of the names, or null for `none`.
+fn names(given: &[String]) -> Value {
+    match given {
+        [none] if none == "none" => Value::Null,
+        names => json!(names),
+    }
+}
+
+fn text_or_null(given: &str) -> Value {
+    match given {
+        "none" => Value::Null,
+        text => Value::from(text),
+    }
+}
+
+fn all_or_none(names: &[String]) -> String {
+    or_none(Some(names.join(", ")).filter(|names| !names.is_empty()))
 }
 
 fn is_paused(lane: &Campaign) -> String {
