@@ -173,12 +173,12 @@ create table pgdial.campaigns (
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
     calling_hours text references pgdial.calling_hours (name),     -- null: at any time
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
-    contact_limits text[] check (cardinality(contact_limits) > 0), -- names; a trigger sees that they exist
-    topic text check (length(topic) between 1 and 100),
     starts_at timestamptz,
     ends_at timestamptz,
-    created_at timestamptz not null default pgdial.now(),
     retry_at text not null default 'backoff' check (retry_at in ('backoff', 'other_part', 'next_day')),
+    contact_limits text[] check (cardinality(contact_limits) > 0), -- names; a trigger sees that they exist
+    topic text check (length(topic) between 1 and 100),
+    created_at timestamptz not null default pgdial.now(),
     constraint campaigns_end_after_start check (starts_at < ends_at),
     constraint campaigns_retry_by_a_clock check (retry_at = 'backoff' or calling_hours is not null)
 );

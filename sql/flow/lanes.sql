@@ -152,8 +152,7 @@ declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
             'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis',
-            'contactLimits', 'topic', 'preset',
-            'startsAt', 'endsAt', 'retryAt']
+            'contactLimits', 'topic', 'preset', 'startsAt', 'endsAt', 'retryAt']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;

@@ -51,6 +51,15 @@ pub struct Campaign {
     /// them.
     #[schema(example = "US")]
     pub region: Option<String>,
+    /// When a call is dialed again after `busy` or `no_answer`: `backoff`, `other_part` (in a part of the callee's day
+    /// not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later).
+    #[schema(example = "backoff")]
+    pub retry_at: String,
+    /// Nothing is dialed before; null means at once.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// Nothing is dialed from then on, retries included: what waits expires, live calls go on to their end. Null
+    /// means never.
+    pub ends_at: Option<DateTime<Utc>>,
     /// Names of the contact limits that hold for it, besides those for all campaigns.
     #[schema(example = json!(["us-fl@2026-11"]))]
     pub contact_limits: Vec<String>,
@@ -63,15 +72,6 @@ pub struct Campaign {
     /// What tells where the callee may be: `given_or_number`, `given_and_number` or `given`; null means what its
     /// calling hours say.
     pub zone_basis: Option<String>,
-    /// When a call is dialed again after `busy` or `no_answer`: `backoff`, `other_part` (in a part of the callee's day
-    /// not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later).
-    #[schema(example = "backoff")]
-    pub retry_at: String,
-    /// Nothing is dialed before; null means at once.
-    pub starts_at: Option<DateTime<Utc>>,
-    /// Nothing is dialed from then on, retries included: what waits expires, live calls go on to their end. Null
-    /// means never.
-    pub ends_at: Option<DateTime<Utc>>,
     /// Calls in flight now.
     pub in_flight: Option<i64>,
     /// Further calls that may be claimed now.
