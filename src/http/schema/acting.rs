@@ -178,16 +178,6 @@ pub struct SetCampaignRequest {
     /// what its calling hours say.
     #[schema(example = json!(null), pattern = "^given(_or_number|_and_number)?$")]
     pub zone_basis: Option<String>,
-    /// When a call is dialed again after `busy` or `no_answer`: `backoff` (default), `other_part` (in a part of the
-    /// callee's day not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later). The last
-    /// two need `callingHours`.
-    #[schema(example = "backoff")]
-    pub retry_at: Option<String>,
-    /// Nothing is dialed before (RFC 3339); null means at once.
-    pub starts_at: Option<DateTime<Utc>>,
-    /// Nothing is dialed from then on, retries included (RFC 3339): what waits expires, live calls go on to their
-    /// end. Null means never.
-    pub ends_at: Option<DateTime<Utc>>,
     /// Reason, kept with the act.
     pub why: Option<Why>,
 }
