@@ -118,7 +118,7 @@ async fn a_contact_limit_is_set_named_by_a_campaign_and_deleted() {
     let refused = world.ask("DELETE", path).answer().await;
     assert_eq!(
         (refused.status.as_u16(), &refused.body["code"]),
-        (409, &json!("limit_in_use"))
+        (409, &json!("in_use"))
     );
 
     let wish = json!({ "contactLimits": null });
