@@ -111,11 +111,11 @@ begin
     return null;
 end $$;
 
--- zones_open: the areas in which a dial that begins now, and may take p_lease, stays within these calling hours.
+-- areas_open: the areas in which a dial that begins now, and may take p_lease, stays within these calling hours.
 -- Judged once for each quarter of an hour, which is where hours and offsets change, and remembered by the session;
 -- void as soon as a rule or an area changes (rules_version).
 -- Races: the version is read before the rules, so a change between the two is judged again with the next claim.
-create or replace function pgdial.zones_open(p_hours text, p_basis text, p_now timestamptz, p_lease interval) returns int[]
+create or replace function pgdial.areas_open(p_hours text, p_basis text, p_now timestamptz, p_lease interval) returns int[]
 language plpgsql volatile
 as $$
 declare
