@@ -129,6 +129,7 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
         PATCH campaigns/default | {"busyBase": "soon"} | 422 invalid_request | "busyBase" must be a length of time
         PATCH campaigns/default | {"redialUnknown": "maybe"} | 422 invalid_request | true or false
         PATCH campaigns/default | {"startsAt": "tomorrow"} | 422 invalid_request | "startsAt" must be an RFC 3339 time
+        GET campaigns/nobody/preview | | 404 no_such_campaign | no campaign has this name
         PATCH campaigns/default | {"name": "x"} | 422 invalid_request | "name" is an unknown field
         PATCH trunks/default | {"slots": 100001} | 422 invalid_request | from 0 to 100000
         PATCH trunks/default | {"callsPerSecond": 0} | 422 invalid_request | "callsPerSecond" must be a number

@@ -67,6 +67,7 @@ mod platforms;
 mod poison;
 mod poolers;
 mod presets;
+mod preview;
 mod processes;
 mod recover;
 mod redrive;
