@@ -101,9 +101,8 @@ pub struct CheckArgs {
 
 /// `US-FL=mon-sun 08:00-20:00; calendar us-florida`. What the parts may be the database says.
 fn region(text: &str) -> Result<(String, Value), String> {
-    let usage = || {
-        "write REGION=HOURS, as in US-FL=\"mon-sun 08:00-20:00\", or REGION=none".to_owned()
-    };
+    let usage =
+        || "write REGION=HOURS, as in US-FL=\"mon-sun 08:00-20:00\", or REGION=none".to_owned();
     let (region, rule) = text.split_once('=').ok_or_else(usage)?;
     let region = region.trim().to_ascii_uppercase();
     if rule.trim() == "none" {

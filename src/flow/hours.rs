@@ -105,8 +105,7 @@ impl Queue {
             .bind(by)
             .fetch_one(&self.pool)
             .await;
-        let (verdict, used_by): (String, Option<Vec<String>>) =
-            deleted.map_err(ChangeError::of)?;
+        let (verdict, used_by): (String, Option<Vec<String>>) = deleted.map_err(ChangeError::of)?;
         match verdict.as_str() {
             "deleted" => Ok(Deletion::Deleted),
             "not_found" => Ok(Deletion::NotFound),

@@ -18,9 +18,7 @@ use super::{
     path::{Name, Named},
     problem::{Code, Problem},
     query::Query,
-    schema::rules::{
-        CalendarList, CallingHoursList, SetCalendarRequest, SetCallingHoursRequest,
-    },
+    schema::rules::{CalendarList, CallingHoursList, SetCalendarRequest, SetCallingHoursRequest},
 };
 use crate::{
     domain::Why,
@@ -212,10 +210,7 @@ async fn set<R: Rules>(
 ) -> Result<Response, Problem> {
     let why = take(&mut rules, "why");
     let (by, why) = (owner.by(), why.as_deref());
-    let new = app
-        .calls
-        .set_rules(R::KIND, name, &rules, &by, why)
-        .await?;
+    let new = app.calls.set_rules(R::KIND, name, &rules, &by, why).await?;
     let shown = show::<R>(app, name).await?;
     if !new {
         return Ok(shown.into_response());
@@ -231,9 +226,7 @@ async fn delete<R: Rules>(
     why: Option<Why>,
 ) -> Result<StatusCode, Problem> {
     let by = owner.by();
-    let deletion = app
-        .calls
-        .delete_rules(R::KIND, name, &by, why.as_deref());
+    let deletion = app.calls.delete_rules(R::KIND, name, &by, why.as_deref());
     match deletion.await? {
         Deletion::Deleted => Ok(StatusCode::NO_CONTENT),
         Deletion::NotFound => Err(no_such::<R>()),

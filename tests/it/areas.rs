@@ -170,6 +170,28 @@ async fn the_zone_basis_says_whose_word_counts() {
 }
 
 #[tokio::test]
+async fn a_number_that_may_be_anywhere_is_where_the_caller_says() {
+    let db = at("2026-11-30 14:30:00Z").await;
+    db.sql("update pgdial.campaigns set zone_basis = 'given_and_number'")
+        .await;
+    let free = "+18005550123";
+    ask(
+        &db,
+        json!({"to": free, "scriptId": "s", "timezone": "America/New_York", "region": "US-NY"}),
+    )
+    .await;
+    let anywhere = db.enqueue("+18005550124").await;
+    db.sweep().await;
+    assert_eq!(numbers(&db).await, [free]);
+    let why = db.calls.why(anywhere).await.unwrap().remove(0);
+    assert!(
+        why.message.ends_with("give it a timezone"),
+        "{}",
+        why.message
+    );
+}
+
+#[tokio::test]
 async fn a_place_that_is_none_is_refused_with_what_to_write() {
     let db = TestDb::new().await;
     for (field, value, words) in [
@@ -236,4 +258,23 @@ async fn a_dial_in_doubt_is_not_repeated_after_closing() {
     db.sql("update pgdial.campaigns set calling_hours = null")
         .await;
     assert_eq!(db.text(due).await, "1");
+}
+
+#[tokio::test]
+async fn what_is_closed_is_not_counted_as_due() {
+    let db = at("2026-11-30 14:30:00Z").await;
+    for to in [BERLIN, NEW_YORK, LOS_ANGELES] {
+        db.enqueue(to).await;
+    }
+    let metrics: Value = sqlx::query_scalar(include_str!("../../sql/read/metrics.sql"))
+        .bind(1_000_i64)
+        .bind(10_i64)
+        .fetch_one(&db.pool)
+        .await
+        .unwrap();
+    let waiting = &metrics["waiting"][0];
+    assert_eq!(
+        (&waiting["due"], &waiting["closed"]),
+        (&json!(2), &json!(1))
+    );
 }

@@ -39,6 +39,7 @@ mod floods;
 mod forget;
 mod heartbeat;
 mod held_snapshot;
+mod hours;
 mod housekeeping;
 mod idempotency;
 mod inbox;

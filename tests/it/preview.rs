@@ -37,7 +37,14 @@ async fn preview(db: &TestDb, name: &str) -> Preview {
 fn counts(of: &Preview) -> String {
     format!(
         "{} waiting: {} now, {} later, closed {:?}, {} capped, {} suppressed, {} expired; {} duplicates",
-        of.waiting, of.now, of.later, of.closed, of.capped, of.suppressed, of.expired, of.duplicates
+        of.waiting,
+        of.now,
+        of.later,
+        of.closed,
+        of.capped,
+        of.suppressed,
+        of.expired,
+        of.duplicates
     )
 }
 
@@ -47,8 +54,18 @@ async fn each_call_is_counted_once() {
     for to in [BERLIN, NEW_YORK, LOS_ANGELES, LOS_ANGELES, "+12125550101"] {
         enqueue(&db, to, json!({})).await;
     }
-    enqueue(&db, "+12125550102", json!({ "runAt": "2026-12-01T14:30:00Z" })).await;
-    enqueue(&db, "+12125550103", json!({ "expiresAt": "2026-11-30T14:30:01Z" })).await;
+    enqueue(
+        &db,
+        "+12125550102",
+        json!({ "runAt": "2026-12-01T14:30:00Z" }),
+    )
+    .await;
+    enqueue(
+        &db,
+        "+12125550103",
+        json!({ "expiresAt": "2026-11-30T14:30:01Z" }),
+    )
+    .await;
     enqueue(&db, "+12125550104", json!({})).await;
     db.enqueue(NEW_YORK).await; // another campaign's
     db.sql(
@@ -68,7 +85,13 @@ async fn each_call_is_counted_once() {
     assert_eq!(shown.estimate.calls, 6);
     let areas = shown.areas.iter();
     let areas: Vec<_> = areas
-        .map(|area| (area.zones.join(" "), area.calls, area.opens_at.map(|at| at.to_rfc3339())))
+        .map(|area| {
+            (
+                area.zones.join(" "),
+                area.calls,
+                area.opens_at.map(|at| at.to_rfc3339()),
+            )
+        })
         .collect();
     assert_eq!(
         areas,
@@ -89,7 +112,12 @@ async fn each_call_is_counted_once() {
 async fn before_its_start_it_is_about_the_start() {
     let db = monday().await;
     enqueue(&db, LOS_ANGELES, json!({})).await;
-    enqueue(&db, "+1 213 555 0101", json!({ "runAt": "2026-11-30T18:00:00Z" })).await;
+    enqueue(
+        &db,
+        "+1 213 555 0101",
+        json!({ "runAt": "2026-11-30T18:00:00Z" }),
+    )
+    .await;
     assert_eq!(preview(&db, "spring").await.now, 0);
     db.sql("update pgdial.campaigns set starts_at = '2026-11-30T18:00:00Z'")
         .await;
@@ -116,8 +144,7 @@ async fn where_nothing_says_the_place_it_is_closed() {
 async fn the_estimate_says_what_it_rests_on() {
     let db = TestDb::new().await;
     db.stop_clock().await;
-    let changes =
-        json!({ "cap": 5, "ringTimeout": "30 seconds", "maxDuration": "70 seconds", "guard": null });
+    let changes = json!({ "cap": 5, "ringTimeout": "30 seconds", "maxDuration": "70 seconds", "guard": null });
     db.campaign("spring", changes).await;
     for n in 0..20 {
         enqueue(&db, &number(n), json!({})).await;

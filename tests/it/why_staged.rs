@@ -80,6 +80,19 @@ const REASONS: &[Staged] = &[
         go: "update pgdial.trunks set held_until = null",
     },
     Staged {
+        reason: "contact_limit",
+        come: "select pgdial.set_contact_limit('few', '{\"counts\": \"attempts\", \"period\": \"1 day\", \"allCampaigns\": true}'); \
+               insert into pgdial.dials (phone, at, campaign, call_id, claim_no) \
+               values ('$number', pgdial.now(), 'elsewhere', '0197f5e0-0000-7000-8000-00000000000c', 1)",
+        says: &[
+            "contact limit few lets this number be dialled again at 20",
+            "at most 1 attempts within 24 hours",
+            "in campaign elsewhere (call 0197f5e0-0000-7000-8000-00000000000c)",
+        ],
+        timed: true,
+        go: "delete from pgdial.contact_limits where name = 'few'; delete from pgdial.dials",
+    },
+    Staged {
         reason: "scheduled",
         come: "update pgdial.calls set run_at = '2126-01-01T00:00:00Z' where id = '$id'",
         says: &["scheduled for 2126-01-01 00:00:00Z"],

@@ -46,7 +46,9 @@ pub async fn run(args: &PreviewArgs, calls: &Queue, out: &mut Out) -> Result<(),
 
 fn pairs(preview: &Preview) -> Vec<(&'static str, String)> {
     let closed = preview.closed.iter();
-    let closed: Vec<String> = closed.map(|(why, calls)| format!("{calls} {why}")).collect();
+    let closed: Vec<String> = closed
+        .map(|(why, calls)| format!("{calls} {why}"))
+        .collect();
     vec![
         ("campaign", preview.campaign.clone()),
         ("at", instant(preview.at)),

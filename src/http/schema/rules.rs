@@ -31,7 +31,10 @@ pub struct CalendarList {
 pub struct SetCallingHoursRequest {
     /// Hours of the local week, at quarters of an hour: days, then their slots; `closed` for none. Days without any
     /// are closed.
-    #[schema(example = "mon-fri 10:00-13:00 14:00-20:00, sat 09:00-17:00", pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "mon-fri 10:00-13:00 14:00-20:00, sat 09:00-17:00",
+        pattern = r"^[^\u0000]*$"
+    )]
     pub week: String,
     /// IANA time zone whose clock counts instead of the callee's.
     #[schema(example = json!(null), pattern = r"^[^\u0000]*$")]
@@ -41,7 +44,10 @@ pub struct SetCallingHoursRequest {
     pub calendar: Option<String>,
     /// What tells where the callee may be: `given_or_number` (what the caller gave, else the number; the default),
     /// `given_and_number` (both: open only where both are) or `given` (calls without it are refused).
-    #[schema(example = "given_or_number", pattern = "^given(_or_number|_and_number)?$")]
+    #[schema(
+        example = "given_or_number",
+        pattern = "^given(_or_number|_and_number)?$"
+    )]
     pub zone_basis: Option<String>,
     /// Where the rule was read.
     #[schema(max_length = 1000, pattern = r"^[^\u0000]*$")]
@@ -99,7 +105,12 @@ pub struct SetSpecialDay {
     #[schema(example = "2026-12-25")]
     pub day: NaiveDate,
     /// Name of the day.
-    #[schema(example = "Christmas Day", min_length = 1, max_length = 200, pattern = r"^[^\u0000]*$")]
+    #[schema(
+        example = "Christmas Day",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000]*$"
+    )]
     pub name: String,
     /// Its hours, as in `10:00-12:00 14:00-18:00`; default `closed`.
     #[schema(example = "closed", pattern = r"^[^\u0000]*$")]
