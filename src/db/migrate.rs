@@ -132,6 +132,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "views/overview",
     "views/doubts",
     "views/why",
+    "views/preview",
     "views/events_after",
     "rules/grants",
 ];

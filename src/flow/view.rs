@@ -16,6 +16,8 @@ mod hours;
 
 mod lane;
 
+mod preview;
+
 mod stats;
 
 mod webhook;
@@ -24,6 +26,7 @@ pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use contact_limit::ContactLimit;
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
+pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
 

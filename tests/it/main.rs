@@ -69,6 +69,7 @@ mod platforms;
 mod poison;
 mod poolers;
 mod presets;
+mod preview;
 mod processes;
 mod recover;
 mod redrive;
