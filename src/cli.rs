@@ -384,7 +384,9 @@ impl Command {
             Self::Import(args) => import::run(args, Some(calls), by, out).await,
             Self::Calls(command) => calls::run(command, calls, by, out).await,
             Self::Top => top::run(calls, by, out).await,
-            Self::Campaigns(CampaignsCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
+            Self::Campaigns(CampaignsCommand::Lane(command)) => {
+                lanes::run(command, calls, by, out).await
+            }
             Self::Campaigns(CampaignsCommand::Preview(args)) => {
                 lanes::preview::run(args, calls, out).await?;
                 Ok(Exit::Ok)

@@ -19,7 +19,18 @@ begin
         where n.id = v_area and g.timezone is not distinct from p_timezone and g.region is not distinct from p_region), 0);
 end $$;
 
--- intern_area: the same, and the area is added if nobody has had it yet.
+-- with_place: the area of a number with what a caller says of the place.
+create or replace function pgdial.with_place(p_number pgdial.areas, p_timezone text[], p_region text) returns pgdial.areas
+language plpgsql stable
+as $$
+begin
+    p_number.timezone := p_timezone;
+    p_number.region := p_region;
+    p_number.given_zones := coalesce(p_timezone, pgdial.zones_of_region(p_region));
+    return p_number;
+end $$;
+
+-- intern_area: the same as area_of, and the area is added if nobody has had it yet.
 -- Races: two sweeps may add the same one; the second waits for the first, whose transaction is short.
 create or replace function pgdial.intern_area(p_phone text, p_timezone text[], p_region text) returns int
 language plpgsql volatile
@@ -30,14 +41,11 @@ declare
 begin
     if v_area = 0 then
         select a.* into v_number from pgdial.areas a where a.id = pgdial.phone_area(p_phone);
+        v_number := pgdial.with_place(v_number, p_timezone, p_region);
         insert into pgdial.areas (zones, regions, timezone, region, given_zones)
-        values (v_number.zones, v_number.regions, p_timezone, p_region,
-                coalesce(p_timezone, pgdial.zones_of_region(p_region)))
+        values (v_number.zones, v_number.regions, v_number.timezone, v_number.region, v_number.given_zones)
         on conflict do nothing;
-        v_area := (
-            select a.id from pgdial.areas a
-            where a.zones = v_number.zones and a.regions = v_number.regions
-              and a.timezone is not distinct from p_timezone and a.region is not distinct from p_region);
+        v_area := pgdial.area_of(p_phone, p_timezone, p_region);
     end if;
     return v_area;
 end $$;

@@ -28,7 +28,7 @@ declare
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'export_ids', 'mentions',
         'hours_for',
-        'why_hours', 'longest_lease', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
+        'why_hours', 'longest_lease', 'with_place', 'zones_of_region', 'phone_area', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
         -- Called by them.
         'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
         'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',

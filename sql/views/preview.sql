@@ -28,7 +28,9 @@ begin
     v_capped := pgdial.capped_calls(p_name, v_at);
 
     with call as (
-        select c.area, case when d.phone is not null then 'suppressed'
+        -- Before a sweep has looked up a call's area: by what it will look at.
+        select c.area, case when c.area = 0 then pgdial.phone_area(c.phone) else c.area end as known_area,
+               case when c.area = 0 then c.timezone end as timezone, case when c.area = 0 then c.region end as region, case when d.phone is not null then 'suppressed'
                             when c.expires_at <= v_at then 'expired'
                             when c.id in (select k from unnest(v_capped) k) then 'capped'
                             when c.run_at > v_at then 'later'
@@ -36,13 +38,17 @@ begin
         from pgdial.calls c left join pgdial.do_not_call d on d.phone = c.phone
         where c.state = 'waiting' and c.campaign = p_name
     ), area as materialized (
-        select c.area, count(*) filter (where c.state = 'suppressed') as suppressed, count(*) filter (where c.state = 'expired') as expired,
+        select c.area, c.known_area, c.timezone, c.region, count(*) filter (where c.state = 'suppressed') as suppressed, count(*) filter (where c.state = 'expired') as expired,
                count(*) filter (where c.state = 'capped') as capped, count(*) filter (where c.state = 'later') as later,
                count(*) filter (where c.state = 'due') as due, count(*) as calls
-        from call c group by c.area
+        from call c group by c.area, c.known_area, c.timezone, c.region
     ), judged as materialized (
-        select a.*, h.reason, h.opens_at
-        from area a left join lateral pgdial.hours_over_lease(v_campaign, a.area, v_at) h on v_campaign.calling_hours is not null
+        select a.*, p.zones, p.regions, h.reason, h.opens_at
+        from area a
+             left join pgdial.areas k on k.id = a.known_area
+             cross join lateral (select case when a.area = 0 then pgdial.with_place(k, a.timezone, a.region) else k end) w (place)
+             cross join lateral (select pgdial.callee_zones(v_basis, w.place), pgdial.callee_regions(v_basis, w.place)) p (zones, regions)
+             left join lateral pgdial.hours_over_lease(v_campaign, p.zones, p.regions, v_at) h on v_campaign.calling_hours is not null
     )
     select jsonb_build_object(
                'waiting', coalesce(sum(j.calls), 0), 'now', coalesce(sum(j.due) filter (where j.reason is null), 0),
@@ -51,10 +57,9 @@ begin
                                    from (select o.reason, sum(o.due) as n from judged o where o.reason is not null and o.due > 0 group by 1) r), '{}'),
                'capped', coalesce(sum(j.capped), 0), 'suppressed', coalesce(sum(j.suppressed), 0), 'expired', coalesce(sum(j.expired), 0)),
            (select coalesce(jsonb_agg(jsonb_build_object(
-                       'zones', coalesce(to_jsonb(pgdial.callee_zones(v_basis, a)), '[]'),
-                       'regions', coalesce(to_jsonb(pgdial.callee_regions(v_basis, a)), '[]'),
-                       'calls', t.calls, 'reason', t.reason, 'opensAt', t.opens_at) order by t.calls desc, t.area), '[]')
-            from (select o.* from judged o order by o.calls desc, o.area limit 10) t left join pgdial.areas a on a.id = t.area
+                       'zones', coalesce(to_jsonb(t.zones), '[]'), 'regions', coalesce(to_jsonb(t.regions), '[]'),
+                       'calls', t.calls, 'reason', t.reason, 'opensAt', t.opens_at) order by t.calls desc, t.known_area), '[]')
+            from (select o.* from judged o order by o.calls desc, o.known_area limit 10) t
             where v_campaign.calling_hours is not null)
     into v_counts, v_areas
     from judged j;
@@ -88,16 +93,16 @@ begin
               and c.phone in (select d.phone from pgdial.dials d where d.at > p_at - v_reach)), p_at) h);
 end $$;
 
--- hours_over_lease: hours_state of an area for a dial that begins at this instant. Reason null: open.
+-- hours_over_lease: place_state for a dial that begins at this instant. Reason null: open.
 create or replace function pgdial.hours_over_lease(
-    p_campaign pgdial.campaigns, p_area int, p_at timestamptz, out reason text, out opens_at timestamptz
+    p_campaign pgdial.campaigns, p_zones text[], p_regions text[], p_at timestamptz, out reason text, out opens_at timestamptz
 )
 language plpgsql stable
 as $$
 begin
     select s.reason, s.opens_at into reason, opens_at
     from (values (p_at), (p_at + pgdial.longest_lease(p_campaign.trunk))) t (at)
-         cross join lateral pgdial.hours_state(p_campaign.calling_hours, p_campaign.zone_basis, p_area, t.at) s
+         cross join lateral pgdial.place_state(p_campaign.calling_hours, p_zones, p_regions, t.at) s
     where s.reason is not null
     order by t.at limit 1;
 end $$;
@@ -132,7 +137,7 @@ begin
     v_at_once := least(p_campaign.cap, v_trunk.slots);
     v_per_second := least(v_at_once / greatest(v_mean, 0.1), v_trunk.calls_per_second);
     return jsonb_build_object(
-        'calls', p_calls, 'seconds', case when v_per_second > 0 then ceil(p_calls / v_per_second) end,
+        'calls', p_calls, 'seconds', case when v_per_second > 0 then ceil(greatest(p_calls / v_per_second, sign(p_calls) * v_mean)) end,
         'atOnce', v_at_once, 'callsPerSecond', v_trunk.calls_per_second, 'secondsPerCall', round(v_mean, 1),
         'basis', case when v_recent < 20 then 'limits' else 'recent_calls' end);
 end $$;

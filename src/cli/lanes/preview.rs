@@ -83,17 +83,27 @@ fn takes(estimate: &Estimate) -> String {
         _ => "its limits: fewer than 20 were dialled",
     };
     format!(
-        "{} of open hours for {} calls, each dialled once, {} at once{pace}; a call takes {} s, {basis}",
+        "{} of open hours for {} calls, each dialled once, {} at once{pace}; a call takes {}, {basis}",
         humantime::format_duration(length),
         estimate.calls,
         estimate.at_once,
-        estimate.seconds_per_call,
+        humantime::format_duration(Duration::from_secs_f64(
+            estimate.seconds_per_call.max(0.0).round()
+        )),
     )
+}
+
+/// At most three, and how many more.
+fn few(zones: &[String]) -> String {
+    match zones.split_at_checked(3) {
+        Some((some, more @ [_, ..])) => format!("{} and {} more", some.join(" "), more.len()),
+        _ => zones.join(" "),
+    }
 }
 
 fn row(area: &PreviewedArea) -> Vec<String> {
     vec![
-        area.zones.join(" "),
+        few(&area.zones),
         area.regions.join(" "),
         area.calls.to_string(),
         or_empty(area.reason.as_ref()),
