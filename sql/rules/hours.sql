@@ -514,7 +514,8 @@ begin
         message := message || format('; opens at %s (%s in %s)', pgdial.in_utc(opens_at),
                                      to_char(opens_at at time zone v_opening.zone, 'Dy HH24:MI'), v_opening.zone);
     elsif reason in ('holiday', 'outside_hours') and v_clocks is not null then
-        message := message || '; it does not open within 60 days' || case when cardinality(p_zones) > 1 then ' in all of them at once: give it a timezone' else '' end;
+        message := message || '; it does not open within 60 days'
+            || case when cardinality(p_zones) > 1 then ' in all of them at once: give it a timezone' else '' end;
     end if;
 end $$;
 
