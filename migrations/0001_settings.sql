@@ -171,6 +171,7 @@ create table pgdial.campaigns (
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
     calling_hours text references pgdial.calling_hours (name),     -- null: at any time
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
+    caller_ids text,                      -- a pool of caller_ids that its calls are dialled from; null: as the trunk does
     created_at timestamptz not null default pgdial.now()
 );
 comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';

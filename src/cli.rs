@@ -18,6 +18,7 @@ use crate::{
 };
 
 pub mod acts;
+pub mod caller_ids;
 pub mod calls;
 pub mod check;
 pub mod completions;
@@ -131,6 +132,9 @@ enum Command {
     /// Trunks: provider accounts with slots, a pace and a pause switch.
     #[command(subcommand)]
     Trunks(TrunksCommand),
+    /// Caller ids: the numbers that calls are dialled from, in pools that campaigns name.
+    #[command(subcommand)]
+    CallerIds(caller_ids::CallerIdsCommand),
     /// The do-not-call list.
     #[command(subcommand)]
     Dnc(dnc::DncCommand),
@@ -365,6 +369,7 @@ impl Command {
             Self::Top => top::run(calls, by, out).await,
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(TrunksCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
+            Self::CallerIds(command) => caller_ids::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,

@@ -66,6 +66,9 @@ pub mod housekeeping;
 // Campaigns and trunks.
 pub mod lanes;
 
+// The numbers that calls are dialed from.
+pub mod caller_ids;
+
 // Pausing and resuming campaigns and trunks.
 pub mod pause;
 

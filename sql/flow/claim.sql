@@ -220,19 +220,20 @@ begin
             claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + l.sec * '1 second'::interval,
             lease_sec = nullif(l.sec, 60), ring_timeout_sec = t.ring, max_duration_sec = t.talk,
             deadline_at = p_now + (l.sec + t.ring + t.talk) * '1 second'::interval + '1 minute'::interval,     -- own_deadline
-            trunk = p.trunk, account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
+            trunk = p.trunk, caller_id = p.caller_id, account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
-        from unnest(p_picked) p join pgdial.campaigns g on g.name = p.campaign
+        from unnest(p_picked, pgdial.caller_ids_for(p_picked, p_now)) p (id, phone, campaign, trunk, caller_id)
+             join pgdial.campaigns g on g.name = p.campaign
              cross join lateral (values (extract(epoch from g.ring_timeout)::int, extract(epoch from g.max_duration)::int)) t (ring, talk)
              cross join lateral (values (coalesce(p_leases[array_position(p_trunks, p.trunk)], 60))) l (sec)
-        where c.id = p.id and c.state::text = 'waiting'
-        returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
+        where c.id = p.id and c.state::text = 'waiting' and p.caller_id is distinct from ''   -- none left for it
+        returning c.id, c.claim_no, c.attempt, c.phone, c.caller_id as from_number, c.script_id, c.metadata, c.trunk, c.campaign,
                   c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
-               jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at,
-                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec)
+               jsonb_strip_nulls(jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at, 'caller_id', s.from_number,
+                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec))
         from stamped s
     )
     select coalesce(array_agg(row(s.id, s.claim_no, s.attempt, s.phone, s.from_number, s.script_id, s.metadata, s.trunk,

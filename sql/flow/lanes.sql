@@ -27,6 +27,7 @@ begin
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
+        caller_ids = case when p_changes ? 'callerIds' then p_changes ->> 'callerIds' else g.caller_ids end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end
     where g.name = p_name;
     v_found := found;
@@ -118,7 +119,7 @@ as $$
 declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
-            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region']
+            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callerIds']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -167,6 +168,9 @@ begin
             when v_field = 'region' then
                 v_fits := pgdial.region_problem(v_value) is null;
                 v_wanted := 'a country in two letters, as in US, or null for none';
+            when v_field = 'callerIds' then
+                v_fits := exists (select from pgdial.caller_ids k where k.pool = v_value);
+                v_wanted := 'a pool that has caller ids (add some first), or null for none';
             when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap') then
                 v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
                     then '1 second'::interval else '1 millisecond' end,

@@ -49,6 +49,22 @@ pub fn interval_or_declared(text: &str) -> Result<Limit<String>, String> {
     }
 }
 
+/// A name, or `none`.
+pub fn text_or_none(text: &str) -> Result<Limit<String>, String> {
+    Ok(match text {
+        "none" => Limit::Unlimited,
+        text => Limit::Of(text.to_owned()),
+    })
+}
+
+/// A duration, or `none`.
+pub fn interval_or_none(text: &str) -> Result<Limit<Interval>, String> {
+    match text {
+        "none" => Ok(Limit::Unlimited),
+        text => interval(text).map(Limit::Of),
+    }
+}
+
 /// What is set, or null in SQL.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit<N> {

@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_events", compatible_from = 1),
     migration!(4, "0004_types", compatible_from = 1),
     migration!(5, "0005_places", compatible_from = 1),
+    migration!(8, "0008_caller_ids", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -81,6 +82,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/evidence",
     "rules/cluster",
     "rules/in_flight",
+    "rules/caller_ids",
     "rules/lanes",
     "rules/heads",
     "rules/skips",
@@ -114,6 +116,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/housekeeping",
     "flow/pause",
     "flow/lanes",
+    "flow/caller_ids",
     "flow/do_not_call",
     "flow/heartbeat",
     "flow/drain",

@@ -22,7 +22,7 @@ pub struct ClaimedCall {
     pub attempt: i32,
     /// The number to ring.
     pub phone: Phone,
-    /// Caller id; `None` leaves it to the provider.
+    /// Caller id to dial from; `None` leaves it to the provider.
     pub from_number: Option<Phone>,
     /// The provider's id of the script, agent or assistant.
     pub script_id: String,

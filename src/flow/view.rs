@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 mod call;
 
+mod caller_id;
+
 mod lane;
 
 mod stats;
@@ -18,6 +20,7 @@ mod stats;
 mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
+pub use caller_id::CallerId;
 pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
@@ -73,10 +76,10 @@ pub struct Act {
     /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
     #[schema(example = "pause")]
     pub act: String,
-    /// What it was done to: `campaign`, `trunk`, `worker`, `number`, `calls` (a batch) or `cluster`.
+    /// What it was done to: `campaign`, `trunk`, `worker`, `number`, `caller_id`, `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
-    /// Name of the campaign, trunk, worker or number; null for `calls` and `cluster`.
+    /// Name of the campaign, trunk, worker, number or caller id; null for `calls` and `cluster`.
     pub name: Option<String>,
     /// Reason given, if any.
     pub why: Option<String>,

@@ -86,12 +86,7 @@ pub(super) async fn change<L: Lane>(
     mut changes: Value,
 ) -> Result<Json<L>, Problem> {
     let why = take(&mut changes, "why");
-    if changes.as_object().is_none_or(serde_json::Map::is_empty) {
-        return Err(Problem::new(
-            Code::InvalidRequest,
-            "nothing to change was given",
-        ));
-    }
+    needed_change(&changes)?;
     let (by, why) = (owner.by(), why.as_deref());
     if !app
         .calls
@@ -103,8 +98,18 @@ pub(super) async fn change<L: Lane>(
     show(app, name).await
 }
 
+pub(super) fn needed_change(changes: &Value) -> Result<(), Problem> {
+    if changes.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Err(Problem::new(
+            Code::InvalidRequest,
+            "nothing to change was given",
+        ));
+    }
+    Ok(())
+}
+
 /// Takes out a field that is not a column. One that is not a text stays, and the database refuses it.
-fn take(changes: &mut Value, name: &str) -> Option<String> {
+pub(super) fn take(changes: &mut Value, name: &str) -> Option<String> {
     let fields = changes.as_object_mut()?;
     match fields.remove(name)? {
         Value::Null => None,

@@ -15,6 +15,7 @@ mod amend;
 mod answered;
 mod batcher;
 mod breaker;
+mod caller_ids;
 mod cancel;
 mod claim;
 mod claim_turns;

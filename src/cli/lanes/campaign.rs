@@ -56,6 +56,9 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
+    /// Pool of caller ids to dial from, or none: then as the trunk does.
+    #[arg(long, value_name = "POOL|none", value_parser = values::text_or_none)]
+    pub caller_ids: Option<Limit<String>>,
 }
 
 impl Changes for CampaignChanges {
@@ -77,6 +80,7 @@ impl Changes for CampaignChanges {
             ("redialUnknown", self.redial_unknown.map(Value::from)),
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
+            ("callerIds", self.caller_ids.clone().map(Limit::into_json)),
         ])
     }
 
@@ -133,6 +137,7 @@ impl Changes for CampaignChanges {
             ("redial unknown", yes(lane.redial_unknown).to_owned()),
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
+            ("caller ids", or_none(lane.caller_ids.as_ref())),
         ]
     }
 }

@@ -51,6 +51,9 @@ pub struct Campaign {
     /// them.
     #[schema(example = "US")]
     pub region: Option<String>,
+    /// Pool of caller ids that its calls are dialed from; null means as the trunk does.
+    #[schema(example = "us-sales")]
+    pub caller_ids: Option<String>,
     /// Calls in flight now.
     pub in_flight: Option<i64>,
     /// Further calls that may be claimed now.

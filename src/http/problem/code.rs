@@ -17,6 +17,7 @@ pub enum Code {
     NotFound,
     NoSuchCampaign,
     NoSuchTrunk,
+    NoSuchCallerId,
     NoSuchWorker,
     MethodNotAllowed,
     BodyTooSlow,
@@ -52,7 +53,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -61,6 +62,7 @@ impl Code {
         Self::NotFound,
         Self::NoSuchCampaign,
         Self::NoSuchTrunk,
+        Self::NoSuchCallerId,
         Self::NoSuchWorker,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
@@ -114,6 +116,11 @@ impl Code {
                 "No campaign has this name",
             ),
             Self::NoSuchTrunk => ("no_such_trunk", S::NOT_FOUND, "No trunk has this name"),
+            Self::NoSuchCallerId => (
+                "no_such_caller_id",
+                S::NOT_FOUND,
+                "The number is in no pool",
+            ),
             Self::NoSuchWorker => ("no_such_worker", S::NOT_FOUND, "There is no such worker"),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
