@@ -118,7 +118,8 @@ create table pgdial.special_days (
     calendar text not null references pgdial.calendars (name) on delete cascade,
     day date not null,
     name text not null,
-    hours int4multirange not null default '{}',  -- minutes of that day, instead of the week's; empty: closed
+    hours int4multirange not null default '{}'   -- minutes of that day, instead of the week's; empty: closed
+        check (hours <@ '{[0,1440)}'),
     primary key (calendar, day)
 );
 
@@ -126,7 +127,8 @@ create table pgdial.special_days (
 -- a later release adds another and changes none that a campaign uses.
 create table pgdial.calling_hours (
     name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),
-    week int4multirange not null,         -- minutes of the local week from Monday 00:00, half open, in quarters of an hour
+    -- Minutes of the local week from Monday 00:00, half open, in quarters of an hour.
+    week int4multirange not null check (week <@ '{[0,10080)}'),
     timezone text,                        -- whose clock counts, instead of the callee's
     calendar text references pgdial.calendars (name),
     zone_basis text not null default 'given_or_number'
@@ -140,7 +142,7 @@ comment on column pgdial.calling_hours.zone_basis is
 create table pgdial.calling_hours_regions (
     hours text not null references pgdial.calling_hours (name) on delete cascade,
     region text not null check (region ~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$'),   -- ISO 3166: a country, or a part of it
-    week int4multirange not null,
+    week int4multirange not null check (week <@ '{[0,10080)}'),
     timezone text,
     calendar text references pgdial.calendars (name),
     source text,

@@ -12,7 +12,7 @@
 -- for this one statement, never across a round trip.
 -- Races: settles and webhooks only ever free slots and numbers; rows locked by other transactions are skipped
 -- (skip locked); everything else passes the gate.
--- Index: calls_claimable.
+-- Index: calls_claimable, calls_claimable_by_area.
 create or replace function pgdial.claim(
     p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null,
     p_leases int[] default null
@@ -45,6 +45,8 @@ declare
     v_look_again_at timestamptz;
     v_picked pgdial.picked[];
     v_claimed pgdial.claimed[] := '{}';
+    -- The longest of these trunks: a dial within hours at both its ends is within them throughout.
+    v_lease constant interval := coalesce((select max(l) from unnest(p_leases) l), 60) * '1 second'::interval;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         -- Under repeatable read the snapshot is older than the gate: two claims would each see the free
@@ -71,7 +73,7 @@ begin
         begin
             -- Locked and stamped in one subtransaction: locking a row in one and updating it in another
             -- creates a multixact, which costs more than the rest of the claim.
-            v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
+            v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_lease, v_now);
             if cardinality(v_picked) > 0 then
                 if pgdial.is_draining(p_worker) then
                     return next;
@@ -81,7 +83,7 @@ begin
                 v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, p_trunks, p_accounts, p_leases, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-            v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
+            v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_lease, v_now);
             if pgdial.is_draining(p_worker) then
                 return next;
                 return;

@@ -28,7 +28,9 @@ begin
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
         caller_ids = case when p_changes ? 'callerIds' then p_changes ->> 'callerIds' else g.caller_ids end,
-        region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end
+        region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end,
+        calling_hours = case when p_changes ? 'callingHours' then pgdial.hours_named(p_changes ->> 'callingHours') else g.calling_hours end,
+        zone_basis = case when p_changes ? 'zoneBasis' then p_changes ->> 'zoneBasis' else g.zone_basis end
     where g.name = p_name;
     v_found := found;
     perform pgdial.act_as(v_before[1], v_before[2]);
@@ -119,7 +121,7 @@ as $$
 declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
-            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callerIds']
+            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis', 'callerIds']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -136,11 +138,7 @@ begin
         v_faults := array['"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
             'the first a letter, as in eu_west'];
     end if;
-    if p_why !~ '[^[:space:]]' then
-        v_faults := v_faults || '"why" is empty: it is kept with the act'::text;
-    elsif length(p_why) > 500 then
-        v_faults := v_faults || '"why" has at most 500 characters'::text;
-    end if;
+    v_faults := v_faults || pgdial.why_faults(p_why);
     for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k order by k loop
         if v_field <> all (v_known || 'why'::text) then
             v_faults := v_faults || format('"%s" is an unknown field: known are %s', left(v_field, 60),
@@ -171,6 +169,12 @@ begin
             when v_field = 'callerIds' then
                 v_fits := exists (select from pgdial.caller_ids k where k.pool = v_value);
                 v_wanted := 'a pool that has caller ids (add some first), or null for none';
+            when v_field = 'callingHours' then
+                v_fits := pgdial.hours_named(v_value) is not null;
+                v_wanted := format('the name of calling hours, or null for none: there are no "%s"', left(v_value, 63));
+            when v_field = 'zoneBasis' then
+                v_fits := v_value in ('given_or_number', 'given_and_number', 'given');
+                v_wanted := 'given_or_number, given_and_number or given, or null for what its calling hours say';
             when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap') then
                 v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
                     then '1 second'::interval else '1 millisecond' end,
@@ -193,9 +197,7 @@ begin
             v_faults := v_faults || format('"%s" must be %s', v_field, v_wanted);
         end if;
     end loop;
-    if v_faults <> '{}' then
-        raise exception '%', array_to_string(v_faults, chr(10)) using errcode = 'invalid_parameter_value';
-    end if;
+    perform pgdial.refuse(v_faults);
 end $$;
 
 create or replace function pgdial.is_length_between(p_text text, p_least interval, p_most interval) returns boolean

@@ -25,6 +25,10 @@ declare
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'export_ids', 'mentions',
+        'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
+        -- Called by them.
+        'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
+        'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',
         -- Called by events_after.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
         'write_event_cursor', 'read_event_cursor', 'events_at'];
@@ -36,6 +40,7 @@ declare
         'cancel_matching', 'redrive_matching', 'resolve_matching', 'forget',
         'sweep', 'housekeeping', 'heartbeat', 'drain', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
         'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk', 'add_caller_id', 'set_caller_id', 'remove_caller_id',
+        'set_calling_hours', 'delete_calling_hours', 'set_calendar', 'delete_calendar',
         'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove'];
     v_role text;
     v_function text;

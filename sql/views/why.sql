@@ -85,6 +85,8 @@ begin
            pgdial.masked(o.why)), p_call.id::text, o.until
     from pgdial.unclaimable o where o.call_id = p_call.id and o.until > p_now
     union all
+    select 33, h.reason, h.message, h.object, h.until from pgdial.why_hours(p_call, p_now) h
+    union all
     select 32, 'locked', format('%s holds its row: the claim passes over it until that transaction ends', h.who), h.who, null
     from pgdial.row_holder(p_call.id) h (who) where h.who is not null
     union all
@@ -99,6 +101,23 @@ begin
     select 51, 'twin', format('call %s to the same number is due in campaign %s too, and comes first', t.id, p_call.campaign),
            t.id::text, null
     from pgdial.twin_before(p_call, p_now) t (id) where t.id is not null;
+end $$;
+
+-- why_hours: do the calling hours of its campaign keep this call from being dialled now, and until when? A dial
+-- has to end within them too: just before they close, none begins.
+create or replace function pgdial.why_hours(p_call pgdial.calls, p_now timestamptz)
+returns table (reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select s.reason, s.message, g.calling_hours, s.opens_at
+    from pgdial.campaigns g
+         cross join lateral (values (p_now), (p_now + pgdial.longest_lease(g.trunk))) t (at)
+         cross join lateral pgdial.hours_state(g.calling_hours, g.zone_basis, p_call.area, t.at) s
+    where g.name = p_call.campaign and g.calling_hours is not null and s.reason is not null
+    order by t.at limit 1;
 end $$;
 
 -- number_taken: the call in flight to this number, or the one that holds it. Zero rows: it is free. A waiting
@@ -340,6 +359,10 @@ returns table (phone text, is_free boolean)
 language plpgsql stable
 as $$
 #variable_conflict use_column
+declare
+    v_open constant int[] := (
+        select pgdial.open_areas(g.calling_hours, g.zone_basis, p_now, p_now + pgdial.longest_lease(g.trunk))
+        from pgdial.campaigns g where g.name = p_call.campaign and g.calling_hours is not null);
 begin
     return query
     select d.phone,
@@ -347,11 +370,12 @@ begin
            and d.phone not in (select c.phone from pgdial.calls c where c.hold_until > p_now)
            and d.phone not in (select n.phone from pgdial.do_not_call n where n.pending)
            and d.id not in (select c.id from pgdial.calls c where c.state = 'waiting' and c.expires_at <= p_now)
+           and (v_open is null or d.area in (select o from unnest(v_open) o))
            and d.id not in (select o.call_id from pgdial.unclaimable o where o.until > p_now)
-    from (select b.id, b.phone
+    from (select b.id, b.phone, b.area
           from generate_series(9, p_call.priority, -1) q
                cross join lateral (
-                   select c.id, c.phone from pgdial.calls c
+                   select c.id, c.phone, c.area from pgdial.calls c
                    where c.state = 'waiting' and c.campaign = p_call.campaign and c.priority = q::smallint
                      -- An index bound; the next line only breaks ties.
                      and c.run_at <= case when q > p_call.priority then p_now else p_call.run_at end

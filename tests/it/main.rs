@@ -57,6 +57,7 @@ mod ops;
 mod partitions;
 mod pause;
 mod phone;
+mod phone_areas;
 mod plans;
 mod plans_acting;
 mod plans_inbox;
