@@ -174,6 +174,8 @@ create table pgdial.campaigns (
     calling_hours text references pgdial.calling_hours (name),     -- null: at any time
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
     caller_ids text,                      -- a pool of caller_ids that its calls are dialled from; null: as the trunk does
+    contact_limits text[] check (cardinality(contact_limits) > 0), -- names; a trigger sees that they exist
+    topic text check (length(topic) between 1 and 100),
     created_at timestamptz not null default pgdial.now()
 );
 comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';
@@ -184,6 +186,9 @@ comment on column pgdial.campaigns.guard is
 comment on column pgdial.campaigns.resumed_at is 'what was said before counts no more';
 comment on column pgdial.campaigns.region is
     'where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them';
+comment on column pgdial.campaigns.topic is
+    'what its calls are about, for contact limits by topic; null: not known, and so counted with every topic';
+create index campaigns_limited on pgdial.campaigns (name) where contact_limits is not null;
 
 -- When a call of the campaign was last accepted, to within ten seconds. Separate from campaigns, so that a
 -- person's lock there holds up no verb.
@@ -250,5 +255,5 @@ create table pgdial.housekeeping_steps (
 comment on table pgdial.housekeeping_steps is 'what became of each step of housekeeping, which workers do once a minute';
 -- Partitions last: their locks are held until the transaction ends.
 insert into pgdial.housekeeping_steps (step, ordinal) values
-    ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4),
-    ('ensure_partitions', 5), ('drop_partitions', 6);
+    ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4), ('drop_dials', 5),
+    ('ensure_partitions', 6), ('drop_partitions', 7);

@@ -27,6 +27,7 @@ create table pgdial.calls (
     from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),   -- to dial from, as the caller asked
     priority smallint not null default 0 check (priority between 0 and 9),
     run_at timestamptz not null,
+    put_aside_until timestamptz,                           -- as long as it equals run_at: a contact limit has set that
     expires_at timestamptz,
     max_attempts int not null check (max_attempts between 1 and 20),
     state pgdial.call_state not null default 'waiting',

@@ -34,6 +34,7 @@ pub mod import;
 
 // `campaigns` and `trunks`, which share their commands.
 pub mod lanes;
+pub mod limits;
 mod lists;
 pub mod man;
 pub mod ops;
@@ -135,6 +136,9 @@ enum Command {
     /// Caller ids: the numbers that calls are dialled from, in pools that campaigns name.
     #[command(subcommand)]
     CallerIds(caller_ids::CallerIdsCommand),
+    /// Contact limits: how often a number may be rung, by campaigns or by law.
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
     /// The do-not-call list.
     #[command(subcommand)]
     Dnc(dnc::DncCommand),
@@ -370,6 +374,7 @@ impl Command {
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(TrunksCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
             Self::CallerIds(command) => caller_ids::run(command, calls, by, out).await,
+            Self::Limits(command) => limits::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,

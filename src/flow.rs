@@ -68,6 +68,8 @@ pub mod lanes;
 
 // The numbers that calls are dialed from.
 pub mod caller_ids;
+// How often a number may be rung.
+pub mod contact_limits;
 
 // Pausing and resuming campaigns and trunks.
 pub mod pause;

@@ -47,6 +47,9 @@ mod campaigns;
 mod lanes;
 mod trunks;
 
+// How often a number may be rung.
+mod contact_limits;
+
 mod workers;
 
 // The audit trail.
@@ -292,6 +295,7 @@ fn api() -> Operations {
         matching::cancel_calls,
         matching::redrive_calls,
         matching::resolve_calls,
+        matching::recheck_calls,
         matching::export_calls,
         campaigns::list_campaigns,
         campaigns::create_campaign,
@@ -309,6 +313,10 @@ fn api() -> Operations {
         caller_ids::add_caller_id,
         caller_ids::set_caller_id,
         caller_ids::remove_caller_id,
+        contact_limits::list_contact_limits,
+        contact_limits::show_contact_limit,
+        contact_limits::set_contact_limit,
+        contact_limits::delete_contact_limit,
         workers::list_workers,
         workers::drain_worker,
         acts::list_acts,

@@ -80,11 +80,8 @@ begin
     if p_is_new and p_changes ->> 'pool' is null then
         v_faults := array['"pool" is missing: the name of a new pool, or of one that there is'];
     end if;
-    if p_why !~ '[^[:space:]]' then
-        v_faults := v_faults || '"why" is empty: it is kept with the act'::text;
-    elsif length(p_why) > 500 then
-        v_faults := v_faults || '"why" has at most 500 characters'::text;
-    elsif p_why is null and (p_changes ->> 'paused' = 'true' or p_changes ->> 'rest' is not null) then
+    v_faults := v_faults || pgdial.why_faults(p_why);
+    if p_why is null and (p_changes ->> 'paused' = 'true' or p_changes ->> 'rest' is not null) then
         v_faults := v_faults || '"why" is missing: whoever pauses a number or lets it rest says why'::text;
     end if;
     for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k order by k loop
@@ -113,9 +110,7 @@ begin
             v_faults := v_faults || format('"%s" must be %s', v_field, v_wanted);
         end if;
     end loop;
-    if v_faults <> '{}' then
-        raise exception '%', array_to_string(v_faults, chr(10)) using errcode = 'invalid_parameter_value';
-    end if;
+    perform pgdial.refuse(v_faults);
 end $$;
 
 -- The same triggers as trunks and campaigns have.

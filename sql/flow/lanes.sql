@@ -14,6 +14,7 @@ declare
     v_found boolean;
 begin
     perform pgdial.check_lane('campaign', p_changes, null, p_why);
+    p_changes := pgdial.with_preset(p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
         cap = case when p_changes ? 'cap' then (p_changes ->> 'cap')::int else g.cap end,
@@ -30,7 +31,10 @@ begin
         caller_ids = case when p_changes ? 'callerIds' then p_changes ->> 'callerIds' else g.caller_ids end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end,
         calling_hours = case when p_changes ? 'callingHours' then pgdial.hours_named(p_changes ->> 'callingHours') else g.calling_hours end,
-        zone_basis = case when p_changes ? 'zoneBasis' then p_changes ->> 'zoneBasis' else g.zone_basis end
+        zone_basis = case when p_changes ? 'zoneBasis' then p_changes ->> 'zoneBasis' else g.zone_basis end,
+        contact_limits = case when p_changes ? 'contactLimits' then pgdial.read_names(p_changes -> 'contactLimits')
+                              else g.contact_limits end,
+        topic = case when p_changes ? 'topic' then p_changes ->> 'topic' else g.topic end
     where g.name = p_name;
     v_found := found;
     perform pgdial.act_as(v_before[1], v_before[2]);
@@ -121,7 +125,8 @@ as $$
 declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
-            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis', 'callerIds']
+            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis', 'callerIds',
+            'contactLimits', 'topic', 'preset']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -175,6 +180,12 @@ begin
             when v_field = 'zoneBasis' then
                 v_fits := v_value in ('given_or_number', 'given_and_number', 'given');
                 v_wanted := 'given_or_number, given_and_number or given, or null for what its calling hours say';
+            when v_field = 'contactLimits' then
+                v_fits := jsonb_typeof(p_changes -> v_field) = 'array';
+                v_wanted := 'an array of names of contact limits, or null for none';
+            when v_field = 'topic' then
+                v_fits := jsonb_typeof(p_changes -> v_field) = 'string' and length(v_value) between 1 and 100;
+                v_wanted := 'a text of 1 to 100 characters, or null for none';
             when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap') then
                 v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
                     then '1 second'::interval else '1 millisecond' end,
@@ -198,6 +209,15 @@ begin
         end if;
     end loop;
     perform pgdial.refuse(v_faults);
+end $$;
+
+-- read_names: an array of names, each once; null if there is none.
+create or replace function pgdial.read_names(p_names jsonb) returns text[]
+language plpgsql immutable
+as $$
+begin
+    return case when jsonb_typeof(p_names) = 'array'
+                then nullif(array(select distinct n from jsonb_array_elements_text(p_names) n order by n), '{}') end;
 end $$;
 
 create or replace function pgdial.is_length_between(p_text text, p_least interval, p_most interval) returns boolean

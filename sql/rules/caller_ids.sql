@@ -5,7 +5,7 @@
 -- rung from; else one that shares the longest prefix with the callee; of several the one least used in 24 hours.
 -- The use of a number is the rows of `dials` with it, whoever asked for it. While a pool has nothing left, its
 -- campaigns wait (lanes: caller_ids_spent).
--- Index: caller_ids_of_pool, dials_by_caller_id, dials_by_phone.
+-- Index: caller_ids_of_pool, dials_by_caller_id, the primary key of dials.
 
 -- usable_caller_ids: the numbers of these pools and trunks, parallel arrays, that are neither paused nor resting
 -- nor at their cap. Counts at most as many dials of each as its cap, or a thousand: more makes no difference to

@@ -95,6 +95,7 @@ begin
         'delay_ms', (extract(epoch from e.run_at - p_now) * 1000)::bigint,
         'hold_until', e.hold_until, 'result', e.result))
     from unnest(p_endings) e;
+    perform pgdial.end_dials(p_endings);
 end $$;
 
 -- end_attempt: the same for one row. Returns the verdict.

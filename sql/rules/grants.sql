@@ -20,7 +20,7 @@ declare
     -- which need functions that the caller may not call, and place, which sees what the owner sees.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'caller_ids_left', 'usable_caller_ids', 'breaker', 'cluster_changed', 'place', 'why',
         -- Called by why.
-        'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'spent_caller_ids', 'oldest_live', 'why_nobody', 'place_in_line',
+        'why_waiting', 'why_itself', 'why_limits', 'dials_in_words', 'period_in_words', 'held', 'counts', 'longest_reach', 'counts_until', 'may_be_in', 'is_put_aside', 'number_taken', 'twin_before', 'why_lane', 'spent_caller_ids', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
@@ -41,6 +41,7 @@ declare
         'sweep', 'housekeeping', 'heartbeat', 'drain', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
         'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk', 'add_caller_id', 'set_caller_id', 'remove_caller_id',
         'set_calling_hours', 'delete_calling_hours', 'set_calendar', 'delete_calendar',
+        'set_contact_limit', 'delete_contact_limit', 'recheck_matching',
         'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove'];
     v_role text;
     v_function text;

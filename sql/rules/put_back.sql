@@ -19,6 +19,7 @@ declare
     v_run_at timestamptz := least(p_call.run_at, p_now);
     v_times int;
 begin
+    perform pgdial.undo_dial(p_call.id, p_call.claim_no);
     if p_reason in ('capacity', 'forbidden') then
         perform pgdial.weigh(p_call, p_reason, v_detail ->> 'why', p_retry_after, p_now);
     elsif p_reason = 'account' then

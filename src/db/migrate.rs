@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_events", compatible_from = 1),
     migration!(4, "0004_types", compatible_from = 1),
     migration!(5, "0005_places", compatible_from = 1),
+    migration!(7, "0007_limits", compatible_from = 1),
     migration!(8, "0008_caller_ids", compatible_from = 1),
 ];
 
@@ -89,6 +90,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/lanes",
     "rules/heads",
     "rules/skips",
+    "rules/limits",
     "rules/pick",
     "rules/next_due",
     "rules/end_attempt",
@@ -118,6 +120,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/sweep",
     "flow/housekeeping",
     "flow/pause",
+    "flow/contact_limits",
     "flow/lanes",
     "flow/caller_ids",
     "flow/hours",

@@ -12,6 +12,7 @@ use uuid::Uuid;
 mod call;
 
 mod caller_id;
+mod contact_limit;
 
 mod lane;
 
@@ -21,6 +22,7 @@ mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use caller_id::CallerId;
+pub use contact_limit::ContactLimit;
 pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;

@@ -21,6 +21,7 @@ mod claim;
 mod claim_turns;
 mod cli;
 mod connections;
+mod contact_limits;
 mod crowds;
 mod defer;
 mod dialed;

@@ -33,6 +33,8 @@ pub enum CallsCommand {
     Redrive(RedriveArgs),
     /// Say what came of dials that nobody can explain: in doubt, or past their deadline.
     Resolve(ResolveArgs),
+    /// Bring calls that a contact limit has put aside back to now; the next claim counts again.
+    Recheck(RecheckArgs),
     /// Follow events as they happen.
     Tail(TailArgs),
     /// Change a waiting call. Its number and campaign cannot be changed.
@@ -263,6 +265,20 @@ pub struct ResolveArgs {
     #[arg(long, value_name = "N", requires = "ids")]
     pub claim_no: Option<i64>,
     /// How you know; kept in the calls' history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<Why>,
+}
+
+/// Calls by filter.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RecheckArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub many: ManyArgs,
+    /// Reason, kept in the calls' history.
     #[arg(long, value_name = "TEXT")]
     pub why: Option<Why>,
 }

@@ -59,6 +59,15 @@ pub struct CampaignChanges {
     /// Pool of caller ids to dial from, or none: then as the trunk does.
     #[arg(long, value_name = "POOL|none", value_parser = values::text_or_none)]
     pub caller_ids: Option<Limit<String>>,
+    /// Contact limits, as `limits list` shows them, comma-separated; or none.
+    #[arg(long, value_name = "NAME,...|none", value_delimiter = ',')]
+    pub contact_limits: Option<Vec<String>>,
+    /// What its calls are about, for contact limits by topic; or none, which counts with every topic.
+    #[arg(long, value_name = "TEXT|none")]
+    pub topic: Option<String>,
+    /// Set the newest calling hours and contact limits of this name, as in us-strict; options beside it win.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
 }
 
 impl Changes for CampaignChanges {
@@ -81,6 +90,9 @@ impl Changes for CampaignChanges {
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
             ("callerIds", self.caller_ids.clone().map(Limit::into_json)),
+            ("contactLimits", self.contact_limits.as_deref().map(names)),
+            ("topic", self.topic.as_deref().map(text_or_null)),
+            ("preset", self.preset.clone().map(Value::from)),
         ])
     }
 
@@ -138,8 +150,29 @@ impl Changes for CampaignChanges {
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
             ("caller ids", or_none(lane.caller_ids.as_ref())),
+            ("contact limits", all_or_none(&lane.contact_limits)),
+            ("topic", or_none(lane.topic.as_ref())),
         ]
     }
+}
+
+/// An array of the names, or null for `none`.
+fn names(given: &[String]) -> Value {
+    match given {
+        [none] if none == "none" => Value::Null,
+        names => json!(names),
+    }
+}
+
+fn text_or_null(given: &str) -> Value {
+    match given {
+        "none" => Value::Null,
+        text => Value::from(text),
+    }
+}
+
+fn all_or_none(names: &[String]) -> String {
+    or_none(Some(names.join(", ")).filter(|names| !names.is_empty()))
 }
 
 fn is_paused(lane: &Campaign) -> String {

@@ -54,6 +54,12 @@ pub struct Campaign {
     /// Pool of caller ids that its calls are dialed from; null means as the trunk does.
     #[schema(example = "us-sales")]
     pub caller_ids: Option<String>,
+    /// Names of the contact limits that hold for it, besides those for all campaigns.
+    #[schema(example = json!(["us-fl@2026-11"]))]
+    pub contact_limits: Vec<String>,
+    /// What its calls are about, for contact limits by topic; null counts with every topic.
+    #[schema(example = "renewal")]
+    pub topic: Option<String>,
     /// Calls in flight now.
     pub in_flight: Option<i64>,
     /// Further calls that may be claimed now.

@@ -19,6 +19,7 @@ pub enum Code {
     NoSuchTrunk,
     NoSuchCallerId,
     NoSuchWorker,
+    NoSuchContactLimit,
     MethodNotAllowed,
     BodyTooSlow,
     IdempotencyKeyLocked,
@@ -32,6 +33,7 @@ pub enum Code {
     InFlight,
     KeyNeeded,
     NameTaken,
+    LimitInUse,
     CursorGone,
     BodyTooLarge,
     BatchTooLarge,
@@ -53,7 +55,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -64,6 +66,7 @@ impl Code {
         Self::NoSuchTrunk,
         Self::NoSuchCallerId,
         Self::NoSuchWorker,
+        Self::NoSuchContactLimit,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
         Self::IdempotencyKeyLocked,
@@ -77,6 +80,7 @@ impl Code {
         Self::InFlight,
         Self::KeyNeeded,
         Self::NameTaken,
+        Self::LimitInUse,
         Self::CursorGone,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
@@ -122,6 +126,11 @@ impl Code {
                 "The number is in no pool",
             ),
             Self::NoSuchWorker => ("no_such_worker", S::NOT_FOUND, "There is no such worker"),
+            Self::NoSuchContactLimit => (
+                "no_such_contact_limit",
+                S::NOT_FOUND,
+                "No contact limit has this name",
+            ),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 S::METHOD_NOT_ALLOWED,
@@ -159,6 +168,7 @@ impl Code {
                 "A young idempotency key is made of the number",
             ),
             Self::NameTaken => ("name_taken", S::CONFLICT, "The name is taken"),
+            Self::LimitInUse => ("limit_in_use", S::CONFLICT, "A campaign has the limit"),
             Self::CursorGone => (
                 "cursor_gone",
                 S::GONE,
