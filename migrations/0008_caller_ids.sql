@@ -22,5 +22,8 @@ create index caller_ids_of_pool on pgdial.caller_ids (pool, trunk);
 -- How often each was dialled from lately.
 create index dials_by_caller_id on pgdial.dials (from_number, at) where from_number is not null;
 
+-- What a session remembers of the use of a caller id: its dials in the 24 hours before as_of, counted in full at since.
+create type pgdial.counted_dials as (number text, used int, as_of timestamptz, since timestamptz);
+
 -- A caller id that a claim may choose, and how much of it is left. used: dials within 24 hours.
 create type pgdial.usable_caller_id as (number text, pool text, trunk text, room int, used int);

@@ -9,7 +9,7 @@ set local jit = off;
 
 select k.pool, k.trunk, k.number, d.dials, d.ended, d.answered, d.voicemails,
        case when d.ended > 0 then round(100.0 * d.answered / d.ended, 1) end as answered_percent,
-       greatest(k.daily_cap - d.dials, 0) as left_of_cap,
+       case when k.daily_cap is not null then greatest(k.daily_cap - d.dials, 0) end as left_of_cap,
        case when k.paused then 'paused by ' || k.paused_by || ': ' || coalesce(k.paused_why, 'no reason given')
             when k.rest_until > n.now then 'rests until ' || pgdial.in_utc(k.rest_until)
             when d.dials >= k.daily_cap then 'its daily cap is used up'

@@ -8,22 +8,73 @@
 -- Index: caller_ids_of_pool, dials_by_caller_id, the primary key of dials.
 
 -- usable_caller_ids: the numbers of these pools and trunks, parallel arrays, that are neither paused nor resting
--- nor at their cap. Counts at most as many dials of each as its cap, or a thousand: more makes no difference to
--- the choice.
+-- nor at their cap.
 create or replace function pgdial.usable_caller_ids(p_pools text[], p_trunks text[], p_now timestamptz)
 returns setof pgdial.usable_caller_id
 language plpgsql stable
 as $$
+declare
+    v_ids constant pgdial.caller_ids[] := array(
+        select k from (select distinct p.pool, p.trunk from unnest(p_pools, p_trunks) p (pool, trunk)) p
+                      join pgdial.caller_ids k on k.pool = p.pool and k.trunk = p.trunk
+        where not k.paused and coalesce(k.rest_until <= p_now, true));
 begin
     return query
     select k.number, k.pool, k.trunk, coalesce(k.daily_cap, 1000000) - u.used, u.used
-    from (select distinct p.pool, p.trunk from unnest(p_pools, p_trunks) p (pool, trunk)) p
-         join pgdial.caller_ids k on k.pool = p.pool and k.trunk = p.trunk
-         cross join lateral (
-             select count(*)::int as used
-             from (select from pgdial.dials d
-                   where d.from_number = k.number and d.at > p_now - '24 hours'::interval limit coalesce(k.daily_cap, 1000)) d) u
-    where not k.paused and coalesce(k.rest_until <= p_now, true) and u.used < coalesce(k.daily_cap, 1000000);
+    from unnest(v_ids) k join pgdial.dials_from(v_ids, p_now) u on u.number = k.number
+    where u.used < coalesce(k.daily_cap, 1000000);
+end $$;
+
+-- dials_from: how often these numbers were dialled from in 24 hours; of one without a cap, at most a thousand are
+-- counted: more makes no difference to the choice.
+-- A session remembers what it counted, for a minute, and counts what came and what left since. It does so behind the
+-- gate only: there no dial before now can still be uncommitted. A dial that is undone meanwhile counts until then, and
+-- where it may have been the one too many, for 5 s.
+create or replace function pgdial.dials_from(p_ids pgdial.caller_ids[], p_now timestamptz)
+returns table (number text, used int)
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    v_known constant pgdial.counted_dials[] := nullif(current_setting('pgdial.counted_dials', true), '')::pgdial.counted_dials[];
+    v_counted pgdial.counted_dials[];
+begin
+    v_counted := array(
+        select row(k.number, case when o.number is null then f.used else o.used - l.used + c.used end, p_now,
+                   case when o.number is null then p_now else o.since end)::pgdial.counted_dials
+        from unnest(p_ids) k
+             left join unnest(v_known) o on o.number = k.number and o.as_of <= p_now
+                  and o.since > p_now - case when o.used >= k.daily_cap then '5 seconds' else '1 minute' end::interval
+             left join lateral (
+                 select count(*)::int as used
+                 from (select from pgdial.dials d
+                       where o.number is null and d.from_number = k.number and d.at > p_now - '24 hours'::interval and d.at < p_now
+                       limit case when k.daily_cap is null then 1000 end) d) f on true
+             left join lateral (
+                 select count(*)::int as used from pgdial.dials d
+                 where d.from_number = k.number and d.at > o.as_of - '24 hours'::interval and d.at <= p_now - '24 hours'::interval) l on true
+             left join lateral (
+                 select count(*)::int as used from pgdial.dials d
+                 where d.from_number = k.number and d.at >= o.as_of and d.at < p_now) c on true);
+    if current_setting('pgdial.gate', true) = 'held' then
+        perform set_config('pgdial.counted_dials', array(
+            select n from unnest(v_counted) n
+            union all
+            select o from unnest(v_known) o
+            where o.number not in (select n.number from unnest(v_counted) n) and o.since > p_now - '1 minute'::interval
+            limit 1000)::text, false);
+    end if;
+    return query
+        select n.number, greatest(n.used, 0) + (
+            -- Of this very instant.
+            select count(*)::int from pgdial.dials d where d.from_number = n.number and d.at >= p_now)
+        from unnest(v_counted) n;
 end $$;
 
 -- caller_ids_left: how many calls a pool can still give a number to on a trunk; null: any. With none left, when
@@ -41,7 +92,8 @@ begin
     end if;
     room := (select coalesce(sum(u.room), 0) from pgdial.usable_caller_ids(array[p_pool], array[p_trunk], p_now) u);
     if room = 0 then
-        select min(greatest(k.rest_until, f.at + '24 hours'::interval)) into opens_at
+        select min(greatest(k.rest_until, case when k.daily_cap is not null then
+                       coalesce(f.at + '24 hours'::interval, p_now + '5 seconds'::interval) end)) into opens_at
         from pgdial.caller_ids k
              left join lateral (
                  select d.at from pgdial.dials d
