@@ -46,7 +46,9 @@ create table pgdial.calls (
     caller_id text,                                        -- what the latest claim dials from; null: the trunk's own
     ring_timeout_sec int not null default 60,              -- what the provider was told with the latest claim, which
     max_duration_sec int not null default 1800,            -- stamps both; meaningless before the first claim
+    answering_machine text not null default 'ignore',      -- likewise stamped: what the provider was told to do then
     provider_call_id text,
+    answered_by text,                                      -- of the present dial, as reported before its end: human, machine, fax
     answered_at timestamptz,                               -- since the enqueue or last redrive; ends all retries
     answered_before timestamptz,
     forced_claim_no bigint,

@@ -111,7 +111,12 @@ fn cell(call: &Value, field: &str) -> String {
         "attempts" => attempts(value),
         "timezone" => {
             let zones = value.as_array().into_iter().flatten();
-            harmless(zones.filter_map(Value::as_str).collect::<Vec<_>>().join("; "))
+            harmless(
+                zones
+                    .filter_map(Value::as_str)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
         }
         // E.164 or nothing, by a constraint: a plus and digits do no harm, and must stay a number.
         "to" | "from" => text(value),

@@ -53,8 +53,10 @@ end $$;
 
 -- held: the limits that keep these waiting calls from being dialled, each with the instant at which it lets them.
 -- The instant of the dial that must no longer count: the at_most-th latest one.
+-- p_voicemails: instead, the limits of voicemails where the platform can be told to leave none: these hold no call,
+-- it hangs up on machines (to_hang_up).
 -- Index: the primary key of dials, once for each call and limit.
-create or replace function pgdial.held(p_ids uuid[], p_now timestamptz) returns setof pgdial.held
+create or replace function pgdial.held(p_ids uuid[], p_now timestamptz, p_voicemails boolean default false) returns setof pgdial.held
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
@@ -72,7 +74,8 @@ begin
         select g.name as campaign, g.topic, l as contact_limit
         from (select distinct i.campaign from item i) o
              join pgdial.campaigns g on g.name = o.campaign
-             join pgdial.contact_limits l on l.all_campaigns or l.name = any (g.contact_limits)
+             join pgdial.contact_limits l on (l.all_campaigns or l.name = any (g.contact_limits))
+                 and (l.counts = 'voicemails' and pgdial.can_hang_up(g.trunk)) = p_voicemails
     )
     select i.id, i.campaign, i.priority, i.area, i.run_at, (r.contact_limit).name, u.until
     from item i

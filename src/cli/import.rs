@@ -33,8 +33,8 @@ use crate::flow::{
 };
 
 mod columns;
-mod parts;
 mod lines;
+mod parts;
 mod requests;
 mod results;
 mod rows;

@@ -87,6 +87,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/cluster",
     "rules/in_flight",
     "rules/caller_ids",
+    "rules/machines",
     "rules/lanes",
     "rules/heads",
     "rules/skips",

@@ -50,6 +50,7 @@ mod logs;
 mod long_absence;
 mod look_up;
 mod lost_replies;
+mod machines;
 mod matching;
 mod metrics;
 mod migrate;

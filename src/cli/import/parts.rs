@@ -11,11 +11,14 @@ pub(super) fn within(country: Region, region: &str) -> String {
         "CA" => PROVINCES,
         _ => &[],
     };
-    let mut named = names.iter().filter(|(name, _)| name.eq_ignore_ascii_case(region));
+    let mut named = names
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(region));
     if let Some((_, code)) = named.next() {
         return format!("{country}-{code}");
     }
-    let is_code = (1..=3).contains(&region.len()) && region.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_code =
+        (1..=3).contains(&region.len()) && region.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_code && !region.eq_ignore_ascii_case(country.as_str()) {
         return format!("{country}-{}", region.to_ascii_uppercase());
     }

@@ -7,9 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
 use crate::flow::forget::ForgetDoNotCall;
-use crate::flow::view::{
-    Act, CallerId, Campaign, ContactLimit, DoNotCallEntry, Trunk, Worker,
-};
+use crate::flow::view::{Act, CallerId, Campaign, ContactLimit, DoNotCallEntry, Trunk, Worker};
 
 /// Selects calls: every given field must match. At least one field, or `{"all": true}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -135,6 +133,15 @@ pub struct SetCampaignRequest {
     pub fault_base: Option<String>,
     /// Limit of the wait between attempts, before a jitter of ±20 %; default 4 hours.
     pub backoff_cap: Option<String>,
+    /// What the provider is told to do if a machine answers: `ignore` (nothing is said of it), `hang_up` or
+    /// `leave_message`. Default `ignore`.
+    #[schema(example = "hang_up")]
+    pub answering_machine: Option<String>,
+    /// What follows once a machine has answered: `complete` (the call is over) or `retry`. Default `complete`.
+    #[schema(example = "complete")]
+    pub voicemail: Option<String>,
+    /// First wait after a voicemail that is retried; doubles with each attempt. Default 2 hours.
+    pub voicemail_base: Option<String>,
     /// Retry a call whose attempt ended as `unknown`, after its hold: the callee may be rung twice. Default
     /// false.
     pub redial_unknown: Option<bool>,
