@@ -91,8 +91,8 @@ create table pgdial.acts (
     by text not null,                             -- who, in their own words: api:crm, cli:ann, an SQL role
     login text not null default session_user,     -- whose connection it was: cannot be chosen freely
     act text not null,                            -- pause, resume, set, create, remove, cancel, redrive, drain, ...
-    kind text not null check (kind in ('campaign', 'trunk', 'contact_limit', 'worker', 'number', 'caller_id', 'calls', 'cluster', 'calling_hours', 'calendar')),
-    name text,                                    -- of the campaign, trunk, worker, number, contact limit, calling hours or calendar; the caller id
+    kind text not null check (kind in ('campaign', 'trunk', 'calling_hours', 'calendar', 'contact_limit', 'worker', 'number', 'caller_id', 'calls', 'cluster')),
+    name text,                                    -- of the campaign, trunk, calling hours, calendar, contact limit, worker or number; the caller id
     why text,
     detail jsonb not null default '{}'
 );

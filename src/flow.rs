@@ -70,6 +70,8 @@ pub mod lanes;
 pub mod caller_ids;
 // How often a number may be rung.
 pub mod contact_limits;
+// Calling hours and calendars.
+pub mod hours;
 
 // Pausing and resuming campaigns and trunks.
 pub mod pause;

@@ -49,6 +49,8 @@ mod trunks;
 
 // How often a number may be rung.
 mod contact_limits;
+// Calling hours and calendars.
+mod hours;
 
 mod workers;
 
@@ -317,6 +319,14 @@ fn api() -> Operations {
         contact_limits::show_contact_limit,
         contact_limits::set_contact_limit,
         contact_limits::delete_contact_limit,
+        hours::list_calling_hours,
+        hours::show_calling_hours,
+        hours::set_calling_hours,
+        hours::delete_calling_hours,
+        hours::list_calendars,
+        hours::show_calendar,
+        hours::set_calendar,
+        hours::delete_calendar,
         workers::list_workers,
         workers::drain_worker,
         acts::list_acts,

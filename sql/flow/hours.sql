@@ -100,7 +100,7 @@ begin
             when v_field = 'regions' then null
             when v_type <> 'string' then 'must be a string'
             when v_field = 'week' then ': ' || pgdial.hours_problem(p_rule ->> 'week')
-            when v_field = 'timezone' then ': ' || pgdial.timezone_problem(p_rule -> 'timezone')
+            when v_field = 'timezone' then 'is ' || pgdial.timezone_problem(p_rule -> 'timezone')
             when v_field = 'calendar' and not exists (select from pgdial.calendars c where c.name = p_rule ->> 'calendar')
                 then format(': there is no calendar "%s"', left(p_rule ->> 'calendar', 60))
             when v_field = 'source' and length(p_rule ->> 'source') > 1000 then 'has at most 1000 characters' end;
@@ -325,4 +325,48 @@ begin
     if p_faults <> '{}' then
         raise exception '%', array_to_string(p_faults, chr(10)) using errcode = 'invalid_parameter_value';
     end if;
+end $$;
+
+-- hours_for: what these hours say of one callee at one instant, without a call: zones and regions that count, reason
+-- and message if they are closed (place_state), opensAt. p_region: as of a request (US, or US-FL).
+create or replace function pgdial.hours_for(
+    p_hours text, p_basis text, p_to text, p_timezone text[], p_region text, p_at timestamptz
+) returns jsonb
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_hours constant text := pgdial.hours_named(p_hours);
+    v_basis constant text := pgdial.basis_of(v_hours, p_basis);
+    v_region constant text := pgdial.region_part(p_region);
+    v_faults text[] := '{}';
+    v_phone text;
+    v_area pgdial.areas;
+begin
+    if v_hours is null then
+        v_faults := v_faults || format('there are no calling hours "%s"', left(p_hours, 63));
+    end if;
+    if p_timezone is not null and pgdial.timezone_problem(to_jsonb(p_timezone)) is not null then
+        v_faults := v_faults || ('"timezone" is ' || pgdial.timezone_problem(to_jsonb(p_timezone)));
+    end if;
+    if pgdial.place_problem(p_region) is not null then
+        v_faults := v_faults || ('"region" is ' || pgdial.place_problem(p_region));
+    elsif p_to is not null then
+        v_phone := pgdial.normal_phone(p_to, left(p_region, 2));
+        if v_phone is null then
+            v_faults := v_faults || ('"to" is ' || pgdial.phone_problem(p_to, left(p_region, 2)));
+        end if;
+    end if;
+    perform pgdial.refuse(v_faults);
+    select a.* into v_area from pgdial.areas a where a.id = pgdial.phone_area(v_phone);
+    v_area.zones := coalesce(v_area.zones, '{}');
+    v_area.regions := coalesce(v_area.regions, '{}');
+    v_area.region := v_region;
+    v_area.given_zones := coalesce(p_timezone, pgdial.zones_of_region(v_region));
+    return (
+        select jsonb_build_object(
+            'hours', v_hours, 'zoneBasis', v_basis, 'at', p_at, 'open', s.reason is null, 'reason', s.reason, 'message', s.message,
+            'opensAt', s.opens_at, 'zones', to_jsonb(array(select distinct z from unnest(pgdial.callee_zones(v_basis, v_area)) z order by z)),
+            'regions', to_jsonb(array(select distinct g from unnest(pgdial.callee_regions(v_basis, v_area)) g order by g)))
+        from pgdial.place_state(v_hours, pgdial.callee_zones(v_basis, v_area), pgdial.callee_regions(v_basis, v_area), p_at) s);
 end $$;

@@ -128,9 +128,9 @@ as $$
 declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
-            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis', 'callerIds',
+            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis',
             'contactLimits', 'topic', 'preset',
-            'answeringMachine', 'voicemail', 'voicemailBase']
+            'callerIds', 'answeringMachine', 'voicemail', 'voicemailBase']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;

@@ -66,7 +66,7 @@ as $$
                 ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
-                ((select p_now from pgdial.calls c where c.state = 'waiting' and c.area = 0 limit 1)),
+                ((select p_now from (select c.id from pgdial.calls c where c.state = 'waiting' and c.area = 0 order by c.id limit 1) c)),
                 ((select min(pgdial.look_up_due(c))
                   from pgdial.calls c cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t
                   where c.state in ('unresolved', 'in_call')

@@ -7,7 +7,8 @@ select jsonb_build_object(
     'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region, 'callerIds', g.caller_ids,
     'answeringMachine', g.answering_machine, 'voicemail', g.voicemail, 'voicemailBase', pgdial.iso_8601(g.voicemail_base),
     'conflicts', pgdial.campaign_conflicts(g),
-    'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic, 'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign
+    'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic,
+    'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign
 from pgdial.campaigns g
      left join pgdial.lanes(null, (select pgdial.now())) l on l.campaign = g.name
 where $1::text is null or g.name = $1

@@ -86,7 +86,8 @@ as $$
 $$;
 
 -- timezone_problem: null if each is a zone that this server knows by its name. Abbreviations have no summer time,
--- and mean different places.
+-- and mean different places. Nor digits, but in Etc/GMT+5: Postgres takes New_York5 for a rule of its own, five hours
+-- behind.
 create or replace function pgdial.timezone_problem(p_timezone jsonb) returns text
 language plpgsql stable
 as $$
@@ -100,11 +101,11 @@ begin
     end if;
     foreach v_zone in array pgdial.read_timezones(p_timezone) loop
         begin
-            if v_zone !~ '^([A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+){1,2}|UTC)$' or clock_timestamp() at time zone v_zone is null then
+            if v_zone !~ '^([A-Z][A-Za-z]+(/[A-Za-z_-]+){1,2}|Etc/GMT[+-][0-9]{1,2}|UTC)$' or clock_timestamp() at time zone v_zone is null then
                 raise invalid_parameter_value;
             end if;
         exception when invalid_parameter_value then
-            return format('"%s" is no IANA time zone that the database knows: write one as in "America/New_York"', left(v_zone, 60));
+            return format('no IANA time zone that the database knows: "%s", where one is written as in "America/New_York"', left(v_zone, 60));
         end;
     end loop;
     return null;
@@ -178,7 +179,7 @@ begin
         return '{}';
     end if;
     -- Ignored if it is too far in the future: the clock has gone back.
-    return array(select s from unnest(v_known::pgdial.shut[]) s where s.until > p_now and s.until <= p_now + '5 seconds'::interval);
+    return array(select s from unnest(v_known::pgdial.shut[]) s where s.until > p_now and s.until <= p_now + '1 second'::interval);
 end $$;
 
 -- shut_out: this campaign need not be asked for twenty times as long as it took: so the walks through the areas of

@@ -16,7 +16,7 @@ create or replace function pgdial.grant_roles() returns void
 language plpgsql volatile
 as $$
 declare
-    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids and mentions,
+    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids, mentions and hours_for,
     -- which need functions that the caller may not call, and place, which sees what the owner sees.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'caller_ids_left', 'usable_caller_ids', 'dials_from', 'breaker', 'cluster_changed', 'place', 'why',
         -- Called by why.
@@ -25,7 +25,8 @@ declare
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'campaign_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'export_ids', 'mentions',
-        'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
+        'hours_for',
+        'why_hours', 'longest_lease', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
         -- Called by them.
         'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
         'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',

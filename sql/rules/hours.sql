@@ -217,12 +217,14 @@ language sql immutable parallel safe
 as $$ select case when p_names = '{}' then '{""}' else p_names end $$;
 
 -- callee_zones, callee_regions: what of an area counts by this basis (calling_hours.zone_basis): what the caller gave,
--- else what the number says; both together; only what the caller gave.
+-- else what the number says; both together; only what the caller gave. A number that says no more than a country, as
+-- mobiles and free numbers do, adds nothing to a place within it.
 create or replace function pgdial.callee_zones(p_basis text, p_area pgdial.areas) returns text[]
 language sql immutable parallel safe
 as $$
     select case p_basis when 'given_or_number' then coalesce(p_area.given_zones, p_area.zones)
-                        when 'given_and_number' then p_area.zones || coalesce(p_area.given_zones, '{}')
+                        when 'given_and_number' then case when p_area.given_zones <@ p_area.zones then p_area.given_zones
+                                                          else p_area.zones || coalesce(p_area.given_zones, '{}') end
                         else coalesce(p_area.given_zones, '{}') end
 $$;
 
@@ -230,7 +232,8 @@ create or replace function pgdial.callee_regions(p_basis text, p_area pgdial.are
 language sql immutable parallel safe
 as $$
     select case when p_basis = 'given_or_number' and p_area.region is null then p_area.regions
-                when p_basis = 'given_and_number' then p_area.regions || case when p_area.region is null then '{}' else array[p_area.region] end
+                when p_basis = 'given_and_number' and (p_area.region is null or left(p_area.region, 2) <> all (p_area.regions))
+                    then p_area.regions || array_remove(array[p_area.region], null)
                 when p_area.region is null then '{}' else array[p_area.region] end
 $$;
 
@@ -511,7 +514,7 @@ begin
         message := message || format('; opens at %s (%s in %s)', pgdial.in_utc(opens_at),
                                      to_char(opens_at at time zone v_opening.zone, 'Dy HH24:MI'), v_opening.zone);
     elsif reason in ('holiday', 'outside_hours') and v_clocks is not null then
-        message := message || '; it does not open within 60 days';
+        message := message || '; it does not open within 60 days' || case when cardinality(p_zones) > 1 then ' in all of them at once: give it a timezone' else '' end;
     end if;
 end $$;
 

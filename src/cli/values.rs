@@ -49,14 +49,6 @@ pub fn interval_or_declared(text: &str) -> Result<Limit<String>, String> {
     }
 }
 
-/// A name, or `none`.
-pub fn text_or_none(text: &str) -> Result<Limit<String>, String> {
-    Ok(match text {
-        "none" => Limit::Unlimited,
-        text => Limit::Of(text.to_owned()),
-    })
-}
-
 /// A duration, or `none`.
 pub fn interval_or_none(text: &str) -> Result<Limit<Interval>, String> {
     match text {
@@ -93,6 +85,29 @@ pub fn number_or_none<N: FromStr>(text: &str) -> Result<Limit<N>, String> {
             Err(_no_number) => Err("a number, or none".to_owned()),
         },
     }
+}
+
+/// An instant (RFC 3339).
+pub fn instant(text: &str) -> Result<chrono::DateTime<chrono::Utc>, String> {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|_not_one| "write an instant as in 2026-01-02T03:04:05Z".to_owned())
+}
+
+/// A text, or `none`.
+pub fn text_or_none(text: &str) -> Result<Limit<String>, String> {
+    Ok(match text {
+        "none" => Limit::Unlimited,
+        text => Limit::Of(text.to_owned()),
+    })
+}
+
+/// What tells where a callee may be, or `hours`. Which there are the database says.
+pub fn basis_or_hours(text: &str) -> Result<Limit<String>, String> {
+    Ok(match text {
+        "hours" => Limit::Unlimited,
+        text => Limit::Of(text.to_owned()),
+    })
 }
 
 /// Region by its two letters, as in `US`, or `none`.

@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_events", compatible_from = 1),
     migration!(4, "0004_types", compatible_from = 1),
     migration!(5, "0005_places", compatible_from = 1),
+    migration!(6, "0006_presets", compatible_from = 1),
     migration!(7, "0007_limits", compatible_from = 1),
     migration!(8, "0008_caller_ids", compatible_from = 1),
 ];

@@ -13,6 +13,7 @@ mod call;
 
 mod caller_id;
 mod contact_limit;
+mod hours;
 
 mod lane;
 
@@ -23,6 +24,7 @@ mod webhook;
 pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use caller_id::CallerId;
 pub use contact_limit::ContactLimit;
+pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;

@@ -106,7 +106,7 @@ pub(super) async fn set_contact_limit(
 pub(super) struct DeletionQuery {
     /// Reason, kept with the act.
     #[param(value_type = Option<String>, pattern = r"^[^\u0000]*$")]
-    why: Option<Why>,
+    pub(super) why: Option<Why>,
 }
 
 /// Delete a contact limit.
@@ -114,7 +114,7 @@ pub(super) struct DeletionQuery {
 /// Refused while a campaign has it.
 #[utoipa::path(
     delete, path = "/api/v1/contact-limits/{name}", tag = "operations",
-    extensions(("x-problem-codes" = json!([Code::LimitInUse]))),
+    extensions(("x-problem-codes" = json!([Code::InUse]))),
     responses((status = 204, description = "It is gone.")),
 )]
 pub(super) async fn delete_contact_limit(
@@ -128,7 +128,7 @@ pub(super) async fn delete_contact_limit(
         DeletedLimit::Deleted => Ok(StatusCode::NO_CONTENT),
         DeletedLimit::NotFound => Err(no_such()),
         DeletedLimit::InUse => Err(Problem::new(
-            Code::LimitInUse,
+            Code::InUse,
             "a campaign has this limit: change its \"contactLimits\" first",
         )),
     }

@@ -1,4 +1,4 @@
-//! Path parameters: the id of a call or a worker, the name of a campaign, a trunk or a contact limit.
+//! Path parameters: the id of a call or a worker, a name.
 
 use std::marker::PhantomData;
 

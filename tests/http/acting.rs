@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::support::{Answer, Send, ServerOptions, World};
 
 /// Parses the response as the document's type, so that the document cannot drift from it.
-fn typed<T: DeserializeOwned>(answer: &Answer) -> T {
+pub(crate) fn typed<T: DeserializeOwned>(answer: &Answer) -> T {
     assert!(answer.status.is_success(), "{answer:?}");
     serde_json::from_value(answer.body.clone()).unwrap()
 }

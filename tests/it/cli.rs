@@ -16,6 +16,7 @@ mod calls;
 mod dnc;
 mod doctor;
 mod enqueue;
+mod hours;
 mod import;
 mod lanes;
 mod lists;

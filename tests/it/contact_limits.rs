@@ -741,7 +741,7 @@ async fn a_preset_sets_the_limits_of_its_newest_month() {
         .refusal("select pgdial.set_campaign('default', '{\"preset\": \"nowhere\"}')")
         .await;
     assert!(
-        words.contains("\"preset\" \"nowhere\" is not known: known are de-code, fr,"),
+        words.contains("\"preset\" \"nowhere\" is not known: known are au, "),
         "{words}"
     );
 }

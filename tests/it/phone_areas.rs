@@ -92,3 +92,15 @@ async fn types_and_shared_codes_widen_a_place() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_server_knows_every_zone() {
+    let db = TestDb::new().await;
+    let unknown: Vec<String> = sqlx::query_scalar(
+        "select distinct z from pgdial.areas a, unnest(a.zones) z where z not in (select n.name from pg_timezone_names n)",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .unwrap();
+    assert_eq!(unknown, Vec::<String>::new());
+}

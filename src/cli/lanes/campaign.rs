@@ -78,6 +78,14 @@ pub struct CampaignChanges {
     /// Set the newest calling hours and contact limits of this name, as in us-strict; options beside it win.
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
+    /// Calling hours outside which nothing is dialled, or none: at any time. Of dated ones, as in us-tcpa@2026-11, the
+    /// name alone means the newest.
+    #[arg(long, value_name = "NAME|none", value_parser = values::text_or_none)]
+    pub calling_hours: Option<Limit<String>>,
+    /// What tells where the callee may be: given_or_number, given_and_number or given; or hours: as its calling hours
+    /// say.
+    #[arg(long, value_name = "BASIS|hours", value_parser = values::basis_or_hours)]
+    pub zone_basis: Option<Limit<String>>,
 }
 
 /// What follows a voicemail.
@@ -119,6 +127,11 @@ impl Changes for CampaignChanges {
             ("contactLimits", self.contact_limits.as_deref().map(names)),
             ("topic", self.topic.as_deref().map(text_or_null)),
             ("preset", self.preset.clone().map(Value::from)),
+            (
+                "callingHours",
+                self.calling_hours.clone().map(Limit::into_json),
+            ),
+            ("zoneBasis", self.zone_basis.clone().map(Limit::into_json)),
         ])
     }
 
@@ -184,6 +197,13 @@ impl Changes for CampaignChanges {
             ("caller ids", or_none(lane.caller_ids.as_ref())),
             ("contact limits", all_or_none(&lane.contact_limits)),
             ("topic", or_none(lane.topic.as_ref())),
+            ("calling hours", or_none(lane.calling_hours.as_ref())),
+            (
+                "zone basis",
+                lane.zone_basis
+                    .clone()
+                    .unwrap_or_else(|| "as its calling hours say".to_owned()),
+            ),
         ];
         let conflicts = lane.conflicts.iter();
         pairs.extend(conflicts.map(|conflict| ("conflict", conflict.clone())));

@@ -17,11 +17,6 @@ pub struct CallSummary {
     /// Number to ring, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
-    /// Time zones in which the callee may be, as requested; null: as the number says.
-    pub timezone: Option<Vec<String>>,
-    /// Part of a country in which the callee is, as requested; null: as the number says.
-    #[schema(example = "US-FL")]
-    pub region: Option<String>,
     /// Caller id as requested, E.164; null leaves it to the campaign's pool or the provider.
     pub from: Option<String>,
     /// The provider's id of the script, agent or assistant.
@@ -71,6 +66,11 @@ pub struct Call {
     /// Number to ring, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
+    /// Time zones in which the callee may be, as requested; null: as the number says.
+    pub timezone: Option<Vec<String>>,
+    /// Part of a country in which the callee is, as requested; null: as the number says.
+    #[schema(example = "US-FL")]
+    pub region: Option<String>,
     /// Caller id as requested, E.164; null leaves it to the campaign's pool or the provider.
     pub from: Option<String>,
     /// The provider's id of the script, agent or assistant.

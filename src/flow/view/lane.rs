@@ -72,6 +72,12 @@ pub struct Campaign {
     /// What its calls are about, for contact limits by topic; null counts with every topic.
     #[schema(example = "renewal")]
     pub topic: Option<String>,
+    /// Calling hours outside which nothing is dialled; null means at any time.
+    #[schema(example = "us-tcpa@2026-11")]
+    pub calling_hours: Option<String>,
+    /// What tells where the callee may be: `given_or_number`, `given_and_number` or `given`; null means what its
+    /// calling hours say.
+    pub zone_basis: Option<String>,
     /// Calls in flight now.
     pub in_flight: Option<i64>,
     /// Further calls that may be claimed now.

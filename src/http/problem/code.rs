@@ -20,6 +20,8 @@ pub enum Code {
     NoSuchCallerId,
     NoSuchWorker,
     NoSuchContactLimit,
+    NoSuchCallingHours,
+    NoSuchCalendar,
     MethodNotAllowed,
     BodyTooSlow,
     IdempotencyKeyLocked,
@@ -33,7 +35,7 @@ pub enum Code {
     InFlight,
     KeyNeeded,
     NameTaken,
-    LimitInUse,
+    InUse,
     CursorGone,
     BodyTooLarge,
     BatchTooLarge,
@@ -55,7 +57,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -67,6 +69,8 @@ impl Code {
         Self::NoSuchCallerId,
         Self::NoSuchWorker,
         Self::NoSuchContactLimit,
+        Self::NoSuchCallingHours,
+        Self::NoSuchCalendar,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
         Self::IdempotencyKeyLocked,
@@ -80,7 +84,7 @@ impl Code {
         Self::InFlight,
         Self::KeyNeeded,
         Self::NameTaken,
-        Self::LimitInUse,
+        Self::InUse,
         Self::CursorGone,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
@@ -131,6 +135,16 @@ impl Code {
                 S::NOT_FOUND,
                 "No contact limit has this name",
             ),
+            Self::NoSuchCallingHours => (
+                "no_such_calling_hours",
+                S::NOT_FOUND,
+                "No calling hours have this name",
+            ),
+            Self::NoSuchCalendar => (
+                "no_such_calendar",
+                S::NOT_FOUND,
+                "No calendar has this name",
+            ),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 S::METHOD_NOT_ALLOWED,
@@ -168,7 +182,7 @@ impl Code {
                 "A young idempotency key is made of the number",
             ),
             Self::NameTaken => ("name_taken", S::CONFLICT, "The name is taken"),
-            Self::LimitInUse => ("limit_in_use", S::CONFLICT, "A campaign has the limit"),
+            Self::InUse => ("in_use", S::CONFLICT, "Something names it"),
             Self::CursorGone => (
                 "cursor_gone",
                 S::GONE,

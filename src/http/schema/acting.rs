@@ -171,6 +171,15 @@ pub struct SetCampaignRequest {
     /// beside it win. With a month, as in `us-strict@2026-11`, for those of that month.
     #[schema(example = "us-strict")]
     pub preset: Option<String>,
+    /// Calling hours outside which nothing is dialled; null means at any time. Of dated ones (`us-tcpa@2026-11`) the
+    /// name alone (`us-tcpa`) means the newest, which is kept.
+    #[schema(example = json!(null), pattern = r"^[^\u0000]*$")]
+    pub calling_hours: Option<String>,
+    /// What tells where the callee may be: `given_or_number` (what the caller gave, else the number),
+    /// `given_and_number` (both: open only where both are) or `given` (calls without it are refused); null means
+    /// what its calling hours say.
+    #[schema(example = json!(null), pattern = "^given(_or_number|_and_number)?$")]
+    pub zone_basis: Option<String>,
     /// Reason, kept with the act.
     pub why: Option<Why>,
 }
