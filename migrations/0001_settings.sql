@@ -177,9 +177,14 @@ create table pgdial.campaigns (
     voicemail text not null default 'complete' check (voicemail in ('complete', 'retry')),
     voicemail_base interval not null default '2 hours' check (voicemail_base > '0'),
     caller_ids text,                      -- a pool of caller_ids that its calls are dialled from; null: as the trunk does
+    starts_at timestamptz,
+    ends_at timestamptz,
+    retry_at text not null default 'backoff' check (retry_at in ('backoff', 'other_part', 'next_day')),
     contact_limits text[] check (cardinality(contact_limits) > 0), -- names; a trigger sees that they exist
     topic text check (length(topic) between 1 and 100),
-    created_at timestamptz not null default pgdial.now()
+    created_at timestamptz not null default pgdial.now(),
+    constraint campaigns_end_after_start check (starts_at < ends_at),
+    constraint campaigns_retry_by_a_clock check (retry_at = 'backoff' or calling_hours is not null)
 );
 comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';
 comment on column pgdial.campaigns.weight is 'its share of the slots beside other campaigns that have work';
@@ -190,6 +195,11 @@ comment on column pgdial.campaigns.voicemail is 'what follows once a machine has
 comment on column pgdial.campaigns.guard is
     'after so many refused dials in a row, for one reason, it pauses itself; null: never';
 comment on column pgdial.campaigns.resumed_at is 'what was said before counts no more';
+comment on column pgdial.campaigns.starts_at is 'no dial before; null: at once';
+comment on column pgdial.campaigns.ends_at is
+    'no dial from then on, retries included: what waits expires, live calls go on to their end; null: never';
+comment on column pgdial.campaigns.retry_at is
+    'when to dial again if nobody was reached: after the backoff, in a part of the callee''s day not tried yet, or on another day';
 comment on column pgdial.campaigns.region is
     'where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them';
 comment on column pgdial.campaigns.topic is

@@ -7,6 +7,7 @@ select jsonb_build_object(
     'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region, 'callerIds', g.caller_ids,
     'answeringMachine', g.answering_machine, 'voicemail', g.voicemail, 'voicemailBase', pgdial.iso_8601(g.voicemail_base),
     'conflicts', pgdial.campaign_conflicts(g),
+    'startsAt', g.starts_at, 'endsAt', g.ends_at, 'retryAt', g.retry_at,
     'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic,
     'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign
 from pgdial.campaigns g

@@ -25,7 +25,7 @@ begin
     end if;
     select a.attempt, a.outcome, a.result into v_attempt from pgdial.attempts a
     where a.call_id = p_call.id and a.claim_no = p_claim_no
-      and a.ended_as in ('completed', 'retried', 'failed', 'canceled');
+      and a.ended_as in ('completed', 'retried', 'failed', 'canceled', 'expired');
     if not found or (select count(*) from pgdial.call_events e
                      where e.call_id = p_call.id and e.kind = 'result_added') >= 20 then
         return false;

@@ -195,12 +195,13 @@ end $$;
 
 -- longest_lease: how long a dial of this trunk may take (the claim's p_leases), as far as its adapter says.
 create or replace function pgdial.longest_lease(p_trunk text) returns interval
-language sql stable
+language plpgsql stable
 as $$
-    select coalesce((
+begin
+    return coalesce((
         select greatest('1 minute', '30 seconds' + (a.declares ->> 'placeTimeout')::interval)
-        from pgdial.trunk_adapter a where a.trunk = p_trunk), '1 minute')
-$$;
+        from pgdial.trunk_adapter a where a.trunk = p_trunk), '1 minute');
+end $$;
 
 -- next_quarter: when hours may open next.
 create or replace function pgdial.next_quarter(p_now timestamptz) returns timestamptz

@@ -232,6 +232,7 @@ async fn redrive(
             Redriven::Suppressed => ("its number is on the do-not-call list".to_owned(), true),
             Redriven::Forgotten => ("its number was forgotten".to_owned(), true),
             Redriven::UnknownCampaign => ("its campaign is gone: create it first".to_owned(), true),
+            Redriven::CampaignOver => ("its campaign has ended: set a later end first".to_owned(), true),
             Redriven::NotFound => ("there is no such call".to_owned(), true),
         })?);
     }

@@ -91,6 +91,9 @@ fn refused(word: &str, detail: &str) -> Failure {
     let failure = Failure::failed(format!("not enqueued: {detail}"));
     match word {
         "unknown_campaign" => failure.hint("`pgdial campaigns list` shows those there are"),
+        "campaign_over" => {
+            failure.hint("`pgdial campaigns set NAME --ends-at TIME` sets a later end")
+        }
         "suppressed" => failure.hint("`pgdial dnc list` shows who put it there"),
         "key_locked" => failure.hint("try again"),
         _ => failure,
@@ -117,6 +120,7 @@ impl Verdict {
             | Enqueued::KeyLocked(detail)
             | Enqueued::Suppressed(detail)
             | Enqueued::UnknownCampaign(detail)
+            | Enqueued::CampaignOver(detail)
             | Enqueued::Invalid(detail) => (None, Some(detail)),
         };
         Self {

@@ -37,6 +37,8 @@ pub enum Enqueued {
     Suppressed(String),
     /// There is no such campaign.
     UnknownCampaign(String),
+    /// The campaign has ended, or ends before the call may be dialed.
+    CampaignOver(String),
     /// The request is not valid; the text says what to do.
     Invalid(String),
 }
@@ -55,6 +57,7 @@ impl Enqueued {
             | Self::KeyLocked(why)
             | Self::Suppressed(why)
             | Self::UnknownCampaign(why)
+            | Self::CampaignOver(why)
             | Self::Invalid(why) => Err(NotTaken(why)),
         }
     }
@@ -325,6 +328,7 @@ fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
         (KEY_LOCKED, _) => Enqueued::KeyLocked(detail),
         ("suppressed", _) => Enqueued::Suppressed(detail),
         ("unknown_campaign", _) => Enqueued::UnknownCampaign(detail),
+        ("campaign_over", _) => Enqueued::CampaignOver(detail),
         ("invalid", _) => Enqueued::Invalid(detail),
         (other, _) => {
             return Err(Error::Contract {

@@ -7,7 +7,7 @@ use super::{Changes, only_given, paused};
 use crate::{
     cli::{
         Failure, Out,
-        out::{or_empty, or_none, yes},
+        out::{instant, or_empty, or_none, yes},
         values::{self, Interval, Limit},
     },
     domain::{AnsweringMachine, Region},
@@ -69,6 +69,17 @@ pub struct CampaignChanges {
     /// Pool of caller ids to dial from, or none: then as the trunk does.
     #[arg(long, value_name = "POOL|none", value_parser = values::text_or_none)]
     pub caller_ids: Option<Limit<String>>,
+    /// When to dial again after busy or no answer: backoff, other_part (a part of the callee's day not tried yet) or
+    /// next_day. The last two need calling hours.
+    #[arg(long, value_name = "backoff|other_part|next_day")]
+    pub retry_at: Option<String>,
+    /// Dial nothing before this instant, as in 2026-01-31T09:00:00+01:00; or none.
+    #[arg(long, value_name = "TIME|none", value_parser = values::instant_or_none)]
+    pub starts_at: Option<Value>,
+    /// Dial nothing from this instant on, retries included; or none. What waits then expires, live calls go on to
+    /// their end.
+    #[arg(long, value_name = "TIME|none", value_parser = values::instant_or_none)]
+    pub ends_at: Option<Value>,
     /// Contact limits, as `limits list` shows them, comma-separated; or none.
     #[arg(long, value_name = "NAME,...|none", value_delimiter = ',')]
     pub contact_limits: Option<Vec<String>>,
@@ -124,6 +135,9 @@ impl Changes for CampaignChanges {
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
             ("callerIds", self.caller_ids.clone().map(Limit::into_json)),
+            ("retryAt", self.retry_at.clone().map(Value::from)),
+            ("startsAt", self.starts_at.clone()),
+            ("endsAt", self.ends_at.clone()),
             ("contactLimits", self.contact_limits.as_deref().map(names)),
             ("topic", self.topic.as_deref().map(text_or_null)),
             ("preset", self.preset.clone().map(Value::from)),
@@ -195,6 +209,9 @@ impl Changes for CampaignChanges {
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
             ("caller ids", or_none(lane.caller_ids.as_ref())),
+            ("retry at", lane.retry_at.clone()),
+            ("starts at", or_none(lane.starts_at.map(instant))),
+            ("ends at", or_none(lane.ends_at.map(instant))),
             ("contact limits", all_or_none(&lane.contact_limits)),
             ("topic", or_none(lane.topic.as_ref())),
             ("calling hours", or_none(lane.calling_hours.as_ref())),
