@@ -18,8 +18,8 @@ use crate::{
 };
 
 pub mod acts;
-pub mod caller_ids;
 pub mod calendars;
+pub mod caller_ids;
 pub mod calls;
 pub mod check;
 pub mod completions;

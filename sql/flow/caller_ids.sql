@@ -112,11 +112,3 @@ begin
     end loop;
     perform pgdial.refuse(v_faults);
 end $$;
-
--- The same triggers as trunks and campaigns have.
-create or replace trigger stamp_pause before insert or update on pgdial.caller_ids
-    for each row execute function pgdial.stamp_pause();
-create or replace trigger note_change after insert or update or delete on pgdial.caller_ids
-    for each row execute function pgdial.note_change();
-create or replace trigger wake after insert or update on pgdial.caller_ids
-    for each statement execute function pgdial.wake_on_change();

@@ -227,7 +227,7 @@ begin
             claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + l.sec * '1 second'::interval,
             lease_sec = nullif(l.sec, 60), ring_timeout_sec = t.ring, max_duration_sec = t.talk,
             deadline_at = p_now + (l.sec + t.ring + t.talk) * '1 second'::interval + '1 minute'::interval,     -- own_deadline
-            trunk = p.trunk, caller_id = p.caller_id, account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
+            trunk = p.trunk, caller_id = coalesce(p.caller_id, c.from_number), account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
             answering_machine = case when c.id = any (v_to_hang_up) then 'hang_up' else g.answering_machine end, answered_by = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
         from unnest(p_picked, pgdial.caller_ids_for(p_picked, p_now)) p (id, phone, campaign, trunk, caller_id)

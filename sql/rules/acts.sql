@@ -91,6 +91,8 @@ create or replace trigger note_change after insert or update or delete on pgdial
     for each row execute function pgdial.note_change();
 create or replace trigger note_change after insert or update or delete on pgdial.contact_limits
     for each row execute function pgdial.note_change();
+create or replace trigger note_change after insert or update or delete on pgdial.caller_ids
+    for each row execute function pgdial.note_change();
 
 -- camel: calls_per_second -> callsPerSecond, the spelling in all JSON.
 create or replace function pgdial.camel(p_name text) returns text

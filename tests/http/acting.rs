@@ -8,8 +8,8 @@ use pgdial::{
     http::schema::{
         CallPage,
         acting::{
-            ActPage, CallerIds, Campaigns, ContactLimits, DoNotCallList, DoNotCallResponse, DrainResponse,
-            RemoveCallerIdResponse, Trunks, Workers,
+            ActPage, CallerIds, Campaigns, ContactLimits, DoNotCallList, DoNotCallResponse,
+            DrainResponse, RemoveCallerIdResponse, Trunks, Workers,
         },
     },
 };

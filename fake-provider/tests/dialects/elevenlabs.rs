@@ -217,5 +217,8 @@ async fn a_machine_is_hung_up_on_where_the_request_says_so() {
     let webhook = stage.webhook().await.json();
     let metadata = &webhook["data"]["metadata"];
     assert_eq!(metadata["phone_call"]["call_result"], "voicemail");
-    assert!(metadata["call_duration_secs"].as_u64().unwrap() < 3, "{webhook}");
+    assert!(
+        metadata["call_duration_secs"].as_u64().unwrap() < 3,
+        "{webhook}"
+    );
 }

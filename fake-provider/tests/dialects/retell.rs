@@ -104,5 +104,8 @@ async fn a_machine_is_hung_up_on_where_the_request_says_so() {
     stage.webhook().await;
     let ended = stage.webhook().await.json();
     assert_eq!(ended["call"]["disconnection_reason"], "voicemail_reached");
-    assert!(ended["call"]["duration_ms"].as_u64().unwrap() < 3000, "{ended}");
+    assert!(
+        ended["call"]["duration_ms"].as_u64().unwrap() < 3000,
+        "{ended}"
+    );
 }
