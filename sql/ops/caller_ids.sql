@@ -7,10 +7,10 @@ begin read only;
 set local statement_timeout = '10s';
 set local jit = off;
 
-select k.pool, k.trunk, k.number, d.dials, d.ended, d.answered, d.voicemails,
+select k.pool, k.trunk, left(k.number, 4) || repeat('*', length(k.number) - 6) || right(k.number, 2) as number, d.dials, d.ended, d.answered, d.voicemails,
        case when d.ended > 0 then round(100.0 * d.answered / d.ended, 1) end as answered_percent,
        case when k.daily_cap is not null then greatest(k.daily_cap - d.dials, 0) end as left_of_cap,
-       case when k.paused then 'paused by ' || k.paused_by || ': ' || coalesce(k.paused_why, 'no reason given')
+       case when k.paused then 'paused by ' || k.paused_by || ': ' || coalesce(pgdial.masked(k.paused_why), 'no reason given')
             when k.rest_until > n.now then 'rests until ' || pgdial.in_utc(k.rest_until)
             when d.dials >= k.daily_cap then 'its daily cap is used up'
             else 'in use' end as state

@@ -402,8 +402,8 @@ async fn the_share_of_answers_is_told_by_number() {
     assert_eq!(
         lines,
         [
-            format!("{ADA} 4 3 1 1 33.3 1 in use"),
-            format!("{BOB} 0 0 0 0 null null paused by ann: a reason"),
+            "+141******01 4 3 1 1 33.3 1 in use",
+            "+121******02 0 0 0 0 null null paused by ann: a reason",
         ]
     );
 }
