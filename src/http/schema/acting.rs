@@ -159,7 +159,7 @@ pub struct SetCampaignRequest {
     )]
     pub region: Option<String>,
     /// Pool of caller ids that its calls are dialed from; null means as the trunk does.
-    #[schema(example = "us-sales")]
+    #[schema(example = json!(null), pattern = r"^[^\u0000]*$")]
     pub caller_ids: Option<String>,
     /// When a call is dialed again after `busy` or `no_answer`: `backoff` (default), `other_part` (in a part of the
     /// callee's day not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later). The last
