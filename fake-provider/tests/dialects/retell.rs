@@ -96,16 +96,3 @@ async fn refusals_have_the_documented_shape() {
     let (status, body) = answer(gone.bearer_auth(KEY)).await;
     assert_eq!((status, body), (422, documented("retell/error-422.json")));
 }
-
-#[tokio::test]
-async fn a_machine_is_hung_up_on_where_the_request_says_so() {
-    let mut stage = Stage::of_machines(Speak::Retell).await;
-    stage.post("/v2/create-phone-call", &request(&stage)).await;
-    stage.webhook().await;
-    let ended = stage.webhook().await.json();
-    assert_eq!(ended["call"]["disconnection_reason"], "voicemail_reached");
-    assert!(
-        ended["call"]["duration_ms"].as_u64().unwrap() < 3000,
-        "{ended}"
-    );
-}
