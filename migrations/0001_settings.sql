@@ -173,6 +173,10 @@ create table pgdial.campaigns (
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
     calling_hours text references pgdial.calling_hours (name),     -- null: at any time
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
+    answering_machine text not null default 'ignore' check (answering_machine in ('ignore', 'hang_up', 'leave_message')),
+    voicemail text not null default 'complete' check (voicemail in ('complete', 'retry')),
+    voicemail_base interval not null default '2 hours' check (voicemail_base > '0'),
+    caller_ids text,                      -- a pool of caller_ids that its calls are dialled from; null: as the trunk does
     starts_at timestamptz,
     ends_at timestamptz,
     retry_at text not null default 'backoff' check (retry_at in ('backoff', 'other_part', 'next_day')),
@@ -185,6 +189,9 @@ create table pgdial.campaigns (
 comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';
 comment on column pgdial.campaigns.weight is 'its share of the slots beside other campaigns that have work';
 comment on column pgdial.campaigns.redial_unknown is 'retry a call whose attempt nobody could explain, after its hold';
+comment on column pgdial.campaigns.answering_machine is
+    'what its provider is told to do when a machine answers; ignore: nothing is said of it';
+comment on column pgdial.campaigns.voicemail is 'what follows once a machine has answered: the call is over, or is tried again';
 comment on column pgdial.campaigns.guard is
     'after so many refused dials in a row, for one reason, it pauses itself; null: never';
 comment on column pgdial.campaigns.resumed_at is 'what was said before counts no more';

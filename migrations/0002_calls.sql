@@ -24,7 +24,7 @@ create table pgdial.calls (
     timezone text[],                                       -- where the callee is, as the caller says
     region text check (region ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'),
     area int not null default 0,                           -- what is known of its place; 0: to be looked up by the sweep
-    from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),
+    from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),   -- to dial from, as the caller asked
     priority smallint not null default 0 check (priority between 0 and 9),
     run_at timestamptz not null,
     put_aside_until timestamptz,                           -- as long as it equals run_at: a contact limit has set that
@@ -43,9 +43,12 @@ create table pgdial.calls (
     hold_until timestamptz,                                -- the number stays taken until then
     trunk text,                                            -- stamped by the claim; null while waiting
     account text,
+    caller_id text,                                        -- what the latest claim dials from; null: the trunk's own
     ring_timeout_sec int not null default 60,              -- what the provider was told with the latest claim, which
     max_duration_sec int not null default 1800,            -- stamps both; meaningless before the first claim
+    answering_machine text not null default 'ignore',      -- likewise stamped: what the provider was told to do then
     provider_call_id text,
+    answered_by text,                                      -- of the present dial, as reported before its end: human, machine, fax
     answered_at timestamptz,                               -- since the enqueue or last redrive; ends all retries
     answered_before timestamptz,
     forced_claim_no bigint,

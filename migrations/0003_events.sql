@@ -71,6 +71,7 @@ create table pgdial.answers (
     campaign text not null,
     script_id text not null,
     from_number text not null,           -- '' = none was requested
+    caller_id text not null,             -- what it was dialled from; '' = the trunk's own number
     call_id uuid not null,
     number int not null,                 -- a digest of the number, only to tell numbers apart
     kind text not null check (kind in ('accepted', 'works', 'refused', 'forbidden', 'capacity', 'fault')),
@@ -90,8 +91,8 @@ create table pgdial.acts (
     by text not null,                             -- who, in their own words: api:crm, cli:ann, an SQL role
     login text not null default session_user,     -- whose connection it was: cannot be chosen freely
     act text not null,                            -- pause, resume, set, create, remove, cancel, redrive, drain, ...
-    kind text not null check (kind in ('campaign', 'trunk', 'calling_hours', 'calendar', 'contact_limit', 'worker', 'number', 'calls', 'cluster')),
-    name text,                                    -- of the campaign, trunk, calling hours, calendar, contact limit, worker or number
+    kind text not null check (kind in ('campaign', 'trunk', 'calling_hours', 'calendar', 'contact_limit', 'worker', 'number', 'caller_id', 'calls', 'cluster')),
+    name text,                                    -- of the campaign, trunk, calling hours, calendar, contact limit, worker or number; the caller id
     why text,
     detail jsonb not null default '{}'
 );

@@ -35,11 +35,11 @@ create type pgdial.ending as (
 -- One item of settle. is_first: no earlier item names the same dial.
 create type pgdial.dial_item as (ordinal int, item jsonb, id uuid, claim_no bigint, is_first boolean);
 
--- One call that a claim returns: what its dial needs.
+-- One call that a claim returns: what its dial needs. from_number: what it is dialled from.
 create type pgdial.claimed as (
     id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text, metadata jsonb,
     trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
-    run_at timestamptz, traceparent text
+    run_at timestamptz, traceparent text, answering_machine text
 );
 
 -- One call in flight: the basis for the caps and the taken numbers. is_dialing: its dial has no response yet,

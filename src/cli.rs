@@ -19,6 +19,7 @@ use crate::{
 
 pub mod acts;
 pub mod calendars;
+pub mod caller_ids;
 pub mod calls;
 pub mod check;
 pub mod completions;
@@ -134,6 +135,9 @@ enum Command {
     /// Trunks: provider accounts with slots, a pace and a pause switch.
     #[command(subcommand)]
     Trunks(TrunksCommand),
+    /// Caller ids: the numbers that calls are dialled from, in pools that campaigns name.
+    #[command(subcommand)]
+    CallerIds(caller_ids::CallerIdsCommand),
     /// Contact limits: how often a number may be rung, by campaigns or by law.
     #[command(subcommand)]
     Limits(limits::LimitsCommand),
@@ -392,6 +396,7 @@ impl Command {
                 Ok(Exit::Ok)
             }
             Self::Trunks(TrunksCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
+            Self::CallerIds(command) => caller_ids::run(command, calls, by, out).await,
             Self::Limits(command) => limits::run(command, calls, by, out).await,
             Self::Hours(command) => hours::run(command, calls, by, out).await,
             Self::Calendars(command) => calendars::run(command, calls, by, out).await,

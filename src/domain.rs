@@ -19,7 +19,7 @@ pub mod why;
 
 pub mod report;
 
-pub use dial::{ClaimedCall, Concerns, Placement, Refusal};
+pub use dial::{AnsweringMachine, ClaimedCall, Concerns, Placement, Refusal};
 pub use ids::{CallId, Reference};
 pub use outcome::{Outcome, Resolution};
 pub use phone::{Phone, PhoneError, Region};

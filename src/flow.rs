@@ -66,6 +66,8 @@ pub mod housekeeping;
 // Campaigns and trunks.
 pub mod lanes;
 
+// The numbers that calls are dialed from.
+pub mod caller_ids;
 // How often a number may be rung.
 pub mod contact_limits;
 // Calling hours and calendars.

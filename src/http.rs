@@ -39,6 +39,9 @@ mod batch;
 // Cancel, redrive, resolve and export by filter.
 mod matching;
 
+// The numbers that calls are dialed from.
+mod caller_ids;
+
 // Campaigns and trunks.
 mod campaigns;
 mod lanes;
@@ -309,6 +312,10 @@ fn api() -> Operations {
         trunks::change_trunk,
         trunks::pause_trunk,
         trunks::resume_trunk,
+        caller_ids::list_caller_ids,
+        caller_ids::add_caller_id,
+        caller_ids::set_caller_id,
+        caller_ids::remove_caller_id,
         contact_limits::list_contact_limits,
         contact_limits::show_contact_limit,
         contact_limits::set_contact_limit,

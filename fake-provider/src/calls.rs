@@ -10,6 +10,7 @@ use std::{
 
 use hyper::Uri;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -36,8 +37,22 @@ pub(super) struct Order {
     pub(super) reference: Option<String>,
     pub(super) max_duration_sec: Option<u64>,
     pub(super) ring_timeout_sec: Option<u64>,
+    pub(super) on_machine: OnMachine,
     /// Whatever else the protocol repeats in its reports.
     pub(super) echo: Value,
+}
+
+/// What is done if a machine answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnMachine {
+    /// The script talks to it.
+    #[default]
+    Ignore,
+    /// The call ends at once.
+    HangUp,
+    /// A message is left.
+    LeaveMessage,
 }
 
 /// One call.
@@ -56,6 +71,7 @@ pub(super) struct Call {
     pub(super) ring: Duration,
     pub(super) ring_timeout: Duration,
     pub(super) talk: Duration,
+    pub(super) on_machine: OnMachine,
     /// Cancelled when the caller asks to end the call.
     pub(super) hang_up: CancellationToken,
     /// Cancelled when every webhook has had its first attempt.
@@ -265,6 +281,12 @@ impl Calls {
 
     fn plan_call(&self, rng: &mut StdRng, order: Order, id: String, plan: Plan) -> Call {
         let ending = plan.ending.unwrap_or_else(|| self.endings.draw(rng));
+        let is_hung_up = ending == Ending::Voicemail && order.on_machine == OnMachine::HangUp;
+        let longest_talk = if is_hung_up {
+            IN_NO_TIME
+        } else {
+            Duration::MAX
+        };
         let most = if plan.does(&Behaviour::Early) {
             IN_NO_TIME
         } else {
@@ -287,7 +309,9 @@ impl Calls {
                 .talk
                 .draw(rng)
                 .min(most)
+                .min(longest_talk)
                 .min(limit(order.max_duration_sec)),
+            on_machine: order.on_machine,
             plan,
             hang_up: CancellationToken::new(),
             reported: CancellationToken::new(),

@@ -21,7 +21,7 @@ create or replace function pgdial.claim(
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
     metadata jsonb, trunk text, campaign text, lease_until timestamptz, ring_timeout_sec int, max_duration_sec int,
-    due_ms bigint, traceparent text
+    due_ms bigint, traceparent text, answering_machine text
 )
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -115,7 +115,7 @@ begin
     end if;
     return query select 'claimed', claim.wait_ms, c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id,
                         c.metadata, c.trunk, c.campaign, c.lease_until, c.ring_timeout_sec, c.max_duration_sec,
-                        greatest(0, extract(epoch from v_now - c.run_at) * 1000)::bigint, c.traceparent
+                        greatest(0, extract(epoch from v_now - c.run_at) * 1000)::bigint, c.traceparent, c.answering_machine
                  from unnest(v_claimed) c;
 end $$;
 
@@ -145,7 +145,7 @@ set lock_timeout = '2s'
 as $$
 begin
     -- 0x70676469 is "pgdi": a class of our own among the advisory locks of this database.
-    perform pg_advisory_xact_lock(x'70676469'::int, 1);
+    perform pg_advisory_xact_lock(x'70676469'::int, 1), set_config('pgdial.gate', 'held', true);
     return true;
 exception when lock_not_available then
     return false;
@@ -218,6 +218,7 @@ language plpgsql volatile
 as $$
 declare
     v_floor constant bigint := pgdial.claim_floor();
+    v_to_hang_up constant uuid[] := pgdial.to_hang_up(p_picked, p_now);
     v_claimed pgdial.claimed[];
 begin
     with stamped as (
@@ -226,25 +227,28 @@ begin
             claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + l.sec * '1 second'::interval,
             lease_sec = nullif(l.sec, 60), ring_timeout_sec = t.ring, max_duration_sec = t.talk,
             deadline_at = p_now + (l.sec + t.ring + t.talk) * '1 second'::interval + '1 minute'::interval,     -- own_deadline
-            trunk = p.trunk, account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
+            trunk = p.trunk, caller_id = coalesce(p.caller_id, c.from_number), account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
+            answering_machine = case when c.id = any (v_to_hang_up) then 'hang_up' else g.answering_machine end, answered_by = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
-        from unnest(p_picked) p join pgdial.campaigns g on g.name = p.campaign
+        from unnest(p_picked, pgdial.caller_ids_for(p_picked, p_now)) p (id, phone, campaign, trunk, caller_id)
+             join pgdial.campaigns g on g.name = p.campaign
              cross join lateral (values (extract(epoch from g.ring_timeout)::int, extract(epoch from g.max_duration)::int)) t (ring, talk)
              cross join lateral (values (coalesce(p_leases[array_position(p_trunks, p.trunk)], 60))) l (sec)
-        where c.id = p.id and c.state::text = 'waiting'
+        where c.id = p.id and c.state::text = 'waiting' and p.caller_id is distinct from ''   -- none left for it
           -- lanes knows only the lease that an adapter of the trunk declared last.
           and (g.ends_at is null or g.ends_at > p_now + l.sec * '1 second'::interval)
-        returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
-                  c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent
+        returning c.id, c.claim_no, c.attempt, c.phone, c.caller_id as from_number, c.script_id, c.metadata, c.trunk, c.campaign,
+                  c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent, c.answering_machine
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
-               jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at,
-                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec)
+               jsonb_strip_nulls(jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at, 'caller_id', s.from_number,
+                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec,
+                                  'answering_machine', nullif(s.answering_machine, 'ignore')))
         from stamped s
     )
     select coalesce(array_agg(row(s.id, s.claim_no, s.attempt, s.phone, s.from_number, s.script_id, s.metadata, s.trunk,
-                                  s.campaign, s.lease_until, s.ring_timeout_sec, s.max_duration_sec, s.run_at, s.traceparent)::pgdial.claimed
+                                  s.campaign, s.lease_until, s.ring_timeout_sec, s.max_duration_sec, s.run_at, s.traceparent, s.answering_machine)::pgdial.claimed
                               order by s.priority desc, s.run_at, s.id), '{}')
     into v_claimed
     from stamped s;

@@ -191,7 +191,7 @@ declare
     v_call pgdial.calls;
 begin
     update pgdial.calls c
-    set phone = 'forgotten', from_number = null, metadata = '{}', result = null, last_error = null,
+    set phone = 'forgotten', from_number = null, caller_id = null, metadata = '{}', result = null, last_error = null,
         script_id = regexp_replace(c.script_id, v_pattern, 'forgotten', 'g'),
         provider_call_id = case when c.provider_call_id !~ v_pattern then c.provider_call_id end,
         cancel_requested_why = null, request_hash = '', traceparent = null,
@@ -240,6 +240,7 @@ declare
 begin
     update pgdial.trunks t set paused_why = regexp_replace(t.paused_why, v_pattern, 'forgotten', 'g') where t.paused_why ~ v_pattern;
     update pgdial.campaigns g set paused_why = regexp_replace(g.paused_why, v_pattern, 'forgotten', 'g') where g.paused_why ~ v_pattern;
+    update pgdial.caller_ids k set paused_why = regexp_replace(k.paused_why, v_pattern, 'forgotten', 'g') where k.paused_why ~ v_pattern;
     update pgdial.trunk_breaker b set last_fault = regexp_replace(b.last_fault, v_pattern, 'forgotten', 'g') where b.last_fault ~ v_pattern;
     update pgdial.answers a set reason = regexp_replace(a.reason, v_pattern, 'forgotten', 'g') where a.reason ~ v_pattern;
     update pgdial.acts a

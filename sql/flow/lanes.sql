@@ -27,8 +27,12 @@ begin
         no_answer_base = coalesce((p_changes ->> 'noAnswerBase')::interval, g.no_answer_base),
         fault_base = coalesce((p_changes ->> 'faultBase')::interval, g.fault_base),
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
+        answering_machine = coalesce(p_changes ->> 'answeringMachine', g.answering_machine),
+        voicemail = coalesce(p_changes ->> 'voicemail', g.voicemail),
+        voicemail_base = coalesce((p_changes ->> 'voicemailBase')::interval, g.voicemail_base),
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
+        caller_ids = case when p_changes ? 'callerIds' then p_changes ->> 'callerIds' else g.caller_ids end,
         retry_at = coalesce(p_changes ->> 'retryAt', g.retry_at),
         starts_at = case when p_changes ? 'startsAt' then pgdial.read_timestamp(p_changes ->> 'startsAt') else g.starts_at end,
         ends_at = case when p_changes ? 'endsAt' then pgdial.read_timestamp(p_changes ->> 'endsAt') else g.ends_at end,
@@ -152,7 +156,8 @@ declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
             'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis',
-            'contactLimits', 'topic', 'preset', 'startsAt', 'endsAt', 'retryAt']
+            'contactLimits', 'topic', 'preset', 'startsAt', 'endsAt', 'retryAt',
+            'callerIds', 'answeringMachine', 'voicemail', 'voicemailBase']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -203,6 +208,15 @@ begin
             when v_field = 'region' then
                 v_fits := pgdial.region_problem(v_value) is null;
                 v_wanted := 'a country in two letters, as in US, or null for none';
+            when v_field = 'answeringMachine' then
+                v_fits := v_value in ('ignore', 'hang_up', 'leave_message');
+                v_wanted := 'ignore, hang_up or leave_message';
+            when v_field = 'voicemail' then
+                v_fits := v_value in ('complete', 'retry');
+                v_wanted := 'complete or retry';
+            when v_field = 'callerIds' then
+                v_fits := exists (select from pgdial.caller_ids k where k.pool = v_value);
+                v_wanted := 'a pool that has caller ids (add some first), or null for none';
             when v_field = 'callingHours' then
                 v_fits := pgdial.hours_named(v_value) is not null;
                 v_wanted := format('the name of calling hours, or null for none: there are no "%s"', left(v_value, 63));
@@ -215,7 +229,7 @@ begin
             when v_field = 'topic' then
                 v_fits := jsonb_typeof(p_changes -> v_field) = 'string' and length(v_value) between 1 and 100;
                 v_wanted := 'a text of 1 to 100 characters, or null for none';
-            when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap') then
+            when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'voicemailBase', 'backoffCap') then
                 v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
                     then '1 second'::interval else '1 millisecond' end,
                     case v_field when 'ringTimeout' then '10 minutes'::interval when 'maxDuration' then '6 hours' else '365 days' end);

@@ -61,6 +61,8 @@ create or replace trigger stamp_pause before insert or update on pgdial.trunks
     for each row execute function pgdial.stamp_pause();
 create or replace trigger stamp_pause before insert or update on pgdial.campaigns
     for each row execute function pgdial.stamp_pause();
+create or replace trigger stamp_pause before insert or update on pgdial.caller_ids
+    for each row execute function pgdial.stamp_pause();
 
 -- Deleting or renaming a lane that calls name would leave them waiting for ever, or in flight outside any cap.
 create or replace function pgdial.keep_used_lane() returns trigger

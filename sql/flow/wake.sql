@@ -19,6 +19,8 @@ create or replace trigger wake after insert or update on pgdial.trunks
     for each statement execute function pgdial.wake_on_change();
 create or replace trigger wake after insert or update on pgdial.campaigns
     for each statement execute function pgdial.wake_on_change();
+create or replace trigger wake after insert or update on pgdial.caller_ids
+    for each statement execute function pgdial.wake_on_change();
 create or replace trigger wake after update on pgdial.clock
     for each statement execute function pgdial.wake_on_change();
 -- Not on seen_at, which every heartbeat updates.

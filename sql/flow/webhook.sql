@@ -115,6 +115,7 @@ begin
                bool_and(coalesce(
                    a.in_time and a.nth = 1
                    and pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no, a.says) in ('accept', 'answer', 'settle')
+                   and (a.kind <> 'answered' or pgdial.who_answered(a.report) is null)
                    -- If neither the row nor the outcome shows the answer, decide_ending cannot know of it.
                    and (a.kind <> 'ended' or a.report ->> 'outcome' in ('answered', 'voicemail')
                         or not pgdial.proves_answer(a.report))

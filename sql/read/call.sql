@@ -12,7 +12,7 @@ select jsonb_build_object(
     'startedAt', c.started_at, 'endedAt', c.ended_at,
     'attempts', coalesce((
         select jsonb_agg(jsonb_build_object(
-            'claimNo', a.claim_no, 'attempt', a.attempt, 'trunk', a.trunk, 'claimedAt', a.claimed_at,
+            'claimNo', a.claim_no, 'attempt', a.attempt, 'trunk', a.trunk, 'callerId', a.caller_id, 'claimedAt', a.claimed_at,
             'inCallAt', a.in_call_at, 'providerCallId', a.provider_call_id, 'endedAt', a.ended_at,
             'endedAs', a.ended_as, 'outcome', a.outcome, 'why', a.why, 'result', a.result) order by a.claim_no)
         from pgdial.attempts a where a.call_id = c.id), '[]'),

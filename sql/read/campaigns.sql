@@ -4,7 +4,9 @@ select jsonb_build_object(
     'pausedAt', g.paused_at, 'pausedBy', g.paused_by, 'pausedWhy', g.paused_why, 'maxAttempts', g.max_attempts,
     'ringTimeout', pgdial.iso_8601(g.ring_timeout), 'maxDuration', pgdial.iso_8601(g.max_duration), 'busyBase', pgdial.iso_8601(g.busy_base),
     'noAnswerBase', pgdial.iso_8601(g.no_answer_base), 'faultBase', pgdial.iso_8601(g.fault_base), 'backoffCap', pgdial.iso_8601(g.backoff_cap),
-    'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region,
+    'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region, 'callerIds', g.caller_ids,
+    'answeringMachine', g.answering_machine, 'voicemail', g.voicemail, 'voicemailBase', pgdial.iso_8601(g.voicemail_base),
+    'conflicts', pgdial.campaign_conflicts(g),
     'startsAt', g.starts_at, 'endsAt', g.ends_at, 'retryAt', g.retry_at,
     'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic,
     'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign

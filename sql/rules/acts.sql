@@ -38,7 +38,7 @@ begin
     return v_before;
 end $$;
 
--- note_change: record a change of a trunk, a campaign or a contact limit, by whatever path it was made: a verb, the program
+-- note_change: record a change of a trunk, a campaign, a caller id or a contact limit, by whatever path it was made: a verb, the program
 -- itself, a plain UPDATE. One act per row, with the old and the new value of each field; an update that changes
 -- nothing leaves none.
 -- Security definer: a role that may update a trunk need not be able to write the audit.
@@ -76,7 +76,7 @@ begin
                   when v_changes is not null then 'set' end;
     if v_act is not null then
         perform pgdial.note_act(
-            v_act, v_kind, coalesce(v_new ->> 'name', v_old ->> 'name'),
+            v_act, v_kind, coalesce(v_new ->> 'name', v_new ->> 'number', v_old ->> 'name', v_old ->> 'number'),
             coalesce(case when v_act = 'pause' then v_new ->> 'paused_by' end, current_setting('pgdial.by', true)),
             coalesce(case when v_act = 'pause' then v_new ->> 'paused_why' end, current_setting('pgdial.why', true)),
             case when v_about is null then v_changes
@@ -90,6 +90,8 @@ create or replace trigger note_change after insert or update or delete on pgdial
 create or replace trigger note_change after insert or update or delete on pgdial.campaigns
     for each row execute function pgdial.note_change();
 create or replace trigger note_change after insert or update or delete on pgdial.contact_limits
+    for each row execute function pgdial.note_change();
+create or replace trigger note_change after insert or update or delete on pgdial.caller_ids
     for each row execute function pgdial.note_change();
 
 -- camel: calls_per_second -> callsPerSecond, the spelling in all JSON.

@@ -43,7 +43,8 @@ begin
     v_reached := v_kind in ('answered', 'completed') or pgdial.proves_answer(p_report);
     v_verdict := pgdial.judge(
         v_call.state, v_call.claim_no, v_call.outcome is not distinct from 'unknown',
-        v_known or v_call.answered_at is not null, not v_is_present and pgdial.is_over(p_id, p_claim_no), p_claim_no, v_kind);
+        v_known or v_call.answered_at is not null or not v_is_present and v_outcome is distinct from 'answered' and pgdial.was_machine(p_id, p_claim_no),
+        not v_is_present and pgdial.is_over(p_id, p_claim_no), p_claim_no, v_kind);
     if v_known and v_reached and v_call.answered_before is null then
         update pgdial.calls c set answered_before = p_now where c.id = p_id and c.claim_no = v_call.claim_no;
     end if;
@@ -60,6 +61,7 @@ begin
     case v_verdict
         when 'accept', 'answer' then
             perform pgdial.accept_call(v_call, v_verdict = 'answer', v_detail, p_now);
+            perform pgdial.heard_who(v_call, p_report, p_now);
             return 'applied';
         when 'settle' then
             if v_call.state::text <> 'in_call' then     -- its first report is its end, which shows that it was accepted

@@ -26,6 +26,9 @@ begin
     v_end.detail := p_detail;
     v_end.result := p_result;
     v_end.outcome := case when v_answered then pgdial.after_an_answer(p_outcome) else p_outcome end;
+    if v_end.outcome = 'answered' and p_call.answered_by in ('machine', 'fax') then
+        v_end.outcome := 'voicemail';   -- reported before the end, which does not say it again
+    end if;
     v_end.answered_at := case when v_end.outcome in ('answered', 'voicemail') then coalesce(p_call.answered_at, p_now)
                               else p_call.answered_at end;
     -- Nobody knows whether it still rings: the slot is freed, the number is not.
@@ -34,10 +37,14 @@ begin
     end if;
 
     v_base := case
-        when v_answered or p_call.attempt >= p_call.max_attempts then null
+        when p_call.attempt >= p_call.max_attempts then null
+        -- Unless a person was there too, in this dial or an earlier one of the call.
+        when v_end.outcome = 'voicemail' and p_call.answered_by is distinct from 'human' then pgdial.retry_base(p_campaign, 'voicemail')
+        when v_answered then null
         when v_end.outcome = 'unknown' and p_campaign.redial_unknown then p_campaign.fault_base
         else pgdial.retry_base(p_campaign, v_end.outcome) end;
     v_end.verdict := case
+        when v_end.outcome = 'voicemail' and v_base is not null and not v_wished then 'retried'
         when v_end.outcome in ('answered', 'voicemail') then 'completed'
         when v_wished and v_answered then 'completed'
         when v_wished or v_end.outcome = 'canceled' then 'canceled'
@@ -45,6 +52,7 @@ begin
         else 'failed' end;
 
     if v_end.verdict = 'retried' then
+        v_end.answered_at := null;
         if exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
             v_end.verdict := 'suppressed';
         elsif p_campaign.ends_at <= p_now then
@@ -89,7 +97,7 @@ as $$
 begin
     update pgdial.calls c
     set state = case when e.verdict = 'retried' then 'waiting' else e.verdict end::pgdial.call_state,
-        outcome = e.outcome, answered_at = coalesce(c.answered_at, e.answered_at),
+        outcome = e.outcome, answered_at = case when e.verdict <> 'retried' then coalesce(c.answered_at, e.answered_at) end,
         hold_until = greatest(c.hold_until, e.hold_until),     -- an earlier dial may hold the number too
         last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
         result = coalesce(e.result, c.result), claim_seq = default, lease_until = null, deadline_at = null,

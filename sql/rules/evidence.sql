@@ -2,7 +2,7 @@
 --
 -- What providers say is kept in `answers`, in order. A *run* is everything since the last acceptance. A run of
 -- a trunk over at least three numbers pauses the trunk (forbidden), holds it off (capacity) or opens its
--- breaker (fault); while the whole run comes from calls of one kind (the same campaign, script and caller id)
+-- breaker (fault); while the whole run comes from calls of one kind (the same campaign, script and requested number)
 -- and others are due, those are tried first. A run of a campaign, for one reason, pauses the campaign. Until
 -- then the call alone is put back, or its attempt ends.
 -- Acceptances are recorded only while there is trouble near them; anything older than an hour, or than the last
@@ -28,8 +28,8 @@ begin
     where a.seq in (select s.seq from pgdial.answers s
                     where s.campaign = p_call.campaign and s.call_id = p_call.id and s.kind = 'accepted'
                     for update skip locked);
-    insert into pgdial.answers (at, trunk, campaign, script_id, from_number, call_id, number, kind, reason, concerns)
-    values (p_now, p_call.trunk, p_call.campaign, p_call.script_id, coalesce(p_call.from_number, ''),
+    insert into pgdial.answers (at, trunk, campaign, script_id, from_number, caller_id, call_id, number, kind, reason, concerns)
+    values (p_now, p_call.trunk, p_call.campaign, p_call.script_id, coalesce(p_call.from_number, ''), coalesce(p_call.caller_id, ''),
             p_call.id, hashtext(p_call.phone), p_kind, v_reason, p_concerns);
     case p_kind
         when 'forbidden' then
@@ -45,6 +45,9 @@ begin
                 pgdial.speaks_of_trunk(p_call.trunk, p_kind, p_now), p_now);
         else null;
     end case;
+    if p_concerns = 'caller_id' and p_call.caller_id is not null then
+        perform pgdial.guard_caller_id(p_call.caller_id, p_call.trunk, v_reason, p_now);
+    end if;
     perform pgdial.guard_campaign(p_call.campaign, p_call.trunk, p_now);
     perform pgdial.forget_answers(p_call.campaign, p_now);
     return v_open;
@@ -74,8 +77,8 @@ begin
     end if;
     if exists (select from pgdial.answers a where a.trunk = any (p_trunks)) then
         with noted as (
-            insert into pgdial.answers (at, trunk, campaign, script_id, from_number, call_id, number, kind)
-            select p_now, c.trunk, c.campaign, c.script_id, coalesce(c.from_number, ''), c.id, hashtext(c.phone), 'accepted'
+            insert into pgdial.answers (at, trunk, campaign, script_id, from_number, caller_id, call_id, number, kind)
+            select p_now, c.trunk, c.campaign, c.script_id, coalesce(c.from_number, ''), coalesce(c.caller_id, ''), c.id, hashtext(c.phone), 'accepted'
             from pgdial.calls c where c.id = any (p_ids) and c.trunk is not null and pgdial.is_news(c, p_now)
             returning campaign
         )
@@ -96,7 +99,7 @@ begin
           and (b.at > p_now - '2 minutes'::interval or b.seq > coalesce((
                    select max(a.seq) from pgdial.answers a
                    where a.campaign = p_call.campaign and a.kind = 'accepted' and a.script_id = p_call.script_id
-                     and a.from_number = coalesce(p_call.from_number, '')), 0)));
+                     and a.from_number = coalesce(p_call.from_number, '') and a.caller_id = coalesce(p_call.caller_id, '')), 0)));
 end $$;
 
 -- is_trusted: was a call of the campaign accepted recently? Then its next ones need no trial.
@@ -110,8 +113,8 @@ create or replace function pgdial.works(p_trunks text[], p_now timestamptz) retu
 language plpgsql volatile
 as $$
 begin
-    insert into pgdial.answers (at, trunk, campaign, script_id, from_number, call_id, number, kind)
-    select p_now, l.trunk, l.campaign, l.script_id, l.from_number, l.call_id, l.number, 'works'
+    insert into pgdial.answers (at, trunk, campaign, script_id, from_number, caller_id, call_id, number, kind)
+    select p_now, l.trunk, l.campaign, l.script_id, l.from_number, l.caller_id, l.call_id, l.number, 'works'
     from unnest(p_trunks) t
          cross join lateral (select a.* from pgdial.answers a where a.trunk = t order by a.seq desc limit 1) l
     where l.kind = 'fault';
@@ -208,7 +211,7 @@ begin
                count(*) as n, count(distinct r.number) as numbers, min(r.seq) as first,
                (array_agg(r.seq order by r.seq))[(count(*) + 1) / 2] as middle, max(r.reason) as reason,
                case when count(distinct r.script_id) = 1 then min(r.script_id) end as script_id,
-               case when count(distinct r.from_number) = 1 then min(r.from_number) end as from_number,
+               case when count(distinct r.caller_id) = 1 then min(r.caller_id) end as caller_id,
                case when count(distinct coalesce(r.concerns, '')) = 1 then min(r.concerns) end as concerns,
                array_agg(r.call_id order by r.seq) as calls
         from unnest(v_run) r group by 1, 2
@@ -217,7 +220,7 @@ begin
                count(*), count(distinct h.number), min(h.seq),
                (array_agg(h.seq order by h.seq))[(count(*) + 1) / 2], max(h.reason),
                case when count(distinct h.script_id) = 1 then min(h.script_id) end,
-               case when count(distinct h.from_number) = 1 then min(h.from_number) end,
+               case when count(distinct h.caller_id) = 1 then min(h.caller_id) end,
                case when count(distinct coalesce(h.concerns, '')) = 1 then min(h.concerns) end,
                array_agg(h.call_id order by h.seq)
         from unnest(v_heard) h
@@ -235,20 +238,20 @@ begin
     order by c.n desc limit 1;
     if found then
         perform pgdial.pause_campaign_for(p_campaign, format('%s%s of its latest %s dials were refused: %s%s',
-            pgdial.refused_thing(v_cause.concerns, v_cause.script_id, v_cause.from_number), v_cause.n, v_cause.of, v_cause.reason,
+            pgdial.refused_thing(v_cause.concerns, v_cause.script_id, v_cause.caller_id), v_cause.n, v_cause.of, v_cause.reason,
             case when v_cause.concerns is distinct from 'script' then ' (script ' || v_cause.script_id || ')' end), v_cause.calls, p_now);
     end if;
 end $$;
 
 -- refused_thing: what all of several refusals are about, at the beginning of a pause's words; '' if they do not say, or
 -- differ.
-create or replace function pgdial.refused_thing(p_concerns text, p_script_id text, p_from_number text) returns text
+create or replace function pgdial.refused_thing(p_concerns text, p_script_id text, p_caller_id text) returns text
 language plpgsql immutable
 as $$
 begin
     return coalesce('the provider refuses ' || case p_concerns
         when 'script' then 'script ' || p_script_id
-        when 'caller_id' then 'to call from ' || case p_from_number when '' then 'the trunk''s own number' else pgdial.masked(p_from_number) end
+        when 'caller_id' then 'to call from ' || case p_caller_id when '' then 'the trunk''s own number' else pgdial.masked(p_caller_id) end
         end || ': ', '');
 end $$;
 

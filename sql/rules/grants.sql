@@ -20,12 +20,12 @@ declare
     -- which need functions that the caller may not call, and place, which sees what the owner sees.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'end_in_words',
         -- And preview_campaign.
-        'preview_campaign', 'capped_calls', 'hours_over_lease', 'estimate_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
+        'preview_campaign', 'capped_calls', 'hours_over_lease', 'estimate_of', 'pace', 'caller_ids_left', 'usable_caller_ids', 'dials_from', 'breaker', 'cluster_changed', 'place', 'why',
         -- Called by why.
-        'why_waiting', 'why_itself', 'why_limits', 'dials_in_words', 'period_in_words', 'held', 'counts', 'longest_reach', 'counts_until', 'may_be_in', 'is_put_aside', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
+        'why_waiting', 'why_itself', 'why_limits', 'dials_in_words', 'period_in_words', 'held', 'counts', 'longest_reach', 'counts_until', 'can_hang_up', 'may_be_in', 'is_put_aside', 'number_taken', 'twin_before', 'why_lane', 'spent_caller_ids', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
-        'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
+        'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'campaign_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'export_ids', 'mentions',
         'hours_for',
         'why_hours', 'longest_lease', 'with_place', 'zones_of_region', 'phone_area', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
@@ -42,7 +42,7 @@ declare
         'cancel', 'cancel_many', 'redrive', 'redrive_many', 'resolve', 'resolve_many', 'amend_many', 'release',
         'cancel_matching', 'redrive_matching', 'resolve_matching', 'forget',
         'sweep', 'housekeeping', 'heartbeat', 'drain', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
-        'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk',
+        'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk', 'add_caller_id', 'set_caller_id', 'remove_caller_id',
         'set_calling_hours', 'delete_calling_hours', 'set_calendar', 'delete_calendar',
         'set_contact_limit', 'delete_contact_limit', 'recheck_matching',
         'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove'];

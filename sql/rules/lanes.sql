@@ -2,7 +2,8 @@
 -- it opens by time alone. It only reads. The claim uses room, `why` uses reasons: the rules exist only here.
 -- p_trunks: null = all. p_now: read once by the caller, after the gate.
 -- Reasons, in the order in which they must change: campaign_over, cluster_changed, trunk_paused, campaign_paused,
--- campaign_not_started, trunk_held, breaker or provider_full, trunk_full, campaign_full, on_trial, pacing.
+-- campaign_not_started, trunk_held, caller_ids_spent, breaker or provider_full, trunk_full, campaign_full, on_trial,
+-- pacing.
 -- A campaign is over as soon as a dial begun now could outlast its end.
 -- On trial: none of its calls was accepted recently, so the number of its calls on their way to the provider is
 -- limited to its guard minus those refused in a row, but at least one.
@@ -45,7 +46,7 @@ begin
         where p_trunks is null or t.name = any (p_trunks)
     ), lane as materialized (     -- materialized: reasons are found once
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
-               g.starts_at, g.cap - coalesce(f.n, 0) as cap_room, r.trial_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
+               g.starts_at, g.cap - coalesce(f.n, 0) as cap_room, r.trial_room, i.room as caller_ids_room, i.opens_at as caller_ids_open_at, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
                -- A single array, because the claim reads this for each campaign with work.
                nullif(array_remove(array[
                     case when g.ends_at is not null and g.ends_at <= p_now + pgdial.longest_lease(g.trunk) then 'campaign_over' end,
@@ -54,6 +55,7 @@ begin
                     case when g.paused then 'campaign_paused' end,
                     case when g.starts_at > p_now then 'campaign_not_started' end,
                     case when t.held_until is not null then 'trunk_held' end,
+                    case when i.room <= 0 then 'caller_ids_spent' end,
                     case when t.breaker_allows = 0 then t.breaker_reason end,
                     case when t.free <= 0 then 'trunk_full' end,
                     case when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full' end,
@@ -72,12 +74,16 @@ begin
                  select case when s.refused >= 3 or not pgdial.is_trusted(k.accepted_at, g.resumed_at, p_now)
                              then greatest(1, g.guard - s.refused) - coalesce(f.dialing, 0) end as trial_room
                  where g.guard is not null) r on true
+             left join lateral (
+                 select c.room, c.opens_at from pgdial.caller_ids_left(g.caller_ids, g.trunk, p_now) c
+                 where g.caller_ids is not null) i on true
     )
     select l.campaign, l.trunk, l.weight, l.in_flight,
-           case when l.reasons is null then least(l.cap_room, l.trial_room, l.free, l.allowed) else 0 end,
+           case when l.reasons is null then least(l.cap_room, l.trial_room, l.caller_ids_room, l.free, l.allowed) else 0 end,
            greatest(least(l.free, l.allowed), 0),
            l.reasons[1], case when l.reasons[1] = 'campaign_not_started' then l.starts_at
                               when l.reasons[1] = 'trunk_held' then l.held_until
+                              when l.reasons[1] = 'caller_ids_spent' then l.caller_ids_open_at
                               when l.reasons[1] = 'pacing' then l.pace_opens_at
                               when l.reasons[1] in ('breaker', 'provider_full') then l.breaker_opens_at end,
            l.reasons

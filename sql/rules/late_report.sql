@@ -157,7 +157,7 @@ declare
 begin
     perform pgdial.dial_rang(p_call, p_claim_no, p_outcome, true, p_now);
     update pgdial.calls c
-    set answered_at = p_now,
+    set answered_at = p_now, answered_by = case when p_outcome = 'voicemail' then c.answered_by else 'human' end,
         hold_until = case when p_outcome is null then greatest(c.hold_until, v_talks_until)
                           else pgdial.held_by_others(p_call, p_claim_no) end
     where c.id = p_call.id and c.claim_no = p_call.claim_no;

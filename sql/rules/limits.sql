@@ -15,6 +15,14 @@ begin
         or exists (select from pgdial.contact_limits l where l.all_campaigns);
 end $$;
 
+-- keeps_dials: does anything count dials? A limit, or a pool of caller ids.
+create or replace function pgdial.keeps_dials() returns boolean
+language plpgsql stable
+as $$
+begin
+    return pgdial.has_limits() or exists (select from pgdial.caller_ids k);
+end $$;
+
 -- choose_allowed: choose, without the calls that a limit holds: these are put aside until the limit lets them, so
 -- that they keep nobody waiting. If all were held, there may be a crowd behind them: a part of it is put aside
 -- too, and the choice is made once more.
@@ -45,8 +53,10 @@ end $$;
 
 -- held: the limits that keep these waiting calls from being dialled, each with the instant at which it lets them.
 -- The instant of the dial that must no longer count: the at_most-th latest one.
+-- p_voicemails: instead, the limits of voicemails where the platform can be told to leave none: these hold no call,
+-- it hangs up on machines (to_hang_up).
 -- Index: the primary key of dials, once for each call and limit.
-create or replace function pgdial.held(p_ids uuid[], p_now timestamptz) returns setof pgdial.held
+create or replace function pgdial.held(p_ids uuid[], p_now timestamptz, p_voicemails boolean default false) returns setof pgdial.held
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
@@ -65,7 +75,8 @@ begin
                coalesce(pgdial.basis_of(g.calling_hours, g.zone_basis), 'given_and_number') as basis
         from (select distinct i.campaign from item i) o
              join pgdial.campaigns g on g.name = o.campaign
-             join pgdial.contact_limits l on l.all_campaigns or l.name = any (g.contact_limits)
+             join pgdial.contact_limits l on (l.all_campaigns or l.name = any (g.contact_limits))
+                 and (l.counts = 'voicemails' and pgdial.can_hang_up(g.trunk)) = p_voicemails
     )
     select i.id, i.campaign, i.priority, i.area, i.run_at, (r.contact_limit).name, u.until, z.zones
     from item i
@@ -240,7 +251,7 @@ create or replace function pgdial.note_dials(p_claimed pgdial.claimed[], p_now t
 language plpgsql volatile
 as $$
 begin
-    if cardinality(p_claimed) > 0 and pgdial.has_limits() then
+    if cardinality(p_claimed) > 0 and pgdial.keeps_dials() then
         insert into pgdial.dials (phone, at, campaign, topic, from_number, call_id, claim_no)
         select c.phone, p_now, c.campaign, g.topic, c.from_number, c.id, c.claim_no
         from unnest(p_claimed) c join pgdial.campaigns g on g.name = c.campaign;
@@ -262,7 +273,7 @@ create or replace function pgdial.end_dials(p_endings pgdial.ending[]) returns v
 language plpgsql volatile
 as $$
 begin
-    if pgdial.has_limits() then
+    if pgdial.keeps_dials() then
         update pgdial.dials d
         set outcome = e.outcome, conversation = pgdial.was_conversation(e.outcome, e.answered_at is not null)
         from unnest(p_endings) e join pgdial.calls c on c.id = e.id
@@ -289,7 +300,7 @@ as $$
 declare
     v_conversation constant boolean := pgdial.was_conversation(p_outcome, p_answered);
 begin
-    if p_call.phone = 'forgotten' or not pgdial.has_limits() then
+    if p_call.phone = 'forgotten' or not pgdial.keeps_dials() then
         return;
     end if;
     update pgdial.dials d
@@ -297,23 +308,27 @@ begin
     where d.phone = p_call.phone and d.call_id = p_call.id and d.claim_no = p_claim_no;
     if not found then
         insert into pgdial.dials (phone, at, campaign, topic, from_number, outcome, conversation, call_id, claim_no)
-        select p_call.phone, coalesce((select e.at from pgdial.call_events e
-                   where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active' order by e.seq limit 1), p_now),
-               p_call.campaign, (select g.topic from pgdial.campaigns g where g.name = p_call.campaign),
-               p_call.from_number, p_outcome, v_conversation, p_call.id, p_claim_no
+        select p_call.phone, coalesce(a.at, p_now), p_call.campaign, (select g.topic from pgdial.campaigns g where g.name = p_call.campaign),
+               coalesce(a.caller_id, p_call.from_number), p_outcome, v_conversation, p_call.id, p_claim_no
+        from (values (true)) o
+             left join lateral (select e.at, e.detail ->> 'caller_id' as caller_id from pgdial.call_events e
+                                where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active'
+                                order by e.seq limit 1) a on true
         on conflict do nothing;
     end if;
 end $$;
 
--- drop_dials: those that no limit counts any more. Part of housekeeping.
+-- drop_dials: those that no limit counts any more. With caller ids they are kept for 30 days, so that a callee is rung
+-- from the same number again. Part of housekeeping.
 create or replace function pgdial.drop_dials(p_now timestamptz) returns int
 language plpgsql volatile
 set enable_seqscan = off
 as $$
 declare
-    v_kept constant interval := '1 day'::interval + coalesce((
+    v_kept constant interval := '1 day'::interval + greatest((
         select max(pgdial.longest_reach(l)) from pgdial.contact_limits l
-        where l.all_campaigns or exists (select from pgdial.campaigns g where l.name = any (g.contact_limits))), '0');
+        where l.all_campaigns or exists (select from pgdial.campaigns g where l.name = any (g.contact_limits))),
+        case when exists (select from pgdial.caller_ids k) then '30 days'::interval else '0' end);
     v_n int;
 begin
     delete from pgdial.dials d

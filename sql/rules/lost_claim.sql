@@ -42,6 +42,7 @@ begin
         ring_timeout_sec = t.ring_timeout_sec, max_duration_sec = t.max_duration_sec,
         trunk = p_trunk, started_at = coalesce(c.started_at, p_now),
         provider_call_id = p_report ->> 'provider_call_id',
+        caller_id = c.from_number, answered_by = null,
         look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
     from pgdial.longest_told(p_call.campaign) t
     where c.id = p_call.id and c.claim_no = p_call.claim_no

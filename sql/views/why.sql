@@ -245,7 +245,7 @@ begin
     return query
     select case r.reason when 'campaign_over' then 13 when 'cluster_changed' then 20 when 'trunk_paused' then 21
                          when 'campaign_paused' then 22 when 'campaign_not_started' then 23
-                         when 'trunk_held' then 24 when 'breaker' then 45 when 'provider_full' then 45
+                         when 'trunk_held' then 24 when 'caller_ids_spent' then 25 when 'breaker' then 45 when 'provider_full' then 45
                          when 'trunk_full' then 60 when 'campaign_full' then 61 when 'on_trial' then 62 else 63 end,
            r.reason,
            case r.reason
@@ -263,6 +263,7 @@ begin
                                 pgdial.in_utc(v_campaign.ends_at)) end
                when 'trunk_held' then format('trunk %s is held until %s: a recovery could not ask its provider what may still ring',
                     v_trunk.name, pgdial.in_utc(v_trunk.held_until))
+               when 'caller_ids_spent' then pgdial.spent_caller_ids(v_campaign.caller_ids, v_trunk.name, p_now)
                when 'breaker' then format('the provider of trunk %s fails since %s (%s faults in a row, the last: %s); one call probes it at %s',
                     v_trunk.name, pgdial.in_utc(v_breaker.opened_at), v_breaker.faults,
                     coalesce(pgdial.masked(v_breaker.last_fault), 'no words'), pgdial.in_utc(v_breaker.not_before))
@@ -278,9 +279,10 @@ begin
                     v_campaign.name)
                else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),
                     pgdial.in_utc((pgdial.pace(v_trunk, p_now)).opens_at)) end,
-           case when r.reason = 'cluster_changed' then 'cluster' when r.reason like 'campaign%' or r.reason = 'on_trial' then v_campaign.name else v_trunk.name end,
+           case when r.reason = 'cluster_changed' then 'cluster' when r.reason = 'caller_ids_spent' then v_campaign.caller_ids when r.reason like 'campaign%' or r.reason = 'on_trial' then v_campaign.name else v_trunk.name end,
            case r.reason when 'campaign_not_started' then v_campaign.starts_at
                          when 'trunk_held' then v_trunk.held_until
+                         when 'caller_ids_spent' then (pgdial.caller_ids_left(v_campaign.caller_ids, v_trunk.name, p_now)).opens_at
                          when 'breaker' then v_breaker.not_before
                          when 'provider_full' then v_breaker.not_before
                          when 'trunk_full' then o.free_at
@@ -297,6 +299,22 @@ begin
              where c.state in ('dialing', 'unresolved', 'in_call')
                and case r.reason when 'trunk_full' then c.trunk = v_trunk.name else c.campaign = v_campaign.name end
          ) o on r.reason in ('trunk_full', 'campaign_full');
+end $$;
+
+-- spent_caller_ids: why a pool has no number left on a trunk, and what ends that.
+create or replace function pgdial.spent_caller_ids(p_pool text, p_trunk text, p_now timestamptz) returns text
+language plpgsql stable
+as $$
+begin
+    return (
+        select case when count(*) = 0 then format('pool %s has no caller id on trunk %s: add one (`pgdial caller-ids add`)', p_pool, p_trunk)
+                    else format('of the %s caller ids of pool %s on trunk %s %s: none is left', count(*), p_pool, p_trunk,
+                        concat_ws(', ',
+                            nullif(count(*) filter (where k.paused), 0) || ' paused',
+                            nullif(count(*) filter (where not k.paused and k.rest_until > p_now), 0) || ' resting',
+                            nullif(count(*) filter (where not k.paused and coalesce(k.rest_until <= p_now, true)), 0) || ' at the daily cap'))
+                    end
+        from pgdial.caller_ids k where k.pool = p_pool and k.trunk = p_trunk);
 end $$;
 
 -- oldest_live: the call that has held a slot for longest, in words; nothing if there is none.

@@ -11,7 +11,7 @@ use crate::flow::{Queue, acts::ActFilter, view::Act};
 /// `acts`: the audit log.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum ActsCommand {
-    /// List acts on campaigns, trunks, workers, numbers, or many calls at once, newest first.
+    /// List acts on campaigns, trunks, workers, numbers, caller ids, or many calls at once, newest first.
     List(ListArgs),
 }
 
@@ -22,7 +22,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "ACT")]
     pub act: Option<String>,
     /// Only acts on this kind of object: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`,
-    /// `worker`, `number`, `calls` or `cluster`.
+    /// `worker`, `number`, `caller_id`, `calls` or `cluster`.
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
     /// Only acts on the object with this name.

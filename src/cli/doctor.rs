@@ -15,7 +15,11 @@ use crate::{
         self,
         doctor::{Check, Verdict},
     },
-    flow::{Queue, view::Trunk as Declared, wake::ListenError},
+    flow::{
+        Queue,
+        view::{Campaign, Trunk as Declared},
+        wake::ListenError,
+    },
     provider::tag,
     trunks::Trunks,
 };
@@ -49,6 +53,8 @@ pub async fn run(
                 found.push(writes(&calls).await);
                 declared = calls.trunks(None).await.unwrap_or_default();
                 found.extend(declared.iter().flat_map(of_trunk));
+                let campaigns = calls.campaigns(None).await.unwrap_or_default();
+                found.extend(campaigns.iter().flat_map(of_campaign));
             }
             Err(error) => found.push(unreachable(error)),
         },
@@ -160,6 +166,17 @@ fn of_trunk(row: &Declared) -> Vec<Check> {
     let told = format!("trunk {name}{at} relies on: {}", terms.join("; "));
     found.push(Check::ok("trunk", told));
     found
+}
+
+/// Settings that have no effect on the campaign's trunk.
+fn of_campaign(row: &Campaign) -> Vec<Check> {
+    let name = &row.name;
+    let conflict = |words: &String| {
+        let repair =
+            format!("or `pgdial campaigns set {name} --answering-machine ignore`, if it does so");
+        Check::warn("campaign", format!("campaign {name}: {words}"), repair)
+    };
+    row.conflicts.iter().map(conflict).collect()
 }
 
 /// Whether a notification from one connection reaches another.

@@ -101,7 +101,7 @@ pub trait Changes: clap::Args {
     fn pairs(lane: &Self::Lane) -> Vec<(&'static str, String)>;
 }
 
-fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+pub(super) fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
     let given = fields
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -109,7 +109,7 @@ fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String,
 }
 
 /// `no`, or who paused it, when and why.
-fn paused(
+pub(super) fn paused(
     is_paused: bool,
     by: Option<&String>,
     at: Option<DateTime<Utc>>,
@@ -224,7 +224,7 @@ async fn set<C: Changes>(
     show::<C>(name, calls, out).await
 }
 
-fn refused(error: ChangeError) -> Failure {
+pub(super) fn refused(error: ChangeError) -> Failure {
     match error {
         ChangeError::Refused(faults) => Failure::usage(faults),
         ChangeError::UnknownTrunk => Failure::failed("there is no such trunk")

@@ -49,6 +49,14 @@ pub fn interval_or_declared(text: &str) -> Result<Limit<String>, String> {
     }
 }
 
+/// A duration, or `none`.
+pub fn interval_or_none(text: &str) -> Result<Limit<Interval>, String> {
+    match text {
+        "none" => Ok(Limit::Unlimited),
+        text => interval(text).map(Limit::Of),
+    }
+}
+
 /// What is set, or null in SQL.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit<N> {

@@ -7,6 +7,7 @@ use std::{
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::domain::AnsweringMachine;
 use crate::provider::{
     Idempotency, LookUps, Webhooks,
     adapters::{ADAPTERS, Given},
@@ -490,6 +491,12 @@ fn the_table_of_platforms_shows_what_they_declare() {
             can.calls_per_second
                 .map_or("-".to_owned(), |pace| pace.to_string()),
             spoken(can.place_timeout),
+            match can.answering_machine.unwrap() {
+                [] => "nothing",
+                [AnsweringMachine::HangUp] => "hang up",
+                _ => "hang up, leave message",
+            }
+            .to_owned(),
         ];
         let row = format!("]({}.md) | {} | ", adapter.name, cells.join(" | "));
         assert!(page.contains(&row), "{row}");

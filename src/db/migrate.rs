@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005_places", compatible_from = 1),
     migration!(6, "0006_presets", compatible_from = 1),
     migration!(7, "0007_limits", compatible_from = 1),
+    migration!(8, "0008_caller_ids", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -88,6 +89,8 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/evidence",
     "rules/cluster",
     "rules/in_flight",
+    "rules/caller_ids",
+    "rules/machines",
     "rules/lanes",
     "rules/heads",
     "rules/skips",
@@ -123,6 +126,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/pause",
     "flow/contact_limits",
     "flow/lanes",
+    "flow/caller_ids",
     "flow/hours",
     "flow/do_not_call",
     "flow/heartbeat",

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use strum::{IntoStaticStr, VariantNames};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::{
     ids::{CallId, Reference},
@@ -22,7 +22,7 @@ pub struct ClaimedCall {
     pub attempt: i32,
     /// The number to ring.
     pub phone: Phone,
-    /// Caller id; `None` leaves it to the provider.
+    /// Caller id to dial from; `None` leaves it to the provider.
     pub from_number: Option<Phone>,
     /// The provider's id of the script, agent or assistant.
     pub script_id: String,
@@ -40,6 +40,9 @@ pub struct ClaimedCall {
     pub ring_timeout_sec: i32,
     /// Maximum duration in seconds, as stamped by the claim.
     pub max_duration_sec: i32,
+    /// What the provider is told to do if a machine answers, as stamped by the claim.
+    #[serde(default)]
+    pub answering_machine: AnsweringMachine,
     /// W3C `traceparent` of the request that enqueued the call; passed on to the provider.
     #[serde(default)]
     pub traceparent: Option<String>,
@@ -53,6 +56,23 @@ impl ClaimedCall {
             claim_no: self.claim_no,
         }
     }
+}
+
+/// What a provider is told to do if a machine answers.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum AnsweringMachine {
+    /// Nothing is said of it: the platform and its script do as they are set up to.
+    #[default]
+    Ignore,
+    /// End the call.
+    HangUp,
+    /// Wait for the beep, leave a message, and end the call.
+    LeaveMessage,
 }
 
 /// Result of one dial request.

@@ -1,7 +1,7 @@
 //! The audit trail: what was done to the queue, by whom, when and why.
 //!
-//! The verbs write it in the transaction of the act; a trigger covers every other change of a trunk or a
-//! campaign (`sql/rules/acts.sql`).
+//! The verbs write it in the transaction of the act; a trigger covers every other change of a trunk, a campaign or
+//! a caller id (`sql/rules/acts.sql`).
 
 use sqlx::types::Json;
 
@@ -12,8 +12,8 @@ use super::{Error, Queue, view::Act};
 pub struct ActFilter {
     /// Only acts of this kind: `pause`, `resume`, `set`, `cancel`, ...
     pub act: Option<String>,
-    /// Only acts on a `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`, on `calls`
-    /// or on the `cluster`.
+    /// Only acts on a `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`,
+    /// `caller_id`, on `calls` or on the `cluster`.
     pub kind: Option<String>,
     /// Only acts on the campaign, trunk, worker or number with this name.
     pub name: Option<String>,

@@ -118,7 +118,7 @@ impl Claimer {
         };
         let claiming = sqlx::query_as(
             "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
-                    trunk, campaign, lease_until, ring_timeout_sec, max_duration_sec, due_ms, traceparent \
+                    trunk, campaign, lease_until, array[ring_timeout_sec, max_duration_sec], due_ms, traceparent, answering_machine \
              from pgdial.claim($1, $2, $3, $4, $5, $6)",
         )
         .bind(self.worker)
@@ -131,7 +131,7 @@ impl Claimer {
         let rows: Result<Vec<Row>, sqlx::Error> = answered(SHORT_ANSWER, claiming).await;
         connection.after(&rows);
         let rows = rows?;
-        for due_ms in rows.iter().filter_map(|row| row.14) {
+        for due_ms in rows.iter().filter_map(|row| row.13) {
             let due_for = Duration::from_millis(due_ms.try_into().unwrap_or(0));
             self.metrics.pickup_seconds.observe(due_for.as_secs_f64());
         }
@@ -176,9 +176,9 @@ type Row = (
     Option<String>,
     Option<String>,
     Option<DateTime<Utc>>,
-    Option<i32>,
-    Option<i32>,
+    Option<Vec<Option<i32>>>,
     Option<i64>,
+    Option<String>,
     Option<String>,
 );
 
@@ -209,12 +209,13 @@ fn read_call(
         trunk,
         campaign,
         until,
-        ring,
-        max,
+        limits,
         _,
         traceparent,
+        answering_machine,
     ) = row;
     let trunk = trunk?;
+    let [ring, max] = limits?.try_into().ok()?;
     Some(ClaimedCall {
         id,
         claim_no,
@@ -232,6 +233,7 @@ fn read_call(
         lease_until: until?,
         ring_timeout_sec: ring?,
         max_duration_sec: max?,
+        answering_machine: answering_machine?.parse().ok()?,
         traceparent,
     })
 }

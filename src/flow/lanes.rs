@@ -42,7 +42,7 @@ pub enum ChangeError {
     /// A value is not valid; the text says which and why.
     #[error("{0}")]
     Refused(String),
-    /// The campaign's trunk does not exist.
+    /// The trunk of the campaign or caller id does not exist.
     #[error("there is no trunk of this name")]
     UnknownTrunk,
     /// The database failed.
@@ -54,7 +54,11 @@ impl ChangeError {
     /// Turns a database error about a value into words for the client.
     pub(super) fn of(error: sqlx::Error) -> Self {
         match error {
-            sqlx::Error::Database(refusal) if refusal.constraint() == Some(TRUNK) => {
+            sqlx::Error::Database(refusal)
+                if refusal
+                    .constraint()
+                    .is_some_and(|constraint| TRUNK.contains(&constraint)) =>
+            {
                 Self::UnknownTrunk
             }
             sqlx::Error::Database(refusal) if is_about_input(refusal.code().as_deref()) => {
@@ -130,7 +134,7 @@ impl Queue {
         self.change(sql, name, changes, (by, why)).await
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         sql: &'static str,
         name: &str,
@@ -148,8 +152,8 @@ impl Queue {
     }
 }
 
-/// Constraint that a campaign's trunk exists.
-const TRUNK: &str = "campaigns_trunk_fkey";
+/// Constraints that a trunk exists.
+const TRUNK: [&str; 2] = ["campaigns_trunk_fkey", "caller_ids_trunk_fkey"];
 
 /// SQLSTATE class 22 (data) and 23 (constraints): the value is wrong, not the database.
 fn is_about_input(code: Option<&str>) -> bool {

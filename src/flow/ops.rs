@@ -30,8 +30,19 @@ macro_rules! questions {
 
 /// All of them, in the order in which a person on call needs them.
 pub const QUESTIONS: &[Question] = questions![
-    "overview", "queue", "waiting", "live", "retries", "failures", "stuck", "inbox", "trunks",
-    "workers", "number", "health",
+    "overview",
+    "queue",
+    "waiting",
+    "live",
+    "retries",
+    "failures",
+    "stuck",
+    "inbox",
+    "trunks",
+    "caller_ids",
+    "workers",
+    "number",
+    "health",
 ];
 
 /// The only parameter of such a file: a telephone number, as psql writes a variable.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 mod call;
 
+mod caller_id;
 mod contact_limit;
 mod hours;
 
@@ -23,6 +24,7 @@ mod stats;
 mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
+pub use caller_id::CallerId;
 pub use contact_limit::ContactLimit;
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
@@ -82,10 +84,10 @@ pub struct Act {
     #[schema(example = "pause")]
     pub act: String,
     /// What it was done to: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`,
-    /// `calls` (a batch) or `cluster`.
+    /// `caller_id`, `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
-    /// Name of the campaign, trunk, limit, worker or number; null for `calls` and `cluster`.
+    /// Name of the campaign, trunk, worker, number or caller id; null for `calls` and `cluster`.
     pub name: Option<String>,
     /// Reason given, if any.
     pub why: Option<String>,

@@ -86,12 +86,7 @@ pub(super) async fn change<L: Lane>(
     mut changes: Value,
 ) -> Result<Json<L>, Problem> {
     let why = take(&mut changes, "why");
-    if changes.as_object().is_none_or(serde_json::Map::is_empty) {
-        return Err(Problem::new(
-            Code::InvalidRequest,
-            "nothing to change was given",
-        ));
-    }
+    needed_change(&changes)?;
     let (by, why) = (owner.by(), why.as_deref());
     if !app
         .calls
@@ -101,6 +96,16 @@ pub(super) async fn change<L: Lane>(
         return Err(no_such::<L>());
     }
     show(app, name).await
+}
+
+pub(super) fn needed_change(changes: &Value) -> Result<(), Problem> {
+    if changes.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Err(Problem::new(
+            Code::InvalidRequest,
+            "nothing to change was given",
+        ));
+    }
+    Ok(())
 }
 
 /// Takes out a field that is not a column. One that is not a text stays, and the database refuses it.

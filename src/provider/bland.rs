@@ -13,11 +13,11 @@ use super::{
     Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
     Webhook, Webhooks,
     client::{Client, Credentials},
-    platform::{CLOCKS_DIFFER, REFERENCE, Scripts, TRUNK, variables},
+    platform::{CLOCKS_DIFFER, REFERENCE, Scripts, TRUNK, variables, voicemail_message},
     protocol::{self, is_verbatim},
     words,
 };
-use crate::domain::{Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{AnsweringMachine, Phone, Placement, Reference, Refusal, Report};
 
 mod answers;
 mod check;
@@ -86,6 +86,16 @@ impl Bland {
         };
         if let Some(from) = call.from_number.as_ref().or(self.settings.from.as_ref()) {
             field("from", from.as_e164().into());
+        }
+        // Any message is left, whatever the action; without one there is nothing to leave.
+        let message = voicemail_message(&call.metadata);
+        match (call.answering_machine, message) {
+            (AnsweringMachine::Ignore, _) => {}
+            (AnsweringMachine::LeaveMessage, Some(message)) => {
+                let voicemail = json!({ "action": "leave_message", "message": message });
+                field("voicemail", voicemail);
+            }
+            _ => field("voicemail", json!({ "action": "hangup" })),
         }
         let script = self.settings.scripts.resolve(&call.script_id);
         if let Some(persona) = script.strip_prefix("persona:") {
@@ -193,6 +203,7 @@ impl Provider for Bland {
             cancels: Some(true),
             lists: Some(false),
             webhooks: Some(Webhooks::PerCall),
+            answering_machine: Some(&[AnsweringMachine::HangUp, AnsweringMachine::LeaveMessage]),
             ..Capabilities::UNKNOWN
         }
     }

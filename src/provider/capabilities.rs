@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{client::Limits, deadline::lease_for};
+use crate::domain::AnsweringMachine;
 
 /// What a platform can do. `None` is *not known*: then only what a person says of the trunk counts.
 ///
@@ -30,6 +31,8 @@ pub struct Capabilities {
     pub webhooks: Option<Webhooks>,
     /// Documented default of how many calls an account may begin in a second. Shown, not enforced: accounts differ.
     pub calls_per_second: Option<f64>,
+    /// What it can be told, with a call, to do if a machine answers.
+    pub answering_machine: Option<&'static [AnsweringMachine]>,
     /// How long placing a call may take: as long as the platform's own client waits. Beyond four and a half minutes
     /// nobody waits.
     pub place_timeout: Duration,
@@ -84,6 +87,7 @@ impl Capabilities {
         lists: None,
         webhooks: None,
         calls_per_second: None,
+        answering_machine: None,
         place_timeout: Limits::DEFAULT.total,
     };
 
@@ -114,6 +118,7 @@ impl Capabilities {
             "lists": self.lists,
             "webhooks": self.webhooks,
             "callsPerSecond": self.calls_per_second,
+            "answeringMachine": self.answering_machine,
             "placeTimeout": iso_8601(self.place_timeout),
         })
     }

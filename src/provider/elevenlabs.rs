@@ -20,7 +20,9 @@ use super::{
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{
+    AnsweringMachine, Concerns, Outcome, Phone, Placement, Reference, Refusal, Report,
+};
 
 mod answers;
 mod check;
@@ -116,12 +118,21 @@ impl ElevenLabs {
         if let (Some(branch), Some(fields)) = (branch, client_data.as_object_mut()) {
             fields.insert("branch_id".to_owned(), branch.into());
         }
+        let mut telephony = json!({ "ringing_timeout_secs": call.ring_timeout_sec });
+        if self.settings.carrier == Carrier::Twilio
+            && call.answering_machine == AnsweringMachine::HangUp
+            && let Some(fields) = telephony.as_object_mut()
+        {
+            let hang_up = json!({ "action": "hang_up", "answered_by": ["machine_start", "fax"] });
+            let detection = json!({ "mode": "enable", "actions": [hang_up] });
+            fields.insert("twilio_machine_detection".to_owned(), detection);
+        }
         Ok(json!({
             "agent_id": agent,
             "agent_phone_number_id": number,
             "to_number": call.phone.as_e164(),
             "conversation_initiation_client_data": client_data,
-            "telephony_call_config": { "ringing_timeout_secs": call.ring_timeout_sec },
+            "telephony_call_config": telephony,
         }))
     }
 
@@ -179,6 +190,10 @@ impl Provider for ElevenLabs {
             cancels: Some(false),
             lists: Some(false),
             webhooks: Some(Webhooks::PerAccount),
+            answering_machine: Some(match self.settings.carrier {
+                Carrier::Twilio => &[AnsweringMachine::HangUp],
+                Carrier::Sip | Carrier::Exotel => &[],
+            }),
             ..Capabilities::UNKNOWN
         }
     }

@@ -16,7 +16,7 @@ use super::{
     client::{Built, Client, Credentials, Limits},
     protocol, words,
 };
-use crate::domain::{Phone, Placement, Reference, Report};
+use crate::domain::{AnsweringMachine, Phone, Placement, Reference, Report};
 
 mod answer;
 mod look_up;
@@ -46,6 +46,8 @@ struct PlaceBody<'a> {
     reference: &'a str,
     max_duration_sec: i32,
     ring_timeout_sec: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answering_machine: Option<AnsweringMachine>,
 }
 
 impl HttpProvider {
@@ -74,6 +76,8 @@ impl HttpProvider {
             reference: &reference,
             max_duration_sec: call.max_duration_sec,
             ring_timeout_sec: call.ring_timeout_sec,
+            answering_machine: Some(call.answering_machine)
+                .filter(|told| *told != AnsweringMachine::Ignore),
         };
         // Strings, numbers and a `Value` always serialise.
         let body = serde_json::to_vec(&body).unwrap_or_default();

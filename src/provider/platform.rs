@@ -61,6 +61,13 @@ impl FromStr for Scripts {
     }
 }
 
+/// Text that the caller gave for a machine that answers: `voicemailMessage` in the metadata.
+pub(super) fn voicemail_message(metadata: &RawValue) -> Option<String> {
+    let message = variables(metadata).remove("voicemailMessage")?;
+    let message = message.as_str().map(str::trim)?;
+    (!message.is_empty()).then(|| message.to_owned())
+}
+
 /// The platform's ids of the account's caller ids: `+14155550100=phnum_01,+14155550101=phnum_02`.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers(Vec<(Phone, String)>);

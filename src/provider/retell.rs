@@ -15,11 +15,13 @@ use super::{
     Cancellation, Capabilities, Error, Finding, Idempotency, LookUps, LookedUp, Order, Provider,
     Webhook, Webhooks,
     client::{Client, Credentials},
-    platform::{REFERENCE, Scripts, TRUNK, variables},
+    platform::{REFERENCE, Scripts, TRUNK, variables, voicemail_message},
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{
+    AnsweringMachine, ClaimedCall, Concerns, Outcome, Phone, Placement, Reference, Refusal, Report,
+};
 
 mod answers;
 mod check;
@@ -99,6 +101,7 @@ impl Retell {
                     webhook_timeout_ms: WEBHOOK_TIMEOUT,
                     ring_duration_ms: milliseconds(call.ring_timeout_sec, RING),
                     max_call_duration_ms: milliseconds(call.max_duration_sec, DURATION),
+                    voicemail_option: voicemail_option(call),
                 },
             },
         })
@@ -158,6 +161,7 @@ impl Provider for Retell {
             lists: Some(false),
             webhooks: Some(Webhooks::PerCall),
             calls_per_second: Some(1.0),
+            answering_machine: Some(&[AnsweringMachine::HangUp, AnsweringMachine::LeaveMessage]),
             place_timeout: PLACE_TIMEOUT,
             ..Capabilities::UNKNOWN
         }
@@ -204,6 +208,19 @@ impl Provider for Retell {
     }
 }
 
+/// What the agent does about a machine, instead of what it is set up to do. A message without a text is left to
+/// the agent's own settings.
+fn voicemail_option(call: &ClaimedCall) -> Option<Value> {
+    let action = match call.answering_machine {
+        AnsweringMachine::Ignore => return None,
+        AnsweringMachine::HangUp => json!({ "type": "hangup" }),
+        AnsweringMachine::LeaveMessage => {
+            json!({ "type": "static_text", "text": voicemail_message(&call.metadata)? })
+        }
+    };
+    Some(json!({ "action": action }))
+}
+
 /// Retell's variables are texts.
 fn as_text(value: Value) -> Value {
     match value {
@@ -238,6 +255,8 @@ struct Agent<'a> {
     webhook_timeout_ms: u32,
     ring_duration_ms: i64,
     max_call_duration_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voicemail_option: Option<Value>,
 }
 
 #[cfg(test)]

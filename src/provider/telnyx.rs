@@ -20,7 +20,9 @@ use super::{
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{
+    AnsweringMachine, Concerns, Outcome, Phone, Placement, Reference, Refusal, Report,
+};
 
 mod answers;
 mod check;
@@ -123,6 +125,11 @@ impl Telnyx {
             timeout_secs: seconds(call.ring_timeout_sec, RING),
             retry_on_timeout: false,
             time_limit_secs: seconds(call.max_duration_sec, DURATION),
+            answering_machine_detection: match call.answering_machine {
+                AnsweringMachine::Ignore => None,
+                AnsweringMachine::HangUp => Some("detect"),
+                AnsweringMachine::LeaveMessage => Some("greeting_end"),
+            },
             assistant: Assistant {
                 id: assistant,
                 dynamic_variables: variables(&call.metadata)
@@ -222,6 +229,8 @@ impl Provider for Telnyx {
             lists: Some(false),
             webhooks: Some(Webhooks::PerCall),
             calls_per_second: Some(30.0),
+            // A machine is detected and reported; the assistant talks on.
+            answering_machine: Some(&[]),
             ..Capabilities::UNKNOWN
         }
     }
@@ -291,6 +300,8 @@ struct PlaceBody<'a> {
     /// If true, the call goes on over other routes and rings for a multiple of the time.
     retry_on_timeout: bool,
     time_limit_secs: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answering_machine_detection: Option<&'static str>,
     assistant: Assistant<'a>,
 }
 

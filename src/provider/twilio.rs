@@ -17,7 +17,9 @@ use super::{
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{
+    AnsweringMachine, Concerns, Outcome, Phone, Placement, Reference, Refusal, Report,
+};
 
 mod answers;
 mod check;
@@ -91,6 +93,13 @@ impl Twilio {
             ("Timeout", seconds(call.ring_timeout_sec, RING)),
             ("TimeLimit", seconds(call.max_duration_sec, DURATION)),
         ];
+        // The script gets `AnsweredBy` and acts on it.
+        let detection = match call.answering_machine {
+            AnsweringMachine::Ignore => None,
+            AnsweringMachine::HangUp => Some("Enable"),
+            AnsweringMachine::LeaveMessage => Some("DetectMessageEnd"),
+        };
+        fields.extend(detection.map(|how| ("MachineDetection", how.to_owned())));
         fields.extend(EVENTS.map(|event| ("StatusCallbackEvent", event.to_owned())));
         Ok(fields)
     }
@@ -162,6 +171,8 @@ impl Provider for Twilio {
             lists: Some(false),
             webhooks: Some(Webhooks::PerCall),
             calls_per_second: Some(1.0),
+            // A machine is detected and reported; the script has to act on it.
+            answering_machine: Some(&[]),
             ..Capabilities::UNKNOWN
         }
     }

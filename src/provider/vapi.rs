@@ -14,12 +14,16 @@ use super::{
     Webhook,
     answer::Answer,
     client::{Client, Credentials},
-    platform::{CLOCKS_DIFFER, Numbers, REFERENCE, Scripts, TRUNK, text, variables},
+    platform::{
+        CLOCKS_DIFFER, Numbers, REFERENCE, Scripts, TRUNK, text, variables, voicemail_message,
+    },
     protocol::is_verbatim,
     signature::{Rejection, Secrets, Verified},
     words,
 };
-use crate::domain::{ClaimedCall, Concerns, Outcome, Phone, Placement, Reference, Refusal, Report};
+use crate::domain::{
+    AnsweringMachine, ClaimedCall, Concerns, Outcome, Phone, Placement, Reference, Refusal, Report,
+};
 use answers::Page;
 
 mod answers;
@@ -153,6 +157,18 @@ impl Vapi {
         );
         let longest = call.max_duration_sec.clamp(least, most);
         field("maxDurationSeconds", longest.into());
+        // With a message Vapi leaves it, without one it hangs up; the assistant may have one of its own.
+        let message = match call.answering_machine {
+            AnsweringMachine::Ignore => None,
+            AnsweringMachine::HangUp => Some(Some(String::new())),
+            AnsweringMachine::LeaveMessage => Some(voicemail_message(&call.metadata)),
+        };
+        if let Some(message) = message {
+            field("voicemailDetection", json!({ "provider": "vapi" }));
+            if let Some(message) = message {
+                field("voicemailMessage", message.into());
+            }
+        }
         if let Webhooks::PerCall { credential_id } = &self.settings.webhooks {
             // Without a plan nothing is retried.
             let plan = json!({ "type": "exponential", "maxRetries": 5, "baseDelaySeconds": 2 });
@@ -289,6 +305,7 @@ impl Provider for Vapi {
                 Webhooks::PerCall { .. } => super::Webhooks::PerCall,
                 Webhooks::Inherited => super::Webhooks::PerAccount,
             }),
+            answering_machine: Some(&[AnsweringMachine::HangUp, AnsweringMachine::LeaveMessage]),
             ..Capabilities::UNKNOWN
         }
     }

@@ -3,13 +3,13 @@
 use pgdial::{
     flow::{
         heartbeat::Worker,
-        view::{Act, Call, Campaign, ContactLimit, Trunk},
+        view::{Act, Call, CallerId, Campaign, ContactLimit, Trunk},
     },
     http::schema::{
         CallPage,
         acting::{
-            ActPage, Campaigns, ContactLimits, DoNotCallList, DoNotCallResponse, DrainResponse,
-            Trunks, Workers,
+            ActPage, CallerIds, Campaigns, ContactLimits, DoNotCallList, DoNotCallResponse,
+            DrainResponse, RemoveCallerIdResponse, Trunks, Workers,
         },
     },
 };
@@ -190,6 +190,46 @@ async fn a_trunk_is_made_changed_paused_and_resumed() {
     );
 }
 
+#[tokio::test]
+async fn a_caller_id_is_added_changed_and_removed() {
+    let world = World::new().await;
+    let path = "/api/v1/caller-ids";
+    let number = "+14155550901";
+    let new = json!({ "number": "+1 (415) 555-0901", "pool": "us", "why": "bought" });
+    let added = world.send("POST", path, &new).await;
+    assert_eq!(added.status, 201, "{}", added.text);
+    let added: CallerId = typed(&added);
+    assert_eq!((added.number.as_str(), added.dials), (number, 0));
+    let wish = json!({ "number": number, "dailyCap": 150, "rest": "2 hours", "why": "spam label" });
+    let set: CallerId = typed(&world.send("POST", "/api/v1/caller-ids/set", &wish).await);
+    assert_eq!((set.daily_cap, set.rest_until.is_some()), (Some(150), true));
+    let pause = json!({ "number": number, "paused": true, "why": "spam label" });
+    let paused: CallerId = typed(&world.send("POST", "/api/v1/caller-ids/set", &pause).await);
+    assert_eq!(paused.paused_by.as_deref(), Some("api:anonymous"));
+    let all: CallerIds = typed(&world.get("/api/v1/caller-ids?pool=us").await);
+    assert_eq!(all.caller_ids.len(), 1);
+    let none: CallerIds = typed(&world.get("/api/v1/caller-ids?pool=eu").await);
+    assert_eq!(none.caller_ids.len(), 0);
+    for changed in [true, false] {
+        let removed = json!({ "number": number });
+        let removed: RemoveCallerIdResponse = typed(
+            &world
+                .send("POST", "/api/v1/caller-ids/remove", &removed)
+                .await,
+        );
+        assert_eq!(removed.changed, changed);
+    }
+    assert_eq!(
+        acts(&world).await,
+        [
+            "api:anonymous create caller_id +14155550901 bought",
+            "api:anonymous set caller_id +14155550901 spam label",
+            "api:anonymous pause caller_id +14155550901 spam label",
+            "api:anonymous remove caller_id +14155550901 -",
+        ]
+    );
+}
+
 /// Method and path | body | status and code | words of the detail.
 #[tokio::test]
 async fn what_cannot_be_done_to_a_lane_says_why() {
@@ -201,6 +241,13 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
         POST campaigns | {"name": "x", "trunk": "moon"} | 422 unknown_trunk | no trunk of this name
         POST campaigns | {"name": "x", "colour": 1} | 422 invalid_request | "colour" is an unknown field
         POST campaigns | {"name": "x", "why": 5} | 422 invalid_request | "why" must be a string
+        POST caller-ids | {"pool": "us"} | 422 invalid_request | "number" is
+        POST caller-ids | {"number": "555", "pool": "us"} | 422 invalid_request | "number" is
+        POST caller-ids | {"number": "+14155550901"} | 422 invalid_request | "pool" is missing
+        POST caller-ids | {"number": "+14155550901", "pool": "us", "trunk": "moon"} | 422 unknown_trunk | no trunk of this name
+        POST caller-ids/set | {"number": "+14155550901"} | 422 invalid_request | nothing to change
+        POST caller-ids/set | {"number": "+14155550901", "dailyCap": 9} | 404 no_such_caller_id | GET /api/v1/caller-ids
+        PATCH campaigns/default | {"callerIds": "us"} | 422 invalid_request | "callerIds" must be a pool
         POST trunks | {"name": "1"} | 422 invalid_request | "name" of a trunk has 1 to 31 lower-case
         POST trunks | {"name": "default"} | 409 name_taken | there is a trunk of this name already
         PATCH campaigns/default | {} | 422 invalid_request | nothing to change

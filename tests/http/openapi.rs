@@ -69,6 +69,12 @@ async fn prepared(world: &World, operation: &str, path: &str) -> String {
             world.calls.heartbeat(&worker).await.unwrap();
             worker.id.to_string()
         }
+        "set_caller_id" => {
+            let new = json!({ "number": "+14155550199", "pool": "us-sales" });
+            let added = world.send("POST", "/api/v1/caller-ids", &new).await;
+            assert_eq!(added.status, 201, "{}", added.text);
+            String::new()
+        }
         "redrive_call" => {
             let id = world.enqueue(to).await;
             let cancel = world.ask("POST", &format!("/api/v1/calls/{id}/cancel"));

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::support::{TestDb, processes::Machine};
 
 mod acting;
+mod caller_ids;
 mod calls;
 mod dnc;
 mod doctor;

@@ -54,6 +54,8 @@ async fn staged() -> TestDb {
 
 async fn stage() -> TestDb {
     let db = TestDb::new().await;
+    db.sql("select pgdial.add_caller_id('+14155550901', '{\"pool\": \"main\"}')")
+        .await;
     db.worker(&["default"]).await;
     let lost = db.in_call(&number(1)).await;
     db.forward("1 hour").await;
@@ -297,8 +299,7 @@ async fn every_file_runs_read_only_within_a_time_limit_and_shows_no_number() {
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    let all =
-        "failures health inbox live number overview queue retries stuck trunks waiting workers";
+    let all = "caller_ids failures health inbox live number overview queue retries stuck trunks waiting workers";
     assert_eq!(names.join(" "), all);
     for name in names {
         let text = fs::read_to_string(folder().join(format!("{name}.sql"))).unwrap();

@@ -80,6 +80,14 @@ const REASONS: &[Staged] = &[
         go: "update pgdial.trunks set held_until = null",
     },
     Staged {
+        reason: "caller_ids_spent",
+        come: "insert into pgdial.caller_ids (number, pool, trunk, rest_until) values ('+14155550199', 'p', 'default', pgdial.now() + interval '1 hour'); \
+            update pgdial.campaigns set caller_ids = 'p'",
+        says: &["of the 1 caller ids of pool p on trunk default 1 resting"],
+        timed: true,
+        go: "update pgdial.caller_ids set rest_until = null",
+    },
+    Staged {
         reason: "contact_limit",
         come: "select pgdial.set_contact_limit('few', '{\"counts\": \"attempts\", \"period\": \"1 day\", \"allCampaigns\": true}'); \
                insert into pgdial.dials (phone, at, campaign, call_id, claim_no) \

@@ -22,7 +22,7 @@ use super::{
     json::{at, fields, number, text},
 };
 use crate::{
-    calls::{Call, End, Order, Phase},
+    calls::{Call, End, OnMachine, Order, Phase},
     clock,
     dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
@@ -328,6 +328,12 @@ fn order(request: Value) -> Result<Order, Refused> {
         reference: text(&request, "/metadata/pgdial_reference"),
         max_duration_sec: Some(minutes * 60),
         ring_timeout_sec: None,
+        on_machine: match at(&request, "/voicemail/action").as_str() {
+            // Whatever the action, a message is left.
+            _ if text(&request, "/voicemail/message").is_some() => OnMachine::LeaveMessage,
+            Some("hangup") => OnMachine::HangUp,
+            _ => OnMachine::Ignore,
+        },
         echo: request,
     })
 }

@@ -31,7 +31,7 @@ use super::{
     json::{at, fields, merged, number, text},
 };
 use crate::{
-    calls::{Call, Order, Phase},
+    calls::{Call, OnMachine, Order, Phase},
     dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
 };
@@ -281,7 +281,8 @@ fn order(request: &Value, carrier: Carrier) -> Result<Order, Refused> {
     };
     let number_id = demanded("agent_phone_number_id")?;
     let client_data = at(request, "/conversation_initiation_client_data");
-    let ring = number(request, "/telephony_call_config/ringing_timeout_secs");
+    let config = at(request, "/telephony_call_config");
+    let ring = number(config, "/ringing_timeout_secs");
     Ok(Order {
         to: demanded("to_number")?,
         from: Some(caller_id(&number_id)),
@@ -291,6 +292,10 @@ fn order(request: &Value, carrier: Carrier) -> Result<Order, Refused> {
         reference: text(client_data, "/user_id"),
         max_duration_sec: None,
         ring_timeout_sec: Some(ring.unwrap_or(RING_SEC)),
+        on_machine: match at(config, "/twilio_machine_detection/actions/0/action").as_str() {
+            Some("hang_up") => OnMachine::HangUp,
+            _ => OnMachine::Ignore,
+        },
         echo: json!({
             "carrier": carrier.word(), "phone_number_id": number_id, "client_data": client_data,
         }),

@@ -21,7 +21,7 @@ use super::{
     json::{at, fields, number, text},
 };
 use crate::{
-    calls::{Call, End, Order, Phase},
+    calls::{Call, End, OnMachine, Order, Phase},
     dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
 };
@@ -223,6 +223,8 @@ fn order(request: &Value) -> Result<Order, Refused> {
         reference: text(request, "/metadata/pgdial_reference"),
         max_duration_sec: seconds("/max_call_duration_ms", TALK_MS),
         ring_timeout_sec: seconds("/ring_duration_ms", RING_MS),
+        // Whatever is done about a machine, the call does not count as connected.
+        on_machine: OnMachine::Ignore,
         echo: json!({
             "metadata": at(request, "/metadata"), "webhook_events": at(agent, "/webhook_events"),
             "agent_version": number(request, "/override_agent_version").unwrap_or(0),

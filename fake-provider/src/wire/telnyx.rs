@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     Error,
-    calls::{Call, End, Order, Phase},
+    calls::{Call, End, OnMachine, Order, Phase},
     clock,
     dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
@@ -338,6 +338,8 @@ fn order(request: &Value) -> Result<Order, Refused> {
         webhook_url: webhook_url.and_then(|url| url.parse().ok()),
         max_duration_sec: Some(number(request, "/time_limit_secs").unwrap_or(TALK)),
         ring_timeout_sec: Some(if goes_on { ring * 2 } else { ring }),
+        // It is detected and reported; whoever drives the call acts on it.
+        on_machine: OnMachine::Ignore,
         echo: json!({
             "connection_id": connection, "client_state": at(request, "/client_state"), "goes_on": goes_on,
             "call_leg_id": Uuid::new_v4(), "call_session_id": Uuid::new_v4(),

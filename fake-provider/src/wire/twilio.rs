@@ -28,7 +28,7 @@ use super::{
     json::{at, number, text},
 };
 use crate::{
-    calls::{Call, End, Order, Phase},
+    calls::{Call, End, OnMachine, Order, Phase},
     clock,
     dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
@@ -293,6 +293,8 @@ fn order(account: &str, form: &Form) -> Result<Order, Refused> {
         reference: callback.and_then(reference_in),
         max_duration_sec: seconds("TimeLimit", TALK),
         ring_timeout_sec: seconds("Timeout", RING),
+        // It is detected and reported; the script acts on it.
+        on_machine: OnMachine::Ignore,
         echo: json!({
             "account": account, "events": events, "detects_machines": form.get("MachineDetection").is_some(),
             "records": form.get("Record") == Some("true"), "retries": retries.unwrap_or(RETRIES.0).min(RETRIES.1),

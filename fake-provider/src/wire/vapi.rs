@@ -22,7 +22,7 @@ use super::{
     json::{at, fields, number, text},
 };
 use crate::{
-    calls::{Call, End, Order, Phase},
+    calls::{Call, End, OnMachine, Order, Phase},
     clock,
     dialect::{Dialect, Keys, Moment, Webhook},
     rules::{Ending, Refusal},
@@ -306,6 +306,13 @@ fn order(request: &Value, headers: &HeaderMap) -> Result<Order, Refused> {
         reference: reference.map(str::to_owned),
         max_duration_sec: number(overrides, "/maxDurationSeconds").or(Some(TALK_SEC)),
         ring_timeout_sec: ring.or(Some(RING_SEC)),
+        on_machine: match at(overrides, "/voicemailDetection") {
+            Value::Object(_) if text(overrides, "/voicemailMessage").is_some() => {
+                OnMachine::LeaveMessage
+            }
+            Value::Object(_) => OnMachine::HangUp,
+            _ => OnMachine::Ignore,
+        },
         echo: json!({"request": request, "origin": format!("http://{}", host.unwrap_or_default())}),
     })
 }

@@ -199,3 +199,25 @@ async fn refusals_have_the_documented_words() {
     let (_, version) = get(&stage, "/v1/pathway/good/version/3").await;
     assert_eq!(version["version_number"], 3);
 }
+
+#[tokio::test]
+async fn a_machine_is_hung_up_on_unless_there_is_a_message() {
+    for (voicemail, is_hung_up) in [
+        (json!({"action": "hangup"}), true),
+        (
+            json!({"action": "hangup", "message": "Call us back."}),
+            false,
+        ),
+    ] {
+        let mut stage = Stage::of_machines(Speak::Bland).await;
+        place(&stage, &with(&stage, "voicemail", voicemail)).await;
+        let told = report(&mut stage).await;
+        assert_eq!(told["answered_by"], "voicemail");
+        let seconds: u64 = told["corrected_duration"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert_eq!(seconds < 3, is_hung_up, "{seconds}");
+    }
+}

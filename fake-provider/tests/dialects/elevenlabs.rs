@@ -209,3 +209,16 @@ async fn the_workspace_says_where_its_webhook_goes() {
     let facts = (&number["phone_number"], &number["provider"]);
     assert_eq!(facts, (&json!("+14155550177"), &json!("sip_trunk")));
 }
+
+#[tokio::test]
+async fn a_machine_is_hung_up_on_where_the_request_says_so() {
+    let mut stage = Stage::of_machines(Speak::ElevenLabs).await;
+    placed(&stage, BY_TWILIO).await;
+    let webhook = stage.webhook().await.json();
+    let metadata = &webhook["data"]["metadata"];
+    assert_eq!(metadata["phone_call"]["call_result"], "voicemail");
+    assert!(
+        metadata["call_duration_secs"].as_u64().unwrap() < 3,
+        "{webhook}"
+    );
+}

@@ -53,6 +53,12 @@ impl Stage {
         Self::with(speak, rules, |_| {}).await
     }
 
+    /// Calls are answered by machines, which talk for three seconds.
+    pub(crate) async fn of_machines(speak: Speak) -> Self {
+        let talk = Span::exactly(std::time::Duration::from_secs(3));
+        Self::with(speak, &["*=voicemail"], |options| options.talk = talk).await
+    }
+
     /// One with other options as well.
     pub(crate) async fn with(
         speak: Speak,

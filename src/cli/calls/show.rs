@@ -18,14 +18,21 @@ pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
     if !call.attempts.is_empty() {
         out.line("")?;
         let header = [
-            "attempt", "claim", "trunk", "claimed", "in call", "ended", "as", "outcome", "why",
+            "attempt", "claim", "trunk", "from", "claimed", "in call", "ended", "as", "outcome",
+            "why",
         ];
-        out.table(&header, call.attempts.iter().map(attempt).collect())?;
+        out.table(
+            &header,
+            call.attempts.iter().map(|one| attempt(one, out)).collect(),
+        )?;
     }
     if !call.events.is_empty() {
         out.line("")?;
         let header = ["at", "event", "claim", "detail"];
-        out.table(&header, call.events.iter().map(event).collect())?;
+        out.table(
+            &header,
+            call.events.iter().map(|one| event(one, out)).collect(),
+        )?;
     }
     Ok(Exit::Ok)
 }
@@ -74,12 +81,13 @@ fn facts(call: &Call, out: &mut Out) -> Result<(), Failure> {
     out.pairs(pairs)
 }
 
-fn attempt(attempt: &Attempt) -> Vec<String> {
+fn attempt(attempt: &Attempt, out: &Out) -> Vec<String> {
     let time = |at: Option<_>| or_empty(at.map(instant));
     vec![
         attempt.attempt.to_string(),
         attempt.claim_no.to_string(),
         or_empty(attempt.trunk.as_ref()),
+        or_empty(attempt.caller_id.as_deref().map(|from| out.phone(from))),
         time(attempt.claimed_at),
         time(attempt.in_call_at),
         time(attempt.ended_at),
@@ -89,21 +97,24 @@ fn attempt(attempt: &Attempt) -> Vec<String> {
     ]
 }
 
-fn event(event: &CallEvent) -> Vec<String> {
+fn event(event: &CallEvent, out: &Out) -> Vec<String> {
     vec![
         instant(event.at),
         event.kind.clone(),
         event.claim_no.to_string(),
-        in_words(&event.detail),
+        in_words(&event.detail, out),
     ]
 }
 
 /// Renders `{"by": "api", "why": null}` as `by=api`.
-fn in_words(detail: &Detail) -> String {
+fn in_words(detail: &Detail, out: &Out) -> String {
     let told = detail.0.iter().filter(|(_, value)| !value.is_null());
-    told.map(|(name, value)| format!("{name}={}", text(value)))
-        .collect::<Vec<_>>()
-        .join(" ")
+    told.map(|(name, value)| match value.as_str() {
+        Some(number) if name == "caller_id" => format!("{name}={}", out.phone(number)),
+        _ => format!("{name}={}", text(value)),
+    })
+    .collect::<Vec<_>>()
+    .join(" ")
 }
 
 #[cfg(test)]

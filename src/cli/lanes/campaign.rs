@@ -1,5 +1,6 @@
 //! What can be set of a campaign, and how it is shown.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Changes, only_given, paused};
@@ -9,7 +10,7 @@ use crate::{
         out::{instant, or_empty, or_none, yes},
         values::{self, Interval, Limit},
     },
-    domain::Region,
+    domain::{AnsweringMachine, Region},
     flow::{Error, Queue, lanes::LaneKind, view::Campaign},
 };
 
@@ -46,6 +47,15 @@ pub struct CampaignChanges {
     /// Upper bound of every wait.
     #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub backoff_cap: Option<Interval>,
+    /// What the provider is told to do if a machine answers. `ignore`: nothing is said of it.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub answering_machine: Option<AnsweringMachine>,
+    /// What follows once a machine has answered: the call is over, or is tried again.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub voicemail: Option<OnVoicemail>,
+    /// Wait after the first voicemail that is retried; doubles with each attempt.
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
+    pub voicemail_base: Option<Interval>,
     /// Retry a call whose attempt ended as unknown, once its number is free: it may ring the person twice.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub redial_unknown: Option<bool>,
@@ -56,6 +66,9 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
+    /// Pool of caller ids to dial from, or none: then as the trunk does.
+    #[arg(long, value_name = "POOL|none", value_parser = values::text_or_none)]
+    pub caller_ids: Option<Limit<String>>,
     /// When to dial again after busy or no answer: backoff, other_part (a part of the callee's day not tried yet) or
     /// next_day. The last two need calling hours.
     #[arg(long, value_name = "backoff|other_part|next_day")]
@@ -86,6 +99,16 @@ pub struct CampaignChanges {
     pub zone_basis: Option<Limit<String>>,
 }
 
+/// What follows a voicemail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum OnVoicemail {
+    /// The call is over.
+    Complete,
+    /// It is tried again.
+    Retry,
+}
+
 impl Changes for CampaignChanges {
     const KIND: LaneKind = LaneKind::Campaign;
 
@@ -102,9 +125,16 @@ impl Changes for CampaignChanges {
             ("noAnswerBase", time(self.no_answer_base)),
             ("faultBase", time(self.fault_base)),
             ("backoffCap", time(self.backoff_cap)),
+            (
+                "answeringMachine",
+                self.answering_machine.map(|how| json!(how)),
+            ),
+            ("voicemail", self.voicemail.map(|how| json!(how))),
+            ("voicemailBase", time(self.voicemail_base)),
             ("redialUnknown", self.redial_unknown.map(Value::from)),
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
+            ("callerIds", self.caller_ids.clone().map(Limit::into_json)),
             ("retryAt", self.retry_at.clone().map(Value::from)),
             ("startsAt", self.starts_at.clone()),
             ("endsAt", self.ends_at.clone()),
@@ -153,7 +183,7 @@ impl Changes for CampaignChanges {
     }
 
     fn pairs(lane: &Campaign) -> Vec<(&'static str, String)> {
-        vec![
+        let mut pairs = vec![
             ("campaign", lane.name.clone()),
             ("trunk", lane.trunk.clone()),
             ("paused", is_paused(lane)),
@@ -169,9 +199,16 @@ impl Changes for CampaignChanges {
             ("no answer base", lane.no_answer_base.to_string()),
             ("fault base", lane.fault_base.to_string()),
             ("backoff cap", lane.backoff_cap.to_string()),
+            (
+                "answering machine",
+                lane.answering_machine.replace('_', " "),
+            ),
+            ("voicemail", lane.voicemail.clone()),
+            ("voicemail base", lane.voicemail_base.to_string()),
             ("redial unknown", yes(lane.redial_unknown).to_owned()),
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
+            ("caller ids", or_none(lane.caller_ids.as_ref())),
             ("retry at", lane.retry_at.clone()),
             ("starts at", or_none(lane.starts_at.map(instant))),
             ("ends at", or_none(lane.ends_at.map(instant))),
@@ -184,7 +221,10 @@ impl Changes for CampaignChanges {
                     .clone()
                     .unwrap_or_else(|| "as its calling hours say".to_owned()),
             ),
-        ]
+        ];
+        let conflicts = lane.conflicts.iter();
+        pairs.extend(conflicts.map(|conflict| ("conflict", conflict.clone())));
+        pairs
     }
 }
 

@@ -213,6 +213,16 @@ fn platform(adapter: &TrunkAdapter) -> Vec<(&'static str, String)> {
                     .map(|pace| format!("{pace} a second by default")),
             ),
         ),
+        (
+            "told of machines",
+            known(adapter.answering_machine.as_ref().map(|told| {
+                if told.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    told.join(", ").replace('_', " ")
+                }
+            })),
+        ),
         ("placing may take", or_none(adapter.place_timeout.as_ref())),
     ]
 }

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::CallId;
+use crate::domain::{AnsweringMachine, CallId};
 
 fn turns(trunks: &[&str], permits: usize) -> Arc<Turns> {
     let trunks: Vec<String> = trunks.iter().map(ToString::to_string).collect();
@@ -30,6 +30,7 @@ fn call(trunk: &str) -> ClaimedCall {
         lease_sec: 60,
         ring_timeout_sec: 60,
         max_duration_sec: 1800,
+        answering_machine: AnsweringMachine::Ignore,
         traceparent: None,
     }
 }

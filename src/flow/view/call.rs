@@ -17,7 +17,7 @@ pub struct CallSummary {
     /// Number to ring, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
-    /// Caller id, E.164; null leaves it to the provider.
+    /// Caller id as requested, E.164; null leaves it to the campaign's pool or the provider.
     pub from: Option<String>,
     /// The provider's id of the script, agent or assistant.
     #[schema(example = "welcome")]
@@ -71,7 +71,7 @@ pub struct Call {
     /// Part of a country in which the callee is, as requested; null: as the number says.
     #[schema(example = "US-FL")]
     pub region: Option<String>,
-    /// Caller id, E.164; null leaves it to the provider.
+    /// Caller id as requested, E.164; null leaves it to the campaign's pool or the provider.
     pub from: Option<String>,
     /// The provider's id of the script, agent or assistant.
     #[schema(example = "welcome")]
@@ -150,6 +150,8 @@ pub struct Attempt {
     pub attempt: i32,
     /// Trunk the claim was for.
     pub trunk: Option<String>,
+    /// Number it was dialed from; null leaves it to the provider.
+    pub caller_id: Option<String>,
     /// When the call was claimed.
     pub claimed_at: Option<DateTime<Utc>>,
     /// When the provider accepted the call.

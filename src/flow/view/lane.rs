@@ -51,6 +51,21 @@ pub struct Campaign {
     /// them.
     #[schema(example = "US")]
     pub region: Option<String>,
+    /// What the provider is told to do if a machine answers: `ignore` (nothing is said of it), `hang_up` or
+    /// `leave_message`. Default `ignore`.
+    #[schema(example = "hang_up")]
+    pub answering_machine: String,
+    /// What follows once a machine has answered: `complete` (the call is over) or `retry`. Default `complete`.
+    #[schema(example = "complete")]
+    pub voicemail: String,
+    /// First wait after a voicemail that is retried; doubles with each attempt. Default 2 hours.
+    pub voicemail_base: Length,
+    /// Settings that have no effect on its trunk, and what follows.
+    #[schema(example = json!([]))]
+    pub conflicts: Vec<String>,
+    /// Pool of caller ids that its calls are dialed from; null means as the trunk does.
+    #[schema(example = "us-sales")]
+    pub caller_ids: Option<String>,
     /// When a call is dialed again after `busy` or `no_answer`: `backoff`, `other_part` (in a part of the callee's day
     /// not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later).
     #[schema(example = "backoff")]
@@ -166,6 +181,9 @@ pub struct TrunkAdapter {
     pub webhooks: Option<String>,
     /// Documented default of how many calls may begin in a second.
     pub calls_per_second: Option<f64>,
+    /// What it can be told, with a call, to do if a machine answers: `hang_up`, `leave_message`.
+    #[schema(example = json!(["hang_up"]))]
+    pub answering_machine: Option<Vec<String>>,
     /// How long placing a call may take.
     pub place_timeout: Option<Length>,
 }

@@ -17,6 +17,7 @@ pub enum Code {
     NotFound,
     NoSuchCampaign,
     NoSuchTrunk,
+    NoSuchCallerId,
     NoSuchWorker,
     NoSuchContactLimit,
     NoSuchCallingHours,
@@ -57,7 +58,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -66,6 +67,7 @@ impl Code {
         Self::NotFound,
         Self::NoSuchCampaign,
         Self::NoSuchTrunk,
+        Self::NoSuchCallerId,
         Self::NoSuchWorker,
         Self::NoSuchContactLimit,
         Self::NoSuchCallingHours,
@@ -124,6 +126,11 @@ impl Code {
                 "No campaign has this name",
             ),
             Self::NoSuchTrunk => ("no_such_trunk", S::NOT_FOUND, "No trunk has this name"),
+            Self::NoSuchCallerId => (
+                "no_such_caller_id",
+                S::NOT_FOUND,
+                "The number is in no pool",
+            ),
             Self::NoSuchWorker => ("no_such_worker", S::NOT_FOUND, "There is no such worker"),
             Self::NoSuchContactLimit => (
                 "no_such_contact_limit",

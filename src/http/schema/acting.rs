@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
 use crate::flow::forget::ForgetDoNotCall;
-use crate::flow::view::{Act, Campaign, ContactLimit, DoNotCallEntry, Trunk, Worker};
+use crate::flow::view::{Act, CallerId, Campaign, ContactLimit, DoNotCallEntry, Trunk, Worker};
 
 /// Selects calls: every given field must match. At least one field, or `{"all": true}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -133,6 +133,15 @@ pub struct SetCampaignRequest {
     pub fault_base: Option<String>,
     /// Limit of the wait between attempts, before a jitter of ±20 %; default 4 hours.
     pub backoff_cap: Option<String>,
+    /// What the provider is told to do if a machine answers: `ignore` (nothing is said of it), `hang_up` or
+    /// `leave_message`. Default `ignore`.
+    #[schema(example = "hang_up")]
+    pub answering_machine: Option<String>,
+    /// What follows once a machine has answered: `complete` (the call is over) or `retry`. Default `complete`.
+    #[schema(example = "complete")]
+    pub voicemail: Option<String>,
+    /// First wait after a voicemail that is retried; doubles with each attempt. Default 2 hours.
+    pub voicemail_base: Option<String>,
     /// Retry a call whose attempt ended as `unknown`, after its hold: the callee may be rung twice. Default
     /// false.
     pub redial_unknown: Option<bool>,
@@ -149,6 +158,9 @@ pub struct SetCampaignRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
+    /// Pool of caller ids that its calls are dialed from; null means as the trunk does.
+    #[schema(example = json!(null), pattern = r"^[^\u0000]*$")]
+    pub caller_ids: Option<String>,
     /// When a call is dialed again after `busy` or `no_answer`: `backoff` (default), `other_part` (in a part of the
     /// callee's day not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later). The last
     /// two need `callingHours`.
@@ -268,6 +280,68 @@ pub struct Campaigns {
 pub struct Trunks {
     /// Sorted by name.
     pub trunks: Vec<Trunk>,
+}
+
+/// A new caller id.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddCallerIdRequest {
+    /// Pool it joins; a new name makes a new pool.
+    #[schema(example = "us-sales", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    pub pool: String,
+    /// Omitted fields take their defaults.
+    #[serde(flatten)]
+    pub changes: SetCallerIdRequest,
+}
+
+/// Settings of a caller id.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetCallerIdRequest {
+    /// The number, E.164.
+    #[schema(example = "+14155550199")]
+    pub number: String,
+    /// Pool it belongs to.
+    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    pub pool: Option<String>,
+    /// Trunk whose account owns it; default `default`.
+    pub trunk: Option<String>,
+    /// Limit of dials within 24 hours; null means none.
+    #[schema(example = 150, minimum = 1, maximum = 100_000)]
+    pub daily_cap: Option<i32>,
+    /// True: it is chosen no more. Needs a reason.
+    pub paused: Option<bool>,
+    /// How long, from now on, it is not chosen, up to a year; null ends a rest. Needs a reason.
+    #[schema(example = "2 hours")]
+    pub rest: Option<String>,
+    /// Reason, kept with the act.
+    pub why: Option<Why>,
+}
+
+/// A caller id to remove.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveCallerIdRequest {
+    /// The number, E.164.
+    #[schema(example = "+14155550199")]
+    pub number: String,
+    /// Reason, kept with the act.
+    pub why: Option<Why>,
+}
+
+/// Result of removing a caller id.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RemoveCallerIdResponse {
+    /// False if it was in no pool.
+    pub changed: bool,
+}
+
+/// All caller ids.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CallerIds {
+    /// Sorted by pool and number.
+    pub caller_ids: Vec<CallerId>,
 }
 
 /// Worker processes.

@@ -568,3 +568,18 @@ async fn an_account_is_asked_about_all_that_a_call_needs() {
     .await;
     insta::assert_snapshot!(found.join("\n"));
 }
+
+#[test]
+fn a_machine_gets_the_message_or_nothing() {
+    let with_text = json!({"voicemailMessage": "Call us back."});
+    let message = json!({"action": "leave_message", "message": "Call us back."});
+    for (told, metadata, expected) in [
+        ("ignore", &with_text, Value::Null),
+        ("hang_up", &with_text, json!({"action": "hangup"})),
+        ("leave_message", &with_text, message),
+        ("leave_message", &json!({}), json!({"action": "hangup"})),
+    ] {
+        let body = body(&json!({"answering_machine": told, "metadata": metadata}));
+        assert_eq!(body["voicemail"], expected, "{told}");
+    }
+}

@@ -600,3 +600,27 @@ async fn a_workspace_is_asked_about_all_that_a_call_needs() {
     .await;
     insta::assert_snapshot!(found.join("\n"));
 }
+
+#[test]
+fn twilio_is_told_to_hang_up_on_machines_and_other_carriers_nothing() {
+    let mut documented: Value = serde_json::from_str(data!("place-rich.json")).unwrap();
+    let hang_up = documented["telephony_call_config"]["twilio_machine_detection"].take();
+    for (carrier, told, expected) in [
+        (Carrier::Twilio, "ignore", &Value::Null),
+        (Carrier::Twilio, "hang_up", &hang_up),
+        (Carrier::Twilio, "leave_message", &Value::Null),
+        (Carrier::Sip, "hang_up", &Value::Null),
+    ] {
+        let mut agents = elevenlabs();
+        agents.settings.carrier = carrier;
+        let call = claimed(&json!({"answering_machine": told}));
+        let body = agents.place_body(&order(&call)).unwrap();
+        let detection = &body["telephony_call_config"]["twilio_machine_detection"];
+        assert_eq!(detection, expected, "{carrier:?} {told}");
+        let known = agents.capabilities().answering_machine.unwrap();
+        assert_eq!(
+            known.contains(&AnsweringMachine::HangUp),
+            carrier == Carrier::Twilio
+        );
+    }
+}

@@ -476,3 +476,29 @@ async fn a_platform_that_nobody_reaches_is_a_warning() {
         ("key", "warn")
     );
 }
+
+#[test]
+fn what_to_do_with_a_machine_overrides_the_agent() {
+    let with_text = json!({"voicemailMessage": "Call us back."});
+    let documented: Value = serde_json::from_str(data!("place-rich.json")).unwrap();
+    let hang_up = documented["agent_override"]["agent"]["voicemail_option"].clone();
+    let text = json!({"action": {"type": "static_text", "text": "Call us back."}});
+    for (told, metadata, expected) in [
+        ("ignore", &with_text, Value::Null),
+        ("hang_up", &with_text, hang_up),
+        ("leave_message", &with_text, text),
+        // The agent's own.
+        (
+            "leave_message",
+            &json!({"voicemailMessage": " "}),
+            Value::Null,
+        ),
+    ] {
+        let call = call(&json!({"answering_machine": told, "metadata": metadata}));
+        let body = body(&call).unwrap();
+        assert_eq!(
+            body["agent_override"]["agent"]["voicemail_option"], expected,
+            "{told}"
+        );
+    }
+}

@@ -866,3 +866,15 @@ async fn an_account_is_asked_about_all_that_a_call_needs() {
     insta::assert_snapshot!(found.join("\n"));
     assert_eq!(asked[3], "/v2/verified_numbers/%2B14155550100");
 }
+
+#[test]
+fn machines_are_detected_where_the_campaign_says_what_to_do_with_them() {
+    for (told, expected) in [
+        ("ignore", Value::Null),
+        ("hang_up", json!("detect")),
+        ("leave_message", json!("greeting_end")),
+    ] {
+        let body = body(&json!({ "answering_machine": told })).unwrap();
+        assert_eq!(body["answering_machine_detection"], expected, "{told}");
+    }
+}

@@ -786,3 +786,20 @@ async fn an_account_is_asked_about_all_that_a_call_needs() {
         "{found:?}"
     );
 }
+
+#[test]
+fn machines_are_detected_where_the_campaign_says_what_to_do_with_them() {
+    for (told, expected) in [
+        ("ignore", None),
+        ("hang_up", Some("Enable")),
+        ("leave_message", Some("DetectMessageEnd")),
+    ] {
+        let fields = fields(&twilio(), &json!({ "answering_machine": told })).unwrap();
+        let detection = fields.iter().find(|(name, _)| *name == "MachineDetection");
+        assert_eq!(
+            detection.map(|(_, value)| value.as_str()),
+            expected,
+            "{told}"
+        );
+    }
+}

@@ -772,3 +772,42 @@ async fn an_organization_is_asked_about_all_that_a_call_needs() {
         "{found:?}"
     );
 }
+
+#[test]
+fn what_to_do_with_a_machine_overrides_the_assistant() {
+    let with_text = json!({"voicemailMessage": " Call us back. "});
+    for (told, metadata, detection, message) in [
+        ("ignore", &with_text, Value::Null, Value::Null),
+        (
+            "hang_up",
+            &with_text,
+            json!({"provider": "vapi"}),
+            json!(""),
+        ),
+        (
+            "leave_message",
+            &with_text,
+            json!({"provider": "vapi"}),
+            json!("Call us back."),
+        ),
+        // The assistant's own.
+        (
+            "leave_message",
+            &json!({}),
+            json!({"provider": "vapi"}),
+            Value::Null,
+        ),
+    ] {
+        let change = json!({"answering_machine": told, "metadata": metadata});
+        let body = body(&change, settings()).unwrap();
+        let overrides = &body["assistantOverrides"];
+        assert_eq!(
+            (
+                &overrides["voicemailDetection"],
+                &overrides["voicemailMessage"]
+            ),
+            (&detection, &message),
+            "{told}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    calls::{Call, End, Phase},
+    calls::{Call, End, OnMachine, Phase},
     clock,
     dialect::Webhook,
     rules::Ending,
@@ -50,6 +50,9 @@ pub(super) fn object(call: &Call) -> Map<String, Value> {
         put("completedAt", json!(clock::rfc3339(end.at)));
         if let Some(who) = who_answered(&end) {
             put("answeredBy", json!(who));
+        }
+        if end.ending == Ending::Voicemail && call.on_machine == OnMachine::LeaveMessage {
+            put("messageLeft", json!(true));
         }
     }
     object

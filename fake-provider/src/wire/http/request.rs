@@ -4,7 +4,7 @@ use hyper::Uri;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
-use crate::calls::Order;
+use crate::calls::{OnMachine, Order};
 
 /// A dial request. Unknown fields are accepted: other programs speak this protocol too.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,6 +25,8 @@ pub(super) struct PlaceRequest {
     max_duration_sec: Option<u64>,
     #[serde(default)]
     ring_timeout_sec: Option<u64>,
+    #[serde(default)]
+    answering_machine: OnMachine,
 }
 
 impl PlaceRequest {
@@ -39,6 +41,7 @@ impl PlaceRequest {
             reference: self.reference.or(key.map(str::to_owned)),
             max_duration_sec: self.max_duration_sec,
             ring_timeout_sec: self.ring_timeout_sec,
+            on_machine: self.answering_machine,
             echo: Value::Null,
         }
     }
