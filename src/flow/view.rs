@@ -87,7 +87,7 @@ pub struct Act {
     /// `caller_id`, `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
-    /// Name of the campaign, trunk, worker, number or caller id; null for `calls` and `cluster`.
+    /// Name of the campaign, trunk, limit, hours, calendar, worker, number or caller id; null for `calls` and `cluster`.
     pub name: Option<String>,
     /// Reason given, if any.
     pub why: Option<String>,
