@@ -56,8 +56,8 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
-    /// When to dial again after busy or no answer: backoff, other_part (a part of the callee's day not tried yet) or
-    /// next_day. The last two need calling hours.
+    /// When to dial again after busy or no answer: `backoff`, `other_part` (a part of the callee's day not tried yet) or
+    /// `next_day`. The last two need calling hours.
     #[arg(long, value_name = "backoff|other_part|next_day")]
     pub retry_at: Option<String>,
     /// Dial nothing before this instant, as in 2026-01-31T09:00:00+01:00; or none.
