@@ -189,7 +189,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum CampaignsCommand {
     #[command(flatten)]
-    Lane(lanes::LaneCommand<lanes::CampaignChanges>),
+    Lane(Box<lanes::LaneCommand<lanes::CampaignChanges>>),
     /// Show what would be dialled of its waiting calls, what keeps the others, and how long all would take.
     Preview(lanes::preview::PreviewArgs),
 }

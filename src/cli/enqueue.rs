@@ -17,7 +17,7 @@ pub struct EnqueueArgs {
     /// part of one, as in US-FL, whose calling hours apply. Default: the campaign's region.
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
-    /// Where the callee is: an IANA time zone, as in America/New_York. May be repeated: then all of them count.
+    /// Where the callee is: an IANA time zone, as in `America/New_York`. May be repeated: then all of them count.
     #[arg(long, value_name = "ZONE")]
     pub timezone: Vec<String>,
     /// The provider's id of the script, agent or assistant.

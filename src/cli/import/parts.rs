@@ -6,12 +6,12 @@ use crate::domain::Region;
 /// `US-FL`. What is a region already, or unknown, stays as it is: SQL judges it.
 pub(super) fn within(country: Region, region: &str) -> String {
     let region = region.trim();
-    let names = match country.as_str() {
+    let parts = match country.as_str() {
         "US" => STATES,
         "CA" => PROVINCES,
         _ => &[],
     };
-    let mut named = names
+    let mut named = parts
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case(region));
     if let Some((_, code)) = named.next() {

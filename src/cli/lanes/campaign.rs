@@ -69,8 +69,8 @@ pub struct CampaignChanges {
     /// Pool of caller ids to dial from, or none: then as the trunk does.
     #[arg(long, value_name = "POOL|none", value_parser = values::text_or_none)]
     pub caller_ids: Option<Limit<String>>,
-    /// When to dial again after busy or no answer: backoff, other_part (a part of the callee's day not tried yet) or
-    /// next_day. The last two need calling hours.
+    /// When to dial again after busy or no answer: `backoff`, `other_part` (a part of the callee's day not tried yet) or
+    /// `next_day`. The last two need calling hours.
     #[arg(long, value_name = "backoff|other_part|next_day")]
     pub retry_at: Option<String>,
     /// Dial nothing before this instant, as in 2026-01-31T09:00:00+01:00; or none.
