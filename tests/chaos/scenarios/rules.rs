@@ -122,14 +122,11 @@ impl Place {
         lines
             .map(|line| {
                 let cells: Vec<&str> = line.split('\t').collect();
-                let [campaign, _, numbers, _, given, hours, _] = cells[..] else {
-                    panic!("not seven cells: {line}");
-                };
                 Self {
-                    campaign: campaign.to_owned(),
-                    numbers: numbers.to_owned(),
-                    given: given.to_owned(),
-                    hours: hours.to_owned(),
+                    campaign: cells[0].to_owned(),
+                    numbers: cells[2].to_owned(),
+                    given: cells[4].to_owned(),
+                    hours: cells[5].to_owned(),
                 }
             })
             .collect()
