@@ -5,6 +5,9 @@ use crate::support::TestDb;
 /// A number, and the zones and the region of the library; empty where it calls the number invalid.
 type Cases = (Vec<String>, Vec<String>, Vec<String>);
 
+/// A number, its zones and regions here, whether those of the library are among them, and whether they are the same.
+type Placed = (String, Vec<String>, Vec<String>, bool, bool);
+
 /// The committed cases; `scripts/phone-areas compare` uses others.
 fn cases() -> Cases {
     let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/phone_areas.tsv");
@@ -35,7 +38,7 @@ async fn no_number_has_fewer_zones_or_regions_than_the_library_says() {
                       string_to_array(c.zones, ' ') = coalesce(a.zones, '{}') \
                from unnest($1::text[], $2::text[], $3::text[]) c (phone, zones, region) \
                left join pgdial.areas a on a.id = pgdial.phone_area(c.phone)";
-    let rows: Vec<(String, Vec<String>, Vec<String>, bool, bool)> = sqlx::query_as(sql)
+    let rows: Vec<Placed> = sqlx::query_as(sql)
         .bind(&phones)
         .bind(&zones)
         .bind(&regions)

@@ -9,6 +9,9 @@ const READ_IN: &str = "@2026-11";
 /// Of a preset and a region ('' for where none of its regions is): its hours, calendar and source.
 type Rules = BTreeMap<(String, String), (String, Option<String>, String)>;
 
+/// The same as the database has it.
+type Row = (String, String, String, Option<String>, Option<String>);
+
 /// What the table says, with "as PRESET" replaced by what it stands for.
 fn table() -> Rules {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/presets/hours.tsv");
@@ -62,7 +65,7 @@ fn table() -> Rules {
 #[tokio::test]
 async fn presets_are_those_of_the_table() {
     let db = TestDb::new().await;
-    let rows: Vec<(String, String, String, Option<String>, Option<String>)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "select h.name, '', pgdial.hours_text(h.week), h.calendar, h.source from pgdial.calling_hours h \
          union all \
          select r.hours, r.region, pgdial.hours_text(r.week), r.calendar, r.source from pgdial.calling_hours_regions r",
