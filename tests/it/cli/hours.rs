@@ -99,6 +99,12 @@ async fn hours_are_made_changed_shown_asked_and_deleted() {
         (&json!(true), &json!(["America/New_York"]))
     );
 
+    what_is_named_stays(&machine);
+}
+
+/// Deletes the hours and the calendar, once nothing names them.
+fn what_is_named_stays(machine: &Machine) {
+    let run = |args: &[&str]| pgdial(machine, args);
     run(&["campaigns", "set", "default", "--calling-hours", "mine"]).done();
     run(&["hours", "delete", "mine"])
         .refused(REFUSED, "calling hours mine cannot go: default names it");
