@@ -115,7 +115,7 @@ begin
                bool_and(coalesce(
                    a.in_time and a.nth = 1
                    and pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no, a.says) in ('accept', 'answer', 'settle')
-                   and (a.kind <> 'answered' or pgdial.who_answered(a.report) is null)
+                   and (a.kind <> 'answered' or coalesce(pgdial.who_answered(a.report), 'human') = 'human')
                    -- If neither the row nor the outcome shows the answer, decide_ending cannot know of it.
                    and (a.kind <> 'ended' or a.report ->> 'outcome' in ('answered', 'voicemail')
                         or not pgdial.proves_answer(a.report))
@@ -137,7 +137,8 @@ begin
         from about a
     ), heard as (
         select p.call_id, p.claim_no, max(p.known) as name,
-               bool_or(p.kind <> 'ended') as accepted, bool_or(p.kind = 'answered') as answered
+               bool_or(p.kind <> 'ended') as accepted, bool_or(p.kind = 'answered') as answered,
+               bool_or(p.kind = 'answered' and pgdial.who_answered(p.report) is not null) as by_human
         from plain p where p.is_plain group by p.call_id, p.claim_no
     ), moved as (
         -- Progress never moves a state backwards, and answered_at is written once: see accept_call.
@@ -145,10 +146,12 @@ begin
         set state = case when h.accepted then 'in_call' else c.state end,
             lease_until = case when not h.accepted then c.lease_until end,
             answered_at = case when h.answered then coalesce(c.answered_at, p_now) else c.answered_at end,
+            answered_by = case when h.by_human then 'human' else c.answered_by end,
             provider_call_id = coalesce(c.provider_call_id, h.name)
         from heard h
         where c.id = h.call_id and c.claim_no = h.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call')
           and (h.accepted and c.state::text <> 'in_call' or h.answered and c.answered_at is null
+               or h.by_human and c.answered_by is distinct from 'human'
                or c.provider_call_id is null and h.name is not null)
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)

@@ -5,7 +5,7 @@ create or replace function pgdial.to_hang_up(p_picked pgdial.picked[], p_now tim
 language plpgsql stable
 as $$
 begin
-    if not pgdial.has_limits() then
+    if not exists (select from pgdial.contact_limits l where l.counts = 'voicemails') then
         return '{}';
     end if;
     return array(select h.id from pgdial.held(array(select p.id from unnest(p_picked) p), p_now, true) h);
@@ -55,7 +55,7 @@ begin
     update pgdial.calls c set answered_by = v_who
     where c.id = p_call.id and c.claim_no = p_call.claim_no and c.state::text = 'in_call'
       and v_who is distinct from c.answered_by and v_who is not null and c.answered_by is distinct from 'human';
-    if found then
+    if found and v_who <> 'human' then     -- whoever answers is a person, unless told otherwise
         perform pgdial.note(p_call, 'answered_by', p_now, jsonb_build_object('who', v_who));
     end if;
 end $$;

@@ -116,8 +116,8 @@ async fn well_known(db: &TestDb) -> Vec<CallId> {
          select pgdial.resume('campaign', 'default', 'it was not (415) 555 0001 but +14155550001', 'ann'); \
          insert into pgdial.trunk_breaker (trunk, last_fault) values ('default', 'cannot dial 14155550001') \
              on conflict (trunk) do update set last_fault = excluded.last_fault; \
-         insert into pgdial.answers (at, trunk, campaign, script_id, from_number, call_id, number, kind, reason) \
-             values (pgdial.now(), 'default', 'default', 's', '', gen_random_uuid(), 1, 'fault', 'cannot dial +14155550001'); \
+         insert into pgdial.answers (at, trunk, campaign, script_id, from_number, caller_id, call_id, number, kind, reason) \
+             values (pgdial.now(), 'default', 'default', 's', '', '', gen_random_uuid(), 1, 'fault', 'cannot dial +14155550001'); \
          select pgdial.do_not_call_add('+14155550001', 'asked by +14155550001', 'ann'); \
          select pgdial.cancel_matching('{\"to\": \"+1 415 555 0001\"}', 'a fax from 14155550001');",
     )

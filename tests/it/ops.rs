@@ -401,3 +401,13 @@ async fn doubts_that_hold_more_than_a_third_of_the_slots_are_named() {
         "{message}"
     );
 }
+
+#[tokio::test]
+async fn caller_ids_tells_what_was_dialled_from_each() {
+    let db = staged().await;
+    db.sql("update pgdial.campaigns set caller_ids = 'main'")
+        .await;
+    db.dialing(&number(77)).await;
+    let line = ops(&db, "caller_ids").await.remove(0);
+    assert_eq!((&*line["dials"], &*line["state"]), ("1", "in use"));
+}

@@ -170,7 +170,10 @@ async fn an_export_goes_to_a_file_or_to_stdout() {
     let written = pgdial(&machine, &["calls", "export", "--out", path]);
     assert_eq!(written.done(), "");
     let written = fs::read_to_string(&file).unwrap();
-    assert!(written.starts_with("id,to,from,campaign,"), "{written}");
+    assert!(
+        written.starts_with("id,to,timezone,region,from,campaign,"),
+        "{written}"
+    );
     assert_eq!(written.lines().count(), 4);
     let nowhere = ["calls", "export", "--out", "/no/such/folder/x.csv"];
     pgdial(&machine, &nowhere).refused(REFUSED, "cannot be written");

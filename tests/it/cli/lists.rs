@@ -76,7 +76,7 @@ const CALLS: &[Case] = &[
     // Names of columns.
     refused("20-hubspot.csv", SCRIPT, &[r#""Phone Number", "Mobile Phone Number""#, "--map"], NONE),
     case("20-hubspot.csv", &["--script", "s", "--map", "Mobile Phone Number=to", "--map", "Phone Number=to"], &[],
-        &[r#"+14155550120 s {"Email": "ada@example.com", "Last Name": "Example", "Record ID": "101", "Time Zone": "US/Pacific", "First Name": "Ada", "Lead Status": "New"}"#]),
+        &[r#"+14155550120 s {"Email": "ada@example.com", "Last Name": "Example", "Record ID": "101", "First Name": "Ada", "Lead Status": "New"}"#]),
     refused("21-apollo.csv", SCRIPT, &["\"Work Direct Phone\", \"Home Phone\", \"Mobile Phone\"", "--map"], NONE),
     case("21-apollo.csv", &["--script", "s", "--map", "Mobile Phone=to", "--map", "Work Direct Phone=to"], &[],
         &[r#"+14155550121 s {"Title": "CTO", "Company": "Acme", "Country": "United States", "Last Name": "Example", "First Name": "Ada", "Corporate Phone": "+1 415-555-0199"}"#]),
