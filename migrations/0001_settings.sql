@@ -171,8 +171,19 @@ create table pgdial.campaigns (
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
     calling_hours text references pgdial.calling_hours (name),     -- null: at any time
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
+    topic text check (topic ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    disposition_rules jsonb check (jsonb_typeof(disposition_rules) = 'array'),
+    opt_out_scope text not null default 'everywhere' check (opt_out_scope in ('everywhere', 'topic', 'campaign')),
+    require_consent boolean not null default false,
     created_at timestamptz not null default pgdial.now()
 );
+comment on column pgdial.campaigns.topic is
+    'what its calls are about: limits and opt-outs may hold for a topic alone';
+comment on column pgdial.campaigns.disposition_rules is
+    'an array of {disposition, when, callbackAt}: the first whose when, a jsonpath, finds something in the result decides';
+comment on column pgdial.campaigns.opt_out_scope is
+    'where a callee who opts out is not called again; topic, without a topic: everywhere';
+comment on column pgdial.campaigns.require_consent is 'only calls with a consent that has not expired are dialled';
 comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';
 comment on column pgdial.campaigns.weight is 'its share of the slots beside other campaigns that have work';
 comment on column pgdial.campaigns.redial_unknown is 'retry a call whose attempt nobody could explain, after its hold';
@@ -208,13 +219,20 @@ create table pgdial.workers (
     accounts text[]                            -- of its trunks, in the same order
 ) with (fillfactor = 50);
 
+-- Numbers not to ring: everywhere, for a topic or for a campaign.
 create table pgdial.do_not_call (
-    phone text primary key check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+    phone text not null check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+    topic text not null default '' check (topic ~ '^([a-z0-9][a-z0-9_-]{0,62})?$'),   -- '': any
+    campaign text not null default '',           -- '': any
+    until timestamptz,                           -- null: for ever
     reason text not null,
     by text not null,
     at timestamptz not null default pgdial.now(),
-    pending boolean not null default true        -- the sweep has not yet looked for waiting calls
+    pending boolean not null default true,       -- the sweep has not yet looked for waiting calls
+    primary key (phone, topic, campaign),
+    constraint do_not_call_has_one_scope check (topic = '' or campaign = '')
 );
+create index do_not_call_over on pgdial.do_not_call (until) where until is not null;
 create index do_not_call_pending on pgdial.do_not_call (at) where pending;
 
 -- Where this database runs, so that one that was restored, copied, or taken over by a standby is noticed before
@@ -247,5 +265,5 @@ create table pgdial.housekeeping_steps (
 comment on table pgdial.housekeeping_steps is 'what became of each step of housekeeping, which workers do once a minute';
 -- Partitions last: their locks are held until the transaction ends.
 insert into pgdial.housekeeping_steps (step, ordinal) values
-    ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4),
-    ('ensure_partitions', 5), ('drop_partitions', 6);
+    ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4), ('drop_list_entries', 5),
+    ('ensure_partitions', 6), ('drop_partitions', 7);

@@ -35,7 +35,7 @@ impl Format {
 }
 
 /// The columns of the CSV, and the field of the call that each shows.
-const COLUMNS: [(&str, &str); 24] = [
+const COLUMNS: [(&str, &str); 29] = [
     ("id", "id"),
     ("to", "to"),
     ("from", "from"),
@@ -44,6 +44,7 @@ const COLUMNS: [(&str, &str); 24] = [
     ("priority", "priority"),
     ("state", "state"),
     ("outcome", "outcome"),
+    ("disposition", "disposition"),
     ("attempt", "attempt"),
     ("max_attempts", "maxAttempts"),
     ("attempts", "attempts"),
@@ -58,6 +59,10 @@ const COLUMNS: [(&str, &str); 24] = [
     ("last_error", "lastError"),
     ("owner", "owner"),
     ("idempotency_key", "idempotencyKey"),
+    ("callback_of", "callbackOf"),
+    ("consent_at", "consentAt"),
+    ("consent_ref", "consentRef"),
+    ("consent_expires_at", "consentExpiresAt"),
     ("metadata", "metadata"),
     ("result", "result"),
 ];

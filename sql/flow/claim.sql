@@ -227,12 +227,13 @@ begin
              cross join lateral (values (coalesce(p_leases[array_position(p_trunks, p.trunk)], 60))) l (sec)
         where c.id = p.id and c.state::text = 'waiting'
         returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
-                  c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent
+                  c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent,
+                  pgdial.allowed(c, g) as allowed
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
                jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at,
-                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec)
+                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec) || s.allowed
         from stamped s
     )
     select coalesce(array_agg(row(s.id, s.claim_no, s.attempt, s.phone, s.from_number, s.script_id, s.metadata, s.trunk,

@@ -27,7 +27,12 @@ begin
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
-        region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end
+        region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end,
+        topic = case when p_changes ? 'topic' then p_changes ->> 'topic' else g.topic end,
+        disposition_rules = case when p_changes ? 'dispositionRules' then nullif(p_changes -> 'dispositionRules', 'null')
+                                 else g.disposition_rules end,
+        opt_out_scope = coalesce(p_changes ->> 'optOutScope', g.opt_out_scope),
+        require_consent = coalesce((p_changes ->> 'requireConsent')::boolean, g.require_consent)
     where g.name = p_name;
     v_found := found;
     perform pgdial.act_as(v_before[1], v_before[2]);
@@ -118,7 +123,8 @@ as $$
 declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
-            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region']
+            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'topic', 'dispositionRules',
+            'optOutScope', 'requireConsent']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -161,7 +167,16 @@ begin
             when v_field = 'lookUp' then
                 v_fits := v_value in ('none', 'hint', 'authoritative');
                 v_wanted := 'none, hint or authoritative, or null for what its adapter declares';
-            when v_field in ('idempotent', 'redialUnknown') then
+            when v_field = 'topic' then
+                v_fits := v_value ~ '^[a-z0-9][a-z0-9_-]{0,62}$';
+                v_wanted := '1 to 63 lower-case letters, digits, underscores and hyphens, the first a letter or a digit, or null for none';
+            when v_field = 'dispositionRules' then
+                v_wanted := pgdial.rules_problem(p_changes -> v_field);
+                v_fits := v_wanted is null;
+            when v_field = 'optOutScope' then
+                v_fits := v_value in ('everywhere', 'topic', 'campaign');
+                v_wanted := 'everywhere, topic or campaign';
+            when v_field in ('idempotent', 'redialUnknown', 'requireConsent') then
                 v_fits := v_value in ('true', 'false');
                 v_wanted := case v_field when 'idempotent' then 'true or false, or null for what its adapter declares' else 'true or false' end;
             when v_field = 'region' then
@@ -186,7 +201,7 @@ begin
                 v_fits := true;     -- a name: checked by its foreign key
         end case;
         if not v_fits then
-            v_faults := v_faults || format('"%s" must be %s', v_field, v_wanted);
+            v_faults := v_faults || format('"%s" %s%s', v_field, case v_field when 'dispositionRules' then '' else 'must be ' end, v_wanted);
         end if;
     end loop;
     if v_faults <> '{}' then

@@ -66,7 +66,7 @@ as $$
        and (p_call.expires_at is null or p_call.expires_at > p_now)
        -- Adopted by a recovery: the age of its request is unknown.
        and p_call.claimed_by <> '00000000-0000-0000-0000-000000000000'
-       and not exists (select from pgdial.do_not_call d where d.phone = p_call.phone)
+       and pgdial.forbidden(p_call, p_now) is null
 $$;
 
 -- book_repeat: book one whose row we hold. Null: its trunk's pace has no room now. The deadline moves on with

@@ -4,7 +4,8 @@ select jsonb_build_object(
     'pausedAt', g.paused_at, 'pausedBy', g.paused_by, 'pausedWhy', g.paused_why, 'maxAttempts', g.max_attempts,
     'ringTimeout', pgdial.iso_8601(g.ring_timeout), 'maxDuration', pgdial.iso_8601(g.max_duration), 'busyBase', pgdial.iso_8601(g.busy_base),
     'noAnswerBase', pgdial.iso_8601(g.no_answer_base), 'faultBase', pgdial.iso_8601(g.fault_base), 'backoffCap', pgdial.iso_8601(g.backoff_cap),
-    'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region, 'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign
+    'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region,
+    'topic', g.topic, 'dispositionRules', g.disposition_rules, 'optOutScope', g.opt_out_scope, 'requireConsent', g.require_consent, 'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign
 from pgdial.campaigns g
      left join pgdial.lanes(null, (select pgdial.now())) l on l.campaign = g.name
 where $1::text is null or g.name = $1

@@ -2,10 +2,10 @@
 -- the one place that settles rows.
 
 -- decide_ending: what happens to a call whose attempt ended with this outcome. It writes nothing.
--- p_outcome: how it ended. p_detail: the provider's words, for the event.
+-- p_outcome: how it ended. p_detail: the provider's words, for the event, with report_said.
 -- p_result: the final report's other fields, kept verbatim on the row.
 -- verdict: completed, retried, failed, canceled, or suppressed (it would be retried, but its number has joined
--- the do-not-call list meanwhile).
+-- the do-not-call list meanwhile, or its consent has expired).
 create or replace function pgdial.decide_ending(
     p_call pgdial.calls, p_campaign pgdial.campaigns, p_outcome pgdial.outcome,
     p_detail jsonb, p_result jsonb, p_now timestamptz
@@ -16,6 +16,8 @@ declare
     v_answered constant boolean := p_call.answered_at is not null;
     v_wished constant boolean := p_call.cancel_requested_at is not null;
     v_base interval;
+    v_said record;
+    v_forbidden text;
     v_end pgdial.ending;
 begin
     v_end.id := p_call.id;
@@ -32,8 +34,15 @@ begin
         v_end.hold_until := p_call.deadline_at + p_call.max_duration_sec * '1 second'::interval;
     end if;
 
+    if p_detail ? 'disposition' or p_campaign.disposition_rules is not null then
+        select d.* into v_said from pgdial.disposition_of(p_campaign, p_detail, p_result) d;
+        v_end.disposition := v_said.disposition;
+        v_end.callback_at := v_said.callback_at;
+        v_end.detail := v_end.detail || jsonb_build_object('rule_error', v_said.problem);
+    end if;
+
     v_base := case
-        when v_answered or p_call.attempt >= p_call.max_attempts then null
+        when v_answered or p_call.attempt >= p_call.max_attempts or pgdial.settles_it(v_end.disposition) then null
         when v_end.outcome = 'unknown' and p_campaign.redial_unknown then p_campaign.fault_base
         else pgdial.retry_base(p_campaign, v_end.outcome) end;
     v_end.verdict := case
@@ -44,8 +53,10 @@ begin
         else 'failed' end;
 
     if v_end.verdict = 'retried' then
-        if exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
+        v_forbidden := pgdial.forbidden(p_call, p_now);
+        if v_forbidden is not null then
             v_end.verdict := 'suppressed';
+            v_end.detail := v_end.detail || jsonb_build_object('forbidden', v_forbidden);
         else
             v_end.run_at := greatest(
                 p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until, p_call.hold_until);
@@ -62,8 +73,8 @@ as $$
                 when p_outcome = 'canceled' then 'answered' else p_outcome end::pgdial.outcome
 $$;
 
--- end_attempts: writes endings: the rows and their events. The caller holds the rows' locks and has checked
--- that they are in flight, so every row is found.
+-- end_attempts: writes endings: the rows, their events, and what follows from their dispositions. The caller holds
+-- the rows' locks and has checked that they are in flight, so every row is found.
 -- Index: primary key. The planner is kept from joining by a table scan, which it would choose while its
 -- statistics are those of a small table.
 create or replace function pgdial.end_attempts(p_endings pgdial.ending[], p_now timestamptz) returns void
@@ -74,10 +85,12 @@ set jit = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
+declare
+    v_end record;
 begin
     update pgdial.calls c
     set state = case when e.verdict = 'retried' then 'waiting' else e.verdict end::pgdial.call_state,
-        outcome = e.outcome, answered_at = coalesce(c.answered_at, e.answered_at),
+        outcome = e.outcome, answered_at = coalesce(c.answered_at, e.answered_at), disposition = e.disposition,
         hold_until = greatest(c.hold_until, e.hold_until),     -- an earlier dial may hold the number too
         last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
         result = coalesce(e.result, c.result), claim_seq = default, lease_until = null, deadline_at = null,
@@ -93,8 +106,18 @@ begin
     select p_now, e.id, e.claim_no, e.attempt, e.verdict, jsonb_strip_nulls(coalesce(e.detail, '{}') || jsonb_build_object(
         'outcome', e.outcome, 'provider_call_id', e.provider_call_id, 'run_at', e.run_at,
         'delay_ms', (extract(epoch from e.run_at - p_now) * 1000)::bigint,
-        'hold_until', e.hold_until, 'result', e.result))
+        'hold_until', e.hold_until, 'result', e.result, 'disposition', e.disposition, 'callback_at', e.callback_at))
     from unnest(p_endings) e;
+
+    -- By number, so that two batches that list the same numbers wait for each other and never deadlock.
+    if exists (select from unnest(p_endings) e where pgdial.settles_it(e.disposition)) then
+        for v_end in
+            select c as call, e.disposition, e.callback_at from unnest(p_endings) e join pgdial.calls c on c.id = e.id
+            where pgdial.settles_it(e.disposition) order by c.phone, c.id
+        loop
+            perform pgdial.act_on(v_end.call, v_end.disposition, v_end.callback_at, p_now);
+        end loop;
+    end if;
 end $$;
 
 -- end_attempt: the same for one row. Returns the verdict.

@@ -135,6 +135,8 @@ Columns of CSV and of a sheet, in any order, and in any spelling of case, spaces
                   --map says which
   scriptId        what the provider should say (or --script)
   campaign, from, priority, runAt, expiresAt, maxAttempts, idempotencyKey
+  consent_at, consent_ref, consent_expires_at
+                  when the callee agreed to be called, where that is recorded, when it ends
   metadata        a JSON object, passed to the provider
   metadata.NAME   one text of it; wins over the same name in metadata
 Any other column is metadata under its own name. An empty field is as if it were not there, and a

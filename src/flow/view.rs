@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 mod call;
 
+mod evidence;
+
 mod lane;
 
 mod stats;
@@ -18,7 +20,10 @@ mod stats;
 mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
-pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
+pub use evidence::{
+    CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDay,
+};
+pub use lane::{Campaign, DispositionRule, Trunk, TrunkAdapter, TrunkTerms};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
 
@@ -91,6 +96,12 @@ pub struct DoNotCallEntry {
     /// E.164.
     #[schema(example = "+14155550100")]
     pub phone: String,
+    /// The entry holds for calls of campaigns with this topic; null means for any topic.
+    pub topic: Option<String>,
+    /// The entry holds for calls of this campaign; null means for any campaign.
+    pub campaign: Option<String>,
+    /// When the entry ends; null means never.
+    pub until: Option<DateTime<Utc>>,
     /// Reason given when it was added.
     #[schema(example = "asked not to be rung")]
     pub reason: String,

@@ -198,7 +198,7 @@ fn part_of(key: &str) -> u32 {
     u32::from_be_bytes(bytes).max(1)
 }
 
-const TEXTS: [&str; 7] = [
+const TEXTS: [&str; 10] = [
     "to",
     "scriptId",
     "campaign",
@@ -206,6 +206,9 @@ const TEXTS: [&str; 7] = [
     "runAt",
     "expiresAt",
     "idempotencyKey",
+    "consentAt",
+    "consentRef",
+    "consentExpiresAt",
 ];
 
 /// Finds faults that need no database to be found.
@@ -239,7 +242,7 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
             ));
         }
     }
-    for name in ["runAt", "expiresAt"] {
+    for name in ["runAt", "expiresAt", "consentAt", "consentExpiresAt"] {
         if let Some(time) = text(name) {
             chrono::DateTime::parse_from_rfc3339(time).map_err(|_not_one| {
                 format!(

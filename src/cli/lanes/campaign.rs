@@ -56,6 +56,19 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
+    /// What its calls are about, as in renewals, or none: opt-outs may hold for a topic alone.
+    #[arg(long, value_name = "TOPIC|none", value_parser = values::text_or_none)]
+    pub topic: Option<Limit<String>>,
+    /// Rules that find a call's disposition in its result, as a JSON list, or none:
+    /// [{"disposition": "do_not_call", "when": "$.analysis ? (@.optOut == true)"}].
+    #[arg(long, value_name = "JSON|none", value_parser = values::list_or_none)]
+    pub disposition_rules: Option<Limit<Value>>,
+    /// Where a callee who opts out is not called again.
+    #[arg(long, value_name = "SCOPE", value_parser = ["everywhere", "topic", "campaign"])]
+    pub opt_out_scope: Option<String>,
+    /// Take and dial only calls with a consent that has not expired.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub require_consent: Option<bool>,
 }
 
 impl Changes for CampaignChanges {
@@ -77,6 +90,16 @@ impl Changes for CampaignChanges {
             ("redialUnknown", self.redial_unknown.map(Value::from)),
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
+            ("topic", self.topic.clone().map(Limit::into_json)),
+            (
+                "dispositionRules",
+                self.disposition_rules.clone().map(Limit::into_json),
+            ),
+            (
+                "optOutScope",
+                self.opt_out_scope.clone().map(Value::from),
+            ),
+            ("requireConsent", self.require_consent.map(Value::from)),
         ])
     }
 
@@ -133,6 +156,13 @@ impl Changes for CampaignChanges {
             ("redial unknown", yes(lane.redial_unknown).to_owned()),
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
+            ("topic", or_none(lane.topic.as_ref())),
+            (
+                "disposition rules",
+                or_none(lane.disposition_rules.as_ref().map(|rules| json!(rules))),
+            ),
+            ("opt-out scope", lane.opt_out_scope.clone()),
+            ("require consent", yes(lane.require_consent).to_owned()),
         ]
     }
 }

@@ -40,6 +40,7 @@ pub enum Code {
     InvalidId,
     IdempotencyKeyReused,
     Suppressed,
+    ConsentMissing,
     UnknownCampaign,
     UnknownTrunk,
     Refused,
@@ -52,7 +53,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -84,6 +85,7 @@ impl Code {
         Self::InvalidId,
         Self::IdempotencyKeyReused,
         Self::Suppressed,
+        Self::ConsentMissing,
         Self::UnknownCampaign,
         Self::UnknownTrunk,
         Self::Refused,
@@ -196,6 +198,11 @@ impl Code {
                 "suppressed",
                 S::UNPROCESSABLE_ENTITY,
                 "The number is on the do-not-call list",
+            ),
+            Self::ConsentMissing => (
+                "consent_missing",
+                S::UNPROCESSABLE_ENTITY,
+                "The campaign requires consent",
             ),
             Self::UnknownCampaign => (
                 "unknown_campaign",

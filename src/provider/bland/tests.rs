@@ -325,7 +325,7 @@ fn its_webhooks_tell_a_call_from_its_answer_to_its_citations() {
         ("cost", json!(0.071)),
         ("costCurrency", json!("USD")),
         ("answeredBy", json!("human")),
-        ("disposition", json!("COMPLETED_ACTION")),
+        ("disposition_tag", json!("COMPLETED_ACTION")),
         ("transcript", json!("assistant: Hello Ada \n user: Hi \n ")),
         ("summary", json!("Ada confirmed.")),
         ("call_ended_by", json!("USER")),

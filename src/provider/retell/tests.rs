@@ -271,7 +271,7 @@ fn its_webhooks_tell_a_call_from_its_answer_to_its_analysis() {
         ("durationSec", json!(47.0)),
         ("cost", json!(0.094)),
         ("costCurrency", json!("USD")),
-        ("disposition", json!("user_hangup")),
+        ("endedReason", json!("user_hangup")),
         ("transcript", json!("Agent: Hello Ada\nUser: Hi")),
     ] {
         assert_eq!(ended.result[name], value, "{name}");
