@@ -13,7 +13,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_largest constant int := 131072;
-    v_new jsonb := pgdial.report_result(p_report);
+    v_new jsonb := coalesce(pgdial.report_result(p_report), '{}');
     v_is_odd boolean;
     v_attempt record;
     v_had jsonb;

@@ -568,3 +568,19 @@ async fn an_account_is_asked_about_all_that_a_call_needs() {
     .await;
     insta::assert_snapshot!(found.join("\n"));
 }
+
+#[test]
+fn the_tag_is_the_disposition() {
+    for (tag, disposition) in [
+        (json!("DO_NOT_CONTACT"), Some("do_not_call")),
+        (json!("COMPLETED_ACTION"), Some("completed_action")),
+        (json!("Call them, on Monday"), None),
+        (Value::Null, None),
+    ] {
+        let call = json!({ "call_id": "c", "status": "completed", "completed": true, "answered_by": "human",
+            "disposition_tag": tag });
+        let report = read(&call.to_string());
+        assert_eq!(report.disposition.as_deref(), disposition, "{tag}");
+        assert_eq!(report.result["disposition_tag"], tag);
+    }
+}

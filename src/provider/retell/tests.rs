@@ -476,3 +476,18 @@ async fn a_platform_that_nobody_reaches_is_a_warning() {
         ("key", "warn")
     );
 }
+
+#[test]
+fn what_the_callee_asks_for_is_a_disposition() {
+    for (reason, disposition) in [
+        ("user_requested_dnc", Some("do_not_call")),
+        ("user_requested_callback", Some("callback")),
+        ("user_hangup", None),
+    ] {
+        let call = json!({ "call_id": "c", "call_status": "ended", "disconnection_reason": reason,
+            "start_timestamp": 1_767_323_053_000_u64 });
+        let report = read(&json!({ "event": "call_ended", "call": call }).to_string());
+        assert_eq!(report.disposition.as_deref(), disposition, "{reason}");
+        assert_eq!(report.outcome, Some(Outcome::Answered), "{reason}");
+    }
+}
