@@ -118,7 +118,8 @@ create table pgdial.special_days (
     calendar text not null references pgdial.calendars (name) on delete cascade,
     day date not null,
     name text not null,
-    hours int4multirange not null default '{}',  -- minutes of that day, instead of the week's; empty: closed
+    hours int4multirange not null default '{}'   -- minutes of that day, instead of the week's; empty: closed
+        check (hours <@ '{[0,1440)}'),
     primary key (calendar, day)
 );
 
@@ -126,7 +127,8 @@ create table pgdial.special_days (
 -- a later release adds another and changes none that a campaign uses.
 create table pgdial.calling_hours (
     name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),
-    week int4multirange not null,         -- minutes of the local week from Monday 00:00, half open, in quarters of an hour
+    -- Minutes of the local week from Monday 00:00, half open, in quarters of an hour.
+    week int4multirange not null check (week <@ '{[0,10080)}'),
     timezone text,                        -- whose clock counts, instead of the callee's
     calendar text references pgdial.calendars (name),
     zone_basis text not null default 'given_or_number'
@@ -140,7 +142,7 @@ comment on column pgdial.calling_hours.zone_basis is
 create table pgdial.calling_hours_regions (
     hours text not null references pgdial.calling_hours (name) on delete cascade,
     region text not null check (region ~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$'),   -- ISO 3166: a country, or a part of it
-    week int4multirange not null,
+    week int4multirange not null check (week <@ '{[0,10080)}'),
     timezone text,
     calendar text references pgdial.calendars (name),
     source text,
@@ -171,7 +173,8 @@ create table pgdial.campaigns (
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
     calling_hours text references pgdial.calling_hours (name),     -- null: at any time
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
-    topic text check (topic ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    contact_limits text[] check (cardinality(contact_limits) > 0), -- names; a trigger sees that they exist
+    topic text check (length(topic) between 1 and 100),
     disposition_rules jsonb check (jsonb_typeof(disposition_rules) = 'array'),
     opt_out_scope text not null default 'everywhere' check (opt_out_scope in ('everywhere', 'topic', 'campaign')),
     require_consent boolean not null default false,
@@ -192,6 +195,9 @@ comment on column pgdial.campaigns.guard is
 comment on column pgdial.campaigns.resumed_at is 'what was said before counts no more';
 comment on column pgdial.campaigns.region is
     'where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them';
+comment on column pgdial.campaigns.topic is
+    'what its calls are about, for contact limits by topic; null: not known, and so counted with every topic';
+create index campaigns_limited on pgdial.campaigns (name) where contact_limits is not null;
 
 -- When a call of the campaign was last accepted, to within ten seconds. Separate from campaigns, so that a
 -- person's lock there holds up no verb.
@@ -222,7 +228,7 @@ create table pgdial.workers (
 -- Numbers not to ring: everywhere, for a topic or for a campaign.
 create table pgdial.do_not_call (
     phone text not null check (phone ~ '^\+[1-9][0-9]{6,14}$'),
-    topic text not null default '' check (topic ~ '^([a-z0-9][a-z0-9_-]{0,62})?$'),   -- '': any
+    topic text not null default '' check (length(topic) <= 100),   -- '': any
     campaign text not null default '',           -- '': any
     until timestamptz,                           -- null: for ever
     reason text not null,
@@ -265,5 +271,5 @@ create table pgdial.housekeeping_steps (
 comment on table pgdial.housekeeping_steps is 'what became of each step of housekeeping, which workers do once a minute';
 -- Partitions last: their locks are held until the transaction ends.
 insert into pgdial.housekeeping_steps (step, ordinal) values
-    ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4), ('drop_list_entries', 5),
-    ('ensure_partitions', 6), ('drop_partitions', 7);
+    ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4), ('drop_dials', 5),
+    ('drop_list_entries', 6), ('ensure_partitions', 7), ('drop_partitions', 8);

@@ -23,13 +23,14 @@ create table pgdial.calls (
     metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
     timezone text[],                                       -- where the callee is, as the caller says
     region text check (region ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'),
-    area int not null default 0,                           -- pgdial.areas; 0: not looked up, or no hours ask for it
+    area int not null default 0,                           -- what is known of its place; 0: to be looked up by the sweep
     consent_at timestamptz,                                -- when the callee agreed to be called; null: not said
     consent_ref text check (length(consent_ref) between 1 and 255),
     consent_expires_at timestamptz,
     from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),
     priority smallint not null default 0 check (priority between 0 and 9),
     run_at timestamptz not null,
+    put_aside_until timestamptz,                           -- as long as it equals run_at: a contact limit has set that
     expires_at timestamptz,
     max_attempts int not null check (max_attempts between 1 and 20),
     state pgdial.call_state not null default 'waiting',
@@ -126,10 +127,14 @@ create unique index calls_one_in_flight_per_phone on pgdial.calls (phone)
 create sequence pgdial.claim_order owned by pgdial.calls.claim_seq;   -- so that it changes hands with the table
 create index calls_in_flight on pgdial.calls (claim_seq) where state in ('dialing', 'unresolved', 'in_call');
 
--- What the claim reads, in reading order. Terminal rows cost it nothing. By area, because whether calls may be
--- dialled changes with the clock of a place, not with the call: a closed area is one probe.
-create index calls_claimable on pgdial.calls (campaign, priority desc, area, run_at, id) include (phone)
+-- What the claim reads, in reading order. Terminal rows cost it nothing.
+create index calls_claimable on pgdial.calls (campaign, priority desc, run_at, id) include (phone)
     where state = 'waiting';
+-- The same for campaigns with calling hours. Whether a call may be dialled changes with the clock of a place, not
+-- with the call: however many wait for a closed area, they are passed in one probe.
+create index calls_claimable_by_area on pgdial.calls (campaign, priority desc, area, run_at, id) include (phone)
+    where state = 'waiting';
+create index calls_unplaced on pgdial.calls (id) where state = 'waiting' and area = 0;
 
 create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';
 create index calls_held on pgdial.calls (hold_until) include (phone) where hold_until is not null;

@@ -90,8 +90,8 @@ create table pgdial.acts (
     by text not null,                             -- who, in their own words: api:crm, cli:ann, an SQL role
     login text not null default session_user,     -- whose connection it was: cannot be chosen freely
     act text not null,                            -- pause, resume, set, create, remove, cancel, redrive, drain, ...
-    kind text not null check (kind in ('campaign', 'trunk', 'worker', 'number', 'calls', 'cluster')),
-    name text,                                    -- of the campaign, trunk, worker or number
+    kind text not null check (kind in ('campaign', 'trunk', 'calling_hours', 'calendar', 'contact_limit', 'worker', 'number', 'calls', 'cluster')),
+    name text,                                    -- of the campaign, trunk, calling hours, calendar, contact limit, worker or number
     why text,
     detail jsonb not null default '{}'
 );

@@ -51,13 +51,19 @@ create type pgdial.flying as (trunk text, campaign text, phone text, claim_seq b
 -- The first waiting call of a campaign and priority, by run_at: where the claim begins to read.
 create type pgdial.head as (campaign text, priority smallint, run_at timestamptz);
 
+-- The first due call of an area within a campaign and priority.
+create type pgdial.area_head as (area int, run_at timestamptz);
+
+-- A campaign without a due call in an open area. Kept in the session, and only a hint: sql/rules/areas.sql.
+create type pgdial.shut as (campaign text, until timestamptz);
+
 -- Calls like these (an empty from_number: without one) were refused so often that others go first.
 create type pgdial.suspect as (campaign text, script_id text, from_number text);
 
--- A place in the queue of a campaign and priority: nothing up to it could be claimed, according to the walk
+-- A place in the queue of a campaign and priority, or of one of its areas: nothing up to it could be claimed, according to the walk
 -- that began at since and got here at seen_at. Kept in the session, and only a hint: sql/rules/skips.sql.
 create type pgdial.skip as (
-    campaign text, priority smallint, run_at timestamptz, id uuid, since timestamptz, seen_at timestamptz
+    campaign text, priority smallint, area int, run_at timestamptz, id uuid, since timestamptz, seen_at timestamptz
 );
 
 -- The calls that a filter selects, parsed and checked (pgdial.read_filter). Null: any.

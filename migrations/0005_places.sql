@@ -1,17 +1,15 @@
 -- Places: where the callee of a number may be.
 
--- Interned, never updated. Every zone must be open; the rules of every region apply.
+-- What is known of a place: from the number, and from the caller. Interned, never updated. Which of the two counts is
+-- a setting (zone_basis), so that nothing stored with a call depends on one.
 create table pgdial.areas (
     id int generated always as identity primary key,
     zones text[] not null,                -- IANA, sorted; empty: not known, and so closed
     regions text[] not null default '{}', -- ISO 3166, sorted: a part of a country, or a country whose part is not known
-    unique (zones, regions)
-);
-
--- What a number says of the place: disjoint ranges of the first nine digits (sql/rules/phone_areas.sql).
-create table pgdial.phone_areas (
-    from_digits text collate "C" primary key check (from_digits ~ '^[0-9]{9}$'),   -- without +, filled up with zeros
-    area int references pgdial.areas (id) -- null: no number begins so
+    timezone text[],                      -- as the caller said
+    region text,
+    given_zones text[],                   -- timezone, or else those of region
+    unique nulls not distinct (zones, regions, timezone, region)
 );
 
 -- Changes with every row that calling hours are judged by: what a session remembers of them is void then.

@@ -18,6 +18,7 @@ use crate::{
 };
 
 pub mod acts;
+pub mod calendars;
 pub mod calls;
 pub mod check;
 pub mod completions;
@@ -29,10 +30,12 @@ pub mod exit;
 pub mod fake_provider;
 pub mod forget;
 pub mod healthcheck;
+pub mod hours;
 pub mod import;
 
 // `campaigns` and `trunks`, which share their commands.
 pub mod lanes;
+pub mod limits;
 mod lists;
 pub mod man;
 pub mod ops;
@@ -131,6 +134,15 @@ enum Command {
     /// Trunks: provider accounts with slots, a pace and a pause switch.
     #[command(subcommand)]
     Trunks(TrunksCommand),
+    /// Contact limits: how often a number may be rung, by campaigns or by law.
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
+    /// Calling hours: when people may be rung, by their own clocks.
+    #[command(subcommand)]
+    Hours(hours::HoursCommand),
+    /// Calendars: days with hours of their own, such as holidays.
+    #[command(subcommand)]
+    Calendars(calendars::CalendarsCommand),
     /// The do-not-call list.
     #[command(subcommand)]
     Dnc(dnc::DncCommand),
@@ -365,6 +377,9 @@ impl Command {
             Self::Top => top::run(calls, by, out).await,
             Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
             Self::Trunks(TrunksCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
+            Self::Limits(command) => limits::run(command, calls, by, out).await,
+            Self::Hours(command) => hours::run(command, calls, by, out).await,
+            Self::Calendars(command) => calendars::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,

@@ -35,9 +35,11 @@ impl Format {
 }
 
 /// The columns of the CSV, and the field of the call that each shows.
-const COLUMNS: [(&str, &str); 29] = [
+const COLUMNS: [(&str, &str); 31] = [
     ("id", "id"),
     ("to", "to"),
+    ("timezone", "timezone"),
+    ("region", "region"),
     ("from", "from"),
     ("campaign", "campaign"),
     ("script_id", "scriptId"),
@@ -112,6 +114,15 @@ fn cell(call: &Value, field: &str) -> String {
     let value = call.get(field).unwrap_or(&Value::Null);
     match field {
         "attempts" => attempts(value),
+        "timezone" => {
+            let zones = value.as_array().into_iter().flatten();
+            harmless(
+                zones
+                    .filter_map(Value::as_str)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
+        }
         // E.164 or nothing, by a constraint: a plus and digits do no harm, and must stay a number.
         "to" | "from" => text(value),
         _ => harmless(text(value)),

@@ -66,6 +66,11 @@ pub mod housekeeping;
 // Campaigns and trunks.
 pub mod lanes;
 
+// How often a number may be rung.
+pub mod contact_limits;
+// Calling hours and calendars.
+pub mod hours;
+
 // Pausing and resuming campaigns and trunks.
 pub mod pause;
 

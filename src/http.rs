@@ -44,6 +44,11 @@ mod campaigns;
 mod lanes;
 mod trunks;
 
+// How often a number may be rung.
+mod contact_limits;
+// Calling hours and calendars.
+mod hours;
+
 mod workers;
 
 // The audit trail.
@@ -290,6 +295,7 @@ fn api() -> Operations {
         matching::cancel_calls,
         matching::redrive_calls,
         matching::resolve_calls,
+        matching::recheck_calls,
         matching::export_calls,
         campaigns::list_campaigns,
         campaigns::create_campaign,
@@ -303,6 +309,18 @@ fn api() -> Operations {
         trunks::change_trunk,
         trunks::pause_trunk,
         trunks::resume_trunk,
+        contact_limits::list_contact_limits,
+        contact_limits::show_contact_limit,
+        contact_limits::set_contact_limit,
+        contact_limits::delete_contact_limit,
+        hours::list_calling_hours,
+        hours::show_calling_hours,
+        hours::set_calling_hours,
+        hours::delete_calling_hours,
+        hours::list_calendars,
+        hours::show_calendar,
+        hours::set_calendar,
+        hours::delete_calendar,
         workers::list_workers,
         workers::drain_worker,
         acts::list_acts,

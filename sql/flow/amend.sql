@@ -1,6 +1,8 @@
--- amend: waiting -> waiting, with another scriptId, metadata, priority, runAt, expiresAt, maxAttempts (not
--- below the attempts used) or consent. Never the number or the campaign: cancel the call and enqueue another.
--- p_items: [{id, by, changes}], changes as in PATCH /calls/{id}; null clears expiresAt and the fields of consent.
+-- amend: waiting -> waiting, with another scriptId, metadata, timezone, region (a part of a country), priority,
+-- runAt, expiresAt, maxAttempts (not below the attempts used) or consent. Never the number or the campaign: cancel the
+-- call and enqueue another.
+-- p_items: [{id, by, changes}], changes as in PATCH /calls/{id}; null clears expiresAt, timezone, region and the
+-- fields of consent.
 -- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), and those of each.
 -- Index: primary key.
 create or replace function pgdial.amend_many(p_items jsonb, p_wait boolean default false)
@@ -22,7 +24,7 @@ create or replace function pgdial.amend_one(
 language plpgsql volatile
 as $$
 declare
-    v_fixed constant text[] := array['to', 'region', 'campaign', 'from', 'idempotencyKey'];
+    v_fixed constant text[] := array['to', 'campaign', 'from', 'idempotencyKey'];
     -- Anything but an object is treated as an unknown field, and refused.
     v_changes constant jsonb := case when jsonb_typeof(p_item -> 'changes') = 'object' then p_item -> 'changes'
                                      else '{"changes": "not an object"}' end;
@@ -46,6 +48,8 @@ begin
             '%s cannot be changed: cancel the call and enqueue another',
             (select string_agg(format('"%s"', f), ', ') from unnest(v_fixed) f where v_changes ? f))
         when v_new.problem is not null then v_new.problem
+        when v_new.region is null and v_changes ->> 'region' is not null then
+            '"region" of a waiting call is a part of a country, as in US-FL: its number has been read'
         when v_new.max_attempts < p_call.attempt then
             format('"maxAttempts" cannot be below the %s attempts already used', p_call.attempt)
         when v_new.expires_at <= p_now then '"expiresAt" lies in the past: cancel the call instead'
@@ -59,12 +63,15 @@ begin
     update pgdial.calls c
     set script_id = v_new.script_id,
         metadata = case when v_changes ? 'metadata' then v_new.metadata else c.metadata end,
+        timezone = t.timezone, region = t.region, area = pgdial.area_of(c.phone, t.timezone, t.region),
         priority = case when v_changes ? 'priority' then v_new.priority else c.priority end,
         -- A held number stays held: the retry of an unexplained dial is never brought forward.
         run_at = greatest(coalesce(v_new.run_at, c.run_at), c.hold_until),
         expires_at = case when v_changes ? 'expiresAt' then v_new.expires_at else c.expires_at end,
         max_attempts = coalesce(v_new.max_attempts, c.max_attempts),
         consent_at = v_new.consent_at, consent_ref = v_new.consent_ref, consent_expires_at = v_new.consent_expires_at
+    from (select case when v_changes ? 'timezone' then v_new.timezone else p_call.timezone end as timezone,
+                 case when v_changes ? 'region' then v_new.region else p_call.region end as region) t
     where c.id = p_call.id and c.state::text = 'waiting';
     perform pgdial.note(p_call, 'amended', p_now, jsonb_build_object(
         'by', p_item ->> 'by', 'changes', v_changes - 'metadata'));

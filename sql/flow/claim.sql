@@ -12,7 +12,8 @@
 -- for this one statement, never across a round trip.
 -- Races: settles and webhooks only ever free slots and numbers; rows locked by other transactions are skipped
 -- (skip locked); everything else passes the gate.
--- Index: calls_claimable.
+-- Contact limits: what has been chosen is counted before it is stamped (sql/rules/limits.sql).
+-- Index: calls_claimable, calls_claimable_by_area.
 create or replace function pgdial.claim(
     p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null,
     p_leases int[] default null
@@ -44,7 +45,10 @@ declare
     v_heads pgdial.head[];
     v_look_again_at timestamptz;
     v_picked pgdial.picked[];
+    v_put_aside int := 0;
     v_claimed pgdial.claimed[] := '{}';
+    -- The longest of these trunks: a dial within hours at both its ends is within them throughout.
+    v_lease constant interval := coalesce((select max(l) from unnest(p_leases) l), 60) * '1 second'::interval;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         -- Under repeatable read the snapshot is older than the gate: two claims would each see the free
@@ -71,7 +75,8 @@ begin
         begin
             -- Locked and stamped in one subtransaction: locking a row in one and updating it in another
             -- creates a multixact, which costs more than the rest of the claim.
-            v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
+            select a.picked, a.put_aside into v_picked, v_put_aside
+            from pgdial.choose_allowed(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_lease, v_now, false) a;
             if cardinality(v_picked) > 0 then
                 if pgdial.is_draining(p_worker) then
                     return next;
@@ -81,7 +86,8 @@ begin
                 v_claimed := pgdial.stamp_all(p_worker, v_picked, v_seq, p_trunks, p_accounts, p_leases, v_now);
             end if;
         exception when integrity_constraint_violation or raise_exception or data_exception or lock_not_available then
-            v_picked := pgdial.choose(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_now);
+            select a.picked, a.put_aside into v_picked, v_put_aside
+            from pgdial.choose_allowed(v_trunks, v_most, p_wanted, v_heads, v_in_flight, v_lease, v_now, true) a;
             if pgdial.is_draining(p_worker) then
                 return next;
                 return;
@@ -94,8 +100,8 @@ begin
     end if;
     if cardinality(v_claimed) = 0 and exists (select from unnest(pgdial.skips(v_now)) s where s.seen_at = v_now) then
         wait_ms := 0;   -- an unclaimable crowd was scanned only in part: continue behind it
-    elsif cardinality(v_picked) > 0 then
-        -- Some could not be claimed and are now passed over: there are others behind them.
+    elsif cardinality(v_picked) + v_put_aside > 0 then
+        -- Some could not be claimed and are now passed over, or put aside: there are others behind them.
         wait_ms := case when cardinality(v_claimed) < p_wanted then 0 end;
     else
         wait_ms := ceil(extract(epoch from least(
@@ -212,6 +218,7 @@ language plpgsql volatile
 as $$
 declare
     v_floor constant bigint := pgdial.claim_floor();
+    v_shared constant text[] := array(select l.name from pgdial.contact_limits l where l.all_campaigns);
     v_claimed pgdial.claimed[];
 begin
     with stamped as (
@@ -228,7 +235,7 @@ begin
         where c.id = p.id and c.state::text = 'waiting'
         returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
                   c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent,
-                  pgdial.allowed(c, g) as allowed
+                  pgdial.allowed(c, g, v_shared) as allowed
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
@@ -241,5 +248,6 @@ begin
                               order by s.priority desc, s.run_at, s.id), '{}')
     into v_claimed
     from stamped s;
+    perform pgdial.note_dials(v_claimed, p_now);
     return v_claimed;
 end $$;

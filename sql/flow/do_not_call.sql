@@ -35,8 +35,7 @@ as $$
 declare
     v_problem constant text := case
         when p_topic is not null and p_campaign is not null then '"topic" and "campaign" exclude each other: add two entries'
-        when p_topic !~ '^[a-z0-9][a-z0-9_-]{0,62}$' then '"topic" has 1 to 63 lower-case letters, digits, underscores and hyphens, '
-            'the first a letter or a digit, as in debt-collection'
+        when length(p_topic) not between 1 and 100 then '"topic" has 1 to 100 characters'
         when p_campaign is not null and not exists (select from pgdial.campaigns g where g.name = p_campaign)
             then format('there is no campaign "%s"', p_campaign)
         when p_until <= p_now then '"until" lies in the past' end;

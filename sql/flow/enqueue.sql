@@ -43,7 +43,9 @@ begin
     return query
         with asked as materialized (
             -- A microsecond apart, so that a batch is dialled in its own order.
-            select r.ordinal, pgdial.uuid_v7_of(v_us + r.ordinal) as id, r.phone, r.script_id, r.metadata, r.campaign,
+            select r.ordinal, pgdial.uuid_v7_of(v_us + r.ordinal) as id, r.phone, r.timezone, r.region,
+                   case when coalesce(r.timezone[1], r.region) is not null then pgdial.area_of(r.phone, r.timezone, r.region)
+                        else pgdial.phone_area(r.phone) end as area, r.script_id, r.metadata, r.campaign,
                    r.from_number, r.priority, coalesce(r.run_at, v_now) as run_at, r.expires_at,
                    coalesce(r.max_attempts, g.max_attempts) as max_attempts,
                    p_owners[least(r.ordinal, v_owners)] as owner, r.idempotency_key, r.request_hash,
@@ -51,7 +53,7 @@ begin
                    case when v_traced then p_requests -> (r.ordinal - 1) ->> 'traceparent' end as traceparent,
                    -- Refused requests may still have a known key: looked up for these alone.
                    case when r.problem is not null then 'invalid'
-                        when (g.name is null or d.reason is not null or w.words is not null or r.expires_at <= v_now)
+                        when (g.name is null or d.reason is not null or w.words is not null or r.expires_at <= v_now or h.needs_timezone)
                             and r.idempotency_key is not null and exists (
                                 select from pgdial.calls c
                                 where c.owner = p_owners[least(r.ordinal, v_owners)] and c.idempotency_key = r.idempotency_key)
@@ -59,12 +61,13 @@ begin
                         when g.name is null then 'unknown_campaign'
                         when d.reason is not null then 'suppressed'
                         when w.words is not null then 'consent_missing'
-                        when r.expires_at <= v_now then 'invalid' end as verdict,
+                        when r.expires_at <= v_now or h.needs_timezone then 'invalid' end as verdict,
                    case when r.problem is not null then r.problem
                         when g.name is null then format('there is no campaign "%s": create it, or use "default"', r.campaign)
                         when d.reason is not null then 'the number is on the do-not-call list: ' || d.reason
                         when w.words is not null then w.words
-                        when r.expires_at <= v_now then '"expiresAt" lies in the past' end as detail
+                        when r.expires_at <= v_now then '"expiresAt" lies in the past'
+                        when h.needs_timezone then format('"timezone" is missing: campaign %s asks for it, or for a region like US-FL', g.name) end as detail
             from pgdial.read_requests(p_requests) as r
                  left join pgdial.campaigns g on g.name = r.campaign
                  left join lateral (select d.reason from pgdial.do_not_call d
@@ -73,12 +76,15 @@ begin
                                            when r.consent_expires_at <= v_now then 'consent_expired' end,
                                            r.campaign, r.consent_expires_at) as words
                                     where g.require_consent) w on true
+                 left join lateral (
+                     select coalesce(g.zone_basis, c.zone_basis) = 'given' as needs_timezone
+                     from pgdial.calling_hours c where c.name = g.calling_hours and r.timezone is null and r.region is null) h on true
         ), new as (
             insert into pgdial.calls as c (
-                id, phone, campaign, script_id, metadata, from_number, priority, run_at, expires_at,
+                id, phone, timezone, region, area, campaign, script_id, metadata, from_number, priority, run_at, expires_at,
                 max_attempts, owner, idempotency_key, request_hash, created_at, traceparent,
                 consent_at, consent_ref, consent_expires_at)
-            select a.id, a.phone, a.campaign, a.script_id, a.metadata, a.from_number, a.priority, a.run_at,
+            select a.id, a.phone, a.timezone, a.region, a.area, a.campaign, a.script_id, a.metadata, a.from_number, a.priority, a.run_at,
                    a.expires_at, a.max_attempts, a.owner, a.idempotency_key, a.request_hash, v_now, a.traceparent,
                    a.consent_at, a.consent_ref, a.consent_expires_at
             from asked a where a.verdict is null
@@ -93,7 +99,7 @@ begin
             returning call_id, seq
         )
         select a.ordinal, 'created', a.id, case when p_shown then json_build_object(
-            'id', a.id, 'to', a.phone, 'from', a.from_number, 'scriptId', a.script_id, 'metadata', a.metadata,
+            'id', a.id, 'to', a.phone, 'timezone', a.timezone, 'region', a.region, 'from', a.from_number, 'scriptId', a.script_id, 'metadata', a.metadata,
             'campaign', a.campaign, 'priority', a.priority, 'state', 'waiting', 'runAt', a.run_at, 'expiresAt', a.expires_at,
             'attempt', 0, 'maxAttempts', a.max_attempts, 'deferrals', 0, 'claimNo', 0,
             'trunk', null, 'providerCallId', null, 'claimedAt', null, 'leaseUntil', null,
@@ -114,6 +120,9 @@ begin
         select a.ordinal, k.verdict, k.id, k.detail
         from asked a cross join lateral pgdial.key_answer(a.owner, a.idempotency_key, a.request_hash) k
         where coalesce(a.verdict, 'known') = 'known' and not (a.id in (select new.id from new));
+    if exists (select from pgdial.calls c where c.state = 'waiting' and c.area = 0) then
+        perform pgdial.wake('sweep');   -- a place that nobody has had yet
+    end if;
 exception when lock_not_available or deadlock_detected then
     -- Nothing of this batch was written.
     if pgdial.is_table_locked() then

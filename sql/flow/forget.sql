@@ -60,6 +60,7 @@ begin
     if not v_more then
         perform pgdial.empty_list(v_phone, p_do_not_call, p_by);
         perform pgdial.empty_words(v_phone);
+        delete from pgdial.dials d where d.phone = v_phone;
     end if;
     perform pgdial.note_act('forget', 'number', 'forgotten', p_by,
         regexp_replace(p_why, pgdial.number_pattern(v_phone), 'forgotten', 'g'),
@@ -122,6 +123,7 @@ begin
         'callEvents', (select count(*) from pgdial.call_events e where e.call_id = any (p_ids)),
         'webhookEvents', (select count(*) from pgdial.webhooks_of(p_ids) w),
         'acts', (select count(*) from pgdial.acts a where p_last and pgdial.names_number(concat_ws(' ', a.name, a.why, a.detail), p_phone)),
+        'dials', (select count(*) from pgdial.dials d where p_last and d.phone = p_phone),
         'doNotCall', (select count(*) from pgdial.do_not_call d where p_last and d.phone = p_phone and p_do_not_call = 'remove'));
 end $$;
 

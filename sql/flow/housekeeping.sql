@@ -57,6 +57,7 @@ begin
         when 'forget_workers' then done := pgdial.forget_workers(p_now) + pgdial.drop_answers(p_now);
         when 'forget_rest' then done := pgdial.forget_rest(p_now);
         when 'drop_acts' then done := pgdial.drop_acts(p_now, p_keep);
+        when 'drop_dials' then done := pgdial.drop_dials(p_now);
         when 'drop_list_entries' then done := pgdial.drop_list_entries(p_now);
         when 'ensure_partitions' then select e.done, e.trouble into done, trouble from pgdial.ensure_partitions(p_now, 8) e;
         when 'drop_partitions' then select d.done, d.trouble into done, trouble from pgdial.drop_partitions(p_now, p_keep) d;
@@ -208,7 +209,7 @@ declare
 begin
     for v_name in
         select s.relname from pg_stat_user_tables s
-        where s.schemaname = 'pgdial' and s.relname in ('calls', 'webhook_events', 'campaigns', 'do_not_call')
+        where s.schemaname = 'pgdial' and s.relname in ('calls', 'webhook_events', 'campaigns', 'do_not_call', 'dials')
           and s.n_mod_since_analyze > greatest(1000, s.n_live_tup / 2)
     loop
         execute format('analyze pgdial.%I', v_name);

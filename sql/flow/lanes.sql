@@ -14,6 +14,7 @@ declare
     v_found boolean;
 begin
     perform pgdial.check_lane('campaign', p_changes, null, p_why);
+    p_changes := pgdial.with_preset(p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
         cap = case when p_changes ? 'cap' then (p_changes ->> 'cap')::int else g.cap end,
@@ -28,6 +29,10 @@ begin
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end,
+        calling_hours = case when p_changes ? 'callingHours' then pgdial.hours_named(p_changes ->> 'callingHours') else g.calling_hours end,
+        zone_basis = case when p_changes ? 'zoneBasis' then p_changes ->> 'zoneBasis' else g.zone_basis end,
+        contact_limits = case when p_changes ? 'contactLimits' then pgdial.read_names(p_changes -> 'contactLimits')
+                              else g.contact_limits end,
         topic = case when p_changes ? 'topic' then p_changes ->> 'topic' else g.topic end,
         disposition_rules = case when p_changes ? 'dispositionRules' then nullif(p_changes -> 'dispositionRules', 'null')
                                  else g.disposition_rules end,
@@ -123,8 +128,8 @@ as $$
 declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
-            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'topic', 'dispositionRules',
-            'optOutScope', 'requireConsent']
+            'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis',
+            'contactLimits', 'topic', 'preset', 'dispositionRules', 'optOutScope', 'requireConsent']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -141,11 +146,7 @@ begin
         v_faults := array['"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
             'the first a letter, as in eu_west'];
     end if;
-    if p_why !~ '[^[:space:]]' then
-        v_faults := v_faults || '"why" is empty: it is kept with the act'::text;
-    elsif length(p_why) > 500 then
-        v_faults := v_faults || '"why" has at most 500 characters'::text;
-    end if;
+    v_faults := v_faults || pgdial.why_faults(p_why);
     for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k order by k loop
         if v_field <> all (v_known || 'why'::text) then
             v_faults := v_faults || format('"%s" is an unknown field: known are %s', left(v_field, 60),
@@ -167,9 +168,6 @@ begin
             when v_field = 'lookUp' then
                 v_fits := v_value in ('none', 'hint', 'authoritative');
                 v_wanted := 'none, hint or authoritative, or null for what its adapter declares';
-            when v_field = 'topic' then
-                v_fits := v_value ~ '^[a-z0-9][a-z0-9_-]{0,62}$';
-                v_wanted := '1 to 63 lower-case letters, digits, underscores and hyphens, the first a letter or a digit, or null for none';
             when v_field = 'dispositionRules' then
                 v_wanted := pgdial.rules_problem(p_changes -> v_field);
                 v_fits := v_wanted is null;
@@ -182,6 +180,18 @@ begin
             when v_field = 'region' then
                 v_fits := pgdial.region_problem(v_value) is null;
                 v_wanted := 'a country in two letters, as in US, or null for none';
+            when v_field = 'callingHours' then
+                v_fits := pgdial.hours_named(v_value) is not null;
+                v_wanted := format('the name of calling hours, or null for none: there are no "%s"', left(v_value, 63));
+            when v_field = 'zoneBasis' then
+                v_fits := v_value in ('given_or_number', 'given_and_number', 'given');
+                v_wanted := 'given_or_number, given_and_number or given, or null for what its calling hours say';
+            when v_field = 'contactLimits' then
+                v_fits := jsonb_typeof(p_changes -> v_field) = 'array';
+                v_wanted := 'an array of names of contact limits, or null for none';
+            when v_field = 'topic' then
+                v_fits := jsonb_typeof(p_changes -> v_field) = 'string' and length(v_value) between 1 and 100;
+                v_wanted := 'a text of 1 to 100 characters, or null for none';
             when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'backoffCap') then
                 v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
                     then '1 second'::interval else '1 millisecond' end,
@@ -204,9 +214,16 @@ begin
             v_faults := v_faults || format('"%s" %s%s', v_field, case v_field when 'dispositionRules' then '' else 'must be ' end, v_wanted);
         end if;
     end loop;
-    if v_faults <> '{}' then
-        raise exception '%', array_to_string(v_faults, chr(10)) using errcode = 'invalid_parameter_value';
-    end if;
+    perform pgdial.refuse(v_faults);
+end $$;
+
+-- read_names: an array of names, each once; null if there is none.
+create or replace function pgdial.read_names(p_names jsonb) returns text[]
+language plpgsql immutable
+as $$
+begin
+    return case when jsonb_typeof(p_names) = 'array'
+                then nullif(array(select distinct n from jsonb_array_elements_text(p_names) n order by n), '{}') end;
 end $$;
 
 create or replace function pgdial.is_length_between(p_text text, p_least interval, p_most interval) returns boolean

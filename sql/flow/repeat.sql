@@ -67,6 +67,7 @@ as $$
        -- Adopted by a recovery: the age of its request is unknown.
        and p_call.claimed_by <> '00000000-0000-0000-0000-000000000000'
        and pgdial.forbidden(p_call, p_now) is null
+       and pgdial.is_within_hours(p_call, p_now, p_now + pgdial.lease(p_call))
 $$;
 
 -- book_repeat: book one whose row we hold. Null: its trunk's pace has no room now. The deadline moves on with

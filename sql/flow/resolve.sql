@@ -85,6 +85,11 @@ declare
     v_hold constant timestamptz := case when p_as = 'unknown' then p_call.hold_until
                                         else pgdial.held_by_others(p_call, p_call.claim_no) end;
 begin
+    if p_as = 'not_placed' then
+        perform pgdial.undo_dial(p_call.id, p_call.claim_no);
+    else
+        perform pgdial.dial_rang(p_call, p_call.claim_no, p_as::pgdial.outcome, p_as = 'answered', p_now);
+    end if;
     update pgdial.calls c
     set state = coalesce(v_ended, 'waiting')::pgdial.call_state, hold_until = v_hold, last_error = p_detail ->> 'why',
         outcome = case when p_as <> 'not_placed' then p_as end::pgdial.outcome,

@@ -60,6 +60,7 @@ begin
         perform pgdial.breaker_works(t), pgdial.works(array[t], v_now) from unnest(v_trunks) t;
     end if;
     perform pgdial.end_attempts(v_endings, v_now);
+    perform pgdial.undo_dial(e.id, e.claim_no) from unnest(v_endings) e where e.outcome::text in ('blocked', 'invalid_number');
     perform pgdial.weigh(c, 'refused', i.item ->> 'why', null, v_now, i.item ->> 'concerns')
     from unnest(v_items) i join unnest(v_ordinals) o on o = i.ordinal join pgdial.calls c on c.id = i.id
     where i.item ->> 'outcome' = 'blocked' and i.item ->> 'concerns' is distinct from 'number' and c.trunk is not null;
@@ -112,5 +113,6 @@ begin
     elsif pgdial.weigh(v_call, 'fault', p_item ->> 'why', null, p_now) then
         return pgdial.put_back(v_call, 'fault', null, v_detail, p_now);
     end if;
+    perform pgdial.undo_dial(v_call.id, v_call.claim_no);
     return pgdial.end_attempt(v_call, 'provider_fault', v_detail, null, p_now);
 end $$;

@@ -20,7 +20,7 @@ declare
     v_n int;
 begin
     counts := '{}';
-    foreach v_kind in array array['unresolved', 'not_placed', 'unknown', 'expired', 'suppressed', 'unmatched', 'parked_applied', 'removed'] loop
+    foreach v_kind in array array['unresolved', 'not_placed', 'unknown', 'expired', 'suppressed', 'placed', 'unmatched', 'parked_applied', 'removed'] loop
         begin
             v_n := case v_kind
                 when 'unresolved' then pgdial.sweep_leases(v_now, p_limit)
@@ -28,6 +28,7 @@ begin
                 when 'unknown' then pgdial.sweep_deadlines(v_now, p_limit)
                 when 'expired' then pgdial.sweep_expiries(v_now, p_limit * 20)
                 when 'suppressed' then pgdial.sweep_suppressed(v_now, p_limit * 20)
+                when 'placed' then pgdial.sweep_unplaced(v_now, p_limit * 20)
                 when 'unmatched' then pgdial.sweep_unmatched(v_now, p_limit * 5)
                 when 'parked_applied' then pgdial.sweep_parked(v_now, p_limit)
                 when 'removed' then pgdial.sweep_finished(v_now, p_keep, p_limit * 10) end;
@@ -65,6 +66,7 @@ as $$
                 ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
+                ((select p_now from (select c.id from pgdial.calls c where c.state = 'waiting' and c.area = 0 order by c.id limit 1) c)),
                 ((select min(pgdial.look_up_due(c))
                   from pgdial.calls c cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t
                   where c.state in ('unresolved', 'in_call')
@@ -291,6 +293,34 @@ begin
         from moved m
     )
     select count(*) into v_n from moved;
+    return v_n;
+end $$;
+
+-- sweep_unplaced: give an area to calls whose combination of number, time zone and region is new. Until then they
+-- are closed where hours are asked for.
+create or replace function pgdial.sweep_unplaced(p_now timestamptz, p_limit int) returns int
+language plpgsql volatile
+as $$
+declare
+    v_call pgdial.calls;
+    v_n int := 0;
+begin
+    for v_call in
+        select c.* from pgdial.calls c
+        where c.state = 'waiting' and c.area = 0 and not pgdial.was_put_off(c.id, p_now)
+        order by c.id limit p_limit for update skip locked
+    loop
+        begin
+            update pgdial.calls c set area = pgdial.intern_area(c.phone, c.timezone, c.region)
+            where c.id = v_call.id and c.state::text = 'waiting' and c.area = 0;
+        exception when integrity_constraint_violation or raise_exception or data_exception then
+            perform pgdial.put_off(v_call, sqlerrm, p_now);
+        end;
+        v_n := v_n + 1;
+    end loop;
+    if v_n > 0 then
+        perform pgdial.wake('claim');
+    end if;
     return v_n;
 end $$;
 

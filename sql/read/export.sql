@@ -2,7 +2,7 @@
 -- $1 ids, from pgdial.export_ids. Calls deleted meanwhile are left out.
 -- Index: primary key, call_events_by_call. Cost: one read of the history of each call.
 select jsonb_build_object(
-    'id', c.id, 'to', c.phone, 'from', c.from_number, 'campaign', c.campaign, 'scriptId', c.script_id,
+    'id', c.id, 'to', c.phone, 'timezone', c.timezone, 'region', c.region, 'from', c.from_number, 'campaign', c.campaign, 'scriptId', c.script_id,
     'metadata', c.metadata, 'priority', c.priority, 'state', c.state, 'outcome', c.outcome, 'attempt', c.attempt,
     'maxAttempts', c.max_attempts, 'createdAt', c.created_at, 'runAt', c.run_at, 'expiresAt', c.expires_at, 'startedAt', c.started_at,
     'answeredAt', c.answered_at, 'endedAt', c.ended_at, 'trunk', c.trunk, 'providerCallId', c.provider_call_id,

@@ -11,7 +11,7 @@ begin
             jsonb_strip_nulls(coalesce(p_detail, '{}')));
 end $$;
 
--- act_as: who makes the changes of trunks and campaigns that follow in a verb, and why. Returns the previous
+-- act_as: who makes the changes of trunks, campaigns and contact limits that follow in a verb, and why. Returns the previous
 -- values, which the verb restores at its end; an error restores them by itself. A person who updates a row by
 -- hand can state the reason the same way: set pgdial.why = 'ticket 4711'.
 -- Not a "set" clause on the verbs, which would restore by itself: only a superuser may write one for a setting
@@ -38,7 +38,7 @@ begin
     return v_before;
 end $$;
 
--- note_change: record a change of a trunk or a campaign, by whatever path it was made: a verb, the program
+-- note_change: record a change of a trunk, a campaign or a contact limit, by whatever path it was made: a verb, the program
 -- itself, a plain UPDATE. One act per row, with the old and the new value of each field; an update that changes
 -- nothing leaves none.
 -- Security definer: a role that may update a trunk need not be able to write the audit.
@@ -62,7 +62,7 @@ begin
     end if;
     if tg_op <> 'DELETE' then
         v_new := to_jsonb(new);
-        v_pause := new.paused;
+        v_pause := coalesce((v_new ->> 'paused')::boolean, false);
     end if;
     select jsonb_object_agg(pgdial.camel(k), case tg_op when 'INSERT' then v_new -> k when 'DELETE' then v_old -> k
                                                  else jsonb_build_array(v_old -> k, v_new -> k) end)
@@ -71,8 +71,8 @@ begin
     where k <> all (v_own) and v_old -> k is distinct from v_new -> k;
     v_act := case when tg_op = 'INSERT' then 'create'
                   when tg_op = 'DELETE' then 'remove'
-                  when v_pause and new.paused_at is distinct from old.paused_at then 'pause'
-                  when old.paused and not v_pause then 'resume'
+                  when v_pause and v_new -> 'paused_at' is distinct from v_old -> 'paused_at' then 'pause'
+                  when (v_old ->> 'paused')::boolean and not v_pause then 'resume'
                   when v_changes is not null then 'set' end;
     if v_act is not null then
         perform pgdial.note_act(
@@ -88,6 +88,8 @@ end $$;
 create or replace trigger note_change after insert or update or delete on pgdial.trunks
     for each row execute function pgdial.note_change();
 create or replace trigger note_change after insert or update or delete on pgdial.campaigns
+    for each row execute function pgdial.note_change();
+create or replace trigger note_change after insert or update or delete on pgdial.contact_limits
     for each row execute function pgdial.note_change();
 
 -- camel: calls_per_second -> callsPerSecond, the spelling in all JSON.

@@ -244,6 +244,8 @@ begin
     update pgdial.calls c set disposition = v_said.disposition
     where c.id = p_call.id and (c.claim_no = p_claim_no or c.disposition is null)
       and c.state::text not in ('dialing', 'unresolved', 'in_call');
+    update pgdial.dials d set disposition = v_said.disposition
+    where d.phone = p_call.phone and d.call_id = p_call.id and d.claim_no = p_claim_no;
     p_call.claim_no := p_claim_no;
     p_call.attempt := v_had.attempt;
     perform pgdial.note(p_call, 'disposition', p_now, p_detail - 'why' - 'ended' || jsonb_build_object(

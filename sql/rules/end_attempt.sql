@@ -108,6 +108,7 @@ begin
         'delay_ms', (extract(epoch from e.run_at - p_now) * 1000)::bigint,
         'hold_until', e.hold_until, 'result', e.result, 'disposition', e.disposition, 'callback_at', e.callback_at))
     from unnest(p_endings) e;
+    perform pgdial.end_dials(p_endings);
 
     -- By number, so that two batches that list the same numbers wait for each other and never deadlock.
     if exists (select from unnest(p_endings) e where pgdial.settles_it(e.disposition)) then

@@ -16,17 +16,22 @@ create or replace function pgdial.grant_roles() returns void
 language plpgsql volatile
 as $$
 declare
-    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids and mentions,
+    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids, mentions and hours_for,
     -- which need functions that the caller may not call, and place, which sees what the owner sees.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         -- Called by why.
-        'why_waiting', 'why_itself', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
+        'why_waiting', 'why_itself', 'why_limits', 'dials_in_words', 'period_in_words', 'held', 'counts', 'longest_reach', 'counts_until', 'may_be_in', 'is_put_aside', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'covers', 'consent_problem', 'consent_words',
         'evidence', 'evidence_of', 'special_days_of', 'local_time',
         'export_ids', 'mentions',
+        'hours_for',
+        'why_hours', 'longest_lease', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
+        -- Called by them.
+        'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
+        'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',
         -- Called by events_after.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
         'write_event_cursor', 'read_event_cursor', 'events_at'];
@@ -38,6 +43,8 @@ declare
         'cancel_matching', 'redrive_matching', 'resolve_matching', 'forget',
         'sweep', 'housekeeping', 'heartbeat', 'drain', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
         'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk',
+        'set_calling_hours', 'delete_calling_hours', 'set_calendar', 'delete_calendar',
+        'set_contact_limit', 'delete_contact_limit', 'recheck_matching',
         'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove'];
     v_role text;
     v_function regprocedure;

@@ -76,6 +76,7 @@ begin
     set hold_until = greatest(c.hold_until, v_until),
         run_at = case when c.state::text = 'waiting' then greatest(c.run_at, v_until) else c.run_at end
     where c.id = p_call.id and c.claim_no = p_call.claim_no;
+    perform pgdial.dial_rang(p_call, p_claim_no, null, p_talks, p_now);
     perform pgdial.note(p_call, 'held', p_now, p_detail || jsonb_build_object('hold_until', v_until));
 end $$;
 
@@ -94,6 +95,11 @@ declare
     v_detail constant jsonb := p_detail || jsonb_build_object('by', 'webhook', 'outcome', p_outcome);
     v_until constant timestamptz := pgdial.held_by_others(p_call, p_claim_no);
 begin
+    if p_outcome::text in ('capacity', 'account') then
+        perform pgdial.undo_dial(p_call.id, p_claim_no);
+    else
+        perform pgdial.dial_rang(p_call, p_claim_no, p_outcome, false, p_now);
+    end if;
     if coalesce(p_call.hold_until <= p_now, true) or v_until = p_call.hold_until then
         perform pgdial.note(p_call, 'late_end', p_now, v_detail);
         return 'stale';
@@ -124,6 +130,7 @@ declare
     v_talks_until constant timestamptz :=
         case when p_outcome is null then pgdial.up_until(p_call, p_claim_no, true, p_now) end;
 begin
+    perform pgdial.dial_rang(p_call, p_claim_no, p_outcome, true, p_now);
     update pgdial.calls c
     set state = v_state::pgdial.call_state, outcome = v_outcome, ended_at = p_now, answered_at = p_now,
         result = coalesce(p_result, c.result), last_error = case when v_state = 'failed' then p_detail ->> 'why' end,
@@ -148,6 +155,7 @@ declare
     v_talks_until constant timestamptz :=
         case when p_outcome is null then pgdial.up_until(p_call, p_claim_no, true, p_now) end;
 begin
+    perform pgdial.dial_rang(p_call, p_claim_no, p_outcome, true, p_now);
     update pgdial.calls c
     set answered_at = p_now,
         hold_until = case when p_outcome is null then greatest(c.hold_until, v_talks_until)

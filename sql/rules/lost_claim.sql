@@ -86,6 +86,7 @@ create or replace function pgdial.note_lost_claim(
 language plpgsql volatile
 as $$
 begin
+    perform pgdial.dial_rang(p_call, p_call.claim_no, null, false, p_now);
     perform pgdial.note(p_call, 'active', p_now, jsonb_build_object('trunk', p_trunk, 'recovered', true,
         'ring_timeout_sec', p_call.ring_timeout_sec, 'max_duration_sec', p_call.max_duration_sec));
     perform pgdial.note(p_call, 'recovered', p_now, jsonb_build_object(

@@ -1,5 +1,5 @@
 -- next_due: the next moment at which time alone can make a waiting call claimable: a run_at in an open lane,
--- the pace of a lane with work, the end of a hold; in 1 s if due rows were passed over because they are locked.
+-- the pace of a lane with work, the opening of its hours, the end of a hold; in 1 s if due rows were passed over because they are locked.
 -- Null: only an event can.
 create or replace function pgdial.next_due(
     p_trunks text[], p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
@@ -18,6 +18,12 @@ begin
                    where c.state = 'waiting' and c.campaign = h.campaign and c.priority = h.priority
                      and c.run_at > p_now order by c.run_at limit 1) end)
         from unnest(v_lanes) l join unnest(p_heads) h on h.campaign = l.campaign
+        union all
+        select pgdial.next_quarter(p_now)
+        from unnest(v_lanes) l join pgdial.campaigns g on g.name = l.campaign
+        where l.reason is null and g.calling_hours is not null
+        union all
+        select s.until from unnest(pgdial.shut(p_now)) s
         union all
         (select c.hold_until from pgdial.calls c where c.hold_until > p_now order by c.hold_until limit 1)
         union all

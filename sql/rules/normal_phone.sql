@@ -97,13 +97,13 @@ as $$
         'not a country: write the two letters that ISO 3166 has for it, as in US or GB' end
 $$;
 
--- region_for: where the numbers of a request are dialled: its own region, else its campaign's. plpgsql, so that
+-- region_for: where the numbers of a request are dialled: the country of its own region, else its campaign's. plpgsql, so that
 -- it is looked up only for those that need it, and planned once.
 create or replace function pgdial.region_for(p_region text, p_campaign text) returns text
 language plpgsql stable
 as $$
 begin
-    return coalesce(p_region, (select g.region from pgdial.campaigns g where g.name = p_campaign));
+    return coalesce(split_part(p_region, '-', 1), (select g.region from pgdial.campaigns g where g.name = p_campaign));
 end $$;
 
 -- spelled_phone: the digits of a spelling, and whether it begins with +.

@@ -3,7 +3,8 @@
 -- has not probed it yet, as long as there is one.
 -- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
 create or replace function pgdial.choose(
-    p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
+    p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[],
+    p_lease interval, p_now timestamptz
 ) returns pgdial.picked[]
 language plpgsql volatile
 as $$
@@ -17,7 +18,7 @@ begin
         v_suspects := pgdial.suspects(p_now);
         v_tried := pgdial.tried(p_now);
     end if;
-    v_found := array(select p from pgdial.pick(p_trunks, p_most, p_wanted, p_heads, p_in_flight, v_suspects, v_tried, p_now) p);
+    v_found := array(select p from pgdial.pick(p_trunks, p_most, p_wanted, p_heads, p_in_flight, v_suspects, v_tried, p_lease, p_now) p);
     if cardinality(v_found) >= p_wanted or cardinality(v_suspects) + cardinality(v_tried) = 0 then
         return v_found;
     end if;
@@ -32,7 +33,7 @@ begin
         v_found := v_found || array(
             select p from pgdial.pick(v_rest, null, 1, p_heads, p_in_flight || array(
                 select row(f.trunk, f.campaign, f.phone, null, true)::pgdial.flying from unnest(v_found) f),
-                '{}', case v_pass when 1 then v_tried else '{}'::uuid[] end, p_now) p);
+                '{}', case v_pass when 1 then v_tried else '{}'::uuid[] end, p_lease, p_now) p);
         exit when cardinality(v_found) > 0;
     end loop;
     return v_found;
@@ -46,12 +47,14 @@ end $$;
 -- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
 create or replace function pgdial.pick(
     p_trunks text[], p_most int[], p_wanted int, p_heads pgdial.head[], p_in_flight pgdial.flying[],
-    p_avoid pgdial.suspect[], p_tried uuid[], p_now timestamptz
+    p_avoid pgdial.suspect[], p_tried uuid[], p_lease interval, p_now timestamptz
 ) returns setof pgdial.picked
 language plpgsql volatile
 as $$
 declare
-    v_heads constant pgdial.head[] := array(select h from unnest(p_heads) h where h.run_at <= p_now);
+    v_shut constant text[] := array(select s.campaign from unnest(pgdial.shut(p_now)) s);
+    v_heads constant pgdial.head[] := array(
+        select h from unnest(p_heads) h where h.run_at <= p_now and h.campaign <> all (v_shut));
     -- Numbers in flight or held, collected once: a probe per row would be ruinous behind 100,000 waiting twins
     -- of one taken number.
     v_taken text[] := array(
@@ -66,6 +69,9 @@ declare
     v_found pgdial.picked[] := '{}';
     v_batch pgdial.picked[];
     v_dry text[];
+    v_hours record;
+    v_judged record;                -- whose open areas these are: most campaigns share their hours
+    v_open int[];
     v_turn record;
     v_before int;
     v_rounds int := 0;
@@ -81,8 +87,15 @@ begin
         exit when v_before >= p_wanted or v_rounds >= 3 or cardinality(v_lanes) = 0;
         v_dry := '{}';
         for v_turn in select t.campaign, t.trunk, t.quota from pgdial.turns(v_lanes, v_found, p_wanted - v_before) t loop
+            select g.calling_hours as name, g.zone_basis as basis into v_hours from pgdial.campaigns g where g.name = v_turn.campaign;
+            if v_hours.name is null then
+                v_open := null;
+            elsif v_open is null or v_hours is distinct from v_judged then
+                v_open := pgdial.zones_open(v_hours.name, v_hours.basis, p_now, p_lease);
+                v_judged := v_hours;
+            end if;
             v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_skips, v_taken, v_unclaimable,
-                p_avoid, p_now);
+                p_avoid, v_open, p_now);
             v_taken := v_taken || array(select b.phone from unnest(v_batch) b);
             v_found := v_found || v_batch;
             if cardinality(v_batch) = 0 then
@@ -137,80 +150,134 @@ begin
 end $$;
 
 -- pick_from: up to p_quota due calls of one campaign, one per number, locked.
--- Priority by priority, so that run_at stays an index bound: calls scheduled for later are never walked.
--- Candidates come from the index alone, in its order, and each is locked as it comes, so that locked rows are
--- passed over rather than chosen and then missed. Twins shorten a batch, so it looks up to three times; a
--- priority that is not exhausted then is not overtaken by a lower one. It scans only part of a crowd that
--- cannot be claimed, or is left out, and remembers how far it came (skips).
+-- Priority by priority, so that run_at stays an index bound: calls scheduled for later are never walked. With
+-- calling hours, also area by area, the one with the oldest call first; only those that are open.
+-- p_open: the open areas; null = it has no hours.
 create or replace function pgdial.pick_from(
     p_campaign text, p_trunk text, p_quota int, p_heads pgdial.head[], p_skips pgdial.skip[], p_taken text[],
-    p_unclaimable uuid[], p_avoid pgdial.suspect[], p_now timestamptz
+    p_unclaimable uuid[], p_avoid pgdial.suspect[], p_open int[], p_now timestamptz
+) returns pgdial.picked[]
+language plpgsql volatile
+as $$
+declare
+    v_started constant timestamptz := clock_timestamp();    -- real time, not pgdial.now(): it measures work
+    v_head pgdial.head;
+    v_areas pgdial.area_head[];
+    v_area pgdial.area_head;
+    v_saw boolean := false;         -- a due call in an open area
+    v_more boolean;                 -- of this priority, beyond the last batch
+    v_batch pgdial.picked[];
+    v_found pgdial.picked[] := '{}';
+begin
+    for v_head in select h.* from unnest(p_heads) h where h.campaign = p_campaign order by h.priority desc loop
+        if p_open is null then
+            v_areas := array[row(null, v_head.run_at)::pgdial.area_head];
+        else
+            v_areas := pgdial.area_heads(p_campaign, v_head.priority, p_open, p_quota, p_now);
+        end if;
+        v_saw := v_saw or cardinality(v_areas) > 0;
+        v_more := false;
+        foreach v_area in array v_areas loop
+            v_batch := pgdial.pick_within(
+                p_campaign, p_trunk, p_quota - cardinality(v_found), v_head.priority, v_area, p_skips,
+                p_taken || array(select f.phone from unnest(v_found) f), p_unclaimable, p_avoid, p_now);
+            v_found := v_found || v_batch;
+            v_more := v_more or cardinality(v_batch) > 0;
+            exit when cardinality(v_found) >= p_quota;
+        end loop;
+        -- Not exhausted: a lower priority does not overtake it.
+        exit when v_more or cardinality(v_found) >= p_quota;
+    end loop;
+    if not v_saw then
+        perform pgdial.shut_out(p_campaign, clock_timestamp() - v_started, p_now);
+    end if;
+    return v_found;
+end $$;
+
+-- pick_within: the same for one priority, and for one area or all of them (null).
+-- Candidates come from the index alone, in its order, and each is locked as it comes, so that locked rows are
+-- passed over rather than chosen and then missed. Twins shorten a batch, so it looks up to three times. It scans
+-- only part of a crowd that cannot be claimed, or is left out, and remembers how far it came (skips).
+create or replace function pgdial.pick_within(
+    p_campaign text, p_trunk text, p_quota int, p_priority smallint, p_from pgdial.area_head, p_skips pgdial.skip[],
+    p_taken text[], p_unclaimable uuid[], p_avoid pgdial.suspect[], p_now timestamptz
 ) returns pgdial.picked[]
 language plpgsql volatile
 as $$
 declare
     c_walk constant int := 2000;    -- maximum candidates per queue and claim
-    v_head pgdial.head;
     v_skip pgdial.skip;
     v_found pgdial.picked[] := '{}';
     v_more pgdial.picked[] := '{}';
     v_taken text[] := p_taken;
 begin
-    for v_head in select h.* from unnest(p_heads) h where h.campaign = p_campaign order by h.priority desc loop
-        select s.* into v_skip from unnest(p_skips) s where s.campaign = p_campaign and s.priority = v_head.priority;
-        if not found then
-            v_skip := row(p_campaign, v_head.priority, v_head.run_at, '00000000-0000-0000-0000-000000000000'::uuid, p_now, p_now);
-        end if;
-        for v_look in 1..3 loop
-            v_more := array(
-                with due as materialized (
-                    select k.id, k.phone, k.run_at
-                    from (select c.id, c.phone, c.run_at from pgdial.calls c
-                          where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_head.priority
-                            and c.run_at <= p_now and (c.run_at, c.id) > (v_skip.run_at, v_skip.id)
-                            -- "in (select ...)" is hashed, an array that is a parameter is not.
-                            and c.phone not in (select t from unnest(v_taken) t)
-                            and c.id not in (select u from unnest(p_unclaimable) u)
-                          order by c.run_at, c.id limit c_walk) k
-                         cross join lateral (
-                             select c.id from pgdial.calls c
-                             -- Repeated: the row may have changed since the candidate was read.
-                             where c.id = k.id and c.state::text = 'waiting'
-                               and c.campaign = p_campaign and c.run_at <= p_now
-                               and (c.expires_at is null or c.expires_at > p_now)
-                               -- Not "not exists": as an anti join it would read the whole list.
-                               and (select d.phone from pgdial.do_not_call d
-                                    where d.phone = k.phone and pgdial.covers(d, p_campaign, p_now) limit 1) is null
-                               -- consent_problem, asking once whether the campaign requires it.
-                               and (c.consent_at is not null and coalesce(c.consent_expires_at > p_now, true)
-                                    or (select g.require_consent from pgdial.campaigns g where g.name = p_campaign) is not true)
-                               and (cardinality(p_avoid) = 0 or (c.campaign, c.script_id, coalesce(c.from_number, ''))
-                                    not in (select s.campaign, s.script_id, s.from_number from unnest(p_avoid) s))
-                             for update skip locked) l
-                    limit p_quota - cardinality(v_found)
-                ), one_per_number as (
-                    select distinct on (due.phone) due.id, due.phone, due.run_at from due
-                    order by due.phone, due.run_at, due.id
-                )
-                select row(o.id, o.phone, p_campaign, p_trunk)::pgdial.picked from one_per_number o order by o.run_at, o.id);
-            v_found := v_found || v_more;
-            v_taken := v_taken || array(select m.phone from unnest(v_more) m);
-            exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
-        end loop;
-        if cardinality(v_found) = 0 then
-            select c.run_at, c.id into v_skip.run_at, v_skip.id
-            from pgdial.calls c
-            where c.state = 'waiting' and c.campaign = p_campaign and c.priority = v_head.priority
-              and c.run_at <= p_now and (c.run_at, c.id) > (v_skip.run_at, v_skip.id)
-              and c.phone not in (select t from unnest(v_taken) t)
-              and c.id not in (select u from unnest(p_unclaimable) u)
-            order by c.run_at, c.id offset c_walk - 1 limit 1;
-            if found then
-                v_skip.seen_at := p_now;
-                perform pgdial.skip_past(v_skip);
-            end if;
-        end if;
-        exit when cardinality(v_more) > 0 or cardinality(v_found) >= p_quota;
+    select s.* into v_skip from unnest(p_skips) s
+    where s.campaign = p_campaign and s.priority = p_priority and s.area is not distinct from p_from.area;
+    if not found then
+        v_skip := row(p_campaign, p_priority, p_from.area, p_from.run_at, '00000000-0000-0000-0000-000000000000'::uuid, p_now, p_now);
+    end if;
+    for v_look in 1..3 loop
+        v_more := array(
+            with due as materialized (
+                select k.id, k.phone, k.run_at
+                from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) k
+                     cross join lateral (
+                         select c.id from pgdial.calls c
+                         -- Repeated: the row may have changed since the candidate was read.
+                         where c.id = k.id and c.state::text = 'waiting'
+                           and c.campaign = p_campaign and c.run_at <= p_now and (p_from.area is null or c.area = p_from.area)
+                           and (c.expires_at is null or c.expires_at > p_now)
+                           -- Not "not exists": as an anti join it would read the whole list.
+                           and (select d.phone from pgdial.do_not_call d
+                                where d.phone = k.phone and pgdial.covers(d, p_campaign, p_now) limit 1) is null
+                           -- consent_problem, asking once whether the campaign requires it.
+                           and (c.consent_at is not null and coalesce(c.consent_expires_at > p_now, true)
+                                or (select g.require_consent from pgdial.campaigns g where g.name = p_campaign) is not true)
+                           and (cardinality(p_avoid) = 0 or (c.campaign, c.script_id, coalesce(c.from_number, ''))
+                                not in (select s.campaign, s.script_id, s.from_number from unnest(p_avoid) s))
+                         for update skip locked) l
+                limit p_quota - cardinality(v_found)
+            ), one_per_number as (
+                select distinct on (due.phone) due.id, due.phone, due.run_at from due
+                order by due.phone, due.run_at, due.id
+            )
+            select row(o.id, o.phone, p_campaign, p_trunk)::pgdial.picked from one_per_number o order by o.run_at, o.id);
+        v_found := v_found || v_more;
+        v_taken := v_taken || array(select m.phone from unnest(v_more) m);
+        exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
     end loop;
+    if cardinality(v_found) = 0 then
+        select q.run_at, q.id into v_skip.run_at, v_skip.id
+        from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) q
+        offset c_walk - 1 limit 1;
+        if found then
+            v_skip.seen_at := p_now;
+            perform pgdial.skip_past(v_skip);
+        end if;
+    end if;
     return v_found;
 end $$;
+
+-- queue: the due calls of a campaign and priority behind a place, of one area or of all (null), in order; p_most at
+-- most. Inlined where it is used, so that no more are read than are used; the area says which of its two halves is
+-- read, each by an index of its own.
+-- Index: calls_claimable, calls_claimable_by_area.
+create or replace function pgdial.queue(
+    p_campaign text, p_priority smallint, p_area int, p_run_at timestamptz, p_id uuid, p_taken text[], p_unclaimable uuid[],
+    p_most int, p_now timestamptz
+) returns table (id uuid, phone text, run_at timestamptz)
+language sql stable
+as $$
+    (select c.id, c.phone, c.run_at from pgdial.calls c
+     where p_area is null and c.state = 'waiting' and c.campaign = p_campaign and c.priority = p_priority
+       and c.run_at <= p_now and (c.run_at, c.id) > (p_run_at, p_id)
+       -- "in (select ...)" is hashed, an array that is a parameter is not.
+       and c.phone not in (select t from unnest(p_taken) t) and c.id not in (select u from unnest(p_unclaimable) u)
+     order by c.run_at, c.id limit p_most)
+    union all
+    (select c.id, c.phone, c.run_at from pgdial.calls c
+     where c.state = 'waiting' and c.campaign = p_campaign and c.priority = p_priority and c.area = p_area
+       and c.run_at <= p_now and (c.run_at, c.id) > (p_run_at, p_id)
+       and c.phone not in (select t from unnest(p_taken) t) and c.id not in (select u from unnest(p_unclaimable) u)
+     order by c.run_at, c.id limit p_most)
+$$;

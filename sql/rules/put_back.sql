@@ -20,6 +20,7 @@ declare
     v_times int;
     v_forbidden text;
 begin
+    perform pgdial.undo_dial(p_call.id, p_call.claim_no);
     if p_reason in ('capacity', 'forbidden') then
         perform pgdial.weigh(p_call, p_reason, v_detail ->> 'why', p_retry_after, p_now);
     elsif p_reason = 'account' then

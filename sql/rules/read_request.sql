@@ -9,20 +9,20 @@
 -- slower.
 create or replace function pgdial.read_requests(p_requests jsonb)
 returns table (
-    ordinal int, phone text, script_id text, metadata jsonb, campaign text, from_number text,
+    ordinal int, phone text, timezone text[], region text, script_id text, metadata jsonb, campaign text, from_number text,
     priority smallint, run_at timestamptz, expires_at timestamptz, max_attempts int,
     idempotency_key text, request_hash bytea, problem text,
     consent_at timestamptz, consent_ref text, consent_expires_at timestamptz
 )
 language sql stable
 as $$
-    select q.n::int, q.phone, q.script_id, q.metadata, q.campaign, q.from_number,
+    select q.n::int, q.phone, q.timezone, q.part, q.script_id, q.metadata, q.campaign, q.from_number,
            case when q.problem is null then coalesce(q.priority::numeric::smallint, 0) end, q.run_at, q.expires_at,
            case when q.problem is null then q.max_attempts::numeric::int end, q.idempotency_key,
            -- jsonb has one text per value (keys sorted, numbers in one form), so the hash covers the meaning.
            case when q.problem is null and q.idempotency_key is not null then
                sha256(convert_to(jsonb_build_array(
-                   q.phone, q.script_id, q.metadata, q.campaign, q.from_number, coalesce(q.priority::numeric::smallint, 0),
+                   q.phone, q.timezone, q.part, q.script_id, q.metadata, q.campaign, q.from_number, coalesce(q.priority::numeric::smallint, 0),
                    extract(epoch from q.run_at), extract(epoch from q.expires_at), q.max_attempts::numeric::int,
                    extract(epoch from q.consent_at), q.consent_ref, extract(epoch from q.consent_expires_at))::text, 'UTF8'))
                else '' end,
@@ -31,8 +31,10 @@ as $$
     from (
         select t.*, case when not t.is_shaped then pgdial.misshapen(t.request) else nullif(concat_ws(chr(10),
             case when t.sent_to is null then '"to" is missing: the number to ring, as in "+14155550100"'
-                 when pgdial.region_problem(t.region) is not null then '"region" is ' || pgdial.region_problem(t.region)
+                 when t.region is not null and pgdial.place_problem(t.region) is not null then '"region" is ' || pgdial.place_problem(t.region)
                  when t.phone is null then '"to" is ' || pgdial.phone_problem(t.sent_to, pgdial.region_for(t.region, t.campaign)) end,
+            case when t.sent_timezone is not null and pgdial.timezone_problem(t.sent_timezone) is not null then
+                     '"timezone" is ' || pgdial.timezone_problem(t.sent_timezone) end,
             case when t.script_id is null then '"scriptId" is missing: what the provider should say, as in "welcome"'
                  when length(t.script_id) not between 1 and 200 then '"scriptId" must have 1 to 200 characters' end,
             case when jsonb_typeof(t.metadata) <> 'object' then '"metadata" must be a JSON object'
@@ -44,7 +46,7 @@ as $$
                  when octet_length(t.metadata::text) > 300
                      and t.metadata @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))' then
                      '"metadata" has a number beyond 1e300: send it as a string' end,
-            case when t.sent_from is not null and t.from_number is null and pgdial.region_problem(t.region) is null then
+            case when t.sent_from is not null and t.from_number is null and (t.region is null or pgdial.place_problem(t.region) is null) then
                      '"from" is ' || pgdial.phone_problem(t.sent_from, pgdial.region_for(t.region, t.campaign)) end,
             -- 5.0 is a whole number in JSON and in JSON Schema.
             case when t.priority !~ '^[0-9]([.]0+)?$' then '"priority" must be a whole number from 0 to 9 (higher first)' end,
@@ -66,7 +68,7 @@ as $$
         from (
             select a.n, a.r as request,
                    jsonb_typeof(a.r) = 'object' and case when jsonb_typeof(a.r) = 'object' then
-                       jsonb_strip_nulls(a.r - '{to,region,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey,traceparent,consentAt,consentRef,consentExpiresAt}'::text[]) = '{}' end
+                       jsonb_strip_nulls(a.r - '{to,timezone,region,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey,traceparent,consentAt,consentRef,consentExpiresAt}'::text[]) = '{}' end
                        and coalesce(jsonb_typeof(a.r -> 'to') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'region') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'scriptId') in ('string', 'null'), true)
@@ -79,7 +81,9 @@ as $$
                        and coalesce(jsonb_typeof(a.r -> 'consentRef') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'consentExpiresAt') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'traceparent') in ('string', 'null'), true) as is_shaped,
-                   a.r ->> 'region' as region, a.r ->> 'to' as sent_to,
+                   nullif(a.r -> 'timezone', 'null') as sent_timezone,
+                   case when a.r -> 'timezone' is not null then pgdial.read_timezones(a.r -> 'timezone') end as timezone,
+                   a.r ->> 'region' as region, pgdial.region_part(a.r ->> 'region') as part, a.r ->> 'to' as sent_to,
                    pgdial.normal_phone(a.r ->> 'to', pgdial.region_for(a.r ->> 'region', coalesce(a.r ->> 'campaign', 'default'))) as phone,
                    a.r ->> 'scriptId' as script_id,
                    coalesce(nullif(a.r -> 'metadata', 'null'), '{}') as metadata,
@@ -102,14 +106,14 @@ $$;
 -- read_request: a single request.
 create or replace function pgdial.read_request(
     p_request jsonb,
-    out phone text, out script_id text, out metadata jsonb, out campaign text, out from_number text,
+    out phone text, out timezone text[], out region text, out script_id text, out metadata jsonb, out campaign text, out from_number text,
     out priority smallint, out run_at timestamptz, out expires_at timestamptz, out max_attempts int,
     out idempotency_key text, out request_hash bytea, out problem text,
     out consent_at timestamptz, out consent_ref text, out consent_expires_at timestamptz
 )
 language sql stable
 as $$
-    select r.phone, r.script_id, r.metadata, r.campaign, r.from_number, r.priority, r.run_at, r.expires_at,
+    select r.phone, r.timezone, r.region, r.script_id, r.metadata, r.campaign, r.from_number, r.priority, r.run_at, r.expires_at,
            r.max_attempts, r.idempotency_key, r.request_hash, r.problem,
            r.consent_at, r.consent_ref, r.consent_expires_at
     from pgdial.read_requests(jsonb_build_array(p_request)) r
@@ -120,7 +124,7 @@ create or replace function pgdial.misshapen(p_request jsonb) returns text
 language plpgsql immutable
 as $$
 declare
-    v_known constant text[] := array['to', 'region', 'scriptId', 'metadata', 'campaign', 'from', 'priority',
+    v_known constant text[] := array['to', 'timezone', 'region', 'scriptId', 'metadata', 'campaign', 'from', 'priority',
                                      'runAt', 'expiresAt', 'maxAttempts', 'idempotencyKey', 'traceparent',
                                      'consentAt', 'consentRef', 'consentExpiresAt'];
 begin

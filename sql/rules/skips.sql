@@ -27,5 +27,5 @@ as $$
 begin
     perform set_config('pgdial.skips', (array(
         select k from unnest(pgdial.skips(p_skip.seen_at)) k
-        where k.campaign <> p_skip.campaign or k.priority <> p_skip.priority) || p_skip)::text, false);
+        where (k.campaign, k.priority, k.area) is distinct from (p_skip.campaign, p_skip.priority, p_skip.area)) || p_skip)::text, false);
 end $$;

@@ -39,7 +39,7 @@ begin
         'regions', to_jsonb(v_regions), 'hours', v_allowed -> 'hours',
         'hoursSource', (select h.source from pgdial.calling_hours h where h.name = v_allowed ->> 'hours'),
         'specialDays', pgdial.special_days_of(v_allowed ->> 'hours', v_zones, v_regions, v_at),
-        'consentAt', v_allowed -> 'consentAt', 'consentRef', v_allowed -> 'consentRef',
+        'contactLimits', coalesce(v_allowed -> 'limits', '[]'), 'consentAt', v_allowed -> 'consentAt', 'consentRef', v_allowed -> 'consentRef',
         'consentExpiresAt', v_allowed -> 'consentExpiresAt', 'listAsOf', v_at,
         'dialsBefore', jsonb_build_object(
             'in24Hours', (select count(*) from unnest(v_dials) d where d > v_at - '24 hours'::interval),

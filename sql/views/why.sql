@@ -76,6 +76,8 @@ begin
            p_call.campaign, null
     where not exists (select from pgdial.campaigns g where g.name = p_call.campaign)
     union all
+    select 29, l.reason, l.message, l.object, l.until from pgdial.why_limits(p_call, p_now) l
+    union all
     -- Put back by a failed dial: what stopped that dial, such as a breaker, must change first.
     select case when p_call.attempt = 0 and p_call.claim_no > 0 then 46 else 30 end,
            case when p_call.claim_no > 0 then 'retry_due' else 'scheduled' end,
@@ -84,11 +86,13 @@ begin
                 when p_call.claim_no > 0 then format('it was put back (%s) and is due again at %s',
                      pgdial.masked(coalesce(p_call.last_error, 'no words')), pgdial.in_utc(p_call.run_at))
                 else format('it is scheduled for %s', pgdial.in_utc(p_call.run_at)) end, p_call.id::text, p_call.run_at
-    where p_call.run_at > p_now
+    where p_call.run_at > p_now and not pgdial.is_put_aside(p_call, p_now)
     union all
     select 31, 'unclaimable', format('it could not be claimed, and is tried again at %s: %s', pgdial.in_utc(o.until),
            pgdial.masked(o.why)), p_call.id::text, o.until
     from pgdial.unclaimable o where o.call_id = p_call.id and o.until > p_now
+    union all
+    select 33, h.reason, h.message, h.object, h.until from pgdial.why_hours(p_call, p_now) h
     union all
     select 32, 'locked', format('%s holds its row: the claim passes over it until that transaction ends', h.who), h.who, null
     from pgdial.row_holder(p_call.id) h (who) where h.who is not null
@@ -105,6 +109,77 @@ begin
            t.id::text, null
     from pgdial.twin_before(p_call, p_now) t (id) where t.id is not null;
 end $$;
+
+-- why_hours: do the calling hours of its campaign keep this call from being dialled now, and until when? A dial
+-- has to end within them too: just before they close, none begins.
+create or replace function pgdial.why_hours(p_call pgdial.calls, p_now timestamptz)
+returns table (reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select s.reason, s.message, g.calling_hours, s.opens_at
+    from pgdial.campaigns g
+         cross join lateral (values (p_now), (p_now + pgdial.longest_lease(g.trunk))) t (at)
+         cross join lateral pgdial.hours_state(g.calling_hours, g.zone_basis, p_call.area, t.at) s
+    where g.name = p_call.campaign and g.calling_hours is not null and s.reason is not null
+    order by t.at limit 1;
+end $$;
+
+-- why_limits: the contact limits that hold this call, as the claim counts them (held), with the dials that count.
+-- held_back: one that holds no more has put it aside.
+create or replace function pgdial.why_limits(p_call pgdial.calls, p_now timestamptz)
+returns table (reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select case when l.counts = 'attempts' or l.at_most > 1 then 'contact_limit' else 'cooldown' end,
+           format('contact limit %s lets this number be dialled again at %s: at most %s %s within %s%s%s; %s', l.name,
+                  pgdial.in_utc(h.until), l.at_most, l.counts,
+                  pgdial.period_in_words(l.period), case l.boundary when 'local_day' then ' by the callee''s calendar' else '' end,
+                  case l.per when 'number_and_topic' then ' about one topic' when 'number_and_campaign' then ' from one campaign' else '' end,
+                  pgdial.dials_in_words(p_call, l, g.topic, a.zones, p_now)),
+           l.name, h.until
+    from pgdial.held(array[p_call.id], p_now) h
+         join pgdial.contact_limits l on l.name = h.name
+         join pgdial.campaigns g on g.name = p_call.campaign
+         left join pgdial.areas a on a.id = p_call.area
+    order by h.until, l.name;
+    if not found and pgdial.is_put_aside(p_call, p_now) then
+        return query select 'held_back', format('a contact limit that holds no more put it aside until %s: `pgdial calls recheck` '
+                                'brings it back', pgdial.in_utc(p_call.run_at)), p_call.id::text, p_call.run_at;
+    end if;
+end $$;
+
+-- dials_in_words: the dials of its number that this limit counts now, the latest three.
+create or replace function pgdial.dials_in_words(
+    p_call pgdial.calls, p_limit pgdial.contact_limits, p_topic text, p_zones text[], p_now timestamptz
+) returns text
+language plpgsql stable
+as $$
+begin
+    return (
+        select string_agg(format('%s in campaign %s (call %s)', pgdial.in_utc(d.at), d.campaign, d.call_id), ', ' order by d.at desc)
+                   filter (where d.n <= 3)
+               || case when count(*) > 3 then format(' and %s more', count(*) - 3) else '' end
+        from (select d.*, row_number() over (order by d.at desc) as n
+              from pgdial.dials d
+              where d.phone = p_call.phone and d.at > p_now - pgdial.longest_reach(p_limit)
+                and pgdial.counts(d, p_limit, p_call.campaign, p_topic)
+                and pgdial.counts_until(d.at, p_limit, p_zones) > p_now) d);
+end $$;
+
+-- period_in_words: 24 hours, 30 days.
+create or replace function pgdial.period_in_words(p_period interval) returns text
+language sql immutable
+as $$
+    select case when s % 86400 = 0 and s > 86400 then s / 86400 || ' days' when s % 3600 = 0 then s / 3600 || ' hours'
+                else ceil(s / 60) || ' minutes' end
+    from (select extract(epoch from p_period)::bigint) p (s)
+$$;
 
 -- number_taken: the call in flight to this number, or the one that holds it. Zero rows: it is free. A waiting
 -- call may hold its own number: nobody knows how its last dial ended.
@@ -329,6 +404,9 @@ language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
+    v_open constant int[] := (
+        select pgdial.open_areas(g.calling_hours, g.zone_basis, p_now, p_now + pgdial.longest_lease(g.trunk))
+        from pgdial.campaigns g where g.name = p_call.campaign and g.calling_hours is not null);
     v_consent constant boolean := coalesce(
         (select g.require_consent from pgdial.campaigns g where g.name = p_call.campaign), false);
 begin
@@ -341,11 +419,12 @@ begin
                             where c.state = 'waiting' and c.campaign = p_call.campaign and v_consent
                               and pgdial.consent_problem(c, p_now) is not null)
            and d.id not in (select c.id from pgdial.calls c where c.state = 'waiting' and c.expires_at <= p_now)
+           and (v_open is null or d.area in (select o from unnest(v_open) o))
            and d.id not in (select o.call_id from pgdial.unclaimable o where o.until > p_now)
-    from (select b.id, b.phone
+    from (select b.id, b.phone, b.area
           from generate_series(9, p_call.priority, -1) q
                cross join lateral (
-                   select c.id, c.phone from pgdial.calls c
+                   select c.id, c.phone, c.area from pgdial.calls c
                    where c.state = 'waiting' and c.campaign = p_call.campaign and c.priority = q::smallint
                      -- An index bound; the next line only breaks ties.
                      and c.run_at <= case when q > p_call.priority then p_now else p_call.run_at end

@@ -27,7 +27,7 @@ mod tail;
 
 pub use args::{
     AmendArgs, AmendChanges, CallsCommand, CancelArgs, ExportArgs, FilterArgs, ListArgs, ManyArgs,
-    RedriveArgs, ResolveArgs, TailArgs,
+    RecheckArgs, RedriveArgs, ResolveArgs, TailArgs,
 };
 
 /// Runs one `calls` command.
@@ -51,6 +51,11 @@ pub async fn run(
         CallsCommand::Cancel(args) => cancel(args, calls, by, out).await,
         CallsCommand::Redrive(args) => redrive(args, calls, by, out).await,
         CallsCommand::Resolve(args) => resolve(args, calls, by, out).await,
+        CallsCommand::Recheck(args) => {
+            many::is_filter(&[], &args.many)?;
+            let why = args.why.as_deref();
+            many::run(many::Verb::Recheck, &args.many, why, (calls, by), out).await
+        }
         CallsCommand::Tail(args) => tail::run(args, calls, out).await,
         CallsCommand::Amend(args) => amend(args, calls, by, out).await,
         CallsCommand::Export(args) => export::run(args, calls, out).await,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Exit, Failure, Out, values};
 use crate::{
-    domain::{CallId, Region},
+    domain::CallId,
     flow::{Queue, enqueue::Enqueued},
 };
 
@@ -13,10 +13,13 @@ use crate::{
 pub struct EnqueueArgs {
     /// The number to ring, as in +14155550100.
     pub to: String,
-    /// Region whose national format TO is in, if it lacks + and country code, as in US. Default: the campaign's
-    /// region.
+    /// Where the callee is: a country, as in US, whose national format TO is in if it lacks + and country code, or a
+    /// part of one, as in US-FL, whose calling hours apply. Default: the campaign's region.
     #[arg(long, value_name = "REGION")]
-    pub region: Option<Region>,
+    pub region: Option<String>,
+    /// Where the callee is: an IANA time zone, as in America/New_York. May be repeated: then all of them count.
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Vec<String>,
     /// The provider's id of the script, agent or assistant.
     #[arg(long, visible_alias = "script-id", value_name = "ID")]
     pub script: String,
@@ -59,7 +62,7 @@ impl EnqueueArgs {
     /// The request as `POST /calls` takes it. Options not given are null, which SQL treats as absent.
     fn request(&self) -> Value {
         json!({
-            "to": self.to, "region": self.region.as_ref().map(Region::as_str), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
+            "to": self.to, "region": self.region, "timezone": (!self.timezone.is_empty()).then_some(&self.timezone), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
             "from": self.from, "priority": self.priority, "runAt": self.run_at, "expiresAt": self.expires_at,
             "maxAttempts": self.max_attempts, "idempotencyKey": self.idempotency_key,
             "consentAt": self.consent_at, "consentRef": self.consent_ref, "consentExpiresAt": self.consent_expires_at,

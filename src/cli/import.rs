@@ -34,6 +34,7 @@ use crate::flow::{
 
 mod columns;
 mod lines;
+mod parts;
 mod requests;
 mod results;
 mod rows;
@@ -134,6 +135,9 @@ Columns of CSV and of a sheet, in any order, and in any spelling of case, spaces
                   Phone, Phone Number, Mobile, Number, Telefon. Where several have such names,
                   --map says which
   scriptId        what the provider should say (or --script)
+  timezone        where the callee is, as in America/New_York; several with semicolons
+  region          the same as a country, or a part of it, as in US-FL; with --region US also
+                  FL or Florida (from another column: --map State=region)
   campaign, from, priority, runAt, expiresAt, maxAttempts, idempotencyKey
   consent_at, consent_ref, consent_expires_at
                   when the callee agreed to be called, where that is recorded, when it ends

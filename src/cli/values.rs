@@ -79,6 +79,29 @@ pub fn number_or_none<N: FromStr>(text: &str) -> Result<Limit<N>, String> {
     }
 }
 
+/// An instant (RFC 3339).
+pub fn instant(text: &str) -> Result<chrono::DateTime<chrono::Utc>, String> {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|_not_one| "write an instant as in 2026-01-02T03:04:05Z".to_owned())
+}
+
+/// A text, or `none`.
+pub fn text_or_none(text: &str) -> Result<Limit<String>, String> {
+    Ok(match text {
+        "none" => Limit::Unlimited,
+        text => Limit::Of(text.to_owned()),
+    })
+}
+
+/// What tells where a callee may be, or `hours`. Which there are the database says.
+pub fn basis_or_hours(text: &str) -> Result<Limit<String>, String> {
+    Ok(match text {
+        "hours" => Limit::Unlimited,
+        text => Limit::Of(text.to_owned()),
+    })
+}
+
 /// Region by its two letters, as in `US`, or `none`.
 pub fn region_or_none(text: &str) -> Result<Limit<Region>, String> {
     match text {
@@ -88,14 +111,6 @@ pub fn region_or_none(text: &str) -> Result<Limit<Region>, String> {
             .map(Limit::Of)
             .map_err(|error| format!("{error}; or none")),
     }
-}
-
-/// A text, or `none`.
-pub fn text_or_none(text: &str) -> Result<Limit<String>, std::convert::Infallible> {
-    Ok(match text {
-        "none" => Limit::Unlimited,
-        text => Limit::Of(text.to_owned()),
-    })
 }
 
 /// A JSON list, or `none`.

@@ -44,6 +44,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_events", compatible_from = 1),
     migration!(4, "0004_types", compatible_from = 1),
     migration!(5, "0005_places", compatible_from = 1),
+    migration!(6, "0006_presets", compatible_from = 1),
+    migration!(7, "0007_limits", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -57,11 +59,13 @@ macro_rules! functions {
 const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/now",
     "rules/phone_plans",
+    "rules/phone_areas",
     "rules/normal_phone",
     "rules/iso_8601",
     "rules/same_name",
     "rules/uuid_v7",
     "rules/read_timestamp",
+    "rules/areas",
     "rules/read_request",
     "rules/lock_calls",
     "rules/locked_items",
@@ -69,6 +73,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/note",
     "rules/acts",
     "rules/may_call",
+    "rules/hours",
     "rules/filter",
     "rules/account",
     "rules/terms",
@@ -85,6 +90,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/lanes",
     "rules/heads",
     "rules/skips",
+    "rules/limits",
     "rules/pick",
     "rules/next_due",
     "rules/end_attempt",
@@ -116,7 +122,9 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/sweep",
     "flow/housekeeping",
     "flow/pause",
+    "flow/contact_limits",
     "flow/lanes",
+    "flow/hours",
     "flow/do_not_call",
     "flow/heartbeat",
     "flow/drain",

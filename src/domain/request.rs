@@ -5,6 +5,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+/// One time zone, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Timezones {
+    /// As in `America/New_York`.
+    One(String),
+    /// At most 20.
+    Several(Vec<String>),
+}
+
 /// One requested call, as the HTTP API, the CLI and `pgdial.enqueue_many` take it.
 ///
 /// Limits that need no database (lengths, ranges) are checked by `pgdial.read_requests`, which every way in passes
@@ -16,16 +26,15 @@ pub struct CallRequest {
     /// national format. Stored in E.164. A number that is not possible in its country is refused.
     #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
     pub to: String,
-    /// Region whose national format `to` and `from` are in, if they lack + and country code: two letters, ISO 3166.
-    /// Defaults to the campaign's region; without either, the + is required.
+    /// Where the callee is, as ISO 3166 writes it. The country, two letters, says whose national format `to` and
+    /// `from` are in if they lack + and country code; it defaults to the campaign's region, and without either the + is
+    /// required. With a part of the country, as in `US-FL`, the calling hours of that part apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(
-        example = "US",
-        min_length = 2,
-        max_length = 2,
-        pattern = "^[A-Za-z]{2}$"
-    )]
+    #[schema(example = "US-FL", pattern = "^[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?$")]
     pub region: Option<String>,
+    /// Where the callee is: an IANA time zone, or several, in all of which it must be within the calling hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<Timezones>,
     /// The provider's id of the script, agent or assistant, 1 to 200 characters.
     #[schema(
         example = "welcome",
@@ -90,6 +99,7 @@ impl CallRequest {
             to: to.into(),
             script_id: script_id.into(),
             region: None,
+            timezone: None,
             metadata: None,
             campaign: None,
             from: None,

@@ -1,4 +1,4 @@
-//! matching: cancel, redrive, resolve or export all calls a filter selects, in batches.
+//! matching: cancel, redrive, resolve, recheck or export all calls a filter selects, in batches.
 
 use std::collections::BTreeMap;
 
@@ -106,6 +106,25 @@ impl Queue {
             .await;
         let batched = read("resolve_matching", answer)?;
         if batched.verdicts.contains_key("resolved") && !batched.dry_run {
+            self.wake(Wake::Claim);
+        }
+        Ok(batched)
+    }
+
+    /// Brings one batch of the calls that a contact limit has put aside back to now: the next claim counts again.
+    pub async fn recheck_matching(&self, batch: &Batch<'_>) -> Result<BatchResponse, ChangeError> {
+        let sql = "select pgdial.recheck_matching($1, $2, $3, $4, $5, $6)";
+        let answer = sqlx::query_as(sql)
+            .bind(Json(batch.filter))
+            .bind(batch.why)
+            .bind(batch.limit)
+            .bind(batch.dry_run)
+            .bind(batch.cursor)
+            .bind(batch.by)
+            .fetch_one(&self.pool)
+            .await;
+        let batched = read("recheck_matching", answer)?;
+        if batched.verdicts.contains_key("due") && !batched.dry_run {
             self.wake(Wake::Claim);
         }
         Ok(batched)

@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 mod call;
 
+mod contact_limit;
+
 mod evidence;
+mod hours;
 
 mod lane;
 
@@ -20,9 +23,11 @@ mod stats;
 mod webhook;
 
 pub use call::{Attempt, Call, CallEvent, CallSummary};
+pub use contact_limit::ContactLimit;
 pub use evidence::{
-    CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDay,
+    CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDate,
 };
+pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use lane::{Campaign, DispositionRule, Trunk, TrunkAdapter, TrunkTerms};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
@@ -78,10 +83,11 @@ pub struct Act {
     /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
     #[schema(example = "pause")]
     pub act: String,
-    /// What it was done to: `campaign`, `trunk`, `worker`, `number`, `calls` (a batch) or `cluster`.
+    /// What it was done to: `campaign`, `trunk`, `contact_limit`, `worker`, `number`, `calls`
+    /// (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
-    /// Name of the campaign, trunk, worker or number; null for `calls` and `cluster`.
+    /// Name of the campaign, trunk, limit, worker or number; null for `calls` and `cluster`.
     pub name: Option<String>,
     /// Reason given, if any.
     pub why: Option<String>,

@@ -104,7 +104,7 @@ pub(super) async fn change<L: Lane>(
 }
 
 /// Takes out a field that is not a column. One that is not a text stays, and the database refuses it.
-fn take(changes: &mut Value, name: &str) -> Option<String> {
+pub(super) fn take(changes: &mut Value, name: &str) -> Option<String> {
     let fields = changes.as_object_mut()?;
     match fields.remove(name)? {
         Value::Null => None,

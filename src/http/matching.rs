@@ -100,6 +100,27 @@ pub(super) async fn resolve_calls(
     Ok(Json(app.calls.resolve_matching(&batch, r#as).await?))
 }
 
+/// Recheck the calls that contact limits have put aside.
+///
+/// One batch of waiting calls that a filter selects: those whose `runAt` a contact limit has set become due, and the
+/// next claim counts again. Needed only after a limit was loosened. If the response has a `cursor` there may be more:
+/// repeat the request with it.
+#[utoipa::path(
+    post, path = "/api/v1/calls/recheck", tag = "calls",
+    responses((status = 200, description = "How many came to what, or would.", body = BatchResponse)),
+)]
+pub(super) async fn recheck_calls(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Object(request): Object<BatchRequest, FILTER>,
+) -> Result<Json<BatchResponse>, Problem> {
+    only_for("redrive", "force", request.force)?;
+    only_for("resolve", "as", request.r#as.is_some())?;
+    let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
+    let batch = batch(&request, &filter, &by);
+    Ok(Json(app.calls.recheck_matching(&batch).await?))
+}
+
 fn only_for(verb: &str, field: &str, is_given: bool) -> Result<(), Problem> {
     if is_given {
         let words = format!("\"{field}\" is for {verb}: nothing else needs it");

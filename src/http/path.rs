@@ -1,4 +1,4 @@
-//! Path parameters: the id of a call or a worker, the name of a campaign or a trunk.
+//! Path parameters: the id of a call or a worker, a name.
 
 use std::marker::PhantomData;
 
@@ -101,11 +101,22 @@ impl<S: Send + Sync, L> FromRequestParts<S> for Name<L> {
     }
 }
 
-impl<L: Lane> Argument for Name<L> {
-    const REFUSES: &'static [Code] = &[Code::InvalidId, L::IS_UNKNOWN];
+/// What has a name in the path.
+pub(super) trait Named {
+    const WHAT: &'static str;
+    const IS_UNKNOWN: Code;
+}
+
+impl<L: Lane> Named for L {
+    const WHAT: &'static str = L::KIND.as_str();
+    const IS_UNKNOWN: Code = L::IS_UNKNOWN;
+}
+
+impl<N: Named> Argument for Name<N> {
+    const REFUSES: &'static [Code] = &[Code::InvalidId, N::IS_UNKNOWN];
 
     fn describe(described: &mut Described<'_>) {
-        let parameter = parameter("name", L::KIND.as_str(), String::schema());
+        let parameter = parameter("name", N::WHAT, String::schema());
         described.parameters(vec![parameter]);
     }
 }

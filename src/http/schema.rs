@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::problem::Code;
 use crate::{
-    domain::{CallId, Resolution, Why},
+    domain::{CallId, Resolution, Timezones, Why},
     flow::{
         events::{Event, Heartbeat},
         read::Reason,
@@ -16,6 +16,7 @@ use crate::{
 };
 
 pub mod acting;
+pub mod rules;
 
 mod call;
 
@@ -80,6 +81,11 @@ pub struct AmendRequest {
     pub script_id: Option<String>,
     /// Replaces all metadata. At most 16 KiB.
     pub metadata: Option<Map<String, Value>>,
+    /// Where the callee is: an IANA time zone, or several; null: as the number says.
+    pub timezone: Option<Timezones>,
+    /// Where the callee is: a part of a country as ISO 3166 writes it; null: as the number says.
+    #[schema(example = "US-FL", pattern = "^[A-Za-z]{2}-[A-Za-z0-9]{1,3}$")]
+    pub region: Option<String>,
     /// 0 to 9, higher goes first.
     #[schema(example = 5, minimum = 0, maximum = 9)]
     pub priority: Option<i16>,

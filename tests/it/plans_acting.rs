@@ -25,13 +25,14 @@ async fn a_cancel_looks_only_at_what_waits_or_is_in_flight() {
     ] {
         let sql = format!("select pgdial.cancel_matching('{filter}', 'x', 10)");
         let reads = walk(&mut session, &sql).await;
-        assert_eq!(
-            reads,
-            [
-                "Index Scan using calls_in_flight on calls c",
-                "Index Scan using calls_claimable on calls c_1"
-            ],
-            "{filter}"
+        let [live, waiting] = &reads[..] else {
+            panic!("{filter}: {reads:?}");
+        };
+        assert_eq!(live, "Index Scan using calls_in_flight on calls c");
+        // Either index of what waits.
+        assert!(
+            waiting.starts_with("Index Scan using calls_claimable"),
+            "{filter}: {waiting}"
         );
     }
 }

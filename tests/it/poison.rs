@@ -19,11 +19,11 @@ const CONSTRAINT: (&str, &str) = (
 );
 /// The same by a trigger, as an application may have.
 const TRIGGER: (&str, &str) = (
-    "create function refuse() returns trigger language plpgsql as \
+    "create function public.refuse() returns trigger language plpgsql as \
      $$ begin raise exception 'violates the rule against poison'; end $$; \
      create trigger refuse before update on pgdial.calls for each row \
-     when (new.script_id = 'poison') execute function refuse()",
-    "drop function refuse cascade",
+     when (new.script_id = 'poison') execute function public.refuse()",
+    "drop function public.refuse cascade",
 );
 
 /// A verb on known ids: the state of its calls, its arguments per call, and its verdict on one it can move.

@@ -39,6 +39,8 @@ pub enum CallsCommand {
     Redrive(RedriveArgs),
     /// Say what came of dials that nobody can explain: in doubt, or past their deadline.
     Resolve(ResolveArgs),
+    /// Bring calls that a contact limit has put aside back to now; the next claim counts again.
+    Recheck(RecheckArgs),
     /// Follow events as they happen.
     Tail(TailArgs),
     /// Change a waiting call. Its number and campaign cannot be changed.
@@ -274,6 +276,20 @@ pub struct ResolveArgs {
     pub why: Option<Why>,
 }
 
+/// Calls by filter.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RecheckArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub many: ManyArgs,
+    /// Reason, kept in the calls' history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<Why>,
+}
+
 /// The call, and what to change of it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AmendArgs {
@@ -298,6 +314,12 @@ pub struct AmendChanges {
     /// JSON object that replaces the call's metadata.
     #[arg(long, value_name = "JSON", value_parser = values::object)]
     pub metadata: Option<Map<String, Value>>,
+    /// Where the callee is: an IANA time zone (may be repeated: all of them count), or `number`: as the number says.
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Vec<String>,
+    /// Where the callee is: a part of a country, as in US-FL, or `number`: as the number says.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
     /// Priority, 0 to 9; higher goes first.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub priority: Option<u8>,
@@ -324,7 +346,18 @@ pub struct AmendChanges {
 impl AmendChanges {
     /// The body of `PATCH /calls/{id}`: only what was given, with null where it clears.
     pub(super) fn given(&self) -> Value {
-        let given: [(&str, Option<Value>); 9] = [
+        let timezone = match self.timezone.as_slice() {
+            [] => None,
+            [one] if one == "number" => Some(Value::Null),
+            zones => Some(Value::from(zones)),
+        };
+        let region = self.region.as_deref().map(|region| match region {
+            "number" => Value::Null,
+            part => part.into(),
+        });
+        let given: [(&str, Option<Value>); 11] = [
+            ("timezone", timezone),
+            ("region", region),
             ("scriptId", self.script.clone().map(Value::from)),
             ("metadata", self.metadata.clone().map(Value::from)),
             ("priority", self.priority.map(Value::from)),

@@ -67,6 +67,7 @@ fn facts(dial: &DialEvidence, from: String) -> Vec<(&'static str, String)> {
         ("regions", dial.regions.join(", ")),
         ("calling hours", or_empty(hours)),
         ("special days", days.collect::<Vec<_>>().join(", ")),
+        ("contact limits", dial.contact_limits.join(", ")),
         ("consent", time(dial.consent_at)),
         ("consent recorded", or_empty(dial.consent_ref.as_ref())),
         ("consent until", time(dial.consent_expires_at)),

@@ -1,4 +1,4 @@
-//! `calls cancel`, `calls redrive` and `calls resolve` with a filter, batch after batch.
+//! `calls cancel`, `calls redrive`, `calls resolve` and `calls recheck` with a filter, batch after batch.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,7 @@ pub(super) enum Verb {
     Cancel,
     Redrive { force: bool },
     Resolve { r#as: Resolution },
+    Recheck,
 }
 
 impl Verb {
@@ -27,6 +28,7 @@ impl Verb {
             Self::Cancel => calls.cancel_matching(batch).await?,
             Self::Redrive { force } => calls.redrive_matching(batch, force).await?,
             Self::Resolve { r#as } => calls.resolve_matching(batch, r#as).await?,
+            Self::Recheck => calls.recheck_matching(batch).await?,
         })
     }
 
@@ -36,6 +38,7 @@ impl Verb {
             Self::Cancel => &["canceled", "requested"],
             Self::Redrive { .. } => &["waiting"],
             Self::Resolve { .. } => &["resolved"],
+            Self::Recheck => &["due", "not_put_aside"],
         }
     }
 }

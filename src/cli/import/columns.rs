@@ -149,6 +149,10 @@ impl Columns {
                 Column::Field(name @ ("priority" | "maxAttempts")) => {
                     request.insert((*name).to_owned(), whole(&field));
                 }
+                Column::Field(name @ "timezone") if field.contains(';') => {
+                    let zones = field.split(';').map(|zone| Value::from(zone.trim()));
+                    request.insert((*name).to_owned(), zones.collect());
+                }
                 Column::Field(name) => {
                     request.insert((*name).to_owned(), field.into());
                 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{ImportArgs, OnDuplicate};
+use super::{ImportArgs, OnDuplicate, parts};
 use crate::{
     cli::lists,
     domain::{CallId, CallRequest, Phone, Region},
@@ -102,7 +102,11 @@ impl Requests {
                 request.insert(name.to_owned(), value.clone().into());
             }
         }
-        if let (Some(region), false) = (self.region, request.contains_key("region")) {
+        if let Some(country) = self.region {
+            let region = match request.get("region").and_then(Value::as_str) {
+                Some(part) => parts::within(country, part),
+                None => country.to_string(),
+            };
             request.insert("region".to_owned(), region.into());
         }
         normalise(&mut request);
@@ -127,7 +131,7 @@ impl Requests {
     }
 }
 
-/// Rewrites numbers into E.164, after which the region has nothing more to say. An unreadable number stays as it is:
+/// Rewrites numbers into E.164, after which a country has nothing more to say. An unreadable number stays as it is:
 /// SQL says why, or knows its campaign's region.
 fn normalise(request: &mut Map<String, Value>) {
     let region = region_of(request.get("region"));
@@ -140,13 +144,15 @@ fn normalise(request: &mut Map<String, Value>) {
             }
         }
     }
-    if are_all && region.is_some() {
+    let is_country = |value: &Value| value.as_str().is_some_and(|text| !text.contains('-'));
+    if are_all && region.is_some() && request.get("region").is_some_and(is_country) {
         request.remove("region");
     }
 }
 
 fn region_of(value: Option<&Value>) -> Option<Region> {
-    value.and_then(Value::as_str)?.parse().ok()
+    let country = value.and_then(Value::as_str)?.split('-').next();
+    country?.parse().ok()
 }
 
 /// Hash of what a row asks for, independent of its place in the file and of the order of columns.
@@ -198,8 +204,9 @@ fn part_of(key: &str) -> u32 {
     u32::from_be_bytes(bytes).max(1)
 }
 
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 11] = [
     "to",
+    "region",
     "scriptId",
     "campaign",
     "from",

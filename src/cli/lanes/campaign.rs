@@ -56,9 +56,23 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
-    /// What its calls are about, as in renewals, or none: opt-outs may hold for a topic alone.
-    #[arg(long, value_name = "TOPIC|none", value_parser = values::text_or_none)]
-    pub topic: Option<Limit<String>>,
+    /// Contact limits, as `limits list` shows them, comma-separated; or none.
+    #[arg(long, value_name = "NAME,...|none", value_delimiter = ',')]
+    pub contact_limits: Option<Vec<String>>,
+    /// What its calls are about, for contact limits by topic; or none, which counts with every topic.
+    #[arg(long, value_name = "TEXT|none")]
+    pub topic: Option<String>,
+    /// Set the newest calling hours and contact limits of this name, as in us-strict; options beside it win.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Calling hours outside which nothing is dialled, or none: at any time. Of dated ones, as in us-tcpa@2026-11, the
+    /// name alone means the newest.
+    #[arg(long, value_name = "NAME|none", value_parser = values::text_or_none)]
+    pub calling_hours: Option<Limit<String>>,
+    /// What tells where the callee may be: given_or_number, given_and_number or given; or hours: as its calling hours
+    /// say.
+    #[arg(long, value_name = "BASIS|hours", value_parser = values::basis_or_hours)]
+    pub zone_basis: Option<Limit<String>>,
     /// Rules that find a call's disposition in its result, as a JSON list, or none:
     /// [{"disposition": "do_not_call", "when": "$.analysis ? (@.optOut == true)"}].
     #[arg(long, value_name = "JSON|none", value_parser = values::list_or_none)]
@@ -90,7 +104,14 @@ impl Changes for CampaignChanges {
             ("redialUnknown", self.redial_unknown.map(Value::from)),
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
-            ("topic", self.topic.clone().map(Limit::into_json)),
+            ("contactLimits", self.contact_limits.as_deref().map(names)),
+            ("topic", self.topic.as_deref().map(text_or_null)),
+            ("preset", self.preset.clone().map(Value::from)),
+            (
+                "callingHours",
+                self.calling_hours.clone().map(Limit::into_json),
+            ),
+            ("zoneBasis", self.zone_basis.clone().map(Limit::into_json)),
             (
                 "dispositionRules",
                 self.disposition_rules.clone().map(Limit::into_json),
@@ -156,7 +177,15 @@ impl Changes for CampaignChanges {
             ("redial unknown", yes(lane.redial_unknown).to_owned()),
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
+            ("contact limits", all_or_none(&lane.contact_limits)),
             ("topic", or_none(lane.topic.as_ref())),
+            ("calling hours", or_none(lane.calling_hours.as_ref())),
+            (
+                "zone basis",
+                lane.zone_basis
+                    .clone()
+                    .unwrap_or_else(|| "as its calling hours say".to_owned()),
+            ),
             (
                 "disposition rules",
                 or_none(lane.disposition_rules.as_ref().map(|rules| json!(rules))),
@@ -165,6 +194,25 @@ impl Changes for CampaignChanges {
             ("require consent", yes(lane.require_consent).to_owned()),
         ]
     }
+}
+
+/// An array of the names, or null for `none`.
+fn names(given: &[String]) -> Value {
+    match given {
+        [none] if none == "none" => Value::Null,
+        names => json!(names),
+    }
+}
+
+fn text_or_null(given: &str) -> Value {
+    match given {
+        "none" => Value::Null,
+        text => Value::from(text),
+    }
+}
+
+fn all_or_none(names: &[String]) -> String {
+    or_none(Some(names.join(", ")).filter(|names| !names.is_empty()))
 }
 
 fn is_paused(lane: &Campaign) -> String {

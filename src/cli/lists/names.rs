@@ -112,13 +112,15 @@ pub(in crate::cli) const REASON: Known = Known {
 };
 
 /// The other fields of a request.
-pub(in crate::cli) const OTHERS: [Known; 11] = [
+pub(in crate::cli) const OTHERS: [Known; 13] = [
     Known {
         field: "scriptId",
         own: &["scriptid", "script"],
         alike: &["assistantid", "agentid"],
     },
     of("campaign", &["campaign"]),
+    of("timezone", &["timezone"]),
+    of("region", &["region"]),
     of("from", &["from", "fromnumber"]),
     of("priority", &["priority"]),
     of("runAt", &["runat"]),

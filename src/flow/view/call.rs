@@ -69,6 +69,11 @@ pub struct Call {
     /// Number to ring, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
+    /// Time zones in which the callee may be, as requested; null: as the number says.
+    pub timezone: Option<Vec<String>>,
+    /// Part of a country in which the callee is, as requested; null: as the number says.
+    #[schema(example = "US-FL")]
+    pub region: Option<String>,
     /// Caller id, E.164; null leaves it to the provider.
     pub from: Option<String>,
     /// The provider's id of the script, agent or assistant.

@@ -76,7 +76,10 @@ pub struct DialEvidence {
     /// Source of these hours, such as a statute.
     pub hours_source: Option<String>,
     /// Special days in the calendars of these hours, on the callee's date.
-    pub special_days: Vec<SpecialDay>,
+    pub special_days: Vec<SpecialDate>,
+    /// Contact limits that it kept.
+    #[schema(example = json!(["us-fl@2026-11"]))]
+    pub contact_limits: Vec<String>,
     /// When the callee had agreed, as the call said at the dial.
     pub consent_at: Option<DateTime<Utc>>,
     /// Where that consent is recorded.
@@ -106,7 +109,7 @@ pub struct DialEvidence {
 /// A day with hours of its own.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SpecialDay {
+pub struct SpecialDate {
     /// Name of the calendar.
     pub calendar: String,
     /// The date, as in `2026-12-25`.

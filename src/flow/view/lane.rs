@@ -51,9 +51,18 @@ pub struct Campaign {
     /// them.
     #[schema(example = "US")]
     pub region: Option<String>,
-    /// What its calls are about: opt-outs may hold for a topic alone. Null means nothing in particular.
-    #[schema(example = "renewals")]
+    /// Names of the contact limits that hold for it, besides those for all campaigns.
+    #[schema(example = json!(["us-fl@2026-11"]))]
+    pub contact_limits: Vec<String>,
+    /// What its calls are about, for contact limits by topic; null counts with every topic.
+    #[schema(example = "renewal")]
     pub topic: Option<String>,
+    /// Calling hours outside which nothing is dialled; null means at any time.
+    #[schema(example = "us-tcpa@2026-11")]
+    pub calling_hours: Option<String>,
+    /// What tells where the callee may be: `given_or_number`, `given_and_number` or `given`; null means what its
+    /// calling hours say.
+    pub zone_basis: Option<String>,
     /// Rules that find a call's disposition in its result; the first that finds something decides.
     #[schema(value_type = Option<Vec<DispositionRule>>)]
     pub disposition_rules: Option<Vec<DispositionRule>>,

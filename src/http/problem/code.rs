@@ -18,6 +18,9 @@ pub enum Code {
     NoSuchCampaign,
     NoSuchTrunk,
     NoSuchWorker,
+    NoSuchContactLimit,
+    NoSuchCallingHours,
+    NoSuchCalendar,
     MethodNotAllowed,
     BodyTooSlow,
     IdempotencyKeyLocked,
@@ -31,6 +34,7 @@ pub enum Code {
     InFlight,
     KeyNeeded,
     NameTaken,
+    InUse,
     CursorGone,
     BodyTooLarge,
     BatchTooLarge,
@@ -53,7 +57,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 44] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -63,6 +67,9 @@ impl Code {
         Self::NoSuchCampaign,
         Self::NoSuchTrunk,
         Self::NoSuchWorker,
+        Self::NoSuchContactLimit,
+        Self::NoSuchCallingHours,
+        Self::NoSuchCalendar,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
         Self::IdempotencyKeyLocked,
@@ -76,6 +83,7 @@ impl Code {
         Self::InFlight,
         Self::KeyNeeded,
         Self::NameTaken,
+        Self::InUse,
         Self::CursorGone,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
@@ -117,6 +125,21 @@ impl Code {
             ),
             Self::NoSuchTrunk => ("no_such_trunk", S::NOT_FOUND, "No trunk has this name"),
             Self::NoSuchWorker => ("no_such_worker", S::NOT_FOUND, "There is no such worker"),
+            Self::NoSuchContactLimit => (
+                "no_such_contact_limit",
+                S::NOT_FOUND,
+                "No contact limit has this name",
+            ),
+            Self::NoSuchCallingHours => (
+                "no_such_calling_hours",
+                S::NOT_FOUND,
+                "No calling hours have this name",
+            ),
+            Self::NoSuchCalendar => (
+                "no_such_calendar",
+                S::NOT_FOUND,
+                "No calendar has this name",
+            ),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 S::METHOD_NOT_ALLOWED,
@@ -154,6 +177,7 @@ impl Code {
                 "A young idempotency key is made of the number",
             ),
             Self::NameTaken => ("name_taken", S::CONFLICT, "The name is taken"),
+            Self::InUse => ("in_use", S::CONFLICT, "Something names it"),
             Self::CursorGone => (
                 "cursor_gone",
                 S::GONE,

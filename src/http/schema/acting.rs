@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
 use crate::flow::forget::ForgetDoNotCall;
 use crate::flow::do_not_call::Scope;
-use crate::flow::view::{Act, Campaign, DispositionRule, DoNotCallEntry, Trunk, Worker};
+use crate::flow::view::{
+    Act, Campaign, ContactLimit, DispositionRule, DoNotCallEntry, Trunk, Worker,
+};
 
 /// Selects calls: every given field must match. At least one field, or `{"all": true}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -150,9 +152,25 @@ pub struct SetCampaignRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
-    /// What its calls are about: opt-outs may hold for a topic alone. Null means nothing in particular.
-    #[schema(example = "renewals", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    /// Names of contact limits; null means none but those for all campaigns.
+    #[schema(example = json!(["us-fl@2026-11"]))]
+    pub contact_limits: Option<Vec<String>>,
+    /// What its calls are about, for contact limits by topic; null counts with every topic.
+    #[schema(example = "renewal", min_length = 1, max_length = 100)]
     pub topic: Option<String>,
+    /// Stands for the newest calling hours and contact limits of this name, which are then set and shown; those given
+    /// beside it win. With a month, as in `us-strict@2026-11`, for those of that month.
+    #[schema(example = "us-strict")]
+    pub preset: Option<String>,
+    /// Calling hours outside which nothing is dialled; null means at any time. Of dated ones (`us-tcpa@2026-11`) the
+    /// name alone (`us-tcpa`) means the newest, which is kept.
+    #[schema(example = json!(null), pattern = r"^[^\u0000]*$")]
+    pub calling_hours: Option<String>,
+    /// What tells where the callee may be: `given_or_number` (what the caller gave, else the number),
+    /// `given_and_number` (both: open only where both are) or `given` (calls without it are refused); null means
+    /// what its calling hours say.
+    #[schema(example = json!(null), pattern = "^given(_or_number|_and_number)?$")]
+    pub zone_basis: Option<String>,
     /// Rules that find a call's disposition in its result; the first that finds something decides. Null means none.
     #[schema(min_items = 1, max_items = 20)]
     pub disposition_rules: Option<Vec<DispositionRule>>,
@@ -160,6 +178,44 @@ pub struct SetCampaignRequest {
     pub opt_out_scope: Option<String>,
     /// Whether only calls with a consent that has not expired are taken and dialed. Default false.
     pub require_consent: Option<bool>,
+    /// Reason, kept with the act.
+    pub why: Option<Why>,
+}
+
+/// The contact limits.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ContactLimits {
+    /// By name.
+    pub contact_limits: Vec<ContactLimit>,
+}
+
+/// A contact limit as a whole. A cooldown is one too: at most one of what begins it within its length.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetContactLimitRequest {
+    /// What it counts: `attempts` (every dial), `conversations`, `voicemails`, or the dials with this outcome or
+    /// disposition.
+    #[schema(example = "attempts", pattern = "^[a-z][a-z0-9_]{0,62}$")]
+    pub counts: String,
+    /// How many of them there may be within the period before another dial, 1 to 1000; default 1.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub at_most: Option<i32>,
+    /// How long a dial counts, 1 minute to 400 days.
+    #[schema(example = "24 hours")]
+    pub period: String,
+    /// `rolling` (the default): the period before now; `local_day`: today and the days before it, by the callee's clock.
+    pub boundary: Option<String>,
+    /// Which dials of a number count together: `number` (the default), `number_and_topic` or `number_and_campaign`.
+    pub per: Option<String>,
+    /// Holds only for callees who may be in one of these regions (ISO 3166); null means for all.
+    #[schema(example = json!(["US-FL"]), min_items = 1, max_items = 100)]
+    pub regions: Option<Vec<String>>,
+    /// Holds for every campaign, whether or not it names the limit. Default false.
+    pub all_campaigns: Option<bool>,
+    /// Where the rule comes from.
+    #[schema(max_length = 500)]
+    pub source: Option<String>,
     /// Reason, kept with the act.
     pub why: Option<Why>,
 }
@@ -280,7 +336,7 @@ pub struct DoNotCallRequest {
     )]
     pub region: Option<String>,
     /// Only calls of campaigns with this topic are refused; excludes `campaign`. Default: calls of any topic.
-    #[schema(example = "renewals", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    #[schema(example = "renewal", min_length = 1, max_length = 100)]
     pub topic: Option<String>,
     /// Only calls of this campaign are refused. Default: calls of any campaign.
     pub campaign: Option<String>,
@@ -306,7 +362,7 @@ pub struct DoNotCallRemoveRequest {
     )]
     pub region: Option<String>,
     /// The entry of this topic; excludes `campaign`.
-    #[schema(example = "renewals", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")]
+    #[schema(example = "renewal", min_length = 1, max_length = 100)]
     pub topic: Option<String>,
     /// The entry of this campaign.
     pub campaign: Option<String>,

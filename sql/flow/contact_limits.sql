@@ -1,0 +1,229 @@
+-- set_contact_limit, delete_contact_limit: how often a number may be rung (sql/rules/limits.sql). recheck_matching:
+-- what a limit has put aside is counted again now.
+-- A change holds from the next claim on. Calls that are put aside stay so until their limit lets them, or a recheck.
+-- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql).
+
+-- set_contact_limit: the limit as a whole; omitted fields take their defaults. Returns whether it is new.
+create or replace function pgdial.set_contact_limit(
+    p_name text, p_limit jsonb, p_why text default null, p_by text default session_user
+) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
+    v_created boolean;
+begin
+    perform pgdial.check_contact_limit(p_name, p_limit, p_why);
+    insert into pgdial.contact_limits as l (name, counts, at_most, period, boundary, per, regions, all_campaigns, source)
+    values (p_name, p_limit ->> 'counts', coalesce((p_limit ->> 'atMost')::int, 1), (p_limit ->> 'period')::interval,
+            coalesce(p_limit ->> 'boundary', 'rolling'), coalesce(p_limit ->> 'per', 'number'),
+            case when jsonb_typeof(p_limit -> 'regions') = 'array'
+                 then array(select r from jsonb_array_elements_text(p_limit -> 'regions') r order by r) end,
+            coalesce((p_limit ->> 'allCampaigns')::boolean, false), p_limit ->> 'source')
+    on conflict (name) do update
+    set counts = excluded.counts, at_most = excluded.at_most, period = excluded.period, boundary = excluded.boundary,
+        per = excluded.per, regions = excluded.regions, all_campaigns = excluded.all_campaigns, source = excluded.source
+    returning l.xmax = '0'::xid into v_created;
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return v_created;
+end $$;
+
+-- delete_contact_limit: unless a campaign names it. Returns deleted, in_use, or not_found.
+create or replace function pgdial.delete_contact_limit(
+    p_name text, p_why text default null, p_by text default session_user
+) returns text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before text[];
+begin
+    perform from pgdial.contact_limits l where l.name = p_name for update;
+    if not found then
+        return 'not_found';
+    elsif exists (select from pgdial.campaigns g where g.contact_limits @> array[p_name]) then
+        return 'in_use';
+    end if;
+    v_before := pgdial.act_as(p_by, p_why);
+    delete from pgdial.contact_limits l where l.name = p_name;
+    perform pgdial.act_as(v_before[1], v_before[2]);
+    return 'deleted';
+end $$;
+
+-- check_contact_limit: everything that is wrong with a limit, one fault per line. The table's constraints would
+-- refuse the same, but not say what to do.
+create or replace function pgdial.check_contact_limit(p_name text, p_limit jsonb, p_why text) returns void
+language plpgsql stable
+as $$
+declare
+    v_period constant text := p_limit ->> 'period';
+    v_boundary constant text := coalesce(p_limit ->> 'boundary', 'rolling');
+    v_faults text[];
+begin
+    perform pgdial.known_fields(p_limit, array['counts', 'atMost', 'period', 'boundary', 'per', 'regions', 'allCampaigns', 'source']);
+    v_faults := array_remove(array[
+        case when p_name !~ '^[a-z0-9][a-z0-9_@.-]{0,62}$' then
+            '"name" of a contact limit has 1 to 63 lower-case letters, digits and _@.-, the first a letter or a digit' end,
+        case when coalesce(p_limit ->> 'counts', '') !~ '^[a-z][a-z0-9_]{0,62}$' then
+            '"counts" must be attempts, conversations or voicemails, or an outcome or disposition, as in not_interested' end,
+        case when coalesce(p_limit ->> 'atMost', '1') !~ '^[1-9][0-9]{0,2}$|^1000$' then
+            '"atMost" must be a whole number from 1 to 1000' end,
+        case when not coalesce(pgdial.is_length_between(v_period, '1 minute', '400 days'), false) then
+                 '"period" must be a length of time from 1 minute to 400 days, as in "24 hours"'
+             when v_boundary = 'local_day' and extract(epoch from v_period::interval) % 86400 <> 0 then
+                 '"period" must be whole days where "boundary" is local_day' end,
+        case when v_boundary not in ('rolling', 'local_day') then '"boundary" must be rolling or local_day' end,
+        case when coalesce(p_limit ->> 'per', 'number') not in ('number', 'number_and_topic', 'number_and_campaign') then
+            '"per" must be number, number_and_topic or number_and_campaign' end,
+        case when coalesce(jsonb_typeof(p_limit -> 'regions'), 'null') <> 'null'
+                  and not pgdial.are_regions(p_limit -> 'regions') then
+            '"regions" must be an array of regions (ISO 3166), as in ["US-FL"], or null for all' end,
+        case when coalesce(p_limit ->> 'allCampaigns', 'false') not in ('true', 'false') then
+            '"allCampaigns" must be true or false' end,
+        case when length(p_limit ->> 'source') > 500 then '"source" has at most 500 characters' end,
+        case when p_why !~ '[^[:space:]]' then '"why" is empty: it is kept with the act'
+             when length(p_why) > 500 then '"why" has at most 500 characters' end], null);
+    if v_faults <> '{}' then
+        raise exception '%', array_to_string(v_faults, chr(10)) using errcode = 'invalid_parameter_value';
+    end if;
+end $$;
+
+create or replace function pgdial.are_regions(p_regions jsonb) returns boolean
+language plpgsql immutable
+as $$
+begin
+    return case when jsonb_typeof(p_regions) = 'array' then jsonb_array_length(p_regions) between 1 and 100
+        and not exists (select from jsonb_array_elements(p_regions) r
+                        where coalesce(r #>> '{}', '') !~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$') else false end;
+end $$;
+
+-- A campaign's limits are names in an array, which no foreign key can watch; these triggers do, for a plain UPDATE
+-- too. A limit that is gone would count nothing.
+-- Races: a campaign locks the limits that it names, so that none is deleted meanwhile.
+create or replace function pgdial.check_limits_of_campaign() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_unknown text;
+begin
+    select n into v_unknown from unnest(new.contact_limits) n
+    where not exists (select from pgdial.contact_limits l where l.name = n for key share);
+    if found then
+        raise exception 'there is no contact limit "%": `pgdial limits list` shows those there are', v_unknown
+            using errcode = 'foreign_key_violation';
+    end if;
+    return null;
+end $$;
+create or replace trigger check_limits after insert or update of contact_limits on pgdial.campaigns
+    for each row when (new.contact_limits is not null) execute function pgdial.check_limits_of_campaign();
+
+create or replace function pgdial.check_campaigns_of_limit() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_campaign constant text := (
+        select g.name from pgdial.campaigns g where g.contact_limits @> array[old.name] order by g.name limit 1);
+begin
+    if v_campaign is not null and not exists (select from pgdial.contact_limits l where l.name = old.name) then
+        raise exception 'campaign % has contact limit "%": change its contactLimits first', v_campaign, old.name
+            using errcode = 'foreign_key_violation';
+    end if;
+    return null;
+end $$;
+create or replace trigger check_campaigns after delete or update of name on pgdial.contact_limits
+    for each row execute function pgdial.check_campaigns_of_limit();
+
+-- with_preset: the changes of a campaign, with what their "preset" stands for: the newest calling hours and the newest
+-- contact limits of that name, or those of a month, as in us-tcpa@2026-11. What is given beside it wins.
+create or replace function pgdial.with_preset(p_changes jsonb) returns jsonb
+language plpgsql stable
+as $$
+declare
+    v_preset constant text := p_changes ->> 'preset';
+    v_hours text;
+    v_limits jsonb;
+begin
+    if v_preset is null then
+        return p_changes - 'preset';
+    end if;
+    select max(h.name) into v_hours from pgdial.calling_hours h
+    where h.name like '%@%' and v_preset in (h.name, split_part(h.name, '@', 1));
+    select jsonb_agg(l.name order by l.name) into v_limits
+    from pgdial.contact_limits l
+    where l.presets @> array[(select max(p) from pgdial.contact_limits o, unnest(o.presets) p
+                              where v_preset in (p, split_part(p, '@', 1)))];
+    if v_hours is null and v_limits is null then
+        raise exception '"preset" "%" is not known: known are %', left(v_preset, 63), (
+            select string_agg(distinct split_part(n, '@', 1), ', ' order by split_part(n, '@', 1))
+            from (select h.name from pgdial.calling_hours h where h.name like '%@%'
+                  union all select p from pgdial.contact_limits l, unnest(l.presets) p) k (n))
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return jsonb_strip_nulls(jsonb_build_object('callingHours', v_hours, 'contactLimits', v_limits)) || (p_changes - 'preset');
+end $$;
+
+-- recheck_matching: waiting calls that a limit has put aside become due now; the next claim counts again. Batches,
+-- filter, cursor and dry run as in matching.sql.
+-- Verdicts: due, not_put_aside, and those of each.
+create or replace function pgdial.recheck_matching(
+    p_filter jsonb, p_why text, p_limit int default 1000, p_dry_run boolean default false,
+    p_cursor text default null, p_by text default session_user
+) returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_filter pgdial.call_filter := pgdial.read_filter(p_filter);
+    v_now constant timestamptz := pgdial.now();
+    v_found record;
+    v_verdicts jsonb;
+begin
+    perform pgdial.check_batch(p_why, p_limit);
+    v_filter.states := array['waiting'];
+    select * into v_found from pgdial.matching(v_filter, 'live', p_cursor,
+        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    if p_dry_run then
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select case when pgdial.is_put_aside(c, v_now) then 'due' else 'not_put_aside' end as verdict, count(*) as n
+              from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
+        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    end if;
+    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+    from (select r.verdict, count(*) as n
+          from pgdial.each('recheck_one', (select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
+                                           from unnest(v_found.ids) i), false) r group by 1) v;
+    if v_verdicts ? 'due' then
+        perform pgdial.wake('claim');
+    end if;
+    perform pgdial.note_batch('recheck', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
+    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+end $$;
+
+-- recheck_one: see each.
+create or replace function pgdial.recheck_one(
+    p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
+)
+language plpgsql volatile
+as $$
+begin
+    if not pgdial.is_put_aside(p_call, p_now) then
+        verdict := 'not_put_aside';
+        return;
+    end if;
+    -- A held number stays held.
+    update pgdial.calls c set run_at = greatest(p_now, c.hold_until), put_aside_until = null
+    where c.id = p_call.id and c.state::text = 'waiting';
+    perform pgdial.note(p_call, 'rechecked', p_now, jsonb_build_object('by', p_item ->> 'by', 'why', p_item ->> 'why'));
+    verdict := 'due';
+end $$;
+
+-- is_put_aside: has a contact limit set the time at which it is due? An amend or a retry has set another one.
+create or replace function pgdial.is_put_aside(p_call pgdial.calls, p_now timestamptz) returns boolean
+language sql immutable
+as $$
+    select coalesce(p_call.state = 'waiting' and p_call.run_at > p_now and p_call.put_aside_until = p_call.run_at, false)
+$$;
