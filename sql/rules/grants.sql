@@ -25,7 +25,7 @@ declare
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'covers', 'consent_problem', 'consent_words',
-        'evidence', 'evidence_of', 'special_days_of', 'local_time',
+        'evidence', 'evidence_of', 'special_days_of',
         'export_ids', 'mentions',
         'hours_for',
         'why_hours', 'longest_lease', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',

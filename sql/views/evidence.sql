@@ -35,7 +35,7 @@ begin
     return jsonb_build_object(
         'claimNo', p_attempt.claim_no, 'attempt', p_attempt.attempt, 'trunk', p_attempt.trunk, 'from', p_call.from_number,
         'providerCallId', p_attempt.provider_call_id, 'claimedAt', v_at,
-        'localTimes', (select coalesce(jsonb_object_agg(z, pgdial.local_time(v_at, z)), '{}') from unnest(v_zones) z),
+        'localTimes', (select coalesce(jsonb_object_agg(z, date_trunc('second', pgdial.local_time(z, v_at))), '{}') from unnest(v_zones) z),
         'regions', to_jsonb(v_regions), 'hours', v_allowed -> 'hours',
         'hoursSource', (select h.source from pgdial.calling_hours h where h.name = v_allowed ->> 'hours'),
         'specialDays', pgdial.special_days_of(v_allowed ->> 'hours', v_zones, v_regions, v_at),
@@ -65,21 +65,6 @@ as $$
 begin
     return coalesce((
         select jsonb_agg(distinct jsonb_build_object('calendar', s.calendar, 'day', s.day, 'name', s.name))
-        from (select h.calendar from pgdial.calling_hours h where h.name = p_hours
-              union
-              select r.calendar from pgdial.calling_hours_regions r
-              where r.hours = p_hours and (r.region = any (p_regions) or r.region = any (
-                  select split_part(p, '-', 1) from unnest(p_regions) p))) k
-             join pgdial.special_days s on s.calendar = k.calendar
-        where s.day::text = any (select left(pgdial.local_time(p_at, z), 10) from unnest(p_zones) z)), '[]');
-end $$;
-
--- local_time: an instant on the clocks of a zone, without an offset; null: there is no such zone.
-create or replace function pgdial.local_time(p_at timestamptz, p_zone text) returns text
-language plpgsql stable
-as $$
-begin
-    return to_char(p_at at time zone p_zone, 'YYYY-MM-DD"T"HH24:MI:SS');
-exception when invalid_parameter_value then
-    return null;
+        from pgdial.place_rules(p_hours, p_zones, p_regions) r
+             join pgdial.special_days s on s.calendar = r.calendar and s.day = pgdial.local_time(r.zone, p_at)::date), '[]');
 end $$;

@@ -149,10 +149,7 @@ async fn list(limit: i64, calls: &Queue, out: &mut Out) -> Result<Exit, Failure>
         ]
     });
     let rows = rows.collect();
-    out.table(
-        &["number", "for", "until", "since", "by", "reason"],
-        rows,
-    )?;
+    out.table(&["number", "for", "until", "since", "by", "reason"], rows)?;
     Ok(Exit::Ok)
 }
 

@@ -265,12 +265,10 @@ pub(super) async fn redrive_call(
              wait until \"until\", or release it (select pgdial.release(id, why))",
         )
         .until(until),
-        (Redriven::Suppressed, _) => {
-            Problem::new(
-                Code::Suppressed,
-                "the number is on the do-not-call list, or the call has no valid consent",
-            )
-        }
+        (Redriven::Suppressed, _) => Problem::new(
+            Code::Suppressed,
+            "the number is on the do-not-call list, or the call has no valid consent",
+        ),
         (Redriven::Forgotten, _) => Problem::new(
             Code::Suppressed,
             "its number was forgotten: there is nobody to ring",

@@ -15,18 +15,14 @@ async fn a_dial_shows_hours_consent_list_and_what_came_of_it() {
          insert into pgdial.special_days (calendar, day, name, hours)
          select 'days', d::date, 'every day', '{[0,1440)}'
          from generate_series(pgdial.now() - interval '2 days', pgdial.now() + interval '5 days', '1 day') d;
-         insert into pgdial.calling_hours (name, week, calendar, source) values ('always', '{[0,10080)}', 'days', 'the statute');
-         insert into pgdial.areas (zones, regions) values ('{America/New_York}', '{US-NY}')",
+         insert into pgdial.calling_hours (name, week, calendar, source) values ('always', '{[0,10080)}', 'days', 'the statute')",
     )
     .await;
-    db.campaign("hours", json!({})).await;
-    db.sql("update pgdial.campaigns set calling_hours = 'always' where name = 'hours'")
+    db.campaign("hours", json!({ "callingHours": "always" }))
         .await;
     let request = json!({ "to": number(1), "scriptId": "s", "campaign": "hours", "from": "+14155550199",
         "consentAt": "2026-01-01T00:00:00Z", "consentRef": "form 7" });
     let id = db.enqueue_as(request).await;
-    db.sql("update pgdial.calls set area = (select a.id from pgdial.areas a where a.zones = '{America/New_York}')")
-        .await;
     let first = db.claim(1).await.pop().unwrap();
     db.event(&first, "busy", ended(Outcome::Busy)).await;
     db.forward("1 day").await;
@@ -47,13 +43,13 @@ async fn a_dial_shows_hours_consent_list_and_what_came_of_it() {
     };
     assert_eq!(one.hours.as_deref(), Some("always"));
     assert_eq!(one.hours_source.as_deref(), Some("the statute"));
-    assert_eq!(one.regions, ["US-NY"]);
+    assert_eq!(one.regions, ["US-CA"]);
     assert_eq!(one.special_days[0].name, "every day");
     let local = format!(
-        "select to_char('{}'::timestamptz at time zone 'America/New_York', 'YYYY-MM-DD\"T\"HH24:MI:SS')",
+        "select to_char('{}'::timestamptz at time zone 'America/Los_Angeles', 'YYYY-MM-DD\"T\"HH24:MI:SS')",
         one.claimed_at
     );
-    let shown = one.local_times["America/New_York"].clone().unwrap();
+    let shown = one.local_times["America/Los_Angeles"].clone().unwrap();
     assert_eq!(shown, db.text(&local).await);
     assert_eq!(one.list_as_of, one.claimed_at);
     assert_eq!(one.from.as_deref(), Some("+14155550199"));

@@ -8,7 +8,8 @@ use crate::support::{TestDb, number};
 /// A campaign that requires consent.
 async fn strict() -> TestDb {
     let db = TestDb::new().await;
-    db.campaign("strict", json!({ "requireConsent": true })).await;
+    db.campaign("strict", json!({ "requireConsent": true }))
+        .await;
     db
 }
 
@@ -38,12 +39,18 @@ async fn a_call_without_consent_is_refused_with_words() {
     let Enqueued::ConsentMissing(words) = &verdicts[0] else {
         panic!("{verdicts:?}");
     };
-    assert!(words.contains("campaign strict requires consent"), "{words}");
+    assert!(
+        words.contains("campaign strict requires consent"),
+        "{words}"
+    );
     let Enqueued::ConsentMissing(words) = &verdicts[1] else {
         panic!("{verdicts:?}");
     };
     assert!(words.contains("expired at"), "{words}");
-    assert!(matches!(verdicts[2..], [Enqueued::Created(_), Enqueued::Created(_)]));
+    assert!(matches!(
+        verdicts[2..],
+        [Enqueued::Created(_), Enqueued::Created(_)]
+    ));
 }
 
 #[tokio::test]
@@ -67,12 +74,21 @@ async fn sql_takes_a_request_as_one_object() {
 async fn fields_of_consent_are_checked() {
     let db = TestDb::new().await;
     for (field, value, words) in [
-        ("consentAt", json!("yesterday"), "\"consentAt\" must be an RFC 3339 time"),
+        (
+            "consentAt",
+            json!("yesterday"),
+            "\"consentAt\" must be an RFC 3339 time",
+        ),
         ("consentAt", json!(5), "\"consentAt\" must be a string"),
         ("consentRef", json!(""), "\"consentRef\" must have 1 to 255"),
-        ("consentExpiresAt", json!("2025-01-01T00:00:00Z"), "later than \"consentAt\""),
+        (
+            "consentExpiresAt",
+            json!("2025-01-01T00:00:00Z"),
+            "later than \"consentAt\"",
+        ),
     ] {
-        let mut request = json!({ "to": number(1), "scriptId": "s", "consentAt": "2026-01-01T00:00:00Z" });
+        let mut request =
+            json!({ "to": number(1), "scriptId": "s", "consentAt": "2026-01-01T00:00:00Z" });
         request[field] = value;
         let refused = db.calls.enqueue("tester", &[request]).await.unwrap();
         let Enqueued::Invalid(problem) = &refused[0] else {
@@ -104,13 +120,15 @@ async fn a_call_whose_consent_expires_is_not_dialled_says_why_and_ends() {
 async fn a_call_without_consent_waits_once_its_campaign_requires_it() {
     let db = TestDb::new().await;
     let id = db.enqueue(&number(1)).await;
-    db.sql("update pgdial.campaigns set require_consent = true").await;
+    db.sql("update pgdial.campaigns set require_consent = true")
+        .await;
     assert!(db.claim(1).await.is_empty());
     db.sweep().await;
     let reasons = db.calls.why(id).await.unwrap();
     assert_eq!(reasons[0].reason, "consent_missing", "{reasons:?}");
     let amend = |changes: Value| async move { changes };
-    let said = amend(json!({ "consentAt": "2026-01-01T00:00:00Z", "consentRef": "call of May 4" })).await;
+    let said =
+        amend(json!({ "consentAt": "2026-01-01T00:00:00Z", "consentRef": "call of May 4" })).await;
     let amended = db.calls.amend(id, "ann", &said).await.unwrap();
     assert_eq!(amended, Amended::Amended);
     let over = json!({ "consentAt": null });

@@ -174,12 +174,16 @@ async fn an_entry_forbids_its_topic_or_campaign_at_every_door() {
         let retried = db.enqueue_as(of("in")).await;
         let live = db.claim(1).await.pop().unwrap();
         let waiting = db.enqueue_as(of("in")).await;
-        let added = db.calls.do_not_call_add_in(scope, &phone(n), "ann", "asked");
+        let to = phone(n);
+        let added = db.calls.do_not_call_add_in(scope, &to, "ann", "asked");
         assert!(added.await.unwrap());
 
         let enqueued = db.calls.enqueue("tester", &[of("in"), of("out")]).await;
         let enqueued = enqueued.unwrap();
-        assert!(matches!(enqueued[0], Enqueued::Suppressed(_)), "{enqueued:?}");
+        assert!(
+            matches!(enqueued[0], Enqueued::Suppressed(_)),
+            "{enqueued:?}"
+        );
         let Enqueued::Created(other) = enqueued[1] else {
             panic!("{enqueued:?}");
         };
@@ -187,18 +191,24 @@ async fn an_entry_forbids_its_topic_or_campaign_at_every_door() {
         assert_eq!(db.state(retried).await, "suppressed");
         let reasons = db.calls.why(waiting).await.unwrap();
         assert_eq!(reasons[0].reason, "suppressed");
-        let word = scope.topic.as_deref().map_or("campaign in", |_| "topic renewals");
+        let word = scope
+            .topic
+            .as_deref()
+            .map_or("campaign in", |_| "topic renewals");
         assert!(reasons[0].message.contains(word), "{reasons:?}");
         let claimed = db.claim(5).await;
-        assert_eq!(claimed.iter().map(|call| call.id).collect::<Vec<_>>(), [other]);
+        assert_eq!(
+            claimed.iter().map(|call| call.id).collect::<Vec<_>>(),
+            [other]
+        );
         db.sweep().await;
         assert_eq!(db.state(waiting).await, "suppressed");
         let (redriven, _) = db.calls.redrive(waiting, "ann", None, false).await.unwrap();
         assert_eq!(redriven, Redriven::Suppressed);
 
         // An entry of another scope stays.
-        assert!(!db.calls.do_not_call_remove(&phone(n), "ann", None).await.unwrap());
-        let removed = db.calls.do_not_call_remove_in(scope, &phone(n), "ann", None);
+        assert!(!db.calls.do_not_call_remove(&to, "ann", None).await.unwrap());
+        let removed = db.calls.do_not_call_remove_in(scope, &to, "ann", None);
         assert!(removed.await.unwrap());
         let (redriven, _) = db.calls.redrive(waiting, "ann", None, false).await.unwrap();
         assert_eq!(redriven, Redriven::Waiting);
@@ -212,26 +222,32 @@ async fn an_entry_is_not_pending_because_of_calls_that_it_does_not_forbid() {
     let (db, [topic, _]) = with_scopes().await;
     let other = json!({ "to": number(1), "scriptId": "s", "campaign": "out" });
     let other = db.enqueue_as(other).await;
-    let added = db.calls.do_not_call_add_in(&topic, &phone(1), "ann", "asked");
+    let to = phone(1);
+    let added = db.calls.do_not_call_add_in(&topic, &to, "ann", "asked");
     added.await.unwrap();
     db.forward("2 minutes").await;
     db.sweep().await;
     assert_eq!(db.state(other).await, "waiting");
-    assert_eq!(db.text("select pending from pgdial.do_not_call").await, "false");
+    assert_eq!(
+        db.text("select pending from pgdial.do_not_call").await,
+        "false"
+    );
 }
 
 #[tokio::test]
 async fn an_entry_that_is_over_forbids_nothing_and_goes() {
     let db = TestDb::new().await;
     db.list_nobody().await;
+    let now = chrono::Utc::now();
     let until = |hours: i64| Scope {
-        until: Some(chrono::Utc::now() + chrono::Duration::hours(hours)),
+        until: Some(now + chrono::Duration::hours(hours)),
         ..Scope::default()
     };
     let add = |scope: Scope, why: &'static str| {
         let db = &db;
         async move {
-            let added = db.calls.do_not_call_add_in(&scope, &phone(1), "ann", why);
+            let to = phone(1);
+            let added = db.calls.do_not_call_add_in(&scope, &to, "ann", why);
             added.await.unwrap()
         }
     };
@@ -249,7 +265,10 @@ async fn an_entry_that_is_over_forbids_nothing_and_goes() {
     db.enqueue(&number(1)).await;
     let done = db.calls.housekeeping(None).await.unwrap();
     assert_eq!(done["drop_list_entries"], 1, "{done}");
-    assert_eq!(db.number("select count(*) from pgdial.do_not_call").await, 0);
+    assert_eq!(
+        db.number("select count(*) from pgdial.do_not_call").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -277,7 +296,8 @@ async fn a_scope_that_would_protect_nobody_is_refused() {
         (loud, "\"topic\" has 1 to 100"),
         (over, "lies in the past"),
     ] {
-        let added = db.calls.do_not_call_add_in(&scope, &phone(1), "ann", "asked");
+        let to = phone(1);
+        let added = db.calls.do_not_call_add_in(&scope, &to, "ann", "asked");
         let refused = added.await.unwrap_err().to_string();
         assert!(refused.contains(words), "{refused}");
     }

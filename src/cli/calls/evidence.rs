@@ -24,7 +24,10 @@ pub(super) fn show(evidence: &Evidence, out: &mut Out) -> Result<Exit, Failure> 
     ];
     for entry in &evidence.do_not_call {
         let (at, by) = (instant(entry.at), &entry.by);
-        pairs.push(("on the list", format!("since {at} by {by}: {}", entry.reason)));
+        pairs.push((
+            "on the list",
+            format!("since {at} by {by}: {}", entry.reason),
+        ));
     }
     out.pairs(pairs)?;
     for dial in &evidence.attempts {
@@ -51,17 +54,25 @@ fn facts(dial: &DialEvidence, from: String) -> Vec<(&'static str, String)> {
     });
     let before = &dial.dials_before;
     let opted_out = dial.opted_out.as_ref().map(|out| {
-        let scope = out.topic.as_ref().map(|topic| format!(" for topic {topic}"));
+        let scope = out
+            .topic
+            .as_ref()
+            .map(|topic| format!(" for topic {topic}"));
         let scope = scope.or_else(|| Some(format!(" for campaign {}", out.campaign.as_ref()?)));
         format!("{}{}", instant(out.at), scope.unwrap_or_default())
     });
     let callback = dial.callback.as_ref().map(|asked| {
         let what = asked.call.map(|call| format!("call {call}"));
         let what = what.or_else(|| asked.why.clone());
-        format!("{} {}", time(asked.at), or_empty(what)).trim().to_owned()
+        format!("{} {}", time(asked.at), or_empty(what))
+            .trim()
+            .to_owned()
     });
     vec![
-        ("attempt", format!("{}, claim {}", dial.attempt, dial.claim_no)),
+        (
+            "attempt",
+            format!("{}, claim {}", dial.attempt, dial.claim_no),
+        ),
         ("dialed", instant(dial.claimed_at)),
         ("local time", local.collect::<Vec<_>>().join(", ")),
         ("regions", dial.regions.join(", ")),
@@ -74,7 +85,10 @@ fn facts(dial: &DialEvidence, from: String) -> Vec<(&'static str, String)> {
         ("list as of", instant(dial.list_as_of)),
         (
             "dials before",
-            format!("{} in 24 hours, {} in 7 days", before.in_24_hours, before.in_7_days),
+            format!(
+                "{} in 24 hours, {} in 7 days",
+                before.in_24_hours, before.in_7_days
+            ),
         ),
         ("from", from),
         ("trunk", or_empty(dial.trunk.as_ref())),

@@ -18,7 +18,16 @@ pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
     if !call.attempts.is_empty() {
         out.line("")?;
         let header = [
-            "attempt", "claim", "trunk", "claimed", "in call", "ended", "as", "outcome", "disposition", "why",
+            "attempt",
+            "claim",
+            "trunk",
+            "claimed",
+            "in call",
+            "ended",
+            "as",
+            "outcome",
+            "disposition",
+            "why",
         ];
         out.table(&header, call.attempts.iter().map(attempt).collect())?;
     }

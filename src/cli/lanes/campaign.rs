@@ -116,10 +116,7 @@ impl Changes for CampaignChanges {
                 "dispositionRules",
                 self.disposition_rules.clone().map(Limit::into_json),
             ),
-            (
-                "optOutScope",
-                self.opt_out_scope.clone().map(Value::from),
-            ),
+            ("optOutScope", self.opt_out_scope.clone().map(Value::from)),
             ("requireConsent", self.require_consent.map(Value::from)),
         ])
     }

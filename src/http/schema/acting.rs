@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
-use crate::flow::forget::ForgetDoNotCall;
 use crate::flow::do_not_call::Scope;
+use crate::flow::forget::ForgetDoNotCall;
 use crate::flow::view::{
     Act, Campaign, ContactLimit, DispositionRule, DoNotCallEntry, Trunk, Worker,
 };

@@ -67,10 +67,7 @@ fn read(call: Value, event: Option<&str>) -> Option<Report> {
         answered_at,
         provider_call_id: Some(provider_call_id),
         reference: reference(&call),
-        disposition: reason
-            .as_deref()
-            .and_then(disposition)
-            .map(str::to_owned),
+        disposition: reason.as_deref().and_then(disposition).map(str::to_owned),
         status: reason.or_else(|| event.map(str::to_owned)).or(status),
         result: protocol::result(&facts(&call), only(call, &KEPT)),
         ..report
