@@ -173,12 +173,17 @@ create table pgdial.campaigns (
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
     calling_hours text references pgdial.calling_hours (name),     -- null: at any time
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),   -- null: its calling hours'
+    starts_at timestamptz,
+    ends_at timestamptz,
+    retry_at text not null default 'backoff' check (retry_at in ('backoff', 'other_part', 'next_day')),
     contact_limits text[] check (cardinality(contact_limits) > 0), -- names; a trigger sees that they exist
     topic text check (length(topic) between 1 and 100),
     disposition_rules jsonb check (jsonb_typeof(disposition_rules) = 'array'),
     opt_out_scope text not null default 'everywhere' check (opt_out_scope in ('everywhere', 'topic', 'campaign')),
     require_consent boolean not null default false,
-    created_at timestamptz not null default pgdial.now()
+    created_at timestamptz not null default pgdial.now(),
+    constraint campaigns_end_after_start check (starts_at < ends_at),
+    constraint campaigns_retry_by_a_clock check (retry_at = 'backoff' or calling_hours is not null)
 );
 comment on column pgdial.campaigns.topic is
     'what its calls are about: limits and opt-outs may hold for a topic alone';
@@ -193,6 +198,11 @@ comment on column pgdial.campaigns.redial_unknown is 'retry a call whose attempt
 comment on column pgdial.campaigns.guard is
     'after so many refused dials in a row, for one reason, it pauses itself; null: never';
 comment on column pgdial.campaigns.resumed_at is 'what was said before counts no more';
+comment on column pgdial.campaigns.starts_at is 'no dial before; null: at once';
+comment on column pgdial.campaigns.ends_at is
+    'no dial from then on, retries included: what waits expires, live calls go on to their end; null: never';
+comment on column pgdial.campaigns.retry_at is
+    'when to dial again if nobody was reached: after the backoff, in a part of the callee''s day not tried yet, or on another day';
 comment on column pgdial.campaigns.region is
     'where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them';
 comment on column pgdial.campaigns.topic is

@@ -69,6 +69,9 @@ mod idle;
 // Claims beside many calls that cannot be dialled.
 mod claims;
 
+// Claims under calling hours and contact limits.
+mod rules;
+
 // Drain, pickup and claim behind a long history.
 mod flat;
 
@@ -317,6 +320,24 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "a claim of 30 with 5,000 campaigns, 50 of which have due calls",
         fresh: Fresh::EachRepeat,
         run: |bed, options| Box::pin(claims::campaigns(bed, options)),
+    },
+    Scenario {
+        name: "hours",
+        about: "a claim of 30 among 500,000 due calls in 30 areas: without hours, and with all, half or none open",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(rules::hours(bed, options)),
+    },
+    Scenario {
+        name: "areas",
+        about: "the same with 100 campaigns in 30 areas each",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(rules::areas(bed, options)),
+    },
+    Scenario {
+        name: "limits",
+        about: "a claim of 30 under a contact limit with 5 million dials, and past 20,000 capped calls",
+        fresh: Fresh::EachRepeat,
+        run: |bed, options| Box::pin(rules::limits(bed, options)),
     },
     Scenario {
         name: "flat",

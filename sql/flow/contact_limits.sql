@@ -1,6 +1,6 @@
--- set_contact_limit, delete_contact_limit: how often a number may be rung (sql/rules/limits.sql). recheck_matching:
--- what a limit has put aside is counted again now.
--- A change holds from the next claim on. Calls that are put aside stay so until their limit lets them, or a recheck.
+-- set_contact_limit, delete_contact_limit: how often a number may be rung (sql/rules/limits.sql).
+-- A change holds from the next claim on. Calls that are put aside stay so until their limit lets them, or a recheck
+-- (recheck_matching).
 -- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql).
 
 -- set_contact_limit: the limit as a whole; omitted fields take their defaults. Returns whether it is new.
@@ -164,66 +164,3 @@ begin
     end if;
     return jsonb_strip_nulls(jsonb_build_object('callingHours', v_hours, 'contactLimits', v_limits)) || (p_changes - 'preset');
 end $$;
-
--- recheck_matching: waiting calls that a limit has put aside become due now; the next claim counts again. Batches,
--- filter, cursor and dry run as in matching.sql.
--- Verdicts: due, not_put_aside, and those of each.
-create or replace function pgdial.recheck_matching(
-    p_filter jsonb, p_why text, p_limit int default 1000, p_dry_run boolean default false,
-    p_cursor text default null, p_by text default session_user
-) returns jsonb
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
-as $$
-declare
-    v_filter pgdial.call_filter := pgdial.read_filter(p_filter);
-    v_now constant timestamptz := pgdial.now();
-    v_found record;
-    v_verdicts jsonb;
-begin
-    perform pgdial.check_batch(p_why, p_limit);
-    v_filter.states := array['waiting'];
-    select * into v_found from pgdial.matching(v_filter, 'live', p_cursor,
-        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
-    if p_dry_run then
-        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
-        from (select case when pgdial.is_put_aside(c, v_now) then 'due' else 'not_put_aside' end as verdict, count(*) as n
-              from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
-        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
-    end if;
-    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
-    from (select r.verdict, count(*) as n
-          from pgdial.each('recheck_one', (select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
-                                           from unnest(v_found.ids) i), false) r group by 1) v;
-    if v_verdicts ? 'due' then
-        perform pgdial.wake('claim');
-    end if;
-    perform pgdial.note_batch('recheck', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
-    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
-end $$;
-
--- recheck_one: see each.
-create or replace function pgdial.recheck_one(
-    p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
-)
-language plpgsql volatile
-as $$
-begin
-    if not pgdial.is_put_aside(p_call, p_now) then
-        verdict := 'not_put_aside';
-        return;
-    end if;
-    -- A held number stays held.
-    update pgdial.calls c set run_at = greatest(p_now, c.hold_until), put_aside_until = null
-    where c.id = p_call.id and c.state::text = 'waiting';
-    perform pgdial.note(p_call, 'rechecked', p_now, jsonb_build_object('by', p_item ->> 'by', 'why', p_item ->> 'why'));
-    verdict := 'due';
-end $$;
-
--- is_put_aside: has a contact limit set the time at which it is due? An amend or a retry has set another one.
-create or replace function pgdial.is_put_aside(p_call pgdial.calls, p_now timestamptz) returns boolean
-language sql immutable
-as $$
-    select coalesce(p_call.state = 'waiting' and p_call.run_at > p_now and p_call.put_aside_until = p_call.run_at, false)
-$$;

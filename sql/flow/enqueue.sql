@@ -5,7 +5,7 @@
 -- p_shown: the detail of a new call is the call as sql/read/call.sql shows it.
 -- Verdicts: created, duplicate, key_reused (another request under the same key), key_locked (another
 -- transaction holds the key: try again), suppressed, consent_missing (its campaign requires consent, and there
--- is none, or it has expired), unknown_campaign, invalid.
+-- is none, or it has expired), unknown_campaign, campaign_over, invalid.
 -- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If that takes too
 -- long, nothing is written and every item gets key_locked: try again with fewer items. If a table is locked
 -- instead (VACUUM FULL, ALTER TABLE), the error is raised: no key is the cause.
@@ -53,7 +53,8 @@ begin
                    case when v_traced then p_requests -> (r.ordinal - 1) ->> 'traceparent' end as traceparent,
                    -- Refused requests may still have a known key: looked up for these alone.
                    case when r.problem is not null then 'invalid'
-                        when (g.name is null or d.reason is not null or w.words is not null or r.expires_at <= v_now or h.needs_timezone)
+                        when (g.name is null or d.reason is not null or w.words is not null or r.expires_at <= v_now
+                              or h.needs_timezone or g.ends_at <= coalesce(r.run_at, v_now))
                             and r.idempotency_key is not null and exists (
                                 select from pgdial.calls c
                                 where c.owner = p_owners[least(r.ordinal, v_owners)] and c.idempotency_key = r.idempotency_key)
@@ -61,11 +62,16 @@ begin
                         when g.name is null then 'unknown_campaign'
                         when d.reason is not null then 'suppressed'
                         when w.words is not null then 'consent_missing'
+                        when g.ends_at <= coalesce(r.run_at, v_now) then 'campaign_over'
                         when r.expires_at <= v_now or h.needs_timezone then 'invalid' end as verdict,
                    case when r.problem is not null then r.problem
                         when g.name is null then format('there is no campaign "%s": create it, or use "default"', r.campaign)
                         when d.reason is not null then 'the number is on the do-not-call list: ' || d.reason
                         when w.words is not null then w.words
+                        when g.ends_at <= v_now then format(
+                            '%s: set a later end, or use another campaign', pgdial.end_in_words(g.name, g.ends_at))
+                        when g.ends_at <= r.run_at then format('"runAt" is at or after the end of campaign %s, %s',
+                            g.name, pgdial.in_utc(g.ends_at))
                         when r.expires_at <= v_now then '"expiresAt" lies in the past'
                         when h.needs_timezone then format('"timezone" is missing: campaign %s asks for it, or for a region like US-FL', g.name) end as detail
             from pgdial.read_requests(p_requests) as r

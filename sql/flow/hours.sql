@@ -100,7 +100,7 @@ begin
             when v_field = 'regions' then null
             when v_type <> 'string' then 'must be a string'
             when v_field = 'week' then ': ' || pgdial.hours_problem(p_rule ->> 'week')
-            when v_field = 'timezone' then ': ' || pgdial.timezone_problem(p_rule -> 'timezone')
+            when v_field = 'timezone' then 'is ' || pgdial.timezone_problem(p_rule -> 'timezone')
             when v_field = 'calendar' and not exists (select from pgdial.calendars c where c.name = p_rule ->> 'calendar')
                 then format(': there is no calendar "%s"', left(p_rule ->> 'calendar', 60))
             when v_field = 'source' and length(p_rule ->> 'source') > 1000 then 'has at most 1000 characters' end;
@@ -346,7 +346,7 @@ begin
     if v_hours is null then
         v_faults := v_faults || format('there are no calling hours "%s"', left(p_hours, 63));
     end if;
-    if pgdial.timezone_problem(to_jsonb(p_timezone)) is not null then
+    if p_timezone is not null and pgdial.timezone_problem(to_jsonb(p_timezone)) is not null then
         v_faults := v_faults || ('"timezone" is ' || pgdial.timezone_problem(to_jsonb(p_timezone)));
     end if;
     if pgdial.place_problem(p_region) is not null then

@@ -15,6 +15,7 @@ declare
 begin
     perform pgdial.check_lane('campaign', p_changes, null, p_why);
     p_changes := pgdial.with_preset(p_changes);
+    perform pgdial.check_together(p_name, p_changes);
     update pgdial.campaigns g
     set trunk = coalesce(p_changes ->> 'trunk', g.trunk),
         cap = case when p_changes ? 'cap' then (p_changes ->> 'cap')::int else g.cap end,
@@ -28,6 +29,9 @@ begin
         backoff_cap = coalesce((p_changes ->> 'backoffCap')::interval, g.backoff_cap),
         redial_unknown = coalesce((p_changes ->> 'redialUnknown')::boolean, g.redial_unknown),
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
+        retry_at = coalesce(p_changes ->> 'retryAt', g.retry_at),
+        starts_at = case when p_changes ? 'startsAt' then pgdial.read_timestamp(p_changes ->> 'startsAt') else g.starts_at end,
+        ends_at = case when p_changes ? 'endsAt' then pgdial.read_timestamp(p_changes ->> 'endsAt') else g.ends_at end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end,
         calling_hours = case when p_changes ? 'callingHours' then pgdial.hours_named(p_changes ->> 'callingHours') else g.calling_hours end,
         zone_basis = case when p_changes ? 'zoneBasis' then p_changes ->> 'zoneBasis' else g.zone_basis end,
@@ -120,6 +124,29 @@ begin
     end if;
 end $$;
 
+-- check_together: settings of a campaign that depend on each other, whichever of them is changed.
+create or replace function pgdial.check_together(p_campaign text, p_changes jsonb) returns void
+language plpgsql stable
+as $$
+begin
+    if p_changes ?| array['startsAt', 'endsAt'] and exists (
+        select from pgdial.campaigns g
+        where g.name = p_campaign
+          and case when p_changes ? 'startsAt' then pgdial.read_timestamp(p_changes ->> 'startsAt') else g.starts_at end
+              >= case when p_changes ? 'endsAt' then pgdial.read_timestamp(p_changes ->> 'endsAt') else g.ends_at end)
+    then
+        raise exception '"endsAt" must be later than "startsAt"' using errcode = 'invalid_parameter_value';
+    end if;
+    if p_changes ?| array['retryAt', 'callingHours'] and exists (
+        select from pgdial.campaigns g
+        where g.name = p_campaign and coalesce(p_changes ->> 'retryAt', g.retry_at) <> 'backoff'
+          and case when p_changes ? 'callingHours' then p_changes ->> 'callingHours' else g.calling_hours end is null)
+    then
+        raise exception '"retryAt" can only be "backoff" without "callingHours": nothing else says what time it is there'
+            using errcode = 'invalid_parameter_value';
+    end if;
+end $$;
+
 -- check_lane: everything that is wrong with a new name, the changes and their reason. The table's constraints
 -- would refuse the same, but not say what to do.
 create or replace function pgdial.check_lane(p_kind text, p_changes jsonb, p_name text, p_why text) returns void
@@ -129,7 +156,8 @@ declare
     v_known constant text[] := case p_kind
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
             'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis',
-            'contactLimits', 'topic', 'preset', 'dispositionRules', 'optOutScope', 'requireConsent']
+            'contactLimits', 'topic', 'preset', 'startsAt', 'endsAt', 'retryAt', 'dispositionRules', 'optOutScope',
+            'requireConsent']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -177,6 +205,12 @@ begin
             when v_field in ('idempotent', 'redialUnknown', 'requireConsent') then
                 v_fits := v_value in ('true', 'false');
                 v_wanted := case v_field when 'idempotent' then 'true or false, or null for what its adapter declares' else 'true or false' end;
+            when v_field = 'retryAt' then
+                v_fits := v_value in ('backoff', 'other_part', 'next_day');
+                v_wanted := 'backoff, other_part or next_day';
+            when v_field in ('startsAt', 'endsAt') then
+                v_fits := pgdial.read_timestamp(v_value) is not null;
+                v_wanted := 'an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z", or null for none';
             when v_field = 'region' then
                 v_fits := pgdial.region_problem(v_value) is null;
                 v_wanted := 'a country in two letters, as in US, or null for none';

@@ -1,4 +1,4 @@
--- cancel_matching, redrive_matching, resolve_matching: cancel, redrive or resolve the calls that a filter
+-- cancel_matching, redrive_matching, resolve_matching, recheck_matching: what becomes of the calls that a filter
 -- matches (fields: sql/rules/filter.sql). One batch at a time: the next call takes the returned cursor. So no
 -- transaction holds thousands of rows for long, and no call is visited twice in one run: neither one that was
 -- refused, nor one that was redriven and has failed again meanwhile.
@@ -120,6 +120,43 @@ begin
         perform pgdial.wake('claim');
     end if;
     perform pgdial.note_batch('resolve', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
+    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+end $$;
+
+-- recheck_matching: waiting calls that a contact limit has put aside become due now; the next claim counts again.
+-- Verdicts: due, not_put_aside, and those of each.
+create or replace function pgdial.recheck_matching(
+    p_filter jsonb, p_why text, p_limit int default 1000, p_dry_run boolean default false,
+    p_cursor text default null, p_by text default session_user
+) returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_filter pgdial.call_filter := pgdial.read_filter(p_filter);
+    v_now constant timestamptz := pgdial.now();
+    v_found record;
+    v_verdicts jsonb;
+begin
+    perform pgdial.check_batch(p_why, p_limit);
+    v_filter.states := array['waiting'];
+    select * into v_found from pgdial.matching(v_filter, 'live', p_cursor,
+        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    if p_dry_run then
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select case when pgdial.is_put_aside(c, v_now) then 'due' else 'not_put_aside' end as verdict, count(*) as n
+              from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
+        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    end if;
+    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+    from (select r.verdict, count(*) as n
+          from pgdial.each('recheck_one', (select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
+                                           from unnest(v_found.ids) i), false) r group by 1) v;
+    if v_verdicts ? 'due' then
+        perform pgdial.wake('claim');
+    end if;
+    perform pgdial.note_batch('recheck', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
     return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
 end $$;
 

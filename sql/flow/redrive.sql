@@ -5,7 +5,7 @@
 -- not end the call; the next redrive needs force again.
 -- Verdicts: waiting, not_over, needs_force (it was answered: now, or before an earlier redrive), held (nobody
 -- knows whether it still rings; detail says until when: wait, or release it), suppressed, forgotten (the number
--- is gone), unknown_campaign, and those of each.
+-- is gone), unknown_campaign, campaign_over, and those of each.
 -- Index: primary key.
 create or replace function pgdial.redrive_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -62,6 +62,7 @@ begin
         when p_call.phone = 'forgotten' then 'forgotten'
         when pgdial.forbidden(p_call, p_now) is not null then 'suppressed'
         when not exists (select from pgdial.campaigns g where g.name = p_call.campaign) then 'unknown_campaign'
+        when not pgdial.is_on(p_call.campaign, 'infinity', p_now) then 'campaign_over'
         else 'waiting' end;
 end $$;
 

@@ -64,6 +64,7 @@ as $$
     select p_call.state = 'unresolved' and p_call.cancel_requested_at is null
        and p_now <= p_call.claimed_at + '5 minutes'::interval
        and (p_call.expires_at is null or p_call.expires_at > p_now)
+       and pgdial.is_on(p_call.campaign, p_now, p_now + pgdial.lease(p_call))
        -- Adopted by a recovery: the age of its request is unknown.
        and p_call.claimed_by <> '00000000-0000-0000-0000-000000000000'
        and pgdial.forbidden(p_call, p_now) is null

@@ -3,7 +3,7 @@
 -- webhooks come through webhook.sql. Both end in end_attempts.
 -- A fault counts for the trunk's breaker; while that is open no attempt is used up. Blocked counts for the
 -- campaign's guard, unless the refusal concerns the number.
--- Verdicts: completed, retried, failed, canceled, suppressed, deferred (breaker), stale, locked_out, refused (a
+-- Verdicts: completed, retried, failed, canceled, suppressed, expired, deferred (breaker), stale, locked_out, refused (a
 -- constraint or a trigger refused it: detail.why), not_found.
 -- Races: a webhook, the sweep; the first writer wins by claim_no and state. The refusal of a dial that a
 -- webhook has moved to in_call is stale: the provider has the call, whatever its response said, and settling

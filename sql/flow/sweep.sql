@@ -66,6 +66,8 @@ as $$
                 ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
+                ((select min(g.ends_at) from pgdial.campaigns g
+                  where exists (select from pgdial.calls c where c.state = 'waiting' and c.campaign = g.name))),
                 ((select p_now from (select c.id from pgdial.calls c where c.state = 'waiting' and c.area = 0 order by c.id limit 1) c)),
                 ((select min(pgdial.look_up_due(c))
                   from pgdial.calls c cross join lateral pgdial.dial_terms(c.trunk, c.account, c.provider_call_id) t
@@ -192,8 +194,8 @@ as $$
                    where e.call_id = p_id and e.kind = 'put_off' and e.at > p_now - '1 minute'::interval)
 $$;
 
--- sweep_expiries: waiting -> expired. The claim only passes over such rows. Many may expire at one moment, at
--- the end of a campaign's day: they go together, or one by one if one cannot be updated.
+-- sweep_expiries: waiting -> expired: past its own expires_at, or its campaign is over. The claim only passes over
+-- such rows. Many may expire at one moment: they go together, or one by one if one cannot be updated.
 create or replace function pgdial.sweep_expiries(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 as $$
@@ -203,8 +205,15 @@ declare
         where c.state = 'waiting' and c.expires_at is not null and c.expires_at <= p_now
           and not pgdial.was_put_off(c.id, p_now)
         order by c.expires_at limit p_limit);
+    v_over constant uuid[] := array(
+        select c.id from pgdial.campaigns g
+             cross join lateral (
+                 select w.id from pgdial.calls w
+                 where w.state = 'waiting' and w.campaign = g.name and not pgdial.was_put_off(w.id, p_now)
+                 limit p_limit) c
+        where g.ends_at <= p_now limit p_limit - cardinality(v_ids));
 begin
-    return pgdial.end_waiting(v_ids, 'expired', p_now, p_limit);
+    return pgdial.end_waiting(v_ids || v_over, 'expired', p_now, p_limit);
 end $$;
 
 -- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list, and for consent that has
@@ -281,16 +290,21 @@ begin
     ), moved as (
         update pgdial.calls c
         set state = p_state, ended_at = p_now,
-            last_error = case when p_state = 'suppressed' then pgdial.forbidden(c, p_now) else c.last_error end
+            last_error = case when p_state = 'suppressed' then pgdial.forbidden(c, p_now)
+                else coalesce((select pgdial.end_in_words(g.name, g.ends_at) from pgdial.campaigns g
+                               where g.name = c.campaign and g.ends_at <= p_now), c.last_error) end
         where c.id in (select o.id from ours o) and c.state::text = 'waiting'
-          and (p_state <> 'suppressed' or pgdial.forbidden(c, p_now) is not null)
-        returning c.id, c.claim_no, c.attempt, c.expires_at, c.last_error
+          and case when p_state = 'suppressed' then pgdial.forbidden(c, p_now) is not null
+                   else c.expires_at <= p_now or exists (
+                       select from pgdial.campaigns g where g.name = c.campaign and g.ends_at <= p_now) end
+        returning c.id, c.claim_no, c.attempt, c.campaign, c.expires_at, c.last_error
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, m.id, m.claim_no, m.attempt, p_state,
-               case when p_state = 'expired' then jsonb_build_object('expires_at', m.expires_at)
-                    else jsonb_build_object('why', m.last_error) end
-        from moved m
+               case when p_state = 'suppressed' then jsonb_build_object('why', m.last_error)
+                    when g.ends_at is not null then jsonb_build_object('why', m.last_error, 'ends_at', g.ends_at)
+                    else jsonb_build_object('expires_at', m.expires_at) end
+        from moved m left join pgdial.campaigns g on g.name = m.campaign and g.ends_at <= p_now
     )
     select count(*) into v_n from moved;
     return v_n;

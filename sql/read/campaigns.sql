@@ -5,6 +5,7 @@ select jsonb_build_object(
     'ringTimeout', pgdial.iso_8601(g.ring_timeout), 'maxDuration', pgdial.iso_8601(g.max_duration), 'busyBase', pgdial.iso_8601(g.busy_base),
     'noAnswerBase', pgdial.iso_8601(g.no_answer_base), 'faultBase', pgdial.iso_8601(g.fault_base), 'backoffCap', pgdial.iso_8601(g.backoff_cap),
     'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region,
+    'startsAt', g.starts_at, 'endsAt', g.ends_at, 'retryAt', g.retry_at,
     'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic,
     'dispositionRules', g.disposition_rules, 'optOutScope', g.opt_out_scope, 'requireConsent', g.require_consent,
     'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign

@@ -20,7 +20,7 @@ select jsonb_build_object(
                    (array_agg(e.kind order by e.seq) filter (where k.ends))[1] as ended_as,
                    (array_agg(e.detail ->> 'outcome' order by e.seq) filter (where k.ends))[1] as outcome
             from pgdial.call_events e, lateral (
-                select e.kind in ('completed', 'retried', 'failed', 'canceled', 'deferred', 'suppressed')) k (ends)
+                select e.kind in ('completed', 'retried', 'failed', 'canceled', 'deferred', 'suppressed', 'expired')) k (ends)
             where e.call_id = c.id and e.at >= c.created_at - '1 hour'::interval
             group by e.claim_no having bool_or(e.kind = 'active')) a), '[]')) as call
 from unnest($1::uuid[]) with ordinality as i (id, n)

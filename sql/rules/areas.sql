@@ -86,7 +86,8 @@ as $$
 $$;
 
 -- timezone_problem: null if each is a zone that this server knows by its name. Abbreviations have no summer time,
--- and mean different places.
+-- and mean different places. Nor digits, but in Etc/GMT+5: Postgres takes New_York5 for a rule of its own, five hours
+-- behind.
 create or replace function pgdial.timezone_problem(p_timezone jsonb) returns text
 language plpgsql stable
 as $$
@@ -100,7 +101,7 @@ begin
     end if;
     foreach v_zone in array pgdial.read_timezones(p_timezone) loop
         begin
-            if v_zone !~ '^([A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+){1,2}|UTC)$' or clock_timestamp() at time zone v_zone is null then
+            if v_zone !~ '^([A-Z][A-Za-z]+(/[A-Za-z_-]+){1,2}|Etc/GMT[+-][0-9]{1,2}|UTC)$' or clock_timestamp() at time zone v_zone is null then
                 raise invalid_parameter_value;
             end if;
         exception when invalid_parameter_value then
@@ -110,11 +111,11 @@ begin
     return null;
 end $$;
 
--- zones_open: the areas in which a dial that begins now, and may take p_lease, stays within these calling hours.
+-- areas_open: the areas in which a dial that begins now, and may take p_lease, stays within these calling hours.
 -- Judged once for each quarter of an hour, which is where hours and offsets change, and remembered by the session;
 -- void as soon as a rule or an area changes (rules_version).
 -- Races: the version is read before the rules, so a change between the two is judged again with the next claim.
-create or replace function pgdial.zones_open(p_hours text, p_basis text, p_now timestamptz, p_lease interval) returns int[]
+create or replace function pgdial.areas_open(p_hours text, p_basis text, p_now timestamptz, p_lease interval) returns int[]
 language plpgsql volatile
 as $$
 declare
@@ -194,12 +195,13 @@ end $$;
 
 -- longest_lease: how long a dial of this trunk may take (the claim's p_leases), as far as its adapter says.
 create or replace function pgdial.longest_lease(p_trunk text) returns interval
-language sql stable
+language plpgsql stable
 as $$
-    select coalesce((
+begin
+    return coalesce((
         select greatest('1 minute', '30 seconds' + (a.declares ->> 'placeTimeout')::interval)
-        from pgdial.trunk_adapter a where a.trunk = p_trunk), '1 minute')
-$$;
+        from pgdial.trunk_adapter a where a.trunk = p_trunk), '1 minute');
+end $$;
 
 -- next_quarter: when hours may open next.
 create or replace function pgdial.next_quarter(p_now timestamptz) returns timestamptz

@@ -91,7 +91,9 @@ language plpgsql stable
 as $$
 declare
     v_path constant text := p_path #>> '{}';
-    v_bare constant text := regexp_replace(v_path, '"([^"\\]|\\.)*"', '""', 'g');
+    -- Without what stands in quotes; chr(92): a backslash, which may escape a quote.
+    v_bare constant text := regexp_replace(
+        replace(replace(v_path, repeat(chr(92), 2), ''), chr(92) || '"', ''), '"[^"]*"', '""', 'g');
 begin
     if jsonb_typeof(p_path) is distinct from 'string' then
         return 'must be a string with a jsonpath, as in "$.analysis ? (@.optOut == true)"';

@@ -4,8 +4,8 @@
 -- decide_ending: what happens to a call whose attempt ended with this outcome. It writes nothing.
 -- p_outcome: how it ended. p_detail: the provider's words, for the event, with report_said.
 -- p_result: the final report's other fields, kept verbatim on the row.
--- verdict: completed, retried, failed, canceled, or suppressed (it would be retried, but its number has joined
--- the do-not-call list meanwhile, or its consent has expired).
+-- verdict: completed, retried, failed, canceled, or, where it would be retried otherwise, suppressed (its number has
+-- joined the do-not-call list meanwhile, or its consent has expired) or expired (its campaign is over).
 create or replace function pgdial.decide_ending(
     p_call pgdial.calls, p_campaign pgdial.campaigns, p_outcome pgdial.outcome,
     p_detail jsonb, p_result jsonb, p_now timestamptz
@@ -19,6 +19,7 @@ declare
     v_said record;
     v_forbidden text;
     v_end pgdial.ending;
+    v_rule text;
 begin
     v_end.id := p_call.id;
     v_end.claim_no := p_call.claim_no;
@@ -57,9 +58,20 @@ begin
         if v_forbidden is not null then
             v_end.verdict := 'suppressed';
             v_end.detail := v_end.detail || jsonb_build_object('forbidden', v_forbidden);
+        elsif p_campaign.ends_at <= p_now then
+            v_end.verdict := 'expired';
+            v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object(
+                'why', concat_ws('; ', p_detail ->> 'why', pgdial.end_in_words(p_campaign.name, p_campaign.ends_at)),
+                'ends_at', p_campaign.ends_at);
         else
             v_end.run_at := greatest(
-                p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until, p_call.hold_until);
+                p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until, p_call.hold_until,
+                p_campaign.starts_at);
+            select r.at, r.rule into v_end.run_at, v_rule
+            from pgdial.retry_at(p_call, p_campaign, v_end.outcome, v_end.run_at, p_now) r;
+            if v_rule is not null then
+                v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object('retry_at', v_rule);
+            end if;
         end if;
     end if;
     return v_end;

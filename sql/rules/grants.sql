@@ -18,7 +18,7 @@ as $$
 declare
     -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids, mentions and hours_for,
     -- which need functions that the caller may not call, and place, which sees what the owner sees.
-    v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
+    v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'end_in_words', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         -- Called by why.
         'why_waiting', 'why_itself', 'why_limits', 'dials_in_words', 'period_in_words', 'held', 'counts', 'longest_reach', 'counts_until', 'may_be_in', 'is_put_aside', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',

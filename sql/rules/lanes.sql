@@ -1,8 +1,9 @@
 -- lanes: for each campaign on these trunks, how many calls it may have claimed now, and if none, why, and when
 -- it opens by time alone. It only reads. The claim uses room, `why` uses reasons: the rules exist only here.
 -- p_trunks: null = all. p_now: read once by the caller, after the gate.
--- Reasons, in the order in which they must change: cluster_changed, trunk_paused, campaign_paused, trunk_held,
--- breaker or provider_full, trunk_full, campaign_full, on_trial, pacing.
+-- Reasons, in the order in which they must change: campaign_over, cluster_changed, trunk_paused, campaign_paused,
+-- campaign_not_started, trunk_held, breaker or provider_full, trunk_full, campaign_full, on_trial, pacing.
+-- A campaign is over as soon as a dial begun now could outlast its end.
 -- On trial: none of its calls was accepted recently, so the number of its calls on their way to the provider is
 -- limited to its guard minus those refused in a row, but at least one.
 -- reasons has all that hold, reason and opens_at belong to the first; null: the lane is open.
@@ -44,12 +45,14 @@ begin
         where p_trunks is null or t.name = any (p_trunks)
     ), lane as materialized (     -- materialized: reasons are found once
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
-               g.cap - coalesce(f.n, 0) as cap_room, r.trial_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
+               g.starts_at, g.cap - coalesce(f.n, 0) as cap_room, r.trial_room, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
                -- A single array, because the claim reads this for each campaign with work.
                nullif(array_remove(array[
+                    case when g.ends_at is not null and g.ends_at <= p_now + pgdial.longest_lease(g.trunk) then 'campaign_over' end,
                     case when (select k.why from cluster k) is not null then 'cluster_changed' end,
                     case when t.paused then 'trunk_paused' end,
                     case when g.paused then 'campaign_paused' end,
+                    case when g.starts_at > p_now then 'campaign_not_started' end,
                     case when t.held_until is not null then 'trunk_held' end,
                     case when t.breaker_allows = 0 then t.breaker_reason end,
                     case when t.free <= 0 then 'trunk_full' end,
@@ -73,7 +76,8 @@ begin
     select l.campaign, l.trunk, l.weight, l.in_flight,
            case when l.reasons is null then least(l.cap_room, l.trial_room, l.free, l.allowed) else 0 end,
            greatest(least(l.free, l.allowed), 0),
-           l.reasons[1], case when l.reasons[1] = 'trunk_held' then l.held_until
+           l.reasons[1], case when l.reasons[1] = 'campaign_not_started' then l.starts_at
+                              when l.reasons[1] = 'trunk_held' then l.held_until
                               when l.reasons[1] = 'pacing' then l.pace_opens_at
                               when l.reasons[1] in ('breaker', 'provider_full') then l.breaker_opens_at end,
            l.reasons

@@ -201,6 +201,31 @@ exception when integrity_constraint_violation or raise_exception or data_excepti
     return pgdial.put_aside_singly(v_held, p_now);
 end $$;
 
+-- is_put_aside: has a contact limit set the time at which it is due? An amend or a retry has set another one.
+create or replace function pgdial.is_put_aside(p_call pgdial.calls, p_now timestamptz) returns boolean
+language sql immutable
+as $$
+    select coalesce(p_call.state = 'waiting' and p_call.run_at > p_now and p_call.put_aside_until = p_call.run_at, false)
+$$;
+
+-- recheck_one: see each.
+create or replace function pgdial.recheck_one(
+    p_item jsonb, p_call pgdial.calls, p_now timestamptz, out verdict text, out detail jsonb
+)
+language plpgsql volatile
+as $$
+begin
+    if not pgdial.is_put_aside(p_call, p_now) then
+        verdict := 'not_put_aside';
+        return;
+    end if;
+    -- A held number stays held.
+    update pgdial.calls c set run_at = greatest(p_now, c.hold_until), put_aside_until = null
+    where c.id = p_call.id and c.state::text = 'waiting';
+    perform pgdial.note(p_call, 'rechecked', p_now, jsonb_build_object('by', p_item ->> 'by', 'why', p_item ->> 'why'));
+    verdict := 'due';
+end $$;
+
 -- note_dials: these calls are dialled now. Called by the claim for those that it has stamped.
 create or replace function pgdial.note_dials(p_claimed pgdial.claimed[], p_now timestamptz) returns void
 language plpgsql volatile

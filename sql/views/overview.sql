@@ -128,14 +128,14 @@ from pgdial.call_events a
                         order by i.seq limit 1) d on true
      left join lateral (select i.at, i.kind, i.detail from pgdial.call_events i
                         where i.call_id = a.call_id and i.claim_no = a.claim_no
-                          and i.kind in ('completed', 'retried', 'failed', 'canceled', 'deferred', 'suppressed')
+                          and i.kind in ('completed', 'retried', 'failed', 'canceled', 'deferred', 'suppressed', 'expired')
                         order by i.seq limit 1) e on true
      left join lateral (select jsonb_object_agg(k.key, k.value order by i.seq) as added
                         from pgdial.call_events i cross join jsonb_each(i.detail -> 'result') k
                         where i.call_id = a.call_id and i.claim_no = a.claim_no and i.kind = 'result_added') r on true
      left join lateral (select i.detail from pgdial.call_events i
                         where i.call_id = a.call_id and i.claim_no = a.claim_no
-                          and i.kind in ('completed', 'retried', 'failed', 'canceled', 'suppressed', 'disposition')
+                          and i.kind in ('completed', 'retried', 'failed', 'canceled', 'suppressed', 'expired', 'disposition')
                           and i.detail ? 'disposition'
                         order by i.seq desc limit 1) s on true
 where a.kind = 'active';

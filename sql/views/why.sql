@@ -85,7 +85,14 @@ begin
                      p_call.max_attempts, coalesce(p_call.outcome::text, 'without an outcome'), pgdial.in_utc(p_call.run_at))
                 when p_call.claim_no > 0 then format('it was put back (%s) and is due again at %s',
                      pgdial.masked(coalesce(p_call.last_error, 'no words')), pgdial.in_utc(p_call.run_at))
-                else format('it is scheduled for %s', pgdial.in_utc(p_call.run_at)) end, p_call.id::text, p_call.run_at
+                else format('it is scheduled for %s', pgdial.in_utc(p_call.run_at)) end
+               || coalesce((select format(', too late: %s, and it expires then', case
+                                when p_call.expires_at <= p_call.run_at and coalesce(p_call.expires_at <= g.ends_at, true)
+                                then 'its expiresAt is ' || pgdial.in_utc(p_call.expires_at)
+                                else format('campaign %s ends at %s', g.name, pgdial.in_utc(g.ends_at)) end)
+                            from pgdial.campaigns g
+                            where g.name = p_call.campaign and least(p_call.expires_at, g.ends_at) <= p_call.run_at), ''),
+           p_call.id::text, p_call.run_at
     where p_call.run_at > p_now and not pgdial.is_put_aside(p_call, p_now)
     union all
     select 31, 'unclaimable', format('it could not be claimed, and is tried again at %s: %s', pgdial.in_utc(o.until),
@@ -243,8 +250,9 @@ begin
     select g.* into v_campaign from pgdial.campaigns g where g.name = p_lane.campaign;
     select b.* into v_breaker from pgdial.trunk_breaker b where b.trunk = p_lane.trunk;
     return query
-    select case r.reason when 'cluster_changed' then 20 when 'trunk_paused' then 21 when 'campaign_paused' then 22
-                         when 'trunk_held' then 23 when 'breaker' then 45 when 'provider_full' then 45
+    select case r.reason when 'campaign_over' then 13 when 'cluster_changed' then 20 when 'trunk_paused' then 21
+                         when 'campaign_paused' then 22 when 'campaign_not_started' then 23
+                         when 'trunk_held' then 24 when 'breaker' then 45 when 'provider_full' then 45
                          when 'trunk_full' then 60 when 'campaign_full' then 61 when 'on_trial' then 62 else 63 end,
            r.reason,
            case r.reason
@@ -255,6 +263,11 @@ begin
                when 'campaign_paused' then format('campaign %s is paused by %s since %s: %s', v_campaign.name,
                     v_campaign.paused_by, pgdial.in_utc(v_campaign.paused_at),
                     coalesce(pgdial.masked(v_campaign.paused_why), 'no reason given'))
+               when 'campaign_not_started' then format('campaign %s starts at %s', v_campaign.name, pgdial.in_utc(v_campaign.starts_at))
+               when 'campaign_over' then case when v_campaign.ends_at <= p_now
+                    then pgdial.end_in_words(v_campaign.name, v_campaign.ends_at) || ': the sweep will end it'
+                    else format('campaign %s ends at %s, and a dial begun now could still ring then', v_campaign.name,
+                                pgdial.in_utc(v_campaign.ends_at)) end
                when 'trunk_held' then format('trunk %s is held until %s: a recovery could not ask its provider what may still ring',
                     v_trunk.name, pgdial.in_utc(v_trunk.held_until))
                when 'breaker' then format('the provider of trunk %s fails since %s (%s faults in a row, the last: %s); one call probes it at %s',
@@ -273,7 +286,8 @@ begin
                else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),
                     pgdial.in_utc((pgdial.pace(v_trunk, p_now)).opens_at)) end,
            case when r.reason = 'cluster_changed' then 'cluster' when r.reason like 'campaign%' or r.reason = 'on_trial' then v_campaign.name else v_trunk.name end,
-           case r.reason when 'trunk_held' then v_trunk.held_until
+           case r.reason when 'campaign_not_started' then v_campaign.starts_at
+                         when 'trunk_held' then v_trunk.held_until
                          when 'breaker' then v_breaker.not_before
                          when 'provider_full' then v_breaker.not_before
                          when 'trunk_full' then o.free_at
@@ -614,7 +628,7 @@ begin
            case when p_call.outcome is not null then ' as ' || p_call.outcome else '' end,
            case when p_call.attempt > 0 then format(' after attempt %s of %s', p_call.attempt, p_call.max_attempts) else '' end,
            ', by ' || coalesce(v_detail ->> 'by', case when p_call.state = 'canceled' then p_call.cancel_requested_by end),
-           coalesce(': ' || case when p_call.state = 'expired'
+           coalesce(': ' || case when p_call.state = 'expired' and v_detail ->> 'why' is null
                then 'its expiresAt, ' || pgdial.in_utc(p_call.expires_at) || ', had passed'
                else pgdial.masked(coalesce(p_call.last_error, v_detail ->> 'why', p_call.cancel_requested_why)) end, '')),
            coalesce(p_call.provider_call_id, p_call.id::text), null::timestamptz

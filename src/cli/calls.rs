@@ -240,6 +240,7 @@ async fn redrive(
             }
             Redriven::Forgotten => ("its number was forgotten".to_owned(), true),
             Redriven::UnknownCampaign => ("its campaign is gone: create it first".to_owned(), true),
+            Redriven::CampaignOver => ("its campaign has ended: set a later end first".to_owned(), true),
             Redriven::NotFound => ("there is no such call".to_owned(), true),
         })?);
     }

@@ -101,6 +101,9 @@ fn refused(word: &str, detail: &str) -> Failure {
     let failure = Failure::failed(format!("not enqueued: {detail}"));
     match word {
         "unknown_campaign" => failure.hint("`pgdial campaigns list` shows those there are"),
+        "campaign_over" => {
+            failure.hint("`pgdial campaigns set NAME --ends-at TIME` sets a later end")
+        }
         "suppressed" => failure.hint("`pgdial dnc list` shows who put it there"),
         "consent_missing" => failure.hint("--consent-at says when the callee agreed"),
         "key_locked" => failure.hint("try again"),
@@ -129,6 +132,7 @@ impl Verdict {
             | Enqueued::Suppressed(detail)
             | Enqueued::ConsentMissing(detail)
             | Enqueued::UnknownCampaign(detail)
+            | Enqueued::CampaignOver(detail)
             | Enqueued::Invalid(detail) => (None, Some(detail)),
         };
         Self {

@@ -207,6 +207,14 @@ pub fn instant_or_never(text: &str) -> Result<Value, String> {
     })
 }
 
+/// An instant, or `none`, which becomes null and so clears the setting.
+pub fn instant_or_none(text: &str) -> Result<Value, String> {
+    Ok(match text {
+        "none" => Value::Null,
+        text => Value::from(text),
+    })
+}
+
 /// Default of `--by`: `cli:` and the user of this shell, or in a container the user's number.
 pub fn default_by(variables: &Variables) -> String {
     let user = variables.get("USER").or_else(|| variables.get("LOGNAME"));

@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, types::Json};
 use super::{Error, Pool, check_schema, pool::answered};
 
 mod drift;
+mod hours;
 mod queue;
 mod server;
 mod upkeep;
@@ -159,6 +160,7 @@ pub async fn examine(pool: &Pool) -> Vec<Check> {
         keep(&mut found, "pauses", queue::pauses(&mut connection).await);
         keep(&mut found, "slots", queue::slots(&mut connection).await);
         keep(&mut found, "inbox", queue::inbox(&mut connection).await);
+        keep(&mut found, "hours", hours::look(&mut connection).await);
     }
     found
 }

@@ -12,7 +12,8 @@ use super::{Error, Queue, view::Act};
 pub struct ActFilter {
     /// Only acts of this kind: `pause`, `resume`, `set`, `cancel`, ...
     pub act: Option<String>,
-    /// Only acts on a `campaign`, `trunk`, `worker`, `number`, on `calls` or on the `cluster`.
+    /// Only acts on a `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`, on `calls`
+    /// or on the `cluster`.
     pub kind: Option<String>,
     /// Only acts on the campaign, trunk, worker or number with this name.
     pub name: Option<String>,

@@ -39,6 +39,8 @@ pub enum Enqueued {
     ConsentMissing(String),
     /// There is no such campaign.
     UnknownCampaign(String),
+    /// The campaign has ended, or ends before the call may be dialed.
+    CampaignOver(String),
     /// The request is not valid; the text says what to do.
     Invalid(String),
 }
@@ -58,6 +60,7 @@ impl Enqueued {
             | Self::Suppressed(why)
             | Self::ConsentMissing(why)
             | Self::UnknownCampaign(why)
+            | Self::CampaignOver(why)
             | Self::Invalid(why) => Err(NotTaken(why)),
         }
     }
@@ -329,6 +332,7 @@ fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
         ("suppressed", _) => Enqueued::Suppressed(detail),
         ("consent_missing", _) => Enqueued::ConsentMissing(detail),
         ("unknown_campaign", _) => Enqueued::UnknownCampaign(detail),
+        ("campaign_over", _) => Enqueued::CampaignOver(detail),
         ("invalid", _) => Enqueued::Invalid(detail),
         (other, _) => {
             return Err(Error::Contract {

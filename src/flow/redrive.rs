@@ -24,6 +24,8 @@ pub enum Redriven {
     Forgotten,
     /// The campaign no longer exists.
     UnknownCampaign,
+    /// The campaign has ended.
+    CampaignOver,
     /// There is no such call.
     NotFound,
 }

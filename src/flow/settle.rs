@@ -27,6 +27,8 @@ pub enum Settled {
     Deferred,
     /// It would be retried, but the number is on the do-not-call list by now.
     Suppressed,
+    /// It would be retried, but its campaign is over.
+    Expired,
     /// The call had moved on before; nothing was applied.
     Stale,
     /// There is no such call, or no longer.

@@ -46,7 +46,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// call.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls",
-    extensions(("x-problem-codes" = json!([Code::IdempotencyKeyLocked, Code::IdempotencyKeyReused, Code::Suppressed, Code::ConsentMissing, Code::UnknownCampaign]))),
+    extensions(("x-problem-codes" = json!([Code::IdempotencyKeyLocked, Code::IdempotencyKeyReused, Code::Suppressed, Code::ConsentMissing, Code::UnknownCampaign, Code::CampaignOver]))),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$", description = "1 to 255 characters, of your choice, in ASCII, without the spaces at its ends, which HTTP drops; for others use the field `idempotencyKey`. The same key with the same request is the same call for at least 24 hours.")),
     responses(
         (status = 201, description = "A new call; `Location` names it.", body = Call, headers(("Location" = String, description = "The path of the call."))),
@@ -150,6 +150,7 @@ fn refusal(enqueued: Enqueued) -> Problem {
         }
         Enqueued::Suppressed(detail) => Problem::new(Code::Suppressed, detail),
         Enqueued::ConsentMissing(detail) => Problem::new(Code::ConsentMissing, detail),
+        Enqueued::CampaignOver(detail) => Problem::new(Code::CampaignOver, detail),
         Enqueued::UnknownCampaign(detail) => Problem::new(Code::UnknownCampaign, detail),
         Enqueued::Invalid(detail) => Problem::new(Code::InvalidRequest, detail),
     }
@@ -239,7 +240,7 @@ pub(super) async fn cancel_call(
 /// All its attempts are available again. An answered call needs `force`.
 #[utoipa::path(
     post, path = "/api/v1/calls/{id}/redrive", tag = "calls",
-    extensions(("x-problem-codes" = json!([Code::Locked, Code::NotOver, Code::NeedsForce, Code::Held, Code::Suppressed, Code::UnknownCampaign]))),
+    extensions(("x-problem-codes" = json!([Code::Locked, Code::NotOver, Code::NeedsForce, Code::Held, Code::Suppressed, Code::UnknownCampaign, Code::CampaignOver]))),
     responses((status = 200, description = "The call, which waits again.", body = Call)),
 )]
 pub(super) async fn redrive_call(
@@ -276,6 +277,10 @@ pub(super) async fn redrive_call(
         (Redriven::UnknownCampaign, _) => Problem::new(
             Code::UnknownCampaign,
             "its campaign is gone: create it first",
+        ),
+        (Redriven::CampaignOver, _) => Problem::new(
+            Code::CampaignOver,
+            "its campaign has ended: set a later end first",
         ),
         (Redriven::NotFound, _) => Problem::no_such_call(),
     })

@@ -7,6 +7,7 @@ mod hung;
 mod moved;
 mod refused;
 mod reports;
+mod rules;
 mod stopped;
 
 use std::{path::Path, time::Duration};
@@ -47,6 +48,9 @@ pub(crate) enum Scenario {
     FailoverSync,
     /// A failover to an asynchronous standby.
     FailoverAsync,
+    /// 20,000 calls over twelve countries at closing times, clock changes and holidays. Not among the others: it takes
+    /// a quarter of an hour, and as much of the machine.
+    Rules,
 }
 
 impl Scenario {
@@ -99,6 +103,7 @@ impl Scenario {
             Self::Claimers => claimers::play().await,
             Self::FailoverSync => failover::synchronous(seed).await,
             Self::FailoverAsync => failover::asynchronous(seed).await,
+            Self::Rules => rules::play().await,
         }
     }
 }

@@ -3,12 +3,13 @@
 use pgdial::{
     flow::{
         heartbeat::Worker,
-        view::{Act, Call, Campaign, Evidence, Trunk},
+        view::{Act, Call, Campaign, ContactLimit, Evidence, Trunk},
     },
     http::schema::{
         CallPage,
         acting::{
-            ActPage, Campaigns, DoNotCallList, DoNotCallResponse, DrainResponse, Trunks, Workers,
+            ActPage, Campaigns, ContactLimits, DoNotCallList, DoNotCallResponse, DrainResponse,
+            Trunks, Workers,
         },
     },
 };
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use crate::support::{Answer, Send, ServerOptions, World};
 
 /// Parses the response as the document's type, so that the document cannot drift from it.
-fn typed<T: DeserializeOwned>(answer: &Answer) -> T {
+pub(crate) fn typed<T: DeserializeOwned>(answer: &Answer) -> T {
     assert!(answer.status.is_success(), "{answer:?}");
     serde_json::from_value(answer.body.clone()).unwrap()
 }
@@ -80,6 +81,89 @@ async fn a_campaign_is_made_changed_paused_and_resumed() {
 }
 
 #[tokio::test]
+async fn a_contact_limit_is_set_named_by_a_campaign_and_deleted() {
+    let world = World::new().await;
+    let path = "/api/v1/contact-limits/daily";
+    let limit = json!({ "counts": "attempts", "atMost": 3, "period": "24 hours", "regions": ["US-FL"], "why": "the law" });
+    let made = world.send("PUT", path, &limit).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let made: ContactLimit = typed(&made);
+    assert_eq!((made.at_most, made.period.to_string().as_str()), (3, "24h"));
+    assert_eq!(
+        (made.boundary.as_str(), made.per.as_str()),
+        ("rolling", "number")
+    );
+    let whole = json!({ "counts": "conversations", "period": "7 days", "boundary": "local_day" });
+    let replaced = world.send("PUT", path, &whole).await;
+    assert_eq!(replaced.status, 200);
+    let replaced: ContactLimit = typed(&replaced);
+    assert_eq!((replaced.at_most, replaced.regions), (1, None));
+
+    let wish = json!({ "contactLimits": ["daily"], "topic": "renewal" });
+    let changed: Campaign = typed(
+        &world
+            .send("PATCH", "/api/v1/campaigns/default", &wish)
+            .await,
+    );
+    assert_eq!(changed.contact_limits, ["daily"]);
+    assert_eq!(changed.topic.as_deref(), Some("renewal"));
+    let shown: ContactLimit = typed(&world.get(path).await);
+    assert_eq!(shown.campaigns, ["default"]);
+    let all: ContactLimits = typed(&world.get("/api/v1/contact-limits").await);
+    assert!(
+        all.contact_limits
+            .iter()
+            .any(|limit| limit.name == "us-fl@2026-11")
+    );
+    let refused = world.ask("DELETE", path).answer().await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.body["code"]),
+        (409, &json!("in_use"))
+    );
+
+    let wish = json!({ "contactLimits": null });
+    let changed: Campaign = typed(
+        &world
+            .send("PATCH", "/api/v1/campaigns/default", &wish)
+            .await,
+    );
+    assert!(changed.contact_limits.is_empty());
+    let path_with_why = format!("{path}?why=no%20longer");
+    assert_eq!(
+        world.ask("DELETE", &path_with_why).answer().await.status,
+        204
+    );
+    assert_eq!(
+        world.get(path).await.body["code"],
+        json!("no_such_contact_limit")
+    );
+    assert_eq!(
+        acts(&world).await,
+        [
+            "api:anonymous create contact_limit daily the law",
+            "api:anonymous set contact_limit daily -",
+            "api:anonymous set campaign default -",
+            "api:anonymous set campaign default -",
+            "api:anonymous remove contact_limit daily no longer",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_a_limit_has_put_aside_is_rechecked() {
+    let world = World::new().await;
+    let recheck = json!({ "filter": { "campaign": "default" }, "why": "loosened" });
+    let rechecked = world.send("POST", "/api/v1/calls/recheck", &recheck).await;
+    assert_eq!(
+        (rechecked.status.as_u16(), &rechecked.body["matched"]),
+        (200, &json!(0))
+    );
+    let forced = json!({ "filter": { "campaign": "default" }, "why": "loosened", "force": true });
+    let refused = world.send("POST", "/api/v1/calls/recheck", &forced).await;
+    assert_eq!(refused.status, 422);
+}
+
+#[tokio::test]
 async fn a_trunk_is_made_changed_paused_and_resumed() {
     let world = World::new().await;
     let made = json!({ "name": "eu", "slots": 5, "lookUp": "hint" });
@@ -128,6 +212,7 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
         PATCH campaigns/default | {"ringTimeout": "11 minutes"} | 422 invalid_request | from 1 second to 10 minutes
         PATCH campaigns/default | {"busyBase": "soon"} | 422 invalid_request | "busyBase" must be a length of time
         PATCH campaigns/default | {"redialUnknown": "maybe"} | 422 invalid_request | true or false
+        PATCH campaigns/default | {"startsAt": "tomorrow"} | 422 invalid_request | "startsAt" must be an RFC 3339 time
         PATCH campaigns/default | {"name": "x"} | 422 invalid_request | "name" is an unknown field
         PATCH trunks/default | {"slots": 100001} | 422 invalid_request | from 0 to 100000
         PATCH trunks/default | {"callsPerSecond": 0} | 422 invalid_request | "callsPerSecond" must be a number

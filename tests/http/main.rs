@@ -15,6 +15,8 @@ mod acting;
 
 mod bad_input;
 
+mod hours;
+
 mod idempotency;
 
 mod batch;

@@ -15,6 +15,7 @@ mod calls;
 mod dnc;
 mod doctor;
 mod enqueue;
+mod hours;
 mod import;
 mod lanes;
 mod lists;

@@ -239,6 +239,7 @@ async fn a_crowd_of_capped_calls_at_the_head_is_passed_within_ten_claims() {
 #[tokio::test]
 async fn a_call_that_cannot_be_put_aside_keeps_nobody_waiting() {
     let db = TestDb::new().await;
+    db.stop_clock().await; // it is passed over for thirty seconds
     limited(&db, attempts(1)).await;
     dialed_once(&db, &number(1), Outcome::NoAnswer).await;
     db.sql(

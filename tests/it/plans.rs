@@ -200,6 +200,52 @@ async fn a_claim_does_so_with_the_statistics_of_the_empty_table() {
     assert_claim_reads_in_order(&mut session).await;
 }
 
+async fn assert_dials_are_counted_by_number(session: &mut PgConnection) {
+    let mut counted = 0;
+    for plan in plans(session, CLAIM).await {
+        assert!(!plan.contains("Seq Scan on dials"), "{plan}");
+        assert!(!plan.contains("Seq Scan on calls"), "{plan}");
+        if plan.contains("rule as materialized") {
+            assert!(
+                plan.contains("Index Scan Backward using dials_pkey"),
+                "{plan}"
+            );
+            assert!(
+                plan.contains("Index Cond: ((phone = i.phone) AND (at >"),
+                "{plan}"
+            );
+            counted += 1;
+        }
+    }
+    assert_eq!(counted, 1);
+    let settle = "select pgdial.settle((select jsonb_agg(jsonb_build_object('id', id, 'claim_no', claim_no, 'outcome', 'busy')) \
+         from pgdial.calls where state = 'dialing'))";
+    let ended: Vec<_> = plans(session, settle)
+        .await
+        .into_iter()
+        .filter(|plan| plan.contains("update pgdial.dials"))
+        .collect();
+    assert!(!ended.is_empty());
+    for plan in ended {
+        assert!(plan.contains("Index Scan using dials_pkey"), "{plan}");
+    }
+}
+
+/// 100,000 dials of the waiting numbers, and a limit that holds none of them.
+const DIALS: &str = "insert into pgdial.dials (phone, at, campaign, call_id, claim_no) \
+     select '+1' || (2000000000 + n), now() - interval '1 hour', 'default', gen_random_uuid(), 1 from generate_series(1, 100000) n; \
+     insert into pgdial.contact_limits (name, counts, at_most, period, all_campaigns) values ('few', 'attempts', 9, '1 day', true)";
+
+#[tokio::test]
+async fn a_claim_counts_dials_by_number() {
+    let (_turn, mut session) = session().await;
+    // With the statistics of an empty table, and then with its own.
+    for sql in [DIALS, "analyze pgdial.dials; discard plans"] {
+        run(&mut session, sql).await.unwrap();
+        assert_dials_are_counted_by_number(&mut session).await;
+    }
+}
+
 #[tokio::test]
 async fn a_claim_behind_many_taken_numbers_hashes_them_and_keeps_its_order() {
     let (_turn, mut session) = session().await;

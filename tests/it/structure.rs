@@ -207,6 +207,7 @@ fn every_verb_has_one_name_in_sql_in_rust_and_among_the_tests() {
                 // Each is about two things, and each function about one of them.
                 "lanes" => function.ends_with("_campaign") || function.ends_with("_trunk"),
                 "hours" => function.ends_with("_calling_hours") || function.ends_with("_calendar"),
+                "contact_limits" => function.ends_with("_contact_limit"),
                 "matching" => function.ends_with("_matching"),
                 "look_up" => function.starts_with("look_up"),
                 "repeat" => function.starts_with("repeat"),

@@ -38,6 +38,13 @@ const REASONS: &[Staged] = &[
         go: "update pgdial.calls set expires_at = null where id = '$id'",
     },
     Staged {
+        reason: "campaign_over",
+        come: "update pgdial.campaigns set ends_at = pgdial.now() + interval '59 seconds'",
+        says: &["campaign default ends at 20", "could still ring then"],
+        timed: false,
+        go: "update pgdial.campaigns set ends_at = null",
+    },
+    Staged {
         reason: "cluster_changed",
         come: "update pgdial.cluster set system_identifier = 1",
         says: &["`pgdial recover`"],
@@ -59,11 +66,31 @@ const REASONS: &[Staged] = &[
         go: "select pgdial.resume('campaign', 'default')",
     },
     Staged {
+        reason: "campaign_not_started",
+        come: "update pgdial.campaigns set starts_at = pgdial.now() + interval '30 seconds'",
+        says: &["campaign default starts at 20"],
+        timed: true,
+        go: "update pgdial.campaigns set starts_at = null",
+    },
+    Staged {
         reason: "trunk_held",
         come: "update pgdial.trunks set held_until = pgdial.now() + interval '1 hour'",
         says: &["recovery"],
         timed: true,
         go: "update pgdial.trunks set held_until = null",
+    },
+    Staged {
+        reason: "contact_limit",
+        come: "select pgdial.set_contact_limit('few', '{\"counts\": \"attempts\", \"period\": \"1 day\", \"allCampaigns\": true}'); \
+               insert into pgdial.dials (phone, at, campaign, call_id, claim_no) \
+               values ('$number', pgdial.now(), 'elsewhere', '0197f5e0-0000-7000-8000-00000000000c', 1)",
+        says: &[
+            "contact limit few lets this number be dialled again at 20",
+            "at most 1 attempts within 24 hours",
+            "in campaign elsewhere (call 0197f5e0-0000-7000-8000-00000000000c)",
+        ],
+        timed: true,
+        go: "delete from pgdial.contact_limits where name = 'few'; delete from pgdial.dials",
     },
     Staged {
         reason: "scheduled",

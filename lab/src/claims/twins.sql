@@ -7,8 +7,8 @@ with up as (
            sha256('up'), n.at, n.at
     from (select pgdial.now()) n (at)
 )
-insert into pgdial.calls (id, phone, campaign, script_id, metadata, run_at, max_attempts, owner, request_hash, created_at)
-select pgdial.uuid_v7(t.at), $1, 'default', 'welcome', jsonb_build_object('order', i), t.at, 3, 'lab', sha256(int8send(i)), t.at
+insert into pgdial.calls (id, phone, campaign, script_id, metadata, run_at, max_attempts, owner, request_hash, created_at, area)
+select pgdial.uuid_v7(t.at), $1, 'default', 'welcome', jsonb_build_object('order', i), t.at, 3, 'lab', sha256(int8send(i)), t.at, pgdial.phone_area($1)
 from (select pgdial.now() - interval '1 day' as start) s
      cross join generate_series(1, $2::bigint) i
      cross join lateral (select s.start + i * interval '1 microsecond' as at) t

@@ -51,6 +51,15 @@ pub struct Campaign {
     /// them.
     #[schema(example = "US")]
     pub region: Option<String>,
+    /// When a call is dialed again after `busy` or `no_answer`: `backoff`, `other_part` (in a part of the callee's day
+    /// not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later).
+    #[schema(example = "backoff")]
+    pub retry_at: String,
+    /// Nothing is dialed before; null means at once.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// Nothing is dialed from then on, retries included: what waits expires, live calls go on to their end. Null
+    /// means never.
+    pub ends_at: Option<DateTime<Utc>>,
     /// Names of the contact limits that hold for it, besides those for all campaigns.
     #[schema(example = json!(["us-fl@2026-11"]))]
     pub contact_limits: Vec<String>,

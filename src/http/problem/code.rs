@@ -46,6 +46,7 @@ pub enum Code {
     Suppressed,
     ConsentMissing,
     UnknownCampaign,
+    CampaignOver,
     UnknownTrunk,
     Refused,
     Internal,
@@ -95,6 +96,7 @@ impl Code {
         Self::Suppressed,
         Self::ConsentMissing,
         Self::UnknownCampaign,
+        Self::CampaignOver,
         Self::UnknownTrunk,
         Self::Refused,
         Self::Internal,
@@ -232,6 +234,11 @@ impl Code {
                 "unknown_campaign",
                 S::UNPROCESSABLE_ENTITY,
                 "There is no such campaign",
+            ),
+            Self::CampaignOver => (
+                "campaign_over",
+                S::UNPROCESSABLE_ENTITY,
+                "The campaign has ended",
             ),
             Self::UnknownTrunk => (
                 "unknown_trunk",

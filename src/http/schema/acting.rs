@@ -152,6 +152,16 @@ pub struct SetCampaignRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
+    /// When a call is dialed again after `busy` or `no_answer`: `backoff` (default), `other_part` (in a part of the
+    /// callee's day not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later). The last
+    /// two need `callingHours`.
+    #[schema(example = "backoff")]
+    pub retry_at: Option<String>,
+    /// Nothing is dialed before (RFC 3339); null means at once.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// Nothing is dialed from then on, retries included (RFC 3339): what waits expires, live calls go on to their
+    /// end. Null means never.
+    pub ends_at: Option<DateTime<Utc>>,
     /// Names of contact limits; null means none but those for all campaigns.
     #[schema(example = json!(["us-fl@2026-11"]))]
     pub contact_limits: Option<Vec<String>>,

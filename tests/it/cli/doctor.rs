@@ -79,6 +79,7 @@ async fn of_a_machine_that_works_only_the_tests_own_server_fails() {
         "workers",
         "slots",
         "inbox",
+        "hours",
         "listen",
         "provider",
     ] {
@@ -652,5 +653,65 @@ async fn what_a_person_said_and_the_adapter_knows_to_be_otherwise_is_told() {
             "trunk default at acme voice.example.com 0123",
             "idempotent: no, as set; its adapter declares",
         ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calling_hours_that_cannot_be_judged_are_found() {
+    let machine = Machine::new().await;
+    let (_, told) = examined(&machine, |_| {});
+    assert_eq!(said(&told, "hours", "ok").len(), 1, "{told:#}");
+    machine
+        .db
+        .sql(
+            "insert into pgdial.calendars (name, covers) values \
+                 ('ends', daterange('2020-01-01', (pgdial.now() + interval '30 days')::date)), ('ended', '[2020-01-01,2021-01-01)'); \
+             insert into pgdial.calling_hours (name, week, calendar, timezone) values \
+                 ('own@2020-01', '{}', 'ends', null), ('own@2020-02', '{}', null, null), ('mars', '{}', null, 'Mars/Base'); \
+             insert into pgdial.calling_hours_regions (hours, region, week, calendar) values ('own@2020-01', 'US-LA', '{}', 'ended'); \
+             update pgdial.campaigns set calling_hours = 'own@2020-01'; \
+             insert into pgdial.trunk_adapter (trunk, declares, declared_at) values ('default', '{\"callsPerSecond\": 1}', now())",
+        )
+        .await;
+    finds(
+        &machine,
+        "hours",
+        "warn",
+        &[
+            "does not know the time zone Mars/Base",
+            "calling hours mars",
+            "tzdata",
+        ],
+    );
+    finds(
+        &machine,
+        "hours",
+        "warn",
+        &[
+            "calendar ends covers",
+            "calling hours own@2020-01 are closed",
+            "calendars set ends FILE",
+        ],
+    );
+    finds(
+        &machine,
+        "hours",
+        "fail",
+        &["calendar ended covers", "own@2020-01 (US-LA)"],
+    );
+    finds(
+        &machine,
+        "hours",
+        "warn",
+        &[
+            "campaign default has calling hours own@2020-01",
+            "--calling-hours own@2020-02",
+        ],
+    );
+    finds(
+        &machine,
+        "hours",
+        "warn",
+        &["trunk default has no pace", "--calls-per-second 1"],
     );
 }

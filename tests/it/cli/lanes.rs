@@ -57,6 +57,105 @@ async fn a_campaign_is_created_changed_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_contact_limit_is_set_used_and_deleted() {
+    let machine = Machine::new().await;
+    let set = [
+        "limits",
+        "set",
+        "daily",
+        "--counts",
+        "attempts",
+        "--at-most",
+        "3",
+        "--period",
+        "1d",
+        "--boundary",
+        "local_day",
+        "--regions",
+        "US-FL,US-GA",
+        "--json",
+    ];
+    let shown = pgdial(&machine, &set).json();
+    assert_eq!(
+        (&shown["atMost"], &shown["regions"], &shown["period"]),
+        (&json!(3), &json!(["US-FL", "US-GA"]), &json!("PT24H"))
+    );
+    let campaign = [
+        "campaigns",
+        "create",
+        "spring",
+        "--contact-limits",
+        "daily,us-fl@2026-11",
+        "--topic",
+        "renewal",
+    ];
+    let created = pgdial(&machine, &campaign).done();
+    for pair in [
+        ["contact limits", "daily, us-fl@2026-11"],
+        ["topic", "renewal"],
+    ] {
+        assert!(
+            created.lines().any(|line| line
+                .split("  ")
+                .map(str::trim)
+                .filter(|word| !word.is_empty())
+                .eq(pair)),
+            "{created}"
+        );
+    }
+    pgdial(&machine, &["limits", "delete", "daily"])
+        .refused(REFUSED, "a campaign has contact limit daily");
+    let preset = [
+        "campaigns",
+        "set",
+        "spring",
+        "--preset",
+        "us-strict",
+        "--topic",
+        "none",
+        "--json",
+    ];
+    let set = pgdial(&machine, &preset).json();
+    assert_eq!(
+        set["contactLimits"],
+        json!(["us-me-auto@2026-11", "us-strict@2026-11"])
+    );
+    assert_eq!(set["topic"], json!(null));
+    assert_eq!(pgdial(&machine, &["limits", "delete", "daily"]).done(), "");
+    pgdial(&machine, &["limits", "show", "daily"])
+        .refused(REFUSED, "there is no contact limit \"daily\"");
+    pgdial(
+        &machine,
+        &[
+            "limits", "set", "x", "--counts", "Attempts", "--period", "1s",
+        ],
+    )
+    .refused(USAGE, "\"period\"");
+    let list = pgdial(&machine, &["limits", "list"]).done();
+    assert!(list.contains("us-reg-f-conversation@2026-11"), "{list}");
+    let none = [
+        "campaigns",
+        "set",
+        "spring",
+        "--contact-limits",
+        "none",
+        "--json",
+    ];
+    assert_eq!(pgdial(&machine, &none).json()["contactLimits"], json!([]));
+    let recheck = [
+        "calls",
+        "recheck",
+        "--campaign",
+        "spring",
+        "--why",
+        "loosened",
+        "--json",
+    ];
+    assert_eq!(pgdial(&machine, &recheck).json()["matched"], json!(0));
+    pgdial(&machine, &["calls", "recheck", "--why", "loosened"]).refused(USAGE, "which calls?");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_trunk_is_created_changed_and_shown() {
     let machine = Machine::new().await;
     let made = pgdial(&machine, &["trunks", "create", "eu_west", "--slots", "5"]);
