@@ -64,7 +64,7 @@ const OWNERS: [&str; 48] = [
 ];
 
 /// What the worker may do and a reader may not.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     r#"select pgdial.enqueue('{"to": "+14155550101", "scriptId": "welcome"}')"#,
     "select pgdial.enqueue('+14155550101', 'welcome')",
     "select pgdial.enqueue_many('{x}', '[]')",

@@ -58,7 +58,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
