@@ -192,7 +192,7 @@ mod tests {
             "{first}"
         );
         assert!(
-            lines[1].starts_with("x,+14155550100,,,,,,,,,2,,busy; deferred; under_way,"),
+            lines[1].starts_with("x,+14155550100,,,,,,,,,,2,,busy; deferred; under_way,"),
             "{first}"
         );
         assert!(lines[1].contains(r#""{""a"":""b, \""c\""""}""#), "{first}");
