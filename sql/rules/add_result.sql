@@ -28,7 +28,6 @@ begin
     select a.attempt, a.outcome, a.result into v_attempt from pgdial.attempts a
     where a.call_id = p_call.id and a.claim_no = p_claim_no
       and a.ended_as in ('completed', 'retried', 'failed', 'canceled', 'expired');
-      and a.ended_as in ('completed', 'retried', 'failed', 'canceled');
     if not found then
         return false;
     end if;

@@ -83,8 +83,8 @@ pub struct Act {
     /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
     #[schema(example = "pause")]
     pub act: String,
-    /// What it was done to: `campaign`, `trunk`, `contact_limit`, `worker`, `number`, `calls`
-    /// (a batch) or `cluster`.
+    /// What it was done to: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`,
+    /// `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
     /// Name of the campaign, trunk, limit, worker or number; null for `calls` and `cluster`.

@@ -47,6 +47,7 @@ mod housekeeping;
 mod idempotency;
 mod inbox;
 mod judge;
+mod judge_rules;
 mod lanes;
 mod late_signs;
 mod lease;

@@ -390,7 +390,7 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
         db.text(callers).await,
         "account_is_gone basis_of breaker callee_regions callee_zones closed_rules cluster_changed consent_problem consent_words counts \
          counts_until covers dial_terms dials_in_words doubts due_before end_in_words event_filter event_place events_after events_at \
-         events_horizon events_withheld_ms evidence evidence_of gate_holder has_twin_elsewhere heads held hours_for hours_named \
+         events_horizon events_withheld_ms evidence evidence_of gate_holder has_twin_elsewhere heads held hours_named \
          hours_of_day hours_on hours_state hours_text in_flight in_flight_from in_utc is_its_account is_open \
          is_open_at is_put_aside is_trusted iso_8601 lanes lanes_of lease local_time local_times longest_lease \
          longest_reach look_up_after look_up_due masked may_be_in minute_of newest_event next_open now number_taken \
