@@ -182,10 +182,20 @@ create table pgdial.campaigns (
     retry_at text not null default 'backoff' check (retry_at in ('backoff', 'other_part', 'next_day')),
     contact_limits text[] check (cardinality(contact_limits) > 0), -- names; a trigger sees that they exist
     topic text check (length(topic) between 1 and 100),
+    disposition_rules jsonb check (jsonb_typeof(disposition_rules) = 'array'),
+    opt_out_scope text not null default 'everywhere' check (opt_out_scope in ('everywhere', 'topic', 'campaign')),
+    require_consent boolean not null default false,
     created_at timestamptz not null default pgdial.now(),
     constraint campaigns_end_after_start check (starts_at < ends_at),
     constraint campaigns_retry_by_a_clock check (retry_at = 'backoff' or calling_hours is not null)
 );
+comment on column pgdial.campaigns.topic is
+    'what its calls are about: limits and opt-outs may hold for a topic alone';
+comment on column pgdial.campaigns.disposition_rules is
+    'an array of {disposition, when, callbackAt}: the first whose when, a jsonpath, finds something in the result decides';
+comment on column pgdial.campaigns.opt_out_scope is
+    'where a callee who opts out is not called again; topic, without a topic: everywhere';
+comment on column pgdial.campaigns.require_consent is 'only calls with a consent that has not expired are dialled';
 comment on column pgdial.campaigns.cap is 'calls in flight of this campaign at most';
 comment on column pgdial.campaigns.weight is 'its share of the slots beside other campaigns that have work';
 comment on column pgdial.campaigns.redial_unknown is 'retry a call whose attempt nobody could explain, after its hold';
@@ -232,13 +242,20 @@ create table pgdial.workers (
     accounts text[]                            -- of its trunks, in the same order
 ) with (fillfactor = 50);
 
+-- Numbers not to ring: everywhere, for a topic or for a campaign.
 create table pgdial.do_not_call (
-    phone text primary key check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+    phone text not null check (phone ~ '^\+[1-9][0-9]{6,14}$'),
+    topic text not null default '' check (length(topic) <= 100),   -- '': any
+    campaign text not null default '',           -- '': any
+    until timestamptz,                           -- null: for ever
     reason text not null,
     by text not null,
     at timestamptz not null default pgdial.now(),
-    pending boolean not null default true        -- the sweep has not yet looked for waiting calls
+    pending boolean not null default true,       -- the sweep has not yet looked for waiting calls
+    primary key (phone, topic, campaign),
+    constraint do_not_call_has_one_scope check (topic = '' or campaign = '')
 );
+create index do_not_call_over on pgdial.do_not_call (until) where until is not null;
 create index do_not_call_pending on pgdial.do_not_call (at) where pending;
 
 -- Where this database runs, so that one that was restored, copied, or taken over by a standby is noticed before
@@ -272,4 +289,4 @@ comment on table pgdial.housekeeping_steps is 'what became of each step of house
 -- Partitions last: their locks are held until the transaction ends.
 insert into pgdial.housekeeping_steps (step, ordinal) values
     ('refresh_statistics', 1), ('forget_workers', 2), ('forget_rest', 3), ('drop_acts', 4), ('drop_dials', 5),
-    ('ensure_partitions', 6), ('drop_partitions', 7);
+    ('drop_list_entries', 6), ('ensure_partitions', 7), ('drop_partitions', 8);

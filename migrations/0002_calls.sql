@@ -24,6 +24,9 @@ create table pgdial.calls (
     timezone text[],                                       -- where the callee is, as the caller says
     region text check (region ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'),
     area int not null default 0,                           -- what is known of its place; 0: to be looked up by the sweep
+    consent_at timestamptz,                                -- when the callee agreed to be called; null: not said
+    consent_ref text check (length(consent_ref) between 1 and 255),
+    consent_expires_at timestamptz,
     from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),   -- to dial from, as the caller asked
     priority smallint not null default 0 check (priority between 0 and 9),
     run_at timestamptz not null,
@@ -57,6 +60,8 @@ create table pgdial.calls (
     not_found_since timestamptz,
     repeated_at timestamptz,                               -- of this claim: then only the provider's word moves it
     outcome pgdial.outcome,                                -- of the latest attempt that ended
+    disposition text check (disposition ~ '^[a-z][a-z0-9_]{0,62}$'),   -- of the same: what the conversation came to
+    callback_of uuid,                                      -- the call in which the callee asked for this one
     result jsonb check (octet_length(result::text) <= 131072), -- the final report's other fields, verbatim
     last_error text,
     cancel_requested_at timestamptz,
@@ -137,6 +142,7 @@ create index calls_unplaced on pgdial.calls (id) where state = 'waiting' and are
 create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';
 create index calls_held on pgdial.calls (hold_until) include (phone) where hold_until is not null;
 create index calls_expiry on pgdial.calls (expires_at) where state = 'waiting' and expires_at is not null;
+create index calls_consent on pgdial.calls (consent_expires_at) where state = 'waiting' and consent_expires_at is not null;
 create index calls_ended on pgdial.calls (ended_at) where ended_at is not null;
 -- A page of calls by state or campaign, and a count of each, without a walk through the history. Partial: a
 -- call enters it once, when it ends, and waiting calls cost nothing. Campaign first, because queries for one

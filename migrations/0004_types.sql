@@ -29,7 +29,9 @@ create type pgdial.ending as (
     run_at timestamptz,         -- of the next attempt
     detail jsonb,               -- for the event
     result jsonb,               -- for the row
-    answered_at timestamptz     -- somebody answered, and since when that is known
+    answered_at timestamptz,    -- somebody answered, and since when that is known
+    disposition text,
+    callback_at timestamptz     -- of disposition callback: when
 );
 
 -- One item of settle. is_first: no earlier item names the same dial.

@@ -35,7 +35,7 @@ impl Format {
 }
 
 /// The columns of the CSV, and the field of the call that each shows.
-const COLUMNS: [(&str, &str); 26] = [
+const COLUMNS: [(&str, &str); 31] = [
     ("id", "id"),
     ("to", "to"),
     ("timezone", "timezone"),
@@ -46,6 +46,7 @@ const COLUMNS: [(&str, &str); 26] = [
     ("priority", "priority"),
     ("state", "state"),
     ("outcome", "outcome"),
+    ("disposition", "disposition"),
     ("attempt", "attempt"),
     ("max_attempts", "maxAttempts"),
     ("attempts", "attempts"),
@@ -60,6 +61,10 @@ const COLUMNS: [(&str, &str); 26] = [
     ("last_error", "lastError"),
     ("owner", "owner"),
     ("idempotency_key", "idempotencyKey"),
+    ("callback_of", "callbackOf"),
+    ("consent_at", "consentAt"),
+    ("consent_ref", "consentRef"),
+    ("consent_expires_at", "consentExpiresAt"),
     ("metadata", "metadata"),
     ("result", "result"),
 ];
@@ -187,7 +192,7 @@ mod tests {
             "{first}"
         );
         assert!(
-            lines[1].starts_with("x,+14155550100,,,,,,,,,2,,busy; deferred; under_way,"),
+            lines[1].starts_with("x,+14155550100,,,,,,,,,,2,,busy; deferred; under_way,"),
             "{first}"
         );
         assert!(lines[1].contains(r#""{""a"":""b, \""c\""""}""#), "{first}");

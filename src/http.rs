@@ -293,6 +293,7 @@ fn api() -> Operations {
         calls::redrive_call,
         calls::resolve_call,
         calls::why_call,
+        calls::call_evidence,
         call_webhooks::call_webhooks,
         matching::cancel_calls,
         matching::redrive_calls,

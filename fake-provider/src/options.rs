@@ -74,7 +74,8 @@ pub struct FakeOptions {
     /// request is answered (`slow:20s`, `error_after_accept`, `reset_after_accept`, `reject:404`,
     /// `reject:400:no such script`, or with a code of the platform `reject:400:21211 no such number`, `rate_limit`,
     /// `rate_limit:5`; with a refusal also `retry_after:2.5`, and
-    /// `places_anyway`, which rings all the same), or what becomes of the webhooks (dup, reorder, early, `late:5s`, lost,
+    /// `places_anyway`, which rings all the same), what a conversation came to (`disposition:do_not_call`, or
+    /// `call_back:2h`, a callback so long after its end), or what becomes of the webhooks (dup, reorder, early, `late:5s`, lost,
     /// `lost_answer`, `unknown_word`, garbage) and look-ups (`false_404`).
     #[arg(long = "rule", value_name = "RULE")]
     pub rules: Vec<Rule>,

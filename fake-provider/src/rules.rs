@@ -128,6 +128,10 @@ pub enum Behaviour {
     LostAnswer,
     /// Look-ups return 404.
     False404,
+    /// After a conversation: what it came to.
+    Disposition(String),
+    /// After a conversation: the callee asks for a call, this long after its end.
+    CallBack(Duration),
     /// Sends an additional event with an unknown status word.
     UnknownWord,
     /// Sends an additional signed event that is not JSON.
@@ -152,6 +156,8 @@ impl FromStr for Behaviour {
             ("slow", Some(value)) => Self::Slow(duration(value)?),
             ("queued", Some(value)) => Self::Queued(duration(value)?),
             ("late", Some(value)) => Self::Late(duration(value)?),
+            ("disposition", Some(value)) if is_word(value) => Self::Disposition(value.to_owned()),
+            ("call_back", Some(value)) => Self::CallBack(duration(value)?),
             ("error_after_accept", None) => Self::ErrorAfterAccept,
             ("reset_after_accept", None) => Self::ResetAfterAccept,
             ("reject", Some(value)) => {
@@ -180,6 +186,11 @@ impl FromStr for Behaviour {
             _ => return Err(bad()),
         })
     }
+}
+
+/// Whether it is a word as our own protocol has it.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
 /// Whether it is valid in a header.
@@ -228,6 +239,8 @@ pub(super) struct Plan {
     pub(super) slow: Option<Duration>,
     pub(super) queued: Option<Duration>,
     pub(super) late: Option<Duration>,
+    pub(super) disposition: Option<String>,
+    pub(super) call_back: Option<Duration>,
     pub(super) faults: Vec<Behaviour>,
 }
 
@@ -275,6 +288,11 @@ impl Plan {
                 Behaviour::Slow(by) => plan.slow = Some(*by),
                 Behaviour::Queued(by) => plan.queued = Some(*by),
                 Behaviour::Late(by) => plan.late = Some(*by),
+                Behaviour::Disposition(word) => plan.disposition = Some(word.clone()),
+                Behaviour::CallBack(after) => {
+                    plan.disposition = Some("callback".to_owned());
+                    plan.call_back = Some(*after);
+                }
                 Behaviour::Reject(status, words) => {
                     plan.refusal = Some(Refusal::new(*status, "rejected", words.as_deref()));
                 }

@@ -1,7 +1,8 @@
 -- amend: waiting -> waiting, with another scriptId, metadata, timezone, region (a part of a country), priority,
--- runAt, expiresAt or maxAttempts (not below the attempts used). Never the number or the campaign: cancel the call and enqueue another.
--- p_items: [{id, by, changes}], changes as in PATCH /calls/{id}; null clears expiresAt, timezone
--- and region.
+-- runAt, expiresAt, maxAttempts (not below the attempts used) or consent. Never the number or the campaign: cancel the
+-- call and enqueue another.
+-- p_items: [{id, by, changes}], changes as in PATCH /calls/{id}; null clears expiresAt, timezone, region and the
+-- fields of consent.
 -- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), and those of each.
 -- Index: primary key.
 create or replace function pgdial.amend_many(p_items jsonb, p_wait boolean default false)
@@ -36,9 +37,12 @@ begin
         return;
     end if;
     select * into v_new from pgdial.read_request(
-        jsonb_build_object('to', '+14155550100', 'scriptId', p_call.script_id, 'expiresAt', p_call.expires_at)
+        jsonb_build_object('to', '+14155550100', 'scriptId', p_call.script_id, 'expiresAt', p_call.expires_at,
+            'consentAt', p_call.consent_at, 'consentRef', p_call.consent_ref, 'consentExpiresAt', p_call.consent_expires_at)
         || case when v_changes ? 'expiresAt' then jsonb_build_object('runAt', p_call.run_at) else '{}' end
         || (v_changes - v_fixed));
+    p_call.consent_at := v_new.consent_at;
+    p_call.consent_expires_at := v_new.consent_expires_at;
     v_problem := case
         when v_changes ?| v_fixed then format(
             '%s cannot be changed: cancel the call and enqueue another',
@@ -48,7 +52,9 @@ begin
             '"region" of a waiting call is a part of a country, as in US-FL: its number has been read'
         when v_new.max_attempts < p_call.attempt then
             format('"maxAttempts" cannot be below the %s attempts already used', p_call.attempt)
-        when v_new.expires_at <= p_now then '"expiresAt" lies in the past: cancel the call instead' end;
+        when v_new.expires_at <= p_now then '"expiresAt" lies in the past: cancel the call instead'
+        when v_changes ?| '{consentAt,consentExpiresAt}' then pgdial.consent_words(
+            pgdial.consent_problem(p_call, p_now), p_call.campaign, p_call.consent_expires_at) end;
     if v_problem is not null then
         verdict := 'invalid';
         detail := jsonb_build_object('problem', v_problem);
@@ -62,7 +68,8 @@ begin
         -- A held number stays held: the retry of an unexplained dial is never brought forward.
         run_at = greatest(coalesce(v_new.run_at, c.run_at), c.hold_until),
         expires_at = case when v_changes ? 'expiresAt' then v_new.expires_at else c.expires_at end,
-        max_attempts = coalesce(v_new.max_attempts, c.max_attempts)
+        max_attempts = coalesce(v_new.max_attempts, c.max_attempts),
+        consent_at = v_new.consent_at, consent_ref = v_new.consent_ref, consent_expires_at = v_new.consent_expires_at
     from (select case when v_changes ? 'timezone' then v_new.timezone else p_call.timezone end as timezone,
                  case when v_changes ? 'region' then v_new.region else p_call.region end as region) t
     where c.id = p_call.id and c.state::text = 'waiting';

@@ -219,6 +219,7 @@ as $$
 declare
     v_floor constant bigint := pgdial.claim_floor();
     v_to_hang_up constant uuid[] := pgdial.to_hang_up(p_picked, p_now);
+    v_shared constant text[] := array(select l.name from pgdial.contact_limits l where l.all_campaigns);
     v_claimed pgdial.claimed[];
 begin
     with stamped as (
@@ -238,13 +239,14 @@ begin
           -- lanes knows only the lease that an adapter of the trunk declared last.
           and (g.ends_at is null or g.ends_at > p_now + l.sec * '1 second'::interval)
         returning c.id, c.claim_no, c.attempt, c.phone, c.caller_id as from_number, c.script_id, c.metadata, c.trunk, c.campaign,
-                  c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent, c.answering_machine
+                  c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent, c.answering_machine,
+                  pgdial.allowed(c, g, v_shared) as allowed
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
                jsonb_strip_nulls(jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at, 'caller_id', s.from_number,
                                   'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec,
-                                  'answering_machine', nullif(s.answering_machine, 'ignore')))
+                                  'answering_machine', nullif(s.answering_machine, 'ignore'))) || s.allowed
         from stamped s
     )
     select coalesce(array_agg(row(s.id, s.claim_no, s.attempt, s.phone, s.from_number, s.script_id, s.metadata, s.trunk,

@@ -4,8 +4,8 @@
 -- p_wait: wait up to 2 s, instead of 50 ms, for a transaction that is writing one of the keys.
 -- p_shown: the detail of a new call is the call as sql/read/call.sql shows it.
 -- Verdicts: created, duplicate, key_reused (another request under the same key), key_locked (another
--- transaction holds the key: try again), suppressed, unknown_campaign,
--- campaign_over, invalid.
+-- transaction holds the key: try again), suppressed, consent_missing (its campaign requires consent, and there
+-- is none, or it has expired), unknown_campaign, campaign_over, invalid.
 -- Races: two writers of one key meet at calls_idempotency; the second waits for the first. If that takes too
 -- long, nothing is written and every item gets key_locked: try again with fewer items. If a table is locked
 -- instead (VACUUM FULL, ALTER TABLE), the error is raised: no key is the cause.
@@ -49,22 +49,25 @@ begin
                    r.from_number, r.priority, coalesce(r.run_at, v_now) as run_at, r.expires_at,
                    coalesce(r.max_attempts, g.max_attempts) as max_attempts,
                    p_owners[least(r.ordinal, v_owners)] as owner, r.idempotency_key, r.request_hash,
+                   r.consent_at, r.consent_ref, r.consent_expires_at,
                    case when v_traced then p_requests -> (r.ordinal - 1) ->> 'traceparent' end as traceparent,
                    -- Refused requests may still have a known key: looked up for these alone.
                    case when r.problem is not null then 'invalid'
-                        when (g.name is null or d.phone is not null or r.expires_at <= v_now or h.needs_timezone
-                              or g.ends_at <= coalesce(r.run_at, v_now))
+                        when (g.name is null or d.reason is not null or w.words is not null or r.expires_at <= v_now
+                              or h.needs_timezone or g.ends_at <= coalesce(r.run_at, v_now))
                             and r.idempotency_key is not null and exists (
                                 select from pgdial.calls c
                                 where c.owner = p_owners[least(r.ordinal, v_owners)] and c.idempotency_key = r.idempotency_key)
                             then 'known'
                         when g.name is null then 'unknown_campaign'
-                        when d.phone is not null then 'suppressed'
+                        when d.reason is not null then 'suppressed'
+                        when w.words is not null then 'consent_missing'
                         when g.ends_at <= coalesce(r.run_at, v_now) then 'campaign_over'
                         when r.expires_at <= v_now or h.needs_timezone then 'invalid' end as verdict,
                    case when r.problem is not null then r.problem
                         when g.name is null then format('there is no campaign "%s": create it, or use "default"', r.campaign)
-                        when d.phone is not null then 'the number is on the do-not-call list: ' || d.reason
+                        when d.reason is not null then 'the number is on the do-not-call list: ' || d.reason
+                        when w.words is not null then w.words
                         when g.ends_at <= v_now then format(
                             '%s: set a later end, or use another campaign', pgdial.end_in_words(g.name, g.ends_at))
                         when g.ends_at <= r.run_at then format('"runAt" is at or after the end of campaign %s, %s',
@@ -73,16 +76,23 @@ begin
                         when h.needs_timezone then format('"timezone" is missing: campaign %s asks for it, or for a region like US-FL', g.name) end as detail
             from pgdial.read_requests(p_requests) as r
                  left join pgdial.campaigns g on g.name = r.campaign
-                 left join pgdial.do_not_call d on d.phone = r.phone
+                 left join lateral (select d.reason from pgdial.do_not_call d
+                                    where d.phone = r.phone and pgdial.covers(d, r.campaign, v_now) limit 1) d on true
+                 left join lateral (select pgdial.consent_words(case when r.consent_at is null then 'consent_missing'
+                                           when r.consent_expires_at <= v_now then 'consent_expired' end,
+                                           r.campaign, r.consent_expires_at) as words
+                                    where g.require_consent) w on true
                  left join lateral (
                      select coalesce(g.zone_basis, c.zone_basis) = 'given' as needs_timezone
                      from pgdial.calling_hours c where c.name = g.calling_hours and r.timezone is null and r.region is null) h on true
         ), new as (
             insert into pgdial.calls as c (
                 id, phone, timezone, region, area, campaign, script_id, metadata, from_number, priority, run_at, expires_at,
-                max_attempts, owner, idempotency_key, request_hash, created_at, traceparent)
+                max_attempts, owner, idempotency_key, request_hash, created_at, traceparent,
+                consent_at, consent_ref, consent_expires_at)
             select a.id, a.phone, a.timezone, a.region, a.area, a.campaign, a.script_id, a.metadata, a.from_number, a.priority, a.run_at,
-                   a.expires_at, a.max_attempts, a.owner, a.idempotency_key, a.request_hash, v_now, a.traceparent
+                   a.expires_at, a.max_attempts, a.owner, a.idempotency_key, a.request_hash, v_now, a.traceparent,
+                   a.consent_at, a.consent_ref, a.consent_expires_at
             from asked a where a.verdict is null
             order by a.owner collate "C", a.idempotency_key collate "C" nulls first, a.ordinal
             on conflict (owner, idempotency_key) where idempotency_key is not null do nothing
@@ -99,7 +109,8 @@ begin
             'campaign', a.campaign, 'priority', a.priority, 'state', 'waiting', 'runAt', a.run_at, 'expiresAt', a.expires_at,
             'attempt', 0, 'maxAttempts', a.max_attempts, 'deferrals', 0, 'claimNo', 0,
             'trunk', null, 'providerCallId', null, 'claimedAt', null, 'leaseUntil', null,
-            'deadlineAt', null, 'holdUntil', null, 'answeredAt', null, 'outcome', null,
+            'deadlineAt', null, 'holdUntil', null, 'answeredAt', null, 'outcome', null, 'disposition', null,
+            'callbackOf', null, 'consentAt', a.consent_at, 'consentRef', a.consent_ref, 'consentExpiresAt', a.consent_expires_at,
             'result', null, 'lastError', null, 'cancelRequestedAt', null,
             'cancelRequestedBy', null, 'cancelRequestedWhy', null,
             'owner', a.owner, 'idempotencyKey', a.idempotency_key, 'createdAt', v_now,
@@ -165,12 +176,8 @@ end $$;
 -- enqueue: one call, for SQL. Part of the caller's transaction: after a rollback nobody is rung. Wakes idle
 -- workers at commit, unless `set pgdial.notify = off` (for bulk inserts). Errors are raised with a hint; the
 -- same key with the same request returns the same id.
-create or replace function pgdial.enqueue(
-    p_to text, p_script_id text, p_metadata jsonb default '{}', p_campaign text default 'default',
-    p_from text default null, p_priority int default 0, p_run_at timestamptz default null,
-    p_expires_at timestamptz default null, p_max_attempts int default null,
-    p_idempotency_key text default null, p_region text default null
-) returns uuid
+-- p_request: an object as in POST /calls, with idempotencyKey inside.
+create or replace function pgdial.enqueue(p_request jsonb) returns uuid
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -178,10 +185,7 @@ declare
     v record;
 begin
     select e.verdict, e.id, e.detail into v
-    from pgdial.enqueue_many(array[session_user::text], jsonb_build_array(jsonb_build_object(
-        'to', p_to, 'region', p_region, 'scriptId', p_script_id, 'metadata', p_metadata, 'campaign', p_campaign, 'from', p_from,
-        'priority', p_priority, 'runAt', p_run_at, 'expiresAt', p_expires_at,
-        'maxAttempts', p_max_attempts, 'idempotencyKey', p_idempotency_key)), true) e;
+    from pgdial.enqueue_many(array[session_user::text], jsonb_build_array(p_request), true) e;
     if v.verdict in ('created', 'duplicate') then
         if coalesce(current_setting('pgdial.notify', true), '') <> 'off' then
             perform pgdial.wake('claim');
@@ -193,4 +197,21 @@ begin
         errcode = case v.verdict when 'key_locked' then 'lock_not_available'
                                  when 'unknown_campaign' then 'foreign_key_violation'
                                  else 'check_violation' end;
+end $$;
+
+-- The same with the fields that most calls need, as arguments.
+create or replace function pgdial.enqueue(
+    p_to text, p_script_id text, p_metadata jsonb default '{}', p_campaign text default 'default',
+    p_from text default null, p_priority int default 0, p_run_at timestamptz default null,
+    p_expires_at timestamptz default null, p_max_attempts int default null,
+    p_idempotency_key text default null, p_region text default null
+) returns uuid
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return pgdial.enqueue(jsonb_build_object(
+        'to', p_to, 'region', p_region, 'scriptId', p_script_id, 'metadata', p_metadata, 'campaign', p_campaign, 'from', p_from,
+        'priority', p_priority, 'runAt', p_run_at, 'expiresAt', p_expires_at,
+        'maxAttempts', p_max_attempts, 'idempotencyKey', p_idempotency_key));
 end $$;

@@ -77,7 +77,7 @@ begin
         delete from pgdial.do_not_call d where d.phone = p_phone;
     elsif p_do_not_call = 'add' then
         insert into pgdial.do_not_call (phone, reason, by) values (p_phone, 'asked to be forgotten', p_by)
-        on conflict (phone) do nothing;
+        on conflict (phone, topic, campaign) do update set until = null;
     end if;
 end $$;
 
@@ -104,7 +104,7 @@ begin
           and c.created_at > p_now - '24 hours'::interval
           -- With an entry on the list a repeat is refused anyway.
           and p_do_not_call <> 'add'
-          and (p_do_not_call = 'remove' or not exists (select from pgdial.do_not_call d where d.phone = p_phone))
+          and (p_do_not_call = 'remove' or pgdial.listed(p_phone, c.campaign, c.created_at + '24 hours'::interval) is null)
     ) r
     order by r.ord, r.until desc limit 1;
     return coalesce(v_refusal, jsonb_build_object('verdict', 'forgotten'));
@@ -191,7 +191,7 @@ declare
     v_call pgdial.calls;
 begin
     update pgdial.calls c
-    set phone = 'forgotten', from_number = null, caller_id = null, metadata = '{}', result = null, last_error = null,
+    set phone = 'forgotten', from_number = null, caller_id = null, metadata = '{}', result = null, last_error = null, consent_ref = null,
         script_id = regexp_replace(c.script_id, v_pattern, 'forgotten', 'g'),
         provider_call_id = case when c.provider_call_id !~ v_pattern then c.provider_call_id end,
         cancel_requested_why = null, request_hash = '', traceparent = null,

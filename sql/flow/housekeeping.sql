@@ -58,6 +58,7 @@ begin
         when 'forget_rest' then done := pgdial.forget_rest(p_now);
         when 'drop_acts' then done := pgdial.drop_acts(p_now, p_keep);
         when 'drop_dials' then done := pgdial.drop_dials(p_now);
+        when 'drop_list_entries' then done := pgdial.drop_list_entries(p_now);
         when 'ensure_partitions' then select e.done, e.trouble into done, trouble from pgdial.ensure_partitions(p_now, 8) e;
         when 'drop_partitions' then select d.done, d.trouble into done, trouble from pgdial.drop_partitions(p_now, p_keep) d;
     end case;
@@ -247,6 +248,23 @@ begin
     where a.seq in (select o.seq from pgdial.acts o
                     where o.at < p_now - greatest(p_keep, '400 days'::interval) and p_keep is not null
                     order by o.seq limit 10000);
+    get diagnostics v_n = row_count;
+    return v_n;
+end $$;
+
+-- drop_list_entries: entries of the do-not-call list that are over. They forbid nothing any more; the acts keep who
+-- added them.
+create or replace function pgdial.drop_list_entries(p_now timestamptz) returns int
+language plpgsql volatile
+as $$
+declare
+    v_n int;
+begin
+    delete from pgdial.do_not_call d
+    where (d.phone, d.topic, d.campaign) in (
+        select o.phone, o.topic, o.campaign from pgdial.do_not_call o
+        where o.until is not null and o.until <= p_now
+        order by o.until limit 10000 for update skip locked);
     get diagnostics v_n = row_count;
     return v_n;
 end $$;

@@ -41,7 +41,11 @@ begin
         zone_basis = case when p_changes ? 'zoneBasis' then p_changes ->> 'zoneBasis' else g.zone_basis end,
         contact_limits = case when p_changes ? 'contactLimits' then pgdial.read_names(p_changes -> 'contactLimits')
                               else g.contact_limits end,
-        topic = case when p_changes ? 'topic' then p_changes ->> 'topic' else g.topic end
+        topic = case when p_changes ? 'topic' then p_changes ->> 'topic' else g.topic end,
+        disposition_rules = case when p_changes ? 'dispositionRules' then nullif(p_changes -> 'dispositionRules', 'null')
+                                 else g.disposition_rules end,
+        opt_out_scope = coalesce(p_changes ->> 'optOutScope', g.opt_out_scope),
+        require_consent = coalesce((p_changes ->> 'requireConsent')::boolean, g.require_consent)
     where g.name = p_name;
     v_found := found;
     perform pgdial.act_as(v_before[1], v_before[2]);
@@ -157,7 +161,7 @@ declare
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
             'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis',
             'contactLimits', 'topic', 'preset', 'startsAt', 'endsAt', 'retryAt',
-            'callerIds', 'answeringMachine', 'voicemail', 'voicemailBase']
+            'callerIds', 'answeringMachine', 'voicemail', 'voicemailBase', 'dispositionRules', 'optOutScope', 'requireConsent']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -196,7 +200,13 @@ begin
             when v_field = 'lookUp' then
                 v_fits := v_value in ('none', 'hint', 'authoritative');
                 v_wanted := 'none, hint or authoritative, or null for what its adapter declares';
-            when v_field in ('idempotent', 'redialUnknown') then
+            when v_field = 'dispositionRules' then
+                v_wanted := pgdial.rules_problem(p_changes -> v_field);
+                v_fits := v_wanted is null;
+            when v_field = 'optOutScope' then
+                v_fits := v_value in ('everywhere', 'topic', 'campaign');
+                v_wanted := 'everywhere, topic or campaign';
+            when v_field in ('idempotent', 'redialUnknown', 'requireConsent') then
                 v_fits := v_value in ('true', 'false');
                 v_wanted := case v_field when 'idempotent' then 'true or false, or null for what its adapter declares' else 'true or false' end;
             when v_field = 'retryAt' then
@@ -248,7 +258,7 @@ begin
                 v_fits := true;     -- a name: checked by its foreign key
         end case;
         if not v_fits then
-            v_faults := v_faults || format('"%s" must be %s', v_field, v_wanted);
+            v_faults := v_faults || format('"%s" %s%s', v_field, case v_field when 'dispositionRules' then '' else 'must be ' end, v_wanted);
         end if;
     end loop;
     perform pgdial.refuse(v_faults);

@@ -34,7 +34,7 @@ begin
     update pgdial.calls c
     set state = 'waiting', attempt = 0, deferrals = 0, run_at = p_now,
         expires_at = case when c.expires_at > p_now then c.expires_at end,
-        outcome = null, last_error = null, result = null, ended_at = null,
+        outcome = null, disposition = null, last_error = null, result = null, ended_at = null,
         answered_at = null, answered_before = coalesce(c.answered_before, c.answered_at),
         forced_claim_no = case when v_force then c.claim_no else c.forced_claim_no end,
         claim_seq = default, lease_until = null, deadline_at = null, hold_until = null, trunk = null, claimed_by = null,
@@ -60,7 +60,7 @@ begin
         when not p_force and (p_call.state = 'completed' or p_call.answered_at is not null or p_call.answered_before is not null)
             then 'needs_force'
         when p_call.phone = 'forgotten' then 'forgotten'
-        when exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then 'suppressed'
+        when pgdial.forbidden(p_call, p_now) is not null then 'suppressed'
         when not exists (select from pgdial.campaigns g where g.name = p_call.campaign) then 'unknown_campaign'
         when not pgdial.is_on(p_call.campaign, 'infinity', p_now) then 'campaign_over'
         else 'waiting' end;

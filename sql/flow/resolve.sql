@@ -81,7 +81,7 @@ declare
     v_ended constant text := case when p_as in ('answered', 'voicemail') then 'completed'
                                   when p_as = 'canceled' then 'canceled'
                                   when p_as <> 'not_placed' then 'failed'
-                                  when exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then 'suppressed' end;
+                                  when pgdial.forbidden(p_call, p_now) is not null then 'suppressed' end;
     v_hold constant timestamptz := case when p_as = 'unknown' then p_call.hold_until
                                         else pgdial.held_by_others(p_call, p_call.claim_no) end;
 begin

@@ -216,9 +216,10 @@ begin
     return pgdial.end_waiting(v_ids || v_over, 'expired', p_now, p_limit);
 end $$;
 
--- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list. Only pending entries
--- are checked: enqueue refuses calls to the others. An entry stays pending for a minute, for enqueues that read
--- the list before it was added, and then until no call to it waits (one may have been locked).
+-- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list, and for consent that has
+-- expired. Only pending entries are checked: enqueue refuses calls to the others. An entry stays pending for a
+-- minute, for enqueues that read the list before it was added, and then until no call to it waits (one may have
+-- been locked).
 create or replace function pgdial.sweep_suppressed(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -226,15 +227,20 @@ as $$
 declare
     v_ids constant uuid[] := array(
         select c.id from pgdial.do_not_call d join pgdial.calls c on c.phone = d.phone
-        where d.pending and c.state = 'waiting' and not pgdial.was_put_off(c.id, p_now)
-        order by d.at limit p_limit);
+        where d.pending and c.state = 'waiting' and pgdial.covers(d, c.campaign, p_now) and not pgdial.was_put_off(c.id, p_now)
+        order by d.at limit p_limit) || array(
+        select c.id from pgdial.calls c join pgdial.campaigns g on g.name = c.campaign
+        where c.state = 'waiting' and c.consent_expires_at is not null and c.consent_expires_at <= p_now
+          and g.require_consent and not pgdial.was_put_off(c.id, p_now)
+        order by c.consent_expires_at limit p_limit);
     v_n constant int := pgdial.end_waiting(v_ids, 'suppressed', p_now, p_limit);
 begin
     update pgdial.do_not_call d set pending = false
-    where d.phone in (
-        select o.phone from pgdial.do_not_call o
+    where (d.phone, d.topic, d.campaign) in (
+        select o.phone, o.topic, o.campaign from pgdial.do_not_call o
         where o.pending and o.at < p_now - '1 minute'::interval
-          and not exists (select from pgdial.calls c where c.phone = o.phone and c.state = 'waiting')
+          and not exists (select from pgdial.calls c
+                          where c.phone = o.phone and c.state = 'waiting' and pgdial.covers(o, c.campaign, p_now))
         order by o.at limit p_limit * 5 for update skip locked);
     return v_n;
 end $$;
@@ -284,12 +290,11 @@ begin
     ), moved as (
         update pgdial.calls c
         set state = p_state, ended_at = p_now,
-            last_error = case when p_state = 'suppressed'
-                then (select d.reason from pgdial.do_not_call d where d.phone = c.phone)
+            last_error = case when p_state = 'suppressed' then pgdial.forbidden(c, p_now)
                 else coalesce((select pgdial.end_in_words(g.name, g.ends_at) from pgdial.campaigns g
                                where g.name = c.campaign and g.ends_at <= p_now), c.last_error) end
         where c.id in (select o.id from ours o) and c.state::text = 'waiting'
-          and case when p_state = 'suppressed' then exists (select from pgdial.do_not_call d where d.phone = c.phone)
+          and case when p_state = 'suppressed' then pgdial.forbidden(c, p_now) is not null
                    else c.expires_at <= p_now or exists (
                        select from pgdial.campaigns g where g.name = c.campaign and g.ends_at <= p_now) end
         returning c.id, c.claim_no, c.attempt, c.campaign, c.expires_at, c.last_error

@@ -196,7 +196,8 @@ begin
     end if;
     perform pgdial.end_attempts(array(
         select pgdial.decide_ending(l.c, g, (l.report ->> 'outcome')::pgdial.outcome,
-                                    pgdial.report_detail(l.report, (l.c).claim_no), pgdial.report_result(l.report), p_now)
+                                    pgdial.report_detail(l.report, (l.c).claim_no) || pgdial.report_said(l.report),
+                                    pgdial.report_result(l.report), p_now)
         from (select c, e.report, e.n from unnest(v_ended, v_ids, v_reports) e (n, id, report)
                    join pgdial.calls c on c.id = e.id) l
              left join pgdial.campaigns g on g.name = (l.c).campaign

@@ -6,6 +6,8 @@ select jsonb_build_object(
     'attempt', c.attempt, 'maxAttempts', c.max_attempts, 'deferrals', c.deferrals, 'claimNo', c.claim_no,
     'trunk', c.trunk, 'providerCallId', c.provider_call_id, 'claimedAt', c.claimed_at, 'leaseUntil', c.lease_until,
     'deadlineAt', c.deadline_at, 'holdUntil', c.hold_until, 'answeredAt', c.answered_at, 'outcome', c.outcome,
+    'disposition', c.disposition, 'callbackOf', c.callback_of,
+    'consentAt', c.consent_at, 'consentRef', c.consent_ref, 'consentExpiresAt', c.consent_expires_at,
     'result', c.result, 'lastError', c.last_error, 'cancelRequestedAt', c.cancel_requested_at,
     'cancelRequestedBy', c.cancel_requested_by, 'cancelRequestedWhy', c.cancel_requested_why,
     'owner', c.owner, 'idempotencyKey', c.idempotency_key, 'createdAt', c.created_at,
@@ -14,7 +16,8 @@ select jsonb_build_object(
         select jsonb_agg(jsonb_build_object(
             'claimNo', a.claim_no, 'attempt', a.attempt, 'trunk', a.trunk, 'callerId', a.caller_id, 'claimedAt', a.claimed_at,
             'inCallAt', a.in_call_at, 'providerCallId', a.provider_call_id, 'endedAt', a.ended_at,
-            'endedAs', a.ended_as, 'outcome', a.outcome, 'why', a.why, 'result', a.result) order by a.claim_no)
+            'endedAs', a.ended_as, 'outcome', a.outcome, 'disposition', a.disposition, 'why', a.why,
+            'result', a.result) order by a.claim_no)
         from pgdial.attempts a where a.call_id = c.id), '[]'),
     'events', coalesce((
         select jsonb_agg(jsonb_build_object(

@@ -9,6 +9,7 @@ select jsonb_build_object(
     'conflicts', pgdial.campaign_conflicts(g),
     'startsAt', g.starts_at, 'endsAt', g.ends_at, 'retryAt', g.retry_at,
     'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic,
+    'dispositionRules', g.disposition_rules, 'optOutScope', g.opt_out_scope, 'requireConsent', g.require_consent,
     'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign
 from pgdial.campaigns g
      left join pgdial.lanes(null, (select pgdial.now())) l on l.campaign = g.name

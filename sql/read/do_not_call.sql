@@ -1,5 +1,8 @@
--- The do-not-call list, newest first, as JSON.  $1 limit.
-select jsonb_build_object('phone', d.phone, 'reason', d.reason, 'by', d.by, 'at', d.at) as entry
+-- The do-not-call list, newest first, as JSON; without entries that are over.  $1 limit.
+select jsonb_build_object(
+    'phone', d.phone, 'topic', nullif(d.topic, ''), 'campaign', nullif(d.campaign, ''), 'until', d.until,
+    'reason', d.reason, 'by', d.by, 'at', d.at) as entry
 from pgdial.do_not_call d
+where d.until is null or d.until > (select pgdial.now())
 order by d.at desc
 limit $1

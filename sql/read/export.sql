@@ -6,6 +6,8 @@ select jsonb_build_object(
     'metadata', c.metadata, 'priority', c.priority, 'state', c.state, 'outcome', c.outcome, 'attempt', c.attempt,
     'maxAttempts', c.max_attempts, 'createdAt', c.created_at, 'runAt', c.run_at, 'expiresAt', c.expires_at, 'startedAt', c.started_at,
     'answeredAt', c.answered_at, 'endedAt', c.ended_at, 'trunk', c.trunk, 'providerCallId', c.provider_call_id,
+    'disposition', c.disposition, 'callbackOf', c.callback_of,
+    'consentAt', c.consent_at, 'consentRef', c.consent_ref, 'consentExpiresAt', c.consent_expires_at,
     'lastError', c.last_error, 'owner', c.owner, 'idempotencyKey', c.idempotency_key, 'result', c.result,
     'attempts', coalesce((
         select jsonb_agg(jsonb_build_object(

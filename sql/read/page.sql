@@ -55,7 +55,7 @@ select jsonb_build_object(
     'id', c.id, 'to', c.phone, 'from', c.from_number, 'scriptId', c.script_id, 'metadata', c.metadata,
     'campaign', c.campaign, 'priority', c.priority, 'state', c.state, 'runAt', c.run_at, 'expiresAt', c.expires_at,
     'attempt', c.attempt, 'maxAttempts', c.max_attempts, 'trunk', c.trunk, 'providerCallId', c.provider_call_id,
-    'answeredAt', c.answered_at, 'outcome', c.outcome, 'lastError', c.last_error, 'createdAt', c.created_at,
+    'answeredAt', c.answered_at, 'outcome', c.outcome, 'disposition', c.disposition, 'lastError', c.last_error, 'createdAt', c.created_at,
     'startedAt', c.started_at, 'endedAt', c.ended_at) as call
 from (select p.id from page p order by p.id desc limit $5) p
      join pgdial.calls c on c.id = p.id

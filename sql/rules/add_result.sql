@@ -1,5 +1,6 @@
 -- add_result: a report that comes after the end (an analysis, a recording, a cost) adds its fields to the
--- result of its attempt, and to the call's if that attempt is the latest. The later value wins, but null
+-- result of its attempt, and to the call's if that attempt is the latest; and its disposition, also where that
+-- follows from the fields it added. The later value wins, but null
 -- removes nothing; an end that contradicts the recorded one only fills in missing fields. Progress is older
 -- than the end, so it adds nothing.
 -- The caller holds the row's lock. p_claim_no: the claim that the report is about.
@@ -12,22 +13,22 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_largest constant int := 131072;
-    v_new jsonb := pgdial.report_result(p_report);
+    v_new jsonb := coalesce(pgdial.report_result(p_report), '{}');
     v_is_odd boolean;
     v_attempt record;
     v_had jsonb;
     v_merged jsonb;
+    v_disposed boolean;
 begin
     if p_claim_no = p_call.claim_no and p_call.state::text in ('dialing', 'unresolved', 'in_call')
        or p_report ->> 'kind' not in ('ended', 'unknown', 'unparsable')
-       or jsonb_typeof(v_new) is distinct from 'object' or v_new = '{}' then
+       or jsonb_typeof(v_new) is distinct from 'object' or v_new = '{}' and not p_report ? 'disposition' then
         return false;
     end if;
     select a.attempt, a.outcome, a.result into v_attempt from pgdial.attempts a
     where a.call_id = p_call.id and a.claim_no = p_claim_no
       and a.ended_as in ('completed', 'retried', 'failed', 'canceled', 'expired');
-    if not found or (select count(*) from pgdial.call_events e
-                     where e.call_id = p_call.id and e.kind = 'result_added') >= 20 then
+    if not found then
         return false;
     end if;
 
@@ -40,8 +41,10 @@ begin
         where octet_length(n.value::text) <= 1024;
         v_merged := case when v_is_odd then pgdial.merged(v_new, v_had) else pgdial.merged(v_had, v_new) end;
     end if;
-    if v_merged = v_had or octet_length(v_merged::text) > v_largest then
-        return false;
+    v_disposed := pgdial.dispose_late(p_call, p_claim_no, p_detail || pgdial.report_said(p_report), v_merged, p_now);
+    if v_merged = v_had or octet_length(v_merged::text) > v_largest
+       or (select count(*) from pgdial.call_events e where e.call_id = p_call.id and e.kind = 'result_added') >= 20 then
+        return v_disposed;
     end if;
 
     update pgdial.calls c set result = v_merged

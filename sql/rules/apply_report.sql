@@ -16,6 +16,7 @@ declare
     v_provider_id text := p_report ->> 'provider_call_id';
     v_result constant jsonb := pgdial.report_result(p_report);
     v_detail constant jsonb := pgdial.report_detail(p_report, p_claim_no);
+    v_said constant jsonb := pgdial.report_said(p_report);
     v_kind text;
     v_reached boolean;
     v_is_present boolean;
@@ -70,7 +71,7 @@ begin
             if v_reached then
                 v_call.answered_at := coalesce(v_call.answered_at, p_now);
             end if;
-            perform pgdial.end_attempt(v_call, v_outcome::pgdial.outcome, v_detail, v_result, p_now);
+            perform pgdial.end_attempt(v_call, v_outcome::pgdial.outcome, v_detail || v_said, v_result, p_now);
             return 'applied';
         when 'put_back' then
             -- One report about one call: not evidence about the account yet.
@@ -79,15 +80,19 @@ begin
             return 'applied';
         when 'complete_late' then
             perform pgdial.complete_late(v_call, p_claim_no, v_outcome::pgdial.outcome, v_detail, v_result, p_now);
+            perform pgdial.dispose_late(v_call, p_claim_no, v_detail || v_said, v_result, p_now);
             return 'applied';
         when 'late_answer' then
             perform pgdial.late_answer(v_call, p_claim_no, v_outcome::pgdial.outcome, v_detail, p_now);
+            perform pgdial.dispose_late(v_call, p_claim_no, v_detail || v_said, v_result, p_now);
             return 'late_answer';
         when 'hold' then
             perform pgdial.hold_number(v_call, p_claim_no, v_reached, v_detail, p_now);
             return 'applied';
         when 'end_hold' then
-            return pgdial.end_hold(v_call, p_claim_no, v_outcome::pgdial.outcome, v_detail, p_now);
+            v_verdict := pgdial.end_hold(v_call, p_claim_no, v_outcome::pgdial.outcome, v_detail, p_now);
+            perform pgdial.dispose_late(v_call, p_claim_no, v_detail || v_said, v_result, p_now);
+            return v_verdict;
         else
             return v_verdict;   -- noted, stale, mismatch
     end case;
@@ -114,6 +119,16 @@ as $$
         'ended', case when p_report ->> 'kind' = 'ended' then true end,
         'why', case when p_report ->> 'outcome' not in ('answered', 'voicemail')
                     then 'the provider reports ' || coalesce(p_report ->> 'status', p_report ->> 'outcome') end)
+$$;
+
+-- report_said: what the report says of the conversation, for the event. Only the end of a call, or what comes after
+-- it, says that.
+create or replace function pgdial.report_said(p_report jsonb) returns jsonb
+language sql immutable
+as $$
+    select case when p_report ? 'disposition' and p_report ->> 'kind' in ('ended', 'unknown', 'unparsable')
+                then jsonb_build_object('disposition', p_report ->> 'disposition', 'callback_at', p_report ->> 'callback_at')
+                else '{}' end
 $$;
 
 -- proves_answer: does it prove that somebody, or a machine, answered, whatever its outcome is called?

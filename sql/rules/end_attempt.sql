@@ -2,10 +2,10 @@
 -- the one place that settles rows.
 
 -- decide_ending: what happens to a call whose attempt ended with this outcome. It writes nothing.
--- p_outcome: how it ended. p_detail: the provider's words, for the event.
+-- p_outcome: how it ended. p_detail: the provider's words, for the event, with report_said.
 -- p_result: the final report's other fields, kept verbatim on the row.
 -- verdict: completed, retried, failed, canceled, or, where it would be retried otherwise, suppressed (its number has
--- joined the do-not-call list meanwhile) or expired (its campaign is over).
+-- joined the do-not-call list meanwhile, or its consent has expired) or expired (its campaign is over).
 create or replace function pgdial.decide_ending(
     p_call pgdial.calls, p_campaign pgdial.campaigns, p_outcome pgdial.outcome,
     p_detail jsonb, p_result jsonb, p_now timestamptz
@@ -16,6 +16,8 @@ declare
     v_answered constant boolean := p_call.answered_at is not null;
     v_wished constant boolean := p_call.cancel_requested_at is not null;
     v_base interval;
+    v_said record;
+    v_forbidden text;
     v_end pgdial.ending;
     v_rule text;
 begin
@@ -36,8 +38,15 @@ begin
         v_end.hold_until := p_call.deadline_at + p_call.max_duration_sec * '1 second'::interval;
     end if;
 
+    if p_detail ? 'disposition' or p_campaign.disposition_rules is not null then
+        select d.* into v_said from pgdial.disposition_of(p_campaign, p_detail, p_result) d;
+        v_end.disposition := v_said.disposition;
+        v_end.callback_at := v_said.callback_at;
+        v_end.detail := v_end.detail || jsonb_build_object('rule_error', v_said.problem);
+    end if;
+
     v_base := case
-        when p_call.attempt >= p_call.max_attempts then null
+        when p_call.attempt >= p_call.max_attempts or pgdial.settles_it(v_end.disposition) then null
         -- Unless a person was there too, in this dial or an earlier one of the call.
         when v_end.outcome = 'voicemail' and p_call.answered_by is distinct from 'human' then pgdial.retry_base(p_campaign, 'voicemail')
         when v_answered then null
@@ -53,11 +62,13 @@ begin
 
     if v_end.verdict = 'retried' then
         v_end.answered_at := null;
-        if exists (select from pgdial.do_not_call d where d.phone = p_call.phone) then
+        v_forbidden := pgdial.forbidden(p_call, p_now);
+        if v_forbidden is not null then
             v_end.verdict := 'suppressed';
+            v_end.detail := v_end.detail || jsonb_build_object('forbidden', v_forbidden);
         elsif p_campaign.ends_at <= p_now then
             v_end.verdict := 'expired';
-            v_end.detail := coalesce(p_detail, '{}') || jsonb_build_object(
+            v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object(
                 'why', concat_ws('; ', p_detail ->> 'why', pgdial.end_in_words(p_campaign.name, p_campaign.ends_at)),
                 'ends_at', p_campaign.ends_at);
         else
@@ -67,7 +78,7 @@ begin
             select r.at, r.rule into v_end.run_at, v_rule
             from pgdial.retry_at(p_call, p_campaign, v_end.outcome, v_end.run_at, p_now) r;
             if v_rule is not null then
-                v_end.detail := coalesce(p_detail, '{}') || jsonb_build_object('retry_at', v_rule);
+                v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object('retry_at', v_rule);
             end if;
         end if;
     end if;
@@ -82,8 +93,8 @@ as $$
                 when p_outcome = 'canceled' then 'answered' else p_outcome end::pgdial.outcome
 $$;
 
--- end_attempts: writes endings: the rows and their events. The caller holds the rows' locks and has checked
--- that they are in flight, so every row is found.
+-- end_attempts: writes endings: the rows, their events, and what follows from their dispositions. The caller holds
+-- the rows' locks and has checked that they are in flight, so every row is found.
 -- Index: primary key. The planner is kept from joining by a table scan, which it would choose while its
 -- statistics are those of a small table.
 create or replace function pgdial.end_attempts(p_endings pgdial.ending[], p_now timestamptz) returns void
@@ -94,10 +105,13 @@ set jit = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
+declare
+    v_end record;
 begin
     update pgdial.calls c
     set state = case when e.verdict = 'retried' then 'waiting' else e.verdict end::pgdial.call_state,
         outcome = e.outcome, answered_at = case when e.verdict <> 'retried' then coalesce(c.answered_at, e.answered_at) end,
+        disposition = e.disposition,
         hold_until = greatest(c.hold_until, e.hold_until),     -- an earlier dial may hold the number too
         last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
         result = coalesce(e.result, c.result), claim_seq = default, lease_until = null, deadline_at = null,
@@ -113,9 +127,19 @@ begin
     select p_now, e.id, e.claim_no, e.attempt, e.verdict, jsonb_strip_nulls(coalesce(e.detail, '{}') || jsonb_build_object(
         'outcome', e.outcome, 'provider_call_id', e.provider_call_id, 'run_at', e.run_at,
         'delay_ms', (extract(epoch from e.run_at - p_now) * 1000)::bigint,
-        'hold_until', e.hold_until, 'result', e.result))
+        'hold_until', e.hold_until, 'result', e.result, 'disposition', e.disposition, 'callback_at', e.callback_at))
     from unnest(p_endings) e;
     perform pgdial.end_dials(p_endings);
+
+    -- By number, so that two batches that list the same numbers wait for each other and never deadlock.
+    if exists (select from unnest(p_endings) e where pgdial.settles_it(e.disposition)) then
+        for v_end in
+            select c as call, e.disposition, e.callback_at from unnest(p_endings) e join pgdial.calls c on c.id = e.id
+            where pgdial.settles_it(e.disposition) order by c.phone, c.id
+        loop
+            perform pgdial.act_on(v_end.call, v_end.disposition, v_end.callback_at, p_now);
+        end loop;
+    end if;
 end $$;
 
 -- end_attempt: the same for one row. Returns the verdict.

@@ -26,6 +26,8 @@ declare
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'campaign_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
+        'covers', 'consent_problem', 'consent_words',
+        'evidence', 'evidence_of', 'special_days_of',
         'export_ids', 'mentions',
         'hours_for',
         'why_hours', 'longest_lease', 'with_place', 'zones_of_region', 'phone_area', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
@@ -47,7 +49,7 @@ declare
         'set_contact_limit', 'delete_contact_limit', 'recheck_matching',
         'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove'];
     v_role text;
-    v_function text;
+    v_function regprocedure;
 begin
     perform pg_advisory_xact_lock(x'70676469'::int, 2);
     for v_role in
@@ -61,8 +63,11 @@ begin
         execute format('revoke all on all functions in schema pgdial from %I', v_role);
         execute format('grant usage on schema pgdial to %I', v_role);
         execute format('grant select on all tables in schema pgdial to %I', v_role);
-        foreach v_function in array v_reads || case v_role when 'pgdial_worker' then v_verbs else '{}' end loop
-            execute format('grant execute on function pgdial.%I to %I', v_function, v_role);
+        for v_function in
+            select p.oid from unnest(v_reads || case v_role when 'pgdial_worker' then v_verbs else '{}' end) f (name)
+                 left join pg_proc p on p.proname = f.name and p.pronamespace = 'pgdial'::regnamespace
+        loop
+            execute format('grant execute on function %s to %I', v_function, v_role);
         end loop;
     end loop;
 end $$;

@@ -275,7 +275,8 @@ as $$
 begin
     if pgdial.keeps_dials() then
         update pgdial.dials d
-        set outcome = e.outcome, conversation = pgdial.was_conversation(e.outcome, e.answered_at is not null)
+        set outcome = e.outcome, conversation = pgdial.was_conversation(e.outcome, e.answered_at is not null),
+            disposition = e.disposition
         from unnest(p_endings) e join pgdial.calls c on c.id = e.id
         where d.phone = c.phone and d.call_id = e.id and d.claim_no = e.claim_no;
     end if;

@@ -228,7 +228,11 @@ begin
                            and c.campaign = p_campaign and c.run_at <= p_now and (p_from.area is null or c.area = p_from.area)
                            and (c.expires_at is null or c.expires_at > p_now)
                            -- Not "not exists": as an anti join it would read the whole list.
-                           and (select d.phone from pgdial.do_not_call d where d.phone = k.phone) is null
+                           and (select d.phone from pgdial.do_not_call d
+                                where d.phone = k.phone and pgdial.covers(d, p_campaign, p_now) limit 1) is null
+                           -- consent_problem, asking once whether the campaign requires it.
+                           and (c.consent_at is not null and coalesce(c.consent_expires_at > p_now, true)
+                                or (select g.require_consent from pgdial.campaigns g where g.name = p_campaign) is not true)
                            and (cardinality(p_avoid) = 0 or (c.campaign, c.script_id, coalesce(c.from_number, ''))
                                 not in (select s.campaign, s.script_id, s.from_number from unnest(p_avoid) s))
                          for update skip locked) l

@@ -11,7 +11,8 @@ create or replace function pgdial.read_requests(p_requests jsonb)
 returns table (
     ordinal int, phone text, timezone text[], region text, script_id text, metadata jsonb, campaign text, from_number text,
     priority smallint, run_at timestamptz, expires_at timestamptz, max_attempts int,
-    idempotency_key text, request_hash bytea, problem text
+    idempotency_key text, request_hash bytea, problem text,
+    consent_at timestamptz, consent_ref text, consent_expires_at timestamptz
 )
 language sql stable
 as $$
@@ -22,9 +23,11 @@ as $$
            case when q.problem is null and q.idempotency_key is not null then
                sha256(convert_to(jsonb_build_array(
                    q.phone, q.timezone, q.part, q.script_id, q.metadata, q.campaign, q.from_number, coalesce(q.priority::numeric::smallint, 0),
-                   extract(epoch from q.run_at), extract(epoch from q.expires_at), q.max_attempts::numeric::int)::text, 'UTF8'))
+                   extract(epoch from q.run_at), extract(epoch from q.expires_at), q.max_attempts::numeric::int,
+                   extract(epoch from q.consent_at), q.consent_ref, extract(epoch from q.consent_expires_at))::text, 'UTF8'))
                else '' end,
-           q.problem
+           q.problem,
+           q.consent_at, q.consent_ref, q.consent_expires_at
     from (
         select t.*, case when not t.is_shaped then pgdial.misshapen(t.request) else nullif(concat_ws(chr(10),
             case when t.sent_to is null then '"to" is missing: the number to ring, as in "+14155550100"'
@@ -53,13 +56,19 @@ as $$
             case when t.sent_expires_at is not null and t.expires_at is null then
                      '"expiresAt" must be an RFC 3339 time with an offset, as in "2026-01-31T17:00:00Z"'
                  when t.expires_at <= t.run_at then '"expiresAt" must be later than "runAt"' end,
+            case when t.sent_consent_at is not null and t.consent_at is null then
+                     '"consentAt" must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"' end,
+            case when t.sent_consent_expires_at is not null and t.consent_expires_at is null then
+                     '"consentExpiresAt" must be an RFC 3339 time with an offset, as in "2027-01-31T09:00:00Z"'
+                 when t.consent_expires_at <= t.consent_at then '"consentExpiresAt" must be later than "consentAt"' end,
+            case when length(t.consent_ref) not between 1 and 255 then '"consentRef" must have 1 to 255 characters' end,
             case when t.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
                      '"traceparent" must be as W3C says, as in "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"' end,
             case when length(t.idempotency_key) not between 1 and 255 then '"idempotencyKey" must have 1 to 255 characters' end), '') end as problem
         from (
             select a.n, a.r as request,
                    jsonb_typeof(a.r) = 'object' and case when jsonb_typeof(a.r) = 'object' then
-                       jsonb_strip_nulls(a.r - '{to,timezone,region,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey,traceparent}'::text[]) = '{}' end
+                       jsonb_strip_nulls(a.r - '{to,timezone,region,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey,traceparent,consentAt,consentRef,consentExpiresAt}'::text[]) = '{}' end
                        and coalesce(jsonb_typeof(a.r -> 'to') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'region') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'scriptId') in ('string', 'null'), true)
@@ -68,6 +77,9 @@ as $$
                        and coalesce(jsonb_typeof(a.r -> 'runAt') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'expiresAt') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'idempotencyKey') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'consentAt') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'consentRef') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'consentExpiresAt') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'traceparent') in ('string', 'null'), true) as is_shaped,
                    nullif(a.r -> 'timezone', 'null') as sent_timezone,
                    case when a.r -> 'timezone' is not null then pgdial.read_timezones(a.r -> 'timezone') end as timezone,
@@ -82,6 +94,9 @@ as $$
                    a.r ->> 'runAt' as sent_run_at, pgdial.read_timestamp(a.r ->> 'runAt') as run_at,
                    a.r ->> 'expiresAt' as sent_expires_at, pgdial.read_timestamp(a.r ->> 'expiresAt') as expires_at,
                    nullif(a.r -> 'maxAttempts', 'null')::text as max_attempts,
+                   a.r ->> 'consentAt' as sent_consent_at, pgdial.read_timestamp(a.r ->> 'consentAt') as consent_at,
+                   a.r ->> 'consentExpiresAt' as sent_consent_expires_at,
+                   pgdial.read_timestamp(a.r ->> 'consentExpiresAt') as consent_expires_at, a.r ->> 'consentRef' as consent_ref,
                    a.r ->> 'idempotencyKey' as idempotency_key, a.r ->> 'traceparent' as traceparent
             from jsonb_array_elements(p_requests) with ordinality as a (r, n)
             offset 0) t   -- a fence: evaluated once although used twice
@@ -93,12 +108,14 @@ create or replace function pgdial.read_request(
     p_request jsonb,
     out phone text, out timezone text[], out region text, out script_id text, out metadata jsonb, out campaign text, out from_number text,
     out priority smallint, out run_at timestamptz, out expires_at timestamptz, out max_attempts int,
-    out idempotency_key text, out request_hash bytea, out problem text
+    out idempotency_key text, out request_hash bytea, out problem text,
+    out consent_at timestamptz, out consent_ref text, out consent_expires_at timestamptz
 )
 language sql stable
 as $$
     select r.phone, r.timezone, r.region, r.script_id, r.metadata, r.campaign, r.from_number, r.priority, r.run_at, r.expires_at,
-           r.max_attempts, r.idempotency_key, r.request_hash, r.problem
+           r.max_attempts, r.idempotency_key, r.request_hash, r.problem,
+           r.consent_at, r.consent_ref, r.consent_expires_at
     from pgdial.read_requests(jsonb_build_array(p_request)) r
 $$;
 
@@ -108,7 +125,8 @@ language plpgsql immutable
 as $$
 declare
     v_known constant text[] := array['to', 'timezone', 'region', 'scriptId', 'metadata', 'campaign', 'from', 'priority',
-                                     'runAt', 'expiresAt', 'maxAttempts', 'idempotencyKey', 'traceparent'];
+                                     'runAt', 'expiresAt', 'maxAttempts', 'idempotencyKey', 'traceparent',
+                                     'consentAt', 'consentRef', 'consentExpiresAt'];
 begin
     if jsonb_typeof(p_request) is distinct from 'object' then
         return 'a request is a JSON object with at least "to" and "scriptId"';
@@ -118,6 +136,7 @@ begin
                 else format('"%s" must be a string', k) end, chr(10) order by k)
             from jsonb_each(p_request) as e (k, v)
             where k <> all (v_known) and jsonb_typeof(v) <> 'null'
-               or k = any (array['to', 'region', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent'])
+               or k = any (array['to', 'region', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent',
+                                'consentAt', 'consentRef', 'consentExpiresAt'])
                   and jsonb_typeof(v) not in ('string', 'null'));
 end $$;

@@ -15,7 +15,7 @@
 -- An application that only enqueues, in its own transactions, needs none of the roles:
 --
 --     grant usage on schema pgdial to app;
---     grant execute on function pgdial.enqueue to app;
+--     grant execute on function pgdial.enqueue(jsonb) to app;
 --
 -- A creator of the roles who is not a superuser can give them to logins, but from Postgres 16 on cannot act as
 -- them: to migrate with the same login, `grant pgdial_owner to` it first.

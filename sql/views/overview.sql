@@ -120,7 +120,9 @@ select a.call_id, a.claim_no, a.attempt, a.detail ->> 'trunk' as trunk, a.at as 
        e.at as ended_at, e.kind as ended_as, e.detail ->> 'outcome' as outcome,
        coalesce(e.detail ->> 'why', e.detail ->> 'reason') as why,
        case when r.added is null then e.detail -> 'result' else coalesce(e.detail -> 'result', '{}') || r.added end as result,
-       a.detail ->> 'caller_id' as caller_id
+       a.detail ->> 'caller_id' as caller_id,
+       s.detail ->> 'disposition' as disposition, (s.detail ->> 'callback_at')::timestamptz as callback_at,
+       a.detail -> 'allowed' as allowed
 from pgdial.call_events a
      left join lateral (select i.at, i.detail from pgdial.call_events i
                         where i.call_id = a.call_id and i.claim_no = a.claim_no and i.kind = 'in_call'
@@ -132,4 +134,9 @@ from pgdial.call_events a
      left join lateral (select jsonb_object_agg(k.key, k.value order by i.seq) as added
                         from pgdial.call_events i cross join jsonb_each(i.detail -> 'result') k
                         where i.call_id = a.call_id and i.claim_no = a.claim_no and i.kind = 'result_added') r on true
+     left join lateral (select i.detail from pgdial.call_events i
+                        where i.call_id = a.call_id and i.claim_no = a.claim_no
+                          and i.kind in ('completed', 'retried', 'failed', 'canceled', 'suppressed', 'expired', 'disposition')
+                          and i.detail ? 'disposition'
+                        order by i.seq desc limit 1) s on true
 where a.kind = 'active';

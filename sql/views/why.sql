@@ -59,9 +59,14 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select 10, 'suppressed', format('its number is on the do-not-call list, by %s since %s: %s', d.by,
+    select 10, 'suppressed', format('its number is on the do-not-call list%s%s, by %s since %s: %s',
+           coalesce(' for topic ' || nullif(d.topic, ''), ' for campaign ' || nullif(d.campaign, ''), ''),
+           coalesce(' until ' || pgdial.in_utc(d.until), ''), d.by,
            pgdial.in_utc(d.at), pgdial.masked(d.reason)), 'do_not_call', null::timestamptz
-    from pgdial.do_not_call d where d.phone = p_call.phone
+    from pgdial.do_not_call d where d.phone = p_call.phone and pgdial.covers(d, p_call.campaign, p_now)
+    union all
+    select 13, t.problem, pgdial.consent_words(t.problem, p_call.campaign, p_call.consent_expires_at), p_call.campaign, null
+    from pgdial.consent_problem(p_call, p_now) t (problem) where t.problem is not null
     union all
     select 11, 'expired', format('its expiresAt, %s, has passed: the sweep will end it', pgdial.in_utc(p_call.expires_at)),
            p_call.id::text, null
@@ -220,6 +225,7 @@ begin
                 and (o.priority > p_call.priority
                      or o.priority = p_call.priority and (o.run_at, o.id) < (p_call.run_at, p_call.id))
                 and (o.expires_at is null or o.expires_at > p_now)
+                and pgdial.consent_problem(o, p_now) is null
                 and not exists (select from pgdial.unclaimable u where u.call_id = o.id and u.until > p_now)
               order by o.priority desc, o.run_at, o.id limit 20) t
         where pgdial.row_holder(t.id) is null limit 1);
@@ -432,12 +438,17 @@ declare
     v_open constant int[] := (
         select pgdial.open_areas(g.calling_hours, g.zone_basis, p_now, p_now + pgdial.longest_lease(g.trunk))
         from pgdial.campaigns g where g.name = p_call.campaign and g.calling_hours is not null);
+    v_consent constant boolean := coalesce(
+        (select g.require_consent from pgdial.campaigns g where g.name = p_call.campaign), false);
 begin
     return query
     select d.phone,
            d.phone not in (select f.phone from unnest(p_flying) f)
            and d.phone not in (select c.phone from pgdial.calls c where c.hold_until > p_now)
-           and d.phone not in (select n.phone from pgdial.do_not_call n where n.pending)
+           and d.phone not in (select n.phone from pgdial.do_not_call n where n.pending and pgdial.covers(n, p_call.campaign, p_now))
+           and d.id not in (select c.id from pgdial.calls c
+                            where c.state = 'waiting' and c.campaign = p_call.campaign and v_consent
+                              and pgdial.consent_problem(c, p_now) is not null)
            and d.id not in (select c.id from pgdial.calls c where c.state = 'waiting' and c.expires_at <= p_now)
            and (v_open is null or d.area in (select o from unnest(v_open) o))
            and d.id not in (select o.call_id from pgdial.unclaimable o where o.until > p_now)

@@ -20,6 +20,7 @@ mod args;
 
 mod many;
 
+mod evidence;
 mod export;
 mod show;
 mod tail;
@@ -41,6 +42,10 @@ pub async fn run(
         CallsCommand::Show { id } => {
             let call = calls.show(*id).await?.ok_or_else(|| no_such_call(*id))?;
             show::show(&call, out)
+        }
+        CallsCommand::Evidence { id } => {
+            let evidence = calls.evidence(*id).await?;
+            evidence::show(&evidence.ok_or_else(|| no_such_call(*id))?, out)
         }
         CallsCommand::Why { id } => why(*id, calls, out).await,
         CallsCommand::Cancel(args) => cancel(args, calls, by, out).await,
@@ -229,7 +234,10 @@ async fn redrive(
                 );
                 (words, true)
             }
-            Redriven::Suppressed => ("its number is on the do-not-call list".to_owned(), true),
+            Redriven::Suppressed => {
+                let words = "its number is on the do-not-call list, or it has no valid consent";
+                (words.to_owned(), true)
+            }
             Redriven::Forgotten => ("its number was forgotten".to_owned(), true),
             Redriven::UnknownCampaign => ("its campaign is gone: create it first".to_owned(), true),
             Redriven::CampaignOver => ("its campaign has ended: set a later end first".to_owned(), true),

@@ -44,6 +44,15 @@ pub struct EnqueueArgs {
     /// Attempts, 1 to 20. Default: the campaign's.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub max_attempts: Option<u8>,
+    /// When the callee agreed to be called, as in 2026-01-31T09:00:00Z. A campaign may require it.
+    #[arg(long, value_name = "TIME")]
+    pub consent_at: Option<String>,
+    /// Where the consent is recorded, such as the id of a form.
+    #[arg(long, value_name = "TEXT")]
+    pub consent_ref: Option<String>,
+    /// When the consent ends. Default: never.
+    #[arg(long, value_name = "TIME")]
+    pub consent_expires_at: Option<String>,
     /// A repeated request with the same key and the same --by is the same call.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -56,6 +65,7 @@ impl EnqueueArgs {
             "to": self.to, "region": self.region, "timezone": (!self.timezone.is_empty()).then_some(&self.timezone), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
             "from": self.from, "priority": self.priority, "runAt": self.run_at, "expiresAt": self.expires_at,
             "maxAttempts": self.max_attempts, "idempotencyKey": self.idempotency_key,
+            "consentAt": self.consent_at, "consentRef": self.consent_ref, "consentExpiresAt": self.consent_expires_at,
         })
     }
 }
@@ -95,6 +105,7 @@ fn refused(word: &str, detail: &str) -> Failure {
             failure.hint("`pgdial campaigns set NAME --ends-at TIME` sets a later end")
         }
         "suppressed" => failure.hint("`pgdial dnc list` shows who put it there"),
+        "consent_missing" => failure.hint("--consent-at says when the callee agreed"),
         "key_locked" => failure.hint("try again"),
         _ => failure,
     }
@@ -119,6 +130,7 @@ impl Verdict {
             Enqueued::KeyReused(detail)
             | Enqueued::KeyLocked(detail)
             | Enqueued::Suppressed(detail)
+            | Enqueued::ConsentMissing(detail)
             | Enqueued::UnknownCampaign(detail)
             | Enqueued::CampaignOver(detail)
             | Enqueued::Invalid(detail) => (None, Some(detail)),

@@ -139,6 +139,8 @@ Columns of CSV and of a sheet, in any order, and in any spelling of case, spaces
   region          the same as a country, or a part of it, as in US-FL; with --region US also
                   FL or Florida (from another column: --map State=region)
   campaign, from, priority, runAt, expiresAt, maxAttempts, idempotencyKey
+  consent_at, consent_ref, consent_expires_at
+                  when the callee agreed to be called, where that is recorded, when it ends
   metadata        a JSON object, passed to the provider
   metadata.NAME   one text of it; wins over the same name in metadata
 Any other column is metadata under its own name. An empty field is as if it were not there, and a

@@ -121,6 +121,18 @@ pub fn region_or_none(text: &str) -> Result<Limit<Region>, String> {
     }
 }
 
+/// A JSON list, or `none`.
+pub fn list_or_none(text: &str) -> Result<Limit<Value>, String> {
+    if text == "none" {
+        return Ok(Limit::Unlimited);
+    }
+    match serde_json::from_str(text) {
+        Ok(list @ Value::Array(_)) => Ok(Limit::Of(list)),
+        Ok(_other) => Err("a JSON list, or none".to_owned()),
+        Err(error) => Err(format!("{error}; a JSON list, or none")),
+    }
+}
+
 /// A telephone number as typed. Which number it is depends on the region it is dialled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number(String);

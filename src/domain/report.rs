@@ -45,6 +45,13 @@ pub struct Report {
     pub event_id: Option<String>,
     /// The provider's own status word.
     pub status: Option<String>,
+    /// What the conversation came to: 1 to 63 lower-case letters, digits and `_`. `do_not_call`, `callback`,
+    /// `wrong_number` and `not_interested` have an effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disposition: Option<String>,
+    /// Of the disposition `callback`: when the callee asked to be called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_at: Option<DateTime<Utc>>,
     /// All other fields, unchanged.
     pub result: Value,
 }
@@ -63,6 +70,8 @@ impl Report {
             foreign: false,
             event_id: None,
             status: None,
+            disposition: None,
+            callback_at: None,
             result: Value::Object(Map::new()),
         }
     }
@@ -111,7 +120,7 @@ pub struct Facts {
     pub answered_by: Option<String>,
     /// The platform's word for why the call ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub disposition: Option<String>,
+    pub ended_reason: Option<String>,
     /// URL of the recording; it may need the account's key, or expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording_url: Option<String>,

@@ -69,6 +69,16 @@ pub struct CallRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 20)]
     pub max_attempts: Option<i32>,
+    /// When the callee agreed to be called (RFC 3339). A campaign may require it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_at: Option<DateTime<Utc>>,
+    /// Where the consent is recorded, such as the id of a form; 1 to 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255, pattern = r"^[^\u0000]*$")]
+    pub consent_ref: Option<String>,
+    /// When the consent ends (RFC 3339); defaults to never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_expires_at: Option<DateTime<Utc>>,
     /// A repeated request with the same key is the same call. 1 to 255 characters. Over HTTP a single request carries
     /// it in the `Idempotency-Key` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +107,9 @@ impl CallRequest {
             run_at: None,
             expires_at: None,
             max_attempts: None,
+            consent_at: None,
+            consent_ref: None,
+            consent_expires_at: None,
             idempotency_key: None,
             traceparent: None,
         }

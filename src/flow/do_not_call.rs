@@ -1,14 +1,15 @@
 //! The do-not-call list.
 
+use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 
-use super::{Error, Queue, view::DoNotCallEntry};
+use super::{Error, Queue, lanes::ChangeError, view::DoNotCallEntry};
 use crate::domain::Phone;
 
 /// Result for one number of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// The number was added.
+    /// The number was added, or its entry extended.
     Added,
     /// The number was on the list before.
     Listed,
@@ -16,20 +17,50 @@ pub enum Listing {
     Invalid,
 }
 
+/// Where an entry of the list holds, and until when; by default everywhere, for ever. A topic and a campaign exclude
+/// each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Only calls of campaigns with this topic.
+    pub topic: Option<String>,
+    /// Only calls of this campaign.
+    pub campaign: Option<String>,
+    /// When the entry ends.
+    pub until: Option<DateTime<Utc>>,
+}
+
 impl Queue {
-    /// Adds a number; false if it was on the list. Waiting calls to it are suppressed at once.
+    /// Adds a number everywhere, for ever; see [`Queue::do_not_call_add_in`].
     pub async fn do_not_call_add(
         &self,
         phone: &Phone,
         by: &str,
         reason: &str,
-    ) -> Result<bool, Error> {
-        let (added,) = sqlx::query_as("select pgdial.do_not_call_add($1, $2, $3)")
+    ) -> Result<bool, ChangeError> {
+        self.do_not_call_add_in(&Scope::default(), phone, by, reason)
+            .await
+    }
+
+    /// Adds a number, or extends its entry of this scope; false if nothing changed. Waiting calls to it are suppressed
+    /// at once.
+    pub async fn do_not_call_add_in(
+        &self,
+        scope: &Scope,
+        phone: &Phone,
+        by: &str,
+        reason: &str,
+    ) -> Result<bool, ChangeError> {
+        let sql = "select pgdial.do_not_call_add($1, $2, $3, $4, $5, $6)";
+        let (added,) = sqlx::query_as(sql)
             .bind(phone.as_e164())
             .bind(reason)
             .bind(by)
+            .bind(scope.topic.as_deref())
+            .bind(scope.campaign.as_deref())
+            .bind(scope.until)
             .fetch_one(&self.pool)
-            .await?;
+            .await
+            .map_err(ChangeError::of)?;
         Ok(added)
     }
 
@@ -37,44 +68,64 @@ impl Queue {
     /// Durable when this returns.
     pub async fn do_not_call_add_many(
         &self,
+        scope: &Scope,
         entries: &[(Phone, String)],
         by: &str,
-    ) -> Result<Vec<Listing>, Error> {
+    ) -> Result<Vec<Listing>, ChangeError> {
         let phones: Vec<&str> = entries.iter().map(|(phone, _)| phone.as_e164()).collect();
         let reasons: Vec<&str> = entries.iter().map(|(_, reason)| reason.as_str()).collect();
-        let sql = "select pgdial.do_not_call_add_many($1, $2, $3)";
+        let sql = "select pgdial.do_not_call_add_many($1, $2, $3, $4, $5, $6)";
         let (verdicts,): (Vec<String>,) = sqlx::query_as(sql)
             .bind(phones)
             .bind(reasons)
             .bind(by)
+            .bind(scope.topic.as_deref())
+            .bind(scope.campaign.as_deref())
+            .bind(scope.until)
             .fetch_one(&self.pool)
-            .await?;
+            .await
+            .map_err(ChangeError::of)?;
         let listings = verdicts.into_iter().map(|verdict| match verdict.as_str() {
             "added" => Ok(Listing::Added),
             "listed" => Ok(Listing::Listed),
             "invalid" => Ok(Listing::Invalid),
-            _ => Err(Error::Contract {
+            _ => Err(ChangeError::Flow(Error::Contract {
                 verb: "do_not_call_add_many",
                 got: verdict,
-            }),
+            })),
         });
         listings.collect()
     }
 
-    /// Removes a number; false if it was not on the list.
+    /// Removes a number's entry that holds everywhere; false if there was none. Others stay.
     pub async fn do_not_call_remove(
         &self,
         phone: &Phone,
         by: &str,
         why: Option<&str>,
-    ) -> Result<bool, Error> {
-        let sql = "select pgdial.do_not_call_remove($1, $2, $3)";
+    ) -> Result<bool, ChangeError> {
+        self.do_not_call_remove_in(&Scope::default(), phone, by, why)
+            .await
+    }
+
+    /// Removes a number's entry of this topic or campaign; false if there was none.
+    pub async fn do_not_call_remove_in(
+        &self,
+        scope: &Scope,
+        phone: &Phone,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<bool, ChangeError> {
+        let sql = "select pgdial.do_not_call_remove($1, $2, $3, $4, $5)";
         let (removed,) = sqlx::query_as(sql)
             .bind(phone.as_e164())
             .bind(why)
             .bind(by)
+            .bind(scope.topic.as_deref())
+            .bind(scope.campaign.as_deref())
             .fetch_one(&self.pool)
-            .await?;
+            .await
+            .map_err(ChangeError::of)?;
         Ok(removed)
     }
 

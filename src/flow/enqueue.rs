@@ -35,6 +35,8 @@ pub enum Enqueued {
     KeyLocked(String),
     /// The number is on the do-not-call list.
     Suppressed(String),
+    /// The campaign requires consent, and there is none, or it has expired.
+    ConsentMissing(String),
     /// There is no such campaign.
     UnknownCampaign(String),
     /// The campaign has ended, or ends before the call may be dialed.
@@ -56,6 +58,7 @@ impl Enqueued {
             Self::KeyReused(why)
             | Self::KeyLocked(why)
             | Self::Suppressed(why)
+            | Self::ConsentMissing(why)
             | Self::UnknownCampaign(why)
             | Self::CampaignOver(why)
             | Self::Invalid(why) => Err(NotTaken(why)),
@@ -327,6 +330,7 @@ fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
         ("key_reused", _) => Enqueued::KeyReused(detail),
         (KEY_LOCKED, _) => Enqueued::KeyLocked(detail),
         ("suppressed", _) => Enqueued::Suppressed(detail),
+        ("consent_missing", _) => Enqueued::ConsentMissing(detail),
         ("unknown_campaign", _) => Enqueued::UnknownCampaign(detail),
         ("campaign_over", _) => Enqueued::CampaignOver(detail),
         ("invalid", _) => Enqueued::Invalid(detail),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Queue,
-    view::{Call, CallSummary, Stats, Worker},
+    view::{Call, CallSummary, Evidence, Stats, Worker},
 };
 use crate::{
     db::pool::{ANSWER, answered},
@@ -71,6 +71,15 @@ impl Queue {
             .fetch_optional(&self.pool)
             .await?;
         Ok(row.map(|row| row.0.0))
+    }
+
+    /// Why each dial of a call was allowed, and what came of it.
+    pub async fn evidence(&self, id: CallId) -> Result<Option<Evidence>, Error> {
+        let (evidence,): (Option<Json<Evidence>>,) = sqlx::query_as("select pgdial.evidence($1)")
+            .bind(id.0)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(evidence.map(|evidence| evidence.0))
     }
 
     /// A page of calls, newest first.

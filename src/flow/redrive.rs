@@ -18,7 +18,7 @@ pub enum Redriven {
     NeedsForce,
     /// Whether it still rings is in doubt: wait for the end of the hold, or release it.
     Held,
-    /// The number is on the do-not-call list.
+    /// The number is on the do-not-call list, or the call has no valid consent.
     Suppressed,
     /// The number was forgotten and cannot be called.
     Forgotten,

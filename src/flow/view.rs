@@ -13,6 +13,8 @@ mod call;
 
 mod caller_id;
 mod contact_limit;
+
+mod evidence;
 mod hours;
 
 mod lane;
@@ -26,8 +28,11 @@ mod webhook;
 pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use caller_id::CallerId;
 pub use contact_limit::ContactLimit;
+pub use evidence::{
+    CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDate,
+};
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
-pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
+pub use lane::{Campaign, DispositionRule, Trunk, TrunkAdapter, TrunkTerms};
 pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
@@ -102,6 +107,12 @@ pub struct DoNotCallEntry {
     /// E.164.
     #[schema(example = "+14155550100")]
     pub phone: String,
+    /// The entry holds for calls of campaigns with this topic; null means for any topic.
+    pub topic: Option<String>,
+    /// The entry holds for calls of this campaign; null means for any campaign.
+    pub campaign: Option<String>,
+    /// When the entry ends; null means never.
+    pub until: Option<DateTime<Utc>>,
     /// Reason given when it was added.
     #[schema(example = "asked not to be rung")]
     pub reason: String,

@@ -248,6 +248,7 @@ fn result(index: usize, enqueued: Enqueued) -> BatchResult {
         Enqueued::KeyReused(detail) => return failed(index, Code::IdempotencyKeyReused, detail),
         Enqueued::KeyLocked(detail) => return failed(index, Code::IdempotencyKeyLocked, detail),
         Enqueued::Suppressed(detail) => return failed(index, Code::Suppressed, detail),
+        Enqueued::ConsentMissing(detail) => return failed(index, Code::ConsentMissing, detail),
         Enqueued::CampaignOver(detail) => return failed(index, Code::CampaignOver, detail),
         Enqueued::UnknownCampaign(detail) => return failed(index, Code::UnknownCampaign, detail),
         Enqueued::Invalid(faults) => {

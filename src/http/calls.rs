@@ -29,7 +29,7 @@ use crate::{
         enqueue::Enqueued,
         redrive::Redriven,
         resolve::Resolved,
-        view::{Call, Stats},
+        view::{Call, Evidence, Stats},
     },
     provider::Stopwatch,
     telemetry::trace::{self, Span},
@@ -46,7 +46,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// call.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls",
-    extensions(("x-problem-codes" = json!([Code::IdempotencyKeyLocked, Code::IdempotencyKeyReused, Code::Suppressed, Code::UnknownCampaign, Code::CampaignOver]))),
+    extensions(("x-problem-codes" = json!([Code::IdempotencyKeyLocked, Code::IdempotencyKeyReused, Code::Suppressed, Code::ConsentMissing, Code::UnknownCampaign, Code::CampaignOver]))),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$", description = "1 to 255 characters, of your choice, in ASCII, without the spaces at its ends, which HTTP drops; for others use the field `idempotencyKey`. The same key with the same request is the same call for at least 24 hours.")),
     responses(
         (status = 201, description = "A new call; `Location` names it.", body = Call, headers(("Location" = String, description = "The path of the call."))),
@@ -149,6 +149,7 @@ fn refusal(enqueued: Enqueued) -> Problem {
             Problem::new(Code::IdempotencyKeyLocked, detail).retry_after(1)
         }
         Enqueued::Suppressed(detail) => Problem::new(Code::Suppressed, detail),
+        Enqueued::ConsentMissing(detail) => Problem::new(Code::ConsentMissing, detail),
         Enqueued::CampaignOver(detail) => Problem::new(Code::CampaignOver, detail),
         Enqueued::UnknownCampaign(detail) => Problem::new(Code::UnknownCampaign, detail),
         Enqueued::Invalid(detail) => Problem::new(Code::InvalidRequest, detail),
@@ -265,9 +266,10 @@ pub(super) async fn redrive_call(
              wait until \"until\", or release it (select pgdial.release(id, why))",
         )
         .until(until),
-        (Redriven::Suppressed, _) => {
-            Problem::new(Code::Suppressed, "the number is on the do-not-call list")
-        }
+        (Redriven::Suppressed, _) => Problem::new(
+            Code::Suppressed,
+            "the number is on the do-not-call list, or the call has no valid consent",
+        ),
         (Redriven::Forgotten, _) => Problem::new(
             Code::Suppressed,
             "its number was forgotten: there is nobody to ring",
@@ -344,6 +346,22 @@ pub(super) async fn why_call(
         return Err(Problem::no_such_call());
     }
     Ok(Json(WhyResponse { reasons }))
+}
+
+/// Show why each dial of a call was allowed.
+///
+/// For an auditor: local time, calling hours, consent, list and earlier dials at the time of each dial, and what came
+/// of it.
+#[utoipa::path(
+    get, path = "/api/v1/calls/{id}/evidence", tag = "calls",
+    responses((status = 200, description = "The call's dials, oldest first.", body = Evidence)),
+)]
+pub(super) async fn call_evidence(
+    State(app): State<App>,
+    Id(id): Id,
+) -> Result<Json<Evidence>, Problem> {
+    let evidence = app.calls.evidence(id).await?;
+    evidence.map(Json).ok_or_else(Problem::no_such_call)
 }
 
 /// Show the queue in numbers.

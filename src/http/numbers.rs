@@ -12,7 +12,9 @@ use super::{
     body::Object,
     problem::{Code, Problem},
     query::{Limit, Query},
-    schema::acting::{DoNotCallList, DoNotCallRequest, DoNotCallResponse, ForgetRequest},
+    schema::acting::{
+        DoNotCallList, DoNotCallRemoveRequest, DoNotCallRequest, DoNotCallResponse, ForgetRequest,
+    },
 };
 use crate::{
     domain::{Phone, Region},
@@ -122,14 +124,17 @@ pub(super) async fn add_do_not_call(
 ) -> Result<Json<DoNotCallResponse>, Problem> {
     let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
-    let added = app.calls.do_not_call_add(&phone, &by, &request.why);
+    let scope = request.scope();
+    let added = app
+        .calls
+        .do_not_call_add_in(&scope, &phone, &by, &request.why);
     let changed = added.await?;
     Ok(Json(DoNotCallResponse { changed }))
 }
 
 /// Take a number off the do-not-call list.
 ///
-/// Calls that it suppressed stay suppressed.
+/// Without `topic` and `campaign`: its entry that holds everywhere. Entries of other scopes stay. Calls that it suppressed stay suppressed.
 #[utoipa::path(
     post, path = "/api/v1/do-not-call/remove", tag = "operations",
     responses((status = 200, description = "It is not on the list.", body = DoNotCallResponse)),
@@ -137,13 +142,14 @@ pub(super) async fn add_do_not_call(
 pub(super) async fn remove_do_not_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Object(request): Object<DoNotCallRequest>,
+    Object(request): Object<DoNotCallRemoveRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
     let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
+    let scope = request.scope();
     let removed = app
         .calls
-        .do_not_call_remove(&phone, &by, Some(&request.why));
+        .do_not_call_remove_in(&scope, &phone, &by, Some(&request.why));
     let changed = removed.await?;
     Ok(Json(DoNotCallResponse { changed }))
 }

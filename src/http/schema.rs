@@ -96,6 +96,13 @@ pub struct AmendRequest {
     /// Limit of attempts, 1 to 20, and not below those used.
     #[schema(minimum = 1, maximum = 20)]
     pub max_attempts: Option<i32>,
+    /// When the callee agreed to be called (RFC 3339); null for not.
+    pub consent_at: Option<DateTime<Utc>>,
+    /// Where the consent is recorded; 1 to 255 characters.
+    #[schema(min_length = 1, max_length = 255, pattern = r"^[^\u0000]*$")]
+    pub consent_ref: Option<String>,
+    /// When the consent ends (RFC 3339); null means never.
+    pub consent_expires_at: Option<DateTime<Utc>>,
 }
 
 /// Cancellation of a call.

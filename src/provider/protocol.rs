@@ -15,12 +15,15 @@ use crate::domain::{Facts, Outcome, Reference, Report, ReportKind};
 
 mod answered;
 mod bounded;
+mod disposition;
 mod lenient;
 mod status;
 
 use self::bounded::bounded;
 pub use self::status::read_status;
-pub(super) use self::{answered::instant, lenient::parse, status::normal_word};
+pub(super) use self::{
+    answered::instant, disposition::disposition, lenient::parse, status::normal_word,
+};
 
 /// Longest id, reference or status word kept unchanged, in characters.
 const LONGEST_NAME: usize = 255;
@@ -96,6 +99,10 @@ fn read_object(object: Value) -> Report {
         Some(Outcome::Answered) if status::by_machine(&fields) => Some(Outcome::Voicemail),
         outcome => outcome,
     };
+    let disposition = taken(&mut fields, "disposition", |value| {
+        disposition(value.as_str()?)
+    });
+    let callback_at = taken(&mut fields, "callbackAt", instant);
     let answered = kind == ReportKind::Answered
         || outcome.is_some_and(|outcome| answered::proves_answer(outcome, &fields));
     Report {
@@ -108,6 +115,8 @@ fn read_object(object: Value) -> Report {
         foreign: false,
         event_id,
         status,
+        disposition,
+        callback_at,
         result: bounded(fields),
     }
 }
@@ -121,6 +130,20 @@ fn take(fields: &mut Map<String, Value>, own: &str) -> Option<Value> {
         fields.keys().find(spelled)?.clone()
     };
     fields.remove(&name)
+}
+
+/// The same for an optional field. What cannot be read stays in the result, where the rules of a campaign may read it.
+fn taken<T>(
+    fields: &mut Map<String, Value>,
+    own: &str,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Option<T> {
+    let value = take(fields, own)?;
+    let found = read(&value);
+    if found.is_none() {
+        fields.insert(own.to_owned(), value);
+    }
+    found
 }
 
 /// An event id in the form its redeliveries share: a UUID is the same in either case.

@@ -3,7 +3,7 @@
 use pgdial::{
     flow::{
         heartbeat::Worker,
-        view::{Act, Call, CallerId, Campaign, ContactLimit, Trunk},
+        view::{Act, Call, CallerId, Campaign, ContactLimit, Evidence, Trunk},
     },
     http::schema::{
         CallPage,
@@ -546,4 +546,73 @@ async fn an_export_is_whole_in_either_form() {
     assert_eq!((none.status.as_u16(), none.text.as_str()), (200, ""));
     let one = world.get("/api/v1/calls/export?to=+14155550007").await;
     assert_eq!(one.text.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn an_entry_of_the_list_may_hold_for_a_topic_and_for_a_while() {
+    let world = World::new().await;
+    let campaign = json!({ "name": "spring", "topic": "renewal" });
+    world.send("POST", "/api/v1/campaigns", &campaign).await;
+    let until = "2100-01-01T00:00:00Z";
+    let entry = json!({ "to": "+14155550111", "topic": "renewal", "until": until, "why": "asked" });
+    let added: DoNotCallResponse = typed(&world.send("POST", "/api/v1/do-not-call", &entry).await);
+    assert!(added.changed);
+    let list: DoNotCallList = typed(&world.get("/api/v1/do-not-call").await);
+    assert_eq!(list.entries[0].topic.as_deref(), Some("renewal"));
+    assert_eq!(list.entries[0].until, until.parse().ok());
+    let call = json!({ "to": "+14155550111", "scriptId": "s" });
+    assert_eq!(world.send("POST", "/api/v1/calls", &call).await.status, 201);
+    let call = json!({ "to": "+14155550111", "scriptId": "s", "campaign": "spring" });
+    let refused = world.send("POST", "/api/v1/calls", &call).await;
+    assert_eq!(refused.body["code"], "suppressed", "{}", refused.text);
+    for (entry, words) in [
+        (
+            json!({ "to": "+14155550111", "topic": "a", "campaign": "spring", "why": "x" }),
+            "exclude",
+        ),
+        (
+            json!({ "to": "+14155550111", "campaign": "nowhere", "why": "x" }),
+            "no campaign",
+        ),
+    ] {
+        let refused = world.send("POST", "/api/v1/do-not-call", &entry).await;
+        assert_eq!(refused.status, 422, "{}", refused.text);
+        assert!(refused.text.contains(words), "{}", refused.text);
+    }
+    let remove = |topic: Option<&str>| json!({ "to": "+14155550111", "topic": topic, "why": "x" });
+    for (topic, changed) in [(None, false), (Some("renewal"), true)] {
+        let path = "/api/v1/do-not-call/remove";
+        let removed: DoNotCallResponse = typed(&world.send("POST", path, &remove(topic)).await);
+        assert_eq!(removed.changed, changed);
+    }
+}
+
+#[tokio::test]
+async fn a_campaign_may_require_consent_and_a_call_shows_its_evidence() {
+    let world = World::new().await;
+    let rules =
+        json!([{ "disposition": "do_not_call", "when": "$.analysis ? (@.optOut == true)" }]);
+    let campaign = json!({ "name": "strict", "requireConsent": true, "optOutScope": "campaign",
+        "dispositionRules": rules });
+    let made: Campaign = typed(&world.send("POST", "/api/v1/campaigns", &campaign).await);
+    assert_eq!(json!(made.disposition_rules), rules);
+    let mut call = json!({ "to": "+14155550111", "scriptId": "s", "campaign": "strict" });
+    let refused = world.send("POST", "/api/v1/calls", &call).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.body["code"]),
+        (422, &json!("consent_missing")),
+        "{}",
+        refused.text
+    );
+    call["consentAt"] = json!("2026-01-01T00:00:00Z");
+    call["consentRef"] = json!("form 7");
+    let made: Call = typed(&world.send("POST", "/api/v1/calls", &call).await);
+    assert_eq!(made.consent_ref.as_deref(), Some("form 7"));
+    let path = format!("/api/v1/calls/{}/evidence", made.id);
+    let evidence: Evidence = typed(&world.get(&path).await);
+    assert!(evidence.attempts.is_empty());
+    let nobody = world
+        .get(&format!("/api/v1/calls/{}/evidence", Uuid::new_v4()))
+        .await;
+    assert_eq!(nobody.status, 404);
 }

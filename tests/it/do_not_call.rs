@@ -1,12 +1,16 @@
 //! The do-not-call list.
 
 use pgdial::{
-    domain::Phone,
-    flow::{do_not_call::Listing, enqueue::Enqueued},
+    domain::{Outcome, Phone},
+    flow::{
+        do_not_call::{Listing, Scope},
+        enqueue::Enqueued,
+        redrive::Redriven,
+    },
 };
 use serde_json::json;
 
-use crate::support::{TestDb, ask, number};
+use crate::support::{TestDb, ask, ended, number};
 
 fn phone(n: usize) -> Phone {
     number(n).parse().unwrap()
@@ -127,11 +131,12 @@ async fn a_list_of_numbers_is_added_at_once_and_each_has_its_verdict() {
 async fn lists_that_are_added_at_the_same_time_do_not_deadlock() {
     let db = TestDb::new().await;
     let entries: Vec<_> = (0..500).map(|n| (phone(n), "asked".to_owned())).collect();
+    let all = Scope::default();
     let reversed: Vec<_> = entries.iter().rev().cloned().collect();
     for _ in 0..10 {
         let (one, other) = tokio::join!(
-            db.calls.do_not_call_add_many(&entries, "ann"),
-            db.calls.do_not_call_add_many(&reversed, "bob"),
+            db.calls.do_not_call_add_many(&all, &entries, "ann"),
+            db.calls.do_not_call_add_many(&all, &reversed, "bob"),
         );
         let added = |listings: Vec<Listing>| {
             let added = listings
@@ -141,5 +146,159 @@ async fn lists_that_are_added_at_the_same_time_do_not_deadlock() {
         };
         assert_eq!(added(one.unwrap()) + added(other.unwrap()), 500);
         db.sql("truncate pgdial.do_not_call").await;
+    }
+}
+
+/// Entries for a topic and for a campaign, and two campaigns of which the first has both.
+async fn with_scopes() -> (TestDb, [Scope; 2]) {
+    let db = TestDb::new().await;
+    db.list_nobody().await;
+    db.campaign("in", json!({ "topic": "renewals" })).await;
+    db.campaign("out", json!({ "topic": "surveys" })).await;
+    let topic = Scope {
+        topic: Some("renewals".to_owned()),
+        ..Scope::default()
+    };
+    let campaign = Scope {
+        campaign: Some("in".to_owned()),
+        ..Scope::default()
+    };
+    (db, [topic, campaign])
+}
+
+#[tokio::test]
+async fn an_entry_forbids_its_topic_or_campaign_at_every_door() {
+    let (db, scopes) = with_scopes().await;
+    for (n, scope) in scopes.iter().enumerate() {
+        let of = |campaign: &str| json!({ "to": number(n), "scriptId": "s", "campaign": campaign });
+        let retried = db.enqueue_as(of("in")).await;
+        let live = db.claim(1).await.pop().unwrap();
+        let waiting = db.enqueue_as(of("in")).await;
+        let to = phone(n);
+        let added = db.calls.do_not_call_add_in(scope, &to, "ann", "asked");
+        assert!(added.await.unwrap());
+
+        let enqueued = db.calls.enqueue("tester", &[of("in"), of("out")]).await;
+        let enqueued = enqueued.unwrap();
+        assert!(
+            matches!(enqueued[0], Enqueued::Suppressed(_)),
+            "{enqueued:?}"
+        );
+        let Enqueued::Created(other) = enqueued[1] else {
+            panic!("{enqueued:?}");
+        };
+        db.event(&live, "busy", ended(Outcome::Busy)).await;
+        assert_eq!(db.state(retried).await, "suppressed");
+        let reasons = db.calls.why(waiting).await.unwrap();
+        assert_eq!(reasons[0].reason, "suppressed");
+        let word = scope
+            .topic
+            .as_deref()
+            .map_or("campaign in", |_| "topic renewals");
+        assert!(reasons[0].message.contains(word), "{reasons:?}");
+        let claimed = db.claim(5).await;
+        assert_eq!(
+            claimed.iter().map(|call| call.id).collect::<Vec<_>>(),
+            [other]
+        );
+        db.sweep().await;
+        assert_eq!(db.state(waiting).await, "suppressed");
+        let (redriven, _) = db.calls.redrive(waiting, "ann", None, false).await.unwrap();
+        assert_eq!(redriven, Redriven::Suppressed);
+
+        // An entry of another scope stays.
+        assert!(!db.calls.do_not_call_remove(&to, "ann", None).await.unwrap());
+        let removed = db.calls.do_not_call_remove_in(scope, &to, "ann", None);
+        assert!(removed.await.unwrap());
+        let (redriven, _) = db.calls.redrive(waiting, "ann", None, false).await.unwrap();
+        assert_eq!(redriven, Redriven::Waiting);
+        db.sql("delete from pgdial.calls").await;
+    }
+}
+
+/// The sweep is done with an entry although calls that it does not forbid still wait.
+#[tokio::test]
+async fn an_entry_is_not_pending_because_of_calls_that_it_does_not_forbid() {
+    let (db, [topic, _]) = with_scopes().await;
+    let other = json!({ "to": number(1), "scriptId": "s", "campaign": "out" });
+    let other = db.enqueue_as(other).await;
+    let to = phone(1);
+    let added = db.calls.do_not_call_add_in(&topic, &to, "ann", "asked");
+    added.await.unwrap();
+    db.forward("2 minutes").await;
+    db.sweep().await;
+    assert_eq!(db.state(other).await, "waiting");
+    assert_eq!(
+        db.text("select pending from pgdial.do_not_call").await,
+        "false"
+    );
+}
+
+#[tokio::test]
+async fn an_entry_that_is_over_forbids_nothing_and_goes() {
+    let db = TestDb::new().await;
+    db.list_nobody().await;
+    let now = chrono::Utc::now();
+    let until = |hours: i64| Scope {
+        until: Some(now + chrono::Duration::hours(hours)),
+        ..Scope::default()
+    };
+    let add = |scope: Scope, why: &'static str| {
+        let db = &db;
+        async move {
+            let to = phone(1);
+            let added = db.calls.do_not_call_add_in(&scope, &to, "ann", why);
+            added.await.unwrap()
+        }
+    };
+    let id = db.enqueue(&number(1)).await;
+    assert!(add(until(1), "an hour").await);
+    assert!(!add(until(1), "no longer").await);
+    assert!(add(until(2), "two hours").await, "extended");
+    let list = db.calls.do_not_call_list(5).await.unwrap();
+    assert_eq!((list.len(), list[0].reason.as_str()), (1, "two hours"));
+    db.forward("90 minutes").await;
+    assert!(db.claim(1).await.is_empty());
+    db.forward("1 hour").await;
+    assert!(db.calls.do_not_call_list(5).await.unwrap().is_empty());
+    assert_eq!(db.claim(1).await[0].id, id);
+    db.enqueue(&number(1)).await;
+    let done = db.calls.housekeeping(None).await.unwrap();
+    assert_eq!(done["drop_list_entries"], 1, "{done}");
+    assert_eq!(
+        db.number("select count(*) from pgdial.do_not_call").await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_scope_that_would_protect_nobody_is_refused() {
+    let (db, [topic, campaign]) = with_scopes().await;
+    let both = Scope {
+        campaign: campaign.campaign.clone(),
+        ..topic.clone()
+    };
+    let unknown = Scope {
+        campaign: Some("inn".to_owned()),
+        ..Scope::default()
+    };
+    let loud = Scope {
+        topic: Some(String::new()),
+        ..Scope::default()
+    };
+    let over = Scope {
+        until: "2020-01-01T00:00:00Z".parse().ok(),
+        ..topic
+    };
+    for (scope, words) in [
+        (both, "exclude each other"),
+        (unknown, "there is no campaign \"inn\""),
+        (loud, "\"topic\" has 1 to 100"),
+        (over, "lies in the past"),
+    ] {
+        let to = phone(1);
+        let added = db.calls.do_not_call_add_in(&scope, &to, "ann", "asked");
+        let refused = added.await.unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
     }
 }

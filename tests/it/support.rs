@@ -359,6 +359,8 @@ fn report(status: &str) -> Report {
         foreign: false,
         event_id: None,
         status: Some(status.to_owned()),
+        disposition: None,
+        callback_at: None,
         result: json!({}),
     }
 }

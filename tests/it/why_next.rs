@@ -211,7 +211,7 @@ impl Call {
             .unwrap(),
             Kind::Forbidden => write!(
                 sql,
-                "insert into pgdial.do_not_call values ({number}, 'r', 'b') on conflict do nothing;"
+                "insert into pgdial.do_not_call (phone, reason, by) values ({number}, 'r', 'b') on conflict do nothing;"
             )
             .unwrap(),
             _ => {}

@@ -80,9 +80,9 @@ fn every_behaviour_of_the_help_text_reads() {
         assert_eq!(word.parse::<Behaviour>().unwrap(), Behaviour::End(ending));
     }
     let rule = rule(
-        "*=seq:busy/no_answer/completed, slow:20s,late:0.5s,dup,reorder,lost,lost_answer,queued:1h,false_404,unknown_word,garbage,early,error_after_accept,reset_after_accept",
+        "*=seq:busy/no_answer/completed, slow:20s,late:0.5s,dup,reorder,lost,lost_answer,queued:1h,false_404,unknown_word,garbage,early,error_after_accept,reset_after_accept,disposition:do_not_call,call_back:2h",
     );
-    assert_eq!(rule.behaviours.len(), 14);
+    assert_eq!(rule.behaviours.len(), 16);
     assert_eq!(
         "reject:404,rate_limit,rate_limit:5"
             .split(',')
@@ -108,6 +108,8 @@ fn what_cannot_be_read_is_refused() {
         "*=seq:",
         "*=slow:x",
         "*=dup:2",
+        "*=disposition:",
+        "*=disposition:Loud words",
         "*=rate_limit:x",
         "*=reject:503x",
         "colour:red=busy",

@@ -398,10 +398,16 @@ fn object(call: &Call) -> Map<String, Value> {
 
 /// How it ended.
 fn ended(call: &Call, end: &End) -> Map<String, Value> {
-    let (status, disposition, error) = words(end.ending);
+    let (status, tag, error) = words(end.ending);
+    let asked = call.plan.disposition.as_deref();
+    let tag = match asked.filter(|_| end.talked.is_some()) {
+        Some("do_not_call") => "DO_NOT_CONTACT".to_owned(),
+        Some(word) => word.to_ascii_uppercase(),
+        None => tag.to_owned(),
+    };
     let mut ended = fields(
         &json!({
-            "status": status, "disposition_tag": disposition, "error_message": error, "call_length": 0,
+            "status": status, "disposition_tag": tag, "error_message": error, "call_length": 0,
             "price": PRICE.1,
         }),
         "",

@@ -256,7 +256,14 @@ fn object(call: &Call) -> Map<String, Value> {
         Phase::InProgress(_) => "ongoing",
         Phase::Over(end) => {
             put("end_timestamp", json!(end.at));
-            put("disconnection_reason", json!(reason(&end)));
+            let asked = call.plan.disposition.as_deref();
+            let asked = asked.filter(|_| end.ending == Ending::Completed && end.talked.is_some());
+            let reason = match asked {
+                Some("do_not_call") => "user_requested_dnc",
+                Some("callback") => "user_requested_callback",
+                _ => reason(&end),
+            };
+            put("disconnection_reason", json!(reason));
             if let Some(talked) = end.talked {
                 let ms = u64::try_from(talked.as_millis()).unwrap_or(u64::MAX);
                 let recording = format!("https://recordings.invalid/{}/recording.wav", call.id);

@@ -101,6 +101,19 @@ async fn a_call_is_told_as_it_is_documented() {
 }
 
 #[tokio::test]
+async fn what_the_conversation_came_to_is_a_tag() {
+    for (rule, tag) in [
+        ("*=completed,disposition:do_not_call", "DO_NOT_CONTACT"),
+        ("*=completed,disposition:interested", "INTERESTED"),
+        ("*=busy,disposition:interested", "BUSY"),
+    ] {
+        let mut stage = Stage::new(Speak::Bland, &[rule]).await;
+        place(&stage, &request(&stage)).await;
+        assert_eq!(report(&mut stage).await["disposition_tag"], tag, "{rule}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_answered_has_its_own_words() {
     for (rule, file) in [
         ("*=declined", "no-answer"),

@@ -61,6 +61,24 @@ async fn a_call_is_told_as_it_is_documented() {
 }
 
 #[tokio::test]
+async fn what_the_callee_asks_for_is_a_reason() {
+    for (rule, reason) in [
+        ("*=completed,disposition:do_not_call", "user_requested_dnc"),
+        ("*=completed,call_back:2h", "user_requested_callback"),
+        ("*=completed,disposition:interested", "user_hangup"),
+        ("*=busy,disposition:do_not_call", "dial_busy"),
+    ] {
+        let mut stage = Stage::new(Speak::Retell, &[rule]).await;
+        stage.post("/v2/create-phone-call", &request(&stage)).await;
+        let mut told = stage.webhook().await.json();
+        if told["event"] == "call_started" {
+            told = stage.webhook().await.json();
+        }
+        assert_eq!(told["call"]["disconnection_reason"], reason, "{rule}");
+    }
+}
+
+#[tokio::test]
 async fn a_busy_line_is_not_connected() {
     let mut stage = Stage::new(Speak::Retell, &["*=busy"]).await;
     stage.post("/v2/create-phone-call", &request(&stage)).await;

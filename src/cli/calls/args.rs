@@ -27,6 +27,12 @@ pub enum CallsCommand {
         #[arg(value_name = "CALL", value_parser = values::call_id)]
         id: CallId,
     },
+    /// Show, for an auditor, why each dial of a call was allowed, and what came of it.
+    Evidence {
+        /// The call's id.
+        #[arg(value_name = "CALL", value_parser = values::call_id)]
+        id: CallId,
+    },
     /// Cancel calls; for a live one, ask the provider to end it.
     Cancel(CancelArgs),
     /// Put finished calls back into the queue with all their attempts again.
@@ -48,9 +54,10 @@ pub enum CallsCommand {
 const EXPORT: &str = "\
 NDJSON has a JSON object on each line: the call, its result, and each attempt with its trunk,
 times and outcome. CSV has one line a call, with the columns id, to, from, campaign, script_id,
-priority, state, outcome, attempt, max_attempts, attempts (how each ended, in order),
-created_at, run_at, started_at, answered_at, ended_at, trunk, provider_call_id, last_error,
-owner, idempotency_key, metadata and result (both as JSON). Where a text could be taken for
+priority, state, outcome, disposition, attempt, max_attempts, attempts (how each ended, in
+order), created_at, run_at, expires_at, started_at, answered_at, ended_at, trunk,
+provider_call_id, last_error, owner, idempotency_key, callback_of, consent_at, consent_ref,
+consent_expires_at, metadata and result (both as JSON). Where a text could be taken for
 a formula by a spreadsheet, an apostrophe stands before it. Numbers are whole.
 Pages are read one after another: calls that change meanwhile are written as they are then.";
 
@@ -325,6 +332,15 @@ pub struct AmendChanges {
     /// Attempts, 1 to 20, at least as many as are already used.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub max_attempts: Option<u8>,
+    /// When the callee agreed to be called, or `never`.
+    #[arg(long, value_name = "TIME", value_parser = values::instant_or_never)]
+    pub consent_at: Option<Value>,
+    /// Where the consent is recorded.
+    #[arg(long, value_name = "TEXT")]
+    pub consent_ref: Option<String>,
+    /// When the consent ends, or `never`.
+    #[arg(long, value_name = "TIME", value_parser = values::instant_or_never)]
+    pub consent_expires_at: Option<Value>,
 }
 
 impl AmendChanges {
@@ -339,7 +355,7 @@ impl AmendChanges {
             "number" => Value::Null,
             part => part.into(),
         });
-        let given: [(&str, Option<Value>); 8] = [
+        let given: [(&str, Option<Value>); 11] = [
             ("timezone", timezone),
             ("region", region),
             ("scriptId", self.script.clone().map(Value::from)),
@@ -348,6 +364,9 @@ impl AmendChanges {
             ("runAt", self.run_at.clone().map(Value::from)),
             ("expiresAt", self.expires_at.clone()),
             ("maxAttempts", self.max_attempts.map(Value::from)),
+            ("consentAt", self.consent_at.clone()),
+            ("consentRef", self.consent_ref.clone().map(Value::from)),
+            ("consentExpiresAt", self.consent_expires_at.clone()),
         ];
         let given = given
             .into_iter()

@@ -19,6 +19,7 @@ pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
         out.line("")?;
         let header = [
             "attempt", "claim", "trunk", "from", "claimed", "in call", "ended", "as", "outcome",
+            "disposition",
             "why",
         ];
         out.table(
@@ -53,6 +54,7 @@ fn facts(call: &Call, out: &mut Out) -> Result<(), Failure> {
         ("from", or_empty(from.map(|from| out.phone(from)))),
         ("state", call.state.as_str().to_owned()),
         ("outcome", or_empty(call.outcome)),
+        ("disposition", or_empty(call.disposition.as_ref())),
         ("last error", or_empty(call.last_error.as_ref())),
         (
             "attempt",
@@ -76,6 +78,10 @@ fn facts(call: &Call, out: &mut Out) -> Result<(), Failure> {
         ("started", time(call.started_at)),
         ("answered", time(call.answered_at)),
         ("ended", time(call.ended_at)),
+        ("callback of", or_empty(call.callback_of)),
+        ("consent", time(call.consent_at)),
+        ("consent recorded", or_empty(call.consent_ref.as_ref())),
+        ("consent until", time(call.consent_expires_at)),
         ("result", or_empty(call.result.as_ref().map(text))),
     ];
     out.pairs(pairs)
@@ -93,6 +99,7 @@ fn attempt(attempt: &Attempt, out: &Out) -> Vec<String> {
         time(attempt.ended_at),
         or_empty(attempt.ended_as.as_ref()),
         or_empty(attempt.outcome.as_ref()),
+        or_empty(attempt.disposition.as_ref()),
         or_empty(attempt.why.as_ref()),
     ]
 }

@@ -5,16 +5,20 @@
 
 use std::{collections::HashSet, path::PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::REASON;
+use super::{REASON, ScopeArgs};
 use crate::{
     cli::{
         Exit, Failure, Out,
         lists::{self, List, Opened, ReadArgs, Record, names},
     },
     domain::{Phone, Region},
-    flow::{Queue, do_not_call::Listing},
+    flow::{
+        Queue,
+        do_not_call::{Listing, Scope},
+    },
 };
 
 /// Numbers with their reasons, and their line numbers.
@@ -34,6 +38,12 @@ pub struct ImportArgs {
     /// Reason for lines that give none.
     #[arg(long, value_name = "TEXT", default_value = REASON)]
     reason: String,
+    /// Where the entries hold.
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// When the entries end, as in 2027-01-31T00:00:00Z. Default: never.
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
     /// Add nothing: say how the file is read and which lines hold no number. Uses no database.
     #[arg(long)]
     pub dry_run: bool,
@@ -120,6 +130,7 @@ struct Entries {
     first: Option<Record>,
     layout: Layout,
     reason: String,
+    scope: Scope,
     region: Option<Region>,
     seen: HashSet<u64>,
 }
@@ -154,6 +165,7 @@ impl Entries {
             first,
             layout,
             reason: args.reason.clone(),
+            scope: args.scope.until(args.until),
             region: args.read.region,
             seen: HashSet::new(),
         })
@@ -174,7 +186,9 @@ impl Entries {
                 counts.added += entries.len();
                 continue;
             };
-            let listings = calls.do_not_call_add_many(&entries, by).await?;
+            let listings = calls
+                .do_not_call_add_many(&self.scope, &entries, by)
+                .await?;
             for (line, listing) in lines.into_iter().zip(listings) {
                 match listing {
                     Listing::Added => counts.added += 1,

@@ -204,7 +204,7 @@ fn part_of(key: &str) -> u32 {
     u32::from_be_bytes(bytes).max(1)
 }
 
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 11] = [
     "to",
     "region",
     "scriptId",
@@ -213,6 +213,9 @@ const TEXTS: [&str; 8] = [
     "runAt",
     "expiresAt",
     "idempotencyKey",
+    "consentAt",
+    "consentRef",
+    "consentExpiresAt",
 ];
 
 /// Finds faults that need no database to be found.
@@ -246,7 +249,7 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
             ));
         }
     }
-    for name in ["runAt", "expiresAt"] {
+    for name in ["runAt", "expiresAt", "consentAt", "consentExpiresAt"] {
         if let Some(time) = text(name) {
             chrono::DateTime::parse_from_rfc3339(time).map_err(|_not_one| {
                 format!(

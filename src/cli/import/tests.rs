@@ -515,3 +515,14 @@ fn a_person_sees_the_errors_and_the_sum() {
         "line 3: a \"quoted\", sentence\n2 rows: 1 valid, 1 with errors\n"
     );
 }
+
+#[test]
+fn consent_has_columns_of_its_own() {
+    let list = "phone,consent_at,Consent Ref,consentExpiresAt\n\
+        +14155550100,2026-01-01T00:00:00Z,form 7,2027-01-01T00:00:00Z\n";
+    let request = only(list, &with_script());
+    assert_eq!(request["consentAt"], "2026-01-01T00:00:00Z");
+    assert_eq!(request["consentRef"], "form 7");
+    assert_eq!(request["consentExpiresAt"], "2027-01-01T00:00:00Z");
+    assert_eq!(request.get("metadata"), None);
+}

@@ -97,6 +97,16 @@ pub struct CampaignChanges {
     /// say.
     #[arg(long, value_name = "BASIS|hours", value_parser = values::basis_or_hours)]
     pub zone_basis: Option<Limit<String>>,
+    /// Rules that find a call's disposition in its result, as a JSON list, or none:
+    /// [{"disposition": "do_not_call", "when": "$.analysis ? (@.optOut == true)"}].
+    #[arg(long, value_name = "JSON|none", value_parser = values::list_or_none)]
+    pub disposition_rules: Option<Limit<Value>>,
+    /// Where a callee who opts out is not called again.
+    #[arg(long, value_name = "SCOPE", value_parser = ["everywhere", "topic", "campaign"])]
+    pub opt_out_scope: Option<String>,
+    /// Take and dial only calls with a consent that has not expired.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub require_consent: Option<bool>,
 }
 
 /// What follows a voicemail.
@@ -146,6 +156,12 @@ impl Changes for CampaignChanges {
                 self.calling_hours.clone().map(Limit::into_json),
             ),
             ("zoneBasis", self.zone_basis.clone().map(Limit::into_json)),
+            (
+                "dispositionRules",
+                self.disposition_rules.clone().map(Limit::into_json),
+            ),
+            ("optOutScope", self.opt_out_scope.clone().map(Value::from)),
+            ("requireConsent", self.require_consent.map(Value::from)),
         ])
     }
 
@@ -221,6 +237,12 @@ impl Changes for CampaignChanges {
                     .clone()
                     .unwrap_or_else(|| "as its calling hours say".to_owned()),
             ),
+            (
+                "disposition rules",
+                or_none(lane.disposition_rules.as_ref().map(|rules| json!(rules))),
+            ),
+            ("opt-out scope", lane.opt_out_scope.clone()),
+            ("require consent", yes(lane.require_consent).to_owned()),
         ];
         let conflicts = lane.conflicts.iter();
         pairs.extend(conflicts.map(|conflict| ("conflict", conflict.clone())));

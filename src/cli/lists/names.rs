@@ -112,7 +112,7 @@ pub(in crate::cli) const REASON: Known = Known {
 };
 
 /// The other fields of a request.
-pub(in crate::cli) const OTHERS: [Known; 10] = [
+pub(in crate::cli) const OTHERS: [Known; 13] = [
     Known {
         field: "scriptId",
         own: &["scriptid", "script"],
@@ -127,6 +127,9 @@ pub(in crate::cli) const OTHERS: [Known; 10] = [
     of("expiresAt", &["expiresat"]),
     of("maxAttempts", &["maxattempts"]),
     of("idempotencyKey", &["idempotencykey"]),
+    of("consentAt", &["consentat"]),
+    of("consentRef", &["consentref"]),
+    of("consentExpiresAt", &["consentexpiresat"]),
 ];
 
 const fn of(field: &'static str, own: &'static [&'static str]) -> Known {

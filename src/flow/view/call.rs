@@ -47,6 +47,9 @@ pub struct CallSummary {
     pub answered_at: Option<DateTime<Utc>>,
     /// Outcome of the latest attempt that ended; null before.
     pub outcome: Option<Outcome>,
+    /// What the conversation of the latest attempt that ended came to; null if nobody said.
+    #[schema(example = "callback")]
+    pub disposition: Option<String>,
     /// Latest error, in words.
     pub last_error: Option<String>,
     /// When it was enqueued.
@@ -113,6 +116,17 @@ pub struct Call {
     pub answered_at: Option<DateTime<Utc>>,
     /// Outcome of the latest attempt that ended; null before.
     pub outcome: Option<Outcome>,
+    /// What the conversation of the latest attempt that ended came to; null if nobody said.
+    #[schema(example = "callback")]
+    pub disposition: Option<String>,
+    /// The call in which the callee asked for this one; null for others.
+    pub callback_of: Option<CallId>,
+    /// When the callee agreed to be called.
+    pub consent_at: Option<DateTime<Utc>>,
+    /// Where the consent is recorded.
+    pub consent_ref: Option<String>,
+    /// When the consent ends; null means never.
+    pub consent_expires_at: Option<DateTime<Utc>>,
     /// Remaining fields of the provider's final report, unchanged.
     pub result: Option<Value>,
     /// Latest error, in words.
@@ -164,6 +178,8 @@ pub struct Attempt {
     pub ended_as: Option<String>,
     /// Outcome of the attempt; null while in flight.
     pub outcome: Option<String>,
+    /// What its conversation came to; null if nobody said.
+    pub disposition: Option<String>,
     /// Reason of the outcome, in words.
     pub why: Option<String>,
     /// Remaining fields of the provider's final report, unchanged.

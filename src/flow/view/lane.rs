@@ -87,12 +87,37 @@ pub struct Campaign {
     /// What tells where the callee may be: `given_or_number`, `given_and_number` or `given`; null means what its
     /// calling hours say.
     pub zone_basis: Option<String>,
+    /// Rules that find a call's disposition in its result; the first that finds something decides.
+    #[schema(value_type = Option<Vec<DispositionRule>>)]
+    pub disposition_rules: Option<Vec<DispositionRule>>,
+    /// Where a callee who opts out is not called again: `everywhere`, `topic` or `campaign`.
+    #[schema(example = "everywhere")]
+    pub opt_out_scope: String,
+    /// Whether only calls with a consent that has not expired are dialed.
+    pub require_consent: bool,
     /// Calls in flight now.
     pub in_flight: Option<i64>,
     /// Further calls that may be claimed now.
     pub room: Option<i64>,
     /// Why `room` is 0; null otherwise.
     pub reason: Option<String>,
+}
+
+/// A rule that finds the disposition of a call in its result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DispositionRule {
+    /// Lower-case letters, digits and `_`. `do_not_call`, `callback`, `wrong_number` and `not_interested` have an
+    /// effect.
+    #[schema(example = "do_not_call", pattern = "^[a-z][a-z0-9_]{0,62}$")]
+    pub disposition: String,
+    /// A jsonpath: the rule holds if it finds something in the result.
+    #[schema(example = "$.analysis ? (@.optOut == true)", max_length = 500)]
+    pub when: String,
+    /// Of a `callback`: a jsonpath to the time, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "$.analysis.callbackAt", max_length = 500)]
+    pub callback_at: Option<String>,
 }
 
 /// A trunk with its settings and its present load.

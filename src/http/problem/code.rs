@@ -45,6 +45,7 @@ pub enum Code {
     InvalidId,
     IdempotencyKeyReused,
     Suppressed,
+    ConsentMissing,
     UnknownCampaign,
     CampaignOver,
     UnknownTrunk,
@@ -58,7 +59,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -95,6 +96,7 @@ impl Code {
         Self::InvalidId,
         Self::IdempotencyKeyReused,
         Self::Suppressed,
+        Self::ConsentMissing,
         Self::UnknownCampaign,
         Self::CampaignOver,
         Self::UnknownTrunk,
@@ -229,6 +231,11 @@ impl Code {
                 "suppressed",
                 S::UNPROCESSABLE_ENTITY,
                 "The number is on the do-not-call list",
+            ),
+            Self::ConsentMissing => (
+                "consent_missing",
+                S::UNPROCESSABLE_ENTITY,
+                "The campaign requires consent",
             ),
             Self::UnknownCampaign => (
                 "unknown_campaign",

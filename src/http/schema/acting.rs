@@ -6,8 +6,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
+use crate::flow::do_not_call::Scope;
 use crate::flow::forget::ForgetDoNotCall;
-use crate::flow::view::{Act, CallerId, Campaign, ContactLimit, DoNotCallEntry, Trunk, Worker};
+use crate::flow::view::{
+    Act, CallerId, Campaign, ContactLimit, DispositionRule, DoNotCallEntry, Trunk, Worker,
+};
 
 /// Selects calls: every given field must match. At least one field, or `{"all": true}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -190,6 +193,13 @@ pub struct SetCampaignRequest {
     /// what its calling hours say.
     #[schema(example = json!(null), pattern = "^given(_or_number|_and_number)?$")]
     pub zone_basis: Option<String>,
+    /// Rules that find a call's disposition in its result; the first that finds something decides. Null means none.
+    #[schema(min_items = 1, max_items = 20)]
+    pub disposition_rules: Option<Vec<DispositionRule>>,
+    /// Where a callee who opts out is not called again: `everywhere` (the default), `topic` or `campaign`.
+    pub opt_out_scope: Option<String>,
+    /// Whether only calls with a consent that has not expired are taken and dialed. Default false.
+    pub require_consent: Option<bool>,
     /// Reason, kept with the act.
     pub why: Option<Why>,
 }
@@ -409,8 +419,59 @@ pub struct DoNotCallRequest {
         pattern = "^[A-Za-z]{2}$"
     )]
     pub region: Option<String>,
+    /// Only calls of campaigns with this topic are refused; excludes `campaign`. Default: calls of any topic.
+    #[schema(example = "renewal", min_length = 1, max_length = 100)]
+    pub topic: Option<String>,
+    /// Only calls of this campaign are refused. Default: calls of any campaign.
+    pub campaign: Option<String>,
+    /// When the entry ends (RFC 3339); null means never.
+    pub until: Option<DateTime<Utc>>,
     /// Reason, kept with the entry and shown to clients that request a call to the number.
     pub why: Why,
+}
+
+/// A number to take off the do-not-call list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DoNotCallRemoveRequest {
+    /// Number to remove, in E.164 or, with `region`, in national format.
+    #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
+    pub to: String,
+    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
+    #[schema(
+        example = "US",
+        min_length = 2,
+        max_length = 2,
+        pattern = "^[A-Za-z]{2}$"
+    )]
+    pub region: Option<String>,
+    /// The entry of this topic; excludes `campaign`.
+    #[schema(example = "renewal", min_length = 1, max_length = 100)]
+    pub topic: Option<String>,
+    /// The entry of this campaign.
+    pub campaign: Option<String>,
+    /// Reason, kept with the act.
+    pub why: Why,
+}
+
+impl DoNotCallRequest {
+    pub(in crate::http) fn scope(&self) -> Scope {
+        Scope {
+            topic: self.topic.clone(),
+            campaign: self.campaign.clone(),
+            until: self.until,
+        }
+    }
+}
+
+impl DoNotCallRemoveRequest {
+    pub(in crate::http) fn scope(&self) -> Scope {
+        Scope {
+            topic: self.topic.clone(),
+            campaign: self.campaign.clone(),
+            until: None,
+        }
+    }
 }
 
 /// Result of a change to the do-not-call list.

@@ -12,10 +12,11 @@ use crate::{
 };
 
 /// Fields of a call kept in the result beside the facts.
-const KEPT: [&str; 6] = [
+const KEPT: [&str; 7] = [
     "analysis",
     "call_ended_by",
     "citations",
+    "disposition_tag",
     "error_message",
     "pathway_id",
     "queue_status",
@@ -81,6 +82,7 @@ pub(super) fn of_call(call: Value) -> Option<Report> {
         provider_call_id: Some(id),
         reference: reference(&call),
         status: text(&call, "/status").or_else(|| text(&call, "/queue_status")),
+        disposition: text(&call, "/disposition_tag").and_then(|tag| disposition(&tag)),
         result: protocol::result(&facts(&call, &report), only(call, &KEPT)),
         ..report
     })
@@ -117,6 +119,14 @@ fn outcome(call: &Value) -> Option<Outcome> {
             Some("complete_error") => Some(answered),
             _ => None,
         },
+    }
+}
+
+/// Disposition by Bland's tag, which the account may name freely.
+fn disposition(tag: &str) -> Option<String> {
+    match tag {
+        "DO_NOT_CONTACT" => Some("do_not_call".to_owned()),
+        tag => protocol::disposition(tag),
     }
 }
 
@@ -203,9 +213,9 @@ fn facts(call: &Value, report: &Report) -> Facts {
                 word
             }
         }),
-        disposition: text(call, "/disposition_tag"),
         recording_url: text(call, "/recording_url"),
         transcript: text(call, "/concatenated_transcript"),
         summary: text(call, "/summary"),
+        ..Facts::default()
     }
 }

@@ -325,7 +325,7 @@ fn its_webhooks_tell_a_call_from_its_answer_to_its_citations() {
         ("cost", json!(0.071)),
         ("costCurrency", json!("USD")),
         ("answeredBy", json!("human")),
-        ("disposition", json!("COMPLETED_ACTION")),
+        ("disposition_tag", json!("COMPLETED_ACTION")),
         ("transcript", json!("assistant: Hello Ada \n user: Hi \n ")),
         ("summary", json!("Ada confirmed.")),
         ("call_ended_by", json!("USER")),
@@ -581,5 +581,21 @@ fn a_machine_gets_the_message_or_nothing() {
     ] {
         let body = body(&json!({"answering_machine": told, "metadata": metadata}));
         assert_eq!(body["voicemail"], expected, "{told}");
+    }
+}
+
+#[test]
+fn the_tag_is_the_disposition() {
+    for (tag, disposition) in [
+        (json!("DO_NOT_CONTACT"), Some("do_not_call")),
+        (json!("COMPLETED_ACTION"), Some("completed_action")),
+        (json!("Call them, on Monday"), None),
+        (Value::Null, None),
+    ] {
+        let call = json!({ "call_id": "c", "status": "completed", "completed": true, "answered_by": "human",
+            "disposition_tag": tag });
+        let report = read(&call.to_string());
+        assert_eq!(report.disposition.as_deref(), disposition, "{tag}");
+        assert_eq!(report.result["disposition_tag"], tag);
     }
 }

@@ -106,7 +106,7 @@ fn conversation(mut data: Value, was_picked_up: bool, address: &str) -> Option<R
         answered_at: answered_at.filter(|_| report.answered),
         provider_call_id: Some(id),
         reference,
-        status: facts.disposition.clone().or(status),
+        status: facts.ended_reason.clone().or(status),
         result: protocol::result(&facts, rest),
         ..report
     })
@@ -169,7 +169,7 @@ fn failure(mut data: Value) -> Option<Report> {
     let mut rest = only(body, &KEPT_FAILURE);
     rest.extend(only(data, &KEPT));
     let facts = Facts {
-        disposition: reason.clone(),
+        ended_reason: reason.clone(),
         ..Facts::default()
     };
     Some(Report {
@@ -224,7 +224,7 @@ fn facts(data: &Value, report: &Report, id: &str, address: &str) -> Facts {
         cost,
         cost_currency: cost.map(|_| "USD"),
         answered_by: (report.outcome == Some(Outcome::Voicemail)).then(|| "machine".to_owned()),
-        disposition: text(data, "/metadata/termination_reason"),
+        ended_reason: text(data, "/metadata/termination_reason"),
         recording_url: is_recorded.then(|| {
             format!(
                 "{address}/v1/convai/conversations/{}/audio",

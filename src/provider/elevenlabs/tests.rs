@@ -275,7 +275,7 @@ fn a_transcription_is_of_a_call_that_was_picked_up() {
     for (name, value) in [
         ("durationSec", json!(47.0)),
         ("costCurrency", json!("USD")),
-        ("disposition", json!("Client disconnected: 1000")),
+        ("endedReason", json!("Client disconnected: 1000")),
         (
             "recordingUrl",
             json!(format!("{ADDRESS}/v1/convai/conversations/{ID}/audio")),

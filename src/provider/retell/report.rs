@@ -67,6 +67,7 @@ fn read(call: Value, event: Option<&str>) -> Option<Report> {
         answered_at,
         provider_call_id: Some(provider_call_id),
         reference: reference(&call),
+        disposition: reason.as_deref().and_then(disposition).map(str::to_owned),
         status: reason.or_else(|| event.map(str::to_owned)).or(status),
         result: protocol::result(&facts(&call), only(call, &KEPT)),
         ..report
@@ -90,10 +91,19 @@ fn facts(call: &Value) -> Facts {
         cost: cents.map(|cents| cents / 100.0),
         cost_currency: cents.map(|_| "USD"),
         answered_by: machine.map(|machine| if machine { "machine" } else { "human" }.to_owned()),
-        disposition: text(call, "/disconnection_reason"),
+        ended_reason: text(call, "/disconnection_reason"),
         recording_url: text(call, "/recording_url"),
         transcript: text(call, "/transcript"),
         summary: text(call, "/call_analysis/call_summary"),
+    }
+}
+
+/// What the callee asked for. When to call back is not among Retell's own fields.
+fn disposition(reason: &str) -> Option<&'static str> {
+    match reason {
+        "user_requested_dnc" => Some("do_not_call"),
+        "user_requested_callback" => Some("callback"),
+        _ => None,
     }
 }
 

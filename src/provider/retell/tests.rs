@@ -271,7 +271,7 @@ fn its_webhooks_tell_a_call_from_its_answer_to_its_analysis() {
         ("durationSec", json!(47.0)),
         ("cost", json!(0.094)),
         ("costCurrency", json!("USD")),
-        ("disposition", json!("user_hangup")),
+        ("endedReason", json!("user_hangup")),
         ("transcript", json!("Agent: Hello Ada\nUser: Hi")),
     ] {
         assert_eq!(ended.result[name], value, "{name}");
@@ -500,5 +500,20 @@ fn what_to_do_with_a_machine_overrides_the_agent() {
             body["agent_override"]["agent"]["voicemail_option"], expected,
             "{told}"
         );
+    }
+}
+
+#[test]
+fn what_the_callee_asks_for_is_a_disposition() {
+    for (reason, disposition) in [
+        ("user_requested_dnc", Some("do_not_call")),
+        ("user_requested_callback", Some("callback")),
+        ("user_hangup", None),
+    ] {
+        let call = json!({ "call_id": "c", "call_status": "ended", "disconnection_reason": reason,
+            "start_timestamp": 1_767_323_053_000_u64 });
+        let report = read(&json!({ "event": "call_ended", "call": call }).to_string());
+        assert_eq!(report.disposition.as_deref(), disposition, "{reason}");
+        assert_eq!(report.outcome, Some(Outcome::Answered), "{reason}");
     }
 }

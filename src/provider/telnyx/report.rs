@@ -168,7 +168,7 @@ fn read(event: &str, at: Option<DateTime<Utc>>, payload: Value) -> Report {
     let facts = Facts {
         cost,
         answered_by: answered_by(event, &payload),
-        disposition: cause.clone().filter(|_| report.kind == ReportKind::Ended),
+        ended_reason: cause.clone().filter(|_| report.kind == ReportKind::Ended),
         recording_url: recording(&payload),
         ..Facts::default()
     };

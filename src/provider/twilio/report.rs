@@ -123,7 +123,7 @@ impl Said<'_> {
             // The ringing of an unanswered call does not count as duration.
             duration_sec: seconds.filter(|_| is_over && answered),
             answered_by: self.who(),
-            disposition: is_over.then(|| self.status.to_owned()),
+            ended_reason: is_over.then(|| self.status.to_owned()),
             ..facts
         };
         Report {

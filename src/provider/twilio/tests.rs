@@ -307,7 +307,7 @@ fn a_look_up_tells_where_a_call_stands() {
     );
     assert_eq!(
         unpaid.result,
-        json!({"durationSec": 42.0, "disposition": "completed"})
+        json!({"durationSec": 42.0, "endedReason": "completed"})
     );
     let paid = report(
         json!({"sid": CALL, "status": "completed", "price": "-0.01400", "price_unit": "eur"}),
@@ -601,7 +601,7 @@ fn minutes_are_no_seconds_and_ringing_is_no_talk() {
         result("CallStatus=completed&To=%2B14155550123&Called=%2B14155550123&SipResponseCode=200");
     assert_eq!(
         numbers,
-        json!({"disposition": "completed", "SipResponseCode": "200"})
+        json!({"endedReason": "completed", "SipResponseCode": "200"})
     );
 }
 

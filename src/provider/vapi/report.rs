@@ -143,7 +143,7 @@ impl Said {
             cost,
             cost_currency: cost.map(|_| "USD"),
             answered_by: (report.outcome == Some(Outcome::Voicemail)).then(|| "machine".to_owned()),
-            disposition: self.text("/endedReason"),
+            ended_reason: self.text("/endedReason"),
             // The call's own recording URL cannot be fetched; this one leads to the file, with the key.
             recording_url: is_recorded
                 .then(|| format!("{address}/call/{}/mono-recording", words::percent(id))),

@@ -338,7 +338,7 @@ fn its_webhooks_tell_a_call_from_its_ring_to_its_report() {
         ("durationSec", json!(47.0)),
         ("cost", json!(0.0612)),
         ("costCurrency", json!("USD")),
-        ("disposition", json!("customer-ended-call")),
+        ("endedReason", json!("customer-ended-call")),
         ("transcript", json!("AI: Hello Ada\nUser: Hi")),
         ("summary", json!("Ada confirmed.")),
         (

@@ -127,6 +127,8 @@ fn said(says: Says, dial: (usize, usize), naming: Naming, named: Option<Referenc
     };
     let names_itself = naming != Naming::ReferenceWithoutId;
     Report {
+        disposition: None,
+        callback_at: None,
         kind,
         outcome,
         answered: matches!(says, Says::Answered | Says::Dropped(_)),

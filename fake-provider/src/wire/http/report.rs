@@ -51,6 +51,14 @@ pub(super) fn object(call: &Call) -> Map<String, Value> {
         if let Some(who) = who_answered(&end) {
             put("answeredBy", json!(who));
         }
+        if let (Some(word), true) = (&call.plan.disposition, end.talked.is_some()) {
+            put("disposition", json!(word));
+            if let Some(after) = call.plan.call_back {
+                let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+                let at = end.at.saturating_add(after);
+                put("callbackAt", json!(clock::rfc3339(at)));
+            }
+        }
         if end.ending == Ending::Voicemail && call.on_machine == OnMachine::LeaveMessage {
             put("messageLeft", json!(true));
         }
