@@ -6,6 +6,12 @@ select jsonb_build_object(
     'noAnswerBase', pgdial.iso_8601(g.no_answer_base), 'faultBase', pgdial.iso_8601(g.fault_base), 'backoffCap', pgdial.iso_8601(g.backoff_cap),
     'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region,
     'startsAt', g.starts_at, 'endsAt', g.ends_at, 'retryAt', g.retry_at,
+    'goal', case when g.goal_count is not null then jsonb_build_object('outcome', g.goal_outcome, 'count', g.goal_count) end,
+    'budget', g.budget,
+    'answerGuard', case when g.answer_guard_last is not null
+                        then jsonb_build_object('last', g.answer_guard_last, 'answeredBelow', g.answer_guard_below) end,
+    'ramp', case when g.ramp_from is not null
+                 then jsonb_build_object('from', g.ramp_from, 'step', g.ramp_step, 'every', pgdial.iso_8601(g.ramp_every)) end,
     'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic,
     'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign
 from pgdial.campaigns g

@@ -108,6 +108,7 @@ begin
         'hold_until', e.hold_until, 'result', e.result))
     from unnest(p_endings) e;
     perform pgdial.end_dials(p_endings);
+    perform pgdial.note_endings(p_endings, p_now);
 end $$;
 
 -- end_attempt: the same for one row. Returns the verdict.

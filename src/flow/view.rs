@@ -25,7 +25,7 @@ mod webhook;
 pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use contact_limit::ContactLimit;
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
-pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
+pub use lane::{AnswerGuard, Campaign, Goal, Ramp, Trunk, TrunkAdapter, TrunkTerms};
 pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;

@@ -37,6 +37,7 @@ mod fairness;
 mod fake_provider;
 mod floods;
 mod forget;
+mod goals;
 mod heartbeat;
 mod held_snapshot;
 mod hours;
