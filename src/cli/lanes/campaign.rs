@@ -149,6 +149,10 @@ impl Changes for CampaignChanges {
         calls.campaigns(name)
     }
 
+    fn is_paused(lane: &Campaign) -> bool {
+        lane.paused
+    }
+
     fn table(lanes: &[Campaign], out: &mut Out) -> Result<(), Failure> {
         let row = |lane: &Campaign| {
             vec![
