@@ -97,3 +97,17 @@ create table pgdial.acts (
     detail jsonb not null default '{}'
 );
 create index acts_of on pgdial.acts (kind, name, seq);
+
+-- How attempts ended, of campaigns that are judged by it (sql/rules/goals.sql), kept as long as the campaign: retention
+-- must not bring a goal out of reach. No number, no words.
+create table pgdial.campaign_endings (
+    call_id uuid not null,
+    claim_no bigint not null,
+    campaign text not null,
+    at timestamptz not null,
+    outcome pgdial.outcome not null,
+    cost numeric,                         -- null: not reported
+    primary key (call_id, claim_no)
+);
+create index campaign_endings_reached on pgdial.campaign_endings (campaign, outcome) include (cost);
+create index campaign_endings_latest on pgdial.campaign_endings (campaign, at desc) include (outcome);

@@ -34,6 +34,16 @@ begin
         guard = case when p_changes ? 'guard' then (p_changes ->> 'guard')::int else g.guard end,
         caller_ids = case when p_changes ? 'callerIds' then p_changes ->> 'callerIds' else g.caller_ids end,
         retry_at = coalesce(p_changes ->> 'retryAt', g.retry_at),
+        goal_outcome = case when p_changes ? 'goal' then p_changes -> 'goal' ->> 'outcome' else g.goal_outcome end,
+        goal_count = case when p_changes ? 'goal' then (p_changes -> 'goal' ->> 'count')::int else g.goal_count end,
+        budget = case when p_changes ? 'budget' then (p_changes ->> 'budget')::numeric else g.budget end,
+        answer_guard_last = case when p_changes ? 'answerGuard' then (p_changes -> 'answerGuard' ->> 'last')::int
+                                 else g.answer_guard_last end,
+        answer_guard_below = case when p_changes ? 'answerGuard' then (p_changes -> 'answerGuard' ->> 'answeredBelow')::numeric
+                                  else g.answer_guard_below end,
+        ramp_from = case when p_changes ? 'ramp' then (p_changes -> 'ramp' ->> 'from')::int else g.ramp_from end,
+        ramp_step = case when p_changes ? 'ramp' then (p_changes -> 'ramp' ->> 'step')::int else g.ramp_step end,
+        ramp_every = case when p_changes ? 'ramp' then (p_changes -> 'ramp' ->> 'every')::interval else g.ramp_every end,
         starts_at = case when p_changes ? 'startsAt' then pgdial.read_timestamp(p_changes ->> 'startsAt') else g.starts_at end,
         ends_at = case when p_changes ? 'endsAt' then pgdial.read_timestamp(p_changes ->> 'endsAt') else g.ends_at end,
         region = case when p_changes ? 'region' then upper(p_changes ->> 'region' collate "C") else g.region end,
@@ -161,7 +171,8 @@ declare
         when 'campaign' then array['trunk', 'cap', 'weight', 'maxAttempts', 'ringTimeout', 'maxDuration', 'busyBase',
             'noAnswerBase', 'faultBase', 'backoffCap', 'redialUnknown', 'guard', 'region', 'callingHours', 'zoneBasis',
             'contactLimits', 'topic', 'preset', 'startsAt', 'endsAt', 'retryAt',
-            'callerIds', 'answeringMachine', 'voicemail', 'voicemailBase', 'dispositionRules', 'optOutScope', 'requireConsent']
+            'callerIds', 'answeringMachine', 'voicemail', 'voicemailBase', 'dispositionRules', 'optOutScope', 'requireConsent',
+            'goal', 'budget', 'answerGuard', 'ramp']
         else array['slots', 'callsPerSecond', 'lookUp', 'idempotent', 'reportsWithin'] end;
     v_faults text[] := '{}';
     v_field text;
@@ -209,6 +220,14 @@ begin
             when v_field in ('idempotent', 'redialUnknown', 'requireConsent') then
                 v_fits := v_value in ('true', 'false');
                 v_wanted := case v_field when 'idempotent' then 'true or false, or null for what its adapter declares' else 'true or false' end;
+            when v_field in ('goal', 'budget', 'answerGuard', 'ramp') then
+                v_fits := pgdial.is_goal(v_field, p_changes -> v_field);
+                v_wanted := case v_field
+                    when 'goal' then '{"outcome": "answered" or "voicemail", "count": from 1 to 999999999}'
+                    when 'budget' then 'a number above 0'
+                    when 'answerGuard' then '{"last": from 10 to 1000 attempts, "answeredBelow": a part of them, above 0 and up to 1}'
+                    else '{"from": 2, "step": 2, "every": "10 minutes"}: whole numbers from 1 to 999999 and at least a second' end
+                    || ', or null for none';
             when v_field = 'retryAt' then
                 v_fits := v_value in ('backoff', 'other_part', 'next_day');
                 v_wanted := 'backoff, other_part or next_day';
@@ -271,6 +290,30 @@ as $$
 begin
     return case when jsonb_typeof(p_names) = 'array'
                 then nullif(array(select distinct n from jsonb_array_elements_text(p_names) n order by n), '{}') end;
+end $$;
+
+-- is_goal: is this a value for goal, budget, answerGuard or ramp?
+create or replace function pgdial.is_goal(p_field text, p_value jsonb) returns boolean
+language plpgsql stable
+as $$
+declare
+    v_number constant numeric := case when jsonb_typeof(p_value) = 'number' then (p_value #>> '{}')::numeric
+                                      when jsonb_typeof(p_value -> 'answeredBelow') = 'number' then (p_value ->> 'answeredBelow')::numeric end;
+begin
+    if p_field = 'budget' then
+        return coalesce(v_number > 0 and v_number <= 1000000000000, false);
+    end if;
+    if jsonb_typeof(p_value) is distinct from 'object'
+       or array(select k from jsonb_object_keys(p_value) k order by k) <> (case p_field
+            when 'goal' then array['count', 'outcome'] when 'ramp' then array['every', 'from', 'step']
+            else array['answeredBelow', 'last'] end) then
+        return false;
+    end if;
+    return coalesce(case p_field
+        when 'goal' then p_value ->> 'outcome' in ('answered', 'voicemail') and p_value ->> 'count' ~ '^[1-9][0-9]{0,8}$'
+        when 'ramp' then p_value ->> 'from' ~ '^[1-9][0-9]{0,5}$' and p_value ->> 'step' ~ '^[1-9][0-9]{0,5}$'
+            and pgdial.is_length_between(p_value ->> 'every', '1 second', '365 days')
+        else p_value ->> 'last' ~ '^([1-9][0-9]{1,2}|1000)$' and v_number > 0 and v_number <= 1 end, false);
 end $$;
 
 create or replace function pgdial.is_length_between(p_text text, p_least interval, p_most interval) returns boolean

@@ -37,6 +37,9 @@ begin
         else raise exception 'pgdial.resume: "%" is neither campaign nor trunk', p_kind;
     end case;
     v_found := found;
+    if p_kind = 'campaign' then
+        perform pgdial.judge_goals(p_name, pgdial.now());    -- before anything is dialled
+    end if;
     perform pgdial.act_as(v_before[1], v_before[2]);
     return v_found;
 end $$;
@@ -82,6 +85,7 @@ begin
         delete from pgdial.trunk_pace p where p.trunk = old.name;
     else
         delete from pgdial.campaign_trust t where t.campaign = old.name;
+        delete from pgdial.campaign_endings n where n.campaign = old.name;
     end if;
     return case when tg_op = 'DELETE' then old else new end;
 end $$;

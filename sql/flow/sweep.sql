@@ -20,7 +20,7 @@ declare
     v_n int;
 begin
     counts := '{}';
-    foreach v_kind in array array['unresolved', 'not_placed', 'unknown', 'expired', 'suppressed', 'placed', 'unmatched', 'parked_applied', 'removed'] loop
+    foreach v_kind in array array['unresolved', 'not_placed', 'unknown', 'expired', 'suppressed', 'placed', 'unmatched', 'parked_applied', 'removed', 'guarded'] loop
         begin
             v_n := case v_kind
                 when 'unresolved' then pgdial.sweep_leases(v_now, p_limit)
@@ -31,7 +31,8 @@ begin
                 when 'placed' then pgdial.sweep_unplaced(v_now, p_limit * 20)
                 when 'unmatched' then pgdial.sweep_unmatched(v_now, p_limit * 5)
                 when 'parked_applied' then pgdial.sweep_parked(v_now, p_limit)
-                when 'removed' then pgdial.sweep_finished(v_now, p_keep, p_limit * 10) end;
+                when 'removed' then pgdial.sweep_finished(v_now, p_keep, p_limit * 10)
+                when 'guarded' then pgdial.sweep_goals(v_now) end;
         exception when others then
             -- One guard per kind, around those of the rows: a failing kind does not stop the others.
             raise warning 'pgdial: sweep of % failed: % (%)', v_kind, sqlerrm, sqlstate;
@@ -66,6 +67,8 @@ as $$
                 ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
                 ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
+                ((select p_now + '10 seconds' from pgdial.campaigns g
+                  where not g.paused and (g.goal_count is not null or g.budget is not null or g.answer_guard_last is not null) limit 1)),
                 ((select min(g.ends_at) from pgdial.campaigns g
                   where exists (select from pgdial.calls c where c.state = 'waiting' and c.campaign = g.name))),
                 ((select p_now from (select c.id from pgdial.calls c where c.state = 'waiting' and c.area = 0 order by c.id limit 1) c)),

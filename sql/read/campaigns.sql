@@ -8,6 +8,12 @@ select jsonb_build_object(
     'answeringMachine', g.answering_machine, 'voicemail', g.voicemail, 'voicemailBase', pgdial.iso_8601(g.voicemail_base),
     'conflicts', pgdial.campaign_conflicts(g),
     'startsAt', g.starts_at, 'endsAt', g.ends_at, 'retryAt', g.retry_at,
+    'goal', case when g.goal_count is not null then jsonb_build_object('outcome', g.goal_outcome, 'count', g.goal_count) end,
+    'budget', g.budget,
+    'answerGuard', case when g.answer_guard_last is not null
+                        then jsonb_build_object('last', g.answer_guard_last, 'answeredBelow', g.answer_guard_below) end,
+    'ramp', case when g.ramp_from is not null
+                 then jsonb_build_object('from', g.ramp_from, 'step', g.ramp_step, 'every', pgdial.iso_8601(g.ramp_every)) end,
     'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic,
     'dispositionRules', g.disposition_rules, 'optOutScope', g.opt_out_scope, 'requireConsent', g.require_consent,
     'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign

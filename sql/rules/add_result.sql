@@ -50,6 +50,7 @@ begin
     update pgdial.calls c set result = v_merged
     where c.id = p_call.id and c.claim_no = p_claim_no
       and c.state::text not in ('dialing', 'unresolved', 'in_call');
+    perform pgdial.note_cost(p_call.id, p_claim_no, v_merged);
     p_call.claim_no := p_claim_no;
     p_call.attempt := v_attempt.attempt;
     perform pgdial.note(p_call, 'result_added', p_now, p_detail - 'why' || jsonb_build_object('result', (

@@ -130,6 +130,7 @@ begin
         'hold_until', e.hold_until, 'result', e.result, 'disposition', e.disposition, 'callback_at', e.callback_at))
     from unnest(p_endings) e;
     perform pgdial.end_dials(p_endings);
+    perform pgdial.note_endings(p_endings, p_now);
 
     -- By number, so that two batches that list the same numbers wait for each other and never deadlock.
     if exists (select from unnest(p_endings) e where pgdial.settles_it(e.disposition)) then

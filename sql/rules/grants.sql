@@ -19,6 +19,7 @@ declare
     -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids, mentions and hours_for,
     -- which need functions that the caller may not call, and place, which sees what the owner sees.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'end_in_words',
+        'present_cap', 'ramp_steps', 'ramps_since', 'next_step',
         -- And preview_campaign.
         'preview_campaign', 'capped_calls', 'hours_over_lease', 'estimate_of', 'pace', 'caller_ids_left', 'usable_caller_ids', 'dials_from', 'breaker', 'cluster_changed', 'place', 'why',
         -- Called by why.

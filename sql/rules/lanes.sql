@@ -46,7 +46,7 @@ begin
         where p_trunks is null or t.name = any (p_trunks)
     ), lane as materialized (     -- materialized: reasons are found once
         select g.name as campaign, g.trunk, g.weight, coalesce(f.n, 0) as in_flight,
-               g.starts_at, g.cap - coalesce(f.n, 0) as cap_room, r.trial_room, i.room as caller_ids_room, i.opens_at as caller_ids_open_at, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
+               g.starts_at, v.next_step, v.cap - coalesce(f.n, 0) as cap_room, r.trial_room, i.room as caller_ids_room, i.opens_at as caller_ids_open_at, t.free, t.allowed, t.held_until, t.pace_opens_at, t.breaker_opens_at,
                -- A single array, because the claim reads this for each campaign with work.
                nullif(array_remove(array[
                     case when g.ends_at is not null and g.ends_at <= p_now + pgdial.longest_lease(g.trunk) then 'campaign_over' end,
@@ -58,7 +58,7 @@ begin
                     case when i.room <= 0 then 'caller_ids_spent' end,
                     case when t.breaker_allows = 0 then t.breaker_reason end,
                     case when t.free <= 0 then 'trunk_full' end,
-                    case when g.cap - coalesce(f.n, 0) <= 0 then 'campaign_full' end,
+                    case when v.cap - coalesce(f.n, 0) <= 0 then 'campaign_full' end,
                     case when r.trial_room <= 0 then 'on_trial' end,
                     case when t.pace_allows <= 0 then 'pacing' end], null), '{}') as reasons
         from unnest(p_campaigns) w (name)
@@ -66,6 +66,8 @@ begin
              join trunk t on t.name = g.trunk
              left join (select campaign, sum(n)::int as n, sum(dialing)::int as dialing from flying group by campaign) f
                  on f.campaign = g.name
+             cross join lateral (select case when g.ramp_from is null then g.cap else pgdial.present_cap(g, p_now) end as cap,
+                                        case when g.ramp_from is not null then pgdial.next_step(g, p_now) end as next_step) v
              left join pgdial.campaign_trust k on k.campaign = g.name
              left join lateral (
                  select case when v_trouble then cardinality(pgdial.run_of_campaign(
@@ -82,6 +84,7 @@ begin
            case when l.reasons is null then least(l.cap_room, l.trial_room, l.caller_ids_room, l.free, l.allowed) else 0 end,
            greatest(least(l.free, l.allowed), 0),
            l.reasons[1], case when l.reasons[1] = 'campaign_not_started' then l.starts_at
+                              when l.reasons[1] = 'campaign_full' then l.next_step
                               when l.reasons[1] = 'trunk_held' then l.held_until
                               when l.reasons[1] = 'caller_ids_spent' then l.caller_ids_open_at
                               when l.reasons[1] = 'pacing' then l.pace_opens_at

@@ -279,7 +279,8 @@ begin
                     || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
                     || coalesce((select format('; %s of them by dials in doubt: %s', d.in_doubt, d.advice)
                                  from pgdial.doubts(v_trunk.name) d), '')
-               when 'campaign_full' then format('campaign %s has %s calls in flight, its cap is %s', v_campaign.name, o.n, v_campaign.cap)
+               when 'campaign_full' then format('campaign %s has %s calls in flight, its cap is %s', v_campaign.name, o.n, pgdial.present_cap(v_campaign, p_now))
+                    || coalesce(' now, ramping up: the next step is at ' || pgdial.in_utc(pgdial.next_step(v_campaign, p_now)), '')
                     || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
                when 'on_trial' then format('campaign %s has had no call accepted recently, or several refused since, so only a few are dialled at once: their results decide',
                     v_campaign.name)
@@ -292,7 +293,7 @@ begin
                          when 'breaker' then v_breaker.not_before
                          when 'provider_full' then v_breaker.not_before
                          when 'trunk_full' then o.free_at
-                         when 'campaign_full' then o.free_at
+                         when 'campaign_full' then least(o.free_at, pgdial.next_step(v_campaign, p_now))
                          when 'pacing' then (pgdial.pace(v_trunk, p_now)).opens_at end
     from unnest(p_lane.reasons) r (reason)
          -- The oldest live call, and when enough of them will have ended for one more.
@@ -300,7 +301,7 @@ begin
              select count(*)::int as n, (array_agg(c.id order by c.claimed_at, c.id))[1] as id, min(c.claimed_at) as claimed_at,
                     (array_agg(c.deadline_at order by c.claimed_at, c.id))[1] as deadline_at,
                     (array_agg(c.deadline_at order by c.deadline_at))[
-                        count(*) + 1 - case r.reason when 'trunk_full' then v_trunk.slots else v_campaign.cap end] as free_at
+                        count(*) + 1 - case r.reason when 'trunk_full' then v_trunk.slots else pgdial.present_cap(v_campaign, p_now) end] as free_at
              from pgdial.calls c
              where c.state in ('dialing', 'unresolved', 'in_call')
                and case r.reason when 'trunk_full' then c.trunk = v_trunk.name else c.campaign = v_campaign.name end

@@ -95,6 +95,8 @@ pub trait Changes: clap::Args {
         calls: &Queue,
         name: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Self::Lane>, Error>>;
+    /// Whether it is paused.
+    fn is_paused(lane: &Self::Lane) -> bool;
     /// Prints them as a table.
     fn table(lanes: &[Self::Lane], out: &mut Out) -> Result<(), Failure>;
     /// One row as names and values.
@@ -154,7 +156,14 @@ pub async fn run<C: Changes>(
         LaneCommand::Resume { name, why } => {
             let resumed = calls.resume(kind, name, by, why.as_deref()).await?;
             there_is(resumed, kind, name)?;
-            out.note(format!("{kind} {name} dials again"));
+            let lanes = C::lanes(calls, Some(name)).await?;
+            out.note(if lanes.first().is_some_and(C::is_paused) {
+                format!(
+                    "{kind} {name} has paused itself again: `pgdial {kind}s show {name}` says why"
+                )
+            } else {
+                format!("{kind} {name} dials again")
+            });
             show_to_program::<C>(name, calls, out).await?;
         }
     }

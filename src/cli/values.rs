@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Failure;
 use crate::{
@@ -223,6 +223,42 @@ pub fn instant_or_none(text: &str) -> Result<Value, String> {
     })
 }
 
+/// `answered=500`, or `none`.
+pub fn goal_or_none(text: &str) -> Result<Value, String> {
+    let wanted = || "an outcome and how many, as in answered=500, or none".to_owned();
+    if text == "none" {
+        return Ok(Value::Null);
+    }
+    let (outcome, count) = text.split_once('=').ok_or_else(wanted)?;
+    let count: i64 = count.parse().map_err(|_no_number| wanted())?;
+    Ok(json!({ "outcome": outcome, "count": count }))
+}
+
+/// `0.05/50`, or `none`.
+pub fn answer_guard_or_none(text: &str) -> Result<Value, String> {
+    let wanted = || "a part and of how many attempts, as in 0.05/50, or none".to_owned();
+    if text == "none" {
+        return Ok(Value::Null);
+    }
+    let (below, last) = text.split_once('/').ok_or_else(wanted)?;
+    let below: f64 = below.parse().map_err(|_no_number| wanted())?;
+    let last: i64 = last.parse().map_err(|_no_number| wanted())?;
+    Ok(json!({ "last": last, "answeredBelow": below }))
+}
+
+/// `2+2/10m`, or `none`.
+pub fn ramp_or_none(text: &str) -> Result<Value, String> {
+    let wanted = || "a first cap, a step and how often, as in 2+2/10m, or none".to_owned();
+    if text == "none" {
+        return Ok(Value::Null);
+    }
+    let (caps, every) = text.split_once('/').ok_or_else(wanted)?;
+    let (from, step) = caps.split_once('+').ok_or_else(wanted)?;
+    let from: i64 = from.parse().map_err(|_no_number| wanted())?;
+    let step: i64 = step.parse().map_err(|_no_number| wanted())?;
+    Ok(json!({ "from": from, "step": step, "every": interval(every)?.to_sql() }))
+}
+
 /// Default of `--by`: `cli:` and the user of this shell, or in a container the user's number.
 pub fn default_by(variables: &Variables) -> String {
     let user = variables.get("USER").or_else(|| variables.get("LOGNAME"));
@@ -270,6 +306,26 @@ mod tests {
         assert!(number_or_none::<i64>("lots").is_err());
         let none = number_or_none::<i64>("none").unwrap();
         assert_eq!(none.into_json(), Value::Null);
+    }
+
+    #[test]
+    fn goals_guards_and_ramps_are_written_in_one_word() {
+        assert_eq!(
+            goal_or_none("answered=500").unwrap(),
+            json!({ "outcome": "answered", "count": 500 })
+        );
+        assert_eq!(
+            answer_guard_or_none("0.05/50").unwrap(),
+            json!({ "last": 50, "answeredBelow": 0.05 })
+        );
+        assert_eq!(
+            ramp_or_none("2+3/10m").unwrap(),
+            json!({ "from": 2, "step": 3, "every": "600 seconds" })
+        );
+        for parse in [goal_or_none, answer_guard_or_none, ramp_or_none] {
+            assert_eq!(parse("none").unwrap(), Value::Null);
+            assert!(parse("2").unwrap_err().contains("as in "));
+        }
     }
 
     #[test]

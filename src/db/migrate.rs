@@ -88,6 +88,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/judge",
     "rules/breaker",
     "rules/evidence",
+    "rules/goals",
     "rules/cluster",
     "rules/in_flight",
     "rules/caller_ids",

@@ -32,7 +32,9 @@ pub use evidence::{
     CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDate,
 };
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
-pub use lane::{Campaign, DispositionRule, Trunk, TrunkAdapter, TrunkTerms};
+pub use lane::{
+    AnswerGuard, Campaign, DispositionRule, Goal, Ramp, Trunk, TrunkAdapter, TrunkTerms,
+};
 pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;

@@ -41,6 +41,7 @@ mod fairness;
 mod fake_provider;
 mod floods;
 mod forget;
+mod goals;
 mod heartbeat;
 mod held_snapshot;
 mod hours;

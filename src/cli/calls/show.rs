@@ -18,7 +18,15 @@ pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
     if !call.attempts.is_empty() {
         out.line("")?;
         let header = [
-            "attempt", "claim", "trunk", "from", "claimed", "in call", "ended", "as", "outcome",
+            "attempt",
+            "claim",
+            "trunk",
+            "from",
+            "claimed",
+            "in call",
+            "ended",
+            "as",
+            "outcome",
             "disposition",
             "why",
         ];

@@ -11,7 +11,11 @@ use crate::{
         values::{self, Interval, Limit},
     },
     domain::{AnsweringMachine, Region},
-    flow::{Error, Queue, lanes::LaneKind, view::Campaign},
+    flow::{
+        Error, Queue,
+        lanes::LaneKind,
+        view::{AnswerGuard, Campaign, Goal, Ramp},
+    },
 };
 
 /// What can be set of a campaign.
@@ -66,6 +70,19 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
+    /// Pause the campaign once so many of its calls ended so, as in answered=500; or none.
+    #[arg(long, value_name = "OUTCOME=N|none", value_parser = values::goal_or_none)]
+    pub goal: Option<Value>,
+    /// Pause the campaign once its calls have cost so much, in the platform's currency; or none.
+    #[arg(long, value_name = "AMOUNT|none", value_parser = values::number_or_none::<f64>)]
+    pub budget: Option<Limit<f64>>,
+    /// Pause the campaign if of so many latest attempts fewer than this part were answered, as in 0.05/50; or none.
+    #[arg(long, value_name = "PART/N|none", value_parser = values::answer_guard_or_none)]
+    pub answer_guard: Option<Value>,
+    /// Let the cap grow since the latest resume, or the start, as in 2+2/10m: from 2 on, 2 more every 10 minutes; or
+    /// none.
+    #[arg(long, value_name = "FROM+STEP/TIME|none", value_parser = values::ramp_or_none)]
+    pub ramp: Option<Value>,
     /// Pool of caller ids to dial from, or none: then as the trunk does.
     #[arg(long, value_name = "POOL|none", value_parser = values::text_or_none)]
     pub caller_ids: Option<Limit<String>>,
@@ -145,6 +162,10 @@ impl Changes for CampaignChanges {
             ("guard", self.guard.map(Limit::into_json)),
             ("region", self.region.map(Limit::into_json)),
             ("callerIds", self.caller_ids.clone().map(Limit::into_json)),
+            ("goal", self.goal.clone()),
+            ("budget", self.budget.map(Limit::into_json)),
+            ("answerGuard", self.answer_guard.clone()),
+            ("ramp", self.ramp.clone()),
             ("retryAt", self.retry_at.clone().map(Value::from)),
             ("startsAt", self.starts_at.clone()),
             ("endsAt", self.ends_at.clone()),
@@ -172,6 +193,10 @@ impl Changes for CampaignChanges {
         name: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Campaign>, Error>> {
         calls.campaigns(name)
+    }
+
+    fn is_paused(lane: &Campaign) -> bool {
+        lane.paused
     }
 
     fn table(lanes: &[Campaign], out: &mut Out) -> Result<(), Failure> {
@@ -225,6 +250,13 @@ impl Changes for CampaignChanges {
             ("guard", or_none(lane.guard)),
             ("region", or_none(lane.region.as_ref())),
             ("caller ids", or_none(lane.caller_ids.as_ref())),
+            ("goal", or_none(lane.goal.as_ref().map(goal))),
+            ("budget", or_none(lane.budget)),
+            (
+                "answer guard",
+                or_none(lane.answer_guard.as_ref().map(answer_guard)),
+            ),
+            ("ramp", or_none(lane.ramp.as_ref().map(ramp))),
             ("retry at", lane.retry_at.clone()),
             ("starts at", or_none(lane.starts_at.map(instant))),
             ("ends at", or_none(lane.ends_at.map(instant))),
@@ -267,6 +299,25 @@ fn text_or_null(given: &str) -> Value {
 
 fn all_or_none(names: &[String]) -> String {
     or_none(Some(names.join(", ")).filter(|names| !names.is_empty()))
+}
+
+fn goal(goal: &Goal) -> String {
+    format!("{} {}", goal.count, goal.outcome)
+}
+
+fn answer_guard(guard: &AnswerGuard) -> String {
+    let AnswerGuard {
+        last,
+        answered_below,
+    } = guard;
+    format!("below {answered_below} of the latest {last}")
+}
+
+fn ramp(ramp: &Ramp) -> String {
+    format!(
+        "from {}, {} more every {}",
+        ramp.from, ramp.step, ramp.every
+    )
 }
 
 fn is_paused(lane: &Campaign) -> String {

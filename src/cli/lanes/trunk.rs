@@ -88,6 +88,10 @@ impl Changes for TrunkChanges {
         calls.trunks(name)
     }
 
+    fn is_paused(lane: &Trunk) -> bool {
+        lane.paused
+    }
+
     fn table(lanes: &[Trunk], out: &mut Out) -> Result<(), Failure> {
         let row = |lane: &Trunk| {
             vec![

@@ -70,6 +70,15 @@ pub struct Campaign {
     /// not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later).
     #[schema(example = "backoff")]
     pub retry_at: String,
+    /// It pauses itself once so many of its calls ended so; null means never.
+    pub goal: Option<Goal>,
+    /// It pauses itself once its calls have cost so much, in the platform's currency; null means never.
+    #[schema(example = 100.0)]
+    pub budget: Option<f64>,
+    /// It pauses itself if too few of its latest attempts were answered; null means never.
+    pub answer_guard: Option<AnswerGuard>,
+    /// How its cap grows since it was last resumed, or since its start; null means at once.
+    pub ramp: Option<Ramp>,
     /// Nothing is dialed before; null means at once.
     pub starts_at: Option<DateTime<Utc>>,
     /// Nothing is dialed from then on, retries included: what waits expires, live calls go on to their end. Null
@@ -101,6 +110,45 @@ pub struct Campaign {
     pub room: Option<i64>,
     /// Why `room` is 0; null otherwise.
     pub reason: Option<String>,
+}
+
+/// Calls of a campaign after which it is done.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Goal {
+    /// `answered` or `voicemail`.
+    #[schema(example = "answered")]
+    pub outcome: String,
+    /// How many, counted since a goal, a budget or an answer guard was first set.
+    #[schema(example = 500, minimum = 1, maximum = 999_999_999)]
+    pub count: i32,
+}
+
+/// The answer rate below which a campaign stops.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnswerGuard {
+    /// Of how many of the latest attempts, since it was last resumed, 10 to 1000. Those that could not ring are left
+    /// out.
+    #[schema(example = 50, minimum = 10, maximum = 1000)]
+    pub last: i32,
+    /// What part of them has to be answered, above 0 and up to 1.
+    #[schema(example = 0.05, exclusive_minimum = 0, maximum = 1)]
+    pub answered_below: f64,
+}
+
+/// How the cap of a campaign grows.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ramp {
+    /// The cap at first.
+    #[schema(example = 2, minimum = 1, maximum = 999_999)]
+    pub from: i32,
+    /// How much it grows each time, up to the campaign's cap and its trunk's slots.
+    #[schema(example = 2, minimum = 1, maximum = 999_999)]
+    pub step: i32,
+    /// How often it grows, at least 1 second.
+    pub every: Length,
 }
 
 /// A rule that finds the disposition of a call in its result.

@@ -9,7 +9,8 @@ use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
 use crate::flow::do_not_call::Scope;
 use crate::flow::forget::ForgetDoNotCall;
 use crate::flow::view::{
-    Act, CallerId, Campaign, ContactLimit, DispositionRule, DoNotCallEntry, Trunk, Worker,
+    Act, AnswerGuard, CallerId, Campaign, ContactLimit, DispositionRule, DoNotCallEntry, Goal,
+    Ramp, Trunk, Worker,
 };
 
 /// Selects calls: every given field must match. At least one field, or `{"all": true}`.
@@ -169,6 +170,15 @@ pub struct SetCampaignRequest {
     /// two need `callingHours`.
     #[schema(example = "backoff")]
     pub retry_at: Option<String>,
+    /// It pauses itself once so many of its calls ended so; null means never.
+    pub goal: Option<Goal>,
+    /// It pauses itself once its calls have cost so much, in the platform's currency; null means never.
+    #[schema(example = 100.0, exclusive_minimum = 0)]
+    pub budget: Option<f64>,
+    /// It pauses itself if too few of its latest attempts were answered; null means never.
+    pub answer_guard: Option<AnswerGuard>,
+    /// How its cap grows since it was last resumed, or since its start; null means at once.
+    pub ramp: Option<Ramp>,
     /// Nothing is dialed before (RFC 3339); null means at once.
     pub starts_at: Option<DateTime<Utc>>,
     /// Nothing is dialed from then on, retries included (RFC 3339): what waits expires, live calls go on to their
