@@ -1,5 +1,6 @@
 //! The do-not-call list.
 
+use chrono::{DateTime, Utc};
 use pgdial::{
     domain::{Outcome, Phone},
     flow::{
@@ -238,7 +239,10 @@ async fn an_entry_is_not_pending_because_of_calls_that_it_does_not_forbid() {
 async fn an_entry_that_is_over_forbids_nothing_and_goes() {
     let db = TestDb::new().await;
     db.list_nobody().await;
-    let now = chrono::Utc::now();
+    let now: DateTime<Utc> = sqlx::query_scalar("select pgdial.now()")
+        .fetch_one(&db.pool)
+        .await
+        .unwrap();
     let until = |hours: i64| Scope {
         until: Some(now + chrono::Duration::hours(hours)),
         ..Scope::default()

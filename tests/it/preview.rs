@@ -1,4 +1,4 @@
-//! preview_campaign: what would be dialled of a campaign, and how long it would take.
+//! `preview_campaign`: what would be dialled of a campaign, and how long it would take.
 
 use pgdial::{domain::Outcome, flow::view::Preview};
 use serde_json::{Value, json};

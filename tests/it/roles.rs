@@ -143,8 +143,11 @@ async fn a_stranger_sees_nothing() {
 #[tokio::test]
 async fn an_application_that_may_only_enqueue_does_so_in_its_own_transaction() {
     let db = TestDb::new().await;
-    db.sql("grant usage on schema pgdial to app; grant execute on function pgdial.enqueue to app")
-        .await;
+    db.sql(
+        "grant usage on schema pgdial to app; grant execute on function pgdial.enqueue(jsonb), \
+         pgdial.enqueue(text, text, jsonb, text, text, int, timestamptz, timestamptz, int, text, text) to app",
+    )
+    .await;
     let mut session = db.session_as("app").await;
     for end in ["rollback", "commit"] {
         run(&mut session, "begin").await.unwrap();

@@ -115,7 +115,7 @@ pub struct CampaignChanges {
     #[arg(long, value_name = "BASIS|hours", value_parser = values::basis_or_hours)]
     pub zone_basis: Option<Limit<String>>,
     /// Rules that find a call's disposition in its result, as a JSON list, or none:
-    /// [{"disposition": "do_not_call", "when": "$.analysis ? (@.optOut == true)"}].
+    /// `[{"disposition": "do_not_call", "when": "$.analysis ? (@.optOut == true)"}]`.
     #[arg(long, value_name = "JSON|none", value_parser = values::list_or_none)]
     pub disposition_rules: Option<Limit<Value>>,
     /// Where a callee who opts out is not called again.
