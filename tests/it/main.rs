@@ -105,4 +105,5 @@ mod webhook;
 mod webhook_late;
 mod why;
 mod why_next;
+mod why_rules;
 mod why_staged;
