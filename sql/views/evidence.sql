@@ -9,7 +9,7 @@ begin
         select jsonb_build_object(
             'id', c.id, 'to', c.phone, 'campaign', c.campaign, 'owner', c.owner, 'createdAt', c.created_at, 'callbackOf', c.callback_of,
             'attempts', coalesce((
-                select jsonb_agg(pgdial.evidence_of(c, a) order by a.claim_no) from pgdial.attempts a where a.call_id = c.id), '[]'),
+                select jsonb_agg(pgdial.evidence_of(c, a.claim_no) order by a.claim_no) from pgdial.attempts a where a.call_id = c.id), '[]'),
             'doNotCall', coalesce((
                 select jsonb_agg(jsonb_build_object(
                     'topic', nullif(d.topic, ''), 'campaign', nullif(d.campaign, ''), 'until', d.until, 'reason', d.reason,
@@ -19,12 +19,14 @@ begin
 end $$;
 
 -- evidence_of: one dial. Earlier dials: those to the same number that may have rung.
-create or replace function pgdial.evidence_of(p_call pgdial.calls, p_attempt pgdial.attempts) returns jsonb
+create or replace function pgdial.evidence_of(p_call pgdial.calls, p_claim_no bigint) returns jsonb
 language plpgsql stable
 as $$
 declare
-    v_at constant timestamptz := p_attempt.claimed_at;
-    v_allowed constant jsonb := coalesce(p_attempt.allowed, '{}');
+    v_attempt constant pgdial.attempts := (
+        select a from pgdial.attempts a where a.call_id = p_call.id and a.claim_no = p_claim_no);
+    v_at constant timestamptz := v_attempt.claimed_at;
+    v_allowed constant jsonb := coalesce(v_attempt.allowed, '{}');
     v_zones constant text[] := array(select jsonb_array_elements_text(v_allowed -> 'zones'));
     v_regions constant text[] := array(select jsonb_array_elements_text(v_allowed -> 'regions'));
     v_dials constant timestamptz[] := array(
@@ -33,8 +35,8 @@ declare
           and a.ended_as is distinct from 'deferred');
 begin
     return jsonb_build_object(
-        'claimNo', p_attempt.claim_no, 'attempt', p_attempt.attempt, 'trunk', p_attempt.trunk, 'from', p_call.from_number,
-        'providerCallId', p_attempt.provider_call_id, 'claimedAt', v_at,
+        'claimNo', v_attempt.claim_no, 'attempt', v_attempt.attempt, 'trunk', v_attempt.trunk, 'from', p_call.from_number,
+        'providerCallId', v_attempt.provider_call_id, 'claimedAt', v_at,
         'localTimes', (select coalesce(jsonb_object_agg(z, date_trunc('second', pgdial.local_time(z, v_at))), '{}') from unnest(v_zones) z),
         'regions', to_jsonb(v_regions), 'hours', v_allowed -> 'hours',
         'hoursSource', (select h.source from pgdial.calling_hours h where h.name = v_allowed ->> 'hours'),
@@ -45,16 +47,16 @@ begin
             'in24Hours', (select count(*) from unnest(v_dials) d where d > v_at - '24 hours'::interval),
             'in7Days', cardinality(v_dials)),
         'answeredAt', (select min(e.at) from pgdial.call_events e
-                       where e.call_id = p_call.id and e.claim_no = p_attempt.claim_no and e.kind = 'answered'),
-        'endedAt', p_attempt.ended_at, 'endedAs', p_attempt.ended_as, 'outcome', p_attempt.outcome,
-        'disposition', p_attempt.disposition,
+                       where e.call_id = p_call.id and e.claim_no = v_attempt.claim_no and e.kind = 'answered'),
+        'endedAt', v_attempt.ended_at, 'endedAs', v_attempt.ended_as, 'outcome', v_attempt.outcome,
+        'disposition', v_attempt.disposition,
         'optedOut', (select jsonb_build_object('at', e.at, 'topic', e.detail ->> 'topic', 'campaign', e.detail ->> 'campaign')
                      from pgdial.call_events e
-                     where e.call_id = p_call.id and e.claim_no = p_attempt.claim_no and e.kind = 'opted_out'
+                     where e.call_id = p_call.id and e.claim_no = v_attempt.claim_no and e.kind = 'opted_out'
                      order by e.seq limit 1),
         'callback', (select jsonb_build_object('at', e.detail ->> 'callback_at', 'call', e.detail ->> 'call', 'why', e.detail ->> 'why')
                      from pgdial.call_events e
-                     where e.call_id = p_call.id and e.claim_no = p_attempt.claim_no and e.kind = 'callback'
+                     where e.call_id = p_call.id and e.claim_no = v_attempt.claim_no and e.kind = 'callback'
                      order by e.seq desc limit 1));
 end $$;
 
