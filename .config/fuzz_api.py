@@ -32,9 +32,17 @@ RULES = [
     r"^the cursor is not one of ours",
     r'^completed calls are redriven with "force" only',
     r'^"force" is for redrive',
-    r'^"why" is empty',
+    r'^"why" ("why" )?is empty',
+    r'^"why" is missing: whoever pauses',
     # Which numbers there are is a table.
-    r'^"(to|from)" is ',
+    r'^"(to|from|number)" is ',
+    # So are time zones, calling hours, contact limits and pools.
+    r'^"(timezone|regions)".* no IANA time zone',
+    r'^"(callerIds|callingHours|contactLimits|preset)" ',
+    r'^"consentExpiresAt" ',
+    r'^"(startsAt|endsAt)" ',
+    r'^"until" lies in the past',
+    r'^"(days|firstDay|lastDay|calendar)"',
     r'^"region" (is|must be) ',
     # JSON Schema counts 3.0 among the whole numbers; here they are written without a fraction.
     r'^"(cap|slots|weight|maxAttempts|guard)" must be a whole number',

@@ -78,7 +78,8 @@ begin
             '"regions" must be an array of regions (ISO 3166), as in ["US-FL"], or null for all' end,
         case when coalesce(p_limit ->> 'allCampaigns', 'false') not in ('true', 'false') then
             '"allCampaigns" must be true or false' end,
-        case when length(p_limit ->> 'source') > 1000 then '"source" has at most 1000 characters' end], null));
+        case when jsonb_typeof(p_limit -> 'source') not in ('string', 'null') then '"source" must be a text'
+             when length(p_limit ->> 'source') > 1000 then '"source" has at most 1000 characters' end], null));
 end $$;
 
 create or replace function pgdial.are_regions(p_regions jsonb) returns boolean

@@ -145,6 +145,10 @@ pub(super) async fn remove_do_not_call(
     Object(request): Object<DoNotCallRemoveRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
     let phone = needed(&request.to, request.region.as_deref())?;
+    if request.topic.as_deref() == Some("") {
+        let detail = "\"topic\" is empty: leave it out for the entry of all topics";
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
     let by = owner.by();
     let scope = request.scope();
     let removed = app

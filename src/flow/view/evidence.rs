@@ -18,8 +18,10 @@ pub struct Evidence {
     #[schema(example = "+14155550100")]
     pub to: String,
     /// Name of the campaign.
+    #[schema(example = "spring")]
     pub campaign: String,
     /// Who enqueued it.
+    #[schema(example = "api:crm")]
     pub owner: String,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
@@ -42,8 +44,10 @@ pub struct ListEntry {
     /// When the entry ends; null means never.
     pub until: Option<DateTime<Utc>>,
     /// Reason given when it was added.
+    #[schema(example = "asked not to be called")]
     pub reason: String,
     /// Who added it; `callee` after an opt-out.
+    #[schema(example = "callee")]
     pub by: String,
     /// When it was added.
     pub at: DateTime<Utc>,
@@ -111,10 +115,13 @@ pub struct DialEvidence {
 #[serde(deny_unknown_fields)]
 pub struct SpecialDate {
     /// Name of the calendar.
+    #[schema(example = "us-federal@2026-11")]
     pub calendar: String,
     /// The date, as in `2026-12-25`.
+    #[schema(example = "2026-12-25")]
     pub day: String,
     /// Name of the day.
+    #[schema(example = "Christmas Day")]
     pub name: String,
 }
 

@@ -237,8 +237,10 @@ pub struct SetContactLimitRequest {
     #[schema(example = "24 hours")]
     pub period: String,
     /// `rolling` (the default): the period before now; `local_day`: today and the days before it, by the callee's clock.
+    #[schema(pattern = "^(rolling|local_day)$")]
     pub boundary: Option<String>,
     /// Which dials of a number count together: `number` (the default), `number_and_topic` or `number_and_campaign`.
+    #[schema(pattern = "^number(_and_topic|_and_campaign)?$")]
     pub per: Option<String>,
     /// Holds only for callees who may be in one of these regions (ISO 3166); null means for all.
     #[schema(example = json!(["US-FL"]), min_items = 1, max_items = 100)]

@@ -91,7 +91,6 @@ pub struct SetCalendarRequest {
     #[schema(max_length = 1000, pattern = r"^[^\u0000]*$")]
     pub source: Option<String>,
     /// Days with hours of their own.
-    #[schema(max_items = 5000)]
     pub days: Vec<SetSpecialDay>,
     /// Reason, kept with the act.
     pub why: Option<Why>,
