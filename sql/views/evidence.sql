@@ -35,7 +35,7 @@ declare
           and a.ended_as is distinct from 'deferred');
 begin
     return jsonb_build_object(
-        'claimNo', v_attempt.claim_no, 'attempt', v_attempt.attempt, 'trunk', v_attempt.trunk, 'from', p_call.from_number,
+        'claimNo', v_attempt.claim_no, 'attempt', v_attempt.attempt, 'trunk', v_attempt.trunk, 'from', coalesce(v_attempt.caller_id, p_call.from_number),
         'providerCallId', v_attempt.provider_call_id, 'claimedAt', v_at,
         'localTimes', (select coalesce(jsonb_object_agg(z, date_trunc('second', pgdial.local_time(z, v_at))), '{}') from unnest(v_zones) z),
         'regions', to_jsonb(v_regions), 'hours', v_allowed -> 'hours',

@@ -30,6 +30,12 @@ async fn a_dial_shows_hours_consent_list_and_what_came_of_it() {
     let later = json!({ "consentRef": "form 8" });
     db.calls.amend(id, "ann", &later).await.unwrap();
     let second = db.claim(1).await.pop().unwrap();
+    // As if its campaign had a pool of caller ids by then.
+    db.sql(
+        r#"update pgdial.call_events set detail = detail || '{"caller_id": "+14155550177"}'
+           where kind = 'active' and claim_no = 2"#,
+    )
+    .await;
     let opts_out = Report {
         disposition: Some("do_not_call".to_owned()),
         provider_call_id: Some("two".to_owned()),
@@ -53,6 +59,7 @@ async fn a_dial_shows_hours_consent_list_and_what_came_of_it() {
     assert_eq!(shown, db.text(&local).await);
     assert_eq!(one.list_as_of, one.claimed_at);
     assert_eq!(one.from.as_deref(), Some("+14155550199"));
+    assert_eq!(two.from.as_deref(), Some("+14155550177"));
     assert_eq!(one.outcome.as_deref(), Some("busy"));
     assert_eq!(one.dials_before.in_7_days, 0);
     let refs = [one, two].map(|dial| dial.consent_ref.as_deref());
