@@ -37,7 +37,8 @@ RULES = [
     # Which numbers there are is a table.
     r'^"(to|from|number)" is ',
     # So are time zones, calling hours, contact limits and pools.
-    r'^"(timezone|regions)".* no IANA time zone',
+    r'^"(timezone|regions|dispositionRules)"',
+    r'^"topic" and "campaign" exclude each other',
     r'^"(callerIds|callingHours|contactLimits|preset)" ',
     r'^"consentExpiresAt" ',
     r'^"(startsAt|endsAt)" ',

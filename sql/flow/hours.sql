@@ -233,7 +233,8 @@ begin
         from (select e.n, case
                   when jsonb_typeof(e.entry) <> 'object' then 'must be an object, as in {"day": "2026-12-25", "name": "Christmas Day"}'
                   when pgdial.read_day(e.entry ->> 'day') is null then 'needs a "day", as in "2026-12-25"'
-                  when coalesce(e.entry ->> 'name', '') !~ '[^[:space:]]' or length(e.entry ->> 'name') > 200 then
+                  when jsonb_typeof(e.entry -> 'hours') not in ('string', 'null') then 'has "hours" that are no text, as in "09:00-12:00"'
+                  when jsonb_typeof(e.entry -> 'name') <> 'string' or coalesce(e.entry ->> 'name', '') !~ '[^[:space:]]' or length(e.entry ->> 'name') > 200 then
                       'needs a "name" of at most 200 characters'
                   when (e.entry - 'day' - 'name' - 'hours') <> '{}' then 'has an unknown field: known are day, name, hours'
                   when pgdial.slots_problem(e.entry ->> 'hours') is not null then pgdial.slots_problem(e.entry ->> 'hours')

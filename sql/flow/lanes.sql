@@ -259,7 +259,7 @@ begin
                 v_fits := jsonb_typeof(p_changes -> v_field) = 'string' and length(v_value) between 1 and 100;
                 v_wanted := 'a text of 1 to 100 characters, or null for none';
             when v_field in ('ringTimeout', 'maxDuration', 'busyBase', 'noAnswerBase', 'faultBase', 'voicemailBase', 'backoffCap') then
-                v_fits := pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
+                v_fits := jsonb_typeof(p_changes -> v_field) = 'string' and pgdial.is_length_between(v_value, case when v_field in ('ringTimeout', 'maxDuration')
                     then '1 second'::interval else '1 millisecond' end,
                     case v_field when 'ringTimeout' then '10 minutes'::interval when 'maxDuration' then '6 hours' else '365 days' end);
                 v_wanted := format('a length of time %s, as in "45 seconds"', case v_field
