@@ -43,10 +43,13 @@ RULES = [
     r'^"consentExpiresAt" ',
     r'^"(startsAt|endsAt)" ',
     r'^"until" lies in the past',
-    r'^"(days|firstDay|lastDay|calendar)"',
+    r'^"(days|firstDay|lastDay|calendar|week)"',
+    r'^"name" of ',
+    r'^"period" must be ',
+    r'^"(goal|budget|answerGuard|ramp|rest|retryAt|zoneBasis)" ',
     r'^"region" (is|must be) ',
     # JSON Schema counts 3.0 among the whole numbers; here they are written without a fraction.
-    r'^"(cap|slots|weight|maxAttempts|guard)" must be a whole number',
+    r'^"(cap|slots|weight|maxAttempts|guard|dailyCap|atMost)" must be a whole number',
     r"^invalid type: floating point",
     r"^the number is on the do-not-call list",
     r"^its number was forgotten",
@@ -54,7 +57,7 @@ RULES = [
     r'^"as" is (for resolve|missing)',
     r"^there is no trunk of this name",
     r"^nothing to change was given$",
-    r'^"(ringTimeout|maxDuration|busyBase|noAnswerBase|faultBase|backoffCap|callsPerSecond|lookUp|reportsWithin)" must be ',
+    r'^"(ringTimeout|maxDuration|busyBase|noAnswerBase|faultBase|voicemailBase|backoffCap|callsPerSecond|lookUp|reportsWithin)" must be ',
     r'^"(created|ended)(After|Before)" ',
 ]
 
