@@ -1,8 +1,8 @@
 -- claim: waiting -> dialing, for at most p_wanted calls on the trunks that this worker can dial.
 -- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
 -- Returns a row per call, in the order in which they are picked, with what its dial needs; or one row without a
--- call. Each has a verdict (claimed, none, gate_timeout) and, when fewer than wanted were claimed, wait_ms: 0 = look again; n
--- = the time until a call can become due; null = only an event can change the result.
+-- call. Each has a verdict (claimed, none, gate_timeout) and, when fewer than wanted were claimed, wait_ms: 0 = look
+-- again; n = the time until a call can become due; null = only an event can change the result.
 -- p_accounts: where each of these trunks dials (is_its_account); null = not stated.
 -- p_leases: how many seconds a dial may take on each of them; null = 60. The worker dials no longer than that.
 -- due_ms: how long the call was due before it was claimed. traceparent: the trace of the request that
@@ -122,8 +122,11 @@ end $$;
 -- is_draining: a draining worker gets no calls, ever again. Asked after the pick: who sees a call that was enqueued
 -- after the drain sees the drain.
 create or replace function pgdial.is_draining(p_worker uuid) returns boolean
-language sql stable
-as $$ select coalesce((select w.draining from pgdial.workers w where w.id = p_worker), false) $$;
+language plpgsql stable
+as $$
+begin
+    return coalesce((select w.draining from pgdial.workers w where w.id = p_worker), false);
+end $$;
 
 -- has_room: can any of these trunks take another call? A cheap first check, so that a worker without a free
 -- slot does not read the queue. lanes decides.
@@ -228,7 +231,8 @@ begin
             claim_seq = p_seq, claimed_at = p_now, claimed_by = p_worker, lease_until = p_now + l.sec * '1 second'::interval,
             lease_sec = nullif(l.sec, 60), ring_timeout_sec = t.ring, max_duration_sec = t.talk,
             deadline_at = p_now + (l.sec + t.ring + t.talk) * '1 second'::interval + '1 minute'::interval,     -- own_deadline
-            trunk = p.trunk, caller_id = coalesce(p.caller_id, c.from_number), account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
+            trunk = p.trunk, caller_id = coalesce(p.caller_id, c.from_number),
+            account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
             answering_machine = case when c.id = any (v_to_hang_up) then 'hang_up' else g.answering_machine end, answered_by = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
         from unnest(p_picked, pgdial.caller_ids_for(p_picked, p_now)) p (id, phone, campaign, trunk, caller_id)

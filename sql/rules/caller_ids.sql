@@ -77,7 +77,7 @@ begin
         from unnest(v_counted) n;
 end $$;
 
--- caller_ids_left: how many calls a pool can still give a number to on a trunk; null: any. With none left, when
+-- caller_ids_left: how many calls a pool can still give a number to on a trunk; null: any, as without a pool. With none left, when
 -- the first comes back by time alone: the oldest dial of a full number leaves its 24 hours, or a rest ends.
 create or replace function pgdial.caller_ids_left(
     p_pool text, p_trunk text, p_now timestamptz, out room int, out opens_at timestamptz
@@ -85,6 +85,9 @@ create or replace function pgdial.caller_ids_left(
 language plpgsql stable
 as $$
 begin
+    if p_pool is null then
+        return;
+    end if;
     if exists (select from pgdial.caller_ids k
                where k.pool = p_pool and k.trunk = p_trunk and k.daily_cap is null and not k.paused
                  and coalesce(k.rest_until <= p_now, true)) then

@@ -76,9 +76,7 @@ begin
                  select case when s.refused >= 3 or not pgdial.is_trusted(k.accepted_at, g.resumed_at, p_now)
                              then greatest(1, g.guard - s.refused) - coalesce(f.dialing, 0) end as trial_room
                  where g.guard is not null) r on true
-             left join lateral (
-                 select c.room, c.opens_at from pgdial.caller_ids_left(g.caller_ids, g.trunk, p_now) c
-                 where g.caller_ids is not null) i on true
+             left join lateral pgdial.caller_ids_left(g.caller_ids, g.trunk, p_now) i on true
     )
     select l.campaign, l.trunk, l.weight, l.in_flight,
            case when l.reasons is null then least(l.cap_room, l.trial_room, l.caller_ids_room, l.free, l.allowed) else 0 end,

@@ -180,7 +180,7 @@ begin
         foreach v_area in array v_areas loop
             v_batch := pgdial.pick_within(
                 p_campaign, p_trunk, p_quota - cardinality(v_found), v_head.priority, v_area, p_skips,
-                p_taken || array(select f.phone from unnest(v_found) f), p_unclaimable, p_avoid, p_now);
+                case when v_found = '{}' then p_taken else p_taken || array(select f.phone from unnest(v_found) f) end, p_unclaimable, p_avoid, p_now);
             v_found := v_found || v_batch;
             v_more := v_more or cardinality(v_batch) > 0;
             exit when cardinality(v_found) >= p_quota;

@@ -27,8 +27,9 @@ declare
         select a from pgdial.attempts a where a.call_id = p_call.id and a.claim_no = p_claim_no);
     v_at constant timestamptz := v_attempt.claimed_at;
     v_allowed constant jsonb := coalesce(v_attempt.allowed, '{}');
-    v_zones constant text[] := array(select jsonb_array_elements_text(v_allowed -> 'zones'));
-    v_regions constant text[] := array(select jsonb_array_elements_text(v_allowed -> 'regions'));
+    v_area constant pgdial.areas := (select a from pgdial.areas a where a.id = (v_allowed ->> 'area')::int);
+    v_zones constant text[] := coalesce(pgdial.callee_zones(v_allowed ->> 'basis', v_area), '{}');
+    v_regions constant text[] := coalesce(pgdial.callee_regions(v_allowed ->> 'basis', v_area), '{}');
     v_dials constant timestamptz[] := array(
         select a.claimed_at from pgdial.calls c join pgdial.attempts a on a.call_id = c.id
         where c.phone = p_call.phone and c.phone <> 'forgotten' and a.claimed_at < v_at and a.claimed_at > v_at - '7 days'::interval
