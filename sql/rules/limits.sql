@@ -192,27 +192,17 @@ end $$;
 
 -- put_crowd_aside: the calls that follow these in the queue, as far as limits hold them too: at most 2,000 are
 -- looked at. Only those that are put aside are locked.
--- Index: calls_claimable, calls_claimable_by_area.
 create or replace function pgdial.put_crowd_aside(p_held pgdial.held[], p_now timestamptz) returns int
 language plpgsql volatile
 as $$
 declare
+    v_unclaimable constant uuid[] := array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
     v_ids constant uuid[] := array(
         select k.id
         from (select h.campaign, h.priority, case when g.calling_hours is not null then h.area end as area, min(h.run_at) as run_at
               from unnest(p_held) h join pgdial.campaigns g on g.name = h.campaign group by 1, 2, 3) q
-             -- In the order in which pick reads the campaign.
-             cross join lateral (
-                 (select c.id from pgdial.calls c
-                  where q.area is null and c.state = 'waiting' and c.campaign = q.campaign and c.priority = q.priority
-                    and c.run_at >= q.run_at and c.run_at <= p_now
-                  order by c.run_at, c.id limit 2000)
-                 union all
-                 (select c.id from pgdial.calls c
-                  where c.state = 'waiting' and c.campaign = q.campaign and c.priority = q.priority and c.area = q.area
-                    and c.run_at >= q.run_at and c.run_at <= p_now
-                  order by c.run_at, c.id limit 2000)) k
-        where k.id not in (select o.call_id from pgdial.unclaimable o where o.until > p_now)
+             cross join lateral pgdial.queue(q.campaign, q.priority, q.area, q.run_at, '00000000-0000-0000-0000-000000000000',
+                 '{}', v_unclaimable, 2000, p_now) k
         limit 2000);
     v_held constant pgdial.held[] := array(select h from pgdial.held(v_ids, p_now) h);
 begin
