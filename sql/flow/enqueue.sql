@@ -126,7 +126,7 @@ begin
         select a.ordinal, k.verdict, k.id, k.detail
         from asked a cross join lateral pgdial.key_answer(a.owner, a.idempotency_key, a.request_hash) k
         where coalesce(a.verdict, 'known') = 'known' and not (a.id in (select new.id from new));
-    if exists (select from pgdial.calls c where c.state = 'waiting' and c.area = 0) then
+    if exists (select from pgdial.calls c where c.state = 'waiting' and c.area = 0 and c.created_at = v_now) then
         perform pgdial.wake('sweep');   -- a place that nobody has had yet
     end if;
 exception when lock_not_available or deadlock_detected then
