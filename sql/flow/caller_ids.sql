@@ -70,7 +70,6 @@ create or replace function pgdial.check_caller_id(p_changes jsonb, p_is_new bool
 language plpgsql stable
 as $$
 declare
-    v_known constant text[] := array['pool', 'trunk', 'dailyCap', 'paused', 'rest'];
     v_faults text[] := '{}';
     v_field text;
     v_value text;
@@ -80,15 +79,11 @@ begin
     if p_is_new and p_changes ->> 'pool' is null then
         v_faults := array['"pool" is missing: the name of a new pool, or of one that there is'];
     end if;
-    v_faults := v_faults || pgdial.why_faults(p_why);
+    v_faults := v_faults || pgdial.why_faults(p_why) || pgdial.unknown_fields(p_changes, array['pool', 'trunk', 'dailyCap', 'paused', 'rest']);
     if p_why is null and (p_changes ->> 'paused' = 'true' or p_changes ->> 'rest' is not null) then
         v_faults := v_faults || '"why" is missing: whoever pauses a number or lets it rest says why'::text;
     end if;
     for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k order by k loop
-        if v_field <> all (v_known) then
-            v_faults := v_faults || format('"%s" is an unknown field: known are %s', left(v_field, 60),
-                                           array_to_string(v_known, ', '));
-        end if;
         continue when v_value is null;
         case v_field
             when 'pool' then

@@ -60,13 +60,17 @@ declare
     v_period constant text := p_limit ->> 'period';
     v_boundary constant text := coalesce(p_limit ->> 'boundary', 'rolling');
 begin
-    perform pgdial.known_fields(p_limit, array['counts', 'atMost', 'period', 'boundary', 'per', 'regions', 'allCampaigns', 'source']);
-    perform pgdial.refuse(pgdial.name_faults('a contact limit', p_name) || pgdial.why_faults(p_why) || array_remove(array[
-        case when jsonb_typeof(p_limit -> 'counts') <> 'string' or coalesce(p_limit ->> 'counts', '') !~ '^[a-z][a-z0-9_]{0,62}$' then
+    perform pgdial.refuse(pgdial.name_faults('a contact limit', p_name) || pgdial.why_faults(p_why)
+        || pgdial.unknown_fields(p_limit, array['counts', 'atMost', 'period', 'boundary', 'per', 'regions', 'allCampaigns', 'source'])
+        || array_remove(array[
+        case when jsonb_typeof(p_limit -> 'counts') <> 'string'
+                  or coalesce(p_limit ->> 'counts', '') !~ '^[a-z][a-z0-9_]{0,62}$' then
             '"counts" must be attempts, conversations or voicemails, or an outcome or disposition, as in not_interested' end,
-        case when jsonb_typeof(p_limit -> 'atMost') not in ('number', 'null') or coalesce(p_limit ->> 'atMost', '1') !~ '^[1-9][0-9]{0,2}$|^1000$' then
+        case when jsonb_typeof(p_limit -> 'atMost') not in ('number', 'null')
+                  or coalesce(p_limit ->> 'atMost', '1') !~ '^[1-9][0-9]{0,2}$|^1000$' then
             '"atMost" must be a whole number from 1 to 1000' end,
-        case when jsonb_typeof(p_limit -> 'period') <> 'string' or not coalesce(pgdial.is_length_between(v_period, '1 minute', '400 days'), false) then
+        case when jsonb_typeof(p_limit -> 'period') <> 'string'
+                  or not coalesce(pgdial.is_length_between(v_period, '1 minute', '400 days'), false) then
                  '"period" must be a length of time from 1 minute to 400 days, as in "24 hours"'
              when v_boundary = 'local_day' and extract(epoch from v_period::interval) % 86400 <> 0 then
                  '"period" must be whole days where "boundary" is local_day' end,
@@ -76,7 +80,7 @@ begin
         case when coalesce(jsonb_typeof(p_limit -> 'regions'), 'null') <> 'null'
                   and not pgdial.are_regions(p_limit -> 'regions') then
             '"regions" must be an array of regions (ISO 3166), as in ["US-FL"], or null for all' end,
-        case when jsonb_typeof(p_limit -> 'allCampaigns') not in ('boolean', 'null') or coalesce(p_limit ->> 'allCampaigns', 'false') not in ('true', 'false') then
+        case when jsonb_typeof(p_limit -> 'allCampaigns') not in ('boolean', 'null') then
             '"allCampaigns" must be true or false' end,
         case when jsonb_typeof(p_limit -> 'source') not in ('string', 'null') then '"source" must be a text'
              when length(p_limit ->> 'source') > 1000 then '"source" has at most 1000 characters' end], null));

@@ -196,16 +196,13 @@ create or replace function pgdial.check_calendar(p_name text, p_calendar jsonb, 
 language plpgsql stable
 as $$
 declare
-    v_known constant text[] := array['firstDay', 'lastDay', 'source', 'days'];
     v_days constant jsonb := case when jsonb_typeof(p_calendar -> 'days') = 'array' then p_calendar -> 'days' else '[]' end;
-    v_faults text[] := pgdial.name_faults('a calendar', p_name) || pgdial.why_faults(p_why);
+    v_faults text[] := pgdial.name_faults('a calendar', p_name) || pgdial.why_faults(p_why)
+        || pgdial.unknown_fields(p_calendar, array['firstDay', 'lastDay', 'source', 'days']);
     v_first date;
     v_last date;
     v_field text;
 begin
-    for v_field in select k from jsonb_object_keys(p_calendar) k where k <> all (v_known) order by k loop
-        v_faults := v_faults || format('"%s" is an unknown field: known are %s', left(v_field, 60), array_to_string(v_known, ', '));
-    end loop;
     foreach v_field in array array['firstDay', 'lastDay'] loop
         if p_calendar ? v_field and pgdial.read_day(p_calendar ->> v_field) is null then
             v_faults := v_faults || format('"%s" must be a day, as in "2026-01-01"', v_field);

@@ -189,12 +189,8 @@ begin
         v_faults := array['"name" of a trunk has 1 to 31 lower-case letters, digits and underscores, '
             'the first a letter, as in eu_west'];
     end if;
-    v_faults := v_faults || pgdial.why_faults(p_why);
+    v_faults := v_faults || pgdial.why_faults(p_why) || pgdial.unknown_fields(p_changes - 'why', v_known);
     for v_field, v_value in select k, p_changes ->> k from jsonb_object_keys(p_changes) k order by k loop
-        if v_field <> all (v_known || 'why'::text) then
-            v_faults := v_faults || format('"%s" is an unknown field: known are %s', left(v_field, 60),
-                                           array_to_string(v_known, ', '));
-        end if;
         continue when v_value is null;
         case
             when v_field in ('cap', 'slots', 'weight', 'maxAttempts', 'guard') then
@@ -325,15 +321,12 @@ exception when data_exception then
     return false;   -- not an interval at all
 end $$;
 
-create or replace function pgdial.known_fields(p_changes jsonb, p_known text[]) returns void
+-- unknown_fields: a fault for each field that is not known.
+create or replace function pgdial.unknown_fields(p_object jsonb, p_known text[]) returns text[]
 language plpgsql immutable
 as $$
-declare
-    v_field text;
 begin
-    select k into v_field from jsonb_object_keys(p_changes) k where k <> all (p_known) limit 1;
-    if v_field is not null then
-        raise exception 'unknown field "%": known are %', v_field, array_to_string(p_known, ', ')
-            using errcode = 'invalid_parameter_value';
-    end if;
+    return array(
+        select format('"%s" is an unknown field: known are %s', left(k, 60), array_to_string(p_known, ', '))
+        from jsonb_object_keys(p_object) k where k <> all (p_known) order by k);
 end $$;

@@ -15,8 +15,8 @@ begin
         raise exception 'a filter is a JSON object, as in {"campaign": "spring-2026", "state": "failed"}'
             using errcode = 'invalid_parameter_value';
     end if;
-    perform pgdial.known_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'region', 'campaign',
-        'createdAfter', 'createdBefore', 'endedAfter', 'endedBefore', 'all']);
+    perform pgdial.refuse(pgdial.unknown_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'region', 'campaign',
+        'createdAfter', 'createdBefore', 'endedAfter', 'endedBefore', 'all']));
     if v_filter - '{all,region}'::text[] = '{}' and v_filter -> 'all' is distinct from 'true' then
         raise exception 'an empty filter means every call: say {"all": true} if that is meant'
             using errcode = 'invalid_parameter_value';

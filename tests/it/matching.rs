@@ -316,7 +316,10 @@ async fn what_cannot_be_read_is_refused_with_words() {
         (json!({ "campaign": null }), "say {\"all\": true}"),
         (json!({ "all": false }), "say {\"all\": true}"),
         (json!([]), "a filter is a JSON object"),
-        (json!({ "status": "failed" }), "unknown field \"status\""),
+        (
+            json!({ "status": "failed" }),
+            "\"status\" is an unknown field",
+        ),
         (
             json!({ "state": "done" }),
             "\"state\" is one or several of waiting,",
