@@ -104,6 +104,8 @@ declare
     v_phone constant text := pgdial.needed_phone(p_phone, null, 'the number');
     v_reason text;
 begin
+    -- Of a campaign that is gone, too.
+    perform pgdial.check_scope(p_topic, case when p_topic is not null then p_campaign end, null, null);
     delete from pgdial.do_not_call d
     where d.phone = v_phone and d.topic = coalesce(p_topic, '') and d.campaign = coalesce(p_campaign, '')
     returning d.reason into v_reason;

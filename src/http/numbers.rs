@@ -145,11 +145,6 @@ pub(super) async fn remove_do_not_call(
     Object(request): Object<DoNotCallRemoveRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
     let phone = needed(&request.to, request.region.as_deref())?;
-    let topic = request.topic.as_deref().map(|topic| topic.chars().count());
-    if topic.is_some_and(|length| !(1..=100).contains(&length)) {
-        let detail = "\"topic\" has 1 to 100 characters: leave it out for the entry of all topics";
-        return Err(Problem::new(Code::InvalidRequest, detail));
-    }
     let by = owner.by();
     let scope = request.scope();
     let removed = app
