@@ -46,7 +46,7 @@ RULES = [
     r'^"(days|firstDay|lastDay|calendar|week)"',
     r'^"name" of ',
     r'^"period" must be ',
-    r'^"(goal|budget|answerGuard|ramp|rest|retryAt|zoneBasis|optOutScope|topic|answeringMachine|voicemail|redialUnknown|requireConsent)" ',
+    r'^"(goal|budget|answerGuard|ramp|rest|retryAt|topic)" ',
     r'^"region" (is|must be) ',
     # JSON Schema counts 3.0 among the whole numbers; here they are written without a fraction.
     r'^"(cap|slots|weight|maxAttempts|guard|dailyCap|atMost)" must be a whole number',

@@ -139,10 +139,10 @@ pub struct SetCampaignRequest {
     pub backoff_cap: Option<String>,
     /// What the provider is told to do if a machine answers: `ignore` (nothing is said of it), `hang_up` or
     /// `leave_message`. Default `ignore`.
-    #[schema(example = "hang_up")]
+    #[schema(example = "hang_up", pattern = "^(ignore|hang_up|leave_message)$")]
     pub answering_machine: Option<String>,
     /// What follows once a machine has answered: `complete` (the call is over) or `retry`. Default `complete`.
-    #[schema(example = "complete")]
+    #[schema(example = "complete", pattern = "^(complete|retry)$")]
     pub voicemail: Option<String>,
     /// First wait after a voicemail that is retried; doubles with each attempt. Default 2 hours.
     pub voicemail_base: Option<String>,
@@ -168,7 +168,7 @@ pub struct SetCampaignRequest {
     /// When a call is dialed again after `busy` or `no_answer`: `backoff` (default), `other_part` (in a part of the
     /// callee's day not tried yet: 9-12, 12-17, 17-20) or `next_day` (the same local time tomorrow or later). The last
     /// two need `callingHours`.
-    #[schema(example = "backoff")]
+    #[schema(example = "backoff", pattern = "^(backoff|other_part|next_day)$")]
     pub retry_at: Option<String>,
     /// It pauses itself once so many of its calls ended so; null means never.
     pub goal: Option<Goal>,
@@ -207,6 +207,7 @@ pub struct SetCampaignRequest {
     #[schema(min_items = 1, max_items = 20)]
     pub disposition_rules: Option<Vec<DispositionRule>>,
     /// Where a callee who opts out is not called again: `everywhere` (the default), `topic` or `campaign`.
+    #[schema(pattern = "^(everywhere|topic|campaign)$")]
     pub opt_out_scope: Option<String>,
     /// Whether only calls with a consent that has not expired are taken and dialed. Default false.
     pub require_consent: Option<bool>,
