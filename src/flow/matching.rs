@@ -47,16 +47,7 @@ impl Queue {
     /// Cancels one batch of the calls that wait or are in flight.
     pub async fn cancel_matching(&self, batch: &Batch<'_>) -> Result<BatchResponse, ChangeError> {
         let sql = "select pgdial.cancel_matching($1, $2, $3, $4, $5, $6)";
-        let answer = sqlx::query_as(sql)
-            .bind(Json(batch.filter))
-            .bind(batch.why)
-            .bind(batch.limit)
-            .bind(batch.dry_run)
-            .bind(batch.cursor)
-            .bind(batch.by)
-            .fetch_one(&self.pool)
-            .await;
-        let batched = read("cancel_matching", answer)?;
+        let batched = self.matching("cancel_matching", sql, batch).await?;
         if batched.verdicts.contains_key("requested") && !batched.dry_run {
             self.wake(Wake::Sweep);
         }
@@ -114,6 +105,20 @@ impl Queue {
     /// Brings one batch of the calls that a contact limit has put aside back to now: the next claim counts again.
     pub async fn recheck_matching(&self, batch: &Batch<'_>) -> Result<BatchResponse, ChangeError> {
         let sql = "select pgdial.recheck_matching($1, $2, $3, $4, $5, $6)";
+        let batched = self.matching("recheck_matching", sql, batch).await?;
+        if batched.verdicts.contains_key("due") && !batched.dry_run {
+            self.wake(Wake::Claim);
+        }
+        Ok(batched)
+    }
+
+    /// One batch of a verb that asks for no more than a batch.
+    async fn matching(
+        &self,
+        verb: &'static str,
+        sql: &'static str,
+        batch: &Batch<'_>,
+    ) -> Result<BatchResponse, ChangeError> {
         let answer = sqlx::query_as(sql)
             .bind(Json(batch.filter))
             .bind(batch.why)
@@ -123,11 +128,7 @@ impl Queue {
             .bind(batch.by)
             .fetch_one(&self.pool)
             .await;
-        let batched = read("recheck_matching", answer)?;
-        if batched.verdicts.contains_key("due") && !batched.dry_run {
-            self.wake(Wake::Claim);
-        }
-        Ok(batched)
+        read(verb, answer)
     }
 
     /// One page of an export, each call as JSON with a summary of its attempts, and the cursor of the next
