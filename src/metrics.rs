@@ -409,6 +409,8 @@ impl Maker {
             "unknown",
             "expired",
             "suppressed",
+            "placed",
+            "guarded",
             "unmatched",
             "parked_applied",
             "removed",

@@ -1,6 +1,6 @@
 -- next_due: the next moment at which time alone can make a waiting call claimable: a run_at in an open lane,
--- the pace of a lane with work, the opening of its hours, the end of a hold; in 1 s if due rows were passed over because they are locked.
--- Null: only an event can.
+-- the pace of a lane with work, the opening of its hours, the end of a hold; in 1 s if due rows were passed over
+-- because they are locked. Null: only an event can.
 create or replace function pgdial.next_due(
     p_trunks text[], p_heads pgdial.head[], p_in_flight pgdial.flying[], p_now timestamptz
 ) returns timestamptz
