@@ -337,7 +337,7 @@ async fn all_faults_of_a_lane_are_told_at_once() {
         (
             "campaigns",
             json!({ "name": "Spring", "cap": -1, "colour": 1, "busyBase": "soon", "why": long }),
-            "#/name #/why #/busyBase #/cap #/colour",
+            "#/name #/why #/colour #/busyBase #/cap",
         ),
         (
             "trunks",
