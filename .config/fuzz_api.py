@@ -92,6 +92,12 @@ class Signed(requests.auth.AuthBase):
 
 
 @schemathesis.hook
+def filter_headers(context, headers):
+    # HTTP drops white space at the ends, so the server may see a value that keeps to the document.
+    return all(not isinstance(value, str) or value == value.strip() for value in (headers or {}).values())
+
+
+@schemathesis.hook
 def before_call(context, case, kwargs):
     if case.operation.path.startswith("/callbacks/call-status"):
         kwargs["auth"] = Signed()

@@ -47,7 +47,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls",
     extensions(("x-problem-codes" = json!([Code::IdempotencyKeyLocked, Code::IdempotencyKeyReused, Code::Suppressed, Code::ConsentMissing, Code::UnknownCampaign, Code::CampaignOver]))),
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$", description = "1 to 255 characters, of your choice, in ASCII, without the spaces at its ends, which HTTP drops; for others use the field `idempotencyKey`. The same key with the same request is the same call for at least 24 hours.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[\\t -~]*[!-~][\\t -~]*$", description = "1 to 255 characters, of your choice, in ASCII, without the white space at its ends, which HTTP drops; for others use the field `idempotencyKey`. The same key with the same request is the same call for at least 24 hours.")),
     responses(
         (status = 201, description = "A new call; `Location` names it.", body = Call, headers(("Location" = String, description = "The path of the call."))),
         (status = 200, description = "This key with this request was seen before: the same call, with `Idempotent-Replayed: true`.", body = Call, headers(("Idempotent-Replayed" = bool, description = "Always true."))),

@@ -197,7 +197,8 @@ async fn metrics_show_the_queue_and_what_this_process_did() {
             answer.text
         );
     }
-    assert!(!answer.text.contains("555"));
+    // More than three digits: a duration may have those.
+    assert!(!answer.text.contains("4155550"));
 }
 
 #[tokio::test]
