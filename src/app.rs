@@ -170,6 +170,11 @@ pub fn start_api(
         stop: stop.clone(),
         ..settings
     };
+    let (listener_of_keys, until) = (calls.clone(), stop.clone());
+    supervisor.spawn("keys", async move {
+        listener_of_keys.run_key_listener(until).await;
+        Ok::<(), std::convert::Infallible>(())
+    });
     supervisor.spawn(
         "api",
         http::serve(listener, http::router(calls, settings), stop),

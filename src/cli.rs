@@ -33,6 +33,7 @@ pub mod forget;
 pub mod healthcheck;
 pub mod hours;
 pub mod import;
+pub mod keys;
 
 // `campaigns` and `trunks`, which share their commands.
 pub mod lanes;
@@ -153,6 +154,9 @@ enum Command {
     /// Webhooks received from providers: list them, show their bodies, apply them again.
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Keys of the API: who may use it, and for what.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Worker processes: list them, drain one.
     #[command(subcommand)]
     Workers(workers::WorkersCommand),
@@ -402,6 +406,7 @@ impl Command {
             Self::Calendars(command) => calendars::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
+            Self::Keys(command) => keys::run(command, calls, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,
             Self::Acts(command) => acts::run(command, calls, out).await,
             Self::Forget(args) => forget::run(args, calls, by, out).await,

@@ -3,6 +3,8 @@
 //! Everything is parsed once, at the edge, and from then on carried as a type that cannot be wrong. Nothing here
 //! waits, logs or touches a row.
 
+pub mod access;
+
 pub mod ids;
 
 pub mod phone;
@@ -19,6 +21,7 @@ pub mod why;
 
 pub mod report;
 
+pub use access::{Numbers, Scope};
 pub use dial::{AnsweringMachine, ClaimedCall, Concerns, Placement, Refusal};
 pub use ids::{CallId, Reference};
 pub use outcome::{Outcome, Resolution};

@@ -85,6 +85,9 @@ pub mod queued;
 // Removes a number from every table.
 pub mod forget;
 
+// Keys of the API.
+pub mod keys;
+
 // Liveness of workers.
 pub mod heartbeat;
 
@@ -155,6 +158,7 @@ pub struct Queue {
     metrics: Arc<Metrics>,
     pools: Arc<Pools>,
     health: Arc<Health>,
+    key_changes: Arc<keys::KeyChanges>,
     /// What is known of the trunks of this process, by name.
     trunks: Arc<BTreeMap<String, Declared>>,
 }
@@ -291,6 +295,7 @@ impl Queue {
             metrics,
             pools,
             health,
+            key_changes: Arc::default(),
             trunks: Arc::default(),
         }
     }

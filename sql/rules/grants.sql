@@ -48,7 +48,8 @@ declare
         'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk', 'add_caller_id', 'set_caller_id', 'remove_caller_id',
         'set_calling_hours', 'delete_calling_hours', 'set_calendar', 'delete_calendar',
         'set_contact_limit', 'delete_contact_limit', 'recheck_matching',
-        'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove'];
+        'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove',
+        'create_key', 'rotate_key', 'revoke_key', 'used_keys', 'note_unmasking'];
     v_role text;
     v_function regprocedure;
 begin

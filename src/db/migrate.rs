@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_presets", compatible_from = 1),
     migration!(7, "0007_limits", compatible_from = 1),
     migration!(8, "0008_caller_ids", compatible_from = 1),
+    migration!(9, "0009_keys", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -136,6 +137,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/heartbeat",
     "flow/drain",
     "flow/forget",
+    "flow/keys",
     "views/live_workers",
     "views/overview",
     "views/doubts",

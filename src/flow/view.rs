@@ -16,6 +16,7 @@ mod contact_limit;
 
 mod evidence;
 mod hours;
+mod key;
 
 mod lane;
 
@@ -32,6 +33,7 @@ pub use evidence::{
     CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDate,
 };
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
+pub use key::{Key, KeyState};
 pub use lane::{
     AnswerGuard, Campaign, DispositionRule, Goal, Ramp, Trunk, TrunkAdapter, TrunkTerms,
 };
@@ -91,7 +93,7 @@ pub struct Act {
     #[schema(example = "pause")]
     pub act: String,
     /// What it was done to: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`,
-    /// `caller_id`, `calls` (a batch) or `cluster`.
+    /// `caller_id`, `key`, `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
     /// Name of the campaign, trunk, limit, hours, calendar, worker, number or caller id; null for `calls` and `cluster`.

@@ -1,0 +1,24 @@
+-- Keys of the API, and the sessions of people who signed in with one. No key and no cookie is here, only SHA-256 of
+-- them: they are random, so a hash tells nothing.
+
+-- A rotation adds a row of the same name. No row is ever removed: once there was a key, a server asks for one
+-- (src/http/auth/directory.rs), and must not open again when the last one ends.
+create table pgdial.keys (
+    id bigint generated always as identity primary key,
+    name text not null check (name ~ '^[A-Za-z0-9._-]{1,60}$'),
+    hash bytea not null unique check (octet_length(hash) = 32),
+    hint text not null,
+    scope text not null check (scope in ('read', 'enqueue', 'operate', 'admin')),
+    campaigns text[] check (campaigns <> '{}' and array_position(campaigns, null) is null),   -- null: all
+    numbers text not null default 'masked' check (numbers in ('masked', 'on_request', 'whole')),
+    created_at timestamptz not null default pgdial.now(),
+    created_by text not null default session_user,
+    expires_at timestamptz,                                                                     -- null: never
+    revoked_at timestamptz,
+    used_at timestamptz
+);
+comment on column pgdial.keys.hint is 'how the key begins, to tell which one somebody has found';
+comment on column pgdial.keys.campaigns is 'it may do nothing that is not about one of these';
+comment on column pgdial.keys.numbers is 'whether it sees numbers, metadata and results: never, when it gives a reason, always';
+comment on column pgdial.keys.used_at is 'to the minute';
+create index keys_by_name on pgdial.keys (name);
