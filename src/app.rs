@@ -74,6 +74,17 @@ pub enum Error {
         #[source]
         cause: std::io::Error,
     },
+    /// Strangers could order calls.
+    #[error(
+        "there is no API key: listening on {address} would let everybody who reaches it order calls"
+    )]
+    NoKeys {
+        /// Address to listen on.
+        address: SocketAddr,
+    },
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Flow(#[from] crate::flow::Error),
     /// A loop died.
     #[error(transparent)]
     Lifecycle(#[from] lifecycle::Error),
@@ -97,6 +108,12 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
 
     let mut supervisor = Supervisor::new()?;
     if role != Role::Work {
+        let is_open = settings.listen.ip().is_loopback();
+        // Once there was a key, a server asks for one, so what holds now holds for as long as it runs.
+        if !is_open && settings.api_keys.is_empty() && calls.known_keys().await?.is_empty() {
+            let address = settings.listen;
+            return Err(Error::NoKeys { address });
+        }
         let listener = bind(settings.listen)?;
         let trunks = settings.worker.trunks.clone();
         let keys = settings.api_keys.iter();
@@ -107,6 +124,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
             listener,
             http::Settings {
                 api_keys: keys.collect(),
+                is_open,
                 trunks,
                 most_streams: settings.event_streams,
                 largest_webhook: settings.largest_webhook,

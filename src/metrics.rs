@@ -46,6 +46,9 @@ const REJECTIONS: [&str; 8] = [
     "unreadable",
 ];
 
+/// Why a request is refused for want of a key; forbidden: the key may not do this.
+const KEY_REFUSALS: [&str; 5] = ["no_key", "unknown", "revoked", "expired", "forbidden"];
+
 /// Possible verdicts of the verbs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Verdicts {
@@ -91,6 +94,7 @@ pub struct Metrics {
     pub(crate) reported: IntCounterVec,
     pub(crate) webhook_seconds: Histogram,
     pub(crate) responses: Words,
+    keys_refused: Words,
 
     pub(crate) claims: Words,
     pub(crate) claimed: IntCounter,
@@ -161,6 +165,12 @@ impl Metrics {
                 "HTTP answers by class of status.",
                 "class",
                 &["2xx", "3xx", "4xx", "5xx"],
+            ),
+            keys_refused: new.words(
+                "pgdial_http_key_refusals_total",
+                "Requests refused for want of a key that may do it, by reason.",
+                "reason",
+                &KEY_REFUSALS,
             ),
             claims: new.words(
                 "pgdial_claim_total",
@@ -256,6 +266,11 @@ impl Metrics {
         if let Some(words) = self.verdicts.get(verb) {
             words.add(word);
         }
+    }
+
+    /// Counts a request that was refused for want of a key.
+    pub(crate) fn key_refused(&self, reason: &str) {
+        self.keys_refused.add(reason);
     }
 
     /// Creates the counters of a trunk this process can dial, so that they are exported as 0 from the start.

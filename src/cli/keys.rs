@@ -152,8 +152,9 @@ async fn create(
 }
 
 fn none_in_use(name: &str) -> Failure {
-    Failure::failed(format!("no key named {name:?} is in use"))
-        .hint("`pgdial keys list` shows those there are; keys of PGDIAL_API_KEYS end where they are set")
+    Failure::failed(format!("no key named {name:?} is in use")).hint(
+        "`pgdial keys list` shows those there are; keys of PGDIAL_API_KEYS end where they are set",
+    )
 }
 
 /// The key alone on stdout, for scripts.

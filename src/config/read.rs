@@ -126,21 +126,6 @@ pub(super) fn is_open_to_others(text: &str) -> bool {
     uri.scheme_str() == Some("http") && far && !is_loopback_url(text)
 }
 
-/// Without API keys only this host may connect.
-pub(super) fn guarded(listen: SocketAddr, keys: &[ApiKey]) -> Result<(), Problem> {
-    if listen.ip().is_loopback() || !keys.is_empty() {
-        return Ok(());
-    }
-    let what = format!(
-        "is not set: listening on {listen} without keys would let everybody who reaches it order calls"
-    );
-    Err(Problem::new(
-        super::secrets::API_KEYS,
-        what,
-        super::secrets::API_KEYS_EXAMPLE,
-    ))
-}
-
 /// A whole number; `default` is the default.
 pub(super) fn number(
     range: RangeInclusive<usize>,

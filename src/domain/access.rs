@@ -89,9 +89,16 @@ mod tests {
     fn a_scope_includes_those_before_it_and_no_other() {
         for (at, scope) in Scope::VARIANTS.iter().enumerate() {
             for (needed_at, needed) in Scope::VARIANTS.iter().enumerate() {
-                assert_eq!(scope.includes(*needed), at >= needed_at, "{scope:?} {needed:?}");
+                assert_eq!(
+                    scope.includes(*needed),
+                    at >= needed_at,
+                    "{scope:?} {needed:?}"
+                );
             }
         }
-        assert_eq!(Scope::VARIANTS.first().map(|scope| scope.as_str()), Some("read"));
+        assert_eq!(
+            Scope::VARIANTS.first().map(|scope| scope.as_str()),
+            Some("read")
+        );
     }
 }

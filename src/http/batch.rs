@@ -26,6 +26,7 @@ use super::{
     auth::Owner,
     body::{self, JSON},
     calls,
+    masked::Masked,
     problem::{Code, Problem},
     schema::{BatchResult, BatchStatus},
 };
@@ -76,6 +77,8 @@ pub(super) async fn create_calls(
     Ok(Json(results).into_response())
 }
 
+/// Results hold ids and what is wrong with an item, and so nothing to mask.
+///
 /// The first lines decide the status; errors after them can only be reported in a result line.
 async fn stream(
     app: App,
@@ -92,7 +95,7 @@ async fn stream(
         has_stopped: false,
     };
     let first = streamed.next().await?;
-    let kind = [(header::CONTENT_TYPE, NDJSON)];
+    let kind = (Extension(Masked), [(header::CONTENT_TYPE, NDJSON)]);
     if streamed.lines.has_ended() {
         return Ok((kind, Body::from(first)).into_response());
     }
@@ -126,6 +129,7 @@ impl Streamed {
     /// Results of the items that have arrived, one per line.
     async fn next(&mut self) -> Result<String, Problem> {
         let items = self.lines.next().await?;
+        self.owner.still().await?;
         let count = items.len();
         let trace = self.trace.as_deref();
         let results = match enqueue(&self.app, &self.owner, trace, self.next, items).await {
@@ -215,9 +219,12 @@ async fn enqueue(
     let unread: Vec<_> = items
         .into_iter()
         .map(|item| {
-            let read = item.map(|mut request| {
+            let read = item.and_then(|mut request| {
+                let campaign = owner.needs(calls::campaign_of(&request));
+                campaign.map_err(|problem| (problem.code(), problem.detail().to_owned()))?;
                 calls::put_trace(&mut request, trace);
                 requests.push(request);
+                Ok(())
             });
             read.err()
         })

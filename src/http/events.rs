@@ -5,9 +5,10 @@
 //! disconnected (`serve/stall.rs`) and resumes with its `Last-Event-ID`. On stop every stream ends at once,
 //! so that shutdown does not wait for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, header},
@@ -16,12 +17,14 @@ use axum::{
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Interval};
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
 use super::{
     App,
+    auth::Owner,
+    masked::{self, Masked},
     problem::{Code, Problem},
     query::Query,
     schema::EventData,
@@ -33,6 +36,7 @@ use crate::{
 
 /// Looks between two heartbeats, at most; one is also sent when events begin to be withheld.
 const HEARTBEAT: u8 = 15;
+const BETWEEN_CHECKS: Duration = Duration::from_secs(4);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// Withholding is reported from this many milliseconds on.
 const WITHHELD: i64 = 1000;
@@ -79,9 +83,11 @@ pub(super) struct EventQuery {
 )]
 pub(super) async fn events(
     State(app): State<App>,
-    Query(query): Query<EventQuery>,
+    Extension(owner): Extension<Owner>,
+    Query(mut query): Query<EventQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    query.campaign = owner.filtered(query.campaign)?;
     let (filter, since) = read(query, &headers)?;
     let permit = Arc::clone(&app.streams)
         .try_acquire_owned()
@@ -95,6 +101,8 @@ pub(super) async fn events(
     let events = app.calls.events().filter(filter).since(since);
     let events = events.subscribe().await.map_err(refusal)?;
     let stream = Stream {
+        owner,
+        checks: tokio::time::interval(BETWEEN_CHECKS),
         events,
         stop: app.stop,
         _permit: permit,
@@ -118,7 +126,7 @@ pub(super) async fn events(
             HeaderValue::from_static("no"),
         ),
     ];
-    Ok((headers, Body::from_stream(chunks)).into_response())
+    Ok((Extension(Masked), headers, Body::from_stream(chunks)).into_response())
 }
 
 fn read(query: EventQuery, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem> {
@@ -168,6 +176,9 @@ fn refusal(error: EventError) -> Problem {
 
 /// Stream of one client.
 struct Stream {
+    owner: Owner,
+    /// When to check that the owner's key still is one.
+    checks: Interval,
     events: Subscription,
     stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
@@ -192,30 +203,47 @@ impl Stream {
             }
             Stage::Goes => {}
         }
-        let next = tokio::select! {
-            // First: a stream that always has more to say must end too.
-            biased;
-            () = self.stop.cancelled() => {
+        let next = match self.next().await {
+            Ok(next) => next,
+            Err(last) => {
                 self.stage = Stage::Ended;
-                return Some(RETRY.to_owned());
+                return Some(last);
             }
-            next = next_or_silence(&mut self.events) => next,
         };
         match next {
             Next::Silence => Some(self.heartbeat()),
             Next::End => None,
             Next::Event(event) => {
-                let mut chunk = written(&event);
+                let is_masked = self.owner.is_masked();
+                let mut chunk = written(&event, is_masked);
                 while chunk.len() < CHUNK
                     && let Some(event) = self.events.next_ready()
                 {
-                    chunk.push_str(&written(&event));
+                    chunk.push_str(&written(&event, is_masked));
                 }
                 Some(chunk)
             }
             Next::Error(error) => {
                 self.stage = Stage::Ended;
-                Some(last_words(error))
+                Some(last_words(&refusal(error)))
+            }
+        }
+    }
+
+    /// What comes next, or the last words if the stream has to end.
+    async fn next(&mut self) -> Result<Next, String> {
+        let mut next = pin!(next_or_silence(&mut self.events));
+        loop {
+            tokio::select! {
+                // First: a stream that always has more to say must end too.
+                biased;
+                () = self.stop.cancelled() => return Err(RETRY.to_owned()),
+                _ = self.checks.tick() => match self.owner.still().await {
+                    Err(problem) if problem.code() == Code::Unauthorized => return Err(last_words(&problem)),
+                    // While the database cannot be asked, it has no events either.
+                    Ok(()) | Err(_) => {}
+                },
+                next = &mut next => return Ok(next),
             }
         }
     }
@@ -255,18 +283,20 @@ async fn next_or_silence(events: &mut Subscription) -> Next {
 }
 
 /// JSON has no line feed of its own, and a kind is a single word.
-fn written(event: &Event) -> String {
-    format!(
-        "id: {}\nevent: {}\ndata: {}\n\n",
-        event.cursor,
-        event.kind,
-        event.json()
-    )
+fn written(event: &Event, is_masked: bool) -> String {
+    let data = if is_masked {
+        let mut data = json!(event);
+        masked::mask(&mut data);
+        data.to_string().into()
+    } else {
+        Cow::Borrowed(event.json())
+    };
+    let (id, kind) = (&event.cursor, &event.kind);
+    format!("id: {id}\nevent: {kind}\ndata: {data}\n\n")
 }
 
 /// The status can no longer change; the client reconnects and gets the error then.
-fn last_words(error: EventError) -> String {
-    let problem = refusal(error);
+fn last_words(problem: &Problem) -> String {
     let data = json!({ "code": problem.code(), "detail": problem.detail() });
     format!("event: error\ndata: {data}\n\n")
 }

@@ -16,6 +16,7 @@ use crate::{
 };
 
 pub mod acting;
+pub mod keys;
 pub mod rules;
 
 mod call;

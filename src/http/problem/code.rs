@@ -13,6 +13,7 @@ pub enum Code {
     BodyUnreadable,
     Unauthorized,
     WebhookRejected,
+    Forbidden,
     NoSuchRoute,
     NotFound,
     NoSuchCampaign,
@@ -22,6 +23,7 @@ pub enum Code {
     NoSuchContactLimit,
     NoSuchCallingHours,
     NoSuchCalendar,
+    NoSuchKey,
     MethodNotAllowed,
     BodyTooSlow,
     IdempotencyKeyLocked,
@@ -59,11 +61,12 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
         Self::WebhookRejected,
+        Self::Forbidden,
         Self::NoSuchRoute,
         Self::NotFound,
         Self::NoSuchCampaign,
@@ -73,6 +76,7 @@ impl Code {
         Self::NoSuchContactLimit,
         Self::NoSuchCallingHours,
         Self::NoSuchCalendar,
+        Self::NoSuchKey,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
         Self::IdempotencyKeyLocked,
@@ -120,6 +124,7 @@ impl Code {
                 S::UNAUTHORIZED,
                 "The webhook is not believed",
             ),
+            Self::Forbidden => ("forbidden", S::FORBIDDEN, "The key may not do this"),
             Self::NoSuchRoute => ("no_such_route", S::NOT_FOUND, "There is nothing here"),
             Self::NotFound => ("not_found", S::NOT_FOUND, "There is no such call"),
             Self::NoSuchCampaign => (
@@ -149,6 +154,7 @@ impl Code {
                 S::NOT_FOUND,
                 "No calendar has this name",
             ),
+            Self::NoSuchKey => ("no_such_key", S::NOT_FOUND, "No key of this name is in use"),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 S::METHOD_NOT_ALLOWED,
