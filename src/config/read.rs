@@ -5,7 +5,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 use hyper::Uri;
 use secrecy::SecretString;
 
-use super::{ApiKey, LogFormat, Problem};
+use super::{LogFormat, Problem};
 use crate::db::Targets;
 
 const HOUR: Duration = Duration::from_hours(1);

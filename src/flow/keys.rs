@@ -196,7 +196,7 @@ impl Queue {
     }
 
     /// How often this process has heard that keys changed.
-    pub(crate) fn key_changes(&self) -> u64 {
+    pub fn key_changes(&self) -> u64 {
         self.key_changes.0.load(Ordering::Acquire)
     }
 

@@ -49,5 +49,8 @@ mod traces;
 
 mod metrics;
 
+/// Keys: every operation with every kind of key, and what each sees.
+mod keys;
+
 /// What is logged, and what must never be.
 mod logs;
