@@ -22,3 +22,12 @@ comment on column pgdial.keys.campaigns is 'it may do nothing that is not about 
 comment on column pgdial.keys.numbers is 'whether it sees numbers, metadata and results: never, when it gives a reason, always';
 comment on column pgdial.keys.used_at is 'to the minute';
 create index keys_by_name on pgdial.keys (name);
+
+-- A session is as valid as the key that it was opened with, of whichever source that is.
+create table pgdial.sessions (
+    hash bytea primary key check (octet_length(hash) = 32),
+    key_hash bytea not null check (octet_length(key_hash) = 32),
+    opened_at timestamptz not null default pgdial.now(),
+    expires_at timestamptz not null
+);
+create index sessions_expired on pgdial.sessions (expires_at);

@@ -88,6 +88,9 @@ pub mod forget;
 // Keys of the API.
 pub mod keys;
 
+// Sessions of people who signed in with a key.
+pub mod sessions;
+
 // Liveness of workers.
 pub mod heartbeat;
 

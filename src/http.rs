@@ -56,6 +56,7 @@ mod contact_limits;
 mod hours;
 
 mod keys;
+mod sessions;
 mod workers;
 
 // The audit trail.
@@ -234,6 +235,7 @@ pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
     let directory = Directory::new(keys, settings.is_open, calls.clone());
     let app = App::new(calls, settings);
     let routes = api()
+        .merge(sign_in())
         .behind(directory)
         .merge(without_key())
         .router
@@ -244,7 +246,11 @@ pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
     at_the_edge(app, routes)
 }
 
-/// Every operation that needs no key.
+fn sign_in() -> Operations {
+    operations![sessions::open_session]
+}
+
+/// Every operation that knows no key.
 fn without_key() -> Operations {
     let document = operations![openapi::openapi];
     webhooks().merge(operators()).merge(document)
@@ -351,6 +357,8 @@ fn api() -> Operations {
         Admin Everything keys::create_key,
         Admin Everything keys::rotate_key,
         Admin Everything keys::revoke_key,
+        Read Named sessions::show_session,
+        Read Named sessions::end_session,
         Read Everything calls::stats,
         Read Named events::events,
     ]

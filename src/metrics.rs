@@ -47,7 +47,14 @@ const REJECTIONS: [&str; 8] = [
 ];
 
 /// Why a request is refused for want of a key; forbidden: the key may not do this.
-const KEY_REFUSALS: [&str; 5] = ["no_key", "unknown", "revoked", "expired", "forbidden"];
+const KEY_REFUSALS: [&str; 6] = [
+    "no_key",
+    "unknown",
+    "revoked",
+    "expired",
+    "no_session",
+    "forbidden",
+];
 
 /// Possible verdicts of the verbs.
 #[derive(Debug, Clone, Copy)]

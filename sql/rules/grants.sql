@@ -31,6 +31,7 @@ declare
         'evidence', 'evidence_of', 'special_days_of',
         'export_ids', 'mentions',
         'hours_for',
+        'is_valid_key',
         'why_hours', 'longest_lease', 'with_place', 'zones_of_region', 'phone_area', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
         -- Called by them.
         'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
@@ -49,7 +50,7 @@ declare
         'set_calling_hours', 'delete_calling_hours', 'set_calendar', 'delete_calendar',
         'set_contact_limit', 'delete_contact_limit', 'recheck_matching',
         'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove',
-        'create_key', 'rotate_key', 'revoke_key', 'used_keys', 'note_unmasking'];
+        'create_key', 'rotate_key', 'revoke_key', 'used_keys', 'note_unmasking', 'open_session', 'end_session'];
     v_role text;
     v_function regprocedure;
 begin

@@ -12,6 +12,7 @@ use super::{Error, Pool, check_schema, pool::answered};
 
 mod drift;
 mod hours;
+mod keys;
 mod queue;
 mod server;
 mod upkeep;
@@ -130,6 +131,7 @@ pub async fn examine(pool: &Pool) -> Vec<Check> {
             "housekeeping",
             upkeep::housekeeping(&mut connection).await,
         );
+        keep(&mut found, "keys", keys::look(&mut connection).await);
         keep(
             &mut found,
             "partitions",

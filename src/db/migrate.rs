@@ -138,6 +138,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/drain",
     "flow/forget",
     "flow/keys",
+    "flow/sessions",
     "views/live_workers",
     "views/overview",
     "views/doubts",

@@ -1,7 +1,8 @@
 //! Who asks, and what they may do.
 //!
 //! A client sends a key as a bearer token. Keys come from the settings of the process, or from the database
-//! ([`Directory`]); either is known by its SHA-256 and compared in constant time. The key's name becomes the
+//! ([`Directory`]); either is known by its SHA-256 and compared in constant time. A browser sends the cookie of a
+//! [`Session`] instead, that was opened with a key. The key's name becomes the
 //! owner of rows and the scope of idempotency keys. What an operation needs of a key stands beside it in the
 //! list of operations ([`Access`]), and [`guard`] checks it.
 //!
@@ -16,7 +17,10 @@ use axum::http::{HeaderMap, HeaderValue, header, uri::Authority};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::problem::{Code, Problem};
+use super::{
+    problem::{Code, Problem},
+    schema::keys::OwnKey,
+};
 use crate::domain::{Numbers, Scope};
 
 // The keys that this process knows.
@@ -25,10 +29,14 @@ mod directory;
 // What an operation needs, and the layer that checks it.
 mod guard;
 
+// Sessions in a browser.
+mod session;
+
 use self::directory::Standing;
 pub(super) use self::{
     directory::Directory,
     guard::{Access, REFUSES, Reach, guard},
+    session::{Session, set_cookie},
 };
 
 /// Owner when there is no key.
@@ -151,6 +159,8 @@ pub(super) struct Owner {
     sees_whole: bool,
     /// Why it is let in, if that can end; keys of the settings stay while the process runs.
     standing: Option<Standing>,
+    /// The session of this request, if it sent no key.
+    session: Option<Session>,
 }
 
 #[derive(Debug)]
@@ -173,6 +183,7 @@ impl Owner {
             }),
             sees_whole: numbers == Numbers::Whole,
             standing: None,
+            session: None,
         }
     }
 
@@ -199,6 +210,20 @@ impl Owner {
 
     pub(super) fn numbers(&self) -> Numbers {
         self.key.numbers
+    }
+
+    pub(super) const fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// Its key, as the API shows it.
+    pub(super) fn shown(&self) -> OwnKey {
+        OwnKey {
+            name: self.key.name.clone(),
+            scope: self.key.scope,
+            campaigns: self.key.campaigns.clone(),
+            numbers: self.key.numbers,
+        }
     }
 
     /// Whether what it is shown has to be masked.

@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::lines::Lines;
 use super::{
@@ -26,7 +26,7 @@ use super::{
     auth::Owner,
     body::{self, JSON},
     calls,
-    masked::Masked,
+    masked::{self, Masked},
     problem::{Code, Problem},
     schema::{BatchResult, BatchStatus},
 };
@@ -77,8 +77,6 @@ pub(super) async fn create_calls(
     Ok(Json(results).into_response())
 }
 
-/// Results hold ids and what is wrong with an item, and so nothing to mask.
-///
 /// The first lines decide the status; errors after them can only be reported in a result line.
 async fn stream(
     app: App,
@@ -140,7 +138,7 @@ impl Streamed {
             }
         };
         self.next += count;
-        written(&results)
+        written(&results, self.owner.is_masked())
     }
 
     async fn next_or_stop(&mut self) -> String {
@@ -162,15 +160,21 @@ impl Streamed {
             code: Some(problem.code()),
             detail: Some(problem.detail().to_owned()),
         };
-        written(&[stopped]).unwrap_or_default()
+        written(&[stopped], self.owner.is_masked()).unwrap_or_default()
     }
 }
 
-fn written(results: &[BatchResult]) -> Result<String, Problem> {
+fn written(results: &[BatchResult], is_masked: bool) -> Result<String, Problem> {
     let mut text = String::new();
     for result in results {
-        let line = serde_json::to_string(result).map_err(|e| Problem::internal().cause(e))?;
-        text.push_str(&line);
+        let line = if is_masked {
+            let mut result = json!(result);
+            masked::mask(&mut result);
+            Ok(result.to_string())
+        } else {
+            serde_json::to_string(result)
+        };
+        text.push_str(&line.map_err(|e| Problem::internal().cause(e))?);
         text.push('\n');
     }
     Ok(text)

@@ -35,12 +35,7 @@ impl Named for Key {
     responses((status = 200, description = "Its name and rights.", body = OwnKey)),
 )]
 pub(super) async fn show_own_key(Extension(owner): Extension<Owner>) -> Json<OwnKey> {
-    Json(OwnKey {
-        name: owner.as_str().to_owned(),
-        scope: owner.scope(),
-        campaigns: owner.campaigns().map(<[String]>::to_vec),
-        numbers: owner.numbers(),
-    })
+    Json(owner.shown())
 }
 
 /// Filter of a list of keys.

@@ -1,7 +1,7 @@
 //! What a key may not see: numbers are masked, and what was said with them is hidden.
 //!
 //! A response to a masked key passes through [`response`], whatever its handler. Nothing gets through that is not
-//! understood: JSON is walked field by field, and other bodies are refused unless their handler has masked them
+//! understood: problems and JSON are walked field by field, and other bodies are refused unless their handler has masked them
 //! ([`Masked`]). What is hidden goes by the name of the field, and in every other text whatever looks like a telephone
 //! number is masked, so a field that is added later shows no number.
 
@@ -31,6 +31,9 @@ pub(super) struct Masked;
 /// The response as a masked key may see it.
 pub(super) async fn response(response: Response) -> Result<Response, Problem> {
     let (mut parts, body) = response.into_parts();
+    if let Some(problem) = parts.extensions.get_mut::<Problem>() {
+        problem.mask(mask_text);
+    }
     let kind = parts.headers.get(header::CONTENT_TYPE);
     let kind = kind.map(HeaderValue::as_bytes);
     if kind.is_none() || parts.extensions.get::<Masked>().is_some() {

@@ -24,7 +24,7 @@ use utoipa::{
 use super::{
     api, operations,
     problem::{Code, Document},
-    without_key,
+    sign_in, without_key,
 };
 
 // Examples of bodies.
@@ -51,12 +51,16 @@ struct Frame;
 /// The whole document.
 fn document() -> openapi::OpenApi {
     let mut document = Frame::openapi();
-    document.merge(api().merge(without_key()).document);
+    document.merge(api().merge(sign_in()).merge(without_key()).document);
     let components = document.components.get_or_insert_default();
     let security = [
         (
             "apiKey",
             SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        ),
+        (
+            "session",
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("pgdial_session"))),
         ),
         (
             "signature",

@@ -123,9 +123,9 @@ impl Operations {
 /// Says in the document what its guard checks.
 fn describe(Access { scope, reach }: Access, operation: &mut Operation) {
     refuse(operation, auth::REFUSES);
-    let key = SecurityRequirement::new("apiKey", [""; 0]);
+    let [key, session] = ["apiKey", "session"].map(|name| SecurityRequirement::new(name, [""; 0]));
     // The empty requirement is an alternative: a server without keys does not ask for one.
-    operation.security = Some(vec![key, SecurityRequirement::default()]);
+    operation.security = Some(vec![key, session, SecurityRequirement::default()]);
     let needs: Extensions = [(SCOPE, scope.as_str()), (REACH, reach.as_str())]
         .into_iter()
         .collect();

@@ -65,7 +65,8 @@ async fn operations(world: &World) -> Vec<Operation> {
         for (method, operation) in item.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap().to_owned();
             let scope = operation["x-scope"].clone();
-            assert_eq!(scope.is_string(), path.starts_with("/api/"), "{id}");
+            let is_guarded = path.starts_with("/api/") && id != "open_session";
+            assert_eq!(scope.is_string(), is_guarded, "{id}");
             if scope.is_string() {
                 operations.push(Operation {
                     id,
@@ -104,7 +105,13 @@ fn request(world: &World, operation: &Operation, call: &str) -> RequestBuilder {
         id => {
             let needs_none = operation.reach != "named"
                 || ["list_calls", "export_calls", "events"].contains(&id)
-                || ["list_campaigns", "show_own_key"].contains(&id);
+                || [
+                    "list_campaigns",
+                    "show_own_key",
+                    "show_session",
+                    "end_session",
+                ]
+                .contains(&id);
             assert!(needs_none, "say here what {id} is about");
             return ask;
         }
@@ -203,7 +210,8 @@ async fn every_operation_refuses_every_key_that_may_not_do_it() {
             // Not even that there is such a call.
             ("call", _) if is_operators => (404, "not_found"),
             // Each item has a result; these show only what is theirs.
-            (_, "create_calls" | "list_campaigns" | "show_own_key") => (200, ""),
+            (_, "create_calls" | "list_campaigns" | "show_own_key" | "show_session") => (200, ""),
+            (_, "end_session") => (204, ""),
             _ => (403, "forbidden"),
         };
         let code = problem["code"].as_str().unwrap_or_default();
@@ -591,4 +599,108 @@ async fn a_stream_ends_with_its_key() {
         text.contains("event: error") && text.contains("revoked"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn whoever_signed_in_with_a_key_may_do_what_it_may_until_it_ends() {
+    let world = guarded().await;
+    let key = create(&world, "desk", json!({"scope": "operate"})).await;
+    let sign_in = async |key: &str| {
+        let body = json!({ "key": key });
+        world.send("POST", "/api/v1/session", &body).await
+    };
+    let opened = sign_in(&key).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+    let cookie = opened.header("set-cookie").to_owned();
+    let (cookie, attributes) = cookie.split_once("; ").unwrap();
+    // The test's server is on loopback, where browsers speak plain HTTP.
+    assert_eq!(
+        attributes,
+        "Path=/; HttpOnly; SameSite=Strict; Max-Age=43200"
+    );
+    let token = opened.body["csrfToken"].as_str().unwrap();
+    assert!(!cookie.contains(token));
+    let ask = |method: &str, path: &str| world.ask(method, path).header("cookie", cookie);
+
+    let shown = ask("GET", "/api/v1/session").answer().await.body;
+    assert_eq!(shown, opened.body, "also where numbers are masked");
+    assert_eq!(shown["key"]["name"], "desk");
+    let pause = |why: &str| {
+        let pause = ask("POST", "/api/v1/campaigns/default/pause");
+        pause.json(&json!({ "why": why }))
+    };
+    assert_eq!(pause("x").answer().await.code(), "forbidden");
+    let wrong = pause("x")
+        .header("pgdial-csrf", "0".repeat(64))
+        .answer()
+        .await;
+    assert_eq!(wrong.code(), "forbidden");
+    let elsewhere = pause("x")
+        .header("pgdial-csrf", token)
+        .header("origin", "https://evil.example.com");
+    assert_eq!(elsewhere.answer().await.code(), "forbidden");
+    let paused = pause("lunch").header("pgdial-csrf", token).answer().await;
+    assert_eq!(
+        (paused.status.as_u16(), &paused.body["pausedBy"]),
+        (200, &json!("api:desk"))
+    );
+    let forget = ask("POST", "/api/v1/numbers/forget").header("pgdial-csrf", token);
+    assert_eq!(
+        forget.answer().await.code(),
+        "forbidden",
+        "no more than the key"
+    );
+
+    // Signed out, the cookie is nobody's; another session is not touched.
+    let second = sign_in(&key).await;
+    let second = second
+        .header("set-cookie")
+        .split_once("; ")
+        .unwrap()
+        .0
+        .to_owned();
+    let out = ask("DELETE", "/api/v1/session");
+    assert_eq!(out.answer().await.code(), "forbidden");
+    let out = ask("DELETE", "/api/v1/session")
+        .header("pgdial-csrf", token)
+        .answer()
+        .await;
+    assert_eq!(out.status, 204);
+    assert!(
+        out.header("set-cookie").starts_with("pgdial_session=; ")
+            && out.header("set-cookie").contains("Max-Age=0")
+    );
+    let over = ask("GET", "/api/v1/stats").answer().await;
+    assert_eq!((over.status.as_u16(), over.code()), (401, "unauthorized"));
+    let with_second = || world.ask("GET", "/api/v1/stats").header("cookie", &second);
+    assert_eq!(with_second().answer().await.status, 200);
+    world.calls.revoke_key("desk", "ann", None).await.unwrap();
+    let ended = async { while with_second().answer().await.status != 401 {} };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn wrong_keys_do_not_keep_anybody_from_signing_in() {
+    let world = guarded().await;
+    let sign_in = async |key: &str| {
+        let body = json!({ "key": key });
+        world.send("POST", "/api/v1/session", &body).await
+    };
+    let mut codes = BTreeMap::new();
+    for n in 0..30 {
+        let refused = sign_in(&format!("pgdial_{n}")).await;
+        *codes.entry(refused.code().to_owned()).or_insert(0) += 1;
+    }
+    assert!(
+        codes["unauthorized"] >= 20 && codes.contains_key("too_many_attempts"),
+        "{codes:?}"
+    );
+    assert_eq!(sign_in(CONFIGURED).await.status, 201);
+    let body = json!({ "key": CONFIGURED });
+    let elsewhere = world.ask("POST", "/api/v1/session").json(&body);
+    let elsewhere = elsewhere
+        .header("sec-fetch-site", "cross-site")
+        .answer()
+        .await;
+    assert_eq!(elsewhere.code(), "forbidden");
 }

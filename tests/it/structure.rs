@@ -210,6 +210,7 @@ fn every_verb_has_one_name_in_sql_in_rust_and_among_the_tests() {
                 "contact_limits" => function.ends_with("_contact_limit"),
                 "caller_ids" => function.ends_with("_caller_id"),
                 "keys" => function.ends_with("_key"),
+                "sessions" => function.ends_with("_session"),
                 "matching" => function.ends_with("_matching"),
                 "look_up" => function.starts_with("look_up"),
                 "repeat" => function.starts_with("repeat"),

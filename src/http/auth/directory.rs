@@ -21,7 +21,7 @@ use axum::http::HeaderMap;
 
 use super::{
     super::problem::{Code, Problem},
-    ANONYMOUS, ApiKeys, Owner, bearer, is_local, is_same,
+    ANONYMOUS, ApiKeys, Owner, Session, bearer, digest, is_cross_site, is_local, is_same,
 };
 use crate::{
     flow::{Queue, keys::KnownKey},
@@ -32,6 +32,10 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(2);
 /// Age of a key's latest noted use at which the next one is noted.
 const NOTED: Duration = Duration::from_mins(1);
+
+/// Wrong keys in [`PER`] that are answered each for itself.
+const ATTEMPTS: u32 = 20;
+const PER: Duration = Duration::from_mins(1);
 
 /// All keys. Clones share the copy.
 #[derive(Debug, Clone)]
@@ -44,8 +48,27 @@ struct Shared {
     is_open: bool,
     calls: Queue,
     copy: Mutex<Option<Arc<Copy>>>,
+    /// Wrong keys that people tried to sign in with lately.
+    attempts: Mutex<Attempts>,
     /// Held by the request that reads the copy; others wait for it, and then have it.
     reading: tokio::sync::Mutex<()>,
+}
+
+/// Keeps whoever guesses from filling log and counters. It keeps nobody from guessing, and need not: a key of ours has
+/// 192 random bits. So it never stands in the way of a right key, whoever else tries wrong ones.
+#[derive(Debug)]
+struct Attempts {
+    since: Stopwatch,
+    count: u32,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self {
+            since: Stopwatch::start(),
+            count: 0,
+        }
+    }
 }
 
 /// Keys as the database had them.
@@ -72,6 +95,7 @@ enum Refusal {
     Unknown,
     Revoked,
     Expired,
+    NoSession,
 }
 
 impl Directory {
@@ -81,6 +105,7 @@ impl Directory {
             is_open,
             calls,
             copy: Mutex::new(None),
+            attempts: Mutex::default(),
             reading: tokio::sync::Mutex::new(()),
         }))
     }
@@ -91,12 +116,13 @@ impl Directory {
 
     /// Whose request this is.
     pub(super) async fn owner(&self, headers: &HeaderMap) -> Result<Owner, Problem> {
-        let refusal = match bearer(headers) {
-            Some(hash) => match self.owner_of(&hash).await? {
-                Ok(owner) => return Ok(owner),
-                Err(refusal) => refusal,
-            },
-            None => Refusal::NoKey,
+        let named = match bearer(headers) {
+            Some(hash) => self.owner_of(&hash).await?,
+            None => self.owner_of_session(headers).await?,
+        };
+        let refusal = match named {
+            Ok(owner) => return Ok(owner),
+            Err(refusal) => refusal,
         };
         // Where no key is needed, a wrong one is no fault.
         if self.is_open_to(headers).await? {
@@ -104,6 +130,65 @@ impl Directory {
         }
         self.calls().metrics().key_refused(refusal.as_str());
         Err(refusal.into())
+    }
+
+    /// Whose key this is, and its hash.
+    pub(in crate::http) async fn sign_in(
+        &self,
+        headers: &HeaderMap,
+        key: &str,
+    ) -> Result<(Owner, [u8; 32]), Problem> {
+        if is_cross_site(headers) {
+            return Err(Problem::new(
+                Code::Forbidden,
+                "a page of another site cannot sign in here",
+            ));
+        }
+        let hash = digest(key.trim().as_bytes());
+        let refusal = match self.owner_of(&hash).await? {
+            Ok(owner) => return Ok((owner, hash)),
+            Err(refusal) => refusal,
+        };
+        self.calls().metrics().key_refused(refusal.as_str());
+        let mut attempts = self
+            .0
+            .attempts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if attempts.since.elapsed() >= PER {
+            *attempts = Attempts::default();
+        }
+        attempts.count += 1;
+        if attempts.count > ATTEMPTS {
+            let detail =
+                "too many wrong keys were tried: try again in a minute, with a right one at once";
+            return Err(Problem::new(Code::TooManyAttempts, detail).retry_after(60));
+        }
+        Err(refusal.into())
+    }
+
+    async fn owner_of_session(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Result<Owner, Refusal>, Problem> {
+        let Some(session) = Session::named(headers) else {
+            return Ok(Err(Refusal::NoKey));
+        };
+        let Some(key) = self.calls().key_of_session(&session.hash).await? else {
+            return Ok(Err(Refusal::NoSession));
+        };
+        let owner = self.owner_of(&key).await?;
+        Ok(owner.map(|owner| Owner {
+            standing: Some(Standing {
+                directory: self.clone(),
+                basis: owner
+                    .standing
+                    .map_or(Basis::Settings, |standing| standing.basis),
+                session: Some(session.hash),
+            }),
+            session: Some(session),
+            ..owner
+        }))
     }
 
     async fn owner_of(&self, hash: &[u8; 32]) -> Result<Result<Owner, Refusal>, Problem> {
@@ -123,7 +208,8 @@ impl Directory {
         }
         let standing = Some(Standing {
             directory: self.clone(),
-            hash: Some(*hash),
+            basis: Basis::Key(*hash),
+            session: None,
         });
         Ok(Ok(Owner {
             standing,
@@ -134,7 +220,8 @@ impl Directory {
     fn anonymous(&self) -> Owner {
         let standing = Some(Standing {
             directory: self.clone(),
-            hash: None,
+            basis: Basis::Open,
+            session: None,
         });
         Owner {
             standing,
@@ -179,20 +266,47 @@ impl Directory {
     }
 }
 
-/// Why an owner was let in: the hash of its key, or none while there is no key.
+/// Why an owner was let in.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
     directory: Directory,
-    hash: Option<[u8; 32]>,
+    basis: Basis,
+    /// The hash of its session, if it has one.
+    session: Option<[u8; 32]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Basis {
+    /// A key of the settings, which stays while the process runs.
+    Settings,
+    /// A key in the database, by its hash.
+    Key([u8; 32]),
+    /// There is no key.
+    Open,
 }
 
 impl Standing {
     pub(super) async fn check(&self) -> Result<(), Problem> {
-        let copy = self.directory.copy().await?;
-        match self.hash {
-            Some(hash) => copy.find(&hash).map(drop).map_err(Problem::from),
-            None if copy.keys.is_empty() => Ok(()),
-            None => Err(Refusal::NoKey.into()),
+        if let Some(session) = &self.session
+            && self
+                .directory
+                .calls()
+                .key_of_session(session)
+                .await?
+                .is_none()
+        {
+            return Err(Refusal::NoSession.into());
+        }
+        match self.basis {
+            Basis::Settings => Ok(()),
+            Basis::Key(hash) => {
+                let copy = self.directory.copy().await?;
+                copy.find(&hash).map(drop).map_err(Problem::from)
+            }
+            Basis::Open => {
+                let is_open = self.directory.copy().await?.keys.is_empty();
+                is_open.then_some(()).ok_or_else(|| Refusal::NoKey.into())
+            }
         }
     }
 }
@@ -246,6 +360,7 @@ impl Refusal {
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
             Self::Expired => "expired",
+            Self::NoSession => "no_session",
         }
     }
 }
@@ -272,6 +387,7 @@ impl From<Refusal> for Problem {
                 "this key has expired: ask an administrator of this server for another",
                 INVALID,
             ),
+            Refusal::NoSession => ("the session is over: sign in again", "Bearer"),
         };
         Self::new(Code::Unauthorized, detail).challenge(challenge)
     }

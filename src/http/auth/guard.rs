@@ -73,7 +73,13 @@ pub(in crate::http) async fn guard(
     let directory = parts.extensions.get::<Directory>().cloned();
     let directory = directory.ok_or_else(Problem::internal)?;
     let mut owner = directory.owner(&parts.headers).await?;
-    let admitted = admit(&directory, &owner, access, &mut parts).await;
+    let made_by_us = owner.session().map_or(Ok(()), |session| {
+        session.permits(&parts.method, &parts.headers)
+    });
+    let admitted = match made_by_us {
+        Ok(()) => admit(&directory, &owner, access, &mut parts).await,
+        Err(refusal) => Err(refusal),
+    };
     let whole = match admitted {
         Ok(()) => unmask(&directory, &owner, &parts).await,
         Err(refusal) => Err(refusal),

@@ -54,6 +54,7 @@ pub enum Code {
     Refused,
     Internal,
     NoRoom,
+    TooManyAttempts,
     Unavailable,
     TooManyStreams,
     TimedOut,
@@ -61,7 +62,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -107,6 +108,7 @@ impl Code {
         Self::Refused,
         Self::Internal,
         Self::NoRoom,
+        Self::TooManyAttempts,
         Self::Unavailable,
         Self::TooManyStreams,
         Self::TimedOut,
@@ -264,6 +266,11 @@ impl Code {
                 "no_room",
                 S::TOO_MANY_REQUESTS,
                 "There is no room for it now",
+            ),
+            Self::TooManyAttempts => (
+                "too_many_attempts",
+                S::TOO_MANY_REQUESTS,
+                "Too many wrong keys",
             ),
             Self::Unavailable => (
                 "unavailable",

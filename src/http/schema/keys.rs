@@ -3,7 +3,8 @@
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -103,6 +104,31 @@ impl fmt::Debug for NewKey {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// Signing in.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenSessionRequest {
+    /// The key to sign in with.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, example = "pgdial_0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071")]
+    pub key: SecretString,
+}
+
+fn secret<'de, D: Deserializer<'de>>(text: D) -> Result<SecretString, D::Error> {
+    String::deserialize(text).map(SecretString::from)
+}
+
+/// A session.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedSession {
+    /// For the header `Pgdial-Csrf`; null without a session.
+    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    pub csrf_token: Option<String>,
+    /// What its key may do.
+    pub key: OwnKey,
 }
 
 /// Result of a revocation.
