@@ -24,6 +24,6 @@ pub use ids::{CallId, Reference};
 pub use outcome::{Outcome, Resolution};
 pub use phone::{Phone, PhoneError, Region};
 pub use report::{Facts, Report, ReportKind};
-pub use request::{CallRequest, Timezones};
+pub use request::{CallRequest, Numbers, Timezones};
 pub use state::CallState;
 pub use why::{Why, WhyError};

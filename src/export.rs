@@ -35,9 +35,10 @@ impl Format {
 }
 
 /// The columns of the CSV, and the field of the call that each shows.
-const COLUMNS: [(&str, &str); 26] = [
+const COLUMNS: [(&str, &str); 27] = [
     ("id", "id"),
     ("to", "to"),
+    ("numbers", "numbers"),
     ("timezone", "timezone"),
     ("region", "region"),
     ("from", "from"),

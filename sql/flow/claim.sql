@@ -234,13 +234,14 @@ begin
         where c.id = p.id and c.state::text = 'waiting'
           -- lanes knows only the lease that an adapter of the trunk declared last.
           and (g.ends_at is null or g.ends_at > p_now + l.sec * '1 second'::interval)
-        returning c.id, c.claim_no, c.attempt, c.phone, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
+        returning c.id, c.claim_no, c.attempt, c.phone, c.numbers, c.from_number, c.script_id, c.metadata, c.trunk, c.campaign,
                   c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
-               jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at,
-                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec)
+               jsonb_strip_nulls(jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at,
+                                  'number', array_position(s.numbers, s.phone),
+                                  'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec))
         from stamped s
     )
     select coalesce(array_agg(row(s.id, s.claim_no, s.attempt, s.phone, s.from_number, s.script_id, s.metadata, s.trunk,

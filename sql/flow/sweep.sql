@@ -216,7 +216,8 @@ begin
     return pgdial.end_waiting(v_ids || v_over, 'expired', p_now, p_limit);
 end $$;
 
--- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list. Only pending entries
+-- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list; a call with another number
+-- goes on with that. Only pending entries
 -- are checked: enqueue refuses calls to the others. An entry stays pending for a minute, for enqueues that read
 -- the list before it was added, and then until no call to it waits (one may have been locked).
 create or replace function pgdial.sweep_suppressed(p_now timestamptz, p_limit int) returns int
@@ -228,8 +229,9 @@ declare
         select c.id from pgdial.do_not_call d join pgdial.calls c on c.phone = d.phone
         where d.pending and c.state = 'waiting' and not pgdial.was_put_off(c.id, p_now)
         order by d.at limit p_limit);
-    v_n constant int := pgdial.end_waiting(v_ids, 'suppressed', p_now, p_limit);
+    v_n int := pgdial.change_numbers(v_ids, p_now);
 begin
+    v_n := v_n + pgdial.end_waiting(v_ids, 'suppressed', p_now, p_limit);
     update pgdial.do_not_call d set pending = false
     where d.phone in (
         select o.phone from pgdial.do_not_call o

@@ -58,7 +58,7 @@ as $$
 begin
     return query
     with item as materialized (
-        select c.id, c.phone, c.campaign, c.priority, c.area, c.run_at
+        select c.id, coalesce(c.numbers, array[c.phone]) as numbers, c.campaign, c.priority, c.area, c.run_at
         from unnest(p_ids) i (id) join pgdial.calls c on c.id = i.id
     ), rule as materialized (
         select g.name as campaign, g.topic, l as contact_limit
@@ -72,7 +72,7 @@ begin
          left join pgdial.areas a on a.id = i.area
          cross join lateral (
              select d.at from pgdial.dials d
-             where d.phone = i.phone and d.at > p_now - pgdial.longest_reach(r.contact_limit)
+             where d.phone = any (i.numbers) and d.at > p_now - pgdial.longest_reach(r.contact_limit)
                and pgdial.counts(d, r.contact_limit, i.campaign, r.topic)
              order by d.at desc offset (r.contact_limit).at_most - 1 limit 1) d
          cross join lateral pgdial.counts_until(d.at, r.contact_limit, a.zones) u (until)
@@ -245,7 +245,7 @@ set enable_seqscan = off
 as $$
 begin
     delete from pgdial.dials d
-    where d.phone = (select c.phone from pgdial.calls c where c.id = p_id) and d.call_id = p_id and d.claim_no = p_claim_no;
+    where d.phone = any (array(select unnest(coalesce(c.numbers, array[c.phone])) from pgdial.calls c where c.id = p_id)) and d.call_id = p_id and d.claim_no = p_claim_no;
 end $$;
 
 -- end_dials: how these dials ended.
@@ -256,8 +256,8 @@ begin
     if pgdial.has_limits() then
         update pgdial.dials d
         set outcome = e.outcome, conversation = pgdial.was_conversation(e.outcome, e.answered_at is not null)
-        from unnest(p_endings) e join pgdial.calls c on c.id = e.id
-        where d.phone = c.phone and d.call_id = e.id and d.claim_no = e.claim_no;
+        from unnest(p_endings) e
+        where d.phone = e.phone and d.call_id = e.id and d.claim_no = e.claim_no;
     end if;
 end $$;
 
@@ -279,16 +279,17 @@ language plpgsql volatile
 as $$
 declare
     v_conversation constant boolean := pgdial.was_conversation(p_outcome, p_answered);
+    v_phone constant text := pgdial.dialled(p_call, p_claim_no);
 begin
     if p_call.phone = 'forgotten' or not pgdial.has_limits() then
         return;
     end if;
     update pgdial.dials d
     set outcome = coalesce(p_outcome, d.outcome), conversation = coalesce(v_conversation, d.conversation)
-    where d.phone = p_call.phone and d.call_id = p_call.id and d.claim_no = p_claim_no;
+    where d.phone = v_phone and d.call_id = p_call.id and d.claim_no = p_claim_no;
     if not found then
         insert into pgdial.dials (phone, at, campaign, topic, from_number, outcome, conversation, call_id, claim_no)
-        select p_call.phone, coalesce((select e.at from pgdial.call_events e
+        select v_phone, coalesce((select e.at from pgdial.call_events e
                    where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active' order by e.seq limit 1), p_now),
                p_call.campaign, (select g.topic from pgdial.campaigns g where g.name = p_call.campaign),
                p_call.from_number, p_outcome, v_conversation, p_call.id, p_claim_no

@@ -11,8 +11,9 @@ use crate::{
 /// Enqueue one call.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EnqueueArgs {
-    /// The number to ring, as in +14155550100.
-    pub to: String,
+    /// The number to ring, as in +14155550100. Several are those of one person, who is rung at one after the other.
+    #[arg(required = true)]
+    pub to: Vec<String>,
     /// Where the callee is: a country, as in US, whose national format TO is in if it lacks + and country code, or a
     /// part of one, as in US-FL, whose calling hours apply. Default: the campaign's region.
     #[arg(long, value_name = "REGION")]

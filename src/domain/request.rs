@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type},
+};
 
 /// One time zone, or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -15,6 +18,41 @@ pub enum Timezones {
     Several(Vec<String>),
 }
 
+/// One number to ring, or several of one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Numbers {
+    /// As in `+14155550100`.
+    One(String),
+    /// 1 to 10, in the order in which they are rung.
+    Several(Vec<String>),
+}
+
+/// By hand: the derived one has no limits of variants.
+impl utoipa::PartialSchema for Numbers {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .examples(["+14155550100"])
+            .max_length(Some(250))
+            .pattern(Some(r"^[^\u0000]*$"))
+            .build();
+        let several = ArrayBuilder::new()
+            .items(number.clone())
+            .min_items(Some(1))
+            .max_items(Some(10));
+        OneOfBuilder::new().item(number).item(several).into()
+    }
+}
+
+impl ToSchema for Numbers {}
+
+impl<S: Into<String>> From<S> for Numbers {
+    fn from(number: S) -> Self {
+        Self::One(number.into())
+    }
+}
+
 /// One requested call, as the HTTP API, the CLI and `pgdial.enqueue_many` take it.
 ///
 /// Limits that need no database (lengths, ranges) are checked by `pgdial.read_requests`, which every way in passes
@@ -23,9 +61,9 @@ pub enum Timezones {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallRequest {
     /// The number to ring: `+14155550100`, with separators or as a `tel:` URI; with a region also in that region's
-    /// national format. Stored in E.164. A number that is not possible in its country is refused.
-    #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
-    pub to: String,
+    /// national format. Stored in E.164. A number that is not possible in its country is refused. A list has 1 to 10
+    /// numbers of one person: they are rung one after the other, and never two at a time.
+    pub to: Numbers,
     /// Where the callee is, as ISO 3166 writes it. The country, two letters, says whose national format `to` and
     /// `from` are in if they lack + and country code; it defaults to the campaign's region, and without either the + is
     /// required. With a part of the country, as in `US-FL`, the calling hours of that part apply.
@@ -84,7 +122,7 @@ pub struct CallRequest {
 impl CallRequest {
     /// This number with this script, at once, and everything else by default. Fields may be added: write
     /// `CallRequest { priority: Some(9), ..CallRequest::new(to, script_id) }`.
-    pub fn new(to: impl Into<String>, script_id: impl Into<String>) -> Self {
+    pub fn new(to: impl Into<Numbers>, script_id: impl Into<String>) -> Self {
         Self {
             to: to.into(),
             script_id: script_id.into(),

@@ -18,9 +18,11 @@ pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
     if !call.attempts.is_empty() {
         out.line("")?;
         let header = [
-            "attempt", "claim", "trunk", "claimed", "in call", "ended", "as", "outcome", "why",
+            "attempt", "claim", "to", "trunk", "claimed", "in call", "ended", "as", "outcome", "why",
         ];
-        out.table(&header, call.attempts.iter().map(attempt).collect())?;
+        let attempts = call.attempts.iter().map(|one| attempt(one, out));
+        let attempts = attempts.collect();
+        out.table(&header, attempts)?;
     }
     if !call.events.is_empty() {
         out.line("")?;
@@ -43,6 +45,13 @@ fn facts(call: &Call, out: &mut Out) -> Result<(), Failure> {
     let pairs = vec![
         ("call", call.id.to_string()),
         ("to", out.phone(&call.to)),
+        (
+            "numbers",
+            or_empty(call.numbers.as_ref().map(|numbers| {
+                let numbers = numbers.iter().map(|number| out.phone(number));
+                numbers.collect::<Vec<_>>().join(" ")
+            })),
+        ),
         ("from", or_empty(from.map(|from| out.phone(from)))),
         ("state", call.state.as_str().to_owned()),
         ("outcome", or_empty(call.outcome)),
@@ -74,11 +83,12 @@ fn facts(call: &Call, out: &mut Out) -> Result<(), Failure> {
     out.pairs(pairs)
 }
 
-fn attempt(attempt: &Attempt) -> Vec<String> {
+fn attempt(attempt: &Attempt, out: &Out) -> Vec<String> {
     let time = |at: Option<_>| or_empty(at.map(instant));
     vec![
         attempt.attempt.to_string(),
         attempt.claim_no.to_string(),
+        out.phone(&attempt.to),
         or_empty(attempt.trunk.as_ref()),
         time(attempt.claimed_at),
         time(attempt.in_call_at),
