@@ -18,7 +18,8 @@ pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
     if !call.attempts.is_empty() {
         out.line("")?;
         let header = [
-            "attempt", "claim", "to", "trunk", "claimed", "in call", "ended", "as", "outcome", "why",
+            "attempt", "claim", "to", "trunk", "claimed", "in call", "ended", "as", "outcome",
+            "why",
         ];
         let attempts = call.attempts.iter().map(|one| attempt(one, out));
         let attempts = attempts.collect();

@@ -222,7 +222,9 @@ fn to(fields: Vec<String>) -> Option<Value> {
     if numbers.len() > 1 {
         return Some(numbers.into());
     }
-    numbers.pop().or_else(|| fields.first().map(|field| field.as_str().into()))
+    numbers
+        .pop()
+        .or_else(|| fields.first().map(|field| field.as_str().into()))
 }
 
 /// A column that nothing claims: metadata, unless the file is one of our exports.

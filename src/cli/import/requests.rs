@@ -191,9 +191,9 @@ impl Seen {
     /// The earlier line with one of these numbers in this campaign, unless both rows have the same key and so are one request.
     fn before(&mut self, line: u64, request: &Value) -> Option<u32> {
         let text = |name: &str| request.get(name).and_then(Value::as_str);
-        let to = numbers(request.get("to")).iter().filter_map(|to| {
-            Some(lists::packed(&Phone::parse(to.as_str()?).ok()?))
-        });
+        let to = numbers(request.get("to"))
+            .iter()
+            .filter_map(|to| Some(lists::packed(&Phone::parse(to.as_str()?).ok()?)));
         let to: Vec<u64> = to.collect();
         let campaign = text("campaign").unwrap_or("default");
         let campaign = if let Some(at) = self.campaigns.get(campaign) {
@@ -215,7 +215,9 @@ impl Seen {
             return Some(first);
         }
         for number in to {
-            self.numbers.entry((number, campaign)).or_insert((line, key));
+            self.numbers
+                .entry((number, campaign))
+                .or_insert((line, key));
         }
         None
     }
@@ -244,7 +246,10 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
     let text = |name: &str| request.get(name).and_then(Value::as_str);
     for name in TEXTS {
         let is_number = name == "to";
-        if request.get(name).is_some_and(|value| !value.is_string() && !(is_number && value.is_array())) {
+        if request
+            .get(name)
+            .is_some_and(|value| !value.is_string() && !(is_number && value.is_array()))
+        {
             return Err(format!("{name:?} must be a string"));
         }
     }

@@ -673,9 +673,45 @@ async fn calling_hours_that_cannot_be_judged_are_found() {
              insert into pgdial.trunk_adapter (trunk, declares, declared_at) values ('default', '{\"callsPerSecond\": 1}', now())",
         )
         .await;
-    finds(&machine, "hours", "warn", &["does not know the time zone Mars/Base", "calling hours mars", "tzdata"]);
-    finds(&machine, "hours", "warn", &["calendar ends covers", "calling hours own@2020-01 are closed", "calendars set ends FILE"]);
-    finds(&machine, "hours", "fail", &["calendar ended covers", "own@2020-01 (US-LA)"]);
-    finds(&machine, "hours", "warn", &["campaign default has calling hours own@2020-01", "--calling-hours own@2020-02"]);
-    finds(&machine, "hours", "warn", &["trunk default has no pace", "--calls-per-second 1"]);
+    finds(
+        &machine,
+        "hours",
+        "warn",
+        &[
+            "does not know the time zone Mars/Base",
+            "calling hours mars",
+            "tzdata",
+        ],
+    );
+    finds(
+        &machine,
+        "hours",
+        "warn",
+        &[
+            "calendar ends covers",
+            "calling hours own@2020-01 are closed",
+            "calendars set ends FILE",
+        ],
+    );
+    finds(
+        &machine,
+        "hours",
+        "fail",
+        &["calendar ended covers", "own@2020-01 (US-LA)"],
+    );
+    finds(
+        &machine,
+        "hours",
+        "warn",
+        &[
+            "campaign default has calling hours own@2020-01",
+            "--calling-hours own@2020-02",
+        ],
+    );
+    finds(
+        &machine,
+        "hours",
+        "warn",
+        &["trunk default has no pace", "--calls-per-second 1"],
+    );
 }
