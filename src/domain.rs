@@ -5,6 +5,8 @@
 
 pub mod ids;
 
+pub mod numbers;
+
 pub mod phone;
 
 pub mod state;
@@ -21,9 +23,10 @@ pub mod report;
 
 pub use dial::{ClaimedCall, Concerns, Placement, Refusal};
 pub use ids::{CallId, Reference};
+pub use numbers::Numbers;
 pub use outcome::{Outcome, Resolution};
 pub use phone::{Phone, PhoneError, Region};
 pub use report::{Facts, Report, ReportKind};
-pub use request::{CallRequest, Numbers, Timezones};
+pub use request::{CallRequest, Timezones};
 pub use state::CallState;
 pub use why::{Why, WhyError};

@@ -45,7 +45,7 @@ end $$;
 
 -- held: the limits that keep these waiting calls from being dialled, each with the instant at which it lets them.
 -- The instant of the dial that must no longer count: the at_most-th latest one.
--- Index: the primary key of dials, once for each call and limit.
+-- Index: the primary key of dials, once for each call, number and limit.
 create or replace function pgdial.held(p_ids uuid[], p_now timestamptz) returns setof pgdial.held
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -71,10 +71,13 @@ begin
          join rule r on r.campaign = i.campaign
          left join pgdial.areas a on a.id = i.area
          cross join lateral (
-             select d.at from pgdial.dials d
-             where d.phone = any (i.numbers) and d.at > p_now - pgdial.longest_reach(r.contact_limit)
-               and pgdial.counts(d, r.contact_limit, i.campaign, r.topic)
-             order by d.at desc offset (r.contact_limit).at_most - 1 limit 1) d
+             select o.at
+             from unnest(i.numbers) n cross join lateral (
+                 select d.at from pgdial.dials d
+                 where d.phone = n and d.at > p_now - pgdial.longest_reach(r.contact_limit)
+                   and pgdial.counts(d, r.contact_limit, i.campaign, r.topic)
+                 order by d.at desc limit (r.contact_limit).at_most) o
+             order by o.at desc offset (r.contact_limit).at_most - 1 limit 1) d
          cross join lateral pgdial.counts_until(d.at, r.contact_limit, a.zones) u (until)
     where u.until > p_now
       and ((r.contact_limit).regions is null or pgdial.may_be_in((r.contact_limit).regions, a.regions));

@@ -53,8 +53,12 @@ pub struct EnqueueArgs {
 impl EnqueueArgs {
     /// The request as `POST /calls` takes it. Options not given are null, which SQL treats as absent.
     fn request(&self) -> Value {
+        let to = match self.to.as_slice() {
+            [one] => json!(one),
+            several => json!(several),
+        };
         json!({
-            "to": self.to, "region": self.region, "timezone": (!self.timezone.is_empty()).then_some(&self.timezone), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
+            "to": to, "region": self.region, "timezone": (!self.timezone.is_empty()).then_some(&self.timezone), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
             "from": self.from, "priority": self.priority, "runAt": self.run_at, "expiresAt": self.expires_at,
             "maxAttempts": self.max_attempts, "idempotencyKey": self.idempotency_key,
         })

@@ -167,7 +167,11 @@ fn a_field_may_hold_several_numbers_of_one_person() {
     assert_eq!(to(1), Ok(json!("+14155550102")));
     assert!(to(2).unwrap_err().contains("the number of line 2"));
     let request = json!({"to": ["+14155550100", "555"], "scriptId": "s"});
-    assert!(check(&request).unwrap_err().starts_with("\"to\": "));
+    assert!(
+        requests::check(&request)
+            .unwrap_err()
+            .starts_with("\"to\": ")
+    );
 }
 
 #[test]
