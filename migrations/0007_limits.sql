@@ -43,18 +43,19 @@ create index dials_at on pgdial.dials using brin (at) with (autosummarize = on);
 
 -- A limit that keeps a waiting call from being dialled, and until when; with the call's place in the queue.
 create type pgdial.held as (
-    id uuid, campaign text, priority smallint, area int, run_at timestamptz, name text, until timestamptz
+    id uuid, campaign text, priority smallint, area int, run_at timestamptz, name text, until timestamptz,
+    zones text[]                          -- where its callee may be
 );
 
 insert into pgdial.contact_limits (name, counts, at_most, period, boundary, per, regions, presets, source) values
     ('us-fl@2026-11', 'attempts', 3, '24 hours', 'rolling', 'number_and_topic', '{US-FL}',
-     '{us-fl@2026-11,us-tcpa@2026-11}', 'Fla. Stat. 501.616(6): flsenate.gov/Session/Bill/2021/1120'),
+     '{us-fl@2026-11,us-states@2026-11}', 'Fla. Stat. 501.616(6): flsenate.gov/Session/Bill/2021/1120'),
     ('us-ok@2026-11', 'attempts', 3, '24 hours', 'rolling', 'number_and_topic', '{US-OK}',
-     '{us-ok@2026-11,us-ok-auto@2026-11,us-tcpa@2026-11}', 'Oklahoma''s act of 2022: dnc.dreamhosters.com/?p=1309'),
+     '{us-ok@2026-11,us-states@2026-11}', 'Oklahoma''s act of 2022: dnc.dreamhosters.com/?p=1309'),
     ('us-md@2026-11', 'attempts', 3, '24 hours', 'rolling', 'number_and_topic', '{US-MD}',
-     '{us-md@2026-11,us-tcpa@2026-11}', 'Stop the Spam Calls Act of 2023, Md. Code, Com. Law 14-4502: dnc.com'),
-    ('us-me-auto@2026-11', 'attempts', 1, '8 hours', 'rolling', 'number', '{US-ME}',
-     '{us-me-auto@2026-11,us-tcpa@2026-11,us-strict@2026-11}', 'automated devices in Maine: g2leadstosales.com (secondary)'),
+     '{us-md@2026-11,us-states@2026-11}', 'Stop the Spam Calls Act of 2023, Md. Code, Com. Law 14-4502: dnc.com'),
+    ('us-me@2026-11', 'attempts', 1, '8 hours', 'rolling', 'number', '{US-ME}',
+     '{us-me@2026-11,us-states@2026-11,us-strict@2026-11}', 'automated devices in Maine: g2leadstosales.com (secondary)'),
     ('us-strict@2026-11', 'attempts', 3, '24 hours', 'rolling', 'number', null,
      '{us-strict@2026-11}', 'derived: the states'' limits, everywhere and whatever the topic'),
     ('us-reg-f-attempts@2026-11', 'attempts', 7, '7 days', 'rolling', 'number_and_topic', null,

@@ -130,7 +130,7 @@ enum Command {
     Top,
     /// Campaigns: named lanes of calls with a cap, a weight, policies and a pause switch.
     #[command(subcommand)]
-    Campaigns(lanes::LaneCommand<lanes::CampaignChanges>),
+    Campaigns(CampaignsCommand),
     /// Trunks: provider accounts with slots, a pace and a pause switch.
     #[command(subcommand)]
     Trunks(TrunksCommand),
@@ -179,6 +179,15 @@ enum Command {
     Man(man::ManArgs),
     /// GET a URL once; succeed if it returns 200. For a container's HEALTHCHECK.
     Healthcheck(healthcheck::HealthcheckArgs),
+}
+
+/// What trunks have too, and a preview.
+#[derive(Debug, Subcommand)]
+enum CampaignsCommand {
+    #[command(flatten)]
+    Lane(lanes::LaneCommand<lanes::CampaignChanges>),
+    /// Show what would be dialled of its waiting calls, what keeps the others, and how long all would take.
+    Preview(lanes::preview::PreviewArgs),
 }
 
 /// What campaigns have too, and a question to the account.
@@ -375,7 +384,13 @@ impl Command {
             Self::Import(args) => import::run(args, Some(calls), by, out).await,
             Self::Calls(command) => calls::run(command, calls, by, out).await,
             Self::Top => top::run(calls, by, out).await,
-            Self::Campaigns(command) => lanes::run(command, calls, by, out).await,
+            Self::Campaigns(CampaignsCommand::Lane(command)) => {
+                lanes::run(command, calls, by, out).await
+            }
+            Self::Campaigns(CampaignsCommand::Preview(args)) => {
+                lanes::preview::run(args, calls, out).await?;
+                Ok(Exit::Ok)
+            }
             Self::Trunks(TrunksCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
             Self::Limits(command) => limits::run(command, calls, by, out).await,
             Self::Hours(command) => hours::run(command, calls, by, out).await,

@@ -184,11 +184,11 @@ mod tests {
         let first = String::from_utf8(first).unwrap();
         let lines: Vec<&str> = first.lines().collect();
         assert!(
-            lines[0].starts_with("id,to,from,campaign,script_id,"),
+            lines[0].starts_with("id,to,timezone,region,from,campaign,script_id,"),
             "{first}"
         );
         assert!(
-            lines[1].starts_with("x,+14155550100,,,,,,,2,,busy; deferred; under_way,"),
+            lines[1].starts_with("x,+14155550100,,,,,,,,,2,,busy; deferred; under_way,"),
             "{first}"
         );
         assert!(lines[1].contains(r#""{""a"":""b, \""c\""""}""#), "{first}");

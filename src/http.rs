@@ -300,6 +300,7 @@ fn api() -> Operations {
         campaigns::create_campaign,
         campaigns::show_campaign,
         campaigns::change_campaign,
+        campaigns::preview_campaign,
         campaigns::pause_campaign,
         campaigns::resume_campaign,
         trunks::list_trunks,

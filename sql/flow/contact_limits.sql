@@ -29,26 +29,26 @@ begin
     return v_created;
 end $$;
 
--- delete_contact_limit: unless a campaign names it. Returns deleted, in_use, or not_found.
+-- delete_contact_limit: verdict deleted, not_found, or in_use by these campaigns.
 create or replace function pgdial.delete_contact_limit(
-    p_name text, p_why text default null, p_by text default session_user
-) returns text
+    p_name text, p_why text default null, p_by text default session_user, out verdict text, out used_by text[]
+)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_before text[];
+    v_before constant text[] := pgdial.act_as(p_by, p_why);
 begin
+    perform pgdial.refuse(pgdial.why_faults(p_why));
     perform from pgdial.contact_limits l where l.name = p_name for update;
-    if not found then
-        return 'not_found';
-    elsif exists (select from pgdial.campaigns g where g.contact_limits @> array[p_name]) then
-        return 'in_use';
+    verdict := case when found then 'deleted' else 'not_found' end;
+    used_by := array(select g.name from pgdial.campaigns g where g.contact_limits @> array[p_name] order by g.name);
+    if used_by <> '{}' then
+        verdict := 'in_use';
+    else
+        delete from pgdial.contact_limits l where l.name = p_name;
     end if;
-    v_before := pgdial.act_as(p_by, p_why);
-    delete from pgdial.contact_limits l where l.name = p_name;
     perform pgdial.act_as(v_before[1], v_before[2]);
-    return 'deleted';
 end $$;
 
 -- check_contact_limit: everything that is wrong with a limit, one fault per line. The table's constraints would
@@ -59,12 +59,9 @@ as $$
 declare
     v_period constant text := p_limit ->> 'period';
     v_boundary constant text := coalesce(p_limit ->> 'boundary', 'rolling');
-    v_faults text[];
 begin
     perform pgdial.known_fields(p_limit, array['counts', 'atMost', 'period', 'boundary', 'per', 'regions', 'allCampaigns', 'source']);
-    v_faults := array_remove(array[
-        case when p_name !~ '^[a-z0-9][a-z0-9_@.-]{0,62}$' then
-            '"name" of a contact limit has 1 to 63 lower-case letters, digits and _@.-, the first a letter or a digit' end,
+    perform pgdial.refuse(pgdial.name_faults('a contact limit', p_name) || pgdial.why_faults(p_why) || array_remove(array[
         case when coalesce(p_limit ->> 'counts', '') !~ '^[a-z][a-z0-9_]{0,62}$' then
             '"counts" must be attempts, conversations or voicemails, or an outcome or disposition, as in not_interested' end,
         case when coalesce(p_limit ->> 'atMost', '1') !~ '^[1-9][0-9]{0,2}$|^1000$' then
@@ -81,12 +78,7 @@ begin
             '"regions" must be an array of regions (ISO 3166), as in ["US-FL"], or null for all' end,
         case when coalesce(p_limit ->> 'allCampaigns', 'false') not in ('true', 'false') then
             '"allCampaigns" must be true or false' end,
-        case when length(p_limit ->> 'source') > 500 then '"source" has at most 500 characters' end,
-        case when p_why !~ '[^[:space:]]' then '"why" is empty: it is kept with the act'
-             when length(p_why) > 500 then '"why" has at most 500 characters' end], null);
-    if v_faults <> '{}' then
-        raise exception '%', array_to_string(v_faults, chr(10)) using errcode = 'invalid_parameter_value';
-    end if;
+        case when length(p_limit ->> 'source') > 1000 then '"source" has at most 1000 characters' end], null));
 end $$;
 
 create or replace function pgdial.are_regions(p_regions jsonb) returns boolean
@@ -143,14 +135,12 @@ language plpgsql stable
 as $$
 declare
     v_preset constant text := p_changes ->> 'preset';
-    v_hours text;
+    v_hours constant text := pgdial.hours_named(v_preset);
     v_limits jsonb;
 begin
     if v_preset is null then
         return p_changes - 'preset';
     end if;
-    select max(h.name) into v_hours from pgdial.calling_hours h
-    where h.name like '%@%' and v_preset in (h.name, split_part(h.name, '@', 1));
     select jsonb_agg(l.name order by l.name) into v_limits
     from pgdial.contact_limits l
     where l.presets @> array[(select max(p) from pgdial.contact_limits o, unnest(o.presets) p

@@ -1,30 +1,41 @@
 -- What /metrics shows of the queue, as one JSON object.
 -- $1 maximum waiting calls counted; beyond, `truncated` says that the counts are a lower bound. $2 how many
 -- campaigns have a line of their own; the rest share `(others)`.
--- Cost: live rows only, nothing of the history: waiting calls by calls_claimable, calls in flight by
+-- A call outside its calling hours is not due: closed counts it.
+-- Cost: live rows only, nothing of the history: waiting calls by calls_claimable_by_area, calls in flight by
 -- calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown; the rest is
 -- configuration.
 -- Run it with enable_seqscan off: with many waiting calls the planner would rather scan the whole table.
 with n as materialized (
     select pgdial.now() as now
 ), counted as materialized (
-    select c.campaign, c.run_at
+    select c.campaign, c.area, c.run_at
     from pgdial.calls c
     where c.state = 'waiting'
-    order by c.campaign, c.priority desc, c.run_at, c.id
+    order by c.campaign, c.priority desc, c.area, c.run_at, c.id
     limit $1 + 1
+), hours as materialized (
+    select h.name, h.basis, pgdial.open_areas(h.name, h.basis, n.now, n.now) as areas
+    from n, (select distinct g.calling_hours, g.zone_basis from pgdial.campaigns g where g.calling_hours is not null) h (name, basis)
+), place as materialized (
+    select w.campaign, count(*) as calls, count(*) filter (where w.run_at <= n.now) as due, min(w.run_at) as first,
+           coalesce(w.area = any (h.areas), g.calling_hours is null) as is_open
+    from n, counted w left join pgdial.campaigns g on g.name = w.campaign
+         left join hours h on h.name = g.calling_hours and h.basis is not distinct from g.zone_basis
+    group by w.campaign, w.area, is_open
 ), waiting as materialized (
-    select w.campaign, count(*) as calls, count(*) filter (where w.run_at <= n.now) as due,
-           case when min(w.run_at) <= n.now then extract(epoch from n.now - min(w.run_at)) end as oldest
-    from counted w cross join n
-    group by w.campaign, n.now
+    select p.campaign, sum(p.calls) as calls, coalesce(sum(p.due) filter (where p.is_open), 0) as due,
+           coalesce(sum(p.due) filter (where not p.is_open), 0) as closed,
+           extract(epoch from max(n.now - p.first) filter (where p.is_open and p.first <= n.now)) as oldest
+    from place p cross join n
+    group by p.campaign
 ), shown as materialized (
     select g.name from pgdial.campaigns g left join waiting w on w.campaign = g.name
     order by w.calls desc nulls last, g.name
     limit $2
 ), queued as (
     select coalesce(s.name, '(others)') as campaign, coalesce(g.trunk, '') as trunk,
-           sum(w.calls) as calls, sum(w.due) as due, max(w.oldest) as oldest
+           sum(w.calls) as calls, sum(w.due) as due, sum(w.closed) as closed, max(w.oldest) as oldest
     from waiting w left join shown s on s.name = w.campaign left join pgdial.campaigns g on g.name = w.campaign
     group by 1, 2
 ), flying as materialized (
@@ -38,7 +49,7 @@ with n as materialized (
 select jsonb_build_object(
     'truncated', (select count(*) > $1 from counted),
     'waiting', (select coalesce(jsonb_agg(jsonb_build_object(
-                    'campaign', q.campaign, 'trunk', q.trunk, 'calls', q.calls, 'due', q.due, 'oldestDueSec', q.oldest)), '[]')
+                    'campaign', q.campaign, 'trunk', q.trunk, 'calls', q.calls, 'due', q.due, 'closed', q.closed, 'oldestDueSec', q.oldest)), '[]')
                 from queued q),
     'inFlight', (select coalesce(jsonb_agg(jsonb_build_object(
                     'campaign', f.campaign, 'state', f.state, 'calls', f.calls)), '[]')

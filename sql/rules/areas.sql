@@ -19,7 +19,18 @@ begin
         where n.id = v_area and g.timezone is not distinct from p_timezone and g.region is not distinct from p_region), 0);
 end $$;
 
--- intern_area: the same, and the area is added if nobody has had it yet.
+-- with_place: the area of a number with what a caller says of the place.
+create or replace function pgdial.with_place(p_number pgdial.areas, p_timezone text[], p_region text) returns pgdial.areas
+language plpgsql stable
+as $$
+begin
+    p_number.timezone := p_timezone;
+    p_number.region := p_region;
+    p_number.given_zones := coalesce(p_timezone, pgdial.zones_of_region(p_region));
+    return p_number;
+end $$;
+
+-- intern_area: the same as area_of, and the area is added if nobody has had it yet.
 -- Races: two sweeps may add the same one; the second waits for the first, whose transaction is short.
 create or replace function pgdial.intern_area(p_phone text, p_timezone text[], p_region text) returns int
 language plpgsql volatile
@@ -30,14 +41,11 @@ declare
 begin
     if v_area = 0 then
         select a.* into v_number from pgdial.areas a where a.id = pgdial.phone_area(p_phone);
+        v_number := pgdial.with_place(v_number, p_timezone, p_region);
         insert into pgdial.areas (zones, regions, timezone, region, given_zones)
-        values (v_number.zones, v_number.regions, p_timezone, p_region,
-                coalesce(p_timezone, pgdial.zones_of_region(p_region)))
+        values (v_number.zones, v_number.regions, v_number.timezone, v_number.region, v_number.given_zones)
         on conflict do nothing;
-        v_area := (
-            select a.id from pgdial.areas a
-            where a.zones = v_number.zones and a.regions = v_number.regions
-              and a.timezone is not distinct from p_timezone and a.region is not distinct from p_region);
+        v_area := pgdial.area_of(p_phone, p_timezone, p_region);
     end if;
     return v_area;
 end $$;
@@ -111,11 +119,11 @@ begin
     return null;
 end $$;
 
--- zones_open: the areas in which a dial that begins now, and may take p_lease, stays within these calling hours.
+-- areas_open: the areas in which a dial that begins now, and may take p_lease, stays within these calling hours.
 -- Judged once for each quarter of an hour, which is where hours and offsets change, and remembered by the session;
 -- void as soon as a rule or an area changes (rules_version).
 -- Races: the version is read before the rules, so a change between the two is judged again with the next claim.
-create or replace function pgdial.zones_open(p_hours text, p_basis text, p_now timestamptz, p_lease interval) returns int[]
+create or replace function pgdial.areas_open(p_hours text, p_basis text, p_now timestamptz, p_lease interval) returns int[]
 language plpgsql volatile
 as $$
 declare

@@ -18,7 +18,9 @@ as $$
 declare
     -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids, mentions and hours_for,
     -- which need functions that the caller may not call, and place, which sees what the owner sees.
-    v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'end_in_words', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
+    v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'end_in_words',
+        -- And preview_campaign.
+        'preview_campaign', 'capped_calls', 'hours_over_lease', 'estimate_of', 'pace', 'breaker', 'cluster_changed', 'place', 'why',
         -- Called by why.
         'why_waiting', 'why_itself', 'why_limits', 'dials_in_words', 'period_in_words', 'held', 'counts', 'longest_reach', 'counts_until', 'may_be_in', 'is_put_aside', 'number_taken', 'twin_before', 'why_lane', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
@@ -26,7 +28,7 @@ declare
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'export_ids', 'mentions',
         'hours_for',
-        'why_hours', 'longest_lease', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
+        'why_hours', 'longest_lease', 'with_place', 'zones_of_region', 'phone_area', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
         -- Called by them.
         'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
         'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',

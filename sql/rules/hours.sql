@@ -224,7 +224,7 @@ language sql immutable parallel safe
 as $$
     select case p_basis when 'given_or_number' then coalesce(p_area.given_zones, p_area.zones)
                         when 'given_and_number' then case when p_area.given_zones <@ p_area.zones then p_area.given_zones
-                                                          else p_area.zones || coalesce(p_area.given_zones, '{}') end
+                                                          else array(select unnest(p_area.zones) union select unnest(p_area.given_zones) order by 1) end
                         else coalesce(p_area.given_zones, '{}') end
 $$;
 
@@ -233,7 +233,7 @@ language sql immutable parallel safe
 as $$
     select case when p_basis = 'given_or_number' and p_area.region is null then p_area.regions
                 when p_basis = 'given_and_number' and (p_area.region is null or left(p_area.region, 2) <> all (p_area.regions))
-                    then p_area.regions || array_remove(array[p_area.region], null)
+                    then array_remove(array_remove(p_area.regions, p_area.region) || p_area.region, null)
                 when p_area.region is null then '{}' else array[p_area.region] end
 $$;
 
@@ -514,7 +514,8 @@ begin
         message := message || format('; opens at %s (%s in %s)', pgdial.in_utc(opens_at),
                                      to_char(opens_at at time zone v_opening.zone, 'Dy HH24:MI'), v_opening.zone);
     elsif reason in ('holiday', 'outside_hours') and v_clocks is not null then
-        message := message || '; it does not open within 60 days' || case when cardinality(p_zones) > 1 then ' in all of them at once: give it a timezone' else '' end;
+        message := message || '; it does not open within 60 days'
+            || case when cardinality(p_zones) > 1 then ' in all of them at once: give it a timezone' else '' end;
     end if;
 end $$;
 

@@ -61,15 +61,17 @@ begin
         select c.id, coalesce(c.numbers, array[c.phone]) as numbers, c.campaign, c.priority, c.area, c.run_at
         from unnest(p_ids) i (id) join pgdial.calls c on c.id = i.id
     ), rule as materialized (
-        select g.name as campaign, g.topic, l as contact_limit
+        select g.name as campaign, g.topic, l as contact_limit,
+               coalesce(pgdial.basis_of(g.calling_hours, g.zone_basis), 'given_and_number') as basis
         from (select distinct i.campaign from item i) o
              join pgdial.campaigns g on g.name = o.campaign
              join pgdial.contact_limits l on l.all_campaigns or l.name = any (g.contact_limits)
     )
-    select i.id, i.campaign, i.priority, i.area, i.run_at, (r.contact_limit).name, u.until
+    select i.id, i.campaign, i.priority, i.area, i.run_at, (r.contact_limit).name, u.until, z.zones
     from item i
          join rule r on r.campaign = i.campaign
          left join pgdial.areas a on a.id = i.area
+         cross join lateral pgdial.callee_zones(r.basis, a) z (zones)
          cross join lateral (
              select o.at
              from unnest(i.numbers) n cross join lateral (
@@ -78,9 +80,9 @@ begin
                    and pgdial.counts(d, r.contact_limit, i.campaign, r.topic)
                  order by d.at desc limit (r.contact_limit).at_most) o
              order by o.at desc offset (r.contact_limit).at_most - 1 limit 1) d
-         cross join lateral pgdial.counts_until(d.at, r.contact_limit, a.zones) u (until)
+         cross join lateral pgdial.counts_until(d.at, r.contact_limit, z.zones) u (until)
     where u.until > p_now
-      and ((r.contact_limit).regions is null or pgdial.may_be_in((r.contact_limit).regions, a.regions));
+      and ((r.contact_limit).regions is null or pgdial.may_be_in((r.contact_limit).regions, pgdial.callee_regions(r.basis, a)));
 end $$;
 
 -- counts: does this limit count this dial, for a call of this campaign and topic? Postgres inlines it.
@@ -182,20 +184,27 @@ end $$;
 
 -- put_crowd_aside: the calls that follow these in the queue, as far as limits hold them too: at most 2,000 are
 -- looked at. Only those that are put aside are locked.
--- Index: calls_claimable.
+-- Index: calls_claimable, calls_claimable_by_area.
 create or replace function pgdial.put_crowd_aside(p_held pgdial.held[], p_now timestamptz) returns int
 language plpgsql volatile
 as $$
 declare
     v_ids constant uuid[] := array(
         select k.id
-        from (select h.campaign, h.priority, h.area, min(h.run_at) as run_at from unnest(p_held) h group by 1, 2, 3) q
+        from (select h.campaign, h.priority, case when g.calling_hours is not null then h.area end as area, min(h.run_at) as run_at
+              from unnest(p_held) h join pgdial.campaigns g on g.name = h.campaign group by 1, 2, 3) q
+             -- In the order in which pick reads the campaign.
              cross join lateral (
-                 select c.id from pgdial.calls c
-                 where c.state = 'waiting' and c.campaign = q.campaign and c.priority = q.priority and c.area = q.area
-                   and c.run_at >= q.run_at and c.run_at <= p_now
-                   and c.id not in (select o.call_id from pgdial.unclaimable o where o.until > p_now)
-                 order by c.run_at, c.id limit 2000) k
+                 (select c.id from pgdial.calls c
+                  where q.area is null and c.state = 'waiting' and c.campaign = q.campaign and c.priority = q.priority
+                    and c.run_at >= q.run_at and c.run_at <= p_now
+                  order by c.run_at, c.id limit 2000)
+                 union all
+                 (select c.id from pgdial.calls c
+                  where c.state = 'waiting' and c.campaign = q.campaign and c.priority = q.priority and c.area = q.area
+                    and c.run_at >= q.run_at and c.run_at <= p_now
+                  order by c.run_at, c.id limit 2000)) k
+        where k.id not in (select o.call_id from pgdial.unclaimable o where o.until > p_now)
         limit 2000);
     v_held constant pgdial.held[] := array(select h from pgdial.held(v_ids, p_now) h);
 begin

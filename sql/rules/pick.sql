@@ -95,7 +95,7 @@ begin
             if v_hours.name is null then
                 v_open := null;
             elsif v_open is null or v_hours is distinct from v_judged then
-                v_open := pgdial.zones_open(v_hours.name, v_hours.basis, p_now, p_lease);
+                v_open := pgdial.areas_open(v_hours.name, v_hours.basis, p_now, p_lease);
                 v_judged := v_hours;
             end if;
             v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_skips, v_taken, v_unclaimable,

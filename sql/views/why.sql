@@ -143,12 +143,11 @@ begin
                   pgdial.in_utc(h.until), l.at_most, l.counts,
                   pgdial.period_in_words(l.period), case l.boundary when 'local_day' then ' by the callee''s calendar' else '' end,
                   case l.per when 'number_and_topic' then ' about one topic' when 'number_and_campaign' then ' from one campaign' else '' end,
-                  pgdial.dials_in_words(p_call, l, g.topic, a.zones, p_now)),
+                  pgdial.dials_in_words(p_call, l, g.topic, h.zones, p_now)),
            l.name, h.until
     from pgdial.held(array[p_call.id], p_now) h
          join pgdial.contact_limits l on l.name = h.name
          join pgdial.campaigns g on g.name = p_call.campaign
-         left join pgdial.areas a on a.id = p_call.area
     order by h.until, l.name;
     if not found and pgdial.is_put_aside(p_call, p_now) then
         return query select 'held_back', format('a contact limit that holds no more put it aside until %s: `pgdial calls recheck` '

@@ -21,7 +21,8 @@ pub struct ListArgs {
     /// Only this act: pause, resume, set, create, remove, cancel, redrive, drain, forget, ...
     #[arg(long, value_name = "ACT")]
     pub act: Option<String>,
-    /// Only acts on this kind of object: a campaign, trunk, calling_hours, calendar, contact_limit, worker, number, calls or the cluster.
+    /// Only acts on this kind of object: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`,
+    /// `worker`, `number`, `calls` or `cluster`.
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
     /// Only acts on the object with this name.

@@ -86,7 +86,7 @@ pub async fn run(
         CalendarsCommand::List => list(&calls.calendars(None).await?, out)?,
         CalendarsCommand::Show { name, csv } => show(name, *csv, calls, out).await?,
         CalendarsCommand::Set(args) => {
-            let calendar = args.calendar(days(&args.file)?);
+            let calendar = args.calendar(&days(&args.file)?);
             let why = args.why.as_deref();
             let set = calls.set_rules(RulesKind::Calendar, &args.name, &calendar, by, why);
             set.await.map_err(refused)?;
@@ -186,7 +186,7 @@ fn line_of(SpecialDay { day, name, hours }: &SpecialDay) -> String {
 }
 
 impl SetArgs {
-    fn calendar(&self, days: Vec<Value>) -> Value {
+    fn calendar(&self, days: &[Value]) -> Value {
         json!({
             "firstDay": self.first_day, "lastDay": self.last_day, "source": self.source,
             "days": days,
@@ -212,7 +212,7 @@ fn days(file: &std::path::Path) -> Result<Vec<Value>, Failure> {
         let mut fields = fields.into_iter();
         let day = fields.next().unwrap_or_default();
         if day.parse::<NaiveDate>().is_err() {
-            if !(is_header && !day.starts_with(|first: char| first.is_ascii_digit())) {
+            if !is_header || day.starts_with(|first: char| first.is_ascii_digit()) {
                 faults.push(format!(
                     "line {}: {day:?} is no day, as in 2026-12-25",
                     record.line

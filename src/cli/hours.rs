@@ -62,7 +62,7 @@ pub struct SetArgs {
     /// Calendar of days with hours of their own, or none.
     #[arg(long, value_name = "NAME|none", value_parser = values::text_or_none)]
     calendar: Option<Limit<String>>,
-    /// What tells where the callee may be: given_or_number, given_and_number or given.
+    /// What tells where the callee may be: `given_or_number`, `given_and_number` or `given`.
     #[arg(long, value_name = "BASIS")]
     basis: Option<String>,
     /// Where the rule was read.

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod campaign;
+pub mod preview;
 mod trunk;
 
 pub use campaign::CampaignChanges;

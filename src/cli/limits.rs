@@ -4,12 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Exit, Failure, Out,
+    calendars::{refused, there_is},
     out::{or_none, yes},
     values::{self, Interval},
 };
 use crate::{
     domain::Why,
-    flow::{Queue, contact_limits::DeletedLimit, lanes::ChangeError, view::ContactLimit},
+    flow::{Queue, view::ContactLimit},
 };
 
 /// `limits`: how often a number may be rung.
@@ -106,21 +107,18 @@ pub async fn run(
         LimitsCommand::Set(args) => {
             let (limit, why) = (args.given(), args.why.as_deref());
             let set = calls.set_contact_limit(&args.name, &limit, by, why).await;
-            set.map_err(|error| match error {
-                ChangeError::Refused(faults) => Failure::usage(faults),
-                other => other.into(),
-            })?;
+            set.map_err(refused)?;
             show(&args.name, calls, out).await?;
         }
         LimitsCommand::Delete { name, why } => {
-            match calls.delete_contact_limit(name, by, why.as_deref()).await? {
-                DeletedLimit::Deleted => out.note(format!("contact limit {name} is gone")),
-                DeletedLimit::NotFound => return Err(no_such(name)),
-                DeletedLimit::InUse => {
-                    return Err(Failure::failed(format!("a campaign has contact limit {name}"))
-                        .hint("`pgdial limits show` says which; `pgdial campaigns set NAME --contact-limits ...` changes it"));
-                }
-            }
+            let deletion = calls.delete_contact_limit(name, by, why.as_deref());
+            there_is(
+                deletion.await?,
+                "contact limit",
+                name,
+                "`pgdial campaigns set CAMPAIGN --contact-limits ...` takes it off",
+            )?;
+            out.note(format!("contact limit {name} is gone"));
         }
     }
     Ok(Exit::Ok)

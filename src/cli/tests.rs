@@ -57,7 +57,9 @@ fn migrate_is_a_switch_and_a_value() {
 fn only_what_is_given_is_set() {
     use lanes::Changes;
     let line = "campaigns set spring --cap none --ring-timeout 45s --redial-unknown=false --busy-base 1500ms";
-    let Command::Campaigns(lanes::LaneCommand::Set { changes, .. }) = parsed(line).command else {
+    let Command::Campaigns(CampaignsCommand::Lane(lanes::LaneCommand::Set { changes, .. })) =
+        parsed(line).command
+    else {
         panic!("{line}");
     };
     assert_eq!(

@@ -133,6 +133,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "views/overview",
     "views/doubts",
     "views/why",
+    "views/preview",
     "views/events_after",
     "rules/grants",
 ];

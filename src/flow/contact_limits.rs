@@ -1,22 +1,9 @@
 //! contact limits: how often a number may be rung.
 
-use serde::Deserialize;
 use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{Error, Queue, known_word, lanes::ChangeError, view::ContactLimit};
-
-/// Result of a deletion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeletedLimit {
-    /// It is gone.
-    Deleted,
-    /// A campaign has it.
-    InUse,
-    /// There is none with this name.
-    NotFound,
-}
+use super::{Error, Queue, hours::Deletion, lanes::ChangeError, view::ContactLimit};
 
 impl Queue {
     /// All contact limits, or the one with this name.
@@ -45,20 +32,20 @@ impl Queue {
         answer.map(|(created,)| created).map_err(ChangeError::of)
     }
 
-    /// Deletes a contact limit that no campaign has.
+    /// Deletes a contact limit, unless a campaign has it.
     pub async fn delete_contact_limit(
         &self,
         name: &str,
         by: &str,
         why: Option<&str>,
-    ) -> Result<DeletedLimit, Error> {
-        let sql = "select pgdial.delete_contact_limit($1, $2, $3)";
-        let (word,): (String,) = sqlx::query_as(sql)
+    ) -> Result<Deletion, ChangeError> {
+        let sql = "select verdict, used_by from pgdial.delete_contact_limit($1, $2, $3)";
+        let deleted = sqlx::query_as(sql)
             .bind(name)
             .bind(why)
             .bind(by)
             .fetch_one(&self.pool)
-            .await?;
-        known_word("delete_contact_limit", &word)
+            .await;
+        Deletion::of("delete_contact_limit", deleted)
     }
 }

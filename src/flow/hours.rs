@@ -30,6 +30,22 @@ pub enum Deletion {
     InUse(Vec<String>),
 }
 
+impl Deletion {
+    /// Reads the verdict of this verb, and what is in the way.
+    pub(super) fn of(
+        verb: &'static str,
+        deleted: Result<(String, Option<Vec<String>>), sqlx::Error>,
+    ) -> Result<Self, ChangeError> {
+        let (verdict, used_by) = deleted.map_err(ChangeError::of)?;
+        match verdict.as_str() {
+            "deleted" => Ok(Self::Deleted),
+            "not_found" => Ok(Self::NotFound),
+            "in_use" => Ok(Self::InUse(used_by.unwrap_or_default())),
+            _ => Err(Error::Contract { verb, got: verdict }.into()),
+        }
+    }
+}
+
 /// A callee, as far as the question says who and where.
 #[derive(Debug, Clone, Default)]
 pub struct Callee<'a> {
@@ -105,13 +121,7 @@ impl Queue {
             .bind(by)
             .fetch_one(&self.pool)
             .await;
-        let (verdict, used_by): (String, Option<Vec<String>>) = deleted.map_err(ChangeError::of)?;
-        match verdict.as_str() {
-            "deleted" => Ok(Deletion::Deleted),
-            "not_found" => Ok(Deletion::NotFound),
-            "in_use" => Ok(Deletion::InUse(used_by.unwrap_or_default())),
-            _ => Err(Error::Contract { verb, got: verdict }.into()),
-        }
+        Deletion::of(verb, deleted)
     }
 
     /// What calling hours say of one callee at one instant, or now.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
 
 use super::{
     Error, Queue,
-    view::{Campaign, Trunk},
+    view::{Campaign, Preview, Trunk},
 };
 
 /// A campaign or a trunk.
@@ -79,6 +80,22 @@ impl Queue {
         let rows: Vec<(Json<Trunk>,)> =
             sqlx::query_as(sql).bind(name).fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
+    /// What would be dialed of a campaign's waiting calls at this instant, or when it starts, or now. `None` if there
+    /// is none with this name.
+    pub async fn preview(
+        &self,
+        name: &str,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<Option<Preview>, Error> {
+        let (preview,): (Option<Json<Preview>>,) =
+            sqlx::query_as("select pgdial.preview_campaign($1, $2)")
+                .bind(name)
+                .bind(at)
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(preview.map(|preview| preview.0))
     }
 
     /// Creates a campaign or trunk; false if the name is taken.

@@ -16,6 +16,8 @@ mod hours;
 
 mod lane;
 
+mod preview;
+
 mod stats;
 
 mod webhook;
@@ -24,6 +26,7 @@ pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use contact_limit::ContactLimit;
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use lane::{Campaign, Trunk, TrunkAdapter, TrunkTerms};
+pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
 
@@ -78,8 +81,8 @@ pub struct Act {
     /// `pause`, `resume`, `set`, `create`, `remove`, `cancel`, `redrive`, `drain`, `forget`, ...
     #[schema(example = "pause")]
     pub act: String,
-    /// What it was done to: `campaign`, `trunk`, `contact_limit`, `worker`, `number`, `calls`
-    /// (a batch) or `cluster`.
+    /// What it was done to: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`,
+    /// `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
     /// Name of the campaign, trunk, limit, worker or number; null for `calls` and `cluster`.

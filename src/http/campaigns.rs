@@ -1,6 +1,9 @@
 //! Campaigns over HTTP.
 
 use axum::{Extension, Json, extract::State, response::Response};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     App,
@@ -9,11 +12,12 @@ use super::{
     lanes,
     path::Name,
     problem::{Code, Problem},
+    query::Query,
     schema::acting::{
         Campaigns, CreateCampaignRequest, OptionalReasonRequest, ReasonRequest, SetCampaignRequest,
     },
 };
-use crate::flow::view::Campaign;
+use crate::flow::view::{Campaign, Preview};
 
 /// List the campaigns.
 ///
@@ -39,6 +43,31 @@ pub(super) async fn show_campaign(
     Name(name, _): Name<Campaign>,
 ) -> Result<Json<Campaign>, Problem> {
     lanes::show(&app, &name).await
+}
+
+/// The instant of a preview.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PreviewQuery {
+    /// The instant to look at (RFC 3339); default: the start of the campaign, or now.
+    at: Option<DateTime<Utc>>,
+}
+
+/// Preview a campaign.
+///
+/// How many of its waiting calls could be dialed, what keeps the others, and how long all would take. It walks all of
+/// them: some seconds for a million.
+#[utoipa::path(
+    get, path = "/api/v1/campaigns/{name}/preview", tag = "operations",
+    responses((status = 200, description = "What would be dialed.", body = Preview)),
+)]
+pub(super) async fn preview_campaign(
+    State(app): State<App>,
+    Name(name, _): Name<Campaign>,
+    Query(query): Query<PreviewQuery>,
+) -> Result<Json<Preview>, Problem> {
+    let preview = app.calls.preview(&name, query.at).await?;
+    preview.map(Json).ok_or_else(lanes::no_such::<Campaign>)
 }
 
 /// Create a campaign.

@@ -3,7 +3,7 @@
 use axum::{
     Extension, Json,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::Why,
-    flow::{contact_limits::DeletedLimit, view::ContactLimit},
+    flow::{hours::Deletion, view::ContactLimit},
 };
 
 impl Named for ContactLimit {
@@ -77,7 +77,7 @@ fn no_such() -> Problem {
     put, path = "/api/v1/contact-limits/{name}", tag = "operations",
     responses(
         (status = 200, description = "The changed contact limit.", body = ContactLimit),
-        (status = 201, description = "The new contact limit.", body = ContactLimit),
+        (status = 201, description = "The new contact limit; `Location` names it.", body = ContactLimit, headers(("Location" = String, description = "Its path."))),
     ),
 )]
 pub(super) async fn set_contact_limit(
@@ -92,12 +92,12 @@ pub(super) async fn set_contact_limit(
         .calls
         .set_contact_limit(&name, &fields, &by, why)
         .await?;
-    let status = if created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    Ok((status, Json(shown(&app, &name).await?)).into_response())
+    let limit = Json(shown(&app, &name).await?);
+    if !created {
+        return Ok(limit.into_response());
+    }
+    let location = [(header::LOCATION, format!("/api/v1/contact-limits/{name}"))];
+    Ok((StatusCode::CREATED, location, limit).into_response())
 }
 
 /// Why something is deleted.
@@ -125,11 +125,14 @@ pub(super) async fn delete_contact_limit(
 ) -> Result<StatusCode, Problem> {
     let (by, why) = (owner.by(), query.why.as_deref());
     match app.calls.delete_contact_limit(&name, &by, why).await? {
-        DeletedLimit::Deleted => Ok(StatusCode::NO_CONTENT),
-        DeletedLimit::NotFound => Err(no_such()),
-        DeletedLimit::InUse => Err(Problem::new(
-            Code::InUse,
-            "a campaign has this limit: change its \"contactLimits\" first",
-        )),
+        Deletion::Deleted => Ok(StatusCode::NO_CONTENT),
+        Deletion::NotFound => Err(no_such()),
+        Deletion::InUse(by) => {
+            let by = by.join(", ");
+            let detail = format!(
+                "the contact limit cannot go while {by} names it: change its \"contactLimits\" first"
+            );
+            Err(Problem::new(Code::InUse, detail))
+        }
     }
 }

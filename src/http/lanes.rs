@@ -52,7 +52,7 @@ pub(super) async fn show<L: Lane>(app: &App, name: &str) -> Result<Json<L>, Prob
     lane.map(Json).ok_or_else(no_such::<L>)
 }
 
-fn no_such<L: Lane>() -> Problem {
+pub(super) fn no_such<L: Lane>() -> Problem {
     let kind = L::KIND;
     let detail = format!("no {kind} has this name: GET /api/v1/{kind}s shows those there are");
     Problem::new(L::IS_UNKNOWN, detail)

@@ -43,6 +43,7 @@ struct Waiting {
     trunk: String,
     calls: u32,
     due: u32,
+    closed: u32,
     oldest_due_sec: Option<f64>,
 }
 
@@ -242,9 +243,15 @@ impl Depths {
             ),
             gauges(
                 "pgdial_calls_due",
-                "Waiting calls whose time has come, by campaign and its trunk.",
+                "Waiting calls whose time has come, within their calling hours, by campaign and its trunk.",
                 ["campaign", "trunk"],
                 by_campaign(|waiting| f64::from(waiting.due)),
+            ),
+            gauges(
+                "pgdial_calls_closed",
+                "Waiting calls whose time has come, outside their calling hours, by campaign and its trunk.",
+                ["campaign", "trunk"],
+                by_campaign(|waiting| f64::from(waiting.closed)),
             ),
             gauges(
                 "pgdial_oldest_due_age_seconds",
@@ -426,7 +433,7 @@ mod tests {
     fn example() -> Depths {
         let queue = json!({
             "truncated": false, "workers": 1, "parked": {"events": 0, "oldestSec": 0},
-            "waiting": [{"campaign": "default", "trunk": "default", "calls": 5, "due": 2, "oldestDueSec": 1.5}],
+            "waiting": [{"campaign": "default", "trunk": "default", "calls": 5, "due": 2, "closed": 0, "oldestDueSec": 1.5}],
             "inFlight": [{"campaign": "default", "state": "in_call", "calls": 3}],
             "trunks": [{"name": "default", "slots": 30, "paused": true, "held": false,
                 "breakerOpen": false, "inFlight": 3, "inDoubt": 1, "stuck": 0, "workers": 1}],

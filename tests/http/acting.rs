@@ -118,7 +118,7 @@ async fn a_contact_limit_is_set_named_by_a_campaign_and_deleted() {
     let refused = world.ask("DELETE", path).answer().await;
     assert_eq!(
         (refused.status.as_u16(), &refused.body["code"]),
-        (409, &json!("limit_in_use"))
+        (409, &json!("in_use"))
     );
 
     let wish = json!({ "contactLimits": null });
@@ -263,6 +263,8 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
     assert_eq!(acts(&world).await, [""; 0]);
     for (path, code) in [
         ("campaigns/nobody", "no_such_campaign"),
+        ("campaigns/nobody/preview", "no_such_campaign"),
+        ("campaigns/default/preview?at=x", "invalid_query"),
         ("trunks/nobody", "no_such_trunk"),
         ("acts?limit=0", "invalid_query"),
         ("acts?cursor=x", "invalid_query"),

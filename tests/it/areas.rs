@@ -259,3 +259,22 @@ async fn a_dial_in_doubt_is_not_repeated_after_closing() {
         .await;
     assert_eq!(db.text(due).await, "1");
 }
+
+#[tokio::test]
+async fn what_is_closed_is_not_counted_as_due() {
+    let db = at("2026-11-30 14:30:00Z").await;
+    for to in [BERLIN, NEW_YORK, LOS_ANGELES] {
+        db.enqueue(to).await;
+    }
+    let metrics: Value = sqlx::query_scalar(include_str!("../../sql/read/metrics.sql"))
+        .bind(1_000_i64)
+        .bind(10_i64)
+        .fetch_one(&db.pool)
+        .await
+        .unwrap();
+    let waiting = &metrics["waiting"][0];
+    assert_eq!(
+        (&waiting["due"], &waiting["closed"]),
+        (&json!(2), &json!(1))
+    );
+}

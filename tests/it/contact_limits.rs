@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 use pgdial::{
     domain::{CallId, ClaimedCall, Outcome, ReportKind, Resolution},
     flow::{
-        contact_limits::DeletedLimit,
         defer::DeferReason,
         forget::{Forget, ForgetDoNotCall},
+        hours::Deletion,
         matching::Batch,
     },
 };
@@ -78,7 +78,7 @@ async fn to(db: &TestDb, instant: &str) {
 async fn place(db: &TestDb, zones: &str, regions: &str) {
     db.sql(&format!(
         "insert into pgdial.areas (zones, regions) values ('{zones}', '{regions}') on conflict do nothing; \
-         update pgdial.calls set area = (select id from pgdial.areas where zones = '{zones}' and regions = '{regions}') \
+         update pgdial.calls set area = (select id from pgdial.areas where zones = '{zones}' and regions = '{regions}' and timezone is null and region is null) \
          where state = 'waiting'"
     ))
     .await;
@@ -660,7 +660,10 @@ async fn a_limit_that_a_campaign_has_stays() {
     let db = TestDb::new().await;
     limited(&db, attempts(1)).await;
     let delete = |name: &'static str| db.calls.delete_contact_limit(name, "ann", Some("gone"));
-    assert_eq!(delete("few").await.unwrap(), DeletedLimit::InUse);
+    assert_eq!(
+        delete("few").await.unwrap(),
+        Deletion::InUse(vec!["default".to_owned()])
+    );
     let (_, words) = db.refusal("delete from pgdial.contact_limits").await;
     assert!(
         words.contains("campaign default has contact limit \"few\""),
@@ -674,8 +677,8 @@ async fn a_limit_that_a_campaign_has_stays() {
         "{words}"
     );
     change(&db, json!({ "contactLimits": null })).await;
-    assert_eq!(delete("few").await.unwrap(), DeletedLimit::Deleted);
-    assert_eq!(delete("few").await.unwrap(), DeletedLimit::NotFound);
+    assert_eq!(delete("few").await.unwrap(), Deletion::Deleted);
+    assert_eq!(delete("few").await.unwrap(), Deletion::NotFound);
     let acts = "select string_agg(concat_ws(' ', act, name, by), ', ' order by seq) from pgdial.acts where kind = 'contact_limit'";
     assert_eq!(db.text(acts).await, "create few ann, remove few ann");
 }
@@ -726,10 +729,7 @@ async fn a_preset_sets_the_limits_of_its_newest_month() {
     .await;
     let limits = "select contact_limits from pgdial.campaigns";
     change(&db, json!({ "preset": "us-strict" })).await;
-    assert_eq!(
-        db.text(limits).await,
-        "{us-me-auto@2026-11,us-strict@2026-11}"
-    );
+    assert_eq!(db.text(limits).await, "{us-me@2026-11,us-strict@2026-11}");
     change(&db, json!({ "preset": "us-strict@2026-10" })).await;
     assert_eq!(db.text(limits).await, "{us-strict@2026-10}");
     change(

@@ -48,9 +48,10 @@ async fn after_a_small_run(machine: &Machine) -> String {
     }
     machine.until_all_over().await;
     // The last responses are counted after their commits.
-    eventually("every webhook is counted", || async {
+    eventually("every webhook and the first sweep are counted", || async {
         let text = scrape(machine.api).await;
         value(&text, "pgdial_webhook_seconds_count") >= 3
+            && value(&text, "pgdial_sweep_total{result=\"done\"}") >= 1
             && value(&text, "pgdial_permits_used") == 0
             && value(&text, "pgdial_listening") == 1
     })

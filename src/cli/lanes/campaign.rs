@@ -80,7 +80,7 @@ pub struct CampaignChanges {
     /// name alone means the newest.
     #[arg(long, value_name = "NAME|none", value_parser = values::text_or_none)]
     pub calling_hours: Option<Limit<String>>,
-    /// What tells where the callee may be: given_or_number, given_and_number or given; or hours: as its calling hours
+    /// What tells where the callee may be: `given_or_number`, `given_and_number` or `given`; or hours: as its calling hours
     /// say.
     #[arg(long, value_name = "BASIS|hours", value_parser = values::basis_or_hours)]
     pub zone_basis: Option<Limit<String>>,

@@ -214,7 +214,7 @@ pub struct SetContactLimitRequest {
     /// Holds for every campaign, whether or not it names the limit. Default false.
     pub all_campaigns: Option<bool>,
     /// Where the rule comes from.
-    #[schema(max_length = 500)]
+    #[schema(max_length = 1000)]
     pub source: Option<String>,
     /// Reason, kept with the act.
     pub why: Option<Why>,

@@ -104,7 +104,7 @@ async fn a_contact_limit_is_set_used_and_deleted() {
         );
     }
     pgdial(&machine, &["limits", "delete", "daily"])
-        .refused(REFUSED, "a campaign has contact limit daily");
+        .refused(REFUSED, "contact limit daily cannot go: spring names it");
     let preset = [
         "campaigns",
         "set",
@@ -118,7 +118,7 @@ async fn a_contact_limit_is_set_used_and_deleted() {
     let set = pgdial(&machine, &preset).json();
     assert_eq!(
         set["contactLimits"],
-        json!(["us-me-auto@2026-11", "us-strict@2026-11"])
+        json!(["us-me@2026-11", "us-strict@2026-11"])
     );
     assert_eq!(set["topic"], json!(null));
     assert_eq!(pgdial(&machine, &["limits", "delete", "daily"]).done(), "");
