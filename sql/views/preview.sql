@@ -90,7 +90,7 @@ begin
         select distinct h.id from pgdial.held(array(
             select c.id from pgdial.calls c
             where c.state = 'waiting' and c.campaign = p_campaign
-              and c.phone in (select d.phone from pgdial.dials d where d.at > p_at - v_reach)), p_at) h);
+              and (c.numbers is not null or c.phone in (select d.phone from pgdial.dials d where d.at > p_at - v_reach))), p_at) h);
 end $$;
 
 -- hours_over_lease: place_state for a dial that begins at this instant. Reason null: open.

@@ -129,18 +129,20 @@ mod tests {
         let mut captured = Captured::new(Style::default());
         let at = "2026-01-02T03:04:05Z";
         let call = json!({
-            "id": "0197f5e0-0000-7000-8000-000000000001", "to": "+14155550100", "scriptId": "welcome",
-            "metadata": {}, "campaign": "default", "priority": 0, "state": "completed", "runAt": at,
+            "id": "0197f5e0-0000-7000-8000-000000000001", "to": "+14155550100",
+            "numbers": ["+14155550100", "+14155550101"], "scriptId": "welcome", "metadata": {}, "campaign": "default", "priority": 0, "state": "completed", "runAt": at,
             "attempt": 1, "maxAttempts": 3, "deferrals": 0, "claimNo": 1, "outcome": "answered",
             "owner": "crm", "createdAt": at,
-            "attempts": [{"attempt": 1, "claimNo": 1, "trunk": "default", "outcome": "answered"}],
+            "attempts": [{"attempt": 1, "claimNo": 1, "to": "+14155550101", "trunk": "default", "outcome": "answered"}],
             "events": [{"seq": 1, "at": at, "kind": "waiting", "claimNo": 0, "attempt": 0, "detail": {"by": "crm", "why": null}}],
         });
         let call = serde_json::from_value(call).unwrap();
         assert_eq!(show(&call, &mut captured.out).unwrap(), Exit::Ok);
         let data = captured.data();
         assert!(
-            data.contains("+141******00") && !data.contains("+14155550100"),
+            data.contains("+141******00")
+                && data.contains("+141******01")
+                && !data.contains("+1415555"),
             "{data}"
         );
         assert!(data.contains("1 of 3") && data.contains("by=crm"), "{data}");
