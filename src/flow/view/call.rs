@@ -153,6 +153,7 @@ pub struct Attempt {
     /// Number of the attempt, from 1. Claims that used up no attempt repeat it.
     pub attempt: i32,
     /// Number that it rang, or was to ring.
+    #[schema(example = "+14155550100")]
     pub to: String,
     /// Trunk the claim was for.
     pub trunk: Option<String>,
