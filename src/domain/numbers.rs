@@ -21,6 +21,7 @@ impl PartialSchema for Numbers {
     fn schema() -> RefOr<Schema> {
         let number = ObjectBuilder::new()
             .schema_type(Type::String)
+            .examples(["+14155550100"])
             .max_length(Some(250))
             .pattern(Some(r"^[^\u0000]*$"))
             .build();

@@ -27,7 +27,6 @@ pub struct CallRequest {
     /// The number to ring: `+14155550100`, with separators or as a `tel:` URI; with a region also in that region's
     /// national format. Stored in E.164. A number that is not possible in its country is refused. A list has 1 to 10
     /// numbers of one person: they are rung one after the other, and never two at a time.
-    #[schema(example = "+14155550100")]
     pub to: Numbers,
     /// Where the callee is, as ISO 3166 writes it. The country, two letters, says whose national format `to` and
     /// `from` are in if they lack + and country code; it defaults to the campaign's region, and without either the + is

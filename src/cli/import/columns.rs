@@ -32,7 +32,7 @@ enum Column {
 #[derive(Debug)]
 pub(super) struct Columns {
     header: Vec<String>,
-    columns: Vec<Column>,
+    meanings: Vec<Column>,
     /// All numbers of a row count.
     all_numbers: bool,
 }
@@ -82,7 +82,7 @@ impl Columns {
             .collect();
         let found = Self {
             header,
-            columns,
+            meanings: columns,
             all_numbers: args.all_numbers,
         };
         found.check(args.script.is_some())?;
@@ -99,7 +99,7 @@ impl Columns {
                 )),
             );
         }
-        if !has_script && !self.columns.contains(&Column::Field("scriptId")) {
+        if !has_script && !self.meanings.contains(&Column::Field("scriptId")) {
             return Err(Failure::failed("the header has no column \"scriptId\"")
                 .hint("add it, or give all rows one script with --script"));
         }
@@ -107,18 +107,18 @@ impl Columns {
     }
 
     pub(super) const fn width(&self) -> usize {
-        self.columns.len()
+        self.meanings.len()
     }
 
     /// Place of the number; of several, the first.
     pub(super) fn number_at(&self) -> Option<usize> {
         let is_number = |column: &Column| matches!(column, Column::Number(0));
-        self.columns.iter().position(is_number)
+        self.meanings.iter().position(is_number)
     }
 
     /// Every column and what it is used as, in words.
     pub(super) fn in_words(&self) -> String {
-        let words = self.header.iter().zip(&self.columns);
+        let words = self.header.iter().zip(&self.meanings);
         let words = words.filter_map(|(name, column)| match column {
             Column::Field(field) => Some(format!("{name:?} is {field}")),
             Column::Number(_) => Some(format!("{name:?} is to")),
@@ -150,7 +150,7 @@ impl Columns {
         let (mut metadata, mut keys) = (None, Map::new());
         let mut numbers: Vec<(usize, String)> = Vec::new();
         let mut all_numbers = None;
-        for ((column, name), field) in self.columns.iter().zip(&self.header).zip(fields) {
+        for ((column, name), field) in self.meanings.iter().zip(&self.header).zip(fields) {
             if field.is_empty() {
                 continue;
             }
@@ -190,7 +190,8 @@ impl Columns {
             numbers.truncate(1);
         }
         let numbers = numbers.into_iter().map(|(_, field)| field);
-        if let Some(to) = to(all_numbers.map_or_else(|| numbers.collect(), |all| vec![all])) {
+        let numbers: Vec<String> = all_numbers.map_or_else(|| numbers.collect(), |all| vec![all]);
+        if let Some(to) = to(&numbers) {
             request.insert("to".to_owned(), to);
         }
         if metadata.is_some() || !keys.is_empty() {
@@ -211,7 +212,7 @@ impl Columns {
 }
 
 /// One number, or a list: of fields, or within one field with semicolons.
-fn to(fields: Vec<String>) -> Option<Value> {
+fn to(fields: &[String]) -> Option<Value> {
     let mut numbers: Vec<Value> = fields
         .iter()
         .flat_map(|field| field.split(';'))

@@ -248,7 +248,7 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
         let is_number = name == "to";
         if request
             .get(name)
-            .is_some_and(|value| !value.is_string() && !(is_number && value.is_array()))
+            .is_some_and(|value| !(value.is_string() || is_number && value.is_array()))
         {
             return Err(format!("{name:?} must be a string"));
         }
