@@ -250,8 +250,8 @@ begin
             select row(o.id, o.phone, p_campaign, p_trunk, o.numbers)::pgdial.picked from one_per_number o order by o.run_at, o.id);
         v_more := pgdial.one_per_person(v_more);
         v_found := v_found || v_more;
-        v_taken := v_taken || pgdial.numbers_of(v_more);
         exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
+        v_taken := v_taken || pgdial.numbers_of(v_more);
     end loop;
     if cardinality(v_found) = 0 then
         select q.run_at, q.id into v_skip.run_at, v_skip.id
