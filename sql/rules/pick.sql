@@ -63,7 +63,9 @@ declare
         select n from pgdial.calls c cross join unnest(coalesce(c.numbers, array[c.phone])) n where c.hold_until > p_now);
     v_lanes pgdial.lane[] := array(
         select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(v_heads) h), p_trunks, p_in_flight, p_now) l
-        where l.room > 0);
+        where l.room > 0
+          -- lanes knows only the lease that an adapter of the trunk declared last.
+          and (select g.ends_at from pgdial.campaigns g where g.name = l.campaign and g.ends_at <= p_now + p_lease) is null);
     v_skips constant pgdial.skip[] := pgdial.skips(p_now);
     v_unclaimable constant uuid[] := p_tried || array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
     v_found pgdial.picked[] := '{}';
