@@ -7,6 +7,8 @@ pub mod access;
 
 pub mod ids;
 
+pub mod numbers;
+
 pub mod phone;
 
 pub mod state;
@@ -24,6 +26,7 @@ pub mod report;
 pub use access::{Numbers, Scope};
 pub use dial::{AnsweringMachine, ClaimedCall, Concerns, Placement, Refusal};
 pub use ids::{CallId, Reference};
+pub use numbers::Numbers;
 pub use outcome::{Outcome, Resolution};
 pub use phone::{Phone, PhoneError, Region};
 pub use report::{Facts, Report, ReportKind};
