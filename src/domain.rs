@@ -23,7 +23,7 @@ pub mod why;
 
 pub mod report;
 
-pub use access::{Numbers, Scope};
+pub use access::{Scope, Sight};
 pub use dial::{AnsweringMachine, ClaimedCall, Concerns, Placement, Refusal};
 pub use ids::{CallId, Reference};
 pub use numbers::Numbers;

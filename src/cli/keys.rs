@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config,
-    domain::{Numbers, Scope, Why},
+    domain::{Scope, Sight, Why},
     flow::{Queue, view::Key},
 };
 
@@ -63,7 +63,7 @@ pub struct CreateArgs {
     pub campaigns: Vec<String>,
     /// Whether it sees numbers, metadata and results.
     #[arg(long, value_name = "WHEN", default_value = "masked")]
-    pub numbers: Numbers,
+    pub numbers: Sight,
     /// When it ends: an instant, or a length of time from now. Default: never.
     #[arg(long, value_name = "TIME", value_parser = expiry)]
     pub expires: Option<Expiry>,

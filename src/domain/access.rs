@@ -64,7 +64,7 @@ impl Scope {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 #[clap(rename_all = "snake_case")]
-pub enum Numbers {
+pub enum Sight {
     /// Never.
     #[default]
     Masked,
@@ -74,7 +74,7 @@ pub enum Numbers {
     Whole,
 }
 
-impl Numbers {
+impl Sight {
     /// The word as in JSON.
     pub fn as_str(self) -> &'static str {
         self.into()

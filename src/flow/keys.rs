@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Queue, lanes::ChangeError, view::Key};
 use crate::{
     db::pool::answered,
-    domain::{Numbers, Scope},
+    domain::{Scope, Sight},
 };
 
 const CHANNEL: &str = "pgdial_keys";
@@ -44,7 +44,7 @@ pub struct KnownKey {
     /// The campaigns that it is bound to; none means to none.
     pub campaigns: Option<Vec<String>>,
     /// Whether it sees numbers whole.
-    pub numbers: Numbers,
+    pub numbers: Sight,
     /// Somebody has ended it.
     pub is_revoked: bool,
     /// How long it is valid from the moment that it was read; negative once it has expired.

@@ -21,7 +21,7 @@ use super::{
     problem::{Code, Problem},
     schema::keys::OwnKey,
 };
-use crate::domain::{Numbers, Scope};
+use crate::domain::{Scope, Sight};
 
 // The keys that this process knows.
 mod directory;
@@ -169,11 +169,11 @@ struct OwnersKey {
     scope: Scope,
     /// The campaigns that it is bound to, if it is.
     campaigns: Option<Vec<String>>,
-    numbers: Numbers,
+    numbers: Sight,
 }
 
 impl Owner {
-    fn of(name: &str, scope: Scope, campaigns: Option<Vec<String>>, numbers: Numbers) -> Self {
+    fn of(name: &str, scope: Scope, campaigns: Option<Vec<String>>, numbers: Sight) -> Self {
         Self {
             key: Arc::new(OwnersKey {
                 name: name.to_owned(),
@@ -181,14 +181,14 @@ impl Owner {
                 campaigns,
                 numbers,
             }),
-            sees_whole: numbers == Numbers::Whole,
+            sees_whole: numbers == Sight::Whole,
             standing: None,
             session: None,
         }
     }
 
     fn of_everything(name: &str) -> Self {
-        Self::of(name, Scope::Admin, None, Numbers::Whole)
+        Self::of(name, Scope::Admin, None, Sight::Whole)
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -208,7 +208,7 @@ impl Owner {
         self.key.campaigns.as_deref()
     }
 
-    pub(super) fn numbers(&self) -> Numbers {
+    pub(super) fn numbers(&self) -> Sight {
         self.key.numbers
     }
 
@@ -360,12 +360,7 @@ mod tests {
     fn a_bound_key_names_its_campaign_or_has_only_one() {
         let bound = |campaigns: &[&str]| {
             let campaigns = campaigns.iter().map(|name| (*name).to_owned());
-            Owner::of(
-                "crm",
-                Scope::Read,
-                Some(campaigns.collect()),
-                Numbers::Masked,
-            )
+            Owner::of("crm", Scope::Read, Some(campaigns.collect()), Sight::Masked)
         };
         let named = |owner: &Owner, campaign: Option<&str>| {
             owner.filtered(campaign.map(str::to_owned)).ok().flatten()

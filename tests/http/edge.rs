@@ -72,7 +72,7 @@ async fn without_the_right_key_the_api_answers_nothing_and_the_rest_answers() {
                 (401, "unauthorized"),
                 "{method} {path}"
             );
-            let challenge = if authorization.starts_with("Bearer") {
+            let challenge = if authorization == "Bearer two" {
                 "Bearer error=\"invalid_token\""
             } else {
                 "Bearer"

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Numbers, Scope};
+use crate::domain::{Scope, Sight};
 
 /// A key of the API. The key itself was shown when it was created, and is kept nowhere.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -22,7 +22,7 @@ pub struct Key {
     #[schema(example = json!(["spring"]))]
     pub campaigns: Option<Vec<String>>,
     /// Whether it sees numbers whole.
-    pub numbers: Numbers,
+    pub numbers: Sight,
     /// Whether it is taken.
     pub state: KeyState,
     /// When it was created.

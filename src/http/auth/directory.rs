@@ -399,7 +399,7 @@ const INVALID: &str = "Bearer error=\"invalid_token\"";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Numbers, Scope};
+    use crate::domain::{Scope, Sight};
 
     fn key(id: i64, is_revoked: bool, expires_ms: Option<i64>, used_ms: Option<i64>) -> KnownKey {
         KnownKey {
@@ -408,7 +408,7 @@ mod tests {
             hash: [u8::try_from(id).unwrap(); 32],
             scope: Scope::Read,
             campaigns: None,
-            numbers: Numbers::Masked,
+            numbers: Sight::Masked,
             is_revoked,
             expires_ms,
             used_ms,

@@ -20,7 +20,7 @@ use super::{
     },
     Directory, Owner,
 };
-use crate::domain::{CallId, Numbers, Scope, Why};
+use crate::domain::{CallId, Scope, Sight, Why};
 
 /// What an operation needs of a key.
 #[derive(Debug, Clone, Copy)]
@@ -152,16 +152,16 @@ async fn path(parts: &mut Parts, name: &str) -> Option<String> {
 /// anything is shown.
 async fn unmask(directory: &Directory, owner: &Owner, parts: &Parts) -> Result<bool, Problem> {
     let Some(reason) = reason(parts)? else {
-        return Ok(owner.numbers() == Numbers::Whole);
+        return Ok(owner.numbers() == Sight::Whole);
     };
     match owner.numbers() {
-        Numbers::Whole => Ok(true),
-        Numbers::Masked => {
+        Sight::Whole => Ok(true),
+        Sight::Masked => {
             let name = owner.as_str();
             let detail = format!("the key \"{name}\" may not see numbers, whatever the reason");
             Err(Problem::new(Code::Forbidden, detail))
         }
-        Numbers::OnRequest => {
+        Sight::OnRequest => {
             // Without the query, which may hold a number.
             let request = json!({ "method": parts.method.as_str(), "path": parts.uri.path() });
             let calls = directory.calls();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{Numbers, Scope, Why},
+    domain::{Scope, Sight, Why},
     flow::view::Key,
 };
 
@@ -25,7 +25,7 @@ pub struct OwnKey {
     #[schema(example = json!(["spring"]))]
     pub campaigns: Option<Vec<String>>,
     /// Whether it sees numbers whole.
-    pub numbers: Numbers,
+    pub numbers: Sight,
 }
 
 /// All keys.
@@ -49,7 +49,7 @@ pub struct CreateKeyRequest {
     pub campaigns: Option<Vec<String>>,
     /// Whether it sees numbers whole; default `masked`.
     #[serde(default)]
-    pub numbers: Numbers,
+    pub numbers: Sight,
     /// When it ends (RFC 3339); null means never.
     pub expires_at: Option<DateTime<Utc>>,
     /// Reason, kept with the act.
