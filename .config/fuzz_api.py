@@ -21,7 +21,9 @@ SECRET = os.environ["FUZZ_API_SECRET"].encode()
 RULES = [
     r"^there is no campaign ",
     r'^"expiresAt" must be later than "runAt"$',
-    r'^"expiresAt" lies in the past',
+    r'^"expiresAt" (lies in the past|must be a moment to come)',
+    # Of a key.
+    r'^"(campaigns" (names|cannot)|keep" must be )',
     r'^"maxAttempts" cannot be below the \d+ attempts already used$',
     r'^"metadata" (is larger than 16 KiB|has more than 32 levels|has a number beyond 1e300)',
     r"^a text contains the character U\+0000",
