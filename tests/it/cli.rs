@@ -18,6 +18,7 @@ mod doctor;
 mod enqueue;
 mod hours;
 mod import;
+mod keys;
 mod lanes;
 mod lists;
 mod migrating;
