@@ -306,11 +306,11 @@ async fn a_process_learns_of_keys_that_another_one_makes_and_revokes() {
     until(200, next).await;
 
     // With a listener, a change is heard of without a request.
-    let hears = other.clone();
+    let listening = other.clone();
     let stop = world.stop.clone();
     world
         .tasks
-        .spawn(async move { hears.run_key_listener(stop).await });
+        .spawn(async move { listening.run_key_listener(stop).await });
     let heard = |than: u64| {
         let other = other.clone();
         async move {
@@ -412,7 +412,7 @@ async fn a_rotated_key_stays_for_a_while_and_its_use_is_seen() {
         .iter()
         .map(|key| key["hint"].as_str().unwrap())
         .collect();
-    assert_eq!(hints, [&second[..13], &first[..13]]);
+    assert!(second.starts_with(hints[0]) && first.starts_with(hints[1]) && hints[0] != hints[1]);
     assert!(keys.iter().all(|key| !key["usedAt"].is_null()), "{keys:?}");
     assert!(keys[0]["expiresAt"].is_null() && !keys[1]["expiresAt"].is_null());
     assert_eq!(
