@@ -5,6 +5,8 @@
 
 pub mod ids;
 
+pub mod networks;
+
 pub mod phone;
 
 pub mod state;
@@ -21,6 +23,7 @@ pub mod report;
 
 pub use dial::{AnsweringMachine, ClaimedCall, Concerns, Placement, Refusal};
 pub use ids::{CallId, Reference};
+pub use networks::Networks;
 pub use outcome::{Outcome, Resolution};
 pub use phone::{Phone, PhoneError, Region};
 pub use report::{Facts, Report, ReportKind};

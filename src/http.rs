@@ -49,6 +49,9 @@ mod trunks;
 
 // How often a number may be rung.
 mod contact_limits;
+// Where events are delivered to.
+mod endpoints;
+
 // Calling hours and calendars.
 mod hours;
 
@@ -329,6 +332,19 @@ fn api() -> Operations {
         hours::show_calendar,
         hours::set_calendar,
         hours::delete_calendar,
+        endpoints::list_endpoints,
+        endpoints::create_endpoint,
+        endpoints::show_endpoint,
+        endpoints::change_endpoint,
+        endpoints::delete_endpoint,
+        endpoints::pause_endpoint,
+        endpoints::resume_endpoint,
+        endpoints::rotate_endpoint,
+        endpoints::test_endpoint,
+        endpoints::resend_events,
+        endpoints::list_deliveries,
+        endpoints::show_delivery,
+        endpoints::resend_event,
         workers::list_workers,
         workers::drain_worker,
         acts::list_acts,

@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_presets", compatible_from = 1),
     migration!(7, "0007_limits", compatible_from = 1),
     migration!(8, "0008_caller_ids", compatible_from = 1),
+    migration!(9, "0009_endpoints", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -107,6 +108,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/apply_report",
     "rules/late_report",
     "rules/add_result",
+    "rules/deliveries",
     "flow/wake",
     "flow/enqueue",
     "flow/claim",
@@ -131,6 +133,10 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/contact_limits",
     "flow/lanes",
     "flow/caller_ids",
+    "flow/endpoints",
+    "flow/deliver",
+    "flow/delivered",
+    "flow/resend",
     "flow/hours",
     "flow/do_not_call",
     "flow/heartbeat",

@@ -121,7 +121,7 @@ impl<N: Named> Argument for Name<N> {
     }
 }
 
-fn parameter(name: &str, what: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+pub(super) fn parameter(name: &str, what: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use pgdial::{flow::heartbeat::Worker, provider::signature::sign_plain};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -73,6 +75,21 @@ async fn prepared(world: &World, operation: &str, path: &str) -> String {
             let new = json!({ "number": "+14155550199", "pool": "us-sales" });
             let added = world.send("POST", "/api/v1/caller-ids", &new).await;
             assert_eq!(added.status, 201, "{}", added.text);
+            String::new()
+        }
+        id if path.contains("/endpoints/{name}") => {
+            let url = "https://crm.example.com/";
+            let new = json!({ "name": "default", "url": url, "kinds": ["waiting"] });
+            let made = world.send("POST", "/api/v1/endpoints", &new).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            if id == "resend_event" {
+                world.enqueue(to).await;
+                let sender = Uuid::new_v4();
+                let due = world.calls.deliver(sender, &HashMap::new()).await.unwrap();
+                return path
+                    .replace("{name}", "default")
+                    .replace("{delivery}", &due.due[0].id);
+            }
             String::new()
         }
         "redrive_call" => {
