@@ -17,7 +17,9 @@ create type pgdial.outcome as enum (
 
 create table pgdial.calls (
     id uuid primary key,                                   -- UUIDv7: sorts by creation
-    phone text not null,
+    phone text not null,                                   -- the one it rings now or next
+    numbers text[],                                        -- all numbers of the person, in order; null: only phone
+    invalid_numbers text[],                                -- those of them that a provider has called invalid
     campaign text not null,                                -- no foreign key: its row locks would make every enqueue meet
     script_id text not null check (length(script_id) between 1 and 200),
     metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
@@ -81,6 +83,7 @@ create table pgdial.calls (
         phone ~ '^\+[1-9][0-9]{6,14}$'
         or (phone = 'forgotten' and state in ('completed', 'failed', 'canceled', 'expired', 'suppressed'))
     ),
+    constraint calls_phone_is_one_of_numbers check (numbers is null or cardinality(numbers) between 2 and 10 and phone = any (numbers)),
     constraint calls_waiting_holds_nothing check (
         state <> 'waiting'
         or (lease_until is null and deadline_at is null and trunk is null and claimed_by is null
@@ -141,6 +144,7 @@ create index calls_unplaced on pgdial.calls (id) where state = 'waiting' and are
 
 create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';
 create index calls_held on pgdial.calls (hold_until) include (phone) where hold_until is not null;
+create index calls_held_numbers on pgdial.calls (hold_until) where hold_until is not null and numbers is not null;
 create index calls_expiry on pgdial.calls (expires_at) where state = 'waiting' and expires_at is not null;
 create index calls_consent on pgdial.calls (consent_expires_at) where state = 'waiting' and consent_expires_at is not null;
 create index calls_ended on pgdial.calls (ended_at) where ended_at is not null;
@@ -149,6 +153,7 @@ create index calls_ended on pgdial.calls (ended_at) where ended_at is not null;
 -- campaign are more common than for one state of all, and campaigns can be skipped through one by one.
 create index calls_over on pgdial.calls (campaign, state, id) where ended_at is not null;
 create index calls_phone on pgdial.calls (phone, id);
+create index calls_numbers on pgdial.calls using gin (numbers) where numbers is not null;
 create index calls_provider_id on pgdial.calls (trunk, provider_call_id) where provider_call_id is not null;
 create unique index calls_idempotency on pgdial.calls (owner, idempotency_key) where idempotency_key is not null;
 

@@ -13,8 +13,8 @@ create type pgdial.lane as (
     reasons text[]              -- every reason why room is 0, in the order in which they must change
 );
 
--- One call that the claim has chosen and locked.
-create type pgdial.picked as (id uuid, phone text, campaign text, trunk text);
+-- One call that the claim has chosen and locked. numbers: all of the person, or null.
+create type pgdial.picked as (id uuid, phone text, campaign text, trunk text, numbers text[]);
 
 -- How one attempt ends, decided and not yet written: decide_ending returns it, end_attempts writes it, for many
 -- rows in one statement.
@@ -31,7 +31,10 @@ create type pgdial.ending as (
     result jsonb,               -- for the row
     answered_at timestamptz,    -- somebody answered, and since when that is known
     disposition text,
-    callback_at timestamptz     -- of disposition callback: when
+    callback_at timestamptz,    -- of disposition callback: when
+    phone text,                 -- the number that it dialled
+    next_phone text,            -- of the next attempt, if it is another
+    next_area int
 );
 
 -- One item of settle. is_first: no earlier item names the same dial.
@@ -46,7 +49,7 @@ create type pgdial.claimed as (
 
 -- One call in flight: the basis for the caps and the taken numbers. is_dialing: its dial has no response yet,
 -- which counts for a campaign on trial.
-create type pgdial.flying as (trunk text, campaign text, phone text, claim_seq bigint, is_dialing boolean);
+create type pgdial.flying as (trunk text, campaign text, phone text, claim_seq bigint, is_dialing boolean, numbers text[]);
 
 -- The first waiting call of a campaign and priority, by run_at: where the claim begins to read.
 create type pgdial.head as (campaign text, priority smallint, run_at timestamptz);

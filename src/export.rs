@@ -35,9 +35,10 @@ impl Format {
 }
 
 /// The columns of the CSV, and the field of the call that each shows.
-const COLUMNS: [(&str, &str); 31] = [
+const COLUMNS: [(&str, &str); 32] = [
     ("id", "id"),
     ("to", "to"),
+    ("numbers", "numbers"),
     ("timezone", "timezone"),
     ("region", "region"),
     ("from", "from"),
@@ -114,10 +115,10 @@ fn cell(call: &Value, field: &str) -> String {
     let value = call.get(field).unwrap_or(&Value::Null);
     match field {
         "attempts" => attempts(value),
-        "timezone" => {
-            let zones = value.as_array().into_iter().flatten();
+        "numbers" | "timezone" => {
+            let several = value.as_array().into_iter().flatten();
             harmless(
-                zones
+                several
                     .filter_map(Value::as_str)
                     .collect::<Vec<_>>()
                     .join("; "),
@@ -182,17 +183,19 @@ mod tests {
     #[test]
     fn a_csv_has_one_header_and_a_line_for_each_call() {
         let mut writer = Writer::new(Format::Csv);
-        let call = json!({ "id": "x", "to": "+14155550100", "attempt": 2, "metadata": {"a": "b, \"c\""},
+        let call = json!({ "id": "x", "to": "+14155550100", "numbers": ["+14155550100", "+14155550101"], "attempt": 2, "metadata": {"a": "b, \"c\""},
             "attempts": [{"endedAs": "retried", "outcome": "busy"}, {"endedAs": "deferred"}, {}] });
         let first = writer.write(std::slice::from_ref(&call)).unwrap();
         let first = String::from_utf8(first).unwrap();
         let lines: Vec<&str> = first.lines().collect();
         assert!(
-            lines[0].starts_with("id,to,timezone,region,from,campaign,script_id,"),
+            lines[0].starts_with("id,to,numbers,timezone,region,from,campaign,script_id,"),
             "{first}"
         );
         assert!(
-            lines[1].starts_with("x,+14155550100,,,,,,,,,,2,,busy; deferred; under_way,"),
+            lines[1].starts_with(
+                "x,+14155550100,'+14155550100; +14155550101,,,,,,,,,,2,,busy; deferred; under_way,"
+            ),
             "{first}"
         );
         assert!(lines[1].contains(r#""{""a"":""b, \""c\""""}""#), "{first}");

@@ -46,8 +46,8 @@
 mod embed;
 
 pub use domain::{
-    AnsweringMachine, CallId, CallRequest, CallState, ClaimedCall, Concerns, Networks, Outcome,
-    Phone, Placement, Reference, Refusal, Report, ReportKind,
+    AnsweringMachine, CallId, CallRequest, CallState, ClaimedCall, Concerns, Networks, Numbers,
+    Outcome, Phone, Placement, Reference, Refusal, Report, ReportKind,
 };
 pub use embed::{Error, Queue, Worker};
 pub use flow::{

@@ -235,20 +235,22 @@ begin
             account = p_accounts[array_position(p_trunks, p.trunk)], started_at = coalesce(c.started_at, p_now), hold_until = null,
             answering_machine = case when c.id = any (v_to_hang_up) then 'hang_up' else g.answering_machine end, answered_by = null,
             look_up_at = null, not_found = 0, not_found_since = null, repeated_at = null
-        from unnest(p_picked, pgdial.caller_ids_for(p_picked, p_now)) p (id, phone, campaign, trunk, caller_id)
+        from unnest(p_picked, pgdial.caller_ids_for(p_picked, p_now)) p (id, phone, campaign, trunk, numbers, caller_id)
              join pgdial.campaigns g on g.name = p.campaign
+             left join pgdial.calling_hours h on h.name = g.calling_hours
              cross join lateral (values (extract(epoch from g.ring_timeout)::int, extract(epoch from g.max_duration)::int)) t (ring, talk)
              cross join lateral (values (coalesce(p_leases[array_position(p_trunks, p.trunk)], 60))) l (sec)
         where c.id = p.id and c.state::text = 'waiting' and p.caller_id is distinct from ''   -- none left for it
           -- lanes knows only the lease that an adapter of the trunk declared last.
           and (g.ends_at is null or g.ends_at > p_now + l.sec * '1 second'::interval)
-        returning c.id, c.claim_no, c.attempt, c.phone, c.caller_id as from_number, c.script_id, c.metadata, c.trunk, c.campaign,
+        returning c.id, c.claim_no, c.attempt, c.phone, c.numbers, c.caller_id as from_number, c.script_id, c.metadata, c.trunk, c.campaign,
                   c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent, c.answering_machine,
-                  pgdial.allowed(c, g, v_shared) as allowed
+                  pgdial.allowed(c, g, coalesce(g.zone_basis, h.zone_basis), v_shared) as allowed
     ), noted as (
         insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
         select p_now, s.id, s.claim_no, s.attempt, 'active',
                jsonb_strip_nulls(jsonb_build_object('trunk', s.trunk, 'worker', p_worker, 'run_at', s.run_at, 'caller_id', s.from_number,
+                                  'number', array_position(s.numbers, s.phone),
                                   'ring_timeout_sec', s.ring_timeout_sec, 'max_duration_sec', s.max_duration_sec,
                                   'answering_machine', nullif(s.answering_machine, 'ignore'))) || s.allowed
         from stamped s

@@ -181,7 +181,7 @@ language sql immutable parallel safe
 as $$
     select array['active', 'amended', 'answered', 'answered_by', 'callback', 'cancel_requested', 'canceled', 'completed',
         'conflict', 'deferred', 'disposition', 'expired', 'failed', 'forgotten', 'held', 'held_back', 'in_call', 'late_answer',
-        'late_end', 'mismatch', 'opted_out', 'overdue', 'put_off', 'rechecked', 'recovered', 'redriven', 'released', 'renamed',
+        'late_end', 'mismatch', 'number_changed', 'opted_out', 'overdue', 'put_off', 'rechecked', 'recovered', 'redriven', 'released', 'renamed',
         'repeated', 'replayed', 'resolved', 'result_added', 'retried', 'skipped', 'suppressed', 'unresolved', 'waiting']
 $$;
 

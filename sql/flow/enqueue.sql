@@ -43,9 +43,9 @@ begin
     return query
         with asked as materialized (
             -- A microsecond apart, so that a batch is dialled in its own order.
-            select r.ordinal, pgdial.uuid_v7_of(v_us + r.ordinal) as id, r.phone, r.timezone, r.region,
-                   case when coalesce(r.timezone[1], r.region) is not null then pgdial.area_of(r.phone, r.timezone, r.region)
-                        else pgdial.phone_area(r.phone) end as area, r.script_id, r.metadata, r.campaign,
+            select r.ordinal, pgdial.uuid_v7_of(v_us + r.ordinal) as id, p.phone, r.numbers, r.timezone, r.region,
+                   case when coalesce(r.timezone[1], r.region) is not null then pgdial.area_of(p.phone, r.timezone, r.region)
+                        else pgdial.phone_area(p.phone) end as area, r.script_id, r.metadata, r.campaign,
                    r.from_number, r.priority, coalesce(r.run_at, v_now) as run_at, r.expires_at,
                    coalesce(r.max_attempts, g.max_attempts) as max_attempts,
                    p_owners[least(r.ordinal, v_owners)] as owner, r.idempotency_key, r.request_hash,
@@ -66,7 +66,8 @@ begin
                         when r.expires_at <= v_now or h.needs_timezone then 'invalid' end as verdict,
                    case when r.problem is not null then r.problem
                         when g.name is null then format('there is no campaign "%s": create it, or use "default"', r.campaign)
-                        when d.reason is not null then 'the number is on the do-not-call list: ' || d.reason
+                        when d.reason is not null then case when r.numbers is null then 'the number is on the do-not-call list: '
+                            else 'none of its numbers may be rung: ' end || d.reason
                         when w.words is not null then w.words
                         when g.ends_at <= v_now then format(
                             '%s: set a later end, or use another campaign', pgdial.end_in_words(g.name, g.ends_at))
@@ -76,8 +77,11 @@ begin
                         when h.needs_timezone then format('"timezone" is missing: campaign %s asks for it, or for a region like US-FL', g.name) end as detail
             from pgdial.read_requests(p_requests) as r
                  left join pgdial.campaigns g on g.name = r.campaign
+                 -- Of several numbers the first that may be rung.
+                 cross join lateral (select case when r.numbers is null then r.phone
+                     else coalesce(pgdial.next_number(r.numbers, 1, null, r.campaign, v_now), r.phone) end as phone) p
                  left join lateral (select d.reason from pgdial.do_not_call d
-                                    where d.phone = r.phone and pgdial.covers(d, r.campaign, v_now) limit 1) d on true
+                                    where d.phone = p.phone and pgdial.covers(d, r.campaign, v_now) limit 1) d on true
                  left join lateral (select pgdial.consent_words(case when r.consent_at is null then 'consent_missing'
                                            when r.consent_expires_at <= v_now then 'consent_expired' end,
                                            r.campaign, r.consent_expires_at) as words
@@ -87,11 +91,11 @@ begin
                      from pgdial.calling_hours c where c.name = g.calling_hours and r.timezone is null and r.region is null) h on true
         ), new as (
             insert into pgdial.calls as c (
-                id, phone, timezone, region, area, campaign, script_id, metadata, from_number, priority, run_at, expires_at,
+                id, phone, numbers, timezone, region, area, campaign, script_id, metadata, from_number, priority, run_at, expires_at,
                 max_attempts, owner, idempotency_key, request_hash, created_at, traceparent,
                 consent_at, consent_ref, consent_expires_at)
-            select a.id, a.phone, a.timezone, a.region, a.area, a.campaign, a.script_id, a.metadata, a.from_number, a.priority, a.run_at,
-                   a.expires_at, a.max_attempts, a.owner, a.idempotency_key, a.request_hash, v_now, a.traceparent,
+            select a.id, a.phone, a.numbers, a.timezone, a.region, a.area, a.campaign, a.script_id, a.metadata, a.from_number, a.priority,
+                   a.run_at, a.expires_at, a.max_attempts, a.owner, a.idempotency_key, a.request_hash, v_now, a.traceparent,
                    a.consent_at, a.consent_ref, a.consent_expires_at
             from asked a where a.verdict is null
             order by a.owner collate "C", a.idempotency_key collate "C" nulls first, a.ordinal
@@ -105,7 +109,7 @@ begin
             returning call_id, seq
         )
         select a.ordinal, 'created', a.id, case when p_shown then json_build_object(
-            'id', a.id, 'to', a.phone, 'timezone', a.timezone, 'region', a.region, 'from', a.from_number, 'scriptId', a.script_id, 'metadata', a.metadata,
+            'id', a.id, 'to', a.phone, 'numbers', a.numbers, 'timezone', a.timezone, 'region', a.region, 'from', a.from_number, 'scriptId', a.script_id, 'metadata', a.metadata,
             'campaign', a.campaign, 'priority', a.priority, 'state', 'waiting', 'runAt', a.run_at, 'expiresAt', a.expires_at,
             'attempt', 0, 'maxAttempts', a.max_attempts, 'deferrals', 0, 'claimNo', 0,
             'trunk', null, 'providerCallId', null, 'claimedAt', null, 'leaseUntil', null,

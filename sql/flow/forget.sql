@@ -1,4 +1,5 @@
--- forget: remove a person's number, and what was said on the phone, from every table. What remains of their
+-- forget: remove a person's number, and what was said on the phone, from every table. A call that lists it among
+-- several loses all of them; where else the others occur, forget them too. What remains of their
 -- calls is that they took place: when, on which campaign and trunk, how they ended.
 -- p_why: required, for the audit: the legal ground. p_limit: calls per batch.
 -- p_do_not_call: what happens to the number's entry on the do-not-call list. keep: an existing entry stays,
@@ -15,7 +16,7 @@
 -- emptied by housekeeping (forget_rest).
 -- Not covered: the number in the metadata of calls to others, and in unmatched events; pgdial.mentions counts
 -- those. Dead rows go with the next vacuum, backups when they expire.
--- Index: calls_phone, calls_one_in_flight_per_phone, call_events_by_call, webhook_events_once; acts, trunks and
+-- Index: calls_phone, calls_numbers, call_events_by_call, webhook_events_once; acts, trunks and
 -- campaigns are scanned in full.
 -- Races: rows are locked before they are judged; an enqueue that commits meanwhile is a new call.
 create or replace function pgdial.forget(
@@ -40,12 +41,12 @@ begin
         raise exception '"doNotCall" is keep, add or remove' using errcode = 'invalid_parameter_value';
     end if;
     perform pgdial.check_batch(p_why, p_limit);
-    v_ids := array(select c.id from pgdial.calls c where c.phone = v_phone order by c.id
-                   limit case when p_dry_run then 10000 else p_limit end);
+    v_ids := array(select c from pgdial.calls_to(v_phone, '00000000-0000-0000-0000-000000000000',
+                                                 case when p_dry_run then 10000 else p_limit end) c);
     if not p_dry_run and cardinality(pgdial.lock_calls(v_ids, true)) < cardinality(v_ids) then
         return jsonb_build_object('verdict', 'locked_out', 'dryRun', false);
     end if;
-    v_more := exists (select from pgdial.calls c where c.phone = v_phone and c.id > v_ids[cardinality(v_ids)]);
+    v_more := exists (select from pgdial.calls_to(v_phone, v_ids[cardinality(v_ids)], 1));
     v_counts := pgdial.count_number(v_phone, v_ids, p_do_not_call, not v_more);
     v_answer := pgdial.may_forget(v_phone, p_do_not_call, pgdial.now())
         || jsonb_build_object('dryRun', p_dry_run, 'counts', v_counts, 'more', v_more);
@@ -55,7 +56,7 @@ begin
 
     if v_ids <> '{}' then
         perform pgdial.cancel_to_forget(v_ids, p_by);
-        perform pgdial.empty_calls(v_ids, v_phone, pgdial.now(), p_by);
+        perform pgdial.empty_calls(v_ids, pgdial.now(), p_by);
     end if;
     if not v_more then
         perform pgdial.empty_list(v_phone, p_do_not_call, p_by);
@@ -81,8 +82,8 @@ begin
     end if;
 end $$;
 
--- may_forget: the verdict, with the call and the time that stand in the way. Written so that only calls_phone
--- fits: the indexes on holds and keys lead through the rows of other numbers.
+-- may_forget: the verdict, with the call and the time that stand in the way. Fenced, so that only calls_phone and
+-- calls_numbers fit: the indexes on holds and keys lead through the rows of other numbers.
 create or replace function pgdial.may_forget(p_phone text, p_do_not_call text, p_now timestamptz) returns jsonb
 language plpgsql stable
 set plan_cache_mode = force_custom_plan
@@ -90,21 +91,28 @@ as $$
 declare
     v_refusal jsonb;
 begin
+    with mine as materialized (
+        select c.id, c.state, c.hold_until, c.deadline_at, c.idempotency_key, c.created_at, c.campaign, null::text[] as numbers
+        from pgdial.calls c where c.phone = p_phone and c.numbers is null
+        union all
+        select c.id, c.state, c.hold_until, c.deadline_at, c.idempotency_key, c.created_at, c.campaign, c.numbers
+        from pgdial.calls c where c.numbers @> array[p_phone]
+    )
     select jsonb_build_object('verdict', r.verdict, 'call', r.id, 'until', r.until) into v_refusal
     from (
         select 1 as ord, 'in_flight' as verdict, c.id, c.deadline_at as until
-        from pgdial.calls c where c.phone = p_phone and c.state in ('dialing', 'unresolved', 'in_call')
+        from mine c where c.state::text in ('dialing', 'unresolved', 'in_call')
         union all
         select 2, 'held', c.id, c.hold_until
-        from pgdial.calls c where c.phone = p_phone and coalesce(c.hold_until > p_now, false)
+        from mine c where c.hold_until > p_now
         union all
         select 3, 'key_needed', c.id, c.created_at + '24 hours'::interval
-        from pgdial.calls c
-        where c.phone = p_phone and coalesce(c.idempotency_key, '') ~ pgdial.number_pattern(p_phone)
+        from mine c
+        where exists (select from unnest(coalesce(c.numbers, array[p_phone])) n where c.idempotency_key ~ pgdial.number_pattern(n))
           and c.created_at > p_now - '24 hours'::interval
-          -- With an entry on the list a repeat is refused anyway.
-          and p_do_not_call <> 'add'
-          and (p_do_not_call = 'remove' or pgdial.listed(p_phone, c.campaign, c.created_at + '24 hours'::interval) is null)
+          -- With an entry on the list a repeat is refused anyway; of several numbers it would ring another.
+          and (c.numbers is not null or p_do_not_call <> 'add'
+               and (p_do_not_call = 'remove' or pgdial.listed(p_phone, c.campaign, c.created_at + '24 hours'::interval) is null))
     ) r
     order by r.ord, r.until desc limit 1;
     return coalesce(v_refusal, jsonb_build_object('verdict', 'forgotten'));
@@ -124,9 +132,18 @@ begin
         'webhookEvents', (select count(*) from pgdial.webhooks_of(p_ids) w),
         'deliveries', (select count(*) from pgdial.deliveries d where d.call_id = any (p_ids)),
         'acts', (select count(*) from pgdial.acts a where p_last and pgdial.names_number(concat_ws(' ', a.name, a.why, a.detail), p_phone)),
-        'dials', (select count(*) from pgdial.dials d where p_last and d.phone = p_phone),
+        'dials', (select count(*) from pgdial.dials d where p_last and d.phone = p_phone)
+            + (select count(*) from pgdial.dials_elsewhere(p_ids, p_phone) d),
         'doNotCall', (select count(*) from pgdial.do_not_call d where p_last and d.phone = p_phone and p_do_not_call = 'remove'));
 end $$;
+
+-- dials_elsewhere: the dials of these calls to other numbers than this one.
+create or replace function pgdial.dials_elsewhere(p_ids uuid[], p_phone text) returns setof pgdial.dials
+language sql stable
+as $$
+    select d.* from pgdial.calls c cross join unnest(c.numbers) n join pgdial.dials d on d.phone = n and d.call_id = c.id
+    where c.id = any (p_ids) and n <> p_phone
+$$;
 
 -- number_pattern: the number as people write it within a text, but not as part of a longer number.
 create or replace function pgdial.number_pattern(p_phone text) returns text
@@ -182,17 +199,22 @@ begin
     end if;
 end $$;
 
--- empty_calls: remove the number and all free text from these calls, which are over and locked by us.
-create or replace function pgdial.empty_calls(p_ids uuid[], p_phone text, p_now timestamptz, p_by text) returns void
+-- empty_calls: remove all their numbers and all free text from these calls, which are over and locked by us.
+create or replace function pgdial.empty_calls(p_ids uuid[], p_now timestamptz, p_by text) returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    v_pattern constant text := pgdial.number_pattern(p_phone);
+    v_pattern constant text := (
+        select string_agg(distinct pgdial.number_pattern(n), '|')
+        from pgdial.calls c cross join unnest(coalesce(c.numbers, array[c.phone])) n where c.id = any (p_ids));
     v_call pgdial.calls;
 begin
+    delete from pgdial.dials d using pgdial.dials_elsewhere(p_ids, '') o
+    where d.phone = o.phone and d.at = o.at and d.call_id = o.call_id;
     update pgdial.calls c
-    set phone = 'forgotten', from_number = null, caller_id = null, metadata = '{}', result = null, last_error = null, consent_ref = null,
+    set phone = 'forgotten', numbers = null, invalid_numbers = null, from_number = null, caller_id = null, metadata = '{}',
+        result = null, last_error = null, consent_ref = null,
         script_id = regexp_replace(c.script_id, v_pattern, 'forgotten', 'g'),
         provider_call_id = case when c.provider_call_id !~ v_pattern then c.provider_call_id end,
         cancel_requested_why = null, request_hash = '', traceparent = null,

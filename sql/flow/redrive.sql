@@ -1,5 +1,5 @@
--- redrive: terminal -> waiting, with all its attempts again. claim_no goes on counting, so that nothing from an
--- earlier claim can touch a later one.
+-- redrive: terminal -> waiting, with all its attempts again, from the first of its numbers on. claim_no goes on
+-- counting, so that nothing from an earlier claim can touch a later one.
 -- p_items: [{id, by, why?, force?}]. force: a person decides that somebody who has answered is to be rung
 -- again, with all attempts until they answer. Later reports about earlier dials then hold the number, but do
 -- not end the call; the next redrive needs force again.
@@ -25,6 +25,7 @@ language plpgsql volatile
 as $$
 declare
     v_force constant boolean := coalesce((p_item ->> 'force')::boolean, false);
+    v_phone constant text := pgdial.first_number(p_call, p_now);
 begin
     verdict := pgdial.redrive_verdict(p_call, v_force, p_now);
     detail := jsonb_build_object('state', p_call.state, 'hold_until', p_call.hold_until);
@@ -32,7 +33,8 @@ begin
         return;
     end if;
     update pgdial.calls c
-    set state = 'waiting', attempt = 0, deferrals = 0, run_at = p_now,
+    set state = 'waiting', attempt = 0, deferrals = 0, run_at = p_now, phone = v_phone, invalid_numbers = null,
+        area = case when v_phone = c.phone then c.area else pgdial.area_of(v_phone, c.timezone, c.region) end,
         expires_at = case when c.expires_at > p_now then c.expires_at end,
         outcome = null, disposition = null, last_error = null, result = null, ended_at = null,
         answered_at = null, answered_before = coalesce(c.answered_before, c.answered_at),
@@ -60,7 +62,7 @@ begin
         when not p_force and (p_call.state = 'completed' or p_call.answered_at is not null or p_call.answered_before is not null)
             then 'needs_force'
         when p_call.phone = 'forgotten' then 'forgotten'
-        when pgdial.forbidden(p_call, p_now) is not null then 'suppressed'
+        when pgdial.forbidden(p_call, pgdial.first_number(p_call, p_now), p_now) is not null then 'suppressed'
         when not exists (select from pgdial.campaigns g where g.name = p_call.campaign) then 'unknown_campaign'
         when not pgdial.is_on(p_call.campaign, 'infinity', p_now) then 'campaign_over'
         else 'waiting' end;

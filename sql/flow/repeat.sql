@@ -67,7 +67,7 @@ as $$
        and pgdial.is_on(p_call.campaign, p_now, p_now + pgdial.lease(p_call))
        -- Adopted by a recovery: the age of its request is unknown.
        and p_call.claimed_by <> '00000000-0000-0000-0000-000000000000'
-       and pgdial.forbidden(p_call, p_now) is null
+       and pgdial.forbidden(p_call, p_call.phone, p_now) is null
        and pgdial.is_within_hours(p_call, p_now, p_now + pgdial.lease(p_call))
 $$;
 

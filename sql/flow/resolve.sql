@@ -78,10 +78,11 @@ language plpgsql volatile
 set plan_cache_mode = force_custom_plan
 as $$
 declare
+    v_phone constant text := pgdial.present_number(p_call, p_now);
     v_ended constant text := case when p_as in ('answered', 'voicemail') then 'completed'
                                   when p_as = 'canceled' then 'canceled'
                                   when p_as <> 'not_placed' then 'failed'
-                                  when pgdial.forbidden(p_call, p_now) is not null then 'suppressed' end;
+                                  when pgdial.forbidden(p_call, v_phone, p_now) is not null then 'suppressed' end;
     v_hold constant timestamptz := case when p_as = 'unknown' then p_call.hold_until
                                         else pgdial.held_by_others(p_call, p_call.claim_no) end;
 begin
@@ -91,7 +92,10 @@ begin
         perform pgdial.dial_rang(p_call, p_call.claim_no, p_as::pgdial.outcome, p_as = 'answered', p_now);
     end if;
     update pgdial.calls c
-    set state = coalesce(v_ended, 'waiting')::pgdial.call_state, hold_until = v_hold, last_error = p_detail ->> 'why',
+    set state = coalesce(v_ended, 'waiting')::pgdial.call_state,
+        phone = case when v_ended is null then v_phone else c.phone end,
+        area = case when v_ended is null and v_phone <> c.phone then pgdial.area_of(v_phone, c.timezone, c.region) else c.area end,
+        hold_until = v_hold, last_error = p_detail ->> 'why',
         outcome = case when p_as <> 'not_placed' then p_as end::pgdial.outcome,
         attempt = case when p_as = 'not_placed' then c.attempt - 1 else c.attempt end,
         answered_at = case when v_ended = 'completed' then coalesce(c.answered_at, p_now) else c.answered_at end,

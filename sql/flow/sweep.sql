@@ -220,9 +220,9 @@ begin
 end $$;
 
 -- sweep_suppressed: waiting -> suppressed, for numbers that joined the do-not-call list, and for consent that has
--- expired. Only pending entries are checked: enqueue refuses calls to the others. An entry stays pending for a
--- minute, for enqueues that read the list before it was added, and then until no call to it waits (one may have
--- been locked).
+-- expired; a call with another number that may be rung goes on with that. Only pending entries are checked: enqueue
+-- refuses calls to the others. An entry stays pending for a minute, for enqueues that read the list before it was
+-- added, and then until no call to it waits (one may have been locked).
 create or replace function pgdial.sweep_suppressed(p_now timestamptz, p_limit int) returns int
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -236,8 +236,9 @@ declare
         where c.state = 'waiting' and c.consent_expires_at is not null and c.consent_expires_at <= p_now
           and g.require_consent and not pgdial.was_put_off(c.id, p_now)
         order by c.consent_expires_at limit p_limit);
-    v_n constant int := pgdial.end_waiting(v_ids, 'suppressed', p_now, p_limit);
+    v_n int := pgdial.change_numbers(v_ids, p_now);
 begin
+    v_n := v_n + pgdial.end_waiting(v_ids, 'suppressed', p_now, p_limit);
     update pgdial.do_not_call d set pending = false
     where (d.phone, d.topic, d.campaign) in (
         select o.phone, o.topic, o.campaign from pgdial.do_not_call o
@@ -293,11 +294,11 @@ begin
     ), moved as (
         update pgdial.calls c
         set state = p_state, ended_at = p_now,
-            last_error = case when p_state = 'suppressed' then pgdial.forbidden(c, p_now)
+            last_error = case when p_state = 'suppressed' then pgdial.forbidden(c, pgdial.present_number(c, p_now), p_now)
                 else coalesce((select pgdial.end_in_words(g.name, g.ends_at) from pgdial.campaigns g
                                where g.name = c.campaign and g.ends_at <= p_now), c.last_error) end
         where c.id in (select o.id from ours o) and c.state::text = 'waiting'
-          and case when p_state = 'suppressed' then pgdial.forbidden(c, p_now) is not null
+          and case when p_state = 'suppressed' then pgdial.forbidden(c, pgdial.present_number(c, p_now), p_now) is not null
                    else c.expires_at <= p_now or exists (
                        select from pgdial.campaigns g where g.name = c.campaign and g.ends_at <= p_now) end
         returning c.id, c.claim_no, c.attempt, c.campaign, c.expires_at, c.last_error

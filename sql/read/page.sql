@@ -6,7 +6,7 @@
 -- statement.
 -- Cost: the calls of one number; else $5 entries of each campaign and state, and an entry for each waiting call
 -- if those are requested.
--- Index: primary key backwards, calls_phone, calls_over, calls_claimable, calls_in_flight.
+-- Index: primary key backwards, calls_phone, calls_numbers, calls_over, calls_claimable, calls_in_flight.
 with recursive known (campaign) as (
     -- The requested campaign, or those with finished calls, by jumping along the index.
     (select coalesce($3::text, (select c.campaign from pgdial.calls c where c.ended_at is not null order by c.campaign limit 1)))
@@ -20,6 +20,11 @@ with recursive known (campaign) as (
     union all
     (select c.id from pgdial.calls c
      where $2::text is not null and c.phone = $2 and c.id < coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+       and ($1::text is null or c.state::text = $1) and ($3::text is null or c.campaign = $3)
+     order by c.id desc limit $5)
+    union all
+    (select c.id from pgdial.calls c
+     where $2::text is not null and c.numbers @> array[$2] and c.phone <> $2 and c.id < coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
        and ($1::text is null or c.state::text = $1) and ($3::text is null or c.campaign = $3)
      order by c.id desc limit $5)
     union all
@@ -52,7 +57,7 @@ with recursive known (campaign) as (
      order by f.id desc limit $5)
 )
 select jsonb_build_object(
-    'id', c.id, 'to', c.phone, 'from', c.from_number, 'scriptId', c.script_id, 'metadata', c.metadata,
+    'id', c.id, 'to', c.phone, 'numbers', c.numbers, 'from', c.from_number, 'scriptId', c.script_id, 'metadata', c.metadata,
     'campaign', c.campaign, 'priority', c.priority, 'state', c.state, 'runAt', c.run_at, 'expiresAt', c.expires_at,
     'attempt', c.attempt, 'maxAttempts', c.max_attempts, 'trunk', c.trunk, 'providerCallId', c.provider_call_id,
     'answeredAt', c.answered_at, 'outcome', c.outcome, 'disposition', c.disposition, 'lastError', c.last_error, 'createdAt', c.created_at,

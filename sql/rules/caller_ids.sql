@@ -128,7 +128,7 @@ begin
              cross join lateral pgdial.usable_caller_ids(w.pools, w.trunks, p_now) u);
     for v_call in
         select p.phone, p.trunk, g.caller_ids as pool, c.from_number as own
-        from unnest(p_picked) with ordinality p (id, phone, campaign, trunk, n)
+        from unnest(p_picked) with ordinality p (id, phone, campaign, trunk, numbers, n)
              join pgdial.campaigns g on g.name = p.campaign join pgdial.calls c on c.id = p.id
         order by p.n
     loop

@@ -1,5 +1,5 @@
 -- Dispositions: what a conversation came to, in one word, and what follows from it in the same transaction.
---   do_not_call: the number joins the do-not-call list, in the scope of the call's campaign.
+--   do_not_call: all numbers of the call join the do-not-call list, in the scope of its campaign.
 --   callback: a new call to the same person at the time that they asked for.
 --   wrong_number, not_interested: no retry, and no more than that.
 -- No other word has an effect.
@@ -128,7 +128,7 @@ begin
     end if;
 end $$;
 
--- opt_out: the callee does not want to be called again. Calls that wait are passed over by the claim from the
+-- opt_out: the callee does not want to be called again, at none of the numbers. Calls that wait are passed over by the claim from the
 -- commit on, and suppressed by the sweep.
 -- Races: an open transaction that adds the same entry would hold up whatever is settled with this call, so it
 -- is waited for only briefly. The error keeps the event parked, and the sweep tries again.
@@ -140,19 +140,26 @@ declare
     v_topic text := '';
     v_campaign text := '';
     v_reason constant text := format('asked not to be called again, in call %s', p_call.id);
+    v_phone text;
+    v_changed boolean := false;
 begin
     select case g.opt_out_scope when 'topic' then coalesce(g.topic, '') else '' end,
            case g.opt_out_scope when 'campaign' then g.name else '' end
     into v_topic, v_campaign from pgdial.campaigns g where g.name = p_call.campaign;
     begin
-        if not pgdial.list_number(p_call.phone, coalesce(v_topic, ''), coalesce(v_campaign, ''), null, v_reason, 'callee', p_now) then
-            return;
-        end if;
+        for v_phone in select n from unnest(coalesce(p_call.numbers, array[p_call.phone])) n order by n loop
+            if pgdial.list_number(v_phone, coalesce(v_topic, ''), coalesce(v_campaign, ''), null, v_reason, 'callee', p_now) then
+                perform pgdial.note_act('do_not_call_add', 'number', v_phone, 'callee', v_reason, jsonb_build_object(
+                    'topic', nullif(v_topic, ''), 'campaign', nullif(v_campaign, '')));
+                v_changed := true;
+            end if;
+        end loop;
     exception when lock_not_available or deadlock_detected then
         raise exception 'another transaction adds this number to the do-not-call list';
     end;
-    perform pgdial.note_act('do_not_call_add', 'number', p_call.phone, 'callee', v_reason, jsonb_build_object(
-        'topic', nullif(v_topic, ''), 'campaign', nullif(v_campaign, '')));
+    if not v_changed then
+        return;
+    end if;
     perform pgdial.note(p_call, 'opted_out', p_now, jsonb_build_object(
         'topic', nullif(v_topic, ''), 'campaign', nullif(v_campaign, '')));
 end $$;
@@ -174,13 +181,15 @@ end $$;
 
 -- call_back: a call of its own, with its own attempts, at the time that the callee asked for; within hours,
 -- limits and lists like any other. Without a usable time only the wish is recorded.
--- It is no repeat of a call that was answered (P1): the callee asked for it.
+-- It is no repeat of a call that was answered (P1): the callee asked for it. Of several numbers, it starts with the
+-- one at which they did.
 create or replace function pgdial.call_back(p_call pgdial.calls, p_at timestamptz, p_now timestamptz) returns void
 language plpgsql volatile
 as $$
 declare
     v_id uuid := pgdial.uuid_v7_of((extract(epoch from p_now) * 1000000)::bigint);
     v_run_at constant timestamptz := greatest(p_at, p_now);
+    v_phone text := pgdial.dialled(p_call, p_call.claim_no);
     v_why text;
 begin
     if exists (select from pgdial.call_events e
@@ -192,16 +201,22 @@ begin
                   -- Mistaken dates lie years back; a time that has just passed means at once.
                   when p_at < p_now - '1 day'::interval then 'the time lies in the past: enqueue a call'
                   when p_at > p_now + '60 days'::interval then 'the time lies more than 60 days ahead: enqueue a call'
-                  else pgdial.forbidden(p_call, p_now) end;
+                  end;
+    if v_why is null then
+        v_phone := pgdial.next_number(coalesce(p_call.numbers, array[p_call.phone]), array_position(p_call.numbers, v_phone),
+                                      p_call.invalid_numbers, p_call.campaign, p_now);
+        v_why := pgdial.forbidden(p_call, v_phone, p_now);
+    end if;
     if v_why is null then
         begin
             insert into pgdial.calls (
-                id, phone, campaign, script_id, metadata, timezone, region, area, from_number, priority, run_at,
+                id, phone, numbers, invalid_numbers, campaign, script_id, metadata, timezone, region, area, from_number, priority, run_at,
                 max_attempts, owner, request_hash, created_at, traceparent, consent_at, consent_ref, consent_expires_at,
                 callback_of)
-            values (v_id, p_call.phone, p_call.campaign, p_call.script_id, p_call.metadata, p_call.timezone, p_call.region,
-                p_call.area, p_call.from_number, p_call.priority, v_run_at, p_call.max_attempts, p_call.owner, '', p_now,
-                p_call.traceparent, p_call.consent_at, p_call.consent_ref, p_call.consent_expires_at, p_call.id);
+            values (v_id, v_phone, p_call.numbers, p_call.invalid_numbers, p_call.campaign, p_call.script_id, p_call.metadata,
+                p_call.timezone, p_call.region, pgdial.area_of(v_phone, p_call.timezone, p_call.region), p_call.from_number,
+                p_call.priority, v_run_at, p_call.max_attempts, p_call.owner, '', p_now, p_call.traceparent,
+                p_call.consent_at, p_call.consent_ref, p_call.consent_expires_at, p_call.id);
             insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)
             values (p_now, v_id, 0, 0, 'waiting', jsonb_build_object(
                 'owner', p_call.owner, 'run_at', v_run_at, 'callback_of', p_call.id));
@@ -247,7 +262,7 @@ begin
     where c.id = p_call.id and (c.claim_no = p_claim_no or c.disposition is null)
       and c.state::text not in ('dialing', 'unresolved', 'in_call');
     update pgdial.dials d set disposition = v_said.disposition
-    where d.phone = p_call.phone and d.call_id = p_call.id and d.claim_no = p_claim_no;
+    where d.phone = pgdial.dialled(p_call, p_claim_no) and d.call_id = p_call.id and d.claim_no = p_claim_no;
     p_call.claim_no := p_claim_no;
     p_call.attempt := v_had.attempt;
     perform pgdial.note(p_call, 'disposition', p_now, p_detail - 'why' - 'ended' || jsonb_build_object(

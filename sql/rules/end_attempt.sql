@@ -4,8 +4,10 @@
 -- decide_ending: what happens to a call whose attempt ended with this outcome. It writes nothing.
 -- p_outcome: how it ended. p_detail: the provider's words, for the event, with report_said.
 -- p_result: the final report's other fields, kept verbatim on the row.
--- verdict: completed, retried, failed, canceled, or, where it would be retried otherwise, suppressed (its number has
+-- verdict: completed, retried, failed, canceled, or, where it would be retried otherwise, suppressed (its numbers have
 -- joined the do-not-call list meanwhile, or its consent has expired) or expired (its campaign is over).
+-- Of several numbers, the next one in turn (sql/rules/numbers.sql) is rung at once, and a round through them counts
+-- as one attempt for the backoff.
 create or replace function pgdial.decide_ending(
     p_call pgdial.calls, p_campaign pgdial.campaigns, p_outcome pgdial.outcome,
     p_detail jsonb, p_result jsonb, p_now timestamptz
@@ -17,6 +19,7 @@ declare
     v_wished constant boolean := p_call.cancel_requested_at is not null;
     v_base interval;
     v_said record;
+    v_next record;
     v_forbidden text;
     v_end pgdial.ending;
     v_rule text;
@@ -24,6 +27,7 @@ begin
     v_end.id := p_call.id;
     v_end.claim_no := p_call.claim_no;
     v_end.attempt := p_call.attempt;
+    v_end.phone := p_call.phone;
     v_end.provider_call_id := p_call.provider_call_id;
     v_end.detail := p_detail;
     v_end.result := p_result;
@@ -42,7 +46,7 @@ begin
         select d.* into v_said from pgdial.disposition_of(p_campaign, p_detail, p_result) d;
         v_end.disposition := v_said.disposition;
         v_end.callback_at := v_said.callback_at;
-        v_end.detail := v_end.detail || jsonb_build_object('rule_error', v_said.problem);
+        v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object('rule_error', v_said.problem);
     end if;
 
     v_base := case
@@ -51,6 +55,7 @@ begin
         when v_end.outcome = 'voicemail' and p_call.answered_by is distinct from 'human' then pgdial.retry_base(p_campaign, 'voicemail')
         when v_answered then null
         when v_end.outcome = 'unknown' and p_campaign.redial_unknown then p_campaign.fault_base
+        when v_end.outcome = 'invalid_number' and pgdial.has_another(p_call) then p_campaign.fault_base
         else pgdial.retry_base(p_campaign, v_end.outcome) end;
     v_end.verdict := case
         when v_end.outcome = 'voicemail' and v_base is not null and not v_wished then 'retried'
@@ -62,21 +67,29 @@ begin
 
     if v_end.verdict = 'retried' then
         v_end.answered_at := null;
-        v_forbidden := pgdial.forbidden(p_call, p_now);
+        select n.phone, n.at_once into v_next from pgdial.number_after(p_call, v_end.outcome, p_now) n;
+        v_forbidden := pgdial.forbidden(p_call, v_next.phone, p_now);
         if v_forbidden is not null then
             v_end.verdict := 'suppressed';
-            v_end.detail := v_end.detail || jsonb_build_object('forbidden', v_forbidden);
+            v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object('forbidden', v_forbidden);
         elsif p_campaign.ends_at <= p_now then
             v_end.verdict := 'expired';
             v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object(
                 'why', concat_ws('; ', p_detail ->> 'why', pgdial.end_in_words(p_campaign.name, p_campaign.ends_at)),
                 'ends_at', p_campaign.ends_at);
         else
+            if v_next.phone <> p_call.phone then
+                v_end.next_phone := v_next.phone;
+                v_end.next_area := pgdial.area_of(v_next.phone, p_call.timezone, p_call.region);
+                p_call.area := v_end.next_area;     -- whose hours retry_at is about
+                v_end.detail := coalesce(v_end.detail, '{}')
+                    || jsonb_build_object('next_number', array_position(p_call.numbers, v_next.phone));
+            end if;
             v_end.run_at := greatest(
-                p_now + pgdial.backoff(v_base, p_campaign.backoff_cap, p_call.attempt), v_end.hold_until, p_call.hold_until,
-                p_campaign.starts_at);
+                p_now + case when v_next.at_once then '0' else pgdial.backoff(v_base, p_campaign.backoff_cap, pgdial.round_of(p_call)) end,
+                v_end.hold_until, p_call.hold_until, p_campaign.starts_at);
             select r.at, r.rule into v_end.run_at, v_rule
-            from pgdial.retry_at(p_call, p_campaign, v_end.outcome, v_end.run_at, p_now) r;
+            from pgdial.retry_at(p_call, p_campaign, case when not v_next.at_once then v_end.outcome end, v_end.run_at, p_now) r;
             if v_rule is not null then
                 v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object('retry_at', v_rule);
             end if;
@@ -115,7 +128,9 @@ begin
         hold_until = greatest(c.hold_until, e.hold_until),     -- an earlier dial may hold the number too
         last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
         result = coalesce(e.result, c.result), claim_seq = default, lease_until = null, deadline_at = null,
-        run_at = coalesce(e.run_at, c.run_at),
+        run_at = coalesce(e.run_at, c.run_at), phone = coalesce(e.next_phone, c.phone), area = coalesce(e.next_area, c.area),
+        invalid_numbers = case when e.outcome = 'invalid_number' and c.numbers is not null
+                               then c.invalid_numbers || c.phone else c.invalid_numbers end,
         ended_at = case when e.verdict <> 'retried' then p_now end,
         trunk = case when e.verdict <> 'retried' then c.trunk end,
         claimed_by = case when e.verdict <> 'retried' then c.claimed_by end,

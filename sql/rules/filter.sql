@@ -82,7 +82,7 @@ language sql stable
 as $$
     select ((p_filter).states is null or (p_call).state::text = any ((p_filter).states))
        and ((p_filter).outcomes is null or (p_call).outcome::text = any ((p_filter).outcomes))
-       and ((p_filter).phone is null or (p_call).phone = (p_filter).phone)
+       and ((p_filter).phone is null or (p_call).phone = (p_filter).phone or (p_filter).phone = any ((p_call).numbers))
        and ((p_filter).campaign is null or (p_call).campaign = (p_filter).campaign)
        and ((p_filter).created_after is null or (p_call).created_at >= (p_filter).created_after)
        and ((p_filter).created_before is null or (p_call).created_at < (p_filter).created_before)
@@ -97,7 +97,7 @@ $$;
 -- No call is visited twice within one run, whatever happens to it meanwhile: a call that is redriven and fails
 -- again would otherwise be redriven for ever. Walks go by id, which never changes; with an end time in the
 -- filter by that, up to the time of the first call.
--- Each walk follows the order of one index: by id for ids, calls_phone for a number, calls_ended for an end
+-- Each walk follows the order of one index: by id for ids and for a number (calls_to), calls_ended for an end
 -- time, else the primary key, which sorts by creation. Live calls are sorted: all of calls_in_flight, which is
 -- short, and of calls_claimable, restricted to the campaign if one is given.
 create or replace function pgdial.matching(
@@ -188,7 +188,7 @@ begin
         || ' as fits from pgdial.calls c where '
         || case p_way
             when 'ids' then 'c.id = any (($1).ids) and c.id > $2 order by c.id'
-            when 'phone' then 'c.phone = ($1).phone and c.id > $2 order by c.id'
+            when 'phone' then 'c.id = any (array(select t from pgdial.calls_to(($1).phone, $2, $8) t)) order by c.id'
             when 'ended' then 'c.ended_at is not null and c.ended_at >= $3 and c.ended_at < $4'
                               ' and (c.ended_at, c.id) > ($3, $2) order by c.ended_at, c.id'
             else 'c.id > $2 and c.id >= $5 and c.id < $6 order by c.id' end

@@ -27,7 +27,7 @@ declare
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
         'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'campaign_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
-        'covers', 'consent_problem', 'consent_words',
+        'covers', 'listed', 'present_number', 'next_number', 'consent_problem', 'consent_words',
         'evidence', 'evidence_of', 'special_days_of',
         'export_ids', 'mentions',
         'hours_for',

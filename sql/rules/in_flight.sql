@@ -17,7 +17,7 @@ create or replace function pgdial.in_flight_from(p_floor bigint) returns pgdial.
 language plpgsql stable
 as $$
 begin
-    return array(select row(c.trunk, c.campaign, c.phone, c.claim_seq, c.state = 'dialing')::pgdial.flying
+    return array(select row(c.trunk, c.campaign, c.phone, c.claim_seq, c.state = 'dialing', c.numbers)::pgdial.flying
                  from pgdial.calls c
                  where c.state in ('dialing', 'unresolved', 'in_call') and c.claim_seq >= p_floor
                  order by c.claim_seq);

@@ -55,7 +55,7 @@ end $$;
 -- The instant of the dial that must no longer count: the at_most-th latest one.
 -- p_voicemails: instead, the limits of voicemails where the platform can be told to leave none: these hold no call,
 -- it hangs up on machines (to_hang_up).
--- Index: the primary key of dials, once for each call and limit.
+-- Index: the primary key of dials, once for each call, number and limit.
 create or replace function pgdial.held(p_ids uuid[], p_now timestamptz, p_voicemails boolean default false) returns setof pgdial.held
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -68,7 +68,7 @@ as $$
 begin
     return query
     with item as materialized (
-        select c.id, c.phone, c.campaign, c.priority, c.area, c.run_at
+        select c.id, coalesce(c.numbers, array[c.phone]) as numbers, c.campaign, c.priority, c.area, c.run_at
         from unnest(p_ids) i (id) join pgdial.calls c on c.id = i.id
     ), rule as materialized (
         select g.name as campaign, g.topic, l as contact_limit,
@@ -84,10 +84,13 @@ begin
          left join pgdial.areas a on a.id = i.area
          cross join lateral pgdial.callee_zones(r.basis, a) z (zones)
          cross join lateral (
-             select d.at from pgdial.dials d
-             where d.phone = i.phone and d.at > p_now - pgdial.longest_reach(r.contact_limit)
-               and pgdial.counts(d, r.contact_limit, i.campaign, r.topic)
-             order by d.at desc offset (r.contact_limit).at_most - 1 limit 1) d
+             select o.at
+             from unnest(i.numbers) n cross join lateral (
+                 select d.at from pgdial.dials d
+                 where d.phone = n and d.at > p_now - pgdial.longest_reach(r.contact_limit)
+                   and pgdial.counts(d, r.contact_limit, i.campaign, r.topic)
+                 order by d.at desc limit (r.contact_limit).at_most) o
+             order by o.at desc offset (r.contact_limit).at_most - 1 limit 1) d
          cross join lateral pgdial.counts_until(d.at, r.contact_limit, z.zones) u (until)
     where u.until > p_now
       and ((r.contact_limit).regions is null or pgdial.may_be_in((r.contact_limit).regions, pgdial.callee_regions(r.basis, a)));
@@ -255,7 +258,8 @@ set enable_seqscan = off
 as $$
 begin
     delete from pgdial.dials d
-    where d.phone = (select c.phone from pgdial.calls c where c.id = p_id) and d.call_id = p_id and d.claim_no = p_claim_no;
+    where d.phone = any (array(select unnest(coalesce(c.numbers, array[c.phone])) from pgdial.calls c where c.id = p_id))
+      and d.call_id = p_id and d.claim_no = p_claim_no;
 end $$;
 
 -- end_dials: how these dials ended.
@@ -267,8 +271,8 @@ begin
         update pgdial.dials d
         set outcome = e.outcome, conversation = pgdial.was_conversation(e.outcome, e.answered_at is not null),
             disposition = e.disposition
-        from unnest(p_endings) e join pgdial.calls c on c.id = e.id
-        where d.phone = c.phone and d.call_id = e.id and d.claim_no = e.claim_no;
+        from unnest(p_endings) e
+        where d.phone = e.phone and d.call_id = e.id and d.claim_no = e.claim_no;
     end if;
 end $$;
 
@@ -290,16 +294,17 @@ language plpgsql volatile
 as $$
 declare
     v_conversation constant boolean := pgdial.was_conversation(p_outcome, p_answered);
+    v_phone constant text := pgdial.dialled(p_call, p_claim_no);
 begin
     if p_call.phone = 'forgotten' or not pgdial.keeps_dials() then
         return;
     end if;
     update pgdial.dials d
     set outcome = coalesce(p_outcome, d.outcome), conversation = coalesce(v_conversation, d.conversation)
-    where d.phone = p_call.phone and d.call_id = p_call.id and d.claim_no = p_claim_no;
+    where d.phone = v_phone and d.call_id = p_call.id and d.claim_no = p_claim_no;
     if not found then
         insert into pgdial.dials (phone, at, campaign, topic, from_number, outcome, conversation, call_id, claim_no)
-        select p_call.phone, coalesce(a.at, p_now), p_call.campaign, (select g.topic from pgdial.campaigns g where g.name = p_call.campaign),
+        select v_phone, coalesce(a.at, p_now), p_call.campaign, (select g.topic from pgdial.campaigns g where g.name = p_call.campaign),
                coalesce(a.caller_id, p_call.from_number), p_outcome, v_conversation, p_call.id, p_claim_no
         from (values (true)) o
              left join lateral (select e.at, e.detail ->> 'caller_id' as caller_id from pgdial.call_events e

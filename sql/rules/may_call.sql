@@ -49,11 +49,16 @@ begin
                                            p_campaign, pgdial.in_utc(p_expires_at)) end;
 end $$;
 
--- forbidden: why this call must not be dialled, in words; null: it may be, as far as list and consent go.
-create or replace function pgdial.forbidden(p_call pgdial.calls, p_now timestamptz) returns text
+-- forbidden: why this call must not be dialled at this number, in words; null: it may be, as far as list and consent
+-- go. p_phone: null: the list forbids all its numbers that could be rung (next_number).
+create or replace function pgdial.forbidden(p_call pgdial.calls, p_phone text, p_now timestamptz) returns text
 language plpgsql stable
 as $$
 begin
-    return coalesce(pgdial.listed(p_call.phone, p_call.campaign, p_now),
+    return coalesce(case when p_phone is null and p_call.numbers is not null then 'none of its numbers may be rung: ' || (
+                             select l.reason from unnest(p_call.numbers) with ordinality u (number, n)
+                                  cross join pgdial.listed(u.number, p_call.campaign, p_now) l (reason)
+                             where l.reason is not null order by u.n limit 1)
+                         else pgdial.listed(coalesce(p_phone, p_call.phone), p_call.campaign, p_now) end,
                     pgdial.consent_words(pgdial.consent_problem(p_call, p_now), p_call.campaign, p_call.consent_expires_at));
 end $$;

@@ -32,7 +32,7 @@ begin
         exit when cardinality(v_rest) = 0;
         v_found := v_found || array(
             select p from pgdial.pick(v_rest, null, 1, p_heads, p_in_flight || array(
-                select row(f.trunk, f.campaign, f.phone, null, true)::pgdial.flying from unnest(v_found) f),
+                select row(f.trunk, f.campaign, f.phone, null, true, f.numbers)::pgdial.flying from unnest(v_found) f),
                 '{}', case v_pass when 1 then v_tried else '{}'::uuid[] end, p_lease, p_now) p);
         exit when cardinality(v_found) > 0;
     end loop;
@@ -56,11 +56,15 @@ declare
     v_heads constant pgdial.head[] := array(
         select h from unnest(p_heads) h where h.run_at <= p_now and h.campaign <> all (v_shut));
     -- Numbers in flight or held, collected once: a probe per row would be ruinous behind 100,000 waiting twins
-    -- of one taken number.
+    -- of one taken number. A person's other numbers are taken with the one that rings.
     v_taken text[] := array(
         select f.phone from unnest(p_in_flight) f
         union all
-        select c.phone from pgdial.calls c where c.hold_until > p_now);
+        select c.phone from pgdial.calls c where c.hold_until > p_now
+        union all
+        select n from unnest(p_in_flight) f, unnest(f.numbers) n
+        union all
+        select n from pgdial.calls c, unnest(c.numbers) n where c.hold_until > p_now and c.numbers is not null);
     v_lanes pgdial.lane[] := array(
         select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(v_heads) h), p_trunks, p_in_flight, p_now) l
         where l.room > 0);
@@ -96,7 +100,7 @@ begin
             end if;
             v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_skips, v_taken, v_unclaimable,
                 p_avoid, v_open, p_now);
-            v_taken := v_taken || array(select b.phone from unnest(v_batch) b);
+            v_taken := v_taken || pgdial.numbers_of(v_batch);
             v_found := v_found || v_batch;
             if cardinality(v_batch) = 0 then
                 v_dry := v_dry || v_turn.campaign;
@@ -180,7 +184,7 @@ begin
         foreach v_area in array v_areas loop
             v_batch := pgdial.pick_within(
                 p_campaign, p_trunk, p_quota - cardinality(v_found), v_head.priority, v_area, p_skips,
-                case when v_found = '{}' then p_taken else p_taken || array(select f.phone from unnest(v_found) f) end, p_unclaimable, p_avoid, p_now);
+                case when v_found = '{}' then p_taken else p_taken || pgdial.numbers_of(v_found) end, p_unclaimable, p_avoid, p_now);
             v_found := v_found || v_batch;
             v_more := v_more or cardinality(v_batch) > 0;
             exit when cardinality(v_found) >= p_quota;
@@ -219,14 +223,16 @@ begin
     for v_look in 1..3 loop
         v_more := array(
             with due as materialized (
-                select k.id, k.phone, k.run_at
+                select k.id, k.phone, k.run_at, l.numbers
                 from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) k
                      cross join lateral (
-                         select c.id from pgdial.calls c
+                         select c.id, c.numbers from pgdial.calls c
                          -- Repeated: the row may have changed since the candidate was read.
                          where c.id = k.id and c.state::text = 'waiting'
                            and c.campaign = p_campaign and c.run_at <= p_now and (p_from.area is null or c.area = p_from.area)
                            and (c.expires_at is null or c.expires_at > p_now)
+                           and (c.numbers is null or not exists (
+                                select from unnest(c.numbers) n where n in (select t from unnest(v_taken) t)))
                            -- Not "not exists": as an anti join it would read the whole list.
                            and (select d.phone from pgdial.do_not_call d
                                 where d.phone = k.phone and pgdial.covers(d, p_campaign, p_now) limit 1) is null
@@ -238,13 +244,14 @@ begin
                          for update skip locked) l
                 limit p_quota - cardinality(v_found)
             ), one_per_number as (
-                select distinct on (due.phone) due.id, due.phone, due.run_at from due
+                select distinct on (due.phone) due.id, due.phone, due.run_at, due.numbers from due
                 order by due.phone, due.run_at, due.id
             )
-            select row(o.id, o.phone, p_campaign, p_trunk)::pgdial.picked from one_per_number o order by o.run_at, o.id);
+            select row(o.id, o.phone, p_campaign, p_trunk, o.numbers)::pgdial.picked from one_per_number o order by o.run_at, o.id);
+        v_more := pgdial.one_per_person(v_more);
         v_found := v_found || v_more;
-        v_taken := v_taken || array(select m.phone from unnest(v_more) m);
         exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
+        v_taken := v_taken || pgdial.numbers_of(v_more);
     end loop;
     if cardinality(v_found) = 0 then
         select q.run_at, q.id into v_skip.run_at, v_skip.id
@@ -256,6 +263,35 @@ begin
         end if;
     end if;
     return v_found;
+end $$;
+
+-- one_per_person: of calls whose lists share a number, only the first. No two of them have the same number to ring.
+create or replace function pgdial.one_per_person(p_picked pgdial.picked[]) returns pgdial.picked[]
+language plpgsql immutable
+as $$
+declare
+    v_one pgdial.picked;
+    v_taken text[] := '{}';
+    v_kept pgdial.picked[] := '{}';
+begin
+    if not exists (select from unnest(p_picked) p where p.numbers is not null) then
+        return p_picked;
+    end if;
+    foreach v_one in array p_picked loop
+        if not coalesce(v_one.numbers, array[v_one.phone]) && v_taken then
+            v_kept := v_kept || v_one;
+            v_taken := v_taken || pgdial.numbers_of(array[v_one]);
+        end if;
+    end loop;
+    return v_kept;
+end $$;
+
+-- numbers_of: the numbers that these calls take.
+create or replace function pgdial.numbers_of(p_picked pgdial.picked[]) returns text[]
+language plpgsql immutable
+as $$
+begin
+    return array(select p.phone from unnest(p_picked) p union all select n from unnest(p_picked) p, unnest(p.numbers) n);
 end $$;
 
 -- queue: the due calls of a campaign and priority behind a place, of one area or of all (null), in order; p_most at

@@ -7,7 +7,8 @@
 -- definition, and pauses the trunk. Late, account and fault wait 5 s, so that a provider whose clock is wrong, or a
 -- trunk whose row is locked, does not make every free permit dial in a loop. The others become due at once.
 -- Returns deferred, failed, canceled (a cancel was requested: it never goes back), completed (an earlier dial
--- of it was answered: it does not go back either), or suppressed (forbidden, see may_call.sql).
+-- of it was answered: it does not go back either), or suppressed (forbidden, see may_call.sql; of several numbers,
+-- one that is left takes its place).
 create or replace function pgdial.put_back(
     p_call pgdial.calls, p_reason text, p_retry_after interval, p_detail jsonb, p_now timestamptz
 ) returns text
@@ -18,6 +19,7 @@ declare
     v_no_room constant boolean := p_reason in ('capacity', 'number_limit');
     v_run_at timestamptz := least(p_call.run_at, p_now);
     v_times int;
+    v_phone text;
     v_forbidden text;
 begin
     perform pgdial.undo_dial(p_call.id, p_call.claim_no);
@@ -43,7 +45,8 @@ begin
         end if;
         v_run_at := p_now + '5 seconds'::interval * (2 ^ v_times);
     end if;
-    v_forbidden := pgdial.forbidden(p_call, p_now);
+    v_phone := pgdial.present_number(p_call, p_now);
+    v_forbidden := pgdial.forbidden(p_call, v_phone, p_now);
     if v_forbidden is not null then
         return pgdial.suppress_attempt(p_call, v_detail || jsonb_build_object('forbidden', v_forbidden), p_now);
     end if;
@@ -56,7 +59,8 @@ begin
     end if;
 
     update pgdial.calls c
-    set state = 'waiting', run_at = greatest(v_run_at, c.hold_until), attempt = c.attempt - 1,
+    set state = 'waiting', run_at = greatest(v_run_at, c.hold_until), attempt = c.attempt - 1, phone = v_phone,
+        area = case when v_phone = c.phone then c.area else pgdial.area_of(v_phone, c.timezone, c.region) end,
         deferrals = c.deferrals + v_no_room::int,
         last_error = v_detail ->> 'why',
         outcome = case when v_no_room then 'capacity' when p_reason in ('account', 'forbidden') then 'account'

@@ -12,26 +12,29 @@ returns table (
     ordinal int, phone text, timezone text[], region text, script_id text, metadata jsonb, campaign text, from_number text,
     priority smallint, run_at timestamptz, expires_at timestamptz, max_attempts int,
     idempotency_key text, request_hash bytea, problem text,
-    consent_at timestamptz, consent_ref text, consent_expires_at timestamptz
+    consent_at timestamptz, consent_ref text, consent_expires_at timestamptz, numbers text[]
 )
 language sql stable
 as $$
-    select q.n::int, q.phone, q.timezone, q.part, q.script_id, q.metadata, q.campaign, q.from_number,
+    select q.n::int, coalesce(q.phone, q.numbers[1]), q.timezone, q.part, q.script_id, q.metadata, q.campaign, q.from_number,
            case when q.problem is null then coalesce(q.priority::numeric::smallint, 0) end, q.run_at, q.expires_at,
            case when q.problem is null then q.max_attempts::numeric::int end, q.idempotency_key,
            -- jsonb has one text per value (keys sorted, numbers in one form), so the hash covers the meaning.
            case when q.problem is null and q.idempotency_key is not null then
                sha256(convert_to(jsonb_build_array(
-                   q.phone, q.timezone, q.part, q.script_id, q.metadata, q.campaign, q.from_number, coalesce(q.priority::numeric::smallint, 0),
+                   case when cardinality(q.numbers) > 1 then to_jsonb(q.numbers) else to_jsonb(coalesce(q.phone, q.numbers[1])) end,
+                   q.timezone, q.part, q.script_id, q.metadata, q.campaign, q.from_number, coalesce(q.priority::numeric::smallint, 0),
                    extract(epoch from q.run_at), extract(epoch from q.expires_at), q.max_attempts::numeric::int,
                    extract(epoch from q.consent_at), q.consent_ref, extract(epoch from q.consent_expires_at))::text, 'UTF8'))
                else '' end,
-           q.problem,
-           q.consent_at, q.consent_ref, q.consent_expires_at
+           q.problem, q.consent_at, q.consent_ref, q.consent_expires_at,
+           case when cardinality(q.numbers) > 1 then q.numbers end
     from (
         select t.*, case when not t.is_shaped then pgdial.misshapen(t.request) else nullif(concat_ws(chr(10),
             case when t.sent_to is null then '"to" is missing: the number to ring, as in "+14155550100"'
                  when t.region is not null and pgdial.place_problem(t.region) is not null then '"region" is ' || pgdial.place_problem(t.region)
+                 when t.is_list then case when t.numbers is null then
+                     pgdial.numbers_problem(t.request -> 'to', pgdial.region_for(t.region, t.campaign)) end
                  when t.phone is null then '"to" is ' || pgdial.phone_problem(t.sent_to, pgdial.region_for(t.region, t.campaign)) end,
             case when t.sent_timezone is not null and pgdial.timezone_problem(t.sent_timezone) is not null then
                      '"timezone" is ' || pgdial.timezone_problem(t.sent_timezone) end,
@@ -69,7 +72,7 @@ as $$
             select a.n, a.r as request,
                    jsonb_typeof(a.r) = 'object' and case when jsonb_typeof(a.r) = 'object' then
                        jsonb_strip_nulls(a.r - '{to,timezone,region,scriptId,metadata,campaign,from,priority,runAt,expiresAt,maxAttempts,idempotencyKey,traceparent,consentAt,consentRef,consentExpiresAt}'::text[]) = '{}' end
-                       and coalesce(jsonb_typeof(a.r -> 'to') in ('string', 'null'), true)
+                       and coalesce(jsonb_typeof(a.r -> 'to') in ('string', 'array', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'region') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'scriptId') in ('string', 'null'), true)
                        and coalesce(jsonb_typeof(a.r -> 'campaign') in ('string', 'null'), true)
@@ -84,7 +87,11 @@ as $$
                    nullif(a.r -> 'timezone', 'null') as sent_timezone,
                    case when a.r -> 'timezone' is not null then pgdial.read_timezones(a.r -> 'timezone') end as timezone,
                    a.r ->> 'region' as region, pgdial.region_part(a.r ->> 'region') as part, a.r ->> 'to' as sent_to,
-                   pgdial.normal_phone(a.r ->> 'to', pgdial.region_for(a.r ->> 'region', coalesce(a.r ->> 'campaign', 'default'))) as phone,
+                   jsonb_typeof(a.r -> 'to') = 'array' as is_list,
+                   case when jsonb_typeof(a.r -> 'to') = 'array' then
+                       pgdial.read_numbers(a.r -> 'to', pgdial.region_for(a.r ->> 'region', coalesce(a.r ->> 'campaign', 'default'))) end as numbers,
+                   case when jsonb_typeof(a.r -> 'to') = 'string' then
+                       pgdial.normal_phone(a.r ->> 'to', pgdial.region_for(a.r ->> 'region', coalesce(a.r ->> 'campaign', 'default'))) end as phone,
                    a.r ->> 'scriptId' as script_id,
                    coalesce(nullif(a.r -> 'metadata', 'null'), '{}') as metadata,
                    coalesce(a.r ->> 'campaign', 'default') as campaign,
@@ -133,10 +140,11 @@ begin
     end if;
     return (select string_agg(case when k <> all (v_known)
                 then format('"%s" is an unknown field: known are %s', left(k, 60), array_to_string(v_known, ', '))
+                when k = 'to' then '"to" must be a string, or a list of strings'
                 else format('"%s" must be a string', k) end, chr(10) order by k)
             from jsonb_each(p_request) as e (k, v)
             where k <> all (v_known) and jsonb_typeof(v) <> 'null'
                or k = any (array['to', 'region', 'scriptId', 'campaign', 'from', 'runAt', 'expiresAt', 'idempotencyKey', 'traceparent',
                                 'consentAt', 'consentRef', 'consentExpiresAt'])
-                  and jsonb_typeof(v) not in ('string', 'null'));
+                  and jsonb_typeof(v) not in ('string', 'null') and not (k = 'to' and jsonb_typeof(v) = 'array'));
 end $$;

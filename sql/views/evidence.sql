@@ -1,24 +1,24 @@
 -- evidence: for an auditor, why each dial of a call was allowed and what came of it, as JSON. Null: there is no such
 -- call. Everything is read from the history; nothing is kept for it but `allowed` in the event of the claim.
--- Cost: the histories of all calls to the number.
+-- Cost: the histories of all calls to the call's numbers.
 create or replace function pgdial.evidence(p_id uuid) returns jsonb
 language plpgsql stable
 as $$
 begin
     return (
         select jsonb_build_object(
-            'id', c.id, 'to', c.phone, 'campaign', c.campaign, 'owner', c.owner, 'createdAt', c.created_at, 'callbackOf', c.callback_of,
+            'id', c.id, 'to', c.phone, 'numbers', c.numbers, 'campaign', c.campaign, 'owner', c.owner, 'createdAt', c.created_at, 'callbackOf', c.callback_of,
             'attempts', coalesce((
                 select jsonb_agg(pgdial.evidence_of(c, a.claim_no) order by a.claim_no) from pgdial.attempts a where a.call_id = c.id), '[]'),
             'doNotCall', coalesce((
                 select jsonb_agg(jsonb_build_object(
-                    'topic', nullif(d.topic, ''), 'campaign', nullif(d.campaign, ''), 'until', d.until, 'reason', d.reason,
-                    'by', d.by, 'at', d.at) order by d.at)
-                from pgdial.do_not_call d where d.phone = c.phone), '[]'))
+                    'to', d.phone, 'topic', nullif(d.topic, ''), 'campaign', nullif(d.campaign, ''), 'until', d.until,
+                    'reason', d.reason, 'by', d.by, 'at', d.at) order by d.at, d.phone)
+                from pgdial.do_not_call d where d.phone = any (coalesce(c.numbers, array[c.phone]))), '[]'))
         from pgdial.calls c where c.id = p_id);
 end $$;
 
--- evidence_of: one dial. Earlier dials: those to the same number that may have rung.
+-- evidence_of: one dial. Earlier dials: those to the numbers of the call that may have rung.
 create or replace function pgdial.evidence_of(p_call pgdial.calls, p_claim_no bigint) returns jsonb
 language plpgsql stable
 as $$
@@ -30,13 +30,16 @@ declare
     v_area constant pgdial.areas := (select a from pgdial.areas a where a.id = (v_allowed ->> 'area')::int);
     v_zones constant text[] := coalesce(pgdial.callee_zones(v_allowed ->> 'basis', v_area), '{}');
     v_regions constant text[] := coalesce(pgdial.callee_regions(v_allowed ->> 'basis', v_area), '{}');
+    v_numbers constant text[] := coalesce(p_call.numbers, array[p_call.phone]);
     v_dials constant timestamptz[] := array(
         select a.claimed_at from pgdial.calls c join pgdial.attempts a on a.call_id = c.id
-        where c.phone = p_call.phone and c.phone <> 'forgotten' and a.claimed_at < v_at and a.claimed_at > v_at - '7 days'::interval
-          and a.ended_as is distinct from 'deferred');
+        where (c.phone = any (v_numbers) or c.numbers && v_numbers) and c.phone <> 'forgotten'
+          and coalesce(c.numbers[a.number], c.phone) = any (v_numbers)
+          and a.claimed_at < v_at and a.claimed_at > v_at - '7 days'::interval and a.ended_as is distinct from 'deferred');
 begin
     return jsonb_build_object(
-        'claimNo', v_attempt.claim_no, 'attempt', v_attempt.attempt, 'trunk', v_attempt.trunk, 'from', coalesce(v_attempt.caller_id, p_call.from_number),
+        'claimNo', v_attempt.claim_no, 'attempt', v_attempt.attempt, 'to', coalesce(p_call.numbers[v_attempt.number], p_call.phone),
+        'trunk', v_attempt.trunk, 'from', coalesce(v_attempt.caller_id, p_call.from_number),
         'providerCallId', v_attempt.provider_call_id, 'claimedAt', v_at,
         'localTimes', (select coalesce(jsonb_object_agg(z, date_trunc('second', pgdial.local_time(z, v_at))), '{}') from unnest(v_zones) z),
         'regions', to_jsonb(v_regions), 'hours', v_allowed -> 'hours',

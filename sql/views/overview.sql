@@ -113,9 +113,9 @@ where (c.state = 'dialing' and c.lease_until <= n.now)
    or c.state = 'unresolved'
    or c.hold_until > n.now;
 
--- attempts: one row per dial, from the history.
+-- attempts: one row per dial, from the history. number: which of the call's numbers; null: it has one only.
 create or replace view pgdial.attempts as
-select a.call_id, a.claim_no, a.attempt, a.detail ->> 'trunk' as trunk, a.at as claimed_at,
+select a.call_id, a.claim_no, a.attempt, (a.detail ->> 'number')::int as number, a.detail ->> 'trunk' as trunk, a.at as claimed_at,
        d.at as in_call_at, coalesce(d.detail ->> 'provider_call_id', e.detail ->> 'provider_call_id') as provider_call_id,
        e.at as ended_at, e.kind as ended_as, e.detail ->> 'outcome' as outcome,
        coalesce(e.detail ->> 'why', e.detail ->> 'reason') as why,

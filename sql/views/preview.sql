@@ -30,15 +30,19 @@ begin
     with call as (
         -- Before a sweep has looked up a call's area: by what it will look at.
         select c.area, case when c.area = 0 then pgdial.phone_area(c.phone) else c.area end as known_area,
-               case when c.area = 0 then c.timezone end as timezone, case when c.area = 0 then c.region end as region, case when d.phone is not null then 'suppressed'
-                            when c.expires_at <= v_at then 'expired'
-                            when c.id in (select k from unnest(v_capped) k) then 'capped'
-                            when c.run_at > v_at then 'later'
-                            else 'due' end as state
-        from pgdial.calls c left join pgdial.do_not_call d on d.phone = c.phone
+               case when c.area = 0 then c.timezone end as timezone, case when c.area = 0 then c.region end as region,
+               case when exists (select from pgdial.do_not_call d where d.phone = c.phone and pgdial.covers(d, p_name, v_at))
+                         and (c.numbers is null or pgdial.present_number(c, v_at) is null) then 'suppressed'
+                    when v_campaign.require_consent and (c.consent_at is null or c.consent_expires_at <= v_at) then 'no_consent'
+                    when c.expires_at <= v_at then 'expired'
+                    when c.id in (select k from unnest(v_capped) k) then 'capped'
+                    when c.run_at > v_at then 'later'
+                    else 'due' end as state
+        from pgdial.calls c
         where c.state = 'waiting' and c.campaign = p_name
     ), area as materialized (
-        select c.area, c.known_area, c.timezone, c.region, count(*) filter (where c.state = 'suppressed') as suppressed, count(*) filter (where c.state = 'expired') as expired,
+        select c.area, c.known_area, c.timezone, c.region, count(*) filter (where c.state = 'suppressed') as suppressed,
+               count(*) filter (where c.state = 'no_consent') as no_consent, count(*) filter (where c.state = 'expired') as expired,
                count(*) filter (where c.state = 'capped') as capped, count(*) filter (where c.state = 'later') as later,
                count(*) filter (where c.state = 'due') as due, count(*) as calls
         from call c group by c.area, c.known_area, c.timezone, c.region
@@ -55,7 +59,8 @@ begin
                'later', coalesce(sum(j.later), 0),
                'closed', coalesce((select jsonb_object_agg(r.reason, r.n)
                                    from (select o.reason, sum(o.due) as n from judged o where o.reason is not null and o.due > 0 group by 1) r), '{}'),
-               'capped', coalesce(sum(j.capped), 0), 'suppressed', coalesce(sum(j.suppressed), 0), 'expired', coalesce(sum(j.expired), 0)),
+               'capped', coalesce(sum(j.capped), 0), 'suppressed', coalesce(sum(j.suppressed), 0),
+               'noConsent', coalesce(sum(j.no_consent), 0), 'expired', coalesce(sum(j.expired), 0)),
            (select coalesce(jsonb_agg(jsonb_build_object(
                        'zones', coalesce(to_jsonb(t.zones), '[]'), 'regions', coalesce(to_jsonb(t.regions), '[]'),
                        'calls', t.calls, 'reason', t.reason, 'opensAt', t.opens_at) order by t.calls desc, t.known_area), '[]')
@@ -70,7 +75,7 @@ begin
                        from (select count(*) as n from pgdial.calls c where c.state = 'waiting' and c.campaign = p_name group by c.phone) p),
         'areas', v_areas,
         'estimate', pgdial.estimate_of(v_campaign, (v_counts ->> 'waiting')::bigint - (v_counts ->> 'suppressed')::bigint
-                                                   - (v_counts ->> 'expired')::bigint));
+                                                   - (v_counts ->> 'noConsent')::bigint - (v_counts ->> 'expired')::bigint));
 end $$;
 
 -- capped_calls: its waiting calls that a contact limit holds at this instant.
@@ -90,7 +95,7 @@ begin
         select distinct h.id from pgdial.held(array(
             select c.id from pgdial.calls c
             where c.state = 'waiting' and c.campaign = p_campaign
-              and c.phone in (select d.phone from pgdial.dials d where d.at > p_at - v_reach)), p_at) h);
+              and (c.numbers is not null or c.phone in (select d.phone from pgdial.dials d where d.at > p_at - v_reach))), p_at) h);
 end $$;
 
 -- hours_over_lease: place_state for a dial that begins at this instant. Reason null: open.

@@ -62,7 +62,9 @@ begin
     select 10, 'suppressed', format('its number is on the do-not-call list%s%s, by %s since %s: %s',
            coalesce(' for topic ' || nullif(d.topic, ''), ' for campaign ' || nullif(d.campaign, ''), ''),
            coalesce(' until ' || pgdial.in_utc(d.until), ''), d.by,
-           pgdial.in_utc(d.at), pgdial.masked(d.reason)), 'do_not_call', null::timestamptz
+           pgdial.in_utc(d.at), pgdial.masked(d.reason))
+           || case when p_call.numbers is not null and pgdial.present_number(p_call, p_now) is not null
+                   then '; the sweep will go on with another number of the call' else '' end, 'do_not_call', null::timestamptz
     from pgdial.do_not_call d where d.phone = p_call.phone and pgdial.covers(d, p_call.campaign, p_now)
     union all
     select 13, t.problem, pgdial.consent_words(t.problem, p_call.campaign, p_call.consent_expires_at), p_call.campaign, null
@@ -173,7 +175,7 @@ begin
                || case when count(*) > 3 then format(' and %s more', count(*) - 3) else '' end
         from (select d.*, row_number() over (order by d.at desc) as n
               from pgdial.dials d
-              where d.phone = p_call.phone and d.at > p_now - pgdial.longest_reach(p_limit)
+              where d.phone = any (coalesce(p_call.numbers, array[p_call.phone])) and d.at > p_now - pgdial.longest_reach(p_limit)
                 and pgdial.counts(d, p_limit, p_call.campaign, p_topic)
                 and pgdial.counts_until(d.at, p_limit, p_zones) > p_now) d);
 end $$;
@@ -187,31 +189,37 @@ as $$
     from (select extract(epoch from p_period)::bigint) p (s)
 $$;
 
--- number_taken: the call in flight to this number, or the one that holds it. Zero rows: it is free. A waiting
--- call may hold its own number: nobody knows how its last dial ended.
+-- number_taken: the call in flight to this number, or to another one of the person, or the call that holds it. Zero
+-- rows: it is free. A waiting call may hold its own number: nobody knows how its last dial ended.
 create or replace function pgdial.number_taken(p_call pgdial.calls, p_now timestamptz)
 returns table (message text, object text, until timestamptz)
 language plpgsql stable
 as $$
+declare
+    v_numbers constant text[] := coalesce(p_call.numbers, array[p_call.phone]);
 begin
     return query
     select case when o.state::text in ('dialing', 'unresolved', 'in_call')
-                then format('number %s is busy with call %s, %s since %s, until %s at most', pgdial.masked(o.phone), o.id, o.state,
+                then format('number %s%s is busy with call %s, %s since %s, until %s at most', pgdial.masked(o.phone), w.whose, o.id, o.state,
                             pgdial.in_utc(o.claimed_at), pgdial.in_utc(o.deadline_at))
-                else format('number %s is held until %s: nobody knows how the last dial of call %s ended (`pgdial release` ends that)',
-                            pgdial.masked(o.phone), pgdial.in_utc(o.hold_until), o.id) end,
+                else format('number %s%s is held until %s: nobody knows how the last dial of call %s ended (`pgdial release` ends that)',
+                            pgdial.masked(o.phone), w.whose, pgdial.in_utc(o.hold_until), o.id) end,
            o.id::text, case when o.state::text in ('dialing', 'unresolved', 'in_call') then o.deadline_at else o.hold_until end
     from pgdial.calls o
+         cross join lateral (select case when o.phone <> p_call.phone then ' of the same person' else '' end) w (whose)
     where o.id in (select c.id from pgdial.calls c
-                   where c.phone = p_call.phone and c.state in ('dialing', 'unresolved', 'in_call')
+                   where c.phone = any (v_numbers) and c.state in ('dialing', 'unresolved', 'in_call')
                    union all
-                   select c.id from pgdial.calls c where c.hold_until > p_now and c.phone = p_call.phone)
+                   select c.id from pgdial.calls c where c.hold_until > p_now and c.phone = any (v_numbers)
+                   union all
+                   select c.id from pgdial.calls c
+                   where c.numbers && v_numbers and (c.hold_until > p_now or c.state::text in ('dialing', 'unresolved', 'in_call')))
     order by o.state::text in ('dialing', 'unresolved', 'in_call') desc, o.hold_until desc
     limit 1;
 end $$;
 
--- twin_before: a due call of the same campaign to the same number that the claim would take instead. Index:
--- calls_phone; only the thousand oldest twins are visited.
+-- twin_before: a due call of the same campaign to the same number, or person, that the claim would take instead.
+-- Index: calls_phone, calls_numbers; only the thousand oldest twins of the number are visited.
 create or replace function pgdial.twin_before(p_call pgdial.calls, p_now timestamptz) returns uuid
 language plpgsql stable
 as $$
@@ -219,8 +227,12 @@ begin
     return (
         select t.id
         from (select o.id
-              from (select c.* from pgdial.calls c
-                    where c.phone = p_call.phone and c.state::text = 'waiting' order by c.id limit 1000) o
+              from ((select c.* from pgdial.calls c
+                     where c.phone = p_call.phone and c.state::text = 'waiting' order by c.id limit 1000)
+                    union all
+                    select c.* from pgdial.calls c
+                    where c.phone <> p_call.phone and c.state::text = 'waiting'
+                      and (c.phone = any (p_call.numbers) or c.numbers && coalesce(p_call.numbers, array[p_call.phone]))) o
               where o.campaign = p_call.campaign and o.run_at <= p_now
                 and (o.priority > p_call.priority
                      or o.priority = p_call.priority and (o.run_at, o.id) < (p_call.run_at, p_call.id))
@@ -532,7 +544,11 @@ as $$
 begin
     return exists (
         select from pgdial.calls c
-        where c.phone = p_call.phone and c.state::text = 'waiting' and c.campaign <> p_call.campaign and c.run_at <= p_now);
+        where c.phone = p_call.phone and c.state::text = 'waiting' and c.campaign <> p_call.campaign and c.run_at <= p_now)
+        or exists (
+        select from pgdial.calls c
+        where (c.phone = any (p_call.numbers) or c.numbers && coalesce(p_call.numbers, array[p_call.phone]))
+          and c.id <> p_call.id and c.state::text = 'waiting' and c.campaign <> p_call.campaign and c.run_at <= p_now);
 end $$;
 
 -- row_holder: whose open transaction has locked or changed this row; null = none. From the row's transaction id

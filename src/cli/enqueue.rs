@@ -11,8 +11,9 @@ use crate::{
 /// Enqueue one call.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EnqueueArgs {
-    /// The number to ring, as in +14155550100.
-    pub to: String,
+    /// The number to ring, as in +14155550100. Several are those of one person, who is rung at one after the other.
+    #[arg(required = true)]
+    pub to: Vec<String>,
     /// Where the callee is: a country, as in US, whose national format TO is in if it lacks + and country code, or a
     /// part of one, as in US-FL, whose calling hours apply. Default: the campaign's region.
     #[arg(long, value_name = "REGION")]
@@ -61,8 +62,12 @@ pub struct EnqueueArgs {
 impl EnqueueArgs {
     /// The request as `POST /calls` takes it. Options not given are null, which SQL treats as absent.
     fn request(&self) -> Value {
+        let to = match self.to.as_slice() {
+            [one] => json!(one),
+            several => json!(several),
+        };
         json!({
-            "to": self.to, "region": self.region, "timezone": (!self.timezone.is_empty()).then_some(&self.timezone), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
+            "to": to, "region": self.region, "timezone": (!self.timezone.is_empty()).then_some(&self.timezone), "scriptId": self.script, "metadata": self.metadata, "campaign": self.campaign,
             "from": self.from, "priority": self.priority, "runAt": self.run_at, "expiresAt": self.expires_at,
             "maxAttempts": self.max_attempts, "idempotencyKey": self.idempotency_key,
             "consentAt": self.consent_at, "consentRef": self.consent_ref, "consentExpiresAt": self.consent_expires_at,

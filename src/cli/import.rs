@@ -113,6 +113,10 @@ pub struct ImportArgs {
     /// idempotencyKey.
     #[arg(long, value_name = "WHAT", default_value = "skip")]
     pub on_duplicate: OnDuplicate,
+    /// Where several columns are mapped to `to`, ring all numbers of a row, one after the other, in the order of the
+    /// --map options. Default: only the first that is there.
+    #[arg(long)]
+    pub all_numbers: bool,
     /// Leave out numbers that already have a call waiting or in flight in their campaign.
     #[arg(long)]
     pub skip_queued: bool,
@@ -133,7 +137,8 @@ pub(super) const COLUMNS: &str = "\
 Columns of CSV and of a sheet, in any order, and in any spelling of case, spaces and signs:
   to              the number to ring (required); without it the one column with a name like
                   Phone, Phone Number, Mobile, Number, Telefon. Where several have such names,
-                  --map says which
+                  --map says which; several of one person with semicolons, or with --all-numbers
+                  from several columns
   scriptId        what the provider should say (or --script)
   timezone        where the callee is, as in America/New_York; several with semicolons
   region          the same as a country, or a part of it, as in US-FL; with --region US also
@@ -372,8 +377,10 @@ fn show(rows: &[Ready], out: &mut Out) {
     {
         let mut request = request.clone();
         for name in ["to", "from"] {
-            if let Some(Value::String(number)) = request.get_mut(name) {
-                *number = out.phone(number);
+            for spelled in requests::numbers_mut(request.get_mut(name)) {
+                if let Value::String(number) = spelled {
+                    *number = out.phone(number);
+                }
             }
         }
         out.note(format!("line {line}: {request}"));

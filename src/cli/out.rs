@@ -164,6 +164,12 @@ impl Out {
             Err(_) => text,
         }
     }
+
+    /// Several numbers in one cell.
+    pub fn phones(&self, numbers: &[String]) -> String {
+        let numbers = numbers.iter().map(|number| self.phone(number));
+        numbers.collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// One cell, coloured if its word has a colour.

@@ -68,6 +68,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/uuid_v7",
     "rules/read_timestamp",
     "rules/areas",
+    "rules/numbers",
     "rules/read_request",
     "rules/lock_calls",
     "rules/locked_items",

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::Numbers;
+
 /// One time zone, or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -23,9 +25,9 @@ pub enum Timezones {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallRequest {
     /// The number to ring: `+14155550100`, with separators or as a `tel:` URI; with a region also in that region's
-    /// national format. Stored in E.164. A number that is not possible in its country is refused.
-    #[schema(example = "+14155550100", max_length = 250, pattern = r"^[^\u0000]*$")]
-    pub to: String,
+    /// national format. Stored in E.164. A number that is not possible in its country is refused. A list has 1 to 10
+    /// numbers of one person: they are rung one after the other, and never two at a time.
+    pub to: Numbers,
     /// Where the callee is, as ISO 3166 writes it. The country, two letters, says whose national format `to` and
     /// `from` are in if they lack + and country code; it defaults to the campaign's region, and without either the + is
     /// required. With a part of the country, as in `US-FL`, the calling hours of that part apply.
@@ -94,7 +96,7 @@ pub struct CallRequest {
 impl CallRequest {
     /// This number with this script, at once, and everything else by default. Fields may be added: write
     /// `CallRequest { priority: Some(9), ..CallRequest::new(to, script_id) }`.
-    pub fn new(to: impl Into<String>, script_id: impl Into<String>) -> Self {
+    pub fn new(to: impl Into<Numbers>, script_id: impl Into<String>) -> Self {
         Self {
             to: to.into(),
             script_id: script_id.into(),

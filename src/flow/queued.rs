@@ -6,20 +6,25 @@ use uuid::Uuid;
 use super::{Error, Queue};
 use crate::domain::{CallId, Phone};
 
-/// A number to be called.
+/// The numbers of a call to be.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    phone: Phone,
+    phones: Vec<Phone>,
     campaign: String,
     key: Option<String>,
 }
 
 impl Wanted {
-    /// Number of a request; none if it is not a valid number.
+    /// Numbers of a request; none if they are not valid.
     pub fn of(request: &Value) -> Option<Self> {
         let text = |name: &str| request.get(name).and_then(Value::as_str);
+        let phone = |to: &Value| Phone::parse(to.as_str()?).ok();
+        let phones = match request.get("to")? {
+            Value::Array(list) => list.iter().map(phone).collect::<Option<_>>()?,
+            one => vec![phone(one)?],
+        };
         Some(Self {
-            phone: Phone::parse(text("to")?).ok()?,
+            phones,
             campaign: text("campaign").unwrap_or("default").to_owned(),
             key: text("idempotencyKey").map(str::to_owned),
         })
@@ -37,10 +42,17 @@ impl Queue {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let phones: Vec<&str> = wanted.iter().map(|one| one.phone.as_e164()).collect();
-        let campaigns: Vec<&str> = wanted.iter().map(|one| one.campaign.as_str()).collect();
-        let keys: Vec<Option<&str>> = wanted.iter().map(|one| one.key.as_deref()).collect();
+        let (mut places, mut phones, mut campaigns, mut keys) = (vec![], vec![], vec![], vec![]);
+        for (place, one) in (0_i64..).zip(wanted) {
+            for phone in &one.phones {
+                places.push(place);
+                phones.push(phone.as_e164());
+                campaigns.push(one.campaign.as_str());
+                keys.push(one.key.as_deref());
+            }
+        }
         let rows: Vec<(i64, Uuid)> = sqlx::query_as(include_str!("../../sql/read/queued.sql"))
+            .bind(places)
             .bind(phones)
             .bind(campaigns)
             .bind(owner)
@@ -48,7 +60,7 @@ impl Queue {
             .fetch_all(&self.pool)
             .await?;
         let places = rows.into_iter().map(|(place, id)| {
-            let at = usize::try_from(place - 1).unwrap_or(usize::MAX);
+            let at = usize::try_from(place).unwrap_or(usize::MAX);
             (at, CallId(id))
         });
         Ok(places.collect())

@@ -78,7 +78,10 @@ async fn a_request_without_a_good_number_or_script_says_which_is_missing() {
         POST CALLS | application/json | {"to":null,"scriptId":"s"}                      | 422 invalid_request | "to" is missing
         POST CALLS | application/json | {"to":"+14155550100"}                           | 422 invalid_request | "scriptId" is missing
         POST CALLS | application/json | {"to":4155550100,"scriptId":"s"}                | 422 invalid_request | "to" must be a string
-        POST CALLS | application/json | {"to":["+14155550100"],"scriptId":"s"}          | 422 invalid_request | "to" must be a string
+        POST CALLS | application/json | {"to":{"x":"+14155550100"},"scriptId":"s"}      | 422 invalid_request | "to" must be a string, or a list of strings
+        POST CALLS | application/json | {"to":[],"scriptId":"s"}                        | 422 invalid_request | 1 to 10 numbers
+        POST CALLS | application/json | {"to":["+14155550100",7],"scriptId":"s"}        | 422 invalid_request | "to"[1] must be a string
+        POST CALLS | application/json | {"to":["+14155550100","1"],"scriptId":"s"}      | 422 invalid_request | "to"[1] is not an E.164 number
         POST CALLS | application/json | {"to":"","scriptId":"s"}                        | 422 invalid_request | "to" is not a number: it is empty
         POST CALLS | application/json | {"to":"4155550100","scriptId":"s"}              | 422 invalid_request | E.164
         POST CALLS | application/json | {"to":"+0123456789","scriptId":"s"}             | 422 invalid_request | no country code

@@ -41,6 +41,35 @@ async fn an_enqueued_call_is_created_and_shown_where_location_says() {
 }
 
 #[tokio::test]
+async fn several_numbers_are_those_of_one_call() {
+    let world = World::new().await;
+    let body = json!({"to": [TO, "+1 415 555 0101"], "scriptId": "welcome"});
+    let created = world.send("POST", "/api/v1/calls", &body).await;
+    assert_eq!(created.status, 201);
+    assert_eq!(created.body["to"], TO);
+    assert_eq!(created.body["numbers"], json!([TO, "+14155550101"]));
+    let shown = world.get(created.header("location")).await;
+    assert_eq!(shown.body, created.body);
+    is_a::<Call>(&shown.body);
+    let found = world.get("/api/v1/calls?to=%2B14155550101").await;
+    assert_eq!(found.body["calls"][0]["id"], created.body["id"]);
+    let refused = world
+        .send(
+            "POST",
+            "/api/v1/calls",
+            &json!({"to": [TO, "12"], "scriptId": "s"}),
+        )
+        .await;
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("\"to\"[1]")
+    );
+}
+
+#[tokio::test]
 async fn a_call_with_a_history_is_of_the_documented_type() {
     let world = World::new().await;
     let call = world.dialing(TO).await;

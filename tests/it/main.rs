@@ -11,6 +11,7 @@ mod support;
 
 mod accounts;
 mod acts;
+mod alternates;
 mod amend;
 mod answered;
 mod areas;

@@ -211,7 +211,7 @@ async fn assert_dials_are_counted_by_number(session: &mut PgConnection) {
                 "{plan}"
             );
             assert!(
-                plan.contains("Index Cond: ((phone = i.phone) AND (at >"),
+                plan.contains("Index Cond: ((phone = n.n) AND (at >"),
                 "{plan}"
             );
             counted += 1;

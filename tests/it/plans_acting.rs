@@ -56,7 +56,8 @@ async fn a_redrive_walks_the_index_that_its_filter_names() {
             "calls_pkey",
         ),
         (r#"{"createdAfter": "2000-01-01T00:00:00Z"}"#, "calls_pkey"),
-        (r#"{"to": "+12000000001"}"#, "calls_phone"),
+        // By id, as calls_to found them by their numbers.
+        (r#"{"to": "+12000000001"}"#, "calls_pkey"),
         (
             r#"{"ids": ["0197f5e0-0000-7000-8000-000000000001"]}"#,
             "calls_pkey",
@@ -98,6 +99,7 @@ async fn a_number_is_forgotten_by_its_own_rows() {
                 [
                     "calls_pkey",
                     "calls_phone",
+                    "calls_numbers",
                     "calls_one_in_flight_per_phone",
                     "calls_in_flight"
                 ]

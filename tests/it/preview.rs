@@ -107,6 +107,44 @@ async fn each_call_is_counted_once() {
     );
 }
 
+#[tokio::test]
+async fn lists_consent_and_several_numbers_are_told_apart() {
+    let db = monday().await;
+    let agreed = json!({ "consentAt": "2026-11-01T00:00:00Z" });
+    let listed = ["+12125550100", "+12125550101", "+12125550102"];
+    enqueue(&db, listed[0], agreed.clone()).await;
+    let two = json!({ "to": [listed[1], "+12125550110"], "consentAt": "2026-11-01T00:00:00Z" });
+    enqueue(&db, NEW_YORK, two).await;
+    let both = json!({ "to": [listed[1], listed[2]], "consentAt": "2026-11-01T00:00:00Z" });
+    enqueue(&db, NEW_YORK, both).await;
+    enqueue(&db, "+12125550103", json!({})).await;
+    let short =
+        json!({ "consentAt": "2026-11-01T00:00:00Z", "consentExpiresAt": "2026-11-30T15:00:00Z" });
+    enqueue(&db, "+12125550104", short).await;
+    enqueue(&db, "+12125550105", agreed).await;
+    db.sql("insert into pgdial.campaigns (name, trunk) select 'autumn', trunk from pgdial.campaigns limit 1")
+        .await;
+    for n in listed {
+        db.text(&format!(
+            "select pgdial.do_not_call_add('{n}', 'asked')::text"
+        ))
+        .await;
+    }
+    // An entry that holds elsewhere alone.
+    db.text("select pgdial.do_not_call_add('+12125550105', 'asked', p_campaign => 'autumn')::text")
+        .await;
+    db.sql("update pgdial.campaigns set require_consent = true where name = 'spring'")
+        .await;
+    let shown = preview(&db, "spring").await;
+    assert_eq!(
+        (shown.waiting, shown.now, shown.suppressed, shown.no_consent),
+        (6, 3, 2, 1)
+    );
+    let later = Some("2026-11-30T15:00:00Z".parse().unwrap());
+    let shown = db.calls.preview("spring", later).await.unwrap().unwrap();
+    assert_eq!((shown.now, shown.no_consent), (2, 2));
+}
+
 /// The default instant is that at which the first call may be dialled.
 #[tokio::test]
 async fn before_its_start_it_is_about_the_start() {

@@ -16,7 +16,13 @@ pub(super) fn show(evidence: &Evidence, out: &mut Out) -> Result<Exit, Failure> 
     }
     let mut pairs = vec![
         ("call", evidence.id.to_string()),
-        ("to", out.phone(&evidence.to)),
+        (
+            "to",
+            match &evidence.numbers {
+                Some(numbers) => out.phones(numbers),
+                None => out.phone(&evidence.to),
+            },
+        ),
         ("campaign", evidence.campaign.clone()),
         ("owner", evidence.owner.clone()),
         ("created", instant(evidence.created_at)),
@@ -24,21 +30,22 @@ pub(super) fn show(evidence: &Evidence, out: &mut Out) -> Result<Exit, Failure> 
     ];
     for entry in &evidence.do_not_call {
         let (at, by) = (instant(entry.at), &entry.by);
+        let to = out.phone(&entry.to);
         pairs.push((
             "on the list",
-            format!("since {at} by {by}: {}", entry.reason),
+            format!("{to} since {at} by {by}: {}", entry.reason),
         ));
     }
     out.pairs(pairs)?;
     for dial in &evidence.attempts {
         out.line("")?;
         let from = or_empty(dial.from.as_deref().map(|from| out.phone(from)));
-        out.pairs(facts(dial, from))?;
+        out.pairs(facts(dial, &out.phone(&dial.to), from))?;
     }
     Ok(Exit::Ok)
 }
 
-fn facts(dial: &DialEvidence, from: String) -> Vec<(&'static str, String)> {
+fn facts(dial: &DialEvidence, to: &str, from: String) -> Vec<(&'static str, String)> {
     let time = |at: Option<_>| or_empty(at.map(instant));
     let local = dial
         .local_times
@@ -73,7 +80,7 @@ fn facts(dial: &DialEvidence, from: String) -> Vec<(&'static str, String)> {
             "attempt",
             format!("{}, claim {}", dial.attempt, dial.claim_no),
         ),
-        ("dialed", instant(dial.claimed_at)),
+        ("dialed", format!("{to} at {}", instant(dial.claimed_at))),
         ("local time", local.collect::<Vec<_>>().join(", ")),
         ("regions", dial.regions.join(", ")),
         ("calling hours", or_empty(hours)),

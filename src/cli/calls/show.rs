@@ -20,6 +20,7 @@ pub(super) fn show(call: &Call, out: &mut Out) -> Result<Exit, Failure> {
         let header = [
             "attempt",
             "claim",
+            "to",
             "trunk",
             "from",
             "claimed",
@@ -59,6 +60,10 @@ fn facts(call: &Call, out: &mut Out) -> Result<(), Failure> {
     let pairs = vec![
         ("call", call.id.to_string()),
         ("to", out.phone(&call.to)),
+        (
+            "numbers",
+            or_empty(call.numbers.as_ref().map(|numbers| out.phones(numbers))),
+        ),
         ("from", or_empty(from.map(|from| out.phone(from)))),
         ("state", call.state.as_str().to_owned()),
         ("outcome", or_empty(call.outcome)),
@@ -100,6 +105,7 @@ fn attempt(attempt: &Attempt, out: &Out) -> Vec<String> {
     vec![
         attempt.attempt.to_string(),
         attempt.claim_no.to_string(),
+        out.phone(&attempt.to),
         or_empty(attempt.trunk.as_ref()),
         or_empty(attempt.caller_id.as_deref().map(|from| out.phone(from))),
         time(attempt.claimed_at),
@@ -144,18 +150,20 @@ mod tests {
         let mut captured = Captured::new(Style::default());
         let at = "2026-01-02T03:04:05Z";
         let call = json!({
-            "id": "0197f5e0-0000-7000-8000-000000000001", "to": "+14155550100", "scriptId": "welcome",
-            "metadata": {}, "campaign": "default", "priority": 0, "state": "completed", "runAt": at,
+            "id": "0197f5e0-0000-7000-8000-000000000001", "to": "+14155550100",
+            "numbers": ["+14155550100", "+14155550101"], "scriptId": "welcome", "metadata": {}, "campaign": "default", "priority": 0, "state": "completed", "runAt": at,
             "attempt": 1, "maxAttempts": 3, "deferrals": 0, "claimNo": 1, "outcome": "answered",
             "owner": "crm", "createdAt": at,
-            "attempts": [{"attempt": 1, "claimNo": 1, "trunk": "default", "outcome": "answered"}],
+            "attempts": [{"attempt": 1, "claimNo": 1, "to": "+14155550101", "trunk": "default", "outcome": "answered"}],
             "events": [{"seq": 1, "at": at, "kind": "waiting", "claimNo": 0, "attempt": 0, "detail": {"by": "crm", "why": null}}],
         });
         let call = serde_json::from_value(call).unwrap();
         assert_eq!(show(&call, &mut captured.out).unwrap(), Exit::Ok);
         let data = captured.data();
         assert!(
-            data.contains("+141******00") && !data.contains("+14155550100"),
+            data.contains("+141******00")
+                && data.contains("+141******01")
+                && !data.contains("+1415555"),
             "{data}"
         );
         assert!(data.contains("1 of 3") && data.contains("by=crm"), "{data}");

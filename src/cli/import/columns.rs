@@ -15,8 +15,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Column {
     Field(&'static str),
-    /// The number to ring. Of several, the first non-empty one counts, in this order.
+    /// The number to ring. Of several, the first non-empty one counts, in this order, or all of them.
     Number(usize),
+    /// In an exported call, all numbers of the person.
+    Numbers,
     Metadata,
     MetadataOf(String),
     /// In an exported call, whether it still waits.
@@ -30,7 +32,9 @@ enum Column {
 #[derive(Debug)]
 pub(super) struct Columns {
     header: Vec<String>,
-    columns: Vec<Column>,
+    meanings: Vec<Column>,
+    /// All numbers of a row count.
+    all_numbers: bool,
 }
 
 impl Columns {
@@ -76,7 +80,11 @@ impl Columns {
         let columns: Vec<Column> = columns
             .map(|(column, name)| column.unwrap_or_else(|| other(name, is_export)))
             .collect();
-        let found = Self { header, columns };
+        let found = Self {
+            header,
+            meanings: columns,
+            all_numbers: args.all_numbers,
+        };
         found.check(args.script.is_some())?;
         Ok(found)
     }
@@ -91,7 +99,7 @@ impl Columns {
                 )),
             );
         }
-        if !has_script && !self.columns.contains(&Column::Field("scriptId")) {
+        if !has_script && !self.meanings.contains(&Column::Field("scriptId")) {
             return Err(Failure::failed("the header has no column \"scriptId\"")
                 .hint("add it, or give all rows one script with --script"));
         }
@@ -99,21 +107,22 @@ impl Columns {
     }
 
     pub(super) const fn width(&self) -> usize {
-        self.columns.len()
+        self.meanings.len()
     }
 
     /// Place of the number; of several, the first.
     pub(super) fn number_at(&self) -> Option<usize> {
         let is_number = |column: &Column| matches!(column, Column::Number(0));
-        self.columns.iter().position(is_number)
+        self.meanings.iter().position(is_number)
     }
 
     /// Every column and what it is used as, in words.
     pub(super) fn in_words(&self) -> String {
-        let words = self.header.iter().zip(&self.columns);
+        let words = self.header.iter().zip(&self.meanings);
         let words = words.filter_map(|(name, column)| match column {
             Column::Field(field) => Some(format!("{name:?} is {field}")),
             Column::Number(_) => Some(format!("{name:?} is to")),
+            Column::Numbers => Some(format!("{name:?} is to, if it has several")),
             Column::Metadata => Some(format!("{name:?} is metadata")),
             Column::MetadataOf(key) => Some(format!("{name:?} is metadata {key:?}")),
             Column::State => Some(format!(
@@ -139,8 +148,9 @@ impl Columns {
         }
         let mut request = Map::new();
         let (mut metadata, mut keys) = (None, Map::new());
-        let mut number: Option<(usize, String)> = None;
-        for ((column, name), field) in self.columns.iter().zip(&self.header).zip(fields) {
+        let mut numbers: Vec<(usize, String)> = Vec::new();
+        let mut all_numbers = None;
+        for ((column, name), field) in self.meanings.iter().zip(&self.header).zip(fields) {
             if field.is_empty() {
                 continue;
             }
@@ -156,11 +166,8 @@ impl Columns {
                 Column::Field(name) => {
                     request.insert((*name).to_owned(), field.into());
                 }
-                Column::Number(rank) => {
-                    if number.as_ref().is_none_or(|(before, _)| rank < before) {
-                        number = Some((*rank, field));
-                    }
-                }
+                Column::Number(rank) => numbers.push((*rank, field)),
+                Column::Numbers => all_numbers = Some(field),
                 Column::Metadata => {
                     let object = values::object(&field).map_err(|why| format!("{name}: {why}"))?;
                     metadata = Some(object);
@@ -178,8 +185,14 @@ impl Columns {
                 }
             }
         }
-        if let Some((_, number)) = number {
-            request.insert("to".to_owned(), number.into());
+        numbers.sort_by_key(|(rank, _)| *rank);
+        if !self.all_numbers {
+            numbers.truncate(1);
+        }
+        let numbers = numbers.into_iter().map(|(_, field)| field);
+        let numbers: Vec<String> = all_numbers.map_or_else(|| numbers.collect(), |all| vec![all]);
+        if let Some(to) = to(&numbers) {
+            request.insert("to".to_owned(), to);
         }
         if metadata.is_some() || !keys.is_empty() {
             let mut metadata = metadata.unwrap_or_default();
@@ -198,6 +211,23 @@ impl Columns {
     }
 }
 
+/// One number, or a list: of fields, or within one field with semicolons.
+fn to(fields: &[String]) -> Option<Value> {
+    let mut numbers: Vec<Value> = fields
+        .iter()
+        .flat_map(|field| field.split(';'))
+        .map(str::trim)
+        .filter(|number| !number.is_empty())
+        .map(Value::from)
+        .collect();
+    if numbers.len() > 1 {
+        return Some(numbers.into());
+    }
+    numbers
+        .pop()
+        .or_else(|| fields.first().map(|field| field.as_str().into()))
+}
+
 /// A column that nothing claims: metadata, unless the file is one of our exports.
 fn other(name: &str, is_export: bool) -> Column {
     let key = name.get(..METADATA.len()).and_then(|start| {
@@ -210,6 +240,7 @@ fn other(name: &str, is_export: bool) -> Column {
         Some(key) => Column::MetadataOf(key.to_owned()),
         None if names::plain(name) == "metadata" => Column::Metadata,
         None if is_export && name == "state" => Column::State,
+        None if is_export && name == "numbers" => Column::Numbers,
         None if is_export && export::columns().any(|column| column == name) => Column::LeftOut,
         None => Column::MetadataOf(name.to_owned()),
     }

@@ -4,7 +4,7 @@
 //! [`check`] repeats as much of SQL's rules as needs no database, for `--dry-run` and to know which of several rows
 //! with one number counts.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -137,7 +137,7 @@ fn normalise(request: &mut Map<String, Value>) {
     let region = region_of(request.get("region"));
     let mut are_all = true;
     for name in ["to", "from"] {
-        if let Some(spelled) = request.get_mut(name) {
+        for spelled in numbers_mut(request.get_mut(name)) {
             match spelled.as_str().map(|text| Phone::parse_in(text, region)) {
                 Some(Ok(phone)) => *spelled = phone.as_e164().into(),
                 _ => are_all = false,
@@ -147,6 +147,24 @@ fn normalise(request: &mut Map<String, Value>) {
     let is_country = |value: &Value| value.as_str().is_some_and(|text| !text.contains('-'));
     if are_all && region.is_some() && request.get("region").is_some_and(is_country) {
         request.remove("region");
+    }
+}
+
+/// The numbers of a field: one, or each of a list.
+pub(super) fn numbers_mut(field: Option<&mut Value>) -> &mut [Value] {
+    match field {
+        Some(Value::Array(list)) => list,
+        Some(one) => std::slice::from_mut(one),
+        None => &mut [],
+    }
+}
+
+/// The same, to read.
+fn numbers(field: Option<&Value>) -> &[Value] {
+    match field {
+        Some(Value::Array(list)) => list,
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
     }
 }
 
@@ -170,10 +188,14 @@ struct Seen {
 }
 
 impl Seen {
-    /// The earlier line with this number in this campaign, unless both rows have the same key and so are one request.
+    /// The earlier line with one of these numbers in this campaign, unless both rows have the same key and so are one
+    /// request.
     fn before(&mut self, line: u64, request: &Value) -> Option<u32> {
         let text = |name: &str| request.get(name).and_then(Value::as_str);
-        let number = lists::packed(&Phone::parse(text("to")?).ok()?);
+        let to = numbers(request.get("to"))
+            .iter()
+            .filter_map(|to| Some(lists::packed(&Phone::parse(to.as_str()?).ok()?)));
+        let to: Vec<u64> = to.collect();
         let campaign = text("campaign").unwrap_or("default");
         let campaign = if let Some(at) = self.campaigns.get(campaign) {
             *at
@@ -184,16 +206,21 @@ impl Seen {
         };
         let key = text("idempotencyKey").map_or(0, part_of);
         let campaign = u32::try_from(campaign).unwrap_or(u32::MAX);
-        match self.numbers.entry((number, campaign)) {
-            Entry::Vacant(entry) => {
-                entry.insert((u32::try_from(line).unwrap_or(u32::MAX), key));
-                None
-            }
-            Entry::Occupied(entry) => {
-                let (first, its_key) = *entry.get();
-                (key == 0 || key != its_key).then_some(first)
-            }
+        let line = u32::try_from(line).unwrap_or(u32::MAX);
+        let known = |number: &u64| self.numbers.get(&(*number, campaign)).copied();
+        let before = to
+            .iter()
+            .filter_map(known)
+            .find(|(first, its_key)| *first != line && (key == 0 || key != *its_key));
+        if let Some((first, _)) = before {
+            return Some(first);
         }
+        for number in to {
+            self.numbers
+                .entry((number, campaign))
+                .or_insert((line, key));
+        }
+        None
     }
 }
 
@@ -204,8 +231,7 @@ fn part_of(key: &str) -> u32 {
     u32::from_be_bytes(bytes).max(1)
 }
 
-const TEXTS: [&str; 11] = [
-    "to",
+const TEXTS: [&str; 10] = [
     "region",
     "scriptId",
     "campaign",
@@ -226,16 +252,15 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
             return Err(format!("{name:?} must be a string"));
         }
     }
-    if text("to").is_none() {
-        return Err("\"to\" is missing: the number to ring, as in +14155550100".to_owned());
-    }
+    check_shape_of_to(request.get("to"))?;
     if text("scriptId").is_none() {
         return Err("\"scriptId\" is missing: what the provider should say".to_owned());
     }
     let region = region_of(request.get("region"));
     for name in ["to", "from"] {
-        if let Some(number) = text(name) {
-            Phone::parse_in(number, region).map_err(|why| format!("{name:?}: {why}"))?;
+        for number in numbers(request.get(name)) {
+            Phone::parse_in(number.as_str().unwrap_or_default(), region)
+                .map_err(|why| format!("{name:?}: {why}"))?;
         }
     }
     for (name, least, most) in [("priority", 0, 9), ("maxAttempts", 1, 20)] {
@@ -261,4 +286,17 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
     CallRequest::deserialize(request)
         .map(drop)
         .map_err(|error| error.to_string())
+}
+
+fn check_shape_of_to(to: Option<&Value>) -> Result<(), String> {
+    let fault = match to {
+        None => "\"to\" is missing: the number to ring, as in +14155550100",
+        Some(Value::Array(list)) if !(1..=10).contains(&list.len()) => {
+            "\"to\" must be a number, or a list of 1 to 10 numbers of one person"
+        }
+        Some(Value::Array(list)) if list.iter().all(Value::is_string) => return Ok(()),
+        Some(Value::String(_)) => return Ok(()),
+        Some(_) => "\"to\" must be a string, or a list of strings",
+    };
+    Err(fault.to_owned())
 }

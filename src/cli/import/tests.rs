@@ -14,6 +14,7 @@ fn args() -> ImportArgs {
         key_prefix: None,
         on_duplicate: OnDuplicate::Skip,
         skip_queued: false,
+        all_numbers: false,
         dry_run: true,
         results: None,
         read: ReadArgs::default(),
@@ -137,9 +138,40 @@ fn of_several_numbers_a_person_says_which() {
         .map(|(_, request)| request.unwrap()["to"].clone())
         .collect();
     assert_eq!(numbers, ["+14155550100", "+14155550102"]);
+    let all = ImportArgs {
+        all_numbers: true,
+        ..told
+    };
+    let numbers: Vec<Value> = read(text, &all)
+        .into_iter()
+        .map(|(_, request)| request.unwrap()["to"].clone())
+        .collect();
+    assert_eq!(
+        numbers,
+        [
+            json!("+14155550100"),
+            json!(["+14155550102", "+14155550101"])
+        ]
+    );
     // Our own name for a field wins.
     let own = only("to,phone\n+14155550100,+14155550101\n", &with_script());
     assert_eq!(own["metadata"], json!({"phone": "+14155550101"}));
+}
+
+#[test]
+fn a_field_may_hold_several_numbers_of_one_person() {
+    let text = "to\n+1 415 555 0100; +14155550101;\n+14155550102\n+14155550101\n";
+    let rows = read(text, &with_script());
+    let to = |at: usize| rows[at].1.clone().map(|request| request["to"].clone());
+    assert_eq!(to(0), Ok(json!(["+14155550100", "+14155550101"])));
+    assert_eq!(to(1), Ok(json!("+14155550102")));
+    assert!(to(2).unwrap_err().contains("the number of line 2"));
+    let request = json!({"to": ["+14155550100", "555"], "scriptId": "s"});
+    assert!(
+        requests::check(&request)
+            .unwrap_err()
+            .starts_with("\"to\": ")
+    );
 }
 
 #[test]
@@ -429,8 +461,13 @@ fn a_check_finds_what_needs_no_database() {
         (json!({"scriptId": "s"}), "\"to\" is missing"),
         (
             json!({"to": 14_155_550_100_u64, "scriptId": "s"}),
-            "\"to\" must be a string",
+            "\"to\" must be a string, or a list of strings",
         ),
+        (
+            json!({"to": ["+14155550100", 7], "scriptId": "s"}),
+            "a list of strings",
+        ),
+        (json!({"to": [], "scriptId": "s"}), "1 to 10 numbers"),
         (json!({"to": "+14155550100"}), "\"scriptId\" is missing"),
         (
             json!({"to": "555", "scriptId": "s"}),

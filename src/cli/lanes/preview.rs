@@ -63,6 +63,7 @@ fn pairs(preview: &Preview) -> Vec<(&'static str, String)> {
         ),
         ("capped", preview.capped.to_string()),
         ("suppressed", preview.suppressed.to_string()),
+        ("no consent", preview.no_consent.to_string()),
         ("expired", preview.expired.to_string()),
         ("duplicates", preview.duplicates.to_string()),
         ("takes", takes(&preview.estimate)),

@@ -14,9 +14,11 @@ use crate::domain::{CallId, CallState, Outcome};
 pub struct CallSummary {
     /// UUIDv7, so ids sort by creation.
     pub id: CallId,
-    /// Number to ring, E.164; `forgotten` once the number has been forgotten.
+    /// Number that it rings now or next, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
+    /// All numbers of the person, in the order in which they are rung; null if there is only one.
+    pub numbers: Option<Vec<String>>,
     /// Caller id as requested, E.164; null leaves it to the campaign's pool or the provider.
     pub from: Option<String>,
     /// The provider's id of the script, agent or assistant.
@@ -66,9 +68,11 @@ pub struct CallSummary {
 pub struct Call {
     /// UUIDv7, so ids sort by creation.
     pub id: CallId,
-    /// Number to ring, E.164; `forgotten` once the number has been forgotten.
+    /// Number that it rings now or next, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
+    /// All numbers of the person, in the order in which they are rung; null if there is only one.
+    pub numbers: Option<Vec<String>>,
     /// Time zones in which the callee may be, as requested; null: as the number says.
     pub timezone: Option<Vec<String>>,
     /// Part of a country in which the callee is, as requested; null: as the number says.
@@ -162,6 +166,9 @@ pub struct Attempt {
     pub claim_no: i64,
     /// Number of the attempt, from 1. Claims that used up no attempt repeat it.
     pub attempt: i32,
+    /// Number that it rang, or was to ring.
+    #[schema(example = "+14155550100")]
+    pub to: String,
     /// Trunk the claim was for.
     pub trunk: Option<String>,
     /// Number it was dialed from; null leaves it to the provider.

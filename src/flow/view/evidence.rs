@@ -14,9 +14,11 @@ use crate::domain::CallId;
 pub struct Evidence {
     /// The call.
     pub id: CallId,
-    /// Number, E.164; `forgotten` once the number has been forgotten.
+    /// Number that it rings now or next, E.164; `forgotten` once the number has been forgotten.
     #[schema(example = "+14155550100")]
     pub to: String,
+    /// All numbers of the person, in the order in which they are rung; null if there is only one.
+    pub numbers: Option<Vec<String>>,
     /// Name of the campaign.
     #[schema(example = "spring")]
     pub campaign: String,
@@ -29,14 +31,17 @@ pub struct Evidence {
     pub callback_of: Option<CallId>,
     /// One entry for each claim, oldest first.
     pub attempts: Vec<DialEvidence>,
-    /// Present entries of the do-not-call list for the number, oldest first.
+    /// Present entries of the do-not-call list for its numbers, oldest first.
     pub do_not_call: Vec<ListEntry>,
 }
 
-/// An entry of the do-not-call list, without its number.
+/// An entry of the do-not-call list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListEntry {
+    /// Number, E.164.
+    #[schema(example = "+14155550100")]
+    pub to: String,
     /// Null means any topic.
     pub topic: Option<String>,
     /// Null means any campaign.
@@ -61,6 +66,9 @@ pub struct DialEvidence {
     pub claim_no: i64,
     /// Number of the attempt, from 1.
     pub attempt: i32,
+    /// Number that it rang, or was to ring.
+    #[schema(example = "+14155550100")]
+    pub to: String,
     /// Trunk of the dial.
     pub trunk: Option<String>,
     /// Caller id; null left it to the provider.
@@ -92,7 +100,7 @@ pub struct DialEvidence {
     pub consent_expires_at: Option<DateTime<Utc>>,
     /// The do-not-call list was consulted as of then.
     pub list_as_of: DateTime<Utc>,
-    /// Earlier dials to the same number that may have rung.
+    /// Earlier dials to the numbers of the call that may have rung.
     pub dials_before: DialsBefore,
     /// When somebody answered, as the provider told us before the end.
     pub answered_at: Option<DateTime<Utc>>,

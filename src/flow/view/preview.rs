@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What would be dialed of a campaign's waiting calls. Each is counted once: `suppressed`, `expired`, `capped`,
-/// `later`, `closed` or `now`.
+/// What would be dialed of a campaign's waiting calls. Each is counted once: `suppressed`, `noConsent`, `expired`,
+/// `capped`, `later`, `closed` or `now`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Preview {
@@ -34,6 +34,8 @@ pub struct Preview {
     pub capped: i64,
     /// On the do-not-call list.
     pub suppressed: i64,
+    /// Without the consent that the campaign requires, or with one that has expired by then.
+    pub no_consent: i64,
     /// Past their `expiresAt`.
     pub expired: i64,
     /// Calls to a number that another waiting call of the campaign has too. They are counted above as well.
@@ -67,7 +69,7 @@ pub struct PreviewedArea {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Estimate {
-    /// Waiting calls, without those that are suppressed or expired.
+    /// Waiting calls, without those that are suppressed, lack consent, or are expired.
     pub calls: i64,
     /// Seconds of dialing; hours that are closed come on top. Null means never.
     pub seconds: Option<i64>,

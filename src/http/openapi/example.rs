@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 ///
 /// None if a required text has neither an example nor a format.
 pub(super) fn example(schema: &Value, schemas: &Value) -> Option<Value> {
-    if let Some(given) = schema.get("example") {
+    let given = schema.get("example");
+    if let Some(given) = given.or_else(|| schema.get("examples")?.get(0)) {
         return Some(given.clone());
     }
     if let Some(name) = schema.get("$ref").and_then(Value::as_str) {

@@ -171,7 +171,7 @@ async fn an_export_goes_to_a_file_or_to_stdout() {
     assert_eq!(written.done(), "");
     let written = fs::read_to_string(&file).unwrap();
     assert!(
-        written.starts_with("id,to,timezone,region,from,campaign,"),
+        written.starts_with("id,to,numbers,timezone,region,from,campaign,"),
         "{written}"
     );
     assert_eq!(written.lines().count(), 4);

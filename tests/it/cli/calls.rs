@@ -97,7 +97,7 @@ async fn a_call_is_shown_with_its_attempts_and_its_history() {
     let machine = Machine::new().await;
     let id = completed(&machine.db, &number(1)).await.to_string();
     let shown = pgdial(&machine, &["calls", "show", &id]).done();
-    for words in ["+141******01", "1 of 3", "prov-", "ATTEMPT  CLAIM  TRUNK"] {
+    for words in ["+141******01", "1 of 3", "prov-", "ATTEMPT  CLAIM  TO "] {
         assert!(shown.contains(words), "{words} is not in {shown}");
     }
     let kinds: Vec<&str> = shown

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{DONE, REFUSED, USAGE, pgdial};
+use super::{DONE, REFUSED, USAGE, pgdial, pgdial_reading};
 use crate::support::processes::Machine;
 
 const ROWS: &str = "select count(*) from pgdial.calls";
@@ -48,6 +48,38 @@ async fn enqueue_prints_the_id_alone_and_keeps_every_field() {
     assert_eq!(
         stored,
         r#"waiting +14155550100 welcome {"name": "Ada"} spring +14155550199 7 2099-01-31 08:00 2099-02-01 5 tester"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_numbers_are_those_of_one_person() {
+    let machine = Machine::new().await;
+    let args = [
+        "enqueue",
+        "+14155550100",
+        "+1 415 555 0101",
+        "--script",
+        "s",
+    ];
+    pgdial(&machine, &args).done();
+    let people = "Phone,Mobile\n+14155550102,+14155550103\n+14155550104,\n";
+    let told = [
+        "import",
+        "-",
+        "--script",
+        "s",
+        "--map",
+        "Mobile=to",
+        "--map",
+        "Phone=to",
+        "--all-numbers",
+    ];
+    pgdial_reading(&machine, &told, people).done();
+    let lists =
+        "select string_agg(coalesce(numbers::text, phone), ' ' order by phone) from pgdial.calls";
+    assert_eq!(
+        machine.db.text(lists).await,
+        "{+14155550100,+14155550101} {+14155550103,+14155550102} +14155550104"
     );
 }
 

@@ -133,8 +133,8 @@ const CALLS: &[Case] = &[
     case("leads.xlsx", &["--script", "s", "--sheet", "Other"], &[], &["+14155550182 s {}"]),
     refused("leads.xlsx", &["--script", "s", "--sheet", "None"], &["its sheets are Leads, Other"], NONE),
     refused("r1-leads.xlsx", SCRIPT, &["the workbook cannot be read", "save the sheet as CSV"], NONE),
-    refused("r2.ndjson", NONE, &["1,error,,invalid,\"\"\"to\"\" must be a string\"", "2,error"], NONE),
-    refused("r2.ndjson", &["--dry-run"], &["1,error,,invalid,\"\"\"to\"\" must be a string\"", "2,error"], NONE),
+    refused("r2.ndjson", NONE, &["1,error,,invalid,\"\"\"to\"\" must be a string, or a list of strings\"", "2,error"], NONE),
+    refused("r2.ndjson", &["--dry-run"], &["1,error,,invalid,\"\"\"to\"\" must be a string, or a list of strings\"", "2,error"], NONE),
 ];
 
 #[rustfmt::skip]
