@@ -17,19 +17,25 @@ mod send;
 use self::send::Sender;
 use crate::{
     domain::Networks,
-    flow::{Error, Queue, deliver::Delivery, delivered::Attempted},
+    flow::{
+        Error, Queue,
+        deliver::{Deliveries, Delivery},
+        delivered::Attempted,
+    },
     provider::Stopwatch,
 };
 
 /// Pause while this process delivers to an endpoint, and nothing is due.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// Pause while it delivers to none: there is no endpoint, or others have them all.
+/// Pause while other processes deliver to all: one of them may have died.
+const STANDBY: Duration = Duration::from_secs(1);
+/// Pause while there is no endpoint.
 const IDLE: Duration = Duration::from_secs(5);
 /// Longest pause after failures of the database.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A delivery begins at most this long after it was asked for: within the limit of a request it is over before it counts
-/// as lost, and its call's next event may be sent by another process (`take_due`).
-const LATEST_START: Duration = Duration::from_secs(10);
+/// A delivery begins at most this long after it was asked for: within the lease of its endpoint (`deliver_to`), and such
+/// that it is over before it counts as lost (`take_due`), when another process may send it and its call's next event.
+const LATEST_START: Duration = Duration::from_secs(3);
 
 /// Delivers events to endpoints.
 #[derive(Debug)]
@@ -102,14 +108,15 @@ impl Deliverer {
         for endpoint in self.endpoints.values() {
             *in_flight.entry(*endpoint).or_default() += 1;
         }
-        let handed = self.calls.deliver(self.id, &in_flight).await?;
-        for delivery in handed.due {
+        let mut handed = self.calls.deliver(self.id, &in_flight).await?;
+        for delivery in std::mem::take(&mut handed.due) {
             self.begin(delivery, asked);
         }
-        Ok(match (handed.more, handed.mine) {
-            (true, _) => Duration::ZERO,
-            (false, 0) => IDLE,
-            (false, _) => BETWEEN_LOOKS,
+        Ok(match handed {
+            Deliveries { more: true, .. } => Duration::ZERO,
+            Deliveries { mine: 1.., .. } => BETWEEN_LOOKS,
+            Deliveries { others: 1.., .. } => STANDBY,
+            Deliveries { .. } => IDLE,
         })
     }
 

@@ -1,13 +1,14 @@
 -- deliver: what this process is to send to endpoints now. For each endpoint that it may deliver to, it moves events from
 -- the log to deliveries, and hands out what is due, signed.
 -- p_sender: the process. p_in_flight: how many deliveries it has under way, by the endpoint's id.
--- Returns {due: [...], mine: how many endpoints it delivers to, more: whether there is more to move}.
+-- Returns {due: [...], mine: how many endpoints it delivers to, others: how many others do, more: whether there is more to
+-- move}.
 --
--- One process delivers to an endpoint: its name is in endpoint_progress, with a lease by the database's clock. So no
--- more than eight requests are under way there, an endpoint in trouble gets one at a time, and the next process takes
--- over when this one dies. Not an advisory lock: that one lives as long as its session, which a pool lends and gives up
--- at will, and which a host that vanished may keep for hours.
--- What a process has sent when it is killed is due again after 40 s, with the same id: at least once.
+-- One process delivers to an endpoint: its name is in endpoint_progress, with a lease by the database's clock while there
+-- is work. So no more than eight requests are under way there, an endpoint in trouble gets one at a time, and another
+-- process takes over within seconds when this one dies. Not an advisory lock: that one lives as long as its session,
+-- which a pool lends and gives up at will, and which a host that vanished may keep for hours.
+-- What a process has sent when it is killed is due again after 30 s, with the same id: at least once.
 -- In order: of a call's events only the first unfinished is pending (deliveries_in_order).
 -- Cost: idle, one probe of the log, and two for each endpoint; nothing is written. Whoever settles a call waits for none
 -- of this.
@@ -24,6 +25,7 @@ declare
     v_part jsonb;
     v_due jsonb := '[]';
     v_mine int := 0;
+    v_others int := 0;
     v_more boolean := false;
 begin
     for v_endpoint in select e.* from pgdial.endpoints e where not e.paused order by e.id loop
@@ -34,17 +36,17 @@ begin
         exception when others then
             -- One endpoint's trouble is not the others'.
             raise warning 'pgdial: nothing is delivered to endpoint %: %', v_endpoint.name, pgdial.masked(sqlerrm);
-            v_part := null;
+            v_part := jsonb_build_object('mine', true, 'more', false, 'due', '[]'::jsonb);
         end;
-        continue when v_part is null;
-        v_mine := v_mine + 1;
+        v_mine := v_mine + (v_part -> 'mine')::boolean::int;
+        v_others := v_others + (not (v_part -> 'mine')::boolean)::int;
         v_more := v_more or (v_part -> 'more')::boolean;
         v_due := v_due || (v_part -> 'due');
     end loop;
-    return jsonb_build_object('due', v_due, 'mine', v_mine, 'more', v_more);
+    return jsonb_build_object('due', v_due, 'mine', v_mine, 'others', v_others, 'more', v_more);
 end $$;
 
--- deliver_to: the same for one endpoint; null: another process delivers to it.
+-- deliver_to: the same for one endpoint. mine: this process was the last to deliver there.
 create or replace function pgdial.deliver_to(
     p_endpoint pgdial.endpoints, p_sender uuid, p_newest text, p_in_flight int, p_now timestamptz
 ) returns jsonb
@@ -53,31 +55,37 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-    c_lease constant interval := '20 seconds';
+    c_lease constant interval := '5 seconds';
     v_progress pgdial.endpoint_progress;
     v_room int;
+    v_is_over boolean;
     v_more boolean := false;
+    v_due jsonb := '[]';
 begin
     select p.* into v_progress from pgdial.endpoint_progress p where p.endpoint = p_endpoint.id;
-    if v_progress.sender <> p_sender and v_progress.sender_until > p_now then
-        return null;
-    end if;
     v_room := case when v_progress.held_until > p_now then 0
                    when v_progress.failures >= 5 then 1 else 8 end - p_in_flight;
-    if v_progress.sender = p_sender and v_progress.sender_until > p_now + c_lease / 2 and v_progress.cursor = p_newest
-       and (v_room <= 0 or not exists (select from pgdial.deliveries d
-                                       where d.endpoint = p_endpoint.id and d.state = 'pending' and d.next_at <= p_now)) then
-        return jsonb_build_object('due', '[]'::jsonb, 'more', false);
+    v_is_over := coalesce(v_progress.sender <> p_sender or v_progress.sender_until <= p_now + c_lease / 2, true);
+    if v_progress.sender <> p_sender and v_progress.sender_until > p_now
+       or not (v_progress.cursor <> p_newest or p_in_flight > 0 and v_is_over or v_room > 0 and exists (
+           select from pgdial.deliveries d
+           where d.endpoint = p_endpoint.id and d.state = 'pending' and d.next_at <= p_now)) then
+        return jsonb_build_object('mine', coalesce(v_progress.sender = p_sender, false), 'more', false, 'due', v_due);
     end if;
     v_progress := pgdial.lock_endpoint(p_endpoint.id, false);
     if v_progress.endpoint is null or v_progress.sender <> p_sender and v_progress.sender_until > p_now then
-        return null;
+        return jsonb_build_object('mine', false, 'more', false, 'due', v_due);
     end if;
-    update pgdial.endpoint_progress p set sender = p_sender, sender_until = p_now + c_lease where p.endpoint = p_endpoint.id;
+    if v_is_over then
+        update pgdial.endpoint_progress p set sender = p_sender, sender_until = p_now + c_lease where p.endpoint = p_endpoint.id;
+    end if;
     if v_progress.cursor <> p_newest then
         v_more := pgdial.follow_log(p_endpoint, v_progress.cursor, p_now);
     end if;
-    return jsonb_build_object('more', v_more, 'due', case when v_room > 0 then pgdial.take_due(p_endpoint, v_room, p_now) else '[]' end);
+    if v_room > 0 then
+        v_due := pgdial.take_due(p_endpoint, v_room, p_now);
+    end if;
+    return jsonb_build_object('mine', true, 'more', v_more, 'due', v_due);
 end $$;
 
 -- follow_log: make deliveries of the next events after the cursor, and move it. Returns whether there is more. The two
@@ -135,7 +143,7 @@ set enable_mergejoin = off
 as $$
 declare
     -- Longer than the process may take: it gives up earlier.
-    c_lost constant interval := '40 seconds';
+    c_lost constant interval := '30 seconds';
     v_at constant bigint := extract(epoch from p_now)::bigint;
     v_due jsonb;
 begin

@@ -4,7 +4,7 @@
 -- 2xx is a success, and anything else a failure, which is tried again by the schedule that Standard Webhooks recommends:
 -- ten times within three days. 410 pauses the endpoint. So do three days without any success: just before its first
 -- event would be given up, so whoever mends the endpoint and resumes it gets them all. An event is given up only while
--- others get through.
+-- others get through: of an endpoint in trouble it is tried again.
 -- Races: the endpoint is locked first, as by whoever else writes its deliveries; then the attempt is compared.
 create or replace function pgdial.delivered(p_items jsonb) returns table (ordinal int, verdict text)
 language plpgsql volatile security definer
@@ -51,7 +51,7 @@ begin
     if not found or v_progress.endpoint is null then
         return 'stale';
     end if;
-    v_again := pgdial.delivery_delay(v_delivery.tries);
+    v_again := pgdial.delivery_delay(v_delivery.tries, v_progress.failures >= 4);
     v_state := case when v_is_good then 'delivered' when v_again is null then 'given_up' else 'pending' end;
     update pgdial.deliveries d
     set state = v_state, ended_at = case when v_state <> 'pending' then v_now end, sent_at = null,
@@ -70,13 +70,13 @@ begin
     return case v_state when 'pending' then 'retried' else v_state end;
 end $$;
 
--- delivery_delay: from a failed attempt to the next; null: it was the last. Up to a fifth longer, at random, so that what
--- failed together is not tried again together.
-create or replace function pgdial.delivery_delay(p_tries int) returns interval
+-- delivery_delay: from a failed attempt to the next; null: it was the last, unless it may be the endpoint's fault
+-- (p_in_trouble). Up to a fifth longer, at random, so that what failed together is not tried again together.
+create or replace function pgdial.delivery_delay(p_tries int, p_in_trouble boolean) returns interval
 language sql volatile
 as $$
     select (array['5 seconds', '5 minutes', '30 minutes', '2 hours', '5 hours', '10 hours', '14 hours', '20 hours',
-                  '24 hours']::interval[])[p_tries] * (1 + random() / 5)
+                  '24 hours']::interval[])[case when p_in_trouble then least(p_tries, 9) else p_tries end] * (1 + random() / 5)
 $$;
 
 -- endpoint_works: a success ends its troubles. What had to wait because of them need not wait longer.

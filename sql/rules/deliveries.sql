@@ -120,7 +120,7 @@ begin
             'claimNo', coalesce(e.claim_no, 0), 'attempt', coalesce(e.attempt, 0), 'campaign', c.campaign,
             'trunk', case when e.claim_no > 0 then
                 coalesce(e.detail ->> 'trunk', pgdial.trunk_of_claim(c, e.call_id, e.claim_no)) end,
-            'to', nullif(c.phone, 'forgotten'), 'state', c.state, 'outcome', e.detail ->> 'outcome',
+            'to', nullif(coalesce(c.numbers[(e.detail ->> 'number')::int], c.phone), 'forgotten'), 'state', c.state, 'outcome', e.detail ->> 'outcome',
             'detail', pgdial.shown_detail(coalesce(e.detail, '{}')),
             'idempotencyKey', c.idempotency_key, 'metadata', coalesce(c.metadata, '{}')))::text
         from (values (p_delivery.call_id)) d (call_id)

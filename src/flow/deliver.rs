@@ -15,6 +15,8 @@ pub struct Deliveries {
     pub due: Vec<Delivery>,
     /// How many endpoints this process delivers to.
     pub mine: u32,
+    /// How many others do, or nobody yet.
+    pub others: u32,
     /// Whether the log has more events for them.
     pub more: bool,
 }

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use utoipa::{IntoParams, PartialSchema};
+use utoipa::IntoParams;
 
 use super::{
     App,
@@ -16,7 +16,7 @@ use super::{
     body::{Fields, Object, OptionalObject},
     contact_limits::DeletionQuery,
     lanes::{needed_change, take},
-    path::{Name, Named, parameter},
+    path::{Name, Named, text},
     problem::{Code, Problem},
     query::{Limit, Query},
     schema::{
@@ -65,9 +65,10 @@ impl Argument for DeliveryPath {
     const REFUSES: &'static [Code] = &[Code::InvalidId, Code::NoSuchEndpoint, Code::NoSuchDelivery];
 
     fn describe(described: &mut Described<'_>) {
-        let parameters = [("name", "endpoint"), ("delivery", "delivery, by its id")];
-        let parameters = parameters.map(|(name, what)| parameter(name, what, String::schema()));
-        described.parameters(parameters.into());
+        described.parameters(vec![
+            text("name", "endpoint"),
+            text("delivery", "delivery, by its id"),
+        ]);
     }
 }
 

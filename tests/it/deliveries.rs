@@ -120,7 +120,7 @@ async fn a_process_that_is_killed_loses_nothing() {
         })
         .await;
         drop(process);
-        db.forward("41 seconds").await;
+        db.forward("31 seconds").await;
     }
     let process = Process::start(&db.calls, LOOPBACK);
     eventually("all have come", || async {

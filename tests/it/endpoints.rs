@@ -166,9 +166,12 @@ fn every_kind_of_event_can_be_chosen() {
         .unwrap();
     let kinds = kinds.split("$$").nth(1).unwrap();
     let noted = sources.split("pgdial.note(").skip(1);
-    let noted = noted.filter_map(|call| call.split(", '").nth(1)?.split('\'').next());
     let noted: Vec<&str> = noted
-        .filter(|kind| kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        .filter_map(|call| {
+            let (row, rest) = call.split_once(", '")?;
+            let is_literal = row.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            rest.split('\'').next().filter(|_| is_literal)
+        })
         .collect();
     assert!(noted.len() > 25, "{noted:?}");
     for kind in noted.into_iter().chain([

@@ -110,7 +110,7 @@ async fn a_span_of_events_is_delivered_once_more() {
     assert_eq!(db.resend_hour(ResendOnly::GivenUp).await, 0);
     assert_eq!(db.resend_hour(ResendOnly::All).await, 4);
     let all = db.deliver_all().await;
-    assert_eq!(all, "01 active, 02 waiting, 03 waiting, 04 waiting");
+    assert_eq!(all, "02 waiting, 03 waiting, 04 waiting, 01 active");
     db.forward("3 hours").await;
     assert_eq!(db.resend_hour(ResendOnly::All).await, 0);
 }
