@@ -63,7 +63,6 @@ pub struct ResentSpan {
     /// How many events are delivered once more.
     pub events: i64,
     /// `cursor` of the next batch; null after the last.
-    #[schema(required)]
     pub cursor: Option<String>,
     /// True: the endpoint has so many deliveries unfinished that this batch has to wait.
     pub full: bool,

@@ -74,13 +74,13 @@ async fn a_dead_and_a_slow_endpoint_cost_a_good_one_nothing() {
     let db = TestDb::new().await;
     let good = Receiver::new().await;
     let slow = Receiver::that(|_| Box::pin(std::future::pending())).await;
-    let dead = {
-        let receiver = Receiver::new().await;
-        receiver.url()
-    };
+    // Nobody listens, and nobody else gets the port.
+    let dead = tokio::net::TcpSocket::new_v4().unwrap();
+    dead.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dead = (format!("http://{}", dead.local_addr().unwrap()), dead);
     db.receiver("good", &good, &KINDS).await;
     db.receiver("slow", &slow, &KINDS).await;
-    db.endpoint("dead", &dead, &KINDS).await;
+    db.endpoint("dead", &dead.0, &KINDS).await;
     let _process = Process::start(&db.calls, LOOPBACK);
     for n in 0..20 {
         db.completed(&number(n)).await;

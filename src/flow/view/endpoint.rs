@@ -21,39 +21,30 @@ pub struct Endpoint {
     #[schema(example = json!(["completed", "failed"]))]
     pub kinds: Vec<String>,
     /// Only events of calls of these campaigns; null means of all.
-    #[schema(required)]
     pub campaigns: Option<Vec<String>>,
     /// True while nothing is sent to it; its events are kept.
     pub paused: bool,
     /// When it was paused.
-    #[schema(required)]
     pub paused_at: Option<DateTime<Utc>>,
     /// Who paused it, as in an act's `by`; `pgdial` after a 410, or after three days without a success.
-    #[schema(required)]
     pub paused_by: Option<String>,
     /// Reason of the pause.
-    #[schema(required)]
     pub paused_why: Option<String>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// Deliveries that are not over, up to 10,000; further events wait in the log.
     pub unfinished: i64,
     /// Age in seconds of the oldest event that it has not got, or may not have got; null if it has them all.
-    #[schema(required)]
     pub lag_sec: Option<f64>,
     /// Attempts in a row that failed.
     pub failures: i32,
     /// The first of them.
-    #[schema(required)]
     pub failing_since: Option<DateTime<Utc>>,
     /// What went wrong in the last of them.
-    #[schema(required)]
     pub last_error: Option<String>,
     /// Nothing is sent before, because of failures or because it asked for it.
-    #[schema(required)]
     pub held_until: Option<DateTime<Utc>>,
     /// Last success.
-    #[schema(required)]
     pub delivered_at: Option<DateTime<Utc>>,
 }
 
@@ -95,7 +86,6 @@ pub struct EndpointDeliverySummary {
     #[schema(example = "completed")]
     pub kind: String,
     /// The call; null for a test.
-    #[schema(required)]
     pub call_id: Option<CallId>,
     /// When the event happened.
     pub at: DateTime<Utc>,
@@ -104,16 +94,12 @@ pub struct EndpointDeliverySummary {
     /// Attempts so far.
     pub attempts: i32,
     /// When the next attempt is due; null if it is over, or not its turn.
-    #[schema(required)]
     pub next_at: Option<DateTime<Utc>>,
     /// When it was over.
-    #[schema(required)]
     pub ended_at: Option<DateTime<Utc>>,
     /// Status of the latest attempt; null if there was no response.
-    #[schema(required)]
     pub status: Option<u16>,
     /// Why the latest attempt had no response.
-    #[schema(required)]
     pub error: Option<String>,
 }
 
@@ -125,7 +111,7 @@ pub struct EndpointDelivery {
     #[serde(flatten)]
     pub summary: EndpointDeliverySummary,
     /// What was sent; null before the first attempt, and once its person is forgotten.
-    #[schema(required, value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>)]
     pub body: Option<Value>,
     /// The latest attempts, at most 20, oldest first.
     pub log: Vec<EndpointAttempt>,
