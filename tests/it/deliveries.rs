@@ -96,7 +96,9 @@ async fn a_dead_and_a_slow_endpoint_cost_a_good_one_nothing() {
     let ids: HashSet<_> = good.received().into_iter().map(|r| r.id).collect();
     assert_eq!(ids.len(), 80);
     eventually("the dead one fails", || async {
-        db.error("dead").await.contains("no connection")
+        let dead = db.calls.endpoints(Some("dead")).await.unwrap().remove(0);
+        let error = dead.last_error.unwrap_or_default();
+        error.contains("no connection")
     })
     .await;
     assert!(slow.received().len() <= 8);

@@ -63,5 +63,8 @@ async fn sql_pauses_and_refuses_what_cannot_be_paused() {
     let resume = "pgdial.resume('trunk', 'default')";
     assert_eq!(ask(&mut session, resume).await, "true");
     let (_, message) = refusal(&mut session, "select pgdial.pause('moon', 'default', 'x')").await;
-    assert!(message.contains("neither campaign, trunk nor endpoint"), "{message}");
+    assert!(
+        message.contains("neither campaign, trunk nor endpoint"),
+        "{message}"
+    );
 }
