@@ -9,7 +9,7 @@ use crate::domain::CallId;
 
 /// Where events are delivered to.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Endpoint {
     /// Name of the endpoint.
     #[schema(example = "crm")]
@@ -77,7 +77,7 @@ impl DeliveryState {
 
 /// A delivery of an event to an endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct EndpointDeliverySummary {
     /// Id of the event, the `webhook-id` of every attempt.
     #[schema(example = "evt_2a7_51_64b0c2f1a2b3c")]
