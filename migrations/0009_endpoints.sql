@@ -40,7 +40,8 @@ create table pgdial.endpoint_progress (
     failing_since timestamptz,            -- the first of them
     last_error text,                      -- of the last of them
     held_until timestamptz,               -- nothing is sent before
-    delivered_at timestamptz              -- the last success
+    delivered_at timestamptz,             -- the last success
+    unfinished int not null default 0     -- its deliveries that are queued or pending
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 comment on table pgdial.endpoint_progress is 'how far each endpoint has got, and which process delivers to it';
 

@@ -49,6 +49,8 @@ pub struct Deliverer {
     endpoints: HashMap<Id, i64>,
     /// Attempts that are not recorded yet.
     ended: Vec<Attempted>,
+    /// When it last looked for new events; none: there were more.
+    followed: Option<Stopwatch>,
 }
 
 impl Deliverer {
@@ -61,6 +63,7 @@ impl Deliverer {
             sending: JoinSet::new(),
             endpoints: HashMap::new(),
             ended: Vec::new(),
+            followed: None,
         }
     }
 
@@ -108,7 +111,12 @@ impl Deliverer {
         for endpoint in self.endpoints.values() {
             *in_flight.entry(*endpoint).or_default() += 1;
         }
-        let mut handed = self.calls.deliver(self.id, &in_flight).await?;
+        // Whenever a request ends there is room for another, which is no reason to look for new events.
+        let follow = self.followed.is_none_or(|at| at.elapsed() >= BETWEEN_LOOKS);
+        let mut handed = self.calls.deliver(self.id, &in_flight, follow).await?;
+        if follow {
+            self.followed = (!handed.more).then_some(asked);
+        }
         for delivery in std::mem::take(&mut handed.due) {
             self.begin(delivery, asked);
         }

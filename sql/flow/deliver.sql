@@ -1,6 +1,7 @@
 -- deliver: what this process is to send to endpoints now. For each endpoint that it may deliver to, it moves events from
 -- the log to deliveries, and hands out what is due, signed.
--- p_sender: the process. p_in_flight: how many deliveries it has under way, by the endpoint's id.
+-- p_sender: the process. p_in_flight: how many deliveries it has under way, by the endpoint's id. p_follow: whether to look
+-- for new events too; a process that only has room for more need not, several times a second is enough.
 -- Returns {due: [...], mine: how many endpoints it delivers to, others: how many others do, more: whether there is more to
 -- move}.
 --
@@ -12,7 +13,7 @@
 -- In order: of a call's events only the first unfinished is pending (deliveries_in_order).
 -- Cost: idle, one probe of the log, and two for each endpoint; nothing is written. Whoever settles a call waits for none
 -- of this.
-create or replace function pgdial.deliver(p_sender uuid, p_in_flight jsonb default '{}') returns jsonb
+create or replace function pgdial.deliver(p_sender uuid, p_in_flight jsonb default '{}', p_follow boolean default true) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
@@ -30,7 +31,9 @@ declare
 begin
     for v_endpoint in select e.* from pgdial.endpoints e where not e.paused order by e.id loop
         -- Here, so that a copy of the database, whose events are not to be followed, delivers nothing.
-        v_newest := coalesce(v_newest, (select n.cursor from pgdial.events_after('now', 0) n));
+        if p_follow then
+            v_newest := coalesce(v_newest, (select n.cursor from pgdial.events_after('now', 0) n));
+        end if;
         begin
             v_part := pgdial.deliver_to(v_endpoint, p_sender, v_newest, coalesce((p_in_flight ->> v_endpoint.id::text)::int, 0), v_now);
         exception when others then
@@ -46,7 +49,8 @@ begin
     return jsonb_build_object('due', v_due, 'mine', v_mine, 'others', v_others, 'more', v_more);
 end $$;
 
--- deliver_to: the same for one endpoint. mine: this process was the last to deliver there.
+-- deliver_to: the same for one endpoint. p_newest: the cursor of the newest event; null: do not follow. mine: this process
+-- was the last to deliver there.
 create or replace function pgdial.deliver_to(
     p_endpoint pgdial.endpoints, p_sender uuid, p_newest text, p_in_flight int, p_now timestamptz
 ) returns jsonb
@@ -59,6 +63,7 @@ declare
     v_progress pgdial.endpoint_progress;
     v_room int;
     v_is_over boolean;
+    v_is_behind boolean;
     v_more boolean := false;
     v_due jsonb := '[]';
 begin
@@ -66,8 +71,9 @@ begin
     v_room := case when v_progress.held_until > p_now then 0
                    when v_progress.failures >= 5 then 1 else 8 end - p_in_flight;
     v_is_over := coalesce(v_progress.sender <> p_sender or v_progress.sender_until <= p_now + c_lease / 2, true);
+    v_is_behind := coalesce(v_progress.cursor <> p_newest, false);
     if v_progress.sender <> p_sender and v_progress.sender_until > p_now
-       or not (v_progress.cursor <> p_newest or p_in_flight > 0 and v_is_over or v_room > 0 and exists (
+       or not (v_is_behind or p_in_flight > 0 and v_is_over or v_room > 0 and exists (
            select from pgdial.deliveries d
            where d.endpoint = p_endpoint.id and d.state = 'pending' and d.next_at <= p_now)) then
         return jsonb_build_object('mine', coalesce(v_progress.sender = p_sender, false), 'more', false, 'due', v_due);
@@ -79,8 +85,8 @@ begin
     if v_is_over then
         update pgdial.endpoint_progress p set sender = p_sender, sender_until = p_now + c_lease where p.endpoint = p_endpoint.id;
     end if;
-    if v_progress.cursor <> p_newest then
-        v_more := pgdial.follow_log(p_endpoint, v_progress.cursor, p_now);
+    if v_is_behind then
+        v_more := pgdial.follow_log(p_endpoint, v_progress.cursor, v_progress.unfinished, p_now);
     end if;
     if v_room > 0 then
         v_due := pgdial.take_due(p_endpoint, v_room, p_now);
@@ -90,11 +96,12 @@ end $$;
 
 -- follow_log: make deliveries of the next events after the cursor, and move it. Returns whether there is more. The two
 -- are one transaction, so no event is lost or made twice, wherever a process dies.
-create or replace function pgdial.follow_log(p_endpoint pgdial.endpoints, p_cursor text, p_now timestamptz) returns boolean
+create or replace function pgdial.follow_log(p_endpoint pgdial.endpoints, p_cursor text, p_unfinished int, p_now timestamptz)
+returns boolean
 language plpgsql volatile
 as $$
 declare
-    v_room constant int := least(500, pgdial.most_unfinished() - pgdial.unfinished(p_endpoint.id, pgdial.most_unfinished()));
+    v_room constant int := least(500, pgdial.most_unfinished() - p_unfinished);
     v_events pgdial.deliverable[];
     v_next text;
     v_more boolean;

@@ -60,6 +60,7 @@ begin
               || jsonb_build_array(jsonb_build_object('at', pgdial.instant(v_delivery.sent_at)) || p_log)
     where d.endpoint = p_endpoint and d.xid = p_xid and d.seq = p_seq;
     if v_state <> 'pending' then
+        update pgdial.endpoint_progress p set unfinished = p.unfinished - 1 where p.endpoint = p_endpoint;
         perform pgdial.first_of_call(p_endpoint, v_delivery.call_id, v_now);
     end if;
     if v_is_good then

@@ -112,9 +112,11 @@ begin
     elsif v_endpoint.id is null then
         return null;
     end if;
+    perform pgdial.lock_endpoint(v_endpoint.id, true);
     insert into pgdial.deliveries (endpoint, xid, seq, at, kind, state, next_at)
     values (v_endpoint.id, pg_current_xact_id(), nextval('pgdial.call_events_seq'), pgdial.now(), 'test', 'pending', pgdial.now())
     returning * into v_delivery;
+    update pgdial.endpoint_progress p set unfinished = p.unfinished + 1 where p.endpoint = v_endpoint.id;
     perform pgdial.note_act('test', 'endpoint', p_name, p_by, null);
     return pgdial.delivery_id(v_delivery);
 end $$;

@@ -47,6 +47,7 @@ declare
     v_endpoint pgdial.endpoints;
     v_now timestamptz;
     v_event record;
+    v_unfinished int;
     v_n int := 0;
     v_next text;
 begin
@@ -60,9 +61,9 @@ begin
     if v_endpoint.id is null then
         return null;
     end if;
-    perform pgdial.lock_endpoint(v_endpoint.id, true);
+    v_unfinished := (pgdial.lock_endpoint(v_endpoint.id, true)).unfinished;
     v_now := pgdial.now();
-    if pgdial.unfinished(v_endpoint.id, pgdial.most_unfinished()) > pgdial.most_unfinished() - p_limit then
+    if v_unfinished > pgdial.most_unfinished() - p_limit then
         return jsonb_build_object('events', 0, 'cursor', p_cursor, 'full', true);
     end if;
     for v_event in
@@ -116,5 +117,6 @@ begin
     update pgdial.deliveries d
     set tries = 0, next_at = p_now, ended_at = null, state = case when d.call_id is null then 'pending' else 'queued' end
     where d.endpoint = p_endpoint and d.xid = p_event.xid and d.seq = p_event.seq;
+    update pgdial.endpoint_progress p set unfinished = p.unfinished + 1 where p.endpoint = p_endpoint;
     return 'resent';
 end $$;

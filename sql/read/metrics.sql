@@ -75,7 +75,7 @@ select jsonb_build_object(
                     'campaign', (select count(*) from pgdial.campaigns g where g.paused and g.paused_by = 'pgdial'),
                     'endpoint', (select count(*) from pgdial.endpoints e where e.paused and e.paused_by = 'pgdial')),
     'endpoints', (select coalesce(jsonb_agg(jsonb_build_object(
-                    'name', e.name, 'paused', e.paused, 'unfinished', pgdial.unfinished(e.id, pgdial.most_unfinished()),
+                    'name', e.name, 'paused', e.paused, 'unfinished', p.unfinished,
                     'lagSec', coalesce(extract(epoch from n.now - pgdial.undelivered_since(e.id)), 0),
                     'failingSec', coalesce(extract(epoch from n.now - p.failing_since), 0))), '[]')
                   from n cross join pgdial.endpoints e join pgdial.endpoint_progress p on p.endpoint = e.id),

@@ -35,6 +35,7 @@ begin
     from unnest(p_events) e
     where not exists (select from pgdial.deliveries d where d.endpoint = p_endpoint and d.xid = e.xid and d.seq = e.seq);
     get diagnostics v_n = row_count;
+    update pgdial.endpoint_progress p set unfinished = p.unfinished + v_n where v_n > 0 and p.endpoint = p_endpoint;
     return v_n;
 end $$;
 
@@ -57,16 +58,6 @@ begin
         where d.endpoint = p_endpoint and d.xid = v_first.xid and d.seq = v_first.seq and not exists (
             select from pgdial.deliveries o where o.endpoint = p_endpoint and o.call_id = p_call and o.state = 'pending');
     end if;
-end $$;
-
--- unfinished: how many deliveries are queued or pending, at most p_most.
-create or replace function pgdial.unfinished(p_endpoint bigint, p_most int) returns int
-language plpgsql stable
-set enable_seqscan = off
-as $$
-begin
-    return (select count(*) from (
-        select from pgdial.deliveries d where d.endpoint = p_endpoint and d.state in ('queued', 'pending') limit p_most) o);
 end $$;
 
 -- most_unfinished: with so many, an endpoint's further events stay in the log, which is the backlog.

@@ -56,17 +56,20 @@ impl std::fmt::Debug for Delivery {
 }
 
 impl Queue {
-    /// Hands out what is due. `in_flight` says how many deliveries this process has under way to each endpoint.
+    /// Hands out what is due. `in_flight` says how many deliveries this process has under way to each endpoint, `follow`
+    /// whether to look for new events too.
     pub async fn deliver(
         &self,
         sender: Uuid,
         in_flight: &HashMap<i64, usize>,
+        follow: bool,
     ) -> Result<Deliveries, Error> {
         let trying = self.health.trying(Work::Deliver);
         let row: Result<(Json<Deliveries>,), Error> =
-            sqlx::query_as("select pgdial.deliver($1, $2)")
+            sqlx::query_as("select pgdial.deliver($1, $2, $3)")
                 .bind(sender)
                 .bind(Json(in_flight))
+                .bind(follow)
                 .fetch_one(&self.pool)
                 .await
                 .map_err(Error::from);

@@ -86,7 +86,10 @@ async fn deliveries_are_listed_shown_and_sent_once_more() {
     for n in 1..=3 {
         world.enqueue(&format!("+1415555010{n}")).await;
     }
-    let due = world.calls.deliver(Uuid::new_v4(), &HashMap::new()).await;
+    let due = world
+        .calls
+        .deliver(Uuid::new_v4(), &HashMap::new(), true)
+        .await;
     assert_eq!(due.unwrap().due.len(), 3);
     let path = "/api/v1/endpoints/crm/deliveries";
     let mut found = Vec::new();

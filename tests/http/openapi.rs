@@ -85,7 +85,11 @@ async fn prepared(world: &World, operation: &str, path: &str) -> String {
             if id == "resend_event" {
                 world.enqueue(to).await;
                 let sender = Uuid::new_v4();
-                let due = world.calls.deliver(sender, &HashMap::new()).await.unwrap();
+                let due = world
+                    .calls
+                    .deliver(sender, &HashMap::new(), true)
+                    .await
+                    .unwrap();
                 return path
                     .replace("{name}", "default")
                     .replace("{delivery}", &due.due[0].id);

@@ -24,7 +24,10 @@ const PROCESS: Uuid = Uuid::from_u128(1);
 impl TestDb {
     /// What this process is to send, with none of it under way.
     pub(crate) async fn deliver_as(&self, process: Uuid) -> Deliveries {
-        self.calls.deliver(process, &HashMap::new()).await.unwrap()
+        self.calls
+            .deliver(process, &HashMap::new(), true)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn deliver(&self) -> Vec<Delivery> {
@@ -219,7 +222,7 @@ async fn an_endpoint_gets_eight_requests_at_once_and_one_while_it_fails() {
     assert_eq!(eight.len(), 8);
     let endpoint = eight[0].endpoint;
     let under_way = HashMap::from([(endpoint, 6)]);
-    let more = db.calls.deliver(PROCESS, &under_way);
+    let more = db.calls.deliver(PROCESS, &under_way, true);
     assert_eq!(more.await.unwrap().due.len(), 2);
     for delivery in &eight[..5] {
         db.answered(delivery, 500).await;
@@ -229,7 +232,7 @@ async fn an_endpoint_gets_eight_requests_at_once_and_one_while_it_fails() {
     let probe = db.deliver().await;
     assert_eq!(probe.len(), 1);
     let under_way = HashMap::from([(endpoint, 1)]);
-    let busy = db.calls.deliver(PROCESS, &under_way);
+    let busy = db.calls.deliver(PROCESS, &under_way, true);
     assert_eq!(busy.await.unwrap().due.len(), 0);
     // As after more attempts. It works again, and nothing has to wait for the next one.
     db.sql(
@@ -266,7 +269,8 @@ async fn a_backlog_stays_in_the_log() {
     db.sql(
         "insert into pgdial.deliveries (endpoint, xid, seq, at, kind, call_id, state, next_at) \
          select e.id, '5', n, pgdial.now(), 'waiting', gen_random_uuid(), 'pending', pgdial.now() + interval '1 day' \
-         from pgdial.endpoints e, generate_series(1, 9999) n",
+         from pgdial.endpoints e, generate_series(1, 9999) n; \
+         update pgdial.endpoint_progress set unfinished = 9999",
     )
     .await;
     for n in 1..=3 {
@@ -307,7 +311,7 @@ async fn a_copy_of_the_database_delivers_nothing() {
     db.enqueue(&number(1)).await;
     db.sql("update pgdial.cluster set system_identifier = 7")
         .await;
-    let refused = db.calls.deliver(PROCESS, &HashMap::new()).await;
+    let refused = db.calls.deliver(PROCESS, &HashMap::new(), true).await;
     let words = format!("{:?}", refused.unwrap_err());
     assert!(words.contains("the database is a copy"), "{words}");
 }
