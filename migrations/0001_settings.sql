@@ -187,6 +187,7 @@ create table pgdial.campaigns (
     require_consent boolean not null default false,
     created_at timestamptz not null default pgdial.now(),
     goal_outcome text check (goal_outcome in ('answered', 'voicemail')),
+    goal_disposition text check (goal_disposition ~ '^[a-z][a-z0-9_]{0,62}$'),
     goal_count int check (goal_count between 1 and 999999999),
     budget numeric check (budget > 0),
     answer_guard_last int check (answer_guard_last between 10 and 1000),
@@ -194,7 +195,7 @@ create table pgdial.campaigns (
     ramp_from int check (ramp_from between 1 and 999999),
     ramp_step int check (ramp_step between 1 and 999999),
     ramp_every interval check (ramp_every between '1 second' and '365 days'),
-    constraint campaigns_goal_is_whole check (num_nulls(goal_outcome, goal_count) in (0, 2)),
+    constraint campaigns_goal_is_whole check (num_nonnulls(goal_outcome, goal_disposition) = num_nonnulls(goal_count)),
     constraint campaigns_answer_guard_is_whole check (num_nulls(answer_guard_last, answer_guard_below) in (0, 2)),
     constraint campaigns_ramp_is_whole check (num_nulls(ramp_from, ramp_step, ramp_every) in (0, 3)),
     constraint campaigns_end_after_start check (starts_at < ends_at),
@@ -221,7 +222,7 @@ comment on column pgdial.campaigns.ends_at is
     'no dial from then on, retries included: what waits expires, live calls go on to their end; null: never';
 comment on column pgdial.campaigns.retry_at is
     'when to dial again if nobody was reached: after the backoff, in a part of the callee''s day not tried yet, or on another day';
-comment on column pgdial.campaigns.goal_count is 'it pauses itself once so many of its calls ended as goal_outcome';
+comment on column pgdial.campaigns.goal_count is 'it pauses itself once so many of its calls ended as goal_outcome, or came to goal_disposition';
 comment on column pgdial.campaigns.budget is 'it pauses itself once its calls have cost so much, in the platform''s currency';
 comment on column pgdial.campaigns.answer_guard_last is
     'it pauses itself if of so many attempts a smaller part than answer_guard_below was answered';

@@ -143,8 +143,7 @@ create index calls_claimable_by_area on pgdial.calls (campaign, priority desc, a
 create index calls_unplaced on pgdial.calls (id) where state = 'waiting' and area = 0;
 
 create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';
-create index calls_held on pgdial.calls (hold_until) include (phone) where hold_until is not null;
-create index calls_held_numbers on pgdial.calls (hold_until) where hold_until is not null and numbers is not null;
+create index calls_held on pgdial.calls (hold_until) include (phone, numbers) where hold_until is not null;
 create index calls_expiry on pgdial.calls (expires_at) where state = 'waiting' and expires_at is not null;
 create index calls_consent on pgdial.calls (consent_expires_at) where state = 'waiting' and consent_expires_at is not null;
 create index calls_ended on pgdial.calls (ended_at) where ended_at is not null;

@@ -106,8 +106,10 @@ create table pgdial.campaign_endings (
     campaign text not null,
     at timestamptz not null,
     outcome pgdial.outcome not null,
+    disposition text,                     -- null: nobody said
     cost numeric,                         -- null: not reported
     primary key (call_id, claim_no)
 );
 create index campaign_endings_reached on pgdial.campaign_endings (campaign, outcome) include (cost);
+create index campaign_endings_disposed on pgdial.campaign_endings (campaign, disposition) where disposition is not null;
 create index campaign_endings_latest on pgdial.campaign_endings (campaign, at desc) include (outcome);

@@ -241,8 +241,6 @@ begin
              cross join lateral (values (extract(epoch from g.ring_timeout)::int, extract(epoch from g.max_duration)::int)) t (ring, talk)
              cross join lateral (values (coalesce(p_leases[array_position(p_trunks, p.trunk)], 60))) l (sec)
         where c.id = p.id and c.state::text = 'waiting' and p.caller_id is distinct from ''   -- none left for it
-          -- lanes knows only the lease that an adapter of the trunk declared last.
-          and (g.ends_at is null or g.ends_at > p_now + l.sec * '1 second'::interval)
         returning c.id, c.claim_no, c.attempt, c.phone, c.numbers, c.caller_id as from_number, c.script_id, c.metadata, c.trunk, c.campaign,
                   c.lease_until, c.ring_timeout_sec, c.max_duration_sec, c.priority, c.run_at, c.traceparent, c.answering_machine,
                   pgdial.allowed(c, g, coalesce(g.zone_basis, h.zone_basis), v_shared) as allowed

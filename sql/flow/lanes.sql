@@ -35,6 +35,7 @@ begin
         caller_ids = case when p_changes ? 'callerIds' then p_changes ->> 'callerIds' else g.caller_ids end,
         retry_at = coalesce(p_changes ->> 'retryAt', g.retry_at),
         goal_outcome = case when p_changes ? 'goal' then p_changes -> 'goal' ->> 'outcome' else g.goal_outcome end,
+        goal_disposition = case when p_changes ? 'goal' then p_changes -> 'goal' ->> 'disposition' else g.goal_disposition end,
         goal_count = case when p_changes ? 'goal' then (p_changes -> 'goal' ->> 'count')::int else g.goal_count end,
         budget = case when p_changes ? 'budget' then (p_changes ->> 'budget')::numeric else g.budget end,
         answer_guard_last = case when p_changes ? 'answerGuard' then (p_changes -> 'answerGuard' ->> 'last')::int
@@ -219,7 +220,7 @@ begin
             when v_field in ('goal', 'budget', 'answerGuard', 'ramp') then
                 v_fits := pgdial.is_goal(v_field, p_changes -> v_field);
                 v_wanted := case v_field
-                    when 'goal' then '{"outcome": "answered" or "voicemail", "count": from 1 to 999999999}'
+                    when 'goal' then '{"outcome": "answered" or "voicemail", "count": from 1 to 999999999}, or {"disposition": a word like "interested", "count": ...}'
                     when 'budget' then 'a number above 0'
                     when 'answerGuard' then '{"last": from 10 to 1000 attempts, "answeredBelow": a part of them, above 0 and up to 1}'
                     else '{"from": 2, "step": 2, "every": "10 minutes"}: whole numbers from 1 to 999999 and at least a second' end
@@ -300,13 +301,14 @@ begin
         return coalesce(v_number > 0 and v_number <= 1000000000000, false);
     end if;
     if jsonb_typeof(p_value) is distinct from 'object'
-       or array(select k from jsonb_object_keys(p_value) k order by k) <> (case p_field
-            when 'goal' then array['count', 'outcome'] when 'ramp' then array['every', 'from', 'step']
-            else array['answeredBelow', 'last'] end) then
+       or array(select k from jsonb_object_keys(p_value) k order by k) <> (case
+            when p_field = 'goal' then array['count', case when p_value ? 'outcome' then 'outcome' else 'disposition' end]
+            when p_field = 'ramp' then array['every', 'from', 'step'] else array['answeredBelow', 'last'] end) then
         return false;
     end if;
     return coalesce(case p_field
-        when 'goal' then p_value ->> 'outcome' in ('answered', 'voicemail') and p_value ->> 'count' ~ '^[1-9][0-9]{0,8}$'
+        when 'goal' then p_value ->> 'count' ~ '^[1-9][0-9]{0,8}$'
+            and (p_value ->> 'outcome' in ('answered', 'voicemail') or p_value ->> 'disposition' ~ '^[a-z][a-z0-9_]{0,62}$')
         when 'ramp' then p_value ->> 'from' ~ '^[1-9][0-9]{0,5}$' and p_value ->> 'step' ~ '^[1-9][0-9]{0,5}$'
             and pgdial.is_length_between(p_value ->> 'every', '1 second', '365 days')
         else p_value ->> 'last' ~ '^([1-9][0-9]{1,2}|1000)$' and v_number > 0 and v_number <= 1 end, false);

@@ -8,7 +8,8 @@ select jsonb_build_object(
     'answeringMachine', g.answering_machine, 'voicemail', g.voicemail, 'voicemailBase', pgdial.iso_8601(g.voicemail_base),
     'conflicts', pgdial.campaign_conflicts(g),
     'startsAt', g.starts_at, 'endsAt', g.ends_at, 'retryAt', g.retry_at,
-    'goal', case when g.goal_count is not null then jsonb_build_object('outcome', g.goal_outcome, 'count', g.goal_count) end,
+    'goal', case when g.goal_count is not null then jsonb_strip_nulls(jsonb_build_object(
+        'outcome', g.goal_outcome, 'disposition', g.goal_disposition, 'count', g.goal_count)) end,
     'budget', g.budget,
     'answerGuard', case when g.answer_guard_last is not null
                         then jsonb_build_object('last', g.answer_guard_last, 'answeredBelow', g.answer_guard_below) end,

@@ -77,8 +77,8 @@ begin
         from unnest(v_counted) n;
 end $$;
 
--- caller_ids_left: how many calls a pool can still give a number to on a trunk; null: any, as without a pool. With none left, when
--- the first comes back by time alone: the oldest dial of a full number leaves its 24 hours, or a rest ends.
+-- caller_ids_left: how many calls a pool can still give a number to on a trunk; null: any, as without a pool. With none
+-- left, when the first comes back by time alone: the oldest dial of a full number leaves its 24 hours, or a rest ends.
 create or replace function pgdial.caller_ids_left(
     p_pool text, p_trunk text, p_now timestamptz, out room int, out opens_at timestamptz
 )
@@ -178,7 +178,7 @@ begin
     end if;
     return (
         select u.n from unnest(p_usable) with ordinality u (number, pool, trunk, room, used, n)
-        where u.number = any (v_left)
+        where u.pool = p_pool and u.trunk = p_trunk and u.room > 0
           and case when v_same is not null then u.number = v_same else starts_with(u.number, left(p_phone, v_shared)) end
         order by u.used, u.n limit 1);
 end $$;

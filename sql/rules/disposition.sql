@@ -263,6 +263,7 @@ begin
       and c.state::text not in ('dialing', 'unresolved', 'in_call');
     update pgdial.dials d set disposition = v_said.disposition
     where d.phone = pgdial.dialled(p_call, p_claim_no) and d.call_id = p_call.id and d.claim_no = p_claim_no;
+    perform pgdial.note_disposition(p_call.id, p_claim_no, v_said.disposition);
     p_call.claim_no := p_claim_no;
     p_call.attempt := v_had.attempt;
     perform pgdial.note(p_call, 'disposition', p_now, p_detail - 'why' - 'ended' || jsonb_build_object(

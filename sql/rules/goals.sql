@@ -47,13 +47,14 @@ begin
     if not exists (select from pgdial.campaigns g where g.goal_count is not null or g.budget is not null or g.answer_guard_last is not null) then
         return;
     end if;
-    insert into pgdial.campaign_endings as n (call_id, claim_no, campaign, at, outcome, cost)
-    select e.id, e.claim_no, c.campaign, p_now, e.outcome, pgdial.cost_of(e.result)
+    insert into pgdial.campaign_endings as n (call_id, claim_no, campaign, at, outcome, disposition, cost)
+    select e.id, e.claim_no, c.campaign, p_now, e.outcome, e.disposition, pgdial.cost_of(e.result)
     from unnest(p_endings) e
          join pgdial.calls c on c.id = e.id
          join pgdial.campaigns g on g.name = c.campaign
     where g.goal_count is not null or g.budget is not null or g.answer_guard_last is not null
-    on conflict (call_id, claim_no) do update set outcome = excluded.outcome, cost = coalesce(excluded.cost, n.cost);
+    on conflict (call_id, claim_no) do update
+        set outcome = excluded.outcome, disposition = coalesce(excluded.disposition, n.disposition), cost = coalesce(excluded.cost, n.cost);
 end $$;
 
 -- note_cost: what an attempt cost, reported after its end.
@@ -63,6 +64,14 @@ as $$
 begin
     update pgdial.campaign_endings n set cost = coalesce(pgdial.cost_of(p_result), n.cost)
     where n.call_id = p_id and n.claim_no = p_claim_no;
+end $$;
+
+-- note_disposition: what an attempt came to, reported after its end.
+create or replace function pgdial.note_disposition(p_id uuid, p_claim_no bigint, p_disposition text) returns void
+language plpgsql volatile
+as $$
+begin
+    update pgdial.campaign_endings n set disposition = p_disposition where n.call_id = p_id and n.claim_no = p_claim_no;
 end $$;
 
 -- cost_of: the cost in a result, in the platform's currency; null: none that is a number.
@@ -118,7 +127,7 @@ begin
 end $$;
 
 -- goal_in_words: that it has reached its goal; null: it has not. Counts no further than the goal.
--- Index: campaign_endings_reached.
+-- Index: campaign_endings_reached, campaign_endings_disposed.
 create or replace function pgdial.goal_in_words(p_campaign pgdial.campaigns) returns text
 language plpgsql stable
 as $$
@@ -127,13 +136,20 @@ declare
 begin
     if p_campaign.goal_count is null then
         return null;
+    elsif p_campaign.goal_outcome is not null then
+        v_reached := (
+            select count(*) from (
+                select from pgdial.campaign_endings n
+                where n.campaign = p_campaign.name and n.outcome = p_campaign.goal_outcome::pgdial.outcome limit p_campaign.goal_count) r);
+    else
+        v_reached := (
+            select count(*) from (
+                select from pgdial.campaign_endings n
+                where n.campaign = p_campaign.name and n.disposition = p_campaign.goal_disposition limit p_campaign.goal_count) r);
     end if;
-    v_reached := (
-        select count(*) from (
-            select from pgdial.campaign_endings n
-            where n.campaign = p_campaign.name and n.outcome = p_campaign.goal_outcome::pgdial.outcome limit p_campaign.goal_count) r);
-    return case when v_reached >= p_campaign.goal_count then format(
-        'goal_reached: %s calls ended as %s; raise the goal to go on', p_campaign.goal_count, p_campaign.goal_outcome) end;
+    return case when v_reached >= p_campaign.goal_count then format('goal_reached: %s calls %s %s; raise the goal to go on',
+        p_campaign.goal_count, case when p_campaign.goal_outcome is not null then 'ended as' else 'came to' end,
+        coalesce(p_campaign.goal_outcome, p_campaign.goal_disposition)) end;
 end $$;
 
 -- budget_in_words: that its budget is spent; null: it is not.

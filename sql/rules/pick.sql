@@ -58,16 +58,14 @@ declare
     -- Numbers in flight or held, collected once: a probe per row would be ruinous behind 100,000 waiting twins
     -- of one taken number. A person's other numbers are taken with the one that rings.
     v_taken text[] := array(
-        select f.phone from unnest(p_in_flight) f
+        select n from unnest(p_in_flight) f cross join unnest(coalesce(f.numbers, array[f.phone])) n
         union all
-        select c.phone from pgdial.calls c where c.hold_until > p_now
-        union all
-        select n from unnest(p_in_flight) f, unnest(f.numbers) n
-        union all
-        select n from pgdial.calls c, unnest(c.numbers) n where c.hold_until > p_now and c.numbers is not null);
+        select n from pgdial.calls c cross join unnest(coalesce(c.numbers, array[c.phone])) n where c.hold_until > p_now);
     v_lanes pgdial.lane[] := array(
         select l from pgdial.lanes_of(array(select distinct h.campaign from unnest(v_heads) h), p_trunks, p_in_flight, p_now) l
-        where l.room > 0);
+        where l.room > 0
+          -- lanes knows only the lease that an adapter of the trunk declared last.
+          and (select g.ends_at from pgdial.campaigns g where g.name = l.campaign and g.ends_at <= p_now + p_lease) is null);
     v_skips constant pgdial.skip[] := pgdial.skips(p_now);
     v_unclaimable constant uuid[] := p_tried || array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
     v_found pgdial.picked[] := '{}';

@@ -71,8 +71,12 @@ begin
 
     return v_counts || jsonb_build_object(
         'campaign', p_name, 'at', v_at, 'startsAt', v_campaign.starts_at, 'endsAt', v_campaign.ends_at,
-        'duplicates', (select coalesce(sum(p.n - 1), 0)
-                       from (select count(*) as n from pgdial.calls c where c.state = 'waiting' and c.campaign = p_name group by c.phone) p),
+        'duplicates', (
+            select count(distinct d.id)
+            from (select c.id, first_value(c.id) over (partition by n order by c.id) as first
+                  from pgdial.calls c cross join unnest(coalesce(c.numbers, array[c.phone])) n
+                  where c.state = 'waiting' and c.campaign = p_name) d
+            where d.first <> d.id),
         'areas', v_areas,
         'estimate', pgdial.estimate_of(v_campaign, (v_counts ->> 'waiting')::bigint - (v_counts ->> 'suppressed')::bigint
                                                    - (v_counts ->> 'noConsent')::bigint - (v_counts ->> 'expired')::bigint));

@@ -223,15 +223,21 @@ pub fn instant_or_none(text: &str) -> Result<Value, String> {
     })
 }
 
-/// `answered=500`, or `none`.
+/// `answered=500`, or `interested=50`: an outcome or a disposition; or `none`.
 pub fn goal_or_none(text: &str) -> Result<Value, String> {
-    let wanted = || "an outcome and how many, as in answered=500, or none".to_owned();
+    let wanted = || {
+        "an outcome or a disposition, and how many, as in answered=500 or interested=50, or none"
+            .to_owned()
+    };
     if text == "none" {
         return Ok(Value::Null);
     }
-    let (outcome, count) = text.split_once('=').ok_or_else(wanted)?;
+    let (word, count) = text.split_once('=').ok_or_else(wanted)?;
     let count: i64 = count.parse().map_err(|_no_number| wanted())?;
-    Ok(json!({ "outcome": outcome, "count": count }))
+    Ok(match word {
+        "answered" | "voicemail" => json!({ "outcome": word, "count": count }),
+        _ => json!({ "disposition": word, "count": count }),
+    })
 }
 
 /// `0.05/50`, or `none`.
@@ -313,6 +319,10 @@ mod tests {
         assert_eq!(
             goal_or_none("answered=500").unwrap(),
             json!({ "outcome": "answered", "count": 500 })
+        );
+        assert_eq!(
+            goal_or_none("interested=50").unwrap(),
+            json!({ "disposition": "interested", "count": 50 })
         );
         assert_eq!(
             answer_guard_or_none("0.05/50").unwrap(),

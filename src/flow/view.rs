@@ -37,7 +37,8 @@ pub use evidence::{
 };
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use lane::{
-    AnswerGuard, Campaign, DispositionRule, Goal, Ramp, Trunk, TrunkAdapter, TrunkTerms,
+    AnswerGuard, Campaign, DispositionGoal, DispositionRule, Goal, OutcomeGoal, Ramp, Trunk,
+    TrunkAdapter, TrunkTerms,
 };
 pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};

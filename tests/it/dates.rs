@@ -126,13 +126,15 @@ async fn the_lease_that_the_adapter_declares_counts() {
 async fn the_claim_knows_the_real_lease() {
     let db = dated(None, Some(3)).await;
     enqueue(&db, 1).await;
-    let claimed = |lease: i32| {
+    let claimed = |what: &str, lease: i32| {
         format!(
-            "select count(id) from pgdial.claim(gen_random_uuid(), '{{default}}', 1, null, null, array[{lease}])"
+            "select {what} from pgdial.claim(gen_random_uuid(), '{{default}}', 1, null, null, array[{lease}])"
         )
     };
-    assert_eq!(db.number(&claimed(180)).await, 0);
-    assert_eq!(db.number(&claimed(179)).await, 1);
+    assert_eq!(db.number(&claimed("count(id)", 180)).await, 0);
+    let looks_again_at_once = claimed("count(*) filter (where wait_ms = 0)", 180);
+    assert_eq!(db.number(&looks_again_at_once).await, 0);
+    assert_eq!(db.number(&claimed("count(id)", 179)).await, 1);
 }
 
 #[tokio::test]

@@ -84,6 +84,35 @@ async fn a_campaign_that_has_reached_its_goal_pauses_itself() {
     assert!(why.message.contains("2 calls ended as answered"), "{why:?}");
 }
 
+#[tokio::test]
+async fn a_goal_may_be_a_disposition_whenever_it_is_reported() {
+    let goal = json!({ "goal": { "disposition": "interested", "count": 2 } });
+    let db = campaign(goal.clone(), 5).await;
+    let shown = db.calls.campaigns(Some("spring")).await.unwrap().remove(0);
+    assert_eq!(serde_json::to_value(&shown.goal).unwrap(), goal["goal"]);
+    let said = |word: &str| Report {
+        disposition: Some(word.to_owned()),
+        ..ended(Outcome::Answered)
+    };
+    let calls = db.claim(3).await;
+    db.event(&calls[0], "1", said("interested")).await;
+    db.event(&calls[1], "2", said("not_interested")).await;
+    db.event(&calls[2], "3", ended(Outcome::Answered)).await;
+    assert_eq!(judged(&db).await, "");
+    db.event(&calls[2], "4", said("interested")).await;
+    assert_eq!(
+        judged(&db).await,
+        "pgdial: goal_reached: 2 calls came to interested; raise the goal to go on"
+    );
+    for bad in [
+        json!({ "disposition": "Loud", "count": 1 }),
+        json!({ "disposition": "a", "outcome": "answered", "count": 1 }),
+        json!({ "count": 1 }),
+    ] {
+        assert!(set(&db, json!({ "goal": bad })).await.is_err());
+    }
+}
+
 /// What is reached stays so: nothing is dialled between a resume and the next sweep.
 #[tokio::test]
 async fn a_resume_does_not_lift_a_goal_that_is_reached() {

@@ -115,7 +115,7 @@ async fn lists_consent_and_several_numbers_are_told_apart() {
     enqueue(&db, listed[0], agreed.clone()).await;
     let two = json!({ "to": [listed[1], "+12125550110"], "consentAt": "2026-11-01T00:00:00Z" });
     enqueue(&db, NEW_YORK, two).await;
-    let both = json!({ "to": [listed[1], listed[2]], "consentAt": "2026-11-01T00:00:00Z" });
+    let both = json!({ "to": [listed[2], listed[1]], "consentAt": "2026-11-01T00:00:00Z" });
     enqueue(&db, NEW_YORK, both).await;
     enqueue(&db, "+12125550103", json!({})).await;
     let short =
@@ -137,8 +137,14 @@ async fn lists_consent_and_several_numbers_are_told_apart() {
         .await;
     let shown = preview(&db, "spring").await;
     assert_eq!(
-        (shown.waiting, shown.now, shown.suppressed, shown.no_consent),
-        (6, 3, 2, 1)
+        (
+            shown.waiting,
+            shown.now,
+            shown.suppressed,
+            shown.no_consent,
+            shown.duplicates
+        ),
+        (6, 3, 2, 1, 1)
     );
     let later = Some("2026-11-30T15:00:00Z".parse().unwrap());
     let shown = db.calls.preview("spring", later).await.unwrap().unwrap();

@@ -70,8 +70,9 @@ pub struct CampaignChanges {
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
     #[arg(long, value_name = "REGION|none", value_parser = values::region_or_none)]
     pub region: Option<Limit<Region>>,
-    /// Pause the campaign once so many of its calls ended so, as in answered=500; or none.
-    #[arg(long, value_name = "OUTCOME=N|none", value_parser = values::goal_or_none)]
+    /// Pause the campaign once so many of its calls ended so, as in answered=500 or voicemail=500, or came to a
+    /// disposition, as in interested=50; or none.
+    #[arg(long, value_name = "WORD=N|none", value_parser = values::goal_or_none)]
     pub goal: Option<Value>,
     /// Pause the campaign once its calls have cost so much, in the platform's currency; or none.
     #[arg(long, value_name = "AMOUNT|none", value_parser = values::number_or_none::<f64>)]
@@ -302,7 +303,10 @@ fn all_or_none(names: &[String]) -> String {
 }
 
 fn goal(goal: &Goal) -> String {
-    format!("{} {}", goal.count, goal.outcome)
+    match goal {
+        Goal::Outcome(goal) => format!("{} {}", goal.count, goal.outcome),
+        Goal::Disposition(goal) => format!("{} {}", goal.count, goal.disposition),
+    }
 }
 
 fn answer_guard(guard: &AnswerGuard) -> String {

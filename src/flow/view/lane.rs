@@ -114,13 +114,35 @@ pub struct Campaign {
 
 /// Calls of a campaign after which it is done.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Goal {
+    /// By how they ended.
+    Outcome(OutcomeGoal),
+    /// By what they came to.
+    Disposition(DispositionGoal),
+}
+
+/// So many calls with this outcome.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Goal {
+pub struct OutcomeGoal {
     /// `answered` or `voicemail`.
-    #[schema(example = "answered")]
+    #[schema(example = "answered", pattern = "^(answered|voicemail)$")]
     pub outcome: String,
     /// How many, counted since a goal, a budget or an answer guard was first set.
     #[schema(example = 500, minimum = 1, maximum = 999_999_999)]
+    pub count: i32,
+}
+
+/// So many calls with this disposition.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DispositionGoal {
+    /// Lower-case letters, digits and `_`.
+    #[schema(example = "interested", pattern = "^[a-z][a-z0-9_]{0,62}$")]
+    pub disposition: String,
+    /// How many, counted since a goal, a budget or an answer guard was first set.
+    #[schema(example = 50, minimum = 1, maximum = 999_999_999)]
     pub count: i32,
 }
 

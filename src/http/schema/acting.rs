@@ -170,7 +170,7 @@ pub struct SetCampaignRequest {
     /// two need `callingHours`.
     #[schema(example = "backoff", pattern = "^(backoff|other_part|next_day)$")]
     pub retry_at: Option<String>,
-    /// It pauses itself once so many of its calls ended so; null means never.
+    /// It pauses itself once so many of its calls ended so, or came to that; null means never.
     pub goal: Option<Goal>,
     /// It pauses itself once its calls have cost so much, in the platform's currency; null means never.
     #[schema(example = 100.0, exclusive_minimum = 0)]
