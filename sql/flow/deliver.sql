@@ -29,6 +29,8 @@ declare
     v_others int := 0;
     v_more boolean := false;
 begin
+    -- What a crash takes back is done again from the log.
+    perform set_config('synchronous_commit', 'off', true);
     for v_endpoint in select e.* from pgdial.endpoints e where not e.paused order by e.id loop
         -- Here, so that a copy of the database, whose events are not to be followed, delivers nothing.
         if p_follow then

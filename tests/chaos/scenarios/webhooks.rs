@@ -22,6 +22,8 @@ use crate::{
 };
 
 const CALLS: usize = 2500;
+/// Enqueued together, every second: so many that the machine is not busy with dialing alone.
+const AT_ONCE: usize = 25;
 /// Of each call these, at least.
 const KINDS: [&str; 4] = ["waiting", "active", "in_call", "completed"];
 const KILLS: usize = 5;
@@ -110,7 +112,7 @@ pub(super) async fn play() -> Played {
         ..Setup::small("webhooks")
     };
     setup.trunks[0].slots = 10;
-    let stage = Stage::full(&setup).await;
+    let stage = Arc::new(Stage::full(&setup).await);
     let good = Receiver::start(Duration::ZERO).await;
     let slow = Receiver::start(SLOWLY).await;
     let dead = crate::processes::free_address();
@@ -127,7 +129,9 @@ pub(super) async fn play() -> Played {
             *lock(secret) = made;
         }
     }
-    enqueue(&stage).await;
+    let caller = Arc::clone(&stage);
+    let mut callers = JoinSet::new();
+    callers.spawn_local(async move { enqueue(&caller).await });
     let over = "select count(*) from pgdial.calls where ended_at is not null";
     for kill in 1..=KILLS {
         let so_far = CALLS * kill / (KILLS + 1);
@@ -141,6 +145,7 @@ pub(super) async fn play() -> Played {
         }
         stage.postgres.crash().await;
     }
+    callers.join_all().await;
     stage.until_all_over(Duration::from_mins(5)).await?;
     let unfinished = "select count(*) from pgdial.deliveries d join pgdial.endpoints e on e.id = d.endpoint \
                       where e.name = 'good' and d.state in ('queued', 'pending')";
@@ -168,12 +173,23 @@ fn has_all(good: &Receiver) -> String {
 
 async fn enqueue(stage: &Stage) {
     let campaign = stage.trunks[0].name;
-    let sql = format!(
-        "select pgdial.enqueue('+1415' || lpad((2000000 + n)::text, 7, '0'), 'chaos', p_campaign => '{campaign}') \
-         from generate_series(1, {CALLS}) n"
-    );
-    let mut connection = stage.through_the_network().await.unwrap();
-    postgres::run(&mut connection, &sql).await.unwrap();
+    for from in (0..CALLS).step_by(AT_ONCE) {
+        let sql = format!(
+            "select pgdial.enqueue('+1415' || lpad((2000000 + n)::text, 7, '0'), 'chaos', p_campaign => '{campaign}') \
+             from generate_series({from}, {}) n",
+            from + AT_ONCE - 1
+        );
+        // While Postgres is down, again: a statement that was cut off left nothing, or everything.
+        loop {
+            if let Ok(mut connection) = stage.through_the_network().await
+                && postgres::run(&mut connection, &sql).await.is_ok()
+            {
+                break;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 async fn judge(stage: &Stage, got: &[Got], slow: usize) -> Played {
