@@ -59,6 +59,13 @@ RULES = [
     # One body for cancel, redrive and resolve.
     r'^"as" is (for resolve|missing)',
     r"^there is no trunk of this name",
+    # What kinds of events and which campaigns there are, and lengths of time.
+    r'^"(kinds|campaigns|overlap)" ',
+    r"^endpoint .* is paused",
+    r"^there are 100 endpoints already",
+    r'^"until" must be later than "from"$',
+    r"^not a cursor",
+    r"^the (cursor|event that the cursor names) ",
     r"^nothing to change was given$",
     r'^"(ringTimeout|maxDuration|busyBase|noAnswerBase|faultBase|voicemailBase|backoffCap|callsPerSecond|lookUp|reportsWithin)" must be ',
     r'^"(created|ended)(After|Before)" ',

@@ -91,7 +91,7 @@ create table pgdial.acts (
     by text not null,                             -- who, in their own words: api:crm, cli:ann, an SQL role
     login text not null default session_user,     -- whose connection it was: cannot be chosen freely
     act text not null,                            -- pause, resume, set, create, remove, cancel, redrive, drain, ...
-    kind text not null check (kind in ('campaign', 'trunk', 'calling_hours', 'calendar', 'contact_limit', 'worker', 'number', 'caller_id', 'calls', 'cluster', 'key')),
+    kind text not null check (kind in ('campaign', 'trunk', 'calling_hours', 'calendar', 'contact_limit', 'worker', 'number', 'caller_id', 'endpoint', 'calls', 'cluster', 'key')),
     name text,                                    -- of the campaign, trunk, calling hours, calendar, contact limit, worker or number; the caller id
     why text,
     detail jsonb not null default '{}'

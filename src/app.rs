@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     config::{Settings, WorkerSettings},
     db,
+    deliverer::Deliverer,
     dialer::Dialer,
     dispatcher::Dispatcher,
     flow::{Queue, heartbeat::Worker},
@@ -29,10 +30,10 @@ use crate::{
 pub const API_CONNECTIONS: u32 = 8;
 /// Connections for a worker, at most.
 ///
-/// One listens. Claim, `dialed`, settle and sweep each use one while busy; defer, doubt and the heartbeat
-/// rarely do. That leaves two for items that wait for a row. When all are in use a task waits for one,
-/// usually for milliseconds.
-pub const WORKER_CONNECTIONS: u32 = 8;
+/// One listens. Claim, `dialed`, settle, sweep and deliveries each use one while busy; defer, doubt and the
+/// heartbeat rarely do. That leaves two for items that wait for a row. When all are in use a task waits for
+/// one, usually for milliseconds.
+pub const WORKER_CONNECTIONS: u32 = 9;
 
 /// Loops that a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,7 +209,7 @@ pub fn start_notifier(supervisor: &mut Supervisor, calls: Queue) {
     });
 }
 
-/// Starts a worker: it listens, claims, dials, sweeps, and sends heartbeats.
+/// Starts a worker: it listens, claims, dials, sweeps, delivers events, and sends heartbeats.
 ///
 /// Refuses a pooler through which LISTEN does not deliver. Once drained, it claims nothing more, and the rest
 /// of the process goes on.
@@ -302,6 +303,8 @@ async fn start_worker_until(
         until.cancelled().await;
         Ok::<(), crate::flow::Error>(())
     });
-    supervisor.spawn("sweeper", sweeper.run(stop));
+    supervisor.spawn("sweeper", sweeper.run(stop.clone()));
+    let deliverer = Deliverer::new(calls.clone(), settings.endpoint_networks);
+    supervisor.spawn("deliverer", deliverer.run(stop));
     Ok(())
 }

@@ -26,6 +26,7 @@ pub mod completions;
 pub mod demo;
 pub mod dnc;
 pub mod doctor;
+pub mod endpoints;
 pub mod enqueue;
 pub mod exit;
 pub mod fake_provider;
@@ -157,6 +158,9 @@ enum Command {
     /// Keys of the API: who may use it, and for what.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Endpoints: URLs that events are delivered to, as signed webhooks.
+    #[command(subcommand)]
+    Endpoints(endpoints::EndpointsCommand),
     /// Worker processes: list them, drain one.
     #[command(subcommand)]
     Workers(workers::WorkersCommand),
@@ -407,6 +411,7 @@ impl Command {
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
             Self::Keys(command) => keys::run(command, calls, by, out).await,
+            Self::Endpoints(command) => endpoints::run(command, calls, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,
             Self::Acts(command) => acts::run(command, calls, out).await,
             Self::Forget(args) => forget::run(args, calls, by, out).await,

@@ -14,7 +14,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{provider::Provider, trunks::Trunks};
+use crate::{domain::Networks, provider::Provider, trunks::Trunks};
 
 // Command line flags.
 mod flags;
@@ -84,6 +84,8 @@ pub struct WorkerSettings {
     pub poll: Option<Duration>,
     /// Retention of finished calls; none means for ever.
     pub keep_finished: Option<Duration>,
+    /// Networks that endpoints may be in although they are not public.
+    pub endpoint_networks: Networks,
 }
 
 /// Logging settings.
@@ -154,6 +156,11 @@ impl Settings {
             flags.largest_webhook.as_ref(),
             kib,
         );
+        let endpoint_networks = reader.read(
+            "PGDIAL_ENDPOINT_NETWORKS",
+            flags.endpoint_networks.as_ref(),
+            read::endpoint_networks,
+        );
         let migrate = reader.read("PGDIAL_MIGRATE", flags.migrate.as_ref(), read::migrate);
         let mut warnings = names::unknown(variables);
         let settings = (|| {
@@ -173,6 +180,7 @@ impl Settings {
                     permits: permits?,
                     poll: poll?,
                     keep_finished: keep_finished?,
+                    endpoint_networks: endpoint_networks?,
                 },
             })
         })();

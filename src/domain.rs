@@ -7,6 +7,8 @@ pub mod access;
 
 pub mod ids;
 
+pub mod networks;
+
 pub mod numbers;
 
 pub mod phone;
@@ -26,6 +28,7 @@ pub mod report;
 pub use access::{Scope, Sight};
 pub use dial::{AnsweringMachine, ClaimedCall, Concerns, Placement, Refusal};
 pub use ids::{CallId, Reference};
+pub use networks::Networks;
 pub use numbers::Numbers;
 pub use outcome::{Outcome, Resolution};
 pub use phone::{Phone, PhoneError, Region};

@@ -73,6 +73,16 @@ pub mod contact_limits;
 // Calling hours and calendars.
 pub mod hours;
 
+// Where events are delivered to.
+pub mod endpoints;
+
+// Hands out deliveries, and records how they ended.
+pub mod deliver;
+pub mod delivered;
+
+// Delivers events once more.
+pub mod resend;
+
 // Pausing and resuming campaigns and trunks.
 pub mod pause;
 

@@ -52,6 +52,9 @@ mod trunks;
 
 // How often a number may be rung.
 mod contact_limits;
+// Where events are delivered to.
+mod endpoints;
+
 // Calling hours and calendars.
 mod hours;
 
@@ -345,6 +348,19 @@ fn api() -> Operations {
         Read Everything hours::show_calendar,
         Operate Everything hours::set_calendar,
         Operate Everything hours::delete_calendar,
+        Read Everything endpoints::list_endpoints,
+        Admin Everything endpoints::create_endpoint,
+        Read Everything endpoints::show_endpoint,
+        Admin Everything endpoints::change_endpoint,
+        Admin Everything endpoints::delete_endpoint,
+        Operate Everything endpoints::pause_endpoint,
+        Operate Everything endpoints::resume_endpoint,
+        Admin Everything endpoints::rotate_endpoint,
+        Operate Everything endpoints::test_endpoint,
+        Operate Everything endpoints::resend_events,
+        Read Everything endpoints::list_deliveries,
+        Read Everything endpoints::show_delivery,
+        Operate Everything endpoints::resend_event,
         Read Everything workers::list_workers,
         Operate Everything workers::drain_worker,
         Read Everything acts::list_acts,

@@ -127,6 +127,9 @@ pub struct Metrics {
     pub(crate) sweep_seconds: Histogram,
     pub(crate) look_ups: Words,
 
+    pub(crate) deliveries: Words,
+    pub(crate) delivery_seconds: Histogram,
+
     pub(crate) listening: IntGauge,
     pub(crate) listens: IntCounter,
     pub(crate) heard: IntCounter,
@@ -241,6 +244,17 @@ impl Metrics {
                 "Questions to providers about dials that nobody explained, by what came of them.",
                 "verdict",
                 &[known.look_ups, &["inconclusive", "unsupported", "error"]].concat(),
+            ),
+            deliveries: new.words(
+                "pgdial_deliveries_total",
+                "Attempts to deliver an event to an endpoint; given_up: it was the last.",
+                "result",
+                crate::flow::delivered::Delivered::VARIANTS,
+            ),
+            delivery_seconds: new.histogram(
+                "pgdial_delivery_seconds",
+                "From the start of an attempt to deliver to its response, or its failure.",
+                &DIAL,
             ),
             listening: new.gauge("pgdial_listening", "1 while a connection of this process listens; else a worker polls each second."),
             listens: new.counter(

@@ -244,9 +244,7 @@ begin
             null;
         end;
     elsif v_parts is not null then
-        v_found := (
-            ('x' || lpad(v_parts[3], 16, '0'))::bit(64)::bigint::text::xid8, ('x' || lpad(v_parts[4], 16, '0'))::bit(64)::bigint,
-            timestamptz 'epoch' + ('x' || lpad(v_parts[5], 16, '0'))::bit(64)::bigint * '1 microsecond'::interval);
+        v_found := pgdial.event_named(v_parts[3:5]);
         if v_parts[1] <> split_part(p_place, '-', 1) then
             raise exception 'the cursor is of another database, or of this one before it was restored: %', c_again
                 using errcode = 'PDMOV';
@@ -273,6 +271,18 @@ begin
     raise exception 'not a cursor: give one back as it was, or "start", "now", or an instant as in 2026-01-02T03:04:05Z'
         using errcode = 'invalid_parameter_value';
 end $$;
+
+-- event_named: the event whose xid, seq and instant are written like this, as in a cursor.
+create or replace function pgdial.event_named(p_parts text[]) returns pgdial.event_cursor
+language sql stable
+as $$
+    select row(pgdial.from_hex(p_parts[1])::text::xid8, pgdial.from_hex(p_parts[2]),
+               timestamptz 'epoch' + pgdial.from_hex(p_parts[3]) * '1 microsecond'::interval)::pgdial.event_cursor
+$$;
+
+create or replace function pgdial.from_hex(p_text text) returns bigint
+language sql immutable parallel safe
+as $$ select ('x' || lpad(p_text, 16, '0'))::bit(64)::bigint $$;
 
 -- events_at: a position before every event of this instant or later, except those of transactions that were
 -- open for longer than a minute. Bisects the range of transactions, along which time rises except for small

@@ -6,7 +6,10 @@ use hyper::Uri;
 use secrecy::SecretString;
 
 use super::{LogFormat, Problem};
-use crate::db::Targets;
+use crate::{
+    db::Targets,
+    domain::networks::{BadNetwork, Networks},
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -162,6 +165,17 @@ pub(super) fn poll(name: &str, text: Option<&str>) -> Result<Option<Duration>, P
         text.unwrap_or("30s"),
         Duration::from_millis(100)..=HOUR,
     )
+}
+
+pub(super) fn endpoint_networks(name: &str, text: Option<&str>) -> Result<Networks, Problem> {
+    let networks = text.unwrap_or_default().parse();
+    networks.map_err(|bad: BadNetwork| {
+        Problem::new(
+            name,
+            format!("names what is no network: {bad}"),
+            "10.0.0.0/8,127.0.0.1",
+        )
+    })
 }
 
 /// None: as long as the dials of the trunks may take.

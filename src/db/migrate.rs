@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_limits", compatible_from = 1),
     migration!(8, "0008_caller_ids", compatible_from = 1),
     migration!(9, "0009_keys", compatible_from = 1),
+    migration!(10, "0010_endpoints", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -109,6 +110,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/apply_report",
     "rules/late_report",
     "rules/add_result",
+    "rules/deliveries",
     "flow/wake",
     "flow/enqueue",
     "flow/claim",
@@ -133,6 +135,10 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/contact_limits",
     "flow/lanes",
     "flow/caller_ids",
+    "flow/endpoints",
+    "flow/deliver",
+    "flow/delivered",
+    "flow/resend",
     "flow/hours",
     "flow/do_not_call",
     "flow/heartbeat",

@@ -14,6 +14,7 @@ mod call;
 mod caller_id;
 mod contact_limit;
 
+mod endpoint;
 mod evidence;
 mod hours;
 mod key;
@@ -29,6 +30,9 @@ mod webhook;
 pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use caller_id::CallerId;
 pub use contact_limit::ContactLimit;
+pub use endpoint::{
+    DeliveryState, Endpoint, EndpointAttempt, EndpointDelivery, EndpointDeliverySummary,
+};
 pub use evidence::{
     CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDate,
 };
@@ -94,10 +98,10 @@ pub struct Act {
     #[schema(example = "pause")]
     pub act: String,
     /// What it was done to: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`,
-    /// `caller_id`, `key`, `calls` (a batch) or `cluster`.
+    /// `caller_id`, `endpoint`, `key`, `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
-    /// Name of the campaign, trunk, limit, hours, calendar, worker, number or caller id; null for `calls` and `cluster`.
+    /// Name of the campaign, trunk, limit, hours, calendar, worker, number, caller id or endpoint; null for `calls` and `cluster`.
     pub name: Option<String>,
     /// Reason given, if any.
     pub why: Option<String>,

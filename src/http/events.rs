@@ -1,4 +1,4 @@
-//! Events as they happen: server-sent events (WHATWG HTML, section 9.2).
+//! Events as they happen: server-sent events (WHATWG HTML, section 9.2), or pages for those who poll.
 //!
 //! A stream is a [`Subscription`] written as text. It holds no database connection while it waits. The
 //! process bounds the number of streams and of pages kept for slow clients; a client that does not read is
@@ -8,7 +8,7 @@
 use std::{borrow::Cow, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
-    Extension,
+    Extension, Json,
     body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, header},
@@ -26,8 +26,8 @@ use super::{
     auth::Owner,
     masked::{self, Masked},
     problem::{Code, Problem},
-    query::Query,
-    schema::EventData,
+    query::{Limit, Query},
+    schema::{EventData, EventPageBody},
 };
 use crate::{
     domain::CallId,
@@ -47,7 +47,7 @@ const RETRY: &str = "retry: 1000\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const KINDS: usize = 50;
 
-/// Filters and position of a stream.
+/// Filters and position of a stream or a page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
@@ -62,6 +62,10 @@ pub(super) struct EventQuery {
     trunk: Option<String>,
     /// Only events of this call.
     call: Option<CallId>,
+    /// Events on a page. A stream has no pages.
+    #[serde(default)]
+    #[param(inline)]
+    limit: Limit<500, 5000>,
     /// Where to begin: the id of an event, `start` (the oldest kept), `now` (the default), or an instant (RFC
     /// 3339; a few events from before it may come too).
     #[param(pattern = r"^[^\u0000]*$")]
@@ -75,11 +79,14 @@ pub(super) struct EventQuery {
 /// does by itself, misses nothing and gets nothing twice. An event is sent once everything before it is
 /// final: an open writing transaction holds back later events. A `heartbeat` is sent at least every 15 s and
 /// says for how long events have been withheld, and by which connection.
+///
+/// With `Accept: application/json` the response is a page of the same events for those who poll: ask again with
+/// `nextCursor` as `after`, at once if `more` is true. No event is skipped or repeated from one page to the next.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "calls",
     params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen; it wins over `after`.")),
     extensions(("x-problem-codes" = json!([Code::CursorGone, Code::TooManyStreams]))),
-    responses((status = 200, description = "The stream. `data` is an Event, or for `heartbeat` a Heartbeat.", body = EventData, content_type = "text/event-stream")),
+    responses((status = 200, description = "The stream, where `data` is an Event, or for `heartbeat` a Heartbeat; or a page.", content((EventData = "text/event-stream"), (EventPageBody = "application/json")))),
 )]
 pub(super) async fn events(
     State(app): State<App>,
@@ -88,7 +95,11 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     query.campaign = owner.filtered(query.campaign)?;
+    let limit = query.limit;
     let (filter, since) = read(query, &headers)?;
+    if wants_page(&headers) {
+        return page(&app, &filter, &since, limit).await;
+    }
     let permit = Arc::clone(&app.streams)
         .try_acquire_owned()
         .map_err(|_full| {
@@ -127,6 +138,35 @@ pub(super) async fn events(
         ),
     ];
     Ok((Extension(Masked), headers, Body::from_stream(chunks)).into_response())
+}
+
+/// Whether a client accepts JSON and no stream.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepts = |kind: &str| {
+        let all = headers.get_all(header::ACCEPT).into_iter();
+        let all = all.filter_map(|value| value.to_str().ok());
+        all.flat_map(|text| text.split(','))
+            .any(|item| item.split(';').next().unwrap_or_default().trim() == kind)
+    };
+    accepts("application/json") && !accepts("text/event-stream")
+}
+
+async fn page(
+    app: &App,
+    filter: &EventFilter,
+    since: &Since,
+    limit: Limit<500, 5000>,
+) -> Result<Response, Problem> {
+    let limit = i32::try_from(limit.get()).unwrap_or(i32::MAX);
+    let page = app.calls.events_after(since, limit, filter).await;
+    let page = page.map_err(refusal)?;
+    Ok(Json(EventPageBody {
+        events: page.events,
+        next_cursor: page.next.to_string(),
+        more: page.more,
+        heartbeat: page.heartbeat,
+    })
+    .into_response())
 }
 
 fn read(query: EventQuery, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem> {

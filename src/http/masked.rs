@@ -85,7 +85,7 @@ fn is_hidden(field: &str) -> bool {
     .contains(&field)
 }
 
-/// Fields that name things by ids, in which digits are no telephone number.
+/// Fields that name things by ids, or are random, in which digits are no telephone number.
 fn is_a_name(field: &str) -> bool {
     let known = [
         "id",
@@ -94,6 +94,7 @@ fn is_a_name(field: &str) -> bool {
         "reference",
         "traceparent",
         "hint",
+        "secret",
     ];
     known.contains(&field) || field.ends_with("Id") || field.ends_with("_id")
 }

@@ -100,12 +100,13 @@ fn document() -> openapi::OpenApi {
     document
 }
 
-/// Merges the name and the changes of a new campaign or trunk into one object; the derived schema has two,
+/// Merges the name and the changes of a new campaign, trunk or endpoint into one object; the derived schema has two,
 /// each of which forbids the fields of the other.
 fn flatten(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, changes) in [
         ("CreateCampaignRequest", "SetCampaignRequest"),
         ("CreateTrunkRequest", "SetTrunkRequest"),
+        ("CreateEndpointRequest", "SetEndpointRequest"),
     ] {
         let Some(RefOr::T(Schema::Object(mut flat))) = schemas.get(changes).cloned() else {
             continue;

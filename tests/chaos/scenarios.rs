@@ -9,6 +9,7 @@ mod refused;
 mod reports;
 mod rules;
 mod stopped;
+mod webhooks;
 
 use std::{path::Path, time::Duration};
 
@@ -48,13 +49,15 @@ pub(crate) enum Scenario {
     FailoverSync,
     /// A failover to an asynchronous standby.
     FailoverAsync,
+    /// Events delivered to endpoints, one dead and one slow, while everything is killed.
+    Webhooks,
     /// 20,000 calls over twelve countries at closing times, clock changes and holidays. Not among the others: it takes
     /// a quarter of an hour, and as much of the machine.
     Rules,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Stopped,
         Self::Forged,
         Self::Canceled,
@@ -68,6 +71,7 @@ impl Scenario {
         Self::ReadOnly,
         Self::FailoverSync,
         Self::FailoverAsync,
+        Self::Webhooks,
     ];
 
     /// Scenarios that wait for no lease, deadline or limit of ours, and need no standby of their own.
@@ -103,6 +107,7 @@ impl Scenario {
             Self::Claimers => claimers::play().await,
             Self::FailoverSync => failover::synchronous(seed).await,
             Self::FailoverAsync => failover::asynchronous(seed).await,
+            Self::Webhooks => webhooks::play().await,
             Self::Rules => rules::play().await,
         }
     }

@@ -33,6 +33,8 @@ mod accounts;
 /// The edge: panics, keys, ids, health, metrics, slow clients.
 mod edge;
 
+mod endpoints;
+
 /// Malformed HTTP, and HTTP that two readers could split differently.
 mod raw;
 mod ready;

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use pgdial::{flow::heartbeat::Worker, provider::signature::sign_plain};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -98,6 +100,25 @@ async fn prepared(world: &World, operation: &str, path: &str) -> String {
             String::new()
         }
         "open_session" => String::new(),
+        id if path.contains("/endpoints/{name}") => {
+            let url = "https://crm.example.com/";
+            let new = json!({ "name": "default", "url": url, "kinds": ["waiting"] });
+            let made = world.send("POST", "/api/v1/endpoints", &new).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            if id == "resend_event" {
+                world.enqueue(to).await;
+                let sender = Uuid::new_v4();
+                let due = world
+                    .calls
+                    .deliver(sender, &HashMap::new(), true)
+                    .await
+                    .unwrap();
+                return path
+                    .replace("{name}", "default")
+                    .replace("{delivery}", &due.due[0].id);
+            }
+            String::new()
+        }
         "redrive_call" => {
             let id = world.enqueue(to).await;
             let cancel = world.ask("POST", &format!("/api/v1/calls/{id}/cancel"));

@@ -15,6 +15,7 @@ mod caller_ids;
 mod calls;
 mod dnc;
 mod doctor;
+mod endpoints;
 mod enqueue;
 mod hours;
 mod import;

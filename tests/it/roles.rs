@@ -112,7 +112,8 @@ async fn a_reader_reads_everything_and_writes_nothing() {
         assert!(answered.is_ok(), "{}: {answered:?}", path.display());
     }
     let relations = "select string_agg(c.relname, ' ' order by c.relname) from pg_class c \
-         where c.relnamespace = 'pgdial'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition";
+         where c.relnamespace = 'pgdial'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition \
+           and c.relname <> 'endpoint_secrets'";
     for relation in ask(&mut session, relations).await.split(' ') {
         let read = run(&mut session, &format!("select * from pgdial.{relation}")).await;
         assert!(read.is_ok(), "{relation}: {read:?}");

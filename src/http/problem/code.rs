@@ -21,6 +21,8 @@ pub enum Code {
     NoSuchCallerId,
     NoSuchWorker,
     NoSuchContactLimit,
+    NoSuchEndpoint,
+    NoSuchDelivery,
     NoSuchCallingHours,
     NoSuchCalendar,
     NoSuchKey,
@@ -62,7 +64,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -75,6 +77,8 @@ impl Code {
         Self::NoSuchCallerId,
         Self::NoSuchWorker,
         Self::NoSuchContactLimit,
+        Self::NoSuchEndpoint,
+        Self::NoSuchDelivery,
         Self::NoSuchCallingHours,
         Self::NoSuchCalendar,
         Self::NoSuchKey,
@@ -145,6 +149,16 @@ impl Code {
                 "no_such_contact_limit",
                 S::NOT_FOUND,
                 "No contact limit has this name",
+            ),
+            Self::NoSuchEndpoint => (
+                "no_such_endpoint",
+                S::NOT_FOUND,
+                "No endpoint has this name",
+            ),
+            Self::NoSuchDelivery => (
+                "no_such_delivery",
+                S::NOT_FOUND,
+                "There is no such event to deliver",
             ),
             Self::NoSuchCallingHours => (
                 "no_such_calling_hours",
