@@ -49,7 +49,8 @@ pub(crate) enum Scenario {
     FailoverSync,
     /// A failover to an asynchronous standby.
     FailoverAsync,
-    /// Events delivered to endpoints, one dead and one slow, while everything is killed.
+    /// Events delivered to endpoints, one dead and one slow, while everything is killed. Not among the others: it also
+    /// judges how soon they come, for which it needs the machine to itself.
     Webhooks,
     /// 20,000 calls over twelve countries at closing times, clock changes and holidays. Not among the others: it takes
     /// a quarter of an hour, and as much of the machine.
@@ -57,7 +58,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Stopped,
         Self::Forged,
         Self::Canceled,
@@ -71,7 +72,6 @@ impl Scenario {
         Self::ReadOnly,
         Self::FailoverSync,
         Self::FailoverAsync,
-        Self::Webhooks,
     ];
 
     /// Scenarios that wait for no lease, deadline or limit of ours, and need no standby of their own.

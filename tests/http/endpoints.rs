@@ -124,14 +124,14 @@ async fn deliveries_are_listed_shown_and_sent_once_more() {
     assert_eq!(odd.code(), "invalid_query");
 
     let span = json!({ "from": "2026-01-31T09:00:00Z", "until": "2126-01-31T09:00:00Z" });
-    let resend = "/api/v1/endpoints/crm/resend";
-    let sent = world.send("POST", resend, &span).await;
+    let again = "/api/v1/endpoints/crm/resend";
+    let sent = world.send("POST", again, &span).await;
     assert_eq!(
         sent.body,
         json!({ "events": 0, "cursor": null, "full": false })
     );
     let span = json!({ "from": "2026-01-31T09:00:00Z", "until": "2026-01-31T08:00:00Z" });
-    let refused = world.send("POST", resend, &span).await;
+    let refused = world.send("POST", again, &span).await;
     assert!(
         refused.text.contains("must be later than"),
         "{}",

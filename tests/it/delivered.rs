@@ -208,7 +208,7 @@ async fn what_is_over_is_removed_after_a_week_and_what_is_left_of_a_deleted_endp
     let due = db.only().await;
     db.answered(&due, 200).await;
     db.forward("2 hours").await;
-    assert_eq!(sweep(Some(Duration::from_secs(3600))).await, 0);
+    assert_eq!(sweep(Some(Duration::from_hours(1))).await, 0);
     db.enqueue(&number(3)).await;
     db.deliver().await;
     db.calls.delete_endpoint("crm", "ann", None).await.unwrap();

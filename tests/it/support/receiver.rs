@@ -80,7 +80,7 @@ impl Receiver {
 
     /// What deliveries to it are signed with.
     pub(crate) fn expect(&self, secret: &str) {
-        *self.secret.lock().unwrap() = secret.to_owned();
+        secret.clone_into(&mut self.secret.lock().unwrap());
     }
 
     /// What it has got, in order.
