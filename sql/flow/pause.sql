@@ -2,6 +2,8 @@
 -- are left alone. The switch is the column `paused`, so a plain UPDATE does the same: one trigger keeps the
 -- columns beside it consistent, another writes the audit (sql/rules/acts.sql).
 -- Returns whether the campaign or trunk exists.
+--   select pgdial.pause('campaign', 'default', 'the script is wrong');
+--   select pgdial.resume('trunk', 'default');
 create or replace function pgdial.pause(p_kind text, p_name text, p_why text, p_by text default session_user)
 returns boolean
 language plpgsql volatile security definer
@@ -44,6 +46,7 @@ begin
     return v_found;
 end $$;
 
+-- stamp_pause: keeps the columns beside paused consistent, whoever sets it.
 create or replace function pgdial.stamp_pause() returns trigger
 language plpgsql
 as $$
