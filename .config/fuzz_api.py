@@ -35,8 +35,9 @@ RULES = [
     r'^"why" ("why" )?is empty',
     r'^"why" is missing: whoever pauses',
     # Which numbers there are is a table.
-    r'^"(to|from|number)" is ',
+    r'^"(to|from|number)"(\[\d\])? is ',
     # So are time zones, calling hours, contact limits and pools.
+    r"^there (is no contact limit|are no calling hours) ",
     r'^"(timezone|regions|dispositionRules)"',
     r'^"topic" and "campaign" exclude each other',
     r'^"(callerIds|callingHours|contactLimits|preset)" ',

@@ -32,6 +32,9 @@ begin
     v_read.ended_before := pgdial.read_timestamp(v_filter ->> 'endedBefore');
     v_problem := case
         when jsonb_typeof(v_filter -> 'campaign') <> 'string' then '"campaign" must be a string: the name of one'
+        -- Also where no number needs it.
+        when v_filter ? 'region' and pgdial.region_problem(v_filter ->> 'region') is not null
+            then '"region" is ' || pgdial.region_problem(v_filter ->> 'region')
         when v_filter ? 'all' and v_filter -> 'all' <> 'true' then '"all" is true, or left out'
         when v_filter ? 'createdAfter' and v_read.created_after is null then '"createdAfter"'
         when v_filter ? 'createdBefore' and v_read.created_before is null then '"createdBefore"'

@@ -22,7 +22,7 @@ pub(super) struct CallQuery {
     state: Option<CallState>,
     /// Only calls to this number; write the + as %2B.
     #[serde(default, deserialize_with = "query::number")]
-    #[param(max_length = 250)]
+    #[param(max_length = 250, pattern = r"^[^\u0000]*$")]
     to: Option<String>,
     /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
     region: Option<String>,

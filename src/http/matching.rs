@@ -159,7 +159,7 @@ pub(super) struct ExportQuery {
         deserialize_with = "query::number",
         skip_serializing_if = "Option::is_none"
     )]
-    #[param(max_length = 250)]
+    #[param(max_length = 250, pattern = r"^[^\u0000]*$")]
     to: Option<String>,
     /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -317,6 +317,10 @@ async fn what_cannot_be_read_is_refused_with_words() {
         (json!({ "all": false }), "say {\"all\": true}"),
         (json!([]), "a filter is a JSON object"),
         (
+            json!({ "state": "failed", "region": "j" }),
+            "\"region\" is not a country",
+        ),
+        (
             json!({ "status": "failed" }),
             "\"status\" is an unknown field",
         ),

@@ -258,9 +258,15 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
     }
     let region = region_of(request.get("region"));
     for name in ["to", "from"] {
-        for number in numbers(request.get(name)) {
+        let is_list = request.get(name).is_some_and(Value::is_array);
+        for (n, number) in numbers(request.get(name)).iter().enumerate() {
+            let at = if is_list {
+                format!("[{n}]")
+            } else {
+                String::new()
+            };
             Phone::parse_in(number.as_str().unwrap_or_default(), region)
-                .map_err(|why| format!("{name:?}: {why}"))?;
+                .map_err(|why| format!("{name:?}{at} is {why}"))?;
         }
     }
     for (name, least, most) in [("priority", 0, 9), ("maxAttempts", 1, 20)] {

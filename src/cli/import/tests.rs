@@ -170,7 +170,7 @@ fn a_field_may_hold_several_numbers_of_one_person() {
     assert!(
         requests::check(&request)
             .unwrap_err()
-            .starts_with("\"to\": ")
+            .starts_with("\"to\"[")
     );
 }
 
@@ -468,10 +468,14 @@ fn a_check_finds_what_needs_no_database() {
             "a list of strings",
         ),
         (json!({"to": [], "scriptId": "s"}), "1 to 10 numbers"),
+        (
+            json!({"to": ["+14155550100", "555"], "scriptId": "s"}),
+            "\"to\"[1] is not an E.164",
+        ),
         (json!({"to": "+14155550100"}), "\"scriptId\" is missing"),
         (
             json!({"to": "555", "scriptId": "s"}),
-            "\"to\": not an E.164",
+            "\"to\" is not an E.164",
         ),
         (
             json!({"to": "+14155550100", "scriptId": "s", "from": "x"}),

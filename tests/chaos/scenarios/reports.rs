@@ -145,13 +145,13 @@ pub(super) async fn late_answer() -> Played {
 /// another call rings it until the end.
 pub(super) async fn late_progress() -> Played {
     let setup = Setup {
-        provider: words(&["--ring", "3s", "--talk", "5s"]),
+        provider: words(&["--ring", "3s", "--talk", "9s"]),
         ..Setup::small("late-progress")
     };
-    // Put back for 5 s, which is less than it rings and talks; and settled for good. The first report of the ring
-    // comes after the refusal.
+    // Put back for 9 s, which is less than it rings and talks, and more than a report takes on a slow disk; and settled
+    // for good. The first report of the ring comes after the refusal.
     let rules = [
-        "*1?=reject:503,retry_after:5,places_anyway,late:1s",
+        "*1?=reject:503,retry_after:9,places_anyway,late:1s",
         "*2?=reject:422,places_anyway,late:1s",
     ];
     let stage = Stage::full(&setup.rules(&rules)).await;
