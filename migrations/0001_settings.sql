@@ -47,19 +47,19 @@ create table pgdial.trunks (
     slots int not null default 30 check (slots between 0 and 100000),   -- calls in flight at most, over all processes
     calls_per_second numeric(9, 3) check (calls_per_second > 0),   -- its pace; null: unpaced
     paused boolean not null default false,   -- no dial; calls in flight go on
-    paused_at timestamptz,                -- null: not paused
+    paused_at timestamptz,                -- when it was paused; null: it is not
     paused_by text,                       -- who paused it, in their own words; null: not paused
     paused_why text,                      -- in words, perhaps the provider's; null: not paused
-    resumed_at timestamptz,               -- what its provider said before counts no more; null: was never paused
+    resumed_at timestamptz,               -- its latest resume: what its provider said before counts no more; null: none
     held_until timestamptz,               -- no dial before then: calls lost in a recovery may still be up; null: not held
     -- none: its provider cannot be asked about calls; hint: what it knows counts, what it does not know proves nothing;
-    -- authoritative: what it does not know, several times over a window, was not placed; null: as its adapter declares.
+    -- authoritative: what it does not know, several times over a window, was not placed; null: as its adapter declares
     look_up text check (look_up in ('none', 'hint', 'authoritative')),
-    -- Its provider rings once for one Idempotency-Key, however often it comes within some minutes, so a dial whose answer
-    -- was lost may be sent again; null: as its adapter declares.
+    -- its provider rings once for one Idempotency-Key, however often it comes within some minutes, so a dial whose answer
+    -- was lost may be sent again; null: as its adapter declares
     idempotent boolean,
-    -- Its provider sends a first report of every call that it has placed within this time; zero: it promises none; null:
-    -- as its adapter declares.
+    -- its provider sends a first report of every call that it has placed within this time; zero: it promises none; null:
+    -- as its adapter declares
     reports_within interval check (reports_within = '0' or reports_within between '1 second' and '1 hour'),
     created_at timestamptz not null default pgdial.now()   -- when the trunk was created
 );
@@ -70,7 +70,7 @@ create table pgdial.trunk_adapter (
     trunk text primary key,               -- its name
     account text,                         -- where it dials: adapter, host and a digest; null: it does not say
     -- lookUp: none, by_id, hint or authoritative; idempotency: none, untried or honoured, and keyKept; reportsWithin;
-    -- cancels; lists; webhooks: per_call or per_account; callsPerSecond; placeTimeout. Null: not known.
+    -- cancels; lists; webhooks: per_call or per_account; callsPerSecond; placeTimeout; null: not known
     declares jsonb not null,
     declared_at timestamptz not null      -- when that last changed
 );
@@ -90,7 +90,7 @@ create table pgdial.trunk_breaker (
     faults int not null default 0,        -- in a row: no response, or a meaningless one
     last_fault text,                      -- the latest of them, in words; null: none
     probes int not null default 0,        -- calls that probed the provider since it opened
-    opened_at timestamptz,                -- null: closed. Open: one call at a time may probe
+    opened_at timestamptz,                -- when it opened: since then one call at a time may probe; null: closed
     not_before timestamptz                -- no dial before then; null: at once
 ) with (fillfactor = 50);
 
@@ -104,7 +104,7 @@ create table pgdial.trunk_inbox (
 
 -- Days with hours of their own. A day that a calendar does not cover is not known, and so closed.
 create table pgdial.calendars (
-    name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),   -- of a preset with the month of its reading
+    name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),   -- a preset's ends with the month of its reading
     covers daterange not null check (not isempty(covers)),   -- the days of which it is known whether they are special
     source text                           -- where it was read; null: not said
 );
@@ -123,11 +123,11 @@ create table pgdial.special_days (
 -- a later release adds another and changes none that a campaign uses.
 create table pgdial.calling_hours (
     name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),   -- as campaigns name them
-    -- Minutes of the local week from Monday 00:00, half open, in quarters of an hour.
+    -- minutes of the local week from Monday 00:00, half open, in quarters of an hour
     week int4multirange not null check (week <@ '{[0,10080)}'),
     timezone text,                        -- whose clock counts (IANA); null: the callee's
     calendar text references pgdial.calendars (name),   -- special days; null: none
-    -- Where the callee may be: what the caller gave, else what the number says; both at once; only what the caller gave.
+    -- where the callee may be: what the caller gave, else what the number says; both at once; only what the caller gave
     zone_basis text not null default 'given_or_number'
         check (zone_basis in ('given_or_number', 'given_and_number', 'given')),
     source text                           -- where they were read; null: not said
@@ -137,7 +137,7 @@ create table pgdial.calling_hours (
 create table pgdial.calling_hours_regions (
     hours text not null references pgdial.calling_hours (name) on delete cascade,   -- whose exception it is
     region text not null check (region ~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$'),   -- ISO 3166: a country, or a part of it
-    -- Minutes of the local week from Monday 00:00, half open, in quarters of an hour.
+    -- minutes of the local week from Monday 00:00, half open, in quarters of an hour
     week int4multirange not null check (week <@ '{[0,10080)}'),
     timezone text,                        -- whose clock counts there (IANA); null: the callee's
     calendar text references pgdial.calendars (name),   -- special days there; null: none
@@ -152,7 +152,7 @@ create table pgdial.campaigns (
     cap int check (cap >= 0),                                      -- calls in flight at most; null: the trunk's slots only
     weight int not null default 1 check (weight between 1 and 1000),   -- its share of the slots beside others with work
     paused boolean not null default false,                         -- no dial; calls in flight go on
-    paused_at timestamptz,                                         -- null: not paused
+    paused_at timestamptz,                                         -- when it was paused; null: it is not
     paused_by text,                                                -- who paused it, in their own words; null: not paused
     paused_why text,                                               -- in words, perhaps the provider's; null: not paused
     max_attempts int not null default 3 check (max_attempts between 1 and 20),   -- of a call that does not say
@@ -165,49 +165,49 @@ create table pgdial.campaigns (
     fault_base interval not null default '5 seconds' check (fault_base > '0'),   -- first pause after a provider's fault
     backoff_cap interval not null default '4 hours' check (backoff_cap > '0'),   -- the longest pause between attempts
     redial_unknown boolean not null default false,   -- retry a call whose attempt nobody could explain, after its hold
-    -- After so many refused dials in a row, for one reason, it pauses itself; null: never.
+    -- after so many refused dials in a row, for one reason, it pauses itself; null: never
     guard int default 10 check (guard between 1 and 100),
-    resumed_at timestamptz,               -- what providers said of its calls before counts no more; null: was never paused
-    -- Where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them.
+    resumed_at timestamptz,               -- its latest resume: what was said of its calls before counts no more; null: none
+    -- where numbers are dialed that come without + and country code (ISO 3166, two letters); null: each must have them
     region text constraint campaigns_region_is_a_country check (region ~ '^[A-Z]{2}$'),
     calling_hours text references pgdial.calling_hours (name),     -- when callees may be rung; null: at any time
-    -- Where callees may be (see calling_hours); null: as its calling hours say.
+    -- where callees may be (see calling_hours); null: as its calling hours say
     zone_basis text check (zone_basis in ('given_or_number', 'given_and_number', 'given')),
-    -- What its provider is told to do when a machine answers; ignore: nothing is said of it.
+    -- what its provider is told to do when a machine answers; ignore: nothing is said of it
     answering_machine text not null default 'ignore' check (answering_machine in ('ignore', 'hang_up', 'leave_message')),
-    -- What follows once a machine has answered: the call is over, or is tried again.
+    -- what follows once a machine has answered: the call is over, or is tried again
     voicemail text not null default 'complete' check (voicemail in ('complete', 'retry')),
     voicemail_base interval not null default '2 hours' check (voicemail_base > '0'),   -- first pause after a voicemail
     caller_ids text,                      -- a pool of caller_ids that its calls are dialled from; null: as the trunk does
     starts_at timestamptz,                -- no dial before; null: at once
-    -- No dial from then on, retries included: what waits expires, live calls go on to their end; null: never.
+    -- no dial from then on, retries included: what waits expires, live calls go on to their end; null: never
     ends_at timestamptz,
-    -- When to dial again if nobody was reached: after the backoff, in a part of the callee's day not tried yet, or on
-    -- another day.
+    -- when to dial again if nobody was reached: after the backoff, in a part of the callee's day not tried yet, or on
+    -- another day
     retry_at text not null default 'backoff' check (retry_at in ('backoff', 'other_part', 'next_day')),
-    -- Names of contact_limits that hold for its calls, besides those for all campaigns (a trigger sees that they exist);
-    -- null: none.
+    -- names of contact_limits that hold for its calls, besides those for all campaigns (a trigger sees that they exist);
+    -- null: none
     contact_limits text[] check (cardinality(contact_limits) > 0),
-    -- What its calls are about: limits and opt-outs may hold for a topic alone; null: not known, and so counted with
-    -- every topic.
+    -- what its calls are about: limits and opt-outs may hold for a topic alone; null: not known, and so counted with
+    -- every topic
     topic text check (length(topic) between 1 and 100),
-    -- An array of {disposition, when, callbackAt}: the first whose when, a jsonpath, finds something in the result decides;
-    -- null: only the report's word counts.
+    -- an array of {disposition, when, callbackAt}: the first whose when, a jsonpath, finds something in the result decides;
+    -- null: only the report's word counts
     disposition_rules jsonb check (jsonb_typeof(disposition_rules) = 'array'),
-    -- Where a callee who opts out is not called again; topic, without a topic: everywhere.
+    -- where a callee who opts out is not called again; topic, without a topic: everywhere
     opt_out_scope text not null default 'everywhere' check (opt_out_scope in ('everywhere', 'topic', 'campaign')),
     require_consent boolean not null default false,   -- only calls with a consent that has not expired are dialled
     created_at timestamptz not null default pgdial.now(),          -- when the campaign was created
     goal_outcome text check (goal_outcome in ('answered', 'voicemail')),   -- what goal_count counts; null: not outcomes
-    -- What goal_count counts; null: not dispositions.
+    -- what goal_count counts; null: not dispositions
     goal_disposition text check (goal_disposition ~ '^[a-z][a-z0-9_]{0,62}$'),
-    -- It pauses itself once so many of its calls ended as goal_outcome, or came to goal_disposition; null: never.
+    -- it pauses itself once so many of its calls ended as goal_outcome, or came to goal_disposition; null: never
     goal_count int check (goal_count between 1 and 999999999),
-    -- It pauses itself once its calls have cost so much, in the platform's currency; null: never.
+    -- it pauses itself once its calls have cost so much, in the platform's currency; null: never
     budget numeric check (budget > 0),
-    -- It pauses itself if of so many attempts a smaller part than answer_guard_below was answered; null: never.
+    -- it pauses itself if of so many attempts a smaller part than answer_guard_below was answered; null: never
     answer_guard_last int check (answer_guard_last between 10 and 1000),
-    -- A part of one: 0.05 is one in twenty; null: no such guard.
+    -- a part of one: 0.05 is one in twenty; null: no such guard
     answer_guard_below numeric check (answer_guard_below > 0 and answer_guard_below <= 1),
     ramp_from int check (ramp_from between 1 and 999999),          -- its cap at first; null: no ramp
     ramp_step int check (ramp_step between 1 and 999999),          -- added to it each ramp_every; null: no ramp
@@ -232,7 +232,7 @@ insert into pgdial.campaigns (name, trunk) values ('default', 'default');
 
 -- One row per worker process.
 create table pgdial.workers (
-    -- New at each start, and not the host name: when that comes back, a dead worker's claims would look alive.
+    -- new at each start, and not the host name: when that comes back, a dead worker's claims would look alive
     id uuid primary key,
     host text not null,                        -- name of the machine
     pid int not null,                          -- of the process on its host
@@ -249,10 +249,10 @@ create table pgdial.workers (
 -- Numbers not to ring: everywhere, for a topic or for a campaign.
 create table pgdial.do_not_call (
     phone text not null check (phone ~ '^\+[1-9][0-9]{6,14}$'),   -- E.164
-    topic text not null default '' check (length(topic) <= 100),  -- of campaigns that must not ring it; empty: any
-    campaign text not null default '',           -- that must not ring it; empty: any
+    topic text not null default '' check (length(topic) <= 100),  -- campaigns on it must not ring it; empty: any
+    campaign text not null default '',           -- one that must not ring it; empty: any
     until timestamptz,                           -- when the entry ends; null: never
-    reason text not null,                        -- in words
+    reason text not null,                        -- why, in words
     by text not null,                            -- who added it, in their own words
     at timestamptz not null default pgdial.now(),   -- when it was added
     pending boolean not null default true,       -- the sweep has not yet looked for waiting calls
@@ -269,7 +269,7 @@ create table pgdial.cluster (
     system_identifier bigint,                -- of the server; null: withheld by it
     database oid not null,                   -- of this database on it
     timeline text,                           -- changes with a promotion or a restore in time; null: withheld
-    -- Told by an operator: a standby that takes over has every commit, so a new timeline loses nothing.
+    -- told by an operator: a standby that takes over has every commit, so a new timeline loses nothing
     synchronous boolean not null default false,
     noted_at timestamptz not null,           -- when this place was accepted
     seen_at timestamptz not null,            -- when a worker last found it unchanged

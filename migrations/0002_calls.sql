@@ -28,12 +28,13 @@ create table pgdial.calls (
     phone text not null,                                   -- E.164; the one it rings now or next; forgotten: removed
     numbers text[],                                        -- all numbers of the person, in order; null: only phone
     invalid_numbers text[],                                -- those of them that a provider has called invalid; null: none
-    campaign text not null,                                -- its name
+    campaign text not null,                                -- the name of its campaign
     script_id text not null check (length(script_id) between 1 and 200),   -- what the platform is to say, by its own name
     metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),   -- from the caller, for the platform
     timezone text[],                                       -- where the callee is (IANA), as the caller says; null: not said
-    region text check (region ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'),   -- likewise, a part of a country (ISO 3166); null: not said
-    -- Of areas: what is known of its place; 0: to be looked up by the sweep.
+    -- where the callee is, a part of a country (ISO 3166), as the caller says; null: not said
+    region text check (region ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'),
+    -- of areas: what is known of its place; 0: to be looked up by the sweep
     area int not null default 0,
     consent_at timestamptz,                                -- when the callee agreed to be called; null: not said
     consent_ref text check (length(consent_ref) between 1 and 255),   -- where that is recorded; null: not said
@@ -44,11 +45,11 @@ create table pgdial.calls (
     put_aside_until timestamptz,                           -- as long as it equals run_at: a contact limit has set that
     expires_at timestamptz,                                -- not dialled from then on; null: never
     max_attempts int not null check (max_attempts between 1 and 20),   -- attempts at most, retries included
-    state pgdial.call_state not null default 'waiting',    -- where it stands
+    state pgdial.call_state not null default 'waiting',    -- where it stands: see the type
     attempt int not null default 0 check (attempt >= 0),   -- counts towards max_attempts, guards nothing
     deferrals int not null default 0,                      -- times it was put back for want of capacity
     claim_no bigint not null default 0,                    -- number of its latest claim; never goes down; 0: never claimed
-    -- While it is in flight, which of all claims took it; the highest number: none, or not by a claim.
+    -- while it is in flight, which of all claims took it; the highest number: none, or not by a claim
     claim_seq bigint not null default 9223372036854775807,
     claimed_at timestamptz,                                -- when its latest claim took it; null: never
     claimed_by uuid,                                       -- the worker that did; null while waiting
@@ -57,28 +58,28 @@ create table pgdial.calls (
     deadline_at timestamptz,                               -- in flight: when it is given up as unknown; null: not in flight
     hold_until timestamptz,                                -- its number stays taken until then; null: it is not held
     trunk text,                                            -- of its latest claim; null while waiting
-    -- Where the latest claim dials: adapter, host and a digest; no other account is asked about it. Null: not said.
+    -- where the latest claim dials: adapter, host and a digest; no other account is asked about it; null: not said
     account text,
     caller_id text,                                        -- what the latest claim dials from; null: the trunk's own
-    -- How long it rings at most, in seconds, as the provider was told with the latest claim; meaningless before the first.
+    -- how long it rings at most, in seconds, as the provider was told with the latest claim; meaningless before the first
     ring_timeout_sec int not null default 60,
-    -- How long it lasts at most once answered, in seconds, as the provider was told with the latest claim; likewise.
+    -- how long it lasts at most once answered, in seconds, as the provider was told with the latest claim; likewise
     max_duration_sec int not null default 1800,
-    -- What the provider was told to do when a machine answers; likewise.
+    -- what the provider was told to do when a machine answers; likewise
     answering_machine text not null default 'ignore',
     provider_call_id text,                                 -- the provider's own id of the present dial; null: not known
-    -- Of the present dial, as reported before its end: human, machine, fax.
+    -- of the present dial, as reported before its end: human, machine, fax
     answered_by text,
-    -- Since the enqueue or last redrive; ends all retries; null: nobody answered.
+    -- since the enqueue or last redrive; ends all retries; null: nobody answered
     answered_at timestamptz,
-    -- Somebody answered before it was redriven with force: without force nothing rings them again. Null: nobody.
+    -- somebody answered before it was redriven with force: without force nothing rings them again; null: nobody
     answered_before timestamptz,
-    -- The latest claim before a redrive with force: what is reported of it, or of earlier ones, does not end the call.
+    -- the latest claim before a redrive with force: what is reported of it, or of earlier ones, does not end the call
     forced_claim_no bigint,
     look_up_at timestamptz,                                -- when the sweep asks the provider next; null: by its state
     not_found int not null default 0,                      -- "not found" replies about the present claim
     not_found_since timestamptz,                           -- the first of them; null: none
-    -- When its request was sent again: then only the provider's word moves it.
+    -- when its request was sent again: then only the provider's word moves it
     repeated_at timestamptz,
     outcome pgdial.outcome,                                -- of the latest attempt that ended; null: none has
     disposition text check (disposition ~ '^[a-z][a-z0-9_]{0,62}$'),   -- of the same: what the conversation came to
@@ -89,11 +90,11 @@ create table pgdial.calls (
     cancel_requested_by text,                              -- who asked, in their own words
     cancel_requested_why text,                             -- what they gave as the reason; null: nothing
     owner text not null,                                   -- who enqueued it: an API key's name, or the SQL role
-    -- The caller's name for the request: the owner has one call of each. Null: none was given.
+    -- the caller's name for the request: the owner has one call of each; null: none was given
     idempotency_key text check (length(idempotency_key) between 1 and 255),
-    -- Digest of the request, to tell a repeat from another; empty: forgotten.
+    -- digest of the request, to tell a repeat from another; empty: forgotten
     request_hash bytea not null,
-    -- The trace that it was asked for in; says nothing about the call itself. Null: none.
+    -- the trace that it was asked for in; says nothing about the call itself; null: none
     traceparent text constraint calls_traceparent_is_w3c
         check (traceparent ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'),
     created_at timestamptz not null,                       -- when it was enqueued
@@ -171,13 +172,13 @@ create unique index calls_idempotency on pgdial.calls (owner, idempotency_key) w
 -- Waiting calls that could not be claimed (a constraint, a user's trigger): the claim passes over them for a
 -- while. A separate table, because some of the rows cannot be written at all.
 create table pgdial.unclaimable (
-    call_id uuid primary key,             -- of calls
+    call_id uuid primary key,             -- refers to calls.id
     until timestamptz not null,           -- when the claim tries it again
     why text not null                     -- what Postgres said
 );
 
 -- Calls whose number was forgotten, for as long as something about them may still arrive.
 create table pgdial.forgotten (
-    call_id uuid primary key,             -- of calls
+    call_id uuid primary key,             -- refers to calls.id
     at timestamptz not null               -- when it was forgotten
 );

@@ -8,7 +8,7 @@ create table pgdial.call_events (
     seq bigint not null default nextval('pgdial.call_events_seq'),   -- drawn in order, but perhaps committed in another
     xid xid8 not null default pg_current_xact_id(),   -- the transaction that wrote it
     at timestamptz not null,              -- when it happened
-    call_id uuid not null,                -- of calls; the call may have been deleted since
+    call_id uuid not null,                -- refers to calls.id; the call may have been deleted since
     claim_no bigint not null,             -- the claim that it is about; 0: before the first
     attempt int not null,                 -- of the call, at that time
     kind text not null,                   -- waiting (enqueued), active (claimed), in_call, answered, retried, completed, ...
@@ -33,18 +33,18 @@ create table pgdial.webhook_events (
     trunk text not null,                  -- at whose URL it arrived
     reference text not null,              -- <call id>-<claim_no>, from the URL; empty: it named none
     event_id text not null,               -- by the sender; unique together with the body
-    -- With the id: a provider may count its events by call, or not at all. It stays when forget empties the body.
+    -- with the id: a provider may count its events by call, or not at all. It stays when forget empties the body
     body_digest bytea not null default '',
     received_at timestamptz not null,     -- its first delivery
     deliveries int not null default 1,    -- how often it was delivered
     last_delivery_at timestamptz not null,   -- its latest delivery
-    -- What became of it. applied: it moved its call on; noted: kept in the history alone; stale: its dial was over;
+    -- what became of it. applied: it moved its call on; noted: kept in the history alone; stale: its dial was over;
     -- late_answer: somebody answered a dial that was given up; mismatch: it is about another dial than it names; parked:
-    -- the sweep tries again; unparsable: the adapter cannot read it; unmatched: its call is unknown, or given up on.
+    -- the sweep tries again; unparsable: the adapter cannot read it; unmatched: its call is unknown, or given up on
     verdict text not null check (verdict in
         ('applied', 'noted', 'stale', 'late_answer', 'mismatch', 'parked', 'unparsable', 'unmatched')),
     try_at timestamptz not null,          -- while parked: when the sweep tries to apply it
-    call_id uuid,                         -- of calls; null: not known (yet)
+    call_id uuid,                         -- refers to calls.id; null: not known (yet)
     report jsonb not null,                -- the body as the trunk's adapter parsed it
     body bytea not null                   -- the original body; empty: forgotten
 ) with (autovacuum_vacuum_scale_factor = 0.05);
@@ -75,10 +75,10 @@ create table pgdial.answers (
     script_id text not null,             -- of the call
     from_number text not null,           -- of the call; empty: none was requested
     caller_id text not null,             -- what it was dialled from; empty: the trunk's own number
-    call_id uuid not null,               -- of calls
+    call_id uuid not null,               -- refers to calls.id
     number int not null,                 -- a digest of the number, only to tell numbers apart
     -- accepted: it took the call; works: a meaningful response; refused: this request, for good; forbidden: perhaps the
-    -- account; capacity: no room; fault: no response, or a meaningless one.
+    -- account; capacity: no room; fault: no response, or a meaningless one
     kind text not null check (kind in ('accepted', 'works', 'refused', 'forbidden', 'capacity', 'fault')),
     reason text,                         -- the provider's words; null: none
     concerns text                        -- of a refusal: script, caller_id or request; null: not said
@@ -96,7 +96,7 @@ create table pgdial.acts (
     by text not null,                             -- who, in their own words: api:crm, cli:ann, an SQL role
     login text not null default session_user,     -- whose connection it was: cannot be chosen freely
     act text not null,                            -- pause, resume, set, create, remove, cancel, redrive, drain, ...
-    -- What it was done to.
+    -- what it was done to
     kind text not null check (kind in ('campaign', 'trunk', 'calling_hours', 'calendar', 'contact_limit', 'worker', 'number', 'caller_id', 'calls', 'cluster')),
     name text,                                    -- of that; the number itself, a worker's id; null: it has none
     why text,                                     -- the reason that was given; null: none
@@ -107,7 +107,7 @@ create index acts_of on pgdial.acts (kind, name, seq);
 -- How attempts ended, of campaigns that are judged by it (sql/rules/goals.sql), kept as long as the campaign: retention
 -- must not bring a goal out of reach. No number, no words.
 create table pgdial.campaign_endings (
-    call_id uuid not null,                -- of calls
+    call_id uuid not null,                -- refers to calls.id
     claim_no bigint not null,             -- of the attempt
     campaign text not null,               -- of the call
     at timestamptz not null,              -- when the attempt ended

@@ -7,10 +7,10 @@ create table pgdial.caller_ids (
     trunk text not null references pgdial.trunks (name),   -- whose account owns it: other trunks do not dial from it
     daily_cap int check (daily_cap between 1 and 100000),   -- dials in any 24 hours at most; null: any number
     paused boolean not null default false,   -- not chosen until it is resumed
-    paused_at timestamptz,                -- null: not paused
+    paused_at timestamptz,                -- when it was paused; null: it is not
     paused_by text,                       -- who paused it, in their own words; null: not paused
     paused_why text,                      -- in words, perhaps the provider's; null: not paused
-    resumed_at timestamptz,               -- what providers said of it before counts no more; null: was never paused
+    resumed_at timestamptz,               -- its latest resume: what was said of it before counts no more; null: none
     rest_until timestamptz,               -- not chosen before then; null: does not rest
     created_at timestamptz not null default pgdial.now()   -- when it was added
 );

@@ -1,4 +1,4 @@
--- add_caller_id, set_caller_id, remove_caller_id: the numbers that calls are dialled from.
+-- add_caller_id, set_caller_id, remove_caller_id: add, change or remove a number that calls are dialled from.
 -- p_changes: a JSON object: pool, trunk, dailyCap, paused, rest (from now on: a length of time, or null to end it).
 -- Unknown fields and invalid values are reported together in one error that says what to do, one per line. Calls in
 -- flight keep what they were dialled from.

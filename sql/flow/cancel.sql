@@ -1,7 +1,7 @@
 -- cancel, cancel_many: waiting -> canceled; in flight: the request is stored on the row, and the worker, `dialed`
 -- and the sweep ask the provider until it agrees or the call ends. Such a call never goes back to waiting.
 -- p_items: [{id, by, why?}].
--- Verdicts: canceled, requested (in flight), already_over, and those of each.
+-- Verdicts: canceled, requested (in flight), already_over, and those of pgdial.each.
 --   select pgdial.cancel('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'the order was withdrawn');
 --   select * from pgdial.cancel_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "by": "ann"}]');
 -- Index: primary key.

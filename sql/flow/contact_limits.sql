@@ -1,4 +1,4 @@
--- set_contact_limit, delete_contact_limit: how often a number may be rung (pgdial.contact_limits).
+-- set_contact_limit, delete_contact_limit: set or delete how often a number may be rung (contact_limits).
 -- A change holds from the next claim on. Calls that are put aside stay so until their limit lets them, or a recheck
 -- (recheck_matching).
 -- p_by, p_why: for the audit (acts).

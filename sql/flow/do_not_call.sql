@@ -1,5 +1,5 @@
--- do_not_call_add, do_not_call_remove: the list of numbers not to ring. The claim passes over a waiting call
--- to such a number at once, and the sweep suppresses it; a live call is left alone (cancel it).
+-- do_not_call_add, do_not_call_remove: add a number to the list of those not to ring, or remove it. The claim passes
+-- over a waiting call to such a number at once, and the sweep suppresses it; a live call is left alone (cancel it).
 -- p_topic, p_campaign: where the entry holds, one of them at most; null: everywhere. p_until: until when; null: for
 -- ever. Entries of other scopes are not touched: remove names the scope that add named.
 -- Add returns whether the list changed (an entry that ends later is extended), remove whether the entry was

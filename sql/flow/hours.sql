@@ -1,14 +1,14 @@
--- set_calling_hours, delete_calling_hours, set_calendar, delete_calendar: when people may be rung, as rows that a
--- person may change at run time. What is set replaces what was there as a whole; triggers record it in the audit and
--- wake the workers (sql/rules/hours.sql). Everything that is wrong is reported together in one error, one per line.
+-- set_calling_hours, delete_calling_hours, set_calendar, delete_calendar: set or delete when people may be rung, at
+-- run time. What is set replaces what was there as a whole; triggers record it in the audit and wake the workers.
+-- Everything that is wrong is reported together in one error, one per line.
 -- p_by, p_why: for the audit (acts).
 --   select pgdial.set_calling_hours('office', '{"week": "mon-fri 09:00-17:00", "timezone": "Europe/Berlin"}');
 --   select * from pgdial.delete_calling_hours('office');
 --   select pgdial.set_calendar('ours', '{"days": [{"day": "2026-12-24", "name": "Christmas Eve"}]}');
 --   select * from pgdial.delete_calendar('ours');
 
--- set_calling_hours: {"week": "mon-fri 09:00-20:00, sat 09:00-17:00", "timezone": ..., "calendar": ..., "zoneBasis": ...,
--- "source": ..., "regions": {"US-FL": {"week": ..., "timezone": ..., "calendar": ..., "source": ...}}}; a region may
+-- set_calling_hours: p_hours: {"week": "mon-fri 09:00-20:00, sat 09:00-17:00", "timezone": ..., "calendar": ...,
+-- "zoneBasis": ..., "source": ..., "regions": {"US-FL": {"week": ..., "timezone": ..., "calendar": ..., "source": ...}}}; a region may
 -- have just its week. Returns whether they are new.
 create or replace function pgdial.set_calling_hours(
     p_name text, p_hours jsonb, p_why text default null, p_by text default session_user
@@ -162,7 +162,7 @@ begin
         order by h.name = p_name desc, h.name collate "C" desc limit 1);
 end $$;
 
--- set_calendar: {"firstDay": "2026-01-01", "lastDay": "2030-12-31", "source": ..., "days": [{"day": "2026-12-25",
+-- set_calendar: p_calendar: {"firstDay": "2026-01-01", "lastDay": "2030-12-31", "source": ..., "days": [{"day": "2026-12-25",
 -- "name": "Christmas Day", "hours": "10:00-12:00"}]}: the days that have other hours than the week's; without hours,
 -- closed. What lies outside firstDay and lastDay is not known, and so closed; left out, they are the ends of the
 -- first and the last year that has a day. Returns whether it is new.

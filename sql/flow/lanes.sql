@@ -1,4 +1,4 @@
--- create_campaign, set_campaign, create_trunk, set_trunk: the rows that a person may change at run time.
+-- create_campaign, set_campaign, create_trunk, set_trunk: create or change a campaign or a trunk, at run time.
 -- p_changes: a JSON object; unknown fields and invalid values are reported together in one error that says what
 -- to do, one per line. Calls in flight keep what they have. The fields are those of the API, and the columns of
 -- pgdial.campaigns and pgdial.trunks, written like this: maxAttempts.

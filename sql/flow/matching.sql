@@ -1,5 +1,5 @@
--- cancel_matching, redrive_matching, resolve_matching, recheck_matching: what becomes of the calls that a filter
--- matches (its fields: pgdial.read_filter). One batch at a time: the next call takes the returned cursor. So no
+-- cancel_matching, redrive_matching, resolve_matching, recheck_matching: cancel, redrive, resolve or recheck the calls
+-- that a filter matches (its fields: pgdial.read_filter). One batch at a time: the next call takes the returned cursor. So no
 -- transaction holds thousands of rows for long, and no call is visited twice in one run: neither one that was
 -- refused, nor one that was redriven and has failed again meanwhile.
 -- p_why: required, for the audit. p_limit: calls per batch, 1 to 10,000.

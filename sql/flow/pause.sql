@@ -1,6 +1,6 @@
 -- pause, resume: stop and start the dialing of a campaign or a trunk, recording who and why. Calls in flight
 -- are left alone. The switch is the column `paused`, so a plain UPDATE does the same: one trigger keeps the
--- columns beside it consistent, another writes the audit (sql/rules/acts.sql).
+-- columns beside it consistent, another writes the audit (acts).
 -- Returns whether the campaign or trunk exists.
 --   select pgdial.pause('campaign', 'default', 'the script is wrong');
 --   select pgdial.resume('trunk', 'default');

@@ -5,7 +5,7 @@
 -- not end the call; the next redrive needs force again.
 -- Verdicts: waiting, not_over, needs_force (it was answered: now, or before an earlier redrive), held (nobody
 -- knows whether it still rings; detail says until when: wait, or release it), suppressed, forgotten (the number
--- is gone), unknown_campaign, campaign_over, and those of each.
+-- is gone), unknown_campaign, campaign_over, and those of pgdial.each.
 --   select pgdial.redrive('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'their line was down');
 --   select * from pgdial.redrive_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "by": "ann", "force": true}]');
 -- Index: primary key.

@@ -5,7 +5,7 @@
 -- dial; capacity and account are not_placed.
 -- Verdicts: resolved, stale (it has been claimed again, P6), not_in_doubt (it waits, is within its deadline, or
 -- its end is known), answered (somebody spoke to us, so it was placed), under_way (its request was sent again
--- within the last minute and may ring), and those of each. detail: {state: what the call is now}.
+-- within the last minute and may ring), and those of pgdial.each. detail: {state: what the call is now}.
 --   select pgdial.resolve('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'no_answer', 'seen in the console');
 --   select * from pgdial.resolve_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "as": "not_placed", "by": "ann", "why": "seen in the console"}]');
 -- Races: a webhook or a look-up that was faster has ended the doubt. Later reports about this dial are judged

@@ -53,7 +53,7 @@ select e.campaign, e.state, count(*), min(min(e.ended_at)) over () from pgdial.l
 
 -- campaign_progress: what each campaign has left to do, whether it may dial now, and how its calls ended since
 -- then (see latest_ended).
---   campaign         its name
+--   campaign         the name of the campaign
 --   in_flight        its calls that hold a slot
 --   room             how many more could be claimed now
 --   reason           why that is 0 (pgdial.lanes); null: it is not
