@@ -67,10 +67,10 @@ pub(super) fn read<'a>(files: impl IntoIterator<Item = &'a str>) -> Comments {
                     if object.kind == "view" {
                         comments.extend(listed_columns(&object.name, &statement.block));
                     } else if object.kind == "table" {
-                        comments.extend(columns(&object.name, &statement.body));
+                        comments.extend(columns(&object.name, statement.body));
                     }
                 }
-                What::Alter(table) => comments.extend(columns(table, &statement.body)),
+                What::Alter(table) => comments.extend(columns(table, statement.body)),
                 What::Comment(object, text) => {
                     comments.insert(object.clone(), text.clone());
                 }
@@ -124,10 +124,11 @@ enum What {
 fn statements(sql: &str) -> Vec<Statement<'_>> {
     let mut found = Vec::new();
     let mut block = Vec::new();
-    let mut at = 0;
-    for line in sql.split_inclusive('\n') {
-        let body = &sql[at..];
-        at += line.len();
+    let mut rest = sql;
+    while !rest.is_empty() {
+        let body = rest;
+        let (line, after) = body.split_once('\n').unwrap_or((body, ""));
+        rest = after;
         if let Some(comment) = line.strip_prefix("--") {
             block.push(comment.trim_end());
             continue;
@@ -320,7 +321,7 @@ fn named_column(item: &str, is_alter: bool) -> Option<&str> {
     } else {
         item
     };
-    let name = &item[..word(item)];
+    let (name, _) = item.split_at(word(item));
     let is_column = ![
         "constraint",
         "primary",
@@ -335,19 +336,12 @@ fn named_column(item: &str, is_alter: bool) -> Option<&str> {
 
 /// A line's code, and the comment after it.
 fn split_comment(line: &str) -> (&str, Option<&str>) {
-    let mut is_quoted = false;
-    let mut last = '\0';
-    for (at, c) in line.char_indices() {
-        match c {
-            '\'' => is_quoted = !is_quoted,
-            '-' if last == '-' && !is_quoted => {
-                return (&line[..at - 1], Some(line[at + 1..].trim()));
-            }
-            _ => {}
-        }
-        last = c;
-    }
-    (line, None)
+    line.match_indices("--")
+        .map(|(at, _)| line.split_at(at))
+        .find(|(code, _)| code.matches('\'').count() % 2 == 0)
+        .map_or((line, None), |(code, comment)| {
+            (code, Some(comment.trim_start_matches('-').trim()))
+        })
 }
 
 #[cfg(test)]
