@@ -16,6 +16,7 @@
 -- emptied by housekeeping (forget_rest).
 -- Not covered: the number in the metadata of calls to others, and in unmatched events; pgdial.mentions counts
 -- those. Dead rows go with the next vacuum, backups when they expire.
+--   select pgdial.forget('+14155550101', 'Art. 17 GDPR, ticket 4711', p_dry_run => true);
 -- Index: calls_phone, calls_numbers, call_events_by_call, webhook_events_once; acts, trunks and
 -- campaigns are scanned in full.
 -- Races: rows are locked before they are judged; an enqueue that commits meanwhile is a new call.
@@ -309,6 +310,7 @@ end $$;
 
 -- mentions: the columns in which the number still occurs, in whatever spelling, and in how many rows. Reads
 -- every row of every table: run it at a quiet hour.
+--   select * from pgdial.mentions('+14155550101');
 create or replace function pgdial.mentions(p_phone text) returns table (relation text, field text, mentioned bigint)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

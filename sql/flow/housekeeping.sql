@@ -4,6 +4,7 @@
 -- Returns how much each step did, and under `failed` what went wrong in which; `busy`: another process is doing
 -- it. Each step is rolled back alone, and pgdial.housekeeping_steps keeps its result for doctor and the
 -- metrics. Workers run one step per statement, so that one that takes too long is also ended alone.
+--   select pgdial.housekeeping('30 days');
 -- Locks: attach and drop wait at most 200 ms; a step that times out tries again next time, so a reader with a
 -- long transaction delays nobody.
 create or replace function pgdial.housekeeping(p_keep interval, p_step text default null) returns jsonb

@@ -1,7 +1,9 @@
 -- pause, resume: stop and start the dialing of a campaign or a trunk, or the deliveries to an endpoint, recording who
--- and why. Calls in flight are left alone. The switch is the column `paused`, so a plain UPDATE does the same: one trigger keeps the
--- columns beside it consistent, another writes the audit (sql/rules/acts.sql).
+-- and why. Calls in flight are left alone. The switch is the column `paused`, so a plain UPDATE does the same: one
+-- trigger keeps the columns beside it consistent, another writes the audit (acts).
 -- Returns whether it exists.
+--   select pgdial.pause('campaign', 'default', 'the script is wrong');
+--   select pgdial.resume('trunk', 'default');
 create or replace function pgdial.pause(p_kind text, p_name text, p_why text, p_by text default session_user)
 returns boolean
 language plpgsql volatile security definer
@@ -48,6 +50,7 @@ begin
     return v_found;
 end $$;
 
+-- stamp_pause: keeps the columns beside paused consistent, whoever sets it.
 create or replace function pgdial.stamp_pause() returns trigger
 language plpgsql
 as $$

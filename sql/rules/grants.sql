@@ -36,6 +36,9 @@ declare
         -- Called by them.
         'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
         'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',
+        -- And normal_phone.
+        'normal_phone', 'is_normal_phone', 'read_phone', 'spelled_phone', 'phone_in_ascii', 'located_phone', 'with_code_alone',
+        'main_plan', 'without_trunk_prefix', 'phone_length', 'phone_plans', 'phone_heads',
         -- Called by events_after.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
         'write_event_cursor', 'read_event_cursor', 'events_at', 'event_named', 'from_hex',

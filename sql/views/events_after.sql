@@ -1,7 +1,7 @@
 -- events_after: what happened after a cursor, for programs that follow the events; nothing is ever skipped, and
 -- nothing is repeated from one cursor to the next.
 --   select * from pgdial.events_after('now', 0);       -- the last row's cursor: keep it
---   select * from pgdial.events_after($1, 500, '{"kind": ["completed", "failed"]}');
+--   select * from pgdial.events_after('start', 500, '{"kind": ["completed", "failed"]}');
 -- p_cursor: that of the last row seen; null or 'start' (the oldest event kept), 'now', or an instant, as in
 -- 2026-01-02T03:04:05Z: from there on, with a few events from before it.
 -- p_limit: maximum rows, 0 to 10,000; about 1 MiB of them.

@@ -23,6 +23,7 @@ mod cancel;
 mod claim;
 mod claim_turns;
 mod cli;
+mod comments;
 mod connections;
 mod consent;
 mod contact_limits;
