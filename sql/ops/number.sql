@@ -1,6 +1,6 @@
 -- number: what happened with the calls to this number?
--- The latest 50 calls to it, or to the same person at other numbers: state, attempts, how the last one ended and with what error, and for a waiting
--- call what stands in its way now (the first reason of pgdial.why).
+-- The latest 50 calls to it, or to the same person at other numbers: state, attempts, how the last one ended and with
+-- what error, and for a waiting call what stands in its way now (the first reason of pgdial.why).
 -- Takes a number in E.164. psql: \set phone +14155550100 before \i number.sql; pgdial: pgdial ops number
 -- +14155550100, which binds it as the statement's parameter.
 -- Cost: the latest 50 calls to the number by its index, and one pgdial.why per waiting call.

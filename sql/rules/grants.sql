@@ -40,7 +40,7 @@ declare
         'normal_phone', 'is_normal_phone', 'read_phone', 'spelled_phone', 'phone_in_ascii', 'located_phone', 'with_code_alone',
         'main_plan', 'without_trunk_prefix', 'phone_length', 'phone_plans', 'phone_heads',
         -- Called by events_after.
-        'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim',
+        'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim', 'dialled',
         'write_event_cursor', 'read_event_cursor', 'events_at', 'event_named', 'from_hex',
         -- Of deliveries.
         'delivery_id', 'delivered_event', 'event_kinds', 'undelivered_since'];

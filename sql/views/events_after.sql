@@ -60,7 +60,8 @@ begin
     if v_call is not null then
         open v_events for
             select e.xid, e.seq, e.at, e.kind, e.call_id, e.claim_no, e.attempt, e.detail,
-                   c.campaign, coalesce(c.numbers[(e.detail ->> 'number')::int], c.phone) as phone, c.state, case when e.claim_no > 0 then coalesce(
+                   c.campaign, case when c.numbers is null or e.claim_no = 0 then c.phone else pgdial.dialled(c, e.claim_no) end as phone,
+                   c.state, case when e.claim_no > 0 then coalesce(
                        e.detail ->> 'trunk', pgdial.trunk_of_claim(c, e.call_id, e.claim_no)) end as trunk
             from pgdial.call_events e left join pgdial.calls c on c.id = e.call_id
             where e.call_id = v_call and (e.xid, e.seq) > (v_after.xid, v_after.seq) and e.xid < v_horizon.below
@@ -69,7 +70,8 @@ begin
     else
         open v_events for
             select e.xid, e.seq, e.at, e.kind, e.call_id, e.claim_no, e.attempt, e.detail,
-                   c.campaign, coalesce(c.numbers[(e.detail ->> 'number')::int], c.phone) as phone, c.state, case when e.claim_no > 0 then coalesce(
+                   c.campaign, case when c.numbers is null or e.claim_no = 0 then c.phone else pgdial.dialled(c, e.claim_no) end as phone,
+                   c.state, case when e.claim_no > 0 then coalesce(
                        e.detail ->> 'trunk', pgdial.trunk_of_claim(c, e.call_id, e.claim_no)) end as trunk
             from pgdial.call_events e left join pgdial.calls c on c.id = e.call_id
             where (e.xid, e.seq) > (v_after.xid, v_after.seq) and e.xid < v_horizon.below and e.seq >= v_from

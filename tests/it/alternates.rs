@@ -164,6 +164,17 @@ async fn what_nobody_took_goes_on_to_the_next_number_and_a_round_is_one_backoff(
     assert_eq!(db.number(told).await, 0);
 }
 
+/// Whatever the call rings by now.
+#[tokio::test]
+async fn an_event_is_about_the_number_that_its_claim_rang() {
+    let db = TestDb::new().await;
+    person(&db, &[1, 2]).await;
+    dial(&db, Outcome::NoAnswer).await;
+    only(&db).await;
+    let told = "select string_agg(kind || right(phone, 1), ' ') from pgdial.events_after('start')";
+    assert_eq!(db.text(told).await, "waiting2 active1 retried1 active2");
+}
+
 #[tokio::test]
 async fn an_invalid_number_leaves_the_others() {
     let db = TestDb::new().await;
