@@ -15,7 +15,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    c_most constant int := 100;   -- the sender has memory for eight deliveries to each
+    c_most constant int := 100;   -- the sender has memory for 32 deliveries to each
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_endpoint bigint;
     v_secret text;
