@@ -21,7 +21,9 @@ SECRET = os.environ["FUZZ_API_SECRET"].encode()
 RULES = [
     r"^there is no campaign ",
     r'^"expiresAt" must be later than "runAt"$',
-    r'^"expiresAt" lies in the past',
+    r'^"expiresAt" (lies in the past|must be a moment to come)',
+    # Of a key.
+    r'^"(campaigns" (names|cannot)|keep" must be )',
     r'^"maxAttempts" cannot be below the \d+ attempts already used$',
     r'^"metadata" (is larger than 16 KiB|has more than 32 levels|has a number beyond 1e300)',
     r"^a text contains the character U\+0000",
@@ -57,6 +59,13 @@ RULES = [
     # One body for cancel, redrive and resolve.
     r'^"as" is (for resolve|missing)',
     r"^there is no trunk of this name",
+    # What kinds of events and which campaigns there are, and lengths of time.
+    r'^"(kinds|campaigns|overlap)" ',
+    r"^endpoint .* is paused",
+    r"^there are 100 endpoints already",
+    r'^"until" must be later than "from"$',
+    r"^not a cursor",
+    r"^the (cursor|event that the cursor names) ",
     r"^nothing to change was given$",
     r'^"(ringTimeout|maxDuration|busyBase|noAnswerBase|faultBase|voicemailBase|backoffCap|callsPerSecond|lookUp|reportsWithin)" must be ',
     r'^"(created|ended)(After|Before)" ',

@@ -1,82 +1,105 @@
--- Calls: one row each, with the facts of the current attempt.
---
--- A row is born waiting. The claim takes it to dialing, stamps claim_no, lease, deadline and trunk, and from
--- then on the row itself is the slot and the lock on the number: no counter, no second table, nothing in a
--- process. Only a verb that names the row's claim_no moves it on (P6). The CHECKs below tie each state to its
--- columns, so that an UPDATE by hand fails instead of ringing somebody twice.
+-- Calls, and what may stand in the way of claiming one.
 
+-- waiting: to be dialled (what for: pgdial.why). In flight, taking a slot and its number: dialing, the provider is
+-- being asked; unresolved, nobody knows whether it rings; in_call, the provider has it. Over: completed; failed, its
+-- attempts are used up or there can be no other; canceled; expired, its time ran out first; suppressed, the do-not-call
+-- list or a missing consent forbids it.
 create type pgdial.call_state as enum (
     'waiting', 'dialing', 'unresolved', 'in_call',
     'completed', 'failed', 'canceled', 'expired', 'suppressed'
 );
 
+-- How an attempt ended. blocked: the provider refuses this call; capacity, account: it has no room, or does not let the
+-- account dial; provider_fault: no response, or a meaningless one; unknown: nobody knows.
 create type pgdial.outcome as enum (
     'answered', 'busy', 'no_answer', 'declined', 'invalid_number', 'voicemail', 'unreachable',
     'blocked', 'capacity', 'account', 'provider_fault', 'canceled', 'unknown'
 );
 
+-- Calls: one row each, with the facts of the current attempt.
+-- A row is born waiting. The claim takes it to dialing, stamps claim_no, lease, deadline and trunk, and from
+-- then on the row itself is the slot and the lock on the number: no counter, no second table, nothing in a
+-- process. Only a verb that names the row's claim_no moves it on. The CHECKs below tie each state to its
+-- columns, so that an UPDATE by hand fails instead of ringing somebody twice.
+--
+-- The campaign is no foreign key: its row locks would make every enqueue meet.
 create table pgdial.calls (
     id uuid primary key,                                   -- UUIDv7: sorts by creation
-    phone text not null,                                   -- the one it rings now or next
+    phone text not null,                                   -- E.164; the one it rings now or next; forgotten: removed
     numbers text[],                                        -- all numbers of the person, in order; null: only phone
-    invalid_numbers text[],                                -- those of them that a provider has called invalid
-    campaign text not null,                                -- no foreign key: its row locks would make every enqueue meet
-    script_id text not null check (length(script_id) between 1 and 200),
-    metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
-    timezone text[],                                       -- where the callee is, as the caller says
+    invalid_numbers text[],                                -- those of them that a provider has called invalid; null: none
+    campaign text not null,                                -- the name of its campaign
+    script_id text not null check (length(script_id) between 1 and 200),   -- what the platform is to say, by its own name
+    metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),   -- from the caller, for the platform
+    timezone text[],                                       -- where the callee is (IANA), as the caller says; null: not said
+    -- where the callee is, a part of a country (ISO 3166), as the caller says; null: not said
     region text check (region ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'),
-    area int not null default 0,                           -- what is known of its place; 0: to be looked up by the sweep
+    -- of areas: what is known of its place; 0: to be looked up by the sweep
+    area int not null default 0,
     consent_at timestamptz,                                -- when the callee agreed to be called; null: not said
-    consent_ref text check (length(consent_ref) between 1 and 255),
-    consent_expires_at timestamptz,
-    from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),   -- to dial from, as the caller asked
-    priority smallint not null default 0 check (priority between 0 and 9),
-    run_at timestamptz not null,
+    consent_ref text check (length(consent_ref) between 1 and 255),   -- where that is recorded; null: not said
+    consent_expires_at timestamptz,                        -- when the consent ends; null: never
+    from_number text check (from_number ~ '^\+[1-9][0-9]{6,14}$'),   -- to dial from, as the caller asked; null: any
+    priority smallint not null default 0 check (priority between 0 and 9),   -- higher goes first within its campaign
+    run_at timestamptz not null,                           -- when it is due, or was
     put_aside_until timestamptz,                           -- as long as it equals run_at: a contact limit has set that
-    expires_at timestamptz,
-    max_attempts int not null check (max_attempts between 1 and 20),
-    state pgdial.call_state not null default 'waiting',
+    expires_at timestamptz,                                -- not dialled from then on; null: never
+    max_attempts int not null check (max_attempts between 1 and 20),   -- attempts at most, retries included
+    state pgdial.call_state not null default 'waiting',    -- where it stands: see the type
     attempt int not null default 0 check (attempt >= 0),   -- counts towards max_attempts, guards nothing
-    deferrals int not null default 0,
-    claim_no bigint not null default 0,                    -- never goes down: with the id the fencing token
-    claim_seq bigint not null default 9223372036854775807, -- while in flight: which of all claims took it
-    claimed_at timestamptz,
-    claimed_by uuid,
-    lease_until timestamptz,
-    lease_sec int,                                         -- how long its dial may take; null: 60
-    deadline_at timestamptz,
-    hold_until timestamptz,                                -- the number stays taken until then
-    trunk text,                                            -- stamped by the claim; null while waiting
+    deferrals int not null default 0,                      -- times it was put back for want of capacity
+    claim_no bigint not null default 0,                    -- number of its latest claim; never goes down; 0: never claimed
+    -- while it is in flight, which of all claims took it; the highest number: none, or not by a claim
+    claim_seq bigint not null default 9223372036854775807,
+    claimed_at timestamptz,                                -- when its latest claim took it; null: never
+    claimed_by uuid,                                       -- the worker that did; null while waiting
+    lease_until timestamptz,                               -- until when its dial may take; null: not dialing
+    lease_sec int,                                         -- how long that is, in seconds; null: 60
+    deadline_at timestamptz,                               -- in flight: when it is given up as unknown; null: not in flight
+    hold_until timestamptz,                                -- its number stays taken until then; null: it is not held
+    trunk text,                                            -- of its latest claim; null while waiting
+    -- where the latest claim dials: adapter, host and a digest; no other account is asked about it; null: not said
     account text,
     caller_id text,                                        -- what the latest claim dials from; null: the trunk's own
-    ring_timeout_sec int not null default 60,              -- what the provider was told with the latest claim, which
-    max_duration_sec int not null default 1800,            -- stamps both; meaningless before the first claim
-    answering_machine text not null default 'ignore',      -- likewise stamped: what the provider was told to do then
-    provider_call_id text,
-    answered_by text,                                      -- of the present dial, as reported before its end: human, machine, fax
-    answered_at timestamptz,                               -- since the enqueue or last redrive; ends all retries
+    -- how long it rings at most, in seconds, as the provider was told with the latest claim; meaningless before the first
+    ring_timeout_sec int not null default 60,
+    -- how long it lasts at most once answered, in seconds, as the provider was told with the latest claim; likewise
+    max_duration_sec int not null default 1800,
+    -- what the provider was told to do when a machine answers; likewise
+    answering_machine text not null default 'ignore',
+    provider_call_id text,                                 -- the provider's own id of the present dial; null: not known
+    -- of the present dial, as reported before its end: human, machine, fax
+    answered_by text,
+    -- since the enqueue or last redrive; ends all retries; null: nobody answered
+    answered_at timestamptz,
+    -- somebody answered before it was redriven with force: without force nothing rings them again; null: nobody
     answered_before timestamptz,
+    -- the latest claim before a redrive with force: what is reported of it, or of earlier ones, does not end the call
     forced_claim_no bigint,
-    look_up_at timestamptz,                                -- when the sweep asks next; null: by its state
+    look_up_at timestamptz,                                -- when the sweep asks the provider next; null: by its state
     not_found int not null default 0,                      -- "not found" replies about the present claim
-    not_found_since timestamptz,
-    repeated_at timestamptz,                               -- of this claim: then only the provider's word moves it
-    outcome pgdial.outcome,                                -- of the latest attempt that ended
+    not_found_since timestamptz,                           -- the first of them; null: none
+    -- when its request was sent again: then only the provider's word moves it
+    repeated_at timestamptz,
+    outcome pgdial.outcome,                                -- of the latest attempt that ended; null: none has
     disposition text check (disposition ~ '^[a-z][a-z0-9_]{0,62}$'),   -- of the same: what the conversation came to
-    callback_of uuid,                                      -- the call in which the callee asked for this one
-    result jsonb check (octet_length(result::text) <= 131072), -- the final report's other fields, verbatim
-    last_error text,
-    cancel_requested_at timestamptz,
-    cancel_requested_by text,
-    cancel_requested_why text,
+    callback_of uuid,                                      -- the call in which the callee asked for this one; null: none
+    result jsonb check (octet_length(result::text) <= 131072), -- the final report's other fields, verbatim; null: none
+    last_error text,                                       -- why the latest attempt failed, in words; null: it did not
+    cancel_requested_at timestamptz,                       -- when a cancel of the live call was asked for; null: none was
+    cancel_requested_by text,                              -- who asked, in their own words
+    cancel_requested_why text,                             -- what they gave as the reason; null: nothing
     owner text not null,                                   -- who enqueued it: an API key's name, or the SQL role
+    -- the caller's name for the request: the owner has one call of each; null: none was given
     idempotency_key text check (length(idempotency_key) between 1 and 255),
+    -- digest of the request, to tell a repeat from another; empty: forgotten
     request_hash bytea not null,
+    -- the trace that it was asked for in; says nothing about the call itself; null: none
     traceparent text constraint calls_traceparent_is_w3c
         check (traceparent ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'),
-    created_at timestamptz not null,
-    started_at timestamptz,
-    ended_at timestamptz,
+    created_at timestamptz not null,                       -- when it was enqueued
+    started_at timestamptz,                                -- when it was first claimed; null: never
+    ended_at timestamptz,                                  -- when it came to its end; null: it has not
 
     -- A finished call may lose its number (pgdial.forget).
     constraint calls_phone_is_e164 check (
@@ -108,16 +131,6 @@ create table pgdial.calls (
     autovacuum_vacuum_insert_scale_factor = 0.1,
     autovacuum_analyze_scale_factor = 0.05
 );
-
-comment on column pgdial.calls.claim_seq is
-    'which of all claims took it, while it is in flight; the highest number: none, or not by a claim';
-comment on column pgdial.calls.account is
-    'where the latest claim dials: adapter, host and a digest; no other account is asked about it';
-comment on column pgdial.calls.answered_before is
-    'somebody answered this call before it was redriven with force: without force nothing rings them again';
-comment on column pgdial.calls.forced_claim_no is
-    'the latest claim before a redrive with force: what is reported of it, or of earlier ones, does not end the call';
-comment on column pgdial.calls.traceparent is 'the trace that it was asked for in; says nothing about the call itself';
 
 -- The last line of defence of P1: a second call in flight to a number cannot exist. It is not what prevents the
 -- attempt; the claim is.
@@ -159,13 +172,13 @@ create unique index calls_idempotency on pgdial.calls (owner, idempotency_key) w
 -- Waiting calls that could not be claimed (a constraint, a user's trigger): the claim passes over them for a
 -- while. A separate table, because some of the rows cannot be written at all.
 create table pgdial.unclaimable (
-    call_id uuid primary key,
-    until timestamptz not null,
-    why text not null
+    call_id uuid primary key,             -- refers to calls.id
+    until timestamptz not null,           -- when the claim tries it again
+    why text not null                     -- what Postgres said
 );
 
 -- Calls whose number was forgotten, for as long as something about them may still arrive.
 create table pgdial.forgotten (
-    call_id uuid primary key,
-    at timestamptz not null
+    call_id uuid primary key,             -- refers to calls.id
+    at timestamptz not null               -- when it was forgotten
 );

@@ -4,39 +4,36 @@
 -- for seven days after a conversation. Presets are rows, named with the month in which they were read, like those
 -- of calling_hours.
 create table pgdial.contact_limits (
-    name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),
+    name text primary key check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),   -- as campaigns name it
+    -- attempts: every dial; conversations; voicemails; else dials with this outcome or disposition
     counts text not null check (counts ~ '^[a-z][a-z0-9_]{0,62}$'),
-    at_most int not null default 1 check (at_most between 1 and 1000),
-    period interval not null check (period between '1 minute' and '400 days'),
+    at_most int not null default 1 check (at_most between 1 and 1000),   -- of what it counts, within the period
+    period interval not null check (period between '1 minute' and '400 days'),   -- of local_day: whole days
+    -- rolling: that long before now; local_day: today and the days before it, by the callee's clock
     boundary text not null default 'rolling' check (boundary in ('rolling', 'local_day')),
+    -- which dials count together: all to the number, those of one topic, or of one campaign
     per text not null default 'number' check (per in ('number', 'number_and_topic', 'number_and_campaign')),
+    -- it holds only for callees who may be there (ISO 3166: a country, or a part of it); null: for all
     regions text[] check (array_to_string(regions, ',') ~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?(,[A-Z]{2}(-[A-Z0-9]{1,3})?)*$'),
-    all_campaigns boolean not null default false,
-    presets text[] not null default '{}',
-    source text,
+    all_campaigns boolean not null default false,   -- it holds for every campaign, named by it or not
+    presets text[] not null default '{}',           -- what `campaigns create --preset` brings it in
+    source text,                                    -- where it was read; null: not said
     constraint contact_limits_of_whole_days check (boundary = 'rolling' or extract(epoch from period) % 86400 = 0)
 );
-comment on column pgdial.contact_limits.counts is
-    'attempts: every dial; conversations; voicemails; else dials with this outcome or disposition';
-comment on column pgdial.contact_limits.boundary is
-    'rolling: that long before now; local_day: today and the days before it, by the callee''s clock';
-comment on column pgdial.contact_limits.regions is
-    'holds only for callees who may be there (ISO 3166: a country, or a part of it); null: for all';
-comment on column pgdial.contact_limits.presets is 'what `campaigns create --preset` brings it in';
 
 -- One row per dial that may have rung, while any campaign has limits: inserted by the claim, deleted when it is
 -- proved that nothing was placed.
 create table pgdial.dials (
-    phone text collate "C" not null,
-    at timestamptz not null,              -- of its claim
-    campaign text not null,
-    topic text,
-    from_number text,
-    outcome pgdial.outcome,               -- null: in flight
-    conversation boolean,                 -- null: nobody knows (yet), and so it counts as one
-    disposition text,
-    call_id uuid not null,
-    claim_no bigint not null,
+    phone text collate "C" not null,      -- E.164; the number that was dialled
+    at timestamptz not null,              -- when the claim took it
+    campaign text not null,               -- of the call
+    topic text,                           -- of the campaign then; null: not known, counted with every topic
+    from_number text,                     -- what it was dialled from; null: the trunk's own number
+    outcome pgdial.outcome,               -- how it ended; null: in flight
+    conversation boolean,                 -- whether it came to one; null: nobody knows (yet), and so it counts as one
+    disposition text,                     -- what the conversation came to; null: nobody said
+    call_id uuid not null,                -- refers to calls.id
+    claim_no bigint not null,             -- of the dial
     primary key (phone, at, call_id)
 ) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 create index dials_at on pgdial.dials using brin (at) with (autosummarize = on);

@@ -1,22 +1,19 @@
 -- Caller ids: the numbers that calls are dialled from, in pools that campaigns name.
 
+-- Numbers to dial from. A verb (set_caller_id) or a plain update may change them at run time.
 create table pgdial.caller_ids (
-    number text primary key check (number ~ '^\+[1-9][0-9]{6,14}$'),
-    pool text not null check (pool ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
-    trunk text not null references pgdial.trunks (name),
-    daily_cap int check (daily_cap between 1 and 100000),          -- null: none
-    paused boolean not null default false,
-    paused_at timestamptz,
-    paused_by text,
-    paused_why text,
-    resumed_at timestamptz,
-    rest_until timestamptz,
-    created_at timestamptz not null default pgdial.now()
+    number text primary key check (number ~ '^\+[1-9][0-9]{6,14}$'),   -- E.164
+    pool text not null check (pool ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),   -- as campaigns name it
+    trunk text not null references pgdial.trunks (name),   -- whose account owns it: other trunks do not dial from it
+    daily_cap int check (daily_cap between 1 and 100000),   -- dials in any 24 hours at most; null: any number
+    paused boolean not null default false,   -- not chosen until it is resumed
+    paused_at timestamptz,                -- when it was paused; null: it is not
+    paused_by text,                       -- who paused it, in their own words; null: not paused
+    paused_why text,                      -- in words, perhaps the provider's; null: not paused
+    resumed_at timestamptz,               -- its latest resume: what was said of it before counts no more; null: none
+    rest_until timestamptz,               -- not chosen before then; null: does not rest
+    created_at timestamptz not null default pgdial.now()   -- when it was added
 );
-comment on column pgdial.caller_ids.trunk is 'whose account owns the number: calls on other trunks are not dialled from it';
-comment on column pgdial.caller_ids.daily_cap is 'dials in any 24 hours at most';
-comment on column pgdial.caller_ids.resumed_at is 'what was said before counts no more';
-comment on column pgdial.caller_ids.rest_until is 'it is not chosen before then';
 create index caller_ids_of_pool on pgdial.caller_ids (pool, trunk);
 
 -- How often each was dialled from lately.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     config::{Settings, WorkerSettings},
     db,
+    deliverer::Deliverer,
     dialer::Dialer,
     dispatcher::Dispatcher,
     flow::{Queue, heartbeat::Worker},
@@ -19,7 +20,7 @@ use crate::{
     trunks::Trunks,
 };
 
-/// Connections for the verbs of the API, at most.
+/// Connections for the verbs of the API, at most, beside the one that hears of changed keys.
 ///
 /// The API and the worker have a pool each, so that a flood of requests cannot starve the dialing, nor the
 /// reverse. Both are small on purpose: on a few cores more connections only make Postgres switch between
@@ -27,11 +28,11 @@ use crate::{
 /// the load: one statement at a time for each verb, and two for items retried alone. In the API these are
 /// webhooks, and enqueues with two concurrent statements; the rest is for all other requests.
 pub const API_CONNECTIONS: u32 = 8;
-/// Connections for a worker, at most.
+/// Connections for a worker, at most, beside the one that listens.
 ///
-/// One listens. Claim, `dialed`, settle and sweep each use one while busy; defer, doubt and the heartbeat
-/// rarely do. That leaves two for items that wait for a row. When all are in use a task waits for one,
-/// usually for milliseconds.
+/// Claim, `dialed`, settle, sweep and deliveries each use one while busy; defer, doubt and the heartbeat rarely
+/// do. That leaves two for items that wait for a row. When all are in use a task waits for one, usually for
+/// milliseconds.
 pub const WORKER_CONNECTIONS: u32 = 8;
 
 /// Loops that a process runs.
@@ -74,6 +75,17 @@ pub enum Error {
         #[source]
         cause: std::io::Error,
     },
+    /// Strangers could order calls.
+    #[error(
+        "there is no API key: listening on {address} would let everybody who reaches it order calls"
+    )]
+    NoKeys {
+        /// Address to listen on.
+        address: SocketAddr,
+    },
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Flow(#[from] crate::flow::Error),
     /// A loop died.
     #[error(transparent)]
     Lifecycle(#[from] lifecycle::Error),
@@ -97,6 +109,12 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
 
     let mut supervisor = Supervisor::new()?;
     if role != Role::Work {
+        let is_open = settings.listen.ip().is_loopback();
+        // Once there was a key, a server asks for one, so what holds now holds for as long as it runs.
+        if !is_open && settings.api_keys.is_empty() && calls.known_keys().await?.is_empty() {
+            let address = settings.listen;
+            return Err(Error::NoKeys { address });
+        }
         let listener = bind(settings.listen)?;
         let trunks = settings.worker.trunks.clone();
         let keys = settings.api_keys.iter();
@@ -107,6 +125,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
             listener,
             http::Settings {
                 api_keys: keys.collect(),
+                is_open,
                 trunks,
                 most_streams: settings.event_streams,
                 largest_webhook: settings.largest_webhook,
@@ -170,6 +189,11 @@ pub fn start_api(
         stop: stop.clone(),
         ..settings
     };
+    let (listener_of_keys, until) = (calls.clone(), stop.clone());
+    supervisor.spawn("keys", async move {
+        listener_of_keys.run_key_listener(until).await;
+        Ok::<(), std::convert::Infallible>(())
+    });
     supervisor.spawn(
         "api",
         http::serve(listener, http::router(calls, settings), stop),
@@ -185,7 +209,7 @@ pub fn start_notifier(supervisor: &mut Supervisor, calls: Queue) {
     });
 }
 
-/// Starts a worker: it listens, claims, dials, sweeps, and sends heartbeats.
+/// Starts a worker: it listens, claims, dials, sweeps, delivers events, and sends heartbeats.
 ///
 /// Refuses a pooler through which LISTEN does not deliver. Once drained, it claims nothing more, and the rest
 /// of the process goes on.
@@ -279,6 +303,8 @@ async fn start_worker_until(
         until.cancelled().await;
         Ok::<(), crate::flow::Error>(())
     });
-    supervisor.spawn("sweeper", sweeper.run(stop));
+    supervisor.spawn("sweeper", sweeper.run(stop.clone()));
+    let deliverer = Deliverer::new(calls.clone(), settings.endpoint_networks);
+    supervisor.spawn("deliverer", deliverer.run(stop));
     Ok(())
 }

@@ -26,6 +26,7 @@ pub mod completions;
 pub mod demo;
 pub mod dnc;
 pub mod doctor;
+pub mod endpoints;
 pub mod enqueue;
 pub mod exit;
 pub mod fake_provider;
@@ -33,6 +34,7 @@ pub mod forget;
 pub mod healthcheck;
 pub mod hours;
 pub mod import;
+pub mod keys;
 
 // `campaigns` and `trunks`, which share their commands.
 pub mod lanes;
@@ -153,6 +155,12 @@ enum Command {
     /// Webhooks received from providers: list them, show their bodies, apply them again.
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Keys of the API: who may use it, and for what.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Endpoints: URLs that events are delivered to, as signed webhooks.
+    #[command(subcommand)]
+    Endpoints(endpoints::EndpointsCommand),
     /// Worker processes: list them, drain one.
     #[command(subcommand)]
     Workers(workers::WorkersCommand),
@@ -402,6 +410,8 @@ impl Command {
             Self::Calendars(command) => calendars::run(command, calls, by, out).await,
             Self::Dnc(command) => dnc::run(command, calls, by, out).await,
             Self::Webhooks(command) => webhooks::run(command, calls, variables, by, out).await,
+            Self::Keys(command) => keys::run(command, calls, by, out).await,
+            Self::Endpoints(command) => endpoints::run(command, calls, by, out).await,
             Self::Workers(command) => workers::run(command, calls, by, out).await,
             Self::Acts(command) => acts::run(command, calls, out).await,
             Self::Forget(args) => forget::run(args, calls, by, out).await,

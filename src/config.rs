@@ -14,7 +14,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{provider::Provider, trunks::Trunks};
+use crate::{domain::Networks, provider::Provider, trunks::Trunks};
 
 // Command line flags.
 mod flags;
@@ -57,7 +57,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Additional listen address for /metrics; none means only the API's.
     pub metrics_listen: Option<SocketAddr>,
-    /// API keys. If empty every client is allowed, which is then restricted to this host.
+    /// API keys. If there is none in the database either, every client of this host is allowed.
     pub api_keys: Vec<ApiKey>,
     /// Limit of concurrent event streams.
     pub event_streams: usize,
@@ -84,6 +84,8 @@ pub struct WorkerSettings {
     pub poll: Option<Duration>,
     /// Retention of finished calls; none means for ever.
     pub keep_finished: Option<Duration>,
+    /// Networks that endpoints may be in although they are not public.
+    pub endpoint_networks: Networks,
 }
 
 /// Logging settings.
@@ -108,7 +110,7 @@ pub enum LogFormat {
 /// Whether a process accepts requests on the listen address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
-    /// It does, so without keys only this host may reach it.
+    /// It does, so it needs keys or serves this host only.
     Open,
     /// It does not.
     Closed,
@@ -136,9 +138,6 @@ impl Settings {
         let trunks = trunks::read(provider_url, variables, &mut reader.bad);
         let api_keys = secrets::api_keys(variables.raw(secrets::API_KEYS));
         let api_keys = reader.bad.keep(api_keys);
-        if let (Some(listen), Some(keys), Api::Open) = (listen, &api_keys, api) {
-            reader.bad.keep(read::guarded(listen, keys));
-        }
         let permits = read::number(1..=1000, 30);
         let permits = reader.read("PGDIAL_PERMITS", flags.permits.as_ref(), permits);
         let keep_finished = flags.keep_finished.as_ref();
@@ -156,6 +155,11 @@ impl Settings {
             "PGDIAL_LARGEST_WEBHOOK",
             flags.largest_webhook.as_ref(),
             kib,
+        );
+        let endpoint_networks = reader.read(
+            "PGDIAL_ENDPOINT_NETWORKS",
+            flags.endpoint_networks.as_ref(),
+            read::endpoint_networks,
         );
         let migrate = reader.read("PGDIAL_MIGRATE", flags.migrate.as_ref(), read::migrate);
         let mut warnings = names::unknown(variables);
@@ -176,6 +180,7 @@ impl Settings {
                     permits: permits?,
                     poll: poll?,
                     keep_finished: keep_finished?,
+                    endpoint_networks: endpoint_networks?,
                 },
             })
         })();
@@ -187,9 +192,9 @@ impl Settings {
     /// Warnings: allowed, but probably not intended.
     fn oddities(&self, api: Api, providers: &[(String, &str)]) -> Vec<String> {
         let mut odd = Vec::new();
-        if api == Api::Open && self.api_keys.is_empty() {
+        if api == Api::Open && self.api_keys.is_empty() && self.listen.ip().is_loopback() {
             odd.push(format!(
-                "PGDIAL_API_KEYS is not set: whoever is on this host may order calls; listening on {} only",
+                "PGDIAL_API_KEYS is not set: until `pgdial keys create` makes a key, whoever is on this host may do everything; listening on {} only",
                 self.listen
             ));
         }

@@ -167,6 +167,8 @@ impl Demo {
             permits: SLOTS,
             poll: Some(Duration::from_secs(30)),
             keep_finished: Some(Duration::from_hours(24)),
+            // Whoever tries it out receives events on this machine.
+            endpoint_networks: "127.0.0.0/8,::1".parse().unwrap_or_default(),
         };
         let pool = db::connect(&url, "demo worker", app::WORKER_CONNECTIONS).await?;
         app::start_worker(supervisor, &calls.beside(pool), worker).await?;

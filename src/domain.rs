@@ -3,7 +3,11 @@
 //! Everything is parsed once, at the edge, and from then on carried as a type that cannot be wrong. Nothing here
 //! waits, logs or touches a row.
 
+pub mod access;
+
 pub mod ids;
+
+pub mod networks;
 
 pub mod numbers;
 
@@ -21,8 +25,10 @@ pub mod why;
 
 pub mod report;
 
+pub use access::{Scope, Sight};
 pub use dial::{AnsweringMachine, ClaimedCall, Concerns, Placement, Refusal};
 pub use ids::{CallId, Reference};
+pub use networks::Networks;
 pub use numbers::Numbers;
 pub use outcome::{Outcome, Resolution};
 pub use phone::{Phone, PhoneError, Region};

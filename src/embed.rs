@@ -8,7 +8,7 @@ use crate::{
     app,
     config::WorkerSettings,
     db::{self, PgConnection},
-    domain::{CallId, CallRequest},
+    domain::{CallId, CallRequest, Networks},
     flow::{
         self,
         cancel::Canceled,
@@ -170,6 +170,7 @@ pub struct Worker {
     permits: usize,
     keep_finished: Option<Duration>,
     webhooks: Option<SocketAddr>,
+    endpoint_networks: Networks,
 }
 
 impl Worker {
@@ -183,6 +184,7 @@ impl Worker {
             permits: PERMITS,
             keep_finished: Some(KEEP_FINISHED),
             webhooks: None,
+            endpoint_networks: Networks::default(),
         }
     }
 
@@ -214,6 +216,12 @@ impl Worker {
     /// Retention of finished calls; default 7 days, `None` keeps them for ever.
     pub const fn keep_finished(mut self, keep: Option<Duration>) -> Self {
         self.keep_finished = keep;
+        self
+    }
+
+    /// Networks that events may be delivered to although they are not public, and over `http://` too; default none.
+    pub fn endpoint_networks(mut self, networks: Networks) -> Self {
+        self.endpoint_networks = networks;
         self
     }
 
@@ -249,6 +257,7 @@ impl Worker {
             permits: self.permits,
             poll: Some(POLL),
             keep_finished: self.keep_finished,
+            endpoint_networks: self.endpoint_networks,
         };
         let started = app::start_worker(&mut supervisor, &beside, settings).await;
         started.map_err(Error::of)?;

@@ -73,6 +73,16 @@ pub mod contact_limits;
 // Calling hours and calendars.
 pub mod hours;
 
+// Where events are delivered to.
+pub mod endpoints;
+
+// Hands out deliveries, and records how they ended.
+pub mod deliver;
+pub mod delivered;
+
+// Delivers events once more.
+pub mod resend;
+
 // Pausing and resuming campaigns and trunks.
 pub mod pause;
 
@@ -84,6 +94,12 @@ pub mod queued;
 
 // Removes a number from every table.
 pub mod forget;
+
+// Keys of the API.
+pub mod keys;
+
+// Sessions of people who signed in with a key.
+pub mod sessions;
 
 // Liveness of workers.
 pub mod heartbeat;
@@ -155,6 +171,7 @@ pub struct Queue {
     metrics: Arc<Metrics>,
     pools: Arc<Pools>,
     health: Arc<Health>,
+    key_changes: Arc<keys::KeyChanges>,
     /// What is known of the trunks of this process, by name.
     trunks: Arc<BTreeMap<String, Declared>>,
 }
@@ -291,6 +308,7 @@ impl Queue {
             metrics,
             pools,
             health,
+            key_changes: Arc::default(),
             trunks: Arc::default(),
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! | path | for whom | key |
 //! |---|---|---|
-//! | `/api/v1/...` | callers of the API | yes, where keys are configured |
+//! | `/api/v1/...` | callers of the API | yes, unless there is none |
 //! | `/callbacks/...` | providers, by signature | no |
 //! | `/healthz`, `/readyz`, `/metrics` | operators | no: no numbers, no names of people |
 //! | `/`, `/docs`, `/openapi.json` | readers | no |
@@ -19,8 +19,11 @@ mod problem;
 // Outermost layer of every request.
 mod edge;
 
-// API keys.
+// Who asks, and what they may do.
 mod auth;
+
+// What a key may not see.
+mod masked;
 
 // Reading bodies, path parameters and queries.
 mod body;
@@ -49,9 +52,14 @@ mod trunks;
 
 // How often a number may be rung.
 mod contact_limits;
+// Where events are delivered to.
+mod endpoints;
+
 // Calling hours and calendars.
 mod hours;
 
+mod keys;
+mod sessions;
 mod workers;
 
 // The audit trail.
@@ -115,19 +123,24 @@ use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
-use self::operations::{Operations, operations};
 pub use self::{
     auth::ApiKeys,
     problem::{Code, Document, Problem},
     serve::{Error, Server, serve},
+};
+use self::{
+    auth::Directory,
+    operations::{Operations, guarded, operations},
 };
 use crate::{flow::Queue, provider::signature, trunks::Trunks};
 
 /// HTTP settings of a process.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Accepted API keys; without any, every client is allowed.
+    /// API keys that are accepted beside those in the database.
     pub api_keys: ApiKeys,
+    /// Without any key, here or in the database, every client on this host is allowed.
+    pub is_open: bool,
     /// Trunks whose webhooks are accepted.
     pub trunks: Trunks,
     /// Limit for one request, until the headers of its response.
@@ -152,6 +165,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             api_keys: ApiKeys::none(),
+            is_open: true,
             trunks: Trunks::default(),
             time_limit: Duration::from_secs(30),
             largest_webhook: LARGEST_WEBHOOK,
@@ -220,9 +234,13 @@ pub fn webhooks_router(calls: Queue, settings: Settings) -> Router {
 
 /// The API with further routes beside it, under the same edge.
 pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
-    let api_keys = settings.api_keys.clone();
+    let keys = settings.api_keys.clone();
+    let directory = Directory::new(keys, settings.is_open, calls.clone());
     let app = App::new(calls, settings);
-    let routes = every_operation(api_keys)
+    let routes = api()
+        .merge(sign_in())
+        .behind(directory)
+        .merge(without_key())
         .router
         .route("/docs", get(page::page))
         .route("/", get(page::page))
@@ -231,14 +249,14 @@ pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
     at_the_edge(app, routes)
 }
 
-/// Every operation of the API.
-fn every_operation(keys: ApiKeys) -> Operations {
+fn sign_in() -> Operations {
+    operations![sessions::open_session]
+}
+
+/// Every operation that knows no key.
+fn without_key() -> Operations {
     let document = operations![openapi::openapi];
-    api()
-        .behind(keys)
-        .merge(webhooks())
-        .merge(operators())
-        .merge(document)
+    webhooks().merge(operators()).merge(document)
 }
 
 /// Also under doubled and trailing slashes: a base that ends in a slash doubles one, and some clients append one.
@@ -282,62 +300,83 @@ fn at_the_edge(app: App, routes: Router) -> Router {
         .layer(SetSensitiveRequestHeadersLayer::new(secret))
 }
 
+/// What a key has to have for each operation: its scope, and what the operation is about.
 fn api() -> Operations {
-    operations![
-        calls::create_call,
-        batch::create_calls,
-        listing::list_calls,
-        calls::show_call,
-        calls::amend_call,
-        calls::cancel_call,
-        calls::redrive_call,
-        calls::resolve_call,
-        calls::why_call,
-        calls::call_evidence,
-        call_webhooks::call_webhooks,
-        matching::cancel_calls,
-        matching::redrive_calls,
-        matching::resolve_calls,
-        matching::recheck_calls,
-        matching::export_calls,
-        campaigns::list_campaigns,
-        campaigns::create_campaign,
-        campaigns::show_campaign,
-        campaigns::change_campaign,
-        campaigns::preview_campaign,
-        campaigns::pause_campaign,
-        campaigns::resume_campaign,
-        trunks::list_trunks,
-        trunks::create_trunk,
-        trunks::show_trunk,
-        trunks::change_trunk,
-        trunks::pause_trunk,
-        trunks::resume_trunk,
-        caller_ids::list_caller_ids,
-        caller_ids::add_caller_id,
-        caller_ids::set_caller_id,
-        caller_ids::remove_caller_id,
-        contact_limits::list_contact_limits,
-        contact_limits::show_contact_limit,
-        contact_limits::set_contact_limit,
-        contact_limits::delete_contact_limit,
-        hours::list_calling_hours,
-        hours::show_calling_hours,
-        hours::set_calling_hours,
-        hours::delete_calling_hours,
-        hours::list_calendars,
-        hours::show_calendar,
-        hours::set_calendar,
-        hours::delete_calendar,
-        workers::list_workers,
-        workers::drain_worker,
-        acts::list_acts,
-        numbers::forget_number,
-        numbers::list_do_not_call,
-        numbers::add_do_not_call,
-        numbers::remove_do_not_call,
-        calls::stats,
-        events::events,
+    guarded![
+        Enqueue Named calls::create_call,
+        Enqueue Named batch::create_calls,
+        Read Named listing::list_calls,
+        Read Call calls::show_call,
+        Enqueue Call calls::amend_call,
+        Enqueue Call calls::cancel_call,
+        Operate Call calls::redrive_call,
+        Operate Call calls::resolve_call,
+        Read Call calls::why_call,
+        Read Call calls::call_evidence,
+        Read Call call_webhooks::call_webhooks,
+        Operate Named matching::cancel_calls,
+        Operate Named matching::redrive_calls,
+        Operate Named matching::resolve_calls,
+        Operate Named matching::recheck_calls,
+        Read Named matching::export_calls,
+        Read Named campaigns::list_campaigns,
+        Operate Everything campaigns::create_campaign,
+        Read Campaign campaigns::show_campaign,
+        Operate Campaign campaigns::change_campaign,
+        Read Campaign campaigns::preview_campaign,
+        Operate Campaign campaigns::pause_campaign,
+        Operate Campaign campaigns::resume_campaign,
+        Read Everything trunks::list_trunks,
+        Operate Everything trunks::create_trunk,
+        Read Everything trunks::show_trunk,
+        Operate Everything trunks::change_trunk,
+        Operate Everything trunks::pause_trunk,
+        Operate Everything trunks::resume_trunk,
+        Read Everything caller_ids::list_caller_ids,
+        Operate Everything caller_ids::add_caller_id,
+        Operate Everything caller_ids::set_caller_id,
+        Operate Everything caller_ids::remove_caller_id,
+        Read Everything contact_limits::list_contact_limits,
+        Read Everything contact_limits::show_contact_limit,
+        Operate Everything contact_limits::set_contact_limit,
+        Operate Everything contact_limits::delete_contact_limit,
+        Read Everything hours::list_calling_hours,
+        Read Everything hours::show_calling_hours,
+        Operate Everything hours::set_calling_hours,
+        Operate Everything hours::delete_calling_hours,
+        Read Everything hours::list_calendars,
+        Read Everything hours::show_calendar,
+        Operate Everything hours::set_calendar,
+        Operate Everything hours::delete_calendar,
+        Read Everything endpoints::list_endpoints,
+        Admin Everything endpoints::create_endpoint,
+        Read Everything endpoints::show_endpoint,
+        Admin Everything endpoints::change_endpoint,
+        Admin Everything endpoints::delete_endpoint,
+        Operate Everything endpoints::pause_endpoint,
+        Operate Everything endpoints::resume_endpoint,
+        Admin Everything endpoints::rotate_endpoint,
+        Operate Everything endpoints::test_endpoint,
+        Operate Everything endpoints::resend_events,
+        Read Everything endpoints::list_deliveries,
+        Read Everything endpoints::show_delivery,
+        Operate Everything endpoints::resend_event,
+        Read Everything workers::list_workers,
+        Operate Everything workers::drain_worker,
+        Read Everything acts::list_acts,
+        Admin Everything numbers::forget_number,
+        Read Everything numbers::list_do_not_call,
+        Enqueue Named numbers::add_do_not_call,
+        Operate Named numbers::remove_do_not_call,
+        Read Named keys::show_own_key,
+        Admin Everything keys::list_keys,
+        Admin Everything keys::create_key,
+        Admin Everything keys::rotate_key,
+        Admin Everything keys::revoke_key,
+        Read Named sessions::show_session,
+        Read Named sessions::end_session,
+        Read Everything calls::stats,
+        Read Named events::events,
     ]
 }
 

@@ -46,8 +46,8 @@
 mod embed;
 
 pub use domain::{
-    AnsweringMachine, CallId, CallRequest, CallState, ClaimedCall, Concerns, Numbers, Outcome,
-    Phone, Placement, Reference, Refusal, Report, ReportKind,
+    AnsweringMachine, CallId, CallRequest, CallState, ClaimedCall, Concerns, Networks, Numbers,
+    Outcome, Phone, Placement, Reference, Refusal, Report, ReportKind,
 };
 pub use embed::{Error, Queue, Worker};
 pub use flow::{
@@ -74,6 +74,8 @@ pub mod config;
 mod crash;
 #[doc(hidden)]
 pub mod db;
+#[doc(hidden)]
+pub mod deliverer;
 #[doc(hidden)]
 pub mod demo;
 #[doc(hidden)]

@@ -46,6 +46,16 @@ const REJECTIONS: [&str; 8] = [
     "unreadable",
 ];
 
+/// Why a request is refused for want of a key; forbidden: the key may not do this.
+const KEY_REFUSALS: [&str; 6] = [
+    "no_key",
+    "unknown",
+    "revoked",
+    "expired",
+    "no_session",
+    "forbidden",
+];
+
 /// Possible verdicts of the verbs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Verdicts {
@@ -91,6 +101,7 @@ pub struct Metrics {
     pub(crate) reported: IntCounterVec,
     pub(crate) webhook_seconds: Histogram,
     pub(crate) responses: Words,
+    keys_refused: Words,
 
     pub(crate) claims: Words,
     pub(crate) claimed: IntCounter,
@@ -115,6 +126,9 @@ pub struct Metrics {
     pub(crate) swept: IntCounterVec,
     pub(crate) sweep_seconds: Histogram,
     pub(crate) look_ups: Words,
+
+    pub(crate) deliveries: Words,
+    pub(crate) delivery_seconds: Histogram,
 
     pub(crate) listening: IntGauge,
     pub(crate) listens: IntCounter,
@@ -161,6 +175,12 @@ impl Metrics {
                 "HTTP answers by class of status.",
                 "class",
                 &["2xx", "3xx", "4xx", "5xx"],
+            ),
+            keys_refused: new.words(
+                "pgdial_http_key_refusals_total",
+                "Requests refused for want of a key that may do it, by reason.",
+                "reason",
+                &KEY_REFUSALS,
             ),
             claims: new.words(
                 "pgdial_claim_total",
@@ -225,6 +245,17 @@ impl Metrics {
                 "verdict",
                 &[known.look_ups, &["inconclusive", "unsupported", "error"]].concat(),
             ),
+            deliveries: new.words(
+                "pgdial_deliveries_total",
+                "Attempts to deliver an event to an endpoint; given_up: it was the last.",
+                "result",
+                crate::flow::delivered::Delivered::VARIANTS,
+            ),
+            delivery_seconds: new.histogram(
+                "pgdial_delivery_seconds",
+                "From the start of an attempt to deliver to its response, or its failure.",
+                &DIAL,
+            ),
             listening: new.gauge("pgdial_listening", "1 while a connection of this process listens; else a worker polls each second."),
             listens: new.counter(
                 "pgdial_listener_connects_total",
@@ -256,6 +287,11 @@ impl Metrics {
         if let Some(words) = self.verdicts.get(verb) {
             words.add(word);
         }
+    }
+
+    /// Counts a request that was refused for want of a key.
+    pub(crate) fn key_refused(&self, reason: &str) {
+        self.keys_refused.add(reason);
     }
 
     /// Creates the counters of a trunk this process can dial, so that they are exported as 0 from the start.

@@ -35,8 +35,9 @@ pub mod twilio;
 pub mod vapi;
 mod webhook;
 
-mod words;
+pub(crate) mod words;
 
+pub(crate) use answer::retry_after::seconds as retry_after_seconds;
 pub use capabilities::{Capabilities, Idempotency, LookUps, Webhooks};
 pub use check::{Finding, Severity};
 pub use deadline::{Deadline, Stopwatch};

@@ -158,6 +158,7 @@ impl Bed {
             permits,
             poll: Some(Duration::from_secs(30)),
             keep_finished: None,
+            endpoint_networks: pgdial::Networks::default(),
         };
         app::start_worker(&mut supervisor, &calls, settings).await?;
         app::start_notifier(&mut supervisor, calls);

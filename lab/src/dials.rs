@@ -192,6 +192,7 @@ impl Served {
             permits,
             poll: Some(Duration::from_secs(30)),
             keep_finished: None,
+            endpoint_networks: pgdial::Networks::default(),
         };
         app::start_worker(&mut supervisor, &bed.calls.beside(pool.clone()), settings).await?;
         app::start_notifier(&mut supervisor, bed.calls.clone());

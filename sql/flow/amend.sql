@@ -1,9 +1,10 @@
--- amend: waiting -> waiting, with another scriptId, metadata, timezone, region (a part of a country), priority,
+-- amend_many: waiting -> waiting, with another scriptId, metadata, timezone, region (a part of a country), priority,
 -- runAt, expiresAt, maxAttempts (not below the attempts used) or consent. Never the number or the campaign: cancel the
 -- call and enqueue another.
 -- p_items: [{id, by, changes}], changes as in PATCH /calls/{id}; null clears expiresAt, timezone, region and the
 -- fields of consent.
--- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), and those of each.
+-- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), and those of pgdial.each.
+--   select * from pgdial.amend_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "by": "ann", "changes": {"priority": 9}}]');
 -- Index: primary key.
 create or replace function pgdial.amend_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)

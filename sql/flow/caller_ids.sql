@@ -1,8 +1,11 @@
--- add_caller_id, set_caller_id, remove_caller_id: the numbers that calls are dialled from.
+-- add_caller_id, set_caller_id, remove_caller_id: add, change or remove a number that calls are dialled from.
 -- p_changes: a JSON object: pool, trunk, dailyCap, paused, rest (from now on: a length of time, or null to end it).
 -- Unknown fields and invalid values are reported together in one error that says what to do, one per line. Calls in
 -- flight keep what they were dialled from.
--- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql).
+-- p_by, p_why: for the audit (acts). Returns whether the number is there; of add, whether it is new.
+--   select pgdial.add_caller_id('+14155550199', '{"pool": "us", "trunk": "default", "dailyCap": 100}');
+--   select pgdial.set_caller_id('+14155550199', '{"rest": "3 hours"}', 'flagged as spam');
+--   select pgdial.remove_caller_id('+14155550199', 'given back');
 create or replace function pgdial.add_caller_id(
     p_number text, p_changes jsonb, p_why text default null, p_by text default session_user
 ) returns boolean

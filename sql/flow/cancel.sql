@@ -1,7 +1,9 @@
--- cancel: waiting -> canceled; in flight: the request is stored on the row, and the worker, `dialed` and the
--- sweep ask the provider until it agrees or the call ends. Such a call never goes back to waiting.
+-- cancel, cancel_many: waiting -> canceled; in flight: the request is stored on the row, and the worker, `dialed`
+-- and the sweep ask the provider until it agrees or the call ends. Such a call never goes back to waiting.
 -- p_items: [{id, by, why?}].
--- Verdicts: canceled, requested (in flight), already_over, and those of each.
+-- Verdicts: canceled, requested (in flight), already_over, and those of pgdial.each.
+--   select pgdial.cancel('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'the order was withdrawn');
+--   select * from pgdial.cancel_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "by": "ann"}]');
 -- Index: primary key.
 create or replace function pgdial.cancel_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -44,7 +46,6 @@ begin
     end if;
 end $$;
 
--- cancel: one call, for SQL. Returns the verdict.
 create or replace function pgdial.cancel(p_id uuid, p_why text default null, p_by text default session_user)
 returns text
 language plpgsql volatile security definer

@@ -1,9 +1,11 @@
--- set_contact_limit, delete_contact_limit: how often a number may be rung (sql/rules/limits.sql).
+-- set_contact_limit, delete_contact_limit: set or delete how often a number may be rung (contact_limits).
 -- A change holds from the next claim on. Calls that are put aside stay so until their limit lets them, or a recheck
 -- (recheck_matching).
--- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql).
-
--- set_contact_limit: the limit as a whole; omitted fields take their defaults. Returns whether it is new.
+-- p_by, p_why: for the audit (acts).
+-- set: the limit as a whole; omitted fields take their defaults. Returns whether it is new.
+-- delete: returns deleted, not_found, or in_use by these campaigns.
+--   select pgdial.set_contact_limit('two-a-day', '{"counts": "attempts", "atMost": 2, "period": "24 hours"}');
+--   select * from pgdial.delete_contact_limit('two-a-day');
 create or replace function pgdial.set_contact_limit(
     p_name text, p_limit jsonb, p_why text default null, p_by text default session_user
 ) returns boolean
@@ -29,7 +31,6 @@ begin
     return v_created;
 end $$;
 
--- delete_contact_limit: verdict deleted, not_found, or in_use by these campaigns.
 create or replace function pgdial.delete_contact_limit(
     p_name text, p_why text default null, p_by text default session_user, out verdict text, out used_by text[]
 )
@@ -86,6 +87,7 @@ begin
              when length(p_limit ->> 'source') > 1000 then '"source" has at most 1000 characters' end], null));
 end $$;
 
+-- are_regions: an array of countries, or of parts of them (ISO 3166)?
 create or replace function pgdial.are_regions(p_regions jsonb) returns boolean
 language plpgsql immutable
 as $$
@@ -95,8 +97,8 @@ begin
                         where coalesce(r #>> '{}', '') !~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$') else false end;
 end $$;
 
--- A campaign's limits are names in an array, which no foreign key can watch; these triggers do, for a plain UPDATE
--- too. A limit that is gone would count nothing.
+-- check_limits_of_campaign, check_campaigns_of_limit: a campaign's limits are names in an array, which no foreign key
+-- can watch; these triggers do, for a plain UPDATE too. A limit that is gone would count nothing.
 -- Races: a campaign locks the limits that it names, so that none is deleted meanwhile.
 create or replace function pgdial.check_limits_of_campaign() returns trigger
 language plpgsql volatile security definer

@@ -1,10 +1,12 @@
--- do_not_call_add, do_not_call_remove: the list of numbers not to ring. The claim passes over a waiting call
--- to such a number at once, and the sweep suppresses it; a live call is left alone (cancel it).
+-- do_not_call_add, do_not_call_remove: add a number to the list of those not to ring, or remove it. The claim passes
+-- over a waiting call to such a number at once, and the sweep suppresses it; a live call is left alone (cancel it).
 -- p_topic, p_campaign: where the entry holds, one of them at most; null: everywhere. p_until: until when; null: for
 -- ever. Entries of other scopes are not touched: remove names the scope that add named.
 -- Add returns whether the list changed (an entry that ends later is extended), remove whether the entry was
 -- there; an invalid number or scope is an error that says so. A change to the list writes an act.
 -- For a number in national format: pgdial.normal_phone('(415) 555-0100', 'US').
+--   select pgdial.do_not_call_add('+14155550101', 'asked on the phone', p_topic => 'renewals');
+--   select pgdial.do_not_call_remove('+14155550101', 'asked to be called again', p_topic => 'renewals');
 create or replace function pgdial.do_not_call_add(
     p_phone text, p_reason text, p_by text default session_user,
     p_topic text default null, p_campaign text default null, p_until timestamptz default null
@@ -45,10 +47,11 @@ begin
     end if;
 end $$;
 
--- do_not_call_add_many: the same for a list of numbers, with a reason each and one scope. An invalid number does
--- not affect the others.
+-- do_not_call_add_many: as do_not_call_add, for a list of numbers, with a reason each and one scope. An invalid number
+-- does not affect the others.
 -- Verdicts, in item order: added (or extended), listed (already, or earlier in this list), invalid.
 -- One act for all of them: each row of the list says who added the number and why.
+--   select pgdial.do_not_call_add_many(array['+14155550101', '+14155550102'], array['by letter', 'by letter']);
 -- Races: numbers are inserted in sorted order, so that two lists with the same numbers wait for each other
 -- and never deadlock. Locked numbers are not skipped: one that another transaction is adding must be on the
 -- list when this returns.

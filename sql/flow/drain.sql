@@ -3,6 +3,7 @@
 -- process then exits; a `serve` process goes on as API and sweep. A drain cannot be undone: restart the
 -- process, which makes it a new worker.
 -- Returns draining, already_draining, stopping (it is shutting down already) or not_found.
+--   select pgdial.drain('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'kernel update');          -- an id of live_workers
 -- Races: a claim that is already at the gate still returns its calls, and the worker dials them.
 -- Index: primary key of workers.
 create or replace function pgdial.drain(p_worker uuid, p_why text, p_by text default session_user) returns text

@@ -1,4 +1,4 @@
--- enqueue: (nothing) -> waiting, or the call that the idempotency key already names.
+-- enqueue_many: (nothing) -> waiting, or the call that the idempotency key already names.
 -- p_owners: the owners of the keys (an API key's name, or the SQL role): one for all, or one per request.
 -- p_requests: an array of objects as in POST /calls, with idempotencyKey inside.
 -- p_wait: wait up to 2 s, instead of 50 ms, for a transaction that is writing one of the keys.
@@ -177,10 +177,13 @@ begin
     end if;
 end $$;
 
--- enqueue: one call, for SQL. Part of the caller's transaction: after a rollback nobody is rung. Wakes idle
--- workers at commit, unless `set pgdial.notify = off` (for bulk inserts). Errors are raised with a hint; the
+-- enqueue: asks for one call, and returns its id. Part of the caller's transaction: after a rollback nobody is rung.
+-- Wakes idle workers at commit, unless `set pgdial.notify = off` (for bulk inserts). Errors are raised with a hint; the
 -- same key with the same request returns the same id.
--- p_request: an object as in POST /calls, with idempotencyKey inside.
+-- Either with the fields that most calls need, as arguments; or p_request: an object as in POST /calls, with
+-- idempotencyKey inside.
+--   select pgdial.enqueue('+14155550101', 'welcome', p_idempotency_key => 'order 4711');
+--   select pgdial.enqueue('{"to": "+14155550102", "scriptId": "welcome", "timezone": "America/Chicago"}'::jsonb);
 create or replace function pgdial.enqueue(p_request jsonb) returns uuid
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -203,7 +206,6 @@ begin
                                  else 'check_violation' end;
 end $$;
 
--- The same with the fields that most calls need, as arguments.
 create or replace function pgdial.enqueue(
     p_to text, p_script_id text, p_metadata jsonb default '{}', p_campaign text default 'default',
     p_from text default null, p_priority int default 0, p_run_at timestamptz default null,

@@ -16,6 +16,7 @@
 -- emptied by housekeeping (forget_rest).
 -- Not covered: the number in the metadata of calls to others, and in unmatched events; pgdial.mentions counts
 -- those. Dead rows go with the next vacuum, backups when they expire.
+--   select pgdial.forget('+14155550101', 'Art. 17 GDPR, ticket 4711', p_dry_run => true);
 -- Index: calls_phone, calls_numbers, call_events_by_call, webhook_events_once; acts, trunks and
 -- campaigns are scanned in full.
 -- Races: rows are locked before they are judged; an enqueue that commits meanwhile is a new call.
@@ -130,6 +131,7 @@ begin
         'waiting', (select count(*) from pgdial.calls c where c.id = any (p_ids) and c.state::text = 'waiting'),
         'callEvents', (select count(*) from pgdial.call_events e where e.call_id = any (p_ids)),
         'webhookEvents', (select count(*) from pgdial.webhooks_of(p_ids) w),
+        'deliveries', (select count(*) from pgdial.deliveries d where d.call_id = any (p_ids)),
         'acts', (select count(*) from pgdial.acts a where p_last and pgdial.names_number(concat_ws(' ', a.name, a.why, a.detail), p_phone)),
         'dials', (select count(*) from pgdial.dials d where p_last and d.phone = p_phone)
             + (select count(*) from pgdial.dials_elsewhere(p_ids, p_phone) d),
@@ -231,7 +233,7 @@ begin
     insert into pgdial.forgotten (call_id, at) select i, p_now from unnest(p_ids) i on conflict do nothing;
 end $$;
 
--- empty_histories: reduce the events of these calls, and the webhooks about them, to technical facts.
+-- empty_histories: reduce the events of these calls, and the webhooks and deliveries about them, to technical facts.
 create or replace function pgdial.empty_histories(p_ids uuid[], p_pattern text) returns void
 language plpgsql volatile
 set plan_cache_mode = force_custom_plan
@@ -251,6 +253,9 @@ begin
         report = coalesce((select jsonb_object_agg(d.key, d.value) from jsonb_each(w.report) d
                            where d.key in ('kind', 'outcome', 'provider_call_id') and d.value #>> '{}' !~ p_pattern), '{}')
     where w.id in (select o from pgdial.webhooks_of(p_ids) o) and w.body <> '';
+    -- What is still to be delivered is written anew, from what is left.
+    update pgdial.deliveries d set body = null, log = '[]'
+    where d.call_id = any (p_ids) and (d.body is not null or d.log <> '[]');
 end $$;
 
 -- empty_words: what people and providers wrote elsewhere.
@@ -262,6 +267,8 @@ declare
 begin
     update pgdial.trunks t set paused_why = regexp_replace(t.paused_why, v_pattern, 'forgotten', 'g') where t.paused_why ~ v_pattern;
     update pgdial.campaigns g set paused_why = regexp_replace(g.paused_why, v_pattern, 'forgotten', 'g') where g.paused_why ~ v_pattern;
+    update pgdial.endpoints e set paused_why = regexp_replace(e.paused_why, v_pattern, 'forgotten', 'g') where e.paused_why ~ v_pattern;
+    update pgdial.endpoint_progress p set last_error = regexp_replace(p.last_error, v_pattern, 'forgotten', 'g') where p.last_error ~ v_pattern;
     update pgdial.caller_ids k set paused_why = regexp_replace(k.paused_why, v_pattern, 'forgotten', 'g') where k.paused_why ~ v_pattern;
     update pgdial.trunk_breaker b set last_fault = regexp_replace(b.last_fault, v_pattern, 'forgotten', 'g') where b.last_fault ~ v_pattern;
     update pgdial.answers a set reason = regexp_replace(a.reason, v_pattern, 'forgotten', 'g') where a.reason ~ v_pattern;
@@ -303,6 +310,7 @@ end $$;
 
 -- mentions: the columns in which the number still occurs, in whatever spelling, and in how many rows. Reads
 -- every row of every table: run it at a quiet hour.
+--   select * from pgdial.mentions('+14155550101');
 create or replace function pgdial.mentions(p_phone text) returns table (relation text, field text, mentioned bigint)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

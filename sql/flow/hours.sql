@@ -1,9 +1,14 @@
--- set_calling_hours, delete_calling_hours, set_calendar, delete_calendar: when people may be rung, as rows that a
--- person may change at run time. What is set replaces what was there as a whole; triggers record it in the audit and
--- wake the workers (sql/rules/hours.sql). Everything that is wrong is reported together in one error, one per line.
+-- set_calling_hours, delete_calling_hours, set_calendar, delete_calendar: set or delete when people may be rung, at
+-- run time. What is set replaces what was there as a whole; triggers record it in the audit and wake the workers.
+-- Everything that is wrong is reported together in one error, one per line.
+-- p_by, p_why: for the audit (acts).
+--   select pgdial.set_calling_hours('office', '{"week": "mon-fri 09:00-17:00", "timezone": "Europe/Berlin"}');
+--   select * from pgdial.delete_calling_hours('office');
+--   select pgdial.set_calendar('ours', '{"days": [{"day": "2026-12-24", "name": "Christmas Eve"}]}');
+--   select * from pgdial.delete_calendar('ours');
 
--- set_calling_hours: {"week": "mon-fri 09:00-20:00, sat 09:00-17:00", "timezone": ..., "calendar": ..., "zoneBasis": ...,
--- "source": ..., "regions": {"US-FL": {"week": ..., "timezone": ..., "calendar": ..., "source": ...}}}; a region may
+-- set_calling_hours: p_hours: {"week": "mon-fri 09:00-20:00, sat 09:00-17:00", "timezone": ..., "calendar": ...,
+-- "zoneBasis": ..., "source": ..., "regions": {"US-FL": {"week": ..., "timezone": ..., "calendar": ..., "source": ...}}}; a region may
 -- have just its week. Returns whether they are new.
 create or replace function pgdial.set_calling_hours(
     p_name text, p_hours jsonb, p_why text default null, p_by text default session_user
@@ -122,7 +127,7 @@ exception when invalid_parameter_value then
     return sqlerrm;
 end $$;
 
--- delete_calling_hours: verdict deleted, not_found, or in_use by these campaigns.
+-- delete_calling_hours: returns deleted, not_found, or in_use by these campaigns.
 create or replace function pgdial.delete_calling_hours(
     p_name text, p_why text default null, p_by text default session_user, out verdict text, out used_by text[]
 )
@@ -157,7 +162,7 @@ begin
         order by h.name = p_name desc, h.name collate "C" desc limit 1);
 end $$;
 
--- set_calendar: {"firstDay": "2026-01-01", "lastDay": "2030-12-31", "source": ..., "days": [{"day": "2026-12-25",
+-- set_calendar: p_calendar: {"firstDay": "2026-01-01", "lastDay": "2030-12-31", "source": ..., "days": [{"day": "2026-12-25",
 -- "name": "Christmas Day", "hours": "10:00-12:00"}]}: the days that have other hours than the week's; without hours,
 -- closed. What lies outside firstDay and lastDay is not known, and so closed; left out, they are the ends of the
 -- first and the last year that has a day. Returns whether it is new.
@@ -269,7 +274,7 @@ exception when datetime_field_overflow then
     return null;
 end $$;
 
--- delete_calendar: verdict deleted, not_found, or in_use by these calling hours.
+-- delete_calendar: returns deleted, not_found, or in_use by these calling hours.
 create or replace function pgdial.delete_calendar(
     p_name text, p_why text default null, p_by text default session_user, out verdict text, out used_by text[]
 )
@@ -299,6 +304,7 @@ begin
                  union select r.hours from pgdial.calling_hours_regions r where r.calendar = p_calendar order by 1);
 end $$;
 
+-- name_faults: what is wrong with a new name.
 create or replace function pgdial.name_faults(p_what text, p_name text) returns text[]
 language plpgsql immutable
 as $$
@@ -307,6 +313,7 @@ begin
         '"name" of %s has 1 to 63 lower-case letters, digits and any of - _ . @, the first a letter or a digit, as in us-sales', p_what)] end;
 end $$;
 
+-- why_faults: what is wrong with a reason.
 create or replace function pgdial.why_faults(p_why text) returns text[]
 language plpgsql immutable
 as $$
@@ -326,7 +333,9 @@ begin
 end $$;
 
 -- hours_for: what these hours say of one callee at one instant, without a call: zones and regions that count, reason
--- and message if they are closed (place_state), opensAt. p_region: as of a request (US, or US-FL).
+-- and message if they are closed, opensAt. p_basis: null = the zone basis of the hours. p_to, p_timezone, p_region: as
+-- of a request (US, or US-FL); null = not given.
+--   select pgdial.hours_for('us-tcpa', null, '+14155550101', null, null, pgdial.now());
 create or replace function pgdial.hours_for(
     p_hours text, p_basis text, p_to text, p_timezone text[], p_region text, p_at timestamptz
 ) returns jsonb

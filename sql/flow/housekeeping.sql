@@ -4,6 +4,7 @@
 -- Returns how much each step did, and under `failed` what went wrong in which; `busy`: another process is doing
 -- it. Each step is rolled back alone, and pgdial.housekeeping_steps keeps its result for doctor and the
 -- metrics. Workers run one step per statement, so that one that takes too long is also ended alone.
+--   select pgdial.housekeeping('30 days');
 -- Locks: attach and drop wait at most 200 ms; a step that times out tries again next time, so a reader with a
 -- long transaction delays nobody.
 create or replace function pgdial.housekeeping(p_keep interval, p_step text default null) returns jsonb
@@ -59,6 +60,7 @@ begin
         when 'drop_acts' then done := pgdial.drop_acts(p_now, p_keep);
         when 'drop_dials' then done := pgdial.drop_dials(p_now);
         when 'drop_list_entries' then done := pgdial.drop_list_entries(p_now);
+        when 'drop_deliveries' then done := pgdial.drop_deliveries(p_now, p_keep);
         when 'ensure_partitions' then select e.done, e.trouble into done, trouble from pgdial.ensure_partitions(p_now, 8) e;
         when 'drop_partitions' then select d.done, d.trouble into done, trouble from pgdial.drop_partitions(p_now, p_keep) d;
     end case;
@@ -267,4 +269,39 @@ begin
         order by o.until limit 10000 for update skip locked);
     get diagnostics v_n = row_count;
     return v_n;
+end $$;
+
+-- drop_deliveries: deliveries that ended a week ago, or earlier where calls are kept for less; those to endpoints that
+-- are gone; and secrets that sign no more.
+create or replace function pgdial.drop_deliveries(p_now timestamptz, p_keep interval) returns int
+language plpgsql volatile
+set enable_seqscan = off
+as $$
+declare
+    c_most constant int := 50000;
+    v_n int;
+    v_gone int;
+begin
+    delete from pgdial.endpoint_secrets s where s.until <= p_now;
+    with old as (
+        select d.endpoint, d.xid, d.seq from pgdial.deliveries d
+        where d.ended_at < p_now - least(p_keep, '7 days'::interval)
+        order by d.ended_at limit c_most for update skip locked
+    )
+    delete from pgdial.deliveries d using old o where d.endpoint = o.endpoint and d.xid = o.xid and d.seq = o.seq;
+    get diagnostics v_n = row_count;
+    -- Their ids, by jumping along the primary key.
+    with recursive known (endpoint) as (
+        (select d.endpoint from pgdial.deliveries d order by d.endpoint limit 1)
+        union all
+        select (select d.endpoint from pgdial.deliveries d where d.endpoint > k.endpoint order by d.endpoint limit 1)
+        from known k where k.endpoint is not null
+    ), left_over as (
+        select d.endpoint, d.xid, d.seq from known k join pgdial.deliveries d on d.endpoint = k.endpoint
+        where not exists (select from pgdial.endpoints e where e.id = k.endpoint)
+        limit c_most
+    )
+    delete from pgdial.deliveries d using left_over o where d.endpoint = o.endpoint and d.xid = o.xid and d.seq = o.seq;
+    get diagnostics v_gone = row_count;
+    return v_n + v_gone;
 end $$;

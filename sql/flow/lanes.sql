@@ -1,8 +1,13 @@
--- create_campaign, set_campaign, create_trunk, set_trunk: the rows that a person may change at run time.
+-- create_campaign, set_campaign, create_trunk, set_trunk: create or change a campaign or a trunk, at run time.
 -- p_changes: a JSON object; unknown fields and invalid values are reported together in one error that says what
--- to do, one per line. Calls in flight keep what they have.
--- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql): one act with the old and the new
--- values.
+-- to do, one per line. Calls in flight keep what they have. The fields are those of the API, and the columns of
+-- pgdial.campaigns and pgdial.trunks, written like this: maxAttempts.
+-- p_by, p_why: for the audit (acts), with the old and the new values.
+-- Returns whether the row is there; of create, whether it is new.
+--   select pgdial.create_campaign('spring', '{"cap": 20, "maxAttempts": 5}');
+--   select pgdial.set_campaign('spring', '{"cap": 50, "callingHours": null}', 'more agents');
+--   select pgdial.create_trunk('backup', '{"slots": 10}');
+--   select pgdial.set_trunk('backup', '{"callsPerSecond": 2}', 'as in the contract');
 create or replace function pgdial.set_campaign(
     p_name text, p_changes jsonb, p_why text default null, p_by text default session_user
 ) returns boolean
@@ -314,6 +319,7 @@ begin
         else p_value ->> 'last' ~ '^([1-9][0-9]{1,2}|1000)$' and v_number > 0 and v_number <= 1 end, false);
 end $$;
 
+-- is_length_between: is it a length of time within these bounds?
 create or replace function pgdial.is_length_between(p_text text, p_least interval, p_most interval) returns boolean
 language plpgsql stable
 as $$

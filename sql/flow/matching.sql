@@ -1,5 +1,5 @@
--- cancel_matching, redrive_matching, resolve_matching, recheck_matching: what becomes of the calls that a filter
--- matches (fields: sql/rules/filter.sql). One batch at a time: the next call takes the returned cursor. So no
+-- cancel_matching, redrive_matching, resolve_matching, recheck_matching: cancel, redrive, resolve or recheck the calls
+-- that a filter matches (its fields: pgdial.read_filter). One batch at a time: the next call takes the returned cursor. So no
 -- transaction holds thousands of rows for long, and no call is visited twice in one run: neither one that was
 -- refused, nor one that was redriven and has failed again meanwhile.
 -- p_why: required, for the audit. p_limit: calls per batch, 1 to 10,000.
@@ -12,6 +12,10 @@
 -- one event per call.
 -- Cost: bounded by the rows visited: for a cancel all waiting calls (of its campaign), once per batch;
 -- otherwise 200,000, or 1,000,000 in a dry run. A batch may be empty and still have a cursor.
+--   select pgdial.cancel_matching('{"campaign": "default", "state": "waiting"}', 'the offer is over', p_dry_run => true);
+--   select pgdial.redrive_matching('{"state": "failed", "outcome": ["no_answer", "busy"]}', 'another round');
+--   select pgdial.resolve_matching('{"campaign": "default"}', 'not_placed', 'their API was down');
+--   select pgdial.recheck_matching('{"all": true}', 'the limit was raised');
 -- Races: each call is judged again under its own lock; a locked one is counted as locked_out and left to the
 -- next run.
 create or replace function pgdial.cancel_matching(
@@ -173,6 +177,7 @@ begin
     from pgdial.matching(pgdial.read_filter(p_filter || '{"all": true}'), 'any', p_cursor, p_limit, 200000) m;
 end $$;
 
+-- check_batch: an error that says what is wrong with a reason or a limit.
 create or replace function pgdial.check_batch(p_why text, p_limit int) returns void
 language plpgsql stable
 as $$
@@ -184,6 +189,7 @@ begin
     end if;
 end $$;
 
+-- batch_answer: what a batch returns.
 create or replace function pgdial.batch_answer(p_dry_run boolean, p_ids uuid[], p_verdicts jsonb, p_cursor text)
 returns jsonb
 language sql immutable
@@ -192,6 +198,7 @@ as $$
                               'verdicts', coalesce(p_verdicts, '{}'), 'cursor', p_cursor)
 $$;
 
+-- note_batch: the act of a batch.
 create or replace function pgdial.note_batch(
     p_act text, p_filter jsonb, p_read pgdial.call_filter, p_ids uuid[], p_verdicts jsonb, p_by text, p_why text
 ) returns void

@@ -1,7 +1,9 @@
--- pause, resume: stop and start the dialing of a campaign or a trunk, recording who and why. Calls in flight
--- are left alone. The switch is the column `paused`, so a plain UPDATE does the same: one trigger keeps the
--- columns beside it consistent, another writes the audit (sql/rules/acts.sql).
--- Returns whether the campaign or trunk exists.
+-- pause, resume: stop and start the dialing of a campaign or a trunk, or the deliveries to an endpoint, recording who
+-- and why. Calls in flight are left alone. The switch is the column `paused`, so a plain UPDATE does the same: one
+-- trigger keeps the columns beside it consistent, another writes the audit (acts).
+-- Returns whether it exists.
+--   select pgdial.pause('campaign', 'default', 'the script is wrong');
+--   select pgdial.resume('trunk', 'default');
 create or replace function pgdial.pause(p_kind text, p_name text, p_why text, p_by text default session_user)
 returns boolean
 language plpgsql volatile security definer
@@ -15,8 +17,11 @@ begin
         when 'trunk' then
             update pgdial.trunks set paused = true, paused_at = pgdial.now(), paused_by = p_by, paused_why = p_why
             where name = p_name;
+        when 'endpoint' then
+            update pgdial.endpoints set paused = true, paused_at = pgdial.now(), paused_by = p_by, paused_why = p_why
+            where name = p_name;
         else
-            raise exception 'pgdial.pause: "%" is neither campaign nor trunk', p_kind;
+            raise exception 'pgdial.pause: "%" is neither campaign, trunk nor endpoint', p_kind;
     end case;
     return found;
 end $$;
@@ -34,7 +39,8 @@ begin
     case p_kind
         when 'campaign' then update pgdial.campaigns set paused = false where name = p_name;
         when 'trunk' then update pgdial.trunks set paused = false where name = p_name;
-        else raise exception 'pgdial.resume: "%" is neither campaign nor trunk', p_kind;
+        when 'endpoint' then update pgdial.endpoints set paused = false where name = p_name;
+        else raise exception 'pgdial.resume: "%" is neither campaign, trunk nor endpoint', p_kind;
     end case;
     v_found := found;
     if p_kind = 'campaign' then
@@ -44,6 +50,7 @@ begin
     return v_found;
 end $$;
 
+-- stamp_pause: keeps the columns beside paused consistent, whoever sets it.
 create or replace function pgdial.stamp_pause() returns trigger
 language plpgsql
 as $$
@@ -65,6 +72,8 @@ create or replace trigger stamp_pause before insert or update on pgdial.trunks
 create or replace trigger stamp_pause before insert or update on pgdial.campaigns
     for each row execute function pgdial.stamp_pause();
 create or replace trigger stamp_pause before insert or update on pgdial.caller_ids
+    for each row execute function pgdial.stamp_pause();
+create or replace trigger stamp_pause before insert or update on pgdial.endpoints
     for each row execute function pgdial.stamp_pause();
 
 -- Deleting or renaming a lane that calls name would leave them waiting for ever, or in flight outside any cap.

@@ -1,11 +1,13 @@
--- redrive: terminal -> waiting, with all its attempts again, from the first of its numbers on. claim_no goes on
+-- redrive, redrive_many: terminal -> waiting, with all its attempts again, from the first of its numbers on. claim_no goes on
 -- counting, so that nothing from an earlier claim can touch a later one.
 -- p_items: [{id, by, why?, force?}]. force: a person decides that somebody who has answered is to be rung
 -- again, with all attempts until they answer. Later reports about earlier dials then hold the number, but do
 -- not end the call; the next redrive needs force again.
 -- Verdicts: waiting, not_over, needs_force (it was answered: now, or before an earlier redrive), held (nobody
 -- knows whether it still rings; detail says until when: wait, or release it), suppressed, forgotten (the number
--- is gone), unknown_campaign, campaign_over, and those of each.
+-- is gone), unknown_campaign, campaign_over, and those of pgdial.each.
+--   select pgdial.redrive('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'their line was down');
+--   select * from pgdial.redrive_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "by": "ann", "force": true}]');
 -- Index: primary key.
 create or replace function pgdial.redrive_many(p_items jsonb, p_wait boolean default false)
 returns table (ordinal int, verdict text, detail jsonb)
@@ -68,7 +70,6 @@ begin
         else 'waiting' end;
 end $$;
 
--- redrive: one call, for SQL. Returns the verdict.
 create or replace function pgdial.redrive(
     p_id uuid, p_why text default null, p_force boolean default false, p_by text default session_user
 ) returns text

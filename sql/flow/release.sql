@@ -1,5 +1,7 @@
 -- release: an operator knows that an unexplained dial is over, and frees its number.
--- Returns released, not_held, locked_out or not_found. Index: primary key.
+-- Returns released, not_held, locked_out or not_found.
+--   select pgdial.release('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'the provider says that it is over');
+-- Index: primary key.
 create or replace function pgdial.release(p_id uuid, p_why text, p_by text default session_user) returns text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -1,9 +1,11 @@
--- replay: judge kept webhook events again, after the obstacle was removed: parked ones at once, unparsable ones
+-- replay, replay_many: judge kept webhook events again, after the obstacle was removed: parked ones at once, unparsable ones
 -- as a newer adapter parses them, noted ones whose status word is known by now.
 -- p_items: [{id, report?, by, why?}]. id: of webhook_events. report: the body parsed again; without it, the
 -- stored report.
 -- Verdicts: those of a webhook; already_judged (it was judged, and has had its effect if any: a call that was
 -- redriven since must not end by it), locked_out, not_found. detail: {freed}: a slot or number was freed.
+--   select pgdial.replay(42, 'the adapter knows this status now');
+--   select * from pgdial.replay_many('[{"id": 42, "by": "ann"}]');
 -- Races: the calls are locked first, as in every verb, then the event: either the sweep, a redelivery or this
 -- applies it. What it may do to the call is still decided by judge.
 -- Index: primary keys.
@@ -85,7 +87,6 @@ begin
     return pgdial.apply_event(v_event, p_call_id, p_locked, p_now);
 end $$;
 
--- replay: one event, for SQL. Returns the verdict.
 create or replace function pgdial.replay(p_event bigint, p_why text default null, p_by text default session_user)
 returns text
 language plpgsql volatile security definer

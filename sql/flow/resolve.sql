@@ -1,11 +1,13 @@
--- resolve: a person knows the outcome of a dial that pgdial cannot explain: one in doubt, one past its
+-- resolve, resolve_many: a person knows the outcome of a dial that pgdial cannot explain: one in doubt, one past its
 -- deadline, or one that was given up as unknown.
 -- p_items: [{id, as, by, why, claim_no?}]. claim_no: the dial that is meant; without it, the one that is in
 -- doubt now. as: not_placed (nobody was rung: it waits again, its attempt not counted), or the outcome of the
 -- dial; capacity and account are not_placed.
 -- Verdicts: resolved, stale (it has been claimed again, P6), not_in_doubt (it waits, is within its deadline, or
 -- its end is known), answered (somebody spoke to us, so it was placed), under_way (its request was sent again
--- within the last minute and may ring), and those of each. detail: {state: what the call is now}.
+-- within the last minute and may ring), and those of pgdial.each. detail: {state: what the call is now}.
+--   select pgdial.resolve('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'no_answer', 'seen in the console');
+--   select * from pgdial.resolve_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "as": "not_placed", "by": "ann", "why": "seen in the console"}]');
 -- Races: a webhook or a look-up that was faster has ended the doubt. Later reports about this dial are judged
 -- like those about any dial that was put back or settled.
 -- Index: primary key.
@@ -111,7 +113,6 @@ begin
         'outcome', case when p_as <> 'not_placed' then p_as end, 'reason', case when p_as = 'not_placed' then p_as end));
 end $$;
 
--- resolve: one call, for SQL. Returns the verdict.
 create or replace function pgdial.resolve(
     p_id uuid, p_as text, p_why text, p_by text default session_user, p_claim_no bigint default null
 ) returns text
@@ -131,6 +132,7 @@ begin
     return v_verdict;
 end $$;
 
+-- check_resolution: an error that says what is wrong with a resolution.
 create or replace function pgdial.check_resolution(p_as text, p_why text) returns void
 language plpgsql stable
 as $$

@@ -2,11 +2,12 @@
 -- One identical payload per kind, which Postgres folds within a transaction.
 -- p_what: claim (a call may be due, a slot or a number free), sweep (an event is parked, a cancel is requested,
 -- a dial is in doubt) or drain (a worker was told to finish).
+--   select pgdial.wake();                              -- after a bulk insert with pgdial.notify = off
 create or replace function pgdial.wake(p_what text default 'claim') returns void
 language sql volatile
 as $$ select pg_notify('pgdial_wake', p_what) $$;
 
--- A person's UPDATE of a trunk, a campaign or the clock wakes workers too.
+-- wake_on_change: a person's UPDATE of a trunk, a campaign or the clock wakes workers too.
 create or replace function pgdial.wake_on_change() returns trigger
 language plpgsql
 as $$

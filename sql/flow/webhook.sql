@@ -274,7 +274,8 @@ begin
               and w.report ->> 'provider_call_id' = any (pgdial.spellings(p_name)) limit 1) is not null;
 end $$;
 
--- A reference is <call id>-<claim_no>; the id is a uuid, 36 characters long.
+-- reference_call, reference_claim_no: the parts of a reference, <call id>-<claim_no>; the id is a uuid, 36
+-- characters long.
 create or replace function pgdial.reference_call(p_reference text) returns uuid
 language sql immutable
 as $$ select left(p_reference, 36)::uuid $$;

@@ -3,8 +3,8 @@
 -- campaigns have a line of their own; the rest share `(others)`.
 -- A call outside its calling hours is not due: closed counts it.
 -- Cost: live rows only, nothing of the history: waiting calls by calls_claimable_by_area, calls in flight by
--- calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown; the rest is
--- configuration.
+-- calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown, at most 10,000 deliveries of each
+-- endpoint by deliveries_unfinished; the rest is configuration.
 -- Run it with enable_seqscan off: with many waiting calls the planner would rather scan the whole table.
 with n as materialized (
     select pgdial.now() as now
@@ -72,7 +72,13 @@ select jsonb_build_object(
                        join pgdial.campaigns g on g.name = l.campaign),
     'pausedItself', jsonb_build_object(
                     'trunk', (select count(*) from pgdial.trunks t where t.paused and t.paused_by = 'pgdial'),
-                    'campaign', (select count(*) from pgdial.campaigns g where g.paused and g.paused_by = 'pgdial')),
+                    'campaign', (select count(*) from pgdial.campaigns g where g.paused and g.paused_by = 'pgdial'),
+                    'endpoint', (select count(*) from pgdial.endpoints e where e.paused and e.paused_by = 'pgdial')),
+    'endpoints', (select coalesce(jsonb_agg(jsonb_build_object(
+                    'name', e.name, 'paused', e.paused, 'unfinished', p.unfinished,
+                    'lagSec', coalesce(extract(epoch from n.now - pgdial.undelivered_since(e.id)), 0),
+                    'failingSec', coalesce(extract(epoch from n.now - p.failing_since), 0))), '[]')
+                  from n cross join pgdial.endpoints e join pgdial.endpoint_progress p on p.endpoint = e.id),
     'workers', (select count(*) from alive),
     'parked', (select jsonb_build_object(
                     'events', count(w.received_at), 'oldestSec', coalesce(extract(epoch from n.now - min(w.received_at)), 0))

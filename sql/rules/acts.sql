@@ -38,7 +38,7 @@ begin
     return v_before;
 end $$;
 
--- note_change: record a change of a trunk, a campaign, a caller id or a contact limit, by whatever path it was made: a verb, the program
+-- note_change: record a change of a trunk, a campaign, a caller id, a contact limit or an endpoint, by whatever path it was made: a verb, the program
 -- itself, a plain UPDATE. One act per row, with the old and the new value of each field; an update that changes
 -- nothing leaves none.
 -- Security definer: a role that may update a trunk need not be able to write the audit.
@@ -92,6 +92,8 @@ create or replace trigger note_change after insert or update or delete on pgdial
 create or replace trigger note_change after insert or update or delete on pgdial.contact_limits
     for each row execute function pgdial.note_change();
 create or replace trigger note_change after insert or update or delete on pgdial.caller_ids
+    for each row execute function pgdial.note_change();
+create or replace trigger note_change after insert or update or delete on pgdial.endpoints
     for each row execute function pgdial.note_change();
 
 -- camel: calls_per_second -> callsPerSecond, the spelling in all JSON.

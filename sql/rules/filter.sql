@@ -48,6 +48,7 @@ begin
     return v_read;
 end $$;
 
+-- read_words: a word or an array of known words; null if there is none.
 create or replace function pgdial.read_words(p_filter jsonb, p_field text, p_known text[]) returns text[]
 language plpgsql immutable
 as $$
@@ -67,6 +68,7 @@ begin
     return v_words;
 end $$;
 
+-- read_ids: an array of ids; null if there is none.
 create or replace function pgdial.read_ids(p_ids jsonb) returns uuid[]
 language plpgsql immutable
 as $$

@@ -14,6 +14,7 @@ begin
     return least(p_campaign.cap, p_campaign.ramp_from + p_campaign.ramp_step::numeric * pgdial.ramp_steps(p_campaign, p_now), 999999999)::int;
 end $$;
 
+-- ramp_steps: how often its cap has grown.
 create or replace function pgdial.ramp_steps(p_campaign pgdial.campaigns, p_now timestamptz) returns int
 language plpgsql stable
 as $$
@@ -21,6 +22,7 @@ begin
     return greatest(0, floor(extract(epoch from p_now - pgdial.ramps_since(p_campaign)) / extract(epoch from p_campaign.ramp_every)))::int;
 end $$;
 
+-- ramps_since: when its ramp began.
 create or replace function pgdial.ramps_since(p_campaign pgdial.campaigns) returns timestamptz
 language sql immutable
 as $$ select coalesce(greatest(p_campaign.resumed_at, p_campaign.starts_at), p_campaign.created_at) $$;

@@ -31,13 +31,19 @@ declare
         'evidence', 'evidence_of', 'special_days_of',
         'export_ids', 'mentions',
         'hours_for',
+        'is_valid_key',
         'why_hours', 'longest_lease', 'with_place', 'zones_of_region', 'phone_area', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
         -- Called by them.
         'region_rules', 'place_rules', 'place_state', 'closed_rules', 'one_or_none', 'callee_zones', 'callee_regions', 'basis_of', 'opening', 'rule_opens', 'is_open_at', 'hours_of_day', 'hours_on',
         'shifted', 'plain_hours', 'read_slots', 'slots_text', 'minute_of', 'local_times', 'local_time',
+        -- And normal_phone.
+        'normal_phone', 'is_normal_phone', 'read_phone', 'spelled_phone', 'phone_in_ascii', 'located_phone', 'with_code_alone',
+        'main_plan', 'without_trunk_prefix', 'phone_length', 'phone_plans', 'phone_heads',
         -- Called by events_after.
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim', 'dialled',
-        'write_event_cursor', 'read_event_cursor', 'events_at'];
+        'write_event_cursor', 'read_event_cursor', 'events_at', 'event_named', 'from_hex',
+        -- Of deliveries.
+        'delivery_id', 'delivered_event', 'event_kinds', 'undelivered_since'];
     -- With the owner's rights, except wake, which touches no row.
     v_verbs constant text[] := array[
         'enqueue', 'enqueue_many', 'claim', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
@@ -48,7 +54,10 @@ declare
         'pause', 'resume', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk', 'add_caller_id', 'set_caller_id', 'remove_caller_id',
         'set_calling_hours', 'delete_calling_hours', 'set_calendar', 'delete_calendar',
         'set_contact_limit', 'delete_contact_limit', 'recheck_matching',
-        'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove'];
+        'create_endpoint', 'set_endpoint', 'delete_endpoint', 'rotate_endpoint', 'test_endpoint', 'resend', 'resend_span',
+        'deliver', 'deliver_no_more', 'delivered',
+        'do_not_call_add', 'do_not_call_add_many', 'do_not_call_remove',
+        'create_key', 'rotate_key', 'revoke_key', 'used_keys', 'note_unmasking', 'open_session', 'end_session'];
     v_role text;
     v_function regprocedure;
 begin
@@ -64,6 +73,8 @@ begin
         execute format('revoke all on all functions in schema pgdial from %I', v_role);
         execute format('grant usage on schema pgdial to %I', v_role);
         execute format('grant select on all tables in schema pgdial to %I', v_role);
+        -- Nobody signs but the verb that hands out deliveries.
+        execute format('revoke all on pgdial.endpoint_secrets from %I', v_role);
         for v_function in
             select p.oid from unnest(v_reads || case v_role when 'pgdial_worker' then v_verbs else '{}' end) f (name)
                  left join pg_proc p on p.proname = f.name and p.pronamespace = 'pgdial'::regnamespace

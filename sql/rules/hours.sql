@@ -161,6 +161,7 @@ exception when invalid_parameter_value then
     return array(select pgdial.local_time(z, p_at) from unnest(p_zones) with ordinality u (z, n) order by n);
 end $$;
 
+-- local_time: what the clocks of one zone show.
 create or replace function pgdial.local_time(p_zone text, p_at timestamptz) returns timestamp
 language plpgsql stable
 as $$

@@ -1,8 +1,10 @@
 -- normal_phone: a number as people write it, in E.164; null if it cannot be dialled.
 -- p_region: where it is dialled as it stands (ISO 3166, two letters): for numbers without + and country code.
 -- null = nowhere: the + is required.
--- Returns what libphonenumber parses, if that calls the number possible. The same rule as Phone::parse_in in
--- src/domain/phone.rs; a test compares both with libphonenumber.
+-- Returns what libphonenumber parses, if that calls the number possible.
+--   select pgdial.normal_phone('(415) 555-0100', 'US');
+--
+-- The same rule as Phone::parse_in in src/domain/phone.rs; a test compares both with libphonenumber.
 -- Written so that Postgres can inline it: null in, null out, but not strict. Most numbers are already in normal
 -- form, with or without separators, which the first digits show: that is far cheaper than a full parse.
 create or replace function pgdial.normal_phone(p_text text, p_region text default null) returns text

@@ -496,7 +496,8 @@ begin
                             and a.regions = string_to_array(split_part(t.line, '|', 2), ' ')
                             and a.timezone is null and a.region is null
     where t.line <> '';
-    -- phone_area: the area of an E.164 number, as calls keep it. A constant, so that an enqueue only searches an array.
+    -- A constant, so that an enqueue only searches an array.
     execute format('create or replace function pgdial.phone_area(p_phone text) returns int language sql immutable parallel safe '
         'as $f$ select (%L::int[])[width_bucket(rpad(substr(p_phone, 2, 9), 9, ''0'')::int, %L::int[])] $f$', v_areas, v_from);
 end $$;
+comment on function pgdial.phone_area(text) is 'internal: the area of an E.164 number, as calls keep it';

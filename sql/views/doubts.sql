@@ -1,6 +1,7 @@
 -- doubts: the trunks on which dials in doubt hold more than a third of the slots, with what would avoid that, as
 -- far as the platform can do it.
 -- p_trunk: null = all.
+--   select * from pgdial.doubts();
 create or replace function pgdial.doubts(p_trunk text default null)
 returns table (trunk text, slots int, in_doubt int, oldest_at timestamptz, advice text)
 language plpgsql stable

@@ -1,7 +1,7 @@
 -- events_after: what happened after a cursor, for programs that follow the events; nothing is ever skipped, and
 -- nothing is repeated from one cursor to the next.
 --   select * from pgdial.events_after('now', 0);       -- the last row's cursor: keep it
---   select * from pgdial.events_after($1, 500, '{"kind": ["completed", "failed"]}');
+--   select * from pgdial.events_after('start', 500, '{"kind": ["completed", "failed"]}');
 -- p_cursor: that of the last row seen; null or 'start' (the oldest event kept), 'now', or an instant, as in
 -- 2026-01-02T03:04:05Z: from there on, with a few events from before it.
 -- p_limit: maximum rows, 0 to 10,000; about 1 MiB of them.
@@ -246,9 +246,7 @@ begin
             null;
         end;
     elsif v_parts is not null then
-        v_found := (
-            ('x' || lpad(v_parts[3], 16, '0'))::bit(64)::bigint::text::xid8, ('x' || lpad(v_parts[4], 16, '0'))::bit(64)::bigint,
-            timestamptz 'epoch' + ('x' || lpad(v_parts[5], 16, '0'))::bit(64)::bigint * '1 microsecond'::interval);
+        v_found := pgdial.event_named(v_parts[3:5]);
         if v_parts[1] <> split_part(p_place, '-', 1) then
             raise exception 'the cursor is of another database, or of this one before it was restored: %', c_again
                 using errcode = 'PDMOV';
@@ -275,6 +273,19 @@ begin
     raise exception 'not a cursor: give one back as it was, or "start", "now", or an instant as in 2026-01-02T03:04:05Z'
         using errcode = 'invalid_parameter_value';
 end $$;
+
+-- event_named: the event whose xid, seq and instant are written like this, as in a cursor.
+create or replace function pgdial.event_named(p_parts text[]) returns pgdial.event_cursor
+language sql stable
+as $$
+    select row(pgdial.from_hex(p_parts[1])::text::xid8, pgdial.from_hex(p_parts[2]),
+               timestamptz 'epoch' + pgdial.from_hex(p_parts[3]) * '1 microsecond'::interval)::pgdial.event_cursor
+$$;
+
+-- from_hex: the number that these hex digits are.
+create or replace function pgdial.from_hex(p_text text) returns bigint
+language sql immutable parallel safe
+as $$ select ('x' || lpad(p_text, 16, '0'))::bit(64)::bigint $$;
 
 -- events_at: a position before every event of this instant or later, except those of transactions that were
 -- open for longer than a minute. Bisects the range of transactions, along which time rises except for small

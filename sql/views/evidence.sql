@@ -1,5 +1,6 @@
 -- evidence: for an auditor, why each dial of a call was allowed and what came of it, as JSON. Null: there is no such
 -- call. Everything is read from the history; nothing is kept for it but `allowed` in the event of the claim.
+--   select jsonb_pretty(pgdial.evidence('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90'));
 -- Cost: the histories of all calls to the call's numbers.
 create or replace function pgdial.evidence(p_id uuid) returns jsonb
 language plpgsql stable

@@ -15,6 +15,10 @@ limit 50000;
 
 -- waiting_calls: per campaign, how many wait, how many are due, and since when the oldest is.
 -- Cost: an index entry for each waiting call.
+--   waiting        calls in the state waiting
+--   due            those of them whose run_at has come
+--   oldest_due_at  the run_at of the one that has been due for longest; null: none is due
+--   next_run_at    when the next of the others falls due; null: there is none
 create or replace view pgdial.waiting_calls as
 with n as materialized (select pgdial.now() as now)
 select c.campaign, count(*) as waiting, count(*) filter (where c.run_at <= n.now) as due,
@@ -25,6 +29,7 @@ where c.state = 'waiting'
 group by c.campaign;
 
 -- live_calls: the slots in use, oldest first.
+--   age  time since its claim
 create or replace view pgdial.live_calls as
 select c.id, c.phone, c.campaign, c.trunk, c.state::text as state, c.attempt, c.claim_no, c.claimed_at,
        (select pgdial.now()) - c.claimed_at as age, c.answered_at, c.deadline_at, c.provider_call_id,
@@ -35,6 +40,8 @@ order by c.claimed_at;
 
 -- call_overview: calls by campaign and state. since is null if all of them are counted; else only those that
 -- ended since then.
+--   calls  how many there are
+--   since  from when on ended calls are counted; null: all are
 create or replace view pgdial.call_overview as
 select c.campaign, 'waiting' as state, count(*) as calls, null::timestamptz as since
 from pgdial.calls c where c.state = 'waiting' group by c.campaign
@@ -46,6 +53,14 @@ select e.campaign, e.state, count(*), min(min(e.ended_at)) over () from pgdial.l
 
 -- campaign_progress: what each campaign has left to do, whether it may dial now, and how its calls ended since
 -- then (see latest_ended).
+--   campaign         the name of the campaign
+--   in_flight        its calls that hold a slot
+--   room             how many more could be claimed now
+--   reason           why that is 0 (pgdial.lanes); null: it is not
+--   completed        its latest calls that ended so
+--   failed           those that ended so
+--   ended_otherwise  those that were canceled, expired or suppressed
+--   since            from when on ended calls are counted; null: none has ended lately
 create or replace view pgdial.campaign_progress as
 select g.name as campaign, g.trunk, g.weight, g.cap, g.paused, l.in_flight, l.room, l.reason,
        coalesce(w.waiting, 0) as waiting, coalesce(w.due, 0) as due, w.oldest_due_at,
@@ -65,6 +80,8 @@ from pgdial.campaigns g
 -- calls_by_state: how many calls there are in each state. Exact for those in flight, for up to a million
 -- waiting ones and for up to 10,000 of each other state; beyond that estimated from Postgres's statistics, with
 -- is_estimated.
+--   calls         how many there are in it
+--   is_estimated  whether that is an estimate
 create or replace view pgdial.calls_by_state as
 with recursive known (campaign) as (
     -- The campaigns with finished calls, by jumping along the index.
@@ -98,6 +115,7 @@ from counted n left join estimated e on e.state = n.state;
 
 -- stuck_calls: in flight past their lease or deadline, unresolved, or still up after a cancel request; and
 -- numbers held because nobody knows how a dial ended.
+--   why  what is odd about it, in words
 create or replace view pgdial.stuck_calls as
 select c.id, c.phone, c.campaign, c.trunk, c.state::text as state, c.attempt, c.claimed_at, c.deadline_at, c.hold_until,
        case when c.state = 'dialing' then 'its lease is over'
@@ -113,7 +131,22 @@ where (c.state = 'dialing' and c.lease_until <= n.now)
    or c.state = 'unresolved'
    or c.hold_until > n.now;
 
--- attempts: one row per dial, from the history. number: which of the call's numbers; null: it has one only.
+-- attempts: one row per dial, from the history.
+--   attempt           which attempt of the call it was
+--   number            which of the call's numbers it rang, from 1; null: the call has one only
+--   trunk             on which it was dialled
+--   claimed_at        when the claim took it
+--   in_call_at        when the provider accepted it; null: it has not, or its end was reported first
+--   provider_call_id  the provider's own id of it; null: not known
+--   ended_at          when it ended; null: it has not
+--   ended_as          the event that ended it: completed, retried, failed, canceled, deferred, suppressed or expired
+--   outcome           how it ended; null: it has not, or nobody was rung
+--   why               the reason in words; null: none was given
+--   result            fields of the provider's reports about it; null: none
+--   caller_id         what it was dialled from; null: the trunk's own number
+--   disposition       what the conversation came to; null: nobody said
+--   callback_at       when the callee asked to be called back; null: they did not
+--   allowed           why it was allowed, for pgdial.evidence; null: nothing but the do-not-call list was asked
 create or replace view pgdial.attempts as
 select a.call_id, a.claim_no, a.attempt, (a.detail ->> 'number')::int as number, a.detail ->> 'trunk' as trunk, a.at as claimed_at,
        d.at as in_call_at, coalesce(d.detail ->> 'provider_call_id', e.detail ->> 'provider_call_id') as provider_call_id,

@@ -2,6 +2,7 @@
 -- waiting call is counted once: suppressed, expired, capped (a contact limit), later (not due yet), closed by reason
 -- (its calling hours), or now. It reads only.
 -- p_at: null = when the campaign starts, or now. Null if there is no such campaign.
+--   select jsonb_pretty(pgdial.preview_campaign('default'));
 -- Cost: one walk of the campaign's waiting calls; hours are judged once for each area, limits only for numbers that
 -- were dialled recently.
 create or replace function pgdial.preview_campaign(p_name text, p_at timestamptz default null) returns jsonb

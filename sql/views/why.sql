@@ -1,5 +1,6 @@
 -- why: why is this call not being dialled, what is it waiting for, or how did it end? Every reason that holds
 -- now, in the order in which they must change; it shares pgdial.lanes with the claim.
+--   select * from pgdial.why('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90');
 -- Returns position, reason, message, object (what it is about), until (when it changes by itself at the latest,
 -- if known). Zero rows: there is no such call.
 -- `next` is returned only if there is no other reason, and a claim right now, with enough permits, would take

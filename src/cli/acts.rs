@@ -22,7 +22,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "ACT")]
     pub act: Option<String>,
     /// Only acts on this kind of object: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`,
-    /// `worker`, `number`, `caller_id`, `calls` or `cluster`.
+    /// `worker`, `number`, `caller_id`, `key`, `calls` or `cluster`.
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
     /// Only acts on the object with this name.

@@ -4,6 +4,7 @@
 use std::{error::Error as StdError, fmt, io, process::ExitCode};
 
 use crate::{
+    app,
     config::Problems,
     db::{self, Refusal},
     flow::{self, lanes::ChangeError},
@@ -146,6 +147,12 @@ impl<E: StdError + 'static> From<E> for Failure {
 fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
     if let Some(refusal) = cause.downcast_ref() {
         return Some(of_refusal(refusal));
+    }
+    if let Some(error @ app::Error::NoKeys { .. }) = cause.downcast_ref() {
+        let failure = Failure::setting(error.to_string());
+        return Some(failure.hint(
+            "`pgdial keys create NAME --scope SCOPE` makes one; PGDIAL_API_KEYS sets one; an address of loopback needs none",
+        ));
     }
     if let Some(error @ db::Error::BadUrl(_)) = cause.downcast_ref() {
         return Some(Failure::setting(error.to_string()));

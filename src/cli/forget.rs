@@ -140,6 +140,7 @@ fn words(what: &str) -> &str {
         "calls" => "calls",
         "waiting" => "of them waiting, to be canceled",
         "callEvents" => "events of these calls",
+        "deliveries" => "deliveries of these events to endpoints",
         "webhookEvents" => "webhooks about them",
         "acts" => "acts that name the number",
         "doNotCall" => "entries of the do-not-call list",

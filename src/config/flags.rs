@@ -148,6 +148,15 @@ pub struct Flags {
         allow_negative_numbers = true
     )]
     pub largest_webhook: Option<String>,
+    /// Networks that events may be delivered to although they are not public, and over http:// too, comma-separated:
+    /// `10.0.0.0/8,127.0.0.1`. Default: none.
+    #[arg(
+        long,
+        value_name = "NETWORK,...",
+        env = "PGDIAL_ENDPOINT_NETWORKS",
+        hide_env_values = true
+    )]
+    pub endpoint_networks: Option<String>,
     /// Migrate the database before starting. Default: false.
     #[arg(
         long,

@@ -5,8 +5,11 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 use hyper::Uri;
 use secrecy::SecretString;
 
-use super::{ApiKey, LogFormat, Problem};
-use crate::db::Targets;
+use super::{LogFormat, Problem};
+use crate::{
+    db::Targets,
+    domain::networks::{BadNetwork, Networks},
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -126,21 +129,6 @@ pub(super) fn is_open_to_others(text: &str) -> bool {
     uri.scheme_str() == Some("http") && far && !is_loopback_url(text)
 }
 
-/// Without API keys only this host may connect.
-pub(super) fn guarded(listen: SocketAddr, keys: &[ApiKey]) -> Result<(), Problem> {
-    if listen.ip().is_loopback() || !keys.is_empty() {
-        return Ok(());
-    }
-    let what = format!(
-        "is not set: listening on {listen} without keys would let everybody who reaches it order calls"
-    );
-    Err(Problem::new(
-        super::secrets::API_KEYS,
-        what,
-        super::secrets::API_KEYS_EXAMPLE,
-    ))
-}
-
 /// A whole number; `default` is the default.
 pub(super) fn number(
     range: RangeInclusive<usize>,
@@ -177,6 +165,17 @@ pub(super) fn poll(name: &str, text: Option<&str>) -> Result<Option<Duration>, P
         text.unwrap_or("30s"),
         Duration::from_millis(100)..=HOUR,
     )
+}
+
+pub(super) fn endpoint_networks(name: &str, text: Option<&str>) -> Result<Networks, Problem> {
+    let networks = text.unwrap_or_default().parse();
+    networks.map_err(|bad: BadNetwork| {
+        Problem::new(
+            name,
+            format!("names what is no network: {bad}"),
+            "10.0.0.0/8,127.0.0.1",
+        )
+    })
 }
 
 /// None: as long as the dials of the trunks may take.

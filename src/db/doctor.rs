@@ -11,7 +11,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, types::Json};
 use super::{Error, Pool, check_schema, pool::answered};
 
 mod drift;
+mod endpoints;
 mod hours;
+mod keys;
 mod queue;
 mod server;
 mod upkeep;
@@ -130,6 +132,7 @@ pub async fn examine(pool: &Pool) -> Vec<Check> {
             "housekeeping",
             upkeep::housekeeping(&mut connection).await,
         );
+        keep(&mut found, "keys", keys::look(&mut connection).await);
         keep(
             &mut found,
             "partitions",
@@ -161,6 +164,11 @@ pub async fn examine(pool: &Pool) -> Vec<Check> {
         keep(&mut found, "slots", queue::slots(&mut connection).await);
         keep(&mut found, "inbox", queue::inbox(&mut connection).await);
         keep(&mut found, "hours", hours::look(&mut connection).await);
+        keep(
+            &mut found,
+            "endpoints",
+            endpoints::look(&mut connection).await,
+        );
     }
     found
 }

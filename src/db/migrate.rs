@@ -2,8 +2,8 @@
 //!
 //! `migrations/` say what the data is: numbered, forward only, never edited after a release. `sql/rules`, `sql/flow`
 //! and `sql/views` say what may happen to it: functions and views, replaced whole after the migrations, so that one
-//! file always holds the current text. Both are applied in one transaction under one advisory lock. Nothing migrates
-//! unasked: `serve`, `api` and `work` only check.
+//! file always holds the current text. What their comments say goes into the catalog ([`comments`]). All of it happens
+//! in one transaction under one advisory lock. Nothing migrates unasked: `serve`, `api` and `work` only check.
 
 use std::{
     fmt::{self, Write as _},
@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 
 use super::{Error, Pool, fingerprints, roles};
+
+mod comments;
 
 /// Version of this binary, also recorded in `schema_history`.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -47,6 +49,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_presets", compatible_from = 1),
     migration!(7, "0007_limits", compatible_from = 1),
     migration!(8, "0008_caller_ids", compatible_from = 1),
+    migration!(9, "0009_keys", compatible_from = 1),
+    migration!(10, "0010_endpoints", compatible_from = 1),
 ];
 
 macro_rules! functions {
@@ -108,6 +112,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/apply_report",
     "rules/late_report",
     "rules/add_result",
+    "rules/deliveries",
     "flow/wake",
     "flow/enqueue",
     "flow/claim",
@@ -132,11 +137,17 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/contact_limits",
     "flow/lanes",
     "flow/caller_ids",
+    "flow/endpoints",
+    "flow/deliver",
+    "flow/delivered",
+    "flow/resend",
     "flow/hours",
     "flow/do_not_call",
     "flow/heartbeat",
     "flow/drain",
     "flow/forget",
+    "flow/keys",
+    "flow/sessions",
     "views/live_workers",
     "views/overview",
     "views/doubts",
@@ -144,6 +155,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "views/preview",
     "views/evidence",
     "views/events_after",
+    "views/verbs",
     "rules/grants",
 ];
 
@@ -223,6 +235,10 @@ pub async fn migrate_again(pool: &Pool) -> Result<Migrated, Error> {
     keep_trying(pool, Apply::Again).await
 }
 
+/// While a change of a table waits for somebody's open transaction, every verb queues behind it. So it waits for less
+/// time than a verb does.
+const WAIT_BRIEFLY: &str = "set local lock_timeout = '500ms'";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Apply {
     /// Only if missing or older.
@@ -263,11 +279,7 @@ async fn try_migrate(pool: &Pool, apply: Apply) -> Result<Migrated, Error> {
 }
 
 async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrated, Error> {
-    // While a change of a table waits for somebody's open transaction, every verb queues behind it. So it waits for
-    // less time than a verb does.
-    sqlx::query("set local lock_timeout = '500ms'")
-        .execute(&mut *tx)
-        .await?;
+    sqlx::raw_sql(WAIT_BRIEFLY).execute(&mut *tx).await?;
     check_encoding(tx).await?;
     roles::become_owner(tx).await?;
     let found = read_history(tx).await?;
@@ -293,6 +305,9 @@ async fn bring_up_to_date(tx: &mut PgConnection, apply: Apply) -> Result<Migrate
     migrated.functions = apply_functions(tx, found.as_ref(), apply).await?;
     if migrated.functions || !migrated.applied.is_empty() {
         fingerprints::keep(tx, &before).await?;
+        let migrations = MIGRATIONS.iter().map(|migration| migration.sql);
+        let functions = FUNCTIONS.iter().map(|(_, sql)| *sql);
+        comments::apply(tx, &comments::read(migrations.chain(functions))).await?;
     }
     make_partitions(tx).await?;
     // Only the first time: later it is `recover` that accepts a new place.

@@ -13,7 +13,7 @@ pub struct ActFilter {
     /// Only acts of this kind: `pause`, `resume`, `set`, `cancel`, ...
     pub act: Option<String>,
     /// Only acts on a `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`,
-    /// `caller_id`, on `calls` or on the `cluster`.
+    /// `caller_id`, `endpoint`, `key`, on `calls` or on the `cluster`.
     pub kind: Option<String>,
     /// Only acts on the campaign, trunk, worker or number with this name.
     pub name: Option<String>,

@@ -58,7 +58,7 @@ pub struct ForgetResponse {
     pub verdict: ForgetVerdict,
     /// True if nothing was done and the rest says what would be.
     pub dry_run: bool,
-    /// Rows by kind: `calls`, of them `waiting`, `callEvents`, `webhookEvents`, `acts`, `dials`, `doNotCall`.
+    /// Rows by kind: `calls`, of them `waiting`, `callEvents`, `webhookEvents`, `deliveries`, `acts`, `dials`, `doNotCall`.
     #[serde(default)]
     #[schema(example = json!({"calls": 1, "callEvents": 5}))]
     pub counts: BTreeMap<String, i64>,

@@ -41,6 +41,7 @@ pub(crate) enum Work {
     Sweep,
     Heartbeat,
     Housekeeping,
+    Deliver,
 }
 
 impl Work {
@@ -53,19 +54,20 @@ impl Work {
             Self::Sweep => "sweep",
             Self::Heartbeat => "heartbeat",
             Self::Housekeeping => "housekeeping",
+            Self::Deliver => "deliver",
         }
     }
 
     const fn late(self) -> Duration {
         match self {
-            Self::Sweep | Self::Housekeeping => LATE_SWEEP,
+            Self::Sweep | Self::Housekeeping | Self::Deliver => LATE_SWEEP,
             _ => LATE,
         }
     }
 
     /// Whether nothing is served while it fails.
     pub(crate) const fn is_vital(self) -> bool {
-        !matches!(self, Self::Housekeeping)
+        !matches!(self, Self::Housekeeping | Self::Deliver)
     }
 }
 

@@ -155,7 +155,9 @@ impl Queue {
 /// Constraints that a trunk exists.
 const TRUNK: [&str; 2] = ["campaigns_trunk_fkey", "caller_ids_trunk_fkey"];
 
-/// SQLSTATE class 22 (data) and 23 (constraints): the value is wrong, not the database.
+/// SQLSTATE class 22 (data) and 23 (constraints), and a cursor whose event is gone: the value is wrong, not the
+/// database.
 fn is_about_input(code: Option<&str>) -> bool {
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    let is_cursor = |code: &str| ["PDGON", "PDMOV"].contains(&code);
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23") || is_cursor(code))
 }

@@ -73,6 +73,16 @@ impl Queue {
         Ok(row.map(|row| row.0.0))
     }
 
+    /// Campaign of a call; none if there is no such call.
+    pub async fn campaign_of(&self, id: CallId) -> Result<Option<String>, Error> {
+        let row: Option<(String,)> =
+            sqlx::query_as("select c.campaign from pgdial.calls c where c.id = $1")
+                .bind(id.0)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map(|row| row.0))
+    }
+
     /// Why each dial of a call was allowed, and what came of it.
     pub async fn evidence(&self, id: CallId) -> Result<Option<Evidence>, Error> {
         let (evidence,): (Option<Json<Evidence>>,) = sqlx::query_as("select pgdial.evidence($1)")

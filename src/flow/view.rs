@@ -14,8 +14,10 @@ mod call;
 mod caller_id;
 mod contact_limit;
 
+mod endpoint;
 mod evidence;
 mod hours;
+mod key;
 
 mod lane;
 
@@ -28,10 +30,14 @@ mod webhook;
 pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use caller_id::CallerId;
 pub use contact_limit::ContactLimit;
+pub use endpoint::{
+    DeliveryState, Endpoint, EndpointAttempt, EndpointDelivery, EndpointDeliverySummary,
+};
 pub use evidence::{
     CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDate,
 };
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
+pub use key::{Key, KeyState};
 pub use lane::{
     AnswerGuard, Campaign, DispositionGoal, DispositionRule, Goal, OutcomeGoal, Ramp, Trunk,
     TrunkAdapter, TrunkTerms,
@@ -92,10 +98,10 @@ pub struct Act {
     #[schema(example = "pause")]
     pub act: String,
     /// What it was done to: `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`,
-    /// `caller_id`, `calls` (a batch) or `cluster`.
+    /// `caller_id`, `endpoint`, `key`, `calls` (a batch) or `cluster`.
     #[schema(example = "trunk")]
     pub kind: String,
-    /// Name of the campaign, trunk, limit, hours, calendar, worker, number or caller id; null for `calls` and `cluster`.
+    /// Name of the campaign, trunk, limit, hours, calendar, worker, number, caller id or endpoint; null for `calls` and `cluster`.
     pub name: Option<String>,
     /// Reason given, if any.
     pub why: Option<String>,

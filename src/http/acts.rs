@@ -19,7 +19,8 @@ pub(super) struct ActQuery {
     /// Only acts of this kind: `pause`, `resume`, `set`, `cancel`, ...
     #[param(pattern = r"^[^\u0000]*$")]
     act: Option<String>,
-    /// Only acts on a `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number` or `caller_id`, on `calls`
+    /// Only acts on a `campaign`, `trunk`, `calling_hours`, `calendar`, `contact_limit`, `worker`, `number`, `caller_id`,
+    /// `endpoint` or `key`, on `calls`
     /// or on the `cluster`.
     #[param(pattern = r"^[^\u0000]*$")]
     kind: Option<String>,

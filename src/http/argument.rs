@@ -14,7 +14,11 @@ use utoipa::{
     },
 };
 
-use super::{App, auth::Owner, problem::Code};
+use super::{
+    App,
+    auth::{Directory, Owner},
+    problem::Code,
+};
 
 /// An operation being described.
 pub(super) struct Described<'a> {
@@ -58,5 +62,6 @@ pub(super) trait Argument {
 
 impl Argument for State<App> {}
 impl Argument for Extension<Owner> {}
+impl Argument for Extension<Directory> {}
 impl Argument for HeaderMap {}
 impl Argument for Uri {}

@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::lines::Lines;
 use super::{
@@ -26,6 +26,7 @@ use super::{
     auth::Owner,
     body::{self, JSON},
     calls,
+    masked::{self, Masked},
     problem::{Code, Problem},
     schema::{BatchResult, BatchStatus},
 };
@@ -92,7 +93,7 @@ async fn stream(
         has_stopped: false,
     };
     let first = streamed.next().await?;
-    let kind = [(header::CONTENT_TYPE, NDJSON)];
+    let kind = (Extension(Masked), [(header::CONTENT_TYPE, NDJSON)]);
     if streamed.lines.has_ended() {
         return Ok((kind, Body::from(first)).into_response());
     }
@@ -126,6 +127,7 @@ impl Streamed {
     /// Results of the items that have arrived, one per line.
     async fn next(&mut self) -> Result<String, Problem> {
         let items = self.lines.next().await?;
+        self.owner.still().await?;
         let count = items.len();
         let trace = self.trace.as_deref();
         let results = match enqueue(&self.app, &self.owner, trace, self.next, items).await {
@@ -136,7 +138,7 @@ impl Streamed {
             }
         };
         self.next += count;
-        written(&results)
+        written(&results, self.owner.is_masked())
     }
 
     async fn next_or_stop(&mut self) -> String {
@@ -158,15 +160,21 @@ impl Streamed {
             code: Some(problem.code()),
             detail: Some(problem.detail().to_owned()),
         };
-        written(&[stopped]).unwrap_or_default()
+        written(&[stopped], self.owner.is_masked()).unwrap_or_default()
     }
 }
 
-fn written(results: &[BatchResult]) -> Result<String, Problem> {
+fn written(results: &[BatchResult], is_masked: bool) -> Result<String, Problem> {
     let mut text = String::new();
     for result in results {
-        let line = serde_json::to_string(result).map_err(|e| Problem::internal().cause(e))?;
-        text.push_str(&line);
+        let line = if is_masked {
+            let mut result = json!(result);
+            masked::mask(&mut result);
+            Ok(result.to_string())
+        } else {
+            serde_json::to_string(result)
+        };
+        text.push_str(&line.map_err(|e| Problem::internal().cause(e))?);
         text.push('\n');
     }
     Ok(text)
@@ -215,9 +223,12 @@ async fn enqueue(
     let unread: Vec<_> = items
         .into_iter()
         .map(|item| {
-            let read = item.map(|mut request| {
+            let read = item.and_then(|mut request| {
+                let campaign = owner.needs(calls::campaign_of(&request));
+                campaign.map_err(|problem| (problem.code(), problem.detail().to_owned()))?;
                 calls::put_trace(&mut request, trace);
                 requests.push(request);
+                Ok(())
             });
             read.err()
         })

@@ -59,6 +59,7 @@ pub(super) async fn create_call(
     headers: HeaderMap,
     Fields(mut wanted, _): Fields<CallRequest>,
 ) -> Result<Response, Problem> {
+    owner.needs(campaign_of(&wanted))?;
     let parent = traceparent(&headers);
     if let Some(key) = idempotency_key(&headers)? {
         put_key(&mut wanted, key)?;
@@ -91,6 +92,12 @@ pub(super) async fn create_call(
         }
         refused => Err(refusal(refused)),
     }
+}
+
+/// Campaign that a request is for. One that is no name is refused by the database.
+pub(super) fn campaign_of(wanted: &Value) -> &str {
+    let named = wanted.get("campaign").and_then(Value::as_str);
+    named.unwrap_or("default")
 }
 
 /// `traceparent` of the request. One that cannot be read is ignored.

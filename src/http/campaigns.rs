@@ -21,13 +21,17 @@ use crate::flow::view::{Campaign, Preview};
 
 /// List the campaigns.
 ///
-/// Each with its calls in flight and its room for more.
+/// Each with its calls in flight and its room for more. A key that is bound to campaigns sees those.
 #[utoipa::path(
     get, path = "/api/v1/campaigns", tag = "operations",
     responses((status = 200, description = "All of them, by name.", body = Campaigns)),
 )]
-pub(super) async fn list_campaigns(State(app): State<App>) -> Result<Json<Campaigns>, Problem> {
-    let campaigns = app.calls.campaigns(None).await?;
+pub(super) async fn list_campaigns(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+) -> Result<Json<Campaigns>, Problem> {
+    let mut campaigns = app.calls.campaigns(None).await?;
+    campaigns.retain(|campaign| owner.has(&campaign.name));
     Ok(Json(Campaigns { campaigns }))
 }
 

@@ -1,11 +1,12 @@
 //! Pages of calls.
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
     App,
+    auth::Owner,
     cursor::Cursor,
     numbers::number,
     problem::{Code, Problem},
@@ -47,8 +48,10 @@ pub(super) struct CallQuery {
 )]
 pub(super) async fn list_calls(
     State(app): State<App>,
-    Query(query): Query<CallQuery>,
+    Extension(owner): Extension<Owner>,
+    Query(mut query): Query<CallQuery>,
 ) -> Result<Json<CallPage>, Problem> {
+    query.campaign = owner.filtered(query.campaign)?;
     let limit = query.limit;
     let mut calls = app.calls.page(&query.filter()?, limit.and_one()).await?;
     let next_cursor = limit.page(&mut calls, |call| Cursor(call.id).to_string());

@@ -17,6 +17,7 @@ use super::{
     App,
     auth::Owner,
     body::{FILTER, Object},
+    masked::{self, Masked},
     problem::{Code, Problem},
     query::{self, Query},
     schema::acting::BatchRequest,
@@ -48,7 +49,7 @@ pub(super) async fn cancel_calls(
 ) -> Result<Json<BatchResponse>, Problem> {
     only_for("redrive", "force", request.force)?;
     only_for("resolve", "as", request.r#as.is_some())?;
-    let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
+    let (filter, by) = (filter(&request, &owner)?, owner.by());
     let batch = batch(&request, &filter, &by);
     Ok(Json(app.calls.cancel_matching(&batch).await?))
 }
@@ -67,7 +68,7 @@ pub(super) async fn redrive_calls(
     Object(request): Object<BatchRequest, FILTER>,
 ) -> Result<Json<BatchResponse>, Problem> {
     only_for("resolve", "as", request.r#as.is_some())?;
-    let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
+    let (filter, by) = (filter(&request, &owner)?, owner.by());
     let batch = batch(&request, &filter, &by);
     let batched = app.calls.redrive_matching(&batch, request.force).await?;
     Ok(Json(batched))
@@ -95,7 +96,7 @@ pub(super) async fn resolve_calls(
         )
     };
     let r#as = request.r#as.ok_or_else(missing)?;
-    let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
+    let (filter, by) = (filter(&request, &owner)?, owner.by());
     let batch = batch(&request, &filter, &by);
     Ok(Json(app.calls.resolve_matching(&batch, r#as).await?))
 }
@@ -116,9 +117,20 @@ pub(super) async fn recheck_calls(
 ) -> Result<Json<BatchResponse>, Problem> {
     only_for("redrive", "force", request.force)?;
     only_for("resolve", "as", request.r#as.is_some())?;
-    let (filter, by) = (Value::Object(request.filter.clone()), owner.by());
+    let (filter, by) = (filter(&request, &owner)?, owner.by());
     let batch = batch(&request, &filter, &by);
     Ok(Json(app.calls.recheck_matching(&batch).await?))
+}
+
+/// The filter of the request, within the campaigns of a key that is bound to some.
+fn filter(request: &BatchRequest, owner: &Owner) -> Result<Value, Problem> {
+    let mut filter = request.filter.clone();
+    if owner.campaigns().is_some() {
+        let named = filter.get("campaign").and_then(Value::as_str);
+        let campaign = owner.filtered(named.map(str::to_owned))?;
+        filter.insert("campaign".to_owned(), json!(campaign));
+    }
+    Ok(Value::Object(filter))
 }
 
 fn only_for(verb: &str, field: &str, is_given: bool) -> Result<(), Problem> {
@@ -192,8 +204,10 @@ pub(super) struct ExportQuery {
 )]
 pub(super) async fn export_calls(
     State(app): State<App>,
-    Query(query): Query<ExportQuery>,
+    Extension(owner): Extension<Owner>,
+    Query(mut query): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
+    query.campaign = owner.filtered(query.campaign)?;
     let format = query.format;
     let mut filter = json!(query);
     filter.as_object_mut().map(|fields| fields.remove("format"));
@@ -202,6 +216,7 @@ pub(super) async fn export_calls(
         filter,
         cursor: None,
         writer: Writer::new(format),
+        owner,
         is_over: false,
     };
     // Before the response begins, so that an invalid query gets a problem document.
@@ -218,7 +233,7 @@ pub(super) async fn export_calls(
         Ok::<_, std::io::Error>(Some((bytes, (None, pages))))
     });
     let kind = [(header::CONTENT_TYPE, format.media_type())];
-    Ok((kind, Body::from_stream(rest)).into_response())
+    Ok((Extension(Masked), kind, Body::from_stream(rest)).into_response())
 }
 
 /// State of an export that is being streamed.
@@ -227,12 +242,14 @@ struct Pages {
     filter: Value,
     cursor: Option<String>,
     writer: Writer,
+    owner: Owner,
     is_over: bool,
 }
 
 impl Pages {
     async fn next(&mut self) -> Result<Vec<u8>, Problem> {
-        let (calls, cursor) = self
+        self.owner.still().await?;
+        let (mut calls, cursor) = self
             .app
             .calls
             .export(&self.filter, self.cursor.as_deref(), PAGE)
@@ -243,6 +260,9 @@ impl Pages {
             })?;
         self.is_over = cursor.is_none();
         self.cursor = cursor;
+        if self.owner.is_masked() {
+            calls.iter_mut().for_each(masked::mask);
+        }
         let written = self.writer.write(&calls);
         written.map_err(|error| Problem::internal().cause(error))
     }

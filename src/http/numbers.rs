@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     domain::{Phone, Region},
-    flow::forget::{Forget, ForgetResponse, ForgetVerdict},
+    flow::{
+        do_not_call::Scope,
+        forget::{Forget, ForgetResponse, ForgetVerdict},
+    },
 };
 
 /// Reads a number with its region; the error says what is wrong with either.
@@ -85,6 +88,12 @@ pub(super) async fn forget_number(
     Err(refusal.until(forgot.until))
 }
 
+/// An entry of a key that is bound to campaigns holds for one of them.
+fn within(scope: &Scope, owner: &Owner) -> Result<(), Problem> {
+    // An entry without a campaign holds in others too, which none has as its name.
+    owner.needs(scope.campaign.as_deref().unwrap_or_default())
+}
+
 /// Paging of the do-not-call list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -122,9 +131,10 @@ pub(super) async fn add_do_not_call(
     Extension(owner): Extension<Owner>,
     Object(request): Object<DoNotCallRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
+    let scope = request.scope();
+    within(&scope, &owner)?;
     let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
-    let scope = request.scope();
     let added = app
         .calls
         .do_not_call_add_in(&scope, &phone, &by, &request.why);
@@ -144,9 +154,10 @@ pub(super) async fn remove_do_not_call(
     Extension(owner): Extension<Owner>,
     Object(request): Object<DoNotCallRemoveRequest>,
 ) -> Result<Json<DoNotCallResponse>, Problem> {
+    let scope = request.scope();
+    within(&scope, &owner)?;
     let phone = needed(&request.to, request.region.as_deref())?;
     let by = owner.by();
-    let scope = request.scope();
     let removed = app
         .calls
         .do_not_call_remove_in(&scope, &phone, &by, Some(&request.why));

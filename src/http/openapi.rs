@@ -22,8 +22,9 @@ use utoipa::{
 };
 
 use super::{
-    ApiKeys, every_operation, operations,
+    api, operations,
     problem::{Code, Document},
+    sign_in, without_key,
 };
 
 // Examples of bodies.
@@ -33,7 +34,7 @@ mod example;
 #[openapi(
     info(
         title = "pgdial",
-        description = "Outbound AI calls from a queue in Postgres.\n\nSend an `Authorization: Bearer <key>` where the server has API keys. Errors are RFC 9457 problem documents; `code` is stable.",
+        description = "Outbound AI calls from a queue in Postgres.\n\nSend an `Authorization: Bearer <key>` where the server has API keys. `x-scope` says which scope an operation needs of a key: `read`, `enqueue`, `operate` or `admin`, each of which includes those before it. `x-reach` says what it is about, for keys that are bound to campaigns: a `call` or the `campaign` in its path, campaigns that it has `named`, or `everything`, which is not for such keys. Errors are RFC 9457 problem documents; `code` is stable.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
         contact(name = "The pgdial authors"),
     ),
@@ -50,12 +51,16 @@ struct Frame;
 /// The whole document.
 fn document() -> openapi::OpenApi {
     let mut document = Frame::openapi();
-    document.merge(every_operation(ApiKeys::none()).document);
+    document.merge(api().merge(sign_in()).merge(without_key()).document);
     let components = document.components.get_or_insert_default();
     let security = [
         (
             "apiKey",
             SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        ),
+        (
+            "session",
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("pgdial_session"))),
         ),
         (
             "signature",
@@ -67,6 +72,10 @@ fn document() -> openapi::OpenApi {
             .security_schemes
             .insert(name.to_owned(), RefOr::T(scheme));
     }
+    let unmask = RefOr::T(operations::unmasking());
+    components
+        .parameters
+        .insert(operations::UNMASKING.to_owned(), unmask);
     flatten(&mut components.schemas);
     let schemas = json!(components.schemas);
     let mut refused = BTreeSet::new();
@@ -91,12 +100,13 @@ fn document() -> openapi::OpenApi {
     document
 }
 
-/// Merges the name and the changes of a new campaign or trunk into one object; the derived schema has two,
+/// Merges the name and the changes of a new campaign, trunk or endpoint into one object; the derived schema has two,
 /// each of which forbids the fields of the other.
 fn flatten(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, changes) in [
         ("CreateCampaignRequest", "SetCampaignRequest"),
         ("CreateTrunkRequest", "SetTrunkRequest"),
+        ("CreateEndpointRequest", "SetEndpointRequest"),
     ] {
         let Some(RefOr::T(Schema::Object(mut flat))) = schemas.get(changes).cloned() else {
             continue;

@@ -6,28 +6,35 @@
 use std::future::{Future, ready};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     handler::Handler,
     middleware::{from_fn_with_state, map_response},
     response::Response,
     routing::{MethodFilter, MethodRouter, on},
 };
 use utoipa::openapi::{
-    OpenApi,
+    ObjectBuilder, OpenApi, Ref, RefOr, Required,
     extensions::Extensions,
-    path::{Operation, PathItem},
+    path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+    schema::Type,
     security::SecurityRequirement,
 };
 
 use super::{
     App,
     argument::{Argument, Described},
-    auth::{self, ApiKeys},
+    auth::{self, Access, Directory},
     problem::{Code, Problem},
 };
 
 /// Extension that lists the codes an operation refuses with.
 pub(super) const CODES: &str = "x-problem-codes";
+/// Extension with the scope that an operation needs.
+const SCOPE: &str = "x-scope";
+/// Extension with what an operation is about, for keys that are bound to campaigns.
+const REACH: &str = "x-reach";
+/// Name of the parameter that unmasks.
+pub(super) const UNMASKING: &str = "Unmask";
 
 /// Collects handlers into [`Operations`].
 macro_rules! operations {
@@ -37,12 +44,30 @@ macro_rules! operations {
             #[derive(utoipa::OpenApi)]
             #[openapi(paths($module::$handler))]
             struct Alone;
-            operations.add(<Alone as utoipa::OpenApi>::openapi(), &$module::$handler);
+            operations.add(<Alone as utoipa::OpenApi>::openapi(), &$module::$handler, None);
         })*
         operations
     }};
 }
-pub(super) use operations;
+
+/// The same for handlers that need a key: each with the scope it needs, and what it is about.
+macro_rules! guarded {
+    ($($scope:ident $reach:ident $module:ident :: $handler:ident),* $(,)?) => {{
+        let mut operations = $crate::http::operations::Operations::default();
+        $({
+            #[derive(utoipa::OpenApi)]
+            #[openapi(paths($module::$handler))]
+            struct Alone;
+            let access = $crate::http::auth::Access {
+                scope: $crate::domain::Scope::$scope,
+                reach: $crate::http::auth::Reach::$reach,
+            };
+            operations.add(<Alone as utoipa::OpenApi>::openapi(), &$module::$handler, Some(access));
+        })*
+        operations
+    }};
+}
+pub(super) use {guarded, operations};
 
 /// Handlers with their routes and their part of the document.
 #[derive(Default)]
@@ -52,8 +77,8 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    /// Adds a handler; `alone` is a document of this operation only.
-    pub(super) fn add<H, T, A>(&mut self, mut alone: OpenApi, handler: &H)
+    /// Adds a handler; `alone` is a document of this operation only. Without `access` everybody may call it.
+    pub(super) fn add<H, T, A>(&mut self, mut alone: OpenApi, handler: &H, access: Option<Access>)
     where
         H: Handler<T, App> + Signature<A>,
         T: 'static,
@@ -66,7 +91,11 @@ impl Operations {
                     components,
                 });
                 refuse(operation, &[Code::Internal, Code::TimedOut]);
-                let route = on(method, handler.clone());
+                let mut route = on(method, handler.clone());
+                if let Some(access) = access {
+                    describe(access, operation);
+                    route = route.layer(from_fn_with_state(access, auth::guard));
+                }
                 let route = if cfg!(debug_assertions) {
                     checked(route, refusals(operation))
                 } else {
@@ -78,16 +107,9 @@ impl Operations {
         self.document.merge(alone);
     }
 
-    /// Requires an API key for all of them.
-    pub(super) fn behind(mut self, keys: ApiKeys) -> Self {
-        for operation in each_operation(&mut self.document) {
-            refuse(operation, auth::REFUSES);
-            let key = SecurityRequirement::new("apiKey", [""; 0]);
-            // The empty requirement is an alternative: a server without keys does not ask for one.
-            operation.security = Some(vec![key, SecurityRequirement::default()]);
-        }
-        let layer = from_fn_with_state(keys, auth::require_key);
-        self.router = self.router.route_layer(layer);
+    /// Lets the guards of these operations know the keys.
+    pub(super) fn behind(mut self, directory: Directory) -> Self {
+        self.router = self.router.route_layer(Extension(directory));
         self
     }
 
@@ -96,6 +118,38 @@ impl Operations {
         self.document.merge(other.document);
         self
     }
+}
+
+/// Says in the document what its guard checks.
+fn describe(Access { scope, reach }: Access, operation: &mut Operation) {
+    refuse(operation, auth::REFUSES);
+    let [key, session] = ["apiKey", "session"].map(|name| SecurityRequirement::new(name, [""; 0]));
+    // The empty requirement is an alternative: a server without keys does not ask for one.
+    operation.security = Some(vec![key, session, SecurityRequirement::default()]);
+    let needs: Extensions = [(SCOPE, scope.as_str()), (REACH, reach.as_str())]
+        .into_iter()
+        .collect();
+    operation.extensions.get_or_insert_default().merge(needs);
+    let unmask = RefOr::Ref(Ref::new(format!("#/components/parameters/{UNMASKING}")));
+    operation.parameters.get_or_insert_default().push(unmask);
+}
+
+/// The header that unmasks, which every operation with a guard takes.
+pub(super) fn unmasking() -> Parameter {
+    let reason = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(500))
+        .pattern(Some(r"^[\t -~]*[!-~][\t -~]*$"));
+    ParameterBuilder::new()
+        .name("Pgdial-Unmask")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Why numbers, metadata and results are to be shown, to a key that sees them on request; kept as an act.",
+        ))
+        .schema(Some(reason))
+        .build()
 }
 
 /// Adds codes an operation refuses with.

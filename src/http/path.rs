@@ -116,9 +116,13 @@ impl<N: Named> Argument for Name<N> {
     const REFUSES: &'static [Code] = &[Code::InvalidId, N::IS_UNKNOWN];
 
     fn describe(described: &mut Described<'_>) {
-        let parameter = parameter("name", N::WHAT, String::schema());
-        described.parameters(vec![parameter]);
+        described.parameters(vec![text("name", N::WHAT)]);
     }
+}
+
+/// A parameter that is any text.
+pub(super) fn text(name: &str, what: &str) -> Parameter {
+    parameter(name, what, String::schema())
 }
 
 fn parameter(name: &str, what: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {

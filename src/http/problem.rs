@@ -171,6 +171,11 @@ impl Problem {
         &self.detail
     }
 
+    /// Masks the detail, for a client that may not see numbers.
+    pub(super) fn mask(&mut self, mask: impl FnOnce(&mut String)) {
+        mask(self.detail.to_mut());
+    }
+
     /// The cause and its own causes in one line, for the log.
     pub(super) fn causes(&self) -> Option<String> {
         let first: &dyn StdError = self.cause.as_deref()?;

@@ -16,6 +16,8 @@ use crate::{
 };
 
 pub mod acting;
+pub mod endpoints;
+pub mod keys;
 pub mod rules;
 
 mod call;
@@ -30,6 +32,21 @@ pub enum EventData {
     Event(Box<Event>),
     /// Data of `heartbeat`.
     Heartbeat(Heartbeat),
+}
+
+/// A page of events, oldest first.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventPageBody {
+    /// In their order.
+    pub events: Vec<Event>,
+    /// `after` of the next page; keep it, also where there were no events.
+    #[schema(example = "1-7b3c-1-2a7-51-64b0c2f1a2b3c")]
+    pub next_cursor: String,
+    /// True: the next page has events already.
+    pub more: bool,
+    /// How far the events lag.
+    pub heartbeat: Heartbeat,
 }
 
 /// Result of one item of a batch.

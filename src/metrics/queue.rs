@@ -22,6 +22,7 @@ pub(crate) struct Depths {
     parked: Parked,
     paused_itself: PausedItself,
     housekeeping: Vec<Step>,
+    endpoints: Vec<Endpoint>,
     /// `None` if the server's statistics could not be read.
     #[serde(skip)]
     pub(crate) server: Option<Server>,
@@ -77,11 +78,22 @@ struct Campaign {
     reason: Option<String>,
 }
 
-/// Numbers of trunks and campaigns that have paused themselves.
+/// Numbers of trunks, campaigns and endpoints that pgdial has paused.
 #[derive(Debug, Clone, Deserialize)]
 struct PausedItself {
     trunk: u32,
     campaign: u32,
+    endpoint: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Endpoint {
+    name: String,
+    paused: bool,
+    unfinished: u32,
+    lag_sec: f64,
+    failing_sec: f64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -156,6 +168,7 @@ pub(crate) fn families(queue: Option<&Depths>) -> Vec<MetricFamily> {
         all.extend(queue.of_campaigns());
         all.extend(queue.of_the_rest());
         all.extend(queue.of_housekeeping());
+        all.extend(queue.of_endpoints());
         all.extend(queue.server.iter().flat_map(Server::families));
     }
     all.into_iter().flatten().collect()
@@ -351,11 +364,12 @@ impl Depths {
         let itself = [
             (["trunk".to_owned()], self.paused_itself.trunk),
             (["campaign".to_owned()], self.paused_itself.campaign),
+            (["endpoint".to_owned()], self.paused_itself.endpoint),
         ];
         vec![
             gauges(
                 "pgdial_paused_itself",
-                "Trunks and campaigns that have paused themselves because of what their provider said.",
+                "Trunks, campaigns and endpoints that pgdial has paused because of what their provider or they themselves said.",
                 ["kind"],
                 itself.map(|(kind, n)| (kind, f64::from(n))),
             ),
@@ -394,6 +408,38 @@ impl Depths {
                 "How long ago a step of housekeeping last succeeded; absent: it never has.",
                 ["step"],
                 done,
+            ),
+        ]
+    }
+}
+
+impl Depths {
+    fn of_endpoints(&self) -> Vec<Option<MetricFamily>> {
+        let family = |name, help, value: fn(&Endpoint) -> f64| {
+            let all = self.endpoints.iter();
+            let values = all.map(|endpoint| ([endpoint.name.clone()], value(endpoint)));
+            gauges(name, help, ["endpoint"], values)
+        };
+        vec![
+            family(
+                "pgdial_endpoint_paused",
+                "1 while nothing is delivered to the endpoint.",
+                |endpoint| f64::from(u8::from(endpoint.paused)),
+            ),
+            family(
+                "pgdial_endpoint_unfinished",
+                "Deliveries that are not over, up to 10000; further events wait in the log.",
+                |endpoint| f64::from(endpoint.unfinished),
+            ),
+            family(
+                "pgdial_endpoint_lag_seconds",
+                "Age of the oldest event that the endpoint may not have got; 0: it has them all.",
+                |endpoint| endpoint.lag_sec,
+            ),
+            family(
+                "pgdial_endpoint_failing_seconds",
+                "For how long every attempt to deliver to the endpoint has failed; 0: the last one succeeded.",
+                |endpoint| endpoint.failing_sec,
             ),
         ]
     }
@@ -439,7 +485,8 @@ mod tests {
                 "breakerOpen": false, "inFlight": 3, "inDoubt": 1, "stuck": 0, "workers": 1}],
             "campaigns": [{"name": "default", "trunk": "default", "paused": false, "cap": null, "reason": "trunk_paused"},
                 {"name": "a\"b\\c\nd", "trunk": "default", "paused": true, "cap": 2, "reason": null}],
-            "pausedItself": {"trunk": 1, "campaign": 0}, "housekeeping": [{"step": "drop_acts", "failures": 2, "doneSec": 61.5},
+            "endpoints": [{"name": "crm", "paused": false, "unfinished": 3, "lagSec": 2.5, "failingSec": 0}],
+            "pausedItself": {"trunk": 1, "campaign": 0, "endpoint": 0}, "housekeeping": [{"step": "drop_acts", "failures": 2, "doneSec": 61.5},
                 {"step": "drop_partitions", "failures": 0, "doneSec": null}]});
         let server = json!({"tables": [{"name": "calls", "dead": 7}],
             "oldestSnapshotSec": 0.25, "notificationUsage": 0});
@@ -468,6 +515,7 @@ mod tests {
             "pgdial_paused_itself{kind=\"trunk\"} 1",
             "pgdial_campaign_blocked{campaign=\"default\",reason=\"trunk_paused\"} 1",
             "pgdial_workers 1",
+            "pgdial_endpoint_lag_seconds{endpoint=\"crm\"} 2.5",
             "pgdial_table_dead_rows{table=\"calls\"} 7",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

@@ -9,6 +9,7 @@ mod refused;
 mod reports;
 mod rules;
 mod stopped;
+mod webhooks;
 
 use std::{path::Path, time::Duration};
 
@@ -48,6 +49,9 @@ pub(crate) enum Scenario {
     FailoverSync,
     /// A failover to an asynchronous standby.
     FailoverAsync,
+    /// Events delivered to endpoints, one dead and one slow, while everything is killed. Not among the others: it also
+    /// judges how soon they come, for which it needs the machine to itself.
+    Webhooks,
     /// 20,000 calls over twelve countries at closing times, clock changes and holidays. Not among the others: it takes
     /// a quarter of an hour, and as much of the machine.
     Rules,
@@ -103,6 +107,7 @@ impl Scenario {
             Self::Claimers => claimers::play().await,
             Self::FailoverSync => failover::synchronous(seed).await,
             Self::FailoverAsync => failover::asynchronous(seed).await,
+            Self::Webhooks => webhooks::play().await,
             Self::Rules => rules::play().await,
         }
     }

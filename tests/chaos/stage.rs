@@ -82,6 +82,10 @@ impl Stage {
                 format!("{}://{}", setup.speak.webhook_scheme(), door.address),
             ),
             ("PGDIAL_LOG".to_owned(), "info".to_owned()),
+            (
+                "PGDIAL_ENDPOINT_NETWORKS".to_owned(),
+                "127.0.0.0/8".to_owned(),
+            ),
         ]);
         let mut trunks = Vec::new();
         for trunk in &setup.trunks {

@@ -72,7 +72,12 @@ async fn without_the_right_key_the_api_answers_nothing_and_the_rest_answers() {
                 (401, "unauthorized"),
                 "{method} {path}"
             );
-            assert_eq!(answer.header("www-authenticate"), "Bearer");
+            let challenge = if authorization == "Bearer two" {
+                "Bearer error=\"invalid_token\""
+            } else {
+                "Bearer"
+            };
+            assert_eq!(answer.header("www-authenticate"), challenge);
         }
     }
     assert_eq!(

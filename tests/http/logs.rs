@@ -138,7 +138,8 @@ async fn a_fault_of_ours_is_logged_once_with_its_cause_and_the_request_id() {
     let errors: Vec<_> = text.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(errors.len(), 2, "{errors:#?}");
     assert!(
-        errors[0].contains("pgdial.calls") && errors[0].contains(failed.header("x-request-id"))
+        errors[0].contains("pgdial.calls") && errors[0].contains(failed.header("x-request-id")),
+        "{errors:#?}"
     );
     assert!(
         errors[1].contains("at the disco") && errors[1].contains(panicked.header("x-request-id"))

@@ -33,6 +33,8 @@ mod accounts;
 /// The edge: panics, keys, ids, health, metrics, slow clients.
 mod edge;
 
+mod endpoints;
+
 /// Malformed HTTP, and HTTP that two readers could split differently.
 mod raw;
 mod ready;
@@ -48,6 +50,9 @@ mod openapi;
 mod traces;
 
 mod metrics;
+
+/// Keys: every operation with every kind of key, and what each sees.
+mod keys;
 
 /// What is logged, and what must never be.
 mod logs;

@@ -1,9 +1,11 @@
+use std::collections::HashMap;
+
 use pgdial::{flow::heartbeat::Worker, provider::signature::sign_plain};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    support::{SECRETS, Send, World, secrets},
+    support::{SECRETS, Send, ServerOptions, World, secrets},
     webhooks,
 };
 
@@ -51,6 +53,22 @@ async fn every_operation_of_the_document_is_served() {
     assert!(count > 40, "{count}");
 }
 
+/// The key of the examples.
+const EXAMPLE: &str = "pgdial_0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071";
+
+/// The same, as a server is told it.
+const NAMED: &str = "boss:pgdial_0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071";
+
+/// A server with a key where the operation is about keys, which close one without.
+async fn world_for(operation: &str) -> World {
+    let is_about_keys = ["rotate_key", "revoke_key", "open_session"].contains(&operation);
+    World::with(ServerOptions {
+        api_keys: if is_about_keys { NAMED } else { "" },
+        ..ServerOptions::default()
+    })
+    .await
+}
+
 /// A path of this operation, at which its example can be taken.
 async fn prepared(world: &World, operation: &str, path: &str) -> String {
     let to = "+14155550199";
@@ -73,6 +91,32 @@ async fn prepared(world: &World, operation: &str, path: &str) -> String {
             let new = json!({ "number": "+14155550199", "pool": "us-sales" });
             let added = world.send("POST", "/api/v1/caller-ids", &new).await;
             assert_eq!(added.status, 201, "{}", added.text);
+            String::new()
+        }
+        "rotate_key" | "revoke_key" => {
+            let key = json!({ "scope": "read" });
+            let made = world.calls.create_key("default", &key, "ann", None).await;
+            assert!(made.unwrap().is_some());
+            String::new()
+        }
+        "open_session" => String::new(),
+        id if path.contains("/endpoints/{name}") => {
+            let url = "https://crm.example.com/";
+            let new = json!({ "name": "default", "url": url, "kinds": ["waiting"] });
+            let made = world.send("POST", "/api/v1/endpoints", &new).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            if id == "resend_event" {
+                world.enqueue(to).await;
+                let sender = Uuid::new_v4();
+                let due = world
+                    .calls
+                    .deliver(sender, &HashMap::new(), true)
+                    .await
+                    .unwrap();
+                return path
+                    .replace("{name}", "default")
+                    .replace("{delivery}", &due.due[0].id);
+            }
             String::new()
         }
         "redrive_call" => {
@@ -110,9 +154,10 @@ async fn every_body_has_an_example_and_those_of_requests_are_taken() {
             for (kind, content) in bodies.into_iter().flatten() {
                 assert!(!content["example"].is_null(), "{id}");
                 let body = content["example"].to_string();
-                let world = World::new().await;
+                let world = world_for(id).await;
                 let answer = world
                     .ask(&method.to_uppercase(), &prepared(&world, id, path).await)
+                    .header("authorization", format!("Bearer {EXAMPLE}"))
                     .header("content-type", kind)
                     .header(
                         "x-signature",

@@ -187,6 +187,7 @@ impl World {
                 .filter_map(|key| key.split_once(':'))
                 .collect(),
             trunks: trunks(options.trunk),
+            is_open: true,
             time_limit: options.time_limit,
             most_streams: options.most_streams,
             largest_webhook: options.largest_webhook,

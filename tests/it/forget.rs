@@ -436,3 +436,41 @@ async fn sql_says_what_it_cannot_take() {
         assert!(message.contains(words), "{message}");
     }
 }
+
+/// What was delivered is erased here, and what still waits to be delivered tells nothing any more.
+#[tokio::test]
+async fn deliveries_forget_too() {
+    let db = TestDb::new().await;
+    db.list_nobody().await;
+    let url = "https://crm.example.com";
+    db.endpoint("crm", url, &["waiting", "completed", "forgotten"])
+        .await;
+    let call = db.completed(&number(1)).await;
+    let first = db.deliver().await.remove(0);
+    let answer = pgdial::flow::delivered::Response {
+        status: 500,
+        body: format!("who is {}?", number(1)),
+        ..Default::default()
+    };
+    db.record(&first, Ok(answer)).await;
+    assert!(
+        places(&db, DIGITS)
+            .await
+            .contains(&"deliveries.body".to_owned())
+    );
+    let answer = forget(&db).await;
+    assert_eq!(answer.counts["deliveries"], 2);
+    assert_eq!(places(&db, DIGITS).await, [""; 0]);
+    db.forward("10 seconds").await;
+    for kind in ["waiting", "completed", "forgotten"] {
+        let due = db.deliver().await.remove(0);
+        let body: serde_json::Value = serde_json::from_str(&due.body).unwrap();
+        assert_eq!(body["data"]["kind"], kind);
+        assert_eq!(body["data"]["callId"], json!(call));
+        assert_eq!(
+            (&body["data"]["to"], &body["data"]["metadata"]),
+            (&json!(null), &json!({}))
+        );
+        db.answered(&due, 200).await;
+    }
+}

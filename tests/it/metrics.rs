@@ -39,6 +39,8 @@ async fn after_a_small_run(machine: &Machine) -> String {
              values ('spring', 'default', 2, true, 'because')",
         )
         .await;
+    let url = "https://crm.example.com";
+    machine.db.endpoint("crm", url, &["forgotten"]).await;
     let client = reqwest::Client::new();
     for n in 0..3 {
         let url = format!("http://{}/api/v1/calls", machine.api);

@@ -55,7 +55,7 @@ async fn a_plain_update_pauses_as_well_and_is_dated() {
 }
 
 #[tokio::test]
-async fn sql_pauses_and_refuses_what_is_neither_campaign_nor_trunk() {
+async fn sql_pauses_and_refuses_what_cannot_be_paused() {
     let db = TestDb::new().await;
     let mut session = db.session().await;
     let pause = "pgdial.pause('trunk', 'default', 'fire')";
@@ -63,5 +63,8 @@ async fn sql_pauses_and_refuses_what_is_neither_campaign_nor_trunk() {
     let resume = "pgdial.resume('trunk', 'default')";
     assert_eq!(ask(&mut session, resume).await, "true");
     let (_, message) = refusal(&mut session, "select pgdial.pause('moon', 'default', 'x')").await;
-    assert!(message.contains("neither campaign nor trunk"), "{message}");
+    assert!(
+        message.contains("neither campaign, trunk nor endpoint"),
+        "{message}"
+    );
 }

@@ -5,6 +5,7 @@ mod database;
 pub(crate) mod pages;
 pub(crate) mod path;
 pub(crate) mod processes;
+pub(crate) mod receiver;
 pub(crate) mod wire;
 
 pub(crate) use self::database::{ROLES, TestDb, environment, url_as};

@@ -120,8 +120,9 @@ pub(super) async fn rights(connection: &mut PgConnection) -> Looked {
     .fetch_one(&mut *connection)
     .await?;
     let (unread,): (Vec<String>,) = sqlx::query_as(
+        // Secrets are read by the verbs alone.
         "select array(select k.relname::text from pg_class k \
-             where k.relnamespace = 'pgdial'::regnamespace and k.relkind in ('r', 'p', 'v') \
+             where k.relnamespace = 'pgdial'::regnamespace and k.relkind in ('r', 'p', 'v') and k.relname <> 'endpoint_secrets' \
                and not has_table_privilege(k.oid, 'select') order by 1)",
     )
     .fetch_one(connection)

@@ -153,7 +153,7 @@ fn connections(settings: &Settings) -> Check {
     let message = format!("{left} of {most} connections{whose} are free");
     if left < 20 {
         let repair = format!(
-            "a serve process takes up to 17, an api or a work 9: {raise}, or look who has them (pg_stat_activity)"
+            "a serve process takes up to 18, an api or a work 9: {raise}, or look who has them (pg_stat_activity)"
         );
         Check::warn("connections", message, repair)
     } else {

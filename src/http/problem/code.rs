@@ -13,6 +13,7 @@ pub enum Code {
     BodyUnreadable,
     Unauthorized,
     WebhookRejected,
+    Forbidden,
     NoSuchRoute,
     NotFound,
     NoSuchCampaign,
@@ -20,8 +21,11 @@ pub enum Code {
     NoSuchCallerId,
     NoSuchWorker,
     NoSuchContactLimit,
+    NoSuchEndpoint,
+    NoSuchDelivery,
     NoSuchCallingHours,
     NoSuchCalendar,
+    NoSuchKey,
     MethodNotAllowed,
     BodyTooSlow,
     IdempotencyKeyLocked,
@@ -52,6 +56,7 @@ pub enum Code {
     Refused,
     Internal,
     NoRoom,
+    TooManyAttempts,
     Unavailable,
     TooManyStreams,
     TimedOut,
@@ -59,11 +64,12 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 51] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
         Self::WebhookRejected,
+        Self::Forbidden,
         Self::NoSuchRoute,
         Self::NotFound,
         Self::NoSuchCampaign,
@@ -71,8 +77,11 @@ impl Code {
         Self::NoSuchCallerId,
         Self::NoSuchWorker,
         Self::NoSuchContactLimit,
+        Self::NoSuchEndpoint,
+        Self::NoSuchDelivery,
         Self::NoSuchCallingHours,
         Self::NoSuchCalendar,
+        Self::NoSuchKey,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
         Self::IdempotencyKeyLocked,
@@ -103,6 +112,7 @@ impl Code {
         Self::Refused,
         Self::Internal,
         Self::NoRoom,
+        Self::TooManyAttempts,
         Self::Unavailable,
         Self::TooManyStreams,
         Self::TimedOut,
@@ -120,6 +130,7 @@ impl Code {
                 S::UNAUTHORIZED,
                 "The webhook is not believed",
             ),
+            Self::Forbidden => ("forbidden", S::FORBIDDEN, "The key may not do this"),
             Self::NoSuchRoute => ("no_such_route", S::NOT_FOUND, "There is nothing here"),
             Self::NotFound => ("not_found", S::NOT_FOUND, "There is no such call"),
             Self::NoSuchCampaign => (
@@ -139,6 +150,16 @@ impl Code {
                 S::NOT_FOUND,
                 "No contact limit has this name",
             ),
+            Self::NoSuchEndpoint => (
+                "no_such_endpoint",
+                S::NOT_FOUND,
+                "No endpoint has this name",
+            ),
+            Self::NoSuchDelivery => (
+                "no_such_delivery",
+                S::NOT_FOUND,
+                "There is no such event to deliver",
+            ),
             Self::NoSuchCallingHours => (
                 "no_such_calling_hours",
                 S::NOT_FOUND,
@@ -149,6 +170,7 @@ impl Code {
                 S::NOT_FOUND,
                 "No calendar has this name",
             ),
+            Self::NoSuchKey => ("no_such_key", S::NOT_FOUND, "No key of this name is in use"),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 S::METHOD_NOT_ALLOWED,
@@ -258,6 +280,11 @@ impl Code {
                 "no_room",
                 S::TOO_MANY_REQUESTS,
                 "There is no room for it now",
+            ),
+            Self::TooManyAttempts => (
+                "too_many_attempts",
+                S::TOO_MANY_REQUESTS,
+                "Too many wrong keys",
             ),
             Self::Unavailable => (
                 "unavailable",

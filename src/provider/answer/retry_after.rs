@@ -16,7 +16,7 @@ const LONGEST: f64 = 86_400.0;
 const MOMENT: (f64, f64) = (1e9, 1e12);
 
 /// Seconds to wait: from `retry-after`, else another header, else the body.
-pub(in crate::provider) fn seconds(headers: &HeaderMap, body: &Value) -> Option<u32> {
+pub(crate) fn seconds(headers: &HeaderMap, body: &Value) -> Option<u32> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let now = text(header::DATE.as_str()).and_then(date);
     let span = |name: &str| text(name).and_then(|text| span(text, now));

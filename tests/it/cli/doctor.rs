@@ -715,3 +715,30 @@ async fn calling_hours_that_cannot_be_judged_are_found() {
         &["trunk default has no pace", "--calls-per-second 1"],
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_soon_end_and_those_that_nobody_uses_are_found() {
+    let machine = Machine::new().await;
+    let (_, told) = examined(&machine, |_| {});
+    assert_eq!(said(&told, "keys", "warn"), [""; 0]);
+    let db = &machine.db;
+    db.sql("select pgdial.create_key(k, '{\"scope\": \"read\"}') from unnest(array['crm', 'desk', 'old', 'gone']) k")
+        .await;
+    db.sql("update pgdial.keys set expires_at = pgdial.now() + interval '13 days' where name = 'crm'; \
+            update pgdial.keys set created_at = pgdial.now() - interval '91 days' where name in ('desk', 'old'); \
+            update pgdial.keys set used_at = pgdial.now() - interval '89 days' where name = 'desk'; \
+            update pgdial.keys set revoked_at = pgdial.now(), created_at = '2000-01-01' where name = 'gone'")
+        .await;
+    let (_, told) = examined(&machine, |_| {});
+    let found = said(&told, "keys", "warn");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("the key crm expires at ") && found[0].contains("keys rotate crm"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].contains("the key old since it was created")
+            && found[1].contains("keys revoke old"),
+        "{found:?}"
+    );
+}
