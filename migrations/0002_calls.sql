@@ -141,8 +141,8 @@ create unique index calls_one_in_flight_per_phone on pgdial.calls (phone)
 -- vacuum removes it, and none can while an old snapshot is held: a claim that reads from the beginning becomes
 -- slower with each call. Claims are serialised (the gate), so a number that each takes from a sequence rises
 -- with time, and everything still in flight is at or above the least of those seen before:
--- pgdial.in_flight_from. The sweep reads the same index whole for deadlines: that is at most the number of
--- slots.
+-- pgdial.in_flight_from. The sweep reads the same index whole for leases and deadlines: that is at most the
+-- number of slots.
 create sequence pgdial.claim_order owned by pgdial.calls.claim_seq;   -- so that it changes hands with the table
 create index calls_in_flight on pgdial.calls (claim_seq) where state in ('dialing', 'unresolved', 'in_call');
 
@@ -155,7 +155,6 @@ create index calls_claimable_by_area on pgdial.calls (campaign, priority desc, a
     where state = 'waiting';
 create index calls_unplaced on pgdial.calls (id) where state = 'waiting' and area = 0;
 
-create index calls_lease on pgdial.calls (lease_until) where state = 'dialing';
 create index calls_held on pgdial.calls (hold_until) include (phone, numbers) where hold_until is not null;
 create index calls_expiry on pgdial.calls (expires_at) where state = 'waiting' and expires_at is not null;
 create index calls_consent on pgdial.calls (consent_expires_at) where state = 'waiting' and consent_expires_at is not null;

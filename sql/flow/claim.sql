@@ -5,6 +5,7 @@
 -- again; n = the time until a call can become due; null = only an event can change the result.
 -- p_accounts: where each of these trunks dials (is_its_account); null = not stated.
 -- p_leases: how many seconds a dial may take on each of them; null = 60. The worker dials no longer than that.
+-- p_waits: for the gate, if another claimer holds it.
 -- due_ms: how long the call was due before it was claimed. traceparent: the trace of the request that
 -- enqueued it.
 -- P1, P3: the gate admits one claimer at a time. That makes the cap, the pace and one call per number exact,
@@ -16,7 +17,7 @@
 -- Index: calls_claimable, calls_claimable_by_area.
 create or replace function pgdial.claim(
     p_worker uuid, p_trunks text[], p_wanted int, p_most int[] default null, p_accounts text[] default null,
-    p_leases int[] default null
+    p_leases int[] default null, p_waits boolean default true
 )
 returns table (
     verdict text, wait_ms bigint, id uuid, claim_no bigint, attempt int, phone text, from_number text, script_id text,
@@ -41,6 +42,8 @@ declare
     v_seq bigint;
     v_trunks text[];
     v_most int[];
+    v_has_room boolean;
+    v_is_paced boolean;
     v_in_flight pgdial.flying[];
     v_heads pgdial.head[];
     v_look_again_at timestamptz;
@@ -57,18 +60,24 @@ begin
             current_setting('transaction_isolation') using errcode = 'invalid_transaction_state';
     end if;
     verdict := 'none';
-    if not pgdial.gate() then
+    if not (case when p_waits then pgdial.gate() else pgdial.gate_if_free() end) then
         verdict := 'gate_timeout';
         return next;
         return;
     end if;
     v_now := pgdial.now();   -- after the gate: waiting there must not eat the lease
-    v_trunks := array(select t from unnest(p_trunks) t where pgdial.lock_pace(t));
-    if p_most is not null then
-        v_most := array(select p_most[array_position(p_trunks, t)] from unnest(v_trunks) t);
-    end if;
     v_in_flight := pgdial.in_flight_from(pgdial.known_floor());
-    if pgdial.has_room(v_trunks, v_in_flight) then
+    select coalesce(array_agg(a.name order by a.n), '{}'), array_agg(p_most[a.n] order by a.n),
+           -- A cheap first check, so that a worker without a free slot does not read the queue. lanes decides.
+           bool_or(not t.paused and t.slots > (select count(*) from unnest(v_in_flight) f where f.trunk = t.name)),
+           bool_or(t.calls_per_second is not null)
+    into v_trunks, v_most, v_has_room, v_is_paced
+    from unnest(p_trunks) with ordinality a (name, n) left join pgdial.trunks t on t.name = a.name
+    where t.calls_per_second is null or pgdial.lock_pace(t.name);
+    if p_most is null then
+        v_most := null;
+    end if;
+    if v_has_room then
         select h.heads, h.look_again_at into v_heads, v_look_again_at from pgdial.find_heads(v_now) h;
     end if;     -- otherwise only an event can change that, and events send a wake
     if cardinality(v_heads) > 0 then
@@ -96,7 +105,9 @@ begin
             v_claimed := pgdial.stamp_each(p_worker, v_picked, v_seq, p_trunks, p_accounts, p_leases, v_now);
         end;
         perform pgdial.keep_floor(v_in_flight, v_seq);
-        perform pgdial.spend(v_claimed, v_now);
+        if v_is_paced or exists (select from pgdial.trunk_breaker b where b.opened_at is not null) then
+            perform pgdial.spend(v_claimed, v_now);
+        end if;
     end if;
     if cardinality(v_claimed) = 0 and exists (select from unnest(pgdial.skips(v_now)) s where s.seen_at = v_now) then
         wait_ms := 0;   -- an unclaimable crowd was scanned only in part: continue behind it
@@ -128,18 +139,6 @@ begin
     return coalesce((select w.draining from pgdial.workers w where w.id = p_worker), false);
 end $$;
 
--- has_room: can any of these trunks take another call? A cheap first check, so that a worker without a free
--- slot does not read the queue. lanes decides.
-create or replace function pgdial.has_room(p_trunks text[], p_in_flight pgdial.flying[]) returns boolean
-language plpgsql stable
-as $$
-begin
-    return exists (
-        select from pgdial.trunks t
-        where t.name = any (p_trunks) and not t.paused
-          and t.slots > (select count(*) from unnest(p_in_flight) f where f.trunk = t.name));
-end $$;
-
 -- gate: one claimer at a time, until the transaction ends. False after 2 s of waiting. Separate from the
 -- claim's other statements, so that their snapshots are younger than the gate.
 create or replace function pgdial.gate() returns boolean
@@ -154,6 +153,18 @@ exception when lock_not_available then
     return false;
 end $$;
 
+-- gate_if_free: the same without waiting.
+create or replace function pgdial.gate_if_free() returns boolean
+language plpgsql volatile
+as $$
+begin
+    if not pg_try_advisory_xact_lock(x'70676469'::int, 1) then
+        return false;
+    end if;
+    perform set_config('pgdial.gate', 'held', true);
+    return true;
+end $$;
+
 -- spend: deduct these dials from the pace of their trunks, and from the probes of an open breaker.
 create or replace function pgdial.spend(p_claimed pgdial.claimed[], p_now timestamptz) returns void
 language plpgsql volatile
@@ -161,11 +172,6 @@ as $$
 declare
     v_trunk record;
 begin
-    if cardinality(p_claimed) = 0
-       or not exists (select from pgdial.trunks t where t.calls_per_second is not null)
-          and not exists (select from pgdial.trunk_breaker b where b.opened_at is not null) then
-        return;
-    end if;
     for v_trunk in select c.trunk, count(*)::int as n from unnest(p_claimed) c group by 1 loop
         perform pgdial.spend_pace(v_trunk.trunk, v_trunk.n, p_now);
         -- While a breaker is open one call probes; the next one waits for its result, or for this time.

@@ -15,10 +15,12 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_changed constant text := pgdial.cluster_changed();
+    v_changed text;
     v_cluster pgdial.cluster;
 begin
     perform pgdial.raise_sequences();
+    perform set_config('pgdial.here', '', false);      -- now, not a second ago
+    v_changed := pgdial.cluster_changed();
     select k.* into v_cluster from pgdial.cluster k for update;
     since := least(v_cluster.lost_since, coalesce(p_since,
         case when v_changed is not null then v_cluster.seen_at - '1 minute'::interval end));

@@ -60,7 +60,8 @@ begin
         perform pgdial.breaker_works(t), pgdial.works(array[t], v_now) from unnest(v_trunks) t;
     end if;
     perform pgdial.end_attempts(v_endings, v_now);
-    perform pgdial.undo_dial(e.id, e.claim_no) from unnest(v_endings) e where e.outcome::text in ('blocked', 'invalid_number');
+    perform pgdial.undo_dials(array_agg(e.id), array_agg(e.claim_no)) from unnest(v_endings) e
+    where e.outcome::text in ('blocked', 'invalid_number') having count(*) > 0;
     perform pgdial.weigh(c, 'refused', i.item ->> 'why', null, v_now, i.item ->> 'concerns')
     from unnest(v_items) i join unnest(v_ordinals) o on o = i.ordinal join pgdial.calls c on c.id = i.id
     where i.item ->> 'outcome' = 'blocked' and i.item ->> 'concerns' is distinct from 'number' and c.trunk is not null;

@@ -64,8 +64,7 @@ as $$
         else ceil(extract(epoch from greatest('10 milliseconds', least('30 seconds', (
             -- Due rows that remain were locked, or could not be updated.
             select min(case when t.at <= p_now then p_now + '1 second' else t.at end) from (values
-                ((select min(c.lease_until) from pgdial.calls c where c.state = 'dialing')),
-                ((select min(c.deadline_at) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
+                ((select min(least(c.deadline_at, case when c.state = 'dialing' then c.lease_until end)) from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call'))),
                 ((select min(c.expires_at) from pgdial.calls c where c.state = 'waiting' and c.expires_at is not null)),
                 ((select p_now + '10 seconds' from pgdial.campaigns g
                   where not g.paused and (g.goal_count is not null or g.budget is not null or g.answer_guard_last is not null) limit 1)),

@@ -124,7 +124,7 @@ $$;
 -- report_said: what the report says of the conversation, for the event. Only the end of a call, or what comes after
 -- it, says that.
 create or replace function pgdial.report_said(p_report jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
     select case when p_report ? 'disposition' and p_report ->> 'kind' in ('ended', 'unknown', 'unparsable')
                 then jsonb_build_object('disposition', p_report ->> 'disposition', 'callback_at', p_report ->> 'callback_at')

@@ -51,15 +51,11 @@ begin
     where b.trunk = (select s.trunk from pgdial.trunk_breaker s where s.trunk = p_trunk for no key update skip locked);
 end $$;
 
--- breaker: what it allows now: null = any number of calls.
-create or replace function pgdial.breaker(
-    p_trunk text, p_now timestamptz, out allowed int, out opens_at timestamptz, out reason text
-)
-language plpgsql stable
+-- breaker: what it allows now, or no row: any number of calls. Inlined where it is used.
+create or replace function pgdial.breaker(p_trunk text, p_now timestamptz) returns table (allowed int, opens_at timestamptz, reason text)
+language sql stable
 as $$
-begin
-    select case when b.not_before > p_now then 0 when b.opened_at is not null then 1 end,
-           b.not_before, case when b.opened_at is not null then 'breaker' else 'provider_full' end
-    into allowed, opens_at, reason
-    from pgdial.trunk_breaker b where b.trunk = p_trunk and (b.not_before > p_now or b.opened_at is not null);
-end $$;
+    select case when b.not_before > p_now then 0 else 1 end, b.not_before,
+           case when b.opened_at is not null then 'breaker' else 'provider_full' end
+    from pgdial.trunk_breaker b where b.trunk = p_trunk and (b.not_before > p_now or b.opened_at is not null)
+$$;

@@ -5,21 +5,38 @@
 -- counts as a change, so that copying a database cannot bypass the check.
 -- A copy of the files that is started as it is looks the same, and so does a disk restored from a snapshot: the
 -- operator must report those.
+-- Where a session runs does not change while it lives, except for the timeline of a standby, and what it may know about
+-- that, by a grant. So a session that saw everything remembers it for a second, and compares it with what is noted now.
 create or replace function pgdial.cluster_changed() returns text
 language plpgsql stable
 as $$
+declare
+    -- In which second, and what.
+    v_here constant text[] := string_to_array(current_setting('pgdial.here', true), ' ');
+    v_second constant bigint := extract(epoch from clock_timestamp())::bigint;    -- real time, which sessions live in
+    v_place record;
 begin
+    -- What is not noted is missing in the text, which then equals no place.
+    if v_here[1]::bigint = v_second
+       and v_here[2] = (select concat_ws('/', k.system_identifier, k.database, k.timeline) from pgdial.cluster k) then
+        return null;
+    end if;
+    select p.* into v_place from pgdial.place() p;
+    if v_place.timeline is not null and v_place.untold is null then
+        perform set_config('pgdial.here', v_second || ' '
+            || concat_ws('/', v_place.system_identifier, v_place.database, v_place.timeline), false);
+    end if;
     return (select case
-        when k.system_identifier <> p.system_identifier or k.database <> p.database then
+        when k.system_identifier <> v_place.system_identifier or k.database <> v_place.database then
             'the database is a copy, was restored, or went through pg_upgrade: it was noted on another server, or under another name'
-        when k.timeline <> p.timeline and not k.synchronous then
-            format('a standby has taken over, or the database was restored (timeline %s, before %s)', p.timeline, k.timeline)
-        when p.withheld and (p.system_identifier is null and k.system_identifier is not null
-                             or p.timeline is null and k.timeline is not null and not pg_is_in_recovery()) then
-            format('the database may no longer ask where it runs (%s): %s', p.untold,
+        when k.timeline <> v_place.timeline and not k.synchronous then
+            format('a standby has taken over, or the database was restored (timeline %s, before %s)', v_place.timeline, k.timeline)
+        when v_place.withheld and (v_place.system_identifier is null and k.system_identifier is not null
+                             or v_place.timeline is null and k.timeline is not null and not pg_is_in_recovery()) then
+            format('the database may no longer ask where it runs (%s): %s', v_place.untold,
                    'grant execute on that function to the owner of the schema pgdial, or go on without it by `pgdial recover`')
         end
-    from pgdial.cluster k, pgdial.place() p);
+    from pgdial.cluster k);
 end $$;
 
 -- place: where the database runs, as its owner can see it, whoever calls this. What a managed server withholds

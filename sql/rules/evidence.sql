@@ -104,7 +104,7 @@ end $$;
 
 -- is_trusted: was a call of the campaign accepted recently? Then its next ones need no trial.
 create or replace function pgdial.is_trusted(p_accepted_at timestamptz, p_resumed_at timestamptz, p_now timestamptz) returns boolean
-language sql immutable
+language sql stable
 as $$ select coalesce(p_accepted_at between p_now - '30 seconds'::interval and p_now
                       and (p_resumed_at is null or p_accepted_at >= p_resumed_at), false) $$;
 

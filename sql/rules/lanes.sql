@@ -122,9 +122,6 @@ create or replace function pgdial.lock_pace(p_trunk text) returns boolean
 language plpgsql volatile
 as $$
 begin
-    if not exists (select from pgdial.trunks t where t.name = p_trunk and t.calls_per_second is not null) then
-        return true;
-    end if;
     perform from pgdial.trunk_pace b where b.trunk = p_trunk for no key update skip locked;
     return found or not exists (select from pgdial.trunk_pace b where b.trunk = p_trunk);
 end $$;

@@ -251,15 +251,29 @@ begin
     end if;
 end $$;
 
--- undo_dial: this dial certainly rang nobody.
-create or replace function pgdial.undo_dial(p_id uuid, p_claim_no bigint) returns void
+-- undo_dials: these dials certainly rang nobody. p_claims: parallel to p_ids.
+-- Index: the primary key of dials.
+create or replace function pgdial.undo_dials(p_ids uuid[], p_claims bigint[]) returns void
 language plpgsql volatile
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
     delete from pgdial.dials d
-    where d.phone = any (array(select unnest(coalesce(c.numbers, array[c.phone])) from pgdial.calls c where c.id = p_id))
-      and d.call_id = p_id and d.claim_no = p_claim_no;
+    using unnest(p_ids, p_claims) u (id, claim_no)
+          join pgdial.calls c on c.id = u.id
+          cross join lateral unnest(coalesce(c.numbers, array[c.phone])) n (phone)
+    where d.phone = n.phone and d.call_id = u.id and d.claim_no = u.claim_no;
+end $$;
+
+-- undo_dial: the same for one.
+create or replace function pgdial.undo_dial(p_id uuid, p_claim_no bigint) returns void
+language plpgsql volatile
+as $$
+begin
+    perform pgdial.undo_dials(array[p_id], array[p_claim_no]);
 end $$;
 
 -- end_dials: how these dials ended.

@@ -95,7 +95,7 @@ end $$;
 create or replace function pgdial.has_another(p_call pgdial.calls) returns boolean
 language sql immutable
 as $$
-    select exists (select from unnest(p_call.numbers) n where n <> p_call.phone and n <> all (coalesce(p_call.invalid_numbers, '{}')))
+    select not coalesce(p_call.numbers <@ (coalesce(p_call.invalid_numbers, '{}') || p_call.phone), true)
 $$;
 
 -- round_of: which round through its numbers the present attempt belongs to: what a backoff grows by.

@@ -41,8 +41,8 @@ end $$;
 
 -- pick: choose and lock due calls, in fair turns. It writes only hints for the next claims.
 -- p_avoid: calls like these are left out; p_tried: these very calls are left out too.
--- A lane that gave nothing in its turn (nothing due, its numbers taken, its rows locked) leaves, and its share
--- goes to the others. At most three rounds in which no lane leaves: a number that many waiting calls share
+-- A lane that has no more to give (nothing due, its numbers taken, its rows locked) leaves, and its share goes to
+-- the others. At most three rounds in which no lane leaves: a number that many waiting calls share
 -- yields one call, and each number found joins the taken ones.
 -- p_most: the maximum per trunk, parallel to p_trunks; null = no limit.
 create or replace function pgdial.pick(
@@ -52,9 +52,9 @@ create or replace function pgdial.pick(
 language plpgsql volatile
 as $$
 declare
-    v_shut constant text[] := array(select s.campaign from unnest(pgdial.shut(p_now)) s);
     v_heads constant pgdial.head[] := array(
-        select h from unnest(p_heads) h where h.run_at <= p_now and h.campaign <> all (v_shut));
+        select h from unnest(p_heads) h
+        where h.run_at <= p_now and h.campaign not in (select s.campaign from unnest(pgdial.shut(p_now)) s));
     -- Numbers in flight or held, collected once: a probe per row would be ruinous behind 100,000 waiting twins
     -- of one taken number. A person's other numbers are taken with the one that rings.
     v_taken text[] := array(
@@ -69,7 +69,7 @@ declare
     v_skips constant pgdial.skip[] := pgdial.skips(p_now);
     v_unclaimable constant uuid[] := p_tried || array(select o.call_id from pgdial.unclaimable o where o.until > p_now);
     v_found pgdial.picked[] := '{}';
-    v_batch pgdial.picked[];
+    v_batch record;
     v_dry text[];
     v_hours record;
     v_judged record;                -- whose open areas these are: most campaigns share their hours
@@ -98,10 +98,12 @@ begin
             end if;
             v_batch := pgdial.pick_from(v_turn.campaign, v_turn.trunk, v_turn.quota, v_heads, v_skips, v_taken, v_unclaimable,
                 p_avoid, v_open, p_now);
-            v_taken := v_taken || pgdial.numbers_of(v_batch);
-            v_found := v_found || v_batch;
-            if cardinality(v_batch) = 0 then
+            if v_batch.is_dry then
                 v_dry := v_dry || v_turn.campaign;
+            end if;
+            if cardinality(v_batch.picked) > 0 then
+                v_taken := v_taken || pgdial.numbers_of(v_batch.picked);
+                v_found := v_found || v_batch.picked;
             end if;
         end loop;
         exit when cardinality(v_found) = v_before and cardinality(v_dry) = 0;   -- no room in any lane
@@ -155,10 +157,12 @@ end $$;
 -- Priority by priority, so that run_at stays an index bound: calls scheduled for later are never walked. With
 -- calling hours, also area by area, the one with the oldest call first; only those that are open.
 -- p_open: the open areas; null = it has no hours.
+-- is_dry: it has no more to give.
 create or replace function pgdial.pick_from(
     p_campaign text, p_trunk text, p_quota int, p_heads pgdial.head[], p_skips pgdial.skip[], p_taken text[],
-    p_unclaimable uuid[], p_avoid pgdial.suspect[], p_open int[], p_now timestamptz
-) returns pgdial.picked[]
+    p_unclaimable uuid[], p_avoid pgdial.suspect[], p_open int[], p_now timestamptz,
+    out picked pgdial.picked[], out is_dry boolean
+)
 language plpgsql volatile
 as $$
 declare
@@ -168,9 +172,10 @@ declare
     v_area pgdial.area_head;
     v_saw boolean := false;         -- a due call in an open area
     v_more boolean;                 -- of this priority, beyond the last batch
-    v_batch pgdial.picked[];
-    v_found pgdial.picked[] := '{}';
+    v_batch record;
 begin
+    picked := '{}';
+    is_dry := p_open is null;       -- area_heads leaves some out
     for v_head in select h.* from unnest(p_heads) h where h.campaign = p_campaign order by h.priority desc loop
         if p_open is null then
             v_areas := array[row(null, v_head.run_at)::pgdial.area_head];
@@ -181,46 +186,47 @@ begin
         v_more := false;
         foreach v_area in array v_areas loop
             v_batch := pgdial.pick_within(
-                p_campaign, p_trunk, p_quota - cardinality(v_found), v_head.priority, v_area, p_skips,
-                case when v_found = '{}' then p_taken else p_taken || pgdial.numbers_of(v_found) end, p_unclaimable, p_avoid, p_now);
-            v_found := v_found || v_batch;
-            v_more := v_more or cardinality(v_batch) > 0;
-            exit when cardinality(v_found) >= p_quota;
+                p_campaign, p_trunk, p_quota - cardinality(picked), v_head.priority, v_area, p_skips,
+                case when picked = '{}' then p_taken else p_taken || pgdial.numbers_of(picked) end, p_unclaimable, p_avoid, p_now);
+            picked := picked || v_batch.picked;
+            v_more := v_more or not v_batch.is_dry or p_open is not null and cardinality(v_batch.picked) > 0;
+            exit when cardinality(picked) >= p_quota;
         end loop;
         -- Not exhausted: a lower priority does not overtake it.
-        exit when v_more or cardinality(v_found) >= p_quota;
+        exit when v_more or cardinality(picked) >= p_quota;
     end loop;
+    is_dry := is_dry and not v_more or cardinality(picked) = 0;
     if not v_saw then
         perform pgdial.shut_out(p_campaign, clock_timestamp() - v_started, p_now);
     end if;
-    return v_found;
 end $$;
 
 -- pick_within: the same for one priority, and for one area or all of them (null).
 -- Candidates come from the index alone, in its order, and each is locked as it comes, so that locked rows are
 -- passed over rather than chosen and then missed. Twins shorten a batch, so it looks up to three times. It scans
 -- only part of a crowd that cannot be claimed, or is left out, and remembers how far it came (skips).
+-- is_dry: it came to the end.
 create or replace function pgdial.pick_within(
     p_campaign text, p_trunk text, p_quota int, p_priority smallint, p_from pgdial.area_head, p_skips pgdial.skip[],
-    p_taken text[], p_unclaimable uuid[], p_avoid pgdial.suspect[], p_now timestamptz
-) returns pgdial.picked[]
+    p_taken text[], p_unclaimable uuid[], p_avoid pgdial.suspect[], p_now timestamptz,
+    out picked pgdial.picked[], out is_dry boolean
+)
 language plpgsql volatile
 as $$
 declare
     c_walk constant int := 2000;    -- maximum candidates per queue and claim
     v_skip pgdial.skip;
-    v_found pgdial.picked[] := '{}';
     v_more pgdial.picked[] := '{}';
     v_taken text[] := p_taken;
 begin
+    picked := '{}';
     select s.* into v_skip from unnest(p_skips) s
     where s.campaign = p_campaign and s.priority = p_priority and s.area is not distinct from p_from.area;
     if not found then
         v_skip := row(p_campaign, p_priority, p_from.area, p_from.run_at, '00000000-0000-0000-0000-000000000000'::uuid, p_now, p_now);
     end if;
     for v_look in 1..3 loop
-        v_more := array(
-            with due as materialized (
+        with due as materialized (
                 select k.id, k.phone, k.run_at, l.numbers
                 from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) k
                      cross join lateral (
@@ -240,27 +246,29 @@ begin
                            and (cardinality(p_avoid) = 0 or (c.campaign, c.script_id, coalesce(c.from_number, ''))
                                 not in (select s.campaign, s.script_id, s.from_number from unnest(p_avoid) s))
                          for update skip locked) l
-                limit p_quota - cardinality(v_found)
+                limit p_quota - cardinality(picked)
             ), one_per_number as (
                 select distinct on (due.phone) due.id, due.phone, due.run_at, due.numbers from due
                 order by due.phone, due.run_at, due.id
             )
-            select row(o.id, o.phone, p_campaign, p_trunk, o.numbers)::pgdial.picked from one_per_number o order by o.run_at, o.id);
+            select coalesce(array_agg(row(o.id, o.phone, p_campaign, p_trunk, o.numbers)::pgdial.picked order by o.run_at, o.id), '{}'),
+                   (select count(*) from due) < p_quota - cardinality(picked)
+            into v_more, is_dry
+            from one_per_number o;
         v_more := pgdial.one_per_person(v_more);
-        v_found := v_found || v_more;
-        exit when cardinality(v_more) = 0 or cardinality(v_found) >= p_quota;
+        picked := picked || v_more;
+        exit when is_dry or cardinality(picked) >= p_quota;
         v_taken := v_taken || pgdial.numbers_of(v_more);
     end loop;
-    if cardinality(v_found) = 0 then
+    if cardinality(picked) = 0 then
         select q.run_at, q.id into v_skip.run_at, v_skip.id
         from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) q
         offset c_walk - 1 limit 1;
-        if found then
+        if v_skip.run_at is not null then
             v_skip.seen_at := p_now;
             perform pgdial.skip_past(v_skip);
         end if;
     end if;
-    return v_found;
 end $$;
 
 -- one_per_person: of calls whose lists share a number, only the first. No two of them have the same number to ring.

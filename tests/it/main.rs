@@ -27,6 +27,7 @@ mod comments;
 mod connections;
 mod consent;
 mod contact_limits;
+mod costs;
 mod crowds;
 mod dates;
 mod defer;

@@ -150,7 +150,7 @@ async fn assert_claim_reads_in_order(session: &mut PgConnection) {
         let due: Vec<&str> = plan
             .lines()
             .skip_while(|line| !line.contains("CTE due"))
-            .take_while(|line| !line.contains("Subquery Scan on o"))
+            .take_while(|line| !line.contains("InitPlan 10") && !line.contains("Unique"))
             .collect();
         let due = due.join("\n");
         assert!(due.contains("LockRows"), "{plan}");

@@ -8,7 +8,9 @@ use pgdial::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{TestDb, by_provider, each, ended, number, processes::Machine, progress};
+use crate::support::{
+    TestDb, ask, by_provider, each, ended, eventually, number, processes::Machine, progress,
+};
 
 /// As if a standby had been promoted.
 const PROMOTED: &str = "update pgdial.cluster set timeline = '00000000'";
@@ -172,7 +174,14 @@ async fn a_right_that_is_taken_away_stops_the_dialing_and_says_which() {
     let id = db.enqueue(&number(2)).await;
     db.sql("revoke execute on function pg_control_system() from pgdial_owner")
         .await;
-    assert!(db.claim(1).await.is_empty());
+    // A session knows for a second where it runs.
+    eventually("it is noticed", || async {
+        reason(&db, id).await == "cluster_changed"
+    })
+    .await;
+    let mut fresh = db.session().await;
+    let claimed = "select count(id) from pgdial.claim(gen_random_uuid(), '{default}', 1)";
+    assert_eq!(ask(&mut fresh, claimed).await, "0");
     let told = format!("select message from pgdial.why('{id}') where reason = 'cluster_changed'");
     let told = db.text(&told).await;
     assert!(

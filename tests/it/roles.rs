@@ -55,7 +55,7 @@ const OWNERS: [&str; 48] = [
     "drop index pgdial.calls_one_in_flight_per_phone",
     "drop table pgdial.calls",
     "drop function pgdial.now()",
-    "alter function pgdial.claim(uuid, text[], int, int[], text[], int[]) reset all",
+    "alter function pgdial.claim(uuid, text[], int, int[], text[], int[], boolean) reset all",
     "create or replace function pgdial.now() returns timestamptz language sql as 'select now()'",
     "create function pgdial.mine() returns int language sql as 'select 1'",
     "create table pgdial.mine ()",
