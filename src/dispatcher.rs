@@ -26,6 +26,7 @@ use crate::{
     flow::{
         Error, Queue,
         claim::{Claim, Claimer},
+        enqueue_and_claim::Offer,
         wake::Wake,
     },
     metrics::Used,
@@ -67,6 +68,9 @@ pub struct Dispatcher {
     held: Held,
     /// When a claim last brought fewer calls than it wanted, so that the trunks it was for have no more.
     others_had_nothing: Option<Instant>,
+    /// Whether to take requests while resting: not while they only wait, behind a full trunk or a closed hour, because
+    /// each would pay for a claim that brings nothing.
+    takes_requests: bool,
     dials: TaskTracker,
 }
 
@@ -126,6 +130,7 @@ impl Dispatcher {
             poll,
             held: Held::default(),
             others_had_nothing: None,
+            takes_requests: true,
             dials: TaskTracker::new(),
         }
     }
@@ -134,23 +139,26 @@ impl Dispatcher {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let mut pause = PAUSE.0;
         let mut reply_lost = false;
+        let mut offer = None;
         while let Some(permits) = stop.run_until_cancelled(self.free_permits()).await {
             if reply_lost {
+                offer = None;
                 reply_lost = !self.give_back().await;
             }
             let room = self.turns.room();
             if let Some(until) = self.nobody_to_claim_for(&room) {
+                offer = None;
                 drop(permits);
                 stop.run_until_cancelled(timeout_at(until, self.turns.dial_ended()))
                     .await;
                 continue;
             }
             // The claim itself is never cancelled: a lost reply means lost calls.
-            match self.claim(permits, &room).await {
+            match self.claim(permits, &room, offer.take()).await {
                 Ok(rest) => {
                     pause = PAUSE.0;
                     if let Some(rest) = rest {
-                        self.rest(&stop, rest, &room).await;
+                        offer = self.rest(&stop, rest, &room).await;
                     }
                 }
                 Err(error) => {
@@ -236,12 +244,15 @@ impl Dispatcher {
         &mut self,
         mut permits: Vec<OwnedSemaphorePermit>,
         room: &Room,
+        offer: Option<Offer>,
     ) -> Result<Option<Rest>, Error> {
         // Started before the claim is sent, so that the lease can only seem shorter than it is.
         let claimed_at = Stopwatch::start();
         let sent = Instant::now();
         let hinted = self.calls.take_hint();
-        let claim = self.claimer.claim(&room.shares, permits.len()).await?;
+        let took_requests = offer.is_some();
+        let claiming = self.claimer.claim(&room.shares, permits.len(), offer);
+        let claim = claiming.await?;
         let took = sent.elapsed();
         self.count(&claim, took, hinted);
         self.crowd = (took > CROWDED).then(|| Crowd {
@@ -249,8 +260,10 @@ impl Dispatcher {
             until: Instant::now() + took / 4,
         });
         self.calls.finds_work(!claim.calls.is_empty());
+        self.takes_requests = !claim.calls.is_empty() || self.takes_requests && !took_requests;
         if claim.gate_timeout {
-            return Ok(Some(Rest::Briefly));
+            // With requests the gate was only tried.
+            return Ok((!took_requests).then_some(Rest::Briefly));
         }
         self.turns.claimed(room, permits.len(), &claim.calls);
         if claim.calls.len() < permits.len() {
@@ -313,7 +326,8 @@ impl Dispatcher {
     }
 
     /// Waits for a wake, the next due call or the poll; if a trunk has used its share, also for the end of a dial.
-    async fn rest(&self, stop: &CancellationToken, rest: Rest, room: &Room) {
+    /// Returns requests that came meanwhile.
+    async fn rest(&self, stop: &CancellationToken, rest: Rest, room: &Room) -> Option<Offer> {
         let due = match rest {
             Rest::Briefly => Some(jittered(Duration::from_millis(50))),
             Rest::Until(due) => due.map(|due| due.max(Duration::from_millis(1))),
@@ -331,7 +345,9 @@ impl Dispatcher {
             () = self.calls.woken(Wake::Claim) => {}
             () = self.turns.dial_ended(), if room.leaves_out => {}
             () = sleep_or_never(longest) => {}
+            offer = self.calls.offered(), if self.takes_requests => return Some(offer),
         }
+        None
     }
 }
 

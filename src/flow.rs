@@ -11,6 +11,8 @@ pub mod enqueue;
 
 // waiting → dialing.
 pub mod claim;
+// enqueue and claim, with one commit.
+pub(crate) mod enqueue_and_claim;
 
 // dialing, unresolved → `in_call`.
 pub mod dialed;

@@ -116,6 +116,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/wake",
     "flow/enqueue",
     "flow/claim",
+    "flow/enqueue_and_claim",
     "flow/dialed",
     "flow/settle",
     "flow/doubt",

@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
+use sqlx::{FromRow, postgres::PgRow, types::Json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     Error, Queue, accounts_of,
+    enqueue_and_claim::{self, Offer},
     health::{Health, Work},
     shares::Shares,
 };
@@ -78,15 +80,21 @@ impl Queue {
         wanted: usize,
     ) -> Result<Claim, Error> {
         let shares = trunks.iter().map(|trunk| (trunk.clone(), wanted)).collect();
-        self.claimer(worker).claim(&shares, wanted).await
+        self.claimer(worker).claim(&shares, wanted, None).await
     }
 }
 
 impl Claimer {
-    /// Claims up to `wanted` due calls, of each trunk at most its share, in one round trip.
-    pub async fn claim(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
+    /// Claims up to `wanted` due calls, of each trunk at most its share, in one round trip; with an offer, after its
+    /// requests were enqueued, and in the same commit.
+    pub(crate) async fn claim(
+        &mut self,
+        shares: &Shares,
+        wanted: usize,
+        offer: Option<Offer>,
+    ) -> Result<Claim, Error> {
         let trying = self.health.trying(Work::Claim);
-        let claimed = self.claim_now(shares, wanted).await;
+        let claimed = self.claim_now(shares, wanted, offer).await;
         match &claimed {
             Ok(claim) if claim.gate_timeout => trying.failed(GATE_KEPT.to_owned()),
             ended => trying.ended(ended),
@@ -94,7 +102,12 @@ impl Claimer {
         claimed
     }
 
-    async fn claim_now(&mut self, shares: &Shares, wanted: usize) -> Result<Claim, Error> {
+    async fn claim_now(
+        &mut self,
+        shares: &Shares,
+        wanted: usize,
+        offer: Option<Offer>,
+    ) -> Result<Claim, Error> {
         let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
         // Shares that do not limit add no cost to the claim, nor do leases of the usual length.
         let most = shares.counts();
@@ -116,21 +129,32 @@ impl Claimer {
                 connection
             }
         };
-        let claiming = sqlx::query_as(
-            "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
-                    trunk, campaign, lease_until, array[ring_timeout_sec, max_duration_sec], due_ms, traceparent, answering_machine \
-             from pgdial.claim($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(self.worker)
-        .bind(shares.trunks())
-        .bind(wanted)
-        .bind(most)
-        .bind(accounts_of(&self.trunks, shares.trunks()))
-        .bind(leases)
-        .fetch_all(&mut *connection);
-        let rows: Result<Vec<Row>, sqlx::Error> = answered(SHORT_ANSWER, claiming).await;
+        let sql = if offer.is_some() {
+            enqueue_and_claim::SQL
+        } else {
+            SQL
+        };
+        let mut claiming = sqlx::query(sql)
+            .bind(self.worker)
+            .bind(shares.trunks())
+            .bind(wanted)
+            .bind(most)
+            .bind(accounts_of(&self.trunks, shares.trunks()))
+            .bind(leases);
+        if let Some(offer) = &offer {
+            claiming = claiming.bind(&offer.owners).bind(Json(&offer.requests));
+        }
+        let claiming = claiming.fetch_all(&mut *connection);
+        let rows: Result<Vec<PgRow>, sqlx::Error> = answered(SHORT_ANSWER, claiming).await;
         connection.after(&rows);
-        let rows = rows?;
+        let rows = match offer {
+            Some(offer) => offer.answer(rows, wanted)?,
+            None => rows?,
+        };
+        let rows: Vec<Row> = rows
+            .iter()
+            .map(FromRow::from_row)
+            .collect::<Result<_, _>>()?;
         for due_ms in rows.iter().filter_map(|row| row.13) {
             let due_for = Duration::from_millis(due_ms.try_into().unwrap_or(0));
             self.metrics.pickup_seconds.observe(due_for.as_secs_f64());
@@ -139,6 +163,24 @@ impl Claimer {
         Ok(read_claim(rows, &self.trunks))
     }
 }
+
+/// The columns that [`Row`] reads.
+macro_rules! claiming {
+    ($and:literal, $function:literal) => {
+        concat!(
+            "select verdict, wait_ms, id, claim_no, attempt, phone, from_number, script_id, metadata::text, \
+                    trunk, campaign, lease_until, array[ring_timeout_sec, max_duration_sec], due_ms, traceparent, \
+                    answering_machine",
+            $and,
+            " from ",
+            $function
+        )
+    };
+}
+
+pub(super) use claiming;
+
+const SQL: &str = claiming!("", "pgdial.claim($1, $2, $3, $4, $5, $6)");
 
 fn read_claim(rows: Vec<Row>, trunks: &BTreeMap<String, Declared>) -> Claim {
     let mut claim = Claim {

@@ -217,11 +217,17 @@ async fn send(
         .bind(shown)
         .fetch_all(database)
         .await?;
-    if rows.len() != requests.len() {
+    in_order(&mut rows, requests.len())?;
+    Ok(rows)
+}
+
+/// Puts the rows in the order of their requests.
+pub(super) fn in_order(rows: &mut [Row], requests: usize) -> Result<(), Error> {
+    if rows.len() != requests {
         return Err(no_row());
     }
     rows.sort_unstable_by_key(|row| row.0);
-    Ok(rows)
+    Ok(())
 }
 
 const KEY_LOCKED: &str = "key_locked";
@@ -294,8 +300,20 @@ impl Verb for Singles {
     ) -> Result<Vec<Written<Self::Answer>>, Error> {
         let owners: Vec<&str> = items.iter().map(|item| item.0.as_str()).collect();
         let requests: Vec<&RawValue> = items.iter().map(|item| &*item.1).collect();
-        let rows = send(connection, &owners, &requests, how == Try::Alone, true).await?;
-        if rows.iter().any(|row| row.1 == CREATED) {
+        // Tried alone, it waits for its key, and a worker has other things to do.
+        let taken = if how == Try::Gathered {
+            self.wakes.seat.enqueue(&owners, &requests).await
+        } else {
+            None
+        };
+        let (rows, all_claimed) = match taken {
+            Some(taken) => taken?,
+            None => {
+                let rows = send(connection, &owners, &requests, how == Try::Alone, true).await?;
+                (rows, false)
+            }
+        };
+        if !all_claimed && rows.iter().any(|row| row.1 == CREATED) {
             self.wakes.wake(Wake::Claim);
         }
         let written = rows.into_iter().map(|mut row| {
@@ -318,9 +336,9 @@ impl Verb for Singles {
     }
 }
 
-const CREATED: &str = "created";
+pub(super) const CREATED: &str = "created";
 
-type Row = (i32, String, Option<Uuid>, Option<String>);
+pub(super) type Row = (i32, String, Option<Uuid>, Option<String>);
 
 fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
     let detail = detail.unwrap_or_default();

@@ -17,7 +17,7 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Error, Queue};
+use super::{Error, Queue, enqueue_and_claim::Seat};
 use crate::{db::pool::answered, provider::Stopwatch};
 
 /// What there may be to do.
@@ -72,6 +72,8 @@ pub(crate) struct Wakes {
     /// not.
     hinted: AtomicU64,
     born: Stopwatch,
+    /// Where the worker of this process takes requests while it rests.
+    pub(super) seat: Seat,
 }
 
 impl Default for Wakes {
@@ -89,6 +91,7 @@ impl Default for Wakes {
             has_rested: Notify::new(),
             hinted: AtomicU64::new(0),
             born: Stopwatch::start(),
+            seat: Seat::default(),
         }
     }
 }

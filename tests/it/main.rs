@@ -41,6 +41,7 @@ mod doubt;
 mod drain;
 mod endpoints;
 mod enqueue;
+mod enqueue_and_claim;
 mod events;
 mod evidence;
 mod examples;
