@@ -89,6 +89,9 @@ pub mod resend;
 // Pausing and resuming campaigns and trunks.
 pub mod pause;
 
+// Puts a campaign or trunk out of sight, or removes it.
+pub mod archive;
+
 // The do-not-call list.
 pub mod do_not_call;
 

@@ -257,7 +257,7 @@ async fn redrive(
                 (words.to_owned(), true)
             }
             Redriven::Forgotten => ("its number was forgotten".to_owned(), true),
-            Redriven::UnknownCampaign => ("its campaign is gone: create it first".to_owned(), true),
+            Redriven::UnknownCampaign => ("its campaign is gone or archived: create it, or unarchive it".to_owned(), true),
             Redriven::CampaignOver => ("its campaign has ended: set a later end first".to_owned(), true),
             Redriven::NotFound => ("there is no such call".to_owned(), true),
         })?);

@@ -134,6 +134,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/sweep",
     "flow/housekeeping",
     "flow/pause",
+    "flow/archive",
     "flow/contact_limits",
     "flow/lanes",
     "flow/caller_ids",

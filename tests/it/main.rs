@@ -14,6 +14,7 @@ mod acts;
 mod alternates;
 mod amend;
 mod answered;
+mod archive;
 mod areas;
 mod batcher;
 mod breaker;
