@@ -47,6 +47,9 @@ pub mod redrive;
 // Cancel, redrive, resolve and export by a filter.
 pub mod matching;
 
+// Pages of calls by a filter; calls by what names them.
+pub mod listing;
+
 // Changes a waiting call.
 pub mod amend;
 
@@ -87,6 +90,9 @@ pub mod resend;
 
 // Pausing and resuming campaigns and trunks.
 pub mod pause;
+
+// Puts a campaign or trunk out of sight, or removes it.
+pub mod archive;
 
 // The do-not-call list.
 pub mod do_not_call;

@@ -13,6 +13,7 @@ with n as materialized (
            (select count(*) from (select from pgdial.calls c
                                   where c.state = 'waiting' and c.campaign = g.name limit 10001) w) as waiting
     from pgdial.campaigns g left join pgdial.lanes(null, (select n.now from n)) l on l.campaign = g.name
+    where g.archived_at is null
 )
 select jsonb_build_object(
     'now', n.now,

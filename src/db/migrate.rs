@@ -135,6 +135,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/sweep",
     "flow/housekeeping",
     "flow/pause",
+    "flow/archive",
     "flow/contact_limits",
     "flow/lanes",
     "flow/caller_ids",
@@ -156,6 +157,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "views/preview",
     "views/evidence",
     "views/events_after",
+    "views/listing",
     "views/verbs",
     "rules/grants",
 ];

@@ -283,7 +283,7 @@ pub(super) async fn redrive_call(
         ),
         (Redriven::UnknownCampaign, _) => Problem::new(
             Code::UnknownCampaign,
-            "its campaign is gone: create it first",
+            "its campaign is gone or archived: create it, or unarchive it",
         ),
         (Redriven::CampaignOver, _) => Problem::new(
             Code::CampaignOver,

@@ -5,8 +5,9 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::IntoParams;
 
 use super::{
     App,
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::flow::{
     Error,
+    archive::{Removal, Removed},
     lanes::LaneKind,
     view::{Campaign, Trunk},
 };
@@ -144,4 +146,41 @@ pub(super) async fn resume<L: Lane>(
         return Err(no_such::<L>());
     }
     show(app, name).await
+}
+
+/// Which of them a list shows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LaneQuery {
+    /// True: also those that are archived. Default false.
+    #[serde(default)]
+    pub(super) archived: bool,
+}
+
+/// Archives, unarchives or deletes it.
+pub(super) async fn remove<L: Lane>(
+    app: &App,
+    owner: &Owner,
+    name: &str,
+    (removal, why): (Removal, Option<&str>),
+) -> Result<(), Problem> {
+    let by = owner.by();
+    let removed = app.calls.remove_lane(removal, L::KIND, name, &by, why);
+    match removed.await? {
+        Removed::Done => Ok(()),
+        Removed::NotFound => Err(no_such::<L>()),
+        Removed::InUse(by) => {
+            let (kind, by) = (L::KIND, by.join(", "));
+            let detail = match removal {
+                Removal::Archive => {
+                    format!("the {kind} has {by}: cancel, wait for or move them first")
+                }
+                Removal::Unarchive => format!("the {kind} needs {by}: unarchive that first"),
+                Removal::Delete => {
+                    format!("the {kind} has {by}: archive it instead, or remove them first")
+                }
+            };
+            Err(Problem::new(Code::InUse, detail))
+        }
+    }
 }

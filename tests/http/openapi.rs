@@ -119,6 +119,13 @@ async fn prepared(world: &World, operation: &str, path: &str) -> String {
             }
             String::new()
         }
+        // What is named default stays.
+        "archive_campaign" | "unarchive_campaign" | "archive_trunk" | "unarchive_trunk" => {
+            let sql = "insert into pgdial.trunks (name) values ('spare'); \
+                       insert into pgdial.campaigns (name, trunk) values ('spare', 'default')";
+            world.sql(sql).await;
+            return path.replace("{name}", "spare");
+        }
         "redrive_call" => {
             let id = world.enqueue(to).await;
             let cancel = world.ask("POST", &format!("/api/v1/calls/{id}/cancel"));
