@@ -35,12 +35,14 @@ mod session;
 use self::directory::Standing;
 pub(super) use self::{
     directory::Directory,
-    guard::{Access, REFUSES, Reach, guard},
-    session::{Session, set_cookie},
+    guard::{Access, Door, REFUSES, Reach, guard},
+    session::{CSRF, Session, set_cookie},
 };
 
 /// Owner when there is no key.
 const ANONYMOUS: &str = "anonymous";
+/// Owner of a screen that is shown without a key.
+const VIEWER: &str = "viewer";
 
 /// API keys of the settings. Two keys may share a name, so that a key can be rotated without an interruption.
 #[derive(Clone, Default)]
