@@ -45,6 +45,9 @@ pub mod redrive;
 // Cancel, redrive, resolve and export by a filter.
 pub mod matching;
 
+// Pages of calls by a filter; calls by what names them.
+pub mod listing;
+
 // Changes a waiting call.
 pub mod amend;
 

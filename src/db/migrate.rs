@@ -155,6 +155,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "views/preview",
     "views/evidence",
     "views/events_after",
+    "views/listing",
     "views/verbs",
     "rules/grants",
 ];
