@@ -48,6 +48,9 @@ pub mod matching;
 // Pages of calls by a filter; calls by what names them.
 pub mod listing;
 
+// Failed calls by what they failed of.
+pub mod failures;
+
 // Changes a waiting call.
 pub mod amend;
 
