@@ -73,7 +73,7 @@ create type pgdial.skip as (
 -- or an idempotency key. trunk_campaigns: whose waiting calls count as calls of the trunk.
 create type pgdial.call_filter as (
     ids uuid[], states text[], outcomes text[], phone text, campaign text, trunk text, trunk_campaigns text[],
-    metadata_key text, metadata_value text, created_after timestamptz, created_before timestamptz,
+    metadata_key text, metadata_value text, error text, created_after timestamptz, created_before timestamptz,
     run_after timestamptz, run_before timestamptz, ended_after timestamptz, ended_before timestamptz
 );
 

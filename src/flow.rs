@@ -50,6 +50,9 @@ pub mod matching;
 // Pages of calls by a filter; calls by what names them.
 pub mod listing;
 
+// Failed calls by what they failed of.
+pub mod failures;
+
 // Changes a waiting call.
 pub mod amend;
 
@@ -138,6 +141,9 @@ pub mod ops;
 
 // Live picture of the queue, for a screen.
 pub mod board;
+
+// What an operator's screens ask.
+pub mod seat;
 
 // Following events.
 pub mod events;

@@ -8,7 +8,8 @@
 //! | `/api/v1/...` | callers of the API | yes, unless there is none |
 //! | `/callbacks/...` | providers, by signature | no |
 //! | `/healthz`, `/readyz`, `/metrics` | operators | no: no numbers, no names of people |
-//! | `/`, `/docs`, `/openapi.json` | readers | no |
+//! | `/ui/...`, and `/`, which leads there | operators, in a browser | yes, or a session |
+//! | `/docs`, `/openapi.json` | readers | no |
 //!
 //! Every answer has an `x-request-id`; every error is a [`crate::http::Problem`]; a panic is a 500 for
 //! its own request and nothing for the others.
@@ -101,6 +102,9 @@ mod openapi;
 // HTML page that shows the OpenAPI document.
 mod page;
 
+// The page for operators.
+mod ui;
+
 // Accepting and bounding connections.
 mod serve;
 
@@ -127,10 +131,12 @@ pub use self::{
     auth::ApiKeys,
     problem::{Code, Document, Problem},
     serve::{Error, Server, serve},
+    ui::Screen,
 };
 use self::{
     auth::Directory,
     operations::{Operations, guarded, operations},
+    ui::{Screens, screens},
 };
 use crate::{flow::Queue, provider::signature, trunks::Trunks};
 
@@ -141,6 +147,8 @@ pub struct Settings {
     pub api_keys: ApiKeys,
     /// Without any key, here or in the database, every client on this host is allowed.
     pub is_open: bool,
+    /// Without a key, every client on this host may see the page, with numbers masked.
+    pub is_viewable: bool,
     /// Trunks whose webhooks are accepted.
     pub trunks: Trunks,
     /// Limit for one request, until the headers of its response.
@@ -166,6 +174,7 @@ impl Default for Settings {
         Self {
             api_keys: ApiKeys::none(),
             is_open: true,
+            is_viewable: false,
             trunks: Trunks::default(),
             time_limit: Duration::from_secs(30),
             largest_webhook: LARGEST_WEBHOOK,
@@ -182,6 +191,7 @@ struct App {
     calls: Queue,
     trunks: Arc<Trunks>,
     queue: Arc<metrics::Cache>,
+    kept: Arc<ui::Kept>,
     time_limit: Duration,
     bodies: Arc<body::Room>,
     streams: Arc<Semaphore>,
@@ -195,6 +205,7 @@ impl App {
             calls,
             trunks: Arc::new(settings.trunks),
             queue: Arc::default(),
+            kept: Arc::default(),
             time_limit: settings.time_limit,
             bodies: Arc::new(body::Room::new(settings.largest_webhook)),
             streams: Arc::new(Semaphore::new(settings.most_streams)),
@@ -215,6 +226,7 @@ pub fn operators_router(calls: Queue) -> Router {
         calls,
         trunks: Arc::default(),
         queue: Arc::default(),
+        kept: Arc::default(),
         time_limit: Settings::default().time_limit,
         // A process without the API has neither webhooks nor streams.
         bodies: Arc::new(body::Room::new(0)),
@@ -234,16 +246,15 @@ pub fn webhooks_router(calls: Queue, settings: Settings) -> Router {
 
 /// The API with further routes beside it, under the same edge.
 pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
-    let keys = settings.api_keys.clone();
-    let directory = Directory::new(keys, settings.is_open, calls.clone());
+    let directory = Directory::new(&settings, calls.clone());
     let app = App::new(calls, settings);
     let routes = api()
         .merge(sign_in())
-        .behind(directory)
+        .behind(directory.clone())
         .merge(without_key())
         .router
+        .merge(screens().behind(directory))
         .route("/docs", get(page::page))
-        .route("/", get(page::page))
         .with_state(app.clone())
         .merge(more);
     at_the_edge(app, routes)
@@ -384,6 +395,44 @@ fn api() -> Operations {
         Read Everything calls::stats,
         Read Named events::events,
     ]
+}
+
+/// What each screen of the page needs of a key.
+fn screens() -> Screens {
+    screens![
+        GET Read Everything "/ui/" ui::overview::show,
+        GET Read Named "/ui/live" ui::live::live,
+        POST Read Named "/ui/sign-out" ui::sign_in::sign_out,
+        GET Read Named "/ui/campaigns" ui::campaigns::list,
+        GET Read Campaign "/ui/campaigns/{name}" ui::campaigns::show,
+        GET Read Campaign "/ui/campaigns/{name}/preview" ui::campaigns::preview,
+        GET Operate Campaign "/ui/campaigns/{name}/pause" ui::campaigns::ask_pause,
+        POST Operate Campaign "/ui/campaigns/{name}/pause" ui::campaigns::pause,
+        GET Operate Campaign "/ui/campaigns/{name}/resume" ui::campaigns::ask_resume,
+        POST Operate Campaign "/ui/campaigns/{name}/resume" ui::campaigns::resume,
+        GET Operate Campaign "/ui/campaigns/{name}/set" ui::campaigns::ask_set,
+        POST Operate Campaign "/ui/campaigns/{name}/set" ui::campaigns::set,
+        GET Read Everything "/ui/trunks" ui::trunks::list,
+        GET Read Everything "/ui/trunks/{name}" ui::trunks::show,
+        GET Operate Everything "/ui/trunks/{name}/pause" ui::trunks::ask_pause,
+        POST Operate Everything "/ui/trunks/{name}/pause" ui::trunks::pause,
+        GET Operate Everything "/ui/trunks/{name}/resume" ui::trunks::ask_resume,
+        POST Operate Everything "/ui/trunks/{name}/resume" ui::trunks::resume,
+        GET Operate Everything "/ui/trunks/{name}/set" ui::trunks::ask_set,
+        POST Operate Everything "/ui/trunks/{name}/set" ui::trunks::set,
+        GET Read Everything "/ui/workers" ui::workers::list,
+        GET Operate Everything "/ui/workers/{id}/drain" ui::workers::ask_drain,
+        POST Operate Everything "/ui/workers/{id}/drain" ui::workers::drain,
+        GET Read Everything "/ui/acts" ui::audit::acts,
+        GET Read Everything "/ui/endpoints" ui::audit::endpoints,
+        GET Admin Everything "/ui/keys" ui::audit::keys,
+    ]
+}
+
+/// The screens of the page, for the test that tries each with each key.
+#[doc(hidden)]
+pub fn screen_list() -> Vec<Screen> {
+    screens().list()
 }
 
 async fn no_such_route() -> Problem {

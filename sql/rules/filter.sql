@@ -1,7 +1,7 @@
 -- read_filter: parse and check a filter of calls. p_filter: a JSON object with
 --   ids (an array), state, outcome (a word or an array of them), to (with region), campaign, trunk (of the latest
 --   claim; of a waiting call that of its campaign), providerCallId (of the latest claim), idempotencyKey,
---   metadata ("key=value", compared as text), createdAfter, createdBefore, runAfter, runBefore (of runAt),
+--   metadata ("key=value", compared as text), error (what pgdial.error_words makes of the last error), createdAfter, createdBefore, runAfter, runBefore (of runAt),
 --   endedAfter, endedBefore (RFC 3339; "after" includes the instant).
 -- Anything else is refused with a sentence that says what to do, and so is a campaign or trunk that there is not. {"all": true} stands for every call: an empty
 -- filter is more often a mistake than intended.
@@ -19,13 +19,13 @@ begin
             using errcode = 'invalid_parameter_value';
     end if;
     perform pgdial.refuse(pgdial.unknown_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'region', 'campaign', 'trunk',
-        'providerCallId', 'idempotencyKey', 'metadata', 'createdAfter', 'createdBefore', 'runAfter', 'runBefore',
+        'providerCallId', 'idempotencyKey', 'metadata', 'error', 'createdAfter', 'createdBefore', 'runAfter', 'runBefore',
         'endedAfter', 'endedBefore', 'all']));
     if v_filter - '{all,region}'::text[] = '{}' and v_filter -> 'all' is distinct from 'true' then
         raise exception 'an empty filter means every call: say {"all": true} if that is meant'
             using errcode = 'invalid_parameter_value';
     end if;
-    foreach v_field in array array['campaign', 'trunk', 'providerCallId', 'idempotencyKey', 'metadata'] loop
+    foreach v_field in array array['campaign', 'trunk', 'providerCallId', 'idempotencyKey', 'metadata', 'error'] loop
         if jsonb_typeof(v_filter -> v_field) <> 'string' then
             raise exception '"%" must be a string', v_field using errcode = 'invalid_parameter_value';
         end if;
@@ -44,6 +44,7 @@ begin
     v_read.phone := case when v_filter ? 'to' then pgdial.needed_phone(v_filter ->> 'to', v_filter ->> 'region', '"to"') end;
     v_read.metadata_key := split_part(v_filter ->> 'metadata', '=', 1);
     v_read.metadata_value := substr(v_filter ->> 'metadata', length(v_read.metadata_key) + 2);
+    v_read.error := v_filter ->> 'error';
     v_read.created_after := pgdial.read_timestamp(v_filter ->> 'createdAfter');
     v_read.created_before := pgdial.read_timestamp(v_filter ->> 'createdBefore');
     v_read.run_after := pgdial.read_timestamp(v_filter ->> 'runAfter');
@@ -169,6 +170,8 @@ as $$
        and ((p_filter).created_before is null or (p_call).created_at < (p_filter).created_before)
        and ((p_filter).ended_after is null or (p_call).ended_at >= (p_filter).ended_after)
        and ((p_filter).ended_before is null or (p_call).ended_at < (p_filter).ended_before)
+       -- Last: it reads a text.
+       and ((p_filter).error is null or pgdial.error_words((p_call).last_error) = (p_filter).error)
 $$;
 
 -- matching: up to p_limit calls that fit, from p_cursor on, visiting at most p_walk rows (or all that are

@@ -83,7 +83,7 @@ declare
     v_states constant text[] := coalesce(p_filter.states, enum_range(null::pgdial.call_state)::text[]);
     v_over constant text[] := array(select unnest(v_states) except select unnest('{waiting,dialing,unresolved,in_call}'::text[]));
     -- Whether the campaign and the state say which calls match.
-    v_is_plain constant boolean := p_filter.outcomes is null and p_filter.trunk is null and p_filter.metadata_key is null
+    v_is_plain constant boolean := p_filter.outcomes is null and p_filter.trunk is null and p_filter.metadata_key is null and p_filter.error is null
         and p_filter.run_after is null and p_filter.run_before is null and p_filter.ended_after is null and p_filter.ended_before is null;
     v_campaigns text[];
     v_each int;

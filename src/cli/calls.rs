@@ -326,7 +326,9 @@ fn report(done: &[Done], out: &mut Out) -> Result<Exit, Failure> {
 
 async fn amend(args: &AmendArgs, calls: &Queue, by: &str, out: &mut Out) -> Result<Exit, Failure> {
     let id = args.id.id(calls).await?;
-    let amended = calls.amend(id, by, &args.changes.given()).await?;
+    let amended = calls
+        .amend_because(id, by, args.why.as_deref(), &args.changes.given())
+        .await?;
     let word = match &amended {
         Amended::Amended => "amended",
         Amended::NotWaiting => "not_waiting",

@@ -2,9 +2,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Failure;
+pub(crate) use crate::lists::object;
 use crate::{
     config::{self, Variables},
     domain::{CallId, Outcome, Phone, Region},
@@ -229,17 +230,6 @@ pub fn outcome(text: &str) -> Result<Outcome, String> {
         let known = Outcome::ALL.map(Outcome::as_str);
         format!("one of {}", known.join(", "))
     })
-}
-
-/// JSON that must be an object.
-pub fn object(text: &str) -> Result<Map<String, Value>, String> {
-    match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(r#"not a JSON object, as in {"name":"Ada"}"#.to_owned()),
-        Err(error) => Err(format!(
-            r#"{error}; a JSON object looks like {{"name":"Ada"}}"#
-        )),
-    }
 }
 
 /// An instant, or `never`, which becomes null and so clears the field.

@@ -64,6 +64,11 @@ pub struct CallFilter {
     #[schema(pattern = "^[^=]+=")]
     #[param(pattern = r"^[^=\u0000]+=[^\u0000]*$")]
     pub metadata: Option<String>,
+    /// Calls whose last error has these words; ids and amounts in it are `…`, as in `call … refused: 503`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "call … refused: 503")]
+    #[param(pattern = r"^[^\u0000]*$")]
+    pub error: Option<String>,
     /// Calls enqueued at or after this instant (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_after: Option<DateTime<Utc>>,

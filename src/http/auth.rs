@@ -35,12 +35,14 @@ mod session;
 use self::directory::Standing;
 pub(super) use self::{
     directory::Directory,
-    guard::{Access, REFUSES, Reach, guard},
-    session::{Session, set_cookie},
+    guard::{Access, Door, REFUSES, Reach, guard},
+    session::{CSRF, Session, set_cookie},
 };
 
 /// Owner when there is no key.
 const ANONYMOUS: &str = "anonymous";
+/// Owner of a screen that is shown without a key.
+const VIEWER: &str = "viewer";
 
 /// API keys of the settings. Two keys may share a name, so that a key can be rotated without an interruption.
 #[derive(Clone, Default)]
@@ -118,6 +120,19 @@ fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
 /// by a browser for a page of another origin.
 fn is_local(headers: &HeaderMap) -> bool {
     names_loopback(headers) && !is_cross_site(headers)
+}
+
+/// Whether a proxy says that it passes the request on for somebody else.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-real-ip",
+        "via",
+    ]
+    .iter()
+    .any(|name| headers.contains_key(*name))
 }
 
 /// Whether the request was sent to a name that only this host has.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     App,
     problem::{Code, Problem},
+    ui,
 };
 use crate::provider::Stopwatch;
 
@@ -27,6 +28,7 @@ const LONGEST_REQUEST_ID: usize = 100;
 /// Outermost layer.
 pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    let asked = ui::Asked::of(&request);
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -44,7 +46,7 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
         let response = timeout(app.time_limit, next.run(request))
             .await
             .unwrap_or_else(|_elapsed| too_slow().into_response());
-        let response = finish(response, &id);
+        let response = finish(response, &id, asked.as_ref());
         app.calls.metrics().responses.add(class(response.status()));
         Span::current().record("http.status", response.status().as_u16());
         Span::current().record("duration_ms", watch.elapsed().as_secs_f64() * 1000.0);
@@ -79,7 +81,7 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 /// Writes the problem that the response carries, and the headers every response has.
-fn finish(mut response: Response, id: &str) -> Response {
+fn finish(mut response: Response, id: &str, asked: Option<&ui::Asked>) -> Response {
     let status = response.status();
     let carried = response.extensions_mut().remove::<Problem>();
     // Refusals by a library get the same shape.
@@ -88,7 +90,10 @@ fn finish(mut response: Response, id: &str) -> Response {
     });
     if let Some(problem) = problem {
         log(&problem, response.status());
-        response = problem.write(response, id);
+        response = match asked {
+            Some(asked) => asked.answer(&problem, &response, id),
+            None => problem.write(response, id),
+        };
     } else {
         tracing::debug!(http.status = status.as_u16(), "answered");
     }

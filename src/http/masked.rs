@@ -119,7 +119,7 @@ fn hide(value: &mut Value) {
 }
 
 /// Masks whatever looks like a telephone number: a run of digits, however it is spaced.
-fn mask_text(text: &mut String) {
+pub(super) fn mask_text(text: &mut String) {
     let is_other = DateTime::parse_from_rfc3339(text).is_ok()
         || text.parse::<NaiveDate>().is_ok()
         || text.parse::<Uuid>().is_ok();

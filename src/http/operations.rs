@@ -61,6 +61,7 @@ macro_rules! guarded {
             let access = $crate::http::auth::Access {
                 scope: $crate::domain::Scope::$scope,
                 reach: $crate::http::auth::Reach::$reach,
+                door: $crate::http::auth::Door::Api,
             };
             operations.add(<Alone as utoipa::OpenApi>::openapi(), &$module::$handler, Some(access));
         })*
@@ -121,7 +122,7 @@ impl Operations {
 }
 
 /// Says in the document what its guard checks.
-fn describe(Access { scope, reach }: Access, operation: &mut Operation) {
+fn describe(Access { scope, reach, .. }: Access, operation: &mut Operation) {
     refuse(operation, auth::REFUSES);
     let [key, session] = ["apiKey", "session"].map(|name| SecurityRequirement::new(name, [""; 0]));
     // The empty requirement is an alternative: a server without keys does not ask for one.

@@ -19,8 +19,8 @@ use super::{
     schema::keys::{OpenSessionRequest, OpenedSession},
 };
 
-/// A working day.
-const LIFE: Duration = Duration::from_hours(12);
+/// How long a session lasts: a working day.
+pub(super) const LIFE: Duration = Duration::from_hours(12);
 
 /// Sign in with a key.
 ///

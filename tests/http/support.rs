@@ -118,6 +118,8 @@ pub(crate) struct ServerOptions {
     /// Concurrent streams of events.
     pub(crate) most_streams: usize,
     pub(crate) largest_webhook: usize,
+    /// Shows the page without a key.
+    pub(crate) is_viewable: bool,
     /// Additional routes.
     pub(crate) more: axum::Router,
     /// The trunk `default`, in place of the default one.
@@ -132,6 +134,7 @@ impl Default for ServerOptions {
             time_limit: Settings::default().time_limit,
             most_streams: http::MOST_STREAMS,
             largest_webhook: http::LARGEST_WEBHOOK,
+            is_viewable: false,
             more: axum::Router::new(),
             trunk: None,
         }
@@ -188,6 +191,7 @@ impl World {
                 .collect(),
             trunks: trunks(options.trunk),
             is_open: true,
+            is_viewable: options.is_viewable,
             time_limit: options.time_limit,
             most_streams: options.most_streams,
             largest_webhook: options.largest_webhook,

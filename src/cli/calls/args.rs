@@ -98,6 +98,9 @@ pub struct FilterArgs {
     /// Calls whose metadata has this value under this key, as in lead=4711.
     #[arg(long, value_name = "KEY=VALUE", help_heading = FILTER)]
     pub metadata: Option<String>,
+    /// Calls whose last error has these words, with … for ids and amounts, as in "call … refused: 503".
+    #[arg(long, value_name = "WORDS", help_heading = FILTER)]
+    pub error: Option<String>,
     /// Calls enqueued at or after this instant, as in 2026-01-31T09:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = values::instant, help_heading = FILTER)]
     pub created_after: Option<DateTime<Utc>>,
@@ -134,6 +137,7 @@ impl FilterArgs {
             provider_call_id: self.provider_call_id.clone(),
             idempotency_key: self.idempotency_key.clone(),
             metadata: self.metadata.clone(),
+            error: self.error.clone(),
             created_after: self.created_after,
             created_before: self.created_before,
             run_after: self.run_after,
@@ -330,6 +334,9 @@ pub struct AmendArgs {
         reason = "a doc comment here would take the place of the command's own help"
     )]
     pub changes: AmendChanges,
+    /// Reason, kept in the call's history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<Why>,
 }
 
 /// What to change; at least one is required.

@@ -27,6 +27,16 @@ use crate::domain::{CallId, Scope, Sight, Why};
 pub(in crate::http) struct Access {
     pub(in crate::http) scope: Scope,
     pub(in crate::http) reach: Reach,
+    pub(in crate::http) door: Door,
+}
+
+/// Which way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Door {
+    /// The API.
+    Api,
+    /// The page, which people on the server's own host may see without a key where that is set.
+    Page,
 }
 
 /// What an operation is about, for keys that are bound to campaigns.
@@ -72,7 +82,7 @@ pub(in crate::http) async fn guard(
     // Without a directory nobody is let in.
     let directory = parts.extensions.get::<Directory>().cloned();
     let directory = directory.ok_or_else(Problem::internal)?;
-    let mut owner = directory.owner(&parts.headers).await?;
+    let mut owner = directory.owner(&parts.headers, access.door).await?;
     let made_by_us = owner.session().map_or(Ok(()), |session| {
         session.permits(&parts.method, &parts.headers)
     });
@@ -101,7 +111,7 @@ pub(in crate::http) async fn guard(
 async fn admit(
     directory: &Directory,
     owner: &Owner,
-    Access { scope, reach }: Access,
+    Access { scope, reach, .. }: Access,
     parts: &mut Parts,
 ) -> Result<(), Problem> {
     let name = owner.as_str();

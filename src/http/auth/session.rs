@@ -15,7 +15,7 @@ use super::{
 
 const COOKIE: &str = "pgdial_session";
 /// Header with the token.
-const CSRF: HeaderName = HeaderName::from_static("pgdial-csrf");
+pub(in crate::http) const CSRF: HeaderName = HeaderName::from_static("pgdial-csrf");
 /// Keeps tokens apart from hashes of the same secret.
 const PURPOSE: &[u8] = b"pgdial-csrf-v1\n";
 

@@ -1,0 +1,106 @@
+//! The form of an act: what it touches, its reason, and the same as command and SQL.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use maud::{Markup, html};
+
+use super::{super::problem::Problem, form::Form, frame::Frame, see_other, twins::Twins};
+use crate::domain::Why;
+
+/// An act that a person is asked about. The form is at the path that does it: GET shows it, POST does it.
+pub(super) struct Asking<'a> {
+    /// The question, as a title: `Pause trunk main`.
+    pub(super) title: String,
+    /// What it touches: how many, and some of them.
+    pub(super) touches: Markup,
+    /// Further fields, before the reason.
+    pub(super) fields: Markup,
+    /// The same act elsewhere.
+    pub(super) twins: Twins,
+    /// Whether it needs a reason.
+    pub(super) needs_why: bool,
+    /// The word on the button.
+    pub(super) button: &'a str,
+    /// Whether what it does cannot be undone.
+    pub(super) is_final: bool,
+    /// The screen to go back to, below `/ui/`.
+    pub(super) back: String,
+}
+
+impl Asking<'_> {
+    /// The form, empty.
+    pub(super) fn page(&self, frame: &Frame) -> Response {
+        self.show(frame, None, &Form::default())
+    }
+
+    /// The form as it was filled in, with what is wrong with it.
+    pub(super) fn again(&self, frame: &Frame, problem: &Problem, form: &Form) -> Response {
+        let mut response = self.show(frame, Some(problem), form);
+        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        response
+    }
+
+    fn show(&self, frame: &Frame, problem: Option<&Problem>, form: &Form) -> Response {
+        let body = html! {
+            h1 { (self.title) }
+            @if let Some(problem) = problem {
+                p.wrong role="alert" { (frame.see_text(problem.detail())) }
+            }
+            div.touches { (self.touches) }
+            form.act method="post" {
+                (frame.token())
+                (self.fields)
+                p.field {
+                    label for="why" { "Reason" @if !self.needs_why { span.soft { " optional" } } }
+                    input #why name="why" maxlength="500" required[self.needs_why] autofocus
+                        value=[form.get("why")] aria-describedby="why-about";
+                    span.soft #why-about { "Kept in the audit log, with your key's name." }
+                }
+                p.buttons {
+                    button.strong.final[self.is_final] { (self.button) }
+                    " " a.button href=(frame.to(&self.back)) { "Do not" }
+                }
+            }
+            (self.twins.shown())
+        };
+        frame.page(&self.title, &body)
+    }
+}
+
+impl Twins {
+    fn shown(&self) -> Markup {
+        html! {
+            details.twins open {
+                summary { "The same elsewhere" }
+                dl {
+                    dt { "Command" } dd { pre tabindex="0" { code data-twin="command" { (self.command()) } } }
+                    dt { "SQL" } dd { pre tabindex="0" { code data-twin="sql" { (self.statement()) } } }
+                }
+            }
+        }
+    }
+}
+
+/// The reason on a form.
+pub(super) fn why(form: &Form) -> Result<Option<Why>, Problem> {
+    let why = form.get("why").map(str::parse).transpose();
+    why.map_err(|error: crate::domain::WhyError| bad_why(&error))
+}
+
+/// The reason on the form of an act that needs one.
+pub(super) fn needed_why(form: &Form) -> Result<Why, Problem> {
+    why(form)?.ok_or_else(|| bad_why(&crate::domain::WhyError::Empty))
+}
+
+fn bad_why(error: &crate::domain::WhyError) -> Problem {
+    Problem::new(super::Code::InvalidRequest, format!("the reason {error}"))
+}
+
+/// On to a screen that says what was done: a word that `frame.rs` knows, perhaps with how many.
+pub(super) fn done(frame: &Frame, path: &str, word: &str, count: Option<i64>) -> Response {
+    let count = count.map_or_else(String::new, |count| format!("-{count}"));
+    let sign = if path.contains('?') { '&' } else { '?' };
+    see_other(&frame.to(&format!("{path}{sign}done={word}{count}"))).into_response()
+}
