@@ -44,7 +44,6 @@ pub(super) mod overview;
 pub(super) mod sign_in;
 pub(super) mod trunks;
 
-
 /// Collects screens into [`Screens`]: method, scope, what it is about, path, handler.
 macro_rules! screens {
     ($($method:ident $scope:ident $reach:ident $path:literal $($handler:ident)::+),* $(,)?) => {{
