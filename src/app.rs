@@ -126,6 +126,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Error> {
             http::Settings {
                 api_keys: keys.collect(),
                 is_open,
+                is_viewable: settings.open_view,
                 trunks,
                 most_streams: settings.event_streams,
                 largest_webhook: settings.largest_webhook,

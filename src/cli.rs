@@ -220,6 +220,13 @@ Secrets come from the environment or the .env file only:
 Another trunk than `default` is described by PGDIAL_TRUNK_<NAME>_PROVIDER_URL, _PROVIDER_KEY
 and _WEBHOOK_SECRETS. Wrong settings are reported all at once, with exit code 64.";
 
+/// Whether a command line is one, for the test of those that the page shows.
+#[doc(hidden)]
+pub fn parses(words: impl IntoIterator<Item = String>) -> Result<(), String> {
+    let parsed = Cli::try_parse_from(words);
+    parsed.map(drop).map_err(|error| error.to_string())
+}
+
 /// Runs the program: reads the command line and settings, starts logging, runs the command.
 pub fn main() -> ExitCode {
     // Settings come first: nothing is bound or connected to while one of them is wrong.

@@ -63,6 +63,8 @@ pub struct Settings {
     pub event_streams: usize,
     /// Size limit of a webhook, in bytes.
     pub largest_webhook: usize,
+    /// Whether whoever is on this host may see the page without a key.
+    pub open_view: bool,
     /// Whether to migrate before starting.
     pub migrate: bool,
     /// How long a stop waits for dials and requests under way.
@@ -161,7 +163,9 @@ impl Settings {
             flags.endpoint_networks.as_ref(),
             read::endpoint_networks,
         );
-        let migrate = reader.read("PGDIAL_MIGRATE", flags.migrate.as_ref(), read::migrate);
+        let open_view = read::open_view(listen);
+        let open_view = reader.read("PGDIAL_OPEN_VIEW", flags.open_view.as_ref(), open_view);
+        let migrate = reader.read("PGDIAL_MIGRATE", flags.migrate.as_ref(), read::yes_or_no);
         let mut warnings = names::unknown(variables);
         let settings = (|| {
             let trunks = trunks?;
@@ -172,6 +176,7 @@ impl Settings {
                 api_keys: api_keys?,
                 event_streams: event_streams?,
                 largest_webhook: largest? * 1024,
+                open_view: open_view?,
                 migrate: migrate?,
                 grace: grace?.unwrap_or_else(|| trunks.grace()),
                 worker: WorkerSettings {

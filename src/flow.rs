@@ -131,6 +131,9 @@ pub mod ops;
 // Live picture of the queue, for a screen.
 pub mod board;
 
+// What an operator's screens ask.
+pub mod seat;
+
 // Following events.
 pub mod events;
 

@@ -214,6 +214,7 @@ fn report(
 
 fn stay(out: &mut Out, demo: &Demo) -> Result<(), Failure> {
     out.pairs(vec![
+        ("page", format!("http://{}/", demo.api)),
         ("api", format!("http://{}/api/v1/calls", demo.api)),
         ("docs", format!("http://{}/docs", demo.api)),
         ("metrics", format!("http://{}/metrics", demo.api)),

@@ -157,6 +157,17 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub endpoint_networks: Option<String>,
+    /// Show the page at `/ui/` to whoever is on this host, without a key: no acts, numbers masked. Default: false.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        env = "PGDIAL_OPEN_VIEW",
+        hide_env_values = true
+    )]
+    pub open_view: Option<String>,
     /// Migrate the database before starting. Default: false.
     #[arg(
         long,

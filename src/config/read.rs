@@ -226,7 +226,22 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
 }
 
-pub(super) fn migrate(name: &str, text: Option<&str>) -> Result<bool, Problem> {
+/// Whether the page is shown without a key: only where nobody else can reach it.
+pub(super) fn open_view(
+    listen: Option<SocketAddr>,
+) -> impl Fn(&str, Option<&str>) -> Result<bool, Problem> {
+    move |name, text| {
+        let is_open = yes_or_no(name, text)?;
+        if is_open && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+            let what =
+                "shows the page to everybody who reaches PGDIAL_LISTEN, which is not loopback";
+            return Err(Problem::new(name, what, "false"));
+        }
+        Ok(is_open)
+    }
+}
+
+pub(super) fn yes_or_no(name: &str, text: Option<&str>) -> Result<bool, Problem> {
     let text = text.unwrap_or("false");
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),

@@ -122,6 +122,19 @@ fn is_local(headers: &HeaderMap) -> bool {
     names_loopback(headers) && !is_cross_site(headers)
 }
 
+/// Whether a proxy says that it passes the request on for somebody else.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-real-ip",
+        "via",
+    ]
+    .iter()
+    .any(|name| headers.contains_key(*name))
+}
+
 /// Whether the request was sent to a name that only this host has.
 fn names_loopback(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(header::HOST) else {

@@ -35,14 +35,21 @@ mod assets;
 mod chart;
 mod form;
 mod frame;
+mod kept;
+mod lanes;
 pub(super) mod live;
 mod parts;
 mod twins;
 
 // Screens.
+pub(super) mod audit;
+pub(super) mod campaigns;
 pub(super) mod overview;
 pub(super) mod sign_in;
 pub(super) mod trunks;
+pub(super) mod workers;
+
+pub(super) use self::kept::Kept;
 
 /// Collects screens into [`Screens`]: method, scope, what it is about, path, handler.
 macro_rules! screens {

@@ -95,7 +95,7 @@ async fn without_the_right_key_the_api_answers_nothing_and_the_rest_answers() {
         "/metrics",
         "/openapi.json",
         "/docs",
-        "/",
+        "/ui/sign-in",
     ] {
         assert_eq!(world.get(path).await.status, 200, "{path}");
     }

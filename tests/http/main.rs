@@ -47,6 +47,9 @@ mod bombs;
 
 mod openapi;
 
+/// The page for operators.
+mod page;
+
 mod traces;
 
 mod metrics;

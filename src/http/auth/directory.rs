@@ -24,8 +24,8 @@ use super::{
         Settings,
         problem::{Code, Problem},
     },
-    ANONYMOUS, ApiKeys, Door, Owner, Session, VIEWER, bearer, digest, is_cross_site, is_local,
-    is_same,
+    ANONYMOUS, ApiKeys, Door, Owner, Session, VIEWER, bearer, digest, is_cross_site, is_forwarded,
+    is_local, is_same,
 };
 use crate::{
     domain::{Scope, Sight},
@@ -140,7 +140,7 @@ impl Directory {
         if self.is_open_to(headers).await? {
             return Ok(self.anonymous());
         }
-        if door == Door::Page && self.0.is_viewable && is_local(headers) {
+        if door == Door::Page && self.0.is_viewable && is_local(headers) && !is_forwarded(headers) {
             return Ok(Owner::of(VIEWER, Scope::Read, None, Sight::Masked));
         }
         self.calls().metrics().key_refused(refusal.as_str());

@@ -38,6 +38,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ("do-not-call", "Do not call"),
     ("workers", "Workers"),
     ("acts", "Audit"),
+    ("endpoints", "Endpoints"),
+    ("keys", "Keys"),
 ];
 
 /// What a screen's handler takes: the queue, who asks, and where it is.

@@ -1,11 +1,515 @@
-//! The overview: is it dialling, and if not, why?
+//! The overview: is it dialling, and if not, why? Then the slots, the last hour, and what holds.
 
 use axum::response::Response;
-use maud::html;
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
 
-use super::{super::problem::Problem, frame::Frame};
+use super::{
+    super::problem::Problem,
+    campaigns,
+    chart::Columns,
+    frame::Frame,
+    lanes,
+    parts::{Tone, badge, count, figure, section, short, table, text, time, words},
+};
+use crate::{
+    domain::CallState,
+    flow::{
+        board::{Board, LiveCall},
+        seat::{Dialling, Ends, FirstDue, Lately},
+    },
+};
+
+/// Calls in flight that are listed.
+const LISTED: usize = 40;
+/// Slots that are drawn one by one.
+const DRAWN: i64 = 120;
+/// What `why` says of a call that nothing keeps from being dialled.
+const OPEN: [&str; 3] = ["next", "in_line", "in_turn"];
 
 /// `GET /ui/`
 pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
-    Ok(frame.page("Overview", &html! { h1 { "Overview" } }))
+    let (queue, kept) = (&frame.app.calls, &frame.app.kept);
+    let (board, dialling, lately) =
+        tokio::try_join!(kept.board(queue), kept.dialling(queue), kept.lately(queue))?;
+    let verdict = verdict(&board, &dialling);
+    let live: Vec<_> = board
+        .live
+        .iter()
+        .take(LISTED)
+        .map(|call| live_row(&frame, call, board.now))
+        .collect();
+    let more = usize::try_from(board.in_flight)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(live.len());
+    let calls = html! {
+        (table("Calls in flight", LIVE_HEADS, &live, "Nothing is in flight."))
+        @if more > 0 { p.soft { (more) " more" } }
+    };
+    let body = html! {
+        (verdict.shown(&frame))
+        (section("numbers", "Now", &html! { "at " (board.now.format("%H:%M:%SZ")) }, &numbers(&board, &dialling, &lately)))
+        div.two {
+            (section("hour", "The last hour", &html! {}, &hour(&lately)))
+            (section("holds", "What holds", &html! {}, &holds(&frame, &dialling)))
+        }
+        (section("campaigns", "Campaigns", &html! { a href=(frame.to("campaigns")) { "All" } }, &campaigns::summary(&frame, &board, &lately)))
+        (section("live", "Calls in flight", &html! { (count(board.in_flight)) }, &calls))
+    };
+    Ok(frame.page("Overview", &body))
+}
+
+/// The first line.
+#[derive(Debug, PartialEq)]
+struct Verdict {
+    tone: Tone,
+    title: String,
+    /// Why, in the database's words; those of a call lead to it.
+    because: Vec<(String, Option<String>)>,
+}
+
+/// Whether anything is dialled. Every reason is one that `pgdial.why` gives for a call that is due.
+fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
+    let slots: i64 = board.trunks.iter().map(|trunk| trunk.slots).sum();
+    let is_open = |first: &FirstDue| {
+        first
+            .reasons
+            .iter()
+            .any(|why| OPEN.contains(&why.reason.as_str()))
+    };
+    let waits: Vec<&FirstDue> = dialling
+        .first
+        .iter()
+        .filter(|first| !is_open(first))
+        .collect();
+    let because = because(&waits);
+    if dialling.first.is_empty() {
+        return idle(board, dialling, slots);
+    }
+    let used = format!(
+        "{} of {} slots in use",
+        count(board.in_flight),
+        count(slots)
+    );
+    // Full is as it should be.
+    let is_full = |first: &&FirstDue| {
+        first.reasons.first().is_some_and(|why| {
+            ["trunk_full", "campaign_full", "pacing", "no_permit"].contains(&why.reason.as_str())
+        })
+    };
+    let held = waits.iter().filter(|first| !is_full(first)).count();
+    let of = dialling.due_campaigns;
+    if waits.len() < dialling.first.len() || board.in_flight > 0 {
+        let (tone, title) = if held == 0 {
+            (Tone::Good, format!("Dialling: {used}"))
+        } else {
+            (
+                Tone::Warn,
+                format!("Dialling, but {held} of {of} campaigns with due calls wait: {used}"),
+            )
+        };
+        return Verdict {
+            tone,
+            title,
+            because,
+        };
+    }
+    let title = match waits.first().map(|first| first.reasons.as_slice()) {
+        Some([why, ..]) if why.reason == "outside_hours" => {
+            "Not dialling: outside the calling hours"
+        }
+        Some([why, ..]) if why.reason.ends_with("_paused") => "Not dialling: it is paused",
+        Some([why, ..]) if why.reason == "no_worker" => "Not dialling: no worker is alive",
+        _ => "Not dialling, although calls are due",
+    };
+    // Closed hours are nobody's fault.
+    let tone = if title.ends_with("hours") {
+        Tone::Calm
+    } else {
+        Tone::Bad
+    };
+    Verdict {
+        tone,
+        title: title.to_owned(),
+        because,
+    }
+}
+
+fn idle(board: &Board, dialling: &Dialling, slots: i64) -> Verdict {
+    let next = dialling
+        .next_due_at
+        .map(|at| format!("The next one is due in {}.", short(at - dialling.now)));
+    let mut because: Vec<_> = next.into_iter().map(|words| (words, None)).collect();
+    if dialling.workers == 0 {
+        because.push((
+            "No worker is alive: what falls due will wait. Start `pgdial serve` or `pgdial work`."
+                .to_owned(),
+            None,
+        ));
+        return Verdict {
+            tone: Tone::Bad,
+            title: "Nothing is due, and no worker is alive".to_owned(),
+            because,
+        };
+    }
+    if board.in_flight > 0 {
+        let used = format!(
+            "{} of {} slots in use",
+            count(board.in_flight),
+            count(slots)
+        );
+        return Verdict {
+            tone: Tone::Good,
+            title: format!("Dialled all that was due: {used}"),
+            because,
+        };
+    }
+    Verdict {
+        tone: Tone::Calm,
+        title: "Nothing to dial: no call is due".to_owned(),
+        because,
+    }
+}
+
+/// Each reason once, with the first call that it keeps waiting.
+fn because(waits: &[&FirstDue]) -> Vec<(String, Option<String>)> {
+    let mut because: Vec<(String, Option<String>)> = Vec::new();
+    for first in waits {
+        let Some(why) = first.reasons.first() else {
+            continue;
+        };
+        if !because.iter().any(|(words, _)| *words == why.message) {
+            because.push((why.message.clone(), Some(first.call.to_string())));
+        }
+    }
+    because.truncate(5);
+    because
+}
+
+impl Verdict {
+    fn shown(&self, frame: &Frame) -> Markup {
+        html! {
+            div.verdict.(self.tone.as_str()) #verdict data-part role="status" {
+                span.light aria-hidden="true" {}
+                h1 { (self.title) }
+                @if !self.because.is_empty() {
+                    ul {
+                        @for (words, call) in &self.because {
+                            li {
+                                (text(&frame.see_text(words)))
+                                @if let Some(call) = call { " " a href=(frame.to(&format!("calls/{call}"))) { "A call that waits" } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn numbers(board: &Board, dialling: &Dialling, lately: &Lately) -> Markup {
+    let slots: i64 = board.trunks.iter().map(|trunk| trunk.slots).sum();
+    let waiting: i64 = board
+        .campaigns
+        .iter()
+        .map(|campaign| campaign.waiting)
+        .sum();
+    let is_more = board
+        .campaigns
+        .iter()
+        .any(|campaign| campaign.waiting > campaigns::COUNTED);
+    let mut hour = Ends::new();
+    for minute in &lately.minutes {
+        for (word, calls) in &minute.ends {
+            *hour.entry(word.clone()).or_default() += calls;
+        }
+    }
+    let ended: i64 = hour.values().sum();
+    let answered = hour.get("answered").copied().unwrap_or(0);
+    html! {
+        (slot_board(board, slots))
+        div.figures {
+            (figure("Slots in use", &html! { (count(board.in_flight)) }, &html! { "of " (count(slots)) }))
+            (figure("Waiting", &html! { (count(waiting)) @if is_more { "+" } }, &html! { (count(dialling.due_campaigns)) " campaigns have due calls" }))
+            (figure("Ended in the last hour", &html! { (count(ended)) }, &html! { "calls" }))
+            (figure("Answered", &html! { @if ended > 0 { (answered * 100 / ended) " %" } @else { "–" } }, &html! { "of those" }))
+            (figure("Workers", &html! { (count(dialling.workers)) }, &html! { "that claim" }))
+        }
+    }
+}
+
+/// The slots, each as a jack of a switchboard.
+fn slot_board(board: &Board, slots: i64) -> Markup {
+    let of = |class: &str| {
+        board
+            .live
+            .iter()
+            .filter(|call| state(call).1 == class)
+            .count()
+    };
+    let kinds = ["dialing", "ringing", "talking", "doubt"].map(|class| (class, of(class)));
+    let free = (slots - board.in_flight).max(0);
+    html! {
+        @if slots <= DRAWN {
+            ul.slots role="img" aria-label={ (board.in_flight) " of " (slots) " slots in use" } {
+                @for (class, calls) in kinds { @for _ in 0..calls { li.(class) {} } }
+                @for _ in 0..free { li {} }
+            }
+        }
+        ul.legend.left {
+            @for (class, calls) in kinds {
+                li { span.key.(class) aria-hidden="true" {} (calls) " " @if class == "doubt" { "in doubt" } @else { (class) } }
+            }
+            li.soft { (count(free)) " free" }
+        }
+    }
+}
+
+/// The state of a live call, as people say it, and its class.
+fn state(call: &LiveCall) -> (&'static str, &'static str) {
+    match (call.state, call.answered_at) {
+        (CallState::InCall, Some(_)) => ("talking", "talking"),
+        (CallState::InCall, None) => ("ringing", "ringing"),
+        (CallState::Unresolved, _) => ("in doubt", "doubt"),
+        _ => ("dialing", "dialing"),
+    }
+}
+
+pub(super) const LIVE_HEADS: &[&str] = &[
+    "Number", "State", "Age", "Campaign", "Trunk", "Deadline", "Worker",
+];
+
+pub(super) fn live_row(frame: &Frame, call: &LiveCall, now: DateTime<Utc>) -> Vec<Markup> {
+    let (state, class) = state(call);
+    let is_late = call.deadline_at <= now;
+    vec![
+        // Masked, as it is written.
+        html! { a.mono href=(frame.to(&format!("calls/{}", call.id))) { (call.to) } },
+        html! { span.nowrap { span.key.(class) aria-hidden="true" {} (state) } },
+        html! { span.nowrap { (short(now - call.claimed_at)) } },
+        html! { a href=(frame.to(&format!("campaigns/{}", call.campaign))) { (text(&call.campaign)) } },
+        html! { a href=(frame.to(&format!("trunks/{}", call.trunk))) { (text(&call.trunk)) } },
+        html! { @if is_late { (badge(Tone::Bad, "late")) " " } (time(call.deadline_at, now)) },
+        html! { @match &call.worker { Some(worker) => { (text(worker)) } None => { span.soft { "gone" } } } },
+    ]
+}
+
+/// Outcomes as a chart shows them, from the bottom: label, class, and the words that belong to it.
+pub(super) const KINDS: [(&str, &str, &[&str]); 4] = [
+    ("answered", "good", &["answered", "completed"]),
+    (
+        "not reached",
+        "calm",
+        &["no_answer", "busy", "declined", "voicemail", "unreachable"],
+    ),
+    (
+        "failed",
+        "bad",
+        &[
+            "invalid_number",
+            "blocked",
+            "capacity",
+            "account",
+            "provider_fault",
+            "unknown",
+            "failed",
+        ],
+    ),
+    (
+        "ended otherwise",
+        "warn",
+        &["canceled", "expired", "suppressed"],
+    ),
+];
+
+/// So many of each kind.
+pub(super) fn kinds(ends: &Ends) -> Vec<i64> {
+    let of = |words: &[&str]| {
+        ends.iter()
+            .filter(|(word, _)| words.contains(&word.as_str()))
+            .map(|(_, calls)| calls)
+            .sum()
+    };
+    KINDS.iter().map(|(_, _, words)| of(words)).collect()
+}
+
+fn hour(lately: &Lately) -> Markup {
+    let columns: Vec<(String, Vec<i64>)> = (0..60usize)
+        .rev()
+        .map(|ago| {
+            let began =
+                lately.now - chrono::TimeDelta::minutes(i64::try_from(ago).unwrap_or(0) + 1);
+            let minute = lately.minutes.iter().find(|minute| minute.ago == ago);
+            let parts = minute.map_or_else(|| vec![0; KINDS.len()], |minute| kinds(&minute.ends));
+            (began.format("%H:%M").to_string(), parts)
+        })
+        .collect();
+    let total: i64 = columns.iter().flat_map(|(_, parts)| parts).sum();
+    let about = format!("{total} calls ended in the last hour, minute by minute");
+    let parts = KINDS.map(|(name, class, _)| (name, class));
+    html! {
+        (Columns { about: &about, parts: &parts, columns: &columns }.draw())
+        @if let Some(since) = lately.since.filter(|since| lately.now - *since < chrono::TimeDelta::hours(1)) {
+            p.soft { "Counted since " (since.format("%H:%M:%SZ")) ": the latest 20 000." }
+        }
+    }
+}
+
+fn holds(frame: &Frame, dialling: &Dialling) -> Markup {
+    let link = |kind: &str, name: &str| html! { (kind) " " a href=(frame.to(&format!("{kind}s/{name}"))) { (text(name)) } };
+    let mut rows: Vec<Vec<Markup>> = Vec::new();
+    for breaker in &dialling.breakers {
+        let fault = frame.see_text(breaker.fault.as_deref().unwrap_or("it said nothing"));
+        rows.push(vec![
+            link("trunk", &breaker.trunk),
+            badge(Tone::Bad, "its provider fails"),
+            html! { (text(&fault)) span.soft { ", since " (time(breaker.opened_at, dialling.now)) } },
+        ]);
+    }
+    for pause in &dialling.pauses {
+        let why = pause.why.as_deref().map(|why| frame.see_text(why));
+        rows.push(vec![
+            link(&pause.kind, &pause.name),
+            badge(Tone::Warn, "paused"),
+            lanes::paused(pause.by.as_deref(), pause.at, why.as_deref(), dialling.now),
+        ]);
+    }
+    for doubts in &dialling.doubts {
+        rows.push(vec![
+            link("trunk", &doubts.trunk),
+            badge(Tone::Warn, "doubts"),
+            html! { (doubts.in_doubt) " of " (doubts.slots) " slots: " (text(&doubts.advice)) },
+        ]);
+    }
+    table(
+        "What holds",
+        &["What", "How", "Why"],
+        &rows,
+        "Nothing: no trunk or campaign is paused, no provider fails.",
+    )
+}
+
+/// A reason code of `lanes`, as a badge.
+pub(super) fn reason(reason: Option<&str>) -> Markup {
+    match reason {
+        None => badge(Tone::Good, "open"),
+        Some(reason @ ("trunk_full" | "campaign_full" | "pacing" | "on_trial")) => {
+            badge(Tone::Calm, &words(reason))
+        }
+        Some(reason @ ("campaign_not_started" | "campaign_over")) => {
+            badge(Tone::Calm, &words(reason))
+        }
+        Some(reason @ ("breaker" | "cluster_changed")) => badge(Tone::Bad, &words(reason)),
+        Some(reason) => badge(Tone::Warn, &words(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const CALL: &str = "0197f5e0-0000-7000-8000-000000000001";
+
+    fn board(in_flight: i64) -> Board {
+        let board = json!({
+            "now": "2026-11-30T12:00:00Z", "inFlight": in_flight, "live": [], "campaigns": [],
+            "trunks": [{"name": "default", "slots": 30, "paused": false, "pausedWhy": null, "breakerOpenedAt": null, "inFlight": in_flight}],
+        });
+        serde_json::from_value(board).unwrap()
+    }
+
+    fn dialling(workers: i64, first: &[&str]) -> Dialling {
+        let first: Vec<Value> = first
+            .iter()
+            .map(|reason| {
+                let why = json!({"reason": reason, "message": format!("because: {reason}"), "object": null, "until": null});
+                json!({"campaign": "spring", "call": CALL, "dueAt": "2026-11-30T11:00:00Z", "reasons": [why]})
+            })
+            .collect();
+        let dialling = json!({
+            "now": "2026-11-30T12:00:00Z", "workers": workers, "dueCampaigns": first.len(), "nextDueAt": "2026-11-30T12:05:00Z",
+            "first": first, "pauses": [], "breakers": [], "doubts": [],
+        });
+        serde_json::from_value(dialling).unwrap()
+    }
+
+    #[test]
+    fn the_first_line_says_whether_it_dials_and_why_not() {
+        for (in_flight, workers, first, tone, title) in [
+            (0, 1, &[][..], Tone::Calm, "Nothing to dial"),
+            (3, 1, &[], Tone::Good, "Dialled all that was due: 3 of 30"),
+            (0, 0, &[], Tone::Bad, "no worker is alive"),
+            (0, 1, &["next"], Tone::Good, "Dialling: 0 of 30"),
+            (30, 1, &["trunk_full"], Tone::Good, "Dialling: 30 of 30"),
+            (
+                5,
+                1,
+                &["in_line", "campaign_paused"],
+                Tone::Warn,
+                "1 of 2 campaigns",
+            ),
+            (
+                0,
+                1,
+                &["trunk_paused"],
+                Tone::Bad,
+                "Not dialling: it is paused",
+            ),
+            (
+                0,
+                1,
+                &["no_worker"],
+                Tone::Bad,
+                "Not dialling: no worker is alive",
+            ),
+            (
+                0,
+                1,
+                &["outside_hours"],
+                Tone::Calm,
+                "outside the calling hours",
+            ),
+            (
+                0,
+                1,
+                &["cluster_changed"],
+                Tone::Bad,
+                "although calls are due",
+            ),
+        ] {
+            let verdict = verdict(&board(in_flight), &dialling(workers, first));
+            assert_eq!(verdict.tone, tone, "{first:?}");
+            assert!(
+                verdict.title.contains(title),
+                "{first:?}: {}",
+                verdict.title
+            );
+        }
+    }
+
+    #[test]
+    fn a_reason_is_given_once_with_a_call_that_waits() {
+        let verdict = verdict(&board(0), &dialling(1, &["trunk_paused", "trunk_paused"]));
+        assert_eq!(
+            verdict.because,
+            [("because: trunk_paused".to_owned(), Some(CALL.to_owned()))]
+        );
+    }
+
+    #[test]
+    fn every_outcome_is_of_one_kind() {
+        for outcome in crate::domain::Outcome::ALL {
+            let word: &str = outcome.into();
+            assert_eq!(
+                KINDS
+                    .iter()
+                    .filter(|(_, _, words)| words.contains(&word))
+                    .count(),
+                1,
+                "{word}"
+            );
+        }
+    }
 }

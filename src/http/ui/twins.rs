@@ -33,13 +33,6 @@ impl Twins {
         self
     }
 
-    /// An option of the command that the verb does not have.
-    pub(super) fn only_command(mut self, words: &[&str]) -> Self {
-        self.command
-            .extend(words.iter().map(|word| (*word).to_owned()));
-        self
-    }
-
     /// What the act is about: first after the command's name.
     pub(super) fn about(mut self, parameter: &'static str, name: &str) -> Self {
         self.command.push(name.to_owned());

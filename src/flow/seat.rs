@@ -1,0 +1,154 @@
+//! What an operator's screens ask: is it dialling, how did calls end lately, how far is a campaign.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use sqlx::types::Json;
+
+use super::{Error, Queue, read::Reason, view::Estimate};
+use crate::domain::CallId;
+
+/// Whether anything is dialled, and what keeps it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dialling {
+    /// Time of the answer, by the database's clock.
+    pub now: DateTime<Utc>,
+    /// Workers that are alive and not draining.
+    pub workers: i64,
+    /// Campaigns with due calls.
+    pub due_campaigns: i64,
+    /// When the next call falls due that is not due yet.
+    pub next_due_at: Option<DateTime<Utc>>,
+    /// Of at most ten campaigns with due calls, the first due call.
+    pub first: Vec<FirstDue>,
+    /// Paused trunks and campaigns, at most 50.
+    pub pauses: Vec<Pause>,
+    /// Trunks whose provider fails, at most 50.
+    pub breakers: Vec<Breaker>,
+    /// Trunks on which dials in doubt hold many slots.
+    pub doubts: Vec<Doubts>,
+}
+
+/// The first due call of a campaign.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstDue {
+    /// Name of the campaign.
+    pub campaign: String,
+    /// Id of the call.
+    pub call: CallId,
+    /// Since when it is due.
+    pub due_at: DateTime<Utc>,
+    /// What `pgdial.why` says of it.
+    pub reasons: Vec<Reason>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Pause {
+    /// `trunk` or `campaign`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Who paused it.
+    pub by: Option<String>,
+    /// Since when.
+    pub at: Option<DateTime<Utc>>,
+    /// The reason.
+    pub why: Option<String>,
+}
+
+/// An open circuit breaker.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Breaker {
+    /// Name of the trunk.
+    pub trunk: String,
+    /// Since when its provider fails.
+    pub opened_at: DateTime<Utc>,
+    /// When one call probes it.
+    pub not_before: Option<DateTime<Utc>>,
+    /// What the provider said last.
+    pub fault: Option<String>,
+}
+
+/// Dials in doubt that hold more than a third of a trunk's slots.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Doubts {
+    /// Name of the trunk.
+    pub trunk: String,
+    /// Its slots.
+    pub slots: i64,
+    /// How many of them hold dials in doubt.
+    pub in_doubt: i64,
+    /// What would avoid that.
+    pub advice: String,
+}
+
+/// How calls ended lately: by outcome, or by state where an outcome says less.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Lately {
+    /// Time of the answer, by the database's clock.
+    pub now: DateTime<Utc>,
+    /// When the oldest counted call ended, if not all of a day are counted.
+    pub since: Option<DateTime<Utc>>,
+    /// Minutes of the last hour in which calls ended, the oldest first.
+    pub minutes: Vec<Minute>,
+    /// Calls of the last day, by campaign.
+    pub campaigns: BTreeMap<String, Ends>,
+}
+
+/// How many calls ended how.
+pub type Ends = BTreeMap<String, i64>;
+
+/// A minute of the last hour.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Minute {
+    /// How many minutes ago it was, from 0.
+    pub ago: usize,
+    /// How calls ended in it.
+    pub ends: Ends,
+}
+
+/// How far a campaign is.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Progress {
+    /// Waiting calls; 50,001 stands for more than 50,000.
+    pub waiting: i64,
+    /// Calls that are over, by state, each up to 50,001.
+    pub over: Ends,
+    /// How long the waiting ones take.
+    pub estimate: Estimate,
+}
+
+impl Queue {
+    /// Whether anything is dialled, and what keeps it.
+    pub async fn dialling(&self) -> Result<Dialling, Error> {
+        let (answer,): (Json<Dialling>,) =
+            sqlx::query_as(include_str!("../../sql/read/dialling.sql"))
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(answer.0)
+    }
+
+    /// How calls ended lately.
+    pub async fn lately(&self) -> Result<Lately, Error> {
+        let (answer,): (Json<Lately>,) = sqlx::query_as(include_str!("../../sql/read/lately.sql"))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(answer.0)
+    }
+
+    /// How far a campaign is; none if there is none with this name.
+    pub async fn progress(&self, campaign: &str) -> Result<Option<Progress>, Error> {
+        let answer: Option<(Json<Progress>,)> =
+            sqlx::query_as(include_str!("../../sql/read/progress.sql"))
+                .bind(campaign)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(answer.map(|answer| answer.0.0))
+    }
+}

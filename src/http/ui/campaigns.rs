@@ -1,0 +1,454 @@
+//! Campaigns: how far each is, how its calls end, when it will be done; and the acts on one.
+
+use axum::response::Response;
+use chrono::{DateTime, TimeDelta, Utc};
+use maud::{Markup, html};
+
+use super::{
+    super::{
+        path::Name,
+        problem::{Code, Problem},
+    },
+    form::Form,
+    frame::{Frame, Query},
+    lanes,
+    overview::{KINDS, kinds, reason},
+    parts::{
+        Tone, count, facts, figure, instant, meter, section, short, table, text, text_or_none,
+        time, words,
+    },
+};
+use crate::flow::{
+    board::{Board, CampaignLane},
+    seat::{Ends, Lately, Progress},
+    view::{CallingHours, Campaign, Estimate, Preview},
+};
+
+/// Waiting calls up to which the board counts.
+pub(super) const COUNTED: i64 = 10_000;
+/// Calls up to which the progress of one campaign is counted.
+const PROGRESS: i64 = 50_000;
+
+/// `GET /ui/campaigns`
+pub(in crate::http) async fn list(frame: Frame) -> Result<Response, Problem> {
+    let (queue, kept) = (&frame.app.calls, &frame.app.kept);
+    let (board, lately) = tokio::try_join!(kept.board(queue), kept.lately(queue))?;
+    let body = html! {
+        h1 { "Campaigns" }
+        (section("campaigns", "With work first", &html! { "Ends: those of the last day" }, &summary(&frame, &board, &lately)))
+    };
+    Ok(frame.page("Campaigns", &body))
+}
+
+/// The campaigns that the key may see, as a table.
+pub(super) fn summary(frame: &Frame, board: &Board, lately: &Lately) -> Markup {
+    let none = Ends::new();
+    let mut lanes: Vec<&CampaignLane> = board
+        .campaigns
+        .iter()
+        .filter(|lane| frame.owner.has(&lane.name))
+        .collect();
+    lanes.sort_by_key(|lane| {
+        (
+            lane.in_flight == 0 && lane.waiting == 0,
+            std::cmp::Reverse(lane.waiting),
+        )
+    });
+    let row = |lane: &&CampaignLane| {
+        let ends = lately.campaigns.get(&lane.name).unwrap_or(&none);
+        vec![
+            html! { a href=(frame.to(&format!("campaigns/{}", lane.name))) { (text(&lane.name)) } },
+            html! {
+                (reason(lane.reason.as_deref()))
+                @if let Some(why) = &lane.paused_why { " " span.soft { (text(&frame.see_text(why))) } }
+            },
+            up_to(lane.waiting, COUNTED),
+            html! { (count(lane.in_flight)) },
+            html! { (count(ends.values().sum())) },
+            html! { @if !ends.is_empty() { (ended(ends)) } },
+            html! { @if let Some(trunk) = &lane.trunk { a href=(frame.to(&format!("trunks/{trunk}"))) { (text(trunk)) } } },
+        ]
+    };
+    let rows: Vec<_> = lanes.iter().map(row).collect();
+    let heads = [
+        "Campaign",
+        "State",
+        "Waiting",
+        "In flight",
+        "Ended",
+        "How",
+        "Trunk",
+    ];
+    table(
+        "Campaigns",
+        &heads,
+        &rows,
+        "There is no campaign. `pgdial campaigns create NAME` makes one.",
+    )
+}
+
+/// A count that stops somewhere.
+fn up_to(calls: i64, counted: i64) -> Markup {
+    html! { (count(calls.min(counted))) @if calls > counted { "+" } }
+}
+
+/// How calls ended, as a bar.
+fn ended(ends: &Ends) -> Markup {
+    let (parts, all) = (kinds(ends), ends.values().sum::<i64>().max(1));
+    let said = KINDS.iter().zip(&parts).filter(|(_, calls)| **calls > 0);
+    let said: Vec<String> = said
+        .map(|((name, _, _), calls)| format!("{calls} {name}"))
+        .collect();
+    let said = said.join(", ");
+    let mut left = 0;
+    let mut bars = Vec::new();
+    for ((_, class, _), calls) in KINDS.iter().zip(&parts) {
+        let width = calls * 1000 / all;
+        bars.push((*class, left, width));
+        left += width;
+    }
+    html! {
+        svg.stack viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label=(said) {
+            title { (said) }
+            @for (class, left, width) in bars { rect class=(class) x=(left) width=(width) height="10" {} }
+        }
+    }
+}
+
+/// `GET /ui/campaigns/{name}`
+pub(in crate::http) async fn show(
+    frame: Frame,
+    Name(name, _): Name<Campaign>,
+) -> Result<Response, Problem> {
+    let queue = &frame.app.calls;
+    let campaign = lanes::one::<Campaign>(&frame, &name).await?;
+    let (progress, dialling, board, lately) = tokio::try_join!(
+        queue.progress(&name),
+        frame.app.kept.dialling(queue),
+        frame.app.kept.board(queue),
+        frame.app.kept.lately(queue),
+    )?;
+    let progress = progress.ok_or_else(super::super::lanes::no_such::<Campaign>)?;
+    let hours = match &campaign.calling_hours {
+        Some(hours) => queue.calling_hours(Some(hours)).await?.into_iter().next(),
+        None => None,
+    };
+    let first = dialling.first.iter().find(|first| first.campaign == name);
+    let state = html! {
+        p {
+            (reason(campaign.reason.as_deref())) " "
+            @if campaign.paused {
+                (lanes::paused(campaign.paused_by.as_deref(), campaign.paused_at, campaign.paused_why.as_deref(), board.now))
+            }
+        }
+        @if let Some(first) = first {
+            @for why in &first.reasons { p { (text(&frame.see_text(&why.message))) } }
+            p.soft { "So " code { "why" } " says of " a href=(frame.to(&format!("calls/{}", first.call))) { "its first due call" } "." }
+        }
+        @for conflict in &campaign.conflicts { p.wrong { (text(conflict)) } }
+    };
+    let live = board.live.iter().filter(|call| call.campaign == name);
+    let live: Vec<_> = live
+        .map(|call| super::overview::live_row(&frame, call, board.now))
+        .collect();
+    let calls = table(
+        "Calls in flight",
+        super::overview::LIVE_HEADS,
+        &live,
+        "None.",
+    );
+    let none = Ends::new();
+    let ends = lately.campaigns.get(&name).unwrap_or(&none);
+    let links = html! {
+        a href=(frame.to(&format!("calls?campaign={name}"))) { "Its calls" } " · "
+        a href=(frame.to(&format!("failures?campaign={name}"))) { "Failures" } " · "
+        a href=(frame.to(&format!("campaigns/{name}/preview"))) { "Preview" }
+    };
+    let body = html! {
+        div.titled { h1 { "Campaign " (text(&campaign.name)) } (lanes::acts(&frame, &campaign)) }
+        (section("state", "May it dial?", &html! {}, &state))
+        (section("progress", "Progress", &links, &far(&campaign, &progress)))
+        div.two {
+            (section("ends", "How its calls ended", &html! { "in the last day" }, &outcomes(ends)))
+            (section("hours", "Hours", &html! {}, &its_hours(&campaign, hours.as_ref(), board.now)))
+        }
+        (section("live", "Calls in flight", &html! { (count(campaign.in_flight.unwrap_or(0))) }, &calls))
+        (section("settings", "Settings", &html! {}, &settings(&frame, &campaign)))
+    };
+    Ok(frame.page(&format!("Campaign {name}"), &body))
+}
+
+fn far(campaign: &Campaign, progress: &Progress) -> Markup {
+    let over: i64 = progress.over.values().sum();
+    let in_flight = campaign.in_flight.unwrap_or(0);
+    let all = over + in_flight + progress.waiting;
+    let is_more =
+        progress.waiting > PROGRESS || progress.over.values().any(|calls| *calls > PROGRESS);
+    let percent = if all > 0 { over * 100 / all } else { 0 };
+    let label = format!("{percent} % are over");
+    html! {
+        (meter(&label, over, all, Tone::Good))
+        div.figures {
+            (figure("Over", &html! { (count(over)) @if is_more { "+" } }, &html! { (percent) " % of " (count(all)) @if is_more { "+" } }))
+            (figure("Waiting", &up_to(progress.waiting, PROGRESS), &html! { "calls" }))
+            (figure("In flight", &html! { (count(in_flight)) }, &html! { @match campaign.room { Some(room) => { "room for " (count(room)) } None => {} } }))
+            (figure("Takes about", &html! { (takes(&progress.estimate)) }, &basis(&progress.estimate)))
+        }
+        @if is_more { p.soft { "Each state is counted up to " (count(PROGRESS)) "." } }
+    }
+}
+
+fn takes(estimate: &Estimate) -> Markup {
+    // Whole seconds; lengths beyond what a screen says are all the same.
+    let length = estimate
+        .seconds
+        .map(|seconds| TimeDelta::seconds(seconds.clamp(0, 1_000_000_000)));
+    html! { @match length { Some(length) => { (short(length)) } None => { "–" } } }
+}
+
+fn basis(estimate: &Estimate) -> Markup {
+    html! {
+        (estimate.at_once) " at once, "
+        (estimate.seconds_per_call) " s each"
+        @if estimate.basis == "limits" { " at most" }
+    }
+}
+
+fn outcomes(ends: &Ends) -> Markup {
+    let all: i64 = ends.values().sum();
+    let mut ends: Vec<_> = ends.iter().collect();
+    ends.sort_by_key(|(_, calls)| std::cmp::Reverse(**calls));
+    let row = |(word, calls): &(&String, &i64)| {
+        let label = format!("{calls} of {all}");
+        vec![
+            html! { (words(word)) },
+            html! { (count(**calls)) },
+            html! { span.nowrap { (**calls * 100 / all.max(1)) " %" } },
+            meter(&label, **calls, all, Tone::Calm),
+        ]
+    };
+    let rows: Vec<_> = ends.iter().map(row).collect();
+    table(
+        "How its calls ended",
+        &["Outcome", "Calls", "Share", ""],
+        &rows,
+        "None ended in the last day.",
+    )
+}
+
+fn its_hours(campaign: &Campaign, hours: Option<&CallingHours>, now: DateTime<Utc>) -> Markup {
+    let instant_or = |at: Option<DateTime<Utc>>, none: &'static str| {
+        html! { @match at { Some(at) => { (time(at, now)) span.soft { " (" (instant(at)) ")" } } None => { span.soft { (none) } } } }
+    };
+    html! {
+        (facts(&[
+            ("Calling hours", html! { @match &campaign.calling_hours { Some(name) => { (text(name)) } None => { span.soft { "at any time" } } } }),
+            ("Week", html! { @match hours { Some(hours) => { (text(&hours.week)) } None => { span.soft { "–" } } } }),
+            ("Clock", html! { @match hours.and_then(|hours| hours.timezone.as_deref()) { Some(zone) => { (text(zone)) } None => { "the callee's" } } }),
+            ("Holidays", text_or_none(hours.and_then(|hours| hours.calendar.as_deref()))),
+            ("Starts", instant_or(campaign.starts_at, "at once")),
+            ("Ends", instant_or(campaign.ends_at, "never")),
+        ]))
+        @if let Some(hours) = hours.filter(|hours| !hours.regions.is_empty()) {
+            details #regions {
+                summary { (hours.regions.len()) " regions with hours of their own" }
+                @let regions: Vec<_> = hours.regions.iter().collect();
+                ul { @for (region, hours) in regions { li { strong { (text(region)) } " " (text(&hours.week)) } } }
+            }
+        }
+    }
+}
+
+fn settings(frame: &Frame, campaign: &Campaign) -> Markup {
+    let number = |value: Option<i32>, none: &'static str| {
+        html! { @match value { Some(value) => { (count(value.into())) } None => { span.soft { (none) } } } }
+    };
+    let limits = campaign.contact_limits.join(", ");
+    facts(&[
+        (
+            "Trunk",
+            html! { a href=(frame.to(&format!("trunks/{}", campaign.trunk))) { (text(&campaign.trunk)) } },
+        ),
+        ("Cap", number(campaign.cap, "the trunk's slots")),
+        ("Weight", html! { (campaign.weight) }),
+        ("Attempts", html! { (campaign.max_attempts) }),
+        ("Rings for", html! { (campaign.ring_timeout) }),
+        ("Lasts for", html! { (campaign.max_duration) }),
+        ("After busy", html! { (campaign.busy_base) }),
+        ("After no answer", html! { (campaign.no_answer_base) }),
+        ("Retries", html! { (words(&campaign.retry_at)) }),
+        (
+            "Machine answers",
+            html! { (words(&campaign.answering_machine)) ", then " (words(&campaign.voicemail)) },
+        ),
+        ("Guard", number(campaign.guard, "never")),
+        (
+            "Caller ids",
+            html! { @match &campaign.caller_ids { Some(pool) => { (text(pool)) } None => { span.soft { "the trunk's" } } } },
+        ),
+        (
+            "Contact limits",
+            text_or_none(Some(limits.as_str()).filter(|limits| !limits.is_empty())),
+        ),
+        ("Topic", text_or_none(campaign.topic.as_deref())),
+        (
+            "Consent",
+            html! { @if campaign.require_consent { "required" } @else { span.soft { "not asked for" } } },
+        ),
+        ("Opting out", html! { (words(&campaign.opt_out_scope)) }),
+    ])
+}
+
+/// `GET /ui/campaigns/{name}/preview`
+pub(in crate::http) async fn preview(
+    frame: Frame,
+    Name(name, _): Name<Campaign>,
+    query: Query,
+) -> Result<Response, Problem> {
+    let at = query.get("at").map(read_instant).transpose()?;
+    let preview = frame.app.calls.preview(&name, at).await?;
+    let preview = preview.ok_or_else(super::super::lanes::no_such::<Campaign>)?;
+    let body = html! {
+        h1 { "Preview of " a href=(frame.to(&format!("campaigns/{name}"))) { (text(&name)) } }
+        form.filters {
+            p.field {
+                label for="at" { "At" span.soft { " UTC" } }
+                input #at name="at" type="datetime-local" value=(preview.at.format("%Y-%m-%dT%H:%M"));
+            }
+            button { "Look" }
+        }
+        (section("preview", "Its waiting calls at that moment", &html! { (instant(preview.at)) }, &counted(&preview)))
+        (section("areas", "Where they are", &html! {}, &areas(&preview)))
+    };
+    Ok(frame.page(&format!("Preview of {name}"), &body))
+}
+
+/// As the field sends it, in UTC, or in RFC 3339.
+fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
+    let naive = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M");
+    let instant = naive.map(|at| at.and_utc()).or_else(|_| text.parse());
+    instant.map_err(|_| {
+        Problem::new(
+            Code::InvalidQuery,
+            "\"at\" is an instant, as in 2026-12-01T09:00",
+        )
+    })
+}
+
+fn counted(preview: &Preview) -> Markup {
+    let mut rows = vec![
+        ("may be dialled at once", preview.now),
+        ("not due yet", preview.later),
+    ];
+    let closed: Vec<(String, i64)> = preview
+        .closed
+        .iter()
+        .map(|(reason, calls)| (words(reason), *calls))
+        .collect();
+    rows.extend(
+        closed
+            .iter()
+            .map(|(reason, calls)| (reason.as_str(), *calls)),
+    );
+    rows.extend([
+        ("held by a contact limit", preview.capped),
+        ("on the do-not-call list", preview.suppressed),
+        ("without consent", preview.no_consent),
+        ("expired", preview.expired),
+    ]);
+    let row = |(what, calls): &(&str, i64)| {
+        let label = format!("{calls} of {}", preview.waiting);
+        vec![
+            html! { (what) },
+            html! { (count(*calls)) },
+            meter(&label, *calls, preview.waiting, Tone::Calm),
+        ]
+    };
+    let rows: Vec<_> = rows
+        .iter()
+        .filter(|(what, calls)| *calls > 0 || what.starts_with("may"))
+        .map(row)
+        .collect();
+    html! {
+        div.figures {
+            (figure("Waiting", &html! { (count(preview.waiting)) }, &html! { "calls" }))
+            (figure("At once", &html! { (count(preview.now)) }, &html! { "as far as slots allow" }))
+            (figure("Takes about", &takes(&preview.estimate), &basis(&preview.estimate)))
+            (figure("Same number twice", &html! { (count(preview.duplicates)) }, &html! { "calls" }))
+        }
+        (table("What keeps them", &["", "Calls", "Share"], &rows, "None."))
+    }
+}
+
+fn areas(preview: &Preview) -> Markup {
+    let row = |area: &crate::flow::view::PreviewedArea| {
+        vec![
+            html! { (text(&area.zones.join(", "))) },
+            text_or_none(
+                Some(area.regions.join(", ").as_str()).filter(|regions| !regions.is_empty()),
+            ),
+            html! { (count(area.calls)) },
+            html! { @match &area.reason { Some(reason) => { (words(reason)) } None => { "open" } } },
+            html! { @if let Some(at) = area.opens_at { (instant(at)) } },
+        ]
+    };
+    let rows: Vec<_> = preview.areas.iter().map(row).collect();
+    let heads = ["Clock", "Region", "Calls", "State", "Opens"];
+    table(
+        "Where they are",
+        &heads,
+        &rows,
+        "The campaign has no calling hours, so it does not matter.",
+    )
+}
+
+/// `GET /ui/campaigns/{name}/pause`
+pub(in crate::http) async fn ask_pause(
+    frame: Frame,
+    Name(name, _): Name<Campaign>,
+) -> Result<Response, Problem> {
+    lanes::ask_pause::<Campaign>(&frame, &name).await
+}
+
+/// `POST /ui/campaigns/{name}/pause`
+pub(in crate::http) async fn pause(
+    frame: Frame,
+    Name(name, _): Name<Campaign>,
+    form: Form,
+) -> Result<Response, Problem> {
+    lanes::pause::<Campaign>(&frame, &name, &form).await
+}
+
+/// `GET /ui/campaigns/{name}/resume`
+pub(in crate::http) async fn ask_resume(
+    frame: Frame,
+    Name(name, _): Name<Campaign>,
+) -> Result<Response, Problem> {
+    lanes::ask_resume::<Campaign>(&frame, &name).await
+}
+
+/// `POST /ui/campaigns/{name}/resume`
+pub(in crate::http) async fn resume(
+    frame: Frame,
+    Name(name, _): Name<Campaign>,
+    form: Form,
+) -> Result<Response, Problem> {
+    lanes::resume::<Campaign>(&frame, &name, &form).await
+}
+
+/// `GET /ui/campaigns/{name}/set`
+pub(in crate::http) async fn ask_set(
+    frame: Frame,
+    Name(name, _): Name<Campaign>,
+) -> Result<Response, Problem> {
+    lanes::ask_set::<Campaign>(&frame, &name).await
+}
+
+/// `POST /ui/campaigns/{name}/set`
+pub(in crate::http) async fn set(
+    frame: Frame,
+    Name(name, _): Name<Campaign>,
+    form: Form,
+) -> Result<Response, Problem> {
+    lanes::set::<Campaign>(&frame, &name, &form).await
+}

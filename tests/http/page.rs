@@ -1,0 +1,571 @@
+//! The page: every screen with every key, its policy, its links, its forms and what others wrote on it.
+
+use std::process::Command;
+
+use pgdial::http::{Screen, screen_list};
+use reqwest::{Client, RequestBuilder, redirect::Policy};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+
+use crate::support::{Answer, PATIENCE, Send, ServerOptions, World};
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const WORKER: &str = "0197f5e0-0000-4000-8000-00000000000a";
+/// As long as a name may be.
+const LONGEST: &str = "c23456789_123456789_123456789_123456789_123456789_123456789_123";
+/// What somebody else may write where a text is free.
+const HOSTILE: &str = "<script>alert(1)</script>\"' onload=x \u{202e}gnp.exe";
+
+/// A server with a key of its settings, and something on every screen.
+async fn guarded() -> World {
+    let world = World::with(ServerOptions {
+        api_keys: "boss:configured",
+        ..ServerOptions::default()
+    })
+    .await;
+    furnish(&world).await;
+    world
+}
+
+async fn furnish(world: &World) {
+    let hostile = HOSTILE.replace('\'', "''");
+    world
+        .sql(&format!(
+            "insert into pgdial.workers (id, host, pid, release, permits, trunks, started_at, seen_at) \
+             values ('{WORKER}', '{hostile}', 1, '0', 1, '{{default}}', pgdial.now(), pgdial.now()); \
+             select pgdial.create_campaign('{LONGEST}'); \
+             select pgdial.pause('campaign', '{LONGEST}', '{hostile}', '{hostile}')"
+        ))
+        .await;
+}
+
+/// The path of a screen, about things that are there.
+fn path(screen: &Screen) -> String {
+    let path = screen.path.replace("{name}", "default");
+    path.replace("/ui/workers/{id}", &format!("/ui/workers/{WORKER}"))
+}
+
+/// Asks as a browser does that follows no redirect.
+fn ask(world: &World, method: &str, path: &str) -> RequestBuilder {
+    let client = Client::builder().redirect(Policy::none()).build().unwrap();
+    client.request(
+        method.parse().unwrap(),
+        format!("http://{}{path}", world.address),
+    )
+}
+
+fn with(ask: RequestBuilder, key: &str) -> RequestBuilder {
+    ask.header("authorization", format!("Bearer {key}"))
+}
+
+fn form(ask: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(fields);
+    ask.header("content-type", "application/x-www-form-urlencoded")
+        .body(body.finish())
+}
+
+async fn get(world: &World, path: &str) -> Answer {
+    with(ask(world, "GET", path), "configured").answer().await
+}
+
+/// The cookie of a new session, and the token that its forms carry.
+async fn sign_in(world: &World, key: &str) -> (String, String) {
+    let answer = form(ask(world, "POST", "/ui/sign-in"), &[("key", key)])
+        .answer()
+        .await;
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let cookie = answer
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let form = ask(world, "GET", "/ui/trunks/default/pause")
+        .header("cookie", &cookie)
+        .answer()
+        .await;
+    let token = between(&form.text, "name=\"csrf\" value=\"", "\"");
+    (cookie, token.to_owned())
+}
+
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(from)
+        .unwrap_or_else(|| panic!("no {from} in {text}"));
+    rest.split_once(to).unwrap().0
+}
+
+/// Screens that are read and end.
+fn readable() -> impl Iterator<Item = Screen> {
+    screen_list()
+        .into_iter()
+        .filter(|screen| screen.method == "GET" && screen.path != "/ui/live")
+}
+
+#[tokio::test]
+async fn every_screen_is_html_under_a_strict_policy_with_relative_links() {
+    let world = guarded().await;
+    for screen in readable() {
+        let path = path(&screen);
+        let answer = get(&world, &path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert_eq!(
+            answer.header("content-type"),
+            "text/html; charset=utf-8",
+            "{path}"
+        );
+        assert_eq!(answer.header("content-security-policy"), POLICY, "{path}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        assert!(answer.text.contains("<main id=\"main\""), "{path}");
+        assert_eq!(answer.text.matches("<h1").count(), 1, "{path}");
+        assert_eq!(answer.text.matches("<script").count(), 1, "{path}");
+        for inline in [" style=", "<style", " onclick=", "javascript:"] {
+            assert!(!answer.text.contains(inline), "{path} has {inline}");
+        }
+        for attribute in [" href=\"", " src=\"", " action=\"", " data-live=\""] {
+            for (at, _) in answer.text.match_indices(attribute) {
+                let to = between(&answer.text[at..], attribute, "\"");
+                assert!(
+                    to.starts_with('.') || to.starts_with('#'),
+                    "{path} leads to {to}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn links_lead_to_screens_that_are_there() {
+    let world = guarded().await;
+    for path in ["/ui/", "/ui/trunks/default", "/ui/trunks/default/pause"] {
+        let text = get(&world, path).await.text;
+        let base = reqwest::Url::parse(&format!("http://{}{path}", world.address)).unwrap();
+        for attribute in [
+            "<a href=\"",
+            "<link rel=\"stylesheet\" href=\"",
+            "<script src=\"",
+        ] {
+            let to = base.join(between(&text, attribute, "\"")).unwrap();
+            let found = get(&world, to.path()).await;
+            assert_eq!(found.status, 200, "{path} leads to {to}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_screen_refuses_every_key_that_may_not_see_it() {
+    let world = guarded().await;
+    let mut keys = Vec::new();
+    for scope in ["read", "enqueue", "operate", "admin"] {
+        let key = world
+            .calls
+            .create_key(scope, &json!({"scope": scope}), "cli:ann", None)
+            .await;
+        keys.push((scope, key.unwrap().unwrap().expose_secret().to_owned()));
+    }
+    assert!(screen_list().len() > 20);
+    for screen in screen_list() {
+        let (method, path) = (screen.method, path(&screen));
+        let answer = ask(&world, method, &path).answer().await;
+        if method == "GET" {
+            assert_eq!(answer.status, 303, "{path}");
+            assert!(
+                answer.header("location").contains("sign-in"),
+                "{path}: {}",
+                answer.header("location")
+            );
+        } else {
+            assert_eq!(answer.status, 401, "{path}");
+        }
+        let needed = keys
+            .iter()
+            .position(|(scope, _)| *scope == screen.scope)
+            .unwrap();
+        for (at, (scope, key)) in keys.iter().enumerate() {
+            if path == "/ui/live" && at >= needed {
+                continue; // it has no end
+            }
+            let answer = with(ask(&world, method, &path), key).answer().await;
+            let may = answer.status != 403;
+            assert_eq!(
+                may,
+                at >= needed,
+                "{method} {path} with {scope}: {}",
+                answer.status
+            );
+            if !may {
+                assert!(
+                    answer.text.contains(screen.scope),
+                    "{path}: {}",
+                    answer.text
+                );
+                assert_eq!(answer.header("content-security-policy"), POLICY);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_others_wrote_stays_text() {
+    let world = guarded().await;
+    for path in [
+        "/ui/",
+        "/ui/workers",
+        "/ui/acts",
+        "/ui/campaigns",
+        &format!("/ui/campaigns/{LONGEST}"),
+    ] {
+        let text = get(&world, path).await.text;
+        assert!(
+            text.contains("&lt;script&gt;alert(1)"),
+            "{path} does not show it: {text}"
+        );
+        assert!(!text.contains("<script>alert"), "{path}");
+        assert!(!text.contains('\u{202e}'), "{path}");
+    }
+    let text = get(&world, &format!("/ui/acts?name={}", "%22%3E%3Cscript%3E"))
+        .await
+        .text;
+    assert!(!text.contains("\"><script>"), "{text}");
+}
+
+#[tokio::test]
+async fn a_form_needs_its_token() {
+    let world = guarded().await;
+    let (cookie, token) = sign_in(&world, "configured").await;
+    let send = |fields: &[(&str, &str)], origin: &str| {
+        let ask = ask(&world, "POST", "/ui/trunks/default/pause").header("cookie", &cookie);
+        form(ask.header("origin", origin.to_owned()), fields)
+    };
+    let own = format!("http://{}", world.address);
+    let paused = "select count(*) from pgdial.trunks where paused";
+    for (fields, origin) in [
+        (&[("why", "x")][..], own.as_str()),
+        (&[("why", "x"), ("csrf", "0123")], &own),
+        (&[("why", "x"), ("csrf", &token)], "http://evil.example.com"),
+        (&[("why", "x"), ("csrf", &token)], "null"),
+    ] {
+        let answer = send(fields, origin).answer().await;
+        assert_eq!(answer.status, 403, "{fields:?} {origin}: {}", answer.text);
+        assert_eq!(world.number(paused).await, 0);
+    }
+    let answer = send(&[("why", ""), ("csrf", &token)], &own).answer().await;
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer.text.contains("the reason is empty"),
+        "{}",
+        answer.text
+    );
+    let answer = send(&[("why", "a <new> script"), ("csrf", &token)], &own)
+        .answer()
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("location")),
+        (303, "../../trunks/default?done=paused")
+    );
+    assert_eq!(world.number(paused).await, 1);
+    let shown = get(&world, "/ui/trunks/default?done=paused").await.text;
+    assert!(
+        shown.contains("It is paused.") && shown.contains("a &lt;new&gt; script"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_trunk_is_adjusted_and_a_wrong_value_is_explained() {
+    let world = World::new().await;
+    let set = |fields: Vec<(&'static str, &'static str)>| {
+        form(ask(&world, "POST", "/ui/trunks/default/set"), &fields)
+    };
+    let answer = set(vec![
+        ("slots", "12"),
+        ("callsPerSecond", "0.5"),
+        ("why", "x"),
+    ])
+    .answer()
+    .await;
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let now = "select slots from pgdial.trunks where name = 'default' and calls_per_second = 0.5";
+    assert_eq!(world.number(&format!("select ({now})::bigint")).await, 12);
+    let answer = set(vec![
+        ("slots", "many"),
+        ("callsPerSecond", "0.5"),
+        ("why", "x"),
+    ])
+    .answer()
+    .await;
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    assert!(
+        answer.text.contains("value=\"many\"") && answer.text.contains("slots"),
+        "{}",
+        answer.text
+    );
+    let answer = set(vec![
+        ("slots", "12"),
+        ("callsPerSecond", "0.5"),
+        ("why", "x"),
+    ])
+    .answer()
+    .await;
+    assert!(answer.text.contains("nothing to change"), "{}", answer.text);
+    let answer = set(vec![("slots", "12"), ("callsPerSecond", ""), ("why", "x")])
+        .answer()
+        .await;
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    assert_eq!(
+        world
+            .number("select count(*) from pgdial.trunks where calls_per_second is not null")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn signing_in_leads_back_and_says_what_is_wrong() {
+    let world = guarded().await;
+    let answer = ask(&world, "GET", "/ui/trunks/default?x=1").answer().await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("location")),
+        (303, "../sign-in?next=trunks%2Fdefault%3Fx%3D1")
+    );
+    let wrong = form(ask(&world, "POST", "/ui/sign-in"), &[("key", "wrong")])
+        .answer()
+        .await;
+    assert!(
+        wrong.text.contains("no key of this server"),
+        "{}",
+        wrong.text
+    );
+    assert_eq!(wrong.header("set-cookie"), "");
+    let fields = [("key", "configured"), ("next", "trunks/default")];
+    let right = form(ask(&world, "POST", "/ui/sign-in"), &fields)
+        .answer()
+        .await;
+    assert_eq!(
+        right.header("location"),
+        "./sign-in?signed=1&next=trunks%2Fdefault"
+    );
+    let cookie = right
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let checked = "/ui/sign-in?signed=1&next=trunks%2Fdefault";
+    let kept = ask(&world, "GET", checked)
+        .header("cookie", &cookie)
+        .answer()
+        .await;
+    assert_eq!(
+        (kept.status.as_u16(), kept.header("location")),
+        (303, "./trunks/default")
+    );
+    let lost = ask(&world, "GET", checked).answer().await;
+    assert!(
+        lost.text.contains("did not keep the session"),
+        "{}",
+        lost.text
+    );
+    let (cookie, token) = sign_in(&world, "configured").await;
+    let out = form(
+        ask(&world, "POST", "/ui/sign-out").header("cookie", &cookie),
+        &[("csrf", &token)],
+    )
+    .answer()
+    .await;
+    assert_eq!(out.header("location"), "./sign-in");
+    let over = ask(&world, "GET", "/ui/")
+        .header("cookie", &cookie)
+        .answer()
+        .await;
+    assert_eq!(over.status, 303);
+}
+
+#[tokio::test]
+async fn only_this_host_sees_the_page_without_a_key_and_only_if_that_is_set() {
+    let options = ServerOptions {
+        api_keys: "boss:configured",
+        is_viewable: true,
+        ..ServerOptions::default()
+    };
+    let world = World::with(options).await;
+    let shown = ask(&world, "GET", "/ui/").answer().await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    assert!(shown.text.contains("viewer"), "{}", shown.text);
+    for (name, value) in [
+        ("host", "evil.example.com"),
+        ("x-forwarded-for", "203.0.113.5"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let answer = ask(&world, "GET", "/ui/")
+            .header(name, value)
+            .answer()
+            .await;
+        assert_eq!(answer.status, 303, "{name}: {value}");
+    }
+    assert_eq!(
+        ask(&world, "GET", "/ui/trunks/default/pause")
+            .answer()
+            .await
+            .status,
+        403
+    );
+    let paused = form(
+        ask(&world, "POST", "/ui/trunks/default/pause"),
+        &[("why", "x")],
+    )
+    .answer()
+    .await;
+    assert_eq!(paused.status, 403);
+    assert_eq!(
+        ask(&world, "GET", "/api/v1/stats").answer().await.code(),
+        "unauthorized"
+    );
+}
+
+#[tokio::test]
+async fn numbers_are_masked_on_every_screen() {
+    let world = guarded().await;
+    world
+        .sql("select pgdial.enqueue('+14155550123', 's', p_campaign => 'default')")
+        .await;
+    assert_eq!(world.claim().await.len(), 1);
+    world
+        .sql("select pgdial.pause('trunk', 'default', 'ring +1 415 555 0123 first')")
+        .await;
+    for screen in readable() {
+        let path = path(&screen);
+        let text = get(&world, &path).await.text;
+        assert!(
+            !text.contains("5550123") && !text.contains("555 0123"),
+            "{path}: {text}"
+        );
+    }
+    let text = get(&world, "/ui/").await.text;
+    assert!(
+        text.contains("+1415"),
+        "the call in flight is not shown: {text}"
+    );
+}
+
+/// As a shell splits it, which is who reads it.
+fn words(command: &str) -> Vec<String> {
+    let script = format!("set -- {command}\nprintf '%s\\n' \"$@\"");
+    let split = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let split = String::from_utf8(split.stdout).unwrap();
+    split.lines().map(str::to_owned).collect()
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&amp;", "&")
+}
+
+#[tokio::test]
+async fn the_command_and_the_statement_of_every_act_are_taken() {
+    let world = guarded().await;
+    let mut acts = 0;
+    for screen in readable() {
+        let path = path(&screen);
+        let text = get(&world, &path).await.text;
+        if !text.contains("data-twin") {
+            continue;
+        }
+        acts += 1;
+        let command = unescaped(between(&text, "data-twin=\"command\">", "</code>"));
+        let parsed = pgdial::cli::parses(words(&command));
+        assert!(parsed.is_ok(), "{path}: {command}: {parsed:?}");
+        let statement = unescaped(between(&text, "data-twin=\"sql\">", "</code>"));
+        // Whether there is such a verb with such arguments, and nothing is done.
+        let prepared = sqlx::raw_sql(AssertSqlSafe(format!(
+            "prepare act as {statement} deallocate act"
+        )));
+        let prepared = prepared.execute(&world.pool).await;
+        assert!(prepared.is_ok(), "{path}: {statement}: {prepared:?}");
+        assert!(
+            statement.contains("p_why => 'REASON'"),
+            "{path}: {statement}"
+        );
+    }
+    assert!(acts >= 7, "{acts}");
+}
+
+#[tokio::test]
+async fn an_open_screen_hears_that_something_has_changed() {
+    let world = guarded().await;
+    let mut stream = with(ask(&world, "GET", "/ui/live"), "configured")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut heard = String::new();
+    let listening = async {
+        while !heard.contains("event: changed") {
+            let chunk = stream.chunk().await.unwrap().unwrap();
+            if heard.is_empty() {
+                world
+                    .sql("select pgdial.enqueue('+14155550123', 's', p_campaign => 'default')")
+                    .await;
+            }
+            heard.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    };
+    tokio::time::timeout(PATIENCE, listening).await.unwrap();
+    assert!(!heard.contains("4155550123"), "{heard}");
+}
+
+#[tokio::test]
+async fn assets_are_kept_for_ever_under_the_name_of_their_content() {
+    let world = World::new().await;
+    let page = ask(&world, "GET", "/ui/").answer().await.text;
+    let style = between(&page, "rel=\"stylesheet\" href=\"./", "\"").to_owned();
+    let answer = ask(&world, "GET", &format!("/ui/{style}")).answer().await;
+    assert_eq!(answer.header("content-type"), "text/css; charset=utf-8");
+    assert_eq!(
+        answer.header("cache-control"),
+        "public, max-age=31536000, immutable"
+    );
+    let again =
+        ask(&world, "GET", &format!("/ui/{style}")).header("if-none-match", answer.header("etag"));
+    assert_eq!(again.answer().await.status, 304);
+    assert_eq!(
+        ask(&world, "GET", "/ui/assets/page-0.css")
+            .answer()
+            .await
+            .status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_said_in_html() {
+    let world = guarded().await;
+    for (path, status, words) in [
+        ("/ui/nothing", 404, "nothing at this path"),
+        ("/ui/trunks/none", 404, "no trunk has this name"),
+        ("/ui/workers/1/drain", 400, "UUID"),
+        ("/ui/acts?name=%00", 400, "U+0000"),
+    ] {
+        let answer = get(&world, path).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+        assert_eq!(
+            answer.header("content-type"),
+            "text/html; charset=utf-8",
+            "{path}"
+        );
+        assert!(answer.text.contains(words), "{path}: {}", answer.text);
+    }
+    for path in ["/", "/ui"] {
+        let answer = ask(&world, "GET", path).answer().await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("location")),
+            (303, "ui/"),
+            "{path}"
+        );
+    }
+}
