@@ -118,8 +118,10 @@ impl Screens {
 
     /// The routes: those of the list, and what needs no key.
     pub(super) fn behind(self, directory: Directory) -> Router<App> {
+        let sign_in = get(sign_in::ask).post(sign_in::sign_in);
+        let sign_in = sign_in.layer(from_fn(form::token));
         self.router
-            .route("/ui/sign-in", get(sign_in::ask).post(sign_in::sign_in))
+            .route("/ui/sign-in", sign_in)
             .route_layer(axum::Extension(directory))
             .route("/ui/assets/{file}", get(assets::asset))
             .route("/ui", get(to_page))
