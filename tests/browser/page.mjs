@@ -20,7 +20,7 @@ export function launch() {
 export async function open(browser, options = {}) {
   const context = await browser.newContext({ viewport: WIDTHS.desktop, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(10_000);
   const complaints = [];
   page.on('console', (message) => message.type() === 'error' && complaints.push(`console: ${message.text()}`));
   page.on('pageerror', (error) => complaints.push(`script: ${error.message}`));
@@ -122,4 +122,13 @@ export async function wrongAnywhere(page) {
     }
   }
   return found;
+}
+
+/** Enqueues a call by the API. */
+export async function call(to, more = {}) {
+  const headers = { authorization: `Bearer ${stage.key}`, 'content-type': 'application/json' };
+  const body = JSON.stringify({ to, scriptId: 'welcome', ...more });
+  const answer = await fetch(`${stage.url}/api/v1/calls`, { method: 'POST', headers, body });
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer.json();
 }
