@@ -84,14 +84,12 @@ fn request_id(headers: &HeaderMap) -> String {
 fn finish(mut response: Response, id: &str, asked: Option<&ui::Asked>) -> Response {
     let status = response.status();
     let carried = response.extensions_mut().remove::<Problem>();
-    // Refusals by a library get the same shape. A form that is shown again, with what is wrong with it, is a document.
-    let is_refusal = status.is_client_error() || status.is_server_error();
-    let is_document = asked.is_some()
-        && response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    let problem = carried.or_else(|| (is_refusal && !is_document).then(|| foreign(status)));
+    // Refusals by a library get the same shape.
+    let is_told = response.extensions().get::<ui::Told>().is_some();
+    let problem = carried.or_else(|| {
+        let is_error = status.is_client_error() || status.is_server_error();
+        (is_error && !is_told).then(|| foreign(status))
+    });
     if let Some(problem) = problem {
         log(&problem, response.status());
         response = match asked {
