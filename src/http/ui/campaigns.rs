@@ -14,8 +14,8 @@ use super::{
     lanes,
     overview::{KINDS, kinds, reason},
     parts::{
-        Tone, count, facts, figure, instant, meter, section, short, table, text, text_or_none,
-        time, words,
+        Tone, count, facts, figure, instant, meter, name, section, short, table, text,
+        text_or_none, time, words,
     },
 };
 use crate::flow::{
@@ -35,7 +35,7 @@ pub(in crate::http) async fn list(frame: Frame) -> Result<Response, Problem> {
     let (board, lately) = tokio::try_join!(kept.board(queue), kept.lately(queue))?;
     let body = html! {
         h1 { "Campaigns" }
-        (section("campaigns", "With work first", &html! { "Ends: those of the last day" }, &summary(&frame, &board, &lately)))
+        (section("campaigns", "With work first", &html! { "Ended: in the last day. Done in: at the pace of the last hour." }, &summary(&frame, &board, &lately)))
     };
     Ok(frame.page("Campaigns", &body))
 }
@@ -57,16 +57,18 @@ pub(super) fn summary(frame: &Frame, board: &Board, lately: &Lately) -> Markup {
     let row = |lane: &&CampaignLane| {
         let ends = lately.campaigns.get(&lane.name).unwrap_or(&none);
         vec![
-            html! { a href=(frame.to(&format!("campaigns/{}", lane.name))) { (text(&lane.name)) } },
+            html! { a href=(frame.to(&format!("campaigns/{}", lane.name))) { (name(&lane.name)) } },
             html! {
                 (reason(lane.reason.as_deref()))
                 @if let Some(why) = &lane.paused_why { " " span.soft { (text(&frame.see_text(why))) } }
             },
-            up_to(lane.waiting, COUNTED),
+            html! { span.nowrap { (up_to(lane.waiting, COUNTED)) } },
             html! { (count(lane.in_flight)) },
+            html! { span.nowrap { (done_in(lane, lately)) } },
             html! { (count(ends.values().sum())) },
             html! { @if !ends.is_empty() { (ended(ends)) } },
-            html! { @if let Some(trunk) = &lane.trunk { a href=(frame.to(&format!("trunks/{trunk}"))) { (text(trunk)) } } },
+            html! { @if let Some(hours) = &lane.calling_hours { (name(hours)) } @else { span.soft { "any time" } } },
+            html! { @if let Some(trunk) = &lane.trunk { a href=(frame.to(&format!("trunks/{trunk}"))) { (name(trunk)) } } },
         ]
     };
     let rows: Vec<_> = lanes.iter().map(row).collect();
@@ -75,8 +77,10 @@ pub(super) fn summary(frame: &Frame, board: &Board, lately: &Lately) -> Markup {
         "State",
         "Waiting",
         "In flight",
+        "Done in",
         "Ended",
         "How",
+        "Hours",
         "Trunk",
     ];
     table(
@@ -85,6 +89,20 @@ pub(super) fn summary(frame: &Frame, board: &Board, lately: &Lately) -> Markup {
         &rows,
         "There is no campaign. `pgdial campaigns create NAME` makes one.",
     )
+}
+
+/// How long its waiting calls take at the pace of the last hour.
+fn done_in(lane: &CampaignLane, lately: &Lately) -> Markup {
+    let pace = lately
+        .pace
+        .get(&lane.name)
+        .filter(|pace| pace.calls > 1 && lane.waiting > 0);
+    let length = pace.map(|pace| {
+        // From the first end in this hour: a campaign may have begun just now.
+        let spent = (lately.now - pace.since).num_seconds().max(1);
+        TimeDelta::seconds(spent.saturating_mul(lane.waiting) / pace.calls)
+    });
+    html! { @match length { Some(length) => { (short(length)) @if lane.waiting > COUNTED { "+" } } None => { span.soft { "–" } } } }
 }
 
 /// A count that stops somewhere.
