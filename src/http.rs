@@ -74,6 +74,9 @@ mod listing;
 // Server-sent events.
 mod events;
 
+// ETag and If-Match.
+mod versions;
+
 // Opaque page cursors.
 mod cursor;
 
@@ -120,7 +123,8 @@ use axum::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
-    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
+    catch_panic::CatchPanicLayer, compression::CompressionLayer,
+    sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
 pub use self::{
@@ -297,6 +301,7 @@ fn at_the_edge(app: App, routes: Router) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(from_fn_with_state(app, edge::edge))
+        .layer(CompressionLayer::new().compress_when(edge::Compressible))
         .layer(SetSensitiveRequestHeadersLayer::new(secret))
 }
 

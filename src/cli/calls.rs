@@ -329,6 +329,7 @@ async fn amend(args: &AmendArgs, calls: &Queue, by: &str, out: &mut Out) -> Resu
     let amended = calls.amend(id, by, &args.changes.given()).await?;
     let word = match &amended {
         Amended::Amended => "amended",
+        Amended::Changed => "changed",
         Amended::NotWaiting => "not_waiting",
         Amended::Invalid(_) => "invalid",
         Amended::NotFound => "not_found",
@@ -345,6 +346,7 @@ async fn amend(args: &AmendArgs, calls: &Queue, by: &str, out: &mut Out) -> Resu
             out.note("amended");
             Ok(Exit::Ok)
         }
+        Amended::Changed => Err(Failure::failed("the call was changed meanwhile")),
         Amended::NotWaiting => Err(Failure::failed(
             "the call no longer waits: it cannot be changed",
         )

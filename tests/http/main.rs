@@ -47,6 +47,9 @@ mod bombs;
 
 mod openapi;
 
+/// `ETag`, `If-Match`, compression.
+mod versions;
+
 mod traces;
 
 mod metrics;

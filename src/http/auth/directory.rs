@@ -20,7 +20,7 @@ use std::{
 use axum::http::HeaderMap;
 
 use super::{
-    super::problem::{Code, Problem},
+    super::problem::{Code, Limited, Problem},
     ANONYMOUS, ApiKeys, Owner, Session, bearer, digest, is_cross_site, is_local, is_same,
 };
 use crate::{
@@ -162,7 +162,15 @@ impl Directory {
         if attempts.count > ATTEMPTS {
             let detail =
                 "too many wrong keys were tried: try again in a minute, with a right one at once";
-            return Err(Problem::new(Code::TooManyAttempts, detail).retry_after(60));
+            let left = PER.saturating_sub(attempts.since.elapsed()).as_secs();
+            return Err(Problem::new(Code::TooManyAttempts, detail)
+                .retry_after(60)
+                .limited(Limited {
+                    name: "wrong-keys",
+                    quota: ATTEMPTS,
+                    window: PER.as_secs(),
+                    reset: left,
+                }));
         }
         Err(refusal.into())
     }
