@@ -101,8 +101,8 @@ mod operations;
 
 mod openapi;
 
-// HTML page that shows the OpenAPI document.
-mod page;
+// The page that shows the OpenAPI document.
+mod docs;
 
 // Accepting and bounding connections.
 mod serve;
@@ -246,8 +246,9 @@ pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
         .behind(directory)
         .merge(without_key())
         .router
-        .route("/docs", get(page::page))
-        .route("/", get(page::page))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
+        .route("/", get(docs::page))
         .with_state(app.clone())
         .merge(more);
     at_the_edge(app, routes)
