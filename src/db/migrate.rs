@@ -136,6 +136,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/housekeeping",
     "flow/pause",
     "flow/archive",
+    "flow/version",
     "flow/contact_limits",
     "flow/lanes",
     "flow/caller_ids",

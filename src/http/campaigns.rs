@@ -17,6 +17,7 @@ use super::{
     schema::acting::{
         Campaigns, CreateCampaignRequest, OptionalReasonRequest, ReasonRequest, SetCampaignRequest,
     },
+    versions::{IfMatch, Tagged},
 };
 use crate::flow::{
     archive::Removal,
@@ -52,8 +53,8 @@ pub(super) async fn list_campaigns(
 pub(super) async fn show_campaign(
     State(app): State<App>,
     Name(name, _): Name<Campaign>,
-) -> Result<Json<Campaign>, Problem> {
-    lanes::show(&app, &name).await
+) -> Result<Tagged<Campaign>, Problem> {
+    lanes::show_tagged(&app, &name).await
 }
 
 /// The instant of a preview.
@@ -109,9 +110,10 @@ pub(super) async fn change_campaign(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Name(name, _): Name<Campaign>,
+    versions: IfMatch,
     Fields(fields, _): Fields<SetCampaignRequest>,
-) -> Result<Json<Campaign>, Problem> {
-    lanes::change(&app, &owner, &name, fields).await
+) -> Result<Tagged<Campaign>, Problem> {
+    lanes::change(&app, &owner, &name, (fields, versions)).await
 }
 
 /// Pause a campaign.

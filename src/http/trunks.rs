@@ -14,6 +14,7 @@ use super::{
     schema::acting::{
         CreateTrunkRequest, OptionalReasonRequest, ReasonRequest, SetTrunkRequest, Trunks,
     },
+    versions::{IfMatch, Tagged},
 };
 use crate::flow::{archive::Removal, view::Trunk};
 
@@ -43,8 +44,8 @@ pub(super) async fn list_trunks(
 pub(super) async fn show_trunk(
     State(app): State<App>,
     Name(name, _): Name<Trunk>,
-) -> Result<Json<Trunk>, Problem> {
-    lanes::show(&app, &name).await
+) -> Result<Tagged<Trunk>, Problem> {
+    lanes::show_tagged(&app, &name).await
 }
 
 /// Create a trunk.
@@ -74,9 +75,10 @@ pub(super) async fn change_trunk(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Name(name, _): Name<Trunk>,
+    versions: IfMatch,
     Fields(fields, _): Fields<SetTrunkRequest>,
-) -> Result<Json<Trunk>, Problem> {
-    lanes::change(&app, &owner, &name, fields).await
+) -> Result<Tagged<Trunk>, Problem> {
+    lanes::change(&app, &owner, &name, (fields, versions)).await
 }
 
 /// Pause a trunk.

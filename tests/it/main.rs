@@ -112,6 +112,7 @@ mod together;
 mod traces;
 mod unheard;
 mod upgrade;
+mod version;
 mod views;
 mod wake;
 mod webhook;

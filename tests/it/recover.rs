@@ -144,7 +144,7 @@ async fn a_server_that_does_not_tell_where_it_runs_is_worked_with() {
                 .await;
             // Existing sessions have planned it with the previous function.
             let mut session = db.session().await;
-            let untold = crate::support::ask(&mut session, "(pgdial.place()).untold").await;
+            let untold = ask(&mut session, "(pgdial.place()).untold").await;
             assert_eq!(untold, "not on this server");
             // Everything else is still compared.
             db.sql(RENAMED).await;
