@@ -9,7 +9,7 @@ with n as materialized (
     select c.id, c.phone, c.campaign, c.trunk, c.state, c.claimed_at, c.deadline_at, c.answered_at, c.claimed_by
     from pgdial.calls c where c.state in ('dialing', 'unresolved', 'in_call')
 ), campaign as (
-    select g.name, g.trunk, g.cap, g.paused, g.paused_why, coalesce(l.in_flight, 0) as in_flight, l.room, l.reason,
+    select g.name, g.trunk, g.cap, g.paused, g.paused_why, g.calling_hours, coalesce(l.in_flight, 0) as in_flight, l.room, l.reason,
            (select count(*) from (select from pgdial.calls c
                                   where c.state = 'waiting' and c.campaign = g.name limit 10001) w) as waiting
     from pgdial.campaigns g left join pgdial.lanes(null, (select n.now from n)) l on l.campaign = g.name
@@ -25,7 +25,7 @@ select jsonb_build_object(
                   left join pgdial.workers w on w.id = f.claimed_by),
     'campaigns', (select coalesce(jsonb_agg(jsonb_build_object(
                     'name', g.name, 'trunk', g.trunk, 'cap', g.cap, 'paused', g.paused, 'pausedWhy', g.paused_why,
-                    'inFlight', g.in_flight, 'room', g.room, 'reason', g.reason, 'waiting', g.waiting)
+                    'callingHours', g.calling_hours, 'inFlight', g.in_flight, 'room', g.room, 'reason', g.reason, 'waiting', g.waiting)
                     order by g.name), '[]')
                   from (select * from campaign
                         order by in_flight = 0 and waiting = 0 and not paused, name limit 100) g),

@@ -1,5 +1,5 @@
 -- How calls ended lately, as one JSON object: of the latest 20,000 that ended within a day, how many per minute of the
--- last hour, and per campaign, by outcome, or by state where an outcome says less. since: of the oldest that is counted,
+-- last hour, and per campaign, by outcome, or by state where an outcome says less; and how fast each campaign's ended. since: of the oldest that is counted,
 -- if there are more.
 -- Cost: 20,000 finished calls.  Index: calls_ended.
 with n as materialized (
@@ -22,5 +22,8 @@ select jsonb_build_object(
     'campaigns', (select coalesce(jsonb_object_agg(g.campaign, g.ends), '{}')
                   from (select w.campaign, jsonb_object_agg(w.word, w.calls) as ends
                         from (select e.campaign, e.word, count(*) as calls from ended e group by 1, 2) w
-                        group by w.campaign) g)) as lately
+                        group by w.campaign) g),
+    'pace', (select coalesce(jsonb_object_agg(p.campaign, jsonb_build_object('calls', p.calls, 'since', p.since)), '{}')
+             from (select e.campaign, count(*) as calls, min(e.ended_at) as since
+                   from ended e where e.ended_at > n.now - interval '1 hour' group by e.campaign) p)) as lately
 from n

@@ -61,6 +61,8 @@ pub struct CampaignLane {
     pub paused: bool,
     /// Reason of the pause.
     pub paused_why: Option<String>,
+    /// Name of its calling hours; none means at any time.
+    pub calling_hours: Option<String>,
     /// Calls in flight.
     pub in_flight: i64,
     /// Further calls that may be claimed now.

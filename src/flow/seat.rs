@@ -99,6 +99,17 @@ pub struct Lately {
     pub minutes: Vec<Minute>,
     /// Calls of the last day, by campaign.
     pub campaigns: BTreeMap<String, Ends>,
+    /// How fast calls ended in the last hour, by campaign.
+    pub pace: BTreeMap<String, Pace>,
+}
+
+/// How fast calls of a campaign ended.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Pace {
+    /// How many ended in the last hour.
+    pub calls: i64,
+    /// The first of them.
+    pub since: DateTime<Utc>,
 }
 
 /// How many calls ended how.

@@ -85,8 +85,10 @@ fn finish(mut response: Response, id: &str, asked: Option<&ui::Asked>) -> Respon
     let status = response.status();
     let carried = response.extensions_mut().remove::<Problem>();
     // Refusals by a library get the same shape.
+    let is_told = response.extensions().get::<ui::Told>().is_some();
     let problem = carried.or_else(|| {
-        (status.is_client_error() || status.is_server_error()).then(|| foreign(status))
+        let is_error = status.is_client_error() || status.is_server_error();
+        (is_error && !is_told).then(|| foreign(status))
     });
     if let Some(problem) = problem {
         log(&problem, response.status());

@@ -127,15 +127,35 @@ pub(super) fn mask_text(text: &mut String) {
         return;
     }
     let mut chars: Vec<char> = text.chars().collect();
-    let mut run = Vec::new();
-    for at in 0..=chars.len() {
+    let (mut run, mut at) = (Vec::new(), 0);
+    while at <= chars.len() {
+        if run.is_empty() && is_date(&chars, at) {
+            at += DATE.len();
+            continue;
+        }
         match chars.get(at) {
             Some(c) if c.is_numeric() => run.push(at),
             Some(c) if !run.is_empty() && separates(*c) => {}
             _ => mask_run(&mut chars, &std::mem::take(&mut run)),
         }
+        at += 1;
     }
     *text = chars.into_iter().collect();
+}
+
+/// How our own texts write a date, whose digits are no number: `2026-11-30 18:00:00Z`.
+const DATE: &[u8] = b"2000-00-00";
+
+/// Whether a date of this century begins here, and no digit or sign stands before or after it.
+fn is_date(chars: &[char], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| chars.get(before));
+    let after = chars.get(at + DATE.len());
+    let stands = |c: Option<&char>| c.is_none_or(|c| !c.is_numeric() && !"+-".contains(*c));
+    let Some(date) = chars.get(at..at + DATE.len()) else {
+        return false;
+    };
+    let date: String = date.iter().collect();
+    date.starts_with("20") && date.parse::<NaiveDate>().is_ok() && stands(before) && stands(after)
 }
 
 fn mask_run(chars: &mut [char], run: &[usize]) {
@@ -191,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_no_date() {
+        for text in ["+2026-11-30-55", "2026-11-3012", "2026-13-30 55"] {
+            assert_ne!(masked(json!({ "x": text }))["x"], text);
+        }
+    }
+
+    #[test]
     fn what_is_no_number_stays() {
         for text in [
             "forgotten",
@@ -200,6 +227,7 @@ mod tests {
             "0197f5e0-0000-7000-8000-000000000001",
             "PT30M",
             "code 503, error 31205",
+            "paused since 2026-11-30 18:00:00Z, until 2026-12-01",
         ] {
             assert_eq!(masked(json!({ "x": text }))["x"], text);
         }

@@ -125,8 +125,9 @@ impl Screens {
 
     /// The routes: those of the list, and what needs no key.
     pub(super) fn behind(self, directory: Directory) -> Router<App> {
+        let door = get(sign_in::ask).post(sign_in::sign_in);
         self.router
-            .route("/ui/sign-in", get(sign_in::ask).post(sign_in::sign_in))
+            .route("/ui/sign-in", door.layer(from_fn(form::token)))
             .route_layer(axum::Extension(directory))
             .route("/ui/assets/{file}", get(assets::asset))
             .route("/ui", get(to_page))
@@ -146,6 +147,10 @@ fn see_other(path: &str) -> Response {
         Err(_unprintable) => Problem::internal().into_response(),
     }
 }
+
+/// Of a response: it says what is wrong itself, as a form does that is shown again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told;
 
 /// A request for a screen, kept until its response: whatever goes wrong is said in HTML.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use super::{
     chart::Columns,
     frame::Frame,
     lanes,
-    parts::{Tone, badge, count, figure, section, short, table, text, time, words},
+    parts::{Tone, badge, count, figure, name, rows, section, short, table, text, time, words},
 };
 use crate::{
     domain::CallState,
@@ -22,10 +22,10 @@ use crate::{
 
 /// Calls in flight that are listed.
 const LISTED: usize = 40;
+/// Campaigns that are listed: those with work first.
+const BUSIEST: usize = 12;
 /// Slots that are drawn one by one.
 const DRAWN: i64 = 120;
-/// What `why` says of a call that nothing keeps from being dialled.
-const OPEN: [&str; 3] = ["next", "in_line", "in_turn"];
 
 /// `GET /ui/`
 pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
@@ -43,7 +43,7 @@ pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
         .unwrap_or(usize::MAX)
         .saturating_sub(live.len());
     let calls = html! {
-        (table("Calls in flight", LIVE_HEADS, &live, "Nothing is in flight."))
+        (rows(4, "Calls in flight", LIVE_HEADS, &live, "Nothing is in flight."))
         @if more > 0 { p.soft { (more) " more" } }
     };
     let body = html! {
@@ -53,7 +53,7 @@ pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
             (section("hour", "The last hour", &html! {}, &hour(&lately)))
             (section("holds", "What holds", &html! {}, &holds(&frame, &dialling)))
         }
-        (section("campaigns", "Campaigns", &html! { a href=(frame.to("campaigns")) { "All" } }, &campaigns::summary(&frame, &board, &lately)))
+        (section("campaigns", "Campaigns", &html! { a href=(frame.to("campaigns")) { "All" } }, &campaigns::summary(&frame, (&board, &dialling, &lately), Some(BUSIEST))))
         (section("live", "Calls in flight", &html! { (count(board.in_flight)) }, &calls))
     };
     Ok(frame.page("Overview", &body))
@@ -64,69 +64,98 @@ pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
 struct Verdict {
     tone: Tone,
     title: String,
-    /// Why, in the database's words; those of a call lead to it.
+    /// Why, in the database's words, each with a call that waits for it.
     because: Vec<(String, Option<String>)>,
+}
+
+/// What a reason of `pgdial.why` says of a campaign, as far as an operator is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Something is to be done about it.
+    Held,
+    /// It passes by itself, as somebody wanted it.
+    Closed,
+    /// It is about this call; others of the campaign may be dialled.
+    Own,
+    /// As much is dialled as may be.
+    Full,
+    /// Nothing keeps it.
+    Open,
+}
+
+impl Weight {
+    fn of(first: &FirstDue) -> Self {
+        let why = first.reasons.first();
+        why.map_or(Self::Open, |why| Self::of_reason(&why.reason))
+    }
+
+    fn of_reason(reason: &str) -> Self {
+        match reason {
+            "next" | "in_line" | "in_turn" => Self::Open,
+            "trunk_full" | "campaign_full" | "pacing" | "no_permit" | "on_trial" => Self::Full,
+            "outside_hours" | "holiday" | "campaign_not_started" | "campaign_over" => Self::Closed,
+            "number_taken" | "twin" | "locked" | "cooldown" | "contact_limit" | "held_back"
+            | "suspect" | "unclaimable" | "suppressed" | "expired" | "scheduled" | "retry_due" => {
+                Self::Own
+            }
+            _ => Self::Held,
+        }
+    }
 }
 
 /// Whether anything is dialled. Every reason is one that `pgdial.why` gives for a call that is due.
 fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
-    let slots: i64 = board.trunks.iter().map(|trunk| trunk.slots).sum();
-    let is_open = |first: &FirstDue| {
-        first
-            .reasons
-            .iter()
-            .any(|why| OPEN.contains(&why.reason.as_str()))
-    };
-    let waits: Vec<&FirstDue> = dialling
-        .first
-        .iter()
-        .filter(|first| !is_open(first))
-        .collect();
-    let because = because(&waits);
-    if dialling.first.is_empty() {
-        return idle(board, dialling, slots);
-    }
     let used = format!(
         "{} of {} slots in use",
         count(board.in_flight),
-        count(slots)
+        count(slots(board))
     );
-    // Full is as it should be.
-    let is_full = |first: &&FirstDue| {
-        first.reasons.first().is_some_and(|why| {
-            ["trunk_full", "campaign_full", "pacing", "no_permit"].contains(&why.reason.as_str())
-        })
+    let mut waits: Vec<(Weight, &FirstDue)> = dialling
+        .first
+        .iter()
+        .map(|first| (Weight::of(first), first))
+        .collect();
+    waits.sort_by_key(|(weight, _)| *weight);
+    let Some(&(worst, first)) = waits.first() else {
+        return idle(board, dialling, &used);
     };
-    let held = waits.iter().filter(|first| !is_full(first)).count();
-    let of = dialling.due_campaigns;
-    if waits.len() < dialling.first.len() || board.in_flight > 0 {
-        let (tone, title) = if held == 0 {
-            (Tone::Good, format!("Dialling: {used}"))
-        } else {
-            (
-                Tone::Warn,
-                format!("Dialling, but {held} of {of} campaigns with due calls wait: {used}"),
-            )
+    let dials = board.in_flight > 0 || waits.iter().any(|(weight, _)| *weight == Weight::Open);
+    waits.retain(|(weight, _)| *weight < if dials { Weight::Own } else { Weight::Open });
+    let because = because(&waits);
+    if dials {
+        let held = waits
+            .iter()
+            .filter(|(weight, _)| *weight == Weight::Held)
+            .count();
+        let title = match held {
+            0 => format!("Dialling: {used}"),
+            1 => format!("Dialling, but one campaign is held: {used}"),
+            held => format!("Dialling, but {held} campaigns are held: {used}"),
         };
+        let tone = if held == 0 { Tone::Good } else { Tone::Warn };
         return Verdict {
             tone,
             title,
             because,
         };
     }
-    let title = match waits.first().map(|first| first.reasons.as_slice()) {
-        Some([why, ..]) if why.reason == "outside_hours" => {
-            "Not dialling: outside the calling hours"
-        }
-        Some([why, ..]) if why.reason.ends_with("_paused") => "Not dialling: it is paused",
-        Some([why, ..]) if why.reason == "no_worker" => "Not dialling: no worker is alive",
-        _ => "Not dialling, although calls are due",
+    let reason = first.reasons.first().map_or("", |why| why.reason.as_str());
+    let title = match reason {
+        "no_worker" => "Not dialling: no worker is alive",
+        reason if reason.ends_with("_paused") => "Not dialling: it is paused",
+        "breaker" => "Not dialling: the provider fails",
+        "cluster_changed" => "Not dialling: the database is not where it was",
+        _ => match worst {
+            Weight::Closed => "Not dialling: nothing may be dialled at this hour",
+            Weight::Own => "Not dialling: the calls that are due wait for something of their own",
+            Weight::Full => "Not dialling at this moment: as much as may be",
+            Weight::Held | Weight::Open => "Not dialling, although calls are due",
+        },
     };
-    // Closed hours are nobody's fault.
-    let tone = if title.ends_with("hours") {
-        Tone::Calm
-    } else {
+    let tone = if worst == Weight::Held {
         Tone::Bad
+    } else {
+        Tone::Calm
     };
     Verdict {
         tone,
@@ -135,46 +164,47 @@ fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
     }
 }
 
-fn idle(board: &Board, dialling: &Dialling, slots: i64) -> Verdict {
+/// Without a call that is due.
+fn idle(board: &Board, dialling: &Dialling, used: &str) -> Verdict {
     let next = dialling
         .next_due_at
         .map(|at| format!("The next one is due in {}.", short(at - dialling.now)));
     let mut because: Vec<_> = next.into_iter().map(|words| (words, None)).collect();
-    if dialling.workers == 0 {
-        because.push((
-            "No worker is alive: what falls due will wait. Start `pgdial serve` or `pgdial work`."
-                .to_owned(),
-            None,
-        ));
-        return Verdict {
-            tone: Tone::Bad,
-            title: "Nothing is due, and no worker is alive".to_owned(),
-            because,
-        };
-    }
-    if board.in_flight > 0 {
-        let used = format!(
-            "{} of {} slots in use",
-            count(board.in_flight),
-            count(slots)
-        );
-        return Verdict {
-            tone: Tone::Good,
-            title: format!("Dialled all that was due: {used}"),
-            because,
-        };
-    }
+    let (tone, title) = if dialling.workers == 0 {
+        let words = "What falls due will wait: start `pgdial serve`, or `pgdial work` beside a running API.";
+        because.push((words.to_owned(), None));
+        (
+            Tone::Bad,
+            "Nothing is due, and no worker is alive".to_owned(),
+        )
+    } else if board.in_flight > 0 {
+        (
+            Tone::Good,
+            format!("All that was due has been dialled: {used}"),
+        )
+    } else {
+        (Tone::Calm, "Nothing to dial: no call is due".to_owned())
+    };
     Verdict {
-        tone: Tone::Calm,
-        title: "Nothing to dial: no call is due".to_owned(),
+        tone,
+        title,
         because,
     }
 }
 
+/// Slots of trunks that may dial.
+fn slots(board: &Board) -> i64 {
+    let open = board
+        .trunks
+        .iter()
+        .filter(|trunk| !trunk.paused || trunk.in_flight > 0);
+    open.map(|trunk| trunk.slots).sum()
+}
+
 /// Each reason once, with the first call that it keeps waiting.
-fn because(waits: &[&FirstDue]) -> Vec<(String, Option<String>)> {
+fn because(waits: &[(Weight, &FirstDue)]) -> Vec<(String, Option<String>)> {
     let mut because: Vec<(String, Option<String>)> = Vec::new();
-    for first in waits {
+    for (_, first) in waits {
         let Some(why) = first.reasons.first() else {
             continue;
         };
@@ -208,7 +238,10 @@ impl Verdict {
 }
 
 fn numbers(board: &Board, dialling: &Dialling, lately: &Lately) -> Markup {
-    let slots: i64 = board.trunks.iter().map(|trunk| trunk.slots).sum();
+    let (slots, all) = (
+        slots(board),
+        board.trunks.iter().map(|trunk| trunk.slots).sum::<i64>(),
+    );
     let waiting: i64 = board
         .campaigns
         .iter()
@@ -229,7 +262,7 @@ fn numbers(board: &Board, dialling: &Dialling, lately: &Lately) -> Markup {
     html! {
         (slot_board(board, slots))
         div.figures {
-            (figure("Slots in use", &html! { (count(board.in_flight)) }, &html! { "of " (count(slots)) }))
+            (figure("Slots in use", &html! { (count(board.in_flight)) }, &html! { "of " (count(slots)) @if all > slots { ", " (count(all - slots)) " on paused trunks" } }))
             (figure("Waiting", &html! { (count(waiting)) @if is_more { "+" } }, &html! { (count(dialling.due_campaigns)) " campaigns have due calls" }))
             (figure("Ended in the last hour", &html! { (count(ended)) }, &html! { "calls" }))
             (figure("Answered", &html! { @if ended > 0 { (answered * 100 / ended) " %" } @else { "–" } }, &html! { "of those" }))
@@ -251,9 +284,9 @@ fn slot_board(board: &Board, slots: i64) -> Markup {
     let free = (slots - board.in_flight).max(0);
     html! {
         @if slots <= DRAWN {
-            ul.slots role="img" aria-label={ (board.in_flight) " of " (slots) " slots in use" } {
-                @for (class, calls) in kinds { @for _ in 0..calls { li.(class) {} } }
-                @for _ in 0..free { li {} }
+            div.slots role="img" aria-label={ (board.in_flight) " of " (slots) " slots in use" } {
+                @for (class, calls) in kinds { @for _ in 0..calls { span.(class) {} } }
+                @for _ in 0..free { span {} }
             }
         }
         ul.legend.left {
@@ -287,8 +320,8 @@ pub(super) fn live_row(frame: &Frame, call: &LiveCall, now: DateTime<Utc>) -> Ve
         html! { a.mono href=(frame.to(&format!("calls/{}", call.id))) { (call.to) } },
         html! { span.nowrap { span.key.(class) aria-hidden="true" {} (state) } },
         html! { span.nowrap { (short(now - call.claimed_at)) } },
-        html! { a href=(frame.to(&format!("campaigns/{}", call.campaign))) { (text(&call.campaign)) } },
-        html! { a href=(frame.to(&format!("trunks/{}", call.trunk))) { (text(&call.trunk)) } },
+        html! { a href=(frame.to(&format!("campaigns/{}", call.campaign))) { (name(&call.campaign)) } },
+        html! { a href=(frame.to(&format!("trunks/{}", call.trunk))) { (name(&call.trunk)) } },
         html! { @if is_late { (badge(Tone::Bad, "late")) " " } (time(call.deadline_at, now)) },
         html! { @match &call.worker { Some(worker) => { (text(worker)) } None => { span.soft { "gone" } } } },
     ]
@@ -348,7 +381,7 @@ fn hour(lately: &Lately) -> Markup {
     let about = format!("{total} calls ended in the last hour, minute by minute");
     let parts = KINDS.map(|(name, class, _)| (name, class));
     html! {
-        (Columns { about: &about, parts: &parts, columns: &columns }.draw())
+        (Columns { about: &about, parts: &parts, over_time: &columns }.draw())
         @if let Some(since) = lately.since.filter(|since| lately.now - *since < chrono::TimeDelta::hours(1)) {
             p.soft { "Counted since " (since.format("%H:%M:%SZ")) ": the latest 20 000." }
         }
@@ -356,7 +389,7 @@ fn hour(lately: &Lately) -> Markup {
 }
 
 fn holds(frame: &Frame, dialling: &Dialling) -> Markup {
-    let link = |kind: &str, name: &str| html! { (kind) " " a href=(frame.to(&format!("{kind}s/{name}"))) { (text(name)) } };
+    let link = |kind: &str, name: &str| html! { (kind) " " a href=(frame.to(&format!("{kind}s/{name}"))) { (self::name(name)) } };
     let mut rows: Vec<Vec<Markup>> = Vec::new();
     for breaker in &dialling.breakers {
         let fault = frame.see_text(breaker.fault.as_deref().unwrap_or("it said nothing"));
@@ -389,18 +422,21 @@ fn holds(frame: &Frame, dialling: &Dialling) -> Markup {
     )
 }
 
-/// A reason code of `lanes`, as a badge.
+/// A reason code of `why` or `lanes`, as a badge.
 pub(super) fn reason(reason: Option<&str>) -> Markup {
-    match reason {
-        None => badge(Tone::Good, "open"),
-        Some(reason @ ("trunk_full" | "campaign_full" | "pacing" | "on_trial")) => {
-            badge(Tone::Calm, &words(reason))
+    let Some(reason) = reason else {
+        return badge(Tone::Good, "open");
+    };
+    let word = words(reason);
+    match Weight::of_reason(reason) {
+        Weight::Open => badge(Tone::Good, "dialling"),
+        Weight::Full | Weight::Own | Weight::Closed => badge(Tone::Calm, &word),
+        Weight::Held
+            if ["breaker", "cluster_changed", "no_worker", "gate_held"].contains(&reason) =>
+        {
+            badge(Tone::Bad, &word)
         }
-        Some(reason @ ("campaign_not_started" | "campaign_over")) => {
-            badge(Tone::Calm, &words(reason))
-        }
-        Some(reason @ ("breaker" | "cluster_changed")) => badge(Tone::Bad, &words(reason)),
-        Some(reason) => badge(Tone::Warn, &words(reason)),
+        Weight::Held => badge(Tone::Warn, &word),
     }
 }
 
@@ -439,7 +475,13 @@ mod tests {
     fn the_first_line_says_whether_it_dials_and_why_not() {
         for (in_flight, workers, first, tone, title) in [
             (0, 1, &[][..], Tone::Calm, "Nothing to dial"),
-            (3, 1, &[], Tone::Good, "Dialled all that was due: 3 of 30"),
+            (
+                3,
+                1,
+                &[],
+                Tone::Good,
+                "All that was due has been dialled: 3 of 30",
+            ),
             (0, 0, &[], Tone::Bad, "no worker is alive"),
             (0, 1, &["next"], Tone::Good, "Dialling: 0 of 30"),
             (30, 1, &["trunk_full"], Tone::Good, "Dialling: 30 of 30"),
@@ -448,8 +490,16 @@ mod tests {
                 1,
                 &["in_line", "campaign_paused"],
                 Tone::Warn,
-                "1 of 2 campaigns",
+                "one campaign is held: 5 of 30",
             ),
+            (
+                5,
+                1,
+                &["campaign_paused", "outside_hours", "trunk_paused"],
+                Tone::Warn,
+                "2 campaigns are held",
+            ),
+            (5, 1, &["outside_hours"], Tone::Good, "Dialling: 5 of 30"),
             (
                 0,
                 1,
@@ -460,24 +510,27 @@ mod tests {
             (
                 0,
                 1,
+                &["outside_hours", "trunk_paused"],
+                Tone::Bad,
+                "Not dialling: it is paused",
+            ),
+            (
+                0,
+                1,
                 &["no_worker"],
                 Tone::Bad,
                 "Not dialling: no worker is alive",
             ),
+            (0, 1, &["outside_hours"], Tone::Calm, "at this hour"),
             (
                 0,
                 1,
-                &["outside_hours"],
+                &["number_taken"],
                 Tone::Calm,
-                "outside the calling hours",
+                "something of their own",
             ),
-            (
-                0,
-                1,
-                &["cluster_changed"],
-                Tone::Bad,
-                "although calls are due",
-            ),
+            (0, 1, &["cluster_changed"], Tone::Bad, "not where it was"),
+            (0, 1, &["gate_held"], Tone::Bad, "although calls are due"),
         ] {
             let verdict = verdict(&board(in_flight), &dialling(workers, first));
             assert_eq!(verdict.tone, tone, "{first:?}");

@@ -33,6 +33,11 @@ pub(super) fn text(text: &str) -> Markup {
     html! { bdi { (plain(text)) } }
 }
 
+/// A name that others chose, on one line: a screen that it leads to has it in full.
+pub(super) fn name(name: &str) -> Markup {
+    html! { bdi.called title=(plain(name)) { (plain(name)) } }
+}
+
 /// The same, where it may be missing.
 pub(super) fn text_or_none(given: Option<&str>) -> Markup {
     html! { @if let Some(given) = given { (text(given)) } @else { span.soft { "none" } } }
@@ -98,23 +103,46 @@ fn full(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// A table with a caption for those who hear it, its heads, and its rows of cells.
+/// A table with a caption for those who hear it, its heads, and its rows of cells. On a phone each row is a card.
 pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<Markup>], empty: &str) -> Markup {
+    drawn("wide", usize::MAX, caption, heads, rows, empty)
+}
+
+/// A table of many short rows: on a phone only so many of its columns are shown.
+pub(super) fn rows(
+    narrow: usize,
+    caption: &str,
+    heads: &[&str],
+    rows: &[Vec<Markup>],
+    empty: &str,
+) -> Markup {
+    drawn("wide rows", narrow, caption, heads, rows, empty)
+}
+
+fn drawn(
+    class: &str,
+    narrow: usize,
+    caption: &str,
+    heads: &[&str],
+    rows: &[Vec<Markup>],
+    empty: &str,
+) -> Markup {
+    let extra = |at: usize| (at >= narrow).then_some("extra");
     html! {
         @if rows.is_empty() {
             p.empty { (empty) }
         } @else {
-            div.wide tabindex="0" role="region" aria-label=(caption) {
+            div class=(class) tabindex="0" role="group" aria-label=(caption) {
                 table {
                     caption.hidden { (caption) }
-                    thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                    thead { tr { @for (at, head) in heads.iter().enumerate() { th scope="col" class=[extra(at)] { (head) } } } }
                     tbody {
                         @for row in rows {
                             tr {
                                 @for (at, cell) in row.iter().enumerate() {
                                     // The name of the column, where a narrow screen shows rows as cards.
                                     @let head = heads.get(at).copied().unwrap_or_default();
-                                    @if at == 0 { th scope="row" { (cell) } } @else { td data-head=(head) { (cell) } }
+                                    @if at == 0 { th scope="row" { (cell) } } @else { td data-head=(head) class=[extra(at)] { (cell) } }
                                 }
                             }
                         }

@@ -9,7 +9,9 @@ use super::{
     form::Form,
     frame::Frame,
     lanes,
-    parts::{Tone, badge, count, facts, instant, meter, section, table, text, text_or_none, words},
+    parts::{
+        Tone, badge, count, facts, instant, meter, name, section, table, text, text_or_none, words,
+    },
 };
 use crate::flow::{
     board::Board,
@@ -45,7 +47,7 @@ fn row(frame: &Frame, trunk: &Trunk, dialling: &Dialling) -> Vec<Markup> {
         .as_ref()
         .and_then(|adapter| adapter.name.as_deref());
     vec![
-        html! { a href=(frame.to(&format!("trunks/{}", trunk.name))) { (text(&trunk.name)) } },
+        html! { a href=(frame.to(&format!("trunks/{}", trunk.name))) { (name(&trunk.name)) } },
         html! { (state(trunk)) " " (holds(frame, trunk, dialling)) },
         html! { span.nowrap { (count(trunk.in_flight)) " of " (count(trunk.slots.into())) } },
         slots(trunk),
@@ -166,7 +168,7 @@ fn campaigns(frame: &Frame, board: &Board, name: &str) -> Markup {
     html! {
         @for (at, campaign) in its.take(20).enumerate() {
             @if at > 0 { ", " }
-            a href=(frame.to(&format!("campaigns/{}", campaign.name))) { (text(&campaign.name)) }
+            a href=(frame.to(&format!("campaigns/{}", campaign.name))) { (self::name(&campaign.name)) }
         }
     }
 }
