@@ -187,7 +187,7 @@ impl Opened {
         })
     }
 
-    fn is_workbook(&self) -> bool {
+    pub(crate) fn is_workbook(&self) -> bool {
         workbook::is_one(&self.head)
     }
 

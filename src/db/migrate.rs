@@ -80,6 +80,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/acts",
     "rules/may_call",
     "rules/hours",
+    "rules/error_words",
     "rules/filter",
     "rules/account",
     "rules/terms",

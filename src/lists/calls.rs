@@ -9,12 +9,16 @@ use self::{lines::Lines, requests::Requests, rows::Rows};
 use super::{Error, Opened, ReadArgs};
 
 mod columns;
+mod headed;
 mod lines;
 mod parts;
 mod requests;
 mod rows;
 
-pub(crate) use self::requests::{Refusal, Row, check, numbers_mut};
+pub(crate) use self::{
+    headed::Headed,
+    requests::{Refusal, Row, check, numbers_mut},
+};
 
 /// Format of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -23,7 +23,7 @@ pub struct Failures {
 pub struct FailureGroup {
     /// Outcome of their latest attempt.
     pub outcome: Option<Outcome>,
-    /// The words of their last error, with `…` for what differs; empty: there is none.
+    /// The words of their last error, with `…` for what differs.
     pub words: String,
     /// How many.
     pub calls: i64,

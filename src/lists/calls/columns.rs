@@ -102,6 +102,19 @@ impl Columns {
         Ok(())
     }
 
+    /// What each column is, as `--map` calls it; none of an exported call, whose columns say more.
+    pub(super) fn meanings(&self) -> Option<Vec<String>> {
+        let said = self.meanings.iter().map(|column| match column {
+            Column::Field(field) => Some((*field).to_owned()),
+            Column::Number(_) => Some("to".to_owned()),
+            Column::Metadata => Some("metadata".to_owned()),
+            Column::MetadataOf(key) => Some(format!("{METADATA}{key}")),
+            Column::LeftOut | Column::Nameless => Some("-".to_owned()),
+            Column::Numbers | Column::State => None,
+        });
+        said.collect()
+    }
+
     pub(super) const fn width(&self) -> usize {
         self.meanings.len()
     }

@@ -10,7 +10,7 @@ use crate::lists::{Decoder, Error, names};
 /// Bytes per line at most, the limit of a single request's body.
 const LONGEST: usize = 64 * 1024;
 
-pub(super) struct Lines {
+pub(crate) struct Lines {
     reader: BufReader<Decoder>,
     requests: Requests,
     /// The last line ended with CR; an LF that follows belongs to it.

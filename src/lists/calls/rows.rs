@@ -7,7 +7,7 @@ use super::{
 };
 use crate::lists::{self, Error, List, Record, names};
 
-pub(super) struct Rows {
+pub(crate) struct Rows {
     list: List,
     pub(super) columns: Columns,
     requests: Requests,
@@ -87,7 +87,7 @@ impl Rows {
 }
 
 /// Whether the row holds column names rather than the first row of a bare list.
-fn is_header(fields: &[String]) -> bool {
+pub(super) fn is_header(fields: &[String]) -> bool {
     let is_named = |name: &String| names::NUMBER.is_own(name) || names::NUMBER.is_alike(name);
     fields.iter().any(is_named) || !fields.iter().any(|field| lists::looks_like_a_number(field))
 }
