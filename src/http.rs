@@ -398,6 +398,8 @@ fn screens() -> Screens {
         GET Read Named "/ui/live" ui::live::live,
         POST Read Named "/ui/sign-out" ui::sign_in::sign_out,
         GET Read Named "/ui/campaigns" ui::campaigns::list,
+        GET Operate Everything "/ui/new-campaign" ui::campaigns::ask_new,
+        POST Operate Everything "/ui/new-campaign" ui::campaigns::create,
         GET Read Campaign "/ui/campaigns/{name}" ui::campaigns::show,
         GET Read Campaign "/ui/campaigns/{name}/preview" ui::campaigns::preview,
         GET Operate Campaign "/ui/campaigns/{name}/pause" ui::campaigns::ask_pause,

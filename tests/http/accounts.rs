@@ -182,7 +182,8 @@ async fn a_report_that_may_be_ours_waits_for_the_id() {
 #[tokio::test]
 async fn vapi_reports_by_its_metadata_and_calls_that_came_in_are_not_kept() {
     let settings = vapi::Settings::default();
-    let world = world(Vapi::new(vapi::ADDRESS, "key".into(), settings).unwrap()).await;
+    let vapi = Vapi::new(vapi::ADDRESS, "key".into(), settings).unwrap();
+    let world = Box::pin(world(vapi)).await;
     let call = in_doubt(&world, TO).await;
     let body = |reference: &str| -> Value {
         let text = include_str!("../providers/vapi/webhook-report-answered.json");

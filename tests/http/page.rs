@@ -126,8 +126,8 @@ async fn every_screen_is_html_under_a_strict_policy_with_relative_links() {
             assert!(!answer.text.contains(inline), "{path} has {inline}");
         }
         for attribute in [" href=\"", " src=\"", " action=\"", " data-live=\""] {
-            for (at, _) in answer.text.match_indices(attribute) {
-                let to = between(&answer.text[at..], attribute, "\"");
+            for rest in answer.text.split(attribute).skip(1) {
+                let (to, _) = rest.split_once('"').unwrap();
                 assert!(
                     to.starts_with('.') || to.starts_with('#'),
                     "{path} leads to {to}"
@@ -320,6 +320,44 @@ async fn a_trunk_is_adjusted_and_a_wrong_value_is_explained() {
             .number("select count(*) from pgdial.trunks where calls_per_second is not null")
             .await,
         0
+    );
+}
+
+#[tokio::test]
+async fn a_campaign_is_created_once() {
+    let world = World::new().await;
+    let create = |name: &'static str| {
+        let fields = [
+            ("name", name),
+            ("trunk", ""),
+            ("cap", "3"),
+            ("callingHours", ""),
+            ("maxAttempts", ""),
+        ];
+        form(ask(&world, "POST", "/ui/new-campaign"), &fields)
+    };
+    let answer = create("spring").answer().await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("location")),
+        (303, "./campaigns/spring?done=created"),
+        "{}",
+        answer.text
+    );
+    let made =
+        "select cap::bigint from pgdial.campaigns where name = 'spring' and trunk = 'default'";
+    assert_eq!(world.number(made).await, 3);
+    let again = create("spring").answer().await;
+    assert_eq!(again.status, 422);
+    assert!(
+        again.text.contains("a campaign of this name already"),
+        "{}",
+        again.text
+    );
+    let wrong = create("No Name").answer().await;
+    assert!(
+        wrong.text.contains("value=\"No Name\"") && wrong.text.contains("role=\"alert\""),
+        "{}",
+        wrong.text
     );
 }
 

@@ -7,7 +7,7 @@ use axum::{
 use maud::{Markup, html};
 
 use super::{super::problem::Problem, Told, form::Form, frame::Frame, see_other, twins::Twins};
-use crate::domain::Why;
+use crate::domain::{Why, WhyError};
 
 /// An act that a person is asked about. The form is at the path that does it: GET shows it, POST does it.
 pub(super) struct Asking<'a> {
@@ -87,15 +87,15 @@ impl Twins {
 /// The reason on a form.
 pub(super) fn why(form: &Form) -> Result<Option<Why>, Problem> {
     let why = form.get("why").map(str::parse).transpose();
-    why.map_err(|error: crate::domain::WhyError| bad_why(&error))
+    why.map_err(bad_why)
 }
 
 /// The reason on the form of an act that needs one.
 pub(super) fn needed_why(form: &Form) -> Result<Why, Problem> {
-    why(form)?.ok_or_else(|| bad_why(&crate::domain::WhyError::Empty))
+    why(form)?.ok_or_else(|| bad_why(WhyError::Empty))
 }
 
-fn bad_why(error: &crate::domain::WhyError) -> Problem {
+fn bad_why(error: WhyError) -> Problem {
     Problem::new(super::Code::InvalidRequest, format!("the reason {error}"))
 }
 

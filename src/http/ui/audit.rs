@@ -38,13 +38,13 @@ pub(in crate::http) async fn acts(frame: Frame, query: Query) -> Result<Response
             html! { strong { (words(&act.act)) } " " (words(&act.kind)) },
             text_or_none(act.name.as_deref()),
             text_or_none(act.why.as_deref()),
-            html! { @if detail != "{}" { details id={ "act-" (act.seq) } { summary { "Detail" } code { (crate::shown::plain(&detail)) } } } },
+            html! { @if detail != "{}" { details id={ "act-" (act.seq) } { summary { "Show" } code { (crate::shown::plain(&detail)) } } } },
         ]
     };
     let rows: Vec<_> = acts.iter().map(row).collect();
     let inside = table(
         "Acts",
-        &["When", "Who", "What", "Name", "Why", ""],
+        &["When", "Who", "What", "Name", "Why", "Detail"],
         &rows,
         "No act is like that.",
     );

@@ -6,22 +6,27 @@ use maud::{Markup, html};
 
 use super::{
     super::{
+        lanes::Lane,
         path::Name,
         problem::{Code, Problem},
     },
+    asking::{done, why},
     form::Form,
     frame::{Frame, Query},
     lanes,
     overview::{KINDS, kinds, reason},
     parts::{
-        Tone, count, facts, figure, instant, meter, name, section, short, table, text,
+        Tone, badge, count, facts, figure, instant, meter, name, section, short, table, text,
         text_or_none, time, words,
     },
 };
-use crate::flow::{
-    board::{Board, CampaignLane},
-    seat::{Ends, Lately, Progress},
-    view::{CallingHours, Campaign, Estimate, Preview},
+use crate::{
+    domain::Scope,
+    flow::{
+        board::{Board, CampaignLane},
+        seat::{Dialling, Ends, Lately, Progress},
+        view::{CallingHours, Campaign, Estimate, Preview},
+    },
 };
 
 /// Waiting calls up to which the board counts.
@@ -32,34 +37,54 @@ const PROGRESS: i64 = 50_000;
 /// `GET /ui/campaigns`
 pub(in crate::http) async fn list(frame: Frame) -> Result<Response, Problem> {
     let (queue, kept) = (&frame.app.calls, &frame.app.kept);
-    let (board, lately) = tokio::try_join!(kept.board(queue), kept.lately(queue))?;
+    let (board, dialling, lately) =
+        tokio::try_join!(kept.board(queue), kept.dialling(queue), kept.lately(queue))?;
     let body = html! {
-        h1 { "Campaigns" }
-        (section("campaigns", "With work first", &html! { "Ended: in the last day. Done in: at the pace of the last hour." }, &summary(&frame, &board, &lately)))
+        div.titled {
+            h1 { "Campaigns" }
+            @if frame.may(Scope::Operate) && frame.owner.campaigns().is_none() {
+                div.buttons { a.button href=(frame.to("new-campaign")) { "New campaign" } }
+            }
+        }
+        (section("campaigns", "With work first", &html! { "Ended: in the last day. Done in: at the pace of the last hour." }, &summary(&frame, (&board, &dialling, &lately), None)))
     };
     Ok(frame.page("Campaigns", &body))
 }
 
-/// The campaigns that the key may see, as a table.
-pub(super) fn summary(frame: &Frame, board: &Board, lately: &Lately) -> Markup {
+/// The campaigns that the key may see, as a table: all, or so many of those with work.
+pub(super) fn summary(
+    frame: &Frame,
+    (board, dialling, lately): (&Board, &Dialling, &Lately),
+    most: Option<usize>,
+) -> Markup {
     let none = Ends::new();
-    let mut lanes: Vec<&CampaignLane> = board
+    let is_idle = |lane: &CampaignLane| lane.in_flight == 0 && lane.waiting == 0;
+    let all = board
         .campaigns
         .iter()
-        .filter(|lane| frame.owner.has(&lane.name))
-        .collect();
-    lanes.sort_by_key(|lane| {
-        (
-            lane.in_flight == 0 && lane.waiting == 0,
-            std::cmp::Reverse(lane.waiting),
-        )
-    });
+        .filter(|lane| frame.owner.has(&lane.name));
+    let mut lanes: Vec<&CampaignLane> = all.collect();
+    lanes.sort_by_key(|lane| (is_idle(lane), std::cmp::Reverse(lane.waiting)));
+    lanes.truncate(most.unwrap_or(usize::MAX));
+    // What `why` says of its first due call says more than that its trunk is full.
+    let why = |lane: &CampaignLane| {
+        let first = dialling
+            .first
+            .iter()
+            .find(|first| first.campaign == lane.name)?;
+        first.reasons.first().map(|why| why.reason.clone())
+    };
     let row = |lane: &&CampaignLane| {
         let ends = lately.campaigns.get(&lane.name).unwrap_or(&none);
+        let state = if is_idle(lane) && !lane.paused {
+            badge(Tone::Calm, "idle")
+        } else {
+            reason(why(lane).as_deref().or(lane.reason.as_deref()))
+        };
         vec![
             html! { a href=(frame.to(&format!("campaigns/{}", lane.name))) { (name(&lane.name)) } },
             html! {
-                (reason(lane.reason.as_deref()))
+                (state)
                 @if let Some(why) = &lane.paused_why { " " span.soft { (text(&frame.see_text(why))) } }
             },
             html! { span.nowrap { (up_to(lane.waiting, COUNTED)) } },
@@ -227,9 +252,18 @@ fn takes(estimate: &Estimate) -> Markup {
 fn basis(estimate: &Estimate) -> Markup {
     html! {
         (estimate.at_once) " at once, "
-        (estimate.seconds_per_call) " s each"
+        (each(estimate.seconds_per_call)) " each"
         @if estimate.basis == "limits" { " at most" }
     }
+}
+
+/// The length of a call.
+fn each(seconds: f64) -> String {
+    if seconds < 60.0 {
+        return format!("{seconds} s");
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "no call is that long")]
+    short(TimeDelta::seconds(seconds as i64))
 }
 
 fn outcomes(ends: &Ends) -> Markup {
@@ -248,7 +282,7 @@ fn outcomes(ends: &Ends) -> Markup {
     let rows: Vec<_> = ends.iter().map(row).collect();
     table(
         "How its calls ended",
-        &["Outcome", "Calls", "Share", ""],
+        &["Outcome", "Calls", "Share", "Of all"],
         &rows,
         "None ended in the last day.",
     )
@@ -344,8 +378,8 @@ pub(in crate::http) async fn preview(
 /// As the field sends it, in UTC, or in RFC 3339.
 fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
     let naive = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M");
-    let instant = naive.map(|at| at.and_utc()).or_else(|_| text.parse());
-    instant.map_err(|_| {
+    let instant = naive.map(|at| at.and_utc()).or_else(|_other| text.parse());
+    instant.map_err(|_neither| {
         Problem::new(
             Code::InvalidQuery,
             "\"at\" is an instant, as in 2026-12-01T09:00",
@@ -394,7 +428,7 @@ fn counted(preview: &Preview) -> Markup {
             (figure("Takes about", &takes(&preview.estimate), &basis(&preview.estimate)))
             (figure("Same number twice", &html! { (count(preview.duplicates)) }, &html! { "calls" }))
         }
-        (table("What keeps them", &["", "Calls", "Share"], &rows, "None."))
+        (table("What keeps them", &["What", "Calls", "Share"], &rows, "None."))
     }
 }
 
@@ -418,6 +452,41 @@ fn areas(preview: &Preview) -> Markup {
         &rows,
         "The campaign has no calling hours, so it does not matter.",
     )
+}
+
+/// `GET /ui/new-campaign`: not below `campaigns/`, where it would take the place of one with its name.
+pub(in crate::http) async fn ask_new(frame: Frame) -> Result<Response, Problem> {
+    Ok(lanes::creating(&Form::default()).0.page(&frame))
+}
+
+/// `POST /ui/new-campaign`
+pub(in crate::http) async fn create(frame: Frame, form: Form) -> Result<Response, Problem> {
+    let (asking, changes) = lanes::creating(&form);
+    let name = form.get("name").unwrap_or_default();
+    match try_create(&frame, name, changes, &form).await {
+        Ok(()) => Ok(done(
+            &frame,
+            &lanes::path::<Campaign>(name),
+            "created",
+            None,
+        )),
+        Err(problem) => Ok(asking.again(&frame, &problem, &form)),
+    }
+}
+
+async fn try_create(
+    frame: &Frame,
+    name: &str,
+    changes: serde_json::Map<String, serde_json::Value>,
+    form: &Form,
+) -> Result<(), Problem> {
+    let (why, by) = (why(form)?, frame.owner.by());
+    let queue = &frame.app.calls;
+    let created = queue
+        .create_lane(Campaign::KIND, name, &changes.into(), &by, why.as_deref())
+        .await?;
+    let taken = || Problem::new(Code::NameTaken, "there is a campaign of this name already");
+    created.then_some(()).ok_or_else(taken)
 }
 
 /// `GET /ui/campaigns/{name}/pause`

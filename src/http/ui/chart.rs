@@ -9,7 +9,7 @@ pub(super) struct Columns<'a> {
     /// Names of the parts, from the bottom, each with its class.
     pub(super) parts: &'a [(&'a str, &'a str)],
     /// One for each span of time: when it began, in words, and its parts.
-    pub(super) columns: &'a [(String, Vec<i64>)],
+    pub(super) over_time: &'a [(String, Vec<i64>)],
 }
 
 const WIDTH: i64 = 720;
@@ -18,20 +18,20 @@ const HEIGHT: i64 = 120;
 impl Columns<'_> {
     pub(super) fn draw(&self) -> Markup {
         let highest = self
-            .columns
+            .over_time
             .iter()
             .map(|(_, parts)| parts.iter().sum::<i64>())
             .max()
             .unwrap_or(0);
         let top = nice(highest);
-        let step = WIDTH / i64::try_from(self.columns.len().max(1)).unwrap_or(1);
+        let step = WIDTH / i64::try_from(self.over_time.len().max(1)).unwrap_or(1);
         html! {
             figure.chart {
                 svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(self.about) {
                     @for line in [0, HEIGHT / 2] {
                         line.grid x1="0" x2=(WIDTH) y1=(line) y2=(line) {}
                     }
-                    @for (at, (when, parts)) in self.columns.iter().enumerate() {
+                    @for (at, (when, parts)) in self.over_time.iter().enumerate() {
                         @let left = i64::try_from(at).unwrap_or(0) * step;
                         g {
                             title { (when) ": " (self.said(parts)) }
@@ -106,7 +106,7 @@ mod tests {
         let chart = Columns {
             about: "x",
             parts: &[("a", "good"), ("b", "bad")],
-            columns: &columns,
+            over_time: &columns,
         };
         assert_eq!(chart.stack(&[5, 5], 10), [("good", 60, 60), ("bad", 0, 60)]);
     }

@@ -90,6 +90,7 @@ fn said(done: &str) -> Option<String> {
     let words = match act {
         "paused" => "It is paused. Calls in flight go on.",
         "resumed" => "It dials again, from the next claim on.",
+        "created" => "It is there, and dials what is enqueued for it.",
         "set" => "It is changed, from the next claim on.",
         "drained" => "The worker claims no more, and finishes its dials.",
         "canceled" => "Canceled.",
@@ -142,6 +143,15 @@ impl Frame {
         self.owner.scope().includes(scope)
     }
 
+    /// Whether the key may see the screen of this path.
+    fn leads_to(&self, path: &str) -> bool {
+        match path {
+            "keys" => self.may(Scope::Admin),
+            "campaigns" | "calls" | "failures" | "upload" | "do-not-call" => true,
+            _ => self.owner.campaigns().is_none(),
+        }
+    }
+
     /// The hidden field of every form that changes something.
     pub(super) fn token(&self) -> Markup {
         html! {
@@ -157,7 +167,7 @@ impl Frame {
         let navigation = html! {
             nav aria-label="Screens" {
                 ul {
-                    @for (path, name) in SECTIONS {
+                    @for (path, name) in SECTIONS.iter().filter(|(path, _)| self.leads_to(path)) {
                         li { a href=(self.to(path)) aria-current=[(*path == top).then_some("page")] { (name) } }
                     }
                 }

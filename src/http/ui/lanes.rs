@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     domain::Scope,
-    flow::view::{Campaign, Trunk},
+    flow::{
+        lanes::LaneKind,
+        view::{Campaign, Trunk},
+    },
 };
 
 /// A campaign or a trunk, as its screens need it.
@@ -28,8 +31,8 @@ pub(super) trait Shown: Lane + DeserializeOwned {
     fn is_paused(&self) -> bool;
     /// Who paused it, and why.
     fn pause(&self) -> (Option<&str>, Option<&str>);
-    /// What can be set: name in JSON, label, what it means, and the value now.
-    fn settings(&self) -> Vec<Setting>;
+    /// What can be set, with the values of this one.
+    fn settings(lane: Option<&Self>) -> Vec<Setting>;
     /// What follows a resume.
     fn resumed(&self) -> Markup;
 }
@@ -40,8 +43,59 @@ pub(super) struct Setting {
     pub(super) label: &'static str,
     pub(super) about: &'static str,
     pub(super) now: Value,
-    /// Whether it is a number rather than a text.
-    pub(super) is_number: bool,
+    pub(super) kind: Kind,
+}
+
+/// What a setting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Number,
+    /// One of these words, or none of them; each with what it means.
+    Choice(&'static [(&'static str, &'static str)]),
+}
+
+impl Setting {
+    /// A value of the form, as JSON. What does not fit the database explains.
+    fn read(&self, text: Option<&str>) -> Value {
+        let Some(text) = text else {
+            return Value::Null;
+        };
+        match (self.kind, text) {
+            (Kind::Number, text) => text.parse().map_or(text.into(), Value::Number),
+            (Kind::Choice(_), "true" | "false") => (text == "true").into(),
+            _ => text.into(),
+        }
+    }
+
+    /// A value as the form has it.
+    fn written(value: &Value) -> String {
+        match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    fn field(&self, value: &str) -> Markup {
+        let about = format!("{}-about", self.name);
+        html! {
+            p.field {
+                label for=(self.name) { (self.label) }
+                @if let Kind::Choice(choices) = self.kind {
+                    select id=(self.name) name=(self.name) aria-describedby=(about) {
+                        @for (word, meaning) in choices {
+                            option value=(word) selected[*word == value] { (meaning) }
+                        }
+                    }
+                } @else {
+                    input id=(self.name) name=(self.name) value=(value) autocomplete="off" spellcheck="false"
+                        inputmode=[(self.kind == Kind::Number).then_some("decimal")] aria-describedby=(about);
+                }
+                span.soft id=(about) { (self.about) }
+            }
+        }
+    }
 }
 
 impl Shown for Trunk {
@@ -61,21 +115,52 @@ impl Shown for Trunk {
         (self.paused_by.as_deref(), self.paused_why.as_deref())
     }
 
-    fn settings(&self) -> Vec<Setting> {
+    fn settings(lane: Option<&Self>) -> Vec<Setting> {
+        let now = |value: fn(&Self) -> Value| lane.map_or(Value::Null, value);
         vec![
             Setting {
                 name: "slots",
                 label: "Slots",
                 about: "Calls in flight at most, over all processes: not more than the provider admits.",
-                now: self.slots.into(),
-                is_number: true,
+                now: now(|lane| lane.slots.into()),
+                kind: Kind::Number,
             },
             Setting {
                 name: "callsPerSecond",
                 label: "Calls a second",
                 about: "Dials that may begin in a second. Blank: no limit.",
-                now: number(self.calls_per_second),
-                is_number: true,
+                now: now(|lane| number(lane.calls_per_second)),
+                kind: Kind::Number,
+            },
+            Setting {
+                name: "lookUp",
+                label: "Looking up a call",
+                about: "Whether its provider can be asked about a dial.",
+                now: now(|lane| lane.look_up.clone().into()),
+                kind: Kind::Choice(&[
+                    ("", "as its adapter declares"),
+                    ("none", "it cannot be asked"),
+                    ("hint", "what it finds counts"),
+                    ("authoritative", "what it does not find was not placed"),
+                ]),
+            },
+            Setting {
+                name: "idempotent",
+                label: "A request sent again",
+                about: "Whether its provider rings once for one Idempotency-Key.",
+                now: now(|lane| lane.idempotent.into()),
+                kind: Kind::Choice(&[
+                    ("", "as its adapter declares"),
+                    ("true", "rings once"),
+                    ("false", "rings again"),
+                ]),
+            },
+            Setting {
+                name: "reportsWithin",
+                label: "First report within",
+                about: "Of every call that its provider places, as in 30s. Blank: as its adapter declares.",
+                now: now(|lane| lane.reports_within.as_ref().map(ToString::to_string).into()),
+                kind: Kind::Text,
             },
         ]
     }
@@ -103,70 +188,70 @@ impl Shown for Campaign {
         (self.paused_by.as_deref(), self.paused_why.as_deref())
     }
 
-    fn settings(&self) -> Vec<Setting> {
+    fn settings(lane: Option<&Self>) -> Vec<Setting> {
+        let now = |value: fn(&Self) -> Value| lane.map_or(Value::Null, value);
         let text = |name, label, about, now: Value| Setting {
             name,
             label,
             about,
             now,
-            is_number: false,
+            kind: Kind::Text,
         };
         let number = |name, label, about, now: Value| Setting {
             name,
             label,
             about,
             now,
-            is_number: true,
+            kind: Kind::Number,
         };
-        let optional = |value: Option<&str>| value.map_or(Value::Null, Value::from);
         vec![
             text(
                 "trunk",
                 "Trunk",
                 "Name of the trunk it dials on.",
-                self.trunk.as_str().into(),
+                now(|lane| lane.trunk.clone().into()),
             ),
             number(
                 "cap",
                 "Cap",
                 "Its calls in flight at most. Blank: only the trunk's slots.",
-                self.cap.into(),
+                now(|lane| lane.cap.into()),
             ),
             number(
                 "weight",
                 "Weight",
                 "Its share of the slots beside other campaigns, 1 to 1000.",
-                self.weight.into(),
+                now(|lane| lane.weight.into()),
             ),
             number(
                 "maxAttempts",
                 "Attempts",
                 "Of a call whose request names none, 1 to 20.",
-                self.max_attempts.into(),
+                now(|lane| lane.max_attempts.into()),
             ),
             text(
                 "ringTimeout",
                 "Rings for",
                 "As in 45s, at most 10m.",
-                self.ring_timeout.to_string().into(),
+                now(|lane| lane.ring_timeout.to_string().into()),
             ),
             text(
                 "maxDuration",
                 "Lasts for",
                 "As in 30m, at most 6h.",
-                self.max_duration.to_string().into(),
+                now(|lane| lane.max_duration.to_string().into()),
             ),
             text(
                 "callingHours",
                 "Calling hours",
                 "Name of the hours outside which nothing is dialled. Blank: at any time.",
-                optional(self.calling_hours.as_deref()),
+                now(|lane| lane.calling_hours.clone().into()),
             ),
             number(
                 "guard",
                 "Guard",
                 "Dials refused in a row for one reason after which it pauses itself. Blank: never.",
-                self.guard.into(),
+                now(|lane| lane.guard.into()),
             ),
         ]
     }
@@ -356,24 +441,14 @@ async fn try_set<S: Shown>(
 
 /// What the form has otherwise than the lane.
 fn changes<S: Shown>(lane: &S, form: &Form) -> Map<String, Value> {
-    let mut changes = Map::new();
-    for setting in lane
-        .settings()
+    let settings = S::settings(Some(lane))
         .into_iter()
-        .filter(|setting| form.has(setting.name))
-    {
-        let given = form
-            .get(setting.name)
-            .map_or(Value::Null, |text| match text.parse() {
-                Ok(number) if setting.is_number => Value::Number(number),
-                // The database says what is wrong with it.
-                _ => text.into(),
-            });
-        if given != setting.now {
-            changes.insert(setting.name.to_owned(), given);
-        }
-    }
-    changes
+        .filter(|setting| form.has(setting.name));
+    let changes = settings.filter_map(|setting| {
+        let given = setting.read(form.get(setting.name));
+        (given != setting.now).then(|| (setting.name.to_owned(), given))
+    });
+    changes.collect()
 }
 
 fn setting<S: Shown>(
@@ -382,30 +457,15 @@ fn setting<S: Shown>(
     form: &Form,
 ) -> Asking<'static> {
     let (kind, name) = (S::KIND, lane.name());
-    let settings = lane.settings();
+    let settings = S::settings(Some(lane));
     let value = |setting: &Setting| {
-        let value = changes
+        let changed = changes
             .as_ref()
-            .and_then(|changes| changes.get(setting.name))
-            .unwrap_or(&setting.now);
-        match value {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        }
+            .and_then(|changes| changes.get(setting.name));
+        Setting::written(changed.unwrap_or(&setting.now))
     };
     let fields = html! {
-        div.fields {
-            @for setting in &settings {
-                p.field {
-                    label for=(setting.name) { (setting.label) }
-                    input id=(setting.name) name=(setting.name) value=(value(setting)) autocomplete="off"
-                        spellcheck="false" inputmode=[setting.is_number.then_some("decimal")]
-                        aria-describedby={ (setting.name) "-about" };
-                    span.soft id={ (setting.name) "-about" } { (setting.about) }
-                }
-            }
-        }
+        div.fields { @for setting in &settings { (setting.field(&value(setting))) } }
     };
     // Before anything was changed: an example.
     let shown = changes
@@ -426,21 +486,22 @@ fn setting<S: Shown>(
             }
         },
         fields,
-        twins: Twins::of(
-            &format!("{kind}s set"),
-            match kind {
-                crate::flow::lanes::LaneKind::Campaign => "set_campaign",
-                crate::flow::lanes::LaneKind::Trunk => "set_trunk",
-            },
-        )
-        .about("p_name", name)
-        .changes(&shown)
-        .why(form.get("why")),
+        twins: told_set(kind, name, &shown).why(form.get("why")),
         needs_why: true,
         button: "Change it",
         is_final: false,
         back: path::<S>(name),
     }
+}
+
+fn told_set(kind: LaneKind, name: &str, changes: &Map<String, Value>) -> Twins {
+    let verb = match kind {
+        LaneKind::Campaign => "set_campaign",
+        LaneKind::Trunk => "set_trunk",
+    };
+    Twins::of(&format!("{kind}s set"), verb)
+        .about("p_name", name)
+        .changes(changes)
 }
 
 /// Who paused it, since when and why.
@@ -453,5 +514,101 @@ pub(super) fn paused(
     html! {
         (text(why.unwrap_or("no reason given")))
         span.soft { " by " (text(by.unwrap_or("nobody knows"))) @if let Some(at) = at { ", " (time(at, now)) } }
+    }
+}
+
+/// The fields of a new campaign: those that most want to set.
+const NEW: [&str; 4] = ["trunk", "cap", "callingHours", "maxAttempts"];
+
+/// The form of a new campaign, and what it has.
+pub(super) fn creating(form: &Form) -> (Asking<'static>, Map<String, Value>) {
+    let settings = Campaign::settings(None)
+        .into_iter()
+        .filter(|setting| NEW.contains(&setting.name));
+    let settings: Vec<Setting> = settings.collect();
+    let name = form.get("name").unwrap_or("NAME");
+    let given = settings
+        .iter()
+        .filter(|setting| form.get(setting.name).is_some());
+    let changes: Map<String, Value> = given
+        .map(|setting| {
+            (
+                setting.name.to_owned(),
+                setting.read(form.get(setting.name)),
+            )
+        })
+        .collect();
+    let fields = html! {
+        p.field {
+            label for="name" { "Name" }
+            input #name name="name" required maxlength="63" pattern="[a-z0-9][a-z0-9_\\-]*" autocomplete="off" spellcheck="false"
+                value=[form.get("name")] aria-describedby="name-about";
+            span.soft #name-about { "Lower-case letters, digits, _ and -." }
+        }
+        div.fields { @for setting in &settings { (setting.field(form.get(setting.name).unwrap_or_default())) } }
+    };
+    let asking = Asking {
+        title: "New campaign".to_owned(),
+        touches: html! { p { "It dials the calls that are enqueued for it, at once and within its hours. What is left blank takes its default." } },
+        fields,
+        twins: Twins::of("campaigns create", "create_campaign")
+            .about("p_name", name)
+            .changes(&changes)
+            .why(form.get("why")),
+        needs_why: false,
+        button: "Create it",
+        is_final: false,
+        back: "campaigns".to_owned(),
+    };
+    (asking, changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_a_command<S: Shown>(lane: &S, value: impl Fn(&Setting) -> Value) {
+        let changes = S::settings(Some(lane))
+            .into_iter()
+            .map(|setting| (setting.name.to_owned(), value(&setting)));
+        let twins = told_set(S::KIND, lane.name(), &changes.collect()).why(Some("x"));
+        let words = twins.words();
+        crate::cli::parses(words.iter().cloned())
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    }
+
+    #[test]
+    fn every_setting_is_an_option_of_the_command() {
+        let trunk: Trunk = serde_json::from_value(serde_json::json!({
+            "name": "default", "slots": 30, "callsPerSecond": 0.5, "paused": false, "pausedAt": null, "pausedBy": null,
+            "pausedWhy": null, "lookUp": "hint", "idempotent": true, "reportsWithin": "PT30S",
+            "inEffect": {"lookUp": "hint", "idempotent": true, "reportsWithin": null}, "conflicts": [], "adapter": null,
+            "breakerOpenedAt": null, "inFlight": 0,
+        }))
+        .unwrap();
+        is_a_command(&trunk, |setting| setting.now.clone());
+        is_a_command(&trunk, |setting| {
+            if setting.name == "slots" {
+                1.into()
+            } else {
+                Value::Null
+            }
+        });
+        for setting in Trunk::settings(None) {
+            let Kind::Choice(choices) = setting.kind else {
+                continue;
+            };
+            for (word, _) in choices {
+                let chosen = setting.read(Some(*word).filter(|word| !word.is_empty()));
+                let changes = [(setting.name.to_owned(), chosen)].into_iter().collect();
+                let words = told_set(LaneKind::Trunk, "default", &changes)
+                    .words()
+                    .to_vec();
+                assert!(
+                    crate::cli::parses(words.iter().cloned()).is_ok(),
+                    "{words:?}"
+                );
+            }
+        }
     }
 }

@@ -22,6 +22,8 @@ use crate::{
 
 /// Calls in flight that are listed.
 const LISTED: usize = 40;
+/// Campaigns that are listed: those with work first.
+const BUSIEST: usize = 12;
 /// Slots that are drawn one by one.
 const DRAWN: i64 = 120;
 
@@ -51,7 +53,7 @@ pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
             (section("hour", "The last hour", &html! {}, &hour(&lately)))
             (section("holds", "What holds", &html! {}, &holds(&frame, &dialling)))
         }
-        (section("campaigns", "Campaigns", &html! { a href=(frame.to("campaigns")) { "All" } }, &campaigns::summary(&frame, &board, &lately)))
+        (section("campaigns", "Campaigns", &html! { a href=(frame.to("campaigns")) { "All" } }, &campaigns::summary(&frame, (&board, &dialling, &lately), Some(BUSIEST))))
         (section("live", "Calls in flight", &html! { (count(board.in_flight)) }, &calls))
     };
     Ok(frame.page("Overview", &body))
@@ -83,10 +85,12 @@ enum Weight {
 
 impl Weight {
     fn of(first: &FirstDue) -> Self {
-        let Some(why) = first.reasons.first() else {
-            return Self::Open;
-        };
-        match why.reason.as_str() {
+        let why = first.reasons.first();
+        why.map_or(Self::Open, |why| Self::of_reason(&why.reason))
+    }
+
+    fn of_reason(reason: &str) -> Self {
+        match reason {
             "next" | "in_line" | "in_turn" => Self::Open,
             "trunk_full" | "campaign_full" | "pacing" | "no_permit" | "on_trial" => Self::Full,
             "outside_hours" | "holiday" | "campaign_not_started" | "campaign_over" => Self::Closed,
@@ -280,9 +284,9 @@ fn slot_board(board: &Board, slots: i64) -> Markup {
     let free = (slots - board.in_flight).max(0);
     html! {
         @if slots <= DRAWN {
-            ul.slots role="img" aria-label={ (board.in_flight) " of " (slots) " slots in use" } {
-                @for (class, calls) in kinds { @for _ in 0..calls { li.(class) {} } }
-                @for _ in 0..free { li {} }
+            div.slots role="img" aria-label={ (board.in_flight) " of " (slots) " slots in use" } {
+                @for (class, calls) in kinds { @for _ in 0..calls { span.(class) {} } }
+                @for _ in 0..free { span {} }
             }
         }
         ul.legend.left {
@@ -377,7 +381,7 @@ fn hour(lately: &Lately) -> Markup {
     let about = format!("{total} calls ended in the last hour, minute by minute");
     let parts = KINDS.map(|(name, class, _)| (name, class));
     html! {
-        (Columns { about: &about, parts: &parts, columns: &columns }.draw())
+        (Columns { about: &about, parts: &parts, over_time: &columns }.draw())
         @if let Some(since) = lately.since.filter(|since| lately.now - *since < chrono::TimeDelta::hours(1)) {
             p.soft { "Counted since " (since.format("%H:%M:%SZ")) ": the latest 20 000." }
         }
@@ -418,18 +422,21 @@ fn holds(frame: &Frame, dialling: &Dialling) -> Markup {
     )
 }
 
-/// A reason code of `lanes`, as a badge.
+/// A reason code of `why` or `lanes`, as a badge.
 pub(super) fn reason(reason: Option<&str>) -> Markup {
-    match reason {
-        None => badge(Tone::Good, "open"),
-        Some(reason @ ("trunk_full" | "campaign_full" | "pacing" | "on_trial")) => {
-            badge(Tone::Calm, &words(reason))
+    let Some(reason) = reason else {
+        return badge(Tone::Good, "open");
+    };
+    let word = words(reason);
+    match Weight::of_reason(reason) {
+        Weight::Open => badge(Tone::Good, "dialling"),
+        Weight::Full | Weight::Own | Weight::Closed => badge(Tone::Calm, &word),
+        Weight::Held
+            if ["breaker", "cluster_changed", "no_worker", "gate_held"].contains(&reason) =>
+        {
+            badge(Tone::Bad, &word)
         }
-        Some(reason @ ("campaign_not_started" | "campaign_over")) => {
-            badge(Tone::Calm, &words(reason))
-        }
-        Some(reason @ ("breaker" | "cluster_changed")) => badge(Tone::Bad, &words(reason)),
-        Some(reason) => badge(Tone::Warn, &words(reason)),
+        Weight::Held => badge(Tone::Warn, &word),
     }
 }
 

@@ -132,7 +132,7 @@ fn drawn(
         @if rows.is_empty() {
             p.empty { (empty) }
         } @else {
-            div class=(class) tabindex="0" role="region" aria-label=(caption) {
+            div class=(class) tabindex="0" role="group" aria-label=(caption) {
                 table {
                     caption.hidden { (caption) }
                     thead { tr { @for (at, head) in heads.iter().enumerate() { th scope="col" class=[extra(at)] { (head) } } } }

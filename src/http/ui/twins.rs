@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 /// What stands for a reason that has not been typed yet.
 const REASON: &str = "REASON";
 
+/// Settings for which null means what the adapter declares, and not none.
+const DECLARED: [&str; 3] = ["lookUp", "idempotent", "reportsWithin"];
+
 /// What an act is called, and what with.
 #[derive(Debug, Clone)]
 pub(super) struct Twins {
@@ -48,7 +51,11 @@ impl Twins {
     /// Settings: an option each, and one object.
     pub(super) fn changes(mut self, changes: &Map<String, Value>) -> Self {
         for (name, value) in changes {
-            self.command.extend([flag_of(name), word(value)]);
+            let word = match value {
+                Value::Null if DECLARED.contains(&name.as_str()) => "declared".to_owned(),
+                value => word(value),
+            };
+            self.command.extend([flag_of(name), word]);
         }
         self.only_sql("p_changes", &Value::Object(changes.clone()))
     }
@@ -56,6 +63,12 @@ impl Twins {
     /// The reason, or what stands for it.
     pub(super) fn why(self, why: Option<&str>) -> Self {
         self.with("--why", "p_why", &why.unwrap_or(REASON).into())
+    }
+
+    /// The words of the command.
+    #[cfg(test)]
+    pub(super) fn words(&self) -> &[String] {
+        &self.command
     }
 
     /// The command, as a POSIX shell reads it.

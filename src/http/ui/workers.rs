@@ -47,7 +47,7 @@ pub(in crate::http) async fn list(frame: Frame) -> Result<Response, Problem> {
         "Seen",
         "Started",
         "Release",
-        "",
+        "Act",
     ];
     let empty = "No worker has been here in the last day: nothing is dialled. Start `pgdial serve` or `pgdial work`.";
     let alive = workers.iter().filter(|worker| worker.alive).count();
