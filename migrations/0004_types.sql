@@ -69,10 +69,12 @@ create type pgdial.skip as (
     campaign text, priority smallint, area int, run_at timestamptz, id uuid, since timestamptz, seen_at timestamptz
 );
 
--- The calls that a filter selects, parsed and checked (pgdial.read_filter). Null: any.
+-- The calls that a filter selects, parsed and checked (pgdial.read_filter). Null: any. ids: also of a provider's id
+-- or an idempotency key. trunk_campaigns: whose waiting calls count as calls of the trunk.
 create type pgdial.call_filter as (
-    ids uuid[], states text[], outcomes text[], phone text, campaign text,
-    created_after timestamptz, created_before timestamptz, ended_after timestamptz, ended_before timestamptz
+    ids uuid[], states text[], outcomes text[], phone text, campaign text, trunk text, trunk_campaigns text[],
+    metadata_key text, metadata_value text, error text, created_after timestamptz, created_before timestamptz,
+    run_after timestamptz, run_before timestamptz, ended_after timestamptz, ended_before timestamptz
 );
 
 -- An event's place in the order of events, and its time.

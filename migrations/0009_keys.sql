@@ -4,17 +4,17 @@
 -- A rotation adds a row of the same name. No row is ever removed: once there was a key, a server asks for one
 -- (src/http/auth/directory.rs), and must not open again when the last one ends.
 create table pgdial.keys (
-    id bigint generated always as identity primary key,
-    name text not null check (name ~ '^[A-Za-z0-9._-]{1,60}$'),
-    hash bytea not null unique check (octet_length(hash) = 32),
+    id bigint generated always as identity primary key,                                         -- a rotation makes a new one
+    name text not null check (name ~ '^[A-Za-z0-9._-]{1,60}$'),                             -- whom or what it is for, as acts name it
+    hash bytea not null unique check (octet_length(hash) = 32),                              -- SHA-256
     hint text not null,
-    scope text not null check (scope in ('read', 'enqueue', 'operate', 'admin')),
+    scope text not null check (scope in ('read', 'enqueue', 'operate', 'admin')),                 -- what it may do; each includes those before it
     campaigns text[] check (campaigns <> '{}' and array_position(campaigns, null) is null),   -- null: all
     numbers text not null default 'masked' check (numbers in ('masked', 'on_request', 'whole')),
-    created_at timestamptz not null default pgdial.now(),
-    created_by text not null default session_user,
+    created_at timestamptz not null default pgdial.now(),                                       -- when it was made
+    created_by text not null default session_user,                                              -- who made it
     expires_at timestamptz,                                                                     -- null: never
-    revoked_at timestamptz,
+    revoked_at timestamptz,                                                                     -- valid no more since
     used_at timestamptz
 );
 comment on column pgdial.keys.hint is 'how the key begins, to tell which one somebody has found';
@@ -25,9 +25,9 @@ create index keys_by_name on pgdial.keys (name);
 
 -- A session is as valid as the key that it was opened with, of whichever source that is.
 create table pgdial.sessions (
-    hash bytea primary key check (octet_length(hash) = 32),
-    key_hash bytea not null check (octet_length(key_hash) = 32),
-    opened_at timestamptz not null default pgdial.now(),
-    expires_at timestamptz not null
+    hash bytea primary key check (octet_length(hash) = 32),          -- SHA-256 of the cookie's secret
+    key_hash bytea not null check (octet_length(key_hash) = 32),     -- SHA-256 of the key
+    opened_at timestamptz not null default pgdial.now(),             -- when somebody signed in
+    expires_at timestamptz not null                                  -- when it ends by itself
 );
 create index sessions_expired on pgdial.sessions (expires_at);

@@ -2,16 +2,16 @@
 
 create table pgdial.endpoints (
     id bigint generated always as identity primary key,   -- a name can be given again, and deliveries outlive it
-    name text not null unique check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),
-    url text not null check (url ~ '^https?://' and length(url) <= 2000),
+    name text not null unique check (name ~ '^[a-z0-9][a-z0-9_@.-]{0,62}$'),   -- what people and acts call it
+    url text not null check (url ~ '^https?://' and length(url) <= 2000),   -- where its events are sent, by POST
     kinds text[] not null check (cardinality(kinds) between 1 and 100),
     campaigns text[] check (cardinality(campaigns) between 1 and 100),
     paused boolean not null default false,
-    paused_at timestamptz,
-    paused_by text,
-    paused_why text,
-    resumed_at timestamptz,
-    created_at timestamptz not null default pgdial.now()
+    paused_at timestamptz,                -- since when
+    paused_by text,                       -- who; pgdial: it was gone, or failed for days
+    paused_why text,                      -- the reason given
+    resumed_at timestamptz,               -- the last time
+    created_at timestamptz not null default pgdial.now()   -- it gets events from here on
 );
 comment on table pgdial.endpoints is 'where events are delivered to: outgoing webhooks';
 comment on column pgdial.endpoints.kinds is 'kinds of events that it gets';
@@ -20,10 +20,10 @@ comment on column pgdial.endpoints.paused is 'by a person, or by pgdial after 41
 
 -- What signs. No role but the owner reads it: the verb that hands out deliveries signs them.
 create table pgdial.endpoint_secrets (
-    id bigint generated always as identity primary key,
-    endpoint bigint not null references pgdial.endpoints (id) on delete cascade,
+    id bigint generated always as identity primary key,   -- the highest of an endpoint is its newest secret
+    endpoint bigint not null references pgdial.endpoints (id) on delete cascade,   -- whose requests it signs
     inner_key bytea not null,             -- the two keys of HMAC-SHA256: the secret, padded, xor 0x36 and xor 0x5c
-    outer_key bytea not null,
+    outer_key bytea not null,             -- the second of them
     until timestamptz                     -- of the one before the newest: when it no longer signs
 );
 comment on table pgdial.endpoint_secrets is 'signing secrets of endpoints; two while one is being replaced';
@@ -32,7 +32,7 @@ create index endpoint_secrets_of on pgdial.endpoint_secrets (endpoint, id);
 -- Apart from the settings, because it changes with each delivery, and because whoever writes an endpoint's
 -- deliveries locks this row first.
 create table pgdial.endpoint_progress (
-    endpoint bigint primary key references pgdial.endpoints (id) on delete cascade,
+    endpoint bigint primary key references pgdial.endpoints (id) on delete cascade,   -- whose progress it is
     cursor text not null,                 -- of the event log: everything up to it is delivered, or a row of deliveries
     sender uuid,                          -- the process that delivers to it
     sender_until timestamptz,             -- when another may take over, unless it renews this
@@ -50,16 +50,16 @@ comment on table pgdial.endpoint_progress is 'how far each endpoint has got, and
 create table pgdial.deliveries (
     endpoint bigint not null,             -- no foreign key: housekeeping removes what is left of a deleted one
     xid xid8 not null,                    -- the event's place in the log, and so in the order
-    seq bigint not null,
+    seq bigint not null,                  -- which of its transaction's events
     at timestamptz not null,              -- of the event
     kind text not null,                   -- of the event, or test
     call_id uuid,                         -- null: a test
-    state text not null check (state in ('queued', 'pending', 'delivered', 'given_up')),
+    state text not null check (state in ('queued', 'pending', 'delivered', 'given_up')),   -- how far it has got
     attempts int not null default 0,      -- never goes down: what an attempt's result must name
     tries int not null default 0,         -- those since it was last queued: its place in the schedule
     next_at timestamptz not null,         -- when it is due; of one being sent, when it counts as lost
     sent_at timestamptz,                  -- start of the attempt under way
-    ended_at timestamptz,
+    ended_at timestamptz,                 -- when it was delivered or given up
     body text,                            -- what is sent, from the first attempt on
     log jsonb not null default '[]',      -- the latest attempts: at, ms, status, error, response
     primary key (endpoint, xid, seq),

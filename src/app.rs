@@ -20,7 +20,7 @@ use crate::{
     trunks::Trunks,
 };
 
-/// Connections for the verbs of the API, at most.
+/// Connections for the verbs of the API, at most, beside the one that hears of changed keys.
 ///
 /// The API and the worker have a pool each, so that a flood of requests cannot starve the dialing, nor the
 /// reverse. Both are small on purpose: on a few cores more connections only make Postgres switch between
@@ -28,12 +28,12 @@ use crate::{
 /// the load: one statement at a time for each verb, and two for items retried alone. In the API these are
 /// webhooks, and enqueues with two concurrent statements; the rest is for all other requests.
 pub const API_CONNECTIONS: u32 = 8;
-/// Connections for a worker, at most.
+/// Connections for a worker, at most, beside the one that listens.
 ///
-/// One listens. Claim, `dialed`, settle, sweep and deliveries each use one while busy; defer, doubt and the
-/// heartbeat rarely do. That leaves two for items that wait for a row. When all are in use a task waits for
-/// one, usually for milliseconds.
-pub const WORKER_CONNECTIONS: u32 = 9;
+/// Claim, `dialed`, settle, sweep and deliveries each use one while busy; defer, doubt and the heartbeat rarely
+/// do. That leaves two for items that wait for a row. When all are in use a task waits for one, usually for
+/// milliseconds.
+pub const WORKER_CONNECTIONS: u32 = 8;
 
 /// Loops that a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

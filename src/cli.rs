@@ -39,7 +39,7 @@ pub mod keys;
 // `campaigns` and `trunks`, which share their commands.
 pub mod lanes;
 pub mod limits;
-mod lists;
+
 pub mod man;
 pub mod ops;
 pub mod out;

@@ -1,7 +1,7 @@
 //! The loop that delivers events to endpoints. Every worker runs it, and any of them may die.
 //!
 //! The database decides what is sent, when, by which process and how it is signed (`sql/flow/deliver.sql`); this loop
-//! sends it and records how that ended. It never waits for an endpoint: each request is a task of its own, at most eight
+//! sends it and records how that ended. It never waits for an endpoint: each request is a task of its own, at most 32
 //! for each endpoint, and none lives longer than its time limit. So an endpoint that is slow or dead costs the others
 //! nothing, and memory is bounded by the number of endpoints.
 

@@ -45,6 +45,12 @@ pub mod redrive;
 // Cancel, redrive, resolve and export by a filter.
 pub mod matching;
 
+// Pages of calls by a filter; calls by what names them.
+pub mod listing;
+
+// Failed calls by what they failed of.
+pub mod failures;
+
 // Changes a waiting call.
 pub mod amend;
 

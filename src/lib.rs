@@ -95,6 +95,8 @@ pub mod http;
 #[doc(hidden)]
 pub mod lifecycle;
 #[doc(hidden)]
+pub mod lists;
+#[doc(hidden)]
 pub mod metrics;
 #[doc(hidden)]
 pub mod provider;

@@ -1,7 +1,7 @@
 -- amend_many: waiting -> waiting, with another scriptId, metadata, timezone, region (a part of a country), priority,
 -- runAt, expiresAt, maxAttempts (not below the attempts used) or consent. Never the number or the campaign: cancel the
 -- call and enqueue another.
--- p_items: [{id, by, changes}], changes as in PATCH /calls/{id}; null clears expiresAt, timezone, region and the
+-- p_items: [{id, by, why, changes}], why optional, changes as in PATCH /calls/{id}; null clears expiresAt, timezone, region and the
 -- fields of consent.
 -- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), and those of pgdial.each.
 --   select * from pgdial.amend_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "by": "ann", "changes": {"priority": 9}}]');
@@ -75,6 +75,6 @@ begin
                  case when v_changes ? 'region' then v_new.region else p_call.region end as region) t
     where c.id = p_call.id and c.state::text = 'waiting';
     perform pgdial.note(p_call, 'amended', p_now, jsonb_build_object(
-        'by', p_item ->> 'by', 'changes', v_changes - 'metadata'));
+        'by', p_item ->> 'by', 'why', p_item ->> 'why', 'changes', v_changes - 'metadata'));
     verdict := 'amended';
 end $$;

@@ -6,7 +6,7 @@
 -- move}.
 --
 -- One process delivers to an endpoint: its name is in endpoint_progress, with a lease by the database's clock while there
--- is work. So no more than eight requests are under way there, an endpoint in trouble gets one at a time, and another
+-- is work. So no more than 32 requests are under way there, an endpoint in trouble gets one at a time, and another
 -- process takes over within seconds when this one dies. Not an advisory lock: that one lives as long as its session,
 -- which a pool lends and gives up at will, and which a host that vanished may keep for hours.
 -- What a process has sent when it is killed is due again after 30 s, with the same id: at least once.
@@ -71,7 +71,7 @@ declare
 begin
     select p.* into v_progress from pgdial.endpoint_progress p where p.endpoint = p_endpoint.id;
     v_room := case when v_progress.held_until > p_now then 0
-                   when v_progress.failures >= 5 then 1 else 8 end - p_in_flight;
+                   when v_progress.failures >= 5 then 1 else 32 end - p_in_flight;
     v_is_over := coalesce(v_progress.sender <> p_sender or v_progress.sender_until <= p_now + c_lease / 2, true);
     v_is_behind := coalesce(v_progress.cursor <> p_newest, false);
     if v_progress.sender <> p_sender and v_progress.sender_until > p_now

@@ -16,6 +16,8 @@ declare
     v_item record;
     v_verdicts text[] := '{}';
 begin
+    -- What a crash takes back is sent again, with the same id.
+    perform set_config('synchronous_commit', 'off', true);
     for v_item in
         select i.n::int, t.* from jsonb_array_elements(p_items) with ordinality i (item, n),
              jsonb_to_record(i.item) t (endpoint bigint, xid text, seq bigint, attempt int, ms int, status int, error text,
@@ -29,6 +31,7 @@ begin
     return query select n::int, v_verdicts[n] from generate_series(1, jsonb_array_length(p_items)) n;
 end $$;
 
+-- end_delivery: record one attempt. p_log: what the delivery log keeps of it. Returns its verdict.
 create or replace function pgdial.end_delivery(
     p_endpoint bigint, p_xid xid8, p_seq bigint, p_attempt int, p_status int, p_retry_after int, p_log jsonb
 ) returns text
@@ -117,6 +120,9 @@ begin
         set paused = true, paused_at = p_now, paused_by = 'pgdial', paused_why = case
             when p_status = 410 then 'HTTP 410: it is to get no more'
             else format('nothing has been delivered for %s: %s', extract(day from p_now - v_since) || ' days', v_words) end
-        where e.id = p_progress.endpoint and not e.paused;
+        -- Whoever changes or deletes an endpoint locks it before its progress, the other way round than here. So this does
+        -- not wait: the next failure comes soon.
+        where e.id = (select o.id from pgdial.endpoints o where o.id = p_progress.endpoint and not o.paused
+                      for update skip locked);
     end if;
 end $$;

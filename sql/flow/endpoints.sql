@@ -2,6 +2,9 @@
 -- p_changes: a JSON object: url, kinds (of events), campaigns (null: all). Unknown fields and invalid values are
 -- reported together in one error that says what to do, one per line. A change holds for whatever is sent from now on.
 -- p_by, p_why: for the audit, which a trigger writes (sql/rules/acts.sql).
+--   select pgdial.create_endpoint('crm', '{"url": "https://crm.example.com/hooks", "kinds": ["completed", "failed"]}');
+--   select pgdial.set_endpoint('crm', '{"campaigns": ["default"]}', 'the others have one of their own');
+--   select pgdial.rotate_endpoint('crm', '24 hours', 'the secret leaked');
 
 -- create_endpoint: a new endpoint gets the events from now on. Returns the secret that signs them, which is shown
 -- this once; null: the name is taken.
@@ -12,7 +15,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    c_most constant int := 100;   -- the sender has memory for eight deliveries to each
+    c_most constant int := 100;   -- the sender has memory for 32 deliveries to each
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_endpoint bigint;
     v_secret text;

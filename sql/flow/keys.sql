@@ -2,6 +2,9 @@
 -- A key is shown once, by the function that makes it; only its hash is stored. A change is announced on the channel
 -- pgdial_keys with its commit, and reaches a process that did not hear it within seconds (src/http/auth/directory.rs).
 -- p_by, p_why: for the audit, which a trigger writes.
+--   select pgdial.create_key('crm', '{"scope": "enqueue"}');
+--   select pgdial.rotate_key('crm', '2 days', 'the quarter is over');
+--   select pgdial.revoke_key('crm', 'the contract ended');
 -- Races: these take turns by a lock on the table, which readers and requests do not wait for.
 
 -- create_key: a new key, or null if one of this name is in use.
@@ -130,6 +133,7 @@ as $$
     select 'pgdial_' || encode(substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 24), 'hex')
 $$;
 
+-- hash_of_key: SHA-256, which is all that is stored of a key or a cookie.
 create or replace function pgdial.hash_of_key(p_key text) returns bytea
 language sql immutable strict
 as $$ select sha256(convert_to(p_key, 'UTF8')) $$;
@@ -211,6 +215,7 @@ end $$;
 create or replace trigger note_key after insert or update or delete on pgdial.keys
     for each row execute function pgdial.note_key();
 
+-- announce_keys: tell the servers, which know the keys by heart.
 create or replace function pgdial.announce_keys() returns trigger
 language plpgsql
 as $$

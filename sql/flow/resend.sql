@@ -1,6 +1,7 @@
 -- resend: deliver an event to an endpoint once more, or for the first time, with the same id; ahead of later events of
 -- its call. Verdicts: resent, pending (it was on its way, and is due at once), unknown_event (no such event is kept),
 -- not_found (no such endpoint).
+--   select pgdial.resend('crm', 'evt_2a7_51_64b0c2f1a2b3c', 'it lost the first one');
 create or replace function pgdial.resend(p_endpoint text, p_id text, p_why text default null, p_by text default session_user)
 returns text
 language plpgsql volatile security definer

@@ -111,7 +111,7 @@ begin
             'claimNo', coalesce(e.claim_no, 0), 'attempt', coalesce(e.attempt, 0), 'campaign', c.campaign,
             'trunk', case when e.claim_no > 0 then
                 coalesce(e.detail ->> 'trunk', pgdial.trunk_of_claim(c, e.call_id, e.claim_no)) end,
-            'to', nullif(coalesce(c.numbers[(e.detail ->> 'number')::int], c.phone), 'forgotten'), 'state', c.state, 'outcome', e.detail ->> 'outcome',
+            'to', nullif(case when c.numbers is null or e.claim_no = 0 then c.phone else pgdial.dialled(c, e.claim_no) end, 'forgotten'), 'state', c.state, 'outcome', e.detail ->> 'outcome',
             'detail', pgdial.shown_detail(coalesce(e.detail, '{}')),
             'idempotencyKey', c.idempotency_key, 'metadata', coalesce(c.metadata, '{}')))::text
         from (values (p_delivery.call_id)) d (call_id)

@@ -1,7 +1,9 @@
 -- read_filter: parse and check a filter of calls. p_filter: a JSON object with
---   ids (an array), state, outcome (a word or an array of them), to (with region), campaign, createdAfter,
---   createdBefore, endedAfter, endedBefore (RFC 3339; "after" includes the instant).
--- Anything else is refused with a sentence that says what to do. {"all": true} stands for every call: an empty
+--   ids (an array), state, outcome (a word or an array of them), to (with region), campaign, trunk (of the latest
+--   claim; of a waiting call that of its campaign), providerCallId (of the latest claim), idempotencyKey,
+--   metadata ("key=value", compared as text), error (what pgdial.error_words makes of the last error), createdAfter, createdBefore, runAfter, runBefore (of runAt),
+--   endedAfter, endedBefore (RFC 3339; "after" includes the instant).
+-- Anything else is refused with a sentence that says what to do, and so is a campaign or trunk that there is not. {"all": true} stands for every call: an empty
 -- filter is more often a mistake than intended.
 create or replace function pgdial.read_filter(p_filter jsonb) returns pgdial.call_filter
 language plpgsql stable
@@ -9,41 +11,72 @@ as $$
 declare
     v_filter constant jsonb := case when jsonb_typeof(p_filter) = 'object' then jsonb_strip_nulls(p_filter) end;
     v_read pgdial.call_filter;
+    v_field text;
     v_problem text;
 begin
     if v_filter is null then
         raise exception 'a filter is a JSON object, as in {"campaign": "spring-2026", "state": "failed"}'
             using errcode = 'invalid_parameter_value';
     end if;
-    perform pgdial.refuse(pgdial.unknown_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'region', 'campaign',
-        'createdAfter', 'createdBefore', 'endedAfter', 'endedBefore', 'all']));
+    perform pgdial.refuse(pgdial.unknown_fields(v_filter, array['ids', 'state', 'outcome', 'to', 'region', 'campaign', 'trunk',
+        'providerCallId', 'idempotencyKey', 'metadata', 'error', 'createdAfter', 'createdBefore', 'runAfter', 'runBefore',
+        'endedAfter', 'endedBefore', 'all']));
     if v_filter - '{all,region}'::text[] = '{}' and v_filter -> 'all' is distinct from 'true' then
         raise exception 'an empty filter means every call: say {"all": true} if that is meant'
             using errcode = 'invalid_parameter_value';
     end if;
+    foreach v_field in array array['campaign', 'trunk', 'providerCallId', 'idempotencyKey', 'metadata', 'error'] loop
+        if jsonb_typeof(v_filter -> v_field) <> 'string' then
+            raise exception '"%" must be a string', v_field using errcode = 'invalid_parameter_value';
+        end if;
+    end loop;
+    foreach v_field in array array['createdAfter', 'createdBefore', 'runAfter', 'runBefore', 'endedAfter', 'endedBefore'] loop
+        if v_filter ? v_field and pgdial.read_timestamp(v_filter ->> v_field) is null then
+            raise exception '"%" must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"', v_field
+                using errcode = 'invalid_parameter_value';
+        end if;
+    end loop;
     v_read.ids := case when v_filter ? 'ids' then pgdial.read_ids(v_filter -> 'ids') end;
     v_read.states := pgdial.read_words(v_filter, 'state', enum_range(null::pgdial.call_state)::text[]);
     v_read.outcomes := pgdial.read_words(v_filter, 'outcome', enum_range(null::pgdial.outcome)::text[]);
     v_read.campaign := v_filter ->> 'campaign';
+    v_read.trunk := v_filter ->> 'trunk';
     v_read.phone := case when v_filter ? 'to' then pgdial.needed_phone(v_filter ->> 'to', v_filter ->> 'region', '"to"') end;
+    v_read.metadata_key := split_part(v_filter ->> 'metadata', '=', 1);
+    v_read.metadata_value := substr(v_filter ->> 'metadata', length(v_read.metadata_key) + 2);
+    v_read.error := v_filter ->> 'error';
     v_read.created_after := pgdial.read_timestamp(v_filter ->> 'createdAfter');
     v_read.created_before := pgdial.read_timestamp(v_filter ->> 'createdBefore');
+    v_read.run_after := pgdial.read_timestamp(v_filter ->> 'runAfter');
+    v_read.run_before := pgdial.read_timestamp(v_filter ->> 'runBefore');
     v_read.ended_after := pgdial.read_timestamp(v_filter ->> 'endedAfter');
     v_read.ended_before := pgdial.read_timestamp(v_filter ->> 'endedBefore');
     v_problem := case
-        when jsonb_typeof(v_filter -> 'campaign') <> 'string' then '"campaign" must be a string: the name of one'
         -- Also where no number needs it.
         when v_filter ? 'region' and pgdial.region_problem(v_filter ->> 'region') is not null
             then '"region" is ' || pgdial.region_problem(v_filter ->> 'region')
         when v_filter ? 'all' and v_filter -> 'all' <> 'true' then '"all" is true, or left out'
-        when v_filter ? 'createdAfter' and v_read.created_after is null then '"createdAfter"'
-        when v_filter ? 'createdBefore' and v_read.created_before is null then '"createdBefore"'
-        when v_filter ? 'endedAfter' and v_read.ended_after is null then '"endedAfter"'
-        when v_filter ? 'endedBefore' and v_read.ended_before is null then '"endedBefore"' end;
+        when strpos(v_filter ->> 'metadata', '=') < 2 then '"metadata" is a key and a value, as in "lead=4711"'
+        -- One that was removed by hand still has its calls.
+        when v_read.campaign is not null
+             and not exists (select from pgdial.campaigns g where g.name = v_read.campaign)
+             and not exists (select from pgdial.calls c where c.ended_at is not null and c.campaign = v_read.campaign)
+             and not exists (select from pgdial.calls c where c.state = 'waiting' and c.campaign = v_read.campaign)
+            then format('there is no campaign "%s"', left(v_read.campaign, 100))
+        when v_read.trunk is not null
+             and not exists (select from pgdial.trunks t where t.name = v_read.trunk)
+             and not exists (select from pgdial.calls c where c.trunk = v_read.trunk and c.provider_call_id is not null)
+            then format('there is no trunk "%s"', left(v_read.trunk, 100)) end;
     if v_problem is not null then
-        raise exception '%', case when v_problem ~ ' ' then v_problem
-            else v_problem || ' must be an RFC 3339 time with an offset, as in "2026-01-31T09:00:00Z"' end
-            using errcode = 'invalid_parameter_value';
+        raise exception '%', v_problem using errcode = 'invalid_parameter_value';
+    end if;
+    v_read.trunk_campaigns := case when v_read.trunk is not null
+        then array(select g.name from pgdial.campaigns g where g.trunk = v_read.trunk) end;
+    if v_filter ? 'providerCallId' then
+        v_read.ids := pgdial.within(v_read.ids, pgdial.calls_of_provider(v_filter ->> 'providerCallId', v_read.trunk));
+    end if;
+    if v_filter ? 'idempotencyKey' then
+        v_read.ids := pgdial.within(v_read.ids, pgdial.calls_of_key(v_filter ->> 'idempotencyKey'));
     end if;
     return v_read;
 end $$;
@@ -81,6 +114,45 @@ exception when invalid_text_representation then
     raise exception '"ids" holds something that is no id of a call' using errcode = 'invalid_parameter_value';
 end $$;
 
+-- within: those of p_ids that are in p_found; without p_ids all of p_found.
+create or replace function pgdial.within(p_ids uuid[], p_found uuid[]) returns uuid[]
+language sql immutable
+as $$ select case when p_ids is null then p_found else array(select unnest(p_ids) intersect select unnest(p_found)) end $$;
+
+-- calls_of_provider: the calls whose latest dial has this id at its provider.
+-- Index: calls_provider_id, jumping from trunk to trunk.
+create or replace function pgdial.calls_of_provider(p_id text, p_trunk text) returns uuid[]
+language sql stable
+set enable_seqscan = off
+set jit = off
+as $$
+    with recursive known (trunk) as (
+        select coalesce(p_trunk, (select min(c.trunk) from pgdial.calls c where c.provider_call_id is not null))
+        union all
+        select (select min(c.trunk) from pgdial.calls c where c.provider_call_id is not null and c.trunk > k.trunk)
+        from known k where k.trunk is not null and p_trunk is null
+    )
+    select array(select c.id from known k join pgdial.calls c on c.trunk = k.trunk and c.provider_call_id = p_id
+                 where c.provider_call_id is not null limit 10000)
+$$;
+
+-- calls_of_key: the calls that were asked for with this idempotency key, one of each owner.
+-- Index: calls_idempotency, jumping from owner to owner.
+create or replace function pgdial.calls_of_key(p_key text) returns uuid[]
+language sql stable
+set enable_seqscan = off
+set jit = off
+as $$
+    with recursive known (owner) as (
+        select min(c.owner) from pgdial.calls c where c.idempotency_key is not null
+        union all
+        select (select min(c.owner) from pgdial.calls c where c.idempotency_key is not null and c.owner > k.owner)
+        from known k where k.owner is not null
+    )
+    select array(select c.id from known k join pgdial.calls c on c.owner = k.owner and c.idempotency_key = p_key
+                 where c.idempotency_key is not null)
+$$;
+
 -- fits: does this call match? Postgres inlines it into the statement.
 create or replace function pgdial.fits(p_call pgdial.calls, p_filter pgdial.call_filter) returns boolean
 language sql stable
@@ -89,10 +161,17 @@ as $$
        and ((p_filter).outcomes is null or (p_call).outcome::text = any ((p_filter).outcomes))
        and ((p_filter).phone is null or (p_call).phone = (p_filter).phone or (p_filter).phone = any ((p_call).numbers))
        and ((p_filter).campaign is null or (p_call).campaign = (p_filter).campaign)
+       and ((p_filter).trunk is null or coalesce((p_call).trunk = (p_filter).trunk,
+                (p_call).state::text = 'waiting' and (p_call).campaign = any ((p_filter).trunk_campaigns)))
+       and ((p_filter).metadata_key is null or (p_call).metadata ->> (p_filter).metadata_key = (p_filter).metadata_value)
+       and ((p_filter).run_after is null or (p_call).run_at >= (p_filter).run_after)
+       and ((p_filter).run_before is null or (p_call).run_at < (p_filter).run_before)
        and ((p_filter).created_after is null or (p_call).created_at >= (p_filter).created_after)
        and ((p_filter).created_before is null or (p_call).created_at < (p_filter).created_before)
        and ((p_filter).ended_after is null or (p_call).ended_at >= (p_filter).ended_after)
        and ((p_filter).ended_before is null or (p_call).ended_at < (p_filter).ended_before)
+       -- Last: it reads a text.
+       and ((p_filter).error is null or pgdial.error_words((p_call).last_error) = (p_filter).error)
 $$;
 
 -- matching: up to p_limit calls that fit, from p_cursor on, visiting at most p_walk rows (or all that are

@@ -16,8 +16,8 @@ create or replace function pgdial.grant_roles() returns void
 language plpgsql volatile
 as $$
 declare
-    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids, mentions and hours_for,
-    -- which need functions that the caller may not call, and place, which sees what the owner sees.
+    -- They run with the caller's rights and read what the caller may read. Exceptions: export_ids, list_calls, find_calls,
+    -- mentions and hours_for, which need functions that the caller may not call, and place, which sees what the owner sees.
     v_reads constant text[] := array['now', 'in_flight', 'in_flight_from', 'lanes', 'lanes_of', 'end_in_words',
         'present_cap', 'ramp_steps', 'ramps_since', 'next_step',
         -- And preview_campaign.
@@ -29,7 +29,7 @@ declare
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'campaign_conflicts', 'repeat_problem', 'doubts', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'covers', 'listed', 'present_number', 'next_number', 'consent_problem', 'consent_words',
         'evidence', 'evidence_of', 'special_days_of',
-        'export_ids', 'mentions',
+        'export_ids', 'list_calls', 'find_calls', 'calls_beginning', 'mentions',
         'hours_for',
         'is_valid_key',
         'why_hours', 'longest_lease', 'with_place', 'zones_of_region', 'phone_area', 'is_open', 'next_open', 'open_areas', 'hours_state', 'read_hours', 'hours_text', 'hours_named', 'users_of_calendar',
@@ -43,7 +43,9 @@ declare
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim', 'dialled',
         'write_event_cursor', 'read_event_cursor', 'events_at', 'event_named', 'from_hex',
         -- Of deliveries.
-        'delivery_id', 'delivered_event', 'event_kinds', 'undelivered_since'];
+        'delivery_id', 'delivered_event', 'event_kinds', 'undelivered_since',
+        -- Of failures.
+        'error_words'];
     -- With the owner's rights, except wake, which touches no row.
     v_verbs constant text[] := array[
         'enqueue', 'enqueue_many', 'claim', 'give_back', 'dialed', 'settle', 'doubt', 'defer',

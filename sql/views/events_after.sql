@@ -282,6 +282,7 @@ as $$
                timestamptz 'epoch' + pgdial.from_hex(p_parts[3]) * '1 microsecond'::interval)::pgdial.event_cursor
 $$;
 
+-- from_hex: the number that these hex digits are.
 create or replace function pgdial.from_hex(p_text text) returns bigint
 language sql immutable parallel safe
 as $$ select ('x' || lpad(p_text, 16, '0'))::bit(64)::bigint $$;

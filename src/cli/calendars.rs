@@ -5,11 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
-use super::{
-    Exit, Failure, Out,
-    lists::{Opened, ReadArgs},
-    out::or_none,
-};
+use super::{Exit, Failure, Out, out::or_none};
 use crate::{
     domain::Why,
     flow::{
@@ -18,6 +14,7 @@ use crate::{
         lanes::ChangeError,
         view::{Calendar, SpecialDay},
     },
+    lists::{Opened, ReadArgs},
 };
 
 /// Calendars.

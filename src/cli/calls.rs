@@ -1,17 +1,20 @@
 //! `calls`: look at calls and change their course.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     Exit, Failure, Out,
     out::{instant, or_empty, text},
+    values::CallName,
 };
 use crate::{
     domain::{CallId, CallState},
     flow::{
-        self, Queue, amend::Amended, cancel::Canceled, read::Filter, redrive::Redriven,
-        resolve::Resolved,
+        self, Queue, amend::Amended, cancel::Canceled, redrive::Redriven, resolve::Resolved,
+        view::CallSummary,
     },
 };
 
@@ -22,12 +25,13 @@ mod many;
 
 mod evidence;
 mod export;
+mod find;
 mod show;
 mod tail;
 
 pub use args::{
-    AmendArgs, AmendChanges, CallsCommand, CancelArgs, ExportArgs, FilterArgs, ListArgs, ManyArgs,
-    RecheckArgs, RedriveArgs, ResolveArgs, TailArgs,
+    AmendArgs, AmendChanges, CallsCommand, CancelArgs, ExportArgs, FilterArgs, FindArgs, ListArgs,
+    ManyArgs, RecheckArgs, RedriveArgs, ResolveArgs, TailArgs,
 };
 
 /// Runs one `calls` command.
@@ -39,20 +43,23 @@ pub async fn run(
 ) -> Result<Exit, Failure> {
     match command {
         CallsCommand::List(args) => list(args, calls, out).await,
-        CallsCommand::Show { id } => {
-            let call = calls.show(*id).await?.ok_or_else(|| no_such_call(*id))?;
+        CallsCommand::Show { what, region } => {
+            let id = find::one(what, *region, calls, out).await?;
+            let call = calls.show(id).await?.ok_or_else(|| no_such_call(id))?;
             show::show(&call, out)
         }
+        CallsCommand::Find(args) => find::run(args, calls, out).await,
         CallsCommand::Evidence { id } => {
-            let evidence = calls.evidence(*id).await?;
-            evidence::show(&evidence.ok_or_else(|| no_such_call(*id))?, out)
+            let id = id.id(calls).await?;
+            let evidence = calls.evidence(id).await?;
+            evidence::show(&evidence.ok_or_else(|| no_such_call(id))?, out)
         }
-        CallsCommand::Why { id } => why(*id, calls, out).await,
+        CallsCommand::Why { id } => why(id.id(calls).await?, calls, out).await,
         CallsCommand::Cancel(args) => cancel(args, calls, by, out).await,
         CallsCommand::Redrive(args) => redrive(args, calls, by, out).await,
         CallsCommand::Resolve(args) => resolve(args, calls, by, out).await,
         CallsCommand::Recheck(args) => {
-            many::is_filter(&[], &args.many)?;
+            many::is_filter(false, &args.many)?;
             let why = args.why.as_deref();
             many::run(many::Verb::Recheck, &args.many, why, (calls, by), out).await
         }
@@ -62,24 +69,42 @@ pub async fn run(
     }
 }
 
-pub(super) fn no_such_call(id: CallId) -> Failure {
+pub(super) fn no_such_call(id: impl Display) -> Failure {
     Failure::failed(format!("there is no call {id}"))
         .hint("`pgdial calls list` shows the newest; finished ones go after PGDIAL_KEEP_FINISHED")
 }
 
 async fn list(args: &ListArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
-    let to = args.to.as_ref();
-    let to = to.map(|number| number.dialled_in(args.region));
-    let filter = Filter {
-        state: args.state,
-        to: to.transpose()?,
-        campaign: args.campaign.clone(),
-        below: args.below,
+    let filter = args.filter.given();
+    if let Some(number) = &args.filter.to {
+        number.dialled_in(args.filter.region)?;
+    }
+    let mut below = match &args.below {
+        Some(call) => Some(call.id(calls).await?),
+        None => None,
     };
-    let page = calls.page(&filter, args.limit).await?;
+    let mut page: Vec<CallSummary> = Vec::new();
+    // Where few calls match, a page may be short and yet not the last.
+    loop {
+        let left = args.limit - i32::try_from(page.len()).unwrap_or(args.limit);
+        let listed = calls.list(&filter, below, left).await?;
+        page.extend(listed.calls);
+        below = listed.below;
+        if below.is_none() || i32::try_from(page.len()).is_ok_and(|count| count >= args.limit) {
+            break;
+        }
+    }
+    table(&page, out)?;
+    if let Some(last) = page.last().filter(|_| below.is_some()) {
+        out.note(format!("more: add --below {}", last.id));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Calls as a table, or as JSON.
+fn table(page: &[CallSummary], out: &mut Out) -> Result<(), Failure> {
     if out.style.json {
-        out.json(&page)?;
-        return Ok(Exit::Ok);
+        return out.json(&page);
     }
     let rows = page.iter().map(|call| {
         vec![
@@ -98,14 +123,7 @@ async fn list(args: &ListArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Fai
             "call", "to", "state", "attempt", "outcome", "campaign", "run at",
         ],
         rows,
-    )?;
-    // A full page: there may be another.
-    if let Some(last) = page.last()
-        && i64::try_from(page.len()).is_ok_and(|count| count == args.limit)
-    {
-        out.note(format!("more: add --below {}", last.id));
-    }
-    Ok(Exit::Ok)
+    )
 }
 
 async fn why(id: CallId, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
@@ -176,12 +194,12 @@ async fn cancel(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    if many::is_filter(&args.ids, &args.many)? {
+    if many::is_filter(!args.ids.is_empty(), &args.many)? {
         let why = args.why.as_deref();
         return many::run(many::Verb::Cancel, &args.many, why, (calls, by), out).await;
     }
     let mut done = Vec::with_capacity(args.ids.len());
-    for id in &args.ids {
+    for id in &CallName::ids(&args.ids, calls).await? {
         let answer = calls.cancel(*id, by, args.why.as_deref()).await;
         done.push(Done::of(*id, answer, |verdict| match verdict {
             Canceled::Canceled => ("it will not ring".to_owned(), false),
@@ -203,7 +221,7 @@ async fn redrive(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    if many::is_filter(&args.ids, &args.many)? {
+    if many::is_filter(!args.ids.is_empty(), &args.many)? {
         let (why, force) = (args.why.as_deref(), args.force);
         return many::run(
             many::Verb::Redrive { force },
@@ -215,7 +233,7 @@ async fn redrive(
         .await;
     }
     let mut done = Vec::with_capacity(args.ids.len());
-    for id in &args.ids {
+    for id in &CallName::ids(&args.ids, calls).await? {
         let answer = calls
             .redrive(*id, by, args.why.as_deref(), args.force)
             .await;
@@ -254,7 +272,7 @@ async fn resolve(
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     let (why, r#as) = (args.why.as_deref(), args.resolution);
-    if many::is_filter(&args.ids, &args.many)? {
+    if many::is_filter(!args.ids.is_empty(), &args.many)? {
         let verb = many::Verb::Resolve { r#as };
         return many::run(verb, &args.many, why, (calls, by), out).await;
     }
@@ -262,7 +280,7 @@ async fn resolve(
         Failure::usage("--why is missing: it is kept with the call").hint("how do you know?")
     })?;
     let mut done = Vec::with_capacity(args.ids.len());
-    for id in &args.ids {
+    for id in &CallName::ids(&args.ids, calls).await? {
         let answer = calls.resolve(*id, r#as, args.claim_no, by, why).await;
         let state = answer.as_ref().ok().and_then(|(_, state)| *state);
         let state = state.map_or("gone", CallState::as_str);
@@ -307,8 +325,10 @@ fn report(done: &[Done], out: &mut Out) -> Result<Exit, Failure> {
 }
 
 async fn amend(args: &AmendArgs, calls: &Queue, by: &str, out: &mut Out) -> Result<Exit, Failure> {
-    let id = args.id;
-    let amended = calls.amend(id, by, &args.changes.given()).await?;
+    let id = args.id.id(calls).await?;
+    let amended = calls
+        .amend_because(id, by, args.why.as_deref(), &args.changes.given())
+        .await?;
     let word = match &amended {
         Amended::Amended => "amended",
         Amended::NotWaiting => "not_waiting",

@@ -8,7 +8,7 @@ use crate::{
     config::Problems,
     db::{self, Refusal},
     flow::{self, lanes::ChangeError},
-    lifecycle,
+    lifecycle, lists,
 };
 
 /// Exit codes. Part of the interface: scripts depend on them.
@@ -171,6 +171,13 @@ fn known(cause: &(dyn StdError + 'static), what: &str) -> Option<Failure> {
             // The source says more.
             flow::Error::Database(_) | flow::Error::Shared(_) => None,
         };
+    }
+    if let Some(lists::Error { what, hint }) = cause.downcast_ref() {
+        let failure = Failure::failed(what);
+        return Some(match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        });
     }
     if let Some(ChangeError::Refused(why)) = cause.downcast_ref::<ChangeError>() {
         return Some(Failure::failed(why));

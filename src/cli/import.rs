@@ -5,39 +5,28 @@
 //! harms no other row. Results come in file order, each after its batch is durable, so an interrupted import is
 //! continued by importing the same file again, provided its rows have idempotency keys.
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-};
+use std::{path::PathBuf, thread};
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use self::{
-    lines::Lines,
-    requests::{Refusal, Requests, Row},
-    results::{Counts, Results, RowResult},
-    rows::Rows,
-};
-use super::{
-    Exit, Failure, Out,
-    enqueue::Verdict,
-    lists::{Opened, ReadArgs},
-};
-use crate::flow::{
-    Queue,
-    enqueue::{Enqueued, Request},
-    queued::Wanted,
+use self::results::{Counts, Results, RowResult};
+use super::{Exit, Failure, Out, enqueue::Verdict};
+use crate::{
+    flow::{
+        Queue,
+        enqueue::{Enqueued, Request},
+        queued::Wanted,
+    },
+    lists::{
+        self, Opened,
+        calls::{Refusal, Row, Rules, Source, check, numbers_mut},
+    },
 };
 
-mod columns;
-mod lines;
-mod parts;
-mod requests;
 mod results;
-mod rows;
 
 /// Rows per round trip: enough to make the trip's cost negligible, few enough to keep the transaction short.
 const BATCH: usize = 2000;
@@ -51,72 +40,15 @@ const SHOWN: usize = 3;
 /// Only the first lines are searched for rows to show.
 const FIRST_LINES: u64 = 20;
 
-/// Format of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// A header, then one row per call.
-    Csv,
-    /// One JSON object per line, as POST /calls takes it.
-    Ndjson,
-}
-
-impl Format {
-    /// By the first character of the file, else by its extension: a file that starts with `{` is NDJSON whatever its
-    /// name.
-    fn of(path: &Path, file: &Opened) -> Result<Self, Failure> {
-        let extension = path.extension().unwrap_or_default();
-        let is_named = ["ndjson", "jsonl"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known));
-        match file.first_char() {
-            Some('[') => Err(Failure::failed("the file is one JSON array")
-                .hint("write one object a line, as `jq -c '.[]'` does")),
-            Some('{') => Ok(Self::Ndjson),
-            _ if is_named => Ok(Self::Ndjson),
-            _ => Ok(Self::Csv),
-        }
-    }
-}
-
-/// What to do with a row whose number occurred earlier in the file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum OnDuplicate {
-    /// Leave it out, and say so.
-    #[default]
-    Skip,
-    /// Report an error.
-    Error,
-    /// Make it a call of its own.
-    Allow,
-}
-
 /// Enqueue calls from a CSV or NDJSON file, or a workbook.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ImportArgs {
     /// CSV, a workbook (xlsx, xls, ods), or NDJSON with one request per line; `-` is stdin.
     #[arg(value_name = "FILE|-")]
     pub file: PathBuf,
-    /// Format of the file. Default: NDJSON if the file starts with { or is named .ndjson or .jsonl, else CSV.
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<Format>,
-    /// Campaign of rows that name none.
-    #[arg(long, value_name = "NAME")]
-    pub campaign: Option<String>,
-    /// Script of rows that name none.
-    #[arg(long, visible_alias = "script-id", value_name = "ID")]
-    pub script: Option<String>,
-    /// Give rows without an idempotencyKey the key PREFIX:HASH, where HASH covers what the row asks for; importing
-    /// the list again, reordered or saved anew, then makes no second call.
-    #[arg(long, value_name = "PREFIX")]
-    pub key_prefix: Option<String>,
-    /// What to do with a row whose number occurred earlier in the file, in the same campaign and without the same
-    /// idempotencyKey.
-    #[arg(long, value_name = "WHAT", default_value = "skip")]
-    pub on_duplicate: OnDuplicate,
-    /// Where several columns are mapped to `to`, ring all numbers of a row, one after the other, in the order of the
-    /// --map options. Default: only the first that is there.
-    #[arg(long)]
-    pub all_numbers: bool,
+    /// How rows become requests.
+    #[command(flatten)]
+    pub rules: Rules,
     /// Leave out numbers that already have a call waiting or in flight in their campaign.
     #[arg(long)]
     pub skip_queued: bool,
@@ -127,9 +59,6 @@ pub struct ImportArgs {
     /// Write one result per row to this CSV file. Default: stdout, unless stdout is a terminal.
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
-    /// Encoding, delimiter, sheet and columns.
-    #[command(flatten)]
-    pub read: ReadArgs,
 }
 
 /// The columns, for `pgdial import --help`.
@@ -168,9 +97,9 @@ pub async fn run(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let file = Opened::path(&args.file, &args.read)?;
+    let file = Opened::path(&args.file, &args.rules.read)?;
     let size = file.size;
-    let source = Source::open(file, args)?;
+    let source = Source::open(file, &args.file, &args.rules)?;
     if args.dry_run || !source.is_as_expected() {
         out.note(source.about(args.dry_run));
     }
@@ -260,70 +189,21 @@ impl Import {
     }
 }
 
-enum Source {
-    List(Rows),
-    /// NDJSON, with its encoding if that is worth mentioning.
-    Lines(Lines, Option<&'static str>),
-}
-
-impl Source {
-    fn open(file: Opened, args: &ImportArgs) -> Result<Self, Failure> {
-        let format = match args.format {
-            Some(format) => format,
-            None => Format::of(&args.file, &file)?,
-        };
-        let requests = Requests::of(args);
-        match format {
-            Format::Csv => {
-                let list = file.list(&args.read, false)?;
-                Ok(Self::List(Rows::open(list, args, requests)?))
-            }
-            Format::Ndjson if !args.read.map.is_empty() => {
-                Err(Failure::usage("--map is about the columns of CSV"))
-            }
-            Format::Ndjson => {
-                let encoding = file.encoding_name();
-                Ok(Self::Lines(Lines::new(file.text(), requests), encoding))
-            }
-        }
-    }
-
-    fn is_as_expected(&self) -> bool {
-        match self {
-            Self::List(rows) => rows.is_as_expected(),
-            Self::Lines(_, encoding) => encoding.is_none(),
-        }
-    }
-
-    fn about(&self, with_columns: bool) -> String {
-        match self {
-            Self::List(rows) if with_columns => {
-                format!("read as {}; {}", rows.about(), rows.columns.in_words())
-            }
-            Self::List(rows) => format!("read as {}", rows.about()),
-            Self::Lines(_, encoding) => {
-                format!("read as NDJSON, {}", encoding.unwrap_or("UTF-8"))
-            }
-        }
-    }
-
-    fn batch(&mut self, how: How) -> Result<Batch, Failure> {
-        let (rows, position) = match self {
-            Self::List(rows) => (rows.batch(BATCH)?, rows.position()),
-            Self::Lines(lines, _) => (lines.batch(BATCH)?, lines.position()),
-        };
-        let rows = rows.into_iter().map(|row| Ready::from(row, how));
-        Ok(Batch {
-            rows: rows.collect(),
-            position,
-        })
-    }
-}
-
 /// Consecutive rows and the file position after them. No rows: the file has ended.
 struct Batch {
     rows: Vec<Ready>,
     position: u64,
+}
+
+impl Batch {
+    fn read(source: &mut Source, how: How) -> Result<Self, lists::Error> {
+        let (rows, position) = source.batch(BATCH)?;
+        let rows = rows.into_iter().map(|row| Ready::from(row, how));
+        Ok(Self {
+            rows: rows.collect(),
+            position,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -347,7 +227,7 @@ impl Ready {
         let (mut shown, mut wanted) = (None, None);
         let request = request.and_then(|request| {
             if how.dry_run {
-                requests::check(&request)?;
+                check(&request)?;
                 shown = Some(request);
                 return Ok(None);
             }
@@ -377,7 +257,7 @@ fn show(rows: &[Ready], out: &mut Out) {
     {
         let mut request = request.clone();
         for name in ["to", "from"] {
-            for spelled in requests::numbers_mut(request.get_mut(name)) {
+            for spelled in numbers_mut(request.get_mut(name)) {
                 if let Value::String(number) = spelled {
                     *number = out.phone(number);
                 }
@@ -400,7 +280,7 @@ fn read(
     };
     let read = move || {
         loop {
-            let batch = source.batch(how);
+            let batch = Batch::read(&mut source, how).map_err(Failure::from);
             let is_last = batch.as_ref().map_or(true, |batch| batch.rows.is_empty());
             if sender.blocking_send(batch).is_err() || is_last {
                 break;

@@ -2,18 +2,18 @@
 
 use serde_json::json;
 
-use super::{Exit, Failure, Out};
+use super::{Exit, Failure, Out, values::CallName};
 use crate::{
-    domain::{CallId, Why},
+    domain::Why,
     flow::{Queue, release::Released},
 };
 
 /// Release the number of a call that nobody knows the end of.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReleaseArgs {
-    /// The call's id.
-    #[arg(value_name = "CALL", value_parser = super::values::call_id)]
-    pub id: CallId,
+    /// The call's id, or its beginning.
+    #[arg(value_name = "CALL", value_parser = super::values::call_name)]
+    pub id: CallName,
     /// How you know that it no longer rings; kept in the call's history.
     #[arg(long, value_name = "TEXT")]
     pub why: Why,
@@ -26,14 +26,15 @@ pub async fn run(
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let released = calls.release(args.id, by, &args.why).await?;
+    let id = args.id.id(calls).await?;
+    let released = calls.release(id, by, &args.why).await?;
     let word = match released {
         Released::Released => "released",
         Released::NotHeld => "not_held",
         Released::NotFound => "not_found",
     };
     if out.style.json {
-        out.json(&json!({ "id": args.id, "verdict": word }))?;
+        out.json(&json!({ "id": id, "verdict": word }))?;
     }
     match released {
         Released::Released => {
@@ -41,7 +42,7 @@ pub async fn run(
             Ok(Exit::Ok)
         }
         Released::NotHeld => Err(Failure::failed("the call holds no number")
-            .hint(format!("`pgdial calls why {}` says how it stands", args.id))),
-        Released::NotFound => Err(super::calls::no_such_call(args.id)),
+            .hint(format!("`pgdial calls why {}` says how it stands", id))),
+        Released::NotFound => Err(super::calls::no_such_call(id)),
     }
 }

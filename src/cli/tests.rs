@@ -88,7 +88,7 @@ fn what_cannot_be_meant_is_refused_with_a_reason() {
             "enqueue +14155550100 --script s --metadata [1]",
             "not a JSON object",
         ),
-        ("calls show 12", "invalid value '12' for '<CALL>'"),
+        ("calls why 12", "invalid value '12' for '<CALL>'"),
         ("calls list --state ringing", "in_call"),
         ("calls list --to 555 --region UK", "not a country"),
         (

@@ -2,12 +2,14 @@
 
 use std::{str::FromStr, time::Duration};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Failure;
+pub(crate) use crate::lists::object;
 use crate::{
     config::{self, Variables},
     domain::{CallId, Outcome, Phone, Region},
+    flow::{Queue, listing::Named},
 };
 
 /// A duration on its way to a Postgres interval.
@@ -181,11 +183,45 @@ pub fn since(text: &str) -> Result<Since, String> {
     })
 }
 
-/// A call's id.
-pub fn call_id(text: &str) -> Result<CallId, String> {
-    text.parse().map_err(|_no_uuid| {
-        "not the id of a call, as in 0197f5e0-0000-7000-8000-000000000001".to_owned()
-    })
+/// A call's id, or its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallName(String);
+
+impl CallName {
+    /// The call that it names.
+    pub async fn id(&self, calls: &Queue) -> Result<CallId, Failure> {
+        let several = |ids: Vec<CallId>| {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            Failure::failed(format!("several calls begin with {}", self.0))
+                .hint(format!("the newest of them: {}", ids.join(", ")))
+        };
+        match calls.named(&self.0).await? {
+            Named::One(id) => Ok(id),
+            Named::Several(ids) => Err(several(ids)),
+            Named::Nothing => Err(super::calls::no_such_call(&self.0)),
+        }
+    }
+
+    /// The calls that these name.
+    pub async fn ids(names: &[Self], calls: &Queue) -> Result<Vec<CallId>, Failure> {
+        let mut ids = Vec::with_capacity(names.len());
+        for name in names {
+            ids.push(name.id(calls).await?);
+        }
+        Ok(ids)
+    }
+}
+
+/// A call's id, or at least four digits of its beginning.
+pub fn call_name(text: &str) -> Result<CallName, String> {
+    let is_digits = text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    if is_digits && (4..=36).contains(&text.len()) {
+        return Ok(CallName(text.to_owned()));
+    }
+    Err(
+        "not the id of a call, as in 0197f5e0-0000-7000-8000-000000000001, nor its beginning"
+            .to_owned(),
+    )
 }
 
 /// An outcome by its stable word, as in `no_answer`.
@@ -194,17 +230,6 @@ pub fn outcome(text: &str) -> Result<Outcome, String> {
         let known = Outcome::ALL.map(Outcome::as_str);
         format!("one of {}", known.join(", "))
     })
-}
-
-/// JSON that must be an object.
-pub fn object(text: &str) -> Result<Map<String, Value>, String> {
-    match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(r#"not a JSON object, as in {"name":"Ada"}"#.to_owned()),
-        Err(error) => Err(format!(
-            r#"{error}; a JSON object looks like {{"name":"Ada"}}"#
-        )),
-    }
 }
 
 /// An instant, or `never`, which becomes null and so clears the field.
@@ -298,10 +323,16 @@ mod tests {
 
     #[test]
     fn what_is_no_call_is_refused_with_an_example_of_one() {
-        for text in ["", "4711", "0197f5e0-0000-7000-8000-00000000000x"] {
-            assert!(call_id(text).unwrap_err().contains("as in 0197f5e0-"));
+        for text in ["", "019", "lead", "0197f5e0-0000-7000-8000-00000000000x"] {
+            assert!(call_name(text).unwrap_err().contains("as in 0197f5e0-"));
         }
-        assert!(call_id("0197f5e0-0000-7000-8000-000000000001").is_ok());
+        for text in [
+            "0197",
+            "0197f5e0-00",
+            "0197f5e0-0000-7000-8000-000000000001",
+        ] {
+            assert!(call_name(text).is_ok());
+        }
     }
 
     #[test]

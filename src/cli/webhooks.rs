@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{
     Exit, Failure, Out,
     out::{instant, or_empty, text},
+    values::{CallName, call_name},
 };
 use crate::{
     config::{self, Variables},
@@ -52,8 +53,8 @@ pub struct Which {
     #[arg(long, value_name = "TRUNK")]
     pub trunk: Option<String>,
     /// Only events about this call.
-    #[arg(long, value_name = "CALL", conflicts_with_all = ["verdict", "trunk"])]
-    pub call: Option<CallId>,
+    #[arg(long, value_name = "CALL", value_parser = call_name, conflicts_with_all = ["verdict", "trunk"])]
+    pub call: Option<CallName>,
     /// Events to list.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
@@ -101,7 +102,8 @@ pub async fn run(
 }
 
 async fn list(which: &Which, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
-    let events = if let Some(call) = which.call {
+    let events = if let Some(call) = &which.call {
+        let call = call.id(calls).await?;
         of_call(call, which.limit, calls).await?
     } else {
         let kept = Kept {

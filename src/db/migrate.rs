@@ -80,6 +80,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "rules/acts",
     "rules/may_call",
     "rules/hours",
+    "rules/error_words",
     "rules/filter",
     "rules/account",
     "rules/terms",
@@ -155,6 +156,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "views/preview",
     "views/evidence",
     "views/events_after",
+    "views/listing",
     "views/verbs",
     "rules/grants",
 ];

@@ -67,8 +67,20 @@ impl Outcome {
 }
 
 /// What a person knows of a dial that pgdial cannot explain: how it ended, or that it was never placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    ToSchema,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Resolution {
     /// Nobody was rung: the call waits again, and the attempt is not counted.
@@ -95,6 +107,13 @@ pub enum Resolution {
     Canceled,
     /// It was placed, and nothing more can be found out: the number stays held.
     Unknown,
+}
+
+impl Resolution {
+    /// The word used in SQL, JSON and logs.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 impl fmt::Display for Outcome {

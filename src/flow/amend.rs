@@ -23,6 +23,7 @@ pub enum Amended {
 struct Item<'a> {
     id: CallId,
     by: &'a str,
+    why: Option<&'a str>,
     changes: &'a Value,
 }
 
@@ -44,9 +45,29 @@ struct Detail {
 impl Queue {
     /// Changes a waiting call; `changes` is the object of `PATCH /calls/{id}`.
     pub async fn amend(&self, id: CallId, by: &str, changes: &Value) -> Result<Amended, Error> {
+        self.amend_because(id, by, None, changes).await
+    }
+
+    /// The same, with a reason.
+    pub async fn amend_because(
+        &self,
+        id: CallId,
+        by: &str,
+        why: Option<&str>,
+        changes: &Value,
+    ) -> Result<Amended, Error> {
         let sql = "select ordinal, verdict, detail from pgdial.amend_many($1, true)";
         let answer = self
-            .apply::<_, Verdict>("amend", sql, Item { id, by, changes })
+            .apply::<_, Verdict>(
+                "amend",
+                sql,
+                Item {
+                    id,
+                    by,
+                    why,
+                    changes,
+                },
+            )
             .await?;
         Ok(match answer.verdict {
             Verdict::Amended => {

@@ -6,6 +6,9 @@ use sqlx::types::Json;
 use super::{Error, Queue, lanes::ChangeError, view::DoNotCallEntry};
 use crate::domain::Phone;
 
+/// Entries of one number that are read.
+const MOST_OF_ONE: i64 = 100;
+
 /// Result for one number of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
@@ -131,8 +134,24 @@ impl Queue {
 
     /// The newest entries, at most `limit`.
     pub async fn do_not_call_list(&self, limit: i64) -> Result<Vec<DoNotCallEntry>, Error> {
+        self.do_not_call_entries(None, limit).await
+    }
+
+    /// The entries of a number, in whatever scope.
+    pub async fn do_not_call_of(&self, phone: &Phone) -> Result<Vec<DoNotCallEntry>, Error> {
+        self.do_not_call_entries(Some(phone), MOST_OF_ONE).await
+    }
+
+    async fn do_not_call_entries(
+        &self,
+        phone: Option<&Phone>,
+        limit: i64,
+    ) -> Result<Vec<DoNotCallEntry>, Error> {
         let rows: Vec<(Json<DoNotCallEntry>,)> =
             sqlx::query_as(include_str!("../../sql/read/do_not_call.sql"))
+                // With and without a number it needs other plans.
+                .persistent(false)
+                .bind(phone.map(Phone::as_e164))
                 .bind(limit)
                 .fetch_all(&self.pool)
                 .await?;

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use super::{
     Error, Queue,
     lanes::ChangeError,
-    view::{DeliveryState, Endpoint, EndpointDelivery, EndpointDeliverySummary},
+    view::{CallDelivery, DeliveryState, Endpoint, EndpointDelivery, EndpointDeliverySummary},
 };
 use crate::domain::CallId;
 
@@ -145,6 +145,21 @@ impl Queue {
             .bind(filter.state.map(DeliveryState::as_str))
             .bind(filter.call.map(|call| call.0))
             .bind(filter.before.as_deref())
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.0.0).collect())
+    }
+
+    /// Deliveries of the events of one call, to all endpoints, the latest events first.
+    pub async fn call_deliveries(
+        &self,
+        call: CallId,
+        limit: i64,
+    ) -> Result<Vec<CallDelivery>, Error> {
+        let sql = include_str!("../../sql/read/call_deliveries.sql");
+        let rows: Vec<(Json<CallDelivery>,)> = sqlx::query_as(sql)
+            .bind(call.0)
             .bind(limit)
             .fetch_all(&self.pool)
             .await?;

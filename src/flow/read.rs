@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::{
     Error, Queue,
-    view::{Call, CallSummary, Evidence, Stats, Worker},
+    view::{Call, Evidence, Stats, Worker},
 };
 use crate::{
     db::pool::{ANSWER, answered},
-    domain::{CallId, CallState, Phone, Reference},
+    domain::{CallId, Reference},
     metrics::queue::{Depths, Server},
 };
 
@@ -20,19 +20,6 @@ use crate::{
 const MOST_COUNTED: i64 = 300_000;
 /// Campaigns with their own line in a scrape.
 const MOST_CAMPAIGNS: i64 = 200;
-
-/// Filters of a page of calls.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Only calls in this state.
-    pub state: Option<CallState>,
-    /// Only calls to this number.
-    pub to: Option<Phone>,
-    /// Only calls of this campaign.
-    pub campaign: Option<String>,
-    /// Only calls created before this one: the last of the previous page.
-    pub below: Option<CallId>,
-}
 
 /// A reason why a call is not being dialed, or what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -90,22 +77,6 @@ impl Queue {
             .fetch_one(&self.pool)
             .await?;
         Ok(evidence.map(|evidence| evidence.0))
-    }
-
-    /// A page of calls, newest first.
-    pub async fn page(&self, filter: &Filter, limit: i64) -> Result<Vec<CallSummary>, Error> {
-        let rows: Vec<(Json<CallSummary>,)> =
-            sqlx::query_as(include_str!("../../sql/read/page.sql"))
-                // Each filter needs its own plan.
-                .persistent(false)
-                .bind(filter.state.map(CallState::as_str))
-                .bind(filter.to.as_ref().map(Phone::as_e164))
-                .bind(filter.campaign.as_deref())
-                .bind(filter.below.map(|id| id.0))
-                .bind(limit)
-                .fetch_all(&self.pool)
-                .await?;
-        Ok(rows.into_iter().map(|row| row.0.0).collect())
     }
 
     /// Reasons why this call is not being dialed, in the order in which they have to be resolved. Empty if

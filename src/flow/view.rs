@@ -16,6 +16,7 @@ mod contact_limit;
 
 mod endpoint;
 mod evidence;
+mod failures;
 mod hours;
 mod key;
 
@@ -31,11 +32,13 @@ pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use caller_id::CallerId;
 pub use contact_limit::ContactLimit;
 pub use endpoint::{
-    DeliveryState, Endpoint, EndpointAttempt, EndpointDelivery, EndpointDeliverySummary,
+    CallDelivery, DeliveryState, Endpoint, EndpointAttempt, EndpointDelivery,
+    EndpointDeliverySummary,
 };
 pub use evidence::{
     CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDate,
 };
+pub use failures::{FailureGroup, Failures};
 pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
 pub use key::{Key, KeyState};
 pub use lane::{

@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
@@ -204,12 +205,20 @@ pub(super) async fn amend_call(
 ) -> Result<Json<Value>, Problem> {
     match app.calls.amend(id, &owner.by(), &changes).await? {
         Amended::Amended => Ok(Json(after(&app, id).await)),
-        Amended::NotWaiting => Err(Problem::new(
+        refused => Err(not_amended(refused)),
+    }
+}
+
+/// Why a call was not changed.
+pub(super) fn not_amended(refused: Amended) -> Problem {
+    match refused {
+        Amended::Amended => Problem::internal(),
+        Amended::NotWaiting => Problem::new(
             Code::NotWaiting,
             "only a waiting call can be changed: this one is being dialled, or is over",
-        )),
-        Amended::Invalid(detail) => Err(Problem::new(Code::InvalidRequest, detail)),
-        Amended::NotFound => Err(Problem::no_such_call()),
+        ),
+        Amended::Invalid(detail) => Problem::new(Code::InvalidRequest, detail),
+        Amended::NotFound => Problem::no_such_call(),
     }
 }
 
@@ -260,8 +269,16 @@ pub(super) async fn redrive_call(
         .calls
         .redrive(id, &owner.by(), why.as_deref(), force)
         .await?;
-    Err(match answer {
-        (Redriven::Waiting, _) => return Ok(Json(after(&app, id).await)),
+    match answer {
+        (Redriven::Waiting, _) => Ok(Json(after(&app, id).await)),
+        (refused, until) => Err(not_redriven(refused, until)),
+    }
+}
+
+/// Why a call was not put back into the queue.
+pub(super) fn not_redriven(refused: Redriven, until: Option<DateTime<Utc>>) -> Problem {
+    match (refused, until) {
+        (Redriven::Waiting, _) => Problem::internal(),
         (Redriven::NotOver, _) => Problem::new(Code::NotOver, "the call is not over yet"),
         (Redriven::NeedsForce, _) => Problem::new(
             Code::NeedsForce,
@@ -290,7 +307,7 @@ pub(super) async fn redrive_call(
             "its campaign has ended: set a later end first",
         ),
         (Redriven::NotFound, _) => Problem::no_such_call(),
-    })
+    }
 }
 
 /// Say what came of a dial in doubt.
@@ -317,23 +334,31 @@ pub(super) async fn resolve_call(
         .calls
         .resolve(id, r#as, claim_no, &owner.by(), &why)
         .await?;
-    let refused = |detail: String| Err(Problem::new(Code::NotInDoubt, detail));
     match resolved {
         Resolved::Resolved => Ok(Json(after(&app, id).await)),
-        Resolved::NotInDoubt => refused(format!(
+        refused => Err(not_resolved(refused, state)),
+    }
+}
+
+/// Why a dial was not resolved.
+pub(super) fn not_resolved(refused: Resolved, state: Option<CallState>) -> Problem {
+    let not_in_doubt = |detail: String| Problem::new(Code::NotInDoubt, detail);
+    match refused {
+        Resolved::Resolved => Problem::internal(),
+        Resolved::NotInDoubt => not_in_doubt(format!(
             "the call is {}, and there is no doubt about it to end",
             state.map_or("gone", CallState::as_str)
         )),
-        Resolved::Answered => refused(
+        Resolved::Answered => not_in_doubt(
             "somebody spoke to us, so it was placed: say with which outcome it ended".to_owned(),
         ),
-        Resolved::UnderWay => refused(
+        Resolved::UnderWay => not_in_doubt(
             "its request was sent again within the last minute, and that may ring".to_owned(),
         ),
-        Resolved::Stale => {
-            refused("it has been claimed again since the dial that \"claimNo\" names".to_owned())
-        }
-        Resolved::NotFound => Err(Problem::no_such_call()),
+        Resolved::Stale => not_in_doubt(
+            "it has been claimed again since the dial that \"claimNo\" names".to_owned(),
+        ),
+        Resolved::NotFound => Problem::no_such_call(),
     }
 }
 

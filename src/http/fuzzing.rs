@@ -14,9 +14,9 @@ use super::{
     cursor::Cursor,
     listing::CallQuery,
     problem::Problem,
-    query::Query,
+    query::Filtered,
 };
-use crate::{domain::Reference, flow::read::Filter, provider::Webhook, trunks::Trunks};
+use crate::{domain::Reference, flow::listing::CallFilter, provider::Webhook, trunks::Trunks};
 
 /// A cursor, read and printed again.
 pub fn cursor(text: &str) -> Option<String> {
@@ -24,11 +24,10 @@ pub fn cursor(text: &str) -> Option<String> {
 }
 
 /// Filter and limit of a listing's query.
-pub fn listing(uri: &Uri) -> Result<(Filter, i64), &'static str> {
+pub fn listing(uri: &Uri) -> Result<(CallFilter, i64), &'static str> {
     let read = || {
-        let Query(query) = Query::<CallQuery>::read(uri)?;
-        let limit = query.limit.get();
-        Ok((query.filter()?, limit))
+        let Filtered(filter, query) = Filtered::<CallQuery>::read(uri)?;
+        Ok((filter, query.limit.get()))
     };
     read().map_err(|problem: Problem| problem.code().as_str())
 }

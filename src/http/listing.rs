@@ -1,4 +1,4 @@
-//! Pages of calls.
+//! Pages of calls, and calls by what names them.
 
 use axum::{Extension, Json, extract::State};
 use serde::Deserialize;
@@ -8,28 +8,24 @@ use super::{
     App,
     auth::Owner,
     cursor::Cursor,
-    numbers::number,
     problem::{Code, Problem},
-    query::{self, Limit, Query},
+    query::{Filtered, Limit},
     schema::CallPage,
 };
-use crate::{domain::CallState, flow::read::Filter};
+use crate::flow::{
+    lanes::ChangeError,
+    listing::{CallFilter, Find},
+};
 
-/// Filters and paging of a listing.
+/// What to look for, and paging.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CallQuery {
-    /// Only calls in this state.
-    state: Option<CallState>,
-    /// Only calls to this number; write the + as %2B.
-    #[serde(default, deserialize_with = "query::number")]
-    #[param(max_length = 250, pattern = r"^[^\u0000]*$")]
-    to: Option<String>,
-    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
-    region: Option<String>,
-    /// Only calls of this campaign.
-    #[param(pattern = r"^[^\u0000]*$")]
-    campaign: Option<String>,
+    /// Whatever names a call, instead of a filter (with `campaign` and `region` only): a telephone number in any
+    /// spelling, an id or its beginning, the provider's id, the idempotency key, or `key=value` of its metadata, which
+    /// is looked for among the newest 100,000 calls. One page, without a cursor.
+    #[param(min_length = 1, max_length = 1000, pattern = r"^[^\u0000]*$")]
+    q: Option<String>,
     /// Calls on a page.
     #[serde(default)]
     #[param(inline)]
@@ -41,7 +37,8 @@ pub(super) struct CallQuery {
 
 /// List calls, newest first.
 ///
-/// A call that arrives meanwhile is on none of the following pages; none is shown twice.
+/// A call that arrives meanwhile is on none of the following pages; none is shown twice. A page may be short, or
+/// empty, and yet have a `nextCursor`: a request looks at some thousands of calls at most, however few of them match.
 #[utoipa::path(
     get, path = "/api/v1/calls", tag = "calls",
     responses((status = 200, description = "A page; `nextCursor` is null on the last one.", body = CallPage)),
@@ -49,25 +46,53 @@ pub(super) struct CallQuery {
 pub(super) async fn list_calls(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Query(mut query): Query<CallQuery>,
+    Filtered(mut filter, query): Filtered<CallQuery>,
 ) -> Result<Json<CallPage>, Problem> {
-    query.campaign = owner.filtered(query.campaign)?;
-    let limit = query.limit;
-    let mut calls = app.calls.page(&query.filter()?, limit.and_one()).await?;
-    let next_cursor = limit.page(&mut calls, |call| Cursor(call.id).to_string());
-    Ok(Json(CallPage { calls, next_cursor }))
+    filter.campaign = owner.filtered(filter.campaign)?;
+    if let Some(text) = &query.q {
+        return find(&app, text, &filter, &query).await;
+    }
+    let below = query.cursor.map(|cursor| cursor.0);
+    let listed = app.calls.list(&filter, below, query.limit.small()).await;
+    let listed = listed.map_err(refusal)?;
+    Ok(Json(CallPage {
+        calls: listed.calls,
+        next_cursor: listed.below.map(|id| Cursor(id).to_string()),
+    }))
 }
 
-impl CallQuery {
-    pub(super) fn filter(self) -> Result<Filter, Problem> {
-        let to = self.to.map(|to| number(&to, self.region.as_deref()));
-        let refusal = |words| Problem::new(Code::InvalidQuery, words);
-        Ok(Filter {
-            state: self.state,
-            to: to.transpose().map_err(refusal)?,
-            campaign: self.campaign,
-            below: self.cursor.map(|cursor| cursor.0),
-        })
+async fn find(
+    app: &App,
+    text: &str,
+    filter: &CallFilter,
+    query: &CallQuery,
+) -> Result<Json<CallPage>, Problem> {
+    let allowed = CallFilter {
+        campaign: filter.campaign.clone(),
+        region: filter.region.clone(),
+        ..CallFilter::default()
+    };
+    if *filter != allowed || query.cursor.is_some() {
+        let words = "\"q\" goes with campaign, region and limit only: leave the other filters out";
+        return Err(Problem::new(Code::InvalidQuery, words));
+    }
+    let wanted = Find {
+        text,
+        campaign: filter.campaign.as_deref(),
+        region: filter.region.as_deref(),
+    };
+    let calls = app.calls.find(&wanted, query.limit.small()).await?;
+    Ok(Json(CallPage {
+        calls,
+        next_cursor: None,
+    }))
+}
+
+/// A filter that the database refuses.
+pub(super) fn refusal(error: ChangeError) -> Problem {
+    match error {
+        ChangeError::Refused(words) => Problem::new(Code::InvalidQuery, words),
+        other => other.into(),
     }
 }
 
@@ -80,12 +105,30 @@ mod tests {
         for text in [
             "/x?to=+14155550100",
             "/x?to=%2B14155550100",
-            "/x?to=%2B1+415+5550100",
             "/x?to=+%2B14155550100",
         ] {
-            let Query(query) = Query::<CallQuery>::read(&text.parse().unwrap()).unwrap();
-            let filter = query.filter().unwrap();
-            assert_eq!(filter.to.unwrap().as_e164(), "+14155550100", "{text}");
+            let Filtered(filter, _) = Filtered::<CallQuery>::read(&text.parse().unwrap()).unwrap();
+            assert_eq!(filter.to.unwrap().trim(), "+14155550100", "{text}");
+        }
+    }
+
+    #[test]
+    fn filters_and_paging_are_told_apart_and_nothing_else_is_taken() {
+        let text = "/x?state=waiting,failed&limit=7&runAfter=2026-01-31T09:00:00Z&metadata=a%3Db";
+        let Filtered(filter, query) = Filtered::<CallQuery>::read(&text.parse().unwrap()).unwrap();
+        assert_eq!(filter.state.unwrap().len(), 2);
+        assert_eq!(filter.metadata.as_deref(), Some("a=b"));
+        assert_eq!(query.limit.get(), 7);
+        for bad in [
+            "/x?odd=1",
+            "/x?state=done",
+            "/x?state=",
+            "/x?limit=0",
+            "/x?all=true",
+            "/x?limit=1&limit=2",
+        ] {
+            let problem = Filtered::<CallQuery>::read(&bad.parse().unwrap()).unwrap_err();
+            assert_eq!(problem.code(), Code::InvalidQuery, "{bad}");
         }
     }
 }

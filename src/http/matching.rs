@@ -7,9 +7,8 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
@@ -17,18 +16,15 @@ use super::{
     App,
     auth::Owner,
     body::{FILTER, Object},
+    listing,
     masked::{self, Masked},
     problem::{Code, Problem},
-    query::{self, Query},
+    query::Filtered,
     schema::acting::BatchRequest,
 };
 use crate::{
-    domain::{CallState, Outcome},
     export::{Format, Writer},
-    flow::{
-        lanes::ChangeError,
-        matching::{Batch, BatchResponse},
-    },
+    flow::matching::{Batch, BatchResponse},
 };
 
 /// Calls on one page of an export, which is what is in memory at once.
@@ -152,46 +148,13 @@ fn batch<'a>(request: &'a BatchRequest, filter: &'a Value, by: &'a str) -> Batch
     }
 }
 
-/// Filters and format of an export; all fields but `format` are passed to the database.
-#[derive(Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// Format of an export.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ExportQuery {
     /// Format of the export; default `ndjson`.
     #[serde(default)]
     format: Format,
-    /// Only calls in this state.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<CallState>,
-    /// Only calls whose latest attempt ended with this outcome.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<Outcome>,
-    /// Only calls to this number; write the + as %2B.
-    #[serde(
-        default,
-        deserialize_with = "query::number",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[param(max_length = 250, pattern = r"^[^\u0000]*$")]
-    to: Option<String>,
-    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    region: Option<String>,
-    /// Only calls of this campaign.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(pattern = r"^[^\u0000]*$")]
-    campaign: Option<String>,
-    /// Only calls enqueued at or after this instant (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_after: Option<DateTime<Utc>>,
-    /// Only calls enqueued before this instant (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_before: Option<DateTime<Utc>>,
-    /// Only calls that ended at or after this instant (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended_after: Option<DateTime<Utc>>,
-    /// Only calls that ended before this instant (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended_before: Option<DateTime<Utc>>,
 }
 
 /// Export calls with their results.
@@ -205,12 +168,10 @@ pub(super) struct ExportQuery {
 pub(super) async fn export_calls(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Query(mut query): Query<ExportQuery>,
+    Filtered(mut filter, ExportQuery { format }): Filtered<ExportQuery>,
 ) -> Result<Response, Problem> {
-    query.campaign = owner.filtered(query.campaign)?;
-    let format = query.format;
-    let mut filter = json!(query);
-    filter.as_object_mut().map(|fields| fields.remove("format"));
+    filter.campaign = owner.filtered(filter.campaign)?;
+    let filter = json!(filter);
     let mut pages = Pages {
         app,
         filter,
@@ -254,10 +215,7 @@ impl Pages {
             .calls
             .export(&self.filter, self.cursor.as_deref(), PAGE)
             .await
-            .map_err(|error| match error {
-                ChangeError::Refused(words) => Problem::new(Code::InvalidQuery, words),
-                other => other.into(),
-            })?;
+            .map_err(listing::refusal)?;
         self.is_over = cursor.is_none();
         self.cursor = cursor;
         if self.owner.is_masked() {

@@ -58,9 +58,17 @@ pub(super) async fn forget_number(
         why: &request.why,
     };
     let forgot = app.calls.forget(&wanted).await?;
+    match forgot.verdict {
+        ForgetVerdict::Forgotten => Ok(Json(forgot)),
+        _ => Err(not_forgotten(&forgot)),
+    }
+}
+
+/// Why a number was not forgotten.
+pub(super) fn not_forgotten(forgot: &ForgetResponse) -> Problem {
     let call = forgot.call.map(|id| id.to_string()).unwrap_or_default();
     let refusal = match forgot.verdict {
-        ForgetVerdict::Forgotten => return Ok(Json(forgot)),
+        ForgetVerdict::Forgotten => Problem::internal(),
         ForgetVerdict::InFlight => Problem::new(
             Code::InFlight,
             format!("call {call} to this number is in flight: try again when it is over"),
@@ -85,11 +93,11 @@ pub(super) async fn forget_number(
         )
         .retry_after(1),
     };
-    Err(refusal.until(forgot.until))
+    refusal.until(forgot.until)
 }
 
 /// An entry of a key that is bound to campaigns holds for one of them.
-fn within(scope: &Scope, owner: &Owner) -> Result<(), Problem> {
+pub(super) fn within(scope: &Scope, owner: &Owner) -> Result<(), Problem> {
     // An entry without a campaign holds in others too, which none has as its name.
     owner.needs(scope.campaign.as_deref().unwrap_or_default())
 }

@@ -1,11 +1,12 @@
 //! Query of a request.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 use axum::{
     extract::{self, FromRequestParts, rejection::QueryRejection},
     http::{Uri, request::Parts},
 };
+use form_urlencoded::Serializer;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
@@ -24,6 +25,7 @@ use super::{
     cursor::{BadCursor, cursor},
     problem::{Code, Problem},
 };
+use crate::flow::listing::CallFilter;
 
 /// Query parameters read as `T`: no unknown ones, each at most once.
 #[derive(Debug)]
@@ -31,15 +33,21 @@ pub(super) struct Query<T>(pub(super) T);
 
 impl<T: DeserializeOwned> Query<T> {
     pub(super) fn read(uri: &Uri) -> Result<Self, Problem> {
+        Self::of(uri.query().unwrap_or_default())
+    }
+
+    fn of(query: &str) -> Result<Self, Problem> {
         let refusal = |words: String| Problem::new(Code::InvalidQuery, words);
-        let has_nul = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        let has_nul = form_urlencoded::parse(query.as_bytes())
             .find(|(name, value)| name.contains('\0') || value.contains('\0'));
         if let Some((name, _)) = has_nul {
             let name: String = name.chars().take(60).collect();
             let words = format!("{name:?} contains the character U+0000: remove it");
             return Err(refusal(words));
         }
-        extract::Query::try_from_uri(uri)
+        let uri = format!("/?{query}").parse::<Uri>();
+        let uri = uri.map_err(|error| refusal(error.to_string()))?;
+        extract::Query::try_from_uri(&uri)
             .map(|extract::Query(query)| Self(query))
             .map_err(|rejection| refusal(words(&rejection)))
     }
@@ -53,6 +61,68 @@ fn words(rejection: &QueryRejection) -> String {
     match words.split_once(": ") {
         Some((name, words)) => format!("\"{name}\" {words}"),
         None => words,
+    }
+}
+
+/// A filter of calls, and other parameters beside it.
+#[derive(Debug)]
+pub(super) struct Filtered<T>(pub(super) CallFilter, pub(super) T);
+
+impl<T: DeserializeOwned + IntoParams> Filtered<T> {
+    pub(super) fn read(uri: &Uri) -> Result<Self, Problem> {
+        let beside = names::<T>();
+        let (mut filter, mut rest) = (
+            Serializer::new(String::new()),
+            Serializer::new(String::new()),
+        );
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            let part = if beside.iter().any(|known| *known == name) {
+                &mut rest
+            } else {
+                &mut filter
+            };
+            // A bare + arrives as a space.
+            let value = match value.strip_prefix(' ') {
+                Some(digits) if name == "to" && !digits.contains('+') => {
+                    Cow::from(format!("+{digits}"))
+                }
+                _ => value,
+            };
+            part.append_pair(&name, &value);
+        }
+        let Query(filter) = Query::<CallFilter>::of(&filter.finish())?;
+        if filter.all.is_some() {
+            let known = names::<CallFilter>().join("`, `");
+            let words = format!("unknown field `all`, expected one of `{known}`");
+            return Err(Problem::new(Code::InvalidQuery, words));
+        }
+        let Query(rest) = Query::of(&rest.finish())?;
+        Ok(Self(filter, rest))
+    }
+}
+
+fn names<T: IntoParams>() -> Vec<String> {
+    let parameters = T::into_params(|| Some(ParameterIn::Query));
+    parameters
+        .into_iter()
+        .map(|parameter| parameter.name)
+        .collect()
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for Filtered<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Self::read(&parts.uri)
+    }
+}
+
+impl<T: IntoParams> Argument for Filtered<T> {
+    const REFUSES: &'static [Code] = &[Code::InvalidQuery];
+
+    fn describe(described: &mut Described<'_>) {
+        <Query<CallFilter> as Argument>::describe(described);
+        <Query<T> as Argument>::describe(described);
     }
 }
 
@@ -100,6 +170,11 @@ pub(super) struct Limit<const USUAL: u16, const MOST: u16>(u16);
 
 impl<const USUAL: u16, const MOST: u16> Limit<USUAL, MOST> {
     pub(super) fn get(self) -> i64 {
+        self.0.into()
+    }
+
+    /// For statements that count in `int`.
+    pub(super) fn small(self) -> i32 {
         self.0.into()
     }
 
@@ -163,16 +238,6 @@ impl<'de> Deserialize<'de> for Below {
     fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
         cursor(text)
     }
-}
-
-/// Reads a telephone number. An unescaped + in a query arrives as a space; a leading space without another +
-/// is read as a +.
-pub(super) fn number<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(text)?;
-    Ok(Some(match text.strip_prefix(' ') {
-        Some(rest) if !rest.contains('+') => format!("+{rest}"),
-        _ => text,
-    }))
 }
 
 #[cfg(test)]

@@ -40,13 +40,20 @@ mod lanes;
 pub(super) mod live;
 mod parts;
 mod twins;
+mod when;
 
 // Screens.
 pub(super) mod audit;
+pub(super) mod call;
+pub(super) mod calls;
 pub(super) mod campaigns;
+pub(super) mod do_not_call;
+pub(super) mod failures;
+pub(super) mod many;
 pub(super) mod overview;
 pub(super) mod sign_in;
 pub(super) mod trunks;
+pub(super) mod upload;
 pub(super) mod workers;
 
 pub(super) use self::kept::Kept;

@@ -206,8 +206,7 @@ async fn a_fake_provider_without_a_secret_is_a_wrong_setting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_call_or_no_such_call_is_refused_by_every_command() {
     let machine = Machine::new().await;
-    let commands: [&[&str]; 6] = [
-        &["calls", "show"],
+    let commands: [&[&str]; 5] = [
         &["calls", "why"],
         &["calls", "cancel"],
         &["calls", "redrive"],
@@ -215,8 +214,8 @@ async fn what_is_no_call_or_no_such_call_is_refused_by_every_command() {
         &["release", "--why", "the carrier says so"],
     ];
     for command in commands {
-        let ran = pgdial(&machine, &[command, &["4711"]].concat());
-        ran.refused(USAGE, "invalid value '4711' for '");
+        let ran = pgdial(&machine, &[command, &["lead"]].concat());
+        ran.refused(USAGE, "invalid value 'lead' for '");
         ran.refused(USAGE, "not the id of a call, as in ");
         // The usage line names what this command takes, not what the environment provides.
         assert!(!ran.words.contains("--database-url"), "{ran:?}");

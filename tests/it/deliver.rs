@@ -212,19 +212,19 @@ async fn one_process_delivers_to_an_endpoint_and_the_next_takes_over_when_it_die
 }
 
 #[tokio::test]
-async fn an_endpoint_gets_eight_requests_at_once_and_one_while_it_fails() {
+async fn an_endpoint_gets_32_requests_at_once_and_one_while_it_fails() {
     let db = TestDb::new().await;
     db.endpoint("crm", URL, &["waiting"]).await;
-    for n in 1..=20 {
+    for n in 1..=70 {
         db.enqueue(&number(n)).await;
     }
-    let eight = db.deliver().await;
-    assert_eq!(eight.len(), 8);
-    let endpoint = eight[0].endpoint;
-    let under_way = HashMap::from([(endpoint, 6)]);
+    let first = db.deliver().await;
+    assert_eq!(first.len(), 32);
+    let endpoint = first[0].endpoint;
+    let under_way = HashMap::from([(endpoint, 30)]);
     let more = db.calls.deliver(PROCESS, &under_way, true);
     assert_eq!(more.await.unwrap().due.len(), 2);
-    for delivery in &eight[..5] {
+    for delivery in &first[..5] {
         db.answered(delivery, 500).await;
     }
     assert_eq!(db.deliver().await.len(), 0, "it is held for a moment");
@@ -241,7 +241,7 @@ async fn an_endpoint_gets_eight_requests_at_once_and_one_while_it_fails() {
     )
     .await;
     db.answered(&probe[0], 200).await;
-    assert_eq!(db.deliver().await.len(), 8);
+    assert_eq!(db.deliver().await.len(), 32);
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ mod lanes;
 mod late_signs;
 mod lease;
 mod limits;
+mod listing;
 mod logs;
 mod long_absence;
 mod look_up;

@@ -391,7 +391,7 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
          and not prosecdef and has_function_privilege('pgdial_worker', p.oid, 'execute')";
     assert_eq!(
         db.text(callers).await,
-        "account_is_gone basis_of breaker callee_regions callee_zones caller_ids_left campaign_conflicts \
+        "account_is_gone basis_of breaker callee_regions callee_zones caller_ids_left calls_beginning campaign_conflicts \
          can_hang_up capped_calls closed_rules cluster_changed consent_problem consent_words counts counts_until \
          covers delivered_event delivery_id dial_terms dialled dials_from dials_in_words doubts due_before end_in_words \
          estimate_of event_filter event_kinds event_named event_place events_after events_at events_horizon \

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::{
-    cli::values::{self, Number},
-    domain::{CallId, CallState, Outcome, Region, Resolution, Why},
+    cli::values::{self, CallName, Number},
+    domain::{CallState, Outcome, Region, Resolution, Why},
     export::Format,
+    flow::listing::CallFilter,
 };
 
 /// List, explain, cancel, redrive, amend and export calls.
@@ -17,21 +19,26 @@ pub enum CallsCommand {
     List(ListArgs),
     /// Show one call with its attempts and its history.
     Show {
-        /// The call's id.
-        #[arg(value_name = "CALL", value_parser = values::call_id)]
-        id: CallId,
+        /// The call's id or its beginning, or what else `calls find` takes, if it names one call.
+        #[arg(value_name = "CALL")]
+        what: String,
+        /// Region of a national number, as in US. Default: the regions of the campaigns.
+        #[arg(long, value_name = "REGION")]
+        region: Option<Region>,
     },
+    /// Find calls by whatever names them.
+    Find(FindArgs),
     /// Explain why a call is not being dialled, or what it waits for.
     Why {
-        /// The call's id.
-        #[arg(value_name = "CALL", value_parser = values::call_id)]
-        id: CallId,
+        /// The call's id, or its beginning.
+        #[arg(value_name = "CALL", value_parser = values::call_name)]
+        id: CallName,
     },
     /// Show, for an auditor, why each dial of a call was allowed, and what came of it.
     Evidence {
-        /// The call's id.
-        #[arg(value_name = "CALL", value_parser = values::call_id)]
-        id: CallId,
+        /// The call's id, or its beginning.
+        #[arg(value_name = "CALL", value_parser = values::call_name)]
+        id: CallName,
     },
     /// Cancel calls; for a live one, ask the provider to end it.
     Cancel(CancelArgs),
@@ -67,11 +74,14 @@ pub struct FilterArgs {
     /// Calls of this campaign.
     #[arg(long, value_name = "NAME", help_heading = FILTER)]
     pub campaign: Option<String>,
-    /// Calls in this state; may be repeated.
-    #[arg(long, value_name = "STATE", help_heading = FILTER)]
+    /// Calls whose latest claim was on this trunk; of waiting calls those whose campaign dials on it.
+    #[arg(long, value_name = "NAME", help_heading = FILTER)]
+    pub trunk: Option<String>,
+    /// Calls in one of these states, as in `waiting,failed`.
+    #[arg(long, value_name = "STATE", value_delimiter = ',', help_heading = FILTER)]
     pub state: Vec<CallState>,
-    /// Calls whose latest attempt ended with this outcome; may be repeated.
-    #[arg(long, value_name = "OUTCOME", help_heading = FILTER, value_parser = values::outcome)]
+    /// Calls whose latest attempt ended with one of these outcomes.
+    #[arg(long, value_name = "OUTCOME", value_delimiter = ',', help_heading = FILTER, value_parser = values::outcome)]
     pub outcome: Vec<Outcome>,
     /// Calls to this number.
     #[arg(long, value_name = "NUMBER", help_heading = FILTER)]
@@ -79,53 +89,63 @@ pub struct FilterArgs {
     /// Region whose national format --to is in, if it lacks + and country code, as in US.
     #[arg(long, value_name = "REGION", requires = "to", help_heading = FILTER)]
     pub region: Option<Region>,
+    /// The call whose latest dial has this id at its provider.
+    #[arg(long, value_name = "ID", help_heading = FILTER)]
+    pub provider_call_id: Option<String>,
+    /// Calls that were enqueued with this key.
+    #[arg(long, value_name = "KEY", help_heading = FILTER)]
+    pub idempotency_key: Option<String>,
+    /// Calls whose metadata has this value under this key, as in lead=4711.
+    #[arg(long, value_name = "KEY=VALUE", help_heading = FILTER)]
+    pub metadata: Option<String>,
+    /// Calls whose last error has these words, with … for ids and amounts, as in "call … refused: 503".
+    #[arg(long, value_name = "WORDS", help_heading = FILTER)]
+    pub error: Option<String>,
     /// Calls enqueued at or after this instant, as in 2026-01-31T09:00:00Z.
-    #[arg(long, value_name = "TIME", help_heading = FILTER)]
-    pub created_after: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = values::instant, help_heading = FILTER)]
+    pub created_after: Option<DateTime<Utc>>,
     /// Calls enqueued before this instant.
-    #[arg(long, value_name = "TIME", help_heading = FILTER)]
-    pub created_before: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = values::instant, help_heading = FILTER)]
+    pub created_before: Option<DateTime<Utc>>,
+    /// Calls due at or after this instant, or that were.
+    #[arg(long, value_name = "TIME", value_parser = values::instant, help_heading = FILTER)]
+    pub run_after: Option<DateTime<Utc>>,
+    /// Calls due before this instant, or that were.
+    #[arg(long, value_name = "TIME", value_parser = values::instant, help_heading = FILTER)]
+    pub run_before: Option<DateTime<Utc>>,
     /// Calls that ended at or after this instant.
-    #[arg(long, value_name = "TIME", help_heading = FILTER)]
-    pub ended_after: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = values::instant, help_heading = FILTER)]
+    pub ended_after: Option<DateTime<Utc>>,
     /// Calls that ended before this instant.
-    #[arg(long, value_name = "TIME", help_heading = FILTER)]
-    pub ended_before: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = values::instant, help_heading = FILTER)]
+    pub ended_before: Option<DateTime<Utc>>,
 }
 
 const FILTER: &str = "Which calls";
 
 impl FilterArgs {
-    /// The filter as `POST /calls/cancel` takes it: only what was given.
-    pub(super) fn given(&self) -> Map<String, Value> {
-        let words = |words: Vec<&str>| (!words.is_empty()).then(|| Value::from(words));
-        let text = |text: &Option<String>| text.clone().map(Value::from);
-        let given: [(&str, Option<Value>); 9] = [
-            ("campaign", text(&self.campaign)),
-            (
-                "state",
-                words(self.state.iter().map(|state| state.as_str()).collect()),
-            ),
-            (
-                "outcome",
-                words(
-                    self.outcome
-                        .iter()
-                        .map(|outcome| outcome.as_str())
-                        .collect(),
-                ),
-            ),
-            ("to", self.to.as_ref().map(|to| to.spelled().into())),
-            ("region", self.region.map(Value::from)),
-            ("createdAfter", text(&self.created_after)),
-            ("createdBefore", text(&self.created_before)),
-            ("endedAfter", text(&self.ended_after)),
-            ("endedBefore", text(&self.ended_before)),
-        ];
-        let given = given
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        given.collect()
+    /// The filter: only what was given.
+    pub(super) fn given(&self) -> CallFilter {
+        let (state, outcome) = (&self.state, &self.outcome);
+        CallFilter {
+            state: (!state.is_empty()).then(|| state.clone()),
+            outcome: (!outcome.is_empty()).then(|| outcome.clone()),
+            to: self.to.as_ref().map(|to| to.spelled().to_owned()),
+            region: self.region.map(|region| region.to_string()),
+            campaign: self.campaign.clone(),
+            trunk: self.trunk.clone(),
+            provider_call_id: self.provider_call_id.clone(),
+            idempotency_key: self.idempotency_key.clone(),
+            metadata: self.metadata.clone(),
+            error: self.error.clone(),
+            created_after: self.created_after,
+            created_before: self.created_before,
+            run_after: self.run_after,
+            run_before: self.run_before,
+            ended_after: self.ended_after,
+            ended_before: self.ended_before,
+            ..CallFilter::default()
+        }
     }
 }
 
@@ -169,27 +189,39 @@ pub struct ExportArgs {
     pub out: Option<PathBuf>,
 }
 
-/// Filters, all of which must match, and the page.
+/// What to look for.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ListArgs {
-    /// Only calls in this state.
-    #[arg(long)]
-    pub state: Option<CallState>,
-    /// Only calls to this number.
-    #[arg(long, value_name = "NUMBER")]
-    pub to: Option<Number>,
-    /// Region whose national format --to is in, if it lacks + and country code, as in US.
-    #[arg(long, value_name = "REGION", requires = "to")]
-    pub region: Option<Region>,
+pub struct FindArgs {
+    /// A telephone number in any spelling, a call's id, its beginning or a reference, the provider's id of its latest
+    /// dial, its idempotency key, or key=value of its metadata, which is looked for among the newest 100,000 calls.
+    #[arg(value_name = "WHAT", allow_hyphen_values = true)]
+    pub what: String,
     /// Only calls of this campaign.
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
-    /// Only calls created before this one: the last CALL of the previous page.
-    #[arg(long, value_name = "CALL", value_parser = values::call_id)]
-    pub below: Option<CallId>,
+    /// Region of a national number, as in US. Default: the regions of the campaigns.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<Region>,
     /// Calls to list.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
-    pub limit: i64,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub limit: i32,
+}
+
+/// A filter, and the page.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would take the place of the command's own help"
+    )]
+    pub filter: FilterArgs,
+    /// Only calls created before this one: the last CALL of the previous page.
+    #[arg(long, value_name = "CALL", value_parser = values::call_name)]
+    pub below: Option<CallName>,
+    /// Calls to list.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub limit: i32,
 }
 
 /// Filters, and where to start.
@@ -212,16 +244,16 @@ pub struct TailArgs {
     #[arg(long, value_name = "NAME")]
     pub trunk: Option<String>,
     /// Only events of this call.
-    #[arg(long, value_name = "CALL", value_parser = values::call_id)]
-    pub call: Option<CallId>,
+    #[arg(long, value_name = "CALL", value_parser = values::call_name)]
+    pub call: Option<CallName>,
 }
 
 /// Calls by id or by filter.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CancelArgs {
     /// Calls to cancel, unless a filter chooses them.
-    #[arg(value_name = "CALL", value_parser = values::call_id)]
-    pub ids: Vec<CallId>,
+    #[arg(value_name = "CALL", value_parser = values::call_name)]
+    pub ids: Vec<CallName>,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -237,8 +269,8 @@ pub struct CancelArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct RedriveArgs {
     /// Calls to redrive, unless a filter chooses them.
-    #[arg(value_name = "CALL", value_parser = values::call_id)]
-    pub ids: Vec<CallId>,
+    #[arg(value_name = "CALL", value_parser = values::call_name)]
+    pub ids: Vec<CallName>,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -257,8 +289,8 @@ pub struct RedriveArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct ResolveArgs {
     /// Calls to resolve, unless a filter chooses them from those in doubt.
-    #[arg(value_name = "CALL", value_parser = values::call_id)]
-    pub ids: Vec<CallId>,
+    #[arg(value_name = "CALL", value_parser = values::call_name)]
+    pub ids: Vec<CallName>,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -293,15 +325,18 @@ pub struct RecheckArgs {
 /// The call, and what to change of it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AmendArgs {
-    /// The call's id.
-    #[arg(value_name = "CALL", value_parser = values::call_id)]
-    pub id: CallId,
+    /// The call's id, or its beginning.
+    #[arg(value_name = "CALL", value_parser = values::call_name)]
+    pub id: CallName,
     #[command(flatten)]
     #[expect(
         missing_docs,
         reason = "a doc comment here would take the place of the command's own help"
     )]
     pub changes: AmendChanges,
+    /// Reason, kept in the call's history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<Why>,
 }
 
 /// What to change; at least one is required.

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write, path::Path};
 
-use serde_json::Value;
+use serde_json::json;
 
 use super::args::ExportArgs;
 use crate::{
@@ -16,7 +16,7 @@ const PAGE: i32 = 2000;
 
 /// Writes pages until none is left.
 pub(super) async fn run(args: &ExportArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
-    let filter = Value::Object(args.filter.given());
+    let filter = json!(args.filter.given());
     let by_name = args.out.as_deref().and_then(Path::extension);
     let format = args.format.unwrap_or(match by_name {
         Some(extension) if extension.eq_ignore_ascii_case("csv") => Format::Csv,

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::ManyArgs;
 use crate::{
     cli::{Exit, Failure, Out},
-    domain::{CallId, Resolution},
+    domain::Resolution,
     flow::{
         Queue,
+        listing::CallFilter,
         matching::{Batch, BatchResponse},
     },
 };
@@ -44,9 +45,9 @@ impl Verb {
 }
 
 /// Whether a filter was given rather than ids. Both, or neither, is a usage error.
-pub(super) fn is_filter(ids: &[CallId], many: &ManyArgs) -> Result<bool, Failure> {
-    let filtered = many.every_call || !many.filter.given().is_empty();
-    match (ids.is_empty(), filtered) {
+pub(super) fn is_filter(has_ids: bool, many: &ManyArgs) -> Result<bool, Failure> {
+    let filtered = many.every_call || many.filter.given() != CallFilter::default();
+    match (!has_ids, filtered) {
         (false, true) => Err(Failure::usage("give calls, or a filter, not both")),
         (false, false) if many.all || many.dry_run => Err(Failure::usage(
             "--all and --dry-run go with a filter, not with calls",
@@ -76,11 +77,10 @@ pub(super) async fn run(
             ));
         }
     };
-    let mut filter = many.filter.given();
-    if many.every_call {
-        filter.insert("all".to_owned(), true.into());
-    }
-    let filter = Value::Object(filter);
+    let filter = json!(CallFilter {
+        all: many.every_call.then_some(true),
+        ..many.filter.given()
+    });
     let (mut matched, mut verdicts, mut cursor) = (0_i64, BTreeMap::new(), None::<String>);
     loop {
         let left = i64::from(many.limit).saturating_sub(matched);

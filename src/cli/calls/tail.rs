@@ -23,11 +23,15 @@ const WITHHELD: i64 = 3000;
 /// Follows until Ctrl-C, or until the reader of our output is gone.
 pub(super) async fn run(args: &TailArgs, calls: &Queue, out: &mut Out) -> Result<Exit, Failure> {
     let since = since(args, calls).await?;
+    let call = match &args.call {
+        Some(call) => Some(call.id(calls).await?),
+        None => None,
+    };
     let filter = EventFilter {
         kinds: args.kind.clone(),
         campaign: args.campaign.clone(),
         trunk: args.trunk.clone(),
-        call: args.call,
+        call,
     };
     let follow = calls.events().since(since.clone()).filter(filter);
     let events = follow.subscribe().await.map_err(failure)?;

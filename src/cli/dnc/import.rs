@@ -10,15 +10,13 @@ use serde_json::json;
 
 use super::{REASON, ScopeArgs};
 use crate::{
-    cli::{
-        Exit, Failure, Out,
-        lists::{self, List, Opened, ReadArgs, Record, names},
-    },
+    cli::{Exit, Failure, Out},
     domain::{Phone, Region},
     flow::{
         Queue,
         do_not_call::{Listing, Scope},
     },
+    lists::{self, List, Opened, ReadArgs, Record, names},
 };
 
 /// Numbers with their reasons, and their line numbers.

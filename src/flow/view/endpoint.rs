@@ -103,6 +103,16 @@ pub struct EndpointDeliverySummary {
     pub error: Option<String>,
 }
 
+/// A delivery of an event of some call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallDelivery {
+    /// Name of the endpoint.
+    pub endpoint: String,
+    /// The delivery.
+    pub delivery: EndpointDeliverySummary,
+}
+
 /// A delivery with what was sent.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

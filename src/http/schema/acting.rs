@@ -5,51 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::domain::{CallId, CallState, Outcome, Resolution, Why};
+use crate::domain::{Resolution, Why};
 use crate::flow::do_not_call::Scope;
 use crate::flow::forget::ForgetDoNotCall;
+use crate::flow::listing::CallFilter;
 use crate::flow::view::{
     Act, AnswerGuard, CallerId, Campaign, ContactLimit, DispositionRule, DoNotCallEntry, Goal,
     Ramp, Trunk, Worker,
 };
-
-/// Selects calls: every given field must match. At least one field, or `{"all": true}`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CallFilter {
-    /// Calls with these ids, at most 10,000.
-    #[schema(max_items = 10000)]
-    pub ids: Option<Vec<CallId>>,
-    /// Calls in one of these states; a single string is accepted.
-    #[schema(min_items = 1)]
-    pub state: Option<Vec<CallState>>,
-    /// Calls whose latest attempt ended with one of these outcomes; a single string is accepted.
-    #[schema(min_items = 1)]
-    pub outcome: Option<Vec<Outcome>>,
-    /// Calls to this number.
-    #[schema(example = "+14155550100")]
-    pub to: Option<String>,
-    /// Region of `to` if it lacks + and country code: two letters, ISO 3166.
-    #[schema(
-        example = "US",
-        min_length = 2,
-        max_length = 2,
-        pattern = "^[A-Za-z]{2}$"
-    )]
-    pub region: Option<String>,
-    /// Calls of this campaign.
-    pub campaign: Option<String>,
-    /// Calls enqueued at or after this instant (RFC 3339).
-    pub created_after: Option<DateTime<Utc>>,
-    /// Calls enqueued before this instant (RFC 3339).
-    pub created_before: Option<DateTime<Utc>>,
-    /// Calls that ended at or after this instant (RFC 3339).
-    pub ended_after: Option<DateTime<Utc>>,
-    /// Calls that ended before this instant (RFC 3339).
-    pub ended_before: Option<DateTime<Utc>>,
-    /// Selects every call; required if no other field is given.
-    pub all: Option<bool>,
-}
 
 /// One batch of a cancel, redrive or resolve over the calls a filter selects.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

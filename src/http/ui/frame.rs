@@ -10,6 +10,7 @@ use axum::{
 };
 use maud::{DOCTYPE, Markup, html};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 use super::{
     super::{
@@ -21,7 +22,7 @@ use super::{
     assets,
     form::TOKEN,
 };
-use crate::domain::Scope;
+use crate::domain::{Scope, Sight, Why};
 
 /// Nothing but what this server serves, and no script or style inside a document.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -118,7 +119,7 @@ impl Frame {
     }
 
     /// A value as this response may show it. Numbers are masked even for those who may see them: a screen is seen by
-    /// whoever passes by. [`Self::unmasked`] says otherwise.
+    /// whoever passes by. [`Self::unmask`] says otherwise.
     pub(super) fn see<T: Serialize + DeserializeOwned>(&self, value: T) -> Result<T, Problem> {
         if self.sees_whole {
             return Ok(value);
@@ -136,6 +137,28 @@ impl Frame {
             masked::mask_text(&mut shown);
         }
         shown
+    }
+
+    /// Whether numbers are masked in this response.
+    pub(super) const fn is_masked(&self) -> bool {
+        !self.sees_whole
+    }
+
+    /// Shows numbers, metadata and what was said whole in this response, for whoever may see them. The reason is kept
+    /// before anything is shown.
+    pub(super) async fn unmask(&mut self, why: &Why) -> Result<(), Problem> {
+        let name = self.owner.as_str();
+        if self.owner.numbers() == Sight::Masked {
+            let detail = format!("the key \"{name}\" may not see numbers, whatever the reason");
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+        let request = json!({ "method": "POST", "path": format!("/ui/{}", self.path) });
+        let calls = &self.app.calls;
+        calls
+            .note_unmasking(name, &request, &self.owner.by(), why)
+            .await?;
+        self.sees_whole = true;
+        Ok(())
     }
 
     /// Whether the key may do what needs this scope.
@@ -159,6 +182,13 @@ impl Frame {
                 input type="hidden" name=(TOKEN) value=(session.token);
             }
         }
+    }
+
+    /// The same for a form with a file, of which it has to be the first field.
+    pub(super) fn first_token(&self) -> Markup {
+        let session = self.owner.session();
+        let token = session.map_or("", |session| session.token.as_str());
+        html! { input type="hidden" name=(TOKEN) value=(token); }
     }
 
     /// A screen.

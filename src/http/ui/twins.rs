@@ -60,6 +60,23 @@ impl Twins {
         self.only_sql("p_changes", &Value::Object(changes.clone()))
     }
 
+    /// Words of the command that the verb does not need.
+    pub(super) fn only_command(mut self, words: &[&str]) -> Self {
+        self.command
+            .extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// An option of the command by the name of its field; a list has commas.
+    pub(super) fn option(mut self, field: &str, value: &Value) -> Self {
+        let value = match value {
+            Value::Array(list) => list.iter().map(word).collect::<Vec<_>>().join(","),
+            other => word(other),
+        };
+        self.command.extend([flag_of(field), value]);
+        self
+    }
+
     /// The reason, or what stands for it.
     pub(super) fn why(self, why: Option<&str>) -> Self {
         self.with("--why", "p_why", &why.unwrap_or(REASON).into())

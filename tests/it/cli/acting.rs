@@ -114,8 +114,8 @@ async fn a_filter_that_makes_no_sense_cancels_nothing() {
         ),
         (
             &["calls", "cancel", "--created-after", "noon", "--why", "x"],
-            REFUSED,
-            "\"createdAfter\" must be an RFC 3339 time",
+            USAGE,
+            "write an instant as in",
         ),
         (
             &["calls", "redrive", "--state", "completed", "--why", "x"],

@@ -63,13 +63,15 @@ async fn a_list_has_only_what_was_asked_for() {
         .enqueue_as(json!({ "to": number(2), "scriptId": "welcome", "campaign": "spring" }))
         .await;
     db.calls.cancel(twin, "tester", None).await.unwrap();
-    let table: [(&[&str], &[CallId]); 6] = [
+    let table: [(&[&str], &[CallId]); 8] = [
         (&[], &[spring, twin]),
         (&["--state", "canceled"], &[twin]),
         (&["--to", "+1 415 555 0002"], &[spring]),
         (&["--campaign", "spring"], &[spring]),
-        (&["--campaign", "nope"], &[]),
         (&["--state", "waiting", "--campaign", "default"], &[]),
+        (&["--state", "waiting,canceled"], &[spring, twin]),
+        (&["--trunk", "default", "--metadata", "lead=1"], &[]),
+        (&["--run-before", "2001-01-01T00:00:00Z"], &[]),
     ];
     for (filter, want) in table {
         let page = pgdial(&machine, &[&["calls", "list", "--json"], filter].concat()).json();
@@ -86,10 +88,47 @@ async fn a_list_has_only_what_was_asked_for() {
         (["--state", "ringing"], "possible values: waiting, dialing"),
         (["--to", "555"], "not an E.164 number"),
         (["--limit", "0"], "0 is not in 1..=1000"),
-        (["--below", "4711"], "not the id of a call"),
+        (["--below", "lead"], "not the id of a call"),
+        (["--run-after", "noon"], "as in 2026-01-02T03:04:05Z"),
     ] {
         pgdial(&machine, &[&["calls", "list"], &filter[..]].concat()).refused(USAGE, words);
     }
+    for (filter, words) in [
+        (["--campaign", "nope"], "there is no campaign \"nope\""),
+        (["--trunk", "nope"], "there is no trunk \"nope\""),
+    ] {
+        pgdial(&machine, &[&["calls", "list"], &filter[..]].concat()).refused(REFUSED, words);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_found_by_what_names_it_and_taken_by_the_beginning_of_its_id() {
+    let machine = Machine::new().await;
+    let db = &machine.db;
+    let older = db.enqueue(&number(1)).await;
+    db.forward("1 hour").await;
+    let wanted = json!({ "to": number(2), "scriptId": "s", "idempotencyKey": "order-7", "metadata": {"lead": 7} });
+    let newer = db.enqueue_as(wanted).await.to_string();
+    let beginning = &newer[..13];
+    for what in ["order-7", "lead=7", "+1 (415) 555-0002", beginning] {
+        let found = pgdial(&machine, &["calls", "find", what, "--json"]).json();
+        assert_eq!(found[0]["id"], newer, "{what}");
+        let shown = pgdial(&machine, &["calls", "show", what, "--json"]).json();
+        assert_eq!(shown["id"], newer, "{what}");
+    }
+    pgdial(&machine, &["calls", "show", "nobody"]).refused(REFUSED, "there is no call nobody");
+    let both = pgdial(&machine, &["calls", "show", &newer[..4]]);
+    assert_eq!(both.code, REFUSED);
+    assert!(
+        both.data.contains(&newer) && both.words.contains("2 calls are named so"),
+        "{both:?}"
+    );
+    pgdial(&machine, &["calls", "cancel", &newer[..4]])
+        .refused(REFUSED, "several calls begin with");
+    pgdial(&machine, &["calls", "why", beginning]).done();
+    pgdial(&machine, &["calls", "cancel", beginning]).done();
+    assert_eq!(db.state(newer.parse().unwrap()).await, "canceled");
+    assert_eq!(db.state(older).await, "waiting");
 }
 
 #[tokio::test(flavor = "multi_thread")]

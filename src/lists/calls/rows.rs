@@ -1,16 +1,13 @@
 //! Requests from the rows of a list.
 
 use super::{
-    ImportArgs,
+    Rules,
     columns::Columns,
     requests::{Requests, Row},
 };
-use crate::cli::{
-    Failure,
-    lists::{self, List, Record, names},
-};
+use crate::lists::{self, Error, List, Record, names};
 
-pub(super) struct Rows {
+pub(crate) struct Rows {
     list: List,
     pub(super) columns: Columns,
     requests: Requests,
@@ -20,27 +17,24 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Reads the header; any fault in it refuses the whole file.
-    pub(super) fn open(
-        mut list: List,
-        args: &ImportArgs,
-        requests: Requests,
-    ) -> Result<Self, Failure> {
+    pub(super) fn open(mut list: List, rules: &Rules, requests: Requests) -> Result<Self, Error> {
         let Some(first) = list.next()? else {
-            return Err(Failure::failed(
+            return Err(Error::new(
                 "the file is empty: its first line names the columns",
             ));
         };
         let line = first.line;
-        let fields = first.fields.as_ref().map_err(|why| {
-            Failure::failed(format!("the header, line {line}, cannot be read: {why}"))
-        })?;
+        let fields = first
+            .fields
+            .as_ref()
+            .map_err(|why| Error::new(format!("the header, line {line}, cannot be read: {why}")))?;
         let header: Vec<String> = fields.clone();
         let (header, first) = if is_header(&header) {
             (header, None)
         } else {
-            (by_place(&header, args, line)?, Some(first))
+            (by_place(&header, rules, line)?, Some(first))
         };
-        let columns = Columns::of(header, args)?;
+        let columns = Columns::of(header, rules)?;
         if let Some(number_at) = columns.number_at() {
             list.expect(columns.width(), number_at);
         }
@@ -67,7 +61,7 @@ impl Rows {
     }
 
     /// Up to `most` rows; empty at the end.
-    pub(super) fn batch(&mut self, most: usize) -> Result<Vec<Row>, Failure> {
+    pub(super) fn batch(&mut self, most: usize) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::with_capacity(most);
         while rows.len() < most {
             let record = match self.first.take() {
@@ -93,18 +87,18 @@ impl Rows {
 }
 
 /// Whether the row holds column names rather than the first row of a bare list.
-fn is_header(fields: &[String]) -> bool {
+pub(super) fn is_header(fields: &[String]) -> bool {
     let is_named = |name: &String| names::NUMBER.is_own(name) || names::NUMBER.is_alike(name);
     fields.iter().any(is_named) || !fields.iter().any(|field| lists::looks_like_a_number(field))
 }
 
 /// Names columns by their places, from 1. A single column holds the number.
-fn by_place(fields: &[String], args: &ImportArgs, line: u64) -> Result<Vec<String>, Failure> {
-    if fields.len() == 1 && args.read.map.is_empty() {
+fn by_place(fields: &[String], rules: &Rules, line: u64) -> Result<Vec<String>, Error> {
+    if fields.len() == 1 && rules.read.map.is_empty() {
         return Ok(vec![names::NUMBER.field.to_owned()]);
     }
-    if args.read.map.is_empty() {
-        return Err(Failure::failed(format!(
+    if rules.read.map.is_empty() {
+        return Err(Error::new(format!(
             "the file has no header: line {line} holds a number"
         ))
         .hint("name the columns in a first line, or by their place, as in --map 1=to --map 2=metadata.name"));

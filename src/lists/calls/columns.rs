@@ -2,14 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{ImportArgs, requests::Refusal};
+use super::{Rules, requests::Refusal};
 use crate::{
-    cli::{
-        Failure,
-        lists::{self, names},
-        values,
-    },
     export,
+    lists::{self, Error, names},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +35,10 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Reads the header and `--map`. Any fault in them refuses the whole file.
-    pub(super) fn of(header: Vec<String>, args: &ImportArgs) -> Result<Self, Failure> {
+    pub(super) fn of(header: Vec<String>, rules: &Rules) -> Result<Self, Error> {
         twice(&header)?;
         let mut columns: Vec<Option<Column>> = vec![None; header.len()];
-        for (name, field) in &args.read.map {
+        for (name, field) in &rules.read.map {
             let at = names::column(&header, name)?;
             let numbers = columns.iter().flatten();
             let numbers = numbers.filter(|column| matches!(column, Column::Number(_)));
@@ -61,7 +57,7 @@ impl Columns {
             if columns.iter().flatten().any(is_there) {
                 continue;
             }
-            let is_given = known.field == "scriptId" && args.script.is_some();
+            let is_given = known.field == "scriptId" && rules.script.is_some();
             let is_free = |at: usize| {
                 let name = header.get(at).map_or("", String::as_str);
                 columns.get(at).is_some_and(Option::is_none) && (!is_given || known.is_own(name))
@@ -83,27 +79,40 @@ impl Columns {
         let found = Self {
             header,
             meanings: columns,
-            all_numbers: args.all_numbers,
+            all_numbers: rules.all_numbers,
         };
-        found.check(args.script.is_some())?;
+        found.check(rules.script.is_some())?;
         Ok(found)
     }
 
-    fn check(&self, has_script: bool) -> Result<(), Failure> {
+    fn check(&self, has_script: bool) -> Result<(), Error> {
         let names: Vec<String> = self.header.iter().map(|name| format!("{name:?}")).collect();
         let names = names.join(", ");
         if self.number_at().is_none() {
             return Err(
-                Failure::failed("the header has no column with the number to ring").hint(format!(
+                Error::new("the header has no column with the number to ring").hint(format!(
                     "its columns are {names}: name one \"to\", or say which it is with --map COLUMN=to"
                 )),
             );
         }
         if !has_script && !self.meanings.contains(&Column::Field("scriptId")) {
-            return Err(Failure::failed("the header has no column \"scriptId\"")
+            return Err(Error::new("the header has no column \"scriptId\"")
                 .hint("add it, or give all rows one script with --script"));
         }
         Ok(())
+    }
+
+    /// What each column is, as `--map` calls it; none of an exported call, whose columns say more.
+    pub(super) fn meanings(&self) -> Option<Vec<String>> {
+        let said = self.meanings.iter().map(|column| match column {
+            Column::Field(field) => Some((*field).to_owned()),
+            Column::Number(_) => Some("to".to_owned()),
+            Column::Metadata => Some("metadata".to_owned()),
+            Column::MetadataOf(key) => Some(format!("{METADATA}{key}")),
+            Column::LeftOut | Column::Nameless => Some("-".to_owned()),
+            Column::Numbers | Column::State => None,
+        });
+        said.collect()
     }
 
     pub(super) const fn width(&self) -> usize {
@@ -169,7 +178,7 @@ impl Columns {
                 Column::Number(rank) => numbers.push((*rank, field)),
                 Column::Numbers => all_numbers = Some(field),
                 Column::Metadata => {
-                    let object = values::object(&field).map_err(|why| format!("{name}: {why}"))?;
+                    let object = lists::object(&field).map_err(|why| format!("{name}: {why}"))?;
                     metadata = Some(object);
                 }
                 Column::MetadataOf(key) => {
@@ -249,7 +258,7 @@ fn other(name: &str, is_export: bool) -> Column {
 const METADATA: &str = "metadata.";
 
 /// What `--map` makes of a column.
-fn mapped(column: &str, field: &str, numbers: usize) -> Result<Column, Failure> {
+fn mapped(column: &str, field: &str, numbers: usize) -> Result<Column, Error> {
     if field == "-" {
         return Ok(Column::LeftOut);
     }
@@ -270,22 +279,20 @@ fn mapped(column: &str, field: &str, numbers: usize) -> Result<Column, Failure> 
             let others = others.iter().map(|known| known.field);
             let known: Vec<&str> = ["to"].into_iter().chain(others).collect();
             Err(
-                Failure::failed(format!("--map {column:?}: there is no field {field:?}")).hint(
-                    format!(
-                        "the fields are {}, metadata, metadata.NAME, and - for none",
-                        known.join(", ")
-                    ),
-                ),
+                Error::new(format!("--map {column:?}: there is no field {field:?}")).hint(format!(
+                    "the fields are {}, metadata, metadata.NAME, and - for none",
+                    known.join(", ")
+                )),
             )
         }
     }
 }
 
 /// Refuses two columns of one name, of which none is the right one to read.
-fn twice(header: &[String]) -> Result<(), Failure> {
+fn twice(header: &[String]) -> Result<(), Error> {
     for (at, name) in header.iter().enumerate() {
         if !name.is_empty() && header.iter().take(at).any(|before| before == name) {
-            return Err(Failure::failed(format!(
+            return Err(Error::new(format!(
                 "the header has the column {name:?} twice"
             )));
         }

@@ -10,18 +10,18 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{ImportArgs, OnDuplicate, parts};
+use super::{OnDuplicate, Rules, parts};
 use crate::{
-    cli::lists,
     domain::{CallId, CallRequest, Phone, Region},
+    lists,
 };
 
 /// Why a row yields no request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) is_error: bool,
-    pub(super) code: &'static str,
-    pub(super) detail: String,
+pub(crate) struct Refusal {
+    pub(crate) is_error: bool,
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
 }
 
 impl From<String> for Refusal {
@@ -36,7 +36,7 @@ impl From<String> for Refusal {
 
 impl Refusal {
     /// The campaign already has a call to this number.
-    pub(super) fn queued(id: CallId) -> Self {
+    pub(crate) fn queued(id: CallId) -> Self {
         Self {
             is_error: false,
             code: "queued",
@@ -45,7 +45,7 @@ impl Refusal {
     }
 
     /// An exported call that is in flight or has ended.
-    pub(super) fn not_waiting(state: &str) -> Self {
+    pub(crate) fn not_waiting(state: &str) -> Self {
         Self {
             is_error: false,
             code: "not_waiting",
@@ -58,13 +58,13 @@ impl Refusal {
 
 /// First line of a row, counted from 1, and its request or why there is none.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) line: u64,
-    pub(super) request: Result<Value, Refusal>,
+pub(crate) struct Row {
+    pub(crate) line: u64,
+    pub(crate) request: Result<Value, Refusal>,
 }
 
 /// What is the same for all rows of a file, and what earlier rows have shown.
-pub(super) struct Requests {
+pub(crate) struct Requests {
     campaign: Option<String>,
     script: Option<String>,
     key_prefix: Option<String>,
@@ -74,20 +74,20 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn of(args: &ImportArgs) -> Self {
+    pub(crate) fn of(rules: &Rules) -> Self {
         Self {
-            campaign: args.campaign.clone(),
-            script: args.script.clone(),
-            key_prefix: args.key_prefix.clone(),
-            region: args.read.region,
-            on_duplicate: args.on_duplicate,
+            campaign: rules.campaign.clone(),
+            script: rules.script.clone(),
+            key_prefix: rules.key_prefix.clone(),
+            region: rules.read.region,
+            on_duplicate: rules.on_duplicate,
             seen: Seen::default(),
         }
     }
 
     /// Completes a row's request with the command line's campaign, script, region and key. A second row of one number
     /// is refused unless both have the same key.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &mut self,
         line: u64,
         request: Result<Map<String, Value>, Refusal>,
@@ -151,7 +151,7 @@ fn normalise(request: &mut Map<String, Value>) {
 }
 
 /// The numbers of a field: one, or each of a list.
-pub(super) fn numbers_mut(field: Option<&mut Value>) -> &mut [Value] {
+pub(crate) fn numbers_mut(field: Option<&mut Value>) -> &mut [Value] {
     match field {
         Some(Value::Array(list)) => list,
         Some(one) => std::slice::from_mut(one),
@@ -245,7 +245,7 @@ const TEXTS: [&str; 10] = [
 ];
 
 /// Finds faults that need no database to be found.
-pub(super) fn check(request: &Value) -> Result<(), String> {
+pub(crate) fn check(request: &Value) -> Result<(), String> {
     let text = |name: &str| request.get(name).and_then(Value::as_str);
     for name in TEXTS {
         if request.get(name).is_some_and(|value| !value.is_string()) {

@@ -5,15 +5,12 @@ use std::io::{BufRead, BufReader};
 use serde_json::{Map, Value};
 
 use super::requests::{Refusal, Requests, Row};
-use crate::cli::{
-    Failure,
-    lists::{Decoder, names},
-};
+use crate::lists::{Decoder, Error, names};
 
 /// Bytes per line at most, the limit of a single request's body.
 const LONGEST: usize = 64 * 1024;
 
-pub(super) struct Lines {
+pub(crate) struct Lines {
     reader: BufReader<Decoder>,
     requests: Requests,
     /// The last line ended with CR; an LF that follows belongs to it.
@@ -44,7 +41,7 @@ impl Lines {
     }
 
     /// Up to `most` rows; empty at the end. Empty lines are skipped.
-    pub(super) fn batch(&mut self, most: usize) -> Result<Vec<Row>, Failure> {
+    pub(super) fn batch(&mut self, most: usize) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::with_capacity(most);
         let mut text = Vec::new();
         while rows.len() < most {
@@ -61,13 +58,13 @@ impl Lines {
     }
 
     /// Reads the next line. The rest of a line that is too long is skipped, never kept.
-    fn read(&mut self, text: &mut Vec<u8>) -> Result<Line, Failure> {
+    fn read(&mut self, text: &mut Vec<u8>) -> Result<Line, Error> {
         let mut length = 0;
         loop {
             let mut piece = self
                 .reader
                 .fill_buf()
-                .map_err(|error| Failure::failed(format!("the file cannot be read: {error}")))?;
+                .map_err(|error| Error::new(format!("the file cannot be read: {error}")))?;
             let mut taken = 0;
             if std::mem::take(&mut self.after_cr)
                 && let Some(rest) = piece.strip_prefix(b"\n")

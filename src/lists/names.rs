@@ -3,16 +3,16 @@
 //! Names are compared without case, spaces and signs. Our own name for a field wins; otherwise one column may have an
 //! alternative name. If several do, the person has to choose: no office is rung merely because its column came first.
 
-use crate::cli::Failure;
+use super::Error;
 
 /// A field a column may hold: our name for it, and names that mean the same.
-pub(in crate::cli) struct Known {
-    pub(in crate::cli) field: &'static str,
+pub(crate) struct Known {
+    pub(crate) field: &'static str,
     own: &'static [&'static str],
     alike: &'static [&'static str],
 }
 
-pub(in crate::cli) const NUMBER: Known = Known {
+pub(crate) const NUMBER: Known = Known {
     field: "to",
     own: &["to"],
     alike: &[
@@ -97,7 +97,7 @@ pub(in crate::cli) const NUMBER: Known = Known {
 };
 
 /// Why a number must not be rung, for `dnc import`.
-pub(in crate::cli) const REASON: Known = Known {
+pub(crate) const REASON: Known = Known {
     field: "reason",
     own: &["reason"],
     alike: &[
@@ -112,7 +112,7 @@ pub(in crate::cli) const REASON: Known = Known {
 };
 
 /// The other fields of a request.
-pub(in crate::cli) const OTHERS: [Known; 13] = [
+pub(crate) const OTHERS: [Known; 13] = [
     Known {
         field: "scriptId",
         own: &["scriptid", "script"],
@@ -141,26 +141,26 @@ const fn of(field: &'static str, own: &'static [&'static str]) -> Known {
 }
 
 /// A name without case, spaces and signs.
-pub(in crate::cli) fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     let letters = name.chars().filter(|c| c.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
 }
 
 impl Known {
-    pub(in crate::cli) fn is_own(&self, name: &str) -> bool {
+    pub(crate) fn is_own(&self, name: &str) -> bool {
         self.own.contains(&plain(name).as_str())
     }
 
-    pub(in crate::cli) fn is_alike(&self, name: &str) -> bool {
+    pub(crate) fn is_alike(&self, name: &str) -> bool {
         self.alike.contains(&plain(name).as_str())
     }
 
     /// The column for this field among those not claimed yet.
-    pub(in crate::cli) fn find(
+    pub(crate) fn find(
         &self,
         header: &[String],
         is_free: impl Fn(usize) -> bool,
-    ) -> Result<Option<usize>, Failure> {
+    ) -> Result<Option<usize>, Error> {
         let named = |is_named: &dyn Fn(&str) -> bool| {
             let columns = header.iter().enumerate();
             let named = columns.filter(|(at, name)| is_free(*at) && is_named(name));
@@ -180,7 +180,7 @@ impl Known {
                 let columns: Vec<String> = columns.map(|name| format!("{name:?}")).collect();
                 let first = header.get(first).map_or("", String::as_str);
                 let field = self.field;
-                Err(Failure::failed(format!(
+                Err(Error::new(format!(
                     "several columns could be {field:?}: {}",
                     columns.join(", ")
                 ))
@@ -193,7 +193,7 @@ impl Known {
 }
 
 /// The column a person named: exactly, else without case, spaces and signs.
-pub(in crate::cli) fn column(header: &[String], name: &str) -> Result<usize, Failure> {
+pub(crate) fn column(header: &[String], name: &str) -> Result<usize, Error> {
     let exact = header.iter().position(|column| column == name);
     let alike = || {
         header
@@ -202,7 +202,7 @@ pub(in crate::cli) fn column(header: &[String], name: &str) -> Result<usize, Fai
     };
     exact.or_else(alike).ok_or_else(|| {
         let names: Vec<String> = header.iter().map(|name| format!("{name:?}")).collect();
-        Failure::failed(format!("--map: there is no column {name:?}"))
+        Error::new(format!("--map: there is no column {name:?}"))
             .hint(format!("the columns are {}", names.join(", ")))
     })
 }

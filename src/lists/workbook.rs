@@ -4,8 +4,7 @@ use std::io::{Cursor, Read};
 
 use calamine::{Data, Reader, Sheets, open_workbook_auto_from_rs};
 
-use super::Record;
-use crate::cli::Failure;
+use super::{Error, Record};
 
 /// Bytes per workbook at most, because it is kept in memory.
 const LARGEST: u64 = 256 * 1024 * 1024;
@@ -27,9 +26,9 @@ impl Workbook {
         mut bytes: Vec<u8>,
         rest: &mut dyn Read,
         sheet: Option<&str>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let unreadable = |why: &dyn std::fmt::Display| {
-            Failure::failed(format!("the workbook cannot be read: {why}"))
+            Error::new(format!("the workbook cannot be read: {why}"))
                 .hint("save the sheet as CSV (UTF-8), and import that")
         };
         let left = LARGEST - bytes.len() as u64 + 1;
@@ -48,7 +47,7 @@ impl Workbook {
         };
         let Some(sheet) = found.cloned() else {
             let names = sheets.join(", ");
-            return Err(Failure::failed("the workbook has no such sheet")
+            return Err(Error::new("the workbook has no such sheet")
                 .hint(format!("its sheets are {names}")));
         };
         let range = workbook

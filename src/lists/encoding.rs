@@ -131,7 +131,7 @@ impl Scan {
 }
 
 /// Yields UTF-8 without a byte order mark.
-pub(in crate::cli) struct Decoder {
+pub(crate) struct Decoder {
     raw: Box<dyn Read + Send>,
     /// `None` if the input is UTF-8 already.
     from: Option<encoding_rs::Decoder>,
@@ -156,7 +156,7 @@ impl Decoder {
     }
 
     /// Bytes of the file read so far.
-    pub(in crate::cli) const fn position(&self) -> u64 {
+    pub(crate) const fn position(&self) -> u64 {
         self.read
     }
 

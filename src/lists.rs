@@ -1,4 +1,4 @@
-//! Lists of numbers as people keep them: CSV from any spreadsheet, and workbooks.
+//! Lists of numbers as people keep them: CSV from any spreadsheet, and workbooks; and the calls that they ask for.
 //!
 //! Encoding and delimiter are detected from the bytes and reported, never guessed silently. Nor is a row dropped
 //! silently: what cannot be read as a row is an error with its line.
@@ -10,20 +10,47 @@ use std::{
 };
 
 use encoding_rs::Encoding;
+use serde_json::{Map, Value};
 
-use super::Failure;
 use crate::domain::{Phone, Region};
 
+pub mod calls;
 mod encoding;
-pub(super) mod names;
+pub(crate) mod names;
 mod records;
 
 // Calamine reads workbooks: xlsx, xls, xlsb, ods.
 mod workbook;
 
-pub(super) use encoding::Decoder;
+pub(crate) use encoding::Decoder;
 use records::Records;
 use workbook::Workbook;
+
+/// Why a list cannot be read, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Error {
+    /// In one sentence.
+    pub what: String,
+    /// What to do about it, if we know.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+}
 
 /// Bytes examined for the encoding of a pipe, the delimiter and the format.
 const HEAD: usize = 64 * 1024;
@@ -94,37 +121,36 @@ fn map(text: &str) -> Result<(String, String), String> {
 
 /// One row of a list, or an error in its place.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// First line of the row, counted as an editor does; in a workbook, the row of the sheet.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// The trimmed fields, or why there are none.
-    pub(super) fields: Result<Vec<String>, String>,
+    pub(crate) fields: Result<Vec<String>, String>,
     /// A stray quote may have torn this row apart, so it is taken only if it is whole.
-    pub(super) must_be_whole: bool,
+    pub(crate) must_be_whole: bool,
 }
 
 /// An opened file whose content is not interpreted yet.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     head: Vec<u8>,
     rest: Box<dyn Read + Send>,
     /// From the whole file if it can be read twice, else from its head.
     encoding: encoding::Found,
     /// In bytes; `None` for a pipe.
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
 }
 
 impl Opened {
     /// Opens a file; `-` is stdin.
-    pub(super) fn path(path: &Path, args: &ReadArgs) -> Result<Self, Failure> {
+    pub(crate) fn path(path: &Path, args: &ReadArgs) -> Result<Self, Error> {
         if path == Path::new("-") {
             return Self::reader(Box::new(io::stdin()), args);
         }
-        let cannot = |error: io::Error| {
-            Failure::failed(format!("{} cannot be read: {error}", path.display()))
-        };
+        let cannot =
+            |error: io::Error| Error::new(format!("{} cannot be read: {error}", path.display()));
         let about = std::fs::metadata(path).map_err(cannot)?;
         if about.is_dir() {
-            return Err(Failure::failed(format!("{} is a folder", path.display())));
+            return Err(Error::new(format!("{} is a folder", path.display())));
         }
         let file = File::open(path).map_err(cannot)?;
         let mut opened = Self::reader(Box::new(file), args)?;
@@ -140,7 +166,7 @@ impl Opened {
     }
 
     /// Opens a stream that can be read only once.
-    pub(super) fn reader(mut rest: Box<dyn Read + Send>, args: &ReadArgs) -> Result<Self, Failure> {
+    pub(crate) fn reader(mut rest: Box<dyn Read + Send>, args: &ReadArgs) -> Result<Self, Error> {
         let mut head = Vec::new();
         rest.by_ref()
             .take(HEAD as u64)
@@ -161,30 +187,30 @@ impl Opened {
         })
     }
 
-    fn is_workbook(&self) -> bool {
+    pub(crate) fn is_workbook(&self) -> bool {
         workbook::is_one(&self.head)
     }
 
     /// The first character that is not white space.
-    pub(super) fn first_char(&self) -> Option<char> {
+    pub(crate) fn first_char(&self) -> Option<char> {
         let (text, _, _) = self.encoding.encoding.decode(&self.head);
         text.trim_start().chars().next()
     }
 
     /// The text alone, decoded to UTF-8.
-    pub(super) fn text(self) -> Decoder {
+    pub(crate) fn text(self) -> Decoder {
         let whole = io::Cursor::new(self.head).chain(self.rest);
         Decoder::new(Box::new(whole), self.encoding.encoding)
     }
 
     /// The encoding to report; `None` if it is the expected one.
-    pub(super) fn encoding_name(&self) -> Option<&'static str> {
+    pub(crate) fn encoding_name(&self) -> Option<&'static str> {
         let name = self.encoding.encoding.name();
         (name != "UTF-8").then_some(name)
     }
 
     /// Reads it as rows of fields.
-    pub(super) fn list(mut self, args: &ReadArgs, comments: bool) -> Result<List, Failure> {
+    pub(crate) fn list(mut self, args: &ReadArgs, comments: bool) -> Result<List, Error> {
         if self.is_workbook() {
             let workbook = Workbook::open(self.head, &mut self.rest, args.sheet.as_deref())?;
             return Ok(List {
@@ -212,12 +238,12 @@ impl Opened {
     }
 }
 
-pub(super) struct List {
+pub(crate) struct List {
     source: Source,
     /// How the list is read, in words.
-    pub(super) about: String,
+    pub(crate) about: String,
     /// UTF-8 with commas, or as the command line said: not worth mentioning.
-    pub(super) is_as_expected: bool,
+    pub(crate) is_as_expected: bool,
 }
 
 enum Source {
@@ -227,7 +253,7 @@ enum Source {
 
 impl List {
     /// The next row, `None` at the end. Rows without any text are skipped.
-    pub(super) fn next(&mut self) -> Result<Option<Record>, Failure> {
+    pub(crate) fn next(&mut self) -> Result<Option<Record>, Error> {
         loop {
             let record = match &mut self.source {
                 Source::Csv(records) => records.next().map_err(|error| unreadable(&error))?,
@@ -246,14 +272,14 @@ impl List {
 
     /// Says what a whole row looks like: its number of fields, and which of them holds the number. This tells a stray
     /// quote from a field of several lines.
-    pub(super) const fn expect(&mut self, width: usize, number_at: usize) {
+    pub(crate) const fn expect(&mut self, width: usize, number_at: usize) {
         if let Source::Csv(records) = &mut self.source {
             records.expect(width, number_at);
         }
     }
 
     /// Bytes read so far, for the progress bar.
-    pub(super) const fn position(&self) -> u64 {
+    pub(crate) const fn position(&self) -> u64 {
         match &self.source {
             Source::Csv(records) => records.position(),
             Source::Workbook(_) => 0,
@@ -261,26 +287,26 @@ impl List {
     }
 }
 
-fn unreadable(error: &io::Error) -> Failure {
-    Failure::failed(format!("the file cannot be read: {error}"))
+fn unreadable(error: &io::Error) -> Error {
+    Error::new(format!("the file cannot be read: {error}"))
 }
 
 /// Whether this is meant as a telephone number, right or wrong.
-pub(super) fn looks_like_a_number(text: &str) -> bool {
+pub(crate) fn looks_like_a_number(text: &str) -> bool {
     let has_digits = text.contains(char::is_numeric);
     let has_letters = text.contains(char::is_alphabetic);
     has_digits && (!has_letters || text.starts_with('+')) || Phone::parse(text).is_ok()
 }
 
 /// A number as an integer, without its plus. At most 15 digits, the first not 0, so nothing is lost.
-pub(super) fn packed(phone: &Phone) -> u64 {
+pub(crate) fn packed(phone: &Phone) -> u64 {
     let digits = phone.as_e164().bytes().skip(1);
     digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
 /// The field the author meant: spreadsheets put an apostrophe before text that would otherwise be a formula (as does
 /// `calls export`), or write ="0123" to keep a zero.
-pub(super) fn meant(field: String) -> String {
+pub(crate) fn meant(field: String) -> String {
     if let Some(text) = field.strip_prefix('\'')
         && crate::export::is_formula(text)
     {
@@ -292,6 +318,17 @@ pub(super) fn meant(field: String) -> String {
     match inner {
         Some(inner) if !inner.contains('"') => inner.to_owned(),
         _ => field,
+    }
+}
+
+/// JSON that must be an object.
+pub fn object(text: &str) -> Result<Map<String, Value>, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(r#"not a JSON object, as in {"name":"Ada"}"#.to_owned()),
+        Err(error) => Err(format!(
+            r#"{error}; a JSON object looks like {{"name":"Ada"}}"#
+        )),
     }
 }
 

@@ -1,0 +1,311 @@
+//! Acts on all calls that a filter selects. The filter is in the address, so what was previewed is what is done.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::response::Response;
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::{
+    super::problem::{Code, Problem},
+    asking::{Asking, done, needed_why},
+    call::acts::{resolution, resolution_field},
+    calls::Chosen,
+    form::Form,
+    frame::{Frame, Query},
+    parts::{count, table, words},
+    twins::Twins,
+};
+use crate::{
+    domain::{Resolution, Why},
+    flow::matching::Batch,
+    provider::Stopwatch,
+};
+
+/// Calls in one transaction.
+const BATCH: i32 = 1000;
+/// Calls that a preview visits at most.
+const PREVIEWED: i64 = 10_000;
+/// How long batches follow each other before the page answers.
+const LONGEST: Duration = Duration::from_secs(8);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Cancel,
+    Redrive,
+    Resolve,
+}
+
+impl Act {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Cancel => "calls/cancel",
+            Self::Redrive => "calls/redrive",
+            Self::Resolve => "calls/resolve",
+        }
+    }
+
+    /// The verdicts that mean it was done.
+    const fn successes(self) -> &'static [&'static str] {
+        match self {
+            Self::Cancel => &["canceled", "requested"],
+            Self::Redrive => &["waiting"],
+            Self::Resolve => &["resolved"],
+        }
+    }
+}
+
+/// What batches came to, or would.
+#[derive(Debug, Default)]
+struct Sum {
+    verdicts: BTreeMap<String, i64>,
+    /// There may be more calls than were visited.
+    has_more: bool,
+}
+
+impl Sum {
+    fn done(&self, act: Act) -> i64 {
+        let done = act.successes().iter();
+        done.filter_map(|verdict| self.verdicts.get(*verdict)).sum()
+    }
+
+    fn shown(&self, act: Act) -> Markup {
+        let rows: Vec<_> = self
+            .verdicts
+            .iter()
+            .map(|(verdict, calls)| {
+                let is_done = act.successes().contains(&verdict.as_str());
+                vec![
+                    html! { (said(act, verdict)) },
+                    html! { @if is_done { strong { (count(*calls)) } } @else { (count(*calls)) } },
+                ]
+            })
+            .collect();
+        html! {
+            (table("What it would come to", &["It would come to", "Calls"], &rows, "The filter selects no call that this can be done with."))
+            @if self.has_more { p { "There are more: only the first were counted. It goes on until all are done." } }
+        }
+    }
+}
+
+/// A verdict in words.
+fn said(act: Act, verdict: &str) -> String {
+    match (act, verdict) {
+        (Act::Cancel, "canceled") => "canceled: they will not ring".to_owned(),
+        (Act::Cancel, "requested") => "in flight: the provider is asked to end them".to_owned(),
+        (Act::Redrive, "waiting") => "wait again".to_owned(),
+        (Act::Redrive, "needs_force") => "left alone: somebody has answered them".to_owned(),
+        (_, "held") => "left alone: their number is held, for they may still ring".to_owned(),
+        (_, "suppressed") => "left alone: on the do-not-call list, or without consent".to_owned(),
+        (_, "locked_out") => "left alone: somebody's open transaction holds them".to_owned(),
+        (_, other) => words(other),
+    }
+}
+
+/// `GET /ui/calls/cancel`
+pub(in crate::http) async fn ask_cancel(frame: Frame, query: Query) -> Result<Response, Problem> {
+    ask(&frame, &query, Act::Cancel, &Form::default(), None).await
+}
+
+/// `POST /ui/calls/cancel`
+pub(in crate::http) async fn cancel(
+    frame: Frame,
+    query: Query,
+    form: Form,
+) -> Result<Response, Problem> {
+    act(&frame, &query, Act::Cancel, &form).await
+}
+
+/// `GET /ui/calls/redrive`
+pub(in crate::http) async fn ask_redrive(frame: Frame, query: Query) -> Result<Response, Problem> {
+    ask(&frame, &query, Act::Redrive, &Form::default(), None).await
+}
+
+/// `POST /ui/calls/redrive`
+pub(in crate::http) async fn redrive(
+    frame: Frame,
+    query: Query,
+    form: Form,
+) -> Result<Response, Problem> {
+    act(&frame, &query, Act::Redrive, &form).await
+}
+
+/// `GET /ui/calls/resolve`
+pub(in crate::http) async fn ask_resolve(frame: Frame, query: Query) -> Result<Response, Problem> {
+    ask(&frame, &query, Act::Resolve, &Form::default(), None).await
+}
+
+/// `POST /ui/calls/resolve`
+pub(in crate::http) async fn resolve(
+    frame: Frame,
+    query: Query,
+    form: Form,
+) -> Result<Response, Problem> {
+    act(&frame, &query, Act::Resolve, &form).await
+}
+
+async fn ask(
+    frame: &Frame,
+    query: &Query,
+    act: Act,
+    form: &Form,
+    refusal: Option<&Problem>,
+) -> Result<Response, Problem> {
+    let chosen = chosen(frame, query)?;
+    let previewed = run(frame, &chosen, act, form, None).await?;
+    let asking = asking(frame, &chosen, act, form, &previewed);
+    Ok(match refusal {
+        Some(problem) => asking.again(frame, problem, form),
+        None => asking.page(frame),
+    })
+}
+
+async fn act(frame: &Frame, query: &Query, act: Act, form: &Form) -> Result<Response, Problem> {
+    let chosen = chosen(frame, query)?;
+    let checked = match act {
+        Act::Resolve => resolution(form).map(drop),
+        Act::Cancel | Act::Redrive => Ok(()),
+    };
+    let why = match checked.and_then(|()| needed_why(form)) {
+        Ok(why) => why,
+        Err(problem) => return ask(frame, query, act, form, Some(&problem)).await,
+    };
+    let sum = run(frame, &chosen, act, form, Some(&why)).await?;
+    let word = match act {
+        Act::Cancel => "canceled",
+        Act::Redrive => "redriven",
+        Act::Resolve => "resolved",
+    };
+    // What is left is asked about again.
+    let path = if sum.has_more { act.path() } else { "calls" };
+    Ok(done(
+        frame,
+        &chosen.at(path, &[]),
+        word,
+        Some(sum.done(act)),
+    ))
+}
+
+/// The filter. An empty one is more often a mistake than intended.
+fn chosen(frame: &Frame, query: &Query) -> Result<Chosen, Problem> {
+    let chosen = Chosen::read(frame, query)?;
+    if chosen.is_empty() {
+        let words =
+            "an empty filter means every call: choose a state, a campaign or another part first";
+        return Err(Problem::new(Code::InvalidQuery, words));
+    }
+    Ok(chosen)
+}
+
+/// Batch after batch; without a reason nothing is done but counted.
+async fn run(
+    frame: &Frame,
+    chosen: &Chosen,
+    act: Act,
+    form: &Form,
+    why: Option<&Why>,
+) -> Result<Sum, Problem> {
+    let filter = json!(chosen.filter);
+    let by = frame.owner.by();
+    let queue = &frame.app.calls;
+    let clock = Stopwatch::start();
+    let (mut sum, mut cursor, mut visited) = (Sum::default(), None::<String>, 0);
+    loop {
+        let batch = Batch {
+            filter: &filter,
+            limit: BATCH,
+            dry_run: why.is_none(),
+            cursor: cursor.as_deref(),
+            by: &by,
+            why: why.map_or("preview", |why| why),
+        };
+        let batched = match act {
+            Act::Cancel => queue.cancel_matching(&batch).await?,
+            Act::Redrive => queue.redrive_matching(&batch, form.has("force")).await?,
+            Act::Resolve => {
+                let r#as = resolution(form).unwrap_or(Resolution::NotPlaced);
+                queue.resolve_matching(&batch, r#as).await?
+            }
+        };
+        for (verdict, calls) in batched.verdicts {
+            *sum.verdicts.entry(verdict).or_default() += calls;
+        }
+        visited += batched.matched;
+        cursor = batched.cursor;
+        let is_enough = clock.elapsed() > LONGEST || why.is_none() && visited >= PREVIEWED;
+        if cursor.is_none() || is_enough {
+            sum.has_more = cursor.is_some();
+            return Ok(sum);
+        }
+    }
+}
+
+fn asking(
+    frame: &Frame,
+    chosen: &Chosen,
+    act: Act,
+    form: &Form,
+    previewed: &Sum,
+) -> Asking<'static> {
+    let (command, verb, title, button) = match act {
+        Act::Cancel => (
+            "calls cancel",
+            "cancel_matching",
+            "Cancel calls",
+            "Cancel them",
+        ),
+        Act::Redrive => (
+            "calls redrive",
+            "redrive_matching",
+            "Ring calls again",
+            "Ring them again",
+        ),
+        Act::Resolve => (
+            "calls resolve",
+            "resolve_matching",
+            "Resolve doubts",
+            "Resolve them",
+        ),
+    };
+    let filter = json!(chosen.filter);
+    let mut twins = Twins::of(command, verb);
+    if let Value::Object(fields) = &filter {
+        for (name, value) in fields {
+            twins = twins.option(name, value);
+        }
+    }
+    twins = twins.only_sql("p_filter", &filter);
+    let fields = match act {
+        Act::Cancel => html! {},
+        Act::Redrive => {
+            if form.has("force") {
+                twins = twins
+                    .only_command(&["--force"])
+                    .only_sql("p_force", &true.into());
+            }
+            html! {
+                p.field {
+                    label { input type="checkbox" name="force" checked[form.has("force")]; " Also those that somebody has answered: they are rung again" }
+                }
+            }
+        }
+        Act::Resolve => {
+            let r#as = form.get("as").unwrap_or("not_placed");
+            twins = twins.with("--as", "p_as", &r#as.into());
+            resolution_field(form)
+        }
+    };
+    Asking {
+        title: title.to_owned(),
+        touches: html! {
+            p { "Calls with " (chosen.shown(frame)) }
+            (previewed.shown(act))
+        },
+        fields,
+        twins: twins.only_command(&["--all"]).why(form.get("why")),
+        needs_why: true,
+        button,
+        is_final: act == Act::Cancel,
+        back: chosen.at("calls", &[]),
+    }
+}

@@ -1,0 +1,572 @@
+//! Upload of a list: looked at first, then enqueued, with every row that was not taken and why.
+//!
+//! Nothing is kept between the two: the list goes back and forth in the form, so any process may do either. The rules are
+//! those of `pgdial import`, and rows have idempotency keys by the name of the list: enqueueing the same list again makes
+//! no second call, which is also how one that was cut off goes on.
+
+use std::{
+    collections::BTreeMap,
+    io::{Cursor, Read},
+    path::Path,
+    time::Duration,
+};
+
+use axum::{http::StatusCode, response::Response};
+use maud::{Markup, html};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::{
+        calls::campaign_of,
+        problem::{Code, Problem},
+    },
+    form::{Form, Uploaded},
+    frame::Frame,
+    parts::{count, figure, section, table, text},
+};
+use crate::{
+    domain::Region,
+    flow::{enqueue::Enqueued, view::Campaign},
+    lists::{
+        self, Opened, ReadArgs,
+        calls::{Headed, Row, Rules, Source, check, numbers_mut},
+    },
+    provider::Stopwatch,
+};
+
+/// Rows of a list at most; `pgdial import` takes any number.
+const MOST_ROWS: usize = 20_000;
+/// Rows in one transaction.
+const BATCH: usize = 1000;
+/// How long batches follow each other before the page answers.
+const LONGEST: Duration = Duration::from_secs(15);
+/// Rows of a preview, as they are understood.
+const SHOWN: usize = 5;
+/// Columns whose meaning can be chosen.
+const MOST_COLUMNS: usize = 500;
+/// Rows that were not taken, on the screen.
+const MOST_TOLD: usize = 1000;
+
+/// Meanings of a column that are offered: what `--map` calls them, and people.
+const MEANINGS: [(&str, &str); 16] = [
+    ("to", "the number to ring"),
+    ("scriptId", "script"),
+    ("timezone", "time zone"),
+    ("region", "region"),
+    ("campaign", "campaign"),
+    ("from", "caller id"),
+    ("priority", "priority"),
+    ("runAt", "not before"),
+    ("expiresAt", "expires"),
+    ("maxAttempts", "attempts at most"),
+    ("idempotencyKey", "idempotency key"),
+    ("consentAt", "consent, when"),
+    ("consentRef", "consent, where recorded"),
+    ("consentExpiresAt", "consent, until"),
+    ("metadata", "metadata, as a JSON object"),
+    ("-", "left out"),
+];
+
+/// `GET /ui/upload`
+pub(in crate::http) async fn ask(frame: Frame) -> Result<Response, Problem> {
+    first(&frame, &Form::default(), None).await
+}
+
+/// `POST /ui/upload`: shows how the list is read, or enqueues it.
+pub(in crate::http) async fn upload(frame: Frame, uploaded: Uploaded) -> Result<Response, Problem> {
+    let (form, file) = uploaded.read().await?;
+    let (list, rules) = match given(&form, file).and_then(|list| Ok((list, rules(&form)?))) {
+        Ok(given) => given,
+        Err(problem) => return refused(&frame, &form, &problem).await,
+    };
+    let rules = Rules {
+        key_prefix: Some(name_of(&form, &list)),
+        ..rules
+    };
+    let (read, list) = read(list, rules.clone()).await?;
+    match read {
+        Ok(rows) if form.get("step") == Some("enqueue") => {
+            let told = enqueue(&frame, rows).await?;
+            report(&frame, &form, &list, &rules, &told)
+        }
+        read => preview(&frame, &form, &list, &rules, read).await,
+    }
+}
+
+/// The list of a form: its file, or else its text.
+fn given(form: &Form, file: Option<Vec<u8>>) -> Result<String, Problem> {
+    let invalid = |words: &str| Problem::new(Code::InvalidRequest, words.to_owned());
+    let bytes = match (file, form.get("list")) {
+        (Some(file), _) if !file.is_empty() => file,
+        // Browsers send line ends as CRLF; a file that was read has any.
+        (_, Some(_)) => return Ok(form.whole("list").replace("\r\n", "\n")),
+        _ => return Err(invalid("choose a file, or paste a list")),
+    };
+    let opened = Opened::reader(Box::new(Cursor::new(bytes)), &ReadArgs::default())
+        .map_err(|error| invalid(&error.what))?;
+    if opened.is_workbook() {
+        return Err(invalid(
+            "this is a workbook: save its sheet as CSV (UTF-8), or use `pgdial import`, which reads workbooks",
+        ));
+    }
+    let mut text = String::new();
+    let read = opened.text().read_to_string(&mut text);
+    read.map_err(|_not_utf_8| {
+        invalid("the file has bytes that are no text: save it as CSV in UTF-8")
+    })?;
+    if text.contains('\0') {
+        return Err(invalid(
+            "the file contains the character U+0000: save it as CSV in UTF-8",
+        ));
+    }
+    Ok(text.replace("\r\n", "\n"))
+}
+
+/// How the form wants the list read.
+fn rules(form: &Form) -> Result<Rules, Problem> {
+    let region = form.get("region").map(str::parse::<Region>).transpose();
+    let region = region
+        .map_err(|error| Problem::new(Code::InvalidRequest, format!("the region is {error}")))?;
+    let map = (0..MOST_COLUMNS).filter_map(|at| {
+        let name = form.get(&format!("column-{at}"))?;
+        let meaning = form.get(&format!("meaning-{at}"))?;
+        Some((name.to_owned(), meaning.to_owned()))
+    });
+    Ok(Rules {
+        campaign: form.get("campaign").map(str::to_owned),
+        script: form.get("script").map(str::to_owned),
+        read: ReadArgs {
+            region,
+            map: map.collect(),
+            ..ReadArgs::default()
+        },
+        ..Rules::default()
+    })
+}
+
+/// The name of the list, which its rows' keys begin with: as given, else by what is in it.
+fn name_of(form: &Form, list: &str) -> String {
+    form.get("name").map_or_else(
+        || {
+            let digest = hex::encode(Sha256::digest(list));
+            format!("list-{}", digest.get(..8).unwrap_or_default())
+        },
+        str::to_owned,
+    )
+}
+
+/// What is in a list.
+#[derive(Debug)]
+struct Contents {
+    about: String,
+    rows: Vec<Row>,
+}
+
+/// Reads all rows, away from what serves requests.
+async fn read(
+    list: String,
+    rules: Rules,
+) -> Result<(Result<Contents, lists::Error>, String), Problem> {
+    let reading = tokio::task::spawn_blocking(move || (contents(&list, &rules), list));
+    reading
+        .await
+        .map_err(|error| Problem::internal().cause(error))
+}
+
+fn contents(list: &str, rules: &Rules) -> Result<Contents, lists::Error> {
+    let mut source = Source::open(opened(list)?, Path::new("-"), rules)?;
+    let mut rows = Vec::new();
+    loop {
+        let (more, _) = source.batch(BATCH)?;
+        if more.is_empty() {
+            break;
+        }
+        rows.extend(more);
+        if rows.len() > MOST_ROWS {
+            return Err(lists::Error {
+                what: format!(
+                    "the list has more than {MOST_ROWS} rows: split it, or use `pgdial import`, which takes any number"
+                ),
+                hint: None,
+            });
+        }
+    }
+    Ok(Contents {
+        about: source.about(false),
+        rows,
+    })
+}
+
+fn opened(list: &str) -> Result<Opened, lists::Error> {
+    let bytes = Box::new(Cursor::new(list.to_owned().into_bytes()));
+    Opened::reader(bytes, &ReadArgs::default())
+}
+
+async fn campaigns(frame: &Frame) -> Result<Vec<String>, Problem> {
+    let campaigns: Vec<Campaign> = frame.app.calls.campaigns(None).await?;
+    let names = campaigns.into_iter().map(|campaign| campaign.name);
+    Ok(names.filter(|name| frame.owner.has(name)).collect())
+}
+
+async fn first(frame: &Frame, form: &Form, problem: Option<&str>) -> Result<Response, Problem> {
+    let campaigns = campaigns(frame).await?;
+    let body = html! {
+        h1 { "Upload a list" }
+        @if let Some(problem) = problem { p.wrong role="alert" { (text(problem)) } }
+        form.act method="post" enctype="multipart/form-data" {
+            (frame.first_token())
+            p.field {
+                label for="file" { "File" }
+                input #file name="file" type="file" accept=".csv,.tsv,.txt,.ndjson,.jsonl,text/csv,text/plain";
+                span.soft { "CSV with a header, as spreadsheets save it, or a bare list of numbers; NDJSON. Up to 4 MiB and " (count(MOST_ROWS.try_into().unwrap_or(0))) " rows." }
+            }
+            p.field {
+                label for="list" { "Or paste it" }
+                textarea #list name="list" rows="8" spellcheck="false" autocomplete="off" placeholder="Name,Phone\nAda,+1 415 555 0100" { "\n" (form.whole("list")) }
+            }
+            (settings(form, &campaigns, None))
+            p.buttons { button.strong { "Look at it" } }
+        }
+        p.soft { "Nothing is enqueued yet. Larger lists and workbooks: " code { "pgdial import FILE --dry-run" } }
+    };
+    Ok(frame.page("Upload a list", &body))
+}
+
+async fn refused(frame: &Frame, form: &Form, problem: &Problem) -> Result<Response, Problem> {
+    let mut response = first(frame, form, Some(problem.detail())).await?;
+    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    Ok(response)
+}
+
+/// What holds for all rows.
+fn settings(form: &Form, campaigns: &[String], name: Option<&str>) -> Markup {
+    let chosen = form.get("campaign");
+    html! {
+        div.fields {
+            p.field {
+                label for="campaign" { "Campaign" }
+                select #campaign name="campaign" {
+                    option value="" { "as each row says, else default" }
+                    @for campaign in campaigns { option value=(campaign) selected[chosen == Some(campaign.as_str())] { (campaign) } }
+                }
+            }
+            p.field {
+                label for="script" { "Script" }
+                input #script name="script" autocomplete="off" value=[form.get("script")];
+                span.soft { "The provider's id of the script, agent or assistant; blank: as each row says." }
+            }
+            p.field {
+                label for="region" { "Region of numbers without +" }
+                input #region name="region" maxlength="2" autocomplete="off" placeholder="US" value=[form.get("region")];
+            }
+            @if let Some(name) = name {
+                p.field {
+                    label for="name" { "Name of the list" }
+                    input #name name="name" required maxlength="100" autocomplete="off" value=(name);
+                    span.soft { "The same rows under the same name make no second call. To ring them all again, give another name." }
+                }
+            }
+        }
+    }
+}
+
+async fn preview(
+    frame: &Frame,
+    form: &Form,
+    list: &str,
+    rules: &Rules,
+    read: Result<Contents, lists::Error>,
+) -> Result<Response, Problem> {
+    let campaigns = campaigns(frame).await?;
+    let headed = opened(list).and_then(|opened| Headed::of(opened, rules, SHOWN));
+    let columns = match &headed {
+        Ok(headed) => columns(frame, headed, form),
+        // NDJSON has no columns, and what cannot be read has none to show.
+        Err(_none) => html! {},
+    };
+    let (mut ready, mut refusals, mut first_rows) = (0, Vec::new(), Vec::new());
+    if let Ok(contents) = &read {
+        for row in &contents.rows {
+            let checked = row
+                .request
+                .as_ref()
+                .map_err(|refusal| refusal.detail.clone());
+            let checked = checked.and_then(|request| check(request).map(|()| request));
+            match checked {
+                Ok(request) => {
+                    ready += 1;
+                    if first_rows.len() < SHOWN {
+                        first_rows.push(understood(frame, row.line, request));
+                    }
+                }
+                Err(why) => refusals.push((row.line, why)),
+            }
+        }
+    }
+    let name = rules.key_prefix.as_deref().unwrap_or_default();
+    let is_readable = read.is_ok() && ready > 0;
+    let body = html! {
+        h1 { "Upload a list" }
+        @if let Err(error) = &read { p.wrong role="alert" { (text(&frame.see_text(&error.what))) } }
+        @if let Ok(contents) = &read {
+            p.lead {
+                strong { (count(ready)) } " of " (count(size(&contents.rows))) " rows can be enqueued. "
+                span.soft { "Read as " (contents.about) ". Nothing is enqueued yet." }
+            }
+        }
+        form method="post" enctype="multipart/form-data" {
+            (frame.first_token())
+            (columns)
+            (section("settings", "For all rows", &html! {}, &settings(form, &campaigns, Some(name))))
+            details.card { summary { "The list" }
+                label.hidden for="list" { "The list" }
+                textarea #list name="list" rows="12" spellcheck="false" { "\n" (list) }
+            }
+            p.buttons {
+                button.strong[!is_readable] name="step" value="look" { "Look again" }
+                @if is_readable { button.strong name="step" value="enqueue" { "Enqueue " (count(ready)) " calls" } }
+                a.button href=(frame.to("upload")) { "Begin again" }
+            }
+        }
+        @if !first_rows.is_empty() {
+            (section("first", "The first rows, as they are understood", &html! {}, &table("The first rows", &["Line", "Number", "Campaign", "Script", "Metadata", "Further"], &first_rows, "")))
+        }
+        @if !refusals.is_empty() { (untaken(frame, &refusals)) }
+    };
+    let mut response = frame.page("Upload a list", &body);
+    if read.is_err() {
+        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    Ok(response)
+}
+
+fn size<T>(list: &[T]) -> i64 {
+    list.len().try_into().unwrap_or(i64::MAX)
+}
+
+/// Each column with some of its values, and a choice of what it is.
+fn columns(frame: &Frame, headed: &Headed, form: &Form) -> Markup {
+    let rows: Vec<_> = headed
+        .columns
+        .iter()
+        .take(MOST_COLUMNS)
+        .enumerate()
+        .map(|(at, column)| {
+            let (name_field, meaning_field) = (format!("column-{at}"), format!("meaning-{at}"));
+            let own = format!("metadata.{}", column.name);
+            let chosen = form
+                .get(&meaning_field)
+                .filter(|_| form.get(&name_field) == Some(column.name.as_str()))
+                .unwrap_or(&column.meaning);
+            let is_known = MEANINGS.iter().any(|(meaning, _)| *meaning == chosen);
+            vec![
+                html! { (text(&column.name)) input type="hidden" name=(name_field) value=(column.name); },
+                html! {
+                    @for (at, sample) in column.samples.iter().enumerate() {
+                        @if at > 0 { span.soft { " · " } }
+                        (text(&frame.see_text(sample)))
+                    }
+                },
+                html! {
+                    select name=(meaning_field) aria-label={ "What " (column.name) " is" } {
+                        option value=(own) selected[!is_known] { "metadata, " (column.name) }
+                        @for (meaning, said) in MEANINGS { option value=(meaning) selected[meaning == chosen] { (said) } }
+                    }
+                },
+            ]
+        })
+        .collect();
+    section(
+        "columns",
+        "Columns",
+        &html! {},
+        &table(
+            "Columns of the list",
+            &["Column", "As in", "It is"],
+            &rows,
+            "The list has no columns.",
+        ),
+    )
+}
+
+/// A row as it would be enqueued.
+fn understood(frame: &Frame, line: u64, request: &Value) -> Vec<Markup> {
+    let mut request = request.clone();
+    for number in numbers_mut(request.get_mut("to")) {
+        if let Value::String(number) = number {
+            *number = frame.see_text(number);
+        }
+    }
+    let said = |name: &str| match request.get(name) {
+        Some(Value::String(said)) => said.clone(),
+        Some(Value::Array(list)) => {
+            let list: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            list.join(", ")
+        }
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let shown = ["to", "campaign", "scriptId", "metadata", "idempotencyKey"];
+    let further = request.as_object().into_iter().flatten();
+    let further: Vec<String> = further
+        .filter(|(name, _)| !shown.contains(&name.as_str()))
+        .map(|(name, _)| format!("{name} {}", said(name)))
+        .collect();
+    vec![
+        html! { (line) },
+        html! { span.nowrap { (text(&said("to"))) } },
+        html! { @if said("campaign").is_empty() { "default" } @else { (text(&said("campaign"))) } },
+        text(&said("scriptId")),
+        html! { span.mono { (text(&frame.see_text(&said("metadata")))) } },
+        text(&frame.see_text(&further.join(", "))),
+    ]
+}
+
+/// Rows that are not taken, each with its line and why.
+fn untaken(frame: &Frame, refusals: &[(u64, String)]) -> Markup {
+    let rows: Vec<_> = refusals
+        .iter()
+        .take(MOST_TOLD)
+        .map(|(line, why)| vec![html! { "line " (line) }, text(&frame.see_text(why))])
+        .collect();
+    let inside = html! {
+        (table("Rows that are not taken", &["Line", "Why"], &rows, ""))
+        @if refusals.len() > MOST_TOLD {
+            p { "And " (count(size(refusals) - size(&rows))) " more. Mend these, and look again." }
+        }
+    };
+    let beside = count(size(refusals));
+    section(
+        "untaken",
+        "Rows that are not taken",
+        &html! { (beside) },
+        &inside,
+    )
+}
+
+/// What became of the rows of a list.
+#[derive(Debug, Default)]
+struct Told {
+    created: i64,
+    duplicates: i64,
+    /// Line and reason of every row that was not taken.
+    untaken: Vec<(u64, String)>,
+    /// Rows that were not reached: the same list goes on with them.
+    left: i64,
+    /// The campaigns of what was created or known.
+    campaigns: BTreeMap<String, i64>,
+}
+
+async fn enqueue(frame: &Frame, contents: Contents) -> Result<Told, Problem> {
+    let clock = Stopwatch::start();
+    let mut told = Told::default();
+    let mut rows = contents.rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        if clock.elapsed() > LONGEST {
+            told.left = size(&rows.collect::<Vec<_>>());
+            break;
+        }
+        let (mut lines, mut requests) = (Vec::new(), Vec::new());
+        for row in rows.by_ref().take(BATCH) {
+            match row.request {
+                Ok(request) => match frame.owner.needs(campaign_of(&request)) {
+                    Ok(()) => {
+                        lines.push(row.line);
+                        requests.push(request);
+                    }
+                    Err(problem) => told.untaken.push((row.line, problem.detail().to_owned())),
+                },
+                Err(refusal) => told.untaken.push((row.line, refusal.detail)),
+            }
+        }
+        let queue = &frame.app.calls;
+        let answers = queue.enqueue(frame.owner.as_str(), &requests).await?;
+        for ((line, request), answer) in lines.into_iter().zip(&requests).zip(answers) {
+            queue.metrics().enqueued.add(answer.as_str());
+            told.note(line, campaign_of(request), answer);
+        }
+    }
+    told.untaken.sort_by_key(|(line, _)| *line);
+    Ok(told)
+}
+
+impl Told {
+    fn note(&mut self, line: u64, campaign: &str, answer: Enqueued) {
+        let words = match answer {
+            Enqueued::Created(_) => {
+                self.created += 1;
+                *self.campaigns.entry(campaign.to_owned()).or_default() += 1;
+                return;
+            }
+            Enqueued::Duplicate(_) => {
+                self.duplicates += 1;
+                return;
+            }
+            Enqueued::KeyReused(words)
+            | Enqueued::KeyLocked(words)
+            | Enqueued::Suppressed(words)
+            | Enqueued::ConsentMissing(words)
+            | Enqueued::CampaignOver(words)
+            | Enqueued::UnknownCampaign(words)
+            | Enqueued::Invalid(words) => words.replace('\n', "; "),
+        };
+        self.untaken.push((line, words));
+    }
+}
+
+fn report(
+    frame: &Frame,
+    form: &Form,
+    list: &str,
+    rules: &Rules,
+    told: &Told,
+) -> Result<Response, Problem> {
+    let name = rules.key_prefix.as_deref().unwrap_or_default();
+    let body = html! {
+        h1 { "List " (text(name)) }
+        @if told.left == 0 {
+            p.said role="status" { "Every row is accounted for." }
+        } @else {
+            p.wrong role="alert" { (count(told.left)) " rows were not reached in time. Go on: the rows before are known, and make no second call." }
+        }
+        section.card {
+            div.figures {
+                (figure("Enqueued", &html! { (count(told.created)) }, &html! { "new calls" }))
+                (figure("Known", &html! { (count(told.duplicates)) }, &html! { "were calls before" }))
+                (figure("Not taken", &html! { (count(size(&told.untaken))) }, &html! { "told below" }))
+                @if told.left > 0 { (figure("Left", &html! { (count(told.left)) }, &html! { "not reached" })) }
+            }
+            @for (campaign, calls) in &told.campaigns {
+                p { (count(*calls)) " in the campaign " a href=(frame.to(&format!("campaigns/{campaign}"))) { (text(campaign)) } }
+            }
+        }
+        @if told.left > 0 || !told.untaken.is_empty() { (again(frame, form, list, name, told.left > 0)) }
+        @if !told.untaken.is_empty() { (untaken(frame, &told.untaken)) }
+        p { a href=(frame.to("upload")) { "Upload another list" } }
+    };
+    Ok(frame.page("Upload a list", &body))
+}
+
+/// The same form, to go on, or to mend what was not taken.
+fn again(frame: &Frame, form: &Form, list: &str, name: &str, is_cut_off: bool) -> Markup {
+    let kept = form
+        .all()
+        .filter(|(field, _)| !["csrf", "list", "name", "step"].contains(field));
+    html! {
+        form method="post" enctype="multipart/form-data" {
+            (frame.first_token())
+            @for (field, value) in kept { input type="hidden" name=(field) value=(value); }
+            input type="hidden" name="name" value=(name);
+            details.card {
+                summary { "The list" }
+                label.hidden for="list" { "The list" }
+                textarea #list name="list" rows="12" spellcheck="false" { "\n" (list) }
+            }
+            p.buttons {
+                @if is_cut_off { button.strong name="step" value="enqueue" { "Go on" } }
+                button name="step" value="look" { "Mend the list, and look again" }
+            }
+        }
+    }
+}
