@@ -11,6 +11,7 @@
 #[expect(dead_code, reason = "shared with tests/it, which needs more of it")]
 mod database;
 mod hostile;
+mod lively;
 mod server;
 
 use std::{path::Path, process::Command};
@@ -57,4 +58,14 @@ async fn the_page_in_a_browser() {
     let mut args = vec!["--test", "--test-concurrency=1", "--test-reporter=spec"];
     args.extend(chosen.split_whitespace());
     node(&args, &stage);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium: scripts/screenshots installs it and runs this"]
+async fn pictures() {
+    let db = TestDb::new().await;
+    let (seen, _alive) = lively::arrange(&db).await;
+    // Nobody dials: nothing changes between two pictures.
+    let server = Server::start(&db, &["api"], &[]).await;
+    node(&["pictures.mjs"], &stage(&db, &server, seen).await);
 }
