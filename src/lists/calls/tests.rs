@@ -367,7 +367,11 @@ fn a_header_is_refused_with_what_is_wrong() {
         ("", true, "the file is empty"),
         ("[{\"to\":1}]", true, "one JSON array"),
     ] {
-        let rules = if script { with_script() } else { rules() };
+        let rules = if script {
+            with_script()
+        } else {
+            Rules::default()
+        };
         let refusal = refusal(header, &rules);
         assert!(refusal.contains(words), "{header}: {refusal}");
     }
