@@ -136,7 +136,7 @@ async fn a_fault_of_ours_is_logged_once_with_its_cause_and_the_request_id() {
     world.get("/nowhere").await;
     let text = log.text();
     let errors: Vec<_> = text.lines().filter(|line| line.contains("ERROR")).collect();
-    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert_eq!(errors.len(), 2, "{}: {errors:#?}", failed.text);
     assert!(
         errors[0].contains("pgdial.calls") && errors[0].contains(failed.header("x-request-id")),
         "{errors:#?}"
