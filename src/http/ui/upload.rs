@@ -24,6 +24,7 @@ use super::{
     form::{Form, Uploaded},
     frame::Frame,
     parts::{count, figure, section, table, text},
+    told,
 };
 use crate::{
     domain::Region,
@@ -88,7 +89,7 @@ pub(in crate::http) async fn upload(frame: Frame, uploaded: Uploaded) -> Result<
     match read {
         Ok(rows) if form.get("step") == Some("enqueue") => {
             let told = enqueue(&frame, rows).await?;
-            report(&frame, &form, &list, &rules, &told)
+            Ok(report(&frame, &form, &list, &rules, &told))
         }
         read => preview(&frame, &form, &list, &rules, read).await,
     }
@@ -234,9 +235,8 @@ async fn first(frame: &Frame, form: &Form, problem: Option<&str>) -> Result<Resp
 }
 
 async fn refused(frame: &Frame, form: &Form, problem: &Problem) -> Result<Response, Problem> {
-    let mut response = first(frame, form, Some(problem.detail())).await?;
-    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    Ok(response)
+    let response = first(frame, form, Some(problem.detail())).await?;
+    Ok(told(response, StatusCode::UNPROCESSABLE_ENTITY))
 }
 
 /// What holds for all rows.
@@ -312,7 +312,7 @@ async fn preview(
         @if let Ok(contents) = &read {
             p.lead {
                 strong { (count(ready)) } " of " (count(size(&contents.rows))) " rows can be enqueued. "
-                span.soft { "Read as " (contents.about) ". Nothing is enqueued yet." }
+                span.soft { "The list is " (contents.about) ". Nothing is enqueued yet." }
             }
         }
         form method="post" enctype="multipart/form-data" {
@@ -334,11 +334,11 @@ async fn preview(
         }
         @if !refusals.is_empty() { (untaken(frame, &refusals)) }
     };
-    let mut response = frame.page("Upload a list", &body);
-    if read.is_err() {
-        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    }
-    Ok(response)
+    let response = frame.page("Upload a list", &body);
+    Ok(match read {
+        Ok(_) => response,
+        Err(_) => told(response, StatusCode::UNPROCESSABLE_ENTITY),
+    })
 }
 
 fn size<T>(list: &[T]) -> i64 {
@@ -363,9 +363,11 @@ fn columns(frame: &Frame, headed: &Headed, form: &Form) -> Markup {
             vec![
                 html! { (text(&column.name)) input type="hidden" name=(name_field) value=(column.name); },
                 html! {
-                    @for (at, sample) in column.samples.iter().enumerate() {
-                        @if at > 0 { span.soft { " · " } }
-                        (text(&frame.see_text(sample)))
+                    div {
+                        @for (at, sample) in column.samples.iter().enumerate() {
+                            @if at > 0 { span.soft { " · " } }
+                            (text(&frame.see_text(sample)))
+                        }
                     }
                 },
                 html! {
@@ -515,13 +517,7 @@ impl Told {
     }
 }
 
-fn report(
-    frame: &Frame,
-    form: &Form,
-    list: &str,
-    rules: &Rules,
-    told: &Told,
-) -> Result<Response, Problem> {
+fn report(frame: &Frame, form: &Form, list: &str, rules: &Rules, told: &Told) -> Response {
     let name = rules.key_prefix.as_deref().unwrap_or_default();
     let body = html! {
         h1 { "List " (text(name)) }
@@ -545,7 +541,7 @@ fn report(
         @if !told.untaken.is_empty() { (untaken(frame, &told.untaken)) }
         p { a href=(frame.to("upload")) { "Upload another list" } }
     };
-    Ok(frame.page("Upload a list", &body))
+    frame.page("Upload a list", &body)
 }
 
 /// The same form, to go on, or to mend what was not taken.
