@@ -96,6 +96,29 @@ fn the_whole_screen() {
     );
 }
 
+/// Nothing runs into its neighbour, and what one chooses is whole.
+#[test]
+fn sixty_columns_have_room_for_what_matters() {
+    let picture = picture(&top(), 60, 24);
+    for words in [
+        "default",
+        "spring",
+        "10000+",
+        "breaker open",
+        "talking",
+        "late 1m01s",
+        "p95",
+    ] {
+        assert!(picture.contains(words), "{words} in\n{picture}");
+    }
+    assert!(!picture.contains("dial-1:77"), "{picture}");
+    let header = picture
+        .lines()
+        .find(|line| line.contains("because"))
+        .unwrap();
+    assert!(header.contains("in flight room  because"), "{header}");
+}
+
 #[test]
 fn any_size_of_terminal_is_drawn() {
     let top = top();

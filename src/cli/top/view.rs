@@ -18,6 +18,8 @@ use crate::{
     },
 };
 
+/// Columns of a terminal from which on everything has room.
+const WIDE: u16 = 80;
 const KEYS: &str = "q quit  tab campaigns/trunks  ↑↓ choose  p pause  r resume";
 /// Limit up to which the board counts waiting calls; above it the real number is higher.
 const COUNTED: i64 = 10_000;
@@ -29,17 +31,29 @@ pub(super) fn draw(top: &Top, frame: &mut Frame<'_>) {
     let Some(board) = &top.board else { return };
     let lanes = board.campaigns.len().max(board.trunks.len());
     let lanes = u16::try_from(lanes).unwrap_or(u16::MAX).clamp(1, 10) + 2;
+    let area = frame.area();
+    let is_narrow = area.width < WIDE;
+    // Side by side, or one below the other.
+    let (middle, last) = if is_narrow {
+        (2 * lanes.min(5), 5)
+    } else {
+        (lanes, 8)
+    };
     let rows = Layout::vertical([
         Constraint::Length(2),
-        Constraint::Length(lanes),
+        Constraint::Length(middle),
         Constraint::Min(4),
-        Constraint::Length(8),
+        Constraint::Length(last),
         Constraint::Length(1),
     ]);
-    let [head, middle, live, last, foot] = rows.areas(frame.area());
+    let [head, middle, live, last, foot] = rows.areas(area);
     draw_head(top, board, frame, head);
-    let columns = Layout::horizontal([Constraint::Percentage(58), Constraint::Percentage(42)]);
-    let [campaigns, trunks] = columns.areas(middle);
+    let halves = if is_narrow {
+        Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)])
+    } else {
+        Layout::horizontal([Constraint::Percentage(58), Constraint::Percentage(42)])
+    };
+    let [campaigns, trunks] = halves.areas(middle);
     draw_campaigns(top, board, frame, campaigns);
     draw_trunks(top, board, frame, trunks);
     draw_live(top, board, frame, live);
@@ -56,14 +70,15 @@ fn draw_head(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
         board.in_flight
     );
     let percentile = |per_cent| top.pickup(per_cent).map_or_else(|| "-".to_owned(), short);
-    let second = format!(
-        "last {WINDOW_SECONDS} s: {:.1}/s enqueued  {:.1}/s dialed  {:.1}/s ended   pickup p50 {} p95 {}",
-        rates.enqueued,
-        rates.dialed,
-        rates.ended,
-        percentile(50),
-        percentile(95)
-    );
+    let (enqueued, dialed, ended) = (rates.enqueued, rates.dialed, rates.ended);
+    let (p50, p95) = (percentile(50), percentile(95));
+    let second = if area.width < WIDE {
+        format!("a second: {enqueued:.1} in  {dialed:.1} dialed  {ended:.1} out   p95 {p95}")
+    } else {
+        format!(
+            "last {WINDOW_SECONDS} s: {enqueued:.1}/s enqueued  {dialed:.1}/s dialed  {ended:.1}/s ended   pickup p50 {p50} p95 {p95}"
+        )
+    };
     let held = top.heartbeat.lag_ms.filter(|ms| *ms >= WITHHELD).map(|ms| {
         let holder = top.heartbeat.held_by.clone().unwrap_or_default();
         let name = printable(&holder.application_name.unwrap_or_default());
@@ -220,29 +235,33 @@ fn draw_live(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
             _ => None,
         };
         let worker = call.worker.as_deref().unwrap_or("gone");
-        Row::new([
+        let mut cells = vec![
             number(top, Some(&call.to)),
             printable(&call.campaign),
-            printable(&call.trunk),
             state.to_owned(),
             short(now - call.claimed_at),
             left(call.deadline_at, now),
-            printable(worker),
-        ])
-        .style(colored(top, color))
+        ];
+        if area.width >= WIDE {
+            cells.insert(2, printable(&call.trunk));
+            cells.push(printable(worker));
+        }
+        Row::new(cells).style(colored(top, color))
     };
-    let widths = [
+    let mut widths = vec![
         Constraint::Length(16),
-        Constraint::Fill(1),
         Constraint::Fill(1),
         Constraint::Length(10),
         Constraint::Length(7),
         Constraint::Length(12),
-        Constraint::Fill(1),
     ];
-    let header = [
-        "number", "campaign", "trunk", "state", "age", "deadline", "worker",
-    ];
+    let mut header = vec!["number", "campaign", "state", "age", "deadline"];
+    if area.width >= WIDE {
+        widths.insert(2, Constraint::Fill(1));
+        widths.push(Constraint::Fill(1));
+        header.insert(2, "trunk");
+        header.push("worker");
+    }
     let shown = board.live.iter().take(usize::from(area.height)).map(row);
     let title = format!("in flight: {} ", board.in_flight);
     draw_table(
