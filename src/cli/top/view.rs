@@ -6,21 +6,18 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::{Line, Span},
-    widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState},
+    widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState, Wrap},
 };
 
-use super::state::{Top, WINDOW_SECONDS, printable};
+use super::state::{Asked, Pane, Top, WINDOW_SECONDS, printable};
 use crate::{
     domain::{CallState, Phone},
-    flow::{
-        board::{Board, CampaignLane, LiveCall, TrunkLane},
-        lanes::LaneKind,
-    },
+    flow::board::{Board, CampaignLane, LiveCall, TrunkLane},
 };
 
 /// Columns of a terminal from which on everything has room.
 const WIDE: u16 = 80;
-const KEYS: &str = "q quit  tab campaigns/trunks  ↑↓ choose  p pause  r resume";
+const KEYS: &str = "q quit  tab lists  ↑↓ choose  p pause  r resume  enter open call  c cancel";
 /// Limit up to which the board counts waiting calls; above it the real number is higher.
 const COUNTED: i64 = 10_000;
 /// Events withheld longer than this, in milliseconds, are worth a message.
@@ -57,7 +54,11 @@ pub(super) fn draw(top: &Top, frame: &mut Frame<'_>) {
     draw_campaigns(top, board, frame, campaigns);
     draw_trunks(top, board, frame, trunks);
     draw_live(top, board, frame, live);
-    draw_last(top, frame, last);
+    if top.opened.is_empty() {
+        draw_last(top, frame, last);
+    } else {
+        draw_opened(top, frame, last);
+    }
     draw_foot(top, frame, foot);
 }
 
@@ -157,11 +158,11 @@ fn draw_campaigns(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
     ];
     let header = ["campaign", "waiting", "in flight", "room", "because"];
     let rows = board.campaigns.iter().map(row).collect();
-    let chosen = (!top.trunks_chosen).then(|| top.line(false));
+    let chosen = top.selected(Pane::Campaigns);
     draw_table(
         frame,
         area,
-        block("campaigns ", !top.trunks_chosen),
+        block("campaigns ", chosen.is_some()),
         &header,
         &widths,
         rows,
@@ -187,11 +188,11 @@ fn draw_trunks(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
     ];
     let header = ["trunk", "slots", "because"];
     let rows = board.trunks.iter().map(row).collect();
-    let chosen = top.trunks_chosen.then(|| top.line(true));
+    let chosen = top.selected(Pane::Trunks);
     draw_table(
         frame,
         area,
-        block("trunks ", top.trunks_chosen),
+        block("trunks ", chosen.is_some()),
         &header,
         &widths,
         rows,
@@ -262,16 +263,16 @@ fn draw_live(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
         header.insert(2, "trunk");
         header.push("worker");
     }
-    let shown = board.live.iter().take(usize::from(area.height)).map(row);
+    let chosen = top.selected(Pane::Calls);
     let title = format!("in flight: {} ", board.in_flight);
     draw_table(
         frame,
         area,
-        block(&title, false),
+        block(&title, chosen.is_some()),
         &header,
         &widths,
-        shown.collect(),
-        None,
+        board.live.iter().map(row).collect(),
+        chosen,
     );
 }
 
@@ -304,17 +305,26 @@ fn draw_last(top: &Top, frame: &mut Frame<'_>, area: Rect) {
     );
 }
 
+/// The opened call, in place of the last events.
+fn draw_opened(top: &Top, frame: &mut Frame<'_>, area: Rect) {
+    let lines = top.opened.iter().map(|line| Line::raw(printable(line)));
+    let words = Paragraph::new(lines.collect::<Vec<_>>())
+        .wrap(Wrap { trim: true })
+        .block(block("call (esc: close) ", true));
+    frame.render_widget(words, area);
+}
+
 fn draw_foot(top: &Top, frame: &mut Frame<'_>, area: Rect) {
     let text = match &top.asking {
         Some(asking) => {
-            let lane = match asking.kind {
-                LaneKind::Campaign => "campaign",
-                LaneKind::Trunk => "trunk",
+            let what = match &asking.what {
+                Asked::Pause(kind, name) => format!("pause {kind} {name}"),
+                Asked::Resume(kind, name) => format!("resume {kind} {name}"),
+                Asked::Cancel(id) => format!("cancel {id}"),
             };
-            let verb = if asking.resume { "resume" } else { "pause" };
             format!(
-                "{verb} {lane} {}, because (enter: do it, esc: do not): {}_",
-                asking.name, asking.why
+                "{what}, because (enter: do it, esc: do not): {}_",
+                asking.why
             )
         }
         None if top.words.is_empty() => KEYS.to_owned(),
