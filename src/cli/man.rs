@@ -99,16 +99,15 @@ fn page(command: &Command) -> Result<String, Failure> {
     // Writing to a `String` cannot fail.
     let _infallible = write!(text, "{}", roff.render());
     let lines = text.lines().map(str::trim_end);
-    Ok(lines.map(|line| format!("{line}\n")).collect())
+    Ok(lines.collect::<Vec<_>>().join("\n") + "\n")
 }
 
-/// Day of a reproducible build, else today.
-fn date() -> String {
-    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
-    let epoch = epoch.and_then(|seconds| seconds.parse().ok());
-    let at = epoch.and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
-    let at = at.unwrap_or_else(chrono::Utc::now);
-    at.format("%Y-%m-%d").to_string()
+/// Day of the release, as the changelog has it.
+fn date() -> &'static str {
+    let mut headings = include_str!("../../CHANGELOG.md").lines();
+    let release = concat!("## [", env!("CARGO_PKG_VERSION"), "] - ");
+    let day = headings.find_map(|line| line.strip_prefix(release));
+    day.unwrap_or("unreleased")
 }
 
 #[cfg(test)]
