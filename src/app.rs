@@ -285,7 +285,7 @@ async fn start_worker_until(
         dialer,
         settings.keep_finished,
     );
-    tracing::info!(worker.id = %worker.id, worker.permits = worker.permits, worker.trunks = ?worker.trunks, "working");
+    tracing::info!(worker.id = %worker.id, worker.permits = worker.permits, worker.trunks = worker.trunks.join(","), "working");
 
     let listener = calls.clone();
     let listener_stop = stop.clone();

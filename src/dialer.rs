@@ -292,7 +292,7 @@ impl Dialer {
     /// much faster than responses, or leases run out.
     fn say_stale(dial: Reference, stale: bool) {
         if stale {
-            tracing::info!(call.id = %dial.call, call.claim_no = dial.claim_no, "stale: a webhook or the sweep was faster");
+            tracing::debug!(call.id = %dial.call, call.claim_no = dial.claim_no, "stale: a webhook or the sweep was faster");
         }
     }
 

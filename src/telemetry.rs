@@ -22,7 +22,11 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
         LogFormat::Text => registry
             .with(lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())))
             .try_init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Json => {
+            // The innermost span is the last of `spans`.
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            registry.with(lines).try_init()
+        }
     };
     if let Err(error) = started {
         tracing::debug!(%error, "logging was already started");

@@ -43,7 +43,7 @@ declare
         'events_after', 'events_horizon', 'events_withheld_ms', 'newest_event', 'event_place', 'event_filter', 'trunk_of_claim', 'dialled',
         'write_event_cursor', 'read_event_cursor', 'events_at', 'event_named', 'from_hex',
         -- Of deliveries.
-        'delivery_id', 'delivered_event', 'event_kinds', 'undelivered_since',
+        'delivery_id', 'delivered_event', 'event_kinds', 'why_reasons', 'undelivered_since',
         -- Of failures.
         'error_words'];
     -- With the owner's rights, except wake, which touches no row.

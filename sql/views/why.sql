@@ -699,3 +699,18 @@ begin
         from regexp_matches(p_words, '(.*?)([[:xdigit:]]{8}-(?:[[:xdigit:]]{4}-){3}[[:xdigit:]]{12}|$)', 'g')
              with ordinality m (parts, n));
 end $$;
+
+-- why_reasons: every reason that why knows, in the order in which they must change.
+--   select pgdial.why_reasons();
+create or replace function pgdial.why_reasons() returns text[]
+language sql immutable parallel safe
+as $$
+    select array['suppressed', 'expired', 'no_campaign', 'campaign_over', 'consent_missing', 'consent_expired',
+        'cluster_changed', 'trunk_paused', 'campaign_paused', 'campaign_not_started', 'trunk_held', 'caller_ids_spent',
+        'scheduled', 'retry_due', 'contact_limit', 'cooldown', 'held_back', 'unclaimable', 'locked',
+        'zone_unknown', 'calendar_ended', 'holiday', 'outside_hours',
+        'no_worker', 'gate_held', 'breaker', 'provider_full', 'suspect', 'number_taken', 'twin',
+        'trunk_full', 'campaign_full', 'on_trial', 'pacing', 'no_permit', 'in_line', 'in_turn', 'next',
+        'dialing', 'unresolved', 'in_call', 'cancel_requested', 'other_account',
+        'completed', 'failed', 'canceled', 'held']
+$$;

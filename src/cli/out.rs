@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -112,15 +112,33 @@ impl Out {
         self.data.as_mut()
     }
 
-    /// Writes a table under a bold header in capitals.
+    /// Writes a table under a bold header in capitals. On a narrow terminal sentences wrap and the last columns are left
+    /// out; words, such as ids, are never broken, because people copy them.
     pub fn table(&mut self, header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+        let columns = Columns::of(header, &rows);
+        let shown = self
+            .style
+            .width
+            .map_or(header.len(), |width| columns.within(width));
         let mut table = self.bare_table();
         let bold = |name: &&str| Cell::new(name.to_uppercase()).add_attribute(Attribute::Bold);
-        table.set_header(header.iter().map(bold));
+        table.set_header(header.iter().take(shown).map(bold));
         for row in rows {
-            table.add_row(row.iter().map(|text| cell(text)));
+            table.add_row(row.iter().take(shown).map(|text| cell(text)));
         }
-        self.lines_of(&table)
+        for (index, column) in columns.0.iter().take(shown).enumerate() {
+            if let Some(column) = table.column_mut(index).filter(|_| !column.wraps) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        self.lines_of(&table)?;
+        if shown < header.len() {
+            let left_out = header.get(shown..).unwrap_or_default().join(", ");
+            self.note(format!(
+                "left out for want of room: {left_out}; --json has them"
+            ));
+        }
+        Ok(())
     }
 
     /// Writes names and values below each other, leaving out those without a value.
@@ -169,6 +187,55 @@ impl Out {
     pub fn phones(&self, numbers: &[String]) -> String {
         let numbers = numbers.iter().map(|number| self.phone(number));
         numbers.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// How much room the columns of a table need.
+struct Columns(Vec<Column>);
+
+struct Column {
+    /// Characters that it needs.
+    least: usize,
+    /// Whether it holds sentences, which may be broken.
+    wraps: bool,
+}
+
+/// Characters from which on a cell with spaces is a sentence.
+const SENTENCE: usize = 24;
+/// Blanks around a cell.
+const PADDING: usize = 2;
+
+impl Columns {
+    fn of(header: &[&str], rows: &[Vec<String>]) -> Self {
+        let column = |(index, name): (usize, &&str)| {
+            let cells = rows.iter().filter_map(|row| row.get(index));
+            let lines = cells.flat_map(|cell| cell.split('\n'));
+            let mut column = Column {
+                least: name.chars().count(),
+                wraps: false,
+            };
+            for line in lines {
+                let length = line.chars().count();
+                if length > SENTENCE && line.contains(' ') {
+                    column.wraps = true;
+                    column.least = column.least.max(SENTENCE);
+                } else {
+                    column.least = column.least.max(length);
+                }
+            }
+            column
+        };
+        Self(header.iter().enumerate().map(column).collect())
+    }
+
+    /// How many of them, from the first on, this width has room for.
+    fn within(&self, width: u16) -> usize {
+        let mut used = 0_usize;
+        let fits = |column: &&Column| {
+            used = used.saturating_add(column.least).saturating_add(PADDING);
+            used <= usize::from(width)
+        };
+        self.0.iter().take_while(fits).count().max(1)
     }
 }
 
@@ -267,6 +334,33 @@ mod tests {
             data.lines().count() > 2 && data.lines().all(|line| line.len() <= 30),
             "{data}"
         );
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_fewer_columns_and_whole_ids() {
+        let id = "0197f5e0-0000-7000-8000-000000000001";
+        let words = "a sentence that is broken into several lines where there is no room";
+        for (width, shown) in [(30, 1), (60, 2), (80, 3), (200, 3)] {
+            let mut narrow = Captured::new(Style {
+                width: Some(width),
+                ..Style::default()
+            });
+            let row = [id, "waiting", words].map(ToOwned::to_owned).to_vec();
+            narrow
+                .out
+                .table(&["call", "state", "because"], vec![row])
+                .unwrap();
+            let data = narrow.data();
+            assert!(data.contains(id), "{data}");
+            let header = data.lines().next().unwrap();
+            assert_eq!(header.split_whitespace().count(), shown, "{width}: {data}");
+            assert_eq!(narrow.words().contains("left out"), shown < 3, "{width}");
+            let longest = data.lines().map(str::len).max();
+            assert!(
+                width == 30 || longest <= Some(width.into()),
+                "{width}: {data}"
+            );
+        }
     }
 
     #[test]

@@ -11,8 +11,10 @@ use ratatui::DefaultTerminal;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Exit, Failure, Out, out::Numbers};
+use crate::domain::CallId;
 use crate::flow::{
     Queue,
+    cancel::Canceled,
     events::{Event, EventError, Subscription},
     lanes::{ChangeError, LaneKind},
 };
@@ -80,6 +82,7 @@ async fn follow(
                 match top.press(&key) {
                     Act::Quit => return Ok(()),
                     Act::Nothing => {}
+                    Act::Open(id) => top.opened = opened(id, calls).await,
                     act => top.say(change(act, calls, by).await),
                 }
             }
@@ -111,7 +114,7 @@ fn see_all(top: &mut Top, first: &Event, events: &mut Subscription) {
     }
 }
 
-/// Pauses or resumes, and returns the result in words.
+/// Pauses, resumes or cancels, and returns the result in words.
 async fn change(act: Act, calls: &Queue, by: &str) -> String {
     let (kind, name, done) = match act {
         Act::Pause(kind, name, why) => {
@@ -127,7 +130,16 @@ async fn change(act: Act, calls: &Queue, by: &str) -> String {
             let done = calls.resume(kind, &name, by, why.as_deref()).await;
             (kind, name, done.map(|found| (found, "dialling again")))
         }
-        Act::Quit | Act::Nothing => return String::new(),
+        Act::Cancel(id, why) => {
+            return match calls.cancel(id, by, why.as_deref()).await {
+                Ok(Canceled::Canceled) => format!("{id} is canceled"),
+                Ok(Canceled::Requested) => format!("the provider is asked to end {id}"),
+                Ok(Canceled::AlreadyOver) => format!("{id} was over already"),
+                Ok(Canceled::NotFound) => format!("there is no call {id} any more"),
+                Err(error) => format!("{id} was not canceled: {error}"),
+            };
+        }
+        Act::Open(_) | Act::Quit | Act::Nothing => return String::new(),
     };
     let lane = match kind {
         LaneKind::Campaign => "campaign",
@@ -137,6 +149,18 @@ async fn change(act: Act, calls: &Queue, by: &str) -> String {
         Ok((true, word)) => format!("{lane} {name} is {word}"),
         Ok((false, _)) => format!("there is no {lane} {name} any more"),
         Err(error) => format!("{lane} {name} was not changed: {error}"),
+    }
+}
+
+/// A call and why it is where it is, in lines.
+async fn opened(id: CallId, calls: &Queue) -> Vec<String> {
+    match calls.why(id).await {
+        Ok(reasons) if reasons.is_empty() => vec![format!("there is no call {id} any more")],
+        Ok(reasons) => {
+            let reasons = reasons.into_iter().map(|reason| reason.message);
+            std::iter::once(id.to_string()).chain(reasons).collect()
+        }
+        Err(error) => vec![format!("{id} cannot be read: {error}")],
     }
 }
 

@@ -36,7 +36,10 @@ use uuid::Uuid;
 
 pub use self::subscription::{Follow, Handlers, Subscription};
 pub(super) use self::tail::Tail;
-use super::{Error, Queue, view::Detail};
+use super::{
+    Error, Queue,
+    view::{Detail, EventKind},
+};
 use crate::{
     db::Pool,
     domain::{CallId, CallState, Phone},
@@ -157,8 +160,8 @@ pub struct Event {
     pub cursor: EventCursor,
     /// When it happened, by the database's clock.
     pub at: DateTime<Utc>,
-    /// What happened: `waiting`, `active`, `in_call`, `retried`, `completed`, `failed`, ...
-    #[schema(example = "completed")]
+    /// What happened.
+    #[schema(value_type = EventKind)]
     pub kind: String,
     /// Id of the call.
     pub call_id: CallId,

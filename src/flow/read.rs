@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Queue,
-    view::{Call, Evidence, Stats, Worker},
+    view::{Call, Evidence, Stats, WhyReason, Worker},
 };
 use crate::{
     db::pool::{ANSWER, answered},
@@ -24,9 +24,8 @@ const MOST_CAMPAIGNS: i64 = 200;
 /// A reason why a call is not being dialed, or what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
-    /// Stable code: `trunk_paused`, `number_taken`, `no_worker`, ...; `in_line` behind other calls, `in_turn`
-    /// if only the claim can tell, or `next`.
-    #[schema(example = "trunk_paused")]
+    /// Stable code; `in_line` behind other calls, `in_turn` if only the claim can tell, or `next`.
+    #[schema(value_type = WhyReason)]
     pub reason: String,
     /// Explanation in one sentence.
     #[schema(example = "the trunk is paused")]

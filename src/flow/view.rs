@@ -28,6 +28,9 @@ mod stats;
 
 mod webhook;
 
+// Lists of words for the OpenAPI document.
+mod words;
+
 pub use call::{Attempt, Call, CallEvent, CallSummary};
 pub use caller_id::CallerId;
 pub use contact_limit::ContactLimit;
@@ -48,6 +51,7 @@ pub use lane::{
 pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
+pub use words::{EventKind, WhyReason};
 
 /// A worker process.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -121,7 +121,10 @@ mod tests {
                 .read_to_end(&mut text)
                 .unwrap();
             let digest = Sha256::digest(&text);
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = digest.iter().fold(String::new(), |mut hex, byte| {
+                write!(hex, "{byte:02x}").unwrap();
+                hex
+            });
             assert!(
                 sums.contains(&format!("{digest}  {}\n", file.name)),
                 "{}",

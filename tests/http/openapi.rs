@@ -323,3 +323,21 @@ async fn the_page_and_its_files_are_here_under_a_strict_policy() {
     }
     assert_eq!(world.get("/docs/nothing").await.status, 404);
 }
+
+#[tokio::test]
+async fn the_document_lists_the_words_that_the_database_has() {
+    let world = World::new().await;
+    let document = world.get("/openapi.json").await.body;
+    let schemas = &document["components"]["schemas"];
+    for (schema, function) in [("EventKind", "event_kinds"), ("WhyReason", "why_reasons")] {
+        let words = &schemas[schema]["enum"];
+        assert!(words.as_array().unwrap().len() > 20, "{words}");
+        let same = format!("select (to_jsonb(pgdial.{function}()) = '{words}')::int::bigint");
+        assert_eq!(world.number(&same).await, 1, "{schema}");
+    }
+    let kind = &schemas["Event"]["properties"]["kind"];
+    assert!(
+        kind.to_string().contains("#/components/schemas/EventKind"),
+        "{kind}"
+    );
+}

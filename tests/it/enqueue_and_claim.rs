@@ -1,9 +1,12 @@
 //! enqueue_and_claim: what a worker that rests does with the requests of its own process. They are enqueued whatever
 //! becomes of the claim, and a lost reply rings nobody twice and loses nobody.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{TestDb, ask, eventually, number, processes::Machine, run, wire::Wire};
+use crate::{
+    processes::SHORT,
+    support::{TestDb, ask, eventually, number, processes::Machine, run, wire::Wire},
+};
 
 /// The verb for one request to this number.
 fn verb(to: &str) -> String {
@@ -61,14 +64,16 @@ async fn each_request_has_its_own_verdict() {
     assert_eq!(verdicts, "enqueued invalid, none");
 }
 
-async fn post(machine: &Machine, n: usize) -> u16 {
+/// Asks for a call to this number; none if there was no answer.
+async fn ask_for(machine: &Machine, n: usize) -> Option<u16> {
     let call = json!({ "to": number(n), "scriptId": "s", "idempotencyKey": n.to_string() });
     let url = format!("http://{}/api/v1/calls", machine.api);
     let sent = reqwest::Client::new().post(url).json(&call).send().await;
-    let answer = sent.unwrap();
-    let status = answer.status().as_u16();
-    drop(answer.json::<Value>().await.unwrap());
-    status
+    Some(sent.ok()?.status().as_u16())
+}
+
+async fn post(machine: &Machine, n: usize) -> u16 {
+    ask_for(machine, n).await.unwrap()
 }
 
 /// The worker may do something else just then, but not always.
@@ -116,5 +121,39 @@ async fn a_lost_reply_rings_nobody_twice_and_loses_nobody() {
     let lost = "select count(*) from pgdial.call_events where kind = 'deferred'";
     assert_eq!(machine.db.number(lost).await, 1);
     assert_eq!(machine.rings_begun(), asked);
+    machine.judge(30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_loses_no_request_and_rings_nobody_twice() {
+    const CALLS: usize = 24;
+    let machine = Machine::new().await;
+    machine.db.sql(SHORT).await;
+    let _provider = machine
+        .start_provider(&["--ring", "0s", "--talk", "0s"])
+        .await;
+    let mut serve = machine.start_serve().await;
+    for n in 0..CALLS {
+        if n % 4 == 3 {
+            let (_, taken) = tokio::join!(async { serve.kill() }, ask_for(&machine, n));
+            serve = machine.start_serve().await;
+            if taken == Some(201) {
+                continue;
+            }
+        }
+        let status = post(&machine, n).await;
+        assert!(status == 201 || status == 200, "{status}");
+    }
+    eventually("every ring has ended", || async {
+        let begun = machine.rings_begun();
+        let waiting = "select count(*) from pgdial.calls where state = 'waiting'";
+        begun == machine.rings_ended() && machine.db.number(waiting).await == 0
+    })
+    .await;
+    // Dials whose result was not recorded end by their leases and deadlines.
+    machine.db.forward("3 minutes").await;
+    machine.until_all_over().await;
+    let calls = "select count(*) from pgdial.calls";
+    assert_eq!(machine.db.number(calls).await, 24);
     machine.judge(30);
 }

@@ -7,7 +7,7 @@ use crate::support::{eventually, number, processes::Machine, run};
 const QUICK: [&str; 4] = ["--ring", "50ms..100ms", "--talk", "100ms..400ms"];
 
 /// A campaign whose retries come within seconds and whose calls last at most 10 s.
-const SHORT: &str = "update pgdial.campaigns set busy_base = '1 second', no_answer_base = '1 second', \
+pub(crate) const SHORT: &str = "update pgdial.campaigns set busy_base = '1 second', no_answer_base = '1 second', \
      fault_base = '1 second', ring_timeout = '5 seconds', max_duration = '10 seconds'";
 
 async fn post(machine: &Machine, requests: &serde_json::Value) {

@@ -293,3 +293,54 @@ async fn numbers_are_masked_and_ids_are_not() {
         assert_eq!(masked, shown);
     }
 }
+
+/// The list that the OpenAPI document has. What `why` can say otherwise comes from `lanes` and from the hours.
+#[tokio::test]
+async fn every_reason_is_in_the_list_of_reasons() {
+    let db = TestDb::new().await;
+    let (known,): (Vec<String>,) = sqlx::query_as("select pgdial.why_reasons()")
+        .fetch_one(&db.pool)
+        .await
+        .unwrap();
+    let is_word =
+        |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let mut said: Vec<&str> = Vec::new();
+    let why = include_str!("../../sql/views/why.sql");
+    for line in why.lines() {
+        let line = line.trim_start();
+        let code = line
+            .strip_prefix("select ")
+            .and_then(|rest| rest.split_once(", '"));
+        if let Some((ord, rest)) = code.filter(|(ord, _)| ord.parse::<u8>().is_ok()) {
+            said.extend(
+                rest.split('\'')
+                    .next()
+                    .filter(is_word)
+                    .filter(|_| !ord.is_empty()),
+            );
+        }
+        let named = line.strip_prefix("reason := '");
+        said.extend(named.and_then(|rest| rest.split('\'').next()));
+    }
+    assert!(said.len() > 15, "{said:?}");
+    let lanes = include_str!("../../sql/rules/lanes.sql");
+    let reasons = lanes
+        .lines()
+        .filter(|line| line.trim_start().starts_with("case when"));
+    said.extend(
+        reasons
+            .filter_map(|line| line.rsplit("then '").next()?.split('\'').next())
+            .filter(is_word),
+    );
+    let documented = include_str!("../../docs/OPERATIONS.md");
+    let table = documented
+        .lines()
+        .skip_while(|line| !line.starts_with("| first reason"));
+    for row in table.skip(2).take_while(|line| line.starts_with('|')) {
+        let first = row.split('|').nth(1).unwrap_or_default();
+        said.extend(first.split('`').filter(is_word));
+    }
+    for word in said {
+        assert!(known.iter().any(|reason| reason == word), "{word}");
+    }
+}

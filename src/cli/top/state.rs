@@ -31,25 +31,41 @@ pub(super) enum Act {
     Pause(LaneKind, String, String),
     /// With the reason, if one was typed.
     Resume(LaneKind, String, Option<String>),
+    /// Show why the call is where it is.
+    Open(CallId),
+    /// With the reason, if one was typed.
+    Cancel(CallId, Option<String>),
 }
 
-/// The prompt at the bottom of the screen: for the reason to pause or resume a lane.
+/// The list that keys act on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Pane {
+    #[default]
+    Campaigns,
+    Trunks,
+    Calls,
+}
+
+/// What a reason is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Pause(LaneKind, String),
+    Resume(LaneKind, String),
+    Cancel(CallId),
+}
+
+/// The prompt at the bottom of the screen: for the reason of an act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asking {
-    pub(super) kind: LaneKind,
-    pub(super) name: String,
-    /// Resume, which needs no reason; otherwise pause.
-    pub(super) resume: bool,
+    pub(super) what: Asked,
     /// As typed so far.
     pub(super) why: String,
 }
 
 impl Asking {
-    fn of((kind, name, resume): (LaneKind, String, bool)) -> Self {
+    const fn of(what: Asked) -> Self {
         Self {
-            kind,
-            name,
-            resume,
+            what,
             why: String::new(),
         }
     }
@@ -89,8 +105,10 @@ pub(super) struct Top {
     pub(super) last: VecDeque<Seen>,
     pub(super) asking: Option<Asking>,
     pub(super) words: String,
-    pub(super) trunks_chosen: bool,
-    chosen: [usize; 2],
+    /// A call that was opened, in lines; empty: none is.
+    pub(super) opened: Vec<String>,
+    pub(super) pane: Pane,
+    chosen: [usize; 3],
     counted: VecDeque<(DateTime<Utc>, Counted)>,
     due: HashMap<CallId, DateTime<Utc>>,
     pickups: VecDeque<TimeDelta>,
@@ -197,31 +215,51 @@ impl Top {
         pickups.get(at).copied()
     }
 
-    /// Index of the selected line in the list.
-    pub(super) const fn line(&self, of_trunks: bool) -> usize {
-        let [campaign, trunk] = self.chosen;
-        if of_trunks { trunk } else { campaign }
+    /// Index of the selected line in a list.
+    pub(super) const fn line(&self, of: Pane) -> usize {
+        let [campaign, trunk, call] = self.chosen;
+        match of {
+            Pane::Campaigns => campaign,
+            Pane::Trunks => trunk,
+            Pane::Calls => call,
+        }
+    }
+
+    /// The same, if keys act on that list.
+    pub(super) fn selected(&self, of: Pane) -> Option<usize> {
+        (self.pane == of).then(|| self.line(of))
     }
 
     /// The campaign or trunk that keys act on, and whether it is paused.
     pub(super) fn lane(&self) -> Option<(LaneKind, String, bool)> {
         let board = self.board.as_ref()?;
-        let line = self.line(self.trunks_chosen);
-        if self.trunks_chosen {
-            let trunk = board.trunks.get(line)?;
-            Some((LaneKind::Trunk, trunk.name.clone(), trunk.paused))
-        } else {
-            let campaign = board.campaigns.get(line)?;
-            Some((LaneKind::Campaign, campaign.name.clone(), campaign.paused))
+        let line = self.line(self.pane);
+        match self.pane {
+            Pane::Campaigns => {
+                let campaign = board.campaigns.get(line)?;
+                Some((LaneKind::Campaign, campaign.name.clone(), campaign.paused))
+            }
+            Pane::Trunks => {
+                let trunk = board.trunks.get(line)?;
+                Some((LaneKind::Trunk, trunk.name.clone(), trunk.paused))
+            }
+            Pane::Calls => None,
         }
+    }
+
+    /// The call that keys act on.
+    fn call(&self) -> Option<CallId> {
+        let live = &self.board.as_ref()?.live;
+        live.get(self.selected(Pane::Calls)?).map(|call| call.id)
     }
 
     /// Moves the selection, within bounds.
     fn choose(&mut self, by: isize) {
         let Some(board) = &self.board else { return };
-        let lengths = [board.campaigns.len(), board.trunks.len()];
-        for ((at, line), length) in self.chosen.iter_mut().enumerate().zip(lengths) {
-            if by != 0 && (at == 1) == self.trunks_chosen {
+        let lengths = [board.campaigns.len(), board.trunks.len(), board.live.len()];
+        let panes = [Pane::Campaigns, Pane::Trunks, Pane::Calls];
+        for ((pane, line), length) in panes.into_iter().zip(&mut self.chosen).zip(lengths) {
+            if pane == self.pane {
                 *line = line.saturating_add_signed(by);
             }
             *line = (*line).min(length.saturating_sub(1));
@@ -247,18 +285,36 @@ impl Top {
     fn command(&mut self, key: &KeyEvent) -> Act {
         self.words.clear();
         match key.code {
+            KeyCode::Esc if !self.opened.is_empty() => self.opened.clear(),
             KeyCode::Char('q') | KeyCode::Esc => return Act::Quit,
-            KeyCode::Tab | KeyCode::BackTab | KeyCode::Left | KeyCode::Right => {
-                self.trunks_chosen = !self.trunks_chosen;
+            KeyCode::Tab | KeyCode::Right => {
+                self.pane = match self.pane {
+                    Pane::Campaigns => Pane::Trunks,
+                    Pane::Trunks => Pane::Calls,
+                    Pane::Calls => Pane::Campaigns,
+                };
+            }
+            KeyCode::BackTab | KeyCode::Left => {
+                self.pane = match self.pane {
+                    Pane::Campaigns => Pane::Calls,
+                    Pane::Trunks => Pane::Campaigns,
+                    Pane::Calls => Pane::Trunks,
+                };
             }
             KeyCode::Up | KeyCode::Char('k') => self.choose(-1),
             KeyCode::Down | KeyCode::Char('j') => self.choose(1),
+            KeyCode::Enter => return self.call().map_or(Act::Nothing, Act::Open),
+            KeyCode::Char('c') => {
+                self.asking = self.call().map(|id| Asking::of(Asked::Cancel(id)));
+            }
             KeyCode::Char('p') => {
                 let lane = self.lane();
-                self.asking = lane.map(|(kind, name, _)| Asking::of((kind, name, false)));
+                self.asking = lane.map(|(kind, name, _)| Asking::of(Asked::Pause(kind, name)));
             }
             KeyCode::Char('r') => match self.lane() {
-                Some(lane @ (_, _, true)) => self.asking = Some(Asking::of(lane)),
+                Some((kind, name, true)) => {
+                    self.asking = Some(Asking::of(Asked::Resume(kind, name)));
+                }
                 Some((_, name, false)) => self.say(format!("{name} is not paused")),
                 None => {}
             },
@@ -274,12 +330,19 @@ impl Top {
                 "nothing was changed".clone_into(&mut self.words);
                 return Act::Nothing;
             }
-            KeyCode::Enter if asking.resume => {
-                let why = (!why.is_empty()).then_some(why);
-                return Act::Resume(asking.kind, asking.name, why);
-            }
-            KeyCode::Enter if !why.is_empty() => {
-                return Act::Pause(asking.kind, asking.name, why);
+            KeyCode::Enter => {
+                let given = (!why.is_empty()).then_some(why);
+                match (&asking.what, given) {
+                    // A pause needs a reason.
+                    (Asked::Pause(..), None) => {}
+                    (Asked::Pause(kind, name), Some(why)) => {
+                        return Act::Pause(*kind, name.clone(), why);
+                    }
+                    (Asked::Resume(kind, name), why) => {
+                        return Act::Resume(*kind, name.clone(), why);
+                    }
+                    (Asked::Cancel(id), why) => return Act::Cancel(*id, why),
+                }
             }
             KeyCode::Backspace => {
                 asking.why.pop();

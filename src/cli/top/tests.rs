@@ -97,6 +97,52 @@ fn the_whole_screen() {
 }
 
 #[test]
+fn a_call_is_opened_and_cancelled_from_the_list() {
+    let mut top = top();
+    let id = |n: u8| {
+        format!("0197f5e0-0000-7000-8000-00000000000{n}")
+            .parse()
+            .unwrap()
+    };
+    press(&mut top, KeyCode::BackTab);
+    press(&mut top, KeyCode::Down);
+    assert_eq!(press(&mut top, KeyCode::Enter), Act::Open(id(2)));
+    top.opened = vec!["nobody knows whether it rings".to_owned()];
+    assert!(picture(&top, 100, 30).contains("nobody knows whether it rings"));
+    assert_eq!(press(&mut top, KeyCode::Esc), Act::Nothing);
+    assert!(!picture(&top, 100, 30).contains("nobody knows"));
+    press(&mut top, KeyCode::Char('c'));
+    press(&mut top, KeyCode::Char('x'));
+    let why = Some("x".to_owned());
+    assert_eq!(press(&mut top, KeyCode::Enter), Act::Cancel(id(2), why));
+    assert_eq!(press(&mut top, KeyCode::Char('p')), Act::Nothing);
+    assert!(top.asking.is_none(), "a call is not paused");
+}
+
+/// Nothing runs into its neighbour, and what one chooses is whole.
+#[test]
+fn sixty_columns_have_room_for_what_matters() {
+    let picture = picture(&top(), 60, 24);
+    for words in [
+        "default",
+        "spring",
+        "10000+",
+        "breaker open",
+        "talking",
+        "late 1m01s",
+        "p95",
+    ] {
+        assert!(picture.contains(words), "{words} in\n{picture}");
+    }
+    assert!(!picture.contains("dial-1:77"), "{picture}");
+    let header = picture
+        .lines()
+        .find(|line| line.contains("because"))
+        .unwrap();
+    assert!(header.contains("in flight room  because"), "{header}");
+}
+
+#[test]
 fn any_size_of_terminal_is_drawn() {
     let top = top();
     for (width, height) in [(1, 1), (10, 3), (30, 10), (300, 100)] {

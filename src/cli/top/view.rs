@@ -6,19 +6,18 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::{Line, Span},
-    widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState},
+    widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState, Wrap},
 };
 
-use super::state::{Top, WINDOW_SECONDS, printable};
+use super::state::{Asked, Pane, Top, WINDOW_SECONDS, printable};
 use crate::{
     domain::{CallState, Phone},
-    flow::{
-        board::{Board, CampaignLane, LiveCall, TrunkLane},
-        lanes::LaneKind,
-    },
+    flow::board::{Board, CampaignLane, LiveCall, TrunkLane},
 };
 
-const KEYS: &str = "q quit  tab campaigns/trunks  ↑↓ choose  p pause  r resume";
+/// Columns of a terminal from which on everything has room.
+const WIDE: u16 = 80;
+const KEYS: &str = "q quit  tab lists  ↑↓ choose  p pause  r resume  enter open call  c cancel";
 /// Events withheld longer than this, in milliseconds, are worth a message.
 const WITHHELD: i64 = 1000;
 
@@ -27,21 +26,37 @@ pub(super) fn draw(top: &Top, frame: &mut Frame<'_>) {
     let Some(board) = &top.board else { return };
     let lanes = board.campaigns.len().max(board.trunks.len());
     let lanes = u16::try_from(lanes).unwrap_or(u16::MAX).clamp(1, 10) + 2;
+    let area = frame.area();
+    let is_narrow = area.width < WIDE;
+    // Side by side, or one below the other.
+    let (middle, last) = if is_narrow {
+        (2 * lanes.min(5), 5)
+    } else {
+        (lanes, 8)
+    };
     let rows = Layout::vertical([
         Constraint::Length(2),
-        Constraint::Length(lanes),
+        Constraint::Length(middle),
         Constraint::Min(4),
-        Constraint::Length(8),
+        Constraint::Length(last),
         Constraint::Length(1),
     ]);
-    let [head, middle, live, last, foot] = rows.areas(frame.area());
+    let [head, middle, live, last, foot] = rows.areas(area);
     draw_head(top, board, frame, head);
-    let columns = Layout::horizontal([Constraint::Percentage(58), Constraint::Percentage(42)]);
-    let [campaigns, trunks] = columns.areas(middle);
+    let halves = if is_narrow {
+        Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)])
+    } else {
+        Layout::horizontal([Constraint::Percentage(58), Constraint::Percentage(42)])
+    };
+    let [campaigns, trunks] = halves.areas(middle);
     draw_campaigns(top, board, frame, campaigns);
     draw_trunks(top, board, frame, trunks);
     draw_live(top, board, frame, live);
-    draw_last(top, frame, last);
+    if top.opened.is_empty() {
+        draw_last(top, frame, last);
+    } else {
+        draw_opened(top, frame, last);
+    }
     draw_foot(top, frame, foot);
 }
 
@@ -54,14 +69,15 @@ fn draw_head(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
         board.in_flight
     );
     let percentile = |per_cent| top.pickup(per_cent).map_or_else(|| "-".to_owned(), short);
-    let second = format!(
-        "last {WINDOW_SECONDS} s: {:.1}/s enqueued  {:.1}/s dialed  {:.1}/s ended   pickup p50 {} p95 {}",
-        rates.enqueued,
-        rates.dialed,
-        rates.ended,
-        percentile(50),
-        percentile(95)
-    );
+    let (enqueued, dialed, ended) = (rates.enqueued, rates.dialed, rates.ended);
+    let (p50, p95) = (percentile(50), percentile(95));
+    let second = if area.width < WIDE {
+        format!("a second: {enqueued:.1} in  {dialed:.1} dialed  {ended:.1} out   p95 {p95}")
+    } else {
+        format!(
+            "last {WINDOW_SECONDS} s: {enqueued:.1}/s enqueued  {dialed:.1}/s dialed  {ended:.1}/s ended   pickup p50 {p50} p95 {p95}"
+        )
+    };
     let held = top.heartbeat.lag_ms.filter(|ms| *ms >= WITHHELD).map(|ms| {
         let holder = top.heartbeat.held_by.clone().unwrap_or_default();
         let name = printable(&holder.application_name.unwrap_or_default());
@@ -140,11 +156,11 @@ fn draw_campaigns(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
     ];
     let header = ["campaign", "waiting", "in flight", "room", "because"];
     let rows = board.campaigns.iter().map(row).collect();
-    let chosen = (!top.trunks_chosen).then(|| top.line(false));
+    let chosen = top.selected(Pane::Campaigns);
     draw_table(
         frame,
         area,
-        block("campaigns ", !top.trunks_chosen),
+        block("campaigns ", chosen.is_some()),
         &header,
         &widths,
         rows,
@@ -170,11 +186,11 @@ fn draw_trunks(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
     ];
     let header = ["trunk", "slots", "because"];
     let rows = board.trunks.iter().map(row).collect();
-    let chosen = top.trunks_chosen.then(|| top.line(true));
+    let chosen = top.selected(Pane::Trunks);
     draw_table(
         frame,
         area,
-        block("trunks ", top.trunks_chosen),
+        block("trunks ", chosen.is_some()),
         &header,
         &widths,
         rows,
@@ -218,39 +234,43 @@ fn draw_live(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
             _ => None,
         };
         let worker = call.worker.as_deref().unwrap_or("gone");
-        Row::new([
+        let mut cells = vec![
             number(top, Some(&call.to)),
             printable(&call.campaign),
-            printable(&call.trunk),
             state.to_owned(),
             short(now - call.claimed_at),
             left(call.deadline_at, now),
-            printable(worker),
-        ])
-        .style(colored(top, color))
+        ];
+        if area.width >= WIDE {
+            cells.insert(2, printable(&call.trunk));
+            cells.push(printable(worker));
+        }
+        Row::new(cells).style(colored(top, color))
     };
-    let widths = [
+    let mut widths = vec![
         Constraint::Length(16),
-        Constraint::Fill(1),
         Constraint::Fill(1),
         Constraint::Length(10),
         Constraint::Length(7),
         Constraint::Length(12),
-        Constraint::Fill(1),
     ];
-    let header = [
-        "number", "campaign", "trunk", "state", "age", "deadline", "worker",
-    ];
-    let shown = board.live.iter().take(usize::from(area.height)).map(row);
+    let mut header = vec!["number", "campaign", "state", "age", "deadline"];
+    if area.width >= WIDE {
+        widths.insert(2, Constraint::Fill(1));
+        widths.push(Constraint::Fill(1));
+        header.insert(2, "trunk");
+        header.push("worker");
+    }
+    let chosen = top.selected(Pane::Calls);
     let title = format!("in flight: {} ", board.in_flight);
     draw_table(
         frame,
         area,
-        block(&title, false),
+        block(&title, chosen.is_some()),
         &header,
         &widths,
-        shown.collect(),
-        None,
+        board.live.iter().map(row).collect(),
+        chosen,
     );
 }
 
@@ -283,17 +303,26 @@ fn draw_last(top: &Top, frame: &mut Frame<'_>, area: Rect) {
     );
 }
 
+/// The opened call, in place of the last events.
+fn draw_opened(top: &Top, frame: &mut Frame<'_>, area: Rect) {
+    let lines = top.opened.iter().map(|line| Line::raw(printable(line)));
+    let words = Paragraph::new(lines.collect::<Vec<_>>())
+        .wrap(Wrap { trim: true })
+        .block(block("call (esc: close) ", true));
+    frame.render_widget(words, area);
+}
+
 fn draw_foot(top: &Top, frame: &mut Frame<'_>, area: Rect) {
     let text = match &top.asking {
         Some(asking) => {
-            let lane = match asking.kind {
-                LaneKind::Campaign => "campaign",
-                LaneKind::Trunk => "trunk",
+            let what = match &asking.what {
+                Asked::Pause(kind, name) => format!("pause {kind} {name}"),
+                Asked::Resume(kind, name) => format!("resume {kind} {name}"),
+                Asked::Cancel(id) => format!("cancel {id}"),
             };
-            let verb = if asking.resume { "resume" } else { "pause" };
             format!(
-                "{verb} {lane} {}, because (enter: do it, esc: do not): {}_",
-                asking.name, asking.why
+                "{what}, because (enter: do it, esc: do not): {}_",
+                asking.why
             )
         }
         None if top.words.is_empty() => KEYS.to_owned(),

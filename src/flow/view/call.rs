@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::Detail;
+use super::{Detail, EventKind};
 use crate::domain::{CallId, CallState, Outcome};
 
 /// A call in a list.
@@ -201,8 +201,8 @@ pub struct CallEvent {
     pub seq: i64,
     /// When it happened, by the database's clock.
     pub at: DateTime<Utc>,
-    /// What happened: `waiting`, `active`, `in_call`, `retried`, `completed`, ...
-    #[schema(example = "completed")]
+    /// What happened.
+    #[schema(value_type = EventKind)]
     pub kind: String,
     /// Claim it belongs to; 0 before the first.
     pub claim_no: i64,

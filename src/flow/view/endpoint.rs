@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::EventKind;
 use crate::domain::CallId;
 
 /// Where events are delivered to.
@@ -18,7 +19,7 @@ pub struct Endpoint {
     #[schema(example = "https://crm.example.com/hooks/pgdial")]
     pub url: String,
     /// Kinds of events that it gets.
-    #[schema(example = json!(["completed", "failed"]))]
+    #[schema(value_type = Vec<EventKind>, example = json!(["completed", "failed"]))]
     pub kinds: Vec<String>,
     /// Only events of calls of these campaigns; null means of all.
     pub campaigns: Option<Vec<String>>,

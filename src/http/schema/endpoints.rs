@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::Why;
 use crate::flow::{
     resend::ResendOnly,
-    view::{Endpoint, EndpointDeliverySummary},
+    view::{Endpoint, EndpointDeliverySummary, EventKind},
 };
 
 /// All endpoints.
@@ -48,7 +48,7 @@ pub struct SetEndpointRequest {
     )]
     pub url: Option<String>,
     /// Kinds of events that it gets; default: how calls end, and results that are added later.
-    #[schema(example = json!(["completed", "failed"]), min_items = 1)]
+    #[schema(value_type = Option<Vec<EventKind>>, example = json!(["completed", "failed"]), min_items = 1)]
     pub kinds: Option<Vec<String>>,
     /// Only events of calls of these campaigns; null means of all.
     #[schema(min_items = 1, max_items = 100)]
