@@ -15,6 +15,8 @@ pub struct Board {
     pub now: DateTime<Utc>,
     /// Number of calls in flight.
     pub in_flight: i64,
+    /// Up to how many waiting calls of a campaign were counted: 10,000, or fewer where there are many campaigns.
+    pub counted: i64,
     /// The oldest calls in flight, at most 200.
     pub live: Vec<LiveCall>,
     /// Campaigns, at most 100.
@@ -69,7 +71,7 @@ pub struct CampaignLane {
     pub room: Option<i64>,
     /// Why `room` is 0.
     pub reason: Option<String>,
-    /// Waiting calls; 10,001 stands for more than 10,000.
+    /// Waiting calls; one more than were counted stands for more than that.
     pub waiting: i64,
 }
 

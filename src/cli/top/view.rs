@@ -19,8 +19,6 @@ use crate::{
 };
 
 const KEYS: &str = "q quit  tab campaigns/trunks  ↑↓ choose  p pause  r resume";
-/// Limit up to which the board counts waiting calls; above it the real number is higher.
-const COUNTED: i64 = 10_000;
 /// Events withheld longer than this, in milliseconds, are worth a message.
 const WITHHELD: i64 = 1000;
 
@@ -111,8 +109,8 @@ fn draw_table<'t>(
 
 fn draw_campaigns(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
     let row = |lane: &CampaignLane| {
-        let waiting = if lane.waiting > COUNTED {
-            format!("{COUNTED}+")
+        let waiting = if lane.waiting > board.counted {
+            format!("{}+", board.counted)
         } else {
             lane.waiting.to_string()
         };

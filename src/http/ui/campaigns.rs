@@ -29,8 +29,6 @@ use crate::{
     },
 };
 
-/// Waiting calls up to which the board counts.
-pub(super) const COUNTED: i64 = 10_000;
 /// Calls up to which the progress of one campaign is counted.
 const PROGRESS: i64 = 50_000;
 
@@ -87,9 +85,9 @@ pub(super) fn summary(
                 (state)
                 @if let Some(why) = &lane.paused_why { " " span.soft { (text(&frame.see_text(why))) } }
             },
-            html! { span.nowrap { (up_to(lane.waiting, COUNTED)) } },
+            html! { span.nowrap { (up_to(lane.waiting, board.counted)) } },
             html! { (count(lane.in_flight)) },
-            html! { span.nowrap { (done_in(lane, lately)) } },
+            html! { span.nowrap { (done_in(lane, board, lately)) } },
             html! { (count(ends.values().sum())) },
             html! { @if !ends.is_empty() { (ended(ends)) } },
             html! { @if let Some(hours) = &lane.calling_hours { (name(hours)) } @else { span.soft { "any time" } } },
@@ -117,7 +115,7 @@ pub(super) fn summary(
 }
 
 /// How long its waiting calls take at the pace of the last hour.
-fn done_in(lane: &CampaignLane, lately: &Lately) -> Markup {
+fn done_in(lane: &CampaignLane, board: &Board, lately: &Lately) -> Markup {
     let pace = lately
         .pace
         .get(&lane.name)
@@ -127,7 +125,7 @@ fn done_in(lane: &CampaignLane, lately: &Lately) -> Markup {
         let spent = (lately.now - pace.since).num_seconds().max(1);
         TimeDelta::seconds(spent.saturating_mul(lane.waiting) / pace.calls)
     });
-    html! { @match length { Some(length) => { (short(length)) @if lane.waiting > COUNTED { "+" } } None => { span.soft { "–" } } } }
+    html! { @match length { Some(length) => { (short(length)) @if lane.waiting > board.counted { "+" } } None => { span.soft { "–" } } } }
 }
 
 /// A count that stops somewhere.

@@ -459,10 +459,10 @@ fn setting<S: Shown>(
     let (kind, name) = (S::KIND, lane.name());
     let settings = S::settings(Some(lane));
     let value = |setting: &Setting| {
-        let changed = changes
+        let given = changes
             .as_ref()
             .and_then(|changes| changes.get(setting.name));
-        Setting::written(changed.unwrap_or(&setting.now))
+        Setting::written(given.unwrap_or(&setting.now))
     };
     let fields = html! {
         div.fields { @for setting in &settings { (setting.field(&value(setting))) } }

@@ -250,7 +250,7 @@ fn numbers(board: &Board, dialling: &Dialling, lately: &Lately) -> Markup {
     let is_more = board
         .campaigns
         .iter()
-        .any(|campaign| campaign.waiting > campaigns::COUNTED);
+        .any(|campaign| campaign.waiting > board.counted);
     let mut hour = Ends::new();
     for minute in &lately.minutes {
         for (word, calls) in &minute.ends {
@@ -450,7 +450,7 @@ mod tests {
 
     fn board(in_flight: i64) -> Board {
         let board = json!({
-            "now": "2026-11-30T12:00:00Z", "inFlight": in_flight, "live": [], "campaigns": [],
+            "now": "2026-11-30T12:00:00Z", "inFlight": in_flight, "counted": 10_000, "live": [], "campaigns": [],
             "trunks": [{"name": "default", "slots": 30, "paused": false, "pausedWhy": null, "breakerOpenedAt": null, "inFlight": in_flight}],
         });
         serde_json::from_value(board).unwrap()
