@@ -7,6 +7,7 @@
   if (!live || !parts().length || new URLSearchParams(location.search).has("still")) return;
 
   const QUIET = 1500; // between two readings, in ms
+  const AGAIN = 15000; // before a refused stream is tried again
   let isReading = false;
   let isStale = false;
   let timer = 0;
@@ -33,7 +34,9 @@
     isReading = true;
     isStale = false;
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+      const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
+      // The session is over: the way to sign in is the answer to a navigation.
+      if (answer.type === "opaqueredirect") return location.reload();
       if (!answer.ok) throw new Error(String(answer.status));
       replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
       failures = 0;
@@ -49,9 +52,18 @@
     isStale = true;
     if (!timer) timer = setTimeout(read, QUIET * Math.min(1 + failures, 8));
   };
-  const stream = new EventSource(live);
-  stream.addEventListener("changed", later);
-  stream.addEventListener("error", () => document.body.classList.add("stale"));
-  stream.addEventListener("open", () => document.body.classList.remove("stale"));
+  const listen = () => {
+    const stream = new EventSource(live);
+    stream.addEventListener("changed", later);
+    stream.addEventListener("open", () => document.body.classList.remove("stale"));
+    stream.addEventListener("error", () => {
+      document.body.classList.add("stale");
+      // What was refused is not tried again by the browser: there was no room, or no session any more.
+      if (stream.readyState !== EventSource.CLOSED) return;
+      later();
+      setTimeout(listen, AGAIN);
+    });
+  };
+  listen();
   document.addEventListener("visibilitychange", () => isStale && later());
 })();

@@ -50,14 +50,17 @@ pub(in crate::http) async fn ask(
     Extension(directory): Extension<Directory>,
     query: Query,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Problem> {
     if query.get("signed").is_none() {
-        return show(query.get("next"), None);
+        return Ok(show(query.get("next"), None));
     }
     // Only a browser that has kept the session comes back with it.
     match directory.owner(&headers, Door::Page).await {
-        Ok(_) => see_other(&next(query.get("next"))),
-        Err(_) => show(query.get("next"), Some(NOT_KEPT)),
+        Ok(_) => Ok(see_other(&next(query.get("next")))),
+        Err(problem) if problem.code() == Code::Unauthorized => {
+            Ok(show(query.get("next"), Some(NOT_KEPT)))
+        }
+        Err(problem) => Err(problem),
     }
 }
 
