@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use super::{Error, Queue, view::Failures};
 
 /// Ended calls that are visited at most.
-const MOST_VISITED: i64 = 20_000;
+const MOST_VISITED: i64 = 10_000;
 /// Groups at most.
 const MOST_GROUPS: i64 = 50;
 

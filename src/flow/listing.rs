@@ -152,6 +152,27 @@ impl Queue {
         below: Option<CallId>,
         limit: i32,
     ) -> Result<Listed, ChangeError> {
+        let (ids, below) = self.list_ids(filter, below, limit).await?;
+        let calls = self.summaries(ids).await?;
+        Ok(Listed { calls, below })
+    }
+
+    /// The newest calls that a filter selects, and whether they are all.
+    pub async fn newest(
+        &self,
+        filter: &CallFilter,
+        limit: i32,
+    ) -> Result<(Vec<CallId>, bool), ChangeError> {
+        let (ids, below) = self.list_ids(filter, None, limit).await?;
+        Ok((ids.into_iter().map(CallId).collect(), below.is_none()))
+    }
+
+    async fn list_ids(
+        &self,
+        filter: &CallFilter,
+        below: Option<CallId>,
+        limit: i32,
+    ) -> Result<(Vec<Uuid>, Option<CallId>), ChangeError> {
         let sql = "select ids, below from pgdial.list_calls($1, $2, $3)";
         let (ids, below): (Vec<Uuid>, Option<Uuid>) = sqlx::query_as(sql)
             .bind(Json(filter))
@@ -160,9 +181,7 @@ impl Queue {
             .fetch_one(&self.pool)
             .await
             .map_err(ChangeError::of)?;
-        let calls = self.summaries(ids).await?;
-        let below = below.map(CallId);
-        Ok(Listed { calls, below })
+        Ok((ids, below.map(CallId)))
     }
 
     /// The calls that a text names, newest first.

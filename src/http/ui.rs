@@ -152,6 +152,13 @@ fn see_other(path: &str) -> Response {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told;
 
+/// A screen that says itself what is wrong.
+fn told(mut response: Response, status: StatusCode) -> Response {
+    *response.status_mut() = status;
+    response.extensions_mut().insert(Told);
+    response
+}
+
 /// A request for a screen, kept until its response: whatever goes wrong is said in HTML.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {

@@ -54,6 +54,9 @@ mod traces;
 
 mod metrics;
 
+/// Screens about calls.
+mod page_calls;
+
 /// Keys: every operation with every kind of key, and what each sees.
 mod keys;
 

@@ -393,7 +393,7 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
         db.text(callers).await,
         "account_is_gone basis_of breaker callee_regions callee_zones caller_ids_left calls_beginning campaign_conflicts \
          can_hang_up capped_calls closed_rules cluster_changed consent_problem consent_words counts counts_until \
-         covers delivered_event delivery_id dial_terms dialled dials_from dials_in_words doubts due_before end_in_words \
+         covers delivered_event delivery_id dial_terms dialled dials_from dials_in_words doubts due_before end_in_words error_words \
          estimate_of event_filter event_kinds event_named event_place events_after events_at events_horizon \
          events_withheld_ms evidence evidence_of from_hex gate_holder has_twin_elsewhere heads held hours_named \
          hours_of_day hours_on hours_over_lease hours_state hours_text in_flight in_flight_from in_utc \

@@ -6,7 +6,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{super::problem::Problem, Told, form::Form, frame::Frame, see_other, twins::Twins};
+use super::{super::problem::Problem, form::Form, frame::Frame, see_other, told, twins::Twins};
 use crate::domain::{Why, WhyError};
 
 /// An act that a person is asked about. The form is at the path that does it: GET shows it, POST does it.
@@ -37,10 +37,8 @@ impl Asking<'_> {
 
     /// The form as it was filled in, with what is wrong with it.
     pub(super) fn again(&self, frame: &Frame, problem: &Problem, form: &Form) -> Response {
-        let mut response = self.show(frame, Some(problem), form);
-        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-        response.extensions_mut().insert(Told);
-        response
+        let response = self.show(frame, Some(problem), form);
+        told(response, StatusCode::UNPROCESSABLE_ENTITY)
     }
 
     fn show(&self, frame: &Frame, problem: Option<&Problem>, form: &Form) -> Response {

@@ -1,6 +1,6 @@
 //! One call: how it stands, what has happened to it, and why each of its dials was allowed.
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{Markup, html};
 use serde_json::Value;
@@ -11,7 +11,6 @@ use super::{
     form::Form,
     frame::Frame,
     parts::{Tone, badge, count, facts, instant, section, table, text, text_or_none, time, words},
-    see_other,
 };
 use crate::{
     domain::{CallId, CallState, Outcome, Scope, Sight},
@@ -32,14 +31,9 @@ const MOST_BODIES: i64 = 256 * 1024;
 /// Deliveries on the screen.
 const MOST_DELIVERIES: i64 = 50;
 
-/// `GET /ui/calls/{id}`
+/// `GET /ui/calls/{id}`, and of the path that shows it unmasked.
 pub(in crate::http) async fn show(frame: Frame, Id(id): Id) -> Result<Response, Problem> {
     screen(&frame, id, None).await
-}
-
-/// `GET /ui/calls/{id}/unmask`: where a browser that goes back or reloads arrives.
-pub(in crate::http) async fn masked(frame: Frame, Id(id): Id) -> Result<Response, Problem> {
-    Ok(see_other(&frame.to(&format!("calls/{id}"))).into_response())
 }
 
 /// `POST /ui/calls/{id}/unmask`: the same screen with numbers and metadata whole, this once.
@@ -79,7 +73,7 @@ async fn screen(frame: &Frame, id: CallId, wrong: Option<&Problem>) -> Result<Re
         }
         @if let Some(wrong) = wrong { p.wrong role="alert" { (wrong.detail()) } }
         (section("why", "How it stands", &html! {}, &why(frame, &call, &reasons, now)))
-        (section("facts", "Facts", &html! {}, &about(frame, &call, now)))
+        div.roomy { (section("facts", "Facts", &html! {}, &about(frame, &call, now))) }
         (section("attempts", "Attempts", &html! { (count(size(&call.attempts))) }, &history::attempts(frame, &call)))
         (section("timeline", "Timeline", &html! { "from the moment it was enqueued" }, &history::timeline(&call)))
         @if call.result.is_some() || !call.metadata.is_empty() {

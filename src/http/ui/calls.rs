@@ -15,8 +15,9 @@ use super::{
     },
     call::{link, number, outcome_badge, state},
     frame::{Frame, Query},
+    many,
     parts::{count, section, table, text, time, words},
-    see_other, when,
+    see_other, told, when,
 };
 use crate::{
     domain::{CallState, Outcome, Scope},
@@ -188,8 +189,8 @@ fn acts(frame: &Frame, chosen: &Chosen) -> Markup {
     html! {
         @if frame.may(Scope::Operate) && !chosen.is_empty() {
             div.buttons {
-                @for (path, name) in [("cancel", "Cancel all"), ("redrive", "Ring all again"), ("resolve", "Resolve all")] {
-                    a.button href=(frame.to(&chosen.at(&format!("calls/{path}"), &[]))) { (name) }
+                @for (path, name) in many::offered(&chosen.filter) {
+                    a.button href=(frame.to(&chosen.at(path, &[]))) { (name) }
                 }
             }
         }
@@ -202,9 +203,7 @@ fn refused(frame: &Frame, chosen: &Chosen, words: &str) -> Response {
         p.wrong role="alert" { (text(&frame.see_text(words))) }
         (fields(frame, chosen))
     };
-    let mut response = frame.page("Calls", &body);
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response
+    told(frame.page("Calls", &body), StatusCode::UNPROCESSABLE_ENTITY)
 }
 
 async fn find(frame: &Frame, sought: &str) -> Result<Response, Problem> {

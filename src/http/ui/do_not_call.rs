@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::json;
@@ -19,7 +19,6 @@ use super::{
     form::Form,
     frame::Frame,
     parts::{count, instant, section, table, text, time},
-    see_other,
     twins::Twins,
     when,
 };
@@ -43,14 +42,9 @@ const MOST_BATCHES: usize = 20;
 /// The screen, below `/ui/`.
 const HERE: &str = "do-not-call";
 
-/// `GET /ui/do-not-call`
+/// `GET /ui/do-not-call`, and of the paths that only its forms lead to.
 pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
     screen(&frame, &html! {}, &Form::default()).await
-}
-
-/// `GET` of a path that only a form leads to: where a browser that reloads arrives.
-pub(in crate::http) async fn begin_again(frame: Frame) -> Response {
-    see_other(&frame.to(HERE)).into_response()
 }
 
 /// `POST /ui/do-not-call`: looks a number up.
@@ -239,7 +233,7 @@ async fn adding(frame: &Frame, phone: &Phone, form: &Form) -> Result<Asking<'sta
             phone = phone.as_e164()
         ),
         touches: html! {
-            p { strong { (count(waiting)) } " waiting calls to it are suppressed at once, if the entry holds for their campaign. Calls in flight are left alone." }
+            p { strong { (count(waiting)) } " waiting calls to it will not ring, if the entry holds for their campaign. Calls in flight are left alone." }
         },
         fields: html! {
             input type="hidden" name="to" value=(phone.as_e164());

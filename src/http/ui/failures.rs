@@ -11,7 +11,7 @@ use super::{
     parts::{Tone, count, meter, section, table, text, time},
 };
 use crate::{
-    domain::{Outcome, Scope},
+    domain::Scope,
     flow::{
         failures::Span,
         view::{FailureGroup, Failures},
@@ -88,6 +88,9 @@ pub(in crate::http) async fn show(frame: Frame, query: Query) -> Result<Response
             button.strong { "Show" }
         }
         (section("failures", "Calls that failed, by what they failed of", &html! { (count(whole)) " in the " (said) }, &inside))
+        p { "Not failed yet: " a href=(frame.to("calls?state=unresolved")) { "dials in doubt" }
+            @if frame.may(Scope::Operate) { ", which can be " a href=(frame.to("calls/resolve?state=unresolved")) { "resolved together" } }
+        }
         p.soft { "Ids, numbers and amounts in the words count as one and the same: they are shown as …" }
     };
     Ok(frame.page("Failures", &body))
@@ -114,11 +117,10 @@ fn links(frame: &Frame, asked: &Span<'_>, group: &FailureGroup) -> Markup {
     let query = query.finish();
     let to = |path: &str| frame.to(&format!("{path}?{query}"));
     html! {
-        div.buttons {
+        div.beside {
             a href=(to("calls")) { "List" }
             @if frame.may(Scope::Operate) {
                 a href=(to("calls/redrive")) { "Ring again" }
-                @if group.outcome == Some(Outcome::Unknown) { a href=(to("calls/resolve")) { "Resolve" } }
             }
         }
     }
@@ -138,13 +140,17 @@ fn row(
         html! { strong { (count(group.calls)) } },
         meter(&share, group.calls, whole, Tone::Bad),
         html! {
-            @for campaign in &group.campaigns { a href=(frame.to(&format!("campaigns/{campaign}"))) { (text(campaign)) } " " }
-            @for trunk in &group.trunks { span.soft { "on " (text(trunk)) " " } }
+            div {
+                @for campaign in &group.campaigns { a href=(frame.to(&format!("campaigns/{campaign}"))) { (text(campaign)) } " " }
+                @for trunk in &group.trunks { span.soft { "on " (text(trunk)) " " } }
+            }
         },
         html! {
-            (time(group.latest, now)) ", "
-            a.mono href=(frame.to(&format!("calls/{}", group.latest_call))) { (short_id(group.latest_call)) }
-            @if let Some(sample) = &group.sample { @if *sample != group.words { div.soft { (text(sample)) } } }
+            div {
+                span.nowrap { (time(group.latest, now)) } ", "
+                a.mono href=(frame.to(&format!("calls/{}", group.latest_call))) { (short_id(group.latest_call)) }
+                @if let Some(sample) = &group.sample { @if *sample != group.words { div.soft { (text(sample)) } } }
+            }
         },
         links,
     ]

@@ -222,7 +222,8 @@ impl Frame {
         let said = html! {
             @if let Some(said) = &self.said { p.said role="status" { (said) } }
         };
-        let live = Some(self.to("live"));
+        // What was shown whole once is not read again.
+        let live = (!self.sees_whole).then(|| self.to("live"));
         respond(&Document {
             root: &self.root,
             title,

@@ -17,15 +17,20 @@ use super::{
     twins::Twins,
 };
 use crate::{
-    domain::{Resolution, Why},
-    flow::matching::Batch,
+    domain::{CallState, Resolution, Why},
+    flow::{
+        listing::CallFilter,
+        matching::{Batch, BatchResponse},
+    },
     provider::Stopwatch,
 };
 
 /// Calls in one transaction.
 const BATCH: i32 = 1000;
-/// Calls that a preview visits at most.
-const PREVIEWED: i64 = 10_000;
+/// Calls that a preview counts at most.
+const COUNTED: i32 = 2000;
+/// Of these, the newest that it judges: each takes almost as long as the act itself.
+const JUDGED: usize = 500;
 /// How long batches follow each other before the page answers.
 const LONGEST: Duration = Duration::from_secs(8);
 
@@ -45,6 +50,21 @@ impl Act {
         }
     }
 
+    /// The states of calls that it can be done with.
+    fn states(self) -> Vec<CallState> {
+        let flying = [CallState::Dialing, CallState::Unresolved, CallState::InCall];
+        match self {
+            Self::Cancel => [&flying[..], &[CallState::Waiting]].concat(),
+            Self::Redrive => {
+                let live = Self::Cancel.states();
+                let all = CallState::ALL.into_iter();
+                all.filter(|state| !live.contains(state)).collect()
+            }
+            // The only ones that it takes unless the filter names others.
+            Self::Resolve => vec![CallState::Unresolved],
+        }
+    }
+
     /// The verdicts that mean it was done.
     const fn successes(self) -> &'static [&'static str] {
         match self {
@@ -55,12 +75,31 @@ impl Act {
     }
 }
 
+/// The paths and names of the acts that calls of this filter may be open to.
+pub(super) fn offered(filter: &CallFilter) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = [
+        (Act::Cancel, "Cancel all"),
+        (Act::Redrive, "Ring all again"),
+        (Act::Resolve, "Resolve all"),
+    ];
+    let chosen = filter.state.clone();
+    all.into_iter().filter_map(move |(act, name)| {
+        let states = act.states();
+        let is_open = chosen
+            .as_ref()
+            .is_none_or(|chosen| chosen.iter().any(|state| states.contains(state)));
+        is_open.then_some((act.path(), name))
+    })
+}
+
 /// What batches came to, or would.
 #[derive(Debug, Default)]
 struct Sum {
     verdicts: BTreeMap<String, i64>,
     /// There may be more calls than were visited.
     has_more: bool,
+    /// Of a preview: how many calls the filter selects, and whether that is all.
+    selected: (i64, bool),
 }
 
 impl Sum {
@@ -83,7 +122,10 @@ impl Sum {
             .collect();
         html! {
             (table("What it would come to", &["It would come to", "Calls"], &rows, "The filter selects no call that this can be done with."))
-            @if self.has_more { p { "There are more: only the first were counted. It goes on until all are done." } }
+            @if self.has_more {
+                @let (selected, is_all) = self.selected;
+                p { "These are the first. The filter selects " strong { @if !is_all { "at least " } (count(selected)) " calls" } ", and the act takes them all." }
+            }
         }
     }
 }
@@ -152,7 +194,7 @@ async fn ask(
     refusal: Option<&Problem>,
 ) -> Result<Response, Problem> {
     let chosen = chosen(frame, query)?;
-    let previewed = run(frame, &chosen, act, form, None).await?;
+    let previewed = previewed(frame, &chosen, act, form).await?;
     let asking = asking(frame, &chosen, act, form, &previewed);
     Ok(match refusal {
         Some(problem) => asking.again(frame, problem, form),
@@ -170,7 +212,7 @@ async fn act(frame: &Frame, query: &Query, act: Act, form: &Form) -> Result<Resp
         Ok(why) => why,
         Err(problem) => return ask(frame, query, act, form, Some(&problem)).await,
     };
-    let sum = run(frame, &chosen, act, form, Some(&why)).await?;
+    let sum = run(frame, &chosen, act, form, &why).await?;
     let word = match act {
         Act::Cancel => "canceled",
         Act::Redrive => "redriven",
@@ -197,47 +239,84 @@ fn chosen(frame: &Frame, query: &Query) -> Result<Chosen, Problem> {
     Ok(chosen)
 }
 
-/// Batch after batch; without a reason nothing is done but counted.
+/// What the act would come to: judged by the newest calls, without visiting all.
+async fn previewed(frame: &Frame, chosen: &Chosen, act: Act, form: &Form) -> Result<Sum, Problem> {
+    let mut filter = chosen.filter.clone();
+    filter.state.get_or_insert_with(|| act.states());
+    let queue = &frame.app.calls;
+    let (mut ids, is_all) = queue.newest(&filter, COUNTED).await?;
+    let mut sum = Sum {
+        selected: (ids.len().try_into().unwrap_or(i64::MAX), is_all),
+        has_more: !is_all || ids.len() > JUDGED,
+        ..Sum::default()
+    };
+    ids.truncate(JUDGED);
+    if !ids.is_empty() {
+        filter.ids = Some(ids);
+        let filter = json!(filter);
+        let by = frame.owner.by();
+        let batch = Batch {
+            filter: &filter,
+            limit: BATCH,
+            dry_run: true,
+            cursor: None,
+            by: &by,
+            why: "preview",
+        };
+        sum.verdicts = one_batch(frame, act, form, &batch).await?.verdicts;
+    }
+    Ok(sum)
+}
+
+/// Batch after batch.
 async fn run(
     frame: &Frame,
     chosen: &Chosen,
     act: Act,
     form: &Form,
-    why: Option<&Why>,
+    why: &Why,
 ) -> Result<Sum, Problem> {
     let filter = json!(chosen.filter);
     let by = frame.owner.by();
-    let queue = &frame.app.calls;
     let clock = Stopwatch::start();
-    let (mut sum, mut cursor, mut visited) = (Sum::default(), None::<String>, 0);
+    let (mut sum, mut cursor) = (Sum::default(), None::<String>);
     loop {
         let batch = Batch {
             filter: &filter,
             limit: BATCH,
-            dry_run: why.is_none(),
+            dry_run: false,
             cursor: cursor.as_deref(),
             by: &by,
-            why: why.map_or("preview", |why| why),
+            why,
         };
-        let batched = match act {
-            Act::Cancel => queue.cancel_matching(&batch).await?,
-            Act::Redrive => queue.redrive_matching(&batch, form.has("force")).await?,
-            Act::Resolve => {
-                let r#as = resolution(form).unwrap_or(Resolution::NotPlaced);
-                queue.resolve_matching(&batch, r#as).await?
-            }
-        };
+        let batched = one_batch(frame, act, form, &batch).await?;
         for (verdict, calls) in batched.verdicts {
             *sum.verdicts.entry(verdict).or_default() += calls;
         }
-        visited += batched.matched;
         cursor = batched.cursor;
-        let is_enough = clock.elapsed() > LONGEST || why.is_none() && visited >= PREVIEWED;
-        if cursor.is_none() || is_enough {
+        if cursor.is_none() || clock.elapsed() > LONGEST {
             sum.has_more = cursor.is_some();
             return Ok(sum);
         }
     }
+}
+
+async fn one_batch(
+    frame: &Frame,
+    act: Act,
+    form: &Form,
+    batch: &Batch<'_>,
+) -> Result<BatchResponse, Problem> {
+    let queue = &frame.app.calls;
+    let batched = match act {
+        Act::Cancel => queue.cancel_matching(batch).await,
+        Act::Redrive => queue.redrive_matching(batch, form.has("force")).await,
+        Act::Resolve => {
+            let r#as = resolution(form).unwrap_or(Resolution::NotPlaced);
+            queue.resolve_matching(batch, r#as).await
+        }
+    };
+    Ok(batched?)
 }
 
 fn asking(

@@ -24,6 +24,7 @@ use super::{
     form::{Form, Uploaded},
     frame::Frame,
     parts::{count, figure, section, table, text},
+    told,
 };
 use crate::{
     domain::Region,
@@ -234,9 +235,8 @@ async fn first(frame: &Frame, form: &Form, problem: Option<&str>) -> Result<Resp
 }
 
 async fn refused(frame: &Frame, form: &Form, problem: &Problem) -> Result<Response, Problem> {
-    let mut response = first(frame, form, Some(problem.detail())).await?;
-    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    Ok(response)
+    let response = first(frame, form, Some(problem.detail())).await?;
+    Ok(told(response, StatusCode::UNPROCESSABLE_ENTITY))
 }
 
 /// What holds for all rows.
@@ -312,7 +312,7 @@ async fn preview(
         @if let Ok(contents) = &read {
             p.lead {
                 strong { (count(ready)) } " of " (count(size(&contents.rows))) " rows can be enqueued. "
-                span.soft { "Read as " (contents.about) ". Nothing is enqueued yet." }
+                span.soft { "The list is " (contents.about) ". Nothing is enqueued yet." }
             }
         }
         form method="post" enctype="multipart/form-data" {
@@ -334,11 +334,11 @@ async fn preview(
         }
         @if !refusals.is_empty() { (untaken(frame, &refusals)) }
     };
-    let mut response = frame.page("Upload a list", &body);
-    if read.is_err() {
-        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    }
-    Ok(response)
+    let response = frame.page("Upload a list", &body);
+    Ok(match read {
+        Ok(_) => response,
+        Err(_) => told(response, StatusCode::UNPROCESSABLE_ENTITY),
+    })
 }
 
 fn size<T>(list: &[T]) -> i64 {
@@ -363,9 +363,11 @@ fn columns(frame: &Frame, headed: &Headed, form: &Form) -> Markup {
             vec![
                 html! { (text(&column.name)) input type="hidden" name=(name_field) value=(column.name); },
                 html! {
-                    @for (at, sample) in column.samples.iter().enumerate() {
-                        @if at > 0 { span.soft { " · " } }
-                        (text(&frame.see_text(sample)))
+                    div {
+                        @for (at, sample) in column.samples.iter().enumerate() {
+                            @if at > 0 { span.soft { " · " } }
+                            (text(&frame.see_text(sample)))
+                        }
                     }
                 },
                 html! {

@@ -423,7 +423,7 @@ fn amending(call: &Call, changes: &Map<String, Value>, form: &Form) -> Asking<'s
         example.insert("priority".to_owned(), 9.into());
     }
     let item = serde_json::json!([{
-        "id": id, "by": "page", "why": form.get("why").unwrap_or("REASON"), "changes": example,
+        "id": id, "why": form.get("why").unwrap_or("REASON"), "changes": example,
     }]);
     let mut twins = Twins::of("calls amend", "amend_many")
         .only_command(&[id.to_string().as_str()])

@@ -1,17 +1,20 @@
 //! What has happened to a call: its attempts, and its events in order.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::{
     super::{
         frame::Frame,
-        parts::{Tone, badge, short, table, text, text_or_none, words},
+        parts::{Tone, badge, instant, short, table, text, text_or_none, words},
     },
     json, number,
 };
 use crate::flow::view::{Attempt, Call, CallEvent};
+
+/// What an event says elsewhere on its line, or only to programs.
+const UNTOLD: [&str; 5] = ["outcome", "why", "eventClaimNo", "ended", "delayMs"];
 
 /// A row for each claim.
 pub(super) fn attempts(frame: &Frame, call: &Call) -> Markup {
@@ -32,7 +35,7 @@ pub(super) fn attempts(frame: &Frame, call: &Call) -> Markup {
 
 fn attempt(frame: &Frame, one: &Attempt) -> Vec<Markup> {
     let after = |at: Option<DateTime<Utc>>| {
-        let after = at.zip(one.claimed_at).map(|(at, from)| short(at - from));
+        let after = at.zip(one.claimed_at).map(|(at, from)| offset(at - from));
         html! { @if let Some(after) = after { span.nowrap { "after " (after) } } }
     };
     vec![
@@ -70,13 +73,15 @@ fn entry(event: &CallEvent, from: DateTime<Utc>) -> Markup {
     html! {
         li.(tone.as_str()) {
             time.soft datetime=(event.at.to_rfc3339()) title=(event.at.format("%Y-%m-%d %H:%M:%S%.3fZ")) {
-                "+" (short(event.at - from))
+                "+" (offset(event.at - from))
             }
             " " strong { (words(&event.kind)) }
             @if let Some(outcome) = outcome { " " (badge(tone, &words(outcome))) }
             @if let Some(why) = why { " " (text(why)) }
-            @for (name, value) in &event.detail.0 {
-                @if !["outcome", "why"].contains(&name.as_str()) { (field(event.seq, name, value)) }
+            div.soft.details {
+                @for (name, value) in &event.detail.0 {
+                    @if !UNTOLD.contains(&name.as_str()) { (field(event.seq, name, value)) }
+                }
             }
         }
     }
@@ -87,11 +92,23 @@ fn field(seq: i64, name: &str, value: &Value) -> Markup {
     match value {
         Value::Null => html! {},
         Value::Object(_) | Value::Array(_) => html! {
-            details id={ "event-" (seq) "-" (name.replace(' ', "-")) } { summary.soft { (name) } (json(value)) }
+            details id={ "event-" (seq) "-" (name.replace(' ', "-")) } { summary { (name) } (json(value)) }
         },
-        Value::String(said) => html! { " " span.soft { (name) " " (text(said)) } },
-        other => html! { " " span.soft { (name) " " (other.to_string()) } },
+        Value::String(said) => html! {
+            span { (name) " " @match said.parse() { Ok(at) => { (instant(at)) } Err(_words) => { (text(said)) } } }
+        },
+        other => html! { span { (name) " " (other.to_string()) } },
     }
+}
+
+/// A distance; short ones with their tenths, in which dials differ.
+fn offset(distance: TimeDelta) -> String {
+    let ms = distance.num_milliseconds();
+    if ms < 10_000 {
+        let tenths = ms.max(0) / 100;
+        return format!("{}.{} s", tenths / 10, tenths % 10);
+    }
+    short(distance)
 }
 
 /// `ringTimeoutSec` and `ring_timeout_sec` are "ring timeout sec".
@@ -120,6 +137,12 @@ fn tone(word: &str) -> Tone {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_distances_have_tenths() {
+        let said = [40, 9_950, 65_000].map(|ms| offset(TimeDelta::milliseconds(ms)));
+        assert_eq!(said, ["0.0 s", "9.9 s", "1 min 05 s"]);
+    }
 
     #[test]
     fn names_of_fields_are_said_as_words() {
