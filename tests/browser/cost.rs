@@ -74,6 +74,12 @@ pub(crate) async fn measure(db: &TestDb, server: &Server, key: &str, log: &Path)
         }
     }
     let costs = costs(&fs::read_to_string(log).unwrap());
+    // Or the log had nothing to say.
+    assert!(
+        costs.len() >= read.len(),
+        "statements of {} requests",
+        costs.len()
+    );
     println!("{:>5} {:>10} {:>9}  screen", "", "statements", "ms");
     let mut dear = Vec::new();
     for (at, address) in read.iter().enumerate() {

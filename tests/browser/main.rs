@@ -87,7 +87,7 @@ async fn no_screen_asks_much_of_the_database() {
     let args = [
         "api",
         "--log",
-        "warn,sqlx::query=debug",
+        "warn,pgdial::http=info,sqlx::query=debug",
         "--log-format",
         "json",
     ];
