@@ -121,9 +121,9 @@ async fn addresses(db: &TestDb, path: &str) -> Vec<String> {
             "?q=nobody",
         ],
         "/ui/failures" => &["", "?campaign=default", "?campaign=lane_3"],
-        "/ui/calls/cancel" | "/ui/calls/redrive" | "/ui/calls/resolve" => {
-            &["?campaign=default", "?state=failed"]
-        }
+        "/ui/calls/cancel" => &["?campaign=default", "?state=waiting"],
+        "/ui/calls/redrive" => &["?state=failed"],
+        "/ui/calls/resolve" => &["?state=unresolved"],
         "/ui/campaigns/{name}" | "/ui/campaigns/{name}/preview" => {
             return vec![address_of(path, "default"), address_of(path, "lane_3")];
         }
