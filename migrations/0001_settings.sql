@@ -61,7 +61,9 @@ create table pgdial.trunks (
     -- its provider sends a first report of every call that it has placed within this time; zero: it promises none; null:
     -- as its adapter declares
     reports_within interval check (reports_within = '0' or reports_within between '1 second' and '1 hour'),
-    created_at timestamptz not null default pgdial.now()   -- when the trunk was created
+    created_at timestamptz not null default pgdial.now(),   -- when the trunk was created
+    archived_at timestamptz,              -- out of sight since then, and paused; null: it is not
+    constraint trunks_archived_is_paused check (archived_at is null or paused)
 );
 
 -- What the adapter of a trunk declares of its platform, told by the worker that started last. Separate from trunks,
@@ -198,6 +200,8 @@ create table pgdial.campaigns (
     opt_out_scope text not null default 'everywhere' check (opt_out_scope in ('everywhere', 'topic', 'campaign')),
     require_consent boolean not null default false,   -- only calls with a consent that has not expired are dialled
     created_at timestamptz not null default pgdial.now(),          -- when the campaign was created
+    archived_at timestamptz,              -- out of sight since then, and paused; null: it is not
+    constraint campaigns_archived_is_paused check (archived_at is null or paused),
     goal_outcome text check (goal_outcome in ('answered', 'voicemail')),   -- what goal_count counts; null: not outcomes
     -- what goal_count counts; null: not dispositions
     goal_disposition text check (goal_disposition ~ '^[a-z][a-z0-9_]{0,62}$'),

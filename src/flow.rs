@@ -92,6 +92,12 @@ pub mod resend;
 // Pausing and resuming campaigns and trunks.
 pub mod pause;
 
+// Puts a campaign or trunk out of sight, or removes it.
+pub mod archive;
+
+// Changes that depend on what somebody has seen.
+pub mod version;
+
 // The do-not-call list.
 pub mod do_not_call;
 

@@ -75,6 +75,9 @@ mod listing;
 // Server-sent events.
 mod events;
 
+// ETag and If-Match.
+mod versions;
+
 // Opaque page cursors.
 mod cursor;
 
@@ -99,8 +102,8 @@ mod operations;
 
 mod openapi;
 
-// HTML page that shows the OpenAPI document.
-mod page;
+// The page that shows the OpenAPI document.
+mod docs;
 
 // The page for operators.
 mod ui;
@@ -124,7 +127,8 @@ use axum::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
-    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
+    catch_panic::CatchPanicLayer, compression::CompressionLayer,
+    sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
 pub use self::{
@@ -254,7 +258,8 @@ pub fn router_with(calls: Queue, settings: Settings, more: Router) -> Router {
         .merge(without_key())
         .router
         .merge(screens().behind(directory))
-        .route("/docs", get(page::page))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .with_state(app.clone())
         .merge(more);
     at_the_edge(app, routes)
@@ -308,6 +313,7 @@ fn at_the_edge(app: App, routes: Router) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(from_fn_with_state(app, edge::edge))
+        .layer(CompressionLayer::new().compress_when(edge::Compressible))
         .layer(SetSensitiveRequestHeadersLayer::new(secret))
 }
 
@@ -337,12 +343,18 @@ fn api() -> Operations {
         Read Campaign campaigns::preview_campaign,
         Operate Campaign campaigns::pause_campaign,
         Operate Campaign campaigns::resume_campaign,
+        Operate Everything campaigns::archive_campaign,
+        Operate Everything campaigns::unarchive_campaign,
+        Operate Everything campaigns::delete_campaign,
         Read Everything trunks::list_trunks,
         Operate Everything trunks::create_trunk,
         Read Everything trunks::show_trunk,
         Operate Everything trunks::change_trunk,
         Operate Everything trunks::pause_trunk,
         Operate Everything trunks::resume_trunk,
+        Operate Everything trunks::archive_trunk,
+        Operate Everything trunks::unarchive_trunk,
+        Operate Everything trunks::delete_trunk,
         Read Everything caller_ids::list_caller_ids,
         Operate Everything caller_ids::add_caller_id,
         Operate Everything caller_ids::set_caller_id,

@@ -1,9 +1,9 @@
 -- amend_many: waiting -> waiting, with another scriptId, metadata, timezone, region (a part of a country), priority,
 -- runAt, expiresAt, maxAttempts (not below the attempts used) or consent. Never the number or the campaign: cancel the
 -- call and enqueue another.
--- p_items: [{id, by, why, changes}], why optional, changes as in PATCH /calls/{id}; null clears expiresAt, timezone, region and the
--- fields of consent.
--- Verdicts: amended, not_waiting, invalid (detail.problem says what to do), and those of pgdial.each.
+-- p_items: [{id, by, why?, changes, versions?}], changes as in PATCH /calls/{id}; null clears expiresAt, timezone, region
+-- and the fields of consent; versions: only if version_of is one of them.
+-- Verdicts: amended, changed (another version), not_waiting, invalid (detail.problem says what to do), and those of pgdial.each.
 --   select * from pgdial.amend_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "by": "ann", "changes": {"priority": 9}}]');
 -- Index: primary key.
 create or replace function pgdial.amend_many(p_items jsonb, p_wait boolean default false)
@@ -32,6 +32,10 @@ declare
     v_new record;
     v_problem text;
 begin
+    if jsonb_typeof(p_item -> 'versions') = 'array' and not p_item -> 'versions' ? pgdial.version_of('call', p_call.id::text) then
+        verdict := 'changed';
+        return;
+    end if;
     if p_call.state::text <> 'waiting' then
         verdict := 'not_waiting';
         detail := jsonb_build_object('state', p_call.state);

@@ -53,19 +53,20 @@ begin
                    case when v_traced then p_requests -> (r.ordinal - 1) ->> 'traceparent' end as traceparent,
                    -- Refused requests may still have a known key: looked up for these alone.
                    case when r.problem is not null then 'invalid'
-                        when (g.name is null or d.reason is not null or w.words is not null or r.expires_at <= v_now
+                        when (g.name is null or g.archived_at is not null or d.reason is not null or w.words is not null or r.expires_at <= v_now
                               or h.needs_timezone or g.ends_at <= coalesce(r.run_at, v_now))
                             and r.idempotency_key is not null and exists (
                                 select from pgdial.calls c
                                 where c.owner = p_owners[least(r.ordinal, v_owners)] and c.idempotency_key = r.idempotency_key)
                             then 'known'
-                        when g.name is null then 'unknown_campaign'
+                        when g.name is null or g.archived_at is not null then 'unknown_campaign'
                         when d.reason is not null then 'suppressed'
                         when w.words is not null then 'consent_missing'
                         when g.ends_at <= coalesce(r.run_at, v_now) then 'campaign_over'
                         when r.expires_at <= v_now or h.needs_timezone then 'invalid' end as verdict,
                    case when r.problem is not null then r.problem
                         when g.name is null then format('there is no campaign "%s": create it, or use "default"', r.campaign)
+                        when g.archived_at is not null then format('campaign "%s" is archived: use another, or unarchive it', g.name)
                         when d.reason is not null then case when r.numbers is null then 'the number is on the do-not-call list: '
                             else 'none of its numbers may be rung: ' end || d.reason
                         when w.words is not null then w.words

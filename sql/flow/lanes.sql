@@ -149,6 +149,9 @@ create or replace function pgdial.check_together(p_campaign text, p_changes json
 language plpgsql stable
 as $$
 begin
+    if exists (select from pgdial.trunks t where t.name = p_changes ->> 'trunk' and t.archived_at is not null) then
+        raise exception '"trunk" is archived: name another, or unarchive it' using errcode = 'invalid_parameter_value';
+    end if;
     if p_changes ?| array['startsAt', 'endsAt'] and exists (
         select from pgdial.campaigns g
         where g.name = p_campaign

@@ -55,6 +55,10 @@ create or replace function pgdial.stamp_pause() returns trigger
 language plpgsql
 as $$
 begin
+    if not new.paused and to_jsonb(new) ->> 'archived_at' is not null then
+        raise exception '% "%" is archived: unarchive it first', rtrim(tg_table_name, 's'), to_jsonb(new) ->> 'name'
+            using errcode = 'check_violation';
+    end if;
     if tg_op = 'UPDATE' and old.paused and not new.paused then
         new.resumed_at := pgdial.now();     -- what providers said before no longer counts
     end if;

@@ -65,7 +65,7 @@ begin
             then 'needs_force'
         when p_call.phone = 'forgotten' then 'forgotten'
         when pgdial.forbidden(p_call, pgdial.first_number(p_call, p_now), p_now) is not null then 'suppressed'
-        when not exists (select from pgdial.campaigns g where g.name = p_call.campaign) then 'unknown_campaign'
+        when not exists (select from pgdial.campaigns g where g.name = p_call.campaign and g.archived_at is null) then 'unknown_campaign'
         when not pgdial.is_on(p_call.campaign, 'infinity', p_now) then 'campaign_over'
         else 'waiting' end;
 end $$;

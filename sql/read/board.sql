@@ -15,6 +15,7 @@ with n as materialized (
                                   where c.state = 'waiting' and c.campaign = g.name
                                   limit (select k.most + 1 from counted k)) w) as waiting
     from pgdial.campaigns g left join pgdial.lanes(null, (select n.now from n)) l on l.campaign = g.name
+    where g.archived_at is null
 )
 select jsonb_build_object(
     'now', n.now,

@@ -1,7 +1,7 @@
 -- Campaigns with their policies, as JSON.  $1 name, or null for all.
 select jsonb_build_object(
     'name', g.name, 'trunk', g.trunk, 'cap', g.cap, 'weight', g.weight, 'paused', g.paused,
-    'pausedAt', g.paused_at, 'pausedBy', g.paused_by, 'pausedWhy', g.paused_why, 'maxAttempts', g.max_attempts,
+    'pausedAt', g.paused_at, 'pausedBy', g.paused_by, 'pausedWhy', g.paused_why, 'archivedAt', g.archived_at, 'maxAttempts', g.max_attempts,
     'ringTimeout', pgdial.iso_8601(g.ring_timeout), 'maxDuration', pgdial.iso_8601(g.max_duration), 'busyBase', pgdial.iso_8601(g.busy_base),
     'noAnswerBase', pgdial.iso_8601(g.no_answer_base), 'faultBase', pgdial.iso_8601(g.fault_base), 'backoffCap', pgdial.iso_8601(g.backoff_cap),
     'redialUnknown', g.redial_unknown, 'guard', g.guard, 'region', g.region, 'callerIds', g.caller_ids,

@@ -2,7 +2,8 @@
 -- $1 maximum waiting calls counted; beyond, `truncated` says that the counts are a lower bound. $2 how many
 -- campaigns have a line of their own; the rest share `(others)`.
 -- A call outside its calling hours is not due: closed counts it.
--- Cost: live rows only, nothing of the history: waiting calls by calls_claimable_by_area, calls in flight by
+-- ended: calls that ended in the last ten minutes, at most the newest 20,000, by calls_ended.
+-- Cost: else live rows only, nothing of the history: waiting calls by calls_claimable_by_area, calls in flight by
 -- calls_in_flight, parked events by webhook_events_parked and webhook_events_unknown, at most 10,000 deliveries of each
 -- endpoint by deliveries_unfinished; the rest is configuration.
 -- Run it with enable_seqscan off: with many waiting calls the planner would rather scan the whole table.
@@ -31,6 +32,7 @@ with n as materialized (
     group by p.campaign
 ), shown as materialized (
     select g.name from pgdial.campaigns g left join waiting w on w.campaign = g.name
+    where g.archived_at is null or w.calls > 0
     order by w.calls desc nulls last, g.name
     limit $2
 ), queued as (
@@ -43,6 +45,13 @@ with n as materialized (
     from pgdial.calls c cross join n
     where c.state in ('dialing', 'unresolved', 'in_call')
     group by c.trunk, c.campaign, c.state
+), ended as materialized (
+    select coalesce(s.name, '(others)') as campaign, coalesce(e.trunk, '') as trunk, coalesce(e.outcome::text, e.state::text) as outcome,
+           count(*) as calls
+    from (select c.campaign, c.trunk, c.outcome, c.state from n, pgdial.calls c
+          where c.ended_at > n.now - '10 minutes'::interval order by c.ended_at desc limit 20000) e
+         left join shown s on s.name = e.campaign
+    group by 1, 2, 3
 ), alive as materialized (
     select w.trunks from pgdial.live_workers w where not w.draining
 )
@@ -55,6 +64,7 @@ select jsonb_build_object(
                     'campaign', f.campaign, 'state', f.state, 'calls', f.calls)), '[]')
                  from (select coalesce(s.name, '(others)') as campaign, f.state, sum(f.calls) as calls
                        from flying f left join shown s on s.name = f.campaign group by 1, 2) f),
+    'ended', (select coalesce(jsonb_agg(to_jsonb(e)), '[]') from ended e),
     'trunks', (select coalesce(jsonb_agg(jsonb_build_object(
                     'name', t.name, 'slots', t.slots, 'paused', t.paused,
                     'held', coalesce(t.held_until > n.now, false),

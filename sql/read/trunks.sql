@@ -1,7 +1,7 @@
 -- Trunks with what they have in flight, as JSON.  $1 name, or null for all.
 select jsonb_build_object(
     'name', t.name, 'slots', t.slots, 'callsPerSecond', t.calls_per_second, 'paused', t.paused,
-    'pausedAt', t.paused_at, 'pausedBy', t.paused_by, 'pausedWhy', t.paused_why,
+    'pausedAt', t.paused_at, 'pausedBy', t.paused_by, 'pausedWhy', t.paused_why, 'archivedAt', t.archived_at,
     'lookUp', t.look_up, 'idempotent', t.idempotent, 'reportsWithin', pgdial.iso_8601(t.reports_within),
     'inEffect', jsonb_build_object('lookUp', e.look_up, 'idempotent', e.idempotent, 'reportsWithin', pgdial.iso_8601(e.reports_within)),
     'conflicts', pgdial.trunk_conflicts(t.name),

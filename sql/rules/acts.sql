@@ -49,7 +49,7 @@ set intervalstyle = iso_8601
 as $$
 declare
     v_kind constant text := rtrim(tg_table_name, 's');
-    v_own constant text[] := array['paused', 'paused_at', 'paused_by', 'paused_why', 'resumed_at', 'created_at'];
+    v_own constant text[] := array['paused', 'paused_at', 'paused_by', 'paused_why', 'resumed_at', 'created_at', 'archived_at'];
     v_about constant text := nullif(current_setting('pgdial.about', true), '');
     v_old jsonb := '{}';
     v_new jsonb := '{}';
@@ -71,6 +71,8 @@ begin
     where k <> all (v_own) and v_old -> k is distinct from v_new -> k;
     v_act := case when tg_op = 'INSERT' then 'create'
                   when tg_op = 'DELETE' then 'remove'
+                  when v_new ->> 'archived_at' is distinct from v_old ->> 'archived_at'
+                      then case when v_new ->> 'archived_at' is null then 'unarchive' else 'archive' end
                   when v_pause and v_new -> 'paused_at' is distinct from v_old -> 'paused_at' then 'pause'
                   when (v_old ->> 'paused')::boolean and not v_pause then 'resume'
                   when v_changes is not null then 'set' end;

@@ -257,7 +257,7 @@ async fn redrive(
                 (words.to_owned(), true)
             }
             Redriven::Forgotten => ("its number was forgotten".to_owned(), true),
-            Redriven::UnknownCampaign => ("its campaign is gone: create it first".to_owned(), true),
+            Redriven::UnknownCampaign => ("its campaign is gone or archived: create it, or unarchive it".to_owned(), true),
             Redriven::CampaignOver => ("its campaign has ended: set a later end first".to_owned(), true),
             Redriven::NotFound => ("there is no such call".to_owned(), true),
         })?);
@@ -327,10 +327,11 @@ fn report(done: &[Done], out: &mut Out) -> Result<Exit, Failure> {
 async fn amend(args: &AmendArgs, calls: &Queue, by: &str, out: &mut Out) -> Result<Exit, Failure> {
     let id = args.id.id(calls).await?;
     let amended = calls
-        .amend_because(id, by, args.why.as_deref(), &args.changes.given())
+        .amend_if(id, by, args.why.as_deref(), &args.changes.given(), None)
         .await?;
     let word = match &amended {
         Amended::Amended => "amended",
+        Amended::Changed => "changed",
         Amended::NotWaiting => "not_waiting",
         Amended::Invalid(_) => "invalid",
         Amended::NotFound => "not_found",
@@ -347,6 +348,7 @@ async fn amend(args: &AmendArgs, calls: &Queue, by: &str, out: &mut Out) -> Resu
             out.note("amended");
             Ok(Exit::Ok)
         }
+        Amended::Changed => Err(Failure::failed("the call was changed meanwhile")),
         Amended::NotWaiting => Err(Failure::failed(
             "the call no longer waits: it cannot be changed",
         )

@@ -14,6 +14,7 @@ use crate::{
     domain::Why,
     flow::{
         Error, Queue,
+        archive::{Removal, Removed},
         lanes::{ChangeError, LaneKind},
     },
 };
@@ -29,8 +30,12 @@ pub(super) use trunk::terms;
 /// List, create, change, pause and resume them.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum LaneCommand<C: clap::Args> {
-    /// List all, with their calls in flight.
-    List,
+    /// List them, with their calls in flight.
+    List {
+        /// Also those that are archived.
+        #[arg(long)]
+        archived: bool,
+    },
     /// Show one, with everything that can be set.
     Show {
         /// Name of the campaign or trunk.
@@ -80,6 +85,30 @@ pub enum LaneCommand<C: clap::Args> {
         #[arg(long, value_name = "TEXT")]
         why: Option<Why>,
     },
+    /// Put it out of sight: it stays in reports, is left out of lists, is paused and takes no calls.
+    Archive {
+        /// Name of the campaign or trunk.
+        name: String,
+        /// Reason, kept in the audit log.
+        #[arg(long, value_name = "TEXT")]
+        why: Why,
+    },
+    /// Bring it back, paused.
+    Unarchive {
+        /// Name of the campaign or trunk.
+        name: String,
+        /// Reason, kept in the audit log.
+        #[arg(long, value_name = "TEXT")]
+        why: Option<Why>,
+    },
+    /// Remove one that never had a call.
+    Delete {
+        /// Name of the campaign or trunk.
+        name: String,
+        /// Reason, kept in the audit log.
+        #[arg(long, value_name = "TEXT")]
+        why: Option<Why>,
+    },
 }
 
 /// What can be set of a campaign or of a trunk.
@@ -97,6 +126,8 @@ pub trait Changes: clap::Args {
     ) -> impl Future<Output = Result<Vec<Self::Lane>, Error>>;
     /// Whether it is paused.
     fn is_paused(lane: &Self::Lane) -> bool;
+    /// Whether it is archived.
+    fn is_archived(lane: &Self::Lane) -> bool;
     /// Prints them as a table.
     fn table(lanes: &[Self::Lane], out: &mut Out) -> Result<(), Failure>;
     /// One row as names and values.
@@ -133,8 +164,9 @@ pub async fn run<C: Changes>(
 ) -> Result<Exit, Failure> {
     let kind = C::KIND;
     match command {
-        LaneCommand::List => {
-            let lanes = C::lanes(calls, None).await?;
+        LaneCommand::List { archived } => {
+            let mut lanes = C::lanes(calls, None).await?;
+            lanes.retain(|lane| *archived || !C::is_archived(lane));
             if out.style.json {
                 out.json(&lanes)?;
             } else {
@@ -166,8 +198,55 @@ pub async fn run<C: Changes>(
             });
             show_to_program::<C>(name, calls, out).await?;
         }
+        LaneCommand::Archive { name, why } => {
+            let how = (Removal::Archive, Some(&**why));
+            remove::<C>(name, how, (calls, by)).await?;
+            out.note(format!(
+                "{kind} {name} is archived: `pgdial {kind}s list --archived` has it"
+            ));
+            show_to_program::<C>(name, calls, out).await?;
+        }
+        LaneCommand::Unarchive { name, why } => {
+            let how = (Removal::Unarchive, why.as_deref());
+            remove::<C>(name, how, (calls, by)).await?;
+            out.note(format!(
+                "{kind} {name} is back, and paused: `pgdial {kind}s resume {name}`"
+            ));
+            show_to_program::<C>(name, calls, out).await?;
+        }
+        LaneCommand::Delete { name, why } => {
+            let how = (Removal::Delete, why.as_deref());
+            remove::<C>(name, how, (calls, by)).await?;
+            out.note(format!("{kind} {name} is gone"));
+        }
     }
     Ok(Exit::Ok)
+}
+
+async fn remove<C: Changes>(
+    name: &str,
+    (removal, why): (Removal, Option<&str>),
+    (calls, by): (&Queue, &str),
+) -> Result<(), Failure> {
+    let kind = C::KIND;
+    let removed = calls.remove_lane(removal, kind, name, by, why).await;
+    match removed.map_err(refused)? {
+        Removed::Done => Ok(()),
+        Removed::NotFound => Err(no_such_lane(kind, name)),
+        Removed::InUse(by) => {
+            let (words, by) = match removal {
+                Removal::Unarchive => ("needs", by.join(", ")),
+                _ => ("has", by.join(", ")),
+            };
+            Err(
+                Failure::failed(format!("{kind} {name} {words} {by}")).hint(match removal {
+                    Removal::Archive => "cancel them, wait for them, or move them first",
+                    Removal::Unarchive => "unarchive that first",
+                    Removal::Delete => "archive it instead",
+                }),
+            )
+        }
+    }
 }
 
 async fn show<C: Changes>(name: &str, calls: &Queue, out: &mut Out) -> Result<(), Failure> {

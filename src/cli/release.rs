@@ -42,7 +42,7 @@ pub async fn run(
             Ok(Exit::Ok)
         }
         Released::NotHeld => Err(Failure::failed("the call holds no number")
-            .hint(format!("`pgdial calls why {}` says how it stands", id))),
+            .hint(format!("`pgdial calls why {id}` says how it stands"))),
         Released::NotFound => Err(super::calls::no_such_call(id)),
     }
 }

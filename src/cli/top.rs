@@ -14,7 +14,7 @@ use super::{Exit, Failure, Out, out::Numbers};
 use crate::flow::{
     Queue,
     events::{Event, EventError, Subscription},
-    lanes::LaneKind,
+    lanes::{ChangeError, LaneKind},
 };
 
 mod state;
@@ -116,7 +116,12 @@ async fn change(act: Act, calls: &Queue, by: &str) -> String {
     let (kind, name, done) = match act {
         Act::Pause(kind, name, why) => {
             let done = calls.pause(kind, &name, by, &why).await;
-            (kind, name, done.map(|found| (found, "paused")))
+            (
+                kind,
+                name,
+                done.map(|found| (found, "paused"))
+                    .map_err(ChangeError::from),
+            )
         }
         Act::Resume(kind, name, why) => {
             let done = calls.resume(kind, &name, by, why.as_deref()).await;

@@ -135,6 +135,8 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/sweep",
     "flow/housekeeping",
     "flow/pause",
+    "flow/archive",
+    "flow/version",
     "flow/contact_limits",
     "flow/lanes",
     "flow/caller_ids",

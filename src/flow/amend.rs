@@ -11,6 +11,8 @@ use crate::domain::CallId;
 pub enum Amended {
     /// The call was changed.
     Amended,
+    /// It has another version.
+    Changed,
     /// The call is no longer waiting.
     NotWaiting,
     /// The change is not possible; the text says what to do.
@@ -25,12 +27,15 @@ struct Item<'a> {
     by: &'a str,
     why: Option<&'a str>,
     changes: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    versions: Option<&'a [String]>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Verdict {
     Amended,
+    Changed,
     NotWaiting,
     Invalid,
     NotFound,
@@ -45,35 +50,33 @@ struct Detail {
 impl Queue {
     /// Changes a waiting call; `changes` is the object of `PATCH /calls/{id}`.
     pub async fn amend(&self, id: CallId, by: &str, changes: &Value) -> Result<Amended, Error> {
-        self.amend_because(id, by, None, changes).await
+        self.amend_if(id, by, None, changes, None).await
     }
 
-    /// The same, with a reason.
-    pub async fn amend_because(
+    /// The same, with a reason, and only if the call has one of these versions.
+    pub async fn amend_if(
         &self,
         id: CallId,
         by: &str,
         why: Option<&str>,
         changes: &Value,
+        versions: Option<&[String]>,
     ) -> Result<Amended, Error> {
+        let item = Item {
+            id,
+            by,
+            why,
+            changes,
+            versions,
+        };
         let sql = "select ordinal, verdict, detail from pgdial.amend_many($1, true)";
-        let answer = self
-            .apply::<_, Verdict>(
-                "amend",
-                sql,
-                Item {
-                    id,
-                    by,
-                    why,
-                    changes,
-                },
-            )
-            .await?;
+        let answer = self.apply::<_, Verdict>("amend", sql, item).await?;
         Ok(match answer.verdict {
             Verdict::Amended => {
                 self.wake(Wake::Claim);
                 Amended::Amended
             }
+            Verdict::Changed => Amended::Changed,
             Verdict::NotWaiting => Amended::NotWaiting,
             Verdict::Invalid => {
                 let detail: Detail = read_detail("amend", answer.detail);

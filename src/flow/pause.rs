@@ -1,6 +1,9 @@
 //! pause, resume: stop and restart the dialing of a campaign or trunk.
 
-use super::{Error, Queue, lanes::LaneKind};
+use super::{
+    Error, Queue,
+    lanes::{ChangeError, LaneKind},
+};
 
 impl Queue {
     /// Pauses it before the next claim; calls in flight are left alone. False if there is none with this
@@ -29,14 +32,15 @@ impl Queue {
         name: &str,
         by: &str,
         why: Option<&str>,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, ChangeError> {
         let (found,) = sqlx::query_as("select pgdial.resume($1, $2, $3, $4)")
             .bind(kind.as_str())
             .bind(name)
             .bind(why)
             .bind(by)
             .fetch_one(&self.pool)
-            .await?;
+            .await
+            .map_err(ChangeError::of)?;
         Ok(found)
     }
 }

@@ -21,6 +21,7 @@ use super::{
     schema::{
         AmendRequest, CancelRequest, CancelResponse, RedriveRequest, ResolveRequest, WhyResponse,
     },
+    versions::{IfMatch, Tagged, changed_meanwhile, tagged},
 };
 use crate::{
     domain::{CallId, CallRequest, CallState},
@@ -30,6 +31,7 @@ use crate::{
         enqueue::Enqueued,
         redrive::Redriven,
         resolve::Resolved,
+        version::Versioned,
         view::{Call, Evidence, Stats},
     },
     provider::Stopwatch,
@@ -184,9 +186,9 @@ async fn after(app: &App, id: CallId) -> Value {
     get, path = "/api/v1/calls/{id}", tag = "calls",
     responses((status = 200, description = "The call.", body = Call)),
 )]
-pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Json<Call>, Problem> {
-    let call = app.calls.show(id).await?;
-    call.map(Json).ok_or_else(Problem::no_such_call)
+pub(super) async fn show_call(State(app): State<App>, Id(id): Id) -> Result<Tagged<Call>, Problem> {
+    let call = async { app.calls.show(id).await?.ok_or_else(Problem::no_such_call) };
+    tagged(&app, (Versioned::Call, &id.to_string()), call).await
 }
 
 /// Change a waiting call.
@@ -201,10 +203,18 @@ pub(super) async fn amend_call(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Id(id): Id,
+    IfMatch(versions): IfMatch,
     Fields(changes, _): Fields<AmendRequest>,
-) -> Result<Json<Value>, Problem> {
-    match app.calls.amend(id, &owner.by(), &changes).await? {
-        Amended::Amended => Ok(Json(after(&app, id).await)),
+) -> Result<Tagged<Value>, Problem> {
+    let by = owner.by();
+    let amended = app
+        .calls
+        .amend_if(id, &by, None, &changes, versions.as_deref());
+    match amended.await? {
+        Amended::Amended => {
+            let call = async { Ok(after(&app, id).await) };
+            tagged(&app, (Versioned::Call, &id.to_string()), call).await
+        }
         refused => Err(not_amended(refused)),
     }
 }
@@ -213,6 +223,7 @@ pub(super) async fn amend_call(
 pub(super) fn not_amended(refused: Amended) -> Problem {
     match refused {
         Amended::Amended => Problem::internal(),
+        Amended::Changed => changed_meanwhile(),
         Amended::NotWaiting => Problem::new(
             Code::NotWaiting,
             "only a waiting call can be changed: this one is being dialled, or is over",
@@ -300,7 +311,7 @@ pub(super) fn not_redriven(refused: Redriven, until: Option<DateTime<Utc>>) -> P
         ),
         (Redriven::UnknownCampaign, _) => Problem::new(
             Code::UnknownCampaign,
-            "its campaign is gone: create it first",
+            "its campaign is gone or archived: create it, or unarchive it",
         ),
         (Redriven::CampaignOver, _) => Problem::new(
             Code::CampaignOver,

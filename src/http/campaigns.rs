@@ -1,6 +1,6 @@
 //! Campaigns over HTTP.
 
-use axum::{Extension, Json, extract::State, response::Response};
+use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -9,29 +9,37 @@ use super::{
     App,
     auth::Owner,
     body::{Fields, Object, OptionalObject},
-    lanes,
+    contact_limits::DeletionQuery,
+    lanes::{self, LaneQuery},
     path::Name,
     problem::{Code, Problem},
     query::Query,
     schema::acting::{
         Campaigns, CreateCampaignRequest, OptionalReasonRequest, ReasonRequest, SetCampaignRequest,
     },
+    versions::{IfMatch, Tagged},
 };
-use crate::flow::view::{Campaign, Preview};
+use crate::flow::{
+    archive::Removal,
+    view::{Campaign, Preview},
+};
 
 /// List the campaigns.
 ///
 /// Each with its calls in flight and its room for more. A key that is bound to campaigns sees those.
 #[utoipa::path(
     get, path = "/api/v1/campaigns", tag = "operations",
-    responses((status = 200, description = "All of them, by name.", body = Campaigns)),
+    responses((status = 200, description = "By name.", body = Campaigns)),
 )]
 pub(super) async fn list_campaigns(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
+    Query(query): Query<LaneQuery>,
 ) -> Result<Json<Campaigns>, Problem> {
     let mut campaigns = app.calls.campaigns(None).await?;
-    campaigns.retain(|campaign| owner.has(&campaign.name));
+    campaigns.retain(|campaign| {
+        owner.has(&campaign.name) && (query.archived || campaign.archived_at.is_none())
+    });
     Ok(Json(Campaigns { campaigns }))
 }
 
@@ -45,8 +53,8 @@ pub(super) async fn list_campaigns(
 pub(super) async fn show_campaign(
     State(app): State<App>,
     Name(name, _): Name<Campaign>,
-) -> Result<Json<Campaign>, Problem> {
-    lanes::show(&app, &name).await
+) -> Result<Tagged<Campaign>, Problem> {
+    lanes::show_tagged(&app, &name).await
 }
 
 /// The instant of a preview.
@@ -102,9 +110,10 @@ pub(super) async fn change_campaign(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Name(name, _): Name<Campaign>,
+    versions: IfMatch,
     Fields(fields, _): Fields<SetCampaignRequest>,
-) -> Result<Json<Campaign>, Problem> {
-    lanes::change(&app, &owner, &name, fields).await
+) -> Result<Tagged<Campaign>, Problem> {
+    lanes::change(&app, &owner, &name, (fields, versions)).await
 }
 
 /// Pause a campaign.
@@ -137,4 +146,61 @@ pub(super) async fn resume_campaign(
     OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Json<Campaign>, Problem> {
     lanes::resume(&app, &owner, &name, &reason).await
+}
+
+/// Archive a campaign.
+///
+/// It stays in reports and is left out of lists; it is paused, and takes no calls. Refused while calls of it wait or are in flight.
+#[utoipa::path(
+    post, path = "/api/v1/campaigns/{name}/archive", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::InUse]))),
+    responses((status = 200, description = "It is archived.", body = Campaign)),
+)]
+pub(super) async fn archive_campaign(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Name(name, _): Name<Campaign>,
+    Object(reason): Object<ReasonRequest>,
+) -> Result<Json<Campaign>, Problem> {
+    let how = (Removal::Archive, Some(&*reason.why));
+    lanes::remove::<Campaign>(&app, &owner, &name, how).await?;
+    lanes::show(&app, &name).await
+}
+
+/// Bring an archived campaign back.
+///
+/// It is in the lists again, and paused: resume it to dial.
+#[utoipa::path(
+    post, path = "/api/v1/campaigns/{name}/unarchive", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::InUse]))),
+    responses((status = 200, description = "It is back.", body = Campaign)),
+)]
+pub(super) async fn unarchive_campaign(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Name(name, _): Name<Campaign>,
+    OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
+) -> Result<Json<Campaign>, Problem> {
+    let how = (Removal::Unarchive, reason.why.as_deref());
+    lanes::remove::<Campaign>(&app, &owner, &name, how).await?;
+    lanes::show(&app, &name).await
+}
+
+/// Delete a campaign.
+///
+/// Only one that never had a call: archive others.
+#[utoipa::path(
+    delete, path = "/api/v1/campaigns/{name}", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::InUse]))),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(super) async fn delete_campaign(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Name(name, _): Name<Campaign>,
+    Query(query): Query<DeletionQuery>,
+) -> Result<StatusCode, Problem> {
+    let how = (Removal::Delete, query.why.as_deref());
+    lanes::remove::<Campaign>(&app, &owner, &name, how).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

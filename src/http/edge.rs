@@ -6,12 +6,14 @@
 use std::{any::Any, fmt};
 
 use axum::{
+    body::HttpBody as Body,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use tokio::time::timeout;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
@@ -54,6 +56,25 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     };
     whole.instrument(span.clone()).await
 }
+
+/// Which responses are compressed. Not what is read while it is being written: a stream of events, and the results of an
+/// NDJSON batch, would wait for a full block. Not what has an `ETag`, which would have to differ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compressible;
+
+impl Predicate for Compressible {
+    fn should_compress<B: Body>(&self, response: &Response<B>) -> bool {
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let kind = kind.map_or(&b""[..], HeaderValue::as_bytes);
+        let streams: [&[u8]; 2] = [b"text/event-stream", b"application/x-ndjson"];
+        !streams.iter().any(|stream| kind.starts_with(stream))
+            && !response.headers().contains_key(header::ETAG)
+            && SizeAbove::new(LEAST_COMPRESSED).should_compress(response)
+    }
+}
+
+/// Bytes of a body from which on compressing it pays.
+const LEAST_COMPRESSED: u64 = 1024;
 
 fn too_slow() -> Problem {
     Problem::new(

@@ -15,7 +15,7 @@ use super::{
     auth::Owner,
     body::{Fields, Object, OptionalObject},
     contact_limits::DeletionQuery,
-    lanes::{needed_change, take},
+    lanes::{needed_change, set_if_unchanged, take},
     path::{Name, Named, text},
     problem::{Code, Problem},
     query::{Limit, Query},
@@ -27,12 +27,14 @@ use super::{
             TestedEndpoint,
         },
     },
+    versions::{IfMatch, Tagged, tagged},
 };
 use crate::{
     domain::CallId,
     flow::{
         endpoints::DeliveryFilter,
         resend::{Resent, ResentSpan, Span},
+        version::Versioned,
         view::{DeliveryState, Endpoint, EndpointDelivery},
     },
 };
@@ -113,8 +115,8 @@ pub(super) async fn list_endpoints(State(app): State<App>) -> Result<Json<Endpoi
 pub(super) async fn show_endpoint(
     State(app): State<App>,
     Name(name, _): Name<Endpoint>,
-) -> Result<Json<Endpoint>, Problem> {
-    shown(&app, &name).await.map(Json)
+) -> Result<Tagged<Endpoint>, Problem> {
+    tagged(&app, (Versioned::Endpoint, &name), shown(&app, &name)).await
 }
 
 /// Create an endpoint.
@@ -158,15 +160,21 @@ pub(super) async fn change_endpoint(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Name(name, _): Name<Endpoint>,
+    IfMatch(versions): IfMatch,
     Fields(mut fields, _): Fields<SetEndpointRequest>,
-) -> Result<Json<Endpoint>, Problem> {
+) -> Result<Tagged<Endpoint>, Problem> {
     let why = take(&mut fields, "why");
     needed_change(&fields)?;
     let (by, why) = (owner.by(), why.as_deref());
-    if !app.calls.set_endpoint(&name, &fields, &by, why).await? {
+    let of = (Versioned::Endpoint, &*name);
+    let is_set = match versions {
+        None => app.calls.set_endpoint(&name, &fields, &by, why).await?,
+        Some(versions) => set_if_unchanged(&app, of, &versions, &fields, (&by, why)).await?,
+    };
+    if !is_set {
         return Err(no_such());
     }
-    shown(&app, &name).await.map(Json)
+    tagged(&app, of, shown(&app, &name)).await
 }
 
 /// Delete an endpoint.

@@ -5,24 +5,29 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::IntoParams;
 
 use super::{
     App,
     auth::Owner,
     problem::{Code, Problem},
     schema::acting::{OptionalReasonRequest, ReasonRequest},
+    versions::{IfMatch, Tagged, changed_meanwhile, tagged},
 };
 use crate::flow::{
     Error,
+    archive::{Removal, Removed},
     lanes::LaneKind,
+    version::{Conditional, Versioned},
     view::{Campaign, Trunk},
 };
 
 /// A campaign or a trunk as the API shows it.
 pub(super) trait Lane: Serialize + Sized {
     const KIND: LaneKind;
+    const VERSIONED: Versioned;
     const IS_UNKNOWN: Code;
 
     async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error>;
@@ -30,6 +35,7 @@ pub(super) trait Lane: Serialize + Sized {
 
 impl Lane for Campaign {
     const KIND: LaneKind = LaneKind::Campaign;
+    const VERSIONED: Versioned = Versioned::Campaign;
     const IS_UNKNOWN: Code = Code::NoSuchCampaign;
 
     async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error> {
@@ -39,6 +45,7 @@ impl Lane for Campaign {
 
 impl Lane for Trunk {
     const KIND: LaneKind = LaneKind::Trunk;
+    const VERSIONED: Versioned = Versioned::Trunk;
     const IS_UNKNOWN: Code = Code::NoSuchTrunk;
 
     async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error> {
@@ -50,6 +57,12 @@ pub(super) async fn show<L: Lane>(app: &App, name: &str) -> Result<Json<L>, Prob
     let lanes = L::all(app, Some(name)).await?;
     let lane = lanes.into_iter().next();
     lane.map(Json).ok_or_else(no_such::<L>)
+}
+
+/// The same with its version.
+pub(super) async fn show_tagged<L: Lane>(app: &App, name: &str) -> Result<Tagged<L>, Problem> {
+    let lane = async { show(app, name).await.map(|Json(lane)| lane) };
+    tagged(app, (L::VERSIONED, name), lane).await
 }
 
 pub(super) fn no_such<L: Lane>() -> Problem {
@@ -83,19 +96,43 @@ pub(super) async fn change<L: Lane>(
     app: &App,
     owner: &Owner,
     name: &str,
-    mut changes: Value,
-) -> Result<Json<L>, Problem> {
+    (mut changes, IfMatch(versions)): (Value, IfMatch),
+) -> Result<Tagged<L>, Problem> {
     let why = take(&mut changes, "why");
     needed_change(&changes)?;
     let (by, why) = (owner.by(), why.as_deref());
-    if !app
-        .calls
-        .set_lane(L::KIND, name, &changes, &by, why)
-        .await?
-    {
+    let is_set = match versions {
+        None => {
+            app.calls
+                .set_lane(L::KIND, name, &changes, &by, why)
+                .await?
+        }
+        Some(versions) => {
+            set_if_unchanged(app, (L::VERSIONED, name), &versions, &changes, (&by, why)).await?
+        }
+    };
+    if !is_set {
         return Err(no_such::<L>());
     }
-    show(app, name).await
+    show_tagged(app, name).await
+}
+
+/// Changes what still has one of these versions; false if there is nothing of this name.
+pub(super) async fn set_if_unchanged(
+    app: &App,
+    (of, name): (Versioned, &str),
+    versions: &[String],
+    changes: &Value,
+    audit: (&str, Option<&str>),
+) -> Result<bool, Problem> {
+    let set = app
+        .calls
+        .set_if_unchanged(of, name, versions, changes, audit);
+    match set.await? {
+        Conditional::Set => Ok(true),
+        Conditional::NotFound => Ok(false),
+        Conditional::Changed => Err(changed_meanwhile()),
+    }
 }
 
 pub(super) fn needed_change(changes: &Value) -> Result<(), Problem> {
@@ -144,4 +181,41 @@ pub(super) async fn resume<L: Lane>(
         return Err(no_such::<L>());
     }
     show(app, name).await
+}
+
+/// Which of them a list shows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LaneQuery {
+    /// True: also those that are archived. Default false.
+    #[serde(default)]
+    pub(super) archived: bool,
+}
+
+/// Archives, unarchives or deletes it.
+pub(super) async fn remove<L: Lane>(
+    app: &App,
+    owner: &Owner,
+    name: &str,
+    (removal, why): (Removal, Option<&str>),
+) -> Result<(), Problem> {
+    let by = owner.by();
+    let removed = app.calls.remove_lane(removal, L::KIND, name, &by, why);
+    match removed.await? {
+        Removed::Done => Ok(()),
+        Removed::NotFound => Err(no_such::<L>()),
+        Removed::InUse(by) => {
+            let (kind, by) = (L::KIND, by.join(", "));
+            let detail = match removal {
+                Removal::Archive => {
+                    format!("the {kind} has {by}: cancel, wait for or move them first")
+                }
+                Removal::Unarchive => format!("the {kind} needs {by}: unarchive that first"),
+                Removal::Delete => {
+                    format!("the {kind} has {by}: archive it instead, or remove them first")
+                }
+            };
+            Err(Problem::new(Code::InUse, detail))
+        }
+    }
 }

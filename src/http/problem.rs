@@ -97,6 +97,19 @@ impl<'a> Fault<'a> {
     }
 }
 
+/// A limit that is used up (draft-ietf-httpapi-ratelimit-headers).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limited {
+    /// What is limited.
+    pub(super) name: &'static str,
+    /// How many are allowed in the window.
+    pub(super) quota: u32,
+    /// Seconds of the window.
+    pub(super) window: u64,
+    /// Seconds until it begins anew.
+    pub(super) reset: u64,
+}
+
 /// An error response on its way to the edge.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -106,6 +119,7 @@ pub struct Problem {
     until: Option<DateTime<Utc>>,
     retry_after_sec: Option<u32>,
     challenge: Option<&'static str>,
+    limit: Option<Limited>,
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -119,6 +133,7 @@ impl Problem {
             until: None,
             retry_after_sec: None,
             challenge: None,
+            limit: None,
             cause: None,
         }
     }
@@ -134,6 +149,12 @@ impl Problem {
     /// Same code, other status.
     pub(super) const fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self
+    }
+
+    /// Sets `RateLimit` and `RateLimit-Policy`.
+    pub(super) const fn limited(mut self, limit: Limited) -> Self {
+        self.limit = Some(limit);
         self
     }
 
@@ -224,6 +245,25 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(Limited {
+            name,
+            quota,
+            window,
+            reset,
+        }) = self.limit
+        {
+            for (header, value) in [
+                (
+                    "ratelimit-policy",
+                    format!("\"{name}\";q={quota};w={window}"),
+                ),
+                ("ratelimit", format!("\"{name}\";r=0;t={reset}")),
+            ] {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    response.headers_mut().insert(header, value);
+                }
+            }
         }
         if let Some(challenge) = self.challenge {
             let value = HeaderValue::from_static(challenge);

@@ -1,29 +1,36 @@
 //! Trunks over HTTP.
 
-use axum::{Extension, Json, extract::State, response::Response};
+use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
 
 use super::{
     App,
     auth::Owner,
     body::{Fields, Object, OptionalObject},
-    lanes,
+    contact_limits::DeletionQuery,
+    lanes::{self, LaneQuery},
     path::Name,
     problem::{Code, Problem},
+    query::Query,
     schema::acting::{
         CreateTrunkRequest, OptionalReasonRequest, ReasonRequest, SetTrunkRequest, Trunks,
     },
+    versions::{IfMatch, Tagged},
 };
-use crate::flow::view::Trunk;
+use crate::flow::{archive::Removal, view::Trunk};
 
 /// List the trunks.
 ///
 /// Each with its calls in flight.
 #[utoipa::path(
     get, path = "/api/v1/trunks", tag = "operations",
-    responses((status = 200, description = "All of them, by name.", body = Trunks)),
+    responses((status = 200, description = "By name.", body = Trunks)),
 )]
-pub(super) async fn list_trunks(State(app): State<App>) -> Result<Json<Trunks>, Problem> {
-    let trunks = app.calls.trunks(None).await?;
+pub(super) async fn list_trunks(
+    State(app): State<App>,
+    Query(query): Query<LaneQuery>,
+) -> Result<Json<Trunks>, Problem> {
+    let mut trunks = app.calls.trunks(None).await?;
+    trunks.retain(|trunk| query.archived || trunk.archived_at.is_none());
     Ok(Json(Trunks { trunks }))
 }
 
@@ -37,8 +44,8 @@ pub(super) async fn list_trunks(State(app): State<App>) -> Result<Json<Trunks>, 
 pub(super) async fn show_trunk(
     State(app): State<App>,
     Name(name, _): Name<Trunk>,
-) -> Result<Json<Trunk>, Problem> {
-    lanes::show(&app, &name).await
+) -> Result<Tagged<Trunk>, Problem> {
+    lanes::show_tagged(&app, &name).await
 }
 
 /// Create a trunk.
@@ -68,9 +75,10 @@ pub(super) async fn change_trunk(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Name(name, _): Name<Trunk>,
+    versions: IfMatch,
     Fields(fields, _): Fields<SetTrunkRequest>,
-) -> Result<Json<Trunk>, Problem> {
-    lanes::change(&app, &owner, &name, fields).await
+) -> Result<Tagged<Trunk>, Problem> {
+    lanes::change(&app, &owner, &name, (fields, versions)).await
 }
 
 /// Pause a trunk.
@@ -103,4 +111,61 @@ pub(super) async fn resume_trunk(
     OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Json<Trunk>, Problem> {
     lanes::resume(&app, &owner, &name, &reason).await
+}
+
+/// Archive a trunk.
+///
+/// It stays in reports and is left out of lists; it is paused, and takes no calls. Refused while calls are in flight on it, or a campaign that is not archived dials on it.
+#[utoipa::path(
+    post, path = "/api/v1/trunks/{name}/archive", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::InUse]))),
+    responses((status = 200, description = "It is archived.", body = Trunk)),
+)]
+pub(super) async fn archive_trunk(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Name(name, _): Name<Trunk>,
+    Object(reason): Object<ReasonRequest>,
+) -> Result<Json<Trunk>, Problem> {
+    let how = (Removal::Archive, Some(&*reason.why));
+    lanes::remove::<Trunk>(&app, &owner, &name, how).await?;
+    lanes::show(&app, &name).await
+}
+
+/// Bring an archived trunk back.
+///
+/// It is in the lists again, and paused: resume it to dial.
+#[utoipa::path(
+    post, path = "/api/v1/trunks/{name}/unarchive", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::InUse]))),
+    responses((status = 200, description = "It is back.", body = Trunk)),
+)]
+pub(super) async fn unarchive_trunk(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Name(name, _): Name<Trunk>,
+    OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
+) -> Result<Json<Trunk>, Problem> {
+    let how = (Removal::Unarchive, reason.why.as_deref());
+    lanes::remove::<Trunk>(&app, &owner, &name, how).await?;
+    lanes::show(&app, &name).await
+}
+
+/// Delete a trunk.
+///
+/// Only one that never had a call, and that no campaign and no caller id names: archive others.
+#[utoipa::path(
+    delete, path = "/api/v1/trunks/{name}", tag = "operations",
+    extensions(("x-problem-codes" = json!([Code::InUse]))),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(super) async fn delete_trunk(
+    State(app): State<App>,
+    Extension(owner): Extension<Owner>,
+    Name(name, _): Name<Trunk>,
+    Query(query): Query<DeletionQuery>,
+) -> Result<StatusCode, Problem> {
+    let how = (Removal::Delete, query.why.as_deref());
+    lanes::remove::<Trunk>(&app, &owner, &name, how).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -16,6 +16,7 @@ pub(crate) struct Depths {
     truncated: bool,
     waiting: Vec<Waiting>,
     in_flight: Vec<InFlight>,
+    ended: Vec<Ended>,
     trunks: Vec<Trunk>,
     campaigns: Vec<Campaign>,
     workers: u32,
@@ -52,6 +53,14 @@ struct Waiting {
 struct InFlight {
     campaign: String,
     state: String,
+    calls: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Ended {
+    campaign: String,
+    trunk: String,
+    outcome: String,
     calls: u32,
 }
 
@@ -247,7 +256,17 @@ impl Depths {
             all.extend(waiting.map(|w| ([w.campaign.clone(), w.trunk.clone()], value(w))));
             all
         };
+        let ended = self.ended.iter().map(|e| {
+            let labels = [e.campaign.clone(), e.trunk.clone(), e.outcome.clone()];
+            (labels, f64::from(e.calls))
+        });
         vec![
+            gauges(
+                "pgdial_calls_ended_recently",
+                "Of the last ten minutes' calls that are over, the newest 20000: by campaign (200 of their own, the rest as (others)), trunk and outcome.",
+                ["campaign", "trunk", "outcome"],
+                ended,
+            ),
             gauges(
                 "pgdial_calls",
                 "Calls that have not ended, by campaign and state.",
@@ -481,6 +500,7 @@ mod tests {
             "truncated": false, "workers": 1, "parked": {"events": 0, "oldestSec": 0},
             "waiting": [{"campaign": "default", "trunk": "default", "calls": 5, "due": 2, "closed": 0, "oldestDueSec": 1.5}],
             "inFlight": [{"campaign": "default", "state": "in_call", "calls": 3}],
+            "ended": [{"campaign": "default", "trunk": "default", "outcome": "busy", "calls": 4}],
             "trunks": [{"name": "default", "slots": 30, "paused": true, "held": false,
                 "breakerOpen": false, "inFlight": 3, "inDoubt": 1, "stuck": 0, "workers": 1}],
             "campaigns": [{"name": "default", "trunk": "default", "paused": false, "cap": null, "reason": "trunk_paused"},
@@ -502,6 +522,7 @@ mod tests {
         for line in [
             "pgdial_database_up 1",
             "pgdial_calls{campaign=\"default\",state=\"waiting\"} 5",
+            "pgdial_calls_ended_recently{campaign=\"default\",outcome=\"busy\",trunk=\"default\"} 4",
             "pgdial_calls{campaign=\"default\",state=\"in_call\"} 3",
             "pgdial_calls{campaign=\"default\",state=\"unresolved\"} 0",
             "pgdial_calls_due{campaign=\"default\",trunk=\"default\"} 2",

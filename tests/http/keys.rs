@@ -690,6 +690,17 @@ async fn wrong_keys_do_not_keep_anybody_from_signing_in() {
     for n in 0..30 {
         let refused = sign_in(&format!("pgdial_{n}")).await;
         *codes.entry(refused.code().to_owned()).or_insert(0) += 1;
+        if refused.status == 429 {
+            assert_eq!(
+                refused.header("ratelimit-policy"),
+                "\"wrong-keys\";q=20;w=60"
+            );
+            assert!(
+                refused
+                    .header("ratelimit")
+                    .starts_with("\"wrong-keys\";r=0;t=")
+            );
+        }
     }
     assert!(
         codes["unauthorized"] >= 20 && codes.contains_key("too_many_attempts"),

@@ -49,6 +49,8 @@ mod openapi;
 
 /// The page for operators.
 mod page;
+/// `ETag`, `If-Match`, compression.
+mod versions;
 
 mod traces;
 

@@ -112,6 +112,10 @@ async fn a_process_counts_what_it_does_and_the_documents_ask_for_nothing_else() 
             1,
         ),
         ("pgdial_campaign_cap{campaign=\"spring\"}", 2),
+        (
+            "pgdial_calls_ended_recently{campaign=\"default\",outcome=\"answered\",trunk=\"default\"}",
+            3,
+        ),
     ] {
         assert!(value(&text, series) >= least, "{series} in\n{text}");
     }

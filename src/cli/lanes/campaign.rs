@@ -200,6 +200,10 @@ impl Changes for CampaignChanges {
         lane.paused
     }
 
+    fn is_archived(lane: &Campaign) -> bool {
+        lane.archived_at.is_some()
+    }
+
     fn table(lanes: &[Campaign], out: &mut Out) -> Result<(), Failure> {
         let row = |lane: &Campaign| {
             vec![

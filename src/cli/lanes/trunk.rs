@@ -92,6 +92,10 @@ impl Changes for TrunkChanges {
         lane.paused
     }
 
+    fn is_archived(lane: &Trunk) -> bool {
+        lane.archived_at.is_some()
+    }
+
     fn table(lanes: &[Trunk], out: &mut Out) -> Result<(), Failure> {
         let row = |lane: &Trunk| {
             vec![

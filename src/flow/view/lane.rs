@@ -28,6 +28,8 @@ pub struct Campaign {
     pub paused_by: Option<String>,
     /// Reason of the pause.
     pub paused_why: Option<String>,
+    /// When it was archived: paused for good, and left out of lists; null if it is not.
+    pub archived_at: Option<DateTime<Utc>>,
     /// Attempts of a call whose request names none, 1 to 20; default 3.
     pub max_attempts: i32,
     /// How long a call may ring, 1 second to 10 minutes; default 60 seconds.
@@ -209,6 +211,8 @@ pub struct Trunk {
     pub paused_by: Option<String>,
     /// Reason of the pause.
     pub paused_why: Option<String>,
+    /// When it was archived: paused for good, and left out of lists; null if it is not.
+    pub archived_at: Option<DateTime<Utc>>,
     /// What a person has set about looking up a call at the provider: `none`, `hint` or `authoritative`; null
     /// means as its adapter declares.
     pub look_up: Option<String>,

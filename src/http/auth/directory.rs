@@ -22,7 +22,7 @@ use axum::http::HeaderMap;
 use super::{
     super::{
         Settings,
-        problem::{Code, Problem},
+        problem::{Code, Limited, Problem},
     },
     ANONYMOUS, ApiKeys, Door, Owner, Session, VIEWER, bearer, digest, is_cross_site, is_forwarded,
     is_local, is_same,
@@ -177,7 +177,15 @@ impl Directory {
         if attempts.count > ATTEMPTS {
             let detail =
                 "too many wrong keys were tried: try again in a minute, with a right one at once";
-            return Err(Problem::new(Code::TooManyAttempts, detail).retry_after(60));
+            let left = PER.saturating_sub(attempts.since.elapsed()).as_secs();
+            return Err(Problem::new(Code::TooManyAttempts, detail)
+                .retry_after(60)
+                .limited(Limited {
+                    name: "wrong-keys",
+                    quota: ATTEMPTS,
+                    window: PER.as_secs(),
+                    reset: left,
+                }));
         }
         Err(refusal.into())
     }

@@ -41,6 +41,7 @@ pub enum Code {
     NameTaken,
     InUse,
     CursorGone,
+    ChangedMeanwhile,
     BodyTooLarge,
     BatchTooLarge,
     UnsupportedMediaType,
@@ -64,7 +65,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, sorted by status.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::MalformedJson,
         Self::BodyUnreadable,
         Self::Unauthorized,
@@ -97,6 +98,7 @@ impl Code {
         Self::NameTaken,
         Self::InUse,
         Self::CursorGone,
+        Self::ChangedMeanwhile,
         Self::BodyTooLarge,
         Self::BatchTooLarge,
         Self::UnsupportedMediaType,
@@ -213,6 +215,11 @@ impl Code {
                 "cursor_gone",
                 S::GONE,
                 "What came after this event is no longer here",
+            ),
+            Self::ChangedMeanwhile => (
+                "changed_meanwhile",
+                S::PRECONDITION_FAILED,
+                "Somebody else has changed it",
             ),
             Self::BodyTooLarge => (
                 "body_too_large",

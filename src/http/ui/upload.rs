@@ -89,7 +89,7 @@ pub(in crate::http) async fn upload(frame: Frame, uploaded: Uploaded) -> Result<
     match read {
         Ok(rows) if form.get("step") == Some("enqueue") => {
             let told = enqueue(&frame, rows).await?;
-            report(&frame, &form, &list, &rules, &told)
+            Ok(report(&frame, &form, &list, &rules, &told))
         }
         read => preview(&frame, &form, &list, &rules, read).await,
     }
@@ -517,13 +517,7 @@ impl Told {
     }
 }
 
-fn report(
-    frame: &Frame,
-    form: &Form,
-    list: &str,
-    rules: &Rules,
-    told: &Told,
-) -> Result<Response, Problem> {
+fn report(frame: &Frame, form: &Form, list: &str, rules: &Rules, told: &Told) -> Response {
     let name = rules.key_prefix.as_deref().unwrap_or_default();
     let body = html! {
         h1 { "List " (text(name)) }
@@ -547,7 +541,7 @@ fn report(
         @if !told.untaken.is_empty() { (untaken(frame, &told.untaken)) }
         p { a href=(frame.to("upload")) { "Upload another list" } }
     };
-    Ok(frame.page("Upload a list", &body))
+    frame.page("Upload a list", &body)
 }
 
 /// The same form, to go on, or to mend what was not taken.

@@ -377,7 +377,7 @@ async fn try_amend(
     let amended = frame
         .app
         .calls
-        .amend_because(id, &by, Some(&why), &changes)
+        .amend_if(id, &by, Some(&why), &changes, None)
         .await?;
     match amended {
         Amended::Amended => Ok(()),
