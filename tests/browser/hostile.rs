@@ -29,7 +29,8 @@ fn short() -> String {
     format!("hostile{MARKUP}{}", "W".repeat(120))
 }
 
-/// Stages it. Returns what there is for the parameters of paths, and further addresses to look at.
+/// Stages it. Returns what there is to be seen: for each path with a parameter the things that stand for it, for some
+/// others their queries.
 pub(crate) async fn arrange(db: &TestDb) -> Value {
     let words = words();
     let on_trunk = json!({"trunk": TRUNK, "noAnswerBase": "1 day"});
@@ -58,6 +59,7 @@ pub(crate) async fn arrange(db: &TestDb) -> Value {
         go(db, n, call).await;
     }
     let (waiting, canceled) = (enqueue(db, WAYS).await, enqueue(db, WAYS + 1).await);
+    let (to_amend, to_cancel) = (enqueue(db, WAYS + 2).await, enqueue(db, WAYS + 3).await);
     for (kind, name) in [(Trunk, TRUNK), (Campaign, CAMPAIGN)] {
         let paused = db.calls.pause(kind, name, &words, &words);
         assert!(paused.await.unwrap());
@@ -67,16 +69,31 @@ pub(crate) async fn arrange(db: &TestDb) -> Value {
     let listed = Phone::stored(&number(99)).unwrap();
     let list = db.calls.do_not_call_add(&listed, &words, &words);
     assert!(list.await.unwrap());
+    let endpoint = json!({"url": format!("https://crm.example.com/?{}", "W".repeat(200))});
+    let endpoint = db.calls.create_endpoint("crm", &endpoint, &words, None);
+    assert!(endpoint.await.unwrap().is_some());
+    let of_campaign = format!("?campaign={CAMPAIGN}");
+    let [_, doubt, refused, .., unknown] = ids[..] else {
+        unreachable!("so many ways");
+    };
     ids.extend([waiting, canceled]);
-    json!({
-        "places": {
-            "/ui/trunks": ["default", TRUNK],
-            "/ui/campaigns": ["default", CAMPAIGN],
-            "/ui/calls": ids,
-            "/ui/workers": [worker.id],
-        },
-        "further": [],
-    })
+    json!({"places": {
+        "/ui/campaigns/{name}": ["default", CAMPAIGN],
+        "/ui/trunks/{name}": ["default", TRUNK],
+        "/ui/workers/{id}": [worker.id],
+        "/ui/calls": ["", &of_campaign, "?q=hostile", "?state=failed", "?q=%3Cscript%3Eran%3D1%3C/script%3E%E2%80%AE"],
+        "/ui/calls/cancel": ["?campaign=default"],
+        "/ui/calls/redrive": ["?campaign=default&state=failed"],
+        "/ui/calls/resolve": ["?campaign=default&state=unresolved"],
+        "/ui/calls/{id}": ids,
+        "/ui/calls/{id}/unmask": [ids[5]],
+        "/ui/calls/{id}/amend": [to_amend],
+        "/ui/calls/{id}/cancel": [to_cancel],
+        "/ui/calls/{id}/redrive": [refused],
+        "/ui/calls/{id}/resolve": [doubt],
+        "/ui/calls/{id}/release": [unknown],
+        "/ui/failures": ["", &of_campaign],
+    }})
 }
 
 fn number(n: usize) -> String {
@@ -96,7 +113,7 @@ async fn enqueue(db: &TestDb, n: usize) -> CallId {
 }
 
 /// How many ways a call goes in [`go`].
-const WAYS: usize = 7;
+const WAYS: usize = 8;
 
 /// The nth call goes the nth way; the first stays as the claim made it.
 async fn go(db: &TestDb, n: usize, call: &ClaimedCall) {
@@ -121,10 +138,14 @@ async fn go(db: &TestDb, n: usize, call: &ClaimedCall) {
             Report::new(ReportKind::Unknown),
             Report::ended(Outcome::Answered),
         ],
-        _ => vec![Report::ended(Outcome::NoAnswer)],
+        _ => vec![],
     };
     let id = format!("{n}{}", words);
     assert!(db.calls.dialed(dial, &id).await.unwrap().in_call);
+    if reports.is_empty() {
+        let gone = db.calls.settle(dial, Outcome::Unknown, &words);
+        gone.await.unwrap();
+    }
     for (at, report) in reports.into_iter().enumerate() {
         let report = Report {
             status: Some(words.clone()),

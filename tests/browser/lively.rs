@@ -366,10 +366,10 @@ impl Lively {
         };
         json!({
             "places": {
-                "/ui/trunks": ["default"],
-                "/ui/campaigns": ["spring_renewal"],
-                "/ui/calls": [one("state = 'completed' and attempt > 1").await],
-                "/ui/workers": [self.workers[0].id],
+                "/ui/trunks/{name}": ["default"],
+                "/ui/campaigns/{name}": ["spring_renewal"],
+                "/ui/calls/{id}": [one("state = 'completed' and attempt > 1").await],
+                "/ui/workers/{id}": [self.workers[0].id],
             },
         })
     }

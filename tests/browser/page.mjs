@@ -53,13 +53,12 @@ export function addresses() {
 }
 
 export function filled(path) {
-  const whole = path.slice(1);
-  const parameters = whole.match(/\{\w+\}/g) ?? [];
-  if (!parameters.length) return [path];
-  // The most particular entry decides: an act needs a thing that it can be done to.
-  const known = stage.places[path] ?? stage.places[path.slice(0, path.indexOf('{') - 1)];
-  if (!known) throw new Error(`tests/it/browser.rs says nothing of what there is for ${path}`);
-  return known.map((values) => [values].flat().reduce((to, value) => to.replace(/\{\w+\}/, encodeURIComponent(value)), path));
+  // What is said of the longest beginning of the path: an act may need another thing than the screen before it.
+  const known = Object.keys(stage.places).filter((it) => it === path || (it.includes('{') && path.startsWith(`${it}/`)));
+  const values = stage.places[known.sort().at(-1)];
+  if (!path.includes('{')) return (values ?? ['']).map((query) => `${path}${query}`);
+  if (!values) throw new Error(`nothing is staged for ${path}`);
+  return values.map((value) => path.replace(/\{\w+\}/, encodeURIComponent(value)));
 }
 
 /** Whether an address is a screen, and not a file or a stream. */

@@ -1,6 +1,7 @@
 //! The built program, and the fake provider that it dials at.
 
 use std::{
+    fs::File,
     net::{SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -31,8 +32,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `pgdial` with these arguments and the provider with those, and waits until both respond.
-    pub(crate) async fn start(db: &TestDb, args: &[&str], provider: &[&str]) -> Self {
+    /// Starts `pgdial` with these arguments, and waits until it responds. `log`: where it writes what it does.
+    pub(crate) async fn start(db: &TestDb, args: &[&str], log: Option<File>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (api, at) = (free_address(), free_address());
         let command = |args: &[&str]| {
@@ -52,8 +53,12 @@ impl Server {
             command
         };
         let listen = at.to_string();
-        let fake = [&["fake-provider", "--listen", &listen], provider].concat();
-        let running = [fake.as_slice(), args].map(|args| Process(command(args).spawn().unwrap()));
+        let fake = ["fake-provider", "--listen", &listen, "--talk", "10m"];
+        let mut program = command(args);
+        if let Some(log) = log {
+            program.stderr(log);
+        }
+        let running = [command(&fake), program].map(|mut it| Process(it.spawn().unwrap()));
         for address in [at, api] {
             until_healthy(address).await;
         }
@@ -85,4 +90,12 @@ async fn until_healthy(address: SocketAddr) {
 fn free_address() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap()
+}
+
+/// A path with this in the place of its parameter.
+pub(crate) fn address_of(path: &str, value: &str) -> String {
+    match (path.find('{'), path.find('}')) {
+        (Some(from), Some(to)) => format!("{}{value}{}", &path[..from], &path[to + 1..]),
+        _ => path.to_owned(),
+    }
 }
