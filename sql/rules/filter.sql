@@ -7,6 +7,8 @@
 -- filter is more often a mistake than intended.
 create or replace function pgdial.read_filter(p_filter jsonb) returns pgdial.call_filter
 language plpgsql stable
+set enable_seqscan = off       -- a campaign that is gone is looked for among the calls
+set jit = off
 as $$
 declare
     v_filter constant jsonb := case when jsonb_typeof(p_filter) = 'object' then jsonb_strip_nulls(p_filter) end;
