@@ -58,7 +58,8 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
 }
 
 /// Which responses are compressed. Not what is read while it is being written: a stream of events, and the results of an
-/// NDJSON batch, would wait for a full block. Not what has an `ETag`, which would have to differ.
+/// NDJSON batch, would wait for a full block. Not what has an `ETag`, which would have to differ. Not HTML: a form's token
+/// stands beside what somebody else may have put into the address, and a compressed length tells what they share (BREACH).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Compressible;
 
@@ -66,8 +67,8 @@ impl Predicate for Compressible {
     fn should_compress<B: Body>(&self, response: &Response<B>) -> bool {
         let kind = response.headers().get(header::CONTENT_TYPE);
         let kind = kind.map_or(&b""[..], HeaderValue::as_bytes);
-        let streams: [&[u8]; 2] = [b"text/event-stream", b"application/x-ndjson"];
-        !streams.iter().any(|stream| kind.starts_with(stream))
+        let never: [&[u8]; 3] = [b"text/event-stream", b"application/x-ndjson", b"text/html"];
+        !never.iter().any(|never| kind.starts_with(never))
             && !response.headers().contains_key(header::ETAG)
             && SizeAbove::new(LEAST_COMPRESSED).should_compress(response)
     }
