@@ -47,7 +47,7 @@ fn only(text: &str, rules: &Rules) -> Value {
 fn refusal(header: &str, rules: &Rules) -> String {
     match opened(header.as_bytes(), rules) {
         Ok(_) => panic!("{header} was taken"),
-        Err(failure) => failure.to_string(),
+        Err(error) => format!("{error} {}", error.hint.as_deref().unwrap_or_default()),
     }
 }
 
@@ -367,7 +367,11 @@ fn a_header_is_refused_with_what_is_wrong() {
         ("", true, "the file is empty"),
         ("[{\"to\":1}]", true, "one JSON array"),
     ] {
-        let rules = if script { with_script() } else { rules() };
+        let rules = if script {
+            with_script()
+        } else {
+            Rules::default()
+        };
         let refusal = refusal(header, &rules);
         assert!(refusal.contains(words), "{header}: {refusal}");
     }
