@@ -8,8 +8,8 @@ language sql immutable parallel safe
 as $$
     select coalesce(regexp_replace(left(nullif(p_error, ''), 300),
         '[+(]*[0-9](?:[ ().-]{0,2}[0-9]){6,}'                  -- a telephone number
-        || '|[[:<:]][0-9]+ ?(?:ms|s|sec|min|h)[[:>:]]'            -- a duration
-        || '|[[:<:]](?:[0-9]{1,2}|[0-9]{4}|[0-9]{6,}'            -- another number
+        || '|[[:<:]][0-9]+ ?(?:ms|s|sec|min|h)[[:>:]]'                    -- a duration
+        || '|[[:<:]](?:[0-9]{1,2}|[0-9]{4}|[0-9]{6,}'                -- another number
         || '|[A-Za-z_]+[0-9][A-Za-z0-9_]*|[0-9]+[A-Za-z_][A-Za-z0-9_]*)'   -- letters and digits: an id
         || '(?:-[A-Za-z0-9_]+)*[[:>:]]',
         '…', 'g'), 'no words')

@@ -47,7 +47,7 @@ fn only(text: &str, rules: &Rules) -> Value {
 fn refusal(header: &str, rules: &Rules) -> String {
     match opened(header.as_bytes(), rules) {
         Ok(_) => panic!("{header} was taken"),
-        Err(failure) => failure.to_string(),
+        Err(error) => format!("{error} {}", error.hint.as_deref().unwrap_or_default()),
     }
 }
 
