@@ -7,8 +7,8 @@ use std::time::Duration;
 use pgdial::{
     domain::{CallId, CallState},
     flow::{
+        listing::CallFilter,
         ops::{QUESTIONS, Question},
-        read::Filter,
     },
     provider::Stopwatch,
 };
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// One measured query.
 enum Asked {
     Ops(&'static Question),
-    Page(Filter),
+    Page(Box<CallFilter>),
     Why(CallId),
     Stats,
 }
@@ -51,7 +51,7 @@ pub(super) async fn ops(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Er
     }
     for (name, filter) in pages() {
         let name = format!("page of {name}");
-        time(bed, &mut measures, name, Asked::Page(filter)).await?;
+        time(bed, &mut measures, name, Asked::Page(Box::new(filter))).await?;
     }
     let last = "select id from pgdial.calls where state = 'waiting' and campaign = 'default' \
                 order by run_at desc limit 1";
@@ -77,21 +77,21 @@ async fn stage(bed: &Bed, events: usize) -> Result<(), Error> {
     bed.settle_down().await
 }
 
-fn pages() -> [(&'static str, Filter); 5] {
-    let state = |state| Filter {
-        state: Some(state),
-        ..Filter::default()
+fn pages() -> [(&'static str, CallFilter); 5] {
+    let state = |state| CallFilter {
+        state: Some(vec![state]),
+        ..CallFilter::default()
     };
     [
-        ("all calls", Filter::default()),
+        ("all calls", CallFilter::default()),
         ("failed ones", state(CallState::Failed)),
         ("a state that no call is in", state(CallState::Expired)),
         ("what waits", state(CallState::Waiting)),
         (
             "one campaign",
-            Filter {
+            CallFilter {
                 campaign: Some("lane_1".to_owned()),
-                ..Filter::default()
+                ..CallFilter::default()
             },
         ),
     ]
@@ -124,7 +124,14 @@ async fn ask(bed: &Bed, asked: &Asked) -> Result<Value, Error> {
             let phone = question.takes_phone().then_some(CALLED);
             json!(bed.calls.ask(question, phone).await?)
         }
-        Asked::Page(filter) => json!(bed.calls.page(filter, 50).await?),
+        Asked::Page(filter) => {
+            let listed = bed.calls.list(filter, None, 50).await;
+            json!(
+                listed
+                    .map_err(|error| Error::Wrong(error.to_string()))?
+                    .calls
+            )
+        }
         Asked::Why(id) => json!(bed.calls.why(*id).await?),
         Asked::Stats => json!(bed.calls.stats().await?),
     })

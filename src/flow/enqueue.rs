@@ -306,12 +306,11 @@ impl Verb for Singles {
         } else {
             None
         };
-        let (rows, all_claimed) = match taken {
-            Some(taken) => taken?,
-            None => {
-                let rows = send(connection, &owners, &requests, how == Try::Alone, true).await?;
-                (rows, false)
-            }
+        let (rows, all_claimed) = if let Some(taken) = taken {
+            taken?
+        } else {
+            let rows = send(connection, &owners, &requests, how == Try::Alone, true).await?;
+            (rows, false)
         };
         if !all_claimed && rows.iter().any(|row| row.1 == CREATED) {
             self.wakes.wake(Wake::Claim);

@@ -99,11 +99,10 @@ async fn a_verb_touches_no_more_pages_than_it_did() {
         .collect();
     // More is a verb that became slower; half is one whose figure is out of date.
     let is_near = |pinned: i64, now: i64| now * 4 <= pinned * 5 && now * 2 >= pinned;
-    let pinned = PINNED.iter().zip(&counted);
-    let all_near = |((verb, one, each), now): (&(&str, i64, i64), &(&str, i64, i64))| {
+    let near = PINNED.iter().zip(&counted).all(|((verb, one, each), now)| {
         *verb == now.0 && is_near(*one, now.1) && is_near(*each, now.2)
-    };
-    assert!(pinned.map(all_near).all(|near| near), "{counted:?}");
+    });
+    assert!(near, "{counted:?}");
 }
 
 /// Postgres keeps no plan of an SQL function that it cannot inline: it would parse and plan it at each call. Some calls

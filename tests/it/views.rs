@@ -167,22 +167,22 @@ async fn a_page_touches_few_pages_whatever_is_asked_for() {
     assert!(whole > 3_000, "{whole} pages are no history");
     // Of 200,000 calls, half of them failed. What no index bounds ends after so many rows that the page is soon there.
     for (filter, most) in [
-        (json!({}), 400),
-        (json!({ "state": "failed" }), 400),
-        (json!({ "state": "completed" }), 400),
-        (json!({ "state": "expired", "campaign": "default" }), 400),
+        (json!({}), 500),
+        (json!({ "state": "failed" }), 500),
+        (json!({ "state": "completed" }), 500),
+        (json!({ "state": "expired", "campaign": "default" }), 500),
         (
             json!({ "state": ["failed", "completed"], "campaign": "default" }),
-            400,
+            500,
         ),
-        (json!({ "state": "in_call" }), 400),
-        (json!({ "to": "+12000000001" }), 400),
+        (json!({ "state": "in_call" }), 500),
+        (json!({ "to": "+12000000001" }), 500),
         (
             json!({ "to": "+12000000001", "state": "completed", "campaign": "default" }),
-            400,
+            500,
         ),
-        (json!({ "providerCallId": "none" }), 400),
-        (json!({ "idempotencyKey": "none" }), 400),
+        (json!({ "providerCallId": "none" }), 500),
+        (json!({ "idempotencyKey": "none" }), 500),
         (json!({ "metadata": "lead=1" }), 50_000),
         (json!({ "outcome": "voicemail" }), 50_000),
         (json!({ "runAfter": "2100-01-01T00:00:00Z" }), 50_000),
