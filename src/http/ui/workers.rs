@@ -17,6 +17,7 @@ use super::{
 use crate::{
     domain::Scope,
     flow::{drain::Drained, view::Worker},
+    shown::plain,
 };
 
 /// `GET /ui/workers`
@@ -117,7 +118,7 @@ pub(in crate::http) async fn drain(
 
 fn draining(worker: &Worker, why: Option<&str>) -> Asking<'static> {
     Asking {
-        title: format!("Drain the worker {}:{}", worker.host, worker.pid),
+        title: format!("Drain the worker {}:{}", plain(&worker.host), worker.pid),
         touches: html! {
             p {
                 "It claims nothing more and finishes its dials; its "
