@@ -4,8 +4,9 @@ import { mkdir } from 'node:fs/promises';
 import { filled, isScreen, launch, open, SCHEMES, signIn, stage, WIDTHS } from './page.mjs';
 
 const posted = new Set(stage.screens.filter(({ method }) => method === 'POST').map(({ path }) => path));
-// The forms of what can be done to one thing look all alike.
-const screens = stage.screens.filter(({ method, path }) => method === 'GET' && !(posted.has(path) && path.includes('{')));
+// The forms of acts look all alike.
+const isAct = (path) => posted.has(path) && path.split('/').length > 3;
+const screens = stage.screens.filter(({ method, path }) => method === 'GET' && !isAct(path));
 
 /** `/ui/calls/{id}` is `call`, `/ui/calls` is `calls`. */
 function nameOf(path) {
