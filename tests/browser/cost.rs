@@ -135,7 +135,7 @@ async fn addresses(db: &TestDb, path: &str) -> Vec<String> {
                     "select id from pgdial.calls where state = '{state}' order by id desc limit 1"
                 );
                 found.push(address_of(path, &db.text(&sql).await));
-                if path.ends_with("}") {
+                if path.ends_with('}') {
                     continue;
                 }
                 break;

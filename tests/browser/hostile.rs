@@ -140,7 +140,7 @@ async fn go(db: &TestDb, n: usize, call: &ClaimedCall) {
         ],
         _ => vec![],
     };
-    let id = format!("{n}{}", words);
+    let id = format!("{n}{words}");
     assert!(db.calls.dialed(dial, &id).await.unwrap().in_call);
     if reports.is_empty() {
         let gone = db.calls.settle(dial, Outcome::Unknown, &words);
@@ -157,7 +157,7 @@ async fn go(db: &TestDb, n: usize, call: &ClaimedCall) {
         let event = Event {
             trunk: TRUNK,
             reference: Some(dial),
-            event_id: &format!("{n} {at} {}", words),
+            event_id: &format!("{n} {at} {words}"),
             signed_at: None,
             body: words.as_bytes(),
             report: &report,

@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{Days, Utc};
 use pgdial::{
     domain::{ClaimedCall, Concerns, Outcome, Phone, Report, ReportKind},
     flow::{
@@ -144,10 +143,8 @@ impl Lively {
     async fn set_up(&mut self) {
         let calls = self.db.calls.clone();
         // Closed today, wherever today is.
-        let day = (Utc::now() + Days::new(3))
-            .format("%a")
-            .to_string()
-            .to_lowercase();
+        let day = "to_char(pgdial.now() + interval '3 days', 'dy')";
+        let day = self.db.text(day).await;
         let hours = json!({"week": format!("{day} 09:00-17:00")});
         calls
             .set_rules(CallingHours, "clinic", &hours, "ann", None)

@@ -62,7 +62,8 @@ async fn the_page_in_a_browser() {
     let seen = hostile::arrange(&db).await;
     let server = Server::start(&db, &["serve"], None).await;
     let stage = stage(&db, &server, seen).await;
-    let chosen = std::env::var("CHECK_BROWSER").unwrap_or_default();
+    let chosen = std::env::var_os("CHECK_BROWSER").unwrap_or_default();
+    let chosen = chosen.to_string_lossy();
     let mut args = vec!["--test", "--test-concurrency=1", "--test-reporter=spec"];
     args.extend(chosen.split_whitespace());
     node(&args, &stage);
