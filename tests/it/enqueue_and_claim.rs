@@ -1,4 +1,4 @@
-//! enqueue_and_claim: what a worker that rests does with the requests of its own process. They are enqueued whatever
+//! `enqueue_and_claim`: what a worker that rests does with the requests of its own process. They are enqueued whatever
 //! becomes of the claim, and a lost reply rings nobody twice and loses nobody.
 
 use serde_json::json;
@@ -135,7 +135,7 @@ async fn a_process_that_is_killed_loses_no_request_and_rings_nobody_twice() {
     let mut serve = machine.start_serve().await;
     for n in 0..CALLS {
         if n % 4 == 3 {
-            let (_, taken) = tokio::join!(async { serve.kill() }, ask_for(&machine, n));
+            let ((), taken) = tokio::join!(async { serve.kill() }, ask_for(&machine, n));
             serve = machine.start_serve().await;
             if taken == Some(201) {
                 continue;

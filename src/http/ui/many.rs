@@ -85,9 +85,11 @@ pub(super) fn offered(filter: &CallFilter) -> impl Iterator<Item = (&'static str
     let chosen = filter.state.clone();
     all.into_iter().filter_map(move |(act, name)| {
         let states = act.states();
-        let is_open = chosen
-            .as_ref()
-            .is_none_or(|chosen| chosen.iter().any(|state| states.contains(state)));
+        let is_open = match &chosen {
+            Some(chosen) => chosen.iter().any(|state| states.contains(state)),
+            // Without a state it would select completed calls, which are only rung again by force.
+            None => act != Act::Redrive,
+        };
         is_open.then_some((act.path(), name))
     })
 }
