@@ -1,6 +1,6 @@
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use axum::{Router, routing::get};
@@ -28,6 +28,12 @@ impl Write for Log {
 impl Log {
     /// Captures everything from the server, but not from the client.
     fn start() -> (Self, DefaultGuard) {
+        // Whether anybody wants a span is remembered for the whole process, and forgotten while the subscribers of
+        // other tests come and go: one that wants everything stays.
+        static ALWAYS: Once = Once::new();
+        ALWAYS.call_once(|| {
+            tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
+        });
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
