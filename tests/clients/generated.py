@@ -17,7 +17,7 @@ assert isinstance(call, Call), call
 shown = show_call.sync(call.id, client=client)
 assert isinstance(shown, Call) and shown.state == CallState.WAITING, shown
 
-listed = list_calls.sync(client=client, to=to, state=CallState.WAITING, limit=1)
+listed = list_calls.sync(client=client, to=to, state=[CallState.WAITING], limit=1)
 assert isinstance(listed, CallPage) and listed.calls[0].id == call.id, listed
 
 canceled = cancel_call.sync(call.id, client=client, body=CancelRequest(why="a test"))

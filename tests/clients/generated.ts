@@ -19,7 +19,7 @@ const call = created.data;
 const shown = await client.GET('/api/v1/calls/{id}', { params: { path: { id: call.id } } });
 expect(shown.data?.state === 'waiting', `not shown as waiting: ${shown.data?.state}`);
 
-const listed = await client.GET('/api/v1/calls', { params: { query: { to, state: 'waiting', limit: 1 } } });
+const listed = await client.GET('/api/v1/calls', { params: { query: { to, state: ['waiting'], limit: 1 } } });
 expect(listed.data?.calls[0]?.id === call.id, 'not listed');
 
 const canceled = await client.POST('/api/v1/calls/{id}/cancel', {

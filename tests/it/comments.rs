@@ -21,7 +21,7 @@ const COMMENTED: &str = "\
     union all \
     select 'type ' || t.typname, t.typname, obj_description(t.oid, 'pg_type') \
     from pg_type t left join pg_class k on k.oid = t.typrelid \
-    where t.typnamespace = 'pgdial'::regnamespace and (t.typtype = 'e' or k.relkind = 'c')";
+    where t.typnamespace = 'pgdial'::regnamespace and (t.typtype = 'e' or k.relkind = 'c') order by 1";
 
 async fn commented(db: &TestDb) -> Vec<(String, String, Option<String>)> {
     sqlx::query_as(COMMENTED).fetch_all(&db.pool).await.unwrap()

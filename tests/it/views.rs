@@ -183,12 +183,12 @@ async fn a_page_touches_few_pages_whatever_is_asked_for() {
         ),
         (json!({ "providerCallId": "none" }), 500),
         (json!({ "idempotencyKey": "none" }), 500),
-        (json!({ "metadata": "lead=1" }), 50_000),
-        (json!({ "outcome": "voicemail" }), 50_000),
-        (json!({ "runAfter": "2100-01-01T00:00:00Z" }), 50_000),
+        (json!({ "metadata": "lead=1" }), 60_000),
+        (json!({ "outcome": "voicemail" }), 60_000),
+        (json!({ "runAfter": "2100-01-01T00:00:00Z" }), 60_000),
         (
             json!({ "outcome": "voicemail", "state": "failed", "campaign": "default" }),
-            50_000,
+            60_000,
         ),
     ] {
         let touched = touched(&mut session, &filter).await;
