@@ -19,7 +19,7 @@ SECRET = os.environ["FUZZ_API_SECRET"].encode()
 
 # The rules that hold between fields, or between a request and the database.
 RULES = [
-    r"^there is no campaign ",
+    r"^there is no (campaign|trunk) ",
     r'^"expiresAt" must be later than "runAt"$',
     r'^"expiresAt" (lies in the past|must be a moment to come)',
     # Of a key.
@@ -63,6 +63,10 @@ RULES = [
     r'^"(kinds|campaigns|overlap)" ',
     r"^endpoint .* is paused",
     r"^there are 100 endpoints already",
+    # What an address in brackets is.
+    r'^"url" must be ',
+    r'^"q" goes with campaign, region and limit only',
+    r"^(campaign|trunk) .* is archived",
     r'^"until" must be later than "from"$',
     r"^not a cursor",
     r"^the (cursor|event that the cursor names) ",

@@ -253,17 +253,20 @@ impl Dispatcher {
         let took_requests = offer.is_some();
         let claiming = self.claimer.claim(&room.shares, permits.len(), offer);
         let claim = claiming.await?;
+        self.takes_requests = !claim.calls.is_empty() || self.takes_requests && !took_requests;
+        // The next claim says why, and how long to rest: this one only tried the gate, and may have failed.
+        if took_requests && claim.calls.is_empty() && claim.unreadable.is_empty() {
+            return Ok(None);
+        }
         let took = sent.elapsed();
         self.count(&claim, took, hinted);
-        self.crowd = (took > CROWDED).then(|| Crowd {
+        self.crowd = (took > CROWDED && !took_requests).then(|| Crowd {
             most_claimed: self.permits_in_all.min(MOST_CLAIMED),
             until: Instant::now() + took / 4,
         });
         self.calls.finds_work(!claim.calls.is_empty());
-        self.takes_requests = !claim.calls.is_empty() || self.takes_requests && !took_requests;
         if claim.gate_timeout {
-            // With requests the gate was only tried.
-            return Ok((!took_requests).then_some(Rest::Briefly));
+            return Ok(Some(Rest::Briefly));
         }
         self.turns.claimed(room, permits.len(), &claim.calls);
         if claim.calls.len() < permits.len() {

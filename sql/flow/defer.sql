@@ -40,7 +40,7 @@ end $$;
 -- received: nobody will dial them.
 -- p_held: [{id, claim_no}] that the worker does hold.
 -- Races: it passes the gate first, so that the lost claim, if it is still running, ends before the rows are
--- read. Rows past their lease belong to the sweep: they may have been dialled without the result being
+-- read. (One that enqueues first may pass the gate later: its calls wait out their lease, and are then in doubt.) Rows past their lease belong to the sweep: they may have been dialled without the result being
 -- recorded.
 -- Returns how many were deferred, and how many are locked by others (try again for those). A row that cannot
 -- be updated is left to the sweep.

@@ -159,7 +159,8 @@ begin
         || array_remove(array[
         case when v_url is null and (p_is_new or p_changes ? 'url') then '"url" is missing: where events are delivered to'
              when length(v_url) > 2000
-                  or v_url !~ '^https?://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?([/?][!-"$-~]*)?$' then
+                  or v_url !~ '^https?://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?([/?][!-"$-~]*)?$'
+                  or v_url ~ '^https?://[[]' and not pgdial.is_ipv6(substring(v_url from '[[]([^]]*)[]]')) then
                  '"url" must be https:// or http:// with a host, without user and fragment, as in https://crm.example.com/hooks' end,
         case when jsonb_typeof(p_changes -> 'kinds') = 'null' and not p_is_new then '"kinds" must be an array of kinds of events'
              when p_changes ->> 'kinds' is not null and coalesce(v_kinds = '{}' or not v_kinds <@ pgdial.event_kinds(), true) then
@@ -167,6 +168,16 @@ begin
         case when p_changes ->> 'campaigns' is not null and coalesce(cardinality(v_campaigns) not between 1 and 100, true) then
                  '"campaigns" must be an array of 1 to 100 names, or null for all'
              when v_unknown is not null then format('"campaigns" names one that there is not: %s', v_unknown) end], null));
+end $$;
+
+-- is_ipv6: is this an address that may stand in brackets?
+create or replace function pgdial.is_ipv6(p_text text) returns boolean
+language plpgsql immutable
+as $$
+begin
+    return family(p_text::inet) = 6;
+exception when invalid_text_representation then
+    return false;
 end $$;
 
 -- texts: the texts of a JSON array, each once; null if it is no array of texts.

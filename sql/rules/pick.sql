@@ -205,7 +205,7 @@ end $$;
 -- Candidates come from the index alone, in its order, and each is locked as it comes, so that locked rows are
 -- passed over rather than chosen and then missed. Twins shorten a batch, so it looks up to three times. It scans
 -- only part of a crowd that cannot be claimed, or is left out, and remembers how far it came (skips).
--- is_dry: it came to the end.
+-- is_dry: it came to the end, or to that of its walk.
 create or replace function pgdial.pick_within(
     p_campaign text, p_trunk text, p_quota int, p_priority smallint, p_from pgdial.area_head, p_skips pgdial.skip[],
     p_taken text[], p_unclaimable uuid[], p_avoid pgdial.suspect[], p_now timestamptz,
@@ -217,6 +217,7 @@ declare
     c_walk constant int := 2000;    -- maximum candidates per queue and claim
     v_skip pgdial.skip;
     v_more pgdial.picked[] := '{}';
+    v_kept pgdial.picked[];
     v_taken text[] := p_taken;
 begin
     picked := '{}';
@@ -255,7 +256,9 @@ begin
                    (select count(*) from due) < p_quota - cardinality(picked)
             into v_more, is_dry
             from one_per_number o;
-        v_more := pgdial.one_per_person(v_more);
+        v_kept := pgdial.one_per_person(v_more);
+        is_dry := is_dry and cardinality(v_kept) = cardinality(v_more);    -- a twin of one that is left out may be free
+        v_more := v_kept;
         picked := picked || v_more;
         exit when is_dry or cardinality(picked) >= p_quota;
         v_taken := v_taken || pgdial.numbers_of(v_more);

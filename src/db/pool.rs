@@ -536,7 +536,7 @@ fn is_unanswered(error: &Error) -> bool {
 }
 
 /// Whether the session failed, and not the statement.
-fn is_broken(error: &Error) -> bool {
+pub(crate) fn is_broken(error: &Error) -> bool {
     match error {
         Error::Database(refusal) => {
             let code = refusal.code().unwrap_or_default();

@@ -94,9 +94,11 @@ impl Claimer {
         offer: Option<Offer>,
     ) -> Result<Claim, Error> {
         let trying = self.health.trying(Work::Claim);
+        // With an offer the gate is only tried.
+        let waits = offer.is_none();
         let claimed = self.claim_now(shares, wanted, offer).await;
         match &claimed {
-            Ok(claim) if claim.gate_timeout => trying.failed(GATE_KEPT.to_owned()),
+            Ok(claim) if claim.gate_timeout && waits => trying.failed(GATE_KEPT.to_owned()),
             ended => trying.ended(ended),
         }
         claimed
@@ -119,16 +121,18 @@ impl Claimer {
             .collect();
         let is_usual = |lease: &i32| u64::from(lease.unsigned_abs()) == SHORTEST_LEASE.as_secs();
         let leases = (!leases.iter().all(is_usual)).then_some(leases);
-        let mut connection = match self.connection.take() {
-            Some((connection, used)) if used.elapsed() < KEPT => connection,
-            _ => {
-                let asked = Stopwatch::start();
-                let connection = self.pool.acquire().await?;
-                let wait = &self.metrics.pool_wait_seconds;
-                wait.observe(asked.elapsed().as_secs_f64());
-                connection
-            }
+        let kept = self.connection.take();
+        let kept = kept.filter(|(_, used)| used.elapsed() < KEPT);
+        let mut connection = if let Some((connection, _)) = kept {
+            connection
+        } else {
+            let asked = Stopwatch::start();
+            let connection = self.pool.acquire().await?;
+            let wait = &self.metrics.pool_wait_seconds;
+            wait.observe(asked.elapsed().as_secs_f64());
+            connection
         };
+        let offer = offer.filter(Offer::is_wanted);
         let sql = if offer.is_some() {
             enqueue_and_claim::SQL
         } else {
@@ -147,8 +151,9 @@ impl Claimer {
         let claiming = claiming.fetch_all(&mut *connection);
         let rows: Result<Vec<PgRow>, sqlx::Error> = answered(SHORT_ANSWER, claiming).await;
         connection.after(&rows);
+        let is_good = rows.is_ok();
         let rows = match offer {
-            Some(offer) => offer.answer(rows, wanted)?,
+            Some(offer) => offer.answer(rows)?,
             None => rows?,
         };
         let rows: Vec<Row> = rows
@@ -159,7 +164,7 @@ impl Claimer {
             let due_for = Duration::from_millis(due_ms.try_into().unwrap_or(0));
             self.metrics.pickup_seconds.observe(due_for.as_secs_f64());
         }
-        self.connection = Some((connection, Instant::now()));
+        self.connection = is_good.then(|| (connection, Instant::now()));
         Ok(read_claim(rows, &self.trunks))
     }
 }

@@ -16,6 +16,7 @@ use super::{
     claim::claiming,
     enqueue::{CREATED, Row, in_order},
 };
+use crate::db::pool::is_broken;
 
 pub(super) const SQL: &str = claiming!(
     ", ordinal, request, call, detail",
@@ -35,15 +36,17 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
+    /// Whether somebody still waits for the answer. Nobody does once whoever offered it has given up, and said so.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.answer.is_closed()
+    }
+
     /// Answers the requests; returns the rows of the claim.
-    pub(super) fn answer(
-        self,
-        rows: Result<Vec<PgRow>, sqlx::Error>,
-        wanted: i32,
-    ) -> Result<Vec<PgRow>, Error> {
+    pub(super) fn answer(self, rows: Result<Vec<PgRow>, sqlx::Error>) -> Result<Vec<PgRow>, Error> {
         let read = match rows {
-            // Undone, so it can be done again, by whoever offered them. Why it failed, they will hear.
-            Err(sqlx::Error::Database(error)) => {
+            // Undone, so it can be done again, by whoever offered them. Why it failed, they will hear. Not when the
+            // session ended with it: a pooler says so after a commit too.
+            Err(error @ sqlx::Error::Database(_)) if !is_broken(&error) => {
                 tracing::debug!(%error, "not enqueued together with a claim");
                 return Ok(Vec::new());
             }
@@ -63,15 +66,13 @@ impl Offer {
         };
         let enqueued = enqueued.and_then(|mut rows| {
             in_order(&mut rows, self.count)?;
-            let is_new = |row: &&Row| row.1 == CREATED;
-            let new = rows.iter().filter(is_new).count();
-            let claimed = claim.as_ref().map_or(0, |rows| {
-                let is_call = |row: &&PgRow| matches!(row.try_get("id"), Ok(Some(Uuid { .. })));
-                rows.iter().filter(is_call).count()
-            });
-            // With as many as it wanted there may be more.
-            let all_claimed =
-                claimed >= new && claimed < usize::try_from(wanted).unwrap_or(usize::MAX);
+            let claimed: Vec<Option<Uuid>> = claim
+                .iter()
+                .flatten()
+                .filter_map(|row| row.try_get("id").ok())
+                .collect();
+            let mut new = rows.iter().filter(|row| row.1 == CREATED);
+            let all_claimed = new.all(|row| claimed.contains(&row.2));
             Ok((rows, all_claimed))
         });
         // A caller that has gone needs no result.

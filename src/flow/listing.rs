@@ -16,7 +16,7 @@ pub struct CallFilter {
     /// Calls with these ids, at most 10,000.
     #[serde(deserialize_with = "several", skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 10000)]
-    #[param(style = Form, explode = false, max_items = 100)]
+    #[param(style = Form, explode = false, min_items = 1, max_items = 100)]
     pub ids: Option<Vec<CallId>>,
     /// Calls in one of these states.
     #[serde(deserialize_with = "several", skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@
 //! ([`Directory`]); either is known by its SHA-256 and compared in constant time. A browser sends the cookie of a
 //! [`Session`] instead, that was opened with a key. The key's name becomes the
 //! owner of rows and the scope of idempotency keys. What an operation needs of a key stands beside it in the
-//! list of operations ([`Access`]), and [`guard`] checks it.
+//! list of operations ([`Access`]), and `guard` checks it.
 //!
 //! A server without any key takes every client for `anonymous`, who may do everything. It serves only loopback,
 //! only requests to a loopback name, and none that a browser sends for a page of another site: that page, or

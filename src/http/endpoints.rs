@@ -313,7 +313,7 @@ pub(super) struct DeliveryQuery {
     #[param(inline)]
     limit: Limit<50, 200>,
     /// `nextCursor` of the previous page.
-    #[param(pattern = "^evt_[0-9a-f]{1,15}_[0-9a-f]{1,15}_[0-9a-f]{1,15}$")]
+    #[param(pattern = "^(evt_[0-9a-f]{1,15}_[0-9a-f]{1,15}_[0-9a-f]{1,15})?$")]
     cursor: Option<String>,
 }
 
@@ -329,10 +329,17 @@ pub(super) async fn list_deliveries(
     Name(name, _): Name<Endpoint>,
     Query(query): Query<DeliveryQuery>,
 ) -> Result<Json<DeliveryPage>, Problem> {
+    let before = query.cursor.filter(|cursor| !cursor.is_empty());
+    if !before.as_deref().is_none_or(is_delivery) {
+        return Err(Problem::new(
+            Code::InvalidQuery,
+            "the cursor is not one of ours: it is the nextCursor of a page",
+        ));
+    }
     let filter = DeliveryFilter {
         state: query.state,
         call: query.call,
-        before: query.cursor,
+        before,
     };
     let limit = query.limit;
     let deliveries = app
@@ -347,6 +354,18 @@ pub(super) async fn list_deliveries(
         deliveries,
         next_cursor,
     }))
+}
+
+/// Whether this is an id of a delivery: `evt_XID_SEQ_AT`, in hex.
+fn is_delivery(id: &str) -> bool {
+    let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    id.strip_prefix("evt_").is_some_and(|rest| {
+        let parts: Vec<&str> = rest.split('_').collect();
+        parts.len() == 3
+            && parts
+                .iter()
+                .all(|part| (1..=15).contains(&part.len()) && part.chars().all(is_hex))
+    })
 }
 
 /// Show a delivery.

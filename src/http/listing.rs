@@ -24,7 +24,7 @@ pub(super) struct CallQuery {
     /// Whatever names a call, instead of a filter (with `campaign` and `region` only): a telephone number in any
     /// spelling, an id or its beginning, the provider's id, the idempotency key, or `key=value` of its metadata, which
     /// is looked for among the newest 100,000 calls. One page, without a cursor.
-    #[param(min_length = 1, max_length = 1000, pattern = r"^[^\u0000]*$")]
+    #[param(max_length = 1000, pattern = r"^[^\u0000]*$")]
     q: Option<String>,
     /// Calls on a page.
     #[serde(default)]
@@ -61,6 +61,9 @@ pub(super) async fn list_calls(
     }))
 }
 
+/// Characters of `q` at most.
+const LONGEST_FIND: usize = 1000;
+
 async fn find(
     app: &App,
     text: &str,
@@ -74,6 +77,10 @@ async fn find(
     };
     if *filter != allowed || query.cursor.is_some() {
         let words = "\"q\" goes with campaign, region and limit only: leave the other filters out";
+        return Err(Problem::new(Code::InvalidQuery, words));
+    }
+    if text.chars().count() > LONGEST_FIND {
+        let words = format!("\"q\" has more than {LONGEST_FIND} characters");
         return Err(Problem::new(Code::InvalidQuery, words));
     }
     let wanted = Find {

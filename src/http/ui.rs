@@ -8,7 +8,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `frame.rs` | the document around each screen; [`Frame`], what a handler takes and answers with |
+//! | `frame.rs` | the document around each screen; `Frame`, what a handler takes and answers with |
 //! | `parts.rs` | the design system: tables, facts, badges, meters, times |
 //! | `page.css`, `page.js`, `assets.rs` | its look; what stays up to date by itself |
 //! | `asking.rs`, `twins.rs` | acts: what they touch, their reason, and the same as command and SQL |

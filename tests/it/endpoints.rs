@@ -139,6 +139,7 @@ async fn what_is_wrong_with_an_endpoint_is_told_together() {
     }
     for url in [
         "http://[::1]:8080",
+        "http://[2001:db8::1]/hooks",
         "https://a.example?x=y",
         "https://a.example:8443/p/../q",
     ] {
