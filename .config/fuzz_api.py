@@ -64,7 +64,7 @@ RULES = [
     r"^endpoint .* is paused",
     r"^there are 100 endpoints already",
     # What an address in brackets is.
-    r'^"url" must be ',
+    r'^"url" (must be|is missing)',
     r'^"q" goes with campaign, region and limit only',
     r"^(campaign|trunk) .* is archived",
     r'^"until" must be later than "from"$',
