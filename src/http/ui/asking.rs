@@ -55,7 +55,7 @@ impl Asking<'_> {
                     label for="why" { "Reason" @if !self.needs_why { span.soft { " optional" } } }
                     input #why name="why" maxlength="500" required[self.needs_why] autofocus[self.fields.0.is_empty()]
                         value=[form.get("why")] aria-describedby="why-about";
-                    span.soft #why-about { "Kept in the audit log, with your key's name." }
+                    span.soft #why-about { "Kept with your key's name: of a single call in its timeline, of all else in the audit log." }
                 }
                 p.buttons {
                     button.strong.final[self.is_final] { (self.button) }

@@ -276,7 +276,10 @@ fn resolving(call: &Call, form: &Form) -> Asking<'static> {
         title: format!("Resolve call {id}"),
         touches: html! {
             (about(call))
-            p { "Its dial, claim " (call.claim_no) ", ends as you say, and its slot and number are free." }
+            p {
+                "Its dial, claim " (call.claim_no) ", ends as you say, and its slot is free. So is its number, unless you \
+                 say that it is unknown: then it stays taken for as long as it may still ring."
+            }
         },
         fields: html! {
             // Only this dial: it may have been claimed again by the time the form is sent.
