@@ -129,8 +129,17 @@ pub(super) fn mask_text(text: &mut String) {
     let mut chars: Vec<char> = text.chars().collect();
     let (mut run, mut at) = (Vec::new(), 0);
     while at <= chars.len() {
-        if run.is_empty() && is_date(&chars, at) {
-            at += DATE.len();
+        let other = if !run.is_empty() {
+            0
+        } else if is_date(&chars, at) {
+            DATE.len()
+        } else if is_id(&chars, at) {
+            ID
+        } else {
+            0
+        };
+        if other > 0 {
+            at += other;
             continue;
         }
         match chars.get(at) {
@@ -156,6 +165,20 @@ fn is_date(chars: &[char], at: usize) -> bool {
     };
     let date: String = date.iter().collect();
     date.starts_with("20") && date.parse::<NaiveDate>().is_ok() && stands(before) && stands(after)
+}
+
+/// Length of an id as our own texts write it.
+const ID: usize = uuid::fmt::Hyphenated::LENGTH;
+
+/// Whether the id of a call begins here, alone.
+fn is_id(chars: &[char], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| chars.get(before));
+    let stands = |c: Option<&char>| c.is_none_or(|c| !c.is_alphanumeric() && *c != '+');
+    let Some(id) = chars.get(at..at + ID) else {
+        return false;
+    };
+    let id: String = id.iter().collect();
+    id.parse::<Uuid>().is_ok() && stands(before) && stands(chars.get(at + ID))
 }
 
 fn mask_run(chars: &mut [char], run: &[usize]) {
@@ -220,6 +243,7 @@ mod tests {
     #[test]
     fn what_is_no_number_stays() {
         for text in [
+            "calls 0197f5e0-8123-7a7e-8000-014155550100, and more",
             "forgotten",
             "spring-2026-11",
             "2026-12-25",
