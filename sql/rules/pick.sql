@@ -228,34 +228,34 @@ begin
     end if;
     for v_look in 1..3 loop
         with due as materialized (
-                select k.id, k.phone, k.run_at, l.numbers
-                from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) k
-                     cross join lateral (
-                         select c.id, c.numbers from pgdial.calls c
-                         -- Repeated: the row may have changed since the candidate was read.
-                         where c.id = k.id and c.state::text = 'waiting'
-                           and c.campaign = p_campaign and c.run_at <= p_now and (p_from.area is null or c.area = p_from.area)
-                           and (c.expires_at is null or c.expires_at > p_now)
-                           and (c.numbers is null or not exists (
-                                select from unnest(c.numbers) n where n in (select t from unnest(v_taken) t)))
-                           -- Not "not exists": as an anti join it would read the whole list.
-                           and (select d.phone from pgdial.do_not_call d
-                                where d.phone = k.phone and pgdial.covers(d, p_campaign, p_now) limit 1) is null
-                           -- consent_problem, asking once whether the campaign requires it.
-                           and (c.consent_at is not null and coalesce(c.consent_expires_at > p_now, true)
-                                or (select g.require_consent from pgdial.campaigns g where g.name = p_campaign) is not true)
-                           and (cardinality(p_avoid) = 0 or (c.campaign, c.script_id, coalesce(c.from_number, ''))
-                                not in (select s.campaign, s.script_id, s.from_number from unnest(p_avoid) s))
-                         for update skip locked) l
-                limit p_quota - cardinality(picked)
-            ), one_per_number as (
-                select distinct on (due.phone) due.id, due.phone, due.run_at, due.numbers from due
-                order by due.phone, due.run_at, due.id
-            )
-            select coalesce(array_agg(row(o.id, o.phone, p_campaign, p_trunk, o.numbers)::pgdial.picked order by o.run_at, o.id), '{}'),
-                   (select count(*) from due) < p_quota - cardinality(picked)
-            into v_more, is_dry
-            from one_per_number o;
+            select k.id, k.phone, k.run_at, l.numbers
+            from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) k
+                 cross join lateral (
+                     select c.id, c.numbers from pgdial.calls c
+                     -- Repeated: the row may have changed since the candidate was read.
+                     where c.id = k.id and c.state::text = 'waiting'
+                       and c.campaign = p_campaign and c.run_at <= p_now and (p_from.area is null or c.area = p_from.area)
+                       and (c.expires_at is null or c.expires_at > p_now)
+                       and (c.numbers is null or not exists (
+                            select from unnest(c.numbers) n where n in (select t from unnest(v_taken) t)))
+                       -- Not "not exists": as an anti join it would read the whole list.
+                       and (select d.phone from pgdial.do_not_call d
+                            where d.phone = k.phone and pgdial.covers(d, p_campaign, p_now) limit 1) is null
+                       -- consent_problem, asking once whether the campaign requires it.
+                       and (c.consent_at is not null and coalesce(c.consent_expires_at > p_now, true)
+                            or (select g.require_consent from pgdial.campaigns g where g.name = p_campaign) is not true)
+                       and (cardinality(p_avoid) = 0 or (c.campaign, c.script_id, coalesce(c.from_number, ''))
+                            not in (select s.campaign, s.script_id, s.from_number from unnest(p_avoid) s))
+                     for update skip locked) l
+            limit p_quota - cardinality(picked)
+        ), one_per_number as (
+            select distinct on (due.phone) due.id, due.phone, due.run_at, due.numbers from due
+            order by due.phone, due.run_at, due.id
+        )
+        select coalesce(array_agg(row(o.id, o.phone, p_campaign, p_trunk, o.numbers)::pgdial.picked order by o.run_at, o.id), '{}'),
+               (select count(*) from due) < p_quota - cardinality(picked)
+        into v_more, is_dry
+        from one_per_number o;
         v_kept := pgdial.one_per_person(v_more);
         is_dry := is_dry and cardinality(v_kept) = cardinality(v_more);    -- a twin of one that is left out may be free
         v_more := v_kept;
@@ -267,7 +267,7 @@ begin
         select q.run_at, q.id into v_skip.run_at, v_skip.id
         from pgdial.queue(p_campaign, p_priority, p_from.area, v_skip.run_at, v_skip.id, v_taken, p_unclaimable, c_walk, p_now) q
         offset c_walk - 1 limit 1;
-        if v_skip.run_at is not null then
+        if found then
             v_skip.seen_at := p_now;
             perform pgdial.skip_past(v_skip);
         end if;

@@ -92,6 +92,7 @@ pub(crate) async fn arrange(db: &TestDb) -> (Value, JoinSet<()>) {
     scene.beat().await;
     alive.spawn(async move {
         loop {
+            // As often as a worker does; nothing waits for it.
             tokio::time::sleep(Duration::from_secs(2)).await;
             scene.beat().await;
         }
