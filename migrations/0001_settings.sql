@@ -147,7 +147,7 @@ create table pgdial.calling_hours_regions (
     primary key (hours, region)
 );
 
--- Named lanes of calls on a trunk. A verb (set_campaign, pause) or a plain update may change them at run time.
+-- Named groups of calls on a trunk. A verb (set_campaign, pause) or a plain update may change them at run time.
 create table pgdial.campaigns (
     name text primary key check (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),   -- as calls name it
     trunk text not null references pgdial.trunks (name),           -- where its calls are dialled

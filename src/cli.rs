@@ -37,7 +37,7 @@ pub mod import;
 pub mod keys;
 
 // `campaigns` and `trunks`, which share their commands.
-pub mod lanes;
+pub mod groups;
 pub mod limits;
 
 pub mod man;
@@ -131,7 +131,7 @@ enum Command {
     Calls(calls::CallsCommand),
     /// Show slots, campaigns, rates and events, live; keys pause and resume.
     Top,
-    /// Campaigns: named lanes of calls with a cap, a weight, policies and a pause switch.
+    /// Campaigns: named groups of calls with a cap, a weight, policies and a pause switch.
     #[command(subcommand)]
     Campaigns(CampaignsCommand),
     /// Trunks: provider accounts with slots, a pace and a pause switch.
@@ -197,16 +197,16 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum CampaignsCommand {
     #[command(flatten)]
-    Lane(Box<lanes::LaneCommand<lanes::CampaignChanges>>),
+    Group(Box<groups::GroupCommand<groups::CampaignChanges>>),
     /// Show what would be dialled of its waiting calls, what keeps the others, and how long all would take.
-    Preview(lanes::preview::PreviewArgs),
+    Preview(groups::preview::PreviewArgs),
 }
 
 /// What campaigns have too, and a question to the account.
 #[derive(Debug, Subcommand)]
 enum TrunksCommand {
     #[command(flatten)]
-    Lane(lanes::LaneCommand<lanes::TrunkChanges>),
+    Group(groups::GroupCommand<groups::TrunkChanges>),
     /// Ask a trunk's account whether key, numbers, scripts and webhook are right, without ringing anybody.
     #[command(after_help = check::CODES)]
     Check(check::CheckArgs),
@@ -403,14 +403,16 @@ impl Command {
             Self::Import(args) => import::run(args, Some(calls), by, out).await,
             Self::Calls(command) => calls::run(command, calls, by, out).await,
             Self::Top => top::run(calls, by, out).await,
-            Self::Campaigns(CampaignsCommand::Lane(command)) => {
-                lanes::run(command, calls, by, out).await
+            Self::Campaigns(CampaignsCommand::Group(command)) => {
+                groups::run(command, calls, by, out).await
             }
             Self::Campaigns(CampaignsCommand::Preview(args)) => {
-                lanes::preview::run(args, calls, out).await?;
+                groups::preview::run(args, calls, out).await?;
                 Ok(Exit::Ok)
             }
-            Self::Trunks(TrunksCommand::Lane(command)) => lanes::run(command, calls, by, out).await,
+            Self::Trunks(TrunksCommand::Group(command)) => {
+                groups::run(command, calls, by, out).await
+            }
             Self::CallerIds(command) => caller_ids::run(command, calls, by, out).await,
             Self::Limits(command) => limits::run(command, calls, by, out).await,
             Self::Hours(command) => hours::run(command, calls, by, out).await,

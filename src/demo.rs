@@ -19,7 +19,7 @@ use crate::{
     app,
     config::WorkerSettings,
     db::{self, private},
-    flow::{self, Queue, enqueue::Enqueued, lanes::ChangeError, lanes::LaneKind},
+    flow::{self, Queue, enqueue::Enqueued, groups::ChangeError, groups::GroupKind},
     http,
     lifecycle::Supervisor,
     provider::{
@@ -259,11 +259,11 @@ async fn set_up_campaign(calls: &Queue) -> Result<(), Error> {
         "ringTimeout": "10 seconds", "maxDuration": "1 minute",
     });
     if !calls
-        .create_lane(LaneKind::Campaign, CAMPAIGN, &policies, "demo", None)
+        .create_group(GroupKind::Campaign, CAMPAIGN, &policies, "demo", None)
         .await?
     {
         calls
-            .set_lane(LaneKind::Campaign, CAMPAIGN, &policies, "demo", None)
+            .set_group(GroupKind::Campaign, CAMPAIGN, &policies, "demo", None)
             .await?;
     }
     Ok(())

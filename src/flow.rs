@@ -72,7 +72,7 @@ pub mod sweep;
 pub mod housekeeping;
 
 // Campaigns and trunks.
-pub mod lanes;
+pub mod groups;
 
 // The numbers that calls are dialed from.
 pub mod caller_ids;

@@ -48,7 +48,7 @@ mod caller_ids;
 
 // Campaigns and trunks.
 mod campaigns;
-mod lanes;
+mod groups;
 mod trunks;
 
 // How often a number may be rung.

@@ -1,14 +1,14 @@
--- archive, unarchive, delete_lane: put a campaign or a trunk out of sight, bring it back, or remove it for good.
+-- archive, unarchive, delete_group: put a campaign or a trunk out of sight, bring it back, or remove it for good.
 -- archive: it stays in reports and is left out of lists; it is paused, cannot be resumed, and no call is enqueued in it.
 -- Refused (in_use) while a call of it waits or is in flight, and of a trunk while a campaign that is not archived dials
 -- on it.
 -- unarchive: it is in the lists again, and paused.
--- delete_lane: only what never had a call; of a trunk, that no campaign and no caller id names.
+-- delete_group: only what never had a call; of a trunk, that no campaign and no caller id names.
 -- p_kind: campaign or trunk. p_by, p_why: for the audit (acts).
 -- Returns archived, unarchived or deleted; not_found; or in_use, and by what.
 --   select * from pgdial.archive('campaign', 'spring-2025', 'it is over');
 --   select * from pgdial.unarchive('campaign', 'spring-2025');
---   select * from pgdial.delete_lane('trunk', 'typo', 'never used');
+--   select * from pgdial.delete_group('trunk', 'typo', 'never used');
 -- Races: an enqueue that is under way may add a call to a campaign after it was judged: that call waits, and why says
 -- that its campaign is paused.
 create or replace function pgdial.archive(
@@ -21,7 +21,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
 begin
     perform pgdial.refuse(pgdial.why_faults(p_why));
-    verdict := case when pgdial.lock_lane(p_kind, p_name) then 'archived' else 'not_found' end;
+    verdict := case when pgdial.lock_group(p_kind, p_name) then 'archived' else 'not_found' end;
     used_by := pgdial.present_use(p_kind, p_name);
     if p_name = 'default' then
         used_by := used_by || 'what names no other'::text;
@@ -48,7 +48,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
 begin
     perform pgdial.refuse(pgdial.why_faults(p_why));
-    verdict := case when pgdial.lock_lane(p_kind, p_name) then 'unarchived' else 'not_found' end;
+    verdict := case when pgdial.lock_group(p_kind, p_name) then 'unarchived' else 'not_found' end;
     used_by := '{}';
     if p_kind = 'campaign' then
         used_by := array(select 'the archived trunk ' || t.name from pgdial.campaigns g join pgdial.trunks t on t.name = g.trunk
@@ -63,7 +63,7 @@ begin
     perform pgdial.act_as(v_before[1], v_before[2]);
 end $$;
 
-create or replace function pgdial.delete_lane(
+create or replace function pgdial.delete_group(
     p_kind text, p_name text, p_why text default null, p_by text default session_user, out verdict text, out used_by text[]
 )
 language plpgsql volatile security definer
@@ -73,7 +73,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
 begin
     perform pgdial.refuse(pgdial.why_faults(p_why));
-    verdict := case when pgdial.lock_lane(p_kind, p_name) then 'deleted' else 'not_found' end;
+    verdict := case when pgdial.lock_group(p_kind, p_name) then 'deleted' else 'not_found' end;
     used_by := pgdial.present_use(p_kind, p_name) || case
         when p_name = 'default' then 'what names no other'
         when p_kind = 'campaign' and exists (select from pgdial.calls c where c.ended_at is not null and c.campaign = p_name)
@@ -93,8 +93,8 @@ begin
     perform pgdial.act_as(v_before[1], v_before[2]);
 end $$;
 
--- lock_lane: lock a campaign or a trunk; whether it exists.
-create or replace function pgdial.lock_lane(p_kind text, p_name text) returns boolean
+-- lock_group: lock a campaign or a trunk; whether it exists.
+create or replace function pgdial.lock_group(p_kind text, p_name text) returns boolean
 language plpgsql volatile
 as $$
 begin

@@ -80,8 +80,8 @@ create or replace trigger stamp_pause before insert or update on pgdial.caller_i
 create or replace trigger stamp_pause before insert or update on pgdial.endpoints
     for each row execute function pgdial.stamp_pause();
 
--- Deleting or renaming a lane that calls name would leave them waiting for ever, or in flight outside any cap.
-create or replace function pgdial.keep_used_lane() returns trigger
+-- Deleting or renaming a group that calls name would leave them waiting for ever, or in flight outside any cap.
+create or replace function pgdial.keep_used_group() returns trigger
 language plpgsql
 as $$
 begin
@@ -104,7 +104,7 @@ begin
 end $$;
 
 -- agree_with_claims: the same check again at commit, behind the gate: a claim that was under way at the first
--- check has ended by then, and the next one sees the lane gone. Not earlier: a person's transaction may stay
+-- check has ended by then, and the next one sees the group gone. Not earlier: a person's transaction may stay
 -- open for long, and must not hold the gate meanwhile.
 create or replace function pgdial.agree_with_claims() returns trigger
 language plpgsql security definer
@@ -126,10 +126,10 @@ begin
     return null;
 end $$;
 
-create or replace trigger keep_used_lane before delete or update of name on pgdial.campaigns
-    for each row execute function pgdial.keep_used_lane();
-create or replace trigger keep_used_lane before delete or update of name on pgdial.trunks
-    for each row execute function pgdial.keep_used_lane();
+create or replace trigger keep_used_group before delete or update of name on pgdial.campaigns
+    for each row execute function pgdial.keep_used_group();
+create or replace trigger keep_used_group before delete or update of name on pgdial.trunks
+    for each row execute function pgdial.keep_used_group();
 
 do $$
 begin

@@ -27,7 +27,7 @@ begin
     if p_kind = 'endpoint' then
         perform from pgdial.endpoints e where e.name = p_name for update;
     else
-        perform pgdial.lock_lane(p_kind, p_name);
+        perform pgdial.lock_group(p_kind, p_name);
     end if;
     v_version := pgdial.version_of(p_kind, p_name);
     if v_version is null then

@@ -53,7 +53,7 @@ declare
         'cancel', 'cancel_many', 'redrive', 'redrive_many', 'resolve', 'resolve_many', 'amend_many', 'release',
         'cancel_matching', 'redrive_matching', 'resolve_matching', 'forget',
         'sweep', 'housekeeping', 'heartbeat', 'drain', 'wake', 'recover_begin', 'recover_listed', 'recover_hold', 'recover_end', 'hold_off',
-        'pause', 'resume', 'archive', 'unarchive', 'delete_lane', 'set_if_unchanged', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk', 'add_caller_id', 'set_caller_id', 'remove_caller_id',
+        'pause', 'resume', 'archive', 'unarchive', 'delete_group', 'set_if_unchanged', 'create_campaign', 'set_campaign', 'create_trunk', 'set_trunk', 'add_caller_id', 'set_caller_id', 'remove_caller_id',
         'set_calling_hours', 'delete_calling_hours', 'set_calendar', 'delete_calendar',
         'set_contact_limit', 'delete_contact_limit', 'recheck_matching',
         'create_endpoint', 'set_endpoint', 'delete_endpoint', 'rotate_endpoint', 'test_endpoint', 'resend', 'resend_span',

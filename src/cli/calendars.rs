@@ -10,8 +10,8 @@ use crate::{
     domain::Why,
     flow::{
         Queue,
+        groups::ChangeError,
         hours::{Deletion, RulesKind},
-        lanes::ChangeError,
         view::{Calendar, SpecialDay},
     },
     lists::{Opened, ReadArgs},

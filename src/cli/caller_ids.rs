@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Exit, Failure, Out,
-    lanes::{only_given, paused, refused},
+    groups::{only_given, paused, refused},
     out::{instant, or_empty, or_none},
     values::{self, Interval, Limit},
 };

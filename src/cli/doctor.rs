@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Exit, Failure, Out, check, lanes};
+use super::{Exit, Failure, Out, check, groups};
 use crate::{
     config::{self, Api, Common, Flags, Problem, Settings, Variables},
     db::{
@@ -162,7 +162,7 @@ fn of_trunk(row: &Declared) -> Vec<Check> {
     let mut found: Vec<_> = row.conflicts.iter().map(conflict).collect();
     let account = row.adapter.as_ref().and_then(|it| it.account.as_ref());
     let at = account.map_or_else(String::new, |account| format!(" at {account}"));
-    let terms = lanes::terms(row).map(|(term, value)| format!("{term}: {value}"));
+    let terms = groups::terms(row).map(|(term, value)| format!("{term}: {value}"));
     let told = format!("trunk {name}{at} relies on: {}", terms.join("; "));
     found.push(Check::ok("trunk", told));
     found

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Exit, Failure, Out,
-    lanes::refused,
+    groups::refused,
     out::{instant, or_empty},
     values::{self, Interval},
 };

@@ -7,7 +7,7 @@ use crate::{
     app,
     config::Problems,
     db::{self, Refusal},
-    flow::{self, lanes::ChangeError},
+    flow::{self, groups::ChangeError},
     lifecycle, lists,
 };
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Exit, Failure, Out,
-    lanes::refused,
+    groups::refused,
     out::{instant, or_empty},
     values::{self, Interval},
 };

@@ -92,8 +92,8 @@ pub async fn run(
     tokio::time::sleep(wait).await;
 
     let mut asked = Vec::new();
-    for lane in calls.trunks(None).await? {
-        let name = lane.name;
+    for group in calls.trunks(None).await? {
+        let name = group.name;
         let done = match trunks.get(&name) {
             _ if args.hold.contains(&name) => Asked::Held(calls.recover_hold(&name).await?),
             Some(trunk) => ask(trunk, since, calls).await?,

@@ -55,12 +55,12 @@ fn migrate_is_a_switch_and_a_value() {
 
 #[test]
 fn only_what_is_given_is_set() {
-    use lanes::Changes;
+    use groups::Changes;
     let line = "campaigns set spring --cap none --ring-timeout 45s --redial-unknown=false --busy-base 1500ms";
-    let Command::Campaigns(CampaignsCommand::Lane(command)) = parsed(line).command else {
+    let Command::Campaigns(CampaignsCommand::Group(command)) = parsed(line).command else {
         panic!("{line}");
     };
-    let lanes::LaneCommand::Set { changes, .. } = *command else {
+    let groups::GroupCommand::Set { changes, .. } = *command else {
         panic!("{line}");
     };
     assert_eq!(
@@ -68,7 +68,7 @@ fn only_what_is_given_is_set() {
         serde_json::json!({"cap": null, "ringTimeout": "45 seconds", "redialUnknown": false, "busyBase": "1500 milliseconds"})
     );
     let line = "trunks set default --slots 0 --calls-per-second 2.5";
-    let Command::Trunks(TrunksCommand::Lane(lanes::LaneCommand::Set { changes, .. })) =
+    let Command::Trunks(TrunksCommand::Group(groups::GroupCommand::Set { changes, .. })) =
         parsed(line).command
     else {
         panic!("{line}");

@@ -16,7 +16,7 @@ use crate::flow::{
     Queue,
     cancel::Canceled,
     events::{Event, EventError, Subscription},
-    lanes::{ChangeError, LaneKind},
+    groups::{ChangeError, GroupKind},
 };
 
 mod state;
@@ -141,14 +141,14 @@ async fn change(act: Act, calls: &Queue, by: &str) -> String {
         }
         Act::Open(_) | Act::Quit | Act::Nothing => return String::new(),
     };
-    let lane = match kind {
-        LaneKind::Campaign => "campaign",
-        LaneKind::Trunk => "trunk",
+    let group = match kind {
+        GroupKind::Campaign => "campaign",
+        GroupKind::Trunk => "trunk",
     };
     match done {
-        Ok((true, word)) => format!("{lane} {name} is {word}"),
-        Ok((false, _)) => format!("there is no {lane} {name} any more"),
-        Err(error) => format!("{lane} {name} was not changed: {error}"),
+        Ok((true, word)) => format!("{group} {name} is {word}"),
+        Ok((false, _)) => format!("there is no {group} {name} any more"),
+        Err(error) => format!("{group} {name} was not changed: {error}"),
     }
 }
 

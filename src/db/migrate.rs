@@ -139,7 +139,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/archive",
     "flow/version",
     "flow/contact_limits",
-    "flow/lanes",
+    "flow/groups",
     "flow/caller_ids",
     "flow/endpoints",
     "flow/deliver",

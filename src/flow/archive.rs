@@ -1,8 +1,8 @@
-//! archive, unarchive, `delete_lane`: put a campaign or trunk out of sight, bring it back, or remove it.
+//! archive, unarchive, `delete_group`: put a campaign or trunk out of sight, bring it back, or remove it.
 
 use super::{
     Error, Queue,
-    lanes::{ChangeError, LaneKind},
+    groups::{ChangeError, GroupKind},
 };
 
 /// What is done with a campaign or trunk.
@@ -29,10 +29,10 @@ pub enum Removed {
 
 impl Queue {
     /// Archives, unarchives or deletes a campaign or trunk.
-    pub async fn remove_lane(
+    pub async fn remove_group(
         &self,
         removal: Removal,
-        kind: LaneKind,
+        kind: GroupKind,
         name: &str,
         by: &str,
         why: Option<&str>,
@@ -40,7 +40,7 @@ impl Queue {
         let sql = match removal {
             Removal::Archive => "select verdict, used_by from pgdial.archive($1, $2, $3, $4)",
             Removal::Unarchive => "select verdict, used_by from pgdial.unarchive($1, $2, $3, $4)",
-            Removal::Delete => "select verdict, used_by from pgdial.delete_lane($1, $2, $3, $4)",
+            Removal::Delete => "select verdict, used_by from pgdial.delete_group($1, $2, $3, $4)",
         };
         let (verdict, used_by): (String, Vec<String>) = sqlx::query_as(sql)
             .bind(kind.as_str())
@@ -55,7 +55,7 @@ impl Queue {
             "not_found" => Ok(Removed::NotFound),
             "in_use" => Ok(Removed::InUse(used_by)),
             _ => Err(Error::Contract {
-                verb: "remove_lane",
+                verb: "remove_group",
                 got: verdict,
             }
             .into()),

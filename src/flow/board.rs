@@ -20,9 +20,9 @@ pub struct Board {
     /// The oldest calls in flight, at most 200.
     pub live: Vec<LiveCall>,
     /// Campaigns, at most 100.
-    pub campaigns: Vec<CampaignLane>,
+    pub campaigns: Vec<CampaignGroup>,
     /// All trunks.
-    pub trunks: Vec<TrunkLane>,
+    pub trunks: Vec<TrunkGroup>,
 }
 
 /// A call in flight.
@@ -52,7 +52,7 @@ pub struct LiveCall {
 /// A campaign and its backlog.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CampaignLane {
+pub struct CampaignGroup {
     /// Name of the campaign.
     pub name: String,
     /// Name of its trunk.
@@ -78,7 +78,7 @@ pub struct CampaignLane {
 /// A trunk and its slots.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct TrunkLane {
+pub struct TrunkGroup {
     /// Name of the trunk.
     pub name: String,
     /// Limit of calls in flight.

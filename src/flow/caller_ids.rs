@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{Error, Queue, lanes::ChangeError, view::CallerId};
+use super::{Error, Queue, groups::ChangeError, view::CallerId};
 use crate::domain::Phone;
 
 impl Queue {

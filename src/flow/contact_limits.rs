@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{Error, Queue, hours::Deletion, lanes::ChangeError, view::ContactLimit};
+use super::{Error, Queue, groups::ChangeError, hours::Deletion, view::ContactLimit};
 
 impl Queue {
     /// All contact limits, or the one with this name.

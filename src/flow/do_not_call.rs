@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 
-use super::{Error, Queue, lanes::ChangeError, view::DoNotCallEntry};
+use super::{Error, Queue, groups::ChangeError, view::DoNotCallEntry};
 use crate::domain::Phone;
 
 /// Entries of one number that are read.

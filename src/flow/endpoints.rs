@@ -5,7 +5,7 @@ use sqlx::types::Json;
 
 use super::{
     Error, Queue,
-    lanes::ChangeError,
+    groups::ChangeError,
     view::{CallDelivery, DeliveryState, Endpoint, EndpointDelivery, EndpointDeliverySummary},
 };
 use crate::domain::CallId;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
-use super::{Error, Queue, lanes::ChangeError};
+use super::{Error, Queue, groups::ChangeError};
 use crate::domain::{CallId, Phone};
 
 /// What to do with the number's entry in the do-not-call list.

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 
 use super::{
     Error, Queue,
-    lanes::ChangeError,
+    groups::ChangeError,
     view::{Calendar, CallingHours, HoursAnswer},
 };
 

@@ -12,7 +12,7 @@ use sqlx::{Executor, postgres::PgListener, types::Json};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Queue, lanes::ChangeError, view::Key};
+use super::{Error, Queue, groups::ChangeError, view::Key};
 use crate::{
     db::pool::answered,
     domain::{Scope, Sight},

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Error, Queue, lanes::ChangeError, view::CallSummary};
+use super::{Error, Queue, groups::ChangeError, view::CallSummary};
 use crate::domain::{CallId, CallState, Outcome};
 
 /// Selects calls: every given field must match.

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Error, Queue, lanes::ChangeError, wake::Wake};
+use super::{Error, Queue, groups::ChangeError, wake::Wake};
 use crate::domain::Resolution;
 
 /// One batch of calls selected by a filter.

@@ -2,7 +2,7 @@
 
 use super::{
     Error, Queue,
-    lanes::{ChangeError, LaneKind},
+    groups::{ChangeError, GroupKind},
 };
 
 impl Queue {
@@ -10,7 +10,7 @@ impl Queue {
     /// name.
     pub async fn pause(
         &self,
-        kind: LaneKind,
+        kind: GroupKind,
         name: &str,
         by: &str,
         why: &str,
@@ -28,7 +28,7 @@ impl Queue {
     /// Resumes it. False if there is none with this name.
     pub async fn resume(
         &self,
-        kind: LaneKind,
+        kind: GroupKind,
         name: &str,
         by: &str,
         why: Option<&str>,

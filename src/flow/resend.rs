@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
-use super::{Queue, known_word, lanes::ChangeError};
+use super::{Queue, groups::ChangeError, known_word};
 
 /// What became of a request to deliver one event once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{Error, Queue, lanes::ChangeError};
+use super::{Error, Queue, groups::ChangeError};
 
 /// What has a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod failures;
 mod hours;
 mod key;
 
-mod lane;
+mod group;
 
 mod preview;
 
@@ -42,12 +42,12 @@ pub use evidence::{
     CallbackAsked, DialEvidence, DialsBefore, Evidence, ListEntry, OptedOut, SpecialDate,
 };
 pub use failures::{FailureGroup, Failures};
-pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
-pub use key::{Key, KeyState};
-pub use lane::{
+pub use group::{
     AnswerGuard, Campaign, DispositionGoal, DispositionRule, Goal, OutcomeGoal, Ramp, Trunk,
     TrunkAdapter, TrunkTerms,
 };
+pub use hours::{Calendar, CallingHours, HoursAnswer, RegionHours, SpecialDay};
+pub use key::{Key, KeyState};
 pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;

@@ -11,7 +11,7 @@ use super::{
     App,
     auth::Owner,
     body::{Fields, Object},
-    lanes::{needed_change, take},
+    groups::{needed_change, take},
     problem::{Code, Problem},
     query::Query,
     schema::acting::{

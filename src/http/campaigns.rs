@@ -10,7 +10,7 @@ use super::{
     auth::Owner,
     body::{Fields, Object, OptionalObject},
     contact_limits::DeletionQuery,
-    lanes::{self, LaneQuery},
+    groups::{self, GroupQuery},
     path::Name,
     problem::{Code, Problem},
     query::Query,
@@ -34,7 +34,7 @@ use crate::flow::{
 pub(super) async fn list_campaigns(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
-    Query(query): Query<LaneQuery>,
+    Query(query): Query<GroupQuery>,
 ) -> Result<Json<Campaigns>, Problem> {
     let mut campaigns = app.calls.campaigns(None).await?;
     campaigns.retain(|campaign| {
@@ -54,7 +54,7 @@ pub(super) async fn show_campaign(
     State(app): State<App>,
     Name(name, _): Name<Campaign>,
 ) -> Result<Tagged<Campaign>, Problem> {
-    lanes::show_tagged(&app, &name).await
+    groups::show_tagged(&app, &name).await
 }
 
 /// The instant of a preview.
@@ -79,7 +79,7 @@ pub(super) async fn preview_campaign(
     Query(query): Query<PreviewQuery>,
 ) -> Result<Json<Preview>, Problem> {
     let preview = app.calls.preview(&name, query.at).await?;
-    preview.map(Json).ok_or_else(lanes::no_such::<Campaign>)
+    preview.map(Json).ok_or_else(groups::no_such::<Campaign>)
 }
 
 /// Create a campaign.
@@ -95,7 +95,7 @@ pub(super) async fn create_campaign(
     Extension(owner): Extension<Owner>,
     Fields(fields, _): Fields<CreateCampaignRequest>,
 ) -> Result<Response, Problem> {
-    lanes::create::<Campaign>(&app, &owner, fields).await
+    groups::create::<Campaign>(&app, &owner, fields).await
 }
 
 /// Change a campaign.
@@ -113,7 +113,7 @@ pub(super) async fn change_campaign(
     versions: IfMatch,
     Fields(fields, _): Fields<SetCampaignRequest>,
 ) -> Result<Tagged<Campaign>, Problem> {
-    lanes::change(&app, &owner, &name, (fields, versions)).await
+    groups::change(&app, &owner, &name, (fields, versions)).await
 }
 
 /// Pause a campaign.
@@ -129,7 +129,7 @@ pub(super) async fn pause_campaign(
     Name(name, _): Name<Campaign>,
     Object(reason): Object<ReasonRequest>,
 ) -> Result<Json<Campaign>, Problem> {
-    lanes::pause(&app, &owner, &name, &reason).await
+    groups::pause(&app, &owner, &name, &reason).await
 }
 
 /// Resume a campaign.
@@ -145,7 +145,7 @@ pub(super) async fn resume_campaign(
     Name(name, _): Name<Campaign>,
     OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Json<Campaign>, Problem> {
-    lanes::resume(&app, &owner, &name, &reason).await
+    groups::resume(&app, &owner, &name, &reason).await
 }
 
 /// Archive a campaign.
@@ -163,8 +163,8 @@ pub(super) async fn archive_campaign(
     Object(reason): Object<ReasonRequest>,
 ) -> Result<Json<Campaign>, Problem> {
     let how = (Removal::Archive, Some(&*reason.why));
-    lanes::remove::<Campaign>(&app, &owner, &name, how).await?;
-    lanes::show(&app, &name).await
+    groups::remove::<Campaign>(&app, &owner, &name, how).await?;
+    groups::show(&app, &name).await
 }
 
 /// Bring an archived campaign back.
@@ -182,8 +182,8 @@ pub(super) async fn unarchive_campaign(
     OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Json<Campaign>, Problem> {
     let how = (Removal::Unarchive, reason.why.as_deref());
-    lanes::remove::<Campaign>(&app, &owner, &name, how).await?;
-    lanes::show(&app, &name).await
+    groups::remove::<Campaign>(&app, &owner, &name, how).await?;
+    groups::show(&app, &name).await
 }
 
 /// Delete a campaign.
@@ -201,6 +201,6 @@ pub(super) async fn delete_campaign(
     Query(query): Query<DeletionQuery>,
 ) -> Result<StatusCode, Problem> {
     let how = (Removal::Delete, query.why.as_deref());
-    lanes::remove::<Campaign>(&app, &owner, &name, how).await?;
+    groups::remove::<Campaign>(&app, &owner, &name, how).await?;
     Ok(StatusCode::NO_CONTENT)
 }

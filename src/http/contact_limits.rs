@@ -13,7 +13,7 @@ use super::{
     App,
     auth::Owner,
     body::Fields,
-    lanes,
+    groups,
     path::{Name, Named},
     problem::{Code, Problem},
     query::Query,
@@ -86,7 +86,7 @@ pub(super) async fn set_contact_limit(
     Name(name, _): Name<ContactLimit>,
     Fields(mut fields, _): Fields<SetContactLimitRequest>,
 ) -> Result<Response, Problem> {
-    let why = lanes::take(&mut fields, "why");
+    let why = groups::take(&mut fields, "why");
     let (by, why) = (owner.by(), why.as_deref());
     let created = app
         .calls

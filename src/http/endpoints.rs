@@ -15,7 +15,7 @@ use super::{
     auth::Owner,
     body::{Fields, Object, OptionalObject},
     contact_limits::DeletionQuery,
-    lanes::{needed_change, set_if_unchanged, take},
+    groups::{needed_change, set_if_unchanged, take},
     path::{Name, Named, text},
     problem::{Code, Problem},
     query::{Limit, Query},

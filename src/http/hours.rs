@@ -14,7 +14,7 @@ use super::{
     auth::Owner,
     body::Fields,
     contact_limits::DeletionQuery,
-    lanes::take,
+    groups::take,
     path::{Name, Named},
     problem::{Code, Problem},
     query::Query,

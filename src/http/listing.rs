@@ -13,7 +13,7 @@ use super::{
     schema::CallPage,
 };
 use crate::flow::{
-    lanes::ChangeError,
+    groups::ChangeError,
     listing::{CallFilter, Find},
 };
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     argument::{Argument, Described},
-    lanes::Lane,
+    groups::Group,
     problem::{Code, Problem},
 };
 use crate::domain::CallId;
@@ -107,7 +107,7 @@ pub(super) trait Named {
     const IS_UNKNOWN: Code;
 }
 
-impl<L: Lane> Named for L {
+impl<L: Group> Named for L {
     const WHAT: &'static str = L::KIND.as_str();
     const IS_UNKNOWN: Code = L::IS_UNKNOWN;
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::flow::{self, lanes::ChangeError};
+use crate::flow::{self, groups::ChangeError};
 
 // Stable error codes.
 mod code;

@@ -7,7 +7,7 @@ use super::{
     auth::Owner,
     body::{Fields, Object, OptionalObject},
     contact_limits::DeletionQuery,
-    lanes::{self, LaneQuery},
+    groups::{self, GroupQuery},
     path::Name,
     problem::{Code, Problem},
     query::Query,
@@ -27,7 +27,7 @@ use crate::flow::{archive::Removal, view::Trunk};
 )]
 pub(super) async fn list_trunks(
     State(app): State<App>,
-    Query(query): Query<LaneQuery>,
+    Query(query): Query<GroupQuery>,
 ) -> Result<Json<Trunks>, Problem> {
     let mut trunks = app.calls.trunks(None).await?;
     trunks.retain(|trunk| query.archived || trunk.archived_at.is_none());
@@ -45,7 +45,7 @@ pub(super) async fn show_trunk(
     State(app): State<App>,
     Name(name, _): Name<Trunk>,
 ) -> Result<Tagged<Trunk>, Problem> {
-    lanes::show_tagged(&app, &name).await
+    groups::show_tagged(&app, &name).await
 }
 
 /// Create a trunk.
@@ -61,7 +61,7 @@ pub(super) async fn create_trunk(
     Extension(owner): Extension<Owner>,
     Fields(fields, _): Fields<CreateTrunkRequest>,
 ) -> Result<Response, Problem> {
-    lanes::create::<Trunk>(&app, &owner, fields).await
+    groups::create::<Trunk>(&app, &owner, fields).await
 }
 
 /// Change a trunk.
@@ -78,7 +78,7 @@ pub(super) async fn change_trunk(
     versions: IfMatch,
     Fields(fields, _): Fields<SetTrunkRequest>,
 ) -> Result<Tagged<Trunk>, Problem> {
-    lanes::change(&app, &owner, &name, (fields, versions)).await
+    groups::change(&app, &owner, &name, (fields, versions)).await
 }
 
 /// Pause a trunk.
@@ -94,7 +94,7 @@ pub(super) async fn pause_trunk(
     Name(name, _): Name<Trunk>,
     Object(reason): Object<ReasonRequest>,
 ) -> Result<Json<Trunk>, Problem> {
-    lanes::pause(&app, &owner, &name, &reason).await
+    groups::pause(&app, &owner, &name, &reason).await
 }
 
 /// Resume a trunk.
@@ -110,7 +110,7 @@ pub(super) async fn resume_trunk(
     Name(name, _): Name<Trunk>,
     OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Json<Trunk>, Problem> {
-    lanes::resume(&app, &owner, &name, &reason).await
+    groups::resume(&app, &owner, &name, &reason).await
 }
 
 /// Archive a trunk.
@@ -128,8 +128,8 @@ pub(super) async fn archive_trunk(
     Object(reason): Object<ReasonRequest>,
 ) -> Result<Json<Trunk>, Problem> {
     let how = (Removal::Archive, Some(&*reason.why));
-    lanes::remove::<Trunk>(&app, &owner, &name, how).await?;
-    lanes::show(&app, &name).await
+    groups::remove::<Trunk>(&app, &owner, &name, how).await?;
+    groups::show(&app, &name).await
 }
 
 /// Bring an archived trunk back.
@@ -147,8 +147,8 @@ pub(super) async fn unarchive_trunk(
     OptionalObject(reason): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Json<Trunk>, Problem> {
     let how = (Removal::Unarchive, reason.why.as_deref());
-    lanes::remove::<Trunk>(&app, &owner, &name, how).await?;
-    lanes::show(&app, &name).await
+    groups::remove::<Trunk>(&app, &owner, &name, how).await?;
+    groups::show(&app, &name).await
 }
 
 /// Delete a trunk.
@@ -166,6 +166,6 @@ pub(super) async fn delete_trunk(
     Query(query): Query<DeletionQuery>,
 ) -> Result<StatusCode, Problem> {
     let how = (Removal::Delete, query.why.as_deref());
-    lanes::remove::<Trunk>(&app, &owner, &name, how).await?;
+    groups::remove::<Trunk>(&app, &owner, &name, how).await?;
     Ok(StatusCode::NO_CONTENT)
 }

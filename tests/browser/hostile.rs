@@ -4,8 +4,8 @@ use pgdial::{
     domain::{CallId, ClaimedCall, Concerns, Outcome, Phone, Report, ReportKind},
     flow::{
         enqueue::Enqueued,
+        groups::GroupKind::{Campaign, Trunk},
         heartbeat::Worker,
-        lanes::LaneKind::{Campaign, Trunk},
         webhook::Event,
     },
 };
@@ -35,7 +35,7 @@ pub(crate) async fn arrange(db: &TestDb) -> Value {
     let words = words();
     let on_trunk = json!({"trunk": TRUNK, "noAnswerBase": "1 day"});
     for (kind, name, changes) in [(Trunk, TRUNK, json!({})), (Campaign, CAMPAIGN, on_trunk)] {
-        let made = db.calls.create_lane(kind, name, &changes, &words, None);
+        let made = db.calls.create_group(kind, name, &changes, &words, None);
         assert!(made.await.unwrap());
     }
     let worker = Worker {

@@ -8,9 +8,9 @@ use pgdial::{
     domain::{ClaimedCall, Concerns, Outcome, Phone, Report, ReportKind},
     flow::{
         enqueue::Enqueued,
+        groups::GroupKind::{Campaign, Trunk},
         heartbeat::Worker,
         hours::RulesKind::CallingHours,
-        lanes::LaneKind::{Campaign, Trunk},
         webhook::Event,
     },
     provider::{Capabilities, Idempotency, LookUps, Webhooks, account_of},
@@ -152,7 +152,7 @@ impl Lively {
             .await
             .unwrap();
         calls
-            .create_lane(
+            .create_group(
                 Trunk,
                 "backup",
                 &json!({"slots": 8, "callsPerSecond": 2}),
@@ -174,7 +174,7 @@ impl Lively {
             ("win_back", json!({"guard": 10})),
             ("overnight", json!({"trunk": "backup"})),
         ] {
-            let made = calls.create_lane(Campaign, name, &changes, "ann", None);
+            let made = calls.create_group(Campaign, name, &changes, "ann", None);
             assert!(made.await.unwrap());
         }
         self.beat().await;

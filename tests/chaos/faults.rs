@@ -52,9 +52,9 @@ impl Faults {
         }
     }
 
-    /// Runs one lane of the plan. A fault that has begun is undone before this returns.
-    pub(crate) async fn follow(&self, lane: Vec<Injection>, stop: CancellationToken) {
-        for injection in lane {
+    /// Runs one track of the plan. A fault that has begun is undone before this returns.
+    pub(crate) async fn follow(&self, track: Vec<Injection>, stop: CancellationToken) {
+        for injection in track {
             if stop
                 .run_until_cancelled(sleep(injection.after))
                 .await
@@ -107,7 +107,7 @@ impl Faults {
             Fault::WorkerStopped => {
                 stop_for(pick(without_last(&stage.workers), which), lasts, stop).await
             }
-            // The last worker is reserved for this lane, so that a long sleep meets no kill.
+            // The last worker is reserved for this track, so that a long sleep meets no kill.
             Fault::WorkerStoppedLong => {
                 stop_for(&stage.workers[stage.workers.len() - 1], lasts, stop).await
             }

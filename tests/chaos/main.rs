@@ -36,7 +36,7 @@ use tokio::{
 };
 
 use crate::{
-    plan::{LANES, plan},
+    plan::{TRACKS, plan},
     scenarios::Scenario,
     stage::Stage,
     verdict::Verdict,
@@ -167,11 +167,11 @@ fn report(name: &str, stage: Arc<Stage>, verdict: &Verdict) -> Vec<String> {
 }
 
 fn print_plan(seed: u64, duration: Duration, hurry: bool) {
-    for (at, lane) in LANES.iter().enumerate() {
+    for (at, track) in TRACKS.iter().enumerate() {
         for injection in plan(seed, at, duration, hurry) {
             println!(
                 "{:<10} after {:>5} ms: {} ({} ms)",
-                lane.name,
+                track.name,
                 injection.after.as_millis(),
                 injection.fault.name(),
                 injection.lasts.as_millis()

@@ -83,17 +83,17 @@ impl Fault {
     }
 }
 
-/// Faults of one lane happen one after the other, those of different lanes concurrently.
+/// Faults of one track happen one after the other, those of different tracks concurrently.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lane {
+pub(crate) struct Track {
     pub(crate) name: &'static str,
     faults: &'static [Fault],
     /// Milliseconds between faults, minimum and maximum.
     pause: (u64, u64),
 }
 
-pub(crate) const LANES: [Lane; 5] = [
-    Lane {
+pub(crate) const TRACKS: [Track; 5] = [
+    Track {
         name: "database",
         faults: &[
             Fault::PostgresRestart,
@@ -112,7 +112,7 @@ pub(crate) const LANES: [Lane; 5] = [
         ],
         pause: (2_500, 6_000),
     },
-    Lane {
+    Track {
         name: "processes",
         faults: &[
             Fault::WorkerKilled,
@@ -126,7 +126,7 @@ pub(crate) const LANES: [Lane; 5] = [
         ],
         pause: (2_000, 5_000),
     },
-    Lane {
+    Track {
         name: "providers",
         faults: &[
             Fault::ProviderErrorAfter,
@@ -142,12 +142,12 @@ pub(crate) const LANES: [Lane; 5] = [
         ],
         pause: (2_500, 6_000),
     },
-    Lane {
+    Track {
         name: "people",
         faults: &[Fault::RowsLocked],
         pause: (6_000, 12_000),
     },
-    Lane {
+    Track {
         name: "sleepers",
         faults: &[Fault::WorkerStoppedLong],
         pause: (5_000, 15_000),
@@ -157,7 +157,7 @@ pub(crate) const LANES: [Lane; 5] = [
 /// One fault with its random parameters.
 #[derive(Debug, Clone)]
 pub(crate) struct Injection {
-    /// Since the end of the previous fault in its lane.
+    /// Since the end of the previous fault in its track.
     pub(crate) after: Duration,
     pub(crate) fault: Fault,
     /// Duration, if the fault leaves it open.
@@ -170,10 +170,10 @@ pub(crate) struct Injection {
 
 /// As many injections as would fit into the time if they took none, determined by the seed. Every kind comes once
 /// before any is repeated. With `hurry`, slow ones are left out.
-pub(crate) fn plan(seed: u64, lane: usize, duration: Duration, hurry: bool) -> Vec<Injection> {
-    let Lane { faults, pause, .. } = LANES[lane];
+pub(crate) fn plan(seed: u64, track: usize, duration: Duration, hurry: bool) -> Vec<Injection> {
+    let Track { faults, pause, .. } = TRACKS[track];
     let takes_its_time = |fault: &&Fault| hurry && **fault == Fault::DatabaseHung;
-    let mut rng = StdRng::seed_from_u64(seed ^ (lane as u64) << 32);
+    let mut rng = StdRng::seed_from_u64(seed ^ (track as u64) << 32);
     let (mut planned, mut deck, mut at) = (Vec::new(), Vec::new(), Duration::ZERO);
     while at < duration {
         if deck.is_empty() {

@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     faults::Faults,
     load::{Load, MARKED, Marked, lock},
-    plan::{LANES, plan},
+    plan::{TRACKS, plan},
     postgres,
     setup::{CAMPAIGN, Setup, TrunkSetup, words},
     stage::{Stage, until},
@@ -82,16 +82,16 @@ pub(crate) async fn storm(
     let faults = Faults::new(&stage);
     let load = Load::start(&stage, seed, PER_SECOND);
     let watch = Watch::start(&stage);
-    let (stop, lanes) = (CancellationToken::new(), TaskTracker::new());
-    for lane in 0..LANES.len() {
+    let (stop, tracks) = (CancellationToken::new(), TaskTracker::new());
+    for track in 0..TRACKS.len() {
         let (faults, stop) = (faults.clone(), stop.clone());
-        let lane = plan(seed, lane, duration, hurry);
-        lanes.spawn_local(async move { faults.follow(lane, stop).await });
+        let track = plan(seed, track, duration, hurry);
+        tracks.spawn_local(async move { faults.follow(track, stop).await });
     }
-    lanes.close();
+    tracks.close();
     sleep(duration).await;
     stop.cancel();
-    lanes.wait().await;
+    tracks.wait().await;
     load.stop().await;
     let began = Instant::now();
     let paused = stage.text(PAUSED).await;

@@ -1,4 +1,4 @@
-//! What people do to the queue over HTTP: lanes, workers, numbers, many calls; and the audit log.
+//! What people do to the queue over HTTP: campaigns and trunks, workers, numbers, many calls; and the audit log.
 
 use pgdial::{
     flow::{
@@ -232,7 +232,7 @@ async fn a_caller_id_is_added_changed_and_removed() {
 
 /// Method and path | body | status and code | words of the detail.
 #[tokio::test]
-async fn what_cannot_be_done_to_a_lane_says_why() {
+async fn what_cannot_be_done_to_a_group_says_why() {
     let world = World::new().await;
     let table = r#"
         POST campaigns | {} | 422 invalid_request | "name" is missing
@@ -330,7 +330,7 @@ async fn what_cannot_be_done_to_a_lane_says_why() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_lane_are_told_at_once() {
+async fn all_faults_of_a_group_are_told_at_once() {
     let world = World::new().await;
     let long = "x".repeat(501);
     for (path, body, pointers) in [

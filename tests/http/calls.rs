@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use pgdial::{
     domain::Outcome,
-    flow::lanes::LaneKind,
+    flow::groups::GroupKind,
     flow::view::{Call, Stats},
     http::schema::{CallPage, CancelResponse, WhyResponse},
 };
@@ -98,7 +98,7 @@ async fn why_lists_every_reason_in_order_and_no_whole_number() {
     let path = format!("{}/why", created.header("location"));
     world
         .calls
-        .pause(LaneKind::Campaign, "default", "ann", &format!("ask {TO}"))
+        .pause(GroupKind::Campaign, "default", "ann", &format!("ask {TO}"))
         .await
         .unwrap();
     let why = world.get(&path).await;

@@ -1,6 +1,6 @@
 //! The audit log: every act records who, when and why, in its own transaction.
 
-use pgdial::flow::{acts::ActFilter, defer::DeferReason, lanes::LaneKind, view::Act};
+use pgdial::flow::{acts::ActFilter, defer::DeferReason, groups::GroupKind, view::Act};
 use serde_json::{Value, json};
 
 use crate::support::{TestDb, number, run};
@@ -23,16 +23,16 @@ async fn detail(db: &TestDb) -> Value {
 }
 
 #[tokio::test]
-async fn every_verb_on_a_lane_leaves_who_and_why() {
+async fn every_verb_on_a_group_leaves_who_and_why() {
     let db = TestDb::new().await;
-    let (campaign, trunk) = (LaneKind::Campaign, LaneKind::Trunk);
+    let (campaign, trunk) = (GroupKind::Campaign, GroupKind::Trunk);
     let (calls, none) = (&db.calls, &json!({}));
-    let made = calls.create_lane(trunk, "eu", none, "ann", Some("growth"));
+    let made = calls.create_group(trunk, "eu", none, "ann", Some("growth"));
     assert!(made.await.unwrap());
-    let made = calls.create_lane(campaign, "spring", none, "ann", None);
+    let made = calls.create_group(campaign, "spring", none, "ann", None);
     assert!(made.await.unwrap());
     let changes = json!({ "cap": 5, "busyBase": "90 seconds" });
-    let set = calls.set_lane(campaign, "spring", &changes, "bob", Some("too many"));
+    let set = calls.set_group(campaign, "spring", &changes, "bob", Some("too many"));
     assert!(set.await.unwrap());
     assert_eq!(
         detail(&db).await,

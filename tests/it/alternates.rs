@@ -7,7 +7,7 @@ use pgdial::{
         defer::DeferReason,
         enqueue::Enqueued,
         forget::{Forget, ForgetDoNotCall, ForgetVerdict},
-        lanes::LaneKind,
+        groups::GroupKind,
         webhook::Verdict,
     },
 };
@@ -205,7 +205,7 @@ async fn doubt_rings_no_other_number() {
     let set = json!({ "redialUnknown": true });
     let set = db
         .calls
-        .set_lane(LaneKind::Campaign, "default", &set, "ann", None);
+        .set_group(GroupKind::Campaign, "default", &set, "ann", None);
     assert!(set.await.unwrap());
     let id = person(&db, &[1, 2]).await;
     let call = only(&db).await;
@@ -273,7 +273,7 @@ async fn dials_to_all_numbers_of_a_person_count() {
     let few = json!({ "contactLimits": ["few"] });
     let set = db
         .calls
-        .set_lane(LaneKind::Campaign, "default", &few, "ann", None);
+        .set_group(GroupKind::Campaign, "default", &few, "ann", None);
     assert!(set.await.unwrap());
     let id = person(&db, &[1, 2, 3]).await;
     dial(&db, Outcome::NoAnswer).await;

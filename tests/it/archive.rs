@@ -5,9 +5,9 @@ use pgdial::{
     flow::{
         archive::{Removal, Removed},
         enqueue::Enqueued,
-        lanes::{
+        groups::{
             ChangeError,
-            LaneKind::{self, Campaign, Trunk},
+            GroupKind::{self, Campaign, Trunk},
         },
         redrive::Redriven,
     },
@@ -16,10 +16,10 @@ use serde_json::json;
 
 use crate::support::{TestDb, number};
 
-async fn done(db: &TestDb, removal: Removal, kind: LaneKind, name: &str) -> Removed {
+async fn done(db: &TestDb, removal: Removal, kind: GroupKind, name: &str) -> Removed {
     let why = Some("it is over");
     db.calls
-        .remove_lane(removal, kind, name, "ann", why)
+        .remove_group(removal, kind, name, "ann", why)
         .await
         .unwrap()
 }
@@ -118,7 +118,7 @@ async fn a_trunk_is_archived_once_nothing_dials_on_it() {
     let moved = json!({ "trunk": "spare" });
     let moved = db
         .calls
-        .set_lane(Campaign, "default", &moved, "ann", None)
+        .set_group(Campaign, "default", &moved, "ann", None)
         .await;
     assert!(matches!(moved, Err(ChangeError::Refused(words)) if words.contains("is archived")));
 }

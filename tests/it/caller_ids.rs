@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pgdial::{
     domain::{CallId, ClaimedCall, Concerns, Outcome, Phone},
-    flow::{lanes::LaneKind, read::Reason},
+    flow::{groups::GroupKind, read::Reason},
 };
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ async fn add(db: &TestDb, pool: &str, number: &str, changes: &Value) {
 async fn set(db: &TestDb, campaign: &str, changes: Value) {
     let set = db
         .calls
-        .set_lane(LaneKind::Campaign, campaign, &changes, "ann", None)
+        .set_group(GroupKind::Campaign, campaign, &changes, "ann", None)
         .await;
     assert!(set.unwrap());
 }
@@ -228,7 +228,7 @@ async fn a_pool_without_a_number_of_the_trunk_waits() {
     let db = with_pool(&[(ADA, json!({}))]).await;
     assert!(
         db.calls
-            .create_lane(LaneKind::Trunk, "eu", &json!({}), "ann", None)
+            .create_group(GroupKind::Trunk, "eu", &json!({}), "ann", None)
             .await
             .unwrap()
     );
@@ -338,8 +338,8 @@ async fn what_people_do_to_caller_ids_is_checked_and_kept() {
     assert!(refused.1.starts_with("\"number\" is "), "{refused:?}");
     let refused = db
         .calls
-        .set_lane(
-            LaneKind::Campaign,
+        .set_group(
+            GroupKind::Campaign,
             "default",
             &json!({ "callerIds": "none-yet" }),
             "ann",

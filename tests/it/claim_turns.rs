@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use pgdial::{domain::Outcome, flow::claim::Claim, flow::lanes::LaneKind};
+use pgdial::{domain::Outcome, flow::claim::Claim, flow::groups::GroupKind};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ async fn a_paused_campaign_dials_nothing_and_holds_up_no_other() {
     let quiet = db.enqueue_as(quiet).await;
     let other = db.enqueue(&number(2)).await;
     db.calls
-        .pause(LaneKind::Campaign, "quiet", "tester", "lunch")
+        .pause(GroupKind::Campaign, "quiet", "tester", "lunch")
         .await
         .unwrap();
     let claimed = claim(&db, 5).await;
@@ -45,7 +45,7 @@ async fn a_paused_campaign_dials_nothing_and_holds_up_no_other() {
     assert_eq!(claimed.calls[0].id, other);
     assert_eq!(nothing(&db).await, None, "only a person can end a pause");
     db.calls
-        .resume(LaneKind::Campaign, "quiet", "tester", None)
+        .resume(GroupKind::Campaign, "quiet", "tester", None)
         .await
         .unwrap();
     assert_eq!(claim(&db, 5).await.calls[0].id, quiet);
@@ -71,13 +71,13 @@ async fn a_paused_trunk_dials_nothing_and_keeps_its_live_calls() {
     let live = db.in_call(&number(1)).await;
     db.enqueue(&number(2)).await;
     db.calls
-        .pause(LaneKind::Trunk, "default", "tester", "fire")
+        .pause(GroupKind::Trunk, "default", "tester", "fire")
         .await
         .unwrap();
     assert!(claim(&db, 5).await.calls.is_empty());
     assert_eq!(db.state(live.id).await, "in_call");
     db.calls
-        .resume(LaneKind::Trunk, "default", "tester", None)
+        .resume(GroupKind::Trunk, "default", "tester", None)
         .await
         .unwrap();
     assert_eq!(claim(&db, 5).await.calls.len(), 1);

@@ -26,8 +26,8 @@ async fn set(db: &TestDb, name: &str, limit: Value) {
 }
 
 async fn change(db: &TestDb, changes: Value) {
-    let kind = pgdial::flow::lanes::LaneKind::Campaign;
-    let set = db.calls.set_lane(kind, "default", &changes, "ann", None);
+    let kind = pgdial::flow::groups::GroupKind::Campaign;
+    let set = db.calls.set_group(kind, "default", &changes, "ann", None);
     assert!(set.await.unwrap());
 }
 

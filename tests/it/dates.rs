@@ -6,7 +6,7 @@ use pgdial::{
     domain::{CallId, Outcome},
     flow::{
         enqueue::Enqueued,
-        lanes::{ChangeError, LaneKind},
+        groups::{ChangeError, GroupKind},
         read::Reason,
         redrive::Redriven,
         settle::Settled,
@@ -50,7 +50,7 @@ async fn first_reason(db: &TestDb, id: CallId) -> Reason {
 
 async fn set(db: &TestDb, changes: Value) -> Result<bool, ChangeError> {
     db.calls
-        .set_lane(LaneKind::Campaign, "spring", &changes, "ann", None)
+        .set_group(GroupKind::Campaign, "spring", &changes, "ann", None)
         .await
 }
 

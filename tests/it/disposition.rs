@@ -2,7 +2,7 @@
 
 use pgdial::{
     domain::{CallId, ClaimedCall, Outcome, Report, ReportKind},
-    flow::{lanes::LaneKind, webhook::Verdict},
+    flow::{groups::GroupKind, webhook::Verdict},
 };
 use serde_json::{Value, json};
 
@@ -283,15 +283,15 @@ async fn rules_are_checked_when_they_are_set() {
         ),
     ] {
         let changes = json!({ "dispositionRules": rules });
-        let kind = LaneKind::Campaign;
-        let refused = db.calls.set_lane(kind, "rules", &changes, "ann", None);
+        let kind = GroupKind::Campaign;
+        let refused = db.calls.set_group(kind, "rules", &changes, "ann", None);
         let refused = refused.await.unwrap_err().to_string();
         assert!(refused.contains(words), "{changes}: {refused}");
     }
     let none = json!({ "dispositionRules": null });
     let set = db
         .calls
-        .set_lane(LaneKind::Campaign, "rules", &none, "ann", None);
+        .set_group(GroupKind::Campaign, "rules", &none, "ann", None);
     assert!(set.await.unwrap());
 }
 

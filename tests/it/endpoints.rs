@@ -1,7 +1,7 @@
 //! Endpoints: their settings and secrets.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use pgdial::flow::lanes::ChangeError;
+use pgdial::flow::groups::ChangeError;
 use serde_json::{Value, json};
 
 use crate::support::TestDb;

@@ -5,7 +5,7 @@ use pgdial::{
     domain::{ClaimedCall, Concerns, Outcome, ReportKind},
     flow::{
         defer::{DeferReason, Deferred},
-        lanes::LaneKind,
+        groups::GroupKind,
         settle::Settled,
     },
     provider::LookedUp,
@@ -143,7 +143,7 @@ async fn three_forbidden_numbers_in_a_row_pause_the_trunk_and_are_named() {
     }
     // What was refused before a person resumes the trunk no longer counts.
     db.calls
-        .resume(LaneKind::Trunk, "default", "tester", None)
+        .resume(GroupKind::Trunk, "default", "tester", None)
         .await
         .unwrap();
     db.forward("10 seconds").await;
@@ -443,7 +443,7 @@ async fn a_wrong_script_costs_ten_leads_and_pauses_its_campaign_alone() {
     assert!(why.starts_with(&expected), "{why}");
     // Resumed without being fixed, it costs as many calls again.
     db.calls
-        .resume(LaneKind::Campaign, "spring", "tester", None)
+        .resume(GroupKind::Campaign, "spring", "tester", None)
         .await
         .unwrap();
     let again = db.claim(30).await;

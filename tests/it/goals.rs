@@ -2,7 +2,7 @@
 
 use pgdial::{
     domain::{ClaimedCall, Outcome, Report},
-    flow::lanes::{ChangeError, LaneKind},
+    flow::groups::{ChangeError, GroupKind},
 };
 use serde_json::{Value, json};
 
@@ -49,14 +49,14 @@ async fn paused(db: &TestDb) -> String {
 async fn resume(db: &TestDb) {
     let resumed = db
         .calls
-        .resume(LaneKind::Campaign, "spring", "ann", None)
+        .resume(GroupKind::Campaign, "spring", "ann", None)
         .await;
     assert!(resumed.unwrap());
 }
 
 async fn set(db: &TestDb, changes: Value) -> Result<bool, ChangeError> {
     db.calls
-        .set_lane(LaneKind::Campaign, "spring", &changes, "ann", None)
+        .set_group(GroupKind::Campaign, "spring", &changes, "ann", None)
         .await
 }
 
@@ -207,7 +207,7 @@ async fn a_ramp_raises_the_cap_step_by_step_and_wakes_for_it() {
     db.forward("10 minutes").await;
     assert_eq!(db.claim(9).await.len(), 1, "its cap");
     db.calls
-        .pause(LaneKind::Campaign, "spring", "ann", "lunch")
+        .pause(GroupKind::Campaign, "spring", "ann", "lunch")
         .await
         .unwrap();
     resume(&db).await;

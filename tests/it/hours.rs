@@ -2,8 +2,8 @@
 //! hundred thousand are judged by scripts/check-hours.
 
 use pgdial::flow::{
+    groups::{ChangeError, GroupKind},
     hours::{Callee, Deletion, RulesKind},
-    lanes::{ChangeError, LaneKind},
 };
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ async fn set(db: &TestDb, kind: RulesKind, name: &str, rules: Value) -> Result<b
 async fn campaign(db: &TestDb, changes: Value) -> Result<bool, String> {
     let set = db
         .calls
-        .set_lane(LaneKind::Campaign, "default", &changes, "ann", None);
+        .set_group(GroupKind::Campaign, "default", &changes, "ann", None);
     set.await.map_err(|refusal| refusal.to_string())
 }
 

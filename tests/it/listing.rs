@@ -3,7 +3,7 @@
 use pgdial::{
     domain::{CallId, Outcome},
     flow::{
-        lanes::ChangeError,
+        groups::ChangeError,
         listing::{CallFilter, Find, Named},
     },
 };

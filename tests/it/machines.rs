@@ -2,7 +2,7 @@
 
 use pgdial::{
     domain::{AnsweringMachine, ClaimedCall, Outcome, Report, ReportKind},
-    flow::{lanes::LaneKind, settle::Settled, webhook::Verdict},
+    flow::{groups::GroupKind, settle::Settled, webhook::Verdict},
     provider::Capabilities,
 };
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::support::{TestDb, ended, number, progress};
 async fn set(db: &TestDb, changes: Value) {
     let set = db
         .calls
-        .set_lane(LaneKind::Campaign, "default", &changes, "ann", None)
+        .set_group(GroupKind::Campaign, "default", &changes, "ann", None)
         .await;
     assert!(set.unwrap());
 }

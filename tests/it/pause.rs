@@ -1,6 +1,6 @@
 //! pause, resume: by verb, by SQL, by a plain UPDATE (P5, P7).
 
-use pgdial::flow::lanes::LaneKind;
+use pgdial::flow::groups::GroupKind;
 
 use crate::support::{TestDb, ask, number, refusal, run};
 
@@ -10,8 +10,8 @@ const PAUSE: &str = "(paused, paused_by, paused_why, paused_at is not null)";
 async fn a_pause_says_who_and_why_and_a_resume_forgets_it() {
     let db = TestDb::new().await;
     for (kind, table) in [
-        (LaneKind::Campaign, "campaigns"),
-        (LaneKind::Trunk, "trunks"),
+        (GroupKind::Campaign, "campaigns"),
+        (GroupKind::Trunk, "trunks"),
     ] {
         let facts = format!("select {PAUSE} from pgdial.{table}");
         let paused = db.calls.pause(kind, "default", "ann", "lunch").await;

@@ -3,7 +3,7 @@
 use pgdial::{
     domain::{CallId, Outcome},
     flow::{
-        lanes::{ChangeError, LaneKind},
+        groups::{ChangeError, GroupKind},
         settle::Settled,
     },
 };
@@ -257,7 +257,7 @@ async fn a_retry_by_a_clock_needs_hours() {
     .await;
     let set = async |name: &str, changes: Value| {
         db.calls
-            .set_lane(LaneKind::Campaign, name, &changes, "ann", None)
+            .set_group(GroupKind::Campaign, name, &changes, "ann", None)
             .await
     };
     for (name, changes) in [

@@ -212,7 +212,7 @@ fn every_verb_has_one_name_in_sql_in_rust_and_among_the_tests() {
             let functions = defined(path);
             let named = |function: &&String| match verb {
                 // Each is about two things, and each function about one of them.
-                "lanes" => function.ends_with("_campaign") || function.ends_with("_trunk"),
+                "groups" => function.ends_with("_campaign") || function.ends_with("_trunk"),
                 "hours" => function.ends_with("_calling_hours") || function.ends_with("_calendar"),
                 "contact_limits" => function.ends_with("_contact_limit"),
                 "caller_ids" => function.ends_with("_caller_id"),

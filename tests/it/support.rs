@@ -17,8 +17,8 @@ use pgdial::{
     flow::{
         Queue,
         enqueue::Enqueued,
+        groups::GroupKind,
         heartbeat::Worker,
-        lanes::LaneKind,
         settle::Settled,
         shares::Shares,
         sweep::Swept,
@@ -147,10 +147,10 @@ impl TestDb {
 
     /// Creates a campaign on the trunk `default`.
     pub(crate) async fn campaign(&self, name: &str, changes: Value) {
-        let kind = LaneKind::Campaign;
+        let kind = GroupKind::Campaign;
         assert!(
             self.calls
-                .create_lane(kind, name, &changes, "tester", None)
+                .create_group(kind, name, &changes, "tester", None)
                 .await
                 .unwrap()
         );

@@ -7,7 +7,7 @@ use pgdial::{
     domain::{ClaimedCall, Outcome},
     flow::{
         Queue,
-        lanes::{ChangeError, LaneKind},
+        groups::{ChangeError, GroupKind},
         view::Trunk,
     },
     provider::{Capabilities, Idempotency, LookUps},
@@ -22,9 +22,9 @@ async fn trunk(db: &TestDb) -> Trunk {
 }
 
 async fn set(db: &TestDb, changes: Value) -> Result<bool, ChangeError> {
-    let kind = LaneKind::Trunk;
+    let kind = GroupKind::Trunk;
     db.calls
-        .set_lane(kind, "default", &changes, "ann", None)
+        .set_group(kind, "default", &changes, "ann", None)
         .await
 }
 

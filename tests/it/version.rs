@@ -2,7 +2,7 @@
 
 use pgdial::flow::{
     amend::Amended,
-    lanes::LaneKind,
+    groups::GroupKind,
     version::{Conditional, Versioned},
 };
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn a_version_changes_with_every_write_and_with_no_call() {
     assert_eq!(version().await, first);
     let mut seen = vec![first];
     db.calls
-        .pause(LaneKind::Campaign, "default", "ann", "x")
+        .pause(GroupKind::Campaign, "default", "ann", "x")
         .await
         .unwrap();
     seen.push(version().await);

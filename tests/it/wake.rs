@@ -1,6 +1,6 @@
 //! wake: hints that travel between processes.
 
-use pgdial::flow::{Queue, lanes::LaneKind, wake::Wake};
+use pgdial::flow::{Queue, groups::GroupKind, wake::Wake};
 use sqlx::postgres::PgListener;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -136,7 +136,7 @@ async fn the_pools_of_one_process_share_their_wakes() {
     let beside = db.calls.beside(db.pool.clone());
     beside.wake(Wake::Sweep);
     woken(&db.calls, Wake::Sweep).await;
-    let kind = LaneKind::Trunk;
+    let kind = GroupKind::Trunk;
     assert!(
         beside
             .resume(kind, "default", "tester", None)

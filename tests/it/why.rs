@@ -2,7 +2,9 @@
 
 use pgdial::{
     domain::{CallId, Outcome},
-    flow::{amend::Amended, defer::DeferReason, lanes::LaneKind, read::Reason, release::Released},
+    flow::{
+        amend::Amended, defer::DeferReason, groups::GroupKind, read::Reason, release::Released,
+    },
 };
 use serde_json::json;
 
@@ -45,11 +47,11 @@ async fn removing_the_first_reason_shows_the_next_one_until_it_is_dialled() {
         .await
         .unwrap();
     db.calls
-        .pause(LaneKind::Trunk, "default", "ann", "fire")
+        .pause(GroupKind::Trunk, "default", "ann", "fire")
         .await
         .unwrap();
     db.calls
-        .pause(LaneKind::Campaign, "default", "ann", "lunch")
+        .pause(GroupKind::Campaign, "default", "ann", "lunch")
         .await
         .unwrap();
 
@@ -77,7 +79,7 @@ async fn removing_the_first_reason_shows_the_next_one_until_it_is_dialled() {
 
     while !expected.is_empty() {
         assert!(db.claim(1).await.is_empty(), "{expected:?}");
-        let (campaign, trunk) = (LaneKind::Campaign, LaneKind::Trunk);
+        let (campaign, trunk) = (GroupKind::Campaign, GroupKind::Trunk);
         match expected.remove(0) {
             "suppressed" => assert!(
                 db.calls

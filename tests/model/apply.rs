@@ -7,7 +7,7 @@ mod workers;
 use chrono::{DateTime, TimeDelta};
 use pgdial::{
     domain::CallState,
-    flow::{enqueue::Enqueued, lanes::LaneKind},
+    flow::{enqueue::Enqueued, groups::GroupKind},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ impl<'a> Machine<'a> {
         check::empty(db).await;
         for (name, trunk) in TRUNKS.iter().zip(&model.trunks) {
             let changes = json!({ "slots": trunk.slots, "lookUp": trunk.look_up.as_str() });
-            create(db, LaneKind::Trunk, name, &changes).await;
+            create(db, GroupKind::Trunk, name, &changes).await;
         }
         for (name, lane) in CAMPAIGNS.iter().zip(&model.campaigns) {
             let span = |moment: Moment| format!("{moment} microseconds");
@@ -55,7 +55,7 @@ impl<'a> Machine<'a> {
                 "faultBase": span(lane.fault_base),
                 "backoffCap": span(lane.backoff_cap),
             });
-            create(db, LaneKind::Campaign, name, &changes).await;
+            create(db, GroupKind::Campaign, name, &changes).await;
         }
         Self {
             db,
@@ -230,10 +230,10 @@ impl<'a> Machine<'a> {
     }
 }
 
-async fn create(db: &TestDb, kind: LaneKind, name: &str, changes: &Value) {
+async fn create(db: &TestDb, kind: GroupKind, name: &str, changes: &Value) {
     assert!(
         db.calls
-            .create_lane(kind, name, changes, "tester", None)
+            .create_group(kind, name, changes, "tester", None)
             .await
             .unwrap()
     );

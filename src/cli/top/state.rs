@@ -10,7 +10,7 @@ use crate::{
     flow::{
         board::Board,
         events::{Event, Heartbeat},
-        lanes::LaneKind,
+        groups::GroupKind,
     },
 };
 
@@ -28,9 +28,9 @@ const LONGEST_WHY: usize = 200;
 pub(super) enum Act {
     Nothing,
     Quit,
-    Pause(LaneKind, String, String),
+    Pause(GroupKind, String, String),
     /// With the reason, if one was typed.
-    Resume(LaneKind, String, Option<String>),
+    Resume(GroupKind, String, Option<String>),
     /// Show why the call is where it is.
     Open(CallId),
     /// With the reason, if one was typed.
@@ -49,8 +49,8 @@ pub(super) enum Pane {
 /// What a reason is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
-    Pause(LaneKind, String),
-    Resume(LaneKind, String),
+    Pause(GroupKind, String),
+    Resume(GroupKind, String),
     Cancel(CallId),
 }
 
@@ -231,17 +231,17 @@ impl Top {
     }
 
     /// The campaign or trunk that keys act on, and whether it is paused.
-    pub(super) fn lane(&self) -> Option<(LaneKind, String, bool)> {
+    pub(super) fn group(&self) -> Option<(GroupKind, String, bool)> {
         let board = self.board.as_ref()?;
         let line = self.line(self.pane);
         match self.pane {
             Pane::Campaigns => {
                 let campaign = board.campaigns.get(line)?;
-                Some((LaneKind::Campaign, campaign.name.clone(), campaign.paused))
+                Some((GroupKind::Campaign, campaign.name.clone(), campaign.paused))
             }
             Pane::Trunks => {
                 let trunk = board.trunks.get(line)?;
-                Some((LaneKind::Trunk, trunk.name.clone(), trunk.paused))
+                Some((GroupKind::Trunk, trunk.name.clone(), trunk.paused))
             }
             Pane::Calls => None,
         }
@@ -308,10 +308,10 @@ impl Top {
                 self.asking = self.call().map(|id| Asking::of(Asked::Cancel(id)));
             }
             KeyCode::Char('p') => {
-                let lane = self.lane();
-                self.asking = lane.map(|(kind, name, _)| Asking::of(Asked::Pause(kind, name)));
+                let group = self.group();
+                self.asking = group.map(|(kind, name, _)| Asking::of(Asked::Pause(kind, name)));
             }
-            KeyCode::Char('r') => match self.lane() {
+            KeyCode::Char('r') => match self.group() {
                 Some((kind, name, true)) => {
                     self.asking = Some(Asking::of(Asked::Resume(kind, name)));
                 }

@@ -12,7 +12,7 @@ use super::{
 use crate::flow::{
     board::Board,
     events::{Event, Heartbeat, Holder},
-    lanes::LaneKind,
+    groups::GroupKind,
 };
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -173,7 +173,7 @@ fn rates_are_of_ten_seconds_and_what_is_older_is_forgotten() {
 }
 
 #[test]
-fn a_lane_is_paused_with_a_reason_and_never_without() {
+fn a_group_is_paused_with_a_reason_and_never_without() {
     let mut top = top();
     press(&mut top, KeyCode::Down);
     assert_eq!(press(&mut top, KeyCode::Char('p')), Act::Nothing);
@@ -188,7 +188,7 @@ fn a_lane_is_paused_with_a_reason_and_never_without() {
     press(&mut top, KeyCode::Backspace);
     assert!(picture(&top, 100, 28).contains("pause campaign spring, because"));
     let pause = Act::Pause(
-        LaneKind::Campaign,
+        GroupKind::Campaign,
         "spring".to_owned(),
         "too loud".to_owned(),
     );
@@ -211,7 +211,7 @@ fn what_is_paused_dials_again_when_asked_to() {
     press(&mut top, KeyCode::Char('r'));
     let winter = |why: Option<&str>| {
         Act::Resume(
-            LaneKind::Campaign,
+            GroupKind::Campaign,
             "winter".to_owned(),
             why.map(str::to_owned),
         )
@@ -224,8 +224,8 @@ fn what_is_paused_dials_again_when_asked_to() {
     assert!(picture(&top, 100, 28).contains("resume campaign winter, because"));
     assert_eq!(press(&mut top, KeyCode::Enter), winter(Some("quiet now")));
     press(&mut top, KeyCode::Tab);
-    assert_eq!(top.lane().unwrap().1, "default");
-    assert_eq!(top.lane().unwrap().0, LaneKind::Trunk);
+    assert_eq!(top.group().unwrap().1, "default");
+    assert_eq!(top.group().unwrap().0, GroupKind::Trunk);
 }
 
 #[test]
@@ -237,5 +237,5 @@ fn a_shorter_list_keeps_the_choice_inside() {
     let mut fewer = board();
     fewer.campaigns.truncate(1);
     top.show(fewer);
-    assert_eq!(top.lane().unwrap().1, "default");
+    assert_eq!(top.group().unwrap().1, "default");
 }

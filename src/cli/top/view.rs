@@ -12,7 +12,7 @@ use ratatui::{
 use super::state::{Asked, Pane, Top, WINDOW_SECONDS, printable};
 use crate::{
     domain::{CallState, Phone},
-    flow::board::{Board, CampaignLane, LiveCall, TrunkLane},
+    flow::board::{Board, CampaignGroup, LiveCall, TrunkGroup},
 };
 
 /// Columns of a terminal from which on everything has room.
@@ -24,15 +24,15 @@ const WITHHELD: i64 = 1000;
 /// Draws the whole screen.
 pub(super) fn draw(top: &Top, frame: &mut Frame<'_>) {
     let Some(board) = &top.board else { return };
-    let lanes = board.campaigns.len().max(board.trunks.len());
-    let lanes = u16::try_from(lanes).unwrap_or(u16::MAX).clamp(1, 10) + 2;
+    let groups = board.campaigns.len().max(board.trunks.len());
+    let groups = u16::try_from(groups).unwrap_or(u16::MAX).clamp(1, 10) + 2;
     let area = frame.area();
     let is_narrow = area.width < WIDE;
     // Side by side, or one below the other.
     let (middle, last) = if is_narrow {
-        (2 * lanes.min(5), 5)
+        (2 * groups.min(5), 5)
     } else {
-        (lanes, 8)
+        (groups, 8)
     };
     let rows = Layout::vertical([
         Constraint::Length(2),
@@ -124,28 +124,28 @@ fn draw_table<'t>(
 }
 
 fn draw_campaigns(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
-    let row = |lane: &CampaignLane| {
-        let waiting = if lane.waiting > board.counted {
+    let row = |group: &CampaignGroup| {
+        let waiting = if group.waiting > board.counted {
             format!("{}+", board.counted)
         } else {
-            lane.waiting.to_string()
+            group.waiting.to_string()
         };
-        let room = lane
+        let room = group
             .room
             .map_or_else(|| "-".to_owned(), |room| room.to_string());
         let why = why(
-            lane.reason.as_deref(),
-            lane.paused,
-            lane.paused_why.as_deref(),
+            group.reason.as_deref(),
+            group.paused,
+            group.paused_why.as_deref(),
         );
         let row = Row::new([
-            printable(&lane.name),
+            printable(&group.name),
             waiting,
-            lane.in_flight.to_string(),
+            group.in_flight.to_string(),
             room,
             why,
         ]);
-        row.style(lane_style(top, lane.paused))
+        row.style(group_style(top, group.paused))
     };
     let widths = [
         Constraint::Fill(2),
@@ -169,14 +169,14 @@ fn draw_campaigns(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn draw_trunks(top: &Top, board: &Board, frame: &mut Frame<'_>, area: Rect) {
-    let row = |lane: &TrunkLane| {
-        let slots = format!("{}/{}", lane.in_flight, lane.slots);
-        let breaker = lane.breaker_opened_at.map(|_| "breaker open");
-        let why = why(breaker, lane.paused, lane.paused_why.as_deref());
-        let row = Row::new([printable(&lane.name), slots, why]);
-        row.style(lane_style(
+    let row = |group: &TrunkGroup| {
+        let slots = format!("{}/{}", group.in_flight, group.slots);
+        let breaker = group.breaker_opened_at.map(|_| "breaker open");
+        let why = why(breaker, group.paused, group.paused_why.as_deref());
+        let row = Row::new([printable(&group.name), slots, why]);
+        row.style(group_style(
             top,
-            lane.paused || lane.breaker_opened_at.is_some(),
+            group.paused || group.breaker_opened_at.is_some(),
         ))
     };
     let widths = [
@@ -207,7 +207,7 @@ fn why(reason: Option<&str>, is_paused: bool, paused_why: Option<&str>) -> Strin
     }
 }
 
-fn lane_style(top: &Top, is_stopped: bool) -> Style {
+fn group_style(top: &Top, is_stopped: bool) -> Style {
     colored(top, is_stopped.then_some(Color::Red))
 }
 

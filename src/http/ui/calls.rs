@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::{CallState, Outcome, Scope},
     flow::{
-        lanes::ChangeError,
+        groups::ChangeError,
         listing::{CallFilter, Find, Listed},
         view::CallSummary,
     },

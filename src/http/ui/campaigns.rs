@@ -6,14 +6,14 @@ use maud::{Markup, html};
 
 use super::{
     super::{
-        lanes::Lane,
+        groups::Group,
         path::Name,
         problem::{Code, Problem},
     },
     asking::{done, why},
     form::Form,
     frame::{Frame, Query},
-    lanes,
+    groups,
     overview::{KINDS, kinds, reason},
     parts::{
         Tone, badge, count, facts, figure, instant, meter, name, section, short, table, text,
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     domain::Scope,
     flow::{
-        board::{Board, CampaignLane},
+        board::{Board, CampaignGroup},
         seat::{Dialling, Ends, Lately, Progress},
         view::{CallingHours, Campaign, Estimate, Preview},
     },
@@ -56,45 +56,45 @@ pub(super) fn summary(
     most: Option<usize>,
 ) -> Markup {
     let none = Ends::new();
-    let is_idle = |lane: &CampaignLane| lane.in_flight == 0 && lane.waiting == 0;
+    let is_idle = |group: &CampaignGroup| group.in_flight == 0 && group.waiting == 0;
     let all = board
         .campaigns
         .iter()
-        .filter(|lane| frame.owner.has(&lane.name));
-    let mut lanes: Vec<&CampaignLane> = all.collect();
-    lanes.sort_by_key(|lane| (is_idle(lane), std::cmp::Reverse(lane.waiting)));
-    lanes.truncate(most.unwrap_or(usize::MAX));
+        .filter(|group| frame.owner.has(&group.name));
+    let mut groups: Vec<&CampaignGroup> = all.collect();
+    groups.sort_by_key(|group| (is_idle(group), std::cmp::Reverse(group.waiting)));
+    groups.truncate(most.unwrap_or(usize::MAX));
     // What `why` says of its first due call says more than that its trunk is full.
-    let why = |lane: &CampaignLane| {
+    let why = |group: &CampaignGroup| {
         let first = dialling
             .first
             .iter()
-            .find(|first| first.campaign == lane.name)?;
+            .find(|first| first.campaign == group.name)?;
         first.reasons.first().map(|why| why.reason.clone())
     };
-    let row = |lane: &&CampaignLane| {
-        let ends = lately.campaigns.get(&lane.name).unwrap_or(&none);
-        let state = if is_idle(lane) && !lane.paused {
+    let row = |group: &&CampaignGroup| {
+        let ends = lately.campaigns.get(&group.name).unwrap_or(&none);
+        let state = if is_idle(group) && !group.paused {
             badge(Tone::Calm, "idle")
         } else {
-            reason(why(lane).as_deref().or(lane.reason.as_deref()))
+            reason(why(group).as_deref().or(group.reason.as_deref()))
         };
         vec![
-            html! { a href=(frame.to(&format!("campaigns/{}", lane.name))) { (name(&lane.name)) } },
+            html! { a href=(frame.to(&format!("campaigns/{}", group.name))) { (name(&group.name)) } },
             html! {
                 (state)
-                @if let Some(why) = &lane.paused_why { " " span.soft { (text(&frame.see_text(why))) } }
+                @if let Some(why) = &group.paused_why { " " span.soft { (text(&frame.see_text(why))) } }
             },
-            html! { span.nowrap { (up_to(lane.waiting, board.counted)) } },
-            html! { (count(lane.in_flight)) },
-            html! { span.nowrap { (done_in(lane, board, lately)) } },
+            html! { span.nowrap { (up_to(group.waiting, board.counted)) } },
+            html! { (count(group.in_flight)) },
+            html! { span.nowrap { (done_in(group, board, lately)) } },
             html! { (count(ends.values().sum())) },
             html! { @if !ends.is_empty() { (ended(ends)) } },
-            html! { @if let Some(hours) = &lane.calling_hours { (name(hours)) } @else { span.soft { "any time" } } },
-            html! { @if let Some(trunk) = &lane.trunk { a href=(frame.to(&format!("trunks/{trunk}"))) { (name(trunk)) } } },
+            html! { @if let Some(hours) = &group.calling_hours { (name(hours)) } @else { span.soft { "any time" } } },
+            html! { @if let Some(trunk) = &group.trunk { a href=(frame.to(&format!("trunks/{trunk}"))) { (name(trunk)) } } },
         ]
     };
-    let rows: Vec<_> = lanes.iter().map(row).collect();
+    let rows: Vec<_> = groups.iter().map(row).collect();
     let heads = [
         "Campaign",
         "State",
@@ -115,17 +115,17 @@ pub(super) fn summary(
 }
 
 /// How long its waiting calls take at the pace of the last hour.
-fn done_in(lane: &CampaignLane, board: &Board, lately: &Lately) -> Markup {
+fn done_in(group: &CampaignGroup, board: &Board, lately: &Lately) -> Markup {
     let pace = lately
         .pace
-        .get(&lane.name)
-        .filter(|pace| pace.calls > 1 && lane.waiting > 0);
+        .get(&group.name)
+        .filter(|pace| pace.calls > 1 && group.waiting > 0);
     let length = pace.map(|pace| {
         // From the first end in this hour: a campaign may have begun just now.
         let spent = (lately.now - pace.since).num_seconds().max(1);
-        TimeDelta::seconds(spent.saturating_mul(lane.waiting) / pace.calls)
+        TimeDelta::seconds(spent.saturating_mul(group.waiting) / pace.calls)
     });
-    html! { @match length { Some(length) => { (short(length)) @if lane.waiting > board.counted { "+" } } None => { span.soft { "–" } } } }
+    html! { @match length { Some(length) => { (short(length)) @if group.waiting > board.counted { "+" } } None => { span.soft { "–" } } } }
 }
 
 /// A count that stops somewhere.
@@ -162,14 +162,14 @@ pub(in crate::http) async fn show(
     Name(name, _): Name<Campaign>,
 ) -> Result<Response, Problem> {
     let queue = &frame.app.calls;
-    let campaign = lanes::one::<Campaign>(&frame, &name).await?;
+    let campaign = groups::one::<Campaign>(&frame, &name).await?;
     let (progress, dialling, board, lately) = tokio::try_join!(
         queue.progress(&name),
         frame.app.kept.dialling(queue),
         frame.app.kept.board(queue),
         frame.app.kept.lately(queue),
     )?;
-    let progress = progress.ok_or_else(super::super::lanes::no_such::<Campaign>)?;
+    let progress = progress.ok_or_else(super::super::groups::no_such::<Campaign>)?;
     let hours = match &campaign.calling_hours {
         Some(hours) => queue.calling_hours(Some(hours)).await?.into_iter().next(),
         None => None,
@@ -179,7 +179,7 @@ pub(in crate::http) async fn show(
         p {
             (reason(campaign.reason.as_deref())) " "
             @if campaign.paused {
-                (lanes::paused(campaign.paused_by.as_deref(), campaign.paused_at, campaign.paused_why.as_deref(), board.now))
+                (groups::paused(campaign.paused_by.as_deref(), campaign.paused_at, campaign.paused_why.as_deref(), board.now))
             }
         }
         @if let Some(first) = first {
@@ -206,7 +206,7 @@ pub(in crate::http) async fn show(
         a href=(frame.to(&format!("campaigns/{name}/preview"))) { "Preview" }
     };
     let body = html! {
-        div.titled { h1 { "Campaign " (text(&campaign.name)) } (lanes::acts(&frame, &campaign)) }
+        div.titled { h1 { "Campaign " (text(&campaign.name)) } (groups::acts(&frame, &campaign)) }
         (section("state", "May it dial?", &html! {}, &state))
         (section("progress", "Progress", &links, &far(&campaign, &progress)))
         div.two {
@@ -357,7 +357,7 @@ pub(in crate::http) async fn preview(
 ) -> Result<Response, Problem> {
     let at = query.get("at").map(read_instant).transpose()?;
     let preview = frame.app.calls.preview(&name, at).await?;
-    let preview = preview.ok_or_else(super::super::lanes::no_such::<Campaign>)?;
+    let preview = preview.ok_or_else(super::super::groups::no_such::<Campaign>)?;
     let body = html! {
         h1 { "Preview of " a href=(frame.to(&format!("campaigns/{name}"))) { (text(&name)) } }
         form.filters {
@@ -454,17 +454,17 @@ fn areas(preview: &Preview) -> Markup {
 
 /// `GET /ui/new-campaign`: not below `campaigns/`, where it would take the place of one with its name.
 pub(in crate::http) async fn ask_new(frame: Frame) -> Result<Response, Problem> {
-    Ok(lanes::creating(&Form::default()).0.page(&frame))
+    Ok(groups::creating(&Form::default()).0.page(&frame))
 }
 
 /// `POST /ui/new-campaign`
 pub(in crate::http) async fn create(frame: Frame, form: Form) -> Result<Response, Problem> {
-    let (asking, changes) = lanes::creating(&form);
+    let (asking, changes) = groups::creating(&form);
     let name = form.get("name").unwrap_or_default();
     match try_create(&frame, name, changes, &form).await {
         Ok(()) => Ok(done(
             &frame,
-            &lanes::path::<Campaign>(name),
+            &groups::path::<Campaign>(name),
             "created",
             None,
         )),
@@ -481,7 +481,7 @@ async fn try_create(
     let (why, by) = (why(form)?, frame.owner.by());
     let queue = &frame.app.calls;
     let created = queue
-        .create_lane(Campaign::KIND, name, &changes.into(), &by, why.as_deref())
+        .create_group(Campaign::KIND, name, &changes.into(), &by, why.as_deref())
         .await?;
     let taken = || Problem::new(Code::NameTaken, "there is a campaign of this name already");
     created.then_some(()).ok_or_else(taken)
@@ -492,7 +492,7 @@ pub(in crate::http) async fn ask_pause(
     frame: Frame,
     Name(name, _): Name<Campaign>,
 ) -> Result<Response, Problem> {
-    lanes::ask_pause::<Campaign>(&frame, &name).await
+    groups::ask_pause::<Campaign>(&frame, &name).await
 }
 
 /// `POST /ui/campaigns/{name}/pause`
@@ -501,7 +501,7 @@ pub(in crate::http) async fn pause(
     Name(name, _): Name<Campaign>,
     form: Form,
 ) -> Result<Response, Problem> {
-    lanes::pause::<Campaign>(&frame, &name, &form).await
+    groups::pause::<Campaign>(&frame, &name, &form).await
 }
 
 /// `GET /ui/campaigns/{name}/resume`
@@ -509,7 +509,7 @@ pub(in crate::http) async fn ask_resume(
     frame: Frame,
     Name(name, _): Name<Campaign>,
 ) -> Result<Response, Problem> {
-    lanes::ask_resume::<Campaign>(&frame, &name).await
+    groups::ask_resume::<Campaign>(&frame, &name).await
 }
 
 /// `POST /ui/campaigns/{name}/resume`
@@ -518,7 +518,7 @@ pub(in crate::http) async fn resume(
     Name(name, _): Name<Campaign>,
     form: Form,
 ) -> Result<Response, Problem> {
-    lanes::resume::<Campaign>(&frame, &name, &form).await
+    groups::resume::<Campaign>(&frame, &name, &form).await
 }
 
 /// `GET /ui/campaigns/{name}/set`
@@ -526,7 +526,7 @@ pub(in crate::http) async fn ask_set(
     frame: Frame,
     Name(name, _): Name<Campaign>,
 ) -> Result<Response, Problem> {
-    lanes::ask_set::<Campaign>(&frame, &name).await
+    groups::ask_set::<Campaign>(&frame, &name).await
 }
 
 /// `POST /ui/campaigns/{name}/set`
@@ -535,5 +535,5 @@ pub(in crate::http) async fn set(
     Name(name, _): Name<Campaign>,
     form: Form,
 ) -> Result<Response, Problem> {
-    lanes::set::<Campaign>(&frame, &name, &form).await
+    groups::set::<Campaign>(&frame, &name, &form).await
 }

@@ -9,7 +9,7 @@ use super::{
     campaigns,
     chart::Columns,
     frame::Frame,
-    lanes,
+    groups,
     parts::{Tone, badge, count, figure, name, rows, section, short, table, text, time, words},
 };
 use crate::{
@@ -404,7 +404,7 @@ fn holds(frame: &Frame, dialling: &Dialling) -> Markup {
         rows.push(vec![
             link(&pause.kind, &pause.name),
             badge(Tone::Warn, "paused"),
-            lanes::paused(pause.by.as_deref(), pause.at, why.as_deref(), dialling.now),
+            groups::paused(pause.by.as_deref(), pause.at, why.as_deref(), dialling.now),
         ]);
     }
     for doubts in &dialling.doubts {

@@ -8,7 +8,7 @@ use super::{
     super::{path::Name, problem::Problem},
     form::Form,
     frame::Frame,
-    lanes,
+    groups,
     parts::{
         Tone, badge, count, facts, instant, meter, name, section, table, text, text_or_none, words,
     },
@@ -78,7 +78,7 @@ fn holds(frame: &Frame, trunk: &Trunk, dialling: &Dialling) -> Markup {
         .find(|doubts| doubts.trunk == trunk.name);
     html! {
         @if trunk.paused {
-            (lanes::paused(trunk.paused_by.as_deref(), trunk.paused_at, trunk.paused_why.as_deref(), dialling.now))
+            (groups::paused(trunk.paused_by.as_deref(), trunk.paused_at, trunk.paused_why.as_deref(), dialling.now))
         }
         @if let Some(breaker) = breaker {
             span { (text(&frame.see_text(breaker.fault.as_deref().unwrap_or("it said nothing")))) }
@@ -111,7 +111,7 @@ pub(in crate::http) async fn show(
     let account = account.and_then(|trunk| trunk.adapter?.account);
     let (dialling, board) =
         tokio::try_join!(frame.app.kept.dialling(queue), frame.app.kept.board(queue))?;
-    let trunk = lanes::one::<Trunk>(&frame, &name).await?;
+    let trunk = groups::one::<Trunk>(&frame, &name).await?;
     let doubts = dialling.doubts.iter().find(|doubts| doubts.trunk == name);
     let now = html! {
         (facts(&[
@@ -149,7 +149,7 @@ pub(in crate::http) async fn show(
         "None.",
     );
     let body = html! {
-        div.titled { h1 { "Trunk " (text(&trunk.name)) } (lanes::acts(&frame, &trunk)) }
+        div.titled { h1 { "Trunk " (text(&trunk.name)) } (groups::acts(&frame, &trunk)) }
         (section("now", "Now", &html! {}, &now))
         (section("live", "Calls in flight", &html! { (count(trunk.in_flight)) }, &calls))
         (section("terms", "What pgdial relies on", &html! {}, &relied))
@@ -238,7 +238,7 @@ pub(in crate::http) async fn ask_pause(
     frame: Frame,
     Name(name, _): Name<Trunk>,
 ) -> Result<Response, Problem> {
-    lanes::ask_pause::<Trunk>(&frame, &name).await
+    groups::ask_pause::<Trunk>(&frame, &name).await
 }
 
 /// `POST /ui/trunks/{name}/pause`
@@ -247,7 +247,7 @@ pub(in crate::http) async fn pause(
     Name(name, _): Name<Trunk>,
     form: Form,
 ) -> Result<Response, Problem> {
-    lanes::pause::<Trunk>(&frame, &name, &form).await
+    groups::pause::<Trunk>(&frame, &name, &form).await
 }
 
 /// `GET /ui/trunks/{name}/resume`
@@ -255,7 +255,7 @@ pub(in crate::http) async fn ask_resume(
     frame: Frame,
     Name(name, _): Name<Trunk>,
 ) -> Result<Response, Problem> {
-    lanes::ask_resume::<Trunk>(&frame, &name).await
+    groups::ask_resume::<Trunk>(&frame, &name).await
 }
 
 /// `POST /ui/trunks/{name}/resume`
@@ -264,7 +264,7 @@ pub(in crate::http) async fn resume(
     Name(name, _): Name<Trunk>,
     form: Form,
 ) -> Result<Response, Problem> {
-    lanes::resume::<Trunk>(&frame, &name, &form).await
+    groups::resume::<Trunk>(&frame, &name, &form).await
 }
 
 /// `GET /ui/trunks/{name}/set`
@@ -272,7 +272,7 @@ pub(in crate::http) async fn ask_set(
     frame: Frame,
     Name(name, _): Name<Trunk>,
 ) -> Result<Response, Problem> {
-    lanes::ask_set::<Trunk>(&frame, &name).await
+    groups::ask_set::<Trunk>(&frame, &name).await
 }
 
 /// `POST /ui/trunks/{name}/set`
@@ -281,5 +281,5 @@ pub(in crate::http) async fn set(
     Name(name, _): Name<Trunk>,
     form: Form,
 ) -> Result<Response, Problem> {
-    lanes::set::<Trunk>(&frame, &name, &form).await
+    groups::set::<Trunk>(&frame, &name, &form).await
 }

@@ -2,7 +2,7 @@
 
 use pgdial::{
     domain::CallState,
-    flow::{amend::Amended, lanes::LaneKind},
+    flow::{amend::Amended, groups::GroupKind},
 };
 use serde_json::{Value, json};
 
@@ -140,26 +140,26 @@ impl Machine<'_> {
             Operation::PauseCampaign(at) => {
                 self.model.campaigns[at].paused = true;
                 let answer = calls
-                    .pause(LaneKind::Campaign, CAMPAIGNS[at], BY, "asked")
+                    .pause(GroupKind::Campaign, CAMPAIGNS[at], BY, "asked")
                     .await;
                 (format!("pause {}", CAMPAIGNS[at]), answer.map_err(text))
             }
             Operation::ResumeCampaign(at) => {
                 self.model.resume_campaign(at);
                 let answer = calls
-                    .resume(LaneKind::Campaign, CAMPAIGNS[at], "tester", None)
+                    .resume(GroupKind::Campaign, CAMPAIGNS[at], "tester", None)
                     .await;
                 (format!("resume {}", CAMPAIGNS[at]), answer.map_err(text))
             }
             Operation::PauseTrunk(at) => {
                 self.model.trunks[at].paused = true;
-                let answer = calls.pause(LaneKind::Trunk, TRUNKS[at], BY, "asked").await;
+                let answer = calls.pause(GroupKind::Trunk, TRUNKS[at], BY, "asked").await;
                 (format!("pause {}", TRUNKS[at]), answer.map_err(text))
             }
             Operation::ResumeTrunk(at) => {
                 self.model.resume_trunk(at);
                 let answer = calls
-                    .resume(LaneKind::Trunk, TRUNKS[at], "tester", None)
+                    .resume(GroupKind::Trunk, TRUNKS[at], "tester", None)
                     .await;
                 (format!("resume {}", TRUNKS[at]), answer.map_err(text))
             }
@@ -167,7 +167,7 @@ impl Machine<'_> {
                 self.model.campaigns[campaign].trunk = trunk;
                 let (name, change) = (CAMPAIGNS[campaign], json!({ "trunk": TRUNKS[trunk] }));
                 let answer = calls
-                    .set_lane(LaneKind::Campaign, name, &change, "tester", None)
+                    .set_group(GroupKind::Campaign, name, &change, "tester", None)
                     .await;
                 (
                     format!("move {name} to {}", TRUNKS[trunk]),
@@ -182,7 +182,7 @@ impl Machine<'_> {
                     json!({ "maxDuration": format!("{seconds} seconds") }),
                 );
                 let answer = calls
-                    .set_lane(LaneKind::Campaign, name, &change, "tester", None)
+                    .set_group(GroupKind::Campaign, name, &change, "tester", None)
                     .await;
                 (
                     format!("calls of {name} may last {seconds} s"),

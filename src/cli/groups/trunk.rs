@@ -11,7 +11,7 @@ use crate::{
     },
     flow::{
         Error, Queue,
-        lanes::LaneKind,
+        groups::GroupKind,
         view::{Trunk, TrunkAdapter},
     },
 };
@@ -64,7 +64,7 @@ impl LookUp {
 }
 
 impl Changes for TrunkChanges {
-    const KIND: LaneKind = LaneKind::Trunk;
+    const KIND: GroupKind = GroupKind::Trunk;
 
     fn given(&self) -> Map<String, Value> {
         only_given([
@@ -82,33 +82,37 @@ impl Changes for TrunkChanges {
         ])
     }
 
-    type Lane = Trunk;
+    type Group = Trunk;
 
-    fn lanes(calls: &Queue, name: Option<&str>) -> impl Future<Output = Result<Vec<Trunk>, Error>> {
+    fn groups(
+        calls: &Queue,
+        name: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<Trunk>, Error>> {
         calls.trunks(name)
     }
 
-    fn is_paused(lane: &Trunk) -> bool {
-        lane.paused
+    fn is_paused(group: &Trunk) -> bool {
+        group.paused
     }
 
-    fn is_archived(lane: &Trunk) -> bool {
-        lane.archived_at.is_some()
+    fn is_archived(group: &Trunk) -> bool {
+        group.archived_at.is_some()
     }
 
-    fn table(lanes: &[Trunk], out: &mut Out) -> Result<(), Failure> {
-        let row = |lane: &Trunk| {
+    fn table(groups: &[Trunk], out: &mut Out) -> Result<(), Failure> {
+        let row = |group: &Trunk| {
             vec![
-                lane.name.clone(),
+                group.name.clone(),
                 or_empty(
-                    lane.adapter
+                    group
+                        .adapter
                         .as_ref()
                         .and_then(|adapter| adapter.name.as_ref()),
                 ),
-                lane.in_flight.to_string(),
-                lane.slots.to_string(),
-                or_none(lane.calls_per_second),
-                is_paused(lane),
+                group.in_flight.to_string(),
+                group.slots.to_string(),
+                or_none(group.calls_per_second),
+                is_paused(group),
             ]
         };
         let header = [
@@ -119,28 +123,28 @@ impl Changes for TrunkChanges {
             "calls/s",
             "paused",
         ];
-        out.table(&header, lanes.iter().map(row).collect())
+        out.table(&header, groups.iter().map(row).collect())
     }
 
-    fn pairs(lane: &Trunk) -> Vec<(&'static str, String)> {
+    fn pairs(group: &Trunk) -> Vec<(&'static str, String)> {
         let mut pairs = vec![
-            ("trunk", lane.name.clone()),
-            ("paused", is_paused(lane)),
-            ("in flight", lane.in_flight.to_string()),
-            ("slots", lane.slots.to_string()),
-            ("calls per second", or_none(lane.calls_per_second)),
+            ("trunk", group.name.clone()),
+            ("paused", is_paused(group)),
+            ("in flight", group.in_flight.to_string()),
+            ("slots", group.slots.to_string()),
+            ("calls per second", or_none(group.calls_per_second)),
         ];
-        pairs.extend(terms(lane));
-        pairs.extend(lane.adapter.iter().flat_map(platform));
-        let conflicts = lane.conflicts.iter();
+        pairs.extend(terms(group));
+        pairs.extend(group.adapter.iter().flat_map(platform));
+        let conflicts = group.conflicts.iter();
         pairs.extend(conflicts.map(|conflict| ("conflict", conflict.clone())));
         pairs
     }
 }
 
 /// What is in effect, and who says so.
-pub(crate) fn terms(lane: &Trunk) -> [(&'static str, String); 3] {
-    let (now, adapter) = (&lane.in_effect, lane.adapter.as_ref());
+pub(crate) fn terms(group: &Trunk) -> [(&'static str, String); 3] {
+    let (now, adapter) = (&group.in_effect, group.adapter.as_ref());
     let term = |in_effect: String, is_set: bool, declared: Option<String>| match declared {
         Some(declared) if is_set => {
             format!("{in_effect}, as set; its adapter declares: {declared}")
@@ -155,7 +159,7 @@ pub(crate) fn terms(lane: &Trunk) -> [(&'static str, String); 3] {
             "look-up",
             term(
                 now.look_up.clone(),
-                lane.look_up.is_some(),
+                group.look_up.is_some(),
                 adapter.and_then(look_up),
             ),
         ),
@@ -163,7 +167,7 @@ pub(crate) fn terms(lane: &Trunk) -> [(&'static str, String); 3] {
             "idempotent",
             term(
                 yes(now.idempotent).to_owned(),
-                lane.idempotent.is_some(),
+                group.idempotent.is_some(),
                 adapter.and_then(idempotency),
             ),
         ),
@@ -171,7 +175,7 @@ pub(crate) fn terms(lane: &Trunk) -> [(&'static str, String); 3] {
             "reports within",
             term(
                 or_none(now.reports_within.as_ref()),
-                lane.reports_within.is_some(),
+                group.reports_within.is_some(),
                 adapter.and_then(|adapter| Some(adapter.reports_within.as_ref()?.to_string())),
             ),
         ),
@@ -235,7 +239,7 @@ fn platform(adapter: &TrunkAdapter) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn is_paused(lane: &Trunk) -> String {
-    let (by, why) = (lane.paused_by.as_ref(), lane.paused_why.as_ref());
-    paused(lane.paused, by, lane.paused_at, why)
+fn is_paused(group: &Trunk) -> String {
+    let (by, why) = (group.paused_by.as_ref(), group.paused_why.as_ref());
+    paused(group.paused, by, group.paused_at, why)
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     super::{
-        lanes::{self, Lane},
+        groups::{self, Group},
         problem::Problem,
     },
     asking::{Asking, done, needed_why, why},
@@ -19,20 +19,20 @@ use super::{
 use crate::{
     domain::Scope,
     flow::{
-        lanes::LaneKind,
+        groups::GroupKind,
         view::{Campaign, Trunk},
     },
 };
 
 /// A campaign or a trunk, as its screens need it.
-pub(super) trait Shown: Lane + DeserializeOwned {
+pub(super) trait Shown: Group + DeserializeOwned {
     fn name(&self) -> &str;
     fn in_flight(&self) -> i64;
     fn is_paused(&self) -> bool;
     /// Who paused it, and why.
     fn pause(&self) -> (Option<&str>, Option<&str>);
     /// What can be set, with the values of this one.
-    fn settings(lane: Option<&Self>) -> Vec<Setting>;
+    fn settings(group: Option<&Self>) -> Vec<Setting>;
     /// What follows a resume.
     fn resumed(&self) -> Markup;
 }
@@ -115,28 +115,28 @@ impl Shown for Trunk {
         (self.paused_by.as_deref(), self.paused_why.as_deref())
     }
 
-    fn settings(lane: Option<&Self>) -> Vec<Setting> {
-        let now = |value: fn(&Self) -> Value| lane.map_or(Value::Null, value);
+    fn settings(group: Option<&Self>) -> Vec<Setting> {
+        let now = |value: fn(&Self) -> Value| group.map_or(Value::Null, value);
         vec![
             Setting {
                 name: "slots",
                 label: "Slots",
                 about: "Calls in flight at most, over all processes: not more than the provider admits.",
-                now: now(|lane| lane.slots.into()),
+                now: now(|group| group.slots.into()),
                 kind: Kind::Number,
             },
             Setting {
                 name: "callsPerSecond",
                 label: "Calls a second",
                 about: "Dials that may begin in a second. Blank: no limit.",
-                now: now(|lane| number(lane.calls_per_second)),
+                now: now(|group| number(group.calls_per_second)),
                 kind: Kind::Number,
             },
             Setting {
                 name: "lookUp",
                 label: "Looking up a call",
                 about: "Whether its provider can be asked about a dial.",
-                now: now(|lane| lane.look_up.clone().into()),
+                now: now(|group| group.look_up.clone().into()),
                 kind: Kind::Choice(&[
                     ("", "as its adapter declares"),
                     ("none", "it cannot be asked"),
@@ -148,7 +148,7 @@ impl Shown for Trunk {
                 name: "idempotent",
                 label: "A request sent again",
                 about: "Whether its provider rings once for one Idempotency-Key.",
-                now: now(|lane| lane.idempotent.into()),
+                now: now(|group| group.idempotent.into()),
                 kind: Kind::Choice(&[
                     ("", "as its adapter declares"),
                     ("true", "rings once"),
@@ -159,7 +159,13 @@ impl Shown for Trunk {
                 name: "reportsWithin",
                 label: "First report within",
                 about: "Of every call that its provider places, as in 30s. Blank: as its adapter declares.",
-                now: now(|lane| lane.reports_within.as_ref().map(ToString::to_string).into()),
+                now: now(|group| {
+                    group
+                        .reports_within
+                        .as_ref()
+                        .map(ToString::to_string)
+                        .into()
+                }),
                 kind: Kind::Text,
             },
         ]
@@ -188,8 +194,8 @@ impl Shown for Campaign {
         (self.paused_by.as_deref(), self.paused_why.as_deref())
     }
 
-    fn settings(lane: Option<&Self>) -> Vec<Setting> {
-        let now = |value: fn(&Self) -> Value| lane.map_or(Value::Null, value);
+    fn settings(group: Option<&Self>) -> Vec<Setting> {
+        let now = |value: fn(&Self) -> Value| group.map_or(Value::Null, value);
         let text = |name, label, about, now: Value| Setting {
             name,
             label,
@@ -209,49 +215,49 @@ impl Shown for Campaign {
                 "trunk",
                 "Trunk",
                 "Name of the trunk it dials on.",
-                now(|lane| lane.trunk.clone().into()),
+                now(|group| group.trunk.clone().into()),
             ),
             number(
                 "cap",
                 "Cap",
                 "Its calls in flight at most. Blank: only the trunk's slots.",
-                now(|lane| lane.cap.into()),
+                now(|group| group.cap.into()),
             ),
             number(
                 "weight",
                 "Weight",
                 "Its share of the slots beside other campaigns, 1 to 1000.",
-                now(|lane| lane.weight.into()),
+                now(|group| group.weight.into()),
             ),
             number(
                 "maxAttempts",
                 "Attempts",
                 "Of a call whose request names none, 1 to 20.",
-                now(|lane| lane.max_attempts.into()),
+                now(|group| group.max_attempts.into()),
             ),
             text(
                 "ringTimeout",
                 "Rings for",
                 "As in 45s, at most 10m.",
-                now(|lane| lane.ring_timeout.to_string().into()),
+                now(|group| group.ring_timeout.to_string().into()),
             ),
             text(
                 "maxDuration",
                 "Lasts for",
                 "As in 30m, at most 6h.",
-                now(|lane| lane.max_duration.to_string().into()),
+                now(|group| group.max_duration.to_string().into()),
             ),
             text(
                 "callingHours",
                 "Calling hours",
                 "Name of the hours outside which nothing is dialled. Blank: at any time.",
-                now(|lane| lane.calling_hours.clone().into()),
+                now(|group| group.calling_hours.clone().into()),
             ),
             number(
                 "guard",
                 "Guard",
                 "Dials refused in a row for one reason after which it pauses itself. Blank: never.",
-                now(|lane| lane.guard.into()),
+                now(|group| group.guard.into()),
             ),
         ]
     }
@@ -280,17 +286,17 @@ pub(super) fn path<S: Shown>(name: &str) -> String {
 /// The one of this name.
 pub(super) async fn one<S: Shown>(frame: &Frame, name: &str) -> Result<S, Problem> {
     let all = S::all(&frame.app, Some(name)).await?;
-    let lane = all.into_iter().next().ok_or_else(lanes::no_such::<S>)?;
-    frame.see(lane)
+    let group = all.into_iter().next().ok_or_else(groups::no_such::<S>)?;
+    frame.see(group)
 }
 
 /// The buttons to its acts.
-pub(super) fn acts<S: Shown>(frame: &Frame, lane: &S) -> Markup {
-    let path = path::<S>(lane.name());
+pub(super) fn acts<S: Shown>(frame: &Frame, group: &S) -> Markup {
+    let path = path::<S>(group.name());
     html! {
         @if frame.may(Scope::Operate) {
             div.buttons {
-                @if lane.is_paused() {
+                @if group.is_paused() {
                     a.button.strong href=(frame.to(&format!("{path}/resume"))) { "Resume" }
                 } @else {
                     a.button href=(frame.to(&format!("{path}/pause"))) { "Pause" }
@@ -313,8 +319,8 @@ pub(super) async fn pause<S: Shown>(
     let why = match needed_why(form) {
         Ok(why) => why,
         Err(problem) => {
-            let lane = one::<S>(frame, name).await?;
-            return Ok(pausing(&lane, form.get("why")).again(frame, &problem, form));
+            let group = one::<S>(frame, name).await?;
+            return Ok(pausing(&group, form.get("why")).again(frame, &problem, form));
         }
     };
     if !frame
@@ -323,19 +329,19 @@ pub(super) async fn pause<S: Shown>(
         .pause(S::KIND, name, &frame.owner.by(), &why)
         .await?
     {
-        return Err(lanes::no_such::<S>());
+        return Err(groups::no_such::<S>());
     }
     Ok(done(frame, &path::<S>(name), "paused", None))
 }
 
-fn pausing<S: Shown>(lane: &S, why: Option<&str>) -> Asking<'static> {
-    let (kind, name) = (S::KIND, lane.name());
+fn pausing<S: Shown>(group: &S, why: Option<&str>) -> Asking<'static> {
+    let (kind, name) = (S::KIND, group.name());
     Asking {
         title: format!("Pause {kind} {name}"),
         touches: html! {
             p {
                 "Nothing more of it is dialled, from the next claim on, until somebody resumes it. "
-                strong { (count(lane.in_flight())) } " calls in flight go on to their end."
+                strong { (count(group.in_flight())) } " calls in flight go on to their end."
             }
         },
         fields: html! {},
@@ -359,8 +365,8 @@ pub(super) async fn resume<S: Shown>(
     let why = match why(form) {
         Ok(why) => why,
         Err(problem) => {
-            let lane = one::<S>(frame, name).await?;
-            return Ok(resuming(&lane, form.get("why")).again(frame, &problem, form));
+            let group = one::<S>(frame, name).await?;
+            return Ok(resuming(&group, form.get("why")).again(frame, &problem, form));
         }
     };
     if !frame
@@ -369,23 +375,23 @@ pub(super) async fn resume<S: Shown>(
         .resume(S::KIND, name, &frame.owner.by(), why.as_deref())
         .await?
     {
-        return Err(lanes::no_such::<S>());
+        return Err(groups::no_such::<S>());
     }
     Ok(done(frame, &path::<S>(name), "resumed", None))
 }
 
-fn resuming<S: Shown>(lane: &S, why: Option<&str>) -> Asking<'static> {
-    let (kind, name) = (S::KIND, lane.name());
-    let (by, paused_why) = lane.pause();
+fn resuming<S: Shown>(group: &S, why: Option<&str>) -> Asking<'static> {
+    let (kind, name) = (S::KIND, group.name());
+    let (by, paused_why) = group.pause();
     Asking {
         title: format!("Resume {kind} {name}"),
         touches: html! {
-            @if lane.is_paused() {
+            @if group.is_paused() {
                 p { "Paused by " (text_or_none(by)) ": " strong { (text_or_none(paused_why)) } }
             } @else {
                 p { "It is not paused." }
             }
-            p { (lane.resumed()) }
+            p { (group.resumed()) }
         },
         fields: html! {},
         twins: told::<S>("resume", name).why(why),
@@ -405,8 +411,8 @@ fn told<S: Shown>(verb: &'static str, name: &str) -> Twins {
 }
 
 pub(super) async fn ask_set<S: Shown>(frame: &Frame, name: &str) -> Result<Response, Problem> {
-    let lane = one::<S>(frame, name).await?;
-    Ok(setting(&lane, None, &Form::default()).page(frame))
+    let group = one::<S>(frame, name).await?;
+    Ok(setting(&group, None, &Form::default()).page(frame))
 }
 
 pub(super) async fn set<S: Shown>(
@@ -414,11 +420,11 @@ pub(super) async fn set<S: Shown>(
     name: &str,
     form: &Form,
 ) -> Result<Response, Problem> {
-    let lane = one::<S>(frame, name).await?;
-    let changes = changes(&lane, form);
+    let group = one::<S>(frame, name).await?;
+    let changes = changes(&group, form);
     match try_set::<S>(frame, name, &changes, form).await {
         Ok(()) => Ok(done(frame, &path::<S>(name), "set", None)),
-        Err(problem) => Ok(setting(&lane, Some(changes), form).again(frame, &problem, form)),
+        Err(problem) => Ok(setting(&group, Some(changes), form).again(frame, &problem, form)),
     }
 }
 
@@ -430,18 +436,18 @@ async fn try_set<S: Shown>(
 ) -> Result<(), Problem> {
     let why = needed_why(form)?;
     let changes = Value::Object(changes.clone());
-    lanes::needed_change(&changes)?;
+    groups::needed_change(&changes)?;
     let set = frame
         .app
         .calls
-        .set_lane(S::KIND, name, &changes, &frame.owner.by(), Some(&why))
+        .set_group(S::KIND, name, &changes, &frame.owner.by(), Some(&why))
         .await?;
-    set.then_some(()).ok_or_else(lanes::no_such::<S>)
+    set.then_some(()).ok_or_else(groups::no_such::<S>)
 }
 
-/// What the form has otherwise than the lane.
-fn changes<S: Shown>(lane: &S, form: &Form) -> Map<String, Value> {
-    let settings = S::settings(Some(lane))
+/// What the form has otherwise than the campaign or trunk.
+fn changes<S: Shown>(group: &S, form: &Form) -> Map<String, Value> {
+    let settings = S::settings(Some(group))
         .into_iter()
         .filter(|setting| form.has(setting.name));
     let changes = settings.filter_map(|setting| {
@@ -452,12 +458,12 @@ fn changes<S: Shown>(lane: &S, form: &Form) -> Map<String, Value> {
 }
 
 fn setting<S: Shown>(
-    lane: &S,
+    group: &S,
     changes: Option<Map<String, Value>>,
     form: &Form,
 ) -> Asking<'static> {
-    let (kind, name) = (S::KIND, lane.name());
-    let settings = S::settings(Some(lane));
+    let (kind, name) = (S::KIND, group.name());
+    let settings = S::settings(Some(group));
     let value = |setting: &Setting| {
         let given = changes
             .as_ref()
@@ -481,7 +487,7 @@ fn setting<S: Shown>(
         title: format!("Adjust {kind} {name}"),
         touches: html! {
             p {
-                "From the next claim on. " strong { (count(lane.in_flight())) }
+                "From the next claim on. " strong { (count(group.in_flight())) }
                 " calls in flight keep what they were dialled with."
             }
         },
@@ -494,10 +500,10 @@ fn setting<S: Shown>(
     }
 }
 
-fn told_set(kind: LaneKind, name: &str, changes: &Map<String, Value>) -> Twins {
+fn told_set(kind: GroupKind, name: &str, changes: &Map<String, Value>) -> Twins {
     let verb = match kind {
-        LaneKind::Campaign => "set_campaign",
-        LaneKind::Trunk => "set_trunk",
+        GroupKind::Campaign => "set_campaign",
+        GroupKind::Trunk => "set_trunk",
     };
     Twins::of(&format!("{kind}s set"), verb)
         .about("p_name", name)
@@ -567,11 +573,11 @@ pub(super) fn creating(form: &Form) -> (Asking<'static>, Map<String, Value>) {
 mod tests {
     use super::*;
 
-    fn is_a_command<S: Shown>(lane: &S, value: impl Fn(&Setting) -> Value) {
-        let changes = S::settings(Some(lane))
+    fn is_a_command<S: Shown>(group: &S, value: impl Fn(&Setting) -> Value) {
+        let changes = S::settings(Some(group))
             .into_iter()
             .map(|setting| (setting.name.to_owned(), value(&setting)));
-        let twins = told_set(S::KIND, lane.name(), &changes.collect()).why(Some("x"));
+        let twins = told_set(S::KIND, group.name(), &changes.collect()).why(Some("x"));
         let words = twins.words();
         crate::cli::parses(words.iter().cloned())
             .unwrap_or_else(|error| panic!("{words:?}: {error}"));
@@ -601,7 +607,7 @@ mod tests {
             for (word, _) in choices {
                 let chosen = setting.read(Some(*word).filter(|word| !word.is_empty()));
                 let changes = [(setting.name.to_owned(), chosen)].into_iter().collect();
-                let words = told_set(LaneKind::Trunk, "default", &changes)
+                let words = told_set(GroupKind::Trunk, "default", &changes)
                     .words()
                     .to_vec();
                 assert!(

@@ -19,22 +19,22 @@ use super::{
 use crate::flow::{
     Error,
     archive::{Removal, Removed},
-    lanes::LaneKind,
+    groups::GroupKind,
     version::{Conditional, Versioned},
     view::{Campaign, Trunk},
 };
 
 /// A campaign or a trunk as the API shows it.
-pub(super) trait Lane: Serialize + Sized {
-    const KIND: LaneKind;
+pub(super) trait Group: Serialize + Sized {
+    const KIND: GroupKind;
     const VERSIONED: Versioned;
     const IS_UNKNOWN: Code;
 
     async fn all(app: &App, name: Option<&str>) -> Result<Vec<Self>, Error>;
 }
 
-impl Lane for Campaign {
-    const KIND: LaneKind = LaneKind::Campaign;
+impl Group for Campaign {
+    const KIND: GroupKind = GroupKind::Campaign;
     const VERSIONED: Versioned = Versioned::Campaign;
     const IS_UNKNOWN: Code = Code::NoSuchCampaign;
 
@@ -43,8 +43,8 @@ impl Lane for Campaign {
     }
 }
 
-impl Lane for Trunk {
-    const KIND: LaneKind = LaneKind::Trunk;
+impl Group for Trunk {
+    const KIND: GroupKind = GroupKind::Trunk;
     const VERSIONED: Versioned = Versioned::Trunk;
     const IS_UNKNOWN: Code = Code::NoSuchTrunk;
 
@@ -53,25 +53,25 @@ impl Lane for Trunk {
     }
 }
 
-pub(super) async fn show<L: Lane>(app: &App, name: &str) -> Result<Json<L>, Problem> {
-    let lanes = L::all(app, Some(name)).await?;
-    let lane = lanes.into_iter().next();
-    lane.map(Json).ok_or_else(no_such::<L>)
+pub(super) async fn show<L: Group>(app: &App, name: &str) -> Result<Json<L>, Problem> {
+    let groups = L::all(app, Some(name)).await?;
+    let group = groups.into_iter().next();
+    group.map(Json).ok_or_else(no_such::<L>)
 }
 
 /// The same with its version.
-pub(super) async fn show_tagged<L: Lane>(app: &App, name: &str) -> Result<Tagged<L>, Problem> {
-    let lane = async { show(app, name).await.map(|Json(lane)| lane) };
-    tagged(app, (L::VERSIONED, name), lane).await
+pub(super) async fn show_tagged<L: Group>(app: &App, name: &str) -> Result<Tagged<L>, Problem> {
+    let group = async { show(app, name).await.map(|Json(group)| group) };
+    tagged(app, (L::VERSIONED, name), group).await
 }
 
-pub(super) fn no_such<L: Lane>() -> Problem {
+pub(super) fn no_such<L: Group>() -> Problem {
     let kind = L::KIND;
     let detail = format!("no {kind} has this name: GET /api/v1/{kind}s shows those there are");
     Problem::new(L::IS_UNKNOWN, detail)
 }
 
-pub(super) async fn create<L: Lane>(
+pub(super) async fn create<L: Group>(
     app: &App,
     owner: &Owner,
     mut changes: Value,
@@ -81,18 +81,18 @@ pub(super) async fn create<L: Lane>(
     let (kind, by, why) = (L::KIND, owner.by(), why.as_deref());
     let made = app
         .calls
-        .create_lane(kind, &name, &changes, &by, why)
+        .create_group(kind, &name, &changes, &by, why)
         .await?;
     if !made {
         let detail = format!("there is a {kind} of this name already: PATCH changes it");
         return Err(Problem::new(Code::NameTaken, detail));
     }
     let location = [(header::LOCATION, format!("/api/v1/{kind}s/{name}"))];
-    let lane = show::<L>(app, &name).await?;
-    Ok((StatusCode::CREATED, location, lane).into_response())
+    let group = show::<L>(app, &name).await?;
+    Ok((StatusCode::CREATED, location, group).into_response())
 }
 
-pub(super) async fn change<L: Lane>(
+pub(super) async fn change<L: Group>(
     app: &App,
     owner: &Owner,
     name: &str,
@@ -104,7 +104,7 @@ pub(super) async fn change<L: Lane>(
     let is_set = match versions {
         None => {
             app.calls
-                .set_lane(L::KIND, name, &changes, &by, why)
+                .set_group(L::KIND, name, &changes, &by, why)
                 .await?
         }
         Some(versions) => {
@@ -158,7 +158,7 @@ pub(super) fn take(changes: &mut Value, name: &str) -> Option<String> {
     }
 }
 
-pub(super) async fn pause<L: Lane>(
+pub(super) async fn pause<L: Group>(
     app: &App,
     owner: &Owner,
     name: &str,
@@ -170,7 +170,7 @@ pub(super) async fn pause<L: Lane>(
     show(app, name).await
 }
 
-pub(super) async fn resume<L: Lane>(
+pub(super) async fn resume<L: Group>(
     app: &App,
     owner: &Owner,
     name: &str,
@@ -186,21 +186,21 @@ pub(super) async fn resume<L: Lane>(
 /// Which of them a list shows.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LaneQuery {
+pub(super) struct GroupQuery {
     /// True: also those that are archived. Default false.
     #[serde(default)]
     pub(super) archived: bool,
 }
 
 /// Archives, unarchives or deletes it.
-pub(super) async fn remove<L: Lane>(
+pub(super) async fn remove<L: Group>(
     app: &App,
     owner: &Owner,
     name: &str,
     (removal, why): (Removal, Option<&str>),
 ) -> Result<(), Problem> {
     let by = owner.by();
-    let removed = app.calls.remove_lane(removal, L::KIND, name, &by, why);
+    let removed = app.calls.remove_group(removal, L::KIND, name, &by, why);
     match removed.await? {
         Removed::Done => Ok(()),
         Removed::NotFound => Err(no_such::<L>()),

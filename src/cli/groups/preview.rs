@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::no_such_lane;
+use super::no_such_group;
 use crate::{
     cli::{
         Failure, Out,
@@ -13,7 +13,7 @@ use crate::{
     },
     flow::{
         Queue,
-        lanes::LaneKind,
+        groups::GroupKind,
         view::{Estimate, Preview, PreviewedArea},
     },
 };
@@ -31,7 +31,7 @@ pub struct PreviewArgs {
 /// Runs the command.
 pub async fn run(args: &PreviewArgs, calls: &Queue, out: &mut Out) -> Result<(), Failure> {
     let preview = calls.preview(&args.name, args.at).await?;
-    let preview = preview.ok_or_else(|| no_such_lane(LaneKind::Campaign, &args.name))?;
+    let preview = preview.ok_or_else(|| no_such_group(GroupKind::Campaign, &args.name))?;
     if out.style.json {
         return out.json(&preview);
     }

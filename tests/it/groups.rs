@@ -1,6 +1,6 @@
 //! Campaigns and trunks: create, set, show; and the rules of `lanes` (P3, P7).
 
-use pgdial::flow::lanes::{ChangeError, LaneKind};
+use pgdial::flow::groups::{ChangeError, GroupKind};
 use serde_json::json;
 
 use crate::support::{TestDb, number};
@@ -8,30 +8,30 @@ use crate::support::{TestDb, number};
 #[tokio::test]
 async fn a_campaign_is_created_changed_and_shown() {
     let db = TestDb::new().await;
-    let kind = LaneKind::Campaign;
+    let kind = GroupKind::Campaign;
     let changes = json!({ "cap": 5, "weight": 3, "maxAttempts": 7, "busyBase": "10 seconds" });
     assert!(
         db.calls
-            .create_lane(kind, "spring", &changes, "tester", None)
+            .create_group(kind, "spring", &changes, "tester", None)
             .await
             .unwrap()
     );
     assert!(
         !db.calls
-            .create_lane(kind, "spring", &changes, "tester", None)
+            .create_group(kind, "spring", &changes, "tester", None)
             .await
             .unwrap()
     );
     let set = json!({ "cap": null, "redialUnknown": true, "ringTimeout": "30 seconds" });
     assert!(
         db.calls
-            .set_lane(kind, "spring", &set, "tester", None)
+            .set_group(kind, "spring", &set, "tester", None)
             .await
             .unwrap()
     );
     assert!(
         !db.calls
-            .set_lane(kind, "autumn", &set, "tester", None)
+            .set_group(kind, "autumn", &set, "tester", None)
             .await
             .unwrap()
     );
@@ -55,18 +55,18 @@ async fn a_campaign_is_created_changed_and_shown() {
 #[tokio::test]
 async fn a_trunk_is_created_changed_and_shown() {
     let db = TestDb::new().await;
-    let kind = LaneKind::Trunk;
+    let kind = GroupKind::Trunk;
     let changes = json!({ "slots": 5 });
     assert!(
         db.calls
-            .create_lane(kind, "other", &changes, "tester", None)
+            .create_group(kind, "other", &changes, "tester", None)
             .await
             .unwrap()
     );
     let set = json!({ "callsPerSecond": 2.5 });
     assert!(
         db.calls
-            .set_lane(kind, "other", &set, "tester", None)
+            .set_group(kind, "other", &set, "tester", None)
             .await
             .unwrap()
     );
@@ -80,20 +80,20 @@ async fn a_trunk_is_created_changed_and_shown() {
 async fn a_change_that_does_not_fit_is_refused_and_changes_nothing() {
     let db = TestDb::new().await;
     for (kind, changes) in [
-        (LaneKind::Campaign, json!({ "colour": "red" })),
-        (LaneKind::Campaign, json!({ "cap": -1 })),
-        (LaneKind::Campaign, json!({ "cap": "many" })),
-        (LaneKind::Campaign, json!({ "weight": 0, "cap": 3 })),
-        (LaneKind::Campaign, json!({ "maxDuration": "soon" })),
-        (LaneKind::Campaign, json!({ "trunk": "nowhere" })),
-        (LaneKind::Trunk, json!({ "slots": -1 })),
-        (LaneKind::Trunk, json!({ "callsPerSecond": 0 })),
-        (LaneKind::Trunk, json!([1])),
-        (LaneKind::Trunk, json!("slots")),
+        (GroupKind::Campaign, json!({ "colour": "red" })),
+        (GroupKind::Campaign, json!({ "cap": -1 })),
+        (GroupKind::Campaign, json!({ "cap": "many" })),
+        (GroupKind::Campaign, json!({ "weight": 0, "cap": 3 })),
+        (GroupKind::Campaign, json!({ "maxDuration": "soon" })),
+        (GroupKind::Campaign, json!({ "trunk": "nowhere" })),
+        (GroupKind::Trunk, json!({ "slots": -1 })),
+        (GroupKind::Trunk, json!({ "callsPerSecond": 0 })),
+        (GroupKind::Trunk, json!([1])),
+        (GroupKind::Trunk, json!("slots")),
     ] {
         let set = db
             .calls
-            .set_lane(kind, "default", &changes, "tester", None)
+            .set_group(kind, "default", &changes, "tester", None)
             .await;
         assert!(
             matches!(
@@ -104,7 +104,7 @@ async fn a_change_that_does_not_fit_is_refused_and_changes_nothing() {
         );
         let create = db
             .calls
-            .create_lane(kind, "fresh", &changes, "tester", None)
+            .create_group(kind, "fresh", &changes, "tester", None)
             .await;
         assert!(
             matches!(
@@ -147,7 +147,7 @@ async fn fewer_slots_than_calls_in_flight_leave_them_alone_and_start_none() {
     db.claim(10).await;
     let set = json!({ "slots": 4 });
     db.calls
-        .set_lane(LaneKind::Trunk, "default", &set, "tester", None)
+        .set_group(GroupKind::Trunk, "default", &set, "tester", None)
         .await
         .unwrap();
     assert!(db.claim(5).await.is_empty());
@@ -167,7 +167,7 @@ async fn each_lane_says_its_room_or_its_reason() {
     db.campaign("quiet", json!({})).await;
     db.campaign("dark", json!({ "trunk": "off" })).await;
     db.calls
-        .pause(LaneKind::Campaign, "quiet", "ann", "x")
+        .pause(GroupKind::Campaign, "quiet", "ann", "x")
         .await
         .unwrap();
     db.in_call(&number(1)).await;

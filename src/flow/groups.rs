@@ -13,14 +13,14 @@ use super::{
 
 /// A campaign or a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LaneKind {
-    /// A named lane of calls with its own cap and policies.
+pub enum GroupKind {
+    /// A named group of calls on a trunk, with its own cap and policies.
     Campaign,
     /// A provider account.
     Trunk,
 }
 
-impl LaneKind {
+impl GroupKind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Campaign => "campaign",
@@ -29,7 +29,7 @@ impl LaneKind {
     }
 }
 
-impl fmt::Display for LaneKind {
+impl fmt::Display for GroupKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -103,33 +103,33 @@ impl Queue {
     }
 
     /// Creates a campaign or trunk; false if the name is taken.
-    pub async fn create_lane(
+    pub async fn create_group(
         &self,
-        kind: LaneKind,
+        kind: GroupKind,
         name: &str,
         changes: &Value,
         by: &str,
         why: Option<&str>,
     ) -> Result<bool, ChangeError> {
         let sql = match kind {
-            LaneKind::Campaign => "select pgdial.create_campaign($1, $2, $3, $4)",
-            LaneKind::Trunk => "select pgdial.create_trunk($1, $2, $3, $4)",
+            GroupKind::Campaign => "select pgdial.create_campaign($1, $2, $3, $4)",
+            GroupKind::Trunk => "select pgdial.create_trunk($1, $2, $3, $4)",
         };
         self.change(sql, name, changes, (by, why)).await
     }
 
     /// Changes a campaign or trunk; false if there is none with this name.
-    pub async fn set_lane(
+    pub async fn set_group(
         &self,
-        kind: LaneKind,
+        kind: GroupKind,
         name: &str,
         changes: &Value,
         by: &str,
         why: Option<&str>,
     ) -> Result<bool, ChangeError> {
         let sql = match kind {
-            LaneKind::Campaign => "select pgdial.set_campaign($1, $2, $3, $4)",
-            LaneKind::Trunk => "select pgdial.set_trunk($1, $2, $3, $4)",
+            GroupKind::Campaign => "select pgdial.set_campaign($1, $2, $3, $4)",
+            GroupKind::Trunk => "select pgdial.set_trunk($1, $2, $3, $4)",
         };
         self.change(sql, name, changes, (by, why)).await
     }

@@ -15,7 +15,7 @@ use crate::{
     flow::{
         Error, Queue,
         archive::{Removal, Removed},
-        lanes::{ChangeError, LaneKind},
+        groups::{ChangeError, GroupKind},
     },
 };
 
@@ -29,7 +29,7 @@ pub(super) use trunk::terms;
 
 /// List, create, change, pause and resume them.
 #[derive(Debug, Clone, clap::Subcommand)]
-pub enum LaneCommand<C: clap::Args> {
+pub enum GroupCommand<C: clap::Args> {
     /// List them, with their calls in flight.
     List {
         /// Also those that are archived.
@@ -114,24 +114,24 @@ pub enum LaneCommand<C: clap::Args> {
 /// What can be set of a campaign or of a trunk.
 pub trait Changes: clap::Args {
     /// Campaign or trunk.
-    const KIND: LaneKind;
+    const KIND: GroupKind;
     /// The options that were given, as the SQL verbs take them.
     fn given(&self) -> Map<String, Value>;
     /// The row, as the queue returns it.
-    type Lane: Serialize;
+    type Group: Serialize;
     /// All rows, or the one of this name.
-    fn lanes(
+    fn groups(
         calls: &Queue,
         name: Option<&str>,
-    ) -> impl Future<Output = Result<Vec<Self::Lane>, Error>>;
+    ) -> impl Future<Output = Result<Vec<Self::Group>, Error>>;
     /// Whether it is paused.
-    fn is_paused(lane: &Self::Lane) -> bool;
+    fn is_paused(group: &Self::Group) -> bool;
     /// Whether it is archived.
-    fn is_archived(lane: &Self::Lane) -> bool;
+    fn is_archived(group: &Self::Group) -> bool;
     /// Prints them as a table.
-    fn table(lanes: &[Self::Lane], out: &mut Out) -> Result<(), Failure>;
+    fn table(groups: &[Self::Group], out: &mut Out) -> Result<(), Failure>;
     /// One row as names and values.
-    fn pairs(lane: &Self::Lane) -> Vec<(&'static str, String)>;
+    fn pairs(group: &Self::Group) -> Vec<(&'static str, String)>;
 }
 
 pub(super) fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
@@ -157,39 +157,39 @@ pub(super) fn paused(
 
 /// Runs one `campaigns` or `trunks` command.
 pub async fn run<C: Changes>(
-    command: &LaneCommand<C>,
+    command: &GroupCommand<C>,
     calls: &Queue,
     by: &str,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     let kind = C::KIND;
     match command {
-        LaneCommand::List { archived } => {
-            let mut lanes = C::lanes(calls, None).await?;
-            lanes.retain(|lane| *archived || !C::is_archived(lane));
+        GroupCommand::List { archived } => {
+            let mut groups = C::groups(calls, None).await?;
+            groups.retain(|group| *archived || !C::is_archived(group));
             if out.style.json {
-                out.json(&lanes)?;
+                out.json(&groups)?;
             } else {
-                C::table(&lanes, out)?;
+                C::table(&groups, out)?;
             }
         }
-        LaneCommand::Show { name } => show::<C>(name, calls, out).await?,
-        LaneCommand::Create { name, changes, why } => {
+        GroupCommand::Show { name } => show::<C>(name, calls, out).await?,
+        GroupCommand::Create { name, changes, why } => {
             create(name, changes, (calls, by, why.as_deref()), out).await?;
         }
-        LaneCommand::Set { name, changes, why } => {
+        GroupCommand::Set { name, changes, why } => {
             set(name, changes, (calls, by, why.as_deref()), out).await?;
         }
-        LaneCommand::Pause { name, why } => {
+        GroupCommand::Pause { name, why } => {
             there_is(calls.pause(kind, name, by, why).await?, kind, name)?;
             out.note(format!("{kind} {name} is paused; live calls go on"));
             show_to_program::<C>(name, calls, out).await?;
         }
-        LaneCommand::Resume { name, why } => {
+        GroupCommand::Resume { name, why } => {
             let resumed = calls.resume(kind, name, by, why.as_deref()).await?;
             there_is(resumed, kind, name)?;
-            let lanes = C::lanes(calls, Some(name)).await?;
-            out.note(if lanes.first().is_some_and(C::is_paused) {
+            let groups = C::groups(calls, Some(name)).await?;
+            out.note(if groups.first().is_some_and(C::is_paused) {
                 format!(
                     "{kind} {name} has paused itself again: `pgdial {kind}s show {name}` says why"
                 )
@@ -198,7 +198,7 @@ pub async fn run<C: Changes>(
             });
             show_to_program::<C>(name, calls, out).await?;
         }
-        LaneCommand::Archive { name, why } => {
+        GroupCommand::Archive { name, why } => {
             let how = (Removal::Archive, Some(&**why));
             remove::<C>(name, how, (calls, by)).await?;
             out.note(format!(
@@ -206,7 +206,7 @@ pub async fn run<C: Changes>(
             ));
             show_to_program::<C>(name, calls, out).await?;
         }
-        LaneCommand::Unarchive { name, why } => {
+        GroupCommand::Unarchive { name, why } => {
             let how = (Removal::Unarchive, why.as_deref());
             remove::<C>(name, how, (calls, by)).await?;
             out.note(format!(
@@ -214,7 +214,7 @@ pub async fn run<C: Changes>(
             ));
             show_to_program::<C>(name, calls, out).await?;
         }
-        LaneCommand::Delete { name, why } => {
+        GroupCommand::Delete { name, why } => {
             let how = (Removal::Delete, why.as_deref());
             remove::<C>(name, how, (calls, by)).await?;
             out.note(format!("{kind} {name} is gone"));
@@ -229,10 +229,10 @@ async fn remove<C: Changes>(
     (calls, by): (&Queue, &str),
 ) -> Result<(), Failure> {
     let kind = C::KIND;
-    let removed = calls.remove_lane(removal, kind, name, by, why).await;
+    let removed = calls.remove_group(removal, kind, name, by, why).await;
     match removed.map_err(refused)? {
         Removed::Done => Ok(()),
-        Removed::NotFound => Err(no_such_lane(kind, name)),
+        Removed::NotFound => Err(no_such_group(kind, name)),
         Removed::InUse(by) => {
             let (words, by) = match removal {
                 Removal::Unarchive => ("needs", by.join(", ")),
@@ -250,12 +250,12 @@ async fn remove<C: Changes>(
 }
 
 async fn show<C: Changes>(name: &str, calls: &Queue, out: &mut Out) -> Result<(), Failure> {
-    let lanes = C::lanes(calls, Some(name)).await?;
-    let lane = lanes.first().ok_or_else(|| no_such_lane(C::KIND, name))?;
+    let groups = C::groups(calls, Some(name)).await?;
+    let group = groups.first().ok_or_else(|| no_such_group(C::KIND, name))?;
     if out.style.json {
-        out.json(lane)
+        out.json(group)
     } else {
-        out.pairs(C::pairs(lane))
+        out.pairs(C::pairs(group))
     }
 }
 
@@ -279,12 +279,12 @@ async fn create<C: Changes>(
 ) -> Result<(), Failure> {
     let kind = C::KIND;
     let changes = changes.given().into();
-    let made = calls.create_lane(kind, name, &changes, by, why).await;
+    let made = calls.create_group(kind, name, &changes, by, why).await;
     if !made.map_err(refused)? {
         return Err(Failure::failed(format!("there is a {kind} {name} already"))
             .hint(format!("`pgdial {kind}s set {name} ...` changes it")));
     }
-    if kind == LaneKind::Trunk {
+    if kind == GroupKind::Trunk {
         let start = format!("PGDIAL_TRUNK_{}_", name.to_ascii_uppercase());
         out.note(format!(
             "processes dial on it once they know its settings: {start}PROVIDER_URL and {start}WEBHOOK_SECRETS, or {start}PROVIDER and what that platform needs"
@@ -307,7 +307,7 @@ async fn set<C: Changes>(
         )));
     }
     let given = given.into();
-    let found = calls.set_lane(C::KIND, name, &given, by, why).await;
+    let found = calls.set_group(C::KIND, name, &given, by, why).await;
     there_is(found.map_err(refused)?, C::KIND, name)?;
     show::<C>(name, calls, out).await
 }
@@ -321,11 +321,11 @@ pub(super) fn refused(error: ChangeError) -> Failure {
     }
 }
 
-fn there_is(found: bool, kind: LaneKind, name: &str) -> Result<(), Failure> {
-    found.then_some(()).ok_or_else(|| no_such_lane(kind, name))
+fn there_is(found: bool, kind: GroupKind, name: &str) -> Result<(), Failure> {
+    found.then_some(()).ok_or_else(|| no_such_group(kind, name))
 }
 
-fn no_such_lane(kind: LaneKind, name: &str) -> Failure {
+fn no_such_group(kind: GroupKind, name: &str) -> Failure {
     Failure::failed(format!("there is no {kind} {name:?}"))
         .hint(format!("`pgdial {kind}s list` shows those there are"))
 }

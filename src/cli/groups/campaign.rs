@@ -13,7 +13,7 @@ use crate::{
     domain::{AnsweringMachine, Region},
     flow::{
         Error, Queue,
-        lanes::LaneKind,
+        groups::GroupKind,
         view::{AnswerGuard, Campaign, Goal, Ramp},
     },
 };
@@ -138,7 +138,7 @@ pub enum OnVoicemail {
 }
 
 impl Changes for CampaignChanges {
-    const KIND: LaneKind = LaneKind::Campaign;
+    const KIND: GroupKind = GroupKind::Campaign;
 
     fn given(&self) -> Map<String, Value> {
         let time = |time: Option<Interval>| time.map(|time| json!(time.to_sql()));
@@ -187,33 +187,33 @@ impl Changes for CampaignChanges {
         ])
     }
 
-    type Lane = Campaign;
+    type Group = Campaign;
 
-    fn lanes(
+    fn groups(
         calls: &Queue,
         name: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Campaign>, Error>> {
         calls.campaigns(name)
     }
 
-    fn is_paused(lane: &Campaign) -> bool {
-        lane.paused
+    fn is_paused(group: &Campaign) -> bool {
+        group.paused
     }
 
-    fn is_archived(lane: &Campaign) -> bool {
-        lane.archived_at.is_some()
+    fn is_archived(group: &Campaign) -> bool {
+        group.archived_at.is_some()
     }
 
-    fn table(lanes: &[Campaign], out: &mut Out) -> Result<(), Failure> {
-        let row = |lane: &Campaign| {
+    fn table(groups: &[Campaign], out: &mut Out) -> Result<(), Failure> {
+        let row = |group: &Campaign| {
             vec![
-                lane.name.clone(),
-                lane.trunk.clone(),
-                or_empty(lane.in_flight),
-                or_none(lane.cap),
-                lane.weight.to_string(),
-                is_paused(lane),
-                or_empty(lane.reason.as_ref()),
+                group.name.clone(),
+                group.trunk.clone(),
+                or_empty(group.in_flight),
+                or_none(group.cap),
+                group.weight.to_string(),
+                is_paused(group),
+                or_empty(group.reason.as_ref()),
             ]
         };
         let header = [
@@ -225,63 +225,64 @@ impl Changes for CampaignChanges {
             "paused",
             "closed because",
         ];
-        out.table(&header, lanes.iter().map(row).collect())
+        out.table(&header, groups.iter().map(row).collect())
     }
 
-    fn pairs(lane: &Campaign) -> Vec<(&'static str, String)> {
+    fn pairs(group: &Campaign) -> Vec<(&'static str, String)> {
         let mut pairs = vec![
-            ("campaign", lane.name.clone()),
-            ("trunk", lane.trunk.clone()),
-            ("paused", is_paused(lane)),
-            ("in flight", or_empty(lane.in_flight)),
-            ("room", or_empty(lane.room)),
-            ("closed because", or_empty(lane.reason.as_ref())),
-            ("cap", or_none(lane.cap)),
-            ("weight", lane.weight.to_string()),
-            ("max attempts", lane.max_attempts.to_string()),
-            ("ring timeout", lane.ring_timeout.to_string()),
-            ("max duration", lane.max_duration.to_string()),
-            ("busy base", lane.busy_base.to_string()),
-            ("no answer base", lane.no_answer_base.to_string()),
-            ("fault base", lane.fault_base.to_string()),
-            ("backoff cap", lane.backoff_cap.to_string()),
+            ("campaign", group.name.clone()),
+            ("trunk", group.trunk.clone()),
+            ("paused", is_paused(group)),
+            ("in flight", or_empty(group.in_flight)),
+            ("room", or_empty(group.room)),
+            ("closed because", or_empty(group.reason.as_ref())),
+            ("cap", or_none(group.cap)),
+            ("weight", group.weight.to_string()),
+            ("max attempts", group.max_attempts.to_string()),
+            ("ring timeout", group.ring_timeout.to_string()),
+            ("max duration", group.max_duration.to_string()),
+            ("busy base", group.busy_base.to_string()),
+            ("no answer base", group.no_answer_base.to_string()),
+            ("fault base", group.fault_base.to_string()),
+            ("backoff cap", group.backoff_cap.to_string()),
             (
                 "answering machine",
-                lane.answering_machine.replace('_', " "),
+                group.answering_machine.replace('_', " "),
             ),
-            ("voicemail", lane.voicemail.clone()),
-            ("voicemail base", lane.voicemail_base.to_string()),
-            ("redial unknown", yes(lane.redial_unknown).to_owned()),
-            ("guard", or_none(lane.guard)),
-            ("region", or_none(lane.region.as_ref())),
-            ("caller ids", or_none(lane.caller_ids.as_ref())),
-            ("goal", or_none(lane.goal.as_ref().map(goal))),
-            ("budget", or_none(lane.budget)),
+            ("voicemail", group.voicemail.clone()),
+            ("voicemail base", group.voicemail_base.to_string()),
+            ("redial unknown", yes(group.redial_unknown).to_owned()),
+            ("guard", or_none(group.guard)),
+            ("region", or_none(group.region.as_ref())),
+            ("caller ids", or_none(group.caller_ids.as_ref())),
+            ("goal", or_none(group.goal.as_ref().map(goal))),
+            ("budget", or_none(group.budget)),
             (
                 "answer guard",
-                or_none(lane.answer_guard.as_ref().map(answer_guard)),
+                or_none(group.answer_guard.as_ref().map(answer_guard)),
             ),
-            ("ramp", or_none(lane.ramp.as_ref().map(ramp))),
-            ("retry at", lane.retry_at.clone()),
-            ("starts at", or_none(lane.starts_at.map(instant))),
-            ("ends at", or_none(lane.ends_at.map(instant))),
-            ("contact limits", all_or_none(&lane.contact_limits)),
-            ("topic", or_none(lane.topic.as_ref())),
-            ("calling hours", or_none(lane.calling_hours.as_ref())),
+            ("ramp", or_none(group.ramp.as_ref().map(ramp))),
+            ("retry at", group.retry_at.clone()),
+            ("starts at", or_none(group.starts_at.map(instant))),
+            ("ends at", or_none(group.ends_at.map(instant))),
+            ("contact limits", all_or_none(&group.contact_limits)),
+            ("topic", or_none(group.topic.as_ref())),
+            ("calling hours", or_none(group.calling_hours.as_ref())),
             (
                 "zone basis",
-                lane.zone_basis
+                group
+                    .zone_basis
                     .clone()
                     .unwrap_or_else(|| "as its calling hours say".to_owned()),
             ),
             (
                 "disposition rules",
-                or_none(lane.disposition_rules.as_ref().map(|rules| json!(rules))),
+                or_none(group.disposition_rules.as_ref().map(|rules| json!(rules))),
             ),
-            ("opt-out scope", lane.opt_out_scope.clone()),
-            ("require consent", yes(lane.require_consent).to_owned()),
+            ("opt-out scope", group.opt_out_scope.clone()),
+            ("require consent", yes(group.require_consent).to_owned()),
         ];
-        let conflicts = lane.conflicts.iter();
+        let conflicts = group.conflicts.iter();
         pairs.extend(conflicts.map(|conflict| ("conflict", conflict.clone())));
         pairs
     }
@@ -328,7 +329,7 @@ fn ramp(ramp: &Ramp) -> String {
     )
 }
 
-fn is_paused(lane: &Campaign) -> String {
-    let (by, why) = (lane.paused_by.as_ref(), lane.paused_why.as_ref());
-    paused(lane.paused, by, lane.paused_at, why)
+fn is_paused(group: &Campaign) -> String {
+    let (by, why) = (group.paused_by.as_ref(), group.paused_why.as_ref());
+    paused(group.paused, by, group.paused_at, why)
 }

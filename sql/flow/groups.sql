@@ -18,7 +18,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_found boolean;
 begin
-    perform pgdial.check_lane('campaign', p_changes, null, p_why);
+    perform pgdial.check_group('campaign', p_changes, null, p_why);
     p_changes := pgdial.with_preset(p_changes);
     perform pgdial.check_together(p_name, p_changes);
     update pgdial.campaigns g
@@ -78,7 +78,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_created boolean;
 begin
-    perform pgdial.check_lane('campaign', p_changes, coalesce(p_name, ''), p_why);
+    perform pgdial.check_group('campaign', p_changes, coalesce(p_name, ''), p_why);
     insert into pgdial.campaigns (name, trunk) values (p_name, coalesce(p_changes ->> 'trunk', 'default'))
     on conflict (name) do nothing;
     v_created := found and pgdial.set_campaign(p_name, p_changes, p_why, p_by);
@@ -96,7 +96,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_found boolean;
 begin
-    perform pgdial.check_lane('trunk', p_changes, null, p_why);
+    perform pgdial.check_group('trunk', p_changes, null, p_why);
     perform pgdial.check_repeat(p_name, p_changes);
     update pgdial.trunks t
     set slots = coalesce((p_changes ->> 'slots')::int, t.slots),
@@ -122,7 +122,7 @@ declare
     v_before constant text[] := pgdial.act_as(p_by, p_why);
     v_created boolean;
 begin
-    perform pgdial.check_lane('trunk', p_changes, coalesce(p_name, ''), p_why);
+    perform pgdial.check_group('trunk', p_changes, coalesce(p_name, ''), p_why);
     insert into pgdial.trunks (name) values (p_name) on conflict (name) do nothing;
     v_created := found and pgdial.set_trunk(p_name, p_changes, p_why, p_by);
     perform pgdial.act_as(v_before[1], v_before[2]);
@@ -170,9 +170,9 @@ begin
     end if;
 end $$;
 
--- check_lane: everything that is wrong with a new name, the changes and their reason. The table's constraints
+-- check_group: everything that is wrong with a new name, the changes and their reason. The table's constraints
 -- would refuse the same, but not say what to do.
-create or replace function pgdial.check_lane(p_kind text, p_changes jsonb, p_name text, p_why text) returns void
+create or replace function pgdial.check_group(p_kind text, p_changes jsonb, p_name text, p_why text) returns void
 language plpgsql stable
 as $$
 declare
