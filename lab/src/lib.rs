@@ -52,6 +52,8 @@ mod lifecycle;
 
 mod dials;
 
+mod webhooks;
+
 // From the response to an enqueue to the dial.
 mod pickup;
 
@@ -80,6 +82,9 @@ mod held;
 
 // Queries of people, on a long history.
 mod ops;
+
+// How far one database goes.
+mod scale;
 
 // Other queues beside pgdial.
 mod peers;
@@ -283,6 +288,12 @@ pub const SCENARIOS: &[Scenario] = &[
         parts: &[|bed, options| Box::pin(pickup::in_two_processes(bed, options))],
     },
     Scenario {
+        name: "pickup-load",
+        about: "from a call's request to its dial, at 10 to 2,000 requests a second, in one process",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(pickup::under_load(bed, options))],
+    },
+    Scenario {
         name: "refill",
         about: "all slots taken: from a webhook that ends a call to the dial of the next",
         fresh: Fresh::EachRepeat,
@@ -359,6 +370,36 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "each question of `pgdial ops`, why, stats and pages, with 5 million finished and 200,000 waiting calls",
         fresh: Fresh::Once,
         parts: &[|bed, options| Box::pin(ops::ops(bed, options))],
+    },
+    Scenario {
+        name: "in-flight-2000",
+        about: "2,000 calls in flight: dial them, claim beside them, end them by webhook; memory",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(scale::in_flight(bed, options, 2_000))],
+    },
+    Scenario {
+        name: "in-flight-10000",
+        about: "the same with 10,000",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(scale::in_flight(bed, options, 10_000))],
+    },
+    Scenario {
+        name: "in-flight-50000",
+        about: "the same with 50,000",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(scale::in_flight(bed, options, 50_000))],
+    },
+    Scenario {
+        name: "waiting-10m",
+        about: "enqueue, claim and drain with 10 million waiting calls; their size",
+        fresh: Fresh::Once,
+        parts: &[|bed, options| Box::pin(scale::waiting(bed, options))],
+    },
+    Scenario {
+        name: "listeners",
+        about: "100 streams of events from one `pgdial api`, at 1,000 and 4,000 events a second",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(scale::listeners(bed, options))],
     },
     Scenario {
         name: "peers",

@@ -299,25 +299,29 @@ fn named(who: &str, column: &'static str, samples: Vec<f64>) -> Measure {
 
 /// The comparison, one line per queue; `None` if these measures are of something else.
 pub(super) fn table(measures: &[Measure]) -> Option<(Vec<&'static str>, Vec<Vec<String>>)> {
-    let (mut whos, mut rows): (Vec<&str>, Vec<Vec<String>>) = Default::default();
-    for measure in measures {
-        let (who, column) = measure.name.split_once(": ")?;
-        let column = COLUMNS.iter().position(|known| *known == column)?;
-        let row = whos
-            .iter()
-            .position(|known| *known == who)
-            .unwrap_or_else(|| {
-                whos.push(who);
-                rows.push([&[who.to_owned()], &vec!["-".to_owned(); COLUMNS.len()][..]].concat());
-                rows.len() - 1
-            });
-        if let (Some(figures), Some(median)) = (rows.get_mut(row), median(&measure.samples))
-            && let Some(cell) = figures.get_mut(column + 1)
-        {
-            *cell = figure(median);
-        }
-    }
-    (!rows.is_empty()).then(|| ([&["queue"], &COLUMNS[..]].concat(), rows))
+    let own = OWN.iter().map(|(_, who, _)| *who);
+    let mut whos: Vec<&str> = own.chain(PEERS.iter().map(|peer| peer.name)).collect();
+    whos.dedup();
+    let sample = |who: &str, column: &str| {
+        let name = full_name(who, column);
+        median(
+            &measures
+                .iter()
+                .find(|measure| measure.name == name)?
+                .samples,
+        )
+    };
+    let rows: Vec<Vec<Option<f64>>> = whos
+        .iter()
+        .map(|who| COLUMNS.map(|column| sample(who, column)).to_vec())
+        .collect();
+    rows.iter().flatten().flatten().next()?;
+    let cell = |sample: Option<f64>| sample.map_or_else(|| "-".to_owned(), figure);
+    let lines = whos.iter().zip(rows).map(|(who, row)| {
+        let cells = row.into_iter().map(cell);
+        std::iter::once((*who).to_owned()).chain(cells).collect()
+    });
+    Some(([&["queue"], &COLUMNS[..]].concat(), lines.collect()))
 }
 
 #[cfg(test)]
@@ -345,14 +349,17 @@ mod tests {
             (header[0], header[1], header.len()),
             ("queue", ENQUEUE, COLUMNS.len() + 1)
         );
-        assert_eq!(
-            rows,
-            [
-                ["pgdial, library", "17200", "-", "0.004", "-"],
-                ["graphile-worker", "-", "2.00", "0.500", "-"],
-                ["BullMQ on Redis", "-", "-", "-", "-"],
-            ]
-        );
+        assert_eq!(rows.len(), 3 + PEERS.len());
+        for line in [
+            ["pgdial, library", "17200", "-", "0.004", "-"],
+            ["graphile-worker", "-", "2.00", "0.500", "-"],
+            ["BullMQ on Redis", "-", "-", "-", "-"],
+        ] {
+            assert!(
+                rows.contains(&line.map(str::to_owned).to_vec()),
+                "{line:?} in {rows:?}"
+            );
+        }
         assert_eq!(measures[4].notes, ["not measured: not installed"]);
         assert_eq!(table(&[own("drain-30", 1.0)]), None);
     }

@@ -64,18 +64,14 @@ impl Told {
         let rate = |seconds: f64| count(jobs) / seconds;
         let rate: Vec<f64> = self.seconds.map(rate).into_iter().collect();
         let p50 = |samples: &[f64]| percentile(samples, 0.5).into_iter().collect();
-        let measures = match what {
-            What::Enqueue => vec![named(peer, ENQUEUE, rate)],
+        match what {
+            What::Enqueue => vec![named(peer, ENQUEUE, rate).note(self.with)],
             What::Drain => vec![named(peer, DRAIN, rate)],
             What::Pickup => vec![
                 named(peer, FROM_REQUEST, p50(&self.from_request)),
                 named(peer, FROM_ANSWER, p50(&self.from_answer)),
             ],
-        };
-        measures
-            .into_iter()
-            .map(|measure| measure.note(self.with.clone()))
-            .collect()
+        }
     }
 }
 
@@ -96,15 +92,15 @@ mod tests {
     fn a_rate_is_of_the_jobs_that_were_done() {
         let told = told("on", 300);
         told.check("q", &SETTINGS, 300).unwrap();
-        let measures = told.measures("q", What::Drain, 300);
-        let [drain] = measures.as_slice() else {
+        let measures = told.measures("q", What::Enqueue, 300);
+        let [enqueue] = measures.as_slice() else {
             panic!("{measures:?}")
         };
         assert_eq!(
-            (drain.name.as_str(), drain.samples.as_slice()),
-            ("q: drain at 30 /s", &[600.0][..])
+            (enqueue.name.as_str(), enqueue.samples.as_slice()),
+            ("q: enqueue /s", &[600.0][..])
         );
-        assert_eq!(drain.notes, ["q 1.2.3"]);
+        assert_eq!(enqueue.notes, ["q 1.2.3"]);
     }
 
     #[test]
