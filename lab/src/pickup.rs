@@ -198,7 +198,7 @@ async fn request_steadily(
     Ok(requested)
 }
 
-/// Median in one process, through the library; for other scenarios.
+/// Median from the request, in one process, through the library; for other scenarios.
 pub(super) async fn median_in_one_process(bed: &Bed, calls: usize) -> Result<f64, Error> {
     let (witness, mut dials) = Witness::new(Answer::Refuse);
     let served = Served::start(bed, witness, SLOTS).await?;
@@ -208,7 +208,7 @@ pub(super) async fn median_in_one_process(bed: &Bed, calls: usize) -> Result<f64
         .await?;
     dials.none_more()?;
     served.stop().await?;
-    super::measure::median(&turn.from_answer).ok_or(Error::Slow("a dial"))
+    super::measure::median(&turn.from_request).ok_or(Error::Slow("a dial"))
 }
 
 struct Turn {
