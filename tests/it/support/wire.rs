@@ -1,6 +1,6 @@
 //! The wire between a program and Postgres, which can lose replies: a statement arrives and is executed, and the
-//! connection breaks before the reply comes back, or a pooler's error comes instead. Or it is deaf, like a pooler in transaction mode: LISTEN succeeds,
-//! but no notification ever arrives.
+//! connection breaks before the reply comes back, or a pooler's error comes instead. Or it is deaf, like a pooler in
+//! transaction mode: LISTEN succeeds, but no notification ever arrives.
 
 use std::{
     collections::HashMap,
@@ -103,13 +103,13 @@ enum Hearing {
 async fn carry(client: TcpStream, server: UnixStream, losses: Losses, hearing: Hearing) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let (lose, lost) = watch::channel(None);
+    let (lose, instead) = watch::channel(None);
     // Whichever ends first ends the other, and so both connections.
     tokio::select! {
         _ended = carry_statements(from_client, to_server, losses, lose) => {}
         _ended = async {
             match hearing {
-                Hearing::Good => carry_replies(from_server, to_client, lost).await,
+                Hearing::Good => carry_replies(from_server, to_client, instead).await,
                 Hearing::None => carry_all_but_notifications(from_server, to_client).await,
             }
         } => {}
@@ -177,7 +177,7 @@ async fn carry_statements(
 async fn carry_replies(
     mut from: unix::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
-    lost: watch::Receiver<Option<Instead>>,
+    instead: watch::Receiver<Option<Instead>>,
 ) -> std::io::Result<()> {
     /// Postgres is ready for the next statement outside a transaction: the last one is committed.
     const READY: &[u8] = &[b'Z', 0, 0, 0, 5, b'I'];
@@ -187,8 +187,8 @@ async fn carry_replies(
         if length == 0 {
             return Ok(());
         }
-        let lost = *lost.borrow();
-        match lost {
+        let instead = *instead.borrow();
+        match instead {
             None => to.write_all(&piece[..length]).await?,
             Some(_) if !piece[..length].ends_with(READY) => {}
             Some(Instead::Nothing) => return Ok(()),
