@@ -103,7 +103,7 @@ pub(super) async fn play(seed: u64) -> Played {
     }
     let (calls, together) = (verdict.calls, stage.text(TOGETHER).await);
     let said = format!("{together} of {calls} calls were claimed by the commit that enqueued them");
-    ensure(2 * together.parse::<usize>().unwrap() > calls, || {
+    ensure(3 * together.parse::<usize>().unwrap() > calls, || {
         format!("only {said}: does something else keep the machine busy?")
     })?;
     Ok(said)
@@ -111,7 +111,7 @@ pub(super) async fn play(seed: u64) -> Played {
 
 /// Returns when it is over, but for what the network does until it is told otherwise.
 async fn strike(stage: &Stage, blow: Blow, rng: &mut StdRng) {
-    let soon = sleep(Duration::from_millis(rng.random_range(0..25)));
+    let soon = sleep(Duration::from_millis(rng.random_range(0..60)));
     match blow {
         Blow::None => {}
         Blow::ReplyLost => stage.network.set(Mode::LoseReply),
