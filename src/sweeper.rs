@@ -25,6 +25,8 @@ use crate::{
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Interval of housekeeping (partitions, statistics).
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
+/// Sweeps are this far apart, however many wakes come.
+const APART: Duration = Duration::from_millis(200);
 /// Longest pause; also the longest an event waits whose wake got lost.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
@@ -82,9 +84,13 @@ impl Sweeper {
                     pause
                 }
             };
+            let woken = async {
+                self.calls.woken(Wake::Sweep).await;
+                tokio::time::sleep(APART.saturating_sub(began.elapsed())).await;
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.calls.woken(Wake::Sweep) => {}
+                () = woken => {}
                 () = tokio::time::sleep(rest) => {}
             }
         }
