@@ -18,10 +18,15 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Error, Server, usage::Meter};
+use super::{
+    Error, Server,
+    usage::{self, Meter},
+};
 
 /// Time after which the lab gives up waiting for anything.
 pub const PATIENCE: Duration = Duration::from_mins(30);
+/// Calls that are seeded in one transaction.
+const PORTION: usize = 100_000;
 
 /// A fresh, migrated database.
 #[derive(Debug)]
@@ -68,6 +73,11 @@ impl Bed {
         Meter::start_as(who, self.postmaster)
     }
 
+    /// Memory of all of Postgres in bytes, what its processes share counted once; `None` where it cannot be seen.
+    pub fn server_memory(&self) -> Option<f64> {
+        usage::proportional(self.postmaster?)
+    }
+
     /// Runs the lab's own statements.
     pub async fn sql(&self, sql: &str) -> Result<(), Error> {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
@@ -104,22 +114,28 @@ impl Bed {
         self.seed_more_waiting(0, calls).await
     }
 
-    /// As [`Self::seed_waiting`], after `already` calls: no number occurs twice.
+    /// As [`Self::seed_waiting`], after `already` calls: no number occurs twice. In portions, so that no transaction
+    /// gets too long.
     pub async fn seed_more_waiting(&self, already: usize, calls: usize) -> Result<(), Error> {
-        sqlx::query(include_str!("bed/seed_waiting.sql"))
-            .bind(i64::try_from(already).unwrap_or(i64::MAX))
-            .bind(i64::try_from(already + calls).unwrap_or(i64::MAX))
-            .execute(&self.pool)
-            .await?;
+        let (mut from, end) = (already, already + calls);
+        while from < end {
+            let to = end.min(from + PORTION);
+            sqlx::query(include_str!("bed/seed_waiting.sql"))
+                .bind(i64::try_from(from).unwrap_or(i64::MAX))
+                .bind(i64::try_from(to).unwrap_or(i64::MAX))
+                .execute(&self.pool)
+                .await?;
+            from = to;
+        }
         self.settle_down().await
     }
 
     /// Adds finished calls of the last day, each with the three events of its life. In portions, so that no
     /// transaction gets too long.
     pub async fn seed_finished(&self, calls: usize) -> Result<(), Error> {
-        let (mut from, portion) = (0, 100_000);
+        let mut from = 0;
         while from < calls {
-            let to = calls.min(from + portion);
+            let to = calls.min(from + PORTION);
             sqlx::query(include_str!("bed/seed_finished.sql"))
                 .bind(i64::try_from(from + 1).unwrap_or(i64::MAX))
                 .bind(i64::try_from(to).unwrap_or(i64::MAX))

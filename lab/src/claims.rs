@@ -9,17 +9,26 @@ use sqlx::types::Uuid;
 use super::{Bed, Error, Measure, Options, dials::percentiles};
 
 /// Measured claims per run.
-const TIMES: usize = 30;
+pub(super) const TIMES: usize = 30;
 /// Unmeasured claims before them, during which plans are made.
 const WARM_UP: usize = 3;
 /// More than any claim here wants.
 const SLOTS: usize = 1_000;
 /// Due calls that can be dialled, in each of these scenarios.
-const DUE: usize = 60;
+pub(super) const DUE: usize = 60;
 
 /// Durations in ms of claims of `wanted` calls. At least as many are due, and nothing else runs.
 pub(super) async fn times(bed: &Bed, wanted: usize, times: usize) -> Result<Vec<f64>, Error> {
     bed.set_slots(SLOTS).await?;
+    with_free_slots(bed, wanted, times).await
+}
+
+/// As [`times`], where the trunk has slots for a claim.
+pub(super) async fn with_free_slots(
+    bed: &Bed,
+    wanted: usize,
+    times: usize,
+) -> Result<Vec<f64>, Error> {
     let (worker, trunks) = (Uuid::new_v4(), ["default".to_owned()]);
     let mut samples = Vec::new();
     for nth in 0..WARM_UP + times {

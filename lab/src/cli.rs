@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::{
     Measure, Options, Place, SCENARIOS, Scenario, Server,
     measure::{self, figure},
+    peers,
 };
 
 /// Measure how fast pgdial is on this machine, and how fast plain Postgres is.
@@ -207,6 +208,12 @@ async fn measure_all(
         for measure in measures {
             for note in &measure.notes {
                 out.line(format!("{}: {note}", measure.name))?;
+            }
+        }
+        for (_, measured) in &results {
+            if let Some((header, rows)) = measured.as_deref().ok().and_then(peers::table) {
+                out.line("")?;
+                out.table(&header, rows)?;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, StatusCode,
-    body::Bytes,
+    body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
@@ -51,6 +51,23 @@ impl Client {
     /// Posts JSON; returns status and body.
     pub async fn post(&mut self, path: &str, json: String) -> Result<(StatusCode, Bytes), Error> {
         self.post_with(path, &[], json).await
+    }
+
+    /// Opens a stream; its body has no end.
+    pub async fn follow(&mut self, path: &str) -> Result<Incoming, Error> {
+        let request = Request::get(path)
+            .header("host", &self.host)
+            .header("authorization", &self.authorization)
+            .header("accept", "text/event-stream")
+            .body(Full::default())
+            .map_err(|error| Error::Wrong(format!("a request cannot be made: {error}")))?;
+        let answer = self.send.send_request(request).await;
+        let answer =
+            answer.map_err(|error| Error::io("a request failed")(std::io::Error::other(error)))?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer.into_body()),
+            other => Err(Error::Wrong(format!("{path} was answered {other}"))),
+        }
     }
 
     /// As [`Self::post`], with more headers.

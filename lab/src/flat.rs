@@ -65,7 +65,7 @@ async fn once(bed: &Bed, options: &Options, name: &str) -> Result<Vec<Measure>, 
     let lower = |what, ms| Measure::new(format!("{name} {what}"), "ms", Better::Lower, ms);
     Ok(vec![
         drain,
-        lower("pickup p50", pickup),
+        lower("request to dial p50", pickup),
         lower("claim of 30 p50", claim),
     ])
 }

@@ -52,6 +52,8 @@ mod lifecycle;
 
 mod dials;
 
+mod webhooks;
+
 // From the response to an enqueue to the dial.
 mod pickup;
 
@@ -80,6 +82,12 @@ mod held;
 
 // Queries of people, on a long history.
 mod ops;
+
+// How far one database goes.
+mod scale;
+
+// Other queues beside pgdial.
+mod peers;
 
 pub use bed::Bed;
 pub use machine::Machine;
@@ -189,8 +197,8 @@ pub struct Scenario {
     pub about: &'static str,
     /// When it gets a fresh bed.
     pub fresh: Fresh,
-    /// Runs it.
-    pub run: Run,
+    /// Runs it. Of several parts each has its own bed, and a repeat runs all of them in turn.
+    pub parts: &'static [Run],
 }
 
 /// The telephone number of the nth call. Like those seeded by SQL they jump about, and the first hundred million are
@@ -205,157 +213,208 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "enqueue-http",
         about: "30 clients post one call at a time to `pgdial api`, each answered when durable",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(enqueue::over_http(bed, options)),
+        parts: &[|bed, options| Box::pin(enqueue::over_http(bed, options))],
     },
     Scenario {
         name: "enqueue-library",
         about: "30 tasks enqueue one call at a time by the library, each answered when durable",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(enqueue::by_library(bed, options)),
+        parts: &[|bed, options| Box::pin(enqueue::by_library(bed, options))],
     },
     Scenario {
         name: "enqueue-bulk",
         about: "`pgdial import` of a file of 1,000,000 numbers",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(bulk::import(bed, options)),
+        parts: &[|bed, options| Box::pin(bulk::import(bed, options))],
     },
     Scenario {
         name: "drain-30",
         about: "waiting to terminal with an instant provider in process, 30 slots",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(drain::with_slots(bed, options, 30)),
+        parts: &[|bed, options| Box::pin(drain::with_slots(bed, options, 30))],
     },
     Scenario {
         name: "drain-100",
         about: "the same with 100 slots",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(drain::with_slots(bed, options, 100)),
+        parts: &[|bed, options| Box::pin(drain::with_slots(bed, options, 100))],
     },
     Scenario {
         name: "drain-500",
         about: "the same with 500 slots",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(drain::with_slots(bed, options, 500)),
+        parts: &[|bed, options| Box::pin(drain::with_slots(bed, options, 500))],
     },
     Scenario {
         name: "slots-2000",
         about: "the same with 2,000 slots",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(drain::with_slots(bed, options, 2_000)),
+        parts: &[|bed, options| Box::pin(drain::with_slots(bed, options, 2_000))],
     },
     Scenario {
         name: "workers-1",
         about: "a drain of 500 slots by 1 worker",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(drain::with_workers(bed, options, 1)),
+        parts: &[|bed, options| Box::pin(drain::with_workers(bed, options, 1))],
     },
     Scenario {
         name: "workers-4",
         about: "the same slots shared out to 4 workers",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(drain::with_workers(bed, options, 4)),
+        parts: &[|bed, options| Box::pin(drain::with_workers(bed, options, 4))],
     },
     Scenario {
         name: "workers-20",
         about: "the same slots shared out to 20 workers",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(drain::with_workers(bed, options, 20)),
+        parts: &[|bed, options| Box::pin(drain::with_workers(bed, options, 20))],
     },
     Scenario {
         name: "lifecycle",
         about: "waiting to completed over HTTP and signed webhooks, 200 slots, instant calls",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(lifecycle::run(bed, options)),
+        parts: &[|bed, options| Box::pin(lifecycle::run(bed, options))],
     },
     Scenario {
         name: "pickup-one",
         about: "idle, a call every 20 ms: from its answer to its dial, API and worker in one process",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(pickup::in_one_process(bed, options)),
+        parts: &[|bed, options| Box::pin(pickup::in_one_process(bed, options))],
     },
     Scenario {
         name: "pickup-two",
         about: "the same with the API in a process of its own",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(pickup::in_two_processes(bed, options)),
+        parts: &[|bed, options| Box::pin(pickup::in_two_processes(bed, options))],
+    },
+    Scenario {
+        name: "pickup-load",
+        about: "from a call's request to its dial, at 10 to 2,000 requests a second, in one process",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(pickup::under_load(bed, options))],
     },
     Scenario {
         name: "refill",
         about: "all slots taken: from a webhook that ends a call to the dial of the next",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(refill::refill(bed, options)),
+        parts: &[|bed, options| Box::pin(refill::refill(bed, options))],
     },
     Scenario {
         name: "webhook-large",
         about: "reports of 1 MB at the end of calls, signed, 4 and 32 at a time, to `pgdial serve`",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(reports::large(bed, options)),
+        parts: &[|bed, options| Box::pin(reports::large(bed, options))],
     },
     Scenario {
         name: "scheduled",
         about: "calls with a time of their own: how much later they are dialled",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(scheduled::scheduled(bed, options)),
+        parts: &[|bed, options| Box::pin(scheduled::scheduled(bed, options))],
     },
     Scenario {
         name: "idle",
         about: "serve, api and work with nothing to do: statements, CPU and memory of a minute",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(idle::idle(bed, options)),
+        parts: &[|bed, options| Box::pin(idle::idle(bed, options))],
     },
     Scenario {
         name: "twins",
         about: "a claim of 30 behind 100,000 calls to one number that is in flight",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(claims::twins(bed, options)),
+        parts: &[|bed, options| Box::pin(claims::twins(bed, options))],
     },
     Scenario {
         name: "scheduled-300k",
         about: "a claim of 30 beside 300,000 calls that are due later",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(claims::scheduled(bed, options)),
+        parts: &[|bed, options| Box::pin(claims::scheduled(bed, options))],
     },
     Scenario {
         name: "campaigns-5000",
         about: "a claim of 30 with 5,000 campaigns, 50 of which have due calls",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(claims::campaigns(bed, options)),
+        parts: &[|bed, options| Box::pin(claims::campaigns(bed, options))],
     },
     Scenario {
         name: "hours",
         about: "a claim of 30 among 500,000 due calls in 30 areas: without hours, and with all, half or none open",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(rules::hours(bed, options)),
+        parts: &[|bed, options| Box::pin(rules::hours(bed, options))],
     },
     Scenario {
         name: "areas",
         about: "the same with 100 campaigns in 30 areas each",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(rules::areas(bed, options)),
+        parts: &[|bed, options| Box::pin(rules::areas(bed, options))],
     },
     Scenario {
         name: "limits",
         about: "a claim of 30 under a contact limit with 5 million dials, and past 20,000 capped calls",
         fresh: Fresh::EachRepeat,
-        run: |bed, options| Box::pin(rules::limits(bed, options)),
+        parts: &[|bed, options| Box::pin(rules::limits(bed, options))],
     },
     Scenario {
         name: "flat",
         about: "drain, pickup and claim with 0, 1 and 5 million finished calls",
         fresh: Fresh::Once,
-        run: |bed, options| Box::pin(flat::flat(bed, options)),
+        parts: &[|bed, options| Box::pin(flat::flat(bed, options))],
     },
     Scenario {
         name: "held-snapshot",
         about: "drain and claim after minutes of 500 calls/s under a snapshot that is held, see --hold",
         fresh: Fresh::Once,
-        run: |bed, options| Box::pin(held::held(bed, options)),
+        parts: &[|bed, options| Box::pin(held::held(bed, options))],
     },
     Scenario {
         name: "ops",
         about: "each question of `pgdial ops`, why, stats and pages, with 5 million finished and 200,000 waiting calls",
         fresh: Fresh::Once,
-        run: |bed, options| Box::pin(ops::ops(bed, options)),
+        parts: &[|bed, options| Box::pin(ops::ops(bed, options))],
+    },
+    Scenario {
+        name: "in-flight-2000",
+        about: "2,000 calls in flight: dial them, claim beside them, end them by webhook; memory",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(scale::in_flight(bed, options, 2_000))],
+    },
+    Scenario {
+        name: "in-flight-10000",
+        about: "the same with 10,000",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(scale::in_flight(bed, options, 10_000))],
+    },
+    Scenario {
+        name: "in-flight-50000",
+        about: "the same with 50,000",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(scale::in_flight(bed, options, 50_000))],
+    },
+    Scenario {
+        name: "waiting-10m",
+        about: "enqueue, claim and drain with 10 million waiting calls; their size",
+        fresh: Fresh::Once,
+        parts: &[|bed, options| Box::pin(scale::waiting(bed, options))],
+    },
+    Scenario {
+        name: "listeners",
+        about: "100 streams of events from one `pgdial api`, at 1,000 and 4,000 events a second",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(scale::listeners(bed, options))],
+    },
+    Scenario {
+        name: "peers",
+        about: "enqueue, pickup and drain beside BullMQ, graphile-worker and graphile_worker, see lab/peers",
+        fresh: Fresh::EachRepeat,
+        parts: &[
+            |bed, options| Box::pin(peers::own(enqueue::over_http(bed, options))),
+            |bed, options| Box::pin(peers::own(enqueue::by_library(bed, options))),
+            |bed, options| Box::pin(peers::others(bed, options, peers::What::Enqueue)),
+            |bed, options| Box::pin(peers::own(pickup::in_one_process(bed, options))),
+            |bed, options| Box::pin(peers::own(pickup::in_two_processes(bed, options))),
+            |bed, options| Box::pin(peers::others(bed, options, peers::What::Pickup)),
+            |bed, options| Box::pin(peers::own(drain::with_slots(bed, options, 30))),
+            |bed, options| Box::pin(peers::others(bed, options, peers::What::Drain)),
+        ],
     },
 ];
 
@@ -378,14 +437,16 @@ pub async fn run(
     let mut measures: Vec<Measure> = Vec::new();
     for turn in 1..=calls {
         said(format!("{} {turn}/{calls} ...", scenario.name));
-        let bed = Bed::make(server).await?;
-        let done = (scenario.run)(&bed, options).await;
-        bed.close().await;
-        let done = done?;
-        for measure in &done {
-            said(format!("{} {turn}/{calls}: {measure}", scenario.name));
+        for part in scenario.parts {
+            let bed = Bed::make(server).await?;
+            let done = part(&bed, options).await;
+            bed.close().await;
+            let done = done?;
+            for measure in &done {
+                said(format!("{} {turn}/{calls}: {measure}", scenario.name));
+            }
+            measure::merge(&mut measures, done);
         }
-        measure::merge(&mut measures, done);
     }
     Ok(measures)
 }

@@ -2,12 +2,12 @@
 //! from the moment its caller has the response until the provider's adapter is entered, by one clock in one process.
 //! A dial may begin before the response is read, because the commit wakes the worker; that counts as 0.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use hyper::StatusCode;
 use pgdial::{domain::CallId, flow::Queue};
 use serde_json::Value;
-use tokio::time::MissedTickBehavior;
+use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 use super::{
     Bed, Error, Measure, Options,
@@ -136,7 +136,69 @@ pub(super) async fn in_two_processes(bed: &Bed, options: &Options) -> Result<Vec
     Ok(measures)
 }
 
-/// Median in one process, through the library; for other scenarios.
+/// Requests a second.
+const LOADS: [u32; 5] = [10, 100, 500, 1_000, 2_000];
+/// How long each load lasts at scale 1.
+const LASTS: usize = 10;
+/// More than any of these loads takes, so that no call waits for a slot.
+const MANY_SLOTS: usize = 2_000;
+
+/// Calls that are requested at a steady rate, whether or not earlier ones were answered: from the moment at which each
+/// was due to be requested, so that a system that falls behind shows it.
+pub(super) async fn under_load(bed: &Bed, options: &Options) -> Result<Vec<Measure>, Error> {
+    bed.set_slots(MANY_SLOTS).await?;
+    let (witness, mut dials) = Witness::new(Answer::Refuse);
+    let served = Served::start(bed, witness, SLOTS).await?;
+    let (mut measures, mut all) = (Vec::new(), Vec::new());
+    let mut caller = Caller::Library(&bed.calls);
+    all.extend(measure(&mut caller, &mut dials, 0, 0).await?.calls);
+    for load in LOADS {
+        let calls = options.scaled(LASTS * usize::try_from(load).unwrap_or(usize::MAX));
+        let requested = request_steadily(bed, &dials, load, all.len(), calls).await?;
+        let mut due: HashMap<CallId, Duration> = requested.into_iter().collect();
+        let mut samples = Vec::new();
+        for _ in 0..calls {
+            let dial = dials.next().await?;
+            let due = due
+                .remove(&dial.reference.call)
+                .ok_or_else(|| Error::Wrong(format!("nobody asked for {}", dial.reference)))?;
+            all.push(dial.reference.call);
+            samples.push(ms(due, dial.at));
+        }
+        measures.extend(percentiles(&format!("pickup at {load}/s"), &samples));
+    }
+    check(bed, &mut dials, &all).await?;
+    served.stop().await?;
+    Ok(measures)
+}
+
+/// Requests `calls` calls, `load` a second; returns when each was due.
+async fn request_steadily(
+    bed: &Bed,
+    dials: &Dials,
+    load: u32,
+    first: usize,
+    calls: usize,
+) -> Result<Vec<(CallId, Duration)>, Error> {
+    let (begun, mut due) = (dials.now(), Duration::ZERO);
+    let mut asking = JoinSet::new();
+    for nth in 0..calls {
+        tokio::time::sleep((begun + due).saturating_sub(dials.now())).await;
+        let (queue, at) = (bed.calls.clone(), begun + due);
+        asking.spawn(async move {
+            let (result, _) = queue.enqueue_one("lab", &request(first + nth)).await?;
+            Ok::<_, Error>((new_call(result)?, at))
+        });
+        due += Duration::from_secs(1) / load;
+    }
+    let mut requested = Vec::new();
+    while let Some(done) = asking.join_next().await {
+        requested.push(done??);
+    }
+    Ok(requested)
+}
+
+/// Median from the request, in one process, through the library; for other scenarios.
 pub(super) async fn median_in_one_process(bed: &Bed, calls: usize) -> Result<f64, Error> {
     let (witness, mut dials) = Witness::new(Answer::Refuse);
     let served = Served::start(bed, witness, SLOTS).await?;
@@ -146,7 +208,7 @@ pub(super) async fn median_in_one_process(bed: &Bed, calls: usize) -> Result<f64
         .await?;
     dials.none_more()?;
     served.stop().await?;
-    super::measure::median(&turn.from_answer).ok_or(Error::Slow("a dial"))
+    super::measure::median(&turn.from_request).ok_or(Error::Slow("a dial"))
 }
 
 struct Turn {

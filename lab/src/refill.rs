@@ -3,14 +3,13 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use hyper::{StatusCode, Uri};
-use pgdial::provider::{Stopwatch, signature};
-use serde_json::json;
+use pgdial::provider::Stopwatch;
 
 use super::{
     Bed, Error, Measure, Options,
     client::Client,
-    dials::{Answer, Dial, Served, Witness, ms, percentiles},
+    dials::{Answer, Served, Witness, ms, percentiles},
+    webhooks::{Webhook, completed},
 };
 
 const ENDS: usize = 300;
@@ -39,15 +38,18 @@ pub(super) async fn refill(bed: &Bed, options: &Options) -> Result<Vec<Measure>,
             break;
         };
         until_in_call(bed, SLOTS).await?;
-        let webhook = Webhook::sign(bed, &served.secrets, &oldest, nth).await?;
+        let now = bed.number("extract(epoch from pgdial.now())").await?;
+        let id = oldest.reference.to_string();
+        let webhook = Webhook::sign(
+            &served.secrets,
+            &oldest.webhook_url,
+            id,
+            now,
+            completed(&oldest),
+        )?;
         let sent = dials.now();
-        let (status, _) = client
-            .post_with(&webhook.path, &webhook.headers, webhook.body)
-            .await?;
+        webhook.post(&mut client).await?;
         let answered = dials.now();
-        if status != StatusCode::OK {
-            return Err(Error::Wrong(format!("a webhook was answered {status}")));
-        }
         let next = dials.next().await?;
         if nth >= WARM_UP {
             from_answer.push(ms(answered, next.at));
@@ -63,46 +65,6 @@ pub(super) async fn refill(bed: &Bed, options: &Options) -> Result<Vec<Measure>,
     let mut measures = percentiles("refill", &from_answer);
     measures.extend(percentiles("refill, from the webhook", &from_request));
     Ok(measures)
-}
-
-struct Webhook {
-    path: String,
-    headers: [(&'static str, String); 3],
-    body: String,
-}
-
-impl Webhook {
-    /// The report of a call's end, signed as its provider does.
-    async fn sign(
-        bed: &Bed,
-        secrets: &signature::Secrets,
-        dial: &Dial,
-        nth: usize,
-    ) -> Result<Self, Error> {
-        let uri: Uri = dial
-            .webhook_url
-            .parse()
-            .map_err(|_bad| Error::Wrong(format!("{} is no address", dial.webhook_url)))?;
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let id = format!("lab-{nth}");
-        let body = json!({
-            "callId": dial.provider_call_id(), "reference": dial.reference.to_string(), "eventId": id,
-            "status": "COMPLETED", "durationSec": 93, "transcript": "Yes, go on.",
-        });
-        let body = body.to_string();
-        // The signature's time is compared with the database's clock.
-        let now = bed.number("extract(epoch from pgdial.now())").await?;
-        let signed = signature::sign_standard(secrets, &id, now, body.as_bytes());
-        Ok(Self {
-            path: path.to_owned(),
-            headers: [
-                (signature::ID, id),
-                (signature::TIMESTAMP, now.to_string()),
-                (signature::SIGNATURE, signed),
-            ],
-            body,
-        })
-    }
 }
 
 /// Waits until this many calls are in call, with their dials recorded.

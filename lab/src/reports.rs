@@ -1,24 +1,19 @@
 //! Large webhooks: the report of a long call's end, 1 MB of JSON in Vapi's shape, signed, over HTTP to `pgdial serve`.
 //! What does one cost, and how much memory do many of them take?
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
-use hyper::{StatusCode, Uri};
-use pgdial::provider::{
-    signature::{self, Secrets},
-    tag,
-};
+use pgdial::provider::signature::Secrets;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use super::{
     Bed, Error, Measure, Options,
     bed::secret,
-    client::Client,
     dials::{Answer, Dial, Served, Witness},
     enqueue::Turns,
     process::{Folder, Process, free_address},
     refill::until_in_call,
+    webhooks::{post_all, sign_all},
 };
 
 /// Reports at scale 1, and unmeasured ones before them.
@@ -57,7 +52,14 @@ pub(super) async fn large(bed: &Bed, options: &Options) -> Result<Vec<Measure>, 
     let secrets: Secrets = words
         .parse()
         .map_err(|error| Error::Wrong(format!("the lab's secret: {error}")))?;
-    let webhooks = Webhook::sign_all(bed, &secrets, &dials).await?;
+    // With the signature that Vapi makes with a credential of Standard Webhooks.
+    let report = report("{id}", "{reference}").to_string();
+    let webhooks = sign_all(bed, &secrets, &dials, |dial| {
+        report
+            .replace("{id}", &dial.provider_call_id())
+            .replace("{reference}", &dial.reference.to_string())
+    });
+    let webhooks = webhooks.await?;
     let size = webhooks.first().map_or(0, |webhook| webhook.body.len());
     let webhooks = Arc::new(webhooks);
     post_all(at_pgdial, 1, &webhooks, Turns::new(0, warm_up)).await?;
@@ -95,42 +97,6 @@ async fn in_call(bed: &Bed, calls: usize) -> Result<Vec<Dial>, Error> {
     until_in_call(bed, calls).await?;
     served.stop().await?;
     Ok(live)
-}
-
-struct Webhook {
-    path: String,
-    headers: [(&'static str, String); 3],
-    body: String,
-}
-
-impl Webhook {
-    /// The report of each call's end, with the signature that Vapi makes with a credential of Standard Webhooks.
-    async fn sign_all(bed: &Bed, secrets: &Secrets, dials: &[Dial]) -> Result<Vec<Self>, Error> {
-        // The signature's time is compared with the database's clock.
-        let now = bed.number("extract(epoch from pgdial.now())").await?;
-        let report = report("{id}", "{reference}").to_string();
-        let signed = |dial: &Dial| {
-            let reference = dial.reference.to_string();
-            let body = report
-                .replace("{id}", &dial.provider_call_id())
-                .replace("{reference}", &reference);
-            let url = tag::webhook_url("http://lab", "default", dial.reference, secrets);
-            let url: Uri = url
-                .parse()
-                .map_err(|_bad| Error::Wrong(format!("{url} is no address")))?;
-            let signature = signature::sign_standard(secrets, &reference, now, body.as_bytes());
-            Ok(Self {
-                path: url.path().to_owned(),
-                headers: [
-                    (signature::ID, reference),
-                    (signature::TIMESTAMP, now.to_string()),
-                    (signature::SIGNATURE, signature),
-                ],
-                body,
-            })
-        };
-        dials.iter().map(signed).collect()
-    }
 }
 
 /// The report of a conversation of two hours: everything that was said three times over, with its times, and the
@@ -177,37 +143,6 @@ fn report(id: &str, reference: &str) -> Value {
             {"role": "system", "content": prompt},
         ]}},
     }})
-}
-
-async fn post_all(
-    address: SocketAddr,
-    clients: usize,
-    webhooks: &Arc<Vec<Webhook>>,
-    turns: Arc<Turns>,
-) -> Result<(), Error> {
-    let mut posting = JoinSet::new();
-    for _ in 0..clients {
-        let mut client = Client::connect(address, "lab").await?;
-        let (turns, webhooks) = (Arc::clone(&turns), Arc::clone(webhooks));
-        posting.spawn(async move {
-            while let Some(webhook) = turns.next().and_then(|nth| webhooks.get(nth)) {
-                let body = webhook.body.clone();
-                let posted = client.post_with(&webhook.path, &webhook.headers, body);
-                let (status, said) = posted.await?;
-                if status != StatusCode::OK {
-                    let said = String::from_utf8_lossy(&said).into_owned();
-                    return Err(Error::Wrong(format!(
-                        "a webhook was answered {status}: {said}"
-                    )));
-                }
-            }
-            Ok(())
-        });
-    }
-    while let Some(done) = posting.join_next().await {
-        done??;
-    }
-    Ok(())
 }
 
 /// Checks that each report ended its call, and was kept whole.

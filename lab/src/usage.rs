@@ -201,6 +201,16 @@ fn peak_rss(pid: u32) -> Option<f64> {
     kilobytes(&status, "VmHWM:").map(|kb| kb * 1024.0)
 }
 
+/// Memory in bytes of a process and its living children: each page divided by the number of processes that map it.
+pub(super) fn proportional(pid: u32) -> Option<f64> {
+    let each = |pid: u32| {
+        // One that has just ended has none.
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        kilobytes(&text, "Pss:").map(|kb| kb * 1024.0)
+    };
+    Some(each(pid)? + children(pid).into_iter().filter_map(each).sum::<f64>())
+}
+
 /// The value of a line `name  123 kB`.
 pub(super) fn kilobytes(text: &str, name: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -229,5 +239,6 @@ mod tests {
     fn this_process_has_memory_and_a_parent() {
         assert!(peak_rss(std::process::id()).unwrap() > 1e5);
         assert!(stat(std::process::id()).unwrap().parent > 0);
+        assert!(proportional(std::process::id()).unwrap() > 1e5);
     }
 }

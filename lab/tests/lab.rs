@@ -132,6 +132,7 @@ fn the_list_needs_no_server() {
         "lifecycle",
         "pickup-one",
         "pickup-two",
+        "pickup-load",
         "refill",
         "webhook-large",
         "scheduled",
@@ -141,6 +142,10 @@ fn the_list_needs_no_server() {
         "campaigns-5000",
         "flat",
         "held-snapshot",
+        "in-flight-50000",
+        "waiting-10m",
+        "listeners",
+        "peers",
     ] {
         let line = |line: &str| line.split_whitespace().next() == Some(name);
         assert!(list.lines().any(line), "{name}: {list}");
@@ -212,6 +217,9 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
         "refill",
         "twins",
         "webhook-large",
+        "in-flight-2000",
+        "listeners",
+        "pickup-load",
     ];
     let done = run(&db.url, &[&all[..], &["--json"]].concat()).json();
     assert_eq!(done["machine"]["server"], "given");
@@ -229,6 +237,8 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
             &scenarios[8],
             &["webhook-large", "webhook-large, 32 at a time"],
         ),
+        (&scenarios[9], &["in-flight-2000, to in call"]),
+        (&scenarios[10], &["100 listeners at 1000 events/s"]),
     ] {
         assert_eq!(scenario["error"], Value::Null, "{scenario}");
         for (measure, name) in scenario["measures"].as_array().unwrap().iter().zip(names) {
@@ -236,7 +246,11 @@ async fn on_a_given_server_it_uses_a_database_of_its_own_and_drops_it() {
             is_figure(measure, 1);
         }
     }
-    for (scenario, name) in [(&scenarios[5], "pickup-two"), (&scenarios[6], "refill")] {
+    for (scenario, name) in [
+        (&scenarios[5], "pickup-two"),
+        (&scenarios[6], "refill"),
+        (&scenarios[11], "pickup at 10/s"),
+    ] {
         is_latency(scenario, name);
     }
     assert_eq!(db.text(there).await, "0", "it drops its database");
