@@ -239,7 +239,7 @@ impl Verdict {
                             li {
                                 @for (at, campaign) in one.campaigns.iter().enumerate() {
                                     @if at > 0 { ", " }
-                                    a href=(frame.to(&format!("campaigns/{campaign}"))) { (name(campaign)) }
+                                    a href=(frame.to(&format!("campaigns/{campaign}"))) { (text(campaign)) }
                                 }
                                 @if !one.campaigns.is_empty() { ": " }
                                 (text(&frame.see_text(&one.words)))
