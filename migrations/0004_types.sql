@@ -47,9 +47,11 @@ create type pgdial.claimed as (
     run_at timestamptz, traceparent text, answering_machine text
 );
 
--- One call in flight: the basis for the caps and the taken numbers. is_dialing: its dial has no response yet,
--- which counts for a campaign on trial.
-create type pgdial.flying as (trunk text, campaign text, phone text, claim_seq bigint, is_dialing boolean, numbers text[]);
+-- Calls in flight of one campaign on one trunk: how many, how many of them are not accepted yet (which counts for a
+-- campaign on trial), how many have a list of numbers, the numbers that ring, and the least claim_seq.
+create type pgdial.flying as (
+    trunk text, campaign text, calls int, dialing int, listed int, phones text[], claim_seq bigint
+);
 
 -- The first waiting call of a campaign and priority, by run_at: where the claim begins to read.
 create type pgdial.head as (campaign text, priority smallint, run_at timestamptz);

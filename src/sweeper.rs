@@ -25,6 +25,8 @@ use crate::{
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Interval of housekeeping (partitions, statistics).
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
+/// From the start of a sweep to that of the next, however many wakes come and rows fall due.
+const APART: Duration = Duration::from_millis(200);
 /// Longest pause; also the longest an event waits whose wake got lost.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
@@ -82,10 +84,20 @@ impl Sweeper {
                     pause
                 }
             };
+            // A full batch has more behind it.
+            let at_least = if rest.is_zero() {
+                Duration::ZERO
+            } else {
+                APART.saturating_sub(began.elapsed())
+            };
+            let woken = async {
+                self.calls.woken(Wake::Sweep).await;
+                tokio::time::sleep(at_least).await;
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.calls.woken(Wake::Sweep) => {}
-                () = tokio::time::sleep(rest) => {}
+                () = woken => {}
+                () = tokio::time::sleep(rest.max(at_least)) => {}
             }
         }
         Ok(())

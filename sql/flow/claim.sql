@@ -69,7 +69,7 @@ begin
     v_in_flight := pgdial.in_flight_from(pgdial.known_floor());
     select coalesce(array_agg(a.name order by a.n), '{}'), array_agg(p_most[a.n] order by a.n),
            -- A cheap first check, so that a worker without a free slot does not read the queue. lanes decides.
-           bool_or(not t.paused and t.slots > (select count(*) from unnest(v_in_flight) f where f.trunk = t.name)),
+           bool_or(not t.paused and t.slots > coalesce((select sum(f.calls) from unnest(v_in_flight) f where f.trunk = t.name), 0)),
            bool_or(t.calls_per_second is not null)
     into v_trunks, v_most, v_has_room, v_is_paced
     from unnest(p_trunks) with ordinality a (name, n) left join pgdial.trunks t on t.name = a.name

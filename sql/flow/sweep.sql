@@ -190,11 +190,12 @@ end $$;
 -- was_put_off: did the row fail within the last minute? Such rows are skipped, so a batch of immovable rows
 -- cannot starve the rest.
 create or replace function pgdial.was_put_off(p_id uuid, p_now timestamptz) returns boolean
-language sql stable
+language plpgsql stable
 as $$
-    select exists (select from pgdial.call_events e
-                   where e.call_id = p_id and e.kind = 'put_off' and e.at > p_now - '1 minute'::interval)
-$$;
+begin
+    return exists (select from pgdial.call_events e
+                   where e.call_id = p_id and e.kind = 'put_off' and e.at > p_now - '1 minute'::interval);
+end $$;
 
 -- sweep_expiries: waiting -> expired: past its own expires_at, or its campaign is over. The claim only passes over
 -- such rows. Many may expire at one moment: they go together, or one by one if one cannot be updated.

@@ -33,6 +33,7 @@ declare
     v_ids uuid[];
     v_locked uuid[];
     v_done int[];
+    v_noted int[];
     v_freed int[];
     v_call_id uuid;
     v_taken boolean;
@@ -44,13 +45,14 @@ begin
         -- Locked and updated in one subtransaction, see lock_calls.
         v_locked := pgdial.lock_calls(v_ids, p_wait);
         v_now := pgdial.now();
-        select t.done, t.freed into v_done, v_freed from pgdial.apply_together(p_items, v_locked, v_now) t;
+        select t.done, t.noted, t.freed into v_done, v_noted, v_freed from pgdial.apply_together(p_items, v_locked, v_now) t;
     exception when integrity_constraint_violation or data_exception or raise_exception then
         v_locked := pgdial.lock_calls(v_ids, p_wait);
         v_now := pgdial.now();
         v_done := '{}';
     end;
-    return query select d.n, 'applied', jsonb_build_object('freed', d.n = any (v_freed)) from unnest(v_done) d (n);
+    return query select d.n, case when d.n = any (v_noted) then 'noted' else 'applied' end,
+                        jsonb_build_object('freed', d.n = any (v_freed)) from unnest(v_done) d (n);
     if cardinality(v_done) = jsonb_array_length(p_items) then
         return;
     end if;
@@ -70,14 +72,15 @@ end $$;
 
 -- apply_together: the plain events of a batch, in few statements. Plain: new, in time, of a call that we hold,
 -- about its present dial and its provider id, and of a kind that `judge` would have accepted, answered or
--- settled. A call's first event that is not plain, and those after it, are left to the one-by-one path, so that
+-- settled, or noted while it is in flight. A call's first event that is not plain, and those after it, are left to the one-by-one path, so that
 -- each call gets its events in order.
--- p_locked: the calls that we hold. done: the ordinals that were applied. freed: those of them that freed a
+-- p_locked: the calls that we hold. done: the ordinals that are done with. noted: those of them that say nothing of
+-- the call's state. freed: those of them that freed a
 -- slot or number, or ended the trial of a campaign.
 -- Races: an event that another session parks at this moment (we hold its call's row, so nothing else applies
 -- it) fails the whole batch, which then goes one by one.
 create or replace function pgdial.apply_together(
-    p_items jsonb, p_locked uuid[], p_now timestamptz, out done int[], out freed int[]
+    p_items jsonb, p_locked uuid[], p_now timestamptz, out done int[], out noted int[], out freed int[]
 )
 language plpgsql volatile
 as $$
@@ -104,7 +107,7 @@ begin
                c.state, c.answered_at, pgdial.report_kind(t.report, false) as says,
                case when t.named is not null then pgdial.reference_claim_no(t.named)
                     when pgdial.same_name(t.name, c.provider_call_id) then c.claim_no end as event_claim_no,
-               array_agg(t.kind) over earlier as kinds,
+               array_agg(t.kind) filter (where t.kind <> 'unknown') over earlier as kinds,
                (array_agg(t.name) filter (where t.name is not null) over earlier)[1] as first_name,
                count(*) over (partition by t.trunk, t.reference, t.event_id, pgdial.body_digest(t.body) order by t.n) as nth
         from item t join pgdial.calls c on c.id = t.call_id
@@ -114,7 +117,9 @@ begin
         select a.*, coalesce(a.its_name, a.first_name, a.name) as known,
                bool_and(coalesce(
                    a.in_time and a.nth = 1
-                   and pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no, a.says) in ('accept', 'answer', 'settle')
+                   and (pgdial.judge(a.state, a.claim_no, false, true, false, a.event_claim_no, a.says) in ('accept', 'answer', 'settle')
+                        or a.kind = 'unknown' and a.event_claim_no = a.claim_no and a.its_name is not null
+                           and a.state in ('dialing', 'unresolved', 'in_call') and not pgdial.proves_answer(a.report))
                    and (a.kind <> 'answered' or coalesce(pgdial.who_answered(a.report), 'human') = 'human')
                    -- If neither the row nor the outcome shows the answer, decide_ending cannot know of it.
                    and (a.kind <> 'ended' or a.report ->> 'outcome' in ('answered', 'voicemail')
@@ -139,7 +144,7 @@ begin
         select p.call_id, p.claim_no, max(p.known) as name,
                bool_or(p.kind <> 'ended') as accepted, bool_or(p.kind = 'answered') as answered,
                bool_or(p.kind = 'answered' and pgdial.who_answered(p.report) is not null) as by_human
-        from plain p where p.is_plain group by p.call_id, p.claim_no
+        from plain p where p.is_plain and p.kind <> 'unknown' group by p.call_id, p.claim_no
     ), moved as (
         -- Progress never moves a state backwards, and answered_at is written once: see accept_call.
         update pgdial.calls c
@@ -162,26 +167,28 @@ begin
              jsonb_build_object('provider_call_id', p.known, 'by', 'webhook')),
             ('answered', p.kind = 'answered' and p.answered_at is null and coalesce('answered' <> all (p.kinds), true), '{}')
         ) k (kind, happens, detail)
-        where p.is_plain and k.happens
+        where p.is_plain and p.kind <> 'unknown' and k.happens
         order by p.n, k.kind desc
     ), kept as (
         insert into pgdial.webhook_events (trunk, reference, event_id, body_digest, received_at, last_delivery_at,
                                            try_at, verdict, call_id, report, body)
         select p.trunk, p.reference, p.event_id, p.digest, p_now, p_now,
-               p_now + '1 second'::interval, 'applied', p.call_id, p.report, p.body
+               p_now + '1 second'::interval, case when p.kind = 'unknown' then 'noted' else 'applied' end, p.call_id, p.report, p.body
         from plain p where p.is_plain
         order by p.trunk, p.reference, p.event_id, p.digest
         on conflict do nothing
         returning 1
     )
-    select coalesce(array_agg(p.n), '{}'), array_agg(p.n) filter (where p.kind = 'ended'),
+    select coalesce(array_agg(p.n), '{}'), array_agg(p.n) filter (where p.kind = 'unknown'),
+           array_agg(p.n) filter (where p.kind = 'ended'),
            array_agg(p.call_id) filter (where p.kind = 'ended'),
            array_agg(p.report) filter (where p.kind = 'ended'), (select count(*) from kept),
-           array_agg(p.call_id) filter (where p.state <> 'in_call' and p.kinds is null),
-           array_agg(distinct p.campaign) filter (where p.state <> 'in_call' and p.kinds is null),
-           array_agg(distinct p.trunk) filter (where p.state <> 'in_call' and p.kinds is null)
-    into done, v_ended, v_ids, v_reports, v_kept, v_accepted, v_campaigns, v_trunks
-    from plain p where p.is_plain;
+           array_agg(p.call_id) filter (where p.is_first),
+           array_agg(distinct p.campaign) filter (where p.is_first),
+           array_agg(distinct p.trunk) filter (where p.is_first)
+    into done, noted, v_ended, v_ids, v_reports, v_kept, v_accepted, v_campaigns, v_trunks
+    from (select q.*, q.kind <> 'unknown' and q.state <> 'in_call' and q.kinds is null as is_first from plain q) p
+    where p.is_plain;
     if v_kept < cardinality(done) then
         raise exception 'somebody has kept an event of this batch at this moment';
     end if;
@@ -486,15 +493,16 @@ end $$;
 -- named_claim_no: the claim of the call that has this provider id. A retry clears it on the row, the history
 -- keeps it. Null: none.
 create or replace function pgdial.named_claim_no(p_call_id uuid, p_provider_call_id text) returns bigint
-language sql stable
+language plpgsql stable
 as $$
-    select coalesce(
+begin
+    return coalesce(
         (select c.claim_no from pgdial.calls c
          where c.id = p_call_id and pgdial.same_name(c.provider_call_id, p_provider_call_id)),
         (select e.claim_no from pgdial.call_events e
          where e.call_id = p_call_id and pgdial.same_name(e.detail ->> 'provider_call_id', p_provider_call_id)
-         order by e.seq desc limit 1))
-$$;
+         order by e.seq desc limit 1));
+end $$;
 
 -- apply_parked: apply the events that came before the provider's id was stored; called by every verb that
 -- stores it. The caller holds the call's row; an event that another session is applying is left to it (skip

@@ -157,9 +157,10 @@ $$;
 create or replace function pgdial.report_fits(
     p_call pgdial.calls, p_claim_no bigint, p_trunk text, p_report jsonb
 ) returns boolean
-language sql stable
+language plpgsql stable
 as $$
-    select p_claim_no between 1 and p_call.claim_no
+begin
+    return p_claim_no between 1 and p_call.claim_no
        and pgdial.names_dial(p_report, p_call.id, p_claim_no)
        and p_trunk = case
             when p_claim_no = p_call.claim_no and p_call.trunk is not null then p_call.trunk
@@ -167,8 +168,8 @@ as $$
                            where e.call_id = p_call.id and e.claim_no = p_claim_no and e.kind = 'active' limit 1),
                           case when p_claim_no <= pgdial.claim_floor() then p_trunk end) end
        and (p_claim_no <> p_call.claim_no or p_call.provider_call_id is null
-            or coalesce(pgdial.same_name(p_report ->> 'provider_call_id', p_call.provider_call_id), true))
-$$;
+            or coalesce(pgdial.same_name(p_report ->> 'provider_call_id', p_call.provider_call_id), true));
+end $$;
 
 -- names_dial: the report names this dial, or none.
 create or replace function pgdial.names_dial(p_report jsonb, p_id uuid, p_claim_no bigint) returns boolean

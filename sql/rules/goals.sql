@@ -78,10 +78,11 @@ end $$;
 
 -- cost_of: the cost in a result, in the platform's currency; null: none that is a number.
 create or replace function pgdial.cost_of(p_result jsonb) returns numeric
-language sql immutable
+language plpgsql immutable
 as $$
-    select case when jsonb_typeof(p_result -> 'cost') = 'number' then greatest(0, least((p_result ->> 'cost')::numeric, 1000000000)) end
-$$;
+begin
+    return case when jsonb_typeof(p_result -> 'cost') = 'number' then greatest(0, least((p_result ->> 'cost')::numeric, 1000000000)) end;
+end $$;
 
 -- sweep_goals: pause the campaigns that have reached something; how many. At most every ten seconds in each session.
 create or replace function pgdial.sweep_goals(p_now timestamptz) returns int

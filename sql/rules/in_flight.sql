@@ -1,4 +1,4 @@
--- in_flight: every call in flight.
+-- in_flight: the calls in flight, by trunk and campaign.
 create or replace function pgdial.in_flight() returns pgdial.flying[]
 language plpgsql stable
 as $$
@@ -6,10 +6,11 @@ begin
     return pgdial.in_flight_from(0);
 end $$;
 
--- in_flight_from: the same for the claim, which reads it once, for the caps and for the taken numbers, in the
--- order of claim_seq. Entries of calls that ended since the last vacuum come before the live ones in the index:
--- it begins at a floor, below which no claim has left any. Calls put in flight by other means (recover, a
--- person's UPDATE) sort above all claims, and are read too.
+-- in_flight_from: the same for the claim, which reads it once, for the caps and for the taken numbers. Grouped,
+-- because each claim pays for what is done with each call in flight.
+-- Entries of calls that ended since the last vacuum come before the live ones in the index: it begins at a floor,
+-- below which no claim has left any. Calls put in flight by other means (recover, a person's UPDATE) sort above all
+-- claims, and are read too.
 -- The floor decides the cap and one call per number (P1, P3), so it must be exact, not just likely: the claim
 -- reads and raises it behind the gate (keep_floor).
 -- Index: calls_in_flight.
@@ -17,10 +18,11 @@ create or replace function pgdial.in_flight_from(p_floor bigint) returns pgdial.
 language plpgsql stable
 as $$
 begin
-    return array(select row(c.trunk, c.campaign, c.phone, c.claim_seq, c.state = 'dialing', c.numbers)::pgdial.flying
+    return array(select row(c.trunk, c.campaign, count(*), count(*) filter (where c.state = 'dialing'), count(c.numbers),
+                            array_agg(c.phone), min(c.claim_seq))::pgdial.flying
                  from pgdial.calls c
                  where c.state in ('dialing', 'unresolved', 'in_call') and c.claim_seq >= p_floor
-                 order by c.claim_seq);
+                 group by c.trunk, c.campaign);
 end $$;
 
 -- known_floor: no claim has left a call in flight below it. Kept in the session, which stays on one server and
@@ -50,6 +52,7 @@ as $$
 begin
     if p_seq is not null then
         perform set_config('pgdial.floor',
-            pg_relation_filenode('pgdial.claim_order') || '/' || least(p_in_flight[1].claim_seq, p_seq), false);
+            pg_relation_filenode('pgdial.claim_order') || '/'
+                || least((select min(f.claim_seq) from unnest(p_in_flight) f), p_seq), false);
     end if;
 end $$;

@@ -30,7 +30,7 @@ begin
     with flying as materialized (
         -- By the stamped trunk, never by the campaign's present one: a campaign that moves leaves its live
         -- calls, and their slots, where they are.
-        select f.trunk, f.campaign, count(*)::int as n, count(*) filter (where f.is_dialing)::int as dialing
+        select f.trunk, f.campaign, sum(f.calls)::int as n, sum(f.dialing)::int as dialing
         from unnest(p_in_flight) f group by f.trunk, f.campaign
     ), cluster as materialized (
         select pgdial.cluster_changed() as why

@@ -23,11 +23,13 @@ end $$;
 create or replace function pgdial.up_until(
     p_call pgdial.calls, p_claim_no bigint, p_talks boolean, p_now timestamptz
 ) returns timestamptz
-language sql stable
+language plpgsql stable
 as $$
-    select p_now + case when p_talks then '0' else t.ring_timeout end + t.max_duration + '2 minutes'::interval
-    from pgdial.told(p_call, p_claim_no) t
-$$;
+begin
+    return (
+        select p_now + case when p_talks then '0' else t.ring_timeout end + t.max_duration + '2 minutes'::interval
+        from pgdial.told(p_call, p_claim_no) t);
+end $$;
 
 -- dials_known: the latest state of each dial of this call that holds its number, or whose end was reported: is
 -- it over, and if not, until when does it hold the number?
@@ -45,20 +47,22 @@ $$;
 
 -- is_over: has the provider reported the end of this dial?
 create or replace function pgdial.is_over(p_call_id uuid, p_claim_no bigint) returns boolean
-language sql stable
+language plpgsql stable
 as $$
-    select exists (select from pgdial.dials_known(p_call_id) d where d.claim_no = p_claim_no and d.is_over)
-$$;
+begin
+    return exists (select from pgdial.dials_known(p_call_id) d where d.claim_no = p_claim_no and d.is_over);
+end $$;
 
 -- held_by_others: until when other dials of this call hold its number; null: they do not. Never longer than the
 -- row says: a person may have released it.
 create or replace function pgdial.held_by_others(p_call pgdial.calls, p_claim_no bigint) returns timestamptz
-language sql stable
+language plpgsql stable
 as $$
-    select case when p_call.hold_until is not null then (
+begin
+    return case when p_call.hold_until is not null then (
         select max(least(d.hold_until, p_call.hold_until)) from pgdial.dials_known(p_call.id) d
-        where d.claim_no <> p_claim_no and not d.is_over) end
-$$;
+        where d.claim_no <> p_claim_no and not d.is_over) end;
+end $$;
 
 -- hold_number: this dial is up after all: its number is not rung until the dial can no longer be up.
 create or replace function pgdial.hold_number(

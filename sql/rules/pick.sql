@@ -32,7 +32,7 @@ begin
         exit when cardinality(v_rest) = 0;
         v_found := v_found || array(
             select p from pgdial.pick(v_rest, null, 1, p_heads, p_in_flight || array(
-                select row(f.trunk, f.campaign, f.phone, null, true, f.numbers)::pgdial.flying from unnest(v_found) f),
+                select row(f.trunk, f.campaign, 1, 1, 0, pgdial.numbers_of(array[f]), null)::pgdial.flying from unnest(v_found) f),
                 '{}', case v_pass when 1 then v_tried else '{}'::uuid[] end, p_lease, p_now) p);
         exit when cardinality(v_found) > 0;
     end loop;
@@ -58,7 +58,11 @@ declare
     -- Numbers in flight or held, collected once: a probe per row would be ruinous behind 100,000 waiting twins
     -- of one taken number. A person's other numbers are taken with the one that rings.
     v_taken text[] := array(
-        select n from unnest(p_in_flight) f cross join unnest(coalesce(f.numbers, array[f.phone])) n
+        select n from unnest(p_in_flight) f cross join unnest(f.phones) n
+        union all
+        select n from pgdial.calls c cross join unnest(c.numbers) n
+        where c.state in ('dialing', 'unresolved', 'in_call')
+          and c.claim_seq >= (select min(f.claim_seq) from unnest(p_in_flight) f where f.listed > 0)
         union all
         select n from pgdial.calls c cross join unnest(coalesce(c.numbers, array[c.phone])) n where c.hold_until > p_now);
     v_lanes pgdial.lane[] := array(

@@ -424,7 +424,7 @@ begin
     select count(*)::int, count(*) filter (where a.is_free)::int, count(distinct a.phone) filter (where a.is_free)::int,
            coalesce(bool_or(a.phone = p_call.phone), false)
     into v_rows, v_before, v_numbers, v_twin
-    from pgdial.due_before(p_call, p_flying, v_most + 1, p_now) a;
+    from pgdial.due_before(p_call, v_most + 1, p_now) a;
     v_due := (select count(*) from generate_series(9, 0, -1) q cross join lateral (
                   select c.id from pgdial.calls c
                   where c.state = 'waiting' and c.campaign = p_call.campaign and c.priority = q::smallint and c.run_at <= p_now
@@ -441,7 +441,7 @@ begin
     end if;
     object := p_call.campaign;
     if v_numbers >= v_room and (
-        v_rows > 1000 or v_rivals = '{}' or v_numbers - pgdial.shared_numbers(p_call, p_flying, p_now) >= v_room) then
+        v_rows > 1000 or v_rivals = '{}' or v_numbers - pgdial.shared_numbers(p_call, p_now) >= v_room) then
         reason := 'in_line';
         message := format('%s, and there is room for %s now', v_place, v_room);
     elsif v_rows <= v_most and v_before < v_room and v_before + v_others < p_lane.trunk_room
@@ -458,7 +458,7 @@ end $$;
 
 -- due_before: the due calls of its campaign before this one, in the order of the claim; is_free: a claim can
 -- take it.
-create or replace function pgdial.due_before(p_call pgdial.calls, p_flying pgdial.flying[], p_most int, p_now timestamptz)
+create or replace function pgdial.due_before(p_call pgdial.calls, p_most int, p_now timestamptz)
 returns table (phone text, is_free boolean)
 language plpgsql stable
 as $$
@@ -472,8 +472,10 @@ declare
 begin
     return query
     select d.phone,
-           d.phone not in (select f.phone from unnest(p_flying) f)
-           and d.phone not in (select c.phone from pgdial.calls c where c.hold_until > p_now)
+           d.phone not in (select n from pgdial.calls c cross join unnest(coalesce(c.numbers, array[c.phone])) n
+                           where c.state in ('dialing', 'unresolved', 'in_call'))
+           and d.phone not in (select n from pgdial.calls c cross join unnest(coalesce(c.numbers, array[c.phone])) n
+                               where c.hold_until > p_now)
            and d.phone not in (select n.phone from pgdial.do_not_call n where n.pending and pgdial.covers(n, p_call.campaign, p_now))
            and d.id not in (select c.id from pgdial.calls c
                             where c.state = 'waiting' and c.campaign = p_call.campaign and v_consent
@@ -516,12 +518,12 @@ end $$;
 
 -- shared_numbers: how many of the numbers before it another campaign may ring first. Each of them is one call
 -- less before this one.
-create or replace function pgdial.shared_numbers(p_call pgdial.calls, p_flying pgdial.flying[], p_now timestamptz) returns int
+create or replace function pgdial.shared_numbers(p_call pgdial.calls, p_now timestamptz) returns int
 language plpgsql stable
 as $$
 begin
     return (
-        select count(distinct a.phone)::int from pgdial.due_before(p_call, p_flying, 1000, p_now) a
+        select count(distinct a.phone)::int from pgdial.due_before(p_call, 1000, p_now) a
         where a.is_free and exists (
             select from pgdial.calls t
             where t.phone = a.phone and t.state::text = 'waiting' and t.campaign <> p_call.campaign and t.run_at <= p_now));

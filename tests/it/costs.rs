@@ -40,6 +40,17 @@ const LIFE: [(&str, &str); 5] = [
 /// How dials end that are never accepted. Refusals leave traces that later claims read, so they come last.
 const REFUSALS: [&str; 3] = ["blocked", "invalid_number", "provider_fault"];
 
+/// Reports about calls that are over, which are applied one by one.
+const LATE: [&str; 3] = [
+    r#"{"kind": "progress", "status": "ringing"}"#,
+    r#"{"kind": "answered", "status": "in-progress"}"#,
+    r#"{"kind": "ended", "outcome": "answered", "result": {"summary": "late"}}"#,
+];
+
+const AFTER_ITS_END: &str = "select pgdial.webhook((select jsonb_agg(jsonb_build_object('trunk', 'default', 'reference', \
+                             id || '-' || claim_no, 'event_id', md5('$report') || id, 'body', '', 'report', '$report'::jsonb)) \
+                             from (select id, claim_no from pgdial.calls where ended_at is not null and claim_no > 0 limit 30) c))";
+
 const SETTLE: &str = "select pgdial.settle((select jsonb_agg(jsonb_build_object('id', id, 'claim_no', claim_no, \
                       'outcome', '$outcome', 'why', 'w')) from pgdial.calls where state = 'dialing'))";
 
@@ -113,6 +124,10 @@ async fn no_verb_calls_a_function_that_is_planned_anew() {
     let mut session = used_session(&db).await;
     for outcome in REFUSALS {
         settle(&mut session, 30, outcome).await;
+    }
+    for report in LATE {
+        let sql = AFTER_ITS_END.replace("$report", report);
+        run(&mut session, &sql).await.unwrap();
     }
     run(&mut session, "select pg_stat_force_next_flush()")
         .await

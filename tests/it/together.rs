@@ -29,8 +29,8 @@ const LEFT: &str = "jsonb_build_object( \
 
 /// From here on each event of a batch goes the way of those that are not plain.
 const NOTHING_IS_PLAIN: &str = "create or replace function pgdial.apply_together( \
-    p_items jsonb, p_locked uuid[], p_now timestamptz, out done int[], out freed int[]) \
-    language sql as $$ select '{}'::int[], '{}'::int[] $$";
+    p_items jsonb, p_locked uuid[], p_now timestamptz, out done int[], out noted int[], out freed int[]) \
+    language sql as $$ select '{}'::int[], '{}'::int[], '{}'::int[] $$";
 
 #[derive(Debug, Clone)]
 struct Event {

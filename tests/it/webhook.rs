@@ -152,6 +152,30 @@ async fn unknown_words_are_noted_and_change_nothing() {
     assert_eq!(db.text(KEPT).await, "noted 1");
 }
 
+/// A batch takes it along; an unknown word is neither the first report of a dial nor a sign of life.
+#[tokio::test]
+async fn unknown_words_among_others_change_nothing_either() {
+    let db = TestDb::new().await;
+    let calls = [db.dialing(&number(1)).await, db.dialing(&number(2)).await];
+    db.sql("update pgdial.calls set provider_call_id = 'p' || phone")
+        .await;
+    let batch = "select string_agg(w.verdict, ' ' order by w.ordinal) from pgdial.webhook((\
+                 select jsonb_agg(jsonb_build_object('trunk', 'default', 'reference', e.reference, 'event_id', e.n, \
+                 'body', '', 'report', jsonb_build_object('kind', e.kind)) order by e.n) from (values \
+                 (1, '$1', 'unknown'), (2, '$1', 'progress'), (3, '$1', 'unknown'), (4, '$2', 'unknown')) \
+                 as e (n, reference, kind))) w";
+    let batch = batch
+        .replace("$1", &calls[0].reference().to_string())
+        .replace("$2", &calls[1].reference().to_string());
+    assert_eq!(db.text(&batch).await, "noted applied noted noted");
+    assert_eq!(db.text(KEPT).await, "noted 1, applied 1, noted 1, noted 1");
+    let states = "select string_agg(state::text, ' ' order by phone) from pgdial.calls";
+    assert_eq!(db.text(states).await, "in_call dialing");
+    let accepted = "select string_agg(phone, ' ') from pgdial.call_events e join pgdial.calls c on c.id = e.call_id \
+                    where e.kind = 'in_call'";
+    assert_eq!(db.text(accepted).await, number(1));
+}
+
 #[tokio::test]
 async fn what_cannot_be_parsed_is_kept_as_it_came() {
     let db = TestDb::new().await;
