@@ -614,16 +614,16 @@ async fn doubts_are_told_as_failures_and_those_that_were_placed_count_no_more() 
         said.contains("script good failed for several numbers"),
         "{said}"
     );
-    for (call, r#as) in calls.iter().zip([
+    for (call, known) in calls.iter().zip([
         Resolution::Unknown,
         Resolution::NotPlaced,
         Resolution::NoAnswer,
     ]) {
         let resolved = db
             .calls
-            .resolve(call.id, r#as, None, "ann", "the console says so");
+            .resolve(call.id, known, None, "ann", "the console says so");
         resolved.await.unwrap();
-        assert!(suspect().await.is_some(), "{as:?}", as = r#as);
+        assert!(suspect().await.is_some(), "{known:?}");
     }
     let placed = db.calls.resolve(
         calls[3].id,
