@@ -95,7 +95,7 @@ fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
     let mut waits: Vec<(Weight, &FirstDue)> = dialling
         .first
         .iter()
-        .map(|first| (Weight::first(&first.reasons), first))
+        .map(|first| (Weight::gravest(&first.reasons), first))
         .collect();
     waits.sort_by_key(|(weight, _)| *weight);
     let Some(&(worst, first)) = waits.first() else {
@@ -125,7 +125,9 @@ fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
             because,
         };
     }
-    let reason = first.reasons.first().map_or("", |why| why.reason.as_str());
+    let reasons = first.reasons.iter().map(|why| why.reason.as_str());
+    let reason = reasons.min_by_key(|reason| Weight::of(reason));
+    let reason = reason.unwrap_or_default();
     let title = match (reason, worst) {
         ("no_worker", _) => "Not dialling: no worker is alive".to_owned(),
         ("trunk_paused", _) => "Not dialling: the trunk is paused".to_owned(),

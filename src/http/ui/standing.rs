@@ -44,11 +44,10 @@ impl Weight {
         }
     }
 
-    /// Of the reason that must change first.
-    pub(super) fn first(reasons: &[Reason]) -> Self {
-        reasons
-            .first()
-            .map_or(Self::Open, |first| Self::of(&first.reason))
+    /// Of the gravest of these reasons.
+    pub(super) fn gravest(reasons: &[Reason]) -> Self {
+        let weights = reasons.iter().map(|one| Self::of(&one.reason));
+        weights.min().unwrap_or(Self::Open)
     }
 }
 
@@ -197,5 +196,12 @@ mod tests {
         ] {
             assert_eq!(is_held(&reasons(codes)), held, "{codes:?}");
         }
+    }
+
+    #[test]
+    fn the_gravest_reason_counts_wherever_it_stands() {
+        let all = ["suspect", "in_doubt", "trunk_full"];
+        assert_eq!(Weight::gravest(&reasons(&all)), Weight::Doubt);
+        assert_eq!(Weight::gravest(&[]), Weight::Open);
     }
 }
