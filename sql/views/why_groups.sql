@@ -11,6 +11,7 @@
 create or replace function pgdial.why_groups(p_kind text default null, p_name text default null)
 returns table (kind text, name text, ord int, reason text, message text, object text, until timestamptz)
 language plpgsql stable
+set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -67,6 +68,7 @@ end $$;
 create or replace function pgdial.why_closed(p_campaign text, p_now timestamptz)
 returns table (reason text, message text, object text, until timestamptz)
 language plpgsql stable
+set jit = off
 as $$
 #variable_conflict use_column
 declare
