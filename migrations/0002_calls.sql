@@ -27,7 +27,7 @@ create table pgdial.calls (
     id uuid primary key,                                   -- UUIDv7: sorts by creation
     phone text not null,                                   -- E.164; the one it rings now or next; forgotten: removed
     numbers text[],                                        -- all numbers of the person, in order; null: only phone
-    invalid_numbers text[],                                -- those of them that a provider has called invalid; null: none
+    invalid_numbers text[],                                -- those of them that are invalid, or were somebody else's; null: none
     campaign text not null,                                -- the name of its campaign
     script_id text not null check (length(script_id) between 1 and 200),   -- what the platform is to say, by its own name
     metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),   -- from the caller, for the platform
@@ -72,9 +72,11 @@ create table pgdial.calls (
     answered_by text,
     -- since the enqueue or last redrive; ends all retries; null: nobody answered
     answered_at timestamptz,
-    -- somebody answered before it was redriven with force: without force nothing rings them again; null: nobody
+    -- somebody answered before it was redriven with force, or at a wrong number: without force nothing rings them again;
+    -- null: nobody
     answered_before timestamptz,
-    -- the latest claim before a redrive with force: what is reported of it, or of earlier ones, does not end the call
+    -- the latest claim before a redrive with force, or at a wrong number: what is reported of it, or of earlier ones, does
+    -- not end the call
     forced_claim_no bigint,
     look_up_at timestamptz,                                -- when the sweep asks the provider next; null: by its state
     not_found int not null default 0,                      -- "not found" replies about the present claim

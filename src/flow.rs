@@ -173,7 +173,10 @@ use sqlx::types::Json;
 pub(crate) use self::words::VERDICTS;
 use self::{gathered::Batchers, health::Health, pools::Pools, wake::Wakes};
 use crate::{
-    db::{Pool, pool::OfDatabase},
+    db::{
+        Pool,
+        pool::{OfDatabase, is_broken},
+    },
     metrics::Metrics,
     trunks::Declared,
 };
@@ -232,16 +235,18 @@ impl Error {
         Self::Database(sqlx::Error::Encode(error.into()))
     }
 
-    /// Whether one of the items may have made the statement fail. Not when the database is gone, shutting
-    /// down, full or read-only, or a table is locked: then retrying item by item only adds load.
+    /// Whether one of the items may have made the statement fail. Not when the session failed, which may have been after
+    /// the commit; nor when the database is full or read-only, or a table is locked: then retrying item by item only
+    /// adds load.
     fn may_be_of_one_item(&self) -> bool {
-        let Self::Database(sqlx::Error::Database(error)) = self else {
+        let Self::Database(error @ sqlx::Error::Database(said)) = self else {
             return false;
         };
-        let code = error.code().unwrap_or_default();
-        !["08", "25", "26", "42P05", "53", "55P03", "57P", "58"]
-            .iter()
-            .any(|class| code.starts_with(class))
+        let code = said.code().unwrap_or_default();
+        !is_broken(error)
+            && !["25", "26", "42P05", "53", "55P03", "58"]
+                .iter()
+                .any(|class| code.starts_with(class))
     }
 }
 

@@ -6,7 +6,7 @@
 -- p_dry_run: only count, up to 100,000 calls, and report the verdicts they would get as things stand.
 -- p_force (redrive): also completed calls, which do not match without it.
 -- p_as (resolve): the outcome for all of them; matches calls in doubt unless the filter names other states in
--- flight.
+-- flight, or failed: of these only calls that were given up as unknown.
 -- Returns {dryRun, matched, verdicts: {verdict: count}, cursor}; the verdicts are those of cancel_many,
 -- redrive_many and resolve_many. cursor null: that was all. A batch that changed something writes one act, and
 -- one event per call.
@@ -31,23 +31,21 @@ declare
     v_verdicts jsonb;
 begin
     perform pgdial.check_batch(p_why, p_limit);
-    select * into v_found from pgdial.matching(v_filter, 'live', p_cursor,
-        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    select * into v_found from pgdial.batch_of(v_filter, 'live', p_cursor, p_limit, p_dry_run);
     if p_dry_run then
         select jsonb_object_agg(v.verdict, v.n) into v_verdicts
         from (select case when c.state::text = 'waiting' then 'canceled' else 'requested' end as verdict, count(*) as n
               from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
-        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    else
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select c.verdict, count(*) as n
+              from pgdial.cancel_many((select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
+                                       from unnest(v_found.ids) i)) c group by 1) v;
+        if v_verdicts ? 'requested' then
+            perform pgdial.wake('sweep');
+        end if;
     end if;
-    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
-    from (select c.verdict, count(*) as n
-          from pgdial.cancel_many((select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
-                                   from unnest(v_found.ids) i)) c group by 1) v;
-    if v_verdicts ? 'requested' then
-        perform pgdial.wake('sweep');
-    end if;
-    perform pgdial.note_batch('cancel', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
-    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+    return pgdial.end_batch('cancel', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why);
 end $$;
 
 create or replace function pgdial.redrive_matching(
@@ -71,24 +69,22 @@ begin
     if not p_force then
         v_filter.states := coalesce(v_filter.states, array['failed', 'canceled', 'expired', 'suppressed']);
     end if;
-    select * into v_found from pgdial.matching(v_filter, 'over', p_cursor,
-        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    select * into v_found from pgdial.batch_of(v_filter, 'over', p_cursor, p_limit, p_dry_run);
     if p_dry_run then
         select jsonb_object_agg(v.verdict, v.n) into v_verdicts
         from (select pgdial.redrive_verdict(c, p_force, v_now) as verdict, count(*) as n
               from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
-        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    else
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select r.verdict, count(*) as n
+              from pgdial.redrive_many((select coalesce(jsonb_agg(jsonb_build_object(
+                        'id', i, 'by', p_by, 'why', p_why, 'force', p_force)), '[]')
+                    from unnest(v_found.ids) i)) r group by 1) v;
+        if v_verdicts ? 'waiting' then
+            perform pgdial.wake('claim');
+        end if;
     end if;
-    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
-    from (select r.verdict, count(*) as n
-          from pgdial.redrive_many((select coalesce(jsonb_agg(jsonb_build_object(
-                    'id', i, 'by', p_by, 'why', p_why, 'force', p_force)), '[]')
-                from unnest(v_found.ids) i)) r group by 1) v;
-    if v_verdicts ? 'waiting' then
-        perform pgdial.wake('claim');
-    end if;
-    perform pgdial.note_batch('redrive', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
-    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+    return pgdial.end_batch('redrive', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why);
 end $$;
 
 create or replace function pgdial.resolve_matching(
@@ -106,25 +102,27 @@ declare
 begin
     perform pgdial.check_batch(p_why, p_limit);
     perform pgdial.check_resolution(p_as, p_why);
-    v_filter.states := coalesce(v_filter.states, array['unresolved']);
-    select * into v_found from pgdial.matching(v_filter, 'flying', p_cursor,
-        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    v_filter.states := coalesce(v_filter.states, case when 'unknown' = any (v_filter.outcomes) then array['failed'] else array['unresolved'] end);
+    if v_filter.states = '{failed}' then
+        v_filter.outcomes := '{unknown}';
+    end if;
+    select * into v_found from pgdial.batch_of(v_filter, case when 'failed' = any (v_filter.states) then 'any' else 'flying' end,
+                                               p_cursor, p_limit, p_dry_run);
     if p_dry_run then
         select jsonb_object_agg(v.verdict, v.n) into v_verdicts
         from (select pgdial.resolve_verdict(c, p_as, v_now) as verdict, count(*) as n
               from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
-        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    else
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select r.verdict, count(*) as n
+              from pgdial.resolve_many((select coalesce(jsonb_agg(jsonb_build_object(
+                        'id', i, 'as', p_as, 'by', p_by, 'why', p_why)), '[]')
+                    from unnest(v_found.ids) i)) r group by 1) v;
+        if v_verdicts ? 'resolved' then
+            perform pgdial.wake('claim');
+        end if;
     end if;
-    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
-    from (select r.verdict, count(*) as n
-          from pgdial.resolve_many((select coalesce(jsonb_agg(jsonb_build_object(
-                    'id', i, 'as', p_as, 'by', p_by, 'why', p_why)), '[]')
-                from unnest(v_found.ids) i)) r group by 1) v;
-    if v_verdicts ? 'resolved' then
-        perform pgdial.wake('claim');
-    end if;
-    perform pgdial.note_batch('resolve', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
-    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+    return pgdial.end_batch('resolve', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why);
 end $$;
 
 -- recheck_matching: waiting calls that a contact limit has put aside become due now; the next claim counts again.
@@ -145,23 +143,21 @@ declare
 begin
     perform pgdial.check_batch(p_why, p_limit);
     v_filter.states := array['waiting'];
-    select * into v_found from pgdial.matching(v_filter, 'live', p_cursor,
-        case when p_dry_run then 100000 else p_limit end, case when p_dry_run then 1000000 else 200000 end);
+    select * into v_found from pgdial.batch_of(v_filter, 'live', p_cursor, p_limit, p_dry_run);
     if p_dry_run then
         select jsonb_object_agg(v.verdict, v.n) into v_verdicts
         from (select case when pgdial.is_put_aside(c, v_now) then 'due' else 'not_put_aside' end as verdict, count(*) as n
               from pgdial.calls c where c.id = any (v_found.ids) group by 1) v;
-        return pgdial.batch_answer(true, v_found.ids, v_verdicts, v_found.cursor);
+    else
+        select jsonb_object_agg(v.verdict, v.n) into v_verdicts
+        from (select r.verdict, count(*) as n
+              from pgdial.each('recheck_one', (select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
+                                               from unnest(v_found.ids) i), false) r group by 1) v;
+        if v_verdicts ? 'due' then
+            perform pgdial.wake('claim');
+        end if;
     end if;
-    select jsonb_object_agg(v.verdict, v.n) into v_verdicts
-    from (select r.verdict, count(*) as n
-          from pgdial.each('recheck_one', (select coalesce(jsonb_agg(jsonb_build_object('id', i, 'by', p_by, 'why', p_why)), '[]')
-                                           from unnest(v_found.ids) i), false) r group by 1) v;
-    if v_verdicts ? 'due' then
-        perform pgdial.wake('claim');
-    end if;
-    perform pgdial.note_batch('recheck', p_filter, v_filter, v_found.ids, v_verdicts, p_by, p_why);
-    return pgdial.batch_answer(false, v_found.ids, v_verdicts, v_found.cursor);
+    return pgdial.end_batch('recheck', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why);
 end $$;
 
 -- export_ids: the calls of one page of an export, and where the next page begins. An empty filter means all
@@ -189,27 +185,33 @@ begin
     end if;
 end $$;
 
--- batch_answer: what a batch returns.
-create or replace function pgdial.batch_answer(p_dry_run boolean, p_ids uuid[], p_verdicts jsonb, p_cursor text)
-returns jsonb
-language sql immutable
+-- batch_of: the calls of one batch, and where the next one begins. A dry run only counts, so it may visit more.
+create or replace function pgdial.batch_of(
+    p_filter pgdial.call_filter, p_scope text, p_cursor text, p_limit int, p_dry_run boolean, out ids uuid[], out cursor text
+)
+language plpgsql stable
 as $$
-    select jsonb_build_object('dryRun', p_dry_run, 'matched', cardinality(p_ids),
-                              'verdicts', coalesce(p_verdicts, '{}'), 'cursor', p_cursor)
-$$;
+begin
+    select m.ids, m.cursor into ids, cursor
+    from pgdial.matching(p_filter, p_scope, p_cursor, case when p_dry_run then 100000 else p_limit end,
+                         case when p_dry_run then 1000000 else 200000 end) m;
+end $$;
 
--- note_batch: the act of a batch.
-create or replace function pgdial.note_batch(
-    p_act text, p_filter jsonb, p_read pgdial.call_filter, p_ids uuid[], p_verdicts jsonb, p_by text, p_why text
-) returns void
+-- end_batch: what a batch returns; and its act, unless it only counted or found nothing.
+create or replace function pgdial.end_batch(
+    p_act text, p_dry_run boolean, p_filter jsonb, p_read pgdial.call_filter, p_ids uuid[], p_cursor text, p_verdicts jsonb,
+    p_by text, p_why text
+) returns jsonb
 language plpgsql volatile
 as $$
 begin
-    if cardinality(p_ids) > 0 then
+    if not p_dry_run and cardinality(p_ids) > 0 then
         perform pgdial.note_act(p_act, 'calls', null, p_by, p_why, jsonb_build_object(
             -- The number in normal form, and no long list of ids: each of them has its event.
             'filter', (p_filter - 'ids') || case when p_read.phone is not null
                                                  then jsonb_build_object('to', p_read.phone) else '{}' end,
             'ids', cardinality(p_read.ids), 'matched', cardinality(p_ids), 'verdicts', p_verdicts));
     end if;
+    return jsonb_build_object('dryRun', p_dry_run, 'matched', cardinality(p_ids),
+                              'verdicts', coalesce(p_verdicts, '{}'), 'cursor', p_cursor);
 end $$;

@@ -3,7 +3,7 @@
 -- p_items: [{id, by, why?, force?}]. force: a person decides that somebody who has answered is to be rung
 -- again, with all attempts until they answer. Later reports about earlier dials then hold the number, but do
 -- not end the call; the next redrive needs force again.
--- Verdicts: waiting, not_over, needs_force (it was answered: now, or before an earlier redrive), held (nobody
+-- Verdicts: waiting, not_over, needs_force (it was answered: now, or earlier), held (nobody
 -- knows whether it still rings; detail says until when: wait, or release it), suppressed, forgotten (the number
 -- is gone), unknown_campaign, campaign_over, and those of pgdial.each.
 --   select pgdial.redrive('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'their line was down');

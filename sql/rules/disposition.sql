@@ -1,10 +1,11 @@
 -- Dispositions: what a conversation came to, in one word, and what follows from it in the same transaction.
 --   do_not_call: all numbers of the call join the do-not-call list, in the scope of its campaign.
 --   callback: a new call to the same person at the time that they asked for.
---   wrong_number, not_interested: no retry, and no more than that.
+--   wrong_number: no retry, but of several numbers the next one (decide_ending).
+--   not_interested: no retry, and no more than that.
 -- No other word has an effect.
 
--- settles_it: after this disposition an attempt is not tried again, however it ended.
+-- settles_it: after this disposition an attempt is not tried again at its number, however it ended.
 create or replace function pgdial.settles_it(p_disposition text) returns boolean
 language sql immutable
 as $$ select coalesce(p_disposition in ('do_not_call', 'callback', 'wrong_number', 'not_interested'), false) $$;

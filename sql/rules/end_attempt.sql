@@ -7,7 +7,8 @@
 -- verdict: completed, retried, failed, canceled, or, where it would be retried otherwise, suppressed (its numbers have
 -- joined the do-not-call list meanwhile, or its consent has expired) or expired (its campaign is over).
 -- Of several numbers, the next one in turn (sql/rules/numbers.sql) is rung at once, and a round through them counts
--- as one attempt for the backoff.
+-- as one attempt for the backoff. A wrong number is like an invalid one, although somebody answered it: another one may
+-- be the person's. Nobody is rung twice by that: the number leaves the list, and a redrive needs force (P1).
 create or replace function pgdial.decide_ending(
     p_call pgdial.calls, p_campaign pgdial.campaigns, p_outcome pgdial.outcome,
     p_detail jsonb, p_result jsonb, p_now timestamptz
@@ -17,6 +18,7 @@ as $$
 declare
     v_answered constant boolean := p_call.answered_at is not null;
     v_wished constant boolean := p_call.cancel_requested_at is not null;
+    v_wrong boolean;
     v_base interval;
     v_said record;
     v_next record;
@@ -49,8 +51,10 @@ begin
         v_end.detail := coalesce(v_end.detail, '{}') || jsonb_build_object('rule_error', v_said.problem);
     end if;
 
+    v_wrong := coalesce(v_end.disposition = 'wrong_number' and v_end.outcome <> 'unknown' and pgdial.has_another(p_call), false);
     v_base := case
-        when p_call.attempt >= p_call.max_attempts or pgdial.settles_it(v_end.disposition) then null
+        when p_call.attempt >= p_call.max_attempts or pgdial.settles_it(v_end.disposition) and not v_wrong then null
+        when v_wrong then p_campaign.fault_base
         -- Unless a person was there too, in this dial or an earlier one of the call.
         when v_end.outcome = 'voicemail' and p_call.answered_by is distinct from 'human' then pgdial.retry_base(p_campaign, 'voicemail')
         when v_answered then null
@@ -58,7 +62,7 @@ begin
         when v_end.outcome = 'invalid_number' and pgdial.has_another(p_call) then p_campaign.fault_base
         else pgdial.retry_base(p_campaign, v_end.outcome) end;
     v_end.verdict := case
-        when v_end.outcome = 'voicemail' and v_base is not null and not v_wished then 'retried'
+        when (v_end.outcome = 'voicemail' or v_wrong) and v_base is not null and not v_wished then 'retried'
         when v_end.outcome in ('answered', 'voicemail') then 'completed'
         when v_wished and v_answered then 'completed'
         when v_wished or v_end.outcome = 'canceled' then 'canceled'
@@ -66,8 +70,9 @@ begin
         else 'failed' end;
 
     if v_end.verdict = 'retried' then
-        v_end.answered_at := null;
-        select n.phone, n.at_once into v_next from pgdial.number_after(p_call, v_end.outcome, p_now) n;
+        v_end.answered_at := case when v_wrong then v_end.answered_at end;
+        select n.phone, n.at_once into v_next
+        from pgdial.number_after(p_call, case when v_wrong then 'invalid_number' else v_end.outcome end, p_now) n;
         v_forbidden := pgdial.forbidden(p_call, v_next.phone, p_now);
         if v_forbidden is not null then
             v_end.verdict := 'suppressed';
@@ -129,13 +134,16 @@ begin
         last_error = case when e.verdict <> 'completed' then e.detail ->> 'why' end,
         result = coalesce(e.result, c.result), claim_seq = default, lease_until = null, deadline_at = null,
         run_at = coalesce(e.run_at, c.run_at), phone = coalesce(e.next_phone, c.phone), area = coalesce(e.next_area, c.area),
-        invalid_numbers = case when e.outcome = 'invalid_number' and c.numbers is not null
+        invalid_numbers = case when (e.outcome = 'invalid_number' or w.is_wrong) and c.numbers is not null
                                then c.invalid_numbers || c.phone else c.invalid_numbers end,
+        answered_before = case when w.is_wrong then coalesce(c.answered_before, e.answered_at) else c.answered_before end,
+        -- Later reports of this conversation do not end the call.
+        forced_claim_no = case when w.is_wrong then e.claim_no else c.forced_claim_no end,
         ended_at = case when e.verdict <> 'retried' then p_now end,
         trunk = case when e.verdict <> 'retried' then c.trunk end,
         claimed_by = case when e.verdict <> 'retried' then c.claimed_by end,
         provider_call_id = case when e.verdict <> 'retried' then c.provider_call_id end
-    from unnest(p_endings) e
+    from unnest(p_endings) e cross join lateral (select e.verdict = 'retried' and e.disposition = 'wrong_number' as is_wrong) w
     where c.id = e.id and c.claim_no = e.claim_no and c.state::text in ('dialing', 'unresolved', 'in_call');
 
     insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail)

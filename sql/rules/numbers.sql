@@ -91,7 +91,7 @@ begin
     at_once := array_position(p_call.numbers, phone) > v_at and p_outcome not in ('declined', 'voicemail');
 end $$;
 
--- has_another: is there a number of this call besides the present one that no provider has called invalid?
+-- has_another: is there a number of this call besides the present one that is neither invalid nor somebody else's?
 create or replace function pgdial.has_another(p_call pgdial.calls) returns boolean
 language sql immutable
 as $$

@@ -27,7 +27,10 @@ use futures_util::{
 };
 use sqlx::{
     Connection, Either, Error, Execute, Executor, PgConnection, Postgres,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow, PgTypeInfo},
+    postgres::{
+        PgConnectOptions, PgDatabaseError, PgPool, PgPoolOptions, PgQueryResult, PgRow, PgSeverity,
+        PgTypeInfo,
+    },
 };
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
@@ -535,12 +538,18 @@ fn is_unanswered(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
-/// Whether the session failed, and not the statement.
+/// Whether the session failed, and not the statement, which may have been applied all the same.
 pub(crate) fn is_broken(error: &Error) -> bool {
     match error {
         Error::Database(refusal) => {
+            // Poolers report a lost server as FATAL, under codes of their own.
+            let said = refusal.try_downcast_ref::<PgDatabaseError>();
+            let is_fatal = said.is_some_and(|said| said.severity() == PgSeverity::Fatal);
             let code = refusal.code().unwrap_or_default();
-            code.starts_with("08") || code.starts_with("57P") || Refusal::of(error).is_some()
+            is_fatal
+                || code.starts_with("08")
+                || code.starts_with("57P")
+                || Refusal::of(error).is_some()
         }
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => true,
         _ => false,

@@ -76,33 +76,6 @@ impl Queue {
         answer.map(|(found,)| found).map_err(ChangeError::of)
     }
 
-    /// Sends nothing to it until it is resumed; its events are kept. False if there is none with this name.
-    pub async fn pause_endpoint(&self, name: &str, by: &str, why: &str) -> Result<bool, Error> {
-        let (found,) = sqlx::query_as("select pgdial.pause('endpoint', $1, $2, $3)")
-            .bind(name)
-            .bind(why)
-            .bind(by)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(found)
-    }
-
-    /// Delivers to it again, first what has waited. False if there is none with this name.
-    pub async fn resume_endpoint(
-        &self,
-        name: &str,
-        by: &str,
-        why: Option<&str>,
-    ) -> Result<bool, Error> {
-        let (found,) = sqlx::query_as("select pgdial.resume('endpoint', $1, $2, $3)")
-            .bind(name)
-            .bind(why)
-            .bind(by)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(found)
-    }
-
     /// Makes a new secret, beside which the present one signs for this long. None if there is no such endpoint.
     pub async fn rotate_endpoint(
         &self,
@@ -123,9 +96,15 @@ impl Queue {
     }
 
     /// Sends a test; returns the delivery's id, or none if there is no such endpoint.
-    pub async fn test_endpoint(&self, name: &str, by: &str) -> Result<Option<String>, ChangeError> {
-        let answer = sqlx::query_as("select pgdial.test_endpoint($1, $2)")
+    pub async fn test_endpoint(
+        &self,
+        name: &str,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<Option<String>, ChangeError> {
+        let answer = sqlx::query_as("select pgdial.test_endpoint($1, $2, $3)")
             .bind(name)
+            .bind(why)
             .bind(by)
             .fetch_one(&self.pool)
             .await;

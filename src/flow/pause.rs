@@ -1,4 +1,4 @@
-//! pause, resume: stop and restart the dialing of a campaign or trunk.
+//! pause, resume: stop and restart the dialing of a campaign or trunk, or the deliveries to an endpoint.
 
 use super::{
     Error, Queue,
@@ -15,14 +15,7 @@ impl Queue {
         by: &str,
         why: &str,
     ) -> Result<bool, Error> {
-        let (found,) = sqlx::query_as("select pgdial.pause($1, $2, $3, $4)")
-            .bind(kind.as_str())
-            .bind(name)
-            .bind(why)
-            .bind(by)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(found)
+        Ok(self.pause_a(kind.as_str(), name, by, why).await?)
     }
 
     /// Resumes it. False if there is none with this name.
@@ -33,14 +26,54 @@ impl Queue {
         by: &str,
         why: Option<&str>,
     ) -> Result<bool, ChangeError> {
-        let (found,) = sqlx::query_as("select pgdial.resume($1, $2, $3, $4)")
-            .bind(kind.as_str())
+        let resumed = self.resume_a(kind.as_str(), name, by, why).await;
+        resumed.map_err(ChangeError::of)
+    }
+
+    /// Sends nothing to this endpoint until it is resumed; its events are kept. False if there is none with this name.
+    pub async fn pause_endpoint(&self, name: &str, by: &str, why: &str) -> Result<bool, Error> {
+        Ok(self.pause_a("endpoint", name, by, why).await?)
+    }
+
+    /// Delivers to it again, first what has waited. False if there is none with this name.
+    pub async fn resume_endpoint(
+        &self,
+        name: &str,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<bool, Error> {
+        Ok(self.resume_a("endpoint", name, by, why).await?)
+    }
+
+    async fn pause_a(
+        &self,
+        kind: &str,
+        name: &str,
+        by: &str,
+        why: &str,
+    ) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select pgdial.pause($1, $2, $3, $4)")
+            .bind(kind)
             .bind(name)
             .bind(why)
             .bind(by)
             .fetch_one(&self.pool)
             .await
-            .map_err(ChangeError::of)?;
-        Ok(found)
+    }
+
+    async fn resume_a(
+        &self,
+        kind: &str,
+        name: &str,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select pgdial.resume($1, $2, $3, $4)")
+            .bind(kind)
+            .bind(name)
+            .bind(why)
+            .bind(by)
+            .fetch_one(&self.pool)
+            .await
     }
 }

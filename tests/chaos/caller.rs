@@ -49,6 +49,7 @@ impl Caller {
             next = next.max(Instant::now() - Duration::from_secs(20)) + pause * many;
             match self.rng.random_range(0..10) {
                 0 => self.enqueue_by_sql(&requests).await,
+                1 | 2 if many == 1 => self.post_once(&requests[0]).await,
                 _ if many > 1 => self.post_batch(&requests).await,
                 _ => self.post(&requests[0]).await,
             }
@@ -123,6 +124,13 @@ impl Caller {
         }
     }
 
+    async fn post_once(&self, wanted: &CallRequest) {
+        if let Some(id) = post_once(&self.http, &self.stage, wanted.body.clone(), &wanted.key).await
+        {
+            self.accept(&id, wanted);
+        }
+    }
+
     /// The same key again must return the same call.
     async fn repeat(&self, answer: Option<reqwest::Response>, id: &str) {
         let Some(answer) = answer.filter(|answer| answer.status().is_success()) else {
@@ -188,6 +196,21 @@ impl Caller {
             *known.marked.entry(mark).or_default() += 1;
         }
     }
+}
+
+/// Without a key, and so without a repetition: whatever becomes of it, it is one call at most. Returns the id of a call
+/// that was accepted.
+pub(crate) async fn post_once(
+    http: &reqwest::Client,
+    stage: &Stage,
+    mut call: Value,
+    once: &str,
+) -> Option<String> {
+    call["metadata"] = json!({"once": once});
+    let url = format!("{}/api/v1/calls", stage.url());
+    let answer = http.post(url).json(&call).send().await.ok()?;
+    let body: Value = answer.error_for_status().ok()?.json().await.ok()?;
+    body["id"].as_str().map(str::to_owned)
 }
 
 impl CallRequest {

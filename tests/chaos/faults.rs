@@ -306,7 +306,7 @@ async fn backends(postgres: &Postgres) -> Result<Vec<Pid>, sqlx::Error> {
     Ok(pids.filter_map(|(pid,)| Pid::from_raw(pid)).collect())
 }
 
-async fn terminate_ours(postgres: &Postgres) -> Result<(), sqlx::Error> {
+pub(crate) async fn terminate_ours(postgres: &Postgres) -> Result<(), sqlx::Error> {
     let mut admin = postgres.direct().await?;
     let ours = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'pgdial%'";
     postgres::run(&mut admin, ours).await

@@ -8,6 +8,7 @@ mod moved;
 mod refused;
 mod reports;
 mod rules;
+mod serve;
 mod stopped;
 mod webhooks;
 
@@ -41,6 +42,8 @@ pub(crate) enum Scenario {
     Moved,
     /// Many workers and few slots.
     Claimers,
+    /// Workers that rest, and enqueue the requests of their own processes.
+    Serve,
     /// Connections to Postgres that carry nothing any more.
     Hung,
     /// Connections that lead to a standby for some seconds.
@@ -58,7 +61,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Stopped,
         Self::Forged,
         Self::Canceled,
@@ -68,6 +71,7 @@ impl Scenario {
         Self::Refused,
         Self::Moved,
         Self::Claimers,
+        Self::Serve,
         Self::Hung,
         Self::ReadOnly,
         Self::FailoverSync,
@@ -102,6 +106,7 @@ impl Scenario {
             Self::Early => reports::early().await,
             Self::Refused => refused::play().await,
             Self::Moved => moved::play().await,
+            Self::Serve => serve::play(seed).await,
             Self::Hung => hung::connections(seed).await,
             Self::ReadOnly => hung::standby(seed).await,
             Self::Claimers => claimers::play().await,

@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     /// Arguments of the fake providers.
     pub(crate) provider: Vec<String>,
     pub(crate) apis: usize,
+    /// The APIs dial as well: `pgdial serve` instead of `pgdial api`.
+    pub(crate) apis_dial: bool,
     pub(crate) workers: usize,
 }
 
@@ -57,6 +59,7 @@ impl Setup {
             campaign: CAMPAIGN,
             provider: words(&["--ring", "50ms..150ms", "--talk", "50ms..300ms"]),
             apis: 1,
+            apis_dial: false,
             workers: 2,
         }
     }

@@ -103,7 +103,8 @@ impl Stage {
             folder,
         };
         stage.migrate(setup).await;
-        stage.start_apis(api_addresses).await;
+        let subcommand = if setup.apis_dial { "serve" } else { "api" };
+        stage.start_apis(subcommand, api_addresses).await;
         stage
     }
 
@@ -158,12 +159,12 @@ impl Stage {
         }
     }
 
-    async fn start_apis(&mut self, addresses: Vec<SocketAddr>) {
+    async fn start_apis(&mut self, subcommand: &str, addresses: Vec<SocketAddr>) {
         for (at, address) in addresses.into_iter().enumerate() {
             let mut variables = self.variables.clone();
             variables.insert("PGDIAL_LISTEN".to_owned(), address.to_string());
             let name = format!("api-{}", at + 1);
-            let api = Keeper::start(self.path(), &name, &words(&["api"]), &variables);
+            let api = Keeper::start(self.path(), &name, &words(&[subcommand]), &variables);
             self.apis.push(api);
         }
         let url = format!("{}/readyz", self.url());

@@ -62,6 +62,7 @@ fn setup(speak: Speak, seed: u64) -> Setup {
             &seed,
         ]),
         apis: 2,
+        apis_dial: false,
         workers: 4,
     }
     .rules(&rules)

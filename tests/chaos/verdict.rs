@@ -16,6 +16,8 @@ pub(crate) struct Verdict {
     pub(crate) accepted: usize,
     pub(crate) canceled: usize,
     pub(crate) absent: Vec<String>,
+    /// Requests without a key that became several calls.
+    pub(crate) doubled: Vec<String>,
     pub(crate) open: Vec<String>,
     pub(crate) above_cap: usize,
     pub(crate) in_flight: BTreeMap<String, usize>,
@@ -46,13 +48,8 @@ impl Verdict {
             ..Self::default()
         };
         verdict.absent = missing(stage, &known.accepted, "select id::text from pgdial.calls").await;
-        verdict.open = stage
-            .text(OPEN)
-            .await
-            .split(';')
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned)
-            .collect();
+        verdict.open = lines(&stage.text(OPEN).await);
+        verdict.doubled = lines(&stage.text(DOUBLED).await);
         verdict.events_lost = missing(
             stage,
             &known.events,
@@ -104,6 +101,10 @@ impl Verdict {
             format!("P2: calls are not terminal at the end: {:?}", self.open),
         );
         say(
+            !self.doubled.is_empty(),
+            format!("P1: requested once, enqueued twice: {:?}", self.doubled),
+        );
+        say(
             lost > 0,
             format!(
                 "P2: {lost} webhooks answered 2xx are not kept: {:?}",
@@ -145,6 +146,13 @@ async fn missing(
     wanted.difference(&found).cloned().collect()
 }
 
+fn lines(text: &str) -> Vec<String> {
+    let lines = text.split(';').filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
+
+const DOUBLED: &str = "select string_agg(d.once, ';') from (
+    select metadata ->> 'once' as once from pgdial.calls where metadata ? 'once' group by 1 having count(*) > 1) d";
 const OPEN: &str = "select string_agg(o.line, ';') from (
     select concat_ws(' ', id, state, claim_no, last_error) line from pgdial.calls where ended_at is null limit 5) o";
 const ENDINGS: &str = "select string_agg(n || ' ' || what, ', ' order by n desc)
@@ -205,6 +213,7 @@ impl fmt::Display for Verdict {
                 self.open.len()
             ),
         )?;
+        row(f, "doubled", self.doubled.len().to_string())?;
         row(
             f,
             "above the cap",

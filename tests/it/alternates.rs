@@ -199,6 +199,61 @@ async fn an_invalid_number_leaves_the_others() {
 }
 
 #[tokio::test]
+async fn a_wrong_number_leaves_the_others_and_is_not_rung_again() {
+    let db = TestDb::new().await;
+    db.stop_clock().await;
+    let id = person(&db, &[1, 2, 3]).await;
+    let wrong = only(&db).await;
+    say(&db, &wrong, "wrong_number", None).await;
+    assert_eq!(
+        db.column(id, "concat_ws(' ', state, outcome, disposition)")
+            .await,
+        "waiting answered wrong_number"
+    );
+    // What else is reported of that conversation ends nothing.
+    let again = ended(Outcome::Answered);
+    db.event(&wrong, "again", again).await;
+    assert_eq!(db.state(id).await, "waiting");
+
+    assert_eq!(dial(&db, Outcome::NoAnswer).await, number(2));
+    let third = only(&db).await;
+    assert_eq!(third.phone.as_e164(), number(3));
+    say(&db, &third, "wrong_number", None).await;
+    // The second has just been rung.
+    assert!(wait(&db, id).await > 0);
+    db.forward("1 day").await;
+    let last = only(&db).await;
+    assert_eq!(last.phone.as_e164(), number(2));
+    say(&db, &last, "wrong_number", None).await;
+    assert_eq!(db.column(id, "state").await, "completed");
+}
+
+#[tokio::test]
+async fn whoever_answered_a_wrong_number_is_rung_again_with_force_only() {
+    let db = TestDb::new().await;
+    let id = person(&db, &[1, 2]).await;
+    say(&db, &only(&db).await, "wrong_number", None).await;
+    assert_eq!(dial(&db, Outcome::InvalidNumber).await, number(2));
+    assert_eq!(db.state(id).await, "failed");
+    let redrive = format!("select pgdial.redrive('{id}')");
+    assert_eq!(db.text(&redrive).await, "needs_force");
+}
+
+#[tokio::test]
+async fn a_wrong_number_ends_a_call_that_has_no_other_or_is_to_be_canceled() {
+    let db = TestDb::new().await;
+    let alone = person(&db, &[1]).await;
+    say(&db, &only(&db).await, "wrong_number", None).await;
+    assert_eq!(db.state(alone).await, "completed");
+
+    let unwanted = person(&db, &[2, 3]).await;
+    let call = only(&db).await;
+    db.calls.cancel(unwanted, "ann", None).await.unwrap();
+    say(&db, &call, "wrong_number", None).await;
+    assert_eq!(db.state(unwanted).await, "completed");
+}
+
+#[tokio::test]
 async fn doubt_rings_no_other_number() {
     let db = TestDb::new().await;
     db.stop_clock().await;

@@ -1,7 +1,7 @@
 //! `enqueue_and_claim`: what a worker that rests does with the requests of its own process. They are enqueued whatever
 //! becomes of the claim, and a lost reply rings nobody twice and loses nobody.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     processes::SHORT,
@@ -66,7 +66,15 @@ async fn each_request_has_its_own_verdict() {
 
 /// Asks for a call to this number; none if there was no answer.
 async fn ask_for(machine: &Machine, n: usize) -> Option<u16> {
-    let call = json!({ "to": number(n), "scriptId": "s", "idempotencyKey": n.to_string() });
+    let key = n.to_string();
+    send(
+        machine,
+        json!({ "to": number(n), "scriptId": "s", "idempotencyKey": key }),
+    )
+    .await
+}
+
+async fn send(machine: &Machine, call: Value) -> Option<u16> {
     let url = format!("http://{}/api/v1/calls", machine.api);
     let sent = reqwest::Client::new().post(url).json(&call).send().await;
     Some(sent.ok()?.status().as_u16())
@@ -120,6 +128,34 @@ async fn a_lost_reply_rings_nobody_twice_and_loses_nobody() {
     }
     let lost = "select count(*) from pgdial.call_events where kind = 'deferred'";
     assert_eq!(machine.db.number(lost).await, 1);
+    assert_eq!(machine.rings_begun(), asked);
+    machine.judge(30);
+}
+
+/// What `PgBouncer` and pgcat answer when they lose the server, be it after the commit. Without a key nobody would notice
+/// a repetition.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_a_pooler_makes_one_request_no_two_calls() {
+    let mut machine = Machine::new().await;
+    let wire = Wire::to(&machine.db).await;
+    machine.db.url.clone_from(&wire.url);
+    let _provider = machine
+        .start_provider(&["--ring", "0s", "--talk", "0s"])
+        .await;
+    let _serve = machine.start_serve().await;
+    let mut asked = 0;
+    for code in ["08P01", "58000"] {
+        wire.refuse("pgdial.enqueue_and_claim(", code);
+        while wire.to_lose() > 0 {
+            let call = json!({ "to": number(asked), "scriptId": "s" });
+            let status = send(&machine, call).await.unwrap();
+            assert_eq!(status, if wire.to_lose() == 0 { 503 } else { 201 });
+            asked += 1;
+            machine.until_all_over().await;
+        }
+    }
+    let calls = "select count(*) from pgdial.calls";
+    assert_eq!(machine.db.text(calls).await, asked.to_string());
     assert_eq!(machine.rings_begun(), asked);
     machine.judge(30);
 }

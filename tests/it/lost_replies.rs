@@ -1,6 +1,7 @@
 //! The database did as asked, but the connection broke before it could say so: everything is repeated until a reply
 //! arrives, nobody is rung twice, and nothing is lost (P1, P2).
 
+use futures_util::future::join_all;
 use pgdial::{
     db,
     domain::Outcome,
@@ -177,6 +178,27 @@ async fn what_callers_and_providers_repeat_is_the_same_once_more() {
     );
     assert_eq!(canceled, Canceled::AlreadyOver);
     assert_eq!(db.story(unwanted).await, "waiting canceled");
+}
+
+/// Nobody knows what became of a batch whose answer is the error of a pooler: none of it is tried again alone.
+#[tokio::test]
+async fn an_error_of_a_pooler_makes_one_request_no_two_calls() {
+    let db = TestDb::new().await;
+    let wire = Wire::to(&db).await;
+    let calls = over(&wire).await;
+    for code in ["08P01", "58000"] {
+        wire.refuse("pgdial.enqueue_many(", code);
+        let requests = (0..3).map(|n| json!({ "to": number(n), "scriptId": "s" }));
+        let asked = requests.map(|request| {
+            let calls = calls.clone();
+            async move { calls.enqueue_one("tester", &request).await }
+        });
+        for answer in join_all(asked).await {
+            assert!(answer.is_err(), "{code}: {answer:?}");
+        }
+    }
+    let enqueued = "select count(*) from pgdial.calls";
+    assert_eq!(db.number(enqueued).await, 6);
 }
 
 /// The whole program behind such a wire, judged by the provider's ledger.

@@ -1,6 +1,6 @@
 //! The wire between a program and Postgres, which can lose replies: a statement arrives and is executed, and the
-//! connection breaks before the reply comes back. Or it is deaf, like a pooler in transaction mode: LISTEN succeeds,
-//! but no notification ever arrives.
+//! connection breaks before the reply comes back, or a pooler's error comes instead. Or it is deaf, like a pooler in
+//! transaction mode: LISTEN succeeds, but no notification ever arrives.
 
 use std::{
     collections::HashMap,
@@ -18,8 +18,16 @@ use tokio::{
 
 use super::TestDb;
 
-/// How many more replies to lose, by a text that the statement contains.
-type Losses = Arc<Mutex<HashMap<&'static str, usize>>>;
+/// How many more replies to lose, and what comes instead, by a text that the statement contains.
+type Losses = Arc<Mutex<HashMap<&'static str, (usize, Instead)>>>;
+
+/// What comes instead of a reply, before the connection ends.
+#[derive(Debug, Clone, Copy)]
+enum Instead {
+    Nothing,
+    /// An error with this SQLSTATE.
+    Error(&'static str),
+}
 
 /// A TCP address that leads to a database; closed when dropped.
 pub(crate) struct Wire {
@@ -67,12 +75,21 @@ impl Wire {
 
     /// Loses the next replies to statements that contain this.
     pub(crate) fn lose(&self, replies: usize, to: &'static str) {
-        self.losses.lock().unwrap().insert(to, replies);
+        let losses = &mut self.losses.lock().unwrap();
+        losses.insert(to, (replies, Instead::Nothing));
+    }
+
+    /// The next statement that contains this is executed, but what comes back is the error of a pooler that has lost the
+    /// reply.
+    pub(crate) fn refuse(&self, to: &'static str, code: &'static str) {
+        let losses = &mut self.losses.lock().unwrap();
+        losses.insert(to, (1, Instead::Error(code)));
     }
 
     /// Replies still to be lost.
     pub(crate) fn to_lose(&self) -> usize {
-        self.losses.lock().unwrap().values().sum()
+        let losses = self.losses.lock().unwrap();
+        losses.values().map(|(left, _)| left).sum()
     }
 }
 
@@ -86,13 +103,13 @@ enum Hearing {
 async fn carry(client: TcpStream, server: UnixStream, losses: Losses, hearing: Hearing) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let (lose, is_lost) = watch::channel(false);
+    let (lose, instead) = watch::channel(None);
     // Whichever ends first ends the other, and so both connections.
     tokio::select! {
         _ended = carry_statements(from_client, to_server, losses, lose) => {}
         _ended = async {
             match hearing {
-                Hearing::Good => carry_replies(from_server, to_client, is_lost).await,
+                Hearing::Good => carry_replies(from_server, to_client, instead).await,
                 Hearing::None => carry_all_but_notifications(from_server, to_client).await,
             }
         } => {}
@@ -119,7 +136,7 @@ async fn carry_statements(
     mut from: tcp::OwnedReadHalf,
     mut to: unix::OwnedWriteHalf,
     losses: Losses,
-    lose: watch::Sender<bool>,
+    lose: watch::Sender<Option<Instead>>,
 ) -> std::io::Result<()> {
     // The first message has no type; later on a statement is parsed once under a name, and bound by that name
     // whenever it runs.
@@ -138,12 +155,12 @@ async fn carry_statements(
             (Some(b'B'), Some(_portal), Some(name)) => {
                 let text = statements.get(name).map_or("", String::as_str);
                 let mut losses = losses.lock().unwrap();
-                if let Some((_, left)) = losses
+                if let Some((_, (left, instead))) = losses
                     .iter_mut()
-                    .find(|(to, left)| **left > 0 && text.contains(**to))
+                    .find(|(to, (left, _))| *left > 0 && text.contains(**to))
                 {
                     *left -= 1;
-                    lose.send_replace(true);
+                    lose.send_replace(Some(*instead));
                 }
             }
             _ => {}
@@ -160,7 +177,7 @@ async fn carry_statements(
 async fn carry_replies(
     mut from: unix::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
-    is_lost: watch::Receiver<bool>,
+    instead: watch::Receiver<Option<Instead>>,
 ) -> std::io::Result<()> {
     /// Postgres is ready for the next statement outside a transaction: the last one is committed.
     const READY: &[u8] = &[b'Z', 0, 0, 0, 5, b'I'];
@@ -170,10 +187,18 @@ async fn carry_replies(
         if length == 0 {
             return Ok(());
         }
-        if !*is_lost.borrow() {
-            to.write_all(&piece[..length]).await?;
-        } else if piece[..length].ends_with(READY) {
-            return Ok(());
+        let instead = *instead.borrow();
+        match instead {
+            None => to.write_all(&piece[..length]).await?,
+            Some(_) if !piece[..length].ends_with(READY) => {}
+            Some(Instead::Nothing) => return Ok(()),
+            Some(Instead::Error(code)) => {
+                let fields = format!("SFATAL\0VFATAL\0C{code}\0Mserver conn crashed?\0\0");
+                to.write_u8(b'E').await?;
+                to.write_u32(4 + u32::try_from(fields.len()).unwrap())
+                    .await?;
+                return to.write_all(fields.as_bytes()).await;
+            }
         }
     }
 }
