@@ -62,8 +62,9 @@ create type pgdial.area_head as (area int, run_at timestamptz);
 -- A campaign without a due call in an open area. Kept in the session, and only a hint: sql/rules/areas.sql.
 create type pgdial.shut as (campaign text, until timestamptz);
 
--- Calls like these (an empty from_number: without one) were refused so often that others go first.
-create type pgdial.suspect as (campaign text, script_id text, from_number text);
+-- Calls like these (an empty from_number: without one) were refused, or failed, so often that others go first. kinds: of
+-- the responses that they got.
+create type pgdial.suspect as (campaign text, script_id text, from_number text, kinds text[]);
 
 -- A place in the queue of a campaign and priority, or of one of its areas: nothing up to it could be claimed, according to the walk
 -- that began at since and got here at seen_at. Kept in the session, and only a hint: sql/rules/skips.sql.

@@ -142,7 +142,14 @@ use self::{
     operations::{Operations, guarded, operations},
     ui::{Screens, screens},
 };
-use crate::{flow::Queue, provider::signature, trunks::Trunks};
+use crate::{
+    flow::{
+        Queue,
+        view::{Campaign, Trunk},
+    },
+    provider::signature,
+    trunks::Trunks,
+};
 
 /// HTTP settings of a process.
 #[derive(Debug, Clone)]
@@ -414,20 +421,20 @@ fn screens() -> Screens {
         POST Operate Everything "/ui/new-campaign" ui::campaigns::create,
         GET Read Campaign "/ui/campaigns/{name}" ui::campaigns::show,
         GET Read Campaign "/ui/campaigns/{name}/preview" ui::campaigns::preview,
-        GET Operate Campaign "/ui/campaigns/{name}/pause" ui::campaigns::ask_pause,
-        POST Operate Campaign "/ui/campaigns/{name}/pause" ui::campaigns::pause,
-        GET Operate Campaign "/ui/campaigns/{name}/resume" ui::campaigns::ask_resume,
-        POST Operate Campaign "/ui/campaigns/{name}/resume" ui::campaigns::resume,
-        GET Operate Campaign "/ui/campaigns/{name}/set" ui::campaigns::ask_set,
-        POST Operate Campaign "/ui/campaigns/{name}/set" ui::campaigns::set,
+        GET Operate Campaign "/ui/campaigns/{name}/pause" ui::groups::ask_pause::<Campaign>,
+        POST Operate Campaign "/ui/campaigns/{name}/pause" ui::groups::pause::<Campaign>,
+        GET Operate Campaign "/ui/campaigns/{name}/resume" ui::groups::ask_resume::<Campaign>,
+        POST Operate Campaign "/ui/campaigns/{name}/resume" ui::groups::resume::<Campaign>,
+        GET Operate Campaign "/ui/campaigns/{name}/set" ui::groups::ask_set::<Campaign>,
+        POST Operate Campaign "/ui/campaigns/{name}/set" ui::groups::set::<Campaign>,
         GET Read Everything "/ui/trunks" ui::trunks::list,
         GET Read Everything "/ui/trunks/{name}" ui::trunks::show,
-        GET Operate Everything "/ui/trunks/{name}/pause" ui::trunks::ask_pause,
-        POST Operate Everything "/ui/trunks/{name}/pause" ui::trunks::pause,
-        GET Operate Everything "/ui/trunks/{name}/resume" ui::trunks::ask_resume,
-        POST Operate Everything "/ui/trunks/{name}/resume" ui::trunks::resume,
-        GET Operate Everything "/ui/trunks/{name}/set" ui::trunks::ask_set,
-        POST Operate Everything "/ui/trunks/{name}/set" ui::trunks::set,
+        GET Operate Everything "/ui/trunks/{name}/pause" ui::groups::ask_pause::<Trunk>,
+        POST Operate Everything "/ui/trunks/{name}/pause" ui::groups::pause::<Trunk>,
+        GET Operate Everything "/ui/trunks/{name}/resume" ui::groups::ask_resume::<Trunk>,
+        POST Operate Everything "/ui/trunks/{name}/resume" ui::groups::resume::<Trunk>,
+        GET Operate Everything "/ui/trunks/{name}/set" ui::groups::ask_set::<Trunk>,
+        POST Operate Everything "/ui/trunks/{name}/set" ui::groups::set::<Trunk>,
         GET Read Named "/ui/calls" ui::calls::list,
         GET Operate Named "/ui/calls/cancel" ui::many::ask_cancel,
         POST Operate Named "/ui/calls/cancel" ui::many::cancel,
@@ -463,8 +470,18 @@ fn screens() -> Screens {
         GET Operate Everything "/ui/workers/{id}/drain" ui::workers::ask_drain,
         POST Operate Everything "/ui/workers/{id}/drain" ui::workers::drain,
         GET Read Everything "/ui/acts" ui::audit::acts,
-        GET Read Everything "/ui/endpoints" ui::audit::endpoints,
-        GET Admin Everything "/ui/keys" ui::audit::keys,
+        GET Read Everything "/ui/endpoints" ui::endpoints::list,
+        GET Operate Everything "/ui/endpoints/{name}/test" ui::endpoints::ask_test,
+        POST Operate Everything "/ui/endpoints/{name}/test" ui::endpoints::test,
+        GET Operate Everything "/ui/endpoints/{name}/pause" ui::endpoints::ask_pause,
+        POST Operate Everything "/ui/endpoints/{name}/pause" ui::endpoints::pause,
+        GET Operate Everything "/ui/endpoints/{name}/resume" ui::endpoints::ask_resume,
+        POST Operate Everything "/ui/endpoints/{name}/resume" ui::endpoints::resume,
+        GET Admin Everything "/ui/endpoints/{name}/delete" ui::endpoints::ask_delete,
+        POST Admin Everything "/ui/endpoints/{name}/delete" ui::endpoints::delete,
+        GET Admin Everything "/ui/keys" ui::keys::list,
+        GET Admin Everything "/ui/keys/{name}/revoke" ui::keys::ask_revoke,
+        POST Admin Everything "/ui/keys/{name}/revoke" ui::keys::revoke,
     ]
 }
 

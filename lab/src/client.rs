@@ -70,6 +70,15 @@ impl Client {
         }
     }
 
+    /// Gets; returns status and body.
+    pub async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), Error> {
+        let request = Request::get(path)
+            .header("host", &self.host)
+            .header("accept", "text/html")
+            .body(Full::default());
+        self.answer(request).await
+    }
+
     /// As [`Self::post`], with more headers.
     pub async fn post_with(
         &mut self,
@@ -77,8 +86,6 @@ impl Client {
         headers: &[(&'static str, String)],
         json: String,
     ) -> Result<(StatusCode, Bytes), Error> {
-        let failed =
-            |error: hyper::Error| Error::io("a request failed")(std::io::Error::other(error));
         let mut request = Request::post(path)
             .header("host", &self.host)
             .header("authorization", &self.authorization)
@@ -86,9 +93,18 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let request = request
-            .body(Full::new(Bytes::from(json)))
-            .map_err(|error| Error::Wrong(format!("a request cannot be made: {error}")))?;
+        self.answer(request.body(Full::new(Bytes::from(json))))
+            .await
+    }
+
+    async fn answer(
+        &mut self,
+        request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+    ) -> Result<(StatusCode, Bytes), Error> {
+        let failed =
+            |error: hyper::Error| Error::io("a request failed")(std::io::Error::other(error));
+        let request =
+            request.map_err(|error| Error::Wrong(format!("a request cannot be made: {error}")))?;
         // The connection may still be busy with the end of the last response.
         self.send.ready().await.map_err(failed)?;
         let answer = self.send.send_request(request).await.map_err(failed)?;

@@ -138,6 +138,6 @@ fn resident(pid: u32) -> Option<f64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 here")]
-fn number(count: u64) -> f64 {
+pub(super) fn number(count: u64) -> f64 {
     count as f64
 }

@@ -68,6 +68,9 @@ mod scheduled;
 
 mod idle;
 
+// Open pages of the browser.
+mod pages;
+
 // Claims beside many calls that cannot be dialled.
 mod claims;
 
@@ -316,6 +319,16 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "serve, api and work with nothing to do: statements, CPU and memory of a minute",
         fresh: Fresh::EachRepeat,
         parts: &[|bed, options| Box::pin(idle::idle(bed, options))],
+    },
+    Scenario {
+        name: "open-page",
+        about: "the page open in a browser: statements and bytes, and a drain beside ten of them",
+        fresh: Fresh::EachRepeat,
+        parts: &[
+            |bed, options| Box::pin(pages::one(bed, options)),
+            |bed, options| Box::pin(pages::drain_alone(bed, options)),
+            |bed, options| Box::pin(pages::drain_watched(bed, options)),
+        ],
     },
     Scenario {
         name: "twins",

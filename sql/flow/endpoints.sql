@@ -101,7 +101,8 @@ begin
 end $$;
 
 -- test_endpoint: a delivery of kind `test`, which is about no call. Returns its id; null: there is no such endpoint.
-create or replace function pgdial.test_endpoint(p_name text, p_by text default session_user) returns text
+create or replace function pgdial.test_endpoint(p_name text, p_why text default null, p_by text default session_user)
+returns text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -109,6 +110,7 @@ declare
     v_endpoint pgdial.endpoints;
     v_delivery pgdial.deliveries;
 begin
+    perform pgdial.refuse(pgdial.why_faults(p_why));
     select e.* into v_endpoint from pgdial.endpoints e where e.name = p_name;
     if v_endpoint.paused then
         raise exception 'endpoint % is paused: resume it first', p_name using errcode = 'invalid_parameter_value';
@@ -120,7 +122,7 @@ begin
     values (v_endpoint.id, pg_current_xact_id(), nextval('pgdial.call_events_seq'), pgdial.now(), 'test', 'pending', pgdial.now())
     returning * into v_delivery;
     update pgdial.endpoint_progress p set unfinished = p.unfinished + 1 where p.endpoint = v_endpoint.id;
-    perform pgdial.note_act('test', 'endpoint', p_name, p_by, null);
+    perform pgdial.note_act('test', 'endpoint', p_name, p_by, p_why);
     return pgdial.delivery_id(v_delivery);
 end $$;
 

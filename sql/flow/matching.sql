@@ -6,7 +6,7 @@
 -- p_dry_run: only count, up to 100,000 calls, and report the verdicts they would get as things stand.
 -- p_force (redrive): also completed calls, which do not match without it.
 -- p_as (resolve): the outcome for all of them; matches calls in doubt unless the filter names other states in
--- flight.
+-- flight, or failed: of these only calls that were given up as unknown.
 -- Returns {dryRun, matched, verdicts: {verdict: count}, cursor}; the verdicts are those of cancel_many,
 -- redrive_many and resolve_many. cursor null: that was all. A batch that changed something writes one act, and
 -- one event per call.
@@ -102,8 +102,12 @@ declare
 begin
     perform pgdial.check_batch(p_why, p_limit);
     perform pgdial.check_resolution(p_as, p_why);
-    v_filter.states := coalesce(v_filter.states, array['unresolved']);
-    select * into v_found from pgdial.batch_of(v_filter, 'flying', p_cursor, p_limit, p_dry_run);
+    v_filter.states := coalesce(v_filter.states, case when 'unknown' = any (v_filter.outcomes) then array['failed'] else array['unresolved'] end);
+    if v_filter.states = '{failed}' then
+        v_filter.outcomes := '{unknown}';
+    end if;
+    select * into v_found from pgdial.batch_of(v_filter, case when 'failed' = any (v_filter.states) then 'any' else 'flying' end,
+                                               p_cursor, p_limit, p_dry_run);
     if p_dry_run then
         select jsonb_object_agg(v.verdict, v.n) into v_verdicts
         from (select pgdial.resolve_verdict(c, p_as, v_now) as verdict, count(*) as n

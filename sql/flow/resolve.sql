@@ -62,6 +62,10 @@ set plan_cache_mode = force_custom_plan
 as $$
 begin
     perform pgdial.note(p_call, 'resolved', p_now, p_detail || jsonb_build_object('as', p_as));
+    -- Of what is unknown, not placed or refused, the doubt remains what it was: the provider's failure.
+    if p_as not in ('not_placed', 'unknown', 'provider_fault', 'blocked', 'invalid_number') then
+        perform pgdial.explained(p_call);
+    end if;
     if p_call.state::text = 'failed' then
         perform pgdial.resolve_given_up(p_call, p_as, p_detail, p_now);
     elsif p_as = 'not_placed' then
@@ -69,6 +73,9 @@ begin
     else
         perform pgdial.end_attempt(p_call, p_as::pgdial.outcome, p_detail, null, p_now);
     end if;
+    -- What a person says of a dial is in its events. The error stays what was heard of it: failures are grouped by that.
+    update pgdial.calls c set last_error = p_call.last_error
+    where c.id = p_call.id and c.last_error = p_detail ->> 'why';
 end $$;
 
 -- resolve_given_up: its attempt ended long ago, so the outcome is recorded and nothing is retried: use redrive

@@ -20,6 +20,7 @@ with n as materialized (
 select jsonb_build_object(
     'now', n.now,
     'inFlight', (select count(*) from flying),
+    'inDoubt', (select count(*) from flying f where f.state = 'unresolved'),
     'counted', (select k.most from counted k),
     'live', (select coalesce(jsonb_agg(jsonb_build_object(
                 'id', f.id, 'to', f.phone, 'campaign', f.campaign, 'trunk', f.trunk, 'state', f.state,

@@ -17,8 +17,11 @@ select jsonb_build_object(
                  then jsonb_build_object('from', g.ramp_from, 'step', g.ramp_step, 'every', pgdial.iso_8601(g.ramp_every)) end,
     'callingHours', g.calling_hours, 'zoneBasis', g.zone_basis, 'contactLimits', coalesce(to_jsonb(g.contact_limits), '[]'), 'topic', g.topic,
     'dispositionRules', g.disposition_rules, 'optOutScope', g.opt_out_scope, 'requireConsent', g.require_consent,
-    'inFlight', l.in_flight, 'room', l.room, 'reason', l.reason) as campaign
+    'inFlight', l.in_flight, 'room', l.room, 'reasons', coalesce(w.reasons, '[]')) as campaign
 from pgdial.campaigns g
      left join pgdial.lanes(null, (select pgdial.now())) l on l.campaign = g.name
+     left join (select w.name, jsonb_agg(jsonb_build_object(
+                           'reason', w.reason, 'message', w.message, 'object', w.object, 'until', w.until) order by w.ord) as reasons
+                from pgdial.why_groups('campaign', $1) w group by w.name) w on w.name = g.name
 where $1::text is null or g.name = $1
 order by g.name

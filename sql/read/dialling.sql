@@ -1,7 +1,7 @@
 -- Whether anything is dialled now, and what keeps it: for each of ten campaigns with due calls, those that are due for
--- longest, what pgdial.why says of its first due call; pauses, doubts and breakers; and how many workers claim. As one
--- JSON object.
--- Cost: ten times that of pgdial.why; and what is in flight.
+-- longest, what pgdial.why says of its first due call; what keeps each trunk and campaign; doubts; and how many workers
+-- claim. As one JSON object.
+-- Cost: ten times that of pgdial.why, and that of pgdial.why_groups.
 with n as materialized (
     select pgdial.now() as now
 ), head as materialized (
@@ -29,17 +29,11 @@ select jsonb_build_object(
                                   'reason', w.reason, 'message', w.message, 'object', w.object, 'until', w.until) order by w.ord), '[]')
                               from pgdial.why(f.id) w)) order by f.run_at, f.campaign), '[]')
               from first f),
-    'pauses', (select coalesce(jsonb_agg(jsonb_build_object(
-                   'kind', p.kind, 'name', p.name, 'by', p.paused_by, 'at', p.paused_at, 'why', p.paused_why)
-                   order by p.kind desc, p.name), '[]')
-               from (select 'trunk' as kind, t.name, t.paused_by, t.paused_at, t.paused_why from pgdial.trunks t where t.paused
-                     union all
-                     select 'campaign', g.name, g.paused_by, g.paused_at, g.paused_why from pgdial.campaigns g where g.paused
-                     order by 1 desc, 2 limit 50) p),
-    'breakers', (select coalesce(jsonb_agg(jsonb_build_object(
-                     'trunk', b.trunk, 'openedAt', b.opened_at, 'notBefore', b.not_before, 'fault', b.last_fault)
-                     order by b.trunk), '[]')
-                 from (select b.* from pgdial.trunk_breaker b where b.opened_at is not null order by b.trunk limit 50) b),
+    'groups', (select coalesce(jsonb_agg(jsonb_build_object('kind', g.kind, 'name', g.name, 'reasons', g.reasons)
+                                         order by g.kind desc, g.name), '[]')
+               from (select w.kind, w.name, jsonb_agg(jsonb_build_object(
+                                'reason', w.reason, 'message', w.message, 'object', w.object, 'until', w.until) order by w.ord) as reasons
+                     from pgdial.why_groups() w group by w.kind, w.name) g),
     'doubts', (select coalesce(jsonb_agg(jsonb_build_object(
                    'trunk', d.trunk, 'slots', d.slots, 'inDoubt', d.in_doubt, 'advice', d.advice) order by d.trunk), '[]')
                from pgdial.doubts() d)) as dialling

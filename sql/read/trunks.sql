@@ -10,7 +10,11 @@ select jsonb_build_object(
                 from pgdial.trunk_adapter a where a.trunk = t.name),
     'breakerOpenedAt', (select b.opened_at from pgdial.trunk_breaker b where b.trunk = t.name),
     'inFlight', (select count(*) from pgdial.calls c
-                 where c.trunk = t.name and c.state in ('dialing', 'unresolved', 'in_call'))) as trunk
+                 where c.trunk = t.name and c.state in ('dialing', 'unresolved', 'in_call')),
+    'reasons', coalesce(w.reasons, '[]')) as trunk
 from pgdial.trunks t cross join lateral pgdial.trunk_terms(t.name) e
+     left join (select w.name, jsonb_agg(jsonb_build_object(
+                           'reason', w.reason, 'message', w.message, 'object', w.object, 'until', w.until) order by w.ord) as reasons
+                from pgdial.why_groups('trunk', $1) w group by w.name) w on w.name = t.name
 where $1::text is null or t.name = $1
 order by t.name

@@ -179,7 +179,7 @@ begin
                           where r.script_id = d.script_id and r.from_number = coalesce(d.from_number, '')));
 end $$;
 
--- guard_campaign: pauses the campaign when its latest `guard` dials were refused in a row for one reason, or
+-- guard_campaign: pauses the campaign when its latest `guard` dials were refused or failed in a row for one reason, or
 -- more than `guard` of the latest 2 * `guard` within two minutes; also when three numbers in a row are
 -- forbidden while its trunk accepts others. Faults are evidence about the campaign only if the provider
 -- accepted other calls after half of them, or an outage would pause every campaign; lack of capacity is never
@@ -237,10 +237,31 @@ begin
                else c.n > v_guard end
     order by c.n desc limit 1;
     if found then
-        perform pgdial.pause_campaign_for(p_campaign, format('%s%s of its latest %s dials were refused: %s%s',
-            pgdial.refused_thing(v_cause.concerns, v_cause.script_id, v_cause.caller_id), v_cause.n, v_cause.of, v_cause.reason,
+        perform pgdial.pause_campaign_for(p_campaign, format('%s%s of its latest %s dials %s: %s%s',
+            pgdial.refused_thing(v_cause.concerns, v_cause.script_id, v_cause.caller_id), v_cause.n, v_cause.of,
+            pgdial.turned_down(array[v_cause.kind]), v_cause.reason,
             case when v_cause.concerns is distinct from 'script' then ' (script ' || v_cause.script_id || ')' end), v_cause.calls, p_now);
     end if;
+end $$;
+
+-- turned_down: what dials with responses of these kinds came to, in words. A fault refuses nobody: the provider failed,
+-- or gave no response, and whether the dial was placed may not be known.
+create or replace function pgdial.turned_down(p_kinds text[]) returns text
+language sql immutable
+as $$
+    select case when p_kinds <@ '{fault}' then 'failed' when 'fault' = any (p_kinds) then 'failed or were refused'
+                else 'were refused' end
+$$;
+
+-- explained: a person says that this dial was placed: the fault that left it in doubt is evidence of nothing.
+create or replace function pgdial.explained(p_call pgdial.calls) returns void
+language plpgsql volatile
+as $$
+begin
+    delete from pgdial.answers a
+    where a.seq in (select s.seq from pgdial.answers s
+                    where s.campaign = p_call.campaign and s.call_id = p_call.id and s.kind = 'fault'
+                    for update skip locked);
 end $$;
 
 -- refused_thing: what all of several refusals are about, at the beginning of a pause's words; '' if they do not say, or
@@ -276,14 +297,14 @@ as $$
            || regexp_replace(lower(substr(p_reason, 9)), '[0-9a-z_-]*[0-9*][0-9a-z_*-]*', '#', 'g')
 $$;
 
--- suspects: calls like these were refused over three numbers in a row, with none accepted: a claim takes others
--- first, and these one at a time.
+-- suspects: calls like these were refused or failed over three numbers in a row, with none accepted: a claim takes
+-- others first, and these one at a time.
 create or replace function pgdial.suspects(p_now timestamptz) returns pgdial.suspect[]
 language plpgsql stable
 as $$
 begin
     return array(
-        select row(a.campaign, a.script_id, a.from_number)::pgdial.suspect
+        select row(a.campaign, a.script_id, a.from_number, array_agg(distinct a.kind))::pgdial.suspect
         from pgdial.answers a
              join pgdial.campaigns g on g.name = a.campaign
              left join (select o.campaign, o.script_id, o.from_number, max(o.seq) as seq

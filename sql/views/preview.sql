@@ -1,6 +1,7 @@
 -- preview_campaign: what would be dialled of the calls that wait in this campaign, and how long it would take. Each
 -- waiting call is counted once: suppressed, expired, capped (a contact limit), later (not due yet), closed by reason
--- (its calling hours), or now. It reads only.
+-- (its calling hours), or now. reasons: what keeps all of them, such as a pause, unless it passes before by itself. It
+-- reads only.
 -- p_at: null = when the campaign starts, or now. Null if there is no such campaign.
 --   select jsonb_pretty(pgdial.preview_campaign('default'));
 -- Cost: one walk of the campaign's waiting calls; hours are judged once for each area, limits only for numbers that
@@ -79,6 +80,12 @@ begin
                   where c.state = 'waiting' and c.campaign = p_name) d
             where d.first <> d.id),
         'areas', v_areas,
+        -- Hours are counted call by call, above.
+        'reasons', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'reason', w.reason, 'message', w.message, 'object', w.object, 'until', w.until) order by w.ord), '[]')
+                    from pgdial.why_groups('campaign', p_name) w
+                    where coalesce(w.until > v_at, true)
+                      and w.reason not in ('outside_hours', 'holiday', 'zone_unknown', 'calendar_ended')),
         'estimate', pgdial.estimate_of(v_campaign, (v_counts ->> 'waiting')::bigint - (v_counts ->> 'suppressed')::bigint
                                                    - (v_counts ->> 'noConsent')::bigint - (v_counts ->> 'expired')::bigint));
 end $$;

@@ -107,11 +107,13 @@ begin
     select 32, 'locked', format('%s holds its row: the claim passes over it until that transaction ends', h.who), h.who, null
     from pgdial.row_holder(p_call.id) h (who) where h.who is not null
     union all
-    select 47, 'suspect', format('calls with script %s%s were refused by several numbers in a row, and none was accepted: others go first, and of these one at a time',
-           p_call.script_id, coalesce(' from ' || pgdial.masked(p_call.from_number), '')), p_call.script_id, null
-    where (p_call.campaign, p_call.script_id, coalesce(p_call.from_number, ''))
-          in (select s.campaign, s.script_id, s.from_number from unnest(pgdial.suspects(p_now)) s)
-       or p_call.id = any (pgdial.tried(p_now))
+    select 47, 'suspect', coalesce(format('calls with script %s%s %s for several numbers in a row, and none was accepted: others go first, and of these one at a time',
+           p_call.script_id, coalesce(' from ' || pgdial.masked(p_call.from_number), ''), s.came_to),
+           'its own dial failed, as did those before: others probe the provider first'), p_call.script_id, null
+    from (select max(pgdial.turned_down(s.kinds)) as came_to from unnest(pgdial.suspects(p_now)) s
+          where (s.campaign, s.script_id, s.from_number)
+                = (p_call.campaign, p_call.script_id, coalesce(p_call.from_number, ''))) s
+    where s.came_to is not null or p_call.id = any (pgdial.tried(p_now))
     union all
     select 50, 'number_taken', t.message, t.object, t.until from pgdial.number_taken(p_call, p_now) t
     union all
@@ -290,12 +292,10 @@ begin
                     pgdial.in_utc(v_breaker.not_before))
                when 'trunk_full' then format('%s of %s slots of trunk %s are in use', o.n, v_trunk.slots, v_trunk.name)
                     || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
-                    || coalesce((select format('; %s of them by dials in doubt: %s', d.in_doubt, d.advice)
-                                 from pgdial.doubts(v_trunk.name) d), '')
                when 'campaign_full' then format('campaign %s has %s calls in flight, its cap is %s', v_campaign.name, o.n, pgdial.present_cap(v_campaign, p_now))
                     || coalesce(' now, ramping up: the next step is at ' || pgdial.in_utc(pgdial.next_step(v_campaign, p_now)), '')
                     || pgdial.oldest_live(o.id, o.claimed_at, o.deadline_at)
-               when 'on_trial' then format('campaign %s has had no call accepted recently, or several refused since, so only a few are dialled at once: their results decide',
+               when 'on_trial' then format('campaign %s has had no call accepted recently, or several refused or failed since, so only a few are dialled at once: their results decide',
                     v_campaign.name)
                else format('trunk %s places %s calls a second: the next at %s', v_trunk.name, trim_scale(v_trunk.calls_per_second),
                     pgdial.in_utc((pgdial.pace(v_trunk, p_now)).opens_at)) end,
@@ -318,7 +318,22 @@ begin
              from pgdial.calls c
              where c.state in ('dialing', 'unresolved', 'in_call')
                and case r.reason when 'trunk_full' then c.trunk = v_trunk.name else c.campaign = v_campaign.name end
-         ) o on r.reason in ('trunk_full', 'campaign_full');
+         ) o on r.reason in ('trunk_full', 'campaign_full')
+    union all
+    select d.* from pgdial.why_doubts(p_lane.trunk) d where 'trunk_full' = any (p_lane.reasons);
+end $$;
+
+-- why_doubts: the calls in doubt that hold more than a third of a trunk's slots, and what would avoid that.
+create or replace function pgdial.why_doubts(p_trunk text)
+returns table (ord int, reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select 59, 'in_doubt', format('calls in doubt hold %s of %s slots of trunk %s: %s', d.in_doubt, d.slots, d.trunk, d.advice),
+           d.trunk, null::timestamptz
+    from pgdial.doubts(p_trunk) d;
 end $$;
 
 -- spent_caller_ids: why a pool has no number left on a trunk, and what ends that.
@@ -667,7 +682,7 @@ begin
            ', by ' || coalesce(v_detail ->> 'by', case when p_call.state = 'canceled' then p_call.cancel_requested_by end),
            coalesce(': ' || case when p_call.state = 'expired' and v_detail ->> 'why' is null
                then 'its expiresAt, ' || pgdial.in_utc(p_call.expires_at) || ', had passed'
-               else pgdial.masked(coalesce(p_call.last_error, v_detail ->> 'why', p_call.cancel_requested_why)) end, '')),
+               else pgdial.masked(coalesce(v_detail ->> 'why', p_call.last_error, p_call.cancel_requested_why)) end, '')),
            coalesce(p_call.provider_call_id, p_call.id::text), null::timestamptz
     union all
     select 2, 'held', format('nobody knows how its last dial ended: its number stays taken until %s'
@@ -712,7 +727,7 @@ as $$
         'scheduled', 'retry_due', 'contact_limit', 'cooldown', 'held_back', 'unclaimable', 'locked',
         'zone_unknown', 'calendar_ended', 'holiday', 'outside_hours',
         'no_worker', 'gate_held', 'breaker', 'provider_full', 'suspect', 'number_taken', 'twin',
-        'trunk_full', 'campaign_full', 'on_trial', 'pacing', 'no_permit', 'in_line', 'in_turn', 'next',
+        'in_doubt', 'trunk_full', 'campaign_full', 'on_trial', 'pacing', 'no_permit', 'in_line', 'in_turn', 'next',
         'dialing', 'unresolved', 'in_call', 'cancel_requested', 'other_account',
         'completed', 'failed', 'canceled', 'held']
 $$;

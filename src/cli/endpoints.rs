@@ -97,6 +97,9 @@ pub enum EndpointsCommand {
     Test {
         /// Name of the endpoint.
         name: String,
+        /// Reason, kept in the audit log.
+        #[arg(long, value_name = "TEXT")]
+        why: Option<Why>,
     },
     /// Deliver one event once more, or all of a span of time.
     Resend(ResendArgs),
@@ -240,7 +243,9 @@ pub async fn run(
             let secret = rotated.await.map_err(refused)?;
             print_secret(&secret.ok_or_else(|| no_such(name))?, out)?;
         }
-        EndpointsCommand::Test { name } => return test(name, calls, by, out).await,
+        EndpointsCommand::Test { name, why } => {
+            return test(name, calls, (by, why.as_deref()), out).await;
+        }
         EndpointsCommand::Resend(args) => return resend(args, calls, by, out).await,
         EndpointsCommand::Deliveries {
             name,
@@ -349,8 +354,13 @@ async fn show(name: &str, calls: &Queue, out: &mut Out) -> Result<(), Failure> {
 /// How long `test` waits: a worker looks, sends, and records.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-async fn test(name: &str, calls: &Queue, by: &str, out: &mut Out) -> Result<Exit, Failure> {
-    let id = calls.test_endpoint(name, by).await.map_err(refused)?;
+async fn test(
+    name: &str,
+    calls: &Queue,
+    (by, why): (&str, Option<&str>),
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let id = calls.test_endpoint(name, by, why).await.map_err(refused)?;
     let id = id.ok_or_else(|| no_such(name))?;
     let since = Stopwatch::start();
     while since.elapsed() < PATIENCE {

@@ -16,7 +16,9 @@ use crate::{
         Error, Queue,
         archive::{Removal, Removed},
         groups::{ChangeError, GroupKind},
+        read::Reason,
     },
+    shown::plain,
 };
 
 mod campaign;
@@ -139,6 +141,18 @@ pub(super) fn only_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> 
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)));
     given.collect()
+}
+
+/// What keeps a campaign or trunk, every reason.
+pub(super) fn in_words(reasons: &[Reason]) -> String {
+    let words = reasons.iter().map(|one| plain(&one.message));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// The same, in the codes alone.
+pub(super) fn in_codes(reasons: &[Reason]) -> String {
+    let codes: Vec<&str> = reasons.iter().map(|one| one.reason.as_str()).collect();
+    codes.join(", ")
 }
 
 /// `no`, or who paused it, when and why.

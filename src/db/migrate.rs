@@ -156,6 +156,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "views/overview",
     "views/doubts",
     "views/why",
+    "views/why_groups",
     "views/preview",
     "views/evidence",
     "views/events_after",

@@ -15,6 +15,8 @@ pub struct Board {
     pub now: DateTime<Utc>,
     /// Number of calls in flight.
     pub in_flight: i64,
+    /// How many of them are in doubt.
+    pub in_doubt: i64,
     /// Up to how many waiting calls of a campaign were counted: 10,000, or fewer where there are many campaigns.
     pub counted: i64,
     /// The oldest calls in flight, at most 200.

@@ -96,9 +96,15 @@ impl Queue {
     }
 
     /// Sends a test; returns the delivery's id, or none if there is no such endpoint.
-    pub async fn test_endpoint(&self, name: &str, by: &str) -> Result<Option<String>, ChangeError> {
-        let answer = sqlx::query_as("select pgdial.test_endpoint($1, $2)")
+    pub async fn test_endpoint(
+        &self,
+        name: &str,
+        by: &str,
+        why: Option<&str>,
+    ) -> Result<Option<String>, ChangeError> {
+        let answer = sqlx::query_as("select pgdial.test_endpoint($1, $2, $3)")
             .bind(name)
+            .bind(why)
             .bind(by)
             .fetch_one(&self.pool)
             .await;

@@ -12,7 +12,8 @@ use super::{
 };
 
 /// A campaign or a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum GroupKind {
     /// A named group of calls on a trunk, with its own cap and policies.
     Campaign,

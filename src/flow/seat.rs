@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::types::Json;
 
-use super::{Error, Queue, read::Reason, view::Estimate};
+use super::{Error, Queue, groups::GroupKind, read::Reason, view::Estimate};
 use crate::domain::CallId;
 
 /// Whether anything is dialled, and what keeps it.
@@ -23,10 +23,8 @@ pub struct Dialling {
     pub next_due_at: Option<DateTime<Utc>>,
     /// Of at most ten campaigns with due calls, the first due call.
     pub first: Vec<FirstDue>,
-    /// Paused trunks and campaigns, at most 50.
-    pub pauses: Vec<Pause>,
-    /// Trunks whose provider fails, at most 50.
-    pub breakers: Vec<Breaker>,
+    /// Trunks and campaigns that something keeps from dialling, or from dialling more.
+    pub groups: Vec<KeptGroup>,
     /// Trunks on which dials in doubt hold many slots.
     pub doubts: Vec<Doubts>,
 }
@@ -45,33 +43,26 @@ pub struct FirstDue {
     pub reasons: Vec<Reason>,
 }
 
-/// A pause.
+/// A trunk or a campaign, and what keeps it.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Pause {
-    /// `trunk` or `campaign`.
-    pub kind: String,
+pub struct KeptGroup {
+    /// Which of the two it is.
+    pub kind: GroupKind,
     /// Its name.
     pub name: String,
-    /// Who paused it.
-    pub by: Option<String>,
-    /// Since when.
-    pub at: Option<DateTime<Utc>>,
-    /// The reason.
-    pub why: Option<String>,
+    /// Every reason, in the order in which they must change.
+    pub reasons: Vec<Reason>,
 }
 
-/// An open circuit breaker.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Breaker {
-    /// Name of the trunk.
-    pub trunk: String,
-    /// Since when its provider fails.
-    pub opened_at: DateTime<Utc>,
-    /// When one call probes it.
-    pub not_before: Option<DateTime<Utc>>,
-    /// What the provider said last.
-    pub fault: Option<String>,
+impl Dialling {
+    /// Every reason that keeps this trunk or campaign from dialling, or from dialling more.
+    #[must_use]
+    pub fn reasons(&self, kind: GroupKind, name: &str) -> &[Reason] {
+        let mut groups = self.groups.iter();
+        groups
+            .find(|group| group.kind == kind && group.name == name)
+            .map_or(&[], |group| &group.reasons)
+    }
 }
 
 /// Dials in doubt that hold more than a third of a trunk's slots.

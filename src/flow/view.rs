@@ -51,7 +51,7 @@ pub use key::{Key, KeyState};
 pub use preview::{Estimate, Preview, PreviewedArea};
 pub use stats::{CampaignStats, Stats, TrunkStats};
 pub use webhook::WebhookEvent;
-pub use words::{EventKind, WhyReason};
+pub use words::{EventKind, EventKinds, WhyReason};
 
 /// A worker process.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -16,6 +16,7 @@ use super::{
     App,
     auth::Owner,
     body::{Fields, Object, OptionalObject},
+    groups::take,
     path::Id,
     problem::{Code, Problem},
     schema::{
@@ -204,12 +205,13 @@ pub(super) async fn amend_call(
     Extension(owner): Extension<Owner>,
     Id(id): Id,
     IfMatch(versions): IfMatch,
-    Fields(changes, _): Fields<AmendRequest>,
+    Fields(mut changes, _): Fields<AmendRequest>,
 ) -> Result<Tagged<Value>, Problem> {
-    let by = owner.by();
+    let why = take(&mut changes, "why");
+    let (by, why) = (owner.by(), why.as_deref());
     let amended = app
         .calls
-        .amend_if(id, &by, None, &changes, versions.as_deref());
+        .amend_if(id, &by, why, &changes, versions.as_deref());
     match amended.await? {
         Amended::Amended => {
             let call = async { Ok(after(&app, id).await) };

@@ -79,7 +79,7 @@ async fn shown(app: &App, name: &str) -> Result<Endpoint, Problem> {
     endpoints.into_iter().next().ok_or_else(no_such)
 }
 
-fn no_such() -> Problem {
+pub(super) fn no_such() -> Problem {
     Problem::new(
         Code::NoSuchEndpoint,
         "no endpoint has this name: GET /api/v1/endpoints shows those there are",
@@ -269,8 +269,10 @@ pub(super) async fn test_endpoint(
     State(app): State<App>,
     Extension(owner): Extension<Owner>,
     Name(name, _): Name<Endpoint>,
+    OptionalObject(OptionalReasonRequest { why }): OptionalObject<OptionalReasonRequest>,
 ) -> Result<Response, Problem> {
-    let id = app.calls.test_endpoint(&name, &owner.by()).await?;
+    let (by, why) = (owner.by(), why.as_deref());
+    let id = app.calls.test_endpoint(&name, &by, why).await?;
     let id = id.ok_or_else(no_such)?;
     Ok((StatusCode::ACCEPTED, Json(TestedEndpoint { id })).into_response())
 }

@@ -31,7 +31,10 @@ use super::{
 };
 use crate::{
     domain::CallId,
-    flow::events::{Event, EventError, EventFilter, Since, Subscription},
+    flow::{
+        events::{Event, EventError, EventFilter, Since, Subscription},
+        view::EventKinds,
+    },
 };
 
 /// Looks between two heartbeats, at most; one is also sent when events begin to be withheld.
@@ -45,15 +48,15 @@ const CHUNK: usize = 64 * 1024;
 /// How soon a client reconnects after it lost its stream.
 const RETRY: &str = "retry: 1000\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const KINDS: usize = 50;
 
 /// Filters and position of a stream or a page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
     /// Only events of these kinds, separated by commas: `completed,failed`.
-    #[param(pattern = r"^[^\u0000]*$")]
-    kind: Option<String>,
+    #[serde(default)]
+    #[param(inline)]
+    kind: EventKinds,
     /// Only events of this campaign.
     #[param(pattern = r"^[^\u0000]*$")]
     campaign: Option<String>,
@@ -171,15 +174,6 @@ async fn page(
 
 fn read(query: EventQuery, headers: &HeaderMap) -> Result<(EventFilter, Since), Problem> {
     let refusal = |words: &str| Problem::new(Code::InvalidQuery, words.to_owned());
-    let kinds = query.kind.unwrap_or_default();
-    let kinds = kinds
-        .split(',')
-        .map(str::trim)
-        .filter(|kind| !kind.is_empty());
-    let kinds: Vec<String> = kinds.map(str::to_owned).collect();
-    if kinds.len() > KINDS {
-        return Err(refusal("\"kind\" names 50 kinds at most"));
-    }
     let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str());
     let last = last
         .transpose()
@@ -198,7 +192,7 @@ fn read(query: EventQuery, headers: &HeaderMap) -> Result<(EventFilter, Since), 
         Some(text) => Since::Cursor(text.to_owned().into()),
     };
     let filter = EventFilter {
-        kinds,
+        kinds: query.kind.into(),
         campaign: query.campaign,
         trunk: query.trunk,
         call: query.call,

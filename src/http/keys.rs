@@ -129,7 +129,7 @@ pub(super) async fn revoke_key(
     }
 }
 
-fn no_such_key() -> Problem {
+pub(super) fn no_such_key() -> Problem {
     Problem::new(
         Code::NoSuchKey,
         "no key of this name is in use: GET /api/v1/keys shows those there are",

@@ -72,8 +72,8 @@ pub(super) async fn redrive_calls(
 
 /// Say what came of the dials in doubt a filter selects.
 ///
-/// One batch of calls that are `unresolved`, unless the filter names other states in flight; see
-/// `/calls/{id}/resolve`. If the response has a `cursor` there may be more: repeat the request with it.
+/// One batch of calls that are `unresolved`, unless the filter names other states in flight, or `failed`: of these only
+/// calls whose outcome is `unknown`. See `/calls/{id}/resolve`. If the response has a `cursor` there may be more: repeat the request with it.
 #[utoipa::path(
     post, path = "/api/v1/calls/resolve", tag = "calls",
     request_body(content = BatchRequest, example = json!({"filter": {"campaign": "default"}, "as": "not_placed", "why": "the provider was down"})),

@@ -120,6 +120,9 @@ pub struct AmendRequest {
     pub consent_ref: Option<String>,
     /// When the consent ends (RFC 3339); null means never.
     pub consent_expires_at: Option<DateTime<Utc>>,
+    /// Reason, kept with the call.
+    #[schema(nullable = false)]
+    pub why: Option<Why>,
 }
 
 /// Cancellation of a call.

@@ -11,6 +11,7 @@
 //! | `frame.rs` | the document around each screen; `Frame`, what a handler takes and answers with |
 //! | `parts.rs` | the design system: tables, facts, badges, meters, times |
 //! | `page.css`, `page.js`, `assets.rs` | its look; what stays up to date by itself |
+//! | `standing.rs` | how campaigns and trunks stand: what keeps each, judged once and shown by every screen |
 //! | `asking.rs`, `twins.rs` | acts: what they touch, their reason, and the same as command and SQL |
 //! | `form.rs` | forms, and the token that they carry |
 //! | the others | a screen each |
@@ -35,10 +36,10 @@ mod assets;
 mod chart;
 mod form;
 mod frame;
-mod groups;
 mod kept;
 pub(super) mod live;
 mod parts;
+mod standing;
 mod twins;
 mod when;
 
@@ -48,7 +49,10 @@ pub(super) mod call;
 pub(super) mod calls;
 pub(super) mod campaigns;
 pub(super) mod do_not_call;
+pub(super) mod endpoints;
 pub(super) mod failures;
+pub(super) mod groups;
+pub(super) mod keys;
 pub(super) mod many;
 pub(super) mod overview;
 pub(super) mod sign_in;
@@ -60,7 +64,7 @@ pub(super) use self::kept::Kept;
 
 /// Collects screens into [`Screens`]: method, scope, what it is about, path, handler.
 macro_rules! screens {
-    ($($method:ident $scope:ident $reach:ident $path:literal $($handler:ident)::+),* $(,)?) => {{
+    ($($method:ident $scope:ident $reach:ident $path:literal $handler:path),* $(,)?) => {{
         let mut screens = $crate::http::ui::Screens::default();
         $(
             let access = $crate::http::auth::Access {
@@ -68,7 +72,7 @@ macro_rules! screens {
                 reach: $crate::http::auth::Reach::$reach,
                 door: $crate::http::auth::Door::Page,
             };
-            screens.add(axum::routing::MethodFilter::$method, $path, $($handler)::+, access);
+            screens.add(axum::routing::MethodFilter::$method, $path, $handler, access);
         )*
         screens
     }};

@@ -71,6 +71,9 @@ pub struct Rules {
     /// Script of rows that name none.
     #[arg(long, visible_alias = "script-id", value_name = "ID")]
     pub script: Option<String>,
+    /// Whether rows may be read although nothing names a script: then each is refused for that alone.
+    #[arg(skip)]
+    pub script_may_lack: bool,
     /// Give rows without an idempotencyKey the key PREFIX:HASH, where HASH covers what the row asks for; importing
     /// the list again, reordered or saved anew, then makes no second call.
     #[arg(long, value_name = "PREFIX")]

@@ -42,6 +42,11 @@ pub(crate) async fn arrange(db: &TestDb) {
     run("select pgdial.ensure_partitions(pgdial.now(), 8)").await;
     run(&between(waiting, 0, WAITING)).await;
     run(&between(stage, 100_000, 0).replace("limit 40000", "limit 600000")).await;
+    run(
+        "select pgdial.create_endpoint('default', '{\"url\": \"https://crm.example.com/\"}'); \
+         select pgdial.create_key('default', '{\"scope\": \"read\"}')",
+    )
+    .await;
     run("vacuum (analyze)").await;
 }
 

@@ -72,6 +72,9 @@ pub(crate) async fn arrange(db: &TestDb) -> Value {
     let endpoint = json!({"url": format!("https://crm.example.com/?{}", "W".repeat(200))});
     let endpoint = db.calls.create_endpoint("crm", &endpoint, &words, None);
     assert!(endpoint.await.unwrap().is_some());
+    let key = json!({"scope": "read"});
+    let key = db.calls.create_key("crm", &key, &words, None);
+    assert!(key.await.unwrap().is_some());
     let of_campaign = format!("?campaign={CAMPAIGN}");
     let [_, doubt, refused, .., unknown] = ids[..] else {
         unreachable!("so many ways");
@@ -81,6 +84,8 @@ pub(crate) async fn arrange(db: &TestDb) -> Value {
         "/ui/campaigns/{name}": ["default", CAMPAIGN],
         "/ui/trunks/{name}": ["default", TRUNK],
         "/ui/workers/{id}": [worker.id],
+        "/ui/endpoints/{name}": ["crm"],
+        "/ui/keys/{name}": ["crm"],
         "/ui/calls": ["", &of_campaign, "?q=hostile", "?state=failed", "?q=%3Cscript%3Eran%3D1%3C/script%3E%E2%80%AE"],
         "/ui/calls/cancel": ["?campaign=default"],
         "/ui/calls/redrive": ["?campaign=default&state=failed"],

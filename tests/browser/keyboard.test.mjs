@@ -72,8 +72,9 @@ test('pause a trunk, and resume it', async () => {
   await page.getByRole('status').getByText('It is paused').waitFor();
   assert.match(await page.getByRole('main').innerText(), /by keyboard/);
   await follow('Resume');
+  await page.keyboard.type('by keyboard');
   await page.keyboard.press('Enter');
-  await page.getByRole('status').getByText('It dials again').waitFor();
+  await page.getByRole('status').getByText('It is no longer paused').waitFor();
 });
 
 test('find a call', async () => {

@@ -368,6 +368,8 @@ impl Lively {
                 "/ui/campaigns/{name}": ["spring_renewal"],
                 "/ui/calls/{id}": [one("state = 'completed' and attempt > 1").await],
                 "/ui/workers/{id}": [self.workers[0].id],
+                "/ui/endpoints/{name}": ["crm"],
+                "/ui/keys/{name}": ["crm"],
             },
         })
     }

@@ -32,6 +32,7 @@ test('a trunk is paused, refused without a reason, and resumed', async () => {
   await page.getByRole('button', { name: 'Pause it' }).click();
   await page.getByRole('status').getByText('It is paused').waitFor();
   await page.getByRole('link', { name: 'Resume' }).click();
+  await page.getByLabel('Reason').fill('without JavaScript');
   await page.getByRole('button', { name: 'Resume it' }).click();
-  await page.getByRole('status').getByText('It dials again').waitFor();
+  await page.getByRole('status').getByText('It is no longer paused').waitFor();
 });

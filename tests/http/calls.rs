@@ -272,13 +272,16 @@ async fn a_waiting_call_can_be_amended_and_one_in_flight_cannot() {
     let world = World::new().await;
     let id = world.enqueue(TO).await;
     let path = format!("/api/v1/calls/{id}");
-    let changes = json!({"scriptId": "other", "priority": 9, "metadata": {"a": 1}});
+    let changes =
+        json!({"scriptId": "other", "priority": 9, "metadata": {"a": 1}, "why": "a new offer"});
     let amended = world.send("PATCH", &path, &changes).await;
     assert_eq!(amended.status, 200);
     assert_eq!(
         (&amended.body["scriptId"], &amended.body["priority"]),
         (&json!("other"), &json!(9))
     );
+    let kept = "select count(*) from pgdial.call_events where kind = 'amended' and detail ->> 'why' = 'a new offer'";
+    assert_eq!(world.number(kept).await, 1);
     for changes in [
         json!({"to": "+14155550101"}),
         json!({"campaign": "x"}),

@@ -226,12 +226,16 @@ async fn what_cannot_be_followed_is_refused_with_the_reason() {
         "?after=yesterday",
         "?call=4711",
         "?state=x",
-        "?kind=a&kind=b",
+        "?kind=waiting&kind=failed",
+        "?kind=nope",
+        "?kind=failed,nope",
         "?after=1-2-3",
         "?after=2026-01-02T03:04:05Z%0A%0Adata:%20x",
     ] {
         assert_eq!(ask(query).await.code(), "invalid_query", "{query}");
     }
+    let unknown = ask("?kind=nope").await;
+    assert!(unknown.detail().contains("waiting"), "{unknown:?}");
     let foreign = ask("?after=1-abc-1-2-3-4").await;
     assert_eq!(
         (foreign.status.as_u16(), foreign.code()),
@@ -305,16 +309,16 @@ async fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     let mut begun = [0; 15];
     greedy.read_exact(&mut begun).await.unwrap();
     assert_eq!(&begun, b"HTTP/1.1 200 OK");
-    let mut listener = listen(&world, "?kind=last").await;
+    let mut listener = listen(&world, "?kind=released").await;
     let refused = world.get("/api/v1/events").await;
     assert_eq!(refused.code(), "too_many_streams");
     // More than any socket buffers.
     world
         .sql("insert into pgdial.call_events (at, call_id, claim_no, attempt, kind, detail) \
-              select now(), gen_random_uuid(), 0, 0, case when n = 2000 then 'last' else 'waiting' end, \
+              select now(), gen_random_uuid(), 0, 0, case when n = 2000 then 'released' else 'waiting' end, \
                      jsonb_build_object('x', repeat('x', 20000)) from generate_series(1, 2000) n")
         .await;
-    assert_eq!(listener.event().await.kind, "last");
+    assert_eq!(listener.event().await.kind, "released");
     opened(&world).await;
     drop(greedy);
 }

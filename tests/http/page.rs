@@ -27,6 +27,14 @@ pub(crate) async fn guarded() -> World {
     })
     .await;
     furnish(&world).await;
+    let temp = json!({"scope": "read"});
+    let temp = world.calls.create_key("temp", &temp, "cli:ann", None);
+    temp.await.unwrap().unwrap();
+    let url = json!({"url": "https://crm.example.com/"});
+    let told = world
+        .calls
+        .create_endpoint("default", &url, "cli:ann", None);
+    told.await.unwrap().unwrap();
     world
 }
 
@@ -48,7 +56,8 @@ async fn furnish(world: &World) {
 
 /// The path of a screen, about things that are there.
 fn path(screen: &Screen) -> String {
-    let path = screen.path.replace("{name}", "default");
+    let path = screen.path.replace("/ui/keys/{name}", "/ui/keys/temp");
+    let path = path.replace("{name}", "default");
     let path = path
         .replace("/ui/workers/{id}", &format!("/ui/workers/{WORKER}"))
         .replace("/ui/calls/{id}", &format!("/ui/calls/{CALL}"));
@@ -349,6 +358,7 @@ async fn a_campaign_is_created_once() {
             ("cap", "3"),
             ("callingHours", ""),
             ("maxAttempts", ""),
+            ("why", "tests"),
         ];
         form(ask(&world, "POST", "/ui/new-campaign"), &fields)
     };
@@ -532,6 +542,8 @@ async fn the_command_and_the_statement_of_every_act_are_taken() {
         }
         acts += 1;
         let command = unescaped(between(&text, "data-twin=\"command\">", "</code>"));
+        // Nobody has chosen yet.
+        let command = command.replace("--as WHAT", "--as busy");
         let parsed = pgdial::cli::parses(words(&command));
         assert!(parsed.is_ok(), "{path}: {command}: {parsed:?}");
         let statement = unescaped(between(&text, "data-twin=\"sql\">", "</code>"));
@@ -619,4 +631,98 @@ async fn what_goes_wrong_is_said_in_html() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn how_a_campaign_stands_is_the_same_on_every_screen() {
+    let world = guarded().await;
+    world
+        .sql(
+            "select pgdial.pause('trunk', 'default', 'the bill is open', 'ann'); \
+             select pgdial.pause('campaign', 'default', 'a new script', 'bob'); \
+             delete from pgdial.workers; update pgdial.calls set run_at = pgdial.now()",
+        )
+        .await;
+    for path in [
+        "/ui/",
+        "/ui/campaigns",
+        "/ui/campaigns/default",
+        "/ui/campaigns/default/preview",
+    ] {
+        let text = get(&world, path).await.text;
+        for words in [
+            "trunk default is paused by ann",
+            "the bill is open",
+            "campaign default is paused by bob",
+            "no live worker can dial on trunk default",
+        ] {
+            assert!(text.contains(words), "{path} does not say {words}: {text}");
+        }
+    }
+    for path in ["/ui/trunks", "/ui/trunks/default"] {
+        let text = get(&world, path).await.text;
+        assert!(
+            text.contains("trunk paused") && text.contains("no worker"),
+            "{path}: {text}"
+        );
+    }
+    let preview = get(&world, "/ui/campaigns/default/preview").await.text;
+    assert!(
+        preview.contains("none at once") && preview.contains("nothing may be dialled now"),
+        "{preview}"
+    );
+    let upload = get(&world, "/ui/campaigns/default").await.text;
+    assert!(upload.contains("nothing may be dialled now"), "{upload}");
+}
+
+#[tokio::test]
+async fn forms_offer_the_names_there_are() {
+    let world = guarded().await;
+    world
+        .sql("select pgdial.set_calling_hours('clinic', '{\"week\": \"mon-fri 09:00-17:00\"}')")
+        .await;
+    for path in ["/ui/new-campaign", "/ui/campaigns/default/set"] {
+        let text = get(&world, path).await.text;
+        for option in ["<option value=\"clinic\"", "<option value=\"default\""] {
+            assert!(text.contains(option), "{path}: {text}");
+        }
+    }
+    for path in ["/ui/calls", "/ui/failures"] {
+        let text = get(&world, path).await.text;
+        let offered = between(&text, "<datalist id=\"campaigns\">", "</datalist>");
+        assert!(offered.contains("default"), "{path}: {offered}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_and_a_key_are_acted_on_for_a_reason() {
+    let world = guarded().await;
+    let send = async |path: &str, fields: &[(&str, &str)]| {
+        let ask = with(ask(&world, "POST", path), "configured");
+        form(ask, fields).answer().await
+    };
+    let why = [("why", "a drill")];
+    for (path, word) in [
+        ("endpoints/default/test", "tested"),
+        ("endpoints/default/pause", "silenced"),
+        ("endpoints/default/resume", "told"),
+        ("endpoints/default/delete", "deleted"),
+        ("keys/temp/revoke", "revoked"),
+    ] {
+        let path = format!("/ui/{path}");
+        assert_eq!(send(&path, &[]).await.status, 422, "{path}");
+        let answer = send(&path, &why).await;
+        assert_eq!(answer.status, 303, "{path}: {}", answer.text);
+        assert!(
+            answer
+                .header("location")
+                .ends_with(&format!("?done={word}")),
+            "{path}"
+        );
+    }
+    let kept =
+        "select count(*) from pgdial.acts where why = 'a drill' and kind in ('endpoint', 'key')";
+    assert_eq!(world.number(kept).await, 5);
+    assert_eq!(send("/ui/endpoints/default/test", &why).await.status, 404);
+    assert_eq!(send("/ui/keys/temp/revoke", &why).await.status, 404);
 }

@@ -449,6 +449,31 @@ async fn a_list_is_looked_at_first_and_every_row_is_accounted_for() {
     assert!(!text.contains("<script>alert"), "{text}");
     assert_eq!(world.number(all).await, 0);
 
+    // Nothing names a script: the field is marked, and says so.
+    let mut bare = settings("look");
+    bare.retain(|(name, _)| *name != "script");
+    let text = send(bare).answer().await.text;
+    let words = said(&text);
+    assert!(
+        words.contains("Rows that name no script: 4.") && words.contains("it names no script"),
+        "{words}"
+    );
+    assert!(!words.contains("scriptId"), "{words}");
+    let field = between(&text, "<input id=\"script\"", ">");
+    assert!(
+        field.contains("required") && field.contains("aria-invalid=\"true\""),
+        "{field}"
+    );
+
+    world
+        .sql("select pgdial.pause('trunk', 'default', 'the bill is open', 'ann')")
+        .await;
+    let words = said(&send(settings("look")).answer().await.text);
+    assert!(
+        words.contains("is paused by ann") && words.contains("At any hour of the callee's day"),
+        "{words}"
+    );
+
     let words = said(&send(settings("enqueue")).answer().await.text);
     assert!(
         words.contains("Enqueued2") && words.contains("Not taken2") && words.contains("line 4"),
@@ -495,7 +520,6 @@ async fn a_list_that_cannot_be_read_is_refused_whole_with_what_to_do() {
             422,
             "no column with the number",
         ),
-        (Some(b"+14155550101\n"), vec![], 422, "scriptId"),
         (
             Some(b"to\n+14155550101\n"),
             vec![("script", "s"), ("region", "xyz")],

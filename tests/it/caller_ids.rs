@@ -192,7 +192,7 @@ async fn a_spent_pool_waits_until_its_oldest_dial_is_a_day_old() {
     let oldest = format!("(select min(at) + interval '1 day' = '{until}' from pgdial.dials)");
     assert_eq!(db.text(&oldest).await, "true");
     let campaigns = db.calls.campaigns(Some("default")).await.unwrap();
-    assert_eq!(campaigns[0].reason.as_deref(), Some("caller_ids_spent"));
+    assert_eq!(campaigns[0].reasons[0].reason, "caller_ids_spent");
 
     db.forward("22 hours 59 minutes 59 seconds").await;
     assert_eq!(db.claim(1).await.len(), 0);

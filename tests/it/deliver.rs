@@ -411,7 +411,12 @@ async fn a_test_is_delivered_to_its_endpoint_alone() {
     let db = TestDb::new().await;
     let secret = db.endpoint("crm", URL, &["failed"]).await;
     db.endpoint("other", URL, &["failed"]).await;
-    let id = db.calls.test_endpoint("crm", "ann").await.unwrap().unwrap();
+    let id = db
+        .calls
+        .test_endpoint("crm", "ann", None)
+        .await
+        .unwrap()
+        .unwrap();
     let due = db.deliver().await;
     assert_eq!(due.len(), 1);
     assert_eq!(

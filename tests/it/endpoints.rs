@@ -65,7 +65,11 @@ async fn an_endpoint_is_created_changed_paused_resumed_and_deleted() {
         (Some("ann"), Some("too much"))
     );
     assert_eq!(endpoint.campaigns, Some(vec!["default".to_owned()]));
-    let refused = db.calls.test_endpoint("crm", "ann").await.unwrap_err();
+    let refused = db
+        .calls
+        .test_endpoint("crm", "ann", None)
+        .await
+        .unwrap_err();
     assert!(
         refused.to_string().contains("is paused: resume it first"),
         "{refused}"
@@ -73,7 +77,7 @@ async fn an_endpoint_is_created_changed_paused_resumed_and_deleted() {
     assert!(db.calls.resume_endpoint("crm", "ann", None).await.unwrap());
     assert!(
         db.calls
-            .test_endpoint("crm", "ann")
+            .test_endpoint("crm", "ann", None)
             .await
             .unwrap()
             .is_some()
@@ -91,7 +95,10 @@ async fn an_endpoint_is_created_changed_paused_resumed_and_deleted() {
             .await
             .unwrap()
     );
-    assert_eq!(db.calls.test_endpoint("crm", "ann").await.unwrap(), None);
+    assert_eq!(
+        db.calls.test_endpoint("crm", "ann", None).await.unwrap(),
+        None
+    );
     assert_eq!(
         db.calls
             .rotate_endpoint("crm", None, "ann", None)

@@ -2,7 +2,7 @@
 //! guards itself.
 
 use pgdial::{
-    domain::{ClaimedCall, Concerns, Outcome, ReportKind},
+    domain::{ClaimedCall, Concerns, Outcome, ReportKind, Resolution},
     flow::{
         defer::{DeferReason, Deferred},
         groups::GroupKind,
@@ -587,6 +587,53 @@ async fn an_outage_pauses_no_campaign_and_a_script_that_breaks_the_provider_does
         }
     }
     assert_eq!(paused(&db).await, "default");
+    let why = db
+        .text("select paused_why from pgdial.campaigns where name = 'default'")
+        .await;
+    assert!(why.contains("dials failed: HTTP 500"), "{why}");
+}
+
+/// A doubt is a failure of the provider: nobody has refused anything, whatever a person says came of it.
+#[tokio::test]
+async fn doubts_are_told_as_failures_and_those_that_were_placed_count_no_more() {
+    let db = guarded().await;
+    enqueue(&db, 0..5, json!({})).await;
+    let calls = db.claim(4).await;
+    for call in &calls {
+        db.calls.doubt(call.reference(), "HTTP 500").await.unwrap();
+    }
+    let waiting = "select id from pgdial.calls where state = 'waiting'";
+    let waiting = db.text(waiting).await.parse().unwrap();
+    let suspect = async || {
+        let why = db.calls.why(waiting).await.unwrap();
+        let suspect = why.into_iter().find(|one| one.reason == "suspect");
+        suspect.map(|one| one.message)
+    };
+    let said = suspect().await.unwrap();
+    assert!(
+        said.contains("script good failed for several numbers"),
+        "{said}"
+    );
+    for (call, known) in calls.iter().zip([
+        Resolution::Unknown,
+        Resolution::NotPlaced,
+        Resolution::NoAnswer,
+    ]) {
+        let resolved = db
+            .calls
+            .resolve(call.id, known, None, "ann", "the console says so");
+        resolved.await.unwrap();
+        assert!(suspect().await.is_some(), "{known:?}");
+    }
+    let placed = db.calls.resolve(
+        calls[3].id,
+        Resolution::Busy,
+        None,
+        "ann",
+        "the console says so",
+    );
+    placed.await.unwrap();
+    assert_eq!(suspect().await, None);
 }
 
 #[tokio::test]

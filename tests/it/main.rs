@@ -118,6 +118,7 @@ mod wake;
 mod webhook;
 mod webhook_late;
 mod why;
+mod why_groups;
 mod why_next;
 mod why_rules;
 mod why_staged;

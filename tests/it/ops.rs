@@ -398,10 +398,10 @@ async fn doubts_that_hold_more_than_a_third_of_the_slots_are_named() {
     assert!(!advice.contains("--look-up"), "declared: {advice}");
     let waiting = db.enqueue(&number(9)).await;
     let reasons = db.calls.why(waiting).await.unwrap();
-    let full = reasons.iter().find(|reason| reason.reason == "trunk_full");
-    let message = &full.unwrap().message;
+    let doubts = reasons.iter().find(|reason| reason.reason == "in_doubt");
+    let message = &doubts.unwrap().message;
     assert!(
-        message.contains("3 of them by dials in doubt: if it rings once"),
+        message.contains("calls in doubt hold 3 of 3 slots of trunk default: if it rings once"),
         "{message}"
     );
 }

@@ -293,6 +293,69 @@ async fn all_doubts_that_a_filter_means_are_resolved_and_the_dry_run_foretells_i
 }
 
 #[tokio::test]
+async fn calls_that_were_given_up_are_resolved_by_a_filter_that_names_them() {
+    let db = TestDb::new().await;
+    let (given_up, busy) = (in_doubt(&db, 1).await, in_doubt(&db, 2).await);
+    resolve(&db, given_up.id, Resolution::Unknown).await;
+    resolve(&db, busy.id, Resolution::Declined).await;
+    for filter in [
+        json!({ "outcome": "unknown" }),
+        json!({ "state": "failed" }),
+        json!({ "state": "failed", "outcome": "unknown" }),
+    ] {
+        let batch = |dry_run| Batch {
+            filter: &filter,
+            limit: 1000,
+            dry_run,
+            cursor: None,
+            by: "ann",
+            why: "their console says so",
+        };
+        let answer = db
+            .calls
+            .resolve_matching(&batch(true), Resolution::NoAnswer)
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.verdicts,
+            [("resolved".to_owned(), 1)].into(),
+            "{filter}"
+        );
+        if filter.get("outcome").is_some() && filter.get("state").is_some() {
+            let whole = batch(false);
+            let done = db.calls.resolve_matching(&whole, Resolution::NoAnswer);
+            done.await.unwrap();
+        }
+    }
+    assert_eq!(db.column(given_up.id, "outcome").await, "no_answer");
+    assert_eq!(db.column(busy.id, "outcome").await, "declined");
+}
+
+#[tokio::test]
+async fn the_error_of_a_resolved_call_stays_what_was_heard_of_it() {
+    let db = TestDb::new().await;
+    for (n, r#as) in [
+        Resolution::Declined,
+        Resolution::Unknown,
+        Resolution::NotPlaced,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call = in_doubt(&db, n).await;
+        resolve(&db, call.id, r#as).await;
+        assert_eq!(db.column(call.id, "last_error").await, "no answer");
+        if r#as == Resolution::Unknown {
+            let why = db.calls.why(call.id).await.unwrap();
+            let said = "by ann: their console says so";
+            assert!(why[0].message.contains(said), "{}", why[0].message);
+            resolve(&db, call.id, Resolution::Busy).await;
+            assert_eq!(db.column(call.id, "last_error").await, "no answer");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_known_of_an_earlier_dial_ends_no_later_doubt() {
     let db = TestDb::new().await;
     let earlier = in_doubt(&db, 1).await;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Changes, only_given, paused};
+use super::{Changes, in_codes, in_words, only_given, paused};
 use crate::{
     cli::{
         Failure, Out,
@@ -63,8 +63,8 @@ pub struct CampaignChanges {
     /// Retry a call whose attempt ended as unknown, once its number is free: it may ring the person twice.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub redial_unknown: Option<bool>,
-    /// Pause the campaign after this many dials in a row were refused for one reason: 1 to 100, or none. Until its
-    /// first call is accepted, no more than this many are being dialled.
+    /// Pause the campaign after this many dials in a row were refused, or failed, for one reason: 1 to 100, or none.
+    /// Until its first call is accepted, no more than this many are being dialled.
     #[arg(long, value_name = "N|none", allow_negative_numbers = true, value_parser = values::number_or_none::<i64>)]
     pub guard: Option<Limit<i64>>,
     /// Region of numbers without + and country code, as in US; or none, which refuses such numbers.
@@ -213,7 +213,7 @@ impl Changes for CampaignChanges {
                 or_none(group.cap),
                 group.weight.to_string(),
                 is_paused(group),
-                or_empty(group.reason.as_ref()),
+                in_codes(&group.reasons),
             ]
         };
         let header = [
@@ -223,7 +223,7 @@ impl Changes for CampaignChanges {
             "cap",
             "weight",
             "paused",
-            "closed because",
+            "held by",
         ];
         out.table(&header, groups.iter().map(row).collect())
     }
@@ -235,7 +235,7 @@ impl Changes for CampaignChanges {
             ("paused", is_paused(group)),
             ("in flight", or_empty(group.in_flight)),
             ("room", or_empty(group.room)),
-            ("closed because", or_empty(group.reason.as_ref())),
+            ("held by", in_words(&group.reasons)),
             ("cap", or_none(group.cap)),
             ("weight", group.weight.to_string()),
             ("max attempts", group.max_attempts.to_string()),

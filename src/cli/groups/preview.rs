@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::no_such_group;
+use super::{in_words, no_such_group};
 use crate::{
     cli::{
         Failure, Out,
@@ -54,6 +54,10 @@ fn pairs(preview: &Preview) -> Vec<(&'static str, String)> {
         ("at", instant(preview.at)),
         ("starts at", or_none(preview.starts_at.map(instant))),
         ("ends at", or_none(preview.ends_at.map(instant))),
+        (
+            "held by",
+            or_none(Some(in_words(&preview.reasons)).filter(|words| !words.is_empty())),
+        ),
         ("waiting", preview.waiting.to_string()),
         ("now", preview.now.to_string()),
         ("later", preview.later.to_string()),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Changes, only_given, paused};
+use super::{Changes, in_codes, in_words, only_given, paused};
 use crate::{
     cli::{
         Failure, Out,
@@ -113,6 +113,7 @@ impl Changes for TrunkChanges {
                 group.slots.to_string(),
                 or_none(group.calls_per_second),
                 is_paused(group),
+                in_codes(&group.reasons),
             ]
         };
         let header = [
@@ -122,6 +123,7 @@ impl Changes for TrunkChanges {
             "slots",
             "calls/s",
             "paused",
+            "held by",
         ];
         out.table(&header, groups.iter().map(row).collect())
     }
@@ -133,6 +135,7 @@ impl Changes for TrunkChanges {
             ("in flight", group.in_flight.to_string()),
             ("slots", group.slots.to_string()),
             ("calls per second", or_none(group.calls_per_second)),
+            ("held by", in_words(&group.reasons)),
         ];
         pairs.extend(terms(group));
         pairs.extend(group.adapter.iter().flat_map(platform));

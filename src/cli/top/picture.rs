@@ -70,7 +70,7 @@ fn top() -> Top {
         })
     };
     let board = json!({
-        "now": at(0), "inFlight": 6, "counted": 10_000,
+        "now": at(0), "inFlight": 6, "inDoubt": 0, "counted": 10_000,
         "live": [
             live(107, "renewals", "default", "in_call", 312, true),
             live(131, "renewals", "default", "unresolved", 95, false),

@@ -21,7 +21,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 fn board() -> Board {
     serde_json::from_value(json!({
-        "now": at(0), "inFlight": 3, "counted": 10_000,
+        "now": at(0), "inFlight": 3, "inDoubt": 0, "counted": 10_000,
         "live": [
             {"id": "0197f5e0-0000-7000-8000-000000000001", "to": "+14155550101", "campaign": "default", "trunk": "default",
              "state": "in_call", "claimedAt": at(-95), "deadlineAt": at(1800), "answeredAt": at(-60), "worker": "dial-1:77"},

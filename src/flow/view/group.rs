@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Length;
+use super::{super::read::Reason, Length};
 
 /// A campaign with its settings and its present load.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -46,7 +46,7 @@ pub struct Campaign {
     pub backoff_cap: Length,
     /// Retry a call whose attempt ended as `unknown`, after its hold; default false.
     pub redial_unknown: bool,
-    /// Consecutive dials refused for one reason after which it pauses itself, 1 to 100; null means never.
+    /// Consecutive dials refused or failed for one reason after which it pauses itself, 1 to 100; null means never.
     /// Default 10.
     pub guard: Option<i32>,
     /// Region of numbers without + and country code (ISO 3166, two letters); null means each number needs
@@ -110,8 +110,10 @@ pub struct Campaign {
     pub in_flight: Option<i64>,
     /// Further calls that may be claimed now.
     pub room: Option<i64>,
-    /// Why `room` is 0; null otherwise.
-    pub reason: Option<String>,
+    /// Everything that keeps it from dialing, or from dialing more, in the order in which it must change; that of its
+    /// trunk, too.
+    #[schema(example = json!([]))]
+    pub reasons: Vec<Reason>,
 }
 
 /// Calls of a campaign after which it is done.
@@ -231,6 +233,9 @@ pub struct Trunk {
     pub breaker_opened_at: Option<DateTime<Utc>>,
     /// Calls in flight now.
     pub in_flight: i64,
+    /// Everything that keeps it from dialing, or from dialing more, in the order in which it must change.
+    #[schema(example = json!([]))]
+    pub reasons: Vec<Reason>,
 }
 
 /// What pgdial relies on at a trunk's provider.

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::super::read::Reason;
+
 /// What would be dialed of a campaign's waiting calls. Each is counted once: `suppressed`, `noConsent`, `expired`,
 /// `capped`, `later`, `closed` or `now`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -22,7 +24,7 @@ pub struct Preview {
     pub ends_at: Option<DateTime<Utc>>,
     /// All waiting calls.
     pub waiting: i64,
-    /// May be dialed at once, as far as slots and pace allow.
+    /// May be dialed at once, as far as slots, pace and `reasons` allow.
     pub now: i64,
     /// Not due yet.
     pub later: i64,
@@ -42,6 +44,10 @@ pub struct Preview {
     pub duplicates: i64,
     /// The ten places with the most calls; none if the campaign has no calling hours.
     pub areas: Vec<PreviewedArea>,
+    /// What keeps the whole campaign from dialing, or from dialing more, as things stand: a pause, a worker that is
+    /// missing. Hours are counted under `closed`.
+    #[schema(example = json!([]))]
+    pub reasons: Vec<Reason>,
     /// How long it would take.
     pub estimate: Estimate,
 }

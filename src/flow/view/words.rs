@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
@@ -34,14 +35,67 @@ pub enum EventKind {}
 
 impl PartialSchema for EventKind {
     fn schema() -> RefOr<Schema> {
-        let sql = include_str!("../../../sql/flow/endpoints.sql");
-        schema("What happened to the call.", words(sql, "event_kinds"))
+        schema("What happened to the call.", event_kinds())
     }
 }
 
 impl ToSchema for EventKind {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("EventKind")
+    }
+}
+
+/// Some of `pgdial.event_kinds`, separated by commas.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct EventKinds(Vec<String>);
+
+fn event_kinds() -> Vec<&'static str> {
+    words(
+        include_str!("../../../sql/flow/endpoints.sql"),
+        "event_kinds",
+    )
+}
+
+impl TryFrom<String> for EventKinds {
+    type Error = String;
+
+    fn try_from(given: String) -> Result<Self, String> {
+        let given = given.split(',').map(str::trim);
+        let kinds: Vec<String> = given
+            .filter(|kind| !kind.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let known = event_kinds();
+        if kinds.iter().any(|kind| !known.contains(&kind.as_str())) {
+            return Err(format!(
+                "has kinds of events with commas between them: {}",
+                known.join(", ")
+            ));
+        }
+        Ok(Self(kinds))
+    }
+}
+
+impl From<EventKinds> for Vec<String> {
+    fn from(EventKinds(kinds): EventKinds) -> Self {
+        kinds
+    }
+}
+
+impl PartialSchema for EventKinds {
+    fn schema() -> RefOr<Schema> {
+        let kind = event_kinds().join("|");
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(format!("^({kind})(,({kind}))*$")))
+            .into()
+    }
+}
+
+impl ToSchema for EventKinds {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("EventKinds")
     }
 }
 

@@ -112,7 +112,7 @@ pub struct SetCampaignRequest {
     /// Retry a call whose attempt ended as `unknown`, after its hold: the callee may be rung twice. Default
     /// false.
     pub redial_unknown: Option<bool>,
-    /// Consecutive dials refused for one reason after which it pauses itself, 1 to 100; null means never.
+    /// Consecutive dials refused or failed for one reason after which it pauses itself, 1 to 100; null means never.
     /// Default 10. Until its first call is accepted, at most this many dials are under way.
     #[schema(minimum = 1, maximum = 100)]
     pub guard: Option<i32>,

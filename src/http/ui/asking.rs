@@ -19,8 +19,6 @@ pub(super) struct Asking<'a> {
     pub(super) fields: Markup,
     /// The same act elsewhere.
     pub(super) twins: Twins,
-    /// Whether it needs a reason.
-    pub(super) needs_why: bool,
     /// The word on the button.
     pub(super) button: &'a str,
     /// Whether what it does cannot be undone.
@@ -52,8 +50,8 @@ impl Asking<'_> {
                 (frame.token())
                 (self.fields)
                 p.field {
-                    label for="why" { "Reason" @if !self.needs_why { span.soft { " optional" } } }
-                    input #why name="why" maxlength="500" required[self.needs_why] autofocus[self.fields.0.is_empty()]
+                    label for="why" { "Reason" }
+                    input #why name="why" maxlength="500" required autofocus[self.fields.0.is_empty()]
                         value=[form.get("why")] aria-describedby="why-about";
                     span.soft #why-about { "Kept with your key's name: of a single call in its timeline, of all else in the audit log." }
                 }
@@ -82,15 +80,10 @@ impl Twins {
     }
 }
 
-/// The reason on a form.
-pub(super) fn why(form: &Form) -> Result<Option<Why>, Problem> {
-    let why = form.get("why").map(str::parse).transpose();
-    why.map_err(bad_why)
-}
-
-/// The reason on the form of an act that needs one.
+/// The reason on a form: every act needs one.
 pub(super) fn needed_why(form: &Form) -> Result<Why, Problem> {
-    why(form)?.ok_or_else(|| bad_why(WhyError::Empty))
+    let why = form.get("why").map_or(Err(WhyError::Empty), str::parse);
+    why.map_err(bad_why)
 }
 
 fn bad_why(error: WhyError) -> Problem {

@@ -16,12 +16,13 @@ use super::{
     call::{link, number, outcome_badge, state},
     frame::{Frame, Query},
     many,
-    parts::{count, section, table, text, time, words},
+    parts::{count, offered, section, table, text, time, words},
     see_other, told, when,
 };
 use crate::{
     domain::{CallState, Outcome, Scope},
     flow::{
+        board::Board,
         groups::ChangeError,
         listing::{CallFilter, Find, Listed},
         view::CallSummary,
@@ -139,10 +140,16 @@ pub(in crate::http) async fn list(frame: Frame, query: Query) -> Result<Response
     if let Some(sought) = query.get("q") {
         return find(&frame, sought).await;
     }
+    let board = frame.app.kept.board(&frame.app.calls).await?;
     let chosen = match Chosen::read(&frame, &query) {
         Ok(chosen) => chosen,
         Err(problem) if problem.code() == Code::InvalidQuery => {
-            return Ok(refused(&frame, &Chosen::default(), problem.detail()));
+            return Ok(refused(
+                &frame,
+                &Chosen::default(),
+                &board,
+                problem.detail(),
+            ));
         }
         Err(problem) => return Err(problem),
     };
@@ -157,7 +164,7 @@ pub(in crate::http) async fn list(frame: Frame, query: Query) -> Result<Response
         .await;
     let Listed { calls, below } = match listed {
         Ok(listed) => listed,
-        Err(ChangeError::Refused(words)) => return Ok(refused(&frame, &chosen, &words)),
+        Err(ChangeError::Refused(words)) => return Ok(refused(&frame, &chosen, &board, &words)),
         Err(other) => return Err(other.into()),
     };
     let now = queue.now().await?;
@@ -178,7 +185,7 @@ pub(in crate::http) async fn list(frame: Frame, query: Query) -> Result<Response
     };
     let body = html! {
         div.titled { h1 { "Calls" } (acts(&frame, &chosen)) }
-        (fields(&frame, &chosen))
+        (fields(&frame, &chosen, &board))
         (section("calls", "Newest first", &html! {}, &inside))
     };
     Ok(frame.page("Calls", &body))
@@ -197,11 +204,11 @@ fn acts(frame: &Frame, chosen: &Chosen) -> Markup {
     }
 }
 
-fn refused(frame: &Frame, chosen: &Chosen, words: &str) -> Response {
+fn refused(frame: &Frame, chosen: &Chosen, board: &Board, words: &str) -> Response {
     let body = html! {
         h1 { "Calls" }
         p.wrong role="alert" { (text(&frame.see_text(words))) }
-        (fields(frame, chosen))
+        (fields(frame, chosen, board))
     };
     told(frame.page("Calls", &body), StatusCode::UNPROCESSABLE_ENTITY)
 }
@@ -267,7 +274,21 @@ fn row(frame: &Frame, call: &CallSummary, now: DateTime<Utc>) -> Vec<Markup> {
     ]
 }
 
-fn fields(frame: &Frame, chosen: &Chosen) -> Markup {
+/// The campaigns and trunks that fields with these lists offer.
+pub(super) fn names(frame: &Frame, board: &Board) -> Markup {
+    let campaigns = board
+        .campaigns
+        .iter()
+        .map(|campaign| campaign.name.as_str());
+    let is_bound = frame.owner.campaigns().is_some();
+    let trunks = board.trunks.iter().filter(|_| !is_bound);
+    html! {
+        (offered("campaigns", campaigns.filter(|name| frame.owner.has(name))))
+        (offered("trunks", trunks.map(|trunk| trunk.name.as_str())))
+    }
+}
+
+fn fields(frame: &Frame, chosen: &Chosen, board: &Board) -> Markup {
     let is_chosen = |name: &str, value: &str| chosen.given(name) == Some(value);
     let known: Vec<&str> = STATES
         .iter()
@@ -289,6 +310,7 @@ fn fields(frame: &Frame, chosen: &Chosen) -> Markup {
         .any(|name| chosen.given(name).is_some());
     html! {
         form.choose action=(frame.to("calls")) {
+            (names(frame, board))
             div.filters {
                 p.field {
                     label for="state" { "State" }
@@ -309,7 +331,7 @@ fn fields(frame: &Frame, chosen: &Chosen) -> Markup {
                 }
                 p.field {
                     label for="campaign" { "Campaign" }
-                    input #campaign name="campaign" autocomplete="off" value=[chosen.given("campaign")];
+                    input #campaign name="campaign" autocomplete="off" list="campaigns" value=[chosen.given("campaign")];
                 }
                 button.strong { "Show" }
                 @if !chosen.is_empty() { a.button href=(frame.to("calls")) { "All calls" } }
@@ -320,7 +342,8 @@ fn fields(frame: &Frame, chosen: &Chosen) -> Markup {
                     @for (name, label, hint) in TEXTS {
                         p.field {
                             label for=(name) { (label) }
-                            input id=(name) name=(name) autocomplete="off" spellcheck="false" placeholder=(hint) value=[chosen.given(name)];
+                            input id=(name) name=(name) autocomplete="off" spellcheck="false" placeholder=(hint)
+                                list=[(name == "trunk").then_some("trunks")] value=[chosen.given(name)];
                         }
                     }
                     @for (name, label) in TIMES {

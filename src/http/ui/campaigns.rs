@@ -10,20 +10,22 @@ use super::{
         path::Name,
         problem::{Code, Problem},
     },
-    asking::{done, why},
+    asking::{done, needed_why},
     form::Form,
     frame::{Frame, Query},
-    groups,
-    overview::{KINDS, kinds, reason},
+    groups::{self, Names},
+    overview::{KINDS, kinds},
     parts::{
-        Tone, badge, count, facts, figure, instant, meter, name, section, short, table, text,
+        Tone, count, facts, figure, instant, meter, name, section, short, table, text,
         text_or_none, time, words,
     },
+    standing::Standing,
 };
 use crate::{
     domain::Scope,
     flow::{
         board::{Board, CampaignGroup},
+        groups::GroupKind,
         seat::{Dialling, Ends, Lately, Progress},
         view::{CallingHours, Campaign, Estimate, Preview},
     },
@@ -64,30 +66,15 @@ pub(super) fn summary(
     let mut groups: Vec<&CampaignGroup> = all.collect();
     groups.sort_by_key(|group| (is_idle(group), std::cmp::Reverse(group.waiting)));
     groups.truncate(most.unwrap_or(usize::MAX));
-    // What `why` says of its first due call says more than that its trunk is full.
-    let why = |group: &CampaignGroup| {
-        let first = dialling
-            .first
-            .iter()
-            .find(|first| first.campaign == group.name)?;
-        first.reasons.first().map(|why| why.reason.clone())
-    };
     let row = |group: &&CampaignGroup| {
         let ends = lately.campaigns.get(&group.name).unwrap_or(&none);
-        let state = if is_idle(group) && !group.paused {
-            badge(Tone::Calm, "idle")
-        } else {
-            reason(why(group).as_deref().or(group.reason.as_deref()))
-        };
+        let standing = standing(&group.name, is_idle(group), dialling);
         vec![
             html! { a href=(frame.to(&format!("campaigns/{}", group.name))) { (name(&group.name)) } },
-            html! {
-                (state)
-                @if let Some(why) = &group.paused_why { " " span.soft { (text(&frame.see_text(why))) } }
-            },
+            standing.short(frame, dialling),
             html! { span.nowrap { (up_to(group.waiting, board.counted)) } },
             html! { (count(group.in_flight)) },
-            html! { span.nowrap { (done_in(group, board, lately)) } },
+            html! { span.nowrap { @if standing.is_held() { span.soft { "–" } } @else { (done_in(group, board, lately)) } } },
             html! { (count(ends.values().sum())) },
             html! { @if !ends.is_empty() { (ended(ends)) } },
             html! { @if let Some(hours) = &group.calling_hours { (name(hours)) } @else { span.soft { "any time" } } },
@@ -112,6 +99,20 @@ pub(super) fn summary(
         &rows,
         "There is no campaign. `pgdial campaigns create NAME` makes one.",
     )
+}
+
+/// How a campaign stands: what keeps it, or else what keeps the first of its due calls.
+fn standing<'a>(name: &str, is_idle: bool, dialling: &'a Dialling) -> Standing<'a> {
+    let reasons = dialling.reasons(GroupKind::Campaign, name);
+    if is_idle {
+        return Standing::of(reasons, Tone::Calm, "idle");
+    }
+    let first = dialling.first.iter().find(|first| first.campaign == name);
+    let reasons = match first {
+        Some(first) if reasons.is_empty() => &first.reasons,
+        _ => reasons,
+    };
+    Standing::of(reasons, Tone::Good, "dialling")
 }
 
 /// How long its waiting calls take at the pace of the last hour.
@@ -175,15 +176,19 @@ pub(in crate::http) async fn show(
         None => None,
     };
     let first = dialling.first.iter().find(|first| first.campaign == name);
+    let is_idle = progress.waiting == 0 && campaign.in_flight.unwrap_or(0) == 0;
+    let (tone, free) = if is_idle {
+        (Tone::Calm, "idle")
+    } else {
+        (Tone::Good, "dialling")
+    };
+    let standing = Standing::of(&campaign.reasons, tone, free);
     let state = html! {
-        p {
-            (reason(campaign.reason.as_deref())) " "
-            @if campaign.paused {
-                (groups::paused(campaign.paused_by.as_deref(), campaign.paused_at, campaign.paused_why.as_deref(), board.now))
-            }
-        }
+        (standing.shown(&frame, &dialling))
         @if let Some(first) = first {
-            @for why in &first.reasons { p { (text(&frame.see_text(&why.message))) } }
+            @for why in &first.reasons {
+                @if !campaign.reasons.iter().any(|told| told.reason == why.reason) { p { (text(&frame.see_text(&why.message))) } }
+            }
             p.soft { "So " code { "why" } " says of " a href=(frame.to(&format!("calls/{}", first.call))) { "its first due call" } "." }
         }
         @for conflict in &campaign.conflicts { p.wrong { (text(conflict)) } }
@@ -208,7 +213,7 @@ pub(in crate::http) async fn show(
     let body = html! {
         div.titled { h1 { "Campaign " (text(&campaign.name)) } (groups::acts(&frame, &campaign)) }
         (section("state", "May it dial?", &html! {}, &state))
-        (section("progress", "Progress", &links, &far(&campaign, &progress)))
+        (section("progress", "Progress", &links, &far(&campaign, &progress, standing.is_held())))
         div.two {
             (section("ends", "How its calls ended", &html! { "in the last day" }, &outcomes(ends)))
             (section("hours", "Hours", &html! {}, &its_hours(&campaign, hours.as_ref(), board.now)))
@@ -219,7 +224,7 @@ pub(in crate::http) async fn show(
     Ok(frame.page(&format!("Campaign {name}"), &body))
 }
 
-fn far(campaign: &Campaign, progress: &Progress) -> Markup {
+fn far(campaign: &Campaign, progress: &Progress, is_held: bool) -> Markup {
     let over: i64 = progress.over.values().sum();
     let in_flight = campaign.in_flight.unwrap_or(0);
     let all = over + in_flight + progress.waiting;
@@ -233,21 +238,26 @@ fn far(campaign: &Campaign, progress: &Progress) -> Markup {
             (figure("Over", &html! { (count(over)) @if is_more { "+" } }, &html! { (percent) " % of " (count(all)) @if is_more { "+" } }))
             (figure("Waiting", &up_to(progress.waiting, PROGRESS), &html! { "calls" }))
             (figure("In flight", &html! { (count(in_flight)) }, &html! { @match campaign.room { Some(room) => { "room for " (count(room)) } None => {} } }))
-            (figure("Takes about", &html! { (takes(&progress.estimate)) }, &basis(&progress.estimate)))
+            (figure("Takes about", &takes(&progress.estimate, is_held), &basis(&progress.estimate, is_held)))
         }
         @if is_more { p.soft { "Each state is counted up to " (count(PROGRESS)) "." } }
     }
 }
 
-fn takes(estimate: &Estimate) -> Markup {
+/// How long it takes; of what is held nobody knows.
+fn takes(estimate: &Estimate, is_held: bool) -> Markup {
     // Whole seconds; lengths beyond what a screen says are all the same.
     let length = estimate
         .seconds
+        .filter(|_| !is_held)
         .map(|seconds| TimeDelta::seconds(seconds.clamp(0, 1_000_000_000)));
     html! { @match length { Some(length) => { (short(length)) } None => { "–" } } }
 }
 
-fn basis(estimate: &Estimate) -> Markup {
+fn basis(estimate: &Estimate, is_held: bool) -> Markup {
+    if is_held {
+        return html! { "nothing may be dialled now" };
+    }
     html! {
         (estimate.at_once) " at once, "
         (each(estimate.seconds_per_call)) " each"
@@ -358,6 +368,7 @@ pub(in crate::http) async fn preview(
     let at = query.get("at").map(read_instant).transpose()?;
     let preview = frame.app.calls.preview(&name, at).await?;
     let preview = preview.ok_or_else(super::super::groups::no_such::<Campaign>)?;
+    let dialling = frame.app.kept.dialling(&frame.app.calls).await?;
     let body = html! {
         h1 { "Preview of " a href=(frame.to(&format!("campaigns/{name}"))) { (text(&name)) } }
         form.filters {
@@ -367,7 +378,11 @@ pub(in crate::http) async fn preview(
             }
             button { "Look" }
         }
-        (section("preview", "Its waiting calls at that moment", &html! { (instant(preview.at)) }, &counted(&preview)))
+        @let standing = Standing::of(&preview.reasons, Tone::Good, "may dial");
+        @if !preview.reasons.is_empty() {
+            (section("state", "What keeps all of them", &html! { "as things stand" }, &standing.shown(&frame, &dialling)))
+        }
+        (section("preview", "Its waiting calls at that moment", &html! { (instant(preview.at)) }, &counted(&preview, standing.is_held())))
         (section("areas", "Where they are", &html! {}, &areas(&preview)))
     };
     Ok(frame.page(&format!("Preview of {name}"), &body))
@@ -385,11 +400,16 @@ fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
     })
 }
 
-fn counted(preview: &Preview) -> Markup {
-    let mut rows = vec![
-        ("may be dialled at once", preview.now),
-        ("not due yet", preview.later),
-    ];
+fn counted(preview: &Preview, is_held: bool) -> Markup {
+    let (ready, as_far) = if is_held {
+        (
+            "ready, once nothing keeps the campaign",
+            "none at once: see above",
+        )
+    } else {
+        ("may be dialled at once", "at once, as far as slots allow")
+    };
+    let mut rows = vec![(ready, preview.now), ("not due yet", preview.later)];
     let closed: Vec<(String, i64)> = preview
         .closed
         .iter()
@@ -416,14 +436,14 @@ fn counted(preview: &Preview) -> Markup {
     };
     let rows: Vec<_> = rows
         .iter()
-        .filter(|(what, calls)| *calls > 0 || what.starts_with("may"))
+        .filter(|(what, calls)| *calls > 0 || *what == ready)
         .map(row)
         .collect();
     html! {
         div.figures {
             (figure("Waiting", &html! { (count(preview.waiting)) }, &html! { "calls" }))
-            (figure("At once", &html! { (count(preview.now)) }, &html! { "as far as slots allow" }))
-            (figure("Takes about", &takes(&preview.estimate), &basis(&preview.estimate)))
+            (figure("Ready", &html! { (count(preview.now)) }, &html! { (as_far) }))
+            (figure("Takes about", &takes(&preview.estimate, is_held), &basis(&preview.estimate, is_held)))
             (figure("Same number twice", &html! { (count(preview.duplicates)) }, &html! { "calls" }))
         }
         (table("What keeps them", &["What", "Calls", "Share"], &rows, "None."))
@@ -454,12 +474,14 @@ fn areas(preview: &Preview) -> Markup {
 
 /// `GET /ui/new-campaign`: not below `campaigns/`, where it would take the place of one with its name.
 pub(in crate::http) async fn ask_new(frame: Frame) -> Result<Response, Problem> {
-    Ok(groups::creating(&Form::default()).0.page(&frame))
+    let names = Names::of(&frame).await?;
+    Ok(groups::creating(&Form::default(), &names).0.page(&frame))
 }
 
 /// `POST /ui/new-campaign`
 pub(in crate::http) async fn create(frame: Frame, form: Form) -> Result<Response, Problem> {
-    let (asking, changes) = groups::creating(&form);
+    let names = Names::of(&frame).await?;
+    let (asking, changes) = groups::creating(&form, &names);
     let name = form.get("name").unwrap_or_default();
     match try_create(&frame, name, changes, &form).await {
         Ok(()) => Ok(done(
@@ -478,62 +500,11 @@ async fn try_create(
     changes: serde_json::Map<String, serde_json::Value>,
     form: &Form,
 ) -> Result<(), Problem> {
-    let (why, by) = (why(form)?, frame.owner.by());
+    let (why, by) = (needed_why(form)?, frame.owner.by());
     let queue = &frame.app.calls;
     let created = queue
-        .create_group(Campaign::KIND, name, &changes.into(), &by, why.as_deref())
+        .create_group(Campaign::KIND, name, &changes.into(), &by, Some(&why))
         .await?;
     let taken = || Problem::new(Code::NameTaken, "there is a campaign of this name already");
     created.then_some(()).ok_or_else(taken)
-}
-
-/// `GET /ui/campaigns/{name}/pause`
-pub(in crate::http) async fn ask_pause(
-    frame: Frame,
-    Name(name, _): Name<Campaign>,
-) -> Result<Response, Problem> {
-    groups::ask_pause::<Campaign>(&frame, &name).await
-}
-
-/// `POST /ui/campaigns/{name}/pause`
-pub(in crate::http) async fn pause(
-    frame: Frame,
-    Name(name, _): Name<Campaign>,
-    form: Form,
-) -> Result<Response, Problem> {
-    groups::pause::<Campaign>(&frame, &name, &form).await
-}
-
-/// `GET /ui/campaigns/{name}/resume`
-pub(in crate::http) async fn ask_resume(
-    frame: Frame,
-    Name(name, _): Name<Campaign>,
-) -> Result<Response, Problem> {
-    groups::ask_resume::<Campaign>(&frame, &name).await
-}
-
-/// `POST /ui/campaigns/{name}/resume`
-pub(in crate::http) async fn resume(
-    frame: Frame,
-    Name(name, _): Name<Campaign>,
-    form: Form,
-) -> Result<Response, Problem> {
-    groups::resume::<Campaign>(&frame, &name, &form).await
-}
-
-/// `GET /ui/campaigns/{name}/set`
-pub(in crate::http) async fn ask_set(
-    frame: Frame,
-    Name(name, _): Name<Campaign>,
-) -> Result<Response, Problem> {
-    groups::ask_set::<Campaign>(&frame, &name).await
-}
-
-/// `POST /ui/campaigns/{name}/set`
-pub(in crate::http) async fn set(
-    frame: Frame,
-    Name(name, _): Name<Campaign>,
-    form: Form,
-) -> Result<Response, Problem> {
-    groups::set::<Campaign>(&frame, &name, &form).await
 }

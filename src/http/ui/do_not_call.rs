@@ -255,7 +255,6 @@ async fn adding(frame: &Frame, phone: &Phone, form: &Form) -> Result<Asking<'sta
             }
         },
         twins,
-        needs_why: true,
         button: "Put it on the list",
         is_final: false,
         back: HERE.to_owned(),
@@ -326,7 +325,6 @@ fn removing(phone: &Phone, form: &Form) -> Asking<'static> {
             @if let Some(campaign) = campaign { input type="hidden" name="campaign" value=(campaign); }
         },
         twins: twins.why(form.get("why")),
-        needs_why: true,
         button: "Take it off",
         is_final: false,
         back: HERE.to_owned(),
@@ -423,7 +421,6 @@ async fn forgetting(frame: &Frame, phone: &Phone, form: &Form) -> Result<Asking<
             }
         },
         twins,
-        needs_why: true,
         button: "Forget it",
         is_final: true,
         back: HERE.to_owned(),

@@ -7,11 +7,12 @@ use maud::{Markup, html};
 use super::{
     super::problem::Problem,
     call::{outcome_badge, short_id},
+    calls::names,
     frame::{Frame, Query},
     parts::{Tone, count, meter, section, table, text, time},
 };
 use crate::{
-    domain::Scope,
+    domain::{Outcome, Scope},
     flow::{
         failures::Span,
         view::{FailureGroup, Failures},
@@ -68,6 +69,7 @@ pub(in crate::http) async fn show(frame: Frame, query: Query) -> Result<Response
             p.soft { "Of the latest " (count(found.visited)) " calls that ended, which reach back to " (time(since, now)) "." }
         }
     };
+    let board = frame.app.kept.board(queue).await?;
     let body = html! {
         h1 { "Failures" }
         form.filters action=(frame.to("failures")) {
@@ -79,16 +81,17 @@ pub(in crate::http) async fn show(frame: Frame, query: Query) -> Result<Response
             }
             p.field {
                 label for="campaign" { "Campaign" }
-                input #campaign name="campaign" autocomplete="off" value=[campaign.as_deref()];
+                input #campaign name="campaign" autocomplete="off" list="campaigns" value=[campaign.as_deref()];
             }
             p.field {
                 label for="trunk" { "Trunk" }
-                input #trunk name="trunk" autocomplete="off" value=[trunk];
+                input #trunk name="trunk" autocomplete="off" list="trunks" value=[trunk];
             }
             button.strong { "Show" }
+            (names(&frame, &board))
         }
         (section("failures", "Calls that failed, by what they failed of", &html! { (count(whole)) " in the " (said) }, &inside))
-        p { "Not failed yet: " a href=(frame.to("calls?state=unresolved")) { "dials in doubt" }
+        p { "Not failed yet: " a href=(frame.to("calls?state=unresolved")) { "calls in doubt" }
             @if frame.may(Scope::Operate) { ", which can be " a href=(frame.to("calls/resolve?state=unresolved")) { "resolved together" } }
         }
         p.soft { "Ids, numbers and amounts in the words count as one and the same: they are shown as …" }
@@ -121,6 +124,7 @@ fn links(frame: &Frame, asked: &Span<'_>, group: &FailureGroup) -> Markup {
             a href=(to("calls")) { "List" }
             @if frame.may(Scope::Operate) {
                 a href=(to("calls/redrive")) { "Ring again" }
+                @if group.outcome == Some(Outcome::Unknown) { a href=(to("calls/resolve")) { "Resolve" } }
             }
         }
     }

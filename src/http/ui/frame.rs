@@ -90,8 +90,10 @@ fn said(done: &str) -> Option<String> {
     let (act, count) = done.split_once('-').unwrap_or((done, ""));
     let words = match act {
         "paused" => "It is paused. Calls in flight go on.",
-        "resumed" => "It dials again, from the next claim on.",
-        "created" => "It is there, and dials what is enqueued for it.",
+        "resumed" => {
+            "It is no longer paused, and dials from the next claim on, unless something else keeps it."
+        }
+        "created" => "It is there, and dials what is enqueued for it as soon as nothing keeps it.",
         "set" => "It is changed, from the next claim on.",
         "drained" => "The worker claims no more, and finishes its dials.",
         "canceled" => "Canceled.",
@@ -103,6 +105,11 @@ fn said(done: &str) -> Option<String> {
         "unlisted" => "The number is off the do-not-call list.",
         "forgotten" => "The number is forgotten.",
         "enqueued" => "Enqueued.",
+        "tested" => "A test is on its way.",
+        "silenced" => "Nothing more is sent to the endpoint.",
+        "told" => "The endpoint is told again, first what has waited.",
+        "deleted" => "The endpoint is gone.",
+        "revoked" => "No key of this name is taken any more.",
         "rechecked" => "Calls that a contact limit had put aside are due again.",
         _ => return None,
     };

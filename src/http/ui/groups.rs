@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 use super::{
     super::{
         groups::{self, Group},
+        path::Name,
         problem::Problem,
     },
-    asking::{Asking, done, needed_why, why},
+    asking::{Asking, done, needed_why},
     form::Form,
     frame::Frame,
-    parts::{count, text, text_or_none, time},
+    parts::{count, text, text_or_none},
     twins::Twins,
 };
 use crate::{
@@ -25,7 +26,9 @@ use crate::{
 };
 
 /// A campaign or a trunk, as its screens need it.
-pub(super) trait Shown: Group + DeserializeOwned {
+pub(in crate::http) trait Shown:
+    Group + DeserializeOwned + Send + Sync + 'static
+{
     fn name(&self) -> &str;
     fn in_flight(&self) -> i64;
     fn is_paused(&self) -> bool;
@@ -38,7 +41,7 @@ pub(super) trait Shown: Group + DeserializeOwned {
 }
 
 /// What can be set on a form.
-pub(super) struct Setting {
+pub(in crate::http) struct Setting {
     pub(super) name: &'static str,
     pub(super) label: &'static str,
     pub(super) about: &'static str,
@@ -48,11 +51,49 @@ pub(super) struct Setting {
 
 /// What a setting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::http) enum Kind {
     Text,
     Number,
+    /// A trunk or calling hours, of those there are.
+    Named(Named),
     /// One of these words, or none of them; each with what it means.
     Choice(&'static [(&'static str, &'static str)]),
+}
+
+/// What a setting names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Named {
+    Trunk,
+    CallingHours,
+}
+
+/// What may be named.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    trunks: Vec<String>,
+    calling_hours: Vec<String>,
+}
+
+impl Names {
+    pub(super) async fn of(frame: &Frame) -> Result<Self, Problem> {
+        let queue = &frame.app.calls;
+        let (trunks, hours) = tokio::try_join!(queue.trunks(None), queue.calling_hours(None))?;
+        let trunks = trunks
+            .into_iter()
+            .filter(|trunk| trunk.archived_at.is_none());
+        Ok(Self {
+            trunks: trunks.map(|trunk| trunk.name).collect(),
+            calling_hours: hours.into_iter().map(|hours| hours.name).collect(),
+        })
+    }
+
+    /// Those of a kind, and what none of them means, where that may be chosen.
+    fn all(&self, named: Named) -> (&[String], Option<&'static str>) {
+        match named {
+            Named::Trunk => (&self.trunks, None),
+            Named::CallingHours => (&self.calling_hours, Some("none: at any time")),
+        }
+    }
 }
 
 impl Setting {
@@ -77,7 +118,7 @@ impl Setting {
         }
     }
 
-    fn field(&self, value: &str) -> Markup {
+    fn field(&self, value: &str, names: &Names) -> Markup {
         let about = format!("{}-about", self.name);
         html! {
             p.field {
@@ -87,6 +128,14 @@ impl Setting {
                         @for (word, meaning) in choices {
                             option value=(word) selected[*word == value] { (meaning) }
                         }
+                    }
+                } @else if let Kind::Named(named) = self.kind {
+                    @let (all, none) = names.all(named);
+                    @let value = if value.is_empty() && none.is_none() { "default" } else { value };
+                    select id=(self.name) name=(self.name) aria-describedby=(about) {
+                        @if let Some(none) = none { option value="" { (none) } }
+                        @if !value.is_empty() && !all.iter().any(|name| name == value) { option value=(value) selected { (value) } }
+                        @for name in all { option value=(name) selected[name == value] { (name) } }
                     }
                 } @else {
                     input id=(self.name) name=(self.name) value=(value) autocomplete="off" spellcheck="false"
@@ -173,7 +222,7 @@ impl Shown for Trunk {
 
     fn resumed(&self) -> Markup {
         let free = i64::from(self.slots) - self.in_flight;
-        html! { "It dials again at once, up to " strong { (count(free.max(0))) } " calls more." }
+        html! { "It dials again at once, unless something else keeps it, up to " strong { (count(free.max(0))) } " calls more." }
     }
 }
 
@@ -211,12 +260,13 @@ impl Shown for Campaign {
             kind: Kind::Number,
         };
         vec![
-            text(
-                "trunk",
-                "Trunk",
-                "Name of the trunk it dials on.",
-                now(|group| group.trunk.clone().into()),
-            ),
+            Setting {
+                name: "trunk",
+                label: "Trunk",
+                about: "The trunk it dials on.",
+                now: now(|group| group.trunk.clone().into()),
+                kind: Kind::Named(Named::Trunk),
+            },
             number(
                 "cap",
                 "Cap",
@@ -247,16 +297,17 @@ impl Shown for Campaign {
                 "As in 30m, at most 6h.",
                 now(|group| group.max_duration.to_string().into()),
             ),
-            text(
-                "callingHours",
-                "Calling hours",
-                "Name of the hours outside which nothing is dialled. Blank: at any time.",
-                now(|group| group.calling_hours.clone().into()),
-            ),
+            Setting {
+                name: "callingHours",
+                label: "Calling hours",
+                about: "Outside them nothing is dialled. `pgdial hours set` makes others.",
+                now: now(|group| group.calling_hours.clone().into()),
+                kind: Kind::Named(Named::CallingHours),
+            },
             number(
                 "guard",
                 "Guard",
-                "Dials refused in a row for one reason after which it pauses itself. Blank: never.",
+                "Dials refused or failed in a row for one reason after which it pauses itself. Blank: never.",
                 now(|group| group.guard.into()),
             ),
         ]
@@ -307,31 +358,36 @@ pub(super) fn acts<S: Shown>(frame: &Frame, group: &S) -> Markup {
     }
 }
 
-pub(super) async fn ask_pause<S: Shown>(frame: &Frame, name: &str) -> Result<Response, Problem> {
-    Ok(pausing(&one::<S>(frame, name).await?, None).page(frame))
+/// `GET /ui/campaigns/{name}/pause`, and of a trunk.
+pub(in crate::http) async fn ask_pause<S: Shown>(
+    frame: Frame,
+    Name(name, _): Name<S>,
+) -> Result<Response, Problem> {
+    Ok(pausing(&one::<S>(&frame, &name).await?, None).page(&frame))
 }
 
-pub(super) async fn pause<S: Shown>(
-    frame: &Frame,
-    name: &str,
-    form: &Form,
+/// `POST /ui/campaigns/{name}/pause`, and of a trunk.
+pub(in crate::http) async fn pause<S: Shown>(
+    frame: Frame,
+    Name(name, _): Name<S>,
+    form: Form,
 ) -> Result<Response, Problem> {
-    let why = match needed_why(form) {
+    let why = match needed_why(&form) {
         Ok(why) => why,
         Err(problem) => {
-            let group = one::<S>(frame, name).await?;
-            return Ok(pausing(&group, form.get("why")).again(frame, &problem, form));
+            let group = one::<S>(&frame, &name).await?;
+            return Ok(pausing(&group, form.get("why")).again(&frame, &problem, &form));
         }
     };
     if !frame
         .app
         .calls
-        .pause(S::KIND, name, &frame.owner.by(), &why)
+        .pause(S::KIND, &name, &frame.owner.by(), &why)
         .await?
     {
         return Err(groups::no_such::<S>());
     }
-    Ok(done(frame, &path::<S>(name), "paused", None))
+    Ok(done(&frame, &path::<S>(&name), "paused", None))
 }
 
 fn pausing<S: Shown>(group: &S, why: Option<&str>) -> Asking<'static> {
@@ -346,38 +402,42 @@ fn pausing<S: Shown>(group: &S, why: Option<&str>) -> Asking<'static> {
         },
         fields: html! {},
         twins: told::<S>("pause", name).why(why),
-        needs_why: true,
         button: "Pause it",
         is_final: false,
         back: path::<S>(name),
     }
 }
 
-pub(super) async fn ask_resume<S: Shown>(frame: &Frame, name: &str) -> Result<Response, Problem> {
-    Ok(resuming(&one::<S>(frame, name).await?, None).page(frame))
+/// `GET /ui/campaigns/{name}/resume`, and of a trunk.
+pub(in crate::http) async fn ask_resume<S: Shown>(
+    frame: Frame,
+    Name(name, _): Name<S>,
+) -> Result<Response, Problem> {
+    Ok(resuming(&one::<S>(&frame, &name).await?, None).page(&frame))
 }
 
-pub(super) async fn resume<S: Shown>(
-    frame: &Frame,
-    name: &str,
-    form: &Form,
+/// `POST /ui/campaigns/{name}/resume`, and of a trunk.
+pub(in crate::http) async fn resume<S: Shown>(
+    frame: Frame,
+    Name(name, _): Name<S>,
+    form: Form,
 ) -> Result<Response, Problem> {
-    let why = match why(form) {
+    let why = match needed_why(&form) {
         Ok(why) => why,
         Err(problem) => {
-            let group = one::<S>(frame, name).await?;
-            return Ok(resuming(&group, form.get("why")).again(frame, &problem, form));
+            let group = one::<S>(&frame, &name).await?;
+            return Ok(resuming(&group, form.get("why")).again(&frame, &problem, &form));
         }
     };
     if !frame
         .app
         .calls
-        .resume(S::KIND, name, &frame.owner.by(), why.as_deref())
+        .resume(S::KIND, &name, &frame.owner.by(), Some(&why))
         .await?
     {
         return Err(groups::no_such::<S>());
     }
-    Ok(done(frame, &path::<S>(name), "resumed", None))
+    Ok(done(&frame, &path::<S>(&name), "resumed", None))
 }
 
 fn resuming<S: Shown>(group: &S, why: Option<&str>) -> Asking<'static> {
@@ -395,7 +455,6 @@ fn resuming<S: Shown>(group: &S, why: Option<&str>) -> Asking<'static> {
         },
         fields: html! {},
         twins: told::<S>("resume", name).why(why),
-        needs_why: false,
         button: "Resume it",
         is_final: false,
         back: path::<S>(name),
@@ -410,21 +469,31 @@ fn told<S: Shown>(verb: &'static str, name: &str) -> Twins {
         .about("p_name", name)
 }
 
-pub(super) async fn ask_set<S: Shown>(frame: &Frame, name: &str) -> Result<Response, Problem> {
-    let group = one::<S>(frame, name).await?;
-    Ok(setting(&group, None, &Form::default()).page(frame))
+/// `GET /ui/campaigns/{name}/set`, and of a trunk.
+pub(in crate::http) async fn ask_set<S: Shown>(
+    frame: Frame,
+    Name(name, _): Name<S>,
+) -> Result<Response, Problem> {
+    let group = one::<S>(&frame, &name).await?;
+    let names = Names::of(&frame).await?;
+    Ok(setting(&group, None, &Form::default(), &names).page(&frame))
 }
 
-pub(super) async fn set<S: Shown>(
-    frame: &Frame,
-    name: &str,
-    form: &Form,
+/// `POST /ui/campaigns/{name}/set`, and of a trunk.
+pub(in crate::http) async fn set<S: Shown>(
+    frame: Frame,
+    Name(name, _): Name<S>,
+    form: Form,
 ) -> Result<Response, Problem> {
-    let group = one::<S>(frame, name).await?;
-    let changes = changes(&group, form);
-    match try_set::<S>(frame, name, &changes, form).await {
-        Ok(()) => Ok(done(frame, &path::<S>(name), "set", None)),
-        Err(problem) => Ok(setting(&group, Some(changes), form).again(frame, &problem, form)),
+    let group = one::<S>(&frame, &name).await?;
+    let changes = changes(&group, &form);
+    match try_set::<S>(&frame, &name, &changes, &form).await {
+        Ok(()) => Ok(done(&frame, &path::<S>(&name), "set", None)),
+        Err(problem) => {
+            let names = Names::of(&frame).await?;
+            let asking = setting(&group, Some(changes), &form, &names);
+            Ok(asking.again(&frame, &problem, &form))
+        }
     }
 }
 
@@ -461,6 +530,7 @@ fn setting<S: Shown>(
     group: &S,
     changes: Option<Map<String, Value>>,
     form: &Form,
+    names: &Names,
 ) -> Asking<'static> {
     let (kind, name) = (S::KIND, group.name());
     let settings = S::settings(Some(group));
@@ -471,7 +541,7 @@ fn setting<S: Shown>(
         Setting::written(given.unwrap_or(&setting.now))
     };
     let fields = html! {
-        div.fields { @for setting in &settings { (setting.field(&value(setting))) } }
+        div.fields { @for setting in &settings { (setting.field(&value(setting), names)) } }
     };
     // Before anything was changed: an example.
     let shown = changes
@@ -493,7 +563,6 @@ fn setting<S: Shown>(
         },
         fields,
         twins: told_set(kind, name, &shown).why(form.get("why")),
-        needs_why: true,
         button: "Change it",
         is_final: false,
         back: path::<S>(name),
@@ -510,24 +579,11 @@ fn told_set(kind: GroupKind, name: &str, changes: &Map<String, Value>) -> Twins 
         .changes(changes)
 }
 
-/// Who paused it, since when and why.
-pub(super) fn paused(
-    by: Option<&str>,
-    at: Option<chrono::DateTime<chrono::Utc>>,
-    why: Option<&str>,
-    now: chrono::DateTime<chrono::Utc>,
-) -> Markup {
-    html! {
-        (text(why.unwrap_or("no reason given")))
-        span.soft { " by " (text(by.unwrap_or("nobody knows"))) @if let Some(at) = at { ", " (time(at, now)) } }
-    }
-}
-
 /// The fields of a new campaign: those that most want to set.
 const NEW: [&str; 4] = ["trunk", "cap", "callingHours", "maxAttempts"];
 
 /// The form of a new campaign, and what it has.
-pub(super) fn creating(form: &Form) -> (Asking<'static>, Map<String, Value>) {
+pub(super) fn creating(form: &Form, names: &Names) -> (Asking<'static>, Map<String, Value>) {
     let settings = Campaign::settings(None)
         .into_iter()
         .filter(|setting| NEW.contains(&setting.name));
@@ -551,17 +607,16 @@ pub(super) fn creating(form: &Form) -> (Asking<'static>, Map<String, Value>) {
                 value=[form.get("name")] aria-describedby="name-about";
             span.soft #name-about { "Lower-case letters, digits, _ and -." }
         }
-        div.fields { @for setting in &settings { (setting.field(form.get(setting.name).unwrap_or_default())) } }
+        div.fields { @for setting in &settings { (setting.field(form.get(setting.name).unwrap_or_default(), names)) } }
     };
     let asking = Asking {
         title: "New campaign".to_owned(),
-        touches: html! { p { "It dials the calls that are enqueued for it, at once and within its hours. What is left blank takes its default." } },
+        touches: html! { p { "It dials the calls that are enqueued for it, as far as its trunk and its hours allow. What is left blank takes its default." } },
         fields,
         twins: Twins::of("campaigns create", "create_campaign")
             .about("p_name", name)
             .changes(&changes)
             .why(form.get("why")),
-        needs_why: false,
         button: "Create it",
         is_final: false,
         back: "campaigns".to_owned(),
@@ -589,7 +644,7 @@ mod tests {
             "name": "default", "slots": 30, "callsPerSecond": 0.5, "paused": false, "pausedAt": null, "pausedBy": null,
             "pausedWhy": null, "lookUp": "hint", "idempotent": true, "reportsWithin": "PT30S",
             "inEffect": {"lookUp": "hint", "idempotent": true, "reportsWithin": null}, "conflicts": [], "adapter": null,
-            "breakerOpenedAt": null, "inFlight": 0,
+            "breakerOpenedAt": null, "inFlight": 0, "reasons": [],
         }))
         .unwrap();
         is_a_command(&trunk, |setting| setting.now.clone());

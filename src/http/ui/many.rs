@@ -14,10 +14,10 @@ use super::{
     form::Form,
     frame::{Frame, Query},
     parts::{count, table, words},
-    twins::Twins,
+    twins::{Twins, WHAT},
 };
 use crate::{
-    domain::{CallState, Resolution, Why},
+    domain::{CallState, Outcome, Resolution, Why},
     flow::{
         listing::CallFilter,
         matching::{Batch, BatchResponse},
@@ -83,15 +83,27 @@ pub(super) fn offered(filter: &CallFilter) -> impl Iterator<Item = (&'static str
         (Act::Resolve, "Resolve all"),
     ];
     let chosen = filter.state.clone();
+    let is_unknown = is_unknown(filter);
     all.into_iter().filter_map(move |(act, name)| {
         let states = act.states();
         let is_open = match &chosen {
+            _ if act == Act::Resolve && is_unknown => true,
             Some(chosen) => chosen.iter().any(|state| states.contains(state)),
             // Without a state it would select completed calls, which are only rung again by force.
             None => act != Act::Redrive,
         };
         is_open.then_some((act.path(), name))
     })
+}
+
+/// Whether it selects calls that were given up without anybody knowing what came of them, which can still be resolved.
+fn is_unknown(filter: &CallFilter) -> bool {
+    let has_failed = filter
+        .state
+        .as_ref()
+        .is_none_or(|states| states.contains(&CallState::Failed));
+    let outcomes = filter.outcome.as_ref();
+    has_failed && outcomes.is_some_and(|outcomes| outcomes.contains(&Outcome::Unknown))
 }
 
 /// What batches came to, or would.
@@ -244,7 +256,14 @@ fn chosen(frame: &Frame, query: &Query) -> Result<Chosen, Problem> {
 /// What the act would come to: judged by the newest calls, without visiting all.
 async fn previewed(frame: &Frame, chosen: &Chosen, act: Act, form: &Form) -> Result<Sum, Problem> {
     let mut filter = chosen.filter.clone();
-    filter.state.get_or_insert_with(|| act.states());
+    let is_given_up = act == Act::Resolve && is_unknown(&filter);
+    filter.state.get_or_insert_with(|| {
+        if is_given_up {
+            vec![CallState::Failed]
+        } else {
+            act.states()
+        }
+    });
     let queue = &frame.app.calls;
     let (mut ids, is_all) = queue.newest(&filter, COUNTED).await?;
     let mut sum = Sum {
@@ -371,7 +390,7 @@ fn asking(
             }
         }
         Act::Resolve => {
-            let r#as = form.get("as").unwrap_or("not_placed");
+            let r#as = form.get("as").unwrap_or(WHAT);
             twins = twins.with("--as", "p_as", &r#as.into());
             resolution_field(form)
         }
@@ -384,7 +403,6 @@ fn asking(
         },
         fields,
         twins: twins.only_command(&["--all"]).why(form.get("why")),
-        needs_why: true,
         button,
         is_final: act == Act::Cancel,
         back: chosen.at("calls", &[]),

@@ -9,13 +9,15 @@ use super::{
     campaigns,
     chart::Columns,
     frame::Frame,
-    groups,
-    parts::{Tone, badge, count, figure, name, rows, section, short, table, text, time, words},
+    parts::{Tone, badge, count, figure, name, rows, section, short, table, text, time},
+    standing::{self, Weight},
 };
 use crate::{
-    domain::CallState,
+    domain::{CallId, CallState},
     flow::{
         board::{Board, LiveCall},
+        groups::GroupKind,
+        read::Reason,
         seat::{Dialling, Ends, FirstDue, Lately},
     },
 };
@@ -24,6 +26,8 @@ use crate::{
 const LISTED: usize = 40;
 /// Campaigns that are listed: those with work first.
 const BUSIEST: usize = 12;
+/// Reasons of what holds that are listed.
+const HELD: usize = 50;
 /// Slots that are drawn one by one.
 const DRAWN: i64 = 120;
 
@@ -64,123 +68,113 @@ pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
 struct Verdict {
     tone: Tone,
     title: String,
-    /// Why, in the database's words, each with a call that waits for it.
-    because: Vec<(String, Option<String>)>,
+    because: Vec<Because>,
 }
 
-/// What a reason of `pgdial.why` says of a campaign, as far as an operator is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Weight {
-    /// Something is to be done about it.
-    Held,
-    /// It passes by itself, as somebody wanted it.
-    Closed,
-    /// It is about this call; others of the campaign may be dialled.
-    Own,
-    /// As much is dialled as may be.
-    Full,
-    /// Nothing keeps it.
-    Open,
+/// Why, in the database's words.
+#[derive(Debug, Default, PartialEq)]
+struct Because {
+    words: String,
+    /// Which campaigns it keeps.
+    campaigns: Vec<String>,
+    /// A call that waits for it.
+    call: Option<CallId>,
 }
 
-impl Weight {
-    fn of(first: &FirstDue) -> Self {
-        let why = first.reasons.first();
-        why.map_or(Self::Open, |why| Self::of_reason(&why.reason))
-    }
-
-    fn of_reason(reason: &str) -> Self {
-        match reason {
-            "next" | "in_line" | "in_turn" => Self::Open,
-            "trunk_full" | "campaign_full" | "pacing" | "no_permit" | "on_trial" => Self::Full,
-            "outside_hours" | "holiday" | "campaign_not_started" | "campaign_over" => Self::Closed,
-            "number_taken" | "twin" | "locked" | "cooldown" | "contact_limit" | "held_back"
-            | "suspect" | "unclaimable" | "suppressed" | "expired" | "scheduled" | "retry_due" => {
-                Self::Own
-            }
-            _ => Self::Held,
+impl Because {
+    fn said(words: String) -> Self {
+        Self {
+            words,
+            ..Self::default()
         }
     }
 }
 
 /// Whether anything is dialled. Every reason is one that `pgdial.why` gives for a call that is due.
 fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
-    let used = format!(
-        "{} of {} slots in use",
-        count(board.in_flight),
-        count(slots(board))
-    );
     let mut waits: Vec<(Weight, &FirstDue)> = dialling
         .first
         .iter()
-        .map(|first| (Weight::of(first), first))
+        .map(|first| (Weight::gravest(&first.reasons), first))
         .collect();
     waits.sort_by_key(|(weight, _)| *weight);
     let Some(&(worst, first)) = waits.first() else {
-        return idle(board, dialling, &used);
+        return idle(board, dialling);
     };
-    let dials = board.in_flight > 0 || waits.iter().any(|(weight, _)| *weight == Weight::Open);
-    waits.retain(|(weight, _)| *weight < if dials { Weight::Own } else { Weight::Open });
-    let because = because(&waits);
+    // What is in doubt may not even ring.
+    let dials =
+        board.in_flight > board.in_doubt || waits.iter().any(|(weight, _)| *weight == Weight::Open);
+    let told = if dials { Weight::Own } else { Weight::Open };
+    waits.retain(|(weight, _)| *weight < told);
+    let because = because(&waits, told);
     if dials {
-        let held = waits
-            .iter()
-            .filter(|(weight, _)| *weight == Weight::Held)
-            .count();
-        let title = match held {
-            0 => format!("Dialling: {used}"),
-            1 => format!("Dialling, but one campaign is held: {used}"),
-            held => format!("Dialling, but {held} campaigns are held: {used}"),
+        let used = used(board);
+        let title = match waits.as_slice() {
+            [] => format!("Dialling: {used}"),
+            [_] => format!("Dialling, but one campaign is not: {used}"),
+            waits => format!("Dialling, but {} campaigns are not: {used}", waits.len()),
         };
-        let tone = if held == 0 { Tone::Good } else { Tone::Warn };
+        let tone = if worst < Weight::Closed {
+            Tone::Warn
+        } else {
+            Tone::Good
+        };
         return Verdict {
             tone,
             title,
             because,
         };
     }
-    let reason = first.reasons.first().map_or("", |why| why.reason.as_str());
-    let title = match reason {
-        "no_worker" => "Not dialling: no worker is alive",
-        reason if reason.ends_with("_paused") => "Not dialling: it is paused",
-        "breaker" => "Not dialling: the provider fails",
-        "cluster_changed" => "Not dialling: the database is not where it was",
-        _ => match worst {
-            Weight::Closed => "Not dialling: nothing may be dialled at this hour",
-            Weight::Own => "Not dialling: the calls that are due wait for something of their own",
-            Weight::Full => "Not dialling at this moment: as much as may be",
-            Weight::Held | Weight::Open => "Not dialling, although calls are due",
-        },
+    let reasons = first.reasons.iter().map(|why| why.reason.as_str());
+    let reason = reasons.min_by_key(|reason| Weight::of(reason));
+    let reason = reason.unwrap_or_default();
+    let title = match (reason, worst) {
+        ("no_worker", _) => "Not dialling: no worker is alive".to_owned(),
+        ("trunk_paused", _) => "Not dialling: the trunk is paused".to_owned(),
+        ("campaign_paused", _) => "Not dialling: the campaign is paused".to_owned(),
+        ("breaker", _) => "Not dialling: the provider fails".to_owned(),
+        ("cluster_changed", _) => "Not dialling: the database is not where it was".to_owned(),
+        (_, Weight::Doubt) => format!("Not dialling: {}", used(board)),
+        (_, Weight::Closed) => "Not dialling: nothing may be dialled at this hour".to_owned(),
+        (_, Weight::Own) => {
+            "Not dialling: the calls that are due wait for something of their own".to_owned()
+        }
+        (_, Weight::Full) => "Not dialling at this moment: as much as may be".to_owned(),
+        (_, Weight::Held | Weight::Open) => "Not dialling, although calls are due".to_owned(),
     };
-    let tone = if worst == Weight::Held {
-        Tone::Bad
-    } else {
-        Tone::Calm
+    let tone = match worst {
+        Weight::Held | Weight::Doubt => Tone::Bad,
+        _ => Tone::Calm,
     };
     Verdict {
         tone,
-        title: title.to_owned(),
+        title,
         because,
     }
 }
 
 /// Without a call that is due.
-fn idle(board: &Board, dialling: &Dialling, used: &str) -> Verdict {
+fn idle(board: &Board, dialling: &Dialling) -> Verdict {
     let next = dialling
         .next_due_at
         .map(|at| format!("The next one is due in {}.", short(at - dialling.now)));
-    let mut because: Vec<_> = next.into_iter().map(|words| (words, None)).collect();
+    let mut because: Vec<_> = next.into_iter().map(Because::said).collect();
     let (tone, title) = if dialling.workers == 0 {
         let words = "What falls due will wait: start `pgdial serve`, or `pgdial work` beside a running API.";
-        because.push((words.to_owned(), None));
+        because.push(Because::said(words.to_owned()));
         (
             Tone::Bad,
             "Nothing is due, and no worker is alive".to_owned(),
         )
     } else if board.in_flight > 0 {
+        let tone = if board.in_flight > board.in_doubt {
+            Tone::Good
+        } else {
+            Tone::Warn
+        };
         (
-            Tone::Good,
-            format!("All that was due has been dialled: {used}"),
+            tone,
+            format!("All that was due has been dialled: {}", used(board)),
         )
     } else {
         (Tone::Calm, "Nothing to dial: no call is due".to_owned())
@@ -192,6 +186,19 @@ fn idle(board: &Board, dialling: &Dialling, used: &str) -> Verdict {
     }
 }
 
+fn used(board: &Board) -> String {
+    let doubts = match board.in_doubt {
+        0 => String::new(),
+        all if all == board.in_flight => ", all by calls in doubt".to_owned(),
+        some => format!(", {} by calls in doubt", count(some)),
+    };
+    format!(
+        "{} of {} slots in use{doubts}",
+        count(board.in_flight),
+        count(slots(board))
+    )
+}
+
 /// Slots of trunks that may dial.
 fn slots(board: &Board) -> i64 {
     let open = board
@@ -201,18 +208,24 @@ fn slots(board: &Board) -> i64 {
     open.map(|trunk| trunk.slots).sum()
 }
 
-/// Each reason once, with the first call that it keeps waiting.
-fn because(waits: &[(Weight, &FirstDue)]) -> Vec<(String, Option<String>)> {
-    let mut because: Vec<(String, Option<String>)> = Vec::new();
+/// Each reason of less weight than this once, with the campaigns that it keeps.
+fn because(waits: &[(Weight, &FirstDue)], below: Weight) -> Vec<Because> {
+    let mut because: Vec<Because> = Vec::new();
     for (_, first) in waits {
-        let Some(why) = first.reasons.first() else {
-            continue;
-        };
-        if !because.iter().any(|(words, _)| *words == why.message) {
-            because.push((why.message.clone(), Some(first.call.to_string())));
+        for why in &first.reasons {
+            if Weight::of(&why.reason) >= below {
+                continue;
+            }
+            match because.iter_mut().find(|one| one.words == why.message) {
+                Some(told) => told.campaigns.push(first.campaign.clone()),
+                None => because.push(Because {
+                    words: why.message.clone(),
+                    campaigns: vec![first.campaign.clone()],
+                    call: Some(first.call),
+                }),
+            }
         }
     }
-    because.truncate(5);
     because
 }
 
@@ -224,10 +237,15 @@ impl Verdict {
                 h1 { (self.title) }
                 @if !self.because.is_empty() {
                     ul {
-                        @for (words, call) in &self.because {
+                        @for one in &self.because {
                             li {
-                                (text(&frame.see_text(words)))
-                                @if let Some(call) = call { " " a href=(frame.to(&format!("calls/{call}"))) { "A call that waits" } }
+                                @for (at, campaign) in one.campaigns.iter().enumerate() {
+                                    @if at > 0 { ", " }
+                                    a href=(frame.to(&format!("campaigns/{campaign}"))) { (text(campaign)) }
+                                }
+                                @if !one.campaigns.is_empty() { ": " }
+                                (text(&frame.see_text(&one.words)))
+                                @if let Some(call) = one.call { " " a href=(frame.to(&format!("calls/{call}"))) { "A call that waits" } }
                             }
                         }
                     }
@@ -262,7 +280,7 @@ fn numbers(board: &Board, dialling: &Dialling, lately: &Lately) -> Markup {
     html! {
         (slot_board(board, slots))
         div.figures {
-            (figure("Slots in use", &html! { (count(board.in_flight)) }, &html! { "of " (count(slots)) @if all > slots { ", " (count(all - slots)) " on paused trunks" } }))
+            (figure("Slots in use", &html! { (count(board.in_flight)) }, &html! { "of " (count(slots)) @if all > slots { "; another " (count(all - slots)) " are on paused trunks" } }))
             (figure("Waiting", &html! { (count(waiting)) @if is_more { "+" } }, &html! { (count(dialling.due_campaigns)) " campaigns have due calls" }))
             (figure("Ended in the last hour", &html! { (count(ended)) }, &html! { "calls" }))
             (figure("Answered", &html! { @if ended > 0 { (answered * 100 / ended) " %" } @else { "–" } }, &html! { "of those" }))
@@ -389,54 +407,19 @@ fn hour(lately: &Lately) -> Markup {
 }
 
 fn holds(frame: &Frame, dialling: &Dialling) -> Markup {
-    let link = |kind: &str, name: &str| html! { (kind) " " a href=(frame.to(&format!("{kind}s/{name}"))) { (self::name(name)) } };
-    let mut rows: Vec<Vec<Markup>> = Vec::new();
-    for breaker in &dialling.breakers {
-        let fault = frame.see_text(breaker.fault.as_deref().unwrap_or("it said nothing"));
-        rows.push(vec![
-            link("trunk", &breaker.trunk),
-            badge(Tone::Bad, "its provider fails"),
-            html! { (text(&fault)) span.soft { ", since " (time(breaker.opened_at, dialling.now)) } },
-        ]);
-    }
-    for pause in &dialling.pauses {
-        let why = pause.why.as_deref().map(|why| frame.see_text(why));
-        rows.push(vec![
-            link(&pause.kind, &pause.name),
-            badge(Tone::Warn, "paused"),
-            groups::paused(pause.by.as_deref(), pause.at, why.as_deref(), dialling.now),
-        ]);
-    }
-    for doubts in &dialling.doubts {
-        rows.push(vec![
-            link("trunk", &doubts.trunk),
-            badge(Tone::Warn, "doubts"),
-            html! { (doubts.in_doubt) " of " (doubts.slots) " slots: " (text(&doubts.advice)) },
-        ]);
-    }
-    table(
-        "What holds",
-        &["What", "How", "Why"],
-        &rows,
-        "Nothing: no trunk or campaign is paused, no provider fails.",
-    )
-}
-
-/// A reason code of `why` or `lanes`, as a badge.
-pub(super) fn reason(reason: Option<&str>) -> Markup {
-    let Some(reason) = reason else {
-        return badge(Tone::Good, "open");
+    let held = standing::held(dialling);
+    let more = held.len().saturating_sub(HELD);
+    let row = |(kind, name, reason): &(GroupKind, &str, &Reason)| {
+        vec![
+            html! { (kind) " " a href=(frame.to(&format!("{kind}s/{name}"))) { (self::name(name)) } },
+            standing::reason(&reason.reason),
+            standing::sentence(frame, reason, dialling),
+        ]
     };
-    let word = words(reason);
-    match Weight::of_reason(reason) {
-        Weight::Open => badge(Tone::Good, "dialling"),
-        Weight::Full | Weight::Own | Weight::Closed => badge(Tone::Calm, &word),
-        Weight::Held
-            if ["breaker", "cluster_changed", "no_worker", "gate_held"].contains(&reason) =>
-        {
-            badge(Tone::Bad, &word)
-        }
-        Weight::Held => badge(Tone::Warn, &word),
+    let rows: Vec<_> = held.iter().take(HELD).map(row).collect();
+    html! {
+        (table("What holds", &["What", "How", "Why"], &rows, "Nothing: every trunk and campaign may dial."))
+        @if more > 0 { p.soft { (more) " more" } }
     }
 }
 
@@ -448,9 +431,9 @@ mod tests {
 
     const CALL: &str = "0197f5e0-0000-7000-8000-000000000001";
 
-    fn board(in_flight: i64) -> Board {
+    fn board(in_flight: i64, in_doubt: i64) -> Board {
         let board = json!({
-            "now": "2026-11-30T12:00:00Z", "inFlight": in_flight, "counted": 10_000, "live": [], "campaigns": [],
+            "now": "2026-11-30T12:00:00Z", "inFlight": in_flight, "inDoubt": in_doubt, "counted": 10_000, "live": [], "campaigns": [],
             "trunks": [{"name": "default", "slots": 30, "paused": false, "pausedWhy": null, "breakerOpenedAt": null, "inFlight": in_flight}],
         });
         serde_json::from_value(board).unwrap()
@@ -459,14 +442,15 @@ mod tests {
     fn dialling(workers: i64, first: &[&str]) -> Dialling {
         let first: Vec<Value> = first
             .iter()
-            .map(|reason| {
+            .enumerate()
+            .map(|(at, reason)| {
                 let why = json!({"reason": reason, "message": format!("because: {reason}"), "object": null, "until": null});
-                json!({"campaign": "spring", "call": CALL, "dueAt": "2026-11-30T11:00:00Z", "reasons": [why]})
+                json!({"campaign": format!("c{at}"), "call": CALL, "dueAt": "2026-11-30T11:00:00Z", "reasons": [why]})
             })
             .collect();
         let dialling = json!({
             "now": "2026-11-30T12:00:00Z", "workers": workers, "dueCampaigns": first.len(), "nextDueAt": "2026-11-30T12:05:00Z",
-            "first": first, "pauses": [], "breakers": [], "doubts": [],
+            "first": first, "groups": [], "doubts": [],
         });
         serde_json::from_value(dialling).unwrap()
     }
@@ -490,29 +474,29 @@ mod tests {
                 1,
                 &["in_line", "campaign_paused"],
                 Tone::Warn,
-                "one campaign is held: 5 of 30",
+                "one campaign is not: 5 of 30",
             ),
             (
                 5,
                 1,
                 &["campaign_paused", "outside_hours", "trunk_paused"],
                 Tone::Warn,
-                "2 campaigns are held",
+                "3 campaigns are not",
             ),
-            (5, 1, &["outside_hours"], Tone::Good, "Dialling: 5 of 30"),
+            (5, 1, &["outside_hours"], Tone::Good, "one campaign is not"),
             (
                 0,
                 1,
                 &["trunk_paused"],
                 Tone::Bad,
-                "Not dialling: it is paused",
+                "Not dialling: the trunk is paused",
             ),
             (
                 0,
                 1,
                 &["outside_hours", "trunk_paused"],
                 Tone::Bad,
-                "Not dialling: it is paused",
+                "Not dialling: the trunk is paused",
             ),
             (
                 0,
@@ -532,7 +516,7 @@ mod tests {
             (0, 1, &["cluster_changed"], Tone::Bad, "not where it was"),
             (0, 1, &["gate_held"], Tone::Bad, "although calls are due"),
         ] {
-            let verdict = verdict(&board(in_flight), &dialling(workers, first));
+            let verdict = verdict(&board(in_flight, 0), &dialling(workers, first));
             assert_eq!(verdict.tone, tone, "{first:?}");
             assert!(
                 verdict.title.contains(title),
@@ -543,12 +527,40 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_given_once_with_a_call_that_waits() {
-        let verdict = verdict(&board(0), &dialling(1, &["trunk_paused", "trunk_paused"]));
+    fn what_is_in_doubt_is_not_dialling() {
+        for (first, title) in [
+            (
+                &["in_doubt"][..],
+                "Not dialling: 30 of 30 slots in use, all by calls in doubt",
+            ),
+            (
+                &[],
+                "All that was due has been dialled: 30 of 30 slots in use, all by calls in doubt",
+            ),
+        ] {
+            let verdict = verdict(&board(30, 30), &dialling(1, first));
+            assert_eq!(verdict.title, title);
+            assert_ne!(verdict.tone, Tone::Good);
+        }
+        let some = verdict(&board(30, 11), &dialling(1, &["trunk_full"]));
         assert_eq!(
-            verdict.because,
-            [("because: trunk_paused".to_owned(), Some(CALL.to_owned()))]
+            some.title,
+            "Dialling: 30 of 30 slots in use, 11 by calls in doubt"
         );
+    }
+
+    #[test]
+    fn a_reason_is_given_once_with_the_campaigns_that_it_keeps() {
+        let verdict = verdict(
+            &board(0, 0),
+            &dialling(1, &["trunk_paused", "trunk_paused"]),
+        );
+        let expected = Because {
+            words: "because: trunk_paused".to_owned(),
+            campaigns: vec!["c0".to_owned(), "c1".to_owned()],
+            call: CALL.parse().ok(),
+        };
+        assert_eq!(verdict.because, [expected]);
     }
 
     #[test]

@@ -48,8 +48,11 @@ pub(super) fn badge(tone: Tone, word: &str) -> Markup {
     html! { span.badge.(tone.as_str()) { (word) } }
 }
 
-/// A word of the program, as people write it: `trunk_full` is "trunk full".
+/// A word of the program, as people write it: `trunk_full` is "trunk full". Of a call nobody says that it is unresolved.
 pub(super) fn words(word: &str) -> String {
+    if word == "unresolved" {
+        return "in doubt".to_owned();
+    }
     plain(&word.replace('_', " "))
 }
 
@@ -189,6 +192,11 @@ pub(super) fn meter(label: &str, part: i64, whole: i64, tone: Tone) -> Markup {
             rect.part width=(width) height="10" rx="5" {}
         }
     }
+}
+
+/// Names that a field offers; any other may be typed.
+pub(super) fn offered<'a>(id: &str, names: impl Iterator<Item = &'a str>) -> Markup {
+    html! { datalist id=(id) { @for name in names { option value=(plain(name)) {} } } }
 }
 
 /// A section of a screen. The script keeps one with a name up to date.

@@ -6,12 +6,10 @@ use maud::{Markup, html};
 
 use super::{
     super::{path::Name, problem::Problem},
-    form::Form,
     frame::Frame,
     groups,
-    parts::{
-        Tone, badge, count, facts, instant, meter, name, section, table, text, text_or_none, words,
-    },
+    parts::{Tone, count, facts, instant, meter, name, section, table, text, text_or_none, words},
+    standing::Standing,
 };
 use crate::flow::{
     board::Board,
@@ -48,46 +46,12 @@ fn row(frame: &Frame, trunk: &Trunk, dialling: &Dialling) -> Vec<Markup> {
         .and_then(|adapter| adapter.name.as_deref());
     vec![
         html! { a href=(frame.to(&format!("trunks/{}", trunk.name))) { (name(&trunk.name)) } },
-        html! { (state(trunk)) " " (holds(frame, trunk, dialling)) },
+        Standing::trunk(&trunk.reasons).short(frame, dialling),
         html! { span.nowrap { (count(trunk.in_flight)) " of " (count(trunk.slots.into())) } },
         slots(trunk),
         pace(trunk),
         text_or_none(platform),
     ]
-}
-
-fn state(trunk: &Trunk) -> Markup {
-    if trunk.paused {
-        badge(Tone::Warn, "paused")
-    } else if trunk.breaker_opened_at.is_some() {
-        badge(Tone::Bad, "its provider fails")
-    } else {
-        badge(Tone::Good, "open")
-    }
-}
-
-/// What keeps it from dialling, or some of its slots, in words.
-fn holds(frame: &Frame, trunk: &Trunk, dialling: &Dialling) -> Markup {
-    let breaker = dialling
-        .breakers
-        .iter()
-        .find(|breaker| breaker.trunk == trunk.name);
-    let doubts = dialling
-        .doubts
-        .iter()
-        .find(|doubts| doubts.trunk == trunk.name);
-    html! {
-        @if trunk.paused {
-            (groups::paused(trunk.paused_by.as_deref(), trunk.paused_at, trunk.paused_why.as_deref(), dialling.now))
-        }
-        @if let Some(breaker) = breaker {
-            span { (text(&frame.see_text(breaker.fault.as_deref().unwrap_or("it said nothing")))) }
-            @if let Some(at) = breaker.not_before { span.soft { "; one call probes it " (super::parts::time(at, dialling.now)) } }
-        }
-        @if let Some(doubts) = doubts {
-            " " (badge(Tone::Warn, &format!("{} slots in doubt", doubts.in_doubt)))
-        }
-    }
 }
 
 fn slots(trunk: &Trunk) -> Markup {
@@ -112,22 +76,14 @@ pub(in crate::http) async fn show(
     let (dialling, board) =
         tokio::try_join!(frame.app.kept.dialling(queue), frame.app.kept.board(queue))?;
     let trunk = groups::one::<Trunk>(&frame, &name).await?;
-    let doubts = dialling.doubts.iter().find(|doubts| doubts.trunk == name);
     let now = html! {
+        (Standing::trunk(&trunk.reasons).shown(&frame, &dialling))
         (facts(&[
-            ("State", html! { (state(&trunk)) " " (holds(&frame, &trunk, &dialling)) }),
             ("In flight", html! { (count(trunk.in_flight)) " of " (count(trunk.slots.into())) " slots" (slots(&trunk)) }),
             ("Pace", pace(&trunk)),
             ("Campaigns", campaigns(&frame, &board, &name)),
         ]))
         @for conflict in &trunk.conflicts { p.wrong { (text(conflict)) } }
-        @if let Some(doubts) = doubts {
-            p.wrong {
-                strong { (doubts.in_doubt) " of " (doubts.slots) " slots hold dials in doubt. " }
-                (text(&doubts.advice)) " "
-                a href=(frame.to(&format!("calls?state=unresolved&trunk={name}"))) { "Show them" }
-            }
-        }
     };
     let terms = &trunk.in_effect;
     let relied = facts(&[
@@ -231,55 +187,4 @@ fn platform(adapter: &TrunkAdapter, account: Option<&str>) -> Markup {
             known(adapter.place_timeout.as_ref().map(ToString::to_string)),
         ),
     ])
-}
-
-/// `GET /ui/trunks/{name}/pause`
-pub(in crate::http) async fn ask_pause(
-    frame: Frame,
-    Name(name, _): Name<Trunk>,
-) -> Result<Response, Problem> {
-    groups::ask_pause::<Trunk>(&frame, &name).await
-}
-
-/// `POST /ui/trunks/{name}/pause`
-pub(in crate::http) async fn pause(
-    frame: Frame,
-    Name(name, _): Name<Trunk>,
-    form: Form,
-) -> Result<Response, Problem> {
-    groups::pause::<Trunk>(&frame, &name, &form).await
-}
-
-/// `GET /ui/trunks/{name}/resume`
-pub(in crate::http) async fn ask_resume(
-    frame: Frame,
-    Name(name, _): Name<Trunk>,
-) -> Result<Response, Problem> {
-    groups::ask_resume::<Trunk>(&frame, &name).await
-}
-
-/// `POST /ui/trunks/{name}/resume`
-pub(in crate::http) async fn resume(
-    frame: Frame,
-    Name(name, _): Name<Trunk>,
-    form: Form,
-) -> Result<Response, Problem> {
-    groups::resume::<Trunk>(&frame, &name, &form).await
-}
-
-/// `GET /ui/trunks/{name}/set`
-pub(in crate::http) async fn ask_set(
-    frame: Frame,
-    Name(name, _): Name<Trunk>,
-) -> Result<Response, Problem> {
-    groups::ask_set::<Trunk>(&frame, &name).await
-}
-
-/// `POST /ui/trunks/{name}/set`
-pub(in crate::http) async fn set(
-    frame: Frame,
-    Name(name, _): Name<Trunk>,
-    form: Form,
-) -> Result<Response, Problem> {
-    groups::set::<Trunk>(&frame, &name, &form).await
 }

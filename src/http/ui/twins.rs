@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 /// What stands for a reason that has not been typed yet.
 const REASON: &str = "REASON";
 
+/// What stands for what came of a dial, until that is chosen.
+pub(super) const WHAT: &str = "WHAT";
+
 /// Settings for which null means what the adapter declares, and not none.
 const DECLARED: [&str; 3] = ["lookUp", "idempotent", "reportsWithin"];
 

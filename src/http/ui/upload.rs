@@ -23,7 +23,8 @@ use super::{
     },
     form::{Form, Uploaded},
     frame::Frame,
-    parts::{count, figure, section, table, text},
+    parts::{Tone, badge, count, figure, section, table, text},
+    standing::Standing,
     told,
 };
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     flow::{enqueue::Enqueued, view::Campaign},
     lists::{
         self, Opened, ReadArgs,
-        calls::{Headed, Row, Rules, Source, check, numbers_mut},
+        calls::{Headed, Refusal, Row, Rules, Source, check, numbers_mut},
     },
     provider::Stopwatch,
 };
@@ -137,6 +138,7 @@ fn rules(form: &Form) -> Result<Rules, Problem> {
     Ok(Rules {
         campaign: form.get("campaign").map(str::to_owned),
         script: form.get("script").map(str::to_owned),
+        script_may_lack: true,
         read: ReadArgs {
             region,
             map: map.collect(),
@@ -183,7 +185,7 @@ fn contents(list: &str, rules: &Rules) -> Result<Contents, lists::Error> {
         if more.is_empty() {
             break;
         }
-        rows.extend(more);
+        rows.extend(more.into_iter().map(with_script));
         if rows.len() > MOST_ROWS {
             return Err(lists::Error {
                 what: format!(
@@ -199,15 +201,33 @@ fn contents(list: &str, rules: &Rules) -> Result<Contents, lists::Error> {
     })
 }
 
+/// The code of a row that is refused because nothing names its script, which the form asks for.
+const NO_SCRIPT: &str = "no_script";
+
+fn with_script(mut row: Row) -> Row {
+    if row
+        .request
+        .as_ref()
+        .is_ok_and(|request| request.get("scriptId").is_none())
+    {
+        row.request = Err(Refusal {
+            is_error: true,
+            code: NO_SCRIPT,
+            detail: "it names no script".to_owned(),
+        });
+    }
+    row
+}
+
 fn opened(list: &str) -> Result<Opened, lists::Error> {
     let bytes = Box::new(Cursor::new(list.to_owned().into_bytes()));
     Opened::reader(bytes, &ReadArgs::default())
 }
 
-async fn campaigns(frame: &Frame) -> Result<Vec<String>, Problem> {
-    let campaigns: Vec<Campaign> = frame.app.calls.campaigns(None).await?;
-    let names = campaigns.into_iter().map(|campaign| campaign.name);
-    Ok(names.filter(|name| frame.owner.has(name)).collect())
+async fn campaigns(frame: &Frame) -> Result<Vec<Campaign>, Problem> {
+    let mut campaigns: Vec<Campaign> = frame.app.calls.campaigns(None).await?;
+    campaigns.retain(|campaign| campaign.archived_at.is_none() && frame.owner.has(&campaign.name));
+    Ok(campaigns)
 }
 
 async fn first(frame: &Frame, form: &Form, problem: Option<&str>) -> Result<Response, Problem> {
@@ -226,7 +246,7 @@ async fn first(frame: &Frame, form: &Form, problem: Option<&str>) -> Result<Resp
                 label for="list" { "Or paste it" }
                 textarea #list name="list" rows="8" spellcheck="false" autocomplete="off" placeholder="Name,Phone\nAda,+1 415 555 0100" { "\n" (form.whole("list")) }
             }
-            (settings(form, &campaigns, None))
+            (settings(form, &campaigns, None, 0))
             p.buttons { button.strong { "Look at it" } }
         }
         p.soft { "Nothing is enqueued yet. Larger lists and workbooks: " code { "pgdial import FILE --dry-run" } }
@@ -239,8 +259,13 @@ async fn refused(frame: &Frame, form: &Form, problem: &Problem) -> Result<Respon
     Ok(told(response, StatusCode::UNPROCESSABLE_ENTITY))
 }
 
-/// What holds for all rows.
-fn settings(form: &Form, campaigns: &[String], name: Option<&str>) -> Markup {
+/// What holds for all rows. So many of them name no script.
+fn settings(
+    form: &Form,
+    campaigns: &[Campaign],
+    name: Option<&str>,
+    without_script: i64,
+) -> Markup {
     let chosen = form.get("campaign");
     html! {
         div.fields {
@@ -248,13 +273,17 @@ fn settings(form: &Form, campaigns: &[String], name: Option<&str>) -> Markup {
                 label for="campaign" { "Campaign" }
                 select #campaign name="campaign" {
                     option value="" { "as each row says, else default" }
-                    @for campaign in campaigns { option value=(campaign) selected[chosen == Some(campaign.as_str())] { (campaign) } }
+                    @for campaign in campaigns { option value=(campaign.name) selected[chosen == Some(campaign.name.as_str())] { (campaign.name) } }
                 }
             }
             p.field {
-                label for="script" { "Script" }
-                input #script name="script" autocomplete="off" value=[form.get("script")];
-                span.soft { "The provider's id of the script, agent or assistant; blank: as each row says." }
+                label for="script" { "Script" span.soft { " required, unless a column of the list names it" } }
+                input #script name="script" autocomplete="off" value=[form.get("script")] required[without_script > 0]
+                    aria-invalid=[(without_script > 0).then_some("true")] aria-describedby="script-about";
+                span #script-about {
+                    @if without_script > 0 { strong { "Rows that name no script: " (count(without_script)) ". Give one here, or say which column it is. " } }
+                    span.soft { "The provider's id of the script, agent or assistant, for rows that name none." }
+                }
             }
             p.field {
                 label for="region" { "Region of numbers without +" }
@@ -286,6 +315,7 @@ async fn preview(
         Err(_none) => html! {},
     };
     let (mut ready, mut refusals, mut first_rows) = (0, Vec::new(), Vec::new());
+    let mut used: BTreeMap<&str, i64> = BTreeMap::new();
     if let Ok(contents) = &read {
         for row in &contents.rows {
             let checked = row
@@ -296,6 +326,7 @@ async fn preview(
             match checked {
                 Ok(request) => {
                     ready += 1;
+                    *used.entry(campaign_of(request)).or_default() += 1;
                     if first_rows.len() < SHOWN {
                         first_rows.push(understood(frame, row.line, request));
                     }
@@ -304,6 +335,14 @@ async fn preview(
             }
         }
     }
+    let rows = read.iter().flat_map(|contents| &contents.rows);
+    let lack = rows.filter(|row| {
+        row.request
+            .as_ref()
+            .is_err_and(|refusal| refusal.code == NO_SCRIPT)
+    });
+    let without_script = lack.count().try_into().unwrap_or(i64::MAX);
+    let fate = fate(frame, &campaigns, &used).await?;
     let name = rules.key_prefix.as_deref().unwrap_or_default();
     let is_readable = read.is_ok() && ready > 0;
     let body = html! {
@@ -318,17 +357,18 @@ async fn preview(
         form method="post" enctype="multipart/form-data" {
             (frame.first_token())
             (columns)
-            (section("settings", "For all rows", &html! {}, &settings(form, &campaigns, Some(name))))
+            (section("settings", "For all rows", &html! {}, &settings(form, &campaigns, Some(name), without_script)))
             details.card { summary { "The list" }
                 label.hidden for="list" { "The list" }
                 textarea #list name="list" rows="12" spellcheck="false" { "\n" (list) }
             }
             p.buttons {
-                button.strong[!is_readable] name="step" value="look" { "Look again" }
+                button.strong[!is_readable] name="step" value="look" formnovalidate { "Look again" }
                 @if is_readable { button.strong name="step" value="enqueue" { "Enqueue " (count(ready)) " calls" } }
                 a.button href=(frame.to("upload")) { "Begin again" }
             }
         }
+        @if !used.is_empty() { (section("fate", "When they are dialled", &html! {}, &fate)) }
         @if !first_rows.is_empty() {
             (section("first", "The first rows, as they are understood", &html! {}, &table("The first rows", &["Line", "Number", "Campaign", "Script", "Metadata", "Further"], &first_rows, "")))
         }
@@ -339,6 +379,48 @@ async fn preview(
         Ok(_) => response,
         Err(_) => told(response, StatusCode::UNPROCESSABLE_ENTITY),
     })
+}
+
+/// What becomes of the rows once they are enqueued: how their campaigns stand, and by whose clock they are dialled.
+async fn fate(
+    frame: &Frame,
+    campaigns: &[Campaign],
+    used: &BTreeMap<&str, i64>,
+) -> Result<Markup, Problem> {
+    let queue = &frame.app.calls;
+    let dialling = frame.app.kept.dialling(queue).await?;
+    let all_hours = queue.calling_hours(None).await?;
+    let row = |(name, calls): (&&str, &i64)| {
+        let campaign = campaigns.iter().find(|campaign| campaign.name == **name);
+        let hours = campaign.and_then(|campaign| campaign.calling_hours.as_ref());
+        let hours = hours.map(|name| (name, all_hours.iter().find(|hours| hours.name == *name)));
+        vec![
+            html! { a href=(frame.to(&format!("campaigns/{name}"))) { (text(name)) } },
+            html! { (count(*calls)) },
+            html! {
+                @match campaign {
+                    Some(campaign) => { (Standing::of(&campaign.reasons, Tone::Good, "may dial").short(frame, &dialling)) }
+                    None => { (badge(Tone::Bad, "there is no such campaign")) }
+                }
+            },
+            html! {
+                @match hours {
+                    None => { "At any hour of the callee's day: the campaign has no calling hours" }
+                    Some((name, hours)) => {
+                        (text(name))
+                        @if let Some(hours) = hours {
+                            ": " (text(&hours.week)) ", "
+                            @match &hours.timezone { Some(zone) => { "by the clock of " (text(zone)) } None => { "by the callee's clock" } }
+                        }
+                        "; outside them they wait"
+                    }
+                }
+            },
+        ]
+    };
+    let rows: Vec<_> = used.iter().map(row).collect();
+    let heads = ["Campaign", "Calls", "Now", "Hours"];
+    Ok(table("When they are dialled", &heads, &rows, ""))
 }
 
 fn size<T>(list: &[T]) -> i64 {

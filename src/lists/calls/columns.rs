@@ -81,7 +81,7 @@ impl Columns {
             meanings: columns,
             all_numbers: rules.all_numbers,
         };
-        found.check(rules.script.is_some())?;
+        found.check(rules.script.is_some() || rules.script_may_lack)?;
         Ok(found)
     }
 

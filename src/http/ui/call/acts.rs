@@ -17,7 +17,7 @@ use super::{
         form::Form,
         frame::Frame,
         parts::{instant, text, words},
-        twins::Twins,
+        twins::{Twins, WHAT},
         when,
     },
     number, state,
@@ -133,7 +133,6 @@ fn canceling(call: &Call, why: Option<&str>) -> Asking<'static> {
         twins: Twins::of("calls cancel", "cancel")
             .about("p_id", &id.to_string())
             .why(why),
-        needs_why: true,
         button: "Cancel it",
         is_final: true,
         back: back(id),
@@ -193,7 +192,6 @@ fn redriving(call: &Call, form: &Form) -> Asking<'static> {
             }
         },
         twins: twins.why(form.get("why")),
-        needs_why: true,
         button: "Ring it again",
         is_final: false,
         back: back(id),
@@ -265,11 +263,7 @@ fn resolving(call: &Call, form: &Form) -> Asking<'static> {
     let id = call.id;
     let twins = Twins::of("calls resolve", "resolve")
         .about("p_id", &id.to_string())
-        .with(
-            "--as",
-            "p_as",
-            &form.get("as").unwrap_or("not_placed").into(),
-        )
+        .with("--as", "p_as", &form.get("as").unwrap_or(WHAT).into())
         .with("--claim-no", "p_claim_no", &call.claim_no.into())
         .why(form.get("why"));
     Asking {
@@ -287,7 +281,6 @@ fn resolving(call: &Call, form: &Form) -> Asking<'static> {
             (resolution_field(form))
         },
         twins,
-        needs_why: true,
         button: "Resolve it",
         is_final: false,
         back: back(id),
@@ -336,7 +329,6 @@ fn releasing(call: &Call, why: Option<&str>) -> Asking<'static> {
         twins: Twins::of("release", "release")
             .about("p_id", &id.to_string())
             .why(why),
-        needs_why: true,
         button: "Release it",
         is_final: true,
         back: back(id),
@@ -461,7 +453,6 @@ fn amending(call: &Call, changes: &Map<String, Value>, form: &Form) -> Asking<'s
             }
         },
         twins: twins.only_command(&["--why", form.get("why").unwrap_or("REASON")]),
-        needs_why: true,
         button: "Change it",
         is_final: false,
         back: back(id),
