@@ -60,7 +60,7 @@ create type pgdial.head as (campaign text, priority smallint, run_at timestamptz
 create type pgdial.area_head as (area int, run_at timestamptz);
 
 -- A campaign without a due call in an open area. Kept in the session, and only a hint: sql/rules/areas.sql.
-create type pgdial.shut as (campaign text, until timestamptz);
+create type pgdial.shut as (campaign text, since timestamptz, until timestamptz);
 
 -- Calls like these (an empty from_number: without one) were refused, or failed, so often that others go first. kinds: of
 -- the responses that they got.

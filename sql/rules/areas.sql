@@ -176,7 +176,8 @@ begin
     return array(select h from unnest(v_heads) h order by h.run_at);
 end $$;
 
--- shut: campaigns that had no due call in an open area when last asked, and until when that need not be asked again.
+-- shut: campaigns that had no due call in an open area when last asked, when that was, and until when that need not be
+-- asked again.
 create or replace function pgdial.shut(p_now timestamptz) returns pgdial.shut[]
 language plpgsql stable
 as $$
@@ -198,7 +199,7 @@ as $$
 begin
     perform set_config('pgdial.shut', (array(
         select s from unnest(pgdial.shut(p_now)) s where s.campaign <> p_campaign)
-        || row(p_campaign, p_now + least(p_took * 20, '1 second'::interval))::pgdial.shut)::text, false);
+        || row(p_campaign, p_now, p_now + least(p_took * 20, '1 second'::interval))::pgdial.shut)::text, false);
 end $$;
 
 -- longest_lease: how long a dial of this trunk may take (the claim's p_leases), as far as its adapter says.

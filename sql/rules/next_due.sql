@@ -23,7 +23,8 @@ begin
         from unnest(v_lanes) l join pgdial.campaigns g on g.name = l.campaign
         where l.reason is null and g.calling_hours is not null
         union all
-        select s.until from unnest(pgdial.shut(p_now)) s
+        -- Not those that this claim has asked: then only an event, or a new quarter, changes the result.
+        select s.until from unnest(pgdial.shut(p_now)) s where s.since < p_now
         union all
         (select c.hold_until from pgdial.calls c where c.hold_until > p_now order by c.hold_until limit 1)
         union all

@@ -314,6 +314,20 @@ pub(crate) async fn run(session: &mut PgConnection, sql: &str) -> Result<(), sql
         .map(drop)
 }
 
+/// A worker that finds nothing to claim does not claim all the time: the second such claim of a session lets it rest.
+pub(crate) async fn assert_rests(session: &mut PgConnection) {
+    for is_last in [false, true] {
+        let claim =
+            "select count(id), min(wait_ms) from pgdial.claim(gen_random_uuid(), '{default}', 100)";
+        let (claimed, wait): (i64, Option<i64>) = sqlx::query_as(claim)
+            .fetch_one(&mut *session)
+            .await
+            .unwrap();
+        assert_eq!(claimed, 0);
+        assert!(!is_last || wait.is_none_or(|ms| ms >= 100), "{wait:?} ms");
+    }
+}
+
 /// One value in this session, as text.
 pub(crate) async fn ask(session: &mut PgConnection, sql: &str) -> String {
     let sql = format!("select ({sql})::text");

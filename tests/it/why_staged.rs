@@ -8,7 +8,7 @@ use pgdial::{
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::support::{TestDb, number, run};
+use crate::support::{TestDb, assert_rests, number, run};
 
 /// One reason: how to bring it about, what `why` says, how to remove it.
 struct Staged {
@@ -219,9 +219,12 @@ async fn is_taken(db: &TestDb, id: CallId) -> bool {
     run(&mut session, "begin").await.unwrap();
     let claim = "select bool_or(id = '$id') is true \
                  from pgdial.claim(gen_random_uuid(), '{default}', 100)";
-    let taken = crate::support::ask(&mut session, &about(claim, id)).await;
+    let taken = crate::support::ask(&mut session, &about(claim, id)).await == "true";
+    if !taken {
+        assert_rests(&mut session).await;
+    }
     run(&mut session, "rollback").await.unwrap();
-    taken == "true"
+    taken
 }
 
 /// A claim made by hand does not show that there is no worker to make it.
