@@ -1,5 +1,6 @@
 -- What people did to the queue, newest first, as JSON.
--- $1 act or null  $2 kind or null  $3 name or null  $4 who or null  $5 below this seq, or null
+-- $1 act or null  $2 kind or null  $3 name or null  $4 who, with or without the door (api:crm, crm), or null
+-- $5 below this seq, or null
 -- $6 limit. Index: primary key backwards, or acts_of if a kind and a name are given.
 select jsonb_build_object(
     'seq', a.seq, 'at', a.at, 'by', a.by, 'login', a.login, 'act', a.act, 'kind', a.kind, 'name', a.name,
@@ -8,7 +9,7 @@ from pgdial.acts a
 where ($1::text is null or a.act = $1)
   and ($2::text is null or a.kind = $2)
   and ($3::text is null or a.name = $3)
-  and ($4::text is null or a.by = $4)
+  and ($4::text is null or a.by = $4 or right(a.by, length($4) + 1) = ':' || $4)
   and ($5::bigint is null or a.seq < $5)
 order by a.seq desc
 limit $6

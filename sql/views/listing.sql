@@ -160,7 +160,7 @@ as $$
 $$;
 
 -- find_calls: the calls that a text names, newest first: a telephone number in any spelling (a national one is read in
--- p_region, or as one of each region that campaigns have), the id of a call, its beginning, or a reference, the
+-- p_region, or in every region: whoever asks has a number, and wants to know whether it was called), the id of a call, its beginning, or a reference, the
 -- provider's id of its latest dial, its idempotency key, or "key=value" of its metadata, which is looked for among the
 -- newest 100,000 calls.
 --   select find_calls from pgdial.find_calls('(415) 555-0100', p_region => 'US');
@@ -182,7 +182,9 @@ declare
     v_found uuid[] := '{}';
 begin
     select array_agg(distinct n.phone) into v_phones
-    from (select p_region as region union select g.region from pgdial.campaigns g where p_region is null) r
+    from (select p_region as region
+          union all
+          select jsonb_object_keys(pgdial.phone_plans() -> 'plans') where p_region is null) r
          cross join lateral (select pgdial.normal_phone(v_text, r.region) as phone) n
     where n.phone is not null;
     v_found := pgdial.calls_beginning(v_id, p_limit, p_campaign)

@@ -17,7 +17,7 @@ pub struct ActFilter {
     pub kind: Option<String>,
     /// Only acts on the campaign, trunk, worker or number with this name.
     pub name: Option<String>,
-    /// Only acts by this client.
+    /// Only acts by this client, with or without the door that it came by (`api:crm`, `crm`).
     pub by: Option<String>,
     /// Only acts below this `seq`: the last of the previous page.
     pub below: Option<i64>,

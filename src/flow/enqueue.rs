@@ -7,7 +7,7 @@ use serde_json::{
     Value,
     value::{RawValue, to_raw_value},
 };
-use sqlx::{PgConnection, PgExecutor, types::Json};
+use sqlx::{Connection as _, PgConnection, PgExecutor, types::Json};
 use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
@@ -100,6 +100,9 @@ impl Request {
 /// Result of a single request: with the call itself if it is new.
 pub type Shown = (Enqueued, Option<Box<Call>>);
 
+/// Requests tried by one statement.
+const TRIED: usize = 1000;
+
 impl Queue {
     /// Enqueues requests as `POST /calls` takes them (see [`crate::domain::CallRequest`]).
     ///
@@ -138,6 +141,25 @@ impl Queue {
         }
         let stored = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
         for_each(requests, stored)
+    }
+
+    /// What [`Queue::enqueue`] would return now, which is tried and taken back.
+    pub(crate) async fn would_enqueue(
+        &self,
+        owner: &str,
+        requests: &[Value],
+    ) -> Result<Vec<Enqueued>, Error> {
+        let mut lent = self.pool.acquire().await?;
+        let mut tx = lent.begin().await?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for batch in requests.chunks(TRIED) {
+            let batch: Vec<Request> = batch.iter().map(Request::new).collect::<Result<_, _>>()?;
+            let rows = send(&mut *tx, &[owner], &storable(&batch), true, false).await?;
+            let stored = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
+            answers.extend(for_each(&batch, stored)?);
+        }
+        tx.rollback().await?;
+        Ok(answers)
     }
 
     /// Enqueues one request, batched with concurrent ones. Returns the call, as [`Queue::show`] does, if it

@@ -140,7 +140,7 @@ pub struct Find<'a> {
     pub text: &'a str,
     /// Only calls of this campaign.
     pub campaign: Option<&'a str>,
-    /// Region of a national number; none: those that campaigns have.
+    /// Region of a national number; none: every region.
     pub region: Option<&'a str>,
 }
 

@@ -723,6 +723,21 @@ async fn an_endpoint_and_a_key_are_acted_on_for_a_reason() {
     let kept =
         "select count(*) from pgdial.acts where why = 'a drill' and kind in ('endpoint', 'key')";
     assert_eq!(world.number(kept).await, 5);
+    // By the words that the table shows, and by the name of the key alone.
+    let by: String =
+        sqlx::query_scalar("select split_part(by, ':', 2) from pgdial.acts where act = 'revoke'")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    for (filter, shown) in [
+        (&*format!("by={by}&act=revoke&kind=key"), true),
+        ("by=nobody", false),
+        ("act=revoke&kind=call", false),
+    ] {
+        let text = get(&world, &format!("/ui/acts?{filter}")).await.text;
+        let some = !text.contains("No act is like that.");
+        assert_eq!(some, shown, "{filter}: {text}");
+    }
     assert_eq!(send("/ui/endpoints/default/test", &why).await.status, 404);
     assert_eq!(send("/ui/keys/temp/revoke", &why).await.status, 404);
 }

@@ -563,6 +563,31 @@ async fn a_list_that_cannot_be_read_is_refused_whole_with_what_to_do() {
     assert!(answer.text.contains("Löwe"), "{}", said(&answer.text));
 }
 
+/// The preview says of a row what enqueueing it would.
+#[tokio::test]
+async fn a_preview_knows_what_may_not_be_called() {
+    let world = World::new().await;
+    world
+        .sql("select pgdial.do_not_call_add('+14155550101', 'asked', 'ann')")
+        .await;
+    let fields = [
+        ("list", "Phone\n+14155550101\n+14155550102\n"),
+        ("script", "welcome"),
+        ("step", "look"),
+    ];
+    let send = upload(ask(&world, "POST", "/ui/upload"), "", &fields, None);
+    let words = said(&send.answer().await.text);
+    assert!(words.contains("1 of 2 rows can be enqueued"), "{words}");
+    assert!(
+        words.contains("Enqueue 1 calls") && words.contains("do-not-call"),
+        "{words}"
+    );
+    for kept in ["calls", "call_events"] {
+        let kept = format!("select count(*) from pgdial.{kept}");
+        assert_eq!(world.number(&kept).await, 0);
+    }
+}
+
 #[tokio::test]
 async fn an_upload_needs_the_token_of_its_session() {
     let world = guarded().await;

@@ -36,7 +36,7 @@ async fn found(db: &TestDb, text: &str) -> Vec<CallId> {
 async fn three(db: &TestDb) -> [CallId; 3] {
     db.sql(
         "insert into pgdial.trunks (name) values ('spare'); \
-         insert into pgdial.campaigns (name, trunk, region) values ('spring', 'spare', 'US')",
+         insert into pgdial.campaigns (name, trunk) values ('spring', 'spare')",
     )
     .await;
     let declined = db.in_call(&number(1)).await;
@@ -168,7 +168,7 @@ async fn whatever_names_a_call_finds_it() {
     for (text, expected) in [
         (number(3), vec![waiting]),
         ("+1 (415) 555-0003".to_owned(), vec![waiting]),
-        // In the region of the campaign.
+        // In whichever region.
         (" (415) 555-0003\n".to_owned(), vec![waiting]),
         (id.clone(), vec![waiting]),
         (id.to_uppercase(), vec![waiting]),

@@ -69,10 +69,14 @@ async fn the_time_from_a_hint_to_its_claim_is_counted() {
     let _serve = machine.start_serve().await;
     let url = format!("http://{}/api/v1/calls", machine.api);
     let client = reqwest::Client::new();
-    eventually("a claim after a hint", || async {
-        let request = json!({"to": number(1), "scriptId": "welcome"});
+    // Of several at once, the worker takes the first by itself, and is told of the others.
+    let ask = async |n| {
+        let request = json!({"to": number(n), "scriptId": "welcome"});
         let answer = client.post(&url).json(&request).send().await.unwrap();
         assert_eq!(answer.status(), 201);
+    };
+    eventually("a claim after a hint", || async {
+        futures_util::future::join_all((1..=10).map(&ask)).await;
         machine.until_all_over().await;
         value(&scrape(machine.api).await, "pgdial_refill_seconds_count") >= 1
     })

@@ -231,8 +231,8 @@ async fn a_worker_killed_while_dialing_rings_nobody_twice() {
     let mut worker = machine.start_worker("one", &[]).await;
     post(&machine, &requests(20, 20)).await;
     let dialing = "select count(*) from pgdial.calls where state = 'dialing'";
-    eventually("all are dialing", || async {
-        machine.db.text(dialing).await == "20"
+    eventually("all are dialing, and some ring", || async {
+        machine.db.text(dialing).await == "20" && machine.rings_begun() > 0
     })
     .await;
     worker.kill();

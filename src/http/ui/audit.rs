@@ -15,9 +15,11 @@ const PAGE: i64 = 50;
 /// `GET /ui/acts`
 pub(in crate::http) async fn acts(frame: Frame, query: Query) -> Result<Response, Problem> {
     let given = |name: &str| query.get(name).map(str::to_owned);
+    // As the table shows it.
+    let word = |name: &str| query.get(name).map(|word| word.trim().replace(' ', "_"));
     let filter = ActFilter {
-        act: given("act"),
-        kind: given("kind"),
+        act: word("act"),
+        kind: word("kind"),
         name: given("name"),
         by: given("by"),
         below: query.get("below").and_then(|below| below.parse().ok()),

@@ -77,7 +77,7 @@ async fn screen(frame: &Frame, found: &Markup, form: &Form) -> Result<Response, 
             }
             p.field {
                 label for="region" { "Its region, if it has no +" }
-                input #region name="region" maxlength="2" size="4" autocomplete="off" placeholder="US" value=[form.get("region")];
+                input #region name="region" maxlength="2" size="7" autocomplete="off" placeholder="e.g. US" value=[form.get("region")];
             }
             button.strong { "Look up" }
         }

@@ -281,7 +281,7 @@ fn numbers(board: &Board, dialling: &Dialling, lately: &Lately) -> Markup {
         (slot_board(board, slots))
         div.figures {
             (figure("Slots in use", &html! { (count(board.in_flight)) }, &html! { "of " (count(slots)) @if all > slots { "; another " (count(all - slots)) " are on paused trunks" } }))
-            (figure("Waiting", &html! { (count(waiting)) @if is_more { "+" } }, &html! { (count(dialling.due_campaigns)) " campaigns have due calls" }))
+            (figure("Waiting", &html! { (count(waiting)) @if is_more { "+" } }, &html! { (count(dialling.due_campaigns)) @if dialling.due_campaigns == 1 { " campaign has due calls" } @else { " campaigns have due calls" } }))
             (figure("Ended in the last hour", &html! { (count(ended)) }, &html! { "calls" }))
             (figure("Answered", &html! { @if ended > 0 { (answered * 100 / ended) " %" } @else { "–" } }, &html! { "of those" }))
             (figure("Workers", &html! { (count(dialling.workers)) }, &html! { "that claim" }))

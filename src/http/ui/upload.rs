@@ -287,7 +287,7 @@ fn settings(
             }
             p.field {
                 label for="region" { "Region of numbers without +" }
-                input #region name="region" maxlength="2" autocomplete="off" placeholder="US" value=[form.get("region")];
+                input #region name="region" maxlength="2" autocomplete="off" placeholder="e.g. US" value=[form.get("region")];
             }
             @if let Some(name) = name {
                 p.field {
@@ -314,9 +314,9 @@ async fn preview(
         // NDJSON has no columns, and what cannot be read has none to show.
         Err(_none) => html! {},
     };
-    let (mut ready, mut refusals, mut first_rows) = (0, Vec::new(), Vec::new());
-    let mut used: BTreeMap<&str, i64> = BTreeMap::new();
+    let (mut tried, mut first_rows) = (Told::default(), Vec::new());
     if let Ok(contents) = &read {
+        let (mut lines, mut requests) = (Vec::new(), Vec::new());
         for row in &contents.rows {
             let checked = row
                 .request
@@ -325,16 +325,27 @@ async fn preview(
             let checked = checked.and_then(|request| check(request).map(|()| request));
             match checked {
                 Ok(request) => {
-                    ready += 1;
-                    *used.entry(campaign_of(request)).or_default() += 1;
                     if first_rows.len() < SHOWN {
                         first_rows.push(understood(frame, row.line, request));
                     }
+                    lines.push(row.line);
+                    requests.push(request.clone());
                 }
-                Err(why) => refusals.push((row.line, why)),
+                Err(why) => tried.untaken.push((row.line, why)),
             }
         }
+        let queue = &frame.app.calls;
+        let answers = queue.would_enqueue(frame.owner.as_str(), &requests);
+        for ((line, request), answer) in lines.into_iter().zip(&requests).zip(answers.await?) {
+            tried.note(line, campaign_of(request), answer);
+        }
+        tried.untaken.sort_by_key(|(line, _)| *line);
     }
+    let used = tried
+        .campaigns
+        .iter()
+        .map(|(name, calls)| (&**name, *calls));
+    let used: BTreeMap<&str, i64> = used.collect();
     let rows = read.iter().flat_map(|contents| &contents.rows);
     let lack = rows.filter(|row| {
         row.request
@@ -344,13 +355,14 @@ async fn preview(
     let without_script = lack.count().try_into().unwrap_or(i64::MAX);
     let fate = fate(frame, &campaigns, &used).await?;
     let name = rules.key_prefix.as_deref().unwrap_or_default();
-    let is_readable = read.is_ok() && ready > 0;
+    let is_readable = read.is_ok() && tried.created > 0;
     let body = html! {
         h1 { "Upload a list" }
         @if let Err(error) = &read { p.wrong role="alert" { (text(&frame.see_text(&error.what))) } }
         @if let Ok(contents) = &read {
             p.lead {
-                strong { (count(ready)) } " of " (count(size(&contents.rows))) " rows can be enqueued. "
+                strong { (count(tried.created)) } " of " (count(size(&contents.rows))) " rows can be enqueued. "
+                @if tried.duplicates > 0 { (count(tried.duplicates)) " were enqueued before. " }
                 span.soft { "The list is " (contents.about) ". Nothing is enqueued yet." }
             }
         }
@@ -364,7 +376,7 @@ async fn preview(
             }
             p.buttons {
                 button.strong[!is_readable] name="step" value="look" formnovalidate { "Look again" }
-                @if is_readable { button.strong name="step" value="enqueue" { "Enqueue " (count(ready)) " calls" } }
+                @if is_readable { button.strong name="step" value="enqueue" { "Enqueue " (count(tried.created)) " calls" } }
                 a.button href=(frame.to("upload")) { "Begin again" }
             }
         }
@@ -372,7 +384,7 @@ async fn preview(
         @if !first_rows.is_empty() {
             (section("first", "The first rows, as they are understood", &html! {}, &table("The first rows", &["Line", "Number", "Campaign", "Script", "Metadata", "Further"], &first_rows, "")))
         }
-        @if !refusals.is_empty() { (untaken(frame, &refusals)) }
+        @if !tried.untaken.is_empty() { (untaken(frame, &tried.untaken)) }
     };
     let response = frame.page("Upload a list", &body);
     Ok(match read {

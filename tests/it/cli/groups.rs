@@ -196,7 +196,7 @@ async fn a_trunk_is_created_changed_and_shown() {
     let list = pgdial(&machine, &["trunks", "list"]).done();
     assert_eq!(
         row(list.lines().nth(2).unwrap()),
-        ["eu_west", "0", "60", "none", "no"]
+        ["eu_west", "0", "60", "none", "no", "no_worker"]
     );
     // A campaign can use it.
     pgdial(
