@@ -563,6 +563,19 @@ async fn a_list_that_cannot_be_read_is_refused_whole_with_what_to_do() {
     assert!(answer.text.contains("Löwe"), "{}", said(&answer.text));
 }
 
+#[tokio::test]
+async fn a_campaign_leads_to_the_upload_of_its_list() {
+    let world = World::new().await;
+    let link = "upload?campaign=default";
+    let campaign = get(&world, "/ui/campaigns/default").await.text;
+    assert!(campaign.contains(link), "{campaign}");
+    let form = get(&world, &format!("/ui/{link}")).await.text;
+    assert!(
+        form.contains("<option value=\"default\" selected>"),
+        "{form}"
+    );
+}
+
 /// The preview says of a row what enqueueing it would.
 #[tokio::test]
 async fn a_preview_knows_what_may_not_be_called() {

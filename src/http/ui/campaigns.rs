@@ -208,7 +208,8 @@ pub(in crate::http) async fn show(
     let links = html! {
         a href=(frame.to(&format!("calls?campaign={name}"))) { "Its calls" } " · "
         a href=(frame.to(&format!("failures?campaign={name}"))) { "Failures" } " · "
-        a href=(frame.to(&format!("campaigns/{name}/preview"))) { "Preview" }
+        a href=(frame.to(&format!("campaigns/{name}/preview"))) { "Preview" } " · "
+        a href=(frame.to(&format!("upload?campaign={name}"))) { "Upload a list" }
     };
     let body = html! {
         div.titled { h1 { "Campaign " (text(&campaign.name)) } (groups::acts(&frame, &campaign)) }

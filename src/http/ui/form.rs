@@ -47,6 +47,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 pub(in crate::http) struct Form(Vec<(String, String)>);
 
 impl Form {
+    /// A form with one field filled in.
+    pub(in crate::http) fn with(name: &str, value: &str) -> Self {
+        Self(vec![(name.to_owned(), value.to_owned())])
+    }
+
     fn of(fields: Vec<(String, String)>) -> Result<Self, Problem> {
         let mut all = fields.iter();
         if all.any(|(name, value)| name.contains('\0') || value.contains('\0')) {

@@ -22,7 +22,7 @@ use super::{
         problem::{Code, Problem},
     },
     form::{Form, Uploaded},
-    frame::Frame,
+    frame::{Frame, Query},
     parts::{Tone, badge, count, figure, section, table, text},
     standing::Standing,
     told,
@@ -71,8 +71,10 @@ const MEANINGS: [(&str, &str); 16] = [
 ];
 
 /// `GET /ui/upload`
-pub(in crate::http) async fn ask(frame: Frame) -> Result<Response, Problem> {
-    first(&frame, &Form::default(), None).await
+pub(in crate::http) async fn ask(frame: Frame, query: Query) -> Result<Response, Problem> {
+    let chosen = query.get("campaign");
+    let form = chosen.map_or_else(Form::default, |name| Form::with("campaign", name));
+    first(&frame, &form, None).await
 }
 
 /// `POST /ui/upload`: shows how the list is read, or enqueues it.
