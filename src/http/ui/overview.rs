@@ -125,10 +125,13 @@ fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
             because,
         };
     }
-    let reasons = first.reasons.iter().map(|why| why.reason.as_str());
-    let reason = reasons.min_by_key(|reason| Weight::of(reason));
-    let reason = reason.unwrap_or_default();
-    let title = match (reason, worst) {
+    let gravest = |due: &FirstDue| {
+        let reasons = due.reasons.iter().map(|why| why.reason.clone());
+        let gravest = reasons.min_by_key(|reason| Weight::of(reason));
+        gravest.unwrap_or_default()
+    };
+    let reason = gravest(first);
+    let mut title = match (&*reason, worst) {
         ("no_worker", _) => "Not dialling: no worker is alive".to_owned(),
         ("trunk_paused", _) => "Not dialling: the trunk is paused".to_owned(),
         ("campaign_paused", _) => "Not dialling: the campaign is paused".to_owned(),
@@ -142,6 +145,9 @@ fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
         (_, Weight::Full) => "Not dialling at this moment: as much as may be".to_owned(),
         (_, Weight::Held | Weight::Open) => "Not dialling, although calls are due".to_owned(),
     };
+    if waits.iter().any(|(_, other)| gravest(other) != reason) {
+        title.push_str("; other campaigns have other reasons");
+    }
     let tone = match worst {
         Weight::Held | Weight::Doubt => Tone::Bad,
         _ => Tone::Calm,
@@ -496,7 +502,7 @@ mod tests {
                 1,
                 &["outside_hours", "trunk_paused"],
                 Tone::Bad,
-                "Not dialling: the trunk is paused",
+                "Not dialling: the trunk is paused; other campaigns have other reasons",
             ),
             (
                 0,
