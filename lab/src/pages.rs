@@ -135,9 +135,9 @@ impl Watched {
 
 /// One open page.
 async fn view(address: SocketAddr, bytes: &AtomicU64) -> Result<(), Error> {
-    let mut reader = Client::connect(address, "").await?;
-    let mut read = async || {
-        let (status, body) = reader.get(SCREEN).await?;
+    let read = async || {
+        // The server closes a connection that nothing was asked of for a while.
+        let (status, body) = Client::connect(address, "").await?.get(SCREEN).await?;
         if status != StatusCode::OK {
             return Err(Error::Wrong(format!("{SCREEN} was answered {status}")));
         }

@@ -183,7 +183,10 @@ async fn request_steadily(
     let (begun, mut due) = (dials.now(), Duration::ZERO);
     let mut asking = JoinSet::new();
     for nth in 0..calls {
-        tokio::time::sleep((begun + due).saturating_sub(dials.now())).await;
+        // Never a sleep of nothing: it lasts until the timer's next millisecond, and the requests would fall behind.
+        if let Some(early) = (begun + due).checked_sub(dials.now()) {
+            tokio::time::sleep(early).await;
+        }
         let (queue, at) = (bed.calls.clone(), begun + due);
         asking.spawn(async move {
             let (result, _) = queue.enqueue_one("lab", &request(first + nth)).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -47,10 +48,9 @@ pub(super) async fn canceled() -> Played {
     let http = reqwest::Client::new();
     let mut made = 0;
     for agrees in [true, false] {
-        let mut ids = Vec::new();
-        for at in 0..ENDINGS.len() {
-            ids.push(stage.enqueue(&number(at)).await);
-        }
+        // At once: the first must not have ended when the last one rings.
+        let numbers: Vec<String> = (0..ENDINGS.len()).map(number).collect();
+        let ids = join_all(numbers.iter().map(|number| stage.enqueue(number))).await;
         made += ids.len();
         comes("all of them ring", Duration::from_secs(30), async || {
             count(&stage, "state = 'in_call'").await == ids.len()
