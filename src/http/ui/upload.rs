@@ -324,7 +324,12 @@ async fn preview(
                 .request
                 .as_ref()
                 .map_err(|refusal| refusal.detail.clone());
-            let checked = checked.and_then(|request| check(request).map(|()| request));
+            let checked = checked.and_then(|request| {
+                check(request)?;
+                let may = frame.owner.needs(campaign_of(request));
+                may.map_err(|problem| problem.detail().to_owned())?;
+                Ok(request)
+            });
             match checked {
                 Ok(request) => {
                     if first_rows.len() < SHOWN {
