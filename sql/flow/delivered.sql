@@ -120,7 +120,7 @@ begin
         set paused = true, paused_at = p_now, paused_by = 'pgdial', paused_why = case
             when p_status = 410 then 'HTTP 410: it is to get no more'
             else format('nothing has been delivered for %s: %s', extract(day from p_now - v_since) || ' days', v_words) end
-        -- Whoever changes or deletes an endpoint locks it before its progress, the other way round than here. So this does
+        -- Whoever changes an endpoint locks it before its progress, the other way round than here. So this does
         -- not wait: the next failure comes soon.
         where e.id = (select o.id from pgdial.endpoints o where o.id = p_progress.endpoint and not o.paused
                       for update skip locked);

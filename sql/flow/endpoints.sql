@@ -60,6 +60,8 @@ begin
 end $$;
 
 -- delete_endpoint: with its secrets and its place in the log. What it was sent is removed by housekeeping.
+-- Races: whoever delivers holds the progress, and its second change of that row asks whether the endpoint is there
+-- still. So the progress is locked first here, or the two would wait for each other.
 create or replace function pgdial.delete_endpoint(p_name text, p_why text default null, p_by text default session_user)
 returns boolean
 language plpgsql volatile security definer
@@ -70,6 +72,7 @@ declare
     v_found boolean;
 begin
     perform pgdial.refuse(pgdial.why_faults(p_why));
+    perform pgdial.lock_endpoint(e.id, true) from pgdial.endpoints e where e.name = p_name;
     delete from pgdial.endpoints e where e.name = p_name;
     v_found := found;
     perform pgdial.act_as(v_before[1], v_before[2]);
@@ -85,7 +88,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_endpoint constant bigint := (select e.id from pgdial.endpoints e where e.name = p_name for update);
+    v_endpoint constant bigint := (select e.id from pgdial.endpoints e where e.name = p_name for no key update);
 begin
     perform pgdial.refuse(pgdial.why_faults(p_why) || case
         when pgdial.is_length_between(p_overlap, '0', '30 days') then '{}'::text[]

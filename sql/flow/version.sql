@@ -25,7 +25,7 @@ declare
     v_version text;
 begin
     if p_kind = 'endpoint' then
-        perform from pgdial.endpoints e where e.name = p_name for update;
+        perform from pgdial.endpoints e where e.name = p_name for no key update;
     else
         perform pgdial.lock_group(p_kind, p_name);
     end if;

@@ -16,7 +16,7 @@ use pgdial::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{TestDb, ended, number};
+use crate::support::{TestDb, ended, number, run};
 
 const URL: &str = "https://crm.example.com/hooks";
 const PROCESS: Uuid = Uuid::from_u128(1);
@@ -209,6 +209,23 @@ async fn one_process_delivers_to_an_endpoint_and_the_next_takes_over_when_it_die
     db.calls.deliver_no_more(other).await.unwrap();
     db.enqueue(&number(3)).await;
     assert_eq!(told(&db.deliver_as(one).await.due), "03 waiting");
+}
+
+/// Postgres asks for the endpoint itself when a transaction changes its progress for the second time.
+#[tokio::test]
+async fn an_endpoint_is_deleted_while_something_is_delivered_to_it() {
+    let db = TestDb::new().await;
+    db.endpoint("crm", URL, &["waiting"]).await;
+    let change = "update pgdial.endpoint_progress set cursor = cursor";
+    let mut delivering = db.session().await;
+    run(&mut delivering, "begin").await.unwrap();
+    run(&mut delivering, change).await.unwrap();
+    let (deleted, ()) = tokio::join!(db.calls.delete_endpoint("crm", "ann", None), async {
+        db.until_waiting(1).await;
+        run(&mut delivering, change).await.unwrap();
+        run(&mut delivering, "commit").await.unwrap();
+    });
+    assert!(deleted.unwrap());
 }
 
 #[tokio::test]
