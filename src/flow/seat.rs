@@ -1,4 +1,4 @@
-//! What an operator's screens ask: is it dialling, how did calls end lately, how far is a campaign.
+//! What an operator's screens ask: has anything changed, is it dialling, how did calls end lately, how far is a campaign.
 
 use std::collections::BTreeMap;
 
@@ -127,6 +127,14 @@ pub struct Progress {
 }
 
 impl Queue {
+    /// A text that changes whenever something happens to a call, or somebody acts.
+    pub async fn latest(&self) -> Result<String, Error> {
+        let (latest,) = sqlx::query_as(include_str!("../../sql/read/latest.sql"))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(latest)
+    }
+
     /// Whether anything is dialled, and what keeps it.
     pub async fn dialling(&self) -> Result<Dialling, Error> {
         let (answer,): (Json<Dialling>,) =

@@ -25,6 +25,7 @@ pub(in crate::http) struct Kept {
     board: Answer<Board>,
     dialling: Answer<Dialling>,
     lately: Answer<Lately>,
+    latest: Answer<String>,
 }
 
 impl Kept {
@@ -41,6 +42,12 @@ impl Kept {
     pub(super) async fn lately(&self, queue: &Queue) -> Result<Arc<Lately>, Error> {
         self.lately
             .get(Duration::from_secs(5), queue.lately())
+            .await
+    }
+
+    pub(super) async fn latest(&self, queue: &Queue) -> Result<Arc<String>, Error> {
+        self.latest
+            .get(Duration::from_millis(500), queue.latest())
             .await
     }
 }

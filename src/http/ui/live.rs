@@ -1,7 +1,8 @@
 //! `GET /ui/live`: tells open screens that something has changed, and nothing else.
 //!
-//! The events themselves would be megabytes a minute for a screen that shows numbers. So a stream says at most once a
-//! second that there were some, and the script reads its screen again.
+//! The events themselves would be megabytes a minute for a screen that shows numbers, and reading them would cost the
+//! database as much as a process that follows them. So a stream says at most once a second that there were some, and the
+//! script reads its screen again.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use axum::{
 use futures_util::stream;
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, timeout},
+    time::{Instant, sleep},
 };
 
 use super::{
@@ -24,11 +25,10 @@ use super::{
     },
     frame::Frame,
 };
-use crate::flow::events::{EventError, Subscription};
 
-/// Between two changes that are told.
+/// Between two looks for a change.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// Without a change, screens are told to look again: pauses, for one, are not events of calls.
+/// Without a change, screens are told to look again: time alone opens hours, for one.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// Between two checks that the key still is one.
 const CHECK: Duration = Duration::from_secs(4);
@@ -45,22 +45,10 @@ pub(in crate::http) async fn live(frame: Frame) -> Result<Response, Problem> {
     let permit = Arc::clone(&frame.app.streams)
         .try_acquire_owned()
         .map_err(full)?;
-    let events = frame
-        .app
-        .calls
-        .events()
-        .subscribe()
-        .await
-        .map_err(|error| match error {
-            EventError::Flow(error) => error.into(),
-            EventError::Refused(words) | EventError::Gone(words) => {
-                Problem::new(Code::InvalidQuery, words)
-            }
-        })?;
     let changes = Changes {
         frame,
-        events,
-        told: Instant::now(),
+        seen: Arc::default(),
+        checked: Instant::now(),
         is_first: true,
         _permit: permit,
     };
@@ -81,8 +69,10 @@ pub(in crate::http) async fn live(frame: Frame) -> Result<Response, Problem> {
 
 struct Changes {
     frame: Frame,
-    events: Subscription,
-    told: Instant,
+    /// What was the latest when it was last told. At first nothing: what the screen shows may be older than the stream.
+    seen: Arc<String>,
+    /// When the key was last checked.
+    checked: Instant,
     is_first: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -93,38 +83,33 @@ impl Changes {
         if std::mem::take(&mut self.is_first) {
             return Some("retry: 2000\n\n: here\n\n");
         }
-        let stop = self.frame.app.stop.clone();
         let began = Instant::now();
-        loop {
+        while began.elapsed() < LOOK_AGAIN {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return None,
-                changed = timeout(CHECK, self.changed()) => match changed {
-                    Ok(true) => break,
-                    Ok(false) => return None,
-                    Err(_elapsed) => {}
-                },
+                () = self.frame.app.stop.cancelled() => return None,
+                () = sleep(BETWEEN) => {}
             }
-            let checked = self.frame.owner.still().await;
-            if checked.is_err_and(|problem| problem.code() == Code::Unauthorized) {
-                return None;
+            if self.checked.elapsed() >= CHECK {
+                self.checked = Instant::now();
+                let still = self.frame.owner.still().await;
+                if still.is_err_and(|problem| problem.code() == Code::Unauthorized) {
+                    return None;
+                }
             }
-            if began.elapsed() >= LOOK_AGAIN {
+            // The browser says that the screen is old, and comes again.
+            let latest = self
+                .frame
+                .app
+                .kept
+                .latest(&self.frame.app.calls)
+                .await
+                .ok()?;
+            if latest != self.seen {
+                self.seen = latest;
                 break;
             }
         }
-        self.told = Instant::now();
         Some("event: changed\ndata: 1\n\n")
-    }
-
-    /// Waits for an event, and for the pause after the last time; false once there are no more. Whatever else has
-    /// happened meanwhile is told with it.
-    async fn changed(&mut self) -> bool {
-        if !matches!(self.events.next().await, Some(Ok(_))) {
-            return false;
-        }
-        tokio::time::sleep_until(self.told + BETWEEN).await;
-        while self.events.next_ready().is_some() {}
-        true
     }
 }

@@ -10,6 +10,7 @@
   const AGAIN = 15000; // before a refused stream is tried again
   let isReading = false;
   let isStale = false;
+  let wasRead = performance.now();
   let timer = 0;
   let failures = 0;
 
@@ -33,6 +34,7 @@
     if (isReading || document.hidden) return;
     isReading = true;
     isStale = false;
+    wasRead = performance.now();
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
       // The session is over: the way to sign in is the answer to a navigation.
@@ -50,7 +52,8 @@
   };
   const later = () => {
     isStale = true;
-    if (!timer) timer = setTimeout(read, QUIET * Math.min(1 + failures, 8));
+    const pause = QUIET * Math.min(1 + failures, 8);
+    if (!timer) timer = setTimeout(read, Math.max(0, wasRead + pause - performance.now()));
   };
   const listen = () => {
     const stream = new EventSource(live);
