@@ -9,6 +9,15 @@ use sqlx::types::Json;
 use super::{Error, Queue, groups::GroupKind, read::Reason, view::Estimate};
 use crate::domain::CallId;
 
+/// What happened last: it differs whenever something has happened since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Latest {
+    /// Position of the newest event in the order of events.
+    pub event: String,
+    /// `seq` of the newest act; 0: there is none.
+    pub act: i64,
+}
+
 /// Whether anything is dialled, and what keeps it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,12 +136,12 @@ pub struct Progress {
 }
 
 impl Queue {
-    /// A text that changes whenever something happens to a call, or somebody acts.
-    pub async fn latest(&self) -> Result<String, Error> {
-        let (latest,) = sqlx::query_as(include_str!("../../sql/read/latest.sql"))
+    /// What happened last.
+    pub async fn latest(&self) -> Result<Latest, Error> {
+        let (event, act) = sqlx::query_as(include_str!("../../sql/read/latest.sql"))
             .fetch_one(&self.pool)
             .await?;
-        Ok(latest)
+        Ok(Latest { event, act })
     }
 
     /// Whether anything is dialled, and what keeps it.

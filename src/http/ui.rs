@@ -27,9 +27,10 @@ use axum::{
 
 use super::{
     App,
-    auth::{self, Access, Directory},
+    auth::{self, Access, Directory, Door, Owner, Reach},
     problem::{Code, Problem},
 };
+use crate::domain::Scope;
 
 mod asking;
 mod assets;
@@ -130,7 +131,14 @@ impl Screens {
     /// The routes: those of the list, and what needs no key.
     pub(super) fn behind(self, directory: Directory) -> Router<App> {
         let door = get(sign_in::ask).post(sign_in::sign_in);
+        let access = Access {
+            scope: Scope::Read,
+            reach: Reach::Named,
+            door: Door::Page,
+        };
+        let elsewhere = get(nothing).layer(from_fn_with_state(access, auth::guard));
         self.router
+            .route("/ui/{*elsewhere}", elsewhere)
             .route("/ui/sign-in", door.layer(from_fn(form::token)))
             .route_layer(axum::Extension(directory))
             .route("/ui/assets/{file}", get(assets::asset))
@@ -142,6 +150,15 @@ impl Screens {
 /// From `/` and `/ui` alike.
 async fn to_page() -> Response {
     see_other("ui/")
+}
+
+/// A path of the page that leads to no screen, for whoever may see the page.
+async fn nothing() -> Problem {
+    Problem::new(
+        Code::NoSuchRoute,
+        "there is nothing at this path: choose a screen above, or find a call",
+    )
+    .status(StatusCode::NOT_FOUND)
 }
 
 /// To a path relative to the one that was asked for: nobody here knows what stands before it.
@@ -193,7 +210,9 @@ impl Asked {
         if problem.code() == Code::Unauthorized && self.method == Method::GET {
             return see_other(&sign_in::path(&root, &self.path, &self.query));
         }
-        let mut response = frame::problem(&root, problem, request_id);
+        let owner = carrier.extensions().get::<Owner>();
+        let path = self.path.trim_start_matches("/ui/");
+        let mut response = frame::problem(&root, path, owner, problem, request_id);
         *response.status_mut() = carrier.status();
         if let Some(retry) = carrier.headers().get(header::RETRY_AFTER) {
             let headers = response.headers_mut();

@@ -567,15 +567,19 @@ async fn an_open_screen_hears_that_something_has_changed() {
         .unwrap();
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     let mut heard = String::new();
+    let changes = [
+        "select pgdial.enqueue('+14155550123', 's', p_campaign => 'default')",
+        "select pgdial.pause('campaign', 'default', 'lunch')",
+        "select 'nothing more'",
+    ];
     let listening = async {
-        while !heard.contains("event: changed") {
-            let chunk = stream.chunk().await.unwrap().unwrap();
-            if heard.is_empty() {
-                world
-                    .sql("select pgdial.enqueue('+14155550123', 's', p_campaign => 'default')")
-                    .await;
+        // The first is told whatever happens: the screen may be older than the stream.
+        for (told, change) in (1..).zip(changes) {
+            while heard.matches("data: news").count() < told {
+                let chunk = stream.chunk().await.unwrap().unwrap();
+                heard.push_str(std::str::from_utf8(&chunk).unwrap());
             }
-            heard.push_str(std::str::from_utf8(&chunk).unwrap());
+            world.sql(change).await;
         }
     };
     tokio::time::timeout(PATIENCE, listening).await.unwrap();
@@ -622,7 +626,20 @@ async fn what_goes_wrong_is_said_in_html() {
             "{path}"
         );
         assert!(answer.text.contains(words), "{path}: {}", answer.text);
+        assert!(answer.text.contains("aria-label=\"Screens\""), "{path}");
     }
+    let reads = json!({"scope": "read"});
+    let reads = world
+        .calls
+        .create_key("reads", &reads, "cli:ann", None)
+        .await;
+    let reads = reads.unwrap().unwrap().expose_secret().to_owned();
+    let forbidden = with(ask(&world, "GET", "/ui/keys"), &reads).answer().await;
+    assert_eq!(forbidden.status, 403);
+    let menu = between(&forbidden.text, "<nav", "</nav>");
+    assert!(menu.contains("Trunks") && !menu.contains("Keys"), "{menu}");
+    let unknown = ask(&world, "GET", "/ui/nothing").answer().await;
+    assert_eq!(unknown.status, 303, "only who may see the page hears of it");
     for path in ["/", "/ui"] {
         let answer = ask(&world, "GET", path).answer().await;
         assert_eq!(

@@ -8,7 +8,7 @@ use axum::{
     extract::{RawPathParams, Request, State},
     http::{HeaderName, request::Parts},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde_json::json;
 use strum::IntoStaticStr;
@@ -94,14 +94,23 @@ pub(in crate::http) async fn guard(
         Ok(()) => unmask(&directory, &owner, &parts).await,
         Err(refusal) => Err(refusal),
     };
-    owner.sees_whole = whole.inspect_err(|problem| {
-        if problem.code() == Code::Forbidden {
-            directory.calls().metrics().key_refused("forbidden");
+    let mut response = match whole {
+        Ok(whole) => {
+            owner.sees_whole = whole;
+            parts.extensions.insert(owner.clone());
+            next.run(Request::from_parts(parts, body)).await
         }
-    })?;
-    parts.extensions.insert(owner.clone());
-    let response = next.run(Request::from_parts(parts, body)).await;
-    if owner.is_masked() {
+        Err(problem) => {
+            if problem.code() == Code::Forbidden {
+                directory.calls().metrics().key_refused("forbidden");
+            }
+            problem.into_response()
+        }
+    };
+    let is_masked = owner.is_masked();
+    // For the menu above a problem that is shown in its place.
+    response.extensions_mut().insert(owner);
+    if is_masked {
         masked::response(response).await
     } else {
         Ok(response)

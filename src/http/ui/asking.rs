@@ -19,8 +19,8 @@ pub(super) struct Asking<'a> {
     pub(super) fields: Markup,
     /// The same act elsewhere.
     pub(super) twins: Twins,
-    /// The word on the button.
-    pub(super) button: &'a str,
+    /// The word on the button; none if there is nothing to do, as `touches` says.
+    pub(super) button: Option<&'a str>,
     /// Whether what it does cannot be undone.
     pub(super) is_final: bool,
     /// The screen to go back to, below `/ui/`.
@@ -46,21 +46,25 @@ impl Asking<'_> {
                 p.wrong role="alert" { (frame.see_text(problem.detail())) }
             }
             div.touches { (self.touches) }
-            form.act method="post" {
-                (frame.token())
-                (self.fields)
-                p.field {
-                    label for="why" { "Reason" }
-                    input #why name="why" maxlength="500" required autofocus[self.fields.0.is_empty()]
-                        value=[form.get("why")] aria-describedby="why-about";
-                    span.soft #why-about { "Kept with your key's name: of a single call in its timeline, of all else in the audit log." }
+            @if let Some(button) = self.button {
+                form.act method="post" {
+                    (frame.token())
+                    (self.fields)
+                    p.field {
+                        label for="why" { "Reason" }
+                        input #why name="why" maxlength="500" required autofocus[self.fields.0.is_empty()]
+                            value=[form.get("why")] aria-describedby="why-about";
+                        span.soft #why-about { "Kept with your key's name: of a single call in its timeline, of all else in the audit log." }
+                    }
+                    p.buttons {
+                        button.strong.final[self.is_final] { (button) }
+                        " " a.button href=(frame.to(&self.back)) { "Do not" }
+                    }
                 }
-                p.buttons {
-                    button.strong.final[self.is_final] { (self.button) }
-                    " " a.button href=(frame.to(&self.back)) { "Do not" }
-                }
+                (self.twins.shown())
+            } @else {
+                p.buttons { a.button href=(frame.to(&self.back)) { "Back" } }
             }
-            (self.twins.shown())
         };
         frame.page(&self.title, &body)
     }
@@ -92,6 +96,7 @@ fn bad_why(error: WhyError) -> Problem {
 
 /// On to a screen that says what was done: a word that `frame.rs` knows, perhaps with how many.
 pub(super) fn done(frame: &Frame, path: &str, word: &str, count: Option<i64>) -> Response {
+    frame.app.kept.acted();
     let count = count.map_or_else(String::new, |count| format!("-{count}"));
     let sign = if path.contains('?') { '&' } else { '?' };
     see_other(&frame.to(&format!("{path}{sign}done={word}{count}"))).into_response()

@@ -152,16 +152,17 @@ async fn about(frame: &Frame, phone: &Phone) -> Result<Markup, Problem> {
                 }
             }
         }
-        div.buttons {
-            @if frame.may(KeyScope::Enqueue) {
-                form method="post" action=(frame.to("do-not-call/add")) { (hidden) button { "Put on the list" } }
-            }
-            @if frame.may(KeyScope::Admin) {
-                form method="post" action=(frame.to("do-not-call/forget")) { (hidden) button { "Forget it" } }
-            }
+        @if frame.may(KeyScope::Enqueue) {
+            form method="post" action=(frame.to("do-not-call/add")) { (hidden) button { "Put on the list" } }
         }
         h3 { "Calls to it" }
         (calls::rows(frame, listed.calls, now, "There is no call to it.")?)
+        // Apart, because it is another matter, and final.
+        @if frame.may(KeyScope::Admin) {
+            h3 { "If its person asks to be forgotten" }
+            p { "The number and all that was said with it are erased from every call and log." }
+            form method="post" action=(frame.to("do-not-call/forget")) { (hidden) button { "Forget it" } }
+        }
     };
     Ok(section("number", phone.as_e164(), &html! {}, &inside))
 }
@@ -255,7 +256,7 @@ async fn adding(frame: &Frame, phone: &Phone, form: &Form) -> Result<Asking<'sta
             }
         },
         twins,
-        button: "Put it on the list",
+        button: Some("Put it on the list"),
         is_final: false,
         back: HERE.to_owned(),
     })
@@ -325,7 +326,7 @@ fn removing(phone: &Phone, form: &Form) -> Asking<'static> {
             @if let Some(campaign) = campaign { input type="hidden" name="campaign" value=(campaign); }
         },
         twins: twins.why(form.get("why")),
-        button: "Take it off",
+        button: Some("Take it off"),
         is_final: false,
         back: HERE.to_owned(),
     }
@@ -421,7 +422,7 @@ async fn forgetting(frame: &Frame, phone: &Phone, form: &Form) -> Result<Asking<
             }
         },
         twins,
-        button: "Forget it",
+        button: Some("Forget it"),
         is_final: true,
         back: HERE.to_owned(),
     })

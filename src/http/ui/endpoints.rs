@@ -141,7 +141,7 @@ impl Act {
             touches: html! { p { (touches) } },
             fields: html! {},
             twins: twins.about("p_name", &endpoint.name).why(why),
-            button,
+            button: Some(button),
             is_final: matches!(self, Self::Delete),
             back: "endpoints".to_owned(),
         }

@@ -173,22 +173,9 @@ impl Frame {
         self.owner.scope().includes(scope)
     }
 
-    /// Whether the key may see the screen of this path.
-    fn leads_to(&self, path: &str) -> bool {
-        match path {
-            "keys" => self.may(Scope::Admin),
-            "campaigns" | "calls" | "failures" | "upload" | "do-not-call" => true,
-            _ => self.owner.campaigns().is_none(),
-        }
-    }
-
     /// The hidden field of every form that changes something.
     pub(super) fn token(&self) -> Markup {
-        html! {
-            @if let Some(session) = self.owner.session() {
-                input type="hidden" name=(TOKEN) value=(session.token);
-            }
-        }
+        token(&self.owner)
     }
 
     /// The same for a form with a file, of which it has to be the first field.
@@ -200,20 +187,69 @@ impl Frame {
 
     /// A screen.
     pub(super) fn page(&self, title: &str, body: &Markup) -> Response {
-        let top = self.path.split('/').next().unwrap_or_default();
+        let said = html! {
+            @if let Some(said) = &self.said { p.said role="status" { (said) } }
+        };
+        respond(&Document {
+            root: &self.root,
+            title,
+            around: Around::known(&self.root, &self.path, &self.owner),
+            said,
+            body,
+            // What was shown whole once is not read again.
+            live: (!self.sees_whole).then(|| self.to("live")),
+        })
+    }
+}
+
+fn token(owner: &Owner) -> Markup {
+    html! {
+        @if let Some(session) = owner.session() {
+            input type="hidden" name=(TOKEN) value=(session.token);
+        }
+    }
+}
+
+/// Whether a key may see the screen of this path.
+fn leads_to(owner: &Owner, path: &str) -> bool {
+    match path {
+        "keys" => owner.scope().includes(Scope::Admin),
+        "campaigns" | "calls" | "failures" | "upload" | "do-not-call" => true,
+        _ => owner.campaigns().is_none(),
+    }
+}
+
+/// What stands above every screen.
+struct Around {
+    header: Markup,
+    navigation: Markup,
+}
+
+impl Around {
+    /// For whoever is not signed in.
+    fn unknown(root: &str) -> Self {
+        Self {
+            header: html! { a.brand href=(root) { span.jack aria-hidden="true" {} "pgdial" } },
+            navigation: html! {},
+        }
+    }
+
+    fn known(root: &str, path: &str, owner: &Owner) -> Self {
+        let to = |path: &str| format!("{root}{path}");
+        let top = path.split('/').next().unwrap_or_default();
         let navigation = html! {
             nav aria-label="Screens" {
                 ul {
-                    @for (path, name) in SECTIONS.iter().filter(|(path, _)| self.leads_to(path)) {
-                        li { a href=(self.to(path)) aria-current=[(*path == top).then_some("page")] { (name) } }
+                    @for (path, name) in SECTIONS.iter().filter(|(path, _)| leads_to(owner, path)) {
+                        li { a href=(to(path)) aria-current=[(*path == top).then_some("page")] { (name) } }
                     }
                 }
             }
         };
-        let own = self.owner.shown();
+        let own = owner.shown();
         let header = html! {
-            a.brand href=(self.root) { span.jack aria-hidden="true" {} "pgdial" }
-            form.find role="search" action=(self.to("calls")) {
+            (Self::unknown(root).header)
+            form.find role="search" action=(to("calls")) {
                 label.hidden for="q" { "Find a call" }
                 input #q name="q" type="search" autocomplete="off" spellcheck="false"
                     placeholder="Number, id, provider's id, key, metadata";
@@ -221,30 +257,24 @@ impl Frame {
             }
             div.who {
                 span { (own.name) " " span.soft { (own.scope.as_str()) } }
-                @if self.owner.session().is_some() {
-                    form method="post" action=(self.to("sign-out")) { (self.token()) button.plain { "Sign out" } }
+                @if owner.session().is_some() {
+                    form method="post" action=(to("sign-out")) { (token(owner)) button.plain { "Sign out" } }
                 }
             }
         };
-        let said = html! {
-            @if let Some(said) = &self.said { p.said role="status" { (said) } }
-        };
-        // What was shown whole once is not read again.
-        let live = (!self.sees_whole).then(|| self.to("live"));
-        respond(&Document {
-            root: &self.root,
-            title,
-            header,
-            navigation,
-            said,
-            body,
-            live,
-        })
+        Self { header, navigation }
     }
 }
 
 /// A problem, as people read it. Whoever asked may be nobody, so it shows nothing of theirs.
-pub(super) fn problem(root: &str, problem: &Problem, request_id: &str) -> Response {
+/// `path`: the one asked for, below `/ui/`.
+pub(super) fn problem(
+    root: &str,
+    path: &str,
+    owner: Option<&Owner>,
+    problem: &Problem,
+    request_id: &str,
+) -> Response {
     let title = problem.code().title();
     let body = html! {
         h1 { (title) }
@@ -252,19 +282,22 @@ pub(super) fn problem(root: &str, problem: &Problem, request_id: &str) -> Respon
         p.soft { "Request " code { (request_id) } }
         p { a href=(root) { "Overview" } " · " a href={ (root) "sign-in" } { "Sign in with another key" } }
     };
-    plain(root, title, &body)
+    let around = owner.map(|owner| Around::known(root, path, owner));
+    still(root, title, around, &body)
 }
 
 /// A document without navigation, for whoever is not signed in.
 pub(super) fn plain(root: &str, title: &str, body: &Markup) -> Response {
-    let header = html! { a.brand href=(root) { span.jack aria-hidden="true" {} "pgdial" } };
-    let (navigation, said) = (html! {}, html! {});
+    still(root, title, None, body)
+}
+
+/// A document that does not follow what happens.
+fn still(root: &str, title: &str, around: Option<Around>, body: &Markup) -> Response {
     respond(&Document {
         root,
         title,
-        header,
-        navigation,
-        said,
+        around: around.unwrap_or_else(|| Around::unknown(root)),
+        said: html! {},
         body,
         live: None,
     })
@@ -273,8 +306,7 @@ pub(super) fn plain(root: &str, title: &str, body: &Markup) -> Response {
 struct Document<'a> {
     root: &'a str,
     title: &'a str,
-    header: Markup,
-    navigation: Markup,
+    around: Around,
     said: Markup,
     body: &'a Markup,
     /// Where the script hears of changes.
@@ -285,8 +317,7 @@ fn respond(document: &Document<'_>) -> Response {
     let Document {
         root,
         title,
-        header,
-        navigation,
+        around: Around { header, navigation },
         said,
         body,
         live,

@@ -402,7 +402,7 @@ fn pausing<S: Shown>(group: &S, why: Option<&str>) -> Asking<'static> {
         },
         fields: html! {},
         twins: told::<S>("pause", name).why(why),
-        button: "Pause it",
+        button: Some("Pause it"),
         is_final: false,
         back: path::<S>(name),
     }
@@ -455,7 +455,7 @@ fn resuming<S: Shown>(group: &S, why: Option<&str>) -> Asking<'static> {
         },
         fields: html! {},
         twins: told::<S>("resume", name).why(why),
-        button: "Resume it",
+        button: Some("Resume it"),
         is_final: false,
         back: path::<S>(name),
     }
@@ -563,7 +563,7 @@ fn setting<S: Shown>(
         },
         fields,
         twins: told_set(kind, name, &shown).why(form.get("why")),
-        button: "Change it",
+        button: Some("Change it"),
         is_final: false,
         back: path::<S>(name),
     }
@@ -617,7 +617,7 @@ pub(super) fn creating(form: &Form, names: &Names) -> (Asking<'static>, Map<Stri
             .about("p_name", name)
             .changes(&changes)
             .why(form.get("why")),
-        button: "Create it",
+        button: Some("Create it"),
         is_final: false,
         back: "campaigns".to_owned(),
     };

@@ -3,7 +3,14 @@
 //! An answer serves for a while, longer where asking took long, so that open screens cost the database a bounded part of
 //! its time, however many they are.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
 
@@ -11,13 +18,13 @@ use crate::{
     flow::{
         Error, Queue,
         board::Board,
-        seat::{Dialling, Lately},
+        seat::{Dialling, Lately, Latest},
     },
     provider::Stopwatch,
 };
 
-/// An answer serves so many times as long as it took.
-const REST: u32 = 20;
+/// An answer serves so many times as long as it took: one answer takes a hundredth of a connection's time at most.
+const REST: u32 = 100;
 
 /// The answers.
 #[derive(Debug, Default)]
@@ -25,34 +32,63 @@ pub(in crate::http) struct Kept {
     board: Answer<Board>,
     dialling: Answer<Dialling>,
     lately: Answer<Lately>,
-    latest: Answer<String>,
+    latest: Answer<Latest>,
+    /// How often somebody has acted since. What was asked before an act no longer serves: whoever acts looks at once
+    /// what came of it.
+    acts: AtomicU64,
+    /// The newest act that is counted in it.
+    newest_act: AtomicI64,
 }
 
 impl Kept {
     pub(super) async fn board(&self, queue: &Queue) -> Result<Arc<Board>, Error> {
-        self.board.get(Duration::from_secs(1), queue.board()).await
+        self.board
+            .get(self.acts(), Duration::from_secs(1), queue.board())
+            .await
     }
 
     pub(super) async fn dialling(&self, queue: &Queue) -> Result<Arc<Dialling>, Error> {
         self.dialling
-            .get(Duration::from_secs(1), queue.dialling())
+            .get(self.acts(), Duration::from_secs(1), queue.dialling())
             .await
     }
 
     pub(super) async fn lately(&self, queue: &Queue) -> Result<Arc<Lately>, Error> {
         self.lately
-            .get(Duration::from_secs(5), queue.lately())
+            .get(0, Duration::from_secs(5), queue.lately())
             .await
     }
 
-    pub(super) async fn latest(&self, queue: &Queue) -> Result<Arc<String>, Error> {
-        self.latest
-            .get(Duration::from_millis(500), queue.latest())
-            .await
+    pub(super) async fn latest(&self, queue: &Queue) -> Result<Arc<Latest>, Error> {
+        let latest = self
+            .latest
+            .get(0, Duration::from_millis(500), queue.latest())
+            .await?;
+        if self.newest_act.swap(latest.act, Relaxed) != latest.act {
+            self.acted();
+        }
+        Ok(latest)
+    }
+
+    /// Somebody has acted through this process.
+    pub(super) fn acted(&self) {
+        self.acts.fetch_add(1, Relaxed);
+    }
+
+    fn acts(&self) -> u64 {
+        self.acts.load(Relaxed)
     }
 }
 
-struct Answer<T>(Mutex<Option<(Stopwatch, Duration, Arc<T>)>>);
+struct Answer<T>(Mutex<Option<Answered<T>>>);
+
+struct Answered<T> {
+    answer: Arc<T>,
+    /// Acts before it was asked.
+    acts: u64,
+    since: Stopwatch,
+    serves: Duration,
+}
 
 impl<T> Default for Answer<T> {
     fn default() -> Self {
@@ -70,22 +106,25 @@ impl<T> Answer<T> {
     /// Whoever finds it too old asks, and the others wait for that.
     async fn get(
         &self,
+        acts: u64,
         fresh: Duration,
         ask: impl Future<Output = Result<T, Error>>,
     ) -> Result<Arc<T>, Error> {
         let mut kept = self.0.lock().await;
-        if let Some((since, fresh_for, answer)) = &*kept
-            && since.elapsed() < *fresh_for
+        if let Some(kept) = &*kept
+            && kept.acts >= acts
+            && kept.since.elapsed() < kept.serves
         {
-            return Ok(Arc::clone(answer));
+            return Ok(Arc::clone(&kept.answer));
         }
         let asked = Stopwatch::start();
         let answer = Arc::new(ask.await?);
-        *kept = Some((
-            Stopwatch::start(),
-            fresh.max(asked.elapsed() * REST),
-            Arc::clone(&answer),
-        ));
+        *kept = Some(Answered {
+            answer: Arc::clone(&answer),
+            acts,
+            since: Stopwatch::start(),
+            serves: fresh.max(asked.elapsed() * REST),
+        });
         Ok(answer)
     }
 }

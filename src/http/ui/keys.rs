@@ -114,7 +114,7 @@ async fn revoking(
         twins: Twins::of("keys revoke", "revoke_key")
             .about("p_name", name)
             .why(why),
-        button: "Revoke it",
+        button: Some("Revoke it"),
         is_final: true,
         back: "keys".to_owned(),
     })

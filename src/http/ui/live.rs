@@ -25,6 +25,7 @@ use super::{
     },
     frame::Frame,
 };
+use crate::flow::seat::Latest;
 
 /// Between two looks for a change.
 const BETWEEN: Duration = Duration::from_secs(1);
@@ -70,7 +71,7 @@ pub(in crate::http) async fn live(frame: Frame) -> Result<Response, Problem> {
 struct Changes {
     frame: Frame,
     /// What was the latest when it was last told. At first nothing: what the screen shows may be older than the stream.
-    seen: Arc<String>,
+    seen: Arc<Latest>,
     /// When the key was last checked.
     checked: Instant,
     is_first: bool,
@@ -107,9 +108,9 @@ impl Changes {
                 .ok()?;
             if latest != self.seen {
                 self.seen = latest;
-                break;
+                return Some("event: changed\ndata: news\n\n");
             }
         }
-        Some("event: changed\ndata: 1\n\n")
+        Some("event: changed\ndata: time\n\n")
     }
 }

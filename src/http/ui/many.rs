@@ -122,6 +122,12 @@ impl Sum {
         done.filter_map(|verdict| self.verdicts.get(*verdict)).sum()
     }
 
+    /// Whether the act would do anything, or might.
+    fn leaves_a_choice(&self, act: Act) -> bool {
+        let with_force = act == Act::Redrive && self.verdicts.contains_key("needs_force");
+        self.has_more || with_force || self.done(act) > 0
+    }
+
     fn shown(&self, act: Act) -> Markup {
         let rows: Vec<_> = self
             .verdicts
@@ -139,6 +145,8 @@ impl Sum {
             @if self.has_more {
                 @let (selected, is_all) = self.selected;
                 p { "These are the first. The filter selects " strong { @if !is_all { "at least " } (count(selected)) " calls" } ", and the act takes them all." }
+            } @else if !self.leaves_a_choice(act) {
+                p { "So there is nothing to do." }
             }
         }
     }
@@ -403,7 +411,7 @@ fn asking(
         },
         fields,
         twins: twins.only_command(&["--all"]).why(form.get("why")),
-        button,
+        button: previewed.leaves_a_choice(act).then_some(button),
         is_final: act == Act::Cancel,
         back: chosen.at("calls", &[]),
     }

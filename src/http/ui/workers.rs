@@ -129,7 +129,7 @@ fn draining(worker: &Worker, why: Option<&str>) -> Asking<'static> {
         twins: Twins::of("workers drain", "drain")
             .about("p_worker", &worker.id.to_string())
             .why(why),
-        button: "Drain it",
+        button: Some("Drain it"),
         is_final: true,
         back: "workers".to_owned(),
     }

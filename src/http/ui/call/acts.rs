@@ -4,7 +4,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use maud::{Markup, html};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     super::{
@@ -25,8 +25,8 @@ use super::{
 use crate::{
     domain::{CallId, CallState, Outcome, Resolution, Scope},
     flow::{
-        amend::Amended, cancel::Canceled, redrive::Redriven, release::Released, resolve::Resolved,
-        view::Call,
+        amend::Amended, cancel::Canceled, matching::Batch, redrive::Redriven, release::Released,
+        resolve::Resolved, view::Call,
     },
 };
 
@@ -133,7 +133,7 @@ fn canceling(call: &Call, why: Option<&str>) -> Asking<'static> {
         twins: Twins::of("calls cancel", "cancel")
             .about("p_id", &id.to_string())
             .why(why),
-        button: "Cancel it",
+        button: Some("Cancel it"),
         is_final: true,
         back: back(id),
     }
@@ -141,7 +141,29 @@ fn canceling(call: &Call, why: Option<&str>) -> Asking<'static> {
 
 /// `GET /ui/calls/{id}/redrive`
 pub(in crate::http) async fn ask_redrive(frame: Frame, Id(id): Id) -> Result<Response, Problem> {
-    Ok(redriving(&one(&frame, id).await?, &Form::default()).page(&frame))
+    let call = one(&frame, id).await?;
+    let refused = refused_redrive(&frame, &call).await?;
+    Ok(redriving(&call, refused.as_ref(), &Form::default()).page(&frame))
+}
+
+/// Why it could not be rung again now, even by force.
+async fn refused_redrive(frame: &Frame, call: &Call) -> Result<Option<Problem>, Problem> {
+    let batch = Batch {
+        filter: &json!({ "ids": [call.id] }),
+        limit: 1,
+        dry_run: true,
+        cursor: None,
+        by: &frame.owner.by(),
+        why: "preview",
+    };
+    let tried = frame.app.calls.redrive_matching(&batch, true).await?;
+    let verdict = tried.verdicts.into_keys().next();
+    let verdict = verdict.and_then(|verdict| serde_json::from_value(verdict.into()).ok());
+    Ok(match verdict {
+        Some(Redriven::Waiting) => None,
+        Some(refused) => Some(calls::not_redriven(refused, call.hold_until)),
+        None => Some(Problem::no_such_call()),
+    })
 }
 
 /// `POST /ui/calls/{id}/redrive`
@@ -155,7 +177,7 @@ pub(in crate::http) async fn redrive(
         Err(problem) => problem,
     };
     let call = one(&frame, id).await?;
-    Ok(redriving(&call, &form).again(&frame, &refusal, &form))
+    Ok(redriving(&call, None, &form).again(&frame, &refusal, &form))
 }
 
 async fn try_redrive(frame: &Frame, id: CallId, form: &Form) -> Result<(), Problem> {
@@ -172,7 +194,7 @@ async fn try_redrive(frame: &Frame, id: CallId, form: &Form) -> Result<(), Probl
     }
 }
 
-fn redriving(call: &Call, form: &Form) -> Asking<'static> {
+fn redriving(call: &Call, refused: Option<&Problem>, form: &Form) -> Asking<'static> {
     let id = call.id;
     let mut twins = Twins::of("calls redrive", "redrive").about("p_id", &id.to_string());
     if form.has("force") {
@@ -184,7 +206,10 @@ fn redriving(call: &Call, form: &Form) -> Asking<'static> {
         title: format!("Ring call {id} again"),
         touches: html! {
             (about(call))
-            p { "It waits again, with all its " strong { (call.max_attempts) } " attempts, and is dialled as soon as its campaign may." }
+            @match refused {
+                Some(problem) => { p { strong { "It cannot be rung again now: " } (problem.detail()) "." } },
+                None => { p { "It waits again, with all its " strong { (call.max_attempts) } " attempts, and is dialled as soon as its campaign may." } },
+            }
         },
         fields: html! {
             p.field {
@@ -192,7 +217,7 @@ fn redriving(call: &Call, form: &Form) -> Asking<'static> {
             }
         },
         twins: twins.why(form.get("why")),
-        button: "Ring it again",
+        button: refused.is_none().then_some("Ring it again"),
         is_final: false,
         back: back(id),
     }
@@ -281,7 +306,7 @@ fn resolving(call: &Call, form: &Form) -> Asking<'static> {
             (resolution_field(form))
         },
         twins,
-        button: "Resolve it",
+        button: Some("Resolve it"),
         is_final: false,
         back: back(id),
     }
@@ -329,7 +354,7 @@ fn releasing(call: &Call, why: Option<&str>) -> Asking<'static> {
         twins: Twins::of("release", "release")
             .about("p_id", &id.to_string())
             .why(why),
-        button: "Release it",
+        button: Some("Release it"),
         is_final: true,
         back: back(id),
     }
@@ -453,7 +478,7 @@ fn amending(call: &Call, changes: &Map<String, Value>, form: &Form) -> Asking<'s
             }
         },
         twins: twins.only_command(&["--why", form.get("why").unwrap_or("REASON")]),
-        button: "Change it",
+        button: Some("Change it"),
         is_final: false,
         back: back(id),
     }
