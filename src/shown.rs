@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Map, Value};
+
 /// Whether a terminal or spreadsheet would obey this character instead of showing it.
 pub fn steers(c: char) -> bool {
     c.is_control()
@@ -40,6 +42,40 @@ pub fn json(text: &str) -> String {
     out
 }
 
+/// A JSON value on one line, as a cell shows it.
+pub fn value(value: &Value) -> String {
+    let text = match value {
+        Value::Null => return String::new(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        other => other.to_string(),
+    };
+    plain(&text)
+}
+
+/// The detail of an act: `slots 30 -> 60`, `filter (to +141******00)`, `matched 12`, ... `phone` masks numbers.
+pub fn detail(detail: &Map<String, Value>, phone: &dyn Fn(&str) -> String) -> Vec<String> {
+    let or_none = |one: &Value| match one {
+        Value::Null => "none".to_owned(),
+        one => value(one),
+    };
+    let part = |(name, one): (&String, &Value)| match one {
+        Value::Object(inner) => format!("{name} ({})", self::detail(inner, phone).join(", ")),
+        Value::Array(pair) if name != "state" && name != "outcome" && pair.len() == 2 => {
+            let words = pair.iter().map(or_none).collect::<Vec<_>>();
+            format!("{name} {}", words.join(" -> "))
+        }
+        Value::Array(words) => {
+            let words = words.iter().map(value).collect::<Vec<_>>();
+            format!("{name} {}", words.join("|"))
+        }
+        Value::String(number) if name == "to" => format!("{name} {}", phone(number)),
+        one => format!("{name} {}", value(one)),
+    };
+    detail.iter().map(part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,9 +100,6 @@ mod tests {
             !written.chars().any(|c| steers(c) && c != '\n'),
             "{written}"
         );
-        assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&written).unwrap(),
-            value
-        );
+        assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
     }
 }

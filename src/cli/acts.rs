@@ -1,12 +1,16 @@
 //! `acts`: the audit log.
 
-use serde_json::{Map, Value};
+use chrono::{DateTime, Utc};
 
 use super::{
     Exit, Failure, Out,
-    out::{instant, or_empty, text},
+    out::{instant, or_empty},
+    values,
 };
-use crate::flow::{Queue, acts::ActFilter, view::Act};
+use crate::{
+    flow::{Queue, acts::ActFilter, view::Act},
+    shown,
+};
 
 /// `acts`: the audit log.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -31,6 +35,12 @@ pub struct ListArgs {
     /// Only acts by this person or program.
     #[arg(long, value_name = "WHO")]
     pub who: Option<String>,
+    /// Only acts at or after this instant, as in 2026-01-31T09:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = values::instant)]
+    pub after: Option<DateTime<Utc>>,
+    /// Only acts before this instant.
+    #[arg(long, value_name = "TIME", value_parser = values::instant)]
+    pub before: Option<DateTime<Utc>>,
     /// Only acts before this one: the last SEQ of the previous page.
     #[arg(long, value_name = "SEQ", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
     pub below: Option<i64>,
@@ -47,6 +57,8 @@ pub async fn run(command: &ActsCommand, calls: &Queue, out: &mut Out) -> Result<
         kind: args.kind.clone(),
         name: args.name.clone(),
         by: args.who.clone(),
+        after: args.after,
+        before: args.before,
         below: args.below,
     };
     let acts = calls.acts(&filter, args.limit).await?;
@@ -61,7 +73,7 @@ pub async fn run(command: &ActsCommand, calls: &Queue, out: &mut Out) -> Result<
             act.act.clone(),
             object(act, out),
             or_empty(act.why.as_ref()),
-            detail(&act.detail.0, out),
+            shown::detail(&act.detail.0, &|number| out.phone(number)).join(", "),
         ]
     });
     let rows = rows.collect();
@@ -82,29 +94,4 @@ fn object(act: &Act, out: &Out) -> String {
         _ => name.to_owned(),
     };
     format!("{} {name}", act.kind).trim_end().to_owned()
-}
-
-/// `slots 30 -> 60`, `filter (to +141******00), matched 12`, ...
-fn detail(detail: &Map<String, Value>, out: &Out) -> String {
-    let parts = detail.iter().map(|(name, value)| match value {
-        Value::Object(inner) => format!("{name} ({})", self::detail(inner, out)),
-        Value::Array(pair) if name != "state" && name != "outcome" && pair.len() == 2 => {
-            let words = pair.iter().map(or_none).collect::<Vec<_>>();
-            format!("{name} {}", words.join(" -> "))
-        }
-        Value::Array(words) => {
-            let words = words.iter().map(text).collect::<Vec<_>>();
-            format!("{name} {}", words.join("|"))
-        }
-        Value::String(number) if name == "to" => format!("{name} {}", out.phone(number)),
-        value => format!("{name} {}", text(value)),
-    });
-    parts.collect::<Vec<_>>().join(", ")
-}
-
-fn or_none(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_owned(),
-        value => text(value),
-    }
 }

@@ -12,9 +12,9 @@ use std::{
 use chrono::{DateTime, Utc};
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::Failure;
+pub use crate::shown::value as text;
 use crate::{domain::Phone, shown};
 
 /// Output format.
@@ -257,18 +257,6 @@ fn cell(text: &str) -> Cell {
         Some(color) => cell.fg(color),
         None => cell,
     }
-}
-
-/// A JSON value on one line, as a cell shows it.
-pub fn text(value: &Value) -> String {
-    let text = match value {
-        Value::Null => return String::new(),
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        other => other.to_string(),
-    };
-    shown::plain(&text)
 }
 
 /// An instant in UTC, to the second.

@@ -3,6 +3,7 @@
 //! The verbs write it in the transaction of the act; a trigger covers every other change of a trunk, a campaign or
 //! a caller id (`sql/rules/acts.sql`).
 
+use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 
 use super::{Error, Queue, view::Act};
@@ -19,6 +20,10 @@ pub struct ActFilter {
     pub name: Option<String>,
     /// Only acts by this client, with or without the door that it came by (`api:crm`, `crm`).
     pub by: Option<String>,
+    /// Only acts at or after this instant.
+    pub after: Option<DateTime<Utc>>,
+    /// Only acts before this instant.
+    pub before: Option<DateTime<Utc>>,
     /// Only acts below this `seq`: the last of the previous page.
     pub below: Option<i64>,
 }
@@ -31,6 +36,8 @@ impl Queue {
             .bind(filter.kind.as_deref())
             .bind(filter.name.as_deref())
             .bind(filter.by.as_deref())
+            .bind(filter.after)
+            .bind(filter.before)
             .bind(filter.below)
             .bind(limit)
             .fetch_all(&self.pool)

@@ -1,6 +1,7 @@
 //! The audit trail over HTTP.
 
 use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -30,6 +31,10 @@ pub(super) struct ActQuery {
     /// Only acts by this client, as in an act's `by`.
     #[param(pattern = r"^[^\u0000]*$")]
     by: Option<String>,
+    /// Only acts at or after this instant (RFC 3339).
+    after: Option<DateTime<Utc>>,
+    /// Only acts before this instant (RFC 3339).
+    before: Option<DateTime<Utc>>,
     /// Acts on a page.
     #[serde(default)]
     #[param(inline)]
@@ -56,6 +61,8 @@ pub(super) async fn list_acts(
         kind: query.kind,
         name: query.name,
         by: query.by,
+        after: query.after,
+        before: query.before,
         below: query.cursor.map(|below| below.0),
     };
     let mut acts = app.calls.acts(&filter, query.limit.and_one()).await?;

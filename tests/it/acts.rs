@@ -220,18 +220,27 @@ async fn acts_are_paged_and_filtered() {
         name: Some("default".to_owned()),
         act: Some("set".to_owned()),
         by: Some("pgdial".to_owned()),
-        below: None,
+        ..ActFilter::default()
     };
     let page = db.calls.acts(&of_trunks, 2).await.unwrap();
     let slots: Vec<_> = page.iter().map(|act| &act.detail.0["slots"][1]).collect();
     assert_eq!(slots, [3, 2]);
     let rest = ActFilter {
         below: Some(page[1].seq),
+        ..of_trunks.clone()
+    };
+    let oldest = db.calls.acts(&rest, 2).await.unwrap();
+    assert_eq!(oldest.len(), 1);
+    assert_eq!(oldest[0].detail.0["slots"][1], 1);
+
+    let between = ActFilter {
+        after: Some(page[1].at),
+        before: Some(page[0].at),
         ..of_trunks
     };
-    let page = db.calls.acts(&rest, 2).await.unwrap();
+    let page = db.calls.acts(&between, 10).await.unwrap();
     assert_eq!(page.len(), 1);
-    assert_eq!(page[0].detail.0["slots"][1], 1);
+    assert_eq!(page[0].detail.0["slots"][1], 2);
 }
 
 #[tokio::test]

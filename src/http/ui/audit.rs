@@ -4,24 +4,40 @@ use axum::response::Response;
 use maud::html;
 
 use super::{
-    super::problem::Problem,
+    super::problem::{Code, Problem},
     frame::{Frame, Query},
     parts::{section, table, text, text_or_none, time, words},
+    when,
 };
-use crate::flow::{acts::ActFilter, view::Act};
+use crate::{
+    flow::{acts::ActFilter, view::Act},
+    shown,
+};
 
 const PAGE: i64 = 50;
+/// Bytes of a detail that is shown without being asked for.
+const SHORT: usize = 120;
 
 /// `GET /ui/acts`
 pub(in crate::http) async fn acts(frame: Frame, query: Query) -> Result<Response, Problem> {
     let given = |name: &str| query.get(name).map(str::to_owned);
     // As the table shows it.
     let word = |name: &str| query.get(name).map(|word| word.trim().replace(' ', "_"));
+    let instant = |name: &str| {
+        let at = query.get(name).map(|text| when::read(text).parse());
+        let unread = |_| {
+            let words = format!("\"{name}\" is a date and a time, in UTC");
+            Problem::new(Code::InvalidQuery, words)
+        };
+        at.transpose().map_err(unread)
+    };
     let filter = ActFilter {
         act: word("act"),
         kind: word("kind"),
         name: given("name"),
         by: given("by"),
+        after: instant("after")?,
+        before: instant("before")?,
         below: query.get("below").and_then(|below| below.parse().ok()),
     };
     let queue = &frame.app.calls;
@@ -30,14 +46,18 @@ pub(in crate::http) async fn acts(frame: Frame, query: Query) -> Result<Response
     let is_more = acts.len() > usize::try_from(PAGE).unwrap_or(usize::MAX);
     acts.truncate(usize::try_from(PAGE).unwrap_or(usize::MAX));
     let row = |act: &Act| {
-        let detail = serde_json::to_string(&act.detail).unwrap_or_default();
+        let detail = shown::detail(&act.detail.0, &str::to_owned);
+        let parts = html! { @for part in &detail { div { (text(part)) } } };
         vec![
             time(act.at, now),
             html! { (text(&act.by)) @if act.login != act.by { span.soft { " as " (text(&act.login)) } } },
             html! { strong { (words(&act.act)) } " " (words(&act.kind)) },
             text_or_none(act.name.as_deref()),
             text_or_none(act.why.as_deref()),
-            html! { @if detail != "{}" { details id={ "act-" (act.seq) } { summary { "Show" } code { (crate::shown::plain(&detail)) } } } },
+            html! {
+                @if detail.iter().map(String::len).sum::<usize>() <= SHORT { (parts) }
+                @else { details id={ "act-" (act.seq) } { summary { "Show" } (parts) } }
+            },
         ]
     };
     let rows: Vec<_> = acts.iter().map(row).collect();
@@ -49,7 +69,7 @@ pub(in crate::http) async fn acts(frame: Frame, query: Query) -> Result<Response
     );
     let next = acts.last().filter(|_| is_more).map(|act| {
         let mut next = form_urlencoded::Serializer::new(String::new());
-        for name in ["act", "kind", "name", "by"] {
+        for name in ["act", "kind", "name", "by", "after", "before"] {
             next.extend_pairs(query.get(name).map(|value| (name, value)));
         }
         next.append_pair("below", &act.seq.to_string());
@@ -60,10 +80,16 @@ pub(in crate::http) async fn acts(frame: Frame, query: Query) -> Result<Response
             p.field { label for=(name) { (label) } input id=(name) name=(name) value=[query.get(name)] size="12"; }
         }
     };
+    let time_field = |name: &str, label: &str| {
+        html! {
+            p.field { label for=(name) { (label) } input id=(name) name=(name) type="datetime-local" value=[query.get(name)]; }
+        }
+    };
     let body = html! {
         h1 { "Audit" }
         form.filters {
             (field("act", "Act")) (field("kind", "Of a")) (field("name", "Name")) (field("by", "Who"))
+            (time_field("after", "From (UTC)")) (time_field("before", "Before (UTC)"))
             button { "Filter" }
         }
         (section("acts", "What was done, newest first", &html! {}, &inside))
