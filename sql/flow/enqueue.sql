@@ -222,3 +222,14 @@ begin
         'priority', p_priority, 'runAt', p_run_at, 'expiresAt', p_expires_at,
         'maxAttempts', p_max_attempts, 'idempotencyKey', p_idempotency_key));
 end $$;
+
+-- note_import: somebody has enqueued a list. p_list: its name. p_counts: how many of its rows became what, and calls by
+-- campaign. Apart from the rows, which are enqueued in many transactions.
+create or replace function pgdial.note_import(p_list text, p_counts jsonb, p_by text default session_user) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- The name among the words, where a number in it can be forgotten.
+    perform pgdial.note_act('import', 'calls', null, p_by, 'list ' || left(p_list, 500), p_counts);
+end $$;

@@ -5,7 +5,11 @@
 //! harms no other row. Results come in file order, each after its batch is durable, so an interrupted import is
 //! continued by importing the same file again, provided its rows have idempotency keys.
 
-use std::{path::PathBuf, thread};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -117,13 +121,31 @@ pub async fn run(
     if !import.unknown.is_empty() {
         cut_off(&counts, &import.unknown, out);
     }
+    let noted = match calls {
+        Some(calls) => note(calls, &args.file, &counts, by).await,
+        None => Ok(()),
+    };
     ended?;
+    noted?;
     results.end(&counts, out)?;
     Ok(if counts.errors == 0 {
         Exit::Ok
     } else {
         Exit::Failed
     })
+}
+
+/// Keeps the import in the audit, also one that was cut off.
+async fn note(calls: &Queue, file: &Path, counts: &Counts, by: &str) -> Result<(), Failure> {
+    if counts.created + counts.duplicates > 0 {
+        let name = file.file_name().filter(|name| *name != "-");
+        let list = name.map_or("standard input".into(), OsStr::to_string_lossy);
+        let counts = json!({
+            "created": counts.created, "duplicates": counts.duplicates, "skipped": counts.skipped, "notTaken": counts.errors,
+        });
+        calls.note_import(&list, &counts, by).await?;
+    }
+    Ok(())
 }
 
 /// Progress of one import.

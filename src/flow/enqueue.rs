@@ -126,6 +126,17 @@ impl Queue {
         for_each(requests, stored)
     }
 
+    /// Records that a list of this name was enqueued, and how many of its rows became what.
+    pub async fn note_import(&self, list: &str, counts: &Value, by: &str) -> Result<(), Error> {
+        sqlx::query("select pgdial.note_import($1, $2, $3)")
+            .bind(list)
+            .bind(Json(counts))
+            .bind(by)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// As [`Queue::enqueue`], in the caller's transaction. Its commit wakes the workers.
     pub async fn enqueue_in(
         connection: &mut PgConnection,

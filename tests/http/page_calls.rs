@@ -482,6 +482,9 @@ async fn a_list_is_looked_at_first_and_every_row_is_accounted_for() {
     assert_eq!(world.number(all).await, 2);
     let keys = "select count(*) from pgdial.calls where idempotency_key like 'spring:%' and owner = 'anonymous'";
     assert_eq!(world.number(keys).await, 2);
+    let act = "select count(*) from pgdial.acts where act = 'import' and by = 'api:anonymous' and why = 'list spring' \
+               and detail = '{\"created\": 2, \"duplicates\": 0, \"notTaken\": 2, \"campaigns\": {\"default\": 2}}'";
+    assert_eq!(world.number(act).await, 1);
 
     let words = said(&send(settings("enqueue")).answer().await.text);
     assert!(

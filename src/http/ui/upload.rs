@@ -13,7 +13,7 @@ use std::{
 
 use axum::{http::StatusCode, response::Response};
 use maud::{Markup, html};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -92,6 +92,8 @@ pub(in crate::http) async fn upload(frame: Frame, uploaded: Uploaded) -> Result<
     match read {
         Ok(rows) if form.get("step") == Some("enqueue") => {
             let told = enqueue(&frame, rows).await?;
+            told.keep(&frame, rules.key_prefix.as_deref().unwrap_or_default())
+                .await?;
             Ok(report(&frame, &form, &list, &rules, &told))
         }
         read => preview(&frame, &form, &list, &rules, read).await,
@@ -595,6 +597,20 @@ async fn enqueue(frame: &Frame, contents: Contents) -> Result<Told, Problem> {
 }
 
 impl Told {
+    /// In the audit.
+    async fn keep(&self, frame: &Frame, list: &str) -> Result<(), Problem> {
+        if self.created + self.duplicates > 0 {
+            let counts = json!({
+                "created": self.created, "duplicates": self.duplicates, "notTaken": self.untaken.len(),
+                "campaigns": self.campaigns,
+            });
+            let queue = &frame.app.calls;
+            queue.note_import(list, &counts, &frame.owner.by()).await?;
+            frame.app.kept.acted();
+        }
+        Ok(())
+    }
+
     fn note(&mut self, line: u64, campaign: &str, answer: Enqueued) {
         let words = match answer {
             Enqueued::Created(_) => {

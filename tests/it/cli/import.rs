@@ -65,6 +65,11 @@ async fn import_answers_for_each_row_and_a_bad_one_harms_no_other() {
         assert_eq!(line[4].is_empty(), result != "error", "{line:?}");
     }
     assert_eq!(lines[1][2], lines[2][2], "a duplicate names the first one");
+    let act = "select why || ' ' || detail from pgdial.acts where act = 'import'";
+    assert_eq!(
+        machine.db.text(act).await,
+        "list standard input {\"created\": 3, \"skipped\": 0, \"notTaken\": 6, \"duplicates\": 1}"
+    );
     let stored = "select string_agg(concat_ws(' ', phone, priority, metadata), ', ' order by phone) from pgdial.calls";
     assert_eq!(
         machine.db.text(stored).await,
