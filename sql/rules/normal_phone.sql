@@ -133,7 +133,7 @@ begin
         v_rest := split_part(substr(v_text, strpos(v_text, ';phone-context=') + 15), ';', 1);
         v_text := substr(v_text, 1, strpos(v_text, ';phone-context=') - 1);
         if v_rest !~ '^[+]' then
-            problem := 'a number of a private network: write + and the country code, as in +14155550100';
+            problem := 'a number of a private network: write + and the country code, as in +1415…';
             return;
         end if;
     end if;
@@ -191,8 +191,8 @@ begin
         end if;
     end if;
     if p_home is null then
-        problem := case when p_is_international then 'not a number: no country code begins it, as in +14155550100'
-            else 'not an E.164 number: write + and the country code, as in +14155550100, or say in which region it is dialled, as in US' end;
+        problem := case when p_is_international then 'not a number: no country code begins it, as in +1415…'
+            else 'not an E.164 number: write + and the country code, as in +1415…, or say in which region it is dialled, as in US' end;
         return;
     end if;
     -- Also +00 44, which has two international prefixes. No country code begins with 0.
@@ -208,7 +208,7 @@ begin
         rest := coalesce(v_code, rest);
     end if;
     if plan is null then
-        problem := 'not a number: no country code begins it, as in +14155550100';
+        problem := 'not a number: no country code begins it, as in +1415…';
     end if;
 end $$;
 

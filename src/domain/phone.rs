@@ -43,15 +43,15 @@ pub enum PhoneError {
     #[error("a number that a spreadsheet has rounded: make the column text, and export it again")]
     Rounded,
     /// A `tel:` URI that is local to some private network.
-    #[error("a number of a private network: write + and the country code, as in +14155550100")]
+    #[error("a number of a private network: write + and the country code, as in +1415…")]
     Private,
     /// Neither a + nor a region.
     #[error(
-        "not an E.164 number: write + and the country code, as in +14155550100, or say in which region it is dialled, as in US"
+        "not an E.164 number: write + and the country code, as in +1415…, or say in which region it is dialled, as in US"
     )]
     National,
     /// No country code matches.
-    #[error("not a number: no country code begins it, as in +14155550100")]
+    #[error("not a number: no country code begins it, as in +1415…")]
     UnknownCode,
     /// The country has no numbers of this length.
     #[error("not a number of +{code}: {} digits follow the country code, not {has}", plans::lengths_of(*code))]

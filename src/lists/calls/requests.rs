@@ -296,7 +296,7 @@ pub(crate) fn check(request: &Value) -> Result<(), String> {
 
 fn check_shape_of_to(to: Option<&Value>) -> Result<(), String> {
     let fault = match to {
-        None => "\"to\" is missing: the number to ring, as in +14155550100",
+        None => "\"to\" is missing: the number to ring, as in +1415…",
         Some(Value::Array(list)) if !(1..=10).contains(&list.len()) => {
             "\"to\" must be a number, or a list of 1 to 10 numbers of one person"
         }

@@ -92,7 +92,7 @@ async fn an_imported_list_names_its_bad_lines_and_takes_the_others() {
     assert_eq!((ran.code, ran.data.as_str()), (REFUSED, ""), "{ran:?}");
     assert_eq!(
         ran.words,
-        "line 3: not an E.164 number: write + and the country code, as in +14155550100, or say in which region it is dialled, as in US\n2 added, 0 already listed, 1 bad line\n"
+        "line 3: not an E.164 number: write + and the country code, as in +1415…, or say in which region it is dialled, as in US\n2 added, 0 already listed, 1 bad line\n"
     );
     assert_eq!(
         machine.db.text(LISTED).await,
