@@ -238,7 +238,7 @@ fn far(campaign: &Campaign, progress: &Progress, is_held: bool) -> Markup {
         div.figures {
             (figure("Over", &html! { (count(over)) @if is_more { "+" } }, &html! { (percent) " % of " (count(all)) @if is_more { "+" } }))
             (figure("Waiting", &up_to(progress.waiting, PROGRESS), &html! { "calls" }))
-            (figure("In flight", &html! { (count(in_flight)) }, &html! { @match campaign.room { Some(room) => { "room for " (count(room)) } None => {} } }))
+            (figure("In flight", &html! { (count(in_flight)) }, &html! { @match campaign.room { Some(room) => { "room for " (count(room)) " more now" } None => {} } }))
             (figure("Takes about", &takes(&progress.estimate, is_held), &basis(&progress.estimate, is_held)))
         }
         @if is_more { p.soft { "Each state is counted up to " (count(PROGRESS)) "." } }

@@ -214,25 +214,30 @@ fn slots(board: &Board) -> i64 {
     open.map(|trunk| trunk.slots).sum()
 }
 
-/// Each reason of less weight than this once, with the campaigns that it keeps.
+/// Each reason of less weight than this once, the gravest first, with the campaigns that it keeps.
 fn because(waits: &[(Weight, &FirstDue)], below: Weight) -> Vec<Because> {
-    let mut because: Vec<Because> = Vec::new();
+    let mut because: Vec<(Weight, Because)> = Vec::new();
     for (_, first) in waits {
         for why in &first.reasons {
-            if Weight::of(&why.reason) >= below {
+            let weight = Weight::of(&why.reason);
+            if weight >= below {
                 continue;
             }
-            match because.iter_mut().find(|one| one.words == why.message) {
-                Some(told) => told.campaigns.push(first.campaign.clone()),
-                None => because.push(Because {
-                    words: why.message.clone(),
-                    campaigns: vec![first.campaign.clone()],
-                    call: Some(first.call),
-                }),
+            match because.iter_mut().find(|(_, one)| one.words == why.message) {
+                Some((_, told)) => told.campaigns.push(first.campaign.clone()),
+                None => because.push((
+                    weight,
+                    Because {
+                        words: why.message.clone(),
+                        campaigns: vec![first.campaign.clone()],
+                        call: Some(first.call),
+                    },
+                )),
             }
         }
     }
-    because
+    because.sort_by_key(|(weight, _)| *weight);
+    because.into_iter().map(|(_, one)| one).collect()
 }
 
 impl Verdict {
@@ -567,6 +572,25 @@ mod tests {
             call: CALL.parse().ok(),
         };
         assert_eq!(verdict.because, [expected]);
+    }
+
+    #[test]
+    fn the_gravest_reason_stands_first() {
+        let mut dialling = dialling(1, &["suspect", "outside_hours"]);
+        let all: Vec<_> = dialling
+            .first
+            .iter()
+            .flat_map(|one| one.reasons.clone())
+            .collect();
+        dialling.first.truncate(1);
+        dialling.first[0].reasons = all;
+        let verdict = verdict(&board(0, 0), &dialling);
+        let words: Vec<_> = verdict
+            .because
+            .iter()
+            .map(|one| one.words.as_str())
+            .collect();
+        assert_eq!(words, ["because: outside_hours", "because: suspect"]);
     }
 
     #[test]
