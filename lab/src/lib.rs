@@ -322,13 +322,22 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "open-page",
-        about: "the page open in a browser: statements and bytes, and a drain beside ten of them",
+        about: "the page open in a browser: statements and bytes",
         fresh: Fresh::EachRepeat,
-        parts: &[
-            |bed, options| Box::pin(pages::one(bed, options)),
-            |bed, options| Box::pin(pages::drain_alone(bed, options)),
-            |bed, options| Box::pin(pages::drain_watched(bed, options)),
-        ],
+        parts: &[|bed, options| Box::pin(pages::one(bed, options))],
+    },
+    // Two scenarios, because the second drain of a database is slower than its first.
+    Scenario {
+        name: "drain-api",
+        about: "drain-30 beside `pgdial api`",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(pages::drain_alone(bed, options))],
+    },
+    Scenario {
+        name: "drain-pages",
+        about: "drain-30 beside ten open pages of `pgdial api`",
+        fresh: Fresh::EachRepeat,
+        parts: &[|bed, options| Box::pin(pages::drain_watched(bed, options))],
     },
     Scenario {
         name: "twins",

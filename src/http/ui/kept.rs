@@ -1,6 +1,6 @@
 //! Answers of the database that every open screen shows: asked once for all of them.
 //!
-//! An answer serves for a while, longer where asking took long, so that open screens cost the database a bounded part of
+//! An answer serves for a while, longer where asking took long, so that open screens cost the database a small part of
 //! its time, however many they are.
 
 use std::{
@@ -23,8 +23,13 @@ use crate::{
     provider::Stopwatch,
 };
 
-/// An answer serves so many times as long as it took: one answer takes a hundredth of a connection's time at most.
+/// An answer serves so many times as long as it took, within bounds: the first question of a connection takes far longer
+/// than the next.
 const REST: u32 = 100;
+/// The bounds: at least, and at most.
+const OFTEN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(500));
+const USUAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+const SELDOM: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
 
 /// The answers.
 #[derive(Debug, Default)]
@@ -42,28 +47,21 @@ pub(in crate::http) struct Kept {
 
 impl Kept {
     pub(super) async fn board(&self, queue: &Queue) -> Result<Arc<Board>, Error> {
-        self.board
-            .get(self.acts(), Duration::from_secs(1), queue.board())
-            .await
+        self.board.get(self.acts(), USUAL, queue.board()).await
     }
 
     pub(super) async fn dialling(&self, queue: &Queue) -> Result<Arc<Dialling>, Error> {
         self.dialling
-            .get(self.acts(), Duration::from_secs(1), queue.dialling())
+            .get(self.acts(), USUAL, queue.dialling())
             .await
     }
 
     pub(super) async fn lately(&self, queue: &Queue) -> Result<Arc<Lately>, Error> {
-        self.lately
-            .get(0, Duration::from_secs(5), queue.lately())
-            .await
+        self.lately.get(0, SELDOM, queue.lately()).await
     }
 
     pub(super) async fn latest(&self, queue: &Queue) -> Result<Arc<Latest>, Error> {
-        let latest = self
-            .latest
-            .get(0, Duration::from_millis(500), queue.latest())
-            .await?;
+        let latest = self.latest.get(0, OFTEN, queue.latest()).await?;
         if self.newest_act.swap(latest.act, Relaxed) != latest.act {
             self.acted();
         }
@@ -107,7 +105,7 @@ impl<T> Answer<T> {
     async fn get(
         &self,
         acts: u64,
-        fresh: Duration,
+        (fresh, longest): (Duration, Duration),
         ask: impl Future<Output = Result<T, Error>>,
     ) -> Result<Arc<T>, Error> {
         let mut kept = self.0.lock().await;
@@ -123,7 +121,7 @@ impl<T> Answer<T> {
             answer: Arc::clone(&answer),
             acts,
             since: Stopwatch::start(),
-            serves: fresh.max(asked.elapsed() * REST),
+            serves: (asked.elapsed() * REST).clamp(fresh, longest),
         });
         Ok(answer)
     }
