@@ -50,7 +50,7 @@ pub(crate) async fn arrange(db: &TestDb) -> Value {
     db.calls.heartbeat(&worker).await.unwrap();
     let mut ids = Vec::new();
     for n in 0..WAYS {
-        ids.push(enqueue(db, n).await);
+        ids.push(enqueue(db, CAMPAIGN, n).await);
     }
     let trunks = [TRUNK.to_owned()];
     let claim = db.calls.claim(worker.id, &trunks, WAYS).await.unwrap();
@@ -58,8 +58,20 @@ pub(crate) async fn arrange(db: &TestDb) -> Value {
     for (n, call) in claim.calls.iter().enumerate() {
         go(db, n, call).await;
     }
-    let (waiting, canceled) = (enqueue(db, WAYS).await, enqueue(db, WAYS + 1).await);
-    let (to_amend, to_cancel) = (enqueue(db, WAYS + 2).await, enqueue(db, WAYS + 3).await);
+    let mut more = Vec::new();
+    for n in WAYS..WAYS + 4 {
+        more.push(enqueue(db, CAMPAIGN, n).await);
+    }
+    let [waiting, canceled, to_amend, to_cancel] = more[..] else {
+        unreachable!("so many more");
+    };
+    // Of another campaign, for what is done with many.
+    for way in [1, 2] {
+        enqueue(db, "default", WAYS + 3 + way).await;
+        let trunk = ["default".to_owned()];
+        let claim = db.calls.claim(worker.id, &trunk, 1).await.unwrap();
+        go(db, way, &claim.calls[0]).await;
+    }
     for (kind, name) in [(Trunk, TRUNK), (Campaign, CAMPAIGN)] {
         let paused = db.calls.pause(kind, name, &words, &words);
         assert!(paused.await.unwrap());
@@ -105,9 +117,9 @@ fn number(n: usize) -> String {
     format!("+1415555{n:04}")
 }
 
-async fn enqueue(db: &TestDb, n: usize) -> CallId {
+async fn enqueue(db: &TestDb, campaign: &str, n: usize) -> CallId {
     let request = json!({
-        "to": number(n), "scriptId": short(), "campaign": CAMPAIGN, "consentRef": short(),
+        "to": number(n), "scriptId": short(), "campaign": campaign, "consentRef": short(),
         "idempotencyKey": format!("{n}{}", short()),
         "metadata": {"name": words(), "nested": {words(): [words()]}},
     });

@@ -49,7 +49,7 @@ pub(in crate::http) async fn acts(frame: Frame, query: Query) -> Result<Response
         let detail = shown::detail(&act.detail.0, &str::to_owned);
         let parts = html! { @for part in &detail { div { (text(part)) } } };
         vec![
-            time(act.at, now),
+            html! { span.nowrap { (time(act.at, now)) } },
             html! { (text(&act.by)) @if act.login != act.by { span.soft { " as " (text(&act.login)) } } },
             html! { strong { (words(&act.act)) } " " (words(&act.kind)) },
             text_or_none(act.name.as_deref()),
