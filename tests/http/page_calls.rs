@@ -268,9 +268,25 @@ async fn one_call_is_changed_canceled_and_rung_again() {
     let answer = send(&world, &path("cancel"), &[("why", "she rang us")]).await;
     assert_eq!(answer.status, 422);
     assert!(answer.text.contains("the call is over"), "{}", answer.text);
+    let asked = async || said(&page(&world, &path("redrive")).await.text);
+    world
+        .sql("select pgdial.do_not_call_add('+14155550101', 'a letter', 'ann')")
+        .await;
+    let words = asked().await;
+    assert!(
+        words.contains("cannot be rung again now") && words.contains("do-not-call"),
+        "{words}"
+    );
+    assert!(!words.contains("Ring it again"), "{words}");
+    world
+        .sql("select pgdial.do_not_call_remove('+14155550101', 'a mistake', 'ann')")
+        .await;
+    assert!(asked().await.contains("Ring it again"));
     let answer = send(&world, &path("redrive"), &[("why", "a mistake")]).await;
     assert_eq!(answer.status, 303, "{}", answer.text);
     assert_eq!(world.state(&id).await, "waiting");
+    let words = asked().await;
+    assert!(words.contains("the call is not over yet"), "{words}");
 }
 
 #[tokio::test]
@@ -358,6 +374,12 @@ async fn calls_that_failed_alike_are_one_group_and_are_acted_on_together() {
     );
     assert_eq!(world.number(waiting).await, 3);
     assert_eq!(world.state(&other).await, "failed");
+    let asked = page(&world, &redrive).await.text;
+    assert!(
+        said(&asked).contains("there is nothing to do") && !asked.contains("name=\"why\""),
+        "{}",
+        said(&asked)
+    );
     let refused = page(&world, "/ui/calls/redrive").await;
     assert_eq!(refused.status, 422);
     assert!(refused.text.contains("an empty filter"), "{}", refused.text);

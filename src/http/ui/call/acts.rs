@@ -162,7 +162,8 @@ async fn refused_redrive(frame: &Frame, call: &Call) -> Result<Option<Problem>, 
     Ok(match verdict {
         Some(Redriven::Waiting) => None,
         Some(refused) => Some(calls::not_redriven(refused, call.hold_until)),
-        None => Some(Problem::no_such_call()),
+        // The filter of the act selects calls that are over.
+        None => Some(calls::not_redriven(Redriven::NotOver, None)),
     })
 }
 
