@@ -156,7 +156,7 @@ async fn to_page() -> Response {
 async fn nothing() -> Problem {
     Problem::new(
         Code::NoSuchRoute,
-        "there is nothing at this path: choose a screen above, or find a call",
+        "there is nothing at this path: choose a screen from the menu, or find a call",
     )
     .status(StatusCode::NOT_FOUND)
 }

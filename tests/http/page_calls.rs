@@ -667,8 +667,21 @@ async fn a_number_is_listed_unlisted_and_forgotten() {
         look_up.contains("It is not on the list.") && look_up.contains(&id),
         "{look_up}"
     );
+    // A browser that cut the name to two letters would make Australia of it.
+    let austria = [("to", "030 1234567"), ("region", "Austria")];
+    let refused = send(&world, "/ui/do-not-call", &austria).await.text;
+    assert!(refused.contains("is not a country"), "{}", said(&refused));
+    for path in ["/ui/do-not-call", "/ui/upload"] {
+        let text = page(&world, path).await.text;
+        let field = between(&text, "<input id=\"region\"", ">");
+        assert!(!field.contains("maxlength"), "{path}: {field}");
+    }
     let asked = send(&world, "/ui/do-not-call/add", &[number]).await.text;
-    assert!(said(&asked).contains("1 waiting calls"), "{}", said(&asked));
+    assert!(
+        said(&asked).contains("1 waiting call to it"),
+        "{}",
+        said(&asked)
+    );
     assert!(asked.contains("pgdial dnc add +14155550101"), "{asked}");
     assert_eq!(
         send(&world, "/ui/do-not-call/add", &[number, ("why", "")])

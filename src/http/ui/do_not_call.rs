@@ -77,7 +77,7 @@ async fn screen(frame: &Frame, found: &Markup, form: &Form) -> Result<Response, 
             }
             p.field {
                 label for="region" { "Its region, if it has no +" }
-                input #region name="region" maxlength="2" size="7" autocomplete="off" placeholder="e.g. US" value=[form.get("region")];
+                input #region name="region" size="7" autocomplete="off" placeholder="e.g. US" value=[form.get("region")];
             }
             button.strong { "Look up" }
         }
@@ -234,7 +234,7 @@ async fn adding(frame: &Frame, phone: &Phone, form: &Form) -> Result<Asking<'sta
             phone = phone.as_e164()
         ),
         touches: html! {
-            p { strong { (count(waiting)) } " waiting calls to it will not ring, if the entry holds for their campaign. Calls in flight are left alone." }
+            p { strong { (count(waiting)) } @if waiting == 1 { " waiting call" } @else { " waiting calls" } " to it will not ring, if the entry holds for their campaign. Calls in flight are left alone." }
         },
         fields: html! {
             input type="hidden" name="to" value=(phone.as_e164());

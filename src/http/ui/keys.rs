@@ -52,7 +52,7 @@ pub(in crate::http) async fn list(frame: Frame) -> Result<Response, Problem> {
         "Made by",
         "Act",
     ];
-    let empty = "There is none: whoever is on this host may do everything. `pgdial keys create NAME --scope operate` makes one.";
+    let empty = "There is none but those of the settings (PGDIAL_API_KEYS), which are not listed; where there are none either, whoever is on this host may do everything. `pgdial keys create NAME --scope operate` makes one.";
     let inside = table("Keys", &heads, &rows, empty);
     let body = html! {
         h1 { "Keys" }

@@ -291,7 +291,7 @@ fn settings(
             }
             p.field {
                 label for="region" { "Region of numbers without +" }
-                input #region name="region" maxlength="2" autocomplete="off" placeholder="e.g. US" value=[form.get("region")];
+                input #region name="region" autocomplete="off" placeholder="e.g. US" value=[form.get("region")];
             }
             @if let Some(name) = name {
                 p.field {
