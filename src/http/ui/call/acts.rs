@@ -158,7 +158,10 @@ async fn refused_redrive(frame: &Frame, call: &Call) -> Result<Option<Problem>, 
     };
     let tried = frame.app.calls.redrive_matching(&batch, true).await?;
     let verdict = tried.verdicts.into_keys().next();
-    let verdict = verdict.and_then(|verdict| serde_json::from_value(verdict.into()).ok());
+    let verdict: Option<Redriven> = verdict
+        .map(|verdict| serde_json::from_value(verdict.into()))
+        .transpose()
+        .map_err(|error| Problem::internal().cause(error))?;
     Ok(match verdict {
         Some(Redriven::Waiting) => None,
         Some(refused) => Some(calls::not_redriven(refused, call.hold_until)),
