@@ -26,7 +26,7 @@ use crate::{
     flow::{
         Error, Queue,
         claim::{Claim, Claimer},
-        enqueue_and_claim::Offer,
+        claim_with::Offer,
         wake::Wake,
     },
     metrics::Used,
@@ -250,17 +250,18 @@ impl Dispatcher {
         let claimed_at = Stopwatch::start();
         let sent = Instant::now();
         let hinted = self.calls.take_hint();
-        let took_requests = offer.is_some();
+        let took_requests = offer.as_ref().is_some_and(Offer::asks);
+        let took_offer = offer.is_some();
         let claiming = self.claimer.claim(&room.shares, permits.len(), offer);
         let claim = claiming.await?;
         self.takes_requests = !claim.calls.is_empty() || self.takes_requests && !took_requests;
         // The next claim says why, and how long to rest: this one only tried the gate, and may have failed.
-        if took_requests && claim.calls.is_empty() && claim.unreadable.is_empty() {
+        if took_offer && claim.calls.is_empty() && claim.unreadable.is_empty() {
             return Ok(None);
         }
         let took = sent.elapsed();
         self.count(&claim, took, hinted);
-        self.crowd = (took > CROWDED && !took_requests).then(|| Crowd {
+        self.crowd = (took > CROWDED && !took_offer).then(|| Crowd {
             most_claimed: self.permits_in_all.min(MOST_CLAIMED),
             until: Instant::now() + took / 4,
         });
@@ -329,7 +330,7 @@ impl Dispatcher {
     }
 
     /// Waits for a wake, the next due call or the poll; if a trunk has used its share, also for the end of a dial.
-    /// Returns requests that came meanwhile.
+    /// Returns what came meanwhile to claim with.
     async fn rest(&self, stop: &CancellationToken, rest: Rest, room: &Room) -> Option<Offer> {
         let due = match rest {
             Rest::Briefly => Some(jittered(Duration::from_millis(50))),
@@ -348,7 +349,7 @@ impl Dispatcher {
             () = self.calls.woken(Wake::Claim) => {}
             () = self.turns.dial_ended(), if room.leaves_out => {}
             () = sleep_or_never(longest) => {}
-            offer = self.calls.offered(), if self.takes_requests => return Some(offer),
+            offer = self.calls.offered(self.takes_requests) => return Some(offer),
         }
         None
     }

@@ -12,7 +12,7 @@ pub mod enqueue;
 // waiting → dialing.
 pub mod claim;
 // enqueue and claim, with one commit.
-pub(crate) mod enqueue_and_claim;
+pub(crate) mod claim_with;
 
 // dialing, unresolved → `in_call`.
 pub mod dialed;

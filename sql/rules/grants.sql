@@ -48,7 +48,7 @@ declare
         'error_words'];
     -- With the owner's rights, except wake, which touches no row.
     v_verbs constant text[] := array[
-        'enqueue', 'enqueue_many', 'enqueue_and_claim', 'note_import', 'claim', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
+        'enqueue', 'enqueue_many', 'note_import', 'claim', 'claim_with', 'give_back', 'dialed', 'settle', 'doubt', 'defer',
         'webhook', 'replay', 'replay_many', 'look_ups_due', 'look_up', 'repeats_due',
         'cancel', 'cancel_many', 'redrive', 'redrive_many', 'resolve', 'resolve_many', 'amend_many', 'release',
         'cancel_matching', 'redrive_matching', 'resolve_matching', 'forget',

@@ -117,7 +117,7 @@ const FUNCTIONS: &[(&str, &str)] = functions![
     "flow/wake",
     "flow/enqueue",
     "flow/claim",
-    "flow/enqueue_and_claim",
+    "flow/claim_with",
     "flow/dialed",
     "flow/settle",
     "flow/doubt",

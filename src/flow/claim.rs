@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Queue, accounts_of,
-    enqueue_and_claim::{self, Offer},
+    claim_with::{self, Offer},
     health::{Health, Work},
     shares::Shares,
 };
@@ -86,7 +86,7 @@ impl Queue {
 
 impl Claimer {
     /// Claims up to `wanted` due calls, of each trunk at most its share, in one round trip; with an offer, after its
-    /// requests were enqueued, and in the same commit.
+    /// items were recorded, and in the same commit.
     pub(crate) async fn claim(
         &mut self,
         shares: &Shares,
@@ -134,7 +134,7 @@ impl Claimer {
         };
         let offer = offer.filter(Offer::is_wanted);
         let sql = if offer.is_some() {
-            enqueue_and_claim::SQL
+            claim_with::SQL
         } else {
             SQL
         };
@@ -146,7 +146,10 @@ impl Claimer {
             .bind(accounts_of(&self.trunks, shares.trunks()))
             .bind(leases);
         if let Some(offer) = &offer {
-            claiming = claiming.bind(&offer.owners).bind(Json(&offer.requests));
+            claiming = claiming
+                .bind(offer.verb)
+                .bind(&offer.owners)
+                .bind(Json(&offer.items));
         }
         let claiming = claiming.fetch_all(&mut *connection);
         let rows: Result<Vec<PgRow>, sqlx::Error> = answered(SHORT_ANSWER, claiming).await;

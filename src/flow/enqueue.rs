@@ -9,11 +9,11 @@ use serde_json::{
 };
 use sqlx::{Connection as _, PgConnection, PgExecutor, types::Json};
 use strum::{IntoStaticStr, VariantNames};
-use uuid::Uuid;
 
 use super::{
     Error, Queue,
     batcher::{Batcher, Limits, Try, Verb, Written},
+    claim_with::{ENQUEUE, Row},
     health::Health,
     view::Call,
     wake::{Wake, Wakes},
@@ -255,7 +255,7 @@ async fn send(
 }
 
 /// Puts the rows in the order of their requests.
-pub(super) fn in_order(rows: &mut [Row], requests: usize) -> Result<(), Error> {
+fn in_order(rows: &mut [Row], requests: usize) -> Result<(), Error> {
     if rows.len() != requests {
         return Err(no_row());
     }
@@ -335,17 +335,22 @@ impl Verb for Singles {
         let requests: Vec<&RawValue> = items.iter().map(|item| &*item.1).collect();
         // Tried alone, it waits for its key, and a worker has other things to do.
         let taken = if how == Try::Gathered {
-            self.wakes.seat.enqueue(&owners, &requests).await
+            let seat = &self.wakes.seat;
+            seat.record(ENQUEUE, &owners, &requests).await
         } else {
             None
         };
-        let (rows, all_claimed) = if let Some(taken) = taken {
-            taken?
+        let (rows, claimed) = if let Some(taken) = taken {
+            let mut taken = taken?;
+            in_order(&mut taken.rows, requests.len())?;
+            (taken.rows, taken.claimed)
         } else {
             let rows = send(connection, &owners, &requests, how == Try::Alone, true).await?;
-            (rows, false)
+            (rows, Vec::new())
         };
-        if !all_claimed && rows.iter().any(|row| row.1 == CREATED) {
+        // If all of them are claimed, nobody else need know.
+        let is_left = |row: &Row| row.1 == CREATED && row.2.is_none_or(|id| !claimed.contains(&id));
+        if rows.iter().any(is_left) {
             self.wakes.wake(Wake::Claim);
         }
         let written = rows.into_iter().map(|mut row| {
@@ -368,9 +373,7 @@ impl Verb for Singles {
     }
 }
 
-pub(super) const CREATED: &str = "created";
-
-pub(super) type Row = (i32, String, Option<Uuid>, Option<String>);
+const CREATED: &str = "created";
 
 fn read_row((_, verdict, id, detail): Row) -> Result<Enqueued, Error> {
     let detail = detail.unwrap_or_default();

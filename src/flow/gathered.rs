@@ -76,12 +76,51 @@ pub(super) struct Gathered {
     metrics: Arc<Metrics>,
 }
 
+/// An item as it is sent.
+#[derive(Debug)]
+pub(super) struct Item {
+    json: Box<RawValue>,
+    /// Whether it ends a dial, so that a claim may follow with the same commit.
+    ends: bool,
+}
+
+impl Gathered {
+    /// The verdicts, and whether a claim followed.
+    async fn send(
+        &self,
+        connection: &mut PgConnection,
+        items: &[&Item],
+        how: Try,
+    ) -> Result<(Vec<Row>, bool), Error> {
+        let statement = self.statement;
+        let sent: Vec<&RawValue> = items.iter().map(|item| &*item.json).collect();
+        // Tried alone, it waits for its row, and a worker has other things to do.
+        if how == Try::Gathered && items.iter().any(|item| item.ends) {
+            let seat = &self.wakes.seat;
+            if let Some(done) = seat.record(statement.verb, &[], &sent).await {
+                let rows = done?.rows.into_iter().map(|(ordinal, word, _, detail)| {
+                    let detail = detail.map(|detail| serde_json::from_str(&detail));
+                    let detail = detail.transpose().map_err(Error::encoding)?;
+                    Ok((ordinal, word, detail.map(Json)))
+                });
+                return Ok((rows.collect::<Result<_, Error>>()?, true));
+            }
+        }
+        let rows = sqlx::query_as(statement.sql)
+            .bind(Json(sent))
+            .bind(how == Try::Alone)
+            .fetch_all(connection)
+            .await?;
+        Ok((rows, false))
+    }
+}
+
 impl Verb for Gathered {
-    type Item = Box<RawValue>;
+    type Item = Item;
     type Answer = Result<(String, Value), Error>;
 
     fn bytes(item: &Self::Item) -> usize {
-        item.get().len()
+        item.json.get().len()
     }
 
     fn left(&self) {
@@ -99,12 +138,7 @@ impl Verb for Gathered {
         how: Try,
     ) -> Result<Vec<Written<Self::Answer>>, Error> {
         let statement = self.statement;
-        let sent: Vec<&RawValue> = items.iter().map(|item| &***item).collect();
-        let mut rows: Vec<Row> = sqlx::query_as(statement.sql)
-            .bind(Json(sent))
-            .bind(how == Try::Alone)
-            .fetch_all(connection)
-            .await?;
+        let (mut rows, has_claimed) = self.send(connection, items, how).await?;
         rows.sort_by_key(|row| row.0);
         let is_held = |row: &Row| how == Try::Gathered && row.1 == statement.held;
         // Before any caller has its result, so that a short-lived process knows which wakes to send.
@@ -113,7 +147,13 @@ impl Verb for Gathered {
                 let detail = row.2.as_ref().map_or(&Value::Null, |detail| &detail.0);
                 concerns(&row.1, detail)
             };
-            if rows.iter().filter(|row| !is_held(row)).any(concerned) {
+            if !rows.iter().filter(|row| !is_held(row)).any(concerned) {
+                continue;
+            }
+            if has_claimed && *wake == Wake::Claim {
+                // The worker of this process claims until there is nothing left.
+                self.wakes.wake_others(*wake);
+            } else {
                 self.wakes.wake(*wake);
             }
         }
@@ -136,8 +176,24 @@ impl Batcher<Gathered> {
         &self,
         item: &I,
     ) -> Result<Answer<V>, Error> {
-        let item = to_raw_value(item).map_err(Error::encoding)?;
-        let (word, detail) = self.submit(item).await??;
+        self.write(item, false).await
+    }
+
+    /// The same for an item that ends a dial: a worker that rests claims with the same commit.
+    pub(super) async fn apply_end<I: Serialize, V: DeserializeOwned>(
+        &self,
+        item: &I,
+    ) -> Result<Answer<V>, Error> {
+        self.write(item, true).await
+    }
+
+    async fn write<I: Serialize, V: DeserializeOwned>(
+        &self,
+        item: &I,
+        ends: bool,
+    ) -> Result<Answer<V>, Error> {
+        let json = to_raw_value(item).map_err(Error::encoding)?;
+        let (word, detail) = self.submit(Item { json, ends }).await??;
         let verb = self.verb();
         // P6: counts verdicts, stale ones above all.
         verb.metrics.verdict(verb.statement.verb, &word);

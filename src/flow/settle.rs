@@ -79,6 +79,6 @@ impl Queue {
             concerns,
             why,
         };
-        Ok(self.gathered.settle.apply(&item).await?.verdict)
+        Ok(self.gathered.settle.apply_end(&item).await?.verdict)
     }
 }

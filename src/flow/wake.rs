@@ -17,7 +17,7 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Error, Queue, enqueue_and_claim::Seat};
+use super::{Error, Queue, claim_with::Seat};
 use crate::{db::pool::answered, provider::Stopwatch};
 
 /// What there may be to do.
@@ -72,7 +72,7 @@ pub(crate) struct Wakes {
     /// not.
     hinted: AtomicU64,
     born: Stopwatch,
-    /// Where the worker of this process takes requests while it rests.
+    /// Where the worker of this process takes what it claims with while it rests.
     pub(super) seat: Seat,
 }
 
@@ -122,6 +122,11 @@ impl Wakes {
     /// Wakes this process at once, and the others soon.
     pub(super) fn wake(&self, wake: Wake) {
         self.local(wake);
+        self.wake_others(wake);
+    }
+
+    /// Wakes the other processes soon.
+    pub(super) fn wake_others(&self, wake: Wake) {
         match wake {
             Wake::Claim => self.outgoing_claim.store(true, Ordering::Release),
             Wake::Sweep => self.outgoing_sweep.store(true, Ordering::Release),

@@ -126,7 +126,13 @@ impl Queue {
             body: event.body,
             report: event.report,
         };
-        let verdict = self.gathered.webhook.apply(&item).await?.verdict;
+        let webhook = &self.gathered.webhook;
+        let applied = if event.report.outcome.is_some() {
+            webhook.apply_end(&item).await?
+        } else {
+            webhook.apply(&item).await?
+        };
+        let verdict = applied.verdict;
         if let (Verdict::Applied, Some(outcome)) = (verdict, event.report.outcome) {
             let reported = &self.metrics().reported;
             let counted = reported.with_label_values(&[event.trunk, outcome.as_str()]);
