@@ -249,14 +249,18 @@ impl Dispatcher {
         // Started before the claim is sent, so that the lease can only seem shorter than it is.
         let claimed_at = Stopwatch::start();
         let sent = Instant::now();
-        let hinted = self.calls.take_hint();
         let took_requests = offer.as_ref().is_some_and(Offer::asks);
         let took_offer = offer.is_some();
+        // What it claims with is itself the hint.
+        let hinted = self
+            .calls
+            .take_hint()
+            .or(took_offer.then_some(Duration::ZERO));
         let claiming = self.claimer.claim(&room.shares, permits.len(), offer);
         let claim = claiming.await?;
         self.takes_requests = !claim.calls.is_empty() || self.takes_requests && !took_requests;
-        // The next claim says why, and how long to rest: this one only tried the gate, and may have failed.
-        if took_offer && claim.calls.is_empty() && claim.unreadable.is_empty() {
+        // The next claim says why, or waits for the gate.
+        if took_offer && claim.gate_timeout {
             return Ok(None);
         }
         let took = sent.elapsed();

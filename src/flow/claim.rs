@@ -34,7 +34,8 @@ pub struct Claim {
     pub unreadable: Vec<Reference>,
     /// If fewer were claimed than wanted: how long until time alone can make another one claimable.
     pub wait: Option<Duration>,
-    /// Another claimer held the gate for 2 s: try again soon.
+    /// The queue was not looked at: another claimer held the gate for 2 s, or, with an offer, at that moment, or the
+    /// claim failed beside it. Try again soon.
     pub gate_timeout: bool,
 }
 
@@ -195,7 +196,7 @@ fn read_claim(rows: Vec<Row>, trunks: &BTreeMap<String, Declared>) -> Claim {
         calls: Vec::with_capacity(rows.len()),
         unreadable: Vec::new(),
         wait: None,
-        gate_timeout: false,
+        gate_timeout: rows.is_empty(),
     };
     for row in rows {
         let (verdict, wait_ms, id, claim_no) = (&row.0, row.1, row.2, row.3);

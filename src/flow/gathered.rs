@@ -151,7 +151,7 @@ impl Verb for Gathered {
                 continue;
             }
             if has_claimed && *wake == Wake::Claim {
-                // The worker of this process claims until there is nothing left.
+                // The worker of this process claims again until there is nothing left.
                 self.wakes.wake_others(*wake);
             } else {
                 self.wakes.wake(*wake);
