@@ -180,5 +180,6 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update pgdial.endpoint_progress p set sender = null, sender_until = null where p.sender = p_sender;
+    update pgdial.endpoint_progress p set sender = null, sender_until = null
+    where p.endpoint in (select o.endpoint from pgdial.endpoint_progress o where o.sender = p_sender order by o.endpoint for update);
 end $$;

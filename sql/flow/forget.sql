@@ -267,8 +267,10 @@ declare
 begin
     update pgdial.trunks t set paused_why = regexp_replace(t.paused_why, v_pattern, 'forgotten', 'g') where t.paused_why ~ v_pattern;
     update pgdial.campaigns g set paused_why = regexp_replace(g.paused_why, v_pattern, 'forgotten', 'g') where g.paused_why ~ v_pattern;
+    -- Before the endpoints, as a deletion does, and in one order.
+    update pgdial.endpoint_progress p set last_error = regexp_replace(p.last_error, v_pattern, 'forgotten', 'g')
+    where p.endpoint in (select o.endpoint from pgdial.endpoint_progress o where o.last_error ~ v_pattern order by o.endpoint for update);
     update pgdial.endpoints e set paused_why = regexp_replace(e.paused_why, v_pattern, 'forgotten', 'g') where e.paused_why ~ v_pattern;
-    update pgdial.endpoint_progress p set last_error = regexp_replace(p.last_error, v_pattern, 'forgotten', 'g') where p.last_error ~ v_pattern;
     update pgdial.caller_ids k set paused_why = regexp_replace(k.paused_why, v_pattern, 'forgotten', 'g') where k.paused_why ~ v_pattern;
     update pgdial.trunk_breaker b set last_fault = regexp_replace(b.last_fault, v_pattern, 'forgotten', 'g') where b.last_fault ~ v_pattern;
     update pgdial.answers a set reason = regexp_replace(a.reason, v_pattern, 'forgotten', 'g') where a.reason ~ v_pattern;
