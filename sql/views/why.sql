@@ -43,6 +43,7 @@ begin
     select row_number() over (order by r.ord)::int, r.reason, r.message, r.object, r.until
     from (select * from pgdial.why_itself(p_call, p_now)
           union all select * from pgdial.why_lane(v_lane, v_flying, p_now)
+          union all select * from pgdial.why_breaker(v_lane.trunk, v_lane.reasons, p_now) where v_lane.reasons is not null
           union all select * from pgdial.why_nobody(v_lane, p_now)) r
     order by r.ord;
     if not found then
@@ -246,7 +247,7 @@ begin
         where pgdial.row_holder(t.id) is null limit 1);
 end $$;
 
--- why_lane: every reason of its lane, in words. Only lanes decides whether each holds.
+-- why_lane: every reason of its lane but the breaker (why_breaker), in words. Only lanes decides whether each holds.
 create or replace function pgdial.why_lane(p_lane pgdial.lane, p_flying pgdial.flying[], p_now timestamptz)
 returns table (ord int, reason text, message text, object text, until timestamptz)
 language plpgsql stable
@@ -266,7 +267,7 @@ begin
     return query
     select case r.reason when 'campaign_over' then 13 when 'cluster_changed' then 20 when 'trunk_paused' then 21
                          when 'campaign_paused' then 22 when 'campaign_not_started' then 23
-                         when 'trunk_held' then 24 when 'caller_ids_spent' then 25 when 'breaker' then 45 when 'provider_full' then 45
+                         when 'trunk_held' then 24 when 'caller_ids_spent' then 25 when 'provider_full' then 45
                          when 'trunk_full' then 60 when 'campaign_full' then 61 when 'on_trial' then 62 else 63 end,
            r.reason,
            case r.reason
@@ -285,9 +286,6 @@ begin
                when 'trunk_held' then format('trunk %s is held until %s: a recovery could not ask its provider what may still ring',
                     v_trunk.name, pgdial.in_utc(v_trunk.held_until))
                when 'caller_ids_spent' then pgdial.spent_caller_ids(v_campaign.caller_ids, v_trunk.name, p_now)
-               when 'breaker' then format('the provider of trunk %s fails since %s (%s faults in a row, the last: %s); one call probes it at %s',
-                    v_trunk.name, pgdial.in_utc(v_breaker.opened_at), v_breaker.faults,
-                    coalesce(pgdial.masked(v_breaker.last_fault), 'no words'), pgdial.in_utc(v_breaker.not_before))
                when 'provider_full' then format('the provider of trunk %s has no room, and asked us to wait until %s', v_trunk.name,
                     pgdial.in_utc(v_breaker.not_before))
                when 'trunk_full' then format('%s of %s slots of trunk %s are in use', o.n, v_trunk.slots, v_trunk.name)
@@ -303,7 +301,6 @@ begin
            case r.reason when 'campaign_not_started' then v_campaign.starts_at
                          when 'trunk_held' then v_trunk.held_until
                          when 'caller_ids_spent' then (pgdial.caller_ids_left(v_campaign.caller_ids, v_trunk.name, p_now)).opens_at
-                         when 'breaker' then v_breaker.not_before
                          when 'provider_full' then v_breaker.not_before
                          when 'trunk_full' then o.free_at
                          when 'campaign_full' then least(o.free_at, pgdial.next_step(v_campaign, p_now))
@@ -319,8 +316,27 @@ begin
              where c.state in ('dialing', 'unresolved', 'in_call')
                and case r.reason when 'trunk_full' then c.trunk = v_trunk.name else c.campaign = v_campaign.name end
          ) o on r.reason in ('trunk_full', 'campaign_full')
+    where r.reason <> 'breaker'
     union all
     select d.* from pgdial.why_doubts(p_lane.trunk) d where 'trunk_full' = any (p_lane.reasons);
+end $$;
+
+-- why_breaker: that the breaker of this trunk is open, whether or not its probe is due.
+-- p_reasons: all that close the lane, or the trunk: while anything else does, nobody knows when the probe comes.
+create or replace function pgdial.why_breaker(p_trunk text, p_reasons text[], p_now timestamptz)
+returns table (ord int, reason text, message text, object text, until timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select 45, 'breaker', format('the provider of trunk %s fails since %s (%s faults in a row, the last: %s); one call probes it %s',
+           b.trunk, pgdial.in_utc(b.opened_at), b.faults, coalesce(pgdial.masked(b.last_fault), 'no words'),
+           coalesce('at ' || pgdial.in_utc(p.at), 'as soon as one can be dialled')), b.trunk, p.at
+    from pgdial.trunk_breaker b
+         cross join lateral (select case when b.not_before > p_now and coalesce(p_reasons, '{}') <@ array['breaker']
+                                         then b.not_before end) p (at)
+    where b.trunk = p_trunk and b.opened_at is not null;
 end $$;
 
 -- why_doubts: the calls in doubt that hold more than a third of a trunk's slots, and what would avoid that.

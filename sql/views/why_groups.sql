@@ -40,6 +40,7 @@ begin
         from trunk t
              cross join lateral (select row(null, t.name, null, null, null, null, null, null, t.reasons)::pgdial.lane) a (lane)
              cross join lateral (select * from pgdial.why_lane(a.lane, v_flying, v_now)
+                                 union all select * from pgdial.why_breaker(t.name, t.reasons, v_now)
                                  union all select * from pgdial.why_nobody(a.lane, v_now)
                                  union all select * from pgdial.why_doubts(t.name)
                                  where 'trunk_full' <> all (coalesce(t.reasons, '{}'))) w

@@ -142,3 +142,60 @@ async fn a_preview_says_what_keeps_all_of_a_campaign() {
     let reasons = preview(Some(now)).await.reasons;
     assert_eq!(codes(&reasons), ["trunk_paused", "campaign_not_started"]);
 }
+
+/// While its probe is due and nothing can be dialled, only this says that the provider fails.
+#[tokio::test]
+async fn an_open_breaker_is_said_whatever_else_keeps_its_trunk() {
+    let db = TestDb::new().await;
+    db.stop_clock().await;
+    db.worker(&["default"]).await;
+    let doubt = db.dialing(&number(1)).await;
+    db.calls.doubt(doubt.reference(), "x").await.unwrap();
+    db.let_trunks_dial().await;
+    db.sql("insert into pgdial.trunk_breaker values ('default', 5, 'HTTP 500', 1, pgdial.now(), pgdial.now() + interval '9 seconds')")
+        .await;
+    let waiting = db.enqueue(&number(2)).await;
+    let why = async || db.calls.why(waiting).await.unwrap();
+
+    let trunk = of_trunk(&db).await;
+    assert_eq!(codes(&trunk), ["breaker"]);
+    assert!(
+        trunk[0].message.contains("one call probes it at 20"),
+        "{trunk:?}"
+    );
+    assert!(trunk[0].until.is_some());
+    assert_eq!(of_campaign(&db, "default").await, trunk);
+    assert_eq!(why().await, trunk);
+
+    // Paused, it does not probe.
+    db.sql("select pgdial.pause('trunk', 'default', 'x')").await;
+    let trunk = of_trunk(&db).await;
+    assert_eq!(codes(&trunk), ["trunk_paused", "breaker"]);
+    let told = &trunk[1];
+    assert!(
+        told.message
+            .ends_with("; one call probes it as soon as one can be dialled"),
+        "{told:?}"
+    );
+    assert_eq!(told.until, None);
+    assert_eq!(why().await, trunk);
+    db.sql("select pgdial.resume('trunk', 'default')").await;
+
+    db.forward("9 seconds").await;
+    let trunk = of_trunk(&db).await;
+    assert_eq!(trunk, std::slice::from_ref(told));
+    assert_eq!(of_campaign(&db, "default").await, trunk);
+    assert_eq!(codes(&why().await), ["next"], "it is the probe");
+    db.sql("update pgdial.trunks set slots = 1").await;
+    let all = ["breaker", "in_doubt", "trunk_full"];
+    assert_eq!(codes(&of_trunk(&db).await), all);
+    assert_eq!(codes(&of_campaign(&db, "default").await), all);
+    let said = why().await;
+    assert_eq!(codes(&said), all);
+    assert_eq!(&said[0], told);
+    // What is the campaign's own does not say it once more.
+    db.sql("select pgdial.pause('campaign', 'default', 'x')")
+        .await;
+    let all = ["campaign_paused", "breaker", "in_doubt", "trunk_full"];
+    assert_eq!(codes(&of_campaign(&db, "default").await), all);
+}
