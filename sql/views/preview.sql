@@ -80,12 +80,12 @@ begin
                   where c.state = 'waiting' and c.campaign = p_name) d
             where d.first <> d.id),
         'areas', v_areas,
-        -- Hours are counted call by call, above.
+        -- Hours, and calls that are not due yet, are counted call by call, above.
         'reasons', (select coalesce(jsonb_agg(jsonb_build_object(
                                'reason', w.reason, 'message', w.message, 'object', w.object, 'until', w.until) order by w.ord), '[]')
                     from pgdial.why_groups('campaign', p_name) w
                     where coalesce(w.until > v_at, true)
-                      and w.reason not in ('outside_hours', 'holiday', 'zone_unknown', 'calendar_ended')),
+                      and w.reason not in ('scheduled', 'retry_due', 'outside_hours', 'holiday', 'zone_unknown', 'calendar_ended')),
         'estimate', pgdial.estimate_of(v_campaign, (v_counts ->> 'waiting')::bigint - (v_counts ->> 'suppressed')::bigint
                                                    - (v_counts ->> 'noConsent')::bigint - (v_counts ->> 'expired')::bigint));
 end $$;

@@ -5,7 +5,7 @@
 --   select * from pgdial.why_groups('campaign', 'default');
 -- A campaign is outside its hours only while every call that waits in it is; the words are those about the first of
 -- them.
--- Cost: that of lanes; for a campaign whose first waiting call may not be rung at this hour, a probe for each open
+-- Cost: those of lanes and heads; for a campaign whose first waiting call may not be rung at this hour, a probe for each open
 -- area.
 -- Index: calls_claimable, calls_claimable_by_area.
 create or replace function pgdial.why_groups(p_kind text default null, p_name text default null)
@@ -47,12 +47,17 @@ begin
     ), of_campaign as materialized (
         select l.campaign as name, w.*
         from lane l
-             cross join lateral pgdial.why_lane(row(l.campaign, l.trunk, null, null, null, null, null, null, array(
-                 select r from unnest(l.reasons) r where r <> all (v_of_trunk)))::pgdial.lane, v_flying, v_now) w
+             cross join lateral (select array(select r from unnest(l.reasons) r where r <> all (v_of_trunk))) o (reasons)
+             cross join lateral pgdial.why_lane(row(l.campaign, l.trunk, null, null, null, null, null, null, o.reasons)::pgdial.lane,
+                                                v_flying, v_now) w
+        where o.reasons <> '{}'
         union all
         select g.name, 33, h.reason, h.message, h.object, h.until
         from campaign g cross join lateral pgdial.why_closed(g.name, v_now) h
         where g.calling_hours is not null
+        union all
+        select l.name, 30, l.reason, l.message, l.name, l.until
+        from pgdial.why_later(p_name, v_now) l where l.name in (select g.name from campaign g)
     )
     select a.kind, a.name, row_number() over (partition by a.kind, a.name order by a.ord)::int, a.reason, a.message, a.object, a.until
     from (select 'trunk' as kind, t.* from of_trunk t where p_kind is distinct from 'campaign'
@@ -62,6 +67,37 @@ begin
           select 'campaign', g.name, t.ord, t.reason, t.message, t.object, t.until
           from campaign g join of_trunk t on t.name = g.trunk where p_kind is distinct from 'trunk') a
     order by a.kind desc, a.name, a.ord;
+end $$;
+
+-- why_later: the campaigns that have waiting calls of which none is due, with the reason of the first of them.
+-- p_campaign: null = all.
+-- Index: calls_claimable.
+create or replace function pgdial.why_later(p_campaign text, p_now timestamptz)
+returns table (name text, reason text, message text, until timestamptz)
+language plpgsql stable
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with head as materialized (
+        select h.campaign, h.priority, h.run_at from pgdial.heads() h where p_campaign is null
+        union all
+        select p_campaign, q::smallint, c.run_at
+        from generate_series(0, 9) q
+             cross join lateral (select c.run_at from pgdial.calls c
+                                 where c.state = 'waiting' and c.campaign = p_campaign and c.priority = q::smallint
+                                 order by c.run_at limit 1) c
+    ), first as materialized (
+        select distinct on (h.campaign) h.* from head h order by h.campaign, h.run_at
+    )
+    select f.campaign, case when c.claim_no > 0 then 'retry_due' else 'scheduled' end,
+           'none of its waiting calls is due before ' || pgdial.in_utc(f.run_at), f.run_at
+    from first f
+         cross join lateral (select c.claim_no from pgdial.calls c
+                             where c.state = 'waiting' and c.campaign = f.campaign and c.priority = f.priority and c.run_at >= f.run_at
+                             order by c.run_at, c.id limit 1) c
+    where f.run_at > p_now;
 end $$;
 
 -- why_closed: the hours that keep every call that waits in a campaign from being dialled now, as why says of the first of

@@ -692,6 +692,25 @@ async fn how_a_campaign_stands_is_the_same_on_every_screen() {
     assert!(upload.contains("nothing may be dialled now"), "{upload}");
 }
 
+/// Its only call is due tomorrow.
+#[tokio::test]
+async fn a_campaign_with_nothing_due_does_not_pass_for_one_that_dials() {
+    let world = guarded().await;
+    for path in ["/ui/campaigns", "/ui/campaigns/default"] {
+        let text = get(&world, path).await.text;
+        assert!(
+            text.contains("none of its waiting calls is due before"),
+            "{path}: {text}"
+        );
+    }
+    let overview = get(&world, "/ui/").await.text;
+    let holds = between(&overview, "id=\"holds\"", "</section>");
+    assert!(
+        !holds.contains("is due before") && holds.contains("campaign paused"),
+        "{holds}"
+    );
+}
+
 #[tokio::test]
 async fn forms_offer_the_names_there_are() {
     let world = guarded().await;

@@ -601,6 +601,29 @@ async fn a_campaign_leads_to_the_upload_of_its_list() {
     );
 }
 
+/// When the other calls of its campaign are due says nothing of a list.
+#[tokio::test]
+async fn a_list_does_not_wait_for_the_calls_before_it() {
+    let world = World::new().await;
+    world.enqueue("+14155550109").await;
+    world
+        .sql("update pgdial.calls set run_at = pgdial.now() + interval '1 day'")
+        .await;
+    let shown = page(&world, "/ui/campaigns").await.text;
+    assert!(shown.contains("is due before"), "{shown}");
+    let fields = [
+        ("list", "Phone\n+14155550101\n"),
+        ("script", "welcome"),
+        ("step", "look"),
+    ];
+    let send = upload(ask(&world, "POST", "/ui/upload"), "", &fields, None);
+    let words = said(&send.answer().await.text);
+    assert!(
+        words.contains("1 of 1 rows") && !words.contains("is due before"),
+        "{words}"
+    );
+}
+
 /// The preview says of a row what enqueueing it would.
 #[tokio::test]
 async fn a_preview_knows_what_may_not_be_called() {

@@ -1,6 +1,9 @@
 //! What keeps a trunk or a campaign, every reason of it, is said by one function: for the page, the API and the commands.
 
-use pgdial::flow::{groups::GroupKind, read::Reason};
+use pgdial::{
+    domain::Outcome,
+    flow::{groups::GroupKind, read::Reason},
+};
 use serde_json::json;
 
 use crate::support::{TestDb, number};
@@ -198,4 +201,47 @@ async fn an_open_breaker_is_said_whatever_else_keeps_its_trunk() {
         .await;
     let all = ["campaign_paused", "breaker", "in_doubt", "trunk_full"];
     assert_eq!(codes(&of_campaign(&db, "default").await), all);
+}
+
+/// A campaign between its retries is not one that dials.
+#[tokio::test]
+async fn a_campaign_none_of_whose_calls_is_due_says_when_the_first_is() {
+    let db = TestDb::new().await;
+    db.stop_clock().await;
+    db.worker(&["default"]).await;
+    db.campaign("spring", json!({})).await;
+    assert_eq!(of_campaign(&db, "spring").await, [], "no call waits");
+    let enqueue = async |n, campaign: &str, at: &str, priority: u8| {
+        let call = json!({ "to": number(n), "scriptId": "s", "campaign": campaign, "runAt": at, "priority": priority });
+        db.enqueue_as(call).await
+    };
+    enqueue(1, "spring", "2126-01-02T00:00:00Z", 9).await;
+    enqueue(2, "spring", "2126-01-01T00:00:00Z", 0).await;
+    let reasons = of_campaign(&db, "spring").await;
+    assert_eq!(codes(&reasons), ["scheduled"]);
+    assert_eq!(
+        reasons[0].message,
+        "none of its waiting calls is due before 2126-01-01 00:00:00Z"
+    );
+    assert_eq!(reasons[0].object.as_deref(), Some("spring"));
+    let until = "2126-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(reasons[0].until, Some(until));
+    // Among all it is what it is alone, and a trunk has no calls.
+    let dialling = db.calls.dialling().await.unwrap();
+    assert_eq!(dialling.reasons(GroupKind::Campaign, "spring"), reasons);
+    assert_eq!(dialling.reasons(GroupKind::Campaign, "default"), []);
+    assert_eq!(of_trunk(&db).await, []);
+    let preview = db.calls.preview("spring", None).await.unwrap().unwrap();
+    assert_eq!((preview.later, preview.reasons), (2, vec![]));
+
+    let busy = db.in_call(&number(3)).await;
+    db.settle(&busy, Outcome::Busy).await;
+    assert_eq!(codes(&of_campaign(&db, "default").await), ["retry_due"]);
+    db.sql("select pgdial.pause('campaign', 'default', 'x')")
+        .await;
+    let both = ["campaign_paused", "retry_due"];
+    assert_eq!(codes(&of_campaign(&db, "default").await), both);
+    db.sql("select pgdial.resume('campaign', 'default')").await;
+    enqueue(4, "default", "2020-01-01T00:00:00Z", 5).await;
+    assert_eq!(of_campaign(&db, "default").await, []);
 }

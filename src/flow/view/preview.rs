@@ -45,7 +45,7 @@ pub struct Preview {
     /// The ten places with the most calls; none if the campaign has no calling hours.
     pub areas: Vec<PreviewedArea>,
     /// What keeps the whole campaign from dialing, or from dialing more, as things stand: a pause, a worker that is
-    /// missing. Hours are counted under `closed`.
+    /// missing. Hours are counted under `closed`, calls that are not due yet under `later`.
     #[schema(example = json!([]))]
     pub reasons: Vec<Reason>,
     /// How long it would take.

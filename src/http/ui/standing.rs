@@ -35,11 +35,14 @@ impl Weight {
             "next" | "in_line" | "in_turn" => Self::Open,
             "in_doubt" => Self::Doubt,
             "trunk_full" | "campaign_full" | "pacing" | "no_permit" | "on_trial" => Self::Full,
-            "outside_hours" | "holiday" | "campaign_not_started" | "campaign_over" => Self::Closed,
+            "outside_hours"
+            | "holiday"
+            | "campaign_not_started"
+            | "campaign_over"
+            | "scheduled"
+            | "retry_due" => Self::Closed,
             "number_taken" | "twin" | "locked" | "cooldown" | "contact_limit" | "held_back"
-            | "suspect" | "unclaimable" | "suppressed" | "expired" | "scheduled" | "retry_due" => {
-                Self::Own
-            }
+            | "suspect" | "unclaimable" | "suppressed" | "expired" => Self::Own,
             _ => Self::Held,
         }
     }
@@ -49,6 +52,11 @@ impl Weight {
         let weights = reasons.iter().map(|one| Self::of(&one.reason));
         weights.min().unwrap_or(Self::Open)
     }
+}
+
+/// Whether it says no more than that no waiting call is due yet.
+pub(super) fn is_later(reason: &Reason) -> bool {
+    ["scheduled", "retry_due"].contains(&&*reason.reason)
 }
 
 /// A reason as a badge.
@@ -152,7 +160,7 @@ pub(super) fn sentence(frame: &Frame, reason: &Reason, dialling: &Dialling) -> M
 }
 
 /// What holds, over all trunks and campaigns: those about which something can be done, each once. What keeps a trunk
-/// keeps all its campaigns.
+/// keeps all its campaigns. A campaign between its retries is held by nothing.
 pub(super) fn held(dialling: &Dialling) -> Vec<(GroupKind, &str, &Reason)> {
     let mut held: Vec<(GroupKind, &str, &Reason)> = Vec::new();
     // Trunks come first.
@@ -161,7 +169,8 @@ pub(super) fn held(dialling: &Dialling) -> Vec<(GroupKind, &str, &Reason)> {
             let is_told = held
                 .iter()
                 .any(|(_, _, told)| told.message == reason.message);
-            if Weight::of(&reason.reason) <= Weight::Closed && !is_told {
+            let weight = Weight::of(&reason.reason);
+            if weight <= Weight::Closed && !is_later(reason) && !is_told {
                 held.push((group.kind, &group.name, reason));
             }
         }

@@ -24,7 +24,7 @@ use super::{
     form::{Form, Uploaded},
     frame::{Frame, Query},
     parts::{Tone, badge, count, figure, section, table, text},
-    standing::Standing,
+    standing::{Standing, is_later},
     told,
 };
 use crate::{
@@ -415,12 +415,19 @@ async fn fate(
         let campaign = campaigns.iter().find(|campaign| campaign.name == **name);
         let hours = campaign.and_then(|campaign| campaign.calling_hours.as_ref());
         let hours = hours.map(|name| (name, all_hours.iter().find(|hours| hours.name == *name)));
+        // When its other calls are due says nothing of these.
+        let reasons = campaign.map(|campaign| {
+            let reasons = campaign.reasons.iter().cloned();
+            reasons
+                .filter(|reason| !is_later(reason))
+                .collect::<Vec<_>>()
+        });
         vec![
             html! { a href=(frame.to(&format!("campaigns/{name}"))) { (text(name)) } },
             html! { (count(*calls)) },
             html! {
-                @match campaign {
-                    Some(campaign) => { (Standing::of(&campaign.reasons, Tone::Good, "may dial").short(frame, &dialling)) }
+                @match &reasons {
+                    Some(reasons) => { (Standing::of(reasons, Tone::Good, "may dial").short(frame, &dialling)) }
                     None => { (badge(Tone::Bad, "there is no such campaign")) }
                 }
             },
