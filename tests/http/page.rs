@@ -692,6 +692,9 @@ async fn how_a_campaign_stands_is_the_same_on_every_screen() {
     assert!(upload.contains("nothing may be dialled now"), "{upload}");
 }
 
+const ALIVE: &str = "insert into pgdial.workers (id, host, pid, release, permits, trunks, started_at, seen_at) \
+                     values (gen_random_uuid(), 'h', 1, '0', 9, '{default}', pgdial.now(), pgdial.now())";
+
 /// Its only call is due tomorrow.
 #[tokio::test]
 async fn a_campaign_with_nothing_due_does_not_pass_for_one_that_dials() {
@@ -709,6 +712,44 @@ async fn a_campaign_with_nothing_due_does_not_pass_for_one_that_dials() {
         !holds.contains("is due before") && holds.contains("campaign paused"),
         "{holds}"
     );
+}
+
+/// The list, the campaign's own screen and the preview say the same.
+#[tokio::test]
+async fn how_long_a_campaign_takes_is_the_same_on_every_screen() {
+    for has_pace in [false, true] {
+        let world = World::new().await;
+        world.sql(ALIVE).await;
+        if has_pace {
+            let ended = "insert into pgdial.calls (id, phone, campaign, script_id, run_at, max_attempts, owner, request_hash, \
+                             created_at, state, outcome, ended_at) \
+                         select gen_random_uuid(), '+1415555020' || n, 'default', 's', t.now, 3, 't', '', t.now, 'completed', 'answered', \
+                             t.now - interval '60 seconds' \
+                         from (select pgdial.now() as now) t, generate_series(1, 2) n";
+            world.sql(ended).await;
+        }
+        for n in 1..5 {
+            world.enqueue(&format!("+1415555010{n}")).await;
+        }
+        // At two calls a minute.
+        let (length, basis) = if has_pace {
+            ("2 min 0", "at the pace of the last hour")
+        } else {
+            ("min", " at once, ")
+        };
+        for path in ["/ui/campaigns/default", "/ui/campaigns/default/preview"] {
+            let text = ask(&world, "GET", path).answer().await.text;
+            let said = between(&text, "Takes about", "</div>");
+            assert!(
+                said.contains(length) && said.contains(basis),
+                "{path}: {said}"
+            );
+        }
+        let list = ask(&world, "GET", "/ui/campaigns").answer().await.text;
+        let done = between(&list, "data-head=\"Done in\"", "</td>");
+        let expected = if has_pace { length } else { "–" };
+        assert!(done.contains(expected), "{done}");
+    }
 }
 
 #[tokio::test]

@@ -69,12 +69,18 @@ pub(super) fn summary(
     let row = |group: &&CampaignGroup| {
         let ends = lately.campaigns.get(&group.name).unwrap_or(&none);
         let standing = standing(&group.name, is_idle(group), dialling);
+        let (length, _) = takes(
+            (group.waiting, board.counted),
+            (&group.name, lately),
+            None,
+            standing.is_held(),
+        );
         vec![
             html! { a href=(frame.to(&format!("campaigns/{}", group.name))) { (name(&group.name)) } },
             standing.short(frame, dialling),
             html! { span.nowrap { (up_to(group.waiting, board.counted)) } },
             html! { (count(group.in_flight)) },
-            html! { span.nowrap { @if standing.is_held() { span.soft { "–" } } @else { (done_in(group, board, lately)) } } },
+            html! { span.nowrap { (length) } },
             html! { (count(ends.values().sum())) },
             html! { @if !ends.is_empty() { (ended(ends)) } },
             html! { @if let Some(hours) = &group.calling_hours { (name(hours)) } @else { span.soft { "any time" } } },
@@ -113,20 +119,6 @@ fn standing<'a>(name: &str, is_idle: bool, dialling: &'a Dialling) -> Standing<'
         _ => reasons,
     };
     Standing::of(reasons, Tone::Good, "dialling")
-}
-
-/// How long its waiting calls take at the pace of the last hour.
-fn done_in(group: &CampaignGroup, board: &Board, lately: &Lately) -> Markup {
-    let pace = lately
-        .pace
-        .get(&group.name)
-        .filter(|pace| pace.calls > 1 && group.waiting > 0);
-    let length = pace.map(|pace| {
-        // From the first end in this hour: a campaign may have begun just now.
-        let spent = (lately.now - pace.since).num_seconds().max(1);
-        TimeDelta::seconds(spent.saturating_mul(group.waiting) / pace.calls)
-    });
-    html! { @match length { Some(length) => { (short(length)) @if group.waiting > board.counted { "+" } } None => { span.soft { "–" } } } }
 }
 
 /// A count that stops somewhere.
@@ -214,7 +206,7 @@ pub(in crate::http) async fn show(
     let body = html! {
         div.titled { h1 { "Campaign " (text(&campaign.name)) } (groups::acts(&frame, &campaign)) }
         (section("state", "May it dial?", &html! {}, &state))
-        (section("progress", "Progress", &links, &far(&campaign, &progress, standing.is_held())))
+        (section("progress", "Progress", &links, &far(&campaign, &progress, &lately, standing.is_held())))
         div.two {
             (section("ends", "How its calls ended", &html! { "in the last day" }, &outcomes(ends)))
             (section("hours", "Hours", &html! {}, &its_hours(&campaign, hours.as_ref(), board.now)))
@@ -225,7 +217,7 @@ pub(in crate::http) async fn show(
     Ok(frame.page(&format!("Campaign {name}"), &body))
 }
 
-fn far(campaign: &Campaign, progress: &Progress, is_held: bool) -> Markup {
+fn far(campaign: &Campaign, progress: &Progress, lately: &Lately, is_held: bool) -> Markup {
     let over: i64 = progress.over.values().sum();
     let in_flight = campaign.in_flight.unwrap_or(0);
     let all = over + in_flight + progress.waiting;
@@ -233,37 +225,60 @@ fn far(campaign: &Campaign, progress: &Progress, is_held: bool) -> Markup {
         progress.waiting > PROGRESS || progress.over.values().any(|calls| *calls > PROGRESS);
     let percent = if all > 0 { over * 100 / all } else { 0 };
     let label = format!("{percent} % are over");
+    let (length, basis) = takes(
+        (progress.waiting, PROGRESS),
+        (&campaign.name, lately),
+        Some(&progress.estimate),
+        is_held,
+    );
     html! {
         (meter(&label, over, all, Tone::Good))
         div.figures {
             (figure("Over", &html! { (count(over)) @if is_more { "+" } }, &html! { (percent) " % of " (count(all)) @if is_more { "+" } }))
             (figure("Waiting", &up_to(progress.waiting, PROGRESS), &html! { "calls" }))
             (figure("In flight", &html! { (count(in_flight)) }, &html! { @match campaign.room { Some(room) => { "room for " (count(room)) " more now" } None => {} } }))
-            (figure("Takes about", &takes(&progress.estimate, is_held), &basis(&progress.estimate, is_held)))
+            (figure("Takes about", &length, &html! { (basis) }))
         }
         @if is_more { p.soft { "Each state is counted up to " (count(PROGRESS)) "." } }
     }
 }
 
-/// How long it takes; of what is held nobody knows.
-fn takes(estimate: &Estimate, is_held: bool) -> Markup {
-    // Whole seconds; lengths beyond what a screen says are all the same.
-    let length = estimate
-        .seconds
-        .filter(|_| !is_held)
-        .map(|seconds| TimeDelta::seconds(seconds.clamp(0, 1_000_000_000)));
-    html! { @match length { Some(length) => { (short(length)) } None => { "–" } } }
-}
-
-fn basis(estimate: &Estimate, is_held: bool) -> Markup {
-    if is_held {
-        return html! { "nothing may be dialled now" };
-    }
-    html! {
-        (estimate.at_once) " at once, "
-        (each(estimate.seconds_per_call)) " each"
-        @if estimate.basis == "limits" { " at most" }
-    }
+/// How long so many calls of a campaign take, and what says so: the pace of the last hour, else the estimate. Of what is
+/// held nobody knows. A count that stops somewhere is at least that much.
+fn takes(
+    (calls, counted): (i64, i64),
+    (campaign, lately): (&str, &Lately),
+    estimate: Option<&Estimate>,
+    is_held: bool,
+) -> (Markup, String) {
+    let pace = lately.pace.get(campaign).filter(|pace| pace.calls > 1);
+    let (seconds, basis) = match (pace, estimate) {
+        _ if is_held => (None, "nothing may be dialled now".to_owned()),
+        _ if calls == 0 => (None, "no call is left".to_owned()),
+        (Some(pace), _) => {
+            // From the first end in this hour: a campaign may have begun just now.
+            let spent = (lately.now - pace.since).num_seconds().max(1);
+            let seconds = spent.saturating_mul(calls) / pace.calls;
+            (Some(seconds), "at the pace of the last hour".to_owned())
+        }
+        (None, Some(estimate)) => {
+            let most = if estimate.basis == "limits" {
+                " at most"
+            } else {
+                ""
+            };
+            let each = each(estimate.seconds_per_call);
+            let basis = format!("{} at once, {each} each{most}", estimate.at_once);
+            (estimate.seconds, basis)
+        }
+        (None, None) => (None, String::new()),
+    };
+    // Lengths beyond what a screen says are all the same.
+    let length = seconds.map(|seconds| TimeDelta::seconds(seconds.clamp(0, 1_000_000_000)));
+    let length = html! {
+        @match length { Some(length) => { (short(length)) @if calls > counted { "+" } } None => { span.soft { "–" } } }
+    };
+    (length, basis)
 }
 
 /// The length of a call.
@@ -369,7 +384,8 @@ pub(in crate::http) async fn preview(
     let at = query.get("at").map(read_instant).transpose()?;
     let preview = frame.app.calls.preview(&name, at).await?;
     let preview = preview.ok_or_else(super::super::groups::no_such::<Campaign>)?;
-    let dialling = frame.app.kept.dialling(&frame.app.calls).await?;
+    let (queue, kept) = (&frame.app.calls, &frame.app.kept);
+    let (dialling, lately) = tokio::try_join!(kept.dialling(queue), kept.lately(queue))?;
     let body = html! {
         h1 { "Preview of " a href=(frame.to(&format!("campaigns/{name}"))) { (text(&name)) } }
         form.filters {
@@ -383,7 +399,7 @@ pub(in crate::http) async fn preview(
         @if !preview.reasons.is_empty() {
             (section("state", "What keeps all of them", &html! { "as things stand" }, &standing.shown(&frame, &dialling)))
         }
-        (section("preview", "Its waiting calls at that moment", &html! { (instant(preview.at)) }, &counted(&preview, standing.is_held())))
+        (section("preview", "Its waiting calls at that moment", &html! { (instant(preview.at)) }, &counted(&preview, &lately, standing.is_held())))
         (section("areas", "Where they are", &html! {}, &areas(&preview)))
     };
     Ok(frame.page(&format!("Preview of {name}"), &body))
@@ -401,7 +417,13 @@ fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
     })
 }
 
-fn counted(preview: &Preview, is_held: bool) -> Markup {
+fn counted(preview: &Preview, lately: &Lately, is_held: bool) -> Markup {
+    let (length, basis) = takes(
+        (preview.estimate.calls, i64::MAX),
+        (&preview.campaign, lately),
+        Some(&preview.estimate),
+        is_held,
+    );
     let (ready, as_far) = if is_held {
         (
             "ready, once nothing keeps the campaign",
@@ -444,7 +466,7 @@ fn counted(preview: &Preview, is_held: bool) -> Markup {
         div.figures {
             (figure("Waiting", &html! { (count(preview.waiting)) }, &html! { "calls" }))
             (figure("Ready", &html! { (count(preview.now)) }, &html! { (as_far) }))
-            (figure("Takes about", &takes(&preview.estimate, is_held), &basis(&preview.estimate, is_held)))
+            (figure("Takes about", &length, &html! { (basis) }))
             (figure("Same number twice", &html! { (count(preview.duplicates)) }, &html! { "calls" }))
         }
         (table("What keeps them", &["What", "Calls", "Share"], &rows, "None."))
