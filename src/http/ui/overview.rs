@@ -20,6 +20,7 @@ use crate::{
         read::Reason,
         seat::{Dialling, Ends, FirstDue, Lately},
     },
+    shown::plain,
 };
 
 /// Calls in flight that are listed.
@@ -125,27 +126,9 @@ fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
             because,
         };
     }
-    let gravest = |due: &FirstDue| {
-        let reasons = due.reasons.iter().map(|why| why.reason.clone());
-        let gravest = reasons.min_by_key(|reason| Weight::of(reason));
-        gravest.unwrap_or_default()
-    };
-    let reason = gravest(first);
-    let mut title = match (&*reason, worst) {
-        ("no_worker", _) => "Not dialling: no worker is alive".to_owned(),
-        ("trunk_paused", _) => "Not dialling: the trunk is paused".to_owned(),
-        ("campaign_paused", _) => "Not dialling: the campaign is paused".to_owned(),
-        ("breaker", _) => "Not dialling: the provider fails".to_owned(),
-        ("cluster_changed", _) => "Not dialling: the database is not where it was".to_owned(),
-        (_, Weight::Doubt) => format!("Not dialling: {}", used(board)),
-        (_, Weight::Closed) => "Not dialling: nothing may be dialled at this hour".to_owned(),
-        (_, Weight::Own) => {
-            "Not dialling: the calls that are due wait for something of their own".to_owned()
-        }
-        (_, Weight::Full) => "Not dialling at this moment: as much as may be".to_owned(),
-        (_, Weight::Held | Weight::Open) => "Not dialling, although calls are due".to_owned(),
-    };
-    if waits.iter().any(|(_, other)| gravest(other) != reason) {
+    let of = |due: &FirstDue| headline(&due.reasons, dialling.workers);
+    let mut title = of(first);
+    if waits.iter().any(|(_, other)| of(other) != title) {
         title.push_str("; other campaigns have other reasons");
     }
     let tone = match worst {
@@ -157,6 +140,30 @@ fn verdict(board: &Board, dialling: &Dialling) -> Verdict {
         title,
         because,
     }
+}
+
+/// The gravest of these reasons as a headline, with the name of what it is about.
+fn headline(reasons: &[Reason], workers: i64) -> String {
+    let gravest = reasons.iter().min_by_key(|why| Weight::of(&why.reason));
+    let reason = gravest.map_or("", |why| &why.reason);
+    let about = gravest.and_then(|why| why.object.as_deref());
+    let name = plain(about.unwrap_or_default());
+    let held = match (reason, Weight::gravest(reasons)) {
+        ("no_worker", _) if workers == 0 => "no worker is alive".to_owned(),
+        ("no_worker", _) => format!("no worker can dial on trunk {name}"),
+        ("trunk_paused", _) => format!("trunk {name} is paused"),
+        ("campaign_paused", _) => format!("campaign {name} is paused"),
+        ("breaker", _) => format!("the provider of trunk {name} fails"),
+        ("cluster_changed", _) => "the database is not where it was".to_owned(),
+        (_, Weight::Doubt) => format!("calls in doubt hold all slots of trunk {name}"),
+        (_, Weight::Closed) => "nothing may be dialled at this hour".to_owned(),
+        (_, Weight::Own) => "the calls that are due wait for something of their own".to_owned(),
+        (_, Weight::Full) => return "Not dialling at this moment: as much as may be".to_owned(),
+        (_, Weight::Held | Weight::Open) => {
+            return "Not dialling, although calls are due".to_owned();
+        }
+    };
+    format!("Not dialling: {held}")
 }
 
 /// Without a call that is due.
@@ -223,7 +230,10 @@ fn because(waits: &[(Weight, &FirstDue)], below: Weight) -> Vec<Because> {
             if weight >= below {
                 continue;
             }
-            match because.iter_mut().find(|(_, one)| one.words == why.message) {
+            match because
+                .iter_mut()
+                .find(|(_, one)| one.words == why.message)
+            {
                 Some((_, told)) => told.campaigns.push(first.campaign.clone()),
                 None => because.push((
                     weight,
@@ -455,7 +465,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(at, reason)| {
-                let why = json!({"reason": reason, "message": format!("because: {reason}"), "object": null, "until": null});
+                let why = json!({"reason": reason, "message": format!("because: {reason}"), "object": "acme", "until": null});
                 json!({"campaign": format!("c{at}"), "call": CALL, "dueAt": "2026-11-30T11:00:00Z", "reasons": [why]})
             })
             .collect();
@@ -500,21 +510,42 @@ mod tests {
                 1,
                 &["trunk_paused"],
                 Tone::Bad,
-                "Not dialling: the trunk is paused",
+                "Not dialling: trunk acme is paused",
+            ),
+            (
+                0,
+                1,
+                &["campaign_paused"],
+                Tone::Bad,
+                "Not dialling: campaign acme is paused",
+            ),
+            (
+                0,
+                1,
+                &["breaker"],
+                Tone::Bad,
+                "Not dialling: the provider of trunk acme fails",
             ),
             (
                 0,
                 1,
                 &["outside_hours", "trunk_paused"],
                 Tone::Bad,
-                "Not dialling: the trunk is paused; other campaigns have other reasons",
+                "Not dialling: trunk acme is paused; other campaigns have other reasons",
+            ),
+            (
+                0,
+                0,
+                &["no_worker"],
+                Tone::Bad,
+                "Not dialling: no worker is alive",
             ),
             (
                 0,
                 1,
                 &["no_worker"],
                 Tone::Bad,
-                "Not dialling: no worker is alive",
+                "Not dialling: no worker can dial on trunk acme",
             ),
             (0, 1, &["outside_hours"], Tone::Calm, "at this hour"),
             (
@@ -542,7 +573,7 @@ mod tests {
         for (first, title) in [
             (
                 &["in_doubt"][..],
-                "Not dialling: 30 of 30 slots in use, all by calls in doubt",
+                "Not dialling: calls in doubt hold all slots of trunk acme",
             ),
             (
                 &[],
@@ -562,10 +593,8 @@ mod tests {
 
     #[test]
     fn a_reason_is_given_once_with_the_campaigns_that_it_keeps() {
-        let verdict = verdict(
-            &board(0, 0),
-            &dialling(1, &["trunk_paused", "trunk_paused"]),
-        );
+        let dialling = dialling(1, &["trunk_paused", "trunk_paused"]);
+        let verdict = verdict(&board(0, 0), &dialling);
         let expected = Because {
             words: "because: trunk_paused".to_owned(),
             campaigns: vec!["c0".to_owned(), "c1".to_owned()],
