@@ -714,6 +714,30 @@ async fn a_campaign_with_nothing_due_does_not_pass_for_one_that_dials() {
     );
 }
 
+/// Calls in doubt hold all slots: the first line links to what can be done on the page.
+#[tokio::test]
+async fn the_first_line_about_doubts_names_the_trunk_and_leads_to_them() {
+    let world = World::new().await;
+    let call = world.dialing("+14155550101").await;
+    assert!(world.calls.doubt(call.reference(), "x").await.unwrap());
+    world.enqueue("+14155550102").await;
+    world
+        .sql("update pgdial.trunks set slots = 1; delete from pgdial.trunk_breaker")
+        .await;
+    world.sql(ALIVE).await;
+    let overview = ask(&world, "GET", "/ui/").answer().await.text;
+    let verdict = between(&overview, "id=\"verdict\"", "</div>");
+    assert!(
+        verdict.contains("Not dialling: calls in doubt hold all slots of trunk default"),
+        "{verdict}"
+    );
+    assert!(
+        verdict.contains("calls/resolve?state=unresolved&amp;trunk=default")
+            && !verdict.contains("pgdial "),
+        "{verdict}"
+    );
+}
+
 /// The list, the campaign's own screen and the preview say the same.
 #[tokio::test]
 async fn how_long_a_campaign_takes_is_the_same_on_every_screen() {

@@ -52,7 +52,7 @@ pub(in crate::http) async fn show(frame: Frame) -> Result<Response, Problem> {
         @if more > 0 { p.soft { (more) " more" } }
     };
     let body = html! {
-        (verdict.shown(&frame))
+        (verdict.shown(&frame, &dialling))
         (section("numbers", "Now", &html! { "at " (board.now.format("%H:%M:%SZ")) }, &numbers(&board, &dialling, &lately)))
         div.two {
             (section("hour", "The last hour", &html! {}, &hour(&lately)))
@@ -73,9 +73,9 @@ struct Verdict {
 }
 
 /// Why, in the database's words.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Because {
-    words: String,
+    why: Reason,
     /// Which campaigns it keeps.
     campaigns: Vec<String>,
     /// A call that waits for it.
@@ -83,10 +83,17 @@ struct Because {
 }
 
 impl Because {
-    fn said(words: String) -> Self {
+    fn said(message: String) -> Self {
+        let why = Reason {
+            reason: String::new(),
+            message,
+            object: None,
+            until: None,
+        };
         Self {
-            words,
-            ..Self::default()
+            why,
+            campaigns: Vec::new(),
+            call: None,
         }
     }
 }
@@ -232,13 +239,13 @@ fn because(waits: &[(Weight, &FirstDue)], below: Weight) -> Vec<Because> {
             }
             match because
                 .iter_mut()
-                .find(|(_, one)| one.words == why.message)
+                .find(|(_, one)| one.why.message == why.message)
             {
                 Some((_, told)) => told.campaigns.push(first.campaign.clone()),
                 None => because.push((
                     weight,
                     Because {
-                        words: why.message.clone(),
+                        why: why.clone(),
                         campaigns: vec![first.campaign.clone()],
                         call: Some(first.call),
                     },
@@ -251,7 +258,7 @@ fn because(waits: &[(Weight, &FirstDue)], below: Weight) -> Vec<Because> {
 }
 
 impl Verdict {
-    fn shown(&self, frame: &Frame) -> Markup {
+    fn shown(&self, frame: &Frame, dialling: &Dialling) -> Markup {
         html! {
             div.verdict.(self.tone.as_str()) #verdict data-part role="status" {
                 span.light aria-hidden="true" {}
@@ -265,7 +272,7 @@ impl Verdict {
                                     a href=(frame.to(&format!("campaigns/{campaign}"))) { (text(campaign)) }
                                 }
                                 @if !one.campaigns.is_empty() { ": " }
-                                (text(&frame.see_text(&one.words)))
+                                (standing::sentence(frame, &one.why, dialling))
                                 @if let Some(call) = one.call { " " a href=(frame.to(&format!("calls/{call}"))) { "A call that waits" } }
                             }
                         }
@@ -596,7 +603,7 @@ mod tests {
         let dialling = dialling(1, &["trunk_paused", "trunk_paused"]);
         let verdict = verdict(&board(0, 0), &dialling);
         let expected = Because {
-            words: "because: trunk_paused".to_owned(),
+            why: dialling.first[0].reasons[0].clone(),
             campaigns: vec!["c0".to_owned(), "c1".to_owned()],
             call: CALL.parse().ok(),
         };
@@ -617,7 +624,7 @@ mod tests {
         let words: Vec<_> = verdict
             .because
             .iter()
-            .map(|one| one.words.as_str())
+            .map(|one| one.why.message.as_str())
             .collect();
         assert_eq!(words, ["because: outside_hours", "because: suspect"]);
     }
